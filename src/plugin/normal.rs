@@ -1,0 +1,151 @@
+//! The text of a plugin in the one form in which the file and the server's row can be compared.
+//!
+//! The server stores a text as it was sent, but for one thing: it rewrites four imports, by plain replacement, wherever
+//! the words stand. Its web editor folds line ends. [`normal`] does both, to either side's text: two texts are the same
+//! plugin exactly when their normal texts are equal.
+
+use std::borrow::Cow;
+
+/// The packages whose `from` imports the server redirects to its own, in the order in which it does so.
+pub const PACKAGES: [&str; 4] = ["utils", "apps", "main", "config"];
+
+/// Makes the text to be sent of a file's bytes: without a byte order mark, which the server refuses, and with `\n` for
+/// every line end. Says where the bytes stop being UTF-8, if they do.
+pub fn clean(bytes: &[u8]) -> Result<String, usize> {
+    match str::from_utf8(bytes) {
+        Ok(text) => Ok(fold(text).into_owned()),
+        Err(error) => Err(error.valid_up_to()),
+    }
+}
+
+/// Makes the text that the server will store of the one that it is sent, and of one that it has stored, the same.
+#[must_use]
+pub fn normal(text: &str) -> Cow<'_, str> {
+    PACKAGES.iter().fold(fold(text), |text, package| {
+        let written = format!("from {package}");
+        if text.contains(&written) {
+            text.replace(&written, &format!("from open_webui.{package}")).into()
+        } else {
+            text
+        }
+    })
+}
+
+/// What becomes of the module in `from <module> import …` on the server, where it does not stay as it is.
+#[must_use]
+pub fn rewritten(module: &str) -> Option<String> {
+    PACKAGES.iter().any(|package| module.starts_with(package)).then(|| format!("open_webui.{module}"))
+}
+
+/// Every leading byte order mark goes, not only the first: the second would be as fatal, and so folding twice is
+/// folding once.
+fn fold(text: &str) -> Cow<'_, str> {
+    let text = text.trim_start_matches('\u{feff}');
+    if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n").into() } else { text.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clean_keeps_all_but_byte_order_mark_and_line_ends() {
+        for (bytes, expected) in [
+            (&b""[..], ""),
+            (b"a\n", "a\n"),
+            (b"a", "a"),
+            (b"\xef\xbb\xbfa", "a"),
+            (b"\xef\xbb\xbf\xef\xbb\xbfa", "a"),
+            (b"\xef\xbb\xbf", ""),
+            (b"a\xef\xbb\xbfb", "a\u{feff}b"),
+            (b"a\r\nb\rc\nd\r\n", "a\nb\nc\nd\n"),
+            (b"a\r\r\nb\n\r", "a\n\nb\n\n"),
+            (b"a \t\x0c\x0b\n\n", "a \t\u{c}\u{b}\n\n"),
+            ("\u{2028}\u{85}é e\u{301} 🦀".as_bytes(), "\u{2028}\u{85}é e\u{301} 🦀"),
+            (b"\0", "\0"),
+            (b"from utils import x", "from utils import x"),
+        ] {
+            assert_eq!(clean(bytes).as_deref(), Ok(expected), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn clean_says_where_utf8_ends() {
+        for (bytes, at) in [
+            (&b"\xff"[..], 0),
+            (b"caf\xe9", 3),
+            (b"\xef\xbb\xbfab\x80", 5),
+            (b"a\xc3", 1),
+            (b"\xed\xa0\x80", 0), // A lone surrogate is no character.
+            (b"\xc0\x80", 0),     // Nor is a NUL in two bytes.
+            (b"\xff\xfec\0l\0", 0),
+        ] {
+            assert_eq!(clean(bytes), Err(at), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn normal_rewrites_as_the_server_does() {
+        for (text, expected) in [
+            ("from utils import x", "from open_webui.utils import x"),
+            ("from apps.webui import x", "from open_webui.apps.webui import x"),
+            ("from main import x", "from open_webui.main import x"),
+            ("from config import x", "from open_webui.config import x"),
+            // By plain replacement, so also where it is no import, and where it is another module.
+            ("# taken from utils", "# taken from open_webui.utils"),
+            ("\"\"\"\ndescription: from main\n\"\"\"", "\"\"\"\ndescription: from open_webui.main\n\"\"\""),
+            ("therefrom utils", "therefrom open_webui.utils"),
+            ("from utils_extra import x", "from open_webui.utils_extra import x"),
+            ("from configparser import x", "from open_webui.configparser import x"),
+            ("from mainland import x", "from open_webui.mainland import x"),
+            ("from utils from config", "from open_webui.utils from open_webui.config"),
+            // Not by a hair.
+            ("from  utils import x", "from  utils import x"),
+            ("from\tutils import x", "from\tutils import x"),
+            ("from .utils import x", "from .utils import x"),
+            ("from .config import x", "from .config import x"),
+            ("From utils import x", "From utils import x"),
+            ("from Utils import x", "from Utils import x"),
+            ("from \\\nutils import x", "from \\\nutils import x"),
+            ("import utils", "import utils"),
+            ("from my.utils import x", "from my.utils import x"),
+            ("from open_webui.utils import x", "from open_webui.utils import x"),
+            // What the server's editor folds.
+            ("a\r\nb\rc", "a\nb\nc"),
+            ("\u{feff}a", "a"),
+            ("a\u{feff}", "a\u{feff}"),
+            ("", ""),
+        ] {
+            assert_eq!(normal(text), expected, "{text:?}");
+            assert_eq!(normal(&normal(text)), expected, "twice: {text:?}");
+        }
+    }
+
+    #[test]
+    fn normal_is_idempotent_whatever_the_pieces() {
+        let pieces = ["from ", "utils", "config", "main", "open_webui.", "\r", "\n", "\u{feff}", " ", "x"];
+        let mut random = fastrand::Rng::with_seed(1);
+        for _ in 0..20_000 {
+            let text: String = (0..8).map(|_| pieces[random.usize(..pieces.len())]).collect();
+            let once = normal(&text).into_owned();
+            assert_eq!(normal(&once), once, "{text:?}");
+            assert_eq!(normal(&clean(text.as_bytes()).unwrap()), once, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_copied_where_nothing_changes() {
+        assert!(matches!(normal("class Pipe:\n    pass\n"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn rewritten_agrees_with_normal() {
+        for module in
+            ["utils", "utils.misc", "configparser", "apps", "mainland.x", "json", "my.utils", "open_webui.utils"]
+        {
+            let stored = normal(&format!("from {module} import x")).into_owned();
+            let module = rewritten(module).unwrap_or_else(|| module.to_owned());
+            assert_eq!(stored, format!("from {module} import x"));
+        }
+    }
+}
