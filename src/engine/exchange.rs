@@ -1,0 +1,1269 @@
+//! One deploy as a conversation with the server: which [`Call`] to make, and what its [`Reply`] means.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::plugin::{Digest, Key, Kind, Plugin, id::PluginId};
+
+/// One request to the server, in the engine's words. `client.rs` knows how it is spelled in HTTP.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Call {
+    /// Ask who is there, and get in: version, and a session where the server has no login.
+    Connect,
+    /// Every row of a table, with its text: the export.
+    Overview(Kind),
+    /// One row by its id.
+    Get(Key),
+    /// Make a new row.
+    Create(Key, Arc<Form>),
+    /// Replace name, text and meta of a row.
+    Update(Key, Arc<Form>),
+    /// Flip a function's on/off switch. There is no "set": never flip without having read.
+    Toggle(PluginId),
+}
+
+/// What is sent to create or update a plugin.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Form {
+    /// The name shown to users.
+    pub name: String,
+    /// The source text.
+    pub content: Arc<str>,
+    /// The meta object, which replaces the stored one as a whole.
+    pub meta: Map<String, Value>,
+    /// Tools on servers before 0.8: who may use it. `None` leaves the field out.
+    pub access_control: Option<Value>,
+}
+
+/// A plugin as the server describes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// The id.
+    pub id: String,
+    /// The name shown to users.
+    pub name: String,
+    /// The stored text; some answers come without it.
+    pub content: Option<String>,
+    /// The meta object.
+    pub meta: Map<String, Value>,
+    /// The on/off switch (functions only).
+    pub is_active: Option<bool>,
+    /// Tools on servers before 0.8: present, if only as null.
+    pub access_control: Option<Value>,
+    /// The row has a version of its own, as since 0.12: an update that is refused leaves everything as it was. Before,
+    /// the server switches the function off and may go on with a module that is not the stored one.
+    pub versioned: bool,
+}
+
+/// What came of a [`Call`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// To [`Call::Connect`]: an Open WebUI of this version answers.
+    Connected {
+        /// As `/api/version` says it.
+        version: String,
+    },
+    /// To [`Call::Overview`].
+    Rows(Vec<Row>),
+    /// To the others, when they succeed.
+    Row(Box<Row>),
+    /// The server says that this id does not exist.
+    Absent,
+    /// To [`Call::Create`]: the id exists after all.
+    Taken,
+    /// The server would not take the code, in its own words (which may be empty).
+    Refused {
+        /// The server's `detail`, unaltered.
+        words: String,
+    },
+    /// The plugin made the server fail (500), which is not the server being away.
+    Crashed {
+        /// The body, shortened.
+        words: String,
+    },
+    /// The key or its role is not enough, or plugins are switched off on the server.
+    NotAllowed {
+        /// HTTP status; 0 where no request was made (no key).
+        status: u16,
+        /// The server's words.
+        words: String,
+    },
+    /// A 401 whose words fit both "no such id" and "not allowed". A preflight tells which.
+    Unclear {
+        /// The server's words.
+        words: String,
+    },
+    /// Certain not to have been carried out: refused connection, 429, 502, 503, 504, locked database.
+    Unreachable {
+        /// What happened, for the user.
+        cause: String,
+        /// `Retry-After`, where the server gave one.
+        retry_after: Option<Duration>,
+    },
+    /// The request left and no answer came (timeout, reset): carried out or not, nobody knows.
+    Lost {
+        /// What happened, for the user.
+        cause: String,
+    },
+    /// Something answers there, but not Open WebUI's API (a web page, a wrong path).
+    Foreign {
+        /// HTTP status.
+        status: u16,
+        /// What it looks like.
+        words: String,
+    },
+}
+
+/// What the conversation needs to know beside the plugin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Send even what the server holds already.
+    pub force: bool,
+    /// Look, and say what would be sent, but send nothing.
+    pub dry_run: bool,
+    /// Switch a function on that was created just now.
+    pub activate_new: bool,
+}
+
+/// What a conversation wants next.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use]
+pub enum Step {
+    /// Make this call and come back with its reply.
+    Call(Call),
+    /// Keep this copy of the server's text, which is about to be replaced, and come back with where it lies.
+    Keep(Backup),
+    /// Over.
+    Done(Outcome),
+}
+
+/// A text of somebody else's, as the server holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backup {
+    /// Whose text it is.
+    pub key: Key,
+    /// The text, unaltered.
+    pub text: String,
+    /// Its digest, which names the file.
+    pub digest: Digest,
+}
+
+/// How a conversation ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It did not exist, and does now.
+    Created {
+        /// The on/off switch, for a function.
+        active: Option<bool>,
+    },
+    /// It holds our text now.
+    Updated {
+        /// The version that was replaced.
+        from: Option<String>,
+        /// The copy of what was replaced, where that was neither ours nor the same.
+        kept: Option<PathBuf>,
+    },
+    /// It held our text already.
+    Unchanged,
+    /// Would be created, but for `--dry-run`.
+    WouldCreate,
+    /// Would be updated, but for `--dry-run`.
+    WouldUpdate {
+        /// The version that would be replaced.
+        from: Option<String>,
+        /// Whether what would be replaced is somebody else's text, of which a copy would be kept.
+        foreign: bool,
+    },
+    /// The server will not take this text.
+    Refused {
+        /// Its words, unaltered; they may be empty.
+        words: String,
+        /// What became of the plugin that is running.
+        left: Left,
+    },
+    /// Something else went wrong.
+    Failed(Failure),
+}
+
+/// What a refusal left behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// Everything as it was.
+    AsItWas,
+    /// The server had switched the function off, and it is on again, with the text that it had.
+    Restored,
+    /// The server has switched the function off, and it could not be switched on again.
+    Off {
+        /// Why not.
+        cause: String,
+    },
+}
+
+/// Why a conversation ended without a verdict on the text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The server is away, or busy: to be tried again.
+    Unreachable {
+        /// What happened.
+        cause: String,
+        /// How long the server asks to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// The key or its role is not enough for anything.
+    NotAllowed {
+        /// HTTP status, or 0.
+        status: u16,
+        /// The server's words.
+        words: String,
+    },
+    /// What answers is not Open WebUI's API.
+    Foreign {
+        /// HTTP status.
+        status: u16,
+        /// What it looks like.
+        words: String,
+    },
+    /// The key is good, but not for this plugin.
+    NotOurs {
+        /// The server's words.
+        words: String,
+    },
+    /// The server holds another text than the one it has just taken: somebody else wrote at the same moment.
+    StoredOther,
+    /// The copy of what was about to be replaced could not be written, so nothing was sent.
+    KeepFailed {
+        /// The system's words.
+        words: String,
+    },
+    /// An answer that fits nothing we know.
+    Odd {
+        /// What it looked like.
+        words: String,
+    },
+}
+
+/// One conversation about one plugin.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    plugin: Arc<Plugin>,
+    /// What we last put on the server, as far as we know.
+    deployed: Option<Digest>,
+    terms: Terms,
+    stage: Stage,
+    /// How often the world changed under us (created or deleted meanwhile), so that the talk starts again.
+    restarts: u8,
+}
+
+/// What the next reply answers.
+#[derive(Clone, Debug)]
+enum Stage {
+    /// Does it exist, and what does it hold?
+    Asked,
+    /// We were turned away: is it this plugin, or the key?
+    Doubted { words: String, absence: Absence },
+    /// The copy of what will be replaced.
+    Keeping { before: Box<Row> },
+    /// The update.
+    Updating { before: Box<Row>, kept: Option<PathBuf> },
+    /// The update with what was there before, after a refusal that has left its traces: it loads the old text anew.
+    Restoring { before: Box<Row>, words: String },
+    /// The flip that switches the function on again, or a look at what became of it.
+    SwitchingOn { words: String, flip: Flip },
+    /// Nobody knows what became of the update.
+    ReadingBack { before: Box<Row>, kept: Option<PathBuf>, doubt: Doubt },
+    /// The create.
+    Creating,
+    /// What a create that answered, or did not, left behind.
+    CheckingCreated { doubt: Option<Doubt> },
+    /// The flip of a new function's switch.
+    Activating(Flip),
+}
+
+/// How far the switching on of a function has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flip {
+    /// Flipped once.
+    First,
+    /// Flipped back, since the first flip found it switched on already.
+    Back,
+    /// Nobody knows what became of the flip: looked at again.
+    ReadingBack,
+}
+
+/// What being turned away can mean, if the key is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Absence {
+    /// That there is no such id: some servers say it with a 401.
+    Possible,
+    /// Only that this plugin is not ours to touch.
+    Excluded,
+}
+
+/// Why a write is read back.
+#[derive(Clone, Debug)]
+enum Doubt {
+    /// No answer came.
+    Lost(String),
+    /// The answer was a refusal, which may have left a row behind.
+    Refused(String),
+    /// The answer shows another text than the one sent.
+    Other,
+}
+
+/// How often a conversation starts again because the row came or went meanwhile.
+const MOST_RESTARTS: u8 = 2;
+
+impl Exchange {
+    /// Begins a conversation: the first step is always to ask what the server has.
+    pub fn start(plugin: Arc<Plugin>, deployed: Option<Digest>, terms: Terms) -> (Self, Step) {
+        let ask = Step::Call(Call::Get(plugin.key.clone()));
+        (Self { plugin, deployed, terms, stage: Stage::Asked, restarts: 0 }, ask)
+    }
+
+    /// The plugin that this is about.
+    #[must_use]
+    pub fn plugin(&self) -> &Arc<Plugin> {
+        &self.plugin
+    }
+
+    /// Takes the reply to the last call.
+    pub fn reply(&mut self, reply: Reply) -> Step {
+        match std::mem::replace(&mut self.stage, Stage::Asked) {
+            Stage::Asked => self.on_asked(reply),
+            Stage::Doubted { words, absence } => self.on_doubted(reply, words, absence),
+            // Not to be repeated: a reply may hold a whole source text.
+            Stage::Keeping { .. } => odd("an answer while nothing was asked"),
+            Stage::Updating { before, kept } => self.on_updated(reply, before, kept),
+            Stage::ReadingBack { before, kept, doubt } => self.on_read_back(reply, before, kept, doubt),
+            Stage::Restoring { before, words } => self.on_restored(reply, &before, words),
+            Stage::SwitchingOn { words, flip } => self.on_switched_on(reply, words, flip),
+            Stage::Creating => self.on_created(reply),
+            Stage::CheckingCreated { doubt } => self.on_checked(reply, doubt),
+            Stage::Activating(flip) => self.on_activated(reply, flip),
+        }
+    }
+
+    /// Takes the answer to [`Step::Keep`]: where the copy lies, or why it could not be written.
+    pub fn kept(&mut self, kept: Result<PathBuf, String>) -> Step {
+        match (std::mem::replace(&mut self.stage, Stage::Asked), kept) {
+            (Stage::Keeping { before }, Ok(path)) => self.update(before, Some(path)),
+            (_, Ok(_)) => odd("a copy was kept that nobody asked for"),
+            (_, Err(words)) => Step::Done(Outcome::Failed(Failure::KeepFailed { words })),
+        }
+    }
+
+    fn call(&mut self, stage: Stage, call: Call) -> Step {
+        self.stage = stage;
+        Step::Call(call)
+    }
+
+    fn ask(&mut self, stage: Stage) -> Step {
+        let call = Call::Get(self.plugin.key.clone());
+        self.call(stage, call)
+    }
+
+    /// The world changed between two calls: begin again, but not for ever.
+    fn restart(&mut self) -> Step {
+        self.restarts += 1;
+        if self.restarts > MOST_RESTARTS {
+            return odd("it keeps coming and going on the server");
+        }
+        self.ask(Stage::Asked)
+    }
+
+    fn on_asked(&mut self, reply: Reply) -> Step {
+        match reply {
+            Reply::Row(row) => self.on_found(row),
+            Reply::Absent if self.terms.dry_run => Step::Done(Outcome::WouldCreate),
+            Reply::Absent => {
+                let call = Call::Create(self.plugin.key.clone(), Arc::new(form_to_create(&self.plugin)));
+                self.call(Stage::Creating, call)
+            }
+            Reply::Unclear { words } => self.doubt(words, Absence::Possible),
+            other => self.unexpected(other),
+        }
+    }
+
+    /// The key opens the table or it does not: that tells what being turned away meant.
+    fn doubt(&mut self, words: String, absence: Absence) -> Step {
+        let call = Call::Overview(self.plugin.key.kind);
+        self.call(Stage::Doubted { words, absence }, call)
+    }
+
+    fn on_doubted(&mut self, reply: Reply, words: String, absence: Absence) -> Step {
+        let listed = |rows: &[Row]| rows.iter().any(|row| row.id == self.plugin.key.id.as_str());
+        match (reply, absence) {
+            (Reply::Rows(rows), Absence::Possible) if !listed(&rows) => self.on_asked(Reply::Absent),
+            // A list without it proves nothing when a write was turned down.
+            (Reply::Rows(_), Absence::Possible | Absence::Excluded) => {
+                Step::Done(Outcome::Failed(Failure::NotOurs { words }))
+            }
+            (Reply::Unclear { words }, _) => not_allowed(401, words),
+            (Reply::NotAllowed { status, words }, _) => not_allowed(status, words),
+            (other, _) => self.unexpected(other),
+        }
+    }
+
+    fn on_found(&mut self, row: Box<Row>) -> Step {
+        let Some(text) = &row.content else {
+            let words = "the server does not show its text to this key".to_owned();
+            return Step::Done(Outcome::Failed(Failure::NotOurs { words }));
+        };
+        let digest = Digest::of_text(text);
+        if digest == self.plugin.digest && !self.terms.force {
+            return Step::Done(Outcome::Unchanged);
+        }
+        let foreign = digest != self.plugin.digest && self.deployed != Some(digest);
+        if self.terms.dry_run {
+            return Step::Done(Outcome::WouldUpdate { from: row.version(), foreign });
+        }
+        if !foreign {
+            return self.update(row, None);
+        }
+        let backup = Backup { key: self.plugin.key.clone(), text: text.clone(), digest };
+        self.stage = Stage::Keeping { before: row };
+        Step::Keep(backup)
+    }
+
+    fn update(&mut self, before: Box<Row>, kept: Option<PathBuf>) -> Step {
+        let call = Call::Update(self.plugin.key.clone(), Arc::new(form_to_update(&self.plugin, &before)));
+        self.call(Stage::Updating { before, kept }, call)
+    }
+
+    fn on_updated(&mut self, reply: Reply, before: Box<Row>, kept: Option<PathBuf>) -> Step {
+        match reply {
+            Reply::Row(after) if self.is_ours(&after) => Step::Done(Outcome::Updated { from: before.version(), kept }),
+            Reply::Row(_) => self.ask(Stage::ReadingBack { before, kept, doubt: Doubt::Other }),
+            Reply::Lost { cause } => self.ask(Stage::ReadingBack { before, kept, doubt: Doubt::Lost(cause) }),
+            Reply::Crashed { words } => self.ask(Stage::ReadingBack { before, kept, doubt: Doubt::Refused(words) }),
+            Reply::Refused { words } if before.versioned => refused(words, Left::AsItWas),
+            Reply::Refused { words } => self.ask(Stage::ReadingBack { before, kept, doubt: Doubt::Refused(words) }),
+            other => self.unexpected(other),
+        }
+    }
+
+    fn on_read_back(&mut self, reply: Reply, before: Box<Row>, kept: Option<PathBuf>, doubt: Doubt) -> Step {
+        match (reply, doubt) {
+            (Reply::Row(after), Doubt::Refused(_) | Doubt::Lost(_) | Doubt::Other) if self.is_ours(&after) => {
+                Step::Done(Outcome::Updated { from: before.version(), kept })
+            }
+            (Reply::Row(after), Doubt::Refused(words)) => self.restore(before, &after, words),
+            // Only a refusal switches a function off: the answer that was lost was one.
+            (Reply::Row(after), Doubt::Lost(cause)) if went_off(&before, &after) => self.restore(before, &after, cause),
+            (Reply::Row(_), Doubt::Other) => Step::Done(Outcome::Failed(Failure::StoredOther)),
+            // Not carried out, as it seems; the next try starts by looking again.
+            (Reply::Row(_), Doubt::Lost(cause)) => unreachable_for_now(cause),
+            (Reply::Absent, _) => self.restart(),
+            // It may have been this text that took the server down, which must not happen a second time.
+            (Reply::Unreachable { cause, .. } | Reply::Lost { cause }, Doubt::Refused(words)) => {
+                let may_be_off = !before.versioned && before.is_active == Some(true);
+                refused(words, if may_be_off { Left::Off { cause } } else { Left::AsItWas })
+            }
+            (other, _) => self.unexpected(other),
+        }
+    }
+
+    /// The server would not have our text. Before 0.12 that leaves traces, which go when it loads the old text once more:
+    /// the switch of the function, and what runs of it.
+    fn restore(&mut self, before: Box<Row>, after: &Row, words: String) -> Step {
+        let touched_since = before.content != after.content;
+        if before.versioned || touched_since {
+            return refused(words, Left::AsItWas);
+        }
+        let Some(form) = form_to_restore(&before) else { return refused(words, Left::AsItWas) };
+        let call = Call::Update(self.plugin.key.clone(), Arc::new(form));
+        self.call(Stage::Restoring { before, words }, call)
+    }
+
+    fn on_restored(&mut self, reply: Reply, before: &Row, words: String) -> Step {
+        match reply {
+            Reply::Row(after) if went_off(before, &after) => {
+                let call = Call::Toggle(self.plugin.key.id.clone());
+                self.call(Stage::SwitchingOn { words, flip: Flip::First }, call)
+            }
+            Reply::Row(_) => refused(words, Left::AsItWas),
+            _ if before.is_active != Some(true) => refused(words, Left::AsItWas),
+            reply => refused(words, Left::Off { cause: cause_of(reply) }),
+        }
+    }
+
+    fn on_switched_on(&mut self, reply: Reply, words: String, flip: Flip) -> Step {
+        match (reply, flip) {
+            (Reply::Row(row), _) if row.is_active == Some(true) => refused(words, Left::Restored),
+            // Somebody else had switched it on between our look and our flip.
+            (Reply::Row(_), Flip::First) => {
+                let call = Call::Toggle(self.plugin.key.id.clone());
+                self.call(Stage::SwitchingOn { words, flip: Flip::Back }, call)
+            }
+            (Reply::Lost { .. }, Flip::First | Flip::Back) => {
+                self.ask(Stage::SwitchingOn { words, flip: Flip::ReadingBack })
+            }
+            (reply, _) => refused(words, Left::Off { cause: cause_of(reply) }),
+        }
+    }
+
+    fn on_created(&mut self, reply: Reply) -> Step {
+        match reply {
+            // The answer to a create carries no text.
+            Reply::Row(_) => self.ask(Stage::CheckingCreated { doubt: None }),
+            Reply::Taken => self.restart(),
+            Reply::Refused { words } => self.ask(Stage::CheckingCreated { doubt: Some(Doubt::Refused(words)) }),
+            Reply::Crashed { words } => self.ask(Stage::CheckingCreated { doubt: Some(Doubt::Refused(words)) }),
+            Reply::Lost { cause } => self.ask(Stage::CheckingCreated { doubt: Some(Doubt::Lost(cause)) }),
+            other => self.unexpected(other),
+        }
+    }
+
+    fn on_checked(&mut self, reply: Reply, doubt: Option<Doubt>) -> Step {
+        match (reply, doubt) {
+            (Reply::Row(row), _) if self.is_ours(&row) => match (self.plugin.key.kind, row.is_active) {
+                (Kind::Function, Some(false)) if self.terms.activate_new => {
+                    let call = Call::Toggle(self.plugin.key.id.clone());
+                    self.call(Stage::Activating(Flip::First), call)
+                }
+                _ => Step::Done(Outcome::Created { active: row.is_active }),
+            },
+            (Reply::Row(_), Some(Doubt::Refused(words))) => refused(words, Left::AsItWas),
+            (Reply::Row(_), Some(Doubt::Lost(_) | Doubt::Other) | None) => {
+                Step::Done(Outcome::Failed(Failure::StoredOther))
+            }
+            // Unreachable: it may have been this text that took the server down, which must not happen a second time.
+            (Reply::Absent | Reply::Unreachable { .. } | Reply::Lost { .. }, Some(Doubt::Refused(words))) => {
+                refused(words, Left::AsItWas)
+            }
+            (Reply::Absent, Some(Doubt::Lost(cause))) => unreachable_for_now(cause),
+            (Reply::Absent, Some(Doubt::Other) | None) => self.restart(),
+            (other, _) => self.unexpected(other),
+        }
+    }
+
+    fn on_activated(&mut self, reply: Reply, flip: Flip) -> Step {
+        match (reply, flip) {
+            (Reply::Row(row), Flip::First) if row.is_active == Some(false) => {
+                // Somebody else switched it on between our look and our flip.
+                let call = Call::Toggle(self.plugin.key.id.clone());
+                self.call(Stage::Activating(Flip::Back), call)
+            }
+            (Reply::Row(row), _) => Step::Done(Outcome::Created { active: row.is_active }),
+            (Reply::Lost { .. }, Flip::First | Flip::Back) => self.ask(Stage::Activating(Flip::ReadingBack)),
+            // The text is there, so nothing would come back to the switch later: the user is told how it stands.
+            (Reply::Unreachable { .. }, Flip::First | Flip::Back) => {
+                Step::Done(Outcome::Created { active: Some(false) })
+            }
+            (Reply::Unreachable { .. } | Reply::Lost { .. }, Flip::ReadingBack) => {
+                Step::Done(Outcome::Created { active: None })
+            }
+            (other, _) => self.unexpected(other),
+        }
+    }
+
+    /// The server stores what we sent, as it says itself.
+    fn is_ours(&self, row: &Row) -> bool {
+        row.content.as_deref().is_some_and(|text| Digest::of_text(text) == self.plugin.digest)
+    }
+
+    /// The replies that mean the same at every stage.
+    fn unexpected(&mut self, reply: Reply) -> Step {
+        match reply {
+            Reply::Unreachable { cause, retry_after } => {
+                Step::Done(Outcome::Failed(Failure::Unreachable { cause, retry_after }))
+            }
+            // A question that got no answer changed nothing.
+            Reply::Lost { cause } => unreachable_for_now(cause),
+            Reply::NotAllowed { words, .. } | Reply::Unclear { words } => self.doubt(words, Absence::Excluded),
+            Reply::Foreign { status, words } => Step::Done(Outcome::Failed(Failure::Foreign { status, words })),
+            // A server that fails at a question is in trouble itself, whatever the plugin.
+            Reply::Crashed { words } => unreachable_for_now(format!("the server fails: {words}")),
+            Reply::Refused { words } => odd(&words),
+            Reply::Absent => self.restart(),
+            Reply::Connected { .. } | Reply::Rows(_) | Reply::Row(_) | Reply::Taken => {
+                odd("an answer to another question than the one asked")
+            }
+        }
+    }
+}
+
+fn odd(words: &str) -> Step {
+    Step::Done(Outcome::Failed(Failure::Odd { words: words.to_owned() }))
+}
+
+fn not_allowed(status: u16, words: String) -> Step {
+    Step::Done(Outcome::Failed(Failure::NotAllowed { status, words }))
+}
+
+fn refused(words: String, left: Left) -> Step {
+    Step::Done(Outcome::Refused { words, left })
+}
+
+/// The function was on and is off, with the same text.
+fn went_off(before: &Row, after: &Row) -> bool {
+    before.is_active == Some(true) && after.is_active == Some(false) && before.content == after.content
+}
+
+/// Why a repair did not succeed.
+fn cause_of(reply: Reply) -> String {
+    match reply {
+        Reply::Refused { words } | Reply::Crashed { words } => {
+            format!("the server refuses the old text as well: {words}")
+        }
+        Reply::NotAllowed { words, .. } | Reply::Unclear { words } | Reply::Foreign { words, .. } => words,
+        Reply::Unreachable { cause, .. } | Reply::Lost { cause } => cause,
+        Reply::Absent => "it was deleted meanwhile".to_owned(),
+        Reply::Row(_) => "somebody else switches it at the same moment".to_owned(),
+        Reply::Connected { .. } | Reply::Rows(_) | Reply::Taken => {
+            "the server gave an answer to another question".to_owned()
+        }
+    }
+}
+
+fn unreachable_for_now(cause: String) -> Step {
+    Step::Done(Outcome::Failed(Failure::Unreachable { cause, retry_after: None }))
+}
+
+/// A new plugin: named by its title, private (which servers before 0.8 have to be told).
+fn form_to_create(plugin: &Plugin) -> Form {
+    Form {
+        name: title(plugin),
+        content: Arc::clone(&plugin.text),
+        meta: Map::from_iter([("description".to_owned(), Value::from(description(plugin)))]),
+        access_control: match plugin.key.kind {
+            Kind::Tool => Some(Value::Object(Map::new())),
+            Kind::Function => None,
+        },
+    }
+}
+
+/// An update is what was read, with our text. Name and description follow the frontmatter as long as nobody changed
+/// them on the server: the stored manifest, which the server makes from the stored text, tells what they were made from.
+fn form_to_update(plugin: &Plugin, before: &Row) -> Form {
+    let mut meta = before.meta.clone();
+    let manifest = meta.remove("manifest");
+    let was = |field: &str| manifest.as_ref().and_then(|manifest| manifest.get(field)).and_then(Value::as_str);
+    let never_renamed = before.name == was("title").filter(|title| !title.is_empty()).unwrap_or(&before.id);
+    let described = meta.get("description").and_then(Value::as_str).unwrap_or_default();
+    if described == was("description").unwrap_or_default() {
+        meta.insert("description".to_owned(), Value::from(description(plugin)));
+    }
+    // Servers before 0.12 never take `toggle` back by themselves; every version sets it where it applies.
+    meta.remove("toggle");
+    Form {
+        name: if never_renamed { title(plugin) } else { before.name.clone() },
+        content: Arc::clone(&plugin.text),
+        meta,
+        access_control: before.access_control.clone(),
+    }
+}
+
+/// What was there, to the letter (`toggle` too: leaving it out clears it before 0.12). The manifest is made anew from the
+/// text by the server.
+fn form_to_restore(before: &Row) -> Option<Form> {
+    let mut meta = before.meta.clone();
+    meta.remove("manifest");
+    Some(Form {
+        name: before.name.clone(),
+        content: Arc::from(before.content.as_deref()?),
+        meta,
+        access_control: before.access_control.clone(),
+    })
+}
+
+fn title(plugin: &Plugin) -> String {
+    plugin.frontmatter.title().unwrap_or(plugin.key.id.as_str()).to_owned()
+}
+
+fn description(plugin: &Plugin) -> &str {
+    plugin.frontmatter.description().unwrap_or_default()
+}
+
+impl Row {
+    /// The version in the stored frontmatter.
+    #[must_use]
+    pub fn version(&self) -> Option<String> {
+        let version = self.meta.get("manifest")?.get("version")?.as_str()?;
+        (!version.is_empty()).then(|| version.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fmt::Write as _;
+    use std::path::Path;
+
+    use expect_test::expect;
+    use serde_json::json;
+
+    use super::*;
+    use crate::plugin::{self, FileSettings, Parsed};
+
+    /// More steps than the longest conversation has: three beginnings, and the longest way to an end.
+    const MOST_STEPS: usize = 16;
+
+    const LOOK: Terms = Terms { force: false, dry_run: true, activate_new: true };
+    const PLAIN: Terms = Terms { force: false, dry_run: false, activate_new: false };
+    const ACTIVATE: Terms = Terms { force: false, dry_run: false, activate_new: true };
+
+    fn source(version: &str) -> String {
+        format!("\"\"\"\ntitle: Shout\nversion: {version}\n\"\"\"\nclass Filter: pass\n")
+    }
+
+    fn plugin_of(text: &str) -> Plugin {
+        match plugin::parse(&Arc::from(Path::new("shout.py")), text.as_bytes(), &FileSettings::default()) {
+            Parsed::Plugin(plugin) => plugin,
+            other @ (Parsed::NotAPlugin | Parsed::Disabled | Parsed::Flawed(_)) => panic!("{other:?}"),
+        }
+    }
+
+    fn row(version: &str, is_active: bool) -> Row {
+        Row {
+            id: "shout".to_owned(),
+            name: "Shout".to_owned(),
+            content: (version != "no text").then(|| source(version)),
+            meta: object(json!({"manifest": {"title": "Shout", "version": version}})),
+            is_active: Some(is_active),
+            access_control: None,
+            versioned: true,
+        }
+    }
+
+    fn object(value: Value) -> Map<String, Value> {
+        let Value::Object(object) = value else { panic!("{value}") };
+        object
+    }
+
+    /// What the server may say, by a name for the tables. Ours is version 2, and version 1 is what we deployed last.
+    fn replies() -> Vec<(&'static str, Reply)> {
+        let words = || "words".to_owned();
+        let row = |version, is_active| Reply::Row(Box::new(row(version, is_active)));
+        vec![
+            ("ours", row("2", true)),
+            ("ours, off", row("2", false)),
+            ("deployed", row("1", true)),
+            ("theirs", row("theirs", false)),
+            // Of a server before 0.12.
+            ("old", Reply::Row(Box::new(Row { versioned: false, ..self::row("1", true) }))),
+            ("old, off", Reply::Row(Box::new(Row { versioned: false, ..self::row("1", false) }))),
+            ("no text", row("no text", false)),
+            ("absent", Reply::Absent),
+            ("taken", Reply::Taken),
+            ("refused", Reply::Refused { words: words() }),
+            ("crashed", Reply::Crashed { words: words() }),
+            ("not allowed", Reply::NotAllowed { status: 403, words: words() }),
+            ("unclear", Reply::Unclear { words: words() }),
+            ("unreachable", Reply::Unreachable { cause: words(), retry_after: Some(Duration::from_secs(9)) }),
+            ("lost", Reply::Lost { cause: words() }),
+            ("foreign", Reply::Foreign { status: 200, words: words() }),
+            ("connected", Reply::Connected { version: "0.12.4".to_owned() }),
+            ("rows", Reply::Rows(Vec::new())),
+            ("rows with it", Reply::Rows(vec![self::row("no text", true)])),
+        ]
+    }
+
+    fn reply(name: &str) -> Reply {
+        replies().into_iter().find(|(known, _)| *known == name).unwrap().1
+    }
+
+    /// A conversation under the eyes of the rules.
+    struct Talk {
+        exchange: Exchange,
+        step: Step,
+        terms: Terms,
+        /// Everything that was said, newest last: the step, and the name of what came back.
+        said: Vec<(Step, Reply)>,
+        /// The texts that were kept.
+        kept: Vec<String>,
+    }
+
+    impl Talk {
+        fn start(terms: Terms) -> Self {
+            let deployed = Some(Digest::of_text(&source("1")));
+            let (exchange, step) = Exchange::start(Arc::new(plugin_of(&source("2"))), deployed, terms);
+            let talk = Self { exchange, step, terms, said: Vec::new(), kept: Vec::new() };
+            talk.check();
+            talk
+        }
+
+        /// Answers with these replies; `kept` and `not kept` are the answers to a keep.
+        fn with(terms: Terms, script: &[&str]) -> Self {
+            let mut talk = Self::start(terms);
+            for name in script {
+                talk.answer(name);
+            }
+            talk
+        }
+
+        fn answer(&mut self, name: &str) {
+            assert!(!matches!(self.step, Step::Done(_)), "over already: {:?}", self.step);
+            if let (Step::Keep(backup), "kept") = (&self.step, name) {
+                self.kept.push(backup.text.clone());
+                self.step = self.exchange.kept(Ok(PathBuf::from("copy.py")));
+            } else if name == "not kept" {
+                self.step = self.exchange.kept(Err("disk full".to_owned()));
+            } else {
+                let reply = reply(name);
+                let next = self.exchange.reply(reply.clone());
+                self.said.push((std::mem::replace(&mut self.step, next), reply));
+            }
+            self.check();
+        }
+
+        /// The rules for what may be said next, given what was heard.
+        fn check(&self) {
+            let said = &self.said;
+            assert!(said.len() <= MOST_STEPS, "no end: {said:?}");
+            let writes = matches!(self.step, Step::Call(Call::Create(..) | Call::Update(..) | Call::Toggle(_)));
+            assert!(!self.terms.dry_run || !(writes || matches!(self.step, Step::Keep(_))), "a dry run only looks");
+            match &self.step {
+                Step::Call(Call::Create(..)) => match said.as_slice() {
+                    [.., (Step::Call(Call::Get(_)), Reply::Absent)] => {}
+                    [
+                        ..,
+                        (Step::Call(Call::Get(_)), Reply::Unclear { .. }),
+                        (Step::Call(Call::Overview(_)), Reply::Rows(rows)),
+                    ] => {
+                        assert!(rows.is_empty(), "created what the list shows: {said:?}");
+                    }
+                    _ => panic!("created without the server's word that it does not exist: {said:?}"),
+                },
+                Step::Call(Call::Update(..)) => {
+                    let Some((Step::Call(Call::Get(_)), Reply::Row(before))) = said.last() else {
+                        panic!("updated without a look: {said:?}");
+                    };
+                    let text = before.content.clone().expect("what is replaced is known");
+                    let ours = text == source("2") || text == source("1");
+                    assert!(ours || self.kept.last() == Some(&text), "replaced without a copy: {said:?}");
+                }
+                Step::Call(Call::Toggle(_)) => {
+                    let Some((Step::Call(Call::Get(_) | Call::Toggle(_) | Call::Update(..)), Reply::Row(row))) =
+                        said.last()
+                    else {
+                        panic!("flipped without a look: {said:?}");
+                    };
+                    assert_eq!(row.is_active, Some(false), "flipped what was not off: {said:?}");
+                    let created = said.iter().any(|(step, _)| matches!(step, Step::Call(Call::Create(..))));
+                    // What a refusal switched off was on when we looked first.
+                    let was_on = |(step, reply): &(Step, Reply)| matches!((step, reply), (Step::Call(Call::Get(_)), Reply::Row(row)) if row.is_active == Some(true));
+                    let refused = said.iter().any(was_on);
+                    assert!(
+                        (created && self.terms.activate_new) || (refused && !created),
+                        "flipped what is not ours to flip: {said:?}"
+                    );
+                }
+                Step::Keep(backup) => {
+                    let Some((Step::Call(Call::Get(_)), Reply::Row(before))) = said.last() else {
+                        panic!("kept without a look: {said:?}");
+                    };
+                    assert_eq!(Some(&backup.text), before.content.as_ref());
+                }
+                Step::Done(Outcome::Updated { .. } | Outcome::Created { .. }) => {
+                    let stored = said.iter().rev().find_map(|(_, reply)| match reply {
+                        Reply::Row(row) => Some(row.content == Some(source("2"))),
+                        _ => None,
+                    });
+                    let flipped = said.iter().any(|(step, _)| matches!(step, Step::Call(Call::Toggle(_))));
+                    assert!(stored == Some(true) || flipped, "success without having seen it: {said:?}");
+                }
+                Step::Call(Call::Get(_) | Call::Overview(_) | Call::Connect) | Step::Done(_) => {}
+            }
+        }
+    }
+
+    fn say(step: &Step) -> String {
+        match step {
+            Step::Call(Call::Connect) => "connect".to_owned(),
+            Step::Call(Call::Get(_)) => "get".to_owned(),
+            Step::Call(Call::Overview(_)) => "overview".to_owned(),
+            Step::Call(Call::Create(..)) => "create".to_owned(),
+            Step::Call(Call::Update(..)) => "update".to_owned(),
+            Step::Call(Call::Toggle(_)) => "toggle".to_owned(),
+            Step::Keep(_) => "keep".to_owned(),
+            Step::Done(Outcome::Failed(failure)) => format!("{failure:?}"),
+            Step::Done(outcome) => format!("{outcome:?}"),
+        }
+    }
+
+    fn stage(exchange: &Exchange) -> &'static str {
+        match &exchange.stage {
+            Stage::Asked => "asked",
+            Stage::Doubted { absence: Absence::Possible, .. } => "doubted",
+            Stage::Doubted { absence: Absence::Excluded, .. } => "turned away",
+            Stage::Keeping { .. } => "keeping",
+            Stage::Updating { kept: None, .. } => "updating",
+            Stage::Updating { kept: Some(_), .. } => "updating, kept",
+            Stage::Restoring { .. } => "restoring",
+            Stage::SwitchingOn { flip: Flip::First, .. } => "switching on",
+            Stage::SwitchingOn { flip: Flip::Back, .. } => "switching on, back",
+            Stage::SwitchingOn { flip: Flip::ReadingBack, .. } => "switching on, reading back",
+            Stage::ReadingBack { doubt: Doubt::Lost(_), .. } => "reading back, lost",
+            Stage::ReadingBack { doubt: Doubt::Refused(_), .. } => "reading back, refused",
+            Stage::ReadingBack { doubt: Doubt::Other, .. } => "reading back, other",
+            Stage::Creating => "creating",
+            Stage::CheckingCreated { doubt: None } => "checking",
+            Stage::CheckingCreated { doubt: Some(Doubt::Lost(_)) } => "checking, lost",
+            Stage::CheckingCreated { doubt: Some(Doubt::Refused(_)) } => "checking, refused",
+            Stage::CheckingCreated { doubt: Some(Doubt::Other) } => "checking, other",
+            Stage::Activating(Flip::First) => "activating",
+            Stage::Activating(Flip::Back) => "activating, back",
+            Stage::Activating(Flip::ReadingBack) => "activating, reading back",
+        }
+    }
+
+    /// How to get to each stage. `checking, other` is not reached: the answer to a create carries no text.
+    const WAYS: [(&str, &[&str]); 22] = [
+        ("asked", &[]),
+        ("doubted", &["unclear"]),
+        ("keeping", &["theirs"]),
+        ("updating", &["deployed"]),
+        ("updating, kept", &["theirs", "kept"]),
+        ("turned away", &["deployed", "unclear"]),
+        ("reading back, lost", &["deployed", "lost"]),
+        ("reading back, refused", &["deployed", "crashed"]),
+        ("reading back, other", &["theirs", "kept", "theirs"]),
+        ("reading back, refused", &["old", "refused"]),
+        ("restoring", &["old", "refused", "old, off"]),
+        ("switching on", &["old", "refused", "old, off", "old, off"]),
+        ("switching on, back", &["old", "refused", "old, off", "old, off", "old, off"]),
+        ("switching on, reading back", &["old", "refused", "old, off", "old, off", "lost"]),
+        ("creating", &["absent"]),
+        ("turned away", &["absent", "unclear"]),
+        ("checking", &["absent", "no text"]),
+        ("checking, lost", &["absent", "lost"]),
+        ("checking, refused", &["absent", "refused"]),
+        ("activating", &["absent", "no text", "ours, off"]),
+        ("activating, back", &["absent", "no text", "ours, off", "ours, off"]),
+        ("activating, reading back", &["absent", "no text", "ours, off", "lost"]),
+    ];
+
+    /// What the same replies come to at every stage that has no other use for them.
+    fn everywhere(reply: Reply) -> String {
+        say(&Talk::start(ACTIVATE).exchange.unexpected(reply))
+    }
+
+    /// Replies under the step that they lead to, in the order of the first.
+    fn grouped(steps: impl Iterator<Item = (&'static str, String)>) -> String {
+        let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
+        for (name, next) in steps {
+            match groups.iter_mut().find(|(known, _)| *known == next) {
+                Some((_, names)) => names.push(name),
+                None => groups.push((next, vec![name])),
+            }
+        }
+        groups.into_iter().fold(String::new(), |mut text, (next, names)| {
+            writeln!(text, "    {next} <- {}", names.join(" | ")).unwrap();
+            text
+        })
+    }
+
+    /// Every stage, every reply. What is not listed at a stage is as everywhere.
+    #[test]
+    #[expect(clippy::too_many_lines, reason = "the table is long, and is to be read in one piece")]
+    fn the_conversation() {
+        let common = replies().into_iter().map(|(name, reply)| (name, everywhere(reply)));
+        let mut table = format!("everywhere\n{}", grouped(common));
+        for (at, way) in WAYS {
+            writeln!(table, "{at} ({})", way.join(" > ")).unwrap();
+            let names = replies().into_iter().map(|(name, _)| name);
+            let names = names.chain(["kept", "not kept"].into_iter().filter(|_| at == "keeping"));
+            let steps = names.filter_map(|name| {
+                let mut talk = Talk::with(ACTIVATE, way);
+                assert_eq!(stage(&talk.exchange), at);
+                talk.answer(name);
+                let next = say(&talk.step);
+                let common = !name.ends_with("kept") && next == everywhere(reply(name));
+                (!common).then_some((name, next))
+            });
+            table.push_str(&grouped(steps));
+        }
+        expect![[r#"
+            everywhere
+                Odd { words: "an answer to another question than the one asked" } <- ours | ours, off | deployed | theirs | old | old, off | no text | taken | connected | rows | rows with it
+                get <- absent
+                Odd { words: "words" } <- refused
+                Unreachable { cause: "the server fails: words", retry_after: None } <- crashed
+                overview <- not allowed | unclear
+                Unreachable { cause: "words", retry_after: Some(9s) } <- unreachable
+                Unreachable { cause: "words", retry_after: None } <- lost
+                Foreign { status: 200, words: "words" } <- foreign
+            asked ()
+                Unchanged <- ours | ours, off
+                update <- deployed | old | old, off
+                keep <- theirs
+                NotOurs { words: "the server does not show its text to this key" } <- no text
+                create <- absent
+            doubted (unclear)
+                NotAllowed { status: 403, words: "words" } <- not allowed
+                NotAllowed { status: 401, words: "words" } <- unclear
+                create <- rows
+                NotOurs { words: "words" } <- rows with it
+            keeping (theirs)
+                Odd { words: "an answer while nothing was asked" } <- ours | ours, off | deployed | theirs | old | old, off | no text | absent | taken | refused | crashed | not allowed | unclear | unreachable | lost | foreign | connected | rows | rows with it
+                update <- kept
+                KeepFailed { words: "disk full" } <- not kept
+            updating (deployed)
+                Updated { from: Some("1"), kept: None } <- ours | ours, off
+                get <- deployed | theirs | old | old, off | no text | crashed | lost
+                Refused { words: "words", left: AsItWas } <- refused
+            updating, kept (theirs > kept)
+                Updated { from: Some("theirs"), kept: Some("copy.py") } <- ours | ours, off
+                get <- deployed | theirs | old | old, off | no text | crashed | lost
+                Refused { words: "words", left: AsItWas } <- refused
+            turned away (deployed > unclear)
+                NotAllowed { status: 403, words: "words" } <- not allowed
+                NotAllowed { status: 401, words: "words" } <- unclear
+                NotOurs { words: "words" } <- rows | rows with it
+            reading back, lost (deployed > lost)
+                Updated { from: Some("1"), kept: None } <- ours | ours, off
+                Unreachable { cause: "words", retry_after: None } <- deployed | theirs | old | no text
+                Refused { words: "words", left: AsItWas } <- old, off
+            reading back, refused (deployed > crashed)
+                Updated { from: Some("1"), kept: None } <- ours | ours, off
+                Refused { words: "words", left: AsItWas } <- deployed | theirs | old | old, off | no text | unreachable | lost
+            reading back, other (theirs > kept > theirs)
+                Updated { from: Some("theirs"), kept: Some("copy.py") } <- ours | ours, off
+                StoredOther <- deployed | theirs | old | old, off | no text
+            reading back, refused (old > refused)
+                Updated { from: Some("1"), kept: None } <- ours | ours, off
+                update <- deployed | old | old, off
+                Refused { words: "words", left: AsItWas } <- theirs | no text
+                Refused { words: "words", left: Off { cause: "words" } } <- unreachable | lost
+            restoring (old > refused > old, off)
+                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | no text
+                toggle <- old, off
+                Refused { words: "words", left: Off { cause: "it was deleted meanwhile" } } <- absent
+                Refused { words: "words", left: Off { cause: "the server gave an answer to another question" } } <- taken | connected | rows | rows with it
+                Refused { words: "words", left: Off { cause: "the server refuses the old text as well: words" } } <- refused | crashed
+                Refused { words: "words", left: Off { cause: "words" } } <- not allowed | unclear | unreachable | lost | foreign
+            switching on (old > refused > old, off > old, off)
+                Refused { words: "words", left: Restored } <- ours | deployed | old
+                toggle <- ours, off | theirs | old, off | no text
+                Refused { words: "words", left: Off { cause: "it was deleted meanwhile" } } <- absent
+                Refused { words: "words", left: Off { cause: "the server gave an answer to another question" } } <- taken | connected | rows | rows with it
+                Refused { words: "words", left: Off { cause: "the server refuses the old text as well: words" } } <- refused | crashed
+                Refused { words: "words", left: Off { cause: "words" } } <- not allowed | unclear | unreachable | foreign
+                get <- lost
+            switching on, back (old > refused > old, off > old, off > old, off)
+                Refused { words: "words", left: Restored } <- ours | deployed | old
+                Refused { words: "words", left: Off { cause: "somebody else switches it at the same moment" } } <- ours, off | theirs | old, off | no text
+                Refused { words: "words", left: Off { cause: "it was deleted meanwhile" } } <- absent
+                Refused { words: "words", left: Off { cause: "the server gave an answer to another question" } } <- taken | connected | rows | rows with it
+                Refused { words: "words", left: Off { cause: "the server refuses the old text as well: words" } } <- refused | crashed
+                Refused { words: "words", left: Off { cause: "words" } } <- not allowed | unclear | unreachable | foreign
+                get <- lost
+            switching on, reading back (old > refused > old, off > old, off > lost)
+                Refused { words: "words", left: Restored } <- ours | deployed | old
+                Refused { words: "words", left: Off { cause: "somebody else switches it at the same moment" } } <- ours, off | theirs | old, off | no text
+                Refused { words: "words", left: Off { cause: "it was deleted meanwhile" } } <- absent
+                Refused { words: "words", left: Off { cause: "the server gave an answer to another question" } } <- taken | connected | rows | rows with it
+                Refused { words: "words", left: Off { cause: "the server refuses the old text as well: words" } } <- refused | crashed
+                Refused { words: "words", left: Off { cause: "words" } } <- not allowed | unclear | unreachable | lost | foreign
+            creating (absent)
+                get <- ours | ours, off | deployed | theirs | old | old, off | no text | taken | refused | crashed | lost
+            turned away (absent > unclear)
+                NotAllowed { status: 403, words: "words" } <- not allowed
+                NotAllowed { status: 401, words: "words" } <- unclear
+                NotOurs { words: "words" } <- rows | rows with it
+            checking (absent > no text)
+                Created { active: Some(true) } <- ours
+                toggle <- ours, off
+                StoredOther <- deployed | theirs | old | old, off | no text
+            checking, lost (absent > lost)
+                Created { active: Some(true) } <- ours
+                toggle <- ours, off
+                StoredOther <- deployed | theirs | old | old, off | no text
+                Unreachable { cause: "words", retry_after: None } <- absent
+            checking, refused (absent > refused)
+                Created { active: Some(true) } <- ours
+                toggle <- ours, off
+                Refused { words: "words", left: AsItWas } <- deployed | theirs | old | old, off | no text | absent | unreachable | lost
+            activating (absent > no text > ours, off)
+                Created { active: Some(true) } <- ours | deployed | old
+                toggle <- ours, off | theirs | old, off | no text
+                Created { active: Some(false) } <- unreachable
+                get <- lost
+            activating, back (absent > no text > ours, off > ours, off)
+                Created { active: Some(true) } <- ours | deployed | old
+                Created { active: Some(false) } <- ours, off | theirs | old, off | no text | unreachable
+                get <- lost
+            activating, reading back (absent > no text > ours, off > lost)
+                Created { active: Some(true) } <- ours | deployed | old
+                Created { active: Some(false) } <- ours, off | theirs | old, off | no text
+                Created { active: None } <- unreachable | lost
+        "#]].assert_eq(&table);
+    }
+
+    /// A new kind of reply does not compile here until it has a row above.
+    #[test]
+    fn every_reply_is_in_the_table() {
+        let kinds: BTreeSet<_> = replies()
+            .iter()
+            .map(|(_, reply)| match reply {
+                Reply::Connected { .. } => 0,
+                Reply::Rows(_) => 1,
+                Reply::Row(_) => 2,
+                Reply::Absent => 3,
+                Reply::Taken => 4,
+                Reply::Refused { .. } => 5,
+                Reply::Crashed { .. } => 6,
+                Reply::NotAllowed { .. } => 7,
+                Reply::Unclear { .. } => 8,
+                Reply::Unreachable { .. } => 9,
+                Reply::Lost { .. } => 10,
+                Reply::Foreign { .. } => 11,
+            })
+            .collect();
+        assert_eq!(kinds.len(), 12);
+    }
+
+    #[test]
+    fn terms_change_what_is_said_first() {
+        for (terms, first, expected) in [
+            (PLAIN, "ours", "Unchanged"),
+            (PLAIN, "deployed", "update"),
+            (PLAIN, "theirs", "keep"),
+            (PLAIN, "absent", "create"),
+            (LOOK, "ours", "Unchanged"),
+            (LOOK, "deployed", "WouldUpdate { from: Some(\"1\"), foreign: false }"),
+            (LOOK, "theirs", "WouldUpdate { from: Some(\"theirs\"), foreign: true }"),
+            (LOOK, "absent", "WouldCreate"),
+            (Terms { force: true, ..PLAIN }, "ours", "update"),
+            (Terms { force: true, ..PLAIN }, "theirs", "keep"),
+            (Terms { force: true, ..LOOK }, "ours", "WouldUpdate { from: Some(\"2\"), foreign: false }"),
+        ] {
+            assert_eq!(say(&Talk::with(terms, &[first]).step), expected, "{terms:?} {first}");
+        }
+        assert_eq!(say(&Talk::with(LOOK, &["unclear", "rows"]).step), "WouldCreate");
+        let created = Talk::with(PLAIN, &["absent", "no text", "ours, off"]).step;
+        assert_eq!(say(&created), "Created { active: Some(false) }");
+    }
+
+    #[test]
+    fn what_comes_and_goes_ends() {
+        let script = ["absent", "taken", "absent", "taken", "absent", "taken"];
+        expect![[r#"Odd { words: "it keeps coming and going on the server" }"#]]
+            .assert_eq(&say(&Talk::with(PLAIN, &script).step));
+    }
+
+    /// Whatever the server says, the rules hold and there is an end.
+    #[test]
+    fn a_random_walk_keeps_the_rules() {
+        let names: Vec<_> = replies().into_iter().map(|(name, _)| name).collect();
+        for seed in 0..5000 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let terms = Terms { force: random.bool(), dry_run: random.u8(0..8) == 0, activate_new: random.bool() };
+            let mut talk = Talk::start(terms);
+            while !matches!(talk.step, Step::Done(_)) {
+                // Mostly what carries the conversation on, or it would be over at once.
+                let likely: &[&str] = match &talk.step {
+                    Step::Keep(_) => &["kept", "kept", "kept", "not kept"],
+                    Step::Call(Call::Get(_)) => &["absent", "theirs", "unclear", "lost", "ours, off"],
+                    Step::Call(Call::Overview(_)) => &["rows"],
+                    Step::Call(Call::Create(..)) => &["no text", "taken", "lost", "crashed"],
+                    Step::Call(Call::Update(..)) => &["absent", "lost", "theirs", "unclear", "crashed"],
+                    Step::Call(Call::Toggle(_)) => &["ours, off", "lost", "absent"],
+                    Step::Call(Call::Connect) | Step::Done(_) => &[],
+                };
+                let from = if random.u8(0..8) > 0 || matches!(talk.step, Step::Keep(_)) { likely } else { &names };
+                talk.answer(from[random.usize(..from.len())]);
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_that_nobody_asked_for_is_no_disaster() {
+        let mut talk = Talk::start(PLAIN);
+        assert_eq!(
+            say(&talk.exchange.kept(Ok(PathBuf::from("x")))),
+            "Odd { words: \"a copy was kept that nobody asked for\" }"
+        );
+    }
+
+    #[track_caller]
+    fn check_names(stored_name: &str, stored_title: Option<&str>, header: &str, expected: &str) {
+        let plugin = plugin_of(&format!("\"\"\"\nid: shout\n{header}\n\"\"\"\nclass Filter: pass\n"));
+        let manifest = stored_title.map_or(json!({}), |title| json!({ "title": title }));
+        let before =
+            Row { name: stored_name.to_owned(), meta: object(json!({ "manifest": manifest })), ..row("1", true) };
+        assert_eq!(form_to_update(&plugin, &before).name, expected);
+    }
+
+    #[test]
+    fn a_name_follows_the_title_unless_somebody_renamed_it() {
+        check_names("Shout", Some("Shout"), "title: Loud", "Loud");
+        check_names("Shout", Some("Shout"), "title: Shout", "Shout");
+        check_names("Renamed", Some("Shout"), "title: Loud", "Renamed");
+        check_names("Renamed", None, "title: Loud", "Renamed");
+        // Without a title, the id is the name.
+        check_names("shout", None, "title: Loud", "Loud");
+        check_names("shout", Some(""), "title: Loud", "Loud");
+        check_names("Shout", Some("Shout"), "version: 1", "shout");
+        check_names("Shout", Some("Shout"), "title:", "shout");
+        check_names("Renamed", Some("Shout"), "version: 1", "Renamed");
+        // A row of before there were manifests.
+        let bare = Row { name: "shout".to_owned(), meta: Map::new(), ..row("1", true) };
+        assert_eq!(form_to_update(&plugin_of(&source("2")), &bare).name, "Shout");
+    }
+
+    #[track_caller]
+    fn check_description(stored: Value, header: &str, expected: Option<&str>) {
+        let plugin = plugin_of(&format!("\"\"\"\ntitle: Shout\n{header}\n\"\"\"\nclass Filter: pass\n"));
+        let form = form_to_update(&plugin, &Row { meta: object(stored), ..row("1", true) });
+        assert_eq!(form.meta.get("description").map(|value| value.as_str().unwrap()), expected);
+    }
+
+    #[test]
+    fn a_description_follows_the_header_unless_somebody_wrote_another() {
+        let from_header = json!({"description": "Old", "manifest": {"description": "Old"}});
+        check_description(from_header.clone(), "description: New", Some("New"));
+        check_description(from_header, "version: 1", Some(""));
+        check_description(
+            json!({"description": "By hand", "manifest": {"description": "Old"}}),
+            "description: New",
+            Some("By hand"),
+        );
+        check_description(json!({"description": "By hand", "manifest": {}}), "description: New", Some("By hand"));
+        check_description(json!({"description": "", "manifest": {}}), "description: New", Some("New"));
+        check_description(json!({}), "description: New", Some("New"));
+        // Taken away by hand.
+        check_description(json!({"description": "", "manifest": {"description": "Old"}}), "description: New", Some(""));
+    }
+
+    #[test]
+    fn what_others_put_into_a_row_is_sent_back() {
+        let meta = json!({
+            "description": "Old",
+            "i18n": {"de": {"name": "Schrei"}},
+            "profile_image_url": "data:image/png;base64,AA==",
+            "ours": [1, 2],
+            "toggle": true,
+            "manifest": {"title": "Shout", "description": "Old", "version": "1"},
+        });
+        let before = Row { meta: object(meta), ..row("1", true) };
+        let form = form_to_update(&plugin_of(&source("2")), &before);
+        let expected = json!({
+            "description": "",
+            "i18n": {"de": {"name": "Schrei"}},
+            "profile_image_url": "data:image/png;base64,AA==",
+            "ours": [1, 2],
+        });
+        assert_eq!(Value::from(form.meta), expected);
+        assert_eq!((&*form.content, form.access_control), (&*source("2"), None));
+    }
+
+    #[test]
+    fn access_goes_back_as_it_came() {
+        let tool = plugin_of("\"\"\"\ndescription: What time it is\n\"\"\"\nclass Tools: pass\n");
+        for access in [None, Some(Value::Null), Some(json!({})), Some(json!({"read": {"group_ids": ["staff"]}}))] {
+            let before = Row { access_control: access.clone(), is_active: None, ..row("1", true) };
+            assert_eq!(form_to_update(&tool, &before).access_control, access);
+        }
+        let form = form_to_create(&tool);
+        assert_eq!((&*form.name, Value::from(form.meta)), ("shout", json!({"description": "What time it is"})));
+        assert_eq!(form.access_control, Some(json!({})), "private, where the server has to be told");
+        let form = form_to_create(&plugin_of(&source("2")));
+        assert_eq!((&*form.name, Value::from(form.meta)), ("Shout", json!({"description": ""})));
+        assert_eq!(form.access_control, None);
+    }
+}

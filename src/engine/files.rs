@@ -1,0 +1,138 @@
+//! What the disk holds, as far as it was read: each file's meaning, and which files claim which id.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::plugin::{Flaw, Key, Kind, Parsed, Plugin};
+
+/// What came of reading one path.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Loaded {
+    /// It was read whole.
+    Parsed(Parsed),
+    /// It is a link to this file, which is found in its own place.
+    SameFile(PathBuf),
+    /// There is nothing there, or nothing that the walk would find.
+    Missing,
+    /// It changed while it was read, or was written so recently that it may not be whole.
+    Unsettled,
+}
+
+/// A file as it was last read.
+#[derive(Clone, Debug, PartialEq)]
+pub enum File {
+    /// A plugin.
+    Plugin(Arc<Plugin>),
+    /// Meant as one, but not deployable.
+    Flawed {
+        /// What is wrong with it.
+        flaw: Flaw,
+        /// The plugin that it was before, if it was one.
+        was: Option<Arc<Plugin>>,
+    },
+    /// Not ours.
+    Other,
+}
+
+impl File {
+    /// The plugin in it, if it is one.
+    #[must_use]
+    pub fn plugin(&self) -> Option<&Arc<Plugin>> {
+        match self {
+            File::Plugin(plugin) => Some(plugin),
+            File::Flawed { .. } | File::Other => None,
+        }
+    }
+
+    /// The plugin in it, or the one that was in it before it was broken.
+    #[must_use]
+    pub fn known(&self) -> Option<&Arc<Plugin>> {
+        match self {
+            File::Plugin(plugin) | File::Flawed { was: Some(plugin), .. } => Some(plugin),
+            File::Flawed { was: None, .. } | File::Other => None,
+        }
+    }
+}
+
+/// The files, and the ids that they claim.
+#[derive(Debug, Default)]
+pub struct Files {
+    by_path: BTreeMap<Arc<Path>, File>,
+    claims: BTreeMap<Key, BTreeSet<Arc<Path>>>,
+}
+
+/// Who claims an id.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Claim {
+    /// No file.
+    None,
+    /// One plugin, as it should be.
+    Sole(Arc<Plugin>),
+    /// Several files.
+    Contested(Vec<Arc<Path>>),
+}
+
+impl Files {
+    /// Puts down what a path holds; answers what it held before.
+    pub fn put(&mut self, path: Arc<Path>, file: File) -> Option<File> {
+        let before = self.remove(&path);
+        if let Some(plugin) = file.plugin() {
+            self.claims.entry(plugin.key.clone()).or_default().insert(Arc::clone(&path));
+        }
+        self.by_path.insert(path, file);
+        before
+    }
+
+    /// Forgets a path; answers what it held.
+    pub fn remove(&mut self, path: &Path) -> Option<File> {
+        let before = self.by_path.remove(path)?;
+        if let Some(plugin) = before.plugin()
+            && let Some(claimants) = self.claims.get_mut(&plugin.key)
+        {
+            claimants.remove(path);
+            if claimants.is_empty() {
+                self.claims.remove(&plugin.key);
+            }
+        }
+        Some(before)
+    }
+
+    /// What a path held when it was last read.
+    #[must_use]
+    pub fn get(&self, path: &Path) -> Option<&File> {
+        self.by_path.get(path)
+    }
+
+    /// Who claims an id.
+    #[must_use]
+    pub fn claim(&self, key: &Key) -> Claim {
+        let Some(claimants) = self.claims.get(key) else { return Claim::None };
+        if claimants.len() > 1 {
+            return Claim::Contested(claimants.iter().cloned().collect());
+        }
+        let plugin = claimants.first().and_then(|path| self.by_path.get(path)).and_then(File::plugin);
+        plugin.map_or(Claim::None, |plugin| Claim::Sole(Arc::clone(plugin)))
+    }
+
+    /// Every id that is claimed.
+    pub fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.claims.keys()
+    }
+
+    /// Every file, by path.
+    pub fn iter(&self) -> impl Iterator<Item = (&Arc<Path>, &File)> {
+        self.by_path.iter()
+    }
+
+    /// Every plugin, contested or not.
+    pub fn plugins(&self) -> impl Iterator<Item = &Arc<Plugin>> {
+        self.by_path.values().filter_map(File::plugin)
+    }
+
+    /// The tables that the plugins go to.
+    #[must_use]
+    pub fn kinds(&self) -> BTreeSet<Kind> {
+        self.claims.keys().map(|key| key.kind).collect()
+    }
+}

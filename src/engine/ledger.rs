@@ -1,0 +1,260 @@
+//! What we believe the server holds, per plugin. Lost or damaged, it costs a comparison with the server and never a
+//! wrong deploy: every write to the server is preceded by a look at it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::plugin::{Digest, Key, Kind, id::PluginId};
+
+/// The format that this program writes. A file with a higher one is left alone.
+const FORMAT: u32 = 1;
+
+/// The records of one server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ledger {
+    records: BTreeMap<Key, Record>,
+}
+
+/// What became of one plugin.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The text that the server is known to have taken from us, or to have held already.
+    pub deployed: Option<Deployed>,
+    /// How the newest attempt ended.
+    pub last: Last,
+}
+
+/// A text on the server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployed {
+    /// Of the text.
+    pub digest: Digest,
+    /// The frontmatter's version, where it gives one.
+    pub version: Option<String>,
+    /// When it was deployed, or first seen there.
+    pub at: Timestamp,
+}
+
+/// How an attempt to deploy ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Last {
+    /// The server holds it.
+    Deployed,
+    /// The server would not take it; not to be tried again as it stands.
+    Refused {
+        /// Of the refused text.
+        digest: Digest,
+        /// The server's words.
+        words: String,
+    },
+    /// It failed on the way: the server may hold it or not.
+    Failed {
+        /// Of the text that was on the way.
+        digest: Digest,
+    },
+}
+
+impl Ledger {
+    /// The record of a plugin, if anything is known of it.
+    #[must_use]
+    pub fn get(&self, key: &Key) -> Option<&Record> {
+        self.records.get(key)
+    }
+
+    /// Notes that the server holds a text of ours.
+    pub fn deployed(&mut self, key: &Key, deployed: Deployed) {
+        self.records.insert(key.clone(), Record { deployed: Some(deployed), last: Last::Deployed });
+    }
+
+    /// Notes an attempt that did not end with our text on the server.
+    pub fn ended(&mut self, key: &Key, last: Last) {
+        let deployed = self.records.remove(key).and_then(|record| record.deployed);
+        self.records.insert(key.clone(), Record { deployed, last });
+    }
+
+    /// The file's content.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let mut file = LedgerFile { format: FORMAT, function: BTreeMap::new(), tool: BTreeMap::new() };
+        for (key, record) in &self.records {
+            let table = match key.kind {
+                Kind::Function => &mut file.function,
+                Kind::Tool => &mut file.tool,
+            };
+            table.insert(key.id.as_str().to_owned(), record.clone());
+        }
+        serde_json::to_string_pretty(&file).unwrap_or_default()
+    }
+
+    /// Reads the file's content; the error says what is wrong with it, for a message that goes on without.
+    pub fn from_json(text: &str) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Version {
+            format: u32,
+        }
+        let Version { format } = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        if format != FORMAT {
+            return Err(format!("it has format {format}, and this version reads format {FORMAT}"));
+        }
+        let file: LedgerFile = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let mut records = BTreeMap::new();
+        for (kind, table) in [(Kind::Function, file.function), (Kind::Tool, file.tool)] {
+            for (id, record) in table {
+                let id = PluginId::new(&id).ok_or_else(|| format!("`{id}` is not a plugin id"))?;
+                records.insert(Key { kind, id }, record);
+            }
+        }
+        Ok(Self { records })
+    }
+}
+
+/// How the ledger stands on disk.
+#[derive(Serialize, Deserialize)]
+struct LedgerFile {
+    format: u32,
+    #[serde(default)]
+    function: BTreeMap<String, Record>,
+    #[serde(default)]
+    tool: BTreeMap<String, Record>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    fn key(kind: Kind, id: &str) -> Key {
+        Key { kind, id: PluginId::new(id).unwrap() }
+    }
+
+    fn deployed(text: &str, version: Option<&str>) -> Deployed {
+        let at = "2026-01-02T03:04:05Z".parse().unwrap();
+        Deployed { digest: Digest::of(text.as_bytes()), version: version.map(str::to_owned), at }
+    }
+
+    #[test]
+    fn what_was_written_is_read_again() {
+        let digest = Digest::of(b"v2");
+        let mut ledger = Ledger::default();
+        assert_eq!(Ledger::from_json(&ledger.to_json()), Ok(Ledger::default()));
+        // The same id in both tables, and one that is not ASCII.
+        ledger.deployed(&key(Kind::Function, "clock"), deployed("v1", Some("1.0")));
+        ledger.ended(&key(Kind::Tool, "clock"), Last::Refused { digest, words: "no \"class\"\n(line 2)".to_owned() });
+        ledger.deployed(&key(Kind::Tool, "größe"), deployed("v1", None));
+        ledger.ended(&key(Kind::Tool, "größe"), Last::Failed { digest });
+        assert_eq!(Ledger::from_json(&ledger.to_json()), Ok(ledger.clone()));
+        expect![[r#"
+            {
+              "format": 1,
+              "function": {
+                "clock": {
+                  "deployed": {
+                    "digest": "3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe",
+                    "version": "1.0",
+                    "at": "2026-01-02T03:04:05Z"
+                  },
+                  "last": "deployed"
+                }
+              },
+              "tool": {
+                "clock": {
+                  "deployed": null,
+                  "last": {
+                    "refused": {
+                      "digest": "fb04dcb6970e4c3d1873de51fd5a50d7bb46b3383113602665c350ec40b5f990",
+                      "words": "no \"class\"\n(line 2)"
+                    }
+                  }
+                },
+                "größe": {
+                  "deployed": {
+                    "digest": "3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe",
+                    "version": null,
+                    "at": "2026-01-02T03:04:05Z"
+                  },
+                  "last": {
+                    "failed": {
+                      "digest": "fb04dcb6970e4c3d1873de51fd5a50d7bb46b3383113602665c350ec40b5f990"
+                    }
+                  }
+                }
+              }
+            }"#]]
+        .assert_eq(&ledger.to_json());
+    }
+
+    #[test]
+    fn a_bad_end_forgets_nothing_that_was_deployed() {
+        let (key, digest) = (key(Kind::Function, "clock"), Digest::of(b"v2"));
+        let mut ledger = Ledger::default();
+        ledger.deployed(&key, deployed("v1", None));
+        for last in [Last::Failed { digest }, Last::Refused { digest, words: String::new() }] {
+            ledger.ended(&key, last.clone());
+            assert_eq!(ledger.get(&key), Some(&Record { deployed: Some(deployed("v1", None)), last }));
+        }
+        ledger.deployed(&key, deployed("v2", None));
+        assert_eq!(ledger.get(&key).unwrap().last, Last::Deployed);
+    }
+
+    #[track_caller]
+    fn refused(text: &str, expected: &str) {
+        let error = Ledger::from_json(text).unwrap_err();
+        assert!(error.contains(expected), "{error}");
+    }
+
+    #[test]
+    fn what_is_not_understood_is_said() {
+        let record = r#"{"deployed": null, "last": "deployed"}"#;
+        refused(r#"{"format": 2}"#, "it has format 2, and this version reads format 1");
+        // What a later format looks like inside is nobody's business here.
+        refused(r#"{"format": 2, "function": []}"#, "format 2");
+        refused(r#"{"format": "1"}"#, "invalid type");
+        refused("{}", "missing field `format`");
+        refused("", "EOF");
+        refused("[]", "invalid length 0");
+        refused(r#"{"format": 1, "function": {"#, "EOF");
+        refused(&format!(r#"{{"format": 1, "tool": {{"my-tool": {record}}}}}"#), "`my-tool` is not a plugin id");
+        refused(&format!(r#"{{"format": 1, "function": {{"../x": {record}}}}}"#), "`../x` is not a plugin id");
+        refused(r#"{"format": 1, "tool": {"a": {"deployed": null, "last": "lost"}}}"#, "unknown variant `lost`");
+        let short = r#"{"failed": {"digest": "abc"}}"#;
+        refused(
+            &format!(r#"{{"format": 1, "tool": {{"a": {{"deployed": null, "last": {short}}}}}}}"#),
+            "a digest is 64 hexadecimal digits",
+        );
+        refused(
+            r#"{"format": 1, "tool": {"a": {"deployed": {"digest": "é", "version": null, "at": "x"}, "last": "deployed"}}}"#,
+            "a digest is 64 hexadecimal digits",
+        );
+    }
+
+    #[test]
+    fn tables_and_fields_may_be_missing_or_new() {
+        assert_eq!(Ledger::from_json(r#"{"format": 1}"#), Ok(Ledger::default()));
+        let text = r#"{"format": 1, "note": 1, "tool": {"a": {"last": "deployed", "more": true}}}"#;
+        let record = Record { deployed: None, last: Last::Deployed };
+        assert_eq!(Ledger::from_json(text).unwrap().get(&key(Kind::Tool, "a")), Some(&record));
+    }
+
+    /// An editor's save in the middle, or half a disk: never a panic, and never a record out of nothing.
+    #[test]
+    fn damage_anywhere_is_an_error_or_the_same_ledger() {
+        let mut ledger = Ledger::default();
+        ledger.deployed(&key(Kind::Function, "clock"), deployed("v1", Some("1.0")));
+        let whole = ledger.to_json();
+        for length in 0..whole.len() {
+            assert!(Ledger::from_json(&whole[..length]).is_err(), "{length}");
+        }
+        let mut random = fastrand::Rng::with_seed(7);
+        for _ in 0..2000 {
+            let mut bytes = whole.clone().into_bytes();
+            let at = random.usize(..bytes.len());
+            bytes[at] = random.u8(32..127);
+            if let Ok(read) = Ledger::from_json(&String::from_utf8(bytes).unwrap()) {
+                assert!(read.records.len() <= 1);
+            }
+        }
+    }
+}

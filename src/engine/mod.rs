@@ -1,0 +1,1200 @@
+//! Every decision. Pure: [`Engine::handle`] takes one event and the time, and answers what is to be done. No IO, no clock,
+//! no randomness, no async, no logging in here, so that tests and simulations can drive it through any schedule.
+//!
+//! The shape of it: [`files`] is what the disk holds, [`ledger`] what we believe the server holds, and everything else
+//! follows from the two. What waits while the server is away is therefore not a list that could go stale: when the
+//! server is back, [`plan`] compares the two again.
+
+pub mod exchange;
+pub mod files;
+pub mod ledger;
+pub mod notice;
+pub mod plan;
+pub mod queue;
+pub mod refusal;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::plugin::{Digest, Flaw, Key, Kind, Parsed, Plugin, Problem};
+use exchange::{Backup, Call, Exchange, Failure, Left, Outcome, Reply, Step, Terms};
+use files::{Claim, File, Files, Loaded};
+use ledger::{Deployed, Last, Ledger};
+use notice::{About, Notice, Tally, What};
+use plan::{Decision, Remote, Why};
+use queue::{Queue, backoff};
+
+/// How long an empty, vanished or changing file is given to become whole before it is believed.
+const HOLD: Duration = Duration::from_millis(300);
+/// How soon such a file is read again.
+const REREAD: Duration = Duration::from_millis(40);
+/// How long `--once` waits for a file that somebody keeps writing.
+const ONCE_HOLD: Duration = Duration::from_secs(10);
+/// A plugin deployed less than this ago is hot: a formatter may still be at work on the save.
+const HOT: Duration = Duration::from_secs(1);
+/// How long a hot plugin's file must be quiet before it is read.
+const HOT_QUIET: Duration = Duration::from_millis(150);
+/// The longest that a server is left alone at its own wish: a nonsensical one must not stop the deploys for ever.
+const LONGEST_WISH: Duration = Duration::from_mins(10);
+/// What a plugin waits for.
+const AWAY: &str = "the server is away";
+/// The same.
+const SHUT: &str = "the server does not let us in";
+/// How long a deploy takes before the user is told that it is still on its way.
+const SLOW: Duration = Duration::from_secs(3);
+/// How long a stop waits for what is in flight.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The time, and one draw of luck, as the daemon hands them in.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// Since the daemon started; never goes back.
+    pub at: Duration,
+    /// What the calendar says, for the ledger.
+    pub wall: Timestamp,
+    /// A random number from 0 to 1, for jitter.
+    pub chance: f64,
+}
+
+/// What can happen to the engine.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Look at everything again: start-up, events were lost, the configuration changed.
+    Rescan,
+    /// The answer to [`Effect::Scan`].
+    Scanned(Scan),
+    /// Something was written here, and is ready to be read.
+    Ready(Vec<Arc<Path>>),
+    /// Somebody has been writing these for a while; they are not ready.
+    BeingWritten(Vec<Arc<Path>>),
+    /// The answer to [`Effect::Read`].
+    Loaded(Arc<Path>, Loaded),
+    /// The answer to [`Effect::Call`].
+    Replied(Ticket, Reply),
+    /// The answer to [`Effect::Keep`]: where the copy lies, or why there is none.
+    Kept(Ticket, Result<PathBuf, String>),
+    /// The time of [`Engine::next_wake`] has come.
+    Wake,
+    /// Finish what is in flight, and end.
+    Stop,
+}
+
+/// Everything that a walk of the roots found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Scan {
+    /// The files.
+    pub files: Vec<(Arc<Path>, Loaded)>,
+    /// Roots that are not there.
+    pub missing: Vec<PathBuf>,
+}
+
+/// What the daemon is to do.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use]
+pub enum Effect {
+    /// Walk the roots and read every file.
+    Scan,
+    /// Read one file, whose writer is done.
+    Read(Arc<Path>),
+    /// Read one file again that was not complete, and of which nobody has said that it is now.
+    Reread(Arc<Path>),
+    /// Make one request.
+    Call(Ticket, Call),
+    /// Put a copy of somebody else's text on disk, before the call that replaces it.
+    Keep(Ticket, Backup),
+    /// Write [`Engine::ledger`] to disk.
+    Save,
+    /// Tell the user.
+    Tell(Notice),
+    /// End with this code.
+    Exit(Code),
+}
+
+/// The exit codes, as the README lists them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// All is well.
+    Fine = 0,
+    /// Something was not deployed.
+    NotDeployed = 1,
+    /// Wrong usage or configuration.
+    Usage = 2,
+    /// The server could not be reached, or did not let us in.
+    NoServer = 3,
+}
+
+/// Which call an answer belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(u64);
+
+/// How the engine is to behave.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// What is watched, for messages.
+    pub roots: Vec<PathBuf>,
+    /// Where the plugins go, for messages.
+    pub server: String,
+    /// Whether somebody said where that is, or it is the default.
+    pub configured: bool,
+    /// Where the key was found, for messages; `None` without one.
+    pub key: Option<String>,
+    /// How many conversations may be in flight at once.
+    pub concurrency: NonZeroUsize,
+    /// `Some` for `--once`: how long to go on trying while the server is away.
+    pub once: Option<Duration>,
+    /// For each conversation; `force` holds for the first pass.
+    pub terms: Terms,
+    /// The files that watch.toml has settings for.
+    pub named: Vec<PathBuf>,
+    /// Paths and ids that the work is limited to; empty for no limit.
+    pub only: Vec<String>,
+}
+
+impl Policy {
+    fn selects(&self, path: &Path, id: Option<&str>) -> bool {
+        self.only.is_empty() || self.only.iter().any(|name| names(name, path, id))
+    }
+
+    fn selects_plugin(&self, plugin: &Plugin) -> bool {
+        self.selects(&plugin.path, Some(plugin.key.id.as_str()))
+    }
+}
+
+/// Whether an argument on the command line means this file: its id, its path, or a folder above it.
+fn names(argument: &str, path: &Path, id: Option<&str>) -> bool {
+    id == Some(argument) || path.starts_with(argument.strip_prefix("./").unwrap_or(argument))
+}
+
+/// The whole state. See the module's documentation.
+#[derive(Debug)]
+pub struct Engine {
+    policy: Policy,
+    ledger: Ledger,
+    files: Files,
+    server: Server,
+    absence: Option<Absence>,
+    queue: Queue<Job, Flight>,
+    /// Paths that are being read, or will be read again.
+    pending: BTreeMap<Arc<Path>, Pending>,
+    /// Ids that several files seem to claim: which of the claims have been looked at again.
+    doubted: BTreeMap<Key, BTreeSet<Arc<Path>>>,
+    /// Conflicts that the user knows of.
+    conflicts: BTreeMap<Key, Vec<Arc<Path>>>,
+    /// When each plugin was last sent.
+    sent: BTreeMap<Key, Duration>,
+    tickets: BTreeMap<Ticket, Key>,
+    n_tickets: u64,
+    scanning: bool,
+    pass: Option<Pass>,
+    first_pass: bool,
+    /// Whether the user was told what of the plugins asked for is not there.
+    absent_told: bool,
+    /// Set by [`Event::Stop`]: when to stop waiting for what is in flight.
+    stop_by: Option<Duration>,
+    effects: Vec<Effect>,
+}
+
+/// What we know of the server.
+#[derive(Debug)]
+enum Server {
+    /// Being looked at.
+    Looking(Look),
+    /// It lets us in.
+    Open,
+    /// Away, and looked at again then.
+    Away { until: Duration },
+    /// It does not let us in; looked at again at the next rescan.
+    Shut,
+}
+
+/// How long the server has been away, over several looks. A server that answers a look but no deploy is not back.
+#[derive(Clone, Copy, Debug)]
+struct Absence {
+    since: Duration,
+    attempts: u32,
+}
+
+/// A look at the server: who is there, and what it holds.
+#[derive(Debug)]
+struct Look {
+    connecting: Option<Ticket>,
+    version: Option<String>,
+    /// `None` until the tables were asked for.
+    overviews: Option<BTreeMap<Ticket, Kind>>,
+    holds: BTreeMap<Key, Digest>,
+}
+
+/// A deploy that is asked for.
+#[derive(Debug)]
+struct Job {
+    plugin: Arc<Plugin>,
+    why: Why,
+    /// When the save was seen, or the pass began.
+    since: Duration,
+    in_pass: bool,
+    force: bool,
+}
+
+/// A deploy that is in flight.
+#[derive(Debug)]
+struct Flight {
+    exchange: Exchange,
+    since: Duration,
+    in_pass: bool,
+    /// When the user is to be told that it is still on its way; `None` when that was done.
+    slow_at: Option<Duration>,
+}
+
+/// A path that is being read, or will be.
+#[derive(Clone, Copy, Debug)]
+struct Pending {
+    /// When its change was first seen.
+    since: Duration,
+    /// When to read it; `None` while it is being read.
+    due: Option<Duration>,
+    /// Why it is read again, if it is.
+    held: Held,
+}
+
+/// Why a path that was read is read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Held {
+    /// It was not read yet.
+    No,
+    /// It was empty, or changed while it was read.
+    Incomplete,
+    /// It was not there.
+    Missing,
+}
+
+/// A pass over everything.
+#[derive(Debug)]
+struct Pass {
+    since: Duration,
+    planned: bool,
+    /// What the server held when the pass was planned, for plugins whose files were not complete then.
+    holds: BTreeMap<Key, Digest>,
+    /// What came of each plugin. A pass that is interrupted looks at a plugin again, which counts once.
+    results: BTreeMap<Key, Came>,
+}
+
+/// What came of a plugin in a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Came {
+    Created,
+    Updated,
+    Unchanged,
+    Refused,
+    Failed,
+}
+
+impl Engine {
+    /// An engine that knows what an earlier run wrote down.
+    #[must_use]
+    pub fn new(policy: Policy, ledger: Ledger) -> Self {
+        Self {
+            queue: Queue::new(policy.concurrency),
+            policy,
+            ledger,
+            files: Files::default(),
+            server: Server::Shut,
+            absence: None,
+            pending: BTreeMap::new(),
+            doubted: BTreeMap::new(),
+            conflicts: BTreeMap::new(),
+            sent: BTreeMap::new(),
+            tickets: BTreeMap::new(),
+            n_tickets: 0,
+            scanning: false,
+            pass: None,
+            first_pass: true,
+            absent_told: false,
+            stop_by: None,
+            effects: Vec::new(),
+        }
+    }
+
+    /// What we believe the server holds, for [`Effect::Save`].
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// When the engine wants [`Event::Wake`], if it waits for a time at all.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<Duration> {
+        let server = match &self.server {
+            Server::Away { until } if self.stop_by.is_none() => Some(*until),
+            Server::Away { .. } | Server::Looking(_) | Server::Open | Server::Shut => None,
+        };
+        let rereads = self.pending.values().filter_map(|pending| pending.due);
+        let slow = self.queue.all_flying().filter_map(|(_, flight)| flight.slow_at);
+        rereads.chain(slow).chain(server).chain(self.stop_by).min()
+    }
+
+    /// Takes what happened, and answers what is to be done, in this order.
+    pub fn handle(&mut self, event: Event, now: Now) -> Vec<Effect> {
+        match event {
+            Event::Rescan => self.on_rescan(now),
+            Event::Scanned(scan) => self.on_scanned(scan, now),
+            Event::Ready(paths) => paths.into_iter().for_each(|path| self.on_ready(path, now)),
+            Event::BeingWritten(paths) => paths.iter().for_each(|path| {
+                self.tell(Notice { about: About::file(path), what: What::BeingWritten });
+            }),
+            Event::Loaded(path, loaded) => self.on_loaded(path, loaded, now),
+            Event::Replied(ticket, reply) => self.on_replied(ticket, reply, now),
+            Event::Kept(ticket, kept) => self.on_kept(ticket, kept, now),
+            Event::Wake => self.on_wake(now),
+            Event::Stop => self.on_stop(now),
+        }
+        self.tell_absent();
+        self.pump(now);
+        self.finish(now);
+        std::mem::take(&mut self.effects)
+    }
+
+    // ---- what the disk says -----------------------------------------------------------------------------------------
+
+    fn on_rescan(&mut self, now: Now) {
+        self.pass = Some(Pass { since: now.at, planned: false, holds: BTreeMap::new(), results: BTreeMap::new() });
+        self.scanning = true;
+        self.effects.push(Effect::Scan);
+        if !matches!(self.server, Server::Looking(_)) {
+            self.look();
+        }
+    }
+
+    fn on_scanned(&mut self, scan: Scan, now: Now) {
+        for root in &scan.missing {
+            self.tell(Notice::general(What::RootMissing { root: root.clone() }));
+        }
+        let found: BTreeSet<_> = scan.files.iter().map(|(path, _)| Arc::clone(path)).collect();
+        let vanished: Vec<_> = (self.files.iter())
+            .map(|(path, _)| path)
+            .filter(|path| !found.contains(*path) && !scan.missing.iter().any(|root| path.starts_with(root)))
+            .cloned()
+            .collect();
+        for (path, loaded) in scan.files {
+            self.on_loaded(path, loaded, now);
+        }
+        self.scanning = false;
+        self.doubted.clear();
+        let keys: Vec<_> = self.files.keys().cloned().collect();
+        for key in keys {
+            if let Claim::Contested(paths) = self.files.claim(&key) {
+                self.conflict(&key, paths);
+            }
+        }
+        // A file that a walk did not find is believed to be gone only when its own path says so.
+        for path in vanished {
+            self.on_ready(path, now);
+        }
+        if self.first_pass && self.policy.once.is_none() {
+            // A file that was written a moment ago is read in a moment, and is likely to be one.
+            let found = self.files.plugins().filter(|plugin| self.policy.selects_plugin(plugin)).count();
+            let plugins = found + self.pending.len();
+            let (roots, server) = (self.policy.roots.clone(), self.policy.server.clone());
+            self.tell(Notice::general(What::Ready { roots, plugins, server }));
+        }
+        self.advance_look(now);
+    }
+
+    /// Says once what was looked for and is not there, as soon as every file that there is was read.
+    fn tell_absent(&mut self) {
+        if self.absent_told || self.scanning || self.pass.is_none() || !self.pending.is_empty() {
+            return;
+        }
+        self.absent_told = true;
+        let named = |name: &str, matters: &dyn Fn(&File) -> bool| {
+            let id = |file: &'_ File| file.plugin().map(|plugin| plugin.key.id.as_str().to_owned());
+            self.files.iter().any(|(path, file)| matters(file) && names(name, path, id(file).as_deref()))
+        };
+        let mut unknown = Vec::new();
+        for name in &self.policy.only {
+            if named(name, &|file| !matches!(file, File::Other)) {
+                continue;
+            }
+            unknown.push(if named(name, &|_| true) {
+                format!("there is no plugin in `{name}`: it defines no Pipe, Filter, Action, Event or Tools of its own")
+            } else {
+                format!("no plugin has the id or path `{name}`")
+            });
+        }
+        let gone: Vec<_> = (self.policy.named.iter())
+            .filter(|path| self.policy.roots.iter().any(|root| path.starts_with(root) || root.as_os_str() == "."))
+            .filter(|path| self.files.get(path).is_none())
+            .cloned()
+            .collect();
+        for path in gone {
+            self.tell(Notice::general(What::Trouble {
+                message: format!("watch.toml has settings for `{}`, which is not there", path.display()),
+                hint: Some(
+                    "if the file has another name now, its settings need it too: an id set there is lost".to_owned(),
+                ),
+            }));
+        }
+        // A script that finds nothing to deploy looks in the wrong place.
+        let nothing = self.policy.only.is_empty() && self.files.plugins().next().is_none() && self.n_skipped() == 0;
+        let usage = self.policy.once.is_some() && (nothing || !unknown.is_empty());
+        for message in unknown {
+            let hint = "an id is what the server calls it; a path starts where you are, and must not be left out by \
+                        `exclude` or .gitignore";
+            self.tell(Notice::general(What::Trouble { message, hint: Some(hint.to_owned()) }));
+        }
+        if nothing {
+            self.tell(Notice::general(What::NothingFound { roots: self.policy.roots.clone() }));
+        }
+        if usage {
+            self.effects.push(Effect::Exit(Code::Usage));
+        }
+    }
+
+    /// A path may have changed: read it, at once unless a formatter may still be at work on it.
+    fn on_ready(&mut self, path: Arc<Path>, now: Now) {
+        let Pending { since, held, .. } =
+            self.pending.get(&path).copied().unwrap_or(Pending { since: now.at, due: None, held: Held::No });
+        let key = self.files.get(&path).and_then(File::plugin).map(|plugin| &plugin.key);
+        let hot = key.and_then(|key| self.sent.get(key)).is_some_and(|sent| now.at < *sent + HOT);
+        if hot {
+            let due = (now.at + HOT_QUIET).min(since + HOT);
+            self.pending.insert(path, Pending { since, due: Some(due), held });
+        } else {
+            self.read(path, since, held);
+        }
+    }
+
+    fn read(&mut self, path: Arc<Path>, since: Duration, held: Held) {
+        self.pending.insert(Arc::clone(&path), Pending { since, due: None, held });
+        self.effects.push(Effect::Read(path));
+    }
+
+    fn reread(&mut self, path: Arc<Path>, pending: Pending) {
+        self.pending.insert(Arc::clone(&path), Pending { due: None, ..pending });
+        self.effects.push(Effect::Reread(path));
+    }
+
+    fn on_loaded(&mut self, path: Arc<Path>, loaded: Loaded, now: Now) {
+        let pending = self.pending.remove(&path);
+        let since = pending.map_or(now.at, |pending| pending.since);
+        let waited_enough = now.at >= since + HOLD;
+        let loaded = match loaded {
+            // A watch can wait; a pass has to end.
+            Loaded::Unsettled if self.policy.once.is_some() && now.at >= since + ONCE_HOLD => {
+                let problem = Problem::Unreadable("it is being written all the time".to_owned());
+                Loaded::Parsed(Parsed::Flawed(Flaw { digest: None, problem, span: None, meant: true }))
+            }
+            loaded => loaded,
+        };
+        let hold = match &loaded {
+            Loaded::Unsettled => true,
+            Loaded::Missing => !waited_enough && self.files.get(&path).is_some(),
+            Loaded::Parsed(Parsed::Flawed(flaw)) => flaw.problem == Problem::Empty && !waited_enough,
+            Loaded::Parsed(_) | Loaded::SameFile(_) => false,
+        };
+        if hold {
+            let told = pending.is_some_and(|pending| pending.held != Held::No);
+            self.hold(&path, &loaded, since, told, now);
+        } else {
+            self.accept(path, loaded, since, pending.is_some(), now);
+        }
+    }
+
+    /// Half a save is no save: the file is read again soon. A claim of a file that is not there does not count meanwhile.
+    fn hold(&mut self, path: &Arc<Path>, loaded: &Loaded, since: Duration, told: bool, now: Now) {
+        if !told {
+            self.tell(Notice { about: About::file(path), what: What::Held });
+        }
+        let missing = *loaded == Loaded::Missing;
+        let held = if missing { Held::Missing } else { Held::Incomplete };
+        self.pending.insert(Arc::clone(path), Pending { since, due: Some(now.at + REREAD), held });
+        if let (true, Some(key)) = (missing, self.doubts_of(path)) {
+            self.consider(&key, since, now);
+        }
+    }
+
+    /// The contested id that a path stands in the way of.
+    fn doubts_of(&self, path: &Path) -> Option<Key> {
+        let key = &self.files.get(path)?.plugin()?.key;
+        self.doubted.contains_key(key).then(|| key.clone())
+    }
+
+    /// Believes what was read, and decides what follows from it.
+    fn accept(&mut self, path: Arc<Path>, loaded: Loaded, since: Duration, saved: bool, now: Now) {
+        let before = match &loaded {
+            Loaded::Parsed(Parsed::Plugin(plugin)) => {
+                self.files.put(Arc::clone(&path), File::Plugin(Arc::new(plugin.clone())))
+            }
+            Loaded::Parsed(Parsed::Flawed(flaw)) => {
+                let was = self.files.get(&path).and_then(File::known).cloned();
+                self.files.put(Arc::clone(&path), File::Flawed { flaw: flaw.clone(), was })
+            }
+            Loaded::Parsed(Parsed::NotAPlugin | Parsed::Disabled) | Loaded::SameFile(_) => {
+                self.files.put(Arc::clone(&path), File::Other)
+            }
+            Loaded::Missing | Loaded::Unsettled => self.files.remove(&path),
+        };
+        let was = before.as_ref().and_then(File::plugin).cloned();
+        self.tell_loaded(&path, &loaded, before.as_ref(), saved);
+        let is = match loaded {
+            Loaded::Parsed(Parsed::Plugin(plugin)) => Some(plugin.key),
+            _ => None,
+        };
+        if let Some(was) = was
+            && is.as_ref() != Some(&was.key)
+            && self.is_open_question(&was.key)
+        {
+            self.consider(&was.key, since, now);
+        }
+        if let Some(key) = is {
+            if let Some(checked) = self.doubted.get_mut(&key) {
+                checked.insert(path);
+            } else {
+                self.doubted.insert(key.clone(), BTreeSet::from([path]));
+            }
+            self.consider(&key, since, now);
+        }
+    }
+
+    /// Whether one claim less makes a difference to what is done about an id.
+    fn is_open_question(&self, key: &Key) -> bool {
+        self.files.claim(key) == Claim::None || self.conflicts.contains_key(key) || self.doubted.contains_key(key)
+    }
+
+    /// What reading a file has to say for itself. What a save shows is always told, what a scan shows only when it is new.
+    fn tell_loaded(&mut self, path: &Arc<Path>, loaded: &Loaded, before: Option<&File>, saved: bool) {
+        let was = before.and_then(File::plugin);
+        let about = About::file(path);
+        match loaded {
+            Loaded::Parsed(Parsed::Plugin(plugin)) => {
+                if !self.policy.selects_plugin(plugin) {
+                    return;
+                }
+                if let Some(was) = was
+                    && was.key != plugin.key
+                {
+                    self.tell(Notice::of(plugin, What::IdChanged { from: was.key.clone() }));
+                }
+                if was.is_none_or(|was| was.digest != plugin.digest) {
+                    for warning in &plugin.warnings {
+                        self.tell(Notice::of(plugin, What::Surprising(warning.clone())));
+                    }
+                }
+            }
+            Loaded::Parsed(Parsed::Flawed(flaw)) => {
+                let known = matches!(before, Some(File::Flawed { flaw: before, .. }) if before == flaw);
+                let was = before.and_then(File::known);
+                if self.policy.selects(path, was.map(|was| was.key.id.as_str())) && (saved || !known) {
+                    let about = was.map_or(about, |was| About { version: None, digest: None, ..(&**was).into() });
+                    self.tell(Notice { about, what: What::Flawed(flaw.clone()) });
+                }
+            }
+            Loaded::Parsed(Parsed::Disabled) => self.tell(Notice { about, what: What::Disabled }),
+            Loaded::SameFile(original) => {
+                self.tell(Notice { about, what: What::SameFile { original: original.clone() } });
+            }
+            Loaded::Parsed(Parsed::NotAPlugin) | Loaded::Missing | Loaded::Unsettled => {}
+        }
+        let gone = matches!(loaded, Loaded::Missing | Loaded::Parsed(Parsed::NotAPlugin | Parsed::Disabled));
+        if let (true, Some(was)) = (gone, before.and_then(File::known))
+            && self.files.claim(&was.key) == Claim::None
+            && self.policy.selects_plugin(was)
+        {
+            self.tell(Notice::of(was, What::Removed { file_there: *loaded != Loaded::Missing }));
+        }
+    }
+
+    // ---- what is to be done about a plugin --------------------------------------------------------------------------
+
+    /// Decides about one id after something about its files changed.
+    fn consider(&mut self, key: &Key, since: Duration, now: Now) {
+        // Everything is planned at once when the walk is done and the server has said what it holds.
+        if self.scanning {
+            return;
+        }
+        match self.present_claim(key) {
+            Claim::None => {
+                self.doubted.remove(key);
+                self.conflicts.remove(key);
+                self.queue.cancel(key);
+            }
+            Claim::Sole(plugin) => {
+                self.doubted.remove(key);
+                self.conflicts.remove(key);
+                self.plan(&plugin, self.remote(key), since, now);
+            }
+            Claim::Contested(paths) => self.doubt(key, paths, since),
+        }
+    }
+
+    /// What the server was seen to hold, for a plugin that the pass under way has not come to yet.
+    fn remote(&self, key: &Key) -> Remote {
+        let planned = self.queue.waiting(key).is_some() || self.queue.flying(key).is_some();
+        match self.pass.as_ref().filter(|pass| pass.planned && !planned && !pass.results.contains_key(key)) {
+            Some(pass) => pass.holds.get(key).map_or(Remote::NotListed, |digest| Remote::Holds(*digest)),
+            None => Remote::NotAsked,
+        }
+    }
+
+    /// Who claims an id, apart from files that were not there a moment ago.
+    fn present_claim(&self, key: &Key) -> Claim {
+        let Claim::Contested(paths) = self.files.claim(key) else { return self.files.claim(key) };
+        let missing = |path: &Arc<Path>| self.pending.get(path).is_some_and(|pending| pending.held == Held::Missing);
+        let present: Vec<_> = paths.into_iter().filter(|path| !missing(path)).collect();
+        match present.as_slice() {
+            [path] => {
+                let plugin = self.files.get(path).and_then(File::plugin);
+                plugin.map_or(Claim::None, |plugin| Claim::Sole(Arc::clone(plugin)))
+            }
+            _ => Claim::Contested(present),
+        }
+    }
+
+    /// Two files claim one id. After a rename that is only so until the old path is looked at, so look first.
+    fn doubt(&mut self, key: &Key, paths: Vec<Arc<Path>>, since: Duration) {
+        let checked = self.doubted.get(key).cloned().unwrap_or_default();
+        let unchecked: Vec<_> = paths.iter().filter(|path| !checked.contains(*path)).cloned().collect();
+        if unchecked.is_empty() {
+            // Somebody has just saved one of them, and is told even if that is no news.
+            self.doubted.remove(key);
+            self.conflicts.remove(key);
+            self.conflict(key, paths);
+            return;
+        }
+        for path in unchecked {
+            if !self.pending.contains_key(&path) {
+                self.read(path, since, Held::No);
+            }
+        }
+    }
+
+    fn conflict(&mut self, key: &Key, paths: Vec<Arc<Path>>) {
+        self.queue.cancel(key);
+        let selected = paths.iter().any(|path| self.policy.selects(path, Some(key.id.as_str())));
+        if !selected {
+            return;
+        }
+        if self.conflicts.get(key) != Some(&paths) {
+            self.conflicts.insert(key.clone(), paths.clone());
+            let entry = self.files.get(&paths[0]).and_then(File::plugin).map(|plugin| plugin.entry);
+            let about = About { key: Some(key.clone()), entry, ..About::default() };
+            self.tell(Notice { about, what: What::Conflict { paths } });
+        }
+    }
+
+    /// The plan for one plugin whose id nobody else claims.
+    fn plan(&mut self, plugin: &Arc<Plugin>, remote: Remote, since: Duration, now: Now) {
+        if !self.policy.selects_plugin(plugin) {
+            return;
+        }
+        let key = &plugin.key;
+        let in_pass = remote != Remote::NotAsked;
+        let unchanged = What::Unchanged { in_pass };
+        if let Some(flight) = self.queue.flying(key) {
+            if flight.exchange.plugin().digest == plugin.digest {
+                self.queue.cancel(key);
+                self.tell(Notice::of(plugin, unchanged));
+            } else {
+                self.request(plugin, Why::Edited, since, in_pass);
+            }
+            return;
+        }
+        let reason = match &self.server {
+            Server::Open => None,
+            // After an absence, only an answer tells that it is over.
+            Server::Away { .. } => Some(AWAY),
+            Server::Looking(_) if self.absence.is_some() => Some(AWAY),
+            // What it holds is about to be known, and then everything is planned.
+            Server::Looking(_) => return,
+            Server::Shut => Some(SHUT),
+        };
+        let forced = in_pass && self.first_pass && self.policy.terms.force;
+        // What waits because of what the server was seen to hold is not done with by what the ledger believes.
+        let seen = self.queue.waiting(key).map(|job| job.why).filter(|why| !in_pass && why.outlasts_the_ledger());
+        let decision = match (plan::decide(self.ledger.get(key), remote, plugin.digest, forced), seen) {
+            (Decision::Unchanged | Decision::Deploy(_), Some(why)) => Decision::Deploy(why),
+            (decision, _) => decision,
+        };
+        match decision {
+            Decision::Deploy(why) => match reason {
+                None => self.request(plugin, why, since, in_pass),
+                Some(reason) => self.tell(Notice::of(plugin, What::Waiting { reason })),
+            },
+            Decision::Unchanged => {
+                self.queue.cancel(key);
+                if in_pass {
+                    self.note_deployed(plugin, now);
+                }
+                self.tell(Notice::of(plugin, unchanged));
+            }
+            Decision::RefusedBefore(words) => {
+                self.queue.cancel(key);
+                // When the server comes back from an absence, it is no news.
+                if !in_pass || self.pass.is_some() {
+                    let span = refusal::place(&words, &plugin.text);
+                    self.tell(Notice::of(plugin, What::RefusedBefore { words, span }));
+                }
+            }
+        }
+    }
+
+    fn request(&mut self, plugin: &Arc<Plugin>, why: Why, since: Duration, in_pass: bool) {
+        let force = why == Why::Forced;
+        let job = Job { plugin: Arc::clone(plugin), why, since, in_pass, force };
+        if let Some(replaced) = self.queue.request(plugin.key.clone(), job)
+            && replaced.plugin.digest != plugin.digest
+        {
+            self.tell(Notice::of(&replaced.plugin, What::Superseded));
+        }
+    }
+
+    /// Starts what may start.
+    fn pump(&mut self, now: Now) {
+        if self.stop_by.is_some() || !matches!(self.server, Server::Open) {
+            return;
+        }
+        while let Some((key, job)) = self.queue.next_job() {
+            self.tell(Notice::of(&job.plugin, What::Sending { why: job.why }));
+            let deployed = self.ledger.get(&key).and_then(|record| record.deployed.as_ref());
+            let terms = Terms { force: job.force, ..self.policy.terms };
+            let (exchange, step) = Exchange::start(job.plugin, deployed.map(|deployed| deployed.digest), terms);
+            self.sent.insert(key.clone(), now.at);
+            // In a pass, waiting for one's turn is no part of how long a deploy took.
+            let since = if job.in_pass { now.at } else { job.since };
+            let slow_at = Some(now.at + SLOW);
+            self.queue.start(key.clone(), Flight { exchange, since, in_pass: job.in_pass, slow_at });
+            self.step(key, step, now);
+        }
+    }
+
+    fn step(&mut self, key: Key, step: Step, now: Now) {
+        match step {
+            Step::Call(call) => {
+                let ticket = self.ticket();
+                self.tickets.insert(ticket, key);
+                self.effects.push(Effect::Call(ticket, call));
+            }
+            Step::Keep(backup) => {
+                let ticket = self.ticket();
+                self.tickets.insert(ticket, key);
+                self.effects.push(Effect::Keep(ticket, backup));
+            }
+            Step::Done(outcome) => self.on_outcome(&key, outcome, now),
+        }
+    }
+
+    fn ticket(&mut self) -> Ticket {
+        self.n_tickets += 1;
+        Ticket(self.n_tickets)
+    }
+
+    // ---- what the server says ---------------------------------------------------------------------------------------
+
+    fn on_replied(&mut self, ticket: Ticket, reply: Reply, now: Now) {
+        if let Some(key) = self.tickets.remove(&ticket) {
+            if let Some(flight) = self.queue.flying_mut(&key) {
+                let step = flight.exchange.reply(reply);
+                self.step(key, step, now);
+            }
+            return;
+        }
+        let Server::Looking(look) = &mut self.server else { return };
+        if look.connecting == Some(ticket) {
+            look.connecting = None;
+        } else if let Some(kind) = look.overviews.as_mut().and_then(|overviews| overviews.remove(&ticket)) {
+            if let Reply::Rows(rows) = reply {
+                let holds = rows.iter().filter_map(|row| {
+                    let id = crate::plugin::id::PluginId::new(&row.id)?;
+                    Some((Key { kind, id }, Digest::of_text(row.content.as_deref()?)))
+                });
+                look.holds.extend(holds);
+                return self.advance_look(now);
+            }
+        } else {
+            return;
+        }
+        match reply {
+            Reply::Connected { version } => {
+                look.version = Some(version);
+                self.advance_look(now);
+            }
+            Reply::Unreachable { cause, retry_after } => self.lose(cause, retry_after, now),
+            Reply::Lost { cause } | Reply::Crashed { words: cause } | Reply::Refused { words: cause } => {
+                self.lose(cause, None, now);
+            }
+            Reply::NotAllowed { status, words } => self.shut_out(status, words),
+            Reply::Unclear { words } => self.shut_out(401, words),
+            Reply::Foreign { status, words } => self.miss(status, words, now),
+            Reply::Rows(_) | Reply::Row(_) | Reply::Absent | Reply::Taken => {
+                self.lose("an answer to another question than the one asked".to_owned(), None, now);
+            }
+        }
+    }
+
+    fn on_kept(&mut self, ticket: Ticket, kept: Result<PathBuf, String>, now: Now) {
+        let Some(key) = self.tickets.remove(&ticket) else { return };
+        if let Some(flight) = self.queue.flying_mut(&key) {
+            let step = flight.exchange.kept(kept);
+            self.step(key, step, now);
+        }
+    }
+
+    /// Begins a look at the server.
+    fn look(&mut self) {
+        let ticket = self.ticket();
+        self.server =
+            Server::Looking(Look { connecting: Some(ticket), version: None, overviews: None, holds: BTreeMap::new() });
+        self.effects.push(Effect::Call(ticket, Call::Connect));
+    }
+
+    /// Goes on with the look: the tables that matter are known when the walk is done.
+    fn advance_look(&mut self, now: Now) {
+        let Server::Looking(look) = &mut self.server else { return };
+        if self.scanning || look.version.is_none() {
+            return;
+        }
+        match &look.overviews {
+            None => {
+                let mut overviews = BTreeMap::new();
+                for kind in self.files.kinds() {
+                    self.n_tickets += 1;
+                    overviews.insert(Ticket(self.n_tickets), kind);
+                    self.effects.push(Effect::Call(Ticket(self.n_tickets), Call::Overview(kind)));
+                }
+                look.overviews = Some(overviews);
+                if self.files.kinds().is_empty() {
+                    self.open(now);
+                }
+            }
+            Some(overviews) if overviews.is_empty() => self.open(now),
+            Some(_) => {}
+        }
+    }
+
+    /// The server is there and lets us in: plan everything against what it holds.
+    fn open(&mut self, now: Now) {
+        let Server::Looking(look) = std::mem::replace(&mut self.server, Server::Open) else { return };
+        if self.first_pass {
+            let (server, version) = (self.policy.server.clone(), look.version.unwrap_or_default());
+            self.tell(Notice::general(What::Connected { server, version }));
+        }
+        let since = self.pass.as_ref().map_or(now.at, |pass| pass.since);
+        let mut keys: Vec<_> = self.files.keys().cloned().collect();
+        // What was tried last comes last: one plugin that the server cannot cope with must not keep the others from it.
+        keys.sort_by_key(|key| self.sent.get(key).copied());
+        self.conflicts.retain(|key, _| matches!(self.files.claim(key), Claim::Contested(_)));
+        for key in keys {
+            match self.files.claim(&key) {
+                Claim::Sole(plugin) => {
+                    let remote = look.holds.get(&key).map_or(Remote::NotListed, |digest| Remote::Holds(*digest));
+                    self.plan(&plugin, remote, since, now);
+                }
+                Claim::Contested(paths) => self.conflict(&key, paths),
+                Claim::None => {}
+            }
+        }
+        self.doubted.clear();
+        self.plan_pass(look.holds);
+        if self.queue.n_waiting() == 0 {
+            self.returned(now);
+        }
+    }
+
+    /// The server has shown that it is there again.
+    fn returned(&mut self, now: Now) {
+        if let (Some(absence), Server::Open) = (self.absence, &self.server) {
+            self.absence = None;
+            let (away, waiting) = (now.at.saturating_sub(absence.since), self.n_undeployed());
+            self.tell(Notice::general(What::Back { away, waiting }));
+        }
+    }
+
+    fn plan_pass(&mut self, holds: BTreeMap<Key, Digest>) {
+        let todo = self.queue.n_waiting();
+        let Some(pass) = &mut self.pass else { return };
+        pass.holds = holds;
+        let first_time = !std::mem::replace(&mut pass.planned, true);
+        if first_time && todo > 0 {
+            self.tell(Notice::general(What::Pass { todo }));
+        }
+    }
+
+    fn tally(&self, pass: &Pass) -> Tally {
+        let count = |came| pass.results.values().filter(|result| **result == came).count();
+        Tally {
+            created: count(Came::Created),
+            updated: count(Came::Updated),
+            unchanged: count(Came::Unchanged),
+            refused: count(Came::Refused),
+            failed: count(Came::Failed),
+            skipped: self.n_skipped(),
+        }
+    }
+
+    /// How many files cannot be deployed as they stand.
+    fn n_skipped(&self) -> usize {
+        let skipped = |path: &Path, file: &File| match file {
+            File::Flawed { flaw, was } => {
+                (flaw.meant || was.is_some()) && self.policy.selects(path, was.as_ref().map(|was| was.key.id.as_str()))
+            }
+            File::Plugin(plugin) => {
+                self.policy.selects_plugin(plugin) && matches!(self.files.claim(&plugin.key), Claim::Contested(_))
+            }
+            File::Other => false,
+        };
+        self.files.iter().filter(|(path, file)| skipped(path, file)).count()
+    }
+
+    /// How many plugins the server does not hold as they stand in their files.
+    fn n_undeployed(&self) -> usize {
+        let deployed = |plugin: &Plugin| {
+            let decision = plan::decide(self.ledger.get(&plugin.key), Remote::NotAsked, plugin.digest, false);
+            !matches!(decision, Decision::Deploy(_))
+        };
+        let sole = |key| match self.files.claim(key) {
+            Claim::Sole(plugin) => Some(plugin),
+            Claim::None | Claim::Contested(_) => None,
+        };
+        let plugins = self.files.keys().filter_map(sole);
+        plugins.filter(|plugin| self.policy.selects_plugin(plugin) && !deployed(plugin)).count()
+    }
+
+    /// The server is away. What waits is not kept as a list: it is planned anew when the server is back.
+    fn lose(&mut self, cause: String, retry_after: Option<Duration>, now: Now) {
+        let Some((attempt, next)) = self.leave(retry_after, now) else { return };
+        let (server, configured) = (self.policy.server.clone(), self.policy.configured);
+        let since = self.absence.map_or(now.at, |absence| absence.since);
+        if let Some(patience) = self.policy.once
+            && now.at + next > since + patience
+        {
+            let after = now.at.saturating_sub(since);
+            self.tell(Notice::general(What::GaveUp { after, cause, server, configured }));
+            self.effects.push(Effect::Exit(Code::NoServer));
+        } else if attempt == 1 {
+            let waiting = self.n_undeployed();
+            self.tell(Notice::general(What::Unreachable { cause, server, next, waiting, configured }));
+        } else {
+            self.tell(Notice::general(What::StillUnreachable { cause, attempt, next }));
+        }
+    }
+
+    fn shut_out(&mut self, status: u16, words: String) {
+        let key = self.policy.key.clone();
+        self.shut(What::NotAllowed { status, words, key });
+    }
+
+    /// Something else answers. That may be the wrong address, which is said at once; or a proxy whose server is being
+    /// started, so a watch looks again.
+    fn miss(&mut self, status: u16, words: String, now: Now) {
+        let foreign = What::Foreign { server: self.policy.server.clone(), status, words: words.clone() };
+        if self.policy.once.is_some() {
+            self.shut(foreign);
+        } else if let Some((attempt, next)) = self.leave(None, now) {
+            let still = What::StillUnreachable { cause: words, attempt, next };
+            self.tell(Notice::general(if attempt == 1 { foreign } else { still }));
+        }
+    }
+
+    /// Leaves the server alone for a while. Answers how many looks have failed by now, and when the next one is.
+    fn leave(&mut self, retry_after: Option<Duration>, now: Now) -> Option<(u32, Duration)> {
+        if matches!(self.server, Server::Away { .. } | Server::Shut) {
+            return None;
+        }
+        let absence = self.absence.get_or_insert(Absence { since: now.at, attempts: 0 });
+        absence.attempts += 1;
+        let attempt = absence.attempts;
+        let next = backoff(attempt, now.chance).max(retry_after.unwrap_or_default().min(LONGEST_WISH));
+        self.queue.clear();
+        self.server = Server::Away { until: now.at + next };
+        Some((attempt, next))
+    }
+
+    /// The server does not let us in: said once, and nothing is sent any more.
+    fn shut(&mut self, what: What) {
+        if matches!(self.server, Server::Shut) {
+            return;
+        }
+        self.server = Server::Shut;
+        self.queue.clear();
+        self.tell(Notice::general(what));
+        if self.policy.once.is_some() {
+            self.effects.push(Effect::Exit(Code::NoServer));
+        }
+    }
+
+    fn on_outcome(&mut self, key: &Key, outcome: Outcome, now: Now) {
+        let Some(flight) = self.queue.finish(key) else { return };
+        let plugin = Arc::clone(flight.exchange.plugin());
+        let took = now.at.saturating_sub(flight.since);
+        if !matches!(outcome, Outcome::Failed(Failure::Unreachable { .. })) {
+            self.returned(now);
+        }
+        let what = match outcome {
+            Outcome::Created { active } => {
+                self.note_deployed(&plugin, now);
+                What::Created { active, took }
+            }
+            Outcome::Updated { from, kept } => {
+                self.note_deployed(&plugin, now);
+                What::Updated { from, kept, took }
+            }
+            Outcome::Unchanged => {
+                self.note_deployed(&plugin, now);
+                What::Unchanged { in_pass: flight.in_pass }
+            }
+            Outcome::WouldCreate => What::WouldCreate,
+            Outcome::WouldUpdate { from, foreign } => What::WouldUpdate { from, foreign },
+            Outcome::Refused { words, left } => {
+                self.note_ended(&plugin, Last::Refused { digest: plugin.digest, words: words.clone() });
+                let span = refusal::place(&words, &plugin.text);
+                self.tell(Notice::of(&plugin, What::Refused { words, span, took }));
+                match left {
+                    Left::AsItWas => return,
+                    Left::Restored => What::Restored,
+                    Left::Off { cause } => What::WentOff { cause },
+                }
+            }
+            Outcome::Failed(failure) => {
+                self.note_ended(&plugin, Last::Failed { digest: plugin.digest });
+                self.on_failure(failure, took, now)
+            }
+        };
+        self.tell(Notice::of(&plugin, what));
+    }
+
+    fn on_failure(&mut self, failure: Failure, took: Duration, now: Now) -> What {
+        match failure {
+            Failure::Unreachable { cause, retry_after } => {
+                self.lose(cause, retry_after, now);
+                What::Waiting { reason: AWAY }
+            }
+            Failure::NotAllowed { status, words } => {
+                self.shut_out(status, words);
+                What::Waiting { reason: SHUT }
+            }
+            Failure::Foreign { status, words } => {
+                self.miss(status, words, now);
+                What::Waiting { reason: AWAY }
+            }
+            failure @ (Failure::NotOurs { .. }
+            | Failure::StoredOther
+            | Failure::KeepFailed { .. }
+            | Failure::Odd { .. }) => What::Failed { failure, took },
+        }
+    }
+
+    fn note_deployed(&mut self, plugin: &Plugin, now: Now) {
+        let known = self.ledger.get(&plugin.key);
+        let same = known.is_some_and(|record| {
+            record.last == Last::Deployed
+                && record.deployed.as_ref().is_some_and(|deployed| deployed.digest == plugin.digest)
+        });
+        if same || self.policy.terms.dry_run {
+            return;
+        }
+        let version = plugin.frontmatter.version().map(str::to_owned);
+        self.ledger.deployed(&plugin.key, Deployed { digest: plugin.digest, version, at: now.wall });
+        self.effects.push(Effect::Save);
+    }
+
+    fn note_ended(&mut self, plugin: &Plugin, last: Last) {
+        if !self.policy.terms.dry_run {
+            self.ledger.ended(&plugin.key, last);
+            self.effects.push(Effect::Save);
+        }
+    }
+
+    // ---- time, and the end ------------------------------------------------------------------------------------------
+
+    fn on_wake(&mut self, now: Now) {
+        let due: Vec<_> = (self.pending.iter())
+            .filter(|(_, pending)| pending.due.is_some_and(|due| due <= now.at))
+            .map(|(path, pending)| (Arc::clone(path), *pending))
+            .collect();
+        for (path, pending) in due {
+            match pending.held {
+                Held::No => self.read(path, pending.since, pending.held),
+                Held::Incomplete | Held::Missing => self.reread(path, pending),
+            }
+        }
+        let mut slow = Vec::new();
+        for flight in self.queue.all_flying_mut() {
+            if flight.slow_at.is_some_and(|at| at <= now.at) {
+                flight.slow_at = None;
+                slow.push((Arc::clone(flight.exchange.plugin()), now.at.saturating_sub(flight.since)));
+            }
+        }
+        for (plugin, so_far) in slow {
+            let installs = plugin.frontmatter.requirements().map(str::to_owned);
+            self.tell(Notice::of(&plugin, What::Slow { so_far, installs }));
+        }
+        if let Server::Away { until } = self.server
+            && until <= now.at
+            && self.stop_by.is_none()
+        {
+            self.look();
+        }
+    }
+
+    fn on_stop(&mut self, now: Now) {
+        if self.stop_by.is_none() {
+            self.stop_by = Some(now.at + STOP_PATIENCE);
+            self.tell(Notice::general(What::Stopping { in_flight: self.queue.n_flying() }));
+        }
+    }
+
+    /// Ends a pass that has nothing left to do, and the program when it is to end.
+    fn finish(&mut self, now: Now) {
+        if let Some(stop_by) = self.stop_by {
+            if self.queue.n_flying() == 0 || stop_by <= now.at {
+                let waiting = self.n_undeployed();
+                self.tell(Notice::general(What::Stopped { waiting }));
+                let cut_short = self.policy.once.is_some() && waiting > 0;
+                let code = if cut_short { Code::NotDeployed } else { Code::Fine };
+                self.effects.push(Effect::Exit(code));
+            }
+            return;
+        }
+        let idle = self.queue.n_flying() == 0
+            && self.queue.n_waiting() == 0
+            && self.pending.is_empty()
+            && !self.scanning
+            && matches!(self.server, Server::Open);
+        if !idle || !self.pass.as_ref().is_some_and(|pass| pass.planned) {
+            return;
+        }
+        let Some(pass) = self.pass.take() else { return };
+        self.first_pass = false;
+        let (tally, dry_run) = (self.tally(&pass), self.policy.terms.dry_run);
+        self.tell(Notice::general(What::Summary { tally, took: now.at.saturating_sub(pass.since), dry_run }));
+        if self.policy.once.is_some() {
+            let code = if tally.not_deployed() > 0 { Code::NotDeployed } else { Code::Fine };
+            self.effects.push(Effect::Exit(code));
+        }
+    }
+
+    fn tell(&mut self, notice: Notice) {
+        if let (Some(pass), Some(key)) = (&mut self.pass, &notice.about.key) {
+            let came = match &notice.what {
+                What::Created { .. } | What::WouldCreate => Some(Came::Created),
+                What::Updated { .. } | What::WouldUpdate { .. } => Some(Came::Updated),
+                // What was deployed a moment ago is found unchanged when the pass is taken up again.
+                What::Unchanged { in_pass: true } => match pass.results.get(key) {
+                    Some(Came::Created | Came::Updated) => None,
+                    Some(Came::Unchanged | Came::Refused | Came::Failed) | None => Some(Came::Unchanged),
+                },
+                What::Refused { .. } | What::RefusedBefore { .. } => Some(Came::Refused),
+                What::Failed { .. } => Some(Came::Failed),
+                _ => None,
+            };
+            if let Some(came) = came {
+                pass.results.insert(key.clone(), came);
+            }
+        }
+        self.effects.push(Effect::Tell(notice));
+    }
+}

@@ -1,0 +1,1385 @@
+//! Everything that the user may be told, and its one line of text. The terminal, the logs and `--json` all speak from here.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::engine::exchange::Failure;
+use crate::engine::plan::Why;
+use crate::engine::refusal;
+use crate::plugin::{Digest, Entry, Flaw, Key, Plugin, Span, Warning};
+
+/// One thing that happened, and what it happened to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Notice {
+    /// The plugin or file, where it is about one.
+    pub about: About,
+    /// What happened.
+    pub what: What,
+}
+
+/// Which plugin a notice is about; empty for one about the whole program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// Its name on the server.
+    pub key: Option<Key>,
+    /// Its type.
+    pub entry: Option<Entry>,
+    /// Its file.
+    pub path: Option<Arc<Path>>,
+    /// The version in its frontmatter.
+    pub version: Option<String>,
+    /// Of its text.
+    pub digest: Option<Digest>,
+}
+
+impl About {
+    /// A file that is no plugin, or none yet.
+    #[must_use]
+    pub fn file(path: &Arc<Path>) -> Self {
+        Self { path: Some(Arc::clone(path)), ..Self::default() }
+    }
+}
+
+impl From<&Plugin> for About {
+    fn from(plugin: &Plugin) -> Self {
+        Self {
+            key: Some(plugin.key.clone()),
+            entry: Some(plugin.entry),
+            path: Some(Arc::clone(&plugin.path)),
+            version: plugin.frontmatter.version().map(str::to_owned),
+            digest: Some(plugin.digest),
+        }
+    }
+}
+
+/// What can happen.
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    /// The folders are being watched: from now on no save is missed.
+    Ready {
+        /// What is watched.
+        roots: Vec<PathBuf>,
+        /// How many plugins were found.
+        plugins: usize,
+        /// Where they go.
+        server: String,
+    },
+    /// The server answered.
+    Connected {
+        /// Where it is.
+        server: String,
+        /// What it says it is.
+        version: String,
+    },
+    /// There is no plugin to be found.
+    NothingFound {
+        /// Where was looked.
+        roots: Vec<PathBuf>,
+    },
+    /// A pass over all plugins begins to deploy.
+    Pass {
+        /// How many conversations it takes.
+        todo: usize,
+    },
+    /// A pass is over.
+    Summary {
+        /// What came of it.
+        tally: Tally,
+        /// How long it took.
+        took: Duration,
+        /// Nothing was to be changed.
+        dry_run: bool,
+    },
+    /// The server is away; told once.
+    Unreachable {
+        /// What happened.
+        cause: String,
+        /// Where it should be.
+        server: String,
+        /// When it is tried again.
+        next: Duration,
+        /// How many plugins wait.
+        waiting: usize,
+        /// Whether anybody said where the server is.
+        configured: bool,
+    },
+    /// It still is; for those who want to see each try.
+    StillUnreachable {
+        /// What happened.
+        cause: String,
+        /// How many tries have failed in a row.
+        attempt: u32,
+        /// When it is tried again.
+        next: Duration,
+    },
+    /// The server is there again.
+    Back {
+        /// How long it was away.
+        away: Duration,
+        /// How many plugins waited.
+        waiting: usize,
+    },
+    /// `--once` has no more patience with the server.
+    GaveUp {
+        /// How long it tried.
+        after: Duration,
+        /// The last failure.
+        cause: String,
+        /// Where the server should be.
+        server: String,
+        /// Whether anybody said where the server is.
+        configured: bool,
+    },
+    /// The server does not let us in: nothing is sent any more.
+    NotAllowed {
+        /// HTTP status, or 0 where no request was made.
+        status: u16,
+        /// The server's words.
+        words: String,
+        /// Where the key was found, if there is one.
+        key: Option<String>,
+    },
+    /// What answers is not Open WebUI.
+    Foreign {
+        /// Where.
+        server: String,
+        /// HTTP status.
+        status: u16,
+        /// What it looks like.
+        words: String,
+    },
+    /// A folder to be watched is not there.
+    RootMissing {
+        /// The folder.
+        root: PathBuf,
+    },
+    /// Asked to stop; what is in flight is finished first.
+    Stopping {
+        /// How many conversations are in flight.
+        in_flight: usize,
+    },
+    /// The end.
+    Stopped {
+        /// How many plugins could not be deployed any more.
+        waiting: usize,
+    },
+    /// Something beside the plugins needs the user's eye: state, logs, watches.
+    Trouble {
+        /// What could not be done, and why.
+        message: String,
+        /// The remedy.
+        hint: Option<String>,
+    },
+
+    /// A conversation begins.
+    Sending {
+        /// Why.
+        why: Why,
+    },
+    /// The server takes its time.
+    Slow {
+        /// How long it has been on its way.
+        so_far: Duration,
+        /// What its frontmatter tells the server to install.
+        installs: Option<String>,
+    },
+    /// It did not exist on the server, and does now.
+    Created {
+        /// The on/off switch, for a function.
+        active: Option<bool>,
+        /// From the save, or from the beginning of the pass.
+        took: Duration,
+    },
+    /// The server holds the new text.
+    Updated {
+        /// The version that was replaced.
+        from: Option<String>,
+        /// The copy of what was replaced, where that was not ours.
+        kept: Option<PathBuf>,
+        /// From the save, or from the beginning of the pass.
+        took: Duration,
+    },
+    /// The server holds this text already; nothing was sent.
+    Unchanged {
+        /// Found so in a pass over everything, which needs no line of its own.
+        in_pass: bool,
+    },
+    /// Would be created, but for `--dry-run`.
+    WouldCreate,
+    /// Would be updated, but for `--dry-run`.
+    WouldUpdate {
+        /// The version that would be replaced.
+        from: Option<String>,
+        /// Whether what would be replaced is somebody else's text.
+        foreign: bool,
+    },
+    /// The server will not take it.
+    Refused {
+        /// Its words, unaltered.
+        words: String,
+        /// The line that they name.
+        span: Option<Span>,
+        /// From the save, or from the beginning of the pass.
+        took: Duration,
+    },
+    /// The server had switched the function off when it refused its new text; it is on again.
+    Restored,
+    /// The server has switched the function off when it refused its new text, and it stays off.
+    WentOff {
+        /// Why it could not be switched on again.
+        cause: String,
+    },
+    /// The server refused this very text before.
+    RefusedBefore {
+        /// The line that they name.
+        span: Option<Span>,
+        /// Its words then.
+        words: String,
+    },
+    /// It could not be deployed for a reason that is not in its text.
+    Failed {
+        /// The reason.
+        failure: Failure,
+        /// From the save, or from the beginning of the pass.
+        took: Duration,
+    },
+    /// The file cannot be deployed as it stands; the server was not touched.
+    Flawed(Flaw),
+    /// Something in it will surprise.
+    Surprising(Warning),
+    /// Several files claim one id; none is deployed.
+    Conflict {
+        /// The files.
+        paths: Vec<Arc<Path>>,
+    },
+    /// The plugin is gone here; the server keeps it.
+    Removed {
+        /// The file is still there, but is no plugin any more.
+        file_there: bool,
+    },
+    /// The file has another id than before; the server keeps the plugin under the old one as well.
+    IdChanged {
+        /// What it was called.
+        from: Key,
+    },
+    /// It waits for the server.
+    Waiting {
+        /// What for.
+        reason: &'static str,
+    },
+    /// A newer save took its place before it was sent.
+    Superseded,
+    /// The file is being written, or empty, or being replaced; it is read again soon.
+    Held,
+    /// It has been written for a while, and is deployed when that ends.
+    BeingWritten,
+    /// `enabled = false`.
+    Disabled,
+    /// A link to a plugin that is deployed from its own place.
+    SameFile {
+        /// That place.
+        original: PathBuf,
+    },
+}
+
+/// What came of a pass, by outcome.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// New on the server (or would be).
+    pub created: usize,
+    /// Replaced on the server (or would be).
+    pub updated: usize,
+    /// There already.
+    pub unchanged: usize,
+    /// The server will not take them.
+    pub refused: usize,
+    /// Not deployable as they stand.
+    pub skipped: usize,
+    /// Failed for another reason.
+    pub failed: usize,
+}
+
+impl Tally {
+    /// How many plugins the pass was about.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.created + self.updated + self.unchanged + self.not_deployed()
+    }
+
+    /// How many are not on the server as they stand in their files.
+    #[must_use]
+    pub fn not_deployed(&self) -> usize {
+        self.refused + self.skipped + self.failed
+    }
+}
+
+/// How much a notice matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// For those who ask with `--verbose`; always in `--json` and in the plugin's log.
+    Detail,
+    /// A line on the terminal.
+    Info,
+    /// The user should look.
+    Warning,
+    /// Something was not deployed.
+    Error,
+}
+
+impl Notice {
+    /// A notice about one plugin.
+    #[must_use]
+    pub fn of(plugin: &Plugin, what: What) -> Self {
+        Self { about: plugin.into(), what }
+    }
+
+    /// A notice about the whole program.
+    #[must_use]
+    pub fn general(what: What) -> Self {
+        Self { about: About::default(), what }
+    }
+
+    /// How much it matters.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        match &self.what {
+            What::Pass { .. }
+            | What::StillUnreachable { .. }
+            | What::Sending { .. }
+            | What::Unchanged { in_pass: true }
+            | What::Superseded
+            | What::Held
+            | What::Disabled
+            | What::SameFile { .. } => Level::Detail,
+            What::Ready { .. }
+            | What::Connected { .. }
+            | What::Summary { .. }
+            | What::Back { .. }
+            | What::Stopping { .. }
+            | What::Stopped { .. }
+            | What::Created { .. }
+            | What::Updated { .. }
+            | What::Unchanged { in_pass: false }
+            | What::WouldCreate
+            | What::WouldUpdate { .. }
+            | What::Removed { .. }
+            | What::IdChanged { .. }
+            | What::BeingWritten
+            | What::Slow { .. }
+            | What::Restored
+            | What::Waiting { .. } => Level::Info,
+            What::NothingFound { .. }
+            | What::Unreachable { .. }
+            | What::RootMissing { .. }
+            | What::Trouble { .. }
+            | What::RefusedBefore { .. }
+            | What::Surprising(_) => Level::Warning,
+            What::Flawed(flaw) if !flaw.meant && self.about.key.is_none() => Level::Warning,
+            What::GaveUp { .. }
+            | What::NotAllowed { .. }
+            | What::Foreign { .. }
+            | What::Refused { .. }
+            | What::WentOff { .. }
+            | What::Failed { .. }
+            | What::Flawed(_)
+            | What::Conflict { .. } => Level::Error,
+        }
+    }
+
+    /// The stable word for it: `event` in `--json`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match &self.what {
+            What::Ready { .. } => "ready",
+            What::Connected { .. } => "connected",
+            What::NothingFound { .. } => "nothing_found",
+            What::Pass { .. } => "pass",
+            What::Summary { .. } => "summary",
+            What::Unreachable { .. } => "unreachable",
+            What::StillUnreachable { .. } => "still_unreachable",
+            What::Back { .. } => "back",
+            What::GaveUp { .. } => "gave_up",
+            What::NotAllowed { .. } => "not_allowed",
+            What::Foreign { .. } => "not_open_webui",
+            What::RootMissing { .. } => "root_missing",
+            What::Stopping { .. } => "stopping",
+            What::Stopped { .. } => "stopped",
+            What::Trouble { .. } => "trouble",
+            What::Sending { .. } => "sending",
+            What::Slow { .. } => "slow",
+            What::Created { .. } => "created",
+            What::Updated { .. } => "updated",
+            What::Unchanged { .. } => "unchanged",
+            What::WouldCreate => "would_create",
+            What::WouldUpdate { .. } => "would_update",
+            What::Refused { .. } => "refused",
+            What::Restored => "restored",
+            What::WentOff { .. } => "went_off",
+            What::RefusedBefore { .. } => "refused_before",
+            What::Failed { .. } => "failed",
+            What::Flawed(_) => "flawed",
+            What::Surprising(_) => "warning",
+            What::Conflict { .. } => "conflict",
+            What::Removed { .. } => "removed",
+            What::IdChanged { .. } => "id_changed",
+            What::Waiting { .. } => "waiting",
+            What::Superseded => "superseded",
+            What::Held => "held",
+            What::BeingWritten => "being_written",
+            What::Disabled => "disabled",
+            What::SameFile { .. } => "same_file",
+        }
+    }
+
+    /// What happened, in one line without the name of the plugin, which stands beside it.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match &self.what {
+            What::Ready { roots, plugins, server } => {
+                format!("watching {} ({}) for {server}", list(roots), count(*plugins, "plugin"))
+            }
+            What::Connected { server, version } => format!("{server} is Open WebUI {version}"),
+            What::NothingFound { roots } => format!("no plugins in {}", list(roots)),
+            What::Pass { todo } => format!("{} to compare with the server", count(*todo, "plugin")),
+            What::Summary { tally, took, dry_run } => summary(tally, *took, *dry_run),
+            What::Unreachable { cause, server, next, waiting, .. } => {
+                let waiting =
+                    if *waiting == 0 { String::new() } else { format!(", {} waiting", count(*waiting, "plugin")) };
+                format!("cannot reach {server}: {cause} (next try in {}{waiting})", duration(*next))
+            }
+            What::StillUnreachable { cause, attempt, next } => {
+                format!("still unreachable: {cause} (try {attempt}, next in {})", duration(*next))
+            }
+            What::Back { away, waiting: 0 } => format!("the server is back after {}", duration(*away)),
+            What::Back { away, waiting } => {
+                format!("the server is back after {}, {} to deploy", duration(*away), count(*waiting, "plugin"))
+            }
+            What::GaveUp { after, cause, server, .. } => {
+                format!("cannot reach {server}: {cause} (gave up after {})", duration(*after))
+            }
+            What::NotAllowed { words, key: None, .. } => format!("the server does not let us in: {words}"),
+            What::NotAllowed { words, key: Some(key), .. } => {
+                format!("the server does not let us in with the key from {key}: {words}")
+            }
+            What::Foreign { server, words, .. } => format!("{server} does not answer as Open WebUI: {words}"),
+            What::RootMissing { root } => {
+                format!("`{}` is gone; nothing changes on the server", root.display())
+            }
+            What::Stopping { in_flight: 0 } => "stopping".to_owned(),
+            What::Stopping { in_flight } => {
+                format!("stopping; {} on the way first (once more stops at once)", count(*in_flight, "plugin"))
+            }
+            What::Stopped { waiting: 0 } => "stopped".to_owned(),
+            What::Stopped { waiting } => {
+                format!("stopped; {} not deployed, which the next start makes good", count(*waiting, "plugin"))
+            }
+            What::Trouble { message, .. } => message.clone(),
+            What::Slow { so_far, installs: None } => format!("still on its way after {}", duration(*so_far)),
+            What::Slow { so_far, installs: Some(packages) } => {
+                format!("still on its way after {}: the server may be installing {packages}", duration(*so_far))
+            }
+            What::Sending { why } => format!("on its way ({})", why.word().replace('_', " ")),
+            What::Created { active: Some(false), .. } => "created, switched off".to_owned(),
+            What::Created { active: Some(true), .. } => "created and switched on".to_owned(),
+            What::Created { active: None, .. } => "created".to_owned(),
+            What::Updated { kept: None, .. } => "updated".to_owned(),
+            What::Updated { kept: Some(path), .. } => {
+                format!("updated; the text on the server was not ours, a copy is in {}", path.display())
+            }
+            What::Unchanged { .. } => "unchanged".to_owned(),
+            What::WouldCreate => "would be created".to_owned(),
+            What::WouldUpdate { foreign: false, .. } => "would be updated".to_owned(),
+            What::WouldUpdate { foreign: true, .. } => {
+                "would be updated; the text on the server is not ours, a copy would be kept".to_owned()
+            }
+            What::Refused { words, .. } => format!("refused by the server: {}", reason(words)),
+            What::Restored => "switched off by the server because of that, and switched on again as it was".to_owned(),
+            What::WentOff { cause } => {
+                format!("switched off by the server because of that, and it could not be switched on again: {cause}")
+            }
+            What::RefusedBefore { words, .. } => format!("refused before, not sent again: {}", reason(words)),
+            What::Failed { failure, .. } => failed(failure),
+            What::Flawed(flaw) => flaw.problem.message(),
+            What::Surprising(warning) => warning.surprise.message(),
+            What::Conflict { paths } => format!("not deployed: {} claim this id", list(paths)),
+            What::Removed { file_there: false } => "removed here; the server keeps it".to_owned(),
+            What::Removed { file_there: true } => "no plugin any more; the server keeps the last version".to_owned(),
+            What::IdChanged { from } => format!("was `{}` before, which the server keeps as well", from.id),
+            What::Waiting { reason } => format!("waiting: {reason}"),
+            What::Superseded => "a newer save takes its place".to_owned(),
+            What::Held => "not complete yet; read again soon".to_owned(),
+            What::BeingWritten => "still being written; deployed when it is complete".to_owned(),
+            What::Disabled => "disabled in watch.toml".to_owned(),
+            What::SameFile { original } => format!("is a link to {}, which is deployed", original.display()),
+        }
+    }
+
+    /// The short form for the terminal, where [`Notice::detail`] follows below with its place in the file.
+    #[must_use]
+    pub fn headline(&self) -> Option<&'static str> {
+        match &self.what {
+            What::Updated { kept: Some(_), .. } => Some("updated"),
+            What::Refused { .. } => Some("refused by the server"),
+            What::RefusedBefore { .. } => Some("refused before, not sent again"),
+            What::Failed { .. } => Some("not deployed"),
+            What::Flawed(_) => Some("not sent"),
+            What::Surprising(_) => Some("warning"),
+            _ => None,
+        }
+    }
+
+    /// What the headline leaves out.
+    #[must_use]
+    pub fn detail(&self) -> Option<String> {
+        Some(match &self.what {
+            What::Updated { kept: Some(path), .. } => {
+                format!("the text on the server was not ours; a copy is in {}", path.display())
+            }
+            What::Refused { words, .. } | What::RefusedBefore { words, .. } => reason(words).to_owned(),
+            What::Failed { failure, .. } => failed(failure),
+            What::Flawed(flaw) => flaw.problem.message(),
+            What::Surprising(warning) => warning.surprise.message(),
+            _ => return None,
+        })
+    }
+
+    /// What the user can do about it, where that is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let hint = match &self.what {
+            What::NothingFound { .. } => {
+                "a plugin is a Python file that defines Pipe, Filter, Action, Event or Tools; `root` in watch.toml says \
+                 where to look"
+            }
+            What::Unreachable { configured: false, .. } | What::GaveUp { configured: false, .. } => {
+                "say where your server is with OPENWEBUI_URL or `url` in watch.toml; or try `owui-watch sandbox`, which \
+                 starts a throw-away Open WebUI"
+            }
+            What::GaveUp { .. } => "check that the server runs and that the address is right",
+            What::NotAllowed { status: 0, .. } => {
+                "set OPENWEBUI_API_KEY (Settings > Account > API keys in Open WebUI), in the environment or in .env, and \
+                 start again"
+            }
+            What::NotAllowed { words, .. } if words.contains("API key is not enabled") => {
+                "switch API keys on (Admin Panel > Settings > General), and start again"
+            }
+            What::NotAllowed { .. } => {
+                "use the API key of an admin (OPENWEBUI_API_KEY, .env or api_key_file), and start again"
+            }
+            What::Foreign { .. } => "check the address: it is the one that you open in the browser, without /api",
+            What::Created { active: Some(false), .. } => {
+                "switch it on in Admin Panel > Functions, or set activate_new = true in watch.toml"
+            }
+            What::Refused { words, .. } if masked(words) => {
+                "this version of Open WebUI hides the reason, which its log has; often it lacks an imported module, whose \
+                 package belongs in the frontmatter's `requirements`"
+            }
+            What::Refused { words, .. } if words.is_empty() => "the server's log may say more",
+            What::Refused { words, .. } if refusal::missing_module(words).is_some() => {
+                "if a package provides it, name that package in the frontmatter's `requirements`, which the server installs"
+            }
+            What::Removed { file_there: true } => {
+                "a plugin defines Pipe, Filter, Action, Event or Tools at the top level of its file"
+            }
+            What::Removed { file_there: false } => {
+                "a file that is renamed stays the same plugin if its frontmatter, or watch.toml, gives it an `id`"
+            }
+            What::WentOff { .. } => "look at it in Admin Panel > Functions, and switch it on there",
+            What::RefusedBefore { .. } => "change the file, or send it again with --force",
+            What::Flawed(flaw) => return flaw.problem.hint(),
+            What::Surprising(warning) => return Some(warning.surprise.hint()),
+            What::Conflict { .. } => {
+                "exclude all but one, or give one another id, in its frontmatter or under [plugins.\"path\"] in watch.toml"
+            }
+            What::Trouble { hint, .. } => return hint.clone(),
+            What::Failed { failure: Failure::NotOurs { .. }, .. } => "use the key of an admin or of the tool's owner",
+            What::Failed { failure: Failure::StoredOther, .. } => "save it again when nobody else is editing it",
+            What::Failed { failure: Failure::KeepFailed { .. }, .. } => "make the state folder writable and save again",
+            What::Ready { .. }
+            | What::Connected { .. }
+            | What::Pass { .. }
+            | What::Summary { .. }
+            | What::Unreachable { .. }
+            | What::StillUnreachable { .. }
+            | What::Back { .. }
+            | What::RootMissing { .. }
+            | What::Stopping { .. }
+            | What::Stopped { .. }
+            | What::Sending { .. }
+            | What::Slow { .. }
+            | What::Created { .. }
+            | What::Updated { .. }
+            | What::Unchanged { .. }
+            | What::WouldCreate
+            | What::WouldUpdate { .. }
+            | What::Refused { .. }
+            | What::Restored
+            | What::Failed { .. }
+            | What::IdChanged { .. }
+            | What::Waiting { .. }
+            | What::Superseded
+            | What::Held
+            | What::BeingWritten
+            | What::Disabled
+            | What::SameFile { .. } => return None,
+        };
+        Some(hint.to_owned())
+    }
+
+    /// The place in the file that it is about.
+    #[must_use]
+    pub fn span(&self) -> Option<&Span> {
+        match &self.what {
+            What::Flawed(flaw) => flaw.span.as_ref(),
+            What::Surprising(warning) => Some(&warning.span),
+            What::Refused { span, .. } | What::RefusedBefore { span, .. } => span.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// How long it took, for an outcome.
+    #[must_use]
+    pub fn took(&self) -> Option<Duration> {
+        match &self.what {
+            What::Created { took, .. }
+            | What::Updated { took, .. }
+            | What::Refused { took, .. }
+            | What::Failed { took, .. }
+            | What::Summary { took, .. } => Some(*took),
+            _ => None,
+        }
+    }
+
+    /// The version as it is to be shown: `1.0 → 1.1` when an update changed it.
+    #[must_use]
+    pub fn version(&self) -> Option<String> {
+        let new = self.about.version.as_deref();
+        match &self.what {
+            What::Updated { from: Some(old), .. } | What::WouldUpdate { from: Some(old), .. } if new != Some(old) => {
+                Some(format!("{old} → {}", new.unwrap_or("none")))
+            }
+            _ => new.map(str::to_owned),
+        }
+    }
+
+    /// Whether it ends a plugin's part in a pass.
+    #[must_use]
+    pub fn is_outcome(&self) -> bool {
+        matches!(
+            &self.what,
+            What::Created { .. }
+                | What::Updated { .. }
+                | What::Unchanged { .. }
+                | What::WouldCreate
+                | What::WouldUpdate { .. }
+                | What::Refused { .. }
+                | What::Failed { .. }
+        )
+    }
+
+    /// One object for `--json`. Field names are stable; the README lists them.
+    #[must_use]
+    pub fn to_json(&self, time: &str) -> Value {
+        let level = match self.level() {
+            Level::Detail => "detail",
+            Level::Info => "info",
+            Level::Warning => "warning",
+            Level::Error => "error",
+        };
+        let mut object = Map::new();
+        let mut put = |name: &str, value: Value| {
+            if !value.is_null() {
+                object.insert(name.to_owned(), value);
+            }
+        };
+        put("time", json!(time));
+        put("event", json!(self.word()));
+        put("level", json!(level));
+        put("kind", json!(self.about.key.as_ref().map(|key| key.kind)));
+        put("id", json!(self.about.key.as_ref().map(|key| key.id.as_str())));
+        put("type", json!(self.about.entry.map(Entry::word)));
+        put("path", json!(self.about.path.as_ref().map(|path| path.display().to_string())));
+        put("version", json!(self.about.version));
+        put("digest", json!(self.about.digest));
+        put("message", json!(self.sentence()));
+        put("hint", json!(self.hint()));
+        put("line", json!(self.span().map(|span| span.line)));
+        put("column", json!(self.span().map(|span| span.column)));
+        put("ms", json!(self.took().map(millis)));
+        for (name, value) in self.details() {
+            put(name, value);
+        }
+        Value::Object(object)
+    }
+
+    /// The fields that only this kind of notice has.
+    fn details(&self) -> Vec<(&'static str, Value)> {
+        match &self.what {
+            What::Ready { roots, plugins, server } => {
+                vec![("roots", json!(paths(roots))), ("plugins", json!(plugins)), ("server", json!(server))]
+            }
+            What::Connected { server, version } => {
+                vec![("server", json!(server)), ("server_version", json!(version))]
+            }
+            What::NothingFound { roots } => vec![("roots", json!(paths(roots)))],
+            What::Pass { todo } => vec![("todo", json!(todo))],
+            What::Summary { tally, dry_run, .. } => vec![
+                ("created", json!(tally.created)),
+                ("updated", json!(tally.updated)),
+                ("unchanged", json!(tally.unchanged)),
+                ("refused", json!(tally.refused)),
+                ("skipped", json!(tally.skipped)),
+                ("failed", json!(tally.failed)),
+                ("dry_run", json!(dry_run)),
+            ],
+            What::Unreachable { cause, server, next, waiting, .. } => vec![
+                ("cause", json!(cause)),
+                ("server", json!(server)),
+                ("next_ms", json!(millis(*next))),
+                ("waiting", json!(waiting)),
+            ],
+            What::StillUnreachable { cause, attempt, next } => {
+                vec![("cause", json!(cause)), ("attempt", json!(attempt)), ("next_ms", json!(millis(*next)))]
+            }
+            What::Back { away, waiting } => vec![("away_ms", json!(millis(*away))), ("waiting", json!(waiting))],
+            What::GaveUp { cause, server, .. } => vec![("cause", json!(cause)), ("server", json!(server))],
+            What::NotAllowed { status, words, key } => {
+                vec![("status", json!(status)), ("words", json!(words)), ("key_from", json!(key))]
+            }
+            What::Foreign { server, status, words } => {
+                vec![("server", json!(server)), ("status", json!(status)), ("words", json!(words))]
+            }
+            What::RootMissing { root } => vec![("root", json!(root.display().to_string()))],
+            What::Stopping { in_flight } => vec![("in_flight", json!(in_flight))],
+            What::Stopped { waiting } => vec![("waiting", json!(waiting))],
+            What::Sending { why } => vec![("why", json!(why.word()))],
+            What::Slow { so_far, installs } => {
+                vec![("so_far_ms", json!(millis(*so_far))), ("installs", json!(installs))]
+            }
+            What::Created { active, .. } => vec![("active", json!(active))],
+            What::Updated { from, kept, .. } => vec![
+                ("from_version", json!(from)),
+                ("backup", json!(kept.as_ref().map(|path| path.display().to_string()))),
+            ],
+            What::WouldUpdate { from, foreign } => vec![("from_version", json!(from)), ("foreign", json!(foreign))],
+            What::Refused { words, .. } | What::RefusedBefore { words, .. } => vec![("words", json!(words))],
+            What::Failed { failure, .. } => vec![("reason", json!(failure.word()))],
+            What::Flawed(flaw) => vec![("reason", json!(flaw.problem.word())), ("digest", json!(flaw.digest))],
+            What::Surprising(warning) => vec![("reason", json!(warning.surprise.word()))],
+            What::Conflict { paths: claimants } => vec![("paths", json!(paths(claimants)))],
+            What::IdChanged { from } => vec![("from_id", json!(from.id.as_str()))],
+            What::Waiting { reason } => vec![("reason", json!(reason))],
+            What::SameFile { original } => vec![("original", json!(original.display().to_string()))],
+            What::WentOff { cause } => vec![("cause", json!(cause))],
+            What::Trouble { .. }
+            | What::Restored
+            | What::Unchanged { .. }
+            | What::WouldCreate
+            | What::Removed { .. }
+            | What::Superseded
+            | What::Held
+            | What::BeingWritten
+            | What::Disabled => Vec::new(),
+        }
+    }
+
+    /// One line for the plugin's own log.
+    #[must_use]
+    pub fn log_line(&self, time: &str) -> String {
+        let mut line = format!("{time} {}", self.word());
+        if let Some(version) = self.version() {
+            line.push_str(" version=");
+            line.push_str(&version.replace(' ', ""));
+        }
+        if let Some(digest) = self.about.digest {
+            line.push_str(" digest=");
+            line.push_str(&digest.short());
+        }
+        if let Some(took) = self.took() {
+            line.push_str(" took=");
+            line.push_str(&duration(took).replace(' ', ""));
+        }
+        if let (Some(path), Some(span)) = (&self.about.path, self.span()) {
+            line.push_str(" at=");
+            line.push_str(&format_place(path, span));
+        }
+        line.push_str(": ");
+        // A log is read line by line: the server's line breaks stay visible without breaking it.
+        line.push_str(&self.sentence().replace('\r', "").replace('\n', "\\n"));
+        line
+    }
+}
+
+impl Failure {
+    /// The stable word for it: `reason` in `--json`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Failure::Unreachable { .. } => "unreachable",
+            Failure::NotAllowed { .. } => "not_allowed",
+            Failure::Foreign { .. } => "not_open_webui",
+            Failure::NotOurs { .. } => "not_ours",
+            Failure::StoredOther => "stored_other",
+            Failure::KeepFailed { .. } => "backup_failed",
+            Failure::Odd { .. } => "odd_answer",
+        }
+    }
+}
+
+/// The server's words, which may be none.
+fn reason(words: &str) -> &str {
+    if words.trim().is_empty() { "no reason was given" } else { words }
+}
+
+/// The texts by which some server versions hide why they refused.
+fn masked(words: &str) -> bool {
+    ["creating function", "creating tool", "updating function", "updating tool"]
+        .iter()
+        .any(|what| words.contains(&format!("Error {what}")))
+}
+
+fn failed(failure: &Failure) -> String {
+    match failure {
+        Failure::Unreachable { cause, .. } => format!("the server is away: {cause}"),
+        Failure::NotAllowed { words, .. } => format!("the server does not let us in: {words}"),
+        Failure::Foreign { words, .. } => format!("the address does not answer as Open WebUI: {words}"),
+        Failure::NotOurs { words } => format!("this key may not write it: {words}"),
+        Failure::StoredOther => {
+            "the server stores another text than the one sent: somebody edited it just now".to_owned()
+        }
+        Failure::KeepFailed { words } => {
+            format!("the text on the server is not ours, and a copy of it could not be kept: {words}")
+        }
+        Failure::Odd { words } => format!("the server gave an answer that makes no sense here: {words}"),
+    }
+}
+
+fn summary(tally: &Tally, took: Duration, dry_run: bool) -> String {
+    let (created, updated) = if dry_run { ("to create", "to update") } else { ("created", "updated") };
+    let parts: Vec<_> = [
+        (tally.created, created),
+        (tally.updated, updated),
+        (tally.unchanged, "unchanged"),
+        (tally.refused, "refused"),
+        (tally.skipped, "skipped"),
+        (tally.failed, "failed"),
+    ]
+    .into_iter()
+    .filter(|(n, _)| *n > 0)
+    .map(|(n, what)| format!("{n} {what}"))
+    .collect();
+    let total = count(tally.total(), "plugin");
+    let tail = if dry_run { "; nothing was changed" } else { "" };
+    if parts.is_empty() {
+        return format!("{total} in {}{tail}", duration(took));
+    }
+    format!("{total} in {}: {}{tail}", duration(took), parts.join(", "))
+}
+
+/// `path:line:column`, the form that editors jump to.
+#[must_use]
+pub fn format_place(path: &Path, span: &Span) -> String {
+    format!("{}:{}:{}", path.display(), span.line, span.column)
+}
+
+/// `1 plugin`, `2 plugins`.
+fn count(n: usize, noun: &str) -> String {
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+}
+
+/// A duration as a person reads it: `0.4 ms`, `34 ms`, `1.2 s`, `12 s`, `3 min 20 s`. Each unit ends where rounding would
+/// fill the next.
+#[must_use]
+pub fn duration(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    let whole = time.as_secs() + u64::from(time.subsec_millis() >= 500);
+    if seconds < 0.000_95 {
+        format!("{:.1} ms", seconds * 1000.0)
+    } else if seconds < 0.999_5 {
+        format!("{:.0} ms", seconds * 1000.0)
+    } else if seconds < 9.95 {
+        format!("{seconds:.1} s")
+    } else if whole < 60 {
+        format!("{whole} s")
+    } else if whole < 3600 {
+        format!("{} min {} s", whole / 60, whole % 60)
+    } else {
+        format!("{} h {} min", whole / 3600, whole / 60 % 60)
+    }
+}
+
+fn millis(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
+fn list(paths: &[impl AsRef<Path>]) -> String {
+    paths.iter().map(|path| format!("`{}`", path.as_ref().display())).collect::<Vec<_>>().join(" and ")
+}
+
+fn paths(paths: &[impl AsRef<Path>]) -> Vec<String> {
+    paths.iter().map(|path| path.as_ref().display().to_string()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes every snapshot with them")]
+
+    use std::fmt::Write as _;
+
+    use expect_test::expect;
+
+    use super::*;
+    use crate::plugin::id::PluginId;
+    use crate::plugin::{Kind, Problem, Surprise};
+
+    fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    fn span() -> Span {
+        Span { line: 2, column: 7, width: 6, source: "class Filter(:".to_owned() }
+    }
+
+    fn words() -> String {
+        "invalid syntax (<string>, line 2)".to_owned()
+    }
+
+    /// A plugin's notice.
+    fn shout(what: What) -> Notice {
+        let about = About {
+            key: Some(Key { kind: Kind::Function, id: PluginId::new("shout").unwrap() }),
+            entry: Some(Entry::Filter),
+            path: Some(Arc::from(Path::new("plugins/shout.py"))),
+            version: Some("1.1".to_owned()),
+            digest: Some(Digest::of(b"v1")),
+        };
+        Notice { about, what }
+    }
+
+    fn samples() -> Vec<Notice> {
+        let roots = || vec![PathBuf::from("plugins"), PathBuf::from("more")];
+        let server = || "http://localhost:8080".to_owned();
+        let cause = || "connection refused".to_owned();
+        let tally = Tally { created: 1, updated: 2, unchanged: 3, refused: 4, skipped: 5, failed: 6 };
+        let failed = |failure| What::Failed { failure, took: ms(34) };
+        let flawed = |problem, span| What::Flawed(Flaw { digest: None, problem, span, meant: true });
+        let general = [
+            What::Ready { roots: roots(), plugins: 3, server: server() },
+            What::Connected { server: server(), version: "0.12.4".to_owned() },
+            What::NothingFound { roots: roots() },
+            What::Pass { todo: 1 },
+            What::Summary { tally, took: ms(1234), dry_run: false },
+            What::Summary { tally: Tally { unchanged: 1, ..Tally::default() }, took: ms(12), dry_run: false },
+            What::Summary { tally: Tally { created: 2, ..Tally::default() }, took: ms(12), dry_run: true },
+            What::Summary { tally: Tally::default(), took: ms(12), dry_run: false },
+            What::Unreachable { cause: cause(), server: server(), next: ms(500), waiting: 0, configured: false },
+            What::Unreachable { cause: cause(), server: server(), next: ms(20_000), waiting: 2, configured: true },
+            What::StillUnreachable { cause: cause(), attempt: 4, next: ms(8000) },
+            What::Back { away: ms(83_000), waiting: 0 },
+            What::Back { away: ms(83_000), waiting: 1 },
+            What::GaveUp { after: ms(10_000), cause: cause(), server: server(), configured: false },
+            What::GaveUp { after: ms(10_000), cause: cause(), server: server(), configured: true },
+            What::NotAllowed {
+                status: 0,
+                words: "no key is configured, and this server asks for one".to_owned(),
+                key: None,
+            },
+            What::NotAllowed {
+                status: 403,
+                words: "Use of API key is not enabled in the environment.".to_owned(),
+                key: Some("`.env`".to_owned()),
+            },
+            What::NotAllowed { status: 401, words: "401 Unauthorized".to_owned(), key: Some("`.env`".to_owned()) },
+            What::Foreign { server: server(), status: 200, words: "a web page".to_owned() },
+            What::RootMissing { root: PathBuf::from("plugins") },
+            What::Stopping { in_flight: 0 },
+            What::Stopping { in_flight: 2 },
+            What::Stopped { waiting: 0 },
+            What::Stopped { waiting: 1 },
+            What::Trouble { message: "something beside the plugins".to_owned(), hint: Some("a remedy".to_owned()) },
+        ];
+        let about_one = [
+            What::Sending { why: Why::ChangedOnServer },
+            What::Slow { so_far: ms(3000), installs: None },
+            What::Slow { so_far: ms(3000), installs: Some("httpx, pydantic".to_owned()) },
+            What::Created { active: Some(false), took: ms(34) },
+            What::Created { active: Some(true), took: ms(34) },
+            What::Created { active: None, took: ms(34) },
+            What::Updated { from: Some("1.0".to_owned()), kept: None, took: ms(34) },
+            What::Updated { from: None, kept: Some(PathBuf::from("state/copy.py")), took: ms(34) },
+            What::Unchanged { in_pass: true },
+            What::Unchanged { in_pass: false },
+            What::WouldCreate,
+            What::WouldUpdate { from: Some("1.0".to_owned()), foreign: false },
+            What::WouldUpdate { from: None, foreign: true },
+            What::Refused { words: words(), span: Some(span()), took: ms(34) },
+            What::Refused { words: "[ERROR: Error creating function]".to_owned(), span: None, took: ms(34) },
+            What::Refused { words: String::new(), span: None, took: ms(34) },
+            What::Refused { words: "No module named 'httpx'".to_owned(), span: None, took: ms(34) },
+            What::Restored,
+            What::WentOff { cause: cause() },
+            What::RefusedBefore { words: words(), span: Some(span()) },
+            What::RefusedBefore { words: String::new(), span: None },
+            failed(Failure::Unreachable { cause: cause(), retry_after: None }),
+            failed(Failure::NotAllowed { status: 401, words: "401 Unauthorized".to_owned() }),
+            failed(Failure::Foreign { status: 200, words: "a web page".to_owned() }),
+            failed(Failure::NotOurs { words: "401 Unauthorized".to_owned() }),
+            failed(Failure::StoredOther),
+            failed(Failure::KeepFailed { words: "No space left on device".to_owned() }),
+            failed(Failure::Odd { words: "null".to_owned() }),
+            flawed(Problem::Syntax("expected `)`".to_owned()), Some(span())),
+            flawed(Problem::DanglingLink("gone.py".to_owned()), None),
+            What::Surprising(Warning { surprise: Surprise::ImportedEntry(Entry::Pipe), span: span() }),
+            What::Conflict { paths: vec![Arc::from(Path::new("a.py")), Arc::from(Path::new("b/a.py"))] },
+            What::Removed { file_there: false },
+            What::Removed { file_there: true },
+            What::IdChanged { from: Key { kind: Kind::Function, id: PluginId::new("old").unwrap() } },
+            What::Waiting { reason: "the server is away" },
+            What::Superseded,
+            What::Held,
+            What::BeingWritten,
+            What::Disabled,
+            What::SameFile { original: PathBuf::from("plugins/whisper.py") },
+        ];
+        general.into_iter().map(Notice::general).chain(about_one.into_iter().map(shout)).collect()
+    }
+
+    /// The words as the source gives them, so that a new kind of notice needs a sample, and no word is used twice.
+    #[test]
+    fn every_kind_of_notice_has_a_word_of_its_own_and_a_sample() {
+        let source = include_str!("notice.rs");
+        let (_, arms) = source.split_once("pub fn word(&self)").unwrap();
+        let (arms, _) = arms.split_once("/// What happened, in one line").unwrap();
+        let words: Vec<_> = arms.split('"').skip(1).step_by(2).collect();
+        let mut seen: Vec<_> = samples().iter().map(Notice::word).collect();
+        seen.dedup();
+        assert_eq!(seen, words);
+        for word in &words {
+            assert_eq!(words.iter().filter(|other| *other == word).count(), 1, "{word}");
+            assert!(word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{word}");
+        }
+    }
+
+    #[test]
+    #[expect(clippy::too_many_lines, reason = "one table")]
+    fn what_each_notice_says() {
+        let mut table = String::new();
+        for notice in samples() {
+            writeln!(table, "{:?} {}: {}", notice.level(), notice.word(), notice.sentence()).unwrap();
+            if let Some(headline) = notice.headline() {
+                writeln!(table, "    short: {headline} / {}", notice.detail().unwrap()).unwrap();
+            }
+            if let Some(hint) = notice.hint() {
+                writeln!(table, "    hint: {hint}").unwrap();
+            }
+        }
+        expect![[r#"
+            Info ready: watching `plugins` and `more` (3 plugins) for http://localhost:8080
+            Info connected: http://localhost:8080 is Open WebUI 0.12.4
+            Warning nothing_found: no plugins in `plugins` and `more`
+                hint: a plugin is a Python file that defines Pipe, Filter, Action, Event or Tools; `root` in watch.toml says where to look
+            Detail pass: 1 plugin to compare with the server
+            Info summary: 21 plugins in 1.2 s: 1 created, 2 updated, 3 unchanged, 4 refused, 5 skipped, 6 failed
+            Info summary: 1 plugin in 12 ms: 1 unchanged
+            Info summary: 2 plugins in 12 ms: 2 to create; nothing was changed
+            Info summary: 0 plugins in 12 ms
+            Warning unreachable: cannot reach http://localhost:8080: connection refused (next try in 500 ms)
+                hint: say where your server is with OPENWEBUI_URL or `url` in watch.toml; or try `owui-watch sandbox`, which starts a throw-away Open WebUI
+            Warning unreachable: cannot reach http://localhost:8080: connection refused (next try in 20 s, 2 plugins waiting)
+            Detail still_unreachable: still unreachable: connection refused (try 4, next in 8.0 s)
+            Info back: the server is back after 1 min 23 s
+            Info back: the server is back after 1 min 23 s, 1 plugin to deploy
+            Error gave_up: cannot reach http://localhost:8080: connection refused (gave up after 10 s)
+                hint: say where your server is with OPENWEBUI_URL or `url` in watch.toml; or try `owui-watch sandbox`, which starts a throw-away Open WebUI
+            Error gave_up: cannot reach http://localhost:8080: connection refused (gave up after 10 s)
+                hint: check that the server runs and that the address is right
+            Error not_allowed: the server does not let us in: no key is configured, and this server asks for one
+                hint: set OPENWEBUI_API_KEY (Settings > Account > API keys in Open WebUI), in the environment or in .env, and start again
+            Error not_allowed: the server does not let us in with the key from `.env`: Use of API key is not enabled in the environment.
+                hint: switch API keys on (Admin Panel > Settings > General), and start again
+            Error not_allowed: the server does not let us in with the key from `.env`: 401 Unauthorized
+                hint: use the API key of an admin (OPENWEBUI_API_KEY, .env or api_key_file), and start again
+            Error not_open_webui: http://localhost:8080 does not answer as Open WebUI: a web page
+                hint: check the address: it is the one that you open in the browser, without /api
+            Warning root_missing: `plugins` is gone; nothing changes on the server
+            Info stopping: stopping
+            Info stopping: stopping; 2 plugins on the way first (once more stops at once)
+            Info stopped: stopped
+            Info stopped: stopped; 1 plugin not deployed, which the next start makes good
+            Warning trouble: something beside the plugins
+                hint: a remedy
+            Detail sending: on its way (changed on server)
+            Info slow: still on its way after 3.0 s
+            Info slow: still on its way after 3.0 s: the server may be installing httpx, pydantic
+            Info created: created, switched off
+                hint: switch it on in Admin Panel > Functions, or set activate_new = true in watch.toml
+            Info created: created and switched on
+            Info created: created
+            Info updated: updated
+            Info updated: updated; the text on the server was not ours, a copy is in state/copy.py
+                short: updated / the text on the server was not ours; a copy is in state/copy.py
+            Detail unchanged: unchanged
+            Info unchanged: unchanged
+            Info would_create: would be created
+            Info would_update: would be updated
+            Info would_update: would be updated; the text on the server is not ours, a copy would be kept
+            Error refused: refused by the server: invalid syntax (<string>, line 2)
+                short: refused by the server / invalid syntax (<string>, line 2)
+            Error refused: refused by the server: [ERROR: Error creating function]
+                short: refused by the server / [ERROR: Error creating function]
+                hint: this version of Open WebUI hides the reason, which its log has; often it lacks an imported module, whose package belongs in the frontmatter's `requirements`
+            Error refused: refused by the server: no reason was given
+                short: refused by the server / no reason was given
+                hint: the server's log may say more
+            Error refused: refused by the server: No module named 'httpx'
+                short: refused by the server / No module named 'httpx'
+                hint: if a package provides it, name that package in the frontmatter's `requirements`, which the server installs
+            Info restored: switched off by the server because of that, and switched on again as it was
+            Error went_off: switched off by the server because of that, and it could not be switched on again: connection refused
+                hint: look at it in Admin Panel > Functions, and switch it on there
+            Warning refused_before: refused before, not sent again: invalid syntax (<string>, line 2)
+                short: refused before, not sent again / invalid syntax (<string>, line 2)
+                hint: change the file, or send it again with --force
+            Warning refused_before: refused before, not sent again: no reason was given
+                short: refused before, not sent again / no reason was given
+                hint: change the file, or send it again with --force
+            Error failed: the server is away: connection refused
+                short: not deployed / the server is away: connection refused
+            Error failed: the server does not let us in: 401 Unauthorized
+                short: not deployed / the server does not let us in: 401 Unauthorized
+            Error failed: the address does not answer as Open WebUI: a web page
+                short: not deployed / the address does not answer as Open WebUI: a web page
+            Error failed: this key may not write it: 401 Unauthorized
+                short: not deployed / this key may not write it: 401 Unauthorized
+                hint: use the key of an admin or of the tool's owner
+            Error failed: the server stores another text than the one sent: somebody edited it just now
+                short: not deployed / the server stores another text than the one sent: somebody edited it just now
+                hint: save it again when nobody else is editing it
+            Error failed: the text on the server is not ours, and a copy of it could not be kept: No space left on device
+                short: not deployed / the text on the server is not ours, and a copy of it could not be kept: No space left on device
+                hint: make the state folder writable and save again
+            Error failed: the server gave an answer that makes no sense here: null
+                short: not deployed / the server gave an answer that makes no sense here: null
+            Error flawed: invalid Python: expected `)`
+                short: not sent / invalid Python: expected `)`
+            Error flawed: a link to `gone.py`, which does not exist
+                short: not sent / a link to `gone.py`, which does not exist
+                hint: restore its target, or delete the link
+            Warning warning: its type on the server is `pipe`, because of the imported name `Pipe`
+                short: warning / its type on the server is `pipe`, because of the imported name `Pipe`
+                hint: import it by another name, such as `Pipe as _Pipe`
+            Error conflict: not deployed: `a.py` and `b/a.py` claim this id
+                hint: exclude all but one, or give one another id, in its frontmatter or under [plugins."path"] in watch.toml
+            Info removed: removed here; the server keeps it
+                hint: a file that is renamed stays the same plugin if its frontmatter, or watch.toml, gives it an `id`
+            Info removed: no plugin any more; the server keeps the last version
+                hint: a plugin defines Pipe, Filter, Action, Event or Tools at the top level of its file
+            Info id_changed: was `old` before, which the server keeps as well
+            Info waiting: waiting: the server is away
+            Detail superseded: a newer save takes its place
+            Detail held: not complete yet; read again soon
+            Info being_written: still being written; deployed when it is complete
+            Detail disabled: disabled in watch.toml
+            Detail same_file: is a link to plugins/whisper.py, which is deployed
+        "#]].assert_eq(&table);
+    }
+
+    /// The style of all of them: one line, not a sentence with a full stop.
+    #[test]
+    fn messages_are_of_one_kind() {
+        for notice in samples() {
+            for text in [Some(notice.sentence()), notice.hint(), notice.detail()].into_iter().flatten() {
+                assert!(!text.is_empty() && !text.contains('\n'), "{text}");
+                assert!(!text.ends_with('.') || text.contains("environment."), "{text}");
+                assert!(!text.starts_with(char::is_uppercase) || text.starts_with("No module"), "{text}");
+            }
+            assert_eq!(notice.headline().is_some(), notice.detail().is_some(), "{}", notice.word());
+            if let (Some(headline), Some(detail)) = (notice.headline(), notice.detail()) {
+                assert!(!detail.starts_with(headline), "said twice: {detail}");
+            }
+        }
+    }
+
+    #[test]
+    #[expect(clippy::too_many_lines, reason = "one table")]
+    fn what_programs_read() {
+        let json = |notice: &Notice| notice.to_json("2026-01-02T03:04:05Z");
+        expect![[r#"
+            {
+              "event": "ready",
+              "level": "info",
+              "message": "watching `plugins` and `more` (3 plugins) for http://localhost:8080",
+              "plugins": 3,
+              "roots": [
+                "plugins",
+                "more"
+              ],
+              "server": "http://localhost:8080",
+              "time": "2026-01-02T03:04:05Z"
+            }"#]]
+        .assert_eq(&format!("{:#}", json(&samples()[0])));
+        let refused = What::Refused { words: String::new(), span: Some(span()), took: ms(34) };
+        expect![[r#"
+            {
+              "column": 7,
+              "digest": "3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe",
+              "event": "refused",
+              "hint": "the server's log may say more",
+              "id": "shout",
+              "kind": "function",
+              "level": "error",
+              "line": 2,
+              "message": "refused by the server: no reason was given",
+              "ms": 34.0,
+              "path": "plugins/shout.py",
+              "time": "2026-01-02T03:04:05Z",
+              "type": "filter",
+              "version": "1.1",
+              "words": ""
+            }"#]]
+        .assert_eq(&format!("{:#}", json(&shout(refused))));
+        // What each has beside the fields that all may have.
+        let common = [
+            "time", "event", "level", "kind", "id", "type", "path", "version", "digest", "message", "hint", "line",
+            "column", "ms",
+        ];
+        let mut table = String::new();
+        for notice in samples() {
+            let Value::Object(mut object) = json(&notice) else { panic!("{notice:?}") };
+            assert_eq!(object.get("kind").is_some(), notice.about.key.is_some());
+            object.retain(|name, value| {
+                assert!(!value.is_null(), "{name}");
+                !common.contains(&name.as_str())
+            });
+            let line = format!("{} {}\n", notice.word(), Value::from(object));
+            if !table.contains(&line) {
+                table.push_str(&line);
+            }
+        }
+        expect![[r#"
+            ready {"plugins":3,"roots":["plugins","more"],"server":"http://localhost:8080"}
+            connected {"server":"http://localhost:8080","server_version":"0.12.4"}
+            nothing_found {"roots":["plugins","more"]}
+            pass {"todo":1}
+            summary {"created":1,"dry_run":false,"failed":6,"refused":4,"skipped":5,"unchanged":3,"updated":2}
+            summary {"created":0,"dry_run":false,"failed":0,"refused":0,"skipped":0,"unchanged":1,"updated":0}
+            summary {"created":2,"dry_run":true,"failed":0,"refused":0,"skipped":0,"unchanged":0,"updated":0}
+            summary {"created":0,"dry_run":false,"failed":0,"refused":0,"skipped":0,"unchanged":0,"updated":0}
+            unreachable {"cause":"connection refused","next_ms":500.0,"server":"http://localhost:8080","waiting":0}
+            unreachable {"cause":"connection refused","next_ms":20000.0,"server":"http://localhost:8080","waiting":2}
+            still_unreachable {"attempt":4,"cause":"connection refused","next_ms":8000.0}
+            back {"away_ms":83000.0,"waiting":0}
+            back {"away_ms":83000.0,"waiting":1}
+            gave_up {"cause":"connection refused","server":"http://localhost:8080"}
+            not_allowed {"status":0,"words":"no key is configured, and this server asks for one"}
+            not_allowed {"key_from":"`.env`","status":403,"words":"Use of API key is not enabled in the environment."}
+            not_allowed {"key_from":"`.env`","status":401,"words":"401 Unauthorized"}
+            not_open_webui {"server":"http://localhost:8080","status":200,"words":"a web page"}
+            root_missing {"root":"plugins"}
+            stopping {"in_flight":0}
+            stopping {"in_flight":2}
+            stopped {"waiting":0}
+            stopped {"waiting":1}
+            trouble {}
+            sending {"why":"changed_on_server"}
+            slow {"so_far_ms":3000.0}
+            slow {"installs":"httpx, pydantic","so_far_ms":3000.0}
+            created {"active":false}
+            created {"active":true}
+            created {}
+            updated {"from_version":"1.0"}
+            updated {"backup":"state/copy.py"}
+            unchanged {}
+            would_create {}
+            would_update {"foreign":false,"from_version":"1.0"}
+            would_update {"foreign":true}
+            refused {"words":"invalid syntax (<string>, line 2)"}
+            refused {"words":"[ERROR: Error creating function]"}
+            refused {"words":""}
+            refused {"words":"No module named 'httpx'"}
+            restored {}
+            went_off {"cause":"connection refused"}
+            refused_before {"words":"invalid syntax (<string>, line 2)"}
+            refused_before {"words":""}
+            failed {"reason":"unreachable"}
+            failed {"reason":"not_allowed"}
+            failed {"reason":"not_open_webui"}
+            failed {"reason":"not_ours"}
+            failed {"reason":"stored_other"}
+            failed {"reason":"backup_failed"}
+            failed {"reason":"odd_answer"}
+            flawed {"reason":"syntax"}
+            flawed {"reason":"dangling_link"}
+            warning {"reason":"imported_entry"}
+            conflict {"paths":["a.py","b/a.py"]}
+            removed {}
+            id_changed {"from_id":"old"}
+            waiting {"reason":"the server is away"}
+            superseded {}
+            held {}
+            being_written {}
+            disabled {}
+            same_file {"original":"plugins/whisper.py"}
+        "#]]
+        .assert_eq(&table);
+    }
+
+    #[test]
+    fn durations_read_well() {
+        for (micros, expected) in [
+            (0, "0.0 ms"),
+            (449, "0.4 ms"),
+            (949, "0.9 ms"),
+            (950, "1 ms"),
+            (1499, "1 ms"),
+            (34_400, "34 ms"),
+            (999_499, "999 ms"),
+            (999_500, "1.0 s"),
+            (1_234_000, "1.2 s"),
+            (9_949_000, "9.9 s"),
+            (9_950_000, "10 s"),
+            (20_000_000, "20 s"),
+            (59_499_000, "59 s"),
+            (59_500_000, "1 min 0 s"),
+            (60_000_000, "1 min 0 s"),
+            (200_499_000, "3 min 20 s"),
+            (3_599_499_000, "59 min 59 s"),
+            (3_599_500_000, "1 h 0 min"),
+            (7_380_000_000, "2 h 3 min"),
+            (360_000_000_000, "100 h 0 min"),
+        ] {
+            assert_eq!(duration(Duration::from_micros(micros)), expected, "{micros} µs");
+        }
+    }
+
+    #[test]
+    fn a_log_has_one_line_for_each_notice() {
+        let lines = [
+            What::Updated { from: Some("1.0".to_owned()), kept: None, took: ms(34) },
+            What::Refused { words: "Traceback:\r\n  no\nTypeError".to_owned(), span: Some(span()), took: ms(34) },
+            What::Superseded,
+        ]
+        .map(|what| shout(what).log_line("2026-01-02T03:04:05Z"));
+        expect![[r#"
+            2026-01-02T03:04:05Z updated version=1.0→1.1 digest=3bfc269594ef took=34ms: updated
+            2026-01-02T03:04:05Z refused version=1.1 digest=3bfc269594ef took=34ms at=plugins/shout.py:2:7: refused by the server: Traceback:\n  no\nTypeError
+            2026-01-02T03:04:05Z superseded version=1.1 digest=3bfc269594ef: a newer save takes its place"#]].assert_eq(&lines.join("\n"));
+        for notice in samples() {
+            assert!(!notice.log_line("now").contains(['\n', '\r']), "{}", notice.word());
+        }
+    }
+
+    #[test]
+    fn an_update_shows_both_versions_where_they_differ() {
+        let updated = |from: Option<&str>| What::Updated { from: from.map(str::to_owned), kept: None, took: ms(1) };
+        assert_eq!(shout(updated(Some("1.0"))).version().as_deref(), Some("1.0 → 1.1"));
+        assert_eq!(shout(updated(Some("1.1"))).version().as_deref(), Some("1.1"));
+        assert_eq!(shout(updated(None)).version().as_deref(), Some("1.1"));
+        let mut notice = shout(updated(Some("1.0")));
+        notice.about.version = None;
+        assert_eq!(notice.version().as_deref(), Some("1.0 → none"));
+    }
+}

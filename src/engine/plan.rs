@@ -1,0 +1,148 @@
+//! Deploy or skip, and why: one table over what we know, what the server holds and what the file holds.
+
+use crate::engine::ledger::{Last, Record};
+use crate::plugin::Digest;
+
+/// What an overview of the server said of one plugin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Remote {
+    /// The server was not asked: a save is planned from the ledger.
+    NotAsked,
+    /// The overview does not list it. That is no proof that it does not exist.
+    NotListed,
+    /// The server holds a text with this digest.
+    Holds(Digest),
+}
+
+/// What is to be done about a plugin file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Decision {
+    /// Start a conversation with the server about it.
+    Deploy(Why),
+    /// The text is there: send nothing.
+    Unchanged,
+    /// The server refused this very text before, in these words: send nothing.
+    RefusedBefore(String),
+}
+
+/// Why a plugin is deployed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Nothing is known of it.
+    New,
+    /// The file holds another text than the last one.
+    Edited,
+    /// It failed on the way.
+    Retry,
+    /// We deployed it, and the server holds something else now.
+    ChangedOnServer,
+    /// We deployed it, and the server does not list it any more.
+    MissingOnServer,
+    /// `--force`.
+    Forced,
+}
+
+impl Why {
+    /// Whether it holds whatever the ledger says: the server was seen to hold something else, or the user insists.
+    #[must_use]
+    pub fn outlasts_the_ledger(self) -> bool {
+        match self {
+            Why::ChangedOnServer | Why::MissingOnServer | Why::Forced => true,
+            Why::New | Why::Edited | Why::Retry => false,
+        }
+    }
+
+    /// A stable word for JSON and logs.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Why::New => "new",
+            Why::Edited => "edited",
+            Why::Retry => "retry",
+            Why::ChangedOnServer => "changed_on_server",
+            Why::MissingOnServer => "missing_on_server",
+            Why::Forced => "forced",
+        }
+    }
+}
+
+/// Decides about one plugin whose file holds a text with the digest `local`.
+pub fn decide(record: Option<&Record>, remote: Remote, local: Digest, forced: bool) -> Decision {
+    if forced {
+        return Decision::Deploy(Why::Forced);
+    }
+    if remote == Remote::Holds(local) {
+        return Decision::Unchanged;
+    }
+    let Some(record) = record else { return Decision::Deploy(Why::New) };
+    match &record.last {
+        Last::Refused { digest, words } if *digest == local => Decision::RefusedBefore(words.clone()),
+        Last::Failed { digest } if *digest == local => Decision::Deploy(Why::Retry),
+        // After a refusal or a failure the ledger does not know what the server holds; looking is cheap.
+        Last::Refused { .. } | Last::Failed { .. } => Decision::Deploy(Why::Edited),
+        Last::Deployed => match (&record.deployed, remote) {
+            (Some(deployed), Remote::NotAsked) if deployed.digest == local => Decision::Unchanged,
+            (Some(deployed), Remote::NotListed) if deployed.digest == local => Decision::Deploy(Why::MissingOnServer),
+            (Some(deployed), Remote::Holds(_)) if deployed.digest == local => Decision::Deploy(Why::ChangedOnServer),
+            (Some(_), Remote::NotAsked | Remote::NotListed | Remote::Holds(_)) => Decision::Deploy(Why::Edited),
+            (None, _) => Decision::Deploy(Why::New),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::ledger::Deployed;
+
+    fn digest(text: &str) -> Digest {
+        Digest::of(text.as_bytes())
+    }
+
+    fn record(deployed: Option<&str>, last: Last) -> Record {
+        let deployed =
+            deployed.map(|text| Deployed { digest: digest(text), version: None, at: jiff::Timestamp::UNIX_EPOCH });
+        Record { deployed, last }
+    }
+
+    fn refused(text: &str) -> Last {
+        Last::Refused { digest: digest(text), words: "no".to_owned() }
+    }
+
+    #[track_caller]
+    fn check(record: Option<&Record>, remote: Remote, expected: &Decision) {
+        assert_eq!(&decide(record, remote, digest("new"), false), expected);
+        assert_eq!(decide(record, remote, digest("new"), true), Decision::Deploy(Why::Forced));
+    }
+
+    #[test]
+    fn the_plan_table() {
+        use Decision::{Deploy, RefusedBefore, Unchanged};
+        use Remote::{Holds, NotAsked, NotListed};
+        let holds = |text| Holds(digest(text));
+        let failed = |text| Last::Failed { digest: digest(text) };
+
+        check(None, NotAsked, &Deploy(Why::New));
+        check(None, NotListed, &Deploy(Why::New));
+        check(None, holds("old"), &Deploy(Why::New));
+        check(None, holds("new"), &Unchanged);
+
+        check(Some(&record(Some("new"), Last::Deployed)), NotAsked, &Unchanged);
+        check(Some(&record(Some("new"), Last::Deployed)), NotListed, &Deploy(Why::MissingOnServer));
+        check(Some(&record(Some("new"), Last::Deployed)), holds("theirs"), &Deploy(Why::ChangedOnServer));
+        check(Some(&record(Some("new"), Last::Deployed)), holds("new"), &Unchanged);
+        check(Some(&record(Some("old"), Last::Deployed)), NotAsked, &Deploy(Why::Edited));
+        check(Some(&record(Some("old"), Last::Deployed)), holds("old"), &Deploy(Why::Edited));
+        check(Some(&record(Some("old"), Last::Deployed)), holds("new"), &Unchanged);
+
+        check(Some(&record(Some("old"), refused("new"))), NotAsked, &RefusedBefore("no".to_owned()));
+        check(Some(&record(Some("old"), refused("new"))), holds("old"), &RefusedBefore("no".to_owned()));
+        check(Some(&record(Some("old"), refused("new"))), holds("new"), &Unchanged);
+        check(Some(&record(Some("new"), refused("bad"))), NotAsked, &Deploy(Why::Edited));
+        check(Some(&record(None, refused("bad"))), NotAsked, &Deploy(Why::Edited));
+
+        check(Some(&record(Some("old"), failed("new"))), NotAsked, &Deploy(Why::Retry));
+        check(Some(&record(Some("new"), failed("other"))), NotAsked, &Deploy(Why::Edited));
+    }
+}

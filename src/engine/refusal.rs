@@ -1,0 +1,116 @@
+//! A server's refusal, read with the plugin's text beside it: which line its words are about.
+//!
+//! The text is sent as it stands in the file but for line ends, and the server's rewriting keeps line numbers, so a line
+//! that the server names is a line of the file.
+
+use crate::plugin::Span;
+
+/// The line that the server's words are about, where they name one or the module that one imports.
+#[must_use]
+pub fn place(words: &str, text: &str) -> Option<Span> {
+    let line = named_line(words).or_else(|| importing_line(missing_module(words)?, text))?;
+    whole_line(text, line)
+}
+
+/// The module that could not be found, as in `No module named 'x.y'`.
+#[must_use]
+pub fn missing_module(words: &str) -> Option<&str> {
+    let (_, rest) = words.split_once("No module named '")?;
+    rest.split('\'').next().filter(|module| !module.is_empty())
+}
+
+/// As in `invalid syntax (<string>, line 2)`: a plugin's text has no file name on the server.
+fn named_line(words: &str) -> Option<usize> {
+    let (_, rest) = words.rsplit_once("(<string>, line ").or_else(|| words.rsplit_once("(<unknown>, line "))?;
+    let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    digits.parse().ok().filter(|line| *line > 0)
+}
+
+/// The first line that imports a module, by the words that begin it. The module may be one that an import of the
+/// plugin's needs itself; then there is no such line.
+fn importing_line(module: &str, text: &str) -> Option<usize> {
+    let imports = |line: &str| {
+        let mut words = line.split_whitespace();
+        matches!(words.next(), Some("import" | "from")) && words.next().is_some_and(|name| is_in(name, module))
+    };
+    text.split('\n').position(imports).map(|index| index + 1)
+}
+
+/// Whether a dotted name in an import is the module, or in it, or leads to it.
+fn is_in(name: &str, module: &str) -> bool {
+    let name = name.trim_end_matches([',', ';']);
+    let leads =
+        |long: &str, short: &str| long.strip_prefix(short).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    leads(name, module) || leads(module, name)
+}
+
+/// A whole line of a text, from 1, without its indentation.
+fn whole_line(text: &str, line: usize) -> Option<Span> {
+    let source = text.split('\n').nth(line - 1)?;
+    let indent = source.chars().take_while(|c| c.is_whitespace()).count();
+    let width = source.trim().chars().count().max(1);
+    Some(Span { line, column: indent + 1, width, source: source.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str =
+        "\"\"\"\ntitle: A\n\"\"\"\nimport os\nfrom yaml.nodes import Node\n\nif os:\n    import httpx, attr\n";
+
+    #[track_caller]
+    fn check(words: &str, expected: Option<(usize, usize, &str)>) {
+        let place = place(words, TEXT);
+        assert_eq!(place.as_ref().map(|span| (span.line, span.column, span.source.trim())), expected, "{words}");
+    }
+
+    #[test]
+    fn the_line_that_a_refusal_is_about() {
+        check("invalid syntax (<string>, line 4)", Some((4, 1, "import os")));
+        check("unexpected indent (<string>, line 8)", Some((8, 5, "import httpx, attr")));
+        check("invalid syntax (<unknown>, line 2)", Some((2, 1, "title: A")));
+        check("No module named 'yaml'", Some((5, 1, "from yaml.nodes import Node")));
+        check("No module named 'yaml.nodes'", Some((5, 1, "from yaml.nodes import Node")));
+        check("[ERROR: No module named 'httpx']", Some((8, 5, "import httpx, attr")));
+        // A module that something else imports, and words without a place.
+        check("No module named 'numpy'", None);
+        check("No module named 'o'", None);
+        check("boom", None);
+        check("", None);
+    }
+
+    #[test]
+    fn lines_that_are_not_there() {
+        check("invalid syntax (<string>, line 0)", None);
+        check("invalid syntax (<string>, line 4000)", None);
+        check("invalid syntax (<string>, line 99999999999999999999999)", None);
+        check("invalid syntax (<string>, line )", None);
+    }
+
+    #[test]
+    fn a_line_is_found_in_the_server_s_words() {
+        for (words, line) in [
+            ("invalid syntax (<string>, line 2)", Some(2)),
+            ("unexpected indent (<string>, line 3)", Some(3)),
+            ("'(' was never closed (<string>, line 10)", Some(10)),
+            ("[ERROR: invalid syntax (<string>, line 2)]", Some(2)),
+            ("unindent does not match any outer indentation level (<string>, line 7)", Some(7)),
+            ("invalid syntax (<unknown>, line 4)", Some(4)),
+            ("quoting (<string>, line 1) in (<string>, line 12)", Some(12)),
+            ("invalid syntax (<string>, line 2", Some(2)),
+            ("No Function class found in the module", None),
+            ("No module named 'line 3'", None),
+            ("invalid syntax (helper.py, line 3)", None),
+            ("invalid syntax (<string>, line 0)", None),
+            ("invalid syntax (<string>, line -1)", None),
+            ("invalid syntax (<string>, line )", None),
+            ("invalid syntax (<string>, line 99999999999999999999999)", None),
+            ("invalid syntax (<string>, line ٣)", None),
+            ("(<string>, line ", None),
+            ("", None),
+        ] {
+            assert_eq!(named_line(words), line, "{words}");
+        }
+    }
+}
