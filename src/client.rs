@@ -1,0 +1,568 @@
+//! One [`Call`] in, one [`Reply`] out: the server's HTTP, and the only user of reqwest.
+//!
+//! Nothing here decides, waits or remembers, with two exceptions that only this layer can know about. A question
+//! that was cut off before a single byte of answer is put once more, because the server closes idle connections
+//! unannounced; what changes something on the server is never repeated, but answered with [`Reply::Lost`]. And where
+//! the server has no login, the session it gives out is kept here, and renewed when it has ended.
+//!
+//! [`Reply::NotAllowed`] to [`Call::Connect`] or [`Call::Overview`] is about the key: `Overview(Function)` succeeds for
+//! admins alone, `Overview(Tool)` for admins and for whoever may export tools. To the other calls it may be about that
+//! one plugin: an account without the export permission can still own tools, and reads and updates them by id.
+
+mod classify;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use reqwest::header::{self, HeaderMap, HeaderValue};
+use reqwest::{Method, Url};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tokio::sync::Mutex;
+
+use crate::engine::exchange::{Call, Form, Reply};
+use crate::plugin::{Key, Kind};
+use classify::{Answer, Asked, classify, failure};
+
+/// No answer is read further than this. Four thousand large plugins fit.
+const LARGEST_ANSWER: usize = 64 << 20;
+
+/// The server closes a connection that was idle for 5 s without saying so; ours must be gone before.
+const IDLE: Duration = Duration::from_secs(4);
+
+/// What the server's version history (0.12) shows beside each change. Older servers ignore it.
+const COMMIT_MESSAGE: &str = "deployed by owui-watch";
+
+/// Where the server is and how to get in.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The address that the browser is given, with a path prefix where there is one: `https://host/chat/`.
+    pub url: String,
+    /// An API key or a session token. `None` for a server without login.
+    pub key: Option<SecretString>,
+    /// How long to wait.
+    pub timeouts: Timeouts,
+}
+
+/// How long to wait for the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For a connection.
+    pub connect: Duration,
+    /// For the answer to a question. The server answers nothing while it loads a plugin, so this is not short.
+    pub ask: Duration,
+    /// For the answer to a create or update, during which the server may install the plugin's requirements.
+    pub deploy: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(5), ask: Duration::from_secs(30), deploy: Duration::from_mins(5) }
+    }
+}
+
+/// A connection to one server. Clones share it.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    http: reqwest::Client,
+    base: Url,
+    key: Option<HeaderValue>,
+    /// Where the server has no login: the session it gave.
+    session: Mutex<Option<HeaderValue>>,
+    timeouts: Timeouts,
+}
+
+impl Client {
+    /// Prepares a connection; nothing is sent yet.
+    pub fn new(options: &Options) -> anyhow::Result<Self> {
+        let base = base(&options.url)?;
+        let key = match &options.key {
+            Some(key) => Some(bearer(key.expose_secret()).context("the key holds a character that no key has")?),
+            None => None,
+        };
+        Ok(Self(Arc::new(Inner {
+            http: http(&base, options.timeouts.connect)?,
+            base,
+            key,
+            session: Mutex::new(None),
+            timeouts: options.timeouts,
+        })))
+    }
+
+    /// Carries one call to the server and brings back what came of it.
+    pub async fn call(&self, call: Call) -> Reply {
+        if call == Call::Connect {
+            return self.connect().await;
+        }
+        let request = Request::of(&call);
+        let token = match &self.0.key {
+            Some(key) => Some(key.clone()),
+            None => self.0.session.lock().await.clone(),
+        };
+        let mut reply = self.ask(&request, token.as_ref()).await;
+        if call == Call::Overview(Kind::Tool) && matches!(reply, Reply::NotAllowed { .. }) {
+            // Whoever may write tools but not export them can still list them, on newer servers without their texts.
+            reply = self.ask(&Request::get(request.asked, &["api", "v1", "tools", "list"]), token.as_ref()).await;
+        }
+        match (&reply, token) {
+            // Refused at the door, so not carried out: it may go again, whatever it is.
+            (Reply::NotAllowed { status: 401, .. } | Reply::Unclear { .. }, Some(ended)) if self.0.key.is_none() => {
+                match self.sign_in(Some(&ended)).await {
+                    Ok(session) => self.ask(&request, Some(&session)).await,
+                    Err(_) => reply,
+                }
+            }
+            _ => reply,
+        }
+    }
+
+    async fn connect(&self) -> Reply {
+        let reply = self.ask(&Request::get(Asked::Connect, &["api", "version"]), None).await;
+        if self.0.key.is_some() || !matches!(reply, Reply::Connected { .. }) {
+            return reply;
+        }
+        match self.get_in_without_key().await {
+            Ok(()) => reply,
+            Err(why) => why,
+        }
+    }
+
+    async fn get_in_without_key(&self) -> Result<(), Reply> {
+        if self.0.session.lock().await.is_some() {
+            return Ok(());
+        }
+        let config = self.fetch(&Request::get(Asked::Config, &["api", "config"]), None).await?;
+        let config: Config = config.read(Asked::Config)?;
+        if config.features.auth {
+            let words = "no key is configured, and this server asks for one".to_owned();
+            return Err(Reply::NotAllowed { status: 0, words });
+        }
+        self.sign_in(None).await.map(drop)
+    }
+
+    /// Gets a session from a server without login, which asks for credentials and looks at none. `ended` is the one
+    /// that is refused now: of several calls that find out, the first one renews it for all.
+    async fn sign_in(&self, ended: Option<&HeaderValue>) -> Result<HeaderValue, Reply> {
+        let mut session = self.0.session.lock().await;
+        if let Some(session) = session.as_ref().filter(|session| Some(*session) != ended) {
+            return Ok(session.clone());
+        }
+        let body = Map::from_iter(
+            [("email", "admin@localhost"), ("password", "admin")].map(|(k, v)| (k.to_owned(), Value::from(v))),
+        );
+        let request = Request::post(Asked::SignIn, &["api", "v1", "auths", "signin"], json(&body));
+        let signed_in: SignedIn = self.fetch(&request, None).await?.read(Asked::SignIn)?;
+        let words = || Reply::NotAllowed { status: 200, words: "the server's sign-in gave no session".to_owned() };
+        let token = bearer(&signed_in.token.ok_or_else(words)?).map_err(|_| words())?;
+        Ok(session.insert(token).clone())
+    }
+
+    async fn ask(&self, request: &Request, token: Option<&HeaderValue>) -> Reply {
+        match self.fetch(request, token).await {
+            Ok(received) => classify(request.asked, &received.answer()),
+            Err(reply) => reply,
+        }
+    }
+
+    /// The one place where something goes over the wire.
+    async fn fetch(&self, request: &Request, token: Option<&HeaderValue>) -> Result<Received, Reply> {
+        let changes = request.asked.changes();
+        match self.send(request, token).await {
+            Ok(received) => Ok(received),
+            // The server had closed the connection that this question was put on.
+            Err(Broken::Off(_)) if !changes => {
+                self.send(request, token).await.map_err(|broken| self.reply_to(&broken, changes))
+            }
+            Err(broken) => Err(self.reply_to(&broken, changes)),
+        }
+    }
+
+    async fn send(&self, request: &Request, token: Option<&HeaderValue>) -> Result<Received, Broken> {
+        let mut url = self.0.base.clone();
+        url.path_segments_mut().expect("an http address has a path").pop_if_empty().extend(&request.path);
+        let path = url.path().to_owned();
+        let timeout = if request.asked.deploys() { self.0.timeouts.deploy } else { self.0.timeouts.ask };
+
+        let mut builder = self.0.http.request(request.method.clone(), url).timeout(timeout);
+        if let Some(token) = token {
+            builder = builder.header(header::AUTHORIZATION, token.clone());
+        }
+        if let Some(body) = &request.body {
+            builder = builder.header(header::CONTENT_TYPE, "application/json").body(body.clone());
+        }
+        let mut response = builder.send().await.map_err(|error| {
+            tracing::debug!(method = %request.method, path, %error, "no answer");
+            Broken::before(&error)
+        })?;
+        let status = response.status().as_u16();
+        tracing::debug!(method = %request.method, path, status, "answer");
+
+        let headers = std::mem::take(response.headers_mut());
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| Broken::within(&error))? {
+            if body.len() + chunk.len() > LARGEST_ANSWER {
+                return Err(Broken::TooLong { status });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Received { status, headers, body, asked_for: path })
+    }
+
+    fn reply_to(&self, broken: &Broken, changes: bool) -> Reply {
+        let host = self.0.base.host_str().unwrap_or_default();
+        let (cause, may_have_happened) = match broken {
+            Broken::NotSent(cause) => (cause.words(host), false),
+            Broken::Off(cause) | Broken::Late(cause) => (cause.words(host), changes),
+            Broken::TooLong { status } if !changes => {
+                return Reply::Foreign {
+                    status: *status,
+                    words: format!("an answer of more than {} MiB", LARGEST_ANSWER >> 20),
+                };
+            }
+            Broken::TooLong { .. } => ("the answer has no end".to_owned(), true),
+        };
+        if may_have_happened { Reply::Lost { cause } } else { Reply::Unreachable { cause, retry_after: None } }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("base", &self.0.base.as_str()).finish_non_exhaustive()
+    }
+}
+
+/// Checks and tidies the configured address.
+fn base(url: &str) -> anyhow::Result<Url> {
+    let mut base = Url::parse(url.trim()).with_context(|| format!("`{url}` is not a URL"))?;
+    if !matches!(base.scheme(), "http" | "https") {
+        bail!("`{url}` is not an http or https URL");
+    }
+    if !base.username().is_empty() || base.password().is_some() {
+        // The address is printed and logged.
+        bail!("the URL must not hold a user name or password");
+    }
+    base.set_query(None);
+    base.set_fragment(None);
+    Ok(base)
+}
+
+fn http(base: &Url, connect: Duration) -> anyhow::Result<reqwest::Client> {
+    // An error means that somebody has installed one before, and any will do.
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("owui-watch/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .connect_timeout(connect)
+        .pool_idle_timeout(IDLE)
+        .tcp_nodelay(true)
+        .http1_only();
+    if base.scheme() == "http" {
+        // Nothing to check, so it must not fail where the system has no certificates, as in small containers.
+        builder = builder.tls_certs_only([]);
+    }
+    if is_loopback(base) {
+        // No proxy can reach what is on this machine.
+        builder = builder.no_proxy();
+    }
+    builder.build().context("cannot prepare TLS")
+}
+
+fn is_loopback(base: &Url) -> bool {
+    base.host_str().is_some_and(|host| {
+        let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+        address.map_or(host == "localhost" || host.ends_with(".localhost"), |address| address.is_loopback())
+    })
+}
+
+fn bearer(key: &str) -> Result<HeaderValue, header::InvalidHeaderValue> {
+    let mut value = HeaderValue::try_from(format!("Bearer {}", key.trim()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn json(body: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(body).expect("strings and JSON values serialise")
+}
+
+/// One HTTP request, spelled out.
+struct Request {
+    asked: Asked,
+    method: Method,
+    /// The path's segments, not yet percent-encoded.
+    path: Vec<String>,
+    body: Option<Vec<u8>>,
+}
+
+impl Request {
+    fn of(call: &Call) -> Self {
+        match call {
+            Call::Connect => Self::get(Asked::Connect, &["api", "version"]),
+            Call::Overview(kind) => Self::get(Asked::Overview(*kind), &["api", "v1", table(*kind), "export"]),
+            Call::Get(Key { kind, id }) => {
+                Self::get(Asked::Get(*kind), &["api", "v1", table(*kind), "id", &id.to_string()])
+            }
+            Call::Create(key, form) => {
+                let path = ["api", "v1", table(key.kind), "create"];
+                Self::post(Asked::Create(key.kind), &path, wire(key, form))
+            }
+            Call::Update(key, form) => {
+                let path = ["api", "v1", table(key.kind), "id", &key.id.to_string(), "update"];
+                Self::post(Asked::Update(key.kind), &path, wire(key, form))
+            }
+            Call::Toggle(id) => {
+                let path = ["api", "v1", table(Kind::Function), "id", &id.to_string(), "toggle"];
+                Self { asked: Asked::Toggle, method: Method::POST, path: path.map(str::to_owned).into(), body: None }
+            }
+        }
+    }
+
+    fn get(asked: Asked, path: &[&str]) -> Self {
+        Self { asked, method: Method::GET, path: path.iter().map(ToString::to_string).collect(), body: None }
+    }
+
+    fn post(asked: Asked, path: &[&str], body: Vec<u8>) -> Self {
+        Self { asked, method: Method::POST, path: path.iter().map(ToString::to_string).collect(), body: Some(body) }
+    }
+}
+
+fn table(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Function => "functions",
+        Kind::Tool => "tools",
+    }
+}
+
+/// The request form. Two fields are never sent: `access_grants`, because sending it could change who may use a tool,
+/// and anything about the switch or the valves, which belong to the admin.
+fn wire(key: &Key, form: &Form) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Wire<'a> {
+        id: &'a str,
+        name: &'a str,
+        content: &'a str,
+        meta: &'a Map<String, Value>,
+        commit_message: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        access_control: Option<&'a Value>,
+    }
+    json(&Wire {
+        id: &key.id.to_string(),
+        name: &form.name,
+        content: &form.content,
+        meta: &form.meta,
+        commit_message: COMMIT_MESSAGE,
+        access_control: form.access_control.as_ref().filter(|_| key.kind == Kind::Tool),
+    })
+}
+
+/// The part of `/api/config` that says whether there is a login.
+#[derive(Deserialize)]
+struct Config {
+    features: Features,
+}
+
+#[derive(Deserialize)]
+struct Features {
+    #[serde(default = "yes")]
+    auth: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The answer to a sign-in. It holds the session, so it is read for that and never shown: no `Debug`.
+#[derive(Deserialize)]
+struct SignedIn {
+    token: Option<String>,
+}
+
+/// An answer that arrived whole.
+struct Received {
+    status: u16,
+    headers: HeaderMap,
+    body: Vec<u8>,
+    asked_for: String,
+}
+
+impl Received {
+    fn answer(&self) -> Answer<'_> {
+        let header = |name| self.headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        Answer {
+            status: self.status,
+            content_type: header(header::CONTENT_TYPE),
+            retry_after: header(header::RETRY_AFTER),
+            date: header(header::DATE),
+            location: header(header::LOCATION),
+            asked_for: &self.asked_for,
+            body: &self.body,
+        }
+    }
+
+    fn read<T: for<'de> Deserialize<'de>>(&self, asked: Asked) -> Result<T, Reply> {
+        let answer = self.answer();
+        match serde_json::from_slice(answer.body) {
+            Ok(value) if self.status == 200 => Ok(value),
+            _ => Err(failure(asked, &answer)),
+        }
+    }
+}
+
+/// What went wrong on the wire.
+#[derive(Debug)]
+enum Broken {
+    /// There was no connection to put the request on.
+    NotSent(Cause),
+    /// The connection went away after the request was put on it.
+    Off(Cause),
+    /// Time ran out after the request was put on the connection.
+    Late(Cause),
+    /// An answer came that is longer than any can be.
+    TooLong { status: u16 },
+}
+
+impl Broken {
+    fn before(error: &reqwest::Error) -> Self {
+        let cause = Cause::of(error);
+        if error.is_connect() || error.is_builder() {
+            Self::NotSent(cause)
+        } else if error.is_timeout() {
+            Self::Late(cause)
+        } else {
+            Self::Off(cause)
+        }
+    }
+
+    fn within(error: &reqwest::Error) -> Self {
+        let cause = Cause::of(error);
+        if error.is_timeout() { Self::Late(cause) } else { Self::Off(cause) }
+    }
+}
+
+/// Kinds of error whose names say nothing to the user of a network.
+const VAGUE: [io::ErrorKind; 3] = [io::ErrorKind::Other, io::ErrorKind::UnexpectedEof, io::ErrorKind::BrokenPipe];
+
+/// The innermost reason for a network error, which is the only part of it that a person can use.
+#[derive(Debug, PartialEq)]
+enum Cause {
+    NameNotFound,
+    Tls(String),
+    TimedOut,
+    Io(io::ErrorKind),
+    Closed,
+    Other(String),
+}
+
+impl Cause {
+    fn of(error: &reqwest::Error) -> Self {
+        let chain = chain(error);
+        let tls = chain.iter().find_map(|error| error.downcast_ref::<rustls::Error>());
+        let io = chain.iter().rev().find_map(|error| error.downcast_ref::<io::Error>());
+        let last = chain.last().map(ToString::to_string).unwrap_or_default();
+        if let Some(error) = tls {
+            Self::Tls(tls_words(error))
+        } else if error.is_dns() {
+            Self::NameNotFound
+        } else if error.is_timeout() {
+            Self::TimedOut
+        } else if let Some(kind) = io.map(io::Error::kind).filter(|kind| !VAGUE.contains(kind)) {
+            Self::Io(kind)
+        } else if !error.is_connect() && !error.is_builder() {
+            Self::Closed
+        } else {
+            Self::Other(last)
+        }
+    }
+
+    fn words(&self, host: &str) -> String {
+        match self {
+            Self::NameNotFound => format!("name not found: {host}"),
+            Self::Tls(words) => words.clone(),
+            Self::TimedOut => "timed out".to_owned(),
+            // The standard library's own words for a kind: `connection refused`, `host unreachable`.
+            Self::Io(kind) => kind.to_string(),
+            Self::Closed => "the connection was closed before the whole answer came".to_owned(),
+            Self::Other(words) => words.clone(),
+        }
+    }
+}
+
+/// An error and what is behind it, outermost first. An [`io::Error`] keeps what it wraps out of `source`.
+fn chain(error: &reqwest::Error) -> Vec<&(dyn std::error::Error + 'static)> {
+    let mut chain: Vec<&(dyn std::error::Error + 'static)> = vec![error];
+    let mut next = std::error::Error::source(error);
+    while let Some(error) = next {
+        chain.push(error);
+        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        next = wrapped.map(|error| error as &(dyn std::error::Error + 'static)).or_else(|| error.source());
+    }
+    chain
+}
+
+fn tls_words(error: &rustls::Error) -> String {
+    use rustls::{CertificateError as Bad, Error};
+    if let Error::InvalidCertificate(bad) = error {
+        if matches!(bad, Bad::Expired | Bad::ExpiredContext { .. }) {
+            "certificate expired".to_owned()
+        } else if matches!(bad, Bad::NotValidForName | Bad::NotValidForNameContext { .. }) {
+            "certificate is for another name".to_owned()
+        } else if matches!(bad, Bad::UnknownIssuer) {
+            "certificate not trusted".to_owned()
+        } else if let Bad::Other(other) = bad {
+            // Say `CaUsedAsEndEntity`, which is what one gets for making a certificate the short way.
+            format!("certificate not trusted: {other}")
+        } else {
+            format!("certificate not trusted: {bad}")
+        }
+    } else if matches!(error, Error::InvalidMessage(_)) {
+        "no TLS is spoken there, perhaps plain http".to_owned()
+    } else {
+        format!("TLS failed: {error}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_a_certificate() {
+        use rustls::{AlertDescription, CertificateError as Bad, Error, InvalidMessage, OtherError};
+        let other = OtherError(Arc::new(io::Error::other("CaUsedAsEndEntity")));
+        for (error, words) in [
+            (Error::InvalidCertificate(Bad::UnknownIssuer), "certificate not trusted"),
+            (Error::InvalidCertificate(Bad::Expired), "certificate expired"),
+            (Error::InvalidCertificate(Bad::NotValidForName), "certificate is for another name"),
+            (Error::InvalidCertificate(Bad::Other(other)), "certificate not trusted: CaUsedAsEndEntity"),
+            (Error::InvalidCertificate(Bad::Revoked), "certificate not trusted: Revoked"),
+            (Error::InvalidMessage(InvalidMessage::InvalidContentType), "no TLS is spoken there, perhaps plain http"),
+            (
+                Error::AlertReceived(AlertDescription::HandshakeFailure),
+                "TLS failed: received fatal alert: HandshakeFailure",
+            ),
+        ] {
+            assert_eq!(tls_words(&error), words);
+        }
+    }
+
+    #[test]
+    fn what_is_on_this_machine() {
+        for (url, expected) in [
+            ("http://localhost:8080", true),
+            ("http://chat.localhost", true),
+            ("http://127.0.0.2", true),
+            ("http://[::1]:1/x", true),
+            ("http://192.168.0.1", false),
+            ("http://localhost.example", false),
+        ] {
+            assert_eq!(is_loopback(&base(url).unwrap()), expected, "{url}");
+        }
+    }
+}

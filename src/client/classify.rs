@@ -1,0 +1,707 @@
+//! What an answer means. Pure: the whole table of the server's statuses and texts, of all versions.
+//!
+//! Existence, permission and refused code share statuses on this server, so the texts decide, and where a text can
+//! mean two things the milder one is assumed: better asked again than the wrong thing done.
+
+use std::time::Duration;
+
+use jiff::fmt::rfc2822::DateTimeParser;
+use reqwest::StatusCode;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use crate::engine::exchange::{Reply, Row};
+use crate::plugin::Kind;
+
+/// What was asked: a call without its particulars, or one of the two steps of getting in without a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    Connect,
+    Config,
+    SignIn,
+    Overview(Kind),
+    Get(Kind),
+    Create(Kind),
+    Update(Kind),
+    Toggle,
+}
+
+impl Asked {
+    /// Whether the server holds something else afterwards.
+    pub(super) fn changes(self) -> bool {
+        match self {
+            // A second session is no worse than one.
+            Asked::Connect | Asked::Config | Asked::SignIn | Asked::Overview(_) | Asked::Get(_) => false,
+            Asked::Create(_) | Asked::Update(_) | Asked::Toggle => true,
+        }
+    }
+
+    /// Whether the server runs the code that was sent.
+    pub(super) fn deploys(self) -> bool {
+        matches!(self, Asked::Create(_) | Asked::Update(_))
+    }
+
+    /// Whether it is about one row that may not exist.
+    fn names_a_row(self) -> bool {
+        matches!(self, Asked::Get(_) | Asked::Update(_) | Asked::Toggle)
+    }
+}
+
+/// An HTTP answer, as far as it matters.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Answer<'a> {
+    pub(super) status: u16,
+    pub(super) content_type: Option<&'a str>,
+    pub(super) retry_after: Option<&'a str>,
+    pub(super) date: Option<&'a str>,
+    pub(super) location: Option<&'a str>,
+    /// The path of the request, encoded.
+    pub(super) asked_for: &'a str,
+    pub(super) body: &'a [u8],
+}
+
+/// Says what an answer means for what was asked.
+pub(super) fn classify(asked: Asked, answer: &Answer<'_>) -> Reply {
+    if !(200..300).contains(&answer.status) {
+        return failure(asked, answer);
+    }
+    let reply = match asked {
+        Asked::Connect => read::<Version>(answer).map(|it| Reply::Connected { version: it.version }),
+        Asked::Overview(_) => {
+            read::<Vec<WireRow>>(answer).map(|rows| Reply::Rows(rows.into_iter().map(Row::from).collect()))
+        }
+        Asked::Get(_) => read::<Option<WireRow>>(answer).map(|row| match row {
+            Some(row) => Reply::Row(Box::new(row.into())),
+            // 0.6 says so of a tool that is somebody else's.
+            None => {
+                Reply::NotAllowed { status: answer.status, words: "it exists, but this account may not read it".into() }
+            }
+        }),
+        Asked::Create(_) | Asked::Update(_) | Asked::Toggle => {
+            read::<WireRow>(answer).map(|row| Reply::Row(Box::new(row.into())))
+        }
+        Asked::Config | Asked::SignIn => None,
+    };
+    reply.unwrap_or_else(|| failure(asked, answer))
+}
+
+/// Says what an answer means that is not the one hoped for.
+pub(super) fn failure(asked: Asked, answer: &Answer<'_>) -> Reply {
+    let status = answer.status;
+    match status {
+        200..300 => misunderstood(asked, answer),
+        300..400 => Reply::Foreign { status, words: redirect(answer) },
+        400 => bad_request(asked, answer),
+        401 => unauthorised(asked, answer),
+        403 | 407 => Reply::NotAllowed { status, words: words(answer) },
+        404 => match detail(answer) {
+            // The words of a web framework for a path that it does not have.
+            Some(detail) if asked.names_a_row() && detail != "Not Found" => Reply::Absent,
+            _ => Reply::Foreign { status, words: words(answer) },
+        },
+        405 => Reply::Foreign { status, words: words(answer) },
+        408 | 429 | 503 => away(answer),
+        // The server's word, or a proxy's, on what was sent: it will be the same the next time.
+        402 | 406 | 409..=428 | 430..500 if asked.deploys() => {
+            Reply::Refused { words: format!("{}: {}", heading(status), words(answer)) }
+        }
+        500 => Reply::Crashed { words: words(answer) },
+        // A proxy that has lost the server, maybe in the middle.
+        501..600 if asked.changes() => Reply::Lost { cause: heading_and_words(answer) },
+        501..600 => away(answer),
+        _ => Reply::Foreign { status, words: words(answer) },
+    }
+}
+
+fn misunderstood(asked: Asked, answer: &Answer<'_>) -> Reply {
+    if asked.changes() && serde_json::from_slice::<Value>(answer.body).is_ok() {
+        return Reply::Lost { cause: "the server said yes in words that are not understood".to_owned() };
+    }
+    Reply::Foreign { status: answer.status, words: looks(answer) }
+}
+
+fn unauthorised(asked: Asked, answer: &Answer<'_>) -> Reply {
+    let status = answer.status;
+    let Some(detail) = detail(answer) else {
+        // Another gate before the server.
+        return Reply::NotAllowed { status, words: words(answer) };
+    };
+    if !asked.names_a_row() || ABOUT_THE_KEY.contains(&detail.as_str()) {
+        Reply::NotAllowed { status, words: detail }
+    } else if detail == NOT_FOUND {
+        Reply::Absent
+    } else {
+        Reply::Unclear { words: detail }
+    }
+}
+
+fn bad_request(asked: Asked, answer: &Answer<'_>) -> Reply {
+    let status = answer.status;
+    let Some(detail) = detail(answer) else {
+        return Reply::Foreign { status, words: looks(answer) };
+    };
+    if detail == ID_TAKEN && matches!(asked, Asked::Create(_)) {
+        return Reply::Taken;
+    }
+    if detail == "Function not found" && asked == Asked::Update(Kind::Function) {
+        return Reply::Absent;
+    }
+    if detail.starts_with("Functions are disabled by ENABLE_") || detail.starts_with("Tools are disabled by ENABLE_") {
+        return Reply::NotAllowed { status, words: detail };
+    }
+    let retry_after = None;
+    // The rest of that text is the SQL, with the whole source in it.
+    if unwrapped(&detail).starts_with("(sqlite3.OperationalError) database is locked") {
+        return Reply::Unreachable { cause: "the server's database is locked".to_owned(), retry_after };
+    }
+    if STUMBLED.contains(&detail.as_str()) {
+        return Reply::Unreachable { cause: format!("the server stumbled: {detail}"), retry_after };
+    }
+    match asked {
+        Asked::Create(_) | Asked::Update(_) => Reply::Refused { words: unwrapped(&detail).to_owned() },
+        // A flip that the database did not take.
+        Asked::Toggle => Reply::Unreachable { cause: format!("the server stumbled: {detail}"), retry_after },
+        Asked::SignIn => Reply::NotAllowed { status, words: detail },
+        Asked::Connect | Asked::Config | Asked::Overview(_) | Asked::Get(_) => Reply::Foreign { status, words: detail },
+    }
+}
+
+fn away(answer: &Answer<'_>) -> Reply {
+    Reply::Unreachable { cause: heading_and_words(answer), retry_after: retry_after(answer) }
+}
+
+const NOT_FOUND: &str = "We could not find what you're looking for :/";
+
+const ID_TAKEN: &str = "Uh-oh! This id is already registered. Please choose another id string.";
+
+/// The texts of a 401 that is about who asks, of all versions.
+const ABOUT_THE_KEY: [&str; 7] = [
+    "401 Unauthorized",
+    "Not authenticated",
+    "Your session has expired or the token is invalid. Please sign in again.",
+    "Invalid authentication request.",
+    "Invalid token",
+    "User mismatch. Please sign in again.",
+    "You do not have permission to access this resource. Please contact your administrator for assistance.",
+];
+
+/// The texts of a 400 that is not about the code: the code was run and taken, and then a write failed (up to 0.9, where
+/// it also means that two clients created the same id at once, or that there is no such function), or the request did
+/// not arrive as it was sent.
+const STUMBLED: [&str; 5] = [
+    "[ERROR: 400: [ERROR: Error updating function]]",
+    "[ERROR: 400: [ERROR: Error updating tool]]",
+    "[ERROR: 400: [ERROR: Error creating function]]",
+    "[ERROR: 400: [ERROR: Error creating tool]]",
+    "There was an error parsing the body",
+];
+
+/// What servers from 0.10 on say in place of the reason. These words are the server's whole answer, brackets included.
+const MASKED: [&str; 4] = [
+    "[ERROR: Error updating function]",
+    "[ERROR: Error updating tool]",
+    "[ERROR: Error creating function]",
+    "[ERROR: Error creating tool]",
+];
+
+/// The text of an exception, out of the wrapper that versions up to 0.11 put around it.
+fn unwrapped(detail: &str) -> &str {
+    if MASKED.contains(&detail) {
+        return detail;
+    }
+    detail.strip_prefix("[ERROR: ").and_then(|rest| rest.strip_suffix(']')).unwrap_or(detail)
+}
+
+/// The server's own words in a JSON answer. Of a rejected form only what is wrong and where: the rest of that answer is
+/// the form, with the source in it.
+fn detail(answer: &Answer<'_>) -> Option<String> {
+    let mut body = read::<Map<String, Value>>(answer)?;
+    match body.remove("detail")? {
+        Value::String(words) => Some(words),
+        Value::Array(problems) => Some(problems.iter().map(problem).collect::<Vec<_>>().join("; ")),
+        Value::Object(named) => {
+            let words = ["message", "msg", "code"].iter().find_map(|key| named.get(*key)?.as_str());
+            Some(words.unwrap_or_default().to_owned())
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => Some(String::new()),
+    }
+}
+
+fn problem(problem: &Value) -> String {
+    let place = problem.get("loc").and_then(Value::as_array).into_iter().flatten();
+    let place: Vec<_> = place.map(|step| step.as_str().map_or_else(|| step.to_string(), str::to_owned)).collect();
+    let words = problem.get("msg").and_then(Value::as_str).unwrap_or_default();
+    format!("{}: {words}", place.join("."))
+}
+
+fn heading(status: u16) -> String {
+    let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
+    reason.map_or_else(|| status.to_string(), |reason| format!("{status} {reason}"))
+}
+
+fn heading_and_words(answer: &Answer<'_>) -> String {
+    let heading = heading(answer.status);
+    match detail(answer).filter(|words| !words.is_empty()) {
+        Some(words) => format!("{heading}: {words}"),
+        None => heading,
+    }
+}
+
+/// The server's words if it is the server that speaks, else what the answer looks like.
+fn words(answer: &Answer<'_>) -> String {
+    detail(answer).unwrap_or_else(|| looks(answer))
+}
+
+/// What an answer looks like that is not the API's.
+fn looks(answer: &Answer<'_>) -> String {
+    let text = String::from_utf8_lossy(&answer.body[..answer.body.len().min(16 << 10)]);
+    let text = text.trim();
+    let type_is = |start: &str| answer.content_type.is_some_and(|it| it.to_ascii_lowercase().starts_with(start));
+    if type_is("text/html") || text.starts_with('<') {
+        return title(text).map_or_else(|| "a web page".to_owned(), |title| format!("a web page titled `{title}`"));
+    }
+    if text.is_empty() {
+        "an empty answer".to_owned()
+    } else if type_is("application/json") {
+        // Not shown: it may be anything, a session among them.
+        "JSON of another kind".to_owned()
+    } else {
+        shortened(text)
+    }
+}
+
+fn title(page: &str) -> Option<String> {
+    // ASCII only, so that places in the one are places in the other.
+    let lower = page.to_ascii_lowercase();
+    let start = lower.find("<title")?;
+    let start = start + lower[start..].find('>')? + 1;
+    let end = start + lower[start..].find("</title")?;
+    let title = page[start..end].split_whitespace().collect::<Vec<_>>().join(" ");
+    (!title.is_empty()).then(|| shortened(&title))
+}
+
+fn shortened(text: &str) -> String {
+    const ENOUGH: usize = 200;
+    match text.char_indices().nth(ENOUGH) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// Where the answer points to, in a form that can be put into the configuration: without our own path and without
+/// a query, which may hold anything.
+fn redirect(answer: &Answer<'_>) -> String {
+    let Some(location) = answer.location else {
+        return "a redirect to nowhere".to_owned();
+    };
+    let location = location.split(['?', '#']).next().unwrap_or_default();
+    let api = answer.asked_for.find("/api/").map_or(answer.asked_for, |at| &answer.asked_for[at..]);
+    let base = location.strip_suffix(api).filter(|base| !base.is_empty()).unwrap_or(location);
+    format!("a redirect to `{}`", shortened(base))
+}
+
+/// `Retry-After` in either of its forms. A date is held against the server's own clock, so ours is not needed.
+fn retry_after(answer: &Answer<'_>) -> Option<Duration> {
+    let value = answer.retry_after?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let read = |date| DateTimeParser::new().parse_timestamp(date).ok();
+    let wait = read(value)?.duration_since(read(answer.date?.trim())?);
+    Some(Duration::try_from(wait).unwrap_or_default())
+}
+
+fn read<'a, T: Deserialize<'a>>(answer: &Answer<'a>) -> Option<T> {
+    serde_json::from_slice(answer.body).ok()
+}
+
+#[derive(Deserialize)]
+struct Version {
+    version: String,
+}
+
+/// A row as the server spells it. Anything else in it (specs, grants, history) is passed over.
+#[derive(Deserialize)]
+struct WireRow {
+    id: String,
+    name: Option<String>,
+    content: Option<String>,
+    meta: Option<Map<String, Value>>,
+    is_active: Option<bool>,
+    #[serde(default, deserialize_with = "present")]
+    access_control: Option<Value>,
+    version_id: Option<String>,
+}
+
+/// Keeps `null` apart from nothing at all: for a tool, null means public.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+impl From<WireRow> for Row {
+    fn from(row: WireRow) -> Self {
+        Self {
+            id: row.id,
+            name: row.name.unwrap_or_default(),
+            content: row.content,
+            meta: row.meta.unwrap_or_default(),
+            is_active: row.is_active,
+            access_control: row.access_control,
+            versioned: row.version_id.is_some(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Asked::{Connect, Create, Get, Overview, SignIn, Toggle, Update};
+    use Kind::{Function, Tool};
+
+    const EXPIRED: &str = "Your session has expired or the token is invalid. Please sign in again.";
+    const PROHIBITED: &str =
+        "You do not have permission to access this resource. Please contact your administrator for assistance.";
+    const UNAUTH: &str = "401 Unauthorized";
+
+    fn said(asked: Asked, status: u16, detail: &str) -> Reply {
+        answered(asked, status, "application/json", &serde_json::json!({ "detail": detail }).to_string())
+    }
+
+    fn answered(asked: Asked, status: u16, content_type: &str, body: &str) -> Reply {
+        let content_type = Some(content_type);
+        classify(asked, &Answer { status, content_type, asked_for: "/x", body: body.as_bytes(), ..Answer::default() })
+    }
+
+    fn refused(words: &str) -> Reply {
+        Reply::Refused { words: words.into() }
+    }
+
+    fn not_allowed(status: u16, words: &str) -> Reply {
+        Reply::NotAllowed { status, words: words.into() }
+    }
+
+    fn foreign(status: u16, words: &str) -> Reply {
+        Reply::Foreign { status, words: words.into() }
+    }
+
+    fn unreachable(cause: &str) -> Reply {
+        Reply::Unreachable { cause: cause.into(), retry_after: None }
+    }
+
+    #[track_caller]
+    fn check(rows: &[(Asked, u16, &str, Reply)]) {
+        for (asked, status, detail, expected) in rows {
+            assert_eq!(said(*asked, *status, detail), *expected, "{asked:?} answered by {status} `{detail}`");
+        }
+    }
+
+    #[test]
+    fn an_unknown_id() {
+        check(&[
+            // 0.6.43 to 0.12.4: a function that is not there is a 401, a tool a 404 since 0.8.
+            (Get(Function), 401, NOT_FOUND, Reply::Absent),
+            (Get(Tool), 401, NOT_FOUND, Reply::Absent),
+            (Get(Tool), 404, NOT_FOUND, Reply::Absent),
+            (Get(Function), 404, NOT_FOUND, Reply::Absent),
+            (Update(Tool), 401, NOT_FOUND, Reply::Absent),
+            (Toggle, 401, NOT_FOUND, Reply::Absent),
+            (Update(Function), 400, "Function not found", Reply::Absent),
+            // Up to 0.9 this also says that the database is busy, so it proves nothing.
+            (
+                Update(Function),
+                400,
+                "[ERROR: 400: [ERROR: Error updating function]]",
+                unreachable("the server stumbled: [ERROR: 400: [ERROR: Error updating function]]"),
+            ),
+            // A server that does not know the path does not know the id either, but that is another matter.
+            (Get(Tool), 404, "Not Found", foreign(404, "Not Found")),
+            (Overview(Tool), 404, NOT_FOUND, foreign(404, NOT_FOUND)),
+            (Create(Tool), 404, NOT_FOUND, foreign(404, NOT_FOUND)),
+        ]);
+    }
+
+    #[test]
+    fn a_taken_or_unusable_id() {
+        let bad = "Only alphanumeric characters and underscores are allowed in the id";
+        check(&[
+            (Create(Function), 400, ID_TAKEN, Reply::Taken),
+            (Create(Tool), 400, ID_TAKEN, Reply::Taken),
+            (Update(Tool), 400, ID_TAKEN, refused(ID_TAKEN)),
+            (Create(Function), 400, bad, refused(bad)),
+            (Create(Function), 400, "[ERROR: File name is too long.]", refused("File name is too long.")),
+            // Two clients at once, up to 0.9.
+            (
+                Create(Function),
+                400,
+                "[ERROR: 400: [ERROR: Error creating function]]",
+                unreachable("the server stumbled: [ERROR: 400: [ERROR: Error creating function]]"),
+            ),
+        ]);
+    }
+
+    #[test]
+    fn code_that_the_server_refuses() {
+        let syntax = "invalid syntax (<string>, line 2)";
+        let valves = "Current Valves are incompatible with this code: n: Input should be a valid integer";
+        check(&[
+            // 0.6.43 and 0.9.6 wrap the exception.
+            (Update(Function), 400, "[ERROR: invalid syntax (<string>, line 2)]", refused(syntax)),
+            (Create(Function), 400, "[ERROR: No module named 'x']", refused("No module named 'x'")),
+            (Create(Tool), 400, "[ERROR: list[int] is odd]", refused("list[int] is odd")),
+            (Update(Function), 400, "[ERROR: ]", refused("")),
+            (Update(Tool), 400, "Something went wrong :/", refused("Something went wrong :/")),
+            // 0.10 and 0.11 hide it, and 0.12 does on create.
+            (Update(Function), 400, MASKED[0], refused(MASKED[0])),
+            (Update(Tool), 400, MASKED[1], refused(MASKED[1])),
+            (Create(Function), 400, MASKED[2], refused(MASKED[2])),
+            (Create(Tool), 400, MASKED[3], refused(MASKED[3])),
+            (Update(Tool), 400, "[ERROR: Server storage is not writable.]", refused("Server storage is not writable.")),
+            // 0.12.4 says it bare.
+            (Update(Function), 400, syntax, refused(syntax)),
+            (Update(Function), 400, "", refused("")),
+            (Update(Function), 400, valves, refused(valves)),
+            (Update(Tool), 400, "No Tools class found in the module", refused("No Tools class found in the module")),
+            // The plugin's own words, however much they look like the server's.
+            (Update(Tool), 400, "Function not found", refused("Function not found")),
+            (Update(Tool), 400, "database is locked", refused("database is locked")),
+            (Update(Tool), 400, "[ERROR: 400: no]", refused("400: no")),
+            (Update(Tool), 400, "[1] is wrong]", refused("[1] is wrong]")),
+            // On what was sent, whoever says it.
+            (Update(Tool), 409, "version conflict", refused("409 Conflict: version conflict")),
+        ]);
+        let page = "<html>\n<head><title>413 Request Entity\nToo Large</title></head></html>";
+        assert_eq!(
+            answered(Update(Tool), 413, "text/html", page),
+            refused("413 Payload Too Large: a web page titled `413 Request Entity Too Large`")
+        );
+    }
+
+    #[test]
+    fn a_rejected_form_is_told_without_the_form() {
+        let body = r#"{"detail": [
+            {"type": "missing", "loc": ["body", "name"], "msg": "Field required", "input": {"content": "SOURCE"}},
+            {"type": "x", "loc": ["body", "access_grants", 0], "msg": "Input should be a list", "input": "SOURCE"}]}"#;
+        let words = "body.name: Field required; body.access_grants.0: Input should be a list";
+        assert_eq!(
+            answered(Update(Tool), 422, "application/json", body),
+            refused(&format!("422 Unprocessable Entity: {words}"))
+        );
+        assert_eq!(answered(Get(Tool), 422, "application/json", body), foreign(422, words));
+    }
+
+    #[test]
+    fn plugins_switched_off() {
+        let functions = "Functions are disabled by ENABLE_PLUGINS or ENABLE_FUNCTIONS";
+        let tools = "Tools are disabled by ENABLE_PLUGINS or ENABLE_TOOLS";
+        check(&[
+            (Update(Function), 400, functions, not_allowed(400, functions)),
+            (Update(Tool), 400, tools, not_allowed(400, tools)),
+        ]);
+    }
+
+    #[test]
+    fn a_busy_database() {
+        let locked = "(sqlite3.OperationalError) database is locked [SQL: UPDATE function SET content=?] SOURCE";
+        let wrapped = format!("[ERROR: {locked}]");
+        let expected = || unreachable("the server's database is locked");
+        let stumbled = |words: &str| unreachable(&format!("the server stumbled: {words}"));
+        check(&[
+            (Update(Function), 400, locked, expected()),
+            (Create(Tool), 400, locked, expected()),
+            (Toggle, 400, locked, expected()),
+            (Update(Tool), 400, &wrapped, expected()),
+            (Toggle, 400, MASKED[0], stumbled(MASKED[0])),
+        ]);
+        for words in STUMBLED {
+            check(&[(Update(Tool), 400, words, stumbled(words)), (Create(Function), 400, words, stumbled(words))]);
+        }
+    }
+
+    #[test]
+    fn credentials() {
+        let human = "A human session is required.";
+        let off = "Use of API key is not enabled in the environment.";
+        for words in [
+            "Not authenticated",
+            UNAUTH,
+            EXPIRED,
+            PROHIBITED,
+            "Invalid authentication request.",
+            "Invalid token",
+            "User mismatch. Please sign in again.",
+        ] {
+            for asked in [
+                Overview(Function),
+                Overview(Tool),
+                Get(Function),
+                Get(Tool),
+                Create(Function),
+                Create(Tool),
+                Update(Function),
+                Update(Tool),
+                Toggle,
+            ] {
+                check(&[(asked, 401, words, not_allowed(401, words))]);
+            }
+        }
+        check(&[
+            (Overview(Function), 403, off, not_allowed(403, off)),
+            (Update(Tool), 403, PROHIBITED, not_allowed(403, PROHIBITED)),
+            (Get(Tool), 403, human, not_allowed(403, human)),
+            (SignIn, 400, "wrong", not_allowed(400, "wrong")),
+            (SignIn, 403, "off", not_allowed(403, "off")),
+            // Words of a version to come: for a row they may mean that it is not there.
+            (Get(Function), 401, "Nothing here", Reply::Unclear { words: "Nothing here".into() }),
+            (Update(Tool), 401, "Nothing here", Reply::Unclear { words: "Nothing here".into() }),
+            (Toggle, 401, "Nothing here", Reply::Unclear { words: "Nothing here".into() }),
+            (Overview(Tool), 401, "Nothing here", not_allowed(401, "Nothing here")),
+            (Create(Tool), 401, "Nothing here", not_allowed(401, "Nothing here")),
+        ]);
+        // A gate before the server.
+        let page = "<html><title>Who are you?</title>";
+        assert_eq!(answered(Get(Tool), 401, "text/html", page), not_allowed(401, "a web page titled `Who are you?`"));
+        assert_eq!(answered(Get(Tool), 407, "text/plain", "no"), not_allowed(407, "no"));
+    }
+
+    #[test]
+    fn the_server_is_away() {
+        check(&[
+            (Get(Tool), 503, "Startup not complete", unreachable("503 Service Unavailable: Startup not complete")),
+            (SignIn, 429, "API rate limit exceeded", unreachable("429 Too Many Requests: API rate limit exceeded")),
+        ]);
+        let page = "<html><title>502 Bad Gateway</title>";
+        for (asked, status, expected) in [
+            (Get(Tool), 502, unreachable("502 Bad Gateway")),
+            (Overview(Tool), 504, unreachable("504 Gateway Timeout")),
+            (Connect, 502, unreachable("502 Bad Gateway")),
+            (Connect, 408, unreachable("408 Request Timeout")),
+            (Connect, 522, unreachable("522")),
+            (Update(Tool), 503, unreachable("503 Service Unavailable")),
+            (Update(Tool), 429, unreachable("429 Too Many Requests")),
+            // The proxy passed the request on, and lost the server while that was at work, or before.
+            (Update(Tool), 502, Reply::Lost { cause: "502 Bad Gateway".into() }),
+            (Create(Tool), 504, Reply::Lost { cause: "504 Gateway Timeout".into() }),
+            (Toggle, 504, Reply::Lost { cause: "504 Gateway Timeout".into() }),
+        ] {
+            assert_eq!(answered(asked, status, "text/html", page), expected, "{asked:?} answered by {status}");
+        }
+    }
+
+    #[test]
+    fn retry_after_in_both_forms() {
+        let rows = [
+            (Some("7"), None, Some(7)),
+            (Some(" 120 "), None, Some(120)),
+            (Some("Wed, 21 Oct 2015 07:28:00 GMT"), Some("Wed, 21 Oct 2015 07:27:30 GMT"), Some(30)),
+            // In the past already.
+            (Some("Wed, 21 Oct 2015 07:28:00 GMT"), Some("Wed, 21 Oct 2015 07:28:30 GMT"), Some(0)),
+            // No clock to hold it against.
+            (Some("Wed, 21 Oct 2015 07:28:00 GMT"), None, None),
+            (Some("soon"), Some("Wed, 21 Oct 2015 07:28:30 GMT"), None),
+            (Some("-1"), None, None),
+            (None, None, None),
+        ];
+        for (retry_after, date, seconds) in rows {
+            let answer = Answer { status: 503, retry_after, date, ..Answer::default() };
+            let expected = Reply::Unreachable {
+                cause: "503 Service Unavailable".into(),
+                retry_after: seconds.map(Duration::from_secs),
+            };
+            assert_eq!(classify(Update(Tool), &answer), expected, "{retry_after:?} at {date:?}");
+        }
+    }
+
+    #[test]
+    fn the_server_fails() {
+        for asked in [Get(Tool), Overview(Tool), Create(Function), Update(Tool), Toggle] {
+            assert_eq!(
+                answered(asked, 500, "text/plain; charset=utf-8", "Internal Server Error"),
+                Reply::Crashed { words: "Internal Server Error".into() }
+            );
+        }
+        let long = "é".repeat(300);
+        let Reply::Crashed { words } = answered(Get(Tool), 500, "text/plain", &long) else { panic!() };
+        assert_eq!(words, format!("{}…", "é".repeat(200)));
+    }
+
+    #[test]
+    fn not_open_webui() {
+        let app = "<!doctype html>\n<html><head><title>Open WebUI</title>";
+        for asked in [Connect, Overview(Function), Get(Function), Get(Tool), Create(Tool), Update(Tool), Toggle] {
+            assert_eq!(
+                answered(asked, 200, "text/html; charset=utf-8", app),
+                foreign(200, "a web page titled `Open WebUI`")
+            );
+            assert_eq!(said(asked, 405, "Method Not Allowed"), foreign(405, "Method Not Allowed"));
+        }
+        assert_eq!(answered(Connect, 200, "application/json", "{}"), foreign(200, "JSON of another kind"));
+        assert_eq!(answered(Connect, 200, "application/json", ""), foreign(200, "an empty answer"));
+        assert_eq!(answered(Connect, 200, "text/plain", "pong"), foreign(200, "pong"));
+        assert_eq!(answered(Connect, 404, "text/html", "<p>"), foreign(404, "a web page"));
+        assert_eq!(answered(Connect, 418, "text/plain", "tea"), foreign(418, "tea"));
+        let page = "<title>400 The plain HTTP request was sent to HTTPS port</title>";
+        assert_eq!(
+            answered(Update(Tool), 400, "text/html", page),
+            foreign(400, "a web page titled `400 The plain HTTP request was sent to HTTPS port`")
+        );
+        // A session may stand in such an answer.
+        let answer = r#"{"token": "SECRET", "user": 1}"#;
+        assert_eq!(answered(SignIn, 200, "application/json", answer), foreign(200, "JSON of another kind"));
+        // Said yes to, and yet unknown.
+        assert_eq!(
+            answered(Update(Tool), 200, "application/json", "null"),
+            Reply::Lost { cause: "the server said yes in words that are not understood".into() }
+        );
+    }
+
+    #[test]
+    fn redirects_name_the_address_to_use() {
+        let rows = [
+            (Some("https://host/api/version"), "a redirect to `https://host`"),
+            (Some("https://host:8443/chat/api/version?x=SECRET"), "a redirect to `https://host:8443/chat`"),
+            (Some("https://sso/login?rd=SECRET#x"), "a redirect to `https://sso/login`"),
+            (Some("/login"), "a redirect to `/login`"),
+            (Some("/api/version"), "a redirect to `/api/version`"),
+            (None, "a redirect to nowhere"),
+        ];
+        for (location, words) in rows {
+            let answer = Answer { status: 302, location, asked_for: "/chat/api/version", ..Answer::default() };
+            assert_eq!(classify(Connect, &answer), foreign(302, words));
+        }
+    }
+
+    #[test]
+    fn rows() {
+        let row = |body: &str| {
+            let Reply::Row(row) = answered(Get(Tool), 200, "application/json", body) else { panic!("{body}") };
+            *row
+        };
+        let bare = Row {
+            id: "a".into(),
+            name: String::new(),
+            content: None,
+            meta: Map::new(),
+            is_active: None,
+            access_control: None,
+            versioned: false,
+        };
+        assert_eq!(row(r#"{"id": "a", "specs": [{"x": 1}], "user_id": null}"#), bare);
+        assert_eq!(row(r#"{"id": "a", "name": null, "content": null, "meta": null, "is_active": null}"#), bare);
+        assert_eq!(row(r#"{"id": "a", "access_control": null}"#).access_control, Some(Value::Null));
+        let full = row(r#"{"id": "a", "name": "A", "content": "x = 1\n", "meta": {"k": [1]}, "is_active": true}"#);
+        assert_eq!((full.name.as_str(), full.content.as_deref()), ("A", Some("x = 1\n")));
+        assert_eq!((Value::from(full.meta), full.is_active), (serde_json::json!({"k": [1]}), Some(true)));
+
+        assert_eq!(answered(Overview(Tool), 200, "application/json", "[]"), Reply::Rows(vec![]));
+        assert_eq!(answered(Overview(Tool), 200, "application/json", r#"[{"id": "a"}]"#), Reply::Rows(vec![bare]));
+        assert_eq!(
+            answered(Connect, 200, "application/json", r#"{"version": "0.12.4", "deployment_id": ""}"#),
+            Reply::Connected { version: "0.12.4".into() }
+        );
+        // 0.6.43, of somebody else's tool.
+        assert_eq!(
+            answered(Get(Tool), 200, "application/json", "null"),
+            not_allowed(200, "it exists, but this account may not read it")
+        );
+    }
+}
