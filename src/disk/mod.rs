@@ -1,0 +1,721 @@
+//! The disk: which files there are, what is in them, and what we write ourselves. The only opener of files beside the
+//! configuration and the sandbox.
+
+mod state;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{ErrorKind, Read as _};
+use std::panic::resume_unwind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::ScopedJoinHandle;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Context as _;
+use ignore::gitignore::{Gitignore, GitignoreBuilder};
+
+use crate::engine::Scan;
+use crate::engine::files::Loaded;
+use crate::plugin::{self, FileSettings, Flaw, Parsed, Problem};
+
+pub use state::State;
+
+/// Larger files are not read: the largest real plugin that was seen has 0.4 MiB.
+const LARGEST_MIB: u64 = 16;
+/// A git lock that is older belongs to nobody any more.
+const STALE_LOCK: Duration = Duration::from_secs(30);
+
+/// How often a tree in which new folders keep appearing is walked in one go. Those that are created in a watched folder
+/// send their own events.
+const MOST_WALKS: usize = 4;
+
+/// How far a file's completeness can be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// The kernel said that the writer is done.
+    Closed,
+    /// Nobody said so: it is believed when it was not written for this long.
+    Quiet(Duration),
+}
+
+/// Finds and reads the plugins under the roots.
+pub struct Plugins {
+    roots: Vec<PathBuf>,
+    exclude: Gitignore,
+    /// What we write ourselves, as the walk of a root finds it. It holds other people's plugins.
+    ours: Vec<PathBuf>,
+    settings: BTreeMap<PathBuf, FileSettings>,
+    /// The files that the walk admits. An event about one of them needs no second look at the ignore rules.
+    admitted: BTreeSet<Arc<Path>>,
+    /// The locks of the repositories that the roots stand in.
+    git_locks: BTreeSet<PathBuf>,
+}
+
+impl Plugins {
+    /// Looks at nothing yet. `exclude` are globs as in `.gitignore`, relative to each root; `state` is the state folder,
+    /// which is never looked into, wherever it lies.
+    pub fn new(
+        roots: Vec<PathBuf>,
+        exclude: &[String],
+        state: &Path,
+        settings: BTreeMap<PathBuf, FileSettings>,
+    ) -> anyhow::Result<Self> {
+        let mut builder = GitignoreBuilder::new("");
+        for glob in exclude {
+            builder
+                .add_line(None, glob)
+                .with_context(|| format!("`exclude` has a glob that does not work: `{glob}`"))?;
+        }
+        let exclude = builder.build().context("building the `exclude` globs")?;
+        let git_locks =
+            roots.iter().filter_map(|root| git_folder(root)).map(|folder| folder.join("index.lock")).collect();
+        let ours = roots.iter().flat_map(|root| state::folders_under(state, root)).collect();
+        Ok(Self { roots, exclude, ours, settings, admitted: BTreeSet::new(), git_locks })
+    }
+
+    /// Walks the roots and reads every file, on all cores. `on_folder` is told each admitted folder before its content is
+    /// listed for good, so that a watch set there misses nothing.
+    pub fn scan(&mut self, trust: Trust, on_folder: &mut dyn FnMut(&Path)) -> Scan {
+        self.admitted.clear();
+        let (mut found, mut missing, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
+        for root in self.roots.clone() {
+            if root.is_dir() {
+                found.extend(self.explore(&root, on_folder, &mut unreadable));
+            } else {
+                missing.push(root);
+            }
+        }
+        let mut files = self.read_all(&found, trust);
+        files.extend(unreadable);
+        Scan { files, missing }
+    }
+
+    /// Walks one folder that appeared under a root; answers the files that are new.
+    pub fn walk(&mut self, folder: &Path, on_folder: &mut dyn FnMut(&Path)) -> Vec<Arc<Path>> {
+        if folder.is_dir() { self.explore(folder, on_folder, &mut Vec::new()) } else { Vec::new() }
+    }
+
+    fn explore(
+        &mut self,
+        folder: &Path,
+        on_folder: &mut dyn FnMut(&Path),
+        unreadable: &mut Vec<(Arc<Path>, Loaded)>,
+    ) -> Vec<Arc<Path>> {
+        let mut told = BTreeSet::new();
+        // A folder may be listed before it is named, and what is created between that and its watch sends no event and
+        // is not in the list: once the folders are watched, everything is listed anew.
+        for _ in 0..MOST_WALKS {
+            let entries: Vec<_> = self.entries(folder).collect();
+            let n_told = told.len();
+            for entry in &entries {
+                if let Entry::Folder(folder) = entry
+                    && told.insert(folder.clone())
+                {
+                    on_folder(folder);
+                }
+            }
+            if told.len() == n_told {
+                return self.admit(entries, unreadable);
+            }
+        }
+        let entries = self.entries(folder).collect();
+        self.admit(entries, unreadable)
+    }
+
+    /// Takes in what a walk found; answers the files.
+    fn admit(&mut self, entries: Vec<Entry>, unreadable: &mut Vec<(Arc<Path>, Loaded)>) -> Vec<Arc<Path>> {
+        let mut found = Vec::new();
+        for entry in entries {
+            match entry {
+                Entry::Folder(_) => {}
+                Entry::Unreadable(path, words) => {
+                    unreadable.push((Arc::from(path), flawed(Problem::Unreadable(words))));
+                }
+                Entry::File(path) => {
+                    let path: Arc<Path> = Arc::from(path);
+                    self.admitted.insert(Arc::clone(&path));
+                    found.push(path);
+                }
+            }
+        }
+        found
+    }
+
+    /// The admitted files in a folder.
+    pub fn files_in(&self, folder: &Path) -> impl Iterator<Item = Arc<Path>> {
+        self.admitted.iter().filter(move |path| is_under(path, folder)).cloned()
+    }
+
+    /// Reads one path. Anything that the walk would not find is [`Loaded::Missing`].
+    pub fn read(&mut self, path: &Arc<Path>, trust: Trust) -> Loaded {
+        if !self.admitted.contains(path) {
+            let admits = self.entries(path).any(|entry| matches!(entry, Entry::File(file) if *file == **path));
+            if !admits {
+                return Loaded::Missing;
+            }
+            self.admitted.insert(Arc::clone(path));
+        }
+        let loaded = self.load(path, trust);
+        if loaded == Loaded::Missing {
+            self.admitted.remove(path);
+        }
+        loaded
+    }
+
+    /// Whether git is in the middle of changing the work tree.
+    #[must_use]
+    pub fn git_busy(&self) -> bool {
+        let fresh = |lock: std::fs::Metadata| age(&lock).is_none_or(|age| age < STALE_LOCK);
+        self.git_locks.iter().any(|lock| lock.metadata().is_ok_and(fresh))
+    }
+
+    /// What the walk finds at `target` and below, by the rules that hold above it: the walk starts at the root, but goes
+    /// down no other way.
+    fn entries(&self, target: &Path) -> impl Iterator<Item = Entry> + use<> {
+        let root = self.roots.iter().find(|root| is_under(target, root)).cloned();
+        let walk = root.map(|root| {
+            let (target, exclude, base) = (target.to_owned(), self.exclude.clone(), root.clone());
+            let ours = self.ours.clone();
+            let mut builder = ignore::WalkBuilder::new(&root);
+            builder.require_git(false).follow_links(false).sort_by_file_name(Ord::cmp).filter_entry(move |entry| {
+                let path = tidy(entry.path());
+                let on_the_way = is_under(&path, &target) || is_under(&target, &path);
+                let is_dir = entry.file_type().is_some_and(|kind| kind.is_dir());
+                let inside = path.strip_prefix(&base).unwrap_or(&path);
+                on_the_way
+                    && !ours.contains(&path)
+                    && (inside.as_os_str().is_empty() || !exclude.matched(inside, is_dir).is_ignore())
+            });
+            builder.build()
+        });
+        let target = target.to_owned();
+        walk.into_iter().flatten().filter_map(move |entry| {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => return unreadable(&error).filter(|entry| is_under(entry.path(), &target)),
+            };
+            let path = tidy(entry.path());
+            if !is_under(&path, &target) {
+                return None;
+            }
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                Some(Entry::Folder(path))
+            } else if path.extension().is_some_and(|extension| extension == "py") {
+                Some(Entry::File(path))
+            } else {
+                None
+            }
+        })
+    }
+
+    fn read_all(&self, paths: &[Arc<Path>], trust: Trust) -> Vec<(Arc<Path>, Loaded)> {
+        let n_threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let share = paths.len().div_ceil(n_threads).max(1);
+        let read = |paths: &[Arc<Path>]| -> Vec<_> {
+            paths.iter().map(|path| (Arc::clone(path), self.load(path, trust))).collect()
+        };
+        std::thread::scope(|scope| {
+            let readers: Vec<_> = paths.chunks(share).map(|paths| scope.spawn(move || read(paths))).collect();
+            // A panic in there must not pass for files that are not there.
+            let join = |reader: ScopedJoinHandle<'_, _>| reader.join().unwrap_or_else(|panic| resume_unwind(panic));
+            readers.into_iter().flat_map(join).collect()
+        })
+    }
+
+    fn load(&self, path: &Arc<Path>, trust: Trust) -> Loaded {
+        let settings = self.settings.get(&**path).cloned().unwrap_or_default();
+        if settings.enabled == Some(false) {
+            return Loaded::Parsed(Parsed::Disabled);
+        }
+        if let Some(loaded) = self.follow_link(path) {
+            return loaded;
+        }
+        match read_whole(path, trust) {
+            Ok(Whole::Bytes(bytes)) => Loaded::Parsed(plugin::parse(path, &bytes, &settings)),
+            Ok(Whole::TooLarge) => flawed(Problem::TooLarge(LARGEST_MIB)),
+            Ok(Whole::Unsettled) => Loaded::Unsettled,
+            Ok(Whole::NoFile) => Loaded::Missing,
+            Err(error) if error.kind() == ErrorKind::NotFound => Loaded::Missing,
+            Err(error) => flawed(Problem::Unreadable(error.to_string())),
+        }
+    }
+
+    /// A link is deployed only when it leads to a file inside the roots that is not found there by itself.
+    fn follow_link(&self, path: &Path) -> Option<Loaded> {
+        if !path.is_symlink() {
+            return None;
+        }
+        let target = || path.read_link().map(|target| target.display().to_string()).unwrap_or_default();
+        let Ok(real) = path.canonicalize() else { return Some(flawed(Problem::DanglingLink(target()))) };
+        let inside = self.roots.iter().find_map(|root| {
+            let rest = real.strip_prefix(root.canonicalize().ok()?).ok()?.to_owned();
+            Some(shown(root, &rest))
+        });
+        match inside {
+            None => Some(flawed(Problem::LinkOutside(target()))),
+            Some(original) if original != path && self.admitted.contains(&*original) => {
+                Some(Loaded::SameFile(original))
+            }
+            Some(_) => None,
+        }
+    }
+}
+
+/// What the walk found.
+enum Entry {
+    Folder(PathBuf),
+    File(PathBuf),
+    /// A folder that could not be listed, say; the system's words.
+    Unreadable(PathBuf, String),
+}
+
+impl Entry {
+    fn path(&self) -> &Path {
+        match self {
+            Entry::Folder(path) | Entry::File(path) | Entry::Unreadable(path, _) => path,
+        }
+    }
+}
+
+/// What of the walk failed, where it was at a place.
+fn unreadable(error: &ignore::Error) -> Option<Entry> {
+    match error {
+        ignore::Error::WithDepth { err, .. } => unreadable(err),
+        ignore::Error::WithPath { path, err } => {
+            // The error's own words would repeat the path.
+            let words = err.io_error().map_or_else(|| err.to_string(), |error| error.kind().to_string());
+            Some(Entry::Unreadable(tidy(path), words))
+        }
+        _ => None,
+    }
+}
+
+fn flawed(problem: Problem) -> Loaded {
+    Loaded::Parsed(Parsed::Flawed(Flaw { digest: None, problem, span: None, meant: true }))
+}
+
+/// What came of reading a file.
+enum Whole {
+    Bytes(Vec<u8>),
+    TooLarge,
+    /// It changed while it was read, or just before.
+    Unsettled,
+    /// A folder, a pipe, a device.
+    NoFile,
+}
+
+/// Reads a file, and looks before and after whether somebody is writing it.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads plugins")]
+fn read_whole(path: &Path, trust: Trust) -> std::io::Result<Whole> {
+    // Opening a pipe would wait for its writer.
+    if !path.metadata()?.is_file() {
+        return Ok(Whole::NoFile);
+    }
+    let mut file = File::open(path)?;
+    let before = file.metadata()?;
+    if before.len() > LARGEST_MIB * 1024 * 1024 {
+        return Ok(Whole::TooLarge);
+    }
+    if let Trust::Quiet(quiet) = trust
+        && age(&before).is_some_and(|age| age < quiet)
+    {
+        return Ok(Whole::Unsettled);
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(before.len()).unwrap_or_default() + 1);
+    file.by_ref().take(LARGEST_MIB * 1024 * 1024 + 1).read_to_end(&mut bytes)?;
+    let after = file.metadata()?;
+    let same = before.len() == after.len() && before.modified()? == after.modified()?;
+    let whole = same && u64::try_from(bytes.len()).is_ok_and(|length| length == after.len());
+    Ok(if whole { Whole::Bytes(bytes) } else { Whole::Unsettled })
+}
+
+/// How long ago a file was written. `None` where the clock and the file system do not agree, as on network drives: such
+/// a file must not wait for a time that never comes.
+#[expect(clippy::disallowed_methods, reason = "a file's age is a fact of the disk, compared with the disk's own clock")]
+fn age(metadata: &std::fs::Metadata) -> Option<Duration> {
+    SystemTime::now().duration_since(metadata.modified().ok()?).ok()
+}
+
+/// `./a` and `a` are one path.
+fn tidy(path: &Path) -> PathBuf {
+    match path.strip_prefix("./") {
+        Ok(rest) if !rest.as_os_str().is_empty() => rest.to_owned(),
+        _ => path.to_owned(),
+    }
+}
+
+/// Whether a tidy path is this folder, or in it.
+fn is_under(path: &Path, folder: &Path) -> bool {
+    is_here(folder) || path.starts_with(folder)
+}
+
+/// A path in a root, as the user would type it.
+fn shown(root: &Path, rest: &Path) -> PathBuf {
+    if is_here(root) { rest.to_owned() } else { root.join(rest) }
+}
+
+fn is_here(path: &Path) -> bool {
+    path.as_os_str().is_empty() || path.as_os_str() == "."
+}
+
+/// The folder where git keeps the state of the work tree that `path` stands in.
+#[expect(clippy::disallowed_methods, reason = "in a linked work tree, `.git` is a file that names the folder")]
+fn git_folder(path: &Path) -> Option<PathBuf> {
+    let full = std::path::absolute(path).ok()?;
+    let dot_git = full.ancestors().map(|folder| folder.join(".git")).find(|dot_git| dot_git.exists())?;
+    if dot_git.is_dir() {
+        return Some(dot_git);
+    }
+    let text = std::fs::read_to_string(&dot_git).ok()?;
+    let folder = text.strip_prefix("gitdir:")?.trim();
+    Some(dot_git.parent()?.join(folder))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::disallowed_methods, reason = "the tests write the files that are to be read")]
+
+    use std::fs;
+
+    use super::*;
+    use crate::plugin::Kind;
+
+    const PIPE: &str = "class Pipe: pass\n";
+
+    /// A folder with a root in it. Its name does not begin with a dot, as that of a temporary folder does.
+    struct World {
+        _folder: tempfile::TempDir,
+        root: PathBuf,
+        exclude: Vec<String>,
+        settings: BTreeMap<PathBuf, FileSettings>,
+        state: PathBuf,
+    }
+
+    impl World {
+        fn with(files: &[&str]) -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let root = folder.path().canonicalize().unwrap().join("root");
+            let state = root.join(".owui-watch");
+            fs::create_dir(&root).unwrap();
+            let world = Self { _folder: folder, root, exclude: Vec::new(), settings: BTreeMap::new(), state };
+            for file in files {
+                world.write(file, PIPE);
+            }
+            world
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.root.join(name)
+        }
+
+        fn write(&self, name: &str, text: &str) {
+            fs::create_dir_all(self.path(name).parent().unwrap()).unwrap();
+            fs::write(self.path(name), text).unwrap();
+        }
+
+        fn plugins(&self) -> Plugins {
+            Plugins::new(vec![self.root.clone()], &self.exclude, &self.state, self.settings.clone()).unwrap()
+        }
+
+        /// What a scan finds, by path in the root.
+        fn scan(&self) -> Vec<String> {
+            let scan = self.plugins().scan(Trust::Closed, &mut |_| {});
+            assert_eq!(scan.missing, Vec::<PathBuf>::new());
+            scan.files.iter().map(|(path, loaded)| format!("{}: {}", self.name(path), say(loaded))).collect()
+        }
+
+        fn name(&self, path: &Path) -> String {
+            path.strip_prefix(&self.root).unwrap().display().to_string()
+        }
+
+        fn read(&self, name: &str) -> Loaded {
+            self.plugins().read(&Arc::from(self.path(name)), Trust::Closed)
+        }
+    }
+
+    fn say(loaded: &Loaded) -> String {
+        match loaded {
+            Loaded::Parsed(Parsed::Plugin(plugin)) => plugin.key.to_string(),
+            Loaded::Parsed(Parsed::NotAPlugin) => "not a plugin".to_owned(),
+            Loaded::Parsed(Parsed::Disabled) => "disabled".to_owned(),
+            Loaded::Parsed(Parsed::Flawed(flaw)) => flaw.problem.word().to_owned(),
+            Loaded::SameFile(original) => format!("same as {}", original.file_name().unwrap().display()),
+            Loaded::Missing => "missing".to_owned(),
+            Loaded::Unsettled => "unsettled".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_walk_finds_what_is_not_ignored() {
+        let world = World::with(&[
+            "a.py",
+            "deep/er/b.py",
+            "git/c.py",
+            "git/kept.py",
+            "own/d.py",
+            "skipped/e.py",
+            ".hidden.py",
+            ".hidden/f.py",
+            "g.pyc",
+            "h.txt",
+            "py",
+        ]);
+        world.write(".gitignore", "/git/*\n!kept.py\n");
+        world.write(".ignore", "own\n");
+        world.write("skipped/.gitignore", "*\n");
+        assert_eq!(world.scan(), ["a.py: function a", "deep/er/b.py: function b", "git/kept.py: function kept"]);
+        // One path at a time, by the same rules.
+        for (name, expected) in [
+            ("a.py", "function a"),
+            ("deep/er/b.py", "function b"),
+            ("git/kept.py", "function kept"),
+            ("git/c.py", "missing"),
+            ("own/d.py", "missing"),
+            ("skipped/e.py", "missing"),
+            (".hidden/f.py", "missing"),
+            (".hidden.py", "missing"),
+            ("h.txt", "missing"),
+            ("deep", "missing"),
+            ("gone.py", "missing"),
+            ("gone/gone.py", "missing"),
+            ("../root/a.py", "missing"),
+            ("../outside.py", "missing"),
+        ] {
+            assert_eq!(say(&world.read(name)), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn exclude_is_relative_to_each_root() {
+        let mut world = World::with(&["one/a.py", "one/old/a.py", "one/x/old/b.py", "two/old/c.py", "two/test_d.py"]);
+        world.exclude = ["/old", "test_*"].map(str::to_owned).to_vec();
+        let roots = ["one", "two"].map(|name| world.path(name)).to_vec();
+        let mut plugins = Plugins::new(roots, &world.exclude, &world.state, BTreeMap::new()).unwrap();
+        let mut folders = Vec::new();
+        let scan = plugins.scan(Trust::Closed, &mut |folder| folders.push(world.name(folder)));
+        let found: Vec<_> = scan.files.iter().map(|(path, _)| world.name(path)).collect();
+        assert_eq!(found, ["one/a.py", "one/x/old/b.py"]);
+        assert_eq!(folders, ["one", "one/x", "one/x/old", "two"], "what is excluded is not watched");
+        let bad = Plugins::new(vec![world.root.clone()], &["a{".to_owned()], &world.state, BTreeMap::new());
+        assert!(bad.err().unwrap().to_string().contains("`a{`"));
+    }
+
+    #[test]
+    fn what_is_created_just_before_a_folder_is_watched_is_found() {
+        let world = World::with(&["folder/a.py"]);
+        let mut plugins = world.plugins();
+        let mut create = |folder: &Path| {
+            if !folder.join("deep").exists() && folder != world.path("folder/deep/deep") {
+                fs::create_dir(folder.join("deep")).unwrap();
+            }
+            fs::write(folder.join("b.py"), PIPE).unwrap();
+        };
+        let found = plugins.walk(&world.path("folder"), &mut create);
+        let found: Vec<_> = found.iter().map(|path| world.name(path)).collect();
+        assert_eq!(found, ["folder/a.py", "folder/b.py", "folder/deep/b.py", "folder/deep/deep/b.py"]);
+    }
+
+    #[test]
+    fn the_state_folder_holds_no_plugins() {
+        let mut world = World::with(&["a.py", "state/backups/function/a/copy.py", "state/x.py", "backups/b.py"]);
+        world.state = world.path("state");
+        assert_eq!(world.scan(), ["a.py: function a", "backups/b.py: function b"]);
+        assert_eq!(world.read("state/backups/function/a/copy.py"), Loaded::Missing);
+        // Where the root is the state folder, or lies in it, at least the copies are left alone.
+        world.state = world.root.clone();
+        assert_eq!(
+            world.scan(),
+            ["a.py: function a", "state/backups/function/a/copy.py: function copy", "state/x.py: function x"]
+        );
+        world.state = world.root.parent().unwrap().to_owned();
+        assert_eq!(world.scan().len(), 4);
+        // Nor is it found by another name, even if it is not there yet when the program starts.
+        world.state = world.path("backups/../state");
+        assert_eq!(world.scan(), ["a.py: function a", "backups/b.py: function b"]);
+        world.state = world.path("later");
+        let mut plugins = world.plugins();
+        world.write("later/x.py", PIPE);
+        assert_eq!(plugins.read(&Arc::from(world.path("later/x.py")), Trust::Closed), Loaded::Missing);
+    }
+
+    #[test]
+    fn a_root_that_is_not_there_is_named() {
+        let world = World::with(&[]);
+        let mut plugins = Plugins::new(vec![world.path("gone")], &[], &world.state, BTreeMap::new()).unwrap();
+        let scan = plugins.scan(Trust::Closed, &mut |_| {});
+        assert_eq!(scan, Scan { files: Vec::new(), missing: vec![world.path("gone")] });
+    }
+
+    #[test]
+    fn settings_belong_to_a_path() {
+        let mut world = World::with(&["a.py", "b.py", "both.py"]);
+        world.write("both.py", "class Pipe: pass\nclass Tools: pass\n");
+        let off = FileSettings { enabled: Some(false), ..FileSettings::default() };
+        let tool = FileSettings { kind: Some(Kind::Tool), ..FileSettings::default() };
+        world.settings = BTreeMap::from([(world.path("a.py"), off), (world.path("both.py"), tool)]);
+        assert_eq!(world.scan(), ["a.py: disabled", "b.py: function b", "both.py: tool both"]);
+    }
+
+    #[test]
+    fn a_new_folder_is_walked_by_itself() {
+        let world = World::with(&["a.py"]);
+        world.write(".gitignore", "ignored\n");
+        let mut plugins = world.plugins();
+        plugins.scan(Trust::Closed, &mut |_| {});
+        for file in ["new/b.py", "new/in/c.py", "new/ignored/d.py"] {
+            world.write(file, PIPE);
+        }
+        let mut folders = Vec::new();
+        let found = plugins.walk(&world.path("new"), &mut |folder| folders.push(world.name(folder)));
+        let found: Vec<_> = found.iter().map(|path| world.name(path)).collect();
+        assert_eq!(
+            (found, folders),
+            (vec!["new/b.py".to_owned(), "new/in/c.py".to_owned()], vec!["new".to_owned(), "new/in".to_owned()])
+        );
+        let known: Vec<_> = plugins.files_in(&world.path("new")).map(|path| world.name(&path)).collect();
+        assert_eq!(known, ["new/b.py", "new/in/c.py"]);
+        assert_eq!(plugins.walk(&world.path("new/ignored"), &mut |_| panic!()), []);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said() {
+        let world = World::with(&["big.py", "empty.py", "latin.py"]);
+        File::options().write(true).open(world.path("big.py")).unwrap().set_len(LARGEST_MIB * 1024 * 1024 + 1).unwrap();
+        world.write("empty.py", "");
+        fs::write(world.path("latin.py"), b"class Pipe: name = '\xe9'\n").unwrap();
+        fs::create_dir(world.path("folder.py")).unwrap();
+        assert_eq!(world.scan(), ["big.py: too_large", "empty.py: empty", "latin.py: not_utf8"]);
+    }
+
+    #[test]
+    fn a_file_that_nobody_closed_is_believed_when_it_is_quiet() {
+        let world = World::with(&["a.py"]);
+        let (path, hour) = (Arc::from(world.path("a.py")), Duration::from_hours(1));
+        let mut plugins = world.plugins();
+        assert_eq!(say(&plugins.read(&path, Trust::Quiet(hour))), "unsettled");
+        assert_eq!(say(&plugins.read(&path, Trust::Closed)), "function a");
+        let set = |time| File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+        set(SystemTime::now() - 2 * hour);
+        assert_eq!(say(&plugins.read(&path, Trust::Quiet(hour))), "function a");
+        // Another machine's clock may be ahead of ours.
+        set(SystemTime::now() + 2 * hour);
+        assert_eq!(say(&plugins.read(&path, Trust::Quiet(hour))), "function a");
+    }
+
+    #[test]
+    fn git_is_busy_while_a_young_lock_is_there() {
+        let world = World::with(&["plugins/a.py"]);
+        let lock = world.path(".git/index.lock");
+        fs::create_dir(world.path(".git")).unwrap();
+        let busy =
+            |root: &str| Plugins::new(vec![world.path(root)], &[], &world.state, BTreeMap::new()).unwrap().git_busy();
+        assert!(!busy("plugins"));
+        fs::write(&lock, "").unwrap();
+        assert!(busy("plugins") && busy("."));
+        let stale = SystemTime::now() - STALE_LOCK - Duration::from_secs(1);
+        File::options().write(true).open(&lock).unwrap().set_modified(stale).unwrap();
+        assert!(!busy("plugins"));
+    }
+
+    #[test]
+    fn in_a_linked_work_tree_the_lock_is_elsewhere() {
+        let world = World::with(&["tree/a.py", "other/a.py"]);
+        fs::create_dir_all(world.path("main/.git/worktrees/tree")).unwrap();
+        let busy =
+            |root: &str| Plugins::new(vec![world.path(root)], &[], &world.state, BTreeMap::new()).unwrap().git_busy();
+        let folder = world.path("main/.git/worktrees/tree");
+        for text in [format!("gitdir: {}\n", folder.display()), "gitdir: ../main/.git/worktrees/tree\n".to_owned()] {
+            world.write("tree/.git", &text);
+            assert!(!busy("tree"));
+            fs::write(folder.join("index.lock"), "").unwrap();
+            assert!(busy("tree") && !busy("other"));
+            fs::remove_file(folder.join("index.lock")).unwrap();
+        }
+        world.write("tree/.git", "nonsense");
+        assert!(!busy("tree"));
+    }
+
+    #[cfg(unix)]
+    mod unix {
+        use std::os::unix::ffi::OsStrExt as _;
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+        use super::*;
+
+        #[test]
+        fn links_lead_to_what_is_in_the_roots() {
+            let world = World::with(&["a.py", "ignored/b.py"]);
+            world.write(".gitignore", "ignored\n");
+            world.write("../outside/c.py", PIPE);
+            symlink("a.py", world.path("same.py")).unwrap();
+            symlink(world.path("a.py"), world.path("same_absolute.py")).unwrap();
+            symlink("same.py", world.path("same_twice.py")).unwrap();
+            symlink("ignored/b.py", world.path("only_here.py")).unwrap();
+            symlink("gone.py", world.path("dangling.py")).unwrap();
+            symlink("loop.py", world.path("loop.py")).unwrap();
+            symlink("../outside/c.py", world.path("outside.py")).unwrap();
+            symlink("../outside", world.path("folder")).unwrap();
+            symlink("../outside", world.path("folder.py")).unwrap();
+            let expected = [
+                "a.py: function a",
+                "dangling.py: dangling_link",
+                "folder.py: link_outside",
+                "loop.py: dangling_link",
+                "only_here.py: function only_here",
+                "outside.py: link_outside",
+                "same.py: same as a.py",
+                "same_absolute.py: same as a.py",
+                "same_twice.py: same as a.py",
+            ];
+            assert_eq!(world.scan(), expected);
+            assert_eq!(world.read("folder/c.py"), Loaded::Missing, "folder links are not followed");
+        }
+
+        #[test]
+        fn a_root_may_be_a_link_itself() {
+            let world = World::with(&["real/a.py"]);
+            symlink("real", world.path("link")).unwrap();
+            symlink("a.py", world.path("real/b.py")).unwrap();
+            let mut plugins =
+                Plugins::new(vec![world.path("link")], &[], &world.path("real/state"), BTreeMap::new()).unwrap();
+            world.write("real/state/backups/x.py", PIPE);
+            let scan = plugins.scan(Trust::Closed, &mut |_| {});
+            let found: Vec<_> =
+                scan.files.iter().map(|(path, loaded)| format!("{}: {}", world.name(path), say(loaded))).collect();
+            assert_eq!(found, ["link/a.py: function a", "link/b.py: same as a.py"]);
+        }
+
+        #[test]
+        fn what_is_no_file_is_not_waited_for() {
+            let world = World::with(&[]);
+            let made = std::process::Command::new("mkfifo").arg(world.path("pipe.py")).status();
+            if !made.is_ok_and(|status| status.success()) {
+                return;
+            }
+            symlink("pipe.py", world.path("link.py")).unwrap();
+            assert_eq!(world.scan(), ["link.py: same as pipe.py", "pipe.py: missing"]);
+        }
+
+        #[test]
+        fn an_unreadable_file_is_a_flaw() {
+            let world = World::with(&["a.py", "folder/b.py"]);
+            fs::set_permissions(world.path("a.py"), fs::Permissions::from_mode(0o000)).unwrap();
+            // The administrator may read everything.
+            if File::open(world.path("a.py")).is_err() {
+                assert_eq!(world.scan(), ["a.py: unreadable", "folder/b.py: function b"]);
+            }
+        }
+
+        #[test]
+        fn a_name_need_not_be_text() {
+            let world = World::with(&[]);
+            let name = std::ffi::OsStr::from_bytes(b"caf\xe9.py");
+            // Some file systems take text only.
+            if fs::write(world.root.join(name), PIPE).is_ok() {
+                assert_eq!(world.scan(), ["caf\u{fffd}.py: function caf_"]);
+            }
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! The state folder, `.owui-watch/` beside `watch.toml`: the ledger of each server, copies of what was replaced, and a
+//! log per plugin. Everything in it is private to the user, and none of it is needed for a right deploy.
+#![expect(clippy::disallowed_methods, reason = "this is the one place that writes files")]
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+
+use crate::engine::exchange::Backup;
+use crate::engine::ledger::Ledger;
+use crate::plugin::Key;
+
+/// A plugin's log begins anew at this size; the one before is kept as `.log.1`.
+const LARGEST_LOG: u64 = 256 * 1024;
+
+/// Where the copies of what was replaced are.
+const BACKUPS: &str = "backups";
+
+/// The state folder, locked for this process and one server.
+pub struct State {
+    folder: PathBuf,
+    ledger: PathBuf,
+    /// Held as long as the process lives: two writers would undo each other's notes.
+    _lock: File,
+}
+
+impl State {
+    /// Makes the folder if need be, and locks the server's part of it.
+    pub fn open(folder: PathBuf, server: &str) -> anyhow::Result<Self> {
+        let cannot = || format!("cannot keep state in `{}`", folder.display());
+        private_folder(&folder).with_context(cannot)?;
+        let ignore = folder.join(".gitignore");
+        if !ignore.exists() {
+            fs::write(&ignore, "*\n").with_context(cannot)?;
+        }
+        let name = format!("ledger-{}", slug(server));
+        let lock = lock(&folder.join(format!("{name}.lock")))?;
+        Ok(Self { ledger: folder.join(format!("{name}.json")), folder, _lock: lock })
+    }
+
+    /// Reads the ledger. One that cannot be used is set aside, and the error says so: to go on without is safe.
+    #[must_use]
+    pub fn load(&self) -> (Ledger, Option<anyhow::Error>) {
+        let text = match fs::read_to_string(&self.ledger) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return (Ledger::default(), None),
+            Err(error) => {
+                let error = anyhow::Error::from(error).context(format!("cannot read `{}`", self.ledger.display()));
+                return (Ledger::default(), Some(error));
+            }
+        };
+        match Ledger::from_json(&text) {
+            Ok(ledger) => (ledger, None),
+            Err(cause) => {
+                let aside = self.ledger.with_extension("json.unusable");
+                let moved = fs::rename(&self.ledger, &aside);
+                let kept = if moved.is_ok() { format!("; it is kept as `{}`", aside.display()) } else { String::new() };
+                let error = anyhow::anyhow!("cannot use `{}`: {cause}{kept}", self.ledger.display());
+                (Ledger::default(), Some(error))
+            }
+        }
+    }
+
+    /// The ledger of a server as it stands, for a run that changes nothing. One that cannot be used counts as empty.
+    #[must_use]
+    pub fn peek(folder: &Path, server: &str) -> Ledger {
+        let path = folder.join(format!("ledger-{}.json", slug(server)));
+        fs::read_to_string(path).ok().and_then(|text| Ledger::from_json(&text).ok()).unwrap_or_default()
+    }
+
+    /// Where [`write_whole`] is to put the ledger.
+    #[must_use]
+    pub fn ledger_path(&self) -> &Path {
+        &self.ledger
+    }
+
+    /// Puts a copy of the server's text on disk, durably, and answers where.
+    pub fn keep(&self, backup: &Backup, stamp: &str) -> anyhow::Result<PathBuf> {
+        let Key { kind, id } = &backup.key;
+        let folder = self.folder.join(BACKUPS).join(kind.word()).join(id.as_str());
+        let path = folder.join(format!("{stamp}-{}.py", backup.digest.short()));
+        private_folder(&folder)
+            .and_then(|()| write_whole(&path, backup.text.as_bytes()))
+            .with_context(|| format!("writing `{}`", path.display()))?;
+        Ok(path)
+    }
+
+    /// Adds a line to a plugin's log.
+    pub fn log(&self, key: &Key, line: &str) -> anyhow::Result<()> {
+        let folder = self.folder.join("logs");
+        let path = folder.join(format!("{}-{}.log", key.kind.word(), key.id));
+        append(&folder, &path, line).with_context(|| format!("writing `{}`", path.display()))
+    }
+}
+
+/// What the walk of a root must not look into, by the names that it would find it under: the state folder, and the copies
+/// in it where the folder as a whole cannot be left out because the root lies in it.
+pub(super) fn folders_under(state: &Path, root: &Path) -> Vec<PathBuf> {
+    let full = |path: &Path| std::path::absolute(path).ok().map(|path| without_dots(&path));
+    let names = [(full(state), full(root)), (real(state), real(root))];
+    let inside = names.into_iter().filter_map(|(state, root)| Some((state?, root?))).flat_map(|(state, root)| {
+        [state.join(BACKUPS), state]
+            .into_iter()
+            .filter_map(move |folder| folder.strip_prefix(&root).ok().map(Path::to_owned))
+    });
+    inside.filter(|rest| !rest.as_os_str().is_empty()).map(|rest| super::shown(root, &rest)).collect()
+}
+
+/// Where a path really is, also when its last part is not there yet.
+fn real(path: &Path) -> Option<PathBuf> {
+    let full = std::path::absolute(path).ok()?;
+    full.canonicalize().ok().or_else(|| Some(full.parent()?.canonicalize().ok()?.join(full.file_name()?)))
+}
+
+/// `a/../b` is `b` to the eye.
+fn without_dots(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut path, part| {
+        match part {
+            std::path::Component::ParentDir => drop(path.pop()),
+            part => path.push(part),
+        }
+        path
+    })
+}
+
+fn append(folder: &Path, path: &Path, line: &str) -> anyhow::Result<()> {
+    let mut file = match private_file().append(true).open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            private_folder(folder)?;
+            private_file().append(true).open(path)?
+        }
+        opened => opened?,
+    };
+    if file.metadata()?.len() > LARGEST_LOG {
+        fs::rename(path, path.with_extension("log.1"))?;
+        file = private_file().append(true).open(path)?;
+    }
+    // One write: a line is whole or not there.
+    file.write_all(format!("{line}\n").as_bytes())?;
+    Ok(())
+}
+
+/// Writes a file so that at any moment either the old content is there or the new one: temporary file, sync, rename.
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+impl State {
+    /// Writes the ledger's text, durably. Apart from `self`, so that it can be done on another thread.
+    pub fn save(ledger: &Path, text: &str) -> anyhow::Result<()> {
+        write_whole(ledger, text.as_bytes()).with_context(|| format!("cannot write `{}`", ledger.display()))
+    }
+}
+
+fn lock(path: &Path) -> anyhow::Result<File> {
+    let mut file = private_file()
+        .read(true)
+        .write(true)
+        .open(path)
+        .with_context(|| format!("cannot keep state: opening `{}`", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => {
+            file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()))?;
+            Ok(file)
+        }
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            file.rewind()?;
+            file.read_to_string(&mut pid)?;
+            bail!("another owui-watch (pid {}) deploys from here to this server already", pid.trim())
+        }
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock `{}`", path.display())),
+    }
+}
+
+/// What is created is for the user alone: a server's texts and words may hold secrets.
+fn private_file() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+fn private_folder(path: &Path) -> anyhow::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)?;
+    Ok(())
+}
+
+/// A server's address as a file name: `http://localhost:8080` becomes `localhost-8080`.
+fn slug(server: &str) -> String {
+    let address = server.split_once("://").map_or(server, |(_, address)| address).trim_end_matches('/');
+    address.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c.to_ascii_lowercase() } else { '-' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::{Kind, id::PluginId};
+
+    fn key() -> Key {
+        Key { kind: Kind::Tool, id: PluginId::new("clock").unwrap() }
+    }
+
+    #[test]
+    fn a_server_has_a_file_name() {
+        assert_eq!(slug("http://localhost:8080"), "localhost-8080");
+        assert_eq!(slug("https://chat.example.org/Open WebUI/"), "chat.example.org-open-webui");
+        assert_eq!(slug("http://[::1]:3000"), "---1--3000");
+    }
+
+    #[test]
+    fn a_log_is_bounded_and_keeps_the_one_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(folder.path().join("state"), "http://h").unwrap();
+        let line = "x".repeat(1000);
+        for _ in 0..600 {
+            state.log(&key(), &line).unwrap();
+        }
+        let logs = folder.path().join("state/logs");
+        let size = |name: &str| logs.join(name).metadata().unwrap().len();
+        assert!(size("tool-clock.log") <= LARGEST_LOG + 1001);
+        assert!(size("tool-clock.log.1") <= LARGEST_LOG + 1001);
+        assert_eq!(fs::read_dir(&logs).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_copy_is_whole_and_named_by_its_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(folder.path().to_owned(), "http://h").unwrap();
+        let text = "class Pipe: pass\r\n".to_owned();
+        let backup = Backup { key: key(), digest: crate::plugin::Digest::of_text(&text), text: text.clone() };
+        let path = state.keep(&backup, "20260102T030405Z").unwrap();
+        let name = format!("backups/tool/clock/20260102T030405Z-{}.py", backup.digest.short());
+        assert_eq!(path, folder.path().join(name));
+        assert_eq!(fs::read_to_string(&path).unwrap(), text, "unaltered, line ends and all");
+        // Where a file is in the way, the error names the copy.
+        fs::remove_dir_all(folder.path().join("backups")).unwrap();
+        fs::write(folder.path().join("backups"), "").unwrap();
+        let error = state.keep(&backup, "x").unwrap_err();
+        assert!(format!("{error:#}").contains("backups/tool/clock/x-"), "{error:#}");
+    }
+
+    #[test]
+    fn a_second_daemon_is_told_who_has_the_lock() {
+        let folder = tempfile::tempdir().unwrap();
+        let _first = State::open(folder.path().to_owned(), "http://h").unwrap();
+        let error = State::open(folder.path().to_owned(), "http://h").err().unwrap();
+        assert!(error.to_string().contains(&format!("pid {}", std::process::id())), "{error}");
+        assert!(State::open(folder.path().to_owned(), "http://other").is_ok());
+    }
+
+    #[test]
+    fn a_damaged_ledger_is_set_aside_and_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(folder.path().to_owned(), "http://h").unwrap();
+        assert_eq!(state.load().0, Ledger::default());
+        for text in ["{\"format\": 1, \"function", "{\"format\": 99}", "[]", ""] {
+            fs::write(state.ledger_path(), text).unwrap();
+            let (ledger, error) = state.load();
+            assert_eq!(ledger, Ledger::default());
+            assert!(error.unwrap().to_string().contains("json.unusable"), "{text}");
+            assert_eq!(fs::read_to_string(folder.path().join("ledger-h.json.unusable")).unwrap(), text);
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn state_is_private() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(folder.path().join("state"), "http://h").unwrap();
+        state.log(&key(), "x").unwrap();
+        State::save(state.ledger_path(), "{}").unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o077;
+        assert_eq!(mode(&folder.path().join("state")), 0);
+        assert_eq!(mode(&folder.path().join("state/logs/tool-clock.log")), 0);
+        assert_eq!(mode(state.ledger_path()), 0);
+    }
+}
