@@ -1,0 +1,217 @@
+//! When a path that had file events is ready to be read. Pure: events and the time in, paths out.
+//!
+//! Where the kernel says that a writer is done, a path is ready at once. Where it does not, the path is ready when it has
+//! been quiet for the debounce; and for ten times as long while a writer is known to be at work, who will say when it is
+//! done. While git holds its lock nothing is ready: what stands on disk then is half a checkout.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The longest that a git lock holds anything back, so that one left behind by a crash cannot stop the deploys.
+const GIT_PATIENCE: Duration = Duration::from_secs(5);
+/// How often the lock is looked at meanwhile.
+const GIT_GLANCE: Duration = Duration::from_millis(20);
+
+/// How long a file may be written before the user is told that it is waited for.
+const WRITER_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The paths that had events and were not handed on yet.
+#[derive(Debug)]
+pub struct Settling {
+    debounce: Duration,
+    /// Being written, as far as we know.
+    changing: BTreeMap<Arc<Path>, Changing>,
+    /// Complete.
+    ready: BTreeSet<Arc<Path>>,
+    /// Since when git has been holding them back, and when to look again.
+    git: Option<(Duration, Duration)>,
+}
+
+/// A path that is being written.
+#[derive(Clone, Copy, Debug)]
+struct Changing {
+    /// When that began.
+    since: Duration,
+    /// When it has been quiet for long enough.
+    due: Duration,
+    /// Whether the user knows.
+    told: bool,
+}
+
+impl Settling {
+    /// Nothing yet; a path of which nobody says more has to be quiet for `debounce`.
+    #[must_use]
+    pub fn new(debounce: Duration) -> Self {
+        Self { debounce, changing: BTreeMap::new(), ready: BTreeSet::new(), git: None }
+    }
+
+    /// Somebody is writing the path, and will close it. Not always: a writer may keep it open.
+    pub fn changing(&mut self, path: Arc<Path>, now: Duration) {
+        self.quiet_until(path, now, now + 10 * self.debounce);
+    }
+
+    /// The path is there, and nobody saw how it came to be: it may be complete, or in the middle of being written.
+    pub fn appeared(&mut self, path: Arc<Path>, now: Duration) {
+        self.quiet_until(path, now, now + self.debounce);
+    }
+
+    fn quiet_until(&mut self, path: Arc<Path>, now: Duration, due: Duration) {
+        self.ready.remove(&path);
+        let changing = self.changing.entry(path).or_insert(Changing { since: now, due, told: false });
+        changing.due = changing.due.max(due);
+    }
+
+    /// The path is as its writer wanted it: closed, moved into place, or gone.
+    pub fn complete(&mut self, path: Arc<Path>) {
+        self.changing.remove(&path);
+        self.ready.insert(path);
+    }
+
+    /// Whether somebody is writing the path, as far as we know.
+    #[must_use]
+    pub fn is_changing(&self, path: &Path) -> bool {
+        self.changing.contains_key(path)
+    }
+
+    /// Hands on what is ready. `git_busy` is asked only when something is.
+    pub fn take(&mut self, now: Duration, git_busy: impl FnOnce() -> bool) -> Vec<Arc<Path>> {
+        let quiet: Vec<_> = self
+            .changing
+            .iter()
+            .filter(|(_, changing)| changing.due <= now)
+            .map(|(path, _)| Arc::clone(path))
+            .collect();
+        for path in quiet {
+            self.complete(path);
+        }
+        if self.ready.is_empty() {
+            return Vec::new();
+        }
+        if let Some((_, glance)) = self.git
+            && now < glance
+        {
+            return Vec::new();
+        }
+        let since = self.git.map_or(now, |(since, _)| since);
+        if git_busy() && now < since + GIT_PATIENCE {
+            self.git = Some((since, now + GIT_GLANCE));
+            return Vec::new();
+        }
+        self.git = None;
+        std::mem::take(&mut self.ready).into_iter().collect()
+    }
+
+    /// The paths that have been written for so long by now that the user should know why nothing happens; each is named
+    /// once. What is not complete is never handed on, however long it takes.
+    pub fn long_written(&mut self, now: Duration) -> Vec<Arc<Path>> {
+        let long = |changing: &Changing| !changing.told && changing.since + WRITER_PATIENCE <= now;
+        let named = self.changing.iter_mut().filter(|(_, changing)| long(changing));
+        named.map(|(path, changing)| (changing.told = true, Arc::clone(path)).1).collect()
+    }
+
+    /// When [`Settling::take`] is worth asking again.
+    #[must_use]
+    pub fn next_wake(&self) -> Option<Duration> {
+        let glance = self.git.map(|(_, glance)| glance);
+        let changing = self.changing.values().flat_map(|changing| {
+            let patience = (!changing.told).then_some(changing.since + WRITER_PATIENCE);
+            [Some(changing.due), patience].into_iter().flatten()
+        });
+        changing.chain(glance).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FREE: fn() -> bool = || false;
+    const BUSY: fn() -> bool = || true;
+
+    fn at(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    fn path(name: &str) -> Arc<Path> {
+        Arc::from(Path::new(name))
+    }
+
+    fn settling() -> Settling {
+        Settling::new(at(100))
+    }
+
+    #[test]
+    fn a_closed_file_is_ready_at_once() {
+        let mut settling = settling();
+        settling.complete(path("a.py"));
+        assert_eq!(settling.take(at(0), FREE), [path("a.py")]);
+        assert_eq!((settling.take(at(0), FREE), settling.next_wake()), (vec![], None));
+    }
+
+    #[test]
+    fn a_file_being_written_is_ready_when_it_has_been_quiet() {
+        let mut settling = settling();
+        settling.changing(path("a.py"), at(0));
+        settling.changing(path("a.py"), at(60));
+        assert_eq!(settling.next_wake(), Some(at(1060)));
+        assert_eq!(settling.take(at(1059), FREE), []);
+        assert_eq!(settling.take(at(1060), FREE), [path("a.py")]);
+    }
+
+    #[test]
+    fn a_file_that_appeared_is_ready_sooner_unless_somebody_writes_it() {
+        let mut settling = settling();
+        settling.appeared(path("a.py"), at(0));
+        settling.appeared(path("b.py"), at(0));
+        settling.changing(path("b.py"), at(50));
+        settling.appeared(path("b.py"), at(60));
+        assert_eq!(settling.take(at(100), FREE), [path("a.py")]);
+        assert_eq!(settling.take(at(1049), FREE), []);
+        settling.complete(path("b.py"));
+        assert_eq!(settling.take(at(1049), FREE), [path("b.py")]);
+    }
+
+    #[test]
+    fn the_close_ends_the_wait_and_a_new_write_begins_it_again() {
+        let mut settling = settling();
+        settling.changing(path("a.py"), at(0));
+        settling.complete(path("a.py"));
+        settling.changing(path("a.py"), at(10));
+        assert_eq!(settling.take(at(10), FREE), []);
+        settling.complete(path("a.py"));
+        assert_eq!(settling.take(at(11), FREE), [path("a.py")]);
+        assert_eq!(settling.next_wake(), None);
+    }
+
+    #[test]
+    fn a_writer_that_never_pauses_is_never_read_half_way() {
+        let mut settling = settling();
+        for millis in (0..60_000).step_by(50) {
+            settling.changing(path("a.py"), at(millis));
+            assert_eq!(settling.take(at(millis), FREE), []);
+            let named = if millis == 2000 { vec![path("a.py")] } else { vec![] };
+            assert_eq!(settling.long_written(at(millis)), named);
+        }
+        settling.complete(path("a.py"));
+        assert_eq!(settling.take(at(60_000), FREE), [path("a.py")]);
+    }
+
+    #[test]
+    fn git_holds_everything_back_but_not_for_ever() {
+        let mut settling = settling();
+        settling.complete(path("a.py"));
+        assert_eq!(settling.take(at(0), BUSY), []);
+        settling.complete(path("b.py"));
+        assert_eq!(settling.next_wake(), Some(at(20)));
+        assert_eq!(settling.take(at(20), BUSY), []);
+        assert_eq!(settling.take(at(40), FREE), [path("a.py"), path("b.py")]);
+
+        settling.complete(path("a.py"));
+        for millis in (1000..6000).step_by(20) {
+            assert_eq!(settling.take(at(millis), BUSY), []);
+        }
+        assert_eq!(settling.take(at(6000), BUSY), [path("a.py")]);
+    }
+}
