@@ -1,0 +1,955 @@
+//! What owui-watch is told: `watch.toml`, `.env`, the environment and the flags become one checked [`Config`].
+#![expect(clippy::disallowed_methods, reason = "the one place that reads settings: their files and the environment")]
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+use std::{env, fmt, fs, io};
+
+use ::config::{FileFormat, Format as _, Map, Source, Value, ValueKind};
+use ignore::gitignore::GitignoreBuilder;
+use jiff::SignedDuration;
+use secrecy::SecretString;
+use serde::Deserialize;
+use url::Url;
+
+use crate::cli::Args;
+use crate::plugin::{FileSettings, Kind};
+
+/// Where Open WebUI listens if nobody tells it otherwise.
+pub const DEFAULT_URL: &str = "http://localhost:8080";
+
+/// The settings in use: complete, checked, every path as the user would type it.
+///
+/// A key is taken from the last of these that has it:
+///
+/// 1. the defaults, which `watch.toml` at the top of this repository spells out
+/// 2. `owui-watch/watch.toml` in the XDG configuration folder
+/// 3. `watch.toml` in the current folder, or what `--config` names
+/// 4. `.env` beside that file
+/// 5. the environment
+/// 6. the flags
+///
+/// In 4 and 5 a key of `watch.toml` is spelled `OWUI_WATCH_<KEY>`, with commas between the parts of a list. The server
+/// is also read from `OPENWEBUI_URL` or `OPENWEBUI_BASE_URL`, and in `.env` from `url`.
+/// An empty variable counts as not set.
+///
+/// The API key comes from the first of: `OPENWEBUI_API_KEY` in the environment; `OPENWEBUI_API_KEY` or `api_key` in
+/// `.env`; the file that `api_key_file` names; the systemd credential `openwebui_api_key`. Nowhere else.
+///
+/// Paths in a file are relative to the folder of that file, paths in variables and flags to the current folder.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The folder of `watch.toml`, as given: empty for the current one.
+    pub project: PathBuf,
+    /// The folders with plugins: they exist, and none is inside another.
+    pub roots: Vec<PathBuf>,
+    /// Gitignore-style globs of what is left alone below the roots.
+    pub exclude: Vec<String>,
+    /// The server, without a slash or `/api` at its end.
+    pub url: String,
+    /// Where the server was set.
+    pub url_origin: Origin,
+    /// The API key or login token. A server without authentication needs none.
+    pub key: Option<SecretString>,
+    /// Where the key was found.
+    pub key_origin: Option<Origin>,
+    /// The folder for ledger, backups and logs.
+    pub state: PathBuf,
+    /// Whether to switch on a function that was created.
+    pub activate_new: bool,
+    /// How many plugins may be on their way at once.
+    pub concurrency: NonZeroUsize,
+    /// How long a file must have been left alone where the system does not say that its writer is done.
+    pub debounce: Duration,
+    /// How often to look for changes, where the system's file events are not to be used.
+    pub poll: Option<Duration>,
+    /// How long the server may take to answer one request.
+    pub timeout: Duration,
+    /// How long one pass keeps trying to reach the server.
+    pub once_patience: Duration,
+    /// What is said of single files, by path.
+    pub files: BTreeMap<PathBuf, FileSettings>,
+}
+
+impl Config {
+    /// A path from the current folder on, as the files below the roots are spelled: empty, if all roots are in it, and
+    /// nothing, if it is not below one.
+    #[must_use]
+    pub fn spelled(&self, path: &Path, cwd: &Path) -> Option<PathBuf> {
+        let full = absolute(cwd, path);
+        let around = self.roots.iter().all(|root| absolute(cwd, root).starts_with(&full));
+        if around { Some(PathBuf::new()) } else { spelled(path, &self.roots, cwd) }
+    }
+}
+
+/// Where a setting comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody set it.
+    Default,
+    /// The file, variable or flag, as messages name it.
+    Set(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Default => f.write_str("the default"),
+            Origin::Set(place) => f.write_str(place),
+        }
+    }
+}
+
+/// What is outside of the program and matters to its settings.
+#[derive(Clone, Default)]
+pub struct World {
+    /// The environment. It holds the API key, which is why a `World` cannot be printed.
+    pub env: BTreeMap<String, String>,
+    /// The current folder.
+    pub cwd: PathBuf,
+    /// The user's configuration folder.
+    pub config_home: Option<PathBuf>,
+    /// The user's home, for paths that begin with `~/`.
+    pub home: Option<PathBuf>,
+}
+
+impl World {
+    /// The world that this process lives in.
+    #[must_use]
+    pub fn real() -> Self {
+        use etcetera::base_strategy::{BaseStrategy as _, Xdg};
+
+        let text = |word: std::ffi::OsString| word.to_string_lossy().into_owned();
+        Self {
+            env: env::vars_os().map(|(name, value)| (text(name), text(value))).collect(),
+            // Where the current folder is gone, relative paths fail one by one, each with its own name.
+            cwd: env::current_dir().unwrap_or_default(),
+            config_home: Xdg::new().ok().map(|xdg| xdg.config_dir()),
+            home: etcetera::home_dir().ok(),
+        }
+    }
+
+    /// The value of a variable, unless it is empty.
+    fn variable(&self, name: &str) -> Option<&str> {
+        self.env.get(name).and_then(|value| filled(value))
+    }
+
+    /// Reads a file that need not exist.
+    fn read(&self, path: &Path) -> Result<Option<String>, ConfigError> {
+        match fs::read_to_string(self.cwd.join(path)) {
+            // Editors on Windows put a byte order mark first.
+            Ok(text) => Ok(Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(ConfigError::new(format!("cannot read {}: {}", ticked(path), why(&error)))),
+        }
+    }
+
+    /// A path as written in a file in `base`, so that it can be used from the current folder.
+    fn resolve(&self, base: &Path, path: &str) -> PathBuf {
+        match (path.strip_prefix("~/"), &self.home) {
+            (Some(rest), Some(home)) => tidy(&home.join(rest)),
+            (Some(_), None) | (None, _) => tidy(&base.join(path)),
+        }
+    }
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    message: String,
+    hint: Option<String>,
+}
+
+impl ConfigError {
+    fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None }
+    }
+
+    /// Says that what stands in `place` cannot be used.
+    fn at(place: &str, problem: impl fmt::Display) -> Self {
+        Self::new(format!("cannot use {place}: {problem}"))
+    }
+
+    fn hinted(self, hint: impl Into<String>) -> Self {
+        self.with_hint(Some(hint.into()))
+    }
+
+    fn with_hint(self, hint: Option<String>) -> Self {
+        Self { hint, ..self }
+    }
+
+    /// What to do about it, where that is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// Puts the settings together and checks them.
+pub fn load(args: &Args, world: &World) -> Result<Config, ConfigError> {
+    let (path, wanted) = match &args.config {
+        Some(path) => (path.as_path(), true),
+        None => (Path::new("watch.toml"), false),
+    };
+    let project = path.parent().unwrap_or(Path::new(""));
+    let dotenv = DotEnv::read(&project.join(".env"), world)?;
+
+    let mut builder = ::config::Config::builder().add_source(defaults(project));
+    if let Some(home) = &world.config_home {
+        builder = builder.add_source(file(&home.join("owui-watch").join("watch.toml"), false, world)?);
+    }
+    let merged = builder
+        .add_source(file(path, wanted, world)?)
+        .add_source(dotenv.layer(project, world)?)
+        .add_source(environment(world)?)
+        .add_source(flags(args))
+        .build()
+        .and_then(|merged| merged.cache.into_table())
+        .map_err(|error| ConfigError::new(error.to_string()))?;
+    Merged(merged).config(project, &dotenv, world)
+}
+
+/// `watch.toml` as written. Every key may be left out there, since the lowest layer has them all.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    root: Vec<PathBuf>,
+    exclude: Vec<String>,
+    url: String,
+    api_key_file: Option<PathBuf>,
+    state: PathBuf,
+    activate_new: bool,
+    concurrency: Count,
+    debounce: Span,
+    poll: Pace,
+    timeout: Span,
+    once_patience: Span,
+    plugins: BTreeMap<PathBuf, FileTable>,
+}
+
+/// `[plugins."path"]` as written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileTable {
+    id: Option<String>,
+    kind: Option<KindWord>,
+    enabled: Option<bool>,
+}
+
+/// The keys of `watch.toml`, and what each must be.
+const KEYS: [(&str, &str); 12] = [
+    ("root", "a folder, or a list of folders"),
+    ("exclude", "a list of globs"),
+    ("url", "a URL such as \"http://localhost:8080\""),
+    ("api_key_file", "the path of a file"),
+    ("state", "the path of a folder"),
+    ("activate_new", "true or false"),
+    ("concurrency", "a whole number from 1 to 32"),
+    ("debounce", "a duration such as \"100ms\", from \"1ms\" to \"1m\""),
+    ("poll", "\"off\", or a duration such as \"2s\", from \"100ms\" to \"1h\""),
+    ("timeout", "a duration such as \"5m\", from \"1s\" to \"24h\""),
+    ("once_patience", "a duration such as \"30s\", from \"0s\" to \"24h\""),
+    ("plugins", "made of tables such as [plugins.\"plugins/shout.py\"]"),
+];
+
+/// The keys of `[plugins."path"]`, and what each must be.
+const FILE_KEYS: [(&str, &str); 3] =
+    [("id", "a text"), ("kind", "\"function\" or \"tool\""), ("enabled", "true or false")];
+
+const PREFIX: &str = "OWUI_WATCH_";
+const KEY_ELSEWHERE: &str = "put OPENWEBUI_API_KEY=… into `.env` beside it, or name a file with `api_key_file`";
+
+/// One source of settings: known keys, paths resolved, each value with the name of the place where it stands.
+#[derive(Clone, Debug)]
+struct Layer(Map<String, Value>);
+
+impl Source for Layer {
+    fn clone_into_box(&self) -> Box<dyn Source + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    fn collect(&self) -> Result<Map<String, Value>, ::config::ConfigError> {
+        Ok(self.0.clone())
+    }
+}
+
+/// The lowest layer: every key has a value here.
+fn defaults(project: &Path) -> Layer {
+    let exclude =
+        ["tests/", "backups/", "archived/", "build/", "dist/", "node_modules/", "venv/", "__pycache__/", "*.backup.py"];
+    let here = |path: &str| tidy(&project.join(path)).to_string_lossy().into_owned();
+    Layer(Map::from_iter([
+        ("root".to_owned(), Value::from(vec![here("plugins")])),
+        ("exclude".to_owned(), Value::from(exclude.to_vec())),
+        ("url".to_owned(), Value::from(DEFAULT_URL)),
+        ("api_key_file".to_owned(), Value::from(ValueKind::Nil)),
+        ("state".to_owned(), Value::from(here(".owui-watch"))),
+        ("activate_new".to_owned(), Value::from(false)),
+        ("concurrency".to_owned(), Value::from(4)),
+        ("debounce".to_owned(), Value::from("100ms")),
+        ("poll".to_owned(), Value::from("off")),
+        ("timeout".to_owned(), Value::from("5m")),
+        ("once_patience".to_owned(), Value::from("30s")),
+        ("plugins".to_owned(), Value::from(Map::<String, Value>::new())),
+    ]))
+}
+
+/// Reads a `watch.toml`.
+fn file(path: &Path, wanted: bool, world: &World) -> Result<Layer, ConfigError> {
+    let place = ticked(path);
+    let Some(text) = world.read(path)? else {
+        return if wanted {
+            Err(ConfigError::new(format!("cannot read {place}: no such file")))
+        } else {
+            Ok(Layer(Map::new()))
+        };
+    };
+    let mut keys =
+        FileFormat::Toml.parse(Some(&place), &text).map_err(|error| syntax(path, &text, &error.to_string()))?;
+    // In order, so that the same file gets the same answer.
+    for (key, value) in BTreeMap::from_iter(&keys) {
+        refuse_secret(&place, key)?;
+        if !KEYS.iter().any(|(known, _)| known == key) {
+            let problem = format!("unknown key `{key}`");
+            return Err(ConfigError::at(&place, problem).hinted(suggestion(key, value, &KEYS)));
+        }
+    }
+    let base = path.parent().unwrap_or(Path::new(""));
+    for key in ["root", "api_key_file", "state"] {
+        if let Some(value) = keys.get_mut(key) {
+            resolve(value, base, world);
+        }
+    }
+    if let Some(root) = keys.get_mut("root")
+        && matches!(root.kind, ValueKind::String(_))
+    {
+        *root = Value::new(Some(&place), vec![root.clone()]);
+    }
+    if let Some(Value { kind: ValueKind::Table(tables), .. }) = keys.get_mut("plugins") {
+        *tables = file_tables(std::mem::take(tables), &place, base, world)?;
+    }
+    Ok(Layer(keys))
+}
+
+/// Makes the paths in a value usable from the current folder. A value of another type is left to be refused later.
+fn resolve(value: &mut Value, base: &Path, world: &World) {
+    if let ValueKind::String(path) = &mut value.kind {
+        *path = world.resolve(base, path).to_string_lossy().into_owned();
+    } else if let ValueKind::Array(paths) = &mut value.kind {
+        for path in paths {
+            resolve(path, base, world);
+        }
+    }
+}
+
+/// Checks the `[plugins."path"]` tables of one file, and resolves their paths.
+fn file_tables(
+    tables: Map<String, Value>,
+    place: &str,
+    base: &Path,
+    world: &World,
+) -> Result<Map<String, Value>, ConfigError> {
+    let mut resolved = Map::new();
+    for (written, value) in BTreeMap::from_iter(tables) {
+        let header = format!("`[plugins.\"{written}\"]`");
+        let ValueKind::Table(keys) = &value.kind else {
+            let problem = format!("{header} must be a table, not {}", described(&value));
+            let hint =
+                format!("the folder with the plugins is `root`, and `[plugins.\"{written}.py\"]` is about a file");
+            return Err(ConfigError::at(place, problem).hinted(hint));
+        };
+        for (key, value) in BTreeMap::from_iter(keys) {
+            let Some((_, expected)) = FILE_KEYS.iter().find(|(known, _)| known == key) else {
+                // `[plugins.shout.py]` without quotes is a table `py` in a table `shout`.
+                let hint = if matches!(value.kind, ValueKind::Table(_)) {
+                    format!("put the path in quotes: [plugins.\"{written}.{key}\"]")
+                } else {
+                    suggestion(key, value, &FILE_KEYS)
+                };
+                return Err(ConfigError::at(place, format!("unknown key `{key}` in {header}")).hinted(hint));
+            };
+            let alone = Value::from(Map::from_iter([(key.clone(), value.clone())]));
+            if alone.try_deserialize::<FileTable>().is_err() {
+                let problem = format!("`{key}` in {header} must be {expected}, not {}", described(value));
+                return Err(ConfigError::at(place, problem));
+            }
+        }
+        let path = world.resolve(base, &written);
+        if world.cwd.join(&path).is_dir() {
+            let problem = format!("{header} is about a folder");
+            let hint = "leave a folder out with `exclude`, or name its files one by one";
+            return Err(ConfigError::at(place, problem).hinted(hint));
+        }
+        if resolved.insert(path.to_string_lossy().into_owned(), value).is_some() {
+            return Err(ConfigError::at(place, format!("more than one table is about {}", ticked(&path))));
+        }
+    }
+    Ok(resolved)
+}
+
+/// Names the key that was meant, or lists what there is.
+fn suggestion(written: &str, value: &Value, keys: &[(&str, &str)]) -> String {
+    if matches!(value.kind, ValueKind::Table(_)) && Path::new(written).extension().is_some() {
+        return format!("settings of one file stand under [plugins.\"{written}\"]");
+    }
+    nearest(written, keys).map_or_else(
+        || format!("the keys are {}", keys.iter().map(|(key, _)| format!("`{key}`")).collect::<Vec<_>>().join(", ")),
+        |key| format!("did you mean `{key}`?"),
+    )
+}
+
+/// The key that is written most like this.
+fn nearest<'a>(written: &str, keys: &[(&'a str, &str)]) -> Option<&'a str> {
+    let plain = written.to_lowercase().replace('-', "_");
+    let likeness = keys.iter().map(|(key, _)| (strsim::jaro_winkler(&plain, key), *key));
+    likeness.filter(|(likeness, _)| *likeness > 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, key)| key)
+}
+
+/// Refuses an API key in a file that is likely to be kept in git.
+fn refuse_secret(place: &str, key: &str) -> Result<(), ConfigError> {
+    if names_secret(key) {
+        Err(ConfigError::at(place, format!("`{key}` does not belong in a file that is easily shared"))
+            .hinted(KEY_ELSEWHERE))
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether somebody would keep a secret under this name.
+fn names_secret(key: &str) -> bool {
+    let plain: String = key.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
+    let plain = plain.strip_prefix("openwebui").or(plain.strip_prefix("owui")).unwrap_or(&plain);
+    ["apikey", "key", "token", "apitoken", "jwt", "bearer", "secret", "password"].contains(&plain)
+}
+
+/// Shows where the TOML cannot be read, unless that would show a secret.
+fn syntax(path: &Path, text: &str, report: &str) -> ConfigError {
+    // The parser says it in lines: place, rule, source, caret, message.
+    let position = report.strip_prefix("TOML parse error at line ").and_then(|rest| {
+        let (line, rest) = rest.split_once(", column ")?;
+        let column = rest.lines().next()?;
+        Some((line.parse::<usize>().ok()?, column.parse::<usize>().ok()?))
+    });
+    let Some((line, column)) = position else {
+        return ConfigError::at(&ticked(path), "it is not TOML");
+    };
+    let message = report.lines().skip(4).collect::<Vec<_>>().join(", ");
+    let place = format!("`{}:{line}:{column}`", path.display());
+    let source = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+    if text.lines().any(holds_secret) {
+        return ConfigError::at(&place, "it is not TOML (the line is not shown, since it may hold a key)")
+            .hinted(KEY_ELSEWHERE);
+    }
+    let rule = " ".repeat(line.to_string().len());
+    let caret = " ".repeat(column.saturating_sub(1));
+    ConfigError::at(&place, format!("{message}\n{rule} |\n{line} | {source}\n{rule} | {caret}^"))
+}
+
+/// Whether a line may hold a secret: by the name at its head, or by its look.
+fn holds_secret(line: &str) -> bool {
+    let head = line.split(['=', ':']).next().unwrap_or_default();
+    names_secret(head) || line.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').any(looks_secret)
+}
+
+/// Whether a word begins as the server's API keys and login tokens do.
+fn looks_secret(word: &str) -> bool {
+    word.starts_with("sk-") || word.starts_with("eyJ")
+}
+
+/// The environment, as a layer.
+fn environment(world: &World) -> Result<Layer, ConfigError> {
+    variables(&world.env, &["OPENWEBUI_URL", "OPENWEBUI_BASE_URL"], Path::new(""), "", world)
+}
+
+/// Takes what is ours from variables: `OWUI_WATCH_<KEY>`, and the first of `servers` that is there.
+fn variables(
+    all: &BTreeMap<String, String>,
+    servers: &[&str],
+    base: &Path,
+    whence: &str,
+    world: &World,
+) -> Result<Layer, ConfigError> {
+    let mut keys = Map::new();
+    if let Some((name, url)) = servers.iter().find_map(|name| Some((name, all.get(*name).and_then(|v| filled(v))?))) {
+        keys.insert("url".to_owned(), Value::new(Some(&format!("`{name}`{whence}")), url));
+    }
+    for (name, value) in all {
+        let (Some(key), Some(value)) = (name.strip_prefix(PREFIX), filled(value)) else { continue };
+        let key = key.to_lowercase();
+        let place = format!("`{name}`{whence}");
+        if names_secret(&key) {
+            return Err(ConfigError::at(&place, "there is no such variable")
+                .hinted("the variable for the API key is OPENWEBUI_API_KEY"));
+        }
+        // Tables do not fit into a variable.
+        if key == "plugins" || !KEYS.iter().any(|(known, _)| *known == key) {
+            let near = nearest(&key, &KEYS).filter(|near| *near != "plugins");
+            return Err(ConfigError::at(&place, "there is no such variable")
+                .with_hint(near.map(|near| format!("did you mean `{PREFIX}{}`?", near.to_uppercase()))));
+        }
+        let mut value = if matches!(key.as_str(), "root" | "exclude") {
+            Value::new(Some(&place), value.split(',').filter_map(filled).map(str::to_owned).collect::<Vec<_>>())
+        } else {
+            Value::new(Some(&place), value)
+        };
+        if matches!(key.as_str(), "root" | "api_key_file" | "state") {
+            resolve(&mut value, base, world);
+        }
+        keys.insert(key, value);
+    }
+    Ok(Layer(keys))
+}
+
+fn filled(value: &str) -> Option<&str> {
+    Some(value.trim()).filter(|value| !value.is_empty())
+}
+
+/// The flags that are also keys.
+fn flags(args: &Args) -> Layer {
+    let mut keys = Map::new();
+    if let Some(url) = &args.url {
+        keys.insert("url".to_owned(), Value::new(Some(&"`--url`".to_owned()), url.as_str()));
+    }
+    if !args.root.is_empty() {
+        let roots: Vec<_> = args.root.iter().map(|root| tidy(root).to_string_lossy().into_owned()).collect();
+        keys.insert("root".to_owned(), Value::new(Some(&"`--root`".to_owned()), roots));
+    }
+    Layer(keys)
+}
+
+/// The variables in a `.env`, which is often shared with other programs.
+struct DotEnv {
+    path: PathBuf,
+    variables: BTreeMap<String, String>,
+}
+
+impl DotEnv {
+    const KEYS: [&str; 2] = ["OPENWEBUI_API_KEY", "api_key"];
+    const SERVERS: [&str; 3] = ["OPENWEBUI_URL", "OPENWEBUI_BASE_URL", "url"];
+
+    fn read(path: &Path, world: &World) -> Result<Self, ConfigError> {
+        // Without a line end, dotenvy takes a blank at the end of the last line for an error.
+        let text = world.read(path)?.unwrap_or_default() + "\n";
+        // In a value, `$NAME` is dotenvy's to replace: by a variable of the process, else by one of an earlier line.
+        let variables: BTreeMap<_, _> = dotenvy::from_read_iter(text.as_bytes()).filter_map(Result::ok).collect();
+
+        // A line that cannot be read is our business if it is about us. The error itself is no use: it shows the line.
+        let mut rest = text.as_str();
+        for at in 1.. {
+            let Some((line, below)) = rest.split_once('\n') else { break };
+            let line = line.trim_start();
+            let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
+            let name =
+                line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.').next().unwrap_or_default();
+            let ours = Self::KEYS.contains(&name) || Self::SERVERS.contains(&name) || name.starts_with(PREFIX);
+            // Alone it may be fine, and yet belong to a quote that an earlier line left open.
+            let unread = || {
+                !variables.contains_key(name) || matches!(dotenvy::from_read_iter(rest.as_bytes()).next(), Some(Err(_)))
+            };
+            if ours && unread() {
+                let place = format!("`{}:{at}`", path.display());
+                return Err(ConfigError::at(&place, format!("the value of `{name}` cannot be read"))
+                    .hinted("write NAME=value, in single quotes where it has blanks, and close the quotes above it"));
+            }
+            rest = below;
+        }
+        Ok(Self { path: path.to_owned(), variables })
+    }
+
+    fn layer(&self, project: &Path, world: &World) -> Result<Layer, ConfigError> {
+        variables(&self.variables, &Self::SERVERS, project, &self.whence(), world)
+    }
+
+    fn whence(&self) -> String {
+        format!(" in {}", ticked(&self.path))
+    }
+}
+
+/// All layers in one.
+struct Merged(Map<String, Value>);
+
+impl Merged {
+    fn config(&self, project: &Path, dotenv: &DotEnv, world: &World) -> Result<Config, ConfigError> {
+        let written: Written = Value::from(self.0.clone()).try_deserialize().map_err(|error| self.mistyped(&error))?;
+        let roots = self.roots(&written.root, world)?;
+        let (key, key_origin) = api_key(written.api_key_file.as_deref(), dotenv, world)?.unzip();
+        Ok(Config {
+            project: project.to_owned(),
+            files: self.files(written.plugins, &roots, project, world)?,
+            roots,
+            exclude: self.exclude(written.exclude)?,
+            url: server(&written.url).map_err(|(problem, hint)| self.at("url", problem).with_hint(hint))?,
+            url_origin: self.origin("url").map_or(Origin::Default, |place| Origin::Set(place.to_owned())),
+            key,
+            key_origin,
+            state: written.state,
+            activate_new: written.activate_new,
+            concurrency: Some(written.concurrency.0)
+                .filter(|count| count.get() <= 32)
+                .ok_or_else(|| self.misfit("concurrency"))?,
+            debounce: self.within("debounce", written.debounce.0, Duration::from_millis(1), MINUTE)?,
+            poll: match written.poll.0 {
+                None => None,
+                Some(pace) => Some(self.within("poll", pace, Duration::from_millis(100), 60 * MINUTE)?),
+            },
+            timeout: self.within("timeout", written.timeout.0, Duration::from_secs(1), DAY)?,
+            once_patience: self.within("once_patience", written.once_patience.0, Duration::ZERO, DAY)?,
+        })
+    }
+
+    /// The place where a key was set, if it was.
+    fn origin(&self, key: &str) -> Option<&str> {
+        place(self.0.get(key)?)
+    }
+
+    fn at(&self, key: &str, problem: impl fmt::Display) -> ConfigError {
+        ConfigError::at(self.origin(key).unwrap_or("the settings"), problem)
+    }
+
+    /// Says what a key must be, and what it is.
+    fn misfit(&self, key: &str) -> ConfigError {
+        let expected = KEYS.iter().find(|(known, _)| *known == key).map_or("something else", |(_, expected)| expected);
+        let value = self.0.get(key).map_or_else(|| "missing".to_owned(), described);
+        let hint = (key == "plugins").then(|| "the folder with the plugins is `root`".to_owned());
+        self.at(key, format!("`{key}` must be {expected}, not {value}")).with_hint(hint)
+    }
+
+    /// Finds the key in what the config crate says of a type, to say it in our words.
+    fn mistyped(&self, error: &::config::ConfigError) -> ConfigError {
+        let (::config::ConfigError::Type { key: Some(path), .. } | ::config::ConfigError::At { key: Some(path), .. }) =
+            error
+        else {
+            return ConfigError::new(format!("cannot use the settings: {error}"));
+        };
+        self.misfit(path.split(['.', '[']).next().unwrap_or(path))
+    }
+
+    fn within(&self, key: &str, span: Duration, least: Duration, most: Duration) -> Result<Duration, ConfigError> {
+        if (least..=most).contains(&span) { Ok(span) } else { Err(self.misfit(key)) }
+    }
+
+    /// Checks that the roots are folders, and that no file is under two of them.
+    fn roots(&self, written: &[PathBuf], world: &World) -> Result<Vec<PathBuf>, ConfigError> {
+        let mut roots: Vec<(PathBuf, PathBuf)> = Vec::new();
+        for root in written {
+            let cannot = |cause: &str| ConfigError::new(format!("cannot watch {}: {cause}", ticked(root)));
+            let real = fs::canonicalize(world.cwd.join(root)).map_err(|error| {
+                if error.kind() == io::ErrorKind::NotFound {
+                    cannot("there is no such folder")
+                        .hinted("create it, or set `root` in watch.toml (or --root) to the folder with the plugins")
+                } else {
+                    cannot(&why(&error))
+                }
+            })?;
+            if !real.is_dir() {
+                return Err(cannot("it is not a folder").hinted(format!(
+                    "`root` is the folder around it; to limit a run to this plugin: owui-watch {}",
+                    root.display()
+                )));
+            }
+            if let Some((other, _)) =
+                roots.iter().find(|(_, other)| real.starts_with(other) || other.starts_with(&real))
+            {
+                if *other == *root {
+                    continue;
+                }
+                return Err(self
+                    .at("root", format!("{} and {} hold the same files", ticked(other), ticked(root)))
+                    .hinted("a root covers the folders below it: name only the outer one"));
+            }
+            roots.push((root.clone(), real));
+        }
+        if roots.is_empty() {
+            return Err(self.at("root", "`root` names no folder"));
+        }
+        Ok(roots.into_iter().map(|(root, _)| root).collect())
+    }
+
+    fn exclude(&self, globs: Vec<String>) -> Result<Vec<String>, ConfigError> {
+        for glob in &globs {
+            GitignoreBuilder::new("").add_line(None, glob).map_err(|error| {
+                let cause = if let ignore::Error::Glob { err, .. } = &error { err.clone() } else { error.to_string() };
+                self.at("exclude", format!("`{glob}` is not a glob: {cause}"))
+            })?;
+        }
+        Ok(globs)
+    }
+
+    /// Spells the paths of `[plugins."path"]` as the files below the roots will be spelled.
+    fn files(
+        &self,
+        tables: BTreeMap<PathBuf, FileTable>,
+        roots: &[PathBuf],
+        project: &Path,
+        world: &World,
+    ) -> Result<BTreeMap<PathBuf, FileSettings>, ConfigError> {
+        let mut files = BTreeMap::new();
+        for (path, FileTable { id, kind, enabled }) in tables {
+            let spelled = spelled(&path, roots, &world.cwd);
+            if spelled.is_none() {
+                self.refuse_from_root(&path, roots, project, world)?;
+            }
+            // With --root, tables about files elsewhere are no mistake.
+            let path = spelled.unwrap_or_else(|| tidy(&path));
+            files.insert(path, FileSettings { id, kind: kind.map(|word| word.0), enabled });
+        }
+        Ok(files)
+    }
+
+    /// Refuses a path that was written as if it started at a root: it would be about no file.
+    fn refuse_from_root(
+        &self,
+        path: &Path,
+        roots: &[PathBuf],
+        project: &Path,
+        world: &World,
+    ) -> Result<(), ConfigError> {
+        let written = path.strip_prefix(project).unwrap_or(path);
+        let meant = roots.iter().map(|root| root.join(written)).find(|meant| world.cwd.join(meant).is_file());
+        let Some(meant) = meant else { return Ok(()) };
+        let table = match self.0.get("plugins").map(|plugins| &plugins.kind) {
+            Some(ValueKind::Table(tables)) => tables.get(&*path.to_string_lossy()),
+            _ => None,
+        };
+        let problem = format!("`[plugins.\"{}\"]` is about a file that is not below a root", written.display());
+        let meant = meant.strip_prefix(project).unwrap_or(&meant).display();
+        Err(ConfigError::at(table.and_then(place).unwrap_or("the settings"), problem)
+            .hinted(format!("a path starts at the folder of watch.toml: [plugins.\"{meant}\"]")))
+    }
+}
+
+/// The place where a value was set.
+fn place(value: &Value) -> Option<&str> {
+    // Tables are laid over each other key by key: then only the parts know their place.
+    value
+        .origin()
+        .or_else(|| if let ValueKind::Table(keys) = &value.kind { keys.values().find_map(place) } else { None })
+}
+
+const MINUTE: Duration = Duration::from_mins(1);
+const DAY: Duration = Duration::from_hours(24);
+
+/// Checks a server's URL, and makes of it what paths can be appended to.
+fn server(text: &str) -> Result<String, (String, Option<String>)> {
+    let text = text.trim();
+    if looks_secret(text) {
+        return Err(("`url` seems to be an API key".to_owned(), None));
+    }
+    if !text.contains("://") {
+        let scheme = if text.contains('.') && !text.contains(':') { "https" } else { "http" };
+        let meant = server(&format!("{scheme}://{text}")).ok().filter(|_| !text.starts_with('/'));
+        return Err((
+            "`url` must begin with http:// or https://".to_owned(),
+            meant.map(|meant| format!("did you mean `{meant}`?")),
+        ));
+    }
+    let url = Url::parse(text).map_err(|error| (format!("`url` is not a URL: {error}"), None))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err((format!("`url` must begin with http:// or https://, not {}://", url.scheme()), None));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err((
+            "`url` must not hold a name or a password".to_owned(),
+            Some("owui-watch gets in with an API key or a login token: OPENWEBUI_API_KEY, say in `.env`".to_owned()),
+        ));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(("`url` must end before the `?` or `#`".to_owned(), None));
+    }
+    // People copy it from the API's documentation.
+    let bare = url.as_str().trim_end_matches('/');
+    let bare = bare.strip_suffix("/api/v1").or(bare.strip_suffix("/api")).unwrap_or(bare);
+    Ok(bare.trim_end_matches('/').to_owned())
+}
+
+/// Finds the API key; the order is [`Config`]'s.
+fn api_key(file: Option<&Path>, dotenv: &DotEnv, world: &World) -> Result<Option<(SecretString, Origin)>, ConfigError> {
+    let found = |text: &str, place: String| {
+        let key = text.trim();
+        check_key(key, &place)?;
+        Ok(Some((SecretString::from(key), Origin::Set(place))))
+    };
+    if let Some(key) = world.variable("OPENWEBUI_API_KEY") {
+        return found(key, "`OPENWEBUI_API_KEY`".to_owned());
+    }
+    for name in DotEnv::KEYS {
+        if let Some(key) = dotenv.variables.get(name).and_then(|value| filled(value)) {
+            return found(key, format!("`{name}`{}", dotenv.whence()));
+        }
+    }
+    if let Some(path) = file {
+        if path.file_name().is_some_and(|name| looks_secret(&name.to_string_lossy())) {
+            return Err(ConfigError::new("cannot read the API key: `api_key_file` seems to be the key itself")
+                .hinted("put the key into a file of its own, and name that file"));
+        }
+        let key = world.read(path)?.ok_or_else(|| {
+            ConfigError::new(format!(
+                "cannot read the API key: `api_key_file` is {}, and there is no such file",
+                ticked(path)
+            ))
+        })?;
+        return found(&key, ticked(path));
+    }
+    if let Some(folder) = world.variable("CREDENTIALS_DIRECTORY")
+        && let Some(key) = world.read(&Path::new(folder).join("openwebui_api_key"))?
+    {
+        return found(&key, "the credential `openwebui_api_key`".to_owned());
+    }
+    Ok(None)
+}
+
+/// Refuses what cannot be sent in a header, without showing it.
+fn check_key(key: &str, place: &str) -> Result<(), ConfigError> {
+    let problem = if key.is_empty() {
+        "it is empty"
+    } else if key.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        "it has a blank, a line end or a control character inside"
+    } else if !key.is_ascii() {
+        "it has a character that is not ASCII inside"
+    } else {
+        return Ok(());
+    };
+    let bearer = key.get(..7).is_some_and(|head| head.eq_ignore_ascii_case("bearer "));
+    let hint = bearer.then(|| "leave out the word `Bearer`".to_owned());
+    Err(ConfigError::new(format!("cannot use the API key from {place}: {problem}")).with_hint(hint))
+}
+
+/// A count of at least one.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Count(NonZeroUsize);
+
+impl TryFrom<String> for Count {
+    type Error = std::num::ParseIntError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse().map(Self)
+    }
+}
+
+/// A duration as people write it: `100ms`, `2s`, `1m 30s`.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Span(Duration);
+
+impl TryFrom<String> for Span {
+    type Error = jiff::Error;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Duration::try_from(text.parse::<SignedDuration>()?).map(Self)
+    }
+}
+
+/// A duration, or `off`.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Pace(Option<Duration>);
+
+impl TryFrom<String> for Pace {
+    type Error = jiff::Error;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text == "off" { Ok(Self(None)) } else { Span::try_from(text).map(|span| Self(Some(span.0))) }
+    }
+}
+
+/// The word for a [`Kind`].
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct KindWord(Kind);
+
+impl TryFrom<String> for KindWord {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        [Kind::Function, Kind::Tool].into_iter().find(|kind| kind.word() == text).map(Self).ok_or(text)
+    }
+}
+
+/// A path without `./`, doubled slashes and a slash at its end. `..` stays: behind a link it is not what it seems.
+fn tidy(path: &Path) -> PathBuf {
+    let tidy: PathBuf = path.components().filter(|part| *part != Component::CurDir).collect();
+    if tidy.as_os_str().is_empty() { PathBuf::from(".") } else { tidy }
+}
+
+/// A path from the top, for comparing.
+fn absolute(cwd: &Path, path: &Path) -> PathBuf {
+    let mut full = PathBuf::new();
+    for part in cwd.join(path).components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => drop(full.pop()),
+            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => full.push(part),
+        }
+    }
+    full
+}
+
+/// A path below a root as the files that are found there are spelled.
+fn spelled(path: &Path, roots: &[PathBuf], cwd: &Path) -> Option<PathBuf> {
+    let full = absolute(cwd, path);
+    let below = |root: &PathBuf| full.strip_prefix(absolute(cwd, root)).ok().map(|rest| tidy(&root.join(rest)));
+    roots.iter().find_map(below)
+}
+
+fn ticked(path: &Path) -> String {
+    format!("`{}`", path.display())
+}
+
+/// A value as an error shows it.
+fn described(value: &Value) -> String {
+    match &value.kind {
+        ValueKind::Nil => "nothing".to_owned(),
+        ValueKind::String(text) if looks_secret(text) => "what looks like a key".to_owned(),
+        ValueKind::String(text) => format!("{text:?}"),
+        ValueKind::Array(_) => "a list".to_owned(),
+        ValueKind::Table(_) => "a table".to_owned(),
+        ValueKind::Boolean(_)
+        | ValueKind::I64(_)
+        | ValueKind::I128(_)
+        | ValueKind::U64(_)
+        | ValueKind::U128(_)
+        | ValueKind::Float(_) => value.to_string(),
+    }
+}
+
+/// The system's reason, in a message's words.
+fn why(error: &io::Error) -> String {
+    let known = [
+        (io::ErrorKind::PermissionDenied, "permission denied"),
+        (io::ErrorKind::IsADirectory, "it is a folder"),
+        (io::ErrorKind::InvalidData, "it is not UTF-8 text"),
+    ];
+    known
+        .iter()
+        .find(|(kind, _)| *kind == error.kind())
+        .map_or_else(|| error.to_string(), |(_, words)| (*words).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_says_what_it_must_be() {
+        fn fields<T: for<'de> Deserialize<'de>>() -> String {
+            let unknown = Value::from(Map::from_iter([("?".to_owned(), Value::from(1))]));
+            unknown.try_deserialize::<T>().map(drop).unwrap_err().to_string()
+        }
+        fn listed(keys: &[(&str, &str)]) -> String {
+            keys.iter().map(|(key, _)| format!("`{key}`")).collect::<Vec<_>>().join(", ")
+        }
+        assert_eq!(fields::<Written>(), format!("unknown field `?`, expected one of {}", listed(&KEYS)));
+        assert_eq!(fields::<FileTable>(), format!("unknown field `?`, expected one of {}", listed(&FILE_KEYS)));
+    }
+}
