@@ -1,0 +1,309 @@
+//! A throw-away real Open WebUI on loopback, for people who have none at hand and for our own tests.
+//!
+//! Installed once into the cache folder (`install`, with what `python` finds), then started with a fresh data folder
+//! (`server`). Everything that was started ends with the value that stands for it, on every way out.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "an edge of its own: it installs and runs another program, long before or beside the daemon's loop"
+)]
+
+mod install;
+mod process;
+mod python;
+mod server;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use etcetera::BaseStrategy as _;
+use secrecy::SecretString;
+use tempfile::TempDir;
+
+use python::Environment;
+use server::{Launch, Server};
+
+/// The version that is installed when none is named: the newest that owui-watch was tried with.
+pub const OPEN_WEBUI: &str = "0.12.4";
+
+/// What kind of sandbox to start. It cannot be printed: the environment may hold keys.
+#[derive(Clone)]
+pub struct Options {
+    /// The version of Open WebUI.
+    pub openwebui: String,
+    /// Whether the data folder stays when the sandbox ends, also when it could not be started.
+    pub keep: bool,
+    /// Whether the server asks for a login; then its admin gets an API key too.
+    pub login: bool,
+    /// Where versions are installed, see [`default_cache`].
+    pub cache: PathBuf,
+    /// The environment that owui-watch was started with. Programs are looked up in its `PATH`; the installer sees all
+    /// of it, the server next to nothing.
+    pub environment: Vec<(OsString, OsString)>,
+    /// More settings for the server, stronger than the sandbox's own.
+    pub settings: Vec<(String, String)>,
+}
+
+impl Options {
+    /// The sandbox that a user gets who asks for nothing special.
+    #[must_use]
+    pub fn new(cache: PathBuf, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Options {
+        Options {
+            openwebui: OPEN_WEBUI.to_owned(),
+            keep: false,
+            login: false,
+            cache,
+            environment: environment.into_iter().collect(),
+            settings: Vec::new(),
+        }
+    }
+}
+
+/// The folder that versions of Open WebUI are installed into: `owui-watch` in the user's cache folder.
+pub fn default_cache() -> Result<PathBuf, SandboxError> {
+    let strategy = etcetera::choose_base_strategy().map_err(|e| {
+        SandboxError::new("cannot find the user's cache folder").because(&e).hint("set `HOME` or `XDG_CACHE_HOME`")
+    })?;
+    Ok(strategy.cache_dir().join("owui-watch"))
+}
+
+/// What is being done now. Its text is one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// Looking for a Python 3.11 or 3.12 and for uv.
+    FindingPython,
+    /// Another owui-watch is installing into the same cache folder.
+    WaitingForAnother,
+    /// There is no uv; it is installed into the cache folder.
+    InstallingUv,
+    /// There is no Python that fits; uv downloads one.
+    FetchingPython,
+    /// The virtual environment is made with this version of Python.
+    MakingVenv {
+        /// As in `3.12.1`.
+        python: String,
+    },
+    /// The installer said something.
+    Installing {
+        /// What it installs.
+        what: String,
+        /// Its own words.
+        line: String,
+    },
+    /// The server process was started.
+    Starting {
+        /// The port that it will listen on.
+        port: u16,
+    },
+    /// It does not answer yet. Told once a second.
+    Waiting {
+        /// How long it has been starting.
+        elapsed: Duration,
+    },
+    /// It answers, and the admin is signed in.
+    Ready {
+        /// Its address.
+        url: String,
+    },
+}
+
+impl fmt::Display for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Progress::FindingPython => f.write_str("looking for Python 3.11 or 3.12 and for uv"),
+            Progress::WaitingForAnother => f.write_str("waiting for another owui-watch that is installing"),
+            Progress::InstallingUv => f.write_str("installing uv into the cache folder"),
+            Progress::FetchingPython => f.write_str("no Python 3.11 or 3.12 here: uv downloads one"),
+            Progress::MakingVenv { python } => write!(f, "making a virtual environment with Python {python}"),
+            Progress::Installing { what, line } => write!(f, "installing {what}: {line}"),
+            Progress::Starting { port } => write!(f, "starting Open WebUI on port {port}"),
+            Progress::Waiting { elapsed } => write!(f, "waiting for Open WebUI to answer ({} s)", elapsed.as_secs()),
+            Progress::Ready { url } => write!(f, "Open WebUI answers at {url}"),
+        }
+    }
+}
+
+/// Who is told. A trait object, so that each step is compiled once.
+type Tell<'a> = &'a mut dyn FnMut(Progress);
+
+/// Why there is no sandbox. Its text is the message, with what a foreign program said about it in lines of their own.
+#[derive(Debug)]
+pub struct SandboxError {
+    message: String,
+    quoted: String,
+    hint: Option<String>,
+}
+
+impl SandboxError {
+    fn new(message: impl Into<String>) -> Self {
+        SandboxError { message: message.into(), quoted: String::new(), hint: None }
+    }
+
+    fn because(mut self, cause: &impl fmt::Display) -> Self {
+        self.message = format!("{}: {cause}", self.message);
+        self
+    }
+
+    fn quote(mut self, said: &str) -> Self {
+        said.clone_into(&mut self.quoted);
+        self
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// What to do about it, where that is known.
+    #[must_use]
+    pub fn remedy(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+}
+
+impl fmt::Display for SandboxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        self.quoted.lines().try_for_each(|line| write!(f, "\n  | {line}"))
+    }
+}
+
+impl std::error::Error for SandboxError {}
+
+/// The admin of a sandbox, with all that one can sign in with.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// The e-mail address to sign in with.
+    pub email: String,
+    /// The password to sign in with.
+    pub password: SecretString,
+    /// A session's token, good for four weeks.
+    pub token: SecretString,
+    /// An API key, where the server asks for a login.
+    pub api_key: Option<SecretString>,
+}
+
+/// A running Open WebUI. Dropping it kills the server and removes its data folder; so does, though without a word, the
+/// end of this process.
+#[must_use = "the server ends with this value"]
+pub struct Sandbox {
+    // The order matters: fields are dropped from the top, and the folder can go only when nobody writes into it.
+    server: Server,
+    data: TempDir,
+    log: PathBuf,
+    keep: bool,
+    admin: Admin,
+}
+
+impl Sandbox {
+    /// Installs what is missing, starts a server and waits until it answers. Dropping the future ends all of that.
+    pub async fn start(options: &Options, mut tell: impl FnMut(Progress)) -> Result<Sandbox, SandboxError> {
+        let tell: Tell<'_> = &mut tell;
+        let environment = Environment(&options.environment);
+        let python = install::ensure(&options.openwebui, &options.cache, &environment, tell).await?;
+        let mut data = tempfile::Builder::new()
+            .prefix("owui-watch-sandbox-")
+            .tempdir()
+            .map_err(|e| SandboxError::new("cannot make a data folder").because(&e))?;
+        data.disable_cleanup(options.keep);
+        let log = data.path().join("server.log");
+        let launch = Launch {
+            python: &python,
+            data: data.path(),
+            log: &log,
+            keep: options.keep,
+            login: options.login,
+            environment: &options.environment,
+            settings: &options.settings,
+        };
+        let server = Server::launch(&launch, tell).await?;
+        let admin = server.admin(options.login).await?;
+        tell(Progress::Ready { url: server.url.clone() });
+        Ok(Sandbox { server, data, log, keep: options.keep, admin })
+    }
+
+    /// Where it answers, without a slash at the end.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.server.url
+    }
+
+    /// Who may deploy to it.
+    #[must_use]
+    pub fn admin(&self) -> &Admin {
+        &self.admin
+    }
+
+    /// The folder with its database and its log.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        self.data.path()
+    }
+
+    /// What the server prints.
+    #[must_use]
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// Waits for the server's own end, which a plugin can bring about, and tells why. Safe to cancel.
+    pub async fn ended(&mut self) -> SandboxError {
+        loop {
+            if let Some(error) = self.server.ended() {
+                return error;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Ends the server and removes its data folder; returns the folder if it was to be kept.
+    pub fn stop(self) -> Result<Option<PathBuf>, SandboxError> {
+        let Sandbox { server, data, keep, .. } = self;
+        drop(server);
+        if keep {
+            return Ok(Some(data.keep()));
+        }
+        let path = data.path().to_owned();
+        data.close().map_err(|e| SandboxError::new(format!("cannot remove `{}`", path.display())).because(&e))?;
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_quotes_others_in_lines_of_their_own() {
+        let error = SandboxError::new("cannot install Open WebUI 0.12.4").because(&"uv ended with exit status: 2");
+        assert_eq!(error.to_string(), "cannot install Open WebUI 0.12.4: uv ended with exit status: 2");
+        let error = error.quote("error: Failed to fetch\n  Caused by: dns error").hint("check the network");
+        let expected = "cannot install Open WebUI 0.12.4: uv ended with exit status: 2\
+                        \n  | error: Failed to fetch\n  |   Caused by: dns error";
+        assert_eq!(error.to_string(), expected);
+        assert_eq!(error.remedy(), Some("check the network"));
+    }
+
+    #[test]
+    fn every_step_has_one_line() {
+        let line = "Resolved 226 packages in 1.2s".to_owned();
+        let cases = [
+            (Progress::FindingPython, "looking for Python 3.11 or 3.12 and for uv"),
+            (Progress::WaitingForAnother, "waiting for another owui-watch that is installing"),
+            (Progress::InstallingUv, "installing uv into the cache folder"),
+            (Progress::FetchingPython, "no Python 3.11 or 3.12 here: uv downloads one"),
+            (Progress::MakingVenv { python: "3.12.1".to_owned() }, "making a virtual environment with Python 3.12.1"),
+            (Progress::Installing { what: "uv".to_owned(), line }, "installing uv: Resolved 226 packages in 1.2s"),
+            (Progress::Starting { port: 4321 }, "starting Open WebUI on port 4321"),
+            (Progress::Waiting { elapsed: Duration::from_millis(12_300) }, "waiting for Open WebUI to answer (12 s)"),
+            (
+                Progress::Ready { url: "http://127.0.0.1:4321".to_owned() },
+                "Open WebUI answers at http://127.0.0.1:4321",
+            ),
+        ];
+        for (step, expected) in cases {
+            assert_eq!(step.to_string(), expected);
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Child processes that end when nobody waits for them any more, and what differs between systems about that.
+
+use std::collections::VecDeque;
+use std::io;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader, Split};
+
+/// With how many of its last lines a process is quoted.
+pub(super) const QUOTED_LINES: usize = 15;
+
+/// What a process that ran to its end has left.
+pub(super) struct Ended {
+    pub(super) status: ExitStatus,
+    /// The first line of its standard output: the answer of a tool that was asked something.
+    pub(super) answer: String,
+    /// The last lines of all that it said.
+    pub(super) said: String,
+}
+
+/// Runs a command to its end and hands on every line that it says. When this future is dropped, or when `limit` has
+/// passed, the process and its children are killed.
+pub(super) async fn run(mut command: Command, limit: Duration, mut heard: impl FnMut(&str)) -> io::Result<Ended> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    own_group(&mut command);
+    let mut command = tokio::process::Command::from(command);
+    command.kill_on_drop(true);
+    let mut job = Job { child: command.spawn()? };
+    let mut out = job.child.stdout.take().map(lines);
+    let mut err = job.child.stderr.take().map(lines);
+    let mut answer = None;
+    let mut said = VecDeque::new();
+    let to_the_end = async {
+        while out.is_some() || err.is_some() {
+            let line = tokio::select! {
+                line = next(&mut out), if out.is_some() => {
+                    let line = line?;
+                    if answer.is_none() {
+                        answer.clone_from(&line);
+                    }
+                    line
+                }
+                line = next(&mut err), if err.is_some() => line?,
+            };
+            let Some(line) = line.filter(|line| !line.trim().is_empty()) else { continue };
+            heard(&line);
+            said.push_back(line);
+            if said.len() > QUOTED_LINES {
+                said.pop_front();
+            }
+        }
+        job.child.wait().await
+    };
+    let late = |_| io::Error::new(io::ErrorKind::TimedOut, format!("it did not end within {} s", limit.as_secs()));
+    let status = tokio::time::timeout(limit, to_the_end).await.map_err(late)??;
+    Ok(Ended { status, answer: answer.unwrap_or_default(), said: Vec::from(said).join("\n") })
+}
+
+struct Job {
+    child: tokio::process::Child,
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        // `None` once the child was waited for: a number that may by now be somebody else's is never used.
+        if let Some(id) = self.child.id() {
+            kill_group(id);
+        }
+    }
+}
+
+fn lines<R: AsyncRead + Unpin>(stream: R) -> Split<BufReader<R>> {
+    BufReader::new(stream).split(b'\n')
+}
+
+/// The next line; at the end of the stream, `None` for the line and for the stream.
+async fn next<R: AsyncRead + Unpin>(stream: &mut Option<Split<BufReader<R>>>) -> io::Result<Option<String>> {
+    let Some(segments) = stream else { return Ok(None) };
+    let segment = segments.next_segment().await?;
+    if segment.is_none() {
+        *stream = None;
+    }
+    Ok(segment.map(|bytes| plain(&String::from_utf8_lossy(&bytes)).trim_end().to_owned()))
+}
+
+/// A foreign text without the colours and cursor movements that would otherwise reach the user's terminal.
+pub(super) fn plain(text: &str) -> String {
+    anstream::adapter::strip_str(text).to_string()
+}
+
+/// The last lines of a text that say something.
+pub(super) fn tail(text: &str, count: usize) -> String {
+    let mut lines: Vec<&str> = text.lines().rev().filter(|line| !line.trim().is_empty()).take(count).collect();
+    lines.reverse();
+    lines.join("\n")
+}
+
+/// Puts the child into a group of its own: a terminal's Ctrl-C reaches us alone, and we end the child in our order.
+#[cfg(unix)]
+pub(super) fn own_group(command: &mut Command) {
+    std::os::unix::process::CommandExt::process_group(command, 0);
+}
+
+/// Kills a child that leads its own group, with all that it started.
+#[cfg(unix)]
+pub(super) fn kill_group(id: u32) {
+    if let Some(group) = i32::try_from(id).ok().and_then(rustix::process::Pid::from_raw) {
+        // It fails only where nobody is left to be killed.
+        rustix::process::kill_process_group(group, rustix::process::Signal::KILL).ok();
+    }
+}
+
+/// Puts the child into a group of its own: a terminal's Ctrl-C reaches us alone, and we end the child in our order.
+#[cfg(windows)]
+pub(super) fn own_group(command: &mut Command) {
+    const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
+    std::os::windows::process::CommandExt::creation_flags(command, CREATE_NEW_PROCESS_GROUP);
+}
+
+/// Kills a child with all that it started.
+#[cfg(windows)]
+pub(super) fn kill_group(id: u32) {
+    // It fails only where nobody is left to be killed.
+    Command::new("taskkill").args(["/T", "/F", "/PID", &id.to_string()]).output().ok();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tail_is_the_last_lines_that_say_something() {
+        let cases = [
+            ("", ""),
+            ("\n \n", ""),
+            ("one", "one"),
+            ("one\n\ntwo\n", "one\ntwo"),
+            ("one\ntwo\nthree\n", "two\nthree"),
+            ("one\r\ntwo\r\nthree\r\n\r\n", "two\nthree"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(tail(text, 2), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn colours_of_others_do_not_reach_the_terminal() {
+        assert_eq!(plain("\u{1b}[1;31merror\u{1b}[0m: no\u{1b}[2K"), "error: no");
+    }
+}

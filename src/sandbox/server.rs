@@ -1,0 +1,364 @@
+//! Starts Open WebUI on loopback, waits until it answers, and gets a token from it.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::Duration;
+
+use reqwest::Client;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::python::same_variable;
+use super::{Admin, Progress, SandboxError, Tell, process};
+
+const LAUNCHER: &str = include_str!("launcher.py");
+
+/// A cold start on a slow disk, with every module compiled for the first time, has been seen to take more than a minute.
+const STARTING: Duration = Duration::from_mins(3);
+const LOOKING: Duration = Duration::from_millis(100);
+const ANSWERING: Duration = Duration::from_secs(20);
+const DYING: Duration = Duration::from_secs(5);
+
+/// What the server gets to see of the user's environment. Nothing else: a `DATABASE_URL` or `REDIS_URL` of a real
+/// installation would make this one work on the real data.
+const INHERITED: [&str; 31] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "TMPDIR",
+    "TMP",
+    "TEMP",
+    // Plugins call the services that they are made for.
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    // Without these no program starts on Windows.
+    "SYSTEMROOT",
+    "SYSTEMDRIVE",
+    "WINDIR",
+    "COMSPEC",
+    "PATHEXT",
+    "USERPROFILE",
+    "APPDATA",
+    "LOCALAPPDATA",
+    "PROGRAMDATA",
+];
+
+/// How to start it.
+pub(super) struct Launch<'a> {
+    pub(super) python: &'a Path,
+    pub(super) data: &'a Path,
+    pub(super) log: &'a Path,
+    pub(super) keep: bool,
+    pub(super) login: bool,
+    pub(super) environment: &'a [(OsString, OsString)],
+    pub(super) settings: &'a [(String, String)],
+}
+
+impl Launch<'_> {
+    /// What makes it a sandbox, on every version of Open WebUI.
+    fn settings(&self, port: u16, mark: &str) -> Vec<(&'static str, OsString)> {
+        let text = |value: &str| OsString::from(value);
+        let mut settings = vec![
+            ("DATA_DIR", self.data.into()),
+            // At its start the server rewrites this folder. Inside the installation, servers that start together would
+            // get in each other's way, and its files may be hard links into the installer's cache.
+            ("STATIC_DIR", self.data.join("static").into()),
+            ("DEPLOYMENT_ID", text(mark)),
+            // The default lets every page in the user's browser talk to a server that asks for no password.
+            ("CORS_ALLOW_ORIGIN", format!("http://127.0.0.1:{port};http://localhost:{port}").into()),
+            ("RAG_EMBEDDING_ENGINE", text("openai")),
+            ("ENABLE_API_KEYS", text("true")),
+            // Its name before 0.6.37, and the permission that even an admin needed then.
+            ("ENABLE_API_KEY", text("true")),
+            ("USER_PERMISSIONS_FEATURES_API_KEYS", text("true")),
+            ("WEBUI_AUTH", text(if self.login { "true" } else { "false" })),
+        ];
+        settings.extend(
+            ["OFFLINE_MODE", "HF_HUB_OFFLINE", "DO_NOT_TRACK", "SCARF_NO_ANALYTICS"].map(|on| (on, text("true"))),
+        );
+        settings
+            .extend(["ENABLE_OLLAMA_API", "ENABLE_OPENAI_API", "ANONYMIZED_TELEMETRY"].map(|off| (off, text("false"))));
+        settings
+    }
+
+    fn start(&self, port: u16, mark: &str) -> io::Result<Server> {
+        let log = File::create(self.log)?;
+        let mut command = Command::new(self.python);
+        // Isolated, so that neither the user's Python settings nor a file in the folder change what is imported; UTF-8,
+        // because Windows would refuse the server's own banner in a file.
+        command.args(["-I", "-u", "-X", "utf8", "-c", LAUNCHER]);
+        command.arg(port.to_string()).arg(if self.keep { OsStr::new("") } else { self.data.as_os_str() });
+        let inherited =
+            self.environment.iter().filter(|(key, _)| INHERITED.iter().any(|name| same_variable(key, name)));
+        command.env_clear().envs(inherited.map(|(key, value)| (key, value)));
+        command.envs(self.settings(port, mark)).envs(self.settings.iter().map(|(key, value)| (key, value)));
+        command.current_dir(self.data).stdin(Stdio::piped()).stderr(log.try_clone()?).stdout(log);
+        process::own_group(&mut command);
+        let mut child = command.spawn()?;
+        let lifeline = child.stdin.take();
+        let url = format!("http://127.0.0.1:{port}");
+        Ok(Server { child, _lifeline: lifeline, url, log: self.log.to_owned(), keep: self.keep })
+    }
+}
+
+/// A server process. Dropping it kills the process, with all that it started, and waits for its end.
+pub(super) struct Server {
+    child: Child,
+    /// The server ends by itself when this closes, which is what a killed owui-watch leaves to happen.
+    _lifeline: Option<ChildStdin>,
+    pub(super) url: String,
+    log: PathBuf,
+    keep: bool,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Once it was waited for, the number may be somebody else's; `try_wait` remembers that.
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        process::kill_group(self.child.id());
+        self.child.kill().ok();
+        let step = Duration::from_millis(5);
+        for _ in 0..DYING.as_millis() / step.as_millis() {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(step);
+        }
+    }
+}
+
+impl Server {
+    /// Starts a server and waits until it answers.
+    pub(super) async fn launch(launch: &Launch<'_>, tell: Tell<'_>) -> Result<Server, SandboxError> {
+        let client = client()?;
+        let mut again = true;
+        loop {
+            let cannot = |e: io::Error| SandboxError::new("cannot start Open WebUI").because(&e);
+            let port = free_port().map_err(cannot)?;
+            tell(Progress::Starting { port });
+            let mark = random()?;
+            let mut server = launch.start(port, &mark).map_err(cannot)?;
+            match server.ready(&client, &mark, tell).await {
+                Ok(()) => return Ok(server),
+                // Between the choice of a port and its use somebody else may take it, but not twice in a row.
+                Err(_) if again && port_taken(&server.said()) => again = false,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn ready(&mut self, client: &Client, mark: &str, tell: Tell<'_>) -> Result<(), SandboxError> {
+        let started = Instant::now();
+        let mut told = 0;
+        loop {
+            if let Some(error) = self.ended() {
+                return Err(error);
+            }
+            if self.answers(client, mark).await {
+                return Ok(());
+            }
+            let elapsed = started.elapsed();
+            if elapsed > STARTING {
+                return Err(SandboxError::new(format!("Open WebUI did not answer within {} s", STARTING.as_secs()))
+                    .quote(&self.said())
+                    .hint(self.more()));
+            }
+            if elapsed.as_secs() > told {
+                told = elapsed.as_secs();
+                tell(Progress::Waiting { elapsed });
+            }
+            tokio::time::sleep(LOOKING).await;
+        }
+    }
+
+    /// Whether it is our server that answers. Versions that know the mark repeat it; older ones are believed.
+    async fn answers(&self, client: &Client, mark: &str) -> bool {
+        let Ok(response) = client.get(format!("{}/api/version", self.url)).send().await else { return false };
+        let Ok(value) = response.json::<Value>().await else { return false };
+        let ours = value.get("deployment_id").is_none_or(|id| id == mark);
+        ours && value.get("version").is_some()
+    }
+
+    /// The error to tell, if the server is no more.
+    pub(super) fn ended(&mut self) -> Option<SandboxError> {
+        let end = match self.child.try_wait() {
+            Ok(None) => return None,
+            Ok(Some(status)) => status.to_string(),
+            Err(e) => e.to_string(),
+        };
+        Some(SandboxError::new("Open WebUI has ended").because(&end).quote(&self.said()).hint(self.more()))
+    }
+
+    /// Where there is more to read than what is quoted.
+    fn more(&self) -> String {
+        if self.keep {
+            format!("the whole of its log is `{}`", self.log.display())
+        } else {
+            "the lines above are the last of its log; `--keep` keeps the whole of it".to_owned()
+        }
+    }
+
+    /// The last lines of its log.
+    fn said(&self) -> String {
+        log_tail(&self.log).unwrap_or_else(|e| format!("(its log cannot be read: {e})"))
+    }
+
+    /// Signs the admin in or up.
+    pub(super) async fn admin(&self, login: bool) -> Result<Admin, SandboxError> {
+        let client = client()?;
+        if !login {
+            // Whatever is sent here, a server without login makes and returns this admin.
+            let (email, password) = ("admin@localhost", "admin");
+            let body = json!({ "email": email, "password": password });
+            let token = self.ask_for("token", &client, "/api/v1/auths/signin", None, &body).await?;
+            return Ok(Admin { email: email.to_owned(), password: password.into(), token, api_key: None });
+        }
+        let (email, password) = ("admin@example.com", random()?);
+        let body = json!({ "name": "Admin", "email": email, "password": password });
+        let token = self.ask_for("token", &client, "/api/v1/auths/signup", None, &body).await?;
+        let api_key = self.ask_for("api_key", &client, "/api/v1/auths/api_key", Some(&token), &json!({})).await?;
+        Ok(Admin { email: email.to_owned(), password: password.into(), token, api_key: Some(api_key) })
+    }
+
+    /// Asks for a secret, which is one field of the answer.
+    async fn ask_for(
+        &self,
+        field: &str,
+        client: &Client,
+        path: &str,
+        token: Option<&SecretString>,
+        body: &Value,
+    ) -> Result<SecretString, SandboxError> {
+        let cannot = |cause: String| {
+            SandboxError::new(format!("cannot set up the admin: POST {path}")).because(&cause).quote(&self.said())
+        };
+        let mut request = client.post(format!("{}{path}", self.url)).json(body);
+        if let Some(token) = token {
+            request = request.bearer_auth(token.expose_secret());
+        }
+        let response =
+            request.send().await.map_err(|e| cannot(format!("{:#}", anyhow::Error::new(e.without_url()))))?;
+        let status = response.status();
+        let answer: Value = response.json().await.unwrap_or_default();
+        let text = |field: &str| answer.get(field).and_then(Value::as_str);
+        if status.is_success() {
+            return text(field).map(SecretString::from).ok_or_else(|| cannot(format!("the answer has no `{field}`")));
+        }
+        // Only the server's word for it: a whole answer may repeat the password.
+        Err(cannot(format!("{status} {}", text("detail").unwrap_or_default()).trim_end().to_owned()))
+    }
+}
+
+/// A client for loopback: a proxy of the user's is not asked for the way to one's own machine.
+fn client() -> Result<Client, SandboxError> {
+    // It fails only where another part of the program was first, which is as good.
+    rustls::crypto::ring::default_provider().install_default().ok();
+    Client::builder()
+        .no_proxy()
+        .timeout(ANSWERING)
+        .build()
+        .map_err(|e| SandboxError::new("cannot make an HTTP client").because(&e))
+}
+
+/// Sixteen bytes that nobody can guess, as text.
+fn random() -> Result<String, SandboxError> {
+    let mut bytes = [0; 16];
+    let source = rustls::crypto::ring::default_provider().secure_random;
+    source.fill(&mut bytes).map_err(|_| SandboxError::new("cannot get random bytes from the system"))?;
+    Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
+}
+
+fn free_port() -> io::Result<u16> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr().map(|address| address.port())
+}
+
+/// What the systems say when a port is in use, through asyncio's mouth.
+fn port_taken(said: &str) -> bool {
+    let said = said.to_lowercase();
+    said.contains("address already in use") || said.contains("only one usage of each socket address")
+}
+
+fn log_tail(path: &Path) -> io::Result<String> {
+    const ENOUGH: u64 = 32 * 1024;
+    let mut file = File::open(path)?;
+    let length = fs::metadata(path)?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(ENOUGH)))?;
+    let mut bytes = Vec::new();
+    file.take(ENOUGH).read_to_end(&mut bytes)?;
+    Ok(process::tail(&process::plain(&String::from_utf8_lossy(&bytes)), process::QUOTED_LINES))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn launch(login: bool) -> Launch<'static> {
+        let (python, data, log) = (Path::new("python"), Path::new("data"), Path::new("log"));
+        Launch { python, data, log, keep: false, login, environment: &[], settings: &[] }
+    }
+
+    #[test]
+    fn a_taken_port_is_known_by_the_systems_words() {
+        let cases = [
+            (
+                "ERROR: [Errno 98] error while attempting to bind on address ('127.0.0.1', 8080): address already in use",
+                true,
+            ),
+            ("[Errno 48] … [errno 48] Address already in use", true),
+            (
+                "[Errno 10048] … only one usage of each socket address (protocol/network address/port) is normally permitted",
+                true,
+            ),
+            ("ModuleNotFoundError: No module named 'open_webui'", false),
+            ("", false),
+        ];
+        for (said, expected) in cases {
+            assert_eq!(port_taken(said), expected, "{said}");
+        }
+    }
+
+    #[test]
+    fn nothing_that_names_another_installation_is_inherited() {
+        for name in
+            ["DATABASE_URL", "REDIS_URL", "DATA_DIR", "WEBUI_SECRET_KEY", "OPENAI_API_KEY", "PORT", "PYTHONPATH"]
+        {
+            assert!(!INHERITED.contains(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn pages_of_others_may_not_talk_to_it() {
+        let settings = launch(false).settings(4321, "mark");
+        let value = |name: &str| settings.iter().find(|(key, _)| *key == name).and_then(|(_, value)| value.to_str());
+        assert_eq!(value("CORS_ALLOW_ORIGIN"), Some("http://127.0.0.1:4321;http://localhost:4321"));
+        assert_eq!(value("WEBUI_AUTH"), Some("false"));
+    }
+
+    #[test]
+    fn random_texts_differ() {
+        let (one, two) = (random().unwrap(), random().unwrap());
+        assert_eq!(one.len(), 32);
+        assert_ne!(one, two);
+    }
+}
