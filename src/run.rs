@@ -1,0 +1,207 @@
+//! From flags to an end: settings, logging, and then a watch, a pass, or a sandbox with a watch.
+
+use std::io::IsTerminal as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use tracing_subscriber::prelude::*;
+
+use crate::cli::{Args, Command};
+use crate::client::{self, Client, Timeouts};
+use crate::config::{self, Config, DEFAULT_URL, Origin, World};
+use crate::console::{self, Console, Format, Steps};
+use crate::daemon::{self, End, Signal};
+use crate::engine::exchange::Terms;
+use crate::engine::notice::Level;
+use crate::engine::{Code, Policy};
+use crate::sandbox::{self, Sandbox, SandboxError};
+
+/// Does what the command line asks for, and says how it ended.
+#[must_use]
+pub fn run(args: &Args, world: &World) -> ExitCode {
+    logging(args.verbose);
+    let config = match config::load(args, world) {
+        Ok(config) => config,
+        Err(error) => {
+            console::fatal(&error.to_string(), error.hint());
+            return Code::Usage.into();
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let end = match runtime {
+        Ok(runtime) => runtime.block_on(start(args, config, world)),
+        Err(error) => Err(anyhow::Error::from(error).context("cannot start")),
+    };
+    match end {
+        Ok(End::Done(code)) => code.into(),
+        Ok(End::Interrupted(signal)) => ExitCode::from(128 + signal),
+        Err(error) => {
+            let hint = error.downcast_ref::<SandboxError>().and_then(SandboxError::remedy).map(str::to_owned);
+            console::fatal(&format!("{error:#}"), hint.as_deref());
+            Code::Usage.into()
+        }
+    }
+}
+
+async fn start(args: &Args, config: Config, world: &World) -> anyhow::Result<End> {
+    let signals = signals()?;
+    match &args.command {
+        None => watch(args, &config, world, signals).await,
+        Some(Command::Sandbox { openwebui, keep }) => {
+            play(args, config, world, openwebui.as_deref(), *keep, signals).await
+        }
+    }
+}
+
+async fn watch(args: &Args, config: &Config, world: &World, signals: UnboundedReceiver<Signal>) -> anyhow::Result<End> {
+    let timeouts = Timeouts { deploy: config.timeout, ..Timeouts::default() };
+    let client = Client::new(&client::Options { url: config.url.clone(), key: config.key.clone(), timeouts })?;
+    let policy = Policy {
+        roots: config.roots.clone(),
+        server: config.url.clone(),
+        // The reference file says where a server usually is, which is no more than the default does.
+        configured: config.url_origin != Origin::Default && config.url != DEFAULT_URL,
+        key: config.key_origin.as_ref().map(ToString::to_string),
+        concurrency: config.concurrency,
+        once: args.one_pass().then_some(config.once_patience),
+        terms: Terms { force: args.force, dry_run: args.dry_run, activate_new: config.activate_new },
+        named: config.files.keys().cloned().collect(),
+        only: only(args, config, world),
+    };
+    let console = Console::new(format(args), least(args));
+    daemon::run(config, policy, client, console, signals).await
+}
+
+/// The plugins that the run is limited to; none, if one of the arguments means all of them.
+fn only(args: &Args, config: &Config, world: &World) -> Vec<String> {
+    let only: Vec<_> = args.plugins.iter().map(|name| from_here(name, config, world)).collect();
+    if only.iter().any(String::is_empty) { Vec::new() } else { only }
+}
+
+/// An argument in the words that files are named by. Whoever works inside a root names files from there, and editors and
+/// hooks hand over whole paths. A plain word may be an id, which has neither slash nor dot. The folder around all roots
+/// is the empty path.
+fn from_here(name: &str, config: &Config, world: &World) -> String {
+    let path = Path::new(name);
+    let may_be_id = !name.contains(['/', '.']);
+    let spelled = if may_be_id { None } else { config.spelled(path, &world.cwd) };
+    spelled.as_deref().and_then(Path::to_str).unwrap_or(name).to_owned()
+}
+
+/// A server of our own, and a watch that deploys to it. Its state is as short-lived as the server.
+async fn play(
+    args: &Args,
+    config: Config,
+    world: &World,
+    version: Option<&str>,
+    keep: bool,
+    mut signals: UnboundedReceiver<Signal>,
+) -> anyhow::Result<End> {
+    let environment = world.env.iter().map(|(name, value)| (name.into(), value.into()));
+    let mut options = sandbox::Options::new(sandbox::default_cache()?, environment);
+    options.keep = keep;
+    if let Some(version) = version {
+        version.clone_into(&mut options.openwebui);
+    }
+    let steps = Steps::new(format(args));
+    let starting = Sandbox::start(&options, |progress| steps.doing(&progress.to_string()));
+    let mut sandbox = tokio::select! {
+        sandbox = starting => sandbox?,
+        number = stop(&mut signals) => return Ok(End::Interrupted(number)),
+    };
+    steps.done(&format!(
+        "Open WebUI {} runs at {} (no login needed; Ctrl-C ends it)",
+        options.openwebui,
+        sandbox.url()
+    ));
+    steps.finish();
+    let config = Config {
+        url: sandbox.url().to_owned(),
+        url_origin: Origin::Set("the sandbox".to_owned()),
+        key: None,
+        key_origin: None,
+        state: sandbox.data().join("owui-watch"),
+        // Nobody uses it but who is trying things out.
+        activate_new: true,
+        ..config
+    };
+    let end = tokio::select! {
+        end = watch(args, &config, world, signals) => end,
+        why = sandbox.ended() => Err(why.into()),
+    };
+    if let Some(folder) = sandbox.stop()? {
+        Steps::new(format(args)).done(&format!("the sandbox's data is kept in {}", folder.display()));
+    }
+    end
+}
+
+/// Waits for a signal to stop.
+async fn stop(signals: &mut UnboundedReceiver<Signal>) -> u8 {
+    loop {
+        match signals.recv().await {
+            Some(Signal::Stop(number)) => return number,
+            Some(Signal::Rescan) => {}
+            None => std::future::pending().await,
+        }
+    }
+}
+
+fn format(args: &Args) -> Format {
+    if args.json { Format::Json } else { Format::Lines }
+}
+
+fn least(args: &Args) -> Level {
+    match (args.quiet, args.verbose) {
+        (true, _) => Level::Warning,
+        (false, 0) => Level::Info,
+        (false, _) => Level::Detail,
+    }
+}
+
+/// Developers' diagnostics, apart from what users are told: on stderr, and only when asked for.
+fn logging(verbose: u8) {
+    let level = match verbose {
+        0 | 1 => tracing::Level::ERROR,
+        2 => tracing::Level::DEBUG,
+        _ => tracing::Level::TRACE,
+    };
+    let targets = tracing_subscriber::filter::Targets::new().with_target("owui_watch", level);
+    let lines = tracing_subscriber::fmt::layer().with_writer(anstream::stderr).with_target(false);
+    tracing_subscriber::registry().with(lines.with_filter(targets)).init();
+}
+
+/// Listens to the signals from the first moment on.
+#[cfg(unix)]
+fn signals() -> anyhow::Result<UnboundedReceiver<Signal>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (send, receive) = unbounded_channel();
+    // A terminal that is closed takes its programs with it; a service has none, and is told to look again.
+    let hangup = if std::io::stdin().is_terminal() { Signal::Stop(1) } else { Signal::Rescan };
+    let kinds = [
+        (SignalKind::interrupt(), Signal::Stop(2)),
+        (SignalKind::terminate(), Signal::Stop(15)),
+        (SignalKind::hangup(), hangup),
+    ];
+    for (kind, meaning) in kinds {
+        let mut stream = signal(kind)?;
+        let send: UnboundedSender<Signal> = send.clone();
+        tokio::spawn(async move { while stream.recv().await.is_some() && send.send(meaning).is_ok() {} });
+    }
+    Ok(receive)
+}
+
+/// Listens to Ctrl-C from the first moment on.
+#[cfg(not(unix))]
+fn signals() -> anyhow::Result<UnboundedReceiver<Signal>> {
+    let (send, receive): (UnboundedSender<Signal>, _) = unbounded_channel();
+    tokio::spawn(async move { while tokio::signal::ctrl_c().await.is_ok() && send.send(Signal::Stop(2)).is_ok() {} });
+    Ok(receive)
+}
+
+impl From<Code> for ExitCode {
+    fn from(code: Code) -> Self {
+        ExitCode::from(code as u8)
+    }
+}
