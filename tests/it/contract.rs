@@ -1,0 +1,1102 @@
+//! What the server promises, and what we take it at: the same cases through the client, against the fake server and
+//! against a real one, of every version that we know. A case that holds on one only is a lie of the fake's.
+//!
+//! Where versions differ, [`Expectations`] says how. Cases share one real server, so each has ids of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use owui_watch::client::Client;
+use owui_watch::engine::exchange::{Call, Form, Reply, Row};
+use owui_watch::plugin::id::PluginId;
+use owui_watch::plugin::{Key, Kind};
+use serde_json::{Map, Value, json};
+
+use crate::support::fake_server::{FakeServer, Version};
+use crate::support::{Login, Server, real_server};
+
+/// Lists the cases once, for the fake servers one test each, for a real one all in a row.
+macro_rules! cases {
+    ($($case:ident,)+) => {
+        cases_on! { contract_on_the_fake_0_6_43, V0_6_43, $($case,)+ }
+        cases_on! { contract_on_the_fake_0_9_6, V0_9_6, $($case,)+ }
+        cases_on! { contract_on_the_fake_0_11_4, V0_11_4, $($case,)+ }
+        cases_on! { contract_on_the_fake_0_12_4, V0_12_4, $($case,)+ }
+
+        /// Runs every case, also after one that failed, and says which did.
+        async fn every_case(server: &Server) {
+            let mut failed = Vec::new();
+            $(
+                if tokio::spawn($case(server.clone())).await.is_err() {
+                    failed.push(stringify!($case));
+                }
+            )+
+            assert!(failed.is_empty(), "broken on {}: {failed:#?}", server.version.name());
+        }
+    };
+}
+
+macro_rules! cases_on {
+    ($module:ident, $version:ident, $($case:ident,)+) => {
+        mod $module {
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    let fake = FakeServer::of(Version::$version);
+                    super::$case(Server::fake(&fake)).await;
+                }
+            )+
+        }
+    };
+}
+
+cases! {
+    connecting_tells_the_version,
+    every_type_is_created_and_read_back,
+    an_overview_holds_the_whole_rows,
+    an_update_replaces_name_text_and_meta,
+    an_update_without_a_change_is_fine,
+    an_update_may_change_the_type,
+    what_is_refused_on_create_leaves_nothing,
+    what_is_refused_on_update_changes_the_switch_at_most,
+    what_is_no_exception_changes_nothing,
+    requirements_that_cannot_be_installed_change_nothing,
+    what_was_read_and_is_sent_back_restores_the_row,
+    an_unknown_id_is_absent,
+    a_taken_id_is_told,
+    a_bad_key_is_not_allowed,
+    no_key_is_not_allowed,
+    a_toggle_flips,
+    meta_is_kept_as_sent,
+    the_switch_in_the_chat_is_the_servers_business,
+    valves_are_kept,
+    valves_that_no_longer_fit,
+    a_new_tool_is_private,
+    a_tool_stays_shared_as_it_was,
+    what_else_an_update_does_to_sharing,
+    imports_are_rewritten,
+    text_is_kept_to_the_character,
+    an_id_may_be_in_any_script,
+    rows_have_these_fields,
+    a_version_is_what_was_sent_and_nothing_else,
+    what_is_not_there_is_a_web_page_or_not_allowed,
+    a_form_is_looked_at_in_this_order,
+    // The end of some servers, so it comes last.
+    what_ends_the_interpreter_may_end_the_server,
+}
+
+/// What differs between versions by nature. What is not in here is the same on all of them.
+#[expect(clippy::struct_excessive_bools, reason = "a table of yes and no, read by name and never passed on")]
+struct Expectations {
+    /// Whether the reason of a refusal is told, on create and on update.
+    create_tells_why: bool,
+    update_tells_why: bool,
+    /// What is told of a tool that raised an exception without a text.
+    of_a_wordless_tool: &'static str,
+    /// Whether a function that is refused on update is off afterwards.
+    refusal_switches_off: bool,
+    /// The reply to an update, with fine code, of a function that is not there.
+    unknown_function: Reply,
+    /// The status of a GET of a tool that is not there.
+    unknown_tool: u16,
+    has_events: bool,
+    has_version_ids: bool,
+    /// Whether a list of tools that has a place for their texts holds them.
+    lists_texts: bool,
+    /// Whether requirements are installed although the server was told to be offline, as a sandbox is.
+    installs_when_offline: bool,
+    survives_an_exit: bool,
+    /// Whether the valves that are set are held against new code before that is taken.
+    checks_valves: bool,
+    /// The fields of a tool's meta that are kept; `None` for all.
+    tool_meta: Option<&'static [&'static str]>,
+    chat_switch: ChatSwitch,
+    sharing: Sharing,
+}
+
+/// When a filter's `toggle` is noted in its meta.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ChatSwitch {
+    /// When it is true, on update.
+    Updated,
+    /// When it is true, on create and update.
+    Written,
+    /// Whatever it is, and at once.
+    Exact,
+}
+
+/// How a tool is shared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sharing {
+    /// By a field that each create and update sets; null, and nothing at all, is for everybody.
+    AccessControl,
+    /// By grants that a create and an update may replace.
+    GrantsInForm { null_is_refused: bool },
+    /// By grants that a create may set and an update leaves alone.
+    GrantsApart,
+}
+
+fn expectations(version: Version) -> Expectations {
+    let stumbled = "the server stumbled: [ERROR: 400: [ERROR: Error updating function]]";
+    let stumbled = || Reply::Unreachable { cause: stumbled.into(), retry_after: None };
+    match version {
+        Version::V0_6_43 => Expectations {
+            create_tells_why: true,
+            update_tells_why: true,
+            of_a_wordless_tool: "Something went wrong :/",
+            refusal_switches_off: true,
+            unknown_function: stumbled(),
+            unknown_tool: 401,
+            has_events: false,
+            has_version_ids: false,
+            lists_texts: true,
+            installs_when_offline: true,
+            survives_an_exit: false,
+            checks_valves: false,
+            tool_meta: Some(&["description"]),
+            chat_switch: ChatSwitch::Updated,
+            sharing: Sharing::AccessControl,
+        },
+        Version::V0_9_6 => Expectations {
+            create_tells_why: true,
+            update_tells_why: true,
+            of_a_wordless_tool: "Something went wrong :/",
+            refusal_switches_off: true,
+            unknown_function: stumbled(),
+            unknown_tool: 404,
+            has_events: false,
+            has_version_ids: false,
+            lists_texts: true,
+            installs_when_offline: false,
+            survives_an_exit: false,
+            checks_valves: false,
+            tool_meta: Some(&["description"]),
+            chat_switch: ChatSwitch::Written,
+            sharing: Sharing::GrantsInForm { null_is_refused: true },
+        },
+        Version::V0_11_4 => Expectations {
+            create_tells_why: false,
+            update_tells_why: false,
+            of_a_wordless_tool: "",
+            refusal_switches_off: true,
+            // The same words as for code that it refuses: only a GET tells.
+            unknown_function: Reply::Refused { words: "[ERROR: Error updating function]".into() },
+            unknown_tool: 404,
+            has_events: true,
+            has_version_ids: false,
+            lists_texts: false,
+            installs_when_offline: false,
+            survives_an_exit: true,
+            checks_valves: false,
+            tool_meta: Some(&["description", "i18n"]),
+            chat_switch: ChatSwitch::Written,
+            sharing: Sharing::GrantsInForm { null_is_refused: false },
+        },
+        Version::V0_12_4 => Expectations {
+            create_tells_why: false,
+            update_tells_why: true,
+            of_a_wordless_tool: "",
+            refusal_switches_off: false,
+            unknown_function: Reply::Absent,
+            unknown_tool: 404,
+            has_events: true,
+            has_version_ids: true,
+            lists_texts: false,
+            installs_when_offline: false,
+            survives_an_exit: true,
+            checks_valves: true,
+            tool_meta: None,
+            chat_switch: ChatSwitch::Exact,
+            sharing: Sharing::GrantsApart,
+        },
+    }
+}
+
+impl Expectations {
+    /// What is said of code that is refused for this reason.
+    fn refused_create(&self, kind: Kind, reason: &str) -> Reply {
+        let masked = format!("[ERROR: Error creating {}]", kind.word());
+        Reply::Refused { words: if self.create_tells_why { self.told(kind, reason) } else { masked } }
+    }
+
+    fn refused_update(&self, kind: Kind, reason: &str) -> Reply {
+        let masked = format!("[ERROR: Error updating {}]", kind.word());
+        Reply::Refused { words: if self.update_tells_why { self.told(kind, reason) } else { masked } }
+    }
+
+    fn told(&self, kind: Kind, reason: &str) -> String {
+        match (kind, reason) {
+            (Kind::Tool, "") => self.of_a_wordless_tool.to_owned(),
+            (_, reason) => reason.to_owned(),
+        }
+    }
+
+    fn keeps(&self, kind: Kind, field: &str) -> bool {
+        kind == Kind::Function || self.tool_meta.is_none_or(|kept| kept.contains(&field))
+    }
+}
+
+#[tokio::test]
+#[ignore = "starts a real Open WebUI"]
+async fn contract_on_open_webui_0_6_43() {
+    contract_on_a_real(Version::V0_6_43).await;
+}
+
+#[tokio::test]
+#[ignore = "starts a real Open WebUI"]
+async fn contract_on_open_webui_0_9_6() {
+    contract_on_a_real(Version::V0_9_6).await;
+}
+
+#[tokio::test]
+#[ignore = "starts a real Open WebUI"]
+async fn contract_on_open_webui_0_11_4() {
+    contract_on_a_real(Version::V0_11_4).await;
+}
+
+#[tokio::test]
+#[ignore = "starts a real Open WebUI"]
+async fn contract_on_open_webui_0_12_4() {
+    contract_on_a_real(Version::V0_12_4).await;
+}
+
+async fn contract_on_a_real(version: Version) {
+    let real = real_server(version, Login::Asked).await;
+    let server = Server::real(&real);
+    // A session's token opens the same doors as a key.
+    let client = server.client_with(Some(real.admin().token.clone()));
+    assert_eq!(client.call(Call::Overview(Kind::Function)).await, Reply::Rows(Vec::new()));
+    every_case(&server).await;
+    real.stop();
+}
+
+#[tokio::test]
+#[ignore = "starts a real Open WebUI"]
+async fn contract_on_open_webui_0_12_4_without_login() {
+    let real = real_server(Version::V0_12_4, Login::No).await;
+    getting_in_where_there_is_no_login(Server::real(&real)).await;
+    real.stop();
+}
+
+#[tokio::test]
+async fn contract_on_the_fake_without_login() {
+    let fake = FakeServer::start();
+    fake.open_the_door();
+    getting_in_where_there_is_no_login(Server { key: None, ..Server::fake(&fake) }).await;
+}
+
+/// A server that a plugin has ended is started again by whoever looks after it.
+#[tokio::test]
+async fn the_fake_comes_back_with_what_it_knew() {
+    let mut fake = FakeServer::of(Version::V0_9_6);
+    let server = Server::fake(&fake);
+    what_ends_the_interpreter_may_end_the_server(server.clone()).await;
+    fake.go_down();
+    fake.come_up();
+    let key = key(Kind::Function, "exit");
+    assert_eq!(row(server.client().call(Call::Get(key)).await).content.as_deref(), Some(PIPE));
+}
+
+async fn connecting_tells_the_version(server: Server) {
+    let connected = Reply::Connected { version: server.version.name().into() };
+    assert_eq!(server.client().call(Call::Connect).await, connected);
+    // Who asks is not looked at yet.
+    assert_eq!(server.client_with(Some("sk-wrong".into())).call(Call::Connect).await, connected);
+}
+
+const PIPE: &str =
+    "\"\"\"\ntitle: A pipe\nversion: 0.1\n\"\"\"\nclass Pipe:\n    def pipe(self, body):\n        return 1\n";
+const FILTER: &str = "class Filter:\n    toggle = True\n\n    def inlet(self, body):\n        return body\n";
+const ACTION: &str = "class Action:\n    async def action(self, body):\n        pass\n";
+const EVENT: &str = "class Event:\n    async def event(self, event):\n        pass\n";
+const TOOLS: &str = "\"\"\"\ntitle: Tools\n\"\"\"\nclass Tools:\n    def add(self, a: int) -> int:\n        return a\n";
+
+async fn every_type_is_created_and_read_back(server: Server) {
+    let (client, expected) = (server.client(), expectations(server.version));
+    for (name, text) in [("pipe", PIPE), ("filter", FILTER), ("action", ACTION), ("event", EVENT), ("tools", TOOLS)] {
+        let kind = if name == "tools" { Kind::Tool } else { Kind::Function };
+        let key = key(kind, &format!("every_{name}"));
+        assert_eq!(client.call(Call::Get(key.clone())).await, Reply::Absent, "{name}");
+
+        if name == "event" && !expected.has_events {
+            let refused = expected.refused_create(kind, "No Function class found in the module");
+            assert_eq!(client.call(Call::Create(key, form("A name", text))).await, refused);
+            continue;
+        }
+        let mut created = row(client.call(Call::Create(key.clone(), form("A name", text))).await);
+        let switch = (kind == Kind::Function).then_some(false);
+        assert_eq!((created.id.as_str(), created.name.as_str()), (key.id.as_str(), "A name"));
+        assert_eq!((created.content.as_deref(), created.is_active), (None, switch));
+
+        let read = row(client.call(Call::Get(key)).await);
+        if name == "filter" && expected.chat_switch == ChatSwitch::Written {
+            created.meta.insert("toggle".into(), true.into());
+        }
+        assert_eq!(read, Row { content: Some(text.into()), ..created }, "{name}");
+        let access = (kind == Kind::Tool && expected.sharing == Sharing::AccessControl).then_some(Value::Null);
+        assert_eq!(read.access_control, access, "since 0.8 that is the past");
+        let manifest = match name {
+            "pipe" => json!({"title": "A pipe", "version": "0.1"}),
+            "tools" => json!({"title": "Tools"}),
+            _ => json!({}),
+        };
+        assert_eq!(read.meta["manifest"], manifest, "{name}");
+    }
+}
+
+async fn an_overview_holds_the_whole_rows(server: Server) {
+    let client = server.client();
+    for (kind, text) in [(Kind::Function, PIPE), (Kind::Tool, TOOLS)] {
+        let key = key(kind, "overview");
+        row(client.call(Call::Create(key.clone(), form("A", text))).await);
+        let read = row(client.call(Call::Get(key.clone())).await);
+        let Reply::Rows(rows) = client.call(Call::Overview(kind)).await else { panic!("no rows") };
+        assert_eq!(rows.into_iter().find(|row| row.id == key.id.as_str()), Some(read));
+    }
+}
+
+async fn an_update_replaces_name_text_and_meta(server: Server) {
+    let (client, expected) = (server.client(), expectations(server.version));
+    for (kind, before, after) in
+        [(Kind::Function, PIPE, "class Pipe:\n    x = 2\n"), (Kind::Tool, TOOLS, "class Tools: pass")]
+    {
+        let key = key(kind, "update");
+        let old = Form { meta: object(json!({"description": "old", "icon": "i"})), ..bare("Old", before) };
+        row(client.call(Call::Create(key.clone(), Arc::new(old))).await);
+        let new = Form { meta: object(json!({"description": "new", "tags": ["a"]})), ..bare("New", after) };
+        let updated = row(client.call(Call::Update(key.clone(), Arc::new(new))).await);
+
+        assert_eq!((updated.name.as_str(), updated.content.as_deref()), ("New", Some(after)));
+        assert_eq!(updated.meta["description"], json!("new"));
+        assert_eq!(updated.meta.get("tags"), expected.keeps(kind, "tags").then_some(&json!(["a"])));
+        assert_eq!((updated.meta.get("icon"), &updated.meta["manifest"]), (None, &json!({})));
+        assert_eq!(row(client.call(Call::Get(key)).await), updated);
+    }
+}
+
+async fn an_update_without_a_change_is_fine(server: Server) {
+    let client = server.client();
+    for (kind, text) in [(Kind::Function, PIPE), (Kind::Tool, TOOLS)] {
+        let key = key(kind, "again");
+        row(client.call(Call::Create(key.clone(), form("A", text))).await);
+        let before = row(client.call(Call::Get(key.clone())).await);
+        assert_eq!(row(client.call(Call::Update(key.clone(), form("A", text))).await), before);
+        assert_eq!(row(client.call(Call::Get(key)).await), before);
+    }
+}
+
+async fn an_update_may_change_the_type(server: Server) {
+    let client = server.client();
+    let key = key(Kind::Function, "turncoat");
+    row(client.call(Call::Create(key.clone(), form("A", FILTER))).await);
+    row(client.call(Call::Toggle(key.id.clone())).await);
+    let updated = row(client.call(Call::Update(key, form("A", ACTION))).await);
+    assert_eq!((updated.content.as_deref(), updated.is_active), (Some(ACTION), Some(true)));
+}
+
+/// Text, and what the server says of it when it says something.
+const REFUSED: [(&str, &str); 8] = [
+    ("class Pipe:\n    pass\n\ndef broken(:\n    pass\n", "invalid syntax (<string>, line 4)"),
+    ("import no_such_module\n\nclass Pipe:\n    pass\n", "No module named 'no_such_module'"),
+    ("from . import sibling\n\nclass Pipe:\n    pass\n", "attempted relative import with no known parent package"),
+    ("class Pip:\n    pass\n", "No Function class found in the module"),
+    ("", "No Function class found in the module"),
+    ("class Pipe:\n    def __init__(self):\n        raise RuntimeError(\"told you so\")\n", "told you so"),
+    (
+        "class Pipe:\n    def __init__(self, x):\n        pass\n",
+        "Pipe.__init__() missing 1 required positional argument: 'x'",
+    ),
+    ("raise ValueError()\n", ""),
+];
+
+/// The same for tools.
+fn refused(kind: Kind) -> impl Iterator<Item = (String, String)> {
+    let said = move |text: &str| match kind {
+        Kind::Function => text.to_owned(),
+        Kind::Tool => text.replace("Pipe", "Tools").replace("Function class", "Tools class"),
+    };
+    REFUSED.iter().map(move |(text, words)| (said(text), said(words)))
+}
+
+async fn what_is_refused_on_create_leaves_nothing(server: Server) {
+    let (client, expected) = (server.client(), expectations(server.version));
+    for kind in [Kind::Function, Kind::Tool] {
+        for (n, (text, reason)) in refused(kind).enumerate() {
+            let key = key(kind, &format!("stillborn_{n}"));
+            let reply = client.call(Call::Create(key.clone(), form("A", &text))).await;
+            assert_eq!(reply, expected.refused_create(kind, &reason), "{text}");
+            assert_eq!(client.call(Call::Get(key)).await, Reply::Absent, "{text}");
+        }
+    }
+}
+
+const VALVES: &str = "from pydantic import BaseModel
+
+class Filter:
+    toggle = True
+
+    class Valves(BaseModel):
+        n: int = 1
+        s: str = 'a'
+
+    def __init__(self):
+        self.valves = self.Valves()
+";
+
+fn with_valves(kind: Kind) -> String {
+    match kind {
+        Kind::Function => VALVES.to_owned(),
+        Kind::Tool => VALVES.replace("class Filter", "class Tools"),
+    }
+}
+
+/// All that the server says of a plugin, also what the client does not read, but for the time of the last change.
+async fn everything(server: &Server, key: &Key) -> Value {
+    let path = format!("/api/v1/{}s/id/{}", key.kind.word(), key.id);
+    let (status, mut row) = server.get(&path).await;
+    assert_eq!(status, 200, "{row}");
+    row.as_object_mut().unwrap().remove("updated_at");
+    let (status, valves) = server.get(&format!("{path}/valves")).await;
+    assert_eq!(status, 200, "{valves}");
+    row["valves"] = valves;
+    row
+}
+
+/// A plugin that has been in use: described, with valves set and, if it has switches, both on.
+async fn in_use(server: &Server, key: &Key) -> Value {
+    let client = server.client();
+    let meta = object(json!({"description": "ours", "i18n": {"de-DE": {"name": "Name"}}}));
+    let form = Arc::new(Form { meta, access_control: Some(json!({})), ..bare("A", &with_valves(key.kind)) });
+    row(client.call(Call::Create(key.clone(), form.clone())).await);
+    // 0.6.43 does not look for the filter's `toggle` before.
+    row(client.call(Call::Update(key.clone(), form)).await);
+    let path = format!("/api/v1/{}s/id/{}", key.kind.word(), key.id);
+    let valves = json!({"n": 7, "s": null, "unknown": 1});
+    assert_eq!(server.post(&format!("{path}/valves/update"), &valves).await, (200, json!({"n": 7})));
+    if key.kind == Kind::Function {
+        row(client.call(Call::Toggle(key.id.clone())).await);
+        assert_eq!(server.post(&format!("{path}/toggle/global"), &Value::Null).await.0, 200);
+    }
+    everything(server, key).await
+}
+
+async fn what_is_refused_on_update_changes_the_switch_at_most(server: Server) {
+    let (client, expected) = (server.client(), expectations(server.version));
+    for kind in [Kind::Function, Kind::Tool] {
+        let key = key(kind, "steady");
+        let before = in_use(&server, &key).await;
+        for (text, reason) in refused(kind) {
+            let reply = client.call(Call::Update(key.clone(), form("B", &text))).await;
+            assert_eq!(reply, expected.refused_update(kind, &reason), "{text}");
+            let mut after = everything(&server, &key).await;
+            if kind == Kind::Function && expected.refusal_switches_off {
+                assert_eq!(after["is_active"], json!(false), "{text}");
+                row(client.call(Call::Toggle(key.id.clone())).await);
+                after = everything(&server, &key).await;
+            }
+            assert_eq!(after, before, "{text}");
+        }
+    }
+}
+
+/// What is not caught as an exception is not handled as one either: the switch stays.
+async fn what_is_no_exception_changes_nothing(server: Server) {
+    let client = server.client();
+    for kind in [Kind::Function, Kind::Tool] {
+        let key = key(kind, "uncaught");
+        let crashed = Reply::Crashed { words: "Internal Server Error".into() };
+        let raises = form("B", "raise GeneratorExit()\n");
+        assert_eq!(client.call(Call::Create(key.clone(), raises.clone())).await, crashed);
+        assert_eq!(client.call(Call::Get(key.clone())).await, Reply::Absent);
+        let before = in_use(&server, &key).await;
+        assert_eq!(client.call(Call::Update(key.clone(), raises)).await, crashed);
+        assert_eq!(everything(&server, &key).await, before);
+    }
+}
+
+/// A sandbox has no pip and is told not to use it, which 0.6.43 does nevertheless.
+async fn requirements_that_cannot_be_installed_change_nothing(server: Server) {
+    let (client, expected) = (server.client(), expectations(server.version));
+    for kind in [Kind::Function, Kind::Tool] {
+        let key = key(kind, "requires");
+        let before = in_use(&server, &key).await;
+        let text = format!("\"\"\"\nrequirements: no_such_package_of_ours==0\n\"\"\"\n{}", with_valves(kind));
+        let reply = client.call(Call::Update(key.clone(), form("B", &text))).await;
+        let after = everything(&server, &key).await;
+        if expected.installs_when_offline {
+            let told = |words: &str| words.contains("pip") && words.contains("returned non-zero exit status 1");
+            assert!(matches!(&reply, Reply::Refused { words } if told(words)), "{reply:?}");
+            assert_eq!(after, before);
+        } else {
+            assert_eq!(row(reply).content, Some(text));
+            assert_eq!((&after["is_active"], &after["valves"]), (&before["is_active"], &before["valves"]));
+        }
+    }
+}
+
+/// How a refusal is made good, and an update taken back.
+async fn what_was_read_and_is_sent_back_restores_the_row(server: Server) {
+    let (client, expected) = (server.client(), expectations(server.version));
+    for kind in [Kind::Function, Kind::Tool] {
+        let key = key(kind, "restored");
+        let before = in_use(&server, &key).await;
+        let read = row(client.call(Call::Get(key.clone())).await);
+        let back = Arc::new(Form {
+            name: read.name.clone(),
+            content: read.content.clone().unwrap().into(),
+            meta: read.meta.clone(),
+            access_control: read.access_control.clone(),
+        });
+
+        let other = |text: &str| Arc::new(Form { meta: object(json!({"description": "theirs"})), ..bare("B", text) });
+        let broken = other(&with_valves(kind).replace("class", "class class"));
+        assert!(matches!(client.call(Call::Update(key.clone(), broken)).await, Reply::Refused { .. }));
+        row(client.call(Call::Update(key.clone(), back.clone())).await);
+        let after = row(client.call(Call::Get(key.clone())).await);
+        let went_off = kind == Kind::Function && expected.refusal_switches_off;
+        assert_eq!(after.is_active, read.is_active.map(|on| on && !went_off), "an update does not switch it on");
+        if went_off {
+            row(client.call(Call::Toggle(key.id.clone())).await);
+        }
+        assert_eq!(everything(&server, &key).await, before);
+
+        // With the switch in the chat gone too, and another type.
+        let fine = other(&with_valves(kind).replace("Filter", "Action").replace("True", "False"));
+        row(client.call(Call::Update(key.clone(), fine)).await);
+        assert_ne!(everything(&server, &key).await, before);
+        row(client.call(Call::Update(key.clone(), back)).await);
+        let mut after = everything(&server, &key).await;
+        if expected.has_version_ids {
+            assert_ne!(after["version_id"], before["version_id"], "it is another version with the same text");
+            after["version_id"] = before["version_id"].clone();
+        }
+        assert_eq!(after, before);
+    }
+}
+
+async fn what_ends_the_interpreter_may_end_the_server(server: Server) {
+    let (client, expected) = (server.client(), expectations(server.version));
+    for (kind, good) in [(Kind::Function, PIPE), (Kind::Tool, TOOLS)] {
+        let key = key(kind, "exit");
+        row(client.call(Call::Create(key.clone(), form("A", good))).await);
+        let before = everything(&server, &key).await;
+        let reply = client.call(Call::Update(key.clone(), form("A", "import sys\n\nsys.exit()\n"))).await;
+        if !expected.survives_an_exit {
+            assert!(matches!(reply, Reply::Crashed { .. } | Reply::Lost { .. }), "{reply:?}");
+            let gone = async { while !matches!(client.call(Call::Connect).await, Reply::Unreachable { .. }) {} };
+            tokio::time::timeout(Duration::from_secs(30), gone).await.expect("it ends");
+            return;
+        }
+        assert_eq!(reply, Reply::Crashed { words: "Internal Server Error".into() });
+        assert_eq!(everything(&server, &key).await, before);
+    }
+}
+
+async fn an_unknown_id_is_absent(server: Server) {
+    let (client, expected) = (server.client(), expectations(server.version));
+    let broken = || form("A", "class Pipe:");
+    let words = "expected an indented block after class definition on line 1 (<string>, line 1)";
+
+    let function = key(Kind::Function, "nobody");
+    assert_eq!(client.call(Call::Get(function.clone())).await, Reply::Absent);
+    assert_eq!(client.call(Call::Toggle(function.id.clone())).await, Reply::Absent);
+    assert_eq!(client.call(Call::Update(function.clone(), form("A", PIPE))).await, expected.unknown_function);
+    // The code is looked at first. The fake knows fewer words than Python.
+    let reply = client.call(Call::Update(function.clone(), broken())).await;
+    let said = [words, "invalid syntax (<string>, line 1)"].map(|words| expected.refused_update(Kind::Function, words));
+    assert!(said.contains(&reply), "{reply:?}");
+    // Nothing of that makes a row.
+    assert_eq!(client.call(Call::Get(function)).await, Reply::Absent);
+
+    let tool = key(Kind::Tool, "nobody");
+    assert_eq!(client.call(Call::Get(tool.clone())).await, Reply::Absent);
+    assert_eq!(client.call(Call::Update(tool.clone(), form("A", TOOLS))).await, Reply::Absent);
+    assert_eq!(client.call(Call::Update(tool, broken())).await, Reply::Absent);
+    for (path, status) in [("functions/id/nobody", 401), ("tools/id/nobody", expected.unknown_tool)] {
+        for path in [format!("/api/v1/{path}"), format!("/api/v1/{path}/valves")] {
+            let words = "We could not find what you're looking for :/";
+            assert_eq!(server.get(&path).await, (status, json!({"detail": words})), "{path}");
+        }
+    }
+}
+
+async fn a_taken_id_is_told(server: Server) {
+    let client = server.client();
+    for (kind, text) in [(Kind::Function, PIPE), (Kind::Tool, TOOLS)] {
+        let key = key(kind, "mine");
+        row(client.call(Call::Create(key.clone(), form("A", text))).await);
+        assert_eq!(client.call(Call::Create(key.clone(), form("B", text))).await, Reply::Taken);
+        assert_eq!(client.call(Call::Create(key.clone(), form("B", "class Pipe:"))).await, Reply::Taken);
+        assert_eq!(row(client.call(Call::Get(key)).await).name, "A");
+    }
+}
+
+async fn a_bad_key_is_not_allowed(server: Server) {
+    let expired = "Your session has expired or the token is invalid. Please sign in again.";
+    for (bad, words) in [("sk-00000000000000000000000000000000", expired), ("eyJ0.eyJ1.x", "401 Unauthorized")] {
+        everything_is_not_allowed(&server.client_with(Some(bad.into())), words).await;
+    }
+}
+
+async fn no_key_is_not_allowed(server: Server) {
+    let client = server.client_with(None);
+    let words = "no key is configured, and this server asks for one".into();
+    assert_eq!(client.call(Call::Connect).await, Reply::NotAllowed { status: 0, words });
+    everything_is_not_allowed(&client, "Not authenticated").await;
+}
+
+async fn everything_is_not_allowed(client: &Client, words: &str) {
+    for (kind, text) in [(Kind::Function, PIPE), (Kind::Tool, TOOLS)] {
+        let key = key(kind, "out_of_reach");
+        let mut calls = vec![
+            Call::Overview(kind),
+            Call::Get(key.clone()),
+            Call::Create(key.clone(), form("A", text)),
+            Call::Update(key.clone(), form("A", text)),
+        ];
+        if kind == Kind::Function {
+            calls.push(Call::Toggle(key.id));
+        }
+        for call in calls {
+            let expected = Reply::NotAllowed { status: 401, words: words.into() };
+            assert_eq!(client.call(call.clone()).await, expected, "{call:?}");
+        }
+    }
+}
+
+async fn a_toggle_flips(server: Server) {
+    let client = server.client();
+    let key = key(Kind::Function, "switch");
+    row(client.call(Call::Create(key.clone(), form("A", FILTER))).await);
+    for expected in [true, false, true] {
+        assert_eq!(row(client.call(Call::Toggle(key.id.clone())).await).is_active, Some(expected));
+        assert_eq!(row(client.call(Call::Get(key.clone())).await).is_active, Some(expected));
+    }
+    assert_eq!(row(client.call(Call::Update(key, form("A", PIPE))).await).is_active, Some(true));
+}
+
+async fn meta_is_kept_as_sent(server: Server) {
+    let (client, expected) = (server.client(), expectations(server.version));
+    let sent = json!({
+        "description": "d\n\"quoted\" ü",
+        "i18n": {"de-DE": {"name": "Name"}},
+        "profile_image_url": "data:image/png;base64,AAAA",
+        "of_ours": {"deep": [1, 2.5, null, true]},
+    });
+    for (kind, text) in [(Kind::Function, PIPE), (Kind::Tool, TOOLS)] {
+        let key = key(kind, "meta");
+        let mut meta = object(sent.clone());
+        // What the server sets by itself it does not take from outside.
+        meta.insert("manifest".into(), json!({"title": "a lie"}));
+        let form = Arc::new(Form { meta, ..bare("A", text) });
+        row(client.call(Call::Create(key.clone(), form.clone())).await);
+        for _ in 0..2 {
+            let read = row(client.call(Call::Get(key.clone())).await);
+            for (field, value) in object(sent.clone()) {
+                assert_eq!(read.meta.get(&field), expected.keeps(kind, &field).then_some(&value), "{field}");
+            }
+            assert_ne!(read.meta["manifest"]["title"], json!("a lie"));
+            row(client.call(Call::Update(key.clone(), form.clone())).await);
+        }
+    }
+}
+
+async fn the_switch_in_the_chat_is_the_servers_business(server: Server) {
+    let (client, expected) = (server.client(), expectations(server.version).chat_switch);
+    let key = key(Kind::Function, "chat_switch");
+    let without = FILTER.replace("True", "False");
+    let send = |text: &str, meta: Value| Arc::new(Form { meta: object(meta), ..bare("A", text) });
+    let read = async || row(client.call(Call::Get(key.clone())).await).meta.remove("toggle");
+    let exact = |it: bool| (expected == ChatSwitch::Exact).then(|| it.into());
+
+    row(client.call(Call::Create(key.clone(), send(FILTER, json!({})))).await);
+    assert_eq!(read().await, (expected != ChatSwitch::Updated).then(|| true.into()));
+    let updated = row(client.call(Call::Update(key.clone(), send(FILTER, json!({})))).await);
+    assert_eq!(updated.meta.get("toggle").cloned(), exact(true), "before 0.12 the answer is from before that step");
+    assert_eq!(read().await, Some(true.into()));
+    // Sent back to a filter that has none any more, it stays for ever before 0.12; left out, it goes.
+    row(client.call(Call::Update(key.clone(), send(&without, json!({"toggle": true})))).await);
+    assert_eq!(read().await, Some((expected != ChatSwitch::Exact).into()));
+    row(client.call(Call::Update(key.clone(), send(&without, json!({})))).await);
+    assert_eq!(read().await, exact(false));
+}
+
+async fn valves_are_kept(server: Server) {
+    let client = server.client();
+    for kind in [Kind::Function, Kind::Tool] {
+        let key = key(kind, "valves");
+        let before = in_use(&server, &key).await;
+        assert_eq!(before["valves"], json!({"n": 7}), "only what was set");
+        let text = with_valves(kind).replace("s: str = 'a'", "s: str = 'b'\n        more: int = 3");
+        row(client.call(Call::Update(key.clone(), form("A", &text))).await);
+        assert_eq!(everything(&server, &key).await["valves"], before["valves"]);
+        // Nor do they go with a class that has none.
+        let (text, path) =
+            (text.replace("Valves", "Other"), format!("/api/v1/{}s/id/valves/valves/update", kind.word()));
+        row(client.call(Call::Update(key.clone(), form("A", &text))).await);
+        assert_eq!(everything(&server, &key).await["valves"], before["valves"]);
+        assert_eq!(server.post(&path, &json!({"n": 8})).await.0, 401, "there is nothing to set");
+    }
+}
+
+async fn valves_that_no_longer_fit(server: Server) {
+    let (client, expected) = (server.client(), expectations(server.version));
+    for kind in [Kind::Function, Kind::Tool] {
+        let key = key(kind, "misfit");
+        let before = in_use(&server, &key).await;
+        let text = with_valves(kind).replace("n: int = 1", "n: list = []");
+        let reply = client.call(Call::Update(key.clone(), form("A", &text))).await;
+        let after = everything(&server, &key).await;
+        if expected.checks_valves {
+            let words = "Current Valves are incompatible with this code: n: Input should be a valid list".into();
+            assert_eq!((reply, after), (Reply::Refused { words }, before));
+        } else {
+            assert_eq!((row(reply).content, &after["valves"]), (Some(text), &before["valves"]));
+            assert_eq!(after["is_active"], before["is_active"], "it fails at its first use");
+        }
+    }
+}
+
+/// What `GET` says of who may use a tool, without what the server makes up.
+async fn sharing(server: &Server, id: &str) -> Value {
+    let (_, mut row) = server.get(&format!("/api/v1/tools/id/{id}")).await;
+    assert_ne!(row.get("access_control").is_some(), row.get("access_grants").is_some(), "{row}");
+    let Some(grants) = row.get("access_grants") else { return row["access_control"].take() };
+    let told = ["principal_type", "principal_id", "permission"];
+    grants.as_array().unwrap().iter().map(|grant| told.map(|field| grant[field].clone()).to_vec()).collect()
+}
+
+/// The one thing that is sent for all versions: it means "private" before 0.8, and nothing since, where private is
+/// what a tool is.
+async fn a_new_tool_is_private(server: Server) {
+    let (client, expected) = (server.client(), expectations(server.version));
+    let key = key(Kind::Tool, "private");
+    let form = Arc::new(Form { access_control: Some(json!({})), ..bare("A", TOOLS) });
+    let created = row(client.call(Call::Create(key.clone(), form.clone())).await);
+    let nobody = match expected.sharing {
+        Sharing::AccessControl => json!({}),
+        Sharing::GrantsInForm { .. } | Sharing::GrantsApart => json!([]),
+    };
+    let told = (expected.sharing == Sharing::AccessControl).then(|| json!({}));
+    assert_eq!((created.access_control, sharing(&server, "private").await), (told.clone(), nobody.clone()));
+    let updated = row(client.call(Call::Update(key, form)).await);
+    assert_eq!((updated.access_control, sharing(&server, "private").await), (told, nobody));
+
+    // Functions are passed over with it.
+    let key = self::key(Kind::Function, "private");
+    let form = Arc::new(Form { access_control: Some(json!({})), ..bare("A", PIPE) });
+    assert_eq!(row(client.call(Call::Create(key, form)).await).access_control, None);
+}
+
+/// Sends back what it reads, which is nothing since 0.8.
+async fn a_tool_stays_shared_as_it_was(server: Server) {
+    let (client, expected) = (server.client(), expectations(server.version));
+    let key = key(Kind::Tool, "shared");
+    row(client.call(Call::Create(key.clone(), form("A", TOOLS))).await);
+    let grant = |who: &str, what: &str| json!({"principal_type": "user", "principal_id": who, "permission": what});
+    let shared = match expected.sharing {
+        Sharing::AccessControl => vec![
+            json!({}),
+            json!({"read": {"group_ids": ["g"], "user_ids": []}, "write": {"group_ids": [], "user_ids": ["u"]}}),
+            Value::Null,
+        ],
+        Sharing::GrantsInForm { .. } | Sharing::GrantsApart => {
+            vec![json!([grant("*", "read"), grant("someone", "write")]), json!([grant("*", "read")]), json!([])]
+        }
+    };
+    for shared in shared {
+        let (status, answer) = match expected.sharing {
+            Sharing::AccessControl => {
+                let form = json!({"id": "", "name": "A", "content": TOOLS, "meta": {}, "access_control": shared});
+                server.post("/api/v1/tools/id/shared/update", &form).await
+            }
+            Sharing::GrantsInForm { .. } | Sharing::GrantsApart => {
+                server.post("/api/v1/tools/id/shared/access/update", &json!({"access_grants": shared})).await
+            }
+        };
+        assert_eq!(status, 200, "{answer}");
+        let before = sharing(&server, "shared").await;
+        if expected.sharing == Sharing::AccessControl {
+            assert_eq!(before, shared);
+        } else {
+            assert_eq!(before.as_array().unwrap().len(), shared.as_array().unwrap().len());
+        }
+        let read = row(client.call(Call::Get(key.clone())).await);
+        let form = Form { access_control: read.access_control, ..bare("B", TOOLS) };
+        row(client.call(Call::Update(key.clone(), Arc::new(form))).await);
+        assert_eq!(sharing(&server, "shared").await, before);
+        // A refused one does not touch it either.
+        assert!(matches!(client.call(Call::Update(key.clone(), self::form("C", ""))).await, Reply::Refused { .. }));
+        assert_eq!(sharing(&server, "shared").await, before);
+    }
+}
+
+async fn imports_are_rewritten(server: Server) {
+    let (client, expected) = (server.client(), expectations(server.version));
+    let sent = "# from utils, from apps; from main\nx = 'therefrom config'\nfrom  utils = 1\n";
+    let sent = sent.replace("from  utils = 1\n", "# from  utils, from .utils, From utils\n");
+    let stored = sent
+        .replace(
+            "from utils, from apps; from main",
+            "from open_webui.utils, from open_webui.apps; from open_webui.main",
+        )
+        .replace("therefrom config", "therefrom open_webui.config");
+    for (kind, class) in [(Kind::Function, "class Pipe: pass\n"), (Kind::Tool, "class Tools: pass\n")] {
+        let key = key(kind, "imports");
+        row(client.call(Call::Create(key.clone(), form("A", &format!("{sent}{class}")))).await);
+        let stored = Some(format!("{stored}{class}"));
+        assert_eq!(row(client.call(Call::Get(key.clone())).await).content, stored);
+        let updated = row(client.call(Call::Update(key.clone(), form("A", &format!("{sent}{class}")))).await);
+        assert_eq!(updated.content, stored);
+
+        let honest = format!("from configparser import ConfigParser\n{class}");
+        let refused = expected.refused_update(kind, "No module named 'open_webui.configparser'");
+        assert_eq!(client.call(Call::Update(key, form("A", &honest))).await, refused);
+    }
+}
+
+async fn text_is_kept_to_the_character(server: Server) {
+    let client = server.client();
+    for (kind, class) in [(Kind::Function, "Pipe"), (Kind::Tool, "Tools")] {
+        let key = key(kind, "text");
+        // Line ends of all kinds, a tab, a form feed, composed and not, a mark inside, an astral plane, no final newline.
+        let text = format!(
+            "# a\r\n# b  \n\x0c\nclass {class}:\n\tx = '\u{e9} e\u{301} \u{feff} \u{1f980} \\u2028 \u{2028}'\n\n# end"
+        );
+        row(client.call(Call::Create(key.clone(), form("A \u{1f980}", &text))).await);
+        let read = row(client.call(Call::Get(key.clone())).await);
+        assert_eq!((read.name.as_str(), read.content.as_deref()), ("A \u{1f980}", Some(text.as_str())));
+        let text = format!("{text}\n");
+        let updated = row(client.call(Call::Update(key, form("A", &text))).await);
+        assert_eq!(updated.content, Some(text));
+    }
+}
+
+async fn an_id_may_be_in_any_script(server: Server) {
+    let client = server.client();
+    for (kind, text) in [(Kind::Function, PIPE), (Kind::Tool, TOOLS)] {
+        let key = key(kind, "größe_日本語");
+        assert_eq!(client.call(Call::Get(key.clone())).await, Reply::Absent);
+        assert_eq!(row(client.call(Call::Create(key.clone(), form("A", text))).await).id, key.id.as_str());
+        assert_eq!(row(client.call(Call::Update(key.clone(), form("B", text))).await).name, "B");
+        assert_eq!(row(client.call(Call::Get(key.clone())).await).name, "B");
+        if kind == Kind::Function {
+            assert_eq!(row(client.call(Call::Toggle(key.id)).await).is_active, Some(true));
+        }
+    }
+}
+
+// From here on what the client does not ask or look at, so that nobody has to believe the fake in it.
+
+async fn rows_have_these_fields(server: Server) {
+    let expected = expectations(server.version);
+    let (past, versions) = (expected.sharing == Sharing::AccessControl, expected.has_version_ids);
+    let version_id = if versions { "version_id " } else { "" };
+    let function = format!("created_at id is_active is_global meta name type updated_at user_id {version_id}");
+    let access = if past { "access_control" } else { "access_grants" };
+    let tool = format!("{access} created_at id meta name updated_at user_id {version_id}");
+    for (kind, text, bare, whole) in [
+        (Kind::Function, FILTER, &function, format!("{function} content")),
+        (Kind::Tool, TOOLS, &tool, format!("{tool} content specs")),
+    ] {
+        let by_id = match kind {
+            Kind::Tool if !past => format!("{whole} user write_access"),
+            Kind::Tool | Kind::Function => whole.clone(),
+        };
+        // Two lists, for those who use plugins and for those who write them.
+        let (listed, to_authors) = match kind {
+            Kind::Function if past => (bare.clone(), format!("{whole} user")),
+            Kind::Function => (bare.clone(), format!("{bare} user")),
+            Kind::Tool if past => (format!("{whole} user has_user_valves"), format!("{bare} user")),
+            Kind::Tool => (format!("{whole} user has_user_valves"), format!("{whole} user write_access")),
+        };
+        let table = format!("/api/v1/{}s", kind.word());
+        let form = json!({"id": "Fields", "name": "A", "content": text, "meta": {}});
+        let (status, created) = server.post(&format!("{table}/create"), &form).await;
+        assert_eq!((status, fields(&created)), (200, sorted(bare)));
+        assert_eq!(fields(&server.get(&format!("{table}/id/fields")).await.1), sorted(&by_id));
+        for (list, fields_of_it) in [("export", &whole), ("", &listed), ("list", &to_authors)] {
+            let (_, rows) = server.get(&format!("{table}/{list}")).await;
+            assert!(rows.as_array().unwrap().iter().all(|row| fields(row) == sorted(fields_of_it)), "{list}: {rows}");
+            let texts = rows[0].get("content").map(Value::is_string);
+            let always = kind == Kind::Function || list == "export";
+            assert!(texts.is_none_or(|it| it == (always || expected.lists_texts)), "{list}: {rows}");
+        }
+        let (_, updated) = server.post(&format!("{table}/id/fields/update"), &form).await;
+        assert_eq!((fields(&updated), &updated["id"]), (sorted(&whole), &json!("fields")));
+        let mut meta = match kind {
+            Kind::Function => json!({"description": null, "manifest": {}}),
+            Kind::Tool => json!({"description": null, "manifest": {"title": "Tools"}}),
+        };
+        if kind == Kind::Function && expected.chat_switch == ChatSwitch::Exact {
+            meta["toggle"] = json!(true);
+        }
+        if kind == Kind::Tool && expected.keeps(kind, "i18n") {
+            meta["i18n"] = Value::Null;
+            meta["has_user_valves"] = json!(false);
+        }
+        assert_eq!(updated["meta"], meta);
+        if kind == Kind::Function {
+            assert_eq!((&updated["type"], &updated["is_global"]), (&json!("filter"), &json!(false)));
+            let (_, flipped) = server.post(&format!("{table}/id/fields/toggle/global"), &Value::Null).await;
+            assert_eq!((&flipped["is_global"], &flipped["is_active"]), (&json!(true), &json!(false)));
+        } else {
+            assert_eq!(updated["specs"][0]["name"], json!("add"));
+        }
+    }
+}
+
+async fn a_version_is_what_was_sent_and_nothing_else(server: Server) {
+    let expected = expectations(server.version);
+    for (kind, text) in [(Kind::Function, FILTER), (Kind::Tool, TOOLS)] {
+        let table = format!("/api/v1/{}s", kind.word());
+        let update = format!("{table}/id/version/update");
+        let form =
+            |name: &str, text: &str, meta: Value| json!({"id": "version", "name": name, "content": text, "meta": meta});
+        let (_, first) = server.post(&format!("{table}/create"), &form("A", text, json!({}))).await;
+        if !expected.has_version_ids {
+            assert_eq!((&first["id"], first.get("version_id")), (&json!("version"), None));
+            continue;
+        }
+        let first = first["version_id"].clone();
+        let (_, same) = server.post(&update, &form("A", text, json!({"manifest": {"a": "b"}}))).await;
+        assert_eq!(same["version_id"], first);
+        if kind == Kind::Function {
+            assert_eq!(server.post(&format!("{table}/id/version/toggle"), &Value::Null).await.1["version_id"], first);
+        }
+        let mut seen = vec![first];
+        for (name, text, meta) in [
+            ("B", text.to_owned(), json!({})),
+            ("B", format!("{text}\n"), json!({})),
+            ("B", format!("{text}\n"), json!({"x": 1})),
+        ] {
+            let (_, changed) = server.post(&update, &form(name, &text, meta)).await;
+            assert!(changed["version_id"].is_string() && !seen.contains(&changed["version_id"]), "{changed}");
+            seen.push(changed["version_id"].clone());
+        }
+    }
+}
+
+async fn what_is_not_there_is_a_web_page_or_not_allowed(server: Server) {
+    for path in ["/nope", "/api/v1/functions", "/api/v1/functionss/", "/nope/api/version"] {
+        let (status, page) = server.get(path).await;
+        assert!(
+            status == 200 && page.as_str().is_some_and(|page| page.contains("<title>Open WebUI</title>")),
+            "{path}"
+        );
+    }
+    for path in ["/nope", "/api/v1/functions/create/", "/api/v1/tools/id/x/toggle", "/api/v1/tools/id/x"] {
+        let not_allowed = (405, json!({"detail": "Method Not Allowed"}));
+        assert_eq!(server.post(path, &json!({})).await, not_allowed, "{path}");
+    }
+    let (_, list) = server.get("/api/v1/functions/").await;
+    assert!(list.is_array(), "with the slash it is the list");
+}
+
+async fn a_form_is_looked_at_in_this_order(server: Server) {
+    let nobody = Server { key: None, ..server.clone() };
+    for table in ["functions", "tools"] {
+        let create = format!("/api/v1/{table}/create");
+        for server in [&server, &nobody] {
+            let (status, answer) = server.send(reqwest::Method::POST, &create, Some("{\"id\"".into())).await;
+            assert_eq!((status, &answer["detail"][0]["msg"]), (422, &json!("JSON decode error")));
+        }
+        let half = json!({"id": "9", "content": "the source"});
+        assert_eq!(nobody.post(&create, &half).await, (401, json!({"detail": "Not authenticated"})));
+        let (status, answer) = server.post(&create, &half).await;
+        assert_eq!((status, &answer["detail"][0]["loc"]), (422, &json!(["body", "name"])));
+        assert_eq!((&answer["detail"][1]["loc"], &answer["detail"][1]["input"]), (&json!(["body", "meta"]), &half));
+        let whole = json!({"id": "9", "name": "", "content": "the source", "meta": {}});
+        let words = "Only alphanumeric characters and underscores are allowed in the id";
+        assert_eq!(server.post(&create, &whole).await, (400, json!({"detail": words})));
+    }
+}
+
+/// Why the client sends nothing but what it read.
+async fn what_else_an_update_does_to_sharing(server: Server) {
+    let expected = expectations(server.version).sharing;
+    let grants = json!([{"principal_type": "user", "principal_id": "*", "permission": "read"}]);
+    let form = |key: &str, value: &Value| {
+        let mut form = json!({"id": "grants", "name": "A", "content": TOOLS, "meta": {}});
+        form[key] = value.clone();
+        form
+    };
+    let update = "/api/v1/tools/id/grants/update";
+    let (_, created) = server.post("/api/v1/tools/create", &form("access_grants", &grants)).await;
+    let access = "/api/v1/tools/id/grants/access/update";
+    if expected == Sharing::AccessControl {
+        assert_eq!(created["access_control"], Value::Null, "grants mean nothing yet, and nothing means everybody");
+        assert_eq!(server.post(access, &json!({"access_grants": []})).await.0, 405);
+        assert_eq!(server.post(update, &form("access_control", &json!({}))).await.1["access_control"], json!({}));
+        let (_, updated) = server.post(update, &form("access_grants", &json!([]))).await;
+        assert_eq!(updated["access_control"], Value::Null);
+        return;
+    }
+    let public = json!([["user", "*", "read"]]);
+    assert_eq!(sharing(&server, "grants").await, public);
+    // Left out, it is left alone.
+    assert_eq!(server.post(update, &form("access_control", &Value::Null)).await.0, 200);
+    assert_eq!(sharing(&server, "grants").await, public);
+    let null_is_refused = expected == Sharing::GrantsInForm { null_is_refused: true };
+    let status = server.post(update, &form("access_grants", &Value::Null)).await.0;
+    assert_eq!(status, if null_is_refused { 422 } else { 200 });
+    assert_eq!(sharing(&server, "grants").await, public);
+    let (_, updated) = server.post(update, &form("access_grants", &json!([]))).await;
+    let after = if expected == Sharing::GrantsApart { public } else { json!([]) };
+    assert_eq!(sharing(&server, "grants").await, after);
+    assert_eq!(updated["access_grants"].as_array().unwrap().len(), after.as_array().unwrap().len());
+    assert_eq!(server.post(access, &json!({"access_grants": []})).await.0, 200);
+    assert_eq!(sharing(&server, "grants").await, json!([]));
+    assert_eq!(server.post("/api/v1/tools/id/nobody/access/update", &json!({"access_grants": []})).await.0, 404);
+    assert_eq!(server.post(access, &json!({})).await.0, 422);
+}
+
+fn fields(row: &Value) -> String {
+    let mut fields: Vec<_> = row.as_object().into_iter().flatten().map(|(field, _)| field.as_str()).collect();
+    fields.sort_unstable();
+    fields.join(" ")
+}
+
+fn sorted(words: &str) -> String {
+    let mut words: Vec<_> = words.split_whitespace().collect();
+    words.sort_unstable();
+    words.join(" ")
+}
+
+/// A server that has no login gives out sessions to whoever asks.
+async fn getting_in_where_there_is_no_login(server: Server) {
+    let client = server.client_with(None);
+    let key = key(Kind::Function, "open");
+    let words = || "Not authenticated".to_owned();
+    let overview = client.call(Call::Overview(Kind::Function)).await;
+    assert_eq!(overview, Reply::NotAllowed { status: 401, words: words() }, "connecting comes first");
+
+    assert_eq!(client.call(Call::Connect).await, Reply::Connected { version: server.version.name().into() });
+    assert!(matches!(client.call(Call::Overview(Kind::Tool)).await, Reply::Rows(_)));
+    row(client.call(Call::Create(key.clone(), form("A", PIPE))).await);
+    row(client.call(Call::Get(key)).await);
+}
+
+fn key(kind: Kind, name: &str) -> Key {
+    Key { kind, id: PluginId::new(name).expect("an id") }
+}
+
+fn form(name: &str, content: &str) -> Arc<Form> {
+    Arc::new(bare(name, content))
+}
+
+fn bare(name: &str, content: &str) -> Form {
+    Form { name: name.into(), content: content.into(), meta: Map::new(), access_control: None }
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    let Value::Object(object) = value else { panic!("{value} is not an object") };
+    object
+}
+
+#[track_caller]
+fn row(reply: Reply) -> Row {
+    let Reply::Row(row) = reply else { panic!("no row: {reply:?}") };
+    *row
+}

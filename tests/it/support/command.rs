@@ -1,0 +1,266 @@
+//! The built binary in a folder of its own: nothing of the machine's settings reaches it.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::fake_server::{FakeServer, KEY};
+
+/// How long a notice may take before its test fails. It is there to end a test that is broken, not to time one.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A folder with plugins, and the environment that owui-watch is started in.
+pub(crate) struct Project {
+    folder: TempDir,
+    environment: Vec<(String, String)>,
+}
+
+/// What a run that ended by itself came to.
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ran {
+    /// The lines of `--json`.
+    #[track_caller]
+    pub(crate) fn notices(&self) -> Vec<Value> {
+        let parse = |line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}\n{}", self.stderr));
+        self.stdout.lines().map(parse).collect()
+    }
+}
+
+impl Project {
+    /// An empty `plugins/`, and nothing said about a server.
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("plugins")).unwrap();
+        Self { folder, environment: Vec::new() }
+    }
+
+    /// The same, for this server.
+    pub(crate) fn on(server: &FakeServer) -> Self {
+        Self::new().with("OPENWEBUI_URL", &server.url()).with("OPENWEBUI_API_KEY", KEY)
+    }
+
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        self.folder.path().join(path)
+    }
+
+    /// Writes a file in place, as `>` does.
+    pub(crate) fn write(&self, path: &str, text: &str) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// Writes a file as if it had been done a while ago, so that nobody waits for it to be complete.
+    pub(crate) fn put(&self, path: &str, text: impl AsRef<[u8]>) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_mins(1)).unwrap();
+    }
+
+    pub(crate) fn read(&self, path: &str) -> String {
+        fs::read_to_string(self.path(path)).unwrap()
+    }
+
+    /// Runs a program in the folder, which must succeed.
+    #[track_caller]
+    pub(crate) fn sh(&self, program: &str, arguments: &[&str]) {
+        let run = Command::new(program).args(arguments).current_dir(self.folder.path()).output().unwrap();
+        assert!(run.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&run.stderr));
+    }
+
+    pub(crate) fn command(&self, arguments: &[impl AsRef<OsStr>]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_owui-watch"));
+        command.args(arguments).current_dir(self.folder.path()).env_clear();
+        // Windows needs these two to open a socket.
+        for name in ["SystemRoot", "TEMP"] {
+            command.envs(std::env::var_os(name).map(|value| (name, value)));
+        }
+        command.env("HOME", self.folder.path()).env("TZ", "UTC");
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs owui-watch to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
+        let output = self.command(arguments).output().unwrap();
+        Ran {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Starts a watch, and waits until it is ready and its first pass is over.
+    pub(crate) fn watch(&self) -> Watch {
+        let mut watch = self.watch_with(&[]);
+        watch.wait("ready", None);
+        watch.wait("summary", None);
+        watch
+    }
+
+    /// Starts a watch with these arguments beside `--json`.
+    pub(crate) fn watch_with(&self, arguments: &[&str]) -> Watch {
+        let mut child = self.command(&[&["--json"], arguments].concat()).spawn().unwrap();
+        let (send, lines) = channel();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                if send.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut stderr = child.stderr.take().unwrap();
+        let stderr = std::thread::spawn(move || {
+            let mut text = String::new();
+            stderr.read_to_string(&mut text).ok();
+            text
+        });
+        Watch { child, lines, stderr: Some(stderr), seen: Vec::new(), taken: 0 }
+    }
+}
+
+/// A running watch, and what it has said so far.
+pub(crate) struct Watch {
+    child: Child,
+    lines: Receiver<String>,
+    stderr: Option<JoinHandle<String>>,
+    seen: Vec<Value>,
+    /// How many notices were handed out by [`Watch::wait`].
+    taken: usize,
+}
+
+impl Watch {
+    /// Waits for the next notice of this kind about this plugin, and hands out all the notices up to it.
+    #[track_caller]
+    pub(crate) fn wait(&mut self, event: &str, id: Option<&str>) -> Vec<Value> {
+        self.wait_until(event, id, Instant::now() + DEADLINE)
+    }
+
+    /// The same, where a real server has to be installed and started first.
+    #[track_caller]
+    pub(crate) fn wait_long(&mut self, event: &str, id: Option<&str>) -> Vec<Value> {
+        self.wait_until(event, id, Instant::now() + 20 * DEADLINE)
+    }
+
+    #[track_caller]
+    fn wait_until(&mut self, event: &str, id: Option<&str>, deadline: Instant) -> Vec<Value> {
+        loop {
+            let found = self.seen[self.taken..]
+                .iter()
+                .position(|notice| notice["event"] == event && id.is_none_or(|id| notice["id"] == id));
+            if let Some(place) = found {
+                let end = self.taken + place + 1;
+                let notices = self.seen[self.taken..end].to_vec();
+                self.taken = end;
+                return notices;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => self.seen.push(serde_json::from_str(&line).unwrap()),
+                Err(cause) => {
+                    let said: Vec<_> = self.seen.iter().map(brief).collect();
+                    self.child.kill().ok();
+                    let stderr = self.stderr.take().map(|stderr| stderr.join().unwrap_or_default());
+                    let cause = match cause {
+                        RecvTimeoutError::Timeout => "it did not come in time",
+                        RecvTimeoutError::Disconnected => "the program ended",
+                    };
+                    panic!("waiting for `{event}` of {id:?}: {cause}\nsaid: {said:#?}\nstderr: {stderr:?}");
+                }
+            }
+        }
+    }
+
+    /// Everything said so far, as words.
+    pub(crate) fn said(&self) -> Vec<&str> {
+        self.seen.iter().map(|notice| notice["event"].as_str().unwrap()).collect()
+    }
+
+    /// Everything said so far about a plugin, as words.
+    pub(crate) fn said_of(&self, id: &str) -> Vec<String> {
+        let about = self.seen.iter().filter(|notice| notice["id"] == id);
+        about.map(|notice| notice["event"].as_str().unwrap().to_owned()).collect()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal.
+    #[cfg(unix)]
+    pub(crate) fn signal(&self, name: &str) {
+        let kill = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+    }
+
+    /// Asks it to end, waits until it has, and takes in all it had left to say.
+    #[cfg(unix)]
+    pub(crate) fn stop(&mut self) -> ExitStatus {
+        self.signal("TERM");
+        self.ended()
+    }
+
+    /// Waits for the end, and takes in all that was left to say.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        while let Ok(line) = self.lines.recv_timeout(DEADLINE) {
+            self.seen.push(serde_json::from_str(&line).unwrap());
+        }
+        self.child.wait().unwrap()
+    }
+
+    /// What it wrote to stderr, after its end.
+    pub(crate) fn stderr(&mut self) -> String {
+        self.stderr.take().unwrap().join().unwrap()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn brief(notice: &Value) -> String {
+    format!("{} {} {}", notice["event"], notice["id"], notice["message"])
+}
+
+/// A small plugin: a filter with this version, whose last line tells that it is whole.
+pub(crate) fn filter(version: &str) -> String {
+    format!("\"\"\"\ntitle: A filter\nversion: {version}\n\"\"\"\n\n\nclass Filter:\n    pass\n\n\nEND = True\n")
+}
+
+/// Whether a text is one of [`filter`]'s, whole.
+pub(crate) fn is_whole(text: &str) -> bool {
+    text.ends_with("END = True\n")
+}
+
+/// The names in a folder, sorted.
+pub(crate) fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
