@@ -1,0 +1,204 @@
+//! The command line: what it says of itself, and what it takes.
+
+use std::path::PathBuf;
+
+use clap::CommandFactory as _;
+use expect_test::{Expect, expect};
+use owui_watch::cli::{Args, Command};
+
+fn read(line: &str) -> Result<Args, String> {
+    Args::read(["owui-watch"].into_iter().chain(line.split_whitespace())).map_err(|error| error.to_string())
+}
+
+/// What clap prints about a line that it does not take.
+struct Refusal(String);
+
+impl Refusal {
+    #[track_caller]
+    fn says(&self, expected: &Expect) {
+        expected.assert_eq(&self.0);
+    }
+}
+
+fn refusal(line: &str) -> Refusal {
+    Refusal(read(line).expect_err("should be refused"))
+}
+
+#[test]
+fn the_definition_is_sound() {
+    Args::command().debug_assert();
+}
+
+#[test]
+fn help() {
+    let help = Args::command().term_width(100).render_help().to_string();
+    expect![[r#"
+        Watches a folder of Open WebUI plugins and makes every save live on the server
+
+        Usage: owui-watch [OPTIONS] [PLUGINS]... [COMMAND]
+
+        Commands:
+          sandbox  Run a throw-away Open WebUI on this machine, and watch against it
+
+        Arguments:
+          [PLUGINS]...  Only these plugins, by path or id (one with the id `sandbox`: by its path)
+
+        Options:
+              --once           Make one pass and exit
+              --dry-run        Say what one pass would do, and change nothing
+              --force          In the first pass, send also what is unchanged or was refused
+              --url <URL>      The server [default: `OPENWEBUI_URL`, else `url` in watch.toml]
+              --root <DIR>     The folder with the plugins; repeatable [default: `root` in watch.toml]
+              --config <FILE>  The settings [default: watch.toml, where there is one]
+              --json           Print one JSON object per line
+          -v, --verbose...     Say more about what is done and why (-vv: everything)
+          -q, --quiet          Say only what went wrong
+          -h, --help           Print help
+          -V, --version        Print version
+
+        Examples:
+          owui-watch                           watch the plugins, deploy each save
+          owui-watch --once --dry-run          say what one pass would deploy
+          owui-watch --force plugins/shout.py  deploy this one again, then watch it alone
+
+        The API key (or login token) has no flag, since a process list would show it. It is read from
+        OPENWEBUI_API_KEY, in the environment or in `.env`, from the file that `api_key_file` names, or from
+        a systemd credential.
+    "#]]
+    .assert_eq(&help);
+    assert_eq!(read("-h").unwrap_err(), read("--help").unwrap_err());
+}
+
+#[test]
+fn help_of_sandbox() {
+    let mut command = Args::command().term_width(100);
+    command.build();
+    let sandbox = command.find_subcommand_mut("sandbox").expect("sandbox is a subcommand");
+    expect![[r#"
+        Run a throw-away Open WebUI on this machine, and watch against it
+
+        Usage: owui-watch sandbox [OPTIONS]
+
+        Options:
+              --openwebui <VERSION>  The release of Open WebUI to run [default: the newest]
+              --keep                 Keep its folder when it ends
+              --root <DIR>           The folder with the plugins; repeatable [default: `root` in watch.toml]
+              --config <FILE>        The settings [default: watch.toml, where there is one]
+              --json                 Print one JSON object per line
+          -v, --verbose...           Say more about what is done and why (-vv: everything)
+          -q, --quiet                Say only what went wrong
+          -h, --help                 Print help
+    "#]]
+    .assert_eq(&sandbox.render_help().to_string());
+}
+
+#[test]
+fn there_is_no_flag_for_the_key() {
+    for name in ["key", "api-key", "token"] {
+        assert!(Args::command().get_arguments().all(|arg| arg.get_long() != Some(name)));
+    }
+}
+
+#[test]
+fn plugins_are_named_by_path_or_id() {
+    let args = read("shout plugins/pipes/echo.py --once").unwrap();
+    assert_eq!(args.plugins, ["shout", "plugins/pipes/echo.py"]);
+    assert!(args.once && args.one_pass() && !args.dry_run);
+    assert_eq!(args.command, None);
+}
+
+#[test]
+fn a_dry_run_is_one_pass() {
+    let args = read("--dry-run").unwrap();
+    assert!(args.one_pass() && !args.once);
+    assert!(!read("").unwrap().one_pass());
+}
+
+#[test]
+fn sandbox_takes_the_shared_options_on_either_side() {
+    for line in [
+        "--json --root a --root b --config c.toml -vv sandbox --openwebui 0.9.6 --keep",
+        "sandbox --openwebui 0.9.6 --keep --json --root a --root b --config c.toml -vv",
+    ] {
+        let args = read(line).unwrap();
+        assert_eq!(args.command, Some(Command::Sandbox { openwebui: Some("0.9.6".to_owned()), keep: true }), "{line}");
+        assert_eq!(args.root, [PathBuf::from("a"), PathBuf::from("b")], "{line}");
+        assert_eq!(args.config, Some(PathBuf::from("c.toml")), "{line}");
+        assert!(args.json && args.verbose == 2, "{line}");
+    }
+}
+
+#[test]
+fn a_plugin_called_sandbox_is_named_by_its_path() {
+    let args = read("plugins/sandbox.py").unwrap();
+    assert_eq!((args.plugins.as_slice(), args.command), (&["plugins/sandbox.py".to_owned()][..], None));
+}
+
+#[test]
+fn sandbox_is_a_plugin_after_a_plugin() {
+    let args = read("shout sandbox").unwrap();
+    assert_eq!((args.plugins.as_slice(), args.command), (&["shout".to_owned(), "sandbox".to_owned()][..], None));
+}
+
+#[test]
+fn sandbox_does_not_silently_drop_a_flag() {
+    refusal("--once sandbox").says(&expect![[r#"
+        error: '--once' cannot be used with 'sandbox', which watches against a server of its own
+
+        Usage: owui-watch [OPTIONS] [PLUGINS]... [COMMAND]
+
+        For more information, try '--help'.
+    "#]]);
+    refusal("--url http://localhost:8080 sandbox").says(&expect![[r#"
+        error: '--url' cannot be used with 'sandbox', which watches against a server of its own
+
+        Usage: owui-watch [OPTIONS] [PLUGINS]... [COMMAND]
+
+        For more information, try '--help'.
+    "#]]);
+    refusal("sandbox --once").says(&expect![[r#"
+        error: unexpected argument '--once' found
+
+        Usage: owui-watch sandbox [OPTIONS]
+
+        For more information, try '--help'.
+    "#]]);
+    refusal("sandbox shout").says(&expect![[r#"
+        error: unexpected argument 'shout' found
+
+        Usage: owui-watch sandbox [OPTIONS]
+
+        For more information, try '--help'.
+    "#]]);
+}
+
+#[test]
+fn loud_and_quiet_at_once_is_refused() {
+    refusal("-v -q").says(&expect![[r#"
+        error: the argument '--verbose...' cannot be used with '--quiet'
+
+        Usage: owui-watch --verbose... [PLUGINS]...
+
+        For more information, try '--help'.
+    "#]]);
+    refusal("sandbox -q -v").says(&expect![[r#"
+        error: the argument '--quiet' cannot be used with '--verbose...'
+
+        Usage: owui-watch sandbox --quiet
+
+        For more information, try '--help'.
+    "#]]);
+}
+
+#[test]
+fn a_mistyped_flag_is_suggested() {
+    refusal("--dryrun").says(&expect![[r#"
+        error: unexpected argument '--dryrun' found
+
+          tip: a similar argument exists: '--dry-run'
+
+        Usage: owui-watch --dry-run [PLUGINS]...
+
+        For more information, try '--help'.
+    "#]]);
+}

@@ -1,0 +1,787 @@
+//! What the files, the variables and the flags come to, and what is said when they come to nothing.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use expect_test::{Expect, expect};
+use owui_watch::cli::Args;
+use owui_watch::config::{self, Config, ConfigError, World};
+use secrecy::ExposeSecret as _;
+use tempfile::TempDir;
+
+/// A folder with `plugins/`, and a world that is nothing else.
+struct Project {
+    folder: TempDir,
+    world: World,
+}
+
+impl Project {
+    fn new() -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        let at = |part: &str| folder.path().join(part);
+        let world = World {
+            env: BTreeMap::new(),
+            cwd: at("work"),
+            config_home: Some(at("home/.config")),
+            home: Some(at("home")),
+        };
+        Self { folder, world }.with_folder("plugins")
+    }
+
+    fn with_folder(self, path: &str) -> Self {
+        fs::create_dir_all(self.world.cwd.join(path)).expect("a folder");
+        self
+    }
+
+    fn with(self, path: &str, text: &str) -> Self {
+        let path = self.world.cwd.join(path);
+        fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("a folder");
+        fs::write(path, text).expect("a file");
+        self
+    }
+
+    fn with_user(self, path: &str, text: &str) -> Self {
+        let path = format!("../home/.config/owui-watch/{path}");
+        self.with(&path, text)
+    }
+
+    fn with_env(mut self, name: &str, value: &str) -> Self {
+        self.world.env.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    fn load(&self, line: &str) -> Result<Config, ConfigError> {
+        let args = Args::read(["owui-watch"].into_iter().chain(line.split_whitespace())).expect("a good command line");
+        config::load(&args, &self.world)
+    }
+
+    fn good(&self, line: &str) -> Config {
+        self.load(line).unwrap_or_else(|error| panic!("{}", self.said(&error)))
+    }
+
+    /// The error as `main` prints it.
+    fn said(&self, error: &ConfigError) -> String {
+        let hint = error.hint().map(|hint| format!("hint: {hint}\n")).unwrap_or_default();
+        self.sealed(&format!("error: {error}\n{hint}"))
+    }
+
+    fn sealed(&self, text: &str) -> String {
+        text.replace(&self.folder.path().display().to_string(), "/tmp")
+    }
+
+    #[track_caller]
+    fn refusal(&self, line: &str) -> Refusal {
+        let said = self.said(&self.load(line).map(drop).expect_err("should be refused"));
+        assert!(!said.contains("5ecre7"), "a secret is shown: {said}");
+        Refusal(said)
+    }
+}
+
+/// An error, as it is printed. The secret `5ecre7` is not in it.
+struct Refusal(String);
+
+impl Refusal {
+    #[track_caller]
+    fn says(&self, expected: &Expect) {
+        expected.assert_eq(&self.0);
+    }
+}
+
+fn key(config: &Config) -> Option<(&str, String)> {
+    let origin = config.key_origin.as_ref().map(ToString::to_string).unwrap_or_default();
+    config.key.as_ref().map(|key| (key.expose_secret(), origin))
+}
+
+fn data(folder: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/config").join(folder)
+}
+
+fn example(name: &str) -> String {
+    let path = data(&format!("{name}.toml"));
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn valid(name: &str) -> String {
+    let text = example(&format!("valid/{name}"));
+    let project = Project::new().with_folder("more").with("watch.toml", &text).with("secrets/key", "sk-file\n");
+    format!("{:#?}\n", project.good(""))
+}
+
+#[track_caller]
+fn invalid(name: &str) -> Refusal {
+    let text = example(&format!("invalid/{name}"));
+    Project::new().with_folder("plugins/pipes").with("plugins/a.py", "").with("watch.toml", &text).refusal("")
+}
+
+#[test]
+fn every_example_is_tested() {
+    for kind in ["valid", "invalid"] {
+        for file in fs::read_dir(data(kind)).unwrap() {
+            let path = file.unwrap().path();
+            let call = format!("{kind}(\"{}\")", path.file_stem().unwrap().to_string_lossy());
+            assert!(include_str!("config.rs").contains(&call), "{call} is missing");
+        }
+    }
+}
+
+#[test]
+fn files_that_are_fine() {
+    expect![[r#"
+        Config {
+            project: "",
+            roots: [
+                "plugins",
+            ],
+            exclude: [
+                "tests/",
+                "backups/",
+                "archived/",
+                "build/",
+                "dist/",
+                "node_modules/",
+                "venv/",
+                "__pycache__/",
+                "*.backup.py",
+            ],
+            url: "http://localhost:8080",
+            url_origin: Default,
+            key: None,
+            key_origin: None,
+            state: ".owui-watch",
+            activate_new: false,
+            concurrency: 4,
+            debounce: 100ms,
+            poll: None,
+            timeout: 300s,
+            once_patience: 30s,
+            files: {},
+        }
+    "#]]
+    .assert_eq(&valid("empty"));
+    expect![[r#"
+        Config {
+            project: "",
+            roots: [
+                "plugins",
+                "more",
+            ],
+            exclude: [
+                "*_cn.py",
+                "!keep_cn.py",
+            ],
+            url: "https://chat.example.com",
+            url_origin: Set(
+                "`watch.toml`",
+            ),
+            key: Some(
+                SecretBox<str>([REDACTED]),
+            ),
+            key_origin: Some(
+                Set(
+                    "`secrets/key`",
+                ),
+            ),
+            state: "/var/lib/owui-watch",
+            activate_new: true,
+            concurrency: 1,
+            debounce: 1s,
+            poll: Some(
+                2s,
+            ),
+            timeout: 90s,
+            once_patience: 0ns,
+            files: {
+                "more/old.py": FileSettings {
+                    id: None,
+                    kind: None,
+                    enabled: Some(
+                        false,
+                    ),
+                },
+                "plugins/tools/both.py": FileSettings {
+                    id: Some(
+                        "both_of_them",
+                    ),
+                    kind: Some(
+                        Tool,
+                    ),
+                    enabled: None,
+                },
+            },
+        }
+    "#]]
+    .assert_eq(&valid("everything"));
+}
+
+#[test]
+fn a_key_has_no_place_in_the_file() {
+    invalid("api_key").says(&expect![[r#"
+        error: cannot use `watch.toml`: `api_key` does not belong in a file that is easily shared
+        hint: put OPENWEBUI_API_KEY=… into `.env` beside it, or name a file with `api_key_file`
+    "#]]);
+    invalid("api_key_dashed").says(&expect![[r#"
+        error: cannot use `watch.toml`: `OpenWebUI-API-Key` does not belong in a file that is easily shared
+        hint: put OPENWEBUI_API_KEY=… into `.env` beside it, or name a file with `api_key_file`
+    "#]]);
+    invalid("api_key_unquoted").says(&expect![[r#"
+        error: cannot use `watch.toml:1:11`: it is not TOML (the line is not shown, since it may hold a key)
+        hint: put OPENWEBUI_API_KEY=… into `.env` beside it, or name a file with `api_key_file`
+    "#]]);
+}
+
+#[test]
+fn values_that_do_not_fit() {
+    invalid("concurrency_fraction").says(&expect![[r#"
+        error: cannot use `watch.toml`: `concurrency` must be a whole number from 1 to 32, not 4.7
+    "#]]);
+    invalid("concurrency_zero").says(&expect![[r#"
+        error: cannot use `watch.toml`: `concurrency` must be a whole number from 1 to 32, not 0
+    "#]]);
+    invalid("duration_negative").says(&expect![[r#"
+        error: cannot use `watch.toml`: `timeout` must be a duration such as "5m", from "1s" to "24h", not "-1s"
+    "#]]);
+    invalid("duration_number").says(&expect![[r#"
+        error: cannot use `watch.toml`: `debounce` must be a duration such as "100ms", from "1ms" to "1m", not 100
+    "#]]);
+    invalid("duration_too_long").says(&expect![[r#"
+        error: cannot use `watch.toml`: `debounce` must be a duration such as "100ms", from "1ms" to "1m", not "2h"
+    "#]]);
+    invalid("exclude_not_a_glob").says(&expect![[r#"
+        error: cannot use `watch.toml`: `a{b` is not a glob: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)
+    "#]]);
+    invalid("exclude_text").says(&expect![[r#"
+        error: cannot use `watch.toml`: `exclude` must be a list of globs, not "tests/"
+    "#]]);
+    invalid("poll_bool").says(&expect![[r#"
+        error: cannot use `watch.toml`: `poll` must be "off", or a duration such as "2s", from "100ms" to "1h", not false
+    "#]]);
+    invalid("root_empty").says(&expect![[r#"
+        error: cannot use `watch.toml`: `root` names no folder
+    "#]]);
+    invalid("root_missing").says(&expect![[r#"
+        error: cannot watch `functions`: there is no such folder
+        hint: create it, or set `root` in watch.toml (or --root) to the folder with the plugins
+    "#]]);
+    invalid("root_table").says(&expect![[r#"
+        error: cannot use `watch.toml`: `root` must be a folder, or a list of folders, not a table
+    "#]]);
+    invalid("switch").says(&expect![[r#"
+        error: cannot use `watch.toml`: `activate_new` must be true or false, not "maybe"
+    "#]]);
+    invalid("url_name").says(&expect![[r#"
+        error: cannot use `watch.toml`: `url` must not hold a name or a password
+        hint: owui-watch gets in with an API key or a login token: OPENWEBUI_API_KEY, say in `.env`
+    "#]]);
+}
+
+#[test]
+fn tables_about_files() {
+    invalid("file_enabled").says(&expect![[r#"
+        error: cannot use `watch.toml`: `enabled` in `[plugins."plugins/a.py"]` must be true or false, not "perhaps"
+    "#]]);
+    invalid("file_from_root").says(&expect![[r#"
+        error: cannot use `watch.toml`: `[plugins."a.py"]` is about a file that is not below a root
+        hint: a path starts at the folder of watch.toml: [plugins."plugins/a.py"]
+    "#]]);
+    invalid("file_is_folder").says(&expect![[r#"
+        error: cannot use `watch.toml`: `[plugins."plugins/pipes/"]` is about a folder
+        hint: leave a folder out with `exclude`, or name its files one by one
+    "#]]);
+    invalid("file_kind").says(&expect![[r#"
+        error: cannot use `watch.toml`: `kind` in `[plugins."plugins/a.py"]` must be "function" or "tool", not "pipe"
+    "#]]);
+    invalid("file_twice").says(&expect![[r#"
+        error: cannot use `watch.toml`: more than one table is about `plugins/a.py`
+    "#]]);
+    invalid("file_unknown_key").says(&expect![[r#"
+        error: cannot use `watch.toml`: unknown key `enable` in `[plugins."plugins/a.py"]`
+        hint: did you mean `enabled`?
+    "#]]);
+    invalid("file_unquoted").says(&expect![[r#"
+        error: cannot use `watch.toml`: unknown key `py` in `[plugins."shout"]`
+        hint: put the path in quotes: [plugins."shout.py"]
+    "#]]);
+    invalid("file_without_plugins").says(&expect![[r#"
+        error: cannot use `watch.toml`: unknown key `plugins/a.py`
+        hint: settings of one file stand under [plugins."plugins/a.py"]
+    "#]]);
+    invalid("plugins_folder").says(&expect![[r#"
+        error: cannot use `watch.toml`: `plugins` must be made of tables such as [plugins."plugins/shout.py"], not "plugins"
+        hint: the folder with the plugins is `root`
+    "#]]);
+}
+
+#[test]
+fn text_that_is_not_toml() {
+    invalid("syntax").says(&expect![[r#"
+        error: cannot use `watch.toml:2:12`: string values must be quoted, expected literal string
+          |
+        2 | debounce = 100ms
+          |            ^
+    "#]]);
+    invalid("syntax_end").says(&expect![[r#"
+        error: cannot use `watch.toml:1:20`: unclosed array, expected `]`
+          |
+        1 | exclude = ["tests/"
+          |                    ^
+    "#]]);
+    invalid("duplicate_key").says(&expect![[r#"
+        error: cannot use `watch.toml:2:1`: duplicate key
+          |
+        2 | root = "plugins"
+          | ^
+    "#]]);
+}
+
+#[test]
+fn unknown_keys() {
+    invalid("unknown_key").says(&expect![[r#"
+        error: cannot use `watch.toml`: unknown key `debounce_mss`
+        hint: did you mean `debounce`?
+    "#]]);
+    invalid("unknown_key_far").says(&expect![[r#"
+        error: cannot use `watch.toml`: unknown key `workers`
+        hint: the keys are `root`, `exclude`, `url`, `api_key_file`, `state`, `activate_new`, `concurrency`, `debounce`, `poll`, `timeout`, `once_patience`, `plugins`
+    "#]]);
+}
+
+#[test]
+fn no_file_is_needed() {
+    let config = Project::new().good("");
+    assert_eq!(config.project, Path::new(""));
+    assert_eq!(config.roots, [Path::new("plugins")]);
+    assert_eq!(config.state, Path::new(".owui-watch"));
+    assert_eq!(config.url_origin.to_string(), "the default");
+    assert_eq!(key(&config), None);
+}
+
+#[test]
+fn each_layer_covers_the_one_before() {
+    #[track_caller]
+    fn check(project: &Project, line: &str, url: &str, origin: &str) {
+        let config = project.good(line);
+        let said = project.sealed(&config.url_origin.to_string());
+        assert_eq!((config.url.as_str(), said.as_str()), (url, origin));
+    }
+
+    let p = Project::new();
+    check(&p, "", "http://localhost:8080", "the default");
+    let p = p.with_user("watch.toml", "url = 'http://user'");
+    check(&p, "", "http://user", "`/tmp/home/.config/owui-watch/watch.toml`");
+    let p = p.with("watch.toml", "url = 'http://project'");
+    check(&p, "", "http://project", "`watch.toml`");
+    let p = p.with(".env", "url=http://script");
+    check(&p, "", "http://script", "`url` in `.env`");
+    let p = p.with(".env", "url=http://script\nOPENWEBUI_BASE_URL=http://base");
+    check(&p, "", "http://base", "`OPENWEBUI_BASE_URL` in `.env`");
+    let p = p.with(".env", "url=http://script\nOPENWEBUI_BASE_URL=http://base\nOPENWEBUI_URL=http://dotenv");
+    check(&p, "", "http://dotenv", "`OPENWEBUI_URL` in `.env`");
+    let p = p.with_env("OPENWEBUI_BASE_URL", "http://base");
+    check(&p, "", "http://base", "`OPENWEBUI_BASE_URL`");
+    let p = p.with_env("OPENWEBUI_URL", "http://env");
+    check(&p, "", "http://env", "`OPENWEBUI_URL`");
+    let p = p.with_env("OWUI_WATCH_URL", "http://own");
+    check(&p, "", "http://own", "`OWUI_WATCH_URL`");
+    check(&p, "--url http://flag", "http://flag", "`--url`");
+}
+
+#[test]
+fn names_of_deploy_scripts_are_for_dotenv_alone() {
+    let config = Project::new().with_env("url", "http://elsewhere").with_env("api_key", "sk-elsewhere").good("");
+    assert_eq!((config.url.as_str(), key(&config)), ("http://localhost:8080", None));
+}
+
+#[test]
+fn keys_that_a_higher_layer_leaves_out_stay() {
+    let config = Project::new()
+        .with_user("watch.toml", "concurrency = 2\npoll = '2s'\n[plugins.'/abs/a.py']\nid = 'a'\nenabled = false")
+        .with("watch.toml", "poll = 'off'\n[plugins.'/abs/a.py']\nenabled = true")
+        .good("");
+    assert_eq!((config.concurrency.get(), config.poll), (2, None));
+    let settings = &config.files[Path::new("/abs/a.py")];
+    assert_eq!((settings.id.as_deref(), settings.enabled), (Some("a"), Some(true)));
+}
+
+#[test]
+fn every_key_but_plugins_has_a_variable() {
+    let config = Project::new()
+        .with_folder("a")
+        .with_folder("b")
+        .with("k", "sk-1")
+        .with_env("OWUI_WATCH_ROOT", "a, b/")
+        .with_env("OWUI_WATCH_EXCLUDE", "old/,*_cn.py")
+        .with_env("OWUI_WATCH_API_KEY_FILE", "./k")
+        .with_env("OWUI_WATCH_STATE", "/var/lib/w")
+        .with_env("OWUI_WATCH_ACTIVATE_NEW", "true")
+        .with_env("OWUI_WATCH_CONCURRENCY", "32")
+        .with_env("OWUI_WATCH_DEBOUNCE", "1s")
+        .with_env("OWUI_WATCH_POLL", "1m 30s")
+        .with_env("OWUI_WATCH_TIMEOUT", "1 hour")
+        .with_env("OWUI_WATCH_ONCE_PATIENCE", "0s")
+        .good("");
+    expect![[r#"
+        Config {
+            project: "",
+            roots: [
+                "a",
+                "b",
+            ],
+            exclude: [
+                "old/",
+                "*_cn.py",
+            ],
+            url: "http://localhost:8080",
+            url_origin: Default,
+            key: Some(
+                SecretBox<str>([REDACTED]),
+            ),
+            key_origin: Some(
+                Set(
+                    "`k`",
+                ),
+            ),
+            state: "/var/lib/w",
+            activate_new: true,
+            concurrency: 32,
+            debounce: 1s,
+            poll: Some(
+                90s,
+            ),
+            timeout: 3600s,
+            once_patience: 0ns,
+            files: {},
+        }
+    "#]]
+    .assert_eq(&format!("{config:#?}\n"));
+}
+
+#[test]
+fn an_empty_variable_is_not_set() {
+    let config = Project::new()
+        .with_env("OPENWEBUI_URL", "")
+        .with_env("OWUI_WATCH_DEBOUNCE", " ")
+        .with_env("OPENWEBUI_API_KEY", "")
+        .with(".env", "url=http://script\napi_key=\n")
+        .good("");
+    assert_eq!((config.url.as_str(), key(&config)), ("http://script", None));
+}
+
+#[test]
+fn errors_name_the_variable_or_flag() {
+    let project = Project::new();
+    let with = |name: &str, value: &str| Project::new().with_env(name, value);
+    with("OWUI_WATCH_DEBOUNCE", "fast").refusal("").says(&expect![[r#"
+        error: cannot use `OWUI_WATCH_DEBOUNCE`: `debounce` must be a duration such as "100ms", from "1ms" to "1m", not "fast"
+    "#]]);
+    with("OWUI_WATCH_CONCURRENCY", "33").refusal("").says(&expect![[r#"
+        error: cannot use `OWUI_WATCH_CONCURRENCY`: `concurrency` must be a whole number from 1 to 32, not "33"
+    "#]]);
+    with("OWUI_WATCH_DEBOUNC", "1s").refusal("").says(&expect![[r#"
+        error: cannot use `OWUI_WATCH_DEBOUNC`: there is no such variable
+        hint: did you mean `OWUI_WATCH_DEBOUNCE`?
+    "#]]);
+    with("OWUI_WATCH_PLUGINS", "a").refusal("").says(&expect![[r#"
+        error: cannot use `OWUI_WATCH_PLUGINS`: there is no such variable
+    "#]]);
+    with("OWUI_WATCH_API_KEY", "5ecre7").refusal("").says(&expect![[r#"
+        error: cannot use `OWUI_WATCH_API_KEY`: there is no such variable
+        hint: the variable for the API key is OPENWEBUI_API_KEY
+    "#]]);
+    with("OPENWEBUI_URL", "localhost:3000").refusal("").says(&expect![[r#"
+        error: cannot use `OPENWEBUI_URL`: `url` must begin with http:// or https://
+        hint: did you mean `http://localhost:3000`?
+    "#]]);
+    with("OPENWEBUI_URL", "sk-5ecre7").refusal("").says(&expect![[r#"
+        error: cannot use `OPENWEBUI_URL`: `url` seems to be an API key
+    "#]]);
+    project.refusal("--url ftp://there").says(&expect![[r#"
+        error: cannot use `--url`: `url` must begin with http:// or https://, not ftp://
+    "#]]);
+    project.refusal("--root nowhere").says(&expect![[r#"
+        error: cannot watch `nowhere`: there is no such folder
+        hint: create it, or set `root` in watch.toml (or --root) to the folder with the plugins
+    "#]]);
+    project.refusal("--config nowhere.toml").says(&expect![[r#"
+        error: cannot read `nowhere.toml`: no such file
+    "#]]);
+    project.refusal("--config plugins").says(&expect![[r#"
+        error: cannot read `plugins`: it is a folder
+    "#]]);
+    Project::new().with(".env", "OWUI_WATCH_POLL=1ms").refusal("").says(&expect![[r#"
+        error: cannot use `OWUI_WATCH_POLL` in `.env`: `poll` must be "off", or a duration such as "2s", from "100ms" to "1h", not "1ms"
+    "#]]);
+}
+
+#[test]
+fn paths_are_relative_to_where_they_are_written() {
+    let project = Project::new()
+        .with_folder("sub/mine")
+        .with_folder("sub/dot")
+        .with("sub/watch.toml", "root = './mine/'\nstate = 'kept'\n[plugins.'./mine//a.py']\nid = 'a'")
+        .with_user("watch.toml", "api_key_file = 'key'")
+        .with_user("key", "sk-user");
+    let config = project.good("--config sub/watch.toml");
+    assert_eq!(config.project, Path::new("sub"));
+    assert_eq!(config.roots, [Path::new("sub/mine")]);
+    assert_eq!(config.state, Path::new("sub/kept"));
+    assert_eq!(config.files.keys().collect::<Vec<_>>(), [Path::new("sub/mine/a.py")]);
+    assert_eq!(key(&config).unwrap().0, "sk-user");
+
+    let project = project.with("sub/.env", "OWUI_WATCH_ROOT=dot");
+    assert_eq!(project.good("--config sub/watch.toml").roots, [Path::new("sub/dot")]);
+    assert_eq!(project.good("--config ./sub/watch.toml --root ./plugins/").roots, [Path::new("plugins")]);
+
+    let sub = project.world.cwd.join("sub");
+    let config = project.good(&format!("--config {0}/watch.toml --root {0}/mine", sub.display()));
+    assert_eq!(config.roots, [sub.join("mine")]);
+    assert_eq!(config.files.keys().collect::<Vec<_>>(), [&sub.join("mine/a.py")]);
+}
+
+#[test]
+fn a_tilde_is_the_home() {
+    let config = Project::new().with("watch.toml", "api_key_file = '~/k'").with("../home/k", "sk-home").good("");
+    assert_eq!(key(&config).unwrap().0, "sk-home");
+}
+
+#[test]
+fn the_current_folder_can_be_the_root() {
+    let config = Project::new().with("watch.toml", "root = '.'\n[plugins.'a.py']\nid = 'x'").good("");
+    assert_eq!(config.roots, [Path::new(".")]);
+    assert_eq!(config.files.keys().collect::<Vec<_>>(), [Path::new("a.py")]);
+}
+
+#[test]
+fn file_settings_are_spelled_like_the_files_below_the_root() {
+    let project = Project::new().with("watch.toml", "[plugins.'plugins/a.py']\nid = 'x'");
+    let root = project.world.cwd.join("plugins");
+    let config = project.good(&format!("--root {}", root.display()));
+    assert_eq!(config.files.keys().collect::<Vec<_>>(), [&root.join("a.py")]);
+}
+
+#[test]
+fn file_settings_written_from_the_root_are_told() {
+    let project = Project::new().with("sub/plugins/a.py", "").with("sub/watch.toml", "[plugins.'a.py']\nid = 'x'");
+    project.refusal("--config sub/watch.toml").says(&expect![[r#"
+        error: cannot use `sub/watch.toml`: `[plugins."a.py"]` is about a file that is not below a root
+        hint: a path starts at the folder of watch.toml: [plugins."plugins/a.py"]
+    "#]]);
+}
+
+#[test]
+fn an_error_in_a_table_names_the_file_with_the_table() {
+    let project = Project::new()
+        .with("plugins/a.py", "")
+        .with_user("watch.toml", "[plugins.'/abs/a.py']\nid = 'x'")
+        .with("watch.toml", "[plugins.'a.py']\nid = 'x'");
+    project.refusal("").says(&expect![[r#"
+        error: cannot use `watch.toml`: `[plugins."a.py"]` is about a file that is not below a root
+        hint: a path starts at the folder of watch.toml: [plugins."plugins/a.py"]
+    "#]]);
+}
+
+#[test]
+fn file_settings_outside_the_root_of_this_run_are_no_error() {
+    let project = Project::new().with_folder("other").with("watch.toml", "[plugins.'plugins/a.py']\nid = 'x'");
+    assert_eq!(project.good("--root other").files.len(), 1);
+}
+
+#[test]
+fn roots() {
+    let project = Project::new().with_folder("plugins/pipes").with("plugins/a.py", "").with_folder("b");
+    assert_eq!(project.good("--root b --root plugins --root ./b/").roots, [Path::new("b"), Path::new("plugins")]);
+    project.refusal("--root plugins/pipes --root plugins").says(&expect![[r#"
+        error: cannot use `--root`: `plugins/pipes` and `plugins` hold the same files
+        hint: a root covers the folders below it: name only the outer one
+    "#]]);
+    project.refusal("--root plugins/a.py").says(&expect![[r#"
+        error: cannot watch `plugins/a.py`: it is not a folder
+        hint: `root` is the folder around it; to limit a run to this plugin: owui-watch plugins/a.py
+    "#]]);
+    fs::remove_dir(project.world.cwd.join("b")).unwrap();
+    project.refusal("--root b").says(&expect![[r#"
+        error: cannot watch `b`: there is no such folder
+        hint: create it, or set `root` in watch.toml (or --root) to the folder with the plugins
+    "#]]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_another_root_is_that_root() {
+    let project = Project::new();
+    std::os::unix::fs::symlink("plugins", project.world.cwd.join("link")).unwrap();
+    assert_eq!(project.good("--root link").roots, [Path::new("link")]);
+    project.refusal("--root plugins --root link").says(&expect![[r#"
+        error: cannot use `--root`: `plugins` and `link` hold the same files
+        hint: a root covers the folders below it: name only the outer one
+    "#]]);
+}
+
+#[test]
+fn urls_are_made_plain() {
+    for (written, plain) in [
+        ("http://localhost:8080/", "http://localhost:8080"),
+        ("HTTPS://Chat.Example.com:443", "https://chat.example.com"),
+        ("http://localhost:8080/api", "http://localhost:8080"),
+        ("http://localhost:8080/api/v1/", "http://localhost:8080"),
+        ("https://example.com/chat//", "https://example.com/chat"),
+        ("https://example.com/chat/api/v1", "https://example.com/chat"),
+        ("https://example.com/myapi", "https://example.com/myapi"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
+    ] {
+        assert_eq!(Project::new().good(&format!("--url {written}")).url, plain, "{written}");
+    }
+}
+
+#[test]
+fn urls_that_cannot_be_a_server() {
+    let url = |url: &str| Project::new().refusal(&format!("--url {url}"));
+    url("localhost:8080").says(&expect![[r#"
+        error: cannot use `--url`: `url` must begin with http:// or https://
+        hint: did you mean `http://localhost:8080`?
+    "#]]);
+    url("chat.example.com").says(&expect![[r#"
+        error: cannot use `--url`: `url` must begin with http:// or https://
+        hint: did you mean `https://chat.example.com`?
+    "#]]);
+    url("/tmp/socket").says(&expect![[r#"
+        error: cannot use `--url`: `url` must begin with http:// or https://
+    "#]]);
+    url("ftp://example.com").says(&expect![[r#"
+        error: cannot use `--url`: `url` must begin with http:// or https://, not ftp://
+    "#]]);
+    url("http://").says(&expect![[r#"
+        error: cannot use `--url`: `url` is not a URL: empty host
+    "#]]);
+    url("http://localhost:99999").says(&expect![[r#"
+        error: cannot use `--url`: `url` is not a URL: invalid port number
+    "#]]);
+    url("http://me:5ecre7@example.com").says(&expect![[r#"
+        error: cannot use `--url`: `url` must not hold a name or a password
+        hint: owui-watch gets in with an API key or a login token: OPENWEBUI_API_KEY, say in `.env`
+    "#]]);
+    url("me:5ecre7@example.com").says(&expect![[r#"
+        error: cannot use `--url`: `url` must begin with http:// or https://
+    "#]]);
+    url("http://example.com/?token=5ecre7").says(&expect![[r#"
+        error: cannot use `--url`: `url` must end before the `?` or `#`
+    "#]]);
+    url("http://example.com/#/admin").says(&expect![[r#"
+        error: cannot use `--url`: `url` must end before the `?` or `#`
+    "#]]);
+}
+
+#[test]
+fn the_key_comes_from_the_first_place_that_has_it() {
+    let project = Project::new();
+    assert_eq!(key(&project.good("")), None);
+
+    let project = project
+        .with("credentials/openwebui_api_key", "sk-credential\n")
+        .with_env("CREDENTIALS_DIRECTORY", "credentials");
+    let expected = ("sk-credential", "the credential `openwebui_api_key`".to_owned());
+    assert_eq!(key(&project.good("")), Some(expected));
+
+    let project = project.with("watch.toml", "api_key_file = 'k'").with("k", "\u{feff} sk-file \r\n\n");
+    assert_eq!(key(&project.good("")), Some(("sk-file", "`k`".to_owned())));
+
+    let project = project.with(".env", "api_key='sk-script' # mine");
+    assert_eq!(key(&project.good("")), Some(("sk-script", "`api_key` in `.env`".to_owned())));
+
+    let project = project.with(".env", "api_key=sk-script\nexport OPENWEBUI_API_KEY=\"sk-dotenv\"  ");
+    assert_eq!(key(&project.good("")), Some(("sk-dotenv", "`OPENWEBUI_API_KEY` in `.env`".to_owned())));
+
+    let token = "eyJhbGciOiJIUzI1NiJ9.eyJpZCI6IjEifQ.x-_y";
+    let project = project.with_env("OPENWEBUI_API_KEY", token);
+    assert_eq!(key(&project.good("")), Some((token, "`OPENWEBUI_API_KEY`".to_owned())));
+}
+
+#[test]
+fn a_credentials_folder_without_ours_is_no_error() {
+    assert_eq!(key(&Project::new().with_env("CREDENTIALS_DIRECTORY", "nowhere").good("")), None);
+}
+
+#[test]
+fn keys_that_cannot_be_used_are_not_shown() {
+    let key = |key: &str| Project::new().with_env("OPENWEBUI_API_KEY", key).refusal("");
+    key("Bearer sk-5ecre7").says(&expect![[r#"
+        error: cannot use the API key from `OPENWEBUI_API_KEY`: it has a blank, a line end or a control character inside
+        hint: leave out the word `Bearer`
+    "#]]);
+    key("sk 5ecre7").says(&expect![[r#"
+        error: cannot use the API key from `OPENWEBUI_API_KEY`: it has a blank, a line end or a control character inside
+    "#]]);
+    key("sk-\u{7}5ecre7").says(&expect![[r#"
+        error: cannot use the API key from `OPENWEBUI_API_KEY`: it has a blank, a line end or a control character inside
+    "#]]);
+    key("sk-5ecre7…").says(&expect![[r#"
+        error: cannot use the API key from `OPENWEBUI_API_KEY`: it has a character that is not ASCII inside
+    "#]]);
+    let file = || Project::new().with("watch.toml", "api_key_file = 'k'");
+    file().refusal("").says(&expect![[r#"
+        error: cannot read the API key: `api_key_file` is `k`, and there is no such file
+    "#]]);
+    file().with("k", " \n").refusal("").says(&expect![[r#"
+        error: cannot use the API key from `k`: it is empty
+    "#]]);
+    file().with("k", "sk-1\nsk-2\n").refusal("").says(&expect![[r#"
+        error: cannot use the API key from `k`: it has a blank, a line end or a control character inside
+    "#]]);
+    file().with_folder("k").refusal("").says(&expect![[r#"
+        error: cannot read `k`: it is a folder
+    "#]]);
+    Project::new().with("watch.toml", "api_key_file = 'sk-5ecre7'").refusal("").says(&expect![[r#"
+        error: cannot read the API key: `api_key_file` seems to be the key itself
+        hint: put the key into a file of its own, and name that file
+    "#]]);
+}
+
+#[test]
+fn the_key_is_not_in_debug() {
+    let config = Project::new().with_env("OPENWEBUI_API_KEY", "sk-5ecre7").good("");
+    assert!(!format!("{config:?}").contains("5ecre7"));
+}
+
+#[test]
+fn a_dotenv_is_shared_with_other_programs() {
+    let text = "\u{feff}GREETING=a b c\r\n%%% nonsense\r\n# api_key=no\r\nWEBUI_URL=http://no\r\nurl=http://yes\r\n";
+    assert_eq!(Project::new().with(".env", text).good("").url, "http://yes");
+}
+
+#[test]
+fn a_line_of_dotenv_that_is_ours_and_broken_is_not_shown() {
+    let dotenv = |text: &str| Project::new().with(".env", text).refusal("");
+    dotenv("A=1\nOPENWEBUI_API_KEY sk-5ecre7\n").says(&expect![[r#"
+        error: cannot use `.env:2`: the value of `OPENWEBUI_API_KEY` cannot be read
+        hint: write NAME=value, in single quotes where it has blanks, and close the quotes above it
+    "#]]);
+    dotenv("api_key=sk-5ecre7 and more\n").says(&expect![[r#"
+        error: cannot use `.env:1`: the value of `api_key` cannot be read
+        hint: write NAME=value, in single quotes where it has blanks, and close the quotes above it
+    "#]]);
+    dotenv("export api_key='sk-5ecre7\n").says(&expect![[r#"
+        error: cannot use `.env:1`: the value of `api_key` cannot be read
+        hint: write NAME=value, in single quotes where it has blanks, and close the quotes above it
+    "#]]);
+    dotenv("GREETING=don't\napi_key=sk-5ecre7\n").says(&expect![[r#"
+        error: cannot use `.env:2`: the value of `api_key` cannot be read
+        hint: write NAME=value, in single quotes where it has blanks, and close the quotes above it
+    "#]]);
+    dotenv("api_key=sk-1\napi_key=\"sk-5ecre7\n").says(&expect![[r#"
+        error: cannot use `.env:2`: the value of `api_key` cannot be read
+        hint: write NAME=value, in single quotes where it has blanks, and close the quotes above it
+    "#]]);
+    dotenv("OWUI_WATCH_API_KEY=sk-5ecre7\n").says(&expect![[r#"
+        error: cannot use `OWUI_WATCH_API_KEY` in `.env`: there is no such variable
+        hint: the variable for the API key is OPENWEBUI_API_KEY
+    "#]]);
+    dotenv("api_key=Bearer\\ sk-5ecre7\n").says(&expect![[r#"
+        error: cannot use the API key from `api_key` in `.env`: it has a blank, a line end or a control character inside
+        hint: leave out the word `Bearer`
+    "#]]);
+}
+
+#[test]
+fn the_real_world_has_a_folder() {
+    assert!(World::real().cwd.is_absolute());
+}

@@ -1,0 +1,1810 @@
+//! Whole schedules against the engine alone: timed lines in, effects out. No runtime, no sleeping, no disk, no server.
+//!
+//! A script's lines are `<time> <what> …`:
+//!
+//! - `write a v1` puts a filter with this version at `a.py` and says that it is ready; `write a as b v1` gives it an id.
+//!   `write a empty`, `broken`, `other` and `unsettled` are what they say; `delete a` removes it; `edit …` changes the disk
+//!   without a word, as before a rescan. The engine's reads are answered from there at once, as the daemon does.
+//! - `given a=v1` is a beginning in which disk and server hold this, and the first pass is over.
+//! - `rescan`, `wake`, `stop`.
+//! - `#3 row v1`, `#3 rows a=v1 b=v2`, `#3 connected`, `#3 absent`, `#3 refused WORDS`, … reply to the call with that number;
+//!   `#3 kept` says that the copy is written, `#3 not-kept` that it could not be.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use expect_test::{Expect, expect};
+use owui_watch::engine::exchange::{Call, Reply, Row, Terms};
+use owui_watch::engine::files::Loaded;
+use owui_watch::engine::ledger::Ledger;
+use owui_watch::engine::{Effect, Engine, Event, Now, Policy, Scan, Ticket};
+use owui_watch::plugin::{self, FileSettings};
+use serde_json::json;
+
+/// The engine, and as much of a world as it needs.
+struct Script {
+    engine: Engine,
+    disk: BTreeMap<String, String>,
+    tickets: Vec<Ticket>,
+    log: String,
+    at: Duration,
+}
+
+fn policy() -> Policy {
+    Policy {
+        roots: vec![PathBuf::from("plugins")],
+        server: "http://server".to_owned(),
+        configured: true,
+        key: None,
+        concurrency: NonZeroUsize::new(2).unwrap(),
+        once: None,
+        terms: Terms { force: false, dry_run: false, activate_new: false },
+        named: Vec::new(),
+        only: Vec::new(),
+    }
+}
+
+/// Runs a script from nothing and compares what came of it.
+#[track_caller]
+fn check(script: &str, expected: &Expect) {
+    check_with(policy(), Ledger::default(), script, expected);
+}
+
+#[track_caller]
+fn check_with(policy: Policy, ledger: Ledger, script: &str, expected: &Expect) {
+    expected.assert_eq(&play(policy, ledger, script).log);
+}
+
+fn play(policy: Policy, ledger: Ledger, script: &str) -> Script {
+    let mut run = Script {
+        engine: Engine::new(policy, ledger),
+        disk: BTreeMap::new(),
+        tickets: Vec::new(),
+        log: String::new(),
+        at: Duration::ZERO,
+    };
+    for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        run.line(line);
+    }
+    run
+}
+
+impl Script {
+    fn line(&mut self, line: &str) {
+        let (time, rest) = line.split_once(' ').unwrap();
+        self.at = Duration::from_millis(time.strip_suffix("ms").unwrap().parse().unwrap());
+        writeln!(self.log, "{line}").unwrap();
+        let words: Vec<_> = rest.split(' ').collect();
+        match words.as_slice() {
+            ["given", rows @ ..] => self.given(rows),
+            ["rescan"] => self.give(Event::Rescan),
+            ["wake"] => self.give(Event::Wake),
+            ["stop"] => self.give(Event::Stop),
+            ["edit", name, what @ ..] => self.edit(name, what),
+            ["write", name, what @ ..] => {
+                self.edit(name, what);
+                self.give(Event::Ready(vec![path(name)]));
+            }
+            ["remove", name] => {
+                self.disk.remove(*name);
+            }
+            ["delete", name] => {
+                self.disk.remove(*name);
+                self.give(Event::Ready(vec![path(name)]));
+            }
+            [number, reply @ ..] => {
+                let number: usize = number.strip_prefix('#').unwrap().parse().unwrap();
+                let ticket = self.tickets[number - 1];
+                let event = match reply {
+                    ["kept"] => Event::Kept(ticket, Ok(PathBuf::from("the/copy.py"))),
+                    ["not-kept"] => Event::Kept(ticket, Err("disk full".to_owned())),
+                    reply => Event::Replied(ticket, read_reply(reply)),
+                };
+                self.give(event);
+            }
+            [] => unreachable!(),
+        }
+    }
+
+    fn given(&mut self, rows: &[&str]) {
+        for (name, version) in rows.iter().map(|row| row.split_once('=').unwrap()) {
+            self.edit(name, &[version]);
+        }
+        self.give(Event::Rescan);
+        self.give(Event::Replied(self.tickets[0], read_reply(&["connected"])));
+        self.give(Event::Replied(self.tickets[1], read_reply(&[&["rows"], rows].concat())));
+        self.tickets.clear();
+        self.log.clear();
+    }
+
+    fn edit(&mut self, name: &str, what: &[&str]) {
+        let text = match what {
+            ["as", id, version] => source(id, version),
+            [version] => source(name, version),
+            _ => panic!("{what:?}"),
+        };
+        self.disk.insert(name.to_owned(), text);
+    }
+
+    fn give(&mut self, event: Event) {
+        let now = Now { at: self.at, wall: jiff::Timestamp::UNIX_EPOCH, chance: 0.0 };
+        for effect in self.engine.handle(event, now) {
+            match effect {
+                Effect::Scan => {
+                    let files = self.disk.keys().map(|name| (path(name), self.load(name))).collect();
+                    self.give(Event::Scanned(Scan { files, missing: Vec::new() }));
+                }
+                Effect::Read(path) | Effect::Reread(path) => {
+                    let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+                    let loaded = self.load(&name);
+                    self.give(Event::Loaded(path, loaded));
+                }
+                Effect::Call(ticket, call) => {
+                    self.tickets.push(ticket);
+                    writeln!(self.log, "      #{} {}", self.tickets.len(), say(&call)).unwrap();
+                }
+                Effect::Keep(ticket, backup) => {
+                    self.tickets.push(ticket);
+                    writeln!(self.log, "      #{} keep {}", self.tickets.len(), version(&backup.text)).unwrap();
+                }
+                Effect::Save => writeln!(self.log, "      save").unwrap(),
+                Effect::Tell(notice) => {
+                    let id = notice.about.key.as_ref().map(|key| format!("{} ", key.id)).unwrap_or_default();
+                    writeln!(self.log, "      {id}{}: {}", notice.word(), notice.sentence()).unwrap();
+                }
+                Effect::Exit(code) => writeln!(self.log, "      exit {code:?}").unwrap(),
+            }
+        }
+    }
+
+    fn load(&self, name: &str) -> Loaded {
+        match self.disk.get(name).map(String::as_str) {
+            None => Loaded::Missing,
+            Some("unsettled") => Loaded::Unsettled,
+            Some(text) => Loaded::Parsed(plugin::parse(&path(name), text.as_bytes(), &FileSettings::default())),
+        }
+    }
+}
+
+fn path(name: &str) -> Arc<Path> {
+    Arc::from(Path::new("plugins").join(name).with_extension("py"))
+}
+
+fn source(id: &str, version: &str) -> String {
+    match version {
+        "empty" => String::new(),
+        "unsettled" => version.to_owned(),
+        "broken" => "class Filter(:".to_owned(),
+        "other" => "print()".to_owned(),
+        version => format!("\"\"\"\nid: {id}\nversion: {version}\n\"\"\"\nclass Filter:\n    pass\n"),
+    }
+}
+
+fn version(text: &str) -> &str {
+    text.split("version: ").nth(1).and_then(|rest| rest.lines().next()).unwrap_or("?")
+}
+
+fn row(id: &str, version: &str) -> Row {
+    Row {
+        id: id.to_owned(),
+        name: id.to_owned(),
+        content: Some(source(id, version)),
+        meta: json!({"manifest": {"title": id, "version": version}}).as_object().unwrap().clone(),
+        is_active: Some(true),
+        access_control: None,
+        versioned: true,
+    }
+}
+
+fn read_reply(words: &[&str]) -> Reply {
+    match words {
+        ["connected"] => Reply::Connected { version: "0.12.4".to_owned() },
+        ["rows", rows @ ..] => {
+            let rows = rows.iter().map(|row| row.split_once('=').unwrap());
+            Reply::Rows(rows.map(|(id, version)| row(id, version)).collect())
+        }
+        ["row", id, version] => Reply::Row(Box::new(row(id, version))),
+        ["row", id, version, "off"] => Reply::Row(Box::new(Row { is_active: Some(false), ..row(id, version) })),
+        ["created", id] => Reply::Row(Box::new(Row { content: None, ..row(id, "") })),
+        ["absent"] => Reply::Absent,
+        ["taken"] => Reply::Taken,
+        ["refused", words @ ..] => Reply::Refused { words: words.join(" ") },
+        ["crashed"] => Reply::Crashed { words: "Internal Server Error".to_owned() },
+        ["unclear"] => Reply::Unclear { words: "401 Unauthorized".to_owned() },
+        ["not-allowed"] => Reply::NotAllowed { status: 401, words: "401 Unauthorized".to_owned() },
+        ["foreign"] => Reply::Foreign { status: 200, words: "a web page".to_owned() },
+        ["lost"] => Reply::Lost { cause: "no answer".to_owned() },
+        ["unreachable"] => Reply::Unreachable { cause: "connection refused".to_owned(), retry_after: None },
+        ["unreachable", seconds] => Reply::Unreachable {
+            cause: "too many requests".to_owned(),
+            retry_after: Some(Duration::from_secs(seconds.parse().unwrap())),
+        },
+        _ => panic!("{words:?}"),
+    }
+}
+
+fn say(call: &Call) -> String {
+    match call {
+        Call::Connect => "connect".to_owned(),
+        Call::Overview(kind) => format!("overview of {}s", kind.word()),
+        Call::Get(key) => format!("get {}", key.id),
+        Call::Create(key, form) => format!("create {} {}", key.id, version(&form.content)),
+        Call::Update(key, form) => format!("update {} {}", key.id, version(&form.content)),
+        Call::Toggle(id) => format!("toggle {id}"),
+    }
+}
+
+#[test]
+fn a_first_pass_creates_what_is_new_and_leaves_what_is_there() {
+    check(
+        "0ms edit a v1
+         0ms edit b v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows b=v1 theirs=v9
+         3ms #3 absent
+         4ms #4 created a
+         5ms #5 row a v1 off",
+        &expect![[r#"
+            0ms edit a v1
+            0ms edit b v1
+            0ms rescan
+                  ready: watching `plugins` (2 plugins) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows b=v1 theirs=v9
+                  connected: http://server is Open WebUI 0.12.4
+                  save
+                  b unchanged: unchanged
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (new)
+                  #3 get a
+            3ms #3 absent
+                  #4 create a v1
+            4ms #4 created a
+                  #5 get a
+            5ms #5 row a v1 off
+                  save
+                  a created: created, switched off
+                  summary: 2 plugins in 5 ms: 1 created, 1 unchanged
+        "#]],
+    );
+}
+
+#[test]
+fn a_save_is_read_compared_and_sent() {
+    check(
+        "0ms given a=v1
+         5000ms write a v2
+         5001ms #1 row a v1
+         5002ms #2 row a v2",
+        &expect![[r#"
+            5000ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            5001ms #1 row a v1
+                  #2 update a v2
+            5002ms #2 row a v2
+                  save
+                  a updated: updated
+        "#]],
+    );
+}
+
+#[test]
+fn a_save_without_a_change_sends_nothing() {
+    check(
+        "0ms given a=v1
+         10ms write a v1",
+        &expect![[r#"
+            10ms write a v1
+                  a unchanged: unchanged
+        "#]],
+    );
+}
+
+#[test]
+fn the_newest_save_wins_and_one_is_in_flight() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         2000ms write a v3
+         2010ms write a v4
+         2020ms #1 row a v1
+         2030ms #2 row a v2
+         2040ms #3 row a v2
+         2050ms #4 row a v4",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            2000ms write a v3
+            2010ms write a v4
+                  a superseded: a newer save takes its place
+            2020ms #1 row a v1
+                  #2 update a v2
+            2030ms #2 row a v2
+                  save
+                  a updated: updated
+                  a sending: on its way (edited)
+                  #3 get a
+            2040ms #3 row a v2
+                  #4 update a v4
+            2050ms #4 row a v4
+                  save
+                  a updated: updated
+        "#]],
+    );
+}
+
+#[test]
+fn back_and_forth_during_a_deploy_ends_with_what_the_file_holds() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         2000ms write a v1
+         2001ms write a v2
+         2002ms #1 row a v1
+         2003ms write a v1
+         2004ms #2 row a v2
+         2005ms #3 row a v2
+         2006ms #4 row a v1",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            2000ms write a v1
+            2001ms write a v2
+                  a unchanged: unchanged
+            2002ms #1 row a v1
+                  #2 update a v2
+            2003ms write a v1
+            2004ms #2 row a v2
+                  save
+                  a updated: updated
+                  a sending: on its way (edited)
+                  #3 get a
+            2005ms #3 row a v2
+                  #4 update a v1
+            2006ms #4 row a v1
+                  save
+                  a updated: updated
+        "#]],
+    );
+}
+
+#[test]
+fn a_formatter_at_work_makes_one_version_and_not_two() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1
+         12ms #2 row a v2
+         300ms write a v3
+         350ms write a v4
+         450ms wake
+         500ms wake",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v1
+                  #2 update a v2
+            12ms #2 row a v2
+                  save
+                  a updated: updated
+            300ms write a v3
+            350ms write a v4
+            450ms wake
+            500ms wake
+                  a sending: on its way (edited)
+                  #3 get a
+        "#]],
+    );
+}
+
+#[test]
+fn a_refused_text_is_not_sent_again_until_it_changes() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1
+         12ms #2 refused No module named 'x'
+         2000ms write a v2
+         4000ms write a v1
+         4001ms #3 row a v1",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v1
+                  #2 update a v2
+            12ms #2 refused No module named 'x'
+                  save
+                  a refused: refused by the server: No module named 'x'
+            2000ms write a v2
+                  a refused_before: refused before, not sent again: No module named 'x'
+            4000ms write a v1
+                  a sending: on its way (edited)
+                  #3 get a
+            4001ms #3 row a v1
+                  save
+                  a unchanged: unchanged
+        "#]],
+    );
+}
+
+#[test]
+fn what_is_refused_on_create_is_checked_for_what_it_left_behind() {
+    check(
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows
+         3ms #3 absent
+         4ms #4 refused [ERROR: Error creating function]
+         5ms #5 absent",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (new)
+                  #3 get a
+            3ms #3 absent
+                  #4 create a v1
+            4ms #4 refused [ERROR: Error creating function]
+                  #5 get a
+            5ms #5 absent
+                  save
+                  a refused: refused by the server: [ERROR: Error creating function]
+                  summary: 1 plugin in 5 ms: 1 refused
+        "#]],
+    );
+}
+
+#[test]
+fn a_text_that_is_not_ours_is_kept_before_it_is_replaced() {
+    check(
+        "0ms edit a v2
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows a=theirs
+         3ms #3 row a theirs
+         4ms #4 kept
+         5ms #5 row a v2",
+        &expect![[r#"
+            0ms edit a v2
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows a=theirs
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (new)
+                  #3 get a
+            3ms #3 row a theirs
+                  #4 keep theirs
+            4ms #4 kept
+                  #5 update a v2
+            5ms #5 row a v2
+                  save
+                  a updated: updated; the text on the server was not ours, a copy is in the/copy.py
+                  summary: 1 plugin in 5 ms: 1 updated
+        "#]],
+    );
+}
+
+#[test]
+fn what_cannot_be_kept_is_not_replaced() {
+    check(
+        "0ms edit a v2
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows a=theirs
+         3ms #3 row a theirs
+         4ms #4 not-kept",
+        &expect![[r#"
+            0ms edit a v2
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows a=theirs
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (new)
+                  #3 get a
+            3ms #3 row a theirs
+                  #4 keep theirs
+            4ms #4 not-kept
+                  save
+                  a failed: the text on the server is not ours, and a copy of it could not be kept: disk full
+                  summary: 1 plugin in 4 ms: 1 failed
+        "#]],
+    );
+}
+
+#[test]
+fn an_update_without_an_answer_is_read_back() {
+    check(
+        "0ms given a=v2
+         10ms write a v3
+         11ms #1 row a v2
+         12ms #2 lost
+         13ms #3 row a v3
+         2000ms write a v4
+         2001ms #4 row a v3
+         2002ms #5 lost
+         2003ms #6 row a v3
+         2503ms wake
+         2504ms #7 connected
+         2505ms #8 rows a=v3
+         2506ms #9 row a v3
+         2507ms #10 row a v4",
+        &expect![[r#"
+            10ms write a v3
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v2
+                  #2 update a v3
+            12ms #2 lost
+                  #3 get a
+            13ms #3 row a v3
+                  save
+                  a updated: updated
+            2000ms write a v4
+                  a sending: on its way (edited)
+                  #4 get a
+            2001ms #4 row a v3
+                  #5 update a v4
+            2002ms #5 lost
+                  #6 get a
+            2003ms #6 row a v3
+                  save
+                  unreachable: cannot reach http://server: no answer (next try in 500 ms, 1 plugin waiting)
+                  a waiting: waiting: the server is away
+            2503ms wake
+                  #7 connect
+            2504ms #7 connected
+                  #8 overview of functions
+            2505ms #8 rows a=v3
+                  a sending: on its way (retry)
+                  #9 get a
+            2506ms #9 row a v3
+                  #10 update a v4
+            2507ms #10 row a v4
+                  back: the server is back after 504 ms, 1 plugin to deploy
+                  save
+                  a updated: updated
+        "#]],
+    );
+}
+
+#[test]
+fn a_create_without_an_answer_is_never_repeated_blindly() {
+    check(
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows
+         3ms #3 absent
+         4ms #4 lost
+         5ms #5 row a v1",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (new)
+                  #3 get a
+            3ms #3 absent
+                  #4 create a v1
+            4ms #4 lost
+                  #5 get a
+            5ms #5 row a v1
+                  save
+                  a created: created and switched on
+                  summary: 1 plugin in 5 ms: 1 created
+        "#]],
+    );
+}
+
+#[test]
+fn a_row_that_appears_meanwhile_is_updated() {
+    check(
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows
+         3ms #3 absent
+         4ms #4 taken
+         5ms #5 row a theirs
+         6ms #6 kept
+         7ms #7 row a v1",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (new)
+                  #3 get a
+            3ms #3 absent
+                  #4 create a v1
+            4ms #4 taken
+                  #5 get a
+            5ms #5 row a theirs
+                  #6 keep theirs
+            6ms #6 kept
+                  #7 update a v1
+            7ms #7 row a v1
+                  save
+                  a updated: updated; the text on the server was not ours, a copy is in the/copy.py
+                  summary: 1 plugin in 7 ms: 1 updated
+        "#]],
+    );
+}
+
+#[test]
+fn a_server_that_goes_is_tried_less_and_less_and_gets_the_newest_text_once() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 unreachable
+         100ms write a v3
+         200ms write a v4
+         511ms wake
+         512ms #2 unreachable
+         1512ms wake
+         1513ms #3 unreachable 20
+         2000ms wake
+         21513ms wake
+         21514ms #4 connected
+         21515ms #5 rows a=v1
+         21516ms #6 row a v1
+         21517ms #7 row a v4",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 unreachable
+                  save
+                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
+                  a waiting: waiting: the server is away
+            100ms write a v3
+            200ms write a v4
+            511ms wake
+                  a waiting: waiting: the server is away
+                  #2 connect
+            512ms #2 unreachable
+                  still_unreachable: still unreachable: connection refused (try 2, next in 1.0 s)
+            1512ms wake
+                  #3 connect
+            1513ms #3 unreachable 20
+                  still_unreachable: still unreachable: too many requests (try 3, next in 20 s)
+            2000ms wake
+            21513ms wake
+                  #4 connect
+            21514ms #4 connected
+                  #5 overview of functions
+            21515ms #5 rows a=v1
+                  a sending: on its way (edited)
+                  #6 get a
+            21516ms #6 row a v1
+                  #7 update a v4
+            21517ms #7 row a v4
+                  back: the server is back after 22 s, 1 plugin to deploy
+                  save
+                  a updated: updated
+        "#]],
+    );
+}
+
+#[test]
+fn a_server_that_answers_questions_but_no_deploy_is_not_back() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1
+         12ms #2 unreachable
+         512ms wake
+         513ms #3 connected
+         514ms #4 rows a=v1
+         515ms #5 row a v1
+         516ms #6 unreachable
+         1516ms wake
+         1517ms #7 connected
+         1518ms #8 rows a=v1
+         1519ms #9 row a v1
+         1520ms #10 unreachable
+         3520ms wake",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v1
+                  #2 update a v2
+            12ms #2 unreachable
+                  save
+                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
+                  a waiting: waiting: the server is away
+            512ms wake
+                  #3 connect
+            513ms #3 connected
+                  #4 overview of functions
+            514ms #4 rows a=v1
+                  a sending: on its way (retry)
+                  #5 get a
+            515ms #5 row a v1
+                  #6 update a v2
+            516ms #6 unreachable
+                  save
+                  still_unreachable: still unreachable: connection refused (try 2, next in 1.0 s)
+                  a waiting: waiting: the server is away
+            1516ms wake
+                  #7 connect
+            1517ms #7 connected
+                  #8 overview of functions
+            1518ms #8 rows a=v1
+                  a sending: on its way (retry)
+                  #9 get a
+            1519ms #9 row a v1
+                  #10 update a v2
+            1520ms #10 unreachable
+                  save
+                  still_unreachable: still unreachable: connection refused (try 3, next in 2.0 s)
+                  a waiting: waiting: the server is away
+            3520ms wake
+                  #11 connect
+        "#]],
+    );
+}
+
+#[test]
+fn a_server_that_lost_its_data_gets_all_of_it_again() {
+    check(
+        "0ms given a=v1 b=v1
+         10ms write a v2
+         11ms #1 unreachable
+         511ms wake
+         512ms #2 connected
+         513ms #3 rows
+         514ms #4 absent
+         515ms #5 absent",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 unreachable
+                  save
+                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
+                  a waiting: waiting: the server is away
+            511ms wake
+                  #2 connect
+            512ms #2 connected
+                  #3 overview of functions
+            513ms #3 rows
+                  b sending: on its way (missing on server)
+                  #4 get b
+                  a sending: on its way (retry)
+                  #5 get a
+            514ms #4 absent
+                  #6 create b v1
+            515ms #5 absent
+                  #7 create a v2
+        "#]],
+    );
+}
+
+#[test]
+fn a_bad_key_stops_the_sending_and_is_said_once() {
+    check(
+        "0ms edit a v1
+         0ms edit b v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 unclear
+         10ms write a v2
+         2000ms write b v2",
+        &expect![[r#"
+            0ms edit a v1
+            0ms edit b v1
+            0ms rescan
+                  ready: watching `plugins` (2 plugins) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 unclear
+                  not_allowed: the server does not let us in: 401 Unauthorized
+            10ms write a v2
+                  a waiting: waiting: the server does not let us in
+            2000ms write b v2
+                  b waiting: waiting: the server does not let us in
+        "#]],
+    );
+}
+
+/// Whether the server is back is being asked just then, and it is not.
+#[test]
+fn a_save_during_a_look_at_a_server_that_is_away_is_said_to_wait() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 unreachable
+         2000ms wake
+         2001ms write a v3
+         2002ms #2 unreachable
+         4000ms wake
+         4001ms write a v4
+         4002ms #3 connected
+         4003ms #4 rows a=v1",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 unreachable
+                  save
+                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
+                  a waiting: waiting: the server is away
+            2000ms wake
+                  #2 connect
+            2001ms write a v3
+                  a waiting: waiting: the server is away
+            2002ms #2 unreachable
+                  still_unreachable: still unreachable: connection refused (try 2, next in 1.0 s)
+            4000ms wake
+                  #3 connect
+            4001ms write a v4
+                  a waiting: waiting: the server is away
+            4002ms #3 connected
+                  #4 overview of functions
+            4003ms #4 rows a=v1
+                  a sending: on its way (edited)
+                  #5 get a
+        "#]],
+    );
+}
+
+#[test]
+fn a_key_that_is_taken_back_stops_the_sending() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 unclear
+         12ms #2 unclear
+         2000ms write a v3
+         3000ms rescan
+         3001ms #3 connected
+         3002ms #4 rows a=v1
+         3003ms #5 row a v1
+         3004ms #6 row a v3",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 unclear
+                  #2 overview of functions
+            12ms #2 unclear
+                  save
+                  not_allowed: the server does not let us in: 401 Unauthorized
+                  a waiting: waiting: the server does not let us in
+            2000ms write a v3
+                  a waiting: waiting: the server does not let us in
+            3000ms rescan
+                  #3 connect
+            3001ms #3 connected
+                  #4 overview of functions
+            3002ms #4 rows a=v1
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (edited)
+                  #5 get a
+            3003ms #5 row a v1
+                  #6 update a v3
+            3004ms #6 row a v3
+                  save
+                  a updated: updated
+                  summary: 1 plugin in 4 ms: 1 updated
+        "#]],
+    );
+}
+
+#[test]
+fn an_unclear_answer_with_a_good_key_means_that_it_does_not_exist() {
+    check(
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows
+         3ms #3 unclear
+         4ms #4 rows
+         5ms #5 created a
+         6ms #6 row a v1",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (new)
+                  #3 get a
+            3ms #3 unclear
+                  #4 overview of functions
+            4ms #4 rows
+                  #5 create a v1
+            5ms #5 created a
+                  #6 get a
+            6ms #6 row a v1
+                  save
+                  a created: created and switched on
+                  summary: 1 plugin in 6 ms: 1 created
+        "#]],
+    );
+}
+
+#[test]
+fn an_empty_file_is_held_and_a_vanished_one_too() {
+    check(
+        "0ms given a=v1
+         10ms write a empty
+         50ms edit a v2
+         50ms wake
+         51ms #1 row a v1
+         52ms #2 row a v2
+         5000ms delete a
+         5040ms edit a v3
+         5040ms wake
+         5041ms #3 row a v2
+         5042ms #4 row a v3
+         9000ms write a empty
+         9040ms wake
+         9300ms wake
+         12000ms delete a
+         12040ms wake
+         12300ms wake",
+        &expect![[r#"
+            10ms write a empty
+                  held: not complete yet; read again soon
+            50ms edit a v2
+            50ms wake
+                  a sending: on its way (edited)
+                  #1 get a
+            51ms #1 row a v1
+                  #2 update a v2
+            52ms #2 row a v2
+                  save
+                  a updated: updated
+            5000ms delete a
+                  held: not complete yet; read again soon
+            5040ms edit a v3
+            5040ms wake
+                  a sending: on its way (edited)
+                  #3 get a
+            5041ms #3 row a v2
+                  #4 update a v3
+            5042ms #4 row a v3
+                  save
+                  a updated: updated
+            9000ms write a empty
+                  held: not complete yet; read again soon
+            9040ms wake
+            9300ms wake
+                  a flawed: the file is empty
+            12000ms delete a
+                  held: not complete yet; read again soon
+            12040ms wake
+            12300ms wake
+                  a removed: removed here; the server keeps it
+        "#]],
+    );
+}
+
+#[test]
+fn a_file_that_is_being_written_is_read_again_until_it_is_whole() {
+    check(
+        "0ms given a=v1
+         10ms write a unsettled
+         50ms wake
+         5000ms wake
+         5040ms edit a v2
+         5040ms wake",
+        &expect![[r#"
+            10ms write a unsettled
+                  held: not complete yet; read again soon
+            50ms wake
+            5000ms wake
+            5040ms edit a v2
+            5040ms wake
+                  a sending: on its way (edited)
+                  #1 get a
+        "#]],
+    );
+}
+
+#[test]
+fn a_broken_file_is_told_with_its_place_and_never_sent() {
+    check(
+        "0ms given a=v1
+         10ms write a broken
+         2000ms write a broken
+         3000ms rescan
+         3001ms #1 connected
+         4000ms write a v1",
+        &expect![[r#"
+            10ms write a broken
+                  a flawed: invalid Python: expected an expression or a ')'
+            2000ms write a broken
+                  a flawed: invalid Python: expected an expression or a ')'
+            3000ms rescan
+                  #1 connect
+            3001ms #1 connected
+                  summary: 1 plugin in 1 ms: 1 skipped
+            4000ms write a v1
+                  a unchanged: unchanged
+        "#]],
+    );
+}
+
+#[test]
+fn two_files_with_one_id_are_both_named_and_neither_is_sent() {
+    check(
+        "0ms edit a v1
+         0ms edit b as a v2
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows a=v1
+         10ms write b as a v3
+         20ms delete b
+         320ms wake
+         330ms write c as a v4
+         340ms write c v1",
+        &expect![[r#"
+            0ms edit a v1
+            0ms edit b as a v2
+            0ms rescan
+                  a conflict: not deployed: `plugins/a.py` and `plugins/b.py` claim this id
+                  ready: watching `plugins` (2 plugins) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows a=v1
+                  connected: http://server is Open WebUI 0.12.4
+                  summary: 2 plugins in 2 ms: 2 skipped
+            10ms write b as a v3
+                  a conflict: not deployed: `plugins/a.py` and `plugins/b.py` claim this id
+            20ms delete b
+                  held: not complete yet; read again soon
+            320ms wake
+                  a sending: on its way (new)
+                  #3 get a
+            330ms write c as a v4
+                  a conflict: not deployed: `plugins/a.py` and `plugins/c.py` claim this id
+            340ms write c v1
+        "#]],
+    );
+}
+
+#[test]
+fn a_rename_that_keeps_the_id_is_no_conflict_and_no_removal() {
+    check(
+        "0ms edit a as x v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows x=v0
+         3ms #3 row x v0
+         4ms #4 kept
+         5ms #5 row x v1
+         5000ms remove a
+         5000ms write b as x v1
+         5001ms delete a
+         5041ms wake
+         5301ms wake",
+        &expect![[r#"
+            0ms edit a as x v1
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows x=v0
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 1 plugin to compare with the server
+                  x sending: on its way (new)
+                  #3 get x
+            3ms #3 row x v0
+                  #4 keep v0
+            4ms #4 kept
+                  #5 update x v1
+            5ms #5 row x v1
+                  save
+                  x updated: updated; the text on the server was not ours, a copy is in the/copy.py
+                  summary: 1 plugin in 5 ms: 1 updated
+            5000ms remove a
+            5000ms write b as x v1
+                  held: not complete yet; read again soon
+                  x unchanged: unchanged
+            5001ms delete a
+            5041ms wake
+            5301ms wake
+        "#]],
+    );
+}
+
+#[test]
+fn a_rename_that_changes_the_id_says_what_becomes_of_the_old_one() {
+    check(
+        "0ms given a=v1
+         5000ms write a as b v1
+         5001ms #1 absent
+         5002ms #2 created b
+         5003ms #3 row b v1 off",
+        &expect![[r#"
+            5000ms write a as b v1
+                  b id_changed: was `a` before, which the server keeps as well
+                  b sending: on its way (new)
+                  #1 get b
+            5001ms #1 absent
+                  #2 create b v1
+            5002ms #2 created b
+                  #3 get b
+            5003ms #3 row b v1 off
+                  save
+                  b created: created, switched off
+        "#]],
+    );
+}
+
+#[test]
+fn what_the_walk_does_not_find_is_looked_at_again() {
+    check(
+        "0ms given a=v1
+         10ms remove a
+         10ms rescan
+         11ms #1 connected
+         350ms wake",
+        &expect![[r#"
+            10ms remove a
+            10ms rescan
+                  held: not complete yet; read again soon
+                  #1 connect
+            11ms #1 connected
+                  #2 overview of functions
+            350ms wake
+                  a removed: removed here; the server keeps it
+        "#]],
+    );
+}
+
+#[test]
+fn a_deploy_that_takes_long_is_said_to_be_on_its_way_once() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1
+         2000ms wake
+         3010ms wake
+         9000ms wake
+         60000ms #2 row a v2",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v1
+                  #2 update a v2
+            2000ms wake
+            3010ms wake
+                  a slow: still on its way after 3.0 s
+            9000ms wake
+            60000ms #2 row a v2
+                  save
+                  a updated: updated
+        "#]],
+    );
+}
+
+#[test]
+fn a_stop_finishes_what_is_in_flight() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms stop
+         12ms #1 row a v1
+         13ms #2 row a v2",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms stop
+                  stopping: stopping; 1 plugin on the way first (once more stops at once)
+            12ms #1 row a v1
+                  #2 update a v2
+            13ms #2 row a v2
+                  save
+                  a updated: updated
+                  stopped: stopped
+                  exit Fine
+        "#]],
+    );
+}
+
+#[test]
+fn a_stop_does_not_wait_for_ever() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms stop
+         10011ms wake",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms stop
+                  stopping: stopping; 1 plugin on the way first (once more stops at once)
+            10011ms wake
+                  a slow: still on its way after 10 s
+                  stopped: stopped; 1 plugin not deployed, which the next start makes good
+                  exit Fine
+        "#]],
+    );
+}
+
+fn once() -> Policy {
+    Policy { once: Some(Duration::from_secs(2)), ..policy() }
+}
+
+#[test]
+fn one_pass_ends_with_a_summary_and_a_code() {
+    check_with(
+        once(),
+        Ledger::default(),
+        "0ms edit a v1
+         0ms edit b broken
+         0ms edit c v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows a=v1
+         3ms #3 absent
+         4ms #4 refused
+         5ms #5 absent",
+        &expect![[r#"
+            0ms edit a v1
+            0ms edit b broken
+            0ms edit c v1
+            0ms rescan
+                  flawed: invalid Python: expected an expression or a ')'
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows a=v1
+                  connected: http://server is Open WebUI 0.12.4
+                  save
+                  a unchanged: unchanged
+                  pass: 1 plugin to compare with the server
+                  c sending: on its way (new)
+                  #3 get c
+            3ms #3 absent
+                  #4 create c v1
+            4ms #4 refused
+                  #5 get c
+            5ms #5 absent
+                  save
+                  c refused: refused by the server: no reason was given
+                  summary: 3 plugins in 5 ms: 1 unchanged, 1 refused, 1 skipped
+                  exit NotDeployed
+        "#]],
+    );
+}
+
+#[test]
+fn one_pass_gives_up_after_its_patience() {
+    check_with(
+        once(),
+        Ledger::default(),
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 unreachable
+         501ms wake
+         502ms #2 unreachable
+         1502ms wake
+         1503ms #3 unreachable",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  #1 connect
+            1ms #1 unreachable
+                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
+            501ms wake
+                  #2 connect
+            502ms #2 unreachable
+                  still_unreachable: still unreachable: connection refused (try 2, next in 1.0 s)
+            1502ms wake
+                  #3 connect
+            1503ms #3 unreachable
+                  gave_up: cannot reach http://server: connection refused (gave up after 1.5 s)
+                  exit NoServer
+        "#]],
+    );
+}
+
+#[test]
+fn one_pass_is_not_let_in() {
+    check_with(
+        once(),
+        Ledger::default(),
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 not-allowed",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 not-allowed
+                  not_allowed: the server does not let us in: 401 Unauthorized
+                  exit NoServer
+        "#]],
+    );
+}
+
+#[test]
+fn one_pass_over_nothing_says_so() {
+    check_with(
+        once(),
+        Ledger::default(),
+        "0ms edit a other\n0ms rescan\n1ms #1 connected",
+        &expect![[r#"
+            0ms edit a other
+            0ms rescan
+                  nothing_found: no plugins in `plugins`
+                  exit Usage
+                  #1 connect
+            1ms #1 connected
+                  connected: http://server is Open WebUI 0.12.4
+                  summary: 0 plugins in 1 ms
+                  exit Fine
+        "#]],
+    );
+}
+
+#[test]
+fn a_dry_run_asks_and_changes_nothing() {
+    let terms = Terms { dry_run: true, ..policy().terms };
+    check_with(
+        Policy { terms, ..once() },
+        Ledger::default(),
+        "0ms edit a v1
+         0ms edit b v2
+         0ms edit c v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows b=v1 c=v1
+         3ms #3 absent
+         4ms #4 row b v1",
+        &expect![[r#"
+            0ms edit a v1
+            0ms edit b v2
+            0ms edit c v1
+            0ms rescan
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows b=v1 c=v1
+                  connected: http://server is Open WebUI 0.12.4
+                  c unchanged: unchanged
+                  pass: 2 plugins to compare with the server
+                  a sending: on its way (new)
+                  #3 get a
+                  b sending: on its way (new)
+                  #4 get b
+            3ms #3 absent
+                  a would_create: would be created
+            4ms #4 row b v1
+                  b would_update: would be updated; the text on the server is not ours, a copy would be kept
+                  summary: 3 plugins in 4 ms: 1 to create, 1 to update, 1 unchanged; nothing was changed
+                  exit Fine
+        "#]],
+    );
+}
+
+#[test]
+fn force_sends_what_is_there_already() {
+    let terms = Terms { force: true, ..policy().terms };
+    check_with(
+        Policy { terms, ..once() },
+        Ledger::default(),
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows a=v1
+         3ms #3 row a v1
+         4ms #4 row a v1",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows a=v1
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (forced)
+                  #3 get a
+            3ms #3 row a v1
+                  #4 update a v1
+            4ms #4 row a v1
+                  save
+                  a updated: updated
+                  summary: 1 plugin in 4 ms: 1 updated
+                  exit Fine
+        "#]],
+    );
+}
+
+#[test]
+fn a_function_that_was_created_is_switched_on_when_asked_for() {
+    let terms = Terms { activate_new: true, ..policy().terms };
+    check_with(
+        Policy { terms, ..once() },
+        Ledger::default(),
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows
+         3ms #3 absent
+         4ms #4 created a
+         5ms #5 row a v1 off
+         6ms #6 row a v1",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (new)
+                  #3 get a
+            3ms #3 absent
+                  #4 create a v1
+            4ms #4 created a
+                  #5 get a
+            5ms #5 row a v1 off
+                  #6 toggle a
+            6ms #6 row a v1
+                  save
+                  a created: created and switched on
+                  summary: 1 plugin in 6 ms: 1 created
+                  exit Fine
+        "#]],
+    );
+}
+
+#[test]
+fn names_limit_the_work_and_unknown_names_are_an_error() {
+    let policy = Policy { only: vec!["b".to_owned(), "plugins/c.py".to_owned()], ..once() };
+    check_with(
+        policy,
+        Ledger::default(),
+        "0ms edit a v1
+         0ms edit b v1
+         0ms edit c v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows b=v1 c=v1",
+        &expect![[r#"
+            0ms edit a v1
+            0ms edit b v1
+            0ms edit c v1
+            0ms rescan
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows b=v1 c=v1
+                  connected: http://server is Open WebUI 0.12.4
+                  save
+                  b unchanged: unchanged
+                  save
+                  c unchanged: unchanged
+                  summary: 2 plugins in 2 ms: 2 unchanged
+                  exit Fine
+        "#]],
+    );
+    let policy = Policy { only: vec!["nobody".to_owned()], ..once() };
+    check_with(
+        policy,
+        Ledger::default(),
+        "0ms edit a v1\n0ms rescan",
+        &expect![[r#"
+        0ms edit a v1
+        0ms rescan
+              trouble: no plugin has the id or path `nobody`
+              exit Usage
+              #1 connect
+    "#]],
+    );
+}
+
+#[test]
+fn a_ledger_spares_the_next_start_what_was_refused() {
+    let first = play(
+        policy(),
+        Ledger::default(),
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows a=v0
+         3ms #3 row a v0
+         4ms #4 kept
+         5ms #5 refused boom",
+    );
+    let ledger = Ledger::from_json(&first.engine.ledger().to_json()).unwrap();
+    assert_eq!(&ledger, first.engine.ledger());
+    check_with(
+        once(),
+        ledger,
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows a=v0",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows a=v0
+                  connected: http://server is Open WebUI 0.12.4
+                  a refused_before: refused before, not sent again: boom
+                  summary: 1 plugin in 2 ms: 1 refused
+                  exit NotDeployed
+        "#]],
+    );
+}
+
+#[test]
+fn a_server_that_wants_to_be_left_alone_for_ever_is_asked_again() {
+    let mut run = play(policy(), Ledger::default(), "0ms edit a v1\n0ms rescan");
+    let wish = Reply::Unreachable { cause: "busy".to_owned(), retry_after: Some(Duration::from_secs(u64::MAX)) };
+    run.give(Event::Replied(run.tickets[0], wish));
+    assert_eq!(run.engine.next_wake(), Some(Duration::from_mins(10)));
+}
+
+#[test]
+fn a_plugin_that_the_server_cannot_cope_with_does_not_keep_the_others_from_it() {
+    check_with(
+        Policy { concurrency: NonZeroUsize::MIN, ..policy() },
+        Ledger::default(),
+        "0ms given a=v1 b=v1
+         10ms edit b v2
+         10ms write a v2
+         20ms #1 unreachable
+         600ms write b v2
+         700ms wake
+         710ms #2 connected
+         720ms #3 rows a=v1 b=v1",
+        &expect![[r#"
+            10ms edit b v2
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            20ms #1 unreachable
+                  save
+                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
+                  a waiting: waiting: the server is away
+            600ms write b v2
+                  b waiting: waiting: the server is away
+            700ms wake
+                  #2 connect
+            710ms #2 connected
+                  #3 overview of functions
+            720ms #3 rows a=v1 b=v1
+                  b sending: on its way (edited)
+                  #4 get b
+        "#]],
+    );
+}
+
+#[test]
+fn a_conflict_that_was_over_meanwhile_is_told_again() {
+    check(
+        "0ms given a=v1
+         5000ms edit b as a v2
+         5000ms rescan
+         5010ms #1 connected
+         5020ms #2 rows a=v1
+         6000ms edit b v2
+         6000ms rescan
+         6010ms #3 connected
+         6020ms #4 rows a=v1 b=v2
+         7000ms edit b as a v2
+         7000ms rescan
+         7010ms #5 connected
+         7020ms #6 rows a=v1 b=v2",
+        &expect![[r#"
+            5000ms edit b as a v2
+            5000ms rescan
+                  a conflict: not deployed: `plugins/a.py` and `plugins/b.py` claim this id
+                  #1 connect
+            5010ms #1 connected
+                  #2 overview of functions
+            5020ms #2 rows a=v1
+                  summary: 2 plugins in 20 ms: 2 skipped
+            6000ms edit b v2
+            6000ms rescan
+                  b id_changed: was `a` before, which the server keeps as well
+                  #3 connect
+            6010ms #3 connected
+                  #4 overview of functions
+            6020ms #4 rows a=v1 b=v2
+                  a unchanged: unchanged
+                  save
+                  b unchanged: unchanged
+                  summary: 2 plugins in 20 ms: 2 unchanged
+            7000ms edit b as a v2
+            7000ms rescan
+                  a id_changed: was `b` before, which the server keeps as well
+                  a conflict: not deployed: `plugins/a.py` and `plugins/b.py` claim this id
+                  #5 connect
+            7010ms #5 connected
+                  #6 overview of functions
+            7020ms #6 rows a=v1 b=v2
+                  summary: 2 plugins in 20 ms: 2 skipped
+        "#]],
+    );
+}
+
+#[test]
+fn a_pass_does_not_wait_for_ever_for_a_file_that_is_always_written() {
+    check_with(
+        Policy { once: Some(Duration::ZERO), ..policy() },
+        Ledger::default(),
+        "0ms edit a unsettled
+         0ms rescan
+         1ms #1 connected
+         9999ms wake
+         10040ms wake",
+        &expect![[r#"
+            0ms edit a unsettled
+            0ms rescan
+                  held: not complete yet; read again soon
+                  #1 connect
+            1ms #1 connected
+                  connected: http://server is Open WebUI 0.12.4
+            9999ms wake
+            10040ms wake
+                  flawed: cannot be read: it is being written all the time
+                  summary: 1 plugin in 10 s: 1 skipped
+                  exit NotDeployed
+        "#]],
+    );
+}
+
+#[test]
+fn a_save_without_a_change_does_not_take_back_what_the_server_lacks() {
+    check_with(
+        Policy { concurrency: NonZeroUsize::MIN, ..policy() },
+        Ledger::default(),
+        "0ms given a=v1 b=v1
+         5000ms rescan
+         5010ms #1 connected
+         5020ms #2 rows
+         5030ms write b v1
+         5040ms write b v2
+         5050ms write b v1
+         5060ms #3 absent
+         5070ms #4 created a
+         5080ms #5 row a v1
+         5090ms #6 absent",
+        &expect![[r#"
+            5000ms rescan
+                  #1 connect
+            5010ms #1 connected
+                  #2 overview of functions
+            5020ms #2 rows
+                  pass: 2 plugins to compare with the server
+                  a sending: on its way (missing on server)
+                  #3 get a
+            5030ms write b v1
+            5040ms write b v2
+                  b superseded: a newer save takes its place
+            5050ms write b v1
+                  b superseded: a newer save takes its place
+            5060ms #3 absent
+                  #4 create a v1
+            5070ms #4 created a
+                  #5 get a
+            5080ms #5 row a v1
+                  a created: created and switched on
+                  b sending: on its way (missing on server)
+                  #6 get b
+            5090ms #6 absent
+                  #7 create b v1
+        "#]],
+    );
+}
+
+#[test]
+fn a_proxy_that_answers_for_its_server_for_a_while_is_told_once_and_asked_again() {
+    check(
+        "0ms given a=v1
+         5000ms write a v2
+         5010ms #1 foreign
+         5600ms wake
+         5610ms #2 foreign
+         7000ms wake
+         7010ms #3 connected
+         7020ms #4 rows a=v1
+         7030ms #5 row a v1
+         7040ms #6 row a v2",
+        &expect![[r#"
+            5000ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            5010ms #1 foreign
+                  save
+                  not_open_webui: http://server does not answer as Open WebUI: a web page
+                  a waiting: waiting: the server is away
+            5600ms wake
+                  #2 connect
+            5610ms #2 foreign
+                  still_unreachable: still unreachable: a web page (try 2, next in 1.0 s)
+            7000ms wake
+                  #3 connect
+            7010ms #3 connected
+                  #4 overview of functions
+            7020ms #4 rows a=v1
+                  a sending: on its way (retry)
+                  #5 get a
+            7030ms #5 row a v1
+                  #6 update a v2
+            7040ms #6 row a v2
+                  back: the server is back after 2.0 s, 1 plugin to deploy
+                  save
+                  a updated: updated
+        "#]],
+    );
+    check_with(
+        Policy { once: Some(Duration::from_secs(30)), ..policy() },
+        Ledger::default(),
+        "0ms edit a v1
+         0ms rescan
+         10ms #1 foreign",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  #1 connect
+            10ms #1 foreign
+                  not_open_webui: http://server does not answer as Open WebUI: a web page
+                  exit NoServer
+        "#]],
+    );
+}

@@ -1,0 +1,241 @@
+//! The walls of the house: what each room of `src/` may know of the others, and of the world outside. `clippy.toml`
+//! keeps single functions out; this keeps whole modules out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What each room may use of the rest of the crate. Only where everything meets may everything be known.
+const MAY_USE: [(&str, &[&str]); 11] = [
+    ("plugin", &[]),
+    ("engine", &["plugin"]),
+    ("settling", &[]),
+    ("cli", &[]),
+    ("config", &["cli", "plugin"]),
+    ("watcher", &[]),
+    ("disk", &["engine", "plugin"]),
+    ("client", &["engine", "plugin"]),
+    ("console", &["engine::notice", "plugin"]),
+    ("sandbox", &[]),
+    ("lib", &[]),
+];
+const KNOW_EVERYONE: [&str; 3] = ["run", "daemon", "main"];
+
+/// What reaches the outside world, and the rooms that may use it.
+const REACHES_OUT: [(&str, &[&str]); 12] = [
+    ("notify", &["watcher"]),
+    ("notify_debouncer_full", &["watcher"]),
+    ("reqwest", &["client", "sandbox"]),
+    ("rustls", &["client", "sandbox"]),
+    ("tokio", &["client", "daemon", "run", "sandbox"]),
+    ("std::fs", &["config", "disk", "sandbox"]),
+    ("std::process::Command", &["sandbox"]),
+    ("std::net::TcpListener", &["sandbox"]),
+    ("clap", &["cli"]),
+    ("ignore", &["config", "disk"]),
+    ("indicatif", &["console"]),
+    ("annotate_snippets", &["console"]),
+];
+
+/// What decides. Whatever it needs to know of the moment is handed to it.
+const PURE: [&str; 3] = ["plugin", "engine", "settling"];
+/// The crates that only compute.
+const HARMLESS: [&str; 11] = [
+    "std",
+    "jiff",
+    "ruff_python_ast",
+    "ruff_python_parser",
+    "ruff_text_size",
+    "serde",
+    "serde_json",
+    "sha2",
+    "unicode_ident",
+    "crate",
+    "super",
+];
+/// The parts of the standard library that do more than compute.
+const WORLDLY: [&str; 9] = [
+    "std::fs",
+    "std::env",
+    "std::io",
+    "std::net",
+    "std::thread",
+    "std::process",
+    "std::sync::Mutex",
+    "std::time::Instant",
+    "std::time::SystemTime",
+];
+
+/// One file's code, without its comments and its tests.
+struct Source {
+    path: PathBuf,
+    room: String,
+    code: String,
+}
+
+fn sources() -> Vec<Source> {
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+    let mut sources = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let inside = path.strip_prefix(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap();
+                let room = inside.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned();
+                let code = code(&fs::read_to_string(&path).unwrap());
+                sources.push(Source { path, room, code });
+            }
+        }
+    }
+    assert!(sources.len() > 20, "the sources are not found");
+    sources
+}
+
+fn code(text: &str) -> String {
+    // Tests stand at the end of each file, and may set up whatever they like.
+    let is_tests = |at: &usize| {
+        let mut lines = text[*at..].lines().skip_while(|line| line.is_empty() || line.starts_with("#["));
+        lines.next().is_some_and(|line| line.starts_with("mod tests {"))
+    };
+    let tests = text.match_indices("\n#[cfg(test)]\n").map(|(at, _)| at).find(is_tests);
+    let lines = text[..tests.unwrap_or(text.len())].lines().filter(|line| !line.trim_start().starts_with("//"));
+    lines.fold(String::new(), |code, line| code + line + "\n")
+}
+
+impl Source {
+    /// Every path in the code that begins with `root`, as in `crate::engine::notice::Notice`, without the root. A group
+    /// such as `{a, b::c}` is taken apart.
+    fn paths(&self, root: &str) -> BTreeSet<String> {
+        let needle = format!("{root}::");
+        let mut paths = BTreeSet::new();
+        for (at, _) in self.code.match_indices(&needle) {
+            let before = self.code[..at].chars().next_back();
+            if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':') {
+                continue;
+            }
+            paths.extend(expanded(&self.code[at + needle.len()..]));
+        }
+        paths
+    }
+
+    /// Whether the code names something under this path, `std::fs` say, also as `use std::{fs, io}`.
+    fn names(&self, path: &str) -> bool {
+        let (root, rest) = path.split_once("::").unwrap_or((path, ""));
+        self.paths(root).iter().any(|used| {
+            used == rest || used.strip_prefix(rest).is_some_and(|more| rest.is_empty() || more.starts_with("::"))
+        })
+    }
+
+    /// The crates that it imports from.
+    fn imports(&self) -> BTreeSet<String> {
+        let uses = self.code.lines().filter_map(|line| line.trim_start().strip_prefix("use "));
+        uses.filter_map(|path| path.split_once("::")).map(|(root, _)| root.to_owned()).collect()
+    }
+}
+
+/// Where the group ends that was opened before this text.
+fn closing(text: &str) -> usize {
+    let mut depth = 1;
+    text.find(|c| {
+        depth += i32::from(c == '{') - i32::from(c == '}');
+        depth == 0
+    })
+    .unwrap()
+}
+
+/// The parts between the commas of a group that are not in a group of their own.
+fn top_level(group: &str) -> Vec<&str> {
+    let mut depth = 0;
+    group
+        .split(|c| {
+            depth += i32::from(c == '{') - i32::from(c == '}');
+            c == ',' && depth == 0
+        })
+        .collect()
+}
+
+/// The paths that a text begins with: one, or several where it has a group.
+fn expanded(text: &str) -> Vec<String> {
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_' && c != ':').unwrap_or(text.len());
+    let (path, rest) = text.split_at(end);
+    match rest.strip_prefix('{') {
+        Some(group) => top_level(&group[..closing(group)])
+            .into_iter()
+            .flat_map(|part| expanded(part.trim()))
+            .map(|part| format!("{path}{part}"))
+            .collect(),
+        None => vec![path.trim_end_matches(':').to_owned()],
+    }
+}
+
+#[test]
+fn each_room_knows_only_what_it_may() {
+    let may_use: BTreeMap<_, _> = MAY_USE.into_iter().collect();
+    for source in sources().iter().filter(|source| !KNOW_EVERYONE.contains(&&*source.room)) {
+        let allowed = may_use.get(&*source.room).unwrap_or_else(|| panic!("`{}` is a new room", source.room));
+        let is_own = |used: &str| used == source.room || used.starts_with(&format!("{}::", source.room));
+        let is_allowed =
+            |used: &str| allowed.iter().any(|room| used == *room || used.starts_with(&format!("{room}::")));
+        let strangers: Vec<_> =
+            source.paths("crate").into_iter().filter(|used| !is_own(used) && !is_allowed(used)).collect();
+        assert!(strangers.is_empty(), "{} uses {strangers:?}", source.path.display());
+        // The way around: from the front of a room, `super` is the whole house.
+        let is_front = source.path.file_stem().is_some_and(|stem| *stem == *source.room || stem == "mod");
+        let leaves = !source.paths("super::super").is_empty() || is_front && !source.paths("super").is_empty();
+        assert!(!leaves, "{} leaves its room by `super`", source.path.display());
+    }
+}
+
+#[test]
+fn the_world_is_reached_from_the_edges_alone() {
+    for source in sources() {
+        for (outside, rooms) in REACHES_OUT {
+            assert!(
+                rooms.contains(&&*source.room) || !source.names(outside),
+                "{} uses {outside}",
+                source.path.display()
+            );
+        }
+    }
+    // A right that nobody uses is one that somebody may come to use unseen.
+    for (outside, rooms) in REACHES_OUT {
+        for room in rooms {
+            let used = sources().iter().any(|source| source.room == *room && source.names(outside));
+            assert!(used, "`{room}` does not use {outside} any more");
+        }
+    }
+}
+
+#[test]
+fn what_decides_only_computes() {
+    for source in sources().iter().filter(|source| PURE.contains(&&*source.room)) {
+        let is_own = |root: &str| source.code.contains(&format!("mod {root};"));
+        let strangers: Vec<_> =
+            source.imports().into_iter().filter(|root| !HARMLESS.contains(&&**root) && !is_own(root)).collect();
+        assert!(strangers.is_empty(), "{} imports {strangers:?}", source.path.display());
+        for worldly in WORLDLY {
+            assert!(!source.names(worldly), "{} uses {worldly}", source.path.display());
+        }
+        assert!(!source.code.contains("async "), "{} waits", source.path.display());
+    }
+}
+
+/// A checker that finds nothing proves nothing.
+#[test]
+fn the_walls_are_seen_in_every_spelling() {
+    let source = |code: &str| Source { path: PathBuf::new(), room: String::new(), code: code.to_owned() };
+    let grouped =
+        source("use std::{collections::{BTreeMap, BTreeSet}, fs::{File, copy}};\nuse crate::{disk, engine::plan};");
+    assert!(grouped.names("std::fs") && grouped.names("std::fs::File") && !grouped.names("std::io"));
+    assert_eq!(grouped.paths("crate"), BTreeSet::from(["disk".to_owned(), "engine::plan".to_owned()]));
+    let inline = source("let it = tokio::time::sleep(crate::client::IDLE);\nlet x = my_tokio::y + a::std::fs();");
+    assert!(inline.names("tokio") && !inline.names("std::fs"));
+    assert_eq!(inline.paths("crate"), BTreeSet::from(["client::IDLE".to_owned()]));
+    assert_eq!(
+        code("// use crate::x;\nfn a() {}\n\n#[cfg(test)]\n#[expect(b)]\nmod tests {\nuse crate::y;"),
+        "fn a() {}\n"
+    );
+    assert!(code("#[cfg(any(c))]\n#[cfg(test)]\nuse crate::y;\nfn a() {}").contains("crate::y"));
+}

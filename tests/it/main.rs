@@ -1,0 +1,24 @@
+//! The tests that look at owui-watch from outside, as one binary.
+#![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes every snapshot with them")]
+#![expect(clippy::unwrap_used, reason = "a test ends where its scene cannot be set")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a test sets its own scene: files, environment, slow writers, deadlines"
+)]
+
+mod cli;
+mod client;
+mod config;
+mod contract;
+mod engine;
+mod examples;
+mod faults;
+mod layering;
+mod once;
+mod readme;
+mod real;
+mod refusal;
+mod sandbox;
+mod shipped;
+mod support;
+mod watch;

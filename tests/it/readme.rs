@@ -1,0 +1,269 @@
+//! The README says what the program does: its tables are complete, and its examples are taken by the program.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use owui_watch::cli::Args;
+use owui_watch::config::{self, Config, World};
+use owui_watch::engine::Code;
+use owui_watch::engine::exchange::Failure;
+use owui_watch::engine::notice::{About, Notice, Tally, What};
+use owui_watch::engine::plan::Why;
+use owui_watch::plugin::id::PluginId;
+use owui_watch::plugin::{Digest, Entry, Flaw, Key, Kind, Problem, Span, Surprise, Warning};
+use tempfile::TempDir;
+
+const README: &str = include_str!("../../README.md");
+const MAP: &str = include_str!("../../src/lib.rs");
+const NOTICE: &str = include_str!("../../src/engine/notice.rs");
+const PLAN: &str = include_str!("../../src/engine/plan.rs");
+const PLUGIN: &str = include_str!("../../src/plugin/mod.rs");
+
+/// The fenced blocks of one language.
+fn blocks(language: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut lines = README.lines();
+    while let Some(line) = lines.next() {
+        if let Some(fence) = line.trim_start().strip_prefix("```") {
+            let block: Vec<_> = lines.by_ref().take_while(|line| line.trim() != "```").map(str::trim_start).collect();
+            if fence == language {
+                blocks.push(block.join("\n"));
+            }
+        }
+    }
+    blocks
+}
+
+/// The rows of the table that has this column in its head, cell by cell.
+fn table(column: &str) -> Vec<Vec<String>> {
+    let cells =
+        |line: &str| -> Vec<_> { line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect() };
+    let tables = README.split("\n\n").filter(|part| part.starts_with('|'));
+    let mut rows = Vec::new();
+    for lines in tables.map(|table| table.lines().collect::<Vec<_>>()) {
+        if cells(lines[0]).iter().any(|cell| cell == column) {
+            rows.extend(lines[2..].iter().map(|line| cells(line)));
+        }
+    }
+    assert!(!rows.is_empty(), "there is no table with a column `{column}`");
+    rows
+}
+
+/// What stands in backticks.
+fn ticked(text: &str) -> BTreeSet<String> {
+    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// The words that the first `fn word` below `mark` answers with.
+fn words(source: &str, mark: &str) -> BTreeSet<String> {
+    let (_, rest) = source.split_once(mark).unwrap_or_else(|| panic!("`{mark}` is gone"));
+    let (_, rest) = rest.split_once("fn word(").expect("a word");
+    let (body, _) = rest.split_once("\n    }\n").expect("an end");
+    let words: BTreeSet<_> =
+        body.lines().filter_map(|line| Some(line.split_once("=> \"")?.1.split('"').next()?.to_owned())).collect();
+    assert!(!words.is_empty(), "{mark}");
+    words
+}
+
+fn span() -> Span {
+    Span { line: 1, column: 1, width: 1, source: "x".to_owned() }
+}
+
+/// One of each kind, with all that it can carry.
+fn examples() -> Vec<What> {
+    let text = || "x".to_owned();
+    let path = || PathBuf::from("x");
+    let took = Duration::from_millis(1);
+    let digest = Digest::of(b"x");
+    let key = Key { kind: Kind::Tool, id: PluginId::new("x").expect("an id") };
+    vec![
+        What::Ready { roots: vec![path()], plugins: 1, server: text() },
+        What::Connected { server: text(), version: text() },
+        What::NothingFound { roots: vec![path()] },
+        What::Pass { todo: 1 },
+        What::Summary { tally: Tally::default(), took, dry_run: false },
+        What::Unreachable { cause: text(), server: text(), next: took, waiting: 1, configured: true },
+        What::StillUnreachable { cause: text(), attempt: 2, next: took },
+        What::Back { away: took, waiting: 1 },
+        What::GaveUp { after: took, cause: text(), server: text(), configured: true },
+        What::NotAllowed { status: 401, words: text(), key: Some(text()) },
+        What::Foreign { server: text(), status: 200, words: text() },
+        What::RootMissing { root: path() },
+        What::Stopping { in_flight: 1 },
+        What::Stopped { waiting: 1 },
+        What::Trouble { message: text(), hint: Some(text()) },
+        What::Slow { so_far: Duration::ZERO, installs: Some(text()) },
+        What::Sending { why: Why::New },
+        What::Created { active: Some(true), took },
+        What::Updated { from: Some(text()), kept: Some(path()), took },
+        What::Unchanged { in_pass: true },
+        What::WouldCreate,
+        What::WouldUpdate { from: Some(text()), foreign: true },
+        What::Restored,
+        What::WentOff { cause: text() },
+        What::Refused { words: text(), span: Some(span()), took },
+        What::RefusedBefore { words: text(), span: None },
+        What::Failed { failure: Failure::StoredOther, took },
+        What::Flawed(Flaw { digest: Some(digest), problem: Problem::Empty, span: Some(span()), meant: true }),
+        What::Surprising(Warning { surprise: Surprise::ImportedEntry(Entry::Pipe), span: span() }),
+        What::Conflict { paths: vec![Arc::from(path())] },
+        What::Removed { file_there: false },
+        What::IdChanged { from: key },
+        What::Waiting { reason: "x" },
+        What::Superseded,
+        What::Held,
+        What::BeingWritten,
+        What::Disabled,
+        What::SameFile { original: path() },
+    ]
+}
+
+fn about() -> About {
+    About {
+        key: Some(Key { kind: Kind::Function, id: PluginId::new("x").expect("an id") }),
+        entry: Some(Entry::Pipe),
+        path: Some(Arc::from(Path::new("x.py"))),
+        version: Some("1".to_owned()),
+        digest: Some(Digest::of(b"x")),
+    }
+}
+
+#[test]
+fn the_examples_are_all_there_is() {
+    let shown: BTreeSet<_> = examples().into_iter().map(|what| Notice::general(what).word().to_owned()).collect();
+    assert_eq!(shown, words(NOTICE, "impl Notice {"));
+}
+
+#[test]
+fn every_event_and_field_of_json_is_listed() {
+    let common: BTreeSet<_> = table("field").iter().flat_map(|row| ticked(&row[0])).collect();
+    let mut listed = BTreeMap::new();
+    for row in table("event") {
+        let fields = ticked(&row[2]);
+        assert!(fields.is_disjoint(&common), "{row:?}");
+        assert!(listed.insert(row[0].trim_matches('`').to_owned(), fields).is_none(), "twice: {row:?}");
+    }
+    let (mut told, mut common_told) = (BTreeMap::new(), BTreeSet::new());
+    for what in examples() {
+        let notice = Notice { about: about(), what };
+        let object = notice.to_json("now");
+        let fields: BTreeSet<_> = object.as_object().expect("an object").keys().cloned().collect();
+        common_told.extend(fields.intersection(&common).cloned());
+        told.insert(notice.word().to_owned(), &fields - &common);
+    }
+    assert_eq!(listed, told);
+    assert_eq!(common, common_told);
+}
+
+#[test]
+fn every_word_of_json_is_listed() {
+    let (_, section) = README.split_once("\n## JSON\n").expect("the section");
+    let (section, _) = section.split_once("\n## ").expect("its end");
+    let listed = ticked(section);
+    for (source, mark) in [
+        (PLAN, "impl Why {"),
+        (NOTICE, "impl Failure {"),
+        (PLUGIN, "impl Kind {"),
+        (PLUGIN, "impl Entry {"),
+        (PLUGIN, "impl Problem {"),
+        (PLUGIN, "impl Surprise {"),
+    ] {
+        let missing = &words(source, mark) - &listed;
+        assert!(missing.is_empty(), "{mark} {missing:?}");
+    }
+}
+
+#[test]
+fn every_exit_code_is_listed() {
+    let listed: BTreeSet<u8> = table("exit code")
+        .iter()
+        .flat_map(|row| row[0].split(", ").map(|code| code.parse().expect("a number")).collect::<Vec<_>>())
+        .collect();
+    let ours = [Code::Fine, Code::NotDeployed, Code::Usage, Code::NoServer].map(|code| code as u8);
+    // A shell's way to say that a signal ended the program: 128 and SIGINT's or SIGTERM's number.
+    let expected: BTreeSet<u8> = ours.into_iter().chain([128 + 2, 128 + 15]).collect();
+    assert_eq!(listed, expected);
+}
+
+#[test]
+fn every_command_line_is_taken() {
+    let in_blocks = blocks("sh").into_iter().flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>());
+    // A line break inside of backticks is a blank.
+    let prose = README.split("```").step_by(2).collect::<String>().replace('\n', " ");
+    let commands: Vec<_> = in_blocks
+        .chain(ticked(&prose))
+        .filter_map(|line| {
+            let line = line.replace("cargo run --release -- ", "owui-watch ");
+            (line == "owui-watch" || line.starts_with("owui-watch ")).then_some(line)
+        })
+        .collect();
+    assert!(commands.len() > 8, "{commands:?}");
+    for command in commands {
+        let args = Args::read(command.split_whitespace()).unwrap_or_else(|error| panic!("{command}: {error}"));
+        assert!(
+            args.plugins.iter().all(|plugin| plugin.starts_with("plugins/") || PluginId::new(plugin).is_some()),
+            "{args:?}"
+        );
+    }
+}
+
+fn load(watch_toml: &str) -> Config {
+    let folder = TempDir::new().expect("a temporary folder");
+    for root in ["plugins", "functions", "tools"] {
+        fs::create_dir(folder.path().join(root)).expect("a root");
+    }
+    fs::write(folder.path().join("watch.toml"), watch_toml).expect("watch.toml");
+    let world = World { cwd: folder.path().to_owned(), ..World::default() };
+    config::load(&Args::default(), &world).unwrap_or_else(|error| panic!("{watch_toml}\n{error}"))
+}
+
+#[test]
+fn every_toml_block_is_a_watch_toml() {
+    let blocks = blocks("toml");
+    assert!(!blocks.is_empty());
+    for block in blocks {
+        let config = load(&block);
+        for file in config.files.keys() {
+            assert!(config.roots.iter().any(|root| file.starts_with(root)), "{} is under no root", file.display());
+        }
+    }
+}
+
+#[test]
+fn what_is_left_alone_is_listed() {
+    let listed = ticked(README);
+    for glob in load("").exclude {
+        assert!(listed.contains(&glob), "{glob}");
+    }
+}
+
+#[test]
+fn the_drawing_is_that_of_the_map() {
+    let drawing = blocks("text").into_iter().find(|block| block.contains("engine.handle")).expect("the drawing");
+    for line in drawing.lines() {
+        assert!(MAP.contains(line.trim_end()), "{line}");
+    }
+}
+
+#[test]
+fn every_link_to_a_file_or_heading_leads_somewhere() {
+    let anchors: BTreeSet<_> = README
+        .lines()
+        .filter_map(|line| line.strip_prefix("## "))
+        .map(|heading| format!("#{}", heading.to_lowercase().replace(' ', "-")))
+        .collect();
+    let targets = README.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+    for target in targets.filter(|target| !target.starts_with("https://")) {
+        let there = anchors.contains(target) || Path::new(env!("CARGO_MANIFEST_DIR")).join(target).is_file();
+        assert!(there, "{target}");
+    }
+}
+
+#[test]
+fn lines_are_short() {
+    let long: Vec<_> = README.lines().filter(|line| line.chars().count() > 120).collect();
+    assert!(long.is_empty(), "{long:#?}");
+}

@@ -1,0 +1,184 @@
+//! What lies beside the sources is true.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use owui_watch::cli::Args;
+use owui_watch::config::{self, Config, Origin, World};
+use owui_watch::engine::Code;
+use owui_watch::plugin::{FileSettings, Kind};
+use tempfile::TempDir;
+
+const REFERENCE: &str = include_str!("../../watch.toml");
+const UNIT: &str = include_str!("../../systemd/owui-watch.service");
+const CHANGELOG: &str = include_str!("../../CHANGELOG.md");
+const TOP: &str = env!("CARGO_MANIFEST_DIR");
+
+fn load(watch_toml: Option<&str>) -> Config {
+    let folder = TempDir::new().expect("a temporary folder");
+    fs::create_dir(folder.path().join("plugins")).expect("a root");
+    fs::create_dir_all(folder.path().join(".config/owui-watch")).expect("a configuration folder");
+    fs::write(folder.path().join(".config/owui-watch/key"), "sk-1").expect("a key file");
+    if let Some(text) = watch_toml {
+        fs::write(folder.path().join("watch.toml"), text).expect("watch.toml");
+    }
+    let home = Some(folder.path().to_owned());
+    let world = World { cwd: folder.path().to_owned(), home, ..World::default() };
+    config::load(&Args::default(), &world).expect("the settings are fine")
+}
+
+/// The reference with its examples switched on: `#key = …` and `#[table]`, where prose begins with `# `.
+fn with_examples() -> String {
+    REFERENCE
+        .lines()
+        .map(|line| line.strip_prefix('#').filter(|rest| rest.starts_with(|c: char| c != ' ')).unwrap_or(line))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn watch_toml_equals_the_defaults() {
+    let defaults = load(None);
+    let mut reference = load(Some(REFERENCE));
+    assert_eq!(defaults.url_origin, Origin::Default);
+    assert_eq!(reference.url_origin, Origin::Set("`watch.toml`".to_owned()));
+    reference.url_origin = Origin::Default;
+    assert_eq!(format!("{reference:#?}"), format!("{defaults:#?}"));
+}
+
+#[test]
+fn watch_toml_has_every_key_with_a_comment() {
+    // An unknown key is answered with the list of keys.
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("watch.toml"), "zzzzz = 1").unwrap();
+    let world = World { cwd: folder.path().to_owned(), ..World::default() };
+    let error = config::load(&Args::default(), &world).unwrap_err();
+    let keys: Vec<_> = error.hint().unwrap().split('`').skip(1).step_by(2).collect();
+    assert!(keys.len() > 10, "{keys:?}");
+
+    let lines: Vec<_> = REFERENCE.lines().collect();
+    for key in keys {
+        let at = lines
+            .iter()
+            .position(|line| {
+                let line = line.strip_prefix('#').unwrap_or(line);
+                line.starts_with(&format!("{key} = ")) || line.starts_with(&format!("[{key}."))
+            })
+            .unwrap_or_else(|| panic!("`{key}` is missing"));
+        assert!(lines[at - 1].starts_with("# "), "`{key}` has no comment");
+    }
+}
+
+#[test]
+fn the_examples_in_watch_toml_work() {
+    let config = load(Some(&with_examples()));
+    assert!(config.key_origin.is_some_and(|origin| origin.to_string().ends_with("owui-watch/key`")));
+    let settings = FileSettings { id: Some("shout".to_owned()), kind: Some(Kind::Function), enabled: Some(true) };
+    assert_eq!(config.files.get(Path::new("plugins/filters/shout.py")), Some(&settings));
+    assert_eq!(config.roots, [PathBuf::from("plugins")]);
+}
+
+/// What the unit says under this name, each time it does.
+fn said(name: &str) -> Vec<&'static str> {
+    UNIT.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('=')).collect()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn systemd_accepts_the_unit() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = TempDir::new().unwrap();
+    let program = home.path().join(".cargo/bin/owui-watch");
+    fs::create_dir_all(program.parent().unwrap()).unwrap();
+    fs::write(&program, "#!/bin/sh\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let verify = Command::new("systemd-analyze")
+        .args(["verify", "--user", "systemd/owui-watch.service"])
+        .current_dir(TOP)
+        .env("HOME", home.path())
+        .env("XDG_RUNTIME_DIR", home.path())
+        .env_remove("XDG_CONFIG_HOME")
+        .output();
+    match verify {
+        // It says what it does not understand, and exits with 0 all the same.
+        Ok(verify) => {
+            assert_eq!(String::from_utf8_lossy(&verify.stderr), "");
+            assert!(verify.status.success());
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            eprintln!("skipped: systemd-analyze is not installed (.ci/run installs it)");
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn the_unit_starts_the_program_as_it_is() {
+    let [start] = said("ExecStart")[..] else { panic!("one command") };
+    let words: Vec<_> = start.split(' ').collect();
+    assert_eq!(words[0], format!("%h/.cargo/bin/{}", env!("CARGO_PKG_NAME")));
+    let args = Args::read(words).unwrap();
+    assert!(!args.one_pass() && args.command.is_none(), "a service watches");
+    assert_eq!(said("RestartPreventExitStatus"), [(Code::Usage as u8).to_string()]);
+    assert_eq!(said("ExecReload"), ["/bin/kill -HUP $MAINPID"]);
+    // What the comments promise of the working directory.
+    assert!(UNIT.contains(".owui-watch/") && load(None).state.ends_with(".owui-watch"));
+}
+
+#[test]
+fn the_key_comes_by_the_credential_that_the_unit_names() {
+    let folder = TempDir::new().unwrap();
+    let [credential] = said("LoadCredential")[..] else { panic!("one credential") };
+    let (name, source) = credential.split_once(':').unwrap();
+    assert_eq!(source, format!("%E/owui-watch/{name}"), "as step 3 of the comment writes it");
+    assert!(UNIT.contains(&format!("> ~/.config/owui-watch/{name})")), "step 3");
+    assert!(said("#LoadCredentialEncrypted")[0].starts_with(&format!("{name}:")));
+    assert!(UNIT.contains(&format!("--name={name} ")));
+
+    fs::create_dir(folder.path().join("plugins")).unwrap();
+    fs::write(folder.path().join(name), "sk-1").unwrap();
+    let env = [("CREDENTIALS_DIRECTORY".into(), folder.path().display().to_string())].into();
+    let world = World { cwd: folder.path().to_owned(), env, ..World::default() };
+    let config = config::load(&Args::default(), &world).unwrap();
+    assert_eq!(config.key_origin.unwrap().to_string(), format!("the credential `{name}`"));
+}
+
+#[test]
+fn the_variables_that_the_unit_names_are_read() {
+    let folder = TempDir::new().unwrap();
+    fs::create_dir(folder.path().join("plugins")).unwrap();
+    let names: Vec<_> = ["OPENWEBUI_API_KEY", "OPENWEBUI_URL"].into_iter().filter(|name| UNIT.contains(name)).collect();
+    assert_eq!(names.len(), 2);
+    let env = [("OPENWEBUI_API_KEY".into(), "sk-1".into()), ("OPENWEBUI_URL".into(), "http://h:1".into())].into();
+    let world = World { cwd: folder.path().to_owned(), env, ..World::default() };
+    let config = config::load(&Args::default(), &world).unwrap();
+    assert!(config.key.is_some());
+    assert_eq!(config.url, "http://h:1");
+}
+
+#[test]
+fn the_changelog_begins_with_what_is_not_released() {
+    let first = CHANGELOG.lines().find(|line| line.starts_with("## "));
+    assert_eq!(first, Some("## [Unreleased]"));
+}
+
+#[test]
+fn what_is_published_has_what_it_needs() {
+    let list = Command::new(env!("CARGO"))
+        .args(["package", "--list", "--allow-dirty", "--offline"])
+        .current_dir(TOP)
+        .output()
+        .unwrap();
+    assert!(list.status.success(), "{}", String::from_utf8_lossy(&list.stderr));
+    let list = String::from_utf8(list.stdout).unwrap();
+    let files: Vec<_> = list.lines().collect();
+    for needed in ["Cargo.toml", "Cargo.lock", "LICENSE", "README.md", "CHANGELOG.md", "watch.toml", "src/main.rs"]
+        .into_iter()
+        .chain(["src/sandbox/launcher.py", "systemd/owui-watch.service", "plugins/filters/today.py"])
+    {
+        assert!(files.contains(&needed), "{needed} is not in {files:#?}");
+    }
+    let stray: Vec<_> = files.iter().filter(|file| file.starts_with("tests/") || file.ends_with('~')).collect();
+    assert!(stray.is_empty(), "{stray:?}");
+}

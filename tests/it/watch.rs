@@ -1,0 +1,421 @@
+//! The built binary in a real folder, with saves as editors and programs make them, against the fake server.
+#![cfg(target_os = "linux")]
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use owui_watch::plugin::Kind;
+
+use crate::support::command::{Project, Watch, filter, is_whole};
+use crate::support::fake_server::FakeServer;
+
+const A: &str = "plugins/a.py";
+
+/// A watched project with `a` deployed in its first version. The plugin is not hot any more: what was sent was the
+/// file of a run before.
+fn watched(server: &FakeServer) -> (Project, Watch) {
+    let project = Project::on(server);
+    project.write(A, &filter("1"));
+    project.write("plugins/sentinel.py", &filter("1"));
+    assert_eq!(project.run(&["--once"]).code, Some(0));
+    let watch = project.watch();
+    (project, watch)
+}
+
+/// The text on the server.
+fn text(server: &FakeServer, id: &str) -> String {
+    server.row(Kind::Function, id).unwrap().content
+}
+
+/// Every text that ever reached the server for a plugin was whole.
+#[track_caller]
+fn assert_only_whole(server: &FakeServer, id: &str) {
+    for request in server.requests().iter().filter(|request| request.body["id"] == id) {
+        let content = request.body["content"].as_str().unwrap();
+        assert!(is_whole(content), "half a file was sent: {content:?}");
+    }
+}
+
+/// A save, whatever the style, is one deploy with the final text.
+#[track_caller]
+fn check_save(save: impl FnOnce(&Project, &str)) {
+    let server = FakeServer::start();
+    let (project, mut watch) = watched(&server);
+    save(&project, &filter("2"));
+    watch.wait("updated", Some("a"));
+    assert_eq!(text(&server, "a"), filter("2"));
+    // What the watcher has to say about `a` comes before what it has to say about a later save of another file.
+    project.write("plugins/sentinel.py", &filter("2"));
+    watch.wait("updated", Some("sentinel"));
+    assert!(watch.stop().success());
+    let said: Vec<_> = watch.said_of("a").into_iter().filter(|event| event != "held").collect();
+    assert_eq!(said, ["unchanged", "sending", "updated"]);
+    assert_only_whole(&server, "a");
+}
+
+#[test]
+fn saved_in_place() {
+    check_save(|project, text| project.write(A, text));
+}
+
+#[test]
+fn saved_by_a_temporary_file_beside_it() {
+    check_save(|project, text| {
+        project.write("plugins/.a.py.tmp", text);
+        fs::rename(project.path("plugins/.a.py.tmp"), project.path(A)).unwrap();
+    });
+}
+
+#[test]
+fn saved_by_a_temporary_file_from_elsewhere() {
+    check_save(|project, text| {
+        project.write("elsewhere/a", text);
+        fs::rename(project.path("elsewhere/a"), project.path(A)).unwrap();
+    });
+}
+
+#[test]
+fn saved_as_neovim_does() {
+    check_save(|project, text| {
+        project.write("plugins/4913", "");
+        fs::remove_file(project.path("plugins/4913")).unwrap();
+        fs::rename(project.path(A), project.path("plugins/a.py~")).unwrap();
+        project.write(A, text);
+        fs::remove_file(project.path("plugins/a.py~")).unwrap();
+    });
+}
+
+#[test]
+fn saved_by_vim() {
+    if !installed("vim") {
+        return;
+    }
+    check_save(|project, _| {
+        project.sh("vim", &["-Nu", "NONE", "-es", "-c", "%s/version: 1/version: 2/", "-c", "wq", A]);
+    });
+    check_save(|project, _| {
+        let options = ["-c", "set backup backupcopy=no backupskip= writebackup"];
+        let edit = ["-c", "%s/version: 1/version: 2/", "-c", "wq", A];
+        project.sh("vim", &[&["-Nu", "NONE", "-es"], &options[..], &edit].concat());
+    });
+}
+
+#[test]
+fn saved_as_jetbrains_does() {
+    check_save(|project, text| {
+        project.write("plugins/a.py___jb_tmp___", text);
+        fs::rename(project.path(A), project.path("plugins/a.py___jb_old___")).unwrap();
+        fs::rename(project.path("plugins/a.py___jb_tmp___"), project.path(A)).unwrap();
+        fs::remove_file(project.path("plugins/a.py___jb_old___")).unwrap();
+    });
+}
+
+#[test]
+fn saved_by_sed() {
+    check_save(|project, _| project.sh("sed", &["-i", "s/version: 1/version: 2/", A]));
+}
+
+#[test]
+fn saved_by_git_checkout() {
+    let server = FakeServer::start();
+    let (project, watch) = watched(&server);
+    drop(watch);
+    let git = |arguments: &[&str]| {
+        let who = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"];
+        project.sh("git", &[&who[..], arguments].concat());
+    };
+    git(&["init", "-q", "-b", "one"]);
+    git(&["add", "plugins"]);
+    git(&["commit", "-qm", "one"]);
+    git(&["checkout", "-qb", "two"]);
+    project.write(A, &filter("2"));
+    project.write("plugins/new/b.py", &filter("1"));
+    git(&["add", "plugins"]);
+    git(&["commit", "-qm", "two"]);
+    git(&["checkout", "-q", "one"]);
+
+    let mut watch = project.watch();
+    git(&["checkout", "-q", "two"]);
+    watch.wait("updated", Some("a"));
+    watch.wait("created", Some("b"));
+    assert_eq!(text(&server, "a"), filter("2"));
+    git(&["checkout", "-q", "one"]);
+    watch.wait("removed", Some("b"));
+    watch.stop();
+    let said: Vec<_> = watch.said_of("a").into_iter().filter(|event| event != "held").collect();
+    assert_eq!(said, ["unchanged", "sending", "updated", "sending", "updated"]);
+    assert!(server.row(Kind::Function, "b").is_some(), "the server keeps what is removed here");
+}
+
+/// Not every machine has every editor.
+fn installed(program: &str) -> bool {
+    std::env::split_paths(&std::env::var_os("PATH").unwrap()).any(|folder| folder.join(program).is_file())
+}
+
+#[test]
+fn a_save_without_a_change_sends_nothing() {
+    let server = FakeServer::start();
+    let (project, mut watch) = watched(&server);
+    let before = server.lines().len();
+    project.write(A, &filter("1"));
+    let notices = watch.wait("unchanged", Some("a"));
+    assert_eq!(notices.len(), 1, "{notices:#?}");
+    assert_eq!(server.lines().len(), before);
+}
+
+/// Our own reads are file events too: one save is one evaluation, however often it is read.
+#[test]
+fn no_feedback_from_our_own_reads() {
+    let server = FakeServer::start();
+    let (project, mut watch) = watched(&server);
+    for version in 2..12 {
+        project.write("plugins/sentinel.py", &filter(&version.to_string()));
+        watch.wait("updated", Some("sentinel"));
+        project.write(A, &filter("1"));
+        watch.wait("unchanged", Some("a"));
+    }
+    watch.stop();
+    let evaluations =
+        |id| watch.said_of(id).iter().filter(|event| *event == "sending" || *event == "unchanged").count();
+    // One more for the first pass.
+    assert_eq!((evaluations("a"), evaluations("sentinel")), (11, 11));
+}
+
+/// A writer that takes its time. The pauses are what is tested, not a wait for anything.
+fn slowly(file: &mut File, text: &str, pieces: usize, pause: Duration) {
+    let size = text.len().div_ceil(pieces);
+    for piece in text.as_bytes().chunks(size) {
+        file.write_all(piece).unwrap();
+        file.flush().unwrap();
+        std::thread::sleep(pause);
+    }
+}
+
+const PAUSE: Duration = Duration::from_millis(30);
+
+#[test]
+fn half_a_file_is_not_sent_when_it_is_truncated_and_written_in_pieces() {
+    check_save(|project, text| {
+        let mut file = OpenOptions::new().write(true).truncate(true).open(project.path(A)).unwrap();
+        slowly(&mut file, text, 2, PAUSE);
+    });
+}
+
+#[test]
+fn half_a_file_is_not_sent_when_it_is_new_and_written_in_pieces() {
+    let server = FakeServer::start();
+    let (project, mut watch) = watched(&server);
+    let mut file = File::create(project.path("plugins/b.py")).unwrap();
+    slowly(&mut file, &filter("1"), 5, PAUSE);
+    drop(file);
+    watch.wait("created", Some("b"));
+    watch.stop();
+    assert_eq!(watch.said_of("b"), ["sending", "created"]);
+    assert_only_whole(&server, "b");
+}
+
+#[test]
+fn half_a_file_is_not_sent_when_it_is_truncated_closed_and_then_written() {
+    check_save(|project, text| {
+        drop(File::create(project.path(A)).unwrap());
+        std::thread::sleep(PAUSE);
+        fs::write(project.path(A), text).unwrap();
+    });
+}
+
+#[test]
+fn half_a_file_is_not_sent_when_it_is_written_slowly_in_a_new_folder() {
+    let server = FakeServer::start();
+    let (project, mut watch) = watched(&server);
+    fs::create_dir_all(project.path("plugins/new/deep")).unwrap();
+    let mut file = File::create(project.path("plugins/new/deep/b.py")).unwrap();
+    slowly(&mut file, &filter("1"), 8, PAUSE);
+    drop(file);
+    watch.wait("created", Some("b"));
+    watch.stop();
+    assert_only_whole(&server, "b");
+    assert_eq!(text(&server, "b"), filter("1"));
+}
+
+#[test]
+fn half_a_file_is_not_sent_when_everything_is_looked_at_meanwhile() {
+    let server = FakeServer::start();
+    let (project, mut watch) = watched(&server);
+    let (half, rest) =
+        filter("2").split_once("END").map(|(half, rest)| (half.to_owned(), format!("END{rest}"))).unwrap();
+    let mut file = File::create(project.path(A)).unwrap();
+    file.write_all(half.as_bytes()).unwrap();
+    project.write("plugins/.gitignore", "nothing\n");
+    std::thread::sleep(10 * PAUSE);
+    file.write_all(rest.as_bytes()).unwrap();
+    drop(file);
+    watch.wait("updated", Some("a"));
+    watch.stop();
+    assert_only_whole(&server, "a");
+    assert_eq!(text(&server, "a"), filter("2"));
+}
+
+#[test]
+fn a_file_that_stays_open_is_waited_for_and_the_user_is_told() {
+    let server = FakeServer::start();
+    let (project, mut watch) = watched(&server);
+    let mut file = File::create(project.path("plugins/b.py")).unwrap();
+    // Forty writes in more than two seconds: never quiet for the debounce.
+    slowly(&mut file, &filter("1"), 40, Duration::from_millis(60));
+    watch.wait("being_written", None);
+    drop(file);
+    watch.wait("created", Some("b"));
+    watch.stop();
+    assert_only_whole(&server, "b");
+}
+
+/// What the kernel says about a folder comes after the files in it were written.
+#[test]
+fn files_in_folders_created_a_moment_ago_are_found_two_hundred_times() {
+    const TIMES: usize = 200;
+    let server = FakeServer::start();
+    let (project, mut watch) = watched(&server);
+    fs::create_dir(project.path("prepared")).unwrap();
+    for n in 0..TIMES {
+        project.write(&format!("plugins/made{n}/b/c/made{n}.py"), &filter("1"));
+        project.write(&format!("prepared/moved{n}/b/moved{n}.py"), &filter("1"));
+        fs::rename(project.path(&format!("prepared/moved{n}")), project.path(&format!("plugins/moved{n}"))).unwrap();
+        let copied = project.path(&format!("plugins/copied{n}"));
+        fs::create_dir(&copied).unwrap();
+        fs::copy(project.path(A), copied.join(format!("copied{n}.py"))).unwrap();
+    }
+    let mut missing: Vec<_> =
+        (0..TIMES).flat_map(|n| ["made", "moved", "copied"].map(|style| format!("{style}{n}"))).collect();
+    while !missing.is_empty() {
+        let created = watch.wait("created", None).pop().unwrap();
+        missing.retain(|id| created["id"] != id.as_str());
+    }
+    // A later save in such a folder is seen like any other.
+    project.write("plugins/made7/b/c/made7.py", &filter("2"));
+    watch.wait("updated", Some("made7"));
+}
+
+#[test]
+fn renamed_moved_in_and_removed_files() {
+    let server = FakeServer::start();
+    let (project, mut watch) = watched(&server);
+    fs::rename(project.path(A), project.path("plugins/b.py")).unwrap();
+    watch.wait("created", Some("b"));
+    watch.wait("removed", Some("a"));
+
+    project.write("elsewhere/c.py", &filter("1"));
+    fs::rename(project.path("elsewhere/c.py"), project.path("plugins/c.py")).unwrap();
+    watch.wait("created", Some("c"));
+
+    // Out of a folder that is gone, all of its plugins are.
+    project.write("plugins/folder/d.py", &filter("1"));
+    watch.wait("created", Some("d"));
+    fs::rename(project.path("plugins/folder"), project.path("elsewhere/folder")).unwrap();
+    watch.wait("removed", Some("d"));
+    // What happens to it there is nobody's business.
+    project.write("elsewhere/folder/d.py", &filter("2"));
+    fs::remove_file(project.path("plugins/c.py")).unwrap();
+    watch.wait("removed", Some("c"));
+    assert_eq!(text(&server, "d"), filter("1"));
+    for id in ["a", "b", "c", "d"] {
+        assert!(server.row(Kind::Function, id).is_some(), "the server keeps {id}");
+    }
+}
+
+#[test]
+fn a_folder_that_moves_within_the_root_is_watched_in_its_new_place() {
+    let server = FakeServer::start();
+    let (project, mut watch) = watched(&server);
+    project.write("plugins/old/b/b.py", &filter("1"));
+    watch.wait("created", Some("b"));
+    fs::rename(project.path("plugins/old"), project.path("plugins/new")).unwrap();
+    watch.wait("unchanged", Some("b"));
+    project.write("plugins/new/b/b.py", &filter("2"));
+    watch.wait("updated", Some("b"));
+}
+
+#[test]
+fn a_root_that_was_replaced_is_watched_again() {
+    let server = FakeServer::start();
+    let (project, mut watch) = watched(&server);
+    fs::rename(project.path("plugins"), project.path("away")).unwrap();
+    watch.wait("root_missing", None);
+    project.write("away/a.py", &filter("ghost"));
+    project.write(A, &filter("2"));
+    watch.wait("updated", Some("a"));
+    project.write(A, &filter("3"));
+    watch.wait("updated", Some("a"));
+    assert_eq!(text(&server, "a"), filter("3"));
+}
+
+#[test]
+fn ignored_files_are_left_alone_until_the_rules_change() {
+    let server = FakeServer::start();
+    let (project, mut watch) = watched(&server);
+    project.write("plugins/.gitignore", "drafts/\n");
+    watch.wait("summary", None);
+    project.write("plugins/drafts/draft.py", &filter("1"));
+    project.write("plugins/tests/test_it.py", &filter("1"));
+    project.write("plugins/.hidden/h.py", &filter("1"));
+    project.write("plugins/.#a.py", &filter("1"));
+    project.write(A, &filter("2"));
+    watch.wait("updated", Some("a"));
+    assert_eq!(server.row(Kind::Function, "draft"), None);
+    project.write("plugins/.gitignore", "");
+    watch.wait("created", Some("draft"));
+    watch.stop();
+    assert!(watch.said_of("test_it").is_empty() && watch.said_of("h").is_empty());
+}
+
+#[test]
+fn git_at_work_holds_a_save_back_until_it_is_done() {
+    let server = FakeServer::start();
+    let (project, watch) = watched(&server);
+    drop(watch);
+    fs::create_dir(project.path(".git")).unwrap();
+    let mut watch = project.watch();
+    project.write(".git/index.lock", "");
+    project.write(A, &filter("half a checkout"));
+    std::thread::sleep(Duration::from_millis(300));
+    project.write(A, &filter("2"));
+    fs::remove_file(project.path(".git/index.lock")).unwrap();
+    watch.wait("updated", Some("a"));
+    watch.stop();
+    assert_eq!(watch.said_of("a"), ["unchanged", "sending", "updated"]);
+}
+
+/// `notify-debouncer-full` where the kernel does not tell: here by polling, as on network drives.
+#[test]
+fn polling_finds_saves_new_files_and_removals() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    project.write("watch.toml", "poll = \"100ms\"\ndebounce = \"50ms\"\n");
+    project.write(A, &filter("1"));
+    let mut watch = project.watch();
+    project.write(A, &filter("2"));
+    watch.wait("updated", Some("a"));
+    project.write("plugins/new/deep/b.py", &filter("1"));
+    watch.wait("created", Some("b"));
+    project.write("plugins/new/deep/b.py", &filter("2"));
+    watch.wait("updated", Some("b"));
+    fs::remove_file(project.path(A)).unwrap();
+    watch.wait("removed", Some("a"));
+    assert_only_whole(&server, "a");
+}
+
+#[test]
+fn a_root_may_be_the_current_folder() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    project.write("watch.toml", "root = \".\"\n");
+    project.write("a.py", &filter("1"));
+    let mut watch = project.watch();
+    project.write("a.py", &filter("2"));
+    let notices = watch.wait("updated", Some("a"));
+    assert_eq!(notices.last().unwrap()["path"], "a.py");
+    project.write("new/b.py", &filter("1"));
+    let notices = watch.wait("created", Some("b"));
+    assert_eq!(Path::new(notices.last().unwrap()["path"].as_str().unwrap()), Path::new("new/b.py"));
+}
