@@ -72,7 +72,7 @@ pub struct Args {
 pub enum Command {
     /// Run a throw-away Open WebUI on this machine, and watch against it
     Sandbox {
-        /// The release of Open WebUI to run [default: the newest]
+        /// The release of Open WebUI to run [default: 0.12.4]
         #[arg(long, value_name = "VERSION")]
         openwebui: Option<String>,
 

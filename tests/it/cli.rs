@@ -80,7 +80,7 @@ fn help_of_sandbox() {
         Usage: owui-watch sandbox [OPTIONS]
 
         Options:
-              --openwebui <VERSION>  The release of Open WebUI to run [default: the newest]
+              --openwebui <VERSION>  The release of Open WebUI to run [default: 0.12.4]
               --keep                 Keep its folder when it ends
               --root <DIR>           The folder with the plugins; repeatable [default: `root` in watch.toml]
               --config <FILE>        The settings [default: watch.toml, where there is one]
@@ -90,6 +90,7 @@ fn help_of_sandbox() {
           -h, --help                 Print help
     "#]]
     .assert_eq(&sandbox.render_help().to_string());
+    assert!(sandbox.render_help().to_string().contains(owui_watch::sandbox::OPEN_WEBUI), "the default is what is run");
 }
 
 #[test]
