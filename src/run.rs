@@ -1,6 +1,5 @@
 //! From flags to an end: settings, logging, and then a watch, a pass, or a sandbox with a watch.
 
-use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -13,10 +12,12 @@ use crate::client::{self, Client, Timeouts};
 use crate::config::{self, Config, DEFAULT_URL, Origin, World};
 use crate::console::{self, Console, Format, Steps};
 use crate::daemon::{self, End, Signal};
+use crate::disk::StateError;
 use crate::engine::exchange::Terms;
 use crate::engine::notice::Level;
 use crate::engine::{Code, Policy};
 use crate::sandbox::{self, Sandbox, SandboxError};
+use crate::watcher::Explained;
 
 /// Does what the command line asks for, and says how it ended.
 #[must_use]
@@ -38,11 +39,20 @@ pub fn run(args: &Args, world: &World) -> ExitCode {
         Ok(End::Done(code)) => code.into(),
         Ok(End::Interrupted(signal)) => ExitCode::from(128 + signal),
         Err(error) => {
-            let hint = error.downcast_ref::<SandboxError>().and_then(SandboxError::remedy).map(str::to_owned);
-            console::fatal(&format!("{error:#}"), hint.as_deref());
+            console::fatal(&format!("{error:#}"), remedy(&error).as_deref());
             Code::Usage.into()
         }
     }
+}
+
+/// What can be done about an error, where the edge that it comes from knows.
+fn remedy(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(|cause| {
+        let sandbox = || cause.downcast_ref::<SandboxError>()?.remedy().map(str::to_owned);
+        let state = || Some(cause.downcast_ref::<StateError>()?.hint().to_owned());
+        let watcher = || cause.downcast_ref::<Explained>()?.hint();
+        sandbox().or_else(state).or_else(watcher)
+    })
 }
 
 async fn start(args: &Args, config: Config, world: &World) -> anyhow::Result<End> {
@@ -175,6 +185,8 @@ fn logging(verbose: u8) {
 /// Listens to the signals from the first moment on.
 #[cfg(unix)]
 fn signals() -> anyhow::Result<UnboundedReceiver<Signal>> {
+    use std::io::IsTerminal as _;
+
     use tokio::signal::unix::{SignalKind, signal};
     let (send, receive) = unbounded_channel();
     // A terminal that is closed takes its programs with it; a service has none, and is told to look again.

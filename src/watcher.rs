@@ -254,12 +254,20 @@ fn debounced(roots: Arc<[Root]>, send: impl Fn(Sign) + Send + 'static) -> impl F
 
 fn blind(error: &notify::Error) -> Sign {
     let error = explain(error);
-    Sign::Blind(format!("not all changes can be seen: {error}"), hint(&error))
+    Sign::Blind(format!("not all changes can be seen: {error}"), error.hint())
 }
 
 /// The system's limits, by their names.
 #[derive(Debug)]
-struct Explained(String, Option<&'static str>);
+pub struct Explained(String, Option<&'static str>);
+
+impl Explained {
+    /// What to do about it, where that is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        self.1.map(|sysctl| format!("raise `{sysctl}` with sysctl, or set `poll = \"2s\"` in watch.toml"))
+    }
+}
 
 impl std::fmt::Display for Explained {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -268,10 +276,6 @@ impl std::fmt::Display for Explained {
 }
 
 impl std::error::Error for Explained {}
-
-fn hint(error: &Explained) -> Option<String> {
-    error.1.map(|sysctl| format!("raise `{sysctl}` with sysctl, or set `poll = \"2s\"` in watch.toml"))
-}
 
 fn explain(error: &notify::Error) -> Explained {
     let whose = error.paths.first().map(|path| format!("`{}`: ", path.display())).unwrap_or_default();

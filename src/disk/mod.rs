@@ -19,7 +19,7 @@ use crate::engine::Scan;
 use crate::engine::files::Loaded;
 use crate::plugin::{self, FileSettings, Flaw, Parsed, Problem};
 
-pub use state::State;
+pub use state::{State, StateError};
 
 /// Larger files are not read: the largest real plugin that was seen has 0.4 MiB.
 const LARGEST_MIB: u64 = 16;

@@ -6,7 +6,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
 use crate::engine::exchange::Backup;
 use crate::engine::ledger::Ledger;
@@ -18,6 +18,29 @@ const LARGEST_LOG: u64 = 256 * 1024;
 /// Where the copies of what was replaced are.
 const BACKUPS: &str = "backups";
 
+/// Why there can be no state, and what to do about it.
+#[derive(Debug)]
+pub struct StateError {
+    message: String,
+    hint: &'static str,
+}
+
+impl StateError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> &str {
+        self.hint
+    }
+}
+
+impl std::fmt::Display for StateError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for StateError {}
+
 /// The state folder, locked for this process and one server.
 pub struct State {
     folder: PathBuf,
@@ -28,15 +51,24 @@ pub struct State {
 
 impl State {
     /// Makes the folder if need be, and locks the server's part of it.
-    pub fn open(folder: PathBuf, server: &str) -> anyhow::Result<Self> {
-        let cannot = || format!("cannot keep state in `{}`", folder.display());
-        private_folder(&folder).with_context(cannot)?;
+    pub fn open(folder: PathBuf, server: &str) -> Result<Self, StateError> {
+        let cannot = |cause: &dyn std::fmt::Display| StateError {
+            message: format!("cannot keep state in `{}`: {cause}", folder.display()),
+            hint: "set `state` in watch.toml to a folder that you may write to",
+        };
+        private_folder(&folder).map_err(|error| cannot(&error))?;
         let ignore = folder.join(".gitignore");
         if !ignore.exists() {
-            fs::write(&ignore, "*\n").with_context(cannot)?;
+            fs::write(&ignore, "*\n").map_err(|error| cannot(&error))?;
         }
         let name = format!("ledger-{}", slug(server));
-        let lock = lock(&folder.join(format!("{name}.lock")))?;
+        let lock = lock(&folder.join(format!("{name}.lock"))).map_err(|refusal| match refusal {
+            Refusal::Failed(error) => cannot(&error),
+            Refusal::Taken { by } => StateError {
+                message: format!("another owui-watch{by} deploys from here to this server already"),
+                hint: "end that one first; a `--dry-run` can be made beside it",
+            },
+        })?;
         Ok(Self { ledger: folder.join(format!("{name}.json")), folder, _lock: lock })
     }
 
@@ -159,24 +191,27 @@ impl State {
     }
 }
 
-fn lock(path: &Path) -> anyhow::Result<File> {
-    let mut file = private_file()
-        .read(true)
-        .write(true)
-        .open(path)
-        .with_context(|| format!("cannot keep state: opening `{}`", path.display()))?;
+/// Why there is no lock to be had.
+enum Refusal {
+    Failed(std::io::Error),
+    Taken { by: String },
+}
+
+fn lock(path: &Path) -> Result<File, Refusal> {
+    let mut file = private_file().read(true).write(true).open(path).map_err(Refusal::Failed)?;
     match file.try_lock() {
         Ok(()) => {
-            file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()))?;
+            file.set_len(0).and_then(|()| write!(file, "{}", std::process::id())).map_err(Refusal::Failed)?;
             Ok(file)
         }
         Err(TryLockError::WouldBlock) => {
+            // On Windows a locked file cannot be read either.
             let mut pid = String::new();
-            file.rewind()?;
-            file.read_to_string(&mut pid)?;
-            bail!("another owui-watch (pid {}) deploys from here to this server already", pid.trim())
+            let read = file.rewind().and_then(|()| file.read_to_string(&mut pid));
+            let by = if read.is_ok() { format!(" (pid {})", pid.trim()) } else { String::new() };
+            Err(Refusal::Taken { by })
         }
-        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock `{}`", path.display())),
+        Err(TryLockError::Error(error)) => Err(Refusal::Failed(error)),
     }
 }
 
