@@ -180,7 +180,7 @@ fn every_word_of_json_is_listed() {
 fn every_exit_code_is_listed() {
     let listed: BTreeSet<u8> = table("exit code")
         .iter()
-        .flat_map(|row| row[0].split(", ").map(|code| code.parse().expect("a number")).collect::<Vec<_>>())
+        .flat_map(|row| row[0].split(", ").map(|code| code.parse::<u8>().expect("a number")).collect::<Vec<_>>())
         .collect();
     let ours = [Code::Fine, Code::NotDeployed, Code::Usage, Code::NoServer].map(|code| code as u8);
     // A shell's way to say that a signal ended the program: 128 and SIGINT's or SIGTERM's number.

@@ -82,6 +82,7 @@ impl Project {
     }
 
     /// Runs a program in the folder, which must succeed.
+    #[cfg(target_os = "linux")]
     #[track_caller]
     pub(crate) fn sh(&self, program: &str, arguments: &[&str]) {
         let run = Command::new(program).args(arguments).current_dir(self.folder.path()).output().unwrap();
@@ -199,6 +200,7 @@ impl Watch {
     }
 
     /// Everything said so far about a plugin, as words.
+    #[cfg(target_os = "linux")]
     pub(crate) fn said_of(&self, id: &str) -> Vec<String> {
         let about = self.seen.iter().filter(|notice| notice["id"] == id);
         about.map(|notice| notice["event"].as_str().unwrap().to_owned()).collect()
@@ -253,6 +255,7 @@ pub(crate) fn filter(version: &str) -> String {
 }
 
 /// Whether a text is one of [`filter`]'s, whole.
+#[cfg(target_os = "linux")]
 pub(crate) fn is_whole(text: &str) -> bool {
     text.ends_with("END = True\n")
 }
