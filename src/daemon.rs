@@ -101,7 +101,10 @@ pub async fn run(
             Happened::Signal(Signal::Rescan) => vec![Event::Rescan],
             Happened::Sign(sign) => daemon.signs(sign),
             Happened::Reply(ticket, reply) => vec![Event::Replied(ticket, reply)],
-            Happened::Saved(result) => daemon.saved(result),
+            Happened::Saved(result) => {
+                daemon.saved(result);
+                Vec::new()
+            }
             Happened::Time => vec![Event::Wake],
         };
     }
@@ -156,7 +159,8 @@ impl Daemon {
         self.started.elapsed()
     }
 
-    /// Waits for whatever happens first. It only names it.
+    /// Waits for whatever happens first. It only names it. File events come last: of them alone there may be no end, and
+    /// the answers to the deploys that they led to must not wait for that.
     async fn next(&mut self, signals: &mut UnboundedReceiver<Signal>, stopping: bool) -> Happened {
         if self.console.is_gone() && !stopping {
             return Happened::Signal(Signal::Stop(SIGPIPE));
@@ -166,7 +170,6 @@ impl Daemon {
         tokio::select! {
             biased;
             Some(signal) = signals.recv() => Happened::Signal(signal),
-            Some(sign) = self.signs.recv() => Happened::Sign(sign),
             Some(done) = self.calls.join_next() => match done {
                 Ok((ticket, reply)) => Happened::Reply(ticket, reply),
                 // Only a bug ends a call without a reply; the program is not to go on as if nothing were.
@@ -177,6 +180,7 @@ impl Daemon {
                 Happened::Saved(saved.context("writing the ledger").flatten())
             }
             () = tokio::time::sleep_until(deadline.into()) => Happened::Time,
+            Some(sign) = self.signs.recv() => Happened::Sign(sign),
         }
     }
 
@@ -320,12 +324,11 @@ impl Daemon {
         self.saving = Some(tokio::task::spawn_blocking(move || State::save(&path, &text)));
     }
 
-    fn saved(&mut self, result: anyhow::Result<()>) -> Vec<Event> {
+    fn saved(&mut self, result: anyhow::Result<()>) {
         if let Err(error) = result {
             let hint = Some("deploys go on; after a restart every plugin is compared with the server".to_owned());
             self.tell(&Notice::general(What::Trouble { message: format!("{error:#}"), hint }));
         }
-        Vec::new()
     }
 
     /// Writes down what is not written yet.
