@@ -237,7 +237,6 @@ struct Job {
     /// When the save was seen, or the pass began.
     since: Duration,
     in_pass: bool,
-    force: bool,
 }
 
 /// A deploy that is in flight.
@@ -410,20 +409,19 @@ impl Engine {
             return;
         }
         self.absent_told = true;
-        let named = |name: &str, matters: &dyn Fn(&File) -> bool| {
-            let id = |file: &'_ File| file.plugin().map(|plugin| plugin.key.id.as_str().to_owned());
-            self.files.iter().any(|(path, file)| matters(file) && names(name, path, id(file).as_deref()))
-        };
         let mut unknown = Vec::new();
         for name in &self.policy.only {
-            if named(name, &|file| !matches!(file, File::Other)) {
-                continue;
+            let is_meant = |(path, file): &(&Arc<Path>, &File)| {
+                names(name, path, file.plugin().map(|plugin| plugin.key.id.as_str()))
+            };
+            let mut meant = self.files.iter().filter(is_meant).map(|(_, file)| file).peekable();
+            if meant.peek().is_none() {
+                unknown.push(format!("no plugin has the id or path `{name}`"));
+            } else if meant.all(|file| matches!(file, File::Other)) {
+                unknown.push(format!(
+                    "there is no plugin in `{name}`: it defines no Pipe, Filter, Action, Event or Tools of its own"
+                ));
             }
-            unknown.push(if named(name, &|_| true) {
-                format!("there is no plugin in `{name}`: it defines no Pipe, Filter, Action, Event or Tools of its own")
-            } else {
-                format!("no plugin has the id or path `{name}`")
-            });
         }
         let gone: Vec<_> = (self.policy.named.iter())
             .filter(|path| self.policy.roots.iter().any(|root| path.starts_with(root) || root.as_os_str() == "."))
@@ -743,8 +741,7 @@ impl Engine {
     }
 
     fn request(&mut self, plugin: &Arc<Plugin>, why: Why, since: Duration, in_pass: bool) {
-        let force = why == Why::Forced;
-        let job = Job { plugin: Arc::clone(plugin), why, since, in_pass, force };
+        let job = Job { plugin: Arc::clone(plugin), why, since, in_pass };
         if let Some(replaced) = self.queue.request(plugin.key.clone(), job)
             && replaced.plugin.digest != plugin.digest
         {
@@ -760,7 +757,7 @@ impl Engine {
         while let Some((key, job)) = self.queue.next_job() {
             self.tell(Notice::of(&job.plugin, What::Sending { why: job.why }));
             let deployed = self.ledger.get(&key).and_then(|record| record.deployed.as_ref());
-            let terms = Terms { force: job.force, ..self.policy.terms };
+            let terms = Terms { force: job.why == Why::Forced, ..self.policy.terms };
             let (exchange, step) = Exchange::start(job.plugin, deployed.map(|deployed| deployed.digest), terms);
             self.sent.insert(key.clone(), now.at);
             // In a pass, waiting for one's turn is no part of how long a deploy took.
@@ -774,17 +771,22 @@ impl Engine {
     fn step(&mut self, key: Key, step: Step, now: Now) {
         match step {
             Step::Call(call) => {
-                let ticket = self.ticket();
-                self.tickets.insert(ticket, key);
+                let ticket = self.ticket_of(key);
                 self.effects.push(Effect::Call(ticket, call));
             }
             Step::Keep(backup) => {
-                let ticket = self.ticket();
-                self.tickets.insert(ticket, key);
+                let ticket = self.ticket_of(key);
                 self.effects.push(Effect::Keep(ticket, backup));
             }
             Step::Done(outcome) => self.on_outcome(&key, outcome, now),
         }
+    }
+
+    /// A ticket by which the answer finds its way to a plugin's conversation.
+    fn ticket_of(&mut self, key: Key) -> Ticket {
+        let ticket = self.ticket();
+        self.tickets.insert(ticket, key);
+        ticket
     }
 
     fn ticket(&mut self) -> Ticket {
@@ -853,20 +855,21 @@ impl Engine {
 
     /// Goes on with the look: the tables that matter are known when the walk is done.
     fn advance_look(&mut self, now: Now) {
-        let Server::Looking(look) = &mut self.server else { return };
+        let Server::Looking(look) = &self.server else { return };
         if self.scanning || look.version.is_none() {
             return;
         }
         match &look.overviews {
             None => {
-                let mut overviews = BTreeMap::new();
-                for kind in self.files.kinds() {
-                    self.n_tickets += 1;
-                    overviews.insert(Ticket(self.n_tickets), kind);
-                    self.effects.push(Effect::Call(Ticket(self.n_tickets), Call::Overview(kind)));
+                let kinds = self.files.kinds();
+                let overviews: BTreeMap<_, _> = kinds.into_iter().map(|kind| (self.ticket(), kind)).collect();
+                let calls = overviews.iter().map(|(ticket, kind)| Effect::Call(*ticket, Call::Overview(*kind)));
+                self.effects.extend(calls);
+                let nothing_to_ask = overviews.is_empty();
+                if let Server::Looking(look) = &mut self.server {
+                    look.overviews = Some(overviews);
                 }
-                look.overviews = Some(overviews);
-                if self.files.kinds().is_empty() {
+                if nothing_to_ask {
                     self.open(now);
                 }
             }
