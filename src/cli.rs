@@ -38,6 +38,10 @@ pub struct Args {
     #[arg(long)]
     pub force: bool,
 
+    /// Do what would be asked about: create a plugin that the server seems to have under another id
+    #[arg(long, global = true)]
+    pub yes: bool,
+
     /// The server [default: `OPENWEBUI_URL`, else `url` in watch.toml]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,

@@ -34,9 +34,6 @@ const LARGEST_ANSWER: usize = 64 << 20;
 /// The server closes a connection that was idle for 5 s without saying so; ours must be gone before.
 const IDLE: Duration = Duration::from_secs(4);
 
-/// What the server's version history (0.12) shows beside each change. Older servers ignore it.
-const COMMIT_MESSAGE: &str = "deployed by owui-watch";
-
 /// Where the server is and how to get in.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -320,6 +317,29 @@ impl Request {
                 let path = ["api", "v1", table(Kind::Function), "id", &id.to_string(), "toggle"];
                 Self { asked: Asked::Toggle, method: Method::POST, path: path.map(str::to_owned).into(), body: None }
             }
+            Call::ToggleGlobal(id) => {
+                let path = ["api", "v1", table(Kind::Function), "id", &id.to_string(), "toggle", "global"];
+                Self { asked: Asked::Toggle, method: Method::POST, path: path.map(str::to_owned).into(), body: None }
+            }
+            Call::Delete(Key { kind, id }) => {
+                let path = ["api", "v1", table(*kind), "id", &id.to_string(), "delete"];
+                Self { asked: Asked::Delete, method: Method::DELETE, path: path.map(str::to_owned).into(), body: None }
+            }
+            Call::Parse(text) => Self::post(
+                Asked::Parse,
+                &["api", "v1", "utils", "code", "format"],
+                json(&serde_json::json!({ "code": &**text })),
+            ),
+            Call::Versions(Key { kind, id }) => {
+                Self::get(Asked::Versions, &["api", "v1", table(*kind), "id", &id.to_string(), "history"])
+            }
+            Call::Version(Key { kind, id }, version) => {
+                Self::get(Asked::Version, &["api", "v1", table(*kind), "id", &id.to_string(), "history", version])
+            }
+            Call::Prune(Key { kind, id }, version) => {
+                let path = ["api", "v1", table(*kind), "id", &id.to_string(), "history", version];
+                Self { asked: Asked::Delete, method: Method::DELETE, path: path.map(str::to_owned).into(), body: None }
+            }
         }
     }
 
@@ -348,7 +368,7 @@ fn wire(key: &Key, form: &Form) -> Vec<u8> {
         name: &'a str,
         content: &'a str,
         meta: &'a Map<String, Value>,
-        commit_message: &'static str,
+        commit_message: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         access_control: Option<&'a Value>,
     }
@@ -357,7 +377,7 @@ fn wire(key: &Key, form: &Form) -> Vec<u8> {
         name: &form.name,
         content: &form.content,
         meta: &form.meta,
-        commit_message: COMMIT_MESSAGE,
+        commit_message: &form.message,
         access_control: form.access_control.as_ref().filter(|_| key.kind == Kind::Tool),
     })
 }

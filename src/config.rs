@@ -15,6 +15,8 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::cli::Args;
+use crate::engine::OnDelete;
+use crate::engine::exchange::{Adopt, OnRemoteEdit};
 use crate::plugin::{FileSettings, Kind};
 
 /// Where Open WebUI listens if nobody tells it otherwise.
@@ -59,6 +61,14 @@ pub struct Config {
     pub state: PathBuf,
     /// Whether to switch on a function that was created.
     pub activate_new: bool,
+    /// What to do about a text on the server that somebody else put there.
+    pub on_remote_edit: OnRemoteEdit,
+    /// What becomes on the server of a plugin whose file is gone.
+    pub on_delete: OnDelete,
+    /// What to do about a new plugin that seems to be on the server under another id.
+    pub adopt: Adopt,
+    /// How many of the versions that one editing session makes are to stay in the server's history.
+    pub keep_versions: Option<NonZeroUsize>,
     /// How many plugins may be on their way at once.
     pub concurrency: NonZeroUsize,
     /// How long a file must have been left alone where the system does not say that its writer is done.
@@ -229,6 +239,10 @@ struct Written {
     api_key_file: Option<PathBuf>,
     state: PathBuf,
     activate_new: bool,
+    on_remote_edit: OnRemoteEditWord,
+    on_delete: OnDeleteWord,
+    adopt: AdoptWord,
+    keep_versions: Versions,
     concurrency: Count,
     debounce: Span,
     poll: Pace,
@@ -247,13 +261,17 @@ struct FileTable {
 }
 
 /// The keys of `watch.toml`, and what each must be.
-const KEYS: [(&str, &str); 12] = [
+const KEYS: [(&str, &str); 16] = [
     ("root", "a folder, or a list of folders"),
     ("exclude", "a list of globs"),
     ("url", "a URL such as \"http://localhost:8080\""),
     ("api_key_file", "the path of a file"),
     ("state", "the path of a folder"),
     ("activate_new", "true or false"),
+    ("on_remote_edit", "\"backup\", \"hold\" or \"overwrite\""),
+    ("on_delete", "\"keep\", \"deactivate\" or \"delete\""),
+    ("adopt", "\"ask\" or \"never\""),
+    ("keep_versions", "\"all\", or a whole number from 1 to 1000"),
     ("concurrency", "a whole number from 1 to 32"),
     ("debounce", "a duration such as \"100ms\", from \"1ms\" to \"1m\""),
     ("poll", "\"off\", or a duration such as \"2s\", from \"100ms\" to \"1h\""),
@@ -295,6 +313,10 @@ fn defaults(project: &Path) -> Layer {
         ("api_key_file".to_owned(), Value::from(ValueKind::Nil)),
         ("state".to_owned(), Value::from(here(".owui-watch"))),
         ("activate_new".to_owned(), Value::from(false)),
+        ("on_remote_edit".to_owned(), Value::from("backup")),
+        ("on_delete".to_owned(), Value::from("keep")),
+        ("adopt".to_owned(), Value::from("ask")),
+        ("keep_versions".to_owned(), Value::from("all")),
         ("concurrency".to_owned(), Value::from(4)),
         ("debounce".to_owned(), Value::from("100ms")),
         ("poll".to_owned(), Value::from("off")),
@@ -594,6 +616,13 @@ impl Merged {
             key_origin,
             state: written.state,
             activate_new: written.activate_new,
+            on_remote_edit: written.on_remote_edit.0,
+            on_delete: written.on_delete.0,
+            adopt: written.adopt.0,
+            keep_versions: match written.keep_versions.0 {
+                Some(count) if count.get() > 1000 => return Err(self.misfit("keep_versions")),
+                count => count,
+            },
             concurrency: Some(written.concurrency.0)
                 .filter(|count| count.get() <= 32)
                 .ok_or_else(|| self.misfit("concurrency"))?,
@@ -873,6 +902,45 @@ impl TryFrom<String> for KindWord {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         [Kind::Function, Kind::Tool].into_iter().find(|kind| kind.word() == text).map(Self).ok_or(text)
+    }
+}
+
+/// A setting that is one of a few words.
+macro_rules! word {
+    ($name:ident, $type:ty, $($word:literal => $value:expr),+) => {
+        #[derive(Deserialize)]
+        #[serde(try_from = "String")]
+        struct $name($type);
+
+        impl TryFrom<String> for $name {
+            type Error = String;
+
+            fn try_from(text: String) -> Result<Self, Self::Error> {
+                match text.as_str() {
+                    $($word => Ok(Self($value)),)+
+                    _ => Err(text),
+                }
+            }
+        }
+    };
+}
+
+word!(OnRemoteEditWord, OnRemoteEdit,
+    "backup" => OnRemoteEdit::Backup, "hold" => OnRemoteEdit::Hold, "overwrite" => OnRemoteEdit::Overwrite);
+word!(OnDeleteWord, OnDelete,
+    "keep" => OnDelete::Keep, "deactivate" => OnDelete::Deactivate, "delete" => OnDelete::Delete);
+word!(AdoptWord, Adopt, "ask" => Adopt::Ask, "never" => Adopt::Never);
+
+/// How many versions to keep, or `all`.
+#[derive(Deserialize)]
+#[serde(try_from = "String")]
+struct Versions(Option<NonZeroUsize>);
+
+impl TryFrom<String> for Versions {
+    type Error = std::num::ParseIntError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text == "all" { Ok(Self(None)) } else { text.parse().map(|count| Self(Some(count))) }
     }
 }
 

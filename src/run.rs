@@ -13,7 +13,7 @@ use crate::config::{self, Config, DEFAULT_URL, Origin, World};
 use crate::console::{self, Console, Format, Steps};
 use crate::daemon::{self, End, Signal};
 use crate::disk::StateError;
-use crate::engine::exchange::Terms;
+use crate::engine::exchange::{Adopt, Terms};
 use crate::engine::notice::Level;
 use crate::engine::{Code, Policy};
 use crate::sandbox::{self, Sandbox, SandboxError};
@@ -76,7 +76,15 @@ async fn watch(args: &Args, config: &Config, world: &World, signals: UnboundedRe
         key: config.key_origin.as_ref().map(ToString::to_string),
         concurrency: config.concurrency,
         once: args.one_pass().then_some(config.once_patience),
-        terms: Terms { force: args.force, dry_run: args.dry_run, activate_new: config.activate_new },
+        terms: Terms {
+            force: args.force,
+            dry_run: args.dry_run,
+            activate_new: config.activate_new,
+            on_remote_edit: config.on_remote_edit,
+            adopt: if args.yes { Adopt::Never } else { config.adopt },
+        },
+        on_delete: config.on_delete,
+        keep_versions: config.keep_versions,
         named: config.files.keys().cloned().collect(),
         only: only(args, config, world),
     };

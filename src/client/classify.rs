@@ -24,6 +24,10 @@ pub(super) enum Asked {
     Create(Kind),
     Update(Kind),
     Toggle,
+    Delete,
+    Parse,
+    Versions,
+    Version,
 }
 
 impl Asked {
@@ -31,8 +35,15 @@ impl Asked {
     pub(super) fn changes(self) -> bool {
         match self {
             // A second session is no worse than one.
-            Asked::Connect | Asked::Config | Asked::SignIn | Asked::Overview(_) | Asked::Get(_) => false,
-            Asked::Create(_) | Asked::Update(_) | Asked::Toggle => true,
+            Asked::Connect
+            | Asked::Config
+            | Asked::SignIn
+            | Asked::Overview(_)
+            | Asked::Get(_)
+            | Asked::Parse
+            | Asked::Versions
+            | Asked::Version => false,
+            Asked::Create(_) | Asked::Update(_) | Asked::Toggle | Asked::Delete => true,
         }
     }
 
@@ -80,7 +91,7 @@ pub(super) fn classify(asked: Asked, answer: &Answer<'_>) -> Reply {
         Asked::Create(_) | Asked::Update(_) | Asked::Toggle => {
             read::<WireRow>(answer).map(|row| Reply::Row(Box::new(row.into())))
         }
-        Asked::Config | Asked::SignIn => None,
+        Asked::Delete | Asked::Parse | Asked::Versions | Asked::Version | Asked::Config | Asked::SignIn => None,
     };
     reply.unwrap_or_else(|| failure(asked, answer))
 }
@@ -162,7 +173,14 @@ fn bad_request(asked: Asked, answer: &Answer<'_>) -> Reply {
         // A flip that the database did not take.
         Asked::Toggle => Reply::Unreachable { cause: format!("the server stumbled: {detail}"), retry_after },
         Asked::SignIn => Reply::NotAllowed { status, words: detail },
-        Asked::Connect | Asked::Config | Asked::Overview(_) | Asked::Get(_) => Reply::Foreign { status, words: detail },
+        Asked::Parse => Reply::Refused { words: detail },
+        Asked::Connect
+        | Asked::Config
+        | Asked::Overview(_)
+        | Asked::Get(_)
+        | Asked::Delete
+        | Asked::Versions
+        | Asked::Version => Reply::Foreign { status, words: detail },
     }
 }
 
@@ -328,6 +346,7 @@ struct WireRow {
     content: Option<String>,
     meta: Option<Map<String, Value>>,
     is_active: Option<bool>,
+    is_global: Option<bool>,
     #[serde(default, deserialize_with = "present")]
     access_control: Option<Value>,
     version_id: Option<String>,
@@ -346,8 +365,10 @@ impl From<WireRow> for Row {
             content: row.content,
             meta: row.meta.unwrap_or_default(),
             is_active: row.is_active,
+            is_global: row.is_global,
             access_control: row.access_control,
             versioned: row.version_id.is_some(),
+            version_id: row.version_id,
         }
     }
 }
@@ -682,8 +703,10 @@ mod tests {
             content: None,
             meta: Map::new(),
             is_active: None,
+            is_global: None,
             access_control: None,
             versioned: false,
+            version_id: None,
         };
         assert_eq!(row(r#"{"id": "a", "specs": [{"x": 1}], "user_id": null}"#), bare);
         assert_eq!(row(r#"{"id": "a", "name": null, "content": null, "meta": null, "is_active": null}"#), bare);

@@ -1,9 +1,10 @@
 //! One deploy as a conversation with the server: which [`Call`] to make, and what its [`Reply`] means.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::plugin::{Digest, Key, Kind, Plugin, id::PluginId};
@@ -23,6 +24,39 @@ pub enum Call {
     Update(Key, Arc<Form>),
     /// Flip a function's on/off switch. There is no "set": never flip without having read.
     Toggle(PluginId),
+    /// Flip whether a function applies to every model. There is no "set" here either.
+    ToggleGlobal(PluginId),
+    /// Remove a row for good.
+    Delete(Key),
+    /// Ask whether this text can be parsed over there. Nothing is stored or run.
+    Parse(Arc<str>),
+    /// The versions of a row that the server keeps (since 0.12), without their texts.
+    Versions(Key),
+    /// One of them, with its text.
+    Version(Key, String),
+    /// Remove one of them; never the current one.
+    Prune(Key, String),
+}
+
+impl Call {
+    /// What it is called in tests and diagnostics.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Call::Connect => "connect",
+            Call::Overview(_) => "overview",
+            Call::Get(_) => "get",
+            Call::Create(..) => "create",
+            Call::Update(..) => "update",
+            Call::Toggle(_) => "toggle",
+            Call::ToggleGlobal(_) => "toggle_global",
+            Call::Delete(_) => "delete",
+            Call::Parse(_) => "parse",
+            Call::Versions(_) => "versions",
+            Call::Version(..) => "version",
+            Call::Prune(..) => "prune",
+        }
+    }
 }
 
 /// What is sent to create or update a plugin.
@@ -36,6 +70,10 @@ pub struct Form {
     pub meta: Map<String, Value>,
     /// Tools on servers before 0.8: who may use it. `None` leaves the field out.
     pub access_control: Option<Value>,
+    /// What the server's version history (0.12) shows beside the change. Older servers ignore it.
+    pub message: String,
+    /// The file that the text was read from; `None` if it comes from elsewhere.
+    pub file: Option<Arc<Path>>,
 }
 
 /// A plugin as the server describes it.
@@ -51,11 +89,30 @@ pub struct Row {
     pub meta: Map<String, Value>,
     /// The on/off switch (functions only).
     pub is_active: Option<bool>,
+    /// Whether it applies to every model (functions only).
+    pub is_global: Option<bool>,
     /// Tools on servers before 0.8: present, if only as null.
     pub access_control: Option<Value>,
     /// The row has a version of its own, as since 0.12: an update that is refused leaves everything as it was. Before,
     /// the server switches the function off and may go on with a module that is not the stored one.
     pub versioned: bool,
+    /// Which version it is, where it is versioned.
+    pub version_id: Option<String>,
+}
+
+/// A version of a row, as the server's history lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// The server's name for it.
+    pub id: String,
+    /// When it was made.
+    pub at: Timestamp,
+    /// What it was made from; `None` for the first one.
+    pub parent: Option<String>,
+    /// The words that came with the change.
+    pub message: Option<String>,
+    /// Who made it: the name of an account.
+    pub author: Option<String>,
 }
 
 /// What came of a [`Call`].
@@ -70,6 +127,14 @@ pub enum Reply {
     Rows(Vec<Row>),
     /// To the others, when they succeed.
     Row(Box<Row>),
+    /// To [`Call::Delete`] and [`Call::Prune`]: it is gone.
+    Deleted,
+    /// To [`Call::Parse`], when it can be parsed.
+    Parses,
+    /// To [`Call::Versions`], newest first.
+    Versions(Vec<Version>),
+    /// To [`Call::Version`]: its text.
+    Text(String),
     /// The server says that this id does not exist.
     Absent,
     /// To [`Call::Create`]: the id exists after all.
@@ -126,6 +191,32 @@ pub struct Terms {
     pub dry_run: bool,
     /// Switch a function on that was created just now.
     pub activate_new: bool,
+    /// What to do about a text on the server that is neither ours nor what we last deployed.
+    pub on_remote_edit: OnRemoteEdit,
+    /// What to do about a plugin to be created that seems to be on the server under another id.
+    pub adopt: Adopt,
+}
+
+/// What to do about a text on the server that somebody else put there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnRemoteEdit {
+    /// Keep a copy on disk, and deploy.
+    #[default]
+    Backup,
+    /// Leave it, and tell how to go on.
+    Hold,
+    /// Deploy.
+    Overwrite,
+}
+
+/// What to do about a plugin to be created whose title and author stand on the server under another id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Adopt {
+    /// Create nothing, and tell how to go on.
+    #[default]
+    Ask,
+    /// Create it.
+    Never,
 }
 
 /// What a conversation wants next.
@@ -579,9 +670,14 @@ impl Exchange {
             Reply::Crashed { words } => unreachable_for_now(format!("the server fails: {words}")),
             Reply::Refused { words } => odd(&words),
             Reply::Absent => self.restart(),
-            Reply::Connected { .. } | Reply::Rows(_) | Reply::Row(_) | Reply::Taken => {
-                odd("an answer to another question than the one asked")
-            }
+            Reply::Connected { .. }
+            | Reply::Rows(_)
+            | Reply::Row(_)
+            | Reply::Taken
+            | Reply::Deleted
+            | Reply::Parses
+            | Reply::Versions(_)
+            | Reply::Text(_) => odd("an answer to another question than the one asked"),
         }
     }
 }
@@ -613,9 +709,13 @@ fn cause_of(reply: Reply) -> String {
         Reply::Unreachable { cause, .. } | Reply::Lost { cause } => cause,
         Reply::Absent => "it was deleted meanwhile".to_owned(),
         Reply::Row(_) => "somebody else switches it at the same moment".to_owned(),
-        Reply::Connected { .. } | Reply::Rows(_) | Reply::Taken => {
-            "the server gave an answer to another question".to_owned()
-        }
+        Reply::Connected { .. }
+        | Reply::Rows(_)
+        | Reply::Taken
+        | Reply::Deleted
+        | Reply::Parses
+        | Reply::Versions(_)
+        | Reply::Text(_) => "the server gave an answer to another question".to_owned(),
     }
 }
 
@@ -633,6 +733,8 @@ fn form_to_create(plugin: &Plugin) -> Form {
             Kind::Tool => Some(Value::Object(Map::new())),
             Kind::Function => None,
         },
+        message: message(plugin),
+        file: Some(Arc::clone(&plugin.path)),
     }
 }
 
@@ -654,6 +756,16 @@ fn form_to_update(plugin: &Plugin, before: &Row) -> Form {
         content: Arc::clone(&plugin.text),
         meta,
         access_control: before.access_control.clone(),
+        message: message(plugin),
+        file: Some(Arc::clone(&plugin.path)),
+    }
+}
+
+/// What the server's history shows beside a deploy.
+fn message(plugin: &Plugin) -> String {
+    match plugin.frontmatter.version() {
+        Some(version) => format!("owui-watch: {version}"),
+        None => "owui-watch".to_owned(),
     }
 }
 
@@ -667,6 +779,8 @@ fn form_to_restore(before: &Row) -> Option<Form> {
         content: Arc::from(before.content.as_deref()?),
         meta,
         access_control: before.access_control.clone(),
+        message: "owui-watch: put back what was there before a refused deploy".to_owned(),
+        file: None,
     })
 }
 
@@ -702,9 +816,15 @@ mod tests {
     /// More steps than the longest conversation has: three beginnings, and the longest way to an end.
     const MOST_STEPS: usize = 16;
 
-    const LOOK: Terms = Terms { force: false, dry_run: true, activate_new: true };
-    const PLAIN: Terms = Terms { force: false, dry_run: false, activate_new: false };
-    const ACTIVATE: Terms = Terms { force: false, dry_run: false, activate_new: true };
+    const PLAIN: Terms = Terms {
+        force: false,
+        dry_run: false,
+        activate_new: false,
+        on_remote_edit: OnRemoteEdit::Backup,
+        adopt: Adopt::Ask,
+    };
+    const LOOK: Terms = Terms { dry_run: true, activate_new: true, ..PLAIN };
+    const ACTIVATE: Terms = Terms { activate_new: true, ..PLAIN };
 
     fn source(version: &str) -> String {
         format!("\"\"\"\ntitle: Shout\nversion: {version}\n\"\"\"\nclass Filter: pass\n")
@@ -724,8 +844,10 @@ mod tests {
             content: (version != "no text").then(|| source(version)),
             meta: object(json!({"manifest": {"title": "Shout", "version": version}})),
             is_active: Some(is_active),
+            is_global: Some(false),
             access_control: None,
             versioned: true,
+            version_id: Some("v".to_owned()),
         }
     }
 
@@ -758,6 +880,10 @@ mod tests {
             ("foreign", Reply::Foreign { status: 200, words: words() }),
             ("connected", Reply::Connected { version: "0.12.4".to_owned() }),
             ("rows", Reply::Rows(Vec::new())),
+            ("deleted", Reply::Deleted),
+            ("parses", Reply::Parses),
+            ("versions", Reply::Versions(Vec::new())),
+            ("text", Reply::Text(source("1"))),
             ("rows with it", Reply::Rows(vec![self::row("no text", true)])),
         ]
     }
@@ -866,19 +992,15 @@ mod tests {
                     let flipped = said.iter().any(|(step, _)| matches!(step, Step::Call(Call::Toggle(_))));
                     assert!(stored == Some(true) || flipped, "success without having seen it: {said:?}");
                 }
-                Step::Call(Call::Get(_) | Call::Overview(_) | Call::Connect) | Step::Done(_) => {}
+                Step::Call(call) => assert!(matches!(call, Call::Get(_) | Call::Overview(_)), "{call:?}"),
+                Step::Done(_) => {}
             }
         }
     }
 
     fn say(step: &Step) -> String {
         match step {
-            Step::Call(Call::Connect) => "connect".to_owned(),
-            Step::Call(Call::Get(_)) => "get".to_owned(),
-            Step::Call(Call::Overview(_)) => "overview".to_owned(),
-            Step::Call(Call::Create(..)) => "create".to_owned(),
-            Step::Call(Call::Update(..)) => "update".to_owned(),
-            Step::Call(Call::Toggle(_)) => "toggle".to_owned(),
+            Step::Call(call) => call.word().to_owned(),
             Step::Keep(_) => "keep".to_owned(),
             Step::Done(Outcome::Failed(failure)) => format!("{failure:?}"),
             Step::Done(outcome) => format!("{outcome:?}"),
@@ -979,7 +1101,7 @@ mod tests {
         }
         expect![[r#"
             everywhere
-                Odd { words: "an answer to another question than the one asked" } <- ours | ours, off | deployed | theirs | old | old, off | no text | taken | connected | rows | rows with it
+                Odd { words: "an answer to another question than the one asked" } <- ours | ours, off | deployed | theirs | old | old, off | no text | taken | connected | rows | deleted | parses | versions | text | rows with it
                 get <- absent
                 Odd { words: "words" } <- refused
                 Unreachable { cause: "the server fails: words", retry_after: None } <- crashed
@@ -999,7 +1121,7 @@ mod tests {
                 create <- rows
                 NotOurs { words: "words" } <- rows with it
             keeping (theirs)
-                Odd { words: "an answer while nothing was asked" } <- ours | ours, off | deployed | theirs | old | old, off | no text | absent | taken | refused | crashed | not allowed | unclear | unreachable | lost | foreign | connected | rows | rows with it
+                Odd { words: "an answer while nothing was asked" } <- ours | ours, off | deployed | theirs | old | old, off | no text | absent | taken | refused | crashed | not allowed | unclear | unreachable | lost | foreign | connected | rows | deleted | parses | versions | text | rows with it
                 update <- kept
                 KeepFailed { words: "disk full" } <- not kept
             updating (deployed)
@@ -1033,14 +1155,14 @@ mod tests {
                 Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | no text
                 toggle <- old, off
                 Refused { words: "words", left: Off { cause: "it was deleted meanwhile" } } <- absent
-                Refused { words: "words", left: Off { cause: "the server gave an answer to another question" } } <- taken | connected | rows | rows with it
+                Refused { words: "words", left: Off { cause: "the server gave an answer to another question" } } <- taken | connected | rows | deleted | parses | versions | text | rows with it
                 Refused { words: "words", left: Off { cause: "the server refuses the old text as well: words" } } <- refused | crashed
                 Refused { words: "words", left: Off { cause: "words" } } <- not allowed | unclear | unreachable | lost | foreign
             switching on (old > refused > old, off > old, off)
                 Refused { words: "words", left: Restored } <- ours | deployed | old
                 toggle <- ours, off | theirs | old, off | no text
                 Refused { words: "words", left: Off { cause: "it was deleted meanwhile" } } <- absent
-                Refused { words: "words", left: Off { cause: "the server gave an answer to another question" } } <- taken | connected | rows | rows with it
+                Refused { words: "words", left: Off { cause: "the server gave an answer to another question" } } <- taken | connected | rows | deleted | parses | versions | text | rows with it
                 Refused { words: "words", left: Off { cause: "the server refuses the old text as well: words" } } <- refused | crashed
                 Refused { words: "words", left: Off { cause: "words" } } <- not allowed | unclear | unreachable | foreign
                 get <- lost
@@ -1048,7 +1170,7 @@ mod tests {
                 Refused { words: "words", left: Restored } <- ours | deployed | old
                 Refused { words: "words", left: Off { cause: "somebody else switches it at the same moment" } } <- ours, off | theirs | old, off | no text
                 Refused { words: "words", left: Off { cause: "it was deleted meanwhile" } } <- absent
-                Refused { words: "words", left: Off { cause: "the server gave an answer to another question" } } <- taken | connected | rows | rows with it
+                Refused { words: "words", left: Off { cause: "the server gave an answer to another question" } } <- taken | connected | rows | deleted | parses | versions | text | rows with it
                 Refused { words: "words", left: Off { cause: "the server refuses the old text as well: words" } } <- refused | crashed
                 Refused { words: "words", left: Off { cause: "words" } } <- not allowed | unclear | unreachable | foreign
                 get <- lost
@@ -1056,7 +1178,7 @@ mod tests {
                 Refused { words: "words", left: Restored } <- ours | deployed | old
                 Refused { words: "words", left: Off { cause: "somebody else switches it at the same moment" } } <- ours, off | theirs | old, off | no text
                 Refused { words: "words", left: Off { cause: "it was deleted meanwhile" } } <- absent
-                Refused { words: "words", left: Off { cause: "the server gave an answer to another question" } } <- taken | connected | rows | rows with it
+                Refused { words: "words", left: Off { cause: "the server gave an answer to another question" } } <- taken | connected | rows | deleted | parses | versions | text | rows with it
                 Refused { words: "words", left: Off { cause: "the server refuses the old text as well: words" } } <- refused | crashed
                 Refused { words: "words", left: Off { cause: "words" } } <- not allowed | unclear | unreachable | lost | foreign
             creating (absent)
@@ -1112,9 +1234,13 @@ mod tests {
                 Reply::Unreachable { .. } => 9,
                 Reply::Lost { .. } => 10,
                 Reply::Foreign { .. } => 11,
+                Reply::Deleted => 12,
+                Reply::Parses => 13,
+                Reply::Versions(_) => 14,
+                Reply::Text(_) => 15,
             })
             .collect();
-        assert_eq!(kinds.len(), 12);
+        assert_eq!(kinds.len(), 16);
     }
 
     #[test]
@@ -1152,7 +1278,8 @@ mod tests {
         let names: Vec<_> = replies().into_iter().map(|(name, _)| name).collect();
         for seed in 0..5000 {
             let mut random = fastrand::Rng::with_seed(seed);
-            let terms = Terms { force: random.bool(), dry_run: random.u8(0..8) == 0, activate_new: random.bool() };
+            let terms =
+                Terms { force: random.bool(), dry_run: random.u8(0..8) == 0, activate_new: random.bool(), ..PLAIN };
             let mut talk = Talk::start(terms);
             while !matches!(talk.step, Step::Done(_)) {
                 // Mostly what carries the conversation on, or it would be over at once.
@@ -1163,7 +1290,8 @@ mod tests {
                     Step::Call(Call::Create(..)) => &["no text", "taken", "lost", "crashed"],
                     Step::Call(Call::Update(..)) => &["absent", "lost", "theirs", "unclear", "crashed"],
                     Step::Call(Call::Toggle(_)) => &["ours, off", "lost", "absent"],
-                    Step::Call(Call::Connect) | Step::Done(_) => &[],
+                    Step::Call(_) => &["lost"],
+                    Step::Done(_) => &[],
                 };
                 let from = if random.u8(0..8) > 0 || matches!(talk.step, Step::Keep(_)) { likely } else { &names };
                 talk.answer(from[random.usize(..from.len())]);

@@ -149,10 +149,26 @@ pub struct Policy {
     pub once: Option<Duration>,
     /// For each conversation; `force` holds for the first pass.
     pub terms: Terms,
+    /// What becomes on the server of a plugin whose file is gone.
+    pub on_delete: OnDelete,
+    /// How many of the versions that one editing session makes are to stay in the server's history; `None` for all.
+    pub keep_versions: Option<NonZeroUsize>,
     /// The files that watch.toml has settings for.
     pub named: Vec<PathBuf>,
     /// Paths and ids that the work is limited to; empty for no limit.
     pub only: Vec<String>,
+}
+
+/// What becomes on the server of a plugin whose file is gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnDelete {
+    /// Nothing.
+    #[default]
+    Keep,
+    /// A function is switched off.
+    Deactivate,
+    /// It is deleted, with a copy on disk.
+    Delete,
 }
 
 impl Policy {
@@ -831,7 +847,14 @@ impl Engine {
             Reply::NotAllowed { status, words } => self.shut_out(status, words),
             Reply::Unclear { words } => self.shut_out(401, words),
             Reply::Foreign { status, words } => self.miss(status, words, now),
-            Reply::Rows(_) | Reply::Row(_) | Reply::Absent | Reply::Taken => {
+            Reply::Rows(_)
+            | Reply::Row(_)
+            | Reply::Absent
+            | Reply::Taken
+            | Reply::Deleted
+            | Reply::Parses
+            | Reply::Versions(_)
+            | Reply::Text(_) => {
                 self.lose("an answer to another question than the one asked".to_owned(), None, now);
             }
         }

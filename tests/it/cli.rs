@@ -47,6 +47,8 @@ fn help() {
               --once           Make one pass and exit
               --dry-run        Say what one pass would do, and change nothing
               --force          In the first pass, send also what is unchanged or was refused
+              --yes            Do what would be asked about: create a plugin that the server seems to have
+                               under another id
               --url <URL>      The server [default: `OPENWEBUI_URL`, else `url` in watch.toml]
               --root <DIR>     The folder with the plugins; repeatable [default: `root` in watch.toml]
               --config <FILE>  The settings [default: watch.toml, where there is one]
@@ -82,6 +84,8 @@ fn help_of_sandbox() {
         Options:
               --openwebui <VERSION>  The release of Open WebUI to run [default: 0.12.4]
               --keep                 Keep its folder when it ends
+              --yes                  Do what would be asked about: create a plugin that the server seems to
+                                     have under another id
               --root <DIR>           The folder with the plugins; repeatable [default: `root` in watch.toml]
               --config <FILE>        The settings [default: watch.toml, where there is one]
               --json                 Print one JSON object per line

@@ -29,6 +29,8 @@ async fn each_call_is_one_request() {
         content: PIPE.into(),
         meta: meta.clone(),
         access_control: Some(Value::Null),
+        message: "deployed by owui-watch".into(),
+        file: None,
     });
     let body = |id: &str| json!({"id": id, "name": "A name", "content": PIPE, "meta": meta, "commit_message": "deployed by owui-watch"});
     let mut with_access = body("t");
@@ -354,7 +356,14 @@ fn tool(id: &str) -> Key {
 }
 
 fn form(content: &str) -> Arc<Form> {
-    Arc::new(Form { name: "A".into(), content: content.into(), meta: Map::new(), access_control: None })
+    Arc::new(Form {
+        name: "A".into(),
+        content: content.into(),
+        meta: Map::new(),
+        access_control: None,
+        message: String::new(),
+        file: None,
+    })
 }
 
 fn update(id: &str) -> Call {

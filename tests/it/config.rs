@@ -150,6 +150,10 @@ fn files_that_are_fine() {
             key_origin: None,
             state: ".owui-watch",
             activate_new: false,
+            on_remote_edit: Backup,
+            on_delete: Keep,
+            adopt: Ask,
+            keep_versions: None,
             concurrency: 4,
             debounce: 100ms,
             poll: None,
@@ -184,6 +188,10 @@ fn files_that_are_fine() {
             ),
             state: "/var/lib/owui-watch",
             activate_new: true,
+            on_remote_edit: Backup,
+            on_delete: Keep,
+            adopt: Ask,
+            keep_versions: None,
             concurrency: 1,
             debounce: 1s,
             poll: Some(
@@ -342,7 +350,7 @@ fn unknown_keys() {
     "#]]);
     invalid("unknown_key_far").says(&expect![[r#"
         error: cannot use `watch.toml`: unknown key `workers`
-        hint: the keys are `root`, `exclude`, `url`, `api_key_file`, `state`, `activate_new`, `concurrency`, `debounce`, `poll`, `timeout`, `once_patience`, `plugins`
+        hint: the keys are `root`, `exclude`, `url`, `api_key_file`, `state`, `activate_new`, `on_remote_edit`, `on_delete`, `adopt`, `keep_versions`, `concurrency`, `debounce`, `poll`, `timeout`, `once_patience`, `plugins`
     "#]]);
 }
 
@@ -443,6 +451,10 @@ fn every_key_but_plugins_has_a_variable() {
             ),
             state: "/var/lib/w",
             activate_new: true,
+            on_remote_edit: Backup,
+            on_delete: Keep,
+            adopt: Ask,
+            keep_versions: None,
             concurrency: 32,
             debounce: 1s,
             poll: Some(

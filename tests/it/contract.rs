@@ -546,6 +546,8 @@ async fn what_was_read_and_is_sent_back_restores_the_row(server: Server) {
             name: read.name.clone(),
             content: read.content.clone().unwrap().into(),
             meta: read.meta.clone(),
+            message: String::new(),
+            file: None,
             access_control: read.access_control.clone(),
         });
 
@@ -1087,7 +1089,14 @@ fn form(name: &str, content: &str) -> Arc<Form> {
 }
 
 fn bare(name: &str, content: &str) -> Form {
-    Form { name: name.into(), content: content.into(), meta: Map::new(), access_control: None }
+    Form {
+        name: name.into(),
+        content: content.into(),
+        meta: Map::new(),
+        access_control: None,
+        message: String::new(),
+        file: None,
+    }
 }
 
 fn object(value: Value) -> Map<String, Value> {

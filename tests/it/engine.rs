@@ -18,10 +18,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use expect_test::{Expect, expect};
-use owui_watch::engine::exchange::{Call, Reply, Row, Terms};
+use owui_watch::engine::exchange::{Adopt, Call, OnRemoteEdit, Reply, Row, Terms};
 use owui_watch::engine::files::Loaded;
 use owui_watch::engine::ledger::Ledger;
-use owui_watch::engine::{Effect, Engine, Event, Now, Policy, Scan, Ticket};
+use owui_watch::engine::{Effect, Engine, Event, Now, OnDelete, Policy, Scan, Ticket};
 use owui_watch::plugin::{self, FileSettings};
 use serde_json::json;
 
@@ -42,7 +42,15 @@ fn policy() -> Policy {
         key: None,
         concurrency: NonZeroUsize::new(2).unwrap(),
         once: None,
-        terms: Terms { force: false, dry_run: false, activate_new: false },
+        terms: Terms {
+            force: false,
+            dry_run: false,
+            activate_new: false,
+            on_remote_edit: OnRemoteEdit::Backup,
+            adopt: Adopt::Ask,
+        },
+        on_delete: OnDelete::Keep,
+        keep_versions: None,
         named: Vec::new(),
         only: Vec::new(),
     }
@@ -195,8 +203,10 @@ fn row(id: &str, version: &str) -> Row {
         content: Some(source(id, version)),
         meta: json!({"manifest": {"title": id, "version": version}}).as_object().unwrap().clone(),
         is_active: Some(true),
+        is_global: Some(false),
         access_control: None,
         versioned: true,
+        version_id: Some("v".to_owned()),
     }
 }
 
@@ -234,7 +244,10 @@ fn say(call: &Call) -> String {
         Call::Get(key) => format!("get {}", key.id),
         Call::Create(key, form) => format!("create {} {}", key.id, version(&form.content)),
         Call::Update(key, form) => format!("update {} {}", key.id, version(&form.content)),
-        Call::Toggle(id) => format!("toggle {id}"),
+        Call::Toggle(id) | Call::ToggleGlobal(id) => format!("{} {id}", call.word()),
+        Call::Delete(key) | Call::Versions(key) => format!("{} {}", call.word(), key.id),
+        Call::Version(key, id) | Call::Prune(key, id) => format!("{} {id} of {}", call.word(), key.id),
+        Call::Parse(text) => format!("parse {}", version(text)),
     }
 }
 

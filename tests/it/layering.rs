@@ -11,7 +11,7 @@ const MAY_USE: [(&str, &[&str]); 11] = [
     ("engine", &["plugin"]),
     ("settling", &[]),
     ("cli", &[]),
-    ("config", &["cli", "plugin"]),
+    ("config", &["cli", "engine", "plugin"]),
     ("watcher", &[]),
     ("disk", &["engine", "plugin"]),
     ("client", &["engine", "plugin"]),
