@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use crate::engine::ledger::UnderWay;
 use crate::plugin::{Digest, Key, Kind, Plugin, id::PluginId};
 
 /// One request to the server, in the engine's words. `client.rs` knows how it is spelled in HTTP.
@@ -227,6 +228,8 @@ pub enum Step {
     Call(Call),
     /// Keep this copy of the server's text, which is about to be replaced, and come back with where it lies.
     Keep(Backup),
+    /// Write this down before the update leaves, and come back when it is on disk.
+    Note(UnderWay),
     /// Over.
     Done(Outcome),
 }
@@ -443,6 +446,14 @@ impl Exchange {
             (Stage::Keeping { before }, Ok(path)) => self.update(before, Some(path)),
             (_, Ok(_)) => odd("a copy was kept that nobody asked for"),
             (_, Err(words)) => Step::Done(Outcome::Failed(Failure::KeepFailed { words })),
+        }
+    }
+
+    /// Takes the answer to [`Step::Note`]: it is on disk, or why it could not be written.
+    pub fn noted(&mut self, noted: Result<(), String>) -> Step {
+        match noted {
+            Ok(()) => odd("a note was taken that nobody asked for"),
+            Err(words) => Step::Done(Outcome::Failed(Failure::KeepFailed { words })),
         }
     }
 
@@ -993,7 +1004,7 @@ mod tests {
                     assert!(stored == Some(true) || flipped, "success without having seen it: {said:?}");
                 }
                 Step::Call(call) => assert!(matches!(call, Call::Get(_) | Call::Overview(_)), "{call:?}"),
-                Step::Done(_) => {}
+                Step::Note(_) | Step::Done(_) => {}
             }
         }
     }
@@ -1002,6 +1013,7 @@ mod tests {
         match step {
             Step::Call(call) => call.word().to_owned(),
             Step::Keep(_) => "keep".to_owned(),
+            Step::Note(_) => "note".to_owned(),
             Step::Done(Outcome::Failed(failure)) => format!("{failure:?}"),
             Step::Done(outcome) => format!("{outcome:?}"),
         }
@@ -1291,7 +1303,7 @@ mod tests {
                     Step::Call(Call::Update(..)) => &["absent", "lost", "theirs", "unclear", "crashed"],
                     Step::Call(Call::Toggle(_)) => &["ours, off", "lost", "absent"],
                     Step::Call(_) => &["lost"],
-                    Step::Done(_) => &[],
+                    Step::Note(_) | Step::Done(_) => &[],
                 };
                 let from = if random.u8(0..8) > 0 || matches!(talk.step, Step::Keep(_)) { likely } else { &names };
                 talk.answer(from[random.usize(..from.len())]);

@@ -57,6 +57,29 @@ pub enum Last {
     },
 }
 
+/// A rollback: the server was given an earlier text on purpose, so the file's text is not deployed until it changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollback {
+    /// Of the file's text then, where there was a file.
+    pub local: Option<Digest>,
+    /// Of the text that was put back: not somebody else's.
+    pub server: Digest,
+}
+
+/// An update that is about to leave for a server that may switch the function off when it refuses it (before 0.12).
+/// It is on disk before the update leaves, so that the next start can make good what a crash in between leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnderWay {
+    /// Of the text that is sent.
+    pub sent: Digest,
+    /// Of the text that it replaces.
+    pub replaced: Digest,
+    /// The on/off switch before it (functions only).
+    pub was_active: Option<bool>,
+    /// Whether it applied to every model before it (functions only).
+    pub was_global: Option<bool>,
+}
+
 impl Ledger {
     /// The record of a plugin, if anything is known of it.
     #[must_use]

@@ -794,6 +794,7 @@ impl Engine {
                 let ticket = self.ticket_of(key);
                 self.effects.push(Effect::Keep(ticket, backup));
             }
+            Step::Note(_) => {}
             Step::Done(outcome) => self.on_outcome(&key, outcome, now),
         }
     }
