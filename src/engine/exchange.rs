@@ -7,7 +7,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use crate::engine::healing::{Healing, Next, Switches};
 use crate::engine::ledger::UnderWay;
+use crate::engine::refusal;
+use crate::engine::twin::{self, Identity, Twin, Twins};
 use crate::plugin::{Digest, Key, Kind, Plugin, id::PluginId};
 
 /// One request to the server, in the engine's words. `client.rs` knows how it is spelled in HTTP.
@@ -259,6 +262,10 @@ pub enum Outcome {
         from: Option<String>,
         /// The copy of what was replaced, where that was neither ours nor the same.
         kept: Option<PathBuf>,
+        /// What became of its switches.
+        left: Left,
+        /// The server's name for what it holds now, where it keeps versions.
+        version: Option<String>,
     },
     /// It held our text already.
     Unchanged,
@@ -271,6 +278,13 @@ pub enum Outcome {
         /// Whether what would be replaced is somebody else's text, of which a copy would be kept.
         foreign: bool,
     },
+    /// Somebody else's text is on the server, and the user wants to decide: nothing was sent.
+    RemoteEdit {
+        /// Its version.
+        theirs: Option<String>,
+    },
+    /// It seems to be on the server under another id, and the user wants to decide: nothing was sent.
+    Twin(Twin),
     /// The server will not take this text.
     Refused {
         /// Its words, unaltered; they may be empty.
@@ -278,22 +292,49 @@ pub enum Outcome {
         /// What became of the plugin that is running.
         left: Left,
     },
+    /// What an update of which nobody knew how it ended has left behind is made good, as far as it could be.
+    Recovered {
+        /// What became of its switches.
+        left: Left,
+    },
+    /// Its file is gone, and the function is switched off.
+    Deactivated,
+    /// Its file is gone, and so is it.
+    Deleted {
+        /// The copy of what was there.
+        kept: PathBuf,
+    },
+    /// Its file is gone, and it was left as it is.
+    Spared(Spared),
     /// Something else went wrong.
     Failed(Failure),
 }
 
-/// What a refusal left behind.
+/// What an update left of the switches that were on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Left {
     /// Everything as it was.
     AsItWas,
-    /// The server had switched the function off, and it is on again, with the text that it had.
+    /// The server had switched the function off, and it is on again.
     Restored,
-    /// The server has switched the function off, and it could not be switched on again.
+    /// The function is off, and could not be switched on again.
     Off {
         /// Why not.
         cause: String,
+        /// Whether it is tried again when the server answers.
+        later: bool,
     },
+}
+
+/// Why a plugin whose file is gone was left as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spared {
+    /// It holds another text than the one that we deployed.
+    Edited,
+    /// It is not there any more.
+    Gone,
+    /// It is off already.
+    Off,
 }
 
 /// Why a conversation ended without a verdict on the text.
@@ -339,12 +380,22 @@ pub enum Failure {
     },
 }
 
+/// What is known when a conversation begins.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// The texts that may be on the server without being somebody else's: what we deployed last, what a rollback put back.
+    pub ours: Vec<Digest>,
+    /// Whether the plugin is there under another id.
+    pub twins: Twins,
+    /// The server says of an update why it refuses it, but not of a create (0.12).
+    pub explains_updates: bool,
+}
+
 /// One conversation about one plugin.
 #[derive(Clone, Debug)]
 pub struct Exchange {
     plugin: Arc<Plugin>,
-    /// What we last put on the server, as far as we know.
-    deployed: Option<Digest>,
+    known: Known,
     terms: Terms,
     stage: Stage,
     /// How often the world changed under us (created or deleted meanwhile), so that the talk starts again.
@@ -358,25 +409,35 @@ enum Stage {
     Asked,
     /// We were turned away: is it this plugin, or the key?
     Doubted { words: String, absence: Absence },
+    /// Is it there under another id?
+    LookingForTwins,
     /// The copy of what will be replaced.
     Keeping { before: Box<Row> },
+    /// The note of what will be sent.
+    Noting { before: Box<Row>, kept: Option<PathBuf> },
     /// The update.
     Updating { before: Box<Row>, kept: Option<PathBuf> },
-    /// The update with what was there before, after a refusal that has left its traces: it loads the old text anew.
-    Restoring { before: Box<Row>, words: String },
-    /// The flip that switches the function on again, or a look at what became of it.
-    SwitchingOn { words: String, flip: Flip },
     /// Nobody knows what became of the update.
     ReadingBack { before: Box<Row>, kept: Option<PathBuf>, doubt: Doubt },
+    /// What the update did to a running plugin is made good.
+    Healing { healing: Healing, ending: Ending },
+    /// The server hides why it refused: is it something that it sees without running the text?
+    Explaining { words: String, left: Left },
     /// The create.
     Creating,
     /// What a create that answered, or did not, left behind.
     CheckingCreated { doubt: Option<Doubt> },
+    /// The server hides why it refused to create it: a stub is created in its place, of whose update it says more.
+    CreatingStub { words: String },
+    /// The stub, which has served, is looked at before it goes.
+    CheckingStub { words: String },
+    /// The stub is deleted.
+    DeletingStub { words: String },
     /// The flip of a new function's switch.
     Activating(Flip),
 }
 
-/// How far the switching on of a function has come.
+/// How far the switching on of a new function has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flip {
     /// Flipped once.
@@ -407,14 +468,24 @@ enum Doubt {
     Other,
 }
 
+/// How an update ended, apart from what became of the switches.
+#[derive(Clone, Debug)]
+enum Ending {
+    Updated { from: Option<String>, kept: Option<PathBuf>, version: Option<String> },
+    Refused { words: String },
+}
+
 /// How often a conversation starts again because the row came or went meanwhile.
 const MOST_RESTARTS: u8 = 2;
 
+/// How a text begins that stands on the server for a moment only.
+const STUB_HEAD: &str = "# owui-watch put this here for a moment, to learn why the server refuses the plugin.\n";
+
 impl Exchange {
     /// Begins a conversation: the first step is always to ask what the server has.
-    pub fn start(plugin: Arc<Plugin>, deployed: Option<Digest>, terms: Terms) -> (Self, Step) {
+    pub fn start(plugin: Arc<Plugin>, known: Known, terms: Terms) -> (Self, Step) {
         let ask = Step::Call(Call::Get(plugin.key.clone()));
-        (Self { plugin, deployed, terms, stage: Stage::Asked, restarts: 0 }, ask)
+        (Self { plugin, known, terms, stage: Stage::Asked, restarts: 0 }, ask)
     }
 
     /// The plugin that this is about.
@@ -428,14 +499,21 @@ impl Exchange {
         match std::mem::replace(&mut self.stage, Stage::Asked) {
             Stage::Asked => self.on_asked(reply),
             Stage::Doubted { words, absence } => self.on_doubted(reply, words, absence),
+            Stage::LookingForTwins => self.on_listed(reply),
             // Not to be repeated: a reply may hold a whole source text.
-            Stage::Keeping { .. } => odd("an answer while nothing was asked"),
+            Stage::Keeping { .. } | Stage::Noting { .. } => odd("an answer while nothing was asked"),
             Stage::Updating { before, kept } => self.on_updated(reply, before, kept),
             Stage::ReadingBack { before, kept, doubt } => self.on_read_back(reply, before, kept, doubt),
-            Stage::Restoring { before, words } => self.on_restored(reply, &before, words),
-            Stage::SwitchingOn { words, flip } => self.on_switched_on(reply, words, flip),
+            Stage::Healing { mut healing, ending } => {
+                let next = healing.reply(reply);
+                self.heal(healing, next, ending)
+            }
+            Stage::Explaining { words, left } => on_explained(reply, words, left),
             Stage::Creating => self.on_created(reply),
             Stage::CheckingCreated { doubt } => self.on_checked(reply, doubt),
+            Stage::CreatingStub { words } => self.on_stub_created(reply, words),
+            Stage::CheckingStub { words } => self.on_stub_checked(reply, words),
+            Stage::DeletingStub { words } => refused(words, Left::AsItWas),
             Stage::Activating(flip) => self.on_activated(reply, flip),
         }
     }
@@ -451,9 +529,10 @@ impl Exchange {
 
     /// Takes the answer to [`Step::Note`]: it is on disk, or why it could not be written.
     pub fn noted(&mut self, noted: Result<(), String>) -> Step {
-        match noted {
-            Ok(()) => odd("a note was taken that nobody asked for"),
-            Err(words) => Step::Done(Outcome::Failed(Failure::KeepFailed { words })),
+        match (std::mem::replace(&mut self.stage, Stage::Asked), noted) {
+            (Stage::Noting { before, kept }, Ok(())) => self.send(before, kept),
+            (_, Ok(())) => odd("a note was taken that nobody asked for"),
+            (_, Err(words)) => Step::Done(Outcome::Failed(Failure::KeepFailed { words })),
         }
     }
 
@@ -479,11 +558,14 @@ impl Exchange {
     fn on_asked(&mut self, reply: Reply) -> Step {
         match reply {
             Reply::Row(row) => self.on_found(row),
-            Reply::Absent if self.terms.dry_run => Step::Done(Outcome::WouldCreate),
-            Reply::Absent => {
-                let call = Call::Create(self.plugin.key.clone(), Arc::new(form_to_create(&self.plugin)));
-                self.call(Stage::Creating, call)
-            }
+            Reply::Absent => match (self.terms.adopt, &self.known.twins) {
+                (Adopt::Never, _) | (Adopt::Ask, Twins::Ignored | Twins::Known(None)) => self.create(),
+                (Adopt::Ask, Twins::Known(Some(twin))) => Step::Done(Outcome::Twin(twin.clone())),
+                (Adopt::Ask, Twins::Unknown(_)) => {
+                    let call = Call::Overview(self.plugin.key.kind);
+                    self.call(Stage::LookingForTwins, call)
+                }
+            },
             Reply::Unclear { words } => self.doubt(words, Absence::Possible),
             other => self.unexpected(other),
         }
@@ -509,6 +591,32 @@ impl Exchange {
         }
     }
 
+    fn on_listed(&mut self, reply: Reply) -> Step {
+        let (Twins::Unknown(spoken_for), Reply::Rows(rows)) = (&self.known.twins, &reply) else {
+            return match reply {
+                // Whoever may create a tool may not always list what others have.
+                Reply::NotAllowed { .. } | Reply::Unclear { .. } => self.create(),
+                other => self.unexpected(other),
+            };
+        };
+        let others: Vec<_> =
+            rows.iter().filter_map(|row| Some((PluginId::new(&row.id)?, Identity::of_row(row)))).collect();
+        let others = others.iter().map(|(id, identity)| (id, identity));
+        let identity = Identity::of(&self.plugin);
+        match twin::find(&identity, &self.plugin.key.id, others, |id| spoken_for.contains(id)) {
+            Some(twin) => Step::Done(Outcome::Twin(twin)),
+            None => self.create(),
+        }
+    }
+
+    fn create(&mut self) -> Step {
+        if self.terms.dry_run {
+            return Step::Done(Outcome::WouldCreate);
+        }
+        let call = Call::Create(self.plugin.key.clone(), Arc::new(form_to_create(&self.plugin)));
+        self.call(Stage::Creating, call)
+    }
+
     fn on_found(&mut self, row: Box<Row>) -> Step {
         let Some(text) = &row.content else {
             let words = "the server does not show its text to this key".to_owned();
@@ -518,11 +626,14 @@ impl Exchange {
         if digest == self.plugin.digest && !self.terms.force {
             return Step::Done(Outcome::Unchanged);
         }
-        let foreign = digest != self.plugin.digest && self.deployed != Some(digest);
-        if self.terms.dry_run {
-            return Step::Done(Outcome::WouldUpdate { from: row.version(), foreign });
+        let ours = digest == self.plugin.digest || self.known.ours.contains(&digest) || is_stub(&row);
+        if !ours && self.terms.on_remote_edit == OnRemoteEdit::Hold && !self.terms.force {
+            return Step::Done(Outcome::RemoteEdit { theirs: row.version() });
         }
-        if !foreign {
+        if self.terms.dry_run {
+            return Step::Done(Outcome::WouldUpdate { from: row.version(), foreign: !ours });
+        }
+        if ours || self.terms.on_remote_edit == OnRemoteEdit::Overwrite {
             return self.update(row, None);
         }
         let backup = Backup { key: self.plugin.key.clone(), text: text.clone(), digest };
@@ -530,17 +641,27 @@ impl Exchange {
         Step::Keep(backup)
     }
 
+    /// A server that may switch the function off is not sent anything before it is on disk that the function is on.
     fn update(&mut self, before: Box<Row>, kept: Option<PathBuf>) -> Step {
+        let replaced = before.content.as_deref().map(Digest::of_text);
+        let Some(replaced) = replaced.filter(|_| !before.versioned) else { return self.send(before, kept) };
+        let (was_active, was_global) = (before.is_active, before.is_global);
+        self.stage = Stage::Noting { before, kept };
+        Step::Note(UnderWay { sent: self.plugin.digest, replaced, was_active, was_global })
+    }
+
+    fn send(&mut self, before: Box<Row>, kept: Option<PathBuf>) -> Step {
         let call = Call::Update(self.plugin.key.clone(), Arc::new(form_to_update(&self.plugin, &before)));
         self.call(Stage::Updating { before, kept }, call)
     }
 
     fn on_updated(&mut self, reply: Reply, before: Box<Row>, kept: Option<PathBuf>) -> Step {
         match reply {
-            Reply::Row(after) if self.is_ours(&after) => Step::Done(Outcome::Updated { from: before.version(), kept }),
+            Reply::Row(after) if self.is_ours(&after) => self.taken(&before, &after, kept),
             Reply::Row(_) => self.ask(Stage::ReadingBack { before, kept, doubt: Doubt::Other }),
             Reply::Lost { cause } => self.ask(Stage::ReadingBack { before, kept, doubt: Doubt::Lost(cause) }),
             Reply::Crashed { words } => self.ask(Stage::ReadingBack { before, kept, doubt: Doubt::Refused(words) }),
+            Reply::Refused { words } if is_stub(&before) => self.ask(Stage::CheckingStub { words }),
             Reply::Refused { words } if before.versioned => refused(words, Left::AsItWas),
             Reply::Refused { words } => self.ask(Stage::ReadingBack { before, kept, doubt: Doubt::Refused(words) }),
             other => self.unexpected(other),
@@ -550,11 +671,13 @@ impl Exchange {
     fn on_read_back(&mut self, reply: Reply, before: Box<Row>, kept: Option<PathBuf>, doubt: Doubt) -> Step {
         match (reply, doubt) {
             (Reply::Row(after), Doubt::Refused(_) | Doubt::Lost(_) | Doubt::Other) if self.is_ours(&after) => {
-                Step::Done(Outcome::Updated { from: before.version(), kept })
+                self.taken(&before, &after, kept)
             }
-            (Reply::Row(after), Doubt::Refused(words)) => self.restore(before, &after, words),
+            (Reply::Row(after), Doubt::Refused(words)) => self.restore(&before, &after, words),
             // Only a refusal switches a function off: the answer that was lost was one.
-            (Reply::Row(after), Doubt::Lost(cause)) if went_off(&before, &after) => self.restore(before, &after, cause),
+            (Reply::Row(after), Doubt::Lost(cause)) if went_off(&before, &after) => {
+                self.restore(&before, &after, cause)
+            }
             (Reply::Row(_), Doubt::Other) => Step::Done(Outcome::Failed(Failure::StoredOther)),
             // Not carried out, as it seems; the next try starts by looking again.
             (Reply::Row(_), Doubt::Lost(cause)) => unreachable_for_now(cause),
@@ -562,48 +685,46 @@ impl Exchange {
             // It may have been this text that took the server down, which must not happen a second time.
             (Reply::Unreachable { cause, .. } | Reply::Lost { cause }, Doubt::Refused(words)) => {
                 let may_be_off = !before.versioned && before.is_active == Some(true);
-                refused(words, if may_be_off { Left::Off { cause } } else { Left::AsItWas })
+                refused(words, if may_be_off { Left::Off { cause, later: true } } else { Left::AsItWas })
             }
             (other, _) => self.unexpected(other),
         }
     }
 
+    /// The server holds our text; what was on is to be on.
+    fn taken(&mut self, before: &Row, after: &Row, kept: Option<PathBuf>) -> Step {
+        let ending = Ending::Updated { from: before.version(), kept, version: after.version_id.clone() };
+        let (healing, next) = Healing::after_update(&self.plugin.key, Switches::of(before), after);
+        self.heal(healing, next, ending)
+    }
+
     /// The server would not have our text. Before 0.12 that leaves traces, which go when it loads the old text once more:
     /// the switch of the function, and what runs of it.
-    fn restore(&mut self, before: Box<Row>, after: &Row, words: String) -> Step {
+    fn restore(&mut self, before: &Row, after: &Row, words: String) -> Step {
         let touched_since = before.content != after.content;
+        let ending = Ending::Refused { words };
         if before.versioned || touched_since {
-            return refused(words, Left::AsItWas);
+            return self.end(ending, Left::AsItWas);
         }
-        let Some(form) = form_to_restore(&before) else { return refused(words, Left::AsItWas) };
-        let call = Call::Update(self.plugin.key.clone(), Arc::new(form));
-        self.call(Stage::Restoring { before, words }, call)
+        let (healing, next) = Healing::after_refusal(&self.plugin.key, Switches::of(before), after);
+        self.heal(healing, next, ending)
     }
 
-    fn on_restored(&mut self, reply: Reply, before: &Row, words: String) -> Step {
-        match reply {
-            Reply::Row(after) if went_off(before, &after) => {
-                let call = Call::Toggle(self.plugin.key.id.clone());
-                self.call(Stage::SwitchingOn { words, flip: Flip::First }, call)
-            }
-            Reply::Row(_) => refused(words, Left::AsItWas),
-            _ if before.is_active != Some(true) => refused(words, Left::AsItWas),
-            reply => refused(words, Left::Off { cause: cause_of(reply) }),
+    fn heal(&mut self, healing: Healing, next: Next, ending: Ending) -> Step {
+        match next {
+            Next::Call(call) => self.call(Stage::Healing { healing, ending }, call),
+            Next::Over(left) => self.end(ending, left),
         }
     }
 
-    fn on_switched_on(&mut self, reply: Reply, words: String, flip: Flip) -> Step {
-        match (reply, flip) {
-            (Reply::Row(row), _) if row.is_active == Some(true) => refused(words, Left::Restored),
-            // Somebody else had switched it on between our look and our flip.
-            (Reply::Row(_), Flip::First) => {
-                let call = Call::Toggle(self.plugin.key.id.clone());
-                self.call(Stage::SwitchingOn { words, flip: Flip::Back }, call)
+    fn end(&mut self, ending: Ending, left: Left) -> Step {
+        match ending {
+            Ending::Updated { from, kept, version } => Step::Done(Outcome::Updated { from, kept, left, version }),
+            Ending::Refused { words } if refusal::masked(&words) => {
+                let call = Call::Parse(Arc::clone(&self.plugin.text));
+                self.call(Stage::Explaining { words, left }, call)
             }
-            (Reply::Lost { .. }, Flip::First | Flip::Back) => {
-                self.ask(Stage::SwitchingOn { words, flip: Flip::ReadingBack })
-            }
-            (reply, _) => refused(words, Left::Off { cause: cause_of(reply) }),
+            Ending::Refused { words } => refused(words, left),
         }
     }
 
@@ -632,13 +753,47 @@ impl Exchange {
             (Reply::Row(_), Some(Doubt::Lost(_) | Doubt::Other) | None) => {
                 Step::Done(Outcome::Failed(Failure::StoredOther))
             }
-            // Unreachable: it may have been this text that took the server down, which must not happen a second time.
-            (Reply::Absent | Reply::Unreachable { .. } | Reply::Lost { .. }, Some(Doubt::Refused(words))) => {
+            (Reply::Absent, Some(Doubt::Refused(words))) if self.known.explains_updates && refusal::masked(&words) => {
+                let call = Call::Create(self.plugin.key.clone(), Arc::new(form_of_stub(&self.plugin)));
+                self.call(Stage::CreatingStub { words }, call)
+            }
+            (Reply::Absent, Some(Doubt::Refused(words))) => self.end(Ending::Refused { words }, Left::AsItWas),
+            // It may have been this text that took the server down, which must not happen a second time.
+            (Reply::Unreachable { .. } | Reply::Lost { .. }, Some(Doubt::Refused(words))) => {
                 refused(words, Left::AsItWas)
             }
             (Reply::Absent, Some(Doubt::Lost(cause))) => unreachable_for_now(cause),
             (Reply::Absent, Some(Doubt::Other) | None) => self.restart(),
             (other, _) => self.unexpected(other),
+        }
+    }
+
+    /// The update of the stub is what the server gives its reason for; if it takes it after all, so much the better.
+    fn on_stub_created(&mut self, reply: Reply, words: String) -> Step {
+        match reply {
+            Reply::Row(_) | Reply::Lost { .. } => self.restart_or(words),
+            // Not even a stub: the reason is not in the text.
+            _ => refused(words, Left::AsItWas),
+        }
+    }
+
+    fn restart_or(&mut self, words: String) -> Step {
+        // The stub is created once: whatever comes next, the reason is not asked for again.
+        self.known.explains_updates = false;
+        match self.restart() {
+            Step::Done(_) => refused(words, Left::AsItWas),
+            step => step,
+        }
+    }
+
+    /// Only what is still the stub is deleted.
+    fn on_stub_checked(&mut self, reply: Reply, words: String) -> Step {
+        match reply {
+            Reply::Row(row) if is_stub(&row) => {
+                let call = Call::Delete(self.plugin.key.clone());
+                self.call(Stage::DeletingStub { words }, call)
+            }
+            _ => refused(words, Left::AsItWas),
         }
     }
 
@@ -693,6 +848,12 @@ impl Exchange {
     }
 }
 
+/// The server's parser has words of its own where its refusal had none; any other answer leaves the refusal as it is.
+fn on_explained(reply: Reply, words: String, left: Left) -> Step {
+    let words = if let Reply::Refused { words: said } = reply { said } else { words };
+    refused(words, left)
+}
+
 fn odd(words: &str) -> Step {
     Step::Done(Outcome::Failed(Failure::Odd { words: words.to_owned() }))
 }
@@ -708,26 +869,6 @@ fn refused(words: String, left: Left) -> Step {
 /// The function was on and is off, with the same text.
 fn went_off(before: &Row, after: &Row) -> bool {
     before.is_active == Some(true) && after.is_active == Some(false) && before.content == after.content
-}
-
-/// Why a repair did not succeed.
-fn cause_of(reply: Reply) -> String {
-    match reply {
-        Reply::Refused { words } | Reply::Crashed { words } => {
-            format!("the server refuses the old text as well: {words}")
-        }
-        Reply::NotAllowed { words, .. } | Reply::Unclear { words } | Reply::Foreign { words, .. } => words,
-        Reply::Unreachable { cause, .. } | Reply::Lost { cause } => cause,
-        Reply::Absent => "it was deleted meanwhile".to_owned(),
-        Reply::Row(_) => "somebody else switches it at the same moment".to_owned(),
-        Reply::Connected { .. }
-        | Reply::Rows(_)
-        | Reply::Taken
-        | Reply::Deleted
-        | Reply::Parses
-        | Reply::Versions(_)
-        | Reply::Text(_) => "the server gave an answer to another question".to_owned(),
-    }
 }
 
 fn unreachable_for_now(cause: String) -> Step {
@@ -749,6 +890,16 @@ fn form_to_create(plugin: &Plugin) -> Form {
     }
 }
 
+/// The least that the server takes as a plugin of this type.
+fn form_of_stub(plugin: &Plugin) -> Form {
+    let text = format!("{STUB_HEAD}class {}:\n    pass\n", plugin.entry.class());
+    Form { content: Arc::from(text), file: None, ..form_to_create(plugin) }
+}
+
+fn is_stub(row: &Row) -> bool {
+    row.content.as_deref().is_some_and(|text| text.starts_with(STUB_HEAD))
+}
+
 /// An update is what was read, with our text. Name and description follow the frontmatter as long as nobody changed
 /// them on the server: the stored manifest, which the server makes from the stored text, tells what they were made from.
 fn form_to_update(plugin: &Plugin, before: &Row) -> Form {
@@ -757,13 +908,15 @@ fn form_to_update(plugin: &Plugin, before: &Row) -> Form {
     let was = |field: &str| manifest.as_ref().and_then(|manifest| manifest.get(field)).and_then(Value::as_str);
     let never_renamed = before.name == was("title").filter(|title| !title.is_empty()).unwrap_or(&before.id);
     let described = meta.get("description").and_then(Value::as_str).unwrap_or_default();
-    if described == was("description").unwrap_or_default() {
+    // The stub has no frontmatter, but what was made from ours.
+    let stub = is_stub(before);
+    if described == was("description").unwrap_or_default() || stub {
         meta.insert("description".to_owned(), Value::from(description(plugin)));
     }
     // Servers before 0.12 never take `toggle` back by themselves; every version sets it where it applies.
     meta.remove("toggle");
     Form {
-        name: if never_renamed { title(plugin) } else { before.name.clone() },
+        name: if never_renamed || stub { title(plugin) } else { before.name.clone() },
         content: Arc::clone(&plugin.text),
         meta,
         access_control: before.access_control.clone(),
@@ -778,21 +931,6 @@ fn message(plugin: &Plugin) -> String {
         Some(version) => format!("owui-watch: {version}"),
         None => "owui-watch".to_owned(),
     }
-}
-
-/// What was there, to the letter (`toggle` too: leaving it out clears it before 0.12). The manifest is made anew from the
-/// text by the server.
-fn form_to_restore(before: &Row) -> Option<Form> {
-    let mut meta = before.meta.clone();
-    meta.remove("manifest");
-    Some(Form {
-        name: before.name.clone(),
-        content: Arc::from(before.content.as_deref()?),
-        meta,
-        access_control: before.access_control.clone(),
-        message: "owui-watch: put back what was there before a refused deploy".to_owned(),
-        file: None,
-    })
 }
 
 fn title(plugin: &Plugin) -> String {

@@ -19,6 +19,17 @@ pub enum Loaded {
     Unsettled,
 }
 
+/// What is left of a file that was seen to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trace {
+    /// It is there again.
+    File,
+    /// It is gone from its folder.
+    Folder,
+    /// Its folder is gone as well.
+    Nothing,
+}
+
 /// A file as it was last read.
 #[derive(Clone, Debug, PartialEq)]
 pub enum File {
@@ -113,6 +124,15 @@ impl Files {
         }
         let plugin = claimants.first().and_then(|path| self.by_path.get(path)).and_then(File::plugin);
         plugin.map_or(Claim::None, |plugin| Claim::Sole(Arc::clone(plugin)))
+    }
+
+    /// Whether a file here is, or was before it was broken, the plugin with this id.
+    #[must_use]
+    pub fn speak_for(&self, key: &Key) -> bool {
+        self.claims.contains_key(key)
+            || self.by_path.values().any(|file| {
+                matches!(file, File::Flawed { was: Some(was), .. } if was.key == *key)
+            })
     }
 
     /// Every id that is claimed.

@@ -11,6 +11,17 @@ use crate::plugin::{Digest, Key, Kind, id::PluginId};
 /// The format that this program writes. A file with a higher one is left alone.
 const FORMAT: u32 = 1;
 
+/// What an earlier run wrote down about one server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// What we believe that it holds.
+    pub ledger: Ledger,
+    /// What was rolled back.
+    pub rollbacks: BTreeMap<Key, Rollback>,
+    /// Updates of which nobody knows how they ended.
+    pub under_way: BTreeMap<Key, UnderWay>,
+}
+
 /// The records of one server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
@@ -35,6 +46,9 @@ pub struct Deployed {
     pub version: Option<String>,
     /// When it was deployed, or first seen there.
     pub at: Timestamp,
+    /// We put it there, and did not just find it.
+    #[serde(default)]
+    pub by_us: bool,
 }
 
 /// How an attempt to deploy ended.
@@ -98,6 +112,11 @@ impl Ledger {
         self.records.insert(key.clone(), Record { deployed, last });
     }
 
+    /// Knows nothing of a plugin any more.
+    pub fn forget(&mut self, key: &Key) {
+        self.records.remove(key);
+    }
+
     /// The file's content.
     #[must_use]
     pub fn to_json(&self) -> String {
@@ -155,7 +174,7 @@ mod tests {
 
     fn deployed(text: &str, version: Option<&str>) -> Deployed {
         let at = "2026-01-02T03:04:05Z".parse().unwrap();
-        Deployed { digest: Digest::of(text.as_bytes()), version: version.map(str::to_owned), at }
+        Deployed { digest: Digest::of(text.as_bytes()), version: version.map(str::to_owned), at, by_us: true }
     }
 
     #[test]

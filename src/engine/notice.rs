@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 
 use crate::engine::exchange::Failure;
 use crate::engine::plan::Why;
-use crate::engine::refusal;
+use crate::engine::twin::{Sign, Twin};
+use crate::engine::{GONE, OnDelete, refusal};
 use crate::plugin::{Digest, Entry, Flaw, Key, Plugin, Span, Warning};
 
 /// One thing that happened, and what it happened to.
@@ -72,6 +73,11 @@ pub enum What {
         /// Where it is.
         server: String,
         /// What it says it is.
+        version: String,
+    },
+    /// The tests do not know this version of the server; told once.
+    Untested {
+        /// What the server says it is.
         version: String,
     },
     /// There is no plugin to be found.
@@ -216,22 +222,40 @@ pub enum What {
         /// Whether what would be replaced is somebody else's text.
         foreign: bool,
     },
+    /// Not deployed: somebody else's text is on the server, and `on_remote_edit` says to hold then.
+    RemoteEdit {
+        /// Its version.
+        theirs: Option<String>,
+    },
+    /// Not created: it seems to be on the server under another id.
+    Twin {
+        /// That id, and what tells.
+        twin: Twin,
+    },
+    /// Not deployed: an earlier text was put back on purpose.
+    RolledBack,
     /// The server will not take it.
     Refused {
         /// Its words, unaltered.
         words: String,
         /// The line that they name.
         span: Option<Span>,
+        /// What its frontmatter tells the server to install.
+        requirements: Option<String>,
         /// From the save, or from the beginning of the pass.
         took: Duration,
     },
-    /// The server had switched the function off when it refused its new text; it is on again.
+    /// The server had switched the function off; it is on again.
     Restored,
-    /// The server has switched the function off when it refused its new text, and it stays off.
+    /// The server has switched the function off, and it could not be switched on again.
     WentOff {
-        /// Why it could not be switched on again.
+        /// Why not.
         cause: String,
+        /// Whether it is tried again when the server answers.
+        later: bool,
     },
+    /// An older version of this editing session is not in the server's history any more.
+    Pruned,
     /// The server refused this very text before.
     RefusedBefore {
         /// The line that they name.
@@ -259,6 +283,20 @@ pub enum What {
     Removed {
         /// The file is still there, but is no plugin any more.
         file_there: bool,
+        /// What happens on the server if it stays gone.
+        next: Option<OnDelete>,
+    },
+    /// Its file is gone, and the function is switched off on the server.
+    Deactivated,
+    /// Its file is gone, and so is it from the server.
+    Deleted {
+        /// The copy of what was there.
+        kept: PathBuf,
+    },
+    /// Its file is gone, and the server keeps it nevertheless.
+    Spared {
+        /// Why.
+        why: Sparing,
     },
     /// The file has another id than before; the server keeps the plugin under the old one as well.
     IdChanged {
@@ -285,6 +323,35 @@ pub enum What {
     },
 }
 
+/// Why a plugin whose file is gone stays as it is on the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sparing {
+    /// Its whole folder is gone.
+    Folder,
+    /// More files went than are left.
+    Many,
+    /// It holds another text than the one that we deployed.
+    Edited,
+    /// It is not there any more.
+    Gone,
+    /// It is switched off already.
+    Off,
+}
+
+impl Sparing {
+    /// The stable word for it: `reason` in `--json`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Sparing::Folder => "folder_gone",
+            Sparing::Many => "many_gone",
+            Sparing::Edited => "edited_on_server",
+            Sparing::Gone => "not_on_server",
+            Sparing::Off => "off_already",
+        }
+    }
+}
+
 /// What came of a pass, by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -296,6 +363,8 @@ pub struct Tally {
     pub unchanged: usize,
     /// The server will not take them.
     pub refused: usize,
+    /// Waiting for the user to decide.
+    pub held: usize,
     /// Not deployable as they stand.
     pub skipped: usize,
     /// Failed for another reason.
@@ -312,7 +381,7 @@ impl Tally {
     /// How many are not on the server as they stand in their files.
     #[must_use]
     pub fn not_deployed(&self) -> usize {
-        self.refused + self.skipped + self.failed
+        self.refused + self.held + self.skipped + self.failed
     }
 }
 
@@ -352,6 +421,7 @@ impl Notice {
             | What::Unchanged { in_pass: true }
             | What::Superseded
             | What::Held
+            | What::Pruned
             | What::Disabled
             | What::SameFile { .. } => Level::Detail,
             What::Ready { .. }
@@ -366,12 +436,17 @@ impl Notice {
             | What::WouldCreate
             | What::WouldUpdate { .. }
             | What::Removed { .. }
+            | What::Deactivated
+            | What::Deleted { .. }
+            | What::Spared { .. }
+            | What::RolledBack
             | What::IdChanged { .. }
             | What::BeingWritten
             | What::Slow { .. }
             | What::Restored
             | What::Waiting { .. } => Level::Info,
             What::NothingFound { .. }
+            | What::Untested { .. }
             | What::Unreachable { .. }
             | What::RootMissing { .. }
             | What::Trouble { .. }
@@ -382,6 +457,8 @@ impl Notice {
             | What::NotAllowed { .. }
             | What::Foreign { .. }
             | What::Refused { .. }
+            | What::RemoteEdit { .. }
+            | What::Twin { .. }
             | What::WentOff { .. }
             | What::Failed { .. }
             | What::Flawed(_)
@@ -395,6 +472,7 @@ impl Notice {
         match &self.what {
             What::Ready { .. } => "ready",
             What::Connected { .. } => "connected",
+            What::Untested { .. } => "untested",
             What::NothingFound { .. } => "nothing_found",
             What::Pass { .. } => "pass",
             What::Summary { .. } => "summary",
@@ -415,15 +493,22 @@ impl Notice {
             What::Unchanged { .. } => "unchanged",
             What::WouldCreate => "would_create",
             What::WouldUpdate { .. } => "would_update",
+            What::RemoteEdit { .. } => "remote_edit",
+            What::Twin { .. } => "twin",
+            What::RolledBack => "rolled_back",
             What::Refused { .. } => "refused",
             What::Restored => "restored",
             What::WentOff { .. } => "went_off",
+            What::Pruned => "pruned",
             What::RefusedBefore { .. } => "refused_before",
             What::Failed { .. } => "failed",
             What::Flawed(_) => "flawed",
             What::Surprising(_) => "warning",
             What::Conflict { .. } => "conflict",
             What::Removed { .. } => "removed",
+            What::Deactivated => "deactivated",
+            What::Deleted { .. } => "deleted",
+            What::Spared { .. } => "spared",
             What::IdChanged { .. } => "id_changed",
             What::Waiting { .. } => "waiting",
             What::Superseded => "superseded",
@@ -442,6 +527,9 @@ impl Notice {
                 format!("watching {} ({}) for {server}", list(roots), count(*plugins, "plugin"))
             }
             What::Connected { server, version } => format!("{server} is Open WebUI {version}"),
+            What::Untested { version } => {
+                format!("Open WebUI {version} is none of the versions that owui-watch is tested with")
+            }
             What::NothingFound { roots } => format!("no plugins in {}", list(roots)),
             What::Pass { todo } => format!("{} to compare with the server", count(*todo, "plugin")),
             What::Summary { tally, took, dry_run } => summary(tally, *took, *dry_run),
@@ -495,18 +583,51 @@ impl Notice {
             What::WouldUpdate { foreign: true, .. } => {
                 "would be updated; the text on the server is not ours, a copy would be kept".to_owned()
             }
-            What::Refused { words, .. } => format!("refused by the server: {}", reason(words)),
-            What::Restored => "switched off by the server because of that, and switched on again as it was".to_owned(),
-            What::WentOff { cause } => {
-                format!("switched off by the server because of that, and it could not be switched on again: {cause}")
+            What::RemoteEdit { theirs } => {
+                let version = theirs.as_ref().map_or_else(String::new, |version| format!(" (version {version})"));
+                format!("not deployed: somebody else has changed it on the server{version}")
             }
+            What::Twin { twin: Twin { id, sign } } => {
+                let sign = match sign {
+                    Sign::TitleAndAuthor => "title and author",
+                    Sign::OpenwebuiId => "openwebui_id",
+                };
+                format!("not created: the server has a plugin with the same {sign} as `{id}`")
+            }
+            What::RolledBack => "rolled back; deployed again when the file changes".to_owned(),
+            What::Refused { words, .. } => format!("refused by the server: {}", reason(words)),
+            What::Restored => "the server had switched it off; it is on again".to_owned(),
+            What::WentOff { cause, later } => {
+                let then = if *later { "; tried again when the server answers" } else { "" };
+                format!("switched off by the server, and it could not be switched on again: {cause}{then}")
+            }
+            What::Pruned => "an older version of this session was taken out of the server's history".to_owned(),
             What::RefusedBefore { words, .. } => format!("refused before, not sent again: {}", reason(words)),
             What::Failed { failure, .. } => failed(failure),
             What::Flawed(flaw) => flaw.problem.message(),
             What::Surprising(warning) => warning.surprise.message(),
             What::Conflict { paths } => format!("not deployed: {} claim this id", list(paths)),
-            What::Removed { file_there: false } => "removed here; the server keeps it".to_owned(),
-            What::Removed { file_there: true } => "no plugin any more; the server keeps the last version".to_owned(),
+            What::Removed { file_there: true, .. } => {
+                "no plugin any more; the server keeps the last version".to_owned()
+            }
+            What::Removed { next: Some(OnDelete::Delete), .. } => {
+                format!("removed here; deleted on the server in {} unless it comes back", duration(GONE))
+            }
+            What::Removed { next: Some(OnDelete::Deactivate), .. } => {
+                format!("removed here; switched off on the server in {} unless it comes back", duration(GONE))
+            }
+            What::Removed { .. } => "removed here; the server keeps it".to_owned(),
+            What::Deactivated => "switched off on the server, since its file is gone".to_owned(),
+            What::Deleted { kept } => {
+                format!("deleted on the server, since its file is gone; a copy is in {}", kept.display())
+            }
+            What::Spared { why } => format!("the server keeps it: {}", match why {
+                Sparing::Folder => "its whole folder is gone, not the file alone",
+                Sparing::Many => "more files have gone than are left",
+                Sparing::Edited => "it was changed there",
+                Sparing::Gone => "it is not there any more",
+                Sparing::Off => "it is switched off already",
+            }),
             What::IdChanged { from } => format!("was `{}` before, which the server keeps as well", from.id),
             What::Waiting { reason } => format!("waiting: {reason}"),
             What::Superseded => "a newer save takes its place".to_owned(),
@@ -522,6 +643,8 @@ impl Notice {
     pub fn headline(&self) -> Option<&'static str> {
         match &self.what {
             What::Updated { kept: Some(_), .. } => Some("updated"),
+            What::RemoteEdit { .. } => Some("not deployed"),
+            What::Twin { .. } => Some("not created"),
             What::Refused { .. } => Some("refused by the server"),
             What::RefusedBefore { .. } => Some("refused before, not sent again"),
             What::Failed { .. } => Some("not deployed"),
@@ -537,6 +660,10 @@ impl Notice {
         Some(match &self.what {
             What::Updated { kept: Some(path), .. } => {
                 format!("the text on the server was not ours; a copy is in {}", path.display())
+            }
+            What::RemoteEdit { .. } | What::Twin { .. } => {
+                let sentence = self.sentence();
+                sentence.split_once(": ").map_or(sentence.clone(), |(_, detail)| detail.to_owned())
             }
             What::Refused { words, .. } | What::RefusedBefore { words, .. } => reason(words).to_owned(),
             What::Failed { failure, .. } => failed(failure),
@@ -573,20 +700,51 @@ impl Notice {
             What::Created { active: Some(false), .. } => {
                 "switch it on in Admin Panel > Functions, or set activate_new = true in watch.toml"
             }
-            What::Refused { words, .. } if masked(words) => {
+            What::Refused { words, .. } if refusal::masked(words) => {
                 "this version of Open WebUI hides the reason, which its log has; often it lacks an imported module, whose \
                  package belongs in the frontmatter's `requirements`"
             }
             What::Refused { words, .. } if words.is_empty() => "the server's log may say more",
-            What::Refused { words, .. } if refusal::missing_module(words).is_some() => {
-                "if a package provides it, name that package in the frontmatter's `requirements`, which the server installs"
+            What::Refused { words, .. } if refusal::valves_do_not_fit(words) => {
+                "the values stored in its valves do not fit its class Valves: change them on the server (the gear beside \
+                 the plugin), or let the class take them"
             }
-            What::Removed { file_there: true } => {
+            What::Refused { words, requirements: None, .. } if refusal::missing_module(words).is_some() => {
+                "its frontmatter has no `requirements`: if a package provides the module, name it there, and the server \
+                 installs it"
+            }
+            What::Refused { words, requirements: Some(packages), .. } if refusal::missing_module(words).is_some() => {
+                return Some(format!(
+                    "its frontmatter requires {packages}: if another package provides the module, name it there as well"
+                ));
+            }
+            What::Untested { .. } => {
+                return Some(format!("it goes on all the same; tested are {}", super::TESTED.join(", ")));
+            }
+            What::RemoteEdit { .. } => {
+                let name = self.about.key.as_ref().map_or("PLUGIN", |key| key.id.as_str());
+                return Some(format!(
+                    "`owui-watch pull {name}` takes the server's text over, `owui-watch --once --force {name}` replaces \
+                     it and keeps a copy"
+                ));
+            }
+            What::Twin { twin } => {
+                let path = self.about.path.as_ref().map_or(String::new(), |path| path.display().to_string());
+                return Some(format!(
+                    "if it is the same one, write id = \"{}\" under [plugins.\"{path}\"] in watch.toml; if not, \
+                     create it with --yes",
+                    twin.id
+                ));
+            }
+            What::RolledBack => "--force deploys the file as it is",
+            What::Removed { file_there: true, .. } => {
                 "a plugin defines Pipe, Filter, Action, Event or Tools at the top level of its file"
             }
-            What::Removed { file_there: false } => {
+            What::Removed { next: Some(_), .. } => "put the file back to prevent it",
+            What::Removed { file_there: false, .. } => {
                 "a file that is renamed stays the same plugin if its frontmatter, or watch.toml, gives it an `id`"
             }
+            What::WentOff { later: true, .. } => return None,
             What::WentOff { .. } => "look at it in Admin Panel > Functions, and switch it on there",
             What::RefusedBefore { .. } => "change the file, or send it again with --force",
             What::Flawed(flaw) => return flaw.problem.hint(),
@@ -617,6 +775,10 @@ impl Notice {
             | What::WouldUpdate { .. }
             | What::Refused { .. }
             | What::Restored
+            | What::Pruned
+            | What::Deactivated
+            | What::Deleted { .. }
+            | What::Spared { .. }
             | What::Failed { .. }
             | What::IdChanged { .. }
             | What::Waiting { .. }
@@ -724,6 +886,7 @@ impl Notice {
             What::Connected { server, version } => {
                 vec![("server", json!(server)), ("server_version", json!(version))]
             }
+            What::Untested { version } => vec![("server_version", json!(version))],
             What::NothingFound { roots } => vec![("roots", json!(paths(roots)))],
             What::Pass { todo } => vec![("todo", json!(todo))],
             What::Summary { tally, dry_run, .. } => vec![
@@ -731,6 +894,7 @@ impl Notice {
                 ("updated", json!(tally.updated)),
                 ("unchanged", json!(tally.unchanged)),
                 ("refused", json!(tally.refused)),
+                ("held", json!(tally.held)),
                 ("skipped", json!(tally.skipped)),
                 ("failed", json!(tally.failed)),
                 ("dry_run", json!(dry_run)),
@@ -773,9 +937,16 @@ impl Notice {
             What::IdChanged { from } => vec![("from_id", json!(from.id.as_str()))],
             What::Waiting { reason } => vec![("reason", json!(reason))],
             What::SameFile { original } => vec![("original", json!(original.display().to_string()))],
-            What::WentOff { cause } => vec![("cause", json!(cause))],
+            What::WentOff { cause, .. } => vec![("cause", json!(cause))],
+            What::RemoteEdit { theirs } => vec![("server_plugin_version", json!(theirs))],
+            What::Twin { twin } => vec![("other_id", json!(twin.id.as_str()))],
+            What::Deleted { kept } => vec![("backup", json!(kept.display().to_string()))],
+            What::Spared { why } => vec![("reason", json!(why.word()))],
             What::Trouble { .. }
             | What::Restored
+            | What::RolledBack
+            | What::Pruned
+            | What::Deactivated
             | What::Unchanged { .. }
             | What::WouldCreate
             | What::Removed { .. }
@@ -834,13 +1005,6 @@ fn reason(words: &str) -> &str {
     if words.trim().is_empty() { "no reason was given" } else { words }
 }
 
-/// The texts by which some server versions hide why they refused.
-fn masked(words: &str) -> bool {
-    ["creating function", "creating tool", "updating function", "updating tool"]
-        .iter()
-        .any(|what| words.contains(&format!("Error {what}")))
-}
-
 fn failed(failure: &Failure) -> String {
     match failure {
         Failure::Unreachable { cause, .. } => format!("the server is away: {cause}"),
@@ -851,7 +1015,7 @@ fn failed(failure: &Failure) -> String {
             "the server stores another text than the one sent: somebody edited it just now".to_owned()
         }
         Failure::KeepFailed { words } => {
-            format!("the text on the server is not ours, and a copy of it could not be kept: {words}")
+            format!("what must be on disk before anything is sent could not be written: {words}")
         }
         Failure::Odd { words } => format!("the server gave an answer that makes no sense here: {words}"),
     }
@@ -864,6 +1028,7 @@ fn summary(tally: &Tally, took: Duration, dry_run: bool) -> String {
         (tally.updated, updated),
         (tally.unchanged, "unchanged"),
         (tally.refused, "refused"),
+        (tally.held, "held back"),
         (tally.skipped, "skipped"),
         (tally.failed, "failed"),
     ]
@@ -963,12 +1128,19 @@ mod tests {
         let roots = || vec![PathBuf::from("plugins"), PathBuf::from("more")];
         let server = || "http://localhost:8080".to_owned();
         let cause = || "connection refused".to_owned();
-        let tally = Tally { created: 1, updated: 2, unchanged: 3, refused: 4, skipped: 5, failed: 6 };
+        let tally = Tally { created: 1, updated: 2, unchanged: 3, refused: 4, held: 7, skipped: 5, failed: 6 };
+        let refused = |words: &str, span, requirements: Option<&str>| What::Refused {
+            words: words.to_owned(),
+            span,
+            requirements: requirements.map(str::to_owned),
+            took: ms(34),
+        };
         let failed = |failure| What::Failed { failure, took: ms(34) };
         let flawed = |problem, span| What::Flawed(Flaw { digest: None, problem, span, meant: true });
         let general = [
             What::Ready { roots: roots(), plugins: 3, server: server() },
             What::Connected { server: server(), version: "0.12.4".to_owned() },
+            What::Untested { version: "0.13.0".to_owned() },
             What::NothingFound { roots: roots() },
             What::Pass { todo: 1 },
             What::Summary { tally, took: ms(1234), dry_run: false },
@@ -1015,12 +1187,21 @@ mod tests {
             What::WouldCreate,
             What::WouldUpdate { from: Some("1.0".to_owned()), foreign: false },
             What::WouldUpdate { from: None, foreign: true },
-            What::Refused { words: words(), span: Some(span()), took: ms(34) },
-            What::Refused { words: "[ERROR: Error creating function]".to_owned(), span: None, took: ms(34) },
-            What::Refused { words: String::new(), span: None, took: ms(34) },
-            What::Refused { words: "No module named 'httpx'".to_owned(), span: None, took: ms(34) },
+            What::RemoteEdit { theirs: None },
+            What::RemoteEdit { theirs: Some("1.0".to_owned()) },
+            What::Twin { twin: Twin { id: PluginId::new("old").unwrap(), sign: Sign::TitleAndAuthor } },
+            What::Twin { twin: Twin { id: PluginId::new("old").unwrap(), sign: Sign::OpenwebuiId } },
+            What::RolledBack,
+            refused(&words(), Some(span()), None),
+            refused("[ERROR: Error creating function]", None, None),
+            refused("", None, None),
+            refused("No module named 'httpx'", None, None),
+            refused("No module named 'httpx'", None, Some("yaml, attrs")),
+            refused("Current Valves are incompatible with this code: n: Input should be an integer", None, None),
             What::Restored,
-            What::WentOff { cause: cause() },
+            What::WentOff { cause: cause(), later: false },
+            What::WentOff { cause: cause(), later: true },
+            What::Pruned,
             What::RefusedBefore { words: words(), span: Some(span()) },
             What::RefusedBefore { words: String::new(), span: None },
             failed(Failure::Unreachable { cause: cause(), retry_after: None }),
@@ -1034,8 +1215,17 @@ mod tests {
             flawed(Problem::DanglingLink("gone.py".to_owned()), None),
             What::Surprising(Warning { surprise: Surprise::ImportedEntry(Entry::Pipe), span: span() }),
             What::Conflict { paths: vec![Arc::from(Path::new("a.py")), Arc::from(Path::new("b/a.py"))] },
-            What::Removed { file_there: false },
-            What::Removed { file_there: true },
+            What::Removed { file_there: false, next: None },
+            What::Removed { file_there: true, next: None },
+            What::Removed { file_there: false, next: Some(OnDelete::Deactivate) },
+            What::Removed { file_there: false, next: Some(OnDelete::Delete) },
+            What::Deactivated,
+            What::Deleted { kept: PathBuf::from("state/copy.py") },
+            What::Spared { why: Sparing::Folder },
+            What::Spared { why: Sparing::Many },
+            What::Spared { why: Sparing::Edited },
+            What::Spared { why: Sparing::Gone },
+            What::Spared { why: Sparing::Off },
             What::IdChanged { from: Key { kind: Kind::Function, id: PluginId::new("old").unwrap() } },
             What::Waiting { reason: "the server is away" },
             What::Superseded,
@@ -1194,7 +1384,7 @@ mod tests {
             for text in [Some(notice.sentence()), notice.hint(), notice.detail()].into_iter().flatten() {
                 assert!(!text.is_empty() && !text.contains('\n'), "{text}");
                 assert!(!text.ends_with('.') || text.contains("environment."), "{text}");
-                assert!(!text.starts_with(char::is_uppercase) || text.starts_with("No module"), "{text}");
+                assert!(!text.starts_with(char::is_uppercase) || text.starts_with("No module") || text.starts_with("Current") || text.starts_with("Open WebUI"), "{text}");
             }
             assert_eq!(notice.headline().is_some(), notice.detail().is_some(), "{}", notice.word());
             if let (Some(headline), Some(detail)) = (notice.headline(), notice.detail()) {
@@ -1221,7 +1411,8 @@ mod tests {
               "time": "2026-01-02T03:04:05Z"
             }"#]]
         .assert_eq(&format!("{:#}", json(&samples()[0])));
-        let refused = What::Refused { words: String::new(), span: Some(span()), took: ms(34) };
+        let refused =
+            What::Refused { words: String::new(), span: Some(span()), requirements: None, took: ms(34) };
         expect![[r#"
             {
               "column": 7,
@@ -1359,7 +1550,12 @@ mod tests {
     fn a_log_has_one_line_for_each_notice() {
         let lines = [
             What::Updated { from: Some("1.0".to_owned()), kept: None, took: ms(34) },
-            What::Refused { words: "Traceback:\r\n  no\nTypeError".to_owned(), span: Some(span()), took: ms(34) },
+            What::Refused {
+                words: "Traceback:\r\n  no\nTypeError".to_owned(),
+                span: Some(span()),
+                requirements: None,
+                took: ms(34),
+            },
             What::Superseded,
         ]
         .map(|what| shout(what).log_line("2026-01-02T03:04:05Z"));
