@@ -1,6 +1,8 @@
 //! The disk: which files there are, what is in them, and what we write ourselves. The only opener of files beside the
 //! configuration and the sandbox.
 
+mod copies;
+mod notes;
 mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +21,8 @@ use crate::engine::Scan;
 use crate::engine::files::Loaded;
 use crate::plugin::{self, FileSettings, Flaw, Parsed, Problem};
 
-pub use state::{State, StateError};
+pub use copies::{Copy, Origin};
+pub use state::{Folder, State, StateError};
 
 /// Larger files are not read: the largest real plugin that was seen has 0.4 MiB.
 const LARGEST_MIB: u64 = 16;

@@ -1,22 +1,25 @@
-//! The state folder, `.owui-watch/` beside `watch.toml`: the ledger of each server, copies of what was replaced, and a
-//! log per plugin. Everything in it is private to the user, and none of it is needed for a right deploy.
+//! The state folder, `.owui-watch/` beside `watch.toml`: the ledger of each server, copies of what was deployed and
+//! replaced, notes of what is under way or was rolled back, and a log per plugin. Everything in it is private to the
+//! user, and none of it is needed for a right deploy.
 #![expect(clippy::disallowed_methods, reason = "this is the one place that writes files")]
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 
-use crate::engine::exchange::Backup;
+use super::copies::{BACKUPS, DEPLOYED};
 use crate::engine::ledger::Ledger;
 use crate::plugin::Key;
 
 /// A plugin's log begins anew at this size; the one before is kept as `.log.1`.
 const LARGEST_LOG: u64 = 256 * 1024;
 
-/// Where the copies of what was replaced are.
-const BACKUPS: &str = "backups";
+/// Two changes of a folder that are closer together than this may bear the same time, by the file system's clock.
+const ONE_TICK: Duration = Duration::from_millis(100);
 
 /// Why there can be no state, and what to do about it.
 #[derive(Debug)]
@@ -41,35 +44,93 @@ impl std::fmt::Display for StateError {
 
 impl std::error::Error for StateError {}
 
-/// The state folder, locked for this process and one server.
+/// The state folder, as far as processes may share it: copies, notes and logs, each of them a file that is written whole.
+#[derive(Clone, Debug)]
+pub struct Folder {
+    pub(super) path: PathBuf,
+    /// The server's part in names of files.
+    pub(super) server: String,
+}
+
+impl Folder {
+    /// The folder, for what is about this server. Nothing is made or read yet.
+    #[must_use]
+    pub fn new(path: PathBuf, server: &str) -> Self {
+        Self { path, server: slug(server) }
+    }
+
+    /// Makes the folder if need be.
+    fn make(&self) -> anyhow::Result<()> {
+        private_folder(&self.path)?;
+        let ignore = self.path.join(".gitignore");
+        if !ignore.exists() {
+            fs::write(&ignore, "*\n")?;
+        }
+        Ok(())
+    }
+
+    /// Writes a file of the folder, which is made with the folders above it.
+    pub(super) fn write(&self, path: &Path, bytes: &[u8], lasting: Lasting) -> anyhow::Result<()> {
+        self.make()
+            .and_then(|()| private_folder(path.parent().unwrap_or(&self.path)))
+            .and_then(|()| write_whole(path, bytes, lasting))
+            .with_context(|| format!("writing `{}`", path.display()))
+    }
+
+    /// The ledger as it stands, for who does not hold the lock. One that cannot be used counts as empty.
+    #[must_use]
+    pub fn peek(&self) -> Ledger {
+        fs::read_to_string(self.ledger()).ok().and_then(|text| Ledger::from_json(&text).ok()).unwrap_or_default()
+    }
+
+    fn ledger(&self) -> PathBuf {
+        self.path.join(format!("ledger-{}.json", self.server))
+    }
+
+    /// Adds a line to a plugin's log.
+    pub fn log(&self, key: &Key, line: &str) -> anyhow::Result<()> {
+        let folder = self.path.join("logs");
+        let path = folder.join(format!("{}-{}.log", key.kind.word(), key.id));
+        append(&folder, &path, line).with_context(|| format!("writing `{}`", path.display()))
+    }
+}
+
+/// The state folder, with the lock on one server's part of it: the ledger is this process's to write.
 pub struct State {
-    folder: PathBuf,
+    folder: Folder,
     ledger: PathBuf,
+    /// When the rollbacks had last changed, as far as was seen.
+    rollbacks_seen: Option<SystemTime>,
     /// Held as long as the process lives: two writers would undo each other's notes.
     _lock: File,
+}
+
+impl Deref for State {
+    type Target = Folder;
+
+    fn deref(&self) -> &Folder {
+        &self.folder
+    }
 }
 
 impl State {
     /// Makes the folder if need be, and locks the server's part of it.
     pub fn open(folder: PathBuf, server: &str) -> Result<Self, StateError> {
+        let folder = Folder::new(folder, server);
         let cannot = |cause: &dyn std::fmt::Display| StateError {
-            message: format!("cannot keep state in `{}`: {cause}", folder.display()),
+            message: format!("cannot keep state in `{}`: {cause}", folder.path.display()),
             hint: "set `state` in watch.toml to a folder that you may write to",
         };
-        private_folder(&folder).map_err(|error| cannot(&error))?;
-        let ignore = folder.join(".gitignore");
-        if !ignore.exists() {
-            fs::write(&ignore, "*\n").map_err(|error| cannot(&error))?;
-        }
-        let name = format!("ledger-{}", slug(server));
-        let lock = lock(&folder.join(format!("{name}.lock"))).map_err(|refusal| match refusal {
+        folder.make().map_err(|error| cannot(&error))?;
+        let ledger = folder.ledger();
+        let lock = lock(&ledger.with_extension("lock")).map_err(|refusal| match refusal {
             Refusal::Failed(error) => cannot(&error),
             Refusal::Taken { by } => StateError {
                 message: format!("another owui-watch{by} deploys from here to this server already"),
                 hint: "end that one first; a `--dry-run` can be made beside it",
             },
         })?;
-        Ok(Self { ledger: folder.join(format!("{name}.json")), folder, _lock: lock })
+        Ok(Self { folder, ledger, rollbacks_seen: None, _lock: lock })
     }
 
     /// Reads the ledger. One that cannot be used is set aside, and the error says so: to go on without is safe.
@@ -98,8 +159,7 @@ impl State {
     /// The ledger of a server as it stands, for a run that changes nothing. One that cannot be used counts as empty.
     #[must_use]
     pub fn peek(folder: &Path, server: &str) -> Ledger {
-        let path = folder.join(format!("ledger-{}.json", slug(server)));
-        fs::read_to_string(path).ok().and_then(|text| Ledger::from_json(&text).ok()).unwrap_or_default()
+        Folder::new(folder.to_owned(), server).peek()
     }
 
     /// Where [`write_whole`] is to put the ledger.
@@ -108,22 +168,18 @@ impl State {
         &self.ledger
     }
 
-    /// Puts a copy of the server's text on disk, durably, and answers where.
-    pub fn keep(&self, backup: &Backup, stamp: &str) -> anyhow::Result<PathBuf> {
-        let Key { kind, id } = &backup.key;
-        let folder = self.folder.join(BACKUPS).join(kind.word()).join(id.as_str());
-        let path = folder.join(format!("{stamp}-{}.py", backup.digest.short()));
-        private_folder(&folder)
-            .and_then(|()| write_whole(&path, backup.text.as_bytes()))
-            .with_context(|| format!("writing `{}`", path.display()))?;
-        Ok(path)
-    }
-
-    /// Adds a line to a plugin's log.
-    pub fn log(&self, key: &Key, line: &str) -> anyhow::Result<()> {
-        let folder = self.folder.join("logs");
-        let path = folder.join(format!("{}-{}.log", key.kind.word(), key.id));
-        append(&folder, &path, line).with_context(|| format!("writing `{}`", path.display()))
+    /// Whether the notes of rollbacks may have changed since this was last asked. The first time they have, if there
+    /// are any.
+    pub fn rollbacks_changed(&mut self) -> bool {
+        let Ok(metadata) = self.folder.rollbacks_folder().metadata() else {
+            return self.rollbacks_seen.take().is_some();
+        };
+        let modified = metadata.modified().ok();
+        let changed = modified.is_none() || modified != self.rollbacks_seen;
+        // One that follows in the same moment would not be seen.
+        let settled = super::age(&metadata).is_none_or(|age| age > ONE_TICK);
+        self.rollbacks_seen = modified.filter(|_| settled);
+        changed
     }
 }
 
@@ -133,7 +189,7 @@ pub(super) fn folders_under(state: &Path, root: &Path) -> Vec<PathBuf> {
     let full = |path: &Path| std::path::absolute(path).ok().map(|path| without_dots(&path));
     let names = [(full(state), full(root)), (real(state), real(root))];
     let inside = names.into_iter().filter_map(|(state, root)| Some((state?, root?))).flat_map(|(state, root)| {
-        [state.join(BACKUPS), state]
+        [state.join(BACKUPS), state.join(DEPLOYED), state]
             .into_iter()
             .filter_map(move |folder| folder.strip_prefix(&root).ok().map(Path::to_owned))
     });
@@ -174,12 +230,23 @@ fn append(folder: &Path, path: &Path, line: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What a file outlives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lasting {
+    /// The end of the machine.
+    Synced,
+    /// The end of the program.
+    Written,
+}
+
 /// Writes a file so that at any moment either the old content is there or the new one: temporary file, sync, rename.
-pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+fn write_whole(path: &Path, bytes: &[u8], lasting: Lasting) -> anyhow::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(bytes)?;
-    file.as_file().sync_all()?;
+    if lasting == Lasting::Synced {
+        file.as_file().sync_all()?;
+    }
     file.persist(path)?;
     Ok(())
 }
@@ -187,7 +254,8 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
 impl State {
     /// Writes the ledger's text, durably. Apart from `self`, so that it can be done on another thread.
     pub fn save(ledger: &Path, text: &str) -> anyhow::Result<()> {
-        write_whole(ledger, text.as_bytes()).with_context(|| format!("cannot write `{}`", ledger.display()))
+        write_whole(ledger, text.as_bytes(), Lasting::Synced)
+            .with_context(|| format!("cannot write `{}`", ledger.display()))
     }
 }
 
@@ -268,23 +336,6 @@ mod tests {
         assert!(size("tool-clock.log") <= LARGEST_LOG + 1001);
         assert!(size("tool-clock.log.1") <= LARGEST_LOG + 1001);
         assert_eq!(fs::read_dir(&logs).unwrap().count(), 2);
-    }
-
-    #[test]
-    fn a_copy_is_whole_and_named_by_its_text() {
-        let folder = tempfile::tempdir().unwrap();
-        let state = State::open(folder.path().to_owned(), "http://h").unwrap();
-        let text = "class Pipe: pass\r\n".to_owned();
-        let backup = Backup { key: key(), digest: crate::plugin::Digest::of_text(&text), text: text.clone() };
-        let path = state.keep(&backup, "20260102T030405Z").unwrap();
-        let name = format!("backups/tool/clock/20260102T030405Z-{}.py", backup.digest.short());
-        assert_eq!(path, folder.path().join(name));
-        assert_eq!(fs::read_to_string(&path).unwrap(), text, "unaltered, line ends and all");
-        // Where a file is in the way, the error names the copy.
-        fs::remove_dir_all(folder.path().join("backups")).unwrap();
-        fs::write(folder.path().join("backups"), "").unwrap();
-        let error = state.keep(&backup, "x").unwrap_err();
-        assert!(format!("{error:#}").contains("backups/tool/clock/x-"), "{error:#}");
     }
 
     #[test]

@@ -1,0 +1,246 @@
+//! Copies of the texts that a plugin had on the server: those that we deployed, and those of others that were replaced.
+#![expect(clippy::disallowed_methods, reason = "copies are files, like everything in the state folder")]
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+
+use super::state::{Folder, Lasting};
+use crate::engine::exchange::Backup;
+use crate::plugin::frontmatter::Frontmatter;
+use crate::plugin::{Digest, Key, normal};
+
+/// Where the copies of what was replaced are.
+pub(super) const BACKUPS: &str = "backups";
+/// Where the copies of what was deployed are.
+pub(super) const DEPLOYED: &str = "deployed";
+
+/// What the name of a local file's copy ends with.
+const LOCAL: &str = "-local";
+
+/// How many of the texts that were deployed are kept of one plugin.
+const MOST_DEPLOYED: usize = 100;
+
+/// A text that a plugin had once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copy {
+    /// Why it was kept.
+    pub origin: Origin,
+    /// When.
+    pub at: Timestamp,
+    /// Of the text.
+    pub digest: Digest,
+    /// The version in its frontmatter.
+    pub version: Option<String>,
+    /// Where it lies.
+    pub path: PathBuf,
+    /// The text itself.
+    pub text: String,
+}
+
+/// Why a copy was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It was deployed.
+    Deployed,
+    /// It was somebody else's, and was replaced on the server.
+    Replaced,
+    /// It was a local file's, and the server's text took its place there.
+    Local,
+}
+
+impl Folder {
+    /// Puts a copy of a text that is about to be replaced on disk, durably, and answers where.
+    pub fn keep(&self, backup: &Backup, stamp: &str) -> anyhow::Result<PathBuf> {
+        let path = self.copy(BACKUPS, backup, stamp);
+        self.write(&path, backup.text.as_bytes(), Lasting::Synced)?;
+        Ok(path)
+    }
+
+    /// The same of a local file, whose bytes need not be text.
+    pub fn keep_file(&self, key: &Key, bytes: &[u8], digest: Digest, stamp: &str) -> anyhow::Result<PathBuf> {
+        let path = self.copies_of(BACKUPS, key).join(format!("{stamp}-{}{LOCAL}.py", digest.short()));
+        self.write(&path, bytes, Lasting::Synced)?;
+        Ok(path)
+    }
+
+    /// Puts a copy of a text that was deployed on disk, unless it is the newest one already. Of many copies the oldest
+    /// go.
+    pub fn archive(&self, backup: &Backup, stamp: &str) -> anyhow::Result<()> {
+        let folder = self.copies_of(DEPLOYED, &backup.key);
+        let mut copies = listed(&folder, DEPLOYED);
+        if copies.last().is_some_and(|newest| newest.digest == backup.digest.short()) {
+            return Ok(());
+        }
+        self.write(&self.copy(DEPLOYED, backup, stamp), backup.text.as_bytes(), Lasting::Written)?;
+        copies = listed(&folder, DEPLOYED);
+        for old in &copies[..copies.len().saturating_sub(MOST_DEPLOYED)] {
+            fs::remove_file(&old.path)?;
+        }
+        Ok(())
+    }
+
+    /// The copies of a plugin's texts, oldest first. One that cannot be read is passed over, and said in the log.
+    #[must_use]
+    pub fn copies(&self, key: &Key) -> Vec<Copy> {
+        let mut files: Vec<_> =
+            [DEPLOYED, BACKUPS].iter().flat_map(|name| listed(&self.copies_of(name, key), name)).collect();
+        files.sort_by_key(|file| (file.at, file.modified));
+        files.into_iter().filter_map(read).collect()
+    }
+
+    /// Whether there are copies of a plugin's texts.
+    #[must_use]
+    pub fn has_copies(&self, key: &Key) -> bool {
+        [DEPLOYED, BACKUPS].iter().any(|name| self.copies_of(name, key).is_dir())
+    }
+
+    fn copy(&self, name: &str, backup: &Backup, stamp: &str) -> PathBuf {
+        self.copies_of(name, &backup.key).join(format!("{stamp}-{}.py", backup.digest.short()))
+    }
+
+    fn copies_of(&self, name: &str, key: &Key) -> PathBuf {
+        self.path.join(name).join(key.kind.word()).join(key.id.as_str())
+    }
+}
+
+/// A copy by its name.
+struct Listed {
+    origin: Origin,
+    at: Timestamp,
+    /// Tells which of two copies of one second is the newer one.
+    modified: Option<SystemTime>,
+    /// Its beginning.
+    digest: String,
+    path: PathBuf,
+}
+
+/// The copies in a folder, oldest first. What is not named as one is not ours.
+fn listed(folder: &Path, name: &str) -> Vec<Listed> {
+    let origin = if name == DEPLOYED { Origin::Deployed } else { Origin::Replaced };
+    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    let mut copies: Vec<_> = entries
+        .filter_map(|entry| {
+            let name = entry.file_name();
+            let (at, rest) = name.to_str()?.strip_suffix(".py")?.split_once('-')?;
+            let (digest, origin) = match rest.strip_suffix(LOCAL) {
+                Some(digest) => (digest, Origin::Local),
+                None => (rest, origin),
+            };
+            let modified = entry.metadata().and_then(|metadata| metadata.modified()).ok();
+            Some(Listed { origin, at: at.parse().ok()?, modified, digest: digest.to_owned(), path: entry.path() })
+        })
+        .collect();
+    copies.sort_by_key(|copy| (copy.at, copy.modified));
+    copies
+}
+
+fn read(Listed { origin, at, path, .. }: Listed) -> Option<Copy> {
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        // Another process has found one too many.
+        Err(error) if error.kind() == ErrorKind::NotFound => return None,
+        Err(error) => {
+            tracing::error!("cannot read `{}`: {error}", path.display());
+            return None;
+        }
+    };
+    let version = Frontmatter::parse(&normal::normal(&text)).version().map(str::to_owned);
+    Some(Copy { origin, at, digest: Digest::of_text(&text), version, path, text })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::{Kind, id::PluginId};
+
+    fn key() -> Key {
+        Key { kind: Kind::Tool, id: PluginId::new("clock").unwrap() }
+    }
+
+    fn backup(text: &str) -> Backup {
+        Backup { key: key(), digest: Digest::of_text(text), text: text.to_owned() }
+    }
+
+    fn version(version: u32) -> String {
+        format!("\"\"\"\nversion: {version}\n\"\"\"\nclass Tools: pass\n")
+    }
+
+    fn stamp(second: u32) -> String {
+        format!("20260102T03{:02}{:02}Z", second / 60, second % 60)
+    }
+
+    /// Oldest first, as `deployed 1`.
+    fn told(folder: &Folder) -> Vec<String> {
+        let copies = folder.copies(&key()).into_iter();
+        copies.map(|copy| format!("{:?} {}", copy.origin, copy.version.as_deref().unwrap_or("none"))).collect()
+    }
+
+    #[test]
+    fn a_copy_is_whole_and_named_by_its_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = Folder::new(folder.path().to_owned(), "http://h");
+        let text = "class Pipe: pass\r\n".to_owned();
+        let backup = Backup { key: key(), digest: crate::plugin::Digest::of_text(&text), text: text.clone() };
+        let path = state.keep(&backup, "20260102T030405Z").unwrap();
+        let name = format!("backups/tool/clock/20260102T030405Z-{}.py", backup.digest.short());
+        assert_eq!(path, folder.path().join(name));
+        assert_eq!(fs::read_to_string(&path).unwrap(), text, "unaltered, line ends and all");
+        // Where a file is in the way, the error names the copy.
+        fs::remove_dir_all(folder.path().join("backups")).unwrap();
+        fs::write(folder.path().join("backups"), "").unwrap();
+        let error = state.keep(&backup, "x").unwrap_err();
+        assert!(format!("{error:#}").contains("backups/tool/clock/x-"), "{error:#}");
+    }
+
+    #[test]
+    fn copies_are_listed_in_the_order_of_time() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::new(temporary.path().join("state"), "http://h");
+        assert!(folder.copies(&key()).is_empty() && !folder.has_copies(&key()));
+        folder.archive(&backup(&version(1)), &stamp(1)).unwrap();
+        folder.keep(&backup(&version(2)), &stamp(3)).unwrap();
+        folder.archive(&backup(&version(3)), &stamp(2)).unwrap();
+        let digest = Digest::of_text(&version(4));
+        let path = folder.keep_file(&key(), version(4).as_bytes(), digest, &stamp(4)).unwrap();
+        assert_eq!(told(&folder), ["Deployed 1", "Deployed 3", "Replaced 2", "Local 4"]);
+        let copies = folder.copies(&key());
+        assert_eq!((copies[3].digest, &copies[3].path), (digest, &path));
+        assert_eq!((copies[0].at.to_string().as_str(), &copies[0].text), ("2026-01-02T03:00:01Z", &version(1)));
+        // Of one kind and one id.
+        let other = Key { kind: Kind::Function, ..key() };
+        assert!(folder.copies(&other).is_empty() && !folder.has_copies(&other) && folder.has_copies(&key()));
+        // What is not ours, or was there a moment ago.
+        let deployed = temporary.path().join("state/deployed/tool/clock");
+        for name in ["notes.py", "20260102T030000Z.py", "20260102T030000Z-abc.txt", ".tmp123"] {
+            fs::write(deployed.join(name), "").unwrap();
+        }
+        fs::write(deployed.join("20260102T030000Z-abc.py"), b"\xff").unwrap();
+        assert_eq!(told(&folder).len(), 4);
+    }
+
+    #[test]
+    fn a_text_is_archived_once_in_a_row() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::new(temporary.path().to_owned(), "http://h");
+        for (second, number) in [1, 1, 2, 2, 1, 1].into_iter().enumerate() {
+            folder.archive(&backup(&version(number)), &stamp(u32::try_from(second).unwrap())).unwrap();
+        }
+        assert_eq!(told(&folder), ["Deployed 1", "Deployed 2", "Deployed 1"]);
+    }
+
+    #[test]
+    fn of_many_the_newest_are_kept() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::new(temporary.path().to_owned(), "http://h");
+        for number in 0..120 {
+            folder.archive(&backup(&version(number)), &stamp(number)).unwrap();
+        }
+        let told = told(&folder);
+        assert_eq!(told.len(), MOST_DEPLOYED);
+        assert_eq!((told[0].as_str(), told[99].as_str()), ("Deployed 20", "Deployed 119"));
+    }
+}

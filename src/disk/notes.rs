@@ -1,0 +1,216 @@
+//! Notes about single plugins on one server: what is under way, and what was rolled back. Each is a file of its own, so
+//! that a command may write one beside a daemon.
+#![expect(clippy::disallowed_methods, reason = "notes are files, like everything in the state folder")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::state::{Folder, Lasting};
+use crate::engine::ledger::{Rollback, UnderWay};
+use crate::plugin::{Key, Kind, id::PluginId};
+
+impl Folder {
+    /// Notes a rollback, durably.
+    pub fn note_rollback(&self, key: &Key, rollback: &Rollback) -> anyhow::Result<()> {
+        self.note(&self.rollbacks_folder(), key, rollback)
+    }
+
+    /// The rollbacks that hold. A note that cannot be read counts as none, and is said in the log.
+    #[must_use]
+    pub fn rollbacks(&self) -> BTreeMap<Key, Rollback> {
+        notes(&self.rollbacks_folder())
+    }
+
+    /// Forgets a rollback: the file has changed since.
+    pub fn forget_rollback(&self, key: &Key) -> anyhow::Result<()> {
+        forget(&self.rollbacks_folder(), key)
+    }
+
+    /// Notes an update that is about to leave, durably.
+    pub fn note_under_way(&self, key: &Key, under_way: &UnderWay) -> anyhow::Result<()> {
+        self.note(&self.under_way_folder(), key, under_way)
+    }
+
+    /// The updates of which nobody has said how they ended. A note that cannot be read counts as none, and is said in
+    /// the log.
+    #[must_use]
+    pub fn under_way(&self) -> BTreeMap<Key, UnderWay> {
+        notes(&self.under_way_folder())
+    }
+
+    /// Forgets an update: it is known how it ended.
+    pub fn forget_under_way(&self, key: &Key) -> anyhow::Result<()> {
+        forget(&self.under_way_folder(), key)
+    }
+
+    pub(super) fn rollbacks_folder(&self) -> PathBuf {
+        self.path.join("rollbacks").join(&self.server)
+    }
+
+    fn under_way_folder(&self) -> PathBuf {
+        self.path.join("under-way").join(&self.server)
+    }
+
+    fn note(&self, folder: &Path, key: &Key, note: &impl Serialize) -> anyhow::Result<()> {
+        self.write(&folder.join(name(key)), &serde_json::to_vec(note)?, Lasting::Synced)
+    }
+}
+
+fn name(key: &Key) -> String {
+    format!("{}-{}.json", key.kind.word(), key.id)
+}
+
+fn key(name: &str) -> Option<Key> {
+    let (word, id) = name.strip_suffix(".json")?.split_once('-')?;
+    let kind = [Kind::Function, Kind::Tool].into_iter().find(|kind| kind.word() == word)?;
+    Some(Key { kind, id: PluginId::new(id)? })
+}
+
+fn notes<T: DeserializeOwned>(folder: &Path) -> BTreeMap<Key, T> {
+    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    entries.filter_map(|entry| Some((key(entry.file_name().to_str()?)?, read(&entry.path())?))).collect()
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    let cause = match fs::read(path) {
+        Ok(bytes) => match serde_json::from_slice(&bytes) {
+            Ok(note) => return Some(note),
+            Err(error) => error.to_string(),
+        },
+        // Somebody else has just forgotten it.
+        Err(error) if error.kind() == ErrorKind::NotFound => return None,
+        Err(error) => error.to_string(),
+    };
+    tracing::error!("cannot use `{}`: {cause}", path.display());
+    None
+}
+
+fn forget(folder: &Path, key: &Key) -> anyhow::Result<()> {
+    let path = folder.join(name(key));
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("removing `{}`", path.display()))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::State;
+    use crate::plugin::Digest;
+
+    fn keys() -> [Key; 3] {
+        let key = |kind, id| Key { kind, id: PluginId::new(id).unwrap() };
+        [key(Kind::Function, "clock"), key(Kind::Tool, "clock"), key(Kind::Tool, "größe")]
+    }
+
+    fn rollback(local: Option<&str>) -> Rollback {
+        Rollback { local: local.map(Digest::of_text), server: Digest::of_text("server") }
+    }
+
+    #[test]
+    fn a_note_is_there_until_it_is_forgotten() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::new(temporary.path().join("state"), "http://h");
+        assert!(folder.rollbacks().is_empty() && folder.under_way().is_empty());
+        let [function, tool, umlaut] = keys();
+        folder.forget_rollback(&tool).unwrap();
+        for key in keys() {
+            folder.note_rollback(&key, &rollback(None)).unwrap();
+        }
+        folder.note_rollback(&tool, &rollback(Some("local"))).unwrap();
+        folder.forget_rollback(&function).unwrap();
+        assert_eq!(folder.rollbacks(), BTreeMap::from([(tool, rollback(Some("local"))), (umlaut, rollback(None))]));
+        let under_way = UnderWay {
+            sent: Digest::of(b"new"),
+            replaced: Digest::of(b"old"),
+            was_active: Some(true),
+            was_global: None,
+        };
+        folder.note_under_way(&function, &under_way).unwrap();
+        assert_eq!(folder.under_way(), BTreeMap::from([(function.clone(), under_way)]));
+        // Each server has its own.
+        let other = Folder::new(temporary.path().join("state"), "http://other");
+        assert!(other.rollbacks().is_empty() && other.under_way().is_empty());
+        folder.forget_under_way(&function).unwrap();
+        assert!(folder.under_way().is_empty());
+    }
+
+    #[test]
+    fn a_damaged_note_is_none() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::new(temporary.path().to_owned(), "http://h");
+        let [function, tool, _] = keys();
+        folder.note_rollback(&function, &rollback(None)).unwrap();
+        let notes = temporary.path().join("rollbacks/h");
+        let whole = fs::read(notes.join("function-clock.json")).unwrap();
+        for name in ["tool-clock.json", "tool-x-y.json", "pipe-x.json", "tool-.json", "readme", ".tmp123"] {
+            fs::write(notes.join(name), if name == "tool-clock.json" { &whole[1..] } else { &whole }).unwrap();
+        }
+        fs::create_dir(notes.join("tool-folder.json")).unwrap();
+        assert_eq!(folder.rollbacks().into_keys().collect::<Vec<_>>(), std::slice::from_ref(&function));
+        folder.forget_rollback(&tool).unwrap();
+        assert!(!notes.join("tool-clock.json").exists());
+    }
+
+    #[test]
+    fn a_daemon_sees_that_a_note_was_written_beside_it() {
+        let temporary = tempfile::tempdir().unwrap();
+        let mut state = State::open(temporary.path().to_owned(), "http://h").unwrap();
+        assert!(!state.rollbacks_changed(), "there is none");
+        let beside = Folder::new(temporary.path().to_owned(), "http://h");
+        let [function, tool, _] = keys();
+        let settle = |minutes| {
+            let folder = fs::File::open(temporary.path().join("rollbacks/h")).unwrap();
+            let then = std::time::SystemTime::now() - std::time::Duration::from_mins(minutes);
+            folder.set_modified(then).unwrap();
+        };
+        beside.note_rollback(&function, &rollback(None)).unwrap();
+        assert!(state.rollbacks_changed());
+        assert!(state.rollbacks_changed(), "another may follow in the same moment");
+        settle(2);
+        assert!(state.rollbacks_changed());
+        assert!(!state.rollbacks_changed());
+        beside.note_rollback(&tool, &rollback(None)).unwrap();
+        assert!(state.rollbacks_changed());
+        settle(1);
+        assert!(state.rollbacks_changed() && !state.rollbacks_changed());
+        fs::remove_dir_all(temporary.path().join("rollbacks")).unwrap();
+        assert!(state.rollbacks_changed() && !state.rollbacks_changed());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn notes_and_copies_are_private() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("state");
+        let folder = Folder::new(path.clone(), "http://h");
+        let [function, ..] = keys();
+        folder.note_rollback(&function, &rollback(None)).unwrap();
+        let backup =
+            crate::engine::exchange::Backup { key: function.clone(), text: "x".to_owned(), digest: Digest::of(b"x") };
+        folder.archive(&backup, "20260102T030405Z").unwrap();
+        let mut folders = vec![path.clone()];
+        while let Some(folder) = folders.pop() {
+            assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o077, 0, "{}", folder.display());
+            for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+                let is_open = entry.file_name().is_some_and(|name| name == ".gitignore");
+                if entry.is_dir() {
+                    folders.push(entry);
+                } else if !is_open {
+                    assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o077, 0, "{}", entry.display());
+                }
+            }
+        }
+        assert_eq!(fs::read_to_string(path.join(".gitignore")).unwrap(), "*\n");
+    }
+}
