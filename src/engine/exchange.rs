@@ -503,7 +503,7 @@ impl Exchange {
             // Not to be repeated: a reply may hold a whole source text.
             Stage::Keeping { .. } | Stage::Noting { .. } => odd("an answer while nothing was asked"),
             Stage::Updating { before, kept } => self.on_updated(reply, before, kept),
-            Stage::ReadingBack { before, kept, doubt } => self.on_read_back(reply, before, kept, doubt),
+            Stage::ReadingBack { before, kept, doubt } => self.on_read_back(reply, &before, kept, doubt),
             Stage::Healing { mut healing, ending } => {
                 let next = healing.reply(reply);
                 self.heal(healing, next, ending)
@@ -511,7 +511,7 @@ impl Exchange {
             Stage::Explaining { words, left } => on_explained(reply, words, left),
             Stage::Creating => self.on_created(reply),
             Stage::CheckingCreated { doubt } => self.on_checked(reply, doubt),
-            Stage::CreatingStub { words } => self.on_stub_created(reply, words),
+            Stage::CreatingStub { words } => self.on_stub_created(&reply, words),
             Stage::CheckingStub { words } => self.on_stub_checked(reply, words),
             Stage::DeletingStub { words } => refused(words, Left::AsItWas),
             Stage::Activating(flip) => self.on_activated(reply, flip),
@@ -668,16 +668,14 @@ impl Exchange {
         }
     }
 
-    fn on_read_back(&mut self, reply: Reply, before: Box<Row>, kept: Option<PathBuf>, doubt: Doubt) -> Step {
+    fn on_read_back(&mut self, reply: Reply, before: &Row, kept: Option<PathBuf>, doubt: Doubt) -> Step {
         match (reply, doubt) {
             (Reply::Row(after), Doubt::Refused(_) | Doubt::Lost(_) | Doubt::Other) if self.is_ours(&after) => {
-                self.taken(&before, &after, kept)
+                self.taken(before, &after, kept)
             }
-            (Reply::Row(after), Doubt::Refused(words)) => self.restore(&before, &after, words),
+            (Reply::Row(after), Doubt::Refused(words)) => self.restore(before, &after, words),
             // Only a refusal switches a function off: the answer that was lost was one.
-            (Reply::Row(after), Doubt::Lost(cause)) if went_off(&before, &after) => {
-                self.restore(&before, &after, cause)
-            }
+            (Reply::Row(after), Doubt::Lost(cause)) if went_off(before, &after) => self.restore(before, &after, cause),
             (Reply::Row(_), Doubt::Other) => Step::Done(Outcome::Failed(Failure::StoredOther)),
             // Not carried out, as it seems; the next try starts by looking again.
             (Reply::Row(_), Doubt::Lost(cause)) => unreachable_for_now(cause),
@@ -769,20 +767,15 @@ impl Exchange {
     }
 
     /// The update of the stub is what the server gives its reason for; if it takes it after all, so much the better.
-    fn on_stub_created(&mut self, reply: Reply, words: String) -> Step {
+    fn on_stub_created(&mut self, reply: &Reply, words: String) -> Step {
         match reply {
-            Reply::Row(_) | Reply::Lost { .. } => self.restart_or(words),
+            // From here on it is an update like any other. The stub is created once, whatever comes of it.
+            Reply::Row(_) | Reply::Lost { .. } => {
+                self.known.explains_updates = false;
+                self.ask(Stage::Asked)
+            }
             // Not even a stub: the reason is not in the text.
             _ => refused(words, Left::AsItWas),
-        }
-    }
-
-    fn restart_or(&mut self, words: String) -> Step {
-        // The stub is created once: whatever comes next, the reason is not asked for again.
-        self.known.explains_updates = false;
-        match self.restart() {
-            Step::Done(_) => refused(words, Left::AsItWas),
-            step => step,
         }
     }
 
@@ -960,6 +953,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::engine::healing::{self, Switch};
     use crate::plugin::{self, FileSettings, Parsed};
 
     /// More steps than the longest conversation has: three beginnings, and the longest way to an end.
@@ -972,6 +966,12 @@ mod tests {
         on_remote_edit: OnRemoteEdit::Backup,
         adopt: Adopt::Ask,
     };
+    /// The texts and rows of the tables: version 1 is what we deployed last.
+    fn known() -> Known {
+        let ours = vec![Digest::of_text(&source("1"))];
+        Known { ours, twins: Twins::Known(None), explains_updates: true }
+    }
+
     const LOOK: Terms = Terms { dry_run: true, activate_new: true, ..PLAIN };
     const ACTIVATE: Terms = Terms { activate_new: true, ..PLAIN };
 
@@ -1017,10 +1017,17 @@ mod tests {
             // Of a server before 0.12.
             ("old", Reply::Row(Box::new(Row { versioned: false, ..self::row("1", true) }))),
             ("old, off", Reply::Row(Box::new(Row { versioned: false, ..self::row("1", false) }))),
+            // It applies to every model.
+            (
+                "old, global",
+                Reply::Row(Box::new(Row { versioned: false, is_global: Some(true), ..self::row("1", true) })),
+            ),
+            ("stub", Reply::Row(Box::new(stub()))),
             ("no text", row("no text", false)),
             ("absent", Reply::Absent),
             ("taken", Reply::Taken),
             ("refused", Reply::Refused { words: words() }),
+            ("masked", Reply::Refused { words: "[ERROR: Error creating function]".to_owned() }),
             ("crashed", Reply::Crashed { words: words() }),
             ("not allowed", Reply::NotAllowed { status: 403, words: words() }),
             ("unclear", Reply::Unclear { words: words() }),
@@ -1037,6 +1044,11 @@ mod tests {
         ]
     }
 
+    fn stub() -> Row {
+        let form = form_of_stub(&plugin_of(&source("2")));
+        Row { content: Some(form.content.to_string()), meta: form.meta, ..row("no text", false) }
+    }
+
     fn reply(name: &str) -> Reply {
         replies().into_iter().find(|(known, _)| *known == name).unwrap().1
     }
@@ -1050,13 +1062,14 @@ mod tests {
         said: Vec<(Step, Reply)>,
         /// The texts that were kept.
         kept: Vec<String>,
+        /// What was noted.
+        noted: Vec<UnderWay>,
     }
 
     impl Talk {
         fn start(terms: Terms) -> Self {
-            let deployed = Some(Digest::of_text(&source("1")));
-            let (exchange, step) = Exchange::start(Arc::new(plugin_of(&source("2"))), deployed, terms);
-            let talk = Self { exchange, step, terms, said: Vec::new(), kept: Vec::new() };
+            let (exchange, step) = Exchange::start(Arc::new(plugin_of(&source("2"))), known(), terms);
+            let talk = Self { exchange, step, terms, said: Vec::new(), kept: Vec::new(), noted: Vec::new() };
             talk.check();
             talk
         }
@@ -1075,6 +1088,11 @@ mod tests {
             if let (Step::Keep(backup), "kept") = (&self.step, name) {
                 self.kept.push(backup.text.clone());
                 self.step = self.exchange.kept(Ok(PathBuf::from("copy.py")));
+            } else if let (Step::Note(under_way), "noted") = (&self.step, name) {
+                self.noted.push(*under_way);
+                self.step = self.exchange.noted(Ok(()));
+            } else if name == "not noted" {
+                self.step = self.exchange.noted(Err("disk full".to_owned()));
             } else if name == "not kept" {
                 self.step = self.exchange.kept(Err("disk full".to_owned()));
             } else {
@@ -1089,7 +1107,12 @@ mod tests {
         fn check(&self) {
             let said = &self.said;
             assert!(said.len() <= MOST_STEPS, "no end: {said:?}");
-            let writes = matches!(self.step, Step::Call(Call::Create(..) | Call::Update(..) | Call::Toggle(_)));
+            let writes = matches!(
+                self.step,
+                Step::Call(
+                    Call::Create(..) | Call::Update(..) | Call::Toggle(_) | Call::ToggleGlobal(_) | Call::Delete(_)
+                )
+            );
             assert!(!self.terms.dry_run || !(writes || matches!(self.step, Step::Keep(_))), "a dry run only looks");
             match &self.step {
                 Step::Call(Call::Create(..)) => match said.as_slice() {
@@ -1108,12 +1131,20 @@ mod tests {
                         panic!("updated without a look: {said:?}");
                     };
                     let text = before.content.clone().expect("what is replaced is known");
-                    let ours = text == source("2") || text == source("1");
+                    let ours = text == source("2") || text == source("1") || is_stub(before);
+                    let note = self.noted.last().map(|note| (note.replaced, note.was_active, note.was_global));
+                    let first = self.noted.len() == 1
+                        && !said.iter().any(|(step, _)| matches!(step, Step::Call(Call::Update(..))));
+                    let seen = (Digest::of_text(&text), before.is_active, before.is_global);
+                    assert!(before.versioned || !first || note == Some(seen), "sent without a note: {said:?}");
+                    assert!(before.versioned || note.is_some(), "sent without a note: {said:?}");
                     assert!(ours || self.kept.last() == Some(&text), "replaced without a copy: {said:?}");
                 }
                 Step::Call(Call::Toggle(_)) => {
-                    let Some((Step::Call(Call::Get(_) | Call::Toggle(_) | Call::Update(..)), Reply::Row(row))) =
-                        said.last()
+                    let Some((
+                        Step::Call(Call::Get(_) | Call::Toggle(_) | Call::ToggleGlobal(_) | Call::Update(..)),
+                        Reply::Row(row),
+                    )) = said.last()
                     else {
                         panic!("flipped without a look: {said:?}");
                     };
@@ -1141,7 +1172,19 @@ mod tests {
                     let flipped = said.iter().any(|(step, _)| matches!(step, Step::Call(Call::Toggle(_))));
                     assert!(stored == Some(true) || flipped, "success without having seen it: {said:?}");
                 }
-                Step::Call(call) => assert!(matches!(call, Call::Get(_) | Call::Overview(_)), "{call:?}"),
+                Step::Call(Call::ToggleGlobal(_)) => {
+                    let Some((_, Reply::Row(row))) = said.last() else { panic!("flipped without a look: {said:?}") };
+                    assert_eq!(row.is_global, Some(false), "flipped what was not off: {said:?}");
+                }
+                Step::Call(Call::Delete(_)) => {
+                    let Some((Step::Call(Call::Get(_)), Reply::Row(row))) = said.last() else {
+                        panic!("deleted without a look: {said:?}");
+                    };
+                    assert!(is_stub(row), "deleted what is not ours: {said:?}");
+                }
+                Step::Call(call) => {
+                    assert!(matches!(call, Call::Get(_) | Call::Overview(_) | Call::Parse(_)), "{call:?}");
+                }
                 Step::Note(_) | Step::Done(_) => {}
             }
         }
@@ -1165,10 +1208,22 @@ mod tests {
             Stage::Keeping { .. } => "keeping",
             Stage::Updating { kept: None, .. } => "updating",
             Stage::Updating { kept: Some(_), .. } => "updating, kept",
-            Stage::Restoring { .. } => "restoring",
-            Stage::SwitchingOn { flip: Flip::First, .. } => "switching on",
-            Stage::SwitchingOn { flip: Flip::Back, .. } => "switching on, back",
-            Stage::SwitchingOn { flip: Flip::ReadingBack, .. } => "switching on, reading back",
+            Stage::LookingForTwins => "looking for twins",
+            Stage::Noting { .. } => "noting",
+            Stage::Healing { healing, .. } => match healing.stage() {
+                healing::Stage::Restoring { .. } => "restoring",
+                healing::Stage::Looking { .. } => "restoring, looking",
+                healing::Stage::Flipping(Switch::Active) => "switching on",
+                healing::Stage::FlippingBack(Switch::Active) => "switching on, back",
+                healing::Stage::ReadingBack(Switch::Active) => "switching on, reading back",
+                healing::Stage::Flipping(Switch::Global) => "making global",
+                healing::Stage::FlippingBack(Switch::Global) => "making global, back",
+                healing::Stage::ReadingBack(Switch::Global) => "making global, reading back",
+            },
+            Stage::Explaining { .. } => "explaining",
+            Stage::CreatingStub { .. } => "creating a stub",
+            Stage::CheckingStub { .. } => "checking the stub",
+            Stage::DeletingStub { .. } => "deleting the stub",
             Stage::ReadingBack { doubt: Doubt::Lost(_), .. } => "reading back, lost",
             Stage::ReadingBack { doubt: Doubt::Refused(_), .. } => "reading back, refused",
             Stage::ReadingBack { doubt: Doubt::Other, .. } => "reading back, other",
@@ -1184,7 +1239,7 @@ mod tests {
     }
 
     /// How to get to each stage. `checking, other` is not reached: the answer to a create carries no text.
-    const WAYS: [(&str, &[&str]); 22] = [
+    const WAYS: [(&str, &[&str]); 33] = [
         ("asked", &[]),
         ("doubted", &["unclear"]),
         ("keeping", &["theirs"]),
@@ -1194,11 +1249,22 @@ mod tests {
         ("reading back, lost", &["deployed", "lost"]),
         ("reading back, refused", &["deployed", "crashed"]),
         ("reading back, other", &["theirs", "kept", "theirs"]),
-        ("reading back, refused", &["old", "refused"]),
-        ("restoring", &["old", "refused", "old, off"]),
-        ("switching on", &["old", "refused", "old, off", "old, off"]),
-        ("switching on, back", &["old", "refused", "old, off", "old, off", "old, off"]),
-        ("switching on, reading back", &["old", "refused", "old, off", "old, off", "lost"]),
+        ("noting", &["old"]),
+        ("updating", &["old", "noted"]),
+        ("reading back, refused", &["old", "noted", "refused"]),
+        ("restoring", &["old", "noted", "refused", "old, off"]),
+        ("restoring, looking", &["old", "noted", "refused", "old, off", "refused"]),
+        ("switching on", &["old", "noted", "refused", "old, off", "old, off"]),
+        ("switching on, back", &["old", "noted", "refused", "old, off", "old, off", "old, off"]),
+        ("switching on, reading back", &["old", "noted", "refused", "old, off", "old, off", "lost"]),
+        ("making global", &["old, global", "noted", "refused", "old, off", "old, off", "old"]),
+        ("making global, back", &["old, global", "noted", "refused", "old, off", "old, off", "old", "old"]),
+        ("making global, reading back", &["old, global", "noted", "refused", "old, off", "old, off", "old", "lost"]),
+        ("switching on", &["deployed", "ours, off"]),
+        ("explaining", &["old", "noted", "masked", "old", "old"]),
+        ("creating a stub", &["absent", "masked", "absent"]),
+        ("checking the stub", &["absent", "masked", "absent", "stub", "stub", "refused"]),
+        ("deleting the stub", &["absent", "masked", "absent", "stub", "stub", "refused", "stub"]),
         ("creating", &["absent"]),
         ("turned away", &["absent", "unclear"]),
         ("checking", &["absent", "no text"]),
@@ -1239,21 +1305,23 @@ mod tests {
             writeln!(table, "{at} ({})", way.join(" > ")).unwrap();
             let names = replies().into_iter().map(|(name, _)| name);
             let names = names.chain(["kept", "not kept"].into_iter().filter(|_| at == "keeping"));
+            let names = names.chain(["noted", "not noted"].into_iter().filter(|_| at == "noting"));
             let steps = names.filter_map(|name| {
                 let mut talk = Talk::with(ACTIVATE, way);
                 assert_eq!(stage(&talk.exchange), at);
                 talk.answer(name);
                 let next = say(&talk.step);
-                let common = !name.ends_with("kept") && next == everywhere(reply(name));
+                let common = !name.ends_with("kept") && !name.ends_with("noted") && next == everywhere(reply(name));
                 (!common).then_some((name, next))
             });
             table.push_str(&grouped(steps));
         }
         expect![[r#"
             everywhere
-                Odd { words: "an answer to another question than the one asked" } <- ours | ours, off | deployed | theirs | old | old, off | no text | taken | connected | rows | deleted | parses | versions | text | rows with it
+                Odd { words: "an answer to another question than the one asked" } <- ours | ours, off | deployed | theirs | old | old, off | old, global | stub | no text | taken | connected | rows | deleted | parses | versions | text | rows with it
                 get <- absent
                 Odd { words: "words" } <- refused
+                Odd { words: "[ERROR: Error creating function]" } <- masked
                 Unreachable { cause: "the server fails: words", retry_after: None } <- crashed
                 overview <- not allowed | unclear
                 Unreachable { cause: "words", retry_after: Some(9s) } <- unreachable
@@ -1261,8 +1329,9 @@ mod tests {
                 Foreign { status: 200, words: "words" } <- foreign
             asked ()
                 Unchanged <- ours | ours, off
-                update <- deployed | old | old, off
+                update <- deployed | stub
                 keep <- theirs
+                note <- old | old, off | old, global
                 NotOurs { words: "the server does not show its text to this key" } <- no text
                 create <- absent
             doubted (unclear)
@@ -1271,68 +1340,147 @@ mod tests {
                 create <- rows
                 NotOurs { words: "words" } <- rows with it
             keeping (theirs)
-                Odd { words: "an answer while nothing was asked" } <- ours | ours, off | deployed | theirs | old | old, off | no text | absent | taken | refused | crashed | not allowed | unclear | unreachable | lost | foreign | connected | rows | deleted | parses | versions | text | rows with it
+                Odd { words: "an answer while nothing was asked" } <- ours | ours, off | deployed | theirs | old | old, off | old, global | stub | no text | absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | lost | foreign | connected | rows | deleted | parses | versions | text | rows with it
                 update <- kept
                 KeepFailed { words: "disk full" } <- not kept
             updating (deployed)
-                Updated { from: Some("1"), kept: None } <- ours | ours, off
-                get <- deployed | theirs | old | old, off | no text | crashed | lost
+                Updated { from: Some("1"), kept: None, left: AsItWas, version: Some("v") } <- ours
+                toggle <- ours, off
+                get <- deployed | theirs | old | old, off | old, global | stub | no text | crashed | lost
                 Refused { words: "words", left: AsItWas } <- refused
+                Refused { words: "[ERROR: Error creating function]", left: AsItWas } <- masked
             updating, kept (theirs > kept)
-                Updated { from: Some("theirs"), kept: Some("copy.py") } <- ours | ours, off
-                get <- deployed | theirs | old | old, off | no text | crashed | lost
+                Updated { from: Some("theirs"), kept: Some("copy.py"), left: AsItWas, version: Some("v") } <- ours | ours, off
+                get <- deployed | theirs | old | old, off | old, global | stub | no text | crashed | lost
                 Refused { words: "words", left: AsItWas } <- refused
+                Refused { words: "[ERROR: Error creating function]", left: AsItWas } <- masked
             turned away (deployed > unclear)
                 NotAllowed { status: 403, words: "words" } <- not allowed
                 NotAllowed { status: 401, words: "words" } <- unclear
                 NotOurs { words: "words" } <- rows | rows with it
             reading back, lost (deployed > lost)
-                Updated { from: Some("1"), kept: None } <- ours | ours, off
-                Unreachable { cause: "words", retry_after: None } <- deployed | theirs | old | no text
+                Updated { from: Some("1"), kept: None, left: AsItWas, version: Some("v") } <- ours
+                toggle <- ours, off
+                Unreachable { cause: "words", retry_after: None } <- deployed | theirs | old | old, global | stub | no text
                 Refused { words: "words", left: AsItWas } <- old, off
             reading back, refused (deployed > crashed)
-                Updated { from: Some("1"), kept: None } <- ours | ours, off
-                Refused { words: "words", left: AsItWas } <- deployed | theirs | old | old, off | no text | unreachable | lost
+                Updated { from: Some("1"), kept: None, left: AsItWas, version: Some("v") } <- ours
+                toggle <- ours, off
+                Refused { words: "words", left: AsItWas } <- deployed | theirs | old | old, off | old, global | stub | no text | unreachable | lost
             reading back, other (theirs > kept > theirs)
-                Updated { from: Some("theirs"), kept: Some("copy.py") } <- ours | ours, off
-                StoredOther <- deployed | theirs | old | old, off | no text
-            reading back, refused (old > refused)
-                Updated { from: Some("1"), kept: None } <- ours | ours, off
-                update <- deployed | old | old, off
-                Refused { words: "words", left: AsItWas } <- theirs | no text
-                Refused { words: "words", left: Off { cause: "words" } } <- unreachable | lost
-            restoring (old > refused > old, off)
-                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | no text
-                toggle <- old, off
-                Refused { words: "words", left: Off { cause: "it was deleted meanwhile" } } <- absent
-                Refused { words: "words", left: Off { cause: "the server gave an answer to another question" } } <- taken | connected | rows | deleted | parses | versions | text | rows with it
-                Refused { words: "words", left: Off { cause: "the server refuses the old text as well: words" } } <- refused | crashed
-                Refused { words: "words", left: Off { cause: "words" } } <- not allowed | unclear | unreachable | lost | foreign
-            switching on (old > refused > old, off > old, off)
-                Refused { words: "words", left: Restored } <- ours | deployed | old
-                toggle <- ours, off | theirs | old, off | no text
-                Refused { words: "words", left: Off { cause: "it was deleted meanwhile" } } <- absent
-                Refused { words: "words", left: Off { cause: "the server gave an answer to another question" } } <- taken | connected | rows | deleted | parses | versions | text | rows with it
-                Refused { words: "words", left: Off { cause: "the server refuses the old text as well: words" } } <- refused | crashed
-                Refused { words: "words", left: Off { cause: "words" } } <- not allowed | unclear | unreachable | foreign
+                Updated { from: Some("theirs"), kept: Some("copy.py"), left: AsItWas, version: Some("v") } <- ours | ours, off
+                StoredOther <- deployed | theirs | old | old, off | old, global | stub | no text
+            noting (old)
+                Odd { words: "an answer while nothing was asked" } <- ours | ours, off | deployed | theirs | old | old, off | old, global | stub | no text | absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | lost | foreign | connected | rows | deleted | parses | versions | text | rows with it
+                update <- noted
+                KeepFailed { words: "disk full" } <- not noted
+            updating (old > noted)
+                Updated { from: Some("1"), kept: None, left: AsItWas, version: Some("v") } <- ours
+                toggle <- ours, off
+                get <- deployed | theirs | old | old, off | old, global | stub | no text | refused | masked | crashed | lost
+            reading back, refused (old > noted > refused)
+                Updated { from: Some("1"), kept: None, left: AsItWas, version: Some("v") } <- ours
+                toggle <- ours, off
+                update <- deployed | old | old, off | old, global
+                Refused { words: "words", left: AsItWas } <- theirs | stub | no text
+                Refused { words: "words", left: Off { cause: "words", later: true } } <- unreachable | lost
+            restoring (old > noted > refused > old, off)
+                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, global | stub
+                toggle <- old, off | no text
+                Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
+                Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | parses | versions | text | rows with it
+                get <- refused | masked | crashed | lost
+                Refused { words: "words", left: Off { cause: "words", later: false } } <- not allowed | unclear | foreign
+                Refused { words: "words", left: Off { cause: "words", later: true } } <- unreachable
+            restoring, looking (old > noted > refused > old, off > refused)
+                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, global | stub
+                toggle <- old, off | no text
+                Refused { words: "words", left: Off { cause: "the server does not take the old text again: words", later: false } } <- absent | taken | refused | masked | crashed | not allowed | unclear | foreign | connected | rows | deleted | parses | versions | text | rows with it
+                Refused { words: "words", left: Off { cause: "the server does not take the old text again: words", later: true } } <- unreachable | lost
+            switching on (old > noted > refused > old, off > old, off)
+                Refused { words: "words", left: AsItWas } <- ours | ours, off | theirs | stub
+                Refused { words: "words", left: Restored } <- deployed | old | old, global
+                toggle <- old, off | no text
+                Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
+                Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | parses | versions | text | rows with it
+                Refused { words: "words", left: Off { cause: "words", later: false } } <- refused | crashed | not allowed | unclear | foreign
+                Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
+                Refused { words: "words", left: Off { cause: "words", later: true } } <- unreachable
                 get <- lost
-            switching on, back (old > refused > old, off > old, off > old, off)
-                Refused { words: "words", left: Restored } <- ours | deployed | old
-                Refused { words: "words", left: Off { cause: "somebody else switches it at the same moment" } } <- ours, off | theirs | old, off | no text
-                Refused { words: "words", left: Off { cause: "it was deleted meanwhile" } } <- absent
-                Refused { words: "words", left: Off { cause: "the server gave an answer to another question" } } <- taken | connected | rows | deleted | parses | versions | text | rows with it
-                Refused { words: "words", left: Off { cause: "the server refuses the old text as well: words" } } <- refused | crashed
-                Refused { words: "words", left: Off { cause: "words" } } <- not allowed | unclear | unreachable | foreign
+            switching on, back (old > noted > refused > old, off > old, off > old, off)
+                Refused { words: "words", left: AsItWas } <- ours | ours, off | theirs | stub
+                Refused { words: "words", left: Restored } <- deployed | old | old, global
+                Refused { words: "words", left: Off { cause: "somebody else switches it at the same moment", later: false } } <- old, off | no text
+                Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
+                Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | parses | versions | text | rows with it
+                Refused { words: "words", left: Off { cause: "words", later: false } } <- refused | crashed | not allowed | unclear | foreign
+                Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
+                Refused { words: "words", left: Off { cause: "words", later: true } } <- unreachable
                 get <- lost
-            switching on, reading back (old > refused > old, off > old, off > lost)
-                Refused { words: "words", left: Restored } <- ours | deployed | old
-                Refused { words: "words", left: Off { cause: "somebody else switches it at the same moment" } } <- ours, off | theirs | old, off | no text
-                Refused { words: "words", left: Off { cause: "it was deleted meanwhile" } } <- absent
-                Refused { words: "words", left: Off { cause: "the server gave an answer to another question" } } <- taken | connected | rows | deleted | parses | versions | text | rows with it
-                Refused { words: "words", left: Off { cause: "the server refuses the old text as well: words" } } <- refused | crashed
-                Refused { words: "words", left: Off { cause: "words" } } <- not allowed | unclear | unreachable | lost | foreign
+            switching on, reading back (old > noted > refused > old, off > old, off > lost)
+                Refused { words: "words", left: AsItWas } <- ours | ours, off | theirs | stub
+                Refused { words: "words", left: Restored } <- deployed | old | old, global
+                Refused { words: "words", left: Off { cause: "somebody else switches it at the same moment", later: false } } <- old, off | no text
+                Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
+                Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | parses | versions | text | rows with it
+                Refused { words: "words", left: Off { cause: "words", later: false } } <- refused | crashed | not allowed | unclear | foreign
+                Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
+                Refused { words: "words", left: Off { cause: "words", later: true } } <- unreachable | lost
+            making global (old, global > noted > refused > old, off > old, off > old)
+                Refused { words: "words", left: AsItWas } <- ours | ours, off | theirs | stub
+                toggle_global <- deployed | old
+                toggle <- old, off | no text
+                Refused { words: "words", left: Restored } <- old, global
+                Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
+                Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | parses | versions | text | rows with it
+                Refused { words: "words", left: Off { cause: "words", later: false } } <- refused | crashed | not allowed | unclear | foreign
+                Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
+                Refused { words: "words", left: Off { cause: "words", later: true } } <- unreachable
+                get <- lost
+            making global, back (old, global > noted > refused > old, off > old, off > old > old)
+                Refused { words: "words", left: AsItWas } <- ours | ours, off | theirs | stub
+                Refused { words: "words", left: Off { cause: "somebody else switches it at the same moment", later: false } } <- deployed | old
+                toggle <- old, off | no text
+                Refused { words: "words", left: Restored } <- old, global
+                Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
+                Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | parses | versions | text | rows with it
+                Refused { words: "words", left: Off { cause: "words", later: false } } <- refused | crashed | not allowed | unclear | foreign
+                Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
+                Refused { words: "words", left: Off { cause: "words", later: true } } <- unreachable
+                get <- lost
+            making global, reading back (old, global > noted > refused > old, off > old, off > old > lost)
+                Refused { words: "words", left: AsItWas } <- ours | ours, off | theirs | stub
+                Refused { words: "words", left: Off { cause: "somebody else switches it at the same moment", later: false } } <- deployed | old
+                toggle <- old, off | no text
+                Refused { words: "words", left: Restored } <- old, global
+                Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
+                Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | parses | versions | text | rows with it
+                Refused { words: "words", left: Off { cause: "words", later: false } } <- refused | crashed | not allowed | unclear | foreign
+                Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
+                Refused { words: "words", left: Off { cause: "words", later: true } } <- unreachable | lost
+            switching on (deployed > ours, off)
+                Updated { from: Some("1"), kept: None, left: Restored, version: Some("v") } <- ours
+                toggle <- ours, off | no text
+                Updated { from: Some("1"), kept: None, left: AsItWas, version: Some("v") } <- deployed | theirs | old | old, off | old, global | stub
+                Updated { from: Some("1"), kept: None, left: Off { cause: "it was deleted meanwhile", later: false }, version: Some("v") } <- absent
+                Updated { from: Some("1"), kept: None, left: Off { cause: "the server gave an answer to another question", later: false }, version: Some("v") } <- taken | connected | rows | deleted | parses | versions | text | rows with it
+                Updated { from: Some("1"), kept: None, left: Off { cause: "words", later: false }, version: Some("v") } <- refused | crashed | not allowed | unclear | foreign
+                Updated { from: Some("1"), kept: None, left: Off { cause: "[ERROR: Error creating function]", later: false }, version: Some("v") } <- masked
+                Updated { from: Some("1"), kept: None, left: Off { cause: "words", later: true }, version: Some("v") } <- unreachable
+                get <- lost
+            explaining (old > noted > masked > old > old)
+                Refused { words: "[ERROR: Error creating function]", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, off | old, global | stub | no text | absent | taken | masked | crashed | not allowed | unclear | unreachable | lost | foreign | connected | rows | deleted | parses | versions | text | rows with it
+                Refused { words: "words", left: AsItWas } <- refused
+            creating a stub (absent > masked > absent)
+                get <- ours | ours, off | deployed | theirs | old | old, off | old, global | stub | no text | lost
+                Refused { words: "[ERROR: Error creating function]", left: AsItWas } <- absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | foreign | connected | rows | deleted | parses | versions | text | rows with it
+            checking the stub (absent > masked > absent > stub > stub > refused)
+                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, off | old, global | no text | absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | lost | foreign | connected | rows | deleted | parses | versions | text | rows with it
+                delete <- stub
+            deleting the stub (absent > masked > absent > stub > stub > refused > stub)
+                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, off | old, global | stub | no text | absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | lost | foreign | connected | rows | deleted | parses | versions | text | rows with it
             creating (absent)
-                get <- ours | ours, off | deployed | theirs | old | old, off | no text | taken | refused | crashed | lost
+                get <- ours | ours, off | deployed | theirs | old | old, off | old, global | stub | no text | taken | refused | masked | crashed | lost
             turned away (absent > unclear)
                 NotAllowed { status: 403, words: "words" } <- not allowed
                 NotAllowed { status: 401, words: "words" } <- unclear
@@ -1340,28 +1488,28 @@ mod tests {
             checking (absent > no text)
                 Created { active: Some(true) } <- ours
                 toggle <- ours, off
-                StoredOther <- deployed | theirs | old | old, off | no text
+                StoredOther <- deployed | theirs | old | old, off | old, global | stub | no text
             checking, lost (absent > lost)
                 Created { active: Some(true) } <- ours
                 toggle <- ours, off
-                StoredOther <- deployed | theirs | old | old, off | no text
+                StoredOther <- deployed | theirs | old | old, off | old, global | stub | no text
                 Unreachable { cause: "words", retry_after: None } <- absent
             checking, refused (absent > refused)
                 Created { active: Some(true) } <- ours
                 toggle <- ours, off
-                Refused { words: "words", left: AsItWas } <- deployed | theirs | old | old, off | no text | absent | unreachable | lost
+                Refused { words: "words", left: AsItWas } <- deployed | theirs | old | old, off | old, global | stub | no text | absent | unreachable | lost
             activating (absent > no text > ours, off)
-                Created { active: Some(true) } <- ours | deployed | old
-                toggle <- ours, off | theirs | old, off | no text
+                Created { active: Some(true) } <- ours | deployed | old | old, global
+                toggle <- ours, off | theirs | old, off | stub | no text
                 Created { active: Some(false) } <- unreachable
                 get <- lost
             activating, back (absent > no text > ours, off > ours, off)
-                Created { active: Some(true) } <- ours | deployed | old
-                Created { active: Some(false) } <- ours, off | theirs | old, off | no text | unreachable
+                Created { active: Some(true) } <- ours | deployed | old | old, global
+                Created { active: Some(false) } <- ours, off | theirs | old, off | stub | no text | unreachable
                 get <- lost
             activating, reading back (absent > no text > ours, off > lost)
-                Created { active: Some(true) } <- ours | deployed | old
-                Created { active: Some(false) } <- ours, off | theirs | old, off | no text
+                Created { active: Some(true) } <- ours | deployed | old | old, global
+                Created { active: Some(false) } <- ours, off | theirs | old, off | stub | no text
                 Created { active: None } <- unreachable | lost
         "#]].assert_eq(&table);
     }
@@ -1441,9 +1589,14 @@ mod tests {
                     Step::Call(Call::Update(..)) => &["absent", "lost", "theirs", "unclear", "crashed"],
                     Step::Call(Call::Toggle(_)) => &["ours, off", "lost", "absent"],
                     Step::Call(_) => &["lost"],
-                    Step::Note(_) | Step::Done(_) => &[],
+                    Step::Note(_) => &["noted", "noted", "noted", "not noted"],
+                    Step::Done(_) => &[],
                 };
-                let from = if random.u8(0..8) > 0 || matches!(talk.step, Step::Keep(_)) { likely } else { &names };
+                let from = if random.u8(0..8) > 0 || matches!(talk.step, Step::Keep(_) | Step::Note(_)) {
+                    likely
+                } else {
+                    &names
+                };
                 talk.answer(from[random.usize(..from.len())]);
             }
         }

@@ -130,9 +130,7 @@ impl Files {
     #[must_use]
     pub fn speak_for(&self, key: &Key) -> bool {
         self.claims.contains_key(key)
-            || self.by_path.values().any(|file| {
-                matches!(file, File::Flawed { was: Some(was), .. } if was.key == *key)
-            })
+            || self.by_path.values().any(|file| matches!(file, File::Flawed { was: Some(was), .. } if was.key == *key))
     }
 
     /// Every id that is claimed.

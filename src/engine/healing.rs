@@ -9,17 +9,17 @@ use crate::plugin::Key;
 
 /// The switches of a function. A tool has none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Switches {
+pub(super) struct Switches {
     /// On or off.
-    pub active: Option<bool>,
+    pub(super) active: Option<bool>,
     /// Whether it applies to every model.
-    pub global: Option<bool>,
+    pub(super) global: Option<bool>,
 }
 
 impl Switches {
     /// As a row shows them.
     #[must_use]
-    pub fn of(row: &Row) -> Self {
+    pub(super) fn of(row: &Row) -> Self {
         Self { active: row.is_active, global: row.is_global }
     }
 
@@ -38,30 +38,35 @@ impl Switches {
 
 /// One of the two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Switch {
+pub(super) enum Switch {
     Active,
     Global,
 }
 
 /// What is to be done next.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Next {
+pub(super) enum Next {
     Call(Call),
     Over(Left),
 }
 
+/// Each switch may be flipped, and flipped back.
+const MOST_FLIPS: u8 = 4;
+
 /// The calls that it takes.
 #[derive(Clone, Debug)]
-pub struct Healing {
+pub(super) struct Healing {
     key: Key,
     was: Switches,
+    /// The text that is there. Whoever puts another one there knows how it is to be switched.
+    text: Option<String>,
     stage: Stage,
-    /// Whether anything was flipped.
-    flipped: bool,
+    /// How often anything was flipped.
+    flips: u8,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub(super) enum Stage {
     /// The old text is being loaded once more. What was seen before: whether something is off.
     Restoring { seen_off: bool },
     /// The old text was refused, or nobody knows: looked at.
@@ -76,9 +81,9 @@ pub enum Stage {
 
 impl Healing {
     /// After a refusal that changed nothing in the row but the switch: `after` is what it left.
-    pub fn after_refusal(key: &Key, was: Switches, after: &Row) -> (Self, Next) {
+    pub(super) fn after_refusal(key: &Key, was: Switches, after: &Row) -> (Self, Next) {
         let seen_off = was.lost(after).is_some();
-        let mut healing = Self { key: key.clone(), was, stage: Stage::Restoring { seen_off }, flipped: false };
+        let mut healing = Self::new(key, was, after, Stage::Restoring { seen_off });
         let next = match form_to_restore(after) {
             Some(form) => Next::Call(Call::Update(key.clone(), Arc::new(form))),
             None => healing.switch_on(after),
@@ -87,25 +92,29 @@ impl Healing {
     }
 
     /// After an update that the server took.
-    pub fn after_update(key: &Key, was: Switches, after: &Row) -> (Self, Next) {
-        let stage = Stage::Restoring { seen_off: false };
-        let mut healing = Self { key: key.clone(), was, stage, flipped: false };
+    pub(super) fn after_update(key: &Key, was: Switches, after: &Row) -> (Self, Next) {
+        let mut healing = Self::new(key, was, after, Stage::Restoring { seen_off: false });
         let next = healing.switch_on(after);
         (healing, next)
     }
 
+    fn new(key: &Key, was: Switches, after: &Row, stage: Stage) -> Self {
+        Self { key: key.clone(), was, text: after.content.clone(), stage, flips: 0 }
+    }
+
     /// How far it has come.
     #[cfg(test)]
-    pub fn stage(&self) -> &Stage {
+    pub(super) fn stage(&self) -> &Stage {
         &self.stage
     }
 
-    pub fn reply(&mut self, reply: Reply) -> Next {
+    pub(super) fn reply(&mut self, reply: Reply) -> Next {
         match (self.stage.clone(), reply) {
+            (_, Reply::Row(row)) if row.content.is_some() && row.content != self.text => Next::Over(Left::AsItWas),
             (Stage::Restoring { .. } | Stage::Looking { .. }, Reply::Row(row)) => self.switch_on(&row),
             // Refusing the old text, it may have switched the function off just now.
             (Stage::Restoring { .. }, reply @ (Reply::Refused { .. } | Reply::Crashed { .. } | Reply::Lost { .. })) => {
-                let (cause, _) = cause_of(reply);
+                let cause = format!("the server does not take the old text again: {}", cause_of(reply).0);
                 self.look(Stage::Looking { cause })
             }
             (Stage::Restoring { seen_off: false }, _) => Next::Over(Left::AsItWas),
@@ -124,8 +133,7 @@ impl Healing {
             (Stage::FlippingBack(switch) | Stage::ReadingBack(switch), Reply::Row(row))
                 if self.was.lost(&row) == Some(switch) =>
             {
-                let cause = "somebody else switches it at the same moment".to_owned();
-                Next::Over(Left::Off { cause, later: false })
+                contested()
             }
             (Stage::Flipping(_) | Stage::FlippingBack(_) | Stage::ReadingBack(_), Reply::Row(row)) => {
                 self.switch_on(&row)
@@ -142,15 +150,17 @@ impl Healing {
 
     fn switch_on(&mut self, row: &Row) -> Next {
         match self.was.lost(row) {
+            // Somebody else keeps switching it.
+            Some(_) if self.flips >= MOST_FLIPS => contested(),
             Some(switch) => self.flip(switch, Stage::Flipping(switch)),
-            None if self.flipped => Next::Over(Left::Restored),
+            None if self.flips > 0 => Next::Over(Left::Restored),
             None => Next::Over(Left::AsItWas),
         }
     }
 
     fn flip(&mut self, switch: Switch, stage: Stage) -> Next {
         self.stage = stage;
-        self.flipped = true;
+        self.flips += 1;
         let id = self.key.id.clone();
         Next::Call(match switch {
             Switch::Active => Call::Toggle(id),
@@ -162,6 +172,11 @@ impl Healing {
         self.stage = stage;
         Next::Call(Call::Get(self.key.clone()))
     }
+}
+
+fn contested() -> Next {
+    let cause = "somebody else switches it at the same moment".to_owned();
+    Next::Over(Left::Off { cause, later: false })
 }
 
 /// What was there, to the letter (`toggle` too: leaving it out clears it before 0.12). The manifest is made anew from the
@@ -182,10 +197,11 @@ fn form_to_restore(row: &Row) -> Option<Form> {
 /// Why it did not succeed, and whether that may be another matter when the server answers again.
 fn cause_of(reply: Reply) -> (String, bool) {
     match reply {
-        Reply::Refused { words } | Reply::Crashed { words } => {
-            (format!("the server refuses the old text as well: {words}"), false)
-        }
-        Reply::NotAllowed { words, .. } | Reply::Unclear { words } | Reply::Foreign { words, .. } => (words, false),
+        Reply::Refused { words }
+        | Reply::Crashed { words }
+        | Reply::NotAllowed { words, .. }
+        | Reply::Unclear { words }
+        | Reply::Foreign { words, .. } => (words, false),
         Reply::Unreachable { cause, .. } | Reply::Lost { cause } => (cause, true),
         Reply::Absent => ("it was deleted meanwhile".to_owned(), false),
         Reply::Row(_)

@@ -196,7 +196,8 @@ mod tests {
                   "deployed": {
                     "digest": "3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe",
                     "version": "1.0",
-                    "at": "2026-01-02T03:04:05Z"
+                    "at": "2026-01-02T03:04:05Z",
+                    "by_us": true
                   },
                   "last": "deployed"
                 }
@@ -215,7 +216,8 @@ mod tests {
                   "deployed": {
                     "digest": "3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe",
                     "version": null,
-                    "at": "2026-01-02T03:04:05Z"
+                    "at": "2026-01-02T03:04:05Z",
+                    "by_us": true
                   },
                   "last": {
                     "failed": {

@@ -7,14 +7,14 @@
 
 pub mod exchange;
 pub mod files;
-pub mod healing;
+mod healing;
 pub mod ledger;
 pub mod notice;
 pub mod plan;
 pub mod queue;
-pub mod recovery;
+mod recovery;
 pub mod refusal;
-pub mod removal;
+mod removal;
 pub mod twin;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -798,7 +798,9 @@ impl Engine {
             Trace::Nothing => self.spare(&key, Sparing::Folder),
             Trace::Folder if many => {
                 let all: Vec<_> = self.leaving.keys().cloned().collect();
-                all.iter().for_each(|key| self.spare(key, Sparing::Many));
+                for key in &all {
+                    self.spare(key, Sparing::Many);
+                }
             }
             Trace::Folder => {
                 let mode = match self.policy.on_delete {
@@ -1271,9 +1273,7 @@ impl Engine {
 
     /// How many plugins the server does not hold as they stand in their files.
     fn n_undeployed(&self) -> usize {
-        let deployed = |plugin: &Plugin| {
-            !matches!(self.decide(plugin, Remote::NotAsked, false), Decision::Deploy(_))
-        };
+        let deployed = |plugin: &Plugin| !matches!(self.decide(plugin, Remote::NotAsked, false), Decision::Deploy(_));
         let sole = |key| match self.files.claim(key) {
             Claim::Sole(plugin) => Some(plugin),
             Claim::None | Claim::Contested(_) => None,
@@ -1587,7 +1587,9 @@ impl Engine {
         for flight in self.queue.all_flying_mut() {
             if flight.slow_at.is_some_and(|at| at <= now.at) {
                 flight.slow_at = None;
-                slow.extend(flight.talk.deploys().map(|plugin| (Arc::clone(plugin), now.at.saturating_sub(flight.since))));
+                slow.extend(
+                    flight.talk.deploys().map(|plugin| (Arc::clone(plugin), now.at.saturating_sub(flight.since))),
+                );
             }
         }
         for (plugin, so_far) in slow {

@@ -521,6 +521,7 @@ impl Notice {
 
     /// What happened, in one line without the name of the plugin, which stands beside it.
     #[must_use]
+    #[expect(clippy::too_many_lines, reason = "one table")]
     pub fn sentence(&self) -> String {
         match &self.what {
             What::Ready { roots, plugins, server } => {
@@ -621,13 +622,16 @@ impl Notice {
             What::Deleted { kept } => {
                 format!("deleted on the server, since its file is gone; a copy is in {}", kept.display())
             }
-            What::Spared { why } => format!("the server keeps it: {}", match why {
-                Sparing::Folder => "its whole folder is gone, not the file alone",
-                Sparing::Many => "more files have gone than are left",
-                Sparing::Edited => "it was changed there",
-                Sparing::Gone => "it is not there any more",
-                Sparing::Off => "it is switched off already",
-            }),
+            What::Spared { why } => format!(
+                "the server keeps it: {}",
+                match why {
+                    Sparing::Folder => "its whole folder is gone, not the file alone",
+                    Sparing::Many => "more files have gone than are left",
+                    Sparing::Edited => "it was changed there",
+                    Sparing::Gone => "it is not there any more",
+                    Sparing::Off => "it is switched off already",
+                }
+            ),
             What::IdChanged { from } => format!("was `{}` before, which the server keeps as well", from.id),
             What::Waiting { reason } => format!("waiting: {reason}"),
             What::Superseded => "a newer save takes its place".to_owned(),
@@ -675,6 +679,7 @@ impl Notice {
 
     /// What the user can do about it, where that is known.
     #[must_use]
+    #[expect(clippy::too_many_lines, reason = "one table")]
     pub fn hint(&self) -> Option<String> {
         let hint = match &self.what {
             What::NothingFound { .. } => {
@@ -1269,10 +1274,12 @@ mod tests {
         expect![[r#"
             Info ready: watching `plugins` and `more` (3 plugins) for http://localhost:8080
             Info connected: http://localhost:8080 is Open WebUI 0.12.4
+            Warning untested: Open WebUI 0.13.0 is none of the versions that owui-watch is tested with
+                hint: it goes on all the same; tested are 0.6.43, 0.9.6, 0.11.4, 0.12.4
             Warning nothing_found: no plugins in `plugins` and `more`
                 hint: a plugin is a Python file that defines Pipe, Filter, Action, Event or Tools; `root` in watch.toml says where to look
             Detail pass: 1 plugin to compare with the server
-            Info summary: 21 plugins in 1.2 s: 1 created, 2 updated, 3 unchanged, 4 refused, 5 skipped, 6 failed
+            Info summary: 28 plugins in 1.2 s: 1 created, 2 updated, 3 unchanged, 4 refused, 7 held back, 5 skipped, 6 failed
             Info summary: 1 plugin in 12 ms: 1 unchanged
             Info summary: 2 plugins in 12 ms: 2 to create; nothing was changed
             Info summary: 0 plugins in 12 ms
@@ -1316,6 +1323,20 @@ mod tests {
             Info would_create: would be created
             Info would_update: would be updated
             Info would_update: would be updated; the text on the server is not ours, a copy would be kept
+            Error remote_edit: not deployed: somebody else has changed it on the server
+                short: not deployed / somebody else has changed it on the server
+                hint: `owui-watch pull shout` takes the server's text over, `owui-watch --once --force shout` replaces it and keeps a copy
+            Error remote_edit: not deployed: somebody else has changed it on the server (version 1.0)
+                short: not deployed / somebody else has changed it on the server (version 1.0)
+                hint: `owui-watch pull shout` takes the server's text over, `owui-watch --once --force shout` replaces it and keeps a copy
+            Error twin: not created: the server has a plugin with the same title and author as `old`
+                short: not created / the server has a plugin with the same title and author as `old`
+                hint: if it is the same one, write id = "old" under [plugins."plugins/shout.py"] in watch.toml; if not, create it with --yes
+            Error twin: not created: the server has a plugin with the same openwebui_id as `old`
+                short: not created / the server has a plugin with the same openwebui_id as `old`
+                hint: if it is the same one, write id = "old" under [plugins."plugins/shout.py"] in watch.toml; if not, create it with --yes
+            Info rolled_back: rolled back; deployed again when the file changes
+                hint: --force deploys the file as it is
             Error refused: refused by the server: invalid syntax (<string>, line 2)
                 short: refused by the server / invalid syntax (<string>, line 2)
             Error refused: refused by the server: [ERROR: Error creating function]
@@ -1326,10 +1347,18 @@ mod tests {
                 hint: the server's log may say more
             Error refused: refused by the server: No module named 'httpx'
                 short: refused by the server / No module named 'httpx'
-                hint: if a package provides it, name that package in the frontmatter's `requirements`, which the server installs
-            Info restored: switched off by the server because of that, and switched on again as it was
-            Error went_off: switched off by the server because of that, and it could not be switched on again: connection refused
+                hint: its frontmatter has no `requirements`: if a package provides the module, name it there, and the server installs it
+            Error refused: refused by the server: No module named 'httpx'
+                short: refused by the server / No module named 'httpx'
+                hint: its frontmatter requires yaml, attrs: if another package provides the module, name it there as well
+            Error refused: refused by the server: Current Valves are incompatible with this code: n: Input should be an integer
+                short: refused by the server / Current Valves are incompatible with this code: n: Input should be an integer
+                hint: the values stored in its valves do not fit its class Valves: change them on the server (the gear beside the plugin), or let the class take them
+            Info restored: the server had switched it off; it is on again
+            Error went_off: switched off by the server, and it could not be switched on again: connection refused
                 hint: look at it in Admin Panel > Functions, and switch it on there
+            Error went_off: switched off by the server, and it could not be switched on again: connection refused; tried again when the server answers
+            Detail pruned: an older version of this session was taken out of the server's history
             Warning refused_before: refused before, not sent again: invalid syntax (<string>, line 2)
                 short: refused before, not sent again / invalid syntax (<string>, line 2)
                 hint: change the file, or send it again with --force
@@ -1348,8 +1377,8 @@ mod tests {
             Error failed: the server stores another text than the one sent: somebody edited it just now
                 short: not deployed / the server stores another text than the one sent: somebody edited it just now
                 hint: save it again when nobody else is editing it
-            Error failed: the text on the server is not ours, and a copy of it could not be kept: No space left on device
-                short: not deployed / the text on the server is not ours, and a copy of it could not be kept: No space left on device
+            Error failed: what must be on disk before anything is sent could not be written: No space left on device
+                short: not deployed / what must be on disk before anything is sent could not be written: No space left on device
                 hint: make the state folder writable and save again
             Error failed: the server gave an answer that makes no sense here: null
                 short: not deployed / the server gave an answer that makes no sense here: null
@@ -1367,6 +1396,17 @@ mod tests {
                 hint: a file that is renamed stays the same plugin if its frontmatter, or watch.toml, gives it an `id`
             Info removed: no plugin any more; the server keeps the last version
                 hint: a plugin defines Pipe, Filter, Action, Event or Tools at the top level of its file
+            Info removed: removed here; switched off on the server in 30 s unless it comes back
+                hint: put the file back to prevent it
+            Info removed: removed here; deleted on the server in 30 s unless it comes back
+                hint: put the file back to prevent it
+            Info deactivated: switched off on the server, since its file is gone
+            Info deleted: deleted on the server, since its file is gone; a copy is in state/copy.py
+            Info spared: the server keeps it: its whole folder is gone, not the file alone
+            Info spared: the server keeps it: more files have gone than are left
+            Info spared: the server keeps it: it was changed there
+            Info spared: the server keeps it: it is not there any more
+            Info spared: the server keeps it: it is switched off already
             Info id_changed: was `old` before, which the server keeps as well
             Info waiting: waiting: the server is away
             Detail superseded: a newer save takes its place
@@ -1384,7 +1424,13 @@ mod tests {
             for text in [Some(notice.sentence()), notice.hint(), notice.detail()].into_iter().flatten() {
                 assert!(!text.is_empty() && !text.contains('\n'), "{text}");
                 assert!(!text.ends_with('.') || text.contains("environment."), "{text}");
-                assert!(!text.starts_with(char::is_uppercase) || text.starts_with("No module") || text.starts_with("Current") || text.starts_with("Open WebUI"), "{text}");
+                assert!(
+                    !text.starts_with(char::is_uppercase)
+                        || text.starts_with("No module")
+                        || text.starts_with("Current")
+                        || text.starts_with("Open WebUI"),
+                    "{text}"
+                );
             }
             assert_eq!(notice.headline().is_some(), notice.detail().is_some(), "{}", notice.word());
             if let (Some(headline), Some(detail)) = (notice.headline(), notice.detail()) {
@@ -1411,8 +1457,7 @@ mod tests {
               "time": "2026-01-02T03:04:05Z"
             }"#]]
         .assert_eq(&format!("{:#}", json(&samples()[0])));
-        let refused =
-            What::Refused { words: String::new(), span: Some(span()), requirements: None, took: ms(34) };
+        let refused = What::Refused { words: String::new(), span: Some(span()), requirements: None, took: ms(34) };
         expect![[r#"
             {
               "column": 7,
@@ -1453,12 +1498,13 @@ mod tests {
         expect![[r#"
             ready {"plugins":3,"roots":["plugins","more"],"server":"http://localhost:8080"}
             connected {"server":"http://localhost:8080","server_version":"0.12.4"}
+            untested {"server_version":"0.13.0"}
             nothing_found {"roots":["plugins","more"]}
             pass {"todo":1}
-            summary {"created":1,"dry_run":false,"failed":6,"refused":4,"skipped":5,"unchanged":3,"updated":2}
-            summary {"created":0,"dry_run":false,"failed":0,"refused":0,"skipped":0,"unchanged":1,"updated":0}
-            summary {"created":2,"dry_run":true,"failed":0,"refused":0,"skipped":0,"unchanged":0,"updated":0}
-            summary {"created":0,"dry_run":false,"failed":0,"refused":0,"skipped":0,"unchanged":0,"updated":0}
+            summary {"created":1,"dry_run":false,"failed":6,"held":7,"refused":4,"skipped":5,"unchanged":3,"updated":2}
+            summary {"created":0,"dry_run":false,"failed":0,"held":0,"refused":0,"skipped":0,"unchanged":1,"updated":0}
+            summary {"created":2,"dry_run":true,"failed":0,"held":0,"refused":0,"skipped":0,"unchanged":0,"updated":0}
+            summary {"created":0,"dry_run":false,"failed":0,"held":0,"refused":0,"skipped":0,"unchanged":0,"updated":0}
             unreachable {"cause":"connection refused","next_ms":500.0,"server":"http://localhost:8080","waiting":0}
             unreachable {"cause":"connection refused","next_ms":20000.0,"server":"http://localhost:8080","waiting":2}
             still_unreachable {"attempt":4,"cause":"connection refused","next_ms":8000.0}
@@ -1487,12 +1533,18 @@ mod tests {
             would_create {}
             would_update {"foreign":false,"from_version":"1.0"}
             would_update {"foreign":true}
+            remote_edit {}
+            remote_edit {"server_plugin_version":"1.0"}
+            twin {"other_id":"old"}
+            rolled_back {}
             refused {"words":"invalid syntax (<string>, line 2)"}
             refused {"words":"[ERROR: Error creating function]"}
             refused {"words":""}
             refused {"words":"No module named 'httpx'"}
+            refused {"words":"Current Valves are incompatible with this code: n: Input should be an integer"}
             restored {}
             went_off {"cause":"connection refused"}
+            pruned {}
             refused_before {"words":"invalid syntax (<string>, line 2)"}
             refused_before {"words":""}
             failed {"reason":"unreachable"}
@@ -1507,6 +1559,13 @@ mod tests {
             warning {"reason":"imported_entry"}
             conflict {"paths":["a.py","b/a.py"]}
             removed {}
+            deactivated {}
+            deleted {"backup":"state/copy.py"}
+            spared {"reason":"folder_gone"}
+            spared {"reason":"many_gone"}
+            spared {"reason":"edited_on_server"}
+            spared {"reason":"not_on_server"}
+            spared {"reason":"off_already"}
             id_changed {"from_id":"old"}
             waiting {"reason":"the server is away"}
             superseded {}

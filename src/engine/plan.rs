@@ -112,13 +112,12 @@ mod tests {
     }
 
     fn record(deployed: Option<&str>, last: Last) -> Record {
-        let deployed =
-            deployed.map(|text| Deployed {
-                digest: digest(text),
-                version: None,
-                at: jiff::Timestamp::UNIX_EPOCH,
-                by_us: true,
-            });
+        let deployed = deployed.map(|text| Deployed {
+            digest: digest(text),
+            version: None,
+            at: jiff::Timestamp::UNIX_EPOCH,
+            by_us: true,
+        });
         Record { deployed, last }
     }
 
@@ -135,7 +134,10 @@ mod tests {
         let rolled_back = |text| Rollback { local: Some(digest(text)), server: digest("earlier") };
         let held = if remote == Remote::Holds(digest("new")) { Decision::Unchanged } else { Decision::RolledBack };
         assert_eq!(decide(record, Some(&rolled_back("new")), remote, digest("new"), false), held);
-        assert_eq!(decide(record, Some(&rolled_back("new")), remote, digest("new"), true), Decision::Deploy(Why::Forced));
+        assert_eq!(
+            decide(record, Some(&rolled_back("new")), remote, digest("new"), true),
+            Decision::Deploy(Why::Forced)
+        );
         assert_eq!(&decide(record, Some(&rolled_back("old")), remote, digest("new"), false), expected);
     }
 

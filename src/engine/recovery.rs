@@ -9,7 +9,7 @@ use crate::plugin::{Digest, Key};
 
 /// The conversation about it.
 #[derive(Clone, Debug)]
-pub struct Recovery {
+pub(super) struct Recovery {
     key: Key,
     under_way: UnderWay,
     healing: Option<Healing>,
@@ -17,13 +17,13 @@ pub struct Recovery {
 
 impl Recovery {
     /// Begins by asking what the server holds.
-    pub fn start(key: Key, under_way: UnderWay) -> (Self, Step) {
+    pub(super) fn start(key: Key, under_way: UnderWay) -> (Self, Step) {
         let ask = Step::Call(Call::Get(key.clone()));
         (Self { key, under_way, healing: None }, ask)
     }
 
     /// Takes the reply to the last call.
-    pub fn reply(&mut self, reply: Reply) -> Step {
+    pub(super) fn reply(&mut self, reply: Reply) -> Step {
         if let Some(healing) = &mut self.healing {
             return follow(healing.reply(reply));
         }

@@ -8,7 +8,7 @@ use crate::plugin::{Digest, Key};
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub(super) enum Mode {
     /// A function is switched off.
     Deactivate,
     /// It is deleted.
@@ -17,7 +17,7 @@ pub enum Mode {
 
 /// The conversation about it.
 #[derive(Clone, Debug)]
-pub struct Removal {
+pub(super) struct Removal {
     key: Key,
     mode: Mode,
     /// What we put there.
@@ -43,13 +43,13 @@ enum Stage {
 
 impl Removal {
     /// Begins by asking what the server holds.
-    pub fn start(key: Key, mode: Mode, deployed: Digest) -> (Self, Step) {
+    pub(super) fn start(key: Key, mode: Mode, deployed: Digest) -> (Self, Step) {
         let ask = Step::Call(Call::Get(key.clone()));
         (Self { key, mode, deployed, stage: Stage::Asked }, ask)
     }
 
     /// Takes the reply to the last call.
-    pub fn reply(&mut self, reply: Reply) -> Step {
+    pub(super) fn reply(&mut self, reply: Reply) -> Step {
         match (std::mem::replace(&mut self.stage, Stage::Asked), reply) {
             (Stage::Asked, Reply::Row(row)) => self.on_found(&row),
             (Stage::Asked, Reply::Absent) => Step::Done(Outcome::Spared(Spared::Gone)),
@@ -65,9 +65,7 @@ impl Removal {
             }
             // Somebody else had switched it off between our look and our flip.
             (Stage::Flipping { last: false }, Reply::Row(_)) => self.flip(true),
-            (Stage::Flipping { .. }, Reply::Lost { .. }) => {
-                self.call(Stage::ReadingBack, Call::Get(self.key.clone()))
-            }
+            (Stage::Flipping { .. }, Reply::Lost { .. }) => self.call(Stage::ReadingBack, Call::Get(self.key.clone())),
             (Stage::Flipping { .. } | Stage::ReadingBack, Reply::Row(_)) => {
                 failed(Failure::Odd { words: "somebody else switches it at the same moment".to_owned() })
             }
@@ -77,7 +75,7 @@ impl Removal {
     }
 
     /// Takes the answer to [`Step::Keep`].
-    pub fn kept(&mut self, kept: Result<PathBuf, String>) -> Step {
+    pub(super) fn kept(&mut self, kept: Result<PathBuf, String>) -> Step {
         match (std::mem::replace(&mut self.stage, Stage::Asked), kept) {
             (Stage::Keeping, Ok(kept)) => self.call(Stage::Deleting { kept }, Call::Delete(self.key.clone())),
             (_, Ok(_)) => failed(Failure::Odd { words: "a copy was kept that nobody asked for".to_owned() }),
