@@ -22,6 +22,12 @@ pub struct Memory {
     pub under_way: BTreeMap<Key, UnderWay>,
 }
 
+impl From<Ledger> for Memory {
+    fn from(ledger: Ledger) -> Self {
+        Self { ledger, ..Self::default() }
+    }
+}
+
 /// The records of one server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {

@@ -1032,6 +1032,7 @@ impl Engine {
             ours: ours.chain(rolled_back.map(|rollback| rollback.server)).collect(),
             twins: match (self.policy.terms.adopt, self.pass.as_ref().filter(|_| in_pass)) {
                 (Adopt::Never, _) => Twins::Ignored,
+                _ if !Identity::of(plugin).tells() => Twins::Ignored,
                 (Adopt::Ask, Some(pass)) => Twins::Known(self.twin(plugin, &pass.holds)),
                 (Adopt::Ask, None) => {
                     let keys = self.files.keys().filter(|other| other.kind == key.kind && *other != key);

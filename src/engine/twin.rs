@@ -35,6 +35,12 @@ impl Identity {
         Self { title: field("title"), author: field("author"), openwebui_id: field("openwebui_id") }
     }
 
+    /// Whether it can tell anything.
+    #[must_use]
+    pub fn tells(&self) -> bool {
+        !self.openwebui_id.is_empty() || (!self.title.is_empty() && !self.author.is_empty())
+    }
+
     /// Whether two are the same plugin, as far as their authors say.
     fn matches(&self, other: &Self) -> Option<Sign> {
         if !self.openwebui_id.is_empty() && self.openwebui_id == other.openwebui_id {
