@@ -147,8 +147,8 @@ fn misunderstood(asked: Asked, answer: &Answer<'_>) -> Reply {
     if asked.changes() && serde_json::from_slice::<Value>(answer.body).is_ok() {
         return Reply::Lost { cause: "the server said yes in words that are not understood".to_owned() };
     }
-    if asked.is_about_history() && is_a_page(answer) {
-        // The web app, which stands wherever the API has nothing.
+    if asked.is_about_history() && !asked.changes() && is_a_page(answer) {
+        // The web app, which stands wherever the API has nothing to read.
         return Reply::Absent;
     }
     Reply::Foreign { status: answer.status, words: looks(answer) }
@@ -562,7 +562,10 @@ mod tests {
                 (asked, 405, "Method Not Allowed", Reply::Absent),
                 (asked, 404, "Not Found", Reply::Absent),
             ]);
-            assert_eq!(answered(asked, 200, "text/html; charset=utf-8", app), Reply::Absent);
+            let page = answered(asked, 200, "text/html; charset=utf-8", app);
+            // To what is no GET the web app does not answer, but others may.
+            let other = foreign(200, "a web page titled `Open WebUI`");
+            assert_eq!(page, if asked == Prune { other } else { Reply::Absent });
             // Somebody else's words.
             assert_eq!(answered(asked, 404, "text/html", "<p>"), foreign(404, "a web page"));
             assert_eq!(answered(asked, 200, "text/plain", "pong"), foreign(200, "pong"));
