@@ -32,9 +32,7 @@ pub enum Call {
     ToggleGlobal(PluginId),
     /// Remove a row for good.
     Delete(Key),
-    /// Ask whether this text can be parsed over there. Nothing is stored or run.
-    Parse(Arc<str>),
-    /// The versions of a row that the server keeps (since 0.12), without their texts.
+    /// The versions of a row that the server keeps (since 0.12), without their texts: the newest thousand at most.
     Versions(Key),
     /// One of them, with its text.
     Version(Key, String),
@@ -55,7 +53,6 @@ impl Call {
             Call::Toggle(_) => "toggle",
             Call::ToggleGlobal(_) => "toggle_global",
             Call::Delete(_) => "delete",
-            Call::Parse(_) => "parse",
             Call::Versions(_) => "versions",
             Call::Version(..) => "version",
             Call::Prune(..) => "prune",
@@ -133,13 +130,11 @@ pub enum Reply {
     Row(Box<Row>),
     /// To [`Call::Delete`] and [`Call::Prune`]: it is gone.
     Deleted,
-    /// To [`Call::Parse`], when it can be parsed.
-    Parses,
     /// To [`Call::Versions`], newest first.
     Versions(Vec<Version>),
     /// To [`Call::Version`]: its text.
     Text(String),
-    /// The server says that this id does not exist.
+    /// The server says that this id does not exist; or that version of it, or that it keeps no versions (before 0.12).
     Absent,
     /// To [`Call::Create`]: the id exists after all.
     Taken,
@@ -421,8 +416,6 @@ enum Stage {
     ReadingBack { before: Box<Row>, kept: Option<PathBuf>, doubt: Doubt },
     /// What the update did to a running plugin is made good.
     Healing { healing: Healing, ending: Ending },
-    /// The server hides why it refused: is it something that it sees without running the text?
-    Explaining { words: String, left: Left },
     /// The create.
     Creating,
     /// What a create that answered, or did not, left behind.
@@ -508,7 +501,6 @@ impl Exchange {
                 let next = healing.reply(reply);
                 self.heal(healing, next, ending)
             }
-            Stage::Explaining { words, left } => on_explained(reply, words, left),
             Stage::Creating => self.on_created(reply),
             Stage::CheckingCreated { doubt } => self.on_checked(reply, doubt),
             Stage::CreatingStub { words } => self.on_stub_created(&reply, words),
@@ -702,7 +694,7 @@ impl Exchange {
         let touched_since = before.content != after.content;
         let ending = Ending::Refused { words };
         if before.versioned || touched_since {
-            return self.end(ending, Left::AsItWas);
+            return end(ending, Left::AsItWas);
         }
         let (healing, next) = Healing::after_refusal(&self.plugin.key, Switches::of(before), after);
         self.heal(healing, next, ending)
@@ -711,18 +703,7 @@ impl Exchange {
     fn heal(&mut self, healing: Healing, next: Next, ending: Ending) -> Step {
         match next {
             Next::Call(call) => self.call(Stage::Healing { healing, ending }, call),
-            Next::Over(left) => self.end(ending, left),
-        }
-    }
-
-    fn end(&mut self, ending: Ending, left: Left) -> Step {
-        match ending {
-            Ending::Updated { from, kept, version } => Step::Done(Outcome::Updated { from, kept, left, version }),
-            Ending::Refused { words } if refusal::masked(&words) => {
-                let call = Call::Parse(Arc::clone(&self.plugin.text));
-                self.call(Stage::Explaining { words, left }, call)
-            }
-            Ending::Refused { words } => refused(words, left),
+            Next::Over(left) => end(ending, left),
         }
     }
 
@@ -755,9 +736,8 @@ impl Exchange {
                 let call = Call::Create(self.plugin.key.clone(), Arc::new(form_of_stub(&self.plugin)));
                 self.call(Stage::CreatingStub { words }, call)
             }
-            (Reply::Absent, Some(Doubt::Refused(words))) => self.end(Ending::Refused { words }, Left::AsItWas),
-            // It may have been this text that took the server down, which must not happen a second time.
-            (Reply::Unreachable { .. } | Reply::Lost { .. }, Some(Doubt::Refused(words))) => {
+            // Unreachable: it may have been this text that took the server down, which must not happen a second time.
+            (Reply::Absent | Reply::Unreachable { .. } | Reply::Lost { .. }, Some(Doubt::Refused(words))) => {
                 refused(words, Left::AsItWas)
             }
             (Reply::Absent, Some(Doubt::Lost(cause))) => unreachable_for_now(cause),
@@ -834,17 +814,17 @@ impl Exchange {
             | Reply::Row(_)
             | Reply::Taken
             | Reply::Deleted
-            | Reply::Parses
             | Reply::Versions(_)
             | Reply::Text(_) => odd("an answer to another question than the one asked"),
         }
     }
 }
 
-/// The server's parser has words of its own where its refusal had none; any other answer leaves the refusal as it is.
-fn on_explained(reply: Reply, words: String, left: Left) -> Step {
-    let words = if let Reply::Refused { words: said } = reply { said } else { words };
-    refused(words, left)
+fn end(ending: Ending, left: Left) -> Step {
+    match ending {
+        Ending::Updated { from, kept, version } => Step::Done(Outcome::Updated { from, kept, left, version }),
+        Ending::Refused { words } => refused(words, left),
+    }
 }
 
 fn odd(words: &str) -> Step {
@@ -1037,7 +1017,6 @@ mod tests {
             ("connected", Reply::Connected { version: "0.12.4".to_owned() }),
             ("rows", Reply::Rows(Vec::new())),
             ("deleted", Reply::Deleted),
-            ("parses", Reply::Parses),
             ("versions", Reply::Versions(Vec::new())),
             ("text", Reply::Text(source("1"))),
             ("rows with it", Reply::Rows(vec![self::row("no text", true)])),
@@ -1183,7 +1162,7 @@ mod tests {
                     assert!(is_stub(row), "deleted what is not ours: {said:?}");
                 }
                 Step::Call(call) => {
-                    assert!(matches!(call, Call::Get(_) | Call::Overview(_) | Call::Parse(_)), "{call:?}");
+                    assert!(matches!(call, Call::Get(_) | Call::Overview(_)), "{call:?}");
                 }
                 Step::Note(_) | Step::Done(_) => {}
             }
@@ -1220,7 +1199,6 @@ mod tests {
                 healing::Stage::FlippingBack(Switch::Global) => "making global, back",
                 healing::Stage::ReadingBack(Switch::Global) => "making global, reading back",
             },
-            Stage::Explaining { .. } => "explaining",
             Stage::CreatingStub { .. } => "creating a stub",
             Stage::CheckingStub { .. } => "checking the stub",
             Stage::DeletingStub { .. } => "deleting the stub",
@@ -1239,7 +1217,7 @@ mod tests {
     }
 
     /// How to get to each stage. `checking, other` is not reached: the answer to a create carries no text.
-    const WAYS: [(&str, &[&str]); 33] = [
+    const WAYS: [(&str, &[&str]); 32] = [
         ("asked", &[]),
         ("doubted", &["unclear"]),
         ("keeping", &["theirs"]),
@@ -1261,7 +1239,6 @@ mod tests {
         ("making global, back", &["old, global", "noted", "refused", "old, off", "old, off", "old", "old"]),
         ("making global, reading back", &["old, global", "noted", "refused", "old, off", "old, off", "old", "lost"]),
         ("switching on", &["deployed", "ours, off"]),
-        ("explaining", &["old", "noted", "masked", "old", "old"]),
         ("creating a stub", &["absent", "masked", "absent"]),
         ("checking the stub", &["absent", "masked", "absent", "stub", "stub", "refused"]),
         ("deleting the stub", &["absent", "masked", "absent", "stub", "stub", "refused", "stub"]),
@@ -1318,7 +1295,7 @@ mod tests {
         }
         expect![[r#"
             everywhere
-                Odd { words: "an answer to another question than the one asked" } <- ours | ours, off | deployed | theirs | old | old, off | old, global | stub | no text | taken | connected | rows | deleted | parses | versions | text | rows with it
+                Odd { words: "an answer to another question than the one asked" } <- ours | ours, off | deployed | theirs | old | old, off | old, global | stub | no text | taken | connected | rows | deleted | versions | text | rows with it
                 get <- absent
                 Odd { words: "words" } <- refused
                 Odd { words: "[ERROR: Error creating function]" } <- masked
@@ -1340,7 +1317,7 @@ mod tests {
                 create <- rows
                 NotOurs { words: "words" } <- rows with it
             keeping (theirs)
-                Odd { words: "an answer while nothing was asked" } <- ours | ours, off | deployed | theirs | old | old, off | old, global | stub | no text | absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | lost | foreign | connected | rows | deleted | parses | versions | text | rows with it
+                Odd { words: "an answer while nothing was asked" } <- ours | ours, off | deployed | theirs | old | old, off | old, global | stub | no text | absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | lost | foreign | connected | rows | deleted | versions | text | rows with it
                 update <- kept
                 KeepFailed { words: "disk full" } <- not kept
             updating (deployed)
@@ -1371,7 +1348,7 @@ mod tests {
                 Updated { from: Some("theirs"), kept: Some("copy.py"), left: AsItWas, version: Some("v") } <- ours | ours, off
                 StoredOther <- deployed | theirs | old | old, off | old, global | stub | no text
             noting (old)
-                Odd { words: "an answer while nothing was asked" } <- ours | ours, off | deployed | theirs | old | old, off | old, global | stub | no text | absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | lost | foreign | connected | rows | deleted | parses | versions | text | rows with it
+                Odd { words: "an answer while nothing was asked" } <- ours | ours, off | deployed | theirs | old | old, off | old, global | stub | no text | absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | lost | foreign | connected | rows | deleted | versions | text | rows with it
                 update <- noted
                 KeepFailed { words: "disk full" } <- not noted
             updating (old > noted)
@@ -1388,21 +1365,21 @@ mod tests {
                 Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, global | stub
                 toggle <- old, off | no text
                 Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
-                Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | parses | versions | text | rows with it
+                Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
                 get <- refused | masked | crashed | lost
                 Refused { words: "words", left: Off { cause: "words", later: false } } <- not allowed | unclear | foreign
                 Refused { words: "words", left: Off { cause: "words", later: true } } <- unreachable
             restoring, looking (old > noted > refused > old, off > refused)
                 Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, global | stub
                 toggle <- old, off | no text
-                Refused { words: "words", left: Off { cause: "the server does not take the old text again: words", later: false } } <- absent | taken | refused | masked | crashed | not allowed | unclear | foreign | connected | rows | deleted | parses | versions | text | rows with it
+                Refused { words: "words", left: Off { cause: "the server does not take the old text again: words", later: false } } <- absent | taken | refused | masked | crashed | not allowed | unclear | foreign | connected | rows | deleted | versions | text | rows with it
                 Refused { words: "words", left: Off { cause: "the server does not take the old text again: words", later: true } } <- unreachable | lost
             switching on (old > noted > refused > old, off > old, off)
                 Refused { words: "words", left: AsItWas } <- ours | ours, off | theirs | stub
                 Refused { words: "words", left: Restored } <- deployed | old | old, global
                 toggle <- old, off | no text
                 Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
-                Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | parses | versions | text | rows with it
+                Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
                 Refused { words: "words", left: Off { cause: "words", later: false } } <- refused | crashed | not allowed | unclear | foreign
                 Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
                 Refused { words: "words", left: Off { cause: "words", later: true } } <- unreachable
@@ -1412,7 +1389,7 @@ mod tests {
                 Refused { words: "words", left: Restored } <- deployed | old | old, global
                 Refused { words: "words", left: Off { cause: "somebody else switches it at the same moment", later: false } } <- old, off | no text
                 Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
-                Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | parses | versions | text | rows with it
+                Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
                 Refused { words: "words", left: Off { cause: "words", later: false } } <- refused | crashed | not allowed | unclear | foreign
                 Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
                 Refused { words: "words", left: Off { cause: "words", later: true } } <- unreachable
@@ -1422,7 +1399,7 @@ mod tests {
                 Refused { words: "words", left: Restored } <- deployed | old | old, global
                 Refused { words: "words", left: Off { cause: "somebody else switches it at the same moment", later: false } } <- old, off | no text
                 Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
-                Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | parses | versions | text | rows with it
+                Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
                 Refused { words: "words", left: Off { cause: "words", later: false } } <- refused | crashed | not allowed | unclear | foreign
                 Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
                 Refused { words: "words", left: Off { cause: "words", later: true } } <- unreachable | lost
@@ -1432,7 +1409,7 @@ mod tests {
                 toggle <- old, off | no text
                 Refused { words: "words", left: Restored } <- old, global
                 Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
-                Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | parses | versions | text | rows with it
+                Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
                 Refused { words: "words", left: Off { cause: "words", later: false } } <- refused | crashed | not allowed | unclear | foreign
                 Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
                 Refused { words: "words", left: Off { cause: "words", later: true } } <- unreachable
@@ -1443,7 +1420,7 @@ mod tests {
                 toggle <- old, off | no text
                 Refused { words: "words", left: Restored } <- old, global
                 Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
-                Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | parses | versions | text | rows with it
+                Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
                 Refused { words: "words", left: Off { cause: "words", later: false } } <- refused | crashed | not allowed | unclear | foreign
                 Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
                 Refused { words: "words", left: Off { cause: "words", later: true } } <- unreachable
@@ -1454,7 +1431,7 @@ mod tests {
                 toggle <- old, off | no text
                 Refused { words: "words", left: Restored } <- old, global
                 Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
-                Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | parses | versions | text | rows with it
+                Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
                 Refused { words: "words", left: Off { cause: "words", later: false } } <- refused | crashed | not allowed | unclear | foreign
                 Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
                 Refused { words: "words", left: Off { cause: "words", later: true } } <- unreachable | lost
@@ -1463,22 +1440,19 @@ mod tests {
                 toggle <- ours, off | no text
                 Updated { from: Some("1"), kept: None, left: AsItWas, version: Some("v") } <- deployed | theirs | old | old, off | old, global | stub
                 Updated { from: Some("1"), kept: None, left: Off { cause: "it was deleted meanwhile", later: false }, version: Some("v") } <- absent
-                Updated { from: Some("1"), kept: None, left: Off { cause: "the server gave an answer to another question", later: false }, version: Some("v") } <- taken | connected | rows | deleted | parses | versions | text | rows with it
+                Updated { from: Some("1"), kept: None, left: Off { cause: "the server gave an answer to another question", later: false }, version: Some("v") } <- taken | connected | rows | deleted | versions | text | rows with it
                 Updated { from: Some("1"), kept: None, left: Off { cause: "words", later: false }, version: Some("v") } <- refused | crashed | not allowed | unclear | foreign
                 Updated { from: Some("1"), kept: None, left: Off { cause: "[ERROR: Error creating function]", later: false }, version: Some("v") } <- masked
                 Updated { from: Some("1"), kept: None, left: Off { cause: "words", later: true }, version: Some("v") } <- unreachable
                 get <- lost
-            explaining (old > noted > masked > old > old)
-                Refused { words: "[ERROR: Error creating function]", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, off | old, global | stub | no text | absent | taken | masked | crashed | not allowed | unclear | unreachable | lost | foreign | connected | rows | deleted | parses | versions | text | rows with it
-                Refused { words: "words", left: AsItWas } <- refused
             creating a stub (absent > masked > absent)
                 get <- ours | ours, off | deployed | theirs | old | old, off | old, global | stub | no text | lost
-                Refused { words: "[ERROR: Error creating function]", left: AsItWas } <- absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | foreign | connected | rows | deleted | parses | versions | text | rows with it
+                Refused { words: "[ERROR: Error creating function]", left: AsItWas } <- absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | foreign | connected | rows | deleted | versions | text | rows with it
             checking the stub (absent > masked > absent > stub > stub > refused)
-                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, off | old, global | no text | absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | lost | foreign | connected | rows | deleted | parses | versions | text | rows with it
+                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, off | old, global | no text | absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | lost | foreign | connected | rows | deleted | versions | text | rows with it
                 delete <- stub
             deleting the stub (absent > masked > absent > stub > stub > refused > stub)
-                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, off | old, global | stub | no text | absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | lost | foreign | connected | rows | deleted | parses | versions | text | rows with it
+                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, off | old, global | stub | no text | absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | lost | foreign | connected | rows | deleted | versions | text | rows with it
             creating (absent)
                 get <- ours | ours, off | deployed | theirs | old | old, off | old, global | stub | no text | taken | refused | masked | crashed | lost
             turned away (absent > unclear)
@@ -1533,12 +1507,11 @@ mod tests {
                 Reply::Lost { .. } => 10,
                 Reply::Foreign { .. } => 11,
                 Reply::Deleted => 12,
-                Reply::Parses => 13,
-                Reply::Versions(_) => 14,
-                Reply::Text(_) => 15,
+                Reply::Versions(_) => 13,
+                Reply::Text(_) => 14,
             })
             .collect();
-        assert_eq!(kinds.len(), 16);
+        assert_eq!(kinds.len(), 15);
     }
 
     #[test]

@@ -209,7 +209,6 @@ fn cause_of(reply: Reply) -> (String, bool) {
         | Reply::Rows(_)
         | Reply::Taken
         | Reply::Deleted
-        | Reply::Parses
         | Reply::Versions(_)
         | Reply::Text(_) => ("the server gave an answer to another question".to_owned(), false),
     }

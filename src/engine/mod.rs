@@ -1137,7 +1137,6 @@ impl Engine {
             | Reply::Absent
             | Reply::Taken
             | Reply::Deleted
-            | Reply::Parses
             | Reply::Versions(_)
             | Reply::Text(_) => {
                 self.lose("an answer to another question than the one asked".to_owned(), None, now);

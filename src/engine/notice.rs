@@ -1129,6 +1129,7 @@ mod tests {
         Notice { about, what }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one of each")]
     fn samples() -> Vec<Notice> {
         let roots = || vec![PathBuf::from("plugins"), PathBuf::from("more")];
         let server = || "http://localhost:8080".to_owned();

@@ -38,12 +38,7 @@ impl Recovery {
             Reply::NotAllowed { status, words } => failed(Failure::NotAllowed { status, words }),
             Reply::Foreign { status, words } => failed(Failure::Foreign { status, words }),
             Reply::Unclear { words } | Reply::Refused { words } => failed(Failure::NotOurs { words }),
-            Reply::Connected { .. }
-            | Reply::Rows(_)
-            | Reply::Deleted
-            | Reply::Parses
-            | Reply::Versions(_)
-            | Reply::Text(_) => {
+            Reply::Connected { .. } | Reply::Rows(_) | Reply::Deleted | Reply::Versions(_) | Reply::Text(_) => {
                 failed(Failure::Odd { words: "an answer to another question than the one asked".to_owned() })
             }
         }

@@ -125,7 +125,6 @@ fn failure(reply: Reply) -> Failure {
         | Reply::Absent
         | Reply::Taken
         | Reply::Deleted
-        | Reply::Parses
         | Reply::Versions(_)
         | Reply::Text(_) => Failure::Odd { words: "an answer to another question than the one asked".to_owned() },
     }

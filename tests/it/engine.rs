@@ -308,7 +308,6 @@ fn say(call: &Call) -> String {
         Call::Toggle(id) | Call::ToggleGlobal(id) => format!("{} {id}", call.word()),
         Call::Delete(key) | Call::Versions(key) => format!("{} {}", call.word(), key.id),
         Call::Version(key, id) | Call::Prune(key, id) => format!("{} {id} of {}", call.word(), key.id),
-        Call::Parse(text) => format!("parse {}", version(text)),
     }
 }
 
@@ -2165,13 +2164,52 @@ fn a_remote_edit_is_held_where_the_user_wants_to_decide() {
          1ms #1 connected
          2ms #2 rows a=v9 b=v1
          3ms #3 row a v9
-         10ms write a v2
-         11ms #4 row a v9
-         20ms write b v2
-         21ms #5 row b v1
-         22ms #6 row b v2
-         30ms write a v9",
-        &expect![[r#""#]],
+         2010ms write a v2
+         2011ms #4 row a v9
+         4020ms write b v2
+         4021ms #5 row b v1
+         4022ms #6 row b v2
+         6030ms write a v9
+         6031ms #7 row a v9",
+        &expect![[r#"
+            0ms edit a v1
+            0ms edit b v1
+            0ms rescan
+                  ready: watching `plugins` (2 plugins) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows a=v9 b=v1
+                  connected: http://server is Open WebUI 0.12.4
+                  save
+                  b unchanged: unchanged
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (new)
+                  #3 get a
+            3ms #3 row a v9
+                  a remote_edit: not deployed: somebody else has changed it on the server (version v9)
+                  summary: 2 plugins in 3 ms: 1 unchanged, 1 held back
+            2010ms write a v2
+                  a sending: on its way (new)
+                  #4 get a
+            2011ms #4 row a v9
+                  a remote_edit: not deployed: somebody else has changed it on the server (version v9)
+            4020ms write b v2
+                  b sending: on its way (edited)
+                  #5 get b
+            4021ms #5 row b v1
+                  #6 update b v2
+            4022ms #6 row b v2
+                  save
+                  archive v2
+                  b updated: updated
+            6030ms write a v9
+                  a sending: on its way (new)
+                  #7 get a
+            6031ms #7 row a v9
+                  save
+                  a unchanged: unchanged
+        "#]],
     );
 }
 
@@ -2857,39 +2895,6 @@ fn a_server_that_hides_why_it_refuses_a_new_plugin_is_asked_another_way() {
                   save
                   a refused: refused by the server: No module named 'x'
                   summary: 1 plugin in 10 ms: 1 refused
-        "#]],
-    );
-}
-
-#[test]
-fn a_server_that_hides_why_it_refuses_an_update_is_asked_whether_it_can_parse_it() {
-    check(
-        "0ms given a=v1
-         10ms write a v2
-         11ms #1 row a v1 old
-         12ms #2 noted
-         13ms #3 refused [ERROR: Error updating function]
-         14ms #4 row a v1 old
-         15ms #5 row a v1 old
-         16ms #6 refused Cannot parse: 3:1",
-        &expect![[r#"
-            10ms write a v2
-                  a sending: on its way (edited)
-                  #1 get a
-            11ms #1 row a v1 old
-                  #2 note that a is on
-            12ms #2 noted
-                  #3 update a v2
-            13ms #3 refused [ERROR: Error updating function]
-                  #4 get a
-            14ms #4 row a v1 old
-                  #5 update a v1
-            15ms #5 row a v1 old
-                  #6 parse v2
-            16ms #6 refused Cannot parse: 3:1
-                  unnote a
-                  save
-                  a refused: refused by the server: Cannot parse: 3:1
         "#]],
     );
 }
