@@ -126,13 +126,6 @@ impl Files {
         plugin.map_or(Claim::None, |plugin| Claim::Sole(Arc::clone(plugin)))
     }
 
-    /// Whether a file here is, or was before it was broken, the plugin with this id.
-    #[must_use]
-    pub fn speak_for(&self, key: &Key) -> bool {
-        self.claims.contains_key(key)
-            || self.by_path.values().any(|file| matches!(file, File::Flawed { was: Some(was), .. } if was.key == *key))
-    }
-
     /// Every id that is claimed.
     pub fn keys(&self) -> impl Iterator<Item = &Key> {
         self.claims.keys()

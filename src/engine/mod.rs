@@ -237,6 +237,8 @@ pub struct Engine {
     sessions: BTreeMap<Key, Session>,
     /// Plugins whose files are gone, where that may mean something on the server.
     leaving: BTreeMap<Key, Leaving>,
+    /// New plugins that the user was asked about, and the plugins on the server that they may be.
+    asked: BTreeMap<Key, Key>,
     /// Paths that are being read, or will be read again.
     pending: BTreeMap<Arc<Path>, Pending>,
     /// Ids that several files seem to claim: which of the claims have been looked at again.
@@ -455,6 +457,7 @@ impl Engine {
             errands: BTreeMap::new(),
             sessions: BTreeMap::new(),
             leaving: BTreeMap::new(),
+            asked: BTreeMap::new(),
             pending: BTreeMap::new(),
             doubted: BTreeMap::new(),
             conflicts: BTreeMap::new(),
@@ -796,6 +799,7 @@ impl Engine {
         match trace {
             Trace::File => drop(self.leaving.remove(&key)),
             Trace::Nothing => self.spare(&key, Sparing::Folder),
+            Trace::Folder if self.asked.values().any(|other| *other == key) => self.spare(&key, Sparing::Renamed),
             Trace::Folder if many => {
                 let all: Vec<_> = self.leaving.keys().cloned().collect();
                 for key in &all {
@@ -864,8 +868,7 @@ impl Engine {
     /// Who claims an id, apart from files that were not there a moment ago.
     fn present_claim(&self, key: &Key) -> Claim {
         let Claim::Contested(paths) = self.files.claim(key) else { return self.files.claim(key) };
-        let missing = |path: &Arc<Path>| self.pending.get(path).is_some_and(|pending| pending.held == Held::Missing);
-        let present: Vec<_> = paths.into_iter().filter(|path| !missing(path)).collect();
+        let present: Vec<_> = paths.into_iter().filter(|path| !self.is_missing(path)).collect();
         match present.as_slice() {
             [path] => {
                 let plugin = self.files.get(path).and_then(File::plugin);
@@ -873,6 +876,11 @@ impl Engine {
             }
             _ => Claim::Contested(present),
         }
+    }
+
+    /// Whether a file was not there a moment ago, which is not believed yet.
+    fn is_missing(&self, path: &Arc<Path>) -> bool {
+        self.pending.get(path).is_some_and(|pending| pending.held == Held::Missing)
     }
 
     /// Two files claim one id. After a rename that is only so until the old path is looked at, so look first.
@@ -1035,14 +1043,19 @@ impl Engine {
                 _ if !Identity::of(plugin).tells() => Twins::Ignored,
                 (Adopt::Ask, Some(pass)) => Twins::Known(self.twin(plugin, &pass.holds)),
                 (Adopt::Ask, None) => {
-                    let keys = self.files.keys().filter(|other| other.kind == key.kind && *other != key);
-                    let broken = self.files.iter().filter_map(|(_, file)| file.known()).map(|plugin| &plugin.key);
-                    let ids = keys.chain(broken.filter(|other| other.kind == key.kind && *other != key));
-                    Twins::Unknown(Arc::new(ids.map(|key| key.id.clone()).collect()))
+                    let others = self.spoken_for().filter(|other| other.kind == key.kind && *other != key);
+                    Twins::Unknown(Arc::new(others.map(|key| key.id.clone()).collect()))
                 }
             },
             explains_updates: self.version.as_deref().is_some_and(explains_updates),
         }
+    }
+
+    /// The ids that files here have, or had before they were broken. A file that was not there a moment ago may have
+    /// another name now.
+    fn spoken_for(&self) -> impl Iterator<Item = &Key> {
+        let files = self.files.iter().filter(|(path, _)| !self.is_missing(path));
+        files.filter_map(|(_, file)| file.known()).map(|plugin| &plugin.key)
     }
 
     /// The same plugin under another id, as an overview shows it.
@@ -1052,7 +1065,7 @@ impl Engine {
             return None;
         }
         let others = holds.iter().filter(|(key, _)| key.kind == kind).map(|(key, seen)| (&key.id, &seen.identity));
-        let spoken_for = |id: &PluginId| self.files.speak_for(&Key { kind, id: id.clone() });
+        let spoken_for = |id: &PluginId| self.spoken_for().any(|key| key.kind == kind && key.id == *id);
         twin::find(&Identity::of(plugin), &plugin.key.id, others, spoken_for)
     }
 
@@ -1384,6 +1397,7 @@ impl Engine {
     fn on_deployed(&mut self, plugin: &Arc<Plugin>, outcome: Outcome, in_pass: bool, took: Duration, now: Now) {
         let what = match outcome {
             Outcome::Created { active } => {
+                self.asked.remove(&plugin.key);
                 self.note_deployed(plugin, now);
                 What::Created { active, took }
             }
@@ -1401,7 +1415,11 @@ impl Engine {
             Outcome::WouldCreate => What::WouldCreate,
             Outcome::WouldUpdate { from, foreign } => What::WouldUpdate { from, foreign },
             Outcome::RemoteEdit { theirs } => What::RemoteEdit { theirs },
-            Outcome::Twin(twin) => What::Twin { twin },
+            Outcome::Twin(twin) => {
+                let other = Key { kind: plugin.key.kind, id: twin.id.clone() };
+                self.asked.insert(plugin.key.clone(), other);
+                What::Twin { twin }
+            }
             Outcome::Refused { words, left } => {
                 self.note_ended(plugin, Last::Refused { digest: plugin.digest, words: words.clone() });
                 let span = refusal::place(&words, &plugin.text);

@@ -330,6 +330,8 @@ pub enum Sparing {
     Folder,
     /// More files went than are left.
     Many,
+    /// It may be what a new file here is, which the user was asked about.
+    Renamed,
     /// It holds another text than the one that we deployed.
     Edited,
     /// It is not there any more.
@@ -345,6 +347,7 @@ impl Sparing {
         match self {
             Sparing::Folder => "folder_gone",
             Sparing::Many => "many_gone",
+            Sparing::Renamed => "maybe_renamed",
             Sparing::Edited => "edited_on_server",
             Sparing::Gone => "not_on_server",
             Sparing::Off => "off_already",
@@ -627,6 +630,7 @@ impl Notice {
                 match why {
                     Sparing::Folder => "its whole folder is gone, not the file alone",
                     Sparing::Many => "more files have gone than are left",
+                    Sparing::Renamed => "a new file here may be the same plugin",
                     Sparing::Edited => "it was changed there",
                     Sparing::Gone => "it is not there any more",
                     Sparing::Off => "it is switched off already",
@@ -1229,6 +1233,7 @@ mod tests {
             What::Deleted { kept: PathBuf::from("state/copy.py") },
             What::Spared { why: Sparing::Folder },
             What::Spared { why: Sparing::Many },
+            What::Spared { why: Sparing::Renamed },
             What::Spared { why: Sparing::Edited },
             What::Spared { why: Sparing::Gone },
             What::Spared { why: Sparing::Off },
@@ -1405,6 +1410,7 @@ mod tests {
             Info deleted: deleted on the server, since its file is gone; a copy is in state/copy.py
             Info spared: the server keeps it: its whole folder is gone, not the file alone
             Info spared: the server keeps it: more files have gone than are left
+            Info spared: the server keeps it: a new file here may be the same plugin
             Info spared: the server keeps it: it was changed there
             Info spared: the server keeps it: it is not there any more
             Info spared: the server keeps it: it is switched off already
@@ -1564,6 +1570,7 @@ mod tests {
             deleted {"backup":"state/copy.py"}
             spared {"reason":"folder_gone"}
             spared {"reason":"many_gone"}
+            spared {"reason":"maybe_renamed"}
             spared {"reason":"edited_on_server"}
             spared {"reason":"not_on_server"}
             spared {"reason":"off_already"}

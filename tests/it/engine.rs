@@ -2454,7 +2454,7 @@ fn a_twin_is_ignored_where_the_user_says_so() {
     );
 }
 
-/// Two plugins that we have deployed, and what is done about a deleted file.
+/// Three plugins that we have deployed, and what is done about a deleted file.
 fn leaving(on_delete: OnDelete, script: &str, expected: &Expect) {
     let deployed = "0ms edit a v1
          0ms edit b v1
@@ -2897,4 +2897,50 @@ fn a_server_that_hides_why_it_refuses_a_new_plugin_is_asked_another_way() {
                   summary: 1 plugin in 10 ms: 1 refused
         "#]],
     );
+}
+
+#[test]
+fn a_plugin_that_a_renamed_file_may_be_is_not_taken_away() {
+    let mut run = play(
+        Policy { on_delete: OnDelete::Delete, ..policy() },
+        Ledger::default(),
+        "0ms edit a v1~Shout
+         0ms edit b v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows b=v1
+         3ms #3 absent
+         4ms #4 created a
+         5ms #5 row a v1~Shout",
+    );
+    run.tickets.clear();
+    run.log.clear();
+    let script = "2000ms delete a
+         2000ms write c v1~Shout
+         2350ms wake
+         2351ms #1 absent
+         2352ms #2 rows a=v1~Shout b=v1
+         32350ms wake
+         32350ms looked a gone";
+    for line in script.lines().map(str::trim) {
+        run.line(line);
+    }
+    expect![[r#"
+        2000ms delete a
+              held: not complete yet; read again soon
+        2000ms write c v1~Shout
+              c sending: on its way (new)
+              #1 get c
+        2350ms wake
+              a removed: removed here; deleted on the server in 30 s unless it comes back
+        2351ms #1 absent
+              #2 overview of functions
+        2352ms #2 rows a=v1~Shout b=v1
+              #3 create c v1
+        32350ms wake
+              look for plugins/a.py
+              c slow: still on its way after 30 s
+        32350ms looked a gone
+              #4 get a
+    "#]].assert_eq(&run.log);
 }
