@@ -284,6 +284,19 @@ async fn an_empty_repository_in_a_good_one() {
     assert_eq!(world.stamp(A, "1\n").await, None);
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn nothing_of_the_repository_is_run() {
+    let world = World::committed("");
+    world.write("trap", "#!/bin/sh\ntouch sprung\n");
+    Project::new().sh("chmod", &["+x", world.path("trap").to_str().unwrap()]);
+    world.git("config core.fsmonitor ./trap");
+    check(&world, "plugins").await;
+    assert!(!world.path("sprung").exists());
+    world.git("status");
+    assert!(world.path("sprung").exists(), "the trap works");
+}
+
 /// The messages of all that was sent so far.
 fn messages(server: &FakeServer) -> Vec<String> {
     let requests = server.requests().into_iter().filter(|request| request.method == "POST");
