@@ -17,10 +17,15 @@ use crate::config::Config;
 use crate::console::Console;
 use crate::disk::{Folder, Plugins, State, Trust};
 use crate::engine::exchange::Reply;
+}
+
+use crate::disk::{Plugins, State, Trust};
+use crate::engine::exchange::{Call, Reply};
 use crate::engine::files::Loaded;
 use crate::engine::ledger::Memory;
 use crate::engine::notice::{Notice, What};
 use crate::engine::{Code, Effect, Engine, Event, Now, Policy, Ticket};
+use crate::git::Git;
 use crate::settling::Settling;
 use crate::watcher::{Sign, Watcher};
 
@@ -61,6 +66,7 @@ struct Daemon {
     watcher: Option<Watcher>,
     signs: UnboundedReceiver<Sign>,
     state: Option<State>,
+    git: Git,
     client: Client,
     console: Console,
     calls: JoinSet<(Ticket, Reply)>,
@@ -143,6 +149,7 @@ impl Daemon {
             watcher,
             signs,
             state,
+            git: Git::new(config.roots.clone()),
             client,
             console,
             calls: JoinSet::new(),
@@ -272,8 +279,8 @@ impl Daemon {
                         events.push_back(Event::Loaded(path, loaded));
                     }
                     Effect::Call(ticket, call) => {
-                        let client = self.client.clone();
-                        self.calls.spawn(async move { (ticket, client.call(call).await) });
+                        let (client, git) = (self.client.clone(), self.git.clone());
+                        self.calls.spawn(async move { (ticket, client.call(stamped(call, &git).await).await) });
                     }
                     Effect::Keep(ticket, backup) => {
                         let kept = self.keep(&backup).map_err(|error| format!("{error:#}"));
@@ -300,6 +307,7 @@ impl Daemon {
     }
 
     fn scan(&mut self) -> crate::engine::Scan {
+        self.git.prepare();
         let mut blind = Vec::new();
         let watcher = &mut self.watcher;
         // While something may be in the middle of being written, only what has been quiet is believed.
@@ -382,6 +390,18 @@ impl Daemon {
 /// The time as the name of a copy begins.
 fn stamp() -> String {
     Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string()
+}
+
+/// The same call, with the commit that its text stands on in the message.
+async fn stamped(mut call: Call, git: &Git) -> Call {
+    if let Call::Create(_, form) | Call::Update(_, form) = &mut call
+        && let Some(file) = &form.file
+        && let Some(stamp) = git.stamp(file, &form.content).await
+    {
+        let form = Arc::make_mut(form);
+        form.message = format!("{}, {stamp}", form.message);
+    }
+    call
 }
 
 /// Waits for the write that is under way, for ever if there is none.

@@ -2942,5 +2942,6 @@ fn a_plugin_that_a_renamed_file_may_be_is_not_taken_away() {
               c slow: still on its way after 30 s
         32350ms looked a gone
               #4 get a
-    "#]].assert_eq(&run.log);
+    "#]]
+    .assert_eq(&run.log);
 }

@@ -13,6 +13,7 @@ mod contract;
 mod engine;
 mod examples;
 mod faults;
+mod git;
 mod layering;
 mod once;
 mod readme;
