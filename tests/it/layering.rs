@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may use of the rest of the crate. Only where everything meets may everything be known.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("plugin", &[]),
     ("engine", &["plugin"]),
     ("settling", &[]),
@@ -16,6 +16,7 @@ const MAY_USE: [(&str, &[&str]); 11] = [
     ("disk", &["engine", "plugin"]),
     ("client", &["engine", "plugin"]),
     ("console", &["engine::notice", "plugin"]),
+    ("commands", &["client", "config", "console", "disk", "engine", "plugin"]),
     ("sandbox", &[]),
     ("lib", &[]),
 ];
