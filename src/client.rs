@@ -8,9 +8,14 @@
 //! [`Reply::NotAllowed`] to [`Call::Connect`] or [`Call::Overview`] is about the key: `Overview(Function)` succeeds for
 //! admins alone, `Overview(Tool)` for admins and for whoever may export tools. To the other calls it may be about that
 //! one plugin: an account without the export permission can still own tools, and reads and updates them by id.
+//!
+//! [`Reply::Absent`] to [`Call::Versions`], [`Call::Version`] or [`Call::Prune`] means "no history there": there is no
+//! such plugin, or no such version of it, or the server is older than 0.12 and keeps none. Which of them it is, the row
+//! tells: [`Row::versioned`](crate::engine::exchange::Row::versioned).
 
 mod classify;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -24,12 +29,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
-use crate::engine::exchange::{Call, Form, Reply};
-use crate::plugin::{Key, Kind};
-use classify::{Answer, Asked, classify, failure};
+use crate::engine::exchange::{Call, Form, Reply, Version};
+use crate::plugin::{Key, Kind, id::PluginId};
+use classify::{Answer, Asked, classify, failure, newest_first};
 
 /// No answer is read further than this. Four thousand large plugins fit.
 const LARGEST_ANSWER: usize = 64 << 20;
+
+/// How many versions the server tells of at a time.
+const PAGE: usize = 20;
+
+/// No history is read further than this: a thousand versions.
+const MOST_PAGES: u32 = 50;
 
 /// The server closes a connection that was idle for 5 s without saying so; ours must be gone before.
 const IDLE: Duration = Duration::from_secs(4);
@@ -153,7 +164,7 @@ impl Client {
         let body = Map::from_iter(
             [("email", "admin@localhost"), ("password", "admin")].map(|(k, v)| (k.to_owned(), Value::from(v))),
         );
-        let request = Request::post(Asked::SignIn, &["api", "v1", "auths", "signin"], json(&body));
+        let request = Request::post(Asked::SignIn, &["api", "v1", "auths", "signin"], Some(json(&body)));
         let signed_in: SignedIn = self.fetch(&request, None).await?.read(Asked::SignIn)?;
         let words = || Reply::NotAllowed { status: 200, words: "the server's sign-in gave no session".to_owned() };
         let token = bearer(&signed_in.token.ok_or_else(words)?).map_err(|_| words())?;
@@ -161,10 +172,39 @@ impl Client {
     }
 
     async fn ask(&self, request: &Request, token: Option<&HeaderValue>) -> Reply {
+        match self.ask_once(request, token).await {
+            Reply::Versions(first) => self.all_pages(request, first, token).await,
+            reply => reply,
+        }
+    }
+
+    async fn ask_once(&self, request: &Request, token: Option<&HeaderValue>) -> Reply {
         match self.fetch(request, token).await {
             Ok(received) => classify(request.asked, &received.answer()),
             Err(reply) => reply,
         }
+    }
+
+    /// The rest of a history. A page that is not full is the last one, and so is one that tells nothing new: it comes
+    /// from a server that knows no pages. A version that is made meanwhile moves others to the next page, where they are
+    /// told again.
+    async fn all_pages(&self, request: &Request, first: Vec<Version>, token: Option<&HeaderValue>) -> Reply {
+        let (mut full, mut versions) = (first.len() == PAGE, first);
+        for page in 2..=MOST_PAGES {
+            if !full {
+                break;
+            }
+            match self.ask_once(&Request { page: Some(page), ..request.clone() }, token).await {
+                Reply::Versions(next) => {
+                    let known: HashSet<_> = versions.iter().map(|version| version.id.clone()).collect();
+                    let new = next.iter().any(|version| !known.contains(&version.id));
+                    full = new && next.len() == PAGE;
+                    versions.extend(next.into_iter().filter(|version| !known.contains(&version.id)));
+                }
+                other => return other,
+            }
+        }
+        Reply::Versions(newest_first(versions))
     }
 
     /// The one place where something goes over the wire.
@@ -183,6 +223,9 @@ impl Client {
     async fn send(&self, request: &Request, token: Option<&HeaderValue>) -> Result<Received, Broken> {
         let mut url = self.0.base.clone();
         url.path_segments_mut().expect("an http address has a path").pop_if_empty().extend(&request.path);
+        if let Some(page) = request.page {
+            url.query_pairs_mut().append_pair("page", &page.to_string());
+        }
         let path = url.path().to_owned();
         let timeout = if request.asked.deploys() { self.0.timeouts.deploy } else { self.0.timeouts.ask };
 
@@ -289,11 +332,14 @@ fn json(body: &impl Serialize) -> Vec<u8> {
 }
 
 /// One HTTP request, spelled out.
+#[derive(Clone)]
 struct Request {
     asked: Asked,
     method: Method,
     /// The path's segments, not yet percent-encoded.
     path: Vec<String>,
+    /// Of an answer that comes in pages.
+    page: Option<u32>,
     body: Option<Vec<u8>>,
 }
 
@@ -302,54 +348,51 @@ impl Request {
         match call {
             Call::Connect => Self::get(Asked::Connect, &["api", "version"]),
             Call::Overview(kind) => Self::get(Asked::Overview(*kind), &["api", "v1", table(*kind), "export"]),
-            Call::Get(Key { kind, id }) => {
-                Self::get(Asked::Get(*kind), &["api", "v1", table(*kind), "id", &id.to_string()])
-            }
+            Call::Get(key) => Self::get(Asked::Get(key.kind), &row(key, &[])),
             Call::Create(key, form) => {
                 let path = ["api", "v1", table(key.kind), "create"];
-                Self::post(Asked::Create(key.kind), &path, wire(key, form))
+                Self::post(Asked::Create(key.kind), &path, Some(wire(key, form)))
             }
             Call::Update(key, form) => {
-                let path = ["api", "v1", table(key.kind), "id", &key.id.to_string(), "update"];
-                Self::post(Asked::Update(key.kind), &path, wire(key, form))
+                Self::post(Asked::Update(key.kind), &row(key, &["update"]), Some(wire(key, form)))
             }
-            Call::Toggle(id) => {
-                let path = ["api", "v1", table(Kind::Function), "id", &id.to_string(), "toggle"];
-                Self { asked: Asked::Toggle, method: Method::POST, path: path.map(str::to_owned).into(), body: None }
+            Call::Toggle(id) => Self::post(Asked::Toggle, &function(id, &["toggle"]), None),
+            Call::ToggleGlobal(id) => Self::post(Asked::Toggle, &function(id, &["toggle", "global"]), None),
+            Call::Delete(key) => Self::delete(Asked::Delete, &row(key, &["delete"])),
+            Call::Parse(text) => {
+                let body = json(&serde_json::json!({ "code": &**text }));
+                Self::post(Asked::Parse, &["api", "v1", "utils", "code", "format"], Some(body))
             }
-            Call::ToggleGlobal(id) => {
-                let path = ["api", "v1", table(Kind::Function), "id", &id.to_string(), "toggle", "global"];
-                Self { asked: Asked::Toggle, method: Method::POST, path: path.map(str::to_owned).into(), body: None }
-            }
-            Call::Delete(Key { kind, id }) => {
-                let path = ["api", "v1", table(*kind), "id", &id.to_string(), "delete"];
-                Self { asked: Asked::Delete, method: Method::DELETE, path: path.map(str::to_owned).into(), body: None }
-            }
-            Call::Parse(text) => Self::post(
-                Asked::Parse,
-                &["api", "v1", "utils", "code", "format"],
-                json(&serde_json::json!({ "code": &**text })),
-            ),
-            Call::Versions(Key { kind, id }) => {
-                Self::get(Asked::Versions, &["api", "v1", table(*kind), "id", &id.to_string(), "history"])
-            }
-            Call::Version(Key { kind, id }, version) => {
-                Self::get(Asked::Version, &["api", "v1", table(*kind), "id", &id.to_string(), "history", version])
-            }
-            Call::Prune(Key { kind, id }, version) => {
-                let path = ["api", "v1", table(*kind), "id", &id.to_string(), "history", version];
-                Self { asked: Asked::Delete, method: Method::DELETE, path: path.map(str::to_owned).into(), body: None }
-            }
+            Call::Versions(key) => Self { page: Some(1), ..Self::get(Asked::Versions, &row(key, &["history"])) },
+            Call::Version(key, version) => Self::get(Asked::Version, &row(key, &["history", version])),
+            Call::Prune(key, version) => Self::delete(Asked::Prune, &row(key, &["history", version])),
         }
     }
 
     fn get(asked: Asked, path: &[&str]) -> Self {
-        Self { asked, method: Method::GET, path: path.iter().map(ToString::to_string).collect(), body: None }
+        Self::new(asked, Method::GET, path, None)
     }
 
-    fn post(asked: Asked, path: &[&str], body: Vec<u8>) -> Self {
-        Self { asked, method: Method::POST, path: path.iter().map(ToString::to_string).collect(), body: Some(body) }
+    fn post(asked: Asked, path: &[&str], body: Option<Vec<u8>>) -> Self {
+        Self::new(asked, Method::POST, path, body)
     }
+
+    fn delete(asked: Asked, path: &[&str]) -> Self {
+        Self::new(asked, Method::DELETE, path, None)
+    }
+
+    fn new(asked: Asked, method: Method, path: &[&str], body: Option<Vec<u8>>) -> Self {
+        Self { asked, method, path: path.iter().map(ToString::to_string).collect(), page: None, body }
+    }
+}
+
+/// The path of a row, and of what is in it.
+fn row<'a>(Key { kind, id }: &'a Key, within: &[&'a str]) -> Vec<&'a str> {
+    [&["api", "v1", table(*kind), "id", id.as_str()], within].concat()
+}
+
+fn function<'a>(id: &'a PluginId, within: &[&'a str]) -> Vec<&'a str> {
+    [&["api", "v1", table(Kind::Function), "id", id.as_str()], within].concat()
 }
 
 fn table(kind: Kind) -> &'static str {

@@ -3,14 +3,18 @@
 //! Existence, permission and refused code share statuses on this server, so the texts decide, and where a text can
 //! mean two things the milder one is assumed: better asked again than the wrong thing done.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::StatusCode;
+use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::engine::exchange::{Reply, Row};
+use crate::engine::exchange::{Reply, Row, Version};
 use crate::plugin::Kind;
 
 /// What was asked: a call without its particulars, or one of the two steps of getting in without a login.
@@ -28,6 +32,7 @@ pub(super) enum Asked {
     Parse,
     Versions,
     Version,
+    Prune,
 }
 
 impl Asked {
@@ -43,7 +48,7 @@ impl Asked {
             | Asked::Parse
             | Asked::Versions
             | Asked::Version => false,
-            Asked::Create(_) | Asked::Update(_) | Asked::Toggle | Asked::Delete => true,
+            Asked::Create(_) | Asked::Update(_) | Asked::Toggle | Asked::Delete | Asked::Prune => true,
         }
     }
 
@@ -54,7 +59,12 @@ impl Asked {
 
     /// Whether it is about one row that may not exist.
     fn names_a_row(self) -> bool {
-        matches!(self, Asked::Get(_) | Asked::Update(_) | Asked::Toggle)
+        matches!(self, Asked::Get(_) | Asked::Update(_) | Asked::Toggle | Asked::Delete) || self.is_about_history()
+    }
+
+    /// Whether a server before 0.12 has no such path.
+    fn is_about_history(self) -> bool {
+        matches!(self, Asked::Versions | Asked::Version | Asked::Prune)
     }
 }
 
@@ -77,7 +87,7 @@ pub(super) fn classify(asked: Asked, answer: &Answer<'_>) -> Reply {
         return failure(asked, answer);
     }
     let reply = match asked {
-        Asked::Connect => read::<Version>(answer).map(|it| Reply::Connected { version: it.version }),
+        Asked::Connect => read::<Connected>(answer).map(|it| Reply::Connected { version: it.version }),
         Asked::Overview(_) => {
             read::<Vec<WireRow>>(answer).map(|rows| Reply::Rows(rows.into_iter().map(Row::from).collect()))
         }
@@ -91,7 +101,15 @@ pub(super) fn classify(asked: Asked, answer: &Answer<'_>) -> Reply {
         Asked::Create(_) | Asked::Update(_) | Asked::Toggle => {
             read::<WireRow>(answer).map(|row| Reply::Row(Box::new(row.into())))
         }
-        Asked::Delete | Asked::Parse | Asked::Versions | Asked::Version | Asked::Config | Asked::SignIn => None,
+        // No is what it says where its database would not.
+        Asked::Delete | Asked::Prune => {
+            read(answer).map(|done| if done { Reply::Deleted } else { stumbled("it was not deleted") })
+        }
+        Asked::Parse => read::<Formatted>(answer).map(|_| Reply::Parses),
+        Asked::Versions => read::<Vec<WireVersion>>(answer)
+            .map(|versions| Reply::Versions(versions.into_iter().map(Version::from).collect())),
+        Asked::Version => read::<WireSnapshot>(answer).map(|version| Reply::Text(version.snapshot.content)),
+        Asked::Config | Asked::SignIn => None,
     };
     reply.unwrap_or_else(|| failure(asked, answer))
 }
@@ -105,6 +123,7 @@ pub(super) fn failure(asked: Asked, answer: &Answer<'_>) -> Reply {
         400 => bad_request(asked, answer),
         401 => unauthorised(asked, answer),
         403 | 407 => Reply::NotAllowed { status, words: words(answer) },
+        404 | 405 if asked.is_about_history() && detail(answer).is_some() => Reply::Absent,
         404 => match detail(answer) {
             // The words of a web framework for a path that it does not have.
             Some(detail) if asked.names_a_row() && detail != "Not Found" => Reply::Absent,
@@ -127,6 +146,10 @@ pub(super) fn failure(asked: Asked, answer: &Answer<'_>) -> Reply {
 fn misunderstood(asked: Asked, answer: &Answer<'_>) -> Reply {
     if asked.changes() && serde_json::from_slice::<Value>(answer.body).is_ok() {
         return Reply::Lost { cause: "the server said yes in words that are not understood".to_owned() };
+    }
+    if asked.is_about_history() && !asked.changes() && is_a_page(answer) {
+        // The web app, which stands wherever the API has nothing to read.
+        return Reply::Absent;
     }
     Reply::Foreign { status: answer.status, words: looks(answer) }
 }
@@ -166,22 +189,29 @@ fn bad_request(asked: Asked, answer: &Answer<'_>) -> Reply {
         return Reply::Unreachable { cause: "the server's database is locked".to_owned(), retry_after };
     }
     if STUMBLED.contains(&detail.as_str()) {
-        return Reply::Unreachable { cause: format!("the server stumbled: {detail}"), retry_after };
+        return stumbled(&detail);
     }
     match asked {
         Asked::Create(_) | Asked::Update(_) => Reply::Refused { words: unwrapped(&detail).to_owned() },
-        // A flip that the database did not take.
-        Asked::Toggle => Reply::Unreachable { cause: format!("the server stumbled: {detail}"), retry_after },
+        // A change that the database did not take.
+        Asked::Toggle | Asked::Delete => stumbled(&detail),
         Asked::SignIn => Reply::NotAllowed { status, words: detail },
-        Asked::Parse => Reply::Refused { words: detail },
+        // Its formatter fails in other ways too, which say nothing about the text.
+        Asked::Parse if detail.starts_with("Cannot parse") => Reply::Refused { words: detail },
+        Asked::Prune => Reply::Refused { words: detail },
         Asked::Connect
         | Asked::Config
         | Asked::Overview(_)
         | Asked::Get(_)
-        | Asked::Delete
+        | Asked::Parse
         | Asked::Versions
         | Asked::Version => Reply::Foreign { status, words: detail },
     }
+}
+
+/// It is there and said no, for reasons of its own, to what it did not do.
+fn stumbled(words: &str) -> Reply {
+    Reply::Unreachable { cause: format!("the server stumbled: {words}"), retry_after: None }
 }
 
 fn away(answer: &Answer<'_>) -> Reply {
@@ -274,18 +304,25 @@ fn words(answer: &Answer<'_>) -> String {
 fn looks(answer: &Answer<'_>) -> String {
     let text = String::from_utf8_lossy(&answer.body[..answer.body.len().min(16 << 10)]);
     let text = text.trim();
-    let type_is = |start: &str| answer.content_type.is_some_and(|it| it.to_ascii_lowercase().starts_with(start));
-    if type_is("text/html") || text.starts_with('<') {
+    if is_a_page(answer) || text.starts_with('<') {
         return title(text).map_or_else(|| "a web page".to_owned(), |title| format!("a web page titled `{title}`"));
     }
     if text.is_empty() {
         "an empty answer".to_owned()
-    } else if type_is("application/json") {
+    } else if type_is(answer, "application/json") {
         // Not shown: it may be anything, a session among them.
         "JSON of another kind".to_owned()
     } else {
         shortened(text)
     }
+}
+
+fn is_a_page(answer: &Answer<'_>) -> bool {
+    type_is(answer, "text/html")
+}
+
+fn type_is(answer: &Answer<'_>, start: &str) -> bool {
+    answer.content_type.is_some_and(|it| it.to_ascii_lowercase().starts_with(start))
 }
 
 fn title(page: &str) -> Option<String> {
@@ -334,8 +371,80 @@ fn read<'a, T: Deserialize<'a>>(answer: &Answer<'a>) -> Option<T> {
 }
 
 #[derive(Deserialize)]
-struct Version {
+struct Connected {
     version: String,
+}
+
+/// The text as the server would lay it out, which is of no use to us.
+#[derive(Deserialize)]
+struct Formatted {
+    #[serde(rename = "code")]
+    _code: IgnoredAny,
+}
+
+/// An entry of a history. What else is in it says whose history it is.
+#[derive(Deserialize)]
+struct WireVersion {
+    id: String,
+    #[serde(deserialize_with = "seconds")]
+    created_at: Timestamp,
+    parent_id: Option<String>,
+    commit_message: Option<String>,
+    user: Option<WireAuthor>,
+}
+
+#[derive(Deserialize)]
+struct WireAuthor {
+    name: Option<String>,
+}
+
+impl From<WireVersion> for Version {
+    fn from(version: WireVersion) -> Self {
+        Self {
+            id: version.id,
+            at: version.created_at,
+            parent: version.parent_id,
+            message: version.commit_message,
+            author: version.user.and_then(|user| user.name),
+        }
+    }
+}
+
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    Timestamp::from_second(i64::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
+/// The same entry by its id.
+#[derive(Deserialize)]
+struct WireSnapshot {
+    snapshot: Snapshot,
+}
+
+#[derive(Deserialize)]
+struct Snapshot {
+    content: String,
+}
+
+/// Puts what was made from another before that, where both are of the same second: the server then lists them in any
+/// order.
+pub(super) fn newest_first(mut versions: Vec<Version>) -> Vec<Version> {
+    let parents: HashMap<_, _> = versions.iter().map(|it| (it.id.clone(), (it.at, it.parent.clone()))).collect();
+    // How many of the same second it stands on.
+    let height = |version: &Version| {
+        let mut parent = version.parent.as_ref();
+        let mut height = 0;
+        while let Some((at, next)) = parent.and_then(|id| parents.get(id))
+            && *at == version.at
+            // No version stands on itself, whatever the server says.
+            && height < parents.len()
+        {
+            height += 1;
+            parent = next.as_ref();
+        }
+        height
+    };
+    versions.sort_by_cached_key(|version| Reverse((version.at, height(version))));
+    versions
 }
 
 /// A row as the server spells it. Anything else in it (specs, grants, history) is passed over.
@@ -376,7 +485,7 @@ impl From<WireRow> for Row {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Asked::{Connect, Create, Get, Overview, SignIn, Toggle, Update};
+    use Asked::{Connect, Create, Delete, Get, Overview, Parse, Prune, SignIn, Toggle, Update, Versions};
     use Kind::{Function, Tool};
 
     const EXPIRED: &str = "Your session has expired or the token is invalid. Please sign in again.";
@@ -427,6 +536,7 @@ mod tests {
             (Update(Tool), 401, NOT_FOUND, Reply::Absent),
             (Toggle, 401, NOT_FOUND, Reply::Absent),
             (Update(Function), 400, "Function not found", Reply::Absent),
+            (Delete, 401, NOT_FOUND, Reply::Absent),
             // Up to 0.9 this also says that the database is busy, so it proves nothing.
             (
                 Update(Function),
@@ -439,6 +549,119 @@ mod tests {
             (Overview(Tool), 404, NOT_FOUND, foreign(404, NOT_FOUND)),
             (Create(Tool), 404, NOT_FOUND, foreign(404, NOT_FOUND)),
         ]);
+    }
+
+    #[test]
+    fn no_history_there() {
+        let app = "<!doctype html>\n<html><head><title>Open WebUI</title>";
+        for asked in [Versions, Asked::Version, Prune] {
+            check(&[
+                (asked, 404, "Not found", Reply::Absent),
+                (asked, 404, "Version not found", Reply::Absent),
+                // Before 0.12, with the web app and without it.
+                (asked, 405, "Method Not Allowed", Reply::Absent),
+                (asked, 404, "Not Found", Reply::Absent),
+            ]);
+            let page = answered(asked, 200, "text/html; charset=utf-8", app);
+            // To what is no GET the web app does not answer, but others may.
+            let other = foreign(200, "a web page titled `Open WebUI`");
+            assert_eq!(page, if asked == Prune { other } else { Reply::Absent });
+            // Somebody else's words.
+            assert_eq!(answered(asked, 404, "text/html", "<p>"), foreign(404, "a web page"));
+            assert_eq!(answered(asked, 200, "text/plain", "pong"), foreign(200, "pong"));
+        }
+    }
+
+    #[test]
+    fn what_is_deleted_and_what_is_not() {
+        let page = "<title>Open WebUI</title>";
+        for asked in [Delete, Prune] {
+            assert_eq!(answered(asked, 200, "application/json", "true"), Reply::Deleted);
+            let no = answered(asked, 200, "application/json", "false");
+            assert_eq!(no, unreachable("the server stumbled: it was not deleted"));
+            let odd = answered(asked, 200, "application/json", "[]");
+            assert_eq!(odd, Reply::Lost { cause: "the server said yes in words that are not understood".into() });
+        }
+        assert_eq!(answered(Delete, 200, "text/html", page), foreign(200, "a web page titled `Open WebUI`"));
+        let current = "Cannot delete the current version";
+        check(&[
+            (Prune, 400, current, refused(current)),
+            (Delete, 400, "no", unreachable("the server stumbled: no")),
+            (Delete, 405, "Method Not Allowed", foreign(405, "Method Not Allowed")),
+        ]);
+    }
+
+    #[test]
+    fn a_text_that_is_only_parsed() {
+        assert_eq!(answered(Parse, 200, "application/json", r#"{"code": "x = 1\n"}"#), Reply::Parses);
+        assert_eq!(answered(Parse, 200, "application/json", "null"), foreign(200, "JSON of another kind"));
+        // Before 0.11 in one line.
+        let (before, since) = (
+            "Cannot parse: 1:11: class Pipe(:",
+            "Cannot parse: 1:11\n    class Pipe(:\n              ^\nParseError: bad input",
+        );
+        check(&[
+            (Parse, 400, before, refused(before)),
+            (Parse, 400, since, refused(since)),
+            // Of the formatter, not of the text.
+            (Parse, 400, "maximum recursion depth exceeded", foreign(400, "maximum recursion depth exceeded")),
+            (Parse, 400, "There was an error parsing the body", {
+                unreachable("the server stumbled: There was an error parsing the body")
+            }),
+            (Parse, 404, "Not Found", foreign(404, "Not Found")),
+            (Parse, 401, PROHIBITED, not_allowed(401, PROHIBITED)),
+            (Parse, 401, NOT_FOUND, not_allowed(401, NOT_FOUND)),
+        ]);
+    }
+
+    #[test]
+    fn histories() {
+        let entry = |id: &str, parent: Option<&str>, second: i64| Version {
+            id: id.into(),
+            at: Timestamp::from_second(second).unwrap(),
+            parent: parent.map(str::to_owned),
+            message: None,
+            author: None,
+        };
+        let told = r#"[
+            {"id": "b", "function_id": "f", "parent_id": "a", "user_id": "u", "commit_message": "so", "created_at": 7,
+             "user": {"name": "Ada"}},
+            {"id": "a", "parent_id": null, "commit_message": null, "created_at": 5, "user": null}]"#;
+        let newest = Version { message: Some("so".into()), author: Some("Ada".into()), ..entry("b", Some("a"), 7) };
+        let expected = Reply::Versions(vec![newest, entry("a", None, 5)]);
+        assert_eq!(answered(Versions, 200, "application/json", told), expected);
+        assert_eq!(answered(Versions, 200, "application/json", "[]"), Reply::Versions(vec![]));
+        for odd in ["{}", r#"[{"id": "a"}]"#, r#"[{"id": "a", "created_at": 9223372036854775807}]"#] {
+            assert_eq!(answered(Versions, 200, "application/json", odd), foreign(200, "JSON of another kind"));
+        }
+        let one = r#"{"id": "a", "created_at": 5, "snapshot": {"name": "A", "content": "x = 1\n", "meta": {}}}"#;
+        assert_eq!(answered(Asked::Version, 200, "application/json", one), Reply::Text("x = 1\n".into()));
+        let odd = answered(Asked::Version, 200, "application/json", told);
+        assert_eq!(odd, foreign(200, "JSON of another kind"));
+    }
+
+    #[test]
+    fn of_one_second_the_newest_is_the_one_made_from_the_others() {
+        let second = |id: &str, parent: &str, at: i64| Version {
+            id: id.into(),
+            at: Timestamp::from_second(at).unwrap(),
+            parent: Some(parent.into()).filter(|parent: &String| !parent.is_empty()),
+            message: None,
+            author: None,
+        };
+        let told = vec![
+            second("c", "b", 2),
+            second("e", "d", 3),
+            second("b", "a", 2),
+            second("d", "c", 2),
+            second("a", "", 1),
+        ];
+        let order = |versions: Vec<Version>| newest_first(versions).into_iter().map(|it| it.id).collect::<String>();
+        assert_eq!(order(told), "edcba");
+        // Of two that were made from the same one, nobody knows.
+        assert_eq!(order(vec![second("y", "a", 2), second("x", "a", 2), second("a", "", 2)]), "yxa");
+        // No server says this, and it has an end nevertheless.
+        assert_eq!(order(vec![second("x", "y", 2), second("y", "x", 2)]).len(), 2);
     }
 
     #[test]
@@ -561,6 +784,11 @@ mod tests {
                 Update(Function),
                 Update(Tool),
                 Toggle,
+                Delete,
+                Parse,
+                Versions,
+                Asked::Version,
+                Prune,
             ] {
                 check(&[(asked, 401, words, not_allowed(401, words))]);
             }
@@ -575,6 +803,9 @@ mod tests {
             (Get(Function), 401, "Nothing here", Reply::Unclear { words: "Nothing here".into() }),
             (Update(Tool), 401, "Nothing here", Reply::Unclear { words: "Nothing here".into() }),
             (Toggle, 401, "Nothing here", Reply::Unclear { words: "Nothing here".into() }),
+            (Delete, 401, "Nothing here", Reply::Unclear { words: "Nothing here".into() }),
+            (Versions, 401, "Nothing here", Reply::Unclear { words: "Nothing here".into() }),
+            (Parse, 401, "Nothing here", not_allowed(401, "Nothing here")),
             (Overview(Tool), 401, "Nothing here", not_allowed(401, "Nothing here")),
             (Create(Tool), 401, "Nothing here", not_allowed(401, "Nothing here")),
         ]);
@@ -603,6 +834,11 @@ mod tests {
             (Update(Tool), 502, Reply::Lost { cause: "502 Bad Gateway".into() }),
             (Create(Tool), 504, Reply::Lost { cause: "504 Gateway Timeout".into() }),
             (Toggle, 504, Reply::Lost { cause: "504 Gateway Timeout".into() }),
+            (Delete, 502, Reply::Lost { cause: "502 Bad Gateway".into() }),
+            (Prune, 502, Reply::Lost { cause: "502 Bad Gateway".into() }),
+            (Parse, 504, unreachable("504 Gateway Timeout")),
+            (Versions, 502, unreachable("502 Bad Gateway")),
+            (Asked::Version, 502, unreachable("502 Bad Gateway")),
         ] {
             assert_eq!(answered(asked, status, "text/html", page), expected, "{asked:?} answered by {status}");
         }
@@ -634,7 +870,8 @@ mod tests {
 
     #[test]
     fn the_server_fails() {
-        for asked in [Get(Tool), Overview(Tool), Create(Function), Update(Tool), Toggle] {
+        for asked in [Get(Tool), Overview(Tool), Create(Function), Update(Tool), Toggle, Delete, Parse, Versions, Prune]
+        {
             assert_eq!(
                 answered(asked, 500, "text/plain; charset=utf-8", "Internal Server Error"),
                 Reply::Crashed { words: "Internal Server Error".into() }
@@ -648,7 +885,9 @@ mod tests {
     #[test]
     fn not_open_webui() {
         let app = "<!doctype html>\n<html><head><title>Open WebUI</title>";
-        for asked in [Connect, Overview(Function), Get(Function), Get(Tool), Create(Tool), Update(Tool), Toggle] {
+        for asked in
+            [Connect, Overview(Function), Get(Function), Get(Tool), Create(Tool), Update(Tool), Toggle, Delete, Parse]
+        {
             assert_eq!(
                 answered(asked, 200, "text/html; charset=utf-8", app),
                 foreign(200, "a web page titled `Open WebUI`")

@@ -46,6 +46,15 @@ async fn each_call_is_one_request() {
         (Call::Update(function("ü"), form.clone()), "POST /api/v1/functions/id/ü/update", body("ü")),
         (Call::Update(tool("t"), form.clone()), "POST /api/v1/tools/id/t/update", with_access),
         (Call::Toggle(function("f").id), "POST /api/v1/functions/id/f/toggle", Value::Null),
+        (Call::ToggleGlobal(function("f").id), "POST /api/v1/functions/id/f/toggle/global", Value::Null),
+        (Call::Delete(function("ü")), "DELETE /api/v1/functions/id/ü/delete", Value::Null),
+        (Call::Delete(tool("t")), "DELETE /api/v1/tools/id/t/delete", Value::Null),
+        (Call::Parse(PIPE.into()), "POST /api/v1/utils/code/format", json!({"code": PIPE})),
+        (Call::Versions(function("f")), "GET /api/v1/functions/id/f/history?page=1", Value::Null),
+        (Call::Versions(tool("t")), "GET /api/v1/tools/id/t/history?page=1", Value::Null),
+        // Nobody knows what a version is called.
+        (Call::Version(tool("t"), "v ?#%".into()), "GET /api/v1/tools/id/t/history/v ?#%", Value::Null),
+        (Call::Prune(function("f"), "v".into()), "DELETE /api/v1/functions/id/f/history/v", Value::Null),
     ];
     for (call, line, body) in rows {
         let before = fake.requests().len();
@@ -135,16 +144,24 @@ async fn a_change_that_is_cut_off_is_lost_and_not_repeated() {
     let lost = Reply::Lost { cause: CUT_OFF.into() };
     for (fault, carried_out) in [(Fault::ResetBefore, false), (Fault::ResetAfter, true)] {
         let id = if carried_out { "after" } else { "before" };
-        let created = format!("new_{id}");
+        let (created, deleted) = (format!("new_{id}"), format!("old_{id}"));
         fake.seed(Kind::Function, id, PIPE);
-        fake.fail_next(3, fault);
+        fake.edit_row(Kind::Function, id, |row| row.content = CHANGED.into());
+        fake.edit_row(Kind::Function, id, |row| row.content = PIPE.into());
+        fake.seed(Kind::Function, &deleted, PIPE);
+        let version = fake.row(Kind::Function, id).unwrap().history[0].id.clone();
+        fake.fail_next(5, fault);
         let before = fake.lines().len();
         assert_eq!(client.call(update(id)).await, lost);
         assert_eq!(client.call(Call::Toggle(function(id).id)).await, lost);
         assert_eq!(client.call(Call::Create(function(&created), form(PIPE))).await, lost);
-        assert_eq!(fake.lines().len() - before, 3);
+        assert_eq!(client.call(Call::Delete(function(&deleted))).await, lost);
+        assert_eq!(client.call(Call::Prune(function(id), version.clone())).await, lost);
+        assert_eq!(fake.lines().len() - before, 5);
+        assert_eq!(fake.row(Kind::Function, &deleted).is_none(), carried_out);
         let row = fake.row(Kind::Function, id).unwrap();
         assert_eq!((row.content == CHANGED, !row.is_active), (carried_out, carried_out));
+        assert_eq!(row.history[0].id != version, carried_out);
         assert_eq!(fake.row(Kind::Function, &created).is_some(), carried_out);
     }
 }
@@ -265,6 +282,56 @@ async fn who_may_write_tools_but_not_export_them_lists_them() {
     let Reply::Rows(rows) = Server::fake(&fake).client().call(Call::Overview(Kind::Tool)).await else { panic!() };
     assert_eq!(rows.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["clock"]);
     assert_eq!(fake.lines(), ["GET /api/v1/tools/export", "GET /api/v1/tools/list"]);
+}
+
+#[tokio::test]
+async fn a_history_is_read_to_its_end_but_no_further_than_that() {
+    let fake = FakeServer::start();
+    let client = Server::fake(&fake).client();
+    fake.seed(Kind::Function, "f", PIPE);
+    for (versions, pages) in [(19, 1), (20, 2), (40, 3), (45, 3), (1100, 50)] {
+        while fake.row(Kind::Function, "f").unwrap().history.len() < versions {
+            fake.edit_row(Kind::Function, "f", |row| row.content.push_str("#\n"));
+        }
+        let before = fake.lines().len();
+        let Reply::Versions(told) = client.call(Call::Versions(function("f"))).await else { panic!() };
+        let history = fake.row(Kind::Function, "f").unwrap().history;
+        let newest = history.iter().rev().take(1000);
+        assert!(told.iter().map(|it| &it.id).eq(newest.map(|it| &it.id)), "{versions}");
+        assert_eq!(fake.lines().len() - before, pages);
+    }
+    // What fails on the way fails as a whole.
+    fake.fail_next_of("page=3", 1, Fault::Status(503));
+    let reply = client.call(Call::Versions(function("f"))).await;
+    assert_eq!(reply, Reply::Unreachable { cause: "503 Service Unavailable".into(), retry_after: None });
+}
+
+#[tokio::test]
+async fn a_server_that_knows_no_pages_is_not_asked_for_all_of_them() {
+    let entries: Vec<_> = (0..20).map(|n| json!({"id": n.to_string(), "created_at": 9 - n})).collect();
+    let body = Value::from(entries).to_string();
+    let (url, server) = raw(2, move |mut stream| {
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n";
+        stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
+    });
+    let Reply::Versions(told) = client(&url).call(Call::Versions(tool("t"))).await else { panic!() };
+    assert_eq!(told.len(), 20);
+    ended(server).await;
+}
+
+#[tokio::test]
+async fn a_session_that_ends_between_two_pages_is_renewed() {
+    let fake = FakeServer::start();
+    fake.seed(Kind::Tool, "t", "class Tools:\n    pass\n");
+    for _ in 0..30 {
+        fake.edit_row(Kind::Tool, "t", |row| row.content.push_str("#\n"));
+    }
+    fake.open_the_door();
+    let client = Server { key: None, ..Server::fake(&fake) }.client();
+    client.call(Call::Connect).await;
+    fake.fail_next_of("page=2", 1, Fault::Status(401));
+    let Reply::Versions(told) = client.call(Call::Versions(tool("t"))).await else { panic!() };
+    assert_eq!(told.len(), 31);
 }
 
 #[tokio::test]

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use owui_watch::client::Client;
-use owui_watch::engine::exchange::{Call, Form, Reply, Row};
+use owui_watch::engine::exchange::{Call, Form, Reply, Row, Version as Past};
 use owui_watch::plugin::id::PluginId;
 use owui_watch::plugin::{Key, Kind};
+use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
 use crate::support::fake_server::{FakeServer, Version};
@@ -68,10 +69,17 @@ cases! {
     a_bad_key_is_not_allowed,
     no_key_is_not_allowed,
     a_toggle_flips,
+    a_global_toggle_flips,
+    what_is_deleted_is_gone_but_for_the_users_own_valves,
+    a_text_is_parsed_and_not_run,
+    the_least_that_is_taken,
+    a_stub_brings_out_the_reason,
     meta_is_kept_as_sent,
     the_switch_in_the_chat_is_the_servers_business,
     valves_are_kept,
     valves_that_no_longer_fit,
+    valves_have_a_shape,
+    a_deploy_leaves_alone_what_is_the_admins,
     a_new_tool_is_private,
     a_tool_stays_shared_as_it_was,
     what_else_an_update_does_to_sharing,
@@ -80,6 +88,11 @@ cases! {
     an_id_may_be_in_any_script,
     rows_have_these_fields,
     a_version_is_what_was_sent_and_nothing_else,
+    a_history_is_told_newest_first,
+    a_long_history_comes_in_pages,
+    a_version_from_the_middle_is_deleted,
+    a_version_is_made_the_current_one_again,
+    where_there_is_no_history,
     what_is_not_there_is_a_web_page_or_not_allowed,
     a_form_is_looked_at_in_this_order,
     // The end of some servers, so it comes last.
@@ -109,6 +122,8 @@ struct Expectations {
     survives_an_exit: bool,
     /// Whether the valves that are set are held against new code before that is taken.
     checks_valves: bool,
+    /// Whether a user can set own valves of a function that is off.
+    sets_user_valves_when_off: bool,
     /// The fields of a tool's meta that are kept; `None` for all.
     tool_meta: Option<&'static [&'static str]>,
     chat_switch: ChatSwitch,
@@ -154,6 +169,7 @@ fn expectations(version: Version) -> Expectations {
             installs_when_offline: true,
             survives_an_exit: false,
             checks_valves: false,
+            sets_user_valves_when_off: true,
             tool_meta: Some(&["description"]),
             chat_switch: ChatSwitch::Updated,
             sharing: Sharing::AccessControl,
@@ -171,6 +187,7 @@ fn expectations(version: Version) -> Expectations {
             installs_when_offline: false,
             survives_an_exit: false,
             checks_valves: false,
+            sets_user_valves_when_off: true,
             tool_meta: Some(&["description"]),
             chat_switch: ChatSwitch::Written,
             sharing: Sharing::GrantsInForm { null_is_refused: true },
@@ -189,6 +206,7 @@ fn expectations(version: Version) -> Expectations {
             installs_when_offline: false,
             survives_an_exit: true,
             checks_valves: false,
+            sets_user_valves_when_off: false,
             tool_meta: Some(&["description", "i18n"]),
             chat_switch: ChatSwitch::Written,
             sharing: Sharing::GrantsInForm { null_is_refused: false },
@@ -206,6 +224,7 @@ fn expectations(version: Version) -> Expectations {
             installs_when_offline: false,
             survives_an_exit: true,
             checks_valves: true,
+            sets_user_valves_when_off: false,
             tool_meta: None,
             chat_switch: ChatSwitch::Exact,
             sharing: Sharing::GrantsApart,
@@ -440,6 +459,9 @@ class Filter:
         n: int = 1
         s: str = 'a'
 
+    class UserValves(BaseModel):
+        own: int = 1
+
     def __init__(self):
         self.valves = self.Valves()
 ";
@@ -457,13 +479,15 @@ async fn everything(server: &Server, key: &Key) -> Value {
     let (status, mut row) = server.get(&path).await;
     assert_eq!(status, 200, "{row}");
     row.as_object_mut().unwrap().remove("updated_at");
-    let (status, valves) = server.get(&format!("{path}/valves")).await;
-    assert_eq!(status, 200, "{valves}");
-    row["valves"] = valves;
+    for valves in ["valves", "valves/user"] {
+        let (status, values) = server.get(&format!("{path}/{valves}")).await;
+        assert_eq!(status, 200, "{values}");
+        row[valves] = values;
+    }
     row
 }
 
-/// A plugin that has been in use: described, with valves set and, if it has switches, both on.
+/// A plugin that has been in use: described, with valves set by the admin and by a user and, if it has switches, both on.
 async fn in_use(server: &Server, key: &Key) -> Value {
     let client = server.client();
     let meta = object(json!({"description": "ours", "i18n": {"de-DE": {"name": "Name"}}}));
@@ -476,8 +500,10 @@ async fn in_use(server: &Server, key: &Key) -> Value {
     assert_eq!(server.post(&format!("{path}/valves/update"), &valves).await, (200, json!({"n": 7})));
     if key.kind == Kind::Function {
         row(client.call(Call::Toggle(key.id.clone())).await);
-        assert_eq!(server.post(&format!("{path}/toggle/global"), &Value::Null).await.0, 200);
+        row(client.call(Call::ToggleGlobal(key.id.clone())).await);
     }
+    let own = json!({"own": 5, "unknown": 1});
+    assert_eq!(server.post(&format!("{path}/valves/user/update"), &own).await, (200, json!({"own": 5})));
     everything(server, key).await
 }
 
@@ -530,7 +556,9 @@ async fn requirements_that_cannot_be_installed_change_nothing(server: Server) {
             assert_eq!(after, before);
         } else {
             assert_eq!(row(reply).content, Some(text));
-            assert_eq!((&after["is_active"], &after["valves"]), (&before["is_active"], &before["valves"]));
+            for kept in ["is_active", "is_global", "valves", "valves/user"] {
+                assert_eq!(after.get(kept), before.get(kept));
+            }
         }
     }
 }
@@ -603,6 +631,7 @@ async fn an_unknown_id_is_absent(server: Server) {
     let function = key(Kind::Function, "nobody");
     assert_eq!(client.call(Call::Get(function.clone())).await, Reply::Absent);
     assert_eq!(client.call(Call::Toggle(function.id.clone())).await, Reply::Absent);
+    assert_eq!(client.call(Call::ToggleGlobal(function.id.clone())).await, Reply::Absent);
     assert_eq!(client.call(Call::Update(function.clone(), form("A", PIPE))).await, expected.unknown_function);
     // The code is looked at first. The fake knows fewer words than Python.
     let reply = client.call(Call::Update(function.clone(), broken())).await;
@@ -616,10 +645,12 @@ async fn an_unknown_id_is_absent(server: Server) {
     assert_eq!(client.call(Call::Update(tool.clone(), form("A", TOOLS))).await, Reply::Absent);
     assert_eq!(client.call(Call::Update(tool, broken())).await, Reply::Absent);
     for (path, status) in [("functions/id/nobody", 401), ("tools/id/nobody", expected.unknown_tool)] {
-        for path in [format!("/api/v1/{path}"), format!("/api/v1/{path}/valves")] {
-            let words = "We could not find what you're looking for :/";
+        for of_it in ["", "/valves", "/valves/spec", "/valves/user", "/valves/user/spec"] {
+            let (path, words) = (format!("/api/v1/{path}{of_it}"), "We could not find what you're looking for :/");
             assert_eq!(server.get(&path).await, (status, json!({"detail": words})), "{path}");
         }
+        let update = format!("/api/v1/{path}/valves/user/update");
+        assert_eq!(server.post(&update, &json!({"own": 1})).await.0, status, "{update}");
     }
 }
 
@@ -637,7 +668,7 @@ async fn a_taken_id_is_told(server: Server) {
 async fn a_bad_key_is_not_allowed(server: Server) {
     let expired = "Your session has expired or the token is invalid. Please sign in again.";
     for (bad, words) in [("sk-00000000000000000000000000000000", expired), ("eyJ0.eyJ1.x", "401 Unauthorized")] {
-        everything_is_not_allowed(&server.client_with(Some(bad.into())), words).await;
+        everything_is_not_allowed(&server, Some(bad.into()), words).await;
     }
 }
 
@@ -645,10 +676,11 @@ async fn no_key_is_not_allowed(server: Server) {
     let client = server.client_with(None);
     let words = "no key is configured, and this server asks for one".into();
     assert_eq!(client.call(Call::Connect).await, Reply::NotAllowed { status: 0, words });
-    everything_is_not_allowed(&client, "Not authenticated").await;
+    everything_is_not_allowed(&server, None, "Not authenticated").await;
 }
 
-async fn everything_is_not_allowed(client: &Client, words: &str) {
+async fn everything_is_not_allowed(server: &Server, by: Option<SecretString>, words: &str) {
+    let (client, expected) = (server.client_with(by), expectations(server.version));
     for (kind, text) in [(Kind::Function, PIPE), (Kind::Tool, TOOLS)] {
         let key = key(kind, "out_of_reach");
         let mut calls = vec![
@@ -656,9 +688,21 @@ async fn everything_is_not_allowed(client: &Client, words: &str) {
             Call::Get(key.clone()),
             Call::Create(key.clone(), form("A", text)),
             Call::Update(key.clone(), form("A", text)),
+            Call::Delete(key.clone()),
+            Call::Parse(text.into()),
         ];
+        let history =
+            [Call::Versions(key.clone()), Call::Version(key.clone(), "x".into()), Call::Prune(key.clone(), "x".into())];
+        if expected.has_version_ids {
+            calls.extend(history);
+        } else {
+            // It is not even asked who wants to know.
+            for call in history {
+                assert_eq!(client.call(call.clone()).await, Reply::Absent, "{call:?}");
+            }
+        }
         if kind == Kind::Function {
-            calls.push(Call::Toggle(key.id));
+            calls.extend([Call::Toggle(key.id.clone()), Call::ToggleGlobal(key.id)]);
         }
         for call in calls {
             let expected = Reply::NotAllowed { status: 401, words: words.into() };
@@ -676,6 +720,107 @@ async fn a_toggle_flips(server: Server) {
         assert_eq!(row(client.call(Call::Get(key.clone())).await).is_active, Some(expected));
     }
     assert_eq!(row(client.call(Call::Update(key, form("A", PIPE))).await).is_active, Some(true));
+}
+
+async fn a_global_toggle_flips(server: Server) {
+    let client = server.client();
+    let key = key(Kind::Function, "global_switch");
+    let created = row(client.call(Call::Create(key.clone(), form("A", FILTER))).await);
+    assert_eq!(created.is_global, Some(false));
+    for expected in [true, false, true] {
+        let flipped = row(client.call(Call::ToggleGlobal(key.id.clone())).await);
+        assert_eq!((flipped.is_global, flipped.is_active), (Some(expected), Some(false)));
+        assert_eq!(row(client.call(Call::Get(key.clone())).await).is_global, Some(expected));
+    }
+    assert_eq!(row(client.call(Call::Update(key, form("A", PIPE))).await).is_global, Some(true));
+    let tool = self::key(Kind::Tool, "global_switch");
+    assert_eq!(row(client.call(Call::Create(tool, form("A", TOOLS))).await).is_global, None);
+}
+
+async fn what_is_deleted_is_gone_but_for_the_users_own_valves(server: Server) {
+    let client = server.client();
+    for kind in [Kind::Function, Kind::Tool] {
+        let key = key(kind, "deleted");
+        let before = in_use(&server, &key).await;
+        let neighbour = self::key(kind, "deleted_not");
+        row(client.call(Call::Create(neighbour.clone(), form("A", &with_valves(kind)))).await);
+
+        assert_eq!(client.call(Call::Delete(key.clone())).await, Reply::Deleted);
+        assert_eq!(client.call(Call::Get(key.clone())).await, Reply::Absent);
+        assert_eq!(client.call(Call::Versions(key.clone())).await, Reply::Absent);
+        let Reply::Rows(rows) = client.call(Call::Overview(kind)).await else { panic!("no rows") };
+        assert!(rows.iter().all(|row| row.id != key.id.as_str()));
+        // The server does not ask whether there is such a function.
+        let again = if kind == Kind::Function { Reply::Deleted } else { Reply::Absent };
+        assert_eq!(client.call(Call::Delete(key.clone())).await, again);
+        row(client.call(Call::Get(neighbour)).await);
+
+        // The id is free, and of the one before nothing is left but what stands with the user.
+        row(client.call(Call::Create(key.clone(), form("B", &with_valves(kind)))).await);
+        let after = everything(&server, &key).await;
+        assert_eq!((&before["valves"], &after["valves"]), (&json!({"n": 7}), &json!({})));
+        assert_eq!(after["valves/user"], before["valves/user"]);
+    }
+}
+
+async fn a_text_is_parsed_and_not_run(server: Server) {
+    let client = server.client();
+    for text in
+        ["", PIPE, "x = 1", "import no_such_module\n", "raise ValueError('no')\n", "return 1\n", "# from utils\r\n"]
+    {
+        assert_eq!(client.call(Call::Parse(text.into())).await, Reply::Parses, "{text}");
+    }
+    for (text, line) in [("class Pipe(:\n    pass\n", 1), ("x = 1\ndef f(a b):\n    pass\n", 2), ("a b\n", 1)] {
+        let Reply::Refused { words } = client.call(Call::Parse(text.into())).await else { panic!("{text}") };
+        assert!(words.starts_with(&format!("Cannot parse: {line}:")), "{words}");
+    }
+}
+
+/// What each class needs for the server to take it, which is nothing: no method, no header.
+async fn the_least_that_is_taken(server: Server) {
+    let (client, expected) = (server.client(), expectations(server.version));
+    for class in ["Pipe", "Filter", "Action", "Event", "Tools"] {
+        if class == "Event" && !expected.has_events {
+            continue;
+        }
+        let kind = if class == "Tools" { Kind::Tool } else { Kind::Function };
+        let key = key(kind, &format!("least_{}", class.to_lowercase()));
+        let stub = format!("class {class}:\n    pass\n");
+        row(client.call(Call::Create(key.clone(), form("", &stub))).await);
+        let read = row(client.call(Call::Get(key.clone())).await);
+        assert_eq!((read.content.as_ref(), read.name.as_str()), (Some(&stub), ""), "{class}");
+        if kind == Kind::Function {
+            assert_eq!(row(client.call(Call::Toggle(key.id.clone())).await).is_active, Some(true), "{class}");
+        }
+        row(client.call(Call::Update(key.clone(), form("", &stub))).await);
+        assert_eq!(client.call(Call::Delete(key)).await, Reply::Deleted);
+    }
+}
+
+/// How to be told why, where a create does not say it and an update does.
+async fn a_stub_brings_out_the_reason(server: Server) {
+    let (client, expected) = (server.client(), expectations(server.version));
+    for kind in [Kind::Function, Kind::Tool] {
+        for (n, (text, reason)) in refused(kind).enumerate() {
+            let key = key(kind, &format!("stub_{n}"));
+            let create = client.call(Call::Create(key.clone(), form("A", &text))).await;
+            assert_eq!(create, expected.refused_create(kind, &reason), "{text}");
+
+            let stub = if kind == Kind::Tool { "class Tools:\n    pass\n" } else { "class Pipe:\n    pass\n" };
+            let stub = Form { access_control: Some(json!({})), ..bare("A", stub) };
+            row(client.call(Call::Create(key.clone(), Arc::new(stub))).await);
+            let update = client.call(Call::Update(key.clone(), form("A", &text))).await;
+            assert_eq!(update, expected.refused_update(kind, &reason), "{text}");
+            assert_eq!(client.call(Call::Delete(key.clone())).await, Reply::Deleted);
+
+            for call in [Call::Get(key.clone()), Call::Versions(key.clone())] {
+                assert_eq!(client.call(call.clone()).await, Reply::Absent, "{call:?}");
+            }
+            let Reply::Rows(rows) = client.call(Call::Overview(kind)).await else { panic!("no rows") };
+            assert!(rows.iter().all(|row| row.id != key.id.as_str()));
+            assert_eq!(client.call(Call::Create(key, form("A", &text))).await, create, "as if nothing had been");
+        }
+    }
 }
 
 async fn meta_is_kept_as_sent(server: Server) {
@@ -756,6 +901,104 @@ async fn valves_that_no_longer_fit(server: Server) {
         } else {
             assert_eq!((row(reply).content, &after["valves"]), (Some(text), &before["valves"]));
             assert_eq!(after["is_active"], before["is_active"], "it fails at its first use");
+        }
+    }
+}
+
+async fn valves_have_a_shape(server: Server) {
+    let (client, expected) = (server.client(), expectations(server.version));
+    for kind in [Kind::Function, Kind::Tool] {
+        let key = key(kind, "shape");
+        let path = format!("/api/v1/{}s/id/shape/valves", kind.word());
+        row(client.call(Call::Create(key.clone(), form("A", &with_valves(kind)))).await);
+        let shape = async |path: &str| {
+            let (status, spec) = server.get(path).await;
+            assert_eq!(status, 200, "{spec}");
+            let fields = spec["properties"].as_object().into_iter().flatten();
+            (spec["title"].clone(), fields.map(|(name, field)| json!([name, field["type"]])).collect::<Vec<_>>())
+        };
+        let valves = (json!("Valves"), vec![json!(["n", "integer"]), json!(["s", "string"])]);
+        let users = (json!("UserValves"), vec![json!(["own", "integer"])]);
+        let none = (Value::Null, Vec::new());
+        assert_eq!(shape(&format!("{path}/spec")).await, valves);
+
+        let (update, users_path) = (format!("{path}/user/update"), format!("{path}/user/spec"));
+        assert_eq!(server.get(&format!("{path}/user")).await, (200, json!({})));
+        if kind == Kind::Function && !expected.sets_user_valves_when_off {
+            assert_eq!(shape(&users_path).await, none);
+            let off = (400, json!({"detail": "Function is not active"}));
+            assert_eq!(server.post(&update, &json!({"own": 2})).await, off);
+            row(client.call(Call::Toggle(key.id.clone())).await);
+        }
+        assert_eq!(shape(&users_path).await, users);
+        assert_eq!(server.post(&update, &json!({"own": 2})).await, (200, json!({"own": 2})));
+        assert_eq!(server.post(&update, &json!({"own": "x"})).await.0, 400);
+        assert_eq!(server.post(&format!("{path}/update"), &json!({"n": "x"})).await.0, 400);
+        assert_eq!(server.get(&format!("{path}/user")).await, (200, json!({"own": 2})));
+        assert_eq!(server.get(&path).await, (200, json!({})));
+
+        let bare = if kind == Kind::Tool { TOOLS } else { PIPE };
+        row(client.call(Call::Update(key, form("A", bare))).await);
+        assert_eq!((shape(&format!("{path}/spec")).await, shape(&users_path).await), (none.clone(), none));
+        assert_eq!(server.post(&update, &json!({"own": 3})).await.0, 401, "there is nothing to set");
+    }
+}
+
+/// The form that owui-watch makes of a row that it has read, for a new text.
+fn as_deployed(read: &Row, text: &str) -> Arc<Form> {
+    let mut meta = read.meta.clone();
+    for the_servers_business in ["manifest", "toggle"] {
+        meta.remove(the_servers_business);
+    }
+    let access_control = read.access_control.clone();
+    Arc::new(Form { meta, access_control, ..bare(&read.name, text) })
+}
+
+async fn a_deploy_leaves_alone_what_is_the_admins(server: Server) {
+    let (client, expected) = (server.client(), expectations(server.version));
+    for kind in [Kind::Function, Kind::Tool] {
+        let key = key(kind, "admins");
+        in_use(&server, &key).await;
+        let ours = json!({
+            "description": "ours",
+            "i18n": {"de-DE": {"name": "Name"}},
+            "profile_image_url": "data:image/png;base64,AAAA",
+        });
+        let shared = match expected.sharing {
+            Sharing::AccessControl => json!({"read": {"group_ids": ["g"], "user_ids": []}}),
+            Sharing::GrantsInForm { .. } | Sharing::GrantsApart => {
+                json!([{"principal_type": "user", "principal_id": "*", "permission": "read"}])
+            }
+        };
+        let access_control = (expected.sharing == Sharing::AccessControl).then(|| shared.clone());
+        let edited = Form { meta: object(ours.clone()), access_control, ..bare("Theirs", &with_valves(kind)) };
+        row(client.call(Call::Update(key.clone(), Arc::new(edited))).await);
+        if kind == Kind::Tool && expected.sharing != Sharing::AccessControl {
+            let grants = json!({ "access_grants": shared });
+            assert_eq!(server.post("/api/v1/tools/id/admins/access/update", &grants).await.0, 200);
+        }
+        let before = everything(&server, &key).await;
+        for (field, value) in object(ours) {
+            assert_eq!(before["meta"].get(&field), expected.keeps(kind, &field).then_some(&value), "{field}");
+        }
+        assert_eq!((&before["valves"], &before["valves/user"]), (&json!({"n": 7}), &json!({"own": 5})));
+        assert_eq!(before.get("is_global"), (kind == Kind::Function).then_some(&json!(true)));
+
+        for version in ["2", "3"] {
+            let read = row(client.call(Call::Get(key.clone())).await);
+            let text = format!("\"\"\"\ntitle: Ours\nversion: {version}\n\"\"\"\n{}", with_valves(kind));
+            row(client.call(Call::Update(key.clone(), as_deployed(&read, &text))).await);
+
+            let mut after = everything(&server, &key).await;
+            assert_eq!(after["content"], json!(text));
+            assert_eq!(after["meta"]["manifest"], json!({"title": "Ours", "version": version}));
+            after["content"] = before["content"].clone();
+            after["meta"]["manifest"] = before["meta"]["manifest"].clone();
+            if expected.has_version_ids {
+                assert_ne!(after["version_id"], before["version_id"]);
+                after["version_id"] = before["version_id"].clone();
+            }
+            assert_eq!(after, before);
         }
     }
 }
@@ -977,6 +1220,189 @@ async fn a_version_is_what_was_sent_and_nothing_else(server: Server) {
             assert!(changed["version_id"].is_string() && !seen.contains(&changed["version_id"]), "{changed}");
             seen.push(changed["version_id"].clone());
         }
+    }
+}
+
+/// What is told of a history, which must be there.
+async fn history(client: &Client, key: &Key) -> Vec<Past> {
+    match client.call(Call::Versions(key.clone())).await {
+        Reply::Versions(versions) => versions,
+        other => panic!("no history: {other:?}"),
+    }
+}
+
+/// A text of the kind for each number.
+fn numbered(kind: Kind, n: u32) -> String {
+    format!("# {n}\n{}", with_valves(kind))
+}
+
+fn said(message: &str, text: &str) -> Arc<Form> {
+    Arc::new(Form { message: message.into(), ..bare("A", text) })
+}
+
+/// The ids of as many versions, oldest first, each made from the one before.
+async fn versions_of(client: &Client, key: &Key, versions: u32) -> Vec<String> {
+    row(client.call(Call::Create(key.clone(), said("0", &numbered(key.kind, 0)))).await);
+    for n in 1..versions {
+        row(client.call(Call::Update(key.clone(), said(&n.to_string(), &numbered(key.kind, n)))).await);
+    }
+    let told = history(client, key).await;
+    let messages: Vec<_> = told.iter().map(|it| it.message.clone().unwrap()).collect();
+    assert_eq!(messages, (0..versions).rev().map(|n| n.to_string()).collect::<Vec<_>>());
+    told.into_iter().rev().map(|it| it.id).collect()
+}
+
+async fn a_history_is_told_newest_first(server: Server) {
+    if !expectations(server.version).has_version_ids {
+        return;
+    }
+    let client = server.client();
+    for kind in [Kind::Function, Kind::Tool] {
+        let key = key(kind, "history");
+        let path = format!("/api/v1/{}s/id/history", kind.word());
+        let created = row(client.call(Call::Create(key.clone(), said("made", &numbered(kind, 1)))).await);
+        row(client.call(Call::Update(key.clone(), said("nothing new", &numbered(kind, 1)))).await);
+        let text = format!("{}# from utils\n", numbered(kind, 2));
+        let changed = row(client.call(Call::Update(key.clone(), said("changed \u{1f980}", &text))).await);
+        // None of these is a version.
+        server.post(&format!("{path}/valves/update"), &json!({"n": 7})).await;
+        if kind == Kind::Function {
+            row(client.call(Call::Toggle(key.id.clone())).await);
+            row(client.call(Call::ToggleGlobal(key.id.clone())).await);
+        }
+        assert!(matches!(client.call(Call::Update(key.clone(), said("refused", "x ="))).await, Reply::Refused { .. }));
+
+        let told = history(&client, &key).await;
+        let [new, old] = &told[..] else { panic!("{told:?}") };
+        assert_eq!((Some(&new.id), Some(&old.id)), (changed.version_id.as_ref(), created.version_id.as_ref()));
+        assert_eq!((new.parent.as_ref(), old.parent.as_ref()), (Some(&old.id), None));
+        assert_eq!((new.message.as_deref(), old.message.as_deref()), (Some("changed \u{1f980}"), Some("made")));
+        assert_eq!((new.author.as_deref(), new.at >= old.at), (Some("Admin"), true));
+
+        // The text as it is stored, which is not always as it was sent.
+        let text = async |version: &Past| client.call(Call::Version(key.clone(), version.id.clone())).await;
+        assert_eq!(text(old).await, Reply::Text(numbered(kind, 1)));
+        assert_eq!(text(new).await, Reply::Text(format!("{}# from open_webui.utils\n", numbered(kind, 2))));
+
+        // What the client does not look at.
+        let entry = format!("commit_message created_at {}_id id parent_id user user_id", kind.word());
+        let (_, list) = server.get(&format!("{path}/history?page=0")).await;
+        assert_eq!(fields(&list[0]), sorted(&entry));
+        assert_eq!(server.get(&format!("{path}/history?page=2")).await, (200, json!([])));
+        assert_eq!(server.get(&format!("{path}/history?page=x")).await.0, 422);
+        let (_, one) = server.get(&format!("{path}/history/{}", new.id)).await;
+        assert_eq!(fields(&one), sorted(&format!("{entry} snapshot")));
+        assert_eq!(one["snapshot"]["meta"], json!({"description": null}));
+        assert_eq!((fields(&one["snapshot"]), &one["snapshot"]["name"]), ("content meta name".into(), &json!("A")));
+    }
+}
+
+/// Most of them are of one second, where the server tells them in any order.
+async fn a_long_history_comes_in_pages(server: Server) {
+    if expectations(server.version).has_version_ids {
+        let ids = versions_of(&server.client(), &key(Kind::Function, "long"), 45).await;
+        assert_eq!(ids.len(), 45);
+    }
+}
+
+async fn a_version_from_the_middle_is_deleted(server: Server) {
+    if !expectations(server.version).has_version_ids {
+        return;
+    }
+    let client = server.client();
+    for kind in [Kind::Function, Kind::Tool] {
+        let key = key(kind, "pruned");
+        let prune = async |id: &String| client.call(Call::Prune(key.clone(), id.clone())).await;
+        let chain =
+            async || -> Vec<_> { history(&client, &key).await.into_iter().map(|it| (it.id, it.parent)).collect() };
+        let link = |id: &String, parent: Option<&String>| (id.clone(), parent.cloned());
+        let ids = versions_of(&client, &key, 4).await;
+        let [first, second, third, last] = &ids[..] else { panic!("{ids:?}") };
+        let path = format!("/api/v1/{}s/id/pruned/valves/update", kind.word());
+        assert_eq!(server.post(&path, &json!({"n": 7})).await.0, 200);
+        let before = everything(&server, &key).await;
+        assert_eq!(before["version_id"], json!(last));
+
+        // Whoever stood on it stands on what it stood on.
+        assert_eq!(prune(second).await, Reply::Deleted);
+        assert_eq!(chain().await, [link(last, Some(third)), link(third, Some(first)), link(first, None)]);
+        assert_eq!(prune(second).await, Reply::Absent);
+        assert_eq!(client.call(Call::Version(key.clone(), second.clone())).await, Reply::Absent);
+        // The first one too.
+        assert_eq!(prune(first).await, Reply::Deleted);
+        assert_eq!(chain().await, [link(last, Some(third)), link(third, None)]);
+        assert_eq!(prune(last).await, Reply::Refused { words: "Cannot delete the current version".into() });
+        assert_eq!(prune(third).await, Reply::Deleted);
+        assert_eq!(chain().await, [link(last, None)]);
+        // To the plugin nothing has happened.
+        let mut after = everything(&server, &key).await;
+        assert_eq!(after, before);
+
+        // And it goes on from there, for others as well.
+        row(client.call(Call::Update(key.clone(), said("on", &numbered(kind, 9)))).await);
+        after = everything(&server, &key).await;
+        let next = after["version_id"].as_str().unwrap().to_owned();
+        assert_eq!(chain().await, [link(&next, Some(last)), link(last, None)]);
+        assert_eq!((&after["valves"], after["content"].as_str()), (&json!({"n": 7}), Some(&*numbered(kind, 9))));
+        let other = self::key(kind, "pruned_not");
+        let theirs = versions_of(&client, &other, 2).await;
+        assert_eq!(prune(&theirs[0]).await, Reply::Absent, "it is another plugin's");
+        assert_eq!(history(&client, &other).await.len(), 2);
+    }
+}
+
+async fn a_version_is_made_the_current_one_again(server: Server) {
+    if !expectations(server.version).has_version_ids {
+        return;
+    }
+    let client = server.client();
+    for kind in [Kind::Function, Kind::Tool] {
+        let key = key(kind, "back");
+        let path = format!("/api/v1/{}s/id/back/update/version", kind.word());
+        let ids = versions_of(&client, &key, 3).await;
+        let [a, b, c] = &ids[..] else { panic!("{ids:?}") };
+        let (status, answer) = server.post(&path, &json!({ "version_id": a })).await;
+        assert_eq!((status, &answer["version_id"], &answer["content"]), (200, &json!(a), &json!(numbered(kind, 0))));
+        assert_eq!(history(&client, &key).await.len(), 3, "that is no new version");
+
+        // Now the newest is not the current one, and what is changed next has the older one for its parent.
+        let prune = async |id: &String| client.call(Call::Prune(key.clone(), id.clone())).await;
+        assert_eq!(prune(a).await, Reply::Refused { words: "Cannot delete the current version".into() });
+        assert_eq!(prune(c).await, Reply::Deleted);
+        let next =
+            row(client.call(Call::Update(key.clone(), said("on", &numbered(kind, 9)))).await).version_id.unwrap();
+        let mut chain: Vec<_> = history(&client, &key).await.into_iter().map(|it| (it.id, it.parent)).collect();
+        let mut expected = vec![(next, Some(a.clone())), (b.clone(), Some(a.clone())), (a.clone(), None)];
+        // Two that stand on the same one may be of the same second.
+        chain.sort();
+        expected.sort();
+        assert_eq!(chain, expected);
+
+        assert_eq!(server.post(&path, &json!({ "version_id": c })).await.0, 404);
+        assert_eq!(server.post(&path, &json!({})).await.0, 422);
+    }
+}
+
+async fn where_there_is_no_history(server: Server) {
+    let (client, expected) = (server.client(), expectations(server.version));
+    for (kind, text) in [(Kind::Function, PIPE), (Kind::Tool, TOOLS)] {
+        let (nobody, somebody) = (key(kind, "nobody"), key(kind, "somebody"));
+        let created = row(client.call(Call::Create(somebody.clone(), form("A", text))).await);
+        assert_eq!(
+            (created.versioned, created.version_id.is_some()),
+            (expected.has_version_ids, expected.has_version_ids)
+        );
+        let unknown = "00000000-0000-4000-8000-000000000000".to_owned();
+        for key in [&nobody, &somebody] {
+            for call in [Call::Version(key.clone(), unknown.clone()), Call::Prune(key.clone(), unknown.clone())] {
+                assert_eq!(client.call(call.clone()).await, Reply::Absent, "{call:?}");
+            }
+        }
+        assert_eq!(client.call(Call::Versions(nobody)).await, Reply::Absent);
+        // On a server that is too old it is the web app that answers.
+        let told = client.call(Call::Versions(somebody)).await;
+        assert_eq!(matches!(told, Reply::Versions(_)), expected.has_version_ids);
+        assert_eq!(told == Reply::Absent, !expected.has_version_ids);
     }
 }
 

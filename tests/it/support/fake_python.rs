@@ -18,15 +18,18 @@ pub(crate) enum Failure {
     Exit,
 }
 
+/// The names of fields, with their types.
+pub(crate) type Fields = BTreeMap<String, String>;
+
 /// What the server learns from a module that it has loaded.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) entry: Entry,
     /// The object's `toggle`, which puts a switch for a filter into the chat.
     pub(crate) toggle: bool,
-    pub(crate) has_user_valves: bool,
-    /// The fields of its `Valves` with their types, if it has that class.
-    pub(crate) valves: Option<BTreeMap<String, String>>,
+    /// The fields of its `Valves` and `UserValves`, if it has such classes.
+    pub(crate) valves: Option<Fields>,
+    pub(crate) user_valves: Option<Fields>,
     /// One for each method, for tools.
     pub(crate) specs: Value,
 }
@@ -66,8 +69,8 @@ pub(crate) fn load(entries: &[Entry], text: &str) -> Result<Loaded, Failure> {
     Ok(Loaded {
         entry,
         toggle: body.iter().any(sets_toggle),
-        has_user_valves: body.iter().any(|stmt| matches!(stmt, Stmt::ClassDef(class) if &class.name == "UserValves")),
-        valves: body.iter().find_map(valves),
+        valves: body.iter().find_map(|stmt| fields(stmt, "Valves")),
+        user_valves: body.iter().find_map(|stmt| fields(stmt, "UserValves")),
         specs: body.iter().filter_map(spec).collect(),
     })
 }
@@ -209,8 +212,8 @@ fn sets_toggle(stmt: &Stmt) -> bool {
     }
 }
 
-fn valves(stmt: &Stmt) -> Option<BTreeMap<String, String>> {
-    let class = stmt.as_class_def_stmt().filter(|class| &class.name == "Valves")?;
+fn fields(stmt: &Stmt, class: &str) -> Option<Fields> {
+    let class = stmt.as_class_def_stmt().filter(|it| &it.name == class)?;
     let fields = class.body.iter().filter_map(Stmt::as_ann_assign_stmt);
     let name = |expr: &Expr| expr.as_name_expr().map(|name| name.id.to_string());
     Some(fields.filter_map(|field| Some((name(&field.target)?, name(&field.annotation)?))).collect())

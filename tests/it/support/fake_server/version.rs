@@ -1,0 +1,129 @@
+//! Which Open WebUI the fake one is.
+
+use owui_watch::plugin::{Entry, Kind};
+
+use super::NOT_FOUND;
+use super::answer::Answer;
+
+/// Which Open WebUI it is. What differs between versions is asked of this and of nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Version {
+    V0_6_43,
+    V0_9_6,
+    V0_11_4,
+    V0_12_4,
+}
+
+impl Version {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Version::V0_6_43 => "0.6.43",
+            Version::V0_9_6 => "0.9.6",
+            Version::V0_11_4 => "0.11.4",
+            Version::V0_12_4 => "0.12.4",
+        }
+    }
+
+    /// What it looks for in a module, in this order.
+    pub(super) fn entries(self, kind: Kind) -> &'static [Entry] {
+        match (kind, self) {
+            (Kind::Function, Version::V0_6_43 | Version::V0_9_6) => &[Entry::Pipe, Entry::Filter, Entry::Action],
+            (Kind::Function, Version::V0_11_4 | Version::V0_12_4) => {
+                &[Entry::Pipe, Entry::Filter, Entry::Action, Entry::Event]
+            }
+            (Kind::Tool, _) => &[Entry::Tools],
+        }
+    }
+
+    /// What a failed create says of the exception.
+    pub(super) fn create_failed(self, kind: Kind, words: &str) -> String {
+        match self {
+            Version::V0_6_43 | Version::V0_9_6 => wrapped(kind, words),
+            Version::V0_11_4 | Version::V0_12_4 => format!("[ERROR: Error creating {}]", kind.word()),
+        }
+    }
+
+    /// What a failed update says of the exception.
+    pub(super) fn update_failed(self, kind: Kind, words: &str) -> String {
+        match self {
+            Version::V0_6_43 | Version::V0_9_6 => wrapped(kind, words),
+            Version::V0_11_4 => format!("[ERROR: Error updating {}]", kind.word()),
+            Version::V0_12_4 => words.to_owned(),
+        }
+    }
+
+    /// What is said of valves that do not fit.
+    pub(super) fn valves_failed(self, kind: Kind, class: &str, words: &str) -> String {
+        match self {
+            Version::V0_6_43 | Version::V0_9_6 => wrapped(kind, words),
+            Version::V0_11_4 | Version::V0_12_4 => {
+                let whose = if class == "UserValves" { "user valves" } else { "valves" };
+                format!("[ERROR: Error updating {} {whose}]", kind.word())
+            }
+        }
+    }
+
+    /// What the formatter says of a text that it cannot read.
+    pub(super) fn cannot_parse(self, line: usize, column: usize, text: &str) -> String {
+        let shown = text.lines().nth(line - 1).unwrap_or("<line number missing in source>");
+        match self {
+            Version::V0_6_43 | Version::V0_9_6 => format!("Cannot parse: {line}:{column}: {shown}"),
+            Version::V0_11_4 | Version::V0_12_4 => {
+                let mark = " ".repeat(column);
+                format!("Cannot parse: {line}:{column}\n    {shown}\n    {mark}^\nParseError: bad input")
+            }
+        }
+    }
+
+    /// What an update of a function says that does not exist, when the code is fine.
+    pub(super) fn no_such_function(self) -> &'static str {
+        match self {
+            Version::V0_6_43 | Version::V0_9_6 => "[ERROR: 400: [ERROR: Error updating function]]",
+            Version::V0_11_4 => "[ERROR: Error updating function]",
+            Version::V0_12_4 => "Function not found",
+        }
+    }
+
+    /// How a GET says that a row does not exist.
+    pub(super) fn absent(self, kind: Kind) -> Answer {
+        match (self, kind) {
+            (_, Kind::Function) | (Version::V0_6_43, Kind::Tool) => Answer::detail(401, NOT_FOUND),
+            (Version::V0_9_6 | Version::V0_11_4 | Version::V0_12_4, Kind::Tool) => Answer::detail(404, NOT_FOUND),
+        }
+    }
+
+    /// Since 0.8 grants are things of their own; before, access is a field that an update sets, and that makes the tool
+    /// public when it is not sent.
+    pub(super) fn has_grants(self) -> bool {
+        self >= Version::V0_9_6
+    }
+
+    /// Whether a user can set own valves of a function that is off.
+    pub(super) fn sets_user_valves_when_off(self) -> bool {
+        self <= Version::V0_9_6
+    }
+
+    /// Whether the process ends with a plugin that ends the interpreter.
+    pub(super) fn dies_of_an_exit(self) -> bool {
+        self <= Version::V0_9_6
+    }
+
+    /// Whether requirements are installed although it is told to be offline, as a sandbox is.
+    pub(super) fn installs_when_offline(self) -> bool {
+        self == Version::V0_6_43
+    }
+
+    /// Whether an update that fails leaves the switch of a function as it was, what it would do to the valves is
+    /// checked, and versions are kept and told of.
+    pub(super) fn is_transactional(self) -> bool {
+        self >= Version::V0_12_4
+    }
+}
+
+/// What versions say that hide nothing, before 0.10.
+fn wrapped(kind: Kind, words: &str) -> String {
+    match (kind, words) {
+        (Kind::Tool, "") => "Something went wrong :/".to_owned(),
+        (_, words) => format!("[ERROR: {words}]"),
+    }
+}
