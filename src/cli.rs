@@ -11,6 +11,8 @@ Examples:
   owui-watch                           watch the plugins, deploy each save
   owui-watch --once --dry-run          say what one pass would deploy
   owui-watch --force plugins/shout.py  deploy this one again, then watch it alone
+  owui-watch diff                      show what differs between here and the server
+  owui-watch rollback shout            put the text before on the server
 
 The API key (or login token) has no flag, since a process list would show it. It is read from \
 OPENWEBUI_API_KEY, in the environment or in `.env`, from the file that `api_key_file` names, or from a systemd \
@@ -21,7 +23,7 @@ credential.";
 #[command(name = "owui-watch", version, after_help = EXAMPLES, max_term_width = 100, disable_help_subcommand = true)]
 #[expect(clippy::struct_excessive_bools, reason = "each one is a flag that the user may give alone")]
 pub struct Args {
-    /// Only these plugins, by path or id (one with the id `sandbox`: by its path)
+    /// Only these plugins, by path or id (one that is called like a command: by its path)
     // An empty word, as of a script's unset variable, would mean all of them.
     #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub plugins: Vec<String>,
@@ -38,7 +40,8 @@ pub struct Args {
     #[arg(long)]
     pub force: bool,
 
-    /// Do what would be asked about: create a plugin that the server seems to have under another id
+    /// Do what would be asked about: put an earlier text back, or create a plugin that the server seems to have under
+    /// another id
     #[arg(long, global = true)]
     pub yes: bool,
 
@@ -74,6 +77,66 @@ pub struct Args {
 /// What `owui-watch` does beside watching.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
+    /// List what was deployed of a plugin, and what was replaced
+    ///
+    /// Newest first. `current` is what the server holds now. On Open WebUI 0.12 and later the versions that the server
+    /// keeps are listed as well.
+    History {
+        /// Its id or path; `function:ID` or `tool:ID` if both have this id
+        #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        plugin: String,
+
+        /// Which server.
+        #[command(flatten)]
+        server: ServerFlag,
+    },
+
+    /// Put an earlier text of a plugin on the server, after showing the difference
+    ///
+    /// The file stays as it is, and is not deployed again until it changes. `owui-watch pull` changes it to what the
+    /// server holds.
+    Rollback {
+        /// Its id or path; `function:ID` or `tool:ID` if both have this id
+        #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        plugin: String,
+
+        /// A version, or the beginning of a digest or of a server's version id, as `history` prints them [default: the
+        /// newest text that is not the server's now]
+        #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        version: Option<String>,
+
+        /// Which server.
+        #[command(flatten)]
+        server: ServerFlag,
+    },
+
+    /// Show the difference between the server's texts and the files
+    ///
+    /// The exit code is 0 if there is none, and 1 if there is one.
+    Diff {
+        /// Its id or path; `function:ID` or `tool:ID` if both have this id [default: all plugins under the roots]
+        #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        plugin: Option<String>,
+
+        /// Which server.
+        #[command(flatten)]
+        server: ServerFlag,
+    },
+
+    /// Write the server's text of a plugin to its file
+    ///
+    /// The file's text is kept as a copy in the state folder. A plugin that has no file gets one in the first root.
+    Pull {
+        /// Its id or path; `function:ID` or `tool:ID` if both have this id [default: all plugins under the roots whose
+        /// text differs]
+        #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        plugin: Option<String>,
+
+        /// Which server.
+        #[command(flatten)]
+        server: ServerFlag,
+    },
+
     /// Run a throw-away Open WebUI on this machine, and watch against it
     Sandbox {
         /// The release of Open WebUI to run [default: 0.12.4]
@@ -86,6 +149,27 @@ pub enum Command {
     },
 }
 
+/// Which server, said after a command.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub struct ServerFlag {
+    /// The server [default: `OPENWEBUI_URL`, else `url` in watch.toml]
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+}
+
+impl Command {
+    /// Its name, and what was said of the server after it, where something can be.
+    fn parts(&self) -> (&'static str, Option<&ServerFlag>) {
+        match self {
+            Command::History { server, .. } => ("history", Some(server)),
+            Command::Rollback { server, .. } => ("rollback", Some(server)),
+            Command::Diff { server, .. } => ("diff", Some(server)),
+            Command::Pull { server, .. } => ("pull", Some(server)),
+            Command::Sandbox { .. } => ("sandbox", None),
+        }
+    }
+}
+
 impl Args {
     /// Reads a command line, the program's name first.
     pub fn read<I, T>(words: I) -> Result<Self, clap::Error>
@@ -93,15 +177,24 @@ impl Args {
         I: IntoIterator<Item = T>,
         T: Into<OsString> + Clone,
     {
-        let args = Self::try_parse_from(words)?;
+        let mut args = Self::try_parse_from(words)?;
+        let Some((name, server)) = args.command.as_ref().map(Command::parts) else { return Ok(args) };
         // clap would take `--once sandbox` and forget the `--once`.
-        match (&args.command, args.beside_sandbox()) {
-            (Some(Command::Sandbox { .. }), Some(other)) => Err(Self::command().error(
+        if let Some(other) = args.beside_a_command().or(args.url.as_ref().filter(|_| server.is_none()).map(|_| "--url"))
+        {
+            let reason = match server {
+                Some(_) => "makes no pass",
+                None => "watches against a server of its own",
+            };
+            return Err(Self::command().error(
                 ErrorKind::ArgumentConflict,
-                format!("'{other}' cannot be used with 'sandbox', which watches against a server of its own"),
-            )),
-            (Some(Command::Sandbox { .. }) | None, _) => Ok(args),
+                format!("'{other}' cannot be used with '{name}', which {reason}"),
+            ));
         }
+        if let Some(url) = server.and_then(|server| server.url.clone()) {
+            args.url = Some(url);
+        }
+        Ok(args)
     }
 
     /// Whether to exit after one pass.
@@ -110,13 +203,9 @@ impl Args {
         self.once || self.dry_run
     }
 
-    fn beside_sandbox(&self) -> Option<&str> {
-        let flags = [
-            (self.once, "--once"),
-            (self.dry_run, "--dry-run"),
-            (self.force, "--force"),
-            (self.url.is_some(), "--url"),
-        ];
+    /// What is about a run, and not about a command.
+    fn beside_a_command(&self) -> Option<&str> {
+        let flags = [(self.once, "--once"), (self.dry_run, "--dry-run"), (self.force, "--force")];
         flags.iter().find(|(given, _)| *given).map(|(_, flag)| *flag).or(self.plugins.first().map(String::as_str))
     }
 }

@@ -16,10 +16,6 @@ use crate::client::Client;
 use crate::config::Config;
 use crate::console::Console;
 use crate::disk::{Folder, Plugins, State, Trust};
-use crate::engine::exchange::Reply;
-}
-
-use crate::disk::{Plugins, State, Trust};
 use crate::engine::exchange::{Call, Reply};
 use crate::engine::files::Loaded;
 use crate::engine::ledger::Memory;

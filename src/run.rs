@@ -9,6 +9,7 @@ use tracing_subscriber::prelude::*;
 
 use crate::cli::{Args, Command};
 use crate::client::{self, Client, Timeouts};
+use crate::commands::{self, Agreed, Refusal, Scene};
 use crate::config::{self, Config, DEFAULT_URL, Origin, World};
 use crate::console::{self, Console, Format, Steps};
 use crate::daemon::{self, End, Signal};
@@ -40,7 +41,7 @@ pub fn run(args: &Args, world: &World) -> ExitCode {
         Ok(End::Interrupted(signal)) => ExitCode::from(128 + signal),
         Err(error) => {
             console::fatal(&format!("{error:#}"), remedy(&error).as_deref());
-            Code::Usage.into()
+            error.downcast_ref().map_or(Code::Usage, Refusal::code).into()
         }
     }
 }
@@ -51,23 +52,64 @@ fn remedy(error: &anyhow::Error) -> Option<String> {
         let sandbox = || cause.downcast_ref::<SandboxError>()?.remedy().map(str::to_owned);
         let state = || Some(cause.downcast_ref::<StateError>()?.hint().to_owned());
         let watcher = || cause.downcast_ref::<Explained>()?.hint();
-        sandbox().or_else(state).or_else(watcher)
+        let command = || cause.downcast_ref::<Refusal>()?.hint().map(str::to_owned);
+        sandbox().or_else(state).or_else(watcher).or_else(command)
     })
 }
 
 async fn start(args: &Args, config: Config, world: &World) -> anyhow::Result<End> {
-    let signals = signals()?;
     match &args.command {
-        None => watch(args, &config, world, signals).await,
+        None => watch(args, &config, world, signals()?).await,
         Some(Command::Sandbox { openwebui, keep }) => {
-            play(args, config, world, openwebui.as_deref(), *keep, signals).await
+            play(args, config, world, openwebui.as_deref(), *keep, signals()?).await
+        }
+        Some(Command::History { plugin, .. }) => {
+            let scene = scene(args, &config)?;
+            Ok(End::Done(commands::history(&scene, &from_here(plugin, &config, world)).await?))
+        }
+        Some(Command::Diff { plugin, .. }) => {
+            let plugin = plugin.as_ref().map(|plugin| from_here(plugin, &config, world));
+            Ok(End::Done(commands::diff(&scene(args, &config)?, plugin.as_deref()).await?))
+        }
+        Some(Command::Pull { plugin, .. }) => {
+            let plugin = plugin.as_ref().map(|plugin| from_here(plugin, &config, world));
+            Ok(End::Done(commands::pull(&scene(args, &config)?, plugin.as_deref()).await?))
+        }
+        Some(Command::Rollback { plugin, version, .. }) => {
+            let plugin = from_here(plugin, &config, world);
+            roll_back(&scene(args, &config)?, &plugin, version.as_deref()).await
         }
     }
 }
 
-async fn watch(args: &Args, config: &Config, world: &World, signals: UnboundedReceiver<Signal>) -> anyhow::Result<End> {
+fn scene<'a>(args: &Args, config: &'a Config) -> anyhow::Result<Scene<'a>> {
+    Ok(Scene::new(config, client(config)?, format(args), least(args), args.yes))
+}
+
+/// What has begun on the server is finished, unless somebody says stop twice.
+async fn roll_back(scene: &Scene<'_>, plugin: &str, version: Option<&str>) -> anyhow::Result<End> {
+    let rollback = match commands::agree(scene, plugin, version).await? {
+        Agreed::Over(code) => return Ok(End::Done(code)),
+        Agreed::On(rollback) => rollback,
+    };
+    let mut signals = signals()?;
+    let twice = async {
+        stop(&mut signals).await;
+        stop(&mut signals).await
+    };
+    tokio::select! {
+        code = rollback.carry_out() => Ok(End::Done(code?)),
+        number = twice => Ok(End::Interrupted(number)),
+    }
+}
+
+fn client(config: &Config) -> anyhow::Result<Client> {
     let timeouts = Timeouts { deploy: config.timeout, ..Timeouts::default() };
-    let client = Client::new(&client::Options { url: config.url.clone(), key: config.key.clone(), timeouts })?;
+    Client::new(&client::Options { url: config.url.clone(), key: config.key.clone(), timeouts })
+}
+
+async fn watch(args: &Args, config: &Config, world: &World, signals: UnboundedReceiver<Signal>) -> anyhow::Result<End> {
+    let client = client(config)?;
     let policy = Policy {
         roots: config.roots.clone(),
         server: config.url.clone(),

@@ -2,6 +2,7 @@
 //! configuration and the sandbox.
 
 mod copies;
+pub mod file;
 mod notes;
 mod state;
 

@@ -305,6 +305,29 @@ pub enum Outcome {
     Failed(Failure),
 }
 
+impl Outcome {
+    /// Whether it is known what the conversation has left on the server. Else the note of what was under way is still of
+    /// use.
+    #[must_use]
+    pub fn is_certain(&self) -> bool {
+        match self {
+            Outcome::Failed(failure) => matches!(failure, Failure::KeepFailed { .. }),
+            Outcome::Updated { left, .. } | Outcome::Refused { left, .. } | Outcome::Recovered { left } => {
+                !matches!(left, Left::Off { later: true, .. })
+            }
+            Outcome::Created { .. }
+            | Outcome::Unchanged
+            | Outcome::WouldCreate
+            | Outcome::WouldUpdate { .. }
+            | Outcome::RemoteEdit { .. }
+            | Outcome::Twin(_)
+            | Outcome::Deactivated
+            | Outcome::Deleted { .. }
+            | Outcome::Spared(_) => true,
+        }
+    }
+}
+
 /// What an update left of the switches that were on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Left {

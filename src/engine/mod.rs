@@ -27,7 +27,7 @@ use jiff::Timestamp;
 
 use crate::plugin::id::PluginId;
 use crate::plugin::{Digest, Flaw, Key, Kind, Parsed, Plugin, Problem};
-use exchange::{Adopt, Backup, Call, Exchange, Failure, Known, Left, Outcome, Reply, Spared, Step, Terms};
+use exchange::{Adopt, Backup, Call, Exchange, Failure, Known, Outcome, Reply, Spared, Step, Terms};
 use files::{Claim, File, Files, Loaded, Trace};
 use ledger::{Deployed, Last, Ledger, Memory, Rollback, UnderWay};
 use notice::{About, Notice, Sparing, Tally, What};
@@ -1363,7 +1363,9 @@ impl Engine {
         if !matches!(outcome, Outcome::Failed(Failure::Unreachable { .. })) {
             self.returned(now);
         }
-        self.settle_note(key, &outcome);
+        if outcome.is_certain() && self.under_way.remove(key).is_some() {
+            self.effects.push(Effect::Unnote(key.clone()));
+        }
         let took = now.at.saturating_sub(flight.since);
         match flight.talk {
             Talk::Deploy(exchange) => self.on_deployed(exchange.plugin(), outcome, flight.in_pass, took, now),
@@ -1372,79 +1374,34 @@ impl Engine {
         }
     }
 
-    /// The note of an update under way has served when it is known how it ended.
-    fn settle_note(&mut self, key: &Key, outcome: &Outcome) {
-        let open = match outcome {
-            Outcome::Failed(failure) => !matches!(failure, Failure::KeepFailed { .. }),
-            Outcome::Updated { left, .. } | Outcome::Refused { left, .. } | Outcome::Recovered { left } => {
-                matches!(left, Left::Off { later: true, .. })
-            }
-            Outcome::Created { .. }
-            | Outcome::Unchanged
-            | Outcome::WouldCreate
-            | Outcome::WouldUpdate { .. }
-            | Outcome::RemoteEdit { .. }
-            | Outcome::Twin(_)
-            | Outcome::Deactivated
-            | Outcome::Deleted { .. }
-            | Outcome::Spared(_) => false,
-        };
-        if !open && self.under_way.remove(key).is_some() {
-            self.effects.push(Effect::Unnote(key.clone()));
-        }
-    }
-
     fn on_deployed(&mut self, plugin: &Arc<Plugin>, outcome: Outcome, in_pass: bool, took: Duration, now: Now) {
-        let what = match outcome {
-            Outcome::Created { active } => {
+        match &outcome {
+            Outcome::Created { .. } => {
                 self.asked.remove(&plugin.key);
                 self.note_deployed(plugin, now);
-                What::Created { active, took }
             }
-            Outcome::Updated { from, kept, left, version } => {
-                self.note_deployed(plugin, now);
-                self.tell(Notice::of(plugin, What::Updated { from, kept, took }));
-                self.tell_left(Notice::of(plugin, What::Restored).about, left);
-                self.prune(&plugin.key, version, now);
-                return;
-            }
-            Outcome::Unchanged => {
-                self.note_held(plugin, now);
-                What::Unchanged { in_pass }
-            }
-            Outcome::WouldCreate => What::WouldCreate,
-            Outcome::WouldUpdate { from, foreign } => What::WouldUpdate { from, foreign },
-            Outcome::RemoteEdit { theirs } => What::RemoteEdit { theirs },
+            Outcome::Updated { .. } => self.note_deployed(plugin, now),
+            Outcome::Unchanged => self.note_held(plugin, now),
             Outcome::Twin(twin) => {
                 let other = Key { kind: plugin.key.kind, id: twin.id.clone() };
                 self.asked.insert(plugin.key.clone(), other);
-                What::Twin { twin }
             }
-            Outcome::Refused { words, left } => {
+            Outcome::Refused { words, .. } => {
                 self.note_ended(plugin, Last::Refused { digest: plugin.digest, words: words.clone() });
-                let span = refusal::place(&words, &plugin.text);
-                let requirements = plugin.frontmatter.requirements().map(str::to_owned);
-                self.tell(Notice::of(plugin, What::Refused { words, span, requirements, took }));
-                self.tell_left(Notice::of(plugin, What::Restored).about, left);
-                return;
             }
-            Outcome::Failed(failure) => {
-                self.note_ended(plugin, Last::Failed { digest: plugin.digest });
-                self.on_failure(failure, took, now)
-            }
-            Outcome::Recovered { .. } | Outcome::Deactivated | Outcome::Deleted { .. } | Outcome::Spared(_) => return,
-        };
-        self.tell(Notice::of(plugin, what));
-    }
-
-    /// What an update did to the switches, where it did anything.
-    fn tell_left(&mut self, about: About, left: Left) {
-        let what = match left {
-            Left::AsItWas => return,
-            Left::Restored => What::Restored,
-            Left::Off { cause, later } => What::WentOff { cause, later },
-        };
-        self.tell(Notice { about, what });
+            Outcome::Failed(_) => self.note_ended(plugin, Last::Failed { digest: plugin.digest }),
+            _ => {}
+        }
+        if let Outcome::Failed(failure) = outcome {
+            let what = self.on_failure(failure, took, now);
+            self.tell(Notice::of(plugin, what));
+            return;
+        }
+        let version = if let Outcome::Updated { version, .. } = &outcome { version.clone() } else { None };
+        for what in What::came_of(outcome, plugin, in_pass, took) {
+            self.tell(Notice::of(plugin, what));
+        }
+        self.prune(&plugin.key, version, now);
     }
 
     fn on_recovered(&mut self, key: &Key, outcome: Outcome, took: Duration, now: Now) {
@@ -1454,7 +1411,11 @@ impl Engine {
                 let what = self.on_failure(failure, took, now);
                 self.tell(Notice { about, what });
             }
-            Outcome::Recovered { left } => self.tell_left(about, left),
+            Outcome::Recovered { left } => {
+                if let Some(what) = What::of_left(left) {
+                    self.tell(Notice { about, what });
+                }
+            }
             _ => {}
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::engine::exchange::Failure;
+use crate::engine::exchange::{Failure, Left, Outcome};
 use crate::engine::plan::Why;
 use crate::engine::twin::{Sign, Twin};
 use crate::engine::{GONE, OnDelete, refusal};
@@ -321,6 +321,42 @@ pub enum What {
         /// That place.
         original: PathBuf,
     },
+}
+
+impl What {
+    /// What the user is told of how a deploy ended.
+    #[must_use]
+    pub fn came_of(outcome: Outcome, plugin: &Plugin, in_pass: bool, took: Duration) -> Vec<Self> {
+        let (what, left) = match outcome {
+            Outcome::Created { active } => (What::Created { active, took }, None),
+            Outcome::Updated { from, kept, left, .. } => (What::Updated { from, kept, took }, Self::of_left(left)),
+            Outcome::Unchanged => (What::Unchanged { in_pass }, None),
+            Outcome::WouldCreate => (What::WouldCreate, None),
+            Outcome::WouldUpdate { from, foreign } => (What::WouldUpdate { from, foreign }, None),
+            Outcome::RemoteEdit { theirs } => (What::RemoteEdit { theirs }, None),
+            Outcome::Twin(twin) => (What::Twin { twin }, None),
+            Outcome::Refused { words, left } => {
+                let span = refusal::place(&words, &plugin.text);
+                let requirements = plugin.frontmatter.requirements().map(str::to_owned);
+                (What::Refused { words, span, requirements, took }, Self::of_left(left))
+            }
+            Outcome::Failed(failure) => (What::Failed { failure, took }, None),
+            Outcome::Recovered { .. } | Outcome::Deactivated | Outcome::Deleted { .. } | Outcome::Spared(_) => {
+                return Vec::new();
+            }
+        };
+        [Some(what), left].into_iter().flatten().collect()
+    }
+
+    /// What the user is told of a function's switches after an update.
+    #[must_use]
+    pub fn of_left(left: Left) -> Option<Self> {
+        match left {
+            Left::AsItWas => None,
+            Left::Restored => Some(What::Restored),
+            Left::Off { cause, later } => Some(What::WentOff { cause, later }),
+        }
+    }
 }
 
 /// Why a plugin whose file is gone stays as it is on the server.

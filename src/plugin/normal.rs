@@ -5,6 +5,7 @@
 //! plugin exactly when their normal texts are equal.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The packages whose `from` imports the server redirects to its own, in the order in which it does so.
 pub const PACKAGES: [&str; 4] = ["utils", "apps", "main", "config"];
@@ -21,7 +22,12 @@ pub fn clean(bytes: &[u8]) -> Result<String, usize> {
 /// Makes the text that the server will store of the one that it is sent, and of one that it has stored, the same.
 #[must_use]
 pub fn normal(text: &str) -> Cow<'_, str> {
-    PACKAGES.iter().fold(fold(text), |text, package| {
+    rewrite(fold(text))
+}
+
+/// What the server does to a text that it is sent.
+fn rewrite(text: Cow<'_, str>) -> Cow<'_, str> {
+    PACKAGES.iter().fold(text, |text, package| {
         let written = format!("from {package}");
         if text.contains(&written) {
             text.replace(&written, &format!("from open_webui.{package}")).into()
@@ -29,6 +35,22 @@ pub fn normal(text: &str) -> Cow<'_, str> {
             text
         }
     })
+}
+
+/// The server's text for the file that it may have come from: where the server has rewritten one of the file's lines,
+/// the line is written as the file has it. Nothing else is changed but line ends, which are `\n`.
+#[must_use]
+pub fn respelled(stored: &str, file: &str) -> String {
+    let (stored, file) = (fold(stored), fold(file));
+    let literally: BTreeSet<_> = file.split('\n').collect();
+    let mut spellings = BTreeMap::new();
+    for line in file.split('\n') {
+        if let Cow::Owned(rewritten) = rewrite(line.into()) {
+            spellings.entry(rewritten).or_insert(line);
+        }
+    }
+    let spelled = |line| if literally.contains(line) { line } else { spellings.get(line).copied().unwrap_or(line) };
+    stored.split('\n').map(spelled).collect::<Vec<_>>().join("\n")
 }
 
 /// What becomes of the module in `from <module> import …` on the server, where it does not stay as it is.
@@ -130,6 +152,54 @@ mod tests {
             let once = normal(&text).into_owned();
             assert_eq!(normal(&once), once, "{text:?}");
             assert_eq!(normal(&clean(text.as_bytes()).unwrap()), once, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn the_files_spelling_is_kept_and_nothing_else() {
+        for (stored, file, expected) in [
+            ("from open_webui.utils import x\n", "from utils import x\n", "from utils import x\n"),
+            // Without the file's line, nobody knows that it was another one.
+            ("from open_webui.utils import x\n", "", "from open_webui.utils import x\n"),
+            ("from open_webui.utils import y\n", "from utils import x\n", "from open_webui.utils import y\n"),
+            // Where the file has it like this, it stays.
+            ("from open_webui.utils import x", "from open_webui.utils import x", "from open_webui.utils import x"),
+            (
+                "from open_webui.utils import x",
+                "from utils import x\nfrom open_webui.utils import x",
+                "from open_webui.utils import x",
+            ),
+            // In whatever else the server has rewritten, and as part of a line.
+            ("# from open_webui.main\nb\n", "a\n# from main\n", "# from main\nb\n"),
+            ("  x = 'from open_webui.config'", "  x = 'from config'", "  x = 'from config'"),
+            // The indentation is part of the line.
+            ("  from open_webui.utils import x", "from utils import x", "  from open_webui.utils import x"),
+            // Line ends are not.
+            ("from open_webui.utils import x\r\nb", "\u{feff}from utils import x\r\n", "from utils import x\nb"),
+            ("a\n\nb", "x\n", "a\n\nb"),
+            ("", "x\n", ""),
+        ] {
+            assert_eq!(respelled(stored, file), expected, "{stored:?} for {file:?}");
+        }
+    }
+
+    #[test]
+    fn respelling_is_no_change() {
+        let pieces = ["from ", "utils", "config", "open_webui.", "\r\n", "\n", "\u{feff}", " ", "x", "from utils\n"];
+        let mut random = fastrand::Rng::with_seed(2);
+        for _ in 0..20_000 {
+            let mut text = || -> String { (0..8).map(|_| pieces[random.usize(..pieces.len())]).collect() };
+            let (stored, file) = (normal(&text()).into_owned(), text());
+            let respelled = respelled(&stored, &file);
+            assert_eq!(normal(&respelled), stored, "{stored:?} for {file:?}");
+            // What was sent comes back as it was.
+            let cleaned = clean(file.as_bytes()).unwrap();
+            let literally = cleaned
+                .lines()
+                .all(|line| !cleaned.lines().any(|other| line != other && normal(line) == normal(other)));
+            if literally {
+                assert_eq!(super::respelled(&normal(&file), &file), cleaned, "{file:?}");
+            }
         }
     }
 

@@ -38,17 +38,21 @@ fn help() {
         Usage: owui-watch [OPTIONS] [PLUGINS]... [COMMAND]
 
         Commands:
-          sandbox  Run a throw-away Open WebUI on this machine, and watch against it
+          history   List what was deployed of a plugin, and what was replaced
+          rollback  Put an earlier text of a plugin on the server, after showing the difference
+          diff      Show the difference between the server's texts and the files
+          pull      Write the server's text of a plugin to its file
+          sandbox   Run a throw-away Open WebUI on this machine, and watch against it
 
         Arguments:
-          [PLUGINS]...  Only these plugins, by path or id (one with the id `sandbox`: by its path)
+          [PLUGINS]...  Only these plugins, by path or id (one that is called like a command: by its path)
 
         Options:
               --once           Make one pass and exit
               --dry-run        Say what one pass would do, and change nothing
               --force          In the first pass, send also what is unchanged or was refused
-              --yes            Do what would be asked about: create a plugin that the server seems to have
-                               under another id
+              --yes            Do what would be asked about: put an earlier text back, or create a plugin
+                               that the server seems to have under another id
               --url <URL>      The server [default: `OPENWEBUI_URL`, else `url` in watch.toml]
               --root <DIR>     The folder with the plugins; repeatable [default: `root` in watch.toml]
               --config <FILE>  The settings [default: watch.toml, where there is one]
@@ -62,6 +66,8 @@ fn help() {
           owui-watch                           watch the plugins, deploy each save
           owui-watch --once --dry-run          say what one pass would deploy
           owui-watch --force plugins/shout.py  deploy this one again, then watch it alone
+          owui-watch diff                      show what differs between here and the server
+          owui-watch rollback shout            put the text before on the server
 
         The API key (or login token) has no flag, since a process list would show it. It is read from
         OPENWEBUI_API_KEY, in the environment or in `.env`, from the file that `api_key_file` names, or from
@@ -84,8 +90,8 @@ fn help_of_sandbox() {
         Options:
               --openwebui <VERSION>  The release of Open WebUI to run [default: 0.12.4]
               --keep                 Keep its folder when it ends
-              --yes                  Do what would be asked about: create a plugin that the server seems to
-                                     have under another id
+              --yes                  Do what would be asked about: put an earlier text back, or create a
+                                     plugin that the server seems to have under another id
               --root <DIR>           The folder with the plugins; repeatable [default: `root` in watch.toml]
               --config <FILE>        The settings [default: watch.toml, where there is one]
               --json                 Print one JSON object per line

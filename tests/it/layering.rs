@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may use of the rest of the crate. Only where everything meets may everything be known.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 13] = [
     ("plugin", &[]),
     ("engine", &["plugin"]),
     ("settling", &[]),
@@ -17,6 +17,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("git", &[]),
     ("client", &["engine", "plugin"]),
     ("console", &["engine::notice", "plugin"]),
+    ("commands", &["client", "config", "console", "disk", "engine", "plugin"]),
     ("sandbox", &[]),
     ("lib", &[]),
 ];

@@ -1,0 +1,272 @@
+//! The files against the server's rows: `diff` shows where they differ, and `pull` writes the server's text to the file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::history::Text;
+use super::screen::{Line, Screen};
+use super::server::{Server, text};
+use super::target::{Files, Local, Target, claimed_id};
+use super::{Refusal, Scene, now, stamp};
+use crate::disk::file;
+use crate::engine::Code;
+use crate::engine::exchange::Row;
+use crate::engine::notice::Level;
+use crate::plugin::{Key, normal};
+
+/// With more plugins than this the server's tables are asked for as a whole.
+const FEW: usize = 3;
+
+/// What a command compares.
+struct Compared {
+    files: Files,
+    targets: Vec<Target>,
+    rows: BTreeMap<Key, Row>,
+    /// What could not be compared was said already.
+    failed: bool,
+    screen: Screen,
+}
+
+impl Compared {
+    async fn read(scene: &Scene<'_>, name: Option<&str>) -> anyhow::Result<Self> {
+        let files = Files::read(scene.config)?;
+        let server = Server::connect(scene).await?;
+        let (targets, screen) =
+            (files.select(name.unwrap_or_default(), scene, Some(server)).await?, Screen::new(scene));
+        let mut compared = Self { files, targets: Vec::new(), rows: BTreeMap::new(), failed: false, screen };
+        if name.unwrap_or_default().is_empty() {
+            for (path, why) in compared.files.unreadable() {
+                let line = Line::new("not_compared", format!("cannot compare `{}`: {why}", path.display()));
+                screen.aside(&line.at(path).level(Level::Error));
+                compared.failed = true;
+            }
+        }
+        if targets.len() > FEW {
+            let kinds: BTreeSet<_> = targets.iter().map(|target| target.key.kind).collect();
+            for kind in kinds {
+                for row in server.rows(kind).await?.into_iter().filter(|row| row.content.is_some()) {
+                    if let Some(id) = crate::plugin::id::PluginId::new(&row.id) {
+                        compared.rows.insert(Key { kind, id }, row);
+                    }
+                }
+            }
+        }
+        for target in targets {
+            // A list may be empty or partial for reasons of its own.
+            if !compared.rows.contains_key(&target.key)
+                && let Some(row) = server.row(&target.key).await?
+            {
+                compared.rows.insert(target.key.clone(), row);
+            }
+            compared.targets.push(target);
+        }
+        Ok(compared)
+    }
+
+    /// What the server holds of a plugin.
+    fn stored(&self, target: &Target) -> Result<Option<Text>, Refusal> {
+        match self.rows.get(&target.key) {
+            Some(row) => Ok(Some(Text::new(text(&target.key, row)?))),
+            None => Ok(None),
+        }
+    }
+
+    fn failed(&mut self, line: Line, refusal: &Refusal) {
+        let line = line.level(Level::Error);
+        let line = match refusal.hint() {
+            Some(hint) => line.hinted(hint),
+            None => line,
+        };
+        self.screen.aside(&line);
+        self.failed = true;
+    }
+}
+
+/// A plugin as messages name it.
+fn called(target: &Target) -> String {
+    match &target.local {
+        Some(local) => format!("`{}`", local.path.display()),
+        None => target.key.to_string(),
+    }
+}
+
+fn about(event: &'static str, message: impl Into<String>, target: &Target) -> Line {
+    let line = Line::new(event, message).of(&target.key);
+    match &target.local {
+        Some(local) => line.at(&local.path),
+        None => line,
+    }
+}
+
+/// Shows where the files differ from what the server holds.
+pub async fn diff(scene: &Scene<'_>, name: Option<&str>) -> anyhow::Result<Code> {
+    let mut compared = Compared::read(scene, name).await?;
+    let screen = compared.screen;
+    let (mut same, mut differ) = (0, false);
+    for target in std::mem::take(&mut compared.targets) {
+        let stored = match compared.stored(&target) {
+            Ok(stored) => stored,
+            Err(refusal) => {
+                compared.failed(about("not_compared", refusal.to_string(), &target), &refusal);
+                continue;
+            }
+        };
+        match (&target.local, stored) {
+            (Some(local), Some(stored)) if local.digest == stored.digest => {
+                same += 1;
+                let line = about("same", format!("{} is as the server holds it", called(&target)), &target);
+                screen.aside(&line.level(Level::Detail));
+            }
+            (Some(local), Some(stored)) => {
+                differ = true;
+                let path = slashed(&local.path);
+                let line = about("difference", format!("{} differs from the server", called(&target)), &target);
+                // As the file would have it: the server's rewriting is no difference.
+                let theirs = normal::respelled(&stored.source, &local.text);
+                let (from, to) = (format!("a/{path} (server)"), format!("b/{path}"));
+                screen.difference(line, (&from, &theirs), (&to, &local.text));
+            }
+            (Some(_), None) => {
+                differ = true;
+                screen.aside(&about("not_on_server", format!("{} is not on the server", called(&target)), &target));
+            }
+            (None, Some(_)) => {
+                differ = true;
+                let hint = format!("`owui-watch pull {}` writes one", target.key.id);
+                screen.aside(&about("no_file", format!("{} has no file here", called(&target)), &target).hinted(hint));
+            }
+            (None, None) => {
+                let message = format!("{} is neither here nor on the server", called(&target));
+                screen.aside(&about("no_file", message, &target));
+            }
+        }
+    }
+    if !differ && !compared.failed {
+        let plugins = if same == 1 { "1 plugin".to_owned() } else { format!("{same} plugins") };
+        screen.aside(&Line::new("no_difference", format!("no difference ({plugins})")));
+    }
+    Ok(if differ || compared.failed { Code::NotDeployed } else { Code::Fine })
+}
+
+/// A path as patches name it, on every system.
+fn slashed(path: &Path) -> String {
+    path.to_string_lossy().replace('\\', "/").trim_start_matches('/').to_owned()
+}
+
+/// Writes the server's texts to the files that have others.
+pub async fn pull(scene: &Scene<'_>, name: Option<&str>) -> anyhow::Result<Code> {
+    let mut compared = Compared::read(scene, name).await?;
+    let screen = compared.screen;
+    let one_by_one = name.is_some_and(|name| !name.is_empty());
+    let mut pulled = 0;
+    for target in std::mem::take(&mut compared.targets) {
+        match take(scene, &mut compared, &target) {
+            Ok(Came::Pulled(line)) => {
+                pulled += 1;
+                screen.say(&line);
+            }
+            Ok(Came::Same) => {
+                let level = if one_by_one { Level::Info } else { Level::Detail };
+                let message = format!("{} is as the server holds it", called(&target));
+                screen.say(&about("same", message, &target).level(level));
+            }
+            Ok(Came::NotThere) => {
+                let line = about("not_on_server", format!("{} is not on the server", called(&target)), &target);
+                if one_by_one {
+                    compared.failed = true;
+                    screen.aside(&line.level(Level::Error));
+                } else {
+                    screen.aside(&line);
+                }
+            }
+            Err(error) => {
+                let refusal =
+                    error.downcast().unwrap_or_else(|error: anyhow::Error| Refusal::failed(format!("{error:#}")));
+                compared.failed(about("not_pulled", refusal.to_string(), &target), &refusal);
+            }
+        }
+    }
+    if pulled == 0 && !one_by_one && !compared.failed {
+        screen.aside(&Line::new("no_difference", "nothing to pull: no file differs from the server"));
+    }
+    Ok(if compared.failed { Code::NotDeployed } else { Code::Fine })
+}
+
+/// What came of pulling one plugin.
+enum Came {
+    Pulled(Line),
+    Same,
+    NotThere,
+}
+
+fn take(scene: &Scene<'_>, compared: &mut Compared, target: &Target) -> anyhow::Result<Came> {
+    let Some(stored) = compared.stored(target)? else { return Ok(Came::NotThere) };
+    let Some(local) = &target.local else { return write(scene, compared, target, &stored) };
+    if local.digest == stored.digest {
+        return Ok(Came::Same);
+    }
+    check(scene, &local.path, &stored, &target.key)?;
+    let bytes = file::read(&local.path)?;
+    let read = normal::clean(&bytes).ok().filter(|text| **text == *local.text);
+    let read = read.ok_or_else(|| Refusal::failed(format!("{} was changed meanwhile", called(target))))?;
+    let copy = scene.folder.keep_file(&target.key, &bytes, local.digest, &stamp(now()))?;
+    file::replace(&local.path, &bytes, &file::dressed(&normal::respelled(&stored.source, &read), &bytes))?;
+    // What held until the file would change.
+    scene.folder.forget_rollback(&target.key)?;
+    let was = Text::new(&local.text).version;
+    let versions = match (&was, &stored.version) {
+        (was, now) if was == now => now.as_ref().map(|now| format!(" {now}")).unwrap_or_default(),
+        (was, now) => format!(" {} → {}", was.as_deref().unwrap_or("none"), now.as_deref().unwrap_or("none")),
+    };
+    let message = format!("pulled {}{versions}; what was in it is in {}", local.path.display(), copy.display());
+    let line = about("pulled", message, target)
+        .with("version", json!(stored.version))
+        .with("digest", json!(stored.digest))
+        .with("from_version", json!(was))
+        .with("backup", json!(copy.display().to_string()));
+    found(compared, local, &stored, target);
+    Ok(Came::Pulled(line))
+}
+
+/// Writes a text to a file of its own, in the first root.
+fn write(scene: &Scene<'_>, compared: &mut Compared, target: &Target, stored: &Text) -> anyhow::Result<Came> {
+    let root = scene.config.roots.first().map_or(Path::new(""), |root| root);
+    let name = format!("{}.py", target.key.id);
+    let path: Arc<Path> = if root == Path::new(".") { Path::new(&name).into() } else { root.join(&name).into() };
+    check(scene, &path, stored, &target.key)?;
+    let text = normal::respelled(&stored.source, "");
+    file::create(&path, text.as_bytes())?;
+    let line = Line::new("pulled", format!("pulled {} to {}, which is new", target.key, path.display()))
+        .of(&target.key)
+        .at(&path)
+        .with("version", json!(stored.version))
+        .with("digest", json!(stored.digest));
+    let local = Local { path, key: target.key.clone(), text: text.into(), digest: stored.digest, is_plugin: true };
+    found(compared, &local, stored, target);
+    Ok(Came::Pulled(line))
+}
+
+/// A file with another id would be another plugin on the server.
+fn check(scene: &Scene<'_>, path: &Path, stored: &Text, key: &Key) -> Result<(), Refusal> {
+    match claimed_id(path, &stored.source, scene.config.files.get(path)) {
+        Some(id) if id == key.id => Ok(()),
+        other => {
+            let other = other.map_or("no usable id".to_owned(), |id| format!("the id `{id}`"));
+            let path = path.display();
+            Err(Refusal::failed(format!("`{path}` was not written: with the server's text it would have {other}"))
+                .hinted(format!("give the file its id in watch.toml: [plugins.\"{path}\"] with id = \"{}\"", key.id)))
+        }
+    }
+}
+
+/// Says if the file is none that a run would find.
+fn found(compared: &mut Compared, local: &Local, stored: &Text, target: &Target) {
+    if !compared.files.deploys(&local.path, &target.key, stored.digest) {
+        let message = format!("`{}` is no plugin that a run would deploy", local.path.display());
+        let hint = "it is excluded, or has a flaw that `owui-watch --once --dry-run` names";
+        compared.screen.aside(&about("trouble", message, target).hinted(hint).level(Level::Warning));
+    }
+}

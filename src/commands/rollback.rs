@@ -1,0 +1,284 @@
+//! Puts an earlier text back on the server: the same conversation as a deploy, with a text that is not the file's.
+
+use std::collections::BTreeSet;
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use jiff::tz::TimeZone;
+use serde_json::json;
+
+use super::history::{Entry, Text, What as Was, gather, short};
+use super::screen::{Line, Screen, ask, clock};
+use super::server::Server;
+use super::target::{Files, Target};
+use super::{Refusal, Scene, now, stamp};
+use crate::client::Client;
+use crate::console::{Console, Format};
+use crate::disk::Folder;
+use crate::engine::exchange::{Adopt, Backup, Exchange, Failure, Known, OnRemoteEdit, Outcome, Step, Terms};
+use crate::engine::notice::{Level, Notice, What};
+use crate::engine::twin::Twins;
+use crate::engine::{Code, ledger};
+use crate::plugin::{self, Digest, FileSettings, Parsed, Plugin};
+
+/// What came of showing the difference and asking.
+pub enum Agreed {
+    /// There is nothing to be done.
+    Over(Code),
+    /// This is to be done.
+    On(Box<Rollback>),
+}
+
+/// A rollback that the user wants.
+pub struct Rollback {
+    plugin: Arc<Plugin>,
+    target: Target,
+    /// What the server holds, if it is a text of which there is a copy.
+    known: Option<Digest>,
+    terms: Terms,
+    client: Client,
+    folder: Folder,
+    console: Console,
+    screen: Screen,
+}
+
+/// Finds the text, shows the difference, and asks.
+pub async fn agree(scene: &Scene<'_>, name: &str, wanted: Option<&str>) -> anyhow::Result<Agreed> {
+    let files = Files::read(scene.config)?;
+    let server = Server::connect(scene).await?;
+    let target = files.select_one(name, scene, Some(server)).await?;
+    let entries = gather(scene, server, &target).await?;
+    let now = entries.iter().find(|entry| entry.current).and_then(|entry| entry.text.clone());
+    let entry = chosen(&entries, wanted, now.as_ref().map(|now| now.digest), &target)?;
+    let text = match (&entry.text, &entry.version) {
+        (Some(text), _) => text.clone(),
+        (None, Some(version)) => {
+            let text = server.version(&target.key, &version.id).await?;
+            Text::new(&text.ok_or_else(|| Refusal::failed("the server has just removed this version"))?)
+        }
+        (None, None) => return Err(Refusal::failed("nobody has this text any more").into()),
+    };
+    let screen = Screen::new(scene);
+    if now.as_ref().is_some_and(|now| now.digest == text.digest) {
+        let line = Line::new("unchanged", format!("the server holds this text of {} already", target.key));
+        screen.say(&line.of(&target.key).with("digest", json!(text.digest)));
+        return Ok(Agreed::Over(Code::Fine));
+    }
+    let plugin = Arc::new(parsed(entry, &text, &target)?);
+    let known = now.as_ref().and_then(|now| kept(scene, &target, &entries, now));
+    if !(scene.yes && scene.least > Level::Info && scene.format == Format::Lines) {
+        show(screen, &target, now.as_ref(), entry, &text);
+    }
+    if !scene.yes && !agreed()? {
+        screen.aside(&Line::new("left_alone", "nothing was put back"));
+        return Ok(Agreed::Over(Code::NotDeployed));
+    }
+    let terms = Terms {
+        force: false,
+        dry_run: false,
+        activate_new: scene.config.activate_new,
+        // The user has seen what is there, and may still want it later.
+        on_remote_edit: OnRemoteEdit::Backup,
+        adopt: Adopt::Never,
+    };
+    Ok(Agreed::On(Box::new(Rollback {
+        plugin,
+        target,
+        known,
+        terms,
+        client: scene.client.clone(),
+        folder: scene.folder.clone(),
+        console: Console::new(scene.format, scene.least),
+        screen,
+    })))
+}
+
+/// Asks whoever is there to be asked.
+fn agreed() -> Result<bool, Refusal> {
+    if std::io::stdin().is_terminal() {
+        return Ok(ask("put it back?"));
+    }
+    Err(Refusal::usage("nothing was put back, since nobody can be asked here").hinted("add --yes to do it"))
+}
+
+/// The old text as a plugin, under the name that it has on the server.
+fn parsed(entry: &Entry, text: &Text, target: &Target) -> Result<Plugin, Refusal> {
+    // What is wrong with it, is wrong there, and not in the file that has another text by now.
+    let path = entry.copy.clone().unwrap_or_else(|| format!("{}.py", target.key.id).into());
+    let settings = FileSettings { id: Some(target.key.id.to_string()), kind: Some(target.key.kind), enabled: None };
+    let problem = match plugin::parse(&Arc::from(path), text.source.as_bytes(), &settings) {
+        Parsed::Plugin(plugin) if plugin.key == target.key => return Ok(plugin),
+        Parsed::Plugin(plugin) => format!("it is a {}", plugin.key.kind.word()),
+        Parsed::Flawed(flaw) => flaw.problem.message(),
+        Parsed::NotAPlugin | Parsed::Disabled => "it is no plugin".to_owned(),
+    };
+    Err(Refusal::failed(format!("this text of {} cannot be put back: {problem}", target.key)))
+}
+
+/// The digest of what the server holds, if a copy of it is sure to stay. A text of ours from before there were copies
+/// gets one.
+fn kept(scene: &Scene<'_>, target: &Target, entries: &[Entry], now: &Text) -> Option<Digest> {
+    let key = &target.key;
+    let is_kept = |entry: &Entry| entry.copy.is_some() && entry.digest() == Some(now.digest);
+    if entries.iter().any(is_kept) {
+        return Some(now.digest);
+    }
+    let ledger = scene.folder.peek();
+    let deployed = ledger.get(key).and_then(|record| record.deployed.as_ref());
+    let deployed = deployed.filter(|deployed| deployed.digest == now.digest)?;
+    let backup = Backup { key: key.clone(), text: now.source.to_string(), digest: now.digest };
+    scene.folder.archive(&backup, &stamp(deployed.at)).ok().map(|()| now.digest)
+}
+
+fn show(screen: Screen, target: &Target, now: Option<&Text>, entry: &Entry, text: &Text) {
+    let id = &target.key.id;
+    let from = match now {
+        Some(_) => format!("a/{id}.py (server)"),
+        None => "/dev/null".to_owned(),
+    };
+    let to = format!("b/{id}.py ({})", described(entry));
+    let line = Line::new("difference", format!("what putting back {} changes on the server", described(entry)))
+        .of(&target.key)
+        .with("digest", json!(text.digest))
+        .with("version", json!(text.version));
+    let before = now.map(|now| plugin::normal::normal(&now.source).into_owned()).unwrap_or_default();
+    screen.difference(line, (&from, &before), (&to, &plugin::normal::normal(&text.source)));
+}
+
+/// A text by all that names it.
+fn described(entry: &Entry) -> String {
+    let names = [
+        entry.text.as_ref().and_then(|text| text.version.clone()),
+        entry.digest().map(|digest| digest.short()),
+        entry.version.as_ref().map(|version| short(&version.id).to_owned()),
+        entry.at.map(|at| clock(at, &TimeZone::system())),
+    ];
+    names.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// The text that is meant.
+fn chosen<'e>(
+    entries: &'e [Entry],
+    wanted: Option<&str>,
+    now: Option<Digest>,
+    target: &Target,
+) -> Result<&'e Entry, Refusal> {
+    let key = &target.key;
+    let id = &key.id;
+    let Some(wanted) = wanted else {
+        let before = |entry: &&Entry| entry.what != Was::Local && entry.text.is_some() && entry.digest() != now;
+        return entries.iter().find(before).ok_or_else(|| {
+            Refusal::usage(format!("no other text of {key} is known"))
+                .hinted("what is deployed from now on is kept, and can be put back")
+        });
+    };
+    let has_version = |entry: &Entry| entry.text.as_ref().and_then(|text| text.version.as_deref()) == Some(wanted);
+    let begins = |entry: &Entry| {
+        let lower = wanted.to_lowercase();
+        entry.digest().is_some_and(|digest| digest.to_string().starts_with(&lower))
+            || entry.version.as_ref().is_some_and(|version| version.id.to_lowercase().starts_with(&lower))
+    };
+    let mut fits: Vec<_> = entries.iter().filter(|entry| has_version(entry)).collect();
+    if fits.is_empty() {
+        fits = entries.iter().filter(|entry| begins(entry)).collect();
+    }
+    // The same text may have been there more than once.
+    let mut seen = BTreeSet::new();
+    fits.retain(|entry| entry.digest().is_none_or(|digest| seen.insert(digest)));
+    match fits.as_slice() {
+        [entry] => Ok(entry),
+        [] => Err(Refusal::usage(format!("no version `{wanted}` of {key} is known"))
+            .hinted(format!("`owui-watch history {id}` lists what there is"))),
+        several => {
+            let several: Vec<_> = several.iter().map(|entry| format!("({})", described(entry))).collect();
+            Err(Refusal::usage(format!("`{wanted}` may be one of {} texts: {}", several.len(), several.join(" ")))
+                .hinted("give the beginning of its digest"))
+        }
+    }
+}
+
+impl Rollback {
+    /// Puts the text on the server, and tells what came of it.
+    pub async fn carry_out(mut self) -> anyhow::Result<Code> {
+        let started = Instant::now();
+        let key = self.target.key.clone();
+        let local = self.target.local.clone().filter(|local| local.is_plugin);
+        let note = ledger::Rollback { local: local.as_ref().map(|local| local.digest), server: self.plugin.digest };
+        let before = self.folder.rollbacks().get(&key).copied();
+        // A daemon beside us that looks at the server in between must know whose text that is.
+        self.folder.note_rollback(&key, &note).context("nothing was put back")?;
+        let outcome = self.converse().await;
+        let took = started.elapsed();
+        let done = matches!(outcome, Outcome::Created { .. } | Outcome::Updated { .. } | Outcome::Unchanged);
+        let holds = note.local == Some(note.server);
+        match before {
+            _ if done && !holds => {}
+            Some(before) if !done => self.folder.note_rollback(&key, &before)?,
+            Some(_) | None => self.folder.forget_rollback(&key)?,
+        }
+        if outcome.is_certain() {
+            self.folder.forget_under_way(&key)?;
+        }
+        if done {
+            let backup = Backup { key: key.clone(), text: self.plugin.text.to_string(), digest: self.plugin.digest };
+            self.folder.archive(&backup, &stamp(now()))?;
+        }
+        let code = self.tell(outcome, took);
+        if let (true, false, Some(local)) = (done, holds, local) {
+            let message = format!("`{}` is not deployed again until it changes", local.path.display());
+            let hint = format!("`owui-watch pull {}` writes the server's text to it", key.id);
+            self.screen.say(&Line::new("rolled_back", message).of(&key).at(&local.path).hinted(hint));
+        }
+        Ok(code)
+    }
+
+    /// The conversation of a deploy, one step after the other.
+    async fn converse(&self) -> Outcome {
+        let ours = self.known.into_iter().collect();
+        let known = Known { ours, twins: Twins::Ignored, explains_updates: false };
+        let (mut exchange, mut step) = Exchange::start(Arc::clone(&self.plugin), known, self.terms);
+        loop {
+            step = match step {
+                Step::Call(call) => exchange.reply(self.client.call(call).await),
+                Step::Keep(backup) => {
+                    let kept = self.folder.keep(&backup, &stamp(now()));
+                    exchange.kept(kept.map_err(|error| format!("{error:#}")))
+                }
+                Step::Note(under_way) => {
+                    let noted = self.folder.note_under_way(&self.target.key, &under_way);
+                    exchange.noted(noted.map_err(|error| format!("{error:#}")))
+                }
+                Step::Done(outcome) => return outcome,
+            };
+        }
+    }
+
+    /// In the words of a deploy, here and in the plugin's log.
+    fn tell(&mut self, outcome: Outcome, took: Duration) -> Code {
+        let code = match &outcome {
+            Outcome::Failed(Failure::Unreachable { .. } | Failure::NotAllowed { .. } | Failure::Foreign { .. }) => {
+                Code::NoServer
+            }
+            Outcome::Refused { .. } | Outcome::Failed(_) => Code::NotDeployed,
+            _ => Code::Fine,
+        };
+        for what in What::came_of(outcome, &self.plugin, false, took) {
+            let mut notice = Notice::of(&self.plugin, what);
+            // Where it is about the text, the path is that of the text; else it is the plugin's.
+            if notice.span().is_none()
+                && let Some(local) = &self.target.local
+            {
+                notice.about.path = Some(Arc::clone(&local.path));
+            }
+            let time = now();
+            self.console.tell(&notice, time);
+            let stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+            if let Err(error) = self.folder.log(&self.target.key, &notice.log_line(&stamp)) {
+                tracing::error!("{error:#}");
+            }
+        }
+        code
+    }
+}

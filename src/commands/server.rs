@@ -1,0 +1,112 @@
+//! The server, as the commands ask it: an answer, or the reason why there is none.
+
+use crate::client::Client;
+use crate::config::{Config, DEFAULT_URL, Origin};
+use crate::engine::exchange::{Call, Reply, Row, Version};
+use crate::engine::notice::{Notice, What};
+use crate::plugin::{Key, Kind};
+
+use super::{Refusal, Scene};
+
+/// The server of a scene.
+#[derive(Clone, Copy)]
+pub(super) struct Server<'a> {
+    client: &'a Client,
+    config: &'a Config,
+}
+
+impl<'a> Server<'a> {
+    /// Asks who is there.
+    pub(super) async fn connect(scene: &'a Scene<'_>) -> Result<Self, Refusal> {
+        let server = Self { client: &scene.client, config: scene.config };
+        match scene.client.call(Call::Connect).await {
+            Reply::Connected { .. } => Ok(server),
+            reply => Err(server.refusal(reply)),
+        }
+    }
+
+    /// One row, with its text.
+    pub(super) async fn row(&self, key: &Key) -> Result<Option<Row>, Refusal> {
+        match self.client.call(Call::Get(key.clone())).await {
+            Reply::Row(row) => Ok(Some(*row)),
+            Reply::Absent => Ok(None),
+            // Being turned away may mean that there is no such row. The key opens the table or it does not: that tells.
+            Reply::Unclear { words } => match self.rows(key.kind).await? {
+                rows if rows.iter().any(|row| row.id == key.id.as_str()) => Err(not_ours(key, &words)),
+                _ => Ok(None),
+            },
+            reply => Err(self.refusal(reply)),
+        }
+    }
+
+    /// All rows of a table.
+    pub(super) async fn rows(&self, kind: Kind) -> Result<Vec<Row>, Refusal> {
+        match self.client.call(Call::Overview(kind)).await {
+            Reply::Rows(rows) => Ok(rows),
+            reply => Err(self.refusal(reply)),
+        }
+    }
+
+    /// The versions of a row that the server keeps, newest first.
+    pub(super) async fn versions(&self, key: &Key) -> Result<Vec<Version>, Refusal> {
+        match self.client.call(Call::Versions(key.clone())).await {
+            Reply::Versions(versions) => Ok(versions),
+            Reply::Absent => Ok(Vec::new()),
+            reply => Err(self.refusal(reply)),
+        }
+    }
+
+    /// The text of one of them, if it is still there.
+    pub(super) async fn version(&self, key: &Key, id: &str) -> Result<Option<String>, Refusal> {
+        match self.client.call(Call::Version(key.clone(), id.to_owned())).await {
+            Reply::Text(text) => Ok(Some(text)),
+            Reply::Absent => Ok(None),
+            reply => Err(self.refusal(reply)),
+        }
+    }
+
+    /// In the words in which a run says it.
+    fn refusal(&self, reply: Reply) -> Refusal {
+        let server = self.config.url.clone();
+        let (message, what) = match reply {
+            Reply::Unreachable { cause, .. } | Reply::Lost { cause } | Reply::Crashed { words: cause } => {
+                let configured = self.config.url_origin != Origin::Default && server != DEFAULT_URL;
+                let message = format!("cannot reach {server}: {cause}");
+                (Some(message), What::GaveUp { after: std::time::Duration::ZERO, cause, server, configured })
+            }
+            Reply::NotAllowed { status, words } => {
+                let key = self.config.key_origin.as_ref().map(ToString::to_string);
+                (None, What::NotAllowed { status, words, key })
+            }
+            Reply::Unclear { words } => {
+                let key = self.config.key_origin.as_ref().map(ToString::to_string);
+                (None, What::NotAllowed { status: 401, words, key })
+            }
+            Reply::Foreign { status, words } => (None, What::Foreign { server, status, words }),
+            Reply::Refused { words } => (None, What::Foreign { server, status: 400, words }),
+            Reply::Connected { .. }
+            | Reply::Rows(_)
+            | Reply::Row(_)
+            | Reply::Taken
+            | Reply::Deleted
+            | Reply::Versions(_)
+            | Reply::Text(_)
+            | Reply::Absent => {
+                let words = "an answer to another question than the one asked".to_owned();
+                (None, What::Foreign { server, status: 200, words })
+            }
+        };
+        let notice = Notice::general(what);
+        Refusal { hint: notice.hint(), ..Refusal::no_server(message.unwrap_or_else(|| notice.sentence())) }
+    }
+}
+
+fn not_ours(key: &Key, words: &str) -> Refusal {
+    Refusal::failed(format!("cannot read {key} on the server: {words}"))
+        .hinted("use the key of an admin or of the tool's owner")
+}
+
+/// The text of a row, which the server may not show to everybody.
+pub(super) fn text<'r>(key: &Key, row: &'r Row) -> Result<&'r str, Refusal> {
+    row.content.as_deref().ok_or_else(|| not_ours(key, "it does not show its text to this key"))
+}

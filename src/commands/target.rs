@@ -1,0 +1,210 @@
+//! Which plugins a command is about: what stands in the files, and what an argument means.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::disk::{Plugins, Trust, file};
+use crate::engine::files::Loaded;
+use crate::plugin::frontmatter::Frontmatter;
+use crate::plugin::id::{self, PluginId};
+use crate::plugin::{Digest, FileSettings, Key, Kind, Parsed, normal};
+
+use super::server::Server;
+use super::{Refusal, Scene};
+
+/// A file that is a plugin, or was one before it was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Local {
+    pub(super) path: Arc<Path>,
+    pub(super) key: Key,
+    /// Without a byte order mark and with `\n` line ends.
+    pub(super) text: Arc<str>,
+    pub(super) digest: Digest,
+    /// Whether it can be deployed as it stands.
+    pub(super) is_plugin: bool,
+}
+
+/// What a command is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) key: Key,
+    pub(super) local: Option<Local>,
+}
+
+/// The files under the roots.
+pub(super) struct Files {
+    plugins: Plugins,
+    found: Vec<Local>,
+    /// Files that are meant as plugins and have no text to compare, and why not.
+    unreadable: Vec<(Arc<Path>, String)>,
+    /// Links to plugins that have a place of their own.
+    links: BTreeMap<Arc<Path>, PathBuf>,
+}
+
+impl Files {
+    pub(super) fn read(config: &Config) -> anyhow::Result<Self> {
+        let plugins = Plugins::new(config.roots.clone(), &config.exclude, &config.state, config.files.clone())?;
+        let mut files = Self { plugins, found: Vec::new(), unreadable: Vec::new(), links: BTreeMap::new() };
+        let scan = files.plugins.scan(Trust::Closed, &mut |_| ());
+        for (path, loaded) in scan.files {
+            match loaded {
+                Loaded::Parsed(Parsed::Plugin(plugin)) => files.found.push(Local {
+                    path,
+                    key: plugin.key,
+                    text: plugin.text,
+                    digest: plugin.digest,
+                    is_plugin: true,
+                }),
+                Loaded::Parsed(Parsed::Flawed(flaw)) if flaw.meant => match broken(&path, config.files.get(&*path)) {
+                    Some(local) => files.found.push(local),
+                    None => files.unreadable.push((path, flaw.problem.message())),
+                },
+                Loaded::Unsettled => files.unreadable.push((path, "being written".to_owned())),
+                Loaded::SameFile(original) => drop(files.links.insert(path, original)),
+                Loaded::Parsed(Parsed::Flawed(_) | Parsed::NotAPlugin | Parsed::Disabled) | Loaded::Missing => {}
+            }
+        }
+        Ok(files)
+    }
+
+    /// Everything that can be compared, each once.
+    pub(super) fn all(&self) -> impl Iterator<Item = Target> {
+        self.found.iter().map(|local| Target { key: local.key.clone(), local: Some(local.clone()) })
+    }
+
+    /// What is a plugin by its name and has no text, and why not.
+    pub(super) fn unreadable(&self) -> impl Iterator<Item = (&Path, &str)> {
+        self.unreadable.iter().map(|(path, why)| (&**path, why.as_str()))
+    }
+
+    /// Whether a plugin is deployed from this file as it stands.
+    pub(super) fn deploys(&mut self, path: &Arc<Path>, key: &Key, digest: Digest) -> bool {
+        match self.plugins.read(path, Trust::Closed) {
+            Loaded::Parsed(Parsed::Plugin(plugin)) => plugin.key == *key && plugin.digest == digest,
+            Loaded::Parsed(_) | Loaded::SameFile(_) | Loaded::Missing | Loaded::Unsettled => false,
+        }
+    }
+
+    /// What an argument means: a path, a folder, an id, or an id with its kind.
+    pub(super) async fn select(
+        &self,
+        name: &str,
+        scene: &Scene<'_>,
+        server: Option<Server<'_>>,
+    ) -> Result<Vec<Target>, Refusal> {
+        if name.is_empty() {
+            return Ok(self.all().collect());
+        }
+        if let Some(key) = with_kind(name) {
+            return Ok(vec![self.target(key)?]);
+        }
+        let path = Path::new(name.strip_prefix("./").unwrap_or(name));
+        let path = self.links.get(path).map_or(path, PathBuf::as_path);
+        let below: Vec<_> = self.all().filter(|target| is_below(target, path)).collect();
+        if !below.is_empty() {
+            return Ok(below);
+        }
+        if let Some((path, why)) = self.unreadable().find(|(file, _)| file.starts_with(path)) {
+            return Err(Refusal::failed(format!("cannot compare `{}`: {why}", path.display())));
+        }
+        let Some(id) = PluginId::new(name) else {
+            return Err(unknown(name));
+        };
+        let keys: BTreeSet<_> = self.found.iter().map(|local| &local.key).filter(|key| key.id == id).cloned().collect();
+        let keys = if keys.is_empty() { known(&id, scene, server).await? } else { keys.into_iter().collect() };
+        match keys.as_slice() {
+            [] => Err(unknown(name)),
+            [key] => Ok(vec![self.target(key.clone())?]),
+            _ => Err(Refusal::usage(format!("`{id}` is both a function and a tool"))
+                .hinted(format!("say `function:{id}` or `tool:{id}`"))),
+        }
+    }
+
+    /// The same of an argument that can mean only one plugin.
+    pub(super) async fn select_one(
+        &self,
+        name: &str,
+        scene: &Scene<'_>,
+        server: Option<Server<'_>>,
+    ) -> Result<Target, Refusal> {
+        let mut targets = self.select(name, scene, server).await?;
+        match targets.pop() {
+            Some(target) if targets.is_empty() => Ok(target),
+            _ => {
+                let name = if name.is_empty() { "." } else { name };
+                Err(Refusal::usage(format!("`{name}` is not one plugin")).hinted("name a single file, or an id"))
+            }
+        }
+    }
+
+    /// A plugin with its file. Of several files nobody knows which is meant.
+    fn target(&self, key: Key) -> Result<Target, Refusal> {
+        let claimants: Vec<_> = self.found.iter().filter(|local| local.key == key).collect();
+        if let [first, second, ..] = claimants.as_slice() {
+            let (first, second) = (first.path.display(), second.path.display());
+            return Err(Refusal::usage(format!("`{first}` and `{second}` claim the id `{}`", key.id))
+                .hinted("name the file that you mean, or exclude one of them"));
+        }
+        Ok(Target { local: claimants.first().map(|local| (*local).clone()), key })
+    }
+}
+
+fn is_below(target: &Target, path: &Path) -> bool {
+    target.local.as_ref().is_some_and(|local| local.path.starts_with(path))
+}
+
+/// `tool:clock`
+fn with_kind(name: &str) -> Option<Key> {
+    let (word, id) = name.split_once(':')?;
+    let kind = [Kind::Function, Kind::Tool].into_iter().find(|kind| kind.word() == word)?;
+    Some(Key { kind, id: PluginId::new(id)? })
+}
+
+fn unknown(name: &str) -> Refusal {
+    Refusal::usage(format!("there is no plugin `{name}`, neither here nor on the server"))
+        .hinted("name it by its path or its id")
+}
+
+/// Under which kinds an id is known that no file has: on the server, or by the copies of what was there.
+async fn known(id: &PluginId, scene: &Scene<'_>, server: Option<Server<'_>>) -> Result<Vec<Key>, Refusal> {
+    let (mut keys, mut refusal) = (Vec::new(), None);
+    for kind in [Kind::Function, Kind::Tool] {
+        let key = Key { kind, id: id.clone() };
+        let row = match server {
+            Some(server) => server.row(&key).await,
+            None => Ok(None),
+        };
+        let there = row.unwrap_or_else(|why| {
+            refusal = Some(why);
+            None
+        });
+        if there.is_some() || scene.folder.has_copies(&key) {
+            keys.push(key);
+        }
+    }
+    match refusal {
+        // An account may be let in to the one table and not to the other.
+        Some(why) if keys.is_empty() => Err(why),
+        Some(_) | None => Ok(keys),
+    }
+}
+
+/// A file that cannot be deployed as it stands, by the text that it has.
+fn broken(path: &Arc<Path>, settings: Option<&FileSettings>) -> Option<Local> {
+    let text = normal::clean(&file::read(path).ok()?).ok()?;
+    let id = claimed_id(path, &text, settings)?;
+    // A text that does not parse does not say what it is but by its looks.
+    let has_tools = text.lines().any(|line| line.starts_with("class Tools"));
+    let kind = settings.and_then(|settings| settings.kind);
+    let kind = kind.unwrap_or(if has_tools { Kind::Tool } else { Kind::Function });
+    let digest = Digest::of_text(&text);
+    Some(Local { path: Arc::clone(path), key: Key { kind, id }, text: text.into(), digest, is_plugin: false })
+}
+
+/// The id that a file with this text has.
+pub(super) fn claimed_id(path: &Path, text: &str, settings: Option<&FileSettings>) -> Option<PluginId> {
+    let frontmatter = Frontmatter::parse(&normal::normal(text));
+    id::choose(path, settings.and_then(|settings| settings.id.as_deref()), frontmatter.id()).ok()
+}

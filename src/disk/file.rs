@@ -1,0 +1,155 @@
+//! A plugin's file as bytes, for the commands that compare it with the server's text, and the one that replaces it.
+
+use std::fs::Permissions;
+use std::io::{ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+
+use super::{Trust, Whole, read_whole};
+
+/// The bytes of a file that is there and not being written.
+pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    match read_whole(path, Trust::Closed).with_context(|| format!("cannot read `{}`", path.display()))? {
+        Whole::Bytes(bytes) => Ok(bytes),
+        Whole::TooLarge => bail!("`{}` is too large", path.display()),
+        Whole::Unsettled => bail!("`{}` is being written", path.display()),
+        Whole::NoFile => bail!("`{}` is not a file", path.display()),
+    }
+}
+
+/// Replaces a file's bytes, at any moment wholly old or wholly new, unless it has other bytes than `old` by now. Behind a
+/// link it is the link's target that is replaced.
+pub fn replace(path: &Path, old: &[u8], new: &[u8]) -> anyhow::Result<()> {
+    let target = path.canonicalize().with_context(|| format!("cannot read `{}`", path.display()))?;
+    let permissions = target.metadata().with_context(|| format!("cannot read `{}`", path.display()))?.permissions();
+    let file = written(&target, new, Some(permissions)).with_context(|| cannot_write(path))?;
+    if read(&target)? != old {
+        bail!("`{}` was changed meanwhile", path.display());
+    }
+    file.persist(&target).with_context(|| cannot_write(path))?;
+    Ok(())
+}
+
+/// Writes a file that is not there yet.
+pub fn create(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let file = written(path, bytes, None).with_context(|| cannot_write(path))?;
+    match file.persist_noclobber(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => {
+            bail!("`{}` is there already, and is not this plugin", path.display())
+        }
+        Err(error) => Err(error).with_context(|| cannot_write(path)),
+    }
+}
+
+fn cannot_write(path: &Path) -> String {
+    format!("cannot write `{}`", path.display())
+}
+
+/// A file beside the one that it is to become. Its name is none that the walk would find.
+fn written(target: &Path, bytes: &[u8], permissions: Option<Permissions>) -> anyhow::Result<tempfile::NamedTempFile> {
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.map_or_else(|| PathBuf::from("."), Path::to_owned);
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    let open_to_all = <Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666);
+    // As far as the user's mask lets them.
+    #[cfg(unix)]
+    builder.permissions(open_to_all);
+    let mut file = builder.prefix(".owui-watch-").tempfile_in(folder)?;
+    file.write_all(bytes)?;
+    if let Some(permissions) = permissions {
+        file.as_file().set_permissions(permissions)?;
+    }
+    file.as_file().sync_all()?;
+    Ok(file)
+}
+
+/// The bytes of a text in the way that a file's are: with its byte order mark, and with its line ends if they are all
+/// those of Windows. `text` has neither.
+#[must_use]
+pub fn dressed(text: &str, like: &[u8]) -> Vec<u8> {
+    const MARK: &[u8] = "\u{feff}".as_bytes();
+    let written = String::from_utf8_lossy(like);
+    let rest = written.replace("\r\n", "");
+    let windows = rest.len() < written.len() && !rest.contains(['\r', '\n']);
+    let text = if windows { text.replace('\n', "\r\n") } else { text.to_owned() };
+    let mark = if like.starts_with(MARK) { MARK } else { b"" };
+    [mark, text.as_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::disallowed_methods, reason = "the tests write the files that are to be replaced")]
+
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_text_is_dressed_as_the_file_was() {
+        for (like, expected) in [
+            (&b""[..], &b"a\nb\n"[..]),
+            (b"x", b"a\nb\n"),
+            (b"x\ny\n", b"a\nb\n"),
+            (b"x\r\ny\r\n", b"a\r\nb\r\n"),
+            (b"x\r\ny", b"a\r\nb\r\n"),
+            // Not throughout.
+            (b"x\r\ny\n", b"a\nb\n"),
+            (b"x\r\ny\rz\r\n", b"a\nb\n"),
+            (b"x\ry\r", b"a\nb\n"),
+            (b"\xef\xbb\xbfx\n", b"\xef\xbb\xbfa\nb\n"),
+            (b"\xef\xbb\xbfx\r\n", b"\xef\xbb\xbfa\r\nb\r\n"),
+        ] {
+            assert_eq!(dressed("a\nb\n", like), expected, "{like:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_replaced_only_as_it_was_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.py");
+        fs::write(&path, "old").unwrap();
+        replace(&path, b"old", b"new").unwrap();
+        assert_eq!(read(&path).unwrap(), b"new");
+        let error = replace(&path, b"old", b"newer").unwrap_err();
+        assert!(format!("{error:#}").ends_with("a.py` was changed meanwhile"), "{error:#}");
+        assert_eq!(read(&path).unwrap(), b"new");
+        assert!(replace(&folder.path().join("gone.py"), b"old", b"new").is_err());
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing is left behind");
+    }
+
+    #[test]
+    fn what_is_there_is_not_created() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.py");
+        create(&path, b"new").unwrap();
+        let error = create(&path, b"newer").unwrap_err();
+        assert!(format!("{error:#}").contains("is there already"), "{error:#}");
+        assert_eq!(read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing is left behind");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn permissions_stay_and_links_are_followed() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("a.py"), folder.path().join("link.py"));
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        symlink("a.py", &link).unwrap();
+        replace(&link, b"old", b"new").unwrap();
+        assert!(link.is_symlink());
+        assert_eq!(
+            (read(&path).unwrap(), path.metadata().unwrap().permissions().mode() & 0o777),
+            (b"new".into(), 0o640)
+        );
+        // A new one is as any other that the user makes.
+        let (new, any) = (folder.path().join("new.py"), folder.path().join("any"));
+        create(&new, b"new").unwrap();
+        fs::write(&any, "").unwrap();
+        assert_eq!(new.metadata().unwrap().permissions(), any.metadata().unwrap().permissions());
+    }
+}
