@@ -834,6 +834,34 @@ async fn the_history_stays_short(scene: Scene) -> &'static str {
     YES
 }
 
+// ---- other versions -------------------------------------------------------------------------------------------------
+
+#[tokio::test]
+#[cfg(unix)]
+async fn an_untested_version_is_told_of_once_and_used_all_the_same() {
+    let fake = FakeServer::start();
+    fake.claim_to_be("0.13.0");
+    let scene = Scene::new(Server::fake(&fake), false);
+    let it = It::new(Kind::Function, "untested");
+    scene.put(&it, it.text(1));
+    let notices = scene.once(0);
+    assert_eq!(the(&notices, "untested")["server_version"], "0.13.0");
+    the(&notices, "created");
+
+    let mut watch = scene.project.watch();
+    for version in 2..4 {
+        scene.put(&it, it.text(version));
+        watch.signal("HUP");
+        watch.wait("updated", Some(&it.id));
+        watch.wait("summary", None);
+    }
+    assert_eq!(watch.said().iter().filter(|event| **event == "untested").count(), 1);
+    // Whoever brings the server up to date while we watch hears of it.
+    fake.claim_to_be("0.13.1");
+    watch.signal("HUP");
+    assert_eq!(watch.wait("untested", None).pop().unwrap()["server_version"], "0.13.1");
+}
+
 // ---- on real servers, and in the README -----------------------------------------------------------------------------
 
 async fn on_a_real(version: Version) {
