@@ -2754,6 +2754,71 @@ fn what_we_did_not_put_there_is_not_taken_away() {
 }
 
 #[test]
+fn nothing_is_taken_away_where_nobody_asked_for_it() {
+    leaving(
+        OnDelete::Keep,
+        "2000ms delete a
+         2350ms wake
+         40000ms wake
+         40000ms looked a gone",
+        &expect![[r#"
+            2000ms delete a
+                  held: not complete yet; read again soon
+            2350ms wake
+                  a removed: removed here; the server keeps it
+            40000ms wake
+            40000ms looked a gone
+        "#]],
+    );
+}
+
+/// A single pass sees the disk for a moment only, which tells nobody's wishes.
+#[test]
+fn a_pass_takes_nothing_away() {
+    let deployed = "0ms edit a v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows
+         3ms #3 absent
+         5ms #4 created a
+         7ms #5 row a v1";
+    check_with(
+        Policy { on_delete: OnDelete::Delete, once: Some(Duration::from_secs(60)), ..policy() },
+        play(policy(), Ledger::default(), deployed).engine.ledger().clone(),
+        "0ms edit a v1
+         0ms edit b v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows a=v1
+         3ms delete a
+         400ms wake
+         40000ms wake
+         40000ms looked a gone",
+        &expect![[r#"
+            0ms edit a v1
+            0ms edit b v1
+            0ms rescan
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows a=v1
+                  connected: http://server is Open WebUI 0.12.4
+                  a unchanged: unchanged
+                  pass: 1 plugin to compare with the server
+                  b sending: on its way (new)
+                  #3 get b
+            3ms delete a
+                  held: not complete yet; read again soon
+            400ms wake
+                  a removed: removed here; the server keeps it
+            40000ms wake
+                  b slow: still on its way after 40 s
+            40000ms looked a gone
+        "#]],
+    );
+}
+
+#[test]
 fn only_so_many_versions_of_one_session_stay() {
     check_with(
         Policy { keep_versions: NonZeroUsize::new(2), ..policy() },
