@@ -808,8 +808,9 @@ impl Engine {
             }
             Trace::Folder => {
                 let mode = match self.policy.on_delete {
+                    OnDelete::Keep => return drop(self.leaving.remove(&key)),
                     OnDelete::Deactivate => Mode::Deactivate,
-                    OnDelete::Keep | OnDelete::Delete => Mode::Delete,
+                    OnDelete::Delete => Mode::Delete,
                 };
                 let deployed = self.put_there(&key);
                 let Some((leaving, deployed)) = self.leaving.get(&key).zip(deployed) else { return };
