@@ -23,6 +23,7 @@ use crate::engine::notice::{Notice, What};
 use crate::engine::{Code, Effect, Engine, Event, Now, Policy, Ticket};
 use crate::git::Git;
 use crate::settling::Settling;
+use crate::systemd::supervisor::Supervisor;
 use crate::watcher::{Sign, Watcher};
 
 /// What the system would end a program by that writes to a pipe which nobody reads.
@@ -65,6 +66,7 @@ struct Daemon {
     git: Git,
     client: Client,
     console: Console,
+    supervisor: Supervisor,
     calls: JoinSet<(Ticket, Reply)>,
     /// The ledger changed since it was last written, and the write that is under way.
     unsaved: bool,
@@ -82,9 +84,10 @@ pub async fn run(
     policy: Policy,
     client: Client,
     console: Console,
+    supervisor: Supervisor,
     mut signals: UnboundedReceiver<Signal>,
 ) -> anyhow::Result<End> {
-    let mut daemon = Daemon::new(config, policy, client, console)?;
+    let mut daemon = Daemon::new(config, policy, client, console, supervisor)?;
     let mut stopping = false;
     let mut events = vec![Event::Rescan];
     loop {
@@ -95,13 +98,17 @@ pub async fn run(
             }
         }
         daemon.save();
+        daemon.supervisor.turn(daemon.at());
         events = match daemon.next(&mut signals, stopping).await {
             Happened::Signal(Signal::Stop(number)) if stopping => return Ok(End::Interrupted(number)),
             Happened::Signal(Signal::Stop(_)) => {
                 stopping = true;
                 vec![Event::Stop]
             }
-            Happened::Signal(Signal::Rescan) => vec![Event::Rescan],
+            Happened::Signal(Signal::Rescan) => {
+                daemon.supervisor.reloading();
+                vec![Event::Rescan]
+            }
             Happened::Sign(sign) => daemon.signs(sign),
             Happened::Reply(ticket, reply) => vec![Event::Replied(ticket, reply)],
             Happened::Saved(result) => {
@@ -114,7 +121,13 @@ pub async fn run(
 }
 
 impl Daemon {
-    fn new(config: &Config, policy: Policy, client: Client, console: Console) -> anyhow::Result<Self> {
+    fn new(
+        config: &Config,
+        policy: Policy,
+        client: Client,
+        console: Console,
+        supervisor: Supervisor,
+    ) -> anyhow::Result<Self> {
         let mut troubles = Vec::new();
         let (state, memory) = if policy.terms.dry_run {
             // What was cut short is not a dry run's to make good.
@@ -148,6 +161,7 @@ impl Daemon {
             git: Git::new(config.roots.clone()),
             client,
             console,
+            supervisor,
             calls: JoinSet::new(),
             unsaved: false,
             saving: None,
@@ -179,7 +193,8 @@ impl Daemon {
         if self.console.is_gone() && !stopping {
             return Happened::Signal(Signal::Stop(SIGPIPE));
         }
-        let wake = self.engine.next_wake().into_iter().chain(self.settling.next_wake()).min();
+        let wakes = [self.engine.next_wake(), self.settling.next_wake(), self.supervisor.next_turn()];
+        let wake = wakes.into_iter().flatten().min();
         let deadline = self.started + wake.unwrap_or(Duration::from_hours(24));
         tokio::select! {
             biased;
@@ -345,6 +360,7 @@ impl Daemon {
     fn tell(&mut self, notice: &Notice) {
         let time = Timestamp::now();
         self.console.tell(notice, time);
+        self.supervisor.tell(notice, time);
         let Some((state, key)) = self.state.as_ref().zip(notice.about.key.as_ref()) else { return };
         let stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         if let Err(error) = state.log(key, &notice.log_line(&stamp))

@@ -18,6 +18,7 @@ use crate::engine::exchange::{Adopt, Terms};
 use crate::engine::notice::Level;
 use crate::engine::{Code, Policy};
 use crate::sandbox::{self, Sandbox, SandboxError};
+use crate::systemd::supervisor::{self, Supervisor};
 use crate::watcher::Explained;
 
 /// Does what the command line asks for, and says how it ended.
@@ -131,7 +132,7 @@ async fn watch(args: &Args, config: &Config, world: &World, signals: UnboundedRe
         only: only(args, config, world),
     };
     let console = Console::new(format(args), least(args));
-    daemon::run(config, policy, client, console, signals).await
+    daemon::run(config, policy, client, console, Supervisor::new(&world.env), signals).await
 }
 
 /// The plugins that the run is limited to; none, if one of the arguments means all of them.
@@ -159,7 +160,9 @@ async fn play(
     keep: bool,
     mut signals: UnboundedReceiver<Signal>,
 ) -> anyhow::Result<End> {
-    let environment = world.env.iter().map(|(name, value)| (name.into(), value.into()));
+    let ours_alone = |name: &String| supervisor::VARIABLES.contains(&name.as_str());
+    let environment = world.env.iter().filter(|(name, _)| !ours_alone(name));
+    let environment = environment.map(|(name, value)| (name.into(), value.into()));
     let mut options = sandbox::Options::new(sandbox::default_cache()?, environment);
     options.keep = keep;
     if let Some(version) = version {

@@ -15,6 +15,7 @@ pub mod queue;
 mod recovery;
 pub mod refusal;
 mod removal;
+pub mod status;
 pub mod twin;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -1101,7 +1101,7 @@ pub fn format_place(path: &Path, span: &Span) -> String {
 }
 
 /// `1 plugin`, `2 plugins`.
-fn count(n: usize, noun: &str) -> String {
+pub(super) fn count(n: usize, noun: &str) -> String {
     format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
 }
 
@@ -1130,7 +1130,7 @@ fn millis(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
 }
 
-fn list(paths: &[impl AsRef<Path>]) -> String {
+pub(super) fn list(paths: &[impl AsRef<Path>]) -> String {
     paths.iter().map(|path| format!("`{}`", path.as_ref().display())).collect::<Vec<_>>().join(" and ")
 }
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may use of the rest of the crate. Only where everything meets may everything be known.
-const MAY_USE: [(&str, &[&str]); 13] = [
+const MAY_USE: [(&str, &[&str]); 14] = [
     ("plugin", &[]),
     ("engine", &["plugin"]),
     ("settling", &[]),
@@ -19,12 +19,13 @@ const MAY_USE: [(&str, &[&str]); 13] = [
     ("console", &["engine::notice", "plugin"]),
     ("commands", &["client", "config", "console", "disk", "engine", "plugin"]),
     ("sandbox", &[]),
+    ("systemd", &["engine::notice", "engine::status"]),
     ("lib", &[]),
 ];
 const KNOW_EVERYONE: [&str; 3] = ["run", "daemon", "main"];
 
 /// What reaches the outside world, and the rooms that may use it.
-const REACHES_OUT: [(&str, &[&str]); 13] = [
+const REACHES_OUT: [(&str, &[&str]); 14] = [
     ("notify", &["watcher"]),
     ("notify_debouncer_full", &["watcher"]),
     ("reqwest", &["client", "sandbox"]),
@@ -34,6 +35,7 @@ const REACHES_OUT: [(&str, &[&str]); 13] = [
     ("std::process::Command", &["sandbox"]),
     ("tokio::process", &["git", "sandbox"]),
     ("std::net::TcpListener", &["sandbox"]),
+    ("std::os::unix::net", &["systemd"]),
     ("clap", &["cli"]),
     ("ignore", &["config", "disk"]),
     ("indicatif", &["console"]),

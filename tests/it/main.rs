@@ -22,4 +22,5 @@ mod refusal;
 mod sandbox;
 mod shipped;
 mod support;
+mod systemd;
 mod watch;
