@@ -21,6 +21,8 @@ use crate::plugin::{FileSettings, Kind};
 
 /// Where Open WebUI listens if nobody tells it otherwise.
 pub const DEFAULT_URL: &str = "http://localhost:8080";
+/// Where a key is from that systemd handed over, as messages name it.
+pub const CREDENTIAL: &str = "the credential `openwebui_api_key`";
 
 /// The settings in use: complete, checked, every path as the user would type it.
 ///
@@ -139,6 +141,15 @@ impl World {
             config_home: Xdg::new().ok().map(|xdg| xdg.config_dir()),
             home: etcetera::home_dir().ok(),
         }
+    }
+
+    /// The world of a service of this user, which sees nothing of this shell. Its credentials are the files beside the
+    /// user's `watch.toml`.
+    #[must_use]
+    pub fn of_service(&self) -> Self {
+        let folder = self.config_home.as_ref().map(|home| home.join("owui-watch").display().to_string());
+        let env = folder.into_iter().map(|folder| ("CREDENTIALS_DIRECTORY".to_owned(), folder)).collect();
+        Self { env, ..self.clone() }
     }
 
     /// The value of a variable, unless it is empty.
@@ -832,7 +843,7 @@ fn api_key(file: Option<&Path>, dotenv: &DotEnv, world: &World) -> Result<Option
     if let Some(folder) = world.variable("CREDENTIALS_DIRECTORY")
         && let Some(key) = world.read(&Path::new(folder).join("openwebui_api_key"))?
     {
-        return found(&key, "the credential `openwebui_api_key`".to_owned());
+        return found(&key, CREDENTIAL.to_owned());
     }
     Ok(None)
 }

@@ -20,6 +20,7 @@ mod readme;
 mod real;
 mod refusal;
 mod sandbox;
+mod service;
 mod shipped;
 mod support;
 mod systemd;
