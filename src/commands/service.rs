@@ -7,7 +7,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::json;
 
 use super::Refusal;
-use super::screen::{Line, Screen, printable};
+use super::screen::{Line, Screen};
 use crate::cli::{Args, ServiceAction};
 use crate::config::{self, CREDENTIAL, Config, Origin, World};
 use crate::console::Format;
@@ -62,8 +62,9 @@ impl Place {
         self.line(event, format!("{done} `{file}`")).with("file", json!(file.to_string()))
     }
 
-    fn journal(&self) -> String {
-        format!("journalctl --user -u {} -f", self.unit)
+    fn of_log(&self) -> Line {
+        let command = format!("journalctl --user -u {} -f", self.unit);
+        self.line("service_log", format!("its log: {command}")).with("command", json!(command))
     }
 }
 
@@ -98,8 +99,7 @@ fn install(place: &Place, args: &Args, world: &World, screen: Screen) -> anyhow:
 
     let message = format!("{} runs, now and from each login on", place.unit);
     screen.say(&place.line("service_started", message).with("folder", json!(place.folder.display().to_string())));
-    let journal = place.journal();
-    screen.say(&place.line("service_log", format!("its log: {journal}")).with("command", json!(journal)));
+    screen.say(&place.of_log());
     if control::lingers() == Some(false) {
         let line = place.line("no_linger", "it ends when you log out".to_owned());
         screen.aside(&line.hinted("`loginctl enable-linger` keeps your services running while you are not logged in"));
@@ -140,9 +140,11 @@ fn status(place: &Place, screen: Screen, format: Format) -> anyhow::Result<Code>
     let state = property("ActiveState").unwrap_or_default();
     let (sub, since) = (property("SubState").unwrap_or_default(), property("StateChangeTimestamp"));
     let enabled = property("UnitFileState").unwrap_or_default();
-    let (said, restarts) = (property("StatusText"), property("NRestarts").and_then(|n| n.parse::<u64>().ok()));
+    let runs = matches!(state.as_str(), "active" | "reloading");
+    // Of one that does not run it is what was so once.
+    let said = property("StatusText").filter(|_| runs);
+    let restarts = property("NRestarts").and_then(|n| n.parse::<u64>().ok());
     let log = control::log(&place.unit, LAST_LINES);
-    let journal = place.journal();
 
     let mut message = format!("{}: {state} ({sub})", place.unit);
     if let Some(since) = &since {
@@ -150,22 +152,21 @@ fn status(place: &Place, screen: Screen, format: Format) -> anyhow::Result<Code>
     }
     message = format!("{message}, {enabled}");
     if let Some(restarts) = restarts.filter(|restarts| *restarts > 0) {
-        message = format!("{message}, restarted {restarts} times");
+        message = format!("{message}, restarts: {restarts}");
     }
-    let line = place.line("service_status", message).with("folder", json!(place.folder.display().to_string()));
-    let line = line.with("state", json!(state)).with("sub_state", json!(sub)).with("enabled", json!(enabled));
-    let line = line.with("since", json!(since)).with("restarts", json!(restarts));
-    screen.say(&line.with("status", json!(said)).with("log", json!(log)).with("command", json!(journal)));
+    let line = place.line("service_status", message).with("state", json!(state)).with("sub_state", json!(sub));
+    let line = line.with("enabled", json!(enabled)).with("since", json!(since)).with("restarts", json!(restarts));
+    screen.say(&line.with("status", json!(said)).with("log", json!(log)));
     if format == Format::Lines {
-        if let Some(said) = said.filter(|_| state == "active") {
-            screen.say(&Line::new("service_status", said));
+        if let Some(said) = said {
+            screen.say(&place.line("service_status", said));
         }
         for line in log {
-            screen.say(&Line::new("service_log", format!("  {}", printable(&line))));
+            screen.say(&place.line("service_status", format!("  {line}")));
         }
-        screen.say(&place.line("service_log", format!("its log: {journal}")));
     }
-    Ok(if state == "active" || state == "reloading" { Code::Fine } else { Code::NotDeployed })
+    screen.say(&place.of_log());
+    Ok(if runs { Code::Fine } else { Code::NotDeployed })
 }
 
 /// Makes sure that there is somebody to be asked; `new` if it is about a new unit.

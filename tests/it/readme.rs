@@ -21,6 +21,7 @@ const README: &str = include_str!("../../README.md");
 const MAP: &str = include_str!("../../src/lib.rs");
 const NOTICE: &str = include_str!("../../src/engine/notice.rs");
 const PLAN: &str = include_str!("../../src/engine/plan.rs");
+const SERVICE: &str = include_str!("../../src/commands/service.rs");
 const PLUGIN: &str = include_str!("../../src/plugin/mod.rs");
 
 /// The fenced blocks of one language.
@@ -165,6 +166,18 @@ fn every_event_and_field_of_json_is_listed() {
     }
     assert_eq!(listed, told);
     assert_eq!(common, common_told);
+}
+
+/// What `service` says has events of its own.
+#[test]
+fn every_event_of_a_service_is_listed() {
+    let listed: BTreeSet<_> = table("event of `service`").iter().flat_map(|row| ticked(&row[0])).collect();
+    let told: BTreeSet<_> = [".line(\"", ".of_file(\""]
+        .iter()
+        .flat_map(|call| SERVICE.split(call).skip(1).filter_map(|rest| rest.split('"').next()))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(listed, told);
 }
 
 #[test]

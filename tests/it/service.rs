@@ -293,7 +293,7 @@ fn how_it_is() {
         .write("state", &RUNNING.replace("=active", "=failed").replace("=running", "=failed").replace("=0", "=3"));
     let ran = scene.run(&["status"], 1);
     expect![[r#"
-        UNIT: failed (failed) since Sat 2026-11-21 02:36:04 UTC, enabled, restarted 3 times
+        UNIT: failed (failed) since Sat 2026-11-21 02:36:04 UTC, enabled, restarts: 3
           a line of the log
         its log: journalctl --user -u UNIT -f
     "#]]
@@ -315,12 +315,13 @@ fn programs_are_told_as_well() {
     assert_eq!(events(&ran), ["unit_written", "service_started", "service_log", "no_linger"]);
     assert!(ran.notices().iter().all(|notice| notice["unit"] == scene.name()));
     let ran = scene.run(&["status", "--json"], 0);
-    let [status] = &ran.notices()[..] else { panic!("{}", ran.stdout) };
+    let [status, log] = &ran.notices()[..] else { panic!("{}", ran.stdout) };
     assert_eq!(
         (&status["event"], &status["state"], &status["enabled"], &status["status"]),
         (&"service_status".into(), &"active".into(), &"enabled".into(), &"watching `plugins`".into())
     );
     assert_eq!(status["log"], serde_json::json!(["a line of the log"]));
+    assert_eq!(log["command"], format!("journalctl --user -u {} -f", scene.name()));
     assert_eq!(events(&scene.run(&["uninstall", "--json"], 0)), ["unit_removed"]);
 }
 
