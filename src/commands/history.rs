@@ -164,15 +164,12 @@ pub(super) async fn gather(scene: &Scene<'_>, server: Server<'_>, target: &Targe
 
 /// The server's versions. An account that may not see them can still see the rest.
 async fn listed(scene: &Scene<'_>, server: Server<'_>, key: &Key) -> Result<Vec<Version>, Refusal> {
-    match server.versions(key).await {
-        Err(refusal) if refusal.message.starts_with("cannot reach") => Err(refusal),
-        Err(refusal) => {
-            let message = format!("the server does not show its versions: {refusal}");
-            Screen::new(scene).aside(&Line::new("trouble", message).of(key).level(Level::Warning));
-            Ok(Vec::new())
-        }
-        versions => versions,
+    let versions = server.versions(key).await?;
+    if versions.is_none() {
+        let line = Line::new("trouble", format!("the server does not show the versions of {key} to this key"));
+        Screen::new(scene).aside(&line.of(key).level(Level::Warning));
     }
+    Ok(versions.unwrap_or_default())
 }
 
 /// Everything in one list, newest first. A text of ours that the server has as a version is one entry.
@@ -181,7 +178,7 @@ fn merged(
     versions: Vec<(Version, Option<Text>)>,
     now: Option<(Text, Option<String>)>,
 ) -> Vec<Entry> {
-    let mut entries: Vec<Entry> = copies.into_iter().map(Entry::from).collect();
+    let mut entries: Vec<Entry> = copies.into_iter().rev().map(Entry::from).collect();
     let mut alone: Vec<_> = versions.into_iter().map(Some).collect();
     let digests: BTreeSet<_> = entries.iter().filter_map(Entry::digest).collect();
     for digest in digests {
@@ -374,6 +371,9 @@ mod tests {
             copy(Origin::Local, 6, "b"),
             copy(Origin::Deployed, 7, "a"),
         ];
+        // Of one second the later one is the newer one.
+        let same = vec![copy(Origin::Deployed, 1, "a"), copy(Origin::Deployed, 1, "b"), copy(Origin::Deployed, 1, "c")];
+        check(&merged(same, Vec::new(), None), &["deployed c @1", "deployed b @1", "deployed a @1"]);
         let versions = || {
             vec![
                 (version("v5", 8), Some(Text::new("more"))),

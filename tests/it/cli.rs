@@ -168,7 +168,7 @@ fn a_command_takes_the_shared_options_on_either_side() {
         assert!(args.json && args.yes && args.verbose == 1, "{line}");
     }
     for (line, named) in [("diff", false), ("diff shout", true), ("pull", false), ("pull plugins/shout.py", true)] {
-        let (Some(Command::Diff { plugin, .. } | Command::Pull { plugin, .. })) = read(line).unwrap().command else {
+        let Some(Command::Diff { plugin, .. } | Command::Pull { plugin, .. }) = read(line).unwrap().command else {
             panic!("{line}")
         };
         assert_eq!(plugin.is_some(), named, "{line}");

@@ -241,9 +241,9 @@ fn rollback_puts_the_text_before_back_and_changes_nothing_else() {
         assert!(server.row(Kind::Function, "a").unwrap().is_active);
         // The difference, what came of it, and what will come of the file.
         let mut lines = ran.stdout.lines();
-        assert_eq!(lines.next(), Some("--- a/a.py (server)"));
+        assert_eq!(lines.next(), Some("--- a/a.py\t(server)"));
         assert!(
-            lines.next().unwrap().starts_with(&format!("+++ b/a.py (1, {}", short(&filter("1")))),
+            lines.next().unwrap().starts_with(&format!("+++ b/a.py\t(1, {}", short(&filter("1")))),
             "{}",
             ran.stdout
         );
@@ -495,19 +495,19 @@ fn diff_shows_what_a_deploy_would_change() {
     for arguments in [&["diff"][..], &["diff", "a"], &["diff", A], &["diff", "--quiet"]] {
         let ran = project.run(arguments);
         check(&ran, 1);
-        expect![[r#"
-            --- a/plugins/a.py (server)
-            +++ b/plugins/a.py
-            @@ -1,6 +1,6 @@
-             """
-             title: A filter
-            -version: 2
-            +version: 3
-             """
-             
-             
-        "#]]
-        .assert_eq(&ran.stdout);
+        let expected = [
+            "--- a/plugins/a.py\t(server)",
+            "+++ b/plugins/a.py",
+            "@@ -1,6 +1,6 @@",
+            " \"\"\"",
+            " title: A filter",
+            "-version: 2",
+            "+version: 3",
+            " \"\"\"",
+            " ",
+            " ",
+        ];
+        assert_eq!(ran.stdout.lines().collect::<Vec<_>>(), expected);
         assert_eq!(ran.stderr, "");
     }
     assert_eq!(fs::read_dir(project.path(".")).unwrap().count(), found);

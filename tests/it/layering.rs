@@ -23,7 +23,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
 const KNOW_EVERYONE: [&str; 3] = ["run", "daemon", "main"];
 
 /// What reaches the outside world, and the rooms that may use it.
-const REACHES_OUT: [(&str, &[&str]); 12] = [
+const REACHES_OUT: [(&str, &[&str]); 13] = [
     ("notify", &["watcher"]),
     ("notify_debouncer_full", &["watcher"]),
     ("reqwest", &["client", "sandbox"]),
@@ -36,6 +36,7 @@ const REACHES_OUT: [(&str, &[&str]); 12] = [
     ("ignore", &["config", "disk"]),
     ("indicatif", &["console"]),
     ("annotate_snippets", &["console"]),
+    ("similar", &["commands"]),
 ];
 
 /// What decides. Whatever it needs to know of the moment is handed to it.
