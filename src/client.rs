@@ -359,10 +359,6 @@ impl Request {
             Call::Toggle(id) => Self::post(Asked::Toggle, &function(id, &["toggle"]), None),
             Call::ToggleGlobal(id) => Self::post(Asked::Toggle, &function(id, &["toggle", "global"]), None),
             Call::Delete(key) => Self::delete(Asked::Delete, &row(key, &["delete"])),
-            Call::Parse(text) => {
-                let body = json(&serde_json::json!({ "code": &**text }));
-                Self::post(Asked::Parse, &["api", "v1", "utils", "code", "format"], Some(body))
-            }
             Call::Versions(key) => Self { page: Some(1), ..Self::get(Asked::Versions, &row(key, &["history"])) },
             Call::Version(key, version) => Self::get(Asked::Version, &row(key, &["history", version])),
             Call::Prune(key, version) => Self::delete(Asked::Prune, &row(key, &["history", version])),

@@ -174,7 +174,8 @@ fn sign(notice: &Notice) -> (&'static str, Style) {
         What::Unchanged { .. } => ("=", DIM),
         What::WouldCreate | What::WouldUpdate { .. } => ("→", Style::new()),
         What::Summary { tally, .. } if tally.not_deployed() > 0 => ("!", YELLOW),
-        What::Waiting { .. } | What::Slow { .. } | What::Held | What::BeingWritten => ("…", YELLOW),
+        What::Waiting { .. } | What::Slow { .. } | What::Held | What::BeingWritten | What::RolledBack => ("…", YELLOW),
+        What::Restored | What::Deleted { .. } | What::Deactivated | What::Spared { .. } => ("!", YELLOW),
         _ => match notice.level() {
             Level::Detail => ("·", DIM),
             Level::Info => ("·", Style::new()),
@@ -391,12 +392,14 @@ mod tests {
             shout(What::Refused {
                 words: "invalid syntax (<string>, line 2)".to_owned(),
                 span: Some(span(2, 1, 14, "class Filter(:")),
+                requirements: None,
                 took,
             }),
-            shout(What::Refused { words: String::new(), span: None, took }),
+            shout(What::Refused { words: String::new(), span: None, requirements: None, took }),
             shout(What::Refused {
                 words: "pip failed:\r\n  no such package\n\x1b[31mgave up\x07".to_owned(),
                 span: None,
+                requirements: None,
                 took,
             }),
             shout(What::RefusedBefore { words: "No Function class found in the module".to_owned(), span: None }),

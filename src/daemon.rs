@@ -2,7 +2,7 @@
 //! place that knows every edge.
 #![expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock and waits for a time")]
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,11 +15,13 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 use crate::client::Client;
 use crate::config::Config;
 use crate::console::Console;
-use crate::disk::{Plugins, State, Trust};
-use crate::engine::exchange::Reply;
+use crate::disk::{Folder, Plugins, State, Trust};
+use crate::engine::exchange::{Call, Reply};
 use crate::engine::files::Loaded;
+use crate::engine::ledger::Memory;
 use crate::engine::notice::{Notice, What};
 use crate::engine::{Code, Effect, Engine, Event, Now, Policy, Ticket};
+use crate::git::Git;
 use crate::settling::Settling;
 use crate::watcher::{Sign, Watcher};
 
@@ -60,6 +62,7 @@ struct Daemon {
     watcher: Option<Watcher>,
     signs: UnboundedReceiver<Sign>,
     state: Option<State>,
+    git: Git,
     client: Client,
     console: Console,
     calls: JoinSet<(Ticket, Reply)>,
@@ -86,7 +89,7 @@ pub async fn run(
     let mut events = vec![Event::Rescan];
     loop {
         events.extend(daemon.settled());
-        for event in events {
+        for event in daemon.rolled_back().into_iter().chain(events) {
             if let Some(code) = daemon.take(event) {
                 return daemon.end(code).await;
             }
@@ -113,13 +116,17 @@ pub async fn run(
 impl Daemon {
     fn new(config: &Config, policy: Policy, client: Client, console: Console) -> anyhow::Result<Self> {
         let mut troubles = Vec::new();
-        let (state, ledger) = if policy.terms.dry_run {
-            (None, State::peek(&config.state, &config.url))
+        let (state, memory) = if policy.terms.dry_run {
+            // What was cut short is not a dry run's to make good.
+            let folder = Folder::new(config.state.clone(), &config.url);
+            (None, Memory { ledger: folder.peek(), rollbacks: folder.rollbacks(), under_way: BTreeMap::new() })
         } else {
-            let state = State::open(config.state.clone(), &config.url)?;
+            let mut state = State::open(config.state.clone(), &config.url)?;
             let (ledger, trouble) = state.load();
             troubles.extend(trouble);
-            (Some(state), ledger)
+            state.rollbacks_changed();
+            let memory = Memory { ledger, rollbacks: state.rollbacks(), under_way: state.under_way() };
+            (Some(state), memory)
         };
         let (send, signs) = unbounded_channel();
         let watcher = match policy.once {
@@ -132,12 +139,13 @@ impl Daemon {
         let exact = watcher.as_ref().is_some_and(Watcher::is_exact);
         let trust = if exact { Trust::Closed } else { Trust::Quiet(config.debounce) };
         let mut daemon = Self {
-            engine: Engine::new(policy, ledger),
+            engine: Engine::new(policy, memory),
             settling: Settling::new(config.debounce),
             plugins: Plugins::new(config.roots.clone(), &config.exclude, &config.state, config.files.clone())?,
             watcher,
             signs,
             state,
+            git: Git::new(config.roots.clone()),
             client,
             console,
             calls: JoinSet::new(),
@@ -153,6 +161,12 @@ impl Daemon {
             daemon.tell(&Notice::general(What::Trouble { message: format!("{trouble:#}"), hint }));
         }
         Ok(daemon)
+    }
+
+    /// What was rolled back beside us is known before anything is decided.
+    fn rolled_back(&mut self) -> Option<Event> {
+        let state = self.state.as_mut()?;
+        state.rollbacks_changed().then(|| Event::RolledBack(state.rollbacks()))
     }
 
     fn at(&self) -> Duration {
@@ -261,12 +275,23 @@ impl Daemon {
                         events.push_back(Event::Loaded(path, loaded));
                     }
                     Effect::Call(ticket, call) => {
-                        let client = self.client.clone();
-                        self.calls.spawn(async move { (ticket, client.call(call).await) });
+                        let (client, git) = (self.client.clone(), self.git.clone());
+                        self.calls.spawn(async move { (ticket, client.call(stamped(call, &git).await).await) });
                     }
                     Effect::Keep(ticket, backup) => {
                         let kept = self.keep(&backup).map_err(|error| format!("{error:#}"));
                         events.push_back(Event::Kept(ticket, kept));
+                    }
+                    Effect::Note(ticket, key, under_way) => {
+                        let noted = self.state().and_then(|state| state.note_under_way(&key, &under_way));
+                        events.push_back(Event::Noted(ticket, noted.map_err(|error| format!("{error:#}"))));
+                    }
+                    Effect::Unnote(key) => self.write(|state| state.forget_under_way(&key)),
+                    Effect::Archive(backup) => self.write(|state| state.archive(&backup, &stamp())),
+                    Effect::EndRollback(key) => self.write(|state| state.forget_rollback(&key)),
+                    Effect::Look(path) => {
+                        let trace = self.plugins.trace(&path);
+                        events.push_back(Event::Looked(path, trace));
                     }
                     Effect::Save => self.unsaved = true,
                     Effect::Tell(notice) => self.tell(&notice),
@@ -278,6 +303,7 @@ impl Daemon {
     }
 
     fn scan(&mut self) -> crate::engine::Scan {
+        self.git.prepare();
         let mut blind = Vec::new();
         let watcher = &mut self.watcher;
         // While something may be in the middle of being written, only what has been quiet is believed.
@@ -298,9 +324,22 @@ impl Daemon {
     }
 
     fn keep(&self, backup: &crate::engine::exchange::Backup) -> anyhow::Result<PathBuf> {
-        let state = self.state.as_ref().context("a dry run keeps nothing")?;
-        let stamp = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
-        state.keep(backup, &stamp)
+        self.state()?.keep(backup, &stamp())
+    }
+
+    fn state(&self) -> anyhow::Result<&State> {
+        self.state.as_ref().context("a dry run keeps nothing")
+    }
+
+    /// Writes what nothing waits for. That it could not be written is told once, like a log's.
+    fn write(&mut self, write: impl FnOnce(&State) -> anyhow::Result<()>) {
+        let Some(state) = &self.state else { return };
+        if let Err(error) = write(state)
+            && !std::mem::replace(&mut self.log_failed, true)
+        {
+            let hint = Some("deploys go on".to_owned());
+            self.tell(&Notice::general(What::Trouble { message: format!("{error:#}"), hint }));
+        }
     }
 
     fn tell(&mut self, notice: &Notice) {
@@ -342,6 +381,23 @@ impl Daemon {
         }
         Ok(End::Done(code))
     }
+}
+
+/// The time as the name of a copy begins.
+fn stamp() -> String {
+    Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string()
+}
+
+/// The same call, with the commit that its text stands on in the message.
+async fn stamped(mut call: Call, git: &Git) -> Call {
+    if let Call::Create(_, form) | Call::Update(_, form) = &mut call
+        && let Some(file) = &form.file
+        && let Some(stamp) = git.stamp(file, &form.content).await
+    {
+        let form = Arc::make_mut(form);
+        form.message = format!("{}, {stamp}", form.message);
+    }
+    call
 }
 
 /// Waits for the write that is under way, for ever if there is none.

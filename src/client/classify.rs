@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::StatusCode;
-use serde::de::{Error as _, IgnoredAny};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
@@ -29,7 +29,6 @@ pub(super) enum Asked {
     Update(Kind),
     Toggle,
     Delete,
-    Parse,
     Versions,
     Version,
     Prune,
@@ -45,7 +44,6 @@ impl Asked {
             | Asked::SignIn
             | Asked::Overview(_)
             | Asked::Get(_)
-            | Asked::Parse
             | Asked::Versions
             | Asked::Version => false,
             Asked::Create(_) | Asked::Update(_) | Asked::Toggle | Asked::Delete | Asked::Prune => true,
@@ -105,7 +103,6 @@ pub(super) fn classify(asked: Asked, answer: &Answer<'_>) -> Reply {
         Asked::Delete | Asked::Prune => {
             read(answer).map(|done| if done { Reply::Deleted } else { stumbled("it was not deleted") })
         }
-        Asked::Parse => read::<Formatted>(answer).map(|_| Reply::Parses),
         Asked::Versions => read::<Vec<WireVersion>>(answer)
             .map(|versions| Reply::Versions(versions.into_iter().map(Version::from).collect())),
         Asked::Version => read::<WireSnapshot>(answer).map(|version| Reply::Text(version.snapshot.content)),
@@ -197,15 +194,10 @@ fn bad_request(asked: Asked, answer: &Answer<'_>) -> Reply {
         Asked::Toggle | Asked::Delete => stumbled(&detail),
         Asked::SignIn => Reply::NotAllowed { status, words: detail },
         // Its formatter fails in other ways too, which say nothing about the text.
-        Asked::Parse if detail.starts_with("Cannot parse") => Reply::Refused { words: detail },
         Asked::Prune => Reply::Refused { words: detail },
-        Asked::Connect
-        | Asked::Config
-        | Asked::Overview(_)
-        | Asked::Get(_)
-        | Asked::Parse
-        | Asked::Versions
-        | Asked::Version => Reply::Foreign { status, words: detail },
+        Asked::Connect | Asked::Config | Asked::Overview(_) | Asked::Get(_) | Asked::Versions | Asked::Version => {
+            Reply::Foreign { status, words: detail }
+        }
     }
 }
 
@@ -375,13 +367,6 @@ struct Connected {
     version: String,
 }
 
-/// The text as the server would lay it out, which is of no use to us.
-#[derive(Deserialize)]
-struct Formatted {
-    #[serde(rename = "code")]
-    _code: IgnoredAny,
-}
-
 /// An entry of a history. What else is in it says whose history it is.
 #[derive(Deserialize)]
 struct WireVersion {
@@ -485,7 +470,7 @@ impl From<WireRow> for Row {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use Asked::{Connect, Create, Delete, Get, Overview, Parse, Prune, SignIn, Toggle, Update, Versions};
+    use Asked::{Connect, Create, Delete, Get, Overview, Prune, SignIn, Toggle, Update, Versions};
     use Kind::{Function, Tool};
 
     const EXPIRED: &str = "Your session has expired or the token is invalid. Please sign in again.";
@@ -588,29 +573,6 @@ mod tests {
             (Prune, 400, current, refused(current)),
             (Delete, 400, "no", unreachable("the server stumbled: no")),
             (Delete, 405, "Method Not Allowed", foreign(405, "Method Not Allowed")),
-        ]);
-    }
-
-    #[test]
-    fn a_text_that_is_only_parsed() {
-        assert_eq!(answered(Parse, 200, "application/json", r#"{"code": "x = 1\n"}"#), Reply::Parses);
-        assert_eq!(answered(Parse, 200, "application/json", "null"), foreign(200, "JSON of another kind"));
-        // Before 0.11 in one line.
-        let (before, since) = (
-            "Cannot parse: 1:11: class Pipe(:",
-            "Cannot parse: 1:11\n    class Pipe(:\n              ^\nParseError: bad input",
-        );
-        check(&[
-            (Parse, 400, before, refused(before)),
-            (Parse, 400, since, refused(since)),
-            // Of the formatter, not of the text.
-            (Parse, 400, "maximum recursion depth exceeded", foreign(400, "maximum recursion depth exceeded")),
-            (Parse, 400, "There was an error parsing the body", {
-                unreachable("the server stumbled: There was an error parsing the body")
-            }),
-            (Parse, 404, "Not Found", foreign(404, "Not Found")),
-            (Parse, 401, PROHIBITED, not_allowed(401, PROHIBITED)),
-            (Parse, 401, NOT_FOUND, not_allowed(401, NOT_FOUND)),
         ]);
     }
 
@@ -785,7 +747,6 @@ mod tests {
                 Update(Tool),
                 Toggle,
                 Delete,
-                Parse,
                 Versions,
                 Asked::Version,
                 Prune,
@@ -805,7 +766,6 @@ mod tests {
             (Toggle, 401, "Nothing here", Reply::Unclear { words: "Nothing here".into() }),
             (Delete, 401, "Nothing here", Reply::Unclear { words: "Nothing here".into() }),
             (Versions, 401, "Nothing here", Reply::Unclear { words: "Nothing here".into() }),
-            (Parse, 401, "Nothing here", not_allowed(401, "Nothing here")),
             (Overview(Tool), 401, "Nothing here", not_allowed(401, "Nothing here")),
             (Create(Tool), 401, "Nothing here", not_allowed(401, "Nothing here")),
         ]);
@@ -836,7 +796,6 @@ mod tests {
             (Toggle, 504, Reply::Lost { cause: "504 Gateway Timeout".into() }),
             (Delete, 502, Reply::Lost { cause: "502 Bad Gateway".into() }),
             (Prune, 502, Reply::Lost { cause: "502 Bad Gateway".into() }),
-            (Parse, 504, unreachable("504 Gateway Timeout")),
             (Versions, 502, unreachable("502 Bad Gateway")),
             (Asked::Version, 502, unreachable("502 Bad Gateway")),
         ] {
@@ -870,8 +829,7 @@ mod tests {
 
     #[test]
     fn the_server_fails() {
-        for asked in [Get(Tool), Overview(Tool), Create(Function), Update(Tool), Toggle, Delete, Parse, Versions, Prune]
-        {
+        for asked in [Get(Tool), Overview(Tool), Create(Function), Update(Tool), Toggle, Delete, Versions, Prune] {
             assert_eq!(
                 answered(asked, 500, "text/plain; charset=utf-8", "Internal Server Error"),
                 Reply::Crashed { words: "Internal Server Error".into() }
@@ -885,8 +843,7 @@ mod tests {
     #[test]
     fn not_open_webui() {
         let app = "<!doctype html>\n<html><head><title>Open WebUI</title>";
-        for asked in
-            [Connect, Overview(Function), Get(Function), Get(Tool), Create(Tool), Update(Tool), Toggle, Delete, Parse]
+        for asked in [Connect, Overview(Function), Get(Function), Get(Tool), Create(Tool), Update(Tool), Toggle, Delete]
         {
             assert_eq!(
                 answered(asked, 200, "text/html; charset=utf-8", app),

@@ -17,9 +17,10 @@ use super::{Refusal, Scene, now, stamp};
 use crate::client::Client;
 use crate::console::{Console, Format};
 use crate::disk::Folder;
-use crate::engine::exchange::{Adopt, Backup, Exchange, Failure, Left, OnRemoteEdit, Outcome, Step, Terms};
+use crate::engine::exchange::{Adopt, Backup, Exchange, Failure, Known, OnRemoteEdit, Outcome, Step, Terms};
 use crate::engine::notice::{Level, Notice, What};
-use crate::engine::{Code, ledger, refusal};
+use crate::engine::twin::Twins;
+use crate::engine::{Code, ledger};
 use crate::plugin::{self, Digest, FileSettings, Parsed, Plugin};
 
 /// What came of showing the difference and asking.
@@ -211,7 +212,7 @@ impl Rollback {
         let outcome = self.converse().await;
         let took = started.elapsed();
         let done = matches!(outcome, Outcome::Created { .. } | Outcome::Updated { .. } | Outcome::Unchanged);
-        let certain = !matches!(outcome, Outcome::Failed(_) | Outcome::Refused { left: Left::Off { .. }, .. });
+        let certain = outcome.is_certain();
         let code = self.tell(outcome, took);
         let as_in_file = note.local == Some(note.server);
         let noted = match before {
@@ -244,7 +245,9 @@ impl Rollback {
 
     /// The conversation of a deploy, one step after the other.
     async fn converse(&self) -> Outcome {
-        let (mut exchange, mut step) = Exchange::start(Arc::clone(&self.plugin), self.known, self.terms);
+        let ours = self.known.into_iter().collect();
+        let known = Known { ours, twins: Twins::Ignored, explains_updates: false };
+        let (mut exchange, mut step) = Exchange::start(Arc::clone(&self.plugin), known, self.terms);
         loop {
             step = match step {
                 Step::Call(call) => exchange.reply(self.client.call(call).await),
@@ -263,33 +266,14 @@ impl Rollback {
 
     /// In the words of a deploy, here and in the plugin's log.
     fn tell(&mut self, outcome: Outcome, took: Duration) -> Code {
-        let mut code = Code::Fine;
-        let (what, more) = match outcome {
-            Outcome::Created { active } => (What::Created { active, took }, None),
-            Outcome::Updated { from, kept } => (What::Updated { from, kept, took }, None),
-            Outcome::Unchanged => (What::Unchanged { in_pass: false }, None),
-            Outcome::WouldCreate => (What::WouldCreate, None),
-            Outcome::WouldUpdate { from, foreign } => (What::WouldUpdate { from, foreign }, None),
-            Outcome::Refused { words, left } => {
-                code = Code::NotDeployed;
-                let more = match left {
-                    Left::AsItWas => None,
-                    Left::Restored => Some(What::Restored),
-                    Left::Off { cause } => Some(What::WentOff { cause }),
-                };
-                let span = refusal::place(&words, &self.plugin.text);
-                (What::Refused { words, span, took }, more)
+        let code = match &outcome {
+            Outcome::Failed(Failure::Unreachable { .. } | Failure::NotAllowed { .. } | Failure::Foreign { .. }) => {
+                Code::NoServer
             }
-            Outcome::Failed(failure) => {
-                let no_server = matches!(
-                    failure,
-                    Failure::Unreachable { .. } | Failure::NotAllowed { .. } | Failure::Foreign { .. }
-                );
-                code = if no_server { Code::NoServer } else { Code::NotDeployed };
-                (What::Failed { failure, took }, None)
-            }
+            Outcome::Refused { .. } | Outcome::Failed(_) => Code::NotDeployed,
+            _ => Code::Fine,
         };
-        for what in [Some(what), more].into_iter().flatten() {
+        for what in What::came_of(outcome, &self.plugin, false, took) {
             let mut notice = Notice::of(&self.plugin, what);
             // Where it is about the text, the path is that of the text; else it is the plugin's.
             if notice.span().is_none()

@@ -90,7 +90,6 @@ impl<'a> Server<'a> {
             | Reply::Row(_)
             | Reply::Taken
             | Reply::Deleted
-            | Reply::Parses
             | Reply::Versions(_)
             | Reply::Text(_)
             | Reply::Absent => {

@@ -19,7 +19,7 @@ use anyhow::Context as _;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use crate::engine::Scan;
-use crate::engine::files::Loaded;
+use crate::engine::files::{Loaded, Trace};
 use crate::plugin::{self, FileSettings, Flaw, Parsed, Problem};
 
 pub use copies::{Copy, Origin};
@@ -165,6 +165,19 @@ impl Plugins {
             self.admitted.remove(path);
         }
         loaded
+    }
+
+    /// What is left of a file that was seen to go.
+    #[must_use]
+    pub fn trace(&self, path: &Path) -> Trace {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if path.symlink_metadata().is_ok() {
+            Trace::File
+        } else if folder.is_dir() {
+            Trace::Folder
+        } else {
+            Trace::Nothing
+        }
     }
 
     /// Whether git is in the middle of changing the work tree.

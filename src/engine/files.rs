@@ -19,6 +19,17 @@ pub enum Loaded {
     Unsettled,
 }
 
+/// What is left of a file that was seen to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trace {
+    /// It is there again.
+    File,
+    /// It is gone from its folder.
+    Folder,
+    /// Its folder is gone as well.
+    Nothing,
+}
+
 /// A file as it was last read.
 #[derive(Clone, Debug, PartialEq)]
 pub enum File {

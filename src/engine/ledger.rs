@@ -11,6 +11,23 @@ use crate::plugin::{Digest, Key, Kind, id::PluginId};
 /// The format that this program writes. A file with a higher one is left alone.
 const FORMAT: u32 = 1;
 
+/// What an earlier run wrote down about one server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// What we believe that it holds.
+    pub ledger: Ledger,
+    /// What was rolled back.
+    pub rollbacks: BTreeMap<Key, Rollback>,
+    /// Updates of which nobody knows how they ended.
+    pub under_way: BTreeMap<Key, UnderWay>,
+}
+
+impl From<Ledger> for Memory {
+    fn from(ledger: Ledger) -> Self {
+        Self { ledger, ..Self::default() }
+    }
+}
+
 /// The records of one server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
@@ -35,6 +52,9 @@ pub struct Deployed {
     pub version: Option<String>,
     /// When it was deployed, or first seen there.
     pub at: Timestamp,
+    /// We put it there, and did not just find it.
+    #[serde(default)]
+    pub by_us: bool,
 }
 
 /// How an attempt to deploy ended.
@@ -98,6 +118,11 @@ impl Ledger {
         self.records.insert(key.clone(), Record { deployed, last });
     }
 
+    /// Knows nothing of a plugin any more.
+    pub fn forget(&mut self, key: &Key) {
+        self.records.remove(key);
+    }
+
     /// The file's content.
     #[must_use]
     pub fn to_json(&self) -> String {
@@ -155,7 +180,7 @@ mod tests {
 
     fn deployed(text: &str, version: Option<&str>) -> Deployed {
         let at = "2026-01-02T03:04:05Z".parse().unwrap();
-        Deployed { digest: Digest::of(text.as_bytes()), version: version.map(str::to_owned), at }
+        Deployed { digest: Digest::of(text.as_bytes()), version: version.map(str::to_owned), at, by_us: true }
     }
 
     #[test]
@@ -177,7 +202,8 @@ mod tests {
                   "deployed": {
                     "digest": "3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe",
                     "version": "1.0",
-                    "at": "2026-01-02T03:04:05Z"
+                    "at": "2026-01-02T03:04:05Z",
+                    "by_us": true
                   },
                   "last": "deployed"
                 }
@@ -196,7 +222,8 @@ mod tests {
                   "deployed": {
                     "digest": "3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe",
                     "version": null,
-                    "at": "2026-01-02T03:04:05Z"
+                    "at": "2026-01-02T03:04:05Z",
+                    "by_us": true
                   },
                   "last": {
                     "failed": {

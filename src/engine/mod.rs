@@ -7,13 +7,17 @@
 
 pub mod exchange;
 pub mod files;
+mod healing;
 pub mod ledger;
 pub mod notice;
 pub mod plan;
 pub mod queue;
+mod recovery;
 pub mod refusal;
+mod removal;
+pub mod twin;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,13 +25,20 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::plugin::id::PluginId;
 use crate::plugin::{Digest, Flaw, Key, Kind, Parsed, Plugin, Problem};
-use exchange::{Backup, Call, Exchange, Failure, Left, Outcome, Reply, Step, Terms};
-use files::{Claim, File, Files, Loaded};
-use ledger::{Deployed, Last, Ledger};
-use notice::{About, Notice, Tally, What};
+use exchange::{Adopt, Backup, Call, Exchange, Failure, Known, Outcome, Reply, Spared, Step, Terms};
+use files::{Claim, File, Files, Loaded, Trace};
+use ledger::{Deployed, Last, Ledger, Memory, Rollback, UnderWay};
+use notice::{About, Notice, Sparing, Tally, What};
 use plan::{Decision, Remote, Why};
 use queue::{Queue, backoff};
+use recovery::Recovery;
+use removal::{Mode, Removal};
+use twin::{Identity, Twin, Twins};
+
+/// The versions of Open WebUI that the tests deploy to.
+pub const TESTED: [&str; 4] = ["0.6.43", "0.9.6", "0.11.4", "0.12.4"];
 
 /// How long an empty, vanished or changing file is given to become whole before it is believed.
 const HOLD: Duration = Duration::from_millis(300);
@@ -47,6 +58,10 @@ const AWAY: &str = "the server is away";
 const SHUT: &str = "the server does not let us in";
 /// How long a deploy takes before the user is told that it is still on its way.
 const SLOW: Duration = Duration::from_secs(3);
+/// How long a file stays gone before that means something on the server. A formatter or a git operation is done by then.
+pub const GONE: Duration = Duration::from_secs(30);
+/// An editing session is over when nothing was saved for this long.
+const SESSION: Duration = Duration::from_hours(1);
 /// How long a stop waits for what is in flight.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -78,6 +93,12 @@ pub enum Event {
     Replied(Ticket, Reply),
     /// The answer to [`Effect::Keep`]: where the copy lies, or why there is none.
     Kept(Ticket, Result<PathBuf, String>),
+    /// The answer to [`Effect::Note`]: it is on disk, or why it is not.
+    Noted(Ticket, Result<(), String>),
+    /// The answer to [`Effect::Look`].
+    Looked(Arc<Path>, Trace),
+    /// Somebody has rolled plugins back beside us, or such a rollback has ended: this is what holds now.
+    RolledBack(BTreeMap<Key, Rollback>),
     /// The time of [`Engine::next_wake`] has come.
     Wake,
     /// Finish what is in flight, and end.
@@ -107,6 +128,16 @@ pub enum Effect {
     Call(Ticket, Call),
     /// Put a copy of somebody else's text on disk, before the call that replaces it.
     Keep(Ticket, Backup),
+    /// Put on disk, before the update leaves, what is known of it.
+    Note(Ticket, Key, UnderWay),
+    /// Such a note has served.
+    Unnote(Key),
+    /// Keep a copy of a text of ours that the server holds now, for going back to it later.
+    Archive(Backup),
+    /// A rollback is over: the file has changed and is deployed.
+    EndRollback(Key),
+    /// See what is left of a file that was seen to go.
+    Look(Arc<Path>),
     /// Write [`Engine::ledger`] to disk.
     Save,
     /// Tell the user.
@@ -191,10 +222,23 @@ fn names(argument: &str, path: &Path, id: Option<&str>) -> bool {
 pub struct Engine {
     policy: Policy,
     ledger: Ledger,
+    rollbacks: BTreeMap<Key, Rollback>,
+    /// Updates of which nobody knows how they ended, or not yet.
+    under_way: BTreeMap<Key, UnderWay>,
     files: Files,
     server: Server,
+    /// What the server said that it is, when it was last looked at.
+    version: Option<String>,
     absence: Option<Absence>,
     queue: Queue<Job, Flight>,
+    /// Versions being pruned.
+    errands: BTreeMap<Ticket, Key>,
+    /// The versions that this editing session has made, oldest first.
+    sessions: BTreeMap<Key, Session>,
+    /// Plugins whose files are gone, where that may mean something on the server.
+    leaving: BTreeMap<Key, Leaving>,
+    /// New plugins that the user was asked about, and the plugins on the server that they may be.
+    asked: BTreeMap<Key, Key>,
     /// Paths that are being read, or will be read again.
     pending: BTreeMap<Arc<Path>, Pending>,
     /// Ids that several files seem to claim: which of the claims have been looked at again.
@@ -242,23 +286,109 @@ struct Look {
     version: Option<String>,
     /// `None` until the tables were asked for.
     overviews: Option<BTreeMap<Ticket, Kind>>,
-    holds: BTreeMap<Key, Digest>,
+    holds: Holdings,
 }
 
-/// A deploy that is asked for.
+/// What an overview shows, by id.
+type Holdings = BTreeMap<Key, Seen>;
+
+/// What an overview shows of one plugin.
+#[derive(Debug)]
+struct Seen {
+    /// Of its text, where the server shows that.
+    digest: Option<Digest>,
+    identity: Identity,
+}
+
+/// What is asked for.
 #[derive(Debug)]
 struct Job {
-    plugin: Arc<Plugin>,
-    why: Why,
+    task: Task,
     /// When the save was seen, or the pass began.
     since: Duration,
     in_pass: bool,
 }
 
-/// A deploy that is in flight.
+#[derive(Debug)]
+enum Task {
+    Deploy { plugin: Arc<Plugin>, why: Why },
+    Recover,
+    Remove { plugin: Arc<Plugin>, mode: Mode, deployed: Digest },
+}
+
+impl Job {
+    /// The deploy that it is, if it is one.
+    fn deploy(&self) -> Option<(&Arc<Plugin>, Why)> {
+        match &self.task {
+            Task::Deploy { plugin, why } => Some((plugin, *why)),
+            Task::Recover | Task::Remove { .. } => None,
+        }
+    }
+}
+
+/// A conversation with the server.
+#[derive(Debug)]
+enum Talk {
+    Deploy(Exchange),
+    Recover(Recovery),
+    Remove(Arc<Plugin>, Removal),
+}
+
+impl Talk {
+    /// The plugin that is being deployed.
+    fn deploys(&self) -> Option<&Arc<Plugin>> {
+        match self {
+            Talk::Deploy(exchange) => Some(exchange.plugin()),
+            Talk::Recover(_) | Talk::Remove(..) => None,
+        }
+    }
+
+    fn reply(&mut self, reply: Reply) -> Step {
+        match self {
+            Talk::Deploy(exchange) => exchange.reply(reply),
+            Talk::Recover(recovery) => recovery.reply(reply),
+            Talk::Remove(_, removal) => removal.reply(reply),
+        }
+    }
+
+    /// Takes the answer to [`Step::Keep`]. `None` where nothing was to be kept.
+    fn kept(&mut self, kept: Result<PathBuf, String>) -> Option<Step> {
+        match self {
+            Talk::Deploy(exchange) => Some(exchange.kept(kept)),
+            Talk::Remove(_, removal) => Some(removal.kept(kept)),
+            Talk::Recover(_) => None,
+        }
+    }
+
+    /// Takes the answer to [`Step::Note`]. `None` where nothing was to be noted.
+    fn noted(&mut self, noted: Result<(), String>) -> Option<Step> {
+        match self {
+            Talk::Deploy(exchange) => Some(exchange.noted(noted)),
+            Talk::Recover(_) | Talk::Remove(..) => None,
+        }
+    }
+}
+
+/// What one editing session has left in the server's history of a plugin.
+#[derive(Debug)]
+struct Session {
+    versions: VecDeque<String>,
+    /// When the last one was made.
+    last: Duration,
+}
+
+/// A plugin whose file is gone.
+#[derive(Debug)]
+struct Leaving {
+    plugin: Arc<Plugin>,
+    /// When that is believed; `None` while it is being acted on.
+    due: Option<Duration>,
+}
+
+/// A conversation that is in flight.
 #[derive(Debug)]
 struct Flight {
-    exchange: Exchange,
+    talk: Talk,
     since: Duration,
     in_pass: bool,
     /// When the user is to be told that it is still on its way; `None` when that was done.
@@ -293,7 +423,7 @@ struct Pass {
     since: Duration,
     planned: bool,
     /// What the server held when the pass was planned, for plugins whose files were not complete then.
-    holds: BTreeMap<Key, Digest>,
+    holds: Holdings,
     /// What came of each plugin. A pass that is interrupted looks at a plugin again, which counts once.
     results: BTreeMap<Key, Came>,
 }
@@ -305,20 +435,29 @@ enum Came {
     Updated,
     Unchanged,
     Refused,
+    Held,
     Failed,
 }
 
 impl Engine {
     /// An engine that knows what an earlier run wrote down.
     #[must_use]
-    pub fn new(policy: Policy, ledger: Ledger) -> Self {
+    pub fn new(policy: Policy, memory: Memory) -> Self {
+        let Memory { ledger, rollbacks, under_way } = memory;
         Self {
             queue: Queue::new(policy.concurrency),
             policy,
             ledger,
+            rollbacks,
+            under_way,
             files: Files::default(),
             server: Server::Shut,
+            version: None,
             absence: None,
+            errands: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            leaving: BTreeMap::new(),
+            asked: BTreeMap::new(),
             pending: BTreeMap::new(),
             doubted: BTreeMap::new(),
             conflicts: BTreeMap::new(),
@@ -349,7 +488,9 @@ impl Engine {
         };
         let rereads = self.pending.values().filter_map(|pending| pending.due);
         let slow = self.queue.all_flying().filter_map(|(_, flight)| flight.slow_at);
-        rereads.chain(slow).chain(server).chain(self.stop_by).min()
+        let open = matches!(self.server, Server::Open) && self.stop_by.is_none();
+        let leaving = self.leaving.values().filter_map(|leaving| leaving.due.filter(|_| open));
+        rereads.chain(slow).chain(leaving).chain(server).chain(self.stop_by).min()
     }
 
     /// Takes what happened, and answers what is to be done, in this order.
@@ -363,7 +504,10 @@ impl Engine {
             }),
             Event::Loaded(path, loaded) => self.on_loaded(path, loaded, now),
             Event::Replied(ticket, reply) => self.on_replied(ticket, reply, now),
-            Event::Kept(ticket, kept) => self.on_kept(ticket, kept, now),
+            Event::Kept(ticket, kept) => self.on_written(ticket, |talk| talk.kept(kept), now),
+            Event::Noted(ticket, noted) => self.on_written(ticket, |talk| talk.noted(noted), now),
+            Event::Looked(path, trace) => self.on_looked(&path, trace, now),
+            Event::RolledBack(rollbacks) => self.rollbacks = rollbacks,
             Event::Wake => self.on_wake(now),
             Event::Stop => self.on_stop(now),
         }
@@ -553,6 +697,7 @@ impl Engine {
             Loaded::Missing | Loaded::Unsettled => self.files.remove(&path),
         };
         let was = before.as_ref().and_then(File::plugin).cloned();
+        self.take_leave(&loaded, before.as_ref(), now);
         self.tell_loaded(&path, &loaded, before.as_ref(), saved);
         let is = match loaded {
             Loaded::Parsed(Parsed::Plugin(plugin)) => Some(plugin.key),
@@ -618,7 +763,65 @@ impl Engine {
             && self.files.claim(&was.key) == Claim::None
             && self.policy.selects_plugin(was)
         {
-            self.tell(Notice::of(was, What::Removed { file_there: *loaded != Loaded::Missing }));
+            let next = self.leaving.contains_key(&was.key).then_some(self.policy.on_delete);
+            self.tell(Notice::of(was, What::Removed { file_there: *loaded != Loaded::Missing, next }));
+        }
+    }
+
+    /// A file went. Where the user wants the server to follow, that is believed after a while; and only for what we put
+    /// there ourselves.
+    fn take_leave(&mut self, loaded: &Loaded, before: Option<&File>, now: Now) {
+        let Some(was) = before.and_then(File::known).filter(|_| *loaded == Loaded::Missing) else { return };
+        let wanted = match self.policy.on_delete {
+            OnDelete::Keep => false,
+            OnDelete::Deactivate => was.key.kind == Kind::Function,
+            OnDelete::Delete => true,
+        };
+        let watching = self.policy.once.is_none() && !self.policy.terms.dry_run;
+        let unclaimed = self.files.claim(&was.key) == Claim::None;
+        if wanted && watching && unclaimed && self.policy.selects_plugin(was) && self.put_there(&was.key).is_some() {
+            let due = Some(now.at + GONE);
+            self.leaving.insert(was.key.clone(), Leaving { plugin: Arc::clone(was), due });
+        }
+    }
+
+    /// The text that we have put on the server ourselves.
+    fn put_there(&self, key: &Key) -> Option<Digest> {
+        let deployed = self.ledger.get(key)?.deployed.as_ref()?;
+        deployed.by_us.then_some(deployed.digest)
+    }
+
+    /// The file has stayed gone, or not. What took more with it than a file was no wish to take one plugin away.
+    fn on_looked(&mut self, path: &Path, trace: Trace, now: Now) {
+        let key = self.leaving.iter().find(|(_, leaving)| *leaving.plugin.path == *path).map(|(key, _)| key.clone());
+        let Some(key) = key else { return };
+        let many = self.leaving.len() > self.files.plugins().count();
+        match trace {
+            Trace::File => drop(self.leaving.remove(&key)),
+            Trace::Nothing => self.spare(&key, Sparing::Folder),
+            Trace::Folder if self.asked.values().any(|other| *other == key) => self.spare(&key, Sparing::Renamed),
+            Trace::Folder if many => {
+                let all: Vec<_> = self.leaving.keys().cloned().collect();
+                for key in &all {
+                    self.spare(key, Sparing::Many);
+                }
+            }
+            Trace::Folder => {
+                let mode = match self.policy.on_delete {
+                    OnDelete::Deactivate => Mode::Deactivate,
+                    OnDelete::Keep | OnDelete::Delete => Mode::Delete,
+                };
+                let deployed = self.put_there(&key);
+                let Some((leaving, deployed)) = self.leaving.get(&key).zip(deployed) else { return };
+                let task = Task::Remove { plugin: Arc::clone(&leaving.plugin), mode, deployed };
+                self.queue.request(key, Job { task, since: now.at, in_pass: false });
+            }
+        }
+    }
+
+    fn spare(&mut self, key: &Key, why: Sparing) {
+        if let Some(leaving) = self.leaving.remove(key) {
+            self.tell(Notice::of(&leaving.plugin, What::Spared { why }));
         }
     }
 
@@ -634,11 +837,12 @@ impl Engine {
             Claim::None => {
                 self.doubted.remove(key);
                 self.conflicts.remove(key);
-                self.queue.cancel(key);
+                self.cancel(key);
             }
             Claim::Sole(plugin) => {
                 self.doubted.remove(key);
                 self.conflicts.remove(key);
+                self.leaving.remove(key);
                 self.plan(&plugin, self.remote(key), since, now);
             }
             Claim::Contested(paths) => self.doubt(key, paths, since),
@@ -649,16 +853,22 @@ impl Engine {
     fn remote(&self, key: &Key) -> Remote {
         let planned = self.queue.waiting(key).is_some() || self.queue.flying(key).is_some();
         match self.pass.as_ref().filter(|pass| pass.planned && !planned && !pass.results.contains_key(key)) {
-            Some(pass) => pass.holds.get(key).map_or(Remote::NotListed, |digest| Remote::Holds(*digest)),
+            Some(pass) => held(&pass.holds, key),
             None => Remote::NotAsked,
+        }
+    }
+
+    /// Takes back a deploy, or a removal, that has not begun. What a crash has left behind is made good all the same.
+    fn cancel(&mut self, key: &Key) {
+        if self.queue.waiting(key).is_some_and(|job| !matches!(job.task, Task::Recover)) {
+            self.queue.cancel(key);
         }
     }
 
     /// Who claims an id, apart from files that were not there a moment ago.
     fn present_claim(&self, key: &Key) -> Claim {
         let Claim::Contested(paths) = self.files.claim(key) else { return self.files.claim(key) };
-        let missing = |path: &Arc<Path>| self.pending.get(path).is_some_and(|pending| pending.held == Held::Missing);
-        let present: Vec<_> = paths.into_iter().filter(|path| !missing(path)).collect();
+        let present: Vec<_> = paths.into_iter().filter(|path| !self.is_missing(path)).collect();
         match present.as_slice() {
             [path] => {
                 let plugin = self.files.get(path).and_then(File::plugin);
@@ -666,6 +876,11 @@ impl Engine {
             }
             _ => Claim::Contested(present),
         }
+    }
+
+    /// Whether a file was not there a moment ago, which is not believed yet.
+    fn is_missing(&self, path: &Arc<Path>) -> bool {
+        self.pending.get(path).is_some_and(|pending| pending.held == Held::Missing)
     }
 
     /// Two files claim one id. After a rename that is only so until the old path is looked at, so look first.
@@ -687,7 +902,8 @@ impl Engine {
     }
 
     fn conflict(&mut self, key: &Key, paths: Vec<Arc<Path>>) {
-        self.queue.cancel(key);
+        self.cancel(key);
+        self.leaving.remove(key);
         let selected = paths.iter().any(|path| self.policy.selects(path, Some(key.id.as_str())));
         if !selected {
             return;
@@ -709,8 +925,8 @@ impl Engine {
         let in_pass = remote != Remote::NotAsked;
         let unchanged = What::Unchanged { in_pass };
         if let Some(flight) = self.queue.flying(key) {
-            if flight.exchange.plugin().digest == plugin.digest {
-                self.queue.cancel(key);
+            if flight.talk.deploys().is_some_and(|flying| flying.digest == plugin.digest) {
+                self.cancel(key);
                 self.tell(Notice::of(plugin, unchanged));
             } else {
                 self.request(plugin, Why::Edited, since, in_pass);
@@ -728,8 +944,9 @@ impl Engine {
         };
         let forced = in_pass && self.first_pass && self.policy.terms.force;
         // What waits because of what the server was seen to hold is not done with by what the ledger believes.
-        let seen = self.queue.waiting(key).map(|job| job.why).filter(|why| !in_pass && why.outlasts_the_ledger());
-        let decision = match (plan::decide(self.ledger.get(key), remote, plugin.digest, forced), seen) {
+        let waits = self.queue.waiting(key).and_then(Job::deploy).map(|(_, why)| why);
+        let seen = waits.filter(|why| !in_pass && why.outlasts_the_ledger());
+        let decision = match (self.decide(plugin, remote, forced), seen) {
             (Decision::Unchanged | Decision::Deploy(_), Some(why)) => Decision::Deploy(why),
             (decision, _) => decision,
         };
@@ -739,14 +956,18 @@ impl Engine {
                 Some(reason) => self.tell(Notice::of(plugin, What::Waiting { reason })),
             },
             Decision::Unchanged => {
-                self.queue.cancel(key);
+                self.cancel(key);
                 if in_pass {
-                    self.note_deployed(plugin, now);
+                    self.note_held(plugin, now);
                 }
                 self.tell(Notice::of(plugin, unchanged));
             }
+            Decision::RolledBack => {
+                self.cancel(key);
+                self.tell(Notice::of(plugin, What::RolledBack));
+            }
             Decision::RefusedBefore(words) => {
-                self.queue.cancel(key);
+                self.cancel(key);
                 // When the server comes back from an absence, it is no news.
                 if !in_pass || self.pass.is_some() {
                     let span = refusal::place(&words, &plugin.text);
@@ -757,12 +978,18 @@ impl Engine {
     }
 
     fn request(&mut self, plugin: &Arc<Plugin>, why: Why, since: Duration, in_pass: bool) {
-        let job = Job { plugin: Arc::clone(plugin), why, since, in_pass };
-        if let Some(replaced) = self.queue.request(plugin.key.clone(), job)
-            && replaced.plugin.digest != plugin.digest
+        let job = Job { task: Task::Deploy { plugin: Arc::clone(plugin), why }, since, in_pass };
+        let replaced = self.queue.request(plugin.key.clone(), job);
+        if let Some((older, _)) = replaced.as_ref().and_then(Job::deploy)
+            && older.digest != plugin.digest
         {
-            self.tell(Notice::of(&replaced.plugin, What::Superseded));
+            self.tell(Notice::of(older, What::Superseded));
         }
+    }
+
+    fn decide(&self, plugin: &Plugin, remote: Remote, forced: bool) -> Decision {
+        let key = &plugin.key;
+        plan::decide(self.ledger.get(key), self.rollbacks.get(key), remote, plugin.digest, forced)
     }
 
     /// Starts what may start.
@@ -771,17 +998,75 @@ impl Engine {
             return;
         }
         while let Some((key, job)) = self.queue.next_job() {
-            self.tell(Notice::of(&job.plugin, What::Sending { why: job.why }));
-            let deployed = self.ledger.get(&key).and_then(|record| record.deployed.as_ref());
-            let terms = Terms { force: job.why == Why::Forced, ..self.policy.terms };
-            let (exchange, step) = Exchange::start(job.plugin, deployed.map(|deployed| deployed.digest), terms);
-            self.sent.insert(key.clone(), now.at);
+            let Job { task, since, in_pass } = job;
+            // What a deploy that was cut short has left behind comes first.
+            let (talk, step) = match (self.under_way.get(&key), task) {
+                (Some(under_way), task) => {
+                    let (recovery, step) = Recovery::start(key.clone(), *under_way);
+                    if !matches!(task, Task::Recover) {
+                        self.queue.request(key.clone(), Job { task, since, in_pass });
+                    }
+                    (Talk::Recover(recovery), step)
+                }
+                (None, Task::Recover) => continue,
+                (None, Task::Remove { plugin, mode, deployed }) => {
+                    let (removal, step) = Removal::start(key.clone(), mode, deployed);
+                    (Talk::Remove(plugin, removal), step)
+                }
+                (None, Task::Deploy { plugin, why }) => {
+                    self.tell(Notice::of(&plugin, What::Sending { why }));
+                    let terms = Terms { force: why == Why::Forced, ..self.policy.terms };
+                    let known = self.known(&plugin, in_pass);
+                    self.sent.insert(key.clone(), now.at);
+                    let (exchange, step) = Exchange::start(plugin, known, terms);
+                    (Talk::Deploy(exchange), step)
+                }
+            };
             // In a pass, waiting for one's turn is no part of how long a deploy took.
-            let since = if job.in_pass { now.at } else { job.since };
+            let since = if in_pass { now.at } else { since };
             let slow_at = Some(now.at + SLOW);
-            self.queue.start(key.clone(), Flight { exchange, since, in_pass: job.in_pass, slow_at });
+            self.queue.start(key.clone(), Flight { talk, since, in_pass, slow_at });
             self.step(key, step, now);
         }
+    }
+
+    /// What a conversation is to know.
+    fn known(&self, plugin: &Plugin, in_pass: bool) -> Known {
+        let key = &plugin.key;
+        let deployed = self.ledger.get(key).and_then(|record| record.deployed.as_ref());
+        let rolled_back = self.rollbacks.get(key);
+        let ours = deployed.map(|deployed| deployed.digest).into_iter();
+        Known {
+            ours: ours.chain(rolled_back.map(|rollback| rollback.server)).collect(),
+            twins: match (self.policy.terms.adopt, self.pass.as_ref().filter(|_| in_pass)) {
+                (Adopt::Never, _) => Twins::Ignored,
+                _ if !Identity::of(plugin).tells() => Twins::Ignored,
+                (Adopt::Ask, Some(pass)) => Twins::Known(self.twin(plugin, &pass.holds)),
+                (Adopt::Ask, None) => {
+                    let others = self.spoken_for().filter(|other| other.kind == key.kind && *other != key);
+                    Twins::Unknown(Arc::new(others.map(|key| key.id.clone()).collect()))
+                }
+            },
+            explains_updates: self.version.as_deref().is_some_and(explains_updates),
+        }
+    }
+
+    /// The ids that files here have, or had before they were broken. A file that was not there a moment ago may have
+    /// another name now.
+    fn spoken_for(&self) -> impl Iterator<Item = &Key> {
+        let files = self.files.iter().filter(|(path, _)| !self.is_missing(path));
+        files.filter_map(|(_, file)| file.known()).map(|plugin| &plugin.key)
+    }
+
+    /// The same plugin under another id, as an overview shows it.
+    fn twin(&self, plugin: &Plugin, holds: &Holdings) -> Option<Twin> {
+        let kind = plugin.key.kind;
+        if holds.contains_key(&plugin.key) {
+            return None;
+        }
+        let others = holds.iter().filter(|(key, _)| key.kind == kind).map(|(key, seen)| (&key.id, &seen.identity));
+        let spoken_for = |id: &PluginId| self.spoken_for().any(|key| key.kind == kind && key.id == *id);
+        twin::find(&Identity::of(plugin), &plugin.key.id, others, spoken_for)
     }
 
     fn step(&mut self, key: Key, step: Step, now: Now) {
@@ -794,7 +1079,11 @@ impl Engine {
                 let ticket = self.ticket_of(key);
                 self.effects.push(Effect::Keep(ticket, backup));
             }
-            Step::Note(_) => {}
+            Step::Note(under_way) => {
+                self.under_way.insert(key.clone(), under_way);
+                let ticket = self.ticket_of(key.clone());
+                self.effects.push(Effect::Note(ticket, key, under_way));
+            }
             Step::Done(outcome) => self.on_outcome(&key, outcome, now),
         }
     }
@@ -816,8 +1105,15 @@ impl Engine {
     fn on_replied(&mut self, ticket: Ticket, reply: Reply, now: Now) {
         if let Some(key) = self.tickets.remove(&ticket) {
             if let Some(flight) = self.queue.flying_mut(&key) {
-                let step = flight.exchange.reply(reply);
+                let step = flight.talk.reply(reply);
                 self.step(key, step, now);
+            }
+            return;
+        }
+        if let Some(key) = self.errands.remove(&ticket) {
+            // A version that could not be pruned stays, which hurts nobody.
+            if reply == Reply::Deleted {
+                self.tell(Notice { about: self.about(&key), what: What::Pruned });
             }
             return;
         }
@@ -827,8 +1123,9 @@ impl Engine {
         } else if let Some(kind) = look.overviews.as_mut().and_then(|overviews| overviews.remove(&ticket)) {
             if let Reply::Rows(rows) = reply {
                 let holds = rows.iter().filter_map(|row| {
-                    let id = crate::plugin::id::PluginId::new(&row.id)?;
-                    Some((Key { kind, id }, Digest::of_text(row.content.as_deref()?)))
+                    let id = PluginId::new(&row.id)?;
+                    let digest = row.content.as_deref().map(Digest::of_text);
+                    Some((Key { kind, id }, Seen { digest, identity: Identity::of_row(row) }))
                 });
                 look.holds.extend(holds);
                 return self.advance_look(now);
@@ -853,7 +1150,6 @@ impl Engine {
             | Reply::Absent
             | Reply::Taken
             | Reply::Deleted
-            | Reply::Parses
             | Reply::Versions(_)
             | Reply::Text(_) => {
                 self.lose("an answer to another question than the one asked".to_owned(), None, now);
@@ -861,10 +1157,10 @@ impl Engine {
         }
     }
 
-    fn on_kept(&mut self, ticket: Ticket, kept: Result<PathBuf, String>, now: Now) {
+    /// Something that a conversation waited for is on disk, or cannot be.
+    fn on_written(&mut self, ticket: Ticket, written: impl FnOnce(&mut Talk) -> Option<Step>, now: Now) {
         let Some(key) = self.tickets.remove(&ticket) else { return };
-        if let Some(flight) = self.queue.flying_mut(&key) {
-            let step = flight.exchange.kept(kept);
+        if let Some(step) = self.queue.flying_mut(&key).and_then(|flight| written(&mut flight.talk)) {
             self.step(key, step, now);
         }
     }
@@ -906,8 +1202,19 @@ impl Engine {
     fn open(&mut self, now: Now) {
         let Server::Looking(look) = std::mem::replace(&mut self.server, Server::Open) else { return };
         if self.first_pass {
-            let (server, version) = (self.policy.server.clone(), look.version.unwrap_or_default());
+            let (server, version) = (self.policy.server.clone(), look.version.clone().unwrap_or_default());
             self.tell(Notice::general(What::Connected { server, version }));
+        }
+        if let Some(version) = look.version.filter(|version| self.version.as_ref() != Some(version)) {
+            if !TESTED.contains(&version.as_str()) {
+                self.tell(Notice::general(What::Untested { version: version.clone() }));
+            }
+            self.version = Some(version);
+        }
+        for key in self.under_way.keys().cloned().collect::<Vec<_>>() {
+            if self.queue.flying(&key).is_none() {
+                self.queue.request(key, Job { task: Task::Recover, since: now.at, in_pass: false });
+            }
         }
         let since = self.pass.as_ref().map_or(now.at, |pass| pass.since);
         let mut keys: Vec<_> = self.files.keys().cloned().collect();
@@ -917,7 +1224,7 @@ impl Engine {
         for key in keys {
             match self.files.claim(&key) {
                 Claim::Sole(plugin) => {
-                    let remote = look.holds.get(&key).map_or(Remote::NotListed, |digest| Remote::Holds(*digest));
+                    let remote = held(&look.holds, &key);
                     self.plan(&plugin, remote, since, now);
                 }
                 Claim::Contested(paths) => self.conflict(&key, paths),
@@ -940,7 +1247,7 @@ impl Engine {
         }
     }
 
-    fn plan_pass(&mut self, holds: BTreeMap<Key, Digest>) {
+    fn plan_pass(&mut self, holds: Holdings) {
         let todo = self.queue.n_waiting();
         let Some(pass) = &mut self.pass else { return };
         pass.holds = holds;
@@ -957,6 +1264,7 @@ impl Engine {
             updated: count(Came::Updated),
             unchanged: count(Came::Unchanged),
             refused: count(Came::Refused),
+            held: count(Came::Held),
             failed: count(Came::Failed),
             skipped: self.n_skipped(),
         }
@@ -978,10 +1286,7 @@ impl Engine {
 
     /// How many plugins the server does not hold as they stand in their files.
     fn n_undeployed(&self) -> usize {
-        let deployed = |plugin: &Plugin| {
-            let decision = plan::decide(self.ledger.get(&plugin.key), Remote::NotAsked, plugin.digest, false);
-            !matches!(decision, Decision::Deploy(_))
-        };
+        let deployed = |plugin: &Plugin| !matches!(self.decide(plugin, Remote::NotAsked, false), Decision::Deploy(_));
         let sole = |key| match self.files.claim(key) {
             Claim::Sole(plugin) => Some(plugin),
             Claim::None | Claim::Contested(_) => None,
@@ -1055,42 +1360,130 @@ impl Engine {
 
     fn on_outcome(&mut self, key: &Key, outcome: Outcome, now: Now) {
         let Some(flight) = self.queue.finish(key) else { return };
-        let plugin = Arc::clone(flight.exchange.plugin());
-        let took = now.at.saturating_sub(flight.since);
         if !matches!(outcome, Outcome::Failed(Failure::Unreachable { .. })) {
             self.returned(now);
         }
-        let what = match outcome {
-            Outcome::Created { active } => {
-                self.note_deployed(&plugin, now);
-                What::Created { active, took }
+        if outcome.is_certain() && self.under_way.remove(key).is_some() {
+            self.effects.push(Effect::Unnote(key.clone()));
+        }
+        let took = now.at.saturating_sub(flight.since);
+        match flight.talk {
+            Talk::Deploy(exchange) => self.on_deployed(exchange.plugin(), outcome, flight.in_pass, took, now),
+            Talk::Recover(_) => self.on_recovered(key, outcome, took, now),
+            Talk::Remove(plugin, _) => self.on_removed(&plugin, outcome, took, now),
+        }
+    }
+
+    fn on_deployed(&mut self, plugin: &Arc<Plugin>, outcome: Outcome, in_pass: bool, took: Duration, now: Now) {
+        match &outcome {
+            Outcome::Created { .. } => {
+                self.asked.remove(&plugin.key);
+                self.note_deployed(plugin, now);
             }
-            Outcome::Updated { from, kept } => {
-                self.note_deployed(&plugin, now);
-                What::Updated { from, kept, took }
+            Outcome::Updated { .. } => self.note_deployed(plugin, now),
+            Outcome::Unchanged => self.note_held(plugin, now),
+            Outcome::Twin(twin) => {
+                let other = Key { kind: plugin.key.kind, id: twin.id.clone() };
+                self.asked.insert(plugin.key.clone(), other);
             }
-            Outcome::Unchanged => {
-                self.note_deployed(&plugin, now);
-                What::Unchanged { in_pass: flight.in_pass }
+            Outcome::Refused { words, .. } => {
+                self.note_ended(plugin, Last::Refused { digest: plugin.digest, words: words.clone() });
             }
-            Outcome::WouldCreate => What::WouldCreate,
-            Outcome::WouldUpdate { from, foreign } => What::WouldUpdate { from, foreign },
-            Outcome::Refused { words, left } => {
-                self.note_ended(&plugin, Last::Refused { digest: plugin.digest, words: words.clone() });
-                let span = refusal::place(&words, &plugin.text);
-                self.tell(Notice::of(&plugin, What::Refused { words, span, took }));
-                match left {
-                    Left::AsItWas => return,
-                    Left::Restored => What::Restored,
-                    Left::Off { cause } => What::WentOff { cause },
+            Outcome::Failed(_) => self.note_ended(plugin, Last::Failed { digest: plugin.digest }),
+            _ => {}
+        }
+        if let Outcome::Failed(failure) = outcome {
+            let what = self.on_failure(failure, took, now);
+            self.tell(Notice::of(plugin, what));
+            return;
+        }
+        let version = if let Outcome::Updated { version, .. } = &outcome { version.clone() } else { None };
+        for what in What::came_of(outcome, plugin, in_pass, took) {
+            self.tell(Notice::of(plugin, what));
+        }
+        self.prune(&plugin.key, version, now);
+    }
+
+    fn on_recovered(&mut self, key: &Key, outcome: Outcome, took: Duration, now: Now) {
+        let about = self.about(key);
+        match outcome {
+            Outcome::Failed(failure) => {
+                let what = self.on_failure(failure, took, now);
+                self.tell(Notice { about, what });
+            }
+            Outcome::Recovered { left } => {
+                if let Some(what) = What::of_left(left) {
+                    self.tell(Notice { about, what });
                 }
             }
-            Outcome::Failed(failure) => {
-                self.note_ended(&plugin, Last::Failed { digest: plugin.digest });
-                self.on_failure(failure, took, now)
+            _ => {}
+        }
+    }
+
+    fn on_removed(&mut self, plugin: &Arc<Plugin>, outcome: Outcome, took: Duration, now: Now) {
+        let key = &plugin.key;
+        let what = match outcome {
+            Outcome::Deactivated => What::Deactivated,
+            Outcome::Deleted { kept } => {
+                self.ledger.forget(key);
+                self.effects.push(Effect::Save);
+                What::Deleted { kept }
             }
+            Outcome::Spared(spared) => {
+                let why = match spared {
+                    Spared::Edited => Sparing::Edited,
+                    Spared::Gone => Sparing::Gone,
+                    Spared::Off => Sparing::Off,
+                };
+                What::Spared { why }
+            }
+            // It is tried again when the server is back.
+            Outcome::Failed(Failure::Unreachable { cause, retry_after }) => {
+                if let Some(leaving) = self.leaving.get_mut(key) {
+                    leaving.due = Some(now.at);
+                }
+                self.lose(cause, retry_after, now);
+                What::Waiting { reason: AWAY }
+            }
+            Outcome::Failed(failure) => self.on_failure(failure, took, now),
+            _ => return,
         };
-        self.tell(Notice::of(&plugin, what));
+        if !matches!(what, What::Waiting { .. }) {
+            self.leaving.remove(key);
+        }
+        self.tell(Notice::of(plugin, what));
+        // The file may have come back meanwhile, and what it asks for was decided by a ledger that is not true any more.
+        if let Claim::Sole(plugin) = self.files.claim(key) {
+            self.plan(&plugin, Remote::NotAsked, now.at, now);
+        }
+    }
+
+    fn about(&self, key: &Key) -> About {
+        match self.files.claim(key) {
+            Claim::Sole(plugin) => About::from(&*plugin),
+            Claim::None | Claim::Contested(_) => About { key: Some(key.clone()), ..About::default() },
+        }
+    }
+
+    /// Of the versions that one editing session makes, only so many are to stay in the server's history.
+    fn prune(&mut self, key: &Key, version: Option<String>, now: Now) {
+        let Some((version, most)) = version.zip(self.policy.keep_versions) else { return };
+        let fresh = || Session { versions: VecDeque::new(), last: now.at };
+        let session = self.sessions.entry(key.clone()).or_insert_with(fresh);
+        if now.at > session.last + SESSION {
+            session.versions.clear();
+        }
+        session.last = now.at;
+        // Going back to an earlier text may make it current again under its old name.
+        session.versions.retain(|known| *known != version);
+        session.versions.push_back(version);
+        let surplus = session.versions.len().saturating_sub(most.get());
+        let surplus: Vec<_> = session.versions.drain(..surplus).collect();
+        for version in surplus {
+            let ticket = self.ticket();
+            self.errands.insert(ticket, key.clone());
+            self.effects.push(Effect::Call(ticket, Call::Prune(key.clone(), version)));
+        }
     }
 
     fn on_failure(&mut self, failure: Failure, took: Duration, now: Now) -> What {
@@ -1114,18 +1507,33 @@ impl Engine {
         }
     }
 
+    /// The server has taken a text from us.
     fn note_deployed(&mut self, plugin: &Plugin, now: Now) {
-        let known = self.ledger.get(&plugin.key);
-        let same = known.is_some_and(|record| {
-            record.last == Last::Deployed
-                && record.deployed.as_ref().is_some_and(|deployed| deployed.digest == plugin.digest)
-        });
-        if same || self.policy.terms.dry_run {
+        if self.policy.terms.dry_run {
             return;
         }
+        self.note(plugin, true, now);
+        let (key, digest) = (plugin.key.clone(), plugin.digest);
+        self.effects.push(Effect::Archive(Backup { key, text: plugin.text.to_string(), digest }));
+    }
+
+    /// The server holds a text of ours already.
+    fn note_held(&mut self, plugin: &Plugin, now: Now) {
+        let known = self.ledger.get(&plugin.key);
+        let same = known.filter(|record| record.last == Last::Deployed).and_then(|record| record.deployed.as_ref());
+        let same = same.is_some_and(|deployed| deployed.digest == plugin.digest);
+        if !same && !self.policy.terms.dry_run {
+            self.note(plugin, self.put_there(&plugin.key) == Some(plugin.digest), now);
+        }
+    }
+
+    fn note(&mut self, plugin: &Plugin, by_us: bool, now: Now) {
         let version = plugin.frontmatter.version().map(str::to_owned);
-        self.ledger.deployed(&plugin.key, Deployed { digest: plugin.digest, version, at: now.wall });
+        self.ledger.deployed(&plugin.key, Deployed { digest: plugin.digest, version, at: now.wall, by_us });
         self.effects.push(Effect::Save);
+        if self.rollbacks.remove(&plugin.key).is_some() {
+            self.effects.push(Effect::EndRollback(plugin.key.clone()));
+        }
     }
 
     fn note_ended(&mut self, plugin: &Plugin, last: Last) {
@@ -1148,11 +1556,19 @@ impl Engine {
                 Held::Incomplete | Held::Missing => self.reread(path, pending),
             }
         }
+        if matches!(self.server, Server::Open) && self.stop_by.is_none() {
+            for leaving in self.leaving.values_mut().filter(|leaving| leaving.due.is_some_and(|due| due <= now.at)) {
+                leaving.due = None;
+                self.effects.push(Effect::Look(Arc::clone(&leaving.plugin.path)));
+            }
+        }
         let mut slow = Vec::new();
         for flight in self.queue.all_flying_mut() {
             if flight.slow_at.is_some_and(|at| at <= now.at) {
                 flight.slow_at = None;
-                slow.push((Arc::clone(flight.exchange.plugin()), now.at.saturating_sub(flight.since)));
+                slow.extend(
+                    flight.talk.deploys().map(|plugin| (Arc::clone(plugin), now.at.saturating_sub(flight.since))),
+                );
             }
         }
         for (plugin, so_far) in slow {
@@ -1188,6 +1604,7 @@ impl Engine {
         }
         let idle = self.queue.n_flying() == 0
             && self.queue.n_waiting() == 0
+            && self.errands.is_empty()
             && self.pending.is_empty()
             && !self.scanning
             && matches!(self.server, Server::Open);
@@ -1212,9 +1629,10 @@ impl Engine {
                 // What was deployed a moment ago is found unchanged when the pass is taken up again.
                 What::Unchanged { in_pass: true } => match pass.results.get(key) {
                     Some(Came::Created | Came::Updated) => None,
-                    Some(Came::Unchanged | Came::Refused | Came::Failed) | None => Some(Came::Unchanged),
+                    Some(Came::Unchanged | Came::Refused | Came::Held | Came::Failed) | None => Some(Came::Unchanged),
                 },
                 What::Refused { .. } | What::RefusedBefore { .. } => Some(Came::Refused),
+                What::RemoteEdit { .. } | What::Twin { .. } | What::RolledBack => Some(Came::Held),
                 What::Failed { .. } => Some(Came::Failed),
                 _ => None,
             };
@@ -1224,4 +1642,15 @@ impl Engine {
         }
         self.effects.push(Effect::Tell(notice));
     }
+}
+
+/// What an overview says of one plugin. One that is listed without its text might as well not be: it is looked at.
+fn held(holds: &Holdings, key: &Key) -> Remote {
+    holds.get(key).and_then(|seen| seen.digest).map_or(Remote::NotListed, Remote::Holds)
+}
+
+/// Whether a server of this version says why it refuses an update. Of a create none since 0.10 says it.
+fn explains_updates(version: &str) -> bool {
+    let mut numbers = version.split('.').map_while(|number| number.parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(0), Some(12))
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::engine::exchange::Failure;
+use crate::engine::exchange::{Failure, Left, Outcome};
 use crate::engine::plan::Why;
-use crate::engine::refusal;
+use crate::engine::twin::{Sign, Twin};
+use crate::engine::{GONE, OnDelete, refusal};
 use crate::plugin::{Digest, Entry, Flaw, Key, Plugin, Span, Warning};
 
 /// One thing that happened, and what it happened to.
@@ -72,6 +73,11 @@ pub enum What {
         /// Where it is.
         server: String,
         /// What it says it is.
+        version: String,
+    },
+    /// The tests do not know this version of the server; told once.
+    Untested {
+        /// What the server says it is.
         version: String,
     },
     /// There is no plugin to be found.
@@ -216,22 +222,40 @@ pub enum What {
         /// Whether what would be replaced is somebody else's text.
         foreign: bool,
     },
+    /// Not deployed: somebody else's text is on the server, and `on_remote_edit` says to hold then.
+    RemoteEdit {
+        /// Its version.
+        theirs: Option<String>,
+    },
+    /// Not created: it seems to be on the server under another id.
+    Twin {
+        /// That id, and what tells.
+        twin: Twin,
+    },
+    /// Not deployed: an earlier text was put back on purpose.
+    RolledBack,
     /// The server will not take it.
     Refused {
         /// Its words, unaltered.
         words: String,
         /// The line that they name.
         span: Option<Span>,
+        /// What its frontmatter tells the server to install.
+        requirements: Option<String>,
         /// From the save, or from the beginning of the pass.
         took: Duration,
     },
-    /// The server had switched the function off when it refused its new text; it is on again.
+    /// The server had switched the function off; it is on again.
     Restored,
-    /// The server has switched the function off when it refused its new text, and it stays off.
+    /// The server has switched the function off, and it could not be switched on again.
     WentOff {
-        /// Why it could not be switched on again.
+        /// Why not.
         cause: String,
+        /// Whether it is tried again when the server answers.
+        later: bool,
     },
+    /// An older version of this editing session is not in the server's history any more.
+    Pruned,
     /// The server refused this very text before.
     RefusedBefore {
         /// The line that they name.
@@ -259,6 +283,20 @@ pub enum What {
     Removed {
         /// The file is still there, but is no plugin any more.
         file_there: bool,
+        /// What happens on the server if it stays gone.
+        next: Option<OnDelete>,
+    },
+    /// Its file is gone, and the function is switched off on the server.
+    Deactivated,
+    /// Its file is gone, and so is it from the server.
+    Deleted {
+        /// The copy of what was there.
+        kept: PathBuf,
+    },
+    /// Its file is gone, and the server keeps it nevertheless.
+    Spared {
+        /// Why.
+        why: Sparing,
     },
     /// The file has another id than before; the server keeps the plugin under the old one as well.
     IdChanged {
@@ -285,6 +323,74 @@ pub enum What {
     },
 }
 
+impl What {
+    /// What the user is told of how a deploy ended.
+    #[must_use]
+    pub fn came_of(outcome: Outcome, plugin: &Plugin, in_pass: bool, took: Duration) -> Vec<Self> {
+        let (what, left) = match outcome {
+            Outcome::Created { active } => (What::Created { active, took }, None),
+            Outcome::Updated { from, kept, left, .. } => (What::Updated { from, kept, took }, Self::of_left(left)),
+            Outcome::Unchanged => (What::Unchanged { in_pass }, None),
+            Outcome::WouldCreate => (What::WouldCreate, None),
+            Outcome::WouldUpdate { from, foreign } => (What::WouldUpdate { from, foreign }, None),
+            Outcome::RemoteEdit { theirs } => (What::RemoteEdit { theirs }, None),
+            Outcome::Twin(twin) => (What::Twin { twin }, None),
+            Outcome::Refused { words, left } => {
+                let span = refusal::place(&words, &plugin.text);
+                let requirements = plugin.frontmatter.requirements().map(str::to_owned);
+                (What::Refused { words, span, requirements, took }, Self::of_left(left))
+            }
+            Outcome::Failed(failure) => (What::Failed { failure, took }, None),
+            Outcome::Recovered { .. } | Outcome::Deactivated | Outcome::Deleted { .. } | Outcome::Spared(_) => {
+                return Vec::new();
+            }
+        };
+        [Some(what), left].into_iter().flatten().collect()
+    }
+
+    /// What the user is told of a function's switches after an update.
+    #[must_use]
+    pub fn of_left(left: Left) -> Option<Self> {
+        match left {
+            Left::AsItWas => None,
+            Left::Restored => Some(What::Restored),
+            Left::Off { cause, later } => Some(What::WentOff { cause, later }),
+        }
+    }
+}
+
+/// Why a plugin whose file is gone stays as it is on the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sparing {
+    /// Its whole folder is gone.
+    Folder,
+    /// More files went than are left.
+    Many,
+    /// It may be what a new file here is, which the user was asked about.
+    Renamed,
+    /// It holds another text than the one that we deployed.
+    Edited,
+    /// It is not there any more.
+    Gone,
+    /// It is switched off already.
+    Off,
+}
+
+impl Sparing {
+    /// The stable word for it: `reason` in `--json`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Sparing::Folder => "folder_gone",
+            Sparing::Many => "many_gone",
+            Sparing::Renamed => "maybe_renamed",
+            Sparing::Edited => "edited_on_server",
+            Sparing::Gone => "not_on_server",
+            Sparing::Off => "off_already",
+        }
+    }
+}
+
 /// What came of a pass, by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -296,6 +402,8 @@ pub struct Tally {
     pub unchanged: usize,
     /// The server will not take them.
     pub refused: usize,
+    /// Waiting for the user to decide.
+    pub held: usize,
     /// Not deployable as they stand.
     pub skipped: usize,
     /// Failed for another reason.
@@ -312,7 +420,7 @@ impl Tally {
     /// How many are not on the server as they stand in their files.
     #[must_use]
     pub fn not_deployed(&self) -> usize {
-        self.refused + self.skipped + self.failed
+        self.refused + self.held + self.skipped + self.failed
     }
 }
 
@@ -352,6 +460,7 @@ impl Notice {
             | What::Unchanged { in_pass: true }
             | What::Superseded
             | What::Held
+            | What::Pruned
             | What::Disabled
             | What::SameFile { .. } => Level::Detail,
             What::Ready { .. }
@@ -366,12 +475,17 @@ impl Notice {
             | What::WouldCreate
             | What::WouldUpdate { .. }
             | What::Removed { .. }
+            | What::Deactivated
+            | What::Deleted { .. }
+            | What::Spared { .. }
+            | What::RolledBack
             | What::IdChanged { .. }
             | What::BeingWritten
             | What::Slow { .. }
             | What::Restored
             | What::Waiting { .. } => Level::Info,
             What::NothingFound { .. }
+            | What::Untested { .. }
             | What::Unreachable { .. }
             | What::RootMissing { .. }
             | What::Trouble { .. }
@@ -382,6 +496,8 @@ impl Notice {
             | What::NotAllowed { .. }
             | What::Foreign { .. }
             | What::Refused { .. }
+            | What::RemoteEdit { .. }
+            | What::Twin { .. }
             | What::WentOff { .. }
             | What::Failed { .. }
             | What::Flawed(_)
@@ -395,6 +511,7 @@ impl Notice {
         match &self.what {
             What::Ready { .. } => "ready",
             What::Connected { .. } => "connected",
+            What::Untested { .. } => "untested",
             What::NothingFound { .. } => "nothing_found",
             What::Pass { .. } => "pass",
             What::Summary { .. } => "summary",
@@ -415,15 +532,22 @@ impl Notice {
             What::Unchanged { .. } => "unchanged",
             What::WouldCreate => "would_create",
             What::WouldUpdate { .. } => "would_update",
+            What::RemoteEdit { .. } => "remote_edit",
+            What::Twin { .. } => "twin",
+            What::RolledBack => "rolled_back",
             What::Refused { .. } => "refused",
             What::Restored => "restored",
             What::WentOff { .. } => "went_off",
+            What::Pruned => "pruned",
             What::RefusedBefore { .. } => "refused_before",
             What::Failed { .. } => "failed",
             What::Flawed(_) => "flawed",
             What::Surprising(_) => "warning",
             What::Conflict { .. } => "conflict",
             What::Removed { .. } => "removed",
+            What::Deactivated => "deactivated",
+            What::Deleted { .. } => "deleted",
+            What::Spared { .. } => "spared",
             What::IdChanged { .. } => "id_changed",
             What::Waiting { .. } => "waiting",
             What::Superseded => "superseded",
@@ -436,12 +560,16 @@ impl Notice {
 
     /// What happened, in one line without the name of the plugin, which stands beside it.
     #[must_use]
+    #[expect(clippy::too_many_lines, reason = "one table")]
     pub fn sentence(&self) -> String {
         match &self.what {
             What::Ready { roots, plugins, server } => {
                 format!("watching {} ({}) for {server}", list(roots), count(*plugins, "plugin"))
             }
             What::Connected { server, version } => format!("{server} is Open WebUI {version}"),
+            What::Untested { version } => {
+                format!("Open WebUI {version} is none of the versions that owui-watch is tested with")
+            }
             What::NothingFound { roots } => format!("no plugins in {}", list(roots)),
             What::Pass { todo } => format!("{} to compare with the server", count(*todo, "plugin")),
             What::Summary { tally, took, dry_run } => summary(tally, *took, *dry_run),
@@ -495,18 +623,55 @@ impl Notice {
             What::WouldUpdate { foreign: true, .. } => {
                 "would be updated; the text on the server is not ours, a copy would be kept".to_owned()
             }
-            What::Refused { words, .. } => format!("refused by the server: {}", reason(words)),
-            What::Restored => "switched off by the server because of that, and switched on again as it was".to_owned(),
-            What::WentOff { cause } => {
-                format!("switched off by the server because of that, and it could not be switched on again: {cause}")
+            What::RemoteEdit { theirs } => {
+                let version = theirs.as_ref().map_or_else(String::new, |version| format!(" (version {version})"));
+                format!("not deployed: somebody else has changed it on the server{version}")
             }
+            What::Twin { twin: Twin { id, sign } } => {
+                let sign = match sign {
+                    Sign::TitleAndAuthor => "title and author",
+                    Sign::OpenwebuiId => "openwebui_id",
+                };
+                format!("not created: the server has a plugin with the same {sign} as `{id}`")
+            }
+            What::RolledBack => "rolled back; deployed again when the file changes".to_owned(),
+            What::Refused { words, .. } => format!("refused by the server: {}", reason(words)),
+            What::Restored => "the server had switched it off; it is on again".to_owned(),
+            What::WentOff { cause, later } => {
+                let then = if *later { "; tried again when the server answers" } else { "" };
+                format!("switched off by the server, and it could not be switched on again: {cause}{then}")
+            }
+            What::Pruned => "an older version of this session was taken out of the server's history".to_owned(),
             What::RefusedBefore { words, .. } => format!("refused before, not sent again: {}", reason(words)),
             What::Failed { failure, .. } => failed(failure),
             What::Flawed(flaw) => flaw.problem.message(),
             What::Surprising(warning) => warning.surprise.message(),
             What::Conflict { paths } => format!("not deployed: {} claim this id", list(paths)),
-            What::Removed { file_there: false } => "removed here; the server keeps it".to_owned(),
-            What::Removed { file_there: true } => "no plugin any more; the server keeps the last version".to_owned(),
+            What::Removed { file_there: true, .. } => {
+                "no plugin any more; the server keeps the last version".to_owned()
+            }
+            What::Removed { next: Some(OnDelete::Delete), .. } => {
+                format!("removed here; deleted on the server in {} unless it comes back", duration(GONE))
+            }
+            What::Removed { next: Some(OnDelete::Deactivate), .. } => {
+                format!("removed here; switched off on the server in {} unless it comes back", duration(GONE))
+            }
+            What::Removed { .. } => "removed here; the server keeps it".to_owned(),
+            What::Deactivated => "switched off on the server, since its file is gone".to_owned(),
+            What::Deleted { kept } => {
+                format!("deleted on the server, since its file is gone; a copy is in {}", kept.display())
+            }
+            What::Spared { why } => format!(
+                "the server keeps it: {}",
+                match why {
+                    Sparing::Folder => "its whole folder is gone, not the file alone",
+                    Sparing::Many => "more files have gone than are left",
+                    Sparing::Renamed => "a new file here may be the same plugin",
+                    Sparing::Edited => "it was changed there",
+                    Sparing::Gone => "it is not there any more",
+                    Sparing::Off => "it is switched off already",
+                }
+            ),
             What::IdChanged { from } => format!("was `{}` before, which the server keeps as well", from.id),
             What::Waiting { reason } => format!("waiting: {reason}"),
             What::Superseded => "a newer save takes its place".to_owned(),
@@ -522,6 +687,8 @@ impl Notice {
     pub fn headline(&self) -> Option<&'static str> {
         match &self.what {
             What::Updated { kept: Some(_), .. } => Some("updated"),
+            What::RemoteEdit { .. } => Some("not deployed"),
+            What::Twin { .. } => Some("not created"),
             What::Refused { .. } => Some("refused by the server"),
             What::RefusedBefore { .. } => Some("refused before, not sent again"),
             What::Failed { .. } => Some("not deployed"),
@@ -538,6 +705,10 @@ impl Notice {
             What::Updated { kept: Some(path), .. } => {
                 format!("the text on the server was not ours; a copy is in {}", path.display())
             }
+            What::RemoteEdit { .. } | What::Twin { .. } => {
+                let sentence = self.sentence();
+                sentence.split_once(": ").map_or(sentence.clone(), |(_, detail)| detail.to_owned())
+            }
             What::Refused { words, .. } | What::RefusedBefore { words, .. } => reason(words).to_owned(),
             What::Failed { failure, .. } => failed(failure),
             What::Flawed(flaw) => flaw.problem.message(),
@@ -548,6 +719,7 @@ impl Notice {
 
     /// What the user can do about it, where that is known.
     #[must_use]
+    #[expect(clippy::too_many_lines, reason = "one table")]
     pub fn hint(&self) -> Option<String> {
         let hint = match &self.what {
             What::NothingFound { .. } => {
@@ -573,20 +745,51 @@ impl Notice {
             What::Created { active: Some(false), .. } => {
                 "switch it on in Admin Panel > Functions, or set activate_new = true in watch.toml"
             }
-            What::Refused { words, .. } if masked(words) => {
+            What::Refused { words, .. } if refusal::masked(words) => {
                 "this version of Open WebUI hides the reason, which its log has; often it lacks an imported module, whose \
                  package belongs in the frontmatter's `requirements`"
             }
             What::Refused { words, .. } if words.is_empty() => "the server's log may say more",
-            What::Refused { words, .. } if refusal::missing_module(words).is_some() => {
-                "if a package provides it, name that package in the frontmatter's `requirements`, which the server installs"
+            What::Refused { words, .. } if refusal::valves_do_not_fit(words) => {
+                "the values stored in its valves do not fit its class Valves: change them on the server (the gear beside \
+                 the plugin), or let the class take them"
             }
-            What::Removed { file_there: true } => {
+            What::Refused { words, requirements: None, .. } if refusal::missing_module(words).is_some() => {
+                "its frontmatter has no `requirements`: if a package provides the module, name it there, and the server \
+                 installs it"
+            }
+            What::Refused { words, requirements: Some(packages), .. } if refusal::missing_module(words).is_some() => {
+                return Some(format!(
+                    "its frontmatter requires {packages}: if another package provides the module, name it there as well"
+                ));
+            }
+            What::Untested { .. } => {
+                return Some(format!("it goes on all the same; tested are {}", super::TESTED.join(", ")));
+            }
+            What::RemoteEdit { .. } => {
+                let name = self.about.key.as_ref().map_or("PLUGIN", |key| key.id.as_str());
+                return Some(format!(
+                    "`owui-watch pull {name}` takes the server's text over, `owui-watch --once --force {name}` replaces \
+                     it and keeps a copy"
+                ));
+            }
+            What::Twin { twin } => {
+                let path = self.about.path.as_ref().map_or(String::new(), |path| path.display().to_string());
+                return Some(format!(
+                    "if it is the same one, write id = \"{}\" under [plugins.\"{path}\"] in watch.toml; if not, \
+                     create it with --yes",
+                    twin.id
+                ));
+            }
+            What::RolledBack => "--force deploys the file as it is",
+            What::Removed { file_there: true, .. } => {
                 "a plugin defines Pipe, Filter, Action, Event or Tools at the top level of its file"
             }
-            What::Removed { file_there: false } => {
+            What::Removed { next: Some(_), .. } => "put the file back to prevent it",
+            What::Removed { file_there: false, .. } => {
                 "a file that is renamed stays the same plugin if its frontmatter, or watch.toml, gives it an `id`"
             }
+            What::WentOff { later: true, .. } => return None,
             What::WentOff { .. } => "look at it in Admin Panel > Functions, and switch it on there",
             What::RefusedBefore { .. } => "change the file, or send it again with --force",
             What::Flawed(flaw) => return flaw.problem.hint(),
@@ -617,6 +820,10 @@ impl Notice {
             | What::WouldUpdate { .. }
             | What::Refused { .. }
             | What::Restored
+            | What::Pruned
+            | What::Deactivated
+            | What::Deleted { .. }
+            | What::Spared { .. }
             | What::Failed { .. }
             | What::IdChanged { .. }
             | What::Waiting { .. }
@@ -724,6 +931,7 @@ impl Notice {
             What::Connected { server, version } => {
                 vec![("server", json!(server)), ("server_version", json!(version))]
             }
+            What::Untested { version } => vec![("server_version", json!(version))],
             What::NothingFound { roots } => vec![("roots", json!(paths(roots)))],
             What::Pass { todo } => vec![("todo", json!(todo))],
             What::Summary { tally, dry_run, .. } => vec![
@@ -731,6 +939,7 @@ impl Notice {
                 ("updated", json!(tally.updated)),
                 ("unchanged", json!(tally.unchanged)),
                 ("refused", json!(tally.refused)),
+                ("held", json!(tally.held)),
                 ("skipped", json!(tally.skipped)),
                 ("failed", json!(tally.failed)),
                 ("dry_run", json!(dry_run)),
@@ -773,9 +982,16 @@ impl Notice {
             What::IdChanged { from } => vec![("from_id", json!(from.id.as_str()))],
             What::Waiting { reason } => vec![("reason", json!(reason))],
             What::SameFile { original } => vec![("original", json!(original.display().to_string()))],
-            What::WentOff { cause } => vec![("cause", json!(cause))],
+            What::WentOff { cause, .. } => vec![("cause", json!(cause))],
+            What::RemoteEdit { theirs } => vec![("server_plugin_version", json!(theirs))],
+            What::Twin { twin } => vec![("other_id", json!(twin.id.as_str()))],
+            What::Deleted { kept } => vec![("backup", json!(kept.display().to_string()))],
+            What::Spared { why } => vec![("reason", json!(why.word()))],
             What::Trouble { .. }
             | What::Restored
+            | What::RolledBack
+            | What::Pruned
+            | What::Deactivated
             | What::Unchanged { .. }
             | What::WouldCreate
             | What::Removed { .. }
@@ -834,13 +1050,6 @@ fn reason(words: &str) -> &str {
     if words.trim().is_empty() { "no reason was given" } else { words }
 }
 
-/// The texts by which some server versions hide why they refused.
-fn masked(words: &str) -> bool {
-    ["creating function", "creating tool", "updating function", "updating tool"]
-        .iter()
-        .any(|what| words.contains(&format!("Error {what}")))
-}
-
 fn failed(failure: &Failure) -> String {
     match failure {
         Failure::Unreachable { cause, .. } => format!("the server is away: {cause}"),
@@ -851,7 +1060,7 @@ fn failed(failure: &Failure) -> String {
             "the server stores another text than the one sent: somebody edited it just now".to_owned()
         }
         Failure::KeepFailed { words } => {
-            format!("the text on the server is not ours, and a copy of it could not be kept: {words}")
+            format!("what must be on disk before anything is sent could not be written: {words}")
         }
         Failure::Odd { words } => format!("the server gave an answer that makes no sense here: {words}"),
     }
@@ -864,6 +1073,7 @@ fn summary(tally: &Tally, took: Duration, dry_run: bool) -> String {
         (tally.updated, updated),
         (tally.unchanged, "unchanged"),
         (tally.refused, "refused"),
+        (tally.held, "held back"),
         (tally.skipped, "skipped"),
         (tally.failed, "failed"),
     ]
@@ -959,16 +1169,24 @@ mod tests {
         Notice { about, what }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one of each")]
     fn samples() -> Vec<Notice> {
         let roots = || vec![PathBuf::from("plugins"), PathBuf::from("more")];
         let server = || "http://localhost:8080".to_owned();
         let cause = || "connection refused".to_owned();
-        let tally = Tally { created: 1, updated: 2, unchanged: 3, refused: 4, skipped: 5, failed: 6 };
+        let tally = Tally { created: 1, updated: 2, unchanged: 3, refused: 4, held: 7, skipped: 5, failed: 6 };
+        let refused = |words: &str, span, requirements: Option<&str>| What::Refused {
+            words: words.to_owned(),
+            span,
+            requirements: requirements.map(str::to_owned),
+            took: ms(34),
+        };
         let failed = |failure| What::Failed { failure, took: ms(34) };
         let flawed = |problem, span| What::Flawed(Flaw { digest: None, problem, span, meant: true });
         let general = [
             What::Ready { roots: roots(), plugins: 3, server: server() },
             What::Connected { server: server(), version: "0.12.4".to_owned() },
+            What::Untested { version: "0.13.0".to_owned() },
             What::NothingFound { roots: roots() },
             What::Pass { todo: 1 },
             What::Summary { tally, took: ms(1234), dry_run: false },
@@ -1015,12 +1233,21 @@ mod tests {
             What::WouldCreate,
             What::WouldUpdate { from: Some("1.0".to_owned()), foreign: false },
             What::WouldUpdate { from: None, foreign: true },
-            What::Refused { words: words(), span: Some(span()), took: ms(34) },
-            What::Refused { words: "[ERROR: Error creating function]".to_owned(), span: None, took: ms(34) },
-            What::Refused { words: String::new(), span: None, took: ms(34) },
-            What::Refused { words: "No module named 'httpx'".to_owned(), span: None, took: ms(34) },
+            What::RemoteEdit { theirs: None },
+            What::RemoteEdit { theirs: Some("1.0".to_owned()) },
+            What::Twin { twin: Twin { id: PluginId::new("old").unwrap(), sign: Sign::TitleAndAuthor } },
+            What::Twin { twin: Twin { id: PluginId::new("old").unwrap(), sign: Sign::OpenwebuiId } },
+            What::RolledBack,
+            refused(&words(), Some(span()), None),
+            refused("[ERROR: Error creating function]", None, None),
+            refused("", None, None),
+            refused("No module named 'httpx'", None, None),
+            refused("No module named 'httpx'", None, Some("yaml, attrs")),
+            refused("Current Valves are incompatible with this code: n: Input should be an integer", None, None),
             What::Restored,
-            What::WentOff { cause: cause() },
+            What::WentOff { cause: cause(), later: false },
+            What::WentOff { cause: cause(), later: true },
+            What::Pruned,
             What::RefusedBefore { words: words(), span: Some(span()) },
             What::RefusedBefore { words: String::new(), span: None },
             failed(Failure::Unreachable { cause: cause(), retry_after: None }),
@@ -1034,8 +1261,18 @@ mod tests {
             flawed(Problem::DanglingLink("gone.py".to_owned()), None),
             What::Surprising(Warning { surprise: Surprise::ImportedEntry(Entry::Pipe), span: span() }),
             What::Conflict { paths: vec![Arc::from(Path::new("a.py")), Arc::from(Path::new("b/a.py"))] },
-            What::Removed { file_there: false },
-            What::Removed { file_there: true },
+            What::Removed { file_there: false, next: None },
+            What::Removed { file_there: true, next: None },
+            What::Removed { file_there: false, next: Some(OnDelete::Deactivate) },
+            What::Removed { file_there: false, next: Some(OnDelete::Delete) },
+            What::Deactivated,
+            What::Deleted { kept: PathBuf::from("state/copy.py") },
+            What::Spared { why: Sparing::Folder },
+            What::Spared { why: Sparing::Many },
+            What::Spared { why: Sparing::Renamed },
+            What::Spared { why: Sparing::Edited },
+            What::Spared { why: Sparing::Gone },
+            What::Spared { why: Sparing::Off },
             What::IdChanged { from: Key { kind: Kind::Function, id: PluginId::new("old").unwrap() } },
             What::Waiting { reason: "the server is away" },
             What::Superseded,
@@ -1079,10 +1316,12 @@ mod tests {
         expect![[r#"
             Info ready: watching `plugins` and `more` (3 plugins) for http://localhost:8080
             Info connected: http://localhost:8080 is Open WebUI 0.12.4
+            Warning untested: Open WebUI 0.13.0 is none of the versions that owui-watch is tested with
+                hint: it goes on all the same; tested are 0.6.43, 0.9.6, 0.11.4, 0.12.4
             Warning nothing_found: no plugins in `plugins` and `more`
                 hint: a plugin is a Python file that defines Pipe, Filter, Action, Event or Tools; `root` in watch.toml says where to look
             Detail pass: 1 plugin to compare with the server
-            Info summary: 21 plugins in 1.2 s: 1 created, 2 updated, 3 unchanged, 4 refused, 5 skipped, 6 failed
+            Info summary: 28 plugins in 1.2 s: 1 created, 2 updated, 3 unchanged, 4 refused, 7 held back, 5 skipped, 6 failed
             Info summary: 1 plugin in 12 ms: 1 unchanged
             Info summary: 2 plugins in 12 ms: 2 to create; nothing was changed
             Info summary: 0 plugins in 12 ms
@@ -1126,6 +1365,20 @@ mod tests {
             Info would_create: would be created
             Info would_update: would be updated
             Info would_update: would be updated; the text on the server is not ours, a copy would be kept
+            Error remote_edit: not deployed: somebody else has changed it on the server
+                short: not deployed / somebody else has changed it on the server
+                hint: `owui-watch pull shout` takes the server's text over, `owui-watch --once --force shout` replaces it and keeps a copy
+            Error remote_edit: not deployed: somebody else has changed it on the server (version 1.0)
+                short: not deployed / somebody else has changed it on the server (version 1.0)
+                hint: `owui-watch pull shout` takes the server's text over, `owui-watch --once --force shout` replaces it and keeps a copy
+            Error twin: not created: the server has a plugin with the same title and author as `old`
+                short: not created / the server has a plugin with the same title and author as `old`
+                hint: if it is the same one, write id = "old" under [plugins."plugins/shout.py"] in watch.toml; if not, create it with --yes
+            Error twin: not created: the server has a plugin with the same openwebui_id as `old`
+                short: not created / the server has a plugin with the same openwebui_id as `old`
+                hint: if it is the same one, write id = "old" under [plugins."plugins/shout.py"] in watch.toml; if not, create it with --yes
+            Info rolled_back: rolled back; deployed again when the file changes
+                hint: --force deploys the file as it is
             Error refused: refused by the server: invalid syntax (<string>, line 2)
                 short: refused by the server / invalid syntax (<string>, line 2)
             Error refused: refused by the server: [ERROR: Error creating function]
@@ -1136,10 +1389,18 @@ mod tests {
                 hint: the server's log may say more
             Error refused: refused by the server: No module named 'httpx'
                 short: refused by the server / No module named 'httpx'
-                hint: if a package provides it, name that package in the frontmatter's `requirements`, which the server installs
-            Info restored: switched off by the server because of that, and switched on again as it was
-            Error went_off: switched off by the server because of that, and it could not be switched on again: connection refused
+                hint: its frontmatter has no `requirements`: if a package provides the module, name it there, and the server installs it
+            Error refused: refused by the server: No module named 'httpx'
+                short: refused by the server / No module named 'httpx'
+                hint: its frontmatter requires yaml, attrs: if another package provides the module, name it there as well
+            Error refused: refused by the server: Current Valves are incompatible with this code: n: Input should be an integer
+                short: refused by the server / Current Valves are incompatible with this code: n: Input should be an integer
+                hint: the values stored in its valves do not fit its class Valves: change them on the server (the gear beside the plugin), or let the class take them
+            Info restored: the server had switched it off; it is on again
+            Error went_off: switched off by the server, and it could not be switched on again: connection refused
                 hint: look at it in Admin Panel > Functions, and switch it on there
+            Error went_off: switched off by the server, and it could not be switched on again: connection refused; tried again when the server answers
+            Detail pruned: an older version of this session was taken out of the server's history
             Warning refused_before: refused before, not sent again: invalid syntax (<string>, line 2)
                 short: refused before, not sent again / invalid syntax (<string>, line 2)
                 hint: change the file, or send it again with --force
@@ -1158,8 +1419,8 @@ mod tests {
             Error failed: the server stores another text than the one sent: somebody edited it just now
                 short: not deployed / the server stores another text than the one sent: somebody edited it just now
                 hint: save it again when nobody else is editing it
-            Error failed: the text on the server is not ours, and a copy of it could not be kept: No space left on device
-                short: not deployed / the text on the server is not ours, and a copy of it could not be kept: No space left on device
+            Error failed: what must be on disk before anything is sent could not be written: No space left on device
+                short: not deployed / what must be on disk before anything is sent could not be written: No space left on device
                 hint: make the state folder writable and save again
             Error failed: the server gave an answer that makes no sense here: null
                 short: not deployed / the server gave an answer that makes no sense here: null
@@ -1177,6 +1438,18 @@ mod tests {
                 hint: a file that is renamed stays the same plugin if its frontmatter, or watch.toml, gives it an `id`
             Info removed: no plugin any more; the server keeps the last version
                 hint: a plugin defines Pipe, Filter, Action, Event or Tools at the top level of its file
+            Info removed: removed here; switched off on the server in 30 s unless it comes back
+                hint: put the file back to prevent it
+            Info removed: removed here; deleted on the server in 30 s unless it comes back
+                hint: put the file back to prevent it
+            Info deactivated: switched off on the server, since its file is gone
+            Info deleted: deleted on the server, since its file is gone; a copy is in state/copy.py
+            Info spared: the server keeps it: its whole folder is gone, not the file alone
+            Info spared: the server keeps it: more files have gone than are left
+            Info spared: the server keeps it: a new file here may be the same plugin
+            Info spared: the server keeps it: it was changed there
+            Info spared: the server keeps it: it is not there any more
+            Info spared: the server keeps it: it is switched off already
             Info id_changed: was `old` before, which the server keeps as well
             Info waiting: waiting: the server is away
             Detail superseded: a newer save takes its place
@@ -1194,7 +1467,13 @@ mod tests {
             for text in [Some(notice.sentence()), notice.hint(), notice.detail()].into_iter().flatten() {
                 assert!(!text.is_empty() && !text.contains('\n'), "{text}");
                 assert!(!text.ends_with('.') || text.contains("environment."), "{text}");
-                assert!(!text.starts_with(char::is_uppercase) || text.starts_with("No module"), "{text}");
+                assert!(
+                    !text.starts_with(char::is_uppercase)
+                        || text.starts_with("No module")
+                        || text.starts_with("Current")
+                        || text.starts_with("Open WebUI"),
+                    "{text}"
+                );
             }
             assert_eq!(notice.headline().is_some(), notice.detail().is_some(), "{}", notice.word());
             if let (Some(headline), Some(detail)) = (notice.headline(), notice.detail()) {
@@ -1221,7 +1500,7 @@ mod tests {
               "time": "2026-01-02T03:04:05Z"
             }"#]]
         .assert_eq(&format!("{:#}", json(&samples()[0])));
-        let refused = What::Refused { words: String::new(), span: Some(span()), took: ms(34) };
+        let refused = What::Refused { words: String::new(), span: Some(span()), requirements: None, took: ms(34) };
         expect![[r#"
             {
               "column": 7,
@@ -1262,12 +1541,13 @@ mod tests {
         expect![[r#"
             ready {"plugins":3,"roots":["plugins","more"],"server":"http://localhost:8080"}
             connected {"server":"http://localhost:8080","server_version":"0.12.4"}
+            untested {"server_version":"0.13.0"}
             nothing_found {"roots":["plugins","more"]}
             pass {"todo":1}
-            summary {"created":1,"dry_run":false,"failed":6,"refused":4,"skipped":5,"unchanged":3,"updated":2}
-            summary {"created":0,"dry_run":false,"failed":0,"refused":0,"skipped":0,"unchanged":1,"updated":0}
-            summary {"created":2,"dry_run":true,"failed":0,"refused":0,"skipped":0,"unchanged":0,"updated":0}
-            summary {"created":0,"dry_run":false,"failed":0,"refused":0,"skipped":0,"unchanged":0,"updated":0}
+            summary {"created":1,"dry_run":false,"failed":6,"held":7,"refused":4,"skipped":5,"unchanged":3,"updated":2}
+            summary {"created":0,"dry_run":false,"failed":0,"held":0,"refused":0,"skipped":0,"unchanged":1,"updated":0}
+            summary {"created":2,"dry_run":true,"failed":0,"held":0,"refused":0,"skipped":0,"unchanged":0,"updated":0}
+            summary {"created":0,"dry_run":false,"failed":0,"held":0,"refused":0,"skipped":0,"unchanged":0,"updated":0}
             unreachable {"cause":"connection refused","next_ms":500.0,"server":"http://localhost:8080","waiting":0}
             unreachable {"cause":"connection refused","next_ms":20000.0,"server":"http://localhost:8080","waiting":2}
             still_unreachable {"attempt":4,"cause":"connection refused","next_ms":8000.0}
@@ -1296,12 +1576,18 @@ mod tests {
             would_create {}
             would_update {"foreign":false,"from_version":"1.0"}
             would_update {"foreign":true}
+            remote_edit {}
+            remote_edit {"server_plugin_version":"1.0"}
+            twin {"other_id":"old"}
+            rolled_back {}
             refused {"words":"invalid syntax (<string>, line 2)"}
             refused {"words":"[ERROR: Error creating function]"}
             refused {"words":""}
             refused {"words":"No module named 'httpx'"}
+            refused {"words":"Current Valves are incompatible with this code: n: Input should be an integer"}
             restored {}
             went_off {"cause":"connection refused"}
+            pruned {}
             refused_before {"words":"invalid syntax (<string>, line 2)"}
             refused_before {"words":""}
             failed {"reason":"unreachable"}
@@ -1316,6 +1602,14 @@ mod tests {
             warning {"reason":"imported_entry"}
             conflict {"paths":["a.py","b/a.py"]}
             removed {}
+            deactivated {}
+            deleted {"backup":"state/copy.py"}
+            spared {"reason":"folder_gone"}
+            spared {"reason":"many_gone"}
+            spared {"reason":"maybe_renamed"}
+            spared {"reason":"edited_on_server"}
+            spared {"reason":"not_on_server"}
+            spared {"reason":"off_already"}
             id_changed {"from_id":"old"}
             waiting {"reason":"the server is away"}
             superseded {}
@@ -1359,7 +1653,12 @@ mod tests {
     fn a_log_has_one_line_for_each_notice() {
         let lines = [
             What::Updated { from: Some("1.0".to_owned()), kept: None, took: ms(34) },
-            What::Refused { words: "Traceback:\r\n  no\nTypeError".to_owned(), span: Some(span()), took: ms(34) },
+            What::Refused {
+                words: "Traceback:\r\n  no\nTypeError".to_owned(),
+                span: Some(span()),
+                requirements: None,
+                took: ms(34),
+            },
             What::Superseded,
         ]
         .map(|what| shout(what).log_line("2026-01-02T03:04:05Z"));

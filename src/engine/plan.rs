@@ -1,6 +1,6 @@
 //! Deploy or skip, and why: one table over what we know, what the server holds and what the file holds.
 
-use crate::engine::ledger::{Last, Record};
+use crate::engine::ledger::{Last, Record, Rollback};
 use crate::plugin::Digest;
 
 /// What an overview of the server said of one plugin.
@@ -24,6 +24,8 @@ pub enum Decision {
     Unchanged,
     /// The server refused this very text before, in these words: send nothing.
     RefusedBefore(String),
+    /// An earlier text was put back on purpose: send nothing until the file changes.
+    RolledBack,
 }
 
 /// Why a plugin is deployed.
@@ -68,12 +70,21 @@ impl Why {
 }
 
 /// Decides about one plugin whose file holds a text with the digest `local`.
-pub fn decide(record: Option<&Record>, remote: Remote, local: Digest, forced: bool) -> Decision {
+pub fn decide(
+    record: Option<&Record>,
+    rollback: Option<&Rollback>,
+    remote: Remote,
+    local: Digest,
+    forced: bool,
+) -> Decision {
     if forced {
         return Decision::Deploy(Why::Forced);
     }
     if remote == Remote::Holds(local) {
         return Decision::Unchanged;
+    }
+    if rollback.is_some_and(|rollback| rollback.local == Some(local)) {
+        return Decision::RolledBack;
     }
     let Some(record) = record else { return Decision::Deploy(Why::New) };
     match &record.last {
@@ -101,8 +112,12 @@ mod tests {
     }
 
     fn record(deployed: Option<&str>, last: Last) -> Record {
-        let deployed =
-            deployed.map(|text| Deployed { digest: digest(text), version: None, at: jiff::Timestamp::UNIX_EPOCH });
+        let deployed = deployed.map(|text| Deployed {
+            digest: digest(text),
+            version: None,
+            at: jiff::Timestamp::UNIX_EPOCH,
+            by_us: true,
+        });
         Record { deployed, last }
     }
 
@@ -112,8 +127,18 @@ mod tests {
 
     #[track_caller]
     fn check(record: Option<&Record>, remote: Remote, expected: &Decision) {
-        assert_eq!(&decide(record, remote, digest("new"), false), expected);
-        assert_eq!(decide(record, remote, digest("new"), true), Decision::Deploy(Why::Forced));
+        assert_eq!(&decide(record, None, remote, digest("new"), false), expected);
+        assert_eq!(decide(record, None, remote, digest("new"), true), Decision::Deploy(Why::Forced));
+        // A rollback of this very text holds it back, unless the server holds it or the user insists; one of another
+        // text is over.
+        let rolled_back = |text| Rollback { local: Some(digest(text)), server: digest("earlier") };
+        let held = if remote == Remote::Holds(digest("new")) { Decision::Unchanged } else { Decision::RolledBack };
+        assert_eq!(decide(record, Some(&rolled_back("new")), remote, digest("new"), false), held);
+        assert_eq!(
+            decide(record, Some(&rolled_back("new")), remote, digest("new"), true),
+            Decision::Deploy(Why::Forced)
+        );
+        assert_eq!(&decide(record, Some(&rolled_back("old")), remote, digest("new"), false), expected);
     }
 
     #[test]

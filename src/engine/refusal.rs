@@ -12,6 +12,20 @@ pub fn place(words: &str, text: &str) -> Option<Span> {
     whole_line(text, line)
 }
 
+/// Whether these are the words by which some server versions hide why they refused.
+#[must_use]
+pub fn masked(words: &str) -> bool {
+    ["creating function", "creating tool", "updating function", "updating tool"]
+        .iter()
+        .any(|what| words.contains(&format!("Error {what}")))
+}
+
+/// Whether the server (since 0.12) refused a text because the values that it stores for its valves do not fit it.
+#[must_use]
+pub fn valves_do_not_fit(words: &str) -> bool {
+    words.starts_with("Current Valves are incompatible with this code")
+}
+
 /// The module that could not be found, as in `No module named 'x.y'`.
 #[must_use]
 pub fn missing_module(words: &str) -> Option<&str> {

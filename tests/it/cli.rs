@@ -217,16 +217,29 @@ fn a_dry_run_is_one_pass() {
 }
 
 #[test]
+fn nobody_says_yes_unasked() {
+    assert!(read("--yes --once shout").unwrap().yes);
+    assert!(!read("--once --force shout").unwrap().yes);
+    refusal("--yes=no").says(&expect![[r#"
+        error: unexpected value 'no' for '--yes' found; no more were expected
+
+        Usage: owui-watch --yes [PLUGINS]...
+
+        For more information, try '--help'.
+    "#]]);
+}
+
+#[test]
 fn sandbox_takes_the_shared_options_on_either_side() {
     for line in [
-        "--json --root a --root b --config c.toml -vv sandbox --openwebui 0.9.6 --keep",
-        "sandbox --openwebui 0.9.6 --keep --json --root a --root b --config c.toml -vv",
+        "--json --yes --root a --root b --config c.toml -vv sandbox --openwebui 0.9.6 --keep",
+        "sandbox --openwebui 0.9.6 --keep --json --yes --root a --root b --config c.toml -vv",
     ] {
         let args = read(line).unwrap();
         assert_eq!(args.command, Some(Command::Sandbox { openwebui: Some("0.9.6".to_owned()), keep: true }), "{line}");
         assert_eq!(args.root, [PathBuf::from("a"), PathBuf::from("b")], "{line}");
         assert_eq!(args.config, Some(PathBuf::from("c.toml")), "{line}");
-        assert!(args.json && args.verbose == 2, "{line}");
+        assert!(args.json && args.yes && args.verbose == 2, "{line}");
     }
 }
 

@@ -49,7 +49,6 @@ async fn each_call_is_one_request() {
         (Call::ToggleGlobal(function("f").id), "POST /api/v1/functions/id/f/toggle/global", Value::Null),
         (Call::Delete(function("ü")), "DELETE /api/v1/functions/id/ü/delete", Value::Null),
         (Call::Delete(tool("t")), "DELETE /api/v1/tools/id/t/delete", Value::Null),
-        (Call::Parse(PIPE.into()), "POST /api/v1/utils/code/format", json!({"code": PIPE})),
         (Call::Versions(function("f")), "GET /api/v1/functions/id/f/history?page=1", Value::Null),
         (Call::Versions(tool("t")), "GET /api/v1/tools/id/t/history?page=1", Value::Null),
         // Nobody knows what a version is called.

@@ -470,6 +470,30 @@ fn the_commands_run_beside_a_daemon() {
 }
 
 #[test]
+fn after_a_rollback_a_daemon_waits_for_a_change() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    let mut watch = project.watch();
+    check(&project.run(&["rollback", "a", "--yes"]), 0);
+    // Saved as it was.
+    project.write(A, &filter("2"));
+    watch.wait("rolled_back", Some("a"));
+    assert_eq!(text(&server, "a"), filter("1"));
+    project.write(A, &filter("3"));
+    watch.wait("updated", Some("a"));
+    assert_eq!(text(&server, "a"), filter("3"));
+    assert_eq!(rollback_of(&project, &server, &key(Kind::Function, "a")), None);
+
+    // The same for one that is started later.
+    check(&project.run(&["rollback", "a", "2", "--yes"]), 0);
+    drop(watch);
+    let mut watch = project.watch_with(&[]);
+    watch.wait("rolled_back", Some("a"));
+    watch.wait("summary", None);
+    assert_eq!(text(&server, "a"), filter("2"));
+}
+
+#[test]
 fn a_pulled_file_is_unchanged_to_a_daemon() {
     let server = FakeServer::start();
     let project = deployed_twice(&server);

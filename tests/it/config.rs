@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use expect_test::{Expect, expect};
 use owui_watch::cli::Args;
 use owui_watch::config::{self, Config, ConfigError, World};
+use owui_watch::engine::OnDelete;
+use owui_watch::engine::exchange::{Adopt, OnRemoteEdit};
 use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
 
@@ -188,10 +191,12 @@ fn files_that_are_fine() {
             ),
             state: "/var/lib/owui-watch",
             activate_new: true,
-            on_remote_edit: Backup,
-            on_delete: Keep,
-            adopt: Ask,
-            keep_versions: None,
+            on_remote_edit: Hold,
+            on_delete: Deactivate,
+            adopt: Never,
+            keep_versions: Some(
+                3,
+            ),
             concurrency: 1,
             debounce: 1s,
             poll: Some(
@@ -240,6 +245,9 @@ fn a_key_has_no_place_in_the_file() {
 
 #[test]
 fn values_that_do_not_fit() {
+    invalid("adopt_bool").says(&expect![[r#"
+        error: cannot use `watch.toml`: `adopt` must be "ask" or "never", not true
+    "#]]);
     invalid("concurrency_fraction").says(&expect![[r#"
         error: cannot use `watch.toml`: `concurrency` must be a whole number from 1 to 32, not 4.7
     "#]]);
@@ -260,6 +268,24 @@ fn values_that_do_not_fit() {
     "#]]);
     invalid("exclude_text").says(&expect![[r#"
         error: cannot use `watch.toml`: `exclude` must be a list of globs, not "tests/"
+    "#]]);
+    invalid("keep_versions_many").says(&expect![[r#"
+        error: cannot use `watch.toml`: `keep_versions` must be "all", or a whole number from 1 to 1000, not 1001
+    "#]]);
+    invalid("keep_versions_word").says(&expect![[r#"
+        error: cannot use `watch.toml`: `keep_versions` must be "all", or a whole number from 1 to 1000, not "none"
+    "#]]);
+    invalid("keep_versions_zero").says(&expect![[r#"
+        error: cannot use `watch.toml`: `keep_versions` must be "all", or a whole number from 1 to 1000, not 0
+    "#]]);
+    invalid("on_delete_list").says(&expect![[r#"
+        error: cannot use `watch.toml`: `on_delete` must be "keep", "deactivate" or "delete", not a list
+    "#]]);
+    invalid("on_delete_word").says(&expect![[r#"
+        error: cannot use `watch.toml`: `on_delete` must be "keep", "deactivate" or "delete", not "remove"
+    "#]]);
+    invalid("on_remote_edit_case").says(&expect![[r#"
+        error: cannot use `watch.toml`: `on_remote_edit` must be "backup", "hold" or "overwrite", not "Backup"
     "#]]);
     invalid("poll_bool").says(&expect![[r#"
         error: cannot use `watch.toml`: `poll` must be "off", or a duration such as "2s", from "100ms" to "1h", not false
@@ -344,6 +370,10 @@ fn text_that_is_not_toml() {
 
 #[test]
 fn unknown_keys() {
+    invalid("on_remote_edit_typo").says(&expect![[r#"
+        error: cannot use `watch.toml`: unknown key `on_remote_edits`
+        hint: did you mean `on_remote_edit`?
+    "#]]);
     invalid("unknown_key").says(&expect![[r#"
         error: cannot use `watch.toml`: unknown key `debounce_mss`
         hint: did you mean `debounce`?
@@ -422,6 +452,10 @@ fn every_key_but_plugins_has_a_variable() {
         .with_env("OWUI_WATCH_API_KEY_FILE", "./k")
         .with_env("OWUI_WATCH_STATE", "/var/lib/w")
         .with_env("OWUI_WATCH_ACTIVATE_NEW", "true")
+        .with_env("OWUI_WATCH_ON_REMOTE_EDIT", "overwrite")
+        .with_env("OWUI_WATCH_ON_DELETE", "delete")
+        .with_env("OWUI_WATCH_ADOPT", "never")
+        .with_env("OWUI_WATCH_KEEP_VERSIONS", "1000")
         .with_env("OWUI_WATCH_CONCURRENCY", "32")
         .with_env("OWUI_WATCH_DEBOUNCE", "1s")
         .with_env("OWUI_WATCH_POLL", "1m 30s")
@@ -451,10 +485,12 @@ fn every_key_but_plugins_has_a_variable() {
             ),
             state: "/var/lib/w",
             activate_new: true,
-            on_remote_edit: Backup,
-            on_delete: Keep,
-            adopt: Ask,
-            keep_versions: None,
+            on_remote_edit: Overwrite,
+            on_delete: Delete,
+            adopt: Never,
+            keep_versions: Some(
+                1000,
+            ),
             concurrency: 32,
             debounce: 1s,
             poll: Some(
@@ -466,6 +502,54 @@ fn every_key_but_plugins_has_a_variable() {
         }
     "#]]
     .assert_eq(&format!("{config:#?}\n"));
+}
+
+#[test]
+fn words_and_what_they_mean() {
+    let file = |line: &str| Project::new().with("watch.toml", line).good("");
+    let variable = |name: &str, word: &str| Project::new().with_env(name, word).good("");
+    for (word, meaning) in
+        [("backup", OnRemoteEdit::Backup), ("hold", OnRemoteEdit::Hold), ("overwrite", OnRemoteEdit::Overwrite)]
+    {
+        assert_eq!(file(&format!("on_remote_edit = '{word}'")).on_remote_edit, meaning);
+        assert_eq!(variable("OWUI_WATCH_ON_REMOTE_EDIT", word).on_remote_edit, meaning);
+    }
+    for (word, meaning) in
+        [("keep", OnDelete::Keep), ("deactivate", OnDelete::Deactivate), ("delete", OnDelete::Delete)]
+    {
+        assert_eq!(file(&format!("on_delete = '{word}'")).on_delete, meaning);
+        assert_eq!(variable("OWUI_WATCH_ON_DELETE", word).on_delete, meaning);
+    }
+    for (word, meaning) in [("ask", Adopt::Ask), ("never", Adopt::Never)] {
+        assert_eq!(file(&format!("adopt = '{word}'")).adopt, meaning);
+        assert_eq!(variable("OWUI_WATCH_ADOPT", word).adopt, meaning);
+    }
+    for (word, meaning) in [("'all'", None), ("1", Some(1)), ("1000", Some(1000)), ("'7'", Some(7))] {
+        let meaning = meaning.and_then(NonZeroUsize::new);
+        assert_eq!(file(&format!("keep_versions = {word}")).keep_versions, meaning);
+        assert_eq!(variable("OWUI_WATCH_KEEP_VERSIONS", word.trim_matches('\'')).keep_versions, meaning);
+    }
+}
+
+#[test]
+fn a_word_of_a_higher_layer_covers_the_one_below() {
+    let project = Project::new()
+        .with_user("watch.toml", "on_delete = 'delete'\nadopt = 'never'\nkeep_versions = 2\non_remote_edit = 'hold'")
+        .with("watch.toml", "on_delete = 'deactivate'\nkeep_versions = 'all'")
+        .with(".env", "OWUI_WATCH_ON_REMOTE_EDIT=overwrite\n")
+        .with_env("OWUI_WATCH_ON_DELETE", "keep");
+    let config = project.good("");
+    assert_eq!((config.on_delete, config.adopt), (OnDelete::Keep, Adopt::Never));
+    assert_eq!((config.keep_versions, config.on_remote_edit), (None, OnRemoteEdit::Overwrite));
+}
+
+/// `--yes` is said for one run: no file or variable says it, and it changes no setting.
+#[test]
+fn yes_is_no_setting() {
+    assert_eq!(Project::new().good("--yes").adopt, Adopt::Ask);
+    Project::new().with_env("OWUI_WATCH_YES", "true").refusal("").says(&expect![[r#"
+        error: cannot use `OWUI_WATCH_YES`: there is no such variable
+    "#]]);
 }
 
 #[test]
@@ -488,6 +572,22 @@ fn errors_name_the_variable_or_flag() {
     "#]]);
     with("OWUI_WATCH_CONCURRENCY", "33").refusal("").says(&expect![[r#"
         error: cannot use `OWUI_WATCH_CONCURRENCY`: `concurrency` must be a whole number from 1 to 32, not "33"
+    "#]]);
+    with("OWUI_WATCH_ON_REMOTE_EDIT", "keep").refusal("").says(&expect![[r#"
+        error: cannot use `OWUI_WATCH_ON_REMOTE_EDIT`: `on_remote_edit` must be "backup", "hold" or "overwrite", not "keep"
+    "#]]);
+    with("OWUI_WATCH_ON_DELETE", "true").refusal("").says(&expect![[r#"
+        error: cannot use `OWUI_WATCH_ON_DELETE`: `on_delete` must be "keep", "deactivate" or "delete", not "true"
+    "#]]);
+    with("OWUI_WATCH_ADOPT", "yes").refusal("").says(&expect![[r#"
+        error: cannot use `OWUI_WATCH_ADOPT`: `adopt` must be "ask" or "never", not "yes"
+    "#]]);
+    with("OWUI_WATCH_KEEP_VERSIONS", "1.5").refusal("").says(&expect![[r#"
+        error: cannot use `OWUI_WATCH_KEEP_VERSIONS`: `keep_versions` must be "all", or a whole number from 1 to 1000, not "1.5"
+    "#]]);
+    with("OWUI_WATCH_ON_DELTE", "keep").refusal("").says(&expect![[r#"
+        error: cannot use `OWUI_WATCH_ON_DELTE`: there is no such variable
+        hint: did you mean `OWUI_WATCH_ON_DELETE`?
     "#]]);
     with("OWUI_WATCH_DEBOUNC", "1s").refusal("").says(&expect![[r#"
         error: cannot use `OWUI_WATCH_DEBOUNC`: there is no such variable
@@ -519,6 +619,9 @@ fn errors_name_the_variable_or_flag() {
     "#]]);
     project.refusal("--config plugins").says(&expect![[r#"
         error: cannot read `plugins`: it is a folder
+    "#]]);
+    Project::new().with(".env", "OWUI_WATCH_KEEP_VERSIONS=-1").refusal("").says(&expect![[r#"
+        error: cannot use `OWUI_WATCH_KEEP_VERSIONS` in `.env`: `keep_versions` must be "all", or a whole number from 1 to 1000, not "-1"
     "#]]);
     Project::new().with(".env", "OWUI_WATCH_POLL=1ms").refusal("").says(&expect![[r#"
         error: cannot use `OWUI_WATCH_POLL` in `.env`: `poll` must be "off", or a duration such as "2s", from "100ms" to "1h", not "1ms"

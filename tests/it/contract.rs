@@ -71,7 +71,6 @@ cases! {
     a_toggle_flips,
     a_global_toggle_flips,
     what_is_deleted_is_gone_but_for_the_users_own_valves,
-    a_text_is_parsed_and_not_run,
     the_least_that_is_taken,
     a_stub_brings_out_the_reason,
     meta_is_kept_as_sent,
@@ -689,7 +688,6 @@ async fn everything_is_not_allowed(server: &Server, by: Option<SecretString>, wo
             Call::Create(key.clone(), form("A", text)),
             Call::Update(key.clone(), form("A", text)),
             Call::Delete(key.clone()),
-            Call::Parse(text.into()),
         ];
         let history =
             [Call::Versions(key.clone()), Call::Version(key.clone(), "x".into()), Call::Prune(key.clone(), "x".into())];
@@ -760,19 +758,6 @@ async fn what_is_deleted_is_gone_but_for_the_users_own_valves(server: Server) {
         let after = everything(&server, &key).await;
         assert_eq!((&before["valves"], &after["valves"]), (&json!({"n": 7}), &json!({})));
         assert_eq!(after["valves/user"], before["valves/user"]);
-    }
-}
-
-async fn a_text_is_parsed_and_not_run(server: Server) {
-    let client = server.client();
-    for text in
-        ["", PIPE, "x = 1", "import no_such_module\n", "raise ValueError('no')\n", "return 1\n", "# from utils\r\n"]
-    {
-        assert_eq!(client.call(Call::Parse(text.into())).await, Reply::Parses, "{text}");
-    }
-    for (text, line) in [("class Pipe(:\n    pass\n", 1), ("x = 1\ndef f(a b):\n    pass\n", 2), ("a b\n", 1)] {
-        let Reply::Refused { words } = client.call(Call::Parse(text.into())).await else { panic!("{text}") };
-        assert!(words.starts_with(&format!("Cannot parse: {line}:")), "{words}");
     }
 }
 

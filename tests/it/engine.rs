@@ -19,11 +19,12 @@ use std::time::Duration;
 
 use expect_test::{Expect, expect};
 use owui_watch::engine::exchange::{Adopt, Call, OnRemoteEdit, Reply, Row, Terms};
-use owui_watch::engine::files::Loaded;
-use owui_watch::engine::ledger::Ledger;
+use owui_watch::engine::files::{Loaded, Trace};
+use owui_watch::engine::ledger::{Ledger, Memory, Rollback, UnderWay};
 use owui_watch::engine::{Effect, Engine, Event, Now, OnDelete, Policy, Scan, Ticket};
-use owui_watch::plugin::{self, FileSettings};
-use serde_json::json;
+use owui_watch::plugin::id::PluginId;
+use owui_watch::plugin::{self, Digest, FileSettings, Key, Kind};
+use serde_json::{Map, Value, json};
 
 /// The engine, and as much of a world as it needs.
 struct Script {
@@ -63,13 +64,13 @@ fn check(script: &str, expected: &Expect) {
 }
 
 #[track_caller]
-fn check_with(policy: Policy, ledger: Ledger, script: &str, expected: &Expect) {
-    expected.assert_eq(&play(policy, ledger, script).log);
+fn check_with(policy: Policy, memory: impl Into<Memory>, script: &str, expected: &Expect) {
+    expected.assert_eq(&play(policy, memory, script).log);
 }
 
-fn play(policy: Policy, ledger: Ledger, script: &str) -> Script {
+fn play(policy: Policy, memory: impl Into<Memory>, script: &str) -> Script {
     let mut run = Script {
-        engine: Engine::new(policy, ledger),
+        engine: Engine::new(policy, memory.into()),
         disk: BTreeMap::new(),
         tickets: Vec::new(),
         log: String::new(),
@@ -92,6 +93,20 @@ impl Script {
             ["rescan"] => self.give(Event::Rescan),
             ["wake"] => self.give(Event::Wake),
             ["stop"] => self.give(Event::Stop),
+            ["looked", name, trace] => {
+                let trace = match *trace {
+                    "there" => Trace::File,
+                    "gone" => Trace::Folder,
+                    "all-gone" => Trace::Nothing,
+                    _ => panic!("{trace}"),
+                };
+                self.give(Event::Looked(path(name), trace));
+            }
+            ["rolled-back", id, local, server] => {
+                let digest = |version| Digest::of_text(&source(id, version));
+                let rollback = Rollback { local: Some(digest(local)), server: digest(server) };
+                self.give(Event::RolledBack(BTreeMap::from([(key(id), rollback)])));
+            }
             ["edit", name, what @ ..] => self.edit(name, what),
             ["write", name, what @ ..] => {
                 self.edit(name, what);
@@ -109,6 +124,8 @@ impl Script {
                 let ticket = self.tickets[number - 1];
                 let event = match reply {
                     ["kept"] => Event::Kept(ticket, Ok(PathBuf::from("the/copy.py"))),
+                    ["noted"] => Event::Noted(ticket, Ok(())),
+                    ["not-noted"] => Event::Noted(ticket, Err("disk full".to_owned())),
                     ["not-kept"] => Event::Kept(ticket, Err("disk full".to_owned())),
                     reply => Event::Replied(ticket, read_reply(reply)),
                 };
@@ -159,6 +176,15 @@ impl Script {
                     self.tickets.push(ticket);
                     writeln!(self.log, "      #{} keep {}", self.tickets.len(), version(&backup.text)).unwrap();
                 }
+                Effect::Note(ticket, key, under_way) => {
+                    self.tickets.push(ticket);
+                    let was = if under_way.was_active == Some(true) { "on" } else { "off" };
+                    writeln!(self.log, "      #{} note that {} is {was}", self.tickets.len(), key.id).unwrap();
+                }
+                Effect::Unnote(key) => writeln!(self.log, "      unnote {}", key.id).unwrap(),
+                Effect::Archive(backup) => writeln!(self.log, "      archive {}", version(&backup.text)).unwrap(),
+                Effect::EndRollback(key) => writeln!(self.log, "      end the rollback of {}", key.id).unwrap(),
+                Effect::Look(path) => writeln!(self.log, "      look for {}", path.display()).unwrap(),
                 Effect::Save => writeln!(self.log, "      save").unwrap(),
                 Effect::Tell(notice) => {
                     let id = notice.about.key.as_ref().map(|key| format!("{} ", key.id)).unwrap_or_default();
@@ -188,12 +214,30 @@ fn source(id: &str, version: &str) -> String {
         "unsettled" => version.to_owned(),
         "broken" => "class Filter(:".to_owned(),
         "other" => "print()".to_owned(),
-        version => format!("\"\"\"\nid: {id}\nversion: {version}\n\"\"\"\nclass Filter:\n    pass\n"),
+        "stub" => {
+            let head = "# owui-watch put this here for a moment, to learn why the server refuses the plugin.";
+            format!("{head}\nclass Filter:\n    pass\n")
+        }
+        version => {
+            // `v1~Shout` is version 1 of a plugin with that title, by an author.
+            let (version, title) = version.split_once('~').unwrap_or((version, ""));
+            let author = if title.is_empty() { String::new() } else { format!("title: {title}\nauthor: me\n") };
+            format!("\"\"\"\nid: {id}\n{author}version: {version}\n\"\"\"\nclass Filter:\n    pass\n")
+        }
     }
+}
+
+fn key(id: &str) -> Key {
+    Key { kind: Kind::Function, id: PluginId::new(id).unwrap() }
 }
 
 fn version(text: &str) -> &str {
     text.split("version: ").nth(1).and_then(|rest| rest.lines().next()).unwrap_or("?")
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    let Value::Object(object) = value else { panic!("{value}") };
+    object
 }
 
 fn row(id: &str, version: &str) -> Row {
@@ -201,7 +245,10 @@ fn row(id: &str, version: &str) -> Row {
         id: id.to_owned(),
         name: id.to_owned(),
         content: Some(source(id, version)),
-        meta: json!({"manifest": {"title": id, "version": version}}).as_object().unwrap().clone(),
+        meta: match version.split_once('~') {
+            None => object(json!({"manifest": {"title": id, "version": version}})),
+            Some((version, title)) => object(json!({"manifest": {"title": title, "author": "me", "version": version}})),
+        },
         is_active: Some(true),
         is_global: Some(false),
         access_control: None,
@@ -210,8 +257,13 @@ fn row(id: &str, version: &str) -> Row {
     }
 }
 
+fn old_row(id: &str, version: &str) -> Row {
+    Row { versioned: false, version_id: None, ..row(id, version) }
+}
+
 fn read_reply(words: &[&str]) -> Reply {
     match words {
+        ["connected", version] => Reply::Connected { version: (*version).to_owned() },
         ["connected"] => Reply::Connected { version: "0.12.4".to_owned() },
         ["rows", rows @ ..] => {
             let rows = rows.iter().map(|row| row.split_once('=').unwrap());
@@ -219,6 +271,15 @@ fn read_reply(words: &[&str]) -> Reply {
         }
         ["row", id, version] => Reply::Row(Box::new(row(id, version))),
         ["row", id, version, "off"] => Reply::Row(Box::new(Row { is_active: Some(false), ..row(id, version) })),
+        // Of a server before 0.12.
+        ["row", id, version, "old"] => Reply::Row(Box::new(old_row(id, version))),
+        ["row", id, version, "old", "off"] => {
+            Reply::Row(Box::new(Row { is_active: Some(false), ..old_row(id, version) }))
+        }
+        ["row", id, version, "as", name] => {
+            Reply::Row(Box::new(Row { version_id: Some((*name).to_owned()), ..row(id, version) }))
+        }
+        ["deleted"] => Reply::Deleted,
         ["created", id] => Reply::Row(Box::new(Row { content: None, ..row(id, "") })),
         ["absent"] => Reply::Absent,
         ["taken"] => Reply::Taken,
@@ -247,7 +308,6 @@ fn say(call: &Call) -> String {
         Call::Toggle(id) | Call::ToggleGlobal(id) => format!("{} {id}", call.word()),
         Call::Delete(key) | Call::Versions(key) => format!("{} {}", call.word(), key.id),
         Call::Version(key, id) | Call::Prune(key, id) => format!("{} {id} of {}", call.word(), key.id),
-        Call::Parse(text) => format!("parse {}", version(text)),
     }
 }
 
@@ -283,6 +343,7 @@ fn a_first_pass_creates_what_is_new_and_leaves_what_is_there() {
                   #5 get a
             5ms #5 row a v1 off
                   save
+                  archive v1
                   a created: created, switched off
                   summary: 2 plugins in 5 ms: 1 created, 1 unchanged
         "#]],
@@ -304,6 +365,7 @@ fn a_save_is_read_compared_and_sent() {
                   #2 update a v2
             5002ms #2 row a v2
                   save
+                  archive v2
                   a updated: updated
         "#]],
     );
@@ -343,6 +405,7 @@ fn the_newest_save_wins_and_one_is_in_flight() {
                   #2 update a v2
             2030ms #2 row a v2
                   save
+                  archive v2
                   a updated: updated
                   a sending: on its way (edited)
                   #3 get a
@@ -350,6 +413,7 @@ fn the_newest_save_wins_and_one_is_in_flight() {
                   #4 update a v4
             2050ms #4 row a v4
                   save
+                  archive v4
                   a updated: updated
         "#]],
     );
@@ -379,6 +443,7 @@ fn back_and_forth_during_a_deploy_ends_with_what_the_file_holds() {
             2003ms write a v1
             2004ms #2 row a v2
                   save
+                  archive v2
                   a updated: updated
                   a sending: on its way (edited)
                   #3 get a
@@ -386,6 +451,7 @@ fn back_and_forth_during_a_deploy_ends_with_what_the_file_holds() {
                   #4 update a v1
             2006ms #4 row a v1
                   save
+                  archive v1
                   a updated: updated
         "#]],
     );
@@ -410,6 +476,7 @@ fn a_formatter_at_work_makes_one_version_and_not_two() {
                   #2 update a v2
             12ms #2 row a v2
                   save
+                  archive v2
                   a updated: updated
             300ms write a v3
             350ms write a v4
@@ -479,9 +546,7 @@ fn what_is_refused_on_create_is_checked_for_what_it_left_behind() {
             4ms #4 refused [ERROR: Error creating function]
                   #5 get a
             5ms #5 absent
-                  save
-                  a refused: refused by the server: [ERROR: Error creating function]
-                  summary: 1 plugin in 5 ms: 1 refused
+                  #6 create a ?
         "#]],
     );
 }
@@ -514,6 +579,7 @@ fn a_text_that_is_not_ours_is_kept_before_it_is_replaced() {
                   #5 update a v2
             5ms #5 row a v2
                   save
+                  archive v2
                   a updated: updated; the text on the server was not ours, a copy is in the/copy.py
                   summary: 1 plugin in 5 ms: 1 updated
         "#]],
@@ -545,7 +611,7 @@ fn what_cannot_be_kept_is_not_replaced() {
                   #4 keep theirs
             4ms #4 not-kept
                   save
-                  a failed: the text on the server is not ours, and a copy of it could not be kept: disk full
+                  a failed: what must be on disk before anything is sent could not be written: disk full
                   summary: 1 plugin in 4 ms: 1 failed
         "#]],
     );
@@ -578,6 +644,7 @@ fn an_update_without_an_answer_is_read_back() {
                   #3 get a
             13ms #3 row a v3
                   save
+                  archive v3
                   a updated: updated
             2000ms write a v4
                   a sending: on its way (edited)
@@ -602,6 +669,7 @@ fn an_update_without_an_answer_is_read_back() {
             2507ms #10 row a v4
                   back: the server is back after 504 ms, 1 plugin to deploy
                   save
+                  archive v4
                   a updated: updated
         "#]],
     );
@@ -635,6 +703,7 @@ fn a_create_without_an_answer_is_never_repeated_blindly() {
                   #5 get a
             5ms #5 row a v1
                   save
+                  archive v1
                   a created: created and switched on
                   summary: 1 plugin in 5 ms: 1 created
         "#]],
@@ -675,6 +744,7 @@ fn a_row_that_appears_meanwhile_is_updated() {
                   #7 update a v1
             7ms #7 row a v1
                   save
+                  archive v1
                   a updated: updated; the text on the server was not ours, a copy is in the/copy.py
                   summary: 1 plugin in 7 ms: 1 updated
         "#]],
@@ -731,6 +801,7 @@ fn a_server_that_goes_is_tried_less_and_less_and_gets_the_newest_text_once() {
             21517ms #7 row a v4
                   back: the server is back after 22 s, 1 plugin to deploy
                   save
+                  archive v4
                   a updated: updated
         "#]],
     );
@@ -938,6 +1009,7 @@ fn a_key_that_is_taken_back_stops_the_sending() {
                   #6 update a v3
             3004ms #6 row a v3
                   save
+                  archive v3
                   a updated: updated
                   summary: 1 plugin in 4 ms: 1 updated
         "#]],
@@ -975,6 +1047,7 @@ fn an_unclear_answer_with_a_good_key_means_that_it_does_not_exist() {
                   #6 get a
             6ms #6 row a v1
                   save
+                  archive v1
                   a created: created and switched on
                   summary: 1 plugin in 6 ms: 1 created
         "#]],
@@ -1012,6 +1085,7 @@ fn an_empty_file_is_held_and_a_vanished_one_too() {
                   #2 update a v2
             52ms #2 row a v2
                   save
+                  archive v2
                   a updated: updated
             5000ms delete a
                   held: not complete yet; read again soon
@@ -1023,6 +1097,7 @@ fn an_empty_file_is_held_and_a_vanished_one_too() {
                   #4 update a v3
             5042ms #4 row a v3
                   save
+                  archive v3
                   a updated: updated
             9000ms write a empty
                   held: not complete yet; read again soon
@@ -1156,6 +1231,7 @@ fn a_rename_that_keeps_the_id_is_no_conflict_and_no_removal() {
                   #5 update x v1
             5ms #5 row x v1
                   save
+                  archive v1
                   x updated: updated; the text on the server was not ours, a copy is in the/copy.py
                   summary: 1 plugin in 5 ms: 1 updated
             5000ms remove a
@@ -1188,6 +1264,7 @@ fn a_rename_that_changes_the_id_says_what_becomes_of_the_old_one() {
                   #3 get b
             5003ms #3 row b v1 off
                   save
+                  archive v1
                   b created: created, switched off
         "#]],
     );
@@ -1236,6 +1313,7 @@ fn a_deploy_that_takes_long_is_said_to_be_on_its_way_once() {
             9000ms wake
             60000ms #2 row a v2
                   save
+                  archive v2
                   a updated: updated
         "#]],
     );
@@ -1259,6 +1337,7 @@ fn a_stop_finishes_what_is_in_flight() {
                   #2 update a v2
             13ms #2 row a v2
                   save
+                  archive v2
                   a updated: updated
                   stopped: stopped
                   exit Fine
@@ -1474,6 +1553,7 @@ fn force_sends_what_is_there_already() {
                   #4 update a v1
             4ms #4 row a v1
                   save
+                  archive v1
                   a updated: updated
                   summary: 1 plugin in 4 ms: 1 updated
                   exit Fine
@@ -1514,6 +1594,7 @@ fn a_function_that_was_created_is_switched_on_when_asked_for() {
                   #6 toggle a
             6ms #6 row a v1
                   save
+                  archive v1
                   a created: created and switched on
                   summary: 1 plugin in 6 ms: 1 created
                   exit Fine
@@ -1756,6 +1837,8 @@ fn a_save_without_a_change_does_not_take_back_what_the_server_lacks() {
             5070ms #4 created a
                   #5 get a
             5080ms #5 row a v1
+                  save
+                  archive v1
                   a created: created and switched on
                   b sending: on its way (missing on server)
                   #6 get b
@@ -1802,6 +1885,7 @@ fn a_proxy_that_answers_for_its_server_for_a_while_is_told_once_and_asked_again(
             7040ms #6 row a v2
                   back: the server is back after 2.0 s, 1 plugin to deploy
                   save
+                  archive v2
                   a updated: updated
         "#]],
     );
@@ -1820,4 +1904,1043 @@ fn a_proxy_that_answers_for_its_server_for_a_while_is_told_once_and_asked_again(
                   exit NoServer
         "#]],
     );
+}
+
+fn old_server() -> Ledger {
+    // Version 1 was deployed.
+    play(policy(), Ledger::default(), "0ms given a=v1").engine.ledger().clone()
+}
+
+fn under_way(sent: &str, replaced: &str) -> BTreeMap<Key, UnderWay> {
+    let digest = |version| Digest::of_text(&source("a", version));
+    let (sent, replaced) = (digest(sent), digest(replaced));
+    BTreeMap::from([(key("a"), UnderWay { sent, replaced, was_active: Some(true), was_global: Some(false) })])
+}
+
+#[test]
+fn an_old_server_is_sent_nothing_before_it_is_noted_that_the_function_is_on() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1 old
+         12ms #2 noted
+         13ms #3 refused boom
+         14ms #4 row a v1 old off
+         15ms #5 row a v1 old off
+         16ms #6 row a v1 old",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v1 old
+                  #2 note that a is on
+            12ms #2 noted
+                  #3 update a v2
+            13ms #3 refused boom
+                  #4 get a
+            14ms #4 row a v1 old off
+                  #5 update a v1
+            15ms #5 row a v1 old off
+                  #6 toggle a
+            16ms #6 row a v1 old
+                  unnote a
+                  save
+                  a refused: refused by the server: boom
+                  a restored: the server had switched it off; it is on again
+        "#]],
+    );
+}
+
+#[test]
+fn a_note_that_cannot_be_written_means_that_nothing_is_sent() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1 old
+         12ms #2 not-noted",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v1 old
+                  #2 note that a is on
+            12ms #2 not-noted
+                  unnote a
+                  save
+                  a failed: what must be on disk before anything is sent could not be written: disk full
+        "#]],
+    );
+}
+
+#[test]
+fn what_a_crash_left_switched_off_is_switched_on_at_the_next_start() {
+    check_with(
+        policy(),
+        Memory { ledger: old_server(), under_way: under_way("v2", "v1"), ..Memory::default() },
+        "0ms edit a v2
+         0ms rescan
+         1ms #1 connected 0.11.4
+         2ms #2 rows a=v1
+         3ms #3 row a v1 old off
+         4ms #4 row a v1 old off
+         5ms #5 row a v1 old
+         6ms #6 row a v1 old",
+        &expect![[r#"
+            0ms edit a v2
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected 0.11.4
+                  #2 overview of functions
+            2ms #2 rows a=v1
+                  connected: http://server is Open WebUI 0.11.4
+                  pass: 1 plugin to compare with the server
+                  #3 get a
+            3ms #3 row a v1 old off
+                  #4 update a v1
+            4ms #4 row a v1 old off
+                  #5 toggle a
+            5ms #5 row a v1 old
+                  unnote a
+                  a restored: the server had switched it off; it is on again
+                  a sending: on its way (edited)
+                  #6 get a
+            6ms #6 row a v1 old
+                  #7 note that a is on
+        "#]],
+    );
+}
+
+#[test]
+fn what_a_crash_left_is_made_good_also_without_a_file() {
+    check_with(
+        policy(),
+        Memory { ledger: old_server(), under_way: under_way("v2", "v1"), ..Memory::default() },
+        "0ms rescan
+         1ms #1 connected 0.11.4
+         2ms #2 row a v1 old off
+         3ms #3 row a v1 old off
+         4ms #4 row a v1 old",
+        &expect![[r#"
+            0ms rescan
+                  ready: watching `plugins` (0 plugins) for http://server
+                  nothing_found: no plugins in `plugins`
+                  #1 connect
+            1ms #1 connected 0.11.4
+                  connected: http://server is Open WebUI 0.11.4
+                  pass: 1 plugin to compare with the server
+                  #2 get a
+            2ms #2 row a v1 old off
+                  #3 update a v1
+            3ms #3 row a v1 old off
+                  #4 toggle a
+            4ms #4 row a v1 old
+                  unnote a
+                  a restored: the server had switched it off; it is on again
+                  summary: 0 plugins in 4 ms
+        "#]],
+    );
+}
+
+#[test]
+fn what_somebody_else_has_changed_since_a_crash_is_left_alone() {
+    check_with(
+        policy(),
+        Memory { ledger: old_server(), under_way: under_way("v2", "v1"), ..Memory::default() },
+        "0ms rescan
+         1ms #1 connected 0.11.4
+         2ms #2 row a v9 old off",
+        &expect![[r#"
+            0ms rescan
+                  ready: watching `plugins` (0 plugins) for http://server
+                  nothing_found: no plugins in `plugins`
+                  #1 connect
+            1ms #1 connected 0.11.4
+                  connected: http://server is Open WebUI 0.11.4
+                  pass: 1 plugin to compare with the server
+                  #2 get a
+            2ms #2 row a v9 old off
+                  unnote a
+                  summary: 0 plugins in 2 ms
+        "#]],
+    );
+}
+
+#[test]
+fn an_update_that_an_absence_swallowed_is_made_good_before_anything_else() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1 old
+         12ms #2 noted
+         13ms #3 lost
+         14ms #4 unreachable
+         600ms wake
+         601ms #5 connected 0.11.4
+         602ms #6 rows a=v1
+         603ms #7 row a v1 old off
+         604ms #8 row a v1 old off
+         605ms #9 row a v1 old
+         606ms #10 row a v1 old
+         607ms #11 noted
+         608ms #12 row a v2 old",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v1 old
+                  #2 note that a is on
+            12ms #2 noted
+                  #3 update a v2
+            13ms #3 lost
+                  #4 get a
+            14ms #4 unreachable
+                  save
+                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
+                  a waiting: waiting: the server is away
+            600ms wake
+                  #5 connect
+            601ms #5 connected 0.11.4
+                  #6 overview of functions
+            602ms #6 rows a=v1
+                  #7 get a
+            603ms #7 row a v1 old off
+                  #8 update a v1
+            604ms #8 row a v1 old off
+                  #9 toggle a
+            605ms #9 row a v1 old
+                  back: the server is back after 591 ms, 1 plugin to deploy
+                  unnote a
+                  a restored: the server had switched it off; it is on again
+                  a sending: on its way (retry)
+                  #10 get a
+            606ms #10 row a v1 old
+                  #11 note that a is on
+            607ms #11 noted
+                  #12 update a v2
+            608ms #12 row a v2 old
+                  unnote a
+                  save
+                  archive v2
+                  a updated: updated
+        "#]],
+    );
+}
+
+#[test]
+fn a_switch_that_is_lost_in_an_update_that_was_taken_is_switched_on_again() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1
+         12ms #2 row a v2 off
+         13ms #3 row a v2",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v1
+                  #2 update a v2
+            12ms #2 row a v2 off
+                  #3 toggle a
+            13ms #3 row a v2
+                  save
+                  archive v2
+                  a updated: updated
+                  a restored: the server had switched it off; it is on again
+        "#]],
+    );
+}
+
+#[test]
+fn a_remote_edit_is_held_where_the_user_wants_to_decide() {
+    let terms = Terms { on_remote_edit: OnRemoteEdit::Hold, ..policy().terms };
+    check_with(
+        Policy { terms, ..policy() },
+        Ledger::default(),
+        "0ms edit a v1
+         0ms edit b v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows a=v9 b=v1
+         3ms #3 row a v9
+         2010ms write a v2
+         2011ms #4 row a v9
+         4020ms write b v2
+         4021ms #5 row b v1
+         4022ms #6 row b v2
+         6030ms write a v9
+         6031ms #7 row a v9",
+        &expect![[r#"
+            0ms edit a v1
+            0ms edit b v1
+            0ms rescan
+                  ready: watching `plugins` (2 plugins) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows a=v9 b=v1
+                  connected: http://server is Open WebUI 0.12.4
+                  save
+                  b unchanged: unchanged
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (new)
+                  #3 get a
+            3ms #3 row a v9
+                  a remote_edit: not deployed: somebody else has changed it on the server (version v9)
+                  summary: 2 plugins in 3 ms: 1 unchanged, 1 held back
+            2010ms write a v2
+                  a sending: on its way (new)
+                  #4 get a
+            2011ms #4 row a v9
+                  a remote_edit: not deployed: somebody else has changed it on the server (version v9)
+            4020ms write b v2
+                  b sending: on its way (edited)
+                  #5 get b
+            4021ms #5 row b v1
+                  #6 update b v2
+            4022ms #6 row b v2
+                  save
+                  archive v2
+                  b updated: updated
+            6030ms write a v9
+                  a sending: on its way (new)
+                  #7 get a
+            6031ms #7 row a v9
+                  save
+                  a unchanged: unchanged
+        "#]],
+    );
+}
+
+#[test]
+fn force_ends_a_hold_and_keeps_a_copy() {
+    let terms = Terms { on_remote_edit: OnRemoteEdit::Hold, force: true, ..policy().terms };
+    check_with(
+        Policy { terms, once: Some(Duration::ZERO), ..policy() },
+        Ledger::default(),
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows a=v9
+         3ms #3 row a v9
+         4ms #4 kept
+         5ms #5 row a v1",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows a=v9
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (forced)
+                  #3 get a
+            3ms #3 row a v9
+                  #4 keep v9
+            4ms #4 kept
+                  #5 update a v1
+            5ms #5 row a v1
+                  save
+                  archive v1
+                  a updated: updated; the text on the server was not ours, a copy is in the/copy.py
+                  summary: 1 plugin in 5 ms: 1 updated
+                  exit Fine
+        "#]],
+    );
+}
+
+#[test]
+fn a_remote_edit_is_overwritten_where_the_user_wants_that() {
+    let terms = Terms { on_remote_edit: OnRemoteEdit::Overwrite, ..policy().terms };
+    check_with(
+        Policy { terms, ..policy() },
+        Ledger::default(),
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v9
+         12ms #2 row a v2",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v9
+                  #2 update a v2
+            12ms #2 row a v2
+                  save
+                  archive v2
+                  a updated: updated
+        "#]],
+    );
+}
+
+#[test]
+fn what_was_rolled_back_is_deployed_when_the_file_changes() {
+    check(
+        "0ms given a=v2
+         10ms rolled-back a v2 v1
+         11ms write a v2
+         20ms rescan
+         21ms #1 connected
+         22ms #2 rows a=v1
+         30ms write a v3
+         31ms #3 row a v1
+         32ms #4 row a v3
+         5000ms write a v2
+         5001ms #5 row a v3
+         5002ms #6 row a v2",
+        &expect![[r#"
+            10ms rolled-back a v2 v1
+            11ms write a v2
+                  a rolled_back: rolled back; deployed again when the file changes
+            20ms rescan
+                  #1 connect
+            21ms #1 connected
+                  #2 overview of functions
+            22ms #2 rows a=v1
+                  a rolled_back: rolled back; deployed again when the file changes
+                  summary: 1 plugin in 2 ms: 1 held back
+            30ms write a v3
+                  a sending: on its way (edited)
+                  #3 get a
+            31ms #3 row a v1
+                  #4 update a v3
+            32ms #4 row a v3
+                  save
+                  end the rollback of a
+                  archive v3
+                  a updated: updated
+            5000ms write a v2
+                  a sending: on its way (edited)
+                  #5 get a
+            5001ms #5 row a v3
+                  #6 update a v2
+            5002ms #6 row a v2
+                  save
+                  archive v2
+                  a updated: updated
+        "#]],
+    );
+}
+
+#[test]
+fn a_plugin_that_is_there_under_another_id_is_not_created() {
+    check_with(
+        Policy { once: Some(Duration::ZERO), ..policy() },
+        Ledger::default(),
+        "0ms edit a v1~Shout
+         0ms edit b v1~Whisper
+         0ms edit c v1~Whisper
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows old=v0~Shout c=v1~Whisper
+         3ms #3 absent
+         3ms #4 absent
+         4ms #5 created b
+         5ms #6 row b v1~Whisper off",
+        &expect![[r#"
+            0ms edit a v1~Shout
+            0ms edit b v1~Whisper
+            0ms edit c v1~Whisper
+            0ms rescan
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows old=v0~Shout c=v1~Whisper
+                  connected: http://server is Open WebUI 0.12.4
+                  save
+                  c unchanged: unchanged
+                  pass: 2 plugins to compare with the server
+                  a sending: on its way (new)
+                  #3 get a
+                  b sending: on its way (new)
+                  #4 get b
+            3ms #3 absent
+                  a twin: not created: the server has a plugin with the same title and author as `old`
+            3ms #4 absent
+                  #5 create b v1
+            4ms #5 created b
+                  #6 get b
+            5ms #6 row b v1~Whisper off
+                  save
+                  archive v1
+                  b created: created, switched off
+                  summary: 3 plugins in 5 ms: 1 created, 1 unchanged, 1 held back
+                  exit NotDeployed
+        "#]],
+    );
+}
+
+#[test]
+fn a_saved_plugin_s_twin_is_looked_for() {
+    check(
+        "0ms given b=v1~Whisper
+         10ms write a v1~Shout
+         11ms #1 absent
+         12ms #2 rows old=v0~Shout
+         20ms write c v1~Whisper
+         21ms #3 absent
+         22ms #4 rows b=v1~Whisper
+         23ms #5 created c
+         24ms #6 row c v1~Whisper off
+         30ms write d v1~Hum
+         31ms #7 absent
+         32ms #8 not-allowed
+         33ms #9 created d",
+        &expect![[r#"
+            10ms write a v1~Shout
+                  a sending: on its way (new)
+                  #1 get a
+            11ms #1 absent
+                  #2 overview of functions
+            12ms #2 rows old=v0~Shout
+                  a twin: not created: the server has a plugin with the same title and author as `old`
+            20ms write c v1~Whisper
+                  c sending: on its way (new)
+                  #3 get c
+            21ms #3 absent
+                  #4 overview of functions
+            22ms #4 rows b=v1~Whisper
+                  #5 create c v1
+            23ms #5 created c
+                  #6 get c
+            24ms #6 row c v1~Whisper off
+                  save
+                  archive v1
+                  c created: created, switched off
+            30ms write d v1~Hum
+                  d sending: on its way (new)
+                  #7 get d
+            31ms #7 absent
+                  #8 overview of functions
+            32ms #8 not-allowed
+                  #9 create d v1
+            33ms #9 created d
+                  #10 get d
+        "#]],
+    );
+}
+
+#[test]
+fn a_twin_is_ignored_where_the_user_says_so() {
+    let terms = Terms { adopt: Adopt::Never, ..policy().terms };
+    check_with(
+        Policy { terms, ..policy() },
+        Ledger::default(),
+        "0ms edit a v1~Shout
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows old=v0~Shout
+         3ms #3 absent
+         4ms #4 created a",
+        &expect![[r#"
+            0ms edit a v1~Shout
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows old=v0~Shout
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (new)
+                  #3 get a
+            3ms #3 absent
+                  #4 create a v1
+            4ms #4 created a
+                  #5 get a
+        "#]],
+    );
+}
+
+/// Three plugins that we have deployed, and what is done about a deleted file.
+fn leaving(on_delete: OnDelete, script: &str, expected: &Expect) {
+    let deployed = "0ms edit a v1
+         0ms edit b v1
+         0ms edit c v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows
+         3ms #3 absent
+         3ms #4 absent
+         4ms #5 created a
+         4ms #6 created b
+         5ms #7 row a v1
+         5ms #8 row b v1
+         6ms #9 absent
+         7ms #10 created c
+         8ms #11 row c v1";
+    let mut run = play(Policy { on_delete, ..policy() }, Ledger::default(), deployed);
+    run.tickets.clear();
+    run.log.clear();
+    for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        run.line(line);
+    }
+    expected.assert_eq(&run.log);
+}
+
+#[test]
+fn a_file_that_stays_gone_takes_its_plugin_along_where_the_user_wants_that() {
+    leaving(
+        OnDelete::Delete,
+        "2000ms delete a
+         2350ms wake
+         10000ms wake
+         32350ms wake
+         32350ms looked a gone
+         32351ms #1 row a v1
+         32352ms #2 kept
+         32353ms #3 deleted
+         32354ms #4 absent
+         33000ms write a v1
+         33001ms #5 absent
+         33002ms #6 created a
+         33003ms #7 row a v1 off",
+        &expect![[r#"
+            2000ms delete a
+                  held: not complete yet; read again soon
+            2350ms wake
+                  a removed: removed here; deleted on the server in 30 s unless it comes back
+            10000ms wake
+            32350ms wake
+                  look for plugins/a.py
+            32350ms looked a gone
+                  #1 get a
+            32351ms #1 row a v1
+                  #2 keep v1
+            32352ms #2 kept
+                  #3 delete a
+            32353ms #3 deleted
+                  #4 get a
+            32354ms #4 absent
+                  save
+                  a deleted: deleted on the server, since its file is gone; a copy is in the/copy.py
+            33000ms write a v1
+                  a sending: on its way (new)
+                  #5 get a
+            33001ms #5 absent
+                  #6 create a v1
+            33002ms #6 created a
+                  #7 get a
+            33003ms #7 row a v1 off
+                  save
+                  archive v1
+                  a created: created, switched off
+        "#]],
+    );
+}
+
+#[test]
+fn a_file_that_comes_back_changes_nothing() {
+    leaving(
+        OnDelete::Delete,
+        "2000ms delete a
+         2350ms wake
+         9000ms write a v1
+         40000ms wake",
+        &expect![[r#"
+            2000ms delete a
+                  held: not complete yet; read again soon
+            2350ms wake
+                  a removed: removed here; deleted on the server in 30 s unless it comes back
+            9000ms write a v1
+                  a unchanged: unchanged
+            40000ms wake
+        "#]],
+    );
+}
+
+#[test]
+fn what_was_changed_on_the_server_is_not_taken_away() {
+    leaving(
+        OnDelete::Delete,
+        "2000ms delete a
+         2350ms wake
+         32350ms wake
+         32350ms looked a gone
+         32351ms #1 row a v9",
+        &expect![[r#"
+            2000ms delete a
+                  held: not complete yet; read again soon
+            2350ms wake
+                  a removed: removed here; deleted on the server in 30 s unless it comes back
+            32350ms wake
+                  look for plugins/a.py
+            32350ms looked a gone
+                  #1 get a
+            32351ms #1 row a v9
+                  a spared: the server keeps it: it was changed there
+        "#]],
+    );
+}
+
+#[test]
+fn a_copy_that_cannot_be_kept_means_that_nothing_is_deleted() {
+    leaving(
+        OnDelete::Delete,
+        "2000ms delete a
+         2350ms wake
+         32350ms wake
+         32350ms looked a gone
+         32351ms #1 row a v1
+         32352ms #2 not-kept",
+        &expect![[r#"
+            2000ms delete a
+                  held: not complete yet; read again soon
+            2350ms wake
+                  a removed: removed here; deleted on the server in 30 s unless it comes back
+            32350ms wake
+                  look for plugins/a.py
+            32350ms looked a gone
+                  #1 get a
+            32351ms #1 row a v1
+                  #2 keep v1
+            32352ms #2 not-kept
+                  a failed: what must be on disk before anything is sent could not be written: disk full
+        "#]],
+    );
+}
+
+#[test]
+fn a_folder_that_goes_takes_nothing_along() {
+    leaving(
+        OnDelete::Delete,
+        "2000ms delete a
+         2350ms wake
+         32350ms wake
+         32350ms looked a all-gone",
+        &expect![[r#"
+            2000ms delete a
+                  held: not complete yet; read again soon
+            2350ms wake
+                  a removed: removed here; deleted on the server in 30 s unless it comes back
+            32350ms wake
+                  look for plugins/a.py
+            32350ms looked a all-gone
+                  a spared: the server keeps it: its whole folder is gone, not the file alone
+        "#]],
+    );
+}
+
+#[test]
+fn when_more_files_go_than_are_left_nothing_is_taken_away() {
+    leaving(
+        OnDelete::Delete,
+        "2000ms delete a
+         2000ms delete b
+         2350ms wake
+         32350ms wake
+         32350ms looked a gone
+         32350ms looked b gone",
+        &expect![[r#"
+            2000ms delete a
+                  held: not complete yet; read again soon
+            2000ms delete b
+                  held: not complete yet; read again soon
+            2350ms wake
+                  a removed: removed here; deleted on the server in 30 s unless it comes back
+                  b removed: removed here; deleted on the server in 30 s unless it comes back
+            32350ms wake
+                  look for plugins/a.py
+                  look for plugins/b.py
+            32350ms looked a gone
+                  a spared: the server keeps it: more files have gone than are left
+                  b spared: the server keeps it: more files have gone than are left
+            32350ms looked b gone
+        "#]],
+    );
+}
+
+#[test]
+fn a_function_is_switched_off_where_the_user_wants_that() {
+    leaving(
+        OnDelete::Deactivate,
+        "2000ms delete a
+         2350ms wake
+         32350ms wake
+         32350ms looked a gone
+         32351ms #1 row a v1
+         32352ms #2 row a v1 off",
+        &expect![[r#"
+            2000ms delete a
+                  held: not complete yet; read again soon
+            2350ms wake
+                  a removed: removed here; switched off on the server in 30 s unless it comes back
+            32350ms wake
+                  look for plugins/a.py
+            32350ms looked a gone
+                  #1 get a
+            32351ms #1 row a v1
+                  #2 toggle a
+            32352ms #2 row a v1 off
+                  a deactivated: switched off on the server, since its file is gone
+        "#]],
+    );
+}
+
+#[test]
+fn a_removal_waits_for_a_server_that_is_away() {
+    leaving(
+        OnDelete::Delete,
+        "2000ms delete a
+         2350ms wake
+         32350ms wake
+         32350ms looked a gone
+         32351ms #1 unreachable
+         32851ms wake
+         32852ms #2 connected
+         32853ms #3 rows a=v1 b=v1 c=v1
+         32853ms wake
+         32853ms looked a gone
+         32854ms #4 row a v1
+         32855ms #5 kept
+         32856ms #6 lost
+         32857ms #7 absent",
+        &expect![[r#"
+            2000ms delete a
+                  held: not complete yet; read again soon
+            2350ms wake
+                  a removed: removed here; deleted on the server in 30 s unless it comes back
+            32350ms wake
+                  look for plugins/a.py
+            32350ms looked a gone
+                  #1 get a
+            32351ms #1 unreachable
+                  unreachable: cannot reach http://server: connection refused (next try in 500 ms)
+                  a waiting: waiting: the server is away
+            32851ms wake
+                  #2 connect
+            32852ms #2 connected
+                  #3 overview of functions
+            32853ms #3 rows a=v1 b=v1 c=v1
+                  b unchanged: unchanged
+                  c unchanged: unchanged
+                  back: the server is back after 502 ms
+            32853ms wake
+                  look for plugins/a.py
+            32853ms looked a gone
+                  #4 get a
+            32854ms #4 row a v1
+                  #5 keep v1
+            32855ms #5 kept
+                  #6 delete a
+            32856ms #6 lost
+                  #7 get a
+            32857ms #7 absent
+                  save
+                  a deleted: deleted on the server, since its file is gone; a copy is in the/copy.py
+        "#]],
+    );
+}
+
+#[test]
+fn what_we_did_not_put_there_is_not_taken_away() {
+    check_with(
+        Policy { on_delete: OnDelete::Delete, ..policy() },
+        Ledger::default(),
+        "0ms given a=v1 b=v1
+         2000ms delete a
+         2350ms wake
+         40000ms wake",
+        &expect![[r#"
+            2000ms delete a
+                  held: not complete yet; read again soon
+            2350ms wake
+                  a removed: removed here; the server keeps it
+            40000ms wake
+        "#]],
+    );
+}
+
+#[test]
+fn only_so_many_versions_of_one_session_stay() {
+    check_with(
+        Policy { keep_versions: NonZeroUsize::new(2), ..policy() },
+        Ledger::default(),
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1 as first
+         12ms #2 row a v2 as second
+         5000ms write a v3
+         5001ms #3 row a v2 as second
+         5002ms #4 row a v3 as third
+         10000ms write a v4
+         10001ms #5 row a v3 as third
+         10002ms #6 row a v4 as fourth
+         10003ms #7 deleted
+         4000000ms write a v5
+         4000001ms #8 row a v4 as fourth
+         4000002ms #9 row a v5 as fifth",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v1 as first
+                  #2 update a v2
+            12ms #2 row a v2 as second
+                  save
+                  archive v2
+                  a updated: updated
+            5000ms write a v3
+                  a sending: on its way (edited)
+                  #3 get a
+            5001ms #3 row a v2 as second
+                  #4 update a v3
+            5002ms #4 row a v3 as third
+                  save
+                  archive v3
+                  a updated: updated
+            10000ms write a v4
+                  a sending: on its way (edited)
+                  #5 get a
+            10001ms #5 row a v3 as third
+                  #6 update a v4
+            10002ms #6 row a v4 as fourth
+                  save
+                  archive v4
+                  a updated: updated
+                  #7 prune second of a
+            10003ms #7 deleted
+                  a pruned: an older version of this session was taken out of the server's history
+            4000000ms write a v5
+                  a sending: on its way (edited)
+                  #8 get a
+            4000001ms #8 row a v4 as fourth
+                  #9 update a v5
+            4000002ms #9 row a v5 as fifth
+                  save
+                  archive v5
+                  a updated: updated
+        "#]],
+    );
+}
+
+#[test]
+fn a_version_that_the_tests_do_not_know_is_told_once() {
+    check(
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected 0.13.0
+         2ms #2 rows a=v1
+         10ms rescan
+         11ms #3 connected 0.13.0
+         12ms #4 rows a=v1",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected 0.13.0
+                  #2 overview of functions
+            2ms #2 rows a=v1
+                  connected: http://server is Open WebUI 0.13.0
+                  untested: Open WebUI 0.13.0 is none of the versions that owui-watch is tested with
+                  save
+                  a unchanged: unchanged
+                  summary: 1 plugin in 2 ms: 1 unchanged
+            10ms rescan
+                  #3 connect
+            11ms #3 connected 0.13.0
+                  #4 overview of functions
+            12ms #4 rows a=v1
+                  a unchanged: unchanged
+                  summary: 1 plugin in 2 ms: 1 unchanged
+        "#]],
+    );
+}
+
+#[test]
+fn a_server_that_hides_why_it_refuses_a_new_plugin_is_asked_another_way() {
+    check(
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows
+         3ms #3 absent
+         4ms #4 refused [ERROR: Error creating function]
+         5ms #5 absent
+         6ms #6 created a
+         7ms #7 row a stub
+         8ms #8 refused No module named 'x'
+         9ms #9 row a stub
+         10ms #10 deleted",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (new)
+                  #3 get a
+            3ms #3 absent
+                  #4 create a v1
+            4ms #4 refused [ERROR: Error creating function]
+                  #5 get a
+            5ms #5 absent
+                  #6 create a ?
+            6ms #6 created a
+                  #7 get a
+            7ms #7 row a stub
+                  #8 update a v1
+            8ms #8 refused No module named 'x'
+                  #9 get a
+            9ms #9 row a stub
+                  #10 delete a
+            10ms #10 deleted
+                  save
+                  a refused: refused by the server: No module named 'x'
+                  summary: 1 plugin in 10 ms: 1 refused
+        "#]],
+    );
+}
+
+#[test]
+fn a_plugin_that_a_renamed_file_may_be_is_not_taken_away() {
+    let mut run = play(
+        Policy { on_delete: OnDelete::Delete, ..policy() },
+        Ledger::default(),
+        "0ms edit a v1~Shout
+         0ms edit b v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows b=v1
+         3ms #3 absent
+         4ms #4 created a
+         5ms #5 row a v1~Shout",
+    );
+    run.tickets.clear();
+    run.log.clear();
+    let script = "2000ms delete a
+         2000ms write c v1~Shout
+         2350ms wake
+         2351ms #1 absent
+         2352ms #2 rows a=v1~Shout b=v1
+         32350ms wake
+         32350ms looked a gone";
+    for line in script.lines().map(str::trim) {
+        run.line(line);
+    }
+    expect![[r#"
+        2000ms delete a
+              held: not complete yet; read again soon
+        2000ms write c v1~Shout
+              c sending: on its way (new)
+              #1 get c
+        2350ms wake
+              a removed: removed here; deleted on the server in 30 s unless it comes back
+        2351ms #1 absent
+              #2 overview of functions
+        2352ms #2 rows a=v1~Shout b=v1
+              c twin: not created: the server has a plugin with the same title and author as `a`
+        32350ms wake
+              look for plugins/a.py
+        32350ms looked a gone
+              a spared: the server keeps it: a new file here may be the same plugin
+    "#]]
+    .assert_eq(&run.log);
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may use of the rest of the crate. Only where everything meets may everything be known.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 13] = [
     ("plugin", &[]),
     ("engine", &["plugin"]),
     ("settling", &[]),
@@ -14,6 +14,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("config", &["cli", "engine", "plugin"]),
     ("watcher", &[]),
     ("disk", &["engine", "plugin"]),
+    ("git", &[]),
     ("client", &["engine", "plugin"]),
     ("console", &["engine::notice", "plugin"]),
     ("commands", &["client", "config", "console", "disk", "engine", "plugin"]),
@@ -23,14 +24,15 @@ const MAY_USE: [(&str, &[&str]); 12] = [
 const KNOW_EVERYONE: [&str; 3] = ["run", "daemon", "main"];
 
 /// What reaches the outside world, and the rooms that may use it.
-const REACHES_OUT: [(&str, &[&str]); 13] = [
+const REACHES_OUT: [(&str, &[&str]); 14] = [
     ("notify", &["watcher"]),
     ("notify_debouncer_full", &["watcher"]),
     ("reqwest", &["client", "sandbox"]),
     ("rustls", &["client", "sandbox"]),
-    ("tokio", &["client", "daemon", "run", "sandbox"]),
-    ("std::fs", &["config", "disk", "sandbox"]),
+    ("tokio", &["client", "daemon", "git", "run", "sandbox"]),
+    ("std::fs", &["config", "disk", "git", "sandbox"]),
     ("std::process::Command", &["sandbox"]),
+    ("tokio::process", &["git", "sandbox"]),
     ("std::net::TcpListener", &["sandbox"]),
     ("clap", &["cli"]),
     ("ignore", &["config", "disk"]),

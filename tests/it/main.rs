@@ -14,6 +14,7 @@ mod contract;
 mod engine;
 mod examples;
 mod faults;
+mod git;
 mod layering;
 mod once;
 mod readme;

@@ -765,9 +765,9 @@ fn people_read_this() {
           |
         5 | import no_such_thing
           | ^^^^^^^^^^^^^^^^^^^^
-        hint: if a package provides it, name that package in the frontmatter's `requirements`, which the server installs
-        plugins/surprise.py:1:1: error: [ERROR: Error creating tool]
-        hint: this version of Open WebUI hides the reason, which its log has; often it lacks an imported module, whose package belongs in the frontmatter's `requirements`
+        hint: its frontmatter has no `requirements`: if a package provides the module, name it there, and the server installs it
+        plugins/surprise.py:1:1: error: No module named 'open_webui.configparser'
+        hint: its frontmatter has no `requirements`: if a package provides the module, name it there, and the server installs it
     "#]].assert_eq(&timeless(&ran.stderr, &server));
 }
 

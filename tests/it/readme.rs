@@ -10,8 +10,9 @@ use owui_watch::cli::Args;
 use owui_watch::config::{self, Config, World};
 use owui_watch::engine::Code;
 use owui_watch::engine::exchange::Failure;
-use owui_watch::engine::notice::{About, Notice, Tally, What};
+use owui_watch::engine::notice::{About, Notice, Sparing, Tally, What};
 use owui_watch::engine::plan::Why;
+use owui_watch::engine::twin::{Sign, Twin};
 use owui_watch::plugin::id::PluginId;
 use owui_watch::plugin::{Digest, Entry, Flaw, Key, Kind, Problem, Span, Surprise, Warning};
 use tempfile::TempDir;
@@ -103,14 +104,22 @@ fn examples() -> Vec<What> {
         What::WouldCreate,
         What::WouldUpdate { from: Some(text()), foreign: true },
         What::Restored,
-        What::WentOff { cause: text() },
-        What::Refused { words: text(), span: Some(span()), took },
+        What::WentOff { cause: text(), later: false },
+        What::Pruned,
+        What::Untested { version: text() },
+        What::RemoteEdit { theirs: Some(text()) },
+        What::Twin { twin: Twin { id: key.id.clone(), sign: Sign::OpenwebuiId } },
+        What::RolledBack,
+        What::Deactivated,
+        What::Deleted { kept: path() },
+        What::Spared { why: Sparing::Many },
+        What::Refused { words: text(), span: Some(span()), requirements: None, took },
         What::RefusedBefore { words: text(), span: None },
         What::Failed { failure: Failure::StoredOther, took },
         What::Flawed(Flaw { digest: Some(digest), problem: Problem::Empty, span: Some(span()), meant: true }),
         What::Surprising(Warning { surprise: Surprise::ImportedEntry(Entry::Pipe), span: span() }),
         What::Conflict { paths: vec![Arc::from(path())] },
-        What::Removed { file_there: false },
+        What::Removed { file_there: false, next: None },
         What::IdChanged { from: key },
         What::Waiting { reason: "x" },
         What::Superseded,
@@ -181,6 +190,7 @@ fn every_word_of_json_is_listed() {
     for (source, mark) in [
         (PLAN, "impl Why {"),
         (NOTICE, "impl Failure {"),
+        (NOTICE, "impl Sparing {"),
         (PLUGIN, "impl Kind {"),
         (PLUGIN, "impl Entry {"),
         (PLUGIN, "impl Problem {"),

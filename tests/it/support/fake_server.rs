@@ -26,7 +26,7 @@ use owui_watch::plugin::Kind;
 use serde_json::{Map, Value, json};
 use tokio::sync::{oneshot, watch};
 
-use answer::{Answer, missing, nothing_there, unprocessable};
+use answer::{Answer, nothing_there, unprocessable};
 use plugins::{Form, Shape, form};
 
 pub(crate) use plugins::Row;
@@ -392,10 +392,6 @@ impl State {
                 "features": { "auth": self.key.is_some(), "enable_signup": false, "enable_login_form": true },
             })),
             ("POST", ["api", "v1", "auths", "signin"]) => self.sign_in(),
-            ("POST", ["api", "v1", "utils", "code", "format"]) => match self.come_in(headers, body) {
-                Ok(body) => self.formatted(&body),
-                Err(refused) => refused,
-            },
             (_, ["api", "v1", table @ ("functions" | "tools"), rest @ ..]) => {
                 let kind = if *table == "functions" { Kind::Function } else { Kind::Tool };
                 if !is_an_endpoint(self.version, kind, method, rest) {
@@ -433,24 +429,6 @@ impl State {
             unprocessable(&json!([problem]))
         })?;
         self.at_the_door(headers).map_or(Ok(body), Err)
-    }
-
-    /// The server's formatter, which is asked for nothing but whether it can read the text. This one lays nothing out,
-    /// and what it cannot read is what the parser cannot that owui-watch itself uses: near enough to the real one, which
-    /// takes more than Python does.
-    fn formatted(&self, body: &Value) -> Answer {
-        let Some(text) = body.get("code").and_then(Value::as_str) else {
-            return unprocessable(&json!([missing("code", body)]));
-        };
-        match ruff_python_parser::parse_module(text) {
-            Ok(_) => Answer::json(json!({ "code": text })),
-            Err(error) => {
-                let before = &text[..error.location.start().to_usize()];
-                let line = 1 + before.matches('\n').count();
-                let column = before.chars().rev().take_while(|c| *c != '\n').count();
-                Answer::detail(400, self.version.cannot_parse(line, column, text))
-            }
-        }
     }
 
     fn at_the_door(&self, headers: &HeaderMap) -> Option<Answer> {

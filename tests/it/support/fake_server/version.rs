@@ -63,18 +63,6 @@ impl Version {
         }
     }
 
-    /// What the formatter says of a text that it cannot read.
-    pub(super) fn cannot_parse(self, line: usize, column: usize, text: &str) -> String {
-        let shown = text.lines().nth(line - 1).unwrap_or("<line number missing in source>");
-        match self {
-            Version::V0_6_43 | Version::V0_9_6 => format!("Cannot parse: {line}:{column}: {shown}"),
-            Version::V0_11_4 | Version::V0_12_4 => {
-                let mark = " ".repeat(column);
-                format!("Cannot parse: {line}:{column}\n    {shown}\n    {mark}^\nParseError: bad input")
-            }
-        }
-    }
-
     /// What an update of a function says that does not exist, when the code is fine.
     pub(super) fn no_such_function(self) -> &'static str {
         match self {
