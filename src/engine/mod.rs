@@ -764,7 +764,9 @@ impl Engine {
             && self.policy.selects_plugin(was)
         {
             let next = self.leaving.contains_key(&was.key).then_some(self.policy.on_delete);
-            self.tell(Notice::of(was, What::Removed { file_there: *loaded != Loaded::Missing, next }));
+            let on_server = self.ledger.get(&was.key).is_some_and(|record| record.deployed.is_some());
+            let file_there = *loaded != Loaded::Missing;
+            self.tell(Notice::of(was, What::Removed { file_there, on_server, next }));
         }
     }
 

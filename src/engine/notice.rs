@@ -283,6 +283,8 @@ pub enum What {
     Removed {
         /// The file is still there, but is no plugin any more.
         file_there: bool,
+        /// The server has a version of it, as far as we know.
+        on_server: bool,
         /// What happens on the server if it stays gone.
         next: Option<OnDelete>,
     },
@@ -647,6 +649,8 @@ impl Notice {
             What::Flawed(flaw) => flaw.problem.message(),
             What::Surprising(warning) => warning.surprise.message(),
             What::Conflict { paths } => format!("not deployed: {} claim this id", list(paths)),
+            What::Removed { file_there: false, on_server: false, .. } => "removed here".to_owned(),
+            What::Removed { file_there: true, on_server: false, .. } => "no plugin any more".to_owned(),
             What::Removed { file_there: true, .. } => {
                 "no plugin any more; the server keeps the last version".to_owned()
             }
@@ -786,6 +790,7 @@ impl Notice {
                 "a plugin defines Pipe, Filter, Action, Event or Tools at the top level of its file"
             }
             What::Removed { next: Some(_), .. } => "put the file back to prevent it",
+            What::Removed { file_there: false, on_server: false, .. } => return None,
             What::Removed { file_there: false, .. } => {
                 "a file that is renamed stays the same plugin if its frontmatter, or watch.toml, gives it an `id`"
             }
@@ -1261,10 +1266,12 @@ mod tests {
             flawed(Problem::DanglingLink("gone.py".to_owned()), None),
             What::Surprising(Warning { surprise: Surprise::ImportedEntry(Entry::Pipe), span: span() }),
             What::Conflict { paths: vec![Arc::from(Path::new("a.py")), Arc::from(Path::new("b/a.py"))] },
-            What::Removed { file_there: false, next: None },
-            What::Removed { file_there: true, next: None },
-            What::Removed { file_there: false, next: Some(OnDelete::Deactivate) },
-            What::Removed { file_there: false, next: Some(OnDelete::Delete) },
+            What::Removed { file_there: false, on_server: false, next: None },
+            What::Removed { file_there: true, on_server: false, next: None },
+            What::Removed { file_there: false, on_server: true, next: None },
+            What::Removed { file_there: true, on_server: true, next: None },
+            What::Removed { file_there: false, on_server: true, next: Some(OnDelete::Deactivate) },
+            What::Removed { file_there: false, on_server: true, next: Some(OnDelete::Delete) },
             What::Deactivated,
             What::Deleted { kept: PathBuf::from("state/copy.py") },
             What::Spared { why: Sparing::Folder },
@@ -1434,6 +1441,9 @@ mod tests {
                 hint: import it by another name, such as `Pipe as _Pipe`
             Error conflict: not deployed: `a.py` and `b/a.py` claim this id
                 hint: exclude all but one, or give one another id, in its frontmatter or under [plugins."path"] in watch.toml
+            Info removed: removed here
+            Info removed: no plugin any more
+                hint: a plugin defines Pipe, Filter, Action, Event or Tools at the top level of its file
             Info removed: removed here; the server keeps it
                 hint: a file that is renamed stays the same plugin if its frontmatter, or watch.toml, gives it an `id`
             Info removed: no plugin any more; the server keeps the last version

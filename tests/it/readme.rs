@@ -119,7 +119,7 @@ fn examples() -> Vec<What> {
         What::Flawed(Flaw { digest: Some(digest), problem: Problem::Empty, span: Some(span()), meant: true }),
         What::Surprising(Warning { surprise: Surprise::ImportedEntry(Entry::Pipe), span: span() }),
         What::Conflict { paths: vec![Arc::from(path())] },
-        What::Removed { file_there: false, next: None },
+        What::Removed { file_there: false, on_server: true, next: None },
         What::IdChanged { from: key },
         What::Waiting { reason: "x" },
         What::Superseded,
