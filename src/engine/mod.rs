@@ -795,6 +795,11 @@ impl Engine {
     fn on_looked(&mut self, path: &Path, trace: Trace, now: Now) {
         let key = self.leaving.iter().find(|(_, leaving)| *leaving.plugin.path == *path).map(|(key, _)| key.clone());
         let Some(key) = key else { return };
+        if self.files.claim(&key) != Claim::None {
+            // Another file has taken its place.
+            self.leaving.remove(&key);
+            return;
+        }
         let many = self.leaving.len() > self.files.plugins().count();
         match trace {
             Trace::File => drop(self.leaving.remove(&key)),
