@@ -391,6 +391,8 @@ struct Flight {
     talk: Talk,
     since: Duration,
     in_pass: bool,
+    /// A rollback has come in between.
+    rolled_back: bool,
     /// When the user is to be told that it is still on its way; `None` when that was done.
     slow_at: Option<Duration>,
 }
@@ -507,7 +509,7 @@ impl Engine {
             Event::Kept(ticket, kept) => self.on_written(ticket, |talk| talk.kept(kept), now),
             Event::Noted(ticket, noted) => self.on_written(ticket, |talk| talk.noted(noted), now),
             Event::Looked(path, trace) => self.on_looked(&path, trace, now),
-            Event::RolledBack(rollbacks) => self.rollbacks = rollbacks,
+            Event::RolledBack(rollbacks) => self.on_rolled_back(rollbacks),
             Event::Wake => self.on_wake(now),
             Event::Stop => self.on_stop(now),
         }
@@ -830,6 +832,17 @@ impl Engine {
         }
     }
 
+    /// What is in flight now was begun before the rollback, and does not end it.
+    fn on_rolled_back(&mut self, rollbacks: BTreeMap<Key, Rollback>) {
+        for (key, rollback) in &rollbacks {
+            let known = self.rollbacks.get(key) == Some(rollback);
+            if let Some(flight) = self.queue.flying_mut(key).filter(|_| !known) {
+                flight.rolled_back = true;
+            }
+        }
+        self.rollbacks = rollbacks;
+    }
+
     // ---- what is to be done about a plugin --------------------------------------------------------------------------
 
     /// Decides about one id after something about its files changed.
@@ -997,6 +1010,11 @@ impl Engine {
         plan::decide(self.ledger.get(key), self.rollbacks.get(key), remote, plugin.digest, forced)
     }
 
+    /// Whether another text was put back in place of the one that the file holds.
+    fn is_rolled_back(&self, plugin: &Plugin) -> bool {
+        self.rollbacks.get(&plugin.key).is_some_and(|rollback| rollback.local == Some(plugin.digest))
+    }
+
     /// Starts what may start.
     fn pump(&mut self, now: Now) {
         if self.stop_by.is_some() || !matches!(self.server, Server::Open) {
@@ -1018,6 +1036,11 @@ impl Engine {
                     let (removal, step) = Removal::start(key.clone(), mode, deployed);
                     (Talk::Remove(plugin, removal), step)
                 }
+                // It was asked for before the rollback.
+                (None, Task::Deploy { plugin, why }) if why != Why::Forced && self.is_rolled_back(&plugin) => {
+                    self.tell(Notice::of(&plugin, What::RolledBack));
+                    continue;
+                }
                 (None, Task::Deploy { plugin, why }) => {
                     self.tell(Notice::of(&plugin, What::Sending { why }));
                     let terms = Terms { force: why == Why::Forced, ..self.policy.terms };
@@ -1030,7 +1053,7 @@ impl Engine {
             // In a pass, waiting for one's turn is no part of how long a deploy took.
             let since = if in_pass { now.at } else { since };
             let slow_at = Some(now.at + SLOW);
-            self.queue.start(key.clone(), Flight { talk, since, in_pass, slow_at });
+            self.queue.start(key.clone(), Flight { talk, since, in_pass, rolled_back: false, slow_at });
             self.step(key, step, now);
         }
     }
@@ -1372,11 +1395,13 @@ impl Engine {
             self.effects.push(Effect::Unnote(key.clone()));
         }
         let took = now.at.saturating_sub(flight.since);
+        let newer = if flight.rolled_back { self.rollbacks.remove_entry(key) } else { None };
         match flight.talk {
             Talk::Deploy(exchange) => self.on_deployed(exchange.plugin(), outcome, flight.in_pass, took, now),
             Talk::Recover(_) => self.on_recovered(key, outcome, took, now),
             Talk::Remove(plugin, _) => self.on_removed(&plugin, outcome, took, now),
         }
+        self.rollbacks.extend(newer);
     }
 
     fn on_deployed(&mut self, plugin: &Arc<Plugin>, outcome: Outcome, in_pass: bool, took: Duration, now: Now) {

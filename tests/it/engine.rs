@@ -2988,3 +2988,33 @@ fn what_another_file_has_taken_over_is_not_taken_away() {
         "#]],
     );
 }
+
+#[test]
+fn what_waits_for_its_turn_while_it_is_rolled_back_is_not_deployed() {
+    check(
+        "0ms given a=v1
+         5000ms write a v2
+         7000ms write a v3
+         7001ms rolled-back a v3 v0
+         7002ms #1 row a v1
+         7003ms #2 row a v2
+         9000ms write a v4",
+        &expect![[r#"
+            5000ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            7000ms write a v3
+            7001ms rolled-back a v3 v0
+            7002ms #1 row a v1
+                  #2 update a v2
+            7003ms #2 row a v2
+                  save
+                  archive v2
+                  a updated: updated
+                  a rolled_back: rolled back; deployed again when the file changes
+            9000ms write a v4
+                  a sending: on its way (edited)
+                  #3 get a
+        "#]],
+    );
+}
