@@ -914,7 +914,8 @@ impl Engine {
         }
         for path in unchecked {
             if !self.pending.contains_key(&path) {
-                self.read(path, since, Held::No);
+                // Nobody has said that its writer is done.
+                self.reread(path, Pending { since, due: None, held: Held::No });
             }
         }
     }
@@ -1581,10 +1582,8 @@ impl Engine {
             .map(|(path, pending)| (Arc::clone(path), *pending))
             .collect();
         for (path, pending) in due {
-            match pending.held {
-                Held::No => self.read(path, pending.since, pending.held),
-                Held::Incomplete | Held::Missing => self.reread(path, pending),
-            }
+            // Its writer was done, but may have begun again since.
+            self.reread(path, pending);
         }
         if matches!(self.server, Server::Open) && self.stop_by.is_none() {
             for leaving in self.leaving.values_mut().filter(|leaving| leaving.due.is_some_and(|due| due <= now.at)) {

@@ -3018,3 +3018,51 @@ fn what_waits_for_its_turn_while_it_is_rolled_back_is_not_deployed() {
         "#]],
     );
 }
+
+#[test]
+fn a_file_that_is_written_again_while_it_is_given_time_is_not_read_half_way() {
+    check(
+        "0ms given a=v1
+         5000ms write a v2
+         5001ms #1 row a v1
+         5002ms #2 row a v2
+         5100ms write a v3
+         5200ms edit a half
+         5250ms wake
+         5260ms write a v4
+         5410ms wake",
+        &expect![[r#"
+            5000ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            5001ms #1 row a v1
+                  #2 update a v2
+            5002ms #2 row a v2
+                  save
+                  archive v2
+                  a updated: updated
+            5100ms write a v3
+            5200ms edit a half
+            5250ms wake
+                  held: not complete yet; read again soon
+            5260ms write a v4
+            5410ms wake
+                  a sending: on its way (edited)
+                  #3 get a
+        "#]],
+    );
+    // Nor is the other file, when two seem to have one id.
+    check(
+        "0ms given a=v1
+         5000ms edit a half
+         5001ms write b as a v2
+         5100ms write a v3",
+        &expect![[r#"
+            5000ms edit a half
+            5001ms write b as a v2
+                  held: not complete yet; read again soon
+            5100ms write a v3
+                  a conflict: not deployed: `plugins/a.py` and `plugins/b.py` claim this id
+        "#]],
+    );
+}
