@@ -551,6 +551,15 @@ impl Engine {
                 self.conflict(&key, paths);
             }
         }
+        // What waits for its turn may be no plugin any more.
+        let unclaimed = |plugin: &Plugin| self.files.claim(&plugin.key) == Claim::None;
+        let over: Vec<_> = (self.queue.all_waiting().filter_map(Job::deploy))
+            .filter(|(plugin, _)| unclaimed(plugin))
+            .map(|(plugin, _)| plugin.key.clone())
+            .collect();
+        for key in over {
+            self.queue.cancel(&key);
+        }
         // A file that a walk did not find is believed to be gone only when its own path says so.
         for path in vanished {
             self.on_ready(path, now);

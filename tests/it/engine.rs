@@ -3066,3 +3066,52 @@ fn a_file_that_is_written_again_while_it_is_given_time_is_not_read_half_way() {
         "#]],
     );
 }
+
+#[test]
+fn what_waits_for_its_turn_and_is_no_plugin_any_more_is_not_deployed() {
+    check(
+        "0ms given a=v1 b=v1 c=v1
+         5000ms write a v2
+         5000ms write b v2
+         5000ms write c v2
+         5001ms edit c broken
+         5001ms rescan
+         5002ms #1 row a v1
+         5002ms #2 row b v1
+         5003ms #3 connected
+         5004ms #6 rows a=v1 b=v1 c=v1
+         5005ms #4 row a v2
+         5006ms #5 row b v2",
+        &expect![[r#"
+            5000ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            5000ms write b v2
+                  b sending: on its way (edited)
+                  #2 get b
+            5000ms write c v2
+            5001ms edit c broken
+            5001ms rescan
+                  c flawed: invalid Python: expected an expression or a ')'
+                  #3 connect
+            5002ms #1 row a v1
+                  #4 update a v2
+            5002ms #2 row b v1
+                  #5 update b v2
+            5003ms #3 connected
+                  #6 overview of functions
+            5004ms #6 rows a=v1 b=v1 c=v1
+                  a unchanged: unchanged
+                  b unchanged: unchanged
+            5005ms #4 row a v2
+                  save
+                  archive v2
+                  a updated: updated
+            5006ms #5 row b v2
+                  save
+                  archive v2
+                  b updated: updated
+                  summary: 3 plugins in 5 ms: 2 updated, 1 skipped
+        "#]],
+    );
+}
