@@ -391,6 +391,8 @@ struct Flight {
     talk: Talk,
     since: Duration,
     in_pass: bool,
+    /// A rollback has come in between.
+    rolled_back: bool,
     /// When the user is to be told that it is still on its way; `None` when that was done.
     slow_at: Option<Duration>,
 }
@@ -507,7 +509,7 @@ impl Engine {
             Event::Kept(ticket, kept) => self.on_written(ticket, |talk| talk.kept(kept), now),
             Event::Noted(ticket, noted) => self.on_written(ticket, |talk| talk.noted(noted), now),
             Event::Looked(path, trace) => self.on_looked(&path, trace, now),
-            Event::RolledBack(rollbacks) => self.rollbacks = rollbacks,
+            Event::RolledBack(rollbacks) => self.on_rolled_back(rollbacks),
             Event::Wake => self.on_wake(now),
             Event::Stop => self.on_stop(now),
         }
@@ -548,6 +550,15 @@ impl Engine {
             if let Claim::Contested(paths) = self.files.claim(&key) {
                 self.conflict(&key, paths);
             }
+        }
+        // What waits for its turn may be no plugin any more.
+        let unclaimed = |plugin: &Plugin| self.files.claim(&plugin.key) == Claim::None;
+        let over: Vec<_> = (self.queue.all_waiting().filter_map(Job::deploy))
+            .filter(|(plugin, _)| unclaimed(plugin))
+            .map(|(plugin, _)| plugin.key.clone())
+            .collect();
+        for key in over {
+            self.queue.cancel(&key);
         }
         // A file that a walk did not find is believed to be gone only when its own path says so.
         for path in vanished {
@@ -797,6 +808,11 @@ impl Engine {
     fn on_looked(&mut self, path: &Path, trace: Trace, now: Now) {
         let key = self.leaving.iter().find(|(_, leaving)| *leaving.plugin.path == *path).map(|(key, _)| key.clone());
         let Some(key) = key else { return };
+        if self.files.claim(&key) != Claim::None {
+            // Another file has taken its place.
+            self.leaving.remove(&key);
+            return;
+        }
         let many = self.leaving.len() > self.files.plugins().count();
         match trace {
             Trace::File => drop(self.leaving.remove(&key)),
@@ -825,6 +841,17 @@ impl Engine {
         if let Some(leaving) = self.leaving.remove(key) {
             self.tell(Notice::of(&leaving.plugin, What::Spared { why }));
         }
+    }
+
+    /// What is in flight now was begun before the rollback, and does not end it.
+    fn on_rolled_back(&mut self, rollbacks: BTreeMap<Key, Rollback>) {
+        for (key, rollback) in &rollbacks {
+            let known = self.rollbacks.get(key) == Some(rollback);
+            if let Some(flight) = self.queue.flying_mut(key).filter(|_| !known) {
+                flight.rolled_back = true;
+            }
+        }
+        self.rollbacks = rollbacks;
     }
 
     // ---- what is to be done about a plugin --------------------------------------------------------------------------
@@ -898,7 +925,8 @@ impl Engine {
         }
         for path in unchecked {
             if !self.pending.contains_key(&path) {
-                self.read(path, since, Held::No);
+                // Nobody has said that its writer is done.
+                self.reread(path, Pending { since, due: None, held: Held::No });
             }
         }
     }
@@ -994,6 +1022,11 @@ impl Engine {
         plan::decide(self.ledger.get(key), self.rollbacks.get(key), remote, plugin.digest, forced)
     }
 
+    /// Whether another text was put back in place of the one that the file holds.
+    fn is_rolled_back(&self, plugin: &Plugin) -> bool {
+        self.rollbacks.get(&plugin.key).is_some_and(|rollback| rollback.local == Some(plugin.digest))
+    }
+
     /// Starts what may start.
     fn pump(&mut self, now: Now) {
         if self.stop_by.is_some() || !matches!(self.server, Server::Open) {
@@ -1015,6 +1048,11 @@ impl Engine {
                     let (removal, step) = Removal::start(key.clone(), mode, deployed);
                     (Talk::Remove(plugin, removal), step)
                 }
+                // It was asked for before the rollback.
+                (None, Task::Deploy { plugin, why }) if why != Why::Forced && self.is_rolled_back(&plugin) => {
+                    self.tell(Notice::of(&plugin, What::RolledBack));
+                    continue;
+                }
                 (None, Task::Deploy { plugin, why }) => {
                     self.tell(Notice::of(&plugin, What::Sending { why }));
                     let terms = Terms { force: why == Why::Forced, ..self.policy.terms };
@@ -1027,7 +1065,7 @@ impl Engine {
             // In a pass, waiting for one's turn is no part of how long a deploy took.
             let since = if in_pass { now.at } else { since };
             let slow_at = Some(now.at + SLOW);
-            self.queue.start(key.clone(), Flight { talk, since, in_pass, slow_at });
+            self.queue.start(key.clone(), Flight { talk, since, in_pass, rolled_back: false, slow_at });
             self.step(key, step, now);
         }
     }
@@ -1369,11 +1407,13 @@ impl Engine {
             self.effects.push(Effect::Unnote(key.clone()));
         }
         let took = now.at.saturating_sub(flight.since);
+        let newer = if flight.rolled_back { self.rollbacks.remove_entry(key) } else { None };
         match flight.talk {
             Talk::Deploy(exchange) => self.on_deployed(exchange.plugin(), outcome, flight.in_pass, took, now),
             Talk::Recover(_) => self.on_recovered(key, outcome, took, now),
             Talk::Remove(plugin, _) => self.on_removed(&plugin, outcome, took, now),
         }
+        self.rollbacks.extend(newer);
     }
 
     fn on_deployed(&mut self, plugin: &Arc<Plugin>, outcome: Outcome, in_pass: bool, took: Duration, now: Now) {
@@ -1553,10 +1593,8 @@ impl Engine {
             .map(|(path, pending)| (Arc::clone(path), *pending))
             .collect();
         for (path, pending) in due {
-            match pending.held {
-                Held::No => self.read(path, pending.since, pending.held),
-                Held::Incomplete | Held::Missing => self.reread(path, pending),
-            }
+            // Its writer was done, but may have begun again since.
+            self.reread(path, pending);
         }
         if matches!(self.server, Server::Open) && self.stop_by.is_none() {
             for leaving in self.leaving.values_mut().filter(|leaving| leaving.due.is_some_and(|due| due <= now.at)) {

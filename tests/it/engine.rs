@@ -3,7 +3,8 @@
 //! A script's lines are `<time> <what> …`:
 //!
 //! - `write a v1` puts a filter with this version at `a.py` and says that it is ready; `write a as b v1` gives it an id.
-//!   `write a empty`, `broken`, `other` and `unsettled` are what they say; `delete a` removes it; `edit …` changes the disk
+//!   `write a empty`, `broken`, `other` and `unsettled` are what they say, and `half` is a save in the middle; `delete a`
+//!   removes it; `edit …` changes the disk
 //!   without a word, as before a rescan. The engine's reads are answered from there at once, as the daemon does.
 //! - `given a=v1` is a beginning in which disk and server hold this, and the first pass is over.
 //! - `rescan`, `wake`, `stop`.
@@ -160,12 +161,15 @@ impl Script {
         for effect in self.engine.handle(event, now) {
             match effect {
                 Effect::Scan => {
-                    let files = self.disk.keys().map(|name| (path(name), self.load(name))).collect();
+                    let files = self.disk.keys().map(|name| (path(name), self.load(name, false))).collect();
                     self.give(Event::Scanned(Scan { files, missing: Vec::new() }));
                 }
-                Effect::Read(path) | Effect::Reread(path) => {
-                    let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-                    let loaded = self.load(&name);
+                Effect::Read(path) => {
+                    let loaded = self.load(stem(&path), true);
+                    self.give(Event::Loaded(path, loaded));
+                }
+                Effect::Reread(path) => {
+                    let loaded = self.load(stem(&path), false);
                     self.give(Event::Loaded(path, loaded));
                 }
                 Effect::Call(ticket, call) => {
@@ -195,10 +199,12 @@ impl Script {
         }
     }
 
-    fn load(&self, name: &str) -> Loaded {
+    /// `complete`: its writer is done, as far as the engine has been told.
+    fn load(&self, name: &str, complete: bool) -> Loaded {
         match self.disk.get(name).map(String::as_str) {
             None => Loaded::Missing,
             Some("unsettled") => Loaded::Unsettled,
+            Some("half") if !complete => Loaded::Unsettled,
             Some(text) => Loaded::Parsed(plugin::parse(&path(name), text.as_bytes(), &FileSettings::default())),
         }
     }
@@ -208,10 +214,14 @@ fn path(name: &str) -> Arc<Path> {
     Arc::from(Path::new("plugins").join(name).with_extension("py"))
 }
 
+fn stem(path: &Path) -> &str {
+    path.file_stem().unwrap().to_str().unwrap()
+}
+
 fn source(id: &str, version: &str) -> String {
     match version {
         "empty" => String::new(),
-        "unsettled" => version.to_owned(),
+        "unsettled" | "half" => version.to_owned(),
         "broken" => "class Filter(:".to_owned(),
         "other" => "print()".to_owned(),
         "stub" => {
@@ -2943,4 +2953,165 @@ fn a_plugin_that_a_renamed_file_may_be_is_not_taken_away() {
               a spared: the server keeps it: a new file here may be the same plugin
     "#]]
     .assert_eq(&run.log);
+}
+
+#[test]
+fn what_another_file_has_taken_over_is_not_taken_away() {
+    leaving(
+        OnDelete::Delete,
+        "5000ms delete a
+         5301ms wake
+         6000ms edit d as a v1
+         6000ms rescan
+         6001ms #1 connected
+         6002ms #2 rows a=v1 b=v1 c=v1
+         35301ms wake
+         35302ms looked a gone",
+        &expect![[r#"
+            5000ms delete a
+                  held: not complete yet; read again soon
+            5301ms wake
+                  a removed: removed here; deleted on the server in 30 s unless it comes back
+            6000ms edit d as a v1
+            6000ms rescan
+                  #1 connect
+            6001ms #1 connected
+                  #2 overview of functions
+            6002ms #2 rows a=v1 b=v1 c=v1
+                  a unchanged: unchanged
+                  b unchanged: unchanged
+                  c unchanged: unchanged
+                  summary: 3 plugins in 2 ms: 3 unchanged
+            35301ms wake
+                  look for plugins/a.py
+            35302ms looked a gone
+        "#]],
+    );
+}
+
+#[test]
+fn what_waits_for_its_turn_while_it_is_rolled_back_is_not_deployed() {
+    check(
+        "0ms given a=v1
+         5000ms write a v2
+         7000ms write a v3
+         7001ms rolled-back a v3 v0
+         7002ms #1 row a v1
+         7003ms #2 row a v2
+         9000ms write a v4",
+        &expect![[r#"
+            5000ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            7000ms write a v3
+            7001ms rolled-back a v3 v0
+            7002ms #1 row a v1
+                  #2 update a v2
+            7003ms #2 row a v2
+                  save
+                  archive v2
+                  a updated: updated
+                  a rolled_back: rolled back; deployed again when the file changes
+            9000ms write a v4
+                  a sending: on its way (edited)
+                  #3 get a
+        "#]],
+    );
+}
+
+#[test]
+fn a_file_that_is_written_again_while_it_is_given_time_is_not_read_half_way() {
+    check(
+        "0ms given a=v1
+         5000ms write a v2
+         5001ms #1 row a v1
+         5002ms #2 row a v2
+         5100ms write a v3
+         5200ms edit a half
+         5250ms wake
+         5260ms write a v4
+         5410ms wake",
+        &expect![[r#"
+            5000ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            5001ms #1 row a v1
+                  #2 update a v2
+            5002ms #2 row a v2
+                  save
+                  archive v2
+                  a updated: updated
+            5100ms write a v3
+            5200ms edit a half
+            5250ms wake
+                  held: not complete yet; read again soon
+            5260ms write a v4
+            5410ms wake
+                  a sending: on its way (edited)
+                  #3 get a
+        "#]],
+    );
+    // Nor is the other file, when two seem to have one id.
+    check(
+        "0ms given a=v1
+         5000ms edit a half
+         5001ms write b as a v2
+         5100ms write a v3",
+        &expect![[r#"
+            5000ms edit a half
+            5001ms write b as a v2
+                  held: not complete yet; read again soon
+            5100ms write a v3
+                  a conflict: not deployed: `plugins/a.py` and `plugins/b.py` claim this id
+        "#]],
+    );
+}
+
+#[test]
+fn what_waits_for_its_turn_and_is_no_plugin_any_more_is_not_deployed() {
+    check(
+        "0ms given a=v1 b=v1 c=v1
+         5000ms write a v2
+         5000ms write b v2
+         5000ms write c v2
+         5001ms edit c broken
+         5001ms rescan
+         5002ms #1 row a v1
+         5002ms #2 row b v1
+         5003ms #3 connected
+         5004ms #6 rows a=v1 b=v1 c=v1
+         5005ms #4 row a v2
+         5006ms #5 row b v2",
+        &expect![[r#"
+            5000ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            5000ms write b v2
+                  b sending: on its way (edited)
+                  #2 get b
+            5000ms write c v2
+            5001ms edit c broken
+            5001ms rescan
+                  c flawed: invalid Python: expected an expression or a ')'
+                  #3 connect
+            5002ms #1 row a v1
+                  #4 update a v2
+            5002ms #2 row b v1
+                  #5 update b v2
+            5003ms #3 connected
+                  #6 overview of functions
+            5004ms #6 rows a=v1 b=v1 c=v1
+                  a unchanged: unchanged
+                  b unchanged: unchanged
+            5005ms #4 row a v2
+                  save
+                  archive v2
+                  a updated: updated
+            5006ms #5 row b v2
+                  save
+                  archive v2
+                  b updated: updated
+                  summary: 3 plugins in 5 ms: 2 updated, 1 skipped
+        "#]],
+    );
 }
