@@ -528,7 +528,7 @@ impl Exchange {
             Stage::CheckingCreated { doubt } => self.on_checked(reply, doubt),
             Stage::CreatingStub { words } => self.on_stub_created(&reply, words),
             Stage::CheckingStub { words } => self.on_stub_checked(reply, words),
-            Stage::DeletingStub { words } => refused(words, Left::AsItWas),
+            Stage::DeletingStub { words } => on_stub_deleted(reply, words),
             Stage::Activating(flip) => self.on_activated(reply, flip),
         }
     }
@@ -675,8 +675,10 @@ impl Exchange {
             Reply::Row(after) if self.is_ours(&after) => self.taken(&before, &after, kept),
             Reply::Row(_) => self.ask(Stage::ReadingBack { before, kept, doubt: Doubt::Other }),
             Reply::Lost { cause } => self.ask(Stage::ReadingBack { before, kept, doubt: Doubt::Lost(cause) }),
+            Reply::Refused { words } | Reply::Crashed { words } if is_stub(&before) => {
+                self.ask(Stage::CheckingStub { words })
+            }
             Reply::Crashed { words } => self.ask(Stage::ReadingBack { before, kept, doubt: Doubt::Refused(words) }),
-            Reply::Refused { words } if is_stub(&before) => self.ask(Stage::CheckingStub { words }),
             Reply::Refused { words } if before.versioned => refused(words, Left::AsItWas),
             Reply::Refused { words } => self.ask(Stage::ReadingBack { before, kept, doubt: Doubt::Refused(words) }),
             other => self.unexpected(other),
@@ -789,7 +791,7 @@ impl Exchange {
                 let call = Call::Delete(self.plugin.key.clone());
                 self.call(Stage::DeletingStub { words }, call)
             }
-            _ => refused(words, Left::AsItWas),
+            reply => on_stub_deleted(reply, words),
         }
     }
 
@@ -840,6 +842,16 @@ impl Exchange {
             | Reply::Versions(_)
             | Reply::Text(_) => odd("an answer to another question than the one asked"),
         }
+    }
+}
+
+/// What stands on the server for a moment is not left behind: while nobody knows whether it is, this is not over.
+fn on_stub_deleted(reply: Reply, words: String) -> Step {
+    match reply {
+        Reply::Unreachable { cause, .. } | Reply::Lost { cause } | Reply::Crashed { words: cause } => {
+            unreachable_for_now(cause)
+        }
+        _ => refused(words, Left::AsItWas),
     }
 }
 
@@ -1472,10 +1484,12 @@ mod tests {
                 get <- ours | ours, off | deployed | theirs | old | old, off | old, global | stub | no text | lost
                 Refused { words: "[ERROR: Error creating function]", left: AsItWas } <- absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | foreign | connected | rows | deleted | versions | text | rows with it
             checking the stub (absent > masked > absent > stub > stub > refused)
-                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, off | old, global | no text | absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | lost | foreign | connected | rows | deleted | versions | text | rows with it
+                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, off | old, global | no text | absent | taken | refused | masked | not allowed | unclear | foreign | connected | rows | deleted | versions | text | rows with it
                 delete <- stub
+                Unreachable { cause: "words", retry_after: None } <- crashed | unreachable
             deleting the stub (absent > masked > absent > stub > stub > refused > stub)
-                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, off | old, global | stub | no text | absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | lost | foreign | connected | rows | deleted | versions | text | rows with it
+                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, off | old, global | stub | no text | absent | taken | refused | masked | not allowed | unclear | foreign | connected | rows | deleted | versions | text | rows with it
+                Unreachable { cause: "words", retry_after: None } <- crashed | unreachable
             creating (absent)
                 get <- ours | ours, off | deployed | theirs | old | old, off | old, global | stub | no text | taken | refused | masked | crashed | lost
             turned away (absent > unclear)

@@ -3115,3 +3115,78 @@ fn what_waits_for_its_turn_and_is_no_plugin_any_more_is_not_deployed() {
         "#]],
     );
 }
+
+#[test]
+fn what_is_put_there_for_a_moment_is_not_left_behind() {
+    check(
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows
+         3ms #3 absent
+         4ms #4 refused [ERROR: Error creating function]
+         5ms #5 absent
+         6ms #6 created a
+         7ms #7 row a stub
+         8ms #8 refused No module named 'x'
+         9ms #9 row a stub
+         10ms #10 unreachable
+         510ms wake
+         511ms #11 connected
+         512ms #12 rows a=stub
+         513ms #13 row a stub
+         514ms #14 refused No module named 'x'
+         515ms #15 row a stub
+         516ms #16 deleted",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (new)
+                  #3 get a
+            3ms #3 absent
+                  #4 create a v1
+            4ms #4 refused [ERROR: Error creating function]
+                  #5 get a
+            5ms #5 absent
+                  #6 create a ?
+            6ms #6 created a
+                  #7 get a
+            7ms #7 row a stub
+                  #8 update a v1
+            8ms #8 refused No module named 'x'
+                  #9 get a
+            9ms #9 row a stub
+                  #10 delete a
+            10ms #10 unreachable
+                  save
+                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
+                  a waiting: waiting: the server is away
+            510ms wake
+                  #11 connect
+            511ms #11 connected
+                  #12 overview of functions
+            512ms #12 rows a=stub
+                  connected: http://server is Open WebUI 0.12.4
+                  a sending: on its way (retry)
+                  #13 get a
+            513ms #13 row a stub
+                  #14 update a v1
+            514ms #14 refused No module named 'x'
+                  #15 get a
+            515ms #15 row a stub
+                  #16 delete a
+            516ms #16 deleted
+                  back: the server is back after 506 ms, 1 plugin to deploy
+                  save
+                  a refused: refused by the server: No module named 'x'
+                  summary: 1 plugin in 516 ms: 1 refused
+        "#]],
+    );
+}
