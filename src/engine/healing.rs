@@ -194,14 +194,14 @@ fn form_to_restore(row: &Row) -> Option<Form> {
     })
 }
 
-/// Why it did not succeed, and whether that may be another matter when the server answers again.
+/// Why it did not succeed, and whether that may be another matter when the server is looked at again.
 fn cause_of(reply: Reply) -> (String, bool) {
     match reply {
-        Reply::Refused { words }
-        | Reply::Crashed { words }
+        Reply::Refused { words } => (words, false),
+        Reply::Crashed { words }
         | Reply::NotAllowed { words, .. }
         | Reply::Unclear { words }
-        | Reply::Foreign { words, .. } => (words, false),
+        | Reply::Foreign { words, .. } => (words, true),
         Reply::Unreachable { cause, .. } | Reply::Lost { cause } => (cause, true),
         Reply::Absent => ("it was deleted meanwhile".to_owned(), false),
         Reply::Row(_)

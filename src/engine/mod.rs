@@ -393,6 +393,8 @@ struct Flight {
     in_pass: bool,
     /// A rollback has come in between.
     rolled_back: bool,
+    /// The last request got no answer.
+    unanswered: bool,
     /// When the user is to be told that it is still on its way; `None` when that was done.
     slow_at: Option<Duration>,
 }
@@ -1063,7 +1065,8 @@ impl Engine {
             // In a pass, waiting for one's turn is no part of how long a deploy took.
             let since = if in_pass { now.at } else { since };
             let slow_at = Some(now.at + SLOW);
-            self.queue.start(key.clone(), Flight { talk, since, in_pass, rolled_back: false, slow_at });
+            self.queue
+                .start(key.clone(), Flight { talk, since, in_pass, rolled_back: false, unanswered: false, slow_at });
             self.step(key, step, now);
         }
     }
@@ -1143,6 +1146,7 @@ impl Engine {
     fn on_replied(&mut self, ticket: Ticket, reply: Reply, now: Now) {
         if let Some(key) = self.tickets.remove(&ticket) {
             if let Some(flight) = self.queue.flying_mut(&key) {
+                flight.unanswered = matches!(reply, Reply::Unreachable { .. } | Reply::Lost { .. });
                 let step = flight.talk.reply(reply);
                 self.step(key, step, now);
             }
@@ -1398,7 +1402,8 @@ impl Engine {
 
     fn on_outcome(&mut self, key: &Key, outcome: Outcome, now: Now) {
         let Some(flight) = self.queue.finish(key) else { return };
-        if !matches!(outcome, Outcome::Failed(Failure::Unreachable { .. })) {
+        let off = outcome.off_until_later().map(str::to_owned);
+        if off.is_none() && !matches!(outcome, Outcome::Failed(Failure::Unreachable { .. })) {
             self.returned(now);
         }
         if outcome.is_certain() && self.under_way.remove(key).is_some() {
@@ -1412,6 +1417,10 @@ impl Engine {
             Talk::Remove(plugin, _) => self.on_removed(&plugin, outcome, took, now),
         }
         self.rollbacks.extend(newer);
+        // What is off is not left to the next look, whenever that is.
+        if let Some(cause) = off.filter(|_| flight.unanswered) {
+            self.lose(cause, None, now);
+        }
     }
 
     fn on_deployed(&mut self, plugin: &Arc<Plugin>, outcome: Outcome, in_pass: bool, took: Duration, now: Now) {

@@ -3190,3 +3190,137 @@ fn what_is_put_there_for_a_moment_is_not_left_behind() {
         "#]],
     );
 }
+
+#[test]
+fn what_could_not_be_switched_on_again_is_tried_again_soon() {
+    check_with(
+        policy(),
+        old_server(),
+        "0ms edit a v2
+         0ms rescan
+         1ms #1 connected 0.9.6
+         2ms #2 rows a=v1
+         3ms #3 row a v1 old
+         4ms #4 noted
+         5ms #5 refused no
+         6ms #6 row a v1 old off
+         7ms #7 row a v1 old off
+         8ms #8 unreachable
+         508ms wake
+         509ms #9 connected 0.9.6
+         510ms #10 rows a=v1
+         511ms #11 row a v1 old off
+         512ms #12 row a v1 old off
+         513ms #13 row a v1 old",
+        &expect![[r#"
+            0ms edit a v2
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected 0.9.6
+                  #2 overview of functions
+            2ms #2 rows a=v1
+                  connected: http://server is Open WebUI 0.9.6
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (edited)
+                  #3 get a
+            3ms #3 row a v1 old
+                  #4 note that a is on
+            4ms #4 noted
+                  #5 update a v2
+            5ms #5 refused no
+                  #6 get a
+            6ms #6 row a v1 old off
+                  #7 update a v1
+            7ms #7 row a v1 old off
+                  #8 toggle a
+            8ms #8 unreachable
+                  save
+                  a refused: refused by the server: no
+                  a went_off: switched off by the server, and it could not be switched on again: connection refused; tried again when the server answers
+                  unreachable: cannot reach http://server: connection refused (next try in 500 ms)
+            508ms wake
+                  #9 connect
+            509ms #9 connected 0.9.6
+                  #10 overview of functions
+            510ms #10 rows a=v1
+                  connected: http://server is Open WebUI 0.9.6
+                  a refused_before: refused before, not sent again: no
+                  #11 get a
+            511ms #11 row a v1 old off
+                  #12 update a v1
+            512ms #12 row a v1 old off
+                  #13 toggle a
+            513ms #13 row a v1 old
+                  back: the server is back after 505 ms
+                  unnote a
+                  a restored: the server had switched it off; it is on again
+                  summary: 1 plugin in 513 ms: 1 refused
+        "#]],
+    );
+    // Where the server does answer, but not to this, it is looked at the next time that the server is.
+    check_with(
+        policy(),
+        old_server(),
+        "0ms edit a v2
+         0ms rescan
+         1ms #1 connected 0.9.6
+         2ms #2 rows a=v1
+         3ms #3 row a v1 old
+         4ms #4 noted
+         5ms #5 refused no
+         6ms #6 row a v1 old off
+         7ms #7 row a v1 old off
+         8ms #8 crashed
+         5000ms rescan
+         5001ms #9 connected 0.9.6
+         5002ms #10 rows a=v1
+         5003ms #11 row a v1 old off
+         5004ms #12 row a v1 old off
+         5005ms #13 row a v1 old",
+        &expect![[r#"
+            0ms edit a v2
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected 0.9.6
+                  #2 overview of functions
+            2ms #2 rows a=v1
+                  connected: http://server is Open WebUI 0.9.6
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (edited)
+                  #3 get a
+            3ms #3 row a v1 old
+                  #4 note that a is on
+            4ms #4 noted
+                  #5 update a v2
+            5ms #5 refused no
+                  #6 get a
+            6ms #6 row a v1 old off
+                  #7 update a v1
+            7ms #7 row a v1 old off
+                  #8 toggle a
+            8ms #8 crashed
+                  save
+                  a refused: refused by the server: no
+                  a went_off: switched off by the server, and it could not be switched on again: Internal Server Error; tried again when the server answers
+                  summary: 1 plugin in 8 ms: 1 refused
+            5000ms rescan
+                  #9 connect
+            5001ms #9 connected 0.9.6
+                  #10 overview of functions
+            5002ms #10 rows a=v1
+                  a refused_before: refused before, not sent again: no
+                  pass: 1 plugin to compare with the server
+                  #11 get a
+            5003ms #11 row a v1 old off
+                  #12 update a v1
+            5004ms #12 row a v1 old off
+                  #13 toggle a
+            5005ms #13 row a v1 old
+                  unnote a
+                  a restored: the server had switched it off; it is on again
+                  summary: 1 plugin in 5 ms: 1 refused
+        "#]],
+    );
+}
