@@ -27,7 +27,7 @@ use jiff::Timestamp;
 
 use crate::plugin::id::PluginId;
 use crate::plugin::{Digest, Flaw, Key, Kind, Parsed, Plugin, Problem};
-use exchange::{Adopt, Backup, Call, Exchange, Failure, Known, Outcome, Reply, Spared, Step, Terms};
+use exchange::{Adopt, Backup, Call, Exchange, Failure, Known, OnRemoteEdit, Outcome, Reply, Spared, Step, Terms};
 use files::{Claim, File, Files, Loaded, Trace};
 use ledger::{Deployed, Last, Ledger, Memory, Rollback, UnderWay};
 use notice::{About, Notice, Sparing, Tally, What};
@@ -1074,11 +1074,12 @@ impl Engine {
     /// What a conversation is to know.
     fn known(&self, plugin: &Plugin, in_pass: bool) -> Known {
         let key = &plugin.key;
-        let deployed = self.ledger.get(key).and_then(|record| record.deployed.as_ref());
-        let rolled_back = self.rollbacks.get(key);
-        let ours = deployed.map(|deployed| deployed.digest).into_iter();
+        let record = self.ledger.get(key);
+        let deployed = record.and_then(|record| record.deployed.as_ref()).map(|deployed| deployed.digest);
+        let sent = record.map(|record| record.sent.as_slice()).unwrap_or_default();
+        let rolled_back = self.rollbacks.get(key).map(|rollback| rollback.server);
         Known {
-            ours: ours.chain(rolled_back.map(|rollback| rollback.server)).collect(),
+            ours: deployed.into_iter().chain(sent.iter().copied()).chain(rolled_back).collect(),
             twins: match (self.policy.terms.adopt, self.pass.as_ref().filter(|_| in_pass)) {
                 (Adopt::Never, _) => Twins::Ignored,
                 _ if !Identity::of(plugin).tells() => Twins::Ignored,
@@ -1113,6 +1114,7 @@ impl Engine {
     fn step(&mut self, key: Key, step: Step, now: Now) {
         match step {
             Step::Call(call) => {
+                self.note_sending(&key, &call);
                 let ticket = self.ticket_of(key);
                 self.effects.push(Effect::Call(ticket, call));
             }
@@ -1126,6 +1128,19 @@ impl Engine {
                 self.effects.push(Effect::Note(ticket, key, under_way));
             }
             Step::Done(outcome) => self.on_outcome(&key, outcome, now),
+        }
+    }
+
+    /// A text that leaves may be on the server from then on, whether its answer comes or not: it is not to be taken for
+    /// somebody else's. Only where that would hold all further deploys must it be on disk before a crash.
+    fn note_sending(&mut self, key: &Key, call: &Call) {
+        let (Call::Create(_, form) | Call::Update(_, form)) = call else { return };
+        if form.file.is_none() {
+            return;
+        }
+        self.ledger.sending(key, Digest::of_text(&form.content));
+        if self.policy.terms.on_remote_edit == OnRemoteEdit::Hold {
+            self.effects.push(Effect::Save);
         }
     }
 
@@ -1572,7 +1587,9 @@ impl Engine {
         let same = known.filter(|record| record.last == Last::Deployed).and_then(|record| record.deployed.as_ref());
         let same = same.is_some_and(|deployed| deployed.digest == plugin.digest);
         if !same && !self.policy.terms.dry_run {
-            self.note(plugin, self.put_there(&plugin.key) == Some(plugin.digest), now);
+            // What was sent and got no answer was taken after all.
+            let was_sent = self.ledger.get(&plugin.key).is_some_and(|record| record.sent.contains(&plugin.digest));
+            self.note(plugin, was_sent || self.put_there(&plugin.key) == Some(plugin.digest), now);
         }
     }
 

@@ -2208,6 +2208,7 @@ fn a_remote_edit_is_held_where_the_user_wants_to_decide() {
                   b sending: on its way (edited)
                   #5 get b
             4021ms #5 row b v1
+                  save
                   #6 update b v2
             4022ms #6 row b v2
                   save
@@ -2250,6 +2251,7 @@ fn force_ends_a_hold_and_keeps_a_copy() {
             3ms #3 row a v9
                   #4 keep v9
             4ms #4 kept
+                  save
                   #5 update a v1
             5ms #5 row a v1
                   save
@@ -3321,6 +3323,51 @@ fn what_could_not_be_switched_on_again_is_tried_again_soon() {
                   unnote a
                   a restored: the server had switched it off; it is on again
                   summary: 1 plugin in 5 ms: 1 refused
+        "#]],
+    );
+}
+
+#[test]
+fn what_we_have_sent_is_ours_whether_an_answer_came_or_not() {
+    let hold = Policy { terms: Terms { on_remote_edit: OnRemoteEdit::Hold, ..policy().terms }, ..policy() };
+    check_with(
+        hold,
+        Ledger::default(),
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1
+         12ms #2 lost
+         13ms #3 unreachable
+         20ms write a v3
+         513ms wake
+         514ms #4 connected
+         515ms #5 rows a=v2
+         516ms #6 row a v2",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v1
+                  save
+                  #2 update a v2
+            12ms #2 lost
+                  #3 get a
+            13ms #3 unreachable
+                  save
+                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
+                  a waiting: waiting: the server is away
+            20ms write a v3
+            513ms wake
+                  a waiting: waiting: the server is away
+                  #4 connect
+            514ms #4 connected
+                  #5 overview of functions
+            515ms #5 rows a=v2
+                  a sending: on its way (edited)
+                  #6 get a
+            516ms #6 row a v2
+                  save
+                  #7 update a v3
         "#]],
     );
 }
