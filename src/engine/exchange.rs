@@ -1443,7 +1443,7 @@ mod tests {
             switching on, reading back (old > noted > refused > old, off > old, off > lost)
                 Refused { words: "words", left: AsItWas } <- ours | ours, off | theirs | stub
                 Refused { words: "words", left: Restored } <- deployed | old | old, global
-                Refused { words: "words", left: Off { cause: "somebody else switches it at the same moment", later: false } } <- old, off | no text
+                toggle <- old, off | no text
                 Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
                 Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
                 Refused { words: "words", left: Off { cause: "words", later: false } } <- refused
@@ -1473,7 +1473,7 @@ mod tests {
                 get <- lost
             making global, reading back (old, global > noted > refused > old, off > old, off > old > lost)
                 Refused { words: "words", left: AsItWas } <- ours | ours, off | theirs | stub
-                Refused { words: "words", left: Off { cause: "somebody else switches it at the same moment", later: false } } <- deployed | old
+                toggle_global <- deployed | old
                 toggle <- old, off | no text
                 Refused { words: "words", left: Restored } <- old, global
                 Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent

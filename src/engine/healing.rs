@@ -130,11 +130,8 @@ impl Healing {
             (Stage::Flipping(switch), Reply::Row(row)) if self.was.lost(&row) == Some(switch) => {
                 self.flip(switch, Stage::FlippingBack(switch))
             }
-            (Stage::FlippingBack(switch) | Stage::ReadingBack(switch), Reply::Row(row))
-                if self.was.lost(&row) == Some(switch) =>
-            {
-                contested()
-            }
+            (Stage::FlippingBack(switch), Reply::Row(row)) if self.was.lost(&row) == Some(switch) => contested(),
+            // What got no answer was not carried out, as it seems, and is done again where it is still off.
             (Stage::Flipping(_) | Stage::FlippingBack(_) | Stage::ReadingBack(_), Reply::Row(row)) => {
                 self.switch_on(&row)
             }

@@ -3371,3 +3371,43 @@ fn what_we_have_sent_is_ours_whether_an_answer_came_or_not() {
         "#]],
     );
 }
+
+#[test]
+fn a_flip_that_never_arrived_is_done_again() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1 old
+         12ms #2 noted
+         13ms #3 refused boom
+         14ms #4 row a v1 old off
+         15ms #5 row a v1 old off
+         16ms #6 lost
+         17ms #7 row a v1 old off
+         18ms #8 row a v1 old",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v1 old
+                  #2 note that a is on
+            12ms #2 noted
+                  #3 update a v2
+            13ms #3 refused boom
+                  #4 get a
+            14ms #4 row a v1 old off
+                  #5 update a v1
+            15ms #5 row a v1 old off
+                  #6 toggle a
+            16ms #6 lost
+                  #7 get a
+            17ms #7 row a v1 old off
+                  #8 toggle a
+            18ms #8 row a v1 old
+                  unnote a
+                  save
+                  a refused: refused by the server: boom
+                  a restored: the server had switched it off; it is on again
+        "#]],
+    );
+}
