@@ -954,8 +954,8 @@ impl Engine {
         let key = &plugin.key;
         let in_pass = remote != Remote::NotAsked;
         let unchanged = What::Unchanged { in_pass };
-        if let Some(flight) = self.queue.flying(key) {
-            if flight.talk.deploys().is_some_and(|flying| flying.digest == plugin.digest) {
+        if let Some(flying) = self.queue.flying(key).and_then(|flight| flight.talk.deploys()) {
+            if flying.digest == plugin.digest {
                 self.cancel(key);
                 self.tell(Notice::of(plugin, unchanged));
             } else {

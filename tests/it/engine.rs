@@ -3411,3 +3411,64 @@ fn a_flip_that_never_arrived_is_done_again() {
         "#]],
     );
 }
+
+#[test]
+fn a_refused_text_is_not_sent_again_after_something_was_made_good() {
+    let memory = Memory { under_way: under_way("v2", "v1"), ..old_server().into() };
+    let mut run = play(
+        policy(),
+        memory,
+        "0ms edit a v2
+         0ms rescan
+         1ms #1 connected 0.9.6
+         2ms #2 rows a=v1
+         3ms #3 row a v1 old
+         4ms #4 row a v1 old
+         5ms #5 row a v1 old
+         6ms #6 noted
+         7ms #7 refused boom
+         8ms #8 row a v1 old off
+         9ms #9 row a v1 old off
+         10ms #10 crashed",
+    );
+    run.tickets.clear();
+    run.log.clear();
+    for line in [
+        "5000ms rescan",
+        "5001ms #1 connected 0.9.6",
+        "5002ms #2 rows a=v1",
+        "6000ms rescan",
+        "6001ms #4 connected 0.9.6",
+        "6002ms #5 rows a=v1",
+        "6003ms #3 row a v1 old off",
+        "6004ms #6 row a v1 old off",
+        "6005ms #7 row a v1 old",
+    ] {
+        run.line(line);
+    }
+    expect![[r#"
+        5000ms rescan
+              #1 connect
+        5001ms #1 connected 0.9.6
+              #2 overview of functions
+        5002ms #2 rows a=v1
+              a refused_before: refused before, not sent again: boom
+              pass: 1 plugin to compare with the server
+              #3 get a
+        6000ms rescan
+              #4 connect
+        6001ms #4 connected 0.9.6
+              #5 overview of functions
+        6002ms #5 rows a=v1
+              a refused_before: refused before, not sent again: boom
+        6003ms #3 row a v1 old off
+              #6 update a v1
+        6004ms #6 row a v1 old off
+              #7 toggle a
+        6005ms #7 row a v1 old
+              unnote a
+              a restored: the server had switched it off; it is on again
+              summary: 1 plugin in 5 ms: 1 refused
+    "#]]
+    .assert_eq(&run.log);
+}
