@@ -27,7 +27,7 @@ use jiff::Timestamp;
 
 use crate::plugin::id::PluginId;
 use crate::plugin::{Digest, Flaw, Key, Kind, Parsed, Plugin, Problem};
-use exchange::{Adopt, Backup, Call, Exchange, Failure, Known, Outcome, Reply, Spared, Step, Terms};
+use exchange::{Adopt, Backup, Call, Exchange, Failure, Known, OnRemoteEdit, Outcome, Reply, Spared, Step, Terms};
 use files::{Claim, File, Files, Loaded, Trace};
 use ledger::{Deployed, Last, Ledger, Memory, Rollback, UnderWay};
 use notice::{About, Notice, Sparing, Tally, What};
@@ -393,6 +393,8 @@ struct Flight {
     in_pass: bool,
     /// A rollback has come in between.
     rolled_back: bool,
+    /// The last request got no answer.
+    unanswered: bool,
     /// When the user is to be told that it is still on its way; `None` when that was done.
     slow_at: Option<Duration>,
 }
@@ -954,8 +956,8 @@ impl Engine {
         let key = &plugin.key;
         let in_pass = remote != Remote::NotAsked;
         let unchanged = What::Unchanged { in_pass };
-        if let Some(flight) = self.queue.flying(key) {
-            if flight.talk.deploys().is_some_and(|flying| flying.digest == plugin.digest) {
+        if let Some(flying) = self.queue.flying(key).and_then(|flight| flight.talk.deploys()) {
+            if flying.digest == plugin.digest {
                 self.cancel(key);
                 self.tell(Notice::of(plugin, unchanged));
             } else {
@@ -1065,7 +1067,8 @@ impl Engine {
             // In a pass, waiting for one's turn is no part of how long a deploy took.
             let since = if in_pass { now.at } else { since };
             let slow_at = Some(now.at + SLOW);
-            self.queue.start(key.clone(), Flight { talk, since, in_pass, rolled_back: false, slow_at });
+            self.queue
+                .start(key.clone(), Flight { talk, since, in_pass, rolled_back: false, unanswered: false, slow_at });
             self.step(key, step, now);
         }
     }
@@ -1073,11 +1076,12 @@ impl Engine {
     /// What a conversation is to know.
     fn known(&self, plugin: &Plugin, in_pass: bool) -> Known {
         let key = &plugin.key;
-        let deployed = self.ledger.get(key).and_then(|record| record.deployed.as_ref());
-        let rolled_back = self.rollbacks.get(key);
-        let ours = deployed.map(|deployed| deployed.digest).into_iter();
+        let record = self.ledger.get(key);
+        let deployed = record.and_then(|record| record.deployed.as_ref()).map(|deployed| deployed.digest);
+        let sent = record.map(|record| record.sent.as_slice()).unwrap_or_default();
+        let rolled_back = self.rollbacks.get(key).map(|rollback| rollback.server);
         Known {
-            ours: ours.chain(rolled_back.map(|rollback| rollback.server)).collect(),
+            ours: deployed.into_iter().chain(sent.iter().copied()).chain(rolled_back).collect(),
             twins: match (self.policy.terms.adopt, self.pass.as_ref().filter(|_| in_pass)) {
                 (Adopt::Never, _) => Twins::Ignored,
                 _ if !Identity::of(plugin).tells() => Twins::Ignored,
@@ -1112,6 +1116,7 @@ impl Engine {
     fn step(&mut self, key: Key, step: Step, now: Now) {
         match step {
             Step::Call(call) => {
+                self.note_sending(&key, &call);
                 let ticket = self.ticket_of(key);
                 self.effects.push(Effect::Call(ticket, call));
             }
@@ -1125,6 +1130,19 @@ impl Engine {
                 self.effects.push(Effect::Note(ticket, key, under_way));
             }
             Step::Done(outcome) => self.on_outcome(&key, outcome, now),
+        }
+    }
+
+    /// A text that leaves may be on the server from then on, whether its answer comes or not: it is not to be taken for
+    /// somebody else's. Only where that would hold all further deploys must it be on disk before a crash.
+    fn note_sending(&mut self, key: &Key, call: &Call) {
+        let (Call::Create(_, form) | Call::Update(_, form)) = call else { return };
+        if form.file.is_none() {
+            return;
+        }
+        self.ledger.sending(key, Digest::of_text(&form.content));
+        if self.policy.terms.on_remote_edit == OnRemoteEdit::Hold {
+            self.effects.push(Effect::Save);
         }
     }
 
@@ -1145,6 +1163,7 @@ impl Engine {
     fn on_replied(&mut self, ticket: Ticket, reply: Reply, now: Now) {
         if let Some(key) = self.tickets.remove(&ticket) {
             if let Some(flight) = self.queue.flying_mut(&key) {
+                flight.unanswered = matches!(reply, Reply::Unreachable { .. } | Reply::Lost { .. });
                 let step = flight.talk.reply(reply);
                 self.step(key, step, now);
             }
@@ -1400,7 +1419,8 @@ impl Engine {
 
     fn on_outcome(&mut self, key: &Key, outcome: Outcome, now: Now) {
         let Some(flight) = self.queue.finish(key) else { return };
-        if !matches!(outcome, Outcome::Failed(Failure::Unreachable { .. })) {
+        let off = outcome.off_until_later().map(str::to_owned);
+        if off.is_none() && !matches!(outcome, Outcome::Failed(Failure::Unreachable { .. })) {
             self.returned(now);
         }
         if outcome.is_certain() && self.under_way.remove(key).is_some() {
@@ -1414,6 +1434,10 @@ impl Engine {
             Talk::Remove(plugin, _) => self.on_removed(&plugin, outcome, took, now),
         }
         self.rollbacks.extend(newer);
+        // What is off is not left to the next look, whenever that is.
+        if let Some(cause) = off.filter(|_| flight.unanswered) {
+            self.lose(cause, None, now);
+        }
     }
 
     fn on_deployed(&mut self, plugin: &Arc<Plugin>, outcome: Outcome, in_pass: bool, took: Duration, now: Now) {
@@ -1565,7 +1589,9 @@ impl Engine {
         let same = known.filter(|record| record.last == Last::Deployed).and_then(|record| record.deployed.as_ref());
         let same = same.is_some_and(|deployed| deployed.digest == plugin.digest);
         if !same && !self.policy.terms.dry_run {
-            self.note(plugin, self.put_there(&plugin.key) == Some(plugin.digest), now);
+            // What was sent and got no answer was taken after all.
+            let was_sent = self.ledger.get(&plugin.key).is_some_and(|record| record.sent.contains(&plugin.digest));
+            self.note(plugin, was_sent || self.put_there(&plugin.key) == Some(plugin.digest), now);
         }
     }
 

@@ -2208,6 +2208,7 @@ fn a_remote_edit_is_held_where_the_user_wants_to_decide() {
                   b sending: on its way (edited)
                   #5 get b
             4021ms #5 row b v1
+                  save
                   #6 update b v2
             4022ms #6 row b v2
                   save
@@ -2250,6 +2251,7 @@ fn force_ends_a_hold_and_keeps_a_copy() {
             3ms #3 row a v9
                   #4 keep v9
             4ms #4 kept
+                  save
                   #5 update a v1
             5ms #5 row a v1
                   save
@@ -3114,4 +3116,359 @@ fn what_waits_for_its_turn_and_is_no_plugin_any_more_is_not_deployed() {
                   summary: 3 plugins in 5 ms: 2 updated, 1 skipped
         "#]],
     );
+}
+
+#[test]
+fn what_is_put_there_for_a_moment_is_not_left_behind() {
+    check(
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows
+         3ms #3 absent
+         4ms #4 refused [ERROR: Error creating function]
+         5ms #5 absent
+         6ms #6 created a
+         7ms #7 row a stub
+         8ms #8 refused No module named 'x'
+         9ms #9 row a stub
+         10ms #10 unreachable
+         510ms wake
+         511ms #11 connected
+         512ms #12 rows a=stub
+         513ms #13 row a stub
+         514ms #14 refused No module named 'x'
+         515ms #15 row a stub
+         516ms #16 deleted",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (new)
+                  #3 get a
+            3ms #3 absent
+                  #4 create a v1
+            4ms #4 refused [ERROR: Error creating function]
+                  #5 get a
+            5ms #5 absent
+                  #6 create a ?
+            6ms #6 created a
+                  #7 get a
+            7ms #7 row a stub
+                  #8 update a v1
+            8ms #8 refused No module named 'x'
+                  #9 get a
+            9ms #9 row a stub
+                  #10 delete a
+            10ms #10 unreachable
+                  save
+                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
+                  a waiting: waiting: the server is away
+            510ms wake
+                  #11 connect
+            511ms #11 connected
+                  #12 overview of functions
+            512ms #12 rows a=stub
+                  connected: http://server is Open WebUI 0.12.4
+                  a sending: on its way (retry)
+                  #13 get a
+            513ms #13 row a stub
+                  #14 update a v1
+            514ms #14 refused No module named 'x'
+                  #15 get a
+            515ms #15 row a stub
+                  #16 delete a
+            516ms #16 deleted
+                  back: the server is back after 506 ms, 1 plugin to deploy
+                  save
+                  a refused: refused by the server: No module named 'x'
+                  summary: 1 plugin in 516 ms: 1 refused
+        "#]],
+    );
+}
+
+#[test]
+fn what_could_not_be_switched_on_again_is_tried_again_soon() {
+    check_with(
+        policy(),
+        old_server(),
+        "0ms edit a v2
+         0ms rescan
+         1ms #1 connected 0.9.6
+         2ms #2 rows a=v1
+         3ms #3 row a v1 old
+         4ms #4 noted
+         5ms #5 refused no
+         6ms #6 row a v1 old off
+         7ms #7 row a v1 old off
+         8ms #8 unreachable
+         508ms wake
+         509ms #9 connected 0.9.6
+         510ms #10 rows a=v1
+         511ms #11 row a v1 old off
+         512ms #12 row a v1 old off
+         513ms #13 row a v1 old",
+        &expect![[r#"
+            0ms edit a v2
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected 0.9.6
+                  #2 overview of functions
+            2ms #2 rows a=v1
+                  connected: http://server is Open WebUI 0.9.6
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (edited)
+                  #3 get a
+            3ms #3 row a v1 old
+                  #4 note that a is on
+            4ms #4 noted
+                  #5 update a v2
+            5ms #5 refused no
+                  #6 get a
+            6ms #6 row a v1 old off
+                  #7 update a v1
+            7ms #7 row a v1 old off
+                  #8 toggle a
+            8ms #8 unreachable
+                  save
+                  a refused: refused by the server: no
+                  a went_off: switched off by the server, and it could not be switched on again: connection refused; tried again when the server answers
+                  unreachable: cannot reach http://server: connection refused (next try in 500 ms)
+            508ms wake
+                  #9 connect
+            509ms #9 connected 0.9.6
+                  #10 overview of functions
+            510ms #10 rows a=v1
+                  connected: http://server is Open WebUI 0.9.6
+                  a refused_before: refused before, not sent again: no
+                  #11 get a
+            511ms #11 row a v1 old off
+                  #12 update a v1
+            512ms #12 row a v1 old off
+                  #13 toggle a
+            513ms #13 row a v1 old
+                  back: the server is back after 505 ms
+                  unnote a
+                  a restored: the server had switched it off; it is on again
+                  summary: 1 plugin in 513 ms: 1 refused
+        "#]],
+    );
+    // Where the server does answer, but not to this, it is looked at the next time that the server is.
+    check_with(
+        policy(),
+        old_server(),
+        "0ms edit a v2
+         0ms rescan
+         1ms #1 connected 0.9.6
+         2ms #2 rows a=v1
+         3ms #3 row a v1 old
+         4ms #4 noted
+         5ms #5 refused no
+         6ms #6 row a v1 old off
+         7ms #7 row a v1 old off
+         8ms #8 crashed
+         5000ms rescan
+         5001ms #9 connected 0.9.6
+         5002ms #10 rows a=v1
+         5003ms #11 row a v1 old off
+         5004ms #12 row a v1 old off
+         5005ms #13 row a v1 old",
+        &expect![[r#"
+            0ms edit a v2
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected 0.9.6
+                  #2 overview of functions
+            2ms #2 rows a=v1
+                  connected: http://server is Open WebUI 0.9.6
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (edited)
+                  #3 get a
+            3ms #3 row a v1 old
+                  #4 note that a is on
+            4ms #4 noted
+                  #5 update a v2
+            5ms #5 refused no
+                  #6 get a
+            6ms #6 row a v1 old off
+                  #7 update a v1
+            7ms #7 row a v1 old off
+                  #8 toggle a
+            8ms #8 crashed
+                  save
+                  a refused: refused by the server: no
+                  a went_off: switched off by the server, and it could not be switched on again: Internal Server Error; tried again when the server answers
+                  summary: 1 plugin in 8 ms: 1 refused
+            5000ms rescan
+                  #9 connect
+            5001ms #9 connected 0.9.6
+                  #10 overview of functions
+            5002ms #10 rows a=v1
+                  a refused_before: refused before, not sent again: no
+                  pass: 1 plugin to compare with the server
+                  #11 get a
+            5003ms #11 row a v1 old off
+                  #12 update a v1
+            5004ms #12 row a v1 old off
+                  #13 toggle a
+            5005ms #13 row a v1 old
+                  unnote a
+                  a restored: the server had switched it off; it is on again
+                  summary: 1 plugin in 5 ms: 1 refused
+        "#]],
+    );
+}
+
+#[test]
+fn what_we_have_sent_is_ours_whether_an_answer_came_or_not() {
+    let hold = Policy { terms: Terms { on_remote_edit: OnRemoteEdit::Hold, ..policy().terms }, ..policy() };
+    check_with(
+        hold,
+        Ledger::default(),
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1
+         12ms #2 lost
+         13ms #3 unreachable
+         20ms write a v3
+         513ms wake
+         514ms #4 connected
+         515ms #5 rows a=v2
+         516ms #6 row a v2",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v1
+                  save
+                  #2 update a v2
+            12ms #2 lost
+                  #3 get a
+            13ms #3 unreachable
+                  save
+                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
+                  a waiting: waiting: the server is away
+            20ms write a v3
+            513ms wake
+                  a waiting: waiting: the server is away
+                  #4 connect
+            514ms #4 connected
+                  #5 overview of functions
+            515ms #5 rows a=v2
+                  a sending: on its way (edited)
+                  #6 get a
+            516ms #6 row a v2
+                  save
+                  #7 update a v3
+        "#]],
+    );
+}
+
+#[test]
+fn a_flip_that_never_arrived_is_done_again() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1 old
+         12ms #2 noted
+         13ms #3 refused boom
+         14ms #4 row a v1 old off
+         15ms #5 row a v1 old off
+         16ms #6 lost
+         17ms #7 row a v1 old off
+         18ms #8 row a v1 old",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v1 old
+                  #2 note that a is on
+            12ms #2 noted
+                  #3 update a v2
+            13ms #3 refused boom
+                  #4 get a
+            14ms #4 row a v1 old off
+                  #5 update a v1
+            15ms #5 row a v1 old off
+                  #6 toggle a
+            16ms #6 lost
+                  #7 get a
+            17ms #7 row a v1 old off
+                  #8 toggle a
+            18ms #8 row a v1 old
+                  unnote a
+                  save
+                  a refused: refused by the server: boom
+                  a restored: the server had switched it off; it is on again
+        "#]],
+    );
+}
+
+#[test]
+fn a_refused_text_is_not_sent_again_after_something_was_made_good() {
+    let memory = Memory { under_way: under_way("v2", "v1"), ..old_server().into() };
+    let mut run = play(
+        policy(),
+        memory,
+        "0ms edit a v2
+         0ms rescan
+         1ms #1 connected 0.9.6
+         2ms #2 rows a=v1
+         3ms #3 row a v1 old
+         4ms #4 row a v1 old
+         5ms #5 row a v1 old
+         6ms #6 noted
+         7ms #7 refused boom
+         8ms #8 row a v1 old off
+         9ms #9 row a v1 old off
+         10ms #10 crashed",
+    );
+    run.tickets.clear();
+    run.log.clear();
+    for line in [
+        "5000ms rescan",
+        "5001ms #1 connected 0.9.6",
+        "5002ms #2 rows a=v1",
+        "6000ms rescan",
+        "6001ms #4 connected 0.9.6",
+        "6002ms #5 rows a=v1",
+        "6003ms #3 row a v1 old off",
+        "6004ms #6 row a v1 old off",
+        "6005ms #7 row a v1 old",
+    ] {
+        run.line(line);
+    }
+    expect![[r#"
+        5000ms rescan
+              #1 connect
+        5001ms #1 connected 0.9.6
+              #2 overview of functions
+        5002ms #2 rows a=v1
+              a refused_before: refused before, not sent again: boom
+              pass: 1 plugin to compare with the server
+              #3 get a
+        6000ms rescan
+              #4 connect
+        6001ms #4 connected 0.9.6
+              #5 overview of functions
+        6002ms #5 rows a=v1
+              a refused_before: refused before, not sent again: boom
+        6003ms #3 row a v1 old off
+              #6 update a v1
+        6004ms #6 row a v1 old off
+              #7 toggle a
+        6005ms #7 row a v1 old
+              unnote a
+              a restored: the server had switched it off; it is on again
+              summary: 1 plugin in 5 ms: 1 refused
+    "#]]
+    .assert_eq(&run.log);
 }
