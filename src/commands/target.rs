@@ -57,10 +57,13 @@ impl Files {
                     digest: plugin.digest,
                     is_plugin: true,
                 }),
-                Loaded::Parsed(Parsed::Flawed(flaw)) if flaw.meant => match broken(&path, config.files.get(&*path)) {
-                    Some(local) => files.found.push(local),
-                    None => files.unreadable.push((path, flaw.problem.message())),
-                },
+                // What has no digest was not read, for a reason that holds here, too.
+                Loaded::Parsed(Parsed::Flawed(flaw)) if flaw.meant => {
+                    match flaw.digest.and_then(|_| broken(&path, config.files.get(&*path))) {
+                        Some(local) => files.found.push(local),
+                        None => files.unreadable.push((path, flaw.problem.message())),
+                    }
+                }
                 Loaded::Unsettled => files.unreadable.push((path, "being written".to_owned())),
                 Loaded::SameFile(original) => drop(files.links.insert(path, original)),
                 Loaded::Parsed(Parsed::Flawed(_) | Parsed::NotAPlugin | Parsed::Disabled) | Loaded::Missing => {}

@@ -15,7 +15,7 @@ const A: &str = "plugins/a.py";
 
 /// Runs git as if nobody had ever set it up, which must succeed. Says what it said.
 #[track_caller]
-fn git(folder: &Path, line: &str) -> String {
+pub(crate) fn git(folder: &Path, line: &str) -> String {
     let run = tried(folder, line);
     run.unwrap_or_else(|words| panic!("git {line}: {words}"))
 }
@@ -90,7 +90,7 @@ impl World {
 
 /// The commit that a work tree is at, as git shortens it.
 #[track_caller]
-fn at(folder: &Path) -> String {
+pub(crate) fn at(folder: &Path) -> String {
     git(folder, "rev-parse --short=7 HEAD")
 }
 
@@ -303,7 +303,7 @@ fn messages(server: &FakeServer) -> Vec<String> {
     requests.filter_map(|request| request.body["commit_message"].as_str().map(str::to_owned)).collect()
 }
 
-fn path() -> String {
+pub(crate) fn path() -> String {
     std::env::var("PATH").unwrap_or_default()
 }
 

@@ -8,6 +8,7 @@
 
 mod cli;
 mod client;
+mod commands;
 mod config;
 mod contract;
 mod engine;
@@ -16,9 +17,9 @@ mod faults;
 mod git;
 mod layering;
 mod once;
+mod promises;
 mod readme;
 mod real;
-mod refusal;
 mod sandbox;
 mod service;
 mod shipped;

@@ -224,6 +224,12 @@ impl Watch {
         self.ended()
     }
 
+    /// Ends it in the middle of whatever it does.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Waits for the end, and takes in all that was left to say.
     pub(crate) fn ended(&mut self) -> ExitStatus {
         while let Ok(line) = self.lines.recv_timeout(DEADLINE) {

@@ -99,6 +99,8 @@ struct Shared {
 
 struct State {
     version: Version,
+    /// What it says that it is, where that is not true.
+    claims: Option<&'static str>,
     /// `None`: no login.
     key: Option<String>,
     /// Where there is no login: which one of the sessions given out is good.
@@ -134,6 +136,7 @@ impl FakeServer {
         let address = listener.local_addr().unwrap();
         let state = State {
             version,
+            claims: None,
             key: Some(KEY.to_owned()),
             session: 1,
             functions: BTreeMap::new(),
@@ -175,6 +178,11 @@ impl FakeServer {
     pub(crate) fn come_up(&mut self) {
         assert!(self.running.is_none(), "it was down");
         self.running = Some(run(TcpListener::bind(self.address).unwrap(), &self.shared).unwrap());
+    }
+
+    /// Says that it is another version from now on, and behaves as before.
+    pub(crate) fn claim_to_be(&self, version: &'static str) {
+        self.state().claims = Some(version);
     }
 
     /// Accepts this key only. Session tokens do not start with `sk-`.
@@ -379,16 +387,20 @@ impl State {
         Some(planned.fault)
     }
 
+    fn name(&self) -> &'static str {
+        self.claims.unwrap_or_else(|| self.version.name())
+    }
+
     /// The router. `body` is `None` where it is there and not JSON.
     fn answer(&mut self, method: &Method, path: &str, headers: &HeaderMap, body: Option<Value>) -> Answer {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let segments: Vec<_> = path.trim_start_matches('/').split('/').collect();
         match (method.as_str(), &segments[..]) {
-            ("GET", ["api", "version"]) => Answer::json(json!({ "version": self.version.name(), "deployment_id": "" })),
+            ("GET", ["api", "version"]) => Answer::json(json!({ "version": self.name(), "deployment_id": "" })),
             ("GET", ["api", "config"]) => Answer::json(json!({
                 "status": true,
                 "name": "Open WebUI",
-                "version": self.version.name(),
+                "version": self.name(),
                 "features": { "auth": self.key.is_some(), "enable_signup": false, "enable_login_form": true },
             })),
             ("POST", ["api", "v1", "auths", "signin"]) => self.sign_in(),

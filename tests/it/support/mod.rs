@@ -3,6 +3,7 @@
 pub(crate) mod command;
 mod fake_python;
 pub(crate) mod fake_server;
+pub(crate) mod relay;
 
 use owui_watch::client::{Client, Options, Timeouts};
 use owui_watch::sandbox::{self, Admin, Sandbox, default_cache};
