@@ -18,7 +18,6 @@ use crate::engine::exchange::{Adopt, Terms};
 use crate::engine::notice::Level;
 use crate::engine::{Code, Policy};
 use crate::sandbox::{self, Sandbox, SandboxError};
-use crate::watcher::Explained;
 
 /// Does what the command line asks for, and says how it ended.
 #[must_use]
@@ -51,9 +50,8 @@ fn remedy(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(|cause| {
         let sandbox = || cause.downcast_ref::<SandboxError>()?.remedy().map(str::to_owned);
         let state = || Some(cause.downcast_ref::<StateError>()?.hint().to_owned());
-        let watcher = || cause.downcast_ref::<Explained>()?.hint();
         let command = || cause.downcast_ref::<Refusal>()?.hint().map(str::to_owned);
-        sandbox().or_else(state).or_else(watcher).or_else(command)
+        sandbox().or_else(state).or_else(command)
     })
 }
 

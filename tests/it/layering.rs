@@ -30,7 +30,7 @@ const REACHES_OUT: [(&str, &[&str]); 14] = [
     ("reqwest", &["client", "sandbox"]),
     ("rustls", &["client", "sandbox"]),
     ("tokio", &["client", "daemon", "git", "run", "sandbox"]),
-    ("std::fs", &["config", "disk", "git", "sandbox"]),
+    ("std::fs", &["config", "disk", "git", "sandbox", "watcher"]),
     ("std::process::Command", &["sandbox"]),
     ("tokio::process", &["git", "sandbox"]),
     ("std::net::TcpListener", &["sandbox"]),
