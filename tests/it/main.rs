@@ -24,3 +24,4 @@ mod sandbox;
 mod shipped;
 mod support;
 mod watch;
+mod watch_under_fire;
