@@ -209,31 +209,40 @@ fn folders_that_come_when_the_watches_are_used_up_are_polled() {
     assert_eq!(count(&watch, "trouble"), 1, "{:?}", watch.said());
 }
 
+/// With a limit of nothing, everything is polled, and the root as well.
+#[track_caller]
+fn check_without_events(sysctl: &str, words: &str, hint: &str) {
+    let server = FakeServer::start();
+    let project = deployed(&server, &[A]);
+    let Some(mut watch) = limited(&project, sysctl, 0) else { return };
+    check_limit(&watch.wait("summary", None), words, hint);
+    project.write(A, &filter("2"));
+    project.write("plugins/new/b.py", &filter("1"));
+    watch.wait("created", Some("b"));
+    fs::rename(project.path("plugins"), project.path("away")).unwrap();
+    watch.wait("root_missing", None);
+    fs::rename(project.path("away"), project.path("plugins")).unwrap();
+    watch.wait("summary", None);
+    assert!(watch.stop().success());
+    assert_eq!(text(&server, "a"), filter("2"));
+}
+
 #[test]
-fn where_no_watch_is_left_at_all_everything_is_polled() {
-    for (sysctl, words, hint) in [
-        (
-            "max_inotify_instances",
-            "no file events: the system's limit of inotify instances is reached (user.max_inotify_instances is 0)",
-            "sudo sysctl user.max_inotify_instances=1024",
-        ),
-        ("max_inotify_watches", "no file events of `plugins`: the system's limit of inotify watches", "sudo sysctl"),
-    ] {
-        let server = FakeServer::start();
-        let project = deployed(&server, &[A]);
-        let Some(mut watch) = limited(&project, sysctl, 0) else { return };
-        check_limit(&watch.wait("summary", None), words, hint);
-        project.write(A, &filter("2"));
-        project.write("plugins/new/b.py", &filter("1"));
-        wait_for_all(&mut watch, "created", vec!["b".to_owned()]);
-        // The root as well.
-        fs::rename(project.path("plugins"), project.path("away")).unwrap();
-        watch.wait("root_missing", None);
-        fs::rename(project.path("away"), project.path("plugins")).unwrap();
-        watch.wait("summary", None);
-        assert!(watch.stop().success());
-        assert_eq!(text(&server, "a"), filter("2"));
-    }
+fn where_no_instance_is_left_everything_is_polled() {
+    check_without_events(
+        "max_inotify_instances",
+        "no file events: the system's limit of inotify instances is reached (user.max_inotify_instances is 0)",
+        "sudo sysctl user.max_inotify_instances=1024",
+    );
+}
+
+#[test]
+fn where_no_watch_is_left_everything_is_polled() {
+    check_without_events(
+        "max_inotify_watches",
+        "no file events of `plugins`: the system's limit of inotify watches",
+        "sudo sysctl user.max_inotify_watches=524288",
+    );
 }
 
 // ---- roots ----------------------------------------------------------------------------------------------------------
@@ -274,29 +283,38 @@ fn a_root_that_went_with_the_folders_around_it_is_watched_when_it_is_back() {
     assert_eq!(text(&server, "a"), filter("3"));
 }
 
+/// A root that is not there at the start is waited for, and told of once.
+#[track_caller]
+fn check_late_root(root: &str) {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    fs::remove_dir(project.path("plugins")).unwrap();
+    project.write("watch.toml", &format!("root = \"{root}\"\n"));
+    // A script has no time to wait.
+    let once = project.run(&["--once"]);
+    assert_eq!(once.code, Some(2));
+    assert!(once.stderr.contains("there is no such folder"), "{}", once.stderr);
+
+    let mut watch = project.watch();
+    watch.signal("HUP");
+    watch.wait("summary", None);
+    let file = format!("{root}/deep/a.py");
+    project.write(&file, &filter("1"));
+    watch.wait("created", Some("a"));
+    project.write(&file, &filter("2"));
+    watch.wait("updated", Some("a"));
+    assert!(watch.stop().success());
+    assert_eq!((count(&watch, "root_missing"), count(&watch, "nothing_found")), (1, 0), "{:?}", watch.said());
+}
+
 #[test]
 fn a_root_that_is_not_there_at_the_start_is_waited_for() {
-    for root in ["plugins", "not/yet/plugins"] {
-        let server = FakeServer::start();
-        let project = Project::on(&server);
-        fs::remove_dir(project.path("plugins")).unwrap();
-        project.write("watch.toml", &format!("root = \"{root}\"\n"));
-        // A script has no time to wait.
-        let once = project.run(&["--once"]);
-        assert_eq!(once.code, Some(2));
-        assert!(once.stderr.contains("there is no such folder"), "{}", once.stderr);
+    check_late_root("plugins");
+}
 
-        let mut watch = project.watch();
-        watch.signal("HUP");
-        watch.wait("summary", None);
-        let file = format!("{root}/deep/a.py");
-        project.write(&file, &filter("1"));
-        watch.wait("created", Some("a"));
-        project.write(&file, &filter("2"));
-        watch.wait("updated", Some("a"));
-        assert!(watch.stop().success());
-        assert_eq!((count(&watch, "root_missing"), count(&watch, "nothing_found")), (1, 0), "{:?}", watch.said());
-    }
+#[test]
+fn a_root_may_come_with_the_folders_around_it() {
+    check_late_root("not/yet/plugins");
 }
 
 // ---- links ----------------------------------------------------------------------------------------------------------
