@@ -237,7 +237,9 @@ pub fn load(args: &Args, world: &World) -> Result<Config, ConfigError> {
         .build()
         .and_then(|merged| merged.cache.into_table())
         .map_err(|error| ConfigError::new(error.to_string()))?;
-    Merged(merged).config(project, &dotenv, world)
+    // Only a watch has the time to wait for a folder.
+    let waits = args.command.is_none() && !args.one_pass();
+    Merged(merged).config(project, &dotenv, waits, world)
 }
 
 /// `watch.toml` as written. Every key may be left out there, since the lowest layer has them all.
@@ -612,9 +614,9 @@ impl DotEnv {
 struct Merged(Map<String, Value>);
 
 impl Merged {
-    fn config(&self, project: &Path, dotenv: &DotEnv, world: &World) -> Result<Config, ConfigError> {
+    fn config(&self, project: &Path, dotenv: &DotEnv, waits: bool, world: &World) -> Result<Config, ConfigError> {
         let written: Written = Value::from(self.0.clone()).try_deserialize().map_err(|error| self.mistyped(&error))?;
-        let roots = self.roots(&written.root, world)?;
+        let roots = self.roots(&written.root, waits, world)?;
         let (key, key_origin) = api_key(written.api_key_file.as_deref(), dotenv, world)?.unzip();
         Ok(Config {
             project: project.to_owned(),
@@ -678,20 +680,22 @@ impl Merged {
         if (least..=most).contains(&span) { Ok(span) } else { Err(self.misfit(key)) }
     }
 
-    /// Checks that the roots are folders, and that no file is under two of them.
-    fn roots(&self, written: &[PathBuf], world: &World) -> Result<Vec<PathBuf>, ConfigError> {
+    /// Checks that the roots are folders, and that no file is under two of them. If somebody waits for them, they need not
+    /// be there yet.
+    fn roots(&self, written: &[PathBuf], waits: bool, world: &World) -> Result<Vec<PathBuf>, ConfigError> {
         let mut roots: Vec<(PathBuf, PathBuf)> = Vec::new();
         for root in written {
             let cannot = |cause: &str| ConfigError::new(format!("cannot watch {}: {cause}", ticked(root)));
-            let real = fs::canonicalize(world.cwd.join(root)).map_err(|error| {
-                if error.kind() == io::ErrorKind::NotFound {
-                    cannot("there is no such folder")
-                        .hinted("create it, or set `root` in watch.toml (or --root) to the folder with the plugins")
-                } else {
-                    cannot(&why(&error))
+            let real = match fs::canonicalize(world.cwd.join(root)) {
+                Ok(real) => real,
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(&why(&error))),
+                Err(_) if waits => absolute(&world.cwd, root),
+                Err(_) => {
+                    return Err(cannot("there is no such folder")
+                        .hinted("create it, or set `root` in watch.toml (or --root) to the folder with the plugins"));
                 }
-            })?;
-            if !real.is_dir() {
+            };
+            if real.exists() && !real.is_dir() {
                 return Err(cannot("it is not a folder").hinted(format!(
                     "`root` is the folder around it; to limit a run to this plugin: owui-watch {}",
                     root.display()

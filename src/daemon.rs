@@ -2,8 +2,8 @@
 //! place that knows every edge.
 #![expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock and waits for a time")]
 
-use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -61,6 +61,8 @@ struct Daemon {
     settling: Settling,
     plugins: Plugins,
     watcher: Option<Watcher>,
+    /// The links that it looks behind.
+    followed: BTreeSet<Arc<Path>>,
     signs: UnboundedReceiver<Sign>,
     state: Option<State>,
     git: Git,
@@ -156,6 +158,7 @@ impl Daemon {
             settling: Settling::new(config.debounce),
             plugins: Plugins::new(config.roots.clone(), &config.exclude, &config.state, config.files.clone())?,
             watcher,
+            followed: BTreeSet::new(),
             signs,
             state,
             git: Git::new(config.roots.clone()),
@@ -216,12 +219,48 @@ impl Daemon {
     /// Takes in everything that the watcher has to say by now.
     fn signs(&mut self, first: Sign) -> Vec<Event> {
         let mut events = Vec::new();
+        let mut appeared = Vec::new();
         let mut sign = Some(first);
         while let Some(this) = sign {
-            self.sign(this, &mut events);
+            match this {
+                Sign::Appeared(path) => appeared.push(path),
+                this => self.sign(this, &mut events),
+            }
             sign = self.signs.try_recv().ok();
         }
+        if !appeared.is_empty() {
+            self.appeared(&appeared);
+        }
         events
+    }
+
+    /// Files in folders that appeared may have been written before those were watched, and may still be: nobody says.
+    fn appeared(&mut self, folders: &[Arc<Path>]) {
+        let (at, watcher) = (self.at(), &mut self.watcher);
+        let mut blind = None;
+        let files = self.plugins.walk(folders, &mut |folder| {
+            if let Some(Err(sign)) = watcher.as_mut().map(|watcher| watcher.watch_folder(folder)) {
+                blind = Some(sign);
+            }
+        });
+        for path in files {
+            self.settling.appeared(path, at);
+        }
+        self.follow_links();
+        if let Some(Sign::Blind(message, hint)) = blind {
+            self.tell(&Notice::general(What::Trouble { message, hint }));
+        }
+    }
+
+    /// Has the watcher look behind the links that there are by now.
+    fn follow_links(&mut self) {
+        let links = self.plugins.links();
+        if *links != self.followed
+            && let Some(watcher) = &mut self.watcher
+        {
+            self.followed.clone_from(links);
+            watcher.follow_links(links.iter().cloned().collect());
+        }
     }
 
     fn sign(&mut self, sign: Sign, events: &mut Vec<Event>) {
@@ -236,17 +275,16 @@ impl Daemon {
                     self.settling.complete(path);
                 }
             }
-            Sign::Appeared(path) => {
-                // Files in it may have been written before it was watched, and may still be: nobody says.
-                let at = self.at();
-                let (files, blind) = walk(&mut self.plugins, self.watcher.as_mut(), &path);
-                for path in files {
-                    self.settling.appeared(path, at);
-                }
-                if let Some(sign) = blind {
-                    self.sign(sign, events);
+            Sign::Appeared(path) => self.appeared(&[path]),
+            Sign::Permitted(path) if self.plugins.is_closed(&path) => {
+                // Behind a folder there may be anything.
+                if path.is_dir() {
+                    self.sign(Sign::Anything, events);
+                } else {
+                    self.settling.complete(path);
                 }
             }
+            Sign::Permitted(_) => {}
             Sign::Anything if events.contains(&Event::Rescan) => {}
             Sign::Anything => events.push(Event::Rescan),
             Sign::Blind(message, hint) => self.tell(&Notice::general(What::Trouble { message, hint })),
@@ -260,6 +298,12 @@ impl Daemon {
         let long_written = self.settling.long_written(at);
         let mut events = Vec::new();
         if !ready.is_empty() {
+            if self.plugins.has_lost_root() {
+                // Where a folder around it was moved, nobody tells but the files that are changed there.
+                events.push(Event::Rescan);
+            }
+            self.plugins.admit_all(&ready);
+            self.follow_links();
             events.push(Event::Ready(ready));
         }
         if !long_written.is_empty() {
@@ -332,9 +376,13 @@ impl Daemon {
         for (_, loaded) in scan.files.iter_mut().filter(|(path, _)| self.settling.is_changing(path)) {
             *loaded = Loaded::Unsettled;
         }
-        for sign in blind.into_iter().take(1) {
+        for sign in blind {
             self.sign(sign, &mut Vec::new());
         }
+        if let Some(watcher) = &mut self.watcher {
+            watcher.await_roots(&scan.missing);
+        }
+        self.follow_links();
         scan
     }
 
@@ -422,19 +470,4 @@ async fn done(saving: &mut Option<JoinHandle<anyhow::Result<()>>>) -> Result<any
         Some(saving) => saving.await,
         None => std::future::pending().await,
     }
-}
-
-/// Walks a folder that appeared, watching each folder in it before looking into it.
-fn walk(
-    plugins: &mut Plugins,
-    mut watcher: Option<&mut Watcher>,
-    folder: &std::path::Path,
-) -> (Vec<Arc<std::path::Path>>, Option<Sign>) {
-    let mut blind = None;
-    let files = plugins.walk(folder, &mut |folder| {
-        if let Some(Err(sign)) = watcher.as_mut().map(|watcher| watcher.watch_folder(folder)) {
-            blind = Some(sign);
-        }
-    });
-    (files, blind)
 }

@@ -20,7 +20,6 @@ use crate::engine::notice::Level;
 use crate::engine::{Code, Policy};
 use crate::sandbox::{self, Sandbox, SandboxError};
 use crate::systemd::supervisor::{self, Supervisor};
-use crate::watcher::Explained;
 
 /// Does what the command line asks for, and says how it ended.
 #[must_use]
@@ -44,9 +43,8 @@ fn remedy(error: &anyhow::Error) -> Option<String> {
         let config = || Some(cause.downcast_ref::<ConfigError>()?.hint()?.to_owned());
         let sandbox = || cause.downcast_ref::<SandboxError>()?.remedy().map(str::to_owned);
         let state = || Some(cause.downcast_ref::<StateError>()?.hint().to_owned());
-        let watcher = || cause.downcast_ref::<Explained>()?.hint();
         let command = || cause.downcast_ref::<Refusal>()?.hint().map(str::to_owned);
-        config().or_else(sandbox).or_else(state).or_else(watcher).or_else(command)
+        config().or_else(sandbox).or_else(state).or_else(command)
     })
 }
 

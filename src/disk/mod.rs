@@ -52,6 +52,12 @@ pub struct Plugins {
     settings: BTreeMap<PathBuf, FileSettings>,
     /// The files that the walk admits. An event about one of them needs no second look at the ignore rules.
     admitted: BTreeSet<Arc<Path>>,
+    /// Those of them that are links.
+    links: BTreeSet<Arc<Path>>,
+    /// What may not be read, files and folders.
+    closed: BTreeSet<Arc<Path>>,
+    /// The roots that were not there at the last scan.
+    missing: Vec<PathBuf>,
     /// The locks of the repositories that the roots stand in.
     git_locks: BTreeSet<PathBuf>,
 }
@@ -72,37 +78,94 @@ impl Plugins {
                 .with_context(|| format!("`exclude` has a glob that does not work: `{glob}`"))?;
         }
         let exclude = builder.build().context("building the `exclude` globs")?;
-        let git_locks =
-            roots.iter().filter_map(|root| git_folder(root)).map(|folder| folder.join("index.lock")).collect();
         let ours = roots.iter().flat_map(|root| state::folders_under(state, root)).collect();
-        Ok(Self { roots, exclude, ours, settings, admitted: BTreeSet::new(), git_locks })
+        let mut plugins = Self {
+            roots,
+            exclude,
+            ours,
+            settings,
+            admitted: BTreeSet::new(),
+            links: BTreeSet::new(),
+            closed: BTreeSet::new(),
+            missing: Vec::new(),
+            git_locks: BTreeSet::new(),
+        };
+        plugins.find_git();
+        Ok(plugins)
+    }
+
+    fn find_git(&mut self) {
+        let folders = self.roots.iter().filter_map(|root| git_folder(root));
+        self.git_locks = folders.map(|folder| folder.join("index.lock")).collect();
     }
 
     /// Walks the roots and reads every file, on all cores. `on_folder` is told each admitted folder before its content is
     /// listed for good, so that a watch set there misses nothing.
     pub fn scan(&mut self, trust: Trust, on_folder: &mut dyn FnMut(&Path)) -> Scan {
         self.admitted.clear();
-        let (mut found, mut missing, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
-        for root in self.roots.clone() {
-            if root.is_dir() {
-                found.extend(self.explore(&root, on_folder, &mut unreadable));
-            } else {
-                missing.push(root);
-            }
-        }
+        self.links.clear();
+        self.closed.clear();
+        // The roots may have come with a repository of their own.
+        self.find_git();
+        let (present, missing): (Vec<_>, Vec<_>) = self.roots.iter().cloned().partition(|root| root.is_dir());
+        let present = present.into_iter().collect();
+        self.missing.clone_from(&missing);
+        let mut unreadable = Vec::new();
+        let found = self.explore(&present, on_folder, &mut unreadable);
         let mut files = self.read_all(&found, trust);
         files.extend(unreadable);
+        self.closed.extend(files.iter().filter(|(_, loaded)| is_closed(loaded)).map(|(path, _)| Arc::clone(path)));
         Scan { files, missing }
     }
 
-    /// Walks one folder that appeared under a root; answers the files that are new.
-    pub fn walk(&mut self, folder: &Path, on_folder: &mut dyn FnMut(&Path)) -> Vec<Arc<Path>> {
-        if folder.is_dir() { self.explore(folder, on_folder, &mut Vec::new()) } else { Vec::new() }
+    /// Walks the folders that appeared under the roots; answers the files in them. All at once, because each walk passes
+    /// what else there is on the way.
+    pub fn walk(&mut self, appeared: &[Arc<Path>], on_folder: &mut dyn FnMut(&Path)) -> Vec<Arc<Path>> {
+        let folders: BTreeSet<_> =
+            appeared.iter().filter(|path| path.is_dir()).map(|path| path.to_path_buf()).collect();
+        if folders.is_empty() {
+            return Vec::new();
+        }
+        let mut unreadable = Vec::new();
+        let mut found = self.explore(&folders, on_folder, &mut unreadable);
+        for (path, _) in unreadable {
+            self.closed.insert(Arc::clone(&path));
+            found.push(path);
+        }
+        found
+    }
+
+    /// Takes in those of the paths that the walk admits, with one walk for all of them.
+    pub fn admit_all(&mut self, paths: &[Arc<Path>]) {
+        let new: BTreeSet<_> =
+            paths.iter().filter(|path| !self.admitted.contains(*path)).map(|path| path.to_path_buf()).collect();
+        if !new.is_empty() {
+            let entries = self.entries(&new).collect();
+            self.admit(entries, &mut Vec::new());
+        }
+    }
+
+    /// The links among the files.
+    #[must_use]
+    pub fn links(&self) -> &BTreeSet<Arc<Path>> {
+        &self.links
+    }
+
+    /// Whether a root went since the last scan.
+    #[must_use]
+    pub fn has_lost_root(&self) -> bool {
+        self.roots.iter().any(|root| !self.missing.contains(root) && !root.is_dir())
+    }
+
+    /// Whether a file or folder could not be read.
+    #[must_use]
+    pub fn is_closed(&self, path: &Path) -> bool {
+        self.closed.contains(path)
     }
 
     fn explore(
         &mut self,
-        folder: &Path,
+        folders: &BTreeSet<PathBuf>,
         on_folder: &mut dyn FnMut(&Path),
         unreadable: &mut Vec<(Arc<Path>, Loaded)>,
     ) -> Vec<Arc<Path>> {
@@ -110,7 +173,7 @@ impl Plugins {
         // A folder may be listed before it is named, and what is created between that and its watch sends no event and
         // is not in the list: once the folders are watched, everything is listed anew.
         for _ in 0..MOST_WALKS {
-            let entries: Vec<_> = self.entries(folder).collect();
+            let entries: Vec<_> = self.entries(folders).collect();
             let n_told = told.len();
             for entry in &entries {
                 if let Entry::Folder(folder) = entry
@@ -123,7 +186,7 @@ impl Plugins {
                 return self.admit(entries, unreadable);
             }
         }
-        let entries = self.entries(folder).collect();
+        let entries = self.entries(folders).collect();
         self.admit(entries, unreadable)
     }
 
@@ -136,9 +199,12 @@ impl Plugins {
                 Entry::Unreadable(path, words) => {
                     unreadable.push((Arc::from(path), flawed(Problem::Unreadable(words))));
                 }
-                Entry::File(path) => {
+                Entry::File { path, is_link } => {
                     let path: Arc<Path> = Arc::from(path);
                     self.admitted.insert(Arc::clone(&path));
+                    if is_link {
+                        self.links.insert(Arc::clone(&path));
+                    }
                     found.push(path);
                 }
             }
@@ -153,16 +219,22 @@ impl Plugins {
 
     /// Reads one path. Anything that the walk would not find is [`Loaded::Missing`].
     pub fn read(&mut self, path: &Arc<Path>, trust: Trust) -> Loaded {
-        if !self.admitted.contains(path) {
-            let admits = self.entries(path).any(|entry| matches!(entry, Entry::File(file) if *file == **path));
-            if !admits {
-                return Loaded::Missing;
-            }
-            self.admitted.insert(Arc::clone(path));
-        }
-        let loaded = self.load(path, trust);
+        self.admit_all(std::slice::from_ref(path));
+        let loaded = if self.admitted.contains(path) {
+            self.load(path, trust)
+        } else if let (true, Err(error)) = (self.closed.contains(path), path.read_dir()) {
+            unlisted(&error)
+        } else {
+            Loaded::Missing
+        };
         if loaded == Loaded::Missing {
             self.admitted.remove(path);
+            self.links.remove(path);
+        }
+        if is_closed(&loaded) {
+            self.closed.insert(Arc::clone(path));
+        } else {
+            self.closed.remove(path);
         }
         loaded
     }
@@ -187,43 +259,28 @@ impl Plugins {
         self.git_locks.iter().any(|lock| lock.metadata().is_ok_and(fresh))
     }
 
-    /// What the walk finds at `target` and below, by the rules that hold above it: the walk starts at the root, but goes
-    /// down no other way.
-    fn entries(&self, target: &Path) -> impl Iterator<Item = Entry> + use<> {
-        let root = self.roots.iter().find(|root| is_under(target, root)).cloned();
-        let walk = root.map(|root| {
-            let (target, exclude, base) = (target.to_owned(), self.exclude.clone(), root.clone());
-            let ours = self.ours.clone();
+    /// What the walk finds at the targets and below, by the rules that hold above them: the walk starts at the roots, but
+    /// goes down no other way.
+    fn entries(&self, targets: &BTreeSet<PathBuf>) -> impl Iterator<Item = Entry> + use<> {
+        let targets = Arc::new(Targets::new(targets));
+        let on_the_way: Vec<_> = self.roots.iter().filter(|root| targets.touch(root)).cloned().collect();
+        let (exclude, ours) = (self.exclude.clone(), self.ours.clone());
+        on_the_way.into_iter().flat_map(move |root| {
+            let (exclude, ours, base) = (exclude.clone(), ours.clone(), root.clone());
+            let (wanted, targets) = (Arc::clone(&targets), Arc::clone(&targets));
             let mut builder = ignore::WalkBuilder::new(&root);
             builder.require_git(false).follow_links(false).sort_by_file_name(Ord::cmp).filter_entry(move |entry| {
                 let path = tidy(entry.path());
-                let on_the_way = is_under(&path, &target) || is_under(&target, &path);
                 let is_dir = entry.file_type().is_some_and(|kind| kind.is_dir());
                 let inside = path.strip_prefix(&base).unwrap_or(&path);
-                on_the_way
+                wanted.touch(&path)
                     && !ours.contains(&path)
                     && (inside.as_os_str().is_empty() || !exclude.matched(inside, is_dir).is_ignore())
             });
-            builder.build()
-        });
-        let target = target.to_owned();
-        walk.into_iter().flatten().filter_map(move |entry| {
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(error) => return unreadable(&error).filter(|entry| is_under(entry.path(), &target)),
-            };
-            let path = tidy(entry.path());
-            if !is_under(&path, &target) {
-                return None;
-            }
-            let kind = entry.file_type()?;
-            if kind.is_dir() {
-                Some(Entry::Folder(path))
-            } else if path.extension().is_some_and(|extension| extension == "py") {
-                Some(Entry::File(path))
-            } else {
-                None
-            }
+            builder.build().filter_map(move |entry| match entry {
+                Ok(entry) => found(&entry).filter(|entry| targets.hold(entry.path())),
+                Err(error) => unreadable(&error).filter(|entry| targets.hold(entry.path())),
+            })
         })
     }
 
@@ -280,10 +337,37 @@ impl Plugins {
     }
 }
 
+/// Where a walk is to go.
+struct Targets {
+    whole: BTreeSet<PathBuf>,
+    /// The folders around them.
+    around: BTreeSet<PathBuf>,
+}
+
+impl Targets {
+    fn new(targets: &BTreeSet<PathBuf>) -> Self {
+        let around = targets.iter().flat_map(|target| target.ancestors().skip(1)).map(Path::to_owned).collect();
+        Self { whole: targets.clone(), around }
+    }
+
+    /// Whether a path is a target, or in one.
+    fn hold(&self, path: &Path) -> bool {
+        path.ancestors().any(|folder| self.whole.contains(folder)) || self.whole.iter().any(|target| is_here(target))
+    }
+
+    /// The same, or on the way to one.
+    fn touch(&self, path: &Path) -> bool {
+        is_here(path) || self.around.contains(path) || self.hold(path)
+    }
+}
+
 /// What the walk found.
 enum Entry {
     Folder(PathBuf),
-    File(PathBuf),
+    File {
+        path: PathBuf,
+        is_link: bool,
+    },
     /// A folder that could not be listed, say; the system's words.
     Unreadable(PathBuf, String),
 }
@@ -291,8 +375,20 @@ enum Entry {
 impl Entry {
     fn path(&self) -> &Path {
         match self {
-            Entry::Folder(path) | Entry::File(path) | Entry::Unreadable(path, _) => path,
+            Entry::Folder(path) | Entry::File { path, .. } | Entry::Unreadable(path, _) => path,
         }
+    }
+}
+
+/// What of the walk matters.
+fn found(entry: &ignore::DirEntry) -> Option<Entry> {
+    let (path, kind) = (tidy(entry.path()), entry.file_type()?);
+    if kind.is_dir() {
+        Some(Entry::Folder(path))
+    } else if path.extension().is_some_and(|extension| extension == "py") {
+        Some(Entry::File { path, is_link: kind.is_symlink() })
+    } else {
+        None
     }
 }
 
@@ -307,6 +403,18 @@ fn unreadable(error: &ignore::Error) -> Option<Entry> {
         }
         _ => None,
     }
+}
+
+/// What is said of a folder that was seen to be closed.
+fn unlisted(error: &std::io::Error) -> Loaded {
+    match error.kind() {
+        ErrorKind::PermissionDenied => flawed(Problem::Unreadable(error.kind().to_string())),
+        _ => Loaded::Missing,
+    }
+}
+
+fn is_closed(loaded: &Loaded) -> bool {
+    matches!(loaded, Loaded::Parsed(Parsed::Flawed(Flaw { problem: Problem::Unreadable(_), .. })))
 }
 
 fn flawed(problem: Problem) -> Loaded {
@@ -529,7 +637,7 @@ mod tests {
             }
             fs::write(folder.join("b.py"), PIPE).unwrap();
         };
-        let found = plugins.walk(&world.path("folder"), &mut create);
+        let found = plugins.walk(&[Arc::from(world.path("folder"))], &mut create);
         let found: Vec<_> = found.iter().map(|path| world.name(path)).collect();
         assert_eq!(found, ["folder/a.py", "folder/b.py", "folder/deep/b.py", "folder/deep/deep/b.py"]);
     }
@@ -585,7 +693,7 @@ mod tests {
             world.write(file, PIPE);
         }
         let mut folders = Vec::new();
-        let found = plugins.walk(&world.path("new"), &mut |folder| folders.push(world.name(folder)));
+        let found = plugins.walk(&[Arc::from(world.path("new"))], &mut |folder| folders.push(world.name(folder)));
         let found: Vec<_> = found.iter().map(|path| world.name(path)).collect();
         assert_eq!(
             (found, folders),
@@ -593,7 +701,7 @@ mod tests {
         );
         let known: Vec<_> = plugins.files_in(&world.path("new")).map(|path| world.name(&path)).collect();
         assert_eq!(known, ["new/b.py", "new/in/c.py"]);
-        assert_eq!(plugins.walk(&world.path("new/ignored"), &mut |_| panic!()), []);
+        assert_eq!(plugins.walk(&[Arc::from(world.path("new/ignored"))], &mut |_| panic!()), []);
     }
 
     #[test]

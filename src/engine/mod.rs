@@ -253,6 +253,8 @@ pub struct Engine {
     scanning: bool,
     pass: Option<Pass>,
     first_pass: bool,
+    /// The roots that are not there, as the user was told.
+    missing: Vec<PathBuf>,
     /// Whether the user was told what of the plugins asked for is not there.
     absent_told: bool,
     /// Set by [`Event::Stop`]: when to stop waiting for what is in flight.
@@ -471,6 +473,7 @@ impl Engine {
             n_tickets: 0,
             scanning: false,
             pass: None,
+            missing: Vec::new(),
             first_pass: true,
             absent_told: false,
             stop_by: None,
@@ -534,9 +537,10 @@ impl Engine {
     }
 
     fn on_scanned(&mut self, scan: Scan, now: Now) {
-        for root in &scan.missing {
-            self.tell(Notice::general(What::RootMissing { root: root.clone() }));
+        for root in scan.missing.iter().filter(|root| !self.missing.contains(*root)).cloned().collect::<Vec<_>>() {
+            self.tell(Notice::general(What::RootMissing { root }));
         }
+        self.missing.clone_from(&scan.missing);
         let found: BTreeSet<_> = scan.files.iter().map(|(path, _)| Arc::clone(path)).collect();
         let vanished: Vec<_> = (self.files.iter())
             .map(|(path, _)| path)
@@ -580,6 +584,10 @@ impl Engine {
     /// Says once what was looked for and is not there, as soon as every file that there is was read.
     fn tell_absent(&mut self) {
         if self.absent_told || self.scanning || self.pass.is_none() || !self.pending.is_empty() {
+            return;
+        }
+        // What is in a root that is waited for is not known yet.
+        if self.policy.once.is_none() && !self.missing.is_empty() {
             return;
         }
         self.absent_told = true;

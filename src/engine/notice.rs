@@ -596,7 +596,7 @@ impl Notice {
             }
             What::Foreign { server, words, .. } => format!("{server} does not answer as Open WebUI: {words}"),
             What::RootMissing { root } => {
-                format!("`{}` is gone; nothing changes on the server", root.display())
+                format!("`{}` is not there; nothing changes on the server", root.display())
             }
             What::Stopping { in_flight: 0 } => "stopping".to_owned(),
             What::Stopping { in_flight } => {
@@ -730,6 +730,10 @@ impl Notice {
                 "a plugin is a Python file that defines Pipe, Filter, Action, Event or Tools; `root` in watch.toml says \
                  where to look"
             }
+            What::RootMissing { .. } => {
+                "it is watched as soon as it is there; or set `root` in watch.toml (or --root) to the folder with the \
+                 plugins"
+            }
             What::Unreachable { configured: false, .. } | What::GaveUp { configured: false, .. } => {
                 "say where your server is with OPENWEBUI_URL or `url` in watch.toml; or try `owui-watch sandbox`, which \
                  starts a throw-away Open WebUI"
@@ -813,7 +817,6 @@ impl Notice {
             | What::Unreachable { .. }
             | What::StillUnreachable { .. }
             | What::Back { .. }
-            | What::RootMissing { .. }
             | What::Stopping { .. }
             | What::Stopped { .. }
             | What::Sending { .. }
@@ -1350,7 +1353,8 @@ mod tests {
                 hint: use the API key of an admin (OPENWEBUI_API_KEY, .env or api_key_file), and start again
             Error not_open_webui: http://localhost:8080 does not answer as Open WebUI: a web page
                 hint: check the address: it is the one that you open in the browser, without /api
-            Warning root_missing: `plugins` is gone; nothing changes on the server
+            Warning root_missing: `plugins` is not there; nothing changes on the server
+                hint: it is watched as soon as it is there; or set `root` in watch.toml (or --root) to the folder with the plugins
             Info stopping: stopping
             Info stopping: stopping; 2 plugins on the way first (once more stops at once)
             Info stopped: stopped

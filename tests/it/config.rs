@@ -114,7 +114,7 @@ fn valid(name: &str) -> String {
 #[track_caller]
 fn invalid(name: &str) -> Refusal {
     let text = example(&format!("invalid/{name}"));
-    Project::new().with_folder("plugins/pipes").with("plugins/a.py", "").with("watch.toml", &text).refusal("")
+    Project::new().with_folder("plugins/pipes").with("plugins/a.py", "").with("watch.toml", &text).refusal("--once")
 }
 
 #[test]
@@ -610,7 +610,7 @@ fn errors_name_the_variable_or_flag() {
     project.refusal("--url ftp://there").says(&expect![[r#"
         error: cannot use `--url`: `url` must begin with http:// or https://, not ftp://
     "#]]);
-    project.refusal("--root nowhere").says(&expect![[r#"
+    project.refusal("--once --root nowhere").says(&expect![[r#"
         error: cannot watch `nowhere`: there is no such folder
         hint: create it, or set `root` in watch.toml (or --root) to the folder with the plugins
     "#]]);
@@ -714,7 +714,7 @@ fn roots() {
         hint: `root` is the folder around it; to limit a run to this plugin: owui-watch plugins/a.py
     "#]]);
     fs::remove_dir(project.world.cwd.join("b")).unwrap();
-    project.refusal("--root b").says(&expect![[r#"
+    project.refusal("--once --root b").says(&expect![[r#"
         error: cannot watch `b`: there is no such folder
         hint: create it, or set `root` in watch.toml (or --root) to the folder with the plugins
     "#]]);

@@ -31,7 +31,7 @@ const REACHES_OUT: [(&str, &[&str]); 15] = [
     ("reqwest", &["client", "sandbox"]),
     ("rustls", &["client", "sandbox"]),
     ("tokio", &["client", "daemon", "git", "run", "sandbox"]),
-    ("std::fs", &["config", "disk", "git", "sandbox", "systemd"]),
+    ("std::fs", &["config", "disk", "git", "sandbox", "systemd", "watcher"]),
     ("std::process::Command", &["sandbox", "systemd"]),
     ("tokio::process", &["git", "sandbox"]),
     ("std::net::TcpListener", &["sandbox"]),

@@ -26,3 +26,4 @@ mod shipped;
 mod support;
 mod systemd;
 mod watch;
+mod watch_under_fire;
