@@ -463,8 +463,9 @@ pub fn parse(path: &Arc<Path>, bytes: &[u8], settings: &FileSettings) -> Parsed 
     let text = match normal::clean(bytes) {
         Ok(text) => text,
         Err(at) if source::resembles_plugin(bytes) => {
-            // The broken bytes become replacement characters, and those before keep their places.
-            let span = Span::new(&String::from_utf8_lossy(bytes), at..at + 1);
+            // The broken bytes become replacement characters. The place is that in the text with our line ends.
+            let [before, shown] = [&bytes[..at], bytes].map(normal::lossy);
+            let span = Span::new(&shown, before.len()..before.len() + 1);
             return Parsed::Flawed(Flaw {
                 digest: Some(Digest::of(bytes)),
                 problem: Problem::NotUtf8,
@@ -611,6 +612,24 @@ mod tests {
             ("image.py", b"\x89PNG\r\n\x1a\n\xff"),
         ] {
             assert_eq!(parsed(path, bytes, &FileSettings::default()), Parsed::NotAPlugin, "{path} {bytes:?}");
+        }
+    }
+
+    /// Found by `tests/it/fuzz.rs`.
+    #[test]
+    fn a_byte_that_is_not_utf8_is_found_in_its_line_whatever_ends_the_lines() {
+        for (bytes, line, column, source) in [
+            (&b"\r\x80\rclass Pipe: pass"[..], 2, 1, "\u{fffd}"),
+            (b"class Pipe:\r    a = '\xe9'\r", 2, 10, "    a = '\u{fffd}'"),
+            (b"class Pipe:\r\n    a = '\xe9'\r\n", 2, 10, "    a = '\u{fffd}'"),
+            (b"\xef\xbb\xbf'\xe9'\nclass Pipe: pass", 1, 2, "'\u{fffd}'"),
+        ] {
+            let flaw = match parsed("a.py", bytes, &FileSettings::default()) {
+                Parsed::Flawed(flaw) => flaw,
+                other => panic!("{bytes:?}: {other:?}"),
+            };
+            let span = flaw.span.unwrap();
+            assert_eq!((span.line, span.column, span.source.as_str()), (line, column, source), "{bytes:?}");
         }
     }
 
