@@ -142,7 +142,13 @@ impl Daemon {
         let mut daemon = Self {
             engine: Engine::new(policy, memory),
             settling: Settling::new(config.debounce),
-            plugins: Plugins::new(config.roots.clone(), &config.exclude, &config.state, config.files.clone())?,
+            plugins: Plugins::new(
+                config.roots.clone(),
+                &config.exclude,
+                &config.state,
+                config.files.clone(),
+                config.links,
+            )?,
             watcher,
             signs,
             state,

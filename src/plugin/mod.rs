@@ -346,7 +346,10 @@ impl Problem {
                 "set `kind = \"function\"` or `kind = \"tool\"` under [plugins.\"path\"] in watch.toml".to_owned()
             }
             Self::BadId { candidate, origin } => bad_id_hint(candidate, origin),
-            Self::LinkOutside(_) => "watch the folder of its target, or put the file itself here".to_owned(),
+            Self::LinkOutside(_) => {
+                "watch the folder of its target, put the file itself here, or set `follow_links = \"anywhere\"` in watch.toml"
+                    .to_owned()
+            }
             Self::DanglingLink(_) => "restore its target, or delete the link".to_owned(),
             Self::TooLarge(_) => "ignore the file if it is not a plugin".to_owned(),
             Self::Syntax(_) | Self::Unreadable(_) => return None,
@@ -750,7 +753,7 @@ mod tests {
             dangling_link: a link to `../x.py`, which does not exist
                 restore its target, or delete the link
             link_outside: a link to `/x.py`, which is outside of the watched folders
-                watch the folder of its target, or put the file itself here
+                watch the folder of its target, put the file itself here, or set `follow_links = "anywhere"` in watch.toml
             too_large: larger than 4 MiB
                 ignore the file if it is not a plugin"#]]
         .assert_eq(&told.join("\n"));
