@@ -122,7 +122,24 @@ impl Project {
 
     /// Starts a watch with these arguments beside `--json`.
     pub(crate) fn watch_with(&self, arguments: &[&str]) -> Watch {
-        let mut child = self.command(&[&["--json"], arguments].concat()).spawn().unwrap();
+        Watch::of(self.command(&[&["--json"], arguments].concat()))
+    }
+}
+
+/// A running watch, and what it has said so far.
+pub(crate) struct Watch {
+    child: Child,
+    lines: Receiver<String>,
+    stderr: Option<JoinHandle<String>>,
+    seen: Vec<Value>,
+    /// How many notices were handed out by [`Watch::wait`].
+    taken: usize,
+}
+
+impl Watch {
+    /// Runs a command that comes to a watch with `--json`.
+    pub(crate) fn of(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (send, lines) = channel();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || {
@@ -138,21 +155,9 @@ impl Project {
             stderr.read_to_string(&mut text).ok();
             text
         });
-        Watch { child, lines, stderr: Some(stderr), seen: Vec::new(), taken: 0 }
+        Self { child, lines, stderr: Some(stderr), seen: Vec::new(), taken: 0 }
     }
-}
 
-/// A running watch, and what it has said so far.
-pub(crate) struct Watch {
-    child: Child,
-    lines: Receiver<String>,
-    stderr: Option<JoinHandle<String>>,
-    seen: Vec<Value>,
-    /// How many notices were handed out by [`Watch::wait`].
-    taken: usize,
-}
-
-impl Watch {
     /// Waits for the next notice of this kind about this plugin, and hands out all the notices up to it.
     #[track_caller]
     pub(crate) fn wait(&mut self, event: &str, id: Option<&str>) -> Vec<Value> {
@@ -215,6 +220,20 @@ impl Watch {
     pub(crate) fn signal(&self, name: &str) {
         let kill = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().unwrap();
         assert!(kill.success());
+    }
+
+    /// Ends it in the middle of whatever it does.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Forgets what was handed out by [`Watch::wait`]: for tests that wait without end.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn forget(&mut self) {
+        self.seen.drain(..self.taken);
+        self.taken = 0;
     }
 
     /// Asks it to end, waits until it has, and takes in all it had left to say.
