@@ -314,7 +314,7 @@ fn assert_parses(bytes: &[u8], settings: &FileSettings) {
 /// A place is one that the file has.
 #[track_caller]
 fn assert_in(span: &Span, text: &str) {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n").replace('\r', "\n");
+    let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n").replace('\r', "\n");
     let line = text.split('\n').nth(span.line - 1).unwrap_or_else(|| panic!("no such line: {span:?}"));
     assert_eq!(span.source, line);
     let length = line.chars().count();
