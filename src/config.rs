@@ -17,6 +17,7 @@ use url::Url;
 use crate::cli::Args;
 use crate::engine::OnDelete;
 use crate::engine::exchange::{Adopt, OnRemoteEdit};
+use crate::engine::files::Links;
 use crate::plugin::{FileSettings, Kind};
 
 /// Where Open WebUI listens if nobody tells it otherwise.
@@ -51,6 +52,8 @@ pub struct Config {
     pub roots: Vec<PathBuf>,
     /// Gitignore-style globs of what is left alone below the roots.
     pub exclude: Vec<String>,
+    /// Where links below the roots may lead.
+    pub links: Links,
     /// The server, without a slash or `/api` at its end.
     pub url: String,
     /// Where the server was set.
@@ -248,6 +251,7 @@ pub fn load(args: &Args, world: &World) -> Result<Config, ConfigError> {
 struct Written {
     root: Vec<PathBuf>,
     exclude: Vec<String>,
+    follow_links: LinksWord,
     url: String,
     api_key_file: Option<PathBuf>,
     state: PathBuf,
@@ -274,9 +278,10 @@ struct FileTable {
 }
 
 /// The keys of `watch.toml`, and what each must be.
-const KEYS: [(&str, &str); 16] = [
+const KEYS: [(&str, &str); 17] = [
     ("root", "a folder, or a list of folders"),
     ("exclude", "a list of globs"),
+    ("follow_links", "\"inside\" or \"anywhere\""),
     ("url", "a URL such as \"http://localhost:8080\""),
     ("api_key_file", "the path of a file"),
     ("state", "the path of a folder"),
@@ -322,6 +327,7 @@ fn defaults(project: &Path) -> Layer {
     Layer(Map::from_iter([
         ("root".to_owned(), Value::from(vec![here("plugins")])),
         ("exclude".to_owned(), Value::from(exclude.to_vec())),
+        ("follow_links".to_owned(), Value::from("inside")),
         ("url".to_owned(), Value::from(DEFAULT_URL)),
         ("api_key_file".to_owned(), Value::from(ValueKind::Nil)),
         ("state".to_owned(), Value::from(here(".owui-watch"))),
@@ -623,6 +629,7 @@ impl Merged {
             files: self.files(written.plugins, &roots, project, world)?,
             roots,
             exclude: self.exclude(written.exclude)?,
+            links: written.follow_links.0,
             url: server(&written.url).map_err(|(problem, hint)| self.at("url", problem).with_hint(hint))?,
             url_origin: self.origin("url").map_or(Origin::Default, |place| Origin::Set(place.to_owned())),
             key,
@@ -945,6 +952,8 @@ word!(OnRemoteEditWord, OnRemoteEdit,
 word!(OnDeleteWord, OnDelete,
     "keep" => OnDelete::Keep, "deactivate" => OnDelete::Deactivate, "delete" => OnDelete::Delete);
 word!(AdoptWord, Adopt, "ask" => Adopt::Ask, "never" => Adopt::Never);
+
+word!(LinksWord, Links, "inside" => Links::Inside, "anywhere" => Links::Anywhere);
 
 /// How many versions to keep, or `all`.
 #[derive(Deserialize)]

@@ -73,8 +73,9 @@ struct Daemon {
     /// The ledger changed since it was last written, and the write that is under way.
     unsaved: bool,
     saving: Option<JoinHandle<anyhow::Result<()>>>,
-    /// Told once: a full disk would say it with every line.
+    /// Told once: a full disk would say it with every line, and with every save.
     log_failed: bool,
+    save_failed: bool,
     trust: Trust,
     debounce: Duration,
     started: Instant,
@@ -156,7 +157,13 @@ impl Daemon {
         let mut daemon = Self {
             engine: Engine::new(policy, memory),
             settling: Settling::new(config.debounce),
-            plugins: Plugins::new(config.roots.clone(), &config.exclude, &config.state, config.files.clone())?,
+            plugins: Plugins::new(
+                config.roots.clone(),
+                &config.exclude,
+                &config.state,
+                config.files.clone(),
+                config.links,
+            )?,
             watcher,
             followed: BTreeSet::new(),
             signs,
@@ -169,6 +176,7 @@ impl Daemon {
             unsaved: false,
             saving: None,
             log_failed: false,
+            save_failed: false,
             trust,
             debounce: config.debounce,
             started: Instant::now(),
@@ -428,7 +436,10 @@ impl Daemon {
     }
 
     fn saved(&mut self, result: anyhow::Result<()>) {
-        if let Err(error) = result {
+        let failed_before = std::mem::replace(&mut self.save_failed, result.is_err());
+        if let Err(error) = result
+            && !failed_before
+        {
             let hint = Some("deploys go on; after a restart every plugin is compared with the server".to_owned());
             self.tell(&Notice::general(What::Trouble { message: format!("{error:#}"), hint }));
         }
@@ -436,6 +447,8 @@ impl Daemon {
 
     /// Writes down what is not written yet.
     async fn end(mut self, code: Code) -> anyhow::Result<End> {
+        // There may be room for it now.
+        self.unsaved |= self.save_failed;
         while self.saving.is_some() || (self.unsaved && self.state.is_some()) {
             self.save();
             if let Some(saving) = self.saving.take() {

@@ -45,7 +45,8 @@ pub(super) struct Files {
 
 impl Files {
     pub(super) fn read(config: &Config) -> anyhow::Result<Self> {
-        let plugins = Plugins::new(config.roots.clone(), &config.exclude, &config.state, config.files.clone())?;
+        let plugins =
+            Plugins::new(config.roots.clone(), &config.exclude, &config.state, config.files.clone(), config.links)?;
         let mut files = Self { plugins, found: Vec::new(), unreadable: Vec::new(), links: BTreeMap::new() };
         let scan = files.plugins.scan(Trust::Closed, &mut |_| ());
         for (path, loaded) in scan.files {

@@ -19,7 +19,7 @@ use anyhow::Context as _;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use crate::engine::Scan;
-use crate::engine::files::{Loaded, Trace};
+use crate::engine::files::{Links, Loaded, Trace};
 use crate::plugin::{self, FileSettings, Flaw, Parsed, Problem};
 
 pub use copies::{Copy, Origin};
@@ -50,6 +50,7 @@ pub struct Plugins {
     /// What we write ourselves, as the walk of a root finds it. It holds other people's plugins.
     ours: Vec<PathBuf>,
     settings: BTreeMap<PathBuf, FileSettings>,
+    where_links_lead: Links,
     /// The files that the walk admits. An event about one of them needs no second look at the ignore rules.
     admitted: BTreeSet<Arc<Path>>,
     /// Those of them that are links.
@@ -70,6 +71,7 @@ impl Plugins {
         exclude: &[String],
         state: &Path,
         settings: BTreeMap<PathBuf, FileSettings>,
+        links: Links,
     ) -> anyhow::Result<Self> {
         let mut builder = GitignoreBuilder::new("");
         for glob in exclude {
@@ -84,6 +86,7 @@ impl Plugins {
             exclude,
             ours,
             settings,
+            where_links_lead: links,
             admitted: BTreeSet::new(),
             links: BTreeSet::new(),
             closed: BTreeSet::new(),
@@ -303,6 +306,9 @@ impl Plugins {
         if settings.enabled == Some(false) {
             return Loaded::Parsed(Parsed::Disabled);
         }
+        if self.is_behind_a_link(path) {
+            return Loaded::Missing;
+        }
         if let Some(loaded) = self.follow_link(path) {
             return loaded;
         }
@@ -316,7 +322,17 @@ impl Plugins {
         }
     }
 
-    /// A link is deployed only when it leads to a file inside the roots that is not found there by itself.
+    /// Whether a folder on the way to a file is a link. The walk goes down none, but one may have taken a folder's place
+    /// since.
+    fn is_behind_a_link(&self, path: &Path) -> bool {
+        let Some(root) = self.roots.iter().find(|root| is_under(path, root)) else { return false };
+        let mut folders =
+            path.ancestors().skip(1).take_while(|folder| *folder != root.as_path() && !folder.as_os_str().is_empty());
+        folders.any(Path::is_symlink)
+    }
+
+    /// A link is deployed only when it leads to a file that is not found by itself, and inside the roots unless the user
+    /// says otherwise.
     fn follow_link(&self, path: &Path) -> Option<Loaded> {
         if !path.is_symlink() {
             return None;
@@ -328,6 +344,7 @@ impl Plugins {
             Some(shown(root, &rest))
         });
         match inside {
+            None if self.where_links_lead == Links::Anywhere => None,
             None => Some(flawed(Problem::LinkOutside(target()))),
             Some(original) if original != path && self.admitted.contains(&*original) => {
                 Some(Loaded::SameFile(original))
@@ -516,6 +533,7 @@ mod tests {
         exclude: Vec<String>,
         settings: BTreeMap<PathBuf, FileSettings>,
         state: PathBuf,
+        links: Links,
     }
 
     impl World {
@@ -524,7 +542,8 @@ mod tests {
             let root = folder.path().canonicalize().unwrap().join("root");
             let state = root.join(".owui-watch");
             fs::create_dir(&root).unwrap();
-            let world = Self { _folder: folder, root, exclude: Vec::new(), settings: BTreeMap::new(), state };
+            let (exclude, settings, links) = (Vec::new(), BTreeMap::new(), Links::Inside);
+            let world = Self { _folder: folder, root, exclude, settings, state, links };
             for file in files {
                 world.write(file, PIPE);
             }
@@ -541,7 +560,13 @@ mod tests {
         }
 
         fn plugins(&self) -> Plugins {
-            Plugins::new(vec![self.root.clone()], &self.exclude, &self.state, self.settings.clone()).unwrap()
+            self.plugins_in(&[""]).unwrap()
+        }
+
+        /// With these roots.
+        fn plugins_in(&self, roots: &[&str]) -> anyhow::Result<Plugins> {
+            let roots = roots.iter().map(|root| if root.is_empty() { self.root.clone() } else { self.path(root) });
+            Plugins::new(roots.collect(), &self.exclude, &self.state, self.settings.clone(), self.links)
         }
 
         /// What a scan finds, by path in the root.
@@ -616,14 +641,14 @@ mod tests {
     fn exclude_is_relative_to_each_root() {
         let mut world = World::with(&["one/a.py", "one/old/a.py", "one/x/old/b.py", "two/old/c.py", "two/test_d.py"]);
         world.exclude = ["/old", "test_*"].map(str::to_owned).to_vec();
-        let roots = ["one", "two"].map(|name| world.path(name)).to_vec();
-        let mut plugins = Plugins::new(roots, &world.exclude, &world.state, BTreeMap::new()).unwrap();
+        let mut plugins = world.plugins_in(&["one", "two"]).unwrap();
         let mut folders = Vec::new();
         let scan = plugins.scan(Trust::Closed, &mut |folder| folders.push(world.name(folder)));
         let found: Vec<_> = scan.files.iter().map(|(path, _)| world.name(path)).collect();
         assert_eq!(found, ["one/a.py", "one/x/old/b.py"]);
         assert_eq!(folders, ["one", "one/x", "one/x/old", "two"], "what is excluded is not watched");
-        let bad = Plugins::new(vec![world.root.clone()], &["a{".to_owned()], &world.state, BTreeMap::new());
+        world.exclude = vec!["a{".to_owned()];
+        let bad = world.plugins_in(&[""]);
         assert!(bad.err().unwrap().to_string().contains("`a{`"));
     }
 
@@ -668,7 +693,7 @@ mod tests {
     #[test]
     fn a_root_that_is_not_there_is_named() {
         let world = World::with(&[]);
-        let mut plugins = Plugins::new(vec![world.path("gone")], &[], &world.state, BTreeMap::new()).unwrap();
+        let mut plugins = world.plugins_in(&["gone"]).unwrap();
         let scan = plugins.scan(Trust::Closed, &mut |_| {});
         assert_eq!(scan, Scan { files: Vec::new(), missing: vec![world.path("gone")] });
     }
@@ -734,8 +759,7 @@ mod tests {
         let world = World::with(&["plugins/a.py"]);
         let lock = world.path(".git/index.lock");
         fs::create_dir(world.path(".git")).unwrap();
-        let busy =
-            |root: &str| Plugins::new(vec![world.path(root)], &[], &world.state, BTreeMap::new()).unwrap().git_busy();
+        let busy = |root: &str| world.plugins_in(&[root]).unwrap().git_busy();
         assert!(!busy("plugins"));
         fs::write(&lock, "").unwrap();
         assert!(busy("plugins") && busy("."));
@@ -748,8 +772,7 @@ mod tests {
     fn in_a_linked_work_tree_the_lock_is_elsewhere() {
         let world = World::with(&["tree/a.py", "other/a.py"]);
         fs::create_dir_all(world.path("main/.git/worktrees/tree")).unwrap();
-        let busy =
-            |root: &str| Plugins::new(vec![world.path(root)], &[], &world.state, BTreeMap::new()).unwrap().git_busy();
+        let busy = |root: &str| world.plugins_in(&[root]).unwrap().git_busy();
         let folder = world.path("main/.git/worktrees/tree");
         for text in [format!("gitdir: {}\n", folder.display()), "gitdir: ../main/.git/worktrees/tree\n".to_owned()] {
             world.write("tree/.git", &text);
@@ -799,12 +822,50 @@ mod tests {
         }
 
         #[test]
+        fn links_lead_anywhere_where_that_is_wanted() {
+            let mut world = World::with(&["a.py"]);
+            world.links = Links::Anywhere;
+            world.write("../outside/c.py", PIPE);
+            symlink("a.py", world.path("same.py")).unwrap();
+            symlink("../outside/c.py", world.path("outside.py")).unwrap();
+            symlink("../outside/gone.py", world.path("dangling.py")).unwrap();
+            symlink("../outside", world.path("folder")).unwrap();
+            symlink("../outside", world.path("folder.py")).unwrap();
+            symlink("/dev/zero", world.path("device.py")).unwrap();
+            let expected = [
+                "a.py: function a",
+                "dangling.py: dangling_link",
+                "device.py: missing",
+                "folder.py: missing",
+                "outside.py: function outside",
+                "same.py: same as a.py",
+            ];
+            assert_eq!(world.scan(), expected);
+            assert_eq!(world.read("folder/c.py"), Loaded::Missing, "that is for files");
+        }
+
+        /// Between a walk and a read, what was a folder may have become a link.
+        #[test]
+        fn a_folder_that_becomes_a_link_takes_its_files_out_of_the_root() {
+            let world = World::with(&["folder/deep/a.py", "b.py"]);
+            world.write("../outside/deep/a.py", PIPE);
+            let mut plugins = world.plugins();
+            plugins.scan(Trust::Closed, &mut |_| {});
+            fs::rename(world.path("folder"), world.path("was")).unwrap();
+            symlink("../outside", world.path("folder")).unwrap();
+            let mut read = |name: &str| plugins.read(&Arc::from(world.path(name)), Trust::Closed);
+            assert_eq!(read("folder/deep/a.py"), Loaded::Missing);
+            assert_eq!(say(&read("was/deep/a.py")), "function a");
+            assert_eq!(say(&read("b.py")), "function b");
+        }
+
+        #[test]
         fn a_root_may_be_a_link_itself() {
-            let world = World::with(&["real/a.py"]);
+            let mut world = World::with(&["real/a.py"]);
             symlink("real", world.path("link")).unwrap();
             symlink("a.py", world.path("real/b.py")).unwrap();
-            let mut plugins =
-                Plugins::new(vec![world.path("link")], &[], &world.path("real/state"), BTreeMap::new()).unwrap();
+            world.state = world.path("real/state");
+            let mut plugins = world.plugins_in(&["link"]).unwrap();
             world.write("real/state/backups/x.py", PIPE);
             let scan = plugins.scan(Trust::Closed, &mut |_| {});
             let found: Vec<_> =

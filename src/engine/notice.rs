@@ -1031,9 +1031,10 @@ impl Notice {
             line.push_str(&format_place(path, span));
         }
         line.push_str(": ");
-        // A log is read line by line: the server's line breaks stay visible without breaking it.
-        line.push_str(&self.sentence().replace('\r', "").replace('\n', "\\n"));
-        line
+        line.push_str(&self.sentence());
+        // A log is read line by line: the line breaks of the server's words, and of a file's name, stay visible without
+        // breaking it.
+        line.replace('\r', "").replace('\n', "\\n")
     }
 }
 

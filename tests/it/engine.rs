@@ -3194,6 +3194,7 @@ fn what_is_put_there_for_a_moment_is_not_left_behind() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one long story")]
 fn what_could_not_be_switched_on_again_is_tried_again_soon() {
     check_with(
         policy(),

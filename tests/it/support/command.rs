@@ -153,8 +153,9 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    fn start(command: &mut Command) -> Self {
-        let mut child = command.spawn().unwrap();
+    /// Runs a command that comes to a watch with `--json`.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (send, lines) = channel();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || {
@@ -247,6 +248,13 @@ impl Watch {
     pub(crate) fn signal(&self, name: &str) {
         let kill = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().unwrap();
         assert!(kill.success());
+    }
+
+    /// Forgets what was handed out by [`Watch::wait`]: for tests that wait without end.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn forget(&mut self) {
+        self.seen.drain(..self.taken);
+        self.taken = 0;
     }
 
     /// Asks it to end, waits until it has, and takes in all it had left to say.
