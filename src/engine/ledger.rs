@@ -141,6 +141,12 @@ impl Ledger {
         sent.drain(..surplus);
     }
 
+    /// The texts that the server is believed to hold.
+    pub fn held(&self) -> impl Iterator<Item = (&Key, Digest)> {
+        let held = self.records.iter().filter(|(_, record)| record.last == Last::Deployed);
+        held.filter_map(|(key, record)| Some((key, record.deployed.as_ref()?.digest)))
+    }
+
     /// Knows nothing of a plugin any more.
     pub fn forget(&mut self, key: &Key) {
         self.records.remove(key);

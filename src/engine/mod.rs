@@ -1300,9 +1300,24 @@ impl Engine {
             }
         }
         self.doubted.clear();
+        self.note_missing(&look.holds);
         self.plan_pass(look.holds);
         if self.queue.n_waiting() == 0 {
             self.returned(now);
+        }
+    }
+
+    /// What the server does not hold any more and nothing is planned about, say because two files claim its id, is not to
+    /// be taken for deployed when that changes.
+    fn note_missing(&mut self, holds: &Holdings) {
+        let kinds = self.files.kinds();
+        let unplanned = |key: &Key| kinds.contains(&key.kind) && !matches!(self.files.claim(key), Claim::Sole(_));
+        let missing: Vec<_> = (self.ledger.held())
+            .filter(|(key, digest)| unplanned(key) && held(holds, key) != Remote::Holds(*digest))
+            .map(|(key, digest)| (key.clone(), digest))
+            .collect();
+        for (key, digest) in missing {
+            self.ledger.ended(&key, Last::Failed { digest });
         }
     }
 

@@ -3473,3 +3473,32 @@ fn a_refused_text_is_not_sent_again_after_something_was_made_good() {
     "#]]
     .assert_eq(&run.log);
 }
+
+#[test]
+fn what_the_server_lost_meanwhile_is_deployed_when_a_conflict_is_over() {
+    check(
+        "0ms given a=v1
+         10ms edit b as a v2
+         10ms rescan
+         11ms #1 connected
+         12ms #2 rows
+         5000ms write b broken
+         5001ms #3 absent",
+        &expect![[r#"
+            10ms edit b as a v2
+            10ms rescan
+                  a conflict: not deployed: `plugins/a.py` and `plugins/b.py` claim this id
+                  #1 connect
+            11ms #1 connected
+                  #2 overview of functions
+            12ms #2 rows
+                  summary: 2 plugins in 2 ms: 2 skipped
+            5000ms write b broken
+                  a flawed: invalid Python: expected an expression or a ')'
+                  a sending: on its way (retry)
+                  #3 get a
+            5001ms #3 absent
+                  #4 create a v1
+        "#]],
+    );
+}
