@@ -179,7 +179,7 @@ mod tests {
             ),
             (
                 Notice::general(What::RootMissing { root: PathBuf::from("plugins") }),
-                "watching `plugins` for http://h:1; last: `plugins` is gone; nothing changes on the server (14:00)",
+                "watching `plugins` for http://h:1; last: `plugins` is not there; nothing changes on the server (14:00)",
             ),
             (Notice::general(What::Stopping { in_flight: 0 }), "stopping"),
             (shout(What::Unchanged { in_pass: false }), "stopping"),
