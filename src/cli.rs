@@ -137,6 +137,15 @@ pub enum Command {
         server: ServerFlag,
     },
 
+    /// Run the watch as a systemd service of yours: install, uninstall, status
+    ///
+    /// Each project, that is each folder with a watch.toml, has a service of its own.
+    Service {
+        /// What to do with it.
+        #[command(subcommand)]
+        action: ServiceAction,
+    },
+
     /// Run a throw-away Open WebUI on this machine, and watch against it
     Sandbox {
         /// The release of Open WebUI to run [default: 0.12.4]
@@ -147,6 +156,28 @@ pub enum Command {
         #[arg(long)]
         keep: bool,
     },
+}
+
+/// What to do with the service of this project.
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
+pub enum ServiceAction {
+    /// Write the unit for this folder, and start it, now and at each login
+    ///
+    /// It runs this very program with the given --root, --config and --url. It does not see this shell's environment: the
+    /// API key must be in `.env`, in the file that `api_key_file` names, or in ~/.config/owui-watch/openwebui_api_key.
+    Install {
+        /// Which server.
+        #[command(flatten)]
+        server: ServerFlag,
+    },
+
+    /// Stop the service of this folder, and remove its unit
+    Uninstall,
+
+    /// Say how the service of this folder is, with the end of its log
+    ///
+    /// The exit code is 0 if it runs, and 1 if it does not.
+    Status,
 }
 
 /// Which server, said after a command.
@@ -165,6 +196,8 @@ impl Command {
             Command::Rollback { server, .. } => ("rollback", Some(server)),
             Command::Diff { server, .. } => ("diff", Some(server)),
             Command::Pull { server, .. } => ("pull", Some(server)),
+            Command::Service { action: ServiceAction::Install { server } } => ("service", Some(server)),
+            Command::Service { action: ServiceAction::Uninstall | ServiceAction::Status } => ("service", None),
             Command::Sandbox { .. } => ("sandbox", None),
         }
     }
@@ -182,9 +215,10 @@ impl Args {
         // clap would take `--once sandbox` and forget the `--once`.
         if let Some(other) = args.beside_a_command().or(args.url.as_ref().filter(|_| server.is_none()).map(|_| "--url"))
         {
-            let reason = match server {
-                Some(_) => "makes no pass",
-                None => "watches against a server of its own",
+            let reason = match name {
+                "sandbox" => "watches against a server of its own",
+                "service" if other == "--url" => "takes it after `install` alone",
+                _ => "makes no pass",
             };
             return Err(Self::command().error(
                 ErrorKind::ArgumentConflict,

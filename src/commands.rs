@@ -1,6 +1,7 @@
 //! Going back: `history`, `diff`, `rollback` and `pull`. Each looks at the disk and the server once, says what it found,
 //! does the one thing it was asked for, and ends. They may run beside a daemon: what they share with it are files that are
-//! written whole, and the server, to which a rollback speaks in the same words as a deploy.
+//! written whole, and the server, to which a rollback speaks in the same words as a deploy. And `service`, which has systemd
+//! run the daemon.
 #![expect(clippy::disallowed_methods, reason = "a command is a loop of its own, in which something takes time")]
 
 mod compare;
@@ -8,6 +9,7 @@ mod history;
 mod rollback;
 mod screen;
 mod server;
+mod service;
 mod target;
 
 use jiff::Timestamp;
@@ -22,6 +24,7 @@ use crate::engine::notice::Level;
 pub use compare::{diff, pull};
 pub use history::history;
 pub use rollback::{Agreed, Rollback, agree};
+pub use service::service;
 
 /// What every command works with.
 pub struct Scene<'a> {

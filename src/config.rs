@@ -17,10 +17,13 @@ use url::Url;
 use crate::cli::Args;
 use crate::engine::OnDelete;
 use crate::engine::exchange::{Adopt, OnRemoteEdit};
+use crate::engine::files::Links;
 use crate::plugin::{FileSettings, Kind};
 
 /// Where Open WebUI listens if nobody tells it otherwise.
 pub const DEFAULT_URL: &str = "http://localhost:8080";
+/// Where a key is from that systemd handed over, as messages name it.
+pub const CREDENTIAL: &str = "the credential `openwebui_api_key`";
 
 /// The settings in use: complete, checked, every path as the user would type it.
 ///
@@ -49,6 +52,8 @@ pub struct Config {
     pub roots: Vec<PathBuf>,
     /// Gitignore-style globs of what is left alone below the roots.
     pub exclude: Vec<String>,
+    /// Where links below the roots may lead.
+    pub links: Links,
     /// The server, without a slash or `/api` at its end.
     pub url: String,
     /// Where the server was set.
@@ -141,6 +146,15 @@ impl World {
         }
     }
 
+    /// The world of a service of this user, which sees nothing of this shell. Its credentials are the files beside the
+    /// user's `watch.toml`.
+    #[must_use]
+    pub fn of_service(&self) -> Self {
+        let folder = self.config_home.as_ref().map(|home| home.join("owui-watch").display().to_string());
+        let env = folder.into_iter().map(|folder| ("CREDENTIALS_DIRECTORY".to_owned(), folder)).collect();
+        Self { env, ..self.clone() }
+    }
+
     /// The value of a variable, unless it is empty.
     fn variable(&self, name: &str) -> Option<&str> {
         self.env.get(name).and_then(|value| filled(value))
@@ -226,7 +240,9 @@ pub fn load(args: &Args, world: &World) -> Result<Config, ConfigError> {
         .build()
         .and_then(|merged| merged.cache.into_table())
         .map_err(|error| ConfigError::new(error.to_string()))?;
-    Merged(merged).config(project, &dotenv, world)
+    // Only a watch has the time to wait for a folder.
+    let waits = args.command.is_none() && !args.one_pass();
+    Merged(merged).config(project, &dotenv, waits, world)
 }
 
 /// `watch.toml` as written. Every key may be left out there, since the lowest layer has them all.
@@ -235,6 +251,7 @@ pub fn load(args: &Args, world: &World) -> Result<Config, ConfigError> {
 struct Written {
     root: Vec<PathBuf>,
     exclude: Vec<String>,
+    follow_links: LinksWord,
     url: String,
     api_key_file: Option<PathBuf>,
     state: PathBuf,
@@ -261,9 +278,10 @@ struct FileTable {
 }
 
 /// The keys of `watch.toml`, and what each must be.
-const KEYS: [(&str, &str); 16] = [
+const KEYS: [(&str, &str); 17] = [
     ("root", "a folder, or a list of folders"),
     ("exclude", "a list of globs"),
+    ("follow_links", "\"inside\" or \"anywhere\""),
     ("url", "a URL such as \"http://localhost:8080\""),
     ("api_key_file", "the path of a file"),
     ("state", "the path of a folder"),
@@ -309,6 +327,7 @@ fn defaults(project: &Path) -> Layer {
     Layer(Map::from_iter([
         ("root".to_owned(), Value::from(vec![here("plugins")])),
         ("exclude".to_owned(), Value::from(exclude.to_vec())),
+        ("follow_links".to_owned(), Value::from("inside")),
         ("url".to_owned(), Value::from(DEFAULT_URL)),
         ("api_key_file".to_owned(), Value::from(ValueKind::Nil)),
         ("state".to_owned(), Value::from(here(".owui-watch"))),
@@ -601,15 +620,16 @@ impl DotEnv {
 struct Merged(Map<String, Value>);
 
 impl Merged {
-    fn config(&self, project: &Path, dotenv: &DotEnv, world: &World) -> Result<Config, ConfigError> {
+    fn config(&self, project: &Path, dotenv: &DotEnv, waits: bool, world: &World) -> Result<Config, ConfigError> {
         let written: Written = Value::from(self.0.clone()).try_deserialize().map_err(|error| self.mistyped(&error))?;
-        let roots = self.roots(&written.root, world)?;
+        let roots = self.roots(&written.root, waits, world)?;
         let (key, key_origin) = api_key(written.api_key_file.as_deref(), dotenv, world)?.unzip();
         Ok(Config {
             project: project.to_owned(),
             files: self.files(written.plugins, &roots, project, world)?,
             roots,
             exclude: self.exclude(written.exclude)?,
+            links: written.follow_links.0,
             url: server(&written.url).map_err(|(problem, hint)| self.at("url", problem).with_hint(hint))?,
             url_origin: self.origin("url").map_or(Origin::Default, |place| Origin::Set(place.to_owned())),
             key,
@@ -667,20 +687,22 @@ impl Merged {
         if (least..=most).contains(&span) { Ok(span) } else { Err(self.misfit(key)) }
     }
 
-    /// Checks that the roots are folders, and that no file is under two of them.
-    fn roots(&self, written: &[PathBuf], world: &World) -> Result<Vec<PathBuf>, ConfigError> {
+    /// Checks that the roots are folders, and that no file is under two of them. If somebody waits for them, they need not
+    /// be there yet.
+    fn roots(&self, written: &[PathBuf], waits: bool, world: &World) -> Result<Vec<PathBuf>, ConfigError> {
         let mut roots: Vec<(PathBuf, PathBuf)> = Vec::new();
         for root in written {
             let cannot = |cause: &str| ConfigError::new(format!("cannot watch {}: {cause}", ticked(root)));
-            let real = fs::canonicalize(world.cwd.join(root)).map_err(|error| {
-                if error.kind() == io::ErrorKind::NotFound {
-                    cannot("there is no such folder")
-                        .hinted("create it, or set `root` in watch.toml (or --root) to the folder with the plugins")
-                } else {
-                    cannot(&why(&error))
+            let real = match fs::canonicalize(world.cwd.join(root)) {
+                Ok(real) => real,
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(&why(&error))),
+                Err(_) if waits => absolute(&world.cwd, root),
+                Err(_) => {
+                    return Err(cannot("there is no such folder")
+                        .hinted("create it, or set `root` in watch.toml (or --root) to the folder with the plugins"));
                 }
-            })?;
-            if !real.is_dir() {
+            };
+            if real.exists() && !real.is_dir() {
                 return Err(cannot("it is not a folder").hinted(format!(
                     "`root` is the folder around it; to limit a run to this plugin: owui-watch {}",
                     root.display()
@@ -832,7 +854,7 @@ fn api_key(file: Option<&Path>, dotenv: &DotEnv, world: &World) -> Result<Option
     if let Some(folder) = world.variable("CREDENTIALS_DIRECTORY")
         && let Some(key) = world.read(&Path::new(folder).join("openwebui_api_key"))?
     {
-        return found(&key, "the credential `openwebui_api_key`".to_owned());
+        return found(&key, CREDENTIAL.to_owned());
     }
     Ok(None)
 }
@@ -930,6 +952,8 @@ word!(OnRemoteEditWord, OnRemoteEdit,
 word!(OnDeleteWord, OnDelete,
     "keep" => OnDelete::Keep, "deactivate" => OnDelete::Deactivate, "delete" => OnDelete::Delete);
 word!(AdoptWord, Adopt, "ask" => Adopt::Ask, "never" => Adopt::Never);
+
+word!(LinksWord, Links, "inside" => Links::Inside, "anywhere" => Links::Anywhere);
 
 /// How many versions to keep, or `all`.
 #[derive(Deserialize)]

@@ -2,8 +2,8 @@
 //! place that knows every edge.
 #![expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock and waits for a time")]
 
-use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,7 @@ use crate::engine::notice::{Notice, What};
 use crate::engine::{Code, Effect, Engine, Event, Now, Policy, Ticket};
 use crate::git::Git;
 use crate::settling::Settling;
+use crate::systemd::supervisor::Supervisor;
 use crate::watcher::{Sign, Watcher};
 
 /// What the system would end a program by that writes to a pipe which nobody reads.
@@ -60,17 +61,21 @@ struct Daemon {
     settling: Settling,
     plugins: Plugins,
     watcher: Option<Watcher>,
+    /// The links that it looks behind.
+    followed: BTreeSet<Arc<Path>>,
     signs: UnboundedReceiver<Sign>,
     state: Option<State>,
     git: Git,
     client: Client,
     console: Console,
+    supervisor: Supervisor,
     calls: JoinSet<(Ticket, Reply)>,
     /// The ledger changed since it was last written, and the write that is under way.
     unsaved: bool,
     saving: Option<JoinHandle<anyhow::Result<()>>>,
-    /// Told once: a full disk would say it with every line.
+    /// Told once: a full disk would say it with every line, and with every save.
     log_failed: bool,
+    save_failed: bool,
     trust: Trust,
     debounce: Duration,
     started: Instant,
@@ -82,9 +87,10 @@ pub async fn run(
     policy: Policy,
     client: Client,
     console: Console,
+    supervisor: Supervisor,
     mut signals: UnboundedReceiver<Signal>,
 ) -> anyhow::Result<End> {
-    let mut daemon = Daemon::new(config, policy, client, console)?;
+    let mut daemon = Daemon::new(config, policy, client, console, supervisor)?;
     let mut stopping = false;
     let mut events = vec![Event::Rescan];
     loop {
@@ -95,13 +101,17 @@ pub async fn run(
             }
         }
         daemon.save();
+        daemon.supervisor.turn(daemon.at());
         events = match daemon.next(&mut signals, stopping).await {
             Happened::Signal(Signal::Stop(number)) if stopping => return Ok(End::Interrupted(number)),
             Happened::Signal(Signal::Stop(_)) => {
                 stopping = true;
                 vec![Event::Stop]
             }
-            Happened::Signal(Signal::Rescan) => vec![Event::Rescan],
+            Happened::Signal(Signal::Rescan) => {
+                daemon.supervisor.reloading();
+                vec![Event::Rescan]
+            }
             Happened::Sign(sign) => daemon.signs(sign),
             Happened::Reply(ticket, reply) => vec![Event::Replied(ticket, reply)],
             Happened::Saved(result) => {
@@ -114,7 +124,13 @@ pub async fn run(
 }
 
 impl Daemon {
-    fn new(config: &Config, policy: Policy, client: Client, console: Console) -> anyhow::Result<Self> {
+    fn new(
+        config: &Config,
+        policy: Policy,
+        client: Client,
+        console: Console,
+        supervisor: Supervisor,
+    ) -> anyhow::Result<Self> {
         let mut troubles = Vec::new();
         let (state, memory) = if policy.terms.dry_run {
             // What was cut short is not a dry run's to make good.
@@ -141,17 +157,26 @@ impl Daemon {
         let mut daemon = Self {
             engine: Engine::new(policy, memory),
             settling: Settling::new(config.debounce),
-            plugins: Plugins::new(config.roots.clone(), &config.exclude, &config.state, config.files.clone())?,
+            plugins: Plugins::new(
+                config.roots.clone(),
+                &config.exclude,
+                &config.state,
+                config.files.clone(),
+                config.links,
+            )?,
             watcher,
+            followed: BTreeSet::new(),
             signs,
             state,
             git: Git::new(config.roots.clone()),
             client,
             console,
+            supervisor,
             calls: JoinSet::new(),
             unsaved: false,
             saving: None,
             log_failed: false,
+            save_failed: false,
             trust,
             debounce: config.debounce,
             started: Instant::now(),
@@ -179,7 +204,8 @@ impl Daemon {
         if self.console.is_gone() && !stopping {
             return Happened::Signal(Signal::Stop(SIGPIPE));
         }
-        let wake = self.engine.next_wake().into_iter().chain(self.settling.next_wake()).min();
+        let wakes = [self.engine.next_wake(), self.settling.next_wake(), self.supervisor.next_turn()];
+        let wake = wakes.into_iter().flatten().min();
         let deadline = self.started + wake.unwrap_or(Duration::from_hours(24));
         tokio::select! {
             biased;
@@ -201,12 +227,48 @@ impl Daemon {
     /// Takes in everything that the watcher has to say by now.
     fn signs(&mut self, first: Sign) -> Vec<Event> {
         let mut events = Vec::new();
+        let mut appeared = Vec::new();
         let mut sign = Some(first);
         while let Some(this) = sign {
-            self.sign(this, &mut events);
+            match this {
+                Sign::Appeared(path) => appeared.push(path),
+                this => self.sign(this, &mut events),
+            }
             sign = self.signs.try_recv().ok();
         }
+        if !appeared.is_empty() {
+            self.appeared(&appeared);
+        }
         events
+    }
+
+    /// Files in folders that appeared may have been written before those were watched, and may still be: nobody says.
+    fn appeared(&mut self, folders: &[Arc<Path>]) {
+        let (at, watcher) = (self.at(), &mut self.watcher);
+        let mut blind = None;
+        let files = self.plugins.walk(folders, &mut |folder| {
+            if let Some(Err(sign)) = watcher.as_mut().map(|watcher| watcher.watch_folder(folder)) {
+                blind = Some(sign);
+            }
+        });
+        for path in files {
+            self.settling.appeared(path, at);
+        }
+        self.follow_links();
+        if let Some(Sign::Blind(message, hint)) = blind {
+            self.tell(&Notice::general(What::Trouble { message, hint }));
+        }
+    }
+
+    /// Has the watcher look behind the links that there are by now.
+    fn follow_links(&mut self) {
+        let links = self.plugins.links();
+        if *links != self.followed
+            && let Some(watcher) = &mut self.watcher
+        {
+            self.followed.clone_from(links);
+            watcher.follow_links(links.iter().cloned().collect());
+        }
     }
 
     fn sign(&mut self, sign: Sign, events: &mut Vec<Event>) {
@@ -221,17 +283,16 @@ impl Daemon {
                     self.settling.complete(path);
                 }
             }
-            Sign::Appeared(path) => {
-                // Files in it may have been written before it was watched, and may still be: nobody says.
-                let at = self.at();
-                let (files, blind) = walk(&mut self.plugins, self.watcher.as_mut(), &path);
-                for path in files {
-                    self.settling.appeared(path, at);
-                }
-                if let Some(sign) = blind {
-                    self.sign(sign, events);
+            Sign::Appeared(path) => self.appeared(&[path]),
+            Sign::Permitted(path) if self.plugins.is_closed(&path) => {
+                // Behind a folder there may be anything.
+                if path.is_dir() {
+                    self.sign(Sign::Anything, events);
+                } else {
+                    self.settling.complete(path);
                 }
             }
+            Sign::Permitted(_) => {}
             Sign::Anything if events.contains(&Event::Rescan) => {}
             Sign::Anything => events.push(Event::Rescan),
             Sign::Blind(message, hint) => self.tell(&Notice::general(What::Trouble { message, hint })),
@@ -245,6 +306,12 @@ impl Daemon {
         let long_written = self.settling.long_written(at);
         let mut events = Vec::new();
         if !ready.is_empty() {
+            if self.plugins.has_lost_root() {
+                // Where a folder around it was moved, nobody tells but the files that are changed there.
+                events.push(Event::Rescan);
+            }
+            self.plugins.admit_all(&ready);
+            self.follow_links();
             events.push(Event::Ready(ready));
         }
         if !long_written.is_empty() {
@@ -317,9 +384,13 @@ impl Daemon {
         for (_, loaded) in scan.files.iter_mut().filter(|(path, _)| self.settling.is_changing(path)) {
             *loaded = Loaded::Unsettled;
         }
-        for sign in blind.into_iter().take(1) {
+        for sign in blind {
             self.sign(sign, &mut Vec::new());
         }
+        if let Some(watcher) = &mut self.watcher {
+            watcher.await_roots(&scan.missing);
+        }
+        self.follow_links();
         scan
     }
 
@@ -345,6 +416,7 @@ impl Daemon {
     fn tell(&mut self, notice: &Notice) {
         let time = Timestamp::now();
         self.console.tell(notice, time);
+        self.supervisor.tell(notice, time);
         let Some((state, key)) = self.state.as_ref().zip(notice.about.key.as_ref()) else { return };
         let stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         if let Err(error) = state.log(key, &notice.log_line(&stamp))
@@ -364,7 +436,10 @@ impl Daemon {
     }
 
     fn saved(&mut self, result: anyhow::Result<()>) {
-        if let Err(error) = result {
+        let failed_before = std::mem::replace(&mut self.save_failed, result.is_err());
+        if let Err(error) = result
+            && !failed_before
+        {
             let hint = Some("deploys go on; after a restart every plugin is compared with the server".to_owned());
             self.tell(&Notice::general(What::Trouble { message: format!("{error:#}"), hint }));
         }
@@ -372,6 +447,8 @@ impl Daemon {
 
     /// Writes down what is not written yet.
     async fn end(mut self, code: Code) -> anyhow::Result<End> {
+        // There may be room for it now.
+        self.unsaved |= self.save_failed;
         while self.saving.is_some() || (self.unsaved && self.state.is_some()) {
             self.save();
             if let Some(saving) = self.saving.take() {
@@ -406,19 +483,4 @@ async fn done(saving: &mut Option<JoinHandle<anyhow::Result<()>>>) -> Result<any
         Some(saving) => saving.await,
         None => std::future::pending().await,
     }
-}
-
-/// Walks a folder that appeared, watching each folder in it before looking into it.
-fn walk(
-    plugins: &mut Plugins,
-    mut watcher: Option<&mut Watcher>,
-    folder: &std::path::Path,
-) -> (Vec<Arc<std::path::Path>>, Option<Sign>) {
-    let mut blind = None;
-    let files = plugins.walk(folder, &mut |folder| {
-        if let Some(Err(sign)) = watcher.as_mut().map(|watcher| watcher.watch_folder(folder)) {
-            blind = Some(sign);
-        }
-    });
-    (files, blind)
 }

@@ -49,6 +49,9 @@ const LEADS_ASTRAY: [&str; 11] = [
     "GIT_PREFIX",
 ];
 
+/// What a service manager says to its service alone.
+const NOT_FOR_GIT: [&str; 4] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "CREDENTIALS_DIRECTORY"];
+
 /// The commit that a text stands on, and how it differs from it; in the words of a deploy's message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stamp {
@@ -296,7 +299,7 @@ fn blob_id<D: Digest>(text: &str) -> String {
 async fn git(top: &Path, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Option<Output> {
     let mut command = Command::new("git");
     command.args(["--no-pager", "--literal-pathspecs", "-c", "core.fsmonitor=false", "-C"]).arg(top).args(arguments);
-    for name in LEADS_ASTRAY {
+    for name in LEADS_ASTRAY.iter().chain(&NOT_FOR_GIT) {
         command.env_remove(name);
     }
     command.env("GIT_OPTIONAL_LOCKS", "0").env("GIT_TERMINAL_PROMPT", "0");

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use tracing_subscriber::prelude::*;
@@ -10,7 +11,7 @@ use tracing_subscriber::prelude::*;
 use crate::cli::{Args, Command};
 use crate::client::{self, Client, Timeouts};
 use crate::commands::{self, Agreed, Refusal, Scene};
-use crate::config::{self, Config, DEFAULT_URL, Origin, World};
+use crate::config::{self, Config, ConfigError, DEFAULT_URL, Origin, World};
 use crate::console::{self, Console, Format, Steps};
 use crate::daemon::{self, End, Signal};
 use crate::disk::StateError;
@@ -18,24 +19,14 @@ use crate::engine::exchange::{Adopt, Terms};
 use crate::engine::notice::Level;
 use crate::engine::{Code, Policy};
 use crate::sandbox::{self, Sandbox, SandboxError};
-use crate::watcher::Explained;
+use crate::systemd::supervisor::{self, Supervisor};
 
 /// Does what the command line asks for, and says how it ended.
 #[must_use]
 pub fn run(args: &Args, world: &World) -> ExitCode {
     logging(args.verbose);
-    let config = match config::load(args, world) {
-        Ok(config) => config,
-        Err(error) => {
-            console::fatal(&error.to_string(), error.hint());
-            return Code::Usage.into();
-        }
-    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let end = match runtime {
-        Ok(runtime) => runtime.block_on(start(args, config, world)),
-        Err(error) => Err(anyhow::Error::from(error).context("cannot start")),
-    };
+    let end = runtime.context("cannot start").and_then(|runtime| runtime.block_on(start(args, world)));
     match end {
         Ok(End::Done(code)) => code.into(),
         Ok(End::Interrupted(signal)) => ExitCode::from(128 + signal),
@@ -49,33 +40,42 @@ pub fn run(args: &Args, world: &World) -> ExitCode {
 /// What can be done about an error, where the edge that it comes from knows.
 fn remedy(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(|cause| {
+        let config = || Some(cause.downcast_ref::<ConfigError>()?.hint()?.to_owned());
         let sandbox = || cause.downcast_ref::<SandboxError>()?.remedy().map(str::to_owned);
         let state = || Some(cause.downcast_ref::<StateError>()?.hint().to_owned());
-        let watcher = || cause.downcast_ref::<Explained>()?.hint();
         let command = || cause.downcast_ref::<Refusal>()?.hint().map(str::to_owned);
-        sandbox().or_else(state).or_else(watcher).or_else(command)
+        config().or_else(sandbox).or_else(state).or_else(command)
     })
 }
 
-async fn start(args: &Args, config: Config, world: &World) -> anyhow::Result<End> {
+async fn start(args: &Args, world: &World) -> anyhow::Result<End> {
+    let config = || config::load(args, world);
     match &args.command {
-        None => watch(args, &config, world, signals()?).await,
+        None => watch(args, &config()?, world, signals()?).await,
         Some(Command::Sandbox { openwebui, keep }) => {
-            play(args, config, world, openwebui.as_deref(), *keep, signals()?).await
+            play(args, config()?, world, openwebui.as_deref(), *keep, signals()?).await
+        }
+        // A service can be stopped also where the settings cannot be used any more.
+        Some(Command::Service { action }) => {
+            commands::service(action, args, world, format(args), least(args)).map(End::Done)
         }
         Some(Command::History { plugin, .. }) => {
+            let config = config()?;
             let scene = scene(args, &config)?;
             Ok(End::Done(commands::history(&scene, &from_here(plugin, &config, world)).await?))
         }
         Some(Command::Diff { plugin, .. }) => {
+            let config = config()?;
             let plugin = plugin.as_ref().map(|plugin| from_here(plugin, &config, world));
             Ok(End::Done(commands::diff(&scene(args, &config)?, plugin.as_deref()).await?))
         }
         Some(Command::Pull { plugin, .. }) => {
+            let config = config()?;
             let plugin = plugin.as_ref().map(|plugin| from_here(plugin, &config, world));
             Ok(End::Done(commands::pull(&scene(args, &config)?, plugin.as_deref()).await?))
         }
         Some(Command::Rollback { plugin, version, .. }) => {
+            let config = config()?;
             let plugin = from_here(plugin, &config, world);
             roll_back(&scene(args, &config)?, &plugin, version.as_deref()).await
         }
@@ -131,7 +131,7 @@ async fn watch(args: &Args, config: &Config, world: &World, signals: UnboundedRe
         only: only(args, config, world),
     };
     let console = Console::new(format(args), least(args));
-    daemon::run(config, policy, client, console, signals).await
+    daemon::run(config, policy, client, console, Supervisor::new(&world.env), signals).await
 }
 
 /// The plugins that the run is limited to; none, if one of the arguments means all of them.
@@ -159,7 +159,9 @@ async fn play(
     keep: bool,
     mut signals: UnboundedReceiver<Signal>,
 ) -> anyhow::Result<End> {
-    let environment = world.env.iter().map(|(name, value)| (name.into(), value.into()));
+    let ours_alone = |name: &String| supervisor::VARIABLES.contains(&name.as_str());
+    let environment = world.env.iter().filter(|(name, _)| !ours_alone(name));
+    let environment = environment.map(|(name, value)| (name.into(), value.into()));
     let mut options = sandbox::Options::new(sandbox::default_cache()?, environment);
     options.keep = keep;
     if let Some(version) = version {

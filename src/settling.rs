@@ -87,6 +87,8 @@ impl Settling {
             self.complete(path);
         }
         if self.ready.is_empty() {
+            // What git held back is being written again: there is nothing to glance at its lock for.
+            self.git = None;
             return Vec::new();
         }
         if let Some((_, glance)) = self.git
@@ -207,6 +209,13 @@ mod tests {
         assert_eq!(settling.next_wake(), Some(at(20)));
         assert_eq!(settling.take(at(20), BUSY), []);
         assert_eq!(settling.take(at(40), FREE), [path("a.py"), path("b.py")]);
+
+        // What it holds back may be written again meanwhile.
+        settling.complete(path("a.py"));
+        assert_eq!(settling.take(at(50), BUSY), []);
+        settling.changing(path("a.py"), at(60));
+        assert_eq!(settling.take(at(70), BUSY), []);
+        assert_eq!(settling.next_wake(), Some(at(1060)));
 
         settling.complete(path("a.py"));
         for millis in (1000..6000).step_by(20) {

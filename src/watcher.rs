@@ -1,12 +1,16 @@
 //! File events → signs that paths changed. The only user of `notify`.
 //!
 //! On Linux each folder that the walk admits is watched by itself, so that ignored folders cost nothing, and the kernel
-//! tells when a writer is done. Elsewhere (and when polling) nobody tells: the roots are watched as a whole through
-//! `notify-debouncer-full`, and files are believed only when they have been quiet. Both speak the same [`Sign`]s.
+//! tells when a writer is done. On macOS and Windows nobody tells: the roots are watched as a whole through
+//! `notify-debouncer-full`, and files are believed only when they have been quiet. Where there are no events, by the
+//! user's word (`poll`) or because the system has no watch left, [`polling`] looks again and again: at just the folders
+//! that have no watch. All speak the same [`Sign`]s.
 //!
 //! Nothing is decided in the callbacks: they run on notify's threads, where any work makes the kernel's queue overflow.
 //! Reading a file is an event as well (`Access(Open)`); only writes, moves and removals are signs, so our own reads are
 //! not seen again.
+
+mod polling;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -15,8 +19,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RemoveKind, RenameMode};
-use notify::{ErrorKind, EventKind, PollWatcher, RecommendedWatcher, RecursiveMode, Watcher as _};
-use notify_debouncer_full::{DebounceEventResult, Debouncer, NoCache, RecommendedCache};
+use notify::{ErrorKind, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify_debouncer_full::{DebounceEventResult, Debouncer, RecommendedCache};
+
+use polling::Poller;
+
+/// How often is looked where events were expected: behind links, and where the system's limits leave no watch.
+const GLANCE: Duration = Duration::from_secs(1);
 
 /// What an event means to us.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +40,8 @@ pub enum Sign {
     FolderGone(Arc<Path>),
     /// Something appeared that may be a folder, with files in it that nobody saw coming.
     Appeared(Arc<Path>),
+    /// Who may read it may have changed.
+    Permitted(Arc<Path>),
     /// Anything may have changed: events were lost, a root came or went, or the rules of what is ignored changed.
     Anything,
     /// A part of the tree cannot be watched.
@@ -40,9 +51,12 @@ pub enum Sign {
 /// Watches the roots.
 pub struct Watcher {
     backend: Backend,
+    poller: Poller,
     roots: Arc<[Root]>,
-    /// The folders that are watched one by one.
-    folders: BTreeSet<PathBuf>,
+    /// The folders that are watched one by one, and the roots that are watched as a whole.
+    watched: BTreeSet<PathBuf>,
+    /// The user knows that the system's limits leave something to polling.
+    told: bool,
 }
 
 enum Backend {
@@ -50,8 +64,8 @@ enum Backend {
     Exact(RecommendedWatcher),
     /// macOS, Windows, BSD.
     Debounced(Debouncer<RecommendedWatcher, RecommendedCache>),
-    /// File systems that send no events.
-    Polling(Debouncer<PollWatcher, NoCache>),
+    /// There are no events.
+    Polling,
 }
 
 /// A root as the user calls it, and as events call it.
@@ -62,8 +76,8 @@ struct Root {
 }
 
 impl Watcher {
-    /// Sets the watch up. `poll` is the pause between two looks, where the system's events are not to be used; `send` is
-    /// called from other threads and must not block.
+    /// Sets the watch up; [`Watcher::watch_folder`] begins it. `poll` is the pause between two looks, where the system's
+    /// events are not to be used; `send` is called from other threads and must not block.
     pub fn new(
         roots: &[PathBuf],
         debounce: Duration,
@@ -71,27 +85,17 @@ impl Watcher {
         send: impl Fn(Sign) + Clone + Send + 'static,
     ) -> anyhow::Result<Self> {
         let roots: Arc<[Root]> = roots.iter().map(|root| Root::new(root)).collect::<Result<_, _>>()?;
-        let backend = if let Some(pause) = poll {
-            // Contents are compared because notify's polling sees times in whole seconds.
-            let config = notify::Config::default().with_poll_interval(pause).with_compare_contents(true);
-            let handler = debounced(Arc::clone(&roots), send);
-            let debouncer = notify_debouncer_full::new_debouncer_opt(debounce, None, handler, NoCache::new(), config)
-                .context(SETUP)?;
-            Backend::Polling(debouncer)
-        } else if cfg!(any(target_os = "linux", target_os = "android")) {
-            let roots = Arc::clone(&roots);
-            let watcher = notify::recommended_watcher(move |result: notify::Result<notify::Event>| match result {
-                Ok(event) => signs(&event, &roots).into_iter().for_each(&send),
-                Err(error) => send(blind(&error)),
-            });
-            Backend::Exact(watcher.map_err(|error| explain(&error)).context(SETUP)?)
-        } else {
-            let handler = debounced(Arc::clone(&roots), send);
-            Backend::Debounced(notify_debouncer_full::new_debouncer(debounce, None, handler).context(SETUP)?)
+        let (known, to) = (Arc::clone(&roots), send.clone());
+        let poller = Poller::new(poll.unwrap_or(GLANCE), debounce, move |sign| to(of_roots(sign, &known)));
+        let backend = match poll {
+            Some(_) => Ok(Backend::Polling),
+            None => Backend::with_events(&roots, debounce, send.clone()),
         };
-        let mut watcher = Self { backend, roots, folders: BTreeSet::new() };
-        watcher.watch_roots()?;
-        Ok(watcher)
+        let backend = backend.unwrap_or_else(|error| {
+            send(blind(&error, None));
+            Backend::Polling
+        });
+        Ok(Self { backend, poller, roots, watched: BTreeSet::new(), told: false })
     }
 
     /// Whether the kernel says when a file is complete.
@@ -100,58 +104,117 @@ impl Watcher {
         matches!(self.backend, Backend::Exact(_))
     }
 
-    /// A root's parent is watched as well where folders are watched one by one: it tells when the root comes back.
-    fn watch_roots(&mut self) -> anyhow::Result<()> {
-        for root in Arc::clone(&self.roots).iter() {
-            let watched = match &mut self.backend {
-                Backend::Exact(watcher) => match root.full.parent() {
-                    Some(parent) => watcher.watch(parent, RecursiveMode::NonRecursive),
-                    None => Ok(()),
-                },
-                Backend::Debounced(debouncer) => debouncer.watch(&root.full, RecursiveMode::Recursive),
-                Backend::Polling(debouncer) => debouncer.watch(&root.full, RecursiveMode::Recursive),
-            };
-            watched.map_err(|error| explain(&error)).with_context(|| format!("watching `{}`", root.shown.display()))?;
-        }
-        Ok(())
-    }
-
-    /// Watches one folder that the walk admits, before its content is listed. Where the roots are watched as a whole there
-    /// is nothing to do.
+    /// Watches one folder that the walk admits, before its content is listed. What cannot be watched is polled, and the
+    /// error says so, once.
     pub fn watch_folder(&mut self, folder: &Path) -> Result<(), Sign> {
-        let Backend::Exact(watcher) = &mut self.backend else { return Ok(()) };
-        let Ok(full) = std::path::absolute(folder) else { return Ok(()) };
-        // Also when it is watched already: a folder that was replaced by another of the same name needs a new watch.
-        match watcher.watch(&full, RecursiveMode::NonRecursive) {
-            Ok(()) => {
-                self.folders.insert(folder.to_owned());
+        match self.try_watch(folder) {
+            Ok(true) => {
+                if self.poller.forget_folder(folder) && !self.poller.has_folders() {
+                    // The limit was raised: should it be reached again, that is news.
+                    self.told = false;
+                }
                 Ok(())
             }
-            // It is gone again, which its own event tells.
-            Err(notify::Error { kind: ErrorKind::PathNotFound, .. }) => Ok(()),
-            Err(error) => Err(blind(&error)),
+            Ok(false) => {
+                self.poller.watch_folder(folder);
+                Ok(())
+            }
+            // It is gone again, or not to be read; the one is told by its own event, the other by whoever lists it.
+            Err(error) if is_of_the_folder(&error) => Ok(()),
+            Err(error) => {
+                self.poller.watch_folder(folder);
+                if std::mem::replace(&mut self.told, true) { Ok(()) } else { Err(blind(&error, Some(folder))) }
+            }
         }
+    }
+
+    /// Whether events tell of this folder from now on.
+    fn try_watch(&mut self, folder: &Path) -> notify::Result<bool> {
+        let root = self.roots.iter().find(|root| *root.shown == *folder);
+        match &mut self.backend {
+            Backend::Polling => return Ok(false),
+            Backend::Exact(watcher) => {
+                // The parent tells when the root comes back; and whoever waits for that looks from time to time.
+                if let Some(parent) = root.and_then(|root| root.full.parent()) {
+                    watcher.watch(parent, RecursiveMode::NonRecursive)?;
+                }
+                // Also when it is watched already: a folder that was replaced by another of the same name needs a new
+                // watch.
+                let full = std::path::absolute(folder).map_err(notify::Error::io)?;
+                watcher.watch(&full, RecursiveMode::NonRecursive)?;
+            }
+            Backend::Debounced(debouncer) => match root {
+                Some(_) if self.watched.contains(folder) => {}
+                Some(root) => debouncer.watch(&root.full, RecursiveMode::Recursive)?,
+                None => {
+                    return Ok(self.watched.iter().any(|root| *root == *Path::new(".") || folder.starts_with(root)));
+                }
+            },
+        }
+        self.watched.insert(folder.to_owned());
+        Ok(true)
     }
 
     /// Ends the watch of a folder that is gone, and of those in it: a moved folder would report under its old name.
     pub fn forget_folder(&mut self, folder: &Path) {
-        let gone: Vec<_> = self.folders.iter().filter(|watched| watched.starts_with(folder)).cloned().collect();
+        self.poller.forget_folders_in(folder);
+        let gone: Vec<_> = self.watched.iter().filter(|watched| watched.starts_with(folder)).cloned().collect();
         for folder in &gone {
-            self.folders.remove(folder);
-            if let (Backend::Exact(watcher), Ok(full)) = (&mut self.backend, std::path::absolute(folder)) {
-                // The kernel has dropped the watch of a deleted folder already.
-                drop(watcher.unwatch(&full));
+            self.watched.remove(folder);
+            let Ok(full) = std::path::absolute(folder) else { continue };
+            // The system may have dropped the watch of a deleted folder already.
+            match &mut self.backend {
+                Backend::Exact(watcher) => drop(watcher.unwatch(&full)),
+                Backend::Debounced(debouncer) => drop(debouncer.unwatch(&full)),
+                Backend::Polling => {}
             }
+        }
+    }
+
+    /// These roots are not there: that one comes is a sign.
+    pub fn await_roots(&mut self, missing: &[PathBuf]) {
+        for root in missing {
+            self.forget_folder(root);
+            let known = self.roots.iter().find(|known| *known.shown == **root);
+            if let (Backend::Exact(watcher), Some(parent)) = (&mut self.backend, known.and_then(|it| it.full.parent()))
+            {
+                // Polling does it, if later.
+                watcher.watch(parent, RecursiveMode::NonRecursive).ok();
+            }
+        }
+        self.poller.await_roots(missing.iter().cloned());
+    }
+
+    /// These are the links to files: what happens to a file behind one happens in another folder, which may have no watch.
+    pub fn follow_links(&mut self, links: Vec<Arc<Path>>) {
+        self.poller.follow_links(links);
+    }
+}
+
+impl Backend {
+    /// By the events of the system.
+    fn with_events(
+        roots: &Arc<[Root]>,
+        debounce: Duration,
+        send: impl Fn(Sign) + Clone + Send + 'static,
+    ) -> notify::Result<Self> {
+        let roots = Arc::clone(roots);
+        if cfg!(any(target_os = "linux", target_os = "android")) {
+            let handler = move |result: notify::Result<notify::Event>| match result {
+                Ok(event) => signs(&event, &roots).into_iter().for_each(&send),
+                Err(error) => send(blind(&error, None)),
+            };
+            Ok(Self::Exact(notify::recommended_watcher(handler)?))
+        } else {
+            Ok(Self::Debounced(notify_debouncer_full::new_debouncer(debounce, None, debounced(roots, send))?))
         }
     }
 }
 
-const SETUP: &str = "cannot watch for file events";
-
 impl Root {
     fn new(shown: &Path) -> anyhow::Result<Self> {
         let full = std::path::absolute(shown).with_context(|| format!("resolving `{}`", shown.display()))?;
-        let real = full.canonicalize().ok().filter(|real| *real != full);
+        let real = really(&full).filter(|real| *real != full);
         Ok(Self { shown: shown.to_owned(), full, real })
     }
 
@@ -166,6 +229,11 @@ impl Root {
             (false, false) => Arc::from(self.shown.join(rest)),
         })
     }
+}
+
+/// Where a path really is, also while its last parts are not there.
+fn really(full: &Path) -> Option<PathBuf> {
+    full.canonicalize().ok().or_else(|| Some(really(full.parent()?)?.join(full.file_name()?)))
 }
 
 /// What one event of the kernel's means.
@@ -191,13 +259,19 @@ fn signs(event: &notify::Event, roots: &[Root]) -> Vec<Sign> {
             Some(Sign::FolderGone(path))
         }
         EventKind::Remove(_) => of_file(path, Sign::Gone),
+        EventKind::Modify(ModifyKind::Metadata(_)) => Some(Sign::Permitted(path)),
         _ => None,
     };
+    sign.into_iter().map(|sign| of_roots(sign, roots)).collect()
+}
+
+/// With a root, everything comes or goes.
+fn of_roots(sign: Sign, roots: &[Root]) -> Sign {
     match sign {
-        Some(Sign::FolderGone(path) | Sign::Appeared(path)) if roots.iter().any(|root| *root.shown == *path) => {
-            vec![Sign::Anything]
+        Sign::FolderGone(path) | Sign::Appeared(path) if roots.iter().any(|root| *root.shown == *path) => {
+            Sign::Anything
         }
-        sign => sign.into_iter().collect(),
+        sign => sign,
     }
 }
 
@@ -248,50 +322,83 @@ fn debounced(roots: Arc<[Root]>, send: impl Fn(Sign) + Send + 'static) -> impl F
                 }
             }
         }
-        Err(errors) => errors.iter().for_each(|error| send(blind(error))),
+        Err(errors) => errors.iter().for_each(|error| send(blind(error, None))),
     }
 }
 
-fn blind(error: &notify::Error) -> Sign {
-    let error = explain(error);
-    Sign::Blind(format!("not all changes can be seen: {error}"), error.hint())
-}
-
-/// The system's limits, by their names.
-#[derive(Debug)]
-pub struct Explained(String, Option<&'static str>);
-
-impl Explained {
-    /// What to do about it, where that is known.
-    #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        self.1.map(|sysctl| format!("raise `{sysctl}` with sysctl, or set `poll = \"2s\"` in watch.toml"))
-    }
-}
-
-impl std::fmt::Display for Explained {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Explained {}
-
-fn explain(error: &notify::Error) -> Explained {
-    let whose = error.paths.first().map(|path| format!("`{}`: ", path.display())).unwrap_or_default();
+/// Whether an error is about this one folder, and not about what the system can watch.
+fn is_of_the_folder(error: &notify::Error) -> bool {
     match &error.kind {
-        ErrorKind::MaxFilesWatch => Explained(
-            format!("{whose}the system's limit of inotify watches is reached"),
-            Some("fs.inotify.max_user_watches"),
-        ),
-        ErrorKind::Io(io) if io.raw_os_error() == Some(24) => Explained(
-            format!("{whose}the system's limit of inotify instances is reached"),
-            Some("fs.inotify.max_user_instances"),
-        ),
-        ErrorKind::Io(io) => Explained(format!("{whose}{io}"), None),
-        ErrorKind::PathNotFound => Explained(format!("{whose}it does not exist"), None),
-        ErrorKind::Generic(_) | ErrorKind::WatchNotFound | ErrorKind::InvalidConfig(_) => {
-            Explained(format!("{whose}{error}"), None)
+        ErrorKind::PathNotFound => true,
+        ErrorKind::Io(io) => {
+            matches!(io.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied)
+        }
+        _ => false,
+    }
+}
+
+/// What cannot be watched, and what is done instead. `folder` is the first of what may be several; without one it is all
+/// of them.
+fn blind(error: &notify::Error, folder: Option<&Path>) -> Sign {
+    let whose = folder.or_else(|| error.paths.first().map(PathBuf::as_path));
+    let whose = whose.map(|path| format!(" of `{}`", path.display())).unwrap_or_default();
+    let limit = Limit::of(error).map(|limit| (limit, limit.value(sysctl_value)));
+    let cause = match &limit {
+        Some((limit, Some((sysctl, value)))) => {
+            format!("the system's limit of {} is reached ({sysctl} is {value})", limit.what)
+        }
+        Some((limit, None)) => format!("the system's limit of {} is reached", limit.what),
+        None => words(error),
+    };
+    let hint = limit.map(|(limit, found)| {
+        let (sysctl, value) = found.unwrap_or((format!("fs.inotify.{}", limit.name), 0));
+        format!("raise it, as with `sudo sysctl {sysctl}={}`, and restart owui-watch", (2 * value).max(limit.enough))
+    });
+    Sign::Blind(format!("no file events{whose}: {cause}; it is looked at every second instead"), hint)
+}
+
+/// A limit of the system that a watch can meet.
+#[derive(Clone, Copy)]
+struct Limit {
+    what: &'static str,
+    name: &'static str,
+    /// What is commonly set.
+    enough: u64,
+}
+
+impl Limit {
+    fn of(error: &notify::Error) -> Option<Self> {
+        match &error.kind {
+            ErrorKind::MaxFilesWatch => {
+                Some(Self { what: "inotify watches", name: "max_user_watches", enough: 524_288 })
+            }
+            ErrorKind::Io(io) if io.raw_os_error() == Some(24) => {
+                Some(Self { what: "inotify instances", name: "max_user_instances", enough: 1024 })
+            }
+            _ => None,
+        }
+    }
+
+    /// The setting that counts, and its value. In a container without an administrator, the user namespace's own may be
+    /// lower than the system's.
+    fn value(self, value: impl Fn(&str) -> Option<u64>) -> Option<(String, u64)> {
+        let names = [format!("fs.inotify.{}", self.name), format!("user.{}", self.name.replace("user", "inotify"))];
+        names.into_iter().filter_map(|name| value(&name).map(|value| (name, value))).min_by_key(|(_, value)| *value)
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the system tells its settings as files")]
+fn sysctl_value(sysctl: &str) -> Option<u64> {
+    let file = Path::new("/proc/sys").join(sysctl.replace('.', "/"));
+    std::fs::read_to_string(file).ok()?.trim().parse().ok()
+}
+
+fn words(error: &notify::Error) -> String {
+    match &error.kind {
+        ErrorKind::Io(io) => io.to_string(),
+        ErrorKind::PathNotFound => "it does not exist".to_owned(),
+        ErrorKind::Generic(_) | ErrorKind::WatchNotFound | ErrorKind::InvalidConfig(_) | ErrorKind::MaxFilesWatch => {
+            error.to_string()
         }
     }
 }
@@ -334,9 +441,9 @@ mod tests {
         check(data, py, &[Sign::Changing(shown("plugins/a.py"))]);
         check(EventKind::Modify(from), py, &[Sign::Gone(shown("plugins/a.py"))]);
         check(EventKind::Remove(RemoveKind::File), py, &[Sign::Gone(shown("plugins/a.py"))]);
-        // Our own reads, and changes of modes and times alone.
+        // Our own reads.
         check(open, py, &[]);
-        check(metadata, py, &[]);
+        check(metadata, py, &[Sign::Permitted(shown("plugins/a.py"))]);
 
         check(EventKind::Create(CreateKind::Folder), "/project/plugins/new", &[Sign::Appeared(shown("plugins/new"))]);
         check(EventKind::Modify(to), "/project/plugins/new", &[Sign::Appeared(shown("plugins/new"))]);
@@ -395,12 +502,20 @@ mod tests {
             (notify::Error::new(ErrorKind::MaxFilesWatch), "inotify watches", "max_user_watches"),
             (notify::Error::io(std::io::Error::from_raw_os_error(24)), "inotify instances", "max_user_instances"),
         ] {
-            let Sign::Blind(message, hint) = blind(&error.add_path(PathBuf::from("a"))) else { panic!() };
-            assert!(message.contains("`a`") && message.contains(words), "{message}");
-            assert!(hint.as_ref().is_some_and(|hint| hint.contains(sysctl) && hint.contains("poll")), "{hint:?}");
+            let Sign::Blind(message, hint) = blind(&error, Some(Path::new("a"))) else { panic!() };
+            assert!(message.contains("`a`") && message.contains(words) && message.contains("second"), "{message}");
+            assert!(hint.as_ref().is_some_and(|hint| hint.contains("sudo sysctl ")), "{hint:?}");
+            let limit = Limit::of(&error).unwrap();
+            let found = limit.value(|name| name.starts_with("fs.").then_some(128));
+            assert_eq!(found, Some((format!("fs.inotify.{sysctl}"), 128)));
+            // A user namespace's own limit counts where it is lower; where they are equal there is but one.
+            let both = |own: u64| move |name: &str| Some(if name.starts_with("fs.") { 128 } else { own });
+            assert_eq!(limit.value(both(128)), found);
+            assert_eq!(limit.value(both(5)), Some((format!("user.{}", sysctl.replace("user", "inotify")), 5)));
         }
-        let other = blind(&notify::Error::path_not_found());
-        assert_eq!(other, Sign::Blind("not all changes can be seen: it does not exist".to_owned(), None));
+        let other = blind(&notify::Error::path_not_found(), None);
+        let words = "no file events: it does not exist; it is looked at every second instead";
+        assert_eq!(other, Sign::Blind(words.to_owned(), None));
     }
 
     #[test]

@@ -85,7 +85,7 @@ pub(super) fn classify(asked: Asked, answer: &Answer<'_>) -> Reply {
         return failure(asked, answer);
     }
     let reply = match asked {
-        Asked::Connect => read::<Connected>(answer).map(|it| Reply::Connected { version: it.version }),
+        Asked::Connect => read::<Connected>(answer).map(|it| Reply::Connected { version: shortened(&it.version) }),
         Asked::Overview(_) => {
             read::<Vec<WireRow>>(answer).map(|rows| Reply::Rows(rows.into_iter().map(Row::from).collect()))
         }
@@ -168,9 +168,10 @@ fn unauthorised(asked: Asked, answer: &Answer<'_>) -> Reply {
 
 fn bad_request(asked: Asked, answer: &Answer<'_>) -> Reply {
     let status = answer.status;
-    let Some(detail) = detail(answer) else {
+    let Some(whole) = whole_detail(answer) else {
         return Reply::Foreign { status, words: looks(answer) };
     };
+    let detail = told(&whole);
     if detail == ID_TAKEN && matches!(asked, Asked::Create(_)) {
         return Reply::Taken;
     }
@@ -181,9 +182,12 @@ fn bad_request(asked: Asked, answer: &Answer<'_>) -> Reply {
         return Reply::NotAllowed { status, words: detail };
     }
     let retry_after = None;
-    // The rest of that text is the SQL, with the whole source in it.
     if unwrapped(&detail).starts_with("(sqlite3.OperationalError) database is locked") {
         return Reply::Unreachable { cause: "the server's database is locked".to_owned(), retry_after };
+    }
+    // A disk that is full, a file that may not be written: the code was run and taken, and then a write failed.
+    if is_the_servers_own_write(&whole) {
+        return stumbled(unwrapped(&detail));
     }
     if STUMBLED.contains(&detail.as_str()) {
         return stumbled(&detail);
@@ -255,6 +259,33 @@ fn unwrapped(detail: &str) -> &str {
 /// The server's own words in a JSON answer. Of a rejected form only what is wrong and where: the rest of that answer is
 /// the form, with the source in it.
 fn detail(answer: &Answer<'_>) -> Option<String> {
+    whole_detail(answer).map(|words| told(&words))
+}
+
+/// What of the server's words is kept and shown: not the SQL, which has the source in it, and no more than anybody reads.
+fn told(words: &str) -> String {
+    const ENOUGH: usize = 8000;
+    let end = words.find(SQL).unwrap_or(words.len());
+    let bracket = if end < words.len() && words.starts_with("[ERROR: ") && words.ends_with(']') { "]" } else { "" };
+    format!("{}{bracket}", cut(&words[..end], ENOUGH))
+}
+
+/// How `SQLAlchemy` goes on after the reason.
+const SQL: &str = "\n[SQL: ";
+
+/// Whether a failed statement is one that puts a plugin into the server's tables, and not one of the plugin's.
+fn is_the_servers_own_write(words: &str) -> bool {
+    let Some((_, sql)) = words.split_once(SQL) else { return false };
+    let sql = sql.replace('"', "");
+    ["UPDATE", "INSERT INTO"].iter().any(|verb| {
+        let table = sql.strip_prefix(verb).map_or("", str::trim_start);
+        ["function", "tool"]
+            .iter()
+            .any(|name| table.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '('])))
+    })
+}
+
+fn whole_detail(answer: &Answer<'_>) -> Option<String> {
     let mut body = read::<Map<String, Value>>(answer)?;
     match body.remove("detail")? {
         Value::String(words) => Some(words),
@@ -328,8 +359,11 @@ fn title(page: &str) -> Option<String> {
 }
 
 fn shortened(text: &str) -> String {
-    const ENOUGH: usize = 200;
-    match text.char_indices().nth(ENOUGH) {
+    cut(text, 200)
+}
+
+fn cut(text: &str, enough: usize) -> String {
+    match text.char_indices().nth(enough) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),
     }
@@ -507,6 +541,162 @@ mod tests {
     fn check(rows: &[(Asked, u16, &str, Reply)]) {
         for (asked, status, detail, expected) in rows {
             assert_eq!(said(*asked, *status, detail), *expected, "{asked:?} answered by {status} `{detail}`");
+        }
+    }
+
+    /// The words are `SQLAlchemy`'s, as the server passes them on.
+    #[test]
+    fn a_database_that_cannot_be_written_is_no_refusal_and_its_sql_is_not_shown() {
+        let sql = |reason: &str, statement: &str| {
+            format!("(sqlite3.OperationalError) {reason}\n[SQL: {statement} SET content=?]\n[parameters: ('5ecre7',)]")
+        };
+        let full = "the server stumbled: (sqlite3.OperationalError) database or disk is full";
+        for statement in ["UPDATE function", "UPDATE tool", "INSERT INTO function (id)", "UPDATE \"function\""] {
+            check(&[(Update(Function), 400, &sql("database or disk is full", statement), unreachable(full))]);
+        }
+        let wrapped = format!("[ERROR: {}]", sql("database or disk is full", "UPDATE function"));
+        check(&[(Update(Function), 400, &wrapped, unreachable(full))]);
+        // A statement of the plugin's own.
+        let own = refused("(sqlite3.OperationalError) no such table: x");
+        check(&[(Update(Function), 400, &sql("no such table: x", "UPDATE functions_of_mine"), own)]);
+    }
+
+    #[test]
+    fn words_without_end_are_cut() {
+        let Reply::Refused { words } = said(Create(Tool), 400, &"é".repeat(1 << 20)) else { panic!() };
+        assert_eq!((words.chars().count(), words.ends_with('…')), (8001, true));
+    }
+
+    mod any {
+        use proptest::collection::vec;
+        use proptest::prelude::*;
+
+        use super::*;
+
+        const ALL: [Asked; 16] = [
+            Connect,
+            Asked::Config,
+            SignIn,
+            Overview(Function),
+            Overview(Tool),
+            Get(Function),
+            Get(Tool),
+            Create(Function),
+            Create(Tool),
+            Update(Function),
+            Update(Tool),
+            Toggle,
+            Delete,
+            Versions,
+            Asked::Version,
+            Prune,
+        ];
+
+        /// Stands for the source in what a server echoes.
+        const SOURCE: &str = "5ecre7";
+
+        fn json(leaf: impl Strategy<Value = Value> + 'static) -> impl Strategy<Value = Value> {
+            leaf.prop_recursive(4, 40, 6, |inner| {
+                let key = prop_oneof![
+                    "[a-z]{1,4}",
+                    Just("id".to_owned()),
+                    Just("content".to_owned()),
+                    Just("meta".to_owned()),
+                    Just("input".to_owned()),
+                    Just("ctx".to_owned()),
+                    Just("created_at".to_owned()),
+                    Just("parent_id".to_owned()),
+                    Just("snapshot".to_owned()),
+                    Just("version".to_owned()),
+                ];
+                prop_oneof![
+                    vec(inner.clone(), 0..6).prop_map(Value::from),
+                    vec((key, inner), 0..6).prop_map(|pairs| Value::Object(pairs.into_iter().collect())),
+                ]
+            })
+        }
+
+        fn leaf() -> impl Strategy<Value = Value> {
+            prop_oneof![
+                Just(Value::Null),
+                any::<bool>().prop_map(Value::from),
+                any::<i64>().prop_map(Value::from),
+                ".{0,20}".prop_map(Value::from),
+                Just(Value::from(NOT_FOUND)),
+                Just(Value::from(ID_TAKEN)),
+            ]
+        }
+
+        fn header() -> impl Strategy<Value = Option<String>> {
+            prop_oneof![
+                Just(None),
+                ".{0,30}".prop_map(Some),
+                "[0-9]{1,25}".prop_map(Some),
+                Just(Some("text/html".to_owned())),
+                Just(Some("application/json; charset=utf-8".to_owned())),
+                Just(Some("Wed, 21 Oct 2026 07:28:00 GMT".to_owned())),
+                Just(Some("Mon, 01 Jan 0001 00:00:00 GMT".to_owned())),
+                Just(Some("http://h/api/v1/x?q#f".to_owned())),
+            ]
+        }
+
+        proptest! {
+            #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+            /// Whatever answers, it means something, and not too much of it.
+            #[test]
+            fn no_answer_is_too_odd(
+                asked in prop::sample::select(&ALL[..]),
+                status in prop_oneof![0..1000_u16, Just(200), Just(400), Just(401), Just(404)],
+                headers in [header(), header(), header(), header()],
+                body in prop_oneof![
+                    vec(any::<u8>(), 0..200),
+                    json(leaf()).prop_map(|json| json.to_string().into_bytes()),
+                    json(leaf()).prop_map(|json| serde_json::json!({ "detail": json }).to_string().into_bytes()),
+                    "<.{0,30}<title.{0,40}</title>".prop_map(String::into_bytes),
+                    Just(b"[".repeat(100_000)),
+                ],
+                asked_for in "(/[a-z]{0,3}){0,5}",
+            ) {
+                let [content_type, retry_after, date, location] = &headers;
+                let answer = Answer {
+                    status,
+                    content_type: content_type.as_deref(),
+                    retry_after: retry_after.as_deref(),
+                    date: date.as_deref(),
+                    location: location.as_deref(),
+                    asked_for: &asked_for,
+                    body: &body,
+                };
+                classify(asked, &answer);
+                let told = format!("{:?}", failure(asked, &answer));
+                prop_assert!(told.len() < 40_000, "{}", told);
+            }
+
+            /// A rejected form comes back with the form in it, and a proxy may echo anything.
+            #[test]
+            fn the_source_is_not_shown(
+                asked in prop::sample::select(&ALL[..]),
+                status in prop_oneof![400..600_u16, Just(422)],
+                echo in json(Just(Value::from(SOURCE))),
+                // A list of problems, something named, or nothing in particular.
+                shape in 0..4,
+                page in any::<bool>(),
+            ) {
+                let body = match shape {
+                    0 => serde_json::json!({ "detail": [{ "loc": ["body"], "msg": "bad", "input": echo, "ctx": echo }] }),
+                    1 => serde_json::json!({ "detail": { "message": "bad", "input": echo } }),
+                    2 => serde_json::json!({ "detail": "bad", "body": echo }),
+                    _ => serde_json::json!({ "echo": echo }),
+                };
+                let (content_type, body) = if page {
+                    ("text/html", format!("<title>Error</title><pre>{body}</pre>"))
+                } else {
+                    ("application/json", body.to_string())
+                };
+                let reply = answered(asked, status, content_type, &body);
+                prop_assert!(!format!("{reply:?}").contains(SOURCE), "{reply:?}");
+            }
         }
     }
 

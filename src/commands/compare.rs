@@ -126,7 +126,7 @@ pub async fn diff(scene: &Scene<'_>, name: Option<&str>) -> anyhow::Result<Code>
                 let line = about("difference", format!("{} differs from the server", called(&target)), &target);
                 // As the file would have it: the server's rewriting is no difference.
                 let theirs = normal::respelled(&stored.source, &local.text);
-                let (from, to) = (format!("a/{path} (server)"), format!("b/{path}"));
+                let (from, to) = (format!("a/{path}\t(server)"), format!("b/{path}"));
                 screen.difference(line, (&from, &theirs), (&to, &local.text));
             }
             (Some(_), None) => {

@@ -1,11 +1,12 @@
 //! What a plugin's text was: our copies of what was deployed and replaced, and the versions that the server keeps.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use super::screen::{Line, Screen, clock, printable};
@@ -163,15 +164,12 @@ pub(super) async fn gather(scene: &Scene<'_>, server: Server<'_>, target: &Targe
 
 /// The server's versions. An account that may not see them can still see the rest.
 async fn listed(scene: &Scene<'_>, server: Server<'_>, key: &Key) -> Result<Vec<Version>, Refusal> {
-    match server.versions(key).await {
-        Err(refusal) if refusal.message.starts_with("cannot reach") => Err(refusal),
-        Err(refusal) => {
-            let message = format!("the server does not show its versions: {refusal}");
-            Screen::new(scene).aside(&Line::new("trouble", message).of(key).level(Level::Warning));
-            Ok(Vec::new())
-        }
-        versions => versions,
+    let versions = server.versions(key).await?;
+    if versions.is_none() {
+        let line = Line::new("trouble", format!("the server does not show the versions of {key} to this key"));
+        Screen::new(scene).aside(&line.of(key).level(Level::Warning));
     }
+    Ok(versions.unwrap_or_default())
 }
 
 /// Everything in one list, newest first. A text of ours that the server has as a version is one entry.
@@ -180,24 +178,21 @@ fn merged(
     versions: Vec<(Version, Option<Text>)>,
     now: Option<(Text, Option<String>)>,
 ) -> Vec<Entry> {
-    let mut entries: Vec<Entry> = copies.into_iter().map(Entry::from).collect();
-    let mut pairs = Vec::new();
-    for (n, (version, text)) in versions.iter().enumerate() {
-        let Some(text) = text else { continue };
-        for (m, entry) in entries.iter().enumerate() {
-            if let (true, Some(at)) = (entry.digest() == Some(text.digest) && entry.what != What::Local, entry.at) {
-                pairs.push((at.duration_since(version.at).abs(), n, m));
-            }
-        }
-    }
-    // The same text may have been there more than once: those belong together that are closest in time.
-    pairs.sort_unstable();
+    let mut entries: Vec<Entry> = copies.into_iter().rev().map(Entry::from).collect();
     let mut alone: Vec<_> = versions.into_iter().map(Some).collect();
-    for (_, n, m) in pairs {
-        if entries[m].version.is_none()
-            && let Some((version, _)) = alone[n].take()
-        {
-            entries[m].version = Some(version);
+    let digests: BTreeSet<_> = entries.iter().filter_map(Entry::digest).collect();
+    for digest in digests {
+        let ours: Vec<_> = (0..entries.len())
+            .filter(|n| entries[*n].digest() == Some(digest) && entries[*n].what != What::Local)
+            .filter_map(|n| Some((entries[n].at?, n)))
+            .collect();
+        let has_it = |version: &Option<(Version, Option<Text>)>| {
+            let (version, text) = version.as_ref()?;
+            (text.as_ref()?.digest == digest).then_some(version.at)
+        };
+        let theirs: Vec<_> = alone.iter().enumerate().filter_map(|(n, version)| Some((has_it(version)?, n))).collect();
+        for (ours, theirs) in paired(ours, theirs) {
+            entries[ours].version = alone[theirs].take().map(|(version, _)| version);
         }
     }
     entries.extend(alone.into_iter().flatten().map(|(version, text)| Entry {
@@ -224,6 +219,38 @@ fn merged(
         }
     }
     entries
+}
+
+/// Pairs the times when a text was put on the server by our clock with those by the server's. The clocks may differ, so
+/// the order counts first, and then the distance: a text may have been put there by others as well.
+fn paired(mut ours: Vec<(Timestamp, usize)>, mut theirs: Vec<(Timestamp, usize)>) -> Vec<(usize, usize)> {
+    if ours.len() > theirs.len() {
+        return paired(theirs, ours).into_iter().map(|(theirs, ours)| (ours, theirs)).collect();
+    }
+    ours.sort_unstable();
+    theirs.sort_unstable();
+    // The best pairing of all of ours so far with some of the first `n` of theirs.
+    let mut best = vec![Some(Pairing::default()); theirs.len() + 1];
+    for (our_time, our) in ours {
+        let mut next: Vec<Option<Pairing>> = vec![None];
+        for ((their_time, their), before) in theirs.iter().zip(&best) {
+            let with = before.as_ref().map(|before| Pairing {
+                distance: before.distance.saturating_add(our_time.duration_since(*their_time).abs()),
+                pairs: [before.pairs.as_slice(), &[(our, *their)]].concat(),
+            });
+            let without = next.last().cloned().flatten();
+            next.push([with, without].into_iter().flatten().min());
+        }
+        best = next;
+    }
+    best.pop().flatten().map(|best| best.pairs).unwrap_or_default()
+}
+
+/// Which belong together, and how far apart they are in all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Pairing {
+    distance: SignedDuration,
+    pairs: Vec<(usize, usize)>,
 }
 
 /// An entry as a row of the table. What no entry has takes no room.
@@ -278,4 +305,108 @@ fn line(entry: &Entry, cells: &[String], key: &Key) -> Line {
         .with("server_version_id", json!(version.map(|version| &version.id)))
         .with("commit_message", json!(version.and_then(|version| version.message.as_ref())))
         .with("author", json!(version.and_then(|version| version.author.as_ref())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(minutes: i64) -> Timestamp {
+        Timestamp::from_second(minutes * 60).unwrap()
+    }
+
+    fn times(minutes: &[i64]) -> Vec<(Timestamp, usize)> {
+        minutes.iter().enumerate().map(|(n, minutes)| (at(*minutes), n)).collect()
+    }
+
+    #[test]
+    fn what_belongs_together_is_found_by_order_and_then_by_time() {
+        for (ours, theirs, expected) in [
+            (&[][..], &[1][..], &[][..]),
+            (&[1], &[], &[]),
+            (&[10], &[10, 20], &[(0, 0)]),
+            (&[20], &[10, 20], &[(0, 1)]),
+            (&[10, 20], &[11, 21], &[(0, 0), (1, 1)]),
+            // A clock that is an hour late.
+            (&[110, 120], &[50, 60], &[(0, 0), (1, 1)]),
+            (&[10, 20, 30], &[20, 31], &[(1, 0), (2, 1)]),
+            (&[30, 10], &[10, 20, 31], &[(1, 0), (0, 2)]),
+        ] {
+            assert_eq!(paired(times(ours), times(theirs)), expected, "{ours:?} {theirs:?}");
+        }
+    }
+
+    fn copy(origin: Origin, minutes: i64, source: &str) -> Copy {
+        let digest = Digest::of_text(source);
+        let path = PathBuf::from(format!("{minutes}-{}.py", digest.short()));
+        Copy { origin, at: at(minutes), digest, version: None, path, text: source.to_owned() }
+    }
+
+    fn version(id: &str, minutes: i64) -> Version {
+        Version { id: id.to_owned(), at: at(minutes), parent: None, message: None, author: None }
+    }
+
+    /// One line for each, as `deployed a @3 =v1 current`.
+    #[track_caller]
+    fn check(entries: &[Entry], expected: &[&str]) {
+        let told: Vec<_> = entries
+            .iter()
+            .map(|entry| {
+                let source = entry.text.as_ref().map_or("?", |text| &text.source);
+                let at = entry.at.map(|at| format!(" @{}", at.as_second() / 60)).unwrap_or_default();
+                let version = entry.version.as_ref().map(|version| format!(" ={}", version.id)).unwrap_or_default();
+                let current = if entry.current { " current" } else { "" };
+                format!("{} {source}{at}{version}{current}", entry.what.word())
+            })
+            .collect();
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn our_copies_and_the_servers_versions_are_one_list() {
+        let copies = vec![
+            copy(Origin::Deployed, 1, "a"),
+            copy(Origin::Replaced, 5, "theirs"),
+            copy(Origin::Deployed, 5, "b"),
+            copy(Origin::Local, 6, "b"),
+            copy(Origin::Deployed, 7, "a"),
+        ];
+        // Of one second the later one is the newer one.
+        let same = vec![copy(Origin::Deployed, 1, "a"), copy(Origin::Deployed, 1, "b"), copy(Origin::Deployed, 1, "c")];
+        check(&merged(same, Vec::new(), None), &["deployed c @1", "deployed b @1", "deployed a @1"]);
+        let versions = || {
+            vec![
+                (version("v5", 8), Some(Text::new("more"))),
+                (version("v4", 7), Some(Text::new("a"))),
+                (version("v3", 5), Some(Text::new("b"))),
+                (version("v2", 3), Some(Text::new("theirs"))),
+                (version("v1", 1), None),
+            ]
+        };
+        let now = |source, version: Option<&str>| Some((Text::new(source), version.map(str::to_owned)));
+        check(
+            &merged(copies.clone(), versions(), now("a", Some("v4"))),
+            &[
+                "on the server more @8 =v5",
+                "deployed a @7 =v4 current",
+                "local file b @6",
+                "deployed b @5 =v3",
+                "replaced theirs @5 =v2",
+                "deployed a @1",
+                // Nobody has asked whether it is the same.
+                "on the server ? @1 =v1",
+            ],
+        );
+        // Without versions the newest of that text is the one.
+        check(
+            &merged(copies.clone(), Vec::new(), now("b", None)),
+            &["deployed a @7", "local file b @6", "deployed b @5 current", "replaced theirs @5", "deployed a @1"],
+        );
+        check(
+            &merged(vec![copy(Origin::Deployed, 1, "a")], Vec::new(), now("c", None)),
+            &["on the server c current", "deployed a @1"],
+        );
+        check(&merged(Vec::new(), Vec::new(), now("c", None)), &["on the server c current"]);
+        check(&merged(vec![copy(Origin::Local, 1, "a")], Vec::new(), None), &["local file a @1"]);
+    }
 }

@@ -135,10 +135,10 @@ fn kept(scene: &Scene<'_>, target: &Target, entries: &[Entry], now: &Text) -> Op
 fn show(screen: Screen, target: &Target, now: Option<&Text>, entry: &Entry, text: &Text) {
     let id = &target.key.id;
     let from = match now {
-        Some(_) => format!("a/{id}.py (server)"),
+        Some(_) => format!("a/{id}.py\t(server)"),
         None => "/dev/null".to_owned(),
     };
-    let to = format!("b/{id}.py ({})", described(entry));
+    let to = format!("b/{id}.py\t({})", described(entry));
     let line = Line::new("difference", format!("what putting back {} changes on the server", described(entry)))
         .of(&target.key)
         .with("digest", json!(text.digest))
@@ -212,26 +212,35 @@ impl Rollback {
         let outcome = self.converse().await;
         let took = started.elapsed();
         let done = matches!(outcome, Outcome::Created { .. } | Outcome::Updated { .. } | Outcome::Unchanged);
-        let holds = note.local == Some(note.server);
-        match before {
-            _ if done && !holds => {}
-            Some(before) if !done => self.folder.note_rollback(&key, &before)?,
-            Some(_) | None => self.folder.forget_rollback(&key)?,
-        }
-        if outcome.is_certain() {
-            self.folder.forget_under_way(&key)?;
+        let certain = outcome.is_certain();
+        let code = self.tell(outcome, took);
+        let as_in_file = note.local == Some(note.server);
+        let noted = match before {
+            _ if done && !as_in_file => Ok(()),
+            Some(before) if !done => self.folder.note_rollback(&key, &before),
+            Some(_) | None => self.folder.forget_rollback(&key),
+        };
+        self.trouble(noted);
+        if certain {
+            self.trouble(self.folder.forget_under_way(&key));
         }
         if done {
-            let backup = Backup { key: key.clone(), text: self.plugin.text.to_string(), digest: self.plugin.digest };
-            self.folder.archive(&backup, &stamp(now()))?;
+            let (text, digest) = (self.plugin.text.to_string(), self.plugin.digest);
+            self.trouble(self.folder.archive(&Backup { key: key.clone(), text, digest }, &stamp(now())));
         }
-        let code = self.tell(outcome, took);
-        if let (true, false, Some(local)) = (done, holds, local) {
+        if let (true, false, Some(local)) = (done, as_in_file, local) {
             let message = format!("`{}` is not deployed again until it changes", local.path.display());
             let hint = format!("`owui-watch pull {}` writes the server's text to it", key.id);
             self.screen.say(&Line::new("rolled_back", message).of(&key).at(&local.path).hinted(hint));
         }
         Ok(code)
+    }
+
+    /// What is done on the server stays done, whatever becomes of our notes.
+    fn trouble(&self, noted: anyhow::Result<()>) {
+        if let Err(error) = noted {
+            self.screen.aside(&Line::new("trouble", format!("{error:#}")).of(&self.target.key).level(Level::Warning));
+        }
     }
 
     /// The conversation of a deploy, one step after the other.
@@ -275,9 +284,7 @@ impl Rollback {
             let time = now();
             self.console.tell(&notice, time);
             let stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-            if let Err(error) = self.folder.log(&self.target.key, &notice.log_line(&stamp)) {
-                tracing::error!("{error:#}");
-            }
+            self.trouble(self.folder.log(&self.target.key, &notice.log_line(&stamp)));
         }
         code
     }

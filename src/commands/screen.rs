@@ -88,7 +88,12 @@ pub(super) struct Screen {
 
 impl Screen {
     pub(super) fn new(scene: &Scene<'_>) -> Self {
-        Self { format: scene.format, least: scene.least }
+        Self::of(scene.format, scene.least)
+    }
+
+    /// For a command that is about no plugin.
+    pub(super) fn of(format: Format, least: Level) -> Self {
+        Self { format, least }
     }
 
     /// What a command is there to say: to stdout.

@@ -47,11 +47,12 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// The versions of a row that the server keeps, newest first.
-    pub(super) async fn versions(&self, key: &Key) -> Result<Vec<Version>, Refusal> {
+    /// The versions of a row that the server keeps, newest first; nothing, if this account may not see them.
+    pub(super) async fn versions(&self, key: &Key) -> Result<Option<Vec<Version>>, Refusal> {
         match self.client.call(Call::Versions(key.clone())).await {
-            Reply::Versions(versions) => Ok(versions),
-            Reply::Absent => Ok(Vec::new()),
+            Reply::Versions(versions) => Ok(Some(versions)),
+            Reply::Absent => Ok(Some(Vec::new())),
+            Reply::NotAllowed { .. } | Reply::Unclear { .. } => Ok(None),
             reply => Err(self.refusal(reply)),
         }
     }

@@ -45,7 +45,8 @@ pub(super) struct Files {
 
 impl Files {
     pub(super) fn read(config: &Config) -> anyhow::Result<Self> {
-        let plugins = Plugins::new(config.roots.clone(), &config.exclude, &config.state, config.files.clone())?;
+        let plugins =
+            Plugins::new(config.roots.clone(), &config.exclude, &config.state, config.files.clone(), config.links)?;
         let mut files = Self { plugins, found: Vec::new(), unreadable: Vec::new(), links: BTreeMap::new() };
         let scan = files.plugins.scan(Trust::Closed, &mut |_| ());
         for (path, loaded) in scan.files {
@@ -57,10 +58,13 @@ impl Files {
                     digest: plugin.digest,
                     is_plugin: true,
                 }),
-                Loaded::Parsed(Parsed::Flawed(flaw)) if flaw.meant => match broken(&path, config.files.get(&*path)) {
-                    Some(local) => files.found.push(local),
-                    None => files.unreadable.push((path, flaw.problem.message())),
-                },
+                // What has no digest was not read, for a reason that holds here, too.
+                Loaded::Parsed(Parsed::Flawed(flaw)) if flaw.meant => {
+                    match flaw.digest.and_then(|_| broken(&path, config.files.get(&*path))) {
+                        Some(local) => files.found.push(local),
+                        None => files.unreadable.push((path, flaw.problem.message())),
+                    }
+                }
                 Loaded::Unsettled => files.unreadable.push((path, "being written".to_owned())),
                 Loaded::SameFile(original) => drop(files.links.insert(path, original)),
                 Loaded::Parsed(Parsed::Flawed(_) | Parsed::NotAPlugin | Parsed::Disabled) | Loaded::Missing => {}

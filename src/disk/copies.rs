@@ -8,7 +8,8 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 
-use super::state::{Folder, Lasting};
+use super::LARGEST_MIB;
+use super::state::{Folder, Lasting, read_bounded};
 use crate::engine::exchange::Backup;
 use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::{Digest, Key, normal};
@@ -139,7 +140,12 @@ fn listed(folder: &Path, name: &str) -> Vec<Listed> {
 }
 
 fn read(Listed { origin, at, path, .. }: Listed) -> Option<Copy> {
-    let text = match fs::read_to_string(&path) {
+    // A server's text may be larger than a file may be, but not by much.
+    let bytes = read_bounded(&path, 4 * LARGEST_MIB * 1024 * 1024);
+    let text = bytes.and_then(|bytes| {
+        String::from_utf8(bytes).map_err(|error| std::io::Error::new(ErrorKind::InvalidData, error.utf8_error()))
+    });
+    let text = match text {
         Ok(text) => text,
         // Another process has found one too many.
         Err(error) if error.kind() == ErrorKind::NotFound => return None,

@@ -19,7 +19,7 @@ use anyhow::Context as _;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use crate::engine::Scan;
-use crate::engine::files::{Loaded, Trace};
+use crate::engine::files::{Links, Loaded, Trace};
 use crate::plugin::{self, FileSettings, Flaw, Parsed, Problem};
 
 pub use copies::{Copy, Origin};
@@ -50,8 +50,15 @@ pub struct Plugins {
     /// What we write ourselves, as the walk of a root finds it. It holds other people's plugins.
     ours: Vec<PathBuf>,
     settings: BTreeMap<PathBuf, FileSettings>,
+    where_links_lead: Links,
     /// The files that the walk admits. An event about one of them needs no second look at the ignore rules.
     admitted: BTreeSet<Arc<Path>>,
+    /// Those of them that are links.
+    links: BTreeSet<Arc<Path>>,
+    /// What may not be read, files and folders.
+    closed: BTreeSet<Arc<Path>>,
+    /// The roots that were not there at the last scan.
+    missing: Vec<PathBuf>,
     /// The locks of the repositories that the roots stand in.
     git_locks: BTreeSet<PathBuf>,
 }
@@ -64,6 +71,7 @@ impl Plugins {
         exclude: &[String],
         state: &Path,
         settings: BTreeMap<PathBuf, FileSettings>,
+        links: Links,
     ) -> anyhow::Result<Self> {
         let mut builder = GitignoreBuilder::new("");
         for glob in exclude {
@@ -72,37 +80,95 @@ impl Plugins {
                 .with_context(|| format!("`exclude` has a glob that does not work: `{glob}`"))?;
         }
         let exclude = builder.build().context("building the `exclude` globs")?;
-        let git_locks =
-            roots.iter().filter_map(|root| git_folder(root)).map(|folder| folder.join("index.lock")).collect();
         let ours = roots.iter().flat_map(|root| state::folders_under(state, root)).collect();
-        Ok(Self { roots, exclude, ours, settings, admitted: BTreeSet::new(), git_locks })
+        let mut plugins = Self {
+            roots,
+            exclude,
+            ours,
+            settings,
+            where_links_lead: links,
+            admitted: BTreeSet::new(),
+            links: BTreeSet::new(),
+            closed: BTreeSet::new(),
+            missing: Vec::new(),
+            git_locks: BTreeSet::new(),
+        };
+        plugins.find_git();
+        Ok(plugins)
+    }
+
+    fn find_git(&mut self) {
+        let folders = self.roots.iter().filter_map(|root| git_folder(root));
+        self.git_locks = folders.map(|folder| folder.join("index.lock")).collect();
     }
 
     /// Walks the roots and reads every file, on all cores. `on_folder` is told each admitted folder before its content is
     /// listed for good, so that a watch set there misses nothing.
     pub fn scan(&mut self, trust: Trust, on_folder: &mut dyn FnMut(&Path)) -> Scan {
         self.admitted.clear();
-        let (mut found, mut missing, mut unreadable) = (Vec::new(), Vec::new(), Vec::new());
-        for root in self.roots.clone() {
-            if root.is_dir() {
-                found.extend(self.explore(&root, on_folder, &mut unreadable));
-            } else {
-                missing.push(root);
-            }
-        }
+        self.links.clear();
+        self.closed.clear();
+        // The roots may have come with a repository of their own.
+        self.find_git();
+        let (present, missing): (Vec<_>, Vec<_>) = self.roots.iter().cloned().partition(|root| root.is_dir());
+        let present = present.into_iter().collect();
+        self.missing.clone_from(&missing);
+        let mut unreadable = Vec::new();
+        let found = self.explore(&present, on_folder, &mut unreadable);
         let mut files = self.read_all(&found, trust);
         files.extend(unreadable);
+        self.closed.extend(files.iter().filter(|(_, loaded)| is_closed(loaded)).map(|(path, _)| Arc::clone(path)));
         Scan { files, missing }
     }
 
-    /// Walks one folder that appeared under a root; answers the files that are new.
-    pub fn walk(&mut self, folder: &Path, on_folder: &mut dyn FnMut(&Path)) -> Vec<Arc<Path>> {
-        if folder.is_dir() { self.explore(folder, on_folder, &mut Vec::new()) } else { Vec::new() }
+    /// Walks the folders that appeared under the roots; answers the files in them. All at once, because each walk passes
+    /// what else there is on the way.
+    pub fn walk(&mut self, appeared: &[Arc<Path>], on_folder: &mut dyn FnMut(&Path)) -> Vec<Arc<Path>> {
+        let folders: BTreeSet<_> =
+            appeared.iter().filter(|path| path.is_dir()).map(|path| path.to_path_buf()).collect();
+        if folders.is_empty() {
+            return Vec::new();
+        }
+        let mut unreadable = Vec::new();
+        let mut found = self.explore(&folders, on_folder, &mut unreadable);
+        for (path, _) in unreadable {
+            self.closed.insert(Arc::clone(&path));
+            found.push(path);
+        }
+        found
+    }
+
+    /// Takes in those of the paths that the walk admits, with one walk for all of them.
+    pub fn admit_all(&mut self, paths: &[Arc<Path>]) {
+        let new: BTreeSet<_> =
+            paths.iter().filter(|path| !self.admitted.contains(*path)).map(|path| path.to_path_buf()).collect();
+        if !new.is_empty() {
+            let entries = self.entries(&new).collect();
+            self.admit(entries, &mut Vec::new());
+        }
+    }
+
+    /// The links among the files.
+    #[must_use]
+    pub fn links(&self) -> &BTreeSet<Arc<Path>> {
+        &self.links
+    }
+
+    /// Whether a root went since the last scan.
+    #[must_use]
+    pub fn has_lost_root(&self) -> bool {
+        self.roots.iter().any(|root| !self.missing.contains(root) && !root.is_dir())
+    }
+
+    /// Whether a file or folder could not be read.
+    #[must_use]
+    pub fn is_closed(&self, path: &Path) -> bool {
+        self.closed.contains(path)
     }
 
     fn explore(
         &mut self,
-        folder: &Path,
+        folders: &BTreeSet<PathBuf>,
         on_folder: &mut dyn FnMut(&Path),
         unreadable: &mut Vec<(Arc<Path>, Loaded)>,
     ) -> Vec<Arc<Path>> {
@@ -110,7 +176,7 @@ impl Plugins {
         // A folder may be listed before it is named, and what is created between that and its watch sends no event and
         // is not in the list: once the folders are watched, everything is listed anew.
         for _ in 0..MOST_WALKS {
-            let entries: Vec<_> = self.entries(folder).collect();
+            let entries: Vec<_> = self.entries(folders).collect();
             let n_told = told.len();
             for entry in &entries {
                 if let Entry::Folder(folder) = entry
@@ -123,7 +189,7 @@ impl Plugins {
                 return self.admit(entries, unreadable);
             }
         }
-        let entries = self.entries(folder).collect();
+        let entries = self.entries(folders).collect();
         self.admit(entries, unreadable)
     }
 
@@ -136,9 +202,12 @@ impl Plugins {
                 Entry::Unreadable(path, words) => {
                     unreadable.push((Arc::from(path), flawed(Problem::Unreadable(words))));
                 }
-                Entry::File(path) => {
+                Entry::File { path, is_link } => {
                     let path: Arc<Path> = Arc::from(path);
                     self.admitted.insert(Arc::clone(&path));
+                    if is_link {
+                        self.links.insert(Arc::clone(&path));
+                    }
                     found.push(path);
                 }
             }
@@ -153,16 +222,22 @@ impl Plugins {
 
     /// Reads one path. Anything that the walk would not find is [`Loaded::Missing`].
     pub fn read(&mut self, path: &Arc<Path>, trust: Trust) -> Loaded {
-        if !self.admitted.contains(path) {
-            let admits = self.entries(path).any(|entry| matches!(entry, Entry::File(file) if *file == **path));
-            if !admits {
-                return Loaded::Missing;
-            }
-            self.admitted.insert(Arc::clone(path));
-        }
-        let loaded = self.load(path, trust);
+        self.admit_all(std::slice::from_ref(path));
+        let loaded = if self.admitted.contains(path) {
+            self.load(path, trust)
+        } else if let (true, Err(error)) = (self.closed.contains(path), path.read_dir()) {
+            unlisted(&error)
+        } else {
+            Loaded::Missing
+        };
         if loaded == Loaded::Missing {
             self.admitted.remove(path);
+            self.links.remove(path);
+        }
+        if is_closed(&loaded) {
+            self.closed.insert(Arc::clone(path));
+        } else {
+            self.closed.remove(path);
         }
         loaded
     }
@@ -187,43 +262,28 @@ impl Plugins {
         self.git_locks.iter().any(|lock| lock.metadata().is_ok_and(fresh))
     }
 
-    /// What the walk finds at `target` and below, by the rules that hold above it: the walk starts at the root, but goes
-    /// down no other way.
-    fn entries(&self, target: &Path) -> impl Iterator<Item = Entry> + use<> {
-        let root = self.roots.iter().find(|root| is_under(target, root)).cloned();
-        let walk = root.map(|root| {
-            let (target, exclude, base) = (target.to_owned(), self.exclude.clone(), root.clone());
-            let ours = self.ours.clone();
+    /// What the walk finds at the targets and below, by the rules that hold above them: the walk starts at the roots, but
+    /// goes down no other way.
+    fn entries(&self, targets: &BTreeSet<PathBuf>) -> impl Iterator<Item = Entry> + use<> {
+        let targets = Arc::new(Targets::new(targets));
+        let on_the_way: Vec<_> = self.roots.iter().filter(|root| targets.touch(root)).cloned().collect();
+        let (exclude, ours) = (self.exclude.clone(), self.ours.clone());
+        on_the_way.into_iter().flat_map(move |root| {
+            let (exclude, ours, base) = (exclude.clone(), ours.clone(), root.clone());
+            let (wanted, targets) = (Arc::clone(&targets), Arc::clone(&targets));
             let mut builder = ignore::WalkBuilder::new(&root);
             builder.require_git(false).follow_links(false).sort_by_file_name(Ord::cmp).filter_entry(move |entry| {
                 let path = tidy(entry.path());
-                let on_the_way = is_under(&path, &target) || is_under(&target, &path);
                 let is_dir = entry.file_type().is_some_and(|kind| kind.is_dir());
                 let inside = path.strip_prefix(&base).unwrap_or(&path);
-                on_the_way
+                wanted.touch(&path)
                     && !ours.contains(&path)
                     && (inside.as_os_str().is_empty() || !exclude.matched(inside, is_dir).is_ignore())
             });
-            builder.build()
-        });
-        let target = target.to_owned();
-        walk.into_iter().flatten().filter_map(move |entry| {
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(error) => return unreadable(&error).filter(|entry| is_under(entry.path(), &target)),
-            };
-            let path = tidy(entry.path());
-            if !is_under(&path, &target) {
-                return None;
-            }
-            let kind = entry.file_type()?;
-            if kind.is_dir() {
-                Some(Entry::Folder(path))
-            } else if path.extension().is_some_and(|extension| extension == "py") {
-                Some(Entry::File(path))
-            } else {
-                None
-            }
+            builder.build().filter_map(move |entry| match entry {
+                Ok(entry) => found(&entry).filter(|entry| targets.hold(entry.path())),
+                Err(error) => unreadable(&error).filter(|entry| targets.hold(entry.path())),
+            })
         })
     }
 
@@ -246,6 +306,9 @@ impl Plugins {
         if settings.enabled == Some(false) {
             return Loaded::Parsed(Parsed::Disabled);
         }
+        if self.is_behind_a_link(path) {
+            return Loaded::Missing;
+        }
         if let Some(loaded) = self.follow_link(path) {
             return loaded;
         }
@@ -259,7 +322,17 @@ impl Plugins {
         }
     }
 
-    /// A link is deployed only when it leads to a file inside the roots that is not found there by itself.
+    /// Whether a folder on the way to a file is a link. The walk goes down none, but one may have taken a folder's place
+    /// since.
+    fn is_behind_a_link(&self, path: &Path) -> bool {
+        let Some(root) = self.roots.iter().find(|root| is_under(path, root)) else { return false };
+        let mut folders =
+            path.ancestors().skip(1).take_while(|folder| *folder != root.as_path() && !folder.as_os_str().is_empty());
+        folders.any(Path::is_symlink)
+    }
+
+    /// A link is deployed only when it leads to a file that is not found by itself, and inside the roots unless the user
+    /// says otherwise.
     fn follow_link(&self, path: &Path) -> Option<Loaded> {
         if !path.is_symlink() {
             return None;
@@ -271,6 +344,7 @@ impl Plugins {
             Some(shown(root, &rest))
         });
         match inside {
+            None if self.where_links_lead == Links::Anywhere => None,
             None => Some(flawed(Problem::LinkOutside(target()))),
             Some(original) if original != path && self.admitted.contains(&*original) => {
                 Some(Loaded::SameFile(original))
@@ -280,10 +354,37 @@ impl Plugins {
     }
 }
 
+/// Where a walk is to go.
+struct Targets {
+    whole: BTreeSet<PathBuf>,
+    /// The folders around them.
+    around: BTreeSet<PathBuf>,
+}
+
+impl Targets {
+    fn new(targets: &BTreeSet<PathBuf>) -> Self {
+        let around = targets.iter().flat_map(|target| target.ancestors().skip(1)).map(Path::to_owned).collect();
+        Self { whole: targets.clone(), around }
+    }
+
+    /// Whether a path is a target, or in one.
+    fn hold(&self, path: &Path) -> bool {
+        path.ancestors().any(|folder| self.whole.contains(folder)) || self.whole.iter().any(|target| is_here(target))
+    }
+
+    /// The same, or on the way to one.
+    fn touch(&self, path: &Path) -> bool {
+        is_here(path) || self.around.contains(path) || self.hold(path)
+    }
+}
+
 /// What the walk found.
 enum Entry {
     Folder(PathBuf),
-    File(PathBuf),
+    File {
+        path: PathBuf,
+        is_link: bool,
+    },
     /// A folder that could not be listed, say; the system's words.
     Unreadable(PathBuf, String),
 }
@@ -291,8 +392,20 @@ enum Entry {
 impl Entry {
     fn path(&self) -> &Path {
         match self {
-            Entry::Folder(path) | Entry::File(path) | Entry::Unreadable(path, _) => path,
+            Entry::Folder(path) | Entry::File { path, .. } | Entry::Unreadable(path, _) => path,
         }
+    }
+}
+
+/// What of the walk matters.
+fn found(entry: &ignore::DirEntry) -> Option<Entry> {
+    let (path, kind) = (tidy(entry.path()), entry.file_type()?);
+    if kind.is_dir() {
+        Some(Entry::Folder(path))
+    } else if path.extension().is_some_and(|extension| extension == "py") {
+        Some(Entry::File { path, is_link: kind.is_symlink() })
+    } else {
+        None
     }
 }
 
@@ -307,6 +420,18 @@ fn unreadable(error: &ignore::Error) -> Option<Entry> {
         }
         _ => None,
     }
+}
+
+/// What is said of a folder that was seen to be closed.
+fn unlisted(error: &std::io::Error) -> Loaded {
+    match error.kind() {
+        ErrorKind::PermissionDenied => flawed(Problem::Unreadable(error.kind().to_string())),
+        _ => Loaded::Missing,
+    }
+}
+
+fn is_closed(loaded: &Loaded) -> bool {
+    matches!(loaded, Loaded::Parsed(Parsed::Flawed(Flaw { problem: Problem::Unreadable(_), .. })))
 }
 
 fn flawed(problem: Problem) -> Loaded {
@@ -408,6 +533,7 @@ mod tests {
         exclude: Vec<String>,
         settings: BTreeMap<PathBuf, FileSettings>,
         state: PathBuf,
+        links: Links,
     }
 
     impl World {
@@ -416,7 +542,8 @@ mod tests {
             let root = folder.path().canonicalize().unwrap().join("root");
             let state = root.join(".owui-watch");
             fs::create_dir(&root).unwrap();
-            let world = Self { _folder: folder, root, exclude: Vec::new(), settings: BTreeMap::new(), state };
+            let (exclude, settings, links) = (Vec::new(), BTreeMap::new(), Links::Inside);
+            let world = Self { _folder: folder, root, exclude, settings, state, links };
             for file in files {
                 world.write(file, PIPE);
             }
@@ -433,7 +560,13 @@ mod tests {
         }
 
         fn plugins(&self) -> Plugins {
-            Plugins::new(vec![self.root.clone()], &self.exclude, &self.state, self.settings.clone()).unwrap()
+            self.plugins_in(&[""]).unwrap()
+        }
+
+        /// With these roots.
+        fn plugins_in(&self, roots: &[&str]) -> anyhow::Result<Plugins> {
+            let roots = roots.iter().map(|root| if root.is_empty() { self.root.clone() } else { self.path(root) });
+            Plugins::new(roots.collect(), &self.exclude, &self.state, self.settings.clone(), self.links)
         }
 
         /// What a scan finds, by path in the root.
@@ -508,14 +641,14 @@ mod tests {
     fn exclude_is_relative_to_each_root() {
         let mut world = World::with(&["one/a.py", "one/old/a.py", "one/x/old/b.py", "two/old/c.py", "two/test_d.py"]);
         world.exclude = ["/old", "test_*"].map(str::to_owned).to_vec();
-        let roots = ["one", "two"].map(|name| world.path(name)).to_vec();
-        let mut plugins = Plugins::new(roots, &world.exclude, &world.state, BTreeMap::new()).unwrap();
+        let mut plugins = world.plugins_in(&["one", "two"]).unwrap();
         let mut folders = Vec::new();
         let scan = plugins.scan(Trust::Closed, &mut |folder| folders.push(world.name(folder)));
         let found: Vec<_> = scan.files.iter().map(|(path, _)| world.name(path)).collect();
         assert_eq!(found, ["one/a.py", "one/x/old/b.py"]);
         assert_eq!(folders, ["one", "one/x", "one/x/old", "two"], "what is excluded is not watched");
-        let bad = Plugins::new(vec![world.root.clone()], &["a{".to_owned()], &world.state, BTreeMap::new());
+        world.exclude = vec!["a{".to_owned()];
+        let bad = world.plugins_in(&[""]);
         assert!(bad.err().unwrap().to_string().contains("`a{`"));
     }
 
@@ -529,7 +662,7 @@ mod tests {
             }
             fs::write(folder.join("b.py"), PIPE).unwrap();
         };
-        let found = plugins.walk(&world.path("folder"), &mut create);
+        let found = plugins.walk(&[Arc::from(world.path("folder"))], &mut create);
         let found: Vec<_> = found.iter().map(|path| world.name(path)).collect();
         assert_eq!(found, ["folder/a.py", "folder/b.py", "folder/deep/b.py", "folder/deep/deep/b.py"]);
     }
@@ -560,7 +693,7 @@ mod tests {
     #[test]
     fn a_root_that_is_not_there_is_named() {
         let world = World::with(&[]);
-        let mut plugins = Plugins::new(vec![world.path("gone")], &[], &world.state, BTreeMap::new()).unwrap();
+        let mut plugins = world.plugins_in(&["gone"]).unwrap();
         let scan = plugins.scan(Trust::Closed, &mut |_| {});
         assert_eq!(scan, Scan { files: Vec::new(), missing: vec![world.path("gone")] });
     }
@@ -585,7 +718,7 @@ mod tests {
             world.write(file, PIPE);
         }
         let mut folders = Vec::new();
-        let found = plugins.walk(&world.path("new"), &mut |folder| folders.push(world.name(folder)));
+        let found = plugins.walk(&[Arc::from(world.path("new"))], &mut |folder| folders.push(world.name(folder)));
         let found: Vec<_> = found.iter().map(|path| world.name(path)).collect();
         assert_eq!(
             (found, folders),
@@ -593,7 +726,7 @@ mod tests {
         );
         let known: Vec<_> = plugins.files_in(&world.path("new")).map(|path| world.name(&path)).collect();
         assert_eq!(known, ["new/b.py", "new/in/c.py"]);
-        assert_eq!(plugins.walk(&world.path("new/ignored"), &mut |_| panic!()), []);
+        assert_eq!(plugins.walk(&[Arc::from(world.path("new/ignored"))], &mut |_| panic!()), []);
     }
 
     #[test]
@@ -626,8 +759,7 @@ mod tests {
         let world = World::with(&["plugins/a.py"]);
         let lock = world.path(".git/index.lock");
         fs::create_dir(world.path(".git")).unwrap();
-        let busy =
-            |root: &str| Plugins::new(vec![world.path(root)], &[], &world.state, BTreeMap::new()).unwrap().git_busy();
+        let busy = |root: &str| world.plugins_in(&[root]).unwrap().git_busy();
         assert!(!busy("plugins"));
         fs::write(&lock, "").unwrap();
         assert!(busy("plugins") && busy("."));
@@ -640,8 +772,7 @@ mod tests {
     fn in_a_linked_work_tree_the_lock_is_elsewhere() {
         let world = World::with(&["tree/a.py", "other/a.py"]);
         fs::create_dir_all(world.path("main/.git/worktrees/tree")).unwrap();
-        let busy =
-            |root: &str| Plugins::new(vec![world.path(root)], &[], &world.state, BTreeMap::new()).unwrap().git_busy();
+        let busy = |root: &str| world.plugins_in(&[root]).unwrap().git_busy();
         let folder = world.path("main/.git/worktrees/tree");
         for text in [format!("gitdir: {}\n", folder.display()), "gitdir: ../main/.git/worktrees/tree\n".to_owned()] {
             world.write("tree/.git", &text);
@@ -691,12 +822,50 @@ mod tests {
         }
 
         #[test]
+        fn links_lead_anywhere_where_that_is_wanted() {
+            let mut world = World::with(&["a.py"]);
+            world.links = Links::Anywhere;
+            world.write("../outside/c.py", PIPE);
+            symlink("a.py", world.path("same.py")).unwrap();
+            symlink("../outside/c.py", world.path("outside.py")).unwrap();
+            symlink("../outside/gone.py", world.path("dangling.py")).unwrap();
+            symlink("../outside", world.path("folder")).unwrap();
+            symlink("../outside", world.path("folder.py")).unwrap();
+            symlink("/dev/zero", world.path("device.py")).unwrap();
+            let expected = [
+                "a.py: function a",
+                "dangling.py: dangling_link",
+                "device.py: missing",
+                "folder.py: missing",
+                "outside.py: function outside",
+                "same.py: same as a.py",
+            ];
+            assert_eq!(world.scan(), expected);
+            assert_eq!(world.read("folder/c.py"), Loaded::Missing, "that is for files");
+        }
+
+        /// Between a walk and a read, what was a folder may have become a link.
+        #[test]
+        fn a_folder_that_becomes_a_link_takes_its_files_out_of_the_root() {
+            let world = World::with(&["folder/deep/a.py", "b.py"]);
+            world.write("../outside/deep/a.py", PIPE);
+            let mut plugins = world.plugins();
+            plugins.scan(Trust::Closed, &mut |_| {});
+            fs::rename(world.path("folder"), world.path("was")).unwrap();
+            symlink("../outside", world.path("folder")).unwrap();
+            let mut read = |name: &str| plugins.read(&Arc::from(world.path(name)), Trust::Closed);
+            assert_eq!(read("folder/deep/a.py"), Loaded::Missing);
+            assert_eq!(say(&read("was/deep/a.py")), "function a");
+            assert_eq!(say(&read("b.py")), "function b");
+        }
+
+        #[test]
         fn a_root_may_be_a_link_itself() {
-            let world = World::with(&["real/a.py"]);
+            let mut world = World::with(&["real/a.py"]);
             symlink("real", world.path("link")).unwrap();
             symlink("a.py", world.path("real/b.py")).unwrap();
-            let mut plugins =
-                Plugins::new(vec![world.path("link")], &[], &world.path("real/state"), BTreeMap::new()).unwrap();
+            world.state = world.path("real/state");
+            let mut plugins = world.plugins_in(&["link"]).unwrap();
             world.write("real/state/backups/x.py", PIPE);
             let scan = plugins.scan(Trust::Closed, &mut |_| {});
             let found: Vec<_> =

@@ -13,10 +13,19 @@ use anyhow::Context as _;
 
 use super::copies::{BACKUPS, DEPLOYED};
 use crate::engine::ledger::Ledger;
-use crate::plugin::Key;
+use crate::plugin::{Digest, Key};
 
 /// A plugin's log begins anew at this size; the one before is kept as `.log.1`.
 const LARGEST_LOG: u64 = 256 * 1024;
+
+/// A ledger of ten thousand plugins has 4 MiB. Nothing that is larger was written here.
+const LARGEST_LEDGER: u64 = 64 * 1024 * 1024;
+
+/// What the name of a file begins with that is being written.
+const UNFINISHED: &str = ".owui-watch-";
+
+/// A file that has been unfinished for this long is so for good: who wrote it was killed.
+const ABANDONED: Duration = Duration::from_mins(1);
 
 /// Two changes of a folder that are closer together than this may bear the same time, by the file system's clock.
 const ONE_TICK: Duration = Duration::from_millis(100);
@@ -64,7 +73,7 @@ impl Folder {
         private_folder(&self.path)?;
         let ignore = self.path.join(".gitignore");
         if !ignore.exists() {
-            fs::write(&ignore, "*\n")?;
+            write_whole(&ignore, b"*\n", Lasting::Written)?;
         }
         Ok(())
     }
@@ -80,11 +89,30 @@ impl Folder {
     /// The ledger as it stands, for who does not hold the lock. One that cannot be used counts as empty.
     #[must_use]
     pub fn peek(&self) -> Ledger {
-        fs::read_to_string(self.ledger()).ok().and_then(|text| Ledger::from_json(&text).ok()).unwrap_or_default()
+        read_ledger(&self.ledger()).ok().flatten().unwrap_or_default()
     }
 
     fn ledger(&self) -> PathBuf {
         self.path.join(format!("ledger-{}.json", self.server))
+    }
+
+    /// Removes what a program that was killed has left half written. What cannot be removed hurts nobody.
+    fn clear_up(&self) {
+        let mut folders = vec![self.path.clone()];
+        // No further than what is ours: the folder may be one that the user has other things in.
+        folders.extend(["logs", BACKUPS, DEPLOYED, "rollbacks", "under-way"].map(|name| self.path.join(name)));
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(&folder).into_iter().flatten().filter_map(Result::ok) {
+                let Ok(metadata) = entry.metadata() else { continue };
+                let unfinished = entry.file_name().to_str().is_some_and(|name| name.starts_with(UNFINISHED));
+                let abandoned = super::age(&metadata).is_some_and(|age| age > ABANDONED);
+                if metadata.is_dir() && folder != self.path {
+                    folders.push(entry.path());
+                } else if metadata.is_file() && unfinished && abandoned {
+                    fs::remove_file(entry.path()).ok();
+                }
+            }
+        }
     }
 
     /// Adds a line to a plugin's log.
@@ -130,30 +158,30 @@ impl State {
                 hint: "end that one first; a `--dry-run` can be made beside it",
             },
         })?;
+        folder.clear_up();
         Ok(Self { folder, ledger, rollbacks_seen: None, _lock: lock })
     }
 
-    /// Reads the ledger. One that cannot be used is set aside, and the error says so: to go on without is safe.
+    /// Reads the ledger. One that cannot be used is set aside, and the error says so: to go on without is safe. It may be
+    /// a newer version's, which will want it back, so nothing that was set aside before is replaced by it.
     #[must_use]
     pub fn load(&self) -> (Ledger, Option<anyhow::Error>) {
-        let text = match fs::read_to_string(&self.ledger) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return (Ledger::default(), None),
-            Err(error) => {
-                let error = anyhow::Error::from(error).context(format!("cannot read `{}`", self.ledger.display()));
-                return (Ledger::default(), Some(error));
-            }
+        let cause = match read_ledger(&self.ledger) {
+            Ok(ledger) => return (ledger.unwrap_or_default(), None),
+            Err(cause) => cause,
         };
-        match Ledger::from_json(&text) {
-            Ok(ledger) => (ledger, None),
-            Err(cause) => {
-                let aside = self.ledger.with_extension("json.unusable");
-                let moved = fs::rename(&self.ledger, &aside);
-                let kept = if moved.is_ok() { format!("; it is kept as `{}`", aside.display()) } else { String::new() };
-                let error = anyhow::anyhow!("cannot use `{}`: {cause}{kept}", self.ledger.display());
-                (Ledger::default(), Some(error))
-            }
-        }
+        let numbered = |n| self.ledger.with_extension(format!("json.unusable-{n}"));
+        let names = std::iter::once(self.ledger.with_extension("json.unusable")).chain((2..).map(numbered));
+        let moved = names.into_iter().find(|aside| aside.symlink_metadata().is_err()).map(|aside| {
+            let moved = fs::rename(&self.ledger, &aside);
+            moved.map(|()| aside)
+        });
+        let kept = match moved {
+            Some(Ok(aside)) => format!("; it is kept as `{}`", aside.display()),
+            Some(Err(_)) | None => String::new(),
+        };
+        let error = anyhow::anyhow!("cannot use `{}`: {cause}{kept}", self.ledger.display());
+        (Ledger::default(), Some(error))
     }
 
     /// The ledger of a server as it stands, for a run that changes nothing. One that cannot be used counts as empty.
@@ -213,6 +241,28 @@ fn without_dots(path: &Path) -> PathBuf {
     })
 }
 
+/// `None` where there is none. The error says what is wrong with the one that there is.
+fn read_ledger(path: &Path) -> Result<Option<Ledger>, String> {
+    let bytes = match read_bounded(path, LARGEST_LEDGER) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+    };
+    let text = String::from_utf8(bytes).map_err(|error| error.to_string())?;
+    Ledger::from_json(&text).map(Some)
+}
+
+/// The bytes of a file of ours, unless there are more of them than we would ever write.
+pub(super) fn read_bounded(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length <= most) {
+        Ok(bytes)
+    } else {
+        Err(std::io::Error::new(ErrorKind::FileTooLarge, format!("larger than {most} bytes")))
+    }
+}
+
 fn append(folder: &Path, path: &Path, line: &str) -> anyhow::Result<()> {
     let mut file = match private_file().append(true).open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -242,7 +292,7 @@ pub(super) enum Lasting {
 /// Writes a file so that at any moment either the old content is there or the new one: temporary file, sync, rename.
 fn write_whole(path: &Path, bytes: &[u8], lasting: Lasting) -> anyhow::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
     file.write_all(bytes)?;
     if lasting == Lasting::Synced {
         file.as_file().sync_all()?;
@@ -254,7 +304,9 @@ fn write_whole(path: &Path, bytes: &[u8], lasting: Lasting) -> anyhow::Result<()
 impl State {
     /// Writes the ledger's text, durably. Apart from `self`, so that it can be done on another thread.
     pub fn save(ledger: &Path, text: &str) -> anyhow::Result<()> {
-        write_whole(ledger, text.as_bytes(), Lasting::Synced)
+        // Somebody may have cleaned up while the program runs.
+        private_folder(ledger.parent().unwrap_or(Path::new(".")))
+            .and_then(|()| write_whole(ledger, text.as_bytes(), Lasting::Synced))
             .with_context(|| format!("cannot write `{}`", ledger.display()))
     }
 }
@@ -301,10 +353,23 @@ fn private_folder(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A server's address as a file name: `http://localhost:8080` becomes `localhost-8080`.
+/// A server's address as a file name: `http://localhost:8080` becomes `localhost-8080`. It is never `..`, and has room
+/// for what stands around it; of a longer one the digest tells it apart.
 fn slug(server: &str) -> String {
+    const LONGEST: usize = 150;
     let address = server.split_once("://").map_or(server, |(_, address)| address).trim_end_matches('/');
-    address.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c.to_ascii_lowercase() } else { '-' }).collect()
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c.to_ascii_lowercase() } else { '-' };
+    let mut slug: String = address.chars().map(plain).collect();
+    if slug.is_empty() || slug.starts_with('.') {
+        slug.insert(0, '-');
+    }
+    if slug.len() > LONGEST {
+        // All of it is ASCII.
+        slug.truncate(LONGEST);
+        slug.push('-');
+        slug.push_str(&Digest::of(address.as_bytes()).short());
+    }
+    slug
 }
 
 #[cfg(test)]
@@ -321,6 +386,19 @@ mod tests {
         assert_eq!(slug("http://localhost:8080"), "localhost-8080");
         assert_eq!(slug("https://chat.example.org/Open WebUI/"), "chat.example.org-open-webui");
         assert_eq!(slug("http://[::1]:3000"), "---1--3000");
+        // As the name of a folder, these would be another one.
+        for (server, expected) in [("http://..", "-.."), ("http://./", "-."), ("", "-"), ("http://", "-")] {
+            assert_eq!(slug(server), expected);
+        }
+    }
+
+    #[test]
+    fn a_long_address_is_a_file_name_and_its_own() {
+        let long = |end: &str| slug(&format!("https://example.org/{}/{end}", "deep/".repeat(100)));
+        assert!(long("a").len() < 170 && long("a").starts_with("example.org-deep-"));
+        assert_ne!(long("a"), long("b"));
+        let folder = tempfile::tempdir().unwrap();
+        State::open(folder.path().to_owned(), &format!("http://h/{}", "x".repeat(1000))).unwrap();
     }
 
     #[test]
@@ -352,12 +430,53 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let state = State::open(folder.path().to_owned(), "http://h").unwrap();
         assert_eq!(state.load().0, Ledger::default());
-        for text in ["{\"format\": 1, \"function", "{\"format\": 99}", "[]", ""] {
-            fs::write(state.ledger_path(), text).unwrap();
+        let damaged: [&[u8]; 5] = [b"{\"format\": 1, \"function", b"{\"format\": 99}", b"[]", b"", b"\xff\xfe"];
+        for (n, bytes) in damaged.into_iter().enumerate() {
+            fs::write(state.ledger_path(), bytes).unwrap();
             let (ledger, error) = state.load();
             assert_eq!(ledger, Ledger::default());
-            assert!(error.unwrap().to_string().contains("json.unusable"), "{text}");
-            assert_eq!(fs::read_to_string(folder.path().join("ledger-h.json.unusable")).unwrap(), text);
+            let name = if n == 0 { "json.unusable`".to_owned() } else { format!("json.unusable-{}`", n + 1) };
+            assert!(error.unwrap().to_string().contains(&name), "{bytes:?}");
+            assert!(state.load().1.is_none(), "it is out of the way");
+        }
+        // Each is there as it was: the second may be a newer version's, which will want it back.
+        for (n, bytes) in damaged.into_iter().enumerate() {
+            let name = if n == 0 { String::new() } else { format!("-{}", n + 1) };
+            assert_eq!(fs::read(folder.path().join(format!("ledger-h.json.unusable{name}"))).unwrap(), bytes);
+        }
+    }
+
+    #[test]
+    fn a_ledger_that_was_never_ours_is_not_read_to_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(folder.path().to_owned(), "http://h").unwrap();
+        File::create(state.ledger_path()).unwrap().set_len(LARGEST_LEDGER + 1).unwrap();
+        assert!(state.load().1.unwrap().to_string().contains("larger than"));
+        fs::create_dir(state.ledger_path()).unwrap();
+        assert!(state.load().1.unwrap().to_string().contains("json.unusable-2"));
+    }
+
+    #[test]
+    fn what_was_left_half_written_is_cleared_up_when_its_writer_is_long_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        drop(State::open(state.clone(), "http://h").unwrap());
+        let (old, new) = (format!("{UNFINISHED}old"), format!("{UNFINISHED}new"));
+        let folders = ["", "deployed/tool/clock", "backups/function/x", "rollbacks/h", "under-way/h", "logs", "theirs"];
+        for path in folders.map(|folder| state.join(folder)) {
+            fs::create_dir_all(&path).unwrap();
+            for name in [&old, &new, "kept.py"] {
+                fs::write(path.join(name), "half").unwrap();
+            }
+            for name in [&old, "kept.py"] {
+                let file = OpenOptions::new().write(true).open(path.join(name)).unwrap();
+                file.set_modified(SystemTime::now() - 2 * ABANDONED).unwrap();
+            }
+        }
+        drop(State::open(state.clone(), "http://h").unwrap());
+        for folder in folders {
+            let there = |name: &str| state.join(folder).join(name).exists();
+            assert_eq!((there(&old), there(&new), there("kept.py")), (folder == "theirs", true, true), "{folder}");
         }
     }
 
@@ -373,5 +492,25 @@ mod tests {
         assert_eq!(mode(&folder.path().join("state")), 0);
         assert_eq!(mode(&folder.path().join("state/logs/tool-clock.log")), 0);
         assert_eq!(mode(state.ledger_path()), 0);
+        assert_eq!(mode(&folder.path().join("state/.gitignore")), 0);
+        assert_eq!(mode(&state.ledger_path().with_extension("lock")), 0);
+        // Also where the folder is one that everybody may look into.
+        let open = folder.path().join("open");
+        fs::create_dir(&open).unwrap();
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o755)).unwrap();
+        drop(State::open(open.clone(), "http://h").unwrap());
+        for entry in fs::read_dir(&open).unwrap() {
+            assert_eq!(mode(&entry.unwrap().path()), 0);
+        }
+    }
+
+    /// Somebody cleans up while the program runs.
+    #[test]
+    fn a_ledger_finds_its_folder_gone_and_makes_it_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(folder.path().join("state"), "http://h").unwrap();
+        fs::remove_dir_all(folder.path().join("state")).unwrap();
+        State::save(state.ledger_path(), &Ledger::default().to_json()).unwrap();
+        assert!(state.load().1.is_none());
     }
 }

@@ -306,14 +306,26 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Why it has left a function off that is to be switched on when the server is looked at again, if it has.
+    #[must_use]
+    pub fn off_until_later(&self) -> Option<&str> {
+        match self {
+            Outcome::Updated { left, .. } | Outcome::Refused { left, .. } | Outcome::Recovered { left } => match left {
+                Left::Off { cause, later: true } => Some(cause),
+                Left::Off { later: false, .. } | Left::AsItWas | Left::Restored => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Whether it is known what the conversation has left on the server. Else the note of what was under way is still of
     /// use.
     #[must_use]
     pub fn is_certain(&self) -> bool {
         match self {
             Outcome::Failed(failure) => matches!(failure, Failure::KeepFailed { .. }),
-            Outcome::Updated { left, .. } | Outcome::Refused { left, .. } | Outcome::Recovered { left } => {
-                !matches!(left, Left::Off { later: true, .. })
+            Outcome::Updated { .. } | Outcome::Refused { .. } | Outcome::Recovered { .. } => {
+                self.off_until_later().is_none()
             }
             Outcome::Created { .. }
             | Outcome::Unchanged
@@ -339,7 +351,7 @@ pub enum Left {
     Off {
         /// Why not.
         cause: String,
-        /// Whether it is tried again when the server answers.
+        /// Whether it is tried again when the server is looked at the next time.
         later: bool,
     },
 }
@@ -528,7 +540,7 @@ impl Exchange {
             Stage::CheckingCreated { doubt } => self.on_checked(reply, doubt),
             Stage::CreatingStub { words } => self.on_stub_created(&reply, words),
             Stage::CheckingStub { words } => self.on_stub_checked(reply, words),
-            Stage::DeletingStub { words } => refused(words, Left::AsItWas),
+            Stage::DeletingStub { words } => on_stub_deleted(reply, words),
             Stage::Activating(flip) => self.on_activated(reply, flip),
         }
     }
@@ -675,8 +687,10 @@ impl Exchange {
             Reply::Row(after) if self.is_ours(&after) => self.taken(&before, &after, kept),
             Reply::Row(_) => self.ask(Stage::ReadingBack { before, kept, doubt: Doubt::Other }),
             Reply::Lost { cause } => self.ask(Stage::ReadingBack { before, kept, doubt: Doubt::Lost(cause) }),
+            Reply::Refused { words } | Reply::Crashed { words } if is_stub(&before) => {
+                self.ask(Stage::CheckingStub { words })
+            }
             Reply::Crashed { words } => self.ask(Stage::ReadingBack { before, kept, doubt: Doubt::Refused(words) }),
-            Reply::Refused { words } if is_stub(&before) => self.ask(Stage::CheckingStub { words }),
             Reply::Refused { words } if before.versioned => refused(words, Left::AsItWas),
             Reply::Refused { words } => self.ask(Stage::ReadingBack { before, kept, doubt: Doubt::Refused(words) }),
             other => self.unexpected(other),
@@ -789,7 +803,7 @@ impl Exchange {
                 let call = Call::Delete(self.plugin.key.clone());
                 self.call(Stage::DeletingStub { words }, call)
             }
-            _ => refused(words, Left::AsItWas),
+            reply => on_stub_deleted(reply, words),
         }
     }
 
@@ -840,6 +854,16 @@ impl Exchange {
             | Reply::Versions(_)
             | Reply::Text(_) => odd("an answer to another question than the one asked"),
         }
+    }
+}
+
+/// What stands on the server for a moment is not left behind: while nobody knows whether it is, this is not over.
+fn on_stub_deleted(reply: Reply, words: String) -> Step {
+    match reply {
+        Reply::Unreachable { cause, .. } | Reply::Lost { cause } | Reply::Crashed { words: cause } => {
+            unreachable_for_now(cause)
+        }
+        _ => refused(words, Left::AsItWas),
     }
 }
 
@@ -1390,22 +1414,21 @@ mod tests {
                 Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
                 Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
                 get <- refused | masked | crashed | lost
-                Refused { words: "words", left: Off { cause: "words", later: false } } <- not allowed | unclear | foreign
-                Refused { words: "words", left: Off { cause: "words", later: true } } <- unreachable
+                Refused { words: "words", left: Off { cause: "words", later: true } } <- not allowed | unclear | unreachable | foreign
             restoring, looking (old > noted > refused > old, off > refused)
                 Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, global | stub
                 toggle <- old, off | no text
-                Refused { words: "words", left: Off { cause: "the server does not take the old text again: words", later: false } } <- absent | taken | refused | masked | crashed | not allowed | unclear | foreign | connected | rows | deleted | versions | text | rows with it
-                Refused { words: "words", left: Off { cause: "the server does not take the old text again: words", later: true } } <- unreachable | lost
+                Refused { words: "words", left: Off { cause: "the server does not take the old text again: words", later: false } } <- absent | taken | refused | masked | connected | rows | deleted | versions | text | rows with it
+                Refused { words: "words", left: Off { cause: "the server does not take the old text again: words", later: true } } <- crashed | not allowed | unclear | unreachable | lost | foreign
             switching on (old > noted > refused > old, off > old, off)
                 Refused { words: "words", left: AsItWas } <- ours | ours, off | theirs | stub
                 Refused { words: "words", left: Restored } <- deployed | old | old, global
                 toggle <- old, off | no text
                 Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
                 Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
-                Refused { words: "words", left: Off { cause: "words", later: false } } <- refused | crashed | not allowed | unclear | foreign
+                Refused { words: "words", left: Off { cause: "words", later: false } } <- refused
                 Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
-                Refused { words: "words", left: Off { cause: "words", later: true } } <- unreachable
+                Refused { words: "words", left: Off { cause: "words", later: true } } <- crashed | not allowed | unclear | unreachable | foreign
                 get <- lost
             switching on, back (old > noted > refused > old, off > old, off > old, off)
                 Refused { words: "words", left: AsItWas } <- ours | ours, off | theirs | stub
@@ -1413,19 +1436,19 @@ mod tests {
                 Refused { words: "words", left: Off { cause: "somebody else switches it at the same moment", later: false } } <- old, off | no text
                 Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
                 Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
-                Refused { words: "words", left: Off { cause: "words", later: false } } <- refused | crashed | not allowed | unclear | foreign
+                Refused { words: "words", left: Off { cause: "words", later: false } } <- refused
                 Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
-                Refused { words: "words", left: Off { cause: "words", later: true } } <- unreachable
+                Refused { words: "words", left: Off { cause: "words", later: true } } <- crashed | not allowed | unclear | unreachable | foreign
                 get <- lost
             switching on, reading back (old > noted > refused > old, off > old, off > lost)
                 Refused { words: "words", left: AsItWas } <- ours | ours, off | theirs | stub
                 Refused { words: "words", left: Restored } <- deployed | old | old, global
-                Refused { words: "words", left: Off { cause: "somebody else switches it at the same moment", later: false } } <- old, off | no text
+                toggle <- old, off | no text
                 Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
                 Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
-                Refused { words: "words", left: Off { cause: "words", later: false } } <- refused | crashed | not allowed | unclear | foreign
+                Refused { words: "words", left: Off { cause: "words", later: false } } <- refused
                 Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
-                Refused { words: "words", left: Off { cause: "words", later: true } } <- unreachable | lost
+                Refused { words: "words", left: Off { cause: "words", later: true } } <- crashed | not allowed | unclear | unreachable | lost | foreign
             making global (old, global > noted > refused > old, off > old, off > old)
                 Refused { words: "words", left: AsItWas } <- ours | ours, off | theirs | stub
                 toggle_global <- deployed | old
@@ -1433,9 +1456,9 @@ mod tests {
                 Refused { words: "words", left: Restored } <- old, global
                 Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
                 Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
-                Refused { words: "words", left: Off { cause: "words", later: false } } <- refused | crashed | not allowed | unclear | foreign
+                Refused { words: "words", left: Off { cause: "words", later: false } } <- refused
                 Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
-                Refused { words: "words", left: Off { cause: "words", later: true } } <- unreachable
+                Refused { words: "words", left: Off { cause: "words", later: true } } <- crashed | not allowed | unclear | unreachable | foreign
                 get <- lost
             making global, back (old, global > noted > refused > old, off > old, off > old > old)
                 Refused { words: "words", left: AsItWas } <- ours | ours, off | theirs | stub
@@ -1444,38 +1467,40 @@ mod tests {
                 Refused { words: "words", left: Restored } <- old, global
                 Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
                 Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
-                Refused { words: "words", left: Off { cause: "words", later: false } } <- refused | crashed | not allowed | unclear | foreign
+                Refused { words: "words", left: Off { cause: "words", later: false } } <- refused
                 Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
-                Refused { words: "words", left: Off { cause: "words", later: true } } <- unreachable
+                Refused { words: "words", left: Off { cause: "words", later: true } } <- crashed | not allowed | unclear | unreachable | foreign
                 get <- lost
             making global, reading back (old, global > noted > refused > old, off > old, off > old > lost)
                 Refused { words: "words", left: AsItWas } <- ours | ours, off | theirs | stub
-                Refused { words: "words", left: Off { cause: "somebody else switches it at the same moment", later: false } } <- deployed | old
+                toggle_global <- deployed | old
                 toggle <- old, off | no text
                 Refused { words: "words", left: Restored } <- old, global
                 Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
                 Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
-                Refused { words: "words", left: Off { cause: "words", later: false } } <- refused | crashed | not allowed | unclear | foreign
+                Refused { words: "words", left: Off { cause: "words", later: false } } <- refused
                 Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
-                Refused { words: "words", left: Off { cause: "words", later: true } } <- unreachable | lost
+                Refused { words: "words", left: Off { cause: "words", later: true } } <- crashed | not allowed | unclear | unreachable | lost | foreign
             switching on (deployed > ours, off)
                 Updated { from: Some("1"), kept: None, left: Restored, version: Some("v") } <- ours
                 toggle <- ours, off | no text
                 Updated { from: Some("1"), kept: None, left: AsItWas, version: Some("v") } <- deployed | theirs | old | old, off | old, global | stub
                 Updated { from: Some("1"), kept: None, left: Off { cause: "it was deleted meanwhile", later: false }, version: Some("v") } <- absent
                 Updated { from: Some("1"), kept: None, left: Off { cause: "the server gave an answer to another question", later: false }, version: Some("v") } <- taken | connected | rows | deleted | versions | text | rows with it
-                Updated { from: Some("1"), kept: None, left: Off { cause: "words", later: false }, version: Some("v") } <- refused | crashed | not allowed | unclear | foreign
+                Updated { from: Some("1"), kept: None, left: Off { cause: "words", later: false }, version: Some("v") } <- refused
                 Updated { from: Some("1"), kept: None, left: Off { cause: "[ERROR: Error creating function]", later: false }, version: Some("v") } <- masked
-                Updated { from: Some("1"), kept: None, left: Off { cause: "words", later: true }, version: Some("v") } <- unreachable
+                Updated { from: Some("1"), kept: None, left: Off { cause: "words", later: true }, version: Some("v") } <- crashed | not allowed | unclear | unreachable | foreign
                 get <- lost
             creating a stub (absent > masked > absent)
                 get <- ours | ours, off | deployed | theirs | old | old, off | old, global | stub | no text | lost
                 Refused { words: "[ERROR: Error creating function]", left: AsItWas } <- absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | foreign | connected | rows | deleted | versions | text | rows with it
             checking the stub (absent > masked > absent > stub > stub > refused)
-                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, off | old, global | no text | absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | lost | foreign | connected | rows | deleted | versions | text | rows with it
+                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, off | old, global | no text | absent | taken | refused | masked | not allowed | unclear | foreign | connected | rows | deleted | versions | text | rows with it
                 delete <- stub
+                Unreachable { cause: "words", retry_after: None } <- crashed | unreachable
             deleting the stub (absent > masked > absent > stub > stub > refused > stub)
-                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, off | old, global | stub | no text | absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | lost | foreign | connected | rows | deleted | versions | text | rows with it
+                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, off | old, global | stub | no text | absent | taken | refused | masked | not allowed | unclear | foreign | connected | rows | deleted | versions | text | rows with it
+                Unreachable { cause: "words", retry_after: None } <- crashed | unreachable
             creating (absent)
                 get <- ours | ours, off | deployed | theirs | old | old, off | old, global | stub | no text | taken | refused | masked | crashed | lost
             turned away (absent > unclear)

@@ -19,6 +19,16 @@ pub enum Loaded {
     Unsettled,
 }
 
+/// Where a link may lead that is to be deployed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Links {
+    /// To a file below a root.
+    #[default]
+    Inside,
+    /// To any file.
+    Anywhere,
+}
+
 /// What is left of a file that was seen to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trace {

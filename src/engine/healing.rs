@@ -130,11 +130,8 @@ impl Healing {
             (Stage::Flipping(switch), Reply::Row(row)) if self.was.lost(&row) == Some(switch) => {
                 self.flip(switch, Stage::FlippingBack(switch))
             }
-            (Stage::FlippingBack(switch) | Stage::ReadingBack(switch), Reply::Row(row))
-                if self.was.lost(&row) == Some(switch) =>
-            {
-                contested()
-            }
+            (Stage::FlippingBack(switch), Reply::Row(row)) if self.was.lost(&row) == Some(switch) => contested(),
+            // What got no answer was not carried out, as it seems, and is done again where it is still off.
             (Stage::Flipping(_) | Stage::FlippingBack(_) | Stage::ReadingBack(_), Reply::Row(row)) => {
                 self.switch_on(&row)
             }
@@ -194,14 +191,14 @@ fn form_to_restore(row: &Row) -> Option<Form> {
     })
 }
 
-/// Why it did not succeed, and whether that may be another matter when the server answers again.
+/// Why it did not succeed, and whether that may be another matter when the server is looked at again.
 fn cause_of(reply: Reply) -> (String, bool) {
     match reply {
-        Reply::Refused { words }
-        | Reply::Crashed { words }
+        Reply::Refused { words } => (words, false),
+        Reply::Crashed { words }
         | Reply::NotAllowed { words, .. }
         | Reply::Unclear { words }
-        | Reply::Foreign { words, .. } => (words, false),
+        | Reply::Foreign { words, .. } => (words, true),
         Reply::Unreachable { cause, .. } | Reply::Lost { cause } => (cause, true),
         Reply::Absent => ("it was deleted meanwhile".to_owned(), false),
         Reply::Row(_)

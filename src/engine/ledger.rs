@@ -11,6 +11,9 @@ use crate::plugin::{Digest, Key, Kind, id::PluginId};
 /// The format that this program writes. A file with a higher one is left alone.
 const FORMAT: u32 = 1;
 
+/// How many texts are remembered that the server may have taken.
+const MOST_SENT: usize = 16;
+
 /// What an earlier run wrote down about one server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
@@ -41,6 +44,10 @@ pub struct Record {
     pub deployed: Option<Deployed>,
     /// How the newest attempt ended.
     pub last: Last,
+    /// Texts of ours that were sent since then, of which nobody knows whether the server has taken them. Whichever of
+    /// them it holds, it is nobody else's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sent: Vec<Digest>,
 }
 
 /// A text on the server.
@@ -109,13 +116,35 @@ impl Ledger {
 
     /// Notes that the server holds a text of ours.
     pub fn deployed(&mut self, key: &Key, deployed: Deployed) {
-        self.records.insert(key.clone(), Record { deployed: Some(deployed), last: Last::Deployed });
+        self.records.insert(key.clone(), Record { deployed: Some(deployed), last: Last::Deployed, sent: Vec::new() });
     }
 
     /// Notes an attempt that did not end with our text on the server.
     pub fn ended(&mut self, key: &Key, last: Last) {
-        let deployed = self.records.remove(key).and_then(|record| record.deployed);
-        self.records.insert(key.clone(), Record { deployed, last });
+        let (deployed, mut sent) = match self.records.remove(key) {
+            Some(record) => (record.deployed, record.sent),
+            None => (None, Vec::new()),
+        };
+        if let Last::Refused { digest, .. } = &last {
+            sent.retain(|sent| sent != digest);
+        }
+        self.records.insert(key.clone(), Record { deployed, last, sent });
+    }
+
+    /// Notes that a text is about to leave: from now on the server may hold it.
+    pub fn sending(&mut self, key: &Key, digest: Digest) {
+        let unknown = || Record { deployed: None, last: Last::Failed { digest }, sent: Vec::new() };
+        let sent = &mut self.records.entry(key.clone()).or_insert_with(unknown).sent;
+        sent.retain(|known| *known != digest);
+        sent.push(digest);
+        let surplus = sent.len().saturating_sub(MOST_SENT);
+        sent.drain(..surplus);
+    }
+
+    /// The texts that the server is believed to hold.
+    pub fn held(&self) -> impl Iterator<Item = (&Key, Digest)> {
+        let held = self.records.iter().filter(|(_, record)| record.last == Last::Deployed);
+        held.filter_map(|(key, record)| Some((key, record.deployed.as_ref()?.digest)))
     }
 
     /// Knows nothing of a plugin any more.
@@ -243,10 +272,32 @@ mod tests {
         ledger.deployed(&key, deployed("v1", None));
         for last in [Last::Failed { digest }, Last::Refused { digest, words: String::new() }] {
             ledger.ended(&key, last.clone());
-            assert_eq!(ledger.get(&key), Some(&Record { deployed: Some(deployed("v1", None)), last }));
+            let record = Record { deployed: Some(deployed("v1", None)), last, sent: Vec::new() };
+            assert_eq!(ledger.get(&key), Some(&record));
         }
         ledger.deployed(&key, deployed("v2", None));
         assert_eq!(ledger.get(&key).unwrap().last, Last::Deployed);
+    }
+
+    #[test]
+    fn what_was_sent_is_remembered_until_the_server_is_known_to_hold_a_text() {
+        let key = key(Kind::Function, "clock");
+        let digest = |text: &str| Digest::of(text.as_bytes());
+        let mut ledger = Ledger::default();
+        for text in ["v1", "v2", "v1"] {
+            ledger.sending(&key, digest(text));
+            ledger.ended(&key, Last::Failed { digest: digest(text) });
+        }
+        assert_eq!(ledger.get(&key).unwrap().sent, [digest("v2"), digest("v1")]);
+        assert_eq!(Ledger::from_json(&ledger.to_json()), Ok(ledger.clone()));
+        ledger.ended(&key, Last::Refused { digest: digest("v1"), words: String::new() });
+        assert_eq!(ledger.get(&key).unwrap().sent, [digest("v2")]);
+        for n in 0..100 {
+            ledger.sending(&key, digest(&n.to_string()));
+        }
+        assert_eq!(ledger.get(&key).unwrap().sent.len(), MOST_SENT);
+        ledger.deployed(&key, deployed("v3", None));
+        assert_eq!(ledger.get(&key).unwrap().sent, []);
     }
 
     #[track_caller]
@@ -284,7 +335,7 @@ mod tests {
     fn tables_and_fields_may_be_missing_or_new() {
         assert_eq!(Ledger::from_json(r#"{"format": 1}"#), Ok(Ledger::default()));
         let text = r#"{"format": 1, "note": 1, "tool": {"a": {"last": "deployed", "more": true}}}"#;
-        let record = Record { deployed: None, last: Last::Deployed };
+        let record = Record { deployed: None, last: Last::Deployed, sent: Vec::new() };
         assert_eq!(Ledger::from_json(text).unwrap().get(&key(Kind::Tool, "a")), Some(&record));
     }
 

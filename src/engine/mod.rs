@@ -15,6 +15,7 @@ pub mod queue;
 mod recovery;
 pub mod refusal;
 mod removal;
+pub mod status;
 pub mod twin;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -27,7 +28,7 @@ use jiff::Timestamp;
 
 use crate::plugin::id::PluginId;
 use crate::plugin::{Digest, Flaw, Key, Kind, Parsed, Plugin, Problem};
-use exchange::{Adopt, Backup, Call, Exchange, Failure, Known, Outcome, Reply, Spared, Step, Terms};
+use exchange::{Adopt, Backup, Call, Exchange, Failure, Known, OnRemoteEdit, Outcome, Reply, Spared, Step, Terms};
 use files::{Claim, File, Files, Loaded, Trace};
 use ledger::{Deployed, Last, Ledger, Memory, Rollback, UnderWay};
 use notice::{About, Notice, Sparing, Tally, What};
@@ -252,6 +253,8 @@ pub struct Engine {
     scanning: bool,
     pass: Option<Pass>,
     first_pass: bool,
+    /// The roots that are not there, as the user was told.
+    missing: Vec<PathBuf>,
     /// Whether the user was told what of the plugins asked for is not there.
     absent_told: bool,
     /// Set by [`Event::Stop`]: when to stop waiting for what is in flight.
@@ -391,6 +394,10 @@ struct Flight {
     talk: Talk,
     since: Duration,
     in_pass: bool,
+    /// A rollback has come in between.
+    rolled_back: bool,
+    /// The last request got no answer.
+    unanswered: bool,
     /// When the user is to be told that it is still on its way; `None` when that was done.
     slow_at: Option<Duration>,
 }
@@ -466,6 +473,7 @@ impl Engine {
             n_tickets: 0,
             scanning: false,
             pass: None,
+            missing: Vec::new(),
             first_pass: true,
             absent_told: false,
             stop_by: None,
@@ -507,7 +515,7 @@ impl Engine {
             Event::Kept(ticket, kept) => self.on_written(ticket, |talk| talk.kept(kept), now),
             Event::Noted(ticket, noted) => self.on_written(ticket, |talk| talk.noted(noted), now),
             Event::Looked(path, trace) => self.on_looked(&path, trace, now),
-            Event::RolledBack(rollbacks) => self.rollbacks = rollbacks,
+            Event::RolledBack(rollbacks) => self.on_rolled_back(rollbacks),
             Event::Wake => self.on_wake(now),
             Event::Stop => self.on_stop(now),
         }
@@ -529,9 +537,10 @@ impl Engine {
     }
 
     fn on_scanned(&mut self, scan: Scan, now: Now) {
-        for root in &scan.missing {
-            self.tell(Notice::general(What::RootMissing { root: root.clone() }));
+        for root in scan.missing.iter().filter(|root| !self.missing.contains(*root)).cloned().collect::<Vec<_>>() {
+            self.tell(Notice::general(What::RootMissing { root }));
         }
+        self.missing.clone_from(&scan.missing);
         let found: BTreeSet<_> = scan.files.iter().map(|(path, _)| Arc::clone(path)).collect();
         let vanished: Vec<_> = (self.files.iter())
             .map(|(path, _)| path)
@@ -548,6 +557,15 @@ impl Engine {
             if let Claim::Contested(paths) = self.files.claim(&key) {
                 self.conflict(&key, paths);
             }
+        }
+        // What waits for its turn may be no plugin any more.
+        let unclaimed = |plugin: &Plugin| self.files.claim(&plugin.key) == Claim::None;
+        let over: Vec<_> = (self.queue.all_waiting().filter_map(Job::deploy))
+            .filter(|(plugin, _)| unclaimed(plugin))
+            .map(|(plugin, _)| plugin.key.clone())
+            .collect();
+        for key in over {
+            self.queue.cancel(&key);
         }
         // A file that a walk did not find is believed to be gone only when its own path says so.
         for path in vanished {
@@ -566,6 +584,10 @@ impl Engine {
     /// Says once what was looked for and is not there, as soon as every file that there is was read.
     fn tell_absent(&mut self) {
         if self.absent_told || self.scanning || self.pass.is_none() || !self.pending.is_empty() {
+            return;
+        }
+        // What is in a root that is waited for is not known yet.
+        if self.policy.once.is_none() && !self.missing.is_empty() {
             return;
         }
         self.absent_told = true;
@@ -764,7 +786,9 @@ impl Engine {
             && self.policy.selects_plugin(was)
         {
             let next = self.leaving.contains_key(&was.key).then_some(self.policy.on_delete);
-            self.tell(Notice::of(was, What::Removed { file_there: *loaded != Loaded::Missing, next }));
+            let on_server = self.ledger.get(&was.key).is_some_and(|record| record.deployed.is_some());
+            let file_there = *loaded != Loaded::Missing;
+            self.tell(Notice::of(was, What::Removed { file_there, on_server, next }));
         }
     }
 
@@ -795,6 +819,11 @@ impl Engine {
     fn on_looked(&mut self, path: &Path, trace: Trace, now: Now) {
         let key = self.leaving.iter().find(|(_, leaving)| *leaving.plugin.path == *path).map(|(key, _)| key.clone());
         let Some(key) = key else { return };
+        if self.files.claim(&key) != Claim::None {
+            // Another file has taken its place.
+            self.leaving.remove(&key);
+            return;
+        }
         let many = self.leaving.len() > self.files.plugins().count();
         match trace {
             Trace::File => drop(self.leaving.remove(&key)),
@@ -824,6 +853,17 @@ impl Engine {
         if let Some(leaving) = self.leaving.remove(key) {
             self.tell(Notice::of(&leaving.plugin, What::Spared { why }));
         }
+    }
+
+    /// What is in flight now was begun before the rollback, and does not end it.
+    fn on_rolled_back(&mut self, rollbacks: BTreeMap<Key, Rollback>) {
+        for (key, rollback) in &rollbacks {
+            let known = self.rollbacks.get(key) == Some(rollback);
+            if let Some(flight) = self.queue.flying_mut(key).filter(|_| !known) {
+                flight.rolled_back = true;
+            }
+        }
+        self.rollbacks = rollbacks;
     }
 
     // ---- what is to be done about a plugin --------------------------------------------------------------------------
@@ -897,7 +937,8 @@ impl Engine {
         }
         for path in unchecked {
             if !self.pending.contains_key(&path) {
-                self.read(path, since, Held::No);
+                // Nobody has said that its writer is done.
+                self.reread(path, Pending { since, due: None, held: Held::No });
             }
         }
     }
@@ -925,8 +966,8 @@ impl Engine {
         let key = &plugin.key;
         let in_pass = remote != Remote::NotAsked;
         let unchanged = What::Unchanged { in_pass };
-        if let Some(flight) = self.queue.flying(key) {
-            if flight.talk.deploys().is_some_and(|flying| flying.digest == plugin.digest) {
+        if let Some(flying) = self.queue.flying(key).and_then(|flight| flight.talk.deploys()) {
+            if flying.digest == plugin.digest {
                 self.cancel(key);
                 self.tell(Notice::of(plugin, unchanged));
             } else {
@@ -993,6 +1034,11 @@ impl Engine {
         plan::decide(self.ledger.get(key), self.rollbacks.get(key), remote, plugin.digest, forced)
     }
 
+    /// Whether another text was put back in place of the one that the file holds.
+    fn is_rolled_back(&self, plugin: &Plugin) -> bool {
+        self.rollbacks.get(&plugin.key).is_some_and(|rollback| rollback.local == Some(plugin.digest))
+    }
+
     /// Starts what may start.
     fn pump(&mut self, now: Now) {
         if self.stop_by.is_some() || !matches!(self.server, Server::Open) {
@@ -1014,6 +1060,11 @@ impl Engine {
                     let (removal, step) = Removal::start(key.clone(), mode, deployed);
                     (Talk::Remove(plugin, removal), step)
                 }
+                // It was asked for before the rollback.
+                (None, Task::Deploy { plugin, why }) if why != Why::Forced && self.is_rolled_back(&plugin) => {
+                    self.tell(Notice::of(&plugin, What::RolledBack));
+                    continue;
+                }
                 (None, Task::Deploy { plugin, why }) => {
                     self.tell(Notice::of(&plugin, What::Sending { why }));
                     let terms = Terms { force: why == Why::Forced, ..self.policy.terms };
@@ -1026,7 +1077,8 @@ impl Engine {
             // In a pass, waiting for one's turn is no part of how long a deploy took.
             let since = if in_pass { now.at } else { since };
             let slow_at = Some(now.at + SLOW);
-            self.queue.start(key.clone(), Flight { talk, since, in_pass, slow_at });
+            self.queue
+                .start(key.clone(), Flight { talk, since, in_pass, rolled_back: false, unanswered: false, slow_at });
             self.step(key, step, now);
         }
     }
@@ -1034,11 +1086,12 @@ impl Engine {
     /// What a conversation is to know.
     fn known(&self, plugin: &Plugin, in_pass: bool) -> Known {
         let key = &plugin.key;
-        let deployed = self.ledger.get(key).and_then(|record| record.deployed.as_ref());
-        let rolled_back = self.rollbacks.get(key);
-        let ours = deployed.map(|deployed| deployed.digest).into_iter();
+        let record = self.ledger.get(key);
+        let deployed = record.and_then(|record| record.deployed.as_ref()).map(|deployed| deployed.digest);
+        let sent = record.map(|record| record.sent.as_slice()).unwrap_or_default();
+        let rolled_back = self.rollbacks.get(key).map(|rollback| rollback.server);
         Known {
-            ours: ours.chain(rolled_back.map(|rollback| rollback.server)).collect(),
+            ours: deployed.into_iter().chain(sent.iter().copied()).chain(rolled_back).collect(),
             twins: match (self.policy.terms.adopt, self.pass.as_ref().filter(|_| in_pass)) {
                 (Adopt::Never, _) => Twins::Ignored,
                 _ if !Identity::of(plugin).tells() => Twins::Ignored,
@@ -1073,6 +1126,7 @@ impl Engine {
     fn step(&mut self, key: Key, step: Step, now: Now) {
         match step {
             Step::Call(call) => {
+                self.note_sending(&key, &call);
                 let ticket = self.ticket_of(key);
                 self.effects.push(Effect::Call(ticket, call));
             }
@@ -1086,6 +1140,19 @@ impl Engine {
                 self.effects.push(Effect::Note(ticket, key, under_way));
             }
             Step::Done(outcome) => self.on_outcome(&key, outcome, now),
+        }
+    }
+
+    /// A text that leaves may be on the server from then on, whether its answer comes or not: it is not to be taken for
+    /// somebody else's. Only where that would hold all further deploys must it be on disk before a crash.
+    fn note_sending(&mut self, key: &Key, call: &Call) {
+        let (Call::Create(_, form) | Call::Update(_, form)) = call else { return };
+        if form.file.is_none() {
+            return;
+        }
+        self.ledger.sending(key, Digest::of_text(&form.content));
+        if self.policy.terms.on_remote_edit == OnRemoteEdit::Hold {
+            self.effects.push(Effect::Save);
         }
     }
 
@@ -1106,6 +1173,7 @@ impl Engine {
     fn on_replied(&mut self, ticket: Ticket, reply: Reply, now: Now) {
         if let Some(key) = self.tickets.remove(&ticket) {
             if let Some(flight) = self.queue.flying_mut(&key) {
+                flight.unanswered = matches!(reply, Reply::Unreachable { .. } | Reply::Lost { .. });
                 let step = flight.talk.reply(reply);
                 self.step(key, step, now);
             }
@@ -1233,9 +1301,24 @@ impl Engine {
             }
         }
         self.doubted.clear();
+        self.note_missing(&look.holds);
         self.plan_pass(look.holds);
         if self.queue.n_waiting() == 0 {
             self.returned(now);
+        }
+    }
+
+    /// What the server does not hold any more and nothing is planned about, say because two files claim its id, is not to
+    /// be taken for deployed when that changes.
+    fn note_missing(&mut self, holds: &Holdings) {
+        let kinds = self.files.kinds();
+        let unplanned = |key: &Key| kinds.contains(&key.kind) && !matches!(self.files.claim(key), Claim::Sole(_));
+        let missing: Vec<_> = (self.ledger.held())
+            .filter(|(key, digest)| unplanned(key) && held(holds, key) != Remote::Holds(*digest))
+            .map(|(key, digest)| (key.clone(), digest))
+            .collect();
+        for (key, digest) in missing {
+            self.ledger.ended(&key, Last::Failed { digest });
         }
     }
 
@@ -1361,17 +1444,24 @@ impl Engine {
 
     fn on_outcome(&mut self, key: &Key, outcome: Outcome, now: Now) {
         let Some(flight) = self.queue.finish(key) else { return };
-        if !matches!(outcome, Outcome::Failed(Failure::Unreachable { .. })) {
+        let off = outcome.off_until_later().map(str::to_owned);
+        if off.is_none() && !matches!(outcome, Outcome::Failed(Failure::Unreachable { .. })) {
             self.returned(now);
         }
         if outcome.is_certain() && self.under_way.remove(key).is_some() {
             self.effects.push(Effect::Unnote(key.clone()));
         }
         let took = now.at.saturating_sub(flight.since);
+        let newer = if flight.rolled_back { self.rollbacks.remove_entry(key) } else { None };
         match flight.talk {
             Talk::Deploy(exchange) => self.on_deployed(exchange.plugin(), outcome, flight.in_pass, took, now),
             Talk::Recover(_) => self.on_recovered(key, outcome, took, now),
             Talk::Remove(plugin, _) => self.on_removed(&plugin, outcome, took, now),
+        }
+        self.rollbacks.extend(newer);
+        // What is off is not left to the next look, whenever that is.
+        if let Some(cause) = off.filter(|_| flight.unanswered) {
+            self.lose(cause, None, now);
         }
     }
 
@@ -1524,7 +1614,9 @@ impl Engine {
         let same = known.filter(|record| record.last == Last::Deployed).and_then(|record| record.deployed.as_ref());
         let same = same.is_some_and(|deployed| deployed.digest == plugin.digest);
         if !same && !self.policy.terms.dry_run {
-            self.note(plugin, self.put_there(&plugin.key) == Some(plugin.digest), now);
+            // What was sent and got no answer was taken after all.
+            let was_sent = self.ledger.get(&plugin.key).is_some_and(|record| record.sent.contains(&plugin.digest));
+            self.note(plugin, was_sent || self.put_there(&plugin.key) == Some(plugin.digest), now);
         }
     }
 
@@ -1552,10 +1644,8 @@ impl Engine {
             .map(|(path, pending)| (Arc::clone(path), *pending))
             .collect();
         for (path, pending) in due {
-            match pending.held {
-                Held::No => self.read(path, pending.since, pending.held),
-                Held::Incomplete | Held::Missing => self.reread(path, pending),
-            }
+            // Its writer was done, but may have begun again since.
+            self.reread(path, pending);
         }
         if matches!(self.server, Server::Open) && self.stop_by.is_none() {
             for leaving in self.leaving.values_mut().filter(|leaving| leaving.due.is_some_and(|due| due <= now.at)) {

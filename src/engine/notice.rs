@@ -283,6 +283,8 @@ pub enum What {
     Removed {
         /// The file is still there, but is no plugin any more.
         file_there: bool,
+        /// The server has a version of it, as far as we know.
+        on_server: bool,
         /// What happens on the server if it stays gone.
         next: Option<OnDelete>,
     },
@@ -594,7 +596,7 @@ impl Notice {
             }
             What::Foreign { server, words, .. } => format!("{server} does not answer as Open WebUI: {words}"),
             What::RootMissing { root } => {
-                format!("`{}` is gone; nothing changes on the server", root.display())
+                format!("`{}` is not there; nothing changes on the server", root.display())
             }
             What::Stopping { in_flight: 0 } => "stopping".to_owned(),
             What::Stopping { in_flight } => {
@@ -647,6 +649,8 @@ impl Notice {
             What::Flawed(flaw) => flaw.problem.message(),
             What::Surprising(warning) => warning.surprise.message(),
             What::Conflict { paths } => format!("not deployed: {} claim this id", list(paths)),
+            What::Removed { file_there: false, on_server: false, .. } => "removed here".to_owned(),
+            What::Removed { file_there: true, on_server: false, .. } => "no plugin any more".to_owned(),
             What::Removed { file_there: true, .. } => {
                 "no plugin any more; the server keeps the last version".to_owned()
             }
@@ -726,6 +730,10 @@ impl Notice {
                 "a plugin is a Python file that defines Pipe, Filter, Action, Event or Tools; `root` in watch.toml says \
                  where to look"
             }
+            What::RootMissing { .. } => {
+                "it is watched as soon as it is there; or set `root` in watch.toml (or --root) to the folder with the \
+                 plugins"
+            }
             What::Unreachable { configured: false, .. } | What::GaveUp { configured: false, .. } => {
                 "say where your server is with OPENWEBUI_URL or `url` in watch.toml; or try `owui-watch sandbox`, which \
                  starts a throw-away Open WebUI"
@@ -786,6 +794,7 @@ impl Notice {
                 "a plugin defines Pipe, Filter, Action, Event or Tools at the top level of its file"
             }
             What::Removed { next: Some(_), .. } => "put the file back to prevent it",
+            What::Removed { file_there: false, on_server: false, .. } => return None,
             What::Removed { file_there: false, .. } => {
                 "a file that is renamed stays the same plugin if its frontmatter, or watch.toml, gives it an `id`"
             }
@@ -808,7 +817,6 @@ impl Notice {
             | What::Unreachable { .. }
             | What::StillUnreachable { .. }
             | What::Back { .. }
-            | What::RootMissing { .. }
             | What::Stopping { .. }
             | What::Stopped { .. }
             | What::Sending { .. }
@@ -1023,9 +1031,10 @@ impl Notice {
             line.push_str(&format_place(path, span));
         }
         line.push_str(": ");
-        // A log is read line by line: the server's line breaks stay visible without breaking it.
-        line.push_str(&self.sentence().replace('\r', "").replace('\n', "\\n"));
-        line
+        line.push_str(&self.sentence());
+        // A log is read line by line: the line breaks of the server's words, and of a file's name, stay visible without
+        // breaking it.
+        line.replace('\r', "").replace('\n', "\\n")
     }
 }
 
@@ -1096,7 +1105,7 @@ pub fn format_place(path: &Path, span: &Span) -> String {
 }
 
 /// `1 plugin`, `2 plugins`.
-fn count(n: usize, noun: &str) -> String {
+pub(super) fn count(n: usize, noun: &str) -> String {
     format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
 }
 
@@ -1125,7 +1134,7 @@ fn millis(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
 }
 
-fn list(paths: &[impl AsRef<Path>]) -> String {
+pub(super) fn list(paths: &[impl AsRef<Path>]) -> String {
     paths.iter().map(|path| format!("`{}`", path.as_ref().display())).collect::<Vec<_>>().join(" and ")
 }
 
@@ -1261,10 +1270,12 @@ mod tests {
             flawed(Problem::DanglingLink("gone.py".to_owned()), None),
             What::Surprising(Warning { surprise: Surprise::ImportedEntry(Entry::Pipe), span: span() }),
             What::Conflict { paths: vec![Arc::from(Path::new("a.py")), Arc::from(Path::new("b/a.py"))] },
-            What::Removed { file_there: false, next: None },
-            What::Removed { file_there: true, next: None },
-            What::Removed { file_there: false, next: Some(OnDelete::Deactivate) },
-            What::Removed { file_there: false, next: Some(OnDelete::Delete) },
+            What::Removed { file_there: false, on_server: false, next: None },
+            What::Removed { file_there: true, on_server: false, next: None },
+            What::Removed { file_there: false, on_server: true, next: None },
+            What::Removed { file_there: true, on_server: true, next: None },
+            What::Removed { file_there: false, on_server: true, next: Some(OnDelete::Deactivate) },
+            What::Removed { file_there: false, on_server: true, next: Some(OnDelete::Delete) },
             What::Deactivated,
             What::Deleted { kept: PathBuf::from("state/copy.py") },
             What::Spared { why: Sparing::Folder },
@@ -1343,7 +1354,8 @@ mod tests {
                 hint: use the API key of an admin (OPENWEBUI_API_KEY, .env or api_key_file), and start again
             Error not_open_webui: http://localhost:8080 does not answer as Open WebUI: a web page
                 hint: check the address: it is the one that you open in the browser, without /api
-            Warning root_missing: `plugins` is gone; nothing changes on the server
+            Warning root_missing: `plugins` is not there; nothing changes on the server
+                hint: it is watched as soon as it is there; or set `root` in watch.toml (or --root) to the folder with the plugins
             Info stopping: stopping
             Info stopping: stopping; 2 plugins on the way first (once more stops at once)
             Info stopped: stopped
@@ -1434,6 +1446,9 @@ mod tests {
                 hint: import it by another name, such as `Pipe as _Pipe`
             Error conflict: not deployed: `a.py` and `b/a.py` claim this id
                 hint: exclude all but one, or give one another id, in its frontmatter or under [plugins."path"] in watch.toml
+            Info removed: removed here
+            Info removed: no plugin any more
+                hint: a plugin defines Pipe, Filter, Action, Event or Tools at the top level of its file
             Info removed: removed here; the server keeps it
                 hint: a file that is renamed stays the same plugin if its frontmatter, or watch.toml, gives it an `id`
             Info removed: no plugin any more; the server keeps the last version

@@ -76,6 +76,11 @@ impl<J, F> Queue<J, F> {
         self.waiting.get(key)
     }
 
+    /// All that waits.
+    pub fn all_waiting(&self) -> impl Iterator<Item = &J> {
+        self.waiting.values()
+    }
+
     /// What flies in this lane.
     #[must_use]
     pub fn flying(&self, key: &Key) -> Option<&F> {

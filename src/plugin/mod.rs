@@ -346,7 +346,10 @@ impl Problem {
                 "set `kind = \"function\"` or `kind = \"tool\"` under [plugins.\"path\"] in watch.toml".to_owned()
             }
             Self::BadId { candidate, origin } => bad_id_hint(candidate, origin),
-            Self::LinkOutside(_) => "watch the folder of its target, or put the file itself here".to_owned(),
+            Self::LinkOutside(_) => {
+                "watch the folder of its target, put the file itself here, or set `follow_links = \"anywhere\"` in watch.toml"
+                    .to_owned()
+            }
             Self::DanglingLink(_) => "restore its target, or delete the link".to_owned(),
             Self::TooLarge(_) => "ignore the file if it is not a plugin".to_owned(),
             Self::Syntax(_) | Self::Unreadable(_) => return None,
@@ -463,8 +466,9 @@ pub fn parse(path: &Arc<Path>, bytes: &[u8], settings: &FileSettings) -> Parsed 
     let text = match normal::clean(bytes) {
         Ok(text) => text,
         Err(at) if source::resembles_plugin(bytes) => {
-            // The broken bytes become replacement characters, and those before keep their places.
-            let span = Span::new(&String::from_utf8_lossy(bytes), at..at + 1);
+            // The broken bytes become replacement characters. The place is that in the text with our line ends.
+            let [before, shown] = [&bytes[..at], bytes].map(normal::lossy);
+            let span = Span::new(&shown, before.len()..before.len() + 1);
             return Parsed::Flawed(Flaw {
                 digest: Some(Digest::of(bytes)),
                 problem: Problem::NotUtf8,
@@ -614,6 +618,24 @@ mod tests {
         }
     }
 
+    /// Found by `tests/it/fuzz.rs`.
+    #[test]
+    fn a_byte_that_is_not_utf8_is_found_in_its_line_whatever_ends_the_lines() {
+        for (bytes, line, column, source) in [
+            (&b"\r\x80\rclass Pipe: pass"[..], 2, 1, "\u{fffd}"),
+            (b"class Pipe:\r    a = '\xe9'\r", 2, 10, "    a = '\u{fffd}'"),
+            (b"class Pipe:\r\n    a = '\xe9'\r\n", 2, 10, "    a = '\u{fffd}'"),
+            (b"\xef\xbb\xbf'\xe9'\nclass Pipe: pass", 1, 2, "'\u{fffd}'"),
+        ] {
+            let flaw = match parsed("a.py", bytes, &FileSettings::default()) {
+                Parsed::Flawed(flaw) => flaw,
+                other => panic!("{bytes:?}: {other:?}"),
+            };
+            let span = flaw.span.unwrap();
+            assert_eq!((span.line, span.column, span.source.as_str()), (line, column, source), "{bytes:?}");
+        }
+    }
+
     #[test]
     fn a_flaw_says_what_where_and_of_which_bytes() {
         let bad_id = |candidate: &str, origin| Problem::BadId { candidate: candidate.to_owned(), origin };
@@ -731,7 +753,7 @@ mod tests {
             dangling_link: a link to `../x.py`, which does not exist
                 restore its target, or delete the link
             link_outside: a link to `/x.py`, which is outside of the watched folders
-                watch the folder of its target, or put the file itself here
+                watch the folder of its target, put the file itself here, or set `follow_links = "anywhere"` in watch.toml
             too_large: larger than 4 MiB
                 ignore the file if it is not a plugin"#]]
         .assert_eq(&told.join("\n"));

@@ -19,6 +19,11 @@ pub fn clean(bytes: &[u8]) -> Result<String, usize> {
     }
 }
 
+/// The same of bytes that are not all UTF-8, to show where they are not.
+pub(super) fn lossy(bytes: &[u8]) -> String {
+    fold(&String::from_utf8_lossy(bytes)).into_owned()
+}
+
 /// Makes the text that the server will store of the one that it is sent, and of one that it has stored, the same.
 #[must_use]
 pub fn normal(text: &str) -> Cow<'_, str> {

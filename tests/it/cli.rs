@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::CommandFactory as _;
 use expect_test::{Expect, expect};
-use owui_watch::cli::{Args, Command};
+use owui_watch::cli::{Args, Command, ServiceAction};
 
 fn read(line: &str) -> Result<Args, String> {
     Args::read(["owui-watch"].into_iter().chain(line.split_whitespace())).map_err(|error| error.to_string())
@@ -42,6 +42,7 @@ fn help() {
           rollback  Put an earlier text of a plugin on the server, after showing the difference
           diff      Show the difference between the server's texts and the files
           pull      Write the server's text of a plugin to its file
+          service   Run the watch as a systemd service of yours: install, uninstall, status
           sandbox   Run a throw-away Open WebUI on this machine, and watch against it
 
         Arguments:
@@ -101,6 +102,170 @@ fn help_of_sandbox() {
     "#]]
     .assert_eq(&sandbox.render_help().to_string());
     assert!(sandbox.render_help().to_string().contains(owui_watch::sandbox::OPEN_WEBUI), "the default is what is run");
+}
+
+#[test]
+fn help_of_rollback() {
+    let mut command = Args::command().term_width(100);
+    command.build();
+    let rollback = command.find_subcommand_mut("rollback").expect("rollback is a subcommand");
+    expect![[r#"
+        Put an earlier text of a plugin on the server, after showing the difference
+
+        The file stays as it is, and is not deployed again until it changes. `owui-watch pull` changes it to
+        what the server holds.
+
+        Usage: owui-watch rollback [OPTIONS] <PLUGIN> [VERSION]
+
+        Arguments:
+          <PLUGIN>
+                  Its id or path; `function:ID` or `tool:ID` if both have this id
+
+          [VERSION]
+                  A version, or the beginning of a digest or of a server's version id, as `history` prints
+                  them [default: the newest text that is not the server's now]
+
+        Options:
+              --url <URL>
+                  The server [default: `OPENWEBUI_URL`, else `url` in watch.toml]
+
+              --yes
+                  Do what would be asked about: put an earlier text back, or create a plugin that the server
+                  seems to have under another id
+
+              --root <DIR>
+                  The folder with the plugins; repeatable [default: `root` in watch.toml]
+
+              --config <FILE>
+                  The settings [default: watch.toml, where there is one]
+
+              --json
+                  Print one JSON object per line
+
+          -v, --verbose...
+                  Say more about what is done and why (-vv: everything)
+
+          -q, --quiet
+                  Say only what went wrong
+
+          -h, --help
+                  Print help (see a summary with '-h')
+    "#]]
+    .assert_eq(&rollback.render_long_help().to_string());
+}
+
+#[test]
+fn a_command_takes_the_shared_options_on_either_side() {
+    for line in [
+        "--json --root a --config c.toml --yes -v --url http://h:1 rollback shout 1.0",
+        "rollback shout 1.0 --json --root a --config c.toml --yes -v --url http://h:1",
+        "--url http://other:1 rollback --url http://h:1 shout --yes --json 1.0 --root a -v --config c.toml",
+    ] {
+        let args = read(line).unwrap();
+        let Some(Command::Rollback { plugin, version, .. }) = args.command else { panic!("{line}") };
+        assert_eq!((plugin.as_str(), version.as_deref()), ("shout", Some("1.0")), "{line}");
+        assert_eq!((args.url.as_deref(), args.root), (Some("http://h:1"), vec![PathBuf::from("a")]), "{line}");
+        assert_eq!(args.config, Some(PathBuf::from("c.toml")), "{line}");
+        assert!(args.json && args.yes && args.verbose == 1, "{line}");
+    }
+    for (line, named) in [("diff", false), ("diff shout", true), ("pull", false), ("pull plugins/shout.py", true)] {
+        let Some(Command::Diff { plugin, .. } | Command::Pull { plugin, .. }) = read(line).unwrap().command else {
+            panic!("{line}")
+        };
+        assert_eq!(plugin.is_some(), named, "{line}");
+    }
+    for line in ["history", "rollback", "history a b", "rollback a b c", "diff a b", "pull a b"] {
+        assert!(read(line).is_err(), "{line}");
+    }
+    assert!(Args::read(["owui-watch", "pull", ""]).is_err(), "an unset variable is not everything");
+}
+
+#[test]
+fn a_command_does_not_silently_drop_a_flag() {
+    for (line, other) in [
+        ("--once diff", "--once"),
+        ("--dry-run pull", "--dry-run"),
+        ("--force rollback shout", "--force"),
+        ("--dry-run history shout", "--dry-run"),
+    ] {
+        let refused = read(line).unwrap_err();
+        let name = line.split(' ').nth(1).unwrap();
+        let expected = format!("error: '{other}' cannot be used with '{name}', which makes no pass\n");
+        assert!(refused.starts_with(&expected), "{line}: {refused}");
+    }
+}
+
+#[test]
+fn help_of_service_install() {
+    let mut command = Args::command().term_width(100);
+    command.build();
+    let service = command.find_subcommand_mut("service").expect("service is a subcommand");
+    let install = service.find_subcommand_mut("install").expect("install is one of it");
+    expect![[r#"
+        Write the unit for this folder, and start it, now and at each login
+
+        It runs this very program with the given --root, --config and --url. It does not see this shell's
+        environment: the API key must be in `.env`, in the file that `api_key_file` names, or in
+        ~/.config/owui-watch/openwebui_api_key.
+
+        Usage: owui-watch service install [OPTIONS]
+
+        Options:
+              --url <URL>
+                  The server [default: `OPENWEBUI_URL`, else `url` in watch.toml]
+
+              --yes
+                  Do what would be asked about: put an earlier text back, or create a plugin that the server
+                  seems to have under another id
+
+              --root <DIR>
+                  The folder with the plugins; repeatable [default: `root` in watch.toml]
+
+              --config <FILE>
+                  The settings [default: watch.toml, where there is one]
+
+              --json
+                  Print one JSON object per line
+
+          -v, --verbose...
+                  Say more about what is done and why (-vv: everything)
+
+          -q, --quiet
+                  Say only what went wrong
+
+          -h, --help
+                  Print help (see a summary with '-h')
+    "#]]
+    .assert_eq(&install.render_long_help().to_string());
+}
+
+#[test]
+fn a_service_is_told_how_to_run_when_it_is_installed() {
+    let action = |line| match read(line).unwrap().command {
+        Some(Command::Service { action }) => action,
+        other => panic!("{other:?}"),
+    };
+    let args = read("service --json install --url http://h:1 --root a").unwrap();
+    assert_eq!((args.url.as_deref(), args.root, args.json), (Some("http://h:1"), vec![PathBuf::from("a")], true));
+    assert_eq!(action("--config a/b.toml service uninstall"), ServiceAction::Uninstall);
+    assert_eq!(action("service status"), ServiceAction::Status);
+    for line in ["service", "service start", "service install shout", "service status --url http://h:1"] {
+        read(line).expect_err(line);
+    }
+    refusal("--url http://h:1 service status").says(&expect![[r#"
+        error: '--url' cannot be used with 'service', which takes it after `install` alone
+
+        Usage: owui-watch [OPTIONS] [PLUGINS]... [COMMAND]
+
+        For more information, try '--help'.
+    "#]]);
+    refusal("--once service install").says(&expect![[r#"
+        error: '--once' cannot be used with 'service', which makes no pass
+
+        Usage: owui-watch [OPTIONS] [PLUGINS]... [COMMAND]
+
+        For more information, try '--help'.
+    "#]]);
 }
 
 #[test]

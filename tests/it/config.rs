@@ -10,6 +10,7 @@ use owui_watch::cli::Args;
 use owui_watch::config::{self, Config, ConfigError, World};
 use owui_watch::engine::OnDelete;
 use owui_watch::engine::exchange::{Adopt, OnRemoteEdit};
+use owui_watch::engine::files::Links;
 use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
 
@@ -114,7 +115,7 @@ fn valid(name: &str) -> String {
 #[track_caller]
 fn invalid(name: &str) -> Refusal {
     let text = example(&format!("invalid/{name}"));
-    Project::new().with_folder("plugins/pipes").with("plugins/a.py", "").with("watch.toml", &text).refusal("")
+    Project::new().with_folder("plugins/pipes").with("plugins/a.py", "").with("watch.toml", &text).refusal("--once")
 }
 
 #[test]
@@ -147,6 +148,7 @@ fn files_that_are_fine() {
                 "__pycache__/",
                 "*.backup.py",
             ],
+            links: Inside,
             url: "http://localhost:8080",
             url_origin: Default,
             key: None,
@@ -177,6 +179,7 @@ fn files_that_are_fine() {
                 "*_cn.py",
                 "!keep_cn.py",
             ],
+            links: Anywhere,
             url: "https://chat.example.com",
             url_origin: Set(
                 "`watch.toml`",
@@ -245,6 +248,9 @@ fn a_key_has_no_place_in_the_file() {
 
 #[test]
 fn values_that_do_not_fit() {
+    invalid("follow_links_bool").says(&expect![[r#"
+        error: cannot use `watch.toml`: `follow_links` must be "inside" or "anywhere", not true
+    "#]]);
     invalid("adopt_bool").says(&expect![[r#"
         error: cannot use `watch.toml`: `adopt` must be "ask" or "never", not true
     "#]]);
@@ -380,7 +386,7 @@ fn unknown_keys() {
     "#]]);
     invalid("unknown_key_far").says(&expect![[r#"
         error: cannot use `watch.toml`: unknown key `workers`
-        hint: the keys are `root`, `exclude`, `url`, `api_key_file`, `state`, `activate_new`, `on_remote_edit`, `on_delete`, `adopt`, `keep_versions`, `concurrency`, `debounce`, `poll`, `timeout`, `once_patience`, `plugins`
+        hint: the keys are `root`, `exclude`, `follow_links`, `url`, `api_key_file`, `state`, `activate_new`, `on_remote_edit`, `on_delete`, `adopt`, `keep_versions`, `concurrency`, `debounce`, `poll`, `timeout`, `once_patience`, `plugins`
     "#]]);
 }
 
@@ -449,6 +455,7 @@ fn every_key_but_plugins_has_a_variable() {
         .with("k", "sk-1")
         .with_env("OWUI_WATCH_ROOT", "a, b/")
         .with_env("OWUI_WATCH_EXCLUDE", "old/,*_cn.py")
+        .with_env("OWUI_WATCH_FOLLOW_LINKS", "anywhere")
         .with_env("OWUI_WATCH_API_KEY_FILE", "./k")
         .with_env("OWUI_WATCH_STATE", "/var/lib/w")
         .with_env("OWUI_WATCH_ACTIVATE_NEW", "true")
@@ -473,6 +480,7 @@ fn every_key_but_plugins_has_a_variable() {
                 "old/",
                 "*_cn.py",
             ],
+            links: Anywhere,
             url: "http://localhost:8080",
             url_origin: Default,
             key: Some(
@@ -519,6 +527,10 @@ fn words_and_what_they_mean() {
     {
         assert_eq!(file(&format!("on_delete = '{word}'")).on_delete, meaning);
         assert_eq!(variable("OWUI_WATCH_ON_DELETE", word).on_delete, meaning);
+    }
+    for (word, meaning) in [("inside", Links::Inside), ("anywhere", Links::Anywhere)] {
+        assert_eq!(file(&format!("follow_links = '{word}'")).links, meaning);
+        assert_eq!(variable("OWUI_WATCH_FOLLOW_LINKS", word).links, meaning);
     }
     for (word, meaning) in [("ask", Adopt::Ask), ("never", Adopt::Never)] {
         assert_eq!(file(&format!("adopt = '{word}'")).adopt, meaning);
@@ -610,7 +622,7 @@ fn errors_name_the_variable_or_flag() {
     project.refusal("--url ftp://there").says(&expect![[r#"
         error: cannot use `--url`: `url` must begin with http:// or https://, not ftp://
     "#]]);
-    project.refusal("--root nowhere").says(&expect![[r#"
+    project.refusal("--once --root nowhere").says(&expect![[r#"
         error: cannot watch `nowhere`: there is no such folder
         hint: create it, or set `root` in watch.toml (or --root) to the folder with the plugins
     "#]]);
@@ -714,7 +726,7 @@ fn roots() {
         hint: `root` is the folder around it; to limit a run to this plugin: owui-watch plugins/a.py
     "#]]);
     fs::remove_dir(project.world.cwd.join("b")).unwrap();
-    project.refusal("--root b").says(&expect![[r#"
+    project.refusal("--once --root b").says(&expect![[r#"
         error: cannot watch `b`: there is no such folder
         hint: create it, or set `root` in watch.toml (or --root) to the folder with the plugins
     "#]]);

@@ -3,7 +3,8 @@
 //! A script's lines are `<time> <what> …`:
 //!
 //! - `write a v1` puts a filter with this version at `a.py` and says that it is ready; `write a as b v1` gives it an id.
-//!   `write a empty`, `broken`, `other` and `unsettled` are what they say; `delete a` removes it; `edit …` changes the disk
+//!   `write a empty`, `broken`, `other` and `unsettled` are what they say, and `half` is a save in the middle; `delete a`
+//!   removes it; `edit …` changes the disk
 //!   without a word, as before a rescan. The engine's reads are answered from there at once, as the daemon does.
 //! - `given a=v1` is a beginning in which disk and server hold this, and the first pass is over.
 //! - `rescan`, `wake`, `stop`.
@@ -160,12 +161,15 @@ impl Script {
         for effect in self.engine.handle(event, now) {
             match effect {
                 Effect::Scan => {
-                    let files = self.disk.keys().map(|name| (path(name), self.load(name))).collect();
+                    let files = self.disk.keys().map(|name| (path(name), self.load(name, false))).collect();
                     self.give(Event::Scanned(Scan { files, missing: Vec::new() }));
                 }
-                Effect::Read(path) | Effect::Reread(path) => {
-                    let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-                    let loaded = self.load(&name);
+                Effect::Read(path) => {
+                    let loaded = self.load(stem(&path), true);
+                    self.give(Event::Loaded(path, loaded));
+                }
+                Effect::Reread(path) => {
+                    let loaded = self.load(stem(&path), false);
                     self.give(Event::Loaded(path, loaded));
                 }
                 Effect::Call(ticket, call) => {
@@ -195,10 +199,12 @@ impl Script {
         }
     }
 
-    fn load(&self, name: &str) -> Loaded {
+    /// `complete`: its writer is done, as far as the engine has been told.
+    fn load(&self, name: &str, complete: bool) -> Loaded {
         match self.disk.get(name).map(String::as_str) {
             None => Loaded::Missing,
             Some("unsettled") => Loaded::Unsettled,
+            Some("half") if !complete => Loaded::Unsettled,
             Some(text) => Loaded::Parsed(plugin::parse(&path(name), text.as_bytes(), &FileSettings::default())),
         }
     }
@@ -208,10 +214,14 @@ fn path(name: &str) -> Arc<Path> {
     Arc::from(Path::new("plugins").join(name).with_extension("py"))
 }
 
+fn stem(path: &Path) -> &str {
+    path.file_stem().unwrap().to_str().unwrap()
+}
+
 fn source(id: &str, version: &str) -> String {
     match version {
         "empty" => String::new(),
-        "unsettled" => version.to_owned(),
+        "unsettled" | "half" => version.to_owned(),
         "broken" => "class Filter(:".to_owned(),
         "other" => "print()".to_owned(),
         "stub" => {
@@ -2198,6 +2208,7 @@ fn a_remote_edit_is_held_where_the_user_wants_to_decide() {
                   b sending: on its way (edited)
                   #5 get b
             4021ms #5 row b v1
+                  save
                   #6 update b v2
             4022ms #6 row b v2
                   save
@@ -2240,6 +2251,7 @@ fn force_ends_a_hold_and_keeps_a_copy() {
             3ms #3 row a v9
                   #4 keep v9
             4ms #4 kept
+                  save
                   #5 update a v1
             5ms #5 row a v1
                   save
@@ -3008,4 +3020,550 @@ fn a_plugin_that_a_renamed_file_may_be_is_not_taken_away() {
               a spared: the server keeps it: a new file here may be the same plugin
     "#]]
     .assert_eq(&run.log);
+}
+
+#[test]
+fn what_another_file_has_taken_over_is_not_taken_away() {
+    leaving(
+        OnDelete::Delete,
+        "5000ms delete a
+         5301ms wake
+         6000ms edit d as a v1
+         6000ms rescan
+         6001ms #1 connected
+         6002ms #2 rows a=v1 b=v1 c=v1
+         35301ms wake
+         35302ms looked a gone",
+        &expect![[r#"
+            5000ms delete a
+                  held: not complete yet; read again soon
+            5301ms wake
+                  a removed: removed here; deleted on the server in 30 s unless it comes back
+            6000ms edit d as a v1
+            6000ms rescan
+                  #1 connect
+            6001ms #1 connected
+                  #2 overview of functions
+            6002ms #2 rows a=v1 b=v1 c=v1
+                  a unchanged: unchanged
+                  b unchanged: unchanged
+                  c unchanged: unchanged
+                  summary: 3 plugins in 2 ms: 3 unchanged
+            35301ms wake
+                  look for plugins/a.py
+            35302ms looked a gone
+        "#]],
+    );
+}
+
+#[test]
+fn what_waits_for_its_turn_while_it_is_rolled_back_is_not_deployed() {
+    check(
+        "0ms given a=v1
+         5000ms write a v2
+         7000ms write a v3
+         7001ms rolled-back a v3 v0
+         7002ms #1 row a v1
+         7003ms #2 row a v2
+         9000ms write a v4",
+        &expect![[r#"
+            5000ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            7000ms write a v3
+            7001ms rolled-back a v3 v0
+            7002ms #1 row a v1
+                  #2 update a v2
+            7003ms #2 row a v2
+                  save
+                  archive v2
+                  a updated: updated
+                  a rolled_back: rolled back; deployed again when the file changes
+            9000ms write a v4
+                  a sending: on its way (edited)
+                  #3 get a
+        "#]],
+    );
+}
+
+#[test]
+fn a_file_that_is_written_again_while_it_is_given_time_is_not_read_half_way() {
+    check(
+        "0ms given a=v1
+         5000ms write a v2
+         5001ms #1 row a v1
+         5002ms #2 row a v2
+         5100ms write a v3
+         5200ms edit a half
+         5250ms wake
+         5260ms write a v4
+         5410ms wake",
+        &expect![[r#"
+            5000ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            5001ms #1 row a v1
+                  #2 update a v2
+            5002ms #2 row a v2
+                  save
+                  archive v2
+                  a updated: updated
+            5100ms write a v3
+            5200ms edit a half
+            5250ms wake
+                  held: not complete yet; read again soon
+            5260ms write a v4
+            5410ms wake
+                  a sending: on its way (edited)
+                  #3 get a
+        "#]],
+    );
+    // Nor is the other file, when two seem to have one id.
+    check(
+        "0ms given a=v1
+         5000ms edit a half
+         5001ms write b as a v2
+         5100ms write a v3",
+        &expect![[r#"
+            5000ms edit a half
+            5001ms write b as a v2
+                  held: not complete yet; read again soon
+            5100ms write a v3
+                  a conflict: not deployed: `plugins/a.py` and `plugins/b.py` claim this id
+        "#]],
+    );
+}
+
+#[test]
+fn what_waits_for_its_turn_and_is_no_plugin_any_more_is_not_deployed() {
+    check(
+        "0ms given a=v1 b=v1 c=v1
+         5000ms write a v2
+         5000ms write b v2
+         5000ms write c v2
+         5001ms edit c broken
+         5001ms rescan
+         5002ms #1 row a v1
+         5002ms #2 row b v1
+         5003ms #3 connected
+         5004ms #6 rows a=v1 b=v1 c=v1
+         5005ms #4 row a v2
+         5006ms #5 row b v2",
+        &expect![[r#"
+            5000ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            5000ms write b v2
+                  b sending: on its way (edited)
+                  #2 get b
+            5000ms write c v2
+            5001ms edit c broken
+            5001ms rescan
+                  c flawed: invalid Python: expected an expression or a ')'
+                  #3 connect
+            5002ms #1 row a v1
+                  #4 update a v2
+            5002ms #2 row b v1
+                  #5 update b v2
+            5003ms #3 connected
+                  #6 overview of functions
+            5004ms #6 rows a=v1 b=v1 c=v1
+                  a unchanged: unchanged
+                  b unchanged: unchanged
+            5005ms #4 row a v2
+                  save
+                  archive v2
+                  a updated: updated
+            5006ms #5 row b v2
+                  save
+                  archive v2
+                  b updated: updated
+                  summary: 3 plugins in 5 ms: 2 updated, 1 skipped
+        "#]],
+    );
+}
+
+#[test]
+fn what_is_put_there_for_a_moment_is_not_left_behind() {
+    check(
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows
+         3ms #3 absent
+         4ms #4 refused [ERROR: Error creating function]
+         5ms #5 absent
+         6ms #6 created a
+         7ms #7 row a stub
+         8ms #8 refused No module named 'x'
+         9ms #9 row a stub
+         10ms #10 unreachable
+         510ms wake
+         511ms #11 connected
+         512ms #12 rows a=stub
+         513ms #13 row a stub
+         514ms #14 refused No module named 'x'
+         515ms #15 row a stub
+         516ms #16 deleted",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (new)
+                  #3 get a
+            3ms #3 absent
+                  #4 create a v1
+            4ms #4 refused [ERROR: Error creating function]
+                  #5 get a
+            5ms #5 absent
+                  #6 create a ?
+            6ms #6 created a
+                  #7 get a
+            7ms #7 row a stub
+                  #8 update a v1
+            8ms #8 refused No module named 'x'
+                  #9 get a
+            9ms #9 row a stub
+                  #10 delete a
+            10ms #10 unreachable
+                  save
+                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
+                  a waiting: waiting: the server is away
+            510ms wake
+                  #11 connect
+            511ms #11 connected
+                  #12 overview of functions
+            512ms #12 rows a=stub
+                  connected: http://server is Open WebUI 0.12.4
+                  a sending: on its way (retry)
+                  #13 get a
+            513ms #13 row a stub
+                  #14 update a v1
+            514ms #14 refused No module named 'x'
+                  #15 get a
+            515ms #15 row a stub
+                  #16 delete a
+            516ms #16 deleted
+                  back: the server is back after 506 ms, 1 plugin to deploy
+                  save
+                  a refused: refused by the server: No module named 'x'
+                  summary: 1 plugin in 516 ms: 1 refused
+        "#]],
+    );
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "one long story")]
+fn what_could_not_be_switched_on_again_is_tried_again_soon() {
+    check_with(
+        policy(),
+        old_server(),
+        "0ms edit a v2
+         0ms rescan
+         1ms #1 connected 0.9.6
+         2ms #2 rows a=v1
+         3ms #3 row a v1 old
+         4ms #4 noted
+         5ms #5 refused no
+         6ms #6 row a v1 old off
+         7ms #7 row a v1 old off
+         8ms #8 unreachable
+         508ms wake
+         509ms #9 connected 0.9.6
+         510ms #10 rows a=v1
+         511ms #11 row a v1 old off
+         512ms #12 row a v1 old off
+         513ms #13 row a v1 old",
+        &expect![[r#"
+            0ms edit a v2
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected 0.9.6
+                  #2 overview of functions
+            2ms #2 rows a=v1
+                  connected: http://server is Open WebUI 0.9.6
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (edited)
+                  #3 get a
+            3ms #3 row a v1 old
+                  #4 note that a is on
+            4ms #4 noted
+                  #5 update a v2
+            5ms #5 refused no
+                  #6 get a
+            6ms #6 row a v1 old off
+                  #7 update a v1
+            7ms #7 row a v1 old off
+                  #8 toggle a
+            8ms #8 unreachable
+                  save
+                  a refused: refused by the server: no
+                  a went_off: switched off by the server, and it could not be switched on again: connection refused; tried again when the server answers
+                  unreachable: cannot reach http://server: connection refused (next try in 500 ms)
+            508ms wake
+                  #9 connect
+            509ms #9 connected 0.9.6
+                  #10 overview of functions
+            510ms #10 rows a=v1
+                  connected: http://server is Open WebUI 0.9.6
+                  a refused_before: refused before, not sent again: no
+                  #11 get a
+            511ms #11 row a v1 old off
+                  #12 update a v1
+            512ms #12 row a v1 old off
+                  #13 toggle a
+            513ms #13 row a v1 old
+                  back: the server is back after 505 ms
+                  unnote a
+                  a restored: the server had switched it off; it is on again
+                  summary: 1 plugin in 513 ms: 1 refused
+        "#]],
+    );
+    // Where the server does answer, but not to this, it is looked at the next time that the server is.
+    check_with(
+        policy(),
+        old_server(),
+        "0ms edit a v2
+         0ms rescan
+         1ms #1 connected 0.9.6
+         2ms #2 rows a=v1
+         3ms #3 row a v1 old
+         4ms #4 noted
+         5ms #5 refused no
+         6ms #6 row a v1 old off
+         7ms #7 row a v1 old off
+         8ms #8 crashed
+         5000ms rescan
+         5001ms #9 connected 0.9.6
+         5002ms #10 rows a=v1
+         5003ms #11 row a v1 old off
+         5004ms #12 row a v1 old off
+         5005ms #13 row a v1 old",
+        &expect![[r#"
+            0ms edit a v2
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected 0.9.6
+                  #2 overview of functions
+            2ms #2 rows a=v1
+                  connected: http://server is Open WebUI 0.9.6
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (edited)
+                  #3 get a
+            3ms #3 row a v1 old
+                  #4 note that a is on
+            4ms #4 noted
+                  #5 update a v2
+            5ms #5 refused no
+                  #6 get a
+            6ms #6 row a v1 old off
+                  #7 update a v1
+            7ms #7 row a v1 old off
+                  #8 toggle a
+            8ms #8 crashed
+                  save
+                  a refused: refused by the server: no
+                  a went_off: switched off by the server, and it could not be switched on again: Internal Server Error; tried again when the server answers
+                  summary: 1 plugin in 8 ms: 1 refused
+            5000ms rescan
+                  #9 connect
+            5001ms #9 connected 0.9.6
+                  #10 overview of functions
+            5002ms #10 rows a=v1
+                  a refused_before: refused before, not sent again: no
+                  pass: 1 plugin to compare with the server
+                  #11 get a
+            5003ms #11 row a v1 old off
+                  #12 update a v1
+            5004ms #12 row a v1 old off
+                  #13 toggle a
+            5005ms #13 row a v1 old
+                  unnote a
+                  a restored: the server had switched it off; it is on again
+                  summary: 1 plugin in 5 ms: 1 refused
+        "#]],
+    );
+}
+
+#[test]
+fn what_we_have_sent_is_ours_whether_an_answer_came_or_not() {
+    let hold = Policy { terms: Terms { on_remote_edit: OnRemoteEdit::Hold, ..policy().terms }, ..policy() };
+    check_with(
+        hold,
+        Ledger::default(),
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1
+         12ms #2 lost
+         13ms #3 unreachable
+         20ms write a v3
+         513ms wake
+         514ms #4 connected
+         515ms #5 rows a=v2
+         516ms #6 row a v2",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v1
+                  save
+                  #2 update a v2
+            12ms #2 lost
+                  #3 get a
+            13ms #3 unreachable
+                  save
+                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
+                  a waiting: waiting: the server is away
+            20ms write a v3
+            513ms wake
+                  a waiting: waiting: the server is away
+                  #4 connect
+            514ms #4 connected
+                  #5 overview of functions
+            515ms #5 rows a=v2
+                  a sending: on its way (edited)
+                  #6 get a
+            516ms #6 row a v2
+                  save
+                  #7 update a v3
+        "#]],
+    );
+}
+
+#[test]
+fn a_flip_that_never_arrived_is_done_again() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1 old
+         12ms #2 noted
+         13ms #3 refused boom
+         14ms #4 row a v1 old off
+         15ms #5 row a v1 old off
+         16ms #6 lost
+         17ms #7 row a v1 old off
+         18ms #8 row a v1 old",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v1 old
+                  #2 note that a is on
+            12ms #2 noted
+                  #3 update a v2
+            13ms #3 refused boom
+                  #4 get a
+            14ms #4 row a v1 old off
+                  #5 update a v1
+            15ms #5 row a v1 old off
+                  #6 toggle a
+            16ms #6 lost
+                  #7 get a
+            17ms #7 row a v1 old off
+                  #8 toggle a
+            18ms #8 row a v1 old
+                  unnote a
+                  save
+                  a refused: refused by the server: boom
+                  a restored: the server had switched it off; it is on again
+        "#]],
+    );
+}
+
+#[test]
+fn a_refused_text_is_not_sent_again_after_something_was_made_good() {
+    let memory = Memory { under_way: under_way("v2", "v1"), ..old_server().into() };
+    let mut run = play(
+        policy(),
+        memory,
+        "0ms edit a v2
+         0ms rescan
+         1ms #1 connected 0.9.6
+         2ms #2 rows a=v1
+         3ms #3 row a v1 old
+         4ms #4 row a v1 old
+         5ms #5 row a v1 old
+         6ms #6 noted
+         7ms #7 refused boom
+         8ms #8 row a v1 old off
+         9ms #9 row a v1 old off
+         10ms #10 crashed",
+    );
+    run.tickets.clear();
+    run.log.clear();
+    for line in [
+        "5000ms rescan",
+        "5001ms #1 connected 0.9.6",
+        "5002ms #2 rows a=v1",
+        "6000ms rescan",
+        "6001ms #4 connected 0.9.6",
+        "6002ms #5 rows a=v1",
+        "6003ms #3 row a v1 old off",
+        "6004ms #6 row a v1 old off",
+        "6005ms #7 row a v1 old",
+    ] {
+        run.line(line);
+    }
+    expect![[r#"
+        5000ms rescan
+              #1 connect
+        5001ms #1 connected 0.9.6
+              #2 overview of functions
+        5002ms #2 rows a=v1
+              a refused_before: refused before, not sent again: boom
+              pass: 1 plugin to compare with the server
+              #3 get a
+        6000ms rescan
+              #4 connect
+        6001ms #4 connected 0.9.6
+              #5 overview of functions
+        6002ms #5 rows a=v1
+              a refused_before: refused before, not sent again: boom
+        6003ms #3 row a v1 old off
+              #6 update a v1
+        6004ms #6 row a v1 old off
+              #7 toggle a
+        6005ms #7 row a v1 old
+              unnote a
+              a restored: the server had switched it off; it is on again
+              summary: 1 plugin in 5 ms: 1 refused
+    "#]]
+    .assert_eq(&run.log);
+}
+
+#[test]
+fn what_the_server_lost_meanwhile_is_deployed_when_a_conflict_is_over() {
+    check(
+        "0ms given a=v1
+         10ms edit b as a v2
+         10ms rescan
+         11ms #1 connected
+         12ms #2 rows
+         5000ms write b broken
+         5001ms #3 absent",
+        &expect![[r#"
+            10ms edit b as a v2
+            10ms rescan
+                  a conflict: not deployed: `plugins/a.py` and `plugins/b.py` claim this id
+                  #1 connect
+            11ms #1 connected
+                  #2 overview of functions
+            12ms #2 rows
+                  summary: 2 plugins in 2 ms: 2 skipped
+            5000ms write b broken
+                  a flawed: invalid Python: expected an expression or a ')'
+                  a sending: on its way (retry)
+                  #3 get a
+            5001ms #3 absent
+                  #4 create a v1
+        "#]],
+    );
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may use of the rest of the crate. Only where everything meets may everything be known.
-const MAY_USE: [(&str, &[&str]); 13] = [
+const MAY_USE: [(&str, &[&str]); 14] = [
     ("plugin", &[]),
     ("engine", &["plugin"]),
     ("settling", &[]),
@@ -17,27 +17,30 @@ const MAY_USE: [(&str, &[&str]); 13] = [
     ("git", &[]),
     ("client", &["engine", "plugin"]),
     ("console", &["engine::notice", "plugin"]),
-    ("commands", &["client", "config", "console", "disk", "engine", "plugin"]),
+    ("commands", &["cli", "client", "config", "console", "disk", "engine", "plugin", "systemd"]),
     ("sandbox", &[]),
+    ("systemd", &["engine::notice", "engine::status"]),
     ("lib", &[]),
 ];
 const KNOW_EVERYONE: [&str; 3] = ["run", "daemon", "main"];
 
 /// What reaches the outside world, and the rooms that may use it.
-const REACHES_OUT: [(&str, &[&str]); 13] = [
+const REACHES_OUT: [(&str, &[&str]); 15] = [
     ("notify", &["watcher"]),
     ("notify_debouncer_full", &["watcher"]),
     ("reqwest", &["client", "sandbox"]),
     ("rustls", &["client", "sandbox"]),
     ("tokio", &["client", "daemon", "git", "run", "sandbox"]),
-    ("std::fs", &["config", "disk", "git", "sandbox"]),
-    ("std::process::Command", &["sandbox"]),
+    ("std::fs", &["config", "disk", "git", "sandbox", "systemd", "watcher"]),
+    ("std::process::Command", &["sandbox", "systemd"]),
     ("tokio::process", &["git", "sandbox"]),
     ("std::net::TcpListener", &["sandbox"]),
+    ("std::os::unix::net", &["systemd"]),
     ("clap", &["cli"]),
     ("ignore", &["config", "disk"]),
     ("indicatif", &["console"]),
     ("annotate_snippets", &["console"]),
+    ("similar", &["commands"]),
 ];
 
 /// What decides. Whatever it needs to know of the moment is handed to it.

@@ -8,18 +8,25 @@
 
 mod cli;
 mod client;
+mod commands;
 mod config;
 mod contract;
 mod engine;
 mod examples;
 mod faults;
+mod fuzz;
 mod git;
 mod layering;
 mod once;
+mod process_under_fire;
 mod promises;
 mod readme;
 mod real;
 mod sandbox;
+mod server_under_fire;
+mod service;
 mod shipped;
 mod support;
+mod systemd;
 mod watch;
+mod watch_under_fire;

@@ -324,6 +324,24 @@ fn what_cannot_be_deployed_is_not_sent() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_link_out_of_the_root_is_deployed_only_where_that_is_wanted() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    project.put(A, filter("1"));
+    project.put("elsewhere/linked.py", filter("1"));
+    std::os::unix::fs::symlink("../elsewhere/linked.py", project.path("plugins/linked.py")).unwrap();
+    let told = notices(&project, &["--once"], 1);
+    let flawed = of(&told, "flawed");
+    assert_eq!(flawed["reason"], "link_outside");
+    assert!(flawed["hint"].as_str().unwrap().contains("`follow_links = \"anywhere\"`"), "{flawed}");
+    assert!(server.row(Kind::Function, "linked").is_none());
+    project.write("watch.toml", "follow_links = 'anywhere'\n");
+    assert_eq!(of(&notices(&project, &["--once"], 0), "created")["id"], "linked");
+    assert_eq!(text(&server, "linked"), filter("1"));
+}
+
 #[test]
 fn of_two_files_with_one_id_neither_is_deployed() {
     let server = FakeServer::start();

@@ -21,6 +21,7 @@ const README: &str = include_str!("../../README.md");
 const MAP: &str = include_str!("../../src/lib.rs");
 const NOTICE: &str = include_str!("../../src/engine/notice.rs");
 const PLAN: &str = include_str!("../../src/engine/plan.rs");
+const SERVICE: &str = include_str!("../../src/commands/service.rs");
 const PLUGIN: &str = include_str!("../../src/plugin/mod.rs");
 
 /// The fenced blocks of one language.
@@ -119,7 +120,7 @@ fn examples() -> Vec<What> {
         What::Flawed(Flaw { digest: Some(digest), problem: Problem::Empty, span: Some(span()), meant: true }),
         What::Surprising(Warning { surprise: Surprise::ImportedEntry(Entry::Pipe), span: span() }),
         What::Conflict { paths: vec![Arc::from(path())] },
-        What::Removed { file_there: false, next: None },
+        What::Removed { file_there: false, on_server: true, next: None },
         What::IdChanged { from: key },
         What::Waiting { reason: "x" },
         What::Superseded,
@@ -165,6 +166,33 @@ fn every_event_and_field_of_json_is_listed() {
     }
     assert_eq!(listed, told);
     assert_eq!(common, common_told);
+}
+
+/// What `service` says has events of its own.
+#[test]
+fn every_event_of_a_service_is_listed() {
+    let listed: BTreeSet<_> = table("event of `service`").iter().flat_map(|row| ticked(&row[0])).collect();
+    let told: BTreeSet<_> = [".line(\"", ".of_file(\""]
+        .iter()
+        .flat_map(|call| SERVICE.split(call).skip(1).filter_map(|rest| rest.split('"').next()))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(listed, told);
+}
+
+/// What the commands say beside notices.
+#[test]
+fn every_event_of_a_command_is_listed() {
+    let listed: BTreeSet<_> = table("event of a command").iter().flat_map(|row| ticked(&row[0])).collect();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/commands");
+    let mut told = BTreeSet::new();
+    for entry in fs::read_dir(folder).expect("the commands") {
+        let code = fs::read_to_string(entry.expect("a file").path()).expect("its text");
+        let calls = code.split("Line::new(").skip(1).chain(code.split("about(").skip(1));
+        let word = |call: &str| Some(call.trim_start().strip_prefix('"')?.split('"').next()?.to_owned());
+        told.extend(calls.filter_map(word));
+    }
+    assert_eq!(listed, &told - &words(NOTICE, "impl Notice {"));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use owui_watch::cli::Args;
 use owui_watch::config::{self, Config, Origin, World};
 use owui_watch::engine::Code;
 use owui_watch::plugin::{FileSettings, Kind};
+use owui_watch::systemd::unit::OLDEST;
 use tempfile::TempDir;
 
 const REFERENCE: &str = include_str!("../../watch.toml");
@@ -84,35 +85,6 @@ fn said(name: &str) -> Vec<&'static str> {
     UNIT.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('=')).collect()
 }
 
-#[cfg(target_os = "linux")]
-#[test]
-fn systemd_accepts_the_unit() {
-    use std::os::unix::fs::PermissionsExt as _;
-    let home = TempDir::new().unwrap();
-    let program = home.path().join(".cargo/bin/owui-watch");
-    fs::create_dir_all(program.parent().unwrap()).unwrap();
-    fs::write(&program, "#!/bin/sh\n").unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-    let verify = Command::new("systemd-analyze")
-        .args(["verify", "--user", "systemd/owui-watch.service"])
-        .current_dir(TOP)
-        .env("HOME", home.path())
-        .env("XDG_RUNTIME_DIR", home.path())
-        .env_remove("XDG_CONFIG_HOME")
-        .output();
-    match verify {
-        // It says what it does not understand, and exits with 0 all the same.
-        Ok(verify) => {
-            assert_eq!(String::from_utf8_lossy(&verify.stderr), "");
-            assert!(verify.status.success());
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            eprintln!("skipped: systemd-analyze is not installed (.ci/run installs it)");
-        }
-        Err(error) => panic!("{error}"),
-    }
-}
-
 #[test]
 fn the_unit_starts_the_program_as_it_is() {
     let [start] = said("ExecStart")[..] else { panic!("one command") };
@@ -122,6 +94,9 @@ fn the_unit_starts_the_program_as_it_is() {
     assert!(!args.one_pass() && args.command.is_none(), "a service watches");
     assert_eq!(said("RestartPreventExitStatus"), [(Code::Usage as u8).to_string()]);
     assert_eq!(said("ExecReload"), ["/bin/kill -HUP $MAINPID"]);
+    // The oldest systemd that it may meet does not know `notify-reload`.
+    assert_eq!(said("Type"), ["notify"]);
+    assert!(UNIT.contains(&format!("with systemd {OLDEST} or later")));
     // What the comments promise of the working directory.
     assert!(UNIT.contains(".owui-watch/") && load(None).state.ends_with(".owui-watch"));
 }
@@ -145,16 +120,17 @@ fn the_key_comes_by_the_credential_that_the_unit_names() {
 }
 
 #[test]
-fn the_variables_that_the_unit_names_are_read() {
+fn the_other_places_for_the_key_that_the_unit_names_are_read() {
     let folder = TempDir::new().unwrap();
     fs::create_dir(folder.path().join("plugins")).unwrap();
-    let names: Vec<_> = ["OPENWEBUI_API_KEY", "OPENWEBUI_URL"].into_iter().filter(|name| UNIT.contains(name)).collect();
-    assert_eq!(names.len(), 2);
-    let env = [("OPENWEBUI_API_KEY".into(), "sk-1".into()), ("OPENWEBUI_URL".into(), "http://h:1".into())].into();
-    let world = World { cwd: folder.path().to_owned(), env, ..World::default() };
-    let config = config::load(&Args::default(), &world).unwrap();
-    assert!(config.key.is_some());
-    assert_eq!(config.url, "http://h:1");
+    let world = World { cwd: folder.path().to_owned(), ..World::default() };
+    let origin = || config::load(&Args::default(), &world).unwrap().key_origin.unwrap().to_string();
+    assert!(UNIT.contains("OPENWEBUI_API_KEY=… in .env") && UNIT.contains("`api_key_file` in watch.toml"));
+    fs::write(folder.path().join("key"), "sk-1").unwrap();
+    fs::write(folder.path().join("watch.toml"), "api_key_file = \"key\"").unwrap();
+    assert_eq!(origin(), "`key`");
+    fs::write(folder.path().join(".env"), "OPENWEBUI_API_KEY=sk-1").unwrap();
+    assert_eq!(origin(), "`OPENWEBUI_API_KEY` in `.env`");
 }
 
 #[test]

@@ -91,7 +91,14 @@ impl Project {
 
     pub(crate) fn command(&self, arguments: &[impl AsRef<OsStr>]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_owui-watch"));
-        command.args(arguments).current_dir(self.folder.path()).env_clear();
+        command.args(arguments);
+        self.surround(&mut command);
+        command
+    }
+
+    /// The environment that everything runs in.
+    fn surround(&self, command: &mut Command) {
+        command.current_dir(self.folder.path()).env_clear();
         // Windows needs these two to open a socket.
         for name in ["SystemRoot", "TEMP"] {
             command.envs(std::env::var_os(name).map(|value| (name, value)));
@@ -99,7 +106,6 @@ impl Project {
         command.env("HOME", self.folder.path()).env("TZ", "UTC");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command
     }
 
     /// Runs owui-watch to its end.
@@ -122,7 +128,34 @@ impl Project {
 
     /// Starts a watch with these arguments beside `--json`.
     pub(crate) fn watch_with(&self, arguments: &[&str]) -> Watch {
-        let mut child = self.command(&[&["--json"], arguments].concat()).spawn().unwrap();
+        Watch::start(&mut self.command(&[&["--json"], arguments].concat()))
+    }
+
+    /// Starts a watch by a program that becomes it, after it has changed what the system allows.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn watch_by(&self, program: &[&str]) -> Watch {
+        let mut command = Command::new(program[0]);
+        command.args(&program[1..]).args([env!("CARGO_BIN_EXE_owui-watch"), "--json"]);
+        self.surround(&mut command);
+        command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+        Watch::start(&mut command)
+    }
+}
+
+/// A running watch, and what it has said so far.
+pub(crate) struct Watch {
+    child: Child,
+    lines: Receiver<String>,
+    stderr: Option<JoinHandle<String>>,
+    seen: Vec<Value>,
+    /// How many notices were handed out by [`Watch::wait`].
+    taken: usize,
+}
+
+impl Watch {
+    /// Runs a command that comes to a watch with `--json`.
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (send, lines) = channel();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         std::thread::spawn(move || {
@@ -138,21 +171,9 @@ impl Project {
             stderr.read_to_string(&mut text).ok();
             text
         });
-        Watch { child, lines, stderr: Some(stderr), seen: Vec::new(), taken: 0 }
+        Self { child, lines, stderr: Some(stderr), seen: Vec::new(), taken: 0 }
     }
-}
 
-/// A running watch, and what it has said so far.
-pub(crate) struct Watch {
-    child: Child,
-    lines: Receiver<String>,
-    stderr: Option<JoinHandle<String>>,
-    seen: Vec<Value>,
-    /// How many notices were handed out by [`Watch::wait`].
-    taken: usize,
-}
-
-impl Watch {
     /// Waits for the next notice of this kind about this plugin, and hands out all the notices up to it.
     #[track_caller]
     pub(crate) fn wait(&mut self, event: &str, id: Option<&str>) -> Vec<Value> {
@@ -165,12 +186,24 @@ impl Watch {
         self.wait_until(event, id, Instant::now() + 20 * DEADLINE)
     }
 
+    /// The next notice of one of these kinds.
+    #[cfg(target_os = "linux")]
+    #[track_caller]
+    pub(crate) fn wait_any(&mut self, events: &[&str]) -> Value {
+        let is_one = |notice: &Value| notice["event"].as_str().is_some_and(|event| events.contains(&event));
+        self.wait_for(is_one, &format!("{events:?}"), Instant::now() + DEADLINE).pop().unwrap()
+    }
+
     #[track_caller]
     fn wait_until(&mut self, event: &str, id: Option<&str>, deadline: Instant) -> Vec<Value> {
+        let is_it = |notice: &Value| notice["event"] == event && id.is_none_or(|id| notice["id"] == id);
+        self.wait_for(is_it, &format!("`{event}` of {id:?}"), deadline)
+    }
+
+    #[track_caller]
+    fn wait_for(&mut self, is_it: impl Fn(&Value) -> bool, what: &str, deadline: Instant) -> Vec<Value> {
         loop {
-            let found = self.seen[self.taken..]
-                .iter()
-                .position(|notice| notice["event"] == event && id.is_none_or(|id| notice["id"] == id));
+            let found = self.seen[self.taken..].iter().position(&is_it);
             if let Some(place) = found {
                 let end = self.taken + place + 1;
                 let notices = self.seen[self.taken..end].to_vec();
@@ -188,7 +221,7 @@ impl Watch {
                         RecvTimeoutError::Timeout => "it did not come in time",
                         RecvTimeoutError::Disconnected => "the program ended",
                     };
-                    panic!("waiting for `{event}` of {id:?}: {cause}\nsaid: {said:#?}\nstderr: {stderr:?}");
+                    panic!("waiting for {what}: {cause}\nsaid: {said:#?}\nstderr: {stderr:?}");
                 }
             }
         }
@@ -215,6 +248,13 @@ impl Watch {
     pub(crate) fn signal(&self, name: &str) {
         let kill = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().unwrap();
         assert!(kill.success());
+    }
+
+    /// Forgets what was handed out by [`Watch::wait`]: for tests that wait without end.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn forget(&mut self) {
+        self.seen.drain(..self.taken);
+        self.taken = 0;
     }
 
     /// Asks it to end, waits until it has, and takes in all it had left to say.
@@ -264,6 +304,13 @@ pub(crate) fn filter(version: &str) -> String {
 #[cfg(target_os = "linux")]
 pub(crate) fn is_whole(text: &str) -> bool {
     text.ends_with("END = True\n")
+}
+
+/// Says why a test proves nothing here, also where what a test prints is kept from sight.
+#[cfg(target_os = "linux")]
+pub(crate) fn said_outright(why: &str) {
+    use std::io::Write as _;
+    std::io::stderr().write_all(format!("{why}\n").as_bytes()).unwrap();
 }
 
 /// The names in a folder, sorted.

@@ -36,6 +36,8 @@ const NOT_FOUND: &str = "We could not find what you're looking for :/";
 const ID_TAKEN: &str = "Uh-oh! This id is already registered. Please choose another id string.";
 const BAD_ID: &str = "Only alphanumeric characters and underscores are allowed in the id";
 const UNAUTH: &str = "401 Unauthorized";
+const PROHIBITED: &str =
+    "You do not have permission to access this resource. Please contact your administrator for assistance.";
 const EXPIRED: &str = "Your session has expired or the token is invalid. Please sign in again.";
 
 /// The key of a fake server that was not given another.
@@ -105,6 +107,8 @@ struct State {
     key: Option<String>,
     /// Where there is no login: which one of the sessions given out is good.
     session: u64,
+    /// Whether the owner of the key has lost the role of an admin.
+    demoted: bool,
     functions: BTreeMap<String, Row>,
     tools: BTreeMap<String, Row>,
     user_valves: BTreeMap<(Kind, String), Map<String, Value>>,
@@ -139,6 +143,7 @@ impl FakeServer {
             claims: None,
             key: Some(KEY.to_owned()),
             session: 1,
+            demoted: false,
             functions: BTreeMap::new(),
             tools: BTreeMap::new(),
             user_valves: BTreeMap::new(),
@@ -190,6 +195,12 @@ impl FakeServer {
         self.state().key = Some(key.to_owned());
     }
 
+    /// Takes the role of an admin from the owner of the key, or gives it back.
+    #[cfg(unix)]
+    pub(crate) fn demote(&self, demoted: bool) {
+        self.state().demoted = demoted;
+    }
+
     /// Has no login from now on, as with `WEBUI_AUTH=false`.
     pub(crate) fn open_the_door(&self) {
         self.state().key = None;
@@ -203,6 +214,16 @@ impl FakeServer {
     /// Everything asked so far.
     pub(crate) fn requests(&self) -> Vec<Recorded> {
         self.state().requests.clone()
+    }
+
+    /// Forgets what was asked, and of each plugin's history all but what is there now: for tests that ask without end.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn forget(&self) {
+        let mut state = self.state();
+        state.requests.clear();
+        for row in state.functions.values_mut() {
+            row.history.drain(..row.history.len().saturating_sub(1));
+        }
     }
 
     /// The lines of everything asked so far.
@@ -228,6 +249,12 @@ impl FakeServer {
     /// The next requests whose line contains `of` go wrong.
     pub(crate) fn fail_next_of(&self, of: &str, times: usize, fault: Fault) {
         self.state().faults.push(Planned { of: of.to_owned(), times, fault });
+    }
+
+    /// Nothing goes wrong any more.
+    #[cfg(unix)]
+    pub(crate) fn recover(&self) {
+        self.state().faults.clear();
     }
 
     /// Requests whose line contains `of` arrive, but wait until [`Self::release`].
@@ -410,6 +437,10 @@ impl State {
                     return nothing_there(method);
                 }
                 match self.come_in(headers, body) {
+                    // A user may list what there is to be used.
+                    Ok(_) if self.demoted && rest != [""] => {
+                        Answer::detail(401, if kind == Kind::Function { PROHIBITED } else { UNAUTH })
+                    }
                     Ok(body) => self.plugins(kind, method, (rest, query), body),
                     Err(refused) => refused,
                 }

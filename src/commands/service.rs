@@ -1,0 +1,264 @@
+//! owui-watch as a systemd service of the user's, one per project: put it there, take it away, say how it is.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+
+use super::Refusal;
+use super::screen::{Line, Screen};
+use crate::cli::{Args, ServiceAction};
+use crate::config::{self, CREDENTIAL, Config, Origin, World};
+use crate::console::Format;
+use crate::engine::Code;
+use crate::engine::notice::Level;
+use crate::systemd::control::{self, Unavailable};
+use crate::systemd::unit::{self, OLDEST, Service};
+
+/// How many of the log's last lines `status` shows.
+const LAST_LINES: usize = 8;
+
+/// Does with the service of this project what was asked for.
+pub fn service(
+    action: &ServiceAction,
+    args: &Args,
+    world: &World,
+    format: Format,
+    least: Level,
+) -> anyhow::Result<Code> {
+    let place = Place::of(args, world)?;
+    let screen = Screen::of(format, least);
+    match action {
+        ServiceAction::Install { .. } => install(&place, args, world, screen),
+        ServiceAction::Uninstall => uninstall(&place, args.yes, screen),
+        ServiceAction::Status => status(&place, screen, format),
+    }
+}
+
+/// The project, and where its unit is.
+struct Place {
+    folder: PathBuf,
+    unit: String,
+    file: PathBuf,
+}
+
+impl Place {
+    fn of(args: &Args, world: &World) -> anyhow::Result<Self> {
+        let folder = world.cwd.join(args.config.as_deref().and_then(Path::parent).unwrap_or(Path::new("")));
+        let folder = folder.canonicalize().with_context(|| format!("cannot use `{}`", folder.display()))?;
+        let unit = unit::name(&folder);
+        let home = world.config_home.as_ref().context("cannot tell where your configuration folder is")?;
+        let file = home.join("systemd").join("user").join(&unit);
+        Ok(Self { folder, unit, file })
+    }
+
+    fn line(&self, event: &'static str, message: String) -> Line {
+        Line::new(event, message).with("unit", json!(self.unit))
+    }
+
+    fn of_file(&self, event: &'static str, done: &str) -> Line {
+        let file = self.file.display();
+        self.line(event, format!("{done} `{file}`")).with("file", json!(file.to_string()))
+    }
+
+    fn of_log(&self) -> Line {
+        let command = format!("journalctl --user -u {} -f", self.unit);
+        self.line("service_log", format!("its log: {command}")).with("command", json!(command))
+    }
+}
+
+/// Writes the unit, and starts it, now and at each login.
+fn install(place: &Place, args: &Args, world: &World, screen: Screen) -> anyhow::Result<Code> {
+    reachable(true)?;
+    let config = of_service(args, world)?;
+    let credential = config.key_origin.as_ref().is_some_and(|origin| origin.to_string() == CREDENTIAL);
+    let (program, arguments) = (control::program()?, arguments(args, &world.cwd)?);
+    let service = Service { folder: &place.folder, program: &program, arguments: &arguments, credential };
+    let new = unit::text(&service).map_err(|error| Refusal::usage(format!("cannot install the service: {error}")))?;
+
+    let old = control::read(&place.file)?;
+    let changed = old.as_deref() != Some(&new);
+    if let Some(old) = old.as_deref().filter(|old| changed && !unit::is_ours(old) && !args.yes) {
+        let line = place.of_file("unit_edited", "somebody has edited");
+        let file = place.file.display().to_string();
+        screen.difference(line, (&file, old), ("what would take its place", &new));
+        return Err(edited(place, "replaces").into());
+    }
+    if changed {
+        control::write(&place.file, &new)?;
+        screen.say(&place.of_file("unit_written", "wrote"));
+    } else {
+        screen.say(&place.of_file("unit_unchanged", "nothing has changed in"));
+    }
+    control::ask(&["daemon-reload"])?;
+    if changed && old.is_some() {
+        control::ask(&["try-restart", &place.unit]).map_err(|error| not_started(place, &error))?;
+    }
+    control::ask(&["enable", "--now", &place.unit]).map_err(|error| not_started(place, &error))?;
+
+    let message = format!("{} runs, now and from each login on", place.unit);
+    screen.say(&place.line("service_started", message).with("folder", json!(place.folder.display().to_string())));
+    screen.say(&place.of_log());
+    if control::lingers() == Some(false) {
+        let line = place.line("no_linger", "it ends when you log out".to_owned());
+        screen.aside(&line.hinted("`loginctl enable-linger` keeps your services running while you are not logged in"));
+    }
+    Ok(Code::Fine)
+}
+
+/// Stops the service, and removes our unit.
+fn uninstall(place: &Place, yes: bool, screen: Screen) -> anyhow::Result<Code> {
+    reachable(false)?;
+    let Some(text) = control::read(&place.file)? else {
+        let folder = place.folder.display();
+        screen.say(&place.line("no_service", format!("there is no service for `{folder}`")));
+        return Ok(Code::Fine);
+    };
+    if !unit::is_ours(&text) && !yes {
+        return Err(edited(place, "removes").into());
+    }
+    control::ask(&["disable", "--now", &place.unit])?;
+    control::remove(&place.file)?;
+    control::ask(&["daemon-reload"])?;
+    screen.say(&place.of_file("unit_removed", "stopped the service, and removed"));
+    Ok(Code::Fine)
+}
+
+/// Says how the service is. What it said last is in its log.
+fn status(place: &Place, screen: Screen, format: Format) -> anyhow::Result<Code> {
+    reachable(false)?;
+    let names =
+        ["LoadState", "UnitFileState", "ActiveState", "SubState", "StateChangeTimestamp", "StatusText", "NRestarts"];
+    let mut properties = control::properties(&place.unit, &names)?;
+    let mut property = |name: &str| properties.remove(name).filter(|value| !value.is_empty());
+    if property("LoadState").is_none_or(|state| state == "not-found") {
+        let message = format!("there is no service for `{}`", place.folder.display());
+        screen.say(&place.line("no_service", message).hinted("`owui-watch service install` makes one"));
+        return Ok(Code::NotDeployed);
+    }
+    let state = property("ActiveState").unwrap_or_default();
+    let (sub, since) = (property("SubState").unwrap_or_default(), property("StateChangeTimestamp"));
+    let enabled = property("UnitFileState").unwrap_or_default();
+    let runs = matches!(state.as_str(), "active" | "reloading");
+    // Of one that does not run it is what was so once.
+    let said = property("StatusText").filter(|_| runs);
+    let restarts = property("NRestarts").and_then(|n| n.parse::<u64>().ok());
+    let log = control::log(&place.unit, LAST_LINES);
+
+    let mut message = format!("{}: {state} ({sub})", place.unit);
+    if let Some(since) = &since {
+        message = format!("{message} since {since}");
+    }
+    message = format!("{message}, {enabled}");
+    if let Some(restarts) = restarts.filter(|restarts| *restarts > 0) {
+        message = format!("{message}, restarts: {restarts}");
+    }
+    let line = place.line("service_status", message).with("state", json!(state)).with("sub_state", json!(sub));
+    let line = line.with("enabled", json!(enabled)).with("since", json!(since)).with("restarts", json!(restarts));
+    screen.say(&line.with("status", json!(said)).with("log", json!(log)));
+    if format == Format::Lines {
+        if let Some(said) = said {
+            screen.say(&place.line("service_status", said));
+        }
+        for line in log {
+            screen.say(&place.line("service_status", format!("  {line}")));
+        }
+    }
+    screen.say(&place.of_log());
+    Ok(if runs { Code::Fine } else { Code::NotDeployed })
+}
+
+/// Makes sure that there is somebody to be asked; `new` if it is about a new unit.
+fn reachable(new: bool) -> Result<(), Refusal> {
+    match control::version() {
+        Ok(version) if new && version < OLDEST => Err(Refusal::usage(format!(
+            "cannot install the service: this is systemd {version}, and it needs {OLDEST} or later"
+        ))),
+        Ok(_) => Ok(()),
+        Err(Unavailable::NotHere) => Err(Refusal::usage(Unavailable::NotHere.to_string())
+            .hinted("start `owui-watch` in the folder of your plugins with whatever starts programs at login here")),
+        Err(silent @ Unavailable::Silent(_)) => Err(Refusal::usage(silent.to_string())
+            .hinted("log in as the user that it is to run for: `su` and `sudo` do not start a service manager")),
+    }
+}
+
+/// The settings as the service will find them. They must be those that hold here: a service that deploys elsewhere, or
+/// otherwise, than what was tried out in this shell would be a bad surprise.
+fn of_service(args: &Args, world: &World) -> anyhow::Result<Config> {
+    let here = config::load(args, world)?;
+    let project = here.project.join(".env").display().to_string();
+    let unseen = |what: &str, from: &str| {
+        format!("cannot install the service: {what} from {from} of this shell, which a service does not see")
+    };
+    let there = config::load(args, &world.of_service()).map_err(|error| {
+        Refusal::usage(unseen("settings come", "variables")).hinted(format!("without them: {error}"))
+    })?;
+    let key = |config: &Config| config.key.as_ref().map(|key| key.expose_secret().to_owned());
+    if here.key.is_some() && key(&here) != key(&there) {
+        let from = here.key_origin.as_ref().map(Origin::to_string).unwrap_or_default();
+        let hint = match &there.key_origin {
+            None => format!(
+                "write OPENWEBUI_API_KEY=… into `{project}`, or the key alone into a file that `api_key_file` in \
+                 watch.toml names, or into `{}`",
+                credential(world)
+            ),
+            Some(other) => format!("it would use another one, from {other}: unset the variable, or correct that"),
+        };
+        return Err(Refusal::usage(unseen("the API key comes", &from)).hinted(hint).into());
+    }
+    if here.url != there.url {
+        return Err(Refusal::usage(unseen("the server comes", &here.url_origin.to_string()))
+            .hinted(format!("add --url {}, or write `url` into watch.toml or `{project}`", here.url))
+            .into());
+    }
+    if plain(&here) != plain(&there) {
+        let names = world.env.keys().filter(|name| name.starts_with("OWUI_WATCH_"));
+        let names = names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        return Err(Refusal::usage(unseen("settings come", &names))
+            .hinted(format!("write them into watch.toml or `{project}`, or unset them"))
+            .into());
+    }
+    Ok(there)
+}
+
+/// Everything but the key, and where things were set.
+fn plain(config: &Config) -> String {
+    let bare = Config { key: None, key_origin: None, url_origin: Origin::Default, ..config.clone() };
+    format!("{bare:?}")
+}
+
+fn credential(world: &World) -> String {
+    let home = world.config_home.clone().unwrap_or_default();
+    home.join("owui-watch").join("openwebui_api_key").display().to_string()
+}
+
+/// The flags of this run that are the service's as well, with paths that mean the same from everywhere.
+fn arguments(args: &Args, cwd: &Path) -> Result<Vec<String>, Refusal> {
+    let path = |path: &Path| {
+        let full: PathBuf = cwd.join(path).components().collect();
+        let text = full.to_str().map(str::to_owned);
+        text.ok_or_else(|| Refusal::usage(format!("cannot install the service: `{}` is not UTF-8", full.display())))
+    };
+    let mut arguments = Vec::new();
+    if let Some(config) = &args.config {
+        arguments.extend(["--config".to_owned(), path(config)?]);
+    }
+    for root in &args.root {
+        arguments.extend(["--root".to_owned(), path(root)?]);
+    }
+    if let Some(url) = &args.url {
+        arguments.extend(["--url".to_owned(), url.clone()]);
+    }
+    Ok(arguments)
+}
+
+fn edited(place: &Place, does: &str) -> Refusal {
+    Refusal::failed(format!("`{}` was edited, and is left as it is", place.file.display()))
+        .hinted(format!("`--yes` {does} it; changes in a drop-in are safe: systemctl --user edit {}", place.unit))
+}
+
+fn not_started(place: &Place, error: &anyhow::Error) -> Refusal {
+    Refusal::failed(format!("the service does not start: {error:#}"))
+        .hinted(format!("its log says why: journalctl --user -u {} -n 20", place.unit))
+}

@@ -1,0 +1,141 @@
+//! What a user's service manager is asked to do, through systemd's own tools, and the unit files that it reads.
+#![expect(clippy::disallowed_methods, reason = "the one place that runs systemd's tools, and writes units")]
+
+use std::collections::BTreeMap;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::{fmt, fs};
+
+use anyhow::Context as _;
+
+/// Why there is no service manager to be asked.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unavailable {
+    /// There is no systemd.
+    NotHere,
+    /// There is one, and none of this user's answers. In its words.
+    Silent(String),
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unavailable::NotHere => f.write_str("there is no systemd here"),
+            Unavailable::Silent(words) => write!(f, "the service manager of your user does not answer: {words}"),
+        }
+    }
+}
+
+impl std::error::Error for Unavailable {}
+
+/// The version of the user's service manager, which shows that there is one.
+pub fn version() -> Result<u32, Unavailable> {
+    if !cfg!(target_os = "linux") {
+        return Err(Unavailable::NotHere);
+    }
+    let output = match systemctl(&["show", "--property=Version", "--value"]).output() {
+        Ok(output) => output,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Unavailable::NotHere),
+        Err(error) => return Err(Unavailable::Silent(error.to_string())),
+    };
+    let answer = String::from_utf8_lossy(&output.stdout);
+    let digits = answer.trim().split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+    match digits.parse() {
+        Ok(version) if output.status.success() => Ok(version),
+        Ok(_) | Err(_) => Err(Unavailable::Silent(words(&output))),
+    }
+}
+
+/// Has the manager do something, which must succeed.
+pub fn ask(arguments: &[&str]) -> anyhow::Result<()> {
+    let line = format!("systemctl --user {}", arguments.join(" "));
+    let output = systemctl(arguments).output().with_context(|| format!("`{line}` does not run"))?;
+    anyhow::ensure!(output.status.success(), "`{line}` failed: {}", words(&output));
+    Ok(())
+}
+
+/// What the manager knows of a unit, by the names of its properties.
+pub fn properties(unit: &str, names: &[&str]) -> anyhow::Result<BTreeMap<String, String>> {
+    let property = format!("--property={}", names.join(","));
+    let output = systemctl(&["show", &property, unit]).output().context("`systemctl` does not run")?;
+    anyhow::ensure!(output.status.success(), "`systemctl --user show {unit}` failed: {}", words(&output));
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(text.lines().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect())
+}
+
+/// The last lines of a unit's log; none where it cannot be read.
+#[must_use]
+pub fn log(unit: &str, lines: usize) -> Vec<String> {
+    let mut command = Command::new("journalctl");
+    command.args(["--user", "--quiet", "--no-pager", "--output=cat"]);
+    command.args([format!("--unit={unit}"), format!("--lines={lines}")]);
+    let output = command.output().ok().filter(|output| output.status.success());
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    text.iter().flat_map(|text| text.lines()).map(str::to_owned).collect()
+}
+
+/// Whether the user's services run while the user is not logged in, where that can be known.
+#[cfg(unix)]
+#[must_use]
+pub fn lingers() -> Option<bool> {
+    let user = rustix::process::getuid().as_raw().to_string();
+    let output = Command::new("loginctl").args(["show-user", "--property=Linger", "--value", &user]).output().ok()?;
+    match String::from_utf8_lossy(&output.stdout).trim() {
+        "yes" => Some(true),
+        "no" => Some(false),
+        _ => None,
+    }
+}
+
+/// There is nothing to be known.
+#[cfg(not(unix))]
+#[must_use]
+pub fn lingers() -> Option<bool> {
+    None
+}
+
+/// The program that runs now.
+pub fn program() -> anyhow::Result<PathBuf> {
+    std::env::current_exe().context("cannot tell where owui-watch is")
+}
+
+/// A unit file's text; nothing where there is none.
+pub fn read(file: &Path) -> anyhow::Result<Option<String>> {
+    match fs::read(file) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read `{}`", file.display())),
+    }
+}
+
+/// Writes a unit file, at any moment wholly old or wholly new.
+pub fn write(file: &Path, text: &str) -> anyhow::Result<()> {
+    let folder = file.parent().context("a unit is in a folder")?;
+    let write = || {
+        fs::create_dir_all(folder)?;
+        let mut new = tempfile::Builder::new().prefix(".owui-watch-").tempfile_in(folder)?;
+        new.write_all(text.as_bytes())?;
+        new.as_file().sync_all()?;
+        new.persist(file).map(drop).map_err(io::Error::from)
+    };
+    write().with_context(|| format!("cannot write `{}`", file.display()))
+}
+
+/// Removes a unit file.
+pub fn remove(file: &Path) -> anyhow::Result<()> {
+    fs::remove_file(file).with_context(|| format!("cannot remove `{}`", file.display()))
+}
+
+fn systemctl(arguments: &[&str]) -> Command {
+    let mut command = Command::new("systemctl");
+    command.args(["--user", "--no-pager", "--no-ask-password"]).args(arguments);
+    command
+}
+
+/// What a tool said, in one line.
+fn words(output: &Output) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let lines: Vec<_> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    if lines.is_empty() { output.status.to_string() } else { lines.join("; ") }
+}

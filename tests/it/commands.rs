@@ -1,0 +1,923 @@
+//! The built binary's `history`, `rollback`, `diff` and `pull`, against the fake server.
+
+use std::fs;
+
+use expect_test::expect;
+use owui_watch::disk::Folder;
+use owui_watch::engine::exchange::Backup;
+use owui_watch::engine::ledger::Rollback;
+use owui_watch::plugin::{Digest, Key, Kind, id::PluginId};
+use serde_json::{Value, json};
+
+use crate::support::command::{Project, Ran, filter, names};
+use crate::support::fake_server::{FakeServer, Fault, Version};
+
+const A: &str = "plugins/a.py";
+/// One that keeps versions, and one that does not and switches off what it refuses.
+const VERSIONS: [Version; 2] = [Version::V0_12_4, Version::V0_9_6];
+/// What the server refuses, although it parses.
+const REFUSED: &str = "import no_such_thing\n\n\nclass Filter:\n    pass\n";
+
+fn tool(version: &str) -> String {
+    format!("\"\"\"\ntitle: A tool\nversion: {version}\n\"\"\"\n\n\nclass Tools:\n    def now(self):\n        pass\n")
+}
+
+fn key(kind: Kind, id: &str) -> Key {
+    Key { kind, id: PluginId::new(id).unwrap() }
+}
+
+fn state(project: &Project, server: &FakeServer) -> Folder {
+    Folder::new(project.path(".owui-watch"), &server.url())
+}
+
+/// As a run leaves it that has deployed this text.
+fn archive(project: &Project, server: &FakeServer, key: &Key, text: &str, stamp: &str) {
+    let backup = Backup { key: key.clone(), digest: Digest::of_text(text), text: text.to_owned() };
+    state(project, server).archive(&backup, stamp).unwrap();
+}
+
+/// Versions 1 and 2 of `a` were deployed one after the other, and it is switched on.
+fn deployed_twice(server: &FakeServer) -> Project {
+    let project = Project::on(server);
+    let a = key(Kind::Function, "a");
+    for (version, stamp) in [("1", "20260102T030405Z"), ("2", "20260102T040506Z")] {
+        project.put(A, filter(version));
+        check(&project.run(&["--once"]), 0);
+        // Nothing, if the run has done so.
+        archive(&project, server, &a, &filter(version), stamp);
+    }
+    server.edit_row(Kind::Function, "a", |row| row.is_active = true);
+    project
+}
+
+#[track_caller]
+fn check(ran: &Ran, code: i32) {
+    assert_eq!(ran.code, Some(code), "\nstdout: {}\nstderr: {}", ran.stdout, ran.stderr);
+}
+
+#[track_caller]
+fn notices(project: &Project, arguments: &[&str], code: i32) -> Vec<Value> {
+    let ran = project.run(&[arguments, &["--json"]].concat());
+    check(&ran, code);
+    ran.notices()
+}
+
+#[track_caller]
+fn of<'a>(notices: &'a [Value], event: &str) -> &'a Value {
+    let found: Vec<_> = notices.iter().filter(|notice| notice["event"] == event).collect();
+    assert_eq!(found.len(), 1, "`{event}` in {notices:#?}");
+    found[0]
+}
+
+fn writes(server: &FakeServer) -> Vec<String> {
+    server.lines().into_iter().filter(|line| !line.starts_with("GET")).collect()
+}
+
+fn text(server: &FakeServer, id: &str) -> String {
+    server.row(Kind::Function, id).unwrap().content
+}
+
+fn short(text: &str) -> String {
+    Digest::of_text(text).short()
+}
+
+fn rollback_of(project: &Project, server: &FakeServer, key: &Key) -> Option<Rollback> {
+    state(project, server).rollbacks().get(key).copied()
+}
+
+// ---- history --------------------------------------------------------------------------------------------------------
+
+#[test]
+fn history_lists_what_was_deployed_and_replaced() {
+    let server = FakeServer::of(Version::V0_9_6);
+    let project = Project::on(&server);
+    server.seed(Kind::Function, "a", &filter("2"));
+    let (folder, a) = (state(&project, &server), key(Kind::Function, "a"));
+    archive(&project, &server, &a, &filter("1"), "20260102T030405Z");
+    let theirs = filter("0.1-theirs");
+    let backup = Backup { key: a.clone(), digest: Digest::of_text(&theirs), text: theirs };
+    folder.keep(&backup, "20260103T030405Z").unwrap();
+    archive(&project, &server, &a, &filter("2"), "20260103T030405Z");
+    archive(&project, &server, &key(Kind::Function, "b"), &filter("9"), "20260103T030405Z");
+    let ran = project.run(&["history", "a"]);
+    check(&ran, 0);
+    expect![[r#"
+        2026-01-03 03:04:05  deployed  current  2           ceacdf17563c
+        2026-01-03 03:04:05  replaced           0.1-theirs  ecfe95f7e884
+        2026-01-02 03:04:05  deployed           1           338558fb8faf
+    "#]]
+    .assert_eq(&ran.stdout);
+    assert_eq!(ran.stderr, "");
+
+    // What the server holds now may be nothing that we know of.
+    server.edit_row(Kind::Function, "a", |row| row.content = filter("3"));
+    let told = notices(&project, &["history", "a"], 0);
+    let brief: Vec<_> = told.iter().map(|entry| json!([entry["what"], entry["version"], entry["current"]])).collect();
+    assert_eq!(
+        brief,
+        [
+            json!(["on_the_server", "3", true]),
+            json!(["deployed", "2", false]),
+            json!(["replaced", "0.1-theirs", false]),
+            json!(["deployed", "1", false]),
+        ]
+    );
+    let oldest = told.last().unwrap();
+    assert_eq!(oldest["at"], "2026-01-02T03:04:05Z");
+    assert_eq!(oldest["digest"], Digest::of_text(&filter("1")).to_string());
+    let copy = oldest["copy"].as_str().unwrap();
+    assert_eq!(project.read(copy), filter("1"));
+    assert_eq!(writes(&server), Vec::<String>::new());
+}
+
+#[test]
+fn history_and_the_servers_own_are_one_list() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    server.edit_row(Kind::Function, "a", |row| row.content = filter("theirs"));
+    let told = notices(&project, &["history", "a"], 0);
+    let what: Vec<_> = told.iter().map(|entry| entry["what"].as_str().unwrap()).collect();
+    assert_eq!(what, ["deployed", "deployed", "on_the_server"], "{told:#?}");
+    let versions: Vec<_> = told.iter().map(|entry| entry["version"].as_str().unwrap()).collect();
+    assert_eq!(versions, ["2", "1", "theirs"]);
+    for (entry, message) in told.iter().zip([json!("owui-watch: 2"), json!("owui-watch: 1"), Value::Null]) {
+        assert_eq!((&entry["commit_message"], &entry["author"]), (&message, &json!("Admin")), "{entry}");
+        assert!(entry["server_version_id"].is_string());
+    }
+    let current: Vec<_> = told.iter().map(|entry| entry["current"].as_bool().unwrap()).collect();
+    assert_eq!(current, [false, false, true]);
+    let ran = project.run(&["history", A]);
+    check(&ran, 0);
+    let id = told[0]["server_version_id"].as_str().unwrap();
+    assert!(
+        ran.stdout.contains(&format!("  {}  {}  owui-watch: 2 (Admin)\n", short(&filter("2")), &id[..8])),
+        "{}",
+        ran.stdout
+    );
+}
+
+#[test]
+fn history_asks_for_few_texts_however_many_versions_there_are() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    server.seed(Kind::Tool, "t", &tool("0"));
+    for version in 1..=30 {
+        server.edit_row(Kind::Tool, "t", |row| row.content = tool(&version.to_string()));
+    }
+    let told = notices(&project, &["history", "t"], 0);
+    assert_eq!(told.len(), 31);
+    let with_digest: Vec<_> = told.iter().filter_map(|entry| entry["version"].as_str()).collect();
+    assert_eq!(with_digest.len(), 20);
+    assert_eq!((with_digest[0], with_digest[19]), ("30", "11"));
+    let texts = server.lines().into_iter().filter(|line| line.contains("/history/")).count();
+    assert_eq!(texts, 19, "the current text is known");
+}
+
+#[test]
+fn history_without_the_server_is_that_of_our_copies() {
+    let mut server = FakeServer::start();
+    let project = deployed_twice(&server);
+    server.go_down();
+    let ran = project.run(&["history", "a"]);
+    check(&ran, 3);
+    assert_eq!(ran.stdout.lines().count(), 2, "{}", ran.stdout);
+    assert!(ran.stderr.starts_with("error: cannot reach http://127.0.0.1"), "{}", ran.stderr);
+    // What nobody here knows of may be on the server.
+    let ran = project.run(&["history", "b"]);
+    check(&ran, 3);
+    assert!(ran.stderr.starts_with("error: cannot reach"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_plugin_is_named_by_path_or_id_or_kind() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    server.seed(Kind::Function, "clock", &filter("f"));
+    server.seed(Kind::Tool, "clock", &tool("t"));
+    server.seed(Kind::Tool, "only", &tool("only"));
+    let ran = project.run(&["history", "clock"]);
+    check(&ran, 2);
+    assert_eq!(
+        ran.stderr,
+        "error: `clock` is both a function and a tool\nhint: say `function:clock` or `tool:clock`\n"
+    );
+    for (name, version) in [("function:clock", "f"), ("tool:clock", "t"), ("only", "only")] {
+        assert_eq!(notices(&project, &["history", name], 0)[0]["version"], version);
+    }
+    // A file says which is meant.
+    project.put("plugins/clock.py", tool("t"));
+    assert_eq!(notices(&project, &["history", "clock"], 0)[0]["version"], "t");
+    assert_eq!(notices(&project, &["history", "plugins/clock.py"], 0)[0]["version"], "t");
+
+    let refused = |arguments: &[&str], words: &str| {
+        let ran = project.run(arguments);
+        check(&ran, 2);
+        assert!(ran.stderr.starts_with(&format!("error: {words}")), "{arguments:?} {}", ran.stderr);
+    };
+    refused(&["history", "gone"], "there is no plugin `gone`, neither here nor on the server\nhint: ");
+    refused(&["rollback", "plugins/gone.py"], "there is no plugin `plugins/gone.py`");
+    project.put("plugins/more/one.py", filter("1"));
+    project.put("plugins/more/two.py", filter("1"));
+    refused(&["history", "plugins/more"], "`plugins/more` is not one plugin\nhint: ");
+    refused(&["rollback", "."], "`.` is not one plugin\nhint: ");
+    project.put("plugins/other/one.py", filter("1"));
+    refused(&["diff", "one"], "`plugins/more/one.py` and `plugins/other/one.py` claim the id `one`\nhint: ");
+    let ran = project.run(&["history", "plugins/other/one.py"]);
+    check(&ran, 0);
+    assert_eq!(ran.stderr, "nothing is known of function one yet\n");
+}
+
+// ---- rollback -------------------------------------------------------------------------------------------------------
+
+#[test]
+fn rollback_puts_the_text_before_back_and_changes_nothing_else() {
+    for version in VERSIONS {
+        let server = FakeServer::of(version);
+        let project = deployed_twice(&server);
+        let a = key(Kind::Function, "a");
+        let ran = project.run(&["rollback", "a", "--yes"]);
+        check(&ran, 0);
+        assert_eq!((text(&server, "a"), project.read(A)), (filter("1"), filter("2")), "{version:?}");
+        assert!(server.row(Kind::Function, "a").unwrap().is_active);
+        // The difference, what came of it, and what will come of the file.
+        let mut lines = ran.stdout.lines();
+        assert_eq!(lines.next(), Some("--- a/a.py\t(server)"));
+        assert!(
+            lines.next().unwrap().starts_with(&format!("+++ b/a.py\t(1, {}", short(&filter("1")))),
+            "{}",
+            ran.stdout
+        );
+        assert!(ran.stdout.contains("\n-version: 2\n+version: 1\n"), "{}", ran.stdout);
+        assert!(ran.stdout.contains(" ✓ filter  a             2 → 1  updated  "), "{}", ran.stdout);
+        assert!(ran.stdout.ends_with("`plugins/a.py` is not deployed again until it changes\n"), "{}", ran.stdout);
+        assert_eq!(ran.stderr, "hint: `owui-watch pull a` writes the server's text to it\n");
+        // What a daemon reads.
+        let (local, server_digest) = (Digest::of_text(&filter("2")), Digest::of_text(&filter("1")));
+        assert_eq!(rollback_of(&project, &server, &a), Some(Rollback { local: Some(local), server: server_digest }));
+        assert!(state(&project, &server).under_way().is_empty());
+        assert!(project.read(".owui-watch/logs/function-a.log").lines().last().unwrap().contains(" updated "));
+        let told = notices(&project, &["history", "a"], 0);
+        assert_eq!(
+            (&told[0]["version"], &told[0]["what"], &told[0]["current"]),
+            (&json!("1"), &json!("deployed"), &json!(true))
+        );
+        assert!(!project.path(".owui-watch/backups").exists(), "what was replaced is ours, and there is a copy of it");
+
+        // Once more is forward again: to what the file has, which may then be deployed.
+        check(&project.run(&["rollback", "a", "--yes"]), 0);
+        assert_eq!(text(&server, "a"), filter("2"));
+        assert_eq!(rollback_of(&project, &server, &a), None);
+    }
+}
+
+#[test]
+fn rollback_does_nothing_without_a_yes() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    let n_writes = writes(&server).len();
+    let ran = project.run(&["rollback", "a"]);
+    check(&ran, 2);
+    assert!(ran.stdout.contains("+version: 1"), "{}", ran.stdout);
+    assert_eq!(ran.stderr, "error: nothing was put back, since nobody can be asked here\nhint: add --yes to do it\n");
+    assert_eq!(writes(&server).len(), n_writes);
+    assert_eq!(rollback_of(&project, &server, &key(Kind::Function, "a")), None);
+    // Where it is wanted and nothing else, nothing else is said.
+    let ran = project.run(&["rollback", "a", "--yes", "--quiet"]);
+    check(&ran, 0);
+    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""));
+}
+
+#[test]
+fn rollback_takes_what_history_prints() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    // The same version twice, and a text that only the server has.
+    let again = filter("1").replace("pass", "pass  # again");
+    server.edit_row(Kind::Function, "a", |row| row.content.clone_from(&again));
+    server.edit_row(Kind::Function, "a", |row| row.content = filter("3"));
+    let told = notices(&project, &["history", "a"], 0);
+    let again_id = told.iter().find(|entry| entry["digest"] == Digest::of_text(&again).to_string()).unwrap();
+    let again_id = again_id["server_version_id"].as_str().unwrap().to_owned();
+    let put_back = |wanted: &str, expected: &str| {
+        check(&project.run(&["rollback", "a", wanted, "--yes"]), 0);
+        assert_eq!(text(&server, "a"), expected, "{wanted}");
+    };
+    put_back("2", &filter("2"));
+    put_back(&short(&filter("1")), &filter("1"));
+    put_back(&again_id, &again);
+    put_back(&short(&filter("3")).to_uppercase(), &filter("3"));
+
+    let ran = project.run(&["rollback", "a", "1", "--yes"]);
+    check(&ran, 2);
+    assert!(ran.stderr.starts_with("error: `1` may be one of 2 texts: (1, "), "{}", ran.stderr);
+    for candidate in [short(&again), short(&filter("1"))] {
+        assert!(ran.stderr.contains(&candidate), "{}", ran.stderr);
+    }
+    let ran = project.run(&["rollback", "a", "no-such", "--yes"]);
+    check(&ran, 2);
+    assert_eq!(
+        ran.stderr,
+        "error: no version `no-such` of function a is known\nhint: `owui-watch history a` lists what there is\n"
+    );
+    assert_eq!(text(&server, "a"), filter("3"));
+}
+
+#[test]
+fn rollback_finds_a_version_whose_text_was_not_asked_for() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    server.seed(Kind::Tool, "t", &tool("0"));
+    for version in 1..=30 {
+        server.edit_row(Kind::Tool, "t", |row| row.content = tool(&version.to_string()));
+    }
+    let told = notices(&project, &["history", "t"], 0);
+    let oldest = told.last().unwrap()["server_version_id"].as_str().unwrap().to_owned();
+    check(&project.run(&["rollback", "t", &oldest, "--yes"]), 0);
+    assert_eq!(server.row(Kind::Tool, "t").unwrap().content, tool("0"));
+}
+
+#[test]
+fn rollback_to_what_is_there_sends_nothing() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    let n_writes = writes(&server).len();
+    let ran = project.run(&["rollback", "a", "2", "--yes"]);
+    check(&ran, 0);
+    assert_eq!(ran.stdout, "the server holds this text of function a already\n");
+    assert_eq!(writes(&server).len(), n_writes);
+
+    let project = Project::on(&server);
+    server.seed(Kind::Tool, "new", &tool("1"));
+    let ran = project.run(&["rollback", "new", "--yes"]);
+    check(&ran, 2);
+    assert!(ran.stderr.starts_with("error: no other text of tool new is known\nhint: "), "{}", ran.stderr);
+}
+
+#[test]
+fn rollback_keeps_a_copy_of_what_is_not_ours() {
+    for version in VERSIONS {
+        let server = FakeServer::of(version);
+        let project = deployed_twice(&server);
+        server.edit_row(Kind::Function, "a", |row| row.content = filter("theirs"));
+        let told = notices(&project, &["rollback", "a", "--yes"], 0);
+        let updated = of(&told, "updated");
+        assert_eq!(updated["version"], "2");
+        assert_eq!(project.read(updated["backup"].as_str().unwrap()), filter("theirs"));
+        assert_eq!(of(&told, "difference")["version"], "2");
+        // Which is the way back.
+        check(&project.run(&["rollback", "a", "theirs", "--yes"]), 0);
+        assert_eq!(text(&server, "a"), filter("theirs"));
+    }
+}
+
+#[test]
+fn a_text_of_ours_from_before_there_were_copies_gets_one() {
+    let server = FakeServer::of(Version::V0_9_6);
+    let project = deployed_twice(&server);
+    let deployed = project.path(".owui-watch/deployed/function/a");
+    for name in names(&deployed).into_iter().filter(|name| name.contains(&short(&filter("2")))) {
+        fs::remove_file(deployed.join(name)).unwrap();
+    }
+    let told = notices(&project, &["rollback", "a", "1", "--yes"], 0);
+    assert!(of(&told, "updated")["backup"].is_null(), "it is ours");
+    check(&project.run(&["rollback", "a", "2", "--yes"]), 0);
+    assert_eq!(text(&server, "a"), filter("2"));
+}
+
+#[test]
+fn a_rollback_that_is_refused_leaves_everything_as_it_was() {
+    for version in VERSIONS {
+        let server = FakeServer::of(version);
+        let project = deployed_twice(&server);
+        let a = key(Kind::Function, "a");
+        archive(&project, &server, &a, REFUSED, "20260103T030405Z");
+        let before = server.row(Kind::Function, "a").unwrap();
+        let told = notices(&project, &["rollback", "a", &short(REFUSED), "--yes"], 1);
+        let refused = of(&told, "refused");
+        assert_eq!((&refused["words"], &refused["line"]), (&json!("No module named 'no_such_thing'"), &json!(1)));
+        assert!(refused["path"].as_str().unwrap().starts_with(".owui-watch/deployed/"), "{refused}");
+        let after = server.row(Kind::Function, "a").unwrap();
+        assert_eq!((after.content, after.is_active), (before.content, true), "{version:?}");
+        assert_eq!(rollback_of(&project, &server, &a), None);
+        assert!(state(&project, &server).under_way().is_empty());
+        assert_eq!(told.iter().any(|notice| notice["event"] == "restored"), version == Version::V0_9_6);
+
+        // What held before, holds.
+        check(&project.run(&["rollback", "a", "1", "--yes"]), 0);
+        let held = rollback_of(&project, &server, &a);
+        assert!(held.is_some());
+        check(&project.run(&["rollback", "a", &short(REFUSED), "--yes"]), 1);
+        assert_eq!(rollback_of(&project, &server, &a), held);
+    }
+}
+
+#[test]
+fn what_cannot_work_is_not_put_back() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    let n_writes = writes(&server).len();
+    let broken = "class Filter:\n    def inlet(self, body:\n";
+    archive(&project, &server, &key(Kind::Function, "a"), broken, "20260103T030405Z");
+    let ran = project.run(&["rollback", "a", &short(broken), "--yes"]);
+    check(&ran, 1);
+    assert!(
+        ran.stderr.starts_with("error: this text of function a cannot be put back: invalid Python"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(writes(&server).len(), n_writes);
+}
+
+#[test]
+fn what_was_deleted_on_the_server_can_be_put_back() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    server.delete_row(Kind::Function, "a");
+    fs::remove_file(project.path(A)).unwrap();
+    let told = notices(&project, &["rollback", "a", "--yes"], 0);
+    assert_eq!(of(&told, "created")["version"], "2");
+    assert!(of(&told, "difference")["diff"].as_str().unwrap().starts_with("--- /dev/null\n"));
+    assert_eq!(text(&server, "a"), filter("2"));
+    let note = rollback_of(&project, &server, &key(Kind::Function, "a")).unwrap();
+    assert_eq!((note.local, note.server), (None, Digest::of_text(&filter("2"))));
+}
+
+#[test]
+fn a_rollback_whose_answer_is_lost_is_looked_at_again() {
+    for version in VERSIONS {
+        let server = FakeServer::of(version);
+        let project = deployed_twice(&server);
+        server.fail_next_of("/update", 1, Fault::ResetAfter);
+        let told = notices(&project, &["rollback", "a", "--yes"], 0);
+        of(&told, "updated");
+        server.fail_next_of("/update", 1, Fault::ResetBefore);
+        let told = notices(&project, &["rollback", "a", "2", "--yes"], 3);
+        assert_eq!(of(&told, "failed")["reason"], "unreachable");
+        assert_eq!(text(&server, "a"), filter("1"), "{version:?}");
+    }
+}
+
+#[test]
+fn the_commands_run_beside_a_daemon() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    let _watch = project.watch();
+    check(&project.run(&["history", "a"]), 0);
+    check(&project.run(&["diff"]), 0);
+    check(&project.run(&["rollback", "a", "--yes"]), 0);
+    assert_eq!(text(&server, "a"), filter("1"));
+    check(&project.run(&["diff"]), 1);
+}
+
+#[test]
+fn after_a_rollback_a_daemon_waits_for_a_change() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    let mut watch = project.watch();
+    check(&project.run(&["rollback", "a", "--yes"]), 0);
+    // Saved as it was.
+    project.write(A, &filter("2"));
+    watch.wait("rolled_back", Some("a"));
+    assert_eq!(text(&server, "a"), filter("1"));
+    project.write(A, &filter("3"));
+    watch.wait("updated", Some("a"));
+    assert_eq!(text(&server, "a"), filter("3"));
+    assert_eq!(rollback_of(&project, &server, &key(Kind::Function, "a")), None);
+
+    // The same for one that is started later.
+    check(&project.run(&["rollback", "a", "2", "--yes"]), 0);
+    drop(watch);
+    let mut watch = project.watch_with(&[]);
+    watch.wait("rolled_back", Some("a"));
+    watch.wait("summary", None);
+    assert_eq!(text(&server, "a"), filter("2"));
+}
+
+#[test]
+fn a_pulled_file_is_unchanged_to_a_daemon() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    server.edit_row(Kind::Function, "a", |row| row.content = filter("theirs"));
+    let n_writes = writes(&server).len();
+    let mut watch = project.watch();
+    // The first pass has deployed the file; an edit after it is what is pulled.
+    server.edit_row(Kind::Function, "a", |row| row.content = filter("later"));
+    check(&project.run(&["pull", "a"]), 0);
+    let told = watch.wait("unchanged", Some("a"));
+    assert_eq!(told.last().unwrap()["version"], "later");
+    assert_eq!(writes(&server).len(), n_writes + 1);
+}
+
+// ---- diff -----------------------------------------------------------------------------------------------------------
+
+#[test]
+fn diff_shows_what_a_deploy_would_change() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    project.put(A, filter("3"));
+    let found = fs::read_dir(project.path(".")).unwrap().count();
+    for arguments in [&["diff"][..], &["diff", "a"], &["diff", A], &["diff", "--quiet"]] {
+        let ran = project.run(arguments);
+        check(&ran, 1);
+        let expected = [
+            "--- a/plugins/a.py\t(server)",
+            "+++ b/plugins/a.py",
+            "@@ -1,6 +1,6 @@",
+            " \"\"\"",
+            " title: A filter",
+            "-version: 2",
+            "+version: 3",
+            " \"\"\"",
+            " ",
+            " ",
+        ];
+        assert_eq!(ran.stdout.lines().collect::<Vec<_>>(), expected);
+        assert_eq!(ran.stderr, "");
+    }
+    assert_eq!(fs::read_dir(project.path(".")).unwrap().count(), found);
+    let told = notices(&project, &["diff"], 1);
+    let difference = of(&told, "difference");
+    assert_eq!((&difference["id"], &difference["path"]), (&json!("a"), &json!(A)));
+    assert!(difference["diff"].as_str().unwrap().contains("\n-version: 2\n+version: 3\n"));
+
+    project.put(A, filter("2"));
+    let ran = project.run(&["diff"]);
+    check(&ran, 0);
+    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", "no difference (1 plugin)\n"));
+    assert_eq!(of(&notices(&project, &["diff"], 0), "same")["id"], "a");
+}
+
+#[test]
+fn line_ends_and_the_servers_rewriting_are_no_difference() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    let text = format!("from utils import misc\n{}", filter("1"));
+    project.put(A, format!("\u{feff}{}", text.replace('\n', "\r\n")));
+    check(&project.run(&["--once"]), 0);
+    check(&project.run(&["diff"]), 0);
+    // Beside a real one neither is shown.
+    server.edit_row(Kind::Function, "a", |row| row.content = row.content.replace("pass", "...").replace('\n', "\r\n"));
+    let ran = project.run(&["diff"]);
+    check(&ran, 1);
+    assert!(ran.stdout.contains("\n-    ...\n+    pass\n"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("open_webui") && !ran.stdout.contains('\r'), "{}", ran.stdout);
+}
+
+#[test]
+fn diff_says_what_has_nothing_to_be_compared_with() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    project.put("plugins/new.py", tool("1"));
+    project.put("plugins/latin.py", b"class Filter:\n    name = 'caf\xe9'\n");
+    let ran = project.run(&["diff"]);
+    check(&ran, 1);
+    assert_eq!(ran.stdout, "");
+    assert_eq!(
+        ran.stderr,
+        "error: cannot compare `plugins/latin.py`: not UTF-8 text\n`plugins/new.py` is not on the server\n"
+    );
+    check(&project.run(&["diff", "plugins/latin.py"]), 1);
+    server.seed(Kind::Function, "theirs", &filter("1"));
+    let ran = project.run(&["diff", "theirs"]);
+    check(&ran, 1);
+    assert_eq!(ran.stderr, "function theirs has no file here\nhint: `owui-watch pull theirs` writes one\n");
+}
+
+#[test]
+fn a_file_that_is_broken_can_be_compared_and_pulled() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    let broken = filter("2").replace("class Filter:", "class Filter");
+    project.put(A, &broken);
+    let ran = project.run(&["diff", "a"]);
+    check(&ran, 1);
+    assert!(ran.stdout.contains("\n-class Filter:\n+class Filter\n"), "{}", ran.stdout);
+    check(&project.run(&["pull"]), 0);
+    assert_eq!(project.read(A), filter("2"));
+}
+
+#[test]
+fn many_plugins_cost_few_requests() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    for n in 0..10 {
+        server.seed(Kind::Function, &format!("f{n}"), &filter("1"));
+        project.put(&format!("plugins/f{n}.py"), filter("1"));
+    }
+    let before = server.lines().len();
+    check(&project.run(&["diff"]), 0);
+    assert_eq!(server.lines().split_off(before), ["GET /api/version", "GET /api/v1/functions/export"]);
+}
+
+#[test]
+fn a_difference_is_coloured_for_people_only() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    project.put(A, filter("3"));
+    let plain = project.run(&["diff"]).stdout;
+    let project = project.with("CLICOLOR_FORCE", "1");
+    let coloured = project.run(&["diff"]).stdout;
+    assert!(coloured.contains("\u{1b}[32m+version: 3\u{1b}[0m\n"), "{coloured:?}");
+    let project = project.with("NO_COLOR", "1").with("CLICOLOR_FORCE", "0");
+    assert_eq!(project.run(&["diff"]).stdout, plain);
+    assert!(!plain.contains('\u{1b}'));
+}
+
+// ---- pull -----------------------------------------------------------------------------------------------------------
+
+#[test]
+fn pull_writes_what_differs_and_keeps_what_was_there() {
+    for version in VERSIONS {
+        let server = FakeServer::of(version);
+        let project = deployed_twice(&server);
+        project.put("plugins/same.py", tool("1"));
+        check(&project.run(&["--once"]), 0);
+        project.put("plugins/new.py", tool("1"));
+        server.edit_row(Kind::Function, "a", |row| row.content = filter("theirs"));
+        let modified = || project.path("plugins/same.py").metadata().unwrap().modified().unwrap();
+        let (same, n_writes) = (modified(), writes(&server).len());
+        let told = notices(&project, &["pull"], 0);
+        let pulled = of(&told, "pulled");
+        assert_eq!((&pulled["from_version"], &pulled["version"]), (&json!("2"), &json!("theirs")));
+        assert_eq!(project.read(A), filter("theirs"));
+        assert_eq!(project.read(pulled["backup"].as_str().unwrap()), filter("2"));
+        assert_eq!(of(&told, "not_on_server")["id"], "new");
+        assert_eq!(modified(), same);
+        assert_eq!(project.read("plugins/new.py"), tool("1"));
+        assert_eq!(writes(&server).len(), n_writes, "nothing changes on the server");
+
+        // To a run it is what the server holds.
+        let told = notices(&project, &["--once"], 0);
+        assert_eq!(told.iter().filter(|notice| notice["event"] == "updated").count(), 0, "{told:#?}");
+        let ran = project.run(&["pull"]);
+        check(&ran, 0);
+        assert_eq!(ran.stderr, "nothing to pull: no file differs from the server\n");
+        // The copy is part of the history, and not what a rollback goes back to by itself.
+        let told = notices(&project, &["history", "a"], 0);
+        of(&told.iter().filter(|entry| entry["what"] == "local_file").cloned().collect::<Vec<_>>(), "history");
+    }
+}
+
+#[test]
+fn a_pull_undoes_the_servers_rewriting_and_nothing_else() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    let mine = format!("from utils import misc\nfrom open_webui.config import x\n{}", filter("1"));
+    project.put(A, format!("\u{feff}{}", mine.replace('\n', "\r\n")));
+    check(&project.run(&["--once"]), 0);
+    server.edit_row(Kind::Function, "a", |row| {
+        row.content = format!("{}from open_webui.main import app\n", row.content);
+    });
+    let ran = project.run(&["pull", "a"]);
+    check(&ran, 0);
+    assert!(
+        ran.stdout.starts_with("pulled plugins/a.py; what was in it is in .owui-watch/backups/function/a/"),
+        "{}",
+        ran.stdout
+    );
+    let expected = format!("\u{feff}{}", format!("{mine}from open_webui.main import app\n").replace('\n', "\r\n"));
+    assert_eq!(project.read(A), expected);
+    check(&project.run(&["diff"]), 0);
+}
+
+#[test]
+fn a_plugin_without_a_file_gets_one() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    let theirs = tool("1").replace("\"\"\"\n\n\n", "\"\"\"\nfrom open_webui.utils import misc\r\n\n");
+    server.seed(Kind::Tool, "theirs", &theirs);
+    let told = notices(&project, &["pull", "theirs"], 0);
+    assert_eq!(of(&told, "pulled")["path"], "plugins/theirs.py");
+    assert_eq!(project.read("plugins/theirs.py"), theirs.replace('\r', ""));
+    assert_eq!(of(&notices(&project, &["--once"], 0), "summary")["unchanged"], 1);
+
+    // What is there under that name is not touched.
+    server.seed(Kind::Tool, "taken", &tool("1"));
+    project.put("plugins/taken.py", "print('something else')\n");
+    let ran = project.run(&["pull", "taken"]);
+    check(&ran, 1);
+    assert_eq!(ran.stderr, "error: `plugins/taken.py` is there already, and is not this plugin\n");
+    assert_eq!(project.read("plugins/taken.py"), "print('something else')\n");
+
+    // Nor is a file made that would be another plugin.
+    server.seed(Kind::Tool, "old_name", &tool("1").replace("title", "id: new_name\ntitle"));
+    let ran = project.run(&["pull", "old_name"]);
+    check(&ran, 1);
+    assert_eq!(
+        ran.stderr,
+        "error: `plugins/old_name.py` was not written: with the server's text it would have the id `new_name`\n\
+         hint: give the file its id in watch.toml: [plugins.\"plugins/old_name.py\"] with id = \"old_name\"\n"
+    );
+    assert!(!project.path("plugins/old_name.py").exists());
+    check(&project.run(&["pull", "gone"]), 2);
+
+    // One that a run would not find is told of.
+    project.put("plugins/.gitignore", "hidden.py\n");
+    server.seed(Kind::Tool, "hidden", &tool("1"));
+    let ran = project.run(&["pull", "hidden"]);
+    check(&ran, 0);
+    assert!(
+        ran.stderr.starts_with("warning: `plugins/hidden.py` is no plugin that a run would deploy\nhint: "),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn a_pull_that_was_asked_for_and_is_not_needed_says_so() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    let ran = project.run(&["pull", "a"]);
+    check(&ran, 0);
+    assert_eq!(ran.stdout, "`plugins/a.py` is as the server holds it\n");
+    assert!(!project.path(".owui-watch/backups").exists());
+    project.put("plugins/new.py", filter("1"));
+    let ran = project.run(&["pull", "new"]);
+    check(&ran, 1);
+    assert_eq!(ran.stderr, "error: `plugins/new.py` is not on the server\n");
+}
+
+#[test]
+fn a_pull_ends_a_rollback() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    check(&project.run(&["rollback", "a", "--yes"]), 0);
+    check(&project.run(&["pull", "a"]), 0);
+    assert_eq!(project.read(A), filter("1"));
+    assert_eq!(rollback_of(&project, &server, &key(Kind::Function, "a")), None);
+}
+
+#[test]
+fn nothing_is_overwritten_that_cannot_be_kept() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    server.edit_row(Kind::Function, "a", |row| row.content = filter("theirs"));
+    project.put(".owui-watch/backups", "a file in the way");
+    let ran = project.run(&["pull", "a"]);
+    check(&ran, 1);
+    assert!(ran.stderr.starts_with("error: writing `.owui-watch/backups/function/a/"), "{}", ran.stderr);
+    assert_eq!(project.read(A), filter("2"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pull_goes_through_a_link_and_keeps_permissions() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    // Not found there by itself, so that the link is the plugin.
+    project.put("plugins/.versions/a-2.py", filter("2"));
+    symlink(".versions/a-2.py", project.path(A)).unwrap();
+    let target = project.path("plugins/.versions/a-2.py");
+    fs::set_permissions(&target, fs::Permissions::from_mode(0o640)).unwrap();
+    server.seed(Kind::Function, "a", &filter("theirs"));
+    check(&project.run(&["pull", "a"]), 0);
+    assert!(project.path(A).is_symlink());
+    assert_eq!(fs::read_to_string(&target).unwrap(), filter("theirs"));
+    assert_eq!(target.metadata().unwrap().permissions().mode() & 0o777, 0o640);
+
+    // A link that leads out of the roots is not followed.
+    project.put("elsewhere.py", filter("mine"));
+    symlink("../elsewhere.py", project.path("plugins/out.py")).unwrap();
+    server.seed(Kind::Function, "out", &filter("theirs"));
+    let ran = project.run(&["pull", "plugins/out.py"]);
+    check(&ran, 1);
+    assert_eq!(project.read("elsewhere.py"), filter("mine"));
+}
+
+// ---- all of them ----------------------------------------------------------------------------------------------------
+
+#[test]
+fn without_a_server_that_lets_us_in_there_is_a_reason() {
+    let mut server = FakeServer::start();
+    let project = deployed_twice(&server);
+    let commands = [&["diff"][..], &["pull"], &["rollback", "a", "--yes"], &["history", "a"]];
+    let wrong = deployed_twice(&server).with("OPENWEBUI_API_KEY", "sk-wrong");
+    for arguments in commands {
+        let ran = wrong.run(arguments);
+        check(&ran, 3);
+        let start = "error: the server does not let us in with the key from `OPENWEBUI_API_KEY`: ";
+        assert!(ran.stderr.starts_with(start) && ran.stderr.contains("\nhint: "), "{arguments:?} {}", ran.stderr);
+    }
+    server.go_down();
+    for arguments in commands {
+        let ran = project.run(arguments);
+        check(&ran, 3);
+        assert!(
+            ran.stderr.starts_with(&format!("error: cannot reach {}: ", server.url())),
+            "{arguments:?} {}",
+            ran.stderr
+        );
+    }
+}
+
+#[test]
+fn the_server_can_be_said_on_either_side_of_the_command() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    let elsewhere = Project::new().with("OPENWEBUI_API_KEY", crate::support::fake_server::KEY);
+    elsewhere.put("own/a.py", filter("3"));
+    for arguments in
+        [["--url", &server.url(), "--root", "own", "diff"], ["diff", "--root", "own", "--url", &server.url()]]
+    {
+        check(&elsewhere.run(&arguments), 1);
+    }
+    drop(project);
+}
+
+#[test]
+fn without_a_login_there_is_a_session() {
+    let server = FakeServer::start();
+    server.open_the_door();
+    let project = Project::new().with("OPENWEBUI_URL", &server.url());
+    project.put(A, filter("1"));
+    check(&project.run(&["--once"]), 0);
+    check(&project.run(&["diff"]), 0);
+    check(&project.run(&["history", "a"]), 0);
+}
+
+// ---- on a real server -----------------------------------------------------------------------------------------------
+
+#[cfg(unix)]
+async fn there_and_back(version: Version) {
+    use crate::support::{Login, Server, real_server};
+    use owui_watch::engine::exchange::{Call, Reply};
+    use secrecy::ExposeSecret as _;
+
+    let sandbox = real_server(version, Login::Asked).await;
+    let server = Server::real(&sandbox);
+    let secret = server.key.as_ref().unwrap().expose_secret();
+    let project = Project::new().with("OPENWEBUI_URL", &server.url).with("OPENWEBUI_API_KEY", secret);
+    let folder = Folder::new(project.path(".owui-watch"), &server.url);
+    let a = key(Kind::Function, "a");
+    let text = |version: &str| format!("{}from utils import misc\n", filter(version).replace("pass", "toggle = True"));
+    let content = async || match server.client().call(Call::Get(a.clone())).await {
+        Reply::Row(row) => (row.content.unwrap(), row.is_active),
+        reply => panic!("{reply:?}"),
+    };
+    let stored = |text: &str| text.replace("from utils", "from open_webui.utils");
+    for (version, stamp) in [("1", "20260102T030405Z"), ("2", "20260102T040506Z")] {
+        project.put(A, text(version));
+        check(&project.run(&["--once"]), 0);
+        let backup = Backup { key: a.clone(), digest: Digest::of_text(&text(version)), text: text(version) };
+        // Nothing, if the run has done so.
+        folder.archive(&backup, stamp).unwrap();
+    }
+    assert_eq!(server.post("/api/v1/functions/id/a/toggle", &Value::Null).await.0, 200);
+
+    let told = notices(&project, &["history", "a"], 0);
+    let versions: Vec<_> = told.iter().map(|entry| entry["version"].as_str().unwrap()).collect();
+    assert_eq!(versions, ["2", "1"], "{told:#?}");
+    assert_eq!(told[0]["current"], true);
+    assert_eq!(told.iter().all(|entry| entry["server_version_id"].is_string()), version == Version::V0_12_4);
+    check(&project.run(&["diff"]), 0);
+
+    let told = notices(&project, &["rollback", "a", "--yes"], 0);
+    of(&told, "updated");
+    assert_eq!(content().await, (stored(&text("1")), Some(true)));
+    let ran = project.run(&["diff", "a"]);
+    check(&ran, 1);
+    assert!(
+        ran.stdout.contains("\n-version: 1\n+version: 2\n") && !ran.stdout.contains("open_webui"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(notices(&project, &["history", "a"], 0)[0]["version"], "1");
+
+    check(&project.run(&["pull", "a"]), 0);
+    assert_eq!(project.read(A), text("1"));
+    check(&project.run(&["diff"]), 0);
+
+    // What the server refuses leaves it as it was.
+    let backup = Backup { key: a.clone(), digest: Digest::of_text(REFUSED), text: REFUSED.to_owned() };
+    folder.archive(&backup, "20260103T030405Z").unwrap();
+    let told = notices(&project, &["rollback", "a", &short(REFUSED), "--yes"], 1);
+    assert_eq!(of(&told, "refused")["words"], "No module named 'no_such_thing'");
+    assert_eq!(content().await, (stored(&text("1")), Some(true)));
+
+    // What an admin does in the browser is kept, and comes here with a pull.
+    let row = server.get("/api/v1/functions/id/a").await.1;
+    let theirs = json!({"id": "a", "name": row["name"], "content": text("theirs"), "meta": row["meta"]});
+    assert_eq!(server.post("/api/v1/functions/id/a/update", &theirs).await.0, 200);
+    let told = notices(&project, &["rollback", "a", "2", "--yes"], 0);
+    assert_eq!(project.read(of(&told, "updated")["backup"].as_str().unwrap()), stored(&text("theirs")));
+    assert_eq!(content().await.0, stored(&text("2")));
+    check(&project.run(&["rollback", "a", "theirs", "--yes"]), 0);
+    check(&project.run(&["pull"]), 0);
+    assert_eq!(project.read(A), text("theirs"), "the import is spelled as it was here");
+    sandbox.stop();
+}
+
+#[cfg(unix)]
+#[tokio::test]
+#[ignore = "starts a real Open WebUI"]
+async fn there_and_back_on_a_real_server() {
+    there_and_back(Version::V0_12_4).await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+#[ignore = "starts a real Open WebUI"]
+async fn there_and_back_on_an_older_one() {
+    there_and_back(Version::V0_9_6).await;
+}

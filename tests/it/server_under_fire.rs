@@ -1,0 +1,238 @@
+//! The built binary while the server fails it for longer: what it costs the server, what the user is told, and what is
+//! there afterwards.
+
+#![cfg(unix)]
+
+use owui_watch::plugin::Kind;
+use serde_json::Value;
+
+use crate::support::command::{Project, Watch, filter};
+use crate::support::fake_server::{FakeServer, Fault, KEY};
+
+const A: &str = "plugins/a.py";
+const ALWAYS: usize = usize::MAX;
+
+/// The pauses in milliseconds before which the first looks at a server that is away are made, at most.
+const PAUSES: [f64; 3] = [500.0, 1000.0, 2000.0];
+
+/// A watched project with `a` and `b` deployed by an earlier run.
+fn watched(server: &FakeServer) -> (Project, Watch) {
+    let project = Project::on(server);
+    for path in [A, "plugins/b.py"] {
+        project.put(path, filter("1"));
+    }
+    assert_eq!(project.run(&["--once"]).code, Some(0));
+    let watch = project.watch();
+    (project, watch)
+}
+
+fn text(server: &FakeServer, id: &str) -> String {
+    server.row(Kind::Function, id).unwrap().content
+}
+
+fn count(watch: &Watch, event: &str) -> usize {
+    watch.said().iter().filter(|said| **said == event).count()
+}
+
+/// The texts that arrived, in this order, whatever became of them.
+fn sent(server: &FakeServer) -> Vec<String> {
+    let writes = server.requests().into_iter().filter(|request| request.method == "POST");
+    writes.map(|request| request.body["content"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Saves `a` some times, each of which is said to wait.
+fn save_meanwhile(project: &Project, watch: &mut Watch, versions: &[&str]) {
+    for version in versions {
+        project.write(A, &filter(version));
+        watch.wait("waiting", Some("a"));
+    }
+}
+
+/// Waits for as many looks at a server that is away as there are pauses. Each comes after a longer one, and they are not
+/// in step with those of others.
+#[track_caller]
+fn assert_pauses_grow(first: &Value, watch: &mut Watch) {
+    let rest = PAUSES[1..].iter().map(|_| watch.wait("still_unreachable", None).pop().unwrap());
+    let notices: Vec<_> = std::iter::once(first.clone()).chain(rest).collect();
+    for (notice, most) in notices.iter().zip(PAUSES) {
+        if let Some(pause) = notice["next_ms"].as_f64() {
+            assert!((0.75 * most..=most).contains(&pause), "{notice:#}");
+        }
+    }
+    let pauses: Vec<_> = notices.iter().filter_map(|notice| notice["next_ms"].as_f64()).collect();
+    assert!(pauses.iter().any(|pause| !PAUSES.contains(pause)), "no jitter in {pauses:?}");
+}
+
+/// While everything is answered by `fault`, `gone` is said once, the server is asked once for each look and not for
+/// saves, and afterwards it gets the newest text once.
+fn check_answers_from_a_proxy(fault: Fault, gone: &str) {
+    let server = FakeServer::start();
+    let (project, mut watch) = watched(&server);
+    let before = server.lines().len();
+    server.fail_next(ALWAYS, fault);
+    project.write(A, &filter("2"));
+    let gone_at = watch.wait(gone, None).pop().unwrap();
+    save_meanwhile(&project, &mut watch, &["3", "4"]);
+    assert_pauses_grow(&gone_at, &mut watch);
+    project.write(A, &filter("5"));
+    watch.wait("waiting", Some("a"));
+    let asked = server.lines().split_off(before);
+    // The question about the plugin that was saved first, and a look after each pause but the one under way.
+    assert!(asked.len() <= PAUSES.len() + 1, "{fault:?}: {asked:#?}");
+    server.recover();
+    watch.wait("back", None);
+    watch.wait("updated", Some("a"));
+    assert!(watch.stop().success());
+    let expected = [filter("1"), filter("1"), filter("5")];
+    assert_eq!(sent(&server), expected, "{fault:?}");
+    assert_eq!((text(&server, "a"), text(&server, "b")), (filter("5"), filter("1")), "{fault:?}");
+    assert_eq!((count(&watch, gone), count(&watch, "back")), (1, 1), "{fault:?}: {:?}", watch.said());
+}
+
+#[test]
+fn a_proxy_that_says_503_is_asked_ever_more_rarely_and_then_gets_the_newest_text_once() {
+    check_answers_from_a_proxy(Fault::Status(503), "unreachable");
+}
+
+#[test]
+fn a_web_page_in_the_servers_place_is_no_answer_and_costs_the_server_nothing() {
+    check_answers_from_a_proxy(Fault::Html, "not_open_webui");
+}
+
+#[test]
+fn a_redirect_to_elsewhere_is_not_followed_and_waited_out() {
+    check_answers_from_a_proxy(Fault::Redirect("https://elsewhere.example/login"), "not_open_webui");
+}
+
+#[test]
+fn connections_that_are_cut_are_an_absence_like_any_other() {
+    let server = FakeServer::start();
+    let (project, mut watch) = watched(&server);
+    let before = server.lines().len();
+    server.fail_next(ALWAYS, Fault::ResetBefore);
+    project.write(A, &filter("2"));
+    let gone = watch.wait("unreachable", None).pop().unwrap();
+    assert_pauses_grow(&gone, &mut watch);
+    // A question that is cut off is put once more.
+    assert!(server.lines().len() - before <= 2 * (PAUSES.len() + 1), "{:#?}", server.lines());
+    server.recover();
+    watch.wait("back", None);
+    watch.wait("updated", Some("a"));
+    assert!(watch.stop().success());
+    assert_eq!(sent(&server), [filter("1"), filter("1"), filter("2")]);
+    assert_eq!((count(&watch, "unreachable"), count(&watch, "back")), (1, 1));
+}
+
+#[test]
+fn a_server_that_is_down_when_the_watch_starts_gets_everything_when_it_is_up() {
+    let mut server = FakeServer::start();
+    let project = Project::on(&server);
+    for path in [A, "plugins/b.py"] {
+        project.put(path, filter("1"));
+    }
+    server.go_down();
+    let mut watch = project.watch_with(&[]);
+    let gone = watch.wait("unreachable", None).pop().unwrap();
+    save_meanwhile(&project, &mut watch, &["2", "3"]);
+    assert_pauses_grow(&gone, &mut watch);
+    server.come_up();
+    watch.wait("back", None);
+    watch.wait("summary", None);
+    assert!(watch.stop().success());
+    assert_eq!((text(&server, "a"), text(&server, "b")), (filter("3"), filter("1")));
+    assert_eq!(sent(&server).len(), 2);
+    assert_eq!((count(&watch, "unreachable"), count(&watch, "back")), (1, 1));
+}
+
+#[test]
+fn a_server_that_restarts_in_the_middle_of_an_update_gets_the_newest_text_once_more() {
+    let mut server = FakeServer::start();
+    let (project, mut watch) = watched(&server);
+    server.hold("/update");
+    project.write(A, &filter("2"));
+    server.wait_for("/update", 1);
+    server.go_down();
+    watch.wait("unreachable", None);
+    project.write(A, &filter("3"));
+    watch.wait("waiting", Some("a"));
+    server.release();
+    server.come_up();
+    watch.wait("back", None);
+    watch.wait("updated", Some("a"));
+    assert!(watch.stop().success());
+    // The one in the middle went down with the server.
+    assert_eq!(sent(&server), [filter("1"), filter("1"), filter("2"), filter("3")]);
+    assert_eq!(text(&server, "a"), filter("3"));
+    assert_eq!((count(&watch, "unreachable"), count(&watch, "back")), (1, 1));
+}
+
+/// Put back from an old backup, or set up anew: what the ledger says is not believed.
+#[test]
+fn a_server_that_comes_back_without_its_data_gets_all_of_it() {
+    let mut server = FakeServer::start();
+    let (project, mut watch) = watched(&server);
+    server.go_down();
+    project.write(A, &filter("2"));
+    watch.wait("unreachable", None);
+    server.delete_row(Kind::Function, "a");
+    server.delete_row(Kind::Function, "b");
+    server.come_up();
+    let mut told = watch.wait("back", None);
+    for id in ["a", "b"] {
+        if !told.iter().any(|notice| notice["event"] == "created" && notice["id"] == id) {
+            told.extend(watch.wait("created", Some(id)));
+        }
+    }
+    assert!(watch.stop().success());
+    assert_eq!((text(&server, "a"), text(&server, "b")), (filter("2"), filter("1")));
+    assert_eq!(sent(&server).len(), 4);
+}
+
+#[test]
+fn a_slow_server_is_waited_for_and_gets_the_newest_text_when_it_is_done() {
+    let server = FakeServer::start();
+    let (project, mut watch) = watched(&server);
+    server.hold("/update");
+    project.write(A, &filter("2"));
+    server.wait_for("/update", 1);
+    for version in ["3", "4"] {
+        project.write(A, &filter(version));
+    }
+    watch.wait("slow", Some("a"));
+    server.release();
+    watch.wait("updated", Some("a"));
+    watch.wait("updated", Some("a"));
+    assert!(watch.stop().success());
+    assert_eq!(sent(&server)[2..], [filter("2"), filter("4")]);
+    assert_eq!((count(&watch, "slow"), count(&watch, "unreachable")), (1, 0));
+}
+
+/// `lock` shuts us out, which is said once and asked about no more; after `open` and a hangup the newest text is sent.
+fn check_shut_out(lock: impl FnOnce(&FakeServer), open: impl FnOnce(&FakeServer), words: &str) {
+    let server = FakeServer::start();
+    let (project, mut watch) = watched(&server);
+    lock(&server);
+    project.write(A, &filter("2"));
+    let told = watch.wait("not_allowed", None).pop().unwrap();
+    assert!(told["words"].as_str().unwrap().starts_with(words), "{told}");
+    let asked = server.lines().len();
+    save_meanwhile(&project, &mut watch, &["3", "4"]);
+    assert_eq!(server.lines().len(), asked, "it is left alone");
+    open(&server);
+    watch.signal("HUP");
+    watch.wait("updated", Some("a"));
+    assert!(watch.stop().success());
+    assert_eq!(sent(&server), [filter("1"), filter("1"), filter("4")]);
+    assert_eq!(text(&server, "a"), filter("4"));
+    assert_eq!(count(&watch, "not_allowed"), 1, "{:?}", watch.said());
+}
+
+#[test]
+fn a_key_that_is_changed_meanwhile_is_said_once_and_asked_about_no_more() {
+    check_shut_out(|server| server.set_key("sk-another"), |server| server.set_key(KEY), "Your session has expired");
+}
+
+#[test]
+fn a_role_that_is_lowered_meanwhile_is_said_once_and_asked_about_no_more() {
+    check_shut_out(|server| server.demote(true), |server| server.demote(false), "You do not have permission");
+}

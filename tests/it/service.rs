@@ -1,0 +1,421 @@
+//! The built binary's `service`, with tools of systemd's names that write down how they are called.
+#![cfg(target_os = "linux")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use expect_test::expect;
+use owui_watch::systemd::unit::{self, Service};
+
+use crate::support::command::{Project, Ran, said_outright};
+
+/// What `systemctl show` says of a service that runs.
+const RUNNING: &str = "LoadState=loaded\nUnitFileState=enabled\nActiveState=active\nSubState=running\n\
+                       StateChangeTimestamp=Sat 2026-11-21 02:36:04 UTC\nStatusText=watching `plugins`\nNRestarts=0\n";
+
+/// A project, which is its user's home as well, with systemd's tools and a key in `.env`.
+struct Scene {
+    project: Project,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let scene = Self::bare();
+        scene.project.write(".env", "OPENWEBUI_API_KEY=sk-1\n");
+        scene
+    }
+
+    fn bare() -> Self {
+        let project = Project::new();
+        let at = |name| project.path(name).display().to_string();
+        let (calls, version, state, fails) = (at("calls"), at("version"), at("state"), at("fails"));
+        let script = format!(
+            "#!/bin/sh\n\
+             echo \"${{0##*/}} $*\" >> '{calls}'\n\
+             if [ -e '{fails}' ]; then case \"$*\" in *\"$(/bin/cat '{fails}')\"*) echo 'No such luck.' >&2; exit 1; esac; fi\n\
+             case \"${{0##*/}} $*\" in\n\
+             *--property=Version*) /bin/cat '{version}' ;;\n\
+             *--property=Linger*) echo no ;;\n\
+             *' show '*) /bin/cat '{state}' ;;\n\
+             journalctl*) echo 'a line of the log' ;;\n\
+             esac\n"
+        );
+        for tool in ["systemctl", "loginctl", "journalctl"] {
+            let path = format!("bin/{tool}");
+            project.write(&path, &script);
+            fs::set_permissions(project.path(&path), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        project.write("version", "252.38-1~deb12u1\n");
+        project.write("state", RUNNING);
+        let path = project.path("bin");
+        Self { project: project.with("PATH", path.to_str().unwrap()) }
+    }
+
+    fn with(self, name: &str, value: &str) -> Self {
+        Self { project: self.project.with(name, value) }
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.project.path("").canonicalize().unwrap()
+    }
+
+    fn name(&self) -> String {
+        unit::name(&self.folder())
+    }
+
+    fn file(&self) -> PathBuf {
+        self.project.path(".config/systemd/user").join(self.name())
+    }
+
+    fn text(&self) -> Option<String> {
+        fs::read_to_string(self.file()).ok()
+    }
+
+    #[track_caller]
+    fn run(&self, arguments: &[&str], code: i32) -> Ran {
+        let ran = self.project.run(&[&["service"], arguments].concat());
+        assert_eq!(ran.code, Some(code), "\nstdout: {}\nstderr: {}", ran.stdout, ran.stderr);
+        ran
+    }
+
+    /// How the tools were called since this was asked last, without what is the same each time.
+    fn calls(&self) -> Vec<String> {
+        let calls = fs::read_to_string(self.project.path("calls")).unwrap_or_default();
+        fs::remove_file(self.project.path("calls")).ok();
+        let plain = calls.replace(&self.name(), "UNIT").replace("--user --no-pager --no-ask-password ", "");
+        plain.lines().map(str::to_owned).collect()
+    }
+
+    /// A text without what differs from run to run.
+    fn plain(&self, text: &str) -> String {
+        text.replace(&self.name(), "UNIT").replace(&*self.folder().to_string_lossy(), "HOME")
+    }
+}
+
+/// The lines that a unit has under this name.
+fn said<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
+    text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('=')).collect()
+}
+
+#[test]
+fn it_is_installed() {
+    let scene = Scene::new();
+    let ran = scene.run(&["install"], 0);
+    expect![[r#"
+        wrote `HOME/.config/systemd/user/UNIT`
+        UNIT runs, now and from each login on
+        its log: journalctl --user -u UNIT -f
+    "#]]
+    .assert_eq(&scene.plain(&ran.stdout));
+    expect![[r#"
+        it ends when you log out
+        hint: `loginctl enable-linger` keeps your services running while you are not logged in
+    "#]]
+    .assert_eq(&scene.plain(&ran.stderr));
+    let user = Command::new("id").arg("-u").output().unwrap();
+    assert_eq!(
+        scene.calls(),
+        [
+            "systemctl show --property=Version --value",
+            "systemctl daemon-reload",
+            "systemctl enable --now UNIT",
+            &format!("loginctl show-user --property=Linger --value {}", String::from_utf8_lossy(&user.stdout).trim()),
+        ]
+    );
+    let program = Path::new(env!("CARGO_BIN_EXE_owui-watch")).canonicalize().unwrap();
+    let folder = scene.folder();
+    let service = Service { folder: &folder, program: &program, arguments: &[], credential: false };
+    assert_eq!(scene.text(), Some(unit::text(&service).unwrap()));
+}
+
+#[test]
+fn it_is_installed_again() {
+    let scene = Scene::new();
+    scene.run(&["install"], 0);
+    let first = scene.text();
+    scene.calls();
+
+    let ran = scene.run(&["install"], 0);
+    assert!(ran.stdout.starts_with("nothing has changed in `"), "{}", ran.stdout);
+    assert_eq!(scene.text(), first);
+    assert_eq!(scene.calls()[1..3], ["systemctl daemon-reload", "systemctl enable --now UNIT"]);
+
+    // What has changed counts from now on, and not from the next login on.
+    scene.run(&["install", "--url", "http://localhost:3000", "--root", "./plugins"], 0);
+    let program = Path::new(env!("CARGO_BIN_EXE_owui-watch")).canonicalize().unwrap();
+    let root = scene.folder().join("plugins");
+    assert_eq!(
+        said(&scene.text().unwrap(), "ExecStart"),
+        [format!("{} --root {} --url http://localhost:3000", program.display(), root.display())]
+    );
+    assert_eq!(
+        scene.calls()[1..4],
+        ["systemctl daemon-reload", "systemctl try-restart UNIT", "systemctl enable --now UNIT"]
+    );
+}
+
+#[test]
+fn a_project_is_the_folder_of_its_settings() {
+    let scene = Scene::bare();
+    scene.project.write("there/my.toml", "");
+    scene.project.write("there/.env", "OPENWEBUI_API_KEY=sk-1\n");
+    fs::create_dir(scene.project.path("there/plugins")).unwrap();
+    scene.run(&["install", "--config", "there/my.toml"], 0);
+    let folder = scene.folder().join("there");
+    let unit = scene.project.path(".config/systemd/user").join(unit::name(&folder));
+    let text = fs::read_to_string(unit).unwrap();
+    assert_eq!(said(&text, "WorkingDirectory"), [folder.to_str().unwrap()]);
+    assert!(said(&text, "ExecStart")[0].ends_with(&format!(" --config {}/my.toml", folder.display())), "{text}");
+}
+
+#[test]
+fn the_key_may_be_a_credential() {
+    let scene = Scene::bare();
+    scene.project.write(".config/owui-watch/openwebui_api_key", "sk-1");
+    scene.run(&["install"], 0);
+    let credential = "openwebui_api_key:%E/owui-watch/openwebui_api_key";
+    assert_eq!(said(&scene.text().unwrap(), "LoadCredential"), [credential]);
+    // Another place comes first. Then the file may go, which is no reason not to start.
+    scene.project.write(".env", "OPENWEBUI_API_KEY=sk-2\n");
+    scene.run(&["install"], 0);
+    assert!(said(&scene.text().unwrap(), "LoadCredential").is_empty());
+}
+
+#[test]
+fn what_this_shell_alone_knows_is_refused() {
+    let says = |scene: &Scene| {
+        let ran = scene.run(&["install"], 2);
+        assert_eq!((scene.text(), ran.stdout.as_str()), (None, ""));
+        assert_eq!(scene.calls(), ["systemctl show --property=Version --value"]);
+        scene.plain(&ran.stderr)
+    };
+    expect![[r#"
+        error: cannot install the service: the API key comes from `OPENWEBUI_API_KEY` of this shell, which a service does not see
+        hint: write OPENWEBUI_API_KEY=… into `.env`, or the key alone into a file that `api_key_file` in watch.toml names, or into `HOME/.config/owui-watch/openwebui_api_key`
+    "#]]
+    .assert_eq(&says(&Scene::bare().with("OPENWEBUI_API_KEY", "sk-1")));
+    expect![[r#"
+        error: cannot install the service: the API key comes from `OPENWEBUI_API_KEY` of this shell, which a service does not see
+        hint: it would use another one, from `OPENWEBUI_API_KEY` in `.env`: unset the variable, or correct that
+    "#]]
+    .assert_eq(&says(&Scene::new().with("OPENWEBUI_API_KEY", "sk-2")));
+    expect![[r#"
+        error: cannot install the service: the server comes from `OPENWEBUI_URL` of this shell, which a service does not see
+        hint: add --url http://h:1, or write `url` into watch.toml or `.env`
+    "#]]
+    .assert_eq(&says(&Scene::new().with("OPENWEBUI_URL", "http://h:1")));
+    expect![[r#"
+        error: cannot install the service: settings come from `OWUI_WATCH_ON_REMOTE_EDIT` of this shell, which a service does not see
+        hint: write them into watch.toml or `.env`, or unset them
+    "#]]
+    .assert_eq(&says(&Scene::new().with("OWUI_WATCH_ON_REMOTE_EDIT", "hold")));
+    let scene = Scene::new().with("OWUI_WATCH_ROOT", "elsewhere");
+    fs::rename(scene.project.path("plugins"), scene.project.path("elsewhere")).unwrap();
+    expect![[r#"
+        error: cannot install the service: settings come from variables of this shell, which a service does not see
+        hint: without them: cannot watch `plugins`: there is no such folder
+    "#]]
+    .assert_eq(&says(&scene));
+}
+
+#[test]
+fn variables_that_change_nothing_are_no_matter() {
+    let scene = Scene::new()
+        .with("OPENWEBUI_API_KEY", "sk-1")
+        .with("OPENWEBUI_URL", "http://localhost:8080/")
+        .with("OWUI_WATCH_POLL", "off");
+    scene.run(&["install"], 0);
+}
+
+#[test]
+fn an_edited_unit_is_left_as_it_is() {
+    let scene = Scene::new();
+    scene.run(&["install"], 0);
+    let (ours, edited) = (scene.text().unwrap(), scene.text().unwrap().replace("WatchdogSec=2min", "WatchdogSec=1min"));
+    fs::write(scene.file(), &edited).unwrap();
+    scene.calls();
+
+    let ran = scene.run(&["install"], 1);
+    assert!(ran.stdout.contains("\n-WatchdogSec=1min\n+WatchdogSec=2min\n"), "{}", ran.stdout);
+    expect![[r#"
+        error: `HOME/.config/systemd/user/UNIT` was edited, and is left as it is
+        hint: `--yes` replaces it; changes in a drop-in are safe: systemctl --user edit UNIT
+    "#]]
+    .assert_eq(&scene.plain(&ran.stderr));
+    scene.run(&["uninstall"], 1);
+    assert_eq!(scene.text(), Some(edited.clone()));
+    assert_eq!(scene.calls(), ["systemctl show --property=Version --value"; 2]);
+
+    scene.run(&["install", "--yes"], 0);
+    assert_eq!(scene.text(), Some(ours));
+    fs::write(scene.file(), &edited).unwrap();
+    scene.run(&["uninstall", "--yes"], 0);
+    assert_eq!(scene.text(), None);
+}
+
+#[test]
+fn it_is_uninstalled() {
+    let scene = Scene::new();
+    scene.run(&["install"], 0);
+    scene.calls();
+    // Settings that cannot be used are a reason to uninstall it.
+    scene.project.write("watch.toml", "no such key");
+    let ran = scene.run(&["uninstall"], 0);
+    expect![[r#"
+        stopped the service, and removed `HOME/.config/systemd/user/UNIT`
+    "#]]
+    .assert_eq(&scene.plain(&ran.stdout));
+    assert_eq!(scene.text(), None);
+    assert_eq!(scene.calls()[1..], ["systemctl disable --now UNIT", "systemctl daemon-reload"]);
+
+    let ran = scene.run(&["uninstall"], 0);
+    assert_eq!(scene.plain(&ran.stdout), "there is no service for `HOME`\n");
+    assert_eq!(scene.calls().len(), 1);
+}
+
+#[test]
+fn how_it_is() {
+    let scene = Scene::new();
+    let ran = scene.run(&["status"], 0);
+    expect![[r#"
+        UNIT: active (running) since Sat 2026-11-21 02:36:04 UTC, enabled
+        watching `plugins`
+          a line of the log
+        its log: journalctl --user -u UNIT -f
+    "#]]
+    .assert_eq(&scene.plain(&ran.stdout));
+    assert_eq!(scene.calls()[2..], ["journalctl --user --quiet --no-pager --output=cat --unit=UNIT --lines=8"],);
+
+    scene
+        .project
+        .write("state", &RUNNING.replace("=active", "=failed").replace("=running", "=failed").replace("=0", "=3"));
+    let ran = scene.run(&["status"], 1);
+    expect![[r#"
+        UNIT: failed (failed) since Sat 2026-11-21 02:36:04 UTC, enabled, restarts: 3
+          a line of the log
+        its log: journalctl --user -u UNIT -f
+    "#]]
+    .assert_eq(&scene.plain(&ran.stdout));
+
+    scene.project.write("state", "LoadState=not-found\nActiveState=inactive\nSubState=dead\n");
+    let ran = scene.run(&["status"], 1);
+    assert_eq!(scene.plain(&ran.stdout), "there is no service for `HOME`\n");
+    assert_eq!(ran.stderr, "hint: `owui-watch service install` makes one\n");
+}
+
+#[test]
+fn programs_are_told_as_well() {
+    let scene = Scene::new();
+    let events = |ran: &Ran| -> Vec<_> {
+        ran.notices().iter().map(|notice| notice["event"].as_str().unwrap().to_owned()).collect()
+    };
+    let ran = scene.run(&["install", "--json"], 0);
+    assert_eq!(events(&ran), ["unit_written", "service_started", "service_log", "no_linger"]);
+    assert!(ran.notices().iter().all(|notice| notice["unit"] == scene.name()));
+    let ran = scene.run(&["status", "--json"], 0);
+    let [status, log] = &ran.notices()[..] else { panic!("{}", ran.stdout) };
+    assert_eq!(
+        (&status["event"], &status["state"], &status["enabled"], &status["status"]),
+        (&"service_status".into(), &"active".into(), &"enabled".into(), &"watching `plugins`".into())
+    );
+    assert_eq!(status["log"], serde_json::json!(["a line of the log"]));
+    assert_eq!(log["command"], format!("journalctl --user -u {} -f", scene.name()));
+    assert_eq!(events(&scene.run(&["uninstall", "--json"], 0)), ["unit_removed"]);
+}
+
+#[test]
+fn where_there_is_no_manager_it_is_said() {
+    let scene = Scene::new();
+    scene.project.write("fails", "--property=Version");
+    for action in ["install", "uninstall", "status"] {
+        let ran = scene.run(&[action], 2);
+        expect![[r#"
+            error: the service manager of your user does not answer: No such luck.
+            hint: log in as the user that it is to run for: `su` and `sudo` do not start a service manager
+        "#]]
+        .assert_eq(&ran.stderr);
+    }
+    assert_eq!(scene.text(), None);
+
+    let nowhere = Project::new().with("PATH", "/nowhere");
+    let ran = nowhere.run(&["service", "install"]);
+    assert_eq!(ran.code, Some(2));
+    expect![[r#"
+        error: there is no systemd here
+        hint: start `owui-watch` in the folder of your plugins with whatever starts programs at login here
+    "#]]
+    .assert_eq(&ran.stderr);
+
+    let old = Scene::new();
+    old.project.write("version", "246\n");
+    let ran = old.run(&["install"], 2);
+    assert_eq!(ran.stderr, "error: cannot install the service: this is systemd 246, and it needs 247 or later\n");
+    old.run(&["status"], 0);
+}
+
+#[test]
+fn a_service_that_does_not_start_is_an_error() {
+    let scene = Scene::new();
+    scene.project.write("fails", "enable --now");
+    let ran = scene.run(&["install"], 1);
+    expect![[r#"
+        error: the service does not start: `systemctl --user enable --now UNIT` failed: No such luck.
+        hint: its log says why: journalctl --user -u UNIT -n 20
+    "#]]
+    .assert_eq(&scene.plain(&ran.stderr));
+}
+
+/// Asks systemd-analyze about a unit, as its user's manager would read it. `None` where it cannot be asked.
+fn analyze(arguments: &[&str], unit: &Path, home: &Path) -> Option<Output> {
+    let mut command = Command::new("systemd-analyze");
+    command.args(["--user", "--no-pager"]).args(arguments).arg(unit).env_remove("XDG_CONFIG_HOME");
+    command.env("HOME", home).env("XDG_RUNTIME_DIR", home);
+    match command.output() {
+        Ok(output) => Some(output),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            said_outright("skipped: systemd-analyze is not installed (.ci/run installs it)");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// The shipped unit with the program that it names, and a generated one.
+#[test]
+fn systemd_accepts_the_units_and_finds_them_closed() {
+    let scene = Scene::bare();
+    let home = scene.folder();
+    scene.project.write(".cargo/bin/owui-watch", "#!/bin/sh\n");
+    let program = scene.project.path(".cargo/bin/owui-watch");
+    fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir_all(scene.project.path("50% $HOME/plugins")).unwrap();
+    scene.project.write("50% $HOME/watch.toml", "");
+    scene.project.write(".config/owui-watch/openwebui_api_key", "sk-1");
+    let generated = |arguments: &[&str], folder: &str| {
+        scene.run(&[&["install"], arguments].concat(), 0);
+        let folder = home.join(folder).canonicalize().unwrap();
+        scene.project.path(".config/systemd/user").join(unit::name(&folder))
+    };
+    let units = [
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd/owui-watch.service"),
+        generated(&["--url", "http://h:1", "--root", "plugins"], ""),
+        generated(&["--config", "50% $HOME/watch.toml"], "50% $HOME"),
+    ];
+    for unit in &units {
+        let Some(verify) = analyze(&["verify"], unit, &home) else { return };
+        // It says what it does not understand, and exits with 0 all the same.
+        assert_eq!(String::from_utf8_lossy(&verify.stderr), "", "{}", unit.display());
+        assert!(verify.status.success());
+
+        // From 0 to 100. What is left is the network, and what a user's manager cannot close.
+        let Some(security) = analyze(&["security", "--offline=yes", "--threshold=65"], unit, &home) else { return };
+        let words = String::from_utf8_lossy(&security.stderr);
+        if words.contains("offline") {
+            said_outright("skipped: this systemd-analyze cannot judge a unit that is not loaded (before 250)");
+            return;
+        }
+        assert!(security.status.success(), "{words}\n{}", String::from_utf8_lossy(&security.stdout));
+    }
+}

@@ -1,0 +1,386 @@
+//! What a service manager hears from the built binary, and what the binary does with a service manager.
+#![cfg(target_os = "linux")]
+
+use std::fs::{self, File};
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use owui_watch::plugin::Kind;
+use owui_watch::systemd::unit;
+
+use crate::support::command::{Project, filter, said_outright};
+use crate::support::fake_server::{FakeServer, KEY};
+
+const A: &str = "plugins/a.py";
+/// How long something may take before its test fails. It is there to end a test that is broken, not to time one.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// How often to ask for what nobody tells.
+const POLL: Duration = Duration::from_millis(20);
+
+/// The manager's end of `NOTIFY_SOCKET`.
+struct Notified {
+    socket: UnixDatagram,
+    heard: Vec<String>,
+}
+
+/// A project whose watch is a service.
+fn supervised(server: &FakeServer) -> (Project, Notified) {
+    let project = Project::on(server);
+    let socket = project.path("notify");
+    let manager = Notified::at(&socket);
+    (project.with("NOTIFY_SOCKET", socket.to_str().unwrap()), manager)
+}
+
+impl Notified {
+    fn at(path: &Path) -> Self {
+        Self { socket: UnixDatagram::bind(path).unwrap(), heard: Vec::new() }
+    }
+
+    fn abstract_at(name: &str) -> Self {
+        let address = SocketAddr::from_abstract_name(name).unwrap();
+        Self { socket: UnixDatagram::bind_addr(&address).unwrap(), heard: Vec::new() }
+    }
+
+    /// Whether the next message, if one comes soon, contains this.
+    fn try_wait(&self, wanted: &str) -> bool {
+        self.socket.set_read_timeout(Some(POLL)).unwrap();
+        let mut buffer = [0; 4096];
+        let length = self.socket.recv(&mut buffer).unwrap_or(0);
+        String::from_utf8_lossy(&buffer[..length]).contains(wanted)
+    }
+
+    /// Waits for a message that contains this, and hands out all the messages up to it.
+    #[track_caller]
+    fn wait(&mut self, wanted: &str) -> Vec<String> {
+        let deadline = Instant::now() + DEADLINE;
+        let mut messages = Vec::new();
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+            self.socket.set_read_timeout(Some(left)).unwrap();
+            let mut buffer = [0; 4096];
+            let length = self.socket.recv(&mut buffer).unwrap_or_else(|error| {
+                panic!("waiting for {wanted}: {error}\nheard before: {:#?}\nsince: {messages:#?}", self.heard)
+            });
+            let message = String::from_utf8(buffer[..length].to_vec()).unwrap();
+            let found = message.contains(wanted);
+            self.heard.push(message.clone());
+            messages.push(message);
+            if found {
+                return messages;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_manager_hears_how_things_stand() {
+    let mut server = FakeServer::start();
+    let (project, mut manager) = supervised(&server);
+    project.put(A, filter("1"));
+    let mut watch = project.watch_with(&[]);
+
+    assert_eq!(manager.wait("READY=1"), ["READY=1"], "nothing comes before it");
+    manager.wait("; last: 1 plugin compared (");
+    // From READY on no save is missed.
+    project.write(A, &filter("2"));
+    let status = manager.wait("; last: a updated (").pop().unwrap();
+    assert!(status.starts_with(&format!("STATUS=watching `plugins` for {}; ", server.url())), "{status}");
+    assert_eq!(status.lines().count(), 1, "{status}");
+
+    watch.signal("HUP");
+    let begun = manager.wait("RELOADING=1").pop().unwrap();
+    let usec: u64 = begun.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap().parse().unwrap();
+    assert!(usec > 0);
+    assert_eq!(manager.wait("READY=1"), ["READY=1"]);
+    manager.wait("; last: 1 plugin compared (");
+
+    server.go_down();
+    project.write(A, &filter("3"));
+    let status = manager.wait(" is away since ").pop().unwrap();
+    assert!(status.starts_with(&format!("STATUS={} is away since ", server.url())), "{status}");
+    server.come_up();
+    manager.wait("; last: a updated (");
+
+    assert!(watch.stop().success());
+    manager.wait("STOPPING=1");
+    assert!(manager.heard.iter().all(|message| !message.contains("WATCHDOG")), "{:#?}", manager.heard);
+}
+
+#[test]
+fn a_watchdog_hears_from_an_idle_loop() {
+    let server = FakeServer::start();
+    let name = format!("owui-watch-test-{}", std::process::id());
+    let mut manager = Notified::abstract_at(&name);
+    let project = Project::on(&server).with("NOTIFY_SOCKET", &format!("@{name}")).with("WATCHDOG_USEC", "200000");
+    let mut watch = project.watch_with(&[]);
+    manager.wait("READY=1");
+    for _ in 0..3 {
+        manager.wait("WATCHDOG=1");
+    }
+    assert!(watch.stop().success());
+    manager.wait("STOPPING=1");
+}
+
+#[test]
+fn a_server_that_does_not_let_us_in_is_seen_from_outside() {
+    let server = FakeServer::start();
+    server.set_key("sk-another");
+    let (project, mut manager) = supervised(&server);
+    project.put(A, filter("1"));
+    let _watch = project.watch_with(&[]);
+    // It is ready all the same: it runs, and looks again when it is told to.
+    manager.wait("READY=1");
+    manager.wait("STATUS=the server does not let us in with the key from `OPENWEBUI_API_KEY`: ");
+}
+
+/// A manager that is gone, or never was, is no reason to stop.
+#[test]
+fn nobody_needs_to_listen() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    let nobody = project.path("nobody");
+    let project = project.with("NOTIFY_SOCKET", nobody.to_str().unwrap());
+    project.put(A, filter("1"));
+    let mut watch = project.watch();
+    assert!(watch.stop().success());
+    assert_eq!(watch.stderr(), "");
+}
+
+#[test]
+fn what_we_start_is_not_the_service() {
+    let server = FakeServer::start();
+    let (project, mut manager) = supervised(&server);
+    let (seen, git) = (project.path("seen"), project.path("bin/git"));
+    project.write("bin/git", &format!("#!/bin/sh\n/usr/bin/env >> '{}'\nexit 1\n", seen.display()));
+    fs::set_permissions(&git, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir(project.path(".git")).unwrap();
+    let project = project
+        .with("PATH", git.parent().unwrap().to_str().unwrap())
+        .with("WATCHDOG_USEC", "10000000")
+        .with("WATCHDOG_PID", "1")
+        .with("CREDENTIALS_DIRECTORY", "/nowhere");
+    project.put(A, filter("1"));
+    let _watch = project.watch();
+    manager.wait("READY=1");
+    let seen = fs::read_to_string(seen).unwrap();
+    assert!(seen.contains("GIT_OPTIONAL_LOCKS=0"), "{seen}");
+    for name in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "CREDENTIALS_DIRECTORY"] {
+        assert!(!seen.contains(name), "{name} in {seen}");
+    }
+}
+
+/// A service manager of its own for a test, whose user's home is the project.
+struct UserManager {
+    process: Child,
+    path: String,
+    runtime: PathBuf,
+}
+
+/// Where systemd does not run the system: a place in which it looks as if it did. `$1` is the control group for the manager
+/// and its services, `$2` the manager.
+const AS_ROOT: &str = r#"
+# Credentials are mounted by a child, and seen by others where mounts are shared, as they are on a machine.
+mount --make-rshared / && mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/system || exit
+for tree in /sys/fs/cgroup /sys/fs/cgroup/*; do
+    [ -e "$tree/cgroup.procs" ] && mkdir "$tree/$1" && echo $$ > "$tree/$1/cgroup.procs"
+done 2>/dev/null
+exec "$2" --user --unit=basic.target
+"#;
+
+impl UserManager {
+    /// `None`, and the reason outright, where none can run.
+    fn start(project: &Project) -> Option<Self> {
+        let skip = |why: &str| {
+            said_outright(&format!("skipped: no service manager for the test: {why}"));
+            None
+        };
+        let systemd =
+            ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"].into_iter().find(|at| Path::new(at).exists());
+        let Some(systemd) = systemd else { return skip("systemd is not installed (.ci/run installs it)") };
+        let runtime = project.path("run");
+        fs::create_dir(&runtime).unwrap();
+        fs::set_permissions(&runtime, fs::Permissions::from_mode(0o700)).unwrap();
+        let manager = Notified::at(&runtime.join("ready"));
+
+        let user = Command::new("id").arg("-u").output().unwrap();
+        let user = String::from_utf8(user.stdout).unwrap().trim().to_owned();
+        let mut command = if Path::new("/run/systemd/system").exists() {
+            // A part of the control groups, where the user's own manager hands it out.
+            let mut command = Command::new("systemd-run");
+            command.args(["--user", "--scope", "--quiet", "--property=Delegate=yes", "env"]);
+            command.arg(format!("XDG_RUNTIME_DIR={}", runtime.display())).args([systemd, "--user"]);
+            command.arg("--unit=basic.target");
+            let real = std::env::var_os("XDG_RUNTIME_DIR").unwrap_or_else(|| format!("/run/user/{user}").into());
+            command.env("XDG_RUNTIME_DIR", real);
+            command
+        } else if user == "0" {
+            let mut command = Command::new("unshare");
+            command.args(["--mount", "sh", "-c", AS_ROOT, "sh"]);
+            command.args([&Self::group(), systemd]).env("XDG_RUNTIME_DIR", &runtime);
+            command
+        } else {
+            return skip("systemd does not run the system, and only root could make it look so");
+        };
+        let said = File::create(runtime.join("said")).unwrap();
+        command.env("HOME", project.path("")).env("NOTIFY_SOCKET", runtime.join("ready"));
+        command.env("SYSTEMD_LOG_TARGET", "console").env_remove("DBUS_SESSION_BUS_ADDRESS");
+        command.env_remove("XDG_CONFIG_HOME").env_remove("XDG_DATA_HOME");
+        command.stdin(Stdio::null()).stdout(said.try_clone().unwrap()).stderr(said);
+        let process = match command.spawn() {
+            Ok(process) => process,
+            Err(error) => return skip(&format!("`{}`: {error}", command.get_program().display())),
+        };
+        let path = std::env::var("PATH").unwrap_or_default();
+        let mut this = Self { process, path, runtime };
+        loop {
+            if manager.try_wait("READY=1") {
+                return Some(this);
+            }
+            if this.process.try_wait().unwrap().is_some() {
+                let said = fs::read_to_string(this.runtime.join("said")).unwrap();
+                return skip(&format!("it does not start: {}", said.trim()));
+            }
+        }
+    }
+
+    fn group() -> String {
+        format!("owui-watch-test-{}", std::process::id())
+    }
+
+    /// A command of owui-watch's or of systemd's tools, as the manager's user would give it.
+    fn run(&self, command: &mut Command) -> Output {
+        command.env("XDG_RUNTIME_DIR", &self.runtime).env("PATH", &self.path).output().unwrap()
+    }
+
+    #[track_caller]
+    fn systemctl(&self, project: &Project, arguments: &[&str]) -> (bool, String) {
+        let mut command = Command::new("systemctl");
+        command.arg("--user").args(arguments).env("HOME", project.path("")).env_remove("XDG_CONFIG_HOME");
+        let output = self.run(command.env_remove("DBUS_SESSION_BUS_ADDRESS"));
+        (output.status.success(), String::from_utf8(output.stdout).unwrap().trim().to_owned())
+    }
+}
+
+impl Drop for UserManager {
+    fn drop(&mut self) {
+        // It ends its services, and then itself.
+        if matches!(self.process.try_wait(), Ok(None)) {
+            Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status().ok();
+        }
+        let deadline = Instant::now() + DEADLINE;
+        while matches!(self.process.try_wait(), Ok(None)) && Instant::now() < deadline {
+            std::thread::sleep(POLL);
+        }
+        self.process.kill().ok();
+        self.process.wait().ok();
+        let trees = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|entry| entry.path());
+        for tree in trees.chain([PathBuf::from("/sys/fs/cgroup")]) {
+            remove_folders(&tree.join(Self::group()));
+        }
+    }
+}
+
+/// What looks like files in a control group goes with its folder.
+fn remove_folders(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_folders(&entry.path());
+        }
+    }
+    fs::remove_dir(folder).ok();
+}
+
+/// Asks until the answer is yes.
+#[track_caller]
+fn until(what: &str, mut is_so: impl FnMut() -> bool, state: impl Fn() -> String) {
+    let deadline = Instant::now() + DEADLINE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "waiting for {what}\n{}", state());
+        std::thread::sleep(POLL);
+    }
+}
+
+/// The whole life of a service, in a folder with a name that is hard to write.
+#[test]
+#[ignore = "starts a service manager"]
+fn a_service_is_started_reloaded_killed_and_comes_back() {
+    const FOLDER: &str = "50% of $HOME's \"plugins\"";
+    let server = FakeServer::start();
+    let project = Project::new();
+    let Some(manager) = UserManager::start(&project) else { return };
+
+    let a = format!("{FOLDER}/plugins/a.py");
+    project.put(&a, filter("1"));
+    project.write(&format!("{FOLDER}/watch.toml"), "");
+    project.write(".config/owui-watch/openwebui_api_key", KEY);
+    let folder = project.path(FOLDER).canonicalize().unwrap();
+    let unit = unit::name(&folder);
+    // A change of one's own, which also makes the test short.
+    project
+        .write(&format!(".config/systemd/user/{unit}.d/quick.conf"), "[Service]\nRestartSec=100ms\nWatchdogSec=5s\n");
+    let owui_watch = |arguments: &[&str]| {
+        let mut command = project.command(&[&["service"], arguments].concat());
+        let output = manager.run(command.current_dir(&folder));
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout) + &text(output.stderr))
+    };
+    let show = |name: &str| manager.systemctl(&project, &["show", &unit, "--value", "--property", name]).1;
+    let state = || {
+        let said = fs::read_to_string(manager.runtime.join("said")).unwrap_or_default();
+        format!("{}\n{said}", manager.systemctl(&project, &["status", "--full", &unit]).1)
+    };
+    let text = || server.row(Kind::Function, "a").map(|row| row.content);
+
+    let (code, said) = owui_watch(&["install", "--url", &server.url()]);
+    assert_eq!(code, Some(0), "{said}\n{}", state());
+    // `start` has waited for it to be ready.
+    assert_eq!((show("ActiveState"), show("SubState")), ("active".to_owned(), "running".to_owned()), "{}", state());
+    assert_eq!(show("UnitFileState"), "enabled");
+    until("the first deploy", || text() == Some(filter("1")), state);
+    project.write(&a, &filter("2"));
+    until("a save to be deployed", || text() == Some(filter("2")), state);
+    until("the status", || show("StatusText").contains("; last: a updated ("), state);
+    let (code, said) = owui_watch(&["status"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("active (running)") && said.contains("; last: a updated ("), "{said}");
+
+    let (first, asked) = (show("MainPID"), server.requests().len());
+    assert!(manager.systemctl(&project, &["reload", &unit]).0, "{}", state());
+    until("a comparison", || server.requests().len() > asked, state);
+    until("the end of the reload", || show("ActiveState") == "active", state);
+    assert_eq!(show("MainPID"), first);
+
+    assert!(manager.systemctl(&project, &["kill", "--signal=KILL", &unit]).0);
+    until("another process", || !["0", &first].contains(&&*show("MainPID")) && show("SubState") == "running", state);
+    assert_eq!((show("NRestarts"), show("Result")), ("1".to_owned(), "success".to_owned()));
+    project.write(&a, &filter("3"));
+    until("a save to be deployed by the other", || text() == Some(filter("3")), state);
+
+    // A process that has stopped does not say that it is alive.
+    let second = show("MainPID");
+    assert!(manager.systemctl(&project, &["kill", "--signal=STOP", &unit]).0);
+    until("a third process", || !["0", &second].contains(&&*show("MainPID")) && show("SubState") == "running", state);
+    assert_eq!(show("NRestarts"), "2");
+    project.write(&a, &filter("4"));
+    until("a save to be deployed by the third", || text() == Some(filter("4")), state);
+
+    // What a restart does not mend is not tried again.
+    project.write(&format!("{FOLDER}/watch.toml"), "no such key");
+    assert!(!manager.systemctl(&project, &["restart", &unit]).0, "{}", state());
+    assert_eq!(
+        (show("ActiveState"), show("SubState"), show("ExecMainStatus")),
+        ("failed".to_owned(), "failed".to_owned(), "2".to_owned())
+    );
+    let (code, said) = owui_watch(&["status"]);
+    assert_eq!(code, Some(1), "{said}");
+
+    let (code, said) = owui_watch(&["uninstall"]);
+    assert_eq!(code, Some(0), "{said}\n{}", state());
+    assert!(!project.path(&format!(".config/systemd/user/{unit}")).exists());
+    let (code, said) = owui_watch(&["status"]);
+    assert_eq!(code, Some(1), "{said}");
+}

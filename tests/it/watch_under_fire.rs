@@ -1,0 +1,699 @@
+//! The built binary when the file system does its worst: events that are lost, limits that are reached, roots that come
+//! and go, times that lie, files that cannot be read, and very many of them.
+#![cfg(target_os = "linux")]
+
+use std::ffi::OsStr;
+use std::fs::{self, File, Permissions};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use owui_watch::plugin::Kind;
+use serde_json::{Value, json};
+
+use crate::support::command::{Project, Watch, filter, is_whole};
+use crate::support::fake_server::FakeServer;
+
+const A: &str = "plugins/a.py";
+
+/// A project with these plugins, all on the server in their first version.
+fn deployed(server: &FakeServer, files: &[&str]) -> Project {
+    let project = Project::on(server);
+    for file in files {
+        project.put(file, filter("1"));
+    }
+    assert_eq!(project.run(&["--once"]).code, Some(0));
+    project
+}
+
+fn watched(server: &FakeServer, files: &[&str]) -> (Project, Watch) {
+    let project = deployed(server, files);
+    let watch = project.watch();
+    (project, watch)
+}
+
+fn text(server: &FakeServer, id: &str) -> String {
+    server.row(Kind::Function, id).unwrap().content
+}
+
+fn troubles(notices: &[Value]) -> Vec<&Value> {
+    notices.iter().filter(|notice| notice["event"] == "trouble").collect()
+}
+
+fn count(watch: &Watch, event: &str) -> usize {
+    watch.said().iter().filter(|said| **said == event).count()
+}
+
+/// Waits for notices of this kind about all of these plugins, in whatever order they come.
+#[track_caller]
+fn wait_for_all(watch: &mut Watch, event: &str, mut ids: Vec<String>) {
+    while !ids.is_empty() {
+        let notice = watch.wait(event, None).pop().unwrap();
+        ids.retain(|id| notice["id"] != id.as_str());
+    }
+}
+
+/// Runs git as somebody who commits.
+fn git(project: &Project, arguments: &[&str]) {
+    let who = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"];
+    project.sh("git", &[&who[..], arguments].concat());
+}
+
+// ---- lost events ----------------------------------------------------------------------------------------------------
+
+/// The queue of the kernel has room for so many events.
+fn queue() -> usize {
+    fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap().trim().parse().unwrap()
+}
+
+#[test]
+fn when_the_queue_of_the_kernel_overflows_everything_is_looked_at() {
+    let server = FakeServer::start();
+    let (project, mut watch) = watched(&server, &[A, "plugins/deep/b.py"]);
+    watch.signal("STOP");
+    // Two files in turn, since the kernel makes one event of two that are alike; each write is three events at least.
+    for n in 0..=queue() / 3 {
+        fs::write(project.path(["plugins/noise", "plugins/sound"][n % 2]), "x").unwrap();
+    }
+    // Nobody will ever hear of these.
+    project.write(A, &filter("2"));
+    project.write("plugins/deep/b.py", &filter("2"));
+    project.write("plugins/new/c.py", &filter("1"));
+    watch.signal("CONT");
+    wait_for_all(&mut watch, "updated", ["a", "b"].map(str::to_owned).to_vec());
+    watch.wait("created", Some("c"));
+    // What is new is watched by now.
+    project.write("plugins/new/c.py", &filter("2"));
+    watch.wait("updated", Some("c"));
+}
+
+#[test]
+fn what_happened_while_the_machine_slept_is_made_good() {
+    let server = FakeServer::start();
+    let (project, mut watch) = watched(&server, &[A, "plugins/b.py"]);
+    watch.signal("STOP");
+    project.write(A, &filter("2"));
+    project.write(A, &filter("3"));
+    fs::remove_file(project.path("plugins/b.py")).unwrap();
+    project.write("plugins/new/c.py", &filter("1"));
+    watch.signal("CONT");
+    watch.wait("created", Some("c"));
+    watch.wait("removed", Some("b"));
+    assert!(watch.stop().success());
+    assert_eq!(text(&server, "a"), filter("3"));
+    // The version that nobody saw is not sent.
+    let sent = server.requests().into_iter().filter(|request| request.method == "POST" && request.body["id"] == "a");
+    assert_eq!(sent.count(), 2);
+}
+
+/// Each watch that is set asks notify's thread, which must not be stuck in the events of the folders before.
+#[test]
+fn hundreds_of_folders_under_two_roots_are_watched() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    project.write("watch.toml", "root = [\"plugins\", \"tools\"]\n");
+    for n in 0..300 {
+        fs::create_dir_all(project.path(&format!("plugins/{n}/deep"))).unwrap();
+        fs::create_dir_all(project.path(&format!("tools/{n}"))).unwrap();
+    }
+    let mut watch = project.watch();
+    // All is watched anew, while events of the same folders come in.
+    watch.signal("STOP");
+    for n in 0..300 {
+        project.write(&format!("plugins/{n}/deep/noise"), "x");
+    }
+    watch.signal("HUP");
+    watch.signal("CONT");
+    watch.wait("summary", None);
+    project.write("plugins/299/deep/a.py", &filter("1"));
+    project.write("tools/299/b.py", &filter("1"));
+    wait_for_all(&mut watch, "created", ["a", "b"].map(str::to_owned).to_vec());
+}
+
+// ---- limits ---------------------------------------------------------------------------------------------------------
+
+/// Starts a watch with a limit of its own, where the system lets us set one.
+fn limited(project: &Project, sysctl: &str, value: usize) -> Option<Watch> {
+    let script = "echo $0 > /proc/sys/user/$1 && shift && exec \"$@\"";
+    let value = value.to_string();
+    let program = ["unshare", "-Ur", "sh", "-c", script, &value, sysctl];
+    let mut probe = Command::new(program[0]);
+    probe.args(&program[1..]).arg("true").stdout(Stdio::null()).stderr(Stdio::null());
+    probe.status().is_ok_and(|status| status.success()).then(|| project.watch_by(&program))
+}
+
+#[track_caller]
+fn check_limit(notices: &[Value], words: &str, hint: &str) {
+    let troubles = troubles(notices);
+    let [trouble] = &troubles[..] else { panic!("told once, and not {troubles:#?}") };
+    let message = trouble["message"].as_str().unwrap();
+    assert!(message.contains(words), "{message}");
+    assert!(message.contains("looked at every second instead"), "{message}");
+    assert!(trouble["hint"].as_str().unwrap().contains(hint), "{trouble}");
+}
+
+#[test]
+fn folders_beyond_the_limit_of_watches_are_polled() {
+    let server = FakeServer::start();
+    let files: Vec<_> = (0..8).map(|n| format!("plugins/{n}/p{n}.py")).collect();
+    let project = deployed(&server, &files.iter().map(String::as_str).collect::<Vec<_>>());
+    // The project, the root, and three of the eight.
+    let Some(mut watch) = limited(&project, "max_inotify_watches", 5) else { return };
+    let notices = watch.wait("summary", None);
+    check_limit(
+        &notices,
+        "no file events of `plugins/3`: the system's limit of inotify watches is reached (user.max_inotify_watches is 5)",
+        "sudo sysctl user.max_inotify_watches=524288",
+    );
+    for file in &files {
+        project.write(file, &filter("2"));
+    }
+    project.write("plugins/7/new/n.py", &filter("1"));
+    fs::remove_file(project.path("plugins/6/p6.py")).unwrap();
+    fs::remove_dir_all(project.path("plugins/5")).unwrap();
+    let mut waiting: Vec<_> = [0, 1, 2, 3, 4, 7].map(|n| ("updated", format!("p{n}"))).to_vec();
+    waiting.extend([("created", "n"), ("removed", "p6"), ("removed", "p5")].map(|(event, id)| (event, id.to_owned())));
+    while !waiting.is_empty() {
+        let notice = next(&mut watch);
+        waiting.retain(|(event, id)| notice["event"] != *event || notice["id"] != id.as_str());
+    }
+    assert!(watch.stop().success());
+    assert_eq!(count(&watch, "trouble"), 1, "{:?}", watch.said());
+}
+
+/// The next notice that ends something.
+fn next(watch: &mut Watch) -> Value {
+    watch.wait_any(&["updated", "created", "removed"])
+}
+
+#[test]
+fn folders_that_come_when_the_watches_are_used_up_are_polled() {
+    let server = FakeServer::start();
+    let project = deployed(&server, &[A]);
+    let Some(mut watch) = limited(&project, "max_inotify_watches", 3) else { return };
+    assert_eq!(troubles(&watch.wait("summary", None)), Vec::<&Value>::new());
+    project.write("plugins/one/b.py", &filter("1"));
+    watch.wait("created", Some("b"));
+    project.write("plugins/two/c.py", &filter("1"));
+    let notices = watch.wait("created", Some("c"));
+    check_limit(&notices, "no file events of `plugins/two`", "sudo sysctl");
+    project.write("plugins/two/deep/d.py", &filter("1"));
+    watch.wait("created", Some("d"));
+    for (file, id) in [("plugins/two/c.py", "c"), ("plugins/two/deep/d.py", "d"), ("plugins/one/b.py", "b")] {
+        project.write(file, &filter("2"));
+        watch.wait("updated", Some(id));
+    }
+    assert!(watch.stop().success());
+    assert_eq!(count(&watch, "trouble"), 1, "{:?}", watch.said());
+}
+
+/// With a limit of nothing, everything is polled, and the root as well.
+#[track_caller]
+fn check_without_events(sysctl: &str, words: &str, hint: &str) {
+    let server = FakeServer::start();
+    let project = deployed(&server, &[A]);
+    let Some(mut watch) = limited(&project, sysctl, 0) else { return };
+    check_limit(&watch.wait("summary", None), words, hint);
+    project.write(A, &filter("2"));
+    project.write("plugins/new/b.py", &filter("1"));
+    watch.wait("created", Some("b"));
+    fs::rename(project.path("plugins"), project.path("away")).unwrap();
+    watch.wait("root_missing", None);
+    fs::rename(project.path("away"), project.path("plugins")).unwrap();
+    watch.wait("summary", None);
+    assert!(watch.stop().success());
+    assert_eq!(text(&server, "a"), filter("2"));
+}
+
+#[test]
+fn where_no_instance_is_left_everything_is_polled() {
+    check_without_events(
+        "max_inotify_instances",
+        "no file events: the system's limit of inotify instances is reached (user.max_inotify_instances is 0)",
+        "sudo sysctl user.max_inotify_instances=1024",
+    );
+}
+
+#[test]
+fn where_no_watch_is_left_everything_is_polled() {
+    check_without_events(
+        "max_inotify_watches",
+        "no file events of `plugins`: the system's limit of inotify watches",
+        "sudo sysctl user.max_inotify_watches=524288",
+    );
+}
+
+// ---- roots ----------------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_root_that_was_removed_and_made_again_is_watched_again() {
+    let server = FakeServer::start();
+    let (project, mut watch) = watched(&server, &[A, "plugins/deep/b.py"]);
+    for version in ["2", "3"] {
+        fs::remove_dir_all(project.path("plugins")).unwrap();
+        watch.wait("root_missing", None);
+        project.write(A, &filter(version));
+        project.write("plugins/deep/b.py", &filter(version));
+        wait_for_all(&mut watch, "updated", ["a", "b"].map(str::to_owned).to_vec());
+    }
+    assert!(watch.stop().success());
+    assert_eq!((text(&server, "a"), text(&server, "b")), (filter("3"), filter("3")));
+    assert_eq!(count(&watch, "removed"), 0, "{:?}", watch.said());
+}
+
+/// The folder around it tells when a root comes back, unless it went as well.
+#[test]
+fn a_root_that_went_with_the_folders_around_it_is_watched_when_it_is_back() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    project.write("watch.toml", "root = \"project/deep/plugins\"\n");
+    let file = "project/deep/plugins/a.py";
+    project.put(file, filter("1"));
+    let mut watch = project.watch();
+    fs::rename(project.path("project"), project.path("away")).unwrap();
+    // Nothing tells of it but what is done there.
+    project.write("away/deep/plugins/a.py", &filter("ghost"));
+    watch.wait("root_missing", None);
+    project.write(file, &filter("2"));
+    watch.wait("updated", Some("a"));
+    project.write(file, &filter("3"));
+    watch.wait("updated", Some("a"));
+    assert_eq!(text(&server, "a"), filter("3"));
+}
+
+/// A root that is not there at the start is waited for, and told of once.
+#[track_caller]
+fn check_late_root(root: &str) {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    fs::remove_dir(project.path("plugins")).unwrap();
+    project.write("watch.toml", &format!("root = \"{root}\"\n"));
+    // A script has no time to wait.
+    let once = project.run(&["--once"]);
+    assert_eq!(once.code, Some(2));
+    assert!(once.stderr.contains("there is no such folder"), "{}", once.stderr);
+
+    let mut watch = project.watch();
+    watch.signal("HUP");
+    watch.wait("summary", None);
+    let file = format!("{root}/deep/a.py");
+    project.write(&file, &filter("1"));
+    watch.wait("created", Some("a"));
+    project.write(&file, &filter("2"));
+    watch.wait("updated", Some("a"));
+    assert!(watch.stop().success());
+    assert_eq!((count(&watch, "root_missing"), count(&watch, "nothing_found")), (1, 0), "{:?}", watch.said());
+}
+
+#[test]
+fn a_root_that_is_not_there_at_the_start_is_waited_for() {
+    check_late_root("plugins");
+}
+
+#[test]
+fn a_root_may_come_with_the_folders_around_it() {
+    check_late_root("not/yet/plugins");
+}
+
+// ---- links ----------------------------------------------------------------------------------------------------------
+
+/// No event tells of it: the file that changes is in a folder that is not watched.
+#[test]
+fn a_change_behind_a_link_is_seen() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    project.put("plugins/.gitignore", "store\n");
+    project.put("plugins/store/a.py", filter("1"));
+    symlink("store/a.py", project.path(A)).unwrap();
+    let mut watch = project.watch();
+    assert_eq!(text(&server, "a"), filter("1"));
+    project.write("plugins/store/a.py", &filter("2"));
+    watch.wait("updated", Some("a"));
+    // A link that comes later is followed as well.
+    project.put("plugins/store/b.py", filter("1"));
+    symlink("store/b.py", project.path("plugins/b.py")).unwrap();
+    watch.wait("created", Some("b"));
+    project.write("plugins/store/b.py", &filter("2"));
+    watch.wait("updated", Some("b"));
+}
+
+/// As Kubernetes mounts a `ConfigMap`: each file is a link through a folder link, which is changed over.
+#[test]
+fn a_folder_link_on_the_way_to_a_file_may_change() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    let change_over = |version: &str| {
+        project.put(&format!("plugins/..{version}/a.py"), filter(version));
+        symlink(format!("..{version}"), project.path("plugins/..data_tmp")).unwrap();
+        fs::rename(project.path("plugins/..data_tmp"), project.path("plugins/..data")).unwrap();
+    };
+    change_over("1");
+    symlink("..data/a.py", project.path(A)).unwrap();
+    let mut watch = project.watch();
+    assert_eq!(text(&server, "a"), filter("1"));
+    change_over("2");
+    watch.wait("updated", Some("a"));
+    fs::remove_dir_all(project.path("plugins/..1")).unwrap();
+    change_over("3");
+    watch.wait("updated", Some("a"));
+    assert_eq!(text(&server, "a"), filter("3"));
+}
+
+// ---- very many ------------------------------------------------------------------------------------------------------
+
+const MANY: usize = 1000;
+
+fn many() -> impl Iterator<Item = (String, String)> {
+    (0..MANY).map(|n| (format!("p{n}"), format!("plugins/{}/p{n}.py", n % 50)))
+}
+
+/// The first text of each is on the server already: what is measured is the watch.
+fn many_deployed(server: &FakeServer) -> Project {
+    let project = Project::on(server);
+    project.put("watch.toml", "concurrency = 32\n");
+    for (_, file) in many() {
+        project.put(&file, filter("1"));
+    }
+    assert_eq!(project.run(&["--once"]).code, Some(0));
+    project
+}
+
+#[test]
+fn a_thousand_files_in_one_folder_are_looked_up_together() {
+    let server = FakeServer::start();
+    let (project, mut watch) = watched(&server, &[A]);
+    let before = busy(&watch);
+    fs::create_dir(project.path("prepared")).unwrap();
+    for n in 0..MANY {
+        fs::write(project.path(&format!("prepared/f{n}.py")), "x = 1\n").unwrap();
+    }
+    // One by one, as git does, and while they cannot be taken one by one.
+    watch.signal("STOP");
+    for n in 0..MANY {
+        fs::rename(project.path(&format!("prepared/f{n}.py")), project.path(&format!("plugins/f{n}.py"))).unwrap();
+    }
+    project.write("plugins/z.py", &filter("1"));
+    watch.signal("CONT");
+    watch.wait("created", Some("z"));
+    let took = busy(&watch).saturating_sub(before);
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}
+
+#[test]
+#[ignore = "two thousand deploys take a debug build and the fake server ten seconds"]
+fn a_checkout_that_changes_a_thousand_plugins_deploys_each_once() {
+    let server = FakeServer::start();
+    let project = many_deployed(&server);
+    git(&project, &["init", "-q", "-b", "one"]);
+    git(&project, &["add", "plugins"]);
+    git(&project, &["commit", "-qm", "one"]);
+    git(&project, &["checkout", "-qb", "two"]);
+    for (_, file) in many() {
+        project.write(&file, &filter("2"));
+    }
+    git(&project, &["commit", "-qam", "two"]);
+    git(&project, &["checkout", "-q", "one"]);
+    let mut watch = project.watch();
+    let before = server.requests().len();
+    git(&project, &["checkout", "-q", "two"]);
+    wait_for_all(&mut watch, "updated", many().map(|(id, _)| id).collect());
+    assert!(watch.stop().success());
+    for (id, _) in many() {
+        assert_eq!(text(&server, &id), filter("2"));
+    }
+    let sent = server.requests().split_off(before).into_iter().filter(|request| request.method == "POST").count();
+    assert_eq!(sent, MANY);
+}
+
+/// How long a watch has been at work, which is the same on a machine that has other things to do.
+fn busy(watch: &Watch) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", watch.pid())).unwrap();
+    let (_, fields) = stat.rsplit_once(") ").unwrap();
+    // In hundredths of a second, whatever the kernel counts in.
+    let ticks: u64 = fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum();
+    Duration::from_millis(10 * ticks)
+}
+
+/// Each file that is new must not cost a look at all the others.
+#[test]
+#[ignore = "writing ten thousand files takes a busy disk ten seconds"]
+fn ten_thousand_files_do_not_make_it_slow() {
+    const FILES: usize = 10_000;
+    let server = FakeServer::start();
+    let (project, mut watch) = watched(&server, &[A]);
+    fs::create_dir(project.path("plugins/flat")).unwrap();
+    let before = busy(&watch);
+    for n in 0..FILES {
+        fs::write(project.path(&format!("plugins/flat/f{n}.py")), "x = 1\n").unwrap();
+    }
+    project.write(A, &filter("2"));
+    watch.wait("updated", Some("a"));
+    project.write("plugins/flat/b.py", &filter("1"));
+    watch.wait("created", Some("b"));
+    let took = busy(&watch).saturating_sub(before);
+    // Three seconds in a debug build; minutes when each new file is looked for in a list of all of them.
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    watch.signal("HUP");
+    watch.wait("summary", None);
+}
+
+// ---- git ------------------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_rebase_ends_with_the_text_of_its_head() {
+    let server = FakeServer::start();
+    let project = deployed(&server, &[A]);
+    git(&project, &["init", "-q", "-b", "main"]);
+    git(&project, &["add", "plugins"]);
+    git(&project, &["commit", "-qm", "base"]);
+    git(&project, &["checkout", "-qb", "topic"]);
+    for version in ["2", "3", "4"] {
+        project.write(A, &filter(version));
+        project.write(&format!("plugins/n{version}.py"), &filter(version));
+        git(&project, &["add", "plugins"]);
+        git(&project, &["commit", "-qm", version]);
+    }
+    git(&project, &["checkout", "-q", "main"]);
+    project.write("plugins/b.py", &filter("1"));
+    git(&project, &["add", "plugins"]);
+    git(&project, &["commit", "-qm", "b"]);
+    git(&project, &["checkout", "-q", "topic"]);
+    let mut watch = project.watch();
+    git(&project, &["rebase", "-q", "main"]);
+    watch.wait("created", Some("b"));
+    // Whatever is still under way comes before a save that is made when the rebase is over.
+    for id in ["a", "n2", "n3", "n4"] {
+        project.write(&format!("plugins/{id}.py"), &filter(&format!("after {id}")));
+        watch.wait("updated", Some(id));
+    }
+    git(&project, &["checkout", "-q", "."]);
+    wait_for_all(&mut watch, "updated", ["a", "n2", "n3", "n4"].map(str::to_owned).to_vec());
+    for (id, version) in [("a", "4"), ("b", "1"), ("n2", "2"), ("n3", "3"), ("n4", "4")] {
+        assert_eq!(text(&server, id), filter(version), "{id}");
+    }
+    for request in server.requests().iter().filter(|request| request.method == "POST") {
+        assert!(request.body["content"].as_str().is_none_or(is_whole), "{request:?}");
+    }
+}
+
+// ---- clocks ---------------------------------------------------------------------------------------------------------
+
+/// A file that says it was written tomorrow, or in 1970: the clock was set, or it is another machine's.
+#[test]
+fn files_from_the_future_and_from_1970_are_deployed() {
+    for settings in ["", "poll = \"100ms\"\ndebounce = \"50ms\"\n"] {
+        let server = FakeServer::start();
+        let project = deployed(&server, &[A, "plugins/b.py"]);
+        project.put("watch.toml", settings);
+        let mut watch = project.watch();
+        for (version, time) in [
+            ("2", SystemTime::now() + Duration::from_hours(24)),
+            ("3", UNIX_EPOCH),
+            ("4", SystemTime::now() + Duration::from_secs(2)),
+            ("5", SystemTime::now() - Duration::from_hours(24)),
+        ] {
+            let (next, file) = (project.path("next"), project.path(A));
+            fs::write(&next, filter(version)).unwrap();
+            File::options().write(true).open(&next).unwrap().set_modified(time).unwrap();
+            fs::rename(&next, &file).unwrap();
+            watch.wait("updated", Some("a"));
+            assert_eq!(text(&server, "a"), filter(version));
+        }
+        // A start with such files finds them as well.
+        drop(watch);
+        for (file, time) in [(A, UNIX_EPOCH), ("plugins/b.py", SystemTime::now() + Duration::from_hours(24))] {
+            project.put(file, filter("6"));
+            File::options().write(true).open(project.path(file)).unwrap().set_modified(time).unwrap();
+        }
+        let mut watch = project.watch_with(&[]);
+        wait_for_all(&mut watch, "updated", ["a", "b"].map(str::to_owned).to_vec());
+    }
+}
+
+/// On a file system whose times are whole seconds, two saves within one look alike from outside.
+#[test]
+fn a_second_save_within_one_second_is_seen() {
+    for settings in ["", "poll = \"100ms\"\ndebounce = \"50ms\"\n"] {
+        let server = FakeServer::start();
+        let project = deployed(&server, &[A]);
+        project.put("watch.toml", settings);
+        let mut watch = project.watch();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        for version in ["2", "3", "4"] {
+            fs::write(project.path(A), filter(version)).unwrap();
+            let file = File::options().write(true).open(project.path(A)).unwrap();
+            file.set_modified(UNIX_EPOCH + Duration::from_secs(now)).unwrap();
+            drop(file);
+            watch.wait("updated", Some("a"));
+            assert_eq!(text(&server, "a"), filter(version));
+        }
+    }
+}
+
+// ---- without events -------------------------------------------------------------------------------------------------
+
+/// As on a network drive.
+#[test]
+fn polling_survives_what_events_survive() {
+    let server = FakeServer::start();
+    let project = deployed(&server, &[A, "plugins/deep/b.py"]);
+    project.put("watch.toml", "poll = \"100ms\"\ndebounce = \"50ms\"\n");
+    let mut watch = project.watch();
+    // A tree is moved in, a folder within the root, a file out.
+    project.put("prepared/in/c.py", filter("1"));
+    fs::rename(project.path("prepared"), project.path("plugins/moved")).unwrap();
+    watch.wait("created", Some("c"));
+    fs::rename(project.path("plugins/moved"), project.path("plugins/again")).unwrap();
+    project.write("plugins/again/in/c.py", &filter("2"));
+    watch.wait("updated", Some("c"));
+    fs::rename(project.path("plugins/deep/b.py"), project.path("b.py")).unwrap();
+    watch.wait("removed", Some("b"));
+    // The root goes, and comes back.
+    fs::rename(project.path("plugins"), project.path("away")).unwrap();
+    watch.wait("root_missing", None);
+    project.write("away/a.py", &filter("2"));
+    fs::rename(project.path("away"), project.path("plugins")).unwrap();
+    watch.wait("updated", Some("a"));
+    // What is ignored.
+    project.write("plugins/.gitignore", "drafts\n");
+    watch.wait("summary", None);
+    project.write("plugins/drafts/d.py", &filter("1"));
+    project.write(A, &filter("3"));
+    watch.wait("updated", Some("a"));
+    assert!(server.row(Kind::Function, "d").is_none());
+}
+
+#[test]
+fn polling_does_not_send_half_a_file() {
+    let server = FakeServer::start();
+    let project = deployed(&server, &[A]);
+    project.put("watch.toml", "poll = \"100ms\"\ndebounce = \"100ms\"\n");
+    let mut watch = project.watch();
+    let text = filter("2");
+    // The clock of the drive is ahead of ours: nothing there is ever old.
+    for end in (0..text.len()).step_by(8).chain([text.len()]) {
+        fs::write(project.path(A), &text[..end]).unwrap();
+        let file = File::options().write(true).open(project.path(A)).unwrap();
+        file.set_modified(SystemTime::now() + Duration::from_mins(1)).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    watch.wait("updated", Some("a"));
+    assert!(watch.stop().success());
+    for request in server.requests().iter().filter(|request| request.method == "POST") {
+        assert!(request.body["content"].as_str().is_none_or(is_whole), "{request:?}");
+    }
+}
+
+// ---- names and rights -----------------------------------------------------------------------------------------------
+
+#[test]
+fn what_editors_leave_beside_a_file_is_no_business_of_ours() {
+    let server = FakeServer::start();
+    let (project, mut watch) = watched(&server, &[A]);
+    let before = server.lines().len();
+    // A lock link of Emacs leads nowhere.
+    symlink("user@host.1234:1700000000", project.path("plugins/.#a.py")).unwrap();
+    for name in
+        ["a.py~", "#a.py#", "4913", ".a.py.swp", ".a.py.swx", "a.py___jb_tmp___", "a.py___jb_old___", "a.py.bak"]
+    {
+        project.write(&format!("plugins/{name}"), &filter("draft"));
+    }
+    fs::remove_file(project.path("plugins/.#a.py")).unwrap();
+    project.write("plugins/z.py", &filter("1"));
+    watch.wait("created", Some("z"));
+    assert!(watch.stop().success());
+    assert_eq!(watch.said_of("a"), ["unchanged"]);
+    assert!(server.lines()[before..].iter().all(|line| !line.contains("/id/a")), "{:?}", &server.lines()[before..]);
+    assert_eq!(count(&watch, "flawed") + count(&watch, "held"), 0, "{:?}", watch.said());
+}
+
+/// Starts a watch that may read no more than anybody else, also where the tests run as root.
+fn without_privileges(project: &Project) -> Watch {
+    let probe = project.path("probe");
+    fs::write(&probe, "").unwrap();
+    fs::set_permissions(&probe, Permissions::from_mode(0o000)).unwrap();
+    match File::open(&probe) {
+        Ok(_) => project.watch_by(&["setpriv", "--bounding-set=-dac_override,-dac_read_search"]),
+        Err(_) => project.watch_with(&[]),
+    }
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn what_may_not_be_read_is_said_and_read_as_soon_as_it_may_be() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    project.put(A, filter("1"));
+    project.put("plugins/closed.py", filter("1"));
+    project.put("plugins/folder/deep/b.py", filter("1"));
+    let (file, folder) = (project.path("plugins/closed.py"), project.path("plugins/folder"));
+    set_mode(&file, 0o000);
+    set_mode(&folder, 0o000);
+    let mut watch = without_privileges(&project);
+    let notices = watch.wait("summary", None);
+    let closed = |path: &str| notices.iter().any(|notice| notice["event"] == "flawed" && notice["path"] == path);
+    assert!(closed("plugins/closed.py") && closed("plugins/folder"), "{notices:#?}");
+    assert_eq!(text(&server, "a"), filter("1"));
+    assert_eq!(troubles(&notices), Vec::<&Value>::new());
+
+    set_mode(&file, 0o644);
+    watch.wait("created", Some("closed"));
+    set_mode(&folder, 0o755);
+    watch.wait("created", Some("b"));
+    project.write("plugins/folder/deep/b.py", &filter("2"));
+    watch.wait("updated", Some("b"));
+    // One that comes closed.
+    project.put("prepared/c.py", filter("1"));
+    set_mode(&project.path("prepared"), 0o000);
+    fs::rename(project.path("prepared"), project.path("plugins/late")).unwrap();
+    let notices = watch.wait("flawed", None);
+    assert_eq!(notices.last().unwrap()["path"], json!("plugins/late"));
+    set_mode(&project.path("plugins/late"), 0o755);
+    watch.wait("created", Some("c"));
+    assert!(watch.stop().success());
+}
+
+#[test]
+fn a_name_that_is_not_text_is_a_name() {
+    let server = FakeServer::start();
+    let (project, mut watch) = watched(&server, &[A]);
+    let path = |name: &[u8]| project.path("plugins").join(OsStr::from_bytes(name));
+    // Some file systems take text only.
+    if fs::write(path(b"caf\xe9.py"), filter("1")).is_err() {
+        return;
+    }
+    watch.wait("created", Some("caf_"));
+    fs::write(path(b"caf\xe9.py"), filter("2")).unwrap();
+    watch.wait("updated", Some("caf_"));
+    fs::create_dir(path(b"\xff")).unwrap();
+    fs::write(path(b"\xff").join("b.py"), filter("1")).unwrap();
+    watch.wait("created", Some("b"));
+    fs::remove_file(path(b"caf\xe9.py")).unwrap();
+    watch.wait("removed", Some("caf_"));
+    assert_eq!(text(&server, "caf_"), filter("2"));
+}
