@@ -984,7 +984,9 @@ impl Engine {
             Server::Looking(_) => return,
             Server::Shut => Some(SHUT),
         };
-        let forced = in_pass && self.first_pass && self.policy.terms.force;
+        // Once: a text that ends the server must not do so whenever the pass is taken up again.
+        let came = self.pass.as_ref().is_some_and(|pass| pass.results.contains_key(key));
+        let forced = in_pass && self.first_pass && self.policy.terms.force && !came;
         // What waits because of what the server was seen to hold is not done with by what the ledger believes.
         let waits = self.queue.waiting(key).and_then(Job::deploy).map(|(_, why)| why);
         let seen = waits.filter(|why| !in_pass && why.outlasts_the_ledger());
@@ -1173,7 +1175,7 @@ impl Engine {
     fn on_replied(&mut self, ticket: Ticket, reply: Reply, now: Now) {
         if let Some(key) = self.tickets.remove(&ticket) {
             if let Some(flight) = self.queue.flying_mut(&key) {
-                flight.unanswered = matches!(reply, Reply::Unreachable { .. } | Reply::Lost { .. });
+                flight.unanswered = !is_answer(&reply);
                 let step = flight.talk.reply(reply);
                 self.step(key, step, now);
             }
@@ -1738,6 +1740,11 @@ impl Engine {
 /// What an overview says of one plugin. One that is listed without its text might as well not be: it is looked at.
 fn held(holds: &Holdings, key: &Key) -> Remote {
     holds.get(key).and_then(|seen| seen.digest).map_or(Remote::NotListed, Remote::Holds)
+}
+
+/// Whether the server is there and has said something to the matter.
+fn is_answer(reply: &Reply) -> bool {
+    !matches!(reply, Reply::Unreachable { .. } | Reply::Lost { .. } | Reply::Crashed { .. } | Reply::Foreign { .. })
 }
 
 /// Whether a server of this version says why it refuses an update. Of a create none since 0.10 says it.

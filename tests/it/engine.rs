@@ -3326,7 +3326,10 @@ fn what_could_not_be_switched_on_again_is_tried_again_soon() {
                   summary: 1 plugin in 513 ms: 1 refused
         "#]],
     );
-    // Where the server does answer, but not to this, it is looked at the next time that the server is.
+}
+
+#[test]
+fn what_may_not_be_switched_on_again_is_tried_again_at_the_next_look() {
     check_with(
         policy(),
         old_server(),
@@ -3339,7 +3342,7 @@ fn what_could_not_be_switched_on_again_is_tried_again_soon() {
          5ms #5 refused no
          6ms #6 row a v1 old off
          7ms #7 row a v1 old off
-         8ms #8 crashed
+         8ms #8 not-allowed
          5000ms rescan
          5001ms #9 connected 0.9.6
          5002ms #10 rows a=v1
@@ -3368,10 +3371,10 @@ fn what_could_not_be_switched_on_again_is_tried_again_soon() {
                   #7 update a v1
             7ms #7 row a v1 old off
                   #8 toggle a
-            8ms #8 crashed
+            8ms #8 not-allowed
                   save
                   a refused: refused by the server: no
-                  a went_off: switched off by the server, and it could not be switched on again: Internal Server Error; tried again when the server answers
+                  a went_off: switched off by the server, and it could not be switched on again: 401 Unauthorized; tried again when the server answers
                   summary: 1 plugin in 8 ms: 1 refused
             5000ms rescan
                   #9 connect
@@ -3495,7 +3498,7 @@ fn a_refused_text_is_not_sent_again_after_something_was_made_good() {
          7ms #7 refused boom
          8ms #8 row a v1 old off
          9ms #9 row a v1 old off
-         10ms #10 crashed",
+         10ms #10 not-allowed",
     );
     run.tickets.clear();
     run.log.clear();
@@ -3564,6 +3567,66 @@ fn what_the_server_lost_meanwhile_is_deployed_when_a_conflict_is_over() {
                   #3 get a
             5001ms #3 absent
                   #4 create a v1
+        "#]],
+    );
+}
+
+#[test]
+fn force_does_not_end_the_server_again_and_again() {
+    let force = Policy { terms: Terms { force: true, ..policy().terms }, ..policy() };
+    check_with(
+        force,
+        Ledger::default(),
+        "0ms edit a v1
+         0ms edit b v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows
+         3ms #3 absent
+         4ms #4 unreachable
+         5ms #5 crashed
+         6ms #6 unreachable
+         510ms wake
+         511ms #7 connected
+         512ms #8 rows
+         513ms #9 absent",
+        &expect![[r#"
+            0ms edit a v1
+            0ms edit b v1
+            0ms rescan
+                  ready: watching `plugins` (2 plugins) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 2 plugins to compare with the server
+                  a sending: on its way (forced)
+                  #3 get a
+                  b sending: on its way (forced)
+                  #4 get b
+            3ms #3 absent
+                  #5 create a v1
+            4ms #4 unreachable
+                  save
+                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 2 plugins waiting)
+                  b waiting: waiting: the server is away
+            5ms #5 crashed
+                  #6 get a
+            6ms #6 unreachable
+                  save
+                  a refused: refused by the server: Internal Server Error
+            510ms wake
+                  #7 connect
+            511ms #7 connected
+                  #8 overview of functions
+            512ms #8 rows
+                  connected: http://server is Open WebUI 0.12.4
+                  a refused_before: refused before, not sent again: Internal Server Error
+                  b sending: on its way (forced)
+                  #9 get b
+            513ms #9 absent
+                  #10 create b v1
         "#]],
     );
 }
