@@ -2795,7 +2795,7 @@ fn a_pass_takes_nothing_away() {
          5ms #4 created a
          7ms #5 row a v1";
     check_with(
-        Policy { on_delete: OnDelete::Delete, once: Some(Duration::from_secs(60)), ..policy() },
+        Policy { on_delete: OnDelete::Delete, once: Some(Duration::from_mins(1)), ..policy() },
         play(policy(), Ledger::default(), deployed).engine.ledger().clone(),
         "0ms edit a v1
          0ms edit b v1
@@ -3259,7 +3259,6 @@ fn what_is_put_there_for_a_moment_is_not_left_behind() {
 }
 
 #[test]
-#[expect(clippy::too_many_lines, reason = "one long story")]
 fn what_could_not_be_switched_on_again_is_tried_again_soon() {
     check_with(
         policy(),
