@@ -132,6 +132,10 @@ impl Healing {
             }
             (Stage::FlippingBack(switch), Reply::Row(row)) if self.was.lost(&row) == Some(switch) => contested(),
             // What got no answer was not carried out, as it seems, and is done again where it is still off.
+            (Stage::ReadingBack(_), Reply::Row(row)) if self.flips >= MOST_FLIPS && self.was.lost(&row).is_some() => {
+                let cause = "no answer came".to_owned();
+                Next::Over(Left::Off { cause, later: true })
+            }
             (Stage::Flipping(_) | Stage::FlippingBack(_) | Stage::ReadingBack(_), Reply::Row(row)) => {
                 self.switch_on(&row)
             }

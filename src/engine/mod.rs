@@ -396,8 +396,8 @@ struct Flight {
     in_pass: bool,
     /// A rollback has come in between.
     rolled_back: bool,
-    /// The last request got no answer.
-    unanswered: bool,
+    /// The last answer was that we may not.
+    turned_away: bool,
     /// When the user is to be told that it is still on its way; `None` when that was done.
     slow_at: Option<Duration>,
 }
@@ -1080,7 +1080,7 @@ impl Engine {
             let since = if in_pass { now.at } else { since };
             let slow_at = Some(now.at + SLOW);
             self.queue
-                .start(key.clone(), Flight { talk, since, in_pass, rolled_back: false, unanswered: false, slow_at });
+                .start(key.clone(), Flight { talk, since, in_pass, rolled_back: false, turned_away: false, slow_at });
             self.step(key, step, now);
         }
     }
@@ -1175,7 +1175,7 @@ impl Engine {
     fn on_replied(&mut self, ticket: Ticket, reply: Reply, now: Now) {
         if let Some(key) = self.tickets.remove(&ticket) {
             if let Some(flight) = self.queue.flying_mut(&key) {
-                flight.unanswered = !is_answer(&reply);
+                flight.turned_away = matches!(reply, Reply::NotAllowed { .. } | Reply::Unclear { .. });
                 let step = flight.talk.reply(reply);
                 self.step(key, step, now);
             }
@@ -1461,8 +1461,8 @@ impl Engine {
             Talk::Remove(plugin, _) => self.on_removed(&plugin, outcome, took, now),
         }
         self.rollbacks.extend(newer);
-        // What is off is not left to the next look, whenever that is.
-        if let Some(cause) = off.filter(|_| flight.unanswered) {
+        // What is off is not left to the next look, whenever that is; unless there is nothing to be hoped for.
+        if let Some(cause) = off.filter(|_| !flight.turned_away) {
             self.lose(cause, None, now);
         }
     }
@@ -1740,11 +1740,6 @@ impl Engine {
 /// What an overview says of one plugin. One that is listed without its text might as well not be: it is looked at.
 fn held(holds: &Holdings, key: &Key) -> Remote {
     holds.get(key).and_then(|seen| seen.digest).map_or(Remote::NotListed, Remote::Holds)
-}
-
-/// Whether the server is there and has said something to the matter.
-fn is_answer(reply: &Reply) -> bool {
-    !matches!(reply, Reply::Unreachable { .. } | Reply::Lost { .. } | Reply::Crashed { .. } | Reply::Foreign { .. })
 }
 
 /// Whether a server of this version says why it refuses an update. Of a create none since 0.10 says it.

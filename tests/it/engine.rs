@@ -3481,6 +3481,64 @@ fn a_flip_that_never_arrived_is_done_again() {
 }
 
 #[test]
+fn flips_that_never_arrive_are_done_again_when_the_server_is_back() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1 old
+         12ms #2 noted
+         13ms #3 refused boom
+         14ms #4 row a v1 old off
+         15ms #5 row a v1 old off
+         16ms #6 lost
+         17ms #7 row a v1 old off
+         18ms #8 lost
+         19ms #9 row a v1 old off
+         20ms #10 lost
+         21ms #11 row a v1 old off
+         22ms #12 lost
+         23ms #13 row a v1 old off
+         523ms wake",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v1 old
+                  #2 note that a is on
+            12ms #2 noted
+                  #3 update a v2
+            13ms #3 refused boom
+                  #4 get a
+            14ms #4 row a v1 old off
+                  #5 update a v1
+            15ms #5 row a v1 old off
+                  #6 toggle a
+            16ms #6 lost
+                  #7 get a
+            17ms #7 row a v1 old off
+                  #8 toggle a
+            18ms #8 lost
+                  #9 get a
+            19ms #9 row a v1 old off
+                  #10 toggle a
+            20ms #10 lost
+                  #11 get a
+            21ms #11 row a v1 old off
+                  #12 toggle a
+            22ms #12 lost
+                  #13 get a
+            23ms #13 row a v1 old off
+                  save
+                  a refused: refused by the server: boom
+                  a went_off: switched off by the server, and it could not be switched on again: no answer came; tried again when the server answers
+                  unreachable: cannot reach http://server: no answer came (next try in 500 ms)
+            523ms wake
+                  #14 connect
+        "#]],
+    );
+}
+
+#[test]
 fn a_refused_text_is_not_sent_again_after_something_was_made_good() {
     let memory = Memory { under_way: under_way("v2", "v1"), ..old_server().into() };
     let mut run = play(
