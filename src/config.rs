@@ -10,14 +10,14 @@ use std::{env, fmt, fs, io};
 use ::config::{FileFormat, Format as _, Map, Source, Value, ValueKind};
 use ignore::gitignore::GitignoreBuilder;
 use jiff::SignedDuration;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::Url;
 
 use crate::cli::Args;
 use crate::engine::OnDelete;
 use crate::engine::exchange::{Adopt, OnRemoteEdit};
-use crate::plugin::{FileSettings, Kind};
+use crate::plugin::{Digest, FileSettings, Kind};
 
 /// Where Open WebUI listens if nobody tells it otherwise.
 pub const DEFAULT_URL: &str = "http://localhost:8080";
@@ -92,6 +92,57 @@ impl Config {
         let around = self.roots.iter().all(|root| absolute(cwd, root).starts_with(&full));
         if around { Some(PathBuf::new()) } else { spelled(path, &self.roots, cwd) }
     }
+
+    /// The keys of `watch.toml` whose values are others than here, and `api_key` for the key that has none there.
+    #[must_use]
+    pub fn changes(&self, other: &Self) -> Vec<&'static str> {
+        // Taken apart, so that a setting that is added is not forgotten.
+        let Self {
+            project: _,
+            roots,
+            exclude,
+            url,
+            url_origin: _,
+            key,
+            key_origin,
+            state,
+            activate_new,
+            on_remote_edit,
+            on_delete,
+            adopt,
+            keep_versions,
+            concurrency,
+            debounce,
+            poll,
+            timeout,
+            once_patience,
+            files,
+        } = self;
+        let same_key = match (key, &other.key) {
+            (Some(key), Some(other)) => key.expose_secret() == other.expose_secret(),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        let changes = [
+            ("root", *roots != other.roots),
+            ("exclude", *exclude != other.exclude),
+            ("url", *url != other.url),
+            ("api_key", !same_key || *key_origin != other.key_origin),
+            ("state", *state != other.state),
+            ("activate_new", *activate_new != other.activate_new),
+            ("on_remote_edit", *on_remote_edit != other.on_remote_edit),
+            ("on_delete", *on_delete != other.on_delete),
+            ("adopt", *adopt != other.adopt),
+            ("keep_versions", *keep_versions != other.keep_versions),
+            ("concurrency", *concurrency != other.concurrency),
+            ("debounce", *debounce != other.debounce),
+            ("poll", *poll != other.poll),
+            ("timeout", *timeout != other.timeout),
+            ("once_patience", *once_patience != other.once_patience),
+            ("plugins", *files != other.files),
+        ];
+        changes.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
+    }
 }
 
 /// Where a setting comes from.
@@ -146,16 +197,6 @@ impl World {
         self.env.get(name).and_then(|value| filled(value))
     }
 
-    /// Reads a file that need not exist.
-    fn read(&self, path: &Path) -> Result<Option<String>, ConfigError> {
-        match fs::read_to_string(self.cwd.join(path)) {
-            // Editors on Windows put a byte order mark first.
-            Ok(text) => Ok(Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(ConfigError::new(format!("cannot read {}: {}", ticked(path), why(&error)))),
-        }
-    }
-
     /// A path as written in a file in `base`, so that it can be used from the current folder.
     fn resolve(&self, base: &Path, path: &str) -> PathBuf {
         match (path.strip_prefix("~/"), &self.home) {
@@ -205,28 +246,93 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
+/// The settings, or why there are none; and the files that have a say in them.
+pub struct Reading {
+    /// The settings.
+    pub config: Result<Config, ConfigError>,
+    /// What they were read from.
+    pub sources: Sources,
+}
+
+/// The files that settings were looked for in, whether they are there or not, and what was in them.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Sources(BTreeMap<PathBuf, Result<Digest, io::ErrorKind>>);
+
+impl Sources {
+    /// The files, as messages name them.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.0.keys().map(PathBuf::as_path)
+    }
+
+    /// Which of these files hold something else in a later reading, as far as that has looked at them.
+    #[must_use]
+    pub fn changed(&self, later: &Self) -> Vec<PathBuf> {
+        let other = |(path, content): &(&PathBuf, _)| later.0.get(*path).is_some_and(|later| later != *content);
+        self.0.iter().filter(other).map(|(path, _)| path.clone()).collect()
+    }
+
+    /// Whether a later reading found a file gone or empty that was not: so it looks in the middle of a save.
+    #[must_use]
+    pub fn lost(&self, later: &Self) -> bool {
+        let empty = Digest::of(b"");
+        let holds = |content: &Result<Digest, _>| content.as_ref().is_ok_and(|digest| *digest != empty);
+        self.0.iter().any(|(path, content)| holds(content) && later.0.get(path).is_some_and(|later| !holds(later)))
+    }
+
+    /// Takes over what a later reading found; a reading that failed has not looked at every file.
+    pub fn extend(&mut self, later: Self) {
+        self.0.extend(later.0);
+    }
+
+    /// Reads a file that need not exist.
+    fn read(&mut self, path: &Path, world: &World) -> Result<Option<String>, ConfigError> {
+        let bytes = fs::read(world.cwd.join(path));
+        let content = bytes.as_ref().map(|bytes| Digest::of(bytes)).map_err(io::Error::kind);
+        self.0.insert(path.to_owned(), content);
+        let text =
+            bytes.and_then(|bytes| String::from_utf8(bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidData)));
+        match text {
+            // Editors on Windows put a byte order mark first.
+            Ok(text) => Ok(Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(ConfigError::new(format!("cannot read {}: {}", ticked(path), why(&error)))),
+        }
+    }
+}
+
 /// Puts the settings together and checks them.
 pub fn load(args: &Args, world: &World) -> Result<Config, ConfigError> {
+    read(args, world).config
+}
+
+/// The same, for who wants to know when that would give something else.
+#[must_use]
+pub fn read(args: &Args, world: &World) -> Reading {
+    let mut sources = Sources::default();
+    Reading { config: settings(args, world, &mut sources), sources }
+}
+
+fn settings(args: &Args, world: &World, sources: &mut Sources) -> Result<Config, ConfigError> {
     let (path, wanted) = match &args.config {
         Some(path) => (path.as_path(), true),
         None => (Path::new("watch.toml"), false),
     };
     let project = path.parent().unwrap_or(Path::new(""));
-    let dotenv = DotEnv::read(&project.join(".env"), world)?;
+    let dotenv = DotEnv::read(&project.join(".env"), world, sources)?;
 
     let mut builder = ::config::Config::builder().add_source(defaults(project));
     if let Some(home) = &world.config_home {
-        builder = builder.add_source(file(&home.join("owui-watch").join("watch.toml"), false, world)?);
+        builder = builder.add_source(file(&home.join("owui-watch").join("watch.toml"), false, world, sources)?);
     }
     let merged = builder
-        .add_source(file(path, wanted, world)?)
+        .add_source(file(path, wanted, world, sources)?)
         .add_source(dotenv.layer(project, world)?)
         .add_source(environment(world)?)
         .add_source(flags(args))
         .build()
         .and_then(|merged| merged.cache.into_table())
         .map_err(|error| ConfigError::new(error.to_string()))?;
-    Merged(merged).config(project, &dotenv, world)
+    Merged(merged).config(project, &dotenv, world, sources)
 }
 
 /// `watch.toml` as written. Every key may be left out there, since the lowest layer has them all.
@@ -327,9 +433,9 @@ fn defaults(project: &Path) -> Layer {
 }
 
 /// Reads a `watch.toml`.
-fn file(path: &Path, wanted: bool, world: &World) -> Result<Layer, ConfigError> {
+fn file(path: &Path, wanted: bool, world: &World, sources: &mut Sources) -> Result<Layer, ConfigError> {
     let place = ticked(path);
-    let Some(text) = world.read(path)? else {
+    let Some(text) = sources.read(path, world)? else {
         return if wanted {
             Err(ConfigError::new(format!("cannot read {place}: no such file")))
         } else {
@@ -559,9 +665,9 @@ impl DotEnv {
     const KEYS: [&str; 2] = ["OPENWEBUI_API_KEY", "api_key"];
     const SERVERS: [&str; 3] = ["OPENWEBUI_URL", "OPENWEBUI_BASE_URL", "url"];
 
-    fn read(path: &Path, world: &World) -> Result<Self, ConfigError> {
+    fn read(path: &Path, world: &World, sources: &mut Sources) -> Result<Self, ConfigError> {
         // Without a line end, dotenvy takes a blank at the end of the last line for an error.
-        let text = world.read(path)?.unwrap_or_default() + "\n";
+        let text = sources.read(path, world)?.unwrap_or_default() + "\n";
         // In a value, `$NAME` is dotenvy's to replace: by a variable of the process, else by one of an earlier line.
         let variables: BTreeMap<_, _> = dotenvy::from_read_iter(text.as_bytes()).filter_map(Result::ok).collect();
 
@@ -601,10 +707,16 @@ impl DotEnv {
 struct Merged(Map<String, Value>);
 
 impl Merged {
-    fn config(&self, project: &Path, dotenv: &DotEnv, world: &World) -> Result<Config, ConfigError> {
+    fn config(
+        &self,
+        project: &Path,
+        dotenv: &DotEnv,
+        world: &World,
+        sources: &mut Sources,
+    ) -> Result<Config, ConfigError> {
         let written: Written = Value::from(self.0.clone()).try_deserialize().map_err(|error| self.mistyped(&error))?;
         let roots = self.roots(&written.root, world)?;
-        let (key, key_origin) = api_key(written.api_key_file.as_deref(), dotenv, world)?.unzip();
+        let (key, key_origin) = api_key(written.api_key_file.as_deref(), dotenv, world, sources)?.unzip();
         Ok(Config {
             project: project.to_owned(),
             files: self.files(written.plugins, &roots, project, world)?,
@@ -802,7 +914,12 @@ fn server(text: &str) -> Result<String, (String, Option<String>)> {
 }
 
 /// Finds the API key; the order is [`Config`]'s.
-fn api_key(file: Option<&Path>, dotenv: &DotEnv, world: &World) -> Result<Option<(SecretString, Origin)>, ConfigError> {
+fn api_key(
+    file: Option<&Path>,
+    dotenv: &DotEnv,
+    world: &World,
+    sources: &mut Sources,
+) -> Result<Option<(SecretString, Origin)>, ConfigError> {
     let found = |text: &str, place: String| {
         let key = text.trim();
         check_key(key, &place)?;
@@ -821,7 +938,7 @@ fn api_key(file: Option<&Path>, dotenv: &DotEnv, world: &World) -> Result<Option
             return Err(ConfigError::new("cannot read the API key: `api_key_file` seems to be the key itself")
                 .hinted("put the key into a file of its own, and name that file"));
         }
-        let key = world.read(path)?.ok_or_else(|| {
+        let key = sources.read(path, world)?.ok_or_else(|| {
             ConfigError::new(format!(
                 "cannot read the API key: `api_key_file` is {}, and there is no such file",
                 ticked(path)
@@ -830,7 +947,7 @@ fn api_key(file: Option<&Path>, dotenv: &DotEnv, world: &World) -> Result<Option
         return found(&key, ticked(path));
     }
     if let Some(folder) = world.variable("CREDENTIALS_DIRECTORY")
-        && let Some(key) = world.read(&Path::new(folder).join("openwebui_api_key"))?
+        && let Some(key) = sources.read(&Path::new(folder).join("openwebui_api_key"), world)?
     {
         return found(&key, "the credential `openwebui_api_key`".to_owned());
     }

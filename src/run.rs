@@ -10,9 +10,9 @@ use tracing_subscriber::prelude::*;
 use crate::cli::{Args, Command};
 use crate::client::{self, Client, Timeouts};
 use crate::commands::{self, Agreed, Refusal, Scene};
-use crate::config::{self, Config, DEFAULT_URL, Origin, World};
+use crate::config::{self, Config, DEFAULT_URL, Origin, Reading, Sources, World};
 use crate::console::{self, Console, Format, Steps};
-use crate::daemon::{self, End, Signal};
+use crate::daemon::{self, End, Plan, Setup, Signal};
 use crate::disk::StateError;
 use crate::engine::exchange::{Adopt, Terms};
 use crate::engine::notice::Level;
@@ -24,7 +24,8 @@ use crate::watcher::Explained;
 #[must_use]
 pub fn run(args: &Args, world: &World) -> ExitCode {
     logging(args.verbose);
-    let config = match config::load(args, world) {
+    let Reading { config, sources } = config::read(args, world);
+    let config = match config {
         Ok(config) => config,
         Err(error) => {
             console::fatal(&error.to_string(), error.hint());
@@ -33,7 +34,7 @@ pub fn run(args: &Args, world: &World) -> ExitCode {
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let end = match runtime {
-        Ok(runtime) => runtime.block_on(start(args, config, world)),
+        Ok(runtime) => runtime.block_on(start(args, config, sources, world)),
         Err(error) => Err(anyhow::Error::from(error).context("cannot start")),
     };
     match end {
@@ -47,7 +48,7 @@ pub fn run(args: &Args, world: &World) -> ExitCode {
 }
 
 /// What can be done about an error, where the edge that it comes from knows.
-fn remedy(error: &anyhow::Error) -> Option<String> {
+pub(crate) fn remedy(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(|cause| {
         let sandbox = || cause.downcast_ref::<SandboxError>()?.remedy().map(str::to_owned);
         let state = || Some(cause.downcast_ref::<StateError>()?.hint().to_owned());
@@ -57,11 +58,14 @@ fn remedy(error: &anyhow::Error) -> Option<String> {
     })
 }
 
-async fn start(args: &Args, config: Config, world: &World) -> anyhow::Result<End> {
+async fn start(args: &Args, config: Config, sources: Sources, world: &World) -> anyhow::Result<End> {
     match &args.command {
-        None => watch(args, &config, world, signals()?).await,
+        None => {
+            let read = || config::read(args, world);
+            watch(args, (config, sources), world, &read, signals()?).await
+        }
         Some(Command::Sandbox { openwebui, keep }) => {
-            play(args, config, world, openwebui.as_deref(), *keep, signals()?).await
+            play(args, (config, sources), world, (openwebui.as_deref(), *keep), signals()?).await
         }
         Some(Command::History { plugin, .. }) => {
             let scene = scene(args, &config)?;
@@ -108,8 +112,20 @@ fn client(config: &Config) -> anyhow::Result<Client> {
     Client::new(&client::Options { url: config.url.clone(), key: config.key.clone(), timeouts })
 }
 
-async fn watch(args: &Args, config: &Config, world: &World, signals: UnboundedReceiver<Signal>) -> anyhow::Result<End> {
-    let client = client(config)?;
+/// Watches, or makes one pass. `read` reads the settings again.
+async fn watch(
+    args: &Args,
+    (config, sources): (Config, Sources),
+    world: &World,
+    read: &dyn Fn() -> Reading,
+    signals: UnboundedReceiver<Signal>,
+) -> anyhow::Result<End> {
+    let plan = |config| plan(args, config, world);
+    let console = Console::new(format(args), least(args));
+    daemon::run(Setup { config, sources, read, plan: &plan }, console, signals).await
+}
+
+fn plan(args: &Args, config: Config, world: &World) -> anyhow::Result<Plan> {
     let policy = Policy {
         roots: config.roots.clone(),
         server: config.url.clone(),
@@ -128,10 +144,9 @@ async fn watch(args: &Args, config: &Config, world: &World, signals: UnboundedRe
         on_delete: config.on_delete,
         keep_versions: config.keep_versions,
         named: config.files.keys().cloned().collect(),
-        only: only(args, config, world),
+        only: only(args, &config, world),
     };
-    let console = Console::new(format(args), least(args));
-    daemon::run(config, policy, client, console, signals).await
+    Ok(Plan { client: client(&config)?, policy, config })
 }
 
 /// The plugins that the run is limited to; none, if one of the arguments means all of them.
@@ -153,10 +168,9 @@ fn from_here(name: &str, config: &Config, world: &World) -> String {
 /// A server of our own, and a watch that deploys to it. Its state is as short-lived as the server.
 async fn play(
     args: &Args,
-    config: Config,
+    (config, sources): (Config, Sources),
     world: &World,
-    version: Option<&str>,
-    keep: bool,
+    (version, keep): (Option<&str>, bool),
     mut signals: UnboundedReceiver<Signal>,
 ) -> anyhow::Result<End> {
     let environment = world.env.iter().map(|(name, value)| (name.into(), value.into()));
@@ -177,18 +191,23 @@ async fn play(
         sandbox.url()
     ));
     steps.finish();
-    let config = Config {
-        url: sandbox.url().to_owned(),
+    let (url, state) = (sandbox.url().to_owned(), sandbox.data().join("owui-watch"));
+    let here = |config| Config {
+        url: url.clone(),
         url_origin: Origin::Set("the sandbox".to_owned()),
         key: None,
         key_origin: None,
-        state: sandbox.data().join("owui-watch"),
+        state: state.clone(),
         // Nobody uses it but who is trying things out.
         activate_new: true,
         ..config
     };
+    let read = || {
+        let Reading { config, sources } = config::read(args, world);
+        Reading { config: config.map(here), sources }
+    };
     let end = tokio::select! {
-        end = watch(args, &config, world, signals) => end,
+        end = watch(args, (here(config), sources), world, &read, signals) => end,
         why = sandbox.ended() => Err(why.into()),
     };
     if let Some(folder) = sandbox.stop()? {

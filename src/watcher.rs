@@ -8,6 +8,8 @@
 //! Reading a file is an event as well (`Access(Open)`); only writes, moves and removals are signs, so our own reads are
 //! not seen again.
 
+mod files;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +19,8 @@ use anyhow::Context as _;
 use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RemoveKind, RenameMode};
 use notify::{ErrorKind, EventKind, PollWatcher, RecommendedWatcher, RecursiveMode, Watcher as _};
 use notify_debouncer_full::{DebounceEventResult, Debouncer, NoCache, RecommendedCache};
+
+pub use files::{FileWatcher, Touch};
 
 /// What an event means to us.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +82,7 @@ impl Watcher {
             let debouncer = notify_debouncer_full::new_debouncer_opt(debounce, None, handler, NoCache::new(), config)
                 .context(SETUP)?;
             Backend::Polling(debouncer)
-        } else if cfg!(any(target_os = "linux", target_os = "android")) {
+        } else if EXACT {
             let roots = Arc::clone(&roots);
             let watcher = notify::recommended_watcher(move |result: notify::Result<notify::Event>| match result {
                 Ok(event) => signs(&event, &roots).into_iter().for_each(&send),
@@ -145,6 +149,9 @@ impl Watcher {
         }
     }
 }
+
+/// Whether the system tells when a writer is done.
+const EXACT: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
 const SETUP: &str = "cannot watch for file events";
 

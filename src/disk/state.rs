@@ -133,6 +133,13 @@ impl State {
         Ok(Self { folder, ledger, rollbacks_seen: None, _lock: lock })
     }
 
+    /// Whether this is the part of the folder that is about this server: a process cannot take a lock twice.
+    #[must_use]
+    pub fn is_of(&self, folder: &Path, server: &str) -> bool {
+        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        self.folder.server == slug(server) && real(&self.folder.path) == real(folder)
+    }
+
     /// Reads the ledger. One that cannot be used is set aside, and the error says so: to go on without is safe.
     #[must_use]
     pub fn load(&self) -> (Ledger, Option<anyhow::Error>) {

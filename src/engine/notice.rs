@@ -162,6 +162,13 @@ pub enum What {
         /// The folder.
         root: PathBuf,
     },
+    /// The settings were read again, because of a save or a signal.
+    Reloaded {
+        /// The files that hold something else than before.
+        files: Vec<PathBuf>,
+        /// The keys whose values are others than before.
+        changed: Vec<&'static str>,
+    },
     /// Asked to stop; what is in flight is finished first.
     Stopping {
         /// How many conversations are in flight.
@@ -469,6 +476,7 @@ impl Notice {
             | What::Connected { .. }
             | What::Summary { .. }
             | What::Back { .. }
+            | What::Reloaded { .. }
             | What::Stopping { .. }
             | What::Stopped { .. }
             | What::Created { .. }
@@ -524,6 +532,7 @@ impl Notice {
             What::NotAllowed { .. } => "not_allowed",
             What::Foreign { .. } => "not_open_webui",
             What::RootMissing { .. } => "root_missing",
+            What::Reloaded { .. } => "reloaded",
             What::Stopping { .. } => "stopping",
             What::Stopped { .. } => "stopped",
             What::Trouble { .. } => "trouble",
@@ -597,6 +606,16 @@ impl Notice {
             What::Foreign { server, words, .. } => format!("{server} does not answer as Open WebUI: {words}"),
             What::RootMissing { root } => {
                 format!("`{}` is gone; nothing changes on the server", root.display())
+            }
+            What::Reloaded { files, changed } => {
+                let after =
+                    if files.is_empty() { String::new() } else { format!(" after a change of {}", list(files)) };
+                let new = if changed.is_empty() {
+                    ": they are the same".to_owned()
+                } else {
+                    format!(" (new: {})", changed.join(", "))
+                };
+                format!("settings read again{after}{new}")
             }
             What::Stopping { in_flight: 0 } => "stopping".to_owned(),
             What::Stopping { in_flight } => {
@@ -736,14 +755,15 @@ impl Notice {
             }
             What::GaveUp { .. } => "check that the server runs and that the address is right",
             What::NotAllowed { status: 0, .. } => {
-                "set OPENWEBUI_API_KEY (Settings > Account > API keys in Open WebUI), in the environment or in .env, and \
-                 start again"
+                "set OPENWEBUI_API_KEY (Settings > Account > API keys in Open WebUI) in .env, which is read again when \
+                 you save it, or in the environment, and start again"
             }
             What::NotAllowed { words, .. } if words.contains("API key is not enabled") => {
                 "switch API keys on (Admin Panel > Settings > General), and start again"
             }
             What::NotAllowed { .. } => {
-                "use the API key of an admin (OPENWEBUI_API_KEY, .env or api_key_file), and start again"
+                "use the API key of an admin: .env and the file of `api_key_file` are read again when you save them, the \
+                 environment when you start again"
             }
             What::Foreign { .. } => "check the address: it is the one that you open in the browser, without /api",
             What::Created { active: Some(false), .. } => {
@@ -814,6 +834,7 @@ impl Notice {
             | What::StillUnreachable { .. }
             | What::Back { .. }
             | What::RootMissing { .. }
+            | What::Reloaded { .. }
             | What::Stopping { .. }
             | What::Stopped { .. }
             | What::Sending { .. }
@@ -967,6 +988,7 @@ impl Notice {
                 vec![("server", json!(server)), ("status", json!(status)), ("words", json!(words))]
             }
             What::RootMissing { root } => vec![("root", json!(root.display().to_string()))],
+            What::Reloaded { files, changed } => vec![("files", json!(paths(files))), ("changed", json!(changed))],
             What::Stopping { in_flight } => vec![("in_flight", json!(in_flight))],
             What::Stopped { waiting } => vec![("waiting", json!(waiting))],
             What::Sending { why } => vec![("why", json!(why.word()))],
@@ -1218,6 +1240,11 @@ mod tests {
             What::NotAllowed { status: 401, words: "401 Unauthorized".to_owned(), key: Some("`.env`".to_owned()) },
             What::Foreign { server: server(), status: 200, words: "a web page".to_owned() },
             What::RootMissing { root: PathBuf::from("plugins") },
+            What::Reloaded { files: vec![PathBuf::from(".env")], changed: Vec::new() },
+            What::Reloaded {
+                files: vec![PathBuf::from(".env"), PathBuf::from("watch.toml")],
+                changed: vec!["url", "api_key"],
+            },
             What::Stopping { in_flight: 0 },
             What::Stopping { in_flight: 2 },
             What::Stopped { waiting: 0 },
@@ -1343,14 +1370,16 @@ mod tests {
             Error gave_up: cannot reach http://localhost:8080: connection refused (gave up after 10 s)
                 hint: check that the server runs and that the address is right
             Error not_allowed: the server does not let us in: no key is configured, and this server asks for one
-                hint: set OPENWEBUI_API_KEY (Settings > Account > API keys in Open WebUI), in the environment or in .env, and start again
+                hint: set OPENWEBUI_API_KEY (Settings > Account > API keys in Open WebUI) in .env, which is read again when you save it, or in the environment, and start again
             Error not_allowed: the server does not let us in with the key from `.env`: Use of API key is not enabled in the environment.
                 hint: switch API keys on (Admin Panel > Settings > General), and start again
             Error not_allowed: the server does not let us in with the key from `.env`: 401 Unauthorized
-                hint: use the API key of an admin (OPENWEBUI_API_KEY, .env or api_key_file), and start again
+                hint: use the API key of an admin: .env and the file of `api_key_file` are read again when you save them, the environment when you start again
             Error not_open_webui: http://localhost:8080 does not answer as Open WebUI: a web page
                 hint: check the address: it is the one that you open in the browser, without /api
             Warning root_missing: `plugins` is gone; nothing changes on the server
+            Info reloaded: settings read again after a change of `.env`: they are the same
+            Info reloaded: settings read again after a change of `.env` and `watch.toml` (new: url, api_key)
             Info stopping: stopping
             Info stopping: stopping; 2 plugins on the way first (once more stops at once)
             Info stopped: stopped
@@ -1569,6 +1598,8 @@ mod tests {
             not_allowed {"key_from":"`.env`","status":401,"words":"401 Unauthorized"}
             not_open_webui {"server":"http://localhost:8080","status":200,"words":"a web page"}
             root_missing {"root":"plugins"}
+            reloaded {"changed":[],"files":[".env"]}
+            reloaded {"changed":["url","api_key"],"files":[".env","watch.toml"]}
             stopping {"in_flight":0}
             stopping {"in_flight":2}
             stopped {"waiting":0}

@@ -20,6 +20,7 @@ mod once;
 mod readme;
 mod real;
 mod refusal;
+mod reload;
 mod sandbox;
 mod shipped;
 mod support;

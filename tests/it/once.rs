@@ -645,7 +645,7 @@ fn a_missing_key_ends_with_3_and_says_where_to_get_one() {
     "#]]
     .assert_eq(&timeless(&ran.stdout, &server));
     expect![[r#"
-        hint: set OPENWEBUI_API_KEY (Settings > Account > API keys in Open WebUI), in the environment or in .env, and start again
+        hint: set OPENWEBUI_API_KEY (Settings > Account > API keys in Open WebUI) in .env, which is read again when you save it, or in the environment, and start again
     "#]]
     .assert_eq(&ran.stderr);
 }

@@ -93,6 +93,7 @@ fn examples() -> Vec<What> {
         What::NotAllowed { status: 401, words: text(), key: Some(text()) },
         What::Foreign { server: text(), status: 200, words: text() },
         What::RootMissing { root: path() },
+        What::Reloaded { files: vec![path()], changed: vec!["x"] },
         What::Stopping { in_flight: 1 },
         What::Stopped { waiting: 1 },
         What::Trouble { message: text(), hint: Some(text()) },
