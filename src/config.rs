@@ -57,6 +57,8 @@ pub struct Config {
     pub key: Option<SecretString>,
     /// Where the key was found.
     pub key_origin: Option<Origin>,
+    /// Certificates that are trusted beside the system's.
+    pub ca_file: Option<CaFile>,
     /// The folder for ledger, backups and logs.
     pub state: PathBuf,
     /// Whether to switch on a function that was created.
@@ -105,6 +107,7 @@ impl Config {
             url_origin: _,
             key,
             key_origin,
+            ca_file,
             state,
             activate_new,
             on_remote_edit,
@@ -128,6 +131,7 @@ impl Config {
             ("exclude", *exclude != other.exclude),
             ("url", *url != other.url),
             ("api_key", !same_key || *key_origin != other.key_origin),
+            ("ca_file", *ca_file != other.ca_file),
             ("state", *state != other.state),
             ("activate_new", *activate_new != other.activate_new),
             ("on_remote_edit", *on_remote_edit != other.on_remote_edit),
@@ -143,6 +147,15 @@ impl Config {
         ];
         changes.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
     }
+}
+
+/// Certificates in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaFile {
+    /// The file.
+    pub path: PathBuf,
+    /// What is in it, as PEM.
+    pub pem: String,
 }
 
 /// Where a setting comes from.
@@ -284,20 +297,29 @@ impl Sources {
         self.0.extend(later.0);
     }
 
-    /// Reads a file that need not exist.
+    /// Reads a text that need not exist.
     fn read(&mut self, path: &Path, world: &World) -> Result<Option<String>, ConfigError> {
+        let Some(bytes) = self.bytes(path, world)? else { return Ok(None) };
+        let text = String::from_utf8(bytes).map_err(|_| cannot_read(path, &io::ErrorKind::InvalidData.into()))?;
+        // Editors on Windows put a byte order mark first.
+        Ok(Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)))
+    }
+
+    /// Reads a file that need not exist.
+    fn bytes(&mut self, path: &Path, world: &World) -> Result<Option<Vec<u8>>, ConfigError> {
         let bytes = fs::read(world.cwd.join(path));
         let content = bytes.as_ref().map(|bytes| Digest::of(bytes)).map_err(io::Error::kind);
         self.0.insert(path.to_owned(), content);
-        let text =
-            bytes.and_then(|bytes| String::from_utf8(bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidData)));
-        match text {
-            // Editors on Windows put a byte order mark first.
-            Ok(text) => Ok(Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))),
+        match bytes {
+            Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(ConfigError::new(format!("cannot read {}: {}", ticked(path), why(&error)))),
+            Err(error) => Err(cannot_read(path, &error)),
         }
     }
+}
+
+fn cannot_read(path: &Path, error: &io::Error) -> ConfigError {
+    ConfigError::new(format!("cannot read {}: {}", ticked(path), why(error)))
 }
 
 /// Puts the settings together and checks them.
@@ -343,6 +365,7 @@ struct Written {
     exclude: Vec<String>,
     url: String,
     api_key_file: Option<PathBuf>,
+    ca_file: Option<PathBuf>,
     state: PathBuf,
     activate_new: bool,
     on_remote_edit: OnRemoteEditWord,
@@ -367,11 +390,12 @@ struct FileTable {
 }
 
 /// The keys of `watch.toml`, and what each must be.
-const KEYS: [(&str, &str); 16] = [
+const KEYS: [(&str, &str); 17] = [
     ("root", "a folder, or a list of folders"),
     ("exclude", "a list of globs"),
     ("url", "a URL such as \"http://localhost:8080\""),
     ("api_key_file", "the path of a file"),
+    ("ca_file", "the path of a file"),
     ("state", "the path of a folder"),
     ("activate_new", "true or false"),
     ("on_remote_edit", "\"backup\", \"hold\" or \"overwrite\""),
@@ -385,6 +409,9 @@ const KEYS: [(&str, &str); 16] = [
     ("once_patience", "a duration such as \"30s\", from \"0s\" to \"24h\""),
     ("plugins", "made of tables such as [plugins.\"plugins/shout.py\"]"),
 ];
+
+/// The keys whose values are paths, or lists of them.
+const PATHS: [&str; 4] = ["root", "api_key_file", "ca_file", "state"];
 
 /// The keys of `[plugins."path"]`, and what each must be.
 const FILE_KEYS: [(&str, &str); 3] =
@@ -417,6 +444,7 @@ fn defaults(project: &Path) -> Layer {
         ("exclude".to_owned(), Value::from(exclude.to_vec())),
         ("url".to_owned(), Value::from(DEFAULT_URL)),
         ("api_key_file".to_owned(), Value::from(ValueKind::Nil)),
+        ("ca_file".to_owned(), Value::from(ValueKind::Nil)),
         ("state".to_owned(), Value::from(here(".owui-watch"))),
         ("activate_new".to_owned(), Value::from(false)),
         ("on_remote_edit".to_owned(), Value::from("backup")),
@@ -453,7 +481,7 @@ fn file(path: &Path, wanted: bool, world: &World, sources: &mut Sources) -> Resu
         }
     }
     let base = path.parent().unwrap_or(Path::new(""));
-    for key in ["root", "api_key_file", "state"] {
+    for key in PATHS {
         if let Some(value) = keys.get_mut(key) {
             resolve(value, base, world);
         }
@@ -630,7 +658,7 @@ fn variables(
         } else {
             Value::new(Some(&place), value)
         };
-        if matches!(key.as_str(), "root" | "api_key_file" | "state") {
+        if PATHS.contains(&key.as_str()) {
             resolve(&mut value, base, world);
         }
         keys.insert(key, value);
@@ -726,6 +754,7 @@ impl Merged {
             url_origin: self.origin("url").map_or(Origin::Default, |place| Origin::Set(place.to_owned())),
             key,
             key_origin,
+            ca_file: written.ca_file.map(|path| self.ca_file(path, world, sources)).transpose()?,
             state: written.state,
             activate_new: written.activate_new,
             on_remote_edit: written.on_remote_edit.0,
@@ -814,6 +843,23 @@ impl Merged {
             return Err(self.at("root", "`root` names no folder"));
         }
         Ok(roots.into_iter().map(|(root, _)| root).collect())
+    }
+
+    /// Reads certificates, as far as can be told without taking them apart.
+    fn ca_file(&self, path: PathBuf, world: &World, sources: &mut Sources) -> Result<CaFile, ConfigError> {
+        let cannot = |cause: &str| self.at("ca_file", format!("`ca_file` is {}, and {cause}", ticked(&path)));
+        let bytes = sources.bytes(&path, world)?.ok_or_else(|| cannot("there is no such file"))?;
+        if bytes.is_empty() {
+            return Err(cannot("that is empty"));
+        }
+        match String::from_utf8(bytes) {
+            Ok(pem) if pem.contains("-----BEGIN CERTIFICATE-----") => Ok(CaFile { path, pem }),
+            Ok(pem) if pem.contains("PRIVATE KEY-----") => {
+                Err(cannot("that is a private key").hinted("name the file with the certificate, which is no secret"))
+            }
+            Ok(_) | Err(_) => Err(cannot("there is no certificate in it that begins with -----BEGIN CERTIFICATE-----")
+                .hinted("`openssl x509 -inform der -in FILE -out FILE.pem` makes such a one of a .cer or .der file")),
+        }
     }
 
     fn exclude(&self, globs: Vec<String>) -> Result<Vec<String>, ConfigError> {

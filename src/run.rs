@@ -5,10 +5,11 @@ use std::process::ExitCode;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use anyhow::Context as _;
 use tracing_subscriber::prelude::*;
 
 use crate::cli::{Args, Command};
-use crate::client::{self, Client, Timeouts};
+use crate::client::{self, Authorities, Client, Timeouts};
 use crate::commands::{self, Agreed, Refusal, Scene};
 use crate::config::{self, Config, DEFAULT_URL, Origin, Reading, Sources, World};
 use crate::console::{self, Console, Format, Steps};
@@ -109,7 +110,12 @@ async fn roll_back(scene: &Scene<'_>, plugin: &str, version: Option<&str>) -> an
 
 fn client(config: &Config) -> anyhow::Result<Client> {
     let timeouts = Timeouts { deploy: config.timeout, ..Timeouts::default() };
-    Client::new(&client::Options { url: config.url.clone(), key: config.key.clone(), timeouts })
+    let authorities = match &config.ca_file {
+        Some(file) => Authorities::read(&file.pem)
+            .with_context(|| format!("cannot use the certificates in `{}`", file.path.display()))?,
+        None => Authorities::default(),
+    };
+    Client::new(&client::Options { url: config.url.clone(), key: config.key.clone(), authorities, timeouts })
 }
 
 /// Watches, or makes one pass. `read` reads the settings again.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::engine::exchange::{Failure, Left, Outcome};
+use crate::engine::exchange::{Failure, Left, Outcome, UNTRUSTED};
 use crate::engine::plan::Why;
 use crate::engine::twin::{Sign, Twin};
 use crate::engine::{GONE, OnDelete, refusal};
@@ -749,6 +749,9 @@ impl Notice {
                 "a plugin is a Python file that defines Pipe, Filter, Action, Event or Tools; `root` in watch.toml says \
                  where to look"
             }
+            What::Unreachable { cause, .. } | What::GaveUp { cause, .. } if cause.starts_with(UNTRUSTED) => {
+                "if you trust it, name the certificate of the authority that has signed it (PEM) as `ca_file` in watch.toml"
+            }
             What::Unreachable { configured: false, .. } | What::GaveUp { configured: false, .. } => {
                 "say where your server is with OPENWEBUI_URL or `url` in watch.toml; or try `owui-watch sandbox`, which \
                  starts a throw-away Open WebUI"
@@ -1222,6 +1225,13 @@ mod tests {
             What::Summary { tally: Tally::default(), took: ms(12), dry_run: false },
             What::Unreachable { cause: cause(), server: server(), next: ms(500), waiting: 0, configured: false },
             What::Unreachable { cause: cause(), server: server(), next: ms(20_000), waiting: 2, configured: true },
+            What::Unreachable {
+                cause: "certificate not trusted".to_owned(),
+                server: "https://h".to_owned(),
+                next: ms(500),
+                waiting: 0,
+                configured: true,
+            },
             What::StillUnreachable { cause: cause(), attempt: 4, next: ms(8000) },
             What::Back { away: ms(83_000), waiting: 0 },
             What::Back { away: ms(83_000), waiting: 1 },
@@ -1362,6 +1372,8 @@ mod tests {
             Warning unreachable: cannot reach http://localhost:8080: connection refused (next try in 500 ms)
                 hint: say where your server is with OPENWEBUI_URL or `url` in watch.toml; or try `owui-watch sandbox`, which starts a throw-away Open WebUI
             Warning unreachable: cannot reach http://localhost:8080: connection refused (next try in 20 s, 2 plugins waiting)
+            Warning unreachable: cannot reach https://h: certificate not trusted (next try in 500 ms)
+                hint: if you trust it, name the certificate of the authority that has signed it (PEM) as `ca_file` in watch.toml
             Detail still_unreachable: still unreachable: connection refused (try 4, next in 8.0 s)
             Info back: the server is back after 1 min 23 s
             Info back: the server is back after 1 min 23 s, 1 plugin to deploy
@@ -1589,6 +1601,7 @@ mod tests {
             summary {"created":0,"dry_run":false,"failed":0,"held":0,"refused":0,"skipped":0,"unchanged":0,"updated":0}
             unreachable {"cause":"connection refused","next_ms":500.0,"server":"http://localhost:8080","waiting":0}
             unreachable {"cause":"connection refused","next_ms":20000.0,"server":"http://localhost:8080","waiting":2}
+            unreachable {"cause":"certificate not trusted","next_ms":500.0,"server":"https://h","waiting":0}
             still_unreachable {"attempt":4,"cause":"connection refused","next_ms":8000.0}
             back {"away_ms":83000.0,"waiting":0}
             back {"away_ms":83000.0,"waiting":1}

@@ -24,4 +24,5 @@ mod reload;
 mod sandbox;
 mod shipped;
 mod support;
+mod tls;
 mod watch;
