@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "the one place that reads settings: their files and the environment")]
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::num::NonZeroUsize;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use ignore::gitignore::GitignoreBuilder;
 use jiff::SignedDuration;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
-use url::Url;
+use url::{Host, Url};
 
 use crate::cli::Args;
 use crate::engine::OnDelete;
@@ -93,6 +94,12 @@ impl Config {
         let full = absolute(cwd, path);
         let around = self.roots.iter().all(|root| absolute(cwd, root).starts_with(&full));
         if around { Some(PathBuf::new()) } else { spelled(path, &self.roots, cwd) }
+    }
+
+    /// Whether others can read what is said to the server: plain HTTP, and not to this machine or a network at home.
+    #[must_use]
+    pub fn is_overheard(&self) -> bool {
+        Url::parse(&self.url).is_ok_and(|url| url.scheme() == "http" && !url.host().is_some_and(|host| is_near(&host)))
     }
 
     /// The keys of `watch.toml` whose values are others than here, and `api_key` for the key that has none there.
@@ -228,7 +235,7 @@ pub struct ConfigError {
 
 impl ConfigError {
     fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None }
+        Self { message: veiled(&message.into()), hint: None }
     }
 
     /// Says that what stands in `place` cannot be used.
@@ -241,7 +248,7 @@ impl ConfigError {
     }
 
     fn with_hint(self, hint: Option<String>) -> Self {
-        Self { hint, ..self }
+        Self { hint: hint.map(|hint| veiled(&hint)), ..self }
     }
 
     /// What to do about it, where that is known.
@@ -959,6 +966,26 @@ fn server(text: &str) -> Result<String, (String, Option<String>)> {
     Ok(bare.trim_end_matches('/').to_owned())
 }
 
+/// Whether a host is this machine, or one that only a private network can have.
+fn is_near(host: &Host<&str>) -> bool {
+    let v4 = |it: Ipv4Addr| it.is_loopback() || it.is_private() || it.is_link_local() || it.is_unspecified();
+    match host {
+        Host::Ipv4(address) => v4(*address),
+        Host::Ipv6(address) => {
+            let own = address.is_loopback() || address.is_unspecified();
+            own || address.is_unique_local()
+                || address.is_unicast_link_local()
+                || address.to_ipv4_mapped().is_some_and(v4)
+        }
+        Host::Domain(name) => {
+            let name = name.trim_end_matches('.');
+            // A name of one part is from a private network's own list, say a container's.
+            let home = [".localhost", ".local", ".internal", ".lan", ".home.arpa"];
+            !name.contains('.') || home.iter().any(|end| name.ends_with(end))
+        }
+    }
+}
+
 /// Finds the API key; the order is [`Config`]'s.
 fn api_key(
     file: Option<&Path>,
@@ -1105,6 +1132,19 @@ impl TryFrom<String> for Versions {
     fn try_from(text: String) -> Result<Self, Self::Error> {
         if text == "all" { Ok(Self(None)) } else { text.parse().map(|count| Self(Some(count))) }
     }
+}
+
+/// A text without the keys and tokens in it: people put them in the place of a path, or of a flag's value.
+fn veiled(text: &str) -> String {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let words = text.split_inclusive(|c| !is_part(c));
+    words
+        .map(|word| {
+            let bare = word.trim_end_matches(|c| !is_part(c));
+            // Ours have 35 characters, tokens more. Shorter words are names.
+            if looks_secret(bare) && bare.len() >= 30 { word.replace(bare, "[key]") } else { word.to_owned() }
+        })
+        .collect()
 }
 
 /// A path without `./`, doubled slashes and a slash at its end. `..` stays: behind a link it is not what it seems.

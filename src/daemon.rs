@@ -17,7 +17,7 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 use crate::client::Client;
 use crate::config::{Config, Reading, Sources};
 use crate::console::Console;
-use crate::disk::{Folder, Plugins, State, Trust};
+use crate::disk::{Folder, Plugins, State, StateError, Trust};
 use crate::engine::exchange::{Call, Reply};
 use crate::engine::files::Loaded;
 use crate::engine::ledger::Memory;
@@ -30,6 +30,9 @@ use settings::{New, News, Settings};
 
 /// What the system would end a program by that writes to a pipe which nobody reads.
 const SIGPIPE: u8 = 13;
+
+/// How often to see whether another owui-watch has ended.
+const IN_LINE: Duration = Duration::from_millis(200);
 
 /// How the program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,9 +62,12 @@ pub struct Setup<'a> {
     pub read: &'a dyn Fn() -> Reading,
     /// Says what is to be done with settings.
     pub plan: &'a dyn Fn(Config) -> anyhow::Result<Plan>,
+    /// Whether to wait for another owui-watch that does the same.
+    pub wait: bool,
 }
 
 /// What settings, flags and arguments come to.
+#[derive(Clone)]
 pub struct Plan {
     /// The settings.
     pub config: Config,
@@ -138,13 +144,21 @@ impl Start {
 }
 
 /// Runs until there is nothing more to do, or somebody says stop.
-pub async fn run(setup: Setup<'_>, console: Console, mut signals: UnboundedReceiver<Signal>) -> anyhow::Result<End> {
-    let start = Start::new((setup.plan)(setup.config.clone())?, None)?;
+pub async fn run(
+    setup: Setup<'_>,
+    mut console: Console,
+    mut signals: UnboundedReceiver<Signal>,
+) -> anyhow::Result<End> {
+    let plan = (setup.plan)(setup.config.clone())?;
+    let Some(start) = begin(plan, setup.wait, &mut console, &mut signals).await? else {
+        return Ok(End::Done(Code::NotDeployed));
+    };
     let settings = start
         .watcher
         .as_ref()
         .map(|_| Settings::new(setup.config.clone(), setup.sources.clone(), setup.read, Instant::now()));
     let mut daemon = Daemon::new(start, &setup, settings, console);
+    daemon.warn(&setup.config);
     loop {
         let end = daemon.run(&mut signals).await;
         if !matches!(end, End::Interrupted(_)) {
@@ -153,6 +167,31 @@ pub async fn run(setup: Setup<'_>, console: Console, mut signals: UnboundedRecei
         match daemon.successor.take() {
             Some(successor) => daemon = daemon.replaced(successor),
             None => return Ok(end),
+        }
+    }
+}
+
+/// Starts, after another owui-watch has ended if need be; nothing, if somebody says stop before that.
+async fn begin(
+    plan: Plan,
+    wait: bool,
+    console: &mut Console,
+    signals: &mut UnboundedReceiver<Signal>,
+) -> anyhow::Result<Option<Start>> {
+    let mut told = false;
+    loop {
+        let error = match Start::new(plan.clone(), None) {
+            Ok(start) => return Ok(Some(start)),
+            Err(error) => error,
+        };
+        let Some(other) = error.downcast_ref().and_then(StateError::other).filter(|_| wait) else { return Err(error) };
+        if !std::mem::replace(&mut told, true) {
+            console.tell(&Notice::general(What::InLine { pid: other.pid }), Timestamp::now());
+        }
+        tokio::select! {
+            biased;
+            Some(Signal::Stop(_)) = signals.recv() => return Ok(None),
+            () = tokio::time::sleep(IN_LINE) => {}
         }
     }
 }
@@ -203,11 +242,19 @@ impl<'a> Daemon<'a> {
     /// The one that goes on with other settings. Where it keeps state in the same place, the lock is handed over.
     fn replaced(self, mut start: Start) -> Self {
         start.state = start.state.or(self.state);
-        let mut settings = self.settings;
-        if let Some(settings) = &mut settings {
-            settings.use_now(start.plan.config.clone(), Instant::now());
+        let (config, mut settings) = (start.plan.config.clone(), self.settings);
+        let before = settings.as_mut().map(|settings| settings.use_now(config.clone(), Instant::now()));
+        let mut daemon = Self::new(start, self.setup, settings, self.console);
+        if before.is_none_or(|before| before.url != config.url) {
+            daemon.warn(&config);
         }
-        Self::new(start, self.setup, settings, self.console)
+        daemon
+    }
+
+    fn warn(&mut self, config: &Config) {
+        if config.is_overheard() {
+            self.tell(&Notice::general(What::Insecure { server: config.url.clone() }));
+        }
     }
 
     async fn run(&mut self, signals: &mut UnboundedReceiver<Signal>) -> End {

@@ -128,7 +128,7 @@ async fn watch(
 ) -> anyhow::Result<End> {
     let plan = |config| plan(args, config, world);
     let console = Console::new(format(args), least(args));
-    daemon::run(Setup { config, sources, read, plan: &plan }, console, signals).await
+    daemon::run(Setup { config, sources, read, plan: &plan, wait: args.wait }, console, signals).await
 }
 
 fn plan(args: &Args, config: Config, world: &World) -> anyhow::Result<Plan> {
@@ -179,7 +179,9 @@ async fn play(
     (version, keep): (Option<&str>, bool),
     mut signals: UnboundedReceiver<Signal>,
 ) -> anyhow::Result<End> {
-    let environment = world.env.iter().map(|(name, value)| (name.into(), value.into()));
+    // Installers and plugins have no business with another server's key.
+    let environment = world.env.iter().filter(|(name, _)| *name != "OPENWEBUI_API_KEY");
+    let environment = environment.map(|(name, value)| (name.into(), value.into()));
     let mut options = sandbox::Options::new(sandbox::default_cache()?, environment);
     options.keep = keep;
     if let Some(version) = version {

@@ -80,9 +80,10 @@ impl<'a> Settings<'a> {
         settings
     }
 
-    /// The new settings are in use.
-    pub(super) fn use_now(&mut self, config: Config, now: Instant) {
-        *self = Self::new(config, std::mem::take(&mut self.sources), self.read, now);
+    /// Other settings are in use; hands out those of before.
+    pub(super) fn use_now(&mut self, config: Config, now: Instant) -> Config {
+        let new = Self::new(config, std::mem::take(&mut self.sources), self.read, now);
+        std::mem::replace(self, new).config
     }
 
     /// Watches the files as they stand. Where that is not possible they are read now and then.

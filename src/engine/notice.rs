@@ -157,6 +157,16 @@ pub enum What {
         /// What it looks like.
         words: String,
     },
+    /// What is said to the server can be read by others on the way.
+    Insecure {
+        /// Where it is.
+        server: String,
+    },
+    /// Another owui-watch is waited for, as `--wait` says.
+    InLine {
+        /// Its process, where that can be known.
+        pid: Option<u32>,
+    },
     /// A folder to be watched is not there.
     RootMissing {
         /// The folder.
@@ -476,6 +486,7 @@ impl Notice {
             | What::Connected { .. }
             | What::Summary { .. }
             | What::Back { .. }
+            | What::InLine { .. }
             | What::Reloaded { .. }
             | What::Stopping { .. }
             | What::Stopped { .. }
@@ -497,6 +508,7 @@ impl Notice {
             What::NothingFound { .. }
             | What::Untested { .. }
             | What::Unreachable { .. }
+            | What::Insecure { .. }
             | What::RootMissing { .. }
             | What::Trouble { .. }
             | What::RefusedBefore { .. }
@@ -531,6 +543,8 @@ impl Notice {
             What::GaveUp { .. } => "gave_up",
             What::NotAllowed { .. } => "not_allowed",
             What::Foreign { .. } => "not_open_webui",
+            What::Insecure { .. } => "insecure",
+            What::InLine { .. } => "in_line",
             What::RootMissing { .. } => "root_missing",
             What::Reloaded { .. } => "reloaded",
             What::Stopping { .. } => "stopping",
@@ -604,6 +618,11 @@ impl Notice {
                 format!("the server does not let us in with the key from {key}: {words}")
             }
             What::Foreign { server, words, .. } => format!("{server} does not answer as Open WebUI: {words}"),
+            What::Insecure { server } => format!("the key and the plugins travel unencrypted to {server}"),
+            What::InLine { pid } => {
+                let pid = pid.map_or_else(String::new, |pid| format!(" (pid {pid})"));
+                format!("waiting for the other owui-watch{pid} to end")
+            }
             What::RootMissing { root } => {
                 format!("`{}` is gone; nothing changes on the server", root.display())
             }
@@ -808,6 +827,7 @@ impl Notice {
                     twin.id
                 ));
             }
+            What::Insecure { .. } => "use https, or a tunnel or VPN, and the address that the server has there",
             What::RolledBack => "--force deploys the file as it is",
             What::Removed { file_there: true, .. } => {
                 "a plugin defines Pipe, Filter, Action, Event or Tools at the top level of its file"
@@ -836,6 +856,7 @@ impl Notice {
             | What::Unreachable { .. }
             | What::StillUnreachable { .. }
             | What::Back { .. }
+            | What::InLine { .. }
             | What::RootMissing { .. }
             | What::Reloaded { .. }
             | What::Stopping { .. }
@@ -990,6 +1011,8 @@ impl Notice {
             What::Foreign { server, status, words } => {
                 vec![("server", json!(server)), ("status", json!(status)), ("words", json!(words))]
             }
+            What::Insecure { server } => vec![("server", json!(server))],
+            What::InLine { pid } => vec![("pid", json!(pid))],
             What::RootMissing { root } => vec![("root", json!(root.display().to_string()))],
             What::Reloaded { files, changed } => vec![("files", json!(paths(files))), ("changed", json!(changed))],
             What::Stopping { in_flight } => vec![("in_flight", json!(in_flight))],
@@ -1249,6 +1272,9 @@ mod tests {
             },
             What::NotAllowed { status: 401, words: "401 Unauthorized".to_owned(), key: Some("`.env`".to_owned()) },
             What::Foreign { server: server(), status: 200, words: "a web page".to_owned() },
+            What::Insecure { server: "http://chat.example.org".to_owned() },
+            What::InLine { pid: Some(123) },
+            What::InLine { pid: None },
             What::RootMissing { root: PathBuf::from("plugins") },
             What::Reloaded { files: vec![PathBuf::from(".env")], changed: Vec::new() },
             What::Reloaded {
@@ -1389,6 +1415,10 @@ mod tests {
                 hint: use the API key of an admin: .env and the file of `api_key_file` are read again when you save them, the environment when you start again
             Error not_open_webui: http://localhost:8080 does not answer as Open WebUI: a web page
                 hint: check the address: it is the one that you open in the browser, without /api
+            Warning insecure: the key and the plugins travel unencrypted to http://chat.example.org
+                hint: use https, or a tunnel or VPN, and the address that the server has there
+            Info in_line: waiting for the other owui-watch (pid 123) to end
+            Info in_line: waiting for the other owui-watch to end
             Warning root_missing: `plugins` is gone; nothing changes on the server
             Info reloaded: settings read again after a change of `.env`: they are the same
             Info reloaded: settings read again after a change of `.env` and `watch.toml` (new: url, api_key)
@@ -1610,6 +1640,9 @@ mod tests {
             not_allowed {"key_from":"`.env`","status":403,"words":"Use of API key is not enabled in the environment."}
             not_allowed {"key_from":"`.env`","status":401,"words":"401 Unauthorized"}
             not_open_webui {"server":"http://localhost:8080","status":200,"words":"a web page"}
+            insecure {"server":"http://chat.example.org"}
+            in_line {"pid":123}
+            in_line {}
             root_missing {"root":"plugins"}
             reloaded {"changed":[],"files":[".env"]}
             reloaded {"changed":["url","api_key"],"files":[".env","watch.toml"]}

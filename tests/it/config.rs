@@ -872,6 +872,46 @@ fn keys_that_cannot_be_used_are_not_shown() {
 }
 
 #[test]
+fn who_can_listen() {
+    for (url, overheard) in [
+        ("http://localhost:8080", false),
+        ("http://chat.localhost", false),
+        ("http://127.0.0.1:3000", false),
+        ("http://127.1.2.3", false),
+        ("http://[::1]", false),
+        ("http://0.0.0.0:8080", false),
+        ("http://10.1.2.3", false),
+        ("http://172.16.0.1", false),
+        ("http://172.31.255.255", false),
+        ("http://172.32.0.1", true),
+        ("http://192.168.1.2:8080", false),
+        ("http://192.169.1.2", true),
+        ("http://169.254.1.1", false),
+        ("http://[fd12:3456::1]", false),
+        ("http://[fe80::1]", false),
+        ("http://[::ffff:10.0.0.1]", false),
+        ("http://[::ffff:8.8.8.8]", true),
+        ("http://[2001:db8::1]", true),
+        ("http://8.8.8.8", true),
+        ("http://openwebui:8080", false),
+        ("http://nas.local", false),
+        ("http://nas.local.", false),
+        ("http://chat.corp.internal", false),
+        ("http://nas.lan", false),
+        ("http://nas.home.arpa", false),
+        ("http://chat.example.org", true),
+        ("http://local.example.org", true),
+        ("http://notlocal", false),
+        ("http://my.notlocal", true),
+        ("HTTP://CHAT.EXAMPLE.ORG", true),
+        ("https://chat.example.org", false),
+        ("https://8.8.8.8", false),
+    ] {
+        assert_eq!(Project::new().good(&format!("--url {url}")).is_overheard(), overheard, "{url}");
+    }
+}
+
+#[test]
 fn certificates_that_cannot_be_used() {
     let file = || Project::new().with("watch.toml", "ca_file = 'c.pem'");
     file().refusal("").says(&expect![[r#"

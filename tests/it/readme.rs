@@ -92,6 +92,8 @@ fn examples() -> Vec<What> {
         What::GaveUp { after: took, cause: text(), server: text(), configured: true },
         What::NotAllowed { status: 401, words: text(), key: Some(text()) },
         What::Foreign { server: text(), status: 200, words: text() },
+        What::Insecure { server: text() },
+        What::InLine { pid: Some(1) },
         What::RootMissing { root: path() },
         What::Reloaded { files: vec![path()], changed: vec!["x"] },
         What::Stopping { in_flight: 1 },
