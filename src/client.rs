@@ -14,6 +14,7 @@
 //! tells: [`Row::versioned`](crate::engine::exchange::Row::versioned).
 
 mod classify;
+mod secret;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -34,6 +35,7 @@ use tokio::sync::Mutex;
 use crate::engine::exchange::{Call, Form, Reply, UNTRUSTED, Version};
 use crate::plugin::{Key, Kind, id::PluginId};
 use classify::{Answer, Asked, classify, failure, newest_first};
+use secret::Secret;
 
 /// No answer is read further than this. Four thousand large plugins fit.
 const LARGEST_ANSWER: usize = 64 << 20;
@@ -202,7 +204,7 @@ impl Client {
 
     async fn ask_once(&self, request: &Request, token: Option<&HeaderValue>) -> Reply {
         match self.fetch(request, token).await {
-            Ok(received) => classify(request.asked, &received.answer()),
+            Ok(received) => understood(request.asked, received, &Secret::of(token.or(self.0.key.as_ref()))),
             Err(reply) => reply,
         }
     }
@@ -489,12 +491,58 @@ impl Received {
         }
     }
 
+    fn mask(&mut self, secret: &Secret) {
+        secret.mask_body(&mut self.body);
+        for value in self.headers.values_mut() {
+            let masked = value.to_str().ok().and_then(|text| HeaderValue::try_from(secret.mask(text)).ok());
+            *value = masked.unwrap_or_else(|| value.clone());
+        }
+    }
+
     fn read<T: for<'de> Deserialize<'de>>(&self, asked: Asked) -> Result<T, Reply> {
         let answer = self.answer();
         match serde_json::from_slice(answer.body) {
             Ok(value) if self.status == 200 => Ok(value),
             _ => Err(failure(asked, &answer)),
         }
+    }
+}
+
+/// What an answer means. In words that the user may come to see, what we got in with is masked; in the texts and rows
+/// that are compared with ours nothing is touched.
+fn understood(asked: Asked, mut received: Received, secret: &Secret) -> Reply {
+    let mut reply = classify(asked, &received.answer());
+    if words(&mut reply).is_none() {
+        return reply;
+    }
+    // Before the words are taken out of it, of which some are shortened; and after, because JSON can spell a text in
+    // more than one way.
+    received.mask(secret);
+    let mut reply = classify(asked, &received.answer());
+    if let Some(words) = words(&mut reply) {
+        *words = secret.mask(words);
+    }
+    reply
+}
+
+/// The words in a reply.
+fn words(reply: &mut Reply) -> Option<&mut String> {
+    match reply {
+        Reply::Connected { version: words }
+        | Reply::Refused { words }
+        | Reply::Crashed { words }
+        | Reply::NotAllowed { words, .. }
+        | Reply::Unclear { words }
+        | Reply::Foreign { words, .. }
+        | Reply::Unreachable { cause: words, .. }
+        | Reply::Lost { cause: words } => Some(words),
+        Reply::Rows(_)
+        | Reply::Row(_)
+        | Reply::Deleted
+        | Reply::Versions(_)
+        | Reply::Text(_)
+        | Reply::Absent
+        | Reply::Taken => None,
     }
 }
 

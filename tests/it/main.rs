@@ -22,6 +22,7 @@ mod real;
 mod refusal;
 mod reload;
 mod sandbox;
+mod secret;
 mod shipped;
 mod support;
 mod tls;

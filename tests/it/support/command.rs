@@ -201,6 +201,12 @@ impl Watch {
         self.said().iter().filter(|said| **said == event).count() >= times
     }
 
+    /// Everything said so far, as it was printed.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn all_said(&self) -> String {
+        self.seen.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    }
+
     /// Everything said so far, as words.
     pub(crate) fn said(&self) -> Vec<&str> {
         self.seen.iter().map(|notice| notice["event"].as_str().unwrap()).collect()
