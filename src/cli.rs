@@ -40,6 +40,10 @@ pub struct Args {
     #[arg(long)]
     pub force: bool,
 
+    /// Wait until another owui-watch has ended that deploys from here to this server
+    #[arg(long)]
+    pub wait: bool,
+
     /// Do what would be asked about: put an earlier text back, or create a plugin that the server seems to have under
     /// another id
     #[arg(long, global = true)]
@@ -239,7 +243,8 @@ impl Args {
 
     /// What is about a run, and not about a command.
     fn beside_a_command(&self) -> Option<&str> {
-        let flags = [(self.once, "--once"), (self.dry_run, "--dry-run"), (self.force, "--force")];
+        let flags =
+            [(self.once, "--once"), (self.dry_run, "--dry-run"), (self.force, "--force"), (self.wait, "--wait")];
         flags.iter().find(|(given, _)| *given).map(|(_, flag)| *flag).or(self.plugins.first().map(String::as_str))
     }
 }

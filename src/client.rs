@@ -14,6 +14,7 @@
 //! tells: [`Row::versioned`](crate::engine::exchange::Row::versioned).
 
 mod classify;
+mod secret;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -24,14 +25,17 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
+use rustls::RootCertStore;
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
-use crate::engine::exchange::{Call, Form, Reply, Version};
+use crate::engine::exchange::{Call, Form, Reply, UNTRUSTED, Version};
 use crate::plugin::{Key, Kind, id::PluginId};
 use classify::{Answer, Asked, classify, failure, newest_first};
+use secret::Secret;
 
 /// No answer is read further than this. Four thousand large plugins fit.
 const LARGEST_ANSWER: usize = 64 << 20;
@@ -52,8 +56,28 @@ pub struct Options {
     pub url: String,
     /// An API key or a session token. `None` for a server without login.
     pub key: Option<SecretString>,
+    /// Who is trusted beside those that the system trusts.
+    pub authorities: Authorities,
     /// How long to wait.
     pub timeouts: Timeouts,
+}
+
+/// Certificates that vouch for servers.
+#[derive(Clone, Debug, Default)]
+pub struct Authorities(Vec<reqwest::Certificate>);
+
+impl Authorities {
+    /// Takes PEM apart. Each certificate is tried, since the builder would say only that one of them is no good.
+    pub fn read(pem: &str) -> anyhow::Result<Self> {
+        let mut certificates = Vec::new();
+        for (n, der) in (1..).zip(CertificateDer::pem_slice_iter(pem.as_bytes())) {
+            // What is the matter with it nobody could mend by hand.
+            let tried = der.ok().filter(|der| RootCertStore::empty().add(der.clone()).is_ok());
+            let certificate = tried.and_then(|der| reqwest::Certificate::from_der(&der).ok());
+            certificates.push(certificate.with_context(|| format!("certificate {n} in it is damaged"))?);
+        }
+        Ok(Self(certificates))
+    }
 }
 
 /// How long to wait for the server.
@@ -95,7 +119,7 @@ impl Client {
             None => None,
         };
         Ok(Self(Arc::new(Inner {
-            http: http(&base, options.timeouts.connect)?,
+            http: http(&base, options)?,
             base,
             key,
             session: Mutex::new(None),
@@ -180,7 +204,7 @@ impl Client {
 
     async fn ask_once(&self, request: &Request, token: Option<&HeaderValue>) -> Reply {
         match self.fetch(request, token).await {
-            Ok(received) => classify(request.asked, &received.answer()),
+            Ok(received) => understood(request.asked, received, &Secret::of(token.or(self.0.key.as_ref()))),
             Err(reply) => reply,
         }
     }
@@ -292,21 +316,23 @@ fn base(url: &str) -> anyhow::Result<Url> {
     Ok(base)
 }
 
-fn http(base: &Url, connect: Duration) -> anyhow::Result<reqwest::Client> {
+fn http(base: &Url, options: &Options) -> anyhow::Result<reqwest::Client> {
     // An error means that somebody has installed one before, and any will do.
     let _installed = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("owui-watch/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
-        .connect_timeout(connect)
+        .connect_timeout(options.timeouts.connect)
         .pool_idle_timeout(IDLE)
         .tcp_nodelay(true)
         .http1_only();
-    if base.scheme() == "http" {
+    builder = if base.scheme() == "http" {
         // Nothing to check, so it must not fail where the system has no certificates, as in small containers.
-        builder = builder.tls_certs_only([]);
-    }
+        builder.tls_certs_only([])
+    } else {
+        builder.tls_certs_merge(options.authorities.0.iter().cloned())
+    };
     if is_loopback(base) {
         // No proxy can reach what is on this machine.
         builder = builder.no_proxy();
@@ -465,12 +491,58 @@ impl Received {
         }
     }
 
+    fn mask(&mut self, secret: &Secret) {
+        secret.mask_body(&mut self.body);
+        for value in self.headers.values_mut() {
+            let masked = value.to_str().ok().and_then(|text| HeaderValue::try_from(secret.mask(text)).ok());
+            *value = masked.unwrap_or_else(|| value.clone());
+        }
+    }
+
     fn read<T: for<'de> Deserialize<'de>>(&self, asked: Asked) -> Result<T, Reply> {
         let answer = self.answer();
         match serde_json::from_slice(answer.body) {
             Ok(value) if self.status == 200 => Ok(value),
             _ => Err(failure(asked, &answer)),
         }
+    }
+}
+
+/// What an answer means. In words that the user may come to see, what we got in with is masked; in the texts and rows
+/// that are compared with ours nothing is touched.
+fn understood(asked: Asked, mut received: Received, secret: &Secret) -> Reply {
+    let mut reply = classify(asked, &received.answer());
+    if words(&mut reply).is_none() {
+        return reply;
+    }
+    // Before the words are taken out of it, of which some are shortened; and after, because JSON can spell a text in
+    // more than one way.
+    received.mask(secret);
+    let mut reply = classify(asked, &received.answer());
+    if let Some(words) = words(&mut reply) {
+        *words = secret.mask(words);
+    }
+    reply
+}
+
+/// The words in a reply.
+fn words(reply: &mut Reply) -> Option<&mut String> {
+    match reply {
+        Reply::Connected { version: words }
+        | Reply::Refused { words }
+        | Reply::Crashed { words }
+        | Reply::NotAllowed { words, .. }
+        | Reply::Unclear { words }
+        | Reply::Foreign { words, .. }
+        | Reply::Unreachable { cause: words, .. }
+        | Reply::Lost { cause: words } => Some(words),
+        Reply::Rows(_)
+        | Reply::Row(_)
+        | Reply::Deleted
+        | Reply::Versions(_)
+        | Reply::Text(_)
+        | Reply::Absent
+        | Reply::Taken => None,
     }
 }
 
@@ -573,12 +645,16 @@ fn tls_words(error: &rustls::Error) -> String {
         } else if matches!(bad, Bad::NotValidForName | Bad::NotValidForNameContext { .. }) {
             "certificate is for another name".to_owned()
         } else if matches!(bad, Bad::UnknownIssuer) {
-            "certificate not trusted".to_owned()
+            UNTRUSTED.to_owned()
+        } else if let Bad::Other(other) = bad
+            && other.to_string().contains("CaUsedAsEndEntity")
+        {
+            // What one gets for making a certificate the short way; to name it in `ca_file` does not help.
+            "the certificate is that of an authority (CA:TRUE), and not of a server".to_owned()
         } else if let Bad::Other(other) = bad {
-            // Say `CaUsedAsEndEntity`, which is what one gets for making a certificate the short way.
-            format!("certificate not trusted: {other}")
+            format!("{UNTRUSTED}: {other}")
         } else {
-            format!("certificate not trusted: {bad}")
+            format!("{UNTRUSTED}: {bad}")
         }
     } else if matches!(error, Error::InvalidMessage(_)) {
         "no TLS is spoken there, perhaps plain http".to_owned()
@@ -599,7 +675,10 @@ mod tests {
             (Error::InvalidCertificate(Bad::UnknownIssuer), "certificate not trusted"),
             (Error::InvalidCertificate(Bad::Expired), "certificate expired"),
             (Error::InvalidCertificate(Bad::NotValidForName), "certificate is for another name"),
-            (Error::InvalidCertificate(Bad::Other(other)), "certificate not trusted: CaUsedAsEndEntity"),
+            (
+                Error::InvalidCertificate(Bad::Other(other)),
+                "the certificate is that of an authority (CA:TRUE), and not of a server",
+            ),
             (Error::InvalidCertificate(Bad::Revoked), "certificate not trusted: Revoked"),
             (Error::InvalidMessage(InvalidMessage::InvalidContentType), "no TLS is spoken there, perhaps plain http"),
             (

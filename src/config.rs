@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "the one place that reads settings: their files and the environment")]
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::num::NonZeroUsize;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
@@ -10,15 +11,15 @@ use std::{env, fmt, fs, io};
 use ::config::{FileFormat, Format as _, Map, Source, Value, ValueKind};
 use ignore::gitignore::GitignoreBuilder;
 use jiff::SignedDuration;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
-use url::Url;
+use url::{Host, Url};
 
 use crate::cli::Args;
 use crate::engine::OnDelete;
 use crate::engine::exchange::{Adopt, OnRemoteEdit};
 use crate::engine::files::Links;
-use crate::plugin::{FileSettings, Kind};
+use crate::plugin::{Digest, FileSettings, Kind};
 
 /// Where Open WebUI listens if nobody tells it otherwise.
 pub const DEFAULT_URL: &str = "http://localhost:8080";
@@ -62,6 +63,8 @@ pub struct Config {
     pub key: Option<SecretString>,
     /// Where the key was found.
     pub key_origin: Option<Origin>,
+    /// Certificates that are trusted beside the system's.
+    pub ca_file: Option<CaFile>,
     /// The folder for ledger, backups and logs.
     pub state: PathBuf,
     /// Whether to switch on a function that was created.
@@ -97,6 +100,76 @@ impl Config {
         let around = self.roots.iter().all(|root| absolute(cwd, root).starts_with(&full));
         if around { Some(PathBuf::new()) } else { spelled(path, &self.roots, cwd) }
     }
+
+    /// Whether others can read what is said to the server: plain HTTP, and not to this machine or a network at home.
+    #[must_use]
+    pub fn is_overheard(&self) -> bool {
+        Url::parse(&self.url).is_ok_and(|url| url.scheme() == "http" && !url.host().is_some_and(|host| is_near(&host)))
+    }
+
+    /// The keys of `watch.toml` whose values are others than here, and `api_key` for the key that has none there.
+    #[must_use]
+    pub fn changes(&self, other: &Self) -> Vec<&'static str> {
+        // Taken apart, so that a setting that is added is not forgotten.
+        let Self {
+            project: _,
+            roots,
+            exclude,
+            links,
+            url,
+            url_origin: _,
+            key,
+            key_origin,
+            ca_file,
+            state,
+            activate_new,
+            on_remote_edit,
+            on_delete,
+            adopt,
+            keep_versions,
+            concurrency,
+            debounce,
+            poll,
+            timeout,
+            once_patience,
+            files,
+        } = self;
+        let same_key = match (key, &other.key) {
+            (Some(key), Some(other)) => key.expose_secret() == other.expose_secret(),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        let changes = [
+            ("root", *roots != other.roots),
+            ("exclude", *exclude != other.exclude),
+            ("follow_links", *links != other.links),
+            ("url", *url != other.url),
+            ("api_key", !same_key || *key_origin != other.key_origin),
+            ("ca_file", *ca_file != other.ca_file),
+            ("state", *state != other.state),
+            ("activate_new", *activate_new != other.activate_new),
+            ("on_remote_edit", *on_remote_edit != other.on_remote_edit),
+            ("on_delete", *on_delete != other.on_delete),
+            ("adopt", *adopt != other.adopt),
+            ("keep_versions", *keep_versions != other.keep_versions),
+            ("concurrency", *concurrency != other.concurrency),
+            ("debounce", *debounce != other.debounce),
+            ("poll", *poll != other.poll),
+            ("timeout", *timeout != other.timeout),
+            ("once_patience", *once_patience != other.once_patience),
+            ("plugins", *files != other.files),
+        ];
+        changes.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
+    }
+}
+
+/// Certificates in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CaFile {
+    /// The file.
+    pub path: PathBuf,
+    /// What is in it, as PEM.
+    pub pem: String,
 }
 
 /// Where a setting comes from.
@@ -160,16 +233,6 @@ impl World {
         self.env.get(name).and_then(|value| filled(value))
     }
 
-    /// Reads a file that need not exist.
-    fn read(&self, path: &Path) -> Result<Option<String>, ConfigError> {
-        match fs::read_to_string(self.cwd.join(path)) {
-            // Editors on Windows put a byte order mark first.
-            Ok(text) => Ok(Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(ConfigError::new(format!("cannot read {}: {}", ticked(path), why(&error)))),
-        }
-    }
-
     /// A path as written in a file in `base`, so that it can be used from the current folder.
     fn resolve(&self, base: &Path, path: &str) -> PathBuf {
         match (path.strip_prefix("~/"), &self.home) {
@@ -188,7 +251,7 @@ pub struct ConfigError {
 
 impl ConfigError {
     fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None }
+        Self { message: veiled(&message.into()), hint: None }
     }
 
     /// Says that what stands in `place` cannot be used.
@@ -201,7 +264,7 @@ impl ConfigError {
     }
 
     fn with_hint(self, hint: Option<String>) -> Self {
-        Self { hint, ..self }
+        Self { hint: hint.map(|hint| veiled(&hint)), ..self }
     }
 
     /// What to do about it, where that is known.
@@ -219,21 +282,95 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
+/// The settings, or why there are none; and the files that have a say in them.
+pub struct Reading {
+    /// The settings.
+    pub config: Result<Config, ConfigError>,
+    /// What they were read from.
+    pub sources: Sources,
+}
+
+/// The files that settings were looked for in, whether they are there or not, and what was in them.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Sources(BTreeMap<PathBuf, Result<Digest, io::ErrorKind>>);
+
+impl Sources {
+    /// The files, as messages name them.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.0.keys().map(PathBuf::as_path)
+    }
+
+    /// Which of these files hold something else in a later reading, as far as that has looked at them.
+    #[must_use]
+    pub fn changed(&self, later: &Self) -> Vec<PathBuf> {
+        let other = |(path, content): &(&PathBuf, _)| later.0.get(*path).is_some_and(|later| later != *content);
+        self.0.iter().filter(other).map(|(path, _)| path.clone()).collect()
+    }
+
+    /// Whether a later reading found a file gone or empty that was not: so it looks in the middle of a save.
+    #[must_use]
+    pub fn lost(&self, later: &Self) -> bool {
+        let empty = Digest::of(b"");
+        let holds = |content: &Result<Digest, _>| content.as_ref().is_ok_and(|digest| *digest != empty);
+        self.0.iter().any(|(path, content)| holds(content) && later.0.get(path).is_some_and(|later| !holds(later)))
+    }
+
+    /// Takes over what a later reading found; a reading that failed has not looked at every file.
+    pub fn extend(&mut self, later: Self) {
+        self.0.extend(later.0);
+    }
+
+    /// Reads a text that need not exist.
+    fn read(&mut self, path: &Path, world: &World) -> Result<Option<String>, ConfigError> {
+        let Some(bytes) = self.bytes(path, world)? else { return Ok(None) };
+        let text = String::from_utf8(bytes).map_err(|_| cannot_read(path, &io::ErrorKind::InvalidData.into()))?;
+        // Editors on Windows put a byte order mark first.
+        Ok(Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)))
+    }
+
+    /// Reads a file that need not exist.
+    fn bytes(&mut self, path: &Path, world: &World) -> Result<Option<Vec<u8>>, ConfigError> {
+        let bytes = fs::read(world.cwd.join(path));
+        let content = bytes.as_ref().map(|bytes| Digest::of(bytes)).map_err(io::Error::kind);
+        self.0.insert(path.to_owned(), content);
+        match bytes {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(cannot_read(path, &error)),
+        }
+    }
+}
+
+fn cannot_read(path: &Path, error: &io::Error) -> ConfigError {
+    ConfigError::new(format!("cannot read {}: {}", ticked(path), why(error)))
+}
+
 /// Puts the settings together and checks them.
 pub fn load(args: &Args, world: &World) -> Result<Config, ConfigError> {
+    read(args, world).config
+}
+
+/// The same, for who wants to know when that would give something else.
+#[must_use]
+pub fn read(args: &Args, world: &World) -> Reading {
+    let mut sources = Sources::default();
+    Reading { config: settings(args, world, &mut sources), sources }
+}
+
+fn settings(args: &Args, world: &World, sources: &mut Sources) -> Result<Config, ConfigError> {
     let (path, wanted) = match &args.config {
         Some(path) => (path.as_path(), true),
         None => (Path::new("watch.toml"), false),
     };
     let project = path.parent().unwrap_or(Path::new(""));
-    let dotenv = DotEnv::read(&project.join(".env"), world)?;
+    let dotenv = DotEnv::read(&project.join(".env"), world, sources)?;
 
     let mut builder = ::config::Config::builder().add_source(defaults(project));
     if let Some(home) = &world.config_home {
-        builder = builder.add_source(file(&home.join("owui-watch").join("watch.toml"), false, world)?);
+        builder = builder.add_source(file(&home.join("owui-watch").join("watch.toml"), false, world, sources)?);
     }
     let merged = builder
-        .add_source(file(path, wanted, world)?)
+        .add_source(file(path, wanted, world, sources)?)
         .add_source(dotenv.layer(project, world)?)
         .add_source(environment(world)?)
         .add_source(flags(args))
@@ -242,7 +379,7 @@ pub fn load(args: &Args, world: &World) -> Result<Config, ConfigError> {
         .map_err(|error| ConfigError::new(error.to_string()))?;
     // Only a watch has the time to wait for a folder.
     let waits = args.command.is_none() && !args.one_pass();
-    Merged(merged).config(project, &dotenv, waits, world)
+    Merged(merged).config(project, &dotenv, waits, world, sources)
 }
 
 /// `watch.toml` as written. Every key may be left out there, since the lowest layer has them all.
@@ -254,6 +391,7 @@ struct Written {
     follow_links: LinksWord,
     url: String,
     api_key_file: Option<PathBuf>,
+    ca_file: Option<PathBuf>,
     state: PathBuf,
     activate_new: bool,
     on_remote_edit: OnRemoteEditWord,
@@ -278,12 +416,13 @@ struct FileTable {
 }
 
 /// The keys of `watch.toml`, and what each must be.
-const KEYS: [(&str, &str); 17] = [
+const KEYS: [(&str, &str); 18] = [
     ("root", "a folder, or a list of folders"),
     ("exclude", "a list of globs"),
     ("follow_links", "\"inside\" or \"anywhere\""),
     ("url", "a URL such as \"http://localhost:8080\""),
     ("api_key_file", "the path of a file"),
+    ("ca_file", "the path of a file"),
     ("state", "the path of a folder"),
     ("activate_new", "true or false"),
     ("on_remote_edit", "\"backup\", \"hold\" or \"overwrite\""),
@@ -297,6 +436,9 @@ const KEYS: [(&str, &str); 17] = [
     ("once_patience", "a duration such as \"30s\", from \"0s\" to \"24h\""),
     ("plugins", "made of tables such as [plugins.\"plugins/shout.py\"]"),
 ];
+
+/// The keys whose values are paths, or lists of them.
+const PATHS: [&str; 4] = ["root", "api_key_file", "ca_file", "state"];
 
 /// The keys of `[plugins."path"]`, and what each must be.
 const FILE_KEYS: [(&str, &str); 3] =
@@ -330,6 +472,7 @@ fn defaults(project: &Path) -> Layer {
         ("follow_links".to_owned(), Value::from("inside")),
         ("url".to_owned(), Value::from(DEFAULT_URL)),
         ("api_key_file".to_owned(), Value::from(ValueKind::Nil)),
+        ("ca_file".to_owned(), Value::from(ValueKind::Nil)),
         ("state".to_owned(), Value::from(here(".owui-watch"))),
         ("activate_new".to_owned(), Value::from(false)),
         ("on_remote_edit".to_owned(), Value::from("backup")),
@@ -346,9 +489,9 @@ fn defaults(project: &Path) -> Layer {
 }
 
 /// Reads a `watch.toml`.
-fn file(path: &Path, wanted: bool, world: &World) -> Result<Layer, ConfigError> {
+fn file(path: &Path, wanted: bool, world: &World, sources: &mut Sources) -> Result<Layer, ConfigError> {
     let place = ticked(path);
-    let Some(text) = world.read(path)? else {
+    let Some(text) = sources.read(path, world)? else {
         return if wanted {
             Err(ConfigError::new(format!("cannot read {place}: no such file")))
         } else {
@@ -366,7 +509,7 @@ fn file(path: &Path, wanted: bool, world: &World) -> Result<Layer, ConfigError> 
         }
     }
     let base = path.parent().unwrap_or(Path::new(""));
-    for key in ["root", "api_key_file", "state"] {
+    for key in PATHS {
         if let Some(value) = keys.get_mut(key) {
             resolve(value, base, world);
         }
@@ -543,7 +686,7 @@ fn variables(
         } else {
             Value::new(Some(&place), value)
         };
-        if matches!(key.as_str(), "root" | "api_key_file" | "state") {
+        if PATHS.contains(&key.as_str()) {
             resolve(&mut value, base, world);
         }
         keys.insert(key, value);
@@ -578,9 +721,9 @@ impl DotEnv {
     const KEYS: [&str; 2] = ["OPENWEBUI_API_KEY", "api_key"];
     const SERVERS: [&str; 3] = ["OPENWEBUI_URL", "OPENWEBUI_BASE_URL", "url"];
 
-    fn read(path: &Path, world: &World) -> Result<Self, ConfigError> {
+    fn read(path: &Path, world: &World, sources: &mut Sources) -> Result<Self, ConfigError> {
         // Without a line end, dotenvy takes a blank at the end of the last line for an error.
-        let text = world.read(path)?.unwrap_or_default() + "\n";
+        let text = sources.read(path, world)?.unwrap_or_default() + "\n";
         // In a value, `$NAME` is dotenvy's to replace: by a variable of the process, else by one of an earlier line.
         let variables: BTreeMap<_, _> = dotenvy::from_read_iter(text.as_bytes()).filter_map(Result::ok).collect();
 
@@ -620,10 +763,17 @@ impl DotEnv {
 struct Merged(Map<String, Value>);
 
 impl Merged {
-    fn config(&self, project: &Path, dotenv: &DotEnv, waits: bool, world: &World) -> Result<Config, ConfigError> {
+    fn config(
+        &self,
+        project: &Path,
+        dotenv: &DotEnv,
+        waits: bool,
+        world: &World,
+        sources: &mut Sources,
+    ) -> Result<Config, ConfigError> {
         let written: Written = Value::from(self.0.clone()).try_deserialize().map_err(|error| self.mistyped(&error))?;
         let roots = self.roots(&written.root, waits, world)?;
-        let (key, key_origin) = api_key(written.api_key_file.as_deref(), dotenv, world)?.unzip();
+        let (key, key_origin) = api_key(written.api_key_file.as_deref(), dotenv, world, sources)?.unzip();
         Ok(Config {
             project: project.to_owned(),
             files: self.files(written.plugins, &roots, project, world)?,
@@ -634,6 +784,7 @@ impl Merged {
             url_origin: self.origin("url").map_or(Origin::Default, |place| Origin::Set(place.to_owned())),
             key,
             key_origin,
+            ca_file: written.ca_file.map(|path| self.ca_file(path, world, sources)).transpose()?,
             state: written.state,
             activate_new: written.activate_new,
             on_remote_edit: written.on_remote_edit.0,
@@ -696,7 +847,8 @@ impl Merged {
             let real = match fs::canonicalize(world.cwd.join(root)) {
                 Ok(real) => real,
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(&why(&error))),
-                Err(_) if waits => absolute(&world.cwd, root),
+                // A key that stands in the place of a folder is not waited for, nor told.
+                Err(_) if waits && root.to_str().is_none_or(|root| veiled(root) == root) => absolute(&world.cwd, root),
                 Err(_) => {
                     return Err(cannot("there is no such folder")
                         .hinted("create it, or set `root` in watch.toml (or --root) to the folder with the plugins"));
@@ -724,6 +876,23 @@ impl Merged {
             return Err(self.at("root", "`root` names no folder"));
         }
         Ok(roots.into_iter().map(|(root, _)| root).collect())
+    }
+
+    /// Reads certificates, as far as can be told without taking them apart.
+    fn ca_file(&self, path: PathBuf, world: &World, sources: &mut Sources) -> Result<CaFile, ConfigError> {
+        let cannot = |cause: &str| self.at("ca_file", format!("`ca_file` is {}, and {cause}", ticked(&path)));
+        let bytes = sources.bytes(&path, world)?.ok_or_else(|| cannot("there is no such file"))?;
+        if bytes.is_empty() {
+            return Err(cannot("that is empty"));
+        }
+        match String::from_utf8(bytes) {
+            Ok(pem) if pem.contains("-----BEGIN CERTIFICATE-----") => Ok(CaFile { path, pem }),
+            Ok(pem) if pem.contains("PRIVATE KEY-----") => {
+                Err(cannot("that is a private key").hinted("name the file with the certificate, which is no secret"))
+            }
+            Ok(_) | Err(_) => Err(cannot("there is no certificate in it that begins with -----BEGIN CERTIFICATE-----")
+                .hinted("`openssl x509 -inform der -in FILE -out FILE.pem` makes such a one of a .cer or .der file")),
+        }
     }
 
     fn exclude(&self, globs: Vec<String>) -> Result<Vec<String>, ConfigError> {
@@ -823,8 +992,33 @@ fn server(text: &str) -> Result<String, (String, Option<String>)> {
     Ok(bare.trim_end_matches('/').to_owned())
 }
 
+/// Whether a host is this machine, or one that only a private network can have.
+fn is_near(host: &Host<&str>) -> bool {
+    let v4 = |it: Ipv4Addr| it.is_loopback() || it.is_private() || it.is_link_local() || it.is_unspecified();
+    match host {
+        Host::Ipv4(address) => v4(*address),
+        Host::Ipv6(address) => {
+            let own = address.is_loopback() || address.is_unspecified();
+            own || address.is_unique_local()
+                || address.is_unicast_link_local()
+                || address.to_ipv4_mapped().is_some_and(v4)
+        }
+        Host::Domain(name) => {
+            let name = name.trim_end_matches('.');
+            // A name of one part is from a private network's own list, say a container's.
+            let home = [".localhost", ".local", ".internal", ".lan", ".home.arpa"];
+            !name.contains('.') || home.iter().any(|end| name.ends_with(end))
+        }
+    }
+}
+
 /// Finds the API key; the order is [`Config`]'s.
-fn api_key(file: Option<&Path>, dotenv: &DotEnv, world: &World) -> Result<Option<(SecretString, Origin)>, ConfigError> {
+fn api_key(
+    file: Option<&Path>,
+    dotenv: &DotEnv,
+    world: &World,
+    sources: &mut Sources,
+) -> Result<Option<(SecretString, Origin)>, ConfigError> {
     let found = |text: &str, place: String| {
         let key = text.trim();
         check_key(key, &place)?;
@@ -843,7 +1037,7 @@ fn api_key(file: Option<&Path>, dotenv: &DotEnv, world: &World) -> Result<Option
             return Err(ConfigError::new("cannot read the API key: `api_key_file` seems to be the key itself")
                 .hinted("put the key into a file of its own, and name that file"));
         }
-        let key = world.read(path)?.ok_or_else(|| {
+        let key = sources.read(path, world)?.ok_or_else(|| {
             ConfigError::new(format!(
                 "cannot read the API key: `api_key_file` is {}, and there is no such file",
                 ticked(path)
@@ -852,7 +1046,7 @@ fn api_key(file: Option<&Path>, dotenv: &DotEnv, world: &World) -> Result<Option
         return found(&key, ticked(path));
     }
     if let Some(folder) = world.variable("CREDENTIALS_DIRECTORY")
-        && let Some(key) = world.read(&Path::new(folder).join("openwebui_api_key"))?
+        && let Some(key) = sources.read(&Path::new(folder).join("openwebui_api_key"), world)?
     {
         return found(&key, CREDENTIAL.to_owned());
     }
@@ -966,6 +1160,19 @@ impl TryFrom<String> for Versions {
     fn try_from(text: String) -> Result<Self, Self::Error> {
         if text == "all" { Ok(Self(None)) } else { text.parse().map(|count| Self(Some(count))) }
     }
+}
+
+/// A text without the keys and tokens in it: people put them in the place of a path, or of a flag's value.
+fn veiled(text: &str) -> String {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let words = text.split_inclusive(|c| !is_part(c));
+    words
+        .map(|word| {
+            let bare = word.trim_end_matches(|c| !is_part(c));
+            // Ours have 35 characters, tokens more. Shorter words are names.
+            if looks_secret(bare) && bare.len() >= 30 { word.replace(bare, "[key]") } else { word.to_owned() }
+        })
+        .collect()
 }
 
 /// A path without `./`, doubled slashes and a slash at its end. `..` stays: behind a link it is not what it seems.

@@ -2,6 +2,8 @@
 //! place that knows every edge.
 #![expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock and waits for a time")]
 
+mod settings;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,21 +15,25 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use crate::client::Client;
-use crate::config::Config;
+use crate::config::{Config, Reading, Sources};
 use crate::console::Console;
-use crate::disk::{Folder, Plugins, State, Trust};
+use crate::disk::{Folder, Plugins, State, StateError, Trust};
 use crate::engine::exchange::{Call, Reply};
 use crate::engine::files::Loaded;
-use crate::engine::ledger::Memory;
+use crate::engine::ledger::{Ledger, Memory};
 use crate::engine::notice::{Notice, What};
 use crate::engine::{Code, Effect, Engine, Event, Now, Policy, Ticket};
 use crate::git::Git;
 use crate::settling::Settling;
 use crate::systemd::supervisor::Supervisor;
-use crate::watcher::{Sign, Watcher};
+use crate::watcher::{Sign, Touch, Watcher};
+use settings::{New, News, Settings};
 
 /// What the system would end a program by that writes to a pipe which nobody reads.
 const SIGPIPE: u8 = 13;
+
+/// How often to see whether another owui-watch has ended.
+const IN_LINE: Duration = Duration::from_millis(200);
 
 /// How the program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,20 +49,46 @@ pub enum End {
 pub enum Signal {
     /// Ctrl-C, or `SIGTERM`: end. With its number.
     Stop(u8),
-    /// `SIGHUP`: compare everything with the server again.
+    /// `SIGHUP`: read the settings again, and compare everything with the server.
     Rescan,
+}
+
+/// What a run is begun with.
+pub struct Setup<'a> {
+    /// The settings to begin with, and what they were read from.
+    pub config: Config,
+    /// The same.
+    pub sources: Sources,
+    /// Reads the settings again.
+    pub read: &'a dyn Fn() -> Reading,
+    /// Says what is to be done with settings.
+    pub plan: &'a dyn Fn(Config) -> anyhow::Result<Plan>,
+    /// Whether to wait for another owui-watch that does the same.
+    pub wait: bool,
+}
+
+/// What settings, flags and arguments come to.
+#[derive(Clone)]
+pub struct Plan {
+    /// The settings.
+    pub config: Config,
+    /// How the engine is to behave.
+    pub policy: Policy,
+    /// The server.
+    pub client: Client,
 }
 
 /// Everything that wakes the loop.
 enum Happened {
     Signal(Signal),
     Sign(Sign),
+    Touch(Touch),
     Reply(Ticket, Reply),
     Saved(anyhow::Result<()>),
     Time,
 }
 
-struct Daemon {
+struct Daemon<'a> {
     engine: Engine,
     settling: Settling,
     plugins: Plugins,
@@ -67,8 +99,12 @@ struct Daemon {
     state: Option<State>,
     git: Git,
     client: Client,
-    console: Console,
-    supervisor: Supervisor,
+    audience: Audience,
+    /// None where there is one pass.
+    settings: Option<Settings<'a>>,
+    setup: &'a Setup<'a>,
+    /// What takes this one's place when nothing is in flight any more.
+    successor: Option<Start>,
     calls: JoinSet<(Ticket, Reply)>,
     /// The ledger changed since it was last written, and the write that is under way.
     unsaved: bool,
@@ -81,69 +117,38 @@ struct Daemon {
     started: Instant,
 }
 
-/// Runs until there is nothing more to do, or somebody says stop.
-pub async fn run(
-    config: &Config,
-    policy: Policy,
-    client: Client,
+/// Who is told what happens.
+struct Audience {
     console: Console,
     supervisor: Supervisor,
-    mut signals: UnboundedReceiver<Signal>,
-) -> anyhow::Result<End> {
-    let mut daemon = Daemon::new(config, policy, client, console, supervisor)?;
-    let mut stopping = false;
-    let mut events = vec![Event::Rescan];
-    loop {
-        events.extend(daemon.settled());
-        for event in daemon.rolled_back().into_iter().chain(events) {
-            if let Some(code) = daemon.take(event) {
-                return daemon.end(code).await;
-            }
-        }
-        daemon.save();
-        daemon.supervisor.turn(daemon.at());
-        events = match daemon.next(&mut signals, stopping).await {
-            Happened::Signal(Signal::Stop(number)) if stopping => return Ok(End::Interrupted(number)),
-            Happened::Signal(Signal::Stop(_)) => {
-                stopping = true;
-                vec![Event::Stop]
-            }
-            Happened::Signal(Signal::Rescan) => {
-                daemon.supervisor.reloading();
-                vec![Event::Rescan]
-            }
-            Happened::Sign(sign) => daemon.signs(sign),
-            Happened::Reply(ticket, reply) => vec![Event::Replied(ticket, reply)],
-            Happened::Saved(result) => {
-                daemon.saved(result);
-                Vec::new()
-            }
-            Happened::Time => vec![Event::Wake],
-        };
+}
+
+impl Audience {
+    fn tell(&mut self, notice: &Notice, time: Timestamp) {
+        self.console.tell(notice, time);
+        self.supervisor.tell(notice, time);
     }
 }
 
-impl Daemon {
-    fn new(
-        config: &Config,
-        policy: Policy,
-        client: Client,
-        console: Console,
-        supervisor: Supervisor,
-    ) -> anyhow::Result<Self> {
-        let mut troubles = Vec::new();
-        let (state, memory) = if policy.terms.dry_run {
-            // What was cut short is not a dry run's to make good.
-            let folder = Folder::new(config.state.clone(), &config.url);
-            (None, Memory { ledger: folder.peek(), rollbacks: folder.rollbacks(), under_way: BTreeMap::new() })
-        } else {
-            let mut state = State::open(config.state.clone(), &config.url)?;
-            let (ledger, trouble) = state.load();
-            troubles.extend(trouble);
-            state.rollbacks_changed();
-            let memory = Memory { ledger, rollbacks: state.rollbacks(), under_way: state.under_way() };
-            (Some(state), memory)
-        };
+/// All that can fail of a start, so that it fails before the one that is to be replaced has ended.
+struct Start {
+    plan: Plan,
+    plugins: Plugins,
+    watcher: Option<Watcher>,
+    signs: UnboundedReceiver<Sign>,
+    /// None for a dry run, and where the lock is held already.
+    state: Option<State>,
+    /// What the one before could not write down.
+    unsaved: Option<Ledger>,
+}
+
+impl Start {
+    /// `held` is the state of the one to be replaced.
+    fn new(plan: Plan, held: Option<&State>) -> anyhow::Result<Self> {
+        let Plan { config, policy, .. } = &plan;
+        let is_held = held.is_some_and(|state| state.is_of(&config.state, &config.url));
+        let state =
+            if policy.terms.dry_run || is_held { None } else { Some(State::open(config.state.clone(), &config.url)?) };
         let (send, signs) = unbounded_channel();
         let watcher = match policy.once {
             Some(_) => None,
@@ -152,40 +157,254 @@ impl Daemon {
                 send.send(sign).ok();
             })?),
         };
+        let plugins =
+            Plugins::new(config.roots.clone(), &config.exclude, &config.state, config.files.clone(), config.links)?;
+        Ok(Self { plan, plugins, watcher, signs, state, unsaved: None })
+    }
+}
+
+/// Runs until there is nothing more to do, or somebody says stop.
+pub async fn run(
+    setup: Setup<'_>,
+    console: Console,
+    supervisor: Supervisor,
+    mut signals: UnboundedReceiver<Signal>,
+) -> anyhow::Result<End> {
+    let plan = (setup.plan)(setup.config.clone())?;
+    let mut audience = Audience { console, supervisor };
+    let Some(start) = begin(plan, setup.wait, &mut audience, &mut signals).await? else {
+        return Ok(End::Done(Code::NotDeployed));
+    };
+    let settings = start
+        .watcher
+        .as_ref()
+        .map(|_| Settings::new(setup.config.clone(), setup.sources.clone(), setup.read, Instant::now()));
+    let mut daemon = Daemon::new(start, &setup, settings, audience, Instant::now());
+    daemon.warn(&setup.config);
+    loop {
+        let end = daemon.run(&mut signals).await;
+        if !matches!(end, End::Interrupted(_)) {
+            daemon.write_down().await;
+        }
+        match daemon.successor.take() {
+            Some(successor) => daemon = daemon.replaced(successor),
+            None => return Ok(end),
+        }
+    }
+}
+
+/// Starts, after another owui-watch has ended if need be; nothing, if somebody says stop before that.
+async fn begin(
+    plan: Plan,
+    wait: bool,
+    audience: &mut Audience,
+    signals: &mut UnboundedReceiver<Signal>,
+) -> anyhow::Result<Option<Start>> {
+    let mut told = false;
+    loop {
+        let error = match Start::new(plan.clone(), None) {
+            Ok(start) => return Ok(Some(start)),
+            Err(error) => error,
+        };
+        let Some(other) = error.downcast_ref().and_then(StateError::other).filter(|_| wait) else { return Err(error) };
+        if !std::mem::replace(&mut told, true) {
+            audience.tell(&Notice::general(What::InLine { pid: other.pid }), Timestamp::now());
+            audience.supervisor.turn(Duration::ZERO, true);
+        }
+        tokio::select! {
+            biased;
+            Some(Signal::Stop(_)) = signals.recv() => return Ok(None),
+            () = tokio::time::sleep(IN_LINE) => {}
+        }
+    }
+}
+
+impl<'a> Daemon<'a> {
+    fn new(
+        start: Start,
+        setup: &'a Setup<'a>,
+        settings: Option<Settings<'a>>,
+        audience: Audience,
+        started: Instant,
+    ) -> Self {
+        let Start { plan: Plan { config, policy, client }, plugins, watcher, signs, mut state, unsaved } = start;
+        let mut troubles = Vec::new();
+        let memory = if let Some(state) = &mut state {
+            let (ledger, trouble) = state.load();
+            troubles.extend(trouble);
+            state.rollbacks_changed();
+            Memory { ledger, rollbacks: state.rollbacks(), under_way: state.under_way() }
+        } else {
+            // What was cut short is not a dry run's to make good.
+            let folder = Folder::new(config.state.clone(), &config.url);
+            Memory { ledger: folder.peek(), rollbacks: folder.rollbacks(), under_way: BTreeMap::new() }
+        };
+        let save_failed = unsaved.is_some();
+        let memory = Memory { ledger: unsaved.unwrap_or(memory.ledger), ..memory };
         let exact = watcher.as_ref().is_some_and(Watcher::is_exact);
-        let trust = if exact { Trust::Closed } else { Trust::Quiet(config.debounce) };
         let mut daemon = Self {
             engine: Engine::new(policy, memory),
             settling: Settling::new(config.debounce),
-            plugins: Plugins::new(
-                config.roots.clone(),
-                &config.exclude,
-                &config.state,
-                config.files.clone(),
-                config.links,
-            )?,
+            plugins,
             watcher,
             followed: BTreeSet::new(),
             signs,
             state,
-            git: Git::new(config.roots.clone()),
+            git: Git::new(config.roots),
             client,
-            console,
-            supervisor,
+            audience,
+            settings,
+            setup,
+            successor: None,
             calls: JoinSet::new(),
             unsaved: false,
             saving: None,
             log_failed: false,
-            save_failed: false,
-            trust,
+            save_failed,
+            trust: if exact { Trust::Closed } else { Trust::Quiet(config.debounce) },
             debounce: config.debounce,
-            started: Instant::now(),
+            started,
         };
         for trouble in troubles {
             let hint = Some("nothing is lost: every plugin is compared with the server".to_owned());
             daemon.tell(&Notice::general(What::Trouble { message: format!("{trouble:#}"), hint }));
         }
-        Ok(daemon)
+        daemon
+    }
+
+    /// The one that goes on with other settings. Where it keeps state in the same place, the lock is handed over.
+    fn replaced(self, mut start: Start) -> Self {
+        if start.state.is_none() {
+            start.state = self.state;
+            start.unsaved = self.save_failed.then(|| self.engine.ledger().clone());
+        }
+        let (config, mut settings) = (start.plan.config.clone(), self.settings);
+        let before = settings.as_mut().map(|settings| settings.use_now(config.clone(), Instant::now()));
+        let mut daemon = Self::new(start, self.setup, settings, self.audience, self.started);
+        if before.is_none_or(|before| before.url != config.url) {
+            daemon.warn(&config);
+        }
+        daemon
+    }
+
+    fn warn(&mut self, config: &Config) {
+        if config.is_overheard() {
+            self.tell(&Notice::general(What::Insecure { server: config.url.clone() }));
+        }
+    }
+
+    async fn run(&mut self, signals: &mut UnboundedReceiver<Signal>) -> End {
+        let mut stopping = false;
+        let mut events = vec![Event::Rescan];
+        loop {
+            events.extend(self.settled());
+            for event in self.rolled_back().into_iter().chain(events) {
+                if let Some(code) = self.take(event) {
+                    return End::Done(code);
+                }
+            }
+            self.save();
+            let (at, reloaded) = (self.at(), self.successor.is_none());
+            self.audience.supervisor.turn(at, reloaded);
+            events = match self.next(signals, stopping).await {
+                Happened::Signal(Signal::Stop(number)) if stopping => {
+                    self.successor = None;
+                    return End::Interrupted(number);
+                }
+                Happened::Signal(Signal::Stop(_)) => {
+                    stopping = true;
+                    self.stop()
+                }
+                Happened::Signal(Signal::Rescan) => self.hang_up(),
+                Happened::Sign(sign) => self.signs(sign),
+                Happened::Touch(touch) => {
+                    self.touched(touch);
+                    Vec::new()
+                }
+                Happened::Reply(ticket, reply) => vec![Event::Replied(ticket, reply)],
+                Happened::Saved(result) => {
+                    self.saved(result);
+                    Vec::new()
+                }
+                Happened::Time => vec![Event::Wake],
+            };
+            if !stopping && self.successor.is_none() {
+                events.extend(self.glance());
+            }
+        }
+    }
+
+    /// Ends it for good, also where it was to be replaced.
+    fn stop(&mut self) -> Vec<Event> {
+        if self.successor.take().is_some() {
+            // The engine is stopping already, and had no word for it.
+            self.tell(&Notice::general(What::Stopping { in_flight: self.calls.len() }));
+        }
+        vec![Event::Stop]
+    }
+
+    // ---- other settings ---------------------------------------------------------------------------------------------
+
+    fn touched(&mut self, touch: Touch) {
+        if let Some(settings) = &mut self.settings {
+            settings.touched(touch, Instant::now());
+        }
+    }
+
+    fn hang_up(&mut self) -> Vec<Event> {
+        self.audience.supervisor.reloading();
+        if self.successor.is_some() {
+            // It looks at everything anyway, at what has changed in the settings since as well.
+            return Vec::new();
+        }
+        let news = self.settings.as_mut().map_or(News::None, |settings| settings.reread(Instant::now()));
+        self.learn(news).unwrap_or_else(|| vec![Event::Rescan])
+    }
+
+    fn glance(&mut self) -> Vec<Event> {
+        let news = self.settings.as_mut().map_or(News::None, |settings| settings.glance(Instant::now()));
+        let events = self.learn(news);
+        if events.is_some() {
+            self.audience.supervisor.reloading();
+        }
+        events.unwrap_or_default()
+    }
+
+    /// Tells what is new in the settings, and prepares to go on with them if they are others. Where that is not possible,
+    /// the old ones stay.
+    fn learn(&mut self, news: News) -> Option<Vec<Event>> {
+        let (config, New { files, keys }) = match news {
+            News::None => return None,
+            News::Same(new) => {
+                self.tell(&Notice::general(What::Reloaded { files: new.files, changed: new.keys }));
+                return None;
+            }
+            News::Wrong(message, hint) => {
+                self.keep_settings(&message, hint);
+                return None;
+            }
+            News::Config(config, new) => (config, new),
+        };
+        let start = (self.setup.plan)(*config).and_then(|mut plan| {
+            plan.policy.terms.force &= self.engine.in_first_pass();
+            Start::new(plan, self.state.as_ref())
+        });
+        match start {
+            Ok(start) => {
+                self.successor = Some(start);
+                self.tell(&Notice::general(What::Reloaded { files, changed: keys }));
+                Some(vec![Event::Stop])
+            }
+            Err(error) => {
+                self.keep_settings(&format!("{error:#}"), crate::run::remedy(&error));
+                None
+            }
+        }
+    }
+
+    fn keep_settings(&mut self, why: &str, hint: Option<String>) {
+        let message = format!("the settings stay as they were: {why}");
+        self.tell(&Notice::general(What::Trouble { message, hint }));
     }
 
     /// What was rolled back beside us is known before anything is decided.
@@ -201,12 +420,14 @@ impl Daemon {
     /// Waits for whatever happens first. It only names it. File events come last: of them alone there may be no end, and
     /// the answers to the deploys that they led to must not wait for that.
     async fn next(&mut self, signals: &mut UnboundedReceiver<Signal>, stopping: bool) -> Happened {
-        if self.console.is_gone() && !stopping {
+        if self.audience.console.is_gone() && !stopping {
             return Happened::Signal(Signal::Stop(SIGPIPE));
         }
-        let wakes = [self.engine.next_wake(), self.settling.next_wake(), self.supervisor.next_turn()];
-        let wake = wakes.into_iter().flatten().min();
-        let deadline = self.started + wake.unwrap_or(Duration::from_hours(24));
+        let wakes = [self.engine.next_wake(), self.settling.next_wake(), self.audience.supervisor.next_turn()];
+        let wake = self.started + wakes.into_iter().flatten().min().unwrap_or(Duration::from_hours(24));
+        let glance =
+            self.settings.as_ref().filter(|_| !stopping && self.successor.is_none()).and_then(Settings::next_wake);
+        let deadline = glance.map_or(wake, |glance| glance.min(wake));
         tokio::select! {
             biased;
             Some(signal) = signals.recv() => Happened::Signal(signal),
@@ -220,6 +441,7 @@ impl Daemon {
                 Happened::Saved(saved.context("writing the ledger").flatten())
             }
             () = tokio::time::sleep_until(deadline.into()) => Happened::Time,
+            touch = touch(&mut self.settings) => Happened::Touch(touch),
             Some(sign) = self.signs.recv() => Happened::Sign(sign),
         }
     }
@@ -294,7 +516,12 @@ impl Daemon {
             }
             Sign::Permitted(_) => {}
             Sign::Anything if events.contains(&Event::Rescan) => {}
-            Sign::Anything => events.push(Event::Rescan),
+            Sign::Anything => {
+                events.push(Event::Rescan);
+                if let Some(settings) = &mut self.settings {
+                    settings.look_again(Instant::now());
+                }
+            }
             Sign::Blind(message, hint) => self.tell(&Notice::general(What::Trouble { message, hint })),
         }
     }
@@ -414,16 +641,19 @@ impl Daemon {
     }
 
     fn tell(&mut self, notice: &Notice) {
+        // One that is replaced does not stop, to the user.
+        if self.successor.is_some() && matches!(notice.what, What::Stopping { .. } | What::Stopped { .. }) {
+            return;
+        }
         let time = Timestamp::now();
-        self.console.tell(notice, time);
-        self.supervisor.tell(notice, time);
+        self.audience.tell(notice, time);
         let Some((state, key)) = self.state.as_ref().zip(notice.about.key.as_ref()) else { return };
         let stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         if let Err(error) = state.log(key, &notice.log_line(&stamp))
             && !std::mem::replace(&mut self.log_failed, true)
         {
             let message = format!("plugin logs cannot be written: {error:#}");
-            self.console.tell(&Notice::general(What::Trouble { message, hint: None }), time);
+            self.audience.console.tell(&Notice::general(What::Trouble { message, hint: None }), time);
         }
     }
 
@@ -446,7 +676,7 @@ impl Daemon {
     }
 
     /// Writes down what is not written yet.
-    async fn end(mut self, code: Code) -> anyhow::Result<End> {
+    async fn write_down(&mut self) {
         // There may be room for it now.
         self.unsaved |= self.save_failed;
         while self.saving.is_some() || (self.unsaved && self.state.is_some()) {
@@ -456,7 +686,6 @@ impl Daemon {
                 self.saved(result);
             }
         }
-        Ok(End::Done(code))
     }
 }
 
@@ -481,6 +710,14 @@ async fn stamped(mut call: Call, git: &Git) -> Call {
 async fn done(saving: &mut Option<JoinHandle<anyhow::Result<()>>>) -> Result<anyhow::Result<()>, JoinError> {
     match saving {
         Some(saving) => saving.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for what happens to the files of the settings, for ever where they are not watched.
+async fn touch(settings: &mut Option<Settings<'_>>) -> Touch {
+    match settings {
+        Some(settings) => settings.touch().await,
         None => std::future::pending().await,
     }
 }

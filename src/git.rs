@@ -302,6 +302,8 @@ async fn git(top: &Path, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>)
     for name in LEADS_ASTRAY.iter().chain(&NOT_FOR_GIT) {
         command.env_remove(name);
     }
+    // Whatever git starts has no business with the server.
+    command.env_remove("OPENWEBUI_API_KEY");
     command.env("GIT_OPTIONAL_LOCKS", "0").env("GIT_TERMINAL_PROMPT", "0");
     // What a partial clone left out is not fetched. Versions before 2.44 know only the second.
     command.env("GIT_NO_LAZY_FETCH", "1").env("GIT_ALLOW_PROTOCOL", "none");

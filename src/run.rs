@@ -3,17 +3,17 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use anyhow::Context as _;
 use tracing_subscriber::prelude::*;
 
 use crate::cli::{Args, Command};
-use crate::client::{self, Client, Timeouts};
+use crate::client::{self, Authorities, Client, Timeouts};
 use crate::commands::{self, Agreed, Refusal, Scene};
-use crate::config::{self, Config, ConfigError, DEFAULT_URL, Origin, World};
+use crate::config::{self, Config, ConfigError, DEFAULT_URL, Origin, Reading, Sources, World};
 use crate::console::{self, Console, Format, Steps};
-use crate::daemon::{self, End, Signal};
+use crate::daemon::{self, End, Plan, Setup, Signal};
 use crate::disk::StateError;
 use crate::engine::exchange::{Adopt, Terms};
 use crate::engine::notice::Level;
@@ -38,7 +38,7 @@ pub fn run(args: &Args, world: &World) -> ExitCode {
 }
 
 /// What can be done about an error, where the edge that it comes from knows.
-fn remedy(error: &anyhow::Error) -> Option<String> {
+pub(crate) fn remedy(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(|cause| {
         let config = || Some(cause.downcast_ref::<ConfigError>()?.hint()?.to_owned());
         let sandbox = || cause.downcast_ref::<SandboxError>()?.remedy().map(str::to_owned);
@@ -51,10 +51,11 @@ fn remedy(error: &anyhow::Error) -> Option<String> {
 async fn start(args: &Args, world: &World) -> anyhow::Result<End> {
     let config = || config::load(args, world);
     match &args.command {
-        None => watch(args, &config()?, world, signals()?).await,
-        Some(Command::Sandbox { openwebui, keep }) => {
-            play(args, config()?, world, openwebui.as_deref(), *keep, signals()?).await
+        None => {
+            let read = || config::read(args, world);
+            watch(args, settings(read())?, world, &read, signals()?).await
         }
+        Some(Command::Sandbox { openwebui, keep }) => play(args, world, openwebui.as_deref(), *keep, signals()?).await,
         // A service can be stopped also where the settings cannot be used any more.
         Some(Command::Service { action }) => {
             commands::service(action, args, world, format(args), least(args)).map(End::Done)
@@ -82,6 +83,10 @@ async fn start(args: &Args, world: &World) -> anyhow::Result<End> {
     }
 }
 
+fn settings(Reading { config, sources }: Reading) -> Result<(Config, Sources), ConfigError> {
+    Ok((config?, sources))
+}
+
 fn scene<'a>(args: &Args, config: &'a Config) -> anyhow::Result<Scene<'a>> {
     Ok(Scene::new(config, client(config)?, format(args), least(args), args.yes))
 }
@@ -105,11 +110,28 @@ async fn roll_back(scene: &Scene<'_>, plugin: &str, version: Option<&str>) -> an
 
 fn client(config: &Config) -> anyhow::Result<Client> {
     let timeouts = Timeouts { deploy: config.timeout, ..Timeouts::default() };
-    Client::new(&client::Options { url: config.url.clone(), key: config.key.clone(), timeouts })
+    let authorities = match &config.ca_file {
+        Some(file) => Authorities::read(&file.pem)
+            .with_context(|| format!("cannot use the certificates in `{}`", file.path.display()))?,
+        None => Authorities::default(),
+    };
+    Client::new(&client::Options { url: config.url.clone(), key: config.key.clone(), authorities, timeouts })
 }
 
-async fn watch(args: &Args, config: &Config, world: &World, signals: UnboundedReceiver<Signal>) -> anyhow::Result<End> {
-    let client = client(config)?;
+/// Watches, or makes one pass. `read` reads the settings again.
+async fn watch(
+    args: &Args,
+    (config, sources): (Config, Sources),
+    world: &World,
+    read: &dyn Fn() -> Reading,
+    signals: UnboundedReceiver<Signal>,
+) -> anyhow::Result<End> {
+    let plan = |config| plan(args, config, world);
+    let (console, supervisor) = (Console::new(format(args), least(args)), Supervisor::new(&world.env));
+    daemon::run(Setup { config, sources, read, plan: &plan, wait: args.wait }, console, supervisor, signals).await
+}
+
+fn plan(args: &Args, config: Config, world: &World) -> anyhow::Result<Plan> {
     let policy = Policy {
         roots: config.roots.clone(),
         server: config.url.clone(),
@@ -128,10 +150,9 @@ async fn watch(args: &Args, config: &Config, world: &World, signals: UnboundedRe
         on_delete: config.on_delete,
         keep_versions: config.keep_versions,
         named: config.files.keys().cloned().collect(),
-        only: only(args, config, world),
+        only: only(args, &config, world),
     };
-    let console = Console::new(format(args), least(args));
-    daemon::run(config, policy, client, console, Supervisor::new(&world.env), signals).await
+    Ok(Plan { client: client(&config)?, policy, config })
 }
 
 /// The plugins that the run is limited to; none, if one of the arguments means all of them.
@@ -153,13 +174,14 @@ fn from_here(name: &str, config: &Config, world: &World) -> String {
 /// A server of our own, and a watch that deploys to it. Its state is as short-lived as the server.
 async fn play(
     args: &Args,
-    config: Config,
     world: &World,
     version: Option<&str>,
     keep: bool,
     mut signals: UnboundedReceiver<Signal>,
 ) -> anyhow::Result<End> {
-    let ours_alone = |name: &String| supervisor::VARIABLES.contains(&name.as_str());
+    let (config, sources) = settings(config::read(args, world))?;
+    // Installers and plugins have no business with another server's key.
+    let ours_alone = |name: &str| name == "OPENWEBUI_API_KEY" || supervisor::VARIABLES.contains(&name);
     let environment = world.env.iter().filter(|(name, _)| !ours_alone(name));
     let environment = environment.map(|(name, value)| (name.into(), value.into()));
     let mut options = sandbox::Options::new(sandbox::default_cache()?, environment);
@@ -179,18 +201,23 @@ async fn play(
         sandbox.url()
     ));
     steps.finish();
-    let config = Config {
-        url: sandbox.url().to_owned(),
+    let (url, state) = (sandbox.url().to_owned(), sandbox.data().join("owui-watch"));
+    let here = |config| Config {
+        url: url.clone(),
         url_origin: Origin::Set("the sandbox".to_owned()),
         key: None,
         key_origin: None,
-        state: sandbox.data().join("owui-watch"),
+        state: state.clone(),
         // Nobody uses it but who is trying things out.
         activate_new: true,
         ..config
     };
+    let read = || {
+        let Reading { config, sources } = config::read(args, world);
+        Reading { config: config.map(here), sources }
+    };
     let end = tokio::select! {
-        end = watch(args, &config, world, signals) => end,
+        end = watch(args, (here(config), sources), world, &read, signals) => end,
         why = sandbox.ended() => Err(why.into()),
     };
     if let Some(folder) = sandbox.stop()? {

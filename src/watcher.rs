@@ -10,6 +10,7 @@
 //! Reading a file is an event as well (`Access(Open)`); only writes, moves and removals are signs, so our own reads are
 //! not seen again.
 
+mod files;
 mod polling;
 
 use std::collections::BTreeSet;
@@ -24,8 +25,13 @@ use notify_debouncer_full::{DebounceEventResult, Debouncer, RecommendedCache};
 
 use polling::Poller;
 
+/// Whether the system tells when a writer is done.
+const EXACT: bool = cfg!(any(target_os = "linux", target_os = "android"));
+
 /// How often is looked where events were expected: behind links, and where the system's limits leave no watch.
 const GLANCE: Duration = Duration::from_secs(1);
+
+pub use files::{FileWatcher, Touch};
 
 /// What an event means to us.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -199,7 +205,7 @@ impl Backend {
         send: impl Fn(Sign) + Clone + Send + 'static,
     ) -> notify::Result<Self> {
         let roots = Arc::clone(roots);
-        if cfg!(any(target_os = "linux", target_os = "android")) {
+        if EXACT {
             let handler = move |result: notify::Result<notify::Event>| match result {
                 Ok(event) => signs(&event, &roots).into_iter().for_each(&send),
                 Err(error) => send(blind(&error, None)),

@@ -23,7 +23,7 @@ use crate::engine::files::{Links, Loaded, Trace};
 use crate::plugin::{self, FileSettings, Flaw, Parsed, Problem};
 
 pub use copies::{Copy, Origin};
-pub use state::{Folder, State, StateError};
+pub use state::{Folder, Other, State, StateError};
 
 /// Larger files are not read: the largest real plugin that was seen has 0.4 MiB.
 const LARGEST_MIB: u64 = 16;

@@ -35,6 +35,15 @@ const ONE_TICK: Duration = Duration::from_millis(100);
 pub struct StateError {
     message: String,
     hint: &'static str,
+    /// Who has the lock.
+    other: Option<Other>,
+}
+
+/// Another owui-watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Other {
+    /// Its process. On Windows nobody can read it.
+    pub pid: Option<u32>,
 }
 
 impl StateError {
@@ -42,6 +51,12 @@ impl StateError {
     #[must_use]
     pub fn hint(&self) -> &str {
         self.hint
+    }
+
+    /// Who has to end first, if that is the matter.
+    #[must_use]
+    pub fn other(&self) -> Option<Other> {
+        self.other
     }
 }
 
@@ -148,18 +163,30 @@ impl State {
         let cannot = |cause: &dyn std::fmt::Display| StateError {
             message: format!("cannot keep state in `{}`: {cause}", folder.path.display()),
             hint: "set `state` in watch.toml to a folder that you may write to",
+            other: None,
         };
         folder.make().map_err(|error| cannot(&error))?;
         let ledger = folder.ledger();
         let lock = lock(&ledger.with_extension("lock")).map_err(|refusal| match refusal {
             Refusal::Failed(error) => cannot(&error),
-            Refusal::Taken { by } => StateError {
-                message: format!("another owui-watch{by} deploys from here to this server already"),
-                hint: "end that one first; a `--dry-run` can be made beside it",
+            Refusal::Taken(other) => StateError {
+                message: format!(
+                    "another owui-watch{} deploys from here to this server already",
+                    other.pid.map_or_else(String::new, |pid| format!(" (pid {pid})"))
+                ),
+                hint: "end that one first, or wait for it with --wait; a `--dry-run` can be made beside it",
+                other: Some(other),
             },
         })?;
         folder.clear_up();
         Ok(Self { folder, ledger, rollbacks_seen: None, _lock: lock })
+    }
+
+    /// Whether this is the part of the folder that is about this server: a process cannot take a lock twice.
+    #[must_use]
+    pub fn is_of(&self, folder: &Path, server: &str) -> bool {
+        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        self.folder.server == slug(server) && real(&self.folder.path) == real(folder)
     }
 
     /// Reads the ledger. One that cannot be used is set aside, and the error says so: to go on without is safe. It may be
@@ -314,7 +341,7 @@ impl State {
 /// Why there is no lock to be had.
 enum Refusal {
     Failed(std::io::Error),
-    Taken { by: String },
+    Taken(Other),
 }
 
 fn lock(path: &Path) -> Result<File, Refusal> {
@@ -328,8 +355,7 @@ fn lock(path: &Path) -> Result<File, Refusal> {
             // On Windows a locked file cannot be read either.
             let mut pid = String::new();
             let read = file.rewind().and_then(|()| file.read_to_string(&mut pid));
-            let by = if read.is_ok() { format!(" (pid {})", pid.trim()) } else { String::new() };
-            Err(Refusal::Taken { by })
+            Err(Refusal::Taken(Other { pid: read.ok().and_then(|_| pid.trim().parse().ok()) }))
         }
         Err(TryLockError::Error(error)) => Err(Refusal::Failed(error)),
     }

@@ -116,6 +116,9 @@ pub struct Version {
     pub author: Option<String>,
 }
 
+/// How the cause of [`Reply::Unreachable`] begins where nobody vouches for the server's certificate.
+pub const UNTRUSTED: &str = "certificate not trusted";
+
 /// What came of a [`Call`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {

@@ -487,6 +487,12 @@ impl Engine {
         &self.ledger
     }
 
+    /// Whether the first pass, which `force` holds for, is still to be made or under way.
+    #[must_use]
+    pub fn in_first_pass(&self) -> bool {
+        self.first_pass
+    }
+
     /// When the engine wants [`Event::Wake`], if it waits for a time at all.
     #[must_use]
     pub fn next_wake(&self) -> Option<Duration> {

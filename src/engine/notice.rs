@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use crate::engine::exchange::{Failure, Left, Outcome};
+use crate::engine::exchange::{Failure, Left, Outcome, UNTRUSTED};
 use crate::engine::plan::Why;
 use crate::engine::twin::{Sign, Twin};
 use crate::engine::{GONE, OnDelete, refusal};
@@ -157,10 +157,27 @@ pub enum What {
         /// What it looks like.
         words: String,
     },
+    /// What is said to the server can be read by others on the way.
+    Insecure {
+        /// Where it is.
+        server: String,
+    },
+    /// Another owui-watch is waited for, as `--wait` says.
+    InLine {
+        /// Its process, where that can be known.
+        pid: Option<u32>,
+    },
     /// A folder to be watched is not there.
     RootMissing {
         /// The folder.
         root: PathBuf,
+    },
+    /// The settings were read again, because of a save or a signal.
+    Reloaded {
+        /// The files that hold something else than before.
+        files: Vec<PathBuf>,
+        /// The keys whose values are others than before.
+        changed: Vec<&'static str>,
     },
     /// Asked to stop; what is in flight is finished first.
     Stopping {
@@ -469,6 +486,8 @@ impl Notice {
             | What::Connected { .. }
             | What::Summary { .. }
             | What::Back { .. }
+            | What::InLine { .. }
+            | What::Reloaded { .. }
             | What::Stopping { .. }
             | What::Stopped { .. }
             | What::Created { .. }
@@ -489,6 +508,7 @@ impl Notice {
             What::NothingFound { .. }
             | What::Untested { .. }
             | What::Unreachable { .. }
+            | What::Insecure { .. }
             | What::RootMissing { .. }
             | What::Trouble { .. }
             | What::RefusedBefore { .. }
@@ -523,7 +543,10 @@ impl Notice {
             What::GaveUp { .. } => "gave_up",
             What::NotAllowed { .. } => "not_allowed",
             What::Foreign { .. } => "not_open_webui",
+            What::Insecure { .. } => "insecure",
+            What::InLine { .. } => "in_line",
             What::RootMissing { .. } => "root_missing",
+            What::Reloaded { .. } => "reloaded",
             What::Stopping { .. } => "stopping",
             What::Stopped { .. } => "stopped",
             What::Trouble { .. } => "trouble",
@@ -595,8 +618,23 @@ impl Notice {
                 format!("the server does not let us in with the key from {key}: {words}")
             }
             What::Foreign { server, words, .. } => format!("{server} does not answer as Open WebUI: {words}"),
+            What::Insecure { server } => format!("the key and the plugins travel unencrypted to {server}"),
+            What::InLine { pid } => {
+                let pid = pid.map_or_else(String::new, |pid| format!(" (pid {pid})"));
+                format!("waiting for the other owui-watch{pid} to end")
+            }
             What::RootMissing { root } => {
                 format!("`{}` is not there; nothing changes on the server", root.display())
+            }
+            What::Reloaded { files, changed } => {
+                let after =
+                    if files.is_empty() { String::new() } else { format!(" after a change of {}", list(files)) };
+                let new = if changed.is_empty() {
+                    ": they are the same".to_owned()
+                } else {
+                    format!(" (new: {})", changed.join(", "))
+                };
+                format!("settings read again{after}{new}")
             }
             What::Stopping { in_flight: 0 } => "stopping".to_owned(),
             What::Stopping { in_flight } => {
@@ -734,20 +772,24 @@ impl Notice {
                 "it is watched as soon as it is there; or set `root` in watch.toml (or --root) to the folder with the \
                  plugins"
             }
+            What::Unreachable { cause, .. } | What::GaveUp { cause, .. } if cause.starts_with(UNTRUSTED) => {
+                "if you trust it, name the certificate of the authority that has signed it (PEM) as `ca_file` in watch.toml"
+            }
             What::Unreachable { configured: false, .. } | What::GaveUp { configured: false, .. } => {
                 "say where your server is with OPENWEBUI_URL or `url` in watch.toml; or try `owui-watch sandbox`, which \
                  starts a throw-away Open WebUI"
             }
             What::GaveUp { .. } => "check that the server runs and that the address is right",
             What::NotAllowed { status: 0, .. } => {
-                "set OPENWEBUI_API_KEY (Settings > Account > API keys in Open WebUI), in the environment or in .env, and \
-                 start again"
+                "set OPENWEBUI_API_KEY (Settings > Account > API keys in Open WebUI) in .env, which is read again when \
+                 you save it, or in the environment, and start again"
             }
             What::NotAllowed { words, .. } if words.contains("API key is not enabled") => {
                 "switch API keys on (Admin Panel > Settings > General), and start again"
             }
             What::NotAllowed { .. } => {
-                "use the API key of an admin (OPENWEBUI_API_KEY, .env or api_key_file), and start again"
+                "use the API key of an admin: .env and the file of `api_key_file` are read again when you save them, the \
+                 environment when you start again"
             }
             What::Foreign { .. } => "check the address: it is the one that you open in the browser, without /api",
             What::Created { active: Some(false), .. } => {
@@ -789,6 +831,7 @@ impl Notice {
                     twin.id
                 ));
             }
+            What::Insecure { .. } => "use https, or a tunnel or VPN, and the address that the server has there",
             What::RolledBack => "--force deploys the file as it is",
             What::Removed { file_there: true, .. } => {
                 "a plugin defines Pipe, Filter, Action, Event or Tools at the top level of its file"
@@ -817,6 +860,8 @@ impl Notice {
             | What::Unreachable { .. }
             | What::StillUnreachable { .. }
             | What::Back { .. }
+            | What::InLine { .. }
+            | What::Reloaded { .. }
             | What::Stopping { .. }
             | What::Stopped { .. }
             | What::Sending { .. }
@@ -969,7 +1014,10 @@ impl Notice {
             What::Foreign { server, status, words } => {
                 vec![("server", json!(server)), ("status", json!(status)), ("words", json!(words))]
             }
+            What::Insecure { server } => vec![("server", json!(server))],
+            What::InLine { pid } => vec![("pid", json!(pid))],
             What::RootMissing { root } => vec![("root", json!(root.display().to_string()))],
+            What::Reloaded { files, changed } => vec![("files", json!(paths(files))), ("changed", json!(changed))],
             What::Stopping { in_flight } => vec![("in_flight", json!(in_flight))],
             What::Stopped { waiting } => vec![("waiting", json!(waiting))],
             What::Sending { why } => vec![("why", json!(why.word()))],
@@ -1204,6 +1252,13 @@ mod tests {
             What::Summary { tally: Tally::default(), took: ms(12), dry_run: false },
             What::Unreachable { cause: cause(), server: server(), next: ms(500), waiting: 0, configured: false },
             What::Unreachable { cause: cause(), server: server(), next: ms(20_000), waiting: 2, configured: true },
+            What::Unreachable {
+                cause: "certificate not trusted".to_owned(),
+                server: "https://h".to_owned(),
+                next: ms(500),
+                waiting: 0,
+                configured: true,
+            },
             What::StillUnreachable { cause: cause(), attempt: 4, next: ms(8000) },
             What::Back { away: ms(83_000), waiting: 0 },
             What::Back { away: ms(83_000), waiting: 1 },
@@ -1221,7 +1276,15 @@ mod tests {
             },
             What::NotAllowed { status: 401, words: "401 Unauthorized".to_owned(), key: Some("`.env`".to_owned()) },
             What::Foreign { server: server(), status: 200, words: "a web page".to_owned() },
+            What::Insecure { server: "http://chat.example.org".to_owned() },
+            What::InLine { pid: Some(123) },
+            What::InLine { pid: None },
             What::RootMissing { root: PathBuf::from("plugins") },
+            What::Reloaded { files: vec![PathBuf::from(".env")], changed: Vec::new() },
+            What::Reloaded {
+                files: vec![PathBuf::from(".env"), PathBuf::from("watch.toml")],
+                changed: vec!["url", "api_key"],
+            },
             What::Stopping { in_flight: 0 },
             What::Stopping { in_flight: 2 },
             What::Stopped { waiting: 0 },
@@ -1339,6 +1402,8 @@ mod tests {
             Warning unreachable: cannot reach http://localhost:8080: connection refused (next try in 500 ms)
                 hint: say where your server is with OPENWEBUI_URL or `url` in watch.toml; or try `owui-watch sandbox`, which starts a throw-away Open WebUI
             Warning unreachable: cannot reach http://localhost:8080: connection refused (next try in 20 s, 2 plugins waiting)
+            Warning unreachable: cannot reach https://h: certificate not trusted (next try in 500 ms)
+                hint: if you trust it, name the certificate of the authority that has signed it (PEM) as `ca_file` in watch.toml
             Detail still_unreachable: still unreachable: connection refused (try 4, next in 8.0 s)
             Info back: the server is back after 1 min 23 s
             Info back: the server is back after 1 min 23 s, 1 plugin to deploy
@@ -1347,15 +1412,21 @@ mod tests {
             Error gave_up: cannot reach http://localhost:8080: connection refused (gave up after 10 s)
                 hint: check that the server runs and that the address is right
             Error not_allowed: the server does not let us in: no key is configured, and this server asks for one
-                hint: set OPENWEBUI_API_KEY (Settings > Account > API keys in Open WebUI), in the environment or in .env, and start again
+                hint: set OPENWEBUI_API_KEY (Settings > Account > API keys in Open WebUI) in .env, which is read again when you save it, or in the environment, and start again
             Error not_allowed: the server does not let us in with the key from `.env`: Use of API key is not enabled in the environment.
                 hint: switch API keys on (Admin Panel > Settings > General), and start again
             Error not_allowed: the server does not let us in with the key from `.env`: 401 Unauthorized
-                hint: use the API key of an admin (OPENWEBUI_API_KEY, .env or api_key_file), and start again
+                hint: use the API key of an admin: .env and the file of `api_key_file` are read again when you save them, the environment when you start again
             Error not_open_webui: http://localhost:8080 does not answer as Open WebUI: a web page
                 hint: check the address: it is the one that you open in the browser, without /api
+            Warning insecure: the key and the plugins travel unencrypted to http://chat.example.org
+                hint: use https, or a tunnel or VPN, and the address that the server has there
+            Info in_line: waiting for the other owui-watch (pid 123) to end
+            Info in_line: waiting for the other owui-watch to end
             Warning root_missing: `plugins` is not there; nothing changes on the server
                 hint: it is watched as soon as it is there; or set `root` in watch.toml (or --root) to the folder with the plugins
+            Info reloaded: settings read again after a change of `.env`: they are the same
+            Info reloaded: settings read again after a change of `.env` and `watch.toml` (new: url, api_key)
             Info stopping: stopping
             Info stopping: stopping; 2 plugins on the way first (once more stops at once)
             Info stopped: stopped
@@ -1565,6 +1636,7 @@ mod tests {
             summary {"created":0,"dry_run":false,"failed":0,"held":0,"refused":0,"skipped":0,"unchanged":0,"updated":0}
             unreachable {"cause":"connection refused","next_ms":500.0,"server":"http://localhost:8080","waiting":0}
             unreachable {"cause":"connection refused","next_ms":20000.0,"server":"http://localhost:8080","waiting":2}
+            unreachable {"cause":"certificate not trusted","next_ms":500.0,"server":"https://h","waiting":0}
             still_unreachable {"attempt":4,"cause":"connection refused","next_ms":8000.0}
             back {"away_ms":83000.0,"waiting":0}
             back {"away_ms":83000.0,"waiting":1}
@@ -1573,7 +1645,12 @@ mod tests {
             not_allowed {"key_from":"`.env`","status":403,"words":"Use of API key is not enabled in the environment."}
             not_allowed {"key_from":"`.env`","status":401,"words":"401 Unauthorized"}
             not_open_webui {"server":"http://localhost:8080","status":200,"words":"a web page"}
+            insecure {"server":"http://chat.example.org"}
+            in_line {"pid":123}
+            in_line {}
             root_missing {"root":"plugins"}
+            reloaded {"changed":[],"files":[".env"]}
+            reloaded {"changed":["url","api_key"],"files":[".env","watch.toml"]}
             stopping {"in_flight":0}
             stopping {"in_flight":2}
             stopped {"waiting":0}

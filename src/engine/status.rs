@@ -33,8 +33,15 @@ impl Status {
             What::Unreachable { server, cause, .. } => {
                 self.trouble = Some(format!("{server} is away since {clock}: {cause}"));
             }
-            What::GaveUp { .. } | What::NotAllowed { .. } | What::Foreign { .. } => {
+            What::InLine { .. } | What::GaveUp { .. } | What::NotAllowed { .. } | What::Foreign { .. } => {
                 self.trouble = Some(notice.sentence());
+            }
+            What::Reloaded { changed, .. } => {
+                // It may be of another server. If it is still so, it will be told again.
+                if !changed.is_empty() {
+                    self.trouble = None;
+                }
+                happened(notice.sentence());
             }
             What::Stopping { .. } | What::Stopped { .. } => self.end = Some(notice.sentence()),
             What::NothingFound { .. } | What::RootMissing { .. } | What::Trouble { .. } => happened(notice.sentence()),
@@ -68,6 +75,7 @@ impl Status {
             }
             // Steps on the way, and what is beside the point a minute later.
             What::Untested { .. }
+            | What::Insecure { .. }
             | What::Pass { .. }
             | What::StillUnreachable { .. }
             | What::Sending { .. }
@@ -180,6 +188,16 @@ mod tests {
             (
                 Notice::general(What::RootMissing { root: PathBuf::from("plugins") }),
                 "watching `plugins` for http://h:1; last: `plugins` is not there; nothing changes on the server (14:00)",
+            ),
+            (
+                Notice::general(What::Foreign { server: server(), status: 200, words: "a web page".to_owned() }),
+                "http://h:1 does not answer as Open WebUI: a web page; watching `plugins` for http://h:1; last: \
+                 `plugins` is not there; nothing changes on the server (14:00)",
+            ),
+            (
+                Notice::general(What::Reloaded { files: vec![PathBuf::from(".env")], changed: vec!["url"] }),
+                "watching `plugins` for http://h:1; last: settings read again after a change of `.env` (new: url) \
+                 (16:00)",
             ),
             (Notice::general(What::Stopping { in_flight: 0 }), "stopping"),
             (shout(What::Unchanged { in_pass: false }), "stopping"),

@@ -69,7 +69,10 @@ impl Supervisor {
         let clock = time.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string();
         self.status.tell(notice, &clock);
         match notice.what {
-            What::Ready { .. } => self.send("READY=1", Urgency::Must),
+            What::Ready { .. } => {
+                self.reloading = false;
+                self.send("READY=1", Urgency::Must);
+            }
             What::Stopping { .. } | What::Stopped { .. } if !self.stopping => {
                 self.stopping = true;
                 self.send("STOPPING=1", Urgency::Must);
@@ -78,7 +81,8 @@ impl Supervisor {
         }
     }
 
-    /// Everything is about to be read again because the manager asked for it. It is over with the next [`turn`].
+    /// Everything is about to be read again, because the manager asked for it or because the settings are others. It is
+    /// over with a [`turn`] that says so.
     ///
     /// [`turn`]: Self::turn
     pub fn reloading(&mut self) {
@@ -89,12 +93,13 @@ impl Supervisor {
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={}", monotonic_usec()), Urgency::Must);
     }
 
-    /// The loop has done everything that there was to do, and is about to wait.
-    pub fn turn(&mut self, at: Duration) {
+    /// The loop has done everything that there was to do, and is about to wait. `reloaded` if what is in use is what was
+    /// read last.
+    pub fn turn(&mut self, at: Duration, reloaded: bool) {
         if self.socket.is_none() {
             return;
         }
-        if std::mem::take(&mut self.reloading) && !self.stopping {
+        if reloaded && std::mem::take(&mut self.reloading) && !self.stopping {
             self.send("READY=1", Urgency::Must);
         }
         let line = one_line(&self.status.line());
@@ -242,7 +247,7 @@ mod tests {
             let mut supervisor =
                 variables(&[("NOTIFY_SOCKET", "@x"), ("WATCHDOG_USEC", "3000000"), ("WATCHDOG_PID", &own)]);
             assert_eq!(supervisor.next_turn(), Some(Duration::ZERO));
-            supervisor.turn(Duration::from_secs(1));
+            supervisor.turn(Duration::from_secs(1), true);
             assert_eq!(supervisor.next_turn(), Some(Duration::from_millis(2500)));
         }
     }

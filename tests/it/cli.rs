@@ -52,6 +52,7 @@ fn help() {
               --once           Make one pass and exit
               --dry-run        Say what one pass would do, and change nothing
               --force          In the first pass, send also what is unchanged or was refused
+              --wait           Wait until another owui-watch has ended that deploys from here to this server
               --yes            Do what would be asked about: put an earlier text back, or create a plugin
                                that the server seems to have under another id
               --url <URL>      The server [default: `OPENWEBUI_URL`, else `url` in watch.toml]
@@ -186,6 +187,7 @@ fn a_command_does_not_silently_drop_a_flag() {
         ("--once diff", "--once"),
         ("--dry-run pull", "--dry-run"),
         ("--force rollback shout", "--force"),
+        ("--wait diff", "--wait"),
         ("--dry-run history shout", "--dry-run"),
     ] {
         let refused = read(line).unwrap_err();

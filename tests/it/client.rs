@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use owui_watch::client::{Client, Options, Timeouts};
+use owui_watch::client::{Authorities, Client, Options, Timeouts};
 use owui_watch::engine::exchange::{Call, Form, Reply};
 use owui_watch::plugin::id::PluginId;
 use owui_watch::plugin::{Key, Kind};
@@ -87,7 +87,8 @@ fn an_address_that_cannot_be_used() {
         ("not a url", "`not a url` is not a URL: relative URL without a base"),
         (&format!("http://me:{secret}@host/"), "the URL must not hold a user name or password"),
     ] {
-        let options = Options { url: url.into(), key: None, timeouts: Timeouts::default() };
+        let options =
+            Options { url: url.into(), key: None, authorities: Authorities::default(), timeouts: Timeouts::default() };
         assert_eq!(format!("{:#}", Client::new(&options).unwrap_err()), words);
     }
 }
@@ -171,7 +172,9 @@ async fn an_answer_that_does_not_come_in_time() {
     fake.seed(Kind::Function, "f", PIPE);
     let soon = Duration::from_millis(20);
     let timeouts = Timeouts { ask: soon, deploy: soon, ..Timeouts::default() };
-    let client = Client::new(&Options { url: fake.url(), key: Some(KEY.into()), timeouts }).unwrap();
+    let client =
+        Client::new(&Options { url: fake.url(), key: Some(KEY.into()), authorities: Authorities::default(), timeouts })
+            .unwrap();
 
     fake.hold("/update");
     assert_eq!(client.call(update("f")).await, Reply::Lost { cause: "timed out".into() });
@@ -348,7 +351,12 @@ async fn the_key_is_nowhere_to_be_read() {
 
     let fake = FakeServer::start();
     fake.seed(Kind::Function, "f", PIPE);
-    let options = Options { url: fake.url(), key: Some(KEY.into()), timeouts: Timeouts::default() };
+    let options = Options {
+        url: fake.url(),
+        key: Some(KEY.into()),
+        authorities: Authorities::default(),
+        timeouts: Timeouts::default(),
+    };
     let client = Client::new(&options).unwrap();
     let mut said = vec![format!("{client:?} {client:#?} {options:?} {options:#?}")];
     for fault in [None, Some(Fault::ResetBefore), Some(Fault::Status(401)), Some(Fault::Status(500))] {

@@ -106,9 +106,13 @@ fn example(name: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// What the settings take for certificates; the client looks closer.
+const PEM: &str = "-----BEGIN CERTIFICATE-----";
+
 fn valid(name: &str) -> String {
     let text = example(&format!("valid/{name}"));
     let project = Project::new().with_folder("more").with("watch.toml", &text).with("secrets/key", "sk-file\n");
+    let project = project.with("ca.pem", PEM);
     format!("{:#?}\n", project.good(""))
 }
 
@@ -130,6 +134,7 @@ fn every_example_is_tested() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "every key, twice")]
 fn files_that_are_fine() {
     expect![[r#"
         Config {
@@ -153,6 +158,7 @@ fn files_that_are_fine() {
             url_origin: Default,
             key: None,
             key_origin: None,
+            ca_file: None,
             state: ".owui-watch",
             activate_new: false,
             on_remote_edit: Backup,
@@ -191,6 +197,12 @@ fn files_that_are_fine() {
                 Set(
                     "`secrets/key`",
                 ),
+            ),
+            ca_file: Some(
+                CaFile {
+                    path: "ca.pem",
+                    pem: "-----BEGIN CERTIFICATE-----",
+                },
             ),
             state: "/var/lib/owui-watch",
             activate_new: true,
@@ -386,7 +398,7 @@ fn unknown_keys() {
     "#]]);
     invalid("unknown_key_far").says(&expect![[r#"
         error: cannot use `watch.toml`: unknown key `workers`
-        hint: the keys are `root`, `exclude`, `follow_links`, `url`, `api_key_file`, `state`, `activate_new`, `on_remote_edit`, `on_delete`, `adopt`, `keep_versions`, `concurrency`, `debounce`, `poll`, `timeout`, `once_patience`, `plugins`
+        hint: the keys are `root`, `exclude`, `follow_links`, `url`, `api_key_file`, `ca_file`, `state`, `activate_new`, `on_remote_edit`, `on_delete`, `adopt`, `keep_versions`, `concurrency`, `debounce`, `poll`, `timeout`, `once_patience`, `plugins`
     "#]]);
 }
 
@@ -453,10 +465,12 @@ fn every_key_but_plugins_has_a_variable() {
         .with_folder("a")
         .with_folder("b")
         .with("k", "sk-1")
+        .with("c", PEM)
         .with_env("OWUI_WATCH_ROOT", "a, b/")
         .with_env("OWUI_WATCH_EXCLUDE", "old/,*_cn.py")
         .with_env("OWUI_WATCH_FOLLOW_LINKS", "anywhere")
         .with_env("OWUI_WATCH_API_KEY_FILE", "./k")
+        .with_env("OWUI_WATCH_CA_FILE", "c")
         .with_env("OWUI_WATCH_STATE", "/var/lib/w")
         .with_env("OWUI_WATCH_ACTIVATE_NEW", "true")
         .with_env("OWUI_WATCH_ON_REMOTE_EDIT", "overwrite")
@@ -490,6 +504,12 @@ fn every_key_but_plugins_has_a_variable() {
                 Set(
                     "`k`",
                 ),
+            ),
+            ca_file: Some(
+                CaFile {
+                    path: "c",
+                    pem: "-----BEGIN CERTIFICATE-----",
+                },
             ),
             state: "/var/lib/w",
             activate_new: true,
@@ -860,6 +880,74 @@ fn keys_that_cannot_be_used_are_not_shown() {
     Project::new().with("watch.toml", "api_key_file = 'sk-5ecre7'").refusal("").says(&expect![[r#"
         error: cannot read the API key: `api_key_file` seems to be the key itself
         hint: put the key into a file of its own, and name that file
+    "#]]);
+}
+
+#[test]
+fn who_can_listen() {
+    for (url, overheard) in [
+        ("http://localhost:8080", false),
+        ("http://chat.localhost", false),
+        ("http://127.0.0.1:3000", false),
+        ("http://127.1.2.3", false),
+        ("http://[::1]", false),
+        ("http://0.0.0.0:8080", false),
+        ("http://10.1.2.3", false),
+        ("http://172.16.0.1", false),
+        ("http://172.31.255.255", false),
+        ("http://172.32.0.1", true),
+        ("http://192.168.1.2:8080", false),
+        ("http://192.169.1.2", true),
+        ("http://169.254.1.1", false),
+        ("http://[fd12:3456::1]", false),
+        ("http://[fe80::1]", false),
+        ("http://[::ffff:10.0.0.1]", false),
+        ("http://[::ffff:8.8.8.8]", true),
+        ("http://[2001:db8::1]", true),
+        ("http://8.8.8.8", true),
+        ("http://openwebui:8080", false),
+        ("http://nas.local", false),
+        ("http://nas.local.", false),
+        ("http://chat.corp.internal", false),
+        ("http://nas.lan", false),
+        ("http://nas.home.arpa", false),
+        ("http://chat.example.org", true),
+        ("http://local.example.org", true),
+        ("http://notlocal", false),
+        ("http://my.notlocal", true),
+        ("HTTP://CHAT.EXAMPLE.ORG", true),
+        ("https://chat.example.org", false),
+        ("https://8.8.8.8", false),
+    ] {
+        assert_eq!(Project::new().good(&format!("--url {url}")).is_overheard(), overheard, "{url}");
+    }
+}
+
+#[test]
+fn certificates_that_cannot_be_used() {
+    let file = || Project::new().with("watch.toml", "ca_file = 'c.pem'");
+    file().refusal("").says(&expect![[r#"
+        error: cannot use `watch.toml`: `ca_file` is `c.pem`, and there is no such file
+    "#]]);
+    file().with("c.pem", "").refusal("").says(&expect![[r#"
+        error: cannot use `watch.toml`: `ca_file` is `c.pem`, and that is empty
+    "#]]);
+    file().with("c.pem", "5ecre7").refusal("").says(&expect![[r#"
+        error: cannot use `watch.toml`: `ca_file` is `c.pem`, and there is no certificate in it that begins with -----BEGIN CERTIFICATE-----
+        hint: `openssl x509 -inform der -in FILE -out FILE.pem` makes such a one of a .cer or .der file
+    "#]]);
+    file().with("c.pem", "-----BEGIN EC PRIVATE KEY-----\n5ecre7").refusal("").says(&expect![[r#"
+        error: cannot use `watch.toml`: `ca_file` is `c.pem`, and that is a private key
+        hint: name the file with the certificate, which is no secret
+    "#]]);
+    file().with_folder("c.pem").refusal("").says(&expect![[r#"
+        error: cannot read `c.pem`: it is a folder
+    "#]]);
+    let der = file();
+    fs::write(der.world.cwd.join("c.pem"), [0x30, 0x82, 0xff]).unwrap();
+    der.refusal("").says(&expect![[r#"
+        error: cannot use `watch.toml`: `ca_file` is `c.pem`, and there is no certificate in it that begins with -----BEGIN CERTIFICATE-----
+        hint: `openssl x509 -inform der -in FILE -out FILE.pem` makes such a one of a .cer or .der file
     "#]]);
 }
 

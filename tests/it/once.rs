@@ -636,6 +636,50 @@ fn a_second_one_for_the_same_server_is_refused() {
     check(&project.run(&["--once"]), 0);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_second_one_waits_for_the_first_if_told_to() {
+    let server = FakeServer::start();
+    let project = deployed(&server);
+    let mut first = project.watch();
+    let mut second = project.watch_with(&["--once", "--wait"]);
+    let mut third = project.watch_with(&["--wait"]);
+    for other in [&mut second, &mut third] {
+        let notices = other.wait("in_line", None);
+        assert_eq!((notices.len(), &notices[0]["pid"]), (1, &json!(first.pid())));
+    }
+    third.signal("INT");
+    assert_eq!(third.ended().code(), Some(1));
+    let asked = server.lines();
+    first.stop();
+    second.wait("summary", None);
+    assert_eq!(second.ended().code(), Some(0));
+    assert!(server.lines().len() > asked.len());
+    assert_eq!(second.said().iter().filter(|said| **said == "in_line").count(), 1);
+    // Nobody is waited for who does not deploy, or deploys elsewhere.
+    let other = FakeServer::start();
+    let _first = project.watch();
+    check(&project.run(&["--dry-run", "--wait"]), 0);
+    check(&project.run(&["--once", "--wait", "--url", &other.url()]), 0);
+}
+
+#[test]
+fn who_may_be_overheard_is_told_once() {
+    let server = FakeServer::start();
+    let project = deployed(&server);
+    // No resolver is asked for a label that is too long for one.
+    let far = format!("{}.example", "x".repeat(64));
+    project.put("watch.toml", "once_patience = \"0s\"\n");
+    let said = |url: &str| {
+        let ran = project.run(&["--once", "--json", "--url", url]);
+        ran.notices().into_iter().filter(|notice| notice["event"] == "insecure").collect::<Vec<_>>()
+    };
+    let [notice] = &said(&format!("http://{far}"))[..] else { panic!() };
+    assert_eq!(notice["message"], format!("the key and the plugins travel unencrypted to http://{far}"));
+    assert_eq!(said(&format!("https://{far}")), [Value::Null; 0]);
+    assert_eq!(said(&server.url()), [Value::Null; 0]);
+}
+
 // ---- the server -----------------------------------------------------------------------------------------------------
 
 #[test]
@@ -663,7 +707,7 @@ fn a_missing_key_ends_with_3_and_says_where_to_get_one() {
     "#]]
     .assert_eq(&timeless(&ran.stdout, &server));
     expect![[r#"
-        hint: set OPENWEBUI_API_KEY (Settings > Account > API keys in Open WebUI), in the environment or in .env, and start again
+        hint: set OPENWEBUI_API_KEY (Settings > Account > API keys in Open WebUI) in .env, which is read again when you save it, or in the environment, and start again
     "#]]
     .assert_eq(&ran.stderr);
 }

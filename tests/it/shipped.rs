@@ -21,6 +21,7 @@ fn load(watch_toml: Option<&str>) -> Config {
     fs::create_dir(folder.path().join("plugins")).expect("a root");
     fs::create_dir_all(folder.path().join(".config/owui-watch")).expect("a configuration folder");
     fs::write(folder.path().join(".config/owui-watch/key"), "sk-1").expect("a key file");
+    fs::write(folder.path().join(".config/owui-watch/ca.pem"), "-----BEGIN CERTIFICATE-----").expect("certificates");
     if let Some(text) = watch_toml {
         fs::write(folder.path().join("watch.toml"), text).expect("watch.toml");
     }

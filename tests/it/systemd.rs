@@ -110,6 +110,34 @@ fn a_manager_hears_how_things_stand() {
     assert!(manager.heard.iter().all(|message| !message.contains("WATCHDOG")), "{:#?}", manager.heard);
 }
 
+/// New settings are a reload, which is over when they are in use; and the loop that uses them is as alive as the old.
+#[test]
+fn a_manager_hears_of_other_settings() {
+    let server = FakeServer::start();
+    let (project, mut manager) = supervised(&server);
+    let project = project.with("WATCHDOG_USEC", "200000");
+    project.put(A, filter("1"));
+    let mut watch = project.watch_with(&[]);
+    manager.wait("; last: 1 plugin compared (");
+
+    server.hold("/update");
+    project.write(A, &filter("2"));
+    server.wait_for("/update", 1);
+    project.write("watch.toml", "concurrency = 2\n");
+    manager.wait("RELOADING=1");
+    manager.wait("; last: settings read again after a change of `watch.toml` (new: concurrency) (");
+    // What is on its way is finished first.
+    assert!(manager.wait("WATCHDOG=1").iter().all(|message| message != "READY=1"));
+    server.release();
+    manager.wait("READY=1");
+    manager.wait("; last: 1 plugin compared (");
+    manager.wait("WATCHDOG=1");
+    assert!(manager.heard.iter().all(|message| message != "STOPPING=1"), "{:#?}", manager.heard);
+
+    assert!(watch.stop().success());
+    manager.wait("STOPPING=1");
+}
+
 #[test]
 fn a_watchdog_hears_from_an_idle_loop() {
     let server = FakeServer::start();

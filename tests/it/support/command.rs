@@ -227,6 +227,19 @@ impl Watch {
         }
     }
 
+    /// Whether it has said this as many times by now.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn has_said(&mut self, event: &str, times: usize) -> bool {
+        self.seen.extend(self.lines.try_iter().map(|line| serde_json::from_str::<Value>(&line).unwrap()));
+        self.said().iter().filter(|said| **said == event).count() >= times
+    }
+
+    /// Everything said so far, as it was printed.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn all_said(&self) -> String {
+        self.seen.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    }
+
     /// Everything said so far, as words.
     pub(crate) fn said(&self) -> Vec<&str> {
         self.seen.iter().map(|notice| notice["event"].as_str().unwrap()).collect()

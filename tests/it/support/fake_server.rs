@@ -60,6 +60,8 @@ pub(crate) enum Fault {
     Html,
     /// Sent elsewhere by a proxy, and not carried out.
     Redirect(&'static str),
+    /// Answered with this body, JSON or not, and not carried out.
+    Says(u16, &'static str),
 }
 
 /// A request as it arrived.
@@ -387,6 +389,7 @@ async fn exchange(shared: Arc<Shared>, request: Request) -> Option<Answer> {
         }
         Some(Fault::Html) => Some(Answer::page(200)),
         Some(Fault::Redirect(location)) => Some(Answer { location: Some(location), ..Answer::page(302) }),
+        Some(Fault::Says(status, body)) => Some(Answer::saying(status, body)),
         Some(Fault::ResetBefore) => None,
         Some(Fault::ResetAfter) => {
             apply();

@@ -4,8 +4,9 @@ pub(crate) mod command;
 mod fake_python;
 pub(crate) mod fake_server;
 pub(crate) mod relay;
+pub(crate) mod tls;
 
-use owui_watch::client::{Client, Options, Timeouts};
+use owui_watch::client::{Authorities, Client, Options, Timeouts};
 use owui_watch::sandbox::{self, Admin, Sandbox, default_cache};
 use reqwest::Method;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -38,7 +39,13 @@ impl Server {
     }
 
     pub(crate) fn client_with(&self, key: Option<SecretString>) -> Client {
-        Client::new(&Options { url: self.url.clone(), key, timeouts: Timeouts::default() }).unwrap()
+        Client::new(&Options {
+            url: self.url.clone(),
+            key,
+            authorities: Authorities::default(),
+            timeouts: Timeouts::default(),
+        })
+        .unwrap()
     }
 }
 

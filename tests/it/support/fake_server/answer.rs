@@ -35,6 +35,16 @@ impl Answer {
         Self::new(status, Said::Json(json!({ "detail": words.into() })))
     }
 
+    /// JSON if it is, a page if it looks like one.
+    pub(super) fn saying(status: u16, body: &'static str) -> Self {
+        let said = match serde_json::from_str(body) {
+            Ok(json) => Said::Json(json),
+            Err(_) if body.starts_with('<') => Said::Page(body.to_owned()),
+            Err(_) => Said::Text(body),
+        };
+        Self::new(status, said)
+    }
+
     /// The web app, or what a proxy shows in its place.
     pub(super) fn page(status: u16) -> Self {
         let title = match StatusCode::from_u16(status).unwrap() {

@@ -1,0 +1,329 @@
+//! When the settings are read again, and what that comes to. A reload is a restart in place: here is decided whether
+//! there is to be one, and [`daemon`](super) carries it out.
+//!
+//! A file event is a hint here as well; the bytes are the truth. A save is believed when two readings, a moment apart,
+//! are the same: half a `watch.toml` may be a good one, about another server.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use crate::config::{Config, Reading, Sources};
+use crate::watcher::{FileWatcher, Touch};
+
+/// How long a file that is gone or empty is given to come back before that is believed.
+const HOLD: Duration = Duration::from_millis(300);
+/// How often the files are read where nobody says when they change.
+const PACE: Duration = Duration::from_secs(2);
+
+/// The settings in use, and the watch of the files that they come from.
+pub(super) struct Settings<'a> {
+    read: &'a dyn Fn() -> Reading,
+    config: Config,
+    /// What was in the files when they were last believed.
+    sources: Sources,
+    /// Another content that was seen once, and when it may be believed.
+    seen: Option<(Sources, Instant)>,
+    /// The files that have changed since settings could not be used any more.
+    wrong: Option<BTreeSet<PathBuf>>,
+    watcher: Option<FileWatcher>,
+    touches: UnboundedReceiver<Touch>,
+    /// When to read the files because of an event, and when anyway.
+    due: Option<Instant>,
+    patrol: Option<Instant>,
+}
+
+/// What a reading of the files came to.
+pub(super) enum News {
+    /// They are as they were.
+    None,
+    /// Other settings.
+    Config(Box<Config>, New),
+    /// Something else in the files, and the same settings.
+    Same(New),
+    /// Settings that cannot be used, and the remedy.
+    Wrong(String, Option<String>),
+}
+
+/// What is new.
+pub(super) struct New {
+    pub(super) files: Vec<PathBuf>,
+    pub(super) keys: Vec<&'static str>,
+}
+
+impl<'a> Settings<'a> {
+    /// Watches the files that these settings come from. `read` reads them again.
+    pub(super) fn new(config: Config, sources: Sources, read: &'a dyn Fn() -> Reading, now: Instant) -> Self {
+        let (send, touches) = unbounded_channel();
+        // Nobody listens any more when the channel is closed: the program is ending, or watches them otherwise.
+        let watcher = || {
+            FileWatcher::new(move |touch| {
+                send.send(touch).ok();
+            })
+            .ok()
+        };
+        let mut settings = Self {
+            watcher: if config.poll.is_some() { None } else { watcher() },
+            touches,
+            read,
+            config,
+            sources,
+            seen: None,
+            wrong: None,
+            // They may have changed before they were watched.
+            due: Some(now),
+            patrol: None,
+        };
+        settings.watch(now);
+        settings
+    }
+
+    /// Other settings are in use; hands out those of before.
+    pub(super) fn use_now(&mut self, config: Config, now: Instant) -> Config {
+        let new = Self::new(config, std::mem::take(&mut self.sources), self.read, now);
+        std::mem::replace(self, new).config
+    }
+
+    /// Watches the files as they stand. Where that is not possible they are read now and then.
+    fn watch(&mut self, now: Instant) {
+        let watched = self.watcher.as_mut().is_some_and(|watcher| watcher.watch(self.sources.paths()).is_ok());
+        let pace = self.config.poll.unwrap_or(PACE);
+        self.patrol = if watched { None } else { self.patrol.or(Some(now + pace)) };
+    }
+
+    /// Waits for the next event, for ever if there is none.
+    pub(super) async fn touch(&mut self) -> Touch {
+        match self.touches.recv().await {
+            Some(touch) => touch,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes in an event, and those that came with it.
+    pub(super) fn touched(&mut self, first: Touch, now: Instant) {
+        let mut touch = Some(first);
+        while let Some(this) = touch {
+            self.due = Some(match this {
+                Touch::Changed => now,
+                // Its writer says when it is done, if it does not die before.
+                Touch::Changing => now + 10 * self.config.debounce,
+            });
+            touch = self.touches.try_recv().ok();
+        }
+    }
+
+    /// What made the settings unusable may be gone without a save: a file in the place of a root.
+    pub(super) fn look_again(&mut self, now: Instant) {
+        if self.wrong.is_some() {
+            self.due = self.due.or(Some(now));
+        }
+    }
+
+    /// When [`Settings::glance`] is worth asking.
+    pub(super) fn next_wake(&self) -> Option<Instant> {
+        self.due.into_iter().chain(self.patrol).min()
+    }
+
+    /// Reads the files if it is time to, and says what is new in them as soon as that is certain.
+    pub(super) fn glance(&mut self, now: Instant) -> News {
+        if self.next_wake().is_none_or(|wake| now < wake) {
+            return News::None;
+        }
+        (self.due, self.patrol) = (None, None);
+        // Before they are read: what changes later is an event.
+        self.watch(now);
+        let reading = (self.read)();
+        if self.sources.changed(&reading.sources).is_empty() {
+            self.seen = None;
+            return if self.wrong.is_some() && reading.config.is_ok() {
+                self.believe(reading, now)
+            } else {
+                News::None
+            };
+        }
+        let until = match self.seen.take() {
+            Some((seen, until)) if seen == reading.sources => until,
+            _ if self.sources.lost(&reading.sources) => now + self.config.debounce.max(HOLD),
+            _ => now + self.config.debounce,
+        };
+        if until <= now {
+            return self.believe(reading, now);
+        }
+        self.due = Some(until);
+        self.seen = Some((reading.sources, until));
+        News::None
+    }
+
+    /// Reads the files at once: whoever asks for it has written what is to be written.
+    pub(super) fn reread(&mut self, now: Instant) -> News {
+        self.watch(now);
+        let reading = (self.read)();
+        self.believe(reading, now)
+    }
+
+    fn believe(&mut self, reading: Reading, now: Instant) -> News {
+        (self.due, self.seen) = (None, None);
+        let changed = self.sources.changed(&reading.sources);
+        let news = match reading.config {
+            Err(error) => {
+                self.wrong.get_or_insert_default().extend(changed);
+                // It may have stopped at the first file.
+                self.sources.extend(reading.sources);
+                News::Wrong(error.to_string(), error.hint().map(str::to_owned))
+            }
+            Ok(config) => {
+                let mut files = self.wrong.take().unwrap_or_default();
+                files.extend(changed);
+                self.sources = reading.sources;
+                let new = New { files: files.into_iter().collect(), keys: self.config.changes(&config) };
+                match (new.keys.is_empty(), new.files.is_empty()) {
+                    (false, _) => News::Config(Box::new(config), new),
+                    (true, false) => News::Same(new),
+                    (true, true) => News::None,
+                }
+            }
+        };
+        self.watch(now);
+        news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::fs;
+
+    use super::*;
+    use crate::cli::Args;
+    use crate::config::{self, World};
+
+    #[expect(clippy::disallowed_methods, reason = "the time that a test begins at; it makes the rest itself")]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
+    fn ms(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    /// Settings that are read from a `watch.toml`, by hand and at times that the test makes up.
+    struct Scene {
+        folder: tempfile::TempDir,
+        began: Instant,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            fs::create_dir(folder.path().join("plugins")).unwrap();
+            let scene = Self { folder, began: start() };
+            scene.write("poll = '1h'\n");
+            scene
+        }
+
+        #[expect(clippy::disallowed_methods, reason = "a test sets its own scene")]
+        fn write(&self, text: &str) {
+            fs::write(self.folder.path().join("watch.toml"), text).unwrap();
+        }
+
+        fn read(&self) -> Reading {
+            let world = World { cwd: self.folder.path().to_owned(), ..World::default() };
+            config::read(&Args::default(), &world)
+        }
+
+        fn at(&self, millis: u64) -> Instant {
+            self.began + ms(millis)
+        }
+    }
+
+    fn brief(news: News) -> String {
+        match news {
+            News::None => "-".to_owned(),
+            News::Config(_, new) => format!("{:?} in {}", new.keys, new.files.len()),
+            News::Same(new) => format!("same in {}", new.files.len()),
+            News::Wrong(message, _) => message,
+        }
+    }
+
+    #[test]
+    fn a_save_is_believed_when_it_was_seen_twice() {
+        let scene = Scene::new();
+        let Reading { config, sources } = scene.read();
+        let read = || scene.read();
+        let mut settings = Settings::new(config.unwrap(), sources, &read, scene.at(0));
+        let settings = RefCell::new(&mut settings);
+        let look = |millis| brief(settings.borrow_mut().glance(scene.at(millis)));
+        let touched = |touch, millis| settings.borrow_mut().touched(touch, scene.at(millis));
+        let wake = || settings.borrow().next_wake().map(|wake| wake.duration_since(scene.began));
+
+        // Nothing has changed between the start and the watch; then there is nothing to do for an hour.
+        assert_eq!((look(0), wake()), ("-".to_owned(), Some(Duration::from_hours(1))));
+
+        // The same bytes are nothing.
+        scene.write("poll = '1h'\n");
+        touched(Touch::Changed, 10);
+        assert_eq!((look(10), wake()), ("-".to_owned(), Some(Duration::from_hours(1) + ms(10))));
+
+        // A writer at work is waited for, and what it leaves has to last for the debounce.
+        scene.write("poll = '1h'\nurl = 'http://half");
+        touched(Touch::Changing, 1000);
+        assert_eq!((look(1999), wake()), ("-".to_owned(), Some(ms(2000))));
+        scene.write("poll = '1h'\nurl = 'http://other'\n");
+        touched(Touch::Changed, 1100);
+        assert_eq!((look(1100), look(1199), wake()), ("-".to_owned(), "-".to_owned(), Some(ms(1200))));
+        assert_eq!(look(1200), "[\"url\"] in 1");
+
+        // What is gone or empty may come back.
+        scene.write("");
+        touched(Touch::Changed, 3000);
+        assert_eq!((look(3000), wake()), ("-".to_owned(), Some(ms(3300))));
+        touched(Touch::Changed, 3010);
+        assert_eq!((look(3010), wake()), ("-".to_owned(), Some(ms(3300))));
+        scene.write("poll = '1h'\nurl = 'http://other'\n");
+        assert_eq!((look(3300), look(3400)), ("-".to_owned(), "-".to_owned()));
+
+        // Wrong settings are told once, and the way back as well.
+        scene.write("poll = 1\n");
+        touched(Touch::Changed, 5000);
+        assert_eq!(look(5000), "-");
+        assert!(look(5100).starts_with("cannot use `watch.toml`: `poll` must be "));
+        touched(Touch::Changed, 5200);
+        assert_eq!((look(5200), look(5300)), ("-".to_owned(), "-".to_owned()));
+        scene.write("poll = '1h'\n");
+        touched(Touch::Changed, 6000);
+        assert_eq!((look(6000), look(6100)), ("-".to_owned(), "same in 1".to_owned()));
+    }
+
+    #[test]
+    fn what_is_asked_for_is_read_at_once() {
+        let scene = Scene::new();
+        let Reading { config, sources } = scene.read();
+        let read = || scene.read();
+        let mut settings = Settings::new(config.unwrap(), sources, &read, scene.at(0));
+        assert_eq!(brief(settings.reread(scene.at(0))), "-");
+        scene.write("poll = '1h'\nconcurrency = 2\n");
+        assert_eq!(brief(settings.reread(scene.at(1))), "[\"concurrency\"] in 1");
+        assert_eq!(settings.next_wake(), Some(scene.at(0) + Duration::from_hours(1)));
+    }
+
+    /// A file in the place of a root makes settings unusable, and no save makes them usable again.
+    #[test]
+    fn what_was_in_the_way_may_go_by_itself() {
+        let scene = Scene::new();
+        let Reading { config, sources } = scene.read();
+        let read = || scene.read();
+        let mut settings = Settings::new(config.unwrap(), sources, &read, scene.at(0));
+        let root = scene.folder.path().join("plugins");
+        fs::remove_dir(&root).unwrap();
+        scene.write("poll = '1h'\nconcurrency = 2\n");
+        fs::hard_link(scene.folder.path().join("watch.toml"), &root).unwrap();
+        assert_eq!(brief(settings.reread(scene.at(1))), "cannot watch `plugins`: it is not a folder");
+        settings.look_again(scene.at(2));
+        assert_eq!(brief(settings.glance(scene.at(2))), "-");
+        fs::remove_file(&root).unwrap();
+        settings.look_again(scene.at(3));
+        assert_eq!(brief(settings.glance(scene.at(3))), "[\"concurrency\"] in 1");
+    }
+}

@@ -1,0 +1,140 @@
+//! Single files that need not exist, as the settings are: whatever happens to one of them, or to a folder on the way to
+//! it, is a sign.
+//!
+//! Watched are folders and not the files, since a save often puts another file in the place of the old. Where a file's
+//! folder is not there, the nearest one above it tells when that changes.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, RwLock};
+
+use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+
+use super::EXACT;
+
+/// What an event means to whoever reads the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Touch {
+    /// A file is being written, and its writer will say when it is done.
+    Changing,
+    /// Something changed, and nobody is known to be at work on it.
+    Changed,
+}
+
+/// Watches files.
+pub struct FileWatcher {
+    watcher: RecommendedWatcher,
+    /// The files under all their names, and every folder above them.
+    names: Arc<RwLock<BTreeSet<PathBuf>>>,
+    folders: BTreeSet<PathBuf>,
+}
+
+impl FileWatcher {
+    /// Watches nothing yet. `send` is called from another thread and must not block.
+    pub fn new(send: impl Fn(Touch) + Send + 'static) -> notify::Result<Self> {
+        let names = Arc::<RwLock<BTreeSet<PathBuf>>>::default();
+        let known = Arc::clone(&names);
+        let watcher = notify::recommended_watcher(move |result: notify::Result<notify::Event>| {
+            let is_ours = |path: &PathBuf| known.read().is_ok_and(|names| names.contains(path));
+            match result {
+                Ok(event) if event.need_rescan() => send(Touch::Changed),
+                Ok(event) if event.paths.iter().any(is_ours) => touch(event.kind, EXACT).into_iter().for_each(&send),
+                Ok(_) => {}
+                Err(_) => send(Touch::Changed),
+            }
+        })?;
+        Ok(Self { watcher, names, folders: BTreeSet::new() })
+    }
+
+    /// Watches these files, and those of before no more. To be called again after each sign: a folder may have come, or
+    /// be another one of the same name.
+    pub fn watch<'a>(&mut self, files: impl Iterator<Item = &'a Path>) -> notify::Result<()> {
+        let files: BTreeSet<_> = files.flat_map(all_names).collect();
+        let names = files.iter().flat_map(|file| file.ancestors()).map(Path::to_owned).collect();
+        let folders: BTreeSet<_> = files.iter().filter_map(|file| nearest_folder(file)).map(Path::to_owned).collect();
+        // No callback panics, so nobody can have left the lock poisoned.
+        if let Ok(mut known) = self.names.write() {
+            *known = names;
+        }
+        for gone in std::mem::take(&mut self.folders).difference(&folders) {
+            // The system has dropped the watch of a deleted folder already.
+            drop(self.watcher.unwatch(gone));
+        }
+        for folder in folders {
+            self.watcher.watch(&folder, RecursiveMode::NonRecursive)?;
+            self.folders.insert(folder);
+        }
+        Ok(())
+    }
+}
+
+/// A file as the user calls it, and as the system may: through no links in its folder, or in itself.
+fn all_names(file: &Path) -> Vec<PathBuf> {
+    let Ok(full) = std::path::absolute(file) else { return Vec::new() };
+    let folder = full.parent().and_then(|folder| folder.canonicalize().ok());
+    let in_folder = folder.zip(full.file_name()).map(|(folder, name)| folder.join(name));
+    let real = full.canonicalize().ok();
+    [Some(full), in_folder, real].into_iter().flatten().collect()
+}
+
+fn nearest_folder(file: &Path) -> Option<&Path> {
+    file.ancestors().skip(1).find(|folder| folder.is_dir())
+}
+
+/// What an event about one of the files means. `exact`: a writer that is done says so.
+fn touch(kind: EventKind, exact: bool) -> Option<Touch> {
+    match kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Touch::Changed),
+        // Our own reading among them.
+        EventKind::Access(_) => None,
+        EventKind::Create(CreateKind::File) | EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Any) if exact => {
+            Some(Touch::Changing)
+        }
+        EventKind::Any | EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_) | EventKind::Other => {
+            Some(Touch::Changed)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{DataChange, MetadataKind, RemoveKind, RenameMode};
+
+    use super::*;
+
+    #[test]
+    fn what_an_event_about_a_file_means() {
+        let data = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+        for (kind, exact, elsewhere) in [
+            (EventKind::Access(AccessKind::Open(AccessMode::Any)), None, None),
+            (EventKind::Access(AccessKind::Close(AccessMode::Read)), None, None),
+            (EventKind::Access(AccessKind::Close(AccessMode::Write)), Some(Touch::Changed), Some(Touch::Changed)),
+            (EventKind::Create(CreateKind::File), Some(Touch::Changing), Some(Touch::Changed)),
+            (data, Some(Touch::Changing), Some(Touch::Changed)),
+            (EventKind::Modify(ModifyKind::Name(RenameMode::To)), Some(Touch::Changed), Some(Touch::Changed)),
+            (EventKind::Modify(ModifyKind::Name(RenameMode::From)), Some(Touch::Changed), Some(Touch::Changed)),
+            // It may be readable now.
+            (EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any)), Some(Touch::Changed), Some(Touch::Changed)),
+            (EventKind::Create(CreateKind::Folder), Some(Touch::Changed), Some(Touch::Changed)),
+            (EventKind::Remove(RemoveKind::Folder), Some(Touch::Changed), Some(Touch::Changed)),
+        ] {
+            assert_eq!((touch(kind, true), touch(kind, false)), (exact, elsewhere), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_has_the_names_of_all_links_to_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().canonicalize().unwrap();
+        let file = real.join("a/watch.toml");
+        assert_eq!(nearest_folder(&file), Some(&*real));
+        assert_eq!(all_names(&file), [file]);
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(".", real.join("link")).unwrap();
+            let names = all_names(&real.join("link/watch.toml"));
+            assert_eq!(names, [real.join("link/watch.toml"), real.join("watch.toml")]);
+        }
+    }
+}

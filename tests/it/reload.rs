@@ -1,0 +1,491 @@
+//! The built binary when its settings change: it goes on with the new ones, or with the old ones and says why.
+
+#![cfg(target_os = "linux")]
+
+use std::fs;
+
+use owui_watch::plugin::Kind;
+use serde_json::{Value, json};
+
+use crate::support::command::{Project, Watch, filter};
+use crate::support::fake_server::{FakeServer, KEY};
+
+const A: &str = "plugins/a.py";
+
+/// A project that has its settings in files, with one plugin.
+fn project(server: &FakeServer) -> Project {
+    let project = Project::new();
+    project.put("watch.toml", toml(server, ""));
+    project.put(".env", dotenv(KEY));
+    project.put(A, filter("1"));
+    project
+}
+
+fn toml(server: &FakeServer, more: &str) -> String {
+    format!("url = \"{}\"\n{more}", server.url())
+}
+
+fn dotenv(key: &str) -> String {
+    format!("OPENWEBUI_API_KEY={key}\n")
+}
+
+fn text(server: &FakeServer, id: &str) -> String {
+    server.row(Kind::Function, id).unwrap().content
+}
+
+/// Waits until other settings are in use, and hands out which keys are new.
+#[track_caller]
+fn reloaded(watch: &mut Watch) -> Value {
+    let notice = watch.wait("reloaded", None).pop().unwrap();
+    if notice["changed"] != json!([]) {
+        watch.wait("ready", None);
+    }
+    notice["changed"].clone()
+}
+
+/// Waits until settings were found to be wrong, and hands out what is said of them.
+#[track_caller]
+fn wrong(watch: &mut Watch) -> (String, Value) {
+    let trouble = watch.wait("trouble", None).pop().unwrap();
+    let message = trouble["message"].as_str().unwrap();
+    let why = message.strip_prefix("the settings stay as they were: ").unwrap_or_else(|| panic!("{message}"));
+    (why.to_owned(), trouble["hint"].clone())
+}
+
+fn count(watch: &Watch, event: &str) -> usize {
+    watch.said().iter().filter(|said| **said == event).count()
+}
+
+// ---- what can change ------------------------------------------------------------------------------------------------
+
+#[test]
+fn another_server() {
+    let (old, new) = (FakeServer::start(), FakeServer::start());
+    let project = project(&old);
+    let mut watch = project.watch();
+    project.write("watch.toml", &toml(&new, ""));
+    assert_eq!(reloaded(&mut watch), json!(["url"]));
+    watch.wait("created", Some("a"));
+    let asked = old.lines();
+    project.write(A, &filter("2"));
+    watch.wait("updated", Some("a"));
+    assert_eq!((text(&old, "a"), text(&new, "a"), old.lines()), (filter("1"), filter("2"), asked));
+
+    // The old server's part of the state is free again, the new one's is not.
+    assert_eq!(project.run(&["--once", "--url", &old.url()]).code, Some(0));
+    let refused = project.run(&["--once"]);
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains(&format!("another owui-watch (pid {})", watch.pid())), "{}", refused.stderr);
+    assert!(watch.stop().success());
+    assert_eq!(watch.stderr(), "");
+}
+
+#[test]
+fn another_root_and_other_files_in_it() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    project.put("more/b.py", filter("1"));
+    project.put("more/drafts/c.py", filter("1"));
+    let mut watch = project.watch();
+    project.write("watch.toml", &toml(&server, "root = [\"plugins\", \"more\"]\nexclude = [\"drafts\"]\n"));
+    assert_eq!(reloaded(&mut watch), json!(["root", "exclude"]));
+    watch.wait("created", Some("b"));
+    watch.wait("summary", None);
+    assert_eq!(server.row(Kind::Function, "c"), None);
+    project.write("more/b.py", &filter("2"));
+    watch.wait("updated", Some("b"));
+
+    project.write("watch.toml", &toml(&server, "root = [\"plugins\", \"more\"]\nexclude = []\n"));
+    assert_eq!(reloaded(&mut watch), json!(["exclude"]));
+    watch.wait("created", Some("c"));
+}
+
+#[test]
+fn a_root_that_is_not_there_is_waited_for() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    let mut watch = project.watch();
+    project.write("watch.toml", &toml(&server, "root = [\"plugins\", \"late\"]\n"));
+    assert_eq!(reloaded(&mut watch), json!(["root"]));
+    assert_eq!(count(&watch, "root_missing"), 1);
+    project.write("late/b.py", &filter("1"));
+    watch.wait("created", Some("b"));
+    project.write("late/b.py", &filter("2"));
+    watch.wait("updated", Some("b"));
+}
+
+#[test]
+fn whether_links_may_lead_out_of_the_root() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    project.put("elsewhere/b.py", filter("1"));
+    std::os::unix::fs::symlink("../elsewhere/b.py", project.path("plugins/b.py")).unwrap();
+    let mut watch = project.watch();
+    project.write("watch.toml", &toml(&server, "follow_links = \"anywhere\"\n"));
+    assert_eq!(reloaded(&mut watch), json!(["follow_links"]));
+    watch.wait("created", Some("b"));
+    // Behind a link is looked once a second.
+    project.write("elsewhere/b.py", &filter("2"));
+    watch.wait("updated", Some("b"));
+}
+
+#[test]
+fn the_settings_of_a_file() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    let mut watch = project.watch();
+    project.write("watch.toml", &toml(&server, "[plugins.\"plugins/a.py\"]\nid = \"other\"\n"));
+    assert_eq!(reloaded(&mut watch), json!(["plugins"]));
+    watch.wait("created", Some("other"));
+}
+
+/// What is forced is forced once, not again with every change of the settings.
+#[test]
+fn force_is_for_the_first_pass() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    assert_eq!(project.run(&["--once"]).code, Some(0));
+    let mut watch = project.watch_with(&["--force"]);
+    watch.wait("updated", Some("a"));
+    watch.wait("summary", None);
+    project.write("watch.toml", &toml(&server, "concurrency = 2\n"));
+    assert_eq!(reloaded(&mut watch), json!(["concurrency"]));
+    assert_eq!(watch.wait("summary", None).pop().unwrap()["unchanged"], 1);
+}
+
+#[test]
+fn a_key_that_is_corrected_gets_in() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    project.put(".env", dotenv("sk-wrong"));
+    let mut watch = project.watch_with(&["--force"]);
+    let refused = watch.wait("not_allowed", None).pop().unwrap();
+    assert!(refused["hint"].as_str().unwrap().contains("read again when you save"), "{refused}");
+    project.write(".env", &dotenv(KEY));
+    assert_eq!(reloaded(&mut watch), json!(["api_key"]));
+    watch.wait("created", Some("a"));
+
+    // And one that is spoilt does not.
+    watch.wait("summary", None);
+    project.write(".env", &dotenv("sk-spoilt"));
+    assert_eq!(reloaded(&mut watch), json!(["api_key"]));
+    watch.wait("not_allowed", None);
+    assert!(watch.stop().success());
+}
+
+#[test]
+fn a_key_file_and_what_is_in_it() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    fs::remove_file(project.path(".env")).unwrap();
+    project.put("watch.toml", toml(&server, "api_key_file = \"secret/key\"\n"));
+    project.put("secret/key", "sk-wrong");
+    let mut watch = project.watch_with(&[]);
+    watch.wait("not_allowed", None);
+    project.write("secret/key", KEY);
+    assert_eq!(reloaded(&mut watch), json!(["api_key"]));
+    watch.wait("created", Some("a"));
+
+    // Its folder may be put in place of another.
+    project.write("new/key", "sk-wrong");
+    fs::rename(project.path("secret"), project.path("old")).unwrap();
+    fs::rename(project.path("new"), project.path("secret")).unwrap();
+    assert_eq!(reloaded(&mut watch), json!(["api_key"]));
+    watch.wait("not_allowed", None);
+    fs::write(project.path("secret/key"), KEY).unwrap();
+    assert_eq!(reloaded(&mut watch), json!(["api_key"]));
+    watch.wait("summary", None);
+
+    // Where it is to be is known before it is there.
+    project.write("watch.toml", &toml(&server, "api_key_file = \"late/key\"\n"));
+    let (why, _) = wrong(&mut watch);
+    assert_eq!(why, "cannot read the API key: `api_key_file` is `late/key`, and there is no such file");
+    project.write("late/key", KEY);
+    assert_eq!(reloaded(&mut watch), json!(["api_key"]));
+    watch.wait("summary", None);
+}
+
+// ---- how it is saved ------------------------------------------------------------------------------------------------
+
+#[test]
+fn every_way_of_saving() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    let mut watch = project.watch();
+    let path = project.path("watch.toml");
+    let ways: [&dyn Fn(&str); 4] = [
+        &|text| project.write("watch.toml", text),
+        &|text| {
+            project.write(".watch.toml.tmp", text);
+            fs::rename(project.path(".watch.toml.tmp"), &path).unwrap();
+        },
+        &|text| {
+            fs::rename(&path, project.path("watch.toml~")).unwrap();
+            project.write("watch.toml", text);
+            fs::remove_file(project.path("watch.toml~")).unwrap();
+        },
+        &|text| {
+            project.write("elsewhere/settings", text);
+            fs::remove_file(&path).unwrap();
+            std::os::unix::fs::symlink("elsewhere/settings", &path).unwrap();
+        },
+    ];
+    for (n, save) in ways.iter().enumerate() {
+        save(&toml(&server, &format!("concurrency = {}\n", n + 5)));
+        assert_eq!(reloaded(&mut watch), json!(["concurrency"]), "{n}");
+    }
+    // Through the link.
+    project.write("elsewhere/settings", &toml(&server, "concurrency = 20\n"));
+    assert_eq!(reloaded(&mut watch), json!(["concurrency"]));
+    assert_eq!((count(&watch, "reloaded"), count(&watch, "trouble")), (5, 0), "{:?}", watch.said());
+}
+
+#[test]
+fn created_later_and_deleted_later() {
+    let server = FakeServer::start();
+    let project = Project::new().with("OPENWEBUI_URL", &server.url());
+    project.put(A, filter("1"));
+    project.put("more/b.py", filter("1"));
+    let mut watch = project.watch_with(&[]);
+    watch.wait("not_allowed", None);
+    project.write(".env", &dotenv(KEY));
+    assert_eq!(reloaded(&mut watch), json!(["api_key"]));
+    watch.wait("created", Some("a"));
+
+    project.write("watch.toml", "root = [\"plugins\", \"more\"]\n");
+    assert_eq!(reloaded(&mut watch), json!(["root"]));
+    watch.wait("created", Some("b"));
+    watch.wait("summary", None);
+    fs::remove_file(project.path("watch.toml")).unwrap();
+    assert_eq!(reloaded(&mut watch), json!(["root"]));
+    assert_eq!(watch.wait("summary", None).pop().unwrap()["unchanged"], 1);
+
+    // The user's own, whose folder is not there either.
+    project.write(".config/owui-watch/watch.toml", "concurrency = 2\n");
+    assert_eq!(reloaded(&mut watch), json!(["concurrency"]));
+    project.write(".config/owui-watch/watch.toml", "concurrency = 3\n");
+    assert_eq!(reloaded(&mut watch), json!(["concurrency"]));
+    fs::rename(project.path(".config"), project.path("away")).unwrap();
+    assert_eq!(reloaded(&mut watch), json!(["concurrency"]));
+    assert!(watch.stop().success());
+}
+
+#[test]
+fn noticed_also_where_files_are_polled() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    project.put("watch.toml", toml(&server, "poll = \"100ms\"\n"));
+    let mut watch = project.watch();
+    project.write("watch.toml", &toml(&server, "poll = \"100ms\"\nconcurrency = 2\n"));
+    assert_eq!(reloaded(&mut watch), json!(["concurrency"]));
+    project.write("watch.toml", &toml(&server, ""));
+    assert_eq!(reloaded(&mut watch), json!(["concurrency", "poll"]));
+    project.write("watch.toml", &toml(&server, "concurrency = 2\n"));
+    assert_eq!(reloaded(&mut watch), json!(["concurrency"]));
+}
+
+#[test]
+fn what_changes_no_setting_starts_nothing() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    let mut watch = project.watch();
+    let asked = server.lines();
+    project.write("watch.toml", &toml(&server, ""));
+    project.write(".env", &format!("{}OTHER=1\n", dotenv(KEY)));
+    let notices = watch.wait("reloaded", None);
+    let notice = notices.last().unwrap();
+    assert_eq!(notices.len(), 1, "{notices:#?}");
+    assert_eq!((&notice["files"], &notice["changed"]), (&json!([".env"]), &json!([])));
+    assert_eq!(notice["message"], "settings read again after a change of `.env`: they are the same");
+    assert_eq!(server.lines(), asked);
+    assert!(watch.stop().success());
+    assert_eq!((count(&watch, "ready"), count(&watch, "summary")), (1, 1));
+}
+
+// ---- wrong settings -------------------------------------------------------------------------------------------------
+
+#[test]
+fn wrong_settings_keep_the_old_ones_and_say_where_and_why() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    let mut watch = project.watch();
+    for (n, (more, why, hint)) in [
+        ("concurency = 2\n", "cannot use `watch.toml`: unknown key `concurency`", json!("did you mean `concurrency`?")),
+        ("root = \"plugins/a.py\"\n", "cannot watch `plugins/a.py`: it is not a folder", Value::Null),
+        ("concurrency = [\n", "cannot use `watch.toml:2:", Value::Null),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        project.write("watch.toml", &toml(&server, more));
+        let (said, remedy) = wrong(&mut watch);
+        assert!(said.starts_with(why), "{said}");
+        assert!(hint.is_null() || remedy == hint, "{remedy}");
+        project.write(A, &filter(&format!("{n}.1")));
+        watch.wait("updated", Some("a"));
+    }
+    project.write("watch.toml", &toml(&server, "concurrency = 2\n"));
+    assert_eq!(reloaded(&mut watch), json!(["concurrency"]));
+    watch.wait("summary", None);
+
+    // A mistake that is taken back is no change.
+    project.write(".env", "OPENWEBUI_API_KEY='sk-\n");
+    assert_eq!(wrong(&mut watch).0, "cannot use `.env:1`: the value of `OPENWEBUI_API_KEY` cannot be read");
+    project.write(".env", &dotenv(KEY));
+    assert_eq!(reloaded(&mut watch), json!([]));
+    assert!(watch.stop().success());
+    assert_eq!(count(&watch, "trouble"), 4);
+}
+
+/// What can be found out only by trying keeps the old settings too.
+#[test]
+fn settings_that_another_owui_watch_uses_are_refused_with_its_pid() {
+    let (server, other) = (FakeServer::start(), FakeServer::start());
+    let project = project(&server);
+    let mut first = project.watch();
+    let mut second = project.watch_with(&["--url", &other.url()]);
+    second.wait("summary", None);
+    project.write("watch.toml", &toml(&other, ""));
+    let (why, hint) = wrong(&mut first);
+    assert_eq!(why, format!("another owui-watch (pid {}) deploys from here to this server already", second.pid()));
+    assert!(hint.as_str().unwrap().starts_with("end that one first"), "{hint}");
+    project.write(A, &filter("2"));
+    first.wait("updated", Some("a"));
+    assert_eq!(text(&server, "a"), filter("2"));
+    second.stop();
+    first.signal("HUP");
+    assert_eq!(reloaded(&mut first), json!(["url"]));
+}
+
+#[test]
+fn what_stands_in_the_place_of_a_root_is_trouble_until_it_goes() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    project.put("watch.toml", toml(&server, "root = [\"plugins\", \"more\"]\n"));
+    project.put("more/b.py", filter("1"));
+    let mut watch = project.watch();
+    fs::rename(project.path("more"), project.path("away")).unwrap();
+    watch.wait("root_missing", None);
+    project.put("more", "a file");
+    project.write("watch.toml", &toml(&server, "root = [\"plugins\", \"more\"]\nconcurrency = 2\n"));
+    assert_eq!(wrong(&mut watch).0, "cannot watch `more`: it is not a folder");
+    fs::remove_file(project.path("more")).unwrap();
+    fs::rename(project.path("away"), project.path("more")).unwrap();
+    assert_eq!(reloaded(&mut watch), json!(["concurrency"]));
+}
+
+// ---- a signal -------------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_hangup_reads_the_settings_and_compares_everything() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    // So far away that nobody but the signal can be the reason.
+    project.put("watch.toml", toml(&server, "poll = \"1h\"\n"));
+    let mut watch = project.watch();
+
+    watch.signal("HUP");
+    watch.wait("summary", None);
+    assert_eq!(count(&watch, "reloaded"), 0);
+
+    project.put(A, filter("2"));
+    project.write("watch.toml", &toml(&server, "poll = \"1h\"\nconcurrency = 2\n"));
+    watch.signal("HUP");
+    assert_eq!(reloaded(&mut watch), json!(["concurrency"]));
+    watch.wait("updated", Some("a"));
+    watch.wait("summary", None);
+
+    project.put(A, filter("3"));
+    project.write("watch.toml", "poll = 1\n");
+    watch.signal("HUP");
+    assert!(wrong(&mut watch).0.starts_with("cannot use `watch.toml`: `poll` must be "));
+    watch.wait("updated", Some("a"));
+    watch.wait("summary", None);
+    assert!(watch.stop().success());
+}
+
+// ---- the switch -----------------------------------------------------------------------------------------------------
+
+#[test]
+fn what_is_in_flight_is_finished_first() {
+    let (old, new) = (FakeServer::start(), FakeServer::start());
+    let project = project(&old);
+    let mut watch = project.watch();
+    old.hold("/update");
+    project.write(A, &filter("2"));
+    watch.wait("sending", Some("a"));
+    old.wait_for("/update", 1);
+    project.write("watch.toml", &toml(&new, ""));
+    watch.wait("reloaded", None);
+    // What is saved meanwhile is for the new server.
+    project.write("plugins/b.py", &filter("1"));
+    old.release();
+    watch.wait("updated", Some("a"));
+    watch.wait("ready", None);
+    watch.wait("summary", None);
+    assert!(watch.stop().success());
+    assert_eq!((text(&old, "a"), text(&new, "a"), text(&new, "b")), (filter("2"), filter("2"), filter("1")));
+    assert_eq!(old.row(Kind::Function, "b"), None);
+    assert_eq!((count(&watch, "stopping"), count(&watch, "stopped")), (1, 1));
+
+    // It was written down: the text on the old server is known as ours.
+    project.put(A, filter("3"));
+    let ran = project.run(&["--once", "--json", "--url", &old.url()]);
+    let updated = ran.notices().into_iter().find(|notice| notice["event"] == "updated").unwrap();
+    assert_eq!(updated.get("backup"), None);
+}
+
+#[test]
+fn a_stop_meanwhile_is_a_stop() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    let mut watch = project.watch();
+    server.hold("/update");
+    project.write(A, &filter("2"));
+    server.wait_for("/update", 1);
+    project.write("watch.toml", &toml(&server, "concurrency = 2\n"));
+    watch.wait("reloaded", None);
+    watch.signal("TERM");
+    watch.wait("stopping", None);
+    server.release();
+    watch.wait("updated", Some("a"));
+    watch.wait("stopped", None);
+    assert!(watch.ended().success());
+    assert_eq!(count(&watch, "ready"), 1);
+}
+
+/// Whatever the moment of a save, before the switch, in it or after it: it arrives. And at no moment is there room for
+/// another owui-watch.
+#[test]
+fn no_save_is_missed_in_the_switch() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    let mut watch = project.watch();
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                let refused = project.run(&["--once"]);
+                assert_eq!(refused.code, Some(2), "{}{}", refused.stdout, refused.stderr);
+            }
+        });
+        for n in 1..=8 {
+            // In one piece, for the other one reads it too.
+            project.write("new.toml", &toml(&server, &format!("concurrency = {n}\ndebounce = \"{n}ms\"\n")));
+            fs::rename(project.path("new.toml"), project.path("watch.toml")).unwrap();
+            let mut saves = 0;
+            while !watch.has_said("ready", n + 1) {
+                saves += 1;
+                project.write(A, &filter(&format!("{n}.{saves}")));
+                std::thread::sleep(std::time::Duration::from_millis(3));
+            }
+            let last = filter(&format!("{n}.{saves}"));
+            while text(&server, "a") != last {
+                watch.wait("updated", Some("a"));
+            }
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert!(watch.stop().success());
+    assert_eq!(count(&watch, "trouble"), 0);
+}

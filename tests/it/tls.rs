@@ -1,0 +1,128 @@
+//! Certificates: whom the client trusts, and what is said where it does not.
+
+use owui_watch::client::{Authorities, Client, Options, Timeouts};
+use owui_watch::engine::exchange::{Call, Reply};
+
+use crate::support::command::{Project, filter};
+use crate::support::fake_server::{FakeServer, KEY};
+use crate::support::tls::{Certified, Kind, TlsFront};
+
+async fn connect(front: &TlsFront, pem: &str) -> Reply {
+    let authorities = Authorities::read(pem).unwrap();
+    let options = Options { url: front.url(), key: Some(KEY.into()), authorities, timeouts: Timeouts::default() };
+    Client::new(&options).unwrap().call(Call::Connect).await
+}
+
+#[tokio::test]
+async fn who_is_trusted() {
+    let server = FakeServer::start();
+    let good = Certified::new(Kind::Signed);
+    let front = TlsFront::of(&server, &good);
+    let other = Certified::new(Kind::Signed).authority_pem();
+    let away = |cause: &str| Reply::Unreachable { cause: cause.to_owned(), retry_after: None };
+
+    let untrusted = away("certificate not trusted");
+    assert_eq!(connect(&front, "").await, untrusted);
+    assert_eq!(connect(&front, &other).await, untrusted);
+    assert_eq!(server.lines(), [""; 0], "nothing is said to whom nobody vouches for");
+    for pem in [good.authority_pem(), format!("{other}\n# ours\n{}", good.authority_pem())] {
+        assert!(matches!(connect(&front, &pem).await, Reply::Connected { .. }));
+    }
+    let own = Certified::new(Kind::SelfSigned);
+    let front = TlsFront::of(&server, &own);
+    assert!(matches!(connect(&front, &own.authority_pem()).await, Reply::Connected { .. }));
+
+    for (kind, cause) in [
+        (Kind::Expired, "certificate expired"),
+        (Kind::OtherName, "certificate is for another name"),
+        (Kind::Authority, "the certificate is that of an authority (CA:TRUE), and not of a server"),
+    ] {
+        let certified = Certified::new(kind);
+        let front = TlsFront::of(&server, &certified);
+        assert_eq!(connect(&front, &certified.authority_pem()).await, away(cause));
+    }
+}
+
+#[test]
+fn certificates_that_are_none() {
+    let pem = Certified::new(Kind::Signed).authority_pem();
+    let empty = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let cut = pem.replace("-----END", "");
+    for (pem, words) in
+        [(format!("{pem}{empty}"), "certificate 2 in it is damaged"), (cut, "certificate 1 in it is damaged")]
+    {
+        let error = Authorities::read(&pem).unwrap_err();
+        assert_eq!(format!("{error:#}"), words);
+    }
+}
+
+/// From the first error to the first deploy, by the hints alone.
+#[test]
+fn a_certificate_of_ones_own() {
+    let server = FakeServer::start();
+    let certified = Certified::new(Kind::Signed);
+    let front = TlsFront::of(&server, &certified);
+    let project = Project::new().with("OPENWEBUI_API_KEY", KEY);
+    project.put("plugins/a.py", filter("1"));
+    let settings = format!("url = \"{}\"\nonce_patience = \"0s\"\n", front.url());
+    project.put("watch.toml", &settings);
+
+    let ran = project.run(&["--once"]);
+    assert_eq!(ran.code, Some(3));
+    assert!(ran.stdout.contains("certificate not trusted"), "{}", ran.stdout);
+    assert!(ran.stderr.contains("as `ca_file` in watch.toml"), "{}", ran.stderr);
+    let ran = project.run(&["diff"]);
+    assert!(ran.stderr.contains("as `ca_file` in watch.toml"), "{}", ran.stderr);
+
+    project.put("watch.toml", format!("{settings}ca_file = \"ca.pem\"\n"));
+    let said = |content: Option<&str>| {
+        if let Some(content) = content {
+            project.put("ca.pem", content);
+        }
+        let ran = project.run(&["--once"]);
+        assert_eq!(ran.code, Some(2));
+        ran.stderr.lines().next().unwrap().to_owned()
+    };
+    let cannot = |cause: &str| format!("error: cannot use `watch.toml`: `ca_file` is `ca.pem`, and {cause}");
+    assert_eq!(said(None), cannot("there is no such file"));
+    assert_eq!(said(Some("")), cannot("that is empty"));
+    assert_eq!(said(Some(&certified.key_pem())), cannot("that is a private key"));
+    let none = cannot("there is no certificate in it that begins with -----BEGIN CERTIFICATE-----");
+    assert_eq!(said(Some("certificate")), none);
+    let damaged = said(Some(&certified.authority_pem().replace("-----END", "")));
+    assert!(damaged.starts_with("error: cannot use the certificates in `ca.pem`: certificate 1"), "{damaged}");
+
+    project.put("ca.pem", certified.authority_pem());
+    assert_eq!(project.run(&["--once"]).code, Some(0));
+    assert_eq!(project.run(&["diff"]).code, Some(0));
+}
+
+/// A certificate that is renewed, or a file that is repaired, is taken up like every other setting.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_ca_file_that_changes() {
+    let server = FakeServer::start();
+    let certified = Certified::new(Kind::Signed);
+    let front = TlsFront::of(&server, &certified);
+    let project = Project::new().with("OPENWEBUI_API_KEY", KEY);
+    project.put("plugins/a.py", filter("1"));
+    project.put("watch.toml", format!("url = \"{}\"\nca_file = \"ca.pem\"\n", front.url()));
+    project.put("ca.pem", Certified::new(Kind::Signed).authority_pem());
+    let mut watch = project.watch_with(&[]);
+    let away = watch.wait("unreachable", None).pop().unwrap();
+    assert_eq!(away["cause"], "certificate not trusted");
+    project.write("ca.pem", &certified.authority_pem());
+    let reloaded = watch.wait("reloaded", None).pop().unwrap();
+    assert_eq!(reloaded["changed"], serde_json::json!(["ca_file"]));
+    watch.wait("created", Some("a"));
+
+    project.write("ca.pem", &certified.authority_pem().replace("-----END", ""));
+    let trouble = watch.wait("trouble", None).pop().unwrap();
+    let message = trouble["message"].as_str().unwrap();
+    assert!(
+        message.starts_with("the settings stay as they were: cannot use the certificates in `ca.pem`"),
+        "{message}"
+    );
+    project.write("plugins/a.py", &filter("2"));
+    watch.wait("updated", Some("a"));
+}
