@@ -14,6 +14,7 @@ use super::{Refusal, Scene, now, stamp};
 use crate::disk::file;
 use crate::engine::Code;
 use crate::engine::exchange::Row;
+use crate::engine::ledger::Rollback;
 use crate::engine::notice::Level;
 use crate::plugin::{Key, normal};
 
@@ -214,8 +215,7 @@ fn take(scene: &Scene<'_>, compared: &mut Compared, target: &Target) -> anyhow::
     let read = read.ok_or_else(|| Refusal::failed(format!("{} was changed meanwhile", called(target))))?;
     let copy = scene.folder.keep_file(&target.key, &bytes, local.digest, &stamp(now()))?;
     file::replace(&local.path, &bytes, &file::dressed(&normal::respelled(&stored.source, &read), &bytes))?;
-    // What held until the file would change.
-    scene.folder.forget_rollback(&target.key)?;
+    know(scene, target, &stored)?;
     let was = Text::new(&local.text).version;
     let versions = match (&was, &stored.version) {
         (was, now) if was == now => now.as_ref().map(|now| format!(" {now}")).unwrap_or_default(),
@@ -231,6 +231,11 @@ fn take(scene: &Scene<'_>, compared: &mut Compared, target: &Target) -> anyhow::
     Ok(Came::Pulled(line))
 }
 
+/// Whoever has taken the server's text over has seen it: the next save replaces nobody else's. A rollback is over.
+fn know(scene: &Scene<'_>, target: &Target, stored: &Text) -> anyhow::Result<()> {
+    scene.folder.note_rollback(&target.key, &Rollback { local: None, server: stored.digest })
+}
+
 /// Writes a text to a file of its own, in the first root.
 fn write(scene: &Scene<'_>, compared: &mut Compared, target: &Target, stored: &Text) -> anyhow::Result<Came> {
     let root = scene.config.roots.first().map_or(Path::new(""), |root| root);
@@ -239,6 +244,7 @@ fn write(scene: &Scene<'_>, compared: &mut Compared, target: &Target, stored: &T
     check(scene, &path, stored, &target.key)?;
     let text = normal::respelled(&stored.source, "");
     file::create(&path, text.as_bytes())?;
+    know(scene, target, stored)?;
     let line = Line::new("pulled", format!("pulled {} to {}, which is new", target.key, path.display()))
         .of(&target.key)
         .at(&path)

@@ -661,7 +661,10 @@ impl Exchange {
             return Step::Done(Outcome::RemoteEdit { theirs: row.version() });
         }
         if self.terms.dry_run {
-            return Step::Done(Outcome::WouldUpdate { from: row.version(), foreign: !ours });
+            return Step::Done(Outcome::WouldUpdate {
+                from: row.version(),
+                foreign: !ours && self.terms.on_remote_edit != OnRemoteEdit::Overwrite,
+            });
         }
         if ours || self.terms.on_remote_edit == OnRemoteEdit::Overwrite {
             return self.update(row, None);

@@ -819,8 +819,8 @@ impl Notice {
             What::RemoteEdit { .. } => {
                 let name = self.about.key.as_ref().map_or("PLUGIN", |key| key.id.as_str());
                 return Some(format!(
-                    "`owui-watch pull {name}` takes the server's text over, `owui-watch --once --force {name}` replaces \
-                     it and keeps a copy"
+                    "`owui-watch pull {name}` takes the server's text over; `owui-watch --once --force {name}` replaces \
+                     it and keeps a copy, when no other owui-watch runs here"
                 ));
             }
             What::Twin { twin } => {
@@ -918,6 +918,8 @@ impl Notice {
     pub fn version(&self) -> Option<String> {
         let new = self.about.version.as_deref();
         match &self.what {
+            // What is on again is not what was refused.
+            What::Restored | What::WentOff { .. } => None,
             What::Updated { from: Some(old), .. } | What::WouldUpdate { from: Some(old), .. } if new != Some(old) => {
                 Some(format!("{old} → {}", new.unwrap_or("none")))
             }
@@ -1450,10 +1452,10 @@ mod tests {
             Info would_update: would be updated; the text on the server is not ours, a copy would be kept
             Error remote_edit: not deployed: somebody else has changed it on the server
                 short: not deployed / somebody else has changed it on the server
-                hint: `owui-watch pull shout` takes the server's text over, `owui-watch --once --force shout` replaces it and keeps a copy
+                hint: `owui-watch pull shout` takes the server's text over; `owui-watch --once --force shout` replaces it and keeps a copy, when no other owui-watch runs here
             Error remote_edit: not deployed: somebody else has changed it on the server (version 1.0)
                 short: not deployed / somebody else has changed it on the server (version 1.0)
-                hint: `owui-watch pull shout` takes the server's text over, `owui-watch --once --force shout` replaces it and keeps a copy
+                hint: `owui-watch pull shout` takes the server's text over; `owui-watch --once --force shout` replaces it and keeps a copy, when no other owui-watch runs here
             Error twin: not created: the server has a plugin with the same title and author as `old`
                 short: not created / the server has a plugin with the same title and author as `old`
                 hint: if it is the same one, write id = "old" under [plugins."plugins/shout.py"] in watch.toml; if not, create it with --yes

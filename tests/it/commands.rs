@@ -744,7 +744,21 @@ fn a_pull_ends_a_rollback() {
     check(&project.run(&["rollback", "a", "--yes"]), 0);
     check(&project.run(&["pull", "a"]), 0);
     assert_eq!(project.read(A), filter("1"));
-    assert_eq!(rollback_of(&project, &server, &key(Kind::Function, "a")), None);
+    let note = rollback_of(&project, &server, &key(Kind::Function, "a")).unwrap();
+    assert_eq!(note.local, None, "nothing is held back any more");
+}
+
+#[test]
+fn what_was_pulled_is_nobody_elses_when_the_file_changes() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    project.put("watch.toml", "on_remote_edit = \"hold\"\n");
+    server.edit_row(Kind::Function, "a", |row| row.content = filter("theirs"));
+    check(&project.run(&["--once"]), 1);
+    check(&project.run(&["pull", "a"]), 0);
+    project.put(A, filter("3"));
+    check(&project.run(&["--once"]), 0);
+    assert_eq!(text(&server, "a"), filter("3"));
 }
 
 #[test]
