@@ -380,6 +380,12 @@ pub enum Failure {
         /// How long the server asks to be left alone.
         retry_after: Option<Duration>,
     },
+    /// It was sent, no answer came, and the server does not hold it, or does not answer at all any more. That may have been
+    /// the text's doing.
+    Unanswered {
+        /// What happened.
+        cause: String,
+    },
     /// The key or its role is not enough for anything.
     NotAllowed {
         /// HTTP status, or 0.
@@ -713,7 +719,7 @@ impl Exchange {
             (Reply::Row(after), Doubt::Lost(cause)) if went_off(before, &after) => self.restore(before, &after, cause),
             (Reply::Row(_), Doubt::Other) => Step::Done(Outcome::Failed(Failure::StoredOther)),
             // Not carried out, as it seems; the next try starts by looking again.
-            (Reply::Row(_), Doubt::Lost(cause)) => unreachable_for_now(cause),
+            (Reply::Row(_) | Reply::Unreachable { .. } | Reply::Lost { .. }, Doubt::Lost(cause)) => unanswered(cause),
             (Reply::Absent, _) => self.restart(),
             // It may have been this text that took the server down, which must not happen a second time.
             (Reply::Unreachable { cause, .. } | Reply::Lost { cause }, Doubt::Refused(words)) => {
@@ -783,7 +789,9 @@ impl Exchange {
             (Reply::Absent | Reply::Unreachable { .. } | Reply::Lost { .. }, Some(Doubt::Refused(words))) => {
                 refused(words, Left::AsItWas)
             }
-            (Reply::Absent, Some(Doubt::Lost(cause))) => unreachable_for_now(cause),
+            (Reply::Absent | Reply::Unreachable { .. } | Reply::Lost { .. }, Some(Doubt::Lost(cause))) => {
+                unanswered(cause)
+            }
             (Reply::Absent, Some(Doubt::Other) | None) => self.restart(),
             (other, _) => self.unexpected(other),
         }
@@ -895,6 +903,10 @@ fn refused(words: String, left: Left) -> Step {
 /// The function was on and is off, with the same text.
 fn went_off(before: &Row, after: &Row) -> bool {
     before.is_active == Some(true) && after.is_active == Some(false) && before.content == after.content
+}
+
+fn unanswered(cause: String) -> Step {
+    Step::Done(Outcome::Failed(Failure::Unanswered { cause }))
 }
 
 fn unreachable_for_now(cause: String) -> Step {
@@ -1391,7 +1403,7 @@ mod tests {
             reading back, lost (deployed > lost)
                 Updated { from: Some("1"), kept: None, left: AsItWas, version: Some("v") } <- ours
                 toggle <- ours, off
-                Unreachable { cause: "words", retry_after: None } <- deployed | theirs | old | old, global | stub | no text
+                Unanswered { cause: "words" } <- deployed | theirs | old | old, global | stub | no text | unreachable | lost
                 Refused { words: "words", left: AsItWas } <- old, off
             reading back, refused (deployed > crashed)
                 Updated { from: Some("1"), kept: None, left: AsItWas, version: Some("v") } <- ours
@@ -1521,7 +1533,7 @@ mod tests {
                 Created { active: Some(true) } <- ours
                 toggle <- ours, off
                 StoredOther <- deployed | theirs | old | old, off | old, global | stub | no text
-                Unreachable { cause: "words", retry_after: None } <- absent
+                Unanswered { cause: "words" } <- absent | unreachable | lost
             checking, refused (absent > refused)
                 Created { active: Some(true) } <- ours
                 toggle <- ours, off

@@ -28,7 +28,9 @@ use jiff::Timestamp;
 
 use crate::plugin::id::PluginId;
 use crate::plugin::{Digest, Flaw, Key, Kind, Parsed, Plugin, Problem};
-use exchange::{Adopt, Backup, Call, Exchange, Failure, Known, OnRemoteEdit, Outcome, Reply, Spared, Step, Terms};
+use exchange::{
+    Adopt, Backup, Call, Exchange, Failure, Known, Left, OnRemoteEdit, Outcome, Reply, Spared, Step, Terms,
+};
 use files::{Claim, File, Files, Loaded, Trace};
 use ledger::{Deployed, Last, Ledger, Memory, Rollback, UnderWay};
 use notice::{About, Notice, Sparing, Tally, What};
@@ -53,6 +55,8 @@ const HOT: Duration = Duration::from_secs(1);
 const HOT_QUIET: Duration = Duration::from_millis(150);
 /// The longest that a server is left alone at its own wish: a nonsensical one must not stop the deploys for ever.
 const LONGEST_WISH: Duration = Duration::from_mins(10);
+/// How the words begin of a text that nobody answers to.
+const NO_ANSWER: &str = "the server gave no answer to it";
 /// What a plugin waits for.
 const AWAY: &str = "the server is away";
 /// The same.
@@ -238,6 +242,8 @@ pub struct Engine {
     sessions: BTreeMap<Key, Session>,
     /// Plugins whose files are gone, where that may mean something on the server.
     leaving: BTreeMap<Key, Leaving>,
+    /// Texts to which no answer came the last time that they were sent.
+    unanswered: BTreeMap<Key, Digest>,
     /// New plugins that the user was asked about, and the plugins on the server that they may be.
     asked: BTreeMap<Key, Key>,
     /// Paths that are being read, or will be read again.
@@ -465,6 +471,7 @@ impl Engine {
             sessions: BTreeMap::new(),
             leaving: BTreeMap::new(),
             asked: BTreeMap::new(),
+            unanswered: BTreeMap::new(),
             pending: BTreeMap::new(),
             doubted: BTreeMap::new(),
             conflicts: BTreeMap::new(),
@@ -1453,7 +1460,8 @@ impl Engine {
     fn on_outcome(&mut self, key: &Key, outcome: Outcome, now: Now) {
         let Some(flight) = self.queue.finish(key) else { return };
         let off = outcome.off_until_later().map(str::to_owned);
-        if off.is_none() && !matches!(outcome, Outcome::Failed(Failure::Unreachable { .. })) {
+        let away = matches!(outcome, Outcome::Failed(Failure::Unreachable { .. } | Failure::Unanswered { .. }));
+        if off.is_none() && !away {
             self.returned(now);
         }
         if outcome.is_certain() && self.under_way.remove(key).is_some() {
@@ -1474,6 +1482,7 @@ impl Engine {
     }
 
     fn on_deployed(&mut self, plugin: &Arc<Plugin>, outcome: Outcome, in_pass: bool, took: Duration, now: Now) {
+        let outcome = self.answered(plugin, outcome, now);
         match &outcome {
             Outcome::Created { .. } => {
                 self.asked.remove(&plugin.key);
@@ -1501,6 +1510,18 @@ impl Engine {
             self.tell(Notice::of(plugin, what));
         }
         self.prune(&plugin.key, version, now);
+    }
+
+    /// A text that took the server's answer away twice may take the server away a third time: that counts as a refusal.
+    fn answered(&mut self, plugin: &Plugin, outcome: Outcome, now: Now) -> Outcome {
+        let before = self.unanswered.remove(&plugin.key);
+        let Outcome::Failed(Failure::Unanswered { cause }) = outcome else { return outcome };
+        if before == Some(plugin.digest) {
+            self.lose(cause.clone(), None, now);
+            return Outcome::Refused { words: format!("{NO_ANSWER}, twice: {cause}"), left: Left::AsItWas };
+        }
+        self.unanswered.insert(plugin.key.clone(), plugin.digest);
+        Outcome::Failed(Failure::Unanswered { cause })
     }
 
     fn on_recovered(&mut self, key: &Key, outcome: Outcome, took: Duration, now: Now) {
@@ -1589,6 +1610,10 @@ impl Engine {
         match failure {
             Failure::Unreachable { cause, retry_after } => {
                 self.lose(cause, retry_after, now);
+                What::Waiting { reason: AWAY }
+            }
+            Failure::Unanswered { cause } => {
+                self.lose(cause, None, now);
                 What::Waiting { reason: AWAY }
             }
             Failure::NotAllowed { status, words } => {

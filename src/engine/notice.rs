@@ -799,6 +799,9 @@ impl Notice {
                 "this version of Open WebUI hides the reason, which its log has; often it lacks an imported module, whose \
                  package belongs in the frontmatter's `requirements`"
             }
+            What::Refused { words, .. } if words.starts_with(super::NO_ANSWER) => {
+                "it may take longer than `timeout` in watch.toml allows, or end the server; --force sends it again"
+            }
             What::Refused { words, .. } if words.is_empty() => "the server's log may say more",
             What::Refused { words, .. } if refusal::valves_do_not_fit(words) => {
                 "the values stored in its valves do not fit its class Valves: change them on the server (the gear beside \
@@ -1094,6 +1097,7 @@ impl Failure {
     pub fn word(&self) -> &'static str {
         match self {
             Failure::Unreachable { .. } => "unreachable",
+            Failure::Unanswered { .. } => "unanswered",
             Failure::NotAllowed { .. } => "not_allowed",
             Failure::Foreign { .. } => "not_open_webui",
             Failure::NotOurs { .. } => "not_ours",
@@ -1112,6 +1116,7 @@ fn reason(words: &str) -> &str {
 fn failed(failure: &Failure) -> String {
     match failure {
         Failure::Unreachable { cause, .. } => format!("the server is away: {cause}"),
+        Failure::Unanswered { cause } => format!("no answer came: {cause}"),
         Failure::NotAllowed { words, .. } => format!("the server does not let us in: {words}"),
         Failure::Foreign { words, .. } => format!("the address does not answer as Open WebUI: {words}"),
         Failure::NotOurs { words } => format!("this key may not write it: {words}"),
@@ -1325,6 +1330,7 @@ mod tests {
             What::RefusedBefore { words: words(), span: Some(span()) },
             What::RefusedBefore { words: String::new(), span: None },
             failed(Failure::Unreachable { cause: cause(), retry_after: None }),
+            failed(Failure::Unanswered { cause: cause() }),
             failed(Failure::NotAllowed { status: 401, words: "401 Unauthorized".to_owned() }),
             failed(Failure::Foreign { status: 200, words: "a web page".to_owned() }),
             failed(Failure::NotOurs { words: "401 Unauthorized".to_owned() }),
@@ -1494,6 +1500,8 @@ mod tests {
                 hint: change the file, or send it again with --force
             Error failed: the server is away: connection refused
                 short: not deployed / the server is away: connection refused
+            Error failed: no answer came: connection refused
+                short: not deployed / no answer came: connection refused
             Error failed: the server does not let us in: 401 Unauthorized
                 short: not deployed / the server does not let us in: 401 Unauthorized
             Error failed: the address does not answer as Open WebUI: a web page
@@ -1685,6 +1693,7 @@ mod tests {
             refused_before {"words":"invalid syntax (<string>, line 2)"}
             refused_before {"words":""}
             failed {"reason":"unreachable"}
+            failed {"reason":"unanswered"}
             failed {"reason":"not_allowed"}
             failed {"reason":"not_open_webui"}
             failed {"reason":"not_ours"}

@@ -2106,7 +2106,7 @@ fn an_update_that_an_absence_swallowed_is_made_good_before_anything_else() {
                   #4 get a
             14ms #4 unreachable
                   save
-                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
+                  unreachable: cannot reach http://server: no answer (next try in 500 ms, 1 plugin waiting)
                   a waiting: waiting: the server is away
             600ms wake
                   #5 connect
@@ -3422,7 +3422,7 @@ fn what_we_have_sent_is_ours_whether_an_answer_came_or_not() {
                   #3 get a
             13ms #3 unreachable
                   save
-                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
+                  unreachable: cannot reach http://server: no answer (next try in 500 ms, 1 plugin waiting)
                   a waiting: waiting: the server is away
             20ms write a v3
             513ms wake
@@ -3684,6 +3684,67 @@ fn force_does_not_end_the_server_again_and_again() {
                   #9 get b
             513ms #9 absent
                   #10 create b v1
+        "#]],
+    );
+}
+
+#[test]
+fn a_text_that_takes_the_server_s_answer_away_twice_is_not_sent_a_third_time() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1
+         12ms #2 lost
+         13ms #3 unreachable
+         600ms wake
+         601ms #4 connected
+         602ms #5 rows a=v1
+         603ms #6 row a v1
+         604ms #7 lost
+         605ms #8 unreachable
+         1700ms wake
+         1701ms #9 connected
+         1702ms #10 rows a=v1
+         5000ms write a v3
+         5001ms #11 row a v1",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v1
+                  #2 update a v2
+            12ms #2 lost
+                  #3 get a
+            13ms #3 unreachable
+                  save
+                  unreachable: cannot reach http://server: no answer (next try in 500 ms, 1 plugin waiting)
+                  a waiting: waiting: the server is away
+            600ms wake
+                  #4 connect
+            601ms #4 connected
+                  #5 overview of functions
+            602ms #5 rows a=v1
+                  a sending: on its way (retry)
+                  #6 get a
+            603ms #6 row a v1
+                  #7 update a v2
+            604ms #7 lost
+                  #8 get a
+            605ms #8 unreachable
+                  still_unreachable: still unreachable: no answer (try 2, next in 1.0 s)
+                  save
+                  a refused: refused by the server: the server gave no answer to it, twice: no answer
+            1700ms wake
+                  #9 connect
+            1701ms #9 connected
+                  #10 overview of functions
+            1702ms #10 rows a=v1
+                  back: the server is back after 1.7 s
+            5000ms write a v3
+                  a sending: on its way (edited)
+                  #11 get a
+            5001ms #11 row a v1
+                  #12 update a v3
         "#]],
     );
 }
