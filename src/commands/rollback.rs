@@ -267,9 +267,12 @@ impl Rollback {
     /// In the words of a deploy, here and in the plugin's log.
     fn tell(&mut self, outcome: Outcome, took: Duration) -> Code {
         let code = match &outcome {
-            Outcome::Failed(Failure::Unreachable { .. } | Failure::NotAllowed { .. } | Failure::Foreign { .. }) => {
-                Code::NoServer
-            }
+            Outcome::Failed(
+                Failure::Unreachable { .. }
+                | Failure::Unanswered { .. }
+                | Failure::NotAllowed { .. }
+                | Failure::Foreign { .. },
+            ) => Code::NoServer,
             Outcome::Refused { .. } | Outcome::Failed(_) => Code::NotDeployed,
             _ => Code::Fine,
         };

@@ -1637,8 +1637,7 @@ impl Engine {
             return;
         }
         self.note(plugin, true, now);
-        let (key, digest) = (plugin.key.clone(), plugin.digest);
-        self.effects.push(Effect::Archive(Backup { key, text: plugin.text.to_string(), digest }));
+        self.archive(plugin);
     }
 
     /// The server holds a text of ours already.
@@ -1650,7 +1649,14 @@ impl Engine {
             // What was sent and got no answer was taken after all.
             let was_sent = self.ledger.get(&plugin.key).is_some_and(|record| record.sent.contains(&plugin.digest));
             self.note(plugin, was_sent || self.put_there(&plugin.key) == Some(plugin.digest), now);
+            // From here on it counts as ours, and is replaced without a further copy.
+            self.archive(plugin);
         }
+    }
+
+    fn archive(&mut self, plugin: &Plugin) {
+        let (key, digest) = (plugin.key.clone(), plugin.digest);
+        self.effects.push(Effect::Archive(Backup { key, text: plugin.text.to_string(), digest }));
     }
 
     fn note(&mut self, plugin: &Plugin, by_us: bool, now: Now) {
@@ -1757,7 +1763,7 @@ impl Engine {
                 },
                 What::Refused { .. } | What::RefusedBefore { .. } => Some(Came::Refused),
                 What::RemoteEdit { .. } | What::Twin { .. } | What::RolledBack => Some(Came::Held),
-                What::Failed { .. } => Some(Came::Failed),
+                What::Failed { .. } | What::WentOff { .. } => Some(Came::Failed),
                 _ => None,
             };
             if let Some(came) = came {

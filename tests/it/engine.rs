@@ -343,6 +343,7 @@ fn a_first_pass_creates_what_is_new_and_leaves_what_is_there() {
             2ms #2 rows b=v1 theirs=v9
                   connected: http://server is Open WebUI 0.12.4
                   save
+                  archive v1
                   b unchanged: unchanged
                   pass: 1 plugin to compare with the server
                   a sending: on its way (new)
@@ -524,6 +525,7 @@ fn a_refused_text_is_not_sent_again_until_it_changes() {
                   #3 get a
             4001ms #3 row a v1
                   save
+                  archive v1
                   a unchanged: unchanged
         "#]],
     );
@@ -1406,6 +1408,7 @@ fn one_pass_ends_with_a_summary_and_a_code() {
             2ms #2 rows a=v1
                   connected: http://server is Open WebUI 0.12.4
                   save
+                  archive v1
                   a unchanged: unchanged
                   pass: 1 plugin to compare with the server
                   c sending: on its way (new)
@@ -1635,8 +1638,10 @@ fn names_limit_the_work_and_unknown_names_are_an_error() {
             2ms #2 rows b=v1 c=v1
                   connected: http://server is Open WebUI 0.12.4
                   save
+                  archive v1
                   b unchanged: unchanged
                   save
+                  archive v1
                   c unchanged: unchanged
                   summary: 2 plugins in 2 ms: 2 unchanged
                   exit Fine
@@ -1771,6 +1776,7 @@ fn a_conflict_that_was_over_meanwhile_is_told_again() {
             6020ms #4 rows a=v1 b=v2
                   a unchanged: unchanged
                   save
+                  archive v2
                   b unchanged: unchanged
                   summary: 2 plugins in 20 ms: 2 unchanged
             7000ms edit b as a v2
@@ -2192,6 +2198,7 @@ fn a_remote_edit_is_held_where_the_user_wants_to_decide() {
             2ms #2 rows a=v9 b=v1
                   connected: http://server is Open WebUI 0.12.4
                   save
+                  archive v1
                   b unchanged: unchanged
                   pass: 1 plugin to compare with the server
                   a sending: on its way (new)
@@ -2219,6 +2226,7 @@ fn a_remote_edit_is_held_where_the_user_wants_to_decide() {
                   #7 get a
             6031ms #7 row a v9
                   save
+                  archive v9
                   a unchanged: unchanged
         "#]],
     );
@@ -2362,6 +2370,7 @@ fn a_plugin_that_is_there_under_another_id_is_not_created() {
             2ms #2 rows old=v0~Shout c=v1~Whisper
                   connected: http://server is Open WebUI 0.12.4
                   save
+                  archive v1
                   c unchanged: unchanged
                   pass: 2 plugins to compare with the server
                   a sending: on its way (new)
@@ -2914,6 +2923,7 @@ fn a_version_that_the_tests_do_not_know_is_told_once() {
                   connected: http://server is Open WebUI 0.13.0
                   untested: Open WebUI 0.13.0 is none of the versions that owui-watch is tested with
                   save
+                  archive v1
                   a unchanged: unchanged
                   summary: 1 plugin in 2 ms: 1 unchanged
             10ms rescan
@@ -3374,7 +3384,7 @@ fn what_may_not_be_switched_on_again_is_tried_again_at_the_next_look() {
                   save
                   a refused: refused by the server: no
                   a went_off: switched off by the server, and it could not be switched on again: 401 Unauthorized; tried again when the server answers
-                  summary: 1 plugin in 8 ms: 1 refused
+                  summary: 1 plugin in 8 ms: 1 failed
             5000ms rescan
                   #9 connect
             5001ms #9 connected 0.9.6
