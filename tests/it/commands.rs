@@ -452,7 +452,7 @@ fn a_rollback_whose_answer_is_lost_is_looked_at_again() {
         of(&told, "updated");
         server.fail_next_of("/update", 1, Fault::ResetBefore);
         let told = notices(&project, &["rollback", "a", "2", "--yes"], 3);
-        assert_eq!(of(&told, "failed")["reason"], "unreachable");
+        assert_eq!(of(&told, "failed")["reason"], "unanswered");
         assert_eq!(text(&server, "a"), filter("1"), "{version:?}");
     }
 }
