@@ -383,7 +383,6 @@ impl Request {
                 Self::post(Asked::Update(key.kind), &row(key, &["update"]), Some(wire(key, form)))
             }
             Call::Toggle(id) => Self::post(Asked::Toggle, &function(id, &["toggle"]), None),
-            Call::ToggleGlobal(id) => Self::post(Asked::Toggle, &function(id, &["toggle", "global"]), None),
             Call::Delete(key) => Self::delete(Asked::Delete, &row(key, &["delete"])),
             Call::Versions(key) => Self { page: Some(1), ..Self::get(Asked::Versions, &row(key, &["history"])) },
             Call::Version(key, version) => Self::get(Asked::Version, &row(key, &["history", version])),
@@ -535,6 +534,7 @@ fn words(reply: &mut Reply) -> Option<&mut String> {
         | Reply::Unclear { words }
         | Reply::Foreign { words, .. }
         | Reply::Unreachable { cause: words, .. }
+        | Reply::Stumbled { cause: words }
         | Reply::Lost { cause: words } => Some(words),
         Reply::Rows(_)
         | Reply::Row(_)

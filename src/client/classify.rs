@@ -181,9 +181,8 @@ fn bad_request(asked: Asked, answer: &Answer<'_>) -> Reply {
     if detail.starts_with("Functions are disabled by ENABLE_") || detail.starts_with("Tools are disabled by ENABLE_") {
         return Reply::NotAllowed { status, words: detail };
     }
-    let retry_after = None;
     if unwrapped(&detail).starts_with("(sqlite3.OperationalError) database is locked") {
-        return Reply::Unreachable { cause: "the server's database is locked".to_owned(), retry_after };
+        return Reply::Stumbled { cause: "the server's database is locked".to_owned() };
     }
     // A disk that is full, a file that may not be written: the code was run and taken, and then a write failed.
     if is_the_servers_own_write(&whole) {
@@ -207,7 +206,7 @@ fn bad_request(asked: Asked, answer: &Answer<'_>) -> Reply {
 
 /// It is there and said no, for reasons of its own, to what it did not do.
 fn stumbled(words: &str) -> Reply {
-    Reply::Unreachable { cause: format!("the server stumbled: {words}"), retry_after: None }
+    Reply::Stumbled { cause: format!("the server stumbled: {words}") }
 }
 
 fn away(answer: &Answer<'_>) -> Reply {
@@ -533,6 +532,10 @@ mod tests {
         Reply::Foreign { status, words: words.into() }
     }
 
+    fn stumbled(cause: &str) -> Reply {
+        Reply::Stumbled { cause: cause.to_owned() }
+    }
+
     fn unreachable(cause: &str) -> Reply {
         Reply::Unreachable { cause: cause.into(), retry_after: None }
     }
@@ -552,10 +555,10 @@ mod tests {
         };
         let full = "the server stumbled: (sqlite3.OperationalError) database or disk is full";
         for statement in ["UPDATE function", "UPDATE tool", "INSERT INTO function (id)", "UPDATE \"function\""] {
-            check(&[(Update(Function), 400, &sql("database or disk is full", statement), unreachable(full))]);
+            check(&[(Update(Function), 400, &sql("database or disk is full", statement), stumbled(full))]);
         }
         let wrapped = format!("[ERROR: {}]", sql("database or disk is full", "UPDATE function"));
-        check(&[(Update(Function), 400, &wrapped, unreachable(full))]);
+        check(&[(Update(Function), 400, &wrapped, stumbled(full))]);
         // A statement of the plugin's own.
         let own = refused("(sqlite3.OperationalError) no such table: x");
         check(&[(Update(Function), 400, &sql("no such table: x", "UPDATE functions_of_mine"), own)]);
@@ -717,7 +720,7 @@ mod tests {
                 Update(Function),
                 400,
                 "[ERROR: 400: [ERROR: Error updating function]]",
-                unreachable("the server stumbled: [ERROR: 400: [ERROR: Error updating function]]"),
+                stumbled("the server stumbled: [ERROR: 400: [ERROR: Error updating function]]"),
             ),
             // A server that does not know the path does not know the id either, but that is another matter.
             (Get(Tool), 404, "Not Found", foreign(404, "Not Found")),
@@ -753,7 +756,7 @@ mod tests {
         for asked in [Delete, Prune] {
             assert_eq!(answered(asked, 200, "application/json", "true"), Reply::Deleted);
             let no = answered(asked, 200, "application/json", "false");
-            assert_eq!(no, unreachable("the server stumbled: it was not deleted"));
+            assert_eq!(no, stumbled("the server stumbled: it was not deleted"));
             let odd = answered(asked, 200, "application/json", "[]");
             assert_eq!(odd, Reply::Lost { cause: "the server said yes in words that are not understood".into() });
         }
@@ -761,7 +764,7 @@ mod tests {
         let current = "Cannot delete the current version";
         check(&[
             (Prune, 400, current, refused(current)),
-            (Delete, 400, "no", unreachable("the server stumbled: no")),
+            (Delete, 400, "no", stumbled("the server stumbled: no")),
             (Delete, 405, "Method Not Allowed", foreign(405, "Method Not Allowed")),
         ]);
     }
@@ -830,7 +833,7 @@ mod tests {
                 Create(Function),
                 400,
                 "[ERROR: 400: [ERROR: Error creating function]]",
-                unreachable("the server stumbled: [ERROR: 400: [ERROR: Error creating function]]"),
+                stumbled("the server stumbled: [ERROR: 400: [ERROR: Error creating function]]"),
             ),
         ]);
     }
@@ -899,8 +902,8 @@ mod tests {
     fn a_busy_database() {
         let locked = "(sqlite3.OperationalError) database is locked [SQL: UPDATE function SET content=?] SOURCE";
         let wrapped = format!("[ERROR: {locked}]");
-        let expected = || unreachable("the server's database is locked");
-        let stumbled = |words: &str| unreachable(&format!("the server stumbled: {words}"));
+        let expected = || stumbled("the server's database is locked");
+        let stumbled = |words: &str| stumbled(&format!("the server stumbled: {words}"));
         check(&[
             (Update(Function), 400, locked, expected()),
             (Create(Tool), 400, locked, expected()),

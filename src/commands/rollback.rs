@@ -17,8 +17,10 @@ use super::{Refusal, Scene, now, stamp};
 use crate::client::Client;
 use crate::console::{Console, Format};
 use crate::disk::Folder;
-use crate::engine::exchange::{Adopt, Backup, Exchange, Failure, Known, OnRemoteEdit, Outcome, Step, Terms};
+use crate::engine::exchange::{Adopt, Backup, Exchange, Failure, Known, Left, OnRemoteEdit, Outcome, Step, Terms};
+use crate::engine::ledger::UnderWay;
 use crate::engine::notice::{Level, Notice, What};
+use crate::engine::recovery::Recovery;
 use crate::engine::twin::Twins;
 use crate::engine::{Code, ledger};
 use crate::plugin::{self, Digest, FileSettings, Parsed, Plugin};
@@ -206,6 +208,11 @@ impl Rollback {
         let key = self.target.key.clone();
         let local = self.target.local.clone().filter(|local| local.is_plugin);
         let note = ledger::Rollback { local: local.as_ref().map(|local| local.digest), server: self.plugin.digest };
+        if let Some(under_way) = self.folder.under_way().get(&key)
+            && let Some(code) = self.recover(*under_way).await
+        {
+            return Ok(code);
+        }
         let before = self.folder.rollbacks().get(&key).copied();
         // A daemon beside us that looks at the server in between must know whose text that is.
         self.folder.note_rollback(&key, &note).context("nothing was put back")?;
@@ -243,6 +250,31 @@ impl Rollback {
         }
     }
 
+    /// What a deploy that was cut short has left behind is made good first. `Some` if it could not be: the rollback would
+    /// take what it finds for what is to be.
+    async fn recover(&mut self, under_way: UnderWay) -> Option<Code> {
+        let (mut recovery, mut step) = Recovery::start(self.target.key.clone(), under_way);
+        let outcome = loop {
+            step = match step {
+                Step::Call(call) => recovery.reply(self.client.call(call).await),
+                Step::Done(outcome) => break outcome,
+                Step::Keep(_) | Step::Note(_) => return None,
+            };
+        };
+        match outcome {
+            Outcome::Recovered { left } => {
+                let later = matches!(left, Left::Off { later: true, .. });
+                self.say(What::came_of_recovery(left));
+                if later {
+                    return Some(Code::NotDeployed);
+                }
+                self.trouble(self.folder.forget_under_way(&self.target.key));
+                None
+            }
+            outcome => Some(self.tell(outcome, Duration::ZERO)),
+        }
+    }
+
     /// The conversation of a deploy, one step after the other.
     async fn converse(&self) -> Outcome {
         let ours = self.known.into_iter().collect();
@@ -277,18 +309,22 @@ impl Rollback {
             _ => Code::Fine,
         };
         for what in What::came_of(outcome, &self.plugin, false, took) {
-            let mut notice = Notice::of(&self.plugin, what);
-            // Where it is about the text, the path is that of the text; else it is the plugin's.
-            if notice.span().is_none()
-                && let Some(local) = &self.target.local
-            {
-                notice.about.path = Some(Arc::clone(&local.path));
-            }
-            let time = now();
-            self.console.tell(&notice, time);
-            let stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-            self.trouble(self.folder.log(&self.target.key, &notice.log_line(&stamp)));
+            self.say(what);
         }
         code
+    }
+
+    fn say(&mut self, what: What) {
+        let mut notice = Notice::of(&self.plugin, what);
+        // Where it is about the text, the path is that of the text; else it is the plugin's.
+        if notice.span().is_none()
+            && let Some(local) = &self.target.local
+        {
+            notice.about.path = Some(Arc::clone(&local.path));
+        }
+        let time = now();
+        self.console.tell(&notice, time);
+        let stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        self.trouble(self.folder.log(&self.target.key, &notice.log_line(&stamp)));
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::config::{Config, DEFAULT_URL, Origin};
-use crate::engine::exchange::{Call, Reply, Row, Version};
+use crate::engine::exchange::{Call, Failure, Reply, Row, Version};
 use crate::engine::notice::{Notice, What};
 use crate::plugin::{Key, Kind};
 
@@ -69,33 +69,17 @@ impl<'a> Server<'a> {
     /// In the words in which a run says it.
     fn refusal(&self, reply: Reply) -> Refusal {
         let server = self.config.url.clone();
-        let (message, what) = match reply {
-            Reply::Unreachable { cause, .. } | Reply::Lost { cause } | Reply::Crashed { words: cause } => {
+        let key = || self.config.key_origin.as_ref().map(ToString::to_string);
+        let (message, what) = match reply.into_failure() {
+            Failure::Unreachable { cause, .. } => {
                 let configured = self.config.url_origin != Origin::Default && server != DEFAULT_URL;
                 let message = format!("cannot reach {server}: {cause}");
                 (Some(message), What::GaveUp { after: std::time::Duration::ZERO, cause, server, configured })
             }
-            Reply::NotAllowed { status, words } => {
-                let key = self.config.key_origin.as_ref().map(ToString::to_string);
-                (None, What::NotAllowed { status, words, key })
-            }
-            Reply::Unclear { words } => {
-                let key = self.config.key_origin.as_ref().map(ToString::to_string);
-                (None, What::NotAllowed { status: 401, words, key })
-            }
-            Reply::Foreign { status, words } => (None, What::Foreign { server, status, words }),
-            Reply::Refused { words } => (None, What::Foreign { server, status: 400, words }),
-            Reply::Connected { .. }
-            | Reply::Rows(_)
-            | Reply::Row(_)
-            | Reply::Taken
-            | Reply::Deleted
-            | Reply::Versions(_)
-            | Reply::Text(_)
-            | Reply::Absent => {
-                let words = "an answer to another question than the one asked".to_owned();
-                (None, What::Foreign { server, status: 200, words })
-            }
+            Failure::NotAllowed { status, words } => (None, What::NotAllowed { status, words, key: key() }),
+            Failure::NotOurs { words } => (None, What::NotAllowed { status: 401, words, key: key() }),
+            Failure::Foreign { status, words } => (None, What::Foreign { server, status, words }),
+            other => (None, What::Failed { failure: other, took: std::time::Duration::ZERO }),
         };
         let notice = Notice::general(what);
         Refusal { hint: notice.hint(), ..Refusal::no_server(message.unwrap_or_else(|| notice.sentence())) }

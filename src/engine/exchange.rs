@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::engine::healing::{Healing, Next, Switches};
+use crate::engine::healing::{self, Healing, Next};
 use crate::engine::ledger::UnderWay;
 use crate::engine::refusal;
 use crate::engine::twin::{self, Identity, Twin, Twins};
@@ -28,8 +28,6 @@ pub enum Call {
     Update(Key, Arc<Form>),
     /// Flip a function's on/off switch. There is no "set": never flip without having read.
     Toggle(PluginId),
-    /// Flip whether a function applies to every model. There is no "set" here either.
-    ToggleGlobal(PluginId),
     /// Remove a row for good.
     Delete(Key),
     /// The versions of a row that the server keeps (since 0.12), without their texts: the newest thousand at most.
@@ -51,7 +49,6 @@ impl Call {
             Call::Create(..) => "create",
             Call::Update(..) => "update",
             Call::Toggle(_) => "toggle",
-            Call::ToggleGlobal(_) => "toggle_global",
             Call::Delete(_) => "delete",
             Call::Versions(_) => "versions",
             Call::Version(..) => "version",
@@ -163,12 +160,18 @@ pub enum Reply {
         /// The server's words.
         words: String,
     },
-    /// Certain not to have been carried out: refused connection, 429, 502, 503, 504, locked database.
+    /// Certain not to have been carried out: refused connection, 429, 503.
     Unreachable {
         /// What happened, for the user.
         cause: String,
         /// `Retry-After`, where the server gave one.
         retry_after: Option<Duration>,
+    },
+    /// Its database would not take the change, which is not the text's doing. Before 0.12 a text that was sent may be
+    /// what runs from then on, whatever is stored.
+    Stumbled {
+        /// What happened, for the user.
+        cause: String,
     },
     /// The request left and no answer came (timeout, reset): carried out or not, nobody knows.
     Lost {
@@ -260,9 +263,7 @@ pub enum Outcome {
         from: Option<String>,
         /// The copy of what was replaced, where that was neither ours nor the same.
         kept: Option<PathBuf>,
-        /// What became of its switches.
-        left: Left,
-        /// The server's name for what it holds now, where it keeps versions.
+        /// The server's name for the version that this has made, where it keeps versions.
         version: Option<String>,
     },
     /// It held our text already.
@@ -308,12 +309,40 @@ pub enum Outcome {
     Failed(Failure),
 }
 
+impl Reply {
+    /// What it means where it is no answer to what was asked.
+    #[must_use]
+    pub fn into_failure(self) -> Failure {
+        match self {
+            Reply::Unreachable { cause, retry_after } => Failure::Unreachable { cause, retry_after },
+            // A question that got no answer changed nothing; and a server that fails at one is in trouble itself.
+            Reply::Lost { cause } | Reply::Stumbled { cause } => Failure::Unreachable { cause, retry_after: None },
+            Reply::Crashed { words } => {
+                Failure::Unreachable { cause: format!("the server fails: {words}"), retry_after: None }
+            }
+            Reply::NotAllowed { status, words } => Failure::NotAllowed { status, words },
+            Reply::Unclear { words } => Failure::NotOurs { words },
+            Reply::Foreign { status, words } => Failure::Foreign { status, words },
+            Reply::Refused { words } => Failure::Odd { words },
+            Reply::Connected { .. }
+            | Reply::Rows(_)
+            | Reply::Row(_)
+            | Reply::Absent
+            | Reply::Taken
+            | Reply::Deleted
+            | Reply::Versions(_)
+            // Not to be repeated: a reply may hold a whole source text.
+            | Reply::Text(_) => Failure::Odd { words: "an answer to another question than the one asked".to_owned() },
+        }
+    }
+}
+
 impl Outcome {
     /// Why it has left a function off that is to be switched on when the server is looked at again, if it has.
     #[must_use]
     pub fn off_until_later(&self) -> Option<&str> {
         match self {
-            Outcome::Updated { left, .. } | Outcome::Refused { left, .. } | Outcome::Recovered { left } => match left {
+            Outcome::Refused { left, .. } | Outcome::Recovered { left } => match left {
                 Left::Off { cause, later: true } => Some(cause),
                 Left::Off { later: false, .. } | Left::AsItWas | Left::Restored => None,
             },
@@ -326,11 +355,19 @@ impl Outcome {
     #[must_use]
     pub fn is_certain(&self) -> bool {
         match self {
-            Outcome::Failed(failure) => matches!(failure, Failure::KeepFailed { .. }),
-            Outcome::Updated { .. } | Outcome::Refused { .. } | Outcome::Recovered { .. } => {
-                self.off_until_later().is_none()
-            }
+            Outcome::Failed(Failure::Unanswered { .. } | Failure::Stumbled { .. } | Failure::Odd { .. }) => false,
+            Outcome::Failed(
+                Failure::Unreachable { .. }
+                | Failure::NotAllowed { .. }
+                | Failure::Foreign { .. }
+                | Failure::NotOurs { .. }
+                | Failure::StoredOther
+                | Failure::TakesNone { .. }
+                | Failure::KeepFailed { .. },
+            ) => true,
+            Outcome::Refused { .. } | Outcome::Recovered { .. } => self.off_until_later().is_none(),
             Outcome::Created { .. }
+            | Outcome::Updated { .. }
             | Outcome::Unchanged
             | Outcome::WouldCreate
             | Outcome::WouldUpdate { .. }
@@ -343,7 +380,7 @@ impl Outcome {
     }
 }
 
-/// What an update left of the switches that were on.
+/// What a refused update left of a function that was on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Left {
     /// Everything as it was.
@@ -386,6 +423,11 @@ pub enum Failure {
         /// What happened.
         cause: String,
     },
+    /// The server could not store it, which is not the text's doing. Before 0.12 it may be what runs all the same.
+    Stumbled {
+        /// What happened.
+        cause: String,
+    },
     /// The key or its role is not enough for anything.
     NotAllowed {
         /// HTTP status, or 0.
@@ -407,6 +449,11 @@ pub enum Failure {
     },
     /// The server holds another text than the one it has just taken: somebody else wrote at the same moment.
     StoredOther,
+    /// The server hides why, and would not take a plugin of one line either: it is not the text's doing.
+    TakesNone {
+        /// Its words.
+        words: String,
+    },
     /// The copy of what was about to be replaced could not be written, so nothing was sent.
     KeepFailed {
         /// The system's words.
@@ -458,8 +505,8 @@ enum Stage {
     Updating { before: Box<Row>, kept: Option<PathBuf> },
     /// Nobody knows what became of the update.
     ReadingBack { before: Box<Row>, kept: Option<PathBuf>, doubt: Doubt },
-    /// What the update did to a running plugin is made good.
-    Healing { healing: Healing, ending: Ending },
+    /// What the refused update did to a running plugin is made good.
+    Healing { healing: Healing, words: String },
     /// The create.
     Creating,
     /// What a create that answered, or did not, left behind.
@@ -505,13 +552,6 @@ enum Doubt {
     Other,
 }
 
-/// How an update ended, apart from what became of the switches.
-#[derive(Clone, Debug)]
-enum Ending {
-    Updated { from: Option<String>, kept: Option<PathBuf>, version: Option<String> },
-    Refused { words: String },
-}
-
 /// How often a conversation starts again because the row came or went meanwhile.
 const MOST_RESTARTS: u8 = 2;
 
@@ -541,13 +581,13 @@ impl Exchange {
             Stage::Keeping { .. } | Stage::Noting { .. } => odd("an answer while nothing was asked"),
             Stage::Updating { before, kept } => self.on_updated(reply, before, kept),
             Stage::ReadingBack { before, kept, doubt } => self.on_read_back(reply, &before, kept, doubt),
-            Stage::Healing { mut healing, ending } => {
+            Stage::Healing { mut healing, words } => {
                 let next = healing.reply(reply);
-                self.heal(healing, next, ending)
+                self.heal(healing, next, words)
             }
             Stage::Creating => self.on_created(reply),
             Stage::CheckingCreated { doubt } => self.on_checked(reply, doubt),
-            Stage::CreatingStub { words } => self.on_stub_created(&reply, words),
+            Stage::CreatingStub { words } => self.on_stub_created(reply, words),
             Stage::CheckingStub { words } => self.on_stub_checked(reply, words),
             Stage::DeletingStub { words } => on_stub_deleted(reply, words),
             Stage::Activating(flip) => self.on_activated(reply, flip),
@@ -682,11 +722,10 @@ impl Exchange {
 
     /// A server that may switch the function off is not sent anything before it is on disk that the function is on.
     fn update(&mut self, before: Box<Row>, kept: Option<PathBuf>) -> Step {
-        let replaced = before.content.as_deref().map(Digest::of_text);
-        let Some(replaced) = replaced.filter(|_| !before.versioned) else { return self.send(before, kept) };
-        let (was_active, was_global) = (before.is_active, before.is_global);
+        let Some(replaced) = before.digest().filter(|_| !before.versioned) else { return self.send(before, kept) };
+        let was_active = before.is_active == Some(true);
         self.stage = Stage::Noting { before, kept };
-        Step::Note(UnderWay { sent: self.plugin.digest, replaced, was_active, was_global })
+        Step::Note(UnderWay { sent: self.plugin.digest, replaced, was_active })
     }
 
     fn send(&mut self, before: Box<Row>, kept: Option<PathBuf>) -> Step {
@@ -698,7 +737,11 @@ impl Exchange {
         match reply {
             Reply::Row(after) if self.is_ours(&after) => self.taken(&before, &after, kept),
             Reply::Row(_) => self.ask(Stage::ReadingBack { before, kept, doubt: Doubt::Other }),
-            Reply::Lost { cause } => self.ask(Stage::ReadingBack { before, kept, doubt: Doubt::Lost(cause) }),
+            // A proxy that answers for the server does not know either what became of it.
+            Reply::Lost { cause } | Reply::Foreign { words: cause, .. } => {
+                self.ask(Stage::ReadingBack { before, kept, doubt: Doubt::Lost(cause) })
+            }
+            Reply::Stumbled { cause } if !before.versioned => Step::Done(Outcome::Failed(Failure::Stumbled { cause })),
             Reply::Refused { words } | Reply::Crashed { words } if is_stub(&before) => {
                 self.ask(Stage::CheckingStub { words })
             }
@@ -711,48 +754,52 @@ impl Exchange {
 
     fn on_read_back(&mut self, reply: Reply, before: &Row, kept: Option<PathBuf>, doubt: Doubt) -> Step {
         match (reply, doubt) {
-            (Reply::Row(after), Doubt::Refused(_) | Doubt::Lost(_) | Doubt::Other) if self.is_ours(&after) => {
-                self.taken(before, &after, kept)
+            // What it held before, it may have refused to take again.
+            (Reply::Row(after), Doubt::Refused(words)) if !self.is_ours(&after) || self.is_ours(before) => {
+                self.restore(before, &after, words)
             }
-            (Reply::Row(after), Doubt::Refused(words)) => self.restore(before, &after, words),
             // Only a refusal switches a function off: the answer that was lost was one.
             (Reply::Row(after), Doubt::Lost(cause)) if went_off(before, &after) => self.restore(before, &after, cause),
+            (Reply::Row(after), _) if self.is_ours(&after) => self.taken(before, &after, kept),
             (Reply::Row(_), Doubt::Other) => Step::Done(Outcome::Failed(Failure::StoredOther)),
-            // Not carried out, as it seems; the next try starts by looking again.
-            (Reply::Row(_) | Reply::Unreachable { .. } | Reply::Lost { .. }, Doubt::Lost(cause)) => unanswered(cause),
             (Reply::Absent, _) => self.restart(),
+            // Not carried out, as it seems; the next try starts by looking again.
+            (_, Doubt::Lost(cause)) => unanswered(cause),
             // It may have been this text that took the server down, which must not happen a second time.
-            (Reply::Unreachable { cause, .. } | Reply::Lost { cause }, Doubt::Refused(words)) => {
+            (reply, Doubt::Refused(words)) => {
                 let may_be_off = !before.versioned && before.is_active == Some(true);
+                let (cause, _) = healing::cause_of(reply);
                 refused(words, if may_be_off { Left::Off { cause, later: true } } else { Left::AsItWas })
             }
-            (other, _) => self.unexpected(other),
+            (reply, Doubt::Other) => self.unexpected(reply),
         }
     }
 
-    /// The server holds our text; what was on is to be on.
+    /// The server holds our text. No version touches a switch when it takes a text: one that was flipped meanwhile was
+    /// flipped by somebody, and stays.
     fn taken(&mut self, before: &Row, after: &Row, kept: Option<PathBuf>) -> Step {
-        let ending = Ending::Updated { from: before.version(), kept, version: after.version_id.clone() };
-        let (healing, next) = Healing::after_update(&self.plugin.key, Switches::of(before), after);
-        self.heal(healing, next, ending)
+        if is_stub(before) {
+            return self.created(after);
+        }
+        // A text that is equal to the stored one makes no version: what stands there then is not of our making.
+        let version = after.version_id.clone().filter(|made| before.version_id.as_ref() != Some(made));
+        Step::Done(Outcome::Updated { from: before.version(), kept, version })
     }
 
     /// The server would not have our text. Before 0.12 that leaves traces, which go when it loads the old text once more:
     /// the switch of the function, and what runs of it.
     fn restore(&mut self, before: &Row, after: &Row, words: String) -> Step {
-        let touched_since = before.content != after.content;
-        let ending = Ending::Refused { words };
-        if before.versioned || touched_since {
-            return end(ending, Left::AsItWas);
+        if before.versioned || before.digest() != after.digest() {
+            return refused(words, Left::AsItWas);
         }
-        let (healing, next) = Healing::after_refusal(&self.plugin.key, Switches::of(before), after);
-        self.heal(healing, next, ending)
+        let (healing, next) = Healing::start(&self.plugin.key, before.is_active == Some(true), after);
+        self.heal(healing, next, words)
     }
 
-    fn heal(&mut self, healing: Healing, next: Next, ending: Ending) -> Step {
+    fn heal(&mut self, healing: Healing, next: Next, words: String) -> Step {
         match next {
-            Next::Call(call) => self.call(Stage::Healing { healing, ending }, call),
-            Next::Over(left) => end(ending, left),
+            Next::Call(call) => self.call(Stage::Healing { healing, words }, call),
+            Next::Over(left) => refused(words, left),
         }
     }
 
@@ -770,13 +817,7 @@ impl Exchange {
 
     fn on_checked(&mut self, reply: Reply, doubt: Option<Doubt>) -> Step {
         match (reply, doubt) {
-            (Reply::Row(row), _) if self.is_ours(&row) => match (self.plugin.key.kind, row.is_active) {
-                (Kind::Function, Some(false)) if self.terms.activate_new => {
-                    let call = Call::Toggle(self.plugin.key.id.clone());
-                    self.call(Stage::Activating(Flip::First), call)
-                }
-                _ => Step::Done(Outcome::Created { active: row.is_active }),
-            },
+            (Reply::Row(row), _) if self.is_ours(&row) => self.created(&row),
             (Reply::Row(_), Some(Doubt::Refused(words))) => refused(words, Left::AsItWas),
             (Reply::Row(_), Some(Doubt::Lost(_) | Doubt::Other) | None) => {
                 Step::Done(Outcome::Failed(Failure::StoredOther))
@@ -797,16 +838,28 @@ impl Exchange {
         }
     }
 
+    /// It is there, for the first time.
+    fn created(&mut self, row: &Row) -> Step {
+        match (self.plugin.key.kind, row.is_active) {
+            (Kind::Function, Some(false)) if self.terms.activate_new => {
+                let call = Call::Toggle(self.plugin.key.id.clone());
+                self.call(Stage::Activating(Flip::First), call)
+            }
+            _ => Step::Done(Outcome::Created { active: row.is_active }),
+        }
+    }
+
     /// The update of the stub is what the server gives its reason for; if it takes it after all, so much the better.
-    fn on_stub_created(&mut self, reply: &Reply, words: String) -> Step {
+    fn on_stub_created(&mut self, reply: Reply, words: String) -> Step {
         match reply {
             // From here on it is an update like any other. The stub is created once, whatever comes of it.
             Reply::Row(_) | Reply::Lost { .. } => {
                 self.known.explains_updates = false;
                 self.ask(Stage::Asked)
             }
-            // Not even a stub: the reason is not in the text.
-            _ => refused(words, Left::AsItWas),
+            Reply::Taken => self.restart(),
+            Reply::Refused { .. } | Reply::Crashed { .. } => Step::Done(Outcome::Failed(Failure::TakesNone { words })),
+            other => self.unexpected(other),
         }
     }
 
@@ -831,7 +884,7 @@ impl Exchange {
             (Reply::Row(row), _) => Step::Done(Outcome::Created { active: row.is_active }),
             (Reply::Lost { .. }, Flip::First | Flip::Back) => self.ask(Stage::Activating(Flip::ReadingBack)),
             // The text is there, so nothing would come back to the switch later: the user is told how it stands.
-            (Reply::Unreachable { .. }, Flip::First | Flip::Back) => {
+            (Reply::Unreachable { .. } | Reply::Stumbled { .. }, Flip::First | Flip::Back) => {
                 Step::Done(Outcome::Created { active: Some(false) })
             }
             (Reply::Unreachable { .. } | Reply::Lost { .. }, Flip::ReadingBack) => {
@@ -843,30 +896,15 @@ impl Exchange {
 
     /// The server stores what we sent, as it says itself.
     fn is_ours(&self, row: &Row) -> bool {
-        row.content.as_deref().is_some_and(|text| Digest::of_text(text) == self.plugin.digest)
+        row.digest() == Some(self.plugin.digest)
     }
 
     /// The replies that mean the same at every stage.
     fn unexpected(&mut self, reply: Reply) -> Step {
         match reply {
-            Reply::Unreachable { cause, retry_after } => {
-                Step::Done(Outcome::Failed(Failure::Unreachable { cause, retry_after }))
-            }
-            // A question that got no answer changed nothing.
-            Reply::Lost { cause } => unreachable_for_now(cause),
             Reply::NotAllowed { words, .. } | Reply::Unclear { words } => self.doubt(words, Absence::Excluded),
-            Reply::Foreign { status, words } => Step::Done(Outcome::Failed(Failure::Foreign { status, words })),
-            // A server that fails at a question is in trouble itself, whatever the plugin.
-            Reply::Crashed { words } => unreachable_for_now(format!("the server fails: {words}")),
-            Reply::Refused { words } => odd(&words),
             Reply::Absent => self.restart(),
-            Reply::Connected { .. }
-            | Reply::Rows(_)
-            | Reply::Row(_)
-            | Reply::Taken
-            | Reply::Deleted
-            | Reply::Versions(_)
-            | Reply::Text(_) => odd("an answer to another question than the one asked"),
+            other => Step::Done(Outcome::Failed(other.into_failure())),
         }
     }
 }
@@ -874,17 +912,10 @@ impl Exchange {
 /// What stands on the server for a moment is not left behind: while nobody knows whether it is, this is not over.
 fn on_stub_deleted(reply: Reply, words: String) -> Step {
     match reply {
-        Reply::Unreachable { cause, .. } | Reply::Lost { cause } | Reply::Crashed { words: cause } => {
-            unreachable_for_now(cause)
+        Reply::Unreachable { .. } | Reply::Lost { .. } | Reply::Stumbled { .. } | Reply::Crashed { .. } => {
+            Step::Done(Outcome::Failed(reply.into_failure()))
         }
         _ => refused(words, Left::AsItWas),
-    }
-}
-
-fn end(ending: Ending, left: Left) -> Step {
-    match ending {
-        Ending::Updated { from, kept, version } => Step::Done(Outcome::Updated { from, kept, left, version }),
-        Ending::Refused { words } => refused(words, left),
     }
 }
 
@@ -900,17 +931,14 @@ fn refused(words: String, left: Left) -> Step {
     Step::Done(Outcome::Refused { words, left })
 }
 
-/// The function was on and is off, with the same text.
+/// The server has switched the function off, as it does before 0.12 when it refuses a text.
 fn went_off(before: &Row, after: &Row) -> bool {
-    before.is_active == Some(true) && after.is_active == Some(false) && before.content == after.content
+    let off = before.is_active == Some(true) && after.is_active == Some(false);
+    !before.versioned && off && before.digest() == after.digest()
 }
 
 fn unanswered(cause: String) -> Step {
     Step::Done(Outcome::Failed(Failure::Unanswered { cause }))
-}
-
-fn unreachable_for_now(cause: String) -> Step {
-    Step::Done(Outcome::Failed(Failure::Unreachable { cause, retry_after: None }))
 }
 
 /// A new plugin: named by its title, private (which servers before 0.8 have to be told).
@@ -986,6 +1014,12 @@ impl Row {
         let version = self.meta.get("manifest")?.get("version")?.as_str()?;
         (!version.is_empty()).then(|| version.to_owned())
     }
+
+    /// Of the stored text, where the server shows it.
+    #[must_use]
+    pub fn digest(&self) -> Option<Digest> {
+        self.content.as_deref().map(Digest::of_text)
+    }
 }
 
 #[cfg(test)]
@@ -998,7 +1032,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::engine::healing::{self, Switch};
     use crate::plugin::{self, FileSettings, Parsed};
 
     /// More steps than the longest conversation has: three beginnings, and the longest way to an end.
@@ -1062,11 +1095,6 @@ mod tests {
             // Of a server before 0.12.
             ("old", Reply::Row(Box::new(Row { versioned: false, ..self::row("1", true) }))),
             ("old, off", Reply::Row(Box::new(Row { versioned: false, ..self::row("1", false) }))),
-            // It applies to every model.
-            (
-                "old, global",
-                Reply::Row(Box::new(Row { versioned: false, is_global: Some(true), ..self::row("1", true) })),
-            ),
             ("stub", Reply::Row(Box::new(stub()))),
             ("no text", row("no text", false)),
             ("absent", Reply::Absent),
@@ -1077,6 +1105,7 @@ mod tests {
             ("not allowed", Reply::NotAllowed { status: 403, words: words() }),
             ("unclear", Reply::Unclear { words: words() }),
             ("unreachable", Reply::Unreachable { cause: words(), retry_after: Some(Duration::from_secs(9)) }),
+            ("stumbled", Reply::Stumbled { cause: words() }),
             ("lost", Reply::Lost { cause: words() }),
             ("foreign", Reply::Foreign { status: 200, words: words() }),
             ("connected", Reply::Connected { version: "0.12.4".to_owned() }),
@@ -1153,9 +1182,7 @@ mod tests {
             assert!(said.len() <= MOST_STEPS, "no end: {said:?}");
             let writes = matches!(
                 self.step,
-                Step::Call(
-                    Call::Create(..) | Call::Update(..) | Call::Toggle(_) | Call::ToggleGlobal(_) | Call::Delete(_)
-                )
+                Step::Call(Call::Create(..) | Call::Update(..) | Call::Toggle(_) | Call::Delete(_))
             );
             assert!(!self.terms.dry_run || !(writes || matches!(self.step, Step::Keep(_))), "a dry run only looks");
             match &self.step {
@@ -1176,19 +1203,17 @@ mod tests {
                     };
                     let text = before.content.clone().expect("what is replaced is known");
                     let ours = text == source("2") || text == source("1") || is_stub(before);
-                    let note = self.noted.last().map(|note| (note.replaced, note.was_active, note.was_global));
+                    let note = self.noted.last().map(|note| (note.replaced, note.was_active));
                     let first = self.noted.len() == 1
                         && !said.iter().any(|(step, _)| matches!(step, Step::Call(Call::Update(..))));
-                    let seen = (Digest::of_text(&text), before.is_active, before.is_global);
+                    let seen = (Digest::of_text(&text), before.is_active == Some(true));
                     assert!(before.versioned || !first || note == Some(seen), "sent without a note: {said:?}");
                     assert!(before.versioned || note.is_some(), "sent without a note: {said:?}");
                     assert!(ours || self.kept.last() == Some(&text), "replaced without a copy: {said:?}");
                 }
                 Step::Call(Call::Toggle(_)) => {
-                    let Some((
-                        Step::Call(Call::Get(_) | Call::Toggle(_) | Call::ToggleGlobal(_) | Call::Update(..)),
-                        Reply::Row(row),
-                    )) = said.last()
+                    let Some((Step::Call(Call::Get(_) | Call::Toggle(_) | Call::Update(..)), Reply::Row(row))) =
+                        said.last()
                     else {
                         panic!("flipped without a look: {said:?}");
                     };
@@ -1215,10 +1240,6 @@ mod tests {
                     });
                     let flipped = said.iter().any(|(step, _)| matches!(step, Step::Call(Call::Toggle(_))));
                     assert!(stored == Some(true) || flipped, "success without having seen it: {said:?}");
-                }
-                Step::Call(Call::ToggleGlobal(_)) => {
-                    let Some((_, Reply::Row(row))) = said.last() else { panic!("flipped without a look: {said:?}") };
-                    assert_eq!(row.is_global, Some(false), "flipped what was not off: {said:?}");
                 }
                 Step::Call(Call::Delete(_)) => {
                     let Some((Step::Call(Call::Get(_)), Reply::Row(row))) = said.last() else {
@@ -1257,12 +1278,9 @@ mod tests {
             Stage::Healing { healing, .. } => match healing.stage() {
                 healing::Stage::Restoring { .. } => "restoring",
                 healing::Stage::Looking { .. } => "restoring, looking",
-                healing::Stage::Flipping(Switch::Active) => "switching on",
-                healing::Stage::FlippingBack(Switch::Active) => "switching on, back",
-                healing::Stage::ReadingBack(Switch::Active) => "switching on, reading back",
-                healing::Stage::Flipping(Switch::Global) => "making global",
-                healing::Stage::FlippingBack(Switch::Global) => "making global, back",
-                healing::Stage::ReadingBack(Switch::Global) => "making global, reading back",
+                healing::Stage::Flipping => "switching on",
+                healing::Stage::FlippingBack => "switching on, back",
+                healing::Stage::ReadingBack => "switching on, reading back",
             },
             Stage::CreatingStub { .. } => "creating a stub",
             Stage::CheckingStub { .. } => "checking the stub",
@@ -1282,7 +1300,7 @@ mod tests {
     }
 
     /// How to get to each stage. `checking, other` is not reached: the answer to a create carries no text.
-    const WAYS: [(&str, &[&str]); 32] = [
+    const WAYS: [(&str, &[&str]); 29] = [
         ("asked", &[]),
         ("doubted", &["unclear"]),
         ("keeping", &["theirs"]),
@@ -1300,10 +1318,7 @@ mod tests {
         ("switching on", &["old", "noted", "refused", "old, off", "old, off"]),
         ("switching on, back", &["old", "noted", "refused", "old, off", "old, off", "old, off"]),
         ("switching on, reading back", &["old", "noted", "refused", "old, off", "old, off", "lost"]),
-        ("making global", &["old, global", "noted", "refused", "old, off", "old, off", "old"]),
-        ("making global, back", &["old, global", "noted", "refused", "old, off", "old, off", "old", "old"]),
-        ("making global, reading back", &["old, global", "noted", "refused", "old, off", "old, off", "old", "lost"]),
-        ("switching on", &["deployed", "ours, off"]),
+        ("activating", &["absent", "masked", "absent", "stub", "stub", "ours, off"]),
         ("creating a stub", &["absent", "masked", "absent"]),
         ("checking the stub", &["absent", "masked", "absent", "stub", "stub", "refused"]),
         ("deleting the stub", &["absent", "masked", "absent", "stub", "stub", "refused", "stub"]),
@@ -1360,20 +1375,20 @@ mod tests {
         }
         expect![[r#"
             everywhere
-                Odd { words: "an answer to another question than the one asked" } <- ours | ours, off | deployed | theirs | old | old, off | old, global | stub | no text | taken | connected | rows | deleted | versions | text | rows with it
+                Odd { words: "an answer to another question than the one asked" } <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | taken | connected | rows | deleted | versions | text | rows with it
                 get <- absent
                 Odd { words: "words" } <- refused
                 Odd { words: "[ERROR: Error creating function]" } <- masked
                 Unreachable { cause: "the server fails: words", retry_after: None } <- crashed
                 overview <- not allowed | unclear
                 Unreachable { cause: "words", retry_after: Some(9s) } <- unreachable
-                Unreachable { cause: "words", retry_after: None } <- lost
+                Unreachable { cause: "words", retry_after: None } <- stumbled | lost
                 Foreign { status: 200, words: "words" } <- foreign
             asked ()
                 Unchanged <- ours | ours, off
                 update <- deployed | stub
                 keep <- theirs
-                note <- old | old, off | old, global
+                note <- old | old, off
                 NotOurs { words: "the server does not show its text to this key" } <- no text
                 create <- absent
             doubted (unclear)
@@ -1382,18 +1397,17 @@ mod tests {
                 create <- rows
                 NotOurs { words: "words" } <- rows with it
             keeping (theirs)
-                Odd { words: "an answer while nothing was asked" } <- ours | ours, off | deployed | theirs | old | old, off | old, global | stub | no text | absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | lost | foreign | connected | rows | deleted | versions | text | rows with it
+                Odd { words: "an answer while nothing was asked" } <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | stumbled | lost | foreign | connected | rows | deleted | versions | text | rows with it
                 update <- kept
                 KeepFailed { words: "disk full" } <- not kept
             updating (deployed)
-                Updated { from: Some("1"), kept: None, left: AsItWas, version: Some("v") } <- ours
-                toggle <- ours, off
-                get <- deployed | theirs | old | old, off | old, global | stub | no text | crashed | lost
+                Updated { from: Some("1"), kept: None, version: None } <- ours | ours, off
+                get <- deployed | theirs | old | old, off | stub | no text | crashed | lost | foreign
                 Refused { words: "words", left: AsItWas } <- refused
                 Refused { words: "[ERROR: Error creating function]", left: AsItWas } <- masked
             updating, kept (theirs > kept)
-                Updated { from: Some("theirs"), kept: Some("copy.py"), left: AsItWas, version: Some("v") } <- ours | ours, off
-                get <- deployed | theirs | old | old, off | old, global | stub | no text | crashed | lost
+                Updated { from: Some("theirs"), kept: Some("copy.py"), version: None } <- ours | ours, off
+                get <- deployed | theirs | old | old, off | stub | no text | crashed | lost | foreign
                 Refused { words: "words", left: AsItWas } <- refused
                 Refused { words: "[ERROR: Error creating function]", left: AsItWas } <- masked
             turned away (deployed > unclear)
@@ -1401,126 +1415,89 @@ mod tests {
                 NotAllowed { status: 401, words: "words" } <- unclear
                 NotOurs { words: "words" } <- rows | rows with it
             reading back, lost (deployed > lost)
-                Updated { from: Some("1"), kept: None, left: AsItWas, version: Some("v") } <- ours
-                toggle <- ours, off
-                Unanswered { cause: "words" } <- deployed | theirs | old | old, global | stub | no text | unreachable | lost
-                Refused { words: "words", left: AsItWas } <- old, off
+                Updated { from: Some("1"), kept: None, version: None } <- ours | ours, off
+                Unanswered { cause: "words" } <- deployed | theirs | old | old, off | stub | no text | taken | refused | masked | crashed | not allowed | unclear | unreachable | stumbled | lost | foreign | connected | rows | deleted | versions | text | rows with it
             reading back, refused (deployed > crashed)
-                Updated { from: Some("1"), kept: None, left: AsItWas, version: Some("v") } <- ours
-                toggle <- ours, off
-                Refused { words: "words", left: AsItWas } <- deployed | theirs | old | old, off | old, global | stub | no text | unreachable | lost
+                Updated { from: Some("1"), kept: None, version: None } <- ours | ours, off
+                Refused { words: "words", left: AsItWas } <- deployed | theirs | old | old, off | stub | no text | taken | refused | masked | crashed | not allowed | unclear | unreachable | stumbled | lost | foreign | connected | rows | deleted | versions | text | rows with it
             reading back, other (theirs > kept > theirs)
-                Updated { from: Some("theirs"), kept: Some("copy.py"), left: AsItWas, version: Some("v") } <- ours | ours, off
-                StoredOther <- deployed | theirs | old | old, off | old, global | stub | no text
+                Updated { from: Some("theirs"), kept: Some("copy.py"), version: None } <- ours | ours, off
+                StoredOther <- deployed | theirs | old | old, off | stub | no text
             noting (old)
-                Odd { words: "an answer while nothing was asked" } <- ours | ours, off | deployed | theirs | old | old, off | old, global | stub | no text | absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | lost | foreign | connected | rows | deleted | versions | text | rows with it
+                Odd { words: "an answer while nothing was asked" } <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | stumbled | lost | foreign | connected | rows | deleted | versions | text | rows with it
                 update <- noted
                 KeepFailed { words: "disk full" } <- not noted
             updating (old > noted)
-                Updated { from: Some("1"), kept: None, left: AsItWas, version: Some("v") } <- ours
-                toggle <- ours, off
-                get <- deployed | theirs | old | old, off | old, global | stub | no text | refused | masked | crashed | lost
+                Updated { from: Some("1"), kept: None, version: None } <- ours | ours, off
+                get <- deployed | theirs | old | old, off | stub | no text | refused | masked | crashed | lost | foreign
+                Stumbled { cause: "words" } <- stumbled
             reading back, refused (old > noted > refused)
-                Updated { from: Some("1"), kept: None, left: AsItWas, version: Some("v") } <- ours
-                toggle <- ours, off
-                update <- deployed | old | old, off | old, global
+                Updated { from: Some("1"), kept: None, version: None } <- ours | ours, off
+                update <- deployed | old | old, off
                 Refused { words: "words", left: AsItWas } <- theirs | stub | no text
-                Refused { words: "words", left: Off { cause: "words", later: true } } <- unreachable | lost
+                Refused { words: "words", left: Off { cause: "an answer to another question than the one asked", later: true } } <- taken | connected | rows | deleted | versions | text | rows with it
+                Refused { words: "words", left: Off { cause: "words", later: true } } <- refused | not allowed | unclear | unreachable | stumbled | lost | foreign
+                Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: true } } <- masked
+                Refused { words: "words", left: Off { cause: "the server fails: words", later: true } } <- crashed
             restoring (old > noted > refused > old, off)
-                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, global | stub
+                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | stub
                 toggle <- old, off | no text
                 Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
-                Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
+                Refused { words: "words", left: Off { cause: "an answer to another question than the one asked", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
                 get <- refused | masked | crashed | lost
-                Refused { words: "words", left: Off { cause: "words", later: true } } <- not allowed | unclear | unreachable | foreign
+                Refused { words: "words", left: Off { cause: "words", later: true } } <- not allowed | unclear | unreachable | stumbled | foreign
             restoring, looking (old > noted > refused > old, off > refused)
-                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, global | stub
+                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | stub
                 toggle <- old, off | no text
                 Refused { words: "words", left: Off { cause: "the server does not take the old text again: words", later: false } } <- absent | taken | refused | masked | connected | rows | deleted | versions | text | rows with it
-                Refused { words: "words", left: Off { cause: "the server does not take the old text again: words", later: true } } <- crashed | not allowed | unclear | unreachable | lost | foreign
+                Refused { words: "words", left: Off { cause: "the server does not take the old text again: words", later: true } } <- crashed | not allowed | unclear | unreachable | stumbled | lost | foreign
             switching on (old > noted > refused > old, off > old, off)
                 Refused { words: "words", left: AsItWas } <- ours | ours, off | theirs | stub
-                Refused { words: "words", left: Restored } <- deployed | old | old, global
+                Refused { words: "words", left: Restored } <- deployed | old
                 toggle <- old, off | no text
                 Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
-                Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
+                Refused { words: "words", left: Off { cause: "an answer to another question than the one asked", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
                 Refused { words: "words", left: Off { cause: "words", later: false } } <- refused
                 Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
-                Refused { words: "words", left: Off { cause: "words", later: true } } <- crashed | not allowed | unclear | unreachable | foreign
+                Refused { words: "words", left: Off { cause: "the server fails: words", later: true } } <- crashed
+                Refused { words: "words", left: Off { cause: "words", later: true } } <- not allowed | unclear | unreachable | stumbled | foreign
                 get <- lost
             switching on, back (old > noted > refused > old, off > old, off > old, off)
                 Refused { words: "words", left: AsItWas } <- ours | ours, off | theirs | stub
-                Refused { words: "words", left: Restored } <- deployed | old | old, global
+                Refused { words: "words", left: Restored } <- deployed | old
                 Refused { words: "words", left: Off { cause: "somebody else switches it at the same moment", later: false } } <- old, off | no text
                 Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
-                Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
+                Refused { words: "words", left: Off { cause: "an answer to another question than the one asked", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
                 Refused { words: "words", left: Off { cause: "words", later: false } } <- refused
                 Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
-                Refused { words: "words", left: Off { cause: "words", later: true } } <- crashed | not allowed | unclear | unreachable | foreign
+                Refused { words: "words", left: Off { cause: "the server fails: words", later: true } } <- crashed
+                Refused { words: "words", left: Off { cause: "words", later: true } } <- not allowed | unclear | unreachable | stumbled | foreign
                 get <- lost
             switching on, reading back (old > noted > refused > old, off > old, off > lost)
                 Refused { words: "words", left: AsItWas } <- ours | ours, off | theirs | stub
-                Refused { words: "words", left: Restored } <- deployed | old | old, global
+                Refused { words: "words", left: Restored } <- deployed | old
                 toggle <- old, off | no text
                 Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
-                Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
+                Refused { words: "words", left: Off { cause: "an answer to another question than the one asked", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
                 Refused { words: "words", left: Off { cause: "words", later: false } } <- refused
                 Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
-                Refused { words: "words", left: Off { cause: "words", later: true } } <- crashed | not allowed | unclear | unreachable | lost | foreign
-            making global (old, global > noted > refused > old, off > old, off > old)
-                Refused { words: "words", left: AsItWas } <- ours | ours, off | theirs | stub
-                toggle_global <- deployed | old
-                toggle <- old, off | no text
-                Refused { words: "words", left: Restored } <- old, global
-                Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
-                Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
-                Refused { words: "words", left: Off { cause: "words", later: false } } <- refused
-                Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
-                Refused { words: "words", left: Off { cause: "words", later: true } } <- crashed | not allowed | unclear | unreachable | foreign
-                get <- lost
-            making global, back (old, global > noted > refused > old, off > old, off > old > old)
-                Refused { words: "words", left: AsItWas } <- ours | ours, off | theirs | stub
-                Refused { words: "words", left: Off { cause: "somebody else switches it at the same moment", later: false } } <- deployed | old
-                toggle <- old, off | no text
-                Refused { words: "words", left: Restored } <- old, global
-                Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
-                Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
-                Refused { words: "words", left: Off { cause: "words", later: false } } <- refused
-                Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
-                Refused { words: "words", left: Off { cause: "words", later: true } } <- crashed | not allowed | unclear | unreachable | foreign
-                get <- lost
-            making global, reading back (old, global > noted > refused > old, off > old, off > old > lost)
-                Refused { words: "words", left: AsItWas } <- ours | ours, off | theirs | stub
-                toggle_global <- deployed | old
-                toggle <- old, off | no text
-                Refused { words: "words", left: Restored } <- old, global
-                Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
-                Refused { words: "words", left: Off { cause: "the server gave an answer to another question", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
-                Refused { words: "words", left: Off { cause: "words", later: false } } <- refused
-                Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
-                Refused { words: "words", left: Off { cause: "words", later: true } } <- crashed | not allowed | unclear | unreachable | lost | foreign
-            switching on (deployed > ours, off)
-                Updated { from: Some("1"), kept: None, left: Restored, version: Some("v") } <- ours
-                toggle <- ours, off | no text
-                Updated { from: Some("1"), kept: None, left: AsItWas, version: Some("v") } <- deployed | theirs | old | old, off | old, global | stub
-                Updated { from: Some("1"), kept: None, left: Off { cause: "it was deleted meanwhile", later: false }, version: Some("v") } <- absent
-                Updated { from: Some("1"), kept: None, left: Off { cause: "the server gave an answer to another question", later: false }, version: Some("v") } <- taken | connected | rows | deleted | versions | text | rows with it
-                Updated { from: Some("1"), kept: None, left: Off { cause: "words", later: false }, version: Some("v") } <- refused
-                Updated { from: Some("1"), kept: None, left: Off { cause: "[ERROR: Error creating function]", later: false }, version: Some("v") } <- masked
-                Updated { from: Some("1"), kept: None, left: Off { cause: "words", later: true }, version: Some("v") } <- crashed | not allowed | unclear | unreachable | foreign
+                Refused { words: "words", left: Off { cause: "the server fails: words", later: true } } <- crashed
+                Refused { words: "words", left: Off { cause: "words", later: true } } <- not allowed | unclear | unreachable | stumbled | lost | foreign
+            activating (absent > masked > absent > stub > stub > ours, off)
+                Created { active: Some(true) } <- ours | deployed | old
+                toggle <- ours, off | theirs | old, off | stub | no text
+                Created { active: Some(false) } <- unreachable | stumbled
                 get <- lost
             creating a stub (absent > masked > absent)
-                get <- ours | ours, off | deployed | theirs | old | old, off | old, global | stub | no text | lost
-                Refused { words: "[ERROR: Error creating function]", left: AsItWas } <- absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | foreign | connected | rows | deleted | versions | text | rows with it
+                get <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | taken | lost
+                TakesNone { words: "[ERROR: Error creating function]" } <- refused | masked | crashed
             checking the stub (absent > masked > absent > stub > stub > refused)
-                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, off | old, global | no text | absent | taken | refused | masked | not allowed | unclear | foreign | connected | rows | deleted | versions | text | rows with it
+                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, off | no text | absent | taken | refused | masked | not allowed | unclear | foreign | connected | rows | deleted | versions | text | rows with it
                 delete <- stub
-                Unreachable { cause: "words", retry_after: None } <- crashed | unreachable
             deleting the stub (absent > masked > absent > stub > stub > refused > stub)
-                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, off | old, global | stub | no text | absent | taken | refused | masked | not allowed | unclear | foreign | connected | rows | deleted | versions | text | rows with it
-                Unreachable { cause: "words", retry_after: None } <- crashed | unreachable
+                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | absent | taken | refused | masked | not allowed | unclear | foreign | connected | rows | deleted | versions | text | rows with it
             creating (absent)
-                get <- ours | ours, off | deployed | theirs | old | old, off | old, global | stub | no text | taken | refused | masked | crashed | lost
+                get <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | taken | refused | masked | crashed | lost
             turned away (absent > unclear)
                 NotAllowed { status: 403, words: "words" } <- not allowed
                 NotAllowed { status: 401, words: "words" } <- unclear
@@ -1528,27 +1505,27 @@ mod tests {
             checking (absent > no text)
                 Created { active: Some(true) } <- ours
                 toggle <- ours, off
-                StoredOther <- deployed | theirs | old | old, off | old, global | stub | no text
+                StoredOther <- deployed | theirs | old | old, off | stub | no text
             checking, lost (absent > lost)
                 Created { active: Some(true) } <- ours
                 toggle <- ours, off
-                StoredOther <- deployed | theirs | old | old, off | old, global | stub | no text
+                StoredOther <- deployed | theirs | old | old, off | stub | no text
                 Unanswered { cause: "words" } <- absent | unreachable | lost
             checking, refused (absent > refused)
                 Created { active: Some(true) } <- ours
                 toggle <- ours, off
-                Refused { words: "words", left: AsItWas } <- deployed | theirs | old | old, off | old, global | stub | no text | absent | unreachable | lost
+                Refused { words: "words", left: AsItWas } <- deployed | theirs | old | old, off | stub | no text | absent | unreachable | lost
             activating (absent > no text > ours, off)
-                Created { active: Some(true) } <- ours | deployed | old | old, global
+                Created { active: Some(true) } <- ours | deployed | old
                 toggle <- ours, off | theirs | old, off | stub | no text
-                Created { active: Some(false) } <- unreachable
+                Created { active: Some(false) } <- unreachable | stumbled
                 get <- lost
             activating, back (absent > no text > ours, off > ours, off)
-                Created { active: Some(true) } <- ours | deployed | old | old, global
-                Created { active: Some(false) } <- ours, off | theirs | old, off | stub | no text | unreachable
+                Created { active: Some(true) } <- ours | deployed | old
+                Created { active: Some(false) } <- ours, off | theirs | old, off | stub | no text | unreachable | stumbled
                 get <- lost
             activating, reading back (absent > no text > ours, off > lost)
-                Created { active: Some(true) } <- ours | deployed | old | old, global
+                Created { active: Some(true) } <- ours | deployed | old
                 Created { active: Some(false) } <- ours, off | theirs | old, off | stub | no text
                 Created { active: None } <- unreachable | lost
         "#]].assert_eq(&table);
@@ -1575,9 +1552,10 @@ mod tests {
                 Reply::Deleted => 12,
                 Reply::Versions(_) => 13,
                 Reply::Text(_) => 14,
+                Reply::Stumbled { .. } => 15,
             })
             .collect();
-        assert_eq!(kinds.len(), 15);
+        assert_eq!(kinds.len(), 16);
     }
 
     #[test]

@@ -1,47 +1,11 @@
-//! Making good what an update did to a plugin that was running: the old text is loaded once more where the server (before
-//! 0.12) may go on with another than it stores, and what was on is switched on again. Every flip is preceded by a look,
-//! and followed by one.
+//! Making good what a refused update did to a plugin that was running, on servers before 0.12: the old text is loaded once
+//! more, since the server may go on with another than it stores, and a function that was on is switched on again. Every
+//! flip is preceded by a look, and followed by one. No version touches any other switch, whatever it is sent.
 
 use std::sync::Arc;
 
-use crate::engine::exchange::{Call, Form, Left, Reply, Row};
-use crate::plugin::Key;
-
-/// The switches of a function. A tool has none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Switches {
-    /// On or off.
-    pub(super) active: Option<bool>,
-    /// Whether it applies to every model.
-    pub(super) global: Option<bool>,
-}
-
-impl Switches {
-    /// As a row shows them.
-    #[must_use]
-    pub(super) fn of(row: &Row) -> Self {
-        Self { active: row.is_active, global: row.is_global }
-    }
-
-    /// What was on and is not any more.
-    fn lost(self, row: &Row) -> Option<Switch> {
-        let lost = |was, is| was == Some(true) && is == Some(false);
-        if lost(self.active, row.is_active) {
-            Some(Switch::Active)
-        } else if lost(self.global, row.is_global) {
-            Some(Switch::Global)
-        } else {
-            None
-        }
-    }
-}
-
-/// One of the two.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Switch {
-    Active,
-    Global,
-}
+use crate::engine::exchange::{Call, Failure, Form, Left, Reply, Row};
+use crate::plugin::{Digest, Key};
 
 /// What is to be done next.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,16 +14,16 @@ pub(super) enum Next {
     Over(Left),
 }
 
-/// Each switch may be flipped, and flipped back.
+/// The switch may be flipped, and flipped back; and once more, where no answer came.
 const MOST_FLIPS: u8 = 4;
 
 /// The calls that it takes.
 #[derive(Clone, Debug)]
 pub(super) struct Healing {
     key: Key,
-    was: Switches,
+    was_active: bool,
     /// The text that is there. Whoever puts another one there knows how it is to be switched.
-    text: Option<String>,
+    text: Option<Digest>,
     stage: Stage,
     /// How often anything was flipped.
     flips: u8,
@@ -71,19 +35,25 @@ pub(super) enum Stage {
     Restoring { seen_off: bool },
     /// The old text was refused, or nobody knows: looked at.
     Looking { cause: String },
-    /// A switch was flipped once.
-    Flipping(Switch),
+    /// The switch was flipped once.
+    Flipping,
     /// It was flipped back, since the first flip found it on already.
-    FlippingBack(Switch),
+    FlippingBack,
     /// Nobody knows what became of the flip.
-    ReadingBack(Switch),
+    ReadingBack,
 }
 
 impl Healing {
     /// After a refusal that changed nothing in the row but the switch: `after` is what it left.
-    pub(super) fn after_refusal(key: &Key, was: Switches, after: &Row) -> (Self, Next) {
-        let seen_off = was.lost(after).is_some();
-        let mut healing = Self::new(key, was, after, Stage::Restoring { seen_off });
+    pub(super) fn start(key: &Key, was_active: bool, after: &Row) -> (Self, Next) {
+        let mut healing = Self {
+            key: key.clone(),
+            was_active,
+            text: after.digest(),
+            stage: Stage::Restoring { seen_off: false },
+            flips: 0,
+        };
+        healing.stage = Stage::Restoring { seen_off: healing.is_off(after) };
         let next = match form_to_restore(after) {
             Some(form) => Next::Call(Call::Update(key.clone(), Arc::new(form))),
             None => healing.switch_on(after),
@@ -91,15 +61,9 @@ impl Healing {
         (healing, next)
     }
 
-    /// After an update that the server took.
-    pub(super) fn after_update(key: &Key, was: Switches, after: &Row) -> (Self, Next) {
-        let mut healing = Self::new(key, was, after, Stage::Restoring { seen_off: false });
-        let next = healing.switch_on(after);
-        (healing, next)
-    }
-
-    fn new(key: &Key, was: Switches, after: &Row, stage: Stage) -> Self {
-        Self { key: key.clone(), was, text: after.content.clone(), stage, flips: 0 }
+    /// It was on and is not any more.
+    fn is_off(&self, row: &Row) -> bool {
+        self.was_active && row.is_active == Some(false)
     }
 
     /// How far it has come.
@@ -110,7 +74,7 @@ impl Healing {
 
     pub(super) fn reply(&mut self, reply: Reply) -> Next {
         match (self.stage.clone(), reply) {
-            (_, Reply::Row(row)) if row.content.is_some() && row.content != self.text => Next::Over(Left::AsItWas),
+            (_, Reply::Row(row)) if row.content.is_some() && row.digest() != self.text => Next::Over(Left::AsItWas),
             (Stage::Restoring { .. } | Stage::Looking { .. }, Reply::Row(row)) => self.switch_on(&row),
             // Refusing the old text, it may have switched the function off just now.
             (Stage::Restoring { .. }, reply @ (Reply::Refused { .. } | Reply::Crashed { .. } | Reply::Lost { .. })) => {
@@ -120,28 +84,18 @@ impl Healing {
             (Stage::Restoring { seen_off: false }, _) => Next::Over(Left::AsItWas),
             (Stage::Looking { cause }, reply) => {
                 let (_, later) = cause_of(reply);
-                if self.was.active == Some(true) {
-                    Next::Over(Left::Off { cause, later })
-                } else {
-                    Next::Over(Left::AsItWas)
-                }
+                if self.was_active { Next::Over(Left::Off { cause, later }) } else { Next::Over(Left::AsItWas) }
             }
             // Somebody else had switched it on between our look and our flip.
-            (Stage::Flipping(switch), Reply::Row(row)) if self.was.lost(&row) == Some(switch) => {
-                self.flip(switch, Stage::FlippingBack(switch))
-            }
-            (Stage::FlippingBack(switch), Reply::Row(row)) if self.was.lost(&row) == Some(switch) => contested(),
+            (Stage::Flipping, Reply::Row(row)) if self.is_off(&row) => self.flip(Stage::FlippingBack),
+            (Stage::FlippingBack, Reply::Row(row)) if self.is_off(&row) => contested(),
             // What got no answer was not carried out, as it seems, and is done again where it is still off.
-            (Stage::ReadingBack(_), Reply::Row(row)) if self.flips >= MOST_FLIPS && self.was.lost(&row).is_some() => {
+            (Stage::ReadingBack, Reply::Row(row)) if self.flips >= MOST_FLIPS && self.is_off(&row) => {
                 let cause = "no answer came".to_owned();
                 Next::Over(Left::Off { cause, later: true })
             }
-            (Stage::Flipping(_) | Stage::FlippingBack(_) | Stage::ReadingBack(_), Reply::Row(row)) => {
-                self.switch_on(&row)
-            }
-            (Stage::Flipping(switch) | Stage::FlippingBack(switch), Reply::Lost { .. }) => {
-                self.look(Stage::ReadingBack(switch))
-            }
+            (Stage::Flipping | Stage::FlippingBack | Stage::ReadingBack, Reply::Row(row)) => self.switch_on(&row),
+            (Stage::Flipping | Stage::FlippingBack, Reply::Lost { .. }) => self.look(Stage::ReadingBack),
             (_, reply) => {
                 let (cause, later) = cause_of(reply);
                 Next::Over(Left::Off { cause, later })
@@ -150,23 +104,17 @@ impl Healing {
     }
 
     fn switch_on(&mut self, row: &Row) -> Next {
-        match self.was.lost(row) {
-            // Somebody else keeps switching it.
-            Some(_) if self.flips >= MOST_FLIPS => contested(),
-            Some(switch) => self.flip(switch, Stage::Flipping(switch)),
-            None if self.flips > 0 => Next::Over(Left::Restored),
-            None => Next::Over(Left::AsItWas),
+        if !self.is_off(row) {
+            return Next::Over(if self.flips > 0 { Left::Restored } else { Left::AsItWas });
         }
+        // Somebody else keeps switching it.
+        if self.flips >= MOST_FLIPS { contested() } else { self.flip(Stage::Flipping) }
     }
 
-    fn flip(&mut self, switch: Switch, stage: Stage) -> Next {
+    fn flip(&mut self, stage: Stage) -> Next {
         self.stage = stage;
         self.flips += 1;
-        let id = self.key.id.clone();
-        Next::Call(match switch {
-            Switch::Active => Call::Toggle(id),
-            Switch::Global => Call::ToggleGlobal(id),
-        })
+        Next::Call(Call::Toggle(self.key.id.clone()))
     }
 
     fn look(&mut self, stage: Stage) -> Next {
@@ -196,21 +144,21 @@ fn form_to_restore(row: &Row) -> Option<Form> {
 }
 
 /// Why it did not succeed, and whether that may be another matter when the server is looked at again.
-fn cause_of(reply: Reply) -> (String, bool) {
+pub(super) fn cause_of(reply: Reply) -> (String, bool) {
     match reply {
         Reply::Refused { words } => (words, false),
-        Reply::Crashed { words }
-        | Reply::NotAllowed { words, .. }
-        | Reply::Unclear { words }
-        | Reply::Foreign { words, .. } => (words, true),
-        Reply::Unreachable { cause, .. } | Reply::Lost { cause } => (cause, true),
         Reply::Absent => ("it was deleted meanwhile".to_owned(), false),
-        Reply::Row(_)
-        | Reply::Connected { .. }
-        | Reply::Rows(_)
-        | Reply::Taken
-        | Reply::Deleted
-        | Reply::Versions(_)
-        | Reply::Text(_) => ("the server gave an answer to another question".to_owned(), false),
+        reply => match reply.into_failure() {
+            Failure::Unreachable { cause, .. } => (cause, true),
+            Failure::NotAllowed { words, .. } | Failure::NotOurs { words } | Failure::Foreign { words, .. } => {
+                (words, true)
+            }
+            Failure::Odd { words: cause }
+            | Failure::TakesNone { words: cause }
+            | Failure::KeepFailed { words: cause }
+            | Failure::Stumbled { cause }
+            | Failure::Unanswered { cause } => (cause, false),
+            Failure::StoredOther => (String::new(), false),
+        },
     }
 }

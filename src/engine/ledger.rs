@@ -101,10 +101,8 @@ pub struct UnderWay {
     pub sent: Digest,
     /// Of the text that it replaces.
     pub replaced: Digest,
-    /// The on/off switch before it (functions only).
-    pub was_active: Option<bool>,
-    /// Whether it applied to every model before it (functions only).
-    pub was_global: Option<bool>,
+    /// It is a function that was on.
+    pub was_active: bool,
 }
 
 impl Ledger {

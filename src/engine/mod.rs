@@ -12,7 +12,7 @@ pub mod ledger;
 pub mod notice;
 pub mod plan;
 pub mod queue;
-mod recovery;
+pub mod recovery;
 pub mod refusal;
 mod removal;
 pub mod status;
@@ -402,8 +402,6 @@ struct Flight {
     in_pass: bool,
     /// A rollback has come in between.
     rolled_back: bool,
-    /// The last answer was that we may not.
-    turned_away: bool,
     /// When the user is to be told that it is still on its way; `None` when that was done.
     slow_at: Option<Duration>,
 }
@@ -1092,8 +1090,7 @@ impl Engine {
             // In a pass, waiting for one's turn is no part of how long a deploy took.
             let since = if in_pass { now.at } else { since };
             let slow_at = Some(now.at + SLOW);
-            self.queue
-                .start(key.clone(), Flight { talk, since, in_pass, rolled_back: false, turned_away: false, slow_at });
+            self.queue.start(key.clone(), Flight { talk, since, in_pass, rolled_back: false, slow_at });
             self.step(key, step, now);
         }
     }
@@ -1188,7 +1185,6 @@ impl Engine {
     fn on_replied(&mut self, ticket: Ticket, reply: Reply, now: Now) {
         if let Some(key) = self.tickets.remove(&ticket) {
             if let Some(flight) = self.queue.flying_mut(&key) {
-                flight.turned_away = matches!(reply, Reply::NotAllowed { .. } | Reply::Unclear { .. });
                 let step = flight.talk.reply(reply);
                 self.step(key, step, now);
             }
@@ -1217,27 +1213,22 @@ impl Engine {
         } else {
             return;
         }
-        match reply {
-            Reply::Connected { version } => {
-                look.version = Some(version);
-                self.advance_look(now);
-            }
-            Reply::Unreachable { cause, retry_after } => self.lose(cause, retry_after, now),
-            Reply::Lost { cause } | Reply::Crashed { words: cause } | Reply::Refused { words: cause } => {
-                self.lose(cause, None, now);
-            }
-            Reply::NotAllowed { status, words } => self.shut_out(status, words),
-            Reply::Unclear { words } => self.shut_out(401, words),
-            Reply::Foreign { status, words } => self.miss(status, words, now),
-            Reply::Rows(_)
-            | Reply::Row(_)
-            | Reply::Absent
-            | Reply::Taken
-            | Reply::Deleted
-            | Reply::Versions(_)
-            | Reply::Text(_) => {
-                self.lose("an answer to another question than the one asked".to_owned(), None, now);
-            }
+        if let Reply::Connected { version } = reply {
+            look.version = Some(version);
+            return self.advance_look(now);
+        }
+        match reply.into_failure() {
+            Failure::Unreachable { cause, retry_after } => self.lose(cause, retry_after, now),
+            Failure::NotAllowed { status, words } => self.shut_out(status, words),
+            Failure::NotOurs { words } => self.shut_out(401, words),
+            Failure::Foreign { status, words } => self.miss(status, words, now),
+            // The last ones are no reply's meaning.
+            Failure::Odd { words: cause }
+            | Failure::Stumbled { cause }
+            | Failure::Unanswered { cause }
+            | Failure::TakesNone { words: cause }
+            | Failure::KeepFailed { words: cause } => self.lose(cause, None, now),
+            Failure::StoredOther => {}
         }
     }
 
@@ -1460,11 +1451,17 @@ impl Engine {
     fn on_outcome(&mut self, key: &Key, outcome: Outcome, now: Now) {
         let Some(flight) = self.queue.finish(key) else { return };
         let off = outcome.off_until_later().map(str::to_owned);
-        let away = matches!(outcome, Outcome::Failed(Failure::Unreachable { .. } | Failure::Unanswered { .. }));
+        let away = matches!(
+            outcome,
+            Outcome::Failed(Failure::Unreachable { .. } | Failure::Unanswered { .. } | Failure::Stumbled { .. })
+        );
         if off.is_none() && !away {
             self.returned(now);
         }
-        if outcome.is_certain() && self.under_way.remove(key).is_some() {
+        // A recovery that failed is no reason to forget what it was to make good; unless the plugin is out of our reach.
+        let unresolved = matches!(flight.talk, Talk::Recover(_))
+            && matches!(&outcome, Outcome::Failed(failure) if !matches!(failure, Failure::NotOurs { .. }));
+        if outcome.is_certain() && !unresolved && self.under_way.remove(key).is_some() {
             self.effects.push(Effect::Unnote(key.clone()));
         }
         let took = now.at.saturating_sub(flight.since);
@@ -1475,8 +1472,8 @@ impl Engine {
             Talk::Remove(plugin, _) => self.on_removed(&plugin, outcome, took, now),
         }
         self.rollbacks.extend(newer);
-        // What is off is not left to the next look, whenever that is; unless there is nothing to be hoped for.
-        if let Some(cause) = off.filter(|_| !flight.turned_away) {
+        // What is off is not left to the next look, whenever that is.
+        if let Some(cause) = off {
             self.lose(cause, None, now);
         }
     }
@@ -1527,15 +1524,13 @@ impl Engine {
     fn on_recovered(&mut self, key: &Key, outcome: Outcome, took: Duration, now: Now) {
         let about = self.about(key);
         match outcome {
+            // What is left to be made good is not tried again at once.
+            Outcome::Failed(Failure::Odd { words }) => self.lose(words, None, now),
             Outcome::Failed(failure) => {
                 let what = self.on_failure(failure, took, now);
                 self.tell(Notice { about, what });
             }
-            Outcome::Recovered { left } => {
-                if let Some(what) = What::of_left(left) {
-                    self.tell(Notice { about, what });
-                }
-            }
+            Outcome::Recovered { left } => self.tell(Notice { about, what: What::came_of_recovery(left) }),
             _ => {}
         }
     }
@@ -1612,7 +1607,7 @@ impl Engine {
                 self.lose(cause, retry_after, now);
                 What::Waiting { reason: AWAY }
             }
-            Failure::Unanswered { cause } => {
+            Failure::Unanswered { cause } | Failure::Stumbled { cause } => {
                 self.lose(cause, None, now);
                 What::Waiting { reason: AWAY }
             }
@@ -1626,6 +1621,7 @@ impl Engine {
             }
             failure @ (Failure::NotOurs { .. }
             | Failure::StoredOther
+            | Failure::TakesNone { .. }
             | Failure::KeepFailed { .. }
             | Failure::Odd { .. }) => What::Failed { failure, took },
         }
@@ -1636,12 +1632,14 @@ impl Engine {
         if self.policy.terms.dry_run {
             return;
         }
+        self.end_rollback(&plugin.key);
         self.note(plugin, true, now);
         self.archive(plugin);
     }
 
     /// The server holds a text of ours already.
     fn note_held(&mut self, plugin: &Plugin, now: Now) {
+        self.end_rollback(&plugin.key);
         let known = self.ledger.get(&plugin.key);
         let same = known.filter(|record| record.last == Last::Deployed).and_then(|record| record.deployed.as_ref());
         let same = same.is_some_and(|deployed| deployed.digest == plugin.digest);
@@ -1663,8 +1661,12 @@ impl Engine {
         let version = plugin.frontmatter.version().map(str::to_owned);
         self.ledger.deployed(&plugin.key, Deployed { digest: plugin.digest, version, at: now.wall, by_us });
         self.effects.push(Effect::Save);
-        if self.rollbacks.remove(&plugin.key).is_some() {
-            self.effects.push(Effect::EndRollback(plugin.key.clone()));
+    }
+
+    /// The server holds the file's text again.
+    fn end_rollback(&mut self, key: &Key) {
+        if !self.policy.terms.dry_run && self.rollbacks.remove(key).is_some() {
+            self.effects.push(Effect::EndRollback(key.clone()));
         }
     }
 

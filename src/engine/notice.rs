@@ -264,6 +264,8 @@ pub enum What {
     },
     /// The server had switched the function off; it is on again.
     Restored,
+    /// What a deploy that was cut short may have left behind was looked at: all is as it was.
+    Recovered,
     /// The server has switched the function off, and it could not be switched on again.
     WentOff {
         /// Why not.
@@ -348,7 +350,7 @@ impl What {
     pub fn came_of(outcome: Outcome, plugin: &Plugin, in_pass: bool, took: Duration) -> Vec<Self> {
         let (what, left) = match outcome {
             Outcome::Created { active } => (What::Created { active, took }, None),
-            Outcome::Updated { from, kept, left, .. } => (What::Updated { from, kept, took }, Self::of_left(left)),
+            Outcome::Updated { from, kept, .. } => (What::Updated { from, kept, took }, None),
             Outcome::Unchanged => (What::Unchanged { in_pass }, None),
             Outcome::WouldCreate => (What::WouldCreate, None),
             Outcome::WouldUpdate { from, foreign } => (What::WouldUpdate { from, foreign }, None),
@@ -357,7 +359,7 @@ impl What {
             Outcome::Refused { words, left } => {
                 let span = refusal::place(&words, &plugin.text);
                 let requirements = plugin.frontmatter.requirements().map(str::to_owned);
-                (What::Refused { words, span, requirements, took }, Self::of_left(left))
+                (What::Refused { words, span, requirements, took }, Self::left(left))
             }
             Outcome::Failed(failure) => (What::Failed { failure, took }, None),
             Outcome::Recovered { .. } | Outcome::Deactivated | Outcome::Deleted { .. } | Outcome::Spared(_) => {
@@ -367,14 +369,18 @@ impl What {
         [Some(what), left].into_iter().flatten().collect()
     }
 
-    /// What the user is told of a function's switches after an update.
-    #[must_use]
-    pub fn of_left(left: Left) -> Option<Self> {
+    fn left(left: Left) -> Option<Self> {
         match left {
             Left::AsItWas => None,
             Left::Restored => Some(What::Restored),
             Left::Off { cause, later } => Some(What::WentOff { cause, later }),
         }
+    }
+
+    /// What the user is told when what a deploy that was cut short has left behind was looked at.
+    #[must_use]
+    pub fn came_of_recovery(left: Left) -> Self {
+        Self::left(left).unwrap_or(What::Recovered)
     }
 }
 
@@ -480,6 +486,7 @@ impl Notice {
             | What::Superseded
             | What::Held
             | What::Pruned
+            | What::Recovered
             | What::Disabled
             | What::SameFile { .. } => Level::Detail,
             What::Ready { .. }
@@ -562,6 +569,7 @@ impl Notice {
             What::RolledBack => "rolled_back",
             What::Refused { .. } => "refused",
             What::Restored => "restored",
+            What::Recovered => "recovered",
             What::WentOff { .. } => "went_off",
             What::Pruned => "pruned",
             What::RefusedBefore { .. } => "refused_before",
@@ -676,6 +684,7 @@ impl Notice {
             }
             What::RolledBack => "rolled back; deployed again when the file changes".to_owned(),
             What::Refused { words, .. } => format!("refused by the server: {}", reason(words)),
+            What::Recovered => "an earlier deploy was cut short; it runs as it is stored".to_owned(),
             What::Restored => "the server had switched it off; it is on again".to_owned(),
             What::WentOff { cause, later } => {
                 let then = if *later { "; tried again when the server answers" } else { "" };
@@ -854,6 +863,10 @@ impl Notice {
             }
             What::Trouble { hint, .. } => return hint.clone(),
             What::Failed { failure: Failure::NotOurs { .. }, .. } => "use the key of an admin or of the tool's owner",
+            What::Failed { failure: Failure::TakesNone { .. }, .. } => {
+                "the server's log says why; see there whether plugins are switched off (ENABLE_PLUGINS, ENABLE_FUNCTIONS, \
+                 ENABLE_TOOLS)"
+            }
             What::Failed { failure: Failure::StoredOther, .. } => "save it again when nobody else is editing it",
             What::Failed { failure: Failure::KeepFailed { .. }, .. } => "make the state folder writable and save again",
             What::Ready { .. }
@@ -877,6 +890,7 @@ impl Notice {
             | What::Refused { .. }
             | What::Restored
             | What::Pruned
+            | What::Recovered
             | What::Deactivated
             | What::Deleted { .. }
             | What::Spared { .. }
@@ -922,7 +936,7 @@ impl Notice {
         let new = self.about.version.as_deref();
         match &self.what {
             // What is on again is not what was refused.
-            What::Restored | What::WentOff { .. } => None,
+            What::Restored | What::Recovered | What::WentOff { .. } => None,
             What::Updated { from: Some(old), .. } | What::WouldUpdate { from: Some(old), .. } if new != Some(old) => {
                 Some(format!("{old} → {}", new.unwrap_or("none")))
             }
@@ -1052,6 +1066,7 @@ impl Notice {
             | What::Restored
             | What::RolledBack
             | What::Pruned
+            | What::Recovered
             | What::Deactivated
             | What::Unchanged { .. }
             | What::WouldCreate
@@ -1098,6 +1113,8 @@ impl Failure {
         match self {
             Failure::Unreachable { .. } => "unreachable",
             Failure::Unanswered { .. } => "unanswered",
+            Failure::Stumbled { .. } => "stumbled",
+            Failure::TakesNone { .. } => "takes_none",
             Failure::NotAllowed { .. } => "not_allowed",
             Failure::Foreign { .. } => "not_open_webui",
             Failure::NotOurs { .. } => "not_ours",
@@ -1117,6 +1134,10 @@ fn failed(failure: &Failure) -> String {
     match failure {
         Failure::Unreachable { cause, .. } => format!("the server is away: {cause}"),
         Failure::Unanswered { cause } => format!("no answer came: {cause}"),
+        Failure::Stumbled { cause } => cause.clone(),
+        Failure::TakesNone { words } => {
+            format!("the server takes no new plugin, not even one of a single line: {}", reason(words))
+        }
         Failure::NotAllowed { words, .. } => format!("the server does not let us in: {words}"),
         Failure::Foreign { words, .. } => format!("the address does not answer as Open WebUI: {words}"),
         Failure::NotOurs { words } => format!("this key may not write it: {words}"),
@@ -1324,6 +1345,7 @@ mod tests {
             refused("No module named 'httpx'", None, Some("yaml, attrs")),
             refused("Current Valves are incompatible with this code: n: Input should be an integer", None, None),
             What::Restored,
+            What::Recovered,
             What::WentOff { cause: cause(), later: false },
             What::WentOff { cause: cause(), later: true },
             What::Pruned,
@@ -1335,6 +1357,8 @@ mod tests {
             failed(Failure::Foreign { status: 200, words: "a web page".to_owned() }),
             failed(Failure::NotOurs { words: "401 Unauthorized".to_owned() }),
             failed(Failure::StoredOther),
+            failed(Failure::Stumbled { cause: "the server's database is locked".to_owned() }),
+            failed(Failure::TakesNone { words: "[ERROR: Error creating function]".to_owned() }),
             failed(Failure::KeepFailed { words: "No space left on device".to_owned() }),
             failed(Failure::Odd { words: "null".to_owned() }),
             flawed(Problem::Syntax("expected `)`".to_owned()), Some(span())),
@@ -1488,6 +1512,7 @@ mod tests {
                 short: refused by the server / Current Valves are incompatible with this code: n: Input should be an integer
                 hint: the values stored in its valves do not fit its class Valves: change them on the server (the gear beside the plugin), or let the class take them
             Info restored: the server had switched it off; it is on again
+            Detail recovered: an earlier deploy was cut short; it runs as it is stored
             Error went_off: switched off by the server, and it could not be switched on again: connection refused
                 hint: look at it in Admin Panel > Functions, and switch it on there
             Error went_off: switched off by the server, and it could not be switched on again: connection refused; tried again when the server answers
@@ -1512,6 +1537,11 @@ mod tests {
             Error failed: the server stores another text than the one sent: somebody edited it just now
                 short: not deployed / the server stores another text than the one sent: somebody edited it just now
                 hint: save it again when nobody else is editing it
+            Error failed: the server's database is locked
+                short: not deployed / the server's database is locked
+            Error failed: the server takes no new plugin, not even one of a single line: [ERROR: Error creating function]
+                short: not deployed / the server takes no new plugin, not even one of a single line: [ERROR: Error creating function]
+                hint: the server's log says why; see there whether plugins are switched off (ENABLE_PLUGINS, ENABLE_FUNCTIONS, ENABLE_TOOLS)
             Error failed: what must be on disk before anything is sent could not be written: No space left on device
                 short: not deployed / what must be on disk before anything is sent could not be written: No space left on device
                 hint: make the state folder writable and save again
@@ -1688,6 +1718,7 @@ mod tests {
             refused {"words":"No module named 'httpx'"}
             refused {"words":"Current Valves are incompatible with this code: n: Input should be an integer"}
             restored {}
+            recovered {}
             went_off {"cause":"connection refused"}
             pruned {}
             refused_before {"words":"invalid syntax (<string>, line 2)"}
@@ -1698,6 +1729,8 @@ mod tests {
             failed {"reason":"not_open_webui"}
             failed {"reason":"not_ours"}
             failed {"reason":"stored_other"}
+            failed {"reason":"stumbled"}
+            failed {"reason":"takes_none"}
             failed {"reason":"backup_failed"}
             failed {"reason":"odd_answer"}
             flawed {"reason":"syntax"}

@@ -3,74 +3,82 @@
 //! function off.
 
 use crate::engine::exchange::{Call, Failure, Left, Outcome, Reply, Row, Step};
-use crate::engine::healing::{Healing, Next, Switches};
+use crate::engine::healing::{Healing, Next};
 use crate::engine::ledger::UnderWay;
-use crate::plugin::{Digest, Key};
+use crate::plugin::Key;
 
 /// The conversation about it.
 #[derive(Clone, Debug)]
-pub(super) struct Recovery {
+pub struct Recovery {
     key: Key,
     under_way: UnderWay,
-    healing: Option<Healing>,
+    stage: Stage,
+}
+
+/// What the next reply answers.
+#[derive(Clone, Debug)]
+enum Stage {
+    /// What does the server hold?
+    Asked,
+    /// We were turned away: is it this plugin, or the key?
+    Doubted { words: String },
+    /// It is being made good.
+    Healing(Healing),
 }
 
 impl Recovery {
-    /// Begins by asking what the server holds.
-    pub(super) fn start(key: Key, under_way: UnderWay) -> (Self, Step) {
+    /// Begins by asking what the server holds. Ends with [`Outcome::Recovered`] or [`Outcome::Failed`].
+    pub fn start(key: Key, under_way: UnderWay) -> (Self, Step) {
         let ask = Step::Call(Call::Get(key.clone()));
-        (Self { key, under_way, healing: None }, ask)
+        (Self { key, under_way, stage: Stage::Asked }, ask)
     }
 
     /// Takes the reply to the last call.
-    pub(super) fn reply(&mut self, reply: Reply) -> Step {
-        if let Some(healing) = &mut self.healing {
-            return follow(healing.reply(reply));
-        }
-        match reply {
-            Reply::Row(row) => self.on_found(&row),
+    pub fn reply(&mut self, reply: Reply) -> Step {
+        match (std::mem::replace(&mut self.stage, Stage::Asked), reply) {
+            (Stage::Healing(mut healing), reply) => {
+                let next = healing.reply(reply);
+                self.follow(healing, next)
+            }
+            (Stage::Asked, Reply::Row(row)) => self.on_found(&row),
             // Nothing is there that could be dark.
-            Reply::Absent | Reply::Taken => done(Left::AsItWas),
-            Reply::Unreachable { cause, retry_after } => failed(Failure::Unreachable { cause, retry_after }),
-            Reply::Lost { cause } | Reply::Crashed { words: cause } => {
-                failed(Failure::Unreachable { cause, retry_after: None })
+            (Stage::Asked, Reply::Absent) => done(Left::AsItWas),
+            (Stage::Asked, Reply::Unclear { words }) => {
+                self.stage = Stage::Doubted { words };
+                Step::Call(Call::Overview(self.key.kind))
             }
-            Reply::NotAllowed { status, words } => failed(Failure::NotAllowed { status, words }),
-            Reply::Foreign { status, words } => failed(Failure::Foreign { status, words }),
-            Reply::Unclear { words } | Reply::Refused { words } => failed(Failure::NotOurs { words }),
-            Reply::Connected { .. } | Reply::Rows(_) | Reply::Deleted | Reply::Versions(_) | Reply::Text(_) => {
-                failed(Failure::Odd { words: "an answer to another question than the one asked".to_owned() })
+            // It is not there, or not ours to touch.
+            (Stage::Doubted { .. }, Reply::Rows(rows)) if rows.iter().all(|row| row.id != self.key.id.as_str()) => {
+                done(Left::AsItWas)
             }
+            (Stage::Doubted { words }, Reply::Rows(_)) => Step::Done(Outcome::Failed(Failure::NotOurs { words })),
+            (Stage::Doubted { words }, Reply::Unclear { .. }) => {
+                Step::Done(Outcome::Failed(Failure::NotAllowed { status: 401, words }))
+            }
+            (Stage::Asked | Stage::Doubted { .. }, reply) => Step::Done(Outcome::Failed(reply.into_failure())),
         }
     }
 
     fn on_found(&mut self, row: &Row) -> Step {
-        let was = Switches { active: self.under_way.was_active, global: self.under_way.was_global };
-        let held = row.content.as_deref().map(Digest::of_text);
-        let (healing, next) = if held == Some(self.under_way.replaced) {
-            Healing::after_refusal(&self.key, was, row)
-        } else if held == Some(self.under_way.sent) {
-            Healing::after_update(&self.key, was, row)
-        } else {
-            // Somebody else has been there since, and knows how it is to be.
+        if row.digest() != Some(self.under_way.replaced) {
+            // The server took the update after all; or somebody else has been there since, and knows how it is to be.
             return done(Left::AsItWas);
-        };
-        self.healing = Some(healing);
-        follow(next)
+        }
+        let (healing, next) = Healing::start(&self.key, self.under_way.was_active, row);
+        self.follow(healing, next)
     }
-}
 
-fn follow(next: Next) -> Step {
-    match next {
-        Next::Call(call) => Step::Call(call),
-        Next::Over(left) => done(left),
+    fn follow(&mut self, healing: Healing, next: Next) -> Step {
+        match next {
+            Next::Call(call) => {
+                self.stage = Stage::Healing(healing);
+                Step::Call(call)
+            }
+            Next::Over(left) => done(left),
+        }
     }
 }
 
 fn done(left: Left) -> Step {
     Step::Done(Outcome::Recovered { left })
-}
-
-fn failed(failure: Failure) -> Step {
-    Step::Done(Outcome::Failed(failure))
 }

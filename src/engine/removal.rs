@@ -113,19 +113,7 @@ fn failed(failure: Failure) -> Step {
 /// Nothing is lost by a removal that fails: it is tried again when the server is there.
 fn failure(reply: Reply) -> Failure {
     match reply {
-        Reply::Unreachable { cause, retry_after } => Failure::Unreachable { cause, retry_after },
-        Reply::Lost { cause } | Reply::Crashed { words: cause } => Failure::Unreachable { cause, retry_after: None },
-        Reply::NotAllowed { words, .. } | Reply::Unclear { words } | Reply::Refused { words } => {
-            Failure::NotOurs { words }
-        }
-        Reply::Foreign { status, words } => Failure::Foreign { status, words },
-        Reply::Connected { .. }
-        | Reply::Rows(_)
-        | Reply::Row(_)
-        | Reply::Absent
-        | Reply::Taken
-        | Reply::Deleted
-        | Reply::Versions(_)
-        | Reply::Text(_) => Failure::Odd { words: "an answer to another question than the one asked".to_owned() },
+        Reply::NotAllowed { words, .. } | Reply::Refused { words } => Failure::NotOurs { words },
+        reply => reply.into_failure(),
     }
 }

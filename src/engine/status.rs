@@ -81,6 +81,7 @@ impl Status {
             | What::Sending { .. }
             | What::Slow { .. }
             | What::Restored
+            | What::Recovered
             | What::Pruned
             | What::Surprising(_)
             | What::IdChanged { .. }

@@ -46,7 +46,6 @@ async fn each_call_is_one_request() {
         (Call::Update(function("ü"), form.clone()), "POST /api/v1/functions/id/ü/update", body("ü")),
         (Call::Update(tool("t"), form.clone()), "POST /api/v1/tools/id/t/update", with_access),
         (Call::Toggle(function("f").id), "POST /api/v1/functions/id/f/toggle", Value::Null),
-        (Call::ToggleGlobal(function("f").id), "POST /api/v1/functions/id/f/toggle/global", Value::Null),
         (Call::Delete(function("ü")), "DELETE /api/v1/functions/id/ü/delete", Value::Null),
         (Call::Delete(tool("t")), "DELETE /api/v1/tools/id/t/delete", Value::Null),
         (Call::Versions(function("f")), "GET /api/v1/functions/id/f/history?page=1", Value::Null),

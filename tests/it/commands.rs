@@ -5,7 +5,7 @@ use std::fs;
 use expect_test::expect;
 use owui_watch::disk::Folder;
 use owui_watch::engine::exchange::Backup;
-use owui_watch::engine::ledger::Rollback;
+use owui_watch::engine::ledger::{Rollback, UnderWay};
 use owui_watch::plugin::{Digest, Key, Kind, id::PluginId};
 use serde_json::{Value, json};
 
@@ -409,6 +409,22 @@ fn a_rollback_that_is_refused_leaves_everything_as_it_was() {
         check(&project.run(&["rollback", "a", &short(REFUSED), "--yes"]), 1);
         assert_eq!(rollback_of(&project, &server, &a), held);
     }
+}
+
+/// Between a refusal and its healing the program was killed, and the function is off.
+#[test]
+fn a_rollback_first_makes_good_what_a_crash_has_left_behind() {
+    let server = FakeServer::of(Version::V0_9_6);
+    let project = deployed_twice(&server);
+    let (a, now) = (key(Kind::Function, "a"), filter("2"));
+    server.edit_row(Kind::Function, "a", |row| row.is_active = false);
+    let under_way = UnderWay { sent: Digest::of_text(REFUSED), replaced: Digest::of_text(&now), was_active: true };
+    state(&project, &server).note_under_way(&a, &under_way).unwrap();
+    let told = notices(&project, &["rollback", "a", "1", "--yes"], 0);
+    assert_eq!(of(&told, "restored")["id"], "a");
+    let after = server.row(Kind::Function, "a").unwrap();
+    assert_eq!((after.content, after.is_active), (filter("1"), true));
+    assert!(state(&project, &server).under_way().is_empty());
 }
 
 #[test]

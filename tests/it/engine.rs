@@ -182,7 +182,7 @@ impl Script {
                 }
                 Effect::Note(ticket, key, under_way) => {
                     self.tickets.push(ticket);
-                    let was = if under_way.was_active == Some(true) { "on" } else { "off" };
+                    let was = if under_way.was_active { "on" } else { "off" };
                     writeln!(self.log, "      #{} note that {} is {was}", self.tickets.len(), key.id).unwrap();
                 }
                 Effect::Unnote(key) => writeln!(self.log, "      unnote {}", key.id).unwrap(),
@@ -298,6 +298,7 @@ fn read_reply(words: &[&str]) -> Reply {
         ["unclear"] => Reply::Unclear { words: "401 Unauthorized".to_owned() },
         ["not-allowed"] => Reply::NotAllowed { status: 401, words: "401 Unauthorized".to_owned() },
         ["foreign"] => Reply::Foreign { status: 200, words: "a web page".to_owned() },
+        ["stumbled"] => Reply::Stumbled { cause: "the server's database is locked".to_owned() },
         ["lost"] => Reply::Lost { cause: "no answer".to_owned() },
         ["unreachable"] => Reply::Unreachable { cause: "connection refused".to_owned(), retry_after: None },
         ["unreachable", seconds] => Reply::Unreachable {
@@ -315,7 +316,7 @@ fn say(call: &Call) -> String {
         Call::Get(key) => format!("get {}", key.id),
         Call::Create(key, form) => format!("create {} {}", key.id, version(&form.content)),
         Call::Update(key, form) => format!("update {} {}", key.id, version(&form.content)),
-        Call::Toggle(id) | Call::ToggleGlobal(id) => format!("{} {id}", call.word()),
+        Call::Toggle(id) => format!("{} {id}", call.word()),
         Call::Delete(key) | Call::Versions(key) => format!("{} {}", call.word(), key.id),
         Call::Version(key, id) | Call::Prune(key, id) => format!("{} {id} of {}", call.word(), key.id),
     }
@@ -1930,7 +1931,7 @@ fn old_server() -> Ledger {
 fn under_way(sent: &str, replaced: &str) -> BTreeMap<Key, UnderWay> {
     let digest = |version| Digest::of_text(&source("a", version));
     let (sent, replaced) = (digest(sent), digest(replaced));
-    BTreeMap::from([(key("a"), UnderWay { sent, replaced, was_active: Some(true), was_global: Some(false) })])
+    BTreeMap::from([(key("a"), UnderWay { sent, replaced, was_active: true })])
 }
 
 #[test]
@@ -2077,6 +2078,7 @@ fn what_somebody_else_has_changed_since_a_crash_is_left_alone() {
                   #2 get a
             2ms #2 row a v9 old off
                   unnote a
+                  a recovered: an earlier deploy was cut short; it runs as it is stored
                   summary: 0 plugins in 2 ms
         "#]],
     );
@@ -2143,14 +2145,14 @@ fn an_update_that_an_absence_swallowed_is_made_good_before_anything_else() {
     );
 }
 
+/// No version of the server flips a switch when it takes a text, so somebody else did.
 #[test]
-fn a_switch_that_is_lost_in_an_update_that_was_taken_is_switched_on_again() {
+fn who_switches_a_function_off_during_an_update_has_his_way() {
     check(
         "0ms given a=v1
          10ms write a v2
          11ms #1 row a v1
-         12ms #2 row a v2 off
-         13ms #3 row a v2",
+         12ms #2 row a v2 off",
         &expect![[r#"
             10ms write a v2
                   a sending: on its way (edited)
@@ -2158,12 +2160,206 @@ fn a_switch_that_is_lost_in_an_update_that_was_taken_is_switched_on_again() {
             11ms #1 row a v1
                   #2 update a v2
             12ms #2 row a v2 off
-                  #3 toggle a
-            13ms #3 row a v2
                   save
                   archive v2
                   a updated: updated
+        "#]],
+    );
+    let versioned_and_lost = "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1
+         12ms #2 lost
+         13ms #3 row a v1 off";
+    check(
+        versioned_and_lost,
+        &expect![[r#"
+        10ms write a v2
+              a sending: on its way (edited)
+              #1 get a
+        11ms #1 row a v1
+              #2 update a v2
+        12ms #2 lost
+              #3 get a
+        13ms #3 row a v1 off
+              save
+              unreachable: cannot reach http://server: no answer (next try in 500 ms, 1 plugin waiting)
+              a waiting: waiting: the server is away
+    "#]],
+    );
+}
+
+/// A refused connection carries nothing out: what was noted for a crash must not undo later what an admin does.
+#[test]
+fn what_was_certainly_not_carried_out_leaves_no_note() {
+    check_with(
+        policy(),
+        old_server(),
+        "0ms edit a v2
+         0ms rescan
+         1ms #1 connected 0.9.6
+         2ms #2 rows a=v1
+         3ms #3 row a v1 old
+         4ms #4 noted
+         5ms #5 unreachable",
+        &expect![[r#"
+            0ms edit a v2
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected 0.9.6
+                  #2 overview of functions
+            2ms #2 rows a=v1
+                  connected: http://server is Open WebUI 0.9.6
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (edited)
+                  #3 get a
+            3ms #3 row a v1 old
+                  #4 note that a is on
+            4ms #4 noted
+                  #5 update a v2
+            5ms #5 unreachable
+                  unnote a
+                  save
+                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
+                  a waiting: waiting: the server is away
+        "#]],
+    );
+}
+
+/// The server has run the text and could not store it: what runs is made good when it is back.
+#[test]
+fn what_the_server_ran_and_could_not_store_is_made_good() {
+    check_with(
+        policy(),
+        old_server(),
+        "0ms edit a v2
+         0ms rescan
+         1ms #1 connected 0.9.6
+         2ms #2 rows a=v1
+         3ms #3 row a v1 old
+         4ms #4 noted
+         5ms #5 stumbled
+         505ms wake
+         506ms #6 connected 0.9.6
+         507ms #7 rows a=v1
+         508ms #8 row a v1 old
+         509ms #9 row a v1 old
+         510ms #10 row a v1 old",
+        &expect![[r#"
+            0ms edit a v2
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected 0.9.6
+                  #2 overview of functions
+            2ms #2 rows a=v1
+                  connected: http://server is Open WebUI 0.9.6
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (edited)
+                  #3 get a
+            3ms #3 row a v1 old
+                  #4 note that a is on
+            4ms #4 noted
+                  #5 update a v2
+            5ms #5 stumbled
+                  save
+                  unreachable: cannot reach http://server: the server's database is locked (next try in 500 ms, 1 plugin waiting)
+                  a waiting: waiting: the server is away
+            505ms wake
+                  #6 connect
+            506ms #6 connected 0.9.6
+                  #7 overview of functions
+            507ms #7 rows a=v1
+                  connected: http://server is Open WebUI 0.9.6
+                  #8 get a
+            508ms #8 row a v1 old
+                  #9 update a v1
+            509ms #9 row a v1 old
+                  back: the server is back after 504 ms, 1 plugin to deploy
+                  unnote a
+                  a recovered: an earlier deploy was cut short; it runs as it is stored
+                  a sending: on its way (retry)
+                  #10 get a
+            510ms #10 row a v1 old
+                  #11 note that a is on
+        "#]],
+    );
+}
+
+/// The very text that the server holds is refused when it is forced there: it needs something that is gone.
+#[test]
+fn a_refused_text_that_the_server_held_before_is_a_refusal() {
+    let terms = Terms { force: true, ..policy().terms };
+    check_with(
+        Policy { terms, ..policy() },
+        old_server(),
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected 0.9.6
+         2ms #2 rows a=v1
+         3ms #3 row a v1 old
+         4ms #4 noted
+         5ms #5 refused No module named 'x'
+         6ms #6 row a v1 old off
+         7ms #7 refused No module named 'x'
+         8ms #8 row a v1 old off
+         9ms #9 row a v1 old",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected 0.9.6
+                  #2 overview of functions
+            2ms #2 rows a=v1
+                  connected: http://server is Open WebUI 0.9.6
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (forced)
+                  #3 get a
+            3ms #3 row a v1 old
+                  #4 note that a is on
+            4ms #4 noted
+                  #5 update a v1
+            5ms #5 refused No module named 'x'
+                  #6 get a
+            6ms #6 row a v1 old off
+                  #7 update a v1
+            7ms #7 refused No module named 'x'
+                  #8 get a
+            8ms #8 row a v1 old off
+                  #9 toggle a
+            9ms #9 row a v1 old
+                  unnote a
+                  save
+                  a refused: refused by the server: No module named 'x'
                   a restored: the server had switched it off; it is on again
+                  summary: 1 plugin in 9 ms: 1 refused
+        "#]],
+    );
+}
+
+/// Somebody has pasted the file's text back in the browser: the rollback is over, though nothing is sent.
+#[test]
+fn a_rollback_ends_when_the_server_holds_the_files_text_again() {
+    check(
+        "0ms given a=v2
+         10ms rolled-back a v2 v1
+         11ms write a v2
+         20ms rescan
+         21ms #1 connected
+         22ms #2 rows a=v2",
+        &expect![[r#"
+            10ms rolled-back a v2 v1
+            11ms write a v2
+                  a rolled_back: rolled back; deployed again when the file changes
+            20ms rescan
+                  #1 connect
+            21ms #1 connected
+                  #2 overview of functions
+            22ms #2 rows a=v2
+                  end the rollback of a
+                  a unchanged: unchanged
+                  summary: 1 plugin in 2 ms: 1 unchanged
         "#]],
     );
 }
@@ -2327,8 +2523,8 @@ fn what_was_rolled_back_is_deployed_when_the_file_changes() {
             31ms #3 row a v1
                   #4 update a v3
             32ms #4 row a v3
-                  save
                   end the rollback of a
+                  save
                   archive v3
                   a updated: updated
             5000ms write a v2
@@ -3384,12 +3580,14 @@ fn what_may_not_be_switched_on_again_is_tried_again_at_the_next_look() {
                   save
                   a refused: refused by the server: no
                   a went_off: switched off by the server, and it could not be switched on again: 401 Unauthorized; tried again when the server answers
-                  summary: 1 plugin in 8 ms: 1 failed
+                  unreachable: cannot reach http://server: 401 Unauthorized (next try in 500 ms)
             5000ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
                   #9 connect
             5001ms #9 connected 0.9.6
                   #10 overview of functions
             5002ms #10 rows a=v1
+                  connected: http://server is Open WebUI 0.9.6
                   a refused_before: refused before, not sent again: no
                   pass: 1 plugin to compare with the server
                   #11 get a
@@ -3398,6 +3596,7 @@ fn what_may_not_be_switched_on_again_is_tried_again_at_the_next_look() {
             5004ms #12 row a v1 old off
                   #13 toggle a
             5005ms #13 row a v1 old
+                  back: the server is back after 5.0 s
                   unnote a
                   a restored: the server had switched it off; it is on again
                   summary: 1 plugin in 5 ms: 1 refused
@@ -3584,19 +3783,24 @@ fn a_refused_text_is_not_sent_again_after_something_was_made_good() {
     }
     expect![[r#"
         5000ms rescan
+              ready: watching `plugins` (1 plugin) for http://server
               #1 connect
         5001ms #1 connected 0.9.6
               #2 overview of functions
         5002ms #2 rows a=v1
+              connected: http://server is Open WebUI 0.9.6
               a refused_before: refused before, not sent again: boom
               pass: 1 plugin to compare with the server
               #3 get a
         6000ms rescan
+              ready: watching `plugins` (1 plugin) for http://server
               #4 connect
         6001ms #4 connected 0.9.6
               #5 overview of functions
         6002ms #5 rows a=v1
+              connected: http://server is Open WebUI 0.9.6
               a refused_before: refused before, not sent again: boom
+              back: the server is back after 6.0 s
         6003ms #3 row a v1 old off
               #6 update a v1
         6004ms #6 row a v1 old off

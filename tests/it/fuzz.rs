@@ -433,14 +433,14 @@ proptest! {
         local in prop::option::of(digest()),
         sent in digest(),
         replaced in digest(),
-        switches in any::<[Option<bool>; 2]>(),
+        was_active in any::<bool>(),
         damage in vec(any::<u8>(), 0..40),
         cut in any::<prop::sample::Index>(),
     ) {
         let temporary = tempfile::tempdir().unwrap();
         let folder = Folder::new(temporary.path().join("state"), "http://h");
         let rollback = Rollback { local, server: replaced };
-        let under_way = UnderWay { sent, replaced, was_active: switches[0], was_global: switches[1] };
+        let under_way = UnderWay { sent, replaced, was_active };
         folder.note_rollback(&key, &rollback).unwrap();
         folder.note_under_way(&key, &under_way).unwrap();
         prop_assert_eq!(folder.rollbacks(), BTreeMap::from([(key.clone(), rollback)]));

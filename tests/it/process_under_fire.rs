@@ -437,7 +437,7 @@ fn what_it_writes_is_for_the_user_alone() {
     let mut seen: Vec<_> = names(&state);
     // The ledger is there, or half written.
     seen.retain(|name| !name.starts_with("ledger-") && !name.starts_with(".owui-watch-"));
-    assert_eq!(seen, [".gitignore", "backups", "logs", "under-way"]);
+    assert_eq!(seen, [".gitignore", "backups", "deployed", "logs", "under-way"]);
     server.release();
     watch.wait("updated", Some("a"));
     assert!(watch.stop().success());

@@ -108,6 +108,7 @@ fn examples() -> Vec<What> {
         What::WouldCreate,
         What::WouldUpdate { from: Some(text()), foreign: true },
         What::Restored,
+        What::Recovered,
         What::WentOff { cause: text(), later: false },
         What::Pruned,
         What::Untested { version: text() },
