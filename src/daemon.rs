@@ -24,6 +24,7 @@ use crate::engine::ledger::{Ledger, Memory};
 use crate::engine::notice::{Notice, What};
 use crate::engine::{Code, Effect, Engine, Event, Now, Policy, Ticket};
 use crate::git::Git;
+use crate::plugin::Key;
 use crate::settling::Settling;
 use crate::systemd::supervisor::Supervisor;
 use crate::watcher::{Sign, Touch, Watcher};
@@ -109,12 +110,30 @@ struct Daemon<'a> {
     /// The ledger changed since it was last written, and the write that is under way.
     unsaved: bool,
     saving: Option<JoinHandle<anyhow::Result<()>>>,
+    /// Notes that have served. They go when the ledger that knows what they say is on disk: what is being written may be
+    /// an older one still.
+    served: Served,
     /// Told once: a full disk would say it with every line, and with every save.
     log_failed: bool,
     save_failed: bool,
     trust: Trust,
     debounce: Duration,
     started: Instant,
+}
+
+/// Notes that have served, before and while the ledger is written.
+#[derive(Default)]
+struct Served {
+    unsaved: BTreeSet<Key>,
+    saving: BTreeSet<Key>,
+}
+
+impl Served {
+    /// A new note takes its place.
+    fn withdraw(&mut self, key: &Key) {
+        self.unsaved.remove(key);
+        self.saving.remove(key);
+    }
 }
 
 /// Who is told what happens.
@@ -259,6 +278,7 @@ impl<'a> Daemon<'a> {
             calls: JoinSet::new(),
             unsaved: false,
             saving: None,
+            served: Served::default(),
             log_failed: false,
             save_failed,
             trust: if exact { Trust::Closed } else { Trust::Quiet(config.debounce) },
@@ -577,10 +597,14 @@ impl<'a> Daemon<'a> {
                         events.push_back(Event::Kept(ticket, kept));
                     }
                     Effect::Note(ticket, key, under_way) => {
+                        self.served.withdraw(&key);
                         let noted = self.state().and_then(|state| state.note_under_way(&key, &under_way));
                         events.push_back(Event::Noted(ticket, noted.map_err(|error| format!("{error:#}"))));
                     }
-                    Effect::Unnote(key) => self.write(|state| state.forget_under_way(&key)),
+                    Effect::Unnote(key) => {
+                        self.served.unsaved.insert(key);
+                        self.unsaved = true;
+                    }
                     Effect::Archive(backup) => self.write(|state| state.archive(&backup, &stamp())),
                     Effect::EndRollback(key) => self.write(|state| state.forget_rollback(&key)),
                     Effect::Look(path) => {
@@ -661,12 +685,20 @@ impl<'a> Daemon<'a> {
     fn save(&mut self) {
         let Some(state) = self.state.as_ref().filter(|_| self.unsaved && self.saving.is_none()) else { return };
         self.unsaved = false;
+        self.served.saving.append(&mut self.served.unsaved);
         let (path, text) = (state.ledger_path().to_owned(), self.engine.ledger().to_json());
         self.saving = Some(tokio::task::spawn_blocking(move || State::save(&path, &text)));
     }
 
     fn saved(&mut self, result: anyhow::Result<()>) {
         let failed_before = std::mem::replace(&mut self.save_failed, result.is_err());
+        let mut served = std::mem::take(&mut self.served.saving);
+        if result.is_err() {
+            self.served.unsaved.append(&mut served);
+        }
+        for key in served {
+            self.write(|state| state.forget_under_way(&key));
+        }
         if let Err(error) = result
             && !failed_before
         {

@@ -232,7 +232,7 @@ pub enum Step {
     Call(Call),
     /// Keep this copy of the server's text, which is about to be replaced, and come back with where it lies.
     Keep(Backup),
-    /// Write this down before the update leaves, and come back when it is on disk.
+    /// Write this down before the text leaves, and come back when it is on disk.
     Note(UnderWay),
     /// Over.
     Done(Outcome),
@@ -500,7 +500,7 @@ enum Stage {
     /// The copy of what will be replaced.
     Keeping { before: Box<Row> },
     /// The note of what will be sent.
-    Noting { before: Box<Row>, kept: Option<PathBuf> },
+    Noting { next: Box<Stage>, call: Call },
     /// The update.
     Updating { before: Box<Row>, kept: Option<PathBuf> },
     /// Nobody knows what became of the update.
@@ -606,7 +606,7 @@ impl Exchange {
     /// Takes the answer to [`Step::Note`]: it is on disk, or why it could not be written.
     pub fn noted(&mut self, noted: Result<(), String>) -> Step {
         match (std::mem::replace(&mut self.stage, Stage::Asked), noted) {
-            (Stage::Noting { before, kept }, Ok(())) => self.send(before, kept),
+            (Stage::Noting { next, call }, Ok(())) => self.call(*next, call),
             (_, Ok(())) => odd("a note was taken that nobody asked for"),
             (_, Err(words)) => Step::Done(Outcome::Failed(Failure::KeepFailed { words })),
         }
@@ -690,7 +690,8 @@ impl Exchange {
             return Step::Done(Outcome::WouldCreate);
         }
         let call = Call::Create(self.plugin.key.clone(), Arc::new(form_to_create(&self.plugin)));
-        self.call(Stage::Creating, call)
+        let under_way = UnderWay { sent: self.plugin.digest, replaced: None, was_active: false };
+        self.send(under_way, Stage::Creating, call)
     }
 
     fn on_found(&mut self, row: Box<Row>) -> Step {
@@ -722,15 +723,20 @@ impl Exchange {
 
     /// A server that may switch the function off is not sent anything before it is on disk that the function is on.
     fn update(&mut self, before: Box<Row>, kept: Option<PathBuf>) -> Step {
-        let Some(replaced) = before.digest().filter(|_| !before.versioned) else { return self.send(before, kept) };
+        let call = Call::Update(self.plugin.key.clone(), Arc::new(form_to_update(&self.plugin, &before)));
+        let replaced = before.digest().filter(|_| !before.versioned);
         let was_active = before.is_active == Some(true);
-        self.stage = Stage::Noting { before, kept };
-        Step::Note(UnderWay { sent: self.plugin.digest, replaced, was_active })
+        self.send(UnderWay { sent: self.plugin.digest, replaced, was_active }, Stage::Updating { before, kept }, call)
     }
 
-    fn send(&mut self, before: Box<Row>, kept: Option<PathBuf>) -> Step {
-        let call = Call::Update(self.plugin.key.clone(), Arc::new(form_to_update(&self.plugin, &before)));
-        self.call(Stage::Updating { before, kept }, call)
+    /// What must be known of it after a crash is on disk before it leaves: what there would be to make good, and, where a
+    /// text that is not known for ours would hold all further deploys, whose it is.
+    fn send(&mut self, under_way: UnderWay, next: Stage, call: Call) -> Step {
+        if under_way.replaced.is_none() && self.terms.on_remote_edit != OnRemoteEdit::Hold {
+            return self.call(next, call);
+        }
+        self.stage = Stage::Noting { next: Box::new(next), call };
+        Step::Note(under_way)
     }
 
     fn on_updated(&mut self, reply: Reply, before: Box<Row>, kept: Option<PathBuf>) -> Step {
@@ -1206,7 +1212,7 @@ mod tests {
                     let note = self.noted.last().map(|note| (note.replaced, note.was_active));
                     let first = self.noted.len() == 1
                         && !said.iter().any(|(step, _)| matches!(step, Step::Call(Call::Update(..))));
-                    let seen = (Digest::of_text(&text), before.is_active == Some(true));
+                    let seen = (Some(Digest::of_text(&text)), before.is_active == Some(true));
                     assert!(before.versioned || !first || note == Some(seen), "sent without a note: {said:?}");
                     assert!(before.versioned || note.is_some(), "sent without a note: {said:?}");
                     assert!(ours || self.kept.last() == Some(&text), "replaced without a copy: {said:?}");

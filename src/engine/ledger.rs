@@ -93,14 +93,14 @@ pub struct Rollback {
     pub server: Digest,
 }
 
-/// An update that is about to leave for a server that may switch the function off when it refuses it (before 0.12).
-/// It is on disk before the update leaves, so that the next start can make good what a crash in between leaves behind.
+/// A text that is about to leave. It is on disk before that, so that the next start knows whose text it is, and can make
+/// good what a crash in between leaves behind where the server may switch off what it refuses (before 0.12).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnderWay {
     /// Of the text that is sent.
     pub sent: Digest,
-    /// Of the text that it replaces.
-    pub replaced: Digest,
+    /// Of the text that it replaces, where a refusal may leave something to be made good.
+    pub replaced: Option<Digest>,
     /// It is a function that was on.
     pub was_active: bool,
 }

@@ -28,9 +28,7 @@ use jiff::Timestamp;
 
 use crate::plugin::id::PluginId;
 use crate::plugin::{Digest, Flaw, Key, Kind, Parsed, Plugin, Problem};
-use exchange::{
-    Adopt, Backup, Call, Exchange, Failure, Known, Left, OnRemoteEdit, Outcome, Reply, Spared, Step, Terms,
-};
+use exchange::{Adopt, Backup, Call, Exchange, Failure, Known, Left, Outcome, Reply, Spared, Step, Terms};
 use files::{Claim, File, Files, Loaded, Trace};
 use ledger::{Deployed, Last, Ledger, Memory, Rollback, UnderWay};
 use notice::{About, Notice, Sparing, Tally, What};
@@ -454,7 +452,10 @@ impl Engine {
     /// An engine that knows what an earlier run wrote down.
     #[must_use]
     pub fn new(policy: Policy, memory: Memory) -> Self {
-        let Memory { ledger, rollbacks, under_way } = memory;
+        let Memory { mut ledger, rollbacks, under_way } = memory;
+        for (key, under_way) in &under_way {
+            ledger.sending(key, under_way.sent);
+        }
         Self {
             queue: Queue::new(policy.concurrency),
             policy,
@@ -1156,16 +1157,13 @@ impl Engine {
     }
 
     /// A text that leaves may be on the server from then on, whether its answer comes or not: it is not to be taken for
-    /// somebody else's. Only where that would hold all further deploys must it be on disk before a crash.
+    /// somebody else's.
     fn note_sending(&mut self, key: &Key, call: &Call) {
         let (Call::Create(_, form) | Call::Update(_, form)) = call else { return };
         if form.file.is_none() {
             return;
         }
         self.ledger.sending(key, Digest::of_text(&form.content));
-        if self.policy.terms.on_remote_edit == OnRemoteEdit::Hold {
-            self.effects.push(Effect::Save);
-        }
     }
 
     /// A ticket by which the answer finds its way to a plugin's conversation.
@@ -1462,6 +1460,10 @@ impl Engine {
         let unresolved = matches!(flight.talk, Talk::Recover(_))
             && matches!(&outcome, Outcome::Failed(failure) if !matches!(failure, Failure::NotOurs { .. }));
         if outcome.is_certain() && !unresolved && self.under_way.remove(key).is_some() {
+            if matches!(flight.talk, Talk::Recover(_)) {
+                // Whose text that was, the ledger says from now on.
+                self.effects.push(Effect::Save);
+            }
             self.effects.push(Effect::Unnote(key.clone()));
         }
         let took = now.at.saturating_sub(flight.since);

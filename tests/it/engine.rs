@@ -1931,7 +1931,7 @@ fn old_server() -> Ledger {
 fn under_way(sent: &str, replaced: &str) -> BTreeMap<Key, UnderWay> {
     let digest = |version| Digest::of_text(&source("a", version));
     let (sent, replaced) = (digest(sent), digest(replaced));
-    BTreeMap::from([(key("a"), UnderWay { sent, replaced, was_active: true })])
+    BTreeMap::from([(key("a"), UnderWay { sent, replaced: Some(replaced), was_active: true })])
 }
 
 #[test]
@@ -2018,6 +2018,7 @@ fn what_a_crash_left_switched_off_is_switched_on_at_the_next_start() {
             4ms #4 row a v1 old off
                   #5 toggle a
             5ms #5 row a v1 old
+                  save
                   unnote a
                   a restored: the server had switched it off; it is on again
                   a sending: on its way (edited)
@@ -2052,6 +2053,7 @@ fn what_a_crash_left_is_made_good_also_without_a_file() {
             3ms #3 row a v1 old off
                   #4 toggle a
             4ms #4 row a v1 old
+                  save
                   unnote a
                   a restored: the server had switched it off; it is on again
                   summary: 0 plugins in 4 ms
@@ -2077,6 +2079,7 @@ fn what_somebody_else_has_changed_since_a_crash_is_left_alone() {
                   pass: 1 plugin to compare with the server
                   #2 get a
             2ms #2 row a v9 old off
+                  save
                   unnote a
                   a recovered: an earlier deploy was cut short; it runs as it is stored
                   summary: 0 plugins in 2 ms
@@ -2128,6 +2131,7 @@ fn an_update_that_an_absence_swallowed_is_made_good_before_anything_else() {
                   #9 toggle a
             605ms #9 row a v1 old
                   back: the server is back after 591 ms, 1 plugin to deploy
+                  save
                   unnote a
                   a restored: the server had switched it off; it is on again
                   a sending: on its way (retry)
@@ -2276,6 +2280,7 @@ fn what_the_server_ran_and_could_not_store_is_made_good() {
                   #9 update a v1
             509ms #9 row a v1 old
                   back: the server is back after 504 ms, 1 plugin to deploy
+                  save
                   unnote a
                   a recovered: an earlier deploy was cut short; it runs as it is stored
                   a sending: on its way (retry)
@@ -2380,9 +2385,10 @@ fn a_remote_edit_is_held_where_the_user_wants_to_decide() {
          2011ms #4 row a v9
          4020ms write b v2
          4021ms #5 row b v1
-         4022ms #6 row b v2
+         4022ms #6 noted
+         4023ms #7 row b v2
          6030ms write a v9
-         6031ms #7 row a v9",
+         6031ms #8 row a v9",
         &expect![[r#"
             0ms edit a v1
             0ms edit b v1
@@ -2411,16 +2417,18 @@ fn a_remote_edit_is_held_where_the_user_wants_to_decide() {
                   b sending: on its way (edited)
                   #5 get b
             4021ms #5 row b v1
-                  save
-                  #6 update b v2
-            4022ms #6 row b v2
+                  #6 note that b is on
+            4022ms #6 noted
+                  #7 update b v2
+            4023ms #7 row b v2
+                  unnote b
                   save
                   archive v2
                   b updated: updated
             6030ms write a v9
                   a sending: on its way (new)
-                  #7 get a
-            6031ms #7 row a v9
+                  #8 get a
+            6031ms #8 row a v9
                   save
                   archive v9
                   a unchanged: unchanged
@@ -2440,7 +2448,8 @@ fn force_ends_a_hold_and_keeps_a_copy() {
          2ms #2 rows a=v9
          3ms #3 row a v9
          4ms #4 kept
-         5ms #5 row a v1",
+         5ms #5 noted
+         6ms #6 row a v1",
         &expect![[r#"
             0ms edit a v1
             0ms rescan
@@ -2455,13 +2464,15 @@ fn force_ends_a_hold_and_keeps_a_copy() {
             3ms #3 row a v9
                   #4 keep v9
             4ms #4 kept
-                  save
-                  #5 update a v1
-            5ms #5 row a v1
+                  #5 note that a is on
+            5ms #5 noted
+                  #6 update a v1
+            6ms #6 row a v1
+                  unnote a
                   save
                   archive v1
                   a updated: updated; the text on the server was not ours, a copy is in the/copy.py
-                  summary: 1 plugin in 5 ms: 1 updated
+                  summary: 1 plugin in 6 ms: 1 updated
                   exit Fine
         "#]],
     );
@@ -3526,6 +3537,7 @@ fn what_could_not_be_switched_on_again_is_tried_again_soon() {
                   #13 toggle a
             513ms #13 row a v1 old
                   back: the server is back after 505 ms
+                  save
                   unnote a
                   a restored: the server had switched it off; it is on again
                   summary: 1 plugin in 513 ms: 1 refused
@@ -3597,6 +3609,7 @@ fn what_may_not_be_switched_on_again_is_tried_again_at_the_next_look() {
                   #13 toggle a
             5005ms #13 row a v1 old
                   back: the server is back after 5.0 s
+                  save
                   unnote a
                   a restored: the server had switched it off; it is on again
                   summary: 1 plugin in 5 ms: 1 refused
@@ -3613,40 +3626,88 @@ fn what_we_have_sent_is_ours_whether_an_answer_came_or_not() {
         "0ms given a=v1
          10ms write a v2
          11ms #1 row a v1
-         12ms #2 lost
-         13ms #3 unreachable
+         12ms #2 noted
+         13ms #3 lost
+         14ms #4 unreachable
          20ms write a v3
-         513ms wake
-         514ms #4 connected
-         515ms #5 rows a=v2
-         516ms #6 row a v2",
+         514ms wake
+         515ms #5 connected
+         516ms #6 rows a=v2
+         517ms #7 row a v2
+         518ms #8 row a v2",
         &expect![[r#"
             10ms write a v2
                   a sending: on its way (edited)
                   #1 get a
             11ms #1 row a v1
-                  save
-                  #2 update a v2
-            12ms #2 lost
-                  #3 get a
-            13ms #3 unreachable
+                  #2 note that a is on
+            12ms #2 noted
+                  #3 update a v2
+            13ms #3 lost
+                  #4 get a
+            14ms #4 unreachable
                   save
                   unreachable: cannot reach http://server: no answer (next try in 500 ms, 1 plugin waiting)
                   a waiting: waiting: the server is away
             20ms write a v3
-            513ms wake
+            514ms wake
                   a waiting: waiting: the server is away
-                  #4 connect
-            514ms #4 connected
-                  #5 overview of functions
-            515ms #5 rows a=v2
-                  a sending: on its way (edited)
-                  #6 get a
-            516ms #6 row a v2
+                  #5 connect
+            515ms #5 connected
+                  #6 overview of functions
+            516ms #6 rows a=v2
+                  #7 get a
+            517ms #7 row a v2
+                  back: the server is back after 503 ms, 1 plugin to deploy
                   save
-                  #7 update a v3
+                  unnote a
+                  a recovered: an earlier deploy was cut short; it runs as it is stored
+                  a sending: on its way (edited)
+                  #8 get a
+            518ms #8 row a v2
+                  #9 note that a is on
         "#]],
     );
+}
+
+/// It was sent, and then the program was killed, before it had written down that it was.
+#[test]
+fn what_was_on_its_way_when_the_program_ended_is_ours() {
+    let hold = Policy { terms: Terms { on_remote_edit: OnRemoteEdit::Hold, ..policy().terms }, ..policy() };
+    let sent = Digest::of_text(&source("a", "v2"));
+    let under_way = BTreeMap::from([(key("a"), UnderWay { sent, replaced: None, was_active: true })]);
+    let memory = Memory { under_way, ..old_server().into() };
+    let run = play(
+        hold,
+        memory,
+        "0ms edit a v3
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows a=v2
+         3ms #3 row a v2
+         4ms #4 row a v2",
+    );
+    expect![[r#"
+        0ms edit a v3
+        0ms rescan
+              ready: watching `plugins` (1 plugin) for http://server
+              #1 connect
+        1ms #1 connected
+              #2 overview of functions
+        2ms #2 rows a=v2
+              connected: http://server is Open WebUI 0.12.4
+              pass: 1 plugin to compare with the server
+              #3 get a
+        3ms #3 row a v2
+              save
+              unnote a
+              a recovered: an earlier deploy was cut short; it runs as it is stored
+              a sending: on its way (edited)
+              #4 get a
+        4ms #4 row a v2
+              #5 note that a is on
+    "#]]
+    .assert_eq(&run.log);
 }
 
 #[test]
@@ -3806,6 +3867,7 @@ fn a_refused_text_is_not_sent_again_after_something_was_made_good() {
         6004ms #6 row a v1 old off
               #7 toggle a
         6005ms #7 row a v1 old
+              save
               unnote a
               a restored: the server had switched it off; it is on again
               summary: 1 plugin in 5 ms: 1 refused
