@@ -230,6 +230,7 @@ async fn begin(
             audience.tell(&Notice::general(What::InLine { pid: other.pid }), Timestamp::now());
             audience.supervisor.turn(Duration::ZERO, true);
         }
+        audience.supervisor.waiting();
         tokio::select! {
             biased;
             Some(Signal::Stop(_)) = signals.recv() => return Ok(None),

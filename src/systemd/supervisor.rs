@@ -81,6 +81,12 @@ impl Supervisor {
         }
     }
 
+    /// The start waits for somebody, and is not to be taken for one that hangs. To be said more often than every few
+    /// seconds.
+    pub fn waiting(&self) {
+        self.send("EXTEND_TIMEOUT_USEC=5000000", Urgency::May);
+    }
+
     /// Everything is about to be read again, because the manager asked for it or because the settings are others. It is
     /// over with a [`turn`] that says so.
     ///

@@ -110,6 +110,24 @@ fn a_manager_hears_how_things_stand() {
     assert!(manager.heard.iter().all(|message| !message.contains("WATCHDOG")), "{:#?}", manager.heard);
 }
 
+/// A start that waits is not ended for being slow.
+#[test]
+fn a_manager_hears_that_a_start_is_waiting() {
+    let server = FakeServer::start();
+    let (project, mut manager) = supervised(&server);
+    project.put(A, filter("1"));
+    let mut first = project.watch_with(&[]);
+    manager.wait("READY=1");
+    let mut second = project.watch_with(&["--wait"]);
+    manager.wait("STATUS=waiting for the other owui-watch");
+    for _ in 0..2 {
+        manager.wait("EXTEND_TIMEOUT_USEC=");
+    }
+    assert!(first.stop().success());
+    manager.wait("READY=1");
+    assert!(second.stop().success());
+}
+
 /// New settings are a reload, which is over when they are in use; and the loop that uses them is as alive as the old.
 #[test]
 fn a_manager_hears_of_other_settings() {
