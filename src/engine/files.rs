@@ -74,6 +74,16 @@ impl File {
             File::Flawed { was: None, .. } | File::Other => None,
         }
     }
+
+    /// Whether it is a plugin, or one that is broken.
+    #[must_use]
+    pub fn is_meant(&self) -> bool {
+        match self {
+            File::Plugin(_) => true,
+            File::Flawed { flaw, was } => flaw.meant || was.is_some(),
+            File::Other => false,
+        }
+    }
 }
 
 /// The files, and the ids that they claim.

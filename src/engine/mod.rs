@@ -840,13 +840,14 @@ impl Engine {
         match trace {
             Trace::File => drop(self.leaving.remove(&key)),
             Trace::Nothing => self.spare(&key, Sparing::Folder),
-            Trace::Folder if self.asked.values().any(|other| *other == key) => self.spare(&key, Sparing::Renamed),
             Trace::Folder if many => {
                 let all: Vec<_> = self.leaving.keys().cloned().collect();
                 for key in &all {
                     self.spare(key, Sparing::Many);
                 }
             }
+            Trace::Folder if !self.has_plugins_beside(path) => self.spare(&key, Sparing::Emptied),
+            Trace::Folder if self.asked.values().any(|other| *other == key) => self.spare(&key, Sparing::Renamed),
             Trace::Folder => {
                 let mode = match self.policy.on_delete {
                     OnDelete::Keep => return drop(self.leaving.remove(&key)),
@@ -859,6 +860,13 @@ impl Engine {
                 self.queue.request(key, Job { task, since: now.at, in_pass: false });
             }
         }
+    }
+
+    /// Whether a file's folder still has plugins, at whatever depth. Where it has none, a share may have been unmounted.
+    fn has_plugins_beside(&self, path: &Path) -> bool {
+        let Some(folder) = path.parent() else { return false };
+        let mut beside = self.files.iter().filter(|(other, _)| other.starts_with(folder));
+        beside.any(|(other, file)| file.is_meant() && !self.is_missing(other))
     }
 
     fn spare(&mut self, key: &Key, why: Sparing) {

@@ -389,6 +389,8 @@ impl What {
 pub enum Sparing {
     /// Its whole folder is gone.
     Folder,
+    /// No plugin is left in its folder.
+    Emptied,
     /// More files went than are left.
     Many,
     /// It may be what a new file here is, which the user was asked about.
@@ -407,6 +409,7 @@ impl Sparing {
     pub fn word(self) -> &'static str {
         match self {
             Sparing::Folder => "folder_gone",
+            Sparing::Emptied => "folder_emptied",
             Sparing::Many => "many_gone",
             Sparing::Renamed => "maybe_renamed",
             Sparing::Edited => "edited_on_server",
@@ -716,6 +719,7 @@ impl Notice {
                 "the server keeps it: {}",
                 match why {
                     Sparing::Folder => "its whole folder is gone, not the file alone",
+                    Sparing::Emptied => "no other plugin is left in its folder, which may be a share that is not there",
                     Sparing::Many => "more files have gone than are left",
                     Sparing::Renamed => "a new file here may be the same plugin",
                     Sparing::Edited => "it was changed there",
@@ -852,6 +856,9 @@ impl Notice {
             What::Removed { file_there: false, on_server: false, .. } => return None,
             What::Removed { file_there: false, .. } => {
                 "a file that is renamed stays the same plugin if its frontmatter, or watch.toml, gives it an `id`"
+            }
+            What::Spared { why: Sparing::Folder | Sparing::Emptied | Sparing::Many } => {
+                "if it is not wanted any more, delete it on the server, or switch it off there"
             }
             What::WentOff { later: true, .. } => return None,
             What::WentOff { .. } => "look at it in Admin Panel > Functions, and switch it on there",
@@ -1374,6 +1381,7 @@ mod tests {
             What::Deactivated,
             What::Deleted { kept: PathBuf::from("state/copy.py") },
             What::Spared { why: Sparing::Folder },
+            What::Spared { why: Sparing::Emptied },
             What::Spared { why: Sparing::Many },
             What::Spared { why: Sparing::Renamed },
             What::Spared { why: Sparing::Edited },
@@ -1571,7 +1579,11 @@ mod tests {
             Info deactivated: switched off on the server, since its file is gone
             Info deleted: deleted on the server, since its file is gone; a copy is in state/copy.py
             Info spared: the server keeps it: its whole folder is gone, not the file alone
+                hint: if it is not wanted any more, delete it on the server, or switch it off there
+            Info spared: the server keeps it: no other plugin is left in its folder, which may be a share that is not there
+                hint: if it is not wanted any more, delete it on the server, or switch it off there
             Info spared: the server keeps it: more files have gone than are left
+                hint: if it is not wanted any more, delete it on the server, or switch it off there
             Info spared: the server keeps it: a new file here may be the same plugin
             Info spared: the server keeps it: it was changed there
             Info spared: the server keeps it: it is not there any more
@@ -1741,6 +1753,7 @@ mod tests {
             deactivated {}
             deleted {"backup":"state/copy.py"}
             spared {"reason":"folder_gone"}
+            spared {"reason":"folder_emptied"}
             spared {"reason":"many_gone"}
             spared {"reason":"maybe_renamed"}
             spared {"reason":"edited_on_server"}

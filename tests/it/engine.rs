@@ -165,11 +165,11 @@ impl Script {
                     self.give(Event::Scanned(Scan { files, missing: Vec::new() }));
                 }
                 Effect::Read(path) => {
-                    let loaded = self.load(stem(&path), true);
+                    let loaded = self.load(name(&path), true);
                     self.give(Event::Loaded(path, loaded));
                 }
                 Effect::Reread(path) => {
-                    let loaded = self.load(stem(&path), false);
+                    let loaded = self.load(name(&path), false);
                     self.give(Event::Loaded(path, loaded));
                 }
                 Effect::Call(ticket, call) => {
@@ -214,8 +214,9 @@ fn path(name: &str) -> Arc<Path> {
     Arc::from(Path::new("plugins").join(name).with_extension("py"))
 }
 
-fn stem(path: &Path) -> &str {
-    path.file_stem().unwrap().to_str().unwrap()
+/// A path below `plugins`, without `.py`.
+fn name(path: &Path) -> &str {
+    path.strip_prefix("plugins").unwrap().to_str().unwrap().strip_suffix(".py").unwrap()
 }
 
 fn source(id: &str, version: &str) -> String {
@@ -2847,6 +2848,43 @@ fn a_folder_that_goes_takes_nothing_along() {
                   look for plugins/a.py
             32350ms looked a all-gone
                   a spared: the server keeps it: its whole folder is gone, not the file alone
+        "#]],
+    );
+}
+
+/// What is unmounted leaves its folder behind, and Python leaves `__pycache__`.
+#[test]
+fn a_folder_that_is_left_without_plugins_takes_nothing_along() {
+    leaving(
+        OnDelete::Delete,
+        "1000ms write x/d as d v1
+         1001ms #1 absent
+         1002ms #2 created d
+         1003ms #3 row d v1
+         2000ms delete x/d
+         2350ms wake
+         32350ms wake
+         32350ms looked x/d gone",
+        &expect![[r#"
+            1000ms write x/d as d v1
+                  d sending: on its way (new)
+                  #1 get d
+            1001ms #1 absent
+                  #2 create d v1
+            1002ms #2 created d
+                  #3 get d
+            1003ms #3 row d v1
+                  save
+                  archive v1
+                  d created: created and switched on
+            2000ms delete x/d
+                  held: not complete yet; read again soon
+            2350ms wake
+                  d removed: removed here; deleted on the server in 30 s unless it comes back
+            32350ms wake
+                  look for plugins/x/d.py
+            32350ms looked x/d gone
+                  d spared: the server keeps it: no other plugin is left in its folder, which may be a share that is not there
         "#]],
     );
 }
