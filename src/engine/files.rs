@@ -75,14 +75,10 @@ impl File {
         }
     }
 
-    /// Whether it is a plugin, or one that is broken.
+    /// Whether it is meant as a plugin, but not deployable. What its id is cannot be known then.
     #[must_use]
-    pub fn is_meant(&self) -> bool {
-        match self {
-            File::Plugin(_) => true,
-            File::Flawed { flaw, was } => flaw.meant || was.is_some(),
-            File::Other => false,
-        }
+    pub fn is_broken(&self) -> bool {
+        matches!(self, File::Flawed { flaw, was } if flaw.meant || was.is_some())
     }
 }
 

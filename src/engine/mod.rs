@@ -59,6 +59,9 @@ const NO_ANSWER: &str = "the server gave no answer to it";
 const AWAY: &str = "the server is away";
 /// The same.
 const SHUT: &str = "the server does not let us in";
+/// The same.
+const BROKEN: &str =
+    "a file here that is broken may be the same plugin; nothing is done on the server before it is mended";
 /// How long a deploy takes before the user is told that it is still on its way.
 const SLOW: Duration = Duration::from_secs(3);
 /// How long a file stays gone before that means something on the server. A formatter or a git operation is done by then.
@@ -390,6 +393,8 @@ struct Leaving {
     plugin: Arc<Plugin>,
     /// When that is believed; `None` while it is being acted on.
     due: Option<Duration>,
+    /// Whether the user knows that it takes longer, and why.
+    told: bool,
 }
 
 /// A conversation that is in flight.
@@ -817,7 +822,7 @@ impl Engine {
         let unclaimed = self.files.claim(&was.key) == Claim::None;
         if wanted && watching && unclaimed && self.policy.selects_plugin(was) && self.put_there(&was.key).is_some() {
             let due = Some(now.at + GONE);
-            self.leaving.insert(was.key.clone(), Leaving { plugin: Arc::clone(was), due });
+            self.leaving.insert(was.key.clone(), Leaving { plugin: Arc::clone(was), due, told: false });
         }
     }
 
@@ -848,6 +853,16 @@ impl Engine {
             }
             Trace::Folder if !self.has_plugins_beside(path) => self.spare(&key, Sparing::Emptied),
             Trace::Folder if self.asked.values().any(|other| *other == key) => self.spare(&key, Sparing::Renamed),
+            // Read again, it may turn out to be the same plugin.
+            Trace::Folder if self.files.iter().any(|(_, file)| file.is_broken()) => {
+                if let Some(leaving) = self.leaving.get_mut(&key) {
+                    leaving.due = Some(now.at + GONE);
+                    let waiting = Notice::of(&leaving.plugin, What::Waiting { reason: BROKEN });
+                    if !std::mem::replace(&mut leaving.told, true) {
+                        self.tell(waiting);
+                    }
+                }
+            }
             Trace::Folder => {
                 let mode = match self.policy.on_delete {
                     OnDelete::Keep => return drop(self.leaving.remove(&key)),
@@ -866,7 +881,7 @@ impl Engine {
     fn has_plugins_beside(&self, path: &Path) -> bool {
         let Some(folder) = path.parent() else { return false };
         let mut beside = self.files.iter().filter(|(other, _)| other.starts_with(folder));
-        beside.any(|(other, file)| file.is_meant() && !self.is_missing(other))
+        beside.any(|(other, file)| (file.plugin().is_some() || file.is_broken()) && !self.is_missing(other))
     }
 
     fn spare(&mut self, key: &Key, why: Sparing) {
@@ -1369,8 +1384,8 @@ impl Engine {
     /// How many files cannot be deployed as they stand.
     fn n_skipped(&self) -> usize {
         let skipped = |path: &Path, file: &File| match file {
-            File::Flawed { flaw, was } => {
-                (flaw.meant || was.is_some()) && self.policy.selects(path, was.as_ref().map(|was| was.key.id.as_str()))
+            File::Flawed { was, .. } => {
+                file.is_broken() && self.policy.selects(path, was.as_ref().map(|was| was.key.id.as_str()))
             }
             File::Plugin(plugin) => {
                 self.policy.selects_plugin(plugin) && matches!(self.files.claim(&plugin.key), Claim::Contested(_))

@@ -3277,6 +3277,88 @@ fn a_plugin_that_a_renamed_file_may_be_is_not_taken_away() {
     .assert_eq(&run.log);
 }
 
+/// Which plugin a broken file is cannot be known: it may be the missing one under a new name.
+#[test]
+fn what_a_broken_file_may_be_is_not_taken_away() {
+    leaving(
+        OnDelete::Delete,
+        "5000ms delete a
+         5000ms write d broken
+         5301ms wake
+         35301ms wake
+         35302ms looked a gone
+         65302ms wake
+         65303ms looked a gone
+         70000ms write d as a v2
+         70001ms #1 row a v1
+         70002ms #2 row a v2
+         95303ms wake",
+        &expect![[r#"
+            5000ms delete a
+                  held: not complete yet; read again soon
+            5000ms write d broken
+                  flawed: invalid Python: expected an expression or a ')'
+            5301ms wake
+                  a removed: removed here; deleted on the server in 30 s unless it comes back
+            35301ms wake
+                  look for plugins/a.py
+            35302ms looked a gone
+                  a waiting: waiting: a file here that is broken may be the same plugin; nothing is done on the server before it is mended
+            65302ms wake
+                  look for plugins/a.py
+            65303ms looked a gone
+            70000ms write d as a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            70001ms #1 row a v1
+                  #2 update a v2
+            70002ms #2 row a v2
+                  save
+                  archive v2
+                  a updated: updated
+            95303ms wake
+        "#]],
+    );
+    leaving(
+        OnDelete::Delete,
+        "5000ms delete a
+         5000ms write b broken
+         5301ms wake
+         35301ms wake
+         35302ms looked a gone
+         40000ms write b v2
+         40001ms #1 row b v1
+         40002ms #2 row b v2
+         65302ms wake
+         65303ms looked a gone",
+        &expect![[r#"
+            5000ms delete a
+                  held: not complete yet; read again soon
+            5000ms write b broken
+                  b flawed: invalid Python: expected an expression or a ')'
+            5301ms wake
+                  a removed: removed here; deleted on the server in 30 s unless it comes back
+            35301ms wake
+                  look for plugins/a.py
+            35302ms looked a gone
+                  a waiting: waiting: a file here that is broken may be the same plugin; nothing is done on the server before it is mended
+            40000ms write b v2
+                  b sending: on its way (edited)
+                  #1 get b
+            40001ms #1 row b v1
+                  #2 update b v2
+            40002ms #2 row b v2
+                  save
+                  archive v2
+                  b updated: updated
+            65302ms wake
+                  look for plugins/a.py
+            65303ms looked a gone
+                  #3 get a
+        "#]],
+    );
+}
+
 #[test]
 fn what_another_file_has_taken_over_is_not_taken_away() {
     leaving(
