@@ -73,6 +73,8 @@ pub struct Config {
     pub on_remote_edit: OnRemoteEdit,
     /// What becomes on the server of a plugin whose file is gone.
     pub on_delete: OnDelete,
+    /// How long a deleted file must have stayed gone before that means something on the server.
+    pub gone_after: Duration,
     /// What to do about a new plugin that seems to be on the server under another id.
     pub adopt: Adopt,
     /// How many of the versions that one editing session makes are to stay in the server's history.
@@ -125,6 +127,7 @@ impl Config {
             activate_new,
             on_remote_edit,
             on_delete,
+            gone_after,
             adopt,
             keep_versions,
             concurrency,
@@ -150,6 +153,7 @@ impl Config {
             ("activate_new", *activate_new != other.activate_new),
             ("on_remote_edit", *on_remote_edit != other.on_remote_edit),
             ("on_delete", *on_delete != other.on_delete),
+            ("gone_after", *gone_after != other.gone_after),
             ("adopt", *adopt != other.adopt),
             ("keep_versions", *keep_versions != other.keep_versions),
             ("concurrency", *concurrency != other.concurrency),
@@ -396,6 +400,7 @@ struct Written {
     activate_new: bool,
     on_remote_edit: OnRemoteEditWord,
     on_delete: OnDeleteWord,
+    gone_after: Span,
     adopt: AdoptWord,
     keep_versions: Versions,
     concurrency: Count,
@@ -416,7 +421,7 @@ struct FileTable {
 }
 
 /// The keys of `watch.toml`, and what each must be.
-const KEYS: [(&str, &str); 18] = [
+const KEYS: [(&str, &str); 19] = [
     ("root", "a folder, or a list of folders"),
     ("exclude", "a list of globs"),
     ("follow_links", "\"inside\" or \"anywhere\""),
@@ -427,6 +432,7 @@ const KEYS: [(&str, &str); 18] = [
     ("activate_new", "true or false"),
     ("on_remote_edit", "\"backup\", \"hold\" or \"overwrite\""),
     ("on_delete", "\"keep\", \"deactivate\" or \"delete\""),
+    ("gone_after", "a duration such as \"30s\", from \"1s\" to \"24h\""),
     ("adopt", "\"ask\" or \"never\""),
     ("keep_versions", "\"all\", or a whole number from 1 to 1000"),
     ("concurrency", "a whole number from 1 to 32"),
@@ -477,6 +483,7 @@ fn defaults(project: &Path) -> Layer {
         ("activate_new".to_owned(), Value::from(false)),
         ("on_remote_edit".to_owned(), Value::from("backup")),
         ("on_delete".to_owned(), Value::from("keep")),
+        ("gone_after".to_owned(), Value::from("30s")),
         ("adopt".to_owned(), Value::from("ask")),
         ("keep_versions".to_owned(), Value::from("all")),
         ("concurrency".to_owned(), Value::from(4)),
@@ -789,6 +796,7 @@ impl Merged {
             activate_new: written.activate_new,
             on_remote_edit: written.on_remote_edit.0,
             on_delete: written.on_delete.0,
+            gone_after: self.within("gone_after", written.gone_after.0, Duration::from_secs(1), DAY)?,
             adopt: written.adopt.0,
             keep_versions: match written.keep_versions.0 {
                 Some(count) if count.get() > 1000 => return Err(self.misfit("keep_versions")),

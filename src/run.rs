@@ -148,6 +148,7 @@ fn plan(args: &Args, config: Config, world: &World) -> anyhow::Result<Plan> {
             adopt: if args.yes { Adopt::Never } else { config.adopt },
         },
         on_delete: config.on_delete,
+        gone_after: config.gone_after,
         keep_versions: config.keep_versions,
         named: config.files.keys().cloned().collect(),
         only: only(args, &config, world),

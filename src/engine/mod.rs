@@ -64,8 +64,6 @@ const BROKEN: &str =
     "a file here that is broken may be the same plugin; nothing is done on the server before it is mended";
 /// How long a deploy takes before the user is told that it is still on its way.
 const SLOW: Duration = Duration::from_secs(3);
-/// How long a file stays gone before that means something on the server. A formatter or a git operation is done by then.
-pub const GONE: Duration = Duration::from_secs(30);
 /// An editing session is over when nothing was saved for this long.
 const SESSION: Duration = Duration::from_hours(1);
 /// How long a stop waits for what is in flight.
@@ -188,6 +186,8 @@ pub struct Policy {
     pub terms: Terms,
     /// What becomes on the server of a plugin whose file is gone.
     pub on_delete: OnDelete,
+    /// How long the file must have stayed gone before.
+    pub gone_after: Duration,
     /// How many of the versions that one editing session makes are to stay in the server's history; `None` for all.
     pub keep_versions: Option<NonZeroUsize>,
     /// The files that watch.toml has settings for.
@@ -802,7 +802,7 @@ impl Engine {
             && self.files.claim(&was.key) == Claim::None
             && self.policy.selects_plugin(was)
         {
-            let next = self.leaving.contains_key(&was.key).then_some(self.policy.on_delete);
+            let next = self.leaving.contains_key(&was.key).then_some((self.policy.on_delete, self.policy.gone_after));
             let on_server = self.ledger.get(&was.key).is_some_and(|record| record.deployed.is_some());
             let file_there = *loaded != Loaded::Missing;
             self.tell(Notice::of(was, What::Removed { file_there, on_server, next }));
@@ -821,7 +821,7 @@ impl Engine {
         let watching = self.policy.once.is_none() && !self.policy.terms.dry_run;
         let unclaimed = self.files.claim(&was.key) == Claim::None;
         if wanted && watching && unclaimed && self.policy.selects_plugin(was) && self.put_there(&was.key).is_some() {
-            let due = Some(now.at + GONE);
+            let due = Some(now.at + self.policy.gone_after);
             self.leaving.insert(was.key.clone(), Leaving { plugin: Arc::clone(was), due, told: false });
         }
     }
@@ -856,7 +856,7 @@ impl Engine {
             // Read again, it may turn out to be the same plugin.
             Trace::Folder if self.files.iter().any(|(_, file)| file.is_broken()) => {
                 if let Some(leaving) = self.leaving.get_mut(&key) {
-                    leaving.due = Some(now.at + GONE);
+                    leaving.due = Some(now.at + self.policy.gone_after);
                     let waiting = Notice::of(&leaving.plugin, What::Waiting { reason: BROKEN });
                     if !std::mem::replace(&mut leaving.told, true) {
                         self.tell(waiting);

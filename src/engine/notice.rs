@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::engine::exchange::{Failure, Left, Outcome, UNTRUSTED};
 use crate::engine::plan::Why;
 use crate::engine::twin::{Sign, Twin};
-use crate::engine::{GONE, OnDelete, refusal};
+use crate::engine::{OnDelete, refusal};
 use crate::plugin::{Digest, Entry, Flaw, Key, Plugin, Span, Warning};
 
 /// One thing that happened, and what it happened to.
@@ -304,8 +304,8 @@ pub enum What {
         file_there: bool,
         /// The server has a version of it, as far as we know.
         on_server: bool,
-        /// What happens on the server if it stays gone.
-        next: Option<OnDelete>,
+        /// What happens on the server if it stays gone, and when.
+        next: Option<(OnDelete, Duration)>,
     },
     /// Its file is gone, and the function is switched off on the server.
     Deactivated,
@@ -704,11 +704,11 @@ impl Notice {
             What::Removed { file_there: true, .. } => {
                 "no plugin any more; the server keeps the last version".to_owned()
             }
-            What::Removed { next: Some(OnDelete::Delete), .. } => {
-                format!("removed here; deleted on the server in {} unless it comes back", duration(GONE))
+            What::Removed { next: Some((OnDelete::Delete, after)), .. } => {
+                format!("removed here; deleted on the server in {} unless it comes back", duration(*after))
             }
-            What::Removed { next: Some(OnDelete::Deactivate), .. } => {
-                format!("removed here; switched off on the server in {} unless it comes back", duration(GONE))
+            What::Removed { next: Some((OnDelete::Deactivate, after)), .. } => {
+                format!("removed here; switched off on the server in {} unless it comes back", duration(*after))
             }
             What::Removed { .. } => "removed here; the server keeps it".to_owned(),
             What::Deactivated => "switched off on the server, since its file is gone".to_owned(),
@@ -1376,8 +1376,8 @@ mod tests {
             What::Removed { file_there: true, on_server: false, next: None },
             What::Removed { file_there: false, on_server: true, next: None },
             What::Removed { file_there: true, on_server: true, next: None },
-            What::Removed { file_there: false, on_server: true, next: Some(OnDelete::Deactivate) },
-            What::Removed { file_there: false, on_server: true, next: Some(OnDelete::Delete) },
+            What::Removed { file_there: false, on_server: true, next: Some((OnDelete::Deactivate, ms(30_000))) },
+            What::Removed { file_there: false, on_server: true, next: Some((OnDelete::Delete, ms(30_000))) },
             What::Deactivated,
             What::Deleted { kept: PathBuf::from("state/copy.py") },
             What::Spared { why: Sparing::Folder },

@@ -163,6 +163,7 @@ fn files_that_are_fine() {
             activate_new: false,
             on_remote_edit: Backup,
             on_delete: Keep,
+            gone_after: 30s,
             adopt: Ask,
             keep_versions: None,
             concurrency: 4,
@@ -208,6 +209,7 @@ fn files_that_are_fine() {
             activate_new: true,
             on_remote_edit: Hold,
             on_delete: Deactivate,
+            gone_after: 5s,
             adopt: Never,
             keep_versions: Some(
                 3,
@@ -398,7 +400,7 @@ fn unknown_keys() {
     "#]]);
     invalid("unknown_key_far").says(&expect![[r#"
         error: cannot use `watch.toml`: unknown key `workers`
-        hint: the keys are `root`, `exclude`, `follow_links`, `url`, `api_key_file`, `ca_file`, `state`, `activate_new`, `on_remote_edit`, `on_delete`, `adopt`, `keep_versions`, `concurrency`, `debounce`, `poll`, `timeout`, `once_patience`, `plugins`
+        hint: the keys are `root`, `exclude`, `follow_links`, `url`, `api_key_file`, `ca_file`, `state`, `activate_new`, `on_remote_edit`, `on_delete`, `gone_after`, `adopt`, `keep_versions`, `concurrency`, `debounce`, `poll`, `timeout`, `once_patience`, `plugins`
     "#]]);
 }
 
@@ -475,6 +477,7 @@ fn every_key_but_plugins_has_a_variable() {
         .with_env("OWUI_WATCH_ACTIVATE_NEW", "true")
         .with_env("OWUI_WATCH_ON_REMOTE_EDIT", "overwrite")
         .with_env("OWUI_WATCH_ON_DELETE", "delete")
+        .with_env("OWUI_WATCH_GONE_AFTER", "90s")
         .with_env("OWUI_WATCH_ADOPT", "never")
         .with_env("OWUI_WATCH_KEEP_VERSIONS", "1000")
         .with_env("OWUI_WATCH_CONCURRENCY", "32")
@@ -515,6 +518,7 @@ fn every_key_but_plugins_has_a_variable() {
             activate_new: true,
             on_remote_edit: Overwrite,
             on_delete: Delete,
+            gone_after: 90s,
             adopt: Never,
             keep_versions: Some(
                 1000,

@@ -52,6 +52,7 @@ fn policy() -> Policy {
             adopt: Adopt::Ask,
         },
         on_delete: OnDelete::Keep,
+        gone_after: Duration::from_secs(30),
         keep_versions: None,
         named: Vec::new(),
         only: Vec::new(),

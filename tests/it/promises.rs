@@ -83,6 +83,8 @@ promises! {
     an_edit_on_the_server_is_kept, "a text edited on the server is on disk before it is replaced", ALWAYS;
     an_edit_on_the_server_is_left, "with `on_remote_edit = \"hold\"` it is not replaced", ALWAYS;
     a_deleted_file_deletes_nothing, "a deleted file deletes nothing", ALWAYS;
+    a_deleted_file_takes_along_what_was_asked_for,
+        "with `on_delete` it switches the function off, or deletes the plugin after a copy", ALWAYS;
     nothing_is_created_twice, "a plugin that the server has under another id is not created again", ALWAYS;
     an_earlier_text_can_be_put_back, "a text deployed earlier can be put back, and stays", ALWAYS;
     a_version_of_the_server_can_be_put_back,
@@ -674,6 +676,49 @@ async fn a_deleted_file_deletes_nothing(scene: Scene) -> &'static str {
         assert_eq!(scene.relay.writes(), Vec::<String>::new());
         assert_eq!(scene.everything(&it).await, before);
         scene.project.write("watch.toml", "");
+    }
+    YES
+}
+
+async fn a_deleted_file_takes_along_what_was_asked_for(scene: Scene) -> &'static str {
+    // Where none is left, none is taken along.
+    let beside = [It::new(Kind::Function, "beside"), It::new(Kind::Tool, "beside")];
+    for it in &beside {
+        scene.put(it, it.text(1));
+    }
+    for it in It::both("leaving") {
+        let before = scene.in_use(&it).await;
+        for (word, event) in [("keep", "removed"), ("deactivate", "deactivated"), ("delete", "deleted")] {
+            scene.project.write("watch.toml", &format!("on_delete = \"{word}\"\ngone_after = \"1s\"\n"));
+            let event = if word == "deactivate" && it.kind == Kind::Tool { "removed" } else { event };
+            let mut watch = scene.project.watch();
+            scene.relay.requests();
+            scene.remove(&it);
+            let told = watch.wait(event, Some(&it.id)).pop().unwrap();
+            match event {
+                "removed" => {
+                    assert!(told["message"].as_str().unwrap().contains("the server keeps it"), "{told}");
+                    assert_eq!((scene.relay.writes(), scene.everything(&it).await), (Vec::new(), before.clone()));
+                }
+                "deactivated" => {
+                    let mut off = before.clone();
+                    off["is_active"] = json!(false);
+                    off.as_object_mut().unwrap().remove("says");
+                    assert_eq!(scene.everything(&it).await, off);
+                    scene.post(&it, "/toggle", &Value::Null).await;
+                }
+                _ => {
+                    assert!(!scene.is_there(&it).await);
+                    assert_eq!(scene.backups(&it), vec![it.text(1)]);
+                }
+            }
+            drop(watch);
+            scene.put(&it, it.text(1));
+        }
+        scene.remove(&it);
+    }
+    for it in &beside {
+        assert!(scene.is_there(it).await);
     }
     YES
 }
