@@ -48,6 +48,9 @@ pub struct Record {
     /// them it holds, it is nobody else's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sent: Vec<Digest>,
+    /// We have switched the function off, since its file was gone (`on_delete`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub switched_off: bool,
 }
 
 /// A text on the server.
@@ -114,29 +117,39 @@ impl Ledger {
 
     /// Notes that the server holds a text of ours.
     pub fn deployed(&mut self, key: &Key, deployed: Deployed) {
-        self.records.insert(key.clone(), Record { deployed: Some(deployed), last: Last::Deployed, sent: Vec::new() });
+        let record = Record { deployed: Some(deployed), last: Last::Deployed, sent: Vec::new(), switched_off: false };
+        self.records.insert(key.clone(), record);
     }
 
     /// Notes an attempt that did not end with our text on the server.
     pub fn ended(&mut self, key: &Key, last: Last) {
-        let (deployed, mut sent) = match self.records.remove(key) {
-            Some(record) => (record.deployed, record.sent),
-            None => (None, Vec::new()),
+        let before = self.records.remove(key);
+        let (deployed, mut sent, switched_off) = match before {
+            Some(record) => (record.deployed, record.sent, record.switched_off),
+            None => (None, Vec::new(), false),
         };
         if let Last::Refused { digest, .. } = &last {
             sent.retain(|sent| sent != digest);
         }
-        self.records.insert(key.clone(), Record { deployed, last, sent });
+        self.records.insert(key.clone(), Record { deployed, last, sent, switched_off });
     }
 
     /// Notes that a text is about to leave: from now on the server may hold it.
     pub fn sending(&mut self, key: &Key, digest: Digest) {
-        let unknown = || Record { deployed: None, last: Last::Failed { digest }, sent: Vec::new() };
+        let unknown =
+            || Record { deployed: None, last: Last::Failed { digest }, sent: Vec::new(), switched_off: false };
         let sent = &mut self.records.entry(key.clone()).or_insert_with(unknown).sent;
         sent.retain(|known| *known != digest);
         sent.push(digest);
         let surplus = sent.len().saturating_sub(MOST_SENT);
         sent.drain(..surplus);
+    }
+
+    /// Notes that we are about to switch a function off, or that the user knows.
+    pub fn switched_off(&mut self, key: &Key, off: bool) {
+        if let Some(record) = self.records.get_mut(key) {
+            record.switched_off = off;
+        }
     }
 
     /// The texts that the server is believed to hold.
@@ -268,13 +281,18 @@ mod tests {
         let (key, digest) = (key(Kind::Function, "clock"), Digest::of(b"v2"));
         let mut ledger = Ledger::default();
         ledger.deployed(&key, deployed("v1", None));
+        ledger.switched_off(&key, true);
         for last in [Last::Failed { digest }, Last::Refused { digest, words: String::new() }] {
             ledger.ended(&key, last.clone());
-            let record = Record { deployed: Some(deployed("v1", None)), last, sent: Vec::new() };
+            let record = Record { deployed: Some(deployed("v1", None)), last, sent: Vec::new(), switched_off: true };
             assert_eq!(ledger.get(&key), Some(&record));
         }
         ledger.deployed(&key, deployed("v2", None));
         assert_eq!(ledger.get(&key).unwrap().last, Last::Deployed);
+        ledger.switched_off(&key, true);
+        assert_eq!(Ledger::from_json(&ledger.to_json()), Ok(ledger.clone()));
+        ledger.switched_off(&key, false);
+        assert!(!ledger.get(&key).unwrap().switched_off);
     }
 
     #[test]
@@ -333,7 +351,7 @@ mod tests {
     fn tables_and_fields_may_be_missing_or_new() {
         assert_eq!(Ledger::from_json(r#"{"format": 1}"#), Ok(Ledger::default()));
         let text = r#"{"format": 1, "note": 1, "tool": {"a": {"last": "deployed", "more": true}}}"#;
-        let record = Record { deployed: None, last: Last::Deployed, sent: Vec::new() };
+        let record = Record { deployed: None, last: Last::Deployed, sent: Vec::new(), switched_off: false };
         assert_eq!(Ledger::from_json(text).unwrap().get(&key(Kind::Tool, "a")), Some(&record));
     }
 

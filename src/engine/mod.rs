@@ -999,6 +999,7 @@ impl Engine {
             return;
         }
         let key = &plugin.key;
+        self.tell_switched_off(plugin);
         let in_pass = remote != Remote::NotAsked;
         let unchanged = What::Unchanged { in_pass };
         if let Some(flying) = self.queue.flying(key).and_then(|flight| flight.talk.deploys()) {
@@ -1053,6 +1054,19 @@ impl Engine {
                     self.tell(Notice::of(plugin, What::RefusedBefore { words, span }));
                 }
             }
+        }
+    }
+
+    /// Its file is back, and we have switched it off meanwhile. What the user wants now, and what others have done to
+    /// the switch since, is not known.
+    fn tell_switched_off(&mut self, plugin: &Plugin) {
+        if self.ledger.get(&plugin.key).is_none_or(|record| !record.switched_off) {
+            return;
+        }
+        self.tell(Notice::of(plugin, What::LeftOff));
+        if !self.policy.terms.dry_run {
+            self.ledger.switched_off(&plugin.key, false);
+            self.effects.push(Effect::Save);
         }
     }
 
@@ -1182,6 +1196,12 @@ impl Engine {
     /// A text that leaves may be on the server from then on, whether its answer comes or not: it is not to be taken for
     /// somebody else's.
     fn note_sending(&mut self, key: &Key, call: &Call) {
+        // Whether its answer comes or not, the user is to know of it when the file is back.
+        let removes = |flight: &Flight| matches!(flight.talk, Talk::Remove(..));
+        if matches!(call, Call::Toggle(_)) && self.queue.flying(key).is_some_and(removes) {
+            self.ledger.switched_off(key, true);
+            self.effects.push(Effect::Save);
+        }
         let (Call::Create(_, form) | Call::Update(_, form)) = call else { return };
         if form.file.is_none() {
             return;

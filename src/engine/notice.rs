@@ -309,6 +309,8 @@ pub enum What {
     },
     /// Its file is gone, and the function is switched off on the server.
     Deactivated,
+    /// Its file is back, and the function may still be off, since we have switched it off.
+    LeftOff,
     /// Its file is gone, and so is it from the server.
     Deleted {
         /// The copy of what was there.
@@ -519,6 +521,7 @@ impl Notice {
             | What::Untested { .. }
             | What::Unreachable { .. }
             | What::Insecure { .. }
+            | What::LeftOff
             | What::RootMissing { .. }
             | What::Trouble { .. }
             | What::RefusedBefore { .. }
@@ -582,6 +585,7 @@ impl Notice {
             What::Conflict { .. } => "conflict",
             What::Removed { .. } => "removed",
             What::Deactivated => "deactivated",
+            What::LeftOff => "left_off",
             What::Deleted { .. } => "deleted",
             What::Spared { .. } => "spared",
             What::IdChanged { .. } => "id_changed",
@@ -712,6 +716,10 @@ impl Notice {
             }
             What::Removed { .. } => "removed here; the server keeps it".to_owned(),
             What::Deactivated => "switched off on the server, since its file is gone".to_owned(),
+            What::LeftOff => {
+                "its file is back; the function was switched off while it was gone, and is not switched on by itself"
+                    .to_owned()
+            }
             What::Deleted { kept } => {
                 format!("deleted on the server, since its file is gone; a copy is in {}", kept.display())
             }
@@ -860,6 +868,7 @@ impl Notice {
             What::Spared { why: Sparing::Folder | Sparing::Emptied | Sparing::Many } => {
                 "if it is not wanted any more, delete it on the server, or switch it off there"
             }
+            What::LeftOff => "switch it on in Admin Panel > Functions",
             What::WentOff { later: true, .. } => return None,
             What::WentOff { .. } => "look at it in Admin Panel > Functions, and switch it on there",
             What::RefusedBefore { .. } => "change the file, or send it again with --force",
@@ -1075,6 +1084,7 @@ impl Notice {
             | What::Pruned
             | What::Recovered
             | What::Deactivated
+            | What::LeftOff
             | What::Unchanged { .. }
             | What::WouldCreate
             | What::Removed { .. }
@@ -1379,6 +1389,7 @@ mod tests {
             What::Removed { file_there: false, on_server: true, next: Some((OnDelete::Deactivate, ms(30_000))) },
             What::Removed { file_there: false, on_server: true, next: Some((OnDelete::Delete, ms(30_000))) },
             What::Deactivated,
+            What::LeftOff,
             What::Deleted { kept: PathBuf::from("state/copy.py") },
             What::Spared { why: Sparing::Folder },
             What::Spared { why: Sparing::Emptied },
@@ -1577,6 +1588,8 @@ mod tests {
             Info removed: removed here; deleted on the server in 30 s unless it comes back
                 hint: put the file back to prevent it
             Info deactivated: switched off on the server, since its file is gone
+            Warning left_off: its file is back; the function was switched off while it was gone, and is not switched on by itself
+                hint: switch it on in Admin Panel > Functions
             Info deleted: deleted on the server, since its file is gone; a copy is in state/copy.py
             Info spared: the server keeps it: its whole folder is gone, not the file alone
                 hint: if it is not wanted any more, delete it on the server, or switch it off there
@@ -1751,6 +1764,7 @@ mod tests {
             conflict {"paths":["a.py","b/a.py"]}
             removed {}
             deactivated {}
+            left_off {}
             deleted {"backup":"state/copy.py"}
             spared {"reason":"folder_gone"}
             spared {"reason":"folder_emptied"}

@@ -118,7 +118,7 @@ mod tests {
             at: jiff::Timestamp::UNIX_EPOCH,
             by_us: true,
         });
-        Record { deployed, last, sent: Vec::new() }
+        Record { deployed, last, sent: Vec::new(), switched_off: false }
     }
 
     fn refused(text: &str) -> Last {

@@ -63,6 +63,7 @@ impl Status {
             | What::Conflict { .. }
             | What::Removed { .. }
             | What::Deactivated
+            | What::LeftOff
             | What::Deleted { .. }
             | What::Spared { .. }
             | What::Waiting { .. } => {

@@ -2928,7 +2928,9 @@ fn a_function_is_switched_off_where_the_user_wants_that() {
          32350ms wake
          32350ms looked a gone
          32351ms #1 row a v1
-         32352ms #2 row a v1 off",
+         32352ms #2 row a v1 off
+         40000ms write a v1
+         41000ms write a v1",
         &expect![[r#"
             2000ms delete a
                   held: not complete yet; read again soon
@@ -2939,9 +2941,53 @@ fn a_function_is_switched_off_where_the_user_wants_that() {
             32350ms looked a gone
                   #1 get a
             32351ms #1 row a v1
+                  save
                   #2 toggle a
             32352ms #2 row a v1 off
                   a deactivated: switched off on the server, since its file is gone
+            40000ms write a v1
+                  a left_off: its file is back; the function was switched off while it was gone, and is not switched on by itself
+                  save
+                  a unchanged: unchanged
+            41000ms write a v1
+                  a unchanged: unchanged
+        "#]],
+    );
+}
+
+#[test]
+fn a_function_of_which_nobody_knows_whether_it_was_switched_off_is_mentioned_when_its_file_is_back() {
+    leaving(
+        OnDelete::Deactivate,
+        "2000ms delete a
+         2350ms wake
+         32350ms wake
+         32350ms looked a gone
+         32351ms #1 row a v1
+         32352ms #2 lost
+         32353ms #3 unreachable
+         40000ms write a v2",
+        &expect![[r#"
+            2000ms delete a
+                  held: not complete yet; read again soon
+            2350ms wake
+                  a removed: removed here; switched off on the server in 30 s unless it comes back
+            32350ms wake
+                  look for plugins/a.py
+            32350ms looked a gone
+                  #1 get a
+            32351ms #1 row a v1
+                  save
+                  #2 toggle a
+            32352ms #2 lost
+                  #3 get a
+            32353ms #3 unreachable
+                  unreachable: cannot reach http://server: connection refused (next try in 500 ms)
+                  a waiting: waiting: the server is away
+            40000ms write a v2
+                  a left_off: its file is back; the function was switched off while it was gone, and is not switched on by itself
+                  save
+                  a waiting: waiting: the server is away
         "#]],
     );
 }

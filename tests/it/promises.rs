@@ -705,6 +705,10 @@ async fn a_deleted_file_takes_along_what_was_asked_for(scene: Scene) -> &'static
                     off["is_active"] = json!(false);
                     off.as_object_mut().unwrap().remove("says");
                     assert_eq!(scene.everything(&it).await, off);
+                    scene.put(&it, it.text(1));
+                    watch.wait("left_off", Some(&it.id));
+                    watch.wait("unchanged", Some(&it.id));
+                    assert_eq!(scene.everything(&it).await, off);
                     scene.post(&it, "/toggle", &Value::Null).await;
                 }
                 _ => {

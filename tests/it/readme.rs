@@ -116,6 +116,7 @@ fn examples() -> Vec<What> {
         What::Twin { twin: Twin { id: key.id.clone(), sign: Sign::OpenwebuiId } },
         What::RolledBack,
         What::Deactivated,
+        What::LeftOff,
         What::Deleted { kept: path() },
         What::Spared { why: Sparing::Many },
         What::Refused { words: text(), span: Some(span()), requirements: None, took },
