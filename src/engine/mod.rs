@@ -1020,6 +1020,9 @@ impl Engine {
             Server::Looking(_) => return,
             Server::Shut => Some(SHUT),
         };
+        if !in_pass {
+            self.doubt_refusal(plugin);
+        }
         // Once: a text that ends the server must not do so whenever the pass is taken up again.
         let came = self.pass.as_ref().is_some_and(|pass| pass.results.contains_key(key));
         let forced = in_pass && self.first_pass && self.policy.terms.force && !came;
@@ -1054,6 +1057,17 @@ impl Engine {
                     self.tell(Notice::of(plugin, What::RefusedBefore { words, span }));
                 }
             }
+        }
+    }
+
+    /// It was saved again as it is. Where the server could not install what it requires, that was perhaps not the text's
+    /// fault, and is tried again.
+    fn doubt_refusal(&mut self, plugin: &Plugin) {
+        let last = self.ledger.get(&plugin.key).map(|record| &record.last);
+        let digest = plugin.digest;
+        if matches!(last, Some(Last::Refused { digest: refused, words }) if *refused == digest && refusal::install_failed(words))
+        {
+            self.note_ended(plugin, Last::Failed { digest });
         }
     }
 

@@ -816,26 +816,8 @@ impl Notice {
             What::Created { active: Some(false), .. } => {
                 "switch it on in Admin Panel > Functions, or set activate_new = true in watch.toml"
             }
-            What::Refused { words, .. } if refusal::masked(words) => {
-                "this version of Open WebUI hides the reason, which its log has; often it lacks an imported module, whose \
-                 package belongs in the frontmatter's `requirements`"
-            }
-            What::Refused { words, .. } if words.starts_with(super::NO_ANSWER) => {
-                "it may take longer than `timeout` in watch.toml allows, or end the server; --force sends it again"
-            }
-            What::Refused { words, .. } if words.is_empty() => "the server's log may say more",
-            What::Refused { words, .. } if refusal::valves_do_not_fit(words) => {
-                "the values stored in its valves do not fit its class Valves: change them on the server (the gear beside \
-                 the plugin), or let the class take them"
-            }
-            What::Refused { words, requirements: None, .. } if refusal::missing_module(words).is_some() => {
-                "its frontmatter has no `requirements`: if a package provides the module, name it there, and the server \
-                 installs it"
-            }
-            What::Refused { words, requirements: Some(packages), .. } if refusal::missing_module(words).is_some() => {
-                return Some(format!(
-                    "its frontmatter requires {packages}: if another package provides the module, name it there as well"
-                ));
+            What::Refused { words, span, requirements, .. } => {
+                return refusal::hint(words, self.about.entry, span.as_ref(), requirements.as_deref());
             }
             What::Untested { .. } => {
                 return Some(format!("it goes on all the same; tested are {}", super::TESTED.join(", ")));
@@ -871,6 +853,9 @@ impl Notice {
             What::LeftOff => "switch it on in Admin Panel > Functions",
             What::WentOff { later: true, .. } => return None,
             What::WentOff { .. } => "look at it in Admin Panel > Functions, and switch it on there",
+            What::RefusedBefore { words, .. } if refusal::install_failed(words) => {
+                "correct `requirements` in its frontmatter, or try again: save the file, or use --force with --once"
+            }
             What::RefusedBefore { .. } => "change the file, or send it again with --force",
             What::Flawed(flaw) => return flaw.problem.hint(),
             What::Surprising(warning) => return Some(warning.surprise.hint()),
@@ -903,7 +888,6 @@ impl Notice {
             | What::Unchanged { .. }
             | What::WouldCreate
             | What::WouldUpdate { .. }
-            | What::Refused { .. }
             | What::Restored
             | What::Pruned
             | What::Recovered
@@ -1259,6 +1243,10 @@ mod tests {
         "invalid syntax (<string>, line 2)".to_owned()
     }
 
+    fn pip() -> String {
+        "Command '['python', '-m', 'pip', 'install', 'httpx']' returned non-zero exit status 1.".to_owned()
+    }
+
     /// A plugin's notice.
     fn shout(what: What) -> Notice {
         let about = About {
@@ -1358,9 +1346,7 @@ mod tests {
             refused(&words(), Some(span()), None),
             refused("[ERROR: Error creating function]", None, None),
             refused("", None, None),
-            refused("No module named 'httpx'", None, None),
             refused("No module named 'httpx'", None, Some("yaml, attrs")),
-            refused("Current Valves are incompatible with this code: n: Input should be an integer", None, None),
             What::Restored,
             What::Recovered,
             What::WentOff { cause: cause(), later: false },
@@ -1368,6 +1354,7 @@ mod tests {
             What::Pruned,
             What::RefusedBefore { words: words(), span: Some(span()) },
             What::RefusedBefore { words: String::new(), span: None },
+            What::RefusedBefore { words: pip(), span: None },
             failed(Failure::Unreachable { cause: cause(), retry_after: None }),
             failed(Failure::Unanswered { cause: cause() }),
             failed(Failure::NotAllowed { status: 401, words: "401 Unauthorized".to_owned() }),
@@ -1523,13 +1510,7 @@ mod tests {
                 hint: the server's log may say more
             Error refused: refused by the server: No module named 'httpx'
                 short: refused by the server / No module named 'httpx'
-                hint: its frontmatter has no `requirements`: if a package provides the module, name it there, and the server installs it
-            Error refused: refused by the server: No module named 'httpx'
-                short: refused by the server / No module named 'httpx'
                 hint: its frontmatter requires yaml, attrs: if another package provides the module, name it there as well
-            Error refused: refused by the server: Current Valves are incompatible with this code: n: Input should be an integer
-                short: refused by the server / Current Valves are incompatible with this code: n: Input should be an integer
-                hint: the values stored in its valves do not fit its class Valves: change them on the server (the gear beside the plugin), or let the class take them
             Info restored: the server had switched it off; it is on again
             Detail recovered: an earlier deploy was cut short; it runs as it is stored
             Error went_off: switched off by the server, and it could not be switched on again: connection refused
@@ -1542,6 +1523,9 @@ mod tests {
             Warning refused_before: refused before, not sent again: no reason was given
                 short: refused before, not sent again / no reason was given
                 hint: change the file, or send it again with --force
+            Warning refused_before: refused before, not sent again: Command '['python', '-m', 'pip', 'install', 'httpx']' returned non-zero exit status 1.
+                short: refused before, not sent again / Command '['python', '-m', 'pip', 'install', 'httpx']' returned non-zero exit status 1.
+                hint: correct `requirements` in its frontmatter, or try again: save the file, or use --force with --once
             Error failed: the server is away: connection refused
                 short: not deployed / the server is away: connection refused
             Error failed: no answer came: connection refused
@@ -1617,11 +1601,11 @@ mod tests {
         for notice in samples() {
             for text in [Some(notice.sentence()), notice.hint(), notice.detail()].into_iter().flatten() {
                 assert!(!text.is_empty() && !text.contains('\n'), "{text}");
-                assert!(!text.ends_with('.') || text.contains("environment."), "{text}");
+                assert!(!text.ends_with('.') || text.contains("environment.") || text.contains("status 1."), "{text}");
                 assert!(
                     !text.starts_with(char::is_uppercase)
                         || text.starts_with("No module")
-                        || text.starts_with("Current")
+                        || text.starts_with("Command")
                         || text.starts_with("Open WebUI"),
                     "{text}"
                 );
@@ -1657,7 +1641,6 @@ mod tests {
               "column": 7,
               "digest": "3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe",
               "event": "refused",
-              "hint": "the server's log may say more",
               "id": "shout",
               "kind": "function",
               "level": "error",
@@ -1741,13 +1724,13 @@ mod tests {
             refused {"words":"[ERROR: Error creating function]"}
             refused {"words":""}
             refused {"words":"No module named 'httpx'"}
-            refused {"words":"Current Valves are incompatible with this code: n: Input should be an integer"}
             restored {}
             recovered {}
             went_off {"cause":"connection refused"}
             pruned {}
             refused_before {"words":"invalid syntax (<string>, line 2)"}
             refused_before {"words":""}
+            refused_before {"words":"Command '['python', '-m', 'pip', 'install', 'httpx']' returned non-zero exit status 1."}
             failed {"reason":"unreachable"}
             failed {"reason":"unanswered"}
             failed {"reason":"not_allowed"}

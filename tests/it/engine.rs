@@ -2684,6 +2684,52 @@ fn a_twin_is_ignored_where_the_user_says_so() {
     );
 }
 
+/// The server's network may have been down.
+#[test]
+fn what_could_not_be_installed_is_tried_again_when_it_is_saved_again() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1
+         12ms #2 refused Command '['python', '-m', 'pip', 'install', 'x']' returned non-zero exit status 1.
+         100ms rescan
+         101ms #3 connected
+         102ms #4 rows a=v1
+         2000ms write a v2
+         2001ms #5 row a v1
+         2002ms #6 refused No module named 'x'
+         4000ms write a v2",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v1
+                  #2 update a v2
+            12ms #2 refused Command '['python', '-m', 'pip', 'install', 'x']' returned non-zero exit status 1.
+                  save
+                  a refused: refused by the server: Command '['python', '-m', 'pip', 'install', 'x']' returned non-zero exit status 1.
+            100ms rescan
+                  #3 connect
+            101ms #3 connected
+                  #4 overview of functions
+            102ms #4 rows a=v1
+                  a refused_before: refused before, not sent again: Command '['python', '-m', 'pip', 'install', 'x']' returned non-zero exit status 1.
+                  summary: 1 plugin in 2 ms: 1 refused
+            2000ms write a v2
+                  save
+                  a sending: on its way (retry)
+                  #5 get a
+            2001ms #5 row a v1
+                  #6 update a v2
+            2002ms #6 refused No module named 'x'
+                  save
+                  a refused: refused by the server: No module named 'x'
+            4000ms write a v2
+                  a refused_before: refused before, not sent again: No module named 'x'
+        "#]],
+    );
+}
+
 /// Three plugins that we have deployed, and what is done about a deleted file.
 fn leaving(on_delete: OnDelete, script: &str, expected: &Expect) {
     let deployed = "0ms edit a v1

@@ -829,7 +829,10 @@ fn people_read_this() {
           | ^^^^^^^^^^^^^^^^^^^^
         hint: its frontmatter has no `requirements`: if a package provides the module, name it there, and the server installs it
         plugins/surprise.py:1:1: error: No module named 'open_webui.configparser'
-        hint: its frontmatter has no `requirements`: if a package provides the module, name it there, and the server installs it
+          |
+        1 | from configparser import ConfigParser
+          | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+        hint: the server makes `from open_webui.configparser` of `from configparser`; `import configparser` is left as it is
     "#]].assert_eq(&timeless(&ran.stderr, &server));
 }
 
