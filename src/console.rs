@@ -418,7 +418,7 @@ mod tests {
                 what: What::Conflict { paths: vec![Arc::from(Path::new("a.py")), Arc::from(Path::new("b.py"))] },
             },
             file(What::BeingWritten),
-            shout(What::Waiting { reason: "the server is away" }),
+            shout(What::Waiting { reason: "the server is away", again: false }),
             Notice::general(What::Unreachable {
                 cause: "connection refused".to_owned(),
                 server,
@@ -460,6 +460,7 @@ mod tests {
                 plugins/shout.py:1:1: error: pip failed:
                     no such package
                   gave up
+                hint: the server's log may say more
                 12:34:56 ! filter  shout                     1.1        refused before, not sent again
                 plugins/shout.py:1:1: warning: No Function class found in the module
                 hint: change the file, or send it again with --force
@@ -521,6 +522,7 @@ mod tests {
                 plugins/shout.py:1:1: error: pip failed:
                     no such package
                   gave up
+                hint: the server's log may say more
                 12:34:56 ! filter  shout  1.1  refused before, not sent again
                 plugins/shout.py:1:1: warning: No Function class found in the module
                 hint: change the file, or send it again with --force

@@ -857,7 +857,7 @@ impl Engine {
             Trace::Folder if self.files.iter().any(|(_, file)| file.is_broken()) => {
                 if let Some(leaving) = self.leaving.get_mut(&key) {
                     leaving.due = Some(now.at + self.policy.gone_after);
-                    let waiting = Notice::of(&leaving.plugin, What::Waiting { reason: BROKEN });
+                    let waiting = Notice::of(&leaving.plugin, What::Waiting { reason: BROKEN, again: false });
                     if !std::mem::replace(&mut leaving.told, true) {
                         self.tell(waiting);
                     }
@@ -1036,7 +1036,7 @@ impl Engine {
         match decision {
             Decision::Deploy(why) => match reason {
                 None => self.request(plugin, why, since, in_pass),
-                Some(reason) => self.tell(Notice::of(plugin, What::Waiting { reason })),
+                Some(reason) => self.tell(Notice::of(plugin, What::Waiting { reason, again: false })),
             },
             Decision::Unchanged => {
                 self.cancel(key);
@@ -1331,11 +1331,9 @@ impl Engine {
     /// The server is there and lets us in: plan everything against what it holds.
     fn open(&mut self, now: Now) {
         let Server::Looking(look) = std::mem::replace(&mut self.server, Server::Open) else { return };
-        if self.first_pass {
-            let (server, version) = (self.policy.server.clone(), look.version.clone().unwrap_or_default());
-            self.tell(Notice::general(What::Connected { server, version }));
-        }
         if let Some(version) = look.version.filter(|version| self.version.as_ref() != Some(version)) {
+            let server = self.policy.server.clone();
+            self.tell(Notice::general(What::Connected { server, version: version.clone() }));
             if !TESTED.contains(&version.as_str()) {
                 self.tell(Notice::general(What::Untested { version: version.clone() }));
             }
@@ -1617,7 +1615,7 @@ impl Engine {
                     leaving.due = Some(now.at);
                 }
                 self.lose(cause, retry_after, now);
-                What::Waiting { reason: AWAY }
+                self.waiting_again()
             }
             Outcome::Failed(failure) => self.on_failure(failure, took, now),
             _ => return,
@@ -1660,23 +1658,28 @@ impl Engine {
         }
     }
 
+    /// What failed because the server is away waits, which is told once.
+    fn waiting_again(&self) -> What {
+        What::Waiting { reason: AWAY, again: self.absence.as_ref().is_some_and(|absence| absence.attempts > 1) }
+    }
+
     fn on_failure(&mut self, failure: Failure, took: Duration, now: Now) -> What {
         match failure {
             Failure::Unreachable { cause, retry_after } => {
                 self.lose(cause, retry_after, now);
-                What::Waiting { reason: AWAY }
+                self.waiting_again()
             }
             Failure::Unanswered { cause } | Failure::Stumbled { cause } => {
                 self.lose(cause, None, now);
-                What::Waiting { reason: AWAY }
+                self.waiting_again()
             }
             Failure::NotAllowed { status, words } => {
                 self.shut_out(status, words);
-                What::Waiting { reason: SHUT }
+                What::Waiting { reason: SHUT, again: false }
             }
             Failure::Foreign { status, words } => {
                 self.miss(status, words, now);
-                What::Waiting { reason: AWAY }
+                self.waiting_again()
             }
             failure @ (Failure::NotOurs { .. }
             | Failure::StoredOther

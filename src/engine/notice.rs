@@ -330,6 +330,8 @@ pub enum What {
     Waiting {
         /// What for.
         reason: &'static str,
+        /// It was sent meanwhile, and came to nothing.
+        again: bool,
     },
     /// A newer save took its place before it was sent.
     Superseded,
@@ -486,6 +488,7 @@ impl Notice {
         match &self.what {
             What::Pass { .. }
             | What::StillUnreachable { .. }
+            | What::Waiting { again: true, .. }
             | What::Sending { .. }
             | What::Unchanged { in_pass: true }
             | What::Superseded
@@ -516,7 +519,7 @@ impl Notice {
             | What::BeingWritten
             | What::Slow { .. }
             | What::Restored
-            | What::Waiting { .. } => Level::Info,
+            | What::Waiting { again: false, .. } => Level::Info,
             What::NothingFound { .. }
             | What::Untested { .. }
             | What::Unreachable { .. }
@@ -736,7 +739,8 @@ impl Notice {
                 }
             ),
             What::IdChanged { from } => format!("was `{}` before, which the server keeps as well", from.id),
-            What::Waiting { reason } => format!("waiting: {reason}"),
+            What::Waiting { reason, again: false } => format!("waiting: {reason}"),
+            What::Waiting { reason, again: true } => format!("still waiting: {reason}"),
             What::Superseded => "a newer save takes its place".to_owned(),
             What::Held => "not complete yet; read again soon".to_owned(),
             What::BeingWritten => "still being written; deployed when it is complete".to_owned(),
@@ -1055,7 +1059,7 @@ impl Notice {
             What::Surprising(warning) => vec![("reason", json!(warning.surprise.word()))],
             What::Conflict { paths: claimants } => vec![("paths", json!(paths(claimants)))],
             What::IdChanged { from } => vec![("from_id", json!(from.id.as_str()))],
-            What::Waiting { reason } => vec![("reason", json!(reason))],
+            What::Waiting { reason, .. } => vec![("reason", json!(reason))],
             What::SameFile { original } => vec![("original", json!(original.display().to_string()))],
             What::WentOff { cause, .. } => vec![("cause", json!(cause))],
             What::RemoteEdit { theirs } => vec![("server_plugin_version", json!(theirs))],
@@ -1386,7 +1390,8 @@ mod tests {
             What::Spared { why: Sparing::Gone },
             What::Spared { why: Sparing::Off },
             What::IdChanged { from: Key { kind: Kind::Function, id: PluginId::new("old").unwrap() } },
-            What::Waiting { reason: "the server is away" },
+            What::Waiting { reason: "the server is away", again: false },
+            What::Waiting { reason: "the server is away", again: true },
             What::Superseded,
             What::Held,
             What::BeingWritten,
@@ -1587,6 +1592,7 @@ mod tests {
             Info spared: the server keeps it: it is switched off already
             Info id_changed: was `old` before, which the server keeps as well
             Info waiting: waiting: the server is away
+            Detail waiting: still waiting: the server is away
             Detail superseded: a newer save takes its place
             Detail held: not complete yet; read again soon
             Info being_written: still being written; deployed when it is complete

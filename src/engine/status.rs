@@ -164,7 +164,7 @@ mod tests {
                  updated (4:00)",
             ),
             (
-                shout(What::Waiting { reason: "the server is away" }),
+                shout(What::Waiting { reason: "the server is away", again: false }),
                 "http://h:1 is away since 7:00: connection refused; watching `plugins` for http://h:1; last: shout \
                  waiting: the server is away (8:00)",
             ),

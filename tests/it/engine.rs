@@ -862,7 +862,7 @@ fn a_server_that_answers_questions_but_no_deploy_is_not_back() {
             516ms #6 unreachable
                   save
                   still_unreachable: still unreachable: connection refused (try 2, next in 1.0 s)
-                  a waiting: waiting: the server is away
+                  a waiting: still waiting: the server is away
             1516ms wake
                   #7 connect
             1517ms #7 connected
@@ -875,7 +875,7 @@ fn a_server_that_answers_questions_but_no_deploy_is_not_back() {
             1520ms #10 unreachable
                   save
                   still_unreachable: still unreachable: connection refused (try 3, next in 2.0 s)
-                  a waiting: waiting: the server is away
+                  a waiting: still waiting: the server is away
             3520ms wake
                   #11 connect
         "#]],
@@ -2126,6 +2126,7 @@ fn an_update_that_an_absence_swallowed_is_made_good_before_anything_else() {
             601ms #5 connected 0.11.4
                   #6 overview of functions
             602ms #6 rows a=v1
+                  connected: http://server is Open WebUI 0.11.4
                   #7 get a
             603ms #7 row a v1 old off
                   #8 update a v1
@@ -2276,7 +2277,6 @@ fn what_the_server_ran_and_could_not_store_is_made_good() {
             506ms #6 connected 0.9.6
                   #7 overview of functions
             507ms #7 rows a=v1
-                  connected: http://server is Open WebUI 0.9.6
                   #8 get a
             508ms #8 row a v1 old
                   #9 update a v1
@@ -2726,6 +2726,100 @@ fn what_could_not_be_installed_is_tried_again_when_it_is_saved_again() {
                   a refused: refused by the server: No module named 'x'
             4000ms write a v2
                   a refused_before: refused before, not sent again: No module named 'x'
+        "#]],
+    );
+}
+
+/// A server whose disk is full, say, answers each look and no deploy: it goes once and comes back once.
+#[test]
+fn a_server_that_only_fails_at_deploys_is_told_of_once() {
+    check(
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows
+         3ms #3 absent
+         4ms #4 unreachable
+         504ms wake
+         505ms #5 connected
+         506ms #6 rows
+         507ms #7 absent
+         508ms #8 unreachable
+         1508ms wake
+         1509ms #9 connected
+         1510ms #10 rows
+         1511ms #11 absent
+         1512ms #12 unreachable
+         2000ms write a v2
+         3512ms wake
+         3513ms #13 connected
+         3514ms #14 rows
+         3515ms #15 absent
+         3516ms #16 created a
+         3517ms #17 row a v2",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (new)
+                  #3 get a
+            3ms #3 absent
+                  #4 create a v1
+            4ms #4 unreachable
+                  save
+                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
+                  a waiting: waiting: the server is away
+            504ms wake
+                  #5 connect
+            505ms #5 connected
+                  #6 overview of functions
+            506ms #6 rows
+                  a sending: on its way (retry)
+                  #7 get a
+            507ms #7 absent
+                  #8 create a v1
+            508ms #8 unreachable
+                  save
+                  still_unreachable: still unreachable: connection refused (try 2, next in 1.0 s)
+                  a waiting: still waiting: the server is away
+            1508ms wake
+                  #9 connect
+            1509ms #9 connected
+                  #10 overview of functions
+            1510ms #10 rows
+                  a sending: on its way (retry)
+                  #11 get a
+            1511ms #11 absent
+                  #12 create a v1
+            1512ms #12 unreachable
+                  save
+                  still_unreachable: still unreachable: connection refused (try 3, next in 2.0 s)
+                  a waiting: still waiting: the server is away
+            2000ms write a v2
+            3512ms wake
+                  a waiting: waiting: the server is away
+                  #13 connect
+            3513ms #13 connected
+                  #14 overview of functions
+            3514ms #14 rows
+                  a sending: on its way (edited)
+                  #15 get a
+            3515ms #15 absent
+                  #16 create a v2
+            3516ms #16 created a
+                  #17 get a
+            3517ms #17 row a v2
+                  back: the server is back after 3.5 s, 1 plugin to deploy
+                  save
+                  archive v2
+                  a created: created and switched on
+                  summary: 1 plugin in 3.5 s: 1 created
         "#]],
     );
 }
@@ -3670,7 +3764,6 @@ fn what_is_put_there_for_a_moment_is_not_left_behind() {
             511ms #11 connected
                   #12 overview of functions
             512ms #12 rows a=stub
-                  connected: http://server is Open WebUI 0.12.4
                   a sending: on its way (retry)
                   #13 get a
             513ms #13 row a stub
@@ -3741,7 +3834,6 @@ fn what_could_not_be_switched_on_again_is_tried_again_soon() {
             509ms #9 connected 0.9.6
                   #10 overview of functions
             510ms #10 rows a=v1
-                  connected: http://server is Open WebUI 0.9.6
                   a refused_before: refused before, not sent again: no
                   #11 get a
             511ms #11 row a v1 old off
@@ -3812,7 +3904,6 @@ fn what_may_not_be_switched_on_again_is_tried_again_at_the_next_look() {
             5001ms #9 connected 0.9.6
                   #10 overview of functions
             5002ms #10 rows a=v1
-                  connected: http://server is Open WebUI 0.9.6
                   a refused_before: refused before, not sent again: no
                   pass: 1 plugin to compare with the server
                   #11 get a
@@ -4062,7 +4153,6 @@ fn a_refused_text_is_not_sent_again_after_something_was_made_good() {
         5001ms #1 connected 0.9.6
               #2 overview of functions
         5002ms #2 rows a=v1
-              connected: http://server is Open WebUI 0.9.6
               a refused_before: refused before, not sent again: boom
               pass: 1 plugin to compare with the server
               #3 get a
@@ -4072,7 +4162,6 @@ fn a_refused_text_is_not_sent_again_after_something_was_made_good() {
         6001ms #4 connected 0.9.6
               #5 overview of functions
         6002ms #5 rows a=v1
-              connected: http://server is Open WebUI 0.9.6
               a refused_before: refused before, not sent again: boom
               back: the server is back after 6.0 s
         6003ms #3 row a v1 old off
@@ -4167,7 +4256,6 @@ fn force_does_not_end_the_server_again_and_again() {
             511ms #7 connected
                   #8 overview of functions
             512ms #8 rows
-                  connected: http://server is Open WebUI 0.12.4
                   a refused_before: refused before, not sent again: Internal Server Error
                   b sending: on its way (forced)
                   #9 get b

@@ -127,7 +127,7 @@ fn examples() -> Vec<What> {
         What::Conflict { paths: vec![Arc::from(path())] },
         What::Removed { file_there: false, on_server: true, next: None },
         What::IdChanged { from: key },
-        What::Waiting { reason: "x" },
+        What::Waiting { reason: "x", again: false },
         What::Superseded,
         What::Held,
         What::BeingWritten,
