@@ -561,7 +561,7 @@ impl Engine {
         let found: BTreeSet<_> = scan.files.iter().map(|(path, _)| Arc::clone(path)).collect();
         let vanished: Vec<_> = (self.files.iter())
             .map(|(path, _)| path)
-            .filter(|path| !found.contains(*path) && !scan.missing.iter().any(|root| path.starts_with(root)))
+            .filter(|path| !found.contains(*path) && !self.is_out_of_reach(path))
             .cloned()
             .collect();
         for (path, loaded) in scan.files {
@@ -1351,6 +1351,7 @@ impl Engine {
         self.conflicts.retain(|key, _| matches!(self.files.claim(key), Claim::Contested(_)));
         for key in keys {
             match self.files.claim(&key) {
+                Claim::Sole(plugin) if self.is_out_of_reach(&plugin.path) => {}
                 Claim::Sole(plugin) => {
                     let remote = held(&look.holds, &key);
                     self.plan(&plugin, remote, since, now);
@@ -1365,6 +1366,11 @@ impl Engine {
         if self.queue.n_waiting() == 0 {
             self.returned(now);
         }
+    }
+
+    /// Whether a path is in a root that is not there: what is known of it holds again when the root is back.
+    fn is_out_of_reach(&self, path: &Path) -> bool {
+        self.missing.iter().any(|root| path.starts_with(root))
     }
 
     /// What the server does not hold any more and nothing is planned about, say because two files claim its id, is not to
@@ -1424,7 +1430,7 @@ impl Engine {
             }
             File::Other => false,
         };
-        self.files.iter().filter(|(path, file)| skipped(path, file)).count()
+        self.files.iter().filter(|(path, file)| !self.is_out_of_reach(path) && skipped(path, file)).count()
     }
 
     /// How many plugins the server does not hold as they stand in their files.
@@ -1435,7 +1441,8 @@ impl Engine {
             Claim::None | Claim::Contested(_) => None,
         };
         let plugins = self.files.keys().filter_map(sole);
-        plugins.filter(|plugin| self.policy.selects_plugin(plugin) && !deployed(plugin)).count()
+        let in_reach = plugins.filter(|plugin| !self.is_out_of_reach(&plugin.path));
+        in_reach.filter(|plugin| self.policy.selects_plugin(plugin) && !deployed(plugin)).count()
     }
 
     /// The server is away. What waits is not kept as a list: it is planned anew when the server is back.

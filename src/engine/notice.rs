@@ -497,6 +497,8 @@ impl Notice {
             | What::Recovered
             | What::Disabled
             | What::SameFile { .. } => Level::Detail,
+            // That there is nothing was told, and why.
+            What::Summary { tally, .. } if tally.total() == 0 => Level::Detail,
             What::Ready { .. }
             | What::Connected { .. }
             | What::Summary { .. }
@@ -1441,7 +1443,7 @@ mod tests {
             Info summary: 28 plugins in 1.2 s: 1 created, 2 updated, 3 unchanged, 4 refused, 7 held back, 5 skipped, 6 failed
             Info summary: 1 plugin in 12 ms: 1 unchanged
             Info summary: 2 plugins in 12 ms: 2 to create; nothing was changed
-            Info summary: 0 plugins in 12 ms
+            Detail summary: 0 plugins in 12 ms
             Warning unreachable: cannot reach http://localhost:8080: connection refused (next try in 500 ms)
                 hint: say where your server is with OPENWEBUI_URL or `url` in watch.toml; or try `owui-watch sandbox`, which starts a throw-away Open WebUI
             Warning unreachable: cannot reach http://localhost:8080: connection refused (next try in 20 s, 2 plugins waiting)

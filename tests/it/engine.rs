@@ -31,6 +31,7 @@ use serde_json::{Map, Value, json};
 struct Script {
     engine: Engine,
     disk: BTreeMap<String, String>,
+    root_is_gone: bool,
     tickets: Vec<Ticket>,
     log: String,
     at: Duration,
@@ -74,6 +75,7 @@ fn play(policy: Policy, memory: impl Into<Memory>, script: &str) -> Script {
     let mut run = Script {
         engine: Engine::new(policy, memory.into()),
         disk: BTreeMap::new(),
+        root_is_gone: false,
         tickets: Vec::new(),
         log: String::new(),
         at: Duration::ZERO,
@@ -93,6 +95,8 @@ impl Script {
         match words.as_slice() {
             ["given", rows @ ..] => self.given(rows),
             ["rescan"] => self.give(Event::Rescan),
+            ["root", "gone"] => self.root_is_gone = true,
+            ["root", "back"] => self.root_is_gone = false,
             ["wake"] => self.give(Event::Wake),
             ["stop"] => self.give(Event::Stop),
             ["looked", name, trace] => {
@@ -161,6 +165,9 @@ impl Script {
         let now = Now { at: self.at, wall: jiff::Timestamp::UNIX_EPOCH, chance: 0.0 };
         for effect in self.engine.handle(event, now) {
             match effect {
+                Effect::Scan if self.root_is_gone => {
+                    self.give(Event::Scanned(Scan { files: Vec::new(), missing: vec![PathBuf::from("plugins")] }));
+                }
                 Effect::Scan => {
                     let files = self.disk.keys().map(|name| (path(name), self.load(name, false))).collect();
                     self.give(Event::Scanned(Scan { files, missing: Vec::new() }));
@@ -2820,6 +2827,45 @@ fn a_server_that_only_fails_at_deploys_is_told_of_once() {
                   archive v2
                   a created: created and switched on
                   summary: 1 plugin in 3.5 s: 1 created
+        "#]],
+    );
+}
+
+/// What was in it is not known to be gone, nor to be there.
+#[test]
+fn nothing_is_said_or_done_about_the_files_of_a_root_that_is_gone() {
+    check(
+        "0ms given a=v1 b=v1
+         5ms write c broken
+         10ms root gone
+         10ms rescan
+         11ms #1 connected
+         12ms #2 rows a=v9 b=v1
+         20ms root back
+         20ms rescan
+         21ms #3 connected
+         22ms #4 rows a=v9 b=v1",
+        &expect![[r#"
+            5ms write c broken
+                  flawed: invalid Python: expected an expression or a ')'
+            10ms root gone
+            10ms rescan
+                  root_missing: `plugins` is not there; nothing changes on the server
+                  #1 connect
+            11ms #1 connected
+                  #2 overview of functions
+            12ms #2 rows a=v9 b=v1
+                  summary: 0 plugins in 2 ms
+            20ms root back
+            20ms rescan
+                  #3 connect
+            21ms #3 connected
+                  #4 overview of functions
+            22ms #4 rows a=v9 b=v1
+                  b unchanged: unchanged
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (changed on server)
+                  #5 get a
         "#]],
     );
 }
