@@ -662,7 +662,7 @@ impl Notice {
             }
             What::Stopped { waiting: 0 } => "stopped".to_owned(),
             What::Stopped { waiting } => {
-                format!("stopped; {} not deployed, which the next start makes good", count(*waiting, "plugin"))
+                format!("stopped; {} not deployed, which the next start comes back to", count(*waiting, "plugin"))
             }
             What::Trouble { message, .. } => message.clone(),
             What::Slow { so_far, installs: None } => format!("still on its way after {}", duration(*so_far)),
@@ -831,8 +831,9 @@ impl Notice {
             What::RemoteEdit { .. } => {
                 let name = self.about.key.as_ref().map_or("PLUGIN", |key| key.id.as_str());
                 return Some(format!(
-                    "`owui-watch pull {name}` takes the server's text over; `owui-watch --once --force {name}` replaces \
-                     it and keeps a copy, when no other owui-watch runs here"
+                    "`owui-watch pull {name}` takes the server's text over and keeps a copy of yours; to replace the \
+                     server's and keep a copy of that, set on_remote_edit = \"backup\" in watch.toml, or end a watch that \
+                     runs here and start `owui-watch --once --force {name}`"
                 ));
             }
             What::Twin { twin } => {
@@ -1475,7 +1476,7 @@ mod tests {
             Info stopping: stopping
             Info stopping: stopping; 2 plugins on the way first (once more stops at once)
             Info stopped: stopped
-            Info stopped: stopped; 1 plugin not deployed, which the next start makes good
+            Info stopped: stopped; 1 plugin not deployed, which the next start comes back to
             Warning trouble: something beside the plugins
                 hint: a remedy
             Detail sending: on its way (changed on server)
@@ -1495,10 +1496,10 @@ mod tests {
             Info would_update: would be updated; the text on the server is not ours, a copy would be kept
             Error remote_edit: not deployed: somebody else has changed it on the server
                 short: not deployed / somebody else has changed it on the server
-                hint: `owui-watch pull shout` takes the server's text over; `owui-watch --once --force shout` replaces it and keeps a copy, when no other owui-watch runs here
+                hint: `owui-watch pull shout` takes the server's text over and keeps a copy of yours; to replace the server's and keep a copy of that, set on_remote_edit = "backup" in watch.toml, or end a watch that runs here and start `owui-watch --once --force shout`
             Error remote_edit: not deployed: somebody else has changed it on the server (version 1.0)
                 short: not deployed / somebody else has changed it on the server (version 1.0)
-                hint: `owui-watch pull shout` takes the server's text over; `owui-watch --once --force shout` replaces it and keeps a copy, when no other owui-watch runs here
+                hint: `owui-watch pull shout` takes the server's text over and keeps a copy of yours; to replace the server's and keep a copy of that, set on_remote_edit = "backup" in watch.toml, or end a watch that runs here and start `owui-watch --once --force shout`
             Error twin: not created: the server has a plugin with the same title and author as `old`
                 short: not created / the server has a plugin with the same title and author as `old`
                 hint: if it is the same one, write id = "old" under [plugins."plugins/shout.py"] in watch.toml; if not, create it with --yes

@@ -9,7 +9,7 @@ use owui_watch::engine::ledger::{Rollback, UnderWay};
 use owui_watch::plugin::{Digest, Key, Kind, id::PluginId};
 use serde_json::{Value, json};
 
-use crate::support::command::{Project, Ran, filter, names};
+use crate::support::command::{Project, Ran, Watch, filter, names};
 use crate::support::fake_server::{FakeServer, Fault, Version};
 
 const A: &str = "plugins/a.py";
@@ -598,6 +598,40 @@ fn diff_says_what_has_nothing_to_be_compared_with() {
     let ran = project.run(&["diff", "theirs"]);
     check(&ran, 1);
     assert_eq!(ran.stderr, "function theirs has no file here\nhint: `owui-watch pull theirs` writes one\n");
+}
+
+/// The ways on that the hint of a held deploy names, with nobody ended for them.
+#[test]
+fn what_is_held_is_gone_on_with_beside_a_daemon() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    project.put("plugins/a.py", filter("1"));
+    project.put("watch.toml", "on_remote_edit = \"hold\"\n");
+    let mut watch = project.watch();
+    let hold = |watch: &mut Watch, theirs: &str, ours: &str| {
+        server.edit_row(Kind::Function, "a", |row| row.content = filter(theirs));
+        project.write("plugins/a.py", &filter(ours));
+        let held = watch.wait("remote_edit", Some("a")).pop().unwrap();
+        let hint = held["hint"].as_str().unwrap();
+        assert!(hint.contains("`owui-watch pull a`") && hint.contains("on_remote_edit = \"backup\""), "{hint}");
+    };
+    // Saving it again changes nothing.
+    hold(&mut watch, "theirs", "2");
+    project.write("plugins/a.py", &filter("2"));
+    watch.wait("remote_edit", Some("a"));
+    // What is pulled is known, and what is saved after it deployed: it was kept.
+    let told = notices(&project, &["pull", "a"], 0);
+    let ours = project.read(of(&told, "pulled")["backup"].as_str().unwrap());
+    watch.wait("unchanged", Some("a"));
+    project.write("plugins/a.py", &ours);
+    watch.wait("updated", Some("a"));
+    assert_eq!(server.row(Kind::Function, "a").unwrap().content, filter("2"));
+
+    hold(&mut watch, "theirs again", "3");
+    project.write("watch.toml", "on_remote_edit = \"backup\"\n");
+    let updated = watch.wait("updated", Some("a")).pop().unwrap();
+    assert_eq!(project.read(updated["backup"].as_str().unwrap()), filter("theirs again"));
+    assert_eq!(server.row(Kind::Function, "a").unwrap().content, filter("3"));
 }
 
 #[test]

@@ -1382,7 +1382,7 @@ fn a_stop_does_not_wait_for_ever() {
                   stopping: stopping; 1 plugin on the way first (once more stops at once)
             10011ms wake
                   a slow: still on its way after 10 s
-                  stopped: stopped; 1 plugin not deployed, which the next start makes good
+                  stopped: stopped; 1 plugin not deployed, which the next start comes back to
                   exit Fine
         "#]],
     );
