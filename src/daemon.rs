@@ -295,13 +295,17 @@ impl<'a> Daemon<'a> {
 
     /// The one that goes on with other settings. Where it keeps state in the same place, the lock is handed over.
     fn replaced(self, mut start: Start) -> Self {
-        if start.state.is_none() {
+        let same = start.state.is_none();
+        if same {
             start.state = self.state;
             start.unsaved = self.save_failed.then(|| self.engine.ledger().clone());
         }
         let (config, mut settings) = (start.plan.config.clone(), self.settings);
         let before = settings.as_mut().map(|settings| settings.use_now(config.clone(), Instant::now()));
         let mut daemon = Self::new(start, self.setup, settings, self.audience, self.started);
+        if same {
+            daemon.engine.take_over(self.engine.hand_over());
+        }
         if before.is_none_or(|before| before.url != config.url) {
             daemon.warn(&config);
         }

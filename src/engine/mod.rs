@@ -213,6 +213,10 @@ impl Policy {
         self.only.is_empty() || self.only.iter().any(|name| names(name, path, id))
     }
 
+    fn watches(&self, path: &Path) -> bool {
+        self.roots.iter().any(|root| path.starts_with(root) || root.as_os_str() == ".")
+    }
+
     fn selects_plugin(&self, plugin: &Plugin) -> bool {
         self.selects(&plugin.path, Some(plugin.key.id.as_str()))
     }
@@ -379,6 +383,15 @@ impl Talk {
     }
 }
 
+/// What a run has in mind that is in no file: plugins whose files are gone, the versions of an editing session, texts that
+/// no answer came to.
+#[derive(Debug)]
+pub struct Unfinished {
+    leaving: BTreeMap<Key, Leaving>,
+    sessions: BTreeMap<Key, Session>,
+    unanswered: BTreeMap<Key, Digest>,
+}
+
 /// What one editing session has left in the server's history of a plugin.
 #[derive(Debug)]
 struct Session {
@@ -496,6 +509,24 @@ impl Engine {
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// What another engine for the same server is to go on with. The conversations must be over.
+    #[must_use]
+    pub fn hand_over(self) -> Unfinished {
+        Unfinished { leaving: self.leaving, sessions: self.sessions, unanswered: self.unanswered }
+    }
+
+    /// Goes on with what an engine for the same server had in mind, by the same clock.
+    pub fn take_over(&mut self, unfinished: Unfinished) {
+        let Unfinished { leaving, sessions, unanswered } = unfinished;
+        (self.sessions, self.unanswered) = (sessions, unanswered);
+        self.leaving = leaving;
+        self.leaving.retain(|_, leaving| self.policy.watches(&leaving.plugin.path));
+        for leaving in self.leaving.values_mut() {
+            // What was being acted on is looked at again.
+            leaving.due.get_or_insert_default();
+        }
     }
 
     /// Whether the first pass, which `force` holds for, is still to be made or under way.
@@ -623,7 +654,7 @@ impl Engine {
             }
         }
         let gone: Vec<_> = (self.policy.named.iter())
-            .filter(|path| self.policy.roots.iter().any(|root| path.starts_with(root) || root.as_os_str() == "."))
+            .filter(|path| self.policy.watches(path))
             .filter(|path| self.files.get(path).is_none())
             .cloned()
             .collect();

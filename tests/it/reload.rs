@@ -406,6 +406,24 @@ fn a_hangup_reads_the_settings_and_compares_everything() {
 
 // ---- the switch -----------------------------------------------------------------------------------------------------
 
+/// Whoever deletes a plugin's file takes its settings out of watch.toml next.
+#[test]
+fn a_file_that_is_gone_is_not_forgotten() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    let on_delete = |more: &str| toml(&server, &format!("on_delete = \"delete\"\ngone_after = \"1s\"\n{more}"));
+    project.put("watch.toml", on_delete(""));
+    project.put("plugins/b.py", filter("1"));
+    let mut watch = project.watch();
+    fs::remove_file(project.path(A)).unwrap();
+    watch.wait("removed", Some("a"));
+    project.write("watch.toml", &on_delete("concurrency = 2\n"));
+    reloaded(&mut watch);
+    watch.wait("deleted", Some("a"));
+    assert!(server.row(Kind::Function, "a").is_none());
+    assert!(watch.stop().success());
+}
+
 #[test]
 fn what_is_in_flight_is_finished_first() {
     let (old, new) = (FakeServer::start(), FakeServer::start());
