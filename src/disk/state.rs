@@ -211,12 +211,6 @@ impl State {
         (Ledger::default(), Some(error))
     }
 
-    /// The ledger of a server as it stands, for a run that changes nothing. One that cannot be used counts as empty.
-    #[must_use]
-    pub fn peek(folder: &Path, server: &str) -> Ledger {
-        Folder::new(folder.to_owned(), server).peek()
-    }
-
     /// Where [`write_whole`] is to put the ledger.
     #[must_use]
     pub fn ledger_path(&self) -> &Path {
