@@ -103,8 +103,3 @@ impl std::error::Error for Refusal {}
 fn now() -> Timestamp {
     Timestamp::now()
 }
-
-/// A time as the names of copies have it.
-fn stamp(at: Timestamp) -> String {
-    at.strftime("%Y%m%dT%H%M%SZ").to_string()
-}

@@ -610,7 +610,7 @@ impl<'a> Daemon<'a> {
                         self.served.unsaved.insert(key);
                         self.unsaved = true;
                     }
-                    Effect::Archive(backup) => self.write(|state| state.archive(&backup, &stamp())),
+                    Effect::Archive(backup) => self.write(|state| state.archive(&backup, Timestamp::now())),
                     Effect::EndRollback(key) => self.write(|state| state.forget_rollback(&key)),
                     Effect::Look(path) => {
                         let trace = self.plugins.trace(&path);
@@ -651,7 +651,7 @@ impl<'a> Daemon<'a> {
     }
 
     fn keep(&self, backup: &crate::engine::exchange::Backup) -> anyhow::Result<PathBuf> {
-        self.state()?.keep(backup, &stamp())
+        self.state()?.keep(backup, Timestamp::now())
     }
 
     fn state(&self) -> anyhow::Result<&State> {
@@ -677,8 +677,7 @@ impl<'a> Daemon<'a> {
         let time = Timestamp::now();
         self.audience.tell(notice, time);
         let Some((state, key)) = self.state.as_ref().zip(notice.about.key.as_ref()) else { return };
-        let stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        if let Err(error) = state.log(key, &notice.log_line(&stamp))
+        if let Err(error) = state.log(key, &notice.log_line(time))
             && !std::mem::replace(&mut self.log_failed, true)
         {
             let message = format!("plugin logs cannot be written: {error:#}");
@@ -724,11 +723,6 @@ impl<'a> Daemon<'a> {
             }
         }
     }
-}
-
-/// The time as the name of a copy begins.
-fn stamp() -> String {
-    Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
 /// The same call, with the commit that its text stands on in the message.

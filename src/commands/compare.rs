@@ -10,7 +10,7 @@ use super::history::Text;
 use super::screen::{Line, Screen};
 use super::server::{Server, text};
 use super::target::{Files, Local, Target, claimed_id};
-use super::{Refusal, Scene, now, stamp};
+use super::{Refusal, Scene, now};
 use crate::disk::file;
 use crate::engine::Code;
 use crate::engine::exchange::Row;
@@ -213,7 +213,7 @@ fn take(scene: &Scene<'_>, compared: &mut Compared, target: &Target) -> anyhow::
     let bytes = file::read(&local.path)?;
     let read = normal::clean(&bytes).ok().filter(|text| **text == *local.text);
     let read = read.ok_or_else(|| Refusal::failed(format!("{} was changed meanwhile", called(target))))?;
-    let copy = scene.folder.keep_file(&target.key, &bytes, local.digest, &stamp(now()))?;
+    let copy = scene.folder.keep_file(&target.key, &bytes, local.digest, now())?;
     file::replace(&local.path, &bytes, &file::dressed(&normal::respelled(&stored.source, &read), &bytes))?;
     know(scene, target, &stored)?;
     let was = Text::new(&local.text).version;

@@ -13,7 +13,7 @@ use super::history::{Entry, Text, What as Was, gather, short};
 use super::screen::{Line, Screen, ask, clock};
 use super::server::Server;
 use super::target::{Files, Target};
-use super::{Refusal, Scene, now, stamp};
+use super::{Refusal, Scene, now};
 use crate::client::Client;
 use crate::console::{Console, Format};
 use crate::disk::Folder;
@@ -131,7 +131,7 @@ fn kept(scene: &Scene<'_>, target: &Target, entries: &[Entry], now: &Text) -> Op
     let deployed = ledger.get(key).and_then(|record| record.deployed.as_ref());
     let deployed = deployed.filter(|deployed| deployed.digest == now.digest)?;
     let backup = Backup { key: key.clone(), text: now.source.to_string(), digest: now.digest };
-    scene.folder.archive(&backup, &stamp(deployed.at)).ok().map(|()| now.digest)
+    scene.folder.archive(&backup, deployed.at).ok().map(|()| now.digest)
 }
 
 fn show(screen: Screen, target: &Target, now: Option<&Text>, entry: &Entry, text: &Text) {
@@ -233,7 +233,7 @@ impl Rollback {
         }
         if done {
             let (text, digest) = (self.plugin.text.to_string(), self.plugin.digest);
-            self.trouble(self.folder.archive(&Backup { key: key.clone(), text, digest }, &stamp(now())));
+            self.trouble(self.folder.archive(&Backup { key: key.clone(), text, digest }, now()));
         }
         if let (true, false, Some(local)) = (done, as_in_file, local) {
             let message = format!("`{}` is not deployed again until it changes", local.path.display());
@@ -284,7 +284,7 @@ impl Rollback {
             step = match step {
                 Step::Call(call) => exchange.reply(self.client.call(call).await),
                 Step::Keep(backup) => {
-                    let kept = self.folder.keep(&backup, &stamp(now()));
+                    let kept = self.folder.keep(&backup, now());
                     exchange.kept(kept.map_err(|error| format!("{error:#}")))
                 }
                 Step::Note(under_way) => {
@@ -324,7 +324,6 @@ impl Rollback {
         }
         let time = now();
         self.console.tell(&notice, time);
-        let stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        self.trouble(self.folder.log(&self.target.key, &notice.log_line(&stamp)));
+        self.trouble(self.folder.log(&self.target.key, &notice.log_line(time)));
     }
 }

@@ -61,16 +61,10 @@ impl Line {
     }
 
     fn to_json(&self, time: Timestamp) -> String {
-        let level = match self.level {
-            Level::Detail => "detail",
-            Level::Info => "info",
-            Level::Warning => "warning",
-            Level::Error => "error",
-        };
         let mut object = self.fields.clone();
         object.insert("time".to_owned(), json!(time.to_string()));
         object.insert("event".to_owned(), json!(self.event));
-        object.insert("level".to_owned(), json!(level));
+        object.insert("level".to_owned(), json!(self.level.name()));
         object.insert("message".to_owned(), json!(self.message));
         if let Some(hint) = &self.hint {
             object.insert("hint".to_owned(), json!(hint));

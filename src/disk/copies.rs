@@ -55,28 +55,28 @@ pub enum Origin {
 
 impl Folder {
     /// Puts a copy of a text that is about to be replaced on disk, durably, and answers where.
-    pub fn keep(&self, backup: &Backup, stamp: &str) -> anyhow::Result<PathBuf> {
-        let path = self.copy(BACKUPS, backup, stamp);
+    pub fn keep(&self, backup: &Backup, at: Timestamp) -> anyhow::Result<PathBuf> {
+        let path = self.copy(BACKUPS, backup, at);
         self.write(&path, backup.text.as_bytes(), Lasting::Synced)?;
         Ok(path)
     }
 
     /// The same of a local file, whose bytes need not be text.
-    pub fn keep_file(&self, key: &Key, bytes: &[u8], digest: Digest, stamp: &str) -> anyhow::Result<PathBuf> {
-        let path = self.copies_of(BACKUPS, key).join(format!("{stamp}-{}{LOCAL}.py", digest.short()));
+    pub fn keep_file(&self, key: &Key, bytes: &[u8], digest: Digest, at: Timestamp) -> anyhow::Result<PathBuf> {
+        let path = self.copies_of(BACKUPS, key).join(format!("{}-{}{LOCAL}.py", stamp(at), digest.short()));
         self.write(&path, bytes, Lasting::Synced)?;
         Ok(path)
     }
 
     /// Puts a copy of a text that was deployed on disk, unless it is the newest one already. Of many copies the oldest
     /// go.
-    pub fn archive(&self, backup: &Backup, stamp: &str) -> anyhow::Result<()> {
+    pub fn archive(&self, backup: &Backup, at: Timestamp) -> anyhow::Result<()> {
         let folder = self.copies_of(DEPLOYED, &backup.key);
         let mut copies = listed(&folder, DEPLOYED);
         if copies.last().is_some_and(|newest| newest.digest == backup.digest.short()) {
             return Ok(());
         }
-        self.write(&self.copy(DEPLOYED, backup, stamp), backup.text.as_bytes(), Lasting::Written)?;
+        self.write(&self.copy(DEPLOYED, backup, at), backup.text.as_bytes(), Lasting::Written)?;
         copies = listed(&folder, DEPLOYED);
         for old in &copies[..copies.len().saturating_sub(MOST_DEPLOYED)] {
             fs::remove_file(&old.path)?;
@@ -99,13 +99,18 @@ impl Folder {
         [DEPLOYED, BACKUPS].iter().any(|name| self.copies_of(name, key).is_dir())
     }
 
-    fn copy(&self, name: &str, backup: &Backup, stamp: &str) -> PathBuf {
-        self.copies_of(name, &backup.key).join(format!("{stamp}-{}.py", backup.digest.short()))
+    fn copy(&self, name: &str, backup: &Backup, at: Timestamp) -> PathBuf {
+        self.copies_of(name, &backup.key).join(format!("{}-{}.py", stamp(at), backup.digest.short()))
     }
 
     fn copies_of(&self, name: &str, key: &Key) -> PathBuf {
         self.path.join(name).join(key.kind.word()).join(key.id.as_str())
     }
+}
+
+/// A time as the name of a copy begins.
+fn stamp(at: Timestamp) -> String {
+    at.strftime("%Y%m%dT%H%M%SZ").to_string()
 }
 
 /// A copy by its name.
@@ -175,8 +180,8 @@ mod tests {
         format!("\"\"\"\nversion: {version}\n\"\"\"\nclass Tools: pass\n")
     }
 
-    fn stamp(second: u32) -> String {
-        format!("20260102T03{:02}{:02}Z", second / 60, second % 60)
+    fn at(second: i64) -> Timestamp {
+        "20260102T030000Z".parse::<Timestamp>().unwrap() + jiff::SignedDuration::from_secs(second)
     }
 
     /// Oldest first, as `deployed 1`.
@@ -191,15 +196,15 @@ mod tests {
         let state = Folder::new(folder.path().to_owned(), "http://h");
         let text = "class Pipe: pass\r\n".to_owned();
         let backup = Backup { key: key(), digest: crate::plugin::Digest::of_text(&text), text: text.clone() };
-        let path = state.keep(&backup, "20260102T030405Z").unwrap();
+        let path = state.keep(&backup, at(245)).unwrap();
         let name = format!("backups/tool/clock/20260102T030405Z-{}.py", backup.digest.short());
         assert_eq!(path, folder.path().join(name));
         assert_eq!(fs::read_to_string(&path).unwrap(), text, "unaltered, line ends and all");
         // Where a file is in the way, the error names the copy.
         fs::remove_dir_all(folder.path().join("backups")).unwrap();
         fs::write(folder.path().join("backups"), "").unwrap();
-        let error = state.keep(&backup, "x").unwrap_err();
-        assert!(format!("{error:#}").contains("backups/tool/clock/x-"), "{error:#}");
+        let error = state.keep(&backup, at(0)).unwrap_err();
+        assert!(format!("{error:#}").contains("backups/tool/clock/20260102T030000Z-"), "{error:#}");
     }
 
     #[test]
@@ -207,11 +212,11 @@ mod tests {
         let temporary = tempfile::tempdir().unwrap();
         let folder = Folder::new(temporary.path().join("state"), "http://h");
         assert!(folder.copies(&key()).is_empty() && !folder.has_copies(&key()));
-        folder.archive(&backup(&version(1)), &stamp(1)).unwrap();
-        folder.keep(&backup(&version(2)), &stamp(3)).unwrap();
-        folder.archive(&backup(&version(3)), &stamp(2)).unwrap();
+        folder.archive(&backup(&version(1)), at(1)).unwrap();
+        folder.keep(&backup(&version(2)), at(3)).unwrap();
+        folder.archive(&backup(&version(3)), at(2)).unwrap();
         let digest = Digest::of_text(&version(4));
-        let path = folder.keep_file(&key(), version(4).as_bytes(), digest, &stamp(4)).unwrap();
+        let path = folder.keep_file(&key(), version(4).as_bytes(), digest, at(4)).unwrap();
         assert_eq!(told(&folder), ["Deployed 1", "Deployed 3", "Replaced 2", "Local 4"]);
         let copies = folder.copies(&key());
         assert_eq!((copies[3].digest, &copies[3].path), (digest, &path));
@@ -233,7 +238,7 @@ mod tests {
         let temporary = tempfile::tempdir().unwrap();
         let folder = Folder::new(temporary.path().to_owned(), "http://h");
         for (second, number) in [1, 1, 2, 2, 1, 1].into_iter().enumerate() {
-            folder.archive(&backup(&version(number)), &stamp(u32::try_from(second).unwrap())).unwrap();
+            folder.archive(&backup(&version(number)), at(i64::try_from(second).unwrap())).unwrap();
         }
         assert_eq!(told(&folder), ["Deployed 1", "Deployed 2", "Deployed 1"]);
     }
@@ -243,7 +248,7 @@ mod tests {
         let temporary = tempfile::tempdir().unwrap();
         let folder = Folder::new(temporary.path().to_owned(), "http://h");
         for number in 0..120 {
-            folder.archive(&backup(&version(number)), &stamp(number)).unwrap();
+            folder.archive(&backup(&version(number)), at(number.into())).unwrap();
         }
         let told = told(&folder);
         assert_eq!(told.len(), MOST_DEPLOYED);

@@ -197,7 +197,7 @@ mod tests {
         folder.note_rollback(&function, &rollback(None)).unwrap();
         let backup =
             crate::engine::exchange::Backup { key: function.clone(), text: "x".to_owned(), digest: Digest::of(b"x") };
-        folder.archive(&backup, "20260102T030405Z").unwrap();
+        folder.archive(&backup, jiff::Timestamp::UNIX_EPOCH).unwrap();
         let mut folders = vec![path.clone()];
         while let Some(folder) = folders.pop() {
             assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o077, 0, "{}", folder.display());

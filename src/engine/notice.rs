@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::engine::exchange::{Failure, Left, Outcome, UNTRUSTED};
@@ -467,6 +468,19 @@ pub enum Level {
     Warning,
     /// Something was not deployed.
     Error,
+}
+
+impl Level {
+    /// Its name for programs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Detail => "detail",
+            Level::Info => "info",
+            Level::Warning => "warning",
+            Level::Error => "error",
+        }
+    }
 }
 
 impl Notice {
@@ -969,12 +983,6 @@ impl Notice {
     /// One object for `--json`. Field names are stable; the README lists them.
     #[must_use]
     pub fn to_json(&self, time: &str) -> Value {
-        let level = match self.level() {
-            Level::Detail => "detail",
-            Level::Info => "info",
-            Level::Warning => "warning",
-            Level::Error => "error",
-        };
         let mut object = Map::new();
         let mut put = |name: &str, value: Value| {
             if !value.is_null() {
@@ -983,7 +991,7 @@ impl Notice {
         };
         put("time", json!(time));
         put("event", json!(self.word()));
-        put("level", json!(level));
+        put("level", json!(self.level().name()));
         put("kind", json!(self.about.key.as_ref().map(|key| key.kind)));
         put("id", json!(self.about.key.as_ref().map(|key| key.id.as_str())));
         put("type", json!(self.about.entry.map(Entry::word)));
@@ -1088,8 +1096,8 @@ impl Notice {
 
     /// One line for the plugin's own log.
     #[must_use]
-    pub fn log_line(&self, time: &str) -> String {
-        let mut line = format!("{time} {}", self.word());
+    pub fn log_line(&self, time: Timestamp) -> String {
+        let mut line = format!("{} {}", time.strftime("%Y-%m-%dT%H:%M:%SZ"), self.word());
         if let Some(version) = self.version() {
             line.push_str(" version=");
             line.push_str(&version.replace(' ', ""));
@@ -1816,13 +1824,13 @@ mod tests {
             },
             What::Superseded,
         ]
-        .map(|what| shout(what).log_line("2026-01-02T03:04:05Z"));
+        .map(|what| shout(what).log_line("2026-01-02T03:04:05.6Z".parse().unwrap()));
         expect![[r#"
             2026-01-02T03:04:05Z updated version=1.0→1.1 digest=3bfc269594ef took=34ms: updated
             2026-01-02T03:04:05Z refused version=1.1 digest=3bfc269594ef took=34ms at=plugins/shout.py:2:7: refused by the server: Traceback:\n  no\nTypeError
             2026-01-02T03:04:05Z superseded version=1.1 digest=3bfc269594ef: a newer save takes its place"#]].assert_eq(&lines.join("\n"));
         for notice in samples() {
-            assert!(!notice.log_line("now").contains(['\n', '\r']), "{}", notice.word());
+            assert!(!notice.log_line(Timestamp::UNIX_EPOCH).contains(['\n', '\r']), "{}", notice.word());
         }
     }
 

@@ -9,18 +9,12 @@ use owui_watch::engine::ledger::{Rollback, UnderWay};
 use owui_watch::plugin::{Digest, Key, Kind, id::PluginId};
 use serde_json::{Value, json};
 
-use crate::support::command::{Project, Ran, Watch, filter, names};
+use crate::support::command::{Project, REFUSED, Watch, check, filter, names, notices, of, text, tool, writes};
 use crate::support::fake_server::{FakeServer, Fault, Version};
 
 const A: &str = "plugins/a.py";
 /// One that keeps versions, and one that does not and switches off what it refuses.
 const VERSIONS: [Version; 2] = [Version::V0_12_4, Version::V0_9_6];
-/// What the server refuses, although it parses.
-const REFUSED: &str = "import no_such_thing\n\n\nclass Filter:\n    pass\n";
-
-fn tool(version: &str) -> String {
-    format!("\"\"\"\ntitle: A tool\nversion: {version}\n\"\"\"\n\n\nclass Tools:\n    def now(self):\n        pass\n")
-}
 
 fn key(kind: Kind, id: &str) -> Key {
     Key { kind, id: PluginId::new(id).unwrap() }
@@ -31,50 +25,20 @@ fn state(project: &Project, server: &FakeServer) -> Folder {
 }
 
 /// As a run leaves it that has deployed this text.
-fn archive(project: &Project, server: &FakeServer, key: &Key, text: &str, stamp: &str) {
+fn archive(project: &Project, server: &FakeServer, key: &Key, text: &str, at: &str) {
     let backup = Backup { key: key.clone(), digest: Digest::of_text(text), text: text.to_owned() };
-    state(project, server).archive(&backup, stamp).unwrap();
+    state(project, server).archive(&backup, at.parse().unwrap()).unwrap();
 }
 
 /// Versions 1 and 2 of `a` were deployed one after the other, and it is switched on.
 fn deployed_twice(server: &FakeServer) -> Project {
     let project = Project::on(server);
-    let a = key(Kind::Function, "a");
-    for (version, stamp) in [("1", "20260102T030405Z"), ("2", "20260102T040506Z")] {
+    for version in ["1", "2"] {
         project.put(A, filter(version));
         check(&project.run(&["--once"]), 0);
-        // Nothing, if the run has done so.
-        archive(&project, server, &a, &filter(version), stamp);
     }
     server.edit_row(Kind::Function, "a", |row| row.is_active = true);
     project
-}
-
-#[track_caller]
-fn check(ran: &Ran, code: i32) {
-    assert_eq!(ran.code, Some(code), "\nstdout: {}\nstderr: {}", ran.stdout, ran.stderr);
-}
-
-#[track_caller]
-fn notices(project: &Project, arguments: &[&str], code: i32) -> Vec<Value> {
-    let ran = project.run(&[arguments, &["--json"]].concat());
-    check(&ran, code);
-    ran.notices()
-}
-
-#[track_caller]
-fn of<'a>(notices: &'a [Value], event: &str) -> &'a Value {
-    let found: Vec<_> = notices.iter().filter(|notice| notice["event"] == event).collect();
-    assert_eq!(found.len(), 1, "`{event}` in {notices:#?}");
-    found[0]
-}
-
-fn writes(server: &FakeServer) -> Vec<String> {
-    server.lines().into_iter().filter(|line| !line.starts_with("GET")).collect()
-}
-
-fn text(server: &FakeServer, id: &str) -> String {
-    server.row(Kind::Function, id).unwrap().content
 }
 
 fn short(text: &str) -> String {
@@ -96,7 +60,7 @@ fn history_lists_what_was_deployed_and_replaced() {
     archive(&project, &server, &a, &filter("1"), "20260102T030405Z");
     let theirs = filter("0.1-theirs");
     let backup = Backup { key: a.clone(), digest: Digest::of_text(&theirs), text: theirs };
-    folder.keep(&backup, "20260103T030405Z").unwrap();
+    folder.keep(&backup, "20260103T030405Z".parse().unwrap()).unwrap();
     archive(&project, &server, &a, &filter("2"), "20260103T030405Z");
     archive(&project, &server, &key(Kind::Function, "b"), &filter("9"), "20260103T030405Z");
     let ran = project.run(&["history", "a"]);
@@ -913,7 +877,6 @@ async fn there_and_back(version: Version) {
     let server = Server::real(&sandbox);
     let secret = server.key.as_ref().unwrap().expose_secret();
     let project = Project::new().with("OPENWEBUI_URL", &server.url).with("OPENWEBUI_API_KEY", secret);
-    let folder = Folder::new(project.path(".owui-watch"), &server.url);
     let a = key(Kind::Function, "a");
     let text = |version: &str| format!("{}from utils import misc\n", filter(version).replace("pass", "toggle = True"));
     let content = async || match server.client().call(Call::Get(a.clone())).await {
@@ -921,12 +884,9 @@ async fn there_and_back(version: Version) {
         reply => panic!("{reply:?}"),
     };
     let stored = |text: &str| text.replace("from utils", "from open_webui.utils");
-    for (version, stamp) in [("1", "20260102T030405Z"), ("2", "20260102T040506Z")] {
+    for version in ["1", "2"] {
         project.put(A, text(version));
         check(&project.run(&["--once"]), 0);
-        let backup = Backup { key: a.clone(), digest: Digest::of_text(&text(version)), text: text(version) };
-        // Nothing, if the run has done so.
-        folder.archive(&backup, stamp).unwrap();
     }
     assert_eq!(server.post("/api/v1/functions/id/a/toggle", &Value::Null).await.0, 200);
 
@@ -953,9 +913,10 @@ async fn there_and_back(version: Version) {
     assert_eq!(project.read(A), text("1"));
     check(&project.run(&["diff"]), 0);
 
-    // What the server refuses leaves it as it was.
-    let backup = Backup { key: a.clone(), digest: Digest::of_text(REFUSED), text: REFUSED.to_owned() };
-    folder.archive(&backup, "20260103T030405Z").unwrap();
+    // What the server refuses leaves it as it was. A pull has kept it.
+    project.put(A, REFUSED);
+    check(&project.run(&["pull", "a"]), 0);
+    assert_eq!(project.read(A), text("1"));
     let told = notices(&project, &["rollback", "a", &short(REFUSED), "--yes"], 1);
     assert_eq!(of(&told, "refused")["words"], "No module named 'no_such_thing'");
     assert_eq!(content().await, (stored(&text("1")), Some(true)));

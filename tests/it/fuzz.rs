@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+use jiff::Timestamp;
 use owui_watch::disk::Folder;
 use owui_watch::engine::exchange::Backup;
 use owui_watch::engine::ledger::{Deployed, Last, Ledger, Rollback, UnderWay};
@@ -190,7 +191,7 @@ proptest! {
             let key = Key { kind: Kind::Tool, id };
             folder.log(&key, "line").unwrap();
             folder.note_rollback(&key, &Rollback { local: None, server: digest }).unwrap();
-            folder.archive(&Backup { key: key.clone(), text: "x".to_owned(), digest }, "20260102T030405Z").unwrap();
+            folder.archive(&Backup { key: key.clone(), text: "x".to_owned(), digest }, Timestamp::UNIX_EPOCH).unwrap();
             prop_assert_eq!(folder.rollbacks().into_keys().collect::<Vec<_>>(), [key.clone()]);
             folder.forget_rollback(&key).unwrap();
             prop_assert_eq!(folder.copies(&key).len(), 1);
@@ -485,7 +486,7 @@ proptest! {
             _ => What::SameFile { original: PathBuf::from(&words) },
         };
         let about = About { path: path.map(|path| Path::new(&path).into()), version, ..About::default() };
-        let said = Notice { about, what }.log_line("now");
+        let said = Notice { about, what }.log_line(Timestamp::UNIX_EPOCH);
         prop_assert!(!said.contains(['\n', '\r']), "{}", said);
     }
 }

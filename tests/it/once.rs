@@ -7,17 +7,11 @@ use expect_test::expect;
 use owui_watch::plugin::Kind;
 use serde_json::{Value, json};
 
-use crate::support::command::{Project, Ran, filter, names};
+use crate::support::command::{Project, REFUSED, Ran, check, filter, names, notices, of, text, tool, writes};
 use crate::support::fake_server::{FakeServer, Fault, KEY};
 
 const A: &str = "plugins/a.py";
 
-fn tool(version: &str) -> String {
-    format!("\"\"\"\ntitle: A tool\nversion: {version}\n\"\"\"\n\n\nclass Tools:\n    def now(self):\n        pass\n")
-}
-
-/// What the server refuses, although it parses.
-const REFUSED: &str = "import no_such_thing\n\n\nclass Filter:\n    pass\n";
 const BROKEN: &str = "class Filter:\n    def inlet(self, body:\n        return body\n";
 
 /// A project with `a` on the server in its first version.
@@ -26,35 +20,6 @@ fn deployed(server: &FakeServer) -> Project {
     project.put(A, filter("1"));
     check(&project.run(&["--once"]), 0);
     project
-}
-
-#[track_caller]
-fn check(ran: &Ran, code: i32) {
-    assert_eq!(ran.code, Some(code), "\nstdout: {}\nstderr: {}", ran.stdout, ran.stderr);
-}
-
-/// Runs with `--json`, and hands out the notices.
-#[track_caller]
-fn notices(project: &Project, arguments: &[&str], code: i32) -> Vec<Value> {
-    let ran = project.run(&[&["--json"], arguments].concat());
-    check(&ran, code);
-    assert_eq!(ran.stderr, "");
-    ran.notices()
-}
-
-#[track_caller]
-fn of<'a>(notices: &'a [Value], event: &str) -> &'a Value {
-    let found: Vec<_> = notices.iter().filter(|notice| notice["event"] == event).collect();
-    assert_eq!(found.len(), 1, "`{event}` in {notices:#?}");
-    found[0]
-}
-
-fn writes(server: &FakeServer) -> Vec<String> {
-    server.lines().into_iter().filter(|line| !line.starts_with("GET")).collect()
-}
-
-fn text(server: &FakeServer, id: &str) -> String {
-    server.row(Kind::Function, id).unwrap().content
 }
 
 // ---- what is deployed -----------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
+use owui_watch::plugin::Kind;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -313,6 +314,14 @@ pub(crate) fn filter(version: &str) -> String {
     format!("\"\"\"\ntitle: A filter\nversion: {version}\n\"\"\"\n\n\nclass Filter:\n    pass\n\n\nEND = True\n")
 }
 
+/// A small tool with this version.
+pub(crate) fn tool(version: &str) -> String {
+    format!("\"\"\"\ntitle: A tool\nversion: {version}\n\"\"\"\n\n\nclass Tools:\n    def now(self):\n        pass\n")
+}
+
+/// What the server refuses, although it parses.
+pub(crate) const REFUSED: &str = "import no_such_thing\n\n\nclass Filter:\n    pass\n";
+
 /// Whether a text is one of [`filter`]'s, whole.
 #[cfg(target_os = "linux")]
 pub(crate) fn is_whole(text: &str) -> bool {
@@ -324,6 +333,39 @@ pub(crate) fn is_whole(text: &str) -> bool {
 pub(crate) fn said_outright(why: &str) {
     use std::io::Write as _;
     std::io::stderr().write_all(format!("{why}\n").as_bytes()).unwrap();
+}
+
+/// That a run ended with this exit code.
+#[track_caller]
+pub(crate) fn check(ran: &Ran, code: i32) {
+    assert_eq!(ran.code, Some(code), "\nstdout: {}\nstderr: {}", ran.stdout, ran.stderr);
+}
+
+/// Runs with `--json` to this exit code, and hands out the notices.
+#[track_caller]
+pub(crate) fn notices(project: &Project, arguments: &[&str], code: i32) -> Vec<Value> {
+    let ran = project.run(&[arguments, &["--json"]].concat());
+    check(&ran, code);
+    assert_eq!(ran.stderr, "", "everything is JSON");
+    ran.notices()
+}
+
+/// The only notice of this kind.
+#[track_caller]
+pub(crate) fn of<'a>(notices: &'a [Value], event: &str) -> &'a Value {
+    let found: Vec<_> = notices.iter().filter(|notice| notice["event"] == event).collect();
+    assert_eq!(found.len(), 1, "`{event}` in {notices:#?}");
+    found[0]
+}
+
+/// The requests that change something.
+pub(crate) fn writes(server: &FakeServer) -> Vec<String> {
+    server.lines().into_iter().filter(|line| !line.starts_with("GET")).collect()
+}
+
+/// What the server holds of a function.
+pub(crate) fn text(server: &FakeServer, id: &str) -> String {
+    server.row(Kind::Function, id).unwrap().content
 }
 
 /// The names in a folder, sorted.
