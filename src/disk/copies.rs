@@ -1,4 +1,4 @@
-//! Copies of the texts that a plugin had on the server: those that we deployed, and those of others that were replaced.
+//! Copies of the texts that a plugin had on a server: those that we deployed, and those of others that were replaced.
 #![expect(clippy::disallowed_methods, reason = "copies are files, like everything in the state folder")]
 
 use std::fs;
@@ -104,7 +104,7 @@ impl Folder {
     }
 
     fn copies_of(&self, name: &str, key: &Key) -> PathBuf {
-        self.path.join(name).join(key.kind.word()).join(key.id.as_str())
+        self.path.join(name).join(&self.server).join(key.kind.word()).join(key.id.as_str())
     }
 }
 
@@ -197,14 +197,14 @@ mod tests {
         let text = "class Pipe: pass\r\n".to_owned();
         let backup = Backup { key: key(), digest: crate::plugin::Digest::of_text(&text), text: text.clone() };
         let path = state.keep(&backup, at(245)).unwrap();
-        let name = format!("backups/tool/clock/20260102T030405Z-{}.py", backup.digest.short());
+        let name = format!("backups/h/tool/clock/20260102T030405Z-{}.py", backup.digest.short());
         assert_eq!(path, folder.path().join(name));
         assert_eq!(fs::read_to_string(&path).unwrap(), text, "unaltered, line ends and all");
         // Where a file is in the way, the error names the copy.
         fs::remove_dir_all(folder.path().join("backups")).unwrap();
         fs::write(folder.path().join("backups"), "").unwrap();
         let error = state.keep(&backup, at(0)).unwrap_err();
-        assert!(format!("{error:#}").contains("backups/tool/clock/20260102T030000Z-"), "{error:#}");
+        assert!(format!("{error:#}").contains("backups/h/tool/clock/20260102T030000Z-"), "{error:#}");
     }
 
     #[test]
@@ -224,8 +224,11 @@ mod tests {
         // Of one kind and one id.
         let other = Key { kind: Kind::Function, ..key() };
         assert!(folder.copies(&other).is_empty() && !folder.has_copies(&other) && folder.has_copies(&key()));
+        // And of one server: what was tried on one is nothing to go back to on another.
+        let elsewhere = Folder::new(temporary.path().join("state"), "http://other");
+        assert!(elsewhere.copies(&key()).is_empty() && !elsewhere.has_copies(&key()));
         // What is not ours, or was there a moment ago.
-        let deployed = temporary.path().join("state/deployed/tool/clock");
+        let deployed = temporary.path().join("state/deployed/h/tool/clock");
         for name in ["notes.py", "20260102T030000Z.py", "20260102T030000Z-abc.txt", ".tmp123"] {
             fs::write(deployed.join(name), "").unwrap();
         }

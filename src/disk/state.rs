@@ -1,4 +1,4 @@
-//! The state folder, `.owui-watch/` beside `watch.toml`: the ledger of each server, copies of what was deployed and
+//! The state folder, `.owui-watch/` beside `watch.toml`: for each server the ledger, copies of what was deployed and
 //! replaced, notes of what is under way or was rolled back, and a log per plugin. Everything in it is private to the
 //! user, and none of it is needed for a right deploy.
 #![expect(clippy::disallowed_methods, reason = "this is the one place that writes files")]
@@ -482,7 +482,8 @@ mod tests {
         let state = folder.path().join("state");
         drop(State::open(state.clone(), "http://h").unwrap());
         let (old, new) = (format!("{UNFINISHED}old"), format!("{UNFINISHED}new"));
-        let folders = ["", "deployed/tool/clock", "backups/function/x", "rollbacks/h", "under-way/h", "logs", "theirs"];
+        let folders =
+            ["", "deployed/h/tool/clock", "backups/h/function/x", "rollbacks/h", "under-way/h", "logs", "theirs"];
         for path in folders.map(|folder| state.join(folder)) {
             fs::create_dir_all(&path).unwrap();
             for name in [&old, &new, "kept.py"] {

@@ -9,7 +9,7 @@ use owui_watch::engine::ledger::{Rollback, UnderWay};
 use owui_watch::plugin::{Digest, Key, Kind, id::PluginId};
 use serde_json::{Value, json};
 
-use crate::support::command::{Project, REFUSED, Watch, check, filter, names, notices, of, text, tool, writes};
+use crate::support::command::{Project, REFUSED, Watch, check, copies, filter, names, notices, of, text, tool, writes};
 use crate::support::fake_server::{FakeServer, Fault, Version};
 
 const A: &str = "plugins/a.py";
@@ -338,7 +338,7 @@ fn rollback_keeps_a_copy_of_what_is_not_ours() {
 fn a_text_of_ours_from_before_there_were_copies_gets_one() {
     let server = FakeServer::of(Version::V0_9_6);
     let project = deployed_twice(&server);
-    let deployed = project.path(".owui-watch/deployed/function/a");
+    let deployed = project.path(&copies("deployed", &server.url(), "function/a"));
     for name in names(&deployed).into_iter().filter(|name| name.contains(&short(&filter("2")))) {
         fs::remove_file(deployed.join(name)).unwrap();
     }
@@ -487,6 +487,26 @@ fn a_pulled_file_is_unchanged_to_a_daemon() {
     let told = watch.wait("unchanged", Some("a"));
     assert_eq!(told.last().unwrap()["version"], "later");
     assert_eq!(writes(&server).len(), n_writes + 1);
+}
+
+#[test]
+fn copies_are_those_of_one_server() {
+    let (staging, production) = (FakeServer::of(Version::V0_9_6), FakeServer::of(Version::V0_9_6));
+    let project = deployed_twice(&production);
+    for version in ["3-staging", "4-staging"] {
+        project.put(A, filter(version));
+        check(&project.run(&["--once", "--url", &staging.url()]), 0);
+        staging.edit_row(Kind::Function, "a", |row| row.content = filter("theirs"));
+    }
+    let versions = |server: &FakeServer| {
+        let told = notices(&project, &["history", "a", "--url", &server.url()], 0);
+        told.iter().map(|entry| entry["version"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(versions(&production), ["2", "1"]);
+    assert_eq!(versions(&staging), ["theirs", "4-staging", "theirs", "3-staging"]);
+    check(&project.run(&["rollback", "a", "theirs", "--yes"]), 2);
+    check(&project.run(&["rollback", "a", "--yes"]), 0);
+    assert_eq!(text(&production, "a"), filter("1"));
 }
 
 // ---- diff -----------------------------------------------------------------------------------------------------------
@@ -686,7 +706,10 @@ fn a_pull_undoes_the_servers_rewriting_and_nothing_else() {
     let ran = project.run(&["pull", "a"]);
     check(&ran, 0);
     assert!(
-        ran.stdout.starts_with("pulled plugins/a.py; what was in it is in .owui-watch/backups/function/a/"),
+        ran.stdout.starts_with(&format!(
+            "pulled plugins/a.py; what was in it is in {}/",
+            copies("backups", &server.url(), "function/a")
+        )),
         "{}",
         ran.stdout
     );
@@ -784,7 +807,8 @@ fn nothing_is_overwritten_that_cannot_be_kept() {
     project.put(".owui-watch/backups", "a file in the way");
     let ran = project.run(&["pull", "a"]);
     check(&ran, 1);
-    assert!(ran.stderr.starts_with("error: writing `.owui-watch/backups/function/a/"), "{}", ran.stderr);
+    let folder = copies("backups", &server.url(), "function/a");
+    assert!(ran.stderr.starts_with(&format!("error: writing `{folder}/")), "{}", ran.stderr);
     assert_eq!(project.read(A), filter("2"));
 }
 

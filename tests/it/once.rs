@@ -7,7 +7,7 @@ use expect_test::expect;
 use owui_watch::plugin::Kind;
 use serde_json::{Value, json};
 
-use crate::support::command::{Project, REFUSED, Ran, check, filter, names, notices, of, text, tool, writes};
+use crate::support::command::{Project, REFUSED, Ran, check, copies, filter, names, notices, of, text, tool, writes};
 use crate::support::fake_server::{FakeServer, Fault, KEY};
 
 const A: &str = "plugins/a.py";
@@ -376,20 +376,20 @@ fn an_edit_on_the_server_is_on_disk_before_it_is_replaced() {
     server.hold("/update");
     let mut run = project.watch_with(&["--once"]);
     server.wait_for("/update", 1);
-    let folder = project.path(".owui-watch/backups/function/a");
-    let copies = names(&folder);
-    assert_eq!(copies.len(), 1);
-    assert_eq!(fs::read_to_string(folder.join(&copies[0])).unwrap(), filter("theirs"));
+    let folder = copies("backups", &server.url(), "function/a");
+    let kept = names(&project.path(&folder));
+    assert_eq!(kept.len(), 1);
+    assert_eq!(fs::read_to_string(project.path(&folder).join(&kept[0])).unwrap(), filter("theirs"));
     server.release();
     let updated = run.wait("updated", Some("a")).pop().unwrap();
-    assert_eq!(updated["backup"], format!(".owui-watch/backups/function/a/{}", copies[0]));
+    assert_eq!(updated["backup"], format!("{folder}/{}", kept[0]));
     assert_eq!(run.ended().code(), Some(0));
     assert_eq!(text(&server, "a"), filter("2"));
 
     // What we deployed ourselves is no loss, and no copy of it is kept.
     project.put(A, filter("3"));
     assert_eq!(of(&notices(&project, &["--once"], 0), "updated")["backup"], Value::Null);
-    assert_eq!(names(&folder), copies);
+    assert_eq!(names(&project.path(&folder)), kept);
 }
 
 #[test]

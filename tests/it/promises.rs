@@ -15,7 +15,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use crate::git;
-use crate::support::command::{Project, names};
+use crate::support::command::{Project, copies, names};
 use crate::support::fake_server::{FakeServer, Version};
 use crate::support::relay::{Cut, Relay};
 use crate::support::{Login, Server, real_server};
@@ -218,7 +218,7 @@ impl Scene {
 
     /// The copies of texts that were replaced.
     fn backups(&self, it: &It) -> Vec<String> {
-        let folder = self.project.path(&format!(".owui-watch/backups/{}/{}", it.kind.word(), it.id));
+        let folder = self.project.path(&copies("backups", &self.relay.url(), &format!("{}/{}", it.kind.word(), it.id)));
         if !folder.exists() {
             return Vec::new();
         }

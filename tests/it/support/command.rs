@@ -143,6 +143,12 @@ impl Project {
     }
 }
 
+/// Where the copies of a plugin of one server are, of `deployed` or `backups`; the plugin as in `function/a`.
+pub(crate) fn copies(what: &str, server: &str, plugin: &str) -> String {
+    let server = server.trim_start_matches("http://").replace(':', "-");
+    format!(".owui-watch/{what}/{server}/{plugin}")
+}
+
 /// A running watch, and what it has said so far.
 pub(crate) struct Watch {
     child: Child,
