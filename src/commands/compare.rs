@@ -164,7 +164,7 @@ pub async fn pull(scene: &Scene<'_>, name: Option<&str>) -> anyhow::Result<Code>
     let one_by_one = name.is_some_and(|name| !name.is_empty());
     let mut pulled = 0;
     for target in std::mem::take(&mut compared.targets) {
-        match take(scene, &mut compared, &target) {
+        match take(scene, &mut compared, &target, name) {
             Ok(Came::Pulled(line)) => {
                 pulled += 1;
                 screen.say(&line);
@@ -203,11 +203,17 @@ enum Came {
     NotThere,
 }
 
-fn take(scene: &Scene<'_>, compared: &mut Compared, target: &Target) -> anyhow::Result<Came> {
+fn take(scene: &Scene<'_>, compared: &mut Compared, target: &Target, name: Option<&str>) -> anyhow::Result<Came> {
     let Some(stored) = compared.stored(target)? else { return Ok(Came::NotThere) };
     let Some(local) = &target.local else { return write(scene, compared, target, &stored) };
     if local.digest == stored.digest {
         return Ok(Came::Same);
+    }
+    if let Some(rival) = compared.files.rival(local, name) {
+        let (path, id) = (local.path.display(), &target.key.id);
+        let message = format!("`{path}` was not written: `{}` claims the id `{id}` as well", rival.display());
+        let hint = format!("name the one that you mean, as in `owui-watch pull {path}`, or exclude the other");
+        return Err(Refusal::failed(message).hinted(hint).into());
     }
     check(scene, &local.path, &stored, &target.key)?;
     let bytes = file::read(&local.path)?;

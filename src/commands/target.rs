@@ -78,6 +78,21 @@ impl Files {
         self.found.iter().map(|local| Target { key: local.key.clone(), local: Some(local.clone()) })
     }
 
+    /// Another file that would be the same plugin. A file that was named is the one that is meant.
+    pub(super) fn rival(&self, local: &Local, name: Option<&str>) -> Option<&Path> {
+        if name.is_some_and(|name| self.path(name) == &*local.path) {
+            return None;
+        }
+        let rival = self.found.iter().find(|other| other.key == local.key && other.path != local.path);
+        rival.map(|rival| &*rival.path)
+    }
+
+    /// The file that an argument means, if it is a path.
+    fn path<'n>(&'n self, name: &'n str) -> &'n Path {
+        let path = Path::new(name.strip_prefix("./").unwrap_or(name));
+        self.links.get(path).map_or(path, PathBuf::as_path)
+    }
+
     /// What is a plugin by its name and has no text, and why not.
     pub(super) fn unreadable(&self) -> impl Iterator<Item = (&Path, &str)> {
         self.unreadable.iter().map(|(path, why)| (&**path, why.as_str()))
@@ -104,8 +119,7 @@ impl Files {
         if let Some(key) = with_kind(name) {
             return Ok(vec![self.target(key)?]);
         }
-        let path = Path::new(name.strip_prefix("./").unwrap_or(name));
-        let path = self.links.get(path).map_or(path, PathBuf::as_path);
+        let path = self.path(name);
         let below: Vec<_> = self.all().filter(|target| is_below(target, path)).collect();
         if !below.is_empty() {
             return Ok(below);

@@ -838,6 +838,34 @@ fn a_pull_goes_through_a_link_and_keeps_permissions() {
     assert_eq!(project.read("elsewhere.py"), filter("mine"));
 }
 
+#[test]
+fn what_two_files_claim_is_pulled_into_neither() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    let other = "plugins/other/a.py";
+    project.put(other, filter("other"));
+    project.put("plugins/t.py", tool("1"));
+    server.seed(Kind::Tool, "t", &tool("2"));
+    server.edit_row(Kind::Function, "a", |row| row.content = filter("theirs"));
+    let ran = project.run(&["pull"]);
+    check(&ran, 1);
+    assert_eq!((project.read(A), project.read(other)), (filter("2"), filter("other")));
+    assert_eq!(project.read("plugins/t.py"), tool("2"), "the rest is pulled");
+    assert_eq!(
+        ran.stderr,
+        "error: `plugins/a.py` was not written: `plugins/other/a.py` claims the id `a` as well\n\
+         hint: name the one that you mean, as in `owui-watch pull plugins/a.py`, or exclude the other\n\
+         error: `plugins/other/a.py` was not written: `plugins/a.py` claims the id `a` as well\n\
+         hint: name the one that you mean, as in `owui-watch pull plugins/other/a.py`, or exclude the other\n"
+    );
+    let told = notices(&project, &["pull", "plugins/other"], 1);
+    assert_eq!(of(&told, "not_pulled")["path"], other);
+    assert_eq!(project.read(other), filter("other"), "a folder names no file");
+
+    check(&project.run(&["pull", other]), 0);
+    assert_eq!((project.read(A), project.read(other)), (filter("2"), filter("theirs")));
+}
+
 // ---- all of them ----------------------------------------------------------------------------------------------------
 
 #[test]
