@@ -83,8 +83,8 @@ pub struct Args {
 pub enum Command {
     /// List what was deployed of a plugin, and what was replaced
     ///
-    /// Newest first. `current` is what the server holds now. On Open WebUI 0.12 and later the versions that the server
-    /// keeps are listed as well.
+    /// Newest first; `*` is what the server holds now. `server` is a text that nobody here has put there: Open WebUI 0.12
+    /// and later keeps versions. `local` is what a pull took out of the file.
     History {
         /// Its id or path; `function:ID` or `tool:ID` if both have this id
         #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]

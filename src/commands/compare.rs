@@ -13,7 +13,7 @@ use super::target::{Files, Local, Target, claimed_id};
 use super::{Refusal, Scene, now};
 use crate::disk::file;
 use crate::engine::Code;
-use crate::engine::exchange::Row;
+use crate::engine::exchange::{Backup, Row};
 use crate::engine::ledger::Rollback;
 use crate::engine::notice::Level;
 use crate::plugin::{Key, normal};
@@ -237,8 +237,11 @@ fn take(scene: &Scene<'_>, compared: &mut Compared, target: &Target, name: Optio
     Ok(Came::Pulled(line))
 }
 
-/// Whoever has taken the server's text over has seen it: the next save replaces nobody else's. A rollback is over.
+/// Whoever has taken the server's text over has seen it: the next save replaces nobody else's, and there is to be a copy
+/// of it as of every text of ours. A rollback is over.
 fn know(scene: &Scene<'_>, target: &Target, stored: &Text) -> anyhow::Result<()> {
+    let text = stored.source.to_string();
+    scene.folder.archive(&Backup { key: target.key.clone(), text, digest: stored.digest }, now())?;
     scene.folder.note_rollback(&target.key, &Rollback { local: None, server: stored.digest })
 }
 

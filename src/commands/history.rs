@@ -15,7 +15,7 @@ use super::target::{Files, Target};
 use super::{Refusal, Scene};
 use crate::disk::{Copy, Origin};
 use crate::engine::Code;
-use crate::engine::exchange::Version;
+use crate::engine::exchange::{Version, message};
 use crate::engine::notice::Level;
 use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::{Digest, Key, normal};
@@ -40,7 +40,7 @@ pub(super) struct Entry {
 }
 
 /// What became of a text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum What {
     /// We put it on the server.
     Deployed,
@@ -56,9 +56,19 @@ impl What {
     fn word(self) -> &'static str {
         match self {
             What::Deployed => "deployed",
-            What::Server => "on the server",
+            What::Server => "server",
             What::Replaced => "replaced",
-            What::Local => "local file",
+            What::Local => "local",
+        }
+    }
+
+    /// Its name for programs.
+    fn name(self) -> &'static str {
+        match self {
+            What::Deployed => "deployed",
+            What::Server => "on_the_server",
+            What::Replaced => "replaced",
+            What::Local => "local_file",
         }
     }
 }
@@ -122,12 +132,9 @@ pub async fn history(scene: &Scene<'_>, name: &str) -> anyhow::Result<Code> {
         None => merged(scene.folder.copies(&target.key), Vec::new(), None),
     };
     let zone = TimeZone::system();
-    let table: Vec<_> = entries.iter().map(|entry| columns(entry, &zone)).collect();
-    let widths: Vec<_> = (0..table.first().map_or(0, Vec::len))
-        .map(|column| table.iter().map(|cells| width(&cells[column])).max().unwrap_or_default())
-        .collect();
-    for (entry, cells) in entries.iter().zip(&table) {
-        screen.row(&line(entry, cells, &target.key), &aligned(cells, &widths));
+    let table: Vec<_> = entries.iter().map(|entry| cells(entry, &zone)).collect();
+    for ((entry, cells), row) in entries.iter().zip(&table).zip(aligned(&table, Screen::columns())) {
+        screen.row(&line(entry, cells, &target.key), &row);
     }
     if let Some(refusal) = away {
         return Err(refusal.into());
@@ -195,6 +202,7 @@ fn merged(
             entries[ours].version = alone[theirs].take().map(|(version, _)| version);
         }
     }
+    leave_out_known(&entries, &mut alone);
     entries.extend(alone.into_iter().flatten().map(|(version, text)| Entry {
         what: What::Server,
         at: Some(version.at),
@@ -203,15 +211,31 @@ fn merged(
         version: Some(version),
         current: false,
     }));
-    entries.sort_by_key(|entry| (Reverse(entry.at), entry.what));
+    entries.sort_by_key(|entry| Reverse(entry.at));
     if let Some((text, version_id)) = now {
         let is_version = |entry: &Entry| {
             version_id.is_some() && entry.version.as_ref().map(|version| &version.id) == version_id.as_ref()
         };
-        let is_text = |entry: &Entry| entry.digest() == Some(text.digest) && entry.what != What::Local;
-        let place = entries.iter().position(is_version).or_else(|| entries.iter().position(is_text));
+        let newest = entries.iter().position(|entry| entry.what != What::Local);
+        // What was replaced is there again if somebody has put it there again, of which there is no entry yet.
+        let is_text = |(n, entry): (usize, &Entry)| {
+            let is_there = match entry.what {
+                What::Deployed | What::Server => true,
+                What::Replaced => Some(n) == newest,
+                What::Local => false,
+            };
+            (is_there && entry.digest() == Some(text.digest)).then_some(n)
+        };
+        let place = entries.iter().position(is_version).or_else(|| entries.iter().enumerate().find_map(is_text));
         match place {
-            Some(place) => entries[place].current = true,
+            Some(place) => {
+                let entry = &mut entries[place];
+                entry.current = true;
+                if entry.what == What::Replaced {
+                    // It was kept, and then the server refused what was to take its place.
+                    entry.what = What::Server;
+                }
+            }
             None => entries.insert(
                 0,
                 Entry { what: What::Server, at: None, text: Some(text), copy: None, version: None, current: true },
@@ -219,6 +243,32 @@ fn merged(
         }
     }
     entries
+}
+
+/// Takes out of the server's versions those that are deploys of ours by what stands beside them, if nobody has asked for
+/// their texts: they would be told of twice. That they are the same is not certain, so they lend us no name.
+fn leave_out_known(entries: &[Entry], versions: &mut [Option<(Version, Option<Text>)>]) {
+    let message = |entry: &Entry| message(entry.text.as_ref().and_then(|text| text.version.as_deref()));
+    let ours: Vec<_> = entries.iter().filter(|entry| entry.what == What::Deployed && entry.version.is_none()).collect();
+    let messages: BTreeSet<_> = ours.iter().map(|entry| message(entry)).collect();
+    for deploy in messages {
+        let ours = ours.iter().enumerate().filter(|(_, entry)| message(entry) == deploy);
+        let ours = ours.filter_map(|(n, entry)| Some((entry.at?, n))).collect();
+        let theirs = versions.iter().enumerate().filter_map(|(n, version)| {
+            let (version, text) = version.as_ref()?;
+            let is_it = text.is_none() && beside(version.message.as_deref()?, &deploy).is_some();
+            is_it.then_some((version.at, n))
+        });
+        for (_, theirs) in paired(ours, theirs.collect()) {
+            versions[theirs] = None;
+        }
+    }
+}
+
+/// What a message says beside that it is about this deploy; `None` if it is not.
+fn beside<'m>(message: &'m str, deploy: &str) -> Option<&'m str> {
+    let rest = message.strip_prefix(deploy)?;
+    if rest.is_empty() { Some(rest) } else { rest.strip_prefix(", ") }
 }
 
 /// Pairs the times when a text was put on the server by our clock with those by the server's. The clocks may differ, so
@@ -253,30 +303,78 @@ struct Pairing {
     pairs: Vec<(usize, usize)>,
 }
 
-/// An entry as a row of the table. What no entry has takes no room.
-fn columns(entry: &Entry, zone: &TimeZone) -> Vec<String> {
-    let version = entry.version.as_ref();
-    let said = [
-        version.and_then(|version| version.message.clone()),
-        version.and_then(|version| version.author.as_ref().map(|author| format!("({author})"))),
-    ];
+/// How wide the last column must be at least to say anything.
+const LEAST_WORDS: usize = 10;
+
+/// Which column holds the version in the frontmatter, which is as long as people like, and how much of it tells
+/// something.
+const VERSION: usize = 3;
+const LEAST_VERSION: usize = 5;
+
+/// An entry as a row of the table.
+type Cells = [String; 6];
+
+fn cells(entry: &Entry, zone: &TimeZone) -> Cells {
     let cells = [
+        if entry.current { "*".to_owned() } else { String::new() },
         entry.at.map(|at| clock(at, zone)).unwrap_or_default(),
         entry.what.word().to_owned(),
-        if entry.current { "current".to_owned() } else { String::new() },
         entry.text.as_ref().and_then(|text| text.version.clone()).unwrap_or_default(),
-        entry.digest().map(|digest| digest.short()).unwrap_or_default(),
-        version.map(|version| short(&version.id).to_owned()).unwrap_or_default(),
-        said.into_iter().flatten().filter(|words| !words.is_empty()).collect::<Vec<_>>().join(" "),
+        name(entry),
+        words(entry),
     ];
-    cells.map(|cell| printable(&cell)).into()
+    cells.map(|cell| printable(&cell))
 }
 
-fn aligned(cells: &[String], widths: &[usize]) -> String {
+/// What a rollback takes it by.
+pub(super) fn name(entry: &Entry) -> String {
+    let digest = entry.digest().map(|digest| short(&digest.to_string()).to_owned());
+    let version = || entry.version.as_ref().map(|version| short(&version.id).to_owned());
+    digest.or_else(version).unwrap_or_default()
+}
+
+/// What the server says beside a version, without what the row says already.
+fn words(entry: &Entry) -> String {
+    let Some(version) = &entry.version else { return String::new() };
+    let said = version.message.as_deref().unwrap_or_default();
+    let deploy = message(entry.text.as_ref().and_then(|text| text.version.as_deref()));
+    let said = beside(said, &deploy).filter(|_| entry.what == What::Deployed).unwrap_or(said);
+    let said = said.lines().next().unwrap_or_default().to_owned();
+    let author = version.author.as_ref().map(|author| format!("({author})"));
+    [Some(said), author].into_iter().flatten().filter(|words| !words.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// The rows of the table, as wide as the terminal at most, if it is one. What no entry has takes no room; the words at the
+/// end are cut, and then versions that are long.
+fn aligned(table: &[Cells], columns: Option<usize>) -> Vec<String> {
+    let mut widths = [0; 6];
+    for cells in table {
+        for (widest, cell) in widths.iter_mut().zip(cells) {
+            *widest = width(cell).max(*widest);
+        }
+    }
+    let room = |width: &usize| if *width > 0 { width + GAP.len() } else { 0 };
+    let [words_before @ .., words] = &mut widths;
+    let fixed: usize = words_before.iter().map(room).sum();
+    if let Some(columns) = columns {
+        // The mark has the half of a gap behind it.
+        let left = (columns + 1).saturating_sub(fixed);
+        *words = if left < LEAST_WORDS { 0 } else { left.min(*words) };
+        let over = fixed.saturating_sub(columns + 1 + GAP.len());
+        let version = &mut words_before[VERSION];
+        *version = (*version).min(version.saturating_sub(over).max(LEAST_VERSION));
+    }
+    table.iter().map(|cells| row(cells, &widths)).collect()
+}
+
+const GAP: &str = "  ";
+
+fn row(cells: &Cells, widths: &[usize; 6]) -> String {
     let mut line = String::new();
-    for (cell, columns) in cells.iter().zip(widths).filter(|(_, columns)| **columns > 0) {
-        let padding = " ".repeat(columns - width(cell));
-        line = line + cell + &padding + "  ";
+    for (n, (cell, columns)) in cells.iter().zip(widths).enumerate().filter(|(_, (_, columns))| **columns > 0) {
+        let cell = console::truncate_str(cell, *columns, "…");
+        let padding = " ".repeat(columns.saturating_sub(width(&cell)));
+        line = line + &cell + &padding + if n == 0 { " " } else { GAP };
     }
     line.truncate(line.trim_end().len());
     line
@@ -291,12 +389,12 @@ pub(super) fn short(id: &str) -> &str {
     id.get(..8).unwrap_or(id)
 }
 
-fn line(entry: &Entry, cells: &[String], key: &Key) -> Line {
+fn line(entry: &Entry, cells: &Cells, key: &Key) -> Line {
     let version = entry.version.as_ref();
     let message = cells.iter().filter(|cell| !cell.is_empty()).map(String::as_str).collect::<Vec<_>>().join(" ");
     Line::new("history", message)
         .of(key)
-        .with("what", json!(entry.what.word().replace(' ', "_")))
+        .with("what", json!(entry.what.name()))
         .with("at", json!(entry.at.map(|at| at.to_string())))
         .with("current", json!(entry.current))
         .with("version", json!(entry.text.as_ref().and_then(|text| text.version.as_ref())))
@@ -309,6 +407,8 @@ fn line(entry: &Entry, cells: &[String], key: &Key) -> Line {
 
 #[cfg(test)]
 mod tests {
+    use expect_test::expect;
+
     use super::*;
 
     fn at(minutes: i64) -> Timestamp {
@@ -387,26 +487,135 @@ mod tests {
         check(
             &merged(copies.clone(), versions(), now("a", Some("v4"))),
             &[
-                "on the server more @8 =v5",
+                "server more @8 =v5",
                 "deployed a @7 =v4 current",
-                "local file b @6",
+                "local b @6",
                 "deployed b @5 =v3",
                 "replaced theirs @5 =v2",
                 "deployed a @1",
                 // Nobody has asked whether it is the same.
-                "on the server ? @1 =v1",
+                "server ? @1 =v1",
             ],
         );
         // Without versions the newest of that text is the one.
         check(
             &merged(copies.clone(), Vec::new(), now("b", None)),
-            &["deployed a @7", "local file b @6", "deployed b @5 current", "replaced theirs @5", "deployed a @1"],
+            &["deployed a @7", "local b @6", "deployed b @5 current", "replaced theirs @5", "deployed a @1"],
         );
         check(
             &merged(vec![copy(Origin::Deployed, 1, "a")], Vec::new(), now("c", None)),
-            &["on the server c current", "deployed a @1"],
+            &["server c current", "deployed a @1"],
         );
-        check(&merged(Vec::new(), Vec::new(), now("c", None)), &["on the server c current"]);
-        check(&merged(vec![copy(Origin::Local, 1, "a")], Vec::new(), None), &["local file a @1"]);
+        check(&merged(Vec::new(), Vec::new(), now("c", None)), &["server c current"]);
+        check(&merged(vec![copy(Origin::Local, 1, "a")], Vec::new(), None), &["local a @1"]);
+    }
+
+    #[test]
+    fn a_deploy_of_ours_that_the_server_lists_without_its_text_is_told_of_once() {
+        let source = |version: &str, n: i64| format!("\"\"\"\nversion: {version}\n\"\"\"\n# {n}\n");
+        let of = |version: &str, minutes| {
+            let source = source(version, minutes);
+            Copy { version: Some(version.to_owned()), ..copy(Origin::Deployed, minutes, &source) }
+        };
+        let said = |id: &str, minutes, words: &str| {
+            (Version { message: Some(words.to_owned()), ..version(id, minutes) }, None)
+        };
+        let copies = vec![of("1", 1), of("1", 3), of("2", 5)];
+        let versions = vec![
+            said("v6", 6, "owui-watch: 2, commit 5d1c0f2"),
+            said("v5", 4, "owui-watch: 1"),
+            // Of somebody else who uses it.
+            said("v4", 2, "owui-watch: 1.5"),
+            said("v3", 1, "owui-watch: 1"),
+            said("v2", 1, "by hand"),
+            // More often than we know of: which one it is, is told by the time.
+            said("v1", 0, "owui-watch: 1"),
+        ];
+        let merged = merged(copies, versions, None);
+        let told: Vec<_> = merged
+            .iter()
+            .map(|entry| match (&entry.text, &entry.version) {
+                (Some(text), None) => text.version.clone().unwrap(),
+                (None, Some(version)) => version.id.clone(),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(told, ["2", "1", "v4", "1", "v2", "v1"]);
+    }
+
+    #[test]
+    fn what_is_kept_before_it_is_replaced_is_on_the_server_still() {
+        let copies = || vec![copy(Origin::Deployed, 1, "a"), copy(Origin::Replaced, 5, "theirs")];
+        let now = |source| Some((Text::new(source), None));
+        check(&merged(copies(), Vec::new(), now("theirs")), &["server theirs @5 current", "deployed a @1"]);
+        check(&merged(copies(), Vec::new(), now("a")), &["replaced theirs @5", "deployed a @1 current"]);
+        let later = [copies(), vec![copy(Origin::Deployed, 7, "b")]].concat();
+        let expected = ["server theirs current", "deployed b @7", "replaced theirs @5", "deployed a @1"];
+        check(&merged(later, Vec::new(), now("theirs")), &expected);
+    }
+
+    #[test]
+    fn the_table_is_as_wide_as_the_terminal_at_most() {
+        let said = |id: &str, words: &str, author: &str| {
+            Some(Version { message: Some(words.to_owned()), author: Some(author.to_owned()), ..version(id, 3) })
+        };
+        let entry = |what, version: &str, words| Entry {
+            what,
+            at: Some(at(3)),
+            text: Some(Text::new(&format!("\"\"\"\nversion: {version}\n\"\"\"\n"))),
+            copy: None,
+            version: words,
+            current: what == What::Deployed,
+        };
+        let entries = [
+            entry(
+                What::Deployed,
+                "1.3.0",
+                said("v2", "owui-watch: 1.3.0, commit 5d1c0f2 with uncommitted changes", "Ann"),
+            ),
+            entry(What::Replaced, "1.2.0-beta.11", None),
+            Entry {
+                text: None,
+                ..entry(What::Server, "", said("6c30bdbd-1", "a fix\nthat is told of at length", "Bob"))
+            },
+            Entry { at: None, version: None, ..entry(What::Local, "1.2", None) },
+        ];
+        let table: Vec<_> = entries.iter().map(|entry| cells(entry, &TimeZone::UTC)).collect();
+        let shown = |columns| {
+            let rows = aligned(&table, columns);
+            assert!(rows.iter().all(|row| columns.is_none_or(|columns| width(row) <= columns)), "{rows:#?}");
+            format!("{}\n", rows.join("\n"))
+        };
+        expect![[r"
+            * 1970-01-01 00:03:00  deployed  1.3.0          8a1ef624  commit 5d1c0f2 with uncommitted changes (Ann)
+              1970-01-01 00:03:00  replaced  1.2.0-beta.11  0529c93d
+              1970-01-01 00:03:00  server                   6c30bdbd  a fix (Bob)
+                                   local     1.2            23299f66
+        "]]
+        .assert_eq(&shown(None));
+        expect![[r"
+            * 1970-01-01 00:03:00  deployed  1.3.0          8a1ef624  commit 5d1c0f2 with u…
+              1970-01-01 00:03:00  replaced  1.2.0-beta.11  0529c93d
+              1970-01-01 00:03:00  server                   6c30bdbd  a fix (Bob)
+                                   local     1.2            23299f66
+        "]]
+        .assert_eq(&shown(Some(80)));
+        expect![[r"
+            * 1970-01-01 00:03:00  deployed  1.3.0          8a1ef624
+              1970-01-01 00:03:00  replaced  1.2.0-beta.11  0529c93d
+              1970-01-01 00:03:00  server                   6c30bdbd
+                                   local     1.2            23299f66
+        "]]
+        .assert_eq(&shown(Some(60)));
+        expect![[r"
+            * 1970-01-01 00:03:00  deployed  1.3.0    8a1ef624
+              1970-01-01 00:03:00  replaced  1.2.0-…  0529c93d
+              1970-01-01 00:03:00  server             6c30bdbd
+                                   local     1.2      23299f66
+        "]]
+        .assert_eq(&shown(Some(50)));
+        // Without a word from the server there is room for everything.
+        let plain = [cells(&entry(What::Deployed, "1.3.0", None), &TimeZone::UTC)];
+        assert_eq!(aligned(&plain, Some(48)), aligned(&plain, None));
     }
 }

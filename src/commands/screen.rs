@@ -102,6 +102,11 @@ impl Screen {
         }
     }
 
+    /// How wide the terminal is, if it is one.
+    pub(super) fn columns() -> Option<usize> {
+        console::Term::stdout().size_checked().map(|(_, columns)| columns.into())
+    }
+
     /// A row of the table that was asked for, which is printed however quiet one is to be.
     pub(super) fn row(self, line: &Line, aligned: &str) {
         match self.format {

@@ -4,7 +4,6 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use jiff::Timestamp;
 
@@ -21,6 +20,9 @@ pub(super) const DEPLOYED: &str = "deployed";
 
 /// What the name of a local file's copy ends with.
 const LOCAL: &str = "-local";
+
+/// A server's text may be larger than a file may be, but not by much.
+const MOST_BYTES: u64 = 4 * LARGEST_MIB * 1024 * 1024;
 
 /// How many of the texts that were deployed are kept of one plugin.
 const MOST_DEPLOYED: usize = 100;
@@ -54,8 +56,14 @@ pub enum Origin {
 }
 
 impl Folder {
-    /// Puts a copy of a text that is about to be replaced on disk, durably, and answers where.
+    /// Puts a copy of a text that is about to be replaced on disk, durably, and answers where. If it was not replaced after
+    /// all when the last copy was made, since the server refused what was to take its place, that copy does.
     pub fn keep(&self, backup: &Backup, at: Timestamp) -> anyhow::Result<PathBuf> {
+        if let Some(newest) = self.newest(&backup.key).filter(|newest| newest.is(Origin::Replaced, backup.digest))
+            && read_bounded(&newest.path, MOST_BYTES).is_ok_and(|bytes| bytes == backup.text.as_bytes())
+        {
+            return Ok(newest.path);
+        }
         let path = self.copy(BACKUPS, backup, at);
         self.write(&path, backup.text.as_bytes(), Lasting::Synced)?;
         Ok(path)
@@ -68,16 +76,14 @@ impl Folder {
         Ok(path)
     }
 
-    /// Puts a copy of a text that was deployed on disk, unless it is the newest one already. Of many copies the oldest
-    /// go.
+    /// Puts a copy of a text that was deployed on disk, unless it was there before and nothing has come in between. Of
+    /// many copies the oldest go.
     pub fn archive(&self, backup: &Backup, at: Timestamp) -> anyhow::Result<()> {
-        let folder = self.copies_of(DEPLOYED, &backup.key);
-        let mut copies = listed(&folder, DEPLOYED);
-        if copies.last().is_some_and(|newest| newest.digest == backup.digest.short()) {
+        if self.newest(&backup.key).is_some_and(|newest| newest.is(Origin::Deployed, backup.digest)) {
             return Ok(());
         }
         self.write(&self.copy(DEPLOYED, backup, at), backup.text.as_bytes(), Lasting::Written)?;
-        copies = listed(&folder, DEPLOYED);
+        let copies = listed(&self.copies_of(DEPLOYED, &backup.key), DEPLOYED);
         for old in &copies[..copies.len().saturating_sub(MOST_DEPLOYED)] {
             fs::remove_file(&old.path)?;
         }
@@ -87,10 +93,20 @@ impl Folder {
     /// The copies of a plugin's texts, oldest first. One that cannot be read is passed over, and said in the log.
     #[must_use]
     pub fn copies(&self, key: &Key) -> Vec<Copy> {
+        self.listed(key).into_iter().filter_map(read).collect()
+    }
+
+    fn listed(&self, key: &Key) -> Vec<Listed> {
+        // What is replaced is kept before the other one is there.
         let mut files: Vec<_> =
-            [DEPLOYED, BACKUPS].iter().flat_map(|name| listed(&self.copies_of(name, key), name)).collect();
-        files.sort_by_key(|file| (file.at, file.modified));
-        files.into_iter().filter_map(read).collect()
+            [BACKUPS, DEPLOYED].iter().flat_map(|name| listed(&self.copies_of(name, key), name)).collect();
+        files.sort_by_key(|file| file.at);
+        files
+    }
+
+    /// The newest copy of what was on the server.
+    fn newest(&self, key: &Key) -> Option<Listed> {
+        self.listed(key).into_iter().rfind(|file| file.origin != Origin::Local)
     }
 
     /// Whether there are copies of a plugin's texts.
@@ -108,20 +124,24 @@ impl Folder {
     }
 }
 
-/// A time as the name of a copy begins.
+/// A time as the name of a copy begins. Of one plugin there are no two copies in a millisecond.
 fn stamp(at: Timestamp) -> String {
-    at.strftime("%Y%m%dT%H%M%SZ").to_string()
+    at.strftime("%Y%m%dT%H%M%S%.3fZ").to_string()
 }
 
 /// A copy by its name.
 struct Listed {
     origin: Origin,
     at: Timestamp,
-    /// Tells which of two copies of one second is the newer one.
-    modified: Option<SystemTime>,
     /// Its beginning.
     digest: String,
     path: PathBuf,
+}
+
+impl Listed {
+    fn is(&self, origin: Origin, digest: Digest) -> bool {
+        self.origin == origin && self.digest == digest.short()
+    }
 }
 
 /// The copies in a folder, oldest first. What is not named as one is not ours.
@@ -136,17 +156,15 @@ fn listed(folder: &Path, name: &str) -> Vec<Listed> {
                 Some(digest) => (digest, Origin::Local),
                 None => (rest, origin),
             };
-            let modified = entry.metadata().and_then(|metadata| metadata.modified()).ok();
-            Some(Listed { origin, at: at.parse().ok()?, modified, digest: digest.to_owned(), path: entry.path() })
+            Some(Listed { origin, at: at.parse().ok()?, digest: digest.to_owned(), path: entry.path() })
         })
         .collect();
-    copies.sort_by_key(|copy| (copy.at, copy.modified));
+    copies.sort_by_key(|copy| copy.at);
     copies
 }
 
 fn read(Listed { origin, at, path, .. }: Listed) -> Option<Copy> {
-    // A server's text may be larger than a file may be, but not by much.
-    let bytes = read_bounded(&path, 4 * LARGEST_MIB * 1024 * 1024);
+    let bytes = read_bounded(&path, MOST_BYTES);
     let text = bytes.and_then(|bytes| {
         String::from_utf8(bytes).map_err(|error| std::io::Error::new(ErrorKind::InvalidData, error.utf8_error()))
     });
@@ -197,14 +215,14 @@ mod tests {
         let text = "class Pipe: pass\r\n".to_owned();
         let backup = Backup { key: key(), digest: crate::plugin::Digest::of_text(&text), text: text.clone() };
         let path = state.keep(&backup, at(245)).unwrap();
-        let name = format!("backups/h/tool/clock/20260102T030405Z-{}.py", backup.digest.short());
+        let name = format!("backups/h/tool/clock/20260102T030405.000Z-{}.py", backup.digest.short());
         assert_eq!(path, folder.path().join(name));
         assert_eq!(fs::read_to_string(&path).unwrap(), text, "unaltered, line ends and all");
         // Where a file is in the way, the error names the copy.
         fs::remove_dir_all(folder.path().join("backups")).unwrap();
         fs::write(folder.path().join("backups"), "").unwrap();
         let error = state.keep(&backup, at(0)).unwrap_err();
-        assert!(format!("{error:#}").contains("backups/h/tool/clock/20260102T030000Z-"), "{error:#}");
+        assert!(format!("{error:#}").contains("backups/h/tool/clock/20260102T030000.000Z-"), "{error:#}");
     }
 
     #[test]
@@ -244,6 +262,27 @@ mod tests {
             folder.archive(&backup(&version(number)), at(i64::try_from(second).unwrap())).unwrap();
         }
         assert_eq!(told(&folder), ["Deployed 1", "Deployed 2", "Deployed 1"]);
+    }
+
+    #[test]
+    fn what_comes_in_between_makes_a_copy_worth_keeping_again() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::new(temporary.path().to_owned(), "http://h");
+        let (ours, theirs) = (backup(&version(1)), backup(&version(2)));
+        folder.archive(&ours, at(1)).unwrap();
+        let path = folder.keep(&theirs, at(2)).unwrap();
+        assert_eq!(folder.keep(&theirs, at(3)).unwrap(), path, "what was to take its place was refused");
+        // What a pull took out of a file was never there.
+        folder.keep_file(&key(), b"x", Digest::of(b"x"), at(4)).unwrap();
+        assert_eq!(folder.keep(&theirs, at(5)).unwrap(), path);
+        // A copy that somebody has spoiled is none.
+        fs::write(&path, "").unwrap();
+        assert_ne!(folder.keep(&theirs, at(6)).unwrap(), path);
+        fs::remove_file(&path).unwrap();
+        folder.archive(&ours, at(7)).unwrap();
+        folder.keep(&theirs, at(8)).unwrap();
+        let expected = ["Deployed 1", "Local none", "Replaced 2", "Deployed 1", "Replaced 2"];
+        assert_eq!(told(&folder), expected);
     }
 
     #[test]

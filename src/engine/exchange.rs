@@ -957,7 +957,7 @@ fn form_to_create(plugin: &Plugin) -> Form {
             Kind::Tool => Some(Value::Object(Map::new())),
             Kind::Function => None,
         },
-        message: message(plugin),
+        message: message(plugin.frontmatter.version()),
         file: Some(Arc::clone(&plugin.path)),
     }
 }
@@ -992,14 +992,15 @@ fn form_to_update(plugin: &Plugin, before: &Row) -> Form {
         content: Arc::clone(&plugin.text),
         meta,
         access_control: before.access_control.clone(),
-        message: message(plugin),
+        message: message(plugin.frontmatter.version()),
         file: Some(Arc::clone(&plugin.path)),
     }
 }
 
-/// What the server's history shows beside a deploy.
-fn message(plugin: &Plugin) -> String {
-    match plugin.frontmatter.version() {
+/// What the server's history shows beside a deploy of a text with this version; a commit may follow after a comma.
+#[must_use]
+pub fn message(version: Option<&str>) -> String {
+    match version {
         Some(version) => format!("owui-watch: {version}"),
         None => "owui-watch".to_owned(),
     }
