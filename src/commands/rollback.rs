@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use jiff::tz::TimeZone;
 use serde_json::json;
 
-use super::history::{Entry, Text, What as Was, gather, short};
+use super::history::{Entry, Text, What as Was, gather, name, short};
 use super::screen::{Line, Screen, ask, clock};
 use super::server::Server;
 use super::target::{Files, Target};
@@ -24,6 +24,9 @@ use crate::engine::recovery::Recovery;
 use crate::engine::twin::Twins;
 use crate::engine::{Code, ledger};
 use crate::plugin::{self, Digest, FileSettings, Parsed, Plugin};
+
+/// How many of the texts that may be meant are named.
+const MOST_NAMED: usize = 3;
 
 /// What came of showing the difference and asking.
 pub enum Agreed {
@@ -194,9 +197,12 @@ fn chosen<'e>(
         [] => Err(Refusal::usage(format!("no version `{wanted}` of {key} is known"))
             .hinted(format!("`owui-watch history {id}` lists what there is"))),
         several => {
-            let several: Vec<_> = several.iter().map(|entry| format!("({})", described(entry))).collect();
-            Err(Refusal::usage(format!("`{wanted}` may be one of {} texts: {}", several.len(), several.join(" ")))
-                .hinted("give the beginning of its digest"))
+            let mut few: Vec<_> = several.iter().take(MOST_NAMED).map(|entry| name(entry)).collect();
+            let last = few.pop().unwrap_or_default();
+            let such_as = if several.len() > MOST_NAMED { ", such as" } else { ":" };
+            let (n, few) = (several.len(), few.join(", "));
+            Err(Refusal::usage(format!("`{wanted}` may be one of {n} texts{such_as} {few} and {last}"))
+                .hinted(format!("name one by its digest, as `owui-watch history {id}` lists them with their times")))
         }
     }
 }
