@@ -24,6 +24,7 @@ use crate::engine::notice::Level;
 pub use compare::{diff, pull};
 pub use history::history;
 pub use rollback::{Agreed, Rollback, agree};
+pub use screen::failed;
 pub use service::service;
 
 /// What every command works with.

@@ -31,7 +31,11 @@ pub fn run(args: &Args, world: &World) -> ExitCode {
         Ok(End::Done(code)) => code.into(),
         Ok(End::Interrupted(signal)) => ExitCode::from(128 + signal),
         Err(error) => {
-            console::fatal(&format!("{error:#}"), remedy(&error).as_deref());
+            let (message, hint) = (format!("{error:#}"), remedy(&error));
+            match format(args) {
+                Format::Lines => console::fatal(&message, hint.as_deref()),
+                Format::Json => commands::failed(&message, hint),
+            }
             error.downcast_ref().map_or(Code::Usage, Refusal::code).into()
         }
     }

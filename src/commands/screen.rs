@@ -52,6 +52,11 @@ impl Line {
         self
     }
 
+    /// Other words.
+    pub(super) fn saying(self, message: String) -> Self {
+        Self { message, ..self }
+    }
+
     pub(super) fn hinted(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
@@ -151,6 +156,12 @@ impl Screen {
             }
         }
     }
+}
+
+/// Why there is nothing more to be said, where a program reads it.
+pub fn failed(message: &str, hint: Option<String>) {
+    let line = Line { hint, ..Line::new("error", message) };
+    Screen::of(Format::Json, Level::Error).say(&line.level(Level::Error));
 }
 
 /// Whoever has closed stdout does not want to know.

@@ -995,6 +995,27 @@ fn without_a_login_there_is_a_session() {
     check(&project.run(&["history", "a"]), 0);
 }
 
+#[test]
+fn an_error_is_json_where_json_is_wanted() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    for (arguments, code, message) in [
+        (&["history", "gone"][..], 2, "there is no plugin `gone`, neither here nor on the server"),
+        (&["diff", "gone"], 2, "there is no plugin `gone`, neither here nor on the server"),
+        (&["rollback", "a", "9", "--yes"], 2, "no version `9` of function a is known"),
+        (&["rollback", "a"], 2, "nothing was put back, since nobody can be asked here"),
+        (&["--once", "--root", "gone"], 2, "cannot watch `gone`: there is no such folder"),
+    ] {
+        let told = notices(&project, arguments, code);
+        let error = of(&told, "error");
+        assert_eq!((&error["message"], &error["level"]), (&json!(message), &json!("error")), "{arguments:?}");
+        assert!(error["hint"].is_string() && error["time"].is_string(), "{error}");
+    }
+    let wrong = deployed_twice(&server).with("OPENWEBUI_API_KEY", "sk-wrong");
+    let told = notices(&wrong, &["pull"], 3);
+    assert!(of(&told, "error")["message"].as_str().unwrap().starts_with("the server does not let us in"), "{told:?}");
+}
+
 // ---- on a real server -----------------------------------------------------------------------------------------------
 
 #[cfg(unix)]
