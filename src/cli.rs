@@ -193,6 +193,15 @@ pub struct ServerFlag {
 }
 
 impl Command {
+    /// Whether it is about texts that may be on the server alone.
+    #[must_use]
+    pub fn goes_back(&self) -> bool {
+        match self {
+            Command::History { .. } | Command::Rollback { .. } | Command::Diff { .. } | Command::Pull { .. } => true,
+            Command::Service { .. } | Command::Sandbox { .. } => false,
+        }
+    }
+
     /// Its name, and what was said of the server after it, where something can be.
     fn parts(&self) -> (&'static str, Option<&ServerFlag>) {
         match self {

@@ -381,8 +381,11 @@ fn settings(args: &Args, world: &World, sources: &mut Sources) -> Result<Config,
         .build()
         .and_then(|merged| merged.cache.into_table())
         .map_err(|error| ConfigError::new(error.to_string()))?;
-    // Only a watch has the time to wait for a folder.
-    let waits = args.command.is_none() && !args.one_pass();
+    // Only a watch has the time to wait for a folder, and a command says itself what it misses.
+    let waits = match &args.command {
+        None => !args.one_pass(),
+        Some(command) => command.goes_back(),
+    };
     Merged(merged).config(project, &dotenv, waits, world, sources)
 }
 

@@ -9,20 +9,26 @@ use serde_json::json;
 use super::history::Text;
 use super::screen::{Line, Screen};
 use super::server::{Server, text};
-use super::target::{Files, Local, Target, claimed_id};
+use super::target::{Files, Local, Target, claimed_id, no_folder};
 use super::{Refusal, Scene, now};
 use crate::disk::file;
 use crate::engine::Code;
 use crate::engine::exchange::{Backup, Row};
 use crate::engine::ledger::Rollback;
 use crate::engine::notice::Level;
-use crate::plugin::{Key, normal};
+use crate::plugin::id::PluginId;
+use crate::plugin::{Key, Kind, normal};
 
 /// With more plugins than this the server's tables are asked for as a whole.
 const FEW: usize = 3;
 
+/// How many of the plugins that are on the server alone are named in one line.
+const MOST_NAMED: usize = 5;
+
 /// What a command compares.
 struct Compared {
+    /// What the server has and no file is, where everything is compared.
+    alone: BTreeSet<Key>,
     files: Files,
     targets: Vec<Target>,
     rows: BTreeMap<Key, Row>,
@@ -32,27 +38,35 @@ struct Compared {
 }
 
 impl Compared {
-    async fn read(scene: &Scene<'_>, name: Option<&str>) -> anyhow::Result<Self> {
+    /// `both_ways` if what is on the server alone is to be known.
+    async fn read(scene: &Scene<'_>, name: Option<&str>, both_ways: bool) -> anyhow::Result<Self> {
         let files = Files::read(scene.config)?;
         let server = Server::connect(scene).await?;
         let (targets, screen) =
             (files.select(name.unwrap_or_default(), scene, Some(server)).await?, Screen::new(scene));
-        let mut compared = Self { files, targets: Vec::new(), rows: BTreeMap::new(), failed: false, screen };
+        let mut compared =
+            Self { alone: BTreeSet::new(), files, targets: Vec::new(), rows: BTreeMap::new(), failed: false, screen };
         if name.unwrap_or_default().is_empty() {
+            for folder in compared.files.missing.clone() {
+                compared.failed(Line::new("not_compared", "").at(&folder), &no_folder(&folder, ""));
+            }
             for (path, why) in compared.files.unreadable() {
                 let line = Line::new("not_compared", format!("cannot compare `{}`: {why}", path.display()));
                 screen.aside(&line.at(path).level(Level::Error));
                 compared.failed = true;
             }
         }
-        if targets.len() > FEW {
-            let kinds: BTreeSet<_> = targets.iter().map(|target| target.key.kind).collect();
-            for kind in kinds {
-                for row in server.rows(kind).await?.into_iter().filter(|row| row.content.is_some()) {
-                    if let Some(id) = crate::plugin::id::PluginId::new(&row.id) {
-                        compared.rows.insert(Key { kind, id }, row);
-                    }
-                }
+        let kinds: BTreeSet<_> = targets.iter().map(|target| target.key.kind).collect();
+        for kind in [Kind::Function, Kind::Tool] {
+            let many = targets.len() > FEW && kinds.contains(&kind);
+            if !many && !both_ways {
+                continue;
+            }
+            match server.rows(kind).await {
+                Ok(rows) => compared.take_in(kind, rows, both_ways),
+                // An account may be let in to the one table and not to the other, and read its own rows alone.
+                Err(why) if many || targets.is_empty() => return Err(why.into()),
+                Err(_) => {}
             }
         }
         for target in targets {
@@ -67,6 +81,17 @@ impl Compared {
         Ok(compared)
     }
 
+    fn take_in(&mut self, kind: Kind, rows: Vec<Row>, both_ways: bool) {
+        for row in rows {
+            let Some(key) = PluginId::new(&row.id).map(|id| Key { kind, id }) else { continue };
+            if both_ways && !self.files.has(&key) {
+                self.alone.insert(key);
+            } else if row.content.is_some() {
+                self.rows.insert(key, row);
+            }
+        }
+    }
+
     /// What the server holds of a plugin.
     fn stored(&self, target: &Target) -> Result<Option<Text>, Refusal> {
         match self.rows.get(&target.key) {
@@ -76,7 +101,7 @@ impl Compared {
     }
 
     fn failed(&mut self, line: Line, refusal: &Refusal) {
-        let line = line.level(Level::Error);
+        let line = line.saying(refusal.to_string()).level(Level::Error);
         let line = match refusal.hint() {
             Some(hint) => line.hinted(hint),
             None => line,
@@ -104,14 +129,15 @@ fn about(event: &'static str, message: impl Into<String>, target: &Target) -> Li
 
 /// Shows where the files differ from what the server holds.
 pub async fn diff(scene: &Scene<'_>, name: Option<&str>) -> anyhow::Result<Code> {
-    let mut compared = Compared::read(scene, name).await?;
+    let both_ways = name.unwrap_or_default().is_empty();
+    let mut compared = Compared::read(scene, name, both_ways).await?;
     let screen = compared.screen;
     let (mut same, mut differ) = (0, false);
     for target in std::mem::take(&mut compared.targets) {
         let stored = match compared.stored(&target) {
             Ok(stored) => stored,
             Err(refusal) => {
-                compared.failed(about("not_compared", refusal.to_string(), &target), &refusal);
+                compared.failed(about("not_compared", "", &target), &refusal);
                 continue;
             }
         };
@@ -145,11 +171,36 @@ pub async fn diff(scene: &Scene<'_>, name: Option<&str>) -> anyhow::Result<Code>
             }
         }
     }
+    // With a folder its plugins are gone from sight, and not only from here.
+    if compared.files.missing.is_empty() {
+        tell_alone(&compared.alone, screen);
+    }
     if !differ && !compared.failed {
         let plugins = if same == 1 { "1 plugin".to_owned() } else { format!("{same} plugins") };
         screen.aside(&Line::new("no_difference", format!("no difference ({plugins})")));
     }
     Ok(if differ || compared.failed { Code::NotDeployed } else { Code::Fine })
+}
+
+/// What is on the server and in no file: somebody else's business, as a rule, and no difference.
+fn tell_alone(alone: &BTreeSet<Key>, screen: Screen) {
+    for key in alone {
+        let line = Line::new("no_file", format!("{key} has no file here")).of(key);
+        screen.aside(&line.level(Level::Detail));
+    }
+    let mut named: Vec<_> = alone.iter().take(MOST_NAMED).map(ToString::to_string).collect();
+    if alone.len() > MOST_NAMED {
+        named.push(format!("{} more (--verbose names them)", alone.len() - MOST_NAMED));
+    }
+    let (named, has) = match named.split_last() {
+        None => return,
+        Some((only, [])) => (only.clone(), "1 plugin of the server has".to_owned()),
+        Some((last, others)) => {
+            (format!("{} and {last}", others.join(", ")), format!("{} plugins of the server have", alone.len()))
+        }
+    };
+    let line = Line::new("no_files", format!("{has} no file here: {named}"));
+    screen.aside(&line.with("plugins", json!(alone.len())).hinted("`owui-watch pull ID` writes one"));
 }
 
 /// A path as patches name it, on every system.
@@ -159,7 +210,7 @@ fn slashed(path: &Path) -> String {
 
 /// Writes the server's texts to the files that have others.
 pub async fn pull(scene: &Scene<'_>, name: Option<&str>) -> anyhow::Result<Code> {
-    let mut compared = Compared::read(scene, name).await?;
+    let mut compared = Compared::read(scene, name, false).await?;
     let screen = compared.screen;
     let one_by_one = name.is_some_and(|name| !name.is_empty());
     let mut pulled = 0;
@@ -186,7 +237,7 @@ pub async fn pull(scene: &Scene<'_>, name: Option<&str>) -> anyhow::Result<Code>
             Err(error) => {
                 let refusal =
                     error.downcast().unwrap_or_else(|error: anyhow::Error| Refusal::failed(format!("{error:#}")));
-                compared.failed(about("not_pulled", refusal.to_string(), &target), &refusal);
+                compared.failed(about("not_pulled", "", &target), &refusal);
             }
         }
     }
@@ -250,6 +301,9 @@ fn write(scene: &Scene<'_>, compared: &mut Compared, target: &Target, stored: &T
     let root = scene.config.roots.first().map_or(Path::new(""), |root| root);
     let name = format!("{}.py", target.key.id);
     let path: Arc<Path> = if root == Path::new(".") { Path::new(&name).into() } else { root.join(&name).into() };
+    if compared.files.missing.iter().any(|missing| missing == root) {
+        return Err(no_folder(root, &format!(" to write `{name}` into")).into());
+    }
     check(scene, &path, stored, &target.key)?;
     let text = normal::respelled(&stored.source, "");
     file::create(&path, text.as_bytes())?;

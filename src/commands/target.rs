@@ -41,14 +41,26 @@ pub(super) struct Files {
     unreadable: Vec<(Arc<Path>, String)>,
     /// Links to plugins that have a place of their own.
     links: BTreeMap<Arc<Path>, PathBuf>,
+    /// What is not to be deployed from its file.
+    disabled: BTreeSet<Key>,
+    /// The roots that are not there.
+    pub(super) missing: Vec<PathBuf>,
 }
 
 impl Files {
     pub(super) fn read(config: &Config) -> anyhow::Result<Self> {
         let plugins =
             Plugins::new(config.roots.clone(), &config.exclude, &config.state, config.files.clone(), config.links)?;
-        let mut files = Self { plugins, found: Vec::new(), unreadable: Vec::new(), links: BTreeMap::new() };
+        let mut files = Self {
+            plugins,
+            found: Vec::new(),
+            unreadable: Vec::new(),
+            links: BTreeMap::new(),
+            disabled: BTreeSet::new(),
+            missing: Vec::new(),
+        };
         let scan = files.plugins.scan(Trust::Closed, &mut |_| ());
+        files.missing = scan.missing;
         for (path, loaded) in scan.files {
             match loaded {
                 Loaded::Parsed(Parsed::Plugin(plugin)) => files.found.push(Local {
@@ -67,7 +79,10 @@ impl Files {
                 }
                 Loaded::Unsettled => files.unreadable.push((path, "being written".to_owned())),
                 Loaded::SameFile(original) => drop(files.links.insert(path, original)),
-                Loaded::Parsed(Parsed::Flawed(_) | Parsed::NotAPlugin | Parsed::Disabled) | Loaded::Missing => {}
+                Loaded::Parsed(Parsed::Disabled) => {
+                    files.disabled.extend(broken(&path, config.files.get(&*path)).map(|local| local.key));
+                }
+                Loaded::Parsed(Parsed::Flawed(_) | Parsed::NotAPlugin) | Loaded::Missing => {}
             }
         }
         Ok(files)
@@ -91,6 +106,11 @@ impl Files {
     fn path<'n>(&'n self, name: &'n str) -> &'n Path {
         let path = Path::new(name.strip_prefix("./").unwrap_or(name));
         self.links.get(path).map_or(path, PathBuf::as_path)
+    }
+
+    /// Whether a file is this plugin, deployed or not.
+    pub(super) fn has(&self, key: &Key) -> bool {
+        self.disabled.contains(key) || self.found.iter().any(|local| local.key == *key)
     }
 
     /// What is a plugin by its name and has no text, and why not.
@@ -178,6 +198,12 @@ fn with_kind(name: &str) -> Option<Key> {
     let (word, id) = name.split_once(':')?;
     let kind = [Kind::Function, Kind::Tool].into_iter().find(|kind| kind.word() == word)?;
     Some(Key { kind, id: PluginId::new(id)? })
+}
+
+/// Nobody can tell a folder that is gone from a name that is wrong, so none is made.
+pub(super) fn no_folder(folder: &Path, what_for: &str) -> Refusal {
+    Refusal::failed(format!("there is no folder `{}`{what_for}", folder.display()))
+        .hinted("create it, or set `root` in watch.toml (or --root) to the folder with the plugins")
 }
 
 fn unknown(name: &str) -> Refusal {

@@ -719,7 +719,10 @@ fn many_plugins_cost_few_requests() {
     }
     let before = server.lines().len();
     check(&project.run(&["diff"]), 0);
-    assert_eq!(server.lines().split_off(before), ["GET /api/version", "GET /api/v1/functions/export"]);
+    assert_eq!(
+        server.lines().split_off(before),
+        ["GET /api/version", "GET /api/v1/functions/export", "GET /api/v1/tools/export"]
+    );
 }
 
 #[test]
@@ -734,6 +737,42 @@ fn a_difference_is_coloured_for_people_only() {
     let project = project.with("NO_COLOR", "1").with("CLICOLOR_FORCE", "0");
     assert_eq!(project.run(&["diff"]).stdout, plain);
     assert!(!plain.contains('\u{1b}'));
+}
+
+#[test]
+fn diff_tells_of_what_is_on_the_server_alone() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    project.put("plugins/off.py", tool("1"));
+    project.write("watch.toml", "[plugins.\"plugins/off.py\"]\nenabled = false\n");
+    server.seed(Kind::Tool, "off", &tool("1"));
+    server.seed(Kind::Function, "theirs", &filter("1"));
+    server.seed(Kind::Tool, "a", &tool("1"));
+    let ran = project.run(&["diff"]);
+    check(&ran, 0);
+    assert_eq!(
+        ran.stderr,
+        "2 plugins of the server have no file here: function theirs and tool a\n\
+         hint: `owui-watch pull ID` writes one\n\
+         no difference (1 plugin)\n"
+    );
+    let told = notices(&project, &["diff"], 0);
+    let without: Vec<_> = told.iter().filter(|notice| notice["event"] == "no_file").collect();
+    assert_eq!(without.iter().map(|notice| &notice["id"]).collect::<Vec<_>>(), ["theirs", "a"]);
+    for n in 0..20 {
+        server.seed(Kind::Tool, &format!("t{n:02}"), &tool("1"));
+    }
+    let ran = project.run(&["diff"]);
+    assert!(
+        ran.stderr.starts_with(
+            "22 plugins of the server have no file here: function theirs, tool a, tool t00, tool t01, tool t02 and \
+             17 more (--verbose names them)\n"
+        ),
+        "{}",
+        ran.stderr
+    );
+    // What one is asked about is not the rest.
+    assert_eq!(project.run(&["diff", "a"]).stderr, "no difference (1 plugin)\n");
 }
 
 // ---- pull -----------------------------------------------------------------------------------------------------------
@@ -942,6 +981,37 @@ fn what_two_files_claim_is_pulled_into_neither() {
 
     check(&project.run(&["pull", other]), 0);
     assert_eq!((project.read(A), project.read(other)), (filter("2"), filter("theirs")));
+}
+
+#[test]
+fn without_the_folder_there_is_still_a_way_back() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    fs::remove_dir_all(project.path("plugins")).unwrap();
+    assert_eq!(notices(&project, &["history", "a"], 0).len(), 2);
+    check(&project.run(&["rollback", "a", "--yes"]), 0);
+    assert_eq!(text(&server, "a"), filter("1"));
+
+    let ran = project.run(&["pull", "a"]);
+    check(&ran, 1);
+    assert_eq!(
+        ran.stderr,
+        "error: there is no folder `plugins` to write `a.py` into\n\
+         hint: create it, or set `root` in watch.toml (or --root) to the folder with the plugins\n"
+    );
+    for command in ["pull", "diff"] {
+        let ran = project.run(&[command]);
+        check(&ran, 1);
+        assert_eq!(
+            ran.stderr,
+            "error: there is no folder `plugins`\n\
+             hint: create it, or set `root` in watch.toml (or --root) to the folder with the plugins\n"
+        );
+    }
+    assert!(!project.path("plugins").exists(), "whether it is a folder that is missing or a word that is wrong");
+    fs::create_dir(project.path("plugins")).unwrap();
+    check(&project.run(&["pull", "a"]), 0);
+    assert_eq!(project.read(A), filter("1"));
 }
 
 // ---- all of them ----------------------------------------------------------------------------------------------------
