@@ -44,9 +44,8 @@ pub struct Args {
     #[arg(long)]
     pub wait: bool,
 
-    /// Do what would be asked about: put an earlier text back, or create a plugin that the server seems to have under
-    /// another id
-    #[arg(long, global = true)]
+    /// Create a plugin also where the server seems to have it under another id
+    #[arg(long)]
     pub yes: bool,
 
     /// The server [default: `OPENWEBUI_URL`, else `url` in watch.toml]
@@ -54,7 +53,7 @@ pub struct Args {
     pub url: Option<String>,
 
     /// The folder with the plugins; repeatable [default: `root` in watch.toml]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, value_name = "DIR")]
     pub root: Vec<PathBuf>,
 
     /// The settings [default: watch.toml, where there is one]
@@ -90,9 +89,9 @@ pub enum Command {
         #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
         plugin: String,
 
-        /// Which server.
+        /// Which files, and which server.
         #[command(flatten)]
-        server: ServerFlag,
+        place: Place,
     },
 
     /// Put an earlier text of a plugin on the server, after showing the difference
@@ -109,9 +108,13 @@ pub enum Command {
         #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
         version: Option<String>,
 
-        /// Which server.
+        /// Which files, and which server.
         #[command(flatten)]
-        server: ServerFlag,
+        place: Place,
+
+        /// Put it back without asking
+        #[arg(long)]
+        yes: bool,
     },
 
     /// Show the difference between the server's texts and the files
@@ -122,9 +125,9 @@ pub enum Command {
         #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
         plugin: Option<String>,
 
-        /// Which server.
+        /// Which files, and which server.
         #[command(flatten)]
-        server: ServerFlag,
+        place: Place,
     },
 
     /// Write the server's text of a plugin to its file
@@ -136,9 +139,9 @@ pub enum Command {
         #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
         plugin: Option<String>,
 
-        /// Which server.
+        /// Which files, and which server.
         #[command(flatten)]
-        server: ServerFlag,
+        place: Place,
     },
 
     /// Run the watch as a systemd service of yours: install, uninstall, status
@@ -159,6 +162,10 @@ pub enum Command {
         /// Keep its folder when it ends
         #[arg(long)]
         keep: bool,
+
+        /// The folder with the plugins; repeatable [default: `root` in watch.toml]
+        #[arg(long, value_name = "DIR")]
+        root: Vec<PathBuf>,
     },
 }
 
@@ -170,13 +177,21 @@ pub enum ServiceAction {
     /// It runs this very program with the given --root, --config and --url. It does not see this shell's environment: the
     /// API key must be in `.env`, in the file that `api_key_file` names, or in ~/.config/owui-watch/openwebui_api_key.
     Install {
-        /// Which server.
+        /// Which files, and which server.
         #[command(flatten)]
-        server: ServerFlag,
+        place: Place,
+
+        /// Replace also a unit that somebody has edited
+        #[arg(long)]
+        yes: bool,
     },
 
     /// Stop the service of this folder, and remove its unit
-    Uninstall,
+    Uninstall {
+        /// Remove also a unit that somebody has edited
+        #[arg(long)]
+        yes: bool,
+    },
 
     /// Say how the service of this folder is, with the end of its log
     ///
@@ -184,12 +199,30 @@ pub enum ServiceAction {
     Status,
 }
 
-/// Which server, said after a command.
+/// Which files and which server, said after a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
-pub struct ServerFlag {
+pub struct Place {
     /// The server [default: `OPENWEBUI_URL`, else `url` in watch.toml]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
+
+    /// The folder with the plugins; repeatable [default: `root` in watch.toml]
+    #[arg(long, value_name = "DIR")]
+    pub root: Vec<PathBuf>,
+}
+
+/// What a command takes of the flags that a run takes as well, and what was said of them after it.
+#[derive(Default)]
+struct Taken<'a> {
+    place: Option<&'a Place>,
+    root: Option<&'a [PathBuf]>,
+    yes: Option<bool>,
+}
+
+impl<'a> Taken<'a> {
+    fn of(place: &'a Place) -> Self {
+        Self { place: Some(place), root: Some(&place.root), yes: None }
+    }
 }
 
 impl Command {
@@ -202,16 +235,21 @@ impl Command {
         }
     }
 
-    /// Its name, and what was said of the server after it, where something can be.
-    fn parts(&self) -> (&'static str, Option<&ServerFlag>) {
+    /// Its name, and which of a run's flags it takes.
+    fn parts(&self) -> (&'static str, Taken<'_>) {
         match self {
-            Command::History { server, .. } => ("history", Some(server)),
-            Command::Rollback { server, .. } => ("rollback", Some(server)),
-            Command::Diff { server, .. } => ("diff", Some(server)),
-            Command::Pull { server, .. } => ("pull", Some(server)),
-            Command::Service { action: ServiceAction::Install { server } } => ("service", Some(server)),
-            Command::Service { action: ServiceAction::Uninstall | ServiceAction::Status } => ("service", None),
-            Command::Sandbox { .. } => ("sandbox", None),
+            Command::History { place, .. } => ("history", Taken::of(place)),
+            Command::Rollback { place, yes, .. } => ("rollback", Taken { yes: Some(*yes), ..Taken::of(place) }),
+            Command::Diff { place, .. } => ("diff", Taken::of(place)),
+            Command::Pull { place, .. } => ("pull", Taken::of(place)),
+            Command::Service { action: ServiceAction::Install { place, yes } } => {
+                ("service", Taken { yes: Some(*yes), ..Taken::of(place) })
+            }
+            Command::Service { action: ServiceAction::Uninstall { yes } } => {
+                ("service", Taken { yes: Some(*yes), ..Taken::default() })
+            }
+            Command::Service { action: ServiceAction::Status } => ("service", Taken::default()),
+            Command::Sandbox { root, .. } => ("sandbox", Taken { root: Some(root), ..Taken::default() }),
         }
     }
 }
@@ -224,13 +262,14 @@ impl Args {
         T: Into<OsString> + Clone,
     {
         let mut args = Self::try_parse_from(words)?;
-        let Some((name, server)) = args.command.as_ref().map(Command::parts) else { return Ok(args) };
+        let Some(command) = args.command.take() else { return Ok(args) };
+        let (name, taken) = command.parts();
         // clap would take `--once sandbox` and forget the `--once`.
-        if let Some(other) = args.beside_a_command().or(args.url.as_ref().filter(|_| server.is_none()).map(|_| "--url"))
-        {
-            let reason = match name {
-                "sandbox" => "watches against a server of its own",
-                "service" if other == "--url" => "takes it after `install` alone",
+        if let Some(other) = args.beside_a_command(&taken) {
+            let reason = match (name, other) {
+                (_, "--yes") => "asks nothing",
+                ("sandbox", _) => "watches against a server of its own",
+                ("service", "--url" | "--root") => "takes it after `install` alone",
                 _ => "makes no pass",
             };
             return Err(Self::command().error(
@@ -238,9 +277,12 @@ impl Args {
                 format!("'{other}' cannot be used with '{name}', which {reason}"),
             ));
         }
-        if let Some(url) = server.and_then(|server| server.url.clone()) {
-            args.url = Some(url);
+        if let Some(url) = taken.place.and_then(|place| place.url.as_ref()) {
+            args.url = Some(url.clone());
         }
+        args.root.extend(taken.root.unwrap_or_default().iter().cloned());
+        args.yes |= taken.yes.unwrap_or_default();
+        args.command = Some(command);
         Ok(args)
     }
 
@@ -250,10 +292,17 @@ impl Args {
         self.once || self.dry_run
     }
 
-    /// What is about a run, and not about a command.
-    fn beside_a_command(&self) -> Option<&str> {
-        let flags =
-            [(self.once, "--once"), (self.dry_run, "--dry-run"), (self.force, "--force"), (self.wait, "--wait")];
+    /// What is about a run, and not about this command.
+    fn beside_a_command(&self, taken: &Taken<'_>) -> Option<&str> {
+        let flags = [
+            (self.once, "--once"),
+            (self.dry_run, "--dry-run"),
+            (self.force, "--force"),
+            (self.wait, "--wait"),
+            (self.url.is_some() && taken.place.is_none(), "--url"),
+            (!self.root.is_empty() && taken.root.is_none(), "--root"),
+            (self.yes && taken.yes.is_none(), "--yes"),
+        ];
         flags.iter().find(|(given, _)| *given).map(|(_, flag)| *flag).or(self.plugins.first().map(String::as_str))
     }
 }

@@ -59,7 +59,9 @@ async fn start(args: &Args, world: &World) -> anyhow::Result<End> {
             let read = || config::read(args, world);
             watch(args, settings(read())?, world, &read, signals()?).await
         }
-        Some(Command::Sandbox { openwebui, keep }) => play(args, world, openwebui.as_deref(), *keep, signals()?).await,
+        Some(Command::Sandbox { openwebui, keep, .. }) => {
+            play(args, world, openwebui.as_deref(), *keep, signals()?).await
+        }
         // A service can be stopped also where the settings cannot be used any more.
         Some(Command::Service { action }) => {
             commands::service(action, args, world, format(args), least(args)).map(End::Done)

@@ -31,7 +31,7 @@ pub fn service(
     let screen = Screen::of(format, least);
     match action {
         ServiceAction::Install { .. } => install(&place, args, world, screen),
-        ServiceAction::Uninstall => uninstall(&place, args.yes, screen),
+        ServiceAction::Uninstall { .. } => uninstall(&place, args.yes, screen),
         ServiceAction::Status => status(&place, screen, format),
     }
 }

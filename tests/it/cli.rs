@@ -53,8 +53,7 @@ fn help() {
               --dry-run        Say what one pass would do, and change nothing
               --force          In the first pass, send also what is unchanged or was refused
               --wait           Wait until another owui-watch has ended that deploys from here to this server
-              --yes            Do what would be asked about: put an earlier text back, or create a plugin
-                               that the server seems to have under another id
+              --yes            Create a plugin also where the server seems to have it under another id
               --url <URL>      The server [default: `OPENWEBUI_URL`, else `url` in watch.toml]
               --root <DIR>     The folder with the plugins; repeatable [default: `root` in watch.toml]
               --config <FILE>  The settings [default: watch.toml, where there is one]
@@ -92,8 +91,6 @@ fn help_of_sandbox() {
         Options:
               --openwebui <VERSION>  The release of Open WebUI to run [default: 0.12.4]
               --keep                 Keep its folder when it ends
-              --yes                  Do what would be asked about: put an earlier text back, or create a
-                                     plugin that the server seems to have under another id
               --root <DIR>           The folder with the plugins; repeatable [default: `root` in watch.toml]
               --config <FILE>        The settings [default: watch.toml, where there is one]
               --json                 Print one JSON object per line
@@ -130,12 +127,11 @@ fn help_of_rollback() {
               --url <URL>
                   The server [default: `OPENWEBUI_URL`, else `url` in watch.toml]
 
-              --yes
-                  Do what would be asked about: put an earlier text back, or create a plugin that the server
-                  seems to have under another id
-
               --root <DIR>
                   The folder with the plugins; repeatable [default: `root` in watch.toml]
+
+              --yes
+                  Put it back without asking
 
               --config <FILE>
                   The settings [default: watch.toml, where there is one]
@@ -198,6 +194,29 @@ fn a_command_does_not_silently_drop_a_flag() {
 }
 
 #[test]
+fn a_command_has_no_flag_that_it_does_not_heed() {
+    for line in ["history shout", "diff", "pull", "service status", "sandbox"] {
+        let name = line.split(' ').next().unwrap();
+        let refused = read(&format!("--yes {line}")).unwrap_err();
+        let expected = format!("error: '--yes' cannot be used with '{name}', which asks nothing\n");
+        assert!(refused.starts_with(&expected), "{line}: {refused}");
+        read(&format!("{line} --yes")).expect_err(line);
+    }
+    for line in ["rollback shout", "service install", "service uninstall"] {
+        for line in [format!("--yes {line}"), format!("{line} --yes")] {
+            assert!(read(&line).unwrap().yes, "{line}");
+        }
+    }
+    for line in ["service uninstall", "service status"] {
+        let refused = read(&format!("--root a {line}")).unwrap_err();
+        let expected = "error: '--root' cannot be used with 'service', which takes it after `install` alone\n";
+        assert!(refused.starts_with(expected), "{line}: {refused}");
+        read(&format!("{line} --root a")).expect_err(line);
+    }
+    assert_eq!(read("--root a diff --root b").unwrap().root, [PathBuf::from("a"), PathBuf::from("b")]);
+}
+
+#[test]
 fn help_of_service_install() {
     let mut command = Args::command().term_width(100);
     command.build();
@@ -216,12 +235,11 @@ fn help_of_service_install() {
               --url <URL>
                   The server [default: `OPENWEBUI_URL`, else `url` in watch.toml]
 
-              --yes
-                  Do what would be asked about: put an earlier text back, or create a plugin that the server
-                  seems to have under another id
-
               --root <DIR>
                   The folder with the plugins; repeatable [default: `root` in watch.toml]
+
+              --yes
+                  Replace also a unit that somebody has edited
 
               --config <FILE>
                   The settings [default: watch.toml, where there is one]
@@ -249,7 +267,7 @@ fn a_service_is_told_how_to_run_when_it_is_installed() {
     };
     let args = read("service --json install --url http://h:1 --root a").unwrap();
     assert_eq!((args.url.as_deref(), args.root, args.json), (Some("http://h:1"), vec![PathBuf::from("a")], true));
-    assert_eq!(action("--config a/b.toml service uninstall"), ServiceAction::Uninstall);
+    assert_eq!(action("--config a/b.toml service uninstall"), ServiceAction::Uninstall { yes: false });
     assert_eq!(action("service status"), ServiceAction::Status);
     for line in ["service", "service start", "service install shout", "service status --url http://h:1"] {
         read(line).expect_err(line);
@@ -308,14 +326,17 @@ fn nobody_says_yes_unasked() {
 #[test]
 fn sandbox_takes_the_shared_options_on_either_side() {
     for line in [
-        "--json --yes --root a --root b --config c.toml -vv sandbox --openwebui 0.9.6 --keep",
-        "sandbox --openwebui 0.9.6 --keep --json --yes --root a --root b --config c.toml -vv",
+        "--json --root a --root b --config c.toml -vv sandbox --openwebui 0.9.6 --keep",
+        "sandbox --openwebui 0.9.6 --keep --json --root a --root b --config c.toml -vv",
     ] {
         let args = read(line).unwrap();
-        assert_eq!(args.command, Some(Command::Sandbox { openwebui: Some("0.9.6".to_owned()), keep: true }), "{line}");
+        assert!(
+            matches!(&args.command, Some(Command::Sandbox { openwebui: Some(version), keep: true, .. }) if version == "0.9.6"),
+            "{line}"
+        );
         assert_eq!(args.root, [PathBuf::from("a"), PathBuf::from("b")], "{line}");
         assert_eq!(args.config, Some(PathBuf::from("c.toml")), "{line}");
-        assert!(args.json && args.yes && args.verbose == 2, "{line}");
+        assert!(args.json && args.verbose == 2, "{line}");
     }
 }
 

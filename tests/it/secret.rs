@@ -71,7 +71,7 @@ const RUNS: [&[&str]; 6] = [
     &["--once", "-vvv", "--json", "--force"],
     &["history", "a", "-vvv"],
     &["diff", "--json", "-vvv"],
-    &["pull", "--yes", "-vvv"],
+    &["pull", "-vvv"],
     &["rollback", "a", "--yes", "-vvv"],
 ];
 
