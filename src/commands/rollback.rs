@@ -215,7 +215,7 @@ impl Rollback {
         let local = self.target.local.clone().filter(|local| local.is_plugin);
         let note = ledger::Rollback { local: local.as_ref().map(|local| local.digest), server: self.plugin.digest };
         if let Some(under_way) = self.folder.under_way().get(&key)
-            && let Some(code) = self.recover(*under_way).await
+            && let Some(code) = self.recover(under_way.clone()).await
         {
             return Ok(code);
         }

@@ -132,7 +132,8 @@ mod tests {
         folder.note_rollback(&tool, &rollback(Some("local"))).unwrap();
         folder.forget_rollback(&function).unwrap();
         assert_eq!(folder.rollbacks(), BTreeMap::from([(tool, rollback(Some("local"))), (umlaut, rollback(None))]));
-        let under_way = UnderWay { sent: Digest::of(b"new"), replaced: Some(Digest::of(b"old")), was_active: true };
+        let under_way =
+            UnderWay { ours: vec![Digest::of(b"new")], replaced: Some(Digest::of(b"old")), was_active: true };
         folder.note_under_way(&function, &under_way).unwrap();
         assert_eq!(folder.under_way(), BTreeMap::from([(function.clone(), under_way)]));
         // Each server has its own.

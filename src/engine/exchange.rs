@@ -690,8 +690,7 @@ impl Exchange {
             return Step::Done(Outcome::WouldCreate);
         }
         let call = Call::Create(self.plugin.key.clone(), Arc::new(form_to_create(&self.plugin)));
-        let under_way = UnderWay { sent: self.plugin.digest, replaced: None, was_active: false };
-        self.send(under_way, Stage::Creating, call)
+        self.send(None, false, Stage::Creating, call)
     }
 
     fn on_found(&mut self, row: Box<Row>) -> Step {
@@ -726,15 +725,17 @@ impl Exchange {
         let call = Call::Update(self.plugin.key.clone(), Arc::new(form_to_update(&self.plugin, &before)));
         let replaced = before.digest().filter(|_| !before.versioned);
         let was_active = before.is_active == Some(true);
-        self.send(UnderWay { sent: self.plugin.digest, replaced, was_active }, Stage::Updating { before, kept }, call)
+        self.send(replaced, was_active, Stage::Updating { before, kept }, call)
     }
 
     /// What must be known of it after a crash is on disk before it leaves: what there would be to make good, and, where a
     /// text that is not known for ours would hold all further deploys, whose it is.
-    fn send(&mut self, under_way: UnderWay, next: Stage, call: Call) -> Step {
-        if under_way.replaced.is_none() && self.terms.on_remote_edit != OnRemoteEdit::Hold {
+    fn send(&mut self, replaced: Option<Digest>, was_active: bool, next: Stage, call: Call) -> Step {
+        if replaced.is_none() && self.terms.on_remote_edit != OnRemoteEdit::Hold {
             return self.call(next, call);
         }
+        let ours = self.known.ours.iter().copied().chain([self.plugin.digest]).collect();
+        let under_way = UnderWay { ours, replaced, was_active };
         self.stage = Stage::Noting { next: Box::new(next), call };
         Step::Note(under_way)
     }
@@ -1169,7 +1170,9 @@ mod tests {
                 self.kept.push(backup.text.clone());
                 self.step = self.exchange.kept(Ok(PathBuf::from("copy.py")));
             } else if let (Step::Note(under_way), "noted") = (&self.step, name) {
-                self.noted.push(*under_way);
+                // What may be on the server already, and what is about to be.
+                assert_eq!(under_way.ours, ["1", "2"].map(|version| Digest::of_text(&source(version))));
+                self.noted.push(under_way.clone());
                 self.step = self.exchange.noted(Ok(()));
             } else if name == "not noted" {
                 self.step = self.exchange.noted(Err("disk full".to_owned()));

@@ -98,10 +98,11 @@ pub struct Rollback {
 
 /// A text that is about to leave. It is on disk before that, so that the next start knows whose text it is, and can make
 /// good what a crash in between leaves behind where the server may switch off what it refuses (before 0.12).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnderWay {
-    /// Of the text that is sent.
-    pub sent: Digest,
+    /// Of the text that is sent, after those that may be on the server already without being somebody else's: the ledger
+    /// that has them may not be on disk yet.
+    pub ours: Vec<Digest>,
     /// Of the text that it replaces, where a refusal may leave something to be made good.
     pub replaced: Option<Digest>,
     /// It is a function that was on.

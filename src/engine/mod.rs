@@ -472,7 +472,7 @@ impl Engine {
     pub fn new(policy: Policy, memory: Memory) -> Self {
         let Memory { mut ledger, rollbacks, under_way } = memory;
         for (key, under_way) in &under_way {
-            ledger.sending(key, under_way.sent);
+            under_way.ours.iter().for_each(|digest| ledger.sending(key, *digest));
         }
         Self {
             queue: Queue::new(policy.concurrency),
@@ -1145,7 +1145,7 @@ impl Engine {
             // What a deploy that was cut short has left behind comes first.
             let (talk, step) = match (self.under_way.get(&key), task) {
                 (Some(under_way), task) => {
-                    let (recovery, step) = Recovery::start(key.clone(), *under_way);
+                    let (recovery, step) = Recovery::start(key.clone(), under_way.clone());
                     if !matches!(task, Task::Recover) {
                         self.queue.request(key.clone(), Job { task, since, in_pass });
                     }
@@ -1230,7 +1230,7 @@ impl Engine {
                 self.effects.push(Effect::Keep(ticket, backup));
             }
             Step::Note(under_way) => {
-                self.under_way.insert(key.clone(), under_way);
+                self.under_way.insert(key.clone(), under_way.clone());
                 let ticket = self.ticket_of(key.clone());
                 self.effects.push(Effect::Note(ticket, key, under_way));
             }

@@ -440,7 +440,7 @@ fn a_rollback_first_makes_good_what_a_crash_has_left_behind() {
     let (a, now) = (key(Kind::Function, "a"), filter("2"));
     server.edit_row(Kind::Function, "a", |row| row.is_active = false);
     let under_way =
-        UnderWay { sent: Digest::of_text(REFUSED), replaced: Some(Digest::of_text(&now)), was_active: true };
+        UnderWay { ours: vec![Digest::of_text(REFUSED)], replaced: Some(Digest::of_text(&now)), was_active: true };
     state(&project, &server).note_under_way(&a, &under_way).unwrap();
     let told = notices(&project, &["rollback", "a", "1", "--yes"], 0);
     assert_eq!(of(&told, "restored")["id"], "a");

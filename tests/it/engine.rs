@@ -1940,7 +1940,7 @@ fn old_server() -> Ledger {
 fn under_way(sent: &str, replaced: &str) -> BTreeMap<Key, UnderWay> {
     let digest = |version| Digest::of_text(&source("a", version));
     let (sent, replaced) = (digest(sent), digest(replaced));
-    BTreeMap::from([(key("a"), UnderWay { sent, replaced: Some(replaced), was_active: true })])
+    BTreeMap::from([(key("a"), UnderWay { ours: vec![sent], replaced: Some(replaced), was_active: true })])
 }
 
 #[test]
@@ -4025,7 +4025,7 @@ fn what_we_have_sent_is_ours_whether_an_answer_came_or_not() {
 fn what_was_on_its_way_when_the_program_ended_is_ours() {
     let hold = Policy { terms: Terms { on_remote_edit: OnRemoteEdit::Hold, ..policy().terms }, ..policy() };
     let sent = Digest::of_text(&source("a", "v2"));
-    let under_way = BTreeMap::from([(key("a"), UnderWay { sent, replaced: None, was_active: true })]);
+    let under_way = BTreeMap::from([(key("a"), UnderWay { ours: vec![sent], replaced: None, was_active: true })]);
     let memory = Memory { under_way, ..old_server().into() };
     let run = play(
         hold,

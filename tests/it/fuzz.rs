@@ -432,7 +432,7 @@ proptest! {
     fn notes_that_were_written_are_read_again_and_damaged_ones_count_as_none(
         key in key(),
         local in prop::option::of(digest()),
-        sent in digest(),
+        ours in vec(digest(), 0..20),
         replaced in digest(),
         was_active in any::<bool>(),
         damage in vec(any::<u8>(), 0..40),
@@ -441,7 +441,7 @@ proptest! {
         let temporary = tempfile::tempdir().unwrap();
         let folder = Folder::new(temporary.path().join("state"), "http://h");
         let rollback = Rollback { local, server: replaced };
-        let under_way = UnderWay { sent, replaced: Some(replaced).filter(|_| was_active), was_active };
+        let under_way = UnderWay { ours, replaced: Some(replaced).filter(|_| was_active), was_active };
         folder.note_rollback(&key, &rollback).unwrap();
         folder.note_under_way(&key, &under_way).unwrap();
         prop_assert_eq!(folder.rollbacks(), BTreeMap::from([(key.clone(), rollback)]));
