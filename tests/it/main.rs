@@ -28,6 +28,7 @@ mod secret;
 mod server_under_fire;
 mod service;
 mod shipped;
+mod simulation;
 mod support;
 mod systemd;
 mod tls;

@@ -1,0 +1,250 @@
+//! The daemon of the simulated world, which does with the real engine what `src/daemon.rs` does: a crash may come
+//! before each thing that it does, and leaves what was written until then.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use owui_watch::engine::exchange::Backup;
+use owui_watch::engine::files::{Loaded, Trace};
+use owui_watch::engine::ledger::{Ledger, Memory};
+use owui_watch::engine::notice::Notice;
+use owui_watch::engine::{Code, Effect, Engine, Event, Now, Scan};
+use owui_watch::plugin::Digest;
+use owui_watch::settling::Settling;
+
+use super::promises::{self, Broken};
+use super::text::{Sort, file_of, path_of};
+use super::world::{DEBOUNCE, Happening, World, ms};
+
+/// A daemon that runs.
+pub(super) struct Daemon {
+    pub(super) engine: Engine,
+    pub(super) settling: Settling,
+    pub(super) unsaved: bool,
+    pub(super) saving: Option<Ledger>,
+    /// The rollbacks on disk are others than the ones that it knows.
+    pub(super) rollbacks_unseen: bool,
+    /// Effects that it has before it crashes.
+    pub(super) fuse: Option<u32>,
+}
+
+impl World {
+    pub(super) fn start(&mut self) -> Result<(), Broken> {
+        if self.daemon.is_some() {
+            return Ok(());
+        }
+        trace!(self, "the daemon starts");
+        self.generation += 1;
+        let dry_run = self.setup.policy.terms.dry_run;
+        let memory = Memory {
+            ledger: self.state.ledger.clone(),
+            rollbacks: self.state.rollbacks.clone(),
+            under_way: if dry_run { BTreeMap::new() } else { self.state.under_way.clone() },
+        };
+        self.daemon = Some(Daemon {
+            engine: Engine::new(self.setup.policy.clone(), memory),
+            settling: Settling::new(DEBOUNCE),
+            unsaved: false,
+            saving: None,
+            rollbacks_unseen: false,
+            fuse: None,
+        });
+        self.exited = None;
+        self.promises.on_start(self.state.rollbacks.clone(), self.now);
+        self.turn(vec![Event::Rescan])
+    }
+
+    pub(super) fn crash(&mut self) {
+        trace!(self, "the daemon crashes");
+        let landed = self.luck("landed", 2) == 0 && !self.state.full;
+        if let Some(daemon) = self.daemon.take() {
+            self.forget(!daemon.unsaved && (landed || daemon.saving.is_none()));
+            if let Some(ledger) = daemon.saving.filter(|_| landed) {
+                self.state.ledger = ledger;
+            }
+        }
+        self.promises.on_end();
+        self.generation += 1;
+    }
+
+    /// What the daemon knew and did not write is lost with it.
+    pub(super) fn forget(&mut self, whole: bool) {
+        if !whole || self.state.behind {
+            self.promises.unwritten.extend(self.server.rows.keys().cloned());
+        }
+    }
+
+    /// One turn of the daemon's loop.
+    pub(super) fn turn(&mut self, mut events: Vec<Event>) -> Result<(), Broken> {
+        let git_busy = self.now < self.git_until;
+        let Some(daemon) = &mut self.daemon else { return Ok(()) };
+        let ready = daemon.settling.take(self.now, || git_busy);
+        let long_written = daemon.settling.long_written(self.now);
+        if !ready.is_empty() {
+            events.push(Event::Ready(ready));
+        }
+        if !long_written.is_empty() {
+            events.push(Event::BeingWritten(long_written));
+        }
+        if std::mem::take(&mut daemon.rollbacks_unseen) && !self.setup.policy.terms.dry_run {
+            events.insert(0, Event::RolledBack(self.state.rollbacks.clone()));
+        }
+        for event in events {
+            let end = self.take(event)?;
+            if self.daemon.is_none() {
+                return Ok(());
+            }
+            if let Some(code) = end {
+                return self.end(code);
+            }
+        }
+        let Some(daemon) = &mut self.daemon else { return Ok(()) };
+        if daemon.unsaved && daemon.saving.is_none() && !self.setup.policy.terms.dry_run {
+            daemon.unsaved = false;
+            daemon.saving = Some(daemon.engine.ledger().clone());
+            let pause = ms(1 + self.luck("saving", 30));
+            self.after(pause, Happening::Saved(self.generation));
+        }
+        Ok(())
+    }
+
+    /// Hands an event to the engine, does what it says, and goes on with the answers that are there at once.
+    pub(super) fn take(&mut self, event: Event) -> Result<Option<Code>, Broken> {
+        let mut events = VecDeque::from([event]);
+        let mut end = None;
+        while let (Some(event), None) = (events.pop_front(), end) {
+            self.promises.on_event(&event);
+            let chance = f64::from(u32::try_from(self.luck("chance", 1000)).unwrap()) / 1000.0;
+            let now = Now { at: self.now, wall: jiff::Timestamp::UNIX_EPOCH, chance };
+            let Some(daemon) = &mut self.daemon else { return Ok(None) };
+            for effect in daemon.engine.handle(event, now) {
+                if self.burns() {
+                    self.crash();
+                    return Ok(None);
+                }
+                if let Effect::Exit(code) = effect {
+                    end = end.or(Some(code));
+                } else if let Some(event) = self.perform(effect)? {
+                    events.push_back(event);
+                }
+            }
+        }
+        Ok(end)
+    }
+
+    /// Whether the daemon crashes before its next effect.
+    pub(super) fn burns(&mut self) -> bool {
+        let Some(Some(fuse)) = self.daemon.as_mut().map(|daemon| daemon.fuse.as_mut()) else { return false };
+        *fuse = fuse.saturating_sub(1);
+        *fuse == 0
+    }
+
+    /// Does one thing that the engine wants, as the daemon does it. Answers what comes back at once.
+    pub(super) fn perform(&mut self, effect: Effect) -> Result<Option<Event>, Broken> {
+        let dry_run = self.setup.policy.terms.dry_run;
+        let writable = if self.state.full || dry_run { Err("no space left".to_owned()) } else { Ok(()) };
+        let event = match effect {
+            Effect::Scan => Some(Event::Scanned(self.scan())),
+            Effect::Read(path) => {
+                let (file, changing) = (file_of(&path), self.is_changing(&path));
+                let half = self.disk.get(&file).is_some_and(|stored| stored.text.sort == Sort::Half);
+                if changing && half && self.setup.exact {
+                    return Err(Broken::new("half a save is taken for a whole one", format!("{file}")));
+                }
+                let loaded = self.load(file, !self.setup.exact);
+                Some(Event::Loaded(path, loaded))
+            }
+            Effect::Reread(path) => {
+                let loaded = if self.is_changing(&path) { Loaded::Unsettled } else { self.load(file_of(&path), true) };
+                Some(Event::Loaded(path, loaded))
+            }
+            Effect::Call(ticket, call) => {
+                self.issue(ticket, call)?;
+                None
+            }
+            Effect::Keep(ticket, Backup { key, digest, text }) => {
+                if Digest::of_text(&text) != digest {
+                    return Err(Broken::new("a copy is not what it says", format!("{key}")));
+                }
+                if writable.is_ok() {
+                    self.state.backups.insert((key, digest));
+                }
+                Some(Event::Kept(ticket, writable.map(|()| PathBuf::from("copy.py"))))
+            }
+            Effect::Note(ticket, key, under_way) => {
+                if writable.is_ok() {
+                    self.state.under_way.insert(key, under_way);
+                }
+                Some(Event::Noted(ticket, writable))
+            }
+            Effect::Unnote(key) => {
+                self.state.under_way.remove(&key);
+                None
+            }
+            Effect::EndRollback(key) => {
+                self.promises.on_rollback_ended(&key);
+                self.state.rollbacks.remove(&key);
+                // The daemon sees its own change of the folder as well.
+                self.daemon.iter_mut().for_each(|daemon| daemon.rollbacks_unseen = true);
+                None
+            }
+            Effect::Archive(_) => None,
+            Effect::Look(path) => {
+                let trace = match (self.mounted, self.disk.contains_key(&file_of(&path))) {
+                    (true, true) => Trace::File,
+                    (true, false) => Trace::Folder,
+                    (false, _) => Trace::Nothing,
+                };
+                Some(Event::Looked(path, trace))
+            }
+            Effect::Save => {
+                self.daemon.iter_mut().for_each(|daemon| daemon.unsaved = true);
+                None
+            }
+            Effect::Tell(notice) => {
+                self.tell(&notice)?;
+                None
+            }
+            Effect::Exit(_) => None,
+        };
+        Ok(event)
+    }
+
+    pub(super) fn is_changing(&self, path: &Path) -> bool {
+        self.daemon.as_ref().is_some_and(|daemon| daemon.settling.is_changing(path))
+    }
+
+    pub(super) fn scan(&mut self) -> Scan {
+        self.needs_rescan = false;
+        let missing = if self.mounted { Vec::new() } else { vec![PathBuf::from("plugins")] };
+        let files = self.disk.keys().filter(|_| self.mounted).map(|file| {
+            let path = path_of(*file);
+            let loaded = if self.is_changing(&path) { Loaded::Unsettled } else { self.load(*file, true) };
+            (path, loaded)
+        });
+        Scan { files: files.collect(), missing }
+    }
+
+    pub(super) fn tell(&mut self, notice: &Notice) -> Result<(), Broken> {
+        let id = notice.about.key.as_ref().map(|key| format!("{} ", key.id)).unwrap_or_default();
+        trace!(self, "      {id}{}: {}", notice.word(), notice.sentence());
+        promises::on_notice(self, notice)
+    }
+
+    pub(super) fn end(&mut self, code: Code) -> Result<(), Broken> {
+        trace!(self, "the daemon ends: {code:?}");
+        if let Some(daemon) = self.daemon.take()
+            && !self.setup.policy.terms.dry_run
+        {
+            if !self.state.full {
+                self.state.ledger = daemon.engine.ledger().clone();
+            }
+            self.forget(!self.state.full);
+        }
+        self.exited = Some(code);
+        self.promises.on_end();
+        self.generation += 1;
+        promises::on_exit(self, code)
+    }
+}

@@ -1,0 +1,297 @@
+//! A simulated world: random schedules of saves, faults, crashes and other people's work against the real engine, and
+//! what is promised is looked at after every step. No runtime, no sleeping, and the same seed does the same again.
+//!
+//! A run is a script: the setup in its first line, and then lines of `<pause in ms> <what happens>`. A seed makes one;
+//! one that fails is shortened as long as it fails in the same way, and printed, to be pasted into a test at the end of
+//! this file. `OWUI_WATCH_SEEDS=100000 cargo test simulation` plays so many, and `OWUI_WATCH_SEED=17` one, or
+//! `OWUI_WATCH_SCRIPT=file` what is written in a file, with all that happens in it.
+
+/// A line of what happens, for who wants to read it.
+macro_rules! trace {
+    ($world:expr, $($words:tt)*) => {
+        if let Some(trace) = &mut $world.trace {
+            write!(trace, "{:>9} ", format!("{}ms", $world.now.as_millis())).unwrap();
+            writeln!(trace, $($words)*).unwrap();
+        }
+    };
+}
+
+mod chance;
+mod daemon;
+mod promises;
+mod server;
+mod shorten;
+mod text;
+mod wire;
+mod world;
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::time::Instant;
+
+use promises::Broken;
+
+/// How many seeds every run of the tests plays.
+const SEEDS: u64 = 10_000;
+
+/// Plays one script; a panic in the engine is a broken promise like others.
+fn play(script: &str) -> Result<(), Broken> {
+    let played = std::panic::catch_unwind(|| world::play(script, false).0);
+    played.unwrap_or_else(|panic| {
+        let words = panic.downcast_ref::<String>().cloned();
+        let words = words.or_else(|| panic.downcast_ref::<&str>().map(|words| (*words).to_owned()));
+        Err(Broken::new("it does not panic", words.unwrap_or_default()))
+    })
+}
+
+/// Plays the script of a bug that was found.
+#[track_caller]
+fn replay(script: &str) {
+    if let Err(broken) = play(script) {
+        let (_, trace) = world::play(script, true);
+        panic!("{broken:?}\n{trace}");
+    }
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|number| number.parse().unwrap())
+}
+
+/// Plays a script with all that happens in it.
+fn show(script: &str) {
+    let (result, trace) = world::play(script, true);
+    std::io::stdout().write_all(format!("{script}\n{trace}").as_bytes()).unwrap();
+    if let Err(broken) = result {
+        panic!("{broken:?}\n{}", pasted(&shorten::shortened(script, broken.promise)));
+    }
+}
+
+/// A report on a seed that fails: how, and in how few steps.
+fn report(seed: u64, broken: &Broken) -> String {
+    let script = shorten::shortened(&chance::script(seed), broken.promise);
+    format!("seed {seed}: {broken:?}\nshortened: {:?}\n{}", play(&script).err(), pasted(&script))
+}
+
+/// A script as it is pasted into a test.
+fn pasted(script: &str) -> String {
+    let lines: Vec<_> = script.lines().collect();
+    format!("\n    replay(\n        \"{}\",\n    );\n", lines.join("\n         "))
+}
+
+#[test]
+fn whatever_happens_what_was_promised_holds() {
+    if let Ok(path) = std::env::var("OWUI_WATCH_SCRIPT") {
+        return show(&std::fs::read_to_string(path).unwrap());
+    }
+    if let Some(seed) = number("OWUI_WATCH_SEED") {
+        return show(&chance::script(seed));
+    }
+    let seeds = number("OWUI_WATCH_SEEDS").unwrap_or(SEEDS);
+    let started = Instant::now();
+    let n_threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+    let failures: Vec<(u64, Broken)> = std::thread::scope(|scope| {
+        let plays = |first: u64| {
+            move || {
+                let every = (first..seeds).step_by(usize::try_from(n_threads).unwrap());
+                every.filter_map(|seed| Some((seed, play(&chance::script(seed)).err()?))).collect::<Vec<_>>()
+            }
+        };
+        let threads: Vec<_> = (0..n_threads).map(|first| scope.spawn(plays(first))).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    });
+    println!("{seeds} seeds in {:.1} s", started.elapsed().as_secs_f64());
+    if failures.is_empty() {
+        return;
+    }
+    // The first seed for each promise that is broken.
+    let mut first: BTreeMap<&str, (u64, Broken)> = BTreeMap::new();
+    for (seed, broken) in &failures {
+        let known = first.entry(broken.promise).or_insert_with(|| (*seed, broken.clone()));
+        if *seed < known.0 {
+            *known = (*seed, broken.clone());
+        }
+    }
+    let reports: Vec<_> = first.values().map(|(seed, broken)| report(*seed, broken)).collect();
+    panic!("{} seeds fail\n\n{}", failures.len(), reports.join("\n"));
+}
+
+#[test]
+fn half_a_save_is_not_read_while_a_formatter_is_given_time() {
+    replay(
+        "seed 138
+         0 write b b3
+         0 start
+         185 blink b empty other 389
+         0 slow b b6? b5 212",
+    );
+}
+
+#[test]
+fn a_file_that_git_held_back_and_that_is_written_again_lets_the_daemon_sleep() {
+    replay(
+        "seed 515
+         0 start
+         0 git 425
+         0 delete c
+         0 slow c empty c10 238",
+    );
+}
+
+#[test]
+fn a_plugin_whose_file_was_moved_unseen_is_not_deleted() {
+    replay(
+        "seed 4264 delete
+         0 crash 7 2687
+         10000 fault slow get 1
+         0 write t t11
+         1000 write a a12
+         1000 delete a
+         0 deaf 728
+         0 slow b empty a14 199",
+    );
+}
+
+#[test]
+fn a_rollback_is_not_undone_by_what_waited_for_its_turn() {
+    replay(
+        "seed 1935 jobs 2
+         0 write a a1
+         0 hand a a2
+         0 start
+         0 fault before update 1
+         182 wipe
+         0 write c c5
+         1861 swap c c7
+         0 rollback c c9 12",
+    );
+    replay(
+        "seed 7541
+         0 hand a a2
+         0 start
+         0 fault absent get 1
+         0 write a a4!
+         10 fault slow create 1
+         53 swap a a6
+         100 rollback a a2 0",
+    );
+}
+
+#[test]
+fn what_a_rescan_found_broken_is_not_deployed_as_it_was() {
+    replay(
+        "seed 962
+         0 write b b1*
+         0 start
+         198 fault slow get 1
+         0 swap t t3
+         0 deaf 555
+         0 write t broken",
+    );
+}
+
+#[test]
+fn a_stub_that_could_not_be_deleted_at_once_is_deleted_later() {
+    replay(
+        "seed 34
+         0 fault refuse delete 3
+         0 write a a15!
+         0 crash 0 2021
+         10000 git 460",
+    );
+}
+
+#[test]
+fn what_a_dead_daemon_has_sent_is_not_held_as_somebody_else_s() {
+    replay(
+        "seed 1 hold
+         0 write a a1
+         200 start
+         2000 fault slow update 1
+         0 write a a2
+         2300 crash 0 4000
+         10 write a a3",
+    );
+}
+
+#[test]
+fn a_function_that_could_not_be_switched_on_again_is_switched_on_later() {
+    replay(
+        "seed 1612 old
+         0 write b b1!
+         0 hand b b1
+         100 start
+         78 fault slow delete 1
+         0 fault forbid any 1
+         10 start",
+    );
+    replay(
+        "seed 15354 old
+         0 hand a a1
+         0 write b b2
+         0 write c c3#
+         100 start
+         0 slow a a5? -4 146
+         1000 free
+         0 fault slow update 1
+         9498 blink a empty a8! 292
+         445 fault slow toggle_global 1
+         1336 delete a
+         176 page 154
+         100 move b t",
+    );
+}
+
+#[test]
+fn a_flip_that_never_arrived_leaves_no_function_off() {
+    replay(
+        "seed 2110 old
+         0 hand a a1~
+         0 crash 0 788
+         0 fault before toggle 1
+         0 write a -17!
+         10000 swap b b19",
+    );
+}
+
+#[test]
+fn a_refused_text_is_not_sent_again_behind_a_recovery() {
+    replay(
+        "seed 1413 old
+         0 hand c c2
+         0 start
+         0 write b b4!
+         0 blink t broken t6 182
+         0 fault forbid toggle 1
+         0 write c c10!
+         0 write a a11
+         0 fault before any 1
+         5482 toggle a
+         0 mount
+         100 mount",
+    );
+}
+
+#[test]
+fn what_was_seen_to_be_lost_during_a_conflict_is_deployed_after_it() {
+    replay(
+        "seed 2364
+         0 write b b2~
+         0 start
+         228 wipe
+         0 swap c b12
+         0 crash 0 1510
+         10000 slow c broken c14~ 80",
+    );
+}
+
+#[test]
+fn force_does_not_send_what_ends_the_server_over_and_over() {
+    replay(
+        "seed 22339 old force activate
+         0 start
+         0 write c c7
+         0 blink t empty t8# 126
+         0 blink b broken c11# 173
+         100 swap c b8",
+    );
+}

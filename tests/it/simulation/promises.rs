@@ -1,0 +1,622 @@
+//! What holds whatever happens: the nine invariants of `src/lib.rs`, and what follows from them. Each is looked at where
+//! it could be broken: at a request, at an answer, at a notice, and when everything has come to rest.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use owui_watch::engine::exchange::{Adopt, Call, Form, OnRemoteEdit, Reply};
+use owui_watch::engine::files::Loaded;
+use owui_watch::engine::ledger::Rollback;
+use owui_watch::engine::notice::{Notice, What};
+use owui_watch::engine::plan::Why;
+use owui_watch::engine::{Code, Event, GONE, OnDelete};
+use owui_watch::plugin::{Digest, Key, Kind, Parsed, Problem};
+
+use super::server::{Held, Writer};
+use super::text::{Sort, Text, file_of};
+use super::wire::key_in;
+use super::world::{World, ms};
+
+/// What was promised and is not so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Broken {
+    pub(super) promise: &'static str,
+    pub(super) detail: String,
+}
+
+impl Broken {
+    pub(super) fn new(promise: &'static str, detail: String) -> Self {
+        Self { promise, detail }
+    }
+}
+
+fn broken(promise: &'static str, detail: String) -> Result<(), Broken> {
+    Err(Broken::new(promise, detail))
+}
+
+/// What was seen so far, as far as the promises are about it.
+#[derive(Debug, Default)]
+pub(super) struct Promises {
+    /// What the files have said of each id, oldest first, and how far the server has come.
+    history: BTreeMap<Key, Vec<Text>>,
+    reached: BTreeMap<Key, usize>,
+    /// Since when several files, or none, claim an id.
+    contested: BTreeMap<Key, Duration>,
+    gone: BTreeMap<Key, Duration>,
+    /// What the running daemon has last been told of each row.
+    read: BTreeMap<Key, Held>,
+    /// Which texts are ours.
+    pub(super) ours: BTreeSet<(Key, Digest)>,
+    /// What the daemon that runs knows to be refused.
+    refused: BTreeMap<Key, Digest>,
+    /// Texts that were refused by bad luck, and ids for which a refusal may have been mistaken.
+    blamed: BTreeSet<(Key, Text)>,
+    doubtful: BTreeSet<Key>,
+    /// When each row was last changed by somebody else, and last looked at by the daemon that runs.
+    pub(super) touched: BTreeMap<Key, Duration>,
+    looked: BTreeMap<Key, Duration>,
+    /// When each table was last shown as it is, and when to learn of all of it.
+    shown: BTreeMap<Kind, Duration>,
+    listed: BTreeMap<Kind, Duration>,
+    /// When the last deploy of each plugin began.
+    began: BTreeMap<Key, Duration>,
+    /// What each file was last read to be.
+    loaded: BTreeMap<char, Option<Digest>>,
+    /// The rollbacks that the daemon knows of, and since when.
+    rollbacks: BTreeMap<Key, Rollback>,
+    /// Of which the user was told that they failed.
+    failed: BTreeSet<Key>,
+    /// What the user was last told of each refusal.
+    told_refused: BTreeSet<Key>,
+    /// What the server would not delete.
+    undeletable: BTreeSet<Key>,
+    /// What was sent, and could not be written down before a crash.
+    pub(super) unwritten: BTreeSet<Key>,
+    first_pass: bool,
+    pub(super) started: Duration,
+    /// How often the server has been looked at in vain, and until when it is to be left alone.
+    attempts: u32,
+    quiet_until: Duration,
+    /// Everything is as it should be, and nothing is to be sent any more.
+    pub(super) resting: bool,
+}
+
+impl Promises {
+    pub(super) fn remember(&mut self, key: &Key, texts: &[Text], now: Duration) {
+        self.history.entry(key.clone()).or_default().extend(texts);
+        if texts.len() > 1 {
+            self.contested.entry(key.clone()).or_insert(now);
+        } else {
+            self.contested.remove(key);
+        }
+        if texts.is_empty() {
+            self.gone.entry(key.clone()).or_insert(now);
+        } else {
+            self.gone.remove(key);
+        }
+    }
+
+    pub(super) fn on_start(&mut self, rollbacks: BTreeMap<Key, Rollback>, now: Duration) {
+        self.rollbacks = rollbacks;
+        self.first_pass = true;
+        self.started = now;
+    }
+
+    pub(super) fn on_end(&mut self) {
+        self.read.clear();
+        self.refused.clear();
+        self.looked.clear();
+        self.shown.clear();
+        self.listed.clear();
+        self.loaded.clear();
+        self.failed.clear();
+        self.told_refused.clear();
+        self.attempts = 0;
+        self.quiet_until = Duration::ZERO;
+    }
+
+    pub(super) fn on_event(&mut self, event: &Event) {
+        match event {
+            // Who asks for a rescan wants to know now.
+            Event::Rescan => self.quiet_until = Duration::ZERO,
+            Event::Scanned(scan) => scan.files.iter().for_each(|(path, loaded)| self.on_loaded(file_of(path), loaded)),
+            Event::Loaded(path, loaded) => self.on_loaded(file_of(path), loaded),
+            Event::RolledBack(rollbacks) => self.rollbacks.clone_from(rollbacks),
+            _ => {}
+        }
+    }
+
+    fn on_loaded(&mut self, file: char, loaded: &Loaded) {
+        match loaded {
+            Loaded::Parsed(Parsed::Plugin(plugin)) => drop(self.loaded.insert(file, Some(plugin.digest))),
+            Loaded::Parsed(Parsed::Flawed(flaw)) if flaw.problem == Problem::Empty => {}
+            Loaded::Parsed(_) | Loaded::SameFile(_) => drop(self.loaded.insert(file, None)),
+            Loaded::Missing | Loaded::Unsettled => {}
+        }
+    }
+
+    pub(super) fn on_rollback_ended(&mut self, key: &Key) {
+        self.rollbacks.remove(key);
+    }
+
+    /// The server fails at a text that is as good as any.
+    pub(super) fn blame(&mut self, call: &Call) {
+        if let Call::Create(key, form) | Call::Update(key, form) = call
+            && let Some(text) = Text::of(&form.content)
+        {
+            self.blamed.insert((key.clone(), text));
+        }
+    }
+
+    /// Something has happened to a row that looks like a refusal.
+    pub(super) fn doubt(&mut self, key: &Key) {
+        self.doubtful.insert(key.clone());
+    }
+}
+
+fn selected(world: &World, key: &Key) -> bool {
+    let only = &world.setup.policy.only;
+    only.is_empty() || only.iter().any(|name| name == key.id.as_str())
+}
+
+fn forced(world: &World) -> bool {
+    world.setup.policy.terms.force && world.promises.first_pass
+}
+
+/// What the user is told is true, and what follows from it is kept.
+pub(super) fn on_notice(world: &mut World, notice: &Notice) -> Result<(), Broken> {
+    let now = world.now;
+    if let Some(key) = &notice.about.key {
+        return on_notice_of(world, key, notice);
+    }
+    let promises = &mut world.promises;
+    let n_files = promises.loaded.values().flatten().count();
+    match &notice.what {
+        What::Unreachable { next, waiting, .. } => {
+            if promises.attempts > 0 {
+                return broken("7: that the server is away is told once", String::new());
+            }
+            if *waiting > n_files {
+                return broken("8: more waits than there is", format!("{waiting}"));
+            }
+            promises.attempts = 1;
+            promises.quiet_until = now + *next;
+            patient(1, *next)
+        }
+        What::Foreign { .. } => {
+            promises.attempts += 1;
+            Ok(())
+        }
+        What::StillUnreachable { attempt, next, .. } => {
+            promises.attempts += 1;
+            promises.quiet_until = now + *next;
+            if *attempt != promises.attempts {
+                let detail = format!("try {attempt} is number {}", promises.attempts);
+                return broken("7: a server that fails is asked less and less", detail);
+            }
+            patient(*attempt, *next)
+        }
+        What::Back { waiting, .. } => {
+            promises.attempts = 0;
+            promises.quiet_until = Duration::ZERO;
+            if *waiting > n_files {
+                return broken("8: more waits than there is", format!("{waiting}"));
+            }
+            Ok(())
+        }
+        What::Summary { .. } => {
+            promises.first_pass = false;
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn patient(attempt: u32, next: Duration) -> Result<(), Broken> {
+    let least = ms(375 << attempt.saturating_sub(1).min(10)).min(ms(22_500));
+    if next < least {
+        return broken("7: a server that fails is asked less and less", format!("try {attempt}: {next:?}"));
+    }
+    Ok(())
+}
+
+fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Broken> {
+    let digest = notice.about.digest;
+    let busy = world.is_busy(key);
+    let activate = world.setup.policy.terms.activate_new;
+    match &notice.what {
+        What::Sending { why } => on_sending(world, key, notice, *why)?,
+        What::Created { active, .. } if activate && !busy => {
+            if let Some(held) = world.server.rows.get_mut(key) {
+                held.wanted_active = *active;
+            }
+        }
+        What::Deactivated => {
+            if let Some(held) = world.server.rows.get_mut(key) {
+                held.wanted_active = (!busy).then_some(false);
+            }
+        }
+        _ => {}
+    }
+    let promises = &mut world.promises;
+    if matches!(notice.what, What::Unchanged { .. }) {
+        promises.ours.extend(digest.map(|digest| (key.clone(), digest)));
+    }
+    match &notice.what {
+        What::Refused { .. } | What::RefusedBefore { .. } => {
+            promises.refused.extend(digest.map(|digest| (key.clone(), digest)));
+            promises.told_refused.insert(key.clone());
+        }
+        What::Failed { .. } => drop(promises.failed.insert(key.clone())),
+        What::Sending { .. } | What::Unchanged { .. } => {
+            promises.failed.remove(key);
+            promises.told_refused.remove(key);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn on_sending(world: &mut World, key: &Key, notice: &Notice, why: Why) -> Result<(), Broken> {
+    let promises = &world.promises;
+    let digest = notice.about.digest;
+    if world.now < promises.quiet_until {
+        return broken("7: a server that fails is left alone", format!("{key}"));
+    }
+    if !promises.loaded.values().any(|loaded| *loaded == digest) {
+        return broken("2: what begins is the newest text that was read", format!("{key}"));
+    }
+    let rolled_back = promises.rollbacks.get(key).is_some_and(|rollback| rollback.local == digest);
+    if rolled_back && why != Why::Forced {
+        return broken("what was rolled back stays until the file changes", format!("{key}"));
+    }
+    let watches = world.setup.policy.once.is_none();
+    if let Some(since) = promises.contested.get(key)
+        && watches
+        && world.now > *since + ms(8000)
+        && world.hears_since(*since)
+    {
+        return broken("of two files with one id none is deployed", format!("{key}"));
+    }
+    if !selected(world, key) {
+        return broken("only what was asked for is deployed", format!("{key}"));
+    }
+    let promises = &mut world.promises;
+    promises.began.insert(key.clone(), world.now);
+    if promises.refused.get(key).is_some_and(|refused| Some(*refused) != digest) {
+        promises.refused.remove(key);
+    }
+    Ok(())
+}
+
+/// Looks at a request that is about to leave.
+pub(super) fn on_call(world: &mut World, call: &Call) -> Result<(), Broken> {
+    let changes = !matches!(call, Call::Connect | Call::Overview(_) | Call::Get(_));
+    if changes && world.setup.policy.terms.dry_run {
+        return broken("a dry run changes nothing", call.word().to_owned());
+    }
+    if changes && world.promises.resting {
+        return broken("1: what is at rest stays at rest", format!("{} {:?}", call.word(), key_in(call)));
+    }
+    if *call == Call::Connect && world.now < world.promises.quiet_until {
+        return broken("7: a server that fails is left alone", "connect".to_owned());
+    }
+    if let Some(key) = key_in(call).filter(|_| !matches!(call, Call::Prune(..))) {
+        let flying: Vec<_> = world.flying().collect();
+        if flying.contains(&key) {
+            return broken("3: never two conversations about one plugin", format!("{key}"));
+        }
+        if flying.len() >= world.setup.policy.concurrency.get() {
+            return broken("3: never more than so many conversations", format!("{key}"));
+        }
+    }
+    match call {
+        Call::Create(key, form) | Call::Update(key, form) => {
+            on_write(world, key, form, matches!(call, Call::Create(..)))
+        }
+        Call::Delete(key) => on_delete(world, key),
+        Call::Prune(key, version) => on_prune(world, key, version),
+        Call::Toggle(id) => {
+            let key = Key { kind: Kind::Function, id: id.clone() };
+            let leaves = world.setup.policy.on_delete == OnDelete::Deactivate && world.claimants(&key).is_empty();
+            if leaves && let Some(held) = world.server.rows.get_mut(&key) {
+                held.wanted_active = None;
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn on_write(world: &mut World, key: &Key, form: &Form, creates: bool) -> Result<(), Broken> {
+    let Some(text) = Text::of(&form.content) else {
+        return broken("4: only what stands in a file is sent", format!("{key}: {}", form.content));
+    };
+    // What is created replaces nothing.
+    let read = world.promises.read.get(key).filter(|_| !creates).cloned();
+    if text.sort == Sort::Stub && creates {
+        return Ok(());
+    }
+    let Some(file) = form.file.as_ref().map(|path| file_of(path)) else {
+        // The old text is loaded once more.
+        return if read.is_some_and(|read| {
+            read.text == text && read.name == form.name && read.icon == form.meta.contains_key("icon")
+        }) {
+            Ok(())
+        } else {
+            broken("what is put back is what was there", format!("{key}: {text}"))
+        };
+    };
+    if text.claim(file).as_ref() != Some(key) || *text.made().source != *form.content {
+        return broken("4: only what stands in a file is sent", format!("{key}: {text}"));
+    }
+    in_order(world, key, text)?;
+    let read_text = read.as_ref().map(|read| read.text);
+    if !forced(world) {
+        if read_text == Some(text) {
+            return broken("5: what the server holds is not sent again", format!("{key}: {text}"));
+        }
+        let refused = world.promises.refused.get(key) == Some(&text.digest());
+        if refused && read_text.is_none_or(|read| read.sort != Sort::Stub) {
+            return broken("5: what was refused is not sent again", format!("{key}: {text}"));
+        }
+    }
+    if let Some(read) = read {
+        replaces(world, key, form, &read)?;
+    } else if creates {
+        is_no_twin(world, key, text)?;
+    }
+    if !creates && !world.server.versioned && !world.state.under_way.contains_key(key) {
+        return broken("9: before 0.12 nothing is sent before it is noted", format!("{key}"));
+    }
+    world.promises.ours.insert((key.clone(), text.digest()));
+    Ok(())
+}
+
+/// Texts reach the server in the order of the saves.
+fn in_order(world: &mut World, key: &Key, text: Text) -> Result<(), Broken> {
+    let history = world.promises.history.get(key).map(Vec::as_slice).unwrap_or_default();
+    let reached = world.promises.reached.get(key).copied().unwrap_or_default();
+    match history.iter().skip(reached).position(|saved| *saved == text) {
+        Some(further) => {
+            world.promises.reached.insert(key.clone(), reached + further);
+            Ok(())
+        }
+        None => broken("2: no older text after a newer one", format!("{key}: {text} after {:?}", history.get(reached))),
+    }
+}
+
+/// Somebody else's work is kept, or left alone, as the user wants it.
+fn replaces(world: &World, key: &Key, form: &Form, read: &Held) -> Result<(), Broken> {
+    let policy = &world.setup.policy.terms;
+    let foreign = read.writer == Writer::Hand
+        && read.text.sort != Sort::Stub
+        && Text::of(&form.content) != Some(read.text)
+        && !world.promises.ours.contains(&(key.clone(), read.text.digest()));
+    if foreign && policy.on_remote_edit == OnRemoteEdit::Hold && !forced(world) {
+        return broken("what somebody else wrote is held", format!("{key}: {}", read.text));
+    }
+    let kept = world.state.backups.contains(&(key.clone(), read.text.digest()));
+    if foreign && policy.on_remote_edit != OnRemoteEdit::Overwrite && !kept {
+        return broken("6: what is not ours is kept before it is replaced", format!("{key}: {}", read.text));
+    }
+    if read.text.sort == Sort::Stub {
+        return Ok(());
+    }
+    if read.icon && !form.meta.contains_key("icon") {
+        return broken("what others put into a row stays", format!("{key}: its picture"));
+    }
+    if read.renamed && form.name != read.name {
+        return broken("what others put into a row stays", format!("{key}: its name"));
+    }
+    Ok(())
+}
+
+/// The same plugin under another id, that no file here claims.
+fn twin(world: &World, key: &Key, text: Text) -> Option<Key> {
+    let asks = world.setup.policy.terms.adopt == Adopt::Ask && text.sort == Sort::Titled;
+    let is_twin = |(other, held): &(&Key, &Held)| {
+        let same = *other != key && other.kind == key.kind && held.text.sort == Sort::Titled;
+        asks && same && world.claimants(other).is_empty()
+    };
+    world.server.rows.iter().find(is_twin).map(|(key, _)| key.clone())
+}
+
+fn is_no_twin(world: &World, key: &Key, text: Text) -> Result<(), Broken> {
+    // What a file here has claimed may still be known as that file's, and what is there is only not found.
+    let known = |twin: &Key| world.promises.history.contains_key(twin) || world.server.rows.contains_key(key);
+    let Some(twin) = twin(world, key, text).filter(|twin| !known(twin)) else { return Ok(()) };
+    let touched = world.promises.touched.get(&twin).copied().unwrap_or_default();
+    // Seen in time both by who looks at everything and by who looks for twins.
+    let seen = |shown: &BTreeMap<Kind, Duration>| shown.get(&key.kind).is_some_and(|shown| *shown > touched);
+    let began = world.promises.began.get(key).is_some_and(|began| *began > touched);
+    if began && seen(&world.promises.shown) && seen(&world.promises.listed) {
+        return broken("what may be there under another id is not created", format!("{key}: {twin}"));
+    }
+    Ok(())
+}
+
+/// Nothing is deleted but what is ours, is to go, and was kept.
+fn on_delete(world: &World, key: &Key) -> Result<(), Broken> {
+    let Some(read) = world.promises.read.get(key) else {
+        return broken("nothing is deleted unseen", format!("{key}"));
+    };
+    if read.text.sort == Sort::Stub {
+        return Ok(());
+    }
+    if world.setup.policy.on_delete != OnDelete::Delete {
+        return broken("nothing is deleted unless the user wants it", format!("{key}"));
+    }
+    if !world.promises.ours.contains(&(key.clone(), read.text.digest())) {
+        return broken("nothing is deleted that is not ours", format!("{key}: {}", read.text));
+    }
+    if !world.state.backups.contains(&(key.clone(), read.text.digest())) {
+        return broken("6: what is deleted was kept before", format!("{key}: {}", read.text));
+    }
+    match world.promises.gone.get(key) {
+        Some(since) if world.now >= *since + GONE => Ok(()),
+        // It is back, which the daemon may not know yet.
+        None if !world.hears_since(world.now.saturating_sub(ms(2000))) => Ok(()),
+        None if world.changed_since(key, world.now.saturating_sub(ms(2000))) => Ok(()),
+        since => broken("nothing is deleted before its file has stayed gone", format!("{key}: {since:?}")),
+    }
+}
+
+fn on_prune(world: &World, key: &Key, version: &str) -> Result<(), Broken> {
+    let number: Option<u32> = version.parse().ok();
+    let versions = world.server.rows.get(key).map(|held| held.versions.as_slice()).unwrap_or_default();
+    let foreign = versions.iter().any(|(version, by_daemon)| Some(*version) == number && !by_daemon);
+    if world.setup.policy.keep_versions.is_none() || foreign {
+        return broken("only our own versions are pruned", format!("{key}: {version}"));
+    }
+    Ok(())
+}
+
+/// Notes what the daemon learns of the server. `looks`: to learn of all of it, and not of one plugin.
+pub(super) fn on_reply(world: &mut World, call: &Call, reply: &Reply, served: Duration, looks: bool) {
+    let rows = &world.server.rows;
+    let promises = &mut world.promises;
+    match (call, reply) {
+        (Call::Get(key), Reply::Row(row)) => {
+            // What it is told may be some time old.
+            let Some(text) = row.content.as_deref().and_then(Text::of) else { return };
+            promises.looked.insert(key.clone(), served);
+            if let Some(held) = rows.get(key).cloned().or_else(|| promises.read.get(key).cloned()) {
+                let writer = if held.text == text { held.writer } else { Writer::Daemon };
+                let renamed = held.renamed && held.name == row.name;
+                let icon = row.meta.contains_key("icon");
+                promises.read.insert(key.clone(), Held { text, writer, name: row.name.clone(), renamed, icon, ..held });
+            }
+        }
+        (Call::Get(key), Reply::Absent) => {
+            promises.read.remove(key);
+            if !rows.contains_key(key) {
+                promises.looked.insert(key.clone(), served);
+            }
+        }
+        (Call::Overview(kind), Reply::Rows(listed)) => {
+            if listed.len() == rows.keys().filter(|key| key.kind == *kind).count() {
+                promises.shown.insert(*kind, served);
+                if looks {
+                    promises.listed.insert(*kind, served);
+                }
+            } else {
+                promises.shown.remove(kind);
+            }
+        }
+        (Call::Overview(kind), _) => drop(promises.shown.remove(kind)),
+        // Whoever may create may not always delete.
+        (
+            Call::Get(key) | Call::Delete(key),
+            Reply::NotAllowed { .. } | Reply::Unclear { .. } | Reply::Foreign { .. },
+        ) => {
+            promises.undeletable.insert(key.clone());
+        }
+        _ => {}
+    }
+}
+
+/// An exit code says what is so. While things happen nobody can say what that is.
+pub(super) fn on_exit(world: &mut World, code: Code) -> Result<(), Broken> {
+    let watches = world.setup.policy.once.is_none();
+    if watches && code != Code::Fine {
+        return broken("a watch ends well", format!("{code:?}"));
+    }
+    Ok(())
+}
+
+/// Why the server need not hold a file's text.
+fn excuse(world: &World, key: &Key, text: Text, strict: bool) -> Option<&'static str> {
+    let promises = &world.promises;
+    let row = world.server.rows.get(key);
+    let hold = world.setup.policy.terms.on_remote_edit == OnRemoteEdit::Hold;
+    let rollback = world.state.rollbacks.get(key);
+    let touched = promises.touched.get(key).copied().unwrap_or_default();
+    let looked = promises.looked.get(key).max(promises.listed.get(&key.kind)).copied().unwrap_or_default();
+    if text.is_refused() {
+        Some("the server refuses it")
+    } else if promises.blamed.contains(&(key.clone(), text)) {
+        Some("the server has failed at it")
+    } else if promises.doubtful.contains(key) && promises.told_refused.contains(key) {
+        Some("its refusal may be a mistake")
+    } else if hold && row.is_some_and(|row| row.writer != Writer::Daemon) {
+        Some("somebody else has changed it")
+    } else if hold && promises.unwritten.contains(key) {
+        Some("that we have changed it could not be written down")
+    } else if rollback.is_some_and(|rollback| rollback.local == Some(text.digest())) {
+        Some("it is rolled back")
+    } else if row.is_none() && twin(world, key, text).is_some() {
+        Some("it may be there under another id")
+    } else if !strict && promises.failed.contains(key) {
+        Some("the user was told that it failed")
+    } else if !strict && touched >= looked {
+        Some("nobody has told the daemon what happened on the server")
+    } else {
+        None
+    }
+}
+
+/// Looks at everything when nothing happens any more. `strict`: the daemon has looked at everything as well.
+pub(super) fn at_rest(world: &mut World, strict: bool) -> Result<(), Broken> {
+    if world.setup.policy.terms.dry_run {
+        return Ok(());
+    }
+    // A text that ends the server does so for longer than one pass has patience.
+    let ends = !world.server.versioned && world.disk.values().any(|stored| stored.text.sort == Sort::Ends);
+    if ends && world.exited == Some(Code::NoServer) {
+        return Ok(());
+    }
+    let mut all_well = true;
+    let mut all_claimed = BTreeSet::new();
+    for (file, stored) in &world.disk {
+        let Some(key) = stored.text.claim(*file) else {
+            all_well &= stored.text.sort != Sort::Broken || !world.setup.policy.only.is_empty();
+            continue;
+        };
+        all_claimed.insert(key.clone());
+        if world.claimants(&key).len() > 1 {
+            all_well &= !selected(world, &key);
+            continue;
+        }
+        if !selected(world, &key) {
+            continue;
+        }
+        let excuse = excuse(world, &key, stored.text, strict);
+        let holds = world.server.rows.get(&key).map(|held| held.text);
+        all_well &= holds == Some(stored.text);
+        if excuse.is_none() && holds != Some(stored.text) {
+            let holds = holds.map_or("nothing".to_owned(), |text| text.to_string());
+            let detail = format!("{key} is {} on disk and {holds} on the server", stored.text);
+            return broken("1: the server holds what the disk holds", detail);
+        }
+    }
+    for (key, held) in &world.server.rows {
+        let activated = world.setup.policy.terms.activate_new && held.ours && held.wanted_active == Some(false);
+        if held.wanted_active.is_some_and(|on| on != held.active) && !activated && key.kind == Kind::Function {
+            return broken("9: what was on is on", format!("{key} is {}", if held.active { "on" } else { "off" }));
+        }
+        if held.wanted_global.is_some_and(|on| on != held.global) {
+            return broken("9: what was on is on", format!("{key} is {}global", if held.global { "" } else { "not " }));
+        }
+        let stays = world.promises.undeletable.contains(key) || world.claimants(key).len() != 1;
+        if held.text.sort == Sort::Stub && strict && !stays {
+            return broken("what is there for a moment goes again", format!("{key}"));
+        }
+    }
+    if world.setup.policy.once.is_some() {
+        let nothing = all_claimed.is_empty() || !world.setup.policy.only.is_empty();
+        let expected = match world.exited {
+            Some(Code::Fine) => all_well,
+            Some(Code::NotDeployed) => !all_well,
+            Some(Code::Usage) => nothing,
+            Some(Code::NoServer) | None => false,
+        };
+        if !expected {
+            return broken("the exit code says what is so", format!("{:?}, and all is well: {all_well}", world.exited));
+        }
+        if world.now > world.promises.started + ms(120_000) {
+            return broken("one pass ends in time", format!("begun at {:?}", world.promises.started));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,240 @@
+//! A model of the server: what it holds, and what each request does to it. Up to 0.11 a refused update switches a
+//! function off; since 0.12 an update changes everything or nothing, and the reason of a refused create is hidden.
+
+use std::collections::BTreeMap;
+
+use owui_watch::engine::exchange::{Call, Form, Reply, Row};
+use owui_watch::plugin::{Key, Kind};
+use serde_json::{Map, Value};
+
+use super::text::{Sort, Text, letter_of};
+
+/// Whose words a row holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Writer {
+    /// The daemon's.
+    Daemon,
+    /// Those of `owui-watch rollback`, beside the daemon.
+    Rollback,
+    /// Somebody else's.
+    Hand,
+}
+
+/// A row, and what the admin wants of it.
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+pub(super) struct Held {
+    pub(super) text: Text,
+    pub(super) writer: Writer,
+    /// The daemon has made the row.
+    pub(super) ours: bool,
+    pub(super) name: String,
+    /// The admin has given it this name, and it is to stay.
+    pub(super) renamed: bool,
+    /// The admin has given it a picture, which is to stay.
+    pub(super) icon: bool,
+    pub(super) active: bool,
+    pub(super) global: bool,
+    /// How the switches are to be; `None` where the admin flipped one in the middle of a deploy, so that nobody knows.
+    pub(super) wanted_active: Option<bool>,
+    pub(super) wanted_global: Option<bool>,
+    /// Its versions, and whether each is the daemon's.
+    pub(super) versions: Vec<(u32, bool)>,
+}
+
+#[derive(Debug)]
+pub(super) struct Server {
+    /// 0.12, and not 0.9.
+    pub(super) versioned: bool,
+    pub(super) rows: BTreeMap<Key, Held>,
+    pub(super) n_versions: u32,
+}
+
+/// What an answer says of the server itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Aftermath {
+    Fine,
+    /// It ends once it has answered.
+    Ends,
+}
+
+impl Server {
+    pub(super) fn version(&self) -> &'static str {
+        if self.versioned { "0.12.4" } else { "0.9.6" }
+    }
+
+    /// Carries a request out.
+    pub(super) fn answer(&mut self, call: &Call) -> (Reply, Aftermath) {
+        let fine = |reply| (reply, Aftermath::Fine);
+        match call {
+            Call::Connect => fine(Reply::Connected { version: self.version().to_owned() }),
+            Call::Overview(kind) => {
+                let rows = self.rows.iter().filter(|(key, _)| key.kind == *kind);
+                fine(Reply::Rows(rows.map(|(key, held)| self.row(key, held, true)).collect()))
+            }
+            Call::Get(key) => fine(self.shown(key, true)),
+            Call::Create(key, form) => self.create(key, form),
+            Call::Update(key, form) => self.update(key, form),
+            Call::Toggle(id) => fine(self.flip(&Key { kind: Kind::Function, id: id.clone() }, |held| &mut held.active)),
+            Call::ToggleGlobal(id) => {
+                fine(self.flip(&Key { kind: Kind::Function, id: id.clone() }, |held| &mut held.global))
+            }
+            Call::Delete(key) => fine(match (self.rows.remove(key), key.kind) {
+                (Some(_), _) | (None, Kind::Function) => Reply::Deleted,
+                (None, Kind::Tool) => Reply::Absent,
+            }),
+            Call::Prune(key, version) => fine(self.prune(key, version)),
+            Call::Versions(_) | Call::Version(..) => fine(Reply::Absent),
+        }
+    }
+
+    fn create(&mut self, key: &Key, form: &Form) -> (Reply, Aftermath) {
+        if self.rows.contains_key(key) {
+            return (Reply::Taken, Aftermath::Fine);
+        }
+        let text = Text::of(&form.content).unwrap();
+        if let Some(refusal) = self.refusal(text, "[ERROR: Error creating function]") {
+            return refusal;
+        }
+        let held = Held {
+            text,
+            writer: Writer::Daemon,
+            ours: true,
+            name: form.name.clone(),
+            renamed: false,
+            icon: form.meta.contains_key("icon"),
+            active: false,
+            global: false,
+            wanted_active: Some(false),
+            wanted_global: Some(false),
+            versions: Vec::new(),
+        };
+        self.rows.insert(key.clone(), held);
+        self.new_version(key, true);
+        (self.shown(key, false), Aftermath::Fine)
+    }
+
+    fn update(&mut self, key: &Key, form: &Form) -> (Reply, Aftermath) {
+        let text = Text::of(&form.content).unwrap();
+        let refusal = self.refusal(text, "No module named 'x'");
+        let versioned = self.versioned;
+        let Some(held) = self.rows.get_mut(key) else {
+            // Only 0.12 says of a function that it is not there.
+            let absent = versioned || key.kind == Kind::Tool;
+            let stumbled = Reply::Unreachable { cause: "the server stumbled".to_owned(), retry_after: None };
+            return match refusal {
+                _ if absent => (Reply::Absent, Aftermath::Fine),
+                Some(refusal) => refusal,
+                None => (stumbled, Aftermath::Fine),
+            };
+        };
+        if let Some(refusal) = refusal {
+            if !versioned && text.sort == Sort::Refused && key.kind == Kind::Function {
+                held.active = false;
+            }
+            return refusal;
+        }
+        // What is put back after a refusal is what was there, whoever wrote it.
+        if form.file.is_some() || text.sort == Sort::Stub {
+            held.writer = Writer::Daemon;
+        }
+        held.text = text;
+        // Whoever renames it in the middle of an update has lost.
+        held.renamed &= held.name == form.name;
+        held.name.clone_from(&form.name);
+        held.icon = form.meta.contains_key("icon");
+        self.new_version(key, true);
+        (self.shown(key, true), Aftermath::Fine)
+    }
+
+    fn refusal(&self, text: Text, words: &str) -> Option<(Reply, Aftermath)> {
+        let crashed = Reply::Crashed { words: "Internal Server Error".to_owned() };
+        match text.sort {
+            Sort::Refused if self.versioned => Some((Reply::Refused { words: words.to_owned() }, Aftermath::Fine)),
+            Sort::Refused => Some((Reply::Refused { words: "No module named 'x'".to_owned() }, Aftermath::Fine)),
+            Sort::Ends if !self.versioned => Some((crashed, Aftermath::Ends)),
+            Sort::Crashes | Sort::Ends => Some((crashed, Aftermath::Fine)),
+            Sort::Good | Sort::Titled | Sort::Half | Sort::Stub | Sort::Empty | Sort::Broken | Sort::Other => None,
+        }
+    }
+
+    fn flip(&mut self, key: &Key, switch: impl Fn(&mut Held) -> &mut bool) -> Reply {
+        let Some(held) = self.rows.get_mut(key) else { return Reply::Absent };
+        let switch = switch(held);
+        *switch = !*switch;
+        self.shown(key, true)
+    }
+
+    fn prune(&mut self, key: &Key, version: &str) -> Reply {
+        let Some(held) = self.rows.get_mut(key) else { return Reply::Absent };
+        let Ok(version) = version.parse::<u32>() else { return Reply::Absent };
+        if held.versions.last().is_some_and(|(last, _)| *last == version) {
+            return Reply::Refused { words: "the current version".to_owned() };
+        }
+        held.versions.retain(|(other, _)| *other != version);
+        Reply::Deleted
+    }
+
+    /// Gives a row that was written a new version.
+    pub(super) fn new_version(&mut self, key: &Key, by_daemon: bool) {
+        self.n_versions += 1;
+        if let Some(held) = self.rows.get_mut(key) {
+            held.versions.push((self.n_versions, by_daemon));
+        }
+    }
+
+    fn shown(&self, key: &Key, with_text: bool) -> Reply {
+        self.rows.get(key).map_or(Reply::Absent, |held| Reply::Row(Box::new(self.row(key, held, with_text))))
+    }
+
+    fn row(&self, key: &Key, held: &Held, with_text: bool) -> Row {
+        let function = key.kind == Kind::Function;
+        let mut manifest = Map::new();
+        if held.text.sort == Sort::Titled {
+            manifest.insert("title".to_owned(), Value::from("Shout"));
+            manifest.insert("author".to_owned(), Value::from("me"));
+        }
+        let mut meta = Map::from_iter([
+            ("description".to_owned(), Value::from("")),
+            ("manifest".to_owned(), Value::from(manifest)),
+        ]);
+        if held.icon {
+            meta.insert("icon".to_owned(), Value::from("picture"));
+        }
+        Row {
+            id: key.id.to_string(),
+            name: held.name.clone(),
+            content: with_text.then(|| held.text.made().stored.to_string()),
+            meta,
+            is_active: function.then_some(held.active),
+            is_global: function.then_some(held.global),
+            access_control: None,
+            versioned: self.versioned,
+            version_id: held.versions.last().filter(|_| self.versioned).map(|(version, _)| version.to_string()),
+        }
+    }
+
+    /// Somebody writes a text by hand, in the web editor.
+    pub(super) fn write(&mut self, key: &Key, text: Text, writer: Writer) {
+        if let Some(held) = self.rows.get_mut(key) {
+            held.text = text;
+            held.writer = writer;
+        } else {
+            let held = Held {
+                text,
+                writer,
+                ours: false,
+                name: letter_of(key).to_string(),
+                renamed: false,
+                icon: false,
+                active: true,
+                global: false,
+                wanted_active: Some(true),
+                wanted_global: Some(false),
+                versions: Vec::new(),
+            };
+            self.rows.insert(key.clone(), held);
+        }
+        self.new_version(key, false);
+    }
+}

@@ -1,0 +1,296 @@
+//! The wire of the simulated world: requests on their way, what befalls them, and their answers.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use owui_watch::engine::exchange::{Call, Reply};
+use owui_watch::engine::{Event, Ticket};
+use owui_watch::plugin::{Key, Kind};
+
+use super::promises::{self, Broken};
+use super::server::Aftermath;
+use super::text::Text;
+use super::world::{Happening, World, ms};
+
+/// What befalls a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The connection drops before the server has seen it; or an idle one had been closed.
+    Before,
+    /// The connection drops before the answer.
+    After,
+    /// The client gives up, and then the server carries it out.
+    Late,
+    /// The connection is refused, or the database locked.
+    Refuse,
+    /// 429 with `Retry-After`.
+    Busy,
+    /// 500.
+    Crash,
+    /// 502 of a proxy, from which nobody knows whether it was carried out.
+    Gateway,
+    /// A web page.
+    Page,
+    /// 401 that is about the key.
+    Shut,
+    /// 403.
+    Forbid,
+    /// 401 that may be about the key or about the row.
+    Unclear,
+    /// The row is not found, although it is there.
+    Absent,
+    /// The list is empty, although there are rows.
+    NoList,
+    /// It takes its time.
+    Slow,
+}
+
+pub(super) const FAULTS: [(&str, Fault); 14] = [
+    ("before", Fault::Before),
+    ("after", Fault::After),
+    ("late", Fault::Late),
+    ("refuse", Fault::Refuse),
+    ("busy", Fault::Busy),
+    ("crash", Fault::Crash),
+    ("gateway", Fault::Gateway),
+    ("page", Fault::Page),
+    ("shut", Fault::Shut),
+    ("forbid", Fault::Forbid),
+    ("unclear", Fault::Unclear),
+    ("absent", Fault::Absent),
+    ("no-list", Fault::NoList),
+    ("slow", Fault::Slow),
+];
+
+/// A request on its way.
+pub(super) struct Flight {
+    pub(super) generation: u32,
+    pub(super) ticket: Ticket,
+    pub(super) call: Call,
+    pub(super) fault: Option<Fault>,
+    pub(super) reply: Option<Reply>,
+    /// When the server came to it.
+    pub(super) served: Duration,
+    /// It is part of a look at the whole server.
+    pub(super) looks: bool,
+}
+
+impl World {
+    pub(super) fn issue(&mut self, ticket: Ticket, call: Call) -> Result<(), Broken> {
+        trace!(self, "      -> {}", say(&call));
+        promises::on_call(self, &call)?;
+        let word = call.word();
+        let fault = self.faults.iter().position(|(wanted, _)| wanted == "any" || wanted == word);
+        let fault = fault.map(|index| self.faults.remove(index).1);
+        let mut pause = ms(1 + self.luck(word, 20));
+        if self.luck(word, 10) == 0 {
+            pause += ms(self.luck(word, 2000));
+        }
+        if fault == Some(Fault::Slow) {
+            pause += ms(2000 + self.luck(word, 6000));
+        }
+        self.n_flights += 1;
+        let id = self.n_flights;
+        let mut at = self.now + pause;
+        if fault == Some(Fault::Late) {
+            // It is given up before the server comes to it.
+            self.after(pause, Happening::Answer(id));
+            at += ms(10 + self.luck(word, 1000));
+        }
+        // What is asked about one row is done in the order in which it was asked.
+        if let Some(key) = key_in(&call) {
+            let lane = self.lanes.entry(key).or_default();
+            at = at.max(*lane + ms(1));
+            *lane = at;
+        }
+        let flight = Flight {
+            generation: self.generation,
+            ticket,
+            call,
+            fault,
+            reply: None,
+            served: Duration::ZERO,
+            looks: self.looks,
+        };
+        self.flights.insert(id, flight);
+        self.after(at.saturating_sub(self.now), Happening::Serve(id));
+        Ok(())
+    }
+
+    /// The requests of the running daemon that are about rows: the whole of its conversations, but for other lists.
+    pub(super) fn flying(&self) -> impl Iterator<Item = Key> {
+        let live = self.flights.values().filter(|flight| flight.generation == self.generation);
+        live.filter(|flight| !matches!(flight.call, Call::Prune(..))).filter_map(|flight| key_in(&flight.call))
+    }
+
+    /// The server comes to a request.
+    pub(super) fn serve(&mut self, id: u64) {
+        let Some(flight) = self.flights.get(&id) else { return };
+        if flight.reply.is_some() && flight.fault != Some(Fault::Late) {
+            return;
+        }
+        let (call, fault) = (flight.call.clone(), flight.fault);
+        let (reply, aftermath) = self.answer(&call, fault);
+        let pause = ms(self.luck(call.word(), 10));
+        let (now, late) = (self.now, fault == Some(Fault::Late));
+        if let Some(flight) = self.flights.get_mut(&id) {
+            flight.served = now;
+            // What was given up is over now.
+            if late && flight.reply.is_some() {
+                self.flights.remove(&id);
+            } else {
+                flight.reply = Some(reply);
+                self.after(pause, Happening::Answer(id));
+            }
+        }
+        if aftermath == Aftermath::Ends {
+            let pause = ms(500 + self.luck("end", 5000));
+            self.down_until = self.down_until.max(self.now + pause);
+        }
+    }
+
+    fn answer(&mut self, call: &Call, fault: Option<Fault>) -> (Reply, Aftermath) {
+        if self.now < self.down_until {
+            return (unreachable("connection refused"), Aftermath::Fine);
+        }
+        if self.now < self.page_until {
+            return (page(), Aftermath::Fine);
+        }
+        if !self.key_good && *call != Call::Connect {
+            return (shut(), Aftermath::Fine);
+        }
+        if let Some(reply) = fault.and_then(|fault| self.befall(call, fault)) {
+            return (reply, Aftermath::Fine);
+        }
+        let (reply, aftermath) = self.server.answer(call);
+        trace!(self, "         {} is done", call.word());
+        match fault {
+            Some(Fault::After | Fault::Late | Fault::Gateway) => (lost("no answer"), aftermath),
+            _ => (reply, aftermath),
+        }
+    }
+
+    /// What comes of a request that is not carried out.
+    fn befall(&mut self, call: &Call, fault: Fault) -> Option<Reply> {
+        let changes = !matches!(call, Call::Connect | Call::Overview(_) | Call::Get(_));
+        match fault {
+            Fault::Before => Some(lost("the connection was closed")),
+            Fault::Refuse => Some(unreachable("connection refused")),
+            Fault::Busy => Some(Reply::Unreachable {
+                cause: "429 Too Many Requests".to_owned(),
+                retry_after: Some(ms(1000 + self.luck("busy", 90_000))),
+            }),
+            Fault::Crash => {
+                self.promises.blame(call);
+                Some(Reply::Crashed { words: "Internal Server Error".to_owned() })
+            }
+            Fault::Gateway if !changes => Some(unreachable("502 Bad Gateway")),
+            Fault::Gateway => (self.luck("gateway", 2) == 0).then(|| lost("502 Bad Gateway")),
+            Fault::Page => Some(page()),
+            Fault::Shut => Some(shut()),
+            Fault::Forbid => Some(Reply::NotAllowed { status: 403, words: "403 Forbidden".to_owned() }),
+            Fault::Unclear => {
+                let of_row = key_in(call).is_some() && !matches!(call, Call::Create(..));
+                of_row.then(|| Reply::Unclear { words: "Nothing here".to_owned() })
+            }
+            Fault::Absent => matches!(call, Call::Get(_)).then(|| {
+                self.lie(call);
+                Reply::Absent
+            }),
+            Fault::NoList => matches!(call, Call::Overview(_)).then(|| Reply::Rows(Vec::new())),
+            Fault::After | Fault::Late | Fault::Slow => None,
+        }
+    }
+
+    pub(super) fn deliver(&mut self, id: u64) -> Result<(), Broken> {
+        let Some(flight) = self.flights.get_mut(&id) else { return Ok(()) };
+        let given_up = flight.fault == Some(Fault::Late) && flight.reply.is_none();
+        let reply = flight.reply.get_or_insert_with(|| lost("timed out")).clone();
+        let (generation, ticket, call) = (flight.generation, flight.ticket, flight.call.clone());
+        let (served, looks) = (flight.served, flight.looks);
+        if given_up {
+            // The server comes to it all the same, but nobody waits for it.
+            flight.generation = 0;
+        } else {
+            self.flights.remove(&id);
+        }
+        if generation != self.generation || self.daemon.is_none() {
+            return Ok(());
+        }
+        trace!(self, "      <- {} {}", call.word(), say_reply(&reply));
+        if matches!(reply, Reply::NotAllowed { .. } | Reply::Unclear { .. }) {
+            self.needs_rescan = true;
+        }
+        promises::on_reply(self, &call, &reply, served, looks);
+        self.looks = matches!(reply, Reply::Connected { .. });
+        let result = self.turn(vec![Event::Replied(ticket, reply)]);
+        self.looks = false;
+        result
+    }
+}
+
+fn unreachable(cause: &str) -> Reply {
+    Reply::Unreachable { cause: cause.to_owned(), retry_after: None }
+}
+
+fn page() -> Reply {
+    Reply::Foreign { status: 200, words: "a web page".to_owned() }
+}
+
+fn shut() -> Reply {
+    Reply::NotAllowed { status: 401, words: "401 Unauthorized".to_owned() }
+}
+
+pub(super) fn lost(cause: &str) -> Reply {
+    Reply::Lost { cause: cause.to_owned() }
+}
+
+/// The row that a call is about.
+pub(super) fn key_in(call: &Call) -> Option<Key> {
+    match call {
+        Call::Connect | Call::Overview(_) => None,
+        Call::Get(key)
+        | Call::Create(key, _)
+        | Call::Update(key, _)
+        | Call::Delete(key)
+        | Call::Versions(key)
+        | Call::Version(key, _)
+        | Call::Prune(key, _) => Some(key.clone()),
+        Call::Toggle(id) | Call::ToggleGlobal(id) => Some(Key { kind: Kind::Function, id: id.clone() }),
+    }
+}
+
+fn say(call: &Call) -> String {
+    let word = call.word();
+    match (call, key_in(call)) {
+        (Call::Create(_, form) | Call::Update(_, form), Some(key)) => {
+            let text = Text::of(&form.content).map(|text| text.to_string()).unwrap_or_default();
+            let back = if form.file.is_some() { "" } else { " (not from a file)" };
+            format!("{word} {} {text}{back}", key.id)
+        }
+        (Call::Overview(kind), _) => format!("{word} of {}s", kind.word()),
+        (_, Some(key)) => format!("{word} {}", key.id),
+        (_, None) => word.to_owned(),
+    }
+}
+
+fn say_reply(reply: &Reply) -> String {
+    match reply {
+        Reply::Row(row) => {
+            let text = row.content.as_deref().and_then(Text::of).map(|text| text.to_string()).unwrap_or_default();
+            let switch =
+                |on: Option<bool>, word: &str| if on == Some(true) { format!(" {word}") } else { String::new() };
+            format!("row {text}{}{}", switch(row.is_active, "on"), switch(row.is_global, "global"))
+        }
+        Reply::Rows(rows) => {
+            let texts: Vec<_> = (rows.iter())
+                .map(|row| row.content.as_deref().and_then(Text::of).map(|text| text.to_string()).unwrap_or_default())
+                .collect();
+            format!("rows {}", texts.join(" "))
+        }
+        other => {
+            let debug = format!("{other:?}");
+            debug.split_once(' ').map_or(debug.clone(), |(word, _)| word.to_lowercase())
+        }
+    }
+}

@@ -1,0 +1,694 @@
+//! The simulated world: a disk, a server, a clock, and the daemon between them, which does with the real engine what
+//! `daemon.rs` does. A run is a pure function of its script: all luck is drawn from the script's seed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use owui_watch::engine::exchange::Call;
+use owui_watch::engine::exchange::{Adopt, OnRemoteEdit, Terms};
+use owui_watch::engine::files::Loaded;
+use owui_watch::engine::ledger::{Ledger, Rollback, UnderWay};
+use owui_watch::engine::{Code, Event, OnDelete, Policy};
+use owui_watch::plugin::{Digest, Key, Kind};
+
+use super::daemon::Daemon;
+use super::promises::{Broken, Promises};
+use super::server::{Server, Writer};
+use super::text::{Text, key_of, path_of};
+use super::wire::{FAULTS, Fault, Flight, key_in, lost};
+
+pub(super) const DEBOUNCE: Duration = Duration::from_millis(100);
+/// More happens in no run that comes to an end.
+const MOST_STEPS: u32 = 20_000;
+
+pub(super) const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// How a run is set up: the first line of its script.
+#[derive(Clone, Debug)]
+pub(super) struct Setup {
+    pub(super) seed: u64,
+    pub(super) versioned: bool,
+    /// The kernel says when a writer is done.
+    pub(super) exact: bool,
+    pub(super) policy: Policy,
+}
+
+impl Setup {
+    pub(super) fn read(line: &str) -> Self {
+        let mut setup = Self {
+            seed: 0,
+            versioned: true,
+            exact: true,
+            policy: Policy {
+                roots: vec![PathBuf::from("plugins")],
+                server: "http://server".to_owned(),
+                configured: true,
+                key: None,
+                concurrency: NonZeroUsize::MIN,
+                once: None,
+                terms: Terms {
+                    force: false,
+                    dry_run: false,
+                    activate_new: false,
+                    on_remote_edit: OnRemoteEdit::Backup,
+                    adopt: Adopt::Ask,
+                },
+                on_delete: OnDelete::Keep,
+                keep_versions: None,
+                named: Vec::new(),
+                only: Vec::new(),
+            },
+        };
+        let mut words = line.split(' ');
+        let mut policy = setup.policy;
+        while let Some(word) = words.next() {
+            let mut next = || words.next().unwrap();
+            match word {
+                "seed" => setup.seed = next().parse().unwrap(),
+                "old" => setup.versioned = false,
+                "quiet" => setup.exact = false,
+                "once" => policy.once = Some(Duration::from_secs(5)),
+                "force" => policy.terms.force = true,
+                "dry-run" => policy.terms.dry_run = true,
+                "activate" => policy.terms.activate_new = true,
+                "hold" => policy.terms.on_remote_edit = OnRemoteEdit::Hold,
+                "overwrite" => policy.terms.on_remote_edit = OnRemoteEdit::Overwrite,
+                "adopt-never" => policy.terms.adopt = Adopt::Never,
+                "deactivate" => policy.on_delete = OnDelete::Deactivate,
+                "delete" => policy.on_delete = OnDelete::Delete,
+                "jobs" => policy.concurrency = next().parse().unwrap(),
+                "keep" => policy.keep_versions = Some(next().parse().unwrap()),
+                "only" => policy.only.push(next().to_owned()),
+                _ => panic!("{word}"),
+            }
+        }
+        setup.policy = policy;
+        setup
+    }
+}
+
+/// What the daemon leaves on disk.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) ledger: Ledger,
+    pub(super) rollbacks: BTreeMap<Key, Rollback>,
+    pub(super) under_way: BTreeMap<Key, UnderWay>,
+    pub(super) backups: BTreeSet<(Key, Digest)>,
+    /// Nothing can be written.
+    pub(super) full: bool,
+    /// The ledger could not be written the last time.
+    pub(super) behind: bool,
+}
+
+/// A file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stored {
+    pub(super) text: Text,
+    pub(super) written: Duration,
+}
+
+/// What is bound to happen at some time.
+pub(super) enum Happening {
+    /// The server comes to a request.
+    Serve(u64),
+    /// An answer arrives.
+    Answer(u64),
+    /// The ledger is written.
+    Saved(u32),
+    /// A writer is done with a file.
+    Written(char, Text),
+    /// A file has been quiet since it had this stamp.
+    Calm(char, Duration),
+    /// The lost events are known to be lost.
+    Overflow,
+    /// The lock of git is gone.
+    Unlocked,
+    Start,
+    /// The rollback beside the daemon reaches the server.
+    RolledBack(Key, Text),
+}
+
+/// The world.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+pub(super) struct World {
+    pub(super) setup: Setup,
+    pub(super) now: Duration,
+    pub(super) queue: BTreeMap<(Duration, u64), Happening>,
+    pub(super) n_queued: u64,
+    pub(super) disk: BTreeMap<char, Stored>,
+    pub(super) mounted: bool,
+    pub(super) git_until: Duration,
+    pub(super) deaf_until: Duration,
+    pub(super) server: Server,
+    pub(super) down_until: Duration,
+    pub(super) page_until: Duration,
+    pub(super) key_good: bool,
+    pub(super) state: State,
+    pub(super) daemon: Option<Daemon>,
+    pub(super) generation: u32,
+    pub(super) flights: BTreeMap<u64, Flight>,
+    pub(super) n_flights: u64,
+    pub(super) lanes: BTreeMap<Key, Duration>,
+    pub(super) faults: Vec<(String, Fault)>,
+    /// How often each call was made, so that its luck stays the same when the script is shortened.
+    pub(super) made: BTreeMap<&'static str, u64>,
+    pub(super) exited: Option<Code>,
+    pub(super) promises: Promises,
+    /// What is left undone on purpose until somebody rescans.
+    pub(super) needs_rescan: bool,
+    /// The server has just said that it is there, so that its tables are asked for now.
+    pub(super) looks: bool,
+    pub(super) steps: u32,
+    pub(super) trace: Option<String>,
+}
+
+/// Plays a script: a line for the setup, and lines of `<pause in ms> <what happens>`.
+pub(super) fn play(script: &str, traced: bool) -> (Result<(), Broken>, String) {
+    let mut lines = script.lines().map(str::trim).filter(|line| !line.is_empty());
+    let setup = Setup::read(lines.next().unwrap());
+    let mut world = World {
+        now: Duration::ZERO,
+        queue: BTreeMap::new(),
+        n_queued: 0,
+        disk: BTreeMap::new(),
+        mounted: true,
+        git_until: Duration::ZERO,
+        deaf_until: Duration::ZERO,
+        server: Server { versioned: setup.versioned, rows: BTreeMap::new(), n_versions: 0 },
+        down_until: Duration::ZERO,
+        page_until: Duration::ZERO,
+        key_good: true,
+        state: State::default(),
+        daemon: None,
+        generation: 0,
+        flights: BTreeMap::new(),
+        n_flights: 0,
+        lanes: BTreeMap::new(),
+        faults: Vec::new(),
+        made: BTreeMap::new(),
+        exited: None,
+        promises: Promises::default(),
+        needs_rescan: false,
+        looks: false,
+        steps: 0,
+        trace: traced.then(String::new),
+        setup,
+    };
+    let result = world.play(lines);
+    (result, world.trace.unwrap_or_default())
+}
+
+impl World {
+    fn play<'a>(&mut self, lines: impl Iterator<Item = &'a str>) -> Result<(), Broken> {
+        for line in lines {
+            let (pause, words) = line.split_once(' ').unwrap();
+            self.run_until(self.now + ms(pause.parse().unwrap()))?;
+            trace!(self, "{words}");
+            let words: Vec<_> = words.split(' ').collect();
+            self.act(&words)?;
+        }
+        self.heal()
+    }
+
+    // ---- what the script says ---------------------------------------------------------------------------------------
+
+    fn act(&mut self, words: &[&str]) -> Result<(), Broken> {
+        let letter = |word: &str| word.chars().next().unwrap();
+        let text = |word: &str| Text::read(word).unwrap();
+        let millis = |word: &str| ms(word.parse().unwrap());
+        match *words {
+            // The disk.
+            ["write", file, word] => {
+                self.put(letter(file), Some(text(word)));
+                self.signs(&[Seen::Changing(letter(file)), Seen::Complete(letter(file))])
+            }
+            ["swap", file, word] => {
+                self.put(letter(file), Some(text(word)));
+                self.signs(&[Seen::Complete(letter(file))])
+            }
+            ["slow", file, half, word, pause] => {
+                self.put(letter(file), Some(text(half)));
+                self.after(millis(pause), Happening::Written(letter(file), text(word)));
+                self.signs(&[Seen::Changing(letter(file))])
+            }
+            ["blink", file, half, word, pause] => {
+                let half = (half != "gone").then(|| text(half));
+                self.put(letter(file), half);
+                self.after(millis(pause), Happening::Written(letter(file), text(word)));
+                self.signs(&[Seen::Complete(letter(file))])
+            }
+            ["delete", file] => {
+                self.put(letter(file), None);
+                self.signs(&[Seen::Complete(letter(file))])
+            }
+            ["move", from, to] => {
+                let Some(stored) = self.disk.get(&letter(from)).copied().filter(|_| self.mounted) else {
+                    return Ok(());
+                };
+                self.put(letter(from), None);
+                self.put(letter(to), Some(stored.text));
+                self.signs(&[Seen::Complete(letter(from)), Seen::Complete(letter(to))])
+            }
+            ["touch", file] => self.signs(&[Seen::Complete(letter(file))]),
+            ["git", pause] => {
+                self.git_until = self.now + millis(pause);
+                self.after(millis(pause), Happening::Unlocked);
+                Ok(())
+            }
+            ["deaf", pause] => {
+                self.deaf_until = self.deaf_until.max(self.now + millis(pause));
+                self.after(millis(pause), Happening::Overflow);
+                Ok(())
+            }
+            ["unmount"] => self.mount(false),
+            ["mount"] => self.mount(true),
+            _ => self.act_elsewhere(words),
+        }
+    }
+
+    fn act_elsewhere(&mut self, words: &[&str]) -> Result<(), Broken> {
+        let letter = |word: &str| word.chars().next().unwrap();
+        let text = |word: &str| Text::read(word).unwrap();
+        let millis = |word: &str| ms(word.parse().unwrap());
+        match *words {
+            // The daemon.
+            ["rescan"] => self.turn(vec![Event::Rescan]),
+            ["stop"] => self.turn(vec![Event::Stop]),
+            ["start"] => self.start(),
+            ["crash", effects, pause] => {
+                let effects = effects.parse().unwrap();
+                self.after(millis(pause), Happening::Start);
+                match &mut self.daemon {
+                    Some(_) if effects == 0 => self.crash(),
+                    Some(daemon) => daemon.fuse = Some(effects),
+                    None => {}
+                }
+                Ok(())
+            }
+            ["full" | "free"] => {
+                self.state.full = words[0] == "full";
+                Ok(())
+            }
+            ["rollback", id, word, pause] => {
+                self.roll_back(letter(id), text(word), millis(pause));
+                Ok(())
+            }
+            // The server.
+            ["hand", id, word] => {
+                let key = key_of(letter(id));
+                self.touch(&key);
+                self.server.write(&key, text(word), Writer::Hand);
+                Ok(())
+            }
+            ["rename" | "icon" | "toggle" | "global", id] => {
+                self.administer(words[0], &key_of(letter(id)));
+                Ok(())
+            }
+            ["drop", id] => {
+                self.touch(&key_of(letter(id)));
+                self.server.rows.remove(&key_of(letter(id)));
+                Ok(())
+            }
+            ["wipe"] => {
+                for key in self.server.rows.keys().cloned().collect::<Vec<_>>() {
+                    self.touch(&key);
+                }
+                self.server.rows.clear();
+                Ok(())
+            }
+            ["down", pause] => {
+                self.go_down(millis(pause));
+                Ok(())
+            }
+            ["page", pause] => {
+                self.page_until = self.now + millis(pause);
+                Ok(())
+            }
+            ["key", how] => {
+                self.key_good = how == "good";
+                Ok(())
+            }
+            ["fault", what, call, times] => {
+                let (_, fault) = FAULTS.iter().find(|(word, _)| *word == what).unwrap();
+                let times = times.parse().unwrap();
+                self.faults.extend(std::iter::repeat_n((call.to_owned(), *fault), times));
+                Ok(())
+            }
+            _ => panic!("{words:?}"),
+        }
+    }
+
+    /// Notes that somebody else changes a row, and what of its switches is not certain any more because of that.
+    fn touch(&mut self, key: &Key) {
+        self.promises.touched.insert(key.clone(), self.now);
+        if self.is_busy(key)
+            && let Some(held) = self.server.rows.get_mut(key)
+        {
+            held.wanted_active = None;
+            held.wanted_global = None;
+        }
+    }
+
+    /// Who is told that there is no such row leaves its switches as they are.
+    pub(super) fn lie(&mut self, call: &Call) {
+        if let Some(held) = key_in(call).and_then(|key| self.server.rows.get_mut(&key)) {
+            held.wanted_active = None;
+            held.wanted_global = None;
+        }
+    }
+
+    /// Whether the daemon, or a dead one, is in the middle of something with a row.
+    pub(super) fn is_busy(&self, key: &Key) -> bool {
+        self.state.under_way.contains_key(key)
+            || self.flights.values().any(|flight| key_in(&flight.call).as_ref() == Some(key))
+    }
+
+    fn administer(&mut self, what: &str, key: &Key) {
+        let busy = self.is_busy(key);
+        let Some(held) = self.server.rows.get_mut(key) else { return };
+        let certain = |on: bool| (!busy).then_some(on);
+        match what {
+            "rename" => (held.renamed, held.name) = (true, "Called by hand".to_owned()),
+            "icon" => held.icon = true,
+            "toggle" if key.kind == Kind::Function => {
+                held.active = !held.active;
+                held.wanted_active = certain(held.active);
+                // A function that goes off in the middle of an update looks like one whose update was refused.
+                if busy {
+                    self.promises.doubt(key);
+                }
+            }
+            "global" if key.kind == Kind::Function => {
+                held.global = !held.global;
+                held.wanted_global = certain(held.global);
+            }
+            _ => {}
+        }
+    }
+
+    fn roll_back(&mut self, id: char, text: Text, pause: Duration) {
+        let key = key_of(id);
+        if !self.server.rows.contains_key(&key) || self.setup.policy.terms.dry_run {
+            return;
+        }
+        let claimants = self.claimants(&key);
+        let local = claimants.first().map(|file| self.disk[file].text.digest());
+        let server = text.digest();
+        if local == Some(server) {
+            return;
+        }
+        self.state.rollbacks.insert(key.clone(), Rollback { local, server });
+        self.promises.ours.insert((key.clone(), server));
+        self.after(pause, Happening::RolledBack(key, text));
+        if let Some(daemon) = &mut self.daemon {
+            daemon.rollbacks_unseen = true;
+        }
+    }
+
+    fn mount(&mut self, mounted: bool) -> Result<(), Broken> {
+        self.mounted = mounted;
+        self.remember_all();
+        self.hear(|world| world.turn(vec![Event::Rescan]))
+    }
+
+    fn go_down(&mut self, pause: Duration) {
+        self.down_until = self.down_until.max(self.now + pause);
+        let ids: Vec<_> = self.flights.keys().copied().collect();
+        for id in ids {
+            if let Some(flight) = self.flights.get_mut(&id) {
+                // What it has answered already may still arrive, as may what it was doing.
+                flight.reply = Some(lost("the connection was closed"));
+                self.after(Duration::ZERO, Happening::Answer(id));
+            }
+        }
+    }
+
+    // ---- the disk ---------------------------------------------------------------------------------------------------
+
+    fn put(&mut self, file: char, text: Option<Text>) {
+        if !self.mounted {
+            return;
+        }
+        let before = self.disk.get(&file).and_then(|stored| stored.text.claim(file));
+        match text {
+            Some(text) => self.disk.insert(file, Stored { text, written: self.now }),
+            None => self.disk.remove(&file),
+        };
+        let after = text.and_then(|text| text.claim(file));
+        for key in [before, after].into_iter().flatten() {
+            self.remember(&key);
+        }
+        self.after(DEBOUNCE, Happening::Calm(file, self.now));
+    }
+
+    /// Notes what the files say now that claim an id.
+    fn remember(&mut self, key: &Key) {
+        let claimants = self.claimants(key);
+        let texts: Vec<_> = claimants.iter().map(|file| self.disk[file].text).collect();
+        self.promises.remember(key, &texts, self.now);
+    }
+
+    fn remember_all(&mut self) {
+        let keys: BTreeSet<_> = self.disk.iter().filter_map(|(file, stored)| stored.text.claim(*file)).collect();
+        for key in &keys {
+            self.remember(key);
+        }
+    }
+
+    /// The files that claim an id.
+    pub(super) fn claimants(&self, key: &Key) -> Vec<char> {
+        if !self.mounted {
+            return Vec::new();
+        }
+        let claims = self.disk.iter().filter(|(file, stored)| stored.text.claim(**file).as_ref() == Some(key));
+        claims.map(|(file, _)| *file).collect()
+    }
+
+    /// Whether the daemon has heard of everything that has happened to files since then.
+    pub(super) fn hears_since(&self, since: Duration) -> bool {
+        self.deaf_until <= since && self.git_until <= since && self.mounted && self.promises.started <= since
+    }
+
+    /// Whether what claims an id has changed since then.
+    pub(super) fn changed_since(&self, key: &Key, since: Duration) -> bool {
+        self.claimants(key).iter().any(|file| self.disk[file].written >= since)
+    }
+
+    /// Does something with a daemon that listens.
+    pub(super) fn hear(&mut self, hear: impl FnOnce(&mut Self) -> Result<(), Broken>) -> Result<(), Broken> {
+        let listens = self.setup.policy.once.is_none() && self.deaf_until <= self.now;
+        if self.daemon.is_some() && listens { hear(self) } else { Ok(()) }
+    }
+
+    /// What the kernel says of files, to a daemon that takes in all of it at once, or one after the other.
+    fn signs(&mut self, signs: &[Seen]) -> Result<(), Broken> {
+        if !self.setup.exact || !self.mounted {
+            return Ok(());
+        }
+        let at_once = self.luck("signs", 2) == 0;
+        self.hear(|world| {
+            for sign in signs {
+                let Some(daemon) = &mut world.daemon else { return Ok(()) };
+                match sign {
+                    Seen::Complete(file) => daemon.settling.complete(path_of(*file)),
+                    Seen::Changing(file) => daemon.settling.changing(path_of(*file), world.now),
+                }
+                if !at_once {
+                    world.turn(Vec::new())?;
+                }
+            }
+            world.turn(Vec::new())
+        })
+    }
+
+    pub(super) fn load(&self, file: char, quiet: bool) -> Loaded {
+        match self.disk.get(&file).filter(|_| self.mounted) {
+            None => Loaded::Missing,
+            Some(stored) if quiet && self.now < stored.written + DEBOUNCE => Loaded::Unsettled,
+            Some(stored) => Loaded::Parsed((*stored.text.parsed(file)).clone()),
+        }
+    }
+
+    // ---- time -------------------------------------------------------------------------------------------------------
+
+    pub(super) fn after(&mut self, pause: Duration, what: Happening) {
+        self.n_queued += 1;
+        self.queue.insert((self.now + pause, self.n_queued), what);
+    }
+
+    fn wake(&self) -> Option<Duration> {
+        let daemon = self.daemon.as_ref()?;
+        daemon.engine.next_wake().into_iter().chain(daemon.settling.next_wake()).min()
+    }
+
+    /// The next thing that happens, if any.
+    fn step(&mut self, until: Duration) -> Result<bool, Broken> {
+        let happening = self.queue.first_key_value().map(|((at, _), _)| *at);
+        let wake = self.wake().map(|wake| wake.max(self.now));
+        let Some(at) = happening.into_iter().chain(wake).min().filter(|at| *at <= until) else { return Ok(false) };
+        self.steps += 1;
+        if self.steps > MOST_STEPS {
+            return Err(Broken::new("it never comes to rest", format!("{MOST_STEPS} steps")));
+        }
+        self.now = self.now.max(at);
+        if happening == Some(at)
+            && let Some((_, happening)) = self.queue.pop_first()
+        {
+            self.happen(happening)?;
+        } else {
+            self.turn(vec![Event::Wake])?;
+        }
+        Ok(true)
+    }
+
+    fn run_until(&mut self, until: Duration) -> Result<(), Broken> {
+        while self.step(until)? {}
+        self.now = until;
+        Ok(())
+    }
+
+    fn happen(&mut self, happening: Happening) -> Result<(), Broken> {
+        match happening {
+            Happening::Serve(id) => {
+                self.serve(id);
+                Ok(())
+            }
+            Happening::Answer(id) => self.deliver(id),
+            Happening::Saved(generation) => {
+                let Some(daemon) = self.daemon.as_mut().filter(|_| self.generation == generation) else {
+                    return Ok(());
+                };
+                if let Some(ledger) = daemon.saving.take() {
+                    self.state.behind = self.state.full;
+                    if !self.state.full {
+                        self.state.ledger = ledger;
+                    }
+                }
+                self.turn(Vec::new())
+            }
+            Happening::Written(file, text) => {
+                trace!(self, "{file} is written: {text}");
+                self.put(file, Some(text));
+                self.signs(&[Seen::Changing(file), Seen::Complete(file)])
+            }
+            Happening::Calm(file, stamp) => {
+                let last = self.disk.get(&file).map(|stored| stored.written);
+                if self.setup.exact || last.is_some_and(|last| last != stamp) || !self.mounted {
+                    return Ok(());
+                }
+                self.hear(|world| {
+                    if let Some(daemon) = &mut world.daemon {
+                        daemon.settling.complete(path_of(file));
+                    }
+                    world.turn(Vec::new())
+                })
+            }
+            Happening::Overflow => self.hear(|world| world.turn(vec![Event::Rescan])),
+            Happening::Unlocked => self.turn(Vec::new()),
+            Happening::Start => self.start(),
+            Happening::RolledBack(key, text) => {
+                if self.server.rows.contains_key(&key) {
+                    trace!(self, "{key} is rolled back to {text}");
+                    self.touch(&key);
+                    self.server.write(&key, text, Writer::Rollback);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    // ---- luck -------------------------------------------------------------------------------------------------------
+
+    /// A number below `below`, which depends on the seed, on what it is for, and on how often that was asked.
+    pub(super) fn luck(&mut self, what: &'static str, below: u64) -> u64 {
+        let count = self.made.entry(what).or_default();
+        *count += 1;
+        let word = what.bytes().fold(0_u64, |sum, byte| sum.wrapping_mul(31).wrapping_add(u64::from(byte)));
+        mix(self.setup.seed ^ mix(word ^ mix(*count))) % below
+    }
+
+    // ---- the end ----------------------------------------------------------------------------------------------------
+
+    /// Saves and faults stop, and the server is there: everything comes to rest, and is as it was promised.
+    fn heal(&mut self) -> Result<(), Broken> {
+        trace!(self, "---- everything is well from now on");
+        self.faults.clear();
+        self.state.full = false;
+        self.down_until = self.now;
+        self.page_until = self.now;
+        let was_shut = self.needs_rescan || !self.key_good;
+        self.key_good = true;
+        if let Some(daemon) = &mut self.daemon {
+            daemon.fuse = None;
+        }
+        if !self.mounted {
+            self.mount(true)?;
+        }
+        // What was begun comes to its end: half-written files, and dead daemons that are to come back.
+        let last = self.queue.keys().next_back().map_or(self.now, |(at, _)| *at);
+        self.run_until(last.max(self.git_until).max(self.deaf_until))?;
+        let once = self.setup.policy.once.is_some();
+        if self.daemon.is_none() {
+            self.start()?;
+        } else if was_shut {
+            self.turn(vec![Event::Rescan])?;
+        }
+        self.rest()?;
+        // A key that was taken back is looked at again when somebody asks for it.
+        if self.needs_rescan {
+            self.turn(vec![Event::Rescan])?;
+            self.rest()?;
+        }
+        if once {
+            // The last run may have begun while nothing was well, or have ended the server.
+            self.run_until(self.now.max(self.down_until))?;
+            self.start()?;
+            self.rest()?;
+            return super::promises::at_rest(self, true);
+        }
+        if self.daemon.is_none() {
+            self.start()?;
+            self.rest()?;
+        }
+        super::promises::at_rest(self, false)?;
+        trace!(self, "---- everything is looked at once more");
+        self.turn(vec![Event::Rescan])?;
+        self.rest()?;
+        super::promises::at_rest(self, true)?;
+        // What was tried for the first time in that pass may need another look.
+        self.turn(vec![Event::Rescan])?;
+        self.rest()?;
+        self.promises.resting = true;
+        self.turn(vec![Event::Rescan])?;
+        self.rest()
+    }
+
+    fn rest(&mut self) -> Result<(), Broken> {
+        let most = self.now + Duration::from_hours(2);
+        while self.step(most)? {}
+        match self.wake() {
+            None => Ok(()),
+            Some(wake) => Err(Broken::new("it never comes to rest", format!("it wants to wake at {wake:?}"))),
+        }
+    }
+}
+
+/// What the kernel says of a file.
+#[derive(Clone, Copy, Debug)]
+enum Seen {
+    Complete(char),
+    Changing(char),
+}
+
+/// Mixes the bits of a number well.
+pub(super) fn mix(number: u64) -> u64 {
+    let mut z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
