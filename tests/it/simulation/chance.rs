@@ -54,7 +54,7 @@ pub(super) fn script(seed: u64) -> String {
         }
     }
     script.push_str("\n200 start");
-    for _ in 0..author.random.u32(15..50) {
+    for _ in 0..author.random.u32(12..40) {
         let line = author.line();
         let pause = author.pause();
         write!(script, "\n{pause} {line}").unwrap();
