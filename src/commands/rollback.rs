@@ -268,6 +268,9 @@ impl Rollback {
             };
         };
         match outcome {
+            Outcome::Recovered { left: Left::Unsettled { cause } } => {
+                Some(self.tell(Outcome::Failed(Failure::Unreachable { cause, retry_after: None }), Duration::ZERO))
+            }
             Outcome::Recovered { left } => {
                 let later = matches!(left, Left::Off { later: true, .. });
                 self.say(What::came_of_recovery(left));

@@ -338,12 +338,12 @@ impl Reply {
 }
 
 impl Outcome {
-    /// Why it has left a function off that is to be switched on when the server is looked at again, if it has.
+    /// Why it has left something that is to be made good when the server is looked at again, if it has.
     #[must_use]
-    pub fn off_until_later(&self) -> Option<&str> {
+    pub fn unsettled(&self) -> Option<&str> {
         match self {
             Outcome::Refused { left, .. } | Outcome::Recovered { left } => match left {
-                Left::Off { cause, later: true } => Some(cause),
+                Left::Off { cause, later: true } | Left::Unsettled { cause } => Some(cause),
                 Left::Off { later: false, .. } | Left::AsItWas | Left::Restored => None,
             },
             _ => None,
@@ -365,7 +365,7 @@ impl Outcome {
                 | Failure::TakesNone { .. }
                 | Failure::KeepFailed { .. },
             ) => true,
-            Outcome::Refused { .. } | Outcome::Recovered { .. } => self.off_until_later().is_none(),
+            Outcome::Refused { .. } | Outcome::Recovered { .. } => self.unsettled().is_none(),
             Outcome::Created { .. }
             | Outcome::Updated { .. }
             | Outcome::Unchanged
@@ -387,6 +387,12 @@ pub enum Left {
     AsItWas,
     /// The server had switched the function off, and it is on again.
     Restored,
+    /// Nothing is off, but the old text could not be loaded again, so that what runs may be the refused one: tried again
+    /// when the server is looked at the next time.
+    Unsettled {
+        /// Why not.
+        cause: String,
+    },
     /// The function is off, and could not be switched on again.
     Off {
         /// Why not.
@@ -516,7 +522,7 @@ enum Stage {
     /// The stub, which has served, is looked at before it goes.
     CheckingStub { words: String },
     /// The stub is deleted.
-    DeletingStub { words: String },
+    DeletingStub { outcome: Outcome },
     /// The flip of a new function's switch.
     Activating(Flip),
 }
@@ -589,7 +595,7 @@ impl Exchange {
             Stage::CheckingCreated { doubt } => self.on_checked(reply, doubt),
             Stage::CreatingStub { words } => self.on_stub_created(reply, words),
             Stage::CheckingStub { words } => self.on_stub_checked(reply, words),
-            Stage::DeletingStub { words } => on_stub_deleted(reply, words),
+            Stage::DeletingStub { outcome } => on_stub_deleted(reply, outcome),
             Stage::Activating(flip) => self.on_activated(reply, flip),
         }
     }
@@ -770,13 +776,22 @@ impl Exchange {
             (Reply::Row(after), _) if self.is_ours(&after) => self.taken(before, &after, kept),
             (Reply::Row(_), Doubt::Other) => Step::Done(Outcome::Failed(Failure::StoredOther)),
             (Reply::Absent, _) => self.restart(),
+            // What stands there for a moment goes, or else is found by the next try.
+            (Reply::Row(after), Doubt::Lost(cause)) if is_stub(&after) => {
+                self.delete_stub(Outcome::Failed(Failure::Unanswered { cause }))
+            }
+            (reply, Doubt::Lost(_)) if is_stub(before) => self.unexpected(reply),
             // Not carried out, as it seems; the next try starts by looking again.
             (_, Doubt::Lost(cause)) => unanswered(cause),
             // It may have been this text that took the server down, which must not happen a second time.
             (reply, Doubt::Refused(words)) => {
-                let may_be_off = !before.versioned && before.is_active == Some(true);
                 let (cause, _) = healing::cause_of(reply);
-                refused(words, if may_be_off { Left::Off { cause, later: true } } else { Left::AsItWas })
+                let left = match before.is_active {
+                    _ if before.versioned => Left::AsItWas,
+                    Some(true) => Left::Off { cause, later: true },
+                    Some(false) | None => Left::Unsettled { cause },
+                };
+                refused(words, left)
             }
             (reply, Doubt::Other) => self.unexpected(reply),
         }
@@ -872,13 +887,16 @@ impl Exchange {
 
     /// Only what is still the stub is deleted.
     fn on_stub_checked(&mut self, reply: Reply, words: String) -> Step {
+        let outcome = Outcome::Refused { words, left: Left::AsItWas };
         match reply {
-            Reply::Row(row) if is_stub(&row) => {
-                let call = Call::Delete(self.plugin.key.clone());
-                self.call(Stage::DeletingStub { words }, call)
-            }
-            reply => on_stub_deleted(reply, words),
+            Reply::Row(row) if is_stub(&row) => self.delete_stub(outcome),
+            reply => on_stub_deleted(reply, outcome),
         }
+    }
+
+    fn delete_stub(&mut self, outcome: Outcome) -> Step {
+        let call = Call::Delete(self.plugin.key.clone());
+        self.call(Stage::DeletingStub { outcome }, call)
     }
 
     fn on_activated(&mut self, reply: Reply, flip: Flip) -> Step {
@@ -917,12 +935,12 @@ impl Exchange {
 }
 
 /// What stands on the server for a moment is not left behind: while nobody knows whether it is, this is not over.
-fn on_stub_deleted(reply: Reply, words: String) -> Step {
+fn on_stub_deleted(reply: Reply, outcome: Outcome) -> Step {
     match reply {
         Reply::Unreachable { .. } | Reply::Lost { .. } | Reply::Stumbled { .. } | Reply::Crashed { .. } => {
             Step::Done(Outcome::Failed(reply.into_failure()))
         }
-        _ => refused(words, Left::AsItWas),
+        _ => Step::Done(outcome),
     }
 }
 

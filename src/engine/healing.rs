@@ -27,6 +27,8 @@ pub(super) struct Healing {
     stage: Stage,
     /// How often anything was flipped.
     flips: u8,
+    /// No answer came when the old text was loaded.
+    unsettled: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +54,7 @@ impl Healing {
             text: after.digest(),
             stage: Stage::Restoring { seen_off: false },
             flips: 0,
+            unsettled: None,
         };
         healing.stage = Stage::Restoring { seen_off: healing.is_off(after) };
         let next = match form_to_restore(after) {
@@ -78,13 +81,19 @@ impl Healing {
             (Stage::Restoring { .. } | Stage::Looking { .. }, Reply::Row(row)) => self.switch_on(&row),
             // Refusing the old text, it may have switched the function off just now.
             (Stage::Restoring { .. }, reply @ (Reply::Refused { .. } | Reply::Crashed { .. } | Reply::Lost { .. })) => {
+                if let Reply::Lost { cause } = &reply {
+                    self.unsettled = Some(cause.clone());
+                }
                 let cause = format!("the server does not take the old text again: {}", cause_of(reply).0);
                 self.look(Stage::Looking { cause })
             }
-            (Stage::Restoring { seen_off: false }, _) => Next::Over(Left::AsItWas),
+            (Stage::Restoring { seen_off: false }, reply) => Next::Over(not_on(reply)),
             (Stage::Looking { cause }, reply) => {
+                if !self.was_active {
+                    return Next::Over(not_on(reply));
+                }
                 let (_, later) = cause_of(reply);
-                if self.was_active { Next::Over(Left::Off { cause, later }) } else { Next::Over(Left::AsItWas) }
+                Next::Over(Left::Off { cause, later })
             }
             // Somebody else had switched it on between our look and our flip.
             (Stage::Flipping, Reply::Row(row)) if self.is_off(&row) => self.flip(Stage::FlippingBack),
@@ -105,7 +114,11 @@ impl Healing {
 
     fn switch_on(&mut self, row: &Row) -> Next {
         if !self.is_off(row) {
-            return Next::Over(if self.flips > 0 { Left::Restored } else { Left::AsItWas });
+            return Next::Over(match self.unsettled.take() {
+                Some(cause) => Left::Unsettled { cause },
+                None if self.flips > 0 => Left::Restored,
+                None => Left::AsItWas,
+            });
         }
         // Somebody else keeps switching it.
         if self.flips >= MOST_FLIPS { contested() } else { self.flip(Stage::Flipping) }
@@ -120,6 +133,14 @@ impl Healing {
     fn look(&mut self, stage: Stage) -> Next {
         self.stage = stage;
         Next::Call(Call::Get(self.key.clone()))
+    }
+}
+
+/// What is left of a plugin that was not on, if its old text could not be loaded.
+fn not_on(reply: Reply) -> Left {
+    match cause_of(reply) {
+        (cause, true) => Left::Unsettled { cause },
+        (_, false) => Left::AsItWas,
     }
 }
 

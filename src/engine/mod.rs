@@ -1541,12 +1541,12 @@ impl Engine {
 
     fn on_outcome(&mut self, key: &Key, outcome: Outcome, now: Now) {
         let Some(flight) = self.queue.finish(key) else { return };
-        let off = outcome.off_until_later().map(str::to_owned);
+        let unsettled = outcome.unsettled().map(str::to_owned);
         let away = matches!(
             outcome,
             Outcome::Failed(Failure::Unreachable { .. } | Failure::Unanswered { .. } | Failure::Stumbled { .. })
         );
-        if off.is_none() && !away {
+        if unsettled.is_none() && !away {
             self.returned(now);
         }
         // A recovery that failed is no reason to forget what it was to make good; unless the plugin is out of our reach.
@@ -1568,7 +1568,7 @@ impl Engine {
         }
         self.rollbacks.extend(newer);
         // What is off is not left to the next look, whenever that is.
-        if let Some(cause) = off {
+        if let Some(cause) = unsettled {
             self.lose(cause, None, now);
         }
     }
@@ -1606,13 +1606,12 @@ impl Engine {
 
     /// A text that took the server's answer away twice may take the server away a third time: that counts as a refusal.
     fn answered(&mut self, plugin: &Plugin, outcome: Outcome, now: Now) -> Outcome {
-        let before = self.unanswered.remove(&plugin.key);
         let Outcome::Failed(Failure::Unanswered { cause }) = outcome else { return outcome };
+        let before = self.unanswered.insert(plugin.key.clone(), plugin.digest);
         if before == Some(plugin.digest) {
             self.lose(cause.clone(), None, now);
             return Outcome::Refused { words: format!("{NO_ANSWER}, twice: {cause}"), left: Left::AsItWas };
         }
-        self.unanswered.insert(plugin.key.clone(), plugin.digest);
         Outcome::Failed(Failure::Unanswered { cause })
     }
 
@@ -1625,6 +1624,7 @@ impl Engine {
                 let what = self.on_failure(failure, took, now);
                 self.tell(Notice { about, what });
             }
+            Outcome::Recovered { left: Left::Unsettled { .. } } => {}
             Outcome::Recovered { left } => self.tell(Notice { about, what: What::came_of_recovery(left) }),
             _ => {}
         }
@@ -1758,6 +1758,7 @@ impl Engine {
     }
 
     fn note(&mut self, plugin: &Plugin, by_us: bool, now: Now) {
+        self.unanswered.remove(&plugin.key);
         let version = plugin.frontmatter.version().map(str::to_owned);
         self.ledger.deployed(&plugin.key, Deployed { digest: plugin.digest, version, at: now.wall, by_us });
         self.effects.push(Effect::Save);

@@ -376,7 +376,7 @@ impl What {
 
     fn left(left: Left) -> Option<Self> {
         match left {
-            Left::AsItWas => None,
+            Left::AsItWas | Left::Unsettled { .. } => None,
             Left::Restored => Some(What::Restored),
             Left::Off { cause, later } => Some(What::WentOff { cause, later }),
         }

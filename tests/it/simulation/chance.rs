@@ -157,24 +157,12 @@ impl Author {
 
     fn fault(&mut self) -> String {
         let what = self.of(&[
-            "before", "before", "after", "after", "after", "late", "refuse", "busy", "crash", "gateway", "page",
-            "shut", "forbid", "unclear", "absent", "no-list", "slow", "slow",
+            "before", "before", "after", "after", "after", "late", "refuse", "locked", "busy", "crash", "gateway",
+            "page", "shut", "forbid", "unclear", "absent", "no-list", "slow", "slow",
         ]);
         let call = self.of(&[
-            "any",
-            "any",
-            "get",
-            "get",
-            "update",
-            "update",
-            "update",
-            "create",
-            "create",
-            "toggle",
-            "toggle_global",
-            "overview",
-            "connect",
-            "delete",
+            "any", "any", "get", "get", "update", "update", "update", "create", "create", "toggle", "overview",
+            "connect", "delete",
         ]);
         format!("fault {what} {call} {}", if self.random.bool() { 1 } else { self.random.u8(1..5) })
     }
@@ -203,8 +191,7 @@ impl Author {
             5 => format!("rename {id}"),
             6 => format!("icon {id}"),
             7..10 => format!("toggle {id}"),
-            10 => format!("global {id}"),
-            11 | 12 => format!("drop {id}"),
+            10..13 => format!("drop {id}"),
             13 => "wipe".to_owned(),
             14 | 15 => format!("down {}", self.random.u32(10..20_000)),
             16 => format!("page {}", self.random.u32(10..5000)),

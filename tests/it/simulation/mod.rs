@@ -224,21 +224,6 @@ fn a_function_that_could_not_be_switched_on_again_is_switched_on_later() {
          0 fault forbid any 1
          10 start",
     );
-    replay(
-        "seed 15354 old
-         0 hand a a1
-         0 write b b2
-         0 write c c3#
-         100 start
-         0 slow a a5? -4 146
-         1000 free
-         0 fault slow update 1
-         9498 blink a empty a8! 292
-         445 fault slow toggle_global 1
-         1336 delete a
-         176 page 154
-         100 move b t",
-    );
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use owui_watch::engine::exchange::{Adopt, Call, Form, OnRemoteEdit, Reply};
+use owui_watch::engine::exchange::{Adopt, Call, Form, OnRemoteEdit, Reply, Row};
 use owui_watch::engine::files::Loaded;
 use owui_watch::engine::ledger::Rollback;
 use owui_watch::engine::notice::{Notice, What};
@@ -34,6 +34,9 @@ fn broken(promise: &'static str, detail: String) -> Result<(), Broken> {
     Err(Broken::new(promise, detail))
 }
 
+/// How the words begin by which the user is told that a text took the server's answer away twice.
+const NO_ANSWER: &str = "the server gave no answer to it, twice";
+
 /// What was seen so far, as far as the promises are about it.
 #[derive(Debug, Default)]
 pub(super) struct Promises {
@@ -52,6 +55,13 @@ pub(super) struct Promises {
     /// Texts that were refused by bad luck, and ids for which a refusal may have been mistaken.
     blamed: BTreeSet<(Key, Text)>,
     doubtful: BTreeSet<Key>,
+    /// What was sent, and is to be looked for since no answer came.
+    lost: BTreeMap<Key, Digest>,
+    /// What was not found then, and how often it was so since something else was known of the plugin.
+    unanswered: BTreeMap<Key, (Digest, u32)>,
+    /// What has taken the server's answer away twice, and of which the user was told last that it is not sent any more.
+    silenced: BTreeSet<(Key, Digest)>,
+    told_silenced: BTreeMap<Key, Digest>,
     /// When each row was last changed by somebody else, and last looked at by the daemon that runs.
     pub(super) touched: BTreeMap<Key, Duration>,
     looked: BTreeMap<Key, Duration>,
@@ -100,6 +110,7 @@ impl Promises {
         self.rollbacks = rollbacks;
         self.first_pass = true;
         self.started = now;
+        self.told_silenced.clear();
     }
 
     pub(super) fn on_end(&mut self) {
@@ -111,6 +122,8 @@ impl Promises {
         self.loaded.clear();
         self.failed.clear();
         self.told_refused.clear();
+        self.lost.clear();
+        self.unanswered.clear();
         self.attempts = 0;
         self.quiet_until = Duration::ZERO;
     }
@@ -145,6 +158,19 @@ impl Promises {
             && let Some(text) = Text::of(&form.content)
         {
             self.blamed.insert((key.clone(), text));
+        }
+    }
+
+    /// What takes the server's answer away a second time is not sent any more.
+    fn on_unanswered(&mut self, key: &Key, digest: Digest) {
+        let (last, times) = self.unanswered.entry(key.clone()).or_insert((digest, 0));
+        if *last != digest {
+            (*last, *times) = (digest, 0);
+        }
+        *times += 1;
+        if *times > 1 {
+            self.refused.insert(key.clone(), digest);
+            self.silenced.insert((key.clone(), digest));
         }
     }
 
@@ -223,6 +249,7 @@ fn patient(attempt: u32, next: Duration) -> Result<(), Broken> {
 fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Broken> {
     let digest = notice.about.digest;
     let busy = world.is_busy(key);
+    let flies = world.flying().any(|flying| flying == *key);
     let activate = world.setup.policy.terms.activate_new;
     match &notice.what {
         What::Sending { why } => on_sending(world, key, notice, *why)?,
@@ -239,8 +266,21 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
         _ => {}
     }
     let promises = &mut world.promises;
+    match &notice.what {
+        What::Created { .. } | What::Updated { .. } => drop(promises.unanswered.remove(key)),
+        What::Unchanged { .. } if !flies => drop(promises.unanswered.remove(key)),
+        _ => {}
+    }
     if matches!(notice.what, What::Unchanged { .. }) {
         promises.ours.extend(digest.map(|digest| (key.clone(), digest)));
+    }
+    if let (What::Refused { words, .. } | What::RefusedBefore { words, .. }, Some(digest)) = (&notice.what, digest)
+        && words.starts_with(NO_ANSWER)
+    {
+        if !promises.silenced.contains(&(key.clone(), digest)) {
+            return broken("5: what is not sent any more has taken two answers away", format!("{key}"));
+        }
+        promises.told_silenced.insert(key.clone(), digest);
     }
     match &notice.what {
         What::Refused { .. } | What::RefusedBefore { .. } => {
@@ -251,6 +291,7 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
         What::Sending { .. } | What::Unchanged { .. } => {
             promises.failed.remove(key);
             promises.told_refused.remove(key);
+            promises.told_silenced.remove(key);
         }
         _ => {}
     }
@@ -470,8 +511,61 @@ fn on_prune(world: &World, key: &Key, version: &str) -> Result<(), Broken> {
     Ok(())
 }
 
+/// Notes what became of a text that was sent: it counts as unanswered when no answer came, and it is not there, or nobody
+/// says what is there.
+fn on_answer(world: &mut World, call: &Call, reply: &Reply) {
+    let promises = &mut world.promises;
+    match (call, reply) {
+        (Call::Update(key, form), Reply::Lost { .. } | Reply::Foreign { .. })
+        | (Call::Create(key, form), Reply::Lost { .. })
+            if form.file.is_some() =>
+        {
+            promises.lost.insert(key.clone(), Digest::of_text(&form.content));
+        }
+        (Call::Get(key), reply) => {
+            let Some(digest) = promises.lost.get(key).copied() else { return };
+            // What stands there for a moment is deleted first.
+            let is_stub =
+                |row: &Row| row.content.as_deref().and_then(Text::of).map(|text| text.sort) == Some(Sort::Stub);
+            if matches!(reply, Reply::Row(row) if is_stub(row)) {
+                return;
+            }
+            promises.lost.remove(key);
+            // The last that was read is what the update would have replaced; before a create nothing was there.
+            let before = promises.read.get(key);
+            let is_so = match (reply, before) {
+                (Reply::Row(row), Some(before)) => {
+                    let went_off = before.active && row.is_active == Some(false) && !world.server.versioned;
+                    let same = row.digest() == Some(before.text.digest());
+                    row.digest() != Some(digest) && !(went_off && same)
+                }
+                (Reply::Absent, before) => before.is_none(),
+                (Reply::Row(_), None) => false,
+                (Reply::Unreachable { .. } | Reply::Lost { .. }, None) => true,
+                // What stands there for a moment is not left behind because of that.
+                (_, Some(before)) => before.text.sort != Sort::Stub,
+                (_, None) => false,
+            };
+            if is_so {
+                promises.on_unanswered(key, digest);
+            }
+        }
+        (Call::Delete(key), reply) => {
+            let gone = !matches!(
+                reply,
+                Reply::Unreachable { .. } | Reply::Lost { .. } | Reply::Stumbled { .. } | Reply::Crashed { .. }
+            );
+            if let Some(digest) = promises.lost.remove(key).filter(|_| gone) {
+                promises.on_unanswered(key, digest);
+            }
+        }
+        _ => {}
+    }
+}
+
 /// Notes what the daemon learns of the server. `looks`: to learn of all of it, and not of one plugin.
 pub(super) fn on_reply(world: &mut World, call: &Call, reply: &Reply, served: Duration, looks: bool) {
+    on_answer(world, call, reply);
     let rows = &world.server.rows;
     let promises = &mut world.promises;
     match (call, reply) {
@@ -483,7 +577,8 @@ pub(super) fn on_reply(world: &mut World, call: &Call, reply: &Reply, served: Du
                 let writer = if held.text == text { held.writer } else { Writer::Daemon };
                 let renamed = held.renamed && held.name == row.name;
                 let icon = row.meta.contains_key("icon");
-                promises.read.insert(key.clone(), Held { text, writer, name: row.name.clone(), renamed, icon, ..held });
+                let (name, active) = (row.name.clone(), row.is_active == Some(true));
+                promises.read.insert(key.clone(), Held { text, writer, name, renamed, icon, active, ..held });
             }
         }
         (Call::Get(key), Reply::Absent) => {
@@ -535,6 +630,8 @@ fn excuse(world: &World, key: &Key, text: Text, strict: bool) -> Option<&'static
         Some("the server refuses it")
     } else if promises.blamed.contains(&(key.clone(), text)) {
         Some("the server has failed at it")
+    } else if promises.told_silenced.get(key) == Some(&text.digest()) {
+        Some("it has taken the server's answer away twice")
     } else if promises.doubtful.contains(key) && promises.told_refused.contains(key) {
         Some("its refusal may be a mistake")
     } else if hold && row.is_some_and(|row| row.writer != Writer::Daemon) {
@@ -593,8 +690,8 @@ pub(super) fn at_rest(world: &mut World, strict: bool) -> Result<(), Broken> {
         if held.wanted_active.is_some_and(|on| on != held.active) && !activated && key.kind == Kind::Function {
             return broken("9: what was on is on", format!("{key} is {}", if held.active { "on" } else { "off" }));
         }
-        if held.wanted_global.is_some_and(|on| on != held.global) {
-            return broken("9: what was on is on", format!("{key} is {}global", if held.global { "" } else { "not " }));
+        if held.runs != held.text && held.wanted_active.is_some() && strict {
+            return broken("9: what runs is what is stored", format!("{key} is {}, and {} runs", held.text, held.runs));
         }
         let stays = world.promises.undeletable.contains(key) || world.claimants(key).len() != 1;
         if held.text.sort == Sort::Stub && strict && !stays {

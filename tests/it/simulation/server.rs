@@ -25,6 +25,8 @@ pub(super) enum Writer {
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(super) struct Held {
     pub(super) text: Text,
+    /// What runs, which before 0.12 may be what was sent and not stored.
+    pub(super) runs: Text,
     pub(super) writer: Writer,
     /// The daemon has made the row.
     pub(super) ours: bool,
@@ -34,10 +36,8 @@ pub(super) struct Held {
     /// The admin has given it a picture, which is to stay.
     pub(super) icon: bool,
     pub(super) active: bool,
-    pub(super) global: bool,
-    /// How the switches are to be; `None` where the admin flipped one in the middle of a deploy, so that nobody knows.
+    /// How the switch is to be; `None` where the admin flipped it in the middle of a deploy, so that nobody knows.
     pub(super) wanted_active: Option<bool>,
-    pub(super) wanted_global: Option<bool>,
     /// Its versions, and whether each is the daemon's.
     pub(super) versions: Vec<(u32, bool)>,
 }
@@ -75,10 +75,7 @@ impl Server {
             Call::Get(key) => fine(self.shown(key, true)),
             Call::Create(key, form) => self.create(key, form),
             Call::Update(key, form) => self.update(key, form),
-            Call::Toggle(id) => fine(self.flip(&Key { kind: Kind::Function, id: id.clone() }, |held| &mut held.active)),
-            Call::ToggleGlobal(id) => {
-                fine(self.flip(&Key { kind: Kind::Function, id: id.clone() }, |held| &mut held.global))
-            }
+            Call::Toggle(id) => fine(self.flip(&Key { kind: Kind::Function, id: id.clone() })),
             Call::Delete(key) => fine(match (self.rows.remove(key), key.kind) {
                 (Some(_), _) | (None, Kind::Function) => Reply::Deleted,
                 (None, Kind::Tool) => Reply::Absent,
@@ -98,15 +95,14 @@ impl Server {
         }
         let held = Held {
             text,
+            runs: text,
             writer: Writer::Daemon,
             ours: true,
             name: form.name.clone(),
             renamed: false,
             icon: form.meta.contains_key("icon"),
             active: false,
-            global: false,
             wanted_active: Some(false),
-            wanted_global: Some(false),
             versions: Vec::new(),
         };
         self.rows.insert(key.clone(), held);
@@ -121,7 +117,7 @@ impl Server {
         let Some(held) = self.rows.get_mut(key) else {
             // Only 0.12 says of a function that it is not there.
             let absent = versioned || key.kind == Kind::Tool;
-            let stumbled = Reply::Unreachable { cause: "the server stumbled".to_owned(), retry_after: None };
+            let stumbled = Reply::Stumbled { cause: "the server stumbled".to_owned() };
             return match refusal {
                 _ if absent => (Reply::Absent, Aftermath::Fine),
                 Some(refusal) => refusal,
@@ -132,19 +128,32 @@ impl Server {
             if !versioned && text.sort == Sort::Refused && key.kind == Kind::Function {
                 held.active = false;
             }
+            self.run(key, text);
             return refusal;
         }
         // What is put back after a refusal is what was there, whoever wrote it.
         if form.file.is_some() || text.sort == Sort::Stub {
             held.writer = Writer::Daemon;
         }
-        held.text = text;
+        (held.text, held.runs) = (text, text);
         // Whoever renames it in the middle of an update has lost.
         held.renamed &= held.name == form.name;
         held.name.clone_from(&form.name);
         held.icon = form.meta.contains_key("icon");
         self.new_version(key, true);
         (self.shown(key, true), Aftermath::Fine)
+    }
+
+    /// Runs a text that is not stored.
+    pub(super) fn run(&mut self, key: &Key, text: Text) {
+        if let Some(held) = self.rows.get_mut(key).filter(|_| !self.versioned) {
+            held.runs = text;
+        }
+    }
+
+    /// After it was down, what is stored is what runs.
+    pub(super) fn restart(&mut self) {
+        self.rows.values_mut().for_each(|held| held.runs = held.text);
     }
 
     fn refusal(&self, text: Text, words: &str) -> Option<(Reply, Aftermath)> {
@@ -158,10 +167,9 @@ impl Server {
         }
     }
 
-    fn flip(&mut self, key: &Key, switch: impl Fn(&mut Held) -> &mut bool) -> Reply {
+    fn flip(&mut self, key: &Key) -> Reply {
         let Some(held) = self.rows.get_mut(key) else { return Reply::Absent };
-        let switch = switch(held);
-        *switch = !*switch;
+        held.active = !held.active;
         self.shown(key, true)
     }
 
@@ -207,7 +215,7 @@ impl Server {
             content: with_text.then(|| held.text.made().stored.to_string()),
             meta,
             is_active: function.then_some(held.active),
-            is_global: function.then_some(held.global),
+            is_global: function.then_some(false),
             access_control: None,
             versioned: self.versioned,
             version_id: held.versions.last().filter(|_| self.versioned).map(|(version, _)| version.to_string()),
@@ -217,20 +225,19 @@ impl Server {
     /// Somebody writes a text by hand, in the web editor.
     pub(super) fn write(&mut self, key: &Key, text: Text, writer: Writer) {
         if let Some(held) = self.rows.get_mut(key) {
-            held.text = text;
+            (held.text, held.runs) = (text, text);
             held.writer = writer;
         } else {
             let held = Held {
                 text,
+                runs: text,
                 writer,
                 ours: false,
                 name: letter_of(key).to_string(),
                 renamed: false,
                 icon: false,
                 active: true,
-                global: false,
                 wanted_active: Some(true),
-                wanted_global: Some(false),
                 versions: Vec::new(),
             };
             self.rows.insert(key.clone(), held);

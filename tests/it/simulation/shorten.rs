@@ -40,7 +40,11 @@ fn simplify_setup(lines: &mut [String], fails: &impl Fn(&[String]) -> bool) {
     let words: Vec<String> = lines[0].split(' ').map(str::to_owned).collect();
     for at in (2..words.len()).rev() {
         let mut fewer: Vec<_> = lines[0].split(' ').map(str::to_owned).collect();
-        if fewer.get(at) != words.get(at) || words[at].parse::<u64>().is_ok() || fewer.len() <= at {
+        if fewer.get(at) != words.get(at)
+            || words[at].parse::<u64>().is_ok()
+            || words[at].len() == 1
+            || fewer.len() <= at
+        {
             continue;
         }
         let with_number = fewer.get(at + 1).is_some_and(|next| next.parse::<u64>().is_ok() || next.len() == 1);

@@ -21,8 +21,10 @@ pub(super) enum Fault {
     After,
     /// The client gives up, and then the server carries it out.
     Late,
-    /// The connection is refused, or the database locked.
+    /// The connection is refused.
     Refuse,
+    /// The database is locked.
+    Locked,
     /// 429 with `Retry-After`.
     Busy,
     /// 500.
@@ -45,11 +47,12 @@ pub(super) enum Fault {
     Slow,
 }
 
-pub(super) const FAULTS: [(&str, Fault); 14] = [
+pub(super) const FAULTS: [(&str, Fault); 15] = [
     ("before", Fault::Before),
     ("after", Fault::After),
     ("late", Fault::Late),
     ("refuse", Fault::Refuse),
+    ("locked", Fault::Locked),
     ("busy", Fault::Busy),
     ("crash", Fault::Crash),
     ("gateway", Fault::Gateway),
@@ -145,7 +148,7 @@ impl World {
         }
         if aftermath == Aftermath::Ends {
             let pause = ms(500 + self.luck("end", 5000));
-            self.down_until = self.down_until.max(self.now + pause);
+            self.go_down(pause);
         }
     }
 
@@ -176,12 +179,24 @@ impl World {
         match fault {
             Fault::Before => Some(lost("the connection was closed")),
             Fault::Refuse => Some(unreachable("connection refused")),
+            Fault::Locked => changes.then(|| {
+                if let Call::Update(key, form) = call {
+                    self.server.run(key, Text::of(&form.content).unwrap());
+                }
+                Reply::Stumbled { cause: "the server's database is locked".to_owned() }
+            }),
             Fault::Busy => Some(Reply::Unreachable {
                 cause: "429 Too Many Requests".to_owned(),
                 retry_after: Some(ms(1000 + self.luck("busy", 90_000))),
             }),
             Fault::Crash => {
                 self.promises.blame(call);
+                // The old text is not taken again, and nothing can be done about that.
+                if let Call::Update(key, form) = call
+                    && form.file.is_none()
+                {
+                    self.server.run(key, Text::of(&form.content).unwrap());
+                }
                 Some(Reply::Crashed { words: "Internal Server Error".to_owned() })
             }
             Fault::Gateway if !changes => Some(unreachable("502 Bad Gateway")),
@@ -256,7 +271,7 @@ pub(super) fn key_in(call: &Call) -> Option<Key> {
         | Call::Versions(key)
         | Call::Version(key, _)
         | Call::Prune(key, _) => Some(key.clone()),
-        Call::Toggle(id) | Call::ToggleGlobal(id) => Some(Key { kind: Kind::Function, id: id.clone() }),
+        Call::Toggle(id) => Some(Key { kind: Kind::Function, id: id.clone() }),
     }
 }
 
@@ -278,9 +293,7 @@ fn say_reply(reply: &Reply) -> String {
     match reply {
         Reply::Row(row) => {
             let text = row.content.as_deref().and_then(Text::of).map(|text| text.to_string()).unwrap_or_default();
-            let switch =
-                |on: Option<bool>, word: &str| if on == Some(true) { format!(" {word}") } else { String::new() };
-            format!("row {text}{}{}", switch(row.is_active, "on"), switch(row.is_global, "global"))
+            format!("row {text}{}", if row.is_active == Some(true) { " on" } else { "" })
         }
         Reply::Rows(rows) => {
             let texts: Vec<_> = (rows.iter())

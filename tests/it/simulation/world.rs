@@ -305,7 +305,7 @@ impl World {
                 self.server.write(&key, text(word), Writer::Hand);
                 Ok(())
             }
-            ["rename" | "icon" | "toggle" | "global", id] => {
+            ["rename" | "icon" | "toggle", id] => {
                 self.administer(words[0], &key_of(letter(id)));
                 Ok(())
             }
@@ -343,22 +343,23 @@ impl World {
         }
     }
 
-    /// Notes that somebody else changes a row, and what of its switches is not certain any more because of that.
+    /// Notes that somebody else changes a row, and that nobody knows any more how it is to be if that is in the middle of
+    /// a deploy.
     fn touch(&mut self, key: &Key) {
         self.promises.touched.insert(key.clone(), self.now);
         if self.is_busy(key)
-            && let Some(held) = self.server.rows.get_mut(key)
+            && let Some(held) = self.server.rows.get_mut(key).filter(|_| !self.server.versioned)
         {
             held.wanted_active = None;
-            held.wanted_global = None;
         }
     }
 
-    /// Who is told that there is no such row leaves its switches as they are.
+    /// Who is told that there is no such row leaves it as it is.
     pub(super) fn lie(&mut self, call: &Call) {
-        if let Some(held) = key_in(call).and_then(|key| self.server.rows.get_mut(&key)) {
+        let Some(key) = key_in(call) else { return };
+        self.promises.touched.insert(key.clone(), self.now);
+        if let Some(held) = self.server.rows.get_mut(&key).filter(|_| !self.server.versioned) {
             held.wanted_active = None;
-            held.wanted_global = None;
         }
     }
 
@@ -370,22 +371,21 @@ impl World {
 
     fn administer(&mut self, what: &str, key: &Key) {
         let busy = self.is_busy(key);
+        let policy = &self.setup.policy;
         let Some(held) = self.server.rows.get_mut(key) else { return };
-        let certain = |on: bool| (!busy).then_some(on);
+        // Since 0.12 nothing is ever flipped but what the user wants to have flipped.
+        let flipped = policy.on_delete == OnDelete::Deactivate || (policy.terms.activate_new && held.ours);
+        let uncertain = busy && (flipped || !self.server.versioned);
         match what {
             "rename" => (held.renamed, held.name) = (true, "Called by hand".to_owned()),
             "icon" => held.icon = true,
             "toggle" if key.kind == Kind::Function => {
                 held.active = !held.active;
-                held.wanted_active = certain(held.active);
+                held.wanted_active = (!uncertain).then_some(held.active);
                 // A function that goes off in the middle of an update looks like one whose update was refused.
-                if busy {
+                if busy && !self.server.versioned {
                     self.promises.doubt(key);
                 }
-            }
-            "global" if key.kind == Kind::Function => {
-                held.global = !held.global;
-                held.wanted_global = certain(held.global);
             }
             _ => {}
         }
@@ -416,15 +416,19 @@ impl World {
         self.hear(|world| world.turn(vec![Event::Rescan]))
     }
 
-    fn go_down(&mut self, pause: Duration) {
+    /// The server ends, and is back after a while. What it has answered already may still arrive.
+    pub(super) fn go_down(&mut self, pause: Duration) {
         self.down_until = self.down_until.max(self.now + pause);
-        let ids: Vec<_> = self.flights.keys().copied().collect();
-        for id in ids {
-            if let Some(flight) = self.flights.get_mut(&id) {
-                // What it has answered already may still arrive, as may what it was doing.
+        self.server.restart();
+        let unanswered = self.flights.iter_mut().filter(|(_, flight)| flight.reply.is_none());
+        let ids: Vec<_> = unanswered
+            .map(|(id, flight)| {
                 flight.reply = Some(lost("the connection was closed"));
-                self.after(Duration::ZERO, Happening::Answer(id));
-            }
+                *id
+            })
+            .collect();
+        for id in ids {
+            self.after(Duration::ZERO, Happening::Answer(id));
         }
     }
 
