@@ -767,7 +767,7 @@ impl Engine {
             Loaded::Missing | Loaded::Unsettled => self.files.remove(&path),
         };
         let was = before.as_ref().and_then(File::plugin).cloned();
-        self.take_leave(&loaded, before.as_ref(), now);
+        self.take_leave(&path, &loaded, before.as_ref(), now);
         self.tell_loaded(&path, &loaded, before.as_ref(), saved);
         let is = match loaded {
             Loaded::Parsed(Parsed::Plugin(plugin)) => Some(plugin.key),
@@ -842,7 +842,12 @@ impl Engine {
 
     /// A file went. Where the user wants the server to follow, that is believed after a while; and only for what we put
     /// there ourselves.
-    fn take_leave(&mut self, loaded: &Loaded, before: Option<&File>, now: Now) {
+    fn take_leave(&mut self, path: &Path, loaded: &Loaded, before: Option<&File>, now: Now) {
+        // It was there again, if only for a moment: the while begins anew.
+        let again = |leaving: &&mut Leaving| before.is_none() && *leaving.plugin.path == *path && leaving.due.is_some();
+        if let Some(leaving) = self.leaving.values_mut().find(again) {
+            leaving.due = Some(now.at + GONE);
+        }
         let Some(was) = before.and_then(File::known).filter(|_| *loaded == Loaded::Missing) else { return };
         let wanted = match self.policy.on_delete {
             OnDelete::Keep => false,

@@ -15,6 +15,7 @@ use owui_watch::settling::Settling;
 
 use super::promises::{self, Broken};
 use super::text::{Sort, file_of, path_of};
+use super::wire::key_in;
 use super::world::{DEBOUNCE, Happening, World, ms};
 
 /// A daemon that runs.
@@ -71,7 +72,8 @@ impl World {
     /// What the daemon knew and did not write is lost with it.
     pub(super) fn forget(&mut self, whole: bool) {
         if !whole || self.state.behind {
-            self.promises.unwritten.extend(self.server.rows.keys().cloned());
+            let flying = self.flights.values().filter_map(|flight| key_in(&flight.call));
+            self.promises.unwritten.extend(self.server.rows.keys().cloned().chain(flying));
         }
     }
 

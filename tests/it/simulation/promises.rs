@@ -690,7 +690,7 @@ pub(super) fn at_rest(world: &mut World, strict: bool) -> Result<(), Broken> {
         if held.wanted_active.is_some_and(|on| on != held.active) && !activated && key.kind == Kind::Function {
             return broken("9: what was on is on", format!("{key} is {}", if held.active { "on" } else { "off" }));
         }
-        if held.runs != held.text && held.wanted_active.is_some() && strict {
+        if held.runs != held.text && !held.contested && strict {
             return broken("9: what runs is what is stored", format!("{key} is {}, and {} runs", held.text, held.runs));
         }
         let stays = world.promises.undeletable.contains(key) || world.claimants(key).len() != 1;

@@ -27,6 +27,8 @@ pub(super) struct Held {
     pub(super) text: Text,
     /// What runs, which before 0.12 may be what was sent and not stored.
     pub(super) runs: Text,
+    /// Somebody else wrote in the middle of a deploy, before 0.12: nobody knows what runs.
+    pub(super) contested: bool,
     pub(super) writer: Writer,
     /// The daemon has made the row.
     pub(super) ours: bool,
@@ -96,6 +98,7 @@ impl Server {
         let held = Held {
             text,
             runs: text,
+            contested: false,
             writer: Writer::Daemon,
             ours: true,
             name: form.name.clone(),
@@ -135,7 +138,7 @@ impl Server {
         if form.file.is_some() || text.sort == Sort::Stub {
             held.writer = Writer::Daemon;
         }
-        (held.text, held.runs) = (text, text);
+        (held.text, held.runs, held.contested) = (text, text, false);
         // Whoever renames it in the middle of an update has lost.
         held.renamed &= held.name == form.name;
         held.name.clone_from(&form.name);
@@ -153,7 +156,7 @@ impl Server {
 
     /// After it was down, what is stored is what runs.
     pub(super) fn restart(&mut self) {
-        self.rows.values_mut().for_each(|held| held.runs = held.text);
+        self.rows.values_mut().for_each(|held| (held.runs, held.contested) = (held.text, false));
     }
 
     fn refusal(&self, text: Text, words: &str) -> Option<(Reply, Aftermath)> {
@@ -231,6 +234,7 @@ impl Server {
             let held = Held {
                 text,
                 runs: text,
+                contested: false,
                 writer,
                 ours: false,
                 name: letter_of(key).to_string(),

@@ -205,6 +205,9 @@ impl World {
             Fault::Shut => Some(shut()),
             Fault::Forbid => Some(Reply::NotAllowed { status: 403, words: "403 Forbidden".to_owned() }),
             Fault::Unclear => {
+                if matches!(call, Call::Get(_)) {
+                    self.lie(call);
+                }
                 let of_row = key_in(call).is_some() && !matches!(call, Call::Create(..));
                 of_row.then(|| Reply::Unclear { words: "Nothing here".to_owned() })
             }

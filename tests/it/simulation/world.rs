@@ -350,16 +350,16 @@ impl World {
         if self.is_busy(key)
             && let Some(held) = self.server.rows.get_mut(key).filter(|_| !self.server.versioned)
         {
-            held.wanted_active = None;
+            (held.wanted_active, held.contested) = (None, true);
         }
     }
 
-    /// Who is told that there is no such row leaves it as it is.
+    /// Who is told that there is no such row, or none that is his, leaves it as it is.
     pub(super) fn lie(&mut self, call: &Call) {
         let Some(key) = key_in(call) else { return };
         self.promises.touched.insert(key.clone(), self.now);
         if let Some(held) = self.server.rows.get_mut(&key).filter(|_| !self.server.versioned) {
-            held.wanted_active = None;
+            (held.wanted_active, held.contested) = (None, true);
         }
     }
 
