@@ -777,10 +777,10 @@ impl Exchange {
             (Reply::Row(_), Doubt::Other) => Step::Done(Outcome::Failed(Failure::StoredOther)),
             (Reply::Absent, _) => self.restart(),
             // What stands there for a moment goes, or else is found by the next try.
-            (Reply::Row(after), Doubt::Lost(cause)) if is_stub(&after) => {
+            (Reply::Row(after), Doubt::Lost(cause)) if is_stub(before) && is_stub(&after) => {
                 self.delete_stub(Outcome::Failed(Failure::Unanswered { cause }))
             }
-            (reply, Doubt::Lost(_)) if is_stub(before) => self.unexpected(reply),
+            (reply, Doubt::Lost(_)) if is_stub(before) && !matches!(reply, Reply::Row(_)) => self.unexpected(reply),
             // Not carried out, as it seems; the next try starts by looking again.
             (_, Doubt::Lost(cause)) => unanswered(cause),
             // It may have been this text that took the server down, which must not happen a second time.
@@ -1328,7 +1328,7 @@ mod tests {
     }
 
     /// How to get to each stage. `checking, other` is not reached: the answer to a create carries no text.
-    const WAYS: [(&str, &[&str]); 29] = [
+    const WAYS: [(&str, &[&str]); 31] = [
         ("asked", &[]),
         ("doubted", &["unclear"]),
         ("keeping", &["theirs"]),
@@ -1342,11 +1342,13 @@ mod tests {
         ("updating", &["old", "noted"]),
         ("reading back, refused", &["old", "noted", "refused"]),
         ("restoring", &["old", "noted", "refused", "old, off"]),
+        ("restoring", &["old", "noted", "refused", "old"]),
         ("restoring, looking", &["old", "noted", "refused", "old, off", "refused"]),
         ("switching on", &["old", "noted", "refused", "old, off", "old, off"]),
         ("switching on, back", &["old", "noted", "refused", "old, off", "old, off", "old, off"]),
         ("switching on, reading back", &["old", "noted", "refused", "old, off", "old, off", "lost"]),
         ("activating", &["absent", "masked", "absent", "stub", "stub", "ours, off"]),
+        ("reading back, lost", &["absent", "masked", "absent", "stub", "stub", "lost"]),
         ("creating a stub", &["absent", "masked", "absent"]),
         ("checking the stub", &["absent", "masked", "absent", "stub", "stub", "refused"]),
         ("deleting the stub", &["absent", "masked", "absent", "stub", "stub", "refused", "stub"]),
@@ -1474,6 +1476,11 @@ mod tests {
                 Refused { words: "words", left: Off { cause: "an answer to another question than the one asked", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
                 get <- refused | masked | crashed | lost
                 Refused { words: "words", left: Off { cause: "words", later: true } } <- not allowed | unclear | unreachable | stumbled | foreign
+            restoring (old > noted > refused > old)
+                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | stub | absent | taken | connected | rows | deleted | versions | text | rows with it
+                toggle <- old, off | no text
+                get <- refused | masked | crashed | lost
+                Refused { words: "words", left: Unsettled { cause: "words" } } <- not allowed | unclear | unreachable | stumbled | foreign
             restoring, looking (old > noted > refused > old, off > refused)
                 Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | stub
                 toggle <- old, off | no text
@@ -1516,6 +1523,11 @@ mod tests {
                 toggle <- ours, off | theirs | old, off | stub | no text
                 Created { active: Some(false) } <- unreachable | stumbled
                 get <- lost
+            reading back, lost (absent > masked > absent > stub > stub > lost)
+                Created { active: Some(true) } <- ours
+                toggle <- ours, off
+                Unanswered { cause: "words" } <- deployed | theirs | old | old, off | no text
+                delete <- stub
             creating a stub (absent > masked > absent)
                 get <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | taken | lost
                 TakesNone { words: "[ERROR: Error creating function]" } <- refused | masked | crashed

@@ -280,3 +280,52 @@ fn force_does_not_send_what_ends_the_server_over_and_over() {
          100 swap c b8",
     );
 }
+
+#[test]
+fn what_was_there_for_a_moment_goes_also_when_no_answer_comes() {
+    replay(
+        "seed 1205
+         0 fault after update 4
+         0 write t t13!
+         0 crash 0 1503
+         8375 write c c15~",
+    );
+}
+
+#[test]
+fn a_refused_text_does_not_run_on_because_the_old_one_could_not_be_loaded() {
+    replay(
+        "seed 134 old jobs 2
+         0 write c c2
+         0 hand c c3
+         0 write t t4
+         0 hand t t5
+         100 start
+         0 write b -4
+         0 delete c
+         126 crash 5 102
+         100 drop b
+         0 write c c6
+         1000 crash 4 2908
+         57 hand b b7
+         6 fault before update 1
+         4463 swap a a8
+         10 write t t9!
+         1695 fault after toggle 1
+         98 page 1782
+         10 write a a6",
+    );
+}
+
+#[test]
+fn a_file_that_was_back_for_a_moment_is_deleted_no_sooner_than_others() {
+    replay(
+        "seed 23036 quiet delete
+         0 crash 11 1024
+         0 swap a a8
+         5800 delete a
+         1000 slow a broken a12* 29
+         100 delete a
+         0 write c c13",
+    );
+}

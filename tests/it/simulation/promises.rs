@@ -78,6 +78,8 @@ pub(super) struct Promises {
     failed: BTreeSet<Key>,
     /// What the user was last told of each refusal.
     told_refused: BTreeSet<Key>,
+    /// Of which the user was told last that it may be there under another id.
+    told_twin: BTreeSet<Key>,
     /// What the server would not delete.
     undeletable: BTreeSet<Key>,
     /// What was sent, and could not be written down before a crash.
@@ -122,6 +124,7 @@ impl Promises {
         self.loaded.clear();
         self.failed.clear();
         self.told_refused.clear();
+        self.told_twin.clear();
         self.lost.clear();
         self.unanswered.clear();
         self.attempts = 0;
@@ -288,9 +291,11 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
             promises.told_refused.insert(key.clone());
         }
         What::Failed { .. } => drop(promises.failed.insert(key.clone())),
+        What::Twin { .. } => drop(promises.told_twin.insert(key.clone())),
         What::Sending { .. } | What::Unchanged { .. } => {
             promises.failed.remove(key);
             promises.told_refused.remove(key);
+            promises.told_twin.remove(key);
             promises.told_silenced.remove(key);
         }
         _ => {}
@@ -642,6 +647,8 @@ fn excuse(world: &World, key: &Key, text: Text, strict: bool) -> Option<&'static
         Some("it is rolled back")
     } else if row.is_none() && twin(world, key, text).is_some() {
         Some("it may be there under another id")
+    } else if !strict && promises.told_twin.contains(key) {
+        Some("it may have been there under another id")
     } else if !strict && promises.failed.contains(key) {
         Some("the user was told that it failed")
     } else if !strict && touched >= looked {
