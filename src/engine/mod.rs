@@ -1145,7 +1145,7 @@ impl Engine {
         if self.stop_by.is_some() || !matches!(self.server, Server::Open) {
             return;
         }
-        while let Some((key, job)) = self.queue.next_job() {
+        while let Some((key, job)) = self.next_job() {
             let Job { task, since, in_pass } = job;
             // What a deploy that was cut short has left behind comes first.
             let (talk, step) = match (self.under_way.get(&key), task) {
@@ -1181,6 +1181,18 @@ impl Engine {
             self.queue.start(key.clone(), Flight { talk, since, in_pass, rolled_back: false, slow_at });
             self.step(key, step, now);
         }
+    }
+
+    /// What may have taken the server's answer away is sent alone, so that no other text is blamed for what it does.
+    fn next_job(&mut self) -> Option<(Key, Job)> {
+        let is_suspect = |key: &Key, plugin: Option<&Arc<Plugin>>| {
+            plugin.is_some_and(|plugin| self.unanswered.get(key) == Some(&plugin.digest))
+        };
+        if self.queue.all_flying().any(|(key, flight)| is_suspect(key, flight.talk.deploys())) {
+            return None;
+        }
+        let alone = self.queue.n_flying() == 0;
+        self.queue.next_job(|key, job| alone || !is_suspect(key, job.deploy().map(|(plugin, _)| plugin)))
     }
 
     /// What a conversation is to know.

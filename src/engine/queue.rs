@@ -49,12 +49,14 @@ impl<J, F> Queue<J, F> {
         self.waiting.clear();
     }
 
-    /// The next job that may start, if any. The caller starts it and says so with [`Queue::start`].
-    pub fn next_job(&mut self) -> Option<(Key, J)> {
+    /// The next job that may start, if any, for all that the queue and the caller know. The caller starts it and says so
+    /// with [`Queue::start`].
+    pub fn next_job(&mut self, may_start: impl Fn(&Key, &J) -> bool) -> Option<(Key, J)> {
         if self.flying.len() >= self.limit.get() {
             return None;
         }
-        let turn = self.order.iter().position(|key| !self.flying.contains_key(key))?;
+        let may_start = |key| self.waiting.get(key).is_some_and(|job| may_start(key, job));
+        let turn = self.order.iter().position(|key| !self.flying.contains_key(key) && may_start(key))?;
         let key = self.order.remove(turn)?;
         let job = self.waiting.remove(&key)?;
         Some((key, job))
@@ -139,7 +141,7 @@ mod tests {
     }
 
     fn launch(queue: &mut Queue<u32, u32>) -> Option<(Key, u32)> {
-        let (key, job) = queue.next_job()?;
+        let (key, job) = queue.next_job(|_, _| true)?;
         queue.start(key.clone(), job);
         Some((key, job))
     }
@@ -174,7 +176,7 @@ mod tests {
         queue.request(key("a"), 1);
         assert_eq!(queue.cancel(&key("a")), Some(1));
         assert_eq!(queue.cancel(&key("a")), None);
-        assert_eq!(queue.next_job(), None);
+        assert_eq!(queue.next_job(|_, _| true), None);
     }
 
     /// A random walk against the plainest model: per key, what was asked for last, and what flies.

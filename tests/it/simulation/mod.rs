@@ -329,3 +329,16 @@ fn a_file_that_was_back_for_a_moment_is_deleted_no_sooner_than_others() {
          0 write c c13",
     );
 }
+
+#[test]
+fn what_may_take_the_server_away_is_sent_alone() {
+    replay(
+        "seed 58 jobs 3
+         0 write b -1
+         0 hand c c3~
+         0 fault before update 1
+         0 swap c c6~
+         0 start
+         1000 fault locked delete 1",
+    );
+}

@@ -395,6 +395,7 @@ fn on_write(world: &mut World, key: &Key, form: &Form, creates: bool) -> Result<
         return broken("4: only what stands in a file is sent", format!("{key}: {text}"));
     }
     in_order(world, key, text)?;
+    is_sent_alone(world, key, text)?;
     let read_text = read.as_ref().map(|read| read.text);
     if !forced(world) {
         if read_text == Some(text) {
@@ -414,6 +415,21 @@ fn on_write(world: &mut World, key: &Key, form: &Form, creates: bool) -> Result<
         return broken("9: before 0.12 nothing is sent before it is noted", format!("{key}"));
     }
     world.promises.ours.insert((key.clone(), text.digest()));
+    Ok(())
+}
+
+/// Which of two texts took the server away nobody knows, so the one that may have done so before is sent alone.
+fn is_sent_alone(world: &World, key: &Key, text: Text) -> Result<(), Broken> {
+    let is_suspect =
+        |key: &Key, digest| world.promises.unanswered.get(key).is_some_and(|(suspect, _)| *suspect == digest);
+    let others = || world.live().filter(|flight| key_in(&flight.call).is_some_and(|other| other != *key));
+    let beside_suspect = others().any(|flight| match &flight.call {
+        Call::Create(other, form) | Call::Update(other, form) => is_suspect(other, Digest::of_text(&form.content)),
+        _ => false,
+    });
+    if beside_suspect || (is_suspect(key, text.digest()) && others().next().is_some()) {
+        return broken("5: what may take the server's answer away is sent alone", format!("{key}: {text}"));
+    }
     Ok(())
 }
 

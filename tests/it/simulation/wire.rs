@@ -122,8 +122,13 @@ impl World {
 
     /// The requests of the running daemon that are about rows: the whole of its conversations, but for other lists.
     pub(super) fn flying(&self) -> impl Iterator<Item = Key> {
+        self.live().filter_map(|flight| key_in(&flight.call))
+    }
+
+    /// The requests of the running daemon, apart from what is done beside its conversations.
+    pub(super) fn live(&self) -> impl Iterator<Item = &Flight> {
         let live = self.flights.values().filter(|flight| flight.generation == self.generation);
-        live.filter(|flight| !matches!(flight.call, Call::Prune(..))).filter_map(|flight| key_in(&flight.call))
+        live.filter(|flight| !matches!(flight.call, Call::Prune(..)))
     }
 
     /// The server comes to a request.
