@@ -870,8 +870,18 @@ impl Engine {
 
     /// The file has stayed gone, or not. What took more with it than a file was no wish to take one plugin away.
     fn on_looked(&mut self, path: &Path, trace: Trace, now: Now) {
-        let key = self.leaving.iter().find(|(_, leaving)| *leaving.plugin.path == *path).map(|(key, _)| key.clone());
-        let Some(key) = key else { return };
+        // One file may have had several ids, and gone with each.
+        let is_meant = |(key, leaving): &(&Key, &Leaving)| {
+            let is_idle = self.queue.waiting(key).is_none() && self.queue.flying(key).is_none();
+            *leaving.plugin.path == *path && leaving.due.is_none() && is_idle
+        };
+        let keys: Vec<_> = self.leaving.iter().filter(is_meant).map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            self.follow(key, trace, now);
+        }
+    }
+
+    fn follow(&mut self, key: Key, trace: Trace, now: Now) {
         if self.files.claim(&key) != Claim::None {
             // Another file has taken its place.
             self.leaving.remove(&key);
@@ -1207,8 +1217,11 @@ impl Engine {
             twins: match (self.policy.terms.adopt, self.pass.as_ref().filter(|_| in_pass)) {
                 (Adopt::Never, _) => Twins::Ignored,
                 _ if !Identity::of(plugin).tells() => Twins::Ignored,
-                (Adopt::Ask, Some(pass)) => Twins::Known(self.twin(plugin, &pass.holds)),
-                (Adopt::Ask, None) => {
+                (Adopt::Ask, Some(pass)) if !pass.holds.contains_key(key) => {
+                    Twins::Known(self.twin(plugin, &pass.holds))
+                }
+                // If it is listed and then not there, somebody has just removed it, and nothing is known of twins.
+                (Adopt::Ask, Some(_) | None) => {
                     let others = self.spoken_for().filter(|other| other.kind == key.kind && *other != key);
                     Twins::Unknown(Arc::new(others.map(|key| key.id.clone()).collect()))
                 }
@@ -1227,9 +1240,6 @@ impl Engine {
     /// The same plugin under another id, as an overview shows it.
     fn twin(&self, plugin: &Plugin, holds: &Holdings) -> Option<Twin> {
         let kind = plugin.key.kind;
-        if holds.contains_key(&plugin.key) {
-            return None;
-        }
         let others = holds.iter().filter(|(key, _)| key.kind == kind).map(|(key, seen)| (&key.id, &seen.identity));
         let spoken_for = |id: &PluginId| self.spoken_for().any(|key| key.kind == kind && key.id == *id);
         twin::find(&Identity::of(plugin), &plugin.key.id, others, spoken_for)

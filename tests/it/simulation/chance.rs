@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use fastrand::Rng;
+use owui_watch::engine::TESTED;
 
 /// The files, and so the ids of what has none in its header.
 const FILES: [&str; 4] = ["a", "b", "c", "t"];
@@ -26,7 +27,8 @@ pub(super) fn script(seed: u64) -> String {
             false
         }
     };
-    one_in(2, "old", &mut random);
+    let old = TESTED[random.usize(..TESTED.len() - 1)];
+    one_in(2, old, &mut random);
     one_in(5, "quiet", &mut random);
     let once = one_in(8, "once", &mut random);
     one_in(8, "force", &mut random);

@@ -216,7 +216,7 @@ fn what_a_dead_daemon_has_sent_is_not_held_as_somebody_else_s() {
 #[test]
 fn a_function_that_could_not_be_switched_on_again_is_switched_on_later() {
     replay(
-        "seed 1612 old
+        "seed 1612 0.9.6
          0 write b b1!
          0 hand b b1
          100 start
@@ -229,7 +229,7 @@ fn a_function_that_could_not_be_switched_on_again_is_switched_on_later() {
 #[test]
 fn a_flip_that_never_arrived_leaves_no_function_off() {
     replay(
-        "seed 2110 old
+        "seed 2110 0.9.6
          0 hand a a1~
          0 crash 0 788
          0 fault before toggle 1
@@ -241,7 +241,7 @@ fn a_flip_that_never_arrived_leaves_no_function_off() {
 #[test]
 fn a_refused_text_is_not_sent_again_behind_a_recovery() {
     replay(
-        "seed 1413 old
+        "seed 1413 0.9.6
          0 hand c c2
          0 start
          0 write b b4!
@@ -272,7 +272,7 @@ fn what_was_seen_to_be_lost_during_a_conflict_is_deployed_after_it() {
 #[test]
 fn force_does_not_send_what_ends_the_server_over_and_over() {
     replay(
-        "seed 22339 old force activate
+        "seed 22339 0.9.6 force activate
          0 start
          0 write c c7
          0 blink t empty t8# 126
@@ -295,7 +295,7 @@ fn what_was_there_for_a_moment_goes_also_when_no_answer_comes() {
 #[test]
 fn a_refused_text_does_not_run_on_because_the_old_one_could_not_be_loaded() {
     replay(
-        "seed 134 old jobs 2
+        "seed 134 0.9.6 jobs 2
          0 write c c2
          0 hand c c3
          0 write t t4
@@ -340,5 +340,35 @@ fn what_may_take_the_server_away_is_sent_alone() {
          0 swap c c6~
          0 start
          1000 fault locked delete 1",
+    );
+}
+
+#[test]
+fn of_two_ids_that_one_file_had_each_stays_for_its_whole_while() {
+    replay(
+        "seed 4705 delete
+         0 write c c1
+         0 start
+         6488 swap a a4
+         0 delete c
+         875 write t t6
+         0 slow c empty b9 130
+         1000 swap b a12!
+         0 delete c",
+    );
+}
+
+#[test]
+fn what_was_listed_and_then_removed_is_looked_for_under_another_id() {
+    replay(
+        "seed 8814
+         0 start
+         0 write a a5~
+         100 hand a a6
+         0 deaf 1065
+         0 hand x x8~
+         100 swap c t9~
+         1000 swap b b10!
+         0 drop a",
     );
 }

@@ -424,7 +424,9 @@ fn is_sent_alone(world: &World, key: &Key, text: Text) -> Result<(), Broken> {
         |key: &Key, digest| world.promises.unanswered.get(key).is_some_and(|(suspect, _)| *suspect == digest);
     let others = || world.live().filter(|flight| key_in(&flight.call).is_some_and(|other| other != *key));
     let beside_suspect = others().any(|flight| match &flight.call {
-        Call::Create(other, form) | Call::Update(other, form) => is_suspect(other, Digest::of_text(&form.content)),
+        Call::Create(other, form) | Call::Update(other, form) if form.file.is_some() => {
+            is_suspect(other, Digest::of_text(&form.content))
+        }
         _ => false,
     });
     if beside_suspect || (is_suspect(key, text.digest()) && others().next().is_some()) {
@@ -680,7 +682,7 @@ pub(super) fn at_rest(world: &mut World, strict: bool) -> Result<(), Broken> {
         return Ok(());
     }
     // A text that ends the server does so for longer than one pass has patience.
-    let ends = !world.server.versioned && world.disk.values().any(|stored| stored.text.sort == Sort::Ends);
+    let ends = world.server.is_mortal() && world.disk.values().any(|stored| stored.text.sort == Sort::Ends);
     if ends && world.exited == Some(Code::NoServer) {
         return Ok(());
     }

@@ -1,5 +1,6 @@
 //! A model of the server: what it holds, and what each request does to it. Up to 0.11 a refused update switches a
-//! function off; since 0.12 an update changes everything or nothing, and the reason of a refused create is hidden.
+//! function off; since 0.12 an update changes everything or nothing. The reason of a refusal is hidden by 0.11, and that
+//! of a refused create by 0.12 as well. Up to 0.9 a text may end the server.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +47,8 @@ pub(super) struct Held {
 
 #[derive(Debug)]
 pub(super) struct Server {
-    /// 0.12, and not 0.9.
+    pub(super) version: &'static str,
+    /// 0.12: every text that it takes is a version of its own.
     pub(super) versioned: bool,
     pub(super) rows: BTreeMap<Key, Held>,
     pub(super) n_versions: u32,
@@ -61,15 +63,20 @@ pub(super) enum Aftermath {
 }
 
 impl Server {
-    pub(super) fn version(&self) -> &'static str {
-        if self.versioned { "0.12.4" } else { "0.9.6" }
+    pub(super) fn new(version: &'static str) -> Self {
+        Self { version, versioned: version == "0.12.4", rows: BTreeMap::new(), n_versions: 0 }
+    }
+
+    /// Whether a text can end it.
+    pub(super) fn is_mortal(&self) -> bool {
+        matches!(self.version, "0.6.43" | "0.9.6")
     }
 
     /// Carries a request out.
     pub(super) fn answer(&mut self, call: &Call) -> (Reply, Aftermath) {
         let fine = |reply| (reply, Aftermath::Fine);
         match call {
-            Call::Connect => fine(Reply::Connected { version: self.version().to_owned() }),
+            Call::Connect => fine(Reply::Connected { version: self.version.to_owned() }),
             Call::Overview(kind) => {
                 let rows = self.rows.iter().filter(|(key, _)| key.kind == *kind);
                 fine(Reply::Rows(rows.map(|(key, held)| self.row(key, held, true)).collect()))
@@ -92,7 +99,7 @@ impl Server {
             return (Reply::Taken, Aftermath::Fine);
         }
         let text = Text::of(&form.content).unwrap();
-        if let Some(refusal) = self.refusal(text, "[ERROR: Error creating function]") {
+        if let Some(refusal) = self.refusal(text, self.version != "0.11.4" && !self.versioned) {
             return refusal;
         }
         let held = Held {
@@ -115,7 +122,7 @@ impl Server {
 
     fn update(&mut self, key: &Key, form: &Form) -> (Reply, Aftermath) {
         let text = Text::of(&form.content).unwrap();
-        let refusal = self.refusal(text, "No module named 'x'");
+        let refusal = self.refusal(text, self.version != "0.11.4");
         let versioned = self.versioned;
         let Some(held) = self.rows.get_mut(key) else {
             // Only 0.12 says of a function that it is not there.
@@ -159,12 +166,12 @@ impl Server {
         self.rows.values_mut().for_each(|held| (held.runs, held.contested) = (held.text, false));
     }
 
-    fn refusal(&self, text: Text, words: &str) -> Option<(Reply, Aftermath)> {
+    fn refusal(&self, text: Text, explained: bool) -> Option<(Reply, Aftermath)> {
+        let words = if explained { "No module named 'x'" } else { "[ERROR: Error updating function]" };
         let crashed = Reply::Crashed { words: "Internal Server Error".to_owned() };
         match text.sort {
-            Sort::Refused if self.versioned => Some((Reply::Refused { words: words.to_owned() }, Aftermath::Fine)),
-            Sort::Refused => Some((Reply::Refused { words: "No module named 'x'".to_owned() }, Aftermath::Fine)),
-            Sort::Ends if !self.versioned => Some((crashed, Aftermath::Ends)),
+            Sort::Refused => Some((Reply::Refused { words: words.to_owned() }, Aftermath::Fine)),
+            Sort::Ends if self.is_mortal() => Some((crashed, Aftermath::Ends)),
             Sort::Crashes | Sort::Ends => Some((crashed, Aftermath::Fine)),
             Sort::Good | Sort::Titled | Sort::Half | Sort::Stub | Sort::Empty | Sort::Broken | Sort::Other => None,
         }

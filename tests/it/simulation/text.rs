@@ -30,7 +30,7 @@ pub(super) enum Sort {
     Refused,
     /// `*`: the server answers 500.
     Crashes,
-    /// `#`: the server answers 500, and before 0.12 it ends.
+    /// `#`: the server answers 500, and up to 0.9 it ends.
     Ends,
     /// `~`: it has a title and an author, by which a twin is known.
     Titled,

@@ -11,7 +11,7 @@ use owui_watch::engine::exchange::Call;
 use owui_watch::engine::exchange::{Adopt, OnRemoteEdit, Terms};
 use owui_watch::engine::files::Loaded;
 use owui_watch::engine::ledger::{Ledger, Rollback, UnderWay};
-use owui_watch::engine::{Code, Event, OnDelete, Policy};
+use owui_watch::engine::{Code, Event, OnDelete, Policy, TESTED};
 use owui_watch::plugin::{Digest, Key, Kind};
 
 use super::daemon::Daemon;
@@ -32,7 +32,7 @@ pub(super) const fn ms(millis: u64) -> Duration {
 #[derive(Clone, Debug)]
 pub(super) struct Setup {
     pub(super) seed: u64,
-    pub(super) versioned: bool,
+    pub(super) version: &'static str,
     /// The kernel says when a writer is done.
     pub(super) exact: bool,
     pub(super) policy: Policy,
@@ -42,7 +42,7 @@ impl Setup {
     pub(super) fn read(line: &str) -> Self {
         let mut setup = Self {
             seed: 0,
-            versioned: true,
+            version: "0.12.4",
             exact: true,
             policy: Policy {
                 roots: vec![PathBuf::from("plugins")],
@@ -70,7 +70,6 @@ impl Setup {
             let mut next = || words.next().unwrap();
             match word {
                 "seed" => setup.seed = next().parse().unwrap(),
-                "old" => setup.versioned = false,
                 "quiet" => setup.exact = false,
                 "once" => policy.once = Some(Duration::from_secs(5)),
                 "force" => policy.terms.force = true,
@@ -84,7 +83,7 @@ impl Setup {
                 "jobs" => policy.concurrency = next().parse().unwrap(),
                 "keep" => policy.keep_versions = Some(next().parse().unwrap()),
                 "only" => policy.only.push(next().to_owned()),
-                _ => panic!("{word}"),
+                word => setup.version = TESTED.into_iter().find(|version| *version == word).unwrap(),
             }
         }
         setup.policy = policy;
@@ -179,7 +178,7 @@ pub(super) fn play(script: &str, traced: bool) -> (Result<(), Broken>, String) {
         mounted: true,
         git_until: Duration::ZERO,
         deaf_until: Duration::ZERO,
-        server: Server { versioned: setup.versioned, rows: BTreeMap::new(), n_versions: 0 },
+        server: Server::new(setup.version),
         down_until: Duration::ZERO,
         page_until: Duration::ZERO,
         key_good: true,
