@@ -301,6 +301,8 @@ struct Look {
     /// `None` until the tables were asked for.
     overviews: Option<BTreeMap<Ticket, Kind>>,
     holds: Holdings,
+    /// Plugins that failed meanwhile: what they hold may be news to the overview.
+    failed: BTreeSet<Key>,
 }
 
 /// What an overview shows, by id.
@@ -1356,8 +1358,13 @@ impl Engine {
     /// Begins a look at the server.
     fn look(&mut self) {
         let ticket = self.ticket();
-        self.server =
-            Server::Looking(Look { connecting: Some(ticket), version: None, overviews: None, holds: BTreeMap::new() });
+        self.server = Server::Looking(Look {
+            connecting: Some(ticket),
+            version: None,
+            overviews: None,
+            holds: BTreeMap::new(),
+            failed: BTreeSet::new(),
+        });
         self.effects.push(Effect::Call(ticket, Call::Connect));
     }
 
@@ -1388,7 +1395,8 @@ impl Engine {
 
     /// The server is there and lets us in: plan everything against what it holds.
     fn open(&mut self, now: Now) {
-        let Server::Looking(look) = std::mem::replace(&mut self.server, Server::Open) else { return };
+        let Server::Looking(mut look) = std::mem::replace(&mut self.server, Server::Open) else { return };
+        look.holds.retain(|key, _| !look.failed.contains(key));
         if let Some(version) = look.version.filter(|version| self.version.as_ref() != Some(version)) {
             let server = self.policy.server.clone();
             self.tell(Notice::general(What::Connected { server, version: version.clone() }));
@@ -1620,6 +1628,9 @@ impl Engine {
             _ => {}
         }
         if let Outcome::Failed(failure) = outcome {
+            if let Server::Looking(look) = &mut self.server {
+                look.failed.insert(plugin.key.clone());
+            }
             let what = self.on_failure(failure, took, now);
             self.tell(Notice::of(plugin, what));
             return;

@@ -372,3 +372,35 @@ fn what_was_listed_and_then_removed_is_looked_for_under_another_id() {
          0 drop a",
     );
 }
+
+#[test]
+fn what_a_look_has_shown_is_no_news_of_what_failed_meanwhile() {
+    replay(
+        "seed 22950 0.11.4 force jobs 4
+         0 write a -1
+         0 write b b2
+         0 hand b b2
+         0 write t t3~
+         100 start
+         100 fault crash get 3
+         0 write t t4
+         9439 move a c
+         0 page 2360
+         100 slow a a8? a7 854
+         0 blink a gone a9! 396
+         0 write b b10!
+         10000 rescan
+         0 swap c c11!
+         100 rescan
+         100 mount
+         100 wipe
+         0 delete a
+         0 fault late get 1
+         1000 icon t
+         0 slow c empty c14 451
+         0 swap t t15
+         0 blink a broken a16 195
+         1650 deaf 132
+         944 hand c c17",
+    );
+}

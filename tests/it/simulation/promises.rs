@@ -257,7 +257,7 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
     match &notice.what {
         What::Sending { why } => on_sending(world, key, notice, *why)?,
         What::Created { active, .. } if activate && !busy => {
-            if let Some(held) = world.server.rows.get_mut(key) {
+            if let Some(held) = world.server.rows.get_mut(key).filter(|held| held.wanted_active.is_some()) {
                 held.wanted_active = *active;
             }
         }

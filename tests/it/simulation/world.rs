@@ -300,8 +300,10 @@ impl World {
             // The server.
             ["hand", id, word] => {
                 let key = key_of(letter(id));
+                let contested = self.is_busy(&key) && !self.server.versioned;
                 self.touch(&key);
                 self.server.write(&key, text(word), Writer::Hand);
+                self.server.rows.get_mut(&key).unwrap().contested |= contested;
                 Ok(())
             }
             ["rename" | "icon" | "toggle", id] => {
