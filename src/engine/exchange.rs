@@ -906,6 +906,9 @@ impl Exchange {
                 let call = Call::Toggle(self.plugin.key.id.clone());
                 self.call(Stage::Activating(Flip::Back), call)
             }
+            (Reply::Row(row), _) if row.content.is_some() && !self.is_ours(&row) => {
+                Step::Done(Outcome::Failed(Failure::StoredOther))
+            }
             (Reply::Row(row), _) => Step::Done(Outcome::Created { active: row.is_active }),
             (Reply::Lost { .. }, Flip::First | Flip::Back) => self.ask(Stage::Activating(Flip::ReadingBack)),
             // The text is there, so nothing would come back to the switch later: the user is told how it stands.
@@ -1519,8 +1522,9 @@ mod tests {
                 Refused { words: "words", left: Off { cause: "the server fails: words", later: true } } <- crashed
                 Refused { words: "words", left: Off { cause: "words", later: true } } <- not allowed | unclear | unreachable | stumbled | lost | foreign
             activating (absent > masked > absent > stub > stub > ours, off)
-                Created { active: Some(true) } <- ours | deployed | old
+                Created { active: Some(true) } <- ours
                 toggle <- ours, off | theirs | old, off | stub | no text
+                StoredOther <- deployed | old
                 Created { active: Some(false) } <- unreachable | stumbled
                 get <- lost
             reading back, lost (absent > masked > absent > stub > stub > lost)
@@ -1556,17 +1560,20 @@ mod tests {
                 toggle <- ours, off
                 Refused { words: "words", left: AsItWas } <- deployed | theirs | old | old, off | stub | no text | absent | unreachable | lost
             activating (absent > no text > ours, off)
-                Created { active: Some(true) } <- ours | deployed | old
+                Created { active: Some(true) } <- ours
                 toggle <- ours, off | theirs | old, off | stub | no text
+                StoredOther <- deployed | old
                 Created { active: Some(false) } <- unreachable | stumbled
                 get <- lost
             activating, back (absent > no text > ours, off > ours, off)
-                Created { active: Some(true) } <- ours | deployed | old
-                Created { active: Some(false) } <- ours, off | theirs | old, off | stub | no text | unreachable | stumbled
+                Created { active: Some(true) } <- ours
+                Created { active: Some(false) } <- ours, off | no text | unreachable | stumbled
+                StoredOther <- deployed | theirs | old | old, off | stub
                 get <- lost
             activating, reading back (absent > no text > ours, off > lost)
-                Created { active: Some(true) } <- ours | deployed | old
-                Created { active: Some(false) } <- ours, off | theirs | old, off | stub | no text
+                Created { active: Some(true) } <- ours
+                Created { active: Some(false) } <- ours, off | no text
+                StoredOther <- deployed | theirs | old | old, off | stub
                 Created { active: None } <- unreachable | lost
         "#]].assert_eq(&table);
     }

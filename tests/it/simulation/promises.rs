@@ -68,8 +68,9 @@ pub(super) struct Promises {
     /// When each table was last shown as it is, and when to learn of all of it.
     shown: BTreeMap<Kind, Duration>,
     listed: BTreeMap<Kind, Duration>,
-    /// When the last deploy of each plugin began.
+    /// When the last deploy of each plugin began, and when it came to its last answer.
     began: BTreeMap<Key, Duration>,
+    ended: BTreeMap<Key, Duration>,
     /// What each file was last read to be.
     loaded: BTreeMap<char, Option<Digest>>,
     /// The rollbacks that the daemon knows of, and since when.
@@ -329,7 +330,7 @@ fn on_sending(world: &mut World, key: &Key, notice: &Notice, why: Why) -> Result
     }
     let promises = &mut world.promises;
     promises.began.insert(key.clone(), world.now);
-    if promises.refused.get(key).is_some_and(|refused| Some(*refused) != digest) {
+    if why == Why::Forced || promises.refused.get(key).is_some_and(|refused| Some(*refused) != digest) {
         promises.refused.remove(key);
     }
     Ok(())
@@ -490,9 +491,10 @@ fn is_no_twin(world: &World, key: &Key, text: Text) -> Result<(), Broken> {
     let Some(twin) = twin(world, key, text).filter(|twin| !known(twin)) else { return Ok(()) };
     let touched = world.promises.touched.get(&twin).copied().unwrap_or_default();
     // Seen in time both by who looks at everything and by who looks for twins.
-    let seen = |shown: &BTreeMap<Kind, Duration>| shown.get(&key.kind).is_some_and(|shown| *shown > touched);
-    let began = world.promises.began.get(key).is_some_and(|began| *began > touched);
-    if began && seen(&world.promises.shown) && seen(&world.promises.listed) {
+    let seen = |shown: &BTreeMap<Kind, Duration>| shown.get(&key.kind).copied().filter(|shown| *shown > touched);
+    let began = world.promises.began.get(key).copied().filter(|began| *began > touched);
+    let knew = began.zip(seen(&world.promises.listed)).is_some_and(|(began, listed)| listed <= began);
+    if knew && seen(&world.promises.shown).is_some() {
         return broken("what may be there under another id is not created", format!("{key}: {twin}"));
     }
     Ok(())
@@ -517,6 +519,8 @@ fn on_delete(world: &World, key: &Key) -> Result<(), Broken> {
     }
     match world.promises.gone.get(key) {
         Some(since) if world.now >= *since + GONE => Ok(()),
+        // That it was back for a moment could not be heard.
+        Some(since) if !world.hears_since(*since) => Ok(()),
         // It is back, which the daemon may not know yet.
         None if !world.hears_since(world.now.saturating_sub(ms(2000))) => Ok(()),
         None if world.changed_since(key, world.now.saturating_sub(ms(2000))) => Ok(()),
@@ -589,6 +593,9 @@ fn on_answer(world: &mut World, call: &Call, reply: &Reply) {
 /// Notes what the daemon learns of the server. `looks`: to learn of all of it, and not of one plugin.
 pub(super) fn on_reply(world: &mut World, call: &Call, reply: &Reply, served: Duration, looks: bool) {
     on_answer(world, call, reply);
+    if let Some(key) = key_in(call) {
+        world.promises.ended.insert(key, world.now);
+    }
     let rows = &world.server.rows;
     let promises = &mut world.promises;
     match (call, reply) {
@@ -648,7 +655,9 @@ fn excuse(world: &World, key: &Key, text: Text, strict: bool) -> Option<&'static
     let hold = world.setup.policy.terms.on_remote_edit == OnRemoteEdit::Hold;
     let rollback = world.state.rollbacks.get(key);
     let touched = promises.touched.get(key).copied().unwrap_or_default();
-    let looked = promises.looked.get(key).max(promises.listed.get(&key.kind)).copied().unwrap_or_default();
+    // What is under way is not looked at.
+    let listed = promises.listed.get(&key.kind).filter(|listed| promises.ended.get(key) < Some(*listed));
+    let looked = promises.looked.get(key).max(listed).copied().unwrap_or_default();
     if text.is_refused() {
         Some("the server refuses it")
     } else if promises.blamed.contains(&(key.clone(), text)) {
