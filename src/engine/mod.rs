@@ -848,7 +848,7 @@ impl Engine {
         // It was there again, if only for a moment: the while begins anew.
         let again = |leaving: &&mut Leaving| before.is_none() && *leaving.plugin.path == *path && leaving.due.is_some();
         if let Some(leaving) = self.leaving.values_mut().find(again) {
-            leaving.due = Some(now.at + GONE);
+            leaving.due = Some(now.at + self.policy.gone_after);
         }
         let Some(was) = before.and_then(File::known).filter(|_| *loaded == Loaded::Missing) else { return };
         let wanted = match self.policy.on_delete {
@@ -879,11 +879,11 @@ impl Engine {
         };
         let keys: Vec<_> = self.leaving.iter().filter(is_meant).map(|(key, _)| key.clone()).collect();
         for key in keys {
-            self.follow(key, trace, now);
+            self.follow(key, path, trace, now);
         }
     }
 
-    fn follow(&mut self, key: Key, trace: Trace, now: Now) {
+    fn follow(&mut self, key: Key, path: &Path, trace: Trace, now: Now) {
         if self.files.claim(&key) != Claim::None {
             // Another file has taken its place.
             self.leaving.remove(&key);

@@ -1,7 +1,7 @@
 //! The daemon of the simulated world, which does with the real engine what `src/daemon.rs` does: a crash may come
 //! before each thing that it does, and leaves what was written until then.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use owui_watch::engine::files::{Loaded, Trace};
 use owui_watch::engine::ledger::{Ledger, Memory};
 use owui_watch::engine::notice::Notice;
 use owui_watch::engine::{Code, Effect, Engine, Event, Now, Scan};
-use owui_watch::plugin::Digest;
+use owui_watch::plugin::{Digest, Key};
 use owui_watch::settling::Settling;
 
 use super::promises::{self, Broken};
@@ -24,6 +24,9 @@ pub(super) struct Daemon {
     pub(super) settling: Settling,
     pub(super) unsaved: bool,
     pub(super) saving: Option<Ledger>,
+    /// Notes that have served: they go when the ledger that knows what they say is on disk.
+    pub(super) served_unsaved: BTreeSet<Key>,
+    pub(super) served_saving: BTreeSet<Key>,
     /// The rollbacks on disk are others than the ones that it knows.
     pub(super) rollbacks_unseen: bool,
     /// Effects that it has before it crashes.
@@ -48,6 +51,8 @@ impl World {
             settling: Settling::new(DEBOUNCE),
             unsaved: false,
             saving: None,
+            served_unsaved: BTreeSet::new(),
+            served_saving: BTreeSet::new(),
             rollbacks_unseen: false,
             fuse: None,
         });
@@ -105,6 +110,7 @@ impl World {
         if daemon.unsaved && daemon.saving.is_none() && !self.setup.policy.terms.dry_run {
             daemon.unsaved = false;
             daemon.saving = Some(daemon.engine.ledger().clone());
+            daemon.served_saving.append(&mut daemon.served_unsaved);
             let pause = ms(1 + self.luck("saving", 30));
             self.after(pause, Happening::Saved(self.generation));
         }
@@ -175,13 +181,18 @@ impl World {
                 Some(Event::Kept(ticket, writable.map(|()| PathBuf::from("copy.py"))))
             }
             Effect::Note(ticket, key, under_way) => {
-                if writable.is_ok() {
+                if let (Ok(()), Some(daemon)) = (&writable, &mut self.daemon) {
+                    daemon.served_unsaved.remove(&key);
+                    daemon.served_saving.remove(&key);
                     self.state.under_way.insert(key, under_way);
                 }
                 Some(Event::Noted(ticket, writable))
             }
             Effect::Unnote(key) => {
-                self.state.under_way.remove(&key);
+                if let Some(daemon) = &mut self.daemon {
+                    daemon.unsaved = true;
+                    daemon.served_unsaved.insert(key);
+                }
                 None
             }
             Effect::EndRollback(key) => {
@@ -241,6 +252,8 @@ impl World {
         {
             if !self.state.full {
                 self.state.ledger = daemon.engine.ledger().clone();
+                let served = daemon.served_unsaved.iter().chain(&daemon.served_saving);
+                served.for_each(|key| drop(self.state.under_way.remove(key)));
             }
             self.forget(!self.state.full);
         }

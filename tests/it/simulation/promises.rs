@@ -9,7 +9,7 @@ use owui_watch::engine::files::Loaded;
 use owui_watch::engine::ledger::Rollback;
 use owui_watch::engine::notice::{Notice, What};
 use owui_watch::engine::plan::Why;
-use owui_watch::engine::{Code, Event, GONE, OnDelete};
+use owui_watch::engine::{Code, Event, OnDelete};
 use owui_watch::plugin::{Digest, Key, Kind, Parsed, Problem};
 
 use super::server::{Held, Writer};
@@ -518,7 +518,7 @@ fn on_delete(world: &World, key: &Key) -> Result<(), Broken> {
         return broken("6: what is deleted was kept before", format!("{key}: {}", read.text));
     }
     match world.promises.gone.get(key) {
-        Some(since) if world.now >= *since + GONE => Ok(()),
+        Some(since) if world.now >= *since + world.setup.policy.gone_after => Ok(()),
         // That it was back for a moment could not be heard.
         Some(since) if !world.hears_since(*since) => Ok(()),
         // It is back, which the daemon may not know yet.

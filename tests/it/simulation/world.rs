@@ -17,7 +17,7 @@ use owui_watch::plugin::{Digest, Key, Kind};
 use super::daemon::Daemon;
 use super::promises::{Broken, Promises};
 use super::server::{Server, Writer};
-use super::text::{Text, key_of, path_of};
+use super::text::{Sort, Text, key_of, path_of};
 use super::wire::{FAULTS, Fault, Flight, key_in, lost};
 
 pub(super) const DEBOUNCE: Duration = Duration::from_millis(100);
@@ -59,6 +59,7 @@ impl Setup {
                     adopt: Adopt::Ask,
                 },
                 on_delete: OnDelete::Keep,
+                gone_after: Duration::from_secs(30),
                 keep_versions: None,
                 named: Vec::new(),
                 only: Vec::new(),
@@ -570,8 +571,12 @@ impl World {
                 };
                 if let Some(ledger) = daemon.saving.take() {
                     self.state.behind = self.state.full;
-                    if !self.state.full {
+                    let mut served = std::mem::take(&mut daemon.served_saving);
+                    if self.state.full {
+                        daemon.served_unsaved.append(&mut served);
+                    } else {
                         self.state.ledger = ledger;
+                        served.iter().for_each(|key| drop(self.state.under_way.remove(key)));
                     }
                 }
                 self.turn(Vec::new())
@@ -678,8 +683,11 @@ impl World {
     fn rest(&mut self) -> Result<(), Broken> {
         let most = self.now + Duration::from_hours(2);
         while self.step(most)? {}
+        // A file that is broken may be what another one was that is gone, which is looked at now and then.
+        let broken = self.disk.values().any(|stored| matches!(stored.text.sort, Sort::Broken | Sort::Empty));
         match self.wake() {
             None => Ok(()),
+            Some(_) if broken && self.setup.policy.on_delete != OnDelete::Keep => Ok(()),
             Some(wake) => Err(Broken::new("it never comes to rest", format!("it wants to wake at {wake:?}"))),
         }
     }
