@@ -62,6 +62,12 @@ pub(super) struct Promises {
     /// What has taken the server's answer away twice, and of which the user was told last that it is not sent any more.
     silenced: BTreeSet<(Key, Digest)>,
     told_silenced: BTreeMap<Key, Digest>,
+    /// How the daemon that runs was last told that each switch stands; not there where nobody knows.
+    switches: BTreeMap<Key, bool>,
+    /// How long the server has just asked to be left alone.
+    wish: Duration,
+    /// Somebody has asked the daemon to end.
+    stops: bool,
     /// When each row was last changed by somebody else, and last looked at by the daemon that runs.
     pub(super) touched: BTreeMap<Key, Duration>,
     looked: BTreeMap<Key, Duration>,
@@ -118,6 +124,8 @@ impl Promises {
 
     pub(super) fn on_end(&mut self) {
         self.read.clear();
+        self.switches.clear();
+        self.stops = false;
         self.refused.clear();
         self.looked.clear();
         self.shown.clear();
@@ -136,6 +144,7 @@ impl Promises {
         match event {
             // Who asks for a rescan wants to know now.
             Event::Rescan => self.quiet_until = Duration::ZERO,
+            Event::Stop => self.stops = true,
             Event::Scanned(scan) => scan.files.iter().for_each(|(path, loaded)| self.on_loaded(file_of(path), loaded)),
             Event::Loaded(path, loaded) => self.on_loaded(file_of(path), loaded),
             Event::RolledBack(rollbacks) => self.rollbacks.clone_from(rollbacks),
@@ -211,7 +220,7 @@ pub(super) fn on_notice(world: &mut World, notice: &Notice) -> Result<(), Broken
             }
             promises.attempts = 1;
             promises.quiet_until = now + *next;
-            patient(1, *next)
+            patient(1, *next, promises.wish)
         }
         What::Foreign { .. } => {
             promises.attempts += 1;
@@ -224,7 +233,7 @@ pub(super) fn on_notice(world: &mut World, notice: &Notice) -> Result<(), Broken
                 let detail = format!("try {attempt} is number {}", promises.attempts);
                 return broken("7: a server that fails is asked less and less", detail);
             }
-            patient(*attempt, *next)
+            patient(*attempt, *next, promises.wish)
         }
         What::Back { waiting, .. } => {
             promises.attempts = 0;
@@ -242,8 +251,8 @@ pub(super) fn on_notice(world: &mut World, notice: &Notice) -> Result<(), Broken
     }
 }
 
-fn patient(attempt: u32, next: Duration) -> Result<(), Broken> {
-    let least = ms(375 << attempt.saturating_sub(1).min(10)).min(ms(22_500));
+fn patient(attempt: u32, next: Duration, wish: Duration) -> Result<(), Broken> {
+    let least = ms(375 << attempt.saturating_sub(1).min(10)).min(ms(22_500)).max(wish);
     if next < least {
         return broken("7: a server that fails is asked less and less", format!("try {attempt}: {next:?}"));
     }
@@ -307,6 +316,9 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
 fn on_sending(world: &mut World, key: &Key, notice: &Notice, why: Why) -> Result<(), Broken> {
     let promises = &world.promises;
     let digest = notice.about.digest;
+    if promises.stops {
+        return broken("nothing begins when somebody has said stop", format!("{key}"));
+    }
     if world.now < promises.quiet_until {
         return broken("7: a server that fails is left alone", format!("{key}"));
     }
@@ -364,6 +376,16 @@ pub(super) fn on_call(world: &mut World, call: &Call) -> Result<(), Broken> {
         Call::Toggle(id) => {
             let key = Key { kind: Kind::Function, id: id.clone() };
             let leaves = world.setup.policy.on_delete == OnDelete::Deactivate && world.claimants(&key).is_empty();
+            let seen = world.promises.switches.get(&key).copied();
+            let activate = world.setup.policy.terms.activate_new;
+            // A switch is flipped to make a function as it is to be, and never unseen.
+            let as_wanted = match world.setup.policy.on_delete {
+                OnDelete::Deactivate if leaves => world.server.versioned && !activate && seen == Some(false),
+                _ => seen == Some(true),
+            };
+            if seen.is_none() || as_wanted {
+                return broken("9: no switch is flipped that is as it is to be", format!("{key}: {seen:?}"));
+            }
             if leaves && let Some(held) = world.server.rows.get_mut(&key) {
                 held.wanted_active = None;
             }
@@ -593,7 +615,22 @@ fn on_answer(world: &mut World, call: &Call, reply: &Reply) {
 /// Notes what the daemon learns of the server. `looks`: to learn of all of it, and not of one plugin.
 pub(super) fn on_reply(world: &mut World, call: &Call, reply: &Reply, served: Duration, looks: bool) {
     on_answer(world, call, reply);
+    // While something is made good, that it is busy is one cause among others.
+    let asks = match call {
+        Call::Connect | Call::Overview(_) => true,
+        Call::Create(_, form) | Call::Update(_, form) => form.file.is_some(),
+        _ => false,
+    };
+    world.promises.wish = match reply {
+        Reply::Unreachable { retry_after: Some(wish), .. } if asks => *wish,
+        _ => Duration::ZERO,
+    };
     if let Some(key) = key_in(call) {
+        match reply {
+            Reply::Row(row) => drop(row.is_active.map(|on| world.promises.switches.insert(key.clone(), on))),
+            Reply::Lost { .. } => drop(world.promises.switches.remove(&key)),
+            _ => {}
+        }
         world.promises.ended.insert(key, world.now);
     }
     let rows = &world.server.rows;
