@@ -253,7 +253,9 @@ impl World {
             if !self.state.full {
                 self.state.ledger = daemon.engine.ledger().clone();
                 let served = daemon.served_unsaved.iter().chain(&daemon.served_saving);
-                served.for_each(|key| drop(self.state.under_way.remove(key)));
+                served.for_each(|key| {
+                    self.state.under_way.remove(key);
+                });
             }
             self.forget(!self.state.full);
         }

@@ -578,7 +578,9 @@ impl World {
                         daemon.served_unsaved.append(&mut served);
                     } else {
                         self.state.ledger = ledger;
-                        served.iter().for_each(|key| drop(self.state.under_way.remove(key)));
+                        for key in &served {
+                            self.state.under_way.remove(key);
+                        }
                     }
                 }
                 self.turn(Vec::new())
