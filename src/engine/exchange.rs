@@ -774,7 +774,14 @@ impl Exchange {
             // Only a refusal switches a function off: the answer that was lost was one.
             (Reply::Row(after), Doubt::Lost(cause)) if went_off(before, &after) => self.restore(before, &after, cause),
             (Reply::Row(after), _) if self.is_ours(&after) => self.taken(before, &after, kept),
-            (Reply::Row(_), Doubt::Other) => Step::Done(Outcome::Failed(Failure::StoredOther)),
+            // Somebody else wrote at the same moment: that is looked at like any text of theirs.
+            (Reply::Row(after), Doubt::Other) => {
+                self.restarts += 1;
+                if self.restarts > MOST_RESTARTS {
+                    return Step::Done(Outcome::Failed(Failure::StoredOther));
+                }
+                self.on_found(after)
+            }
             (Reply::Absent, _) => self.restart(),
             // What stands there for a moment goes, or else is found by the next try.
             (Reply::Row(after), Doubt::Lost(cause)) if is_stub(before) && is_stub(&after) => {
@@ -811,10 +818,12 @@ impl Exchange {
     /// The server would not have our text. Before 0.12 that leaves traces, which go when it loads the old text once more:
     /// the switch of the function, and what runs of it.
     fn restore(&mut self, before: &Row, after: &Row, words: String) -> Step {
-        if before.versioned || before.digest() != after.digest() {
+        if before.versioned {
             return refused(words, Left::AsItWas);
         }
-        let (healing, next) = Healing::start(&self.plugin.key, before.is_active == Some(true), after);
+        // Who has put another text there meanwhile has loaded it, and may be about to put the next one there.
+        let reload = before.digest() == after.digest();
+        let (healing, next) = Healing::start(&self.plugin.key, before.is_active == Some(true), after, reload);
         self.heal(healing, next, words)
     }
 
@@ -1455,7 +1464,10 @@ mod tests {
                 Refused { words: "words", left: AsItWas } <- deployed | theirs | old | old, off | stub | no text | taken | refused | masked | crashed | not allowed | unclear | unreachable | stumbled | lost | foreign | connected | rows | deleted | versions | text | rows with it
             reading back, other (theirs > kept > theirs)
                 Updated { from: Some("theirs"), kept: Some("copy.py"), version: None } <- ours | ours, off
-                StoredOther <- deployed | theirs | old | old, off | stub | no text
+                update <- deployed | stub
+                keep <- theirs
+                note <- old | old, off
+                NotOurs { words: "the server does not show its text to this key" } <- no text
             noting (old)
                 Odd { words: "an answer while nothing was asked" } <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | stumbled | lost | foreign | connected | rows | deleted | versions | text | rows with it
                 update <- noted
@@ -1467,7 +1479,7 @@ mod tests {
             reading back, refused (old > noted > refused)
                 Updated { from: Some("1"), kept: None, version: None } <- ours | ours, off
                 update <- deployed | old | old, off
-                Refused { words: "words", left: AsItWas } <- theirs | stub | no text
+                toggle <- theirs | stub | no text
                 Refused { words: "words", left: Off { cause: "an answer to another question than the one asked", later: true } } <- taken | connected | rows | deleted | versions | text | rows with it
                 Refused { words: "words", left: Off { cause: "words", later: true } } <- refused | not allowed | unclear | unreachable | stumbled | lost | foreign
                 Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: true } } <- masked

@@ -46,8 +46,8 @@ pub(super) enum Stage {
 }
 
 impl Healing {
-    /// After a refusal that changed nothing in the row but the switch: `after` is what it left.
-    pub(super) fn start(key: &Key, was_active: bool, after: &Row) -> (Self, Next) {
+    /// After a refusal: `after` is what it left. `reload`: what runs may be another text than the one that is there.
+    pub(super) fn start(key: &Key, was_active: bool, after: &Row, reload: bool) -> (Self, Next) {
         let mut healing = Self {
             key: key.clone(),
             was_active,
@@ -57,7 +57,7 @@ impl Healing {
             unsettled: None,
         };
         healing.stage = Stage::Restoring { seen_off: healing.is_off(after) };
-        let next = match form_to_restore(after) {
+        let next = match form_to_restore(after).filter(|_| reload) {
             Some(form) => Next::Call(Call::Update(key.clone(), Arc::new(form))),
             None => healing.switch_on(after),
         };

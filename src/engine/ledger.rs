@@ -135,6 +135,18 @@ impl Ledger {
         self.records.insert(key.clone(), Record { deployed, last, sent, switched_off });
     }
 
+    /// Notes that what was refused may be taken now. Answers whose texts that are.
+    pub fn doubt_refusals(&mut self) -> Vec<Key> {
+        let mut doubted = Vec::new();
+        for (key, record) in &mut self.records {
+            if let Last::Refused { digest, .. } = record.last {
+                record.last = Last::Failed { digest };
+                doubted.push(key.clone());
+            }
+        }
+        doubted
+    }
+
     /// Notes that a text is about to leave: from now on the server may hold it.
     pub fn sending(&mut self, key: &Key, digest: Digest) {
         let unknown =

@@ -62,6 +62,8 @@ const SHUT: &str = "the server does not let us in";
 /// The same.
 const BROKEN: &str =
     "a file here that is broken may be the same plugin; nothing is done on the server before it is mended";
+/// How soon a server that does not let us in is asked again.
+const SHUT_OUT: Duration = Duration::from_mins(1);
 /// How long a deploy takes before the user is told that it is still on its way.
 const SLOW: Duration = Duration::from_secs(3);
 /// An editing session is over when nothing was saved for this long.
@@ -242,7 +244,7 @@ pub struct Engine {
     absence: Option<Absence>,
     queue: Queue<Job, Flight>,
     /// Versions being pruned.
-    errands: BTreeMap<Ticket, Key>,
+    errands: BTreeMap<Ticket, (Key, String)>,
     /// The versions that this editing session has made, oldest first.
     sessions: BTreeMap<Key, Session>,
     /// Plugins whose files are gone, where that may mean something on the server.
@@ -268,6 +270,10 @@ pub struct Engine {
     missing: Vec<PathBuf>,
     /// Whether the user was told what of the plugins asked for is not there.
     absent_told: bool,
+    /// Why the server does not let us in, as the user was told.
+    shut_for: Option<What>,
+    /// How a single pass ends that cannot go on.
+    exit: Option<Code>,
     /// Set by [`Event::Stop`]: when to stop waiting for what is in flight.
     stop_by: Option<Duration>,
     effects: Vec<Effect>,
@@ -280,10 +286,10 @@ enum Server {
     Looking(Look),
     /// It lets us in.
     Open,
-    /// Away, and looked at again then.
-    Away { until: Duration },
-    /// It does not let us in; looked at again at the next rescan.
-    Shut,
+    /// Away, and looked at again then. `asked`: it was its own wish to be left alone so long.
+    Away { until: Duration, asked: bool },
+    /// It was not looked at yet, or does not let us in: looked at again then, for somebody may see to that on the server.
+    Shut { until: Option<Duration> },
 }
 
 /// How long the server has been away, over several looks. A server that answers a look but no deploy is not back.
@@ -301,8 +307,8 @@ struct Look {
     /// `None` until the tables were asked for.
     overviews: Option<BTreeMap<Ticket, Kind>>,
     holds: Holdings,
-    /// Plugins that failed meanwhile: what they hold may be news to the overview.
-    failed: BTreeSet<Key>,
+    /// Plugins of which a conversation has ended since the overviews were asked for: these may be from before.
+    ended: BTreeSet<Key>,
 }
 
 /// What an overview shows, by id.
@@ -483,7 +489,9 @@ impl Engine {
             rollbacks,
             under_way,
             files: Files::default(),
-            server: Server::Shut,
+            server: Server::Shut { until: None },
+            shut_for: None,
+            exit: None,
             version: None,
             absence: None,
             errands: BTreeMap::new(),
@@ -541,8 +549,9 @@ impl Engine {
     #[must_use]
     pub fn next_wake(&self) -> Option<Duration> {
         let server = match &self.server {
-            Server::Away { until } if self.stop_by.is_none() => Some(*until),
-            Server::Away { .. } | Server::Looking(_) | Server::Open | Server::Shut => None,
+            Server::Away { until, .. } if self.stop_by.is_none() => Some(*until),
+            Server::Shut { until } if self.stop_by.is_none() => *until,
+            Server::Away { .. } | Server::Shut { .. } | Server::Looking(_) | Server::Open => None,
         };
         let rereads = self.pending.values().filter_map(|pending| pending.due);
         let slow = self.queue.all_flying().filter_map(|(_, flight)| flight.slow_at);
@@ -578,10 +587,13 @@ impl Engine {
     // ---- what the disk says -----------------------------------------------------------------------------------------
 
     fn on_rescan(&mut self, now: Now) {
-        self.pass = Some(Pass { since: now.at, planned: false, holds: BTreeMap::new(), results: BTreeMap::new() });
+        // One that is begun anew does not do again what was forced.
+        let results = self.pass.take().map(|pass| pass.results).unwrap_or_default();
+        self.pass = Some(Pass { since: now.at, planned: false, holds: BTreeMap::new(), results });
         self.scanning = true;
         self.effects.push(Effect::Scan);
-        if !matches!(self.server, Server::Looking(_)) {
+        let left_alone = matches!(self.server, Server::Away { until, asked: true } if now.at < until);
+        if !left_alone && !matches!(self.server, Server::Looking(_)) {
             self.look();
         }
     }
@@ -680,7 +692,7 @@ impl Engine {
             self.tell(Notice::general(What::NothingFound { roots: self.policy.roots.clone() }));
         }
         if usage {
-            self.effects.push(Effect::Exit(Code::Usage));
+            self.exit.get_or_insert(Code::Usage);
         }
     }
 
@@ -976,7 +988,9 @@ impl Engine {
     /// What the server was seen to hold, for a plugin that the pass under way has not come to yet.
     fn remote(&self, key: &Key) -> Remote {
         let planned = self.queue.waiting(key).is_some() || self.queue.flying(key).is_some();
-        match self.pass.as_ref().filter(|pass| pass.planned && !planned && !pass.results.contains_key(key)) {
+        // What was seen before an absence is old.
+        let known = matches!(self.server, Server::Open) && !planned;
+        match self.pass.as_ref().filter(|pass| known && pass.planned && !pass.results.contains_key(key)) {
             Some(pass) => held(&pass.holds, key),
             None => Remote::NotAsked,
         }
@@ -1063,13 +1077,14 @@ impl Engine {
             Server::Open => None,
             // After an absence, only an answer tells that it is over.
             Server::Away { .. } => Some(AWAY),
+            Server::Looking(_) if self.shut_for.is_some() => Some(SHUT),
             Server::Looking(_) if self.absence.is_some() => Some(AWAY),
             // What it holds is about to be known, and then everything is planned.
             Server::Looking(_) => return,
-            Server::Shut => Some(SHUT),
+            Server::Shut { .. } => Some(SHUT),
         };
         if !in_pass {
-            self.doubt_refusal(plugin);
+            self.doubt_refusal(plugin, now);
         }
         // Once: a text that ends the server must not do so whenever the pass is taken up again.
         let came = self.pass.as_ref().is_some_and(|pass| pass.results.contains_key(key));
@@ -1108,13 +1123,15 @@ impl Engine {
         }
     }
 
-    /// It was saved again as it is. Where the server could not install what it requires, that was perhaps not the text's
-    /// fault, and is tried again.
-    fn doubt_refusal(&mut self, plugin: &Plugin) {
-        let last = self.ledger.get(&plugin.key).map(|record| &record.last);
-        let digest = plugin.digest;
-        if matches!(last, Some(Last::Refused { digest: refused, words }) if *refused == digest && refusal::install_failed(words))
-        {
+    /// It was saved again as it is. Where the server's words are not about a line of it, the cause may have been elsewhere,
+    /// and the user may have seen to that. A formatter that saves after the editor is no user.
+    fn doubt_refusal(&mut self, plugin: &Plugin, now: Now) {
+        let (key, digest) = (&plugin.key, plugin.digest);
+        let fresh = self.sent.get(key).is_some_and(|sent| now.at < *sent + HOT);
+        let Some(Last::Refused { digest: refused, words }) = self.ledger.get(key).map(|record| &record.last) else {
+            return;
+        };
+        if *refused == digest && !fresh && !refusal::names_a_line(words) {
             self.note_ended(plugin, Last::Failed { digest });
         }
     }
@@ -1154,7 +1171,7 @@ impl Engine {
 
     /// Starts what may start.
     fn pump(&mut self, now: Now) {
-        if self.stop_by.is_some() || !matches!(self.server, Server::Open) {
+        if self.stop_by.is_some() || self.exit.is_some() || !matches!(self.server, Server::Open) {
             return;
         }
         while let Some((key, job)) = self.next_job() {
@@ -1305,10 +1322,17 @@ impl Engine {
             }
             return;
         }
-        if let Some(key) = self.errands.remove(&ticket) {
-            // A version that could not be pruned stays, which hurts nobody.
-            if reply == Reply::Deleted {
-                self.tell(Notice { about: self.about(&key), what: What::Pruned });
+        if let Some((key, version)) = self.errands.remove(&ticket) {
+            match reply {
+                Reply::Deleted => self.tell(Notice { about: self.about(&key), what: What::Pruned }),
+                // It is gone, or cannot be pruned.
+                Reply::Absent | Reply::Refused { .. } => {}
+                // It is surplus still when the next one is.
+                _ => {
+                    if let Some(session) = self.sessions.get_mut(&key) {
+                        session.versions.push_front(version);
+                    }
+                }
             }
             return;
         }
@@ -1334,8 +1358,8 @@ impl Engine {
         }
         match reply.into_failure() {
             Failure::Unreachable { cause, retry_after } => self.lose(cause, retry_after, now),
-            Failure::NotAllowed { status, words } => self.shut_out(status, words),
-            Failure::NotOurs { words } => self.shut_out(401, words),
+            Failure::NotAllowed { status, words } => self.shut_out(status, words, now),
+            Failure::NotOurs { words } => self.shut_out(401, words, now),
             Failure::Foreign { status, words } => self.miss(status, words, now),
             // The last ones are no reply's meaning.
             Failure::Odd { words: cause }
@@ -1363,7 +1387,7 @@ impl Engine {
             version: None,
             overviews: None,
             holds: BTreeMap::new(),
-            failed: BTreeSet::new(),
+            ended: BTreeSet::new(),
         });
         self.effects.push(Effect::Call(ticket, Call::Connect));
     }
@@ -1383,6 +1407,7 @@ impl Engine {
                 let nothing_to_ask = overviews.is_empty();
                 if let Server::Looking(look) = &mut self.server {
                     look.overviews = Some(overviews);
+                    look.ended.clear();
                 }
                 if nothing_to_ask {
                     self.open(now);
@@ -1396,14 +1421,18 @@ impl Engine {
     /// The server is there and lets us in: plan everything against what it holds.
     fn open(&mut self, now: Now) {
         let Server::Looking(mut look) = std::mem::replace(&mut self.server, Server::Open) else { return };
-        look.holds.retain(|key, _| !look.failed.contains(key));
+        self.shut_for = None;
+        look.holds.retain(|key, _| !look.ended.contains(key));
         if let Some(version) = look.version.filter(|version| self.version.as_ref() != Some(version)) {
             let server = self.policy.server.clone();
             self.tell(Notice::general(What::Connected { server, version: version.clone() }));
             if !TESTED.contains(&version.as_str()) {
                 self.tell(Notice::general(What::Untested { version: version.clone() }));
             }
-            self.version = Some(version);
+            if self.version.replace(version).is_some() {
+                // What this version makes of them is another question.
+                self.ledger.doubt_refusals().into_iter().for_each(|_| self.effects.push(Effect::Save));
+            }
         }
         for key in self.under_way.keys().cloned().collect::<Vec<_>>() {
             if self.queue.flying(&key).is_none() {
@@ -1521,7 +1550,7 @@ impl Engine {
         {
             let after = now.at.saturating_sub(since);
             self.tell(Notice::general(What::GaveUp { after, cause, server, configured }));
-            self.effects.push(Effect::Exit(Code::NoServer));
+            self.exit.get_or_insert(Code::NoServer);
         } else if attempt == 1 {
             let waiting = self.n_undeployed();
             self.tell(Notice::general(What::Unreachable { cause, server, next, waiting, configured }));
@@ -1530,9 +1559,9 @@ impl Engine {
         }
     }
 
-    fn shut_out(&mut self, status: u16, words: String) {
+    fn shut_out(&mut self, status: u16, words: String, now: Now) {
         let key = self.policy.key.clone();
-        self.shut(What::NotAllowed { status, words, key });
+        self.shut(What::NotAllowed { status, words, key }, now);
     }
 
     /// Something else answers. That may be the wrong address, which is said at once; or a proxy whose server is being
@@ -1540,7 +1569,7 @@ impl Engine {
     fn miss(&mut self, status: u16, words: String, now: Now) {
         let foreign = What::Foreign { server: self.policy.server.clone(), status, words: words.clone() };
         if self.policy.once.is_some() {
-            self.shut(foreign);
+            self.shut(foreign, now);
         } else if let Some((attempt, next)) = self.leave(None, now) {
             let still = What::StillUnreachable { cause: words, attempt, next };
             self.tell(Notice::general(if attempt == 1 { foreign } else { still }));
@@ -1549,7 +1578,7 @@ impl Engine {
 
     /// Leaves the server alone for a while. Answers how many looks have failed by now, and when the next one is.
     fn leave(&mut self, retry_after: Option<Duration>, now: Now) -> Option<(u32, Duration)> {
-        if matches!(self.server, Server::Away { .. } | Server::Shut) {
+        if matches!(self.server, Server::Away { .. } | Server::Shut { .. }) {
             return None;
         }
         let absence = self.absence.get_or_insert(Absence { since: now.at, attempts: 0 });
@@ -1557,25 +1586,32 @@ impl Engine {
         let attempt = absence.attempts;
         let next = backoff(attempt, now.chance).max(retry_after.unwrap_or_default().min(LONGEST_WISH));
         self.queue.clear();
-        self.server = Server::Away { until: now.at + next };
+        self.server = Server::Away { until: now.at + next, asked: retry_after.is_some() };
         Some((attempt, next))
     }
 
     /// The server does not let us in: said once, and nothing is sent any more.
-    fn shut(&mut self, what: What) {
-        if matches!(self.server, Server::Shut) {
+    fn shut(&mut self, what: What, now: Now) {
+        if matches!(self.server, Server::Shut { .. }) {
             return;
         }
-        self.server = Server::Shut;
+        self.server = Server::Shut { until: self.policy.once.is_none().then_some(now.at + SHUT_OUT) };
+        self.absence.get_or_insert(Absence { since: now.at, attempts: 0 });
         self.queue.clear();
-        self.tell(Notice::general(what));
         if self.policy.once.is_some() {
-            self.effects.push(Effect::Exit(Code::NoServer));
+            self.exit.get_or_insert(Code::NoServer);
+        }
+        if self.shut_for.as_ref() != Some(&what) {
+            self.shut_for = Some(what.clone());
+            self.tell(Notice::general(what));
         }
     }
 
     fn on_outcome(&mut self, key: &Key, outcome: Outcome, now: Now) {
         let Some(flight) = self.queue.finish(key) else { return };
+        if let Server::Looking(look) = &mut self.server {
+            look.ended.insert(key.clone());
+        }
         let unsettled = outcome.unsettled().map(str::to_owned);
         let away = matches!(
             outcome,
@@ -1613,6 +1649,11 @@ impl Engine {
         match &outcome {
             Outcome::Created { .. } => {
                 self.asked.remove(&plugin.key);
+                let had_it = self.ledger.get(&plugin.key).is_some_and(|record| record.deployed.is_some());
+                if had_it && !in_pass && matches!(self.server, Server::Open) {
+                    // It has lost this one, and perhaps others.
+                    self.look();
+                }
                 self.note_deployed(plugin, now);
             }
             Outcome::Updated { .. } => self.note_deployed(plugin, now),
@@ -1628,9 +1669,6 @@ impl Engine {
             _ => {}
         }
         if let Outcome::Failed(failure) = outcome {
-            if let Server::Looking(look) = &mut self.server {
-                look.failed.insert(plugin.key.clone());
-            }
             let what = self.on_failure(failure, took, now);
             self.tell(Notice::of(plugin, what));
             return;
@@ -1729,7 +1767,7 @@ impl Engine {
         let surplus: Vec<_> = session.versions.drain(..surplus).collect();
         for version in surplus {
             let ticket = self.ticket();
-            self.errands.insert(ticket, key.clone());
+            self.errands.insert(ticket, (key.clone(), version.clone()));
             self.effects.push(Effect::Call(ticket, Call::Prune(key.clone(), version)));
         }
     }
@@ -1750,7 +1788,7 @@ impl Engine {
                 self.waiting_again()
             }
             Failure::NotAllowed { status, words } => {
-                self.shut_out(status, words);
+                self.shut_out(status, words, now);
                 What::Waiting { reason: SHUT, again: false }
             }
             Failure::Foreign { status, words } => {
@@ -1846,7 +1884,7 @@ impl Engine {
             let installs = plugin.frontmatter.requirements().map(str::to_owned);
             self.tell(Notice::of(&plugin, What::Slow { so_far, installs }));
         }
-        if let Server::Away { until } = self.server
+        if let Server::Away { until, .. } | Server::Shut { until: Some(until) } = self.server
             && until <= now.at
             && self.stop_by.is_none()
         {
@@ -1869,6 +1907,13 @@ impl Engine {
                 self.tell(Notice::general(What::Stopped { waiting }));
                 let cut_short = self.policy.once.is_some() && waiting > 0;
                 let code = if cut_short { Code::NotDeployed } else { Code::Fine };
+                self.effects.push(Effect::Exit(code));
+            }
+            return;
+        }
+        if let Some(code) = self.exit {
+            // What is in flight may have something to be made good.
+            if self.queue.n_flying() == 0 {
                 self.effects.push(Effect::Exit(code));
             }
             return;

@@ -64,7 +64,7 @@ impl Recovery {
             // The server took the update after all; or somebody else has been there since, and knows how it is to be.
             return done(Left::AsItWas);
         }
-        let (healing, next) = Healing::start(&self.key, self.under_way.was_active, row);
+        let (healing, next) = Healing::start(&self.key, self.under_way.was_active, row, true);
         self.follow(healing, next)
     }
 

@@ -122,6 +122,12 @@ pub fn missing_module(words: &str) -> Option<&str> {
     rest.split('\'').next().filter(|module| !module.is_empty())
 }
 
+/// Whether they are about a line of the text.
+#[must_use]
+pub fn names_a_line(words: &str) -> bool {
+    named_line(words).is_some()
+}
+
 /// As in `invalid syntax (<string>, line 2)`: a plugin's text has no file name on the server.
 fn named_line(words: &str) -> Option<usize> {
     let (_, rest) = words.rsplit_once("(<string>, line ").or_else(|| words.rsplit_once("(<unknown>, line "))?;

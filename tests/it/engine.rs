@@ -515,7 +515,7 @@ fn a_refused_text_is_not_sent_again_until_it_changes() {
         "0ms given a=v1
          10ms write a v2
          11ms #1 row a v1
-         12ms #2 refused No module named 'x'
+         12ms #2 refused invalid syntax (<string>, line 4)
          2000ms write a v2
          4000ms write a v1
          4001ms #3 row a v1",
@@ -525,11 +525,11 @@ fn a_refused_text_is_not_sent_again_until_it_changes() {
                   #1 get a
             11ms #1 row a v1
                   #2 update a v2
-            12ms #2 refused No module named 'x'
+            12ms #2 refused invalid syntax (<string>, line 4)
                   save
-                  a refused: refused by the server: No module named 'x'
+                  a refused: refused by the server: invalid syntax (<string>, line 4)
             2000ms write a v2
-                  a refused_before: refused before, not sent again: No module named 'x'
+                  a refused_before: refused before, not sent again: invalid syntax (<string>, line 4)
             4000ms write a v1
                   a sending: on its way (edited)
                   #3 get a
@@ -1030,6 +1030,7 @@ fn a_key_that_is_taken_back_stops_the_sending() {
             3003ms #5 row a v1
                   #6 update a v3
             3004ms #6 row a v3
+                  back: the server is back after 3.0 s, 1 plugin to deploy
                   save
                   archive v3
                   a updated: updated
@@ -1503,8 +1504,7 @@ fn one_pass_over_nothing_says_so() {
                   #1 connect
             1ms #1 connected
                   connected: http://server is Open WebUI 0.12.4
-                  summary: 0 plugins in 1 ms
-                  exit Fine
+                  exit Usage
         "#]],
     );
 }
@@ -2732,7 +2732,9 @@ fn what_could_not_be_installed_is_tried_again_when_it_is_saved_again() {
                   save
                   a refused: refused by the server: No module named 'x'
             4000ms write a v2
-                  a refused_before: refused before, not sent again: No module named 'x'
+                  save
+                  a sending: on its way (retry)
+                  #7 get a
         "#]],
     );
 }
@@ -4370,4 +4372,307 @@ fn a_text_that_takes_the_server_s_answer_away_twice_is_not_sent_a_third_time() {
                   #12 update a v3
         "#]],
     );
+}
+
+// ---- review ---------------------------------------------------------------------------------------------------------
+
+/// The overview was read by the server before the update of v2 was carried out, and arrives after its answer.
+#[test]
+fn an_overview_older_than_a_deploy_that_ended_is_not_believed() {
+    let log = log_of(
+        "0ms given a=v1
+         5000ms write a v2
+         5001ms #1 row a v1
+         5002ms edit a v1
+         5002ms rescan
+         5003ms #3 connected
+         5004ms #2 row a v2
+         5200ms #4 rows a=v1
+         9000ms write a v1",
+    );
+    assert!(after(&log, "#4 rows a=v1").contains("a sending"), "the server holds v2, and nothing is sent:\n{log}");
+}
+
+#[test]
+fn an_overview_older_than_a_deploy_is_not_believed_when_the_file_is_saved_either() {
+    let log = log_of(
+        "0ms given a=v1
+         5000ms write a v2
+         5001ms #1 row a v1
+         5002ms rescan
+         5003ms #3 connected
+         5004ms #2 row a v2
+         5010ms write a v1
+         5160ms wake
+         5200ms #4 rows a=v1",
+    );
+    assert!(after(&log, "#4 rows a=v1").contains("a sending"), "the server holds v2, and nothing is sent:\n{log}");
+}
+
+#[test]
+fn what_was_seen_before_an_absence_is_not_believed_during_it() {
+    let terms = Terms { on_remote_edit: OnRemoteEdit::Hold, ..policy().terms };
+    let log = log_of_with(
+        Policy { terms, ..policy() },
+        Ledger::default(),
+        "0ms given a=v1
+         5000ms edit a v2
+         5000ms rescan
+         5001ms #1 connected
+         5002ms #2 rows a=v1
+         5003ms #3 row a v1
+         5004ms #4 noted
+         5004ms #5 lost
+         5005ms #6 unreachable
+         5006ms write a v1
+         5156ms wake
+         5600ms wake
+         5601ms #7 connected
+         5602ms #8 rows a=v2
+         5603ms #9 row a v2
+         5604ms #10 row a v2",
+    );
+    assert!(
+        !log.contains("remote_edit") && !after(&log, "5156ms wake").contains("a unchanged"),
+        "our own v2 is taken for somebody else's:\n{log}"
+    );
+}
+
+#[test]
+fn what_a_busy_database_of_0_11_refused_is_tried_again() {
+    let log = log_of(
+        "0ms given a=v1
+         5000ms write a v2
+         5001ms #1 row a v1 old
+         5001ms #2 noted
+         5002ms #3 refused [ERROR: Error updating function]
+         5003ms #4 row a v1 old
+         5004ms #5 row a v1 old
+         9000ms write a v2
+         9100ms rescan
+         9101ms #6 connected 0.11.4
+         9102ms #7 rows a=v1",
+    );
+    assert!(after(&log, "9000ms").contains("a sending"), "never tried again:\n{log}");
+}
+
+#[test]
+fn who_is_let_in_again_is_served_again() {
+    let log = log_of(
+        "0ms given a=v1
+         5000ms write a v2
+         5001ms #1 not-allowed
+         5002ms #2 not-allowed
+         9000ms write a v3
+         999000ms wake
+         999001ms write a v4",
+    );
+    assert!(after(&log, "9000ms").contains("connect"), "never asked again:\n{log}");
+}
+
+#[test]
+fn another_version_of_the_server_may_take_what_this_one_refused() {
+    let log = log_of(
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected 0.9.6
+         2ms #2 rows
+         3ms #3 absent
+         4ms #4 refused No Function class found in the module
+         5ms #5 absent
+         6000ms rescan
+         6001ms #6 connected 0.12.4
+         6002ms #7 rows",
+    );
+    assert!(after(&log, "6002ms").contains("a sending"), "never tried again:\n{log}");
+}
+
+/// While a refused update is on its way, somebody (a rollback, say) puts another text there. The refusal switches the
+/// function off all the same.
+#[test]
+fn a_refusal_that_switched_off_a_text_of_somebody_elses_is_not_as_it_was() {
+    let log = log_of(
+        "0ms given a=v1
+         5000ms write a v2
+         5001ms #1 row a v1 old
+         5001ms #2 noted
+         5002ms #3 refused no
+         5003ms #4 row a v0 old off",
+    );
+    assert!(log.contains("toggle a") || log.contains("went_off"), "it is off, and nobody knows:\n{log}");
+}
+
+/// The server was restored from an old backup while nothing was saved; the first save shows it.
+#[test]
+fn a_server_that_turns_out_to_have_lost_one_plugin_is_asked_about_the_others() {
+    let log = log_of(
+        "0ms given a=v1 b=v1 c=v1
+         5000ms write b v2
+         5001ms #1 absent
+         5002ms #2 created b
+         5003ms #3 row b v2 off
+         9000ms write a v1",
+    );
+    assert!(after(&log, "5003ms").contains("connect"), "a is missing on the server:\n{log}");
+}
+
+#[test]
+fn what_somebody_else_wrote_at_the_same_moment_is_replaced_as_soon_as_it_is_kept() {
+    let log = log_of(
+        "0ms given a=v1
+         5000ms write a v2
+         5001ms #1 row a v1
+         5002ms #2 row a v9
+         5003ms #3 row a v9
+         900000ms wake",
+    );
+    assert!(
+        after(&log, "5003ms").contains("connect") || after(&log, "5003ms").contains("keep v9"),
+        "never tried again:\n{log}"
+    );
+}
+
+#[test]
+fn two_connections_that_broke_are_no_refusal() {
+    let log = log_of(
+        "0ms given a=v1
+         5000ms write a v2
+         5001ms #1 row a v1
+         5002ms #2 lost
+         5003ms #3 row a v1
+         5503ms wake
+         5504ms #4 connected
+         5505ms #5 rows a=v1
+         5506ms #6 row a v1
+         5507ms #7 lost
+         5508ms #8 row a v1
+         6508ms wake
+         6509ms #9 connected
+         6510ms #10 rows a=v1
+         9000ms write a v2",
+    );
+    assert!(after(&log, "6510ms").contains("a sending"), "never sent again:\n{log}");
+}
+
+#[test]
+fn a_version_that_could_not_be_pruned_is_pruned_later() {
+    let log = log_of_with(
+        Policy { keep_versions: NonZeroUsize::new(1), ..policy() },
+        Ledger::default(),
+        "0ms given a=v1
+         5000ms write a v2
+         5001ms #1 row a v1 as one
+         5002ms #2 row a v2 as two
+         8000ms write a v3
+         8001ms #3 row a v2 as two
+         8002ms #4 row a v3 as three
+         8003ms #5 unreachable
+         11000ms write a v4
+         11001ms #6 row a v3 as three
+         11002ms #7 row a v4 as four
+         11003ms #8 deleted",
+    );
+    assert!(after(&log, "11002ms").contains("prune two"), "the version stays for ever:\n{log}");
+}
+
+/// One answer that is a web page ends a single pass while another plugin, which the server has switched off just now,
+/// is about to be made good.
+#[test]
+fn a_pass_does_not_end_while_something_is_switched_off() {
+    let log = log_of_with(
+        once(),
+        Ledger::default(),
+        "0ms edit a v2
+         0ms edit b v2
+         0ms rescan
+         1ms #1 connected 0.9.6
+         2ms #2 rows a=v1 b=v1
+         3ms #3 row a v1 old
+         4ms #5 kept
+         5ms #6 noted
+         6ms #7 refused no
+         7ms #4 foreign",
+    );
+    assert!(!log.contains("exit"), "the program ends while a is switched off:\n{log}");
+}
+
+#[test]
+fn a_server_that_wants_to_be_left_alone_is_left_alone_whatever_the_kernel_forgets() {
+    let log = log_of(
+        "0ms given a=v1
+         5000ms write a v2
+         5001ms #1 unreachable 300
+         6000ms rescan",
+    );
+    assert!(!after(&log, "6000ms").contains("connect"), "it asked to be left alone for 300 s:\n{log}");
+}
+
+#[test]
+fn a_pass_that_is_begun_anew_does_not_force_again_what_was_forced() {
+    let terms = Terms { force: true, ..policy().terms };
+    let log = log_of_with(
+        Policy { terms, ..policy() },
+        Ledger::default(),
+        "0ms edit a v1
+         0ms edit b v1
+         0ms edit c v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows a=v1 b=v1 c=v1
+         3ms #3 row a v1
+         4ms #5 row a v1
+         5ms rescan
+         6ms #7 connected
+         7ms #8 rows a=v1 b=v1 c=v1",
+    );
+    assert!(!after(&log, "7ms").contains("pass: 1 plugin"), "a is forced twice:\n{log}");
+}
+
+/// A plugin was deleted since its file was gone; the file comes back while an overview from before that is on its way.
+#[test]
+fn an_overview_older_than_a_removal_is_not_believed() {
+    let deployed = "0ms edit a v1
+         0ms edit b v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows
+         3ms #3 absent
+         3ms #4 absent
+         4ms #5 created a
+         4ms #6 created b
+         5ms #7 row a v1
+         5ms #8 row b v1";
+    let mut run = play(Policy { on_delete: OnDelete::Delete, ..policy() }, Ledger::default(), deployed);
+    run.tickets.clear();
+    run.log.clear();
+    let script = "2000ms delete a
+         2350ms wake
+         32350ms wake
+         32350ms looked a gone
+         32351ms #1 row a v1
+         32352ms #2 kept
+         32353ms rescan
+         32354ms #4 connected
+         32355ms #3 deleted
+         32356ms #6 absent
+         32357ms write a v1
+         32400ms #5 rows a=v1 b=v1";
+    for line in script.lines().map(str::trim) {
+        run.line(line);
+    }
+    let log = run.log;
+    assert!(after(&log, "32400ms").contains("a sending"), "the server does not have it, and nothing is sent:\n{log}");
+}
+
+fn log_of(script: &str) -> String {
+    log_of_with(policy(), Ledger::default(), script)
+}
+
+fn log_of_with(policy: Policy, memory: impl Into<Memory>, script: &str) -> String {
+    play(policy, memory, script).log
+}
+
+/// What came after a line.
+fn after<'a>(log: &'a str, line: &str) -> &'a str {
+    log.split_once(line).unwrap_or_else(|| panic!("no `{line}` in:\n{log}")).1
 }

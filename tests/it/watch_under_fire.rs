@@ -299,7 +299,10 @@ fn check_late_root(root: &str) {
     watch.signal("HUP");
     watch.wait("summary", None);
     let file = format!("{root}/deep/a.py");
-    project.write(&file, &filter("1"));
+    // In one piece: of a root that is there and empty something is to be said.
+    project.put("aside/deep/a.py", filter("1"));
+    fs::create_dir_all(project.path(root).parent().unwrap()).unwrap();
+    fs::rename(project.path("aside"), project.path(root)).unwrap();
     watch.wait("created", Some("a"));
     project.write(&file, &filter("2"));
     watch.wait("updated", Some("a"));

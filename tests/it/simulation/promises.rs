@@ -61,6 +61,8 @@ pub(super) struct Promises {
     unanswered: BTreeMap<Key, (Digest, u32)>,
     /// What has taken the server's answer away twice, and of which the user was told last that it is not sent any more.
     silenced: BTreeSet<(Key, Digest)>,
+    /// Files that were saved since their text was refused, in words that are not about a line of it.
+    saved_again: BTreeSet<Key>,
     told_silenced: BTreeMap<Key, Digest>,
     /// How the daemon that runs was last told that each switch stands; not there where nobody knows.
     switches: BTreeMap<Key, bool>,
@@ -185,6 +187,11 @@ impl Promises {
             self.refused.insert(key.clone(), digest);
             self.silenced.insert((key.clone(), digest));
         }
+    }
+
+    /// Somebody has saved a file, if only as it was.
+    pub(super) fn save(&mut self, key: Key) {
+        self.saved_again.insert(key);
     }
 
     /// Something has happened to a row that looks like a refusal.
@@ -342,7 +349,10 @@ fn on_sending(world: &mut World, key: &Key, notice: &Notice, why: Why) -> Result
     }
     let promises = &mut world.promises;
     promises.began.insert(key.clone(), world.now);
-    if why == Why::Forced || promises.refused.get(key).is_some_and(|refused| Some(*refused) != digest) {
+    if (why == Why::Retry && promises.saved_again.remove(key))
+        || why == Why::Forced
+        || promises.refused.get(key).is_some_and(|refused| Some(*refused) != digest)
+    {
         promises.refused.remove(key);
     }
     Ok(())

@@ -495,6 +495,13 @@ impl World {
 
     /// What the kernel says of files, to a daemon that takes in all of it at once, or one after the other.
     fn signs(&mut self, signs: &[Seen]) -> Result<(), Broken> {
+        for sign in signs {
+            if let Seen::Complete(file) = sign
+                && let Some(key) = self.disk.get(file).and_then(|stored| stored.text.claim(*file))
+            {
+                self.promises.save(key);
+            }
+        }
         if !self.setup.exact || !self.mounted {
             return Ok(());
         }
