@@ -620,8 +620,9 @@ impl Engine {
                 self.conflict(&key, paths);
             }
         }
-        // What waits for its turn may be no plugin any more.
-        let unclaimed = |plugin: &Plugin| self.files.claim(&plugin.key) == Claim::None;
+        // What waits for its turn may be no plugin any more, or in a folder that is not there.
+        let unclaimed =
+            |plugin: &Plugin| self.files.claim(&plugin.key) == Claim::None || self.is_out_of_reach(&plugin.path);
         let over: Vec<_> = (self.queue.all_waiting().filter_map(Job::deploy))
             .filter(|(plugin, _)| unclaimed(plugin))
             .map(|(plugin, _)| plugin.key.clone())

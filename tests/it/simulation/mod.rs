@@ -404,3 +404,23 @@ fn what_a_look_has_shown_is_no_news_of_what_failed_meanwhile() {
          944 hand c c17",
     );
 }
+
+#[test]
+fn what_waits_for_its_turn_does_so_no_more_when_its_folder_is_not_there() {
+    replay(
+        "seed 11668
+         0 hand c c3
+         0 start
+         1000 write t t5!
+         0 slow c empty -7 388
+         0 swap b b9
+         14 deaf 1261
+         0 write a a10
+         7 crash 0 743
+         1000 swap t t11~
+         188 touch b
+         100 toggle b
+         0 unmount
+         2735 git 751",
+    );
+}
