@@ -160,7 +160,7 @@ impl Author {
     fn fault(&mut self) -> String {
         let what = self.of(&[
             "before", "before", "after", "after", "after", "late", "refuse", "locked", "busy", "crash", "gateway",
-            "page", "shut", "forbid", "unclear", "absent", "no-list", "slow", "slow",
+            "page", "shut", "forbid", "unclear", "absent", "no-list", "raced", "raced", "slow", "slow",
         ]);
         let call = self.of(&[
             "any", "any", "get", "get", "update", "update", "update", "create", "create", "toggle", "overview",

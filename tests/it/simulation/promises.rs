@@ -273,9 +273,16 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
     let activate = world.setup.policy.terms.activate_new;
     match &notice.what {
         What::Sending { why } => on_sending(world, key, notice, *why)?,
-        What::Created { active, .. } if activate && !busy => {
-            if let Some(held) = world.server.rows.get_mut(key).filter(|held| held.wanted_active.is_some()) {
+        What::Created { active, .. } if activate && !flies => {
+            if let Some(held) = world.server.rows.get_mut(key).filter(|held| held.ours && held.wanted_active.is_some())
+            {
                 held.wanted_active = *active;
+            }
+        }
+        // Whoever keeps switching it is left to it.
+        What::WentOff { cause, .. } if cause.starts_with("somebody else switches it") => {
+            if let Some(held) = world.server.rows.get_mut(key) {
+                held.wanted_active = None;
             }
         }
         What::Deactivated => {

@@ -43,11 +43,13 @@ pub(super) enum Fault {
     Absent,
     /// The list is empty, although there are rows.
     NoList,
+    /// Somebody flips the switch, or writes a text, just before the server comes to it.
+    Raced,
     /// It takes its time.
     Slow,
 }
 
-pub(super) const FAULTS: [(&str, Fault); 15] = [
+pub(super) const FAULTS: [(&str, Fault); 16] = [
     ("before", Fault::Before),
     ("after", Fault::After),
     ("late", Fault::Late),
@@ -62,6 +64,7 @@ pub(super) const FAULTS: [(&str, Fault); 15] = [
     ("unclear", Fault::Unclear),
     ("absent", Fault::Absent),
     ("no-list", Fault::NoList),
+    ("raced", Fault::Raced),
     ("slow", Fault::Slow),
 ];
 
@@ -221,6 +224,10 @@ impl World {
                 Reply::Absent
             }),
             Fault::NoList => matches!(call, Call::Overview(_)).then(|| Reply::Rows(Vec::new())),
+            Fault::Raced => {
+                self.race(call);
+                None
+            }
             Fault::After | Fault::Late | Fault::Slow => None,
         }
     }

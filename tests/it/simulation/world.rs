@@ -17,7 +17,7 @@ use owui_watch::plugin::{Digest, Key, Kind};
 use super::daemon::Daemon;
 use super::promises::{Broken, Promises};
 use super::server::{Server, Writer};
-use super::text::{Sort, Text, key_of, path_of};
+use super::text::{Sort, Text, key_of, letter_of, path_of};
 use super::wire::{FAULTS, Fault, Flight, key_in, lost};
 
 pub(super) const DEBOUNCE: Duration = Duration::from_millis(100);
@@ -301,10 +301,7 @@ impl World {
             // The server.
             ["hand", id, word] => {
                 let key = key_of(letter(id));
-                let contested = self.is_busy(&key) && !self.server.versioned;
-                self.touch(&key);
-                self.server.write(&key, text(word), Writer::Hand);
-                self.server.rows.get_mut(&key).unwrap().contested |= contested;
+                self.edit(&key, text(word));
                 Ok(())
             }
             ["rename" | "icon" | "toggle", id] => {
@@ -345,6 +342,27 @@ impl World {
         }
     }
 
+    /// Somebody writes a text on the server.
+    fn edit(&mut self, key: &Key, text: Text) {
+        let contested = self.is_busy(key) && !self.server.versioned;
+        self.touch(key);
+        self.server.write(key, text, Writer::Hand);
+        self.server.rows.get_mut(key).unwrap().contested |= contested;
+    }
+
+    /// Somebody is faster than a request.
+    pub(super) fn race(&mut self, call: &Call) {
+        let Some(key) = key_in(call).filter(|key| self.server.rows.contains_key(key)) else { return };
+        match call {
+            Call::Toggle(_) => self.administer("toggle", &key),
+            Call::Get(_) => {
+                let version = 1000 + u16::try_from(self.luck("raced", 1000)).unwrap();
+                self.edit(&key, Text { id: letter_of(&key), version, sort: Sort::Good });
+            }
+            _ => {}
+        }
+    }
+
     /// Notes that somebody else changes a row, and that nobody knows any more how it is to be if that is in the middle of
     /// a deploy.
     fn touch(&mut self, key: &Key) {
@@ -376,7 +394,7 @@ impl World {
         let policy = &self.setup.policy;
         let Some(held) = self.server.rows.get_mut(key) else { return };
         // Since 0.12 nothing is ever flipped but what the user wants to have flipped.
-        let flipped = policy.on_delete == OnDelete::Deactivate || (policy.terms.activate_new && held.ours);
+        let flipped = policy.on_delete == OnDelete::Deactivate || policy.terms.activate_new;
         let uncertain = busy && (flipped || !self.server.versioned);
         match what {
             "rename" => (held.renamed, held.name) = (true, "Called by hand".to_owned()),
@@ -384,7 +402,8 @@ impl World {
             "toggle" if key.kind == Kind::Function => {
                 held.active = !held.active;
                 // Who switches on what is to be on anyway has his way, whatever the daemon is about to do.
-                let agreed = held.active && held.wanted_active == Some(true);
+                let agreed =
+                    held.active && (held.wanted_active == Some(true) || (policy.terms.activate_new && held.ours));
                 held.wanted_active = (!uncertain || agreed).then_some(held.active);
                 // A function that goes off in the middle of an update looks like one whose update was refused.
                 if busy && !self.server.versioned {
