@@ -163,8 +163,8 @@ impl Author {
             "page", "shut", "forbid", "unclear", "absent", "no-list", "raced", "raced", "slow", "slow",
         ]);
         let call = self.of(&[
-            "any", "any", "get", "get", "update", "update", "update", "create", "create", "toggle", "overview",
-            "connect", "delete",
+            "any", "any", "get", "get", "update", "update", "update", "create", "create", "toggle", "restore",
+            "restore", "overview", "connect", "delete",
         ]);
         format!("fault {what} {call} {}", if self.random.bool() { 1 } else { self.random.u8(1..5) })
     }

@@ -66,6 +66,9 @@ pub(super) struct Promises {
     told_silenced: BTreeMap<Key, Digest>,
     /// How the daemon that runs was last told that each switch stands; not there where nobody knows.
     switches: BTreeMap<Key, bool>,
+    /// How often the conversation has flipped it and was told so, and the text that it has loaded again before.
+    flips: BTreeMap<Key, u32>,
+    restored: BTreeMap<Key, Text>,
     /// How long the server has just asked to be left alone.
     wish: Duration,
     /// Somebody has asked the daemon to end.
@@ -127,6 +130,8 @@ impl Promises {
     pub(super) fn on_end(&mut self) {
         self.read.clear();
         self.switches.clear();
+        self.flips.clear();
+        self.restored.clear();
         self.stops = false;
         self.refused.clear();
         self.looked.clear();
@@ -271,8 +276,13 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
     let busy = world.is_busy(key);
     let flies = world.flying().any(|flying| flying == *key);
     let activate = world.setup.policy.terms.activate_new;
+    let flips = world.promises.flips.get(key).copied().unwrap_or_default();
+    let switched = world.promises.switches.get(key).copied();
     match &notice.what {
         What::Sending { why } => on_sending(world, key, notice, *why)?,
+        What::Created { active: Some(false), .. } if flips == 1 && switched == Some(false) => {
+            return broken("9: a flip that was one too many is flipped back", format!("{key}"));
+        }
         What::Created { active, .. } if activate && !flies => {
             if let Some(held) = world.server.rows.get_mut(key).filter(|held| held.ours && held.wanted_active.is_some())
             {
@@ -281,9 +291,15 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
         }
         // Whoever keeps switching it is left to it.
         What::WentOff { cause, .. } if cause.starts_with("somebody else switches it") => {
+            if flips < 2 {
+                return broken("9: a flip that was one too many is flipped back", format!("{key}"));
+            }
             if let Some(held) = world.server.rows.get_mut(key) {
                 held.wanted_active = None;
             }
+        }
+        What::Deactivated if switched != Some(false) => {
+            return broken("9: what is told of a switch is so", format!("{key}: {switched:?}"));
         }
         What::Deactivated => {
             if let Some(held) = world.server.rows.get_mut(key) {
@@ -356,6 +372,8 @@ fn on_sending(world: &mut World, key: &Key, notice: &Notice, why: Why) -> Result
     }
     let promises = &mut world.promises;
     promises.began.insert(key.clone(), world.now);
+    promises.flips.remove(key);
+    promises.restored.remove(key);
     if (why == Why::Retry && promises.saved_again.remove(key))
         || why == Why::Forced
         || promises.refused.get(key).is_some_and(|refused| Some(*refused) != digest)
@@ -400,6 +418,11 @@ pub(super) fn on_call(world: &mut World, call: &Call) -> Result<(), Broken> {
                 OnDelete::Deactivate if leaves => world.server.versioned && !activate && seen == Some(false),
                 _ => seen == Some(true),
             };
+            let promises = &world.promises;
+            let text = promises.read.get(&key).map(|read| read.text);
+            if promises.restored.get(&key).is_some_and(|restored| text != Some(*restored)) {
+                return broken("9: who writes another text is left to switch it", format!("{key}"));
+            }
             if seen.is_none() || as_wanted {
                 return broken("9: no switch is flipped that is as it is to be", format!("{key}: {seen:?}"));
             }
@@ -423,6 +446,8 @@ fn on_write(world: &mut World, key: &Key, form: &Form, creates: bool) -> Result<
     }
     let Some(file) = form.file.as_ref().map(|path| file_of(path)) else {
         // The old text is loaded once more.
+        world.promises.flips.remove(key);
+        world.promises.restored.insert(key.clone(), text);
         return if read.is_some_and(|read| {
             read.text == text && read.name == form.name && read.icon == form.meta.contains_key("icon")
         }) {
@@ -643,6 +668,9 @@ pub(super) fn on_reply(world: &mut World, call: &Call, reply: &Reply, served: Du
         _ => Duration::ZERO,
     };
     if let Some(key) = key_in(call) {
+        if matches!((call, reply), (Call::Toggle(_), Reply::Row(_))) {
+            *world.promises.flips.entry(key.clone()).or_default() += 1;
+        }
         match reply {
             Reply::Row(row) => drop(row.is_active.map(|on| world.promises.switches.insert(key.clone(), on))),
             Reply::Lost { .. } => drop(world.promises.switches.remove(&key)),

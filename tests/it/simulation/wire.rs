@@ -86,7 +86,9 @@ impl World {
         trace!(self, "      -> {}", say(&call));
         promises::on_call(self, &call)?;
         let word = call.word();
-        let fault = self.faults.iter().position(|(wanted, _)| wanted == "any" || wanted == word);
+        let restores = matches!(&call, Call::Update(_, form) if form.file.is_none());
+        let is_meant = |wanted: &str| wanted == "any" || wanted == word || (restores && wanted == "restore");
+        let fault = self.faults.iter().position(|(wanted, _)| is_meant(wanted));
         let fault = fault.map(|index| self.faults.remove(index).1);
         let mut pause = ms(1 + self.luck(word, 20));
         if self.luck(word, 10) == 0 {

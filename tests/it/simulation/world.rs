@@ -355,6 +355,7 @@ impl World {
         let Some(key) = key_in(call).filter(|key| self.server.rows.contains_key(key)) else { return };
         match call {
             Call::Toggle(_) => self.administer("toggle", &key),
+            Call::Get(_) if self.luck("race", 2) == 0 => self.administer("toggle", &key),
             Call::Get(_) => {
                 let version = 1000 + u16::try_from(self.luck("raced", 1000)).unwrap();
                 self.edit(&key, Text { id: letter_of(&key), version, sort: Sort::Good });
