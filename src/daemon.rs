@@ -33,6 +33,9 @@ use settings::{New, News, Settings};
 /// What the system would end a program by that writes to a pipe which nobody reads.
 const SIGPIPE: u8 = 13;
 
+/// How much is added to a small ledger before it is written as a whole again.
+const LEAST_ROOM: usize = 64 * 1024;
+
 /// How often to see whether another owui-watch has ended.
 const IN_LINE: Duration = Duration::from_millis(200);
 
@@ -107,8 +110,9 @@ struct Daemon<'a> {
     /// What takes this one's place when nothing is in flight any more.
     successor: Option<Start>,
     calls: JoinSet<(Ticket, Reply)>,
-    /// The ledger changed since it was last written, and the write that is under way.
-    unsaved: bool,
+    /// What changed in the ledger since it was last written, and the write that is under way.
+    unsaved: Unsaved,
+    on_disk: OnDisk,
     saving: Option<JoinHandle<anyhow::Result<()>>>,
     /// Notes that have served. They go when the ledger that knows what they say is on disk: what is being written may be
     /// an older one still.
@@ -277,7 +281,8 @@ impl<'a> Daemon<'a> {
             setup,
             successor: None,
             calls: JoinSet::new(),
-            unsaved: false,
+            unsaved: Unsaved::default(),
+            on_disk: OnDisk::default(),
             saving: None,
             served: Served::default(),
             log_failed: false,
@@ -607,8 +612,8 @@ impl<'a> Daemon<'a> {
                         events.push_back(Event::Noted(ticket, noted.map_err(|error| format!("{error:#}"))));
                     }
                     Effect::Unnote(key) => {
+                        self.unsaved.insert(key.clone());
                         self.served.unsaved.insert(key);
-                        self.unsaved = true;
                     }
                     Effect::Archive(backup) => self.write(|state| state.archive(&backup, Timestamp::now())),
                     Effect::EndRollback(key) => self.write(|state| state.forget_rollback(&key)),
@@ -616,7 +621,7 @@ impl<'a> Daemon<'a> {
                         let trace = self.plugins.trace(&path);
                         events.push_back(Event::Looked(path, trace));
                     }
-                    Effect::Save => self.unsaved = true,
+                    Effect::Save(key) => self.unsaved.insert(key),
                     Effect::Tell(notice) => self.tell(&notice),
                     Effect::Exit(code) => end = end.or(Some(code)),
                 }
@@ -685,43 +690,94 @@ impl<'a> Daemon<'a> {
         }
     }
 
-    /// Starts writing the ledger, unless a write is under way: then the newest state is written after it.
+    /// Starts writing the ledger, unless a write is under way: then the newest state is written after it. What has changed
+    /// is added to the file, until that has doubled.
     fn save(&mut self) {
-        let Some(state) = self.state.as_ref().filter(|_| self.unsaved && self.saving.is_none()) else { return };
-        self.unsaved = false;
+        let Some(state) = self.state.as_ref().filter(|_| !self.unsaved.is_empty() && self.saving.is_none()) else {
+            return;
+        };
+        let (path, ledger) = (state.ledger_path().to_owned(), self.engine.ledger());
+        let unsaved = std::mem::take(&mut self.unsaved);
         self.served.saving.append(&mut self.served.unsaved);
-        let (path, text) = (state.ledger_path().to_owned(), self.engine.ledger().to_json());
-        self.saving = Some(tokio::task::spawn_blocking(move || State::save(&path, &text)));
+        let room = self.on_disk.room();
+        let added = if unsaved.all { None } else { ledger.addition(&unsaved.keys).filter(|text| text.len() < room) };
+        self.saving = Some(if let Some(text) = added {
+            self.on_disk.added += text.len();
+            tokio::task::spawn_blocking(move || State::add(&path, &text))
+        } else {
+            let text = ledger.to_json();
+            self.on_disk = OnDisk { whole: text.len(), added: 0 };
+            tokio::task::spawn_blocking(move || State::save(&path, &text))
+        });
     }
 
     fn saved(&mut self, result: anyhow::Result<()>) {
-        let failed_before = std::mem::replace(&mut self.save_failed, result.is_err());
         let mut served = std::mem::take(&mut self.served.saving);
         if result.is_err() {
             self.served.unsaved.append(&mut served);
         }
+        if result.is_err() && self.on_disk.added > 0 {
+            // Somebody may have cleaned up.
+            (self.unsaved.all, self.on_disk) = (true, OnDisk::default());
+            return;
+        }
+        let failed_before = std::mem::replace(&mut self.save_failed, result.is_err());
         for key in served {
             self.write(|state| state.forget_under_way(&key));
         }
-        if let Err(error) = result
-            && !failed_before
-        {
-            let hint = Some("deploys go on; after a restart every plugin is compared with the server".to_owned());
-            self.tell(&Notice::general(What::Trouble { message: format!("{error:#}"), hint }));
+        if let Err(error) = result {
+            self.on_disk = OnDisk::default();
+            if !failed_before {
+                let hint = Some("deploys go on; after a restart every plugin is compared with the server".to_owned());
+                self.tell(&Notice::general(What::Trouble { message: format!("{error:#}"), hint }));
+            }
         }
     }
 
     /// Writes down what is not written yet.
     async fn write_down(&mut self) {
         // There may be room for it now.
-        self.unsaved |= self.save_failed;
-        while self.saving.is_some() || (self.unsaved && self.state.is_some()) {
+        self.unsaved.all |= self.save_failed;
+        while self.saving.is_some() || (!self.unsaved.is_empty() && self.state.is_some()) {
             self.save();
             if let Some(saving) = self.saving.take() {
                 let result = saving.await.context("writing the ledger").flatten();
                 self.saved(result);
             }
         }
+    }
+}
+
+/// What of the ledger is to be written.
+#[derive(Debug, Default)]
+struct Unsaved {
+    keys: BTreeSet<Key>,
+    /// As a whole.
+    all: bool,
+}
+
+impl Unsaved {
+    fn insert(&mut self, key: Key) {
+        self.keys.insert(key);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.keys.is_empty() && !self.all
+    }
+}
+
+/// How much of the ledger this process has written: as a whole, and added since. Before the first whole there is no room
+/// for additions: what an earlier run left may be cut short.
+#[derive(Debug, Default)]
+struct OnDisk {
+    whole: usize,
+    added: usize,
+}
+
+impl OnDisk {
+    /// How long an addition may be: it is worth its length until the file has doubled.
+    fn room(&self) -> usize {
+        if self.whole == 0 { 0 } else { self.whole.max(LEAST_ROOM).saturating_sub(self.added) }
     }
 }
 

@@ -332,6 +332,15 @@ impl State {
     }
 }
 
+impl State {
+    /// Adds to the ledger's text, durably. Fails where there is none: then it is to be written as a whole.
+    pub fn add(ledger: &Path, text: &str) -> anyhow::Result<()> {
+        let mut file = OpenOptions::new().append(true).open(ledger)?;
+        file.write_all(text.as_bytes())?;
+        Ok(file.sync_data()?)
+    }
+}
+
 /// Why there is no lock to be had.
 enum Refusal {
     Failed(std::io::Error),

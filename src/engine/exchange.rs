@@ -1,5 +1,6 @@
 //! One deploy as a conversation with the server: which [`Call`] to make, and what its [`Reply`] means.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -575,6 +576,17 @@ impl Exchange {
     #[must_use]
     pub fn plugin(&self) -> &Arc<Plugin> {
         &self.plugin
+    }
+
+    /// Whether the next reply tells of plugins under other ids, for which [`Exchange::spoken_for`] is to be said before.
+    #[must_use]
+    pub fn looks_for_twins(&self) -> bool {
+        matches!(self.stage, Stage::LookingForTwins)
+    }
+
+    /// These ids belong to other files here.
+    pub fn spoken_for(&mut self, ids: BTreeSet<PluginId>) {
+        self.known.twins = Twins::Unknown(ids);
     }
 
     /// Takes the reply to the last call.

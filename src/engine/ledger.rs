@@ -179,33 +179,50 @@ impl Ledger {
     /// The file's content.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let mut file = LedgerFile { format: FORMAT, function: BTreeMap::new(), tool: BTreeMap::new() };
-        for (key, record) in &self.records {
-            let table = match key.kind {
-                Kind::Function => &mut file.function,
-                Kind::Tool => &mut file.tool,
-            };
-            table.insert(key.id.as_str().to_owned(), record.clone());
-        }
-        serde_json::to_string_pretty(&file).unwrap_or_default()
+        serde_json::to_string_pretty(&LedgerFile::of(&self.records)).unwrap_or_default()
     }
 
-    /// Reads the file's content; the error says what is wrong with it, for a message that goes on without.
+    /// What is added to the file's content where only these records have changed, so that a save costs the same among many
+    /// plugins as among few. `None` where one of them is gone, which only the whole content says.
+    #[must_use]
+    pub fn addition<'a>(&self, keys: impl IntoIterator<Item = &'a Key>) -> Option<String> {
+        let records: Option<Vec<_>> = keys.into_iter().map(|key| self.records.get_key_value(key)).collect();
+        Some(format!("\n{}", serde_json::to_string(&LedgerFile::of(records?)).unwrap_or_default()))
+    }
+
+    /// Reads the file's content, with what was added to it; the error says what is wrong with it, for a message that goes
+    /// on without. An addition that was cut short is none.
     pub fn from_json(text: &str) -> Result<Self, String> {
         #[derive(Deserialize)]
         struct Version {
             format: u32,
         }
-        let Version { format } = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        if format != FORMAT {
-            return Err(format!("it has format {format}, and this version reads format {FORMAT}"));
-        }
-        let file: LedgerFile = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let mut parts = serde_json::Deserializer::from_str(text).into_iter::<LedgerFile>();
         let mut records = BTreeMap::new();
-        for (kind, table) in [(Kind::Function, file.function), (Kind::Tool, file.tool)] {
-            for (id, record) in table {
-                let id = PluginId::new(&id).ok_or_else(|| format!("`{id}` is not a plugin id"))?;
-                records.insert(Key { kind, id }, record);
+        let mut part = parts.next().unwrap_or_else(|| serde_json::from_str(""));
+        loop {
+            match part {
+                Ok(LedgerFile { format: FORMAT, function, tool }) => {
+                    for (kind, table) in [(Kind::Function, function), (Kind::Tool, tool)] {
+                        for (id, record) in table {
+                            let id = PluginId::new(&id).ok_or_else(|| format!("`{id}` is not a plugin id"))?;
+                            records.insert(Key { kind, id }, record);
+                        }
+                    }
+                }
+                Err(error) if error.is_eof() && parts.byte_offset() > 0 => break,
+                // What another format looks like inside is nobody's business.
+                unusable => {
+                    let mut versions = serde_json::Deserializer::from_str(text).into_iter::<Version>();
+                    let other = versions.find_map(|version| Some(version.ok()?.format).filter(|it| *it != FORMAT));
+                    let of_another = |other| format!("it has format {other}, and this version reads format {FORMAT}");
+                    let damaged = || unusable.err().map_or_else(String::new, |error| error.to_string());
+                    return Err(other.map_or_else(damaged, of_another));
+                }
+            }
+            match parts.next() {
+                Some(next) => part = next,
+                None => break,
             }
         }
         Ok(Self { records })
@@ -220,6 +237,20 @@ struct LedgerFile {
     function: BTreeMap<String, Record>,
     #[serde(default)]
     tool: BTreeMap<String, Record>,
+}
+
+impl LedgerFile {
+    fn of<'a>(records: impl IntoIterator<Item = (&'a Key, &'a Record)>) -> Self {
+        let mut file = Self { format: FORMAT, function: BTreeMap::new(), tool: BTreeMap::new() };
+        for (key, record) in records {
+            let table = match key.kind {
+                Kind::Function => &mut file.function,
+                Kind::Tool => &mut file.tool,
+            };
+            table.insert(key.id.as_str().to_owned(), record.clone());
+        }
+        file
+    }
 }
 
 #[cfg(test)]
@@ -327,6 +358,27 @@ mod tests {
         assert_eq!(ledger.get(&key).unwrap().sent.len(), MOST_SENT);
         ledger.deployed(&key, deployed("v3", None));
         assert_eq!(ledger.get(&key).unwrap().sent, []);
+    }
+
+    #[test]
+    fn what_was_added_counts_as_far_as_it_is_whole() {
+        let (clock, pipe) = (key(Kind::Tool, "clock"), key(Kind::Function, "pipe"));
+        let mut ledger = Ledger::default();
+        ledger.deployed(&clock, deployed("v1", None));
+        let mut text = ledger.to_json();
+        let (before, whole) = (ledger.clone(), text.len());
+        ledger.deployed(&clock, deployed("v2", None));
+        ledger.deployed(&pipe, deployed("v1", None));
+        text += &ledger.addition([&clock, &pipe]).unwrap();
+        assert_eq!(Ledger::from_json(&text), Ok(ledger.clone()));
+        // A crash in the middle of adding.
+        for length in whole..text.len() {
+            assert_eq!(Ledger::from_json(&text[..length]), Ok(before.clone()), "{length}");
+        }
+        assert!(Ledger::from_json(&format!("{text}\n[]")).is_err());
+        assert!(Ledger::from_json(&format!("{text}\n{{\"format\": 2}}")).unwrap_err().contains("format 2"));
+        ledger.forget(&pipe);
+        assert_eq!(ledger.addition([&pipe]), None);
     }
 
     #[track_caller]

@@ -144,8 +144,8 @@ pub enum Effect {
     EndRollback(Key),
     /// See what is left of a file that was seen to go.
     Look(Arc<Path>),
-    /// Write [`Engine::ledger`] to disk.
-    Save,
+    /// Write this plugin's record in [`Engine::ledger`] to disk.
+    Save(Key),
     /// Tell the user.
     Tell(Notice),
     /// End with this code.
@@ -362,6 +362,13 @@ impl Talk {
         match self {
             Talk::Deploy(exchange) => Some(exchange.plugin()),
             Talk::Recover(_) | Talk::Remove(..) => None,
+        }
+    }
+
+    fn looks_for_twins(&self) -> bool {
+        match self {
+            Talk::Deploy(exchange) => exchange.looks_for_twins(),
+            Talk::Recover(_) | Talk::Remove(..) => false,
         }
     }
 
@@ -1146,7 +1153,7 @@ impl Engine {
         self.tell(Notice::of(plugin, What::LeftOff));
         if !self.policy.terms.dry_run {
             self.ledger.switched_off(&plugin.key, false);
-            self.effects.push(Effect::Save);
+            self.effects.push(Effect::Save(plugin.key.clone()));
         }
     }
 
@@ -1241,10 +1248,7 @@ impl Engine {
                     Twins::Known(self.twin(plugin, &pass.holds))
                 }
                 // If it is listed and then not there, somebody has just removed it, and nothing is known of twins.
-                (Adopt::Ask, Some(_) | None) => {
-                    let others = self.spoken_for().filter(|other| other.kind == key.kind && *other != key);
-                    Twins::Unknown(Arc::new(others.map(|key| key.id.clone()).collect()))
-                }
+                (Adopt::Ask, Some(_) | None) => Twins::Unknown(BTreeSet::new()),
             },
             explains_updates: self.version.as_deref().is_some_and(explains_updates),
         }
@@ -1292,7 +1296,7 @@ impl Engine {
         let removes = |flight: &Flight| matches!(flight.talk, Talk::Remove(..));
         if matches!(call, Call::Toggle(_)) && self.queue.flying(key).is_some_and(removes) {
             self.ledger.switched_off(key, true);
-            self.effects.push(Effect::Save);
+            self.effects.push(Effect::Save(key.clone()));
         }
         let (Call::Create(_, form) | Call::Update(_, form)) = call else { return };
         if form.file.is_none() {
@@ -1317,7 +1321,14 @@ impl Engine {
 
     fn on_replied(&mut self, ticket: Ticket, reply: Reply, now: Now) {
         if let Some(key) = self.tickets.remove(&ticket) {
+            let others = self.queue.flying(&key).filter(|flight| flight.talk.looks_for_twins()).map(|_| {
+                let others = self.spoken_for().filter(|other| other.kind == key.kind && **other != key);
+                others.map(|key| key.id.clone()).collect()
+            });
             if let Some(flight) = self.queue.flying_mut(&key) {
+                if let (Talk::Deploy(exchange), Some(others)) = (&mut flight.talk, others) {
+                    exchange.spoken_for(others);
+                }
                 let step = flight.talk.reply(reply);
                 self.step(key, step, now);
             }
@@ -1627,7 +1638,7 @@ impl Engine {
         if outcome.is_certain() && !unresolved && self.under_way.remove(key).is_some() {
             if matches!(flight.talk, Talk::Recover(_)) {
                 // Whose text that was, the ledger says from now on.
-                self.effects.push(Effect::Save);
+                self.effects.push(Effect::Save(key.clone()));
             }
             self.effects.push(Effect::Unnote(key.clone()));
         }
@@ -1713,7 +1724,7 @@ impl Engine {
             Outcome::Deactivated => What::Deactivated,
             Outcome::Deleted { kept } => {
                 self.ledger.forget(key);
-                self.effects.push(Effect::Save);
+                self.effects.push(Effect::Save(key.clone()));
                 What::Deleted { kept }
             }
             Outcome::Spared(spared) => {
@@ -1838,7 +1849,7 @@ impl Engine {
         self.unanswered.remove(&plugin.key);
         let version = plugin.frontmatter.version().map(str::to_owned);
         self.ledger.deployed(&plugin.key, Deployed { digest: plugin.digest, version, at: now.wall, by_us });
-        self.effects.push(Effect::Save);
+        self.effects.push(Effect::Save(plugin.key.clone()));
     }
 
     /// The server holds the file's text again.
@@ -1851,7 +1862,7 @@ impl Engine {
     fn note_ended(&mut self, plugin: &Plugin, last: Last) {
         if !self.policy.terms.dry_run {
             self.ledger.ended(&plugin.key, last);
-            self.effects.push(Effect::Save);
+            self.effects.push(Effect::Save(plugin.key.clone()));
         }
     }
 

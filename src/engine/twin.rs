@@ -2,7 +2,6 @@
 //! the community site gave it, tell.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use crate::engine::exchange::Row;
 use crate::plugin::Plugin;
@@ -81,8 +80,8 @@ pub enum Twins {
     Ignored,
     /// The server was asked just now.
     Known(Option<Twin>),
-    /// The server is to be asked; these ids belong to other files here.
-    Unknown(Arc<BTreeSet<PluginId>>),
+    /// The server is to be asked, where it matters; these ids belong to other files here, which is looked at then.
+    Unknown(BTreeSet<PluginId>),
 }
 
 /// Looks for a twin among what the server holds, apart from what other files here are.

@@ -197,7 +197,7 @@ impl Script {
                 Effect::Archive(backup) => writeln!(self.log, "      archive {}", version(&backup.text)).unwrap(),
                 Effect::EndRollback(key) => writeln!(self.log, "      end the rollback of {}", key.id).unwrap(),
                 Effect::Look(path) => writeln!(self.log, "      look for {}", path.display()).unwrap(),
-                Effect::Save => writeln!(self.log, "      save").unwrap(),
+                Effect::Save(_) => writeln!(self.log, "      save").unwrap(),
                 Effect::Tell(notice) => {
                     let id = notice.about.key.as_ref().map(|key| format!("{} ", key.id)).unwrap_or_default();
                     writeln!(self.log, "      {id}{}: {}", notice.word(), notice.sentence()).unwrap();
