@@ -36,6 +36,9 @@ const SIGPIPE: u8 = 13;
 /// How much is added to a small ledger before it is written as a whole again.
 const LEAST_ROOM: usize = 64 * 1024;
 
+/// How many files are read before what they led to is sent.
+const AT_ONCE: usize = 4;
+
 /// How often to see whether another owui-watch has ended.
 const IN_LINE: Duration = Duration::from_millis(200);
 
@@ -90,11 +93,15 @@ enum Happened {
     Reply(Ticket, Reply),
     Saved(anyhow::Result<()>),
     Time,
+    /// There is more to be read.
+    More,
 }
 
 struct Daemon<'a> {
     engine: Engine,
     settling: Settling,
+    /// What is ready to be read, a few at a time.
+    ready: BTreeSet<Arc<Path>>,
     plugins: Plugins,
     watcher: Option<Watcher>,
     /// The links that it looks behind.
@@ -269,6 +276,7 @@ impl<'a> Daemon<'a> {
         let mut daemon = Self {
             engine: Engine::new(policy, memory),
             settling: Settling::new(config.debounce),
+            ready: BTreeSet::new(),
             plugins,
             watcher,
             followed: BTreeSet::new(),
@@ -357,6 +365,7 @@ impl<'a> Daemon<'a> {
                     Vec::new()
                 }
                 Happened::Time => vec![Event::Wake],
+                Happened::More => Vec::new(),
             };
             if !stopping && self.successor.is_none() {
                 events.extend(self.glance());
@@ -473,6 +482,7 @@ impl<'a> Daemon<'a> {
             () = tokio::time::sleep_until(deadline.into()) => Happened::Time,
             touch = touch(&mut self.settings) => Happened::Touch(touch),
             Some(sign) = self.signs.recv() => Happened::Sign(sign),
+            () = tokio::task::yield_now(), if !self.ready.is_empty() => Happened::More,
         }
     }
 
@@ -569,7 +579,12 @@ impl<'a> Daemon<'a> {
             }
             self.plugins.admit_all(&ready);
             self.follow_links();
-            events.push(Event::Ready(ready));
+            self.ready.extend(ready);
+        }
+        // The first of many are on the wire before the last are read.
+        let some: Vec<_> = std::iter::from_fn(|| self.ready.pop_first()).take(AT_ONCE).collect();
+        if !some.is_empty() {
+            events.push(Event::Ready(some));
         }
         if !long_written.is_empty() {
             events.push(Event::BeingWritten(long_written));
