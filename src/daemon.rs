@@ -17,7 +17,7 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 use crate::client::Client;
 use crate::config::{Config, Reading, Sources};
 use crate::console::Console;
-use crate::disk::{Folder, Plugins, State, StateError, Trust};
+use crate::disk::{Folder, Plugins, Seen, State, StateError, Trust};
 use crate::engine::exchange::{Call, Reply};
 use crate::engine::files::Loaded;
 use crate::engine::ledger::{Ledger, Memory};
@@ -650,13 +650,20 @@ impl<'a> Daemon<'a> {
         let mut blind = Vec::new();
         let watcher = &mut self.watcher;
         // While something may be in the middle of being written, only what has been quiet is believed.
-        let mut scan = self.plugins.scan(Trust::Quiet(self.debounce), &mut |folder| {
+        let mut seen = self.state.as_ref().map_or_else(Seen::default, |state| state.seen());
+        let mut scan = self.plugins.scan(Trust::Quiet(self.debounce), &mut seen, &mut |folder| {
             if let Some(watcher) = watcher
                 && let Err(sign) = watcher.watch_folder(folder)
             {
                 blind.push(sign);
             }
         });
+        if let Some(state) = self.state.as_ref().filter(|_| seen.has_changed()) {
+            let folder = state.folder();
+            tokio::task::spawn_blocking(move || {
+                folder.write_seen(&seen).inspect_err(|error| tracing::debug!("{error:#}"))
+            });
+        }
         for (_, loaded) in scan.files.iter_mut().filter(|(path, _)| self.settling.is_changing(path)) {
             *loaded = Loaded::Unsettled;
         }

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::responder::Responder;
 use crate::support::command::Project;
@@ -56,7 +56,19 @@ pub(crate) fn project(server: &Responder, n: usize, size: usize) -> Project {
     for n in 0..n {
         project.put(&path(n), plugin(&id(n), "1.0.0", size));
     }
+    age(&project);
     project
+}
+
+/// The folders were made a while ago, as their files were.
+pub(crate) fn age(project: &Project) {
+    let then = SystemTime::now() - Duration::from_hours(1);
+    let mut folders = vec![project.path("plugins")];
+    while let Some(folder) = folders.pop() {
+        let entries = fs::read_dir(&folder).unwrap().map(Result::unwrap);
+        folders.extend(entries.filter(|entry| entry.file_type().unwrap().is_dir()).map(|entry| entry.path()));
+        File::open(&folder).unwrap().set_modified(then).unwrap();
+    }
 }
 
 /// Where the nth plugin is.

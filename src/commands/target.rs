@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::disk::{Plugins, Trust, file};
+use crate::disk::{Plugins, Seen, Trust, file};
 use crate::engine::files::Loaded;
 use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::id::{self, PluginId};
@@ -59,7 +59,7 @@ impl Files {
             disabled: BTreeSet::new(),
             missing: Vec::new(),
         };
-        let scan = files.plugins.scan(Trust::Closed, &mut |_| ());
+        let scan = files.plugins.scan(Trust::Closed, &mut Seen::default(), &mut |_| ());
         files.missing = scan.missing;
         for (path, loaded) in scan.files {
             match loaded {

@@ -4,6 +4,7 @@
 mod copies;
 pub mod file;
 mod notes;
+mod seen;
 mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,12 +24,17 @@ use crate::engine::files::{Links, Loaded, Trace};
 use crate::plugin::{self, FileSettings, Flaw, Parsed, Problem};
 
 pub use copies::{Copy, Origin};
+pub use seen::Seen;
+use seen::{Sight, Stat};
 pub use state::{Folder, Other, State, StateError};
 
 /// Larger files are not read: the largest real plugin that was seen has 0.4 MiB.
 const LARGEST_MIB: u64 = 16;
 /// A git lock that is older belongs to nobody any more.
 const STALE_LOCK: Duration = Duration::from_secs(30);
+
+/// Far longer than a walk takes, and than clocks of machines that share a drive differ.
+const QUIET: Duration = Duration::from_mins(1);
 
 /// How often a tree in which new folders keep appearing is walked in one go. Those that are created in a watched folder
 /// send their own events.
@@ -102,9 +108,10 @@ impl Plugins {
         self.git_locks = folders.map(|folder| folder.join("index.lock")).collect();
     }
 
-    /// Walks the roots and reads every file, on all cores. `on_folder` is told each admitted folder before its content is
-    /// listed for good, so that a watch set there misses nothing.
-    pub fn scan(&mut self, trust: Trust, on_folder: &mut dyn FnMut(&Path)) -> Scan {
+    /// Walks the roots and reads every file, on all cores, that is not as it was seen before; `seen` is what is known
+    /// then. `on_folder` is told each admitted folder before its content is listed for good, so that a watch set there
+    /// misses nothing.
+    pub fn scan(&mut self, trust: Trust, seen: &mut Seen, on_folder: &mut dyn FnMut(&Path)) -> Scan {
         self.admitted.clear();
         self.links.clear();
         self.closed.clear();
@@ -115,7 +122,16 @@ impl Plugins {
         self.missing.clone_from(&missing);
         let mut unreadable = Vec::new();
         let found = self.explore(&present, on_folder, &mut unreadable);
-        let mut files = self.read_all(&found, trust);
+        let (mut files, mut now_seen) = (Vec::with_capacity(found.len()), Seen::default());
+        for Look { path, loaded, sight, is_new } in self.read_all(&found, trust, seen) {
+            if let Some(sight) = sight {
+                now_seen.put(&path, sight);
+                now_seen.changed |= is_new;
+            }
+            files.push((path, loaded));
+        }
+        now_seen.changed |= now_seen.len() != seen.len();
+        *seen = now_seen;
         files.extend(unreadable);
         self.closed.extend(files.iter().filter(|(_, loaded)| is_closed(loaded)).map(|(path, _)| Arc::clone(path)));
         Scan { files, missing }
@@ -185,7 +201,7 @@ impl Plugins {
                     on_folder(folder);
                 }
             }
-            if told.len() == n_told {
+            if told.len() == n_told || told.iter().all(|folder| is_quiet(folder)) {
                 return self.admit(entries, unreadable);
             }
         }
@@ -287,18 +303,31 @@ impl Plugins {
         })
     }
 
-    fn read_all(&self, paths: &[Arc<Path>], trust: Trust) -> Vec<(Arc<Path>, Loaded)> {
+    fn read_all(&self, paths: &[Arc<Path>], trust: Trust, seen: &Seen) -> Vec<Look> {
         let n_threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let share = paths.len().div_ceil(n_threads).max(1);
-        let read = |paths: &[Arc<Path>]| -> Vec<_> {
-            paths.iter().map(|path| (Arc::clone(path), self.load(path, trust))).collect()
-        };
+        let read = |paths: &[Arc<Path>]| -> Vec<_> { paths.iter().map(|path| self.look(path, trust, seen)).collect() };
         std::thread::scope(|scope| {
             let readers: Vec<_> = paths.chunks(share).map(|paths| scope.spawn(move || read(paths))).collect();
             // A panic in there must not pass for files that are not there.
             let join = |reader: ScopedJoinHandle<'_, _>| reader.join().unwrap_or_else(|panic| resume_unwind(panic));
             readers.into_iter().flat_map(join).collect()
         })
+    }
+
+    /// What is in a file that the walk has just found.
+    fn look(&self, path: &Arc<Path>, trust: Trust, seen: &Seen) -> Look {
+        let look = |loaded, sight, is_new| Look { path: Arc::clone(path), loaded, sight, is_new };
+        let settings = self.settings.get(&**path).cloned().unwrap_or_default();
+        let stat = if self.links.contains(path) || settings.enabled == Some(false) { None } else { Stat::of(path) };
+        let Some(stat) = stat.filter(Stat::is_settled) else { return look(self.load(path, trust), None, false) };
+        if let Some(sight) = seen.get(path, stat, &settings) {
+            return look(sight.loaded(path), Some(sight.clone()), false);
+        }
+        let loaded = self.load(path, trust);
+        // What was changed while it was read looks otherwise now.
+        let sight = if Stat::of(path) == Some(stat) { Sight::of(&loaded, stat, settings) } else { None };
+        look(loaded, sight, true)
     }
 
     fn load(&self, path: &Arc<Path>, trust: Trust) -> Loaded {
@@ -352,6 +381,15 @@ impl Plugins {
             Some(_) => None,
         }
     }
+}
+
+/// A file at a scan.
+struct Look {
+    path: Arc<Path>,
+    loaded: Loaded,
+    /// What is to be remembered of it, and whether that is new.
+    sight: Option<Sight>,
+    is_new: bool,
 }
 
 /// Where a walk is to go.
@@ -420,6 +458,11 @@ fn unreadable(error: &ignore::Error) -> Option<Entry> {
         }
         _ => None,
     }
+}
+
+/// Whether nothing was created in a folder, or removed, for so long that what was listed a moment ago is what is there.
+fn is_quiet(folder: &Path) -> bool {
+    folder.metadata().is_ok_and(|metadata| age(&metadata).is_some_and(|age| age > QUIET))
 }
 
 /// What is said of a folder that was seen to be closed.
@@ -571,7 +614,7 @@ mod tests {
 
         /// What a scan finds, by path in the root.
         fn scan(&self) -> Vec<String> {
-            let scan = self.plugins().scan(Trust::Closed, &mut |_| {});
+            let scan = self.plugins().scan(Trust::Closed, &mut Seen::default(), &mut |_| {});
             assert_eq!(scan.missing, Vec::<PathBuf>::new());
             scan.files.iter().map(|(path, loaded)| format!("{}: {}", self.name(path), say(loaded))).collect()
         }
@@ -643,7 +686,7 @@ mod tests {
         world.exclude = ["/old", "test_*"].map(str::to_owned).to_vec();
         let mut plugins = world.plugins_in(&["one", "two"]).unwrap();
         let mut folders = Vec::new();
-        let scan = plugins.scan(Trust::Closed, &mut |folder| folders.push(world.name(folder)));
+        let scan = plugins.scan(Trust::Closed, &mut Seen::default(), &mut |folder| folders.push(world.name(folder)));
         let found: Vec<_> = scan.files.iter().map(|(path, _)| world.name(path)).collect();
         assert_eq!(found, ["one/a.py", "one/x/old/b.py"]);
         assert_eq!(folders, ["one", "one/x", "one/x/old", "two"], "what is excluded is not watched");
@@ -694,7 +737,7 @@ mod tests {
     fn a_root_that_is_not_there_is_named() {
         let world = World::with(&[]);
         let mut plugins = world.plugins_in(&["gone"]).unwrap();
-        let scan = plugins.scan(Trust::Closed, &mut |_| {});
+        let scan = plugins.scan(Trust::Closed, &mut Seen::default(), &mut |_| {});
         assert_eq!(scan, Scan { files: Vec::new(), missing: vec![world.path("gone")] });
     }
 
@@ -713,7 +756,7 @@ mod tests {
         let world = World::with(&["a.py"]);
         world.write(".gitignore", "ignored\n");
         let mut plugins = world.plugins();
-        plugins.scan(Trust::Closed, &mut |_| {});
+        plugins.scan(Trust::Closed, &mut Seen::default(), &mut |_| {});
         for file in ["new/b.py", "new/in/c.py", "new/ignored/d.py"] {
             world.write(file, PIPE);
         }
@@ -850,7 +893,7 @@ mod tests {
             let world = World::with(&["folder/deep/a.py", "b.py"]);
             world.write("../outside/deep/a.py", PIPE);
             let mut plugins = world.plugins();
-            plugins.scan(Trust::Closed, &mut |_| {});
+            plugins.scan(Trust::Closed, &mut Seen::default(), &mut |_| {});
             fs::rename(world.path("folder"), world.path("was")).unwrap();
             symlink("../outside", world.path("folder")).unwrap();
             let mut read = |name: &str| plugins.read(&Arc::from(world.path(name)), Trust::Closed);
@@ -867,7 +910,7 @@ mod tests {
             world.state = world.path("real/state");
             let mut plugins = world.plugins_in(&["link"]).unwrap();
             world.write("real/state/backups/x.py", PIPE);
-            let scan = plugins.scan(Trust::Closed, &mut |_| {});
+            let scan = plugins.scan(Trust::Closed, &mut Seen::default(), &mut |_| {});
             let found: Vec<_> =
                 scan.files.iter().map(|(path, loaded)| format!("{}: {}", world.name(path), say(loaded))).collect();
             assert_eq!(found, ["link/a.py: function a", "link/b.py: same as a.py"]);

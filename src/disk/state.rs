@@ -182,6 +182,12 @@ impl State {
         Ok(Self { folder, ledger, rollbacks_seen: None, _lock: lock })
     }
 
+    /// The folder, for what needs no lock.
+    #[must_use]
+    pub fn folder(&self) -> Folder {
+        self.folder.clone()
+    }
+
     /// Whether this is the part of the folder that is about this server: a process cannot take a lock twice.
     #[must_use]
     pub fn is_of(&self, folder: &Path, server: &str) -> bool {

@@ -125,6 +125,16 @@ impl Files {
         Some(before)
     }
 
+    /// A plugin's text is where it is to be, and its file has it.
+    pub fn drop_text(&mut self, plugin: &Plugin) {
+        if let Some(File::Plugin(held)) = self.by_path.get_mut(&plugin.path)
+            && held.digest == plugin.digest
+            && held.has_text()
+        {
+            *held = Arc::new(held.without_text());
+        }
+    }
+
     /// What a path held when it was last read.
     #[must_use]
     pub fn get(&self, path: &Path) -> Option<&File> {

@@ -253,6 +253,8 @@ pub struct Engine {
     unanswered: BTreeMap<Key, Digest>,
     /// New plugins that the user was asked about, and the plugins on the server that they may be.
     asked: BTreeMap<Key, Key>,
+    /// What the server was seen to hold of plugins whose text is being read for the plan that follows from that.
+    unread: BTreeMap<Key, Remote>,
     /// Paths that are being read, or will be read again.
     pending: BTreeMap<Arc<Path>, Pending>,
     /// Ids that several files seem to claim: which of the claims have been looked at again.
@@ -506,6 +508,7 @@ impl Engine {
             leaving: BTreeMap::new(),
             asked: BTreeMap::new(),
             unanswered: BTreeMap::new(),
+            unread: BTreeMap::new(),
             pending: BTreeMap::new(),
             doubted: BTreeMap::new(),
             conflicts: BTreeMap::new(),
@@ -987,14 +990,18 @@ impl Engine {
                 self.doubted.remove(key);
                 self.conflicts.remove(key);
                 self.leaving.remove(key);
-                self.plan(&plugin, self.remote(key), since, now);
+                let remote = self.remote(key);
+                self.plan(&plugin, remote, since, now);
             }
             Claim::Contested(paths) => self.doubt(key, paths, since),
         }
     }
 
     /// What the server was seen to hold, for a plugin that the pass under way has not come to yet.
-    fn remote(&self, key: &Key) -> Remote {
+    fn remote(&mut self, key: &Key) -> Remote {
+        if let Some(remote) = self.unread.remove(key) {
+            return remote;
+        }
         let planned = self.queue.waiting(key).is_some() || self.queue.flying(key).is_some();
         // What was seen before an absence is old.
         let known = matches!(self.server, Server::Open) && !planned;
@@ -1104,6 +1111,20 @@ impl Engine {
             (Decision::Unchanged | Decision::Deploy(_), Some(why)) => Decision::Deploy(why),
             (decision, _) => decision,
         };
+        let needs_text = match &decision {
+            Decision::Deploy(_) => reason.is_none(),
+            Decision::RefusedBefore(_) => true,
+            Decision::Unchanged => in_pass && !self.is_noted(plugin),
+            Decision::RolledBack => false,
+        };
+        if needs_text && !plugin.has_text() {
+            // It is planned again with what is read.
+            self.unread.insert(key.clone(), remote);
+            if !self.pending.contains_key(&plugin.path) {
+                self.reread(Arc::clone(&plugin.path), Pending { since, due: None, held: Held::No });
+            }
+            return;
+        }
         match decision {
             Decision::Deploy(why) => match reason {
                 None => self.request(plugin, why, since, in_pass),
@@ -1114,10 +1135,12 @@ impl Engine {
                 if in_pass {
                     self.note_held(plugin, now);
                 }
+                self.files.drop_text(plugin);
                 self.tell(Notice::of(plugin, unchanged));
             }
             Decision::RolledBack => {
                 self.cancel(key);
+                self.files.drop_text(plugin);
                 self.tell(Notice::of(plugin, What::RolledBack));
             }
             Decision::RefusedBefore(words) => {
@@ -1393,6 +1416,7 @@ impl Engine {
 
     /// Begins a look at the server.
     fn look(&mut self) {
+        self.unread.clear();
         let ticket = self.ticket();
         self.server = Server::Looking(Look {
             connecting: Some(ticket),
@@ -1452,6 +1476,7 @@ impl Engine {
             }
         }
         let since = self.pass.as_ref().map_or(now.at, |pass| pass.since);
+        let unread = self.pending.len();
         let mut keys: Vec<_> = self.files.keys().cloned().collect();
         // What was tried last comes last: one plugin that the server cannot cope with must not keep the others from it.
         keys.sort_by_key(|key| self.sent.get(key).copied());
@@ -1469,8 +1494,8 @@ impl Engine {
         }
         self.doubted.clear();
         self.note_missing(&look.holds);
-        self.plan_pass(look.holds);
-        if self.queue.n_waiting() == 0 {
+        self.plan_pass(look.holds, self.pending.len().saturating_sub(unread));
+        if self.queue.n_waiting() == 0 && self.pending.is_empty() {
             self.returned(now);
         }
     }
@@ -1503,8 +1528,9 @@ impl Engine {
         }
     }
 
-    fn plan_pass(&mut self, holds: Holdings) {
-        let todo = self.queue.n_waiting();
+    /// `unread`: so many are planned when their text is there.
+    fn plan_pass(&mut self, holds: Holdings, unread: usize) {
+        let todo = self.queue.n_waiting() + unread;
         let Some(pass) = &mut self.pass else { return };
         pass.holds = holds;
         let first_time = !std::mem::replace(&mut pass.planned, true);
@@ -1685,6 +1711,9 @@ impl Engine {
             self.tell(Notice::of(plugin, what));
             return;
         }
+        if matches!(outcome, Outcome::Created { .. } | Outcome::Updated { .. } | Outcome::Unchanged) {
+            self.files.drop_text(plugin);
+        }
         let version = if let Outcome::Updated { version, .. } = &outcome { version.clone() } else { None };
         for what in What::came_of(outcome, plugin, in_pass, took) {
             self.tell(Notice::of(plugin, what));
@@ -1828,16 +1857,20 @@ impl Engine {
     /// The server holds a text of ours already.
     fn note_held(&mut self, plugin: &Plugin, now: Now) {
         self.end_rollback(&plugin.key);
-        let known = self.ledger.get(&plugin.key);
-        let same = known.filter(|record| record.last == Last::Deployed).and_then(|record| record.deployed.as_ref());
-        let same = same.is_some_and(|deployed| deployed.digest == plugin.digest);
-        if !same && !self.policy.terms.dry_run {
+        if !self.is_noted(plugin) && !self.policy.terms.dry_run {
             // What was sent and got no answer was taken after all.
             let was_sent = self.ledger.get(&plugin.key).is_some_and(|record| record.sent.contains(&plugin.digest));
             self.note(plugin, was_sent || self.put_there(&plugin.key) == Some(plugin.digest), now);
             // From here on it counts as ours, and is replaced without a further copy.
             self.archive(plugin);
         }
+    }
+
+    /// Whether we know already that the server holds it.
+    fn is_noted(&self, plugin: &Plugin) -> bool {
+        let known = self.ledger.get(&plugin.key).filter(|record| record.last == Last::Deployed);
+        let deployed = known.and_then(|record| record.deployed.as_ref());
+        deployed.is_some_and(|deployed| deployed.digest == plugin.digest)
     }
 
     fn archive(&mut self, plugin: &Plugin) {

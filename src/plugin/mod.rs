@@ -166,7 +166,7 @@ impl<'de> Deserialize<'de> for Digest {
 }
 
 /// What `watch.toml` says of one file, in `[plugins."path"]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileSettings {
     /// The id to use, whatever the file or its frontmatter says.
     pub id: Option<String>,
@@ -194,12 +194,27 @@ pub struct Plugin {
     pub entry: Entry,
     /// The header, as the server will read it.
     pub frontmatter: Frontmatter,
-    /// The text to send: the file's, without a byte order mark and with `\n` line ends.
+    /// The text to send: the file's, without a byte order mark and with `\n` line ends. Empty where it was not read, or
+    /// is not needed any more: no plugin is empty, and all of them need not be in memory.
     pub text: Arc<str>,
     /// The digest of its normal text.
     pub digest: Digest,
     /// What will surprise its author, but is no reason not to deploy.
     pub warnings: Vec<Warning>,
+}
+
+impl Plugin {
+    /// Whether its text is in memory.
+    #[must_use]
+    pub fn has_text(&self) -> bool {
+        !self.text.is_empty()
+    }
+
+    /// The same, with its text in the file alone.
+    #[must_use]
+    pub fn without_text(&self) -> Self {
+        Self { text: Arc::from(""), ..self.clone() }
+    }
 }
 
 /// A place in a file, with the line to show.

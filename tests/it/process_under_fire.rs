@@ -108,7 +108,7 @@ fn assert_state_is_whole(project: &Project, server: &FakeServer) {
             (name, "json") if name.starts_with("ledger-") => {
                 Ledger::from_json(&read()).unwrap_or_else(|error| panic!("{name}: {error}"));
             }
-            (_, "lock") => {}
+            (_, "lock") | ("seen.json", _) => {}
             (other, _) => panic!("{other} was left there"),
         }
     }

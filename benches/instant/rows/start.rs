@@ -99,6 +99,7 @@ fn more_files(project: &Project, n: usize) {
         let ending = if n % 2 == 0 { "py" } else { "md" };
         project.put(&format!("plugins/g{:03}/other{n}.{ending}", n / 100), scene::script(n));
     }
+    scene::age(project);
 }
 
 /// A pass that finds everything as it is.

@@ -1,0 +1,244 @@
+//! What earlier runs have read. A file that is as it was is not read and parsed again: of ten thousand files that takes
+//! longer than anything else at a start.
+//!
+//! As it was is a file of the same size, inode, and times of modification and of change; the last of these nobody can
+//! set. A file that was changed just before it was read may be changed again within the same tick of the file system's
+//! clock, so it is not remembered yet. Neither is what has a word to be said about it: a flaw, or a warning.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+use super::state::{Folder, Lasting, read_bounded};
+use crate::engine::files::Loaded;
+use crate::plugin::frontmatter::Frontmatter;
+use crate::plugin::{Digest, Entry, FileSettings, Key, Parsed, Plugin, id::PluginId};
+
+/// What a hundred thousand files come to.
+const LARGEST: u64 = 64 * 1024 * 1024;
+
+/// The coarsest clock that a file system is known to have.
+const TICK: Duration = Duration::from_secs(2);
+
+/// What was in the files, by path.
+#[derive(Debug, Default)]
+pub struct Seen {
+    files: BTreeMap<PathBuf, Sight>,
+    /// Whether that is other than what is written down.
+    pub(super) changed: bool,
+}
+
+/// What was in a file, as it was then.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Sight {
+    stat: Stat,
+    settings: FileSettings,
+    /// `None` for what is no plugin.
+    plugin: Option<Sketch>,
+}
+
+/// A plugin without its text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Sketch {
+    id: PluginId,
+    entry: Entry,
+    digest: Digest,
+    frontmatter: Frontmatter,
+}
+
+/// What tells whether a file is as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Stat {
+    size: u64,
+    inode: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Seen {
+    pub(super) fn put(&mut self, path: &Path, sight: Sight) {
+        self.files.insert(path.to_owned(), sight);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// Whether it is worth writing down.
+    #[must_use]
+    pub fn has_changed(&self) -> bool {
+        self.changed
+    }
+
+    /// What is in a file that is as it was.
+    pub(super) fn get(&self, path: &Path, stat: Stat, settings: &FileSettings) -> Option<&Sight> {
+        self.files.get(path).filter(|sight| sight.stat == stat && sight.settings == *settings)
+    }
+}
+
+impl Sight {
+    /// What is worth remembering of a file that was read.
+    pub(super) fn of(loaded: &Loaded, stat: Stat, settings: FileSettings) -> Option<Self> {
+        let plugin = match loaded {
+            Loaded::Parsed(Parsed::NotAPlugin) => None,
+            Loaded::Parsed(Parsed::Plugin(plugin)) if plugin.warnings.is_empty() => Some(Sketch {
+                id: plugin.key.id.clone(),
+                entry: plugin.entry,
+                digest: plugin.digest,
+                frontmatter: plugin.frontmatter.clone(),
+            }),
+            _ => return None,
+        };
+        Some(Self { stat, settings, plugin })
+    }
+
+    pub(super) fn loaded(&self, path: &Arc<Path>) -> Loaded {
+        Loaded::Parsed(self.plugin.as_ref().map_or(Parsed::NotAPlugin, |sketch| {
+            Parsed::Plugin(Plugin {
+                path: Arc::clone(path),
+                key: Key { kind: sketch.entry.kind(), id: sketch.id.clone() },
+                entry: sketch.entry,
+                frontmatter: sketch.frontmatter.clone(),
+                text: Arc::from(""),
+                digest: sketch.digest,
+                warnings: Vec::new(),
+            })
+        }))
+    }
+}
+
+impl Stat {
+    /// Of a file, where the system tells enough.
+    #[cfg(unix)]
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        use std::os::unix::fs::MetadataExt as _;
+        let metadata = path.symlink_metadata().ok().filter(std::fs::Metadata::is_file)?;
+        Some(Self {
+            size: metadata.len(),
+            inode: metadata.ino(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        })
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn of(_: &Path) -> Option<Self> {
+        None
+    }
+
+    /// Whether a change that is still to come would show.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a file's age is a fact of the disk, compared with the disk's own clock"
+    )]
+    pub(super) fn is_settled(&self) -> bool {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let before =
+            |(seconds, _): (i64, i64)| u64::try_from(seconds).is_ok_and(|at| at + TICK.as_secs() < now.as_secs());
+        before(self.modified) && before(self.changed)
+    }
+}
+
+/// How it stands on disk.
+#[derive(Serialize, Deserialize)]
+struct SeenFile<S> {
+    /// Another program may read the same file otherwise.
+    program: String,
+    files: BTreeMap<PathBuf, S>,
+}
+
+impl Folder {
+    /// What an earlier run has read; nothing, where it was another program.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        let bytes = read_bounded(&self.seen_file(), LARGEST).ok();
+        let file: Option<SeenFile<Sight>> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        file.filter(|file| file.program == program())
+            .map_or_else(Seen::default, |file| Seen { files: file.files, changed: false })
+    }
+
+    /// Writes down what was read. Without it the next start takes longer, and nothing else.
+    pub fn write_seen(&self, seen: &Seen) -> anyhow::Result<()> {
+        let files = seen.files.iter().filter(|(path, _)| path.to_str().is_some());
+        let file = SeenFile { program: program(), files: files.map(|(path, sight)| (path.clone(), sight)).collect() };
+        self.write(&self.seen_file(), &serde_json::to_vec(&file)?, Lasting::Written)
+    }
+
+    fn seen_file(&self) -> PathBuf {
+        self.path.join("seen.json")
+    }
+}
+
+/// Which program this is, to the build.
+fn program() -> String {
+    let built = std::env::current_exe().ok().and_then(|path| Stat::of(&path));
+    let built =
+        built.map_or_else(String::new, |stat| format!(" {} {}.{}", stat.size, stat.modified.0, stat.modified.1));
+    format!("{}{built}", env!("CARGO_PKG_VERSION"))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    #![expect(clippy::disallowed_methods, reason = "the tests write the files that are to be seen")]
+
+    use std::fs::{self, File};
+
+    use super::*;
+    use crate::plugin;
+
+    fn plugin(path: &Path, text: &str) -> Loaded {
+        Loaded::Parsed(plugin::parse(&Arc::from(path), text.as_bytes(), &FileSettings::default()))
+    }
+
+    #[test]
+    fn what_was_seen_is_known_until_the_file_is_another() {
+        let temporary = tempfile::tempdir().unwrap();
+        let (path, text) = (temporary.path().join("a.py"), "\"\"\"\ntitle: A\n\"\"\"\nclass Tools:\n    pass\n");
+        fs::write(&path, text).unwrap();
+        let (stat, settings) = (Stat::of(&path).unwrap(), FileSettings::default());
+        assert!(!stat.is_settled(), "it was written a moment ago");
+        let mut seen = Seen::default();
+        seen.put(&path, Sight::of(&plugin(&path, text), stat, settings.clone()).unwrap());
+        let folder = Folder::new(temporary.path().join("state"), "http://h");
+        assert_eq!(folder.seen().len(), 0);
+        folder.write_seen(&seen).unwrap();
+        assert_eq!(folder.seen().files, seen.files);
+
+        let Loaded::Parsed(Parsed::Plugin(mut whole)) = plugin(&path, text) else { panic!() };
+        whole.text = Arc::from("");
+        let known = seen.get(&path, stat, &settings).unwrap();
+        assert_eq!(known.loaded(&Arc::from(&*path)), Loaded::Parsed(Parsed::Plugin(whole)));
+        let other = FileSettings { id: Some("b".to_owned()), ..FileSettings::default() };
+        assert_eq!(seen.get(&path, stat, &other), None);
+        // The same size, and the same time of modification: the inode's own time tells.
+        let modified = fs::metadata(&path).unwrap().modified().unwrap();
+        loop {
+            fs::write(&path, text.replace('A', "B")).unwrap();
+            File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
+            let now = Stat::of(&path).unwrap();
+            assert_eq!((now.size, now.modified), (stat.size, stat.modified));
+            // Within one tick of the clock it may not.
+            if now.changed != stat.changed {
+                assert_eq!(seen.get(&path, now, &settings), None);
+                break;
+            }
+        }
+    }
+
+    #[test]
+    fn what_there_is_a_word_to_be_said_about_is_read_again() {
+        let path = Path::new("a.py");
+        let stat = Stat { size: 1, inode: 1, modified: (1, 0), changed: (1, 0) };
+        assert!(stat.is_settled());
+        let remembered = |loaded: &Loaded| Sight::of(loaded, stat, FileSettings::default()).is_some();
+        assert!(remembered(&plugin(path, "class Pipe: pass\n")));
+        assert!(remembered(&plugin(path, "import os\n")));
+        assert!(!remembered(&plugin(path, "class Pipe: pass\nfrom configparser import ConfigParser\n")));
+        assert!(!remembered(&plugin(path, "class Pipe(:\n")));
+        assert!(!remembered(&plugin(path, "")));
+        assert!(!remembered(&Loaded::Missing) && !remembered(&Loaded::Unsettled));
+    }
+}
