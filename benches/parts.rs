@@ -151,6 +151,7 @@ fn row(key: &Key, content: &str) -> Row {
         access_control: None,
         versioned: true,
         version_id: Some("1".to_owned()),
+        digest: None,
     }
 }
 

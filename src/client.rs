@@ -14,6 +14,7 @@
 //! tells: [`Row::versioned`](crate::engine::exchange::Row::versioned).
 
 mod classify;
+mod rows;
 mod secret;
 
 use std::collections::HashSet;
@@ -32,9 +33,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
-use crate::engine::exchange::{Call, Form, Reply, UNTRUSTED, Version};
+use crate::engine::exchange::{Call, Form, Reply, Row, UNTRUSTED, Version};
 use crate::plugin::{Key, Kind, id::PluginId};
 use classify::{Answer, Asked, classify, failure, newest_first};
+use rows::Rows;
 use secret::Secret;
 
 /// No answer is read further than this. Four thousand large plugins fit.
@@ -99,7 +101,14 @@ impl Default for Timeouts {
 
 /// A connection to one server. Clones share it.
 #[derive(Clone)]
-pub struct Client(Arc<Inner>);
+pub struct Client(Arc<Inner>, Texts);
+
+/// What is brought of the texts in an overview.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Texts {
+    Whole,
+    Digests,
+}
 
 struct Inner {
     http: reqwest::Client,
@@ -118,13 +127,15 @@ impl Client {
             Some(key) => Some(bearer(key.expose_secret()).context("the key holds a character that no key has")?),
             None => None,
         };
-        Ok(Self(Arc::new(Inner {
-            http: http(&base, options)?,
-            base,
-            key,
-            session: Mutex::new(None),
-            timeouts: options.timeouts,
-        })))
+        let inner =
+            Inner { http: http(&base, options)?, base, key, session: Mutex::new(None), timeouts: options.timeouts };
+        Ok(Self(Arc::new(inner), Texts::Whole))
+    }
+
+    /// The same connection, whose overviews bring the digests of texts in the place of the texts.
+    #[must_use]
+    pub fn with_digests(self) -> Self {
+        Self(self.0, Texts::Digests)
     }
 
     /// Carries one call to the server and brings back what came of it.
@@ -268,14 +279,27 @@ impl Client {
         tracing::debug!(method = %request.method, path, status, "answer");
 
         let headers = std::mem::take(response.headers_mut());
-        let mut body = Vec::new();
+        let sums_up = self.1 == Texts::Digests && matches!(request.asked, Asked::Overview(_)) && status == 200;
+        let (mut body, mut rows, mut length) = (Vec::new(), sums_up.then(Rows::default), 0);
         while let Some(chunk) = response.chunk().await.map_err(|error| Broken::within(&error))? {
-            if body.len() + chunk.len() > LARGEST_ANSWER {
+            length += chunk.len();
+            if length > LARGEST_ANSWER {
                 return Err(Broken::TooLong { status });
             }
-            body.extend_from_slice(&chunk);
+            match &mut rows {
+                Some(rows) => rows.take(&chunk),
+                None => body.extend_from_slice(&chunk),
+            }
         }
-        Ok(Received { status, headers, body, asked_for: path })
+        let rows = match rows.map(Rows::end) {
+            Some(Ok(rows)) => Some(rows),
+            Some(Err(other)) => {
+                body = other;
+                None
+            }
+            None => None,
+        };
+        Ok(Received { status, headers, body, rows, asked_for: path })
     }
 
     fn reply_to(&self, broken: &Broken, changes: bool) -> Reply {
@@ -473,6 +497,8 @@ struct Received {
     status: u16,
     headers: HeaderMap,
     body: Vec<u8>,
+    /// In the place of the body, where it was taken in while it arrived.
+    rows: Option<Vec<Row>>,
     asked_for: String,
 }
 
@@ -510,6 +536,9 @@ impl Received {
 /// What an answer means. In words that the user may come to see, what we got in with is masked; in the texts and rows
 /// that are compared with ours nothing is touched.
 fn understood(asked: Asked, mut received: Received, secret: &Secret) -> Reply {
+    if let Some(rows) = received.rows.take() {
+        return Reply::Rows(rows);
+    }
     let mut reply = classify(asked, &received.answer());
     if words(&mut reply).is_none() {
         return reply;

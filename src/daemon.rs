@@ -651,6 +651,7 @@ impl<'a> Daemon<'a> {
         let watcher = &mut self.watcher;
         // While something may be in the middle of being written, only what has been quiet is believed.
         let mut seen = self.state.as_ref().map_or_else(Seen::default, |state| state.seen());
+        seen.deployed(self.engine.ledger().held());
         let mut scan = self.plugins.scan(Trust::Quiet(self.debounce), &mut seen, &mut |folder| {
             if let Some(watcher) = watcher
                 && let Err(sign) = watcher.watch_folder(folder)

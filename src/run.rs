@@ -159,7 +159,7 @@ fn plan(args: &Args, config: Config, world: &World) -> anyhow::Result<Plan> {
         named: config.files.keys().cloned().collect(),
         only: only(args, &config, world),
     };
-    Ok(Plan { client: client(&config)?, policy, config })
+    Ok(Plan { client: client(&config)?.with_digests(), policy, config })
 }
 
 /// The plugins that the run is limited to; none, if one of the arguments means all of them.

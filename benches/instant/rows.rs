@@ -14,7 +14,7 @@ type Row = (&'static str, fn(&mut Table));
 /// Against a server that answers at once.
 pub(crate) const FAST: &[Row] = &[
     ("save", save::save),
-    ("save-idle-connection", save::save_after_a_while),
+    ("save-later", save::save_after_a_while),
     ("once", start::once),
     ("start", start::known),
     ("start-first", start::first),

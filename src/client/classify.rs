@@ -111,6 +111,11 @@ pub(super) fn classify(asked: Asked, answer: &Answer<'_>) -> Reply {
     reply.unwrap_or_else(|| failure(asked, answer))
 }
 
+/// One row of a list.
+pub(super) fn row(bytes: &[u8]) -> Option<Row> {
+    serde_json::from_slice::<WireRow>(bytes).ok().map(Row::from)
+}
+
 /// Says what an answer means that is not the one hoped for.
 pub(super) fn failure(asked: Asked, answer: &Answer<'_>) -> Reply {
     let status = answer.status;
@@ -496,6 +501,7 @@ impl From<WireRow> for Row {
             access_control: row.access_control,
             versioned: row.version_id.is_some(),
             version_id: row.version_id,
+            digest: None,
         }
     }
 }
@@ -1096,6 +1102,7 @@ mod tests {
             access_control: None,
             versioned: false,
             version_id: None,
+            digest: None,
         };
         assert_eq!(row(r#"{"id": "a", "specs": [{"x": 1}], "user_id": null}"#), bare);
         assert_eq!(row(r#"{"id": "a", "name": null, "content": null, "meta": null, "is_active": null}"#), bare);

@@ -320,11 +320,13 @@ impl Plugins {
         let look = |loaded, sight, is_new| Look { path: Arc::clone(path), loaded, sight, is_new };
         let settings = self.settings.get(&**path).cloned().unwrap_or_default();
         let stat = if self.links.contains(path) || settings.enabled == Some(false) { None } else { Stat::of(path) };
-        let Some(stat) = stat.filter(Stat::is_settled) else { return look(self.load(path, trust), None, false) };
+        let Some(stat) = stat.filter(Stat::is_settled) else {
+            return look(seen.lightened(self.load(path, trust)), None, false);
+        };
         if let Some(sight) = seen.get(path, stat, &settings) {
             return look(sight.loaded(path), Some(sight.clone()), false);
         }
-        let loaded = self.load(path, trust);
+        let loaded = seen.lightened(self.load(path, trust));
         // What was changed while it was read looks otherwise now.
         let sight = if Stat::of(path) == Some(stat) { Sight::of(&loaded, stat, settings) } else { None };
         look(loaded, sight, true)

@@ -29,6 +29,8 @@ pub struct Seen {
     files: BTreeMap<PathBuf, Sight>,
     /// Whether that is other than what is written down.
     pub(super) changed: bool,
+    /// Plugins whose texts are where they are to be, and need not be in memory.
+    deployed: BTreeMap<Key, Digest>,
 }
 
 /// What was in a file, as it was then.
@@ -61,6 +63,21 @@ pub(super) struct Stat {
 impl Seen {
     pub(super) fn put(&mut self, path: &Path, sight: Sight) {
         self.files.insert(path.to_owned(), sight);
+    }
+
+    /// These texts are where they are to be.
+    pub fn deployed<'a>(&mut self, texts: impl IntoIterator<Item = (&'a Key, Digest)>) {
+        self.deployed = texts.into_iter().map(|(key, digest)| (key.clone(), digest)).collect();
+    }
+
+    /// The same, without a text that is where it is to be.
+    pub(super) fn lightened(&self, loaded: Loaded) -> Loaded {
+        match loaded {
+            Loaded::Parsed(Parsed::Plugin(plugin)) if self.deployed.get(&plugin.key) == Some(&plugin.digest) => {
+                Loaded::Parsed(Parsed::Plugin(plugin.without_text()))
+            }
+            loaded => loaded,
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -157,7 +174,7 @@ impl Folder {
         let bytes = read_bounded(&self.seen_file(), LARGEST).ok();
         let file: Option<SeenFile<Sight>> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         file.filter(|file| file.program == program())
-            .map_or_else(Seen::default, |file| Seen { files: file.files, changed: false })
+            .map_or_else(Seen::default, |file| Seen { files: file.files, ..Seen::default() })
     }
 
     /// Writes down what was read. Without it the next start takes longer, and nothing else.

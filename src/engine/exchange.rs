@@ -84,6 +84,8 @@ pub struct Row {
     pub name: String,
     /// The stored text; some answers come without it.
     pub content: Option<String>,
+    /// Its digest, where the client has kept no more of it.
+    pub digest: Option<Digest>,
     /// The meta object.
     pub meta: Map<String, Value>,
     /// The on/off switch (functions only).
@@ -1125,6 +1127,7 @@ mod tests {
             access_control: None,
             versioned: true,
             version_id: Some("v".to_owned()),
+            digest: None,
         }
     }
 

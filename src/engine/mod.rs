@@ -1378,7 +1378,7 @@ impl Engine {
             if let Reply::Rows(rows) = reply {
                 let holds = rows.iter().filter_map(|row| {
                     let id = PluginId::new(&row.id)?;
-                    let digest = row.content.as_deref().map(Digest::of_text);
+                    let digest = row.digest.or_else(|| row.content.as_deref().map(Digest::of_text));
                     Some((Key { kind, id }, Seen { digest, identity: Identity::of_row(row) }))
                 });
                 look.holds.extend(holds);

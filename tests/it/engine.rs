@@ -273,6 +273,7 @@ fn row(id: &str, version: &str) -> Row {
         access_control: None,
         versioned: true,
         version_id: Some("v".to_owned()),
+        digest: None,
     }
 }
 
