@@ -65,7 +65,7 @@ pub(crate) fn save_after_a_while(table: &mut Table) {
             sleep(PAUSE);
         }
     }
-    let what = ("the same, the connection idle for longer than the server keeps it", "median < 5 ms");
+    let what = ("the same after the server has closed the connection", "median < 5 ms");
     table.compare(what, &ours, &bare, |median, _, _| median < Duration::from_millis(5));
 }
 
