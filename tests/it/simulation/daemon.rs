@@ -23,6 +23,8 @@ pub(super) struct Daemon {
     pub(super) engine: Engine,
     pub(super) settling: Settling,
     pub(super) unsaved: bool,
+    /// Whose records have changed since: they are what is written.
+    pub(super) changed: BTreeSet<Key>,
     pub(super) saving: Option<Ledger>,
     /// Notes that have served: they go when the ledger that knows what they say is on disk.
     pub(super) served_unsaved: BTreeSet<Key>,
@@ -50,6 +52,7 @@ impl World {
             engine: Engine::new(self.setup.policy.clone(), memory),
             settling: Settling::new(DEBOUNCE),
             unsaved: false,
+            changed: BTreeSet::new(),
             saving: None,
             served_unsaved: BTreeSet::new(),
             served_saving: BTreeSet::new(),
@@ -109,7 +112,10 @@ impl World {
         let Some(daemon) = &mut self.daemon else { return Ok(()) };
         if daemon.unsaved && daemon.saving.is_none() && !self.setup.policy.terms.dry_run {
             daemon.unsaved = false;
-            daemon.saving = Some(daemon.engine.ledger().clone());
+            let (ledger, changed) = (daemon.engine.ledger(), std::mem::take(&mut daemon.changed));
+            let added = ledger.addition(&changed).filter(|_| !self.state.behind);
+            let added = added.map(|text| Ledger::from_json(&(self.state.ledger.to_json() + &text)).unwrap());
+            daemon.saving = Some(added.unwrap_or_else(|| ledger.clone()));
             daemon.served_saving.append(&mut daemon.served_unsaved);
             let pause = ms(1 + self.luck("saving", 30));
             self.after(pause, Happening::Saved(self.generation));
@@ -191,6 +197,7 @@ impl World {
             Effect::Unnote(key) => {
                 if let Some(daemon) = &mut self.daemon {
                     daemon.unsaved = true;
+                    daemon.changed.insert(key.clone());
                     daemon.served_unsaved.insert(key);
                 }
                 None
@@ -211,8 +218,11 @@ impl World {
                 };
                 Some(Event::Looked(path, trace))
             }
-            Effect::Save => {
-                self.daemon.iter_mut().for_each(|daemon| daemon.unsaved = true);
+            Effect::Save(key) => {
+                if let Some(daemon) = &mut self.daemon {
+                    daemon.unsaved = true;
+                    daemon.changed.insert(key);
+                }
                 None
             }
             Effect::Tell(notice) => {

@@ -220,6 +220,7 @@ impl Server {
             meta.insert("icon".to_owned(), Value::from("picture"));
         }
         Row {
+            digest: None,
             id: key.id.to_string(),
             name: held.name.clone(),
             content: with_text.then(|| held.text.made().stored.to_string()),
