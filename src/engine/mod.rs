@@ -1467,7 +1467,7 @@ impl Engine {
             }
             if self.version.replace(version).is_some() {
                 // What this version makes of them is another question.
-                self.ledger.doubt_refusals().into_iter().for_each(|_| self.effects.push(Effect::Save));
+                self.ledger.doubt_refusals().into_iter().for_each(|key| self.effects.push(Effect::Save(key)));
             }
         }
         for key in self.under_way.keys().cloned().collect::<Vec<_>>() {

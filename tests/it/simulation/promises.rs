@@ -274,7 +274,7 @@ fn patient(attempt: u32, next: Duration, wish: Duration) -> Result<(), Broken> {
 fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Broken> {
     let digest = notice.about.digest;
     let busy = world.is_busy(key);
-    let flies = world.flying().any(|flying| flying == *key);
+    let in_flight = world.flying().any(|flying| flying == *key);
     let activate = world.setup.policy.terms.activate_new;
     let flips = world.promises.flips.get(key).copied().unwrap_or_default();
     let switched = world.promises.switches.get(key).copied();
@@ -283,7 +283,7 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
         What::Created { active: Some(false), .. } if flips == 1 && switched == Some(false) => {
             return broken("9: a flip that was one too many is flipped back", format!("{key}"));
         }
-        What::Created { active, .. } if activate && !flies => {
+        What::Created { active, .. } if activate && !in_flight => {
             if let Some(held) = world.server.rows.get_mut(key).filter(|held| held.ours && held.wanted_active.is_some())
             {
                 held.wanted_active = *active;
@@ -311,7 +311,7 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
     let promises = &mut world.promises;
     match &notice.what {
         What::Created { .. } | What::Updated { .. } => drop(promises.unanswered.remove(key)),
-        What::Unchanged { .. } if !flies => drop(promises.unanswered.remove(key)),
+        What::Unchanged { .. } if !in_flight => drop(promises.unanswered.remove(key)),
         _ => {}
     }
     if matches!(notice.what, What::Unchanged { .. }) {
