@@ -1355,7 +1355,7 @@ mod tests {
     }
 
     /// How to get to each stage. `checking, other` is not reached: the answer to a create carries no text.
-    const WAYS: [(&str, &[&str]); 31] = [
+    const WAYS: [(&str, &[&str]); 33] = [
         ("asked", &[]),
         ("doubted", &["unclear"]),
         ("keeping", &["theirs"]),
@@ -1376,6 +1376,8 @@ mod tests {
         ("switching on, reading back", &["old", "noted", "refused", "old, off", "old, off", "lost"]),
         ("activating", &["absent", "masked", "absent", "stub", "stub", "ours, off"]),
         ("reading back, lost", &["absent", "masked", "absent", "stub", "stub", "lost"]),
+        ("reading back, lost", &["old", "noted", "lost"]),
+        ("restoring, looking", &["old", "noted", "refused", "old", "lost"]),
         ("creating a stub", &["absent", "masked", "absent"]),
         ("checking the stub", &["absent", "masked", "absent", "stub", "stub", "refused"]),
         ("deleting the stub", &["absent", "masked", "absent", "stub", "stub", "refused", "stub"]),
@@ -1559,6 +1561,16 @@ mod tests {
                 toggle <- ours, off
                 Unanswered { cause: "words" } <- deployed | theirs | old | old, off | no text
                 delete <- stub
+            reading back, lost (old > noted > lost)
+                Updated { from: Some("1"), kept: None, version: None } <- ours | ours, off
+                Unanswered { cause: "words" } <- deployed | theirs | old | stub | no text | taken | refused | masked | crashed | not allowed | unclear | unreachable | stumbled | lost | foreign | connected | rows | deleted | versions | text | rows with it
+                update <- old, off
+            restoring, looking (old > noted > refused > old > lost)
+                Refused { words: "words", left: AsItWas } <- ours | ours, off | theirs | stub
+                Refused { words: "words", left: Unsettled { cause: "words" } } <- deployed | old
+                toggle <- old, off | no text
+                Refused { words: "words", left: Off { cause: "the server does not take the old text again: words", later: false } } <- absent | taken | refused | masked | connected | rows | deleted | versions | text | rows with it
+                Refused { words: "words", left: Off { cause: "the server does not take the old text again: words", later: true } } <- crashed | not allowed | unclear | unreachable | stumbled | lost | foreign
             creating a stub (absent > masked > absent)
                 get <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | taken | lost
                 TakesNone { words: "[ERROR: Error creating function]" } <- refused | masked | crashed

@@ -97,7 +97,7 @@ impl Healing {
             }
             // Somebody else had switched it on between our look and our flip.
             (Stage::Flipping, Reply::Row(row)) if self.is_off(&row) => self.flip(Stage::FlippingBack),
-            (Stage::FlippingBack, Reply::Row(row)) if self.is_off(&row) => contested(),
+            (Stage::FlippingBack, Reply::Row(row)) if self.is_off(&row) => self.contested(),
             // What got no answer was not carried out, as it seems, and is done again where it is still off.
             (Stage::ReadingBack, Reply::Row(row)) if self.flips >= MOST_FLIPS && self.is_off(&row) => {
                 let cause = "no answer came".to_owned();
@@ -121,13 +121,19 @@ impl Healing {
             });
         }
         // Somebody else keeps switching it.
-        if self.flips >= MOST_FLIPS { contested() } else { self.flip(Stage::Flipping) }
+        if self.flips >= MOST_FLIPS { self.contested() } else { self.flip(Stage::Flipping) }
     }
 
     fn flip(&mut self, stage: Stage) -> Next {
         self.stage = stage;
         self.flips += 1;
         Next::Call(Call::Toggle(self.key.id.clone()))
+    }
+
+    fn contested(&self) -> Next {
+        let cause = "somebody else switches it at the same moment".to_owned();
+        // The old text is to be loaded once more in any case.
+        Next::Over(Left::Off { cause, later: self.unsettled.is_some() })
     }
 
     fn look(&mut self, stage: Stage) -> Next {
@@ -142,11 +148,6 @@ fn not_on(reply: Reply) -> Left {
         (cause, true) => Left::Unsettled { cause },
         (_, false) => Left::AsItWas,
     }
-}
-
-fn contested() -> Next {
-    let cause = "somebody else switches it at the same moment".to_owned();
-    Next::Over(Left::Off { cause, later: false })
 }
 
 /// What was there, to the letter (`toggle` too: leaving it out clears it before 0.12). The manifest is made anew from the

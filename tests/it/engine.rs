@@ -4677,3 +4677,61 @@ fn log_of_with(policy: Policy, memory: impl Into<Memory>, script: &str) -> Strin
 fn after<'a>(log: &'a str, line: &str) -> &'a str {
     log.split_once(line).unwrap_or_else(|| panic!("no `{line}` in:\n{log}")).1
 }
+/// It was there, so it was answered after all; that somebody has removed it since is another matter.
+#[test]
+fn what_was_seen_to_be_there_is_sent_as_often_as_any_other_text() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1
+         12ms #2 lost
+         13ms #3 unreachable
+         600ms wake
+         601ms #4 connected
+         602ms #5 rows a=v2
+         5000ms rescan
+         5001ms #6 connected
+         5002ms #7 rows
+         5003ms #8 absent
+         5004ms #9 lost
+         5005ms #10 absent",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v1
+                  #2 update a v2
+            12ms #2 lost
+                  #3 get a
+            13ms #3 unreachable
+                  save
+                  unreachable: cannot reach http://server: no answer (next try in 500 ms, 1 plugin waiting)
+                  a waiting: waiting: the server is away
+            600ms wake
+                  #4 connect
+            601ms #4 connected
+                  #5 overview of functions
+            602ms #5 rows a=v2
+                  save
+                  archive v2
+                  a unchanged: unchanged
+                  back: the server is back after 589 ms
+            5000ms rescan
+                  #6 connect
+            5001ms #6 connected
+                  #7 overview of functions
+            5002ms #7 rows
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (missing on server)
+                  #8 get a
+            5003ms #8 absent
+                  #9 create a v2
+            5004ms #9 lost
+                  #10 get a
+            5005ms #10 absent
+                  save
+                  unreachable: cannot reach http://server: no answer (next try in 500 ms, 1 plugin waiting)
+                  a waiting: waiting: the server is away
+        "#]],
+    );
+}
