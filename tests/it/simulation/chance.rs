@@ -166,6 +166,8 @@ impl Author {
             "any", "any", "get", "get", "update", "update", "update", "create", "create", "toggle", "restore",
             "restore", "overview", "connect", "delete",
         ]);
+        // Others are faster at what they can do as well.
+        let call = if what == "raced" { self.of(&["toggle", "toggle", "get"]) } else { call };
         format!("fault {what} {call} {}", if self.random.bool() { 1 } else { self.random.u8(1..5) })
     }
 

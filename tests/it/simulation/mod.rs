@@ -295,25 +295,22 @@ fn what_was_there_for_a_moment_goes_also_when_no_answer_comes() {
 #[test]
 fn a_refused_text_does_not_run_on_because_the_old_one_could_not_be_loaded() {
     replay(
-        "seed 134 0.9.6 jobs 2
-         0 write c c2
-         0 hand c c3
-         0 write t t4
-         0 hand t t5
+        "seed 485 0.6.43
+         0 write b b7
+         0 fault before restore 1
          100 start
-         0 write b -4
-         0 delete c
-         126 crash 5 102
-         100 drop b
-         0 write c c6
-         1000 crash 4 2908
-         57 hand b b7
-         6 fault before update 1
-         4463 swap a a8
-         10 write t t9!
-         1695 fault after toggle 1
-         98 page 1782
-         10 write a a6",
+         0 slow b empty b16* 350
+         1000 key bad",
+    );
+    replay(
+        "seed 485 0.6.43
+         0 fault busy restore 1
+         0 crash 6 2812
+         0 start
+         0 write t t14
+         30 stop
+         0 write t t15!
+         6177 key bad",
     );
 }
 

@@ -66,8 +66,8 @@ pub(super) struct Promises {
     told_silenced: BTreeMap<Key, Digest>,
     /// How the daemon that runs was last told that each switch stands; not there where nobody knows.
     switches: BTreeMap<Key, bool>,
-    /// How often the conversation has flipped it and was told so, and the text that it has loaded again before.
-    flips: BTreeMap<Key, u32>,
+    /// How often the conversation has flipped it, and the text that it has loaded again before.
+    pub(super) flips: BTreeMap<Key, u32>,
     restored: BTreeMap<Key, Text>,
     /// How long the server has just asked to be left alone.
     wish: Duration,
@@ -298,6 +298,12 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
                 held.wanted_active = None;
             }
         }
+        // It was not let in before it could flip back.
+        What::Failed { .. } if flips > 0 => {
+            if let Some(held) = world.server.rows.get_mut(key) {
+                held.wanted_active = None;
+            }
+        }
         What::Deactivated if switched != Some(false) => {
             return broken("9: what is told of a switch is so", format!("{key}: {switched:?}"));
         }
@@ -440,7 +446,10 @@ fn on_write(world: &mut World, key: &Key, form: &Form, creates: bool) -> Result<
         return broken("4: only what stands in a file is sent", format!("{key}: {}", form.content));
     };
     // What is created replaces nothing.
-    let read = world.promises.read.get(key).filter(|_| !creates).cloned();
+    if creates {
+        world.promises.read.remove(key);
+    }
+    let read = world.promises.read.get(key).cloned();
     if text.sort == Sort::Stub && creates {
         return Ok(());
     }
@@ -668,8 +677,10 @@ pub(super) fn on_reply(world: &mut World, call: &Call, reply: &Reply, served: Du
         _ => Duration::ZERO,
     };
     if let Some(key) = key_in(call) {
-        if matches!((call, reply), (Call::Toggle(_), Reply::Row(_))) {
-            *world.promises.flips.entry(key.clone()).or_default() += 1;
+        if matches!(call, Call::Toggle(_)) {
+            // Without an answer nobody is held to anything.
+            let times = if matches!(reply, Reply::Row(_)) { 1 } else { 2 };
+            *world.promises.flips.entry(key.clone()).or_default() += times;
         }
         match reply {
             Reply::Row(row) => drop(row.is_active.map(|on| world.promises.switches.insert(key.clone(), on))),

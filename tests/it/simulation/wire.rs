@@ -143,6 +143,12 @@ impl World {
             return;
         }
         let (call, fault) = (flight.call.clone(), flight.fault);
+        // A dead daemon's request is somebody else's by now.
+        if flight.generation != self.generation
+            && let Some(key) = key_in(&call).filter(|_| !matches!(call, Call::Get(_)))
+        {
+            self.promises.touched.insert(key, self.now);
+        }
         let (reply, aftermath) = self.answer(&call, fault);
         let pause = ms(self.luck(call.word(), 10));
         let (now, late) = (self.now, fault == Some(Fault::Late));
