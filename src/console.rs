@@ -174,7 +174,12 @@ fn sign(notice: &Notice) -> (&'static str, Style) {
         What::Unchanged { .. } => ("=", DIM),
         What::WouldCreate | What::WouldUpdate { .. } => ("→", Style::new()),
         What::Summary { tally, .. } if tally.not_deployed() > 0 => ("!", YELLOW),
-        What::Waiting { .. } | What::Slow { .. } | What::Held | What::BeingWritten | What::RolledBack => ("…", YELLOW),
+        What::Waiting { .. }
+        | What::Slow { .. }
+        | What::SettingsWait { .. }
+        | What::Held
+        | What::BeingWritten
+        | What::RolledBack => ("…", YELLOW),
         What::Restored | What::Deleted { .. } | What::Deactivated | What::Spared { .. } => ("!", YELLOW),
         _ => match notice.level() {
             Level::Detail => ("·", DIM),

@@ -351,7 +351,9 @@ impl<'a> Daemon<'a> {
                 }
                 Happened::Signal(Signal::Stop(_)) => {
                     stopping = true;
-                    self.stop()
+                    // Also where it was to be replaced.
+                    self.successor = None;
+                    vec![Event::Stop]
                 }
                 Happened::Signal(Signal::Rescan) => self.hang_up(),
                 Happened::Sign(sign) => self.signs(sign),
@@ -371,15 +373,6 @@ impl<'a> Daemon<'a> {
                 events.extend(self.glance());
             }
         }
-    }
-
-    /// Ends it for good, also where it was to be replaced.
-    fn stop(&mut self) -> Vec<Event> {
-        if self.successor.take().is_some() {
-            // The engine is stopping already, and had no word for it.
-            self.tell(&Notice::general(What::Stopping { in_flight: self.calls.len() }));
-        }
-        vec![Event::Stop]
     }
 
     // ---- other settings ---------------------------------------------------------------------------------------------
@@ -432,7 +425,7 @@ impl<'a> Daemon<'a> {
             Ok(start) => {
                 self.successor = Some(start);
                 self.tell(&Notice::general(What::Reloaded { files, changed: keys }));
-                Some(vec![Event::Stop])
+                Some(vec![Event::Replace])
             }
             Err(error) => {
                 self.keep_settings(&format!("{error:#}"), crate::run::remedy(&error));
@@ -698,10 +691,6 @@ impl<'a> Daemon<'a> {
     }
 
     fn tell(&mut self, notice: &Notice) {
-        // One that is replaced does not stop, to the user.
-        if self.successor.is_some() && matches!(notice.what, What::Stopping { .. } | What::Stopped { .. }) {
-            return;
-        }
         let time = Timestamp::now();
         self.audience.tell(notice, time);
         let Some((state, key)) = self.state.as_ref().zip(notice.about.key.as_ref()) else { return };

@@ -107,8 +107,10 @@ pub enum Event {
     RolledBack(BTreeMap<Key, Rollback>),
     /// The time of [`Engine::next_wake`] has come.
     Wake,
-    /// Finish what is in flight, and end.
+    /// Finish what is in flight, and end: the user does not wait for ever.
     Stop,
+    /// Finish what is in flight, however long that takes, and end: another engine goes on.
+    Replace,
 }
 
 /// Everything that a walk of the roots found.
@@ -276,9 +278,19 @@ pub struct Engine {
     shut_for: Option<What>,
     /// How a single pass ends that cannot go on.
     exit: Option<Code>,
-    /// Set by [`Event::Stop`]: when to stop waiting for what is in flight.
-    stop_by: Option<Duration>,
+    /// Nothing is begun any more.
+    ending: Option<Ending>,
     effects: Vec<Effect>,
+}
+
+/// What becomes of what is in flight when the engine ends.
+#[derive(Clone, Copy, Debug)]
+enum Ending {
+    /// It is given up then.
+    Stop { by: Duration },
+    /// It is finished. To the one that goes on it would be unknown: an older text might arrive after a newer one, and what
+    /// the server switches off would stay so. When the user is to be told that this takes long; `None` when that was done.
+    Replace { slow_at: Option<Duration> },
 }
 
 /// What we know of the server.
@@ -520,7 +532,7 @@ impl Engine {
             missing: Vec::new(),
             first_pass: true,
             absent_told: false,
-            stop_by: None,
+            ending: None,
             effects: Vec::new(),
         }
     }
@@ -559,15 +571,19 @@ impl Engine {
     #[must_use]
     pub fn next_wake(&self) -> Option<Duration> {
         let server = match &self.server {
-            Server::Away { until, .. } if self.stop_by.is_none() => Some(*until),
-            Server::Shut { until } if self.stop_by.is_none() => *until,
+            Server::Away { until, .. } if self.ending.is_none() => Some(*until),
+            Server::Shut { until } if self.ending.is_none() => *until,
             Server::Away { .. } | Server::Shut { .. } | Server::Looking(_) | Server::Open => None,
         };
         let rereads = self.pending.values().filter_map(|pending| pending.due);
         let slow = self.queue.all_flying().filter_map(|(_, flight)| flight.slow_at);
-        let open = matches!(self.server, Server::Open) && self.stop_by.is_none();
+        let open = matches!(self.server, Server::Open) && self.ending.is_none();
         let leaving = self.leaving.values().filter_map(|leaving| leaving.due.filter(|_| open));
-        rereads.chain(slow).chain(leaving).chain(server).chain(self.stop_by).min()
+        let ending = self.ending.and_then(|ending| match ending {
+            Ending::Stop { by } => Some(by),
+            Ending::Replace { slow_at } => slow_at,
+        });
+        rereads.chain(slow).chain(leaving).chain(server).chain(ending).min()
     }
 
     /// Takes what happened, and answers what is to be done, in this order.
@@ -587,6 +603,7 @@ impl Engine {
             Event::RolledBack(rollbacks) => self.on_rolled_back(rollbacks),
             Event::Wake => self.on_wake(now),
             Event::Stop => self.on_stop(now),
+            Event::Replace => self.on_replace(now),
         }
         self.tell_absent();
         self.pump(now);
@@ -1202,7 +1219,7 @@ impl Engine {
 
     /// Starts what may start.
     fn pump(&mut self, now: Now) {
-        if self.stop_by.is_some() || self.exit.is_some() || !matches!(self.server, Server::Open) {
+        if self.ending.is_some() || self.exit.is_some() || !matches!(self.server, Server::Open) {
             return;
         }
         while let Some((key, job)) = self.next_job() {
@@ -1910,7 +1927,7 @@ impl Engine {
             // Its writer was done, but may have begun again since.
             self.reread(path, pending);
         }
-        if matches!(self.server, Server::Open) && self.stop_by.is_none() {
+        if matches!(self.server, Server::Open) && self.ending.is_none() {
             for leaving in self.leaving.values_mut().filter(|leaving| leaving.due.is_some_and(|due| due <= now.at)) {
                 leaving.due = None;
                 self.effects.push(Effect::Look(Arc::clone(&leaving.plugin.path)));
@@ -1929,25 +1946,42 @@ impl Engine {
             let installs = plugin.frontmatter.requirements().map(str::to_owned);
             self.tell(Notice::of(&plugin, What::Slow { so_far, installs }));
         }
+        if let Some(Ending::Replace { slow_at }) = &mut self.ending
+            && slow_at.take_if(|at| *at <= now.at).is_some()
+        {
+            let ids = self.queue.all_flying().map(|(key, _)| key.id.to_string()).collect();
+            self.tell(Notice::general(What::SettingsWait { ids }));
+        }
         if let Server::Away { until, .. } | Server::Shut { until: Some(until) } = self.server
             && until <= now.at
-            && self.stop_by.is_none()
+            && self.ending.is_none()
         {
             self.look();
         }
     }
 
     fn on_stop(&mut self, now: Now) {
-        if self.stop_by.is_none() {
-            self.stop_by = Some(now.at + STOP_PATIENCE);
+        if !matches!(self.ending, Some(Ending::Stop { .. })) {
+            self.ending = Some(Ending::Stop { by: now.at + STOP_PATIENCE });
             self.tell(Notice::general(What::Stopping { in_flight: self.queue.n_flying() }));
         }
     }
 
+    /// To the user, who is told of the new settings, nothing ends.
+    fn on_replace(&mut self, now: Now) {
+        self.ending.get_or_insert(Ending::Replace { slow_at: Some(now.at + SLOW) });
+    }
+
     /// Ends a pass that has nothing left to do, and the program when it is to end.
     fn finish(&mut self, now: Now) {
-        if let Some(stop_by) = self.stop_by {
-            if self.queue.n_flying() == 0 || stop_by <= now.at {
+        if let Some(Ending::Replace { .. }) = self.ending {
+            if self.queue.n_flying() == 0 {
+                self.effects.push(Effect::Exit(Code::Fine));
+            }
+            return;
+        }
+        if let Some(Ending::Stop { by }) = self.ending {
+            if self.queue.n_flying() == 0 || by <= now.at {
                 let waiting = self.n_undeployed();
                 self.tell(Notice::general(What::Stopped { waiting }));
                 let cut_short = self.policy.once.is_some() && waiting > 0;

@@ -180,6 +180,11 @@ pub enum What {
         /// The keys whose values are others than before.
         changed: Vec<&'static str>,
     },
+    /// Other settings are to be used, and what is in flight takes long to finish.
+    SettingsWait {
+        /// The plugins in flight.
+        ids: Vec<String>,
+    },
     /// Asked to stop; what is in flight is finished first.
     Stopping {
         /// How many conversations are in flight.
@@ -519,6 +524,7 @@ impl Notice {
             | What::Back { .. }
             | What::InLine { .. }
             | What::Reloaded { .. }
+            | What::SettingsWait { .. }
             | What::Stopping { .. }
             | What::Stopped { .. }
             | What::Created { .. }
@@ -579,6 +585,7 @@ impl Notice {
             What::InLine { .. } => "in_line",
             What::RootMissing { .. } => "root_missing",
             What::Reloaded { .. } => "reloaded",
+            What::SettingsWait { .. } => "settings_wait",
             What::Stopping { .. } => "stopping",
             What::Stopped { .. } => "stopped",
             What::Trouble { .. } => "trouble",
@@ -669,6 +676,9 @@ impl Notice {
                     format!(" (new: {})", changed.join(", "))
                 };
                 format!("settings read again{after}{new}")
+            }
+            What::SettingsWait { ids } => {
+                format!("the new settings, and every save, wait for what is still on its way: {}", list(ids))
             }
             What::Stopping { in_flight: 0 } => "stopping".to_owned(),
             What::Stopping { in_flight } => {
@@ -900,6 +910,7 @@ impl Notice {
             | What::Back { .. }
             | What::InLine { .. }
             | What::Reloaded { .. }
+            | What::SettingsWait { .. }
             | What::Stopping { .. }
             | What::Stopped { .. }
             | What::Sending { .. }
@@ -1052,6 +1063,7 @@ impl Notice {
             What::InLine { pid } => vec![("pid", json!(pid))],
             What::RootMissing { root } => vec![("root", json!(root.display().to_string()))],
             What::Reloaded { files, changed } => vec![("files", json!(paths(files))), ("changed", json!(changed))],
+            What::SettingsWait { ids } => vec![("ids", json!(ids))],
             What::Stopping { in_flight } => vec![("in_flight", json!(in_flight))],
             What::Stopped { waiting } => vec![("waiting", json!(waiting))],
             What::Sending { why } => vec![("why", json!(why.word()))],
@@ -1333,6 +1345,8 @@ mod tests {
                 files: vec![PathBuf::from(".env"), PathBuf::from("watch.toml")],
                 changed: vec!["url", "api_key"],
             },
+            What::SettingsWait { ids: vec!["shout".to_owned()] },
+            What::SettingsWait { ids: vec!["clock".to_owned(), "shout".to_owned()] },
             What::Stopping { in_flight: 0 },
             What::Stopping { in_flight: 2 },
             What::Stopped { waiting: 0 },
@@ -1481,6 +1495,8 @@ mod tests {
                 hint: it is watched as soon as it is there; or set `root` in watch.toml (or --root) to the folder with the plugins
             Info reloaded: settings read again after a change of `.env`: they are the same
             Info reloaded: settings read again after a change of `.env` and `watch.toml` (new: url, api_key)
+            Info settings_wait: the new settings, and every save, wait for what is still on its way: `shout`
+            Info settings_wait: the new settings, and every save, wait for what is still on its way: `clock` and `shout`
             Info stopping: stopping
             Info stopping: stopping; 2 plugins on the way first (once more stops at once)
             Info stopped: stopped
@@ -1716,6 +1732,8 @@ mod tests {
             root_missing {"root":"plugins"}
             reloaded {"changed":[],"files":[".env"]}
             reloaded {"changed":["url","api_key"],"files":[".env","watch.toml"]}
+            settings_wait {"ids":["shout"]}
+            settings_wait {"ids":["clock","shout"]}
             stopping {"in_flight":0}
             stopping {"in_flight":2}
             stopped {"waiting":0}

@@ -44,7 +44,9 @@ impl Status {
                 happened(notice.sentence());
             }
             What::Stopping { .. } | What::Stopped { .. } => self.end = Some(notice.sentence()),
-            What::NothingFound { .. } | What::RootMissing { .. } | What::Trouble { .. } => happened(notice.sentence()),
+            What::NothingFound { .. } | What::RootMissing { .. } | What::SettingsWait { .. } | What::Trouble { .. } => {
+                happened(notice.sentence());
+            }
             // In a pass over everything the sum says it.
             What::Unchanged { in_pass: true } => {}
             What::Created { .. }

@@ -97,6 +97,7 @@ fn examples() -> Vec<What> {
         What::InLine { pid: Some(1) },
         What::RootMissing { root: path() },
         What::Reloaded { files: vec![path()], changed: vec!["x"] },
+        What::SettingsWait { ids: vec![text()] },
         What::Stopping { in_flight: 1 },
         What::Stopped { waiting: 1 },
         What::Trouble { message: text(), hint: Some(text()) },

@@ -7,8 +7,8 @@ use std::fs;
 use owui_watch::plugin::Kind;
 use serde_json::{Value, json};
 
-use crate::support::command::{Project, Watch, filter};
-use crate::support::fake_server::{FakeServer, KEY};
+use crate::support::command::{Project, REFUSED, Watch, filter};
+use crate::support::fake_server::{FakeServer, KEY, Version};
 
 const A: &str = "plugins/a.py";
 
@@ -451,6 +451,49 @@ fn what_is_in_flight_is_finished_first() {
     let ran = project.run(&["--once", "--json", "--url", &old.url()]);
     let updated = ran.notices().into_iter().find(|notice| notice["event"] == "updated").unwrap();
     assert_eq!(updated.get("backup"), None);
+}
+
+/// Has the server take its time for a text, and other settings wait for that.
+fn slow_deploy(server: &FakeServer, project: &Project, watch: &mut Watch, text: &str) {
+    let updates = server.lines().iter().filter(|line| line.contains("/update")).count();
+    server.hold("/update");
+    project.write(A, text);
+    server.wait_for("/update", updates + 1);
+    project.write("watch.toml", &toml(server, "concurrency = 2\n"));
+    watch.wait("reloaded", None);
+    let waits = watch.wait("settings_wait", None).pop().unwrap();
+    assert_eq!(waits["ids"], json!(["a"]));
+}
+
+/// Its text would arrive after those that were saved later.
+#[test]
+fn a_deploy_that_takes_long_is_not_given_up() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    let mut watch = project.watch();
+    slow_deploy(&server, &project, &mut watch, &filter("2"));
+    project.write(A, &filter("3"));
+    server.release();
+    watch.wait("updated", Some("a"));
+    watch.wait("ready", None);
+    watch.wait("updated", Some("a"));
+    assert!(watch.stop().success());
+    assert_eq!(text(&server, "a"), filter("3"));
+}
+
+/// A server before 0.12 switches off what it refuses, and whoever has sent it switches it on again.
+#[test]
+fn a_text_that_is_refused_late_leaves_the_function_on() {
+    let server = FakeServer::of(Version::V0_11_4);
+    let project = project(&server);
+    let mut watch = project.watch();
+    server.edit_row(Kind::Function, "a", |row| row.is_active = true);
+    slow_deploy(&server, &project, &mut watch, REFUSED);
+    server.release();
+    watch.wait("refused", Some("a"));
+    watch.wait("summary", None);
+    assert!(watch.stop().success());
+    assert!(server.row(Kind::Function, "a").unwrap().is_active);
 }
 
 #[test]
