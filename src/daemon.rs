@@ -307,7 +307,11 @@ impl<'a> Daemon<'a> {
     }
 
     /// The one that goes on with other settings. Where it keeps state in the same place, the lock is handed over.
-    fn replaced(self, mut start: Start) -> Self {
+    fn replaced(mut self, mut start: Start) -> Self {
+        // What its own watch has seen, the other one may not have.
+        if let Ok(sign) = self.signs.try_recv() {
+            self.signs(sign);
+        }
         let same = start.state.is_none();
         if same {
             start.state = self.state;
@@ -316,6 +320,7 @@ impl<'a> Daemon<'a> {
         let (config, mut settings) = (start.plan.config.clone(), self.settings);
         let before = settings.as_mut().map(|settings| settings.use_now(config.clone(), Instant::now()));
         let mut daemon = Self::new(start, self.setup, settings, self.audience, self.started);
+        daemon.settling = self.settling.with_debounce(config.debounce);
         if same {
             daemon.engine.take_over(self.engine.hand_over());
         }

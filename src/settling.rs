@@ -47,6 +47,12 @@ impl Settling {
         Self { debounce, changing: BTreeMap::new(), ready: BTreeSet::new(), git: None }
     }
 
+    /// Goes on with another debounce: who is writing what has nothing to do with it.
+    #[must_use]
+    pub fn with_debounce(self, debounce: Duration) -> Self {
+        Self { debounce, ..self }
+    }
+
     /// Somebody is writing the path, and will close it. Not always: a writer may keep it open.
     pub fn changing(&mut self, path: Arc<Path>, now: Duration) {
         self.quiet_until(path, now, now + 10 * self.debounce);
@@ -198,6 +204,16 @@ mod tests {
         }
         settling.complete(path("a.py"));
         assert_eq!(settling.take(at(60_000), FREE), [path("a.py")]);
+    }
+
+    #[test]
+    fn a_writer_is_not_forgotten_with_another_debounce() {
+        let mut settling = settling();
+        settling.changing(path("a.py"), at(0));
+        let mut settling = settling.with_debounce(at(10));
+        settling.changing(path("b.py"), at(0));
+        assert_eq!(settling.take(at(100), FREE), [path("b.py")]);
+        assert_eq!((settling.is_changing(Path::new("a.py")), settling.next_wake()), (true, Some(at(1000))));
     }
 
     #[test]

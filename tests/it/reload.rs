@@ -3,11 +3,13 @@
 #![cfg(target_os = "linux")]
 
 use std::fs;
+use std::io::Write as _;
+use std::time::{Duration, SystemTime};
 
 use owui_watch::plugin::Kind;
 use serde_json::{Value, json};
 
-use crate::support::command::{Project, REFUSED, Watch, filter};
+use crate::support::command::{Project, REFUSED, Watch, filter, is_whole};
 use crate::support::fake_server::{FakeServer, KEY, Version};
 
 const A: &str = "plugins/a.py";
@@ -451,6 +453,35 @@ fn what_is_in_flight_is_finished_first() {
     let ran = project.run(&["--once", "--json", "--url", &old.url()]);
     let updated = ran.notices().into_iter().find(|notice| notice["event"] == "updated").unwrap();
     assert_eq!(updated.get("backup"), None);
+}
+
+/// The other watch has not seen that the writer began.
+#[test]
+fn a_file_that_is_being_written_meanwhile_is_sent_when_it_is_whole() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    // Nothing but the writer's close makes the file ready while the test runs.
+    let slow = |more: &str| toml(&server, &format!("debounce = \"1m\"\n{more}"));
+    project.put("watch.toml", slow(""));
+    let mut watch = project.watch();
+    let text = filter("2");
+    let (half, rest) = text.split_once("\n\nEND").unwrap();
+    let mut file = fs::File::create(project.path(A)).unwrap();
+    file.write_all(half.as_bytes()).unwrap();
+    // By its age alone it would be taken for complete.
+    file.set_modified(SystemTime::now() - Duration::from_hours(1)).unwrap();
+    watch.wait("being_written", None);
+    project.write("watch.toml", &slow("concurrency = 2\n"));
+    watch.signal("HUP");
+    watch.wait("reloaded", None);
+    assert_eq!(watch.wait_any(&["held", "ready"])["event"], "held");
+    write!(file, "\n\nEND{rest}").unwrap();
+    drop(file);
+    watch.wait("updated", Some("a"));
+    assert!(watch.stop().success());
+    let sent: Vec<_> =
+        server.requests().iter().filter_map(|sent| sent.body["content"].as_str().map(is_whole)).collect();
+    assert_eq!((sent, self::text(&server, "a")), (vec![true, true], text));
 }
 
 /// Has the server take its time for a text, and other settings wait for that.
