@@ -293,7 +293,7 @@ fn take(scene: &Scene<'_>, compared: &mut Compared, target: &Target, name: Optio
 fn know(scene: &Scene<'_>, target: &Target, stored: &Text) -> anyhow::Result<()> {
     let text = stored.source.to_string();
     scene.folder.archive(&Backup { key: target.key.clone(), text, digest: stored.digest }, now())?;
-    scene.folder.note_rollback(&target.key, &Rollback { local: None, server: stored.digest })
+    scene.folder.note_rollback(&target.key, &Rollback { local: None, server: stored.digest, done: true })
 }
 
 /// Writes a text to a file of its own, in the first root.

@@ -45,6 +45,8 @@ pub struct Rollback {
     terms: Terms,
     client: Client,
     folder: Folder,
+    /// What we have noted of what is under way.
+    noted: Option<UnderWay>,
     console: Console,
     screen: Screen,
 }
@@ -95,6 +97,7 @@ pub async fn agree(scene: &Scene<'_>, name: &str, wanted: Option<&str>) -> anyho
         terms,
         client: scene.client.clone(),
         folder: scene.folder.clone(),
+        noted: None,
         console: Console::new(scene.format, scene.least),
         screen,
     })))
@@ -213,11 +216,17 @@ impl Rollback {
         let started = Instant::now();
         let key = self.target.key.clone();
         let local = self.target.local.clone().filter(|local| local.is_plugin);
-        let note = ledger::Rollback { local: local.as_ref().map(|local| local.digest), server: self.plugin.digest };
-        if let Some(under_way) = self.folder.under_way().get(&key)
-            && let Some(code) = self.recover(under_way.clone()).await
-        {
-            return Ok(code);
+        let local_digest = local.as_ref().map(|local| local.digest);
+        let note = ledger::Rollback { local: local_digest, server: self.plugin.digest, done: false };
+        if let Some(under_way) = self.folder.under_way().get(&key) {
+            // What may still be on its way would undo a rollback, and is not ours to make good.
+            if let Some(other) = self.folder.holder() {
+                let refusal = Refusal::failed(format!("nothing was put back: {other} is deploying {key} just now"));
+                return Err(refusal.hinted("try again in a moment, or end that one first").into());
+            }
+            if let Some(code) = self.recover(under_way.clone()).await {
+                return Ok(code);
+            }
         }
         let before = self.folder.rollbacks().get(&key).copied();
         // A daemon beside us that looks at the server in between must know whose text that is.
@@ -229,12 +238,14 @@ impl Rollback {
         let code = self.tell(outcome, took);
         let as_in_file = note.local == Some(note.server);
         let noted = match before {
-            _ if done && !as_in_file => Ok(()),
+            // A deploy of a daemon's that ends later than this undoes it.
+            _ if done && !as_in_file => self.folder.note_rollback(&key, &ledger::Rollback { done: true, ..note }),
             Some(before) if !done => self.folder.note_rollback(&key, &before),
             Some(_) | None => self.folder.forget_rollback(&key),
         };
         self.trouble(noted);
-        if certain {
+        // Beside a daemon, the note may be one of its own by now.
+        if certain && self.noted.is_some() && self.folder.under_way().get(&key) == self.noted.as_ref() {
             self.trouble(self.folder.forget_under_way(&key));
         }
         if done {
@@ -285,7 +296,7 @@ impl Rollback {
     }
 
     /// The conversation of a deploy, one step after the other.
-    async fn converse(&self) -> Outcome {
+    async fn converse(&mut self) -> Outcome {
         let ours = self.known.into_iter().collect();
         let known = Known { ours, twins: Twins::Ignored, explains_updates: false };
         let (mut exchange, mut step) = Exchange::start(Arc::clone(&self.plugin), known, self.terms);
@@ -297,6 +308,7 @@ impl Rollback {
                     exchange.kept(kept.map_err(|error| format!("{error:#}")))
                 }
                 Step::Note(under_way) => {
+                    self.noted = Some(under_way.clone());
                     let noted = self.folder.note_under_way(&self.target.key, &under_way);
                     exchange.noted(noted.map_err(|error| format!("{error:#}")))
                 }

@@ -116,7 +116,7 @@ mod tests {
     }
 
     fn rollback(local: Option<&str>) -> Rollback {
-        Rollback { local: local.map(Digest::of_text), server: Digest::of_text("server") }
+        Rollback { local: local.map(Digest::of_text), server: Digest::of_text("server"), done: true }
     }
 
     #[test]

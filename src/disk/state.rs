@@ -42,8 +42,23 @@ pub struct StateError {
 /// Another owui-watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Other {
-    /// Its process. On Windows nobody can read it.
+    /// Its process. On Windows nobody can read it, since a locked file cannot be read there.
     pub pid: Option<u32>,
+}
+
+impl Other {
+    fn of(lock: &mut File) -> Self {
+        let mut pid = String::new();
+        let read = lock.rewind().and_then(|()| lock.read_to_string(&mut pid));
+        Self { pid: read.ok().and_then(|_| pid.trim().parse().ok()) }
+    }
+}
+
+impl std::fmt::Display for Other {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("another owui-watch")?;
+        self.pid.map_or(Ok(()), |pid| write!(f, " (pid {pid})"))
+    }
 }
 
 impl StateError {
@@ -111,6 +126,16 @@ impl Folder {
         self.path.join(format!("ledger-{}.json", self.server))
     }
 
+    /// Who holds the lock: the owui-watch that deploys from here to this server just now.
+    #[must_use]
+    pub fn holder(&self) -> Option<Other> {
+        let mut file = File::open(self.ledger().with_extension("lock")).ok()?;
+        match file.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => Some(Other::of(&mut file)),
+            Err(TryLockError::Error(_)) | Ok(()) => None,
+        }
+    }
+
     /// Removes what a program that was killed has left half written. What cannot be removed hurts nobody.
     fn clear_up(&self) {
         let mut folders = vec![self.path.clone()];
@@ -170,10 +195,7 @@ impl State {
         let lock = lock(&ledger.with_extension("lock")).map_err(|refusal| match refusal {
             Refusal::Failed(error) => cannot(&error),
             Refusal::Taken(other) => StateError {
-                message: format!(
-                    "another owui-watch{} deploys from here to this server already",
-                    other.pid.map_or_else(String::new, |pid| format!(" (pid {pid})"))
-                ),
+                message: format!("{other} deploys from here to this server already"),
                 hint: "end that one first, or wait for it with --wait; a `--dry-run` can be made beside it",
                 other: Some(other),
             },
@@ -360,12 +382,7 @@ fn lock(path: &Path) -> Result<File, Refusal> {
             file.set_len(0).and_then(|()| write!(file, "{}", std::process::id())).map_err(Refusal::Failed)?;
             Ok(file)
         }
-        Err(TryLockError::WouldBlock) => {
-            // On Windows a locked file cannot be read either.
-            let mut pid = String::new();
-            let read = file.rewind().and_then(|()| file.read_to_string(&mut pid));
-            Err(Refusal::Taken(Other { pid: read.ok().and_then(|_| pid.trim().parse().ok()) }))
-        }
+        Err(TryLockError::WouldBlock) => Err(Refusal::Taken(Other::of(&mut file))),
         Err(TryLockError::Error(error)) => Err(Refusal::Failed(error)),
     }
 }
@@ -458,6 +475,9 @@ mod tests {
         let error = State::open(folder.path().to_owned(), "http://h").err().unwrap();
         assert!(error.to_string().contains(&format!("pid {}", std::process::id())), "{error}");
         assert!(State::open(folder.path().to_owned(), "http://other").is_ok());
+        let holder = |server| Folder::new(folder.path().to_owned(), server).holder();
+        assert_eq!(holder("http://h"), Some(Other { pid: Some(std::process::id()) }));
+        assert_eq!((holder("http://other"), holder("http://new")), (None, None), "it has ended, or never was");
     }
 
     #[test]

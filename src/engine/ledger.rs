@@ -94,6 +94,9 @@ pub struct Rollback {
     pub local: Option<Digest>,
     /// Of the text that was put back: not somebody else's.
     pub server: Digest,
+    /// The server holds that text. Until then the note says what is about to be done.
+    #[serde(default)]
+    pub done: bool,
 }
 
 /// A text that is about to leave. It is on disk before that, so that the next start knows whose text it is, and can make

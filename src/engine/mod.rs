@@ -1687,15 +1687,34 @@ impl Engine {
         }
         let took = now.at.saturating_sub(flight.since);
         let newer = if flight.rolled_back { self.rollbacks.remove_entry(key) } else { None };
+        let landed = matches!(outcome, Outcome::Created { .. } | Outcome::Updated { .. });
+        let landed = flight.talk.deploys().filter(|_| landed).cloned();
         match flight.talk {
             Talk::Deploy(exchange) => self.on_deployed(exchange.plugin(), outcome, flight.in_pass, took, now),
             Talk::Recover(_) => self.on_recovered(key, outcome, took, now),
             Talk::Remove(plugin, _) => self.on_removed(&plugin, outcome, took, now),
         }
         self.rollbacks.extend(newer);
+        if let Some(plugin) = landed {
+            self.overtake(&plugin);
+        }
         // What is off is not left to the next look, whenever that is.
         if let Some(cause) = unsettled {
             self.lose(cause, None, now);
+        }
+    }
+
+    /// What was under way has reached the server. A rollback that still holds was done in the meantime, and is undone by
+    /// that. One that is not done yet will be, after it. What waits meanwhile is held back all the same.
+    fn overtake(&mut self, plugin: &Plugin) {
+        let Some(Rollback { local: Some(local), server, done: true }) = self.rollbacks.get(&plugin.key).copied() else {
+            return;
+        };
+        if local == plugin.digest {
+            self.end_rollback(&plugin.key);
+        }
+        if server != plugin.digest {
+            self.tell(Notice::of(plugin, What::RollbackUndone { put_back: server }));
         }
     }
 

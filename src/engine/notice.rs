@@ -257,6 +257,11 @@ pub enum What {
     },
     /// Not deployed: an earlier text was put back on purpose.
     RolledBack,
+    /// An earlier text was put back while this one was under way, which has replaced it.
+    RollbackUndone {
+        /// Of the text that was put back.
+        put_back: Digest,
+    },
     /// The server will not take it.
     Refused {
         /// Its words, unaltered.
@@ -547,6 +552,7 @@ impl Notice {
             | What::Unreachable { .. }
             | What::Insecure { .. }
             | What::LeftOff
+            | What::RollbackUndone { .. }
             | What::RootMissing { .. }
             | What::Trouble { .. }
             | What::RefusedBefore { .. }
@@ -599,6 +605,7 @@ impl Notice {
             What::RemoteEdit { .. } => "remote_edit",
             What::Twin { .. } => "twin",
             What::RolledBack => "rolled_back",
+            What::RollbackUndone { .. } => "rollback_undone",
             What::Refused { .. } => "refused",
             What::Restored => "restored",
             What::Recovered => "recovered",
@@ -719,6 +726,9 @@ impl Notice {
                 format!("not created: the server has a plugin with the same {sign} as `{id}`")
             }
             What::RolledBack => "rolled back; deployed again when the file changes".to_owned(),
+            What::RollbackUndone { .. } => {
+                "an earlier text was put back while this deploy was under way, which has replaced it".to_owned()
+            }
             What::Refused { words, .. } => format!("refused by the server: {}", reason(words)),
             What::Recovered => "an earlier deploy was cut short; it runs as it is stored".to_owned(),
             What::Restored => "the server had switched it off; it is on again".to_owned(),
@@ -870,6 +880,10 @@ impl Notice {
             }
             What::Insecure { .. } => "use https, or a tunnel or VPN, and the address that the server has there",
             What::RolledBack => "--force deploys the file as it is",
+            What::RollbackUndone { put_back } => {
+                let name = self.about.key.as_ref().map_or("PLUGIN", |key| key.id.as_str());
+                return Some(format!("`owui-watch rollback {name} {}` puts it back again", put_back.short()));
+            }
             What::Removed { file_there: true, .. } => {
                 "a plugin defines Pipe, Filter, Action, Event or Tools at the top level of its file"
             }
@@ -1088,6 +1102,7 @@ impl Notice {
             What::RemoteEdit { theirs } => vec![("server_plugin_version", json!(theirs))],
             What::Twin { twin } => vec![("other_id", json!(twin.id.as_str()))],
             What::Deleted { kept } => vec![("backup", json!(kept.display().to_string()))],
+            What::RollbackUndone { put_back } => vec![("put_back", json!(put_back))],
             What::Spared { why } => vec![("reason", json!(why.word()))],
             What::Trouble { .. }
             | What::Restored
@@ -1372,6 +1387,7 @@ mod tests {
             What::Twin { twin: Twin { id: PluginId::new("old").unwrap(), sign: Sign::TitleAndAuthor } },
             What::Twin { twin: Twin { id: PluginId::new("old").unwrap(), sign: Sign::OpenwebuiId } },
             What::RolledBack,
+            What::RollbackUndone { put_back: Digest::of_text("earlier") },
             refused(&words(), Some(span()), None),
             refused("[ERROR: Error creating function]", None, None),
             refused("", None, None),
@@ -1532,6 +1548,8 @@ mod tests {
                 hint: if it is the same one, write id = "old" under [plugins."plugins/shout.py"] in watch.toml; if not, create it with --yes
             Info rolled_back: rolled back; deployed again when the file changes
                 hint: --force deploys the file as it is
+            Warning rollback_undone: an earlier text was put back while this deploy was under way, which has replaced it
+                hint: `owui-watch rollback shout 2a51d3547c23` puts it back again
             Error refused: refused by the server: invalid syntax (<string>, line 2)
                 short: refused by the server / invalid syntax (<string>, line 2)
             Error refused: refused by the server: [ERROR: Error creating function]
@@ -1755,6 +1773,7 @@ mod tests {
             remote_edit {"server_plugin_version":"1.0"}
             twin {"other_id":"old"}
             rolled_back {}
+            rollback_undone {"put_back":"2a51d3547c23a8de50f3e23285a0df356627ef64c300087d3b27173f08ded2a0"}
             refused {"words":"invalid syntax (<string>, line 2)"}
             refused {"words":"[ERROR: Error creating function]"}
             refused {"words":""}

@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(decide(record, None, remote, digest("new"), true), Decision::Deploy(Why::Forced));
         // A rollback of this very text holds it back, unless the server holds it or the user insists; one of another
         // text is over.
-        let rolled_back = |text| Rollback { local: Some(digest(text)), server: digest("earlier") };
+        let rolled_back = |text| Rollback { local: Some(digest(text)), server: digest("earlier"), done: true };
         let held = if remote == Remote::Holds(digest("new")) { Decision::Unchanged } else { Decision::RolledBack };
         assert_eq!(decide(record, Some(&rolled_back("new")), remote, digest("new"), false), held);
         assert_eq!(

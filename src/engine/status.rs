@@ -57,6 +57,7 @@ impl Status {
             | What::RemoteEdit { .. }
             | What::Twin { .. }
             | What::RolledBack
+            | What::RollbackUndone { .. }
             | What::Refused { .. }
             | What::WentOff { .. }
             | What::RefusedBefore { .. }

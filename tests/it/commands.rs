@@ -274,7 +274,10 @@ fn rollback_puts_the_text_before_back_and_changes_nothing_else() {
         assert_eq!(ran.stderr, "hint: `owui-watch pull a` writes the server's text to it\n");
         // What a daemon reads.
         let (local, server_digest) = (Digest::of_text(&filter("2")), Digest::of_text(&filter("1")));
-        assert_eq!(rollback_of(&project, &server, &a), Some(Rollback { local: Some(local), server: server_digest }));
+        assert_eq!(
+            rollback_of(&project, &server, &a),
+            Some(Rollback { local: Some(local), server: server_digest, done: true })
+        );
         assert!(state(&project, &server).under_way().is_empty());
         assert!(project.read(".owui-watch/logs/function-a.log").lines().last().unwrap().contains(" updated "));
         let told = notices(&project, &["history", "a"], 0);
@@ -529,6 +532,61 @@ fn after_a_rollback_a_daemon_waits_for_a_change() {
     watch.wait("rolled_back", Some("a"));
     watch.wait("summary", None);
     assert_eq!(text(&server, "a"), filter("2"));
+}
+
+/// A deploy takes minutes, and the user wants an earlier text back meanwhile.
+#[test]
+fn a_rollback_beside_a_slow_deploy_is_undone_by_it_and_the_user_is_told() {
+    let server = FakeServer::of(Version::V0_12_4);
+    let project = deployed_twice(&server);
+    let mut watch = project.watch();
+    deploying(&server, &project);
+    check(&project.run(&["rollback", "a", "1", "--yes"]), 0);
+    assert_eq!(text(&server, "a"), filter("1"));
+    server.release();
+    let told = watch.wait("rollback_undone", Some("a"));
+    assert_eq!(text(&server, "a"), filter("3"));
+    let wanted = short(&filter("1"));
+    let hint = &of(&told, "rollback_undone")["hint"];
+    assert_eq!(*hint, json!(format!("`owui-watch rollback a {wanted}` puts it back again")));
+    let a = key(Kind::Function, "a");
+    assert_eq!(rollback_of(&project, &server, &a), None);
+    // As it says.
+    check(&project.run(&["rollback", "a", &wanted, "--yes"]), 0);
+    project.write(A, &filter("3"));
+    watch.wait("rolled_back", Some("a"));
+    assert_eq!(text(&server, "a"), filter("1"));
+}
+
+/// Where the server may switch off what it refuses, it is on disk that something is under way.
+#[test]
+fn what_a_daemon_is_known_to_deploy_is_not_rolled_back_meanwhile() {
+    let server = FakeServer::of(Version::V0_9_6);
+    let project = deployed_twice(&server);
+    let (mut watch, a) = (project.watch(), key(Kind::Function, "a"));
+    deploying(&server, &project);
+    let (under_way, n_writes) = (state(&project, &server).under_way(), writes(&server).len());
+    let ran = project.run(&["rollback", "a", "1", "--yes"]);
+    check(&ran, 1);
+    let why = format!(
+        "error: nothing was put back: another owui-watch (pid {}) is deploying function a just now\n\
+         hint: try again in a moment, or end that one first\n",
+        watch.pid()
+    );
+    assert_eq!(ran.stderr, why);
+    assert_eq!((state(&project, &server).under_way(), writes(&server).len()), (under_way, n_writes));
+    assert_eq!(rollback_of(&project, &server, &a), None);
+    server.release();
+    watch.wait("updated", Some("a"));
+    assert_eq!(text(&server, "a"), filter("3"));
+}
+
+/// Saves a third text, which is on its way until the server is released.
+fn deploying(server: &FakeServer, project: &Project) {
+    let before = server.lines().iter().filter(|line| line.contains("/update")).count();
+    server.fail_next_of("/update", 1, Fault::Delay);
+    project.write(A, &filter("3"));
+    server.wait_for("/update", before + 1);
 }
 
 #[test]

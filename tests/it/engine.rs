@@ -109,9 +109,15 @@ impl Script {
                 };
                 self.give(Event::Looked(path(name), trace));
             }
-            ["rolled-back", id, local, server] => {
+            ["rolling-back" | "rolled-back", id, local, server] => {
                 let digest = |version| Digest::of_text(&source(id, version));
-                let rollback = Rollback { local: Some(digest(local)), server: digest(server) };
+                let done = words[0] == "rolled-back";
+                let rollback = Rollback { local: Some(digest(local)), server: digest(server), done };
+                self.give(Event::RolledBack(BTreeMap::from([(key(id), rollback)])));
+            }
+            ["pulled", id, server] => {
+                let server = Digest::of_text(&source(id, server));
+                let rollback = Rollback { local: None, server, done: true };
                 self.give(Event::RolledBack(BTreeMap::from([(key(id), rollback)])));
             }
             ["edit", name, what @ ..] => self.edit(name, what),
@@ -3691,6 +3697,89 @@ fn what_another_file_has_taken_over_is_not_taken_away() {
 }
 
 #[test]
+fn a_deploy_that_ends_after_a_rollback_undoes_it_and_says_so() {
+    check(
+        "0ms given a=v1
+         5000ms write a v2
+         5001ms #1 row a v1
+         6000ms rolling-back a v2 v0
+         6100ms rolled-back a v2 v0
+         7000ms #2 row a v2
+         8000ms write a v2",
+        &expect![[r#"
+            5000ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            5001ms #1 row a v1
+                  #2 update a v2
+            6000ms rolling-back a v2 v0
+            6100ms rolled-back a v2 v0
+            7000ms #2 row a v2
+                  save
+                  archive v2
+                  a updated: updated
+                  end the rollback of a
+                  a rollback_undone: an earlier text was put back while this deploy was under way, which has replaced it
+            8000ms write a v2
+                  a unchanged: unchanged
+        "#]],
+    );
+}
+
+/// The rollback is not done yet, and comes after it.
+#[test]
+fn a_deploy_that_ends_before_a_rollback_does_not_undo_it() {
+    check(
+        "0ms given a=v1
+         5000ms write a v2
+         5001ms #1 row a v1
+         6000ms rolling-back a v2 v0
+         6100ms #2 row a v2
+         7000ms rolled-back a v2 v0
+         8000ms write a v2",
+        &expect![[r#"
+            5000ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            5001ms #1 row a v1
+                  #2 update a v2
+            6000ms rolling-back a v2 v0
+            6100ms #2 row a v2
+                  save
+                  archive v2
+                  a updated: updated
+            7000ms rolled-back a v2 v0
+            8000ms write a v2
+                  a rolled_back: rolled back; deployed again when the file changes
+        "#]],
+    );
+}
+
+/// A pull has put nothing on the server.
+#[test]
+fn a_deploy_that_ends_after_a_pull_undoes_nothing() {
+    check(
+        "0ms given a=v1
+         5000ms write a v2
+         5001ms #1 row a v1
+         6000ms pulled a v1
+         7000ms #2 row a v2",
+        &expect![[r#"
+            5000ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            5001ms #1 row a v1
+                  #2 update a v2
+            6000ms pulled a v1
+            7000ms #2 row a v2
+                  save
+                  archive v2
+                  a updated: updated
+        "#]],
+    );
+}
+
+#[test]
 fn what_waits_for_its_turn_while_it_is_rolled_back_is_not_deployed() {
     check(
         "0ms given a=v1
@@ -3712,6 +3801,7 @@ fn what_waits_for_its_turn_while_it_is_rolled_back_is_not_deployed() {
                   save
                   archive v2
                   a updated: updated
+                  a rollback_undone: an earlier text was put back while this deploy was under way, which has replaced it
                   a rolled_back: rolled back; deployed again when the file changes
             9000ms write a v4
                   a sending: on its way (edited)

@@ -190,7 +190,7 @@ proptest! {
         for id in names.iter().filter_map(|name| PluginId::new(name)) {
             let key = Key { kind: Kind::Tool, id };
             folder.log(&key, "line").unwrap();
-            folder.note_rollback(&key, &Rollback { local: None, server: digest }).unwrap();
+            folder.note_rollback(&key, &Rollback { local: None, server: digest, done: true }).unwrap();
             folder.archive(&Backup { key: key.clone(), text: "x".to_owned(), digest }, Timestamp::UNIX_EPOCH).unwrap();
             prop_assert_eq!(folder.rollbacks().into_keys().collect::<Vec<_>>(), [key.clone()]);
             folder.forget_rollback(&key).unwrap();
@@ -440,7 +440,7 @@ proptest! {
     ) {
         let temporary = tempfile::tempdir().unwrap();
         let folder = Folder::new(temporary.path().join("state"), "http://h");
-        let rollback = Rollback { local, server: replaced };
+        let rollback = Rollback { local, server: replaced, done: was_active };
         let under_way = UnderWay { ours, replaced: Some(replaced).filter(|_| was_active), was_active };
         folder.note_rollback(&key, &rollback).unwrap();
         folder.note_under_way(&key, &under_way).unwrap();

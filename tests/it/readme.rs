@@ -116,6 +116,7 @@ fn examples() -> Vec<What> {
         What::RemoteEdit { theirs: Some(text()) },
         What::Twin { twin: Twin { id: key.id.clone(), sign: Sign::OpenwebuiId } },
         What::RolledBack,
+        What::RollbackUndone { put_back: digest },
         What::Deactivated,
         What::LeftOff,
         What::Deleted { kept: path() },

@@ -426,7 +426,7 @@ impl World {
         if local == Some(server) {
             return;
         }
-        self.state.rollbacks.insert(key.clone(), Rollback { local, server });
+        self.state.rollbacks.insert(key.clone(), Rollback { local, server, done: false });
         self.promises.ours.insert((key.clone(), server));
         self.after(pause, Happening::RolledBack(key, text));
         if let Some(daemon) = &mut self.daemon {
@@ -637,6 +637,10 @@ impl World {
                     trace!(self, "{key} is rolled back to {text}");
                     self.touch(&key);
                     self.server.write(&key, text, Writer::Rollback);
+                    if let Some(rollback) = self.state.rollbacks.get_mut(&key) {
+                        rollback.done = true;
+                        self.daemon.iter_mut().for_each(|daemon| daemon.rollbacks_unseen = true);
+                    }
                 }
                 Ok(())
             }
