@@ -249,9 +249,9 @@ impl Client {
             Ok(received) => Ok(received),
             // The server had closed the connection that this question was put on.
             Err(Broken::Off(_)) if !changes => {
-                self.send(request, token).await.map_err(|broken| self.reply_to(&broken, changes))
+                self.send(request, token).await.map_err(|broken| self.reply_to(&broken, request.asked))
             }
-            Err(broken) => Err(self.reply_to(&broken, changes)),
+            Err(broken) => Err(self.reply_to(&broken, request.asked)),
         }
     }
 
@@ -302,18 +302,18 @@ impl Client {
         Ok(Received { status, headers, body, rows, asked_for: path })
     }
 
-    fn reply_to(&self, broken: &Broken, changes: bool) -> Reply {
+    fn reply_to(&self, broken: &Broken, asked: Asked) -> Reply {
+        let changes = asked.changes();
         let host = self.0.base.host_str().unwrap_or_default();
         let (cause, may_have_happened) = match broken {
             Broken::NotSent(cause) => (cause.words(host), false),
             Broken::Off(cause) | Broken::Late(cause) => (cause.words(host), changes),
-            Broken::TooLong { status } if !changes => {
-                return Reply::Foreign {
-                    status: *status,
-                    words: format!("an answer of more than {} MiB", LARGEST_ANSWER >> 20),
-                };
+            Broken::TooLong { .. } if changes => ("the answer has no end".to_owned(), true),
+            Broken::TooLong { status } => {
+                let (status, words) = (*status, format!("an answer of more than {} MiB", LARGEST_ANSWER >> 20));
+                let has_texts = !matches!(asked, Asked::Connect | Asked::Config | Asked::SignIn);
+                return if has_texts { Reply::TooLong { words } } else { Reply::Foreign { status, words } };
             }
-            Broken::TooLong { .. } => ("the answer has no end".to_owned(), true),
         };
         if may_have_happened { Reply::Lost { cause } } else { Reply::Unreachable { cause, retry_after: None } }
     }
@@ -561,6 +561,7 @@ fn words(reply: &mut Reply) -> Option<&mut String> {
         | Reply::Crashed { words }
         | Reply::NotAllowed { words, .. }
         | Reply::Unclear { words }
+        | Reply::TooLong { words }
         | Reply::Foreign { words, .. }
         | Reply::Unreachable { cause: words, .. }
         | Reply::Stumbled { cause: words }

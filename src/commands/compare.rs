@@ -63,7 +63,12 @@ impl Compared {
                 continue;
             }
             match server.rows(kind).await {
-                Ok(rows) => compared.take_in(kind, rows, both_ways),
+                Ok(Some(rows)) => compared.take_in(kind, rows, both_ways),
+                Ok(None) if both_ways => {
+                    let message = format!("the server's {}s are too large to be listed; those here are", kind.word());
+                    screen.aside(&Line::new("not_compared", message + " compared").level(Level::Warning));
+                }
+                Ok(None) => {}
                 // An account may be let in to the one table and not to the other, and read its own rows alone.
                 Err(why) if many || targets.is_empty() => return Err(why.into()),
                 Err(_) => {}

@@ -32,17 +32,18 @@ impl<'a> Server<'a> {
             Reply::Absent => Ok(None),
             // Being turned away may mean that there is no such row. The key opens the table or it does not: that tells.
             Reply::Unclear { words } => match self.rows(key.kind).await? {
-                rows if rows.iter().any(|row| row.id == key.id.as_str()) => Err(not_ours(key, &words)),
-                _ => Ok(None),
+                Some(rows) if rows.iter().all(|row| row.id != key.id.as_str()) => Ok(None),
+                Some(_) | None => Err(not_ours(key, &words)),
             },
             reply => Err(self.refusal(reply)),
         }
     }
 
-    /// All rows of a table.
-    pub(super) async fn rows(&self, kind: Kind) -> Result<Vec<Row>, Refusal> {
+    /// All rows of a table; nothing, if they are more than is read.
+    pub(super) async fn rows(&self, kind: Kind) -> Result<Option<Vec<Row>>, Refusal> {
         match self.client.call(Call::Overview(kind)).await {
-            Reply::Rows(rows) => Ok(rows),
+            Reply::Rows(rows) => Ok(Some(rows)),
+            Reply::TooLong { .. } => Ok(None),
             reply => Err(self.refusal(reply)),
         }
     }

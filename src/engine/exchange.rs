@@ -181,6 +181,11 @@ pub enum Reply {
         /// What happened, for the user.
         cause: String,
     },
+    /// The answer to a question is longer than any that is read, so nothing is known of what is in it.
+    TooLong {
+        /// How long, for the user.
+        words: String,
+    },
     /// Something answers there, but not Open WebUI's API (a web page, a wrong path).
     Foreign {
         /// HTTP status.
@@ -326,7 +331,7 @@ impl Reply {
             Reply::NotAllowed { status, words } => Failure::NotAllowed { status, words },
             Reply::Unclear { words } => Failure::NotOurs { words },
             Reply::Foreign { status, words } => Failure::Foreign { status, words },
-            Reply::Refused { words } => Failure::Odd { words },
+            Reply::Refused { words } | Reply::TooLong { words } => Failure::Odd { words },
             Reply::Connected { .. }
             | Reply::Rows(_)
             | Reply::Row(_)
@@ -690,8 +695,8 @@ impl Exchange {
     fn on_listed(&mut self, reply: Reply) -> Step {
         let (Twins::Unknown(spoken_for), Reply::Rows(rows)) = (&self.known.twins, &reply) else {
             return match reply {
-                // Whoever may create a tool may not always list what others have.
-                Reply::NotAllowed { .. } | Reply::Unclear { .. } => self.create(),
+                // Whoever may create a tool may not always list what others have, or they have too much.
+                Reply::NotAllowed { .. } | Reply::Unclear { .. } | Reply::TooLong { .. } => self.create(),
                 other => self.unexpected(other),
             };
         };
@@ -1161,6 +1166,7 @@ mod tests {
             ("stumbled", Reply::Stumbled { cause: words() }),
             ("lost", Reply::Lost { cause: words() }),
             ("foreign", Reply::Foreign { status: 200, words: words() }),
+            ("too long", Reply::TooLong { words: words() }),
             ("connected", Reply::Connected { version: "0.12.4".to_owned() }),
             ("rows", Reply::Rows(Vec::new())),
             ("deleted", Reply::Deleted),
@@ -1436,7 +1442,7 @@ mod tests {
             everywhere
                 Odd { words: "an answer to another question than the one asked" } <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | taken | connected | rows | deleted | versions | text | rows with it
                 get <- absent
-                Odd { words: "words" } <- refused
+                Odd { words: "words" } <- refused | too long
                 Odd { words: "[ERROR: Error creating function]" } <- masked
                 Unreachable { cause: "the server fails: words", retry_after: None } <- crashed
                 overview <- not allowed | unclear
@@ -1456,7 +1462,7 @@ mod tests {
                 create <- rows
                 NotOurs { words: "words" } <- rows with it
             keeping (theirs)
-                Odd { words: "an answer while nothing was asked" } <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | stumbled | lost | foreign | connected | rows | deleted | versions | text | rows with it
+                Odd { words: "an answer while nothing was asked" } <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | stumbled | lost | foreign | too long | connected | rows | deleted | versions | text | rows with it
                 update <- kept
                 KeepFailed { words: "disk full" } <- not kept
             updating (deployed)
@@ -1475,10 +1481,10 @@ mod tests {
                 NotOurs { words: "words" } <- rows | rows with it
             reading back, lost (deployed > lost)
                 Updated { from: Some("1"), kept: None, version: None } <- ours | ours, off
-                Unanswered { cause: "words" } <- deployed | theirs | old | old, off | stub | no text | taken | refused | masked | crashed | not allowed | unclear | unreachable | stumbled | lost | foreign | connected | rows | deleted | versions | text | rows with it
+                Unanswered { cause: "words" } <- deployed | theirs | old | old, off | stub | no text | taken | refused | masked | crashed | not allowed | unclear | unreachable | stumbled | lost | foreign | too long | connected | rows | deleted | versions | text | rows with it
             reading back, refused (deployed > crashed)
                 Updated { from: Some("1"), kept: None, version: None } <- ours | ours, off
-                Refused { words: "words", left: AsItWas } <- deployed | theirs | old | old, off | stub | no text | taken | refused | masked | crashed | not allowed | unclear | unreachable | stumbled | lost | foreign | connected | rows | deleted | versions | text | rows with it
+                Refused { words: "words", left: AsItWas } <- deployed | theirs | old | old, off | stub | no text | taken | refused | masked | crashed | not allowed | unclear | unreachable | stumbled | lost | foreign | too long | connected | rows | deleted | versions | text | rows with it
             reading back, other (theirs > kept > theirs)
                 Updated { from: Some("theirs"), kept: Some("copy.py"), version: None } <- ours | ours, off
                 update <- deployed | stub
@@ -1486,7 +1492,7 @@ mod tests {
                 note <- old | old, off
                 NotOurs { words: "the server does not show its text to this key" } <- no text
             noting (old)
-                Odd { words: "an answer while nothing was asked" } <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | stumbled | lost | foreign | connected | rows | deleted | versions | text | rows with it
+                Odd { words: "an answer while nothing was asked" } <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | stumbled | lost | foreign | too long | connected | rows | deleted | versions | text | rows with it
                 update <- noted
                 KeepFailed { words: "disk full" } <- not noted
             updating (old > noted)
@@ -1498,7 +1504,7 @@ mod tests {
                 update <- deployed | old | old, off
                 toggle <- theirs | stub | no text
                 Refused { words: "words", left: Off { cause: "an answer to another question than the one asked", later: true } } <- taken | connected | rows | deleted | versions | text | rows with it
-                Refused { words: "words", left: Off { cause: "words", later: true } } <- refused | not allowed | unclear | unreachable | stumbled | lost | foreign
+                Refused { words: "words", left: Off { cause: "words", later: true } } <- refused | not allowed | unclear | unreachable | stumbled | lost | foreign | too long
                 Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: true } } <- masked
                 Refused { words: "words", left: Off { cause: "the server fails: words", later: true } } <- crashed
             restoring (old > noted > refused > old, off)
@@ -1508,15 +1514,16 @@ mod tests {
                 Refused { words: "words", left: Off { cause: "an answer to another question than the one asked", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
                 get <- refused | masked | crashed | lost
                 Refused { words: "words", left: Off { cause: "words", later: true } } <- not allowed | unclear | unreachable | stumbled | foreign
+                Refused { words: "words", left: Off { cause: "words", later: false } } <- too long
             restoring (old > noted > refused > old)
-                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | stub | absent | taken | connected | rows | deleted | versions | text | rows with it
+                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | stub | absent | taken | too long | connected | rows | deleted | versions | text | rows with it
                 toggle <- old, off | no text
                 get <- refused | masked | crashed | lost
                 Refused { words: "words", left: Unsettled { cause: "words" } } <- not allowed | unclear | unreachable | stumbled | foreign
             restoring, looking (old > noted > refused > old, off > refused)
                 Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | stub
                 toggle <- old, off | no text
-                Refused { words: "words", left: Off { cause: "the server does not take the old text again: words", later: false } } <- absent | taken | refused | masked | connected | rows | deleted | versions | text | rows with it
+                Refused { words: "words", left: Off { cause: "the server does not take the old text again: words", later: false } } <- absent | taken | refused | masked | too long | connected | rows | deleted | versions | text | rows with it
                 Refused { words: "words", left: Off { cause: "the server does not take the old text again: words", later: true } } <- crashed | not allowed | unclear | unreachable | stumbled | lost | foreign
             switching on (old > noted > refused > old, off > old, off)
                 Refused { words: "words", left: AsItWas } <- ours | ours, off | theirs | stub
@@ -1524,7 +1531,7 @@ mod tests {
                 toggle <- old, off | no text
                 Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
                 Refused { words: "words", left: Off { cause: "an answer to another question than the one asked", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
-                Refused { words: "words", left: Off { cause: "words", later: false } } <- refused
+                Refused { words: "words", left: Off { cause: "words", later: false } } <- refused | too long
                 Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
                 Refused { words: "words", left: Off { cause: "the server fails: words", later: true } } <- crashed
                 Refused { words: "words", left: Off { cause: "words", later: true } } <- not allowed | unclear | unreachable | stumbled | foreign
@@ -1535,7 +1542,7 @@ mod tests {
                 Refused { words: "words", left: Off { cause: "somebody else switches it at the same moment", later: false } } <- old, off | no text
                 Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
                 Refused { words: "words", left: Off { cause: "an answer to another question than the one asked", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
-                Refused { words: "words", left: Off { cause: "words", later: false } } <- refused
+                Refused { words: "words", left: Off { cause: "words", later: false } } <- refused | too long
                 Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
                 Refused { words: "words", left: Off { cause: "the server fails: words", later: true } } <- crashed
                 Refused { words: "words", left: Off { cause: "words", later: true } } <- not allowed | unclear | unreachable | stumbled | foreign
@@ -1546,7 +1553,7 @@ mod tests {
                 toggle <- old, off | no text
                 Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
                 Refused { words: "words", left: Off { cause: "an answer to another question than the one asked", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
-                Refused { words: "words", left: Off { cause: "words", later: false } } <- refused
+                Refused { words: "words", left: Off { cause: "words", later: false } } <- refused | too long
                 Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
                 Refused { words: "words", left: Off { cause: "the server fails: words", later: true } } <- crashed
                 Refused { words: "words", left: Off { cause: "words", later: true } } <- not allowed | unclear | unreachable | stumbled | lost | foreign
@@ -1575,10 +1582,10 @@ mod tests {
                 get <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | taken | lost
                 TakesNone { words: "[ERROR: Error creating function]" } <- refused | masked | crashed
             checking the stub (absent > masked > absent > stub > stub > refused)
-                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, off | no text | absent | taken | refused | masked | not allowed | unclear | foreign | connected | rows | deleted | versions | text | rows with it
+                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, off | no text | absent | taken | refused | masked | not allowed | unclear | foreign | too long | connected | rows | deleted | versions | text | rows with it
                 delete <- stub
             deleting the stub (absent > masked > absent > stub > stub > refused > stub)
-                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | absent | taken | refused | masked | not allowed | unclear | foreign | connected | rows | deleted | versions | text | rows with it
+                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | absent | taken | refused | masked | not allowed | unclear | foreign | too long | connected | rows | deleted | versions | text | rows with it
             creating (absent)
                 get <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | taken | refused | masked | crashed | lost
             turned away (absent > unclear)
@@ -1639,9 +1646,10 @@ mod tests {
                 Reply::Versions(_) => 13,
                 Reply::Text(_) => 14,
                 Reply::Stumbled { .. } => 15,
+                Reply::TooLong { .. } => 16,
             })
             .collect();
-        assert_eq!(kinds.len(), 16);
+        assert_eq!(kinds.len(), 17);
     }
 
     #[test]

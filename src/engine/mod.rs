@@ -1401,6 +1401,10 @@ impl Engine {
                 look.holds.extend(holds);
                 return self.advance_look(now);
             }
+            // That is others' doing. A plugin that is not listed is looked at by itself.
+            if let Reply::TooLong { .. } = reply {
+                return self.advance_look(now);
+            }
         } else {
             return;
         }

@@ -314,6 +314,7 @@ fn read_reply(words: &[&str]) -> Reply {
         ["crashed"] => Reply::Crashed { words: "Internal Server Error".to_owned() },
         ["unclear"] => Reply::Unclear { words: "401 Unauthorized".to_owned() },
         ["not-allowed"] => Reply::NotAllowed { status: 401, words: "401 Unauthorized".to_owned() },
+        ["too-long"] => Reply::TooLong { words: "an answer of more than 64 MiB".to_owned() },
         ["foreign"] => Reply::Foreign { status: 200, words: "a web page".to_owned() },
         ["stumbled"] => Reply::Stumbled { cause: "the server's database is locked".to_owned() },
         ["lost"] => Reply::Lost { cause: "no answer".to_owned() },
@@ -375,6 +376,71 @@ fn a_first_pass_creates_what_is_new_and_leaves_what_is_there() {
                   archive v1
                   a created: created, switched off
                   summary: 2 plugins in 5 ms: 1 created, 1 unchanged
+        "#]],
+    );
+}
+
+/// What others have there does not keep ours from the server.
+#[test]
+fn where_the_list_is_too_long_each_plugin_is_looked_at_by_itself() {
+    check(
+        "0ms edit a v1
+         0ms edit b v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 too-long
+         3ms #3 row a v1
+         3ms #4 absent
+         4ms #5 created b
+         5ms #6 row b v1",
+        &expect![[r#"
+            0ms edit a v1
+            0ms edit b v1
+            0ms rescan
+                  ready: watching `plugins` (2 plugins) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 too-long
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 2 plugins to compare with the server
+                  a sending: on its way (new)
+                  #3 get a
+                  b sending: on its way (new)
+                  #4 get b
+            3ms #3 row a v1
+                  save
+                  archive v1
+                  a unchanged: unchanged
+            3ms #4 absent
+                  #5 create b v1
+            4ms #5 created b
+                  #6 get b
+            5ms #6 row b v1
+                  save
+                  archive v1
+                  b created: created and switched on
+                  summary: 2 plugins in 5 ms: 1 created, 1 unchanged
+        "#]],
+    );
+}
+
+/// Whether it is there under another id cannot be known then, as where an account may not list what others have.
+#[test]
+fn where_the_list_is_too_long_nobody_is_asked_about_twins() {
+    check(
+        "0ms given a=v1~Shout
+         5000ms write b v1~Shout
+         5001ms #1 absent
+         5002ms #2 too-long",
+        &expect![[r#"
+            5000ms write b v1~Shout
+                  b sending: on its way (new)
+                  #1 get b
+            5001ms #1 absent
+                  #2 overview of functions
+            5002ms #2 too-long
+                  #3 create b v1
         "#]],
     );
 }

@@ -897,6 +897,27 @@ fn the_key_is_nowhere() {
     }
 }
 
+#[test]
+fn other_peoples_large_plugins_do_not_keep_ours_from_the_server() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    let large = format!("{}\n# {}\n", filter("1"), "x".repeat(14 << 20));
+    for n in 0..5 {
+        server.seed(Kind::Function, &format!("large_{n}"), &large);
+    }
+    project.put(A, filter("1"));
+    check(&project.run(&["--once"]), 0);
+    assert_eq!(server.row(Kind::Function, "a").unwrap().content, filter("1"));
+    // What is compared, is; and what cannot be is said.
+    let ran = project.run(&["diff"]);
+    check(&ran, 0);
+    assert_eq!(
+        ran.stderr,
+        "warning: the server's functions are too large to be listed; those here are compared\n\
+                no difference (1 plugin)\n"
+    );
+}
+
 /// A secret in the wrong place is refused without being repeated.
 #[test]
 fn a_secret_in_the_wrong_place_is_not_printed() {
