@@ -275,7 +275,7 @@ impl Rollback {
             step = match step {
                 Step::Call(call) => recovery.reply(self.client.call(call).await),
                 Step::Done(outcome) => break outcome,
-                Step::Keep(_) | Step::Note(_) => return None,
+                Step::Keep(_) | Step::Note(_) | Step::Archive(..) => return None,
             };
         };
         match outcome {
@@ -298,7 +298,7 @@ impl Rollback {
     /// The conversation of a deploy, one step after the other.
     async fn converse(&mut self) -> Outcome {
         let ours = self.known.into_iter().collect();
-        let known = Known { ours, twins: Twins::Ignored, explains_updates: false };
+        let known = Known { ours, unarchived: Vec::new(), twins: Twins::Ignored, explains_updates: false };
         let (mut exchange, mut step) = Exchange::start(Arc::clone(&self.plugin), known, self.terms);
         loop {
             step = match step {
@@ -311,6 +311,10 @@ impl Rollback {
                     self.noted = Some(under_way.clone());
                     let noted = self.folder.note_under_way(&self.target.key, &under_way);
                     exchange.noted(noted.map_err(|error| format!("{error:#}")))
+                }
+                Step::Archive(backup, next) => {
+                    self.trouble(self.folder.archive(&backup, now()));
+                    *next
                 }
                 Step::Done(outcome) => return outcome,
             };

@@ -242,11 +242,13 @@ pub enum Step {
     Keep(Backup),
     /// Write this down before the text leaves, and come back when it is on disk.
     Note(UnderWay),
+    /// Archive this text of ours, and take the step after it.
+    Archive(Backup, Box<Step>),
     /// Over.
     Done(Outcome),
 }
 
-/// A text of somebody else's, as the server holds it.
+/// A text, as the server holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backup {
     /// Whose text it is.
@@ -485,6 +487,8 @@ pub enum Failure {
 pub struct Known {
     /// The texts that may be on the server without being somebody else's: what we deployed last, what a rollback put back.
     pub ours: Vec<Digest>,
+    /// Those of them of which there may be no copy, since nobody has seen until now that the server has taken them.
+    pub unarchived: Vec<Digest>,
     /// Whether the plugin is there under another id.
     pub twins: Twins,
     /// The server says of an update why it refuses it, but not of a create (0.12).
@@ -737,10 +741,13 @@ impl Exchange {
                 foreign: !ours && self.terms.on_remote_edit != OnRemoteEdit::Overwrite,
             });
         }
+        let backup = Backup { key: self.plugin.key.clone(), text: text.clone(), digest };
+        if self.known.unarchived.contains(&digest) {
+            return Step::Archive(backup, Box::new(self.update(row, None)));
+        }
         if ours || self.terms.on_remote_edit == OnRemoteEdit::Overwrite {
             return self.update(row, None);
         }
-        let backup = Backup { key: self.plugin.key.clone(), text: text.clone(), digest };
         self.stage = Stage::Keeping { before: row };
         Step::Keep(backup)
     }
@@ -1104,7 +1111,7 @@ mod tests {
     /// The texts and rows of the tables: version 1 is what we deployed last.
     fn known() -> Known {
         let ours = vec![Digest::of_text(&source("1"))];
-        Known { ours, twins: Twins::Known(None), explains_updates: true }
+        Known { ours, unarchived: Vec::new(), twins: Twins::Known(None), explains_updates: true }
     }
 
     const LOOK: Terms = Terms { dry_run: true, activate_new: true, ..PLAIN };
@@ -1311,7 +1318,7 @@ mod tests {
                 Step::Call(call) => {
                     assert!(matches!(call, Call::Get(_) | Call::Overview(_)), "{call:?}");
                 }
-                Step::Note(_) | Step::Done(_) => {}
+                Step::Note(_) | Step::Archive(..) | Step::Done(_) => {}
             }
         }
     }
@@ -1321,6 +1328,7 @@ mod tests {
             Step::Call(call) => call.word().to_owned(),
             Step::Keep(_) => "keep".to_owned(),
             Step::Note(_) => "note".to_owned(),
+            Step::Archive(_, next) => format!("archive, {}", say(next)),
             Step::Done(Outcome::Failed(failure)) => format!("{failure:?}"),
             Step::Done(outcome) => format!("{outcome:?}"),
         }
@@ -1701,7 +1709,7 @@ mod tests {
                     Step::Call(Call::Toggle(_)) => &["ours, off", "lost", "absent"],
                     Step::Call(_) => &["lost"],
                     Step::Note(_) => &["noted", "noted", "noted", "not noted"],
-                    Step::Done(_) => &[],
+                    Step::Archive(..) | Step::Done(_) => &[],
                 };
                 let from = if random.u8(0..8) > 0 || matches!(talk.step, Step::Keep(_) | Step::Note(_)) {
                     likely

@@ -140,7 +140,7 @@ pub enum Effect {
     Note(Ticket, Key, UnderWay),
     /// Such a note has served.
     Unnote(Key),
-    /// Keep a copy of a text of ours that the server holds now, for going back to it later.
+    /// Keep a copy of a text of ours that the server holds, for going back to it later.
     Archive(Backup),
     /// A rollback is over: the file has changed and is deployed.
     EndRollback(Key),
@@ -1281,6 +1281,7 @@ impl Engine {
         let rolled_back = self.rollbacks.get(key).map(|rollback| rollback.server);
         Known {
             ours: deployed.into_iter().chain(sent.iter().copied()).chain(rolled_back).collect(),
+            unarchived: sent.iter().copied().filter(|sent| Some(*sent) != deployed).collect(),
             twins: match (self.policy.terms.adopt, self.pass.as_ref().filter(|_| in_pass)) {
                 (Adopt::Never, _) => Twins::Ignored,
                 _ if !Identity::of(plugin).tells() => Twins::Ignored,
@@ -1324,6 +1325,10 @@ impl Engine {
                 self.under_way.insert(key.clone(), under_way.clone());
                 let ticket = self.ticket_of(key.clone());
                 self.effects.push(Effect::Note(ticket, key, under_way));
+            }
+            Step::Archive(backup, next) => {
+                self.effects.push(Effect::Archive(backup));
+                self.step(key, *next, now);
             }
             Step::Done(outcome) => self.on_outcome(&key, outcome, now),
         }

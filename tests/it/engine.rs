@@ -380,6 +380,54 @@ fn a_first_pass_creates_what_is_new_and_leaves_what_is_there() {
     );
 }
 
+/// Its answer never came, and nobody has seen it there before the next one takes its place.
+#[test]
+fn a_text_that_was_live_unseen_is_archived_before_it_is_replaced() {
+    check(
+        "0ms given a=v1
+         5000ms write a v2
+         5001ms #1 row a v1
+         5002ms #2 lost
+         5003ms #3 unreachable
+         5100ms write a v3
+         5600ms wake
+         5601ms #4 connected
+         5602ms #5 rows a=v2
+         5603ms #6 row a v2
+         5604ms #7 row a v3",
+        &expect![[r#"
+            5000ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            5001ms #1 row a v1
+                  #2 update a v2
+            5002ms #2 lost
+                  #3 get a
+            5003ms #3 unreachable
+                  save
+                  unreachable: cannot reach http://server: no answer (next try in 500 ms, 1 plugin waiting)
+                  a waiting: waiting: the server is away
+            5100ms write a v3
+            5600ms wake
+                  a waiting: waiting: the server is away
+                  #4 connect
+            5601ms #4 connected
+                  #5 overview of functions
+            5602ms #5 rows a=v2
+                  a sending: on its way (edited)
+                  #6 get a
+            5603ms #6 row a v2
+                  archive v2
+                  #7 update a v3
+            5604ms #7 row a v3
+                  back: the server is back after 601 ms, 1 plugin to deploy
+                  save
+                  archive v3
+                  a updated: updated
+        "#]],
+    );
+}
+
 /// What others have there does not keep ours from the server.
 #[test]
 fn where_the_list_is_too_long_each_plugin_is_looked_at_by_itself() {
@@ -4235,6 +4283,7 @@ fn what_we_have_sent_is_ours_whether_an_answer_came_or_not() {
                   a sending: on its way (edited)
                   #8 get a
             518ms #8 row a v2
+                  archive v2
                   #9 note that a is on
         "#]],
     );
@@ -4275,6 +4324,7 @@ fn what_was_on_its_way_when_the_program_ended_is_ours() {
               a sending: on its way (edited)
               #4 get a
         4ms #4 row a v2
+              archive v2
               #5 note that a is on
     "#]]
     .assert_eq(&run.log);
