@@ -406,7 +406,8 @@ fn private_folder(path: &Path) -> anyhow::Result<()> {
 }
 
 /// A server's address as a file name: `http://localhost:8080` becomes `localhost-8080`. It is never `..`, and has room
-/// for what stands around it; of a longer one the digest tells it apart.
+/// for what stands around it. Where the name alone does not say which address it is, a digest tells it apart; but not
+/// http from https, between which a server may move.
 fn slug(server: &str) -> String {
     const LONGEST: usize = 150;
     let address = server.split_once("://").map_or(server, |(_, address)| address).trim_end_matches('/');
@@ -415,7 +416,13 @@ fn slug(server: &str) -> String {
     if slug.is_empty() || slug.starts_with('.') {
         slug.insert(0, '-');
     }
-    if slug.len() > LONGEST {
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    let read_back = match slug.rsplit_once('-') {
+        Some((host, port)) if is_port(port) => format!("{host}:{port}"),
+        Some(_) | None => slug.clone(),
+    };
+    // The case of a host does not matter, and a path is never read back.
+    if read_back != address.to_ascii_lowercase() || slug.len() > LONGEST {
         // All of it is ASCII.
         slug.truncate(LONGEST);
         slug.push('-');
@@ -435,13 +442,50 @@ mod tests {
 
     #[test]
     fn a_server_has_a_file_name() {
-        assert_eq!(slug("http://localhost:8080"), "localhost-8080");
-        assert_eq!(slug("https://chat.example.org/Open WebUI/"), "chat.example.org-open-webui");
-        assert_eq!(slug("http://[::1]:3000"), "---1--3000");
-        // As the name of a folder, these would be another one.
-        for (server, expected) in [("http://..", "-.."), ("http://./", "-."), ("", "-"), ("http://", "-")] {
+        for (server, expected) in [
+            ("http://localhost:8080", "localhost-8080"),
+            ("http://127.0.0.1:3000/", "127.0.0.1-3000"),
+            ("https://chat.example.org", "chat.example.org"),
+            ("https://my-chat.example.org:8443", "my-chat.example.org-8443"),
+            ("http://Localhost:8080", "localhost-8080"),
+        ] {
             assert_eq!(slug(server), expected);
         }
+        for (server, start) in [
+            ("https://chat.example.org/Open WebUI/", "chat.example.org-open-webui-"),
+            ("http://[::1]:3000", "---1--3000-"),
+            // As the name of a folder, these would be another one.
+            ("http://..", "-..-"),
+            ("http://./", "-.-"),
+            ("", "--"),
+            ("http://", "--"),
+        ] {
+            let slug = slug(server);
+            let digest = slug.strip_prefix(start).unwrap();
+            assert!(digest.len() == 12 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()), "{slug}");
+        }
+    }
+
+    #[test]
+    fn no_two_servers_have_one_file_name() {
+        let servers = [
+            "https://h/a-b",
+            "https://h/a/b",
+            "http://h/A-B",
+            "https://h/a:1",
+            "https://h/a-1",
+            "https://h-a-b",
+            "https://h-a/b",
+            "https://h:1",
+            "https://h-1",
+            "https://h/1",
+            "https://h-1:1",
+            "https://h-1-1",
+            "https://h_1",
+        ];
+        let names: std::collections::BTreeSet<_> = servers.into_iter().map(slug).collect();
+        assert_eq!(names.len(), servers.len(), "{names:#?}");
+        assert_eq!(slug("http://h"), slug("https://h/"), "it has a certificate now");
     }
 
     #[test]
