@@ -42,6 +42,9 @@ const AT_ONCE: usize = 4;
 /// How often to see whether another owui-watch has ended.
 const IN_LINE: Duration = Duration::from_millis(200);
 
+/// The settings that decide whether the server is reached.
+const WAY: [&str; 3] = ["url", "ca_file", "timeout"];
+
 /// How the program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -319,12 +322,15 @@ impl<'a> Daemon<'a> {
         }
         let (config, mut settings) = (start.plan.config.clone(), self.settings);
         let before = settings.as_mut().map(|settings| settings.use_now(config.clone(), Instant::now()));
+        let changed = before.map_or_else(Vec::new, |before| before.changes(&config));
         let mut daemon = Self::new(start, self.setup, settings, self.audience, self.started);
         daemon.settling = self.settling.with_debounce(config.debounce);
         if same {
-            daemon.engine.take_over(self.engine.hand_over());
+            let unfinished = self.engine.hand_over();
+            let another_way = changed.iter().any(|key| WAY.contains(key));
+            daemon.engine.take_over(if another_way { unfinished.with_another_way() } else { unfinished });
         }
-        if before.is_none_or(|before| before.url != config.url) {
+        if changed.contains(&"url") {
             daemon.warn(&config);
         }
         daemon

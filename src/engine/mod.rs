@@ -413,12 +413,21 @@ impl Talk {
 }
 
 /// What a run has in mind that is in no file: plugins whose files are gone, the versions of an editing session, texts that
-/// no answer came to.
+/// no answer came to, since when the server is away.
 #[derive(Debug)]
 pub struct Unfinished {
     leaving: BTreeMap<Key, Leaving>,
     sessions: BTreeMap<Key, Session>,
     unanswered: BTreeMap<Key, Digest>,
+    absence: Option<Absence>,
+}
+
+impl Unfinished {
+    /// There is another way to the server. Whether it is there, the user hears as at the first time.
+    #[must_use]
+    pub fn with_another_way(self) -> Self {
+        Self { absence: None, ..self }
+    }
 }
 
 /// What one editing session has left in the server's history of a plugin.
@@ -546,14 +555,14 @@ impl Engine {
     /// What another engine for the same server is to go on with. The conversations must be over.
     #[must_use]
     pub fn hand_over(self) -> Unfinished {
-        Unfinished { leaving: self.leaving, sessions: self.sessions, unanswered: self.unanswered }
+        let Self { leaving, sessions, unanswered, absence, .. } = self;
+        Unfinished { leaving, sessions, unanswered, absence }
     }
 
     /// Goes on with what an engine for the same server had in mind, by the same clock.
     pub fn take_over(&mut self, unfinished: Unfinished) {
-        let Unfinished { leaving, sessions, unanswered } = unfinished;
-        (self.sessions, self.unanswered) = (sessions, unanswered);
-        self.leaving = leaving;
+        let Unfinished { leaving, sessions, unanswered, absence } = unfinished;
+        (self.leaving, self.sessions, self.unanswered, self.absence) = (leaving, sessions, unanswered, absence);
         self.leaving.retain(|_, leaving| self.policy.watches(&leaving.plugin.path));
         for leaving in self.leaving.values_mut() {
             // What was being acted on is looked at again.

@@ -37,8 +37,8 @@ impl Status {
                 self.trouble = Some(notice.sentence());
             }
             What::Reloaded { changed, .. } => {
-                // It may be of another server. If it is still so, it will be told again.
-                if !changed.is_empty() {
+                // It is of another server.
+                if changed.contains(&"url") {
                     self.trouble = None;
                 }
                 happened(notice.sentence());
@@ -200,9 +200,14 @@ mod tests {
                  `plugins` is not there; nothing changes on the server (14:00)",
             ),
             (
+                Notice::general(What::Reloaded { files: vec![PathBuf::from(".env")], changed: vec!["concurrency"] }),
+                "http://h:1 does not answer as Open WebUI: a web page; watching `plugins` for http://h:1; last: settings \
+                 read again after a change of `.env` (new: concurrency) (16:00)",
+            ),
+            (
                 Notice::general(What::Reloaded { files: vec![PathBuf::from(".env")], changed: vec!["url"] }),
                 "watching `plugins` for http://h:1; last: settings read again after a change of `.env` (new: url) \
-                 (16:00)",
+                 (17:00)",
             ),
             (Notice::general(What::Stopping { in_flight: 0 }), "stopping"),
             (shout(What::Unchanged { in_pass: false }), "stopping"),

@@ -455,6 +455,27 @@ fn what_is_in_flight_is_finished_first() {
     assert_eq!(updated.get("backup"), None);
 }
 
+#[test]
+fn that_the_server_is_away_is_told_again_where_there_is_another_way_to_it() {
+    let mut server = FakeServer::start();
+    let project = project(&server);
+    let mut watch = project.watch();
+    server.go_down();
+    project.write(A, &filter("2"));
+    watch.wait("unreachable", None);
+    project.write("watch.toml", &toml(&server, "concurrency = 2\n"));
+    assert_eq!(reloaded(&mut watch), json!(["concurrency"]));
+    assert_eq!(watch.wait_any(&["unreachable", "still_unreachable"])["event"], "still_unreachable");
+    project.write("watch.toml", &toml(&server, "timeout = \"4m\"\n"));
+    assert_eq!(reloaded(&mut watch), json!(["concurrency", "timeout"]));
+    assert_eq!(watch.wait_any(&["unreachable", "still_unreachable"])["event"], "unreachable");
+    server.come_up();
+    watch.wait("back", None);
+    watch.wait("updated", Some("a"));
+    assert!(watch.stop().success());
+    assert_eq!(count(&watch, "back"), 1);
+}
+
 /// The other watch has not seen that the writer began.
 #[test]
 fn a_file_that_is_being_written_meanwhile_is_sent_when_it_is_whole() {
