@@ -1578,13 +1578,13 @@ mod tests {
                 delete <- stub
             reading back, lost (old > noted > lost)
                 Updated { from: Some("1"), kept: None, version: None } <- ours | ours, off
-                Unanswered { cause: "words" } <- deployed | theirs | old | stub | no text | taken | refused | masked | crashed | not allowed | unclear | unreachable | stumbled | lost | foreign | connected | rows | deleted | versions | text | rows with it
+                Unanswered { cause: "words" } <- deployed | theirs | old | stub | no text | taken | refused | masked | crashed | not allowed | unclear | unreachable | stumbled | lost | foreign | too long | connected | rows | deleted | versions | text | rows with it
                 update <- old, off
             restoring, looking (old > noted > refused > old > lost)
                 Refused { words: "words", left: AsItWas } <- ours | ours, off | theirs | stub
                 Refused { words: "words", left: Unsettled { cause: "words" } } <- deployed | old
                 toggle <- old, off | no text
-                Refused { words: "words", left: Off { cause: "the server does not take the old text again: words", later: false } } <- absent | taken | refused | masked | connected | rows | deleted | versions | text | rows with it
+                Refused { words: "words", left: Off { cause: "the server does not take the old text again: words", later: false } } <- absent | taken | refused | masked | too long | connected | rows | deleted | versions | text | rows with it
                 Refused { words: "words", left: Off { cause: "the server does not take the old text again: words", later: true } } <- crashed | not allowed | unclear | unreachable | stumbled | lost | foreign
             creating a stub (absent > masked > absent)
                 get <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | taken | lost
