@@ -366,6 +366,8 @@ impl<'a> Daemon<'a> {
                     self.successor = None;
                     vec![Event::Stop]
                 }
+                // Other settings would begin it anew.
+                Happened::Signal(Signal::Rescan) if stopping => Vec::new(),
                 Happened::Signal(Signal::Rescan) => self.hang_up(),
                 Happened::Sign(sign) => self.signs(sign),
                 Happened::Touch(touch) => {

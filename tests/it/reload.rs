@@ -567,6 +567,24 @@ fn a_stop_meanwhile_is_a_stop() {
     assert_eq!(count(&watch, "ready"), 1);
 }
 
+#[test]
+fn a_hangup_after_a_stop_begins_nothing() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    let mut watch = project.watch();
+    server.hold("/update");
+    project.write(A, &filter("2"));
+    server.wait_for("/update", 1);
+    watch.signal("TERM");
+    watch.wait("stopping", None);
+    project.write("watch.toml", &toml(&server, "concurrency = 2\n"));
+    watch.signal("HUP");
+    server.release();
+    watch.wait("stopped", None);
+    assert_eq!(count(&watch, "reloaded"), 0);
+    assert!(watch.ended().success());
+}
+
 /// Whatever the moment of a save, before the switch, in it or after it: it arrives. And at no moment is there room for
 /// another owui-watch.
 #[test]
