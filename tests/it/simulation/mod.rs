@@ -421,3 +421,17 @@ fn what_waits_for_its_turn_does_so_no_more_when_its_folder_is_not_there() {
          2735 git 751",
     );
 }
+
+#[test]
+fn the_old_text_is_loaded_again_also_where_somebody_else_keeps_switching() {
+    replay(
+        "seed 21620 0.6.43 activate
+         0 crash 0 2979
+         10000 rollback t t3 21
+         0 write b b9
+         100 swap b b10!
+         0 fault raced toggle 3
+         0 fault gateway update 2
+         1000 blink b empty broken 141",
+    );
+}
