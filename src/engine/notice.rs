@@ -874,12 +874,14 @@ impl Notice {
                 let path = self.about.path.as_ref().map_or(String::new(), |path| path.display().to_string());
                 return Some(format!(
                     "if it is the same one, write id = \"{}\" under [plugins.\"{path}\"] in watch.toml; if not, \
-                     create it with --yes",
+                     set adopt = \"never\" there, or create it with --once --yes when no watch runs here",
                     twin.id
                 ));
             }
             What::Insecure { .. } => "use https, or a tunnel or VPN, and the address that the server has there",
-            What::RolledBack => "--force deploys the file as it is",
+            What::RolledBack => {
+                "to deploy the file as it is, change it, or end a watch that runs here and use --once --force"
+            }
             What::RollbackUndone { put_back } => {
                 let name = self.about.key.as_ref().map_or("PLUGIN", |key| key.id.as_str());
                 return Some(format!("`owui-watch rollback {name} {}` puts it back again", put_back.short()));
@@ -1542,12 +1544,12 @@ mod tests {
                 hint: `owui-watch pull shout` takes the server's text over and keeps a copy of yours; to replace the server's and keep a copy of that, set on_remote_edit = "backup" in watch.toml, or end a watch that runs here and start `owui-watch --once --force shout`
             Error twin: not created: the server has a plugin with the same title and author as `old`
                 short: not created / the server has a plugin with the same title and author as `old`
-                hint: if it is the same one, write id = "old" under [plugins."plugins/shout.py"] in watch.toml; if not, create it with --yes
+                hint: if it is the same one, write id = "old" under [plugins."plugins/shout.py"] in watch.toml; if not, set adopt = "never" there, or create it with --once --yes when no watch runs here
             Error twin: not created: the server has a plugin with the same openwebui_id as `old`
                 short: not created / the server has a plugin with the same openwebui_id as `old`
-                hint: if it is the same one, write id = "old" under [plugins."plugins/shout.py"] in watch.toml; if not, create it with --yes
+                hint: if it is the same one, write id = "old" under [plugins."plugins/shout.py"] in watch.toml; if not, set adopt = "never" there, or create it with --once --yes when no watch runs here
             Info rolled_back: rolled back; deployed again when the file changes
-                hint: --force deploys the file as it is
+                hint: to deploy the file as it is, change it, or end a watch that runs here and use --once --force
             Warning rollback_undone: an earlier text was put back while this deploy was under way, which has replaced it
                 hint: `owui-watch rollback shout 2a51d3547c23` puts it back again
             Error refused: refused by the server: invalid syntax (<string>, line 2)
