@@ -298,7 +298,8 @@ impl Rollback {
     /// The conversation of a deploy, one step after the other.
     async fn converse(&mut self) -> Outcome {
         let ours = self.known.into_iter().collect();
-        let known = Known { ours, unarchived: Vec::new(), twins: Twins::Ignored, explains_updates: false };
+        let known =
+            Known { ours, unarchived: Vec::new(), twins: Twins::Ignored, explains_updates: false, unlisted: false };
         let (mut exchange, mut step) = Exchange::start(Arc::clone(&self.plugin), known, self.terms);
         loop {
             step = match step {

@@ -1,4 +1,9 @@
 //! One deploy as a conversation with the server: which [`Call`] to make, and what its [`Reply`] means.
+//!
+//! It begins with a look at what the server has, with one exception: what a list that was made for the pass does not have,
+//! and of which the ledger knows nothing, is created at once. A first deploy of many plugins thus makes one request less for
+//! each. Nothing is at risk: every version of the server looks at the id before it looks at the text, and answers that it is
+//! taken without touching what is there. Then the look is made up for, and what is found is treated like any other.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -493,6 +498,9 @@ pub struct Known {
     pub twins: Twins,
     /// The server says of an update why it refuses it, but not of a create (0.12).
     pub explains_updates: bool,
+    /// A list that was made a moment ago does not have it, and we have never deployed it. That is no proof that it does not
+    /// exist, but worth a try: no version touches what is there when it is to be created once more.
+    pub unlisted: bool,
 }
 
 /// One conversation about one plugin.
@@ -577,10 +585,15 @@ const MOST_RESTARTS: u8 = 2;
 const STUB_HEAD: &str = "# owui-watch put this here for a moment, to learn why the server refuses the plugin.\n";
 
 impl Exchange {
-    /// Begins a conversation: the first step is always to ask what the server has.
+    /// Begins a conversation: the first step is to ask what the server has, unless it has just said that it has not.
     pub fn start(plugin: Arc<Plugin>, known: Known, terms: Terms) -> (Self, Step) {
-        let ask = Step::Call(Call::Get(plugin.key.clone()));
-        (Self { plugin, known, terms, stage: Stage::Asked, restarts: 0 }, ask)
+        let mut exchange = Self { plugin, known, terms, stage: Stage::Asked, restarts: 0 };
+        let step = if exchange.known.unlisted && !terms.dry_run {
+            exchange.on_asked(Reply::Absent)
+        } else {
+            exchange.ask(Stage::Asked)
+        };
+        (exchange, step)
     }
 
     /// The plugin that this is about.
@@ -875,6 +888,10 @@ impl Exchange {
     fn on_checked(&mut self, reply: Reply, doubt: Option<Doubt>) -> Step {
         match (reply, doubt) {
             (Reply::Row(row), _) if self.is_ours(&row) => self.created(&row),
+            // It was there all the time, and the list did not have it.
+            (Reply::Row(row), Some(Doubt::Refused(_))) if std::mem::take(&mut self.known.unlisted) => {
+                self.on_found(row)
+            }
             (Reply::Row(_), Some(Doubt::Refused(words))) => refused(words, Left::AsItWas),
             (Reply::Row(_), Some(Doubt::Lost(_) | Doubt::Other) | None) => {
                 Step::Done(Outcome::Failed(Failure::StoredOther))
@@ -1111,7 +1128,7 @@ mod tests {
     /// The texts and rows of the tables: version 1 is what we deployed last.
     fn known() -> Known {
         let ours = vec![Digest::of_text(&source("1"))];
-        Known { ours, unarchived: Vec::new(), twins: Twins::Known(None), explains_updates: true }
+        Known { ours, unarchived: Vec::new(), twins: Twins::Known(None), explains_updates: true, unlisted: false }
     }
 
     const LOOK: Terms = Terms { dry_run: true, activate_new: true, ..PLAIN };
@@ -1680,6 +1697,32 @@ mod tests {
         assert_eq!(say(&Talk::with(LOOK, &["unclear", "rows"]).step), "WouldCreate");
         let created = Talk::with(PLAIN, &["absent", "no text", "ours, off"]).step;
         assert_eq!(say(&created), "Created { active: Some(false) }");
+    }
+
+    #[test]
+    fn what_no_list_has_is_created_without_a_further_look() {
+        let start = |terms| {
+            let known = Known { unlisted: true, ..known() };
+            Exchange::start(Arc::new(plugin_of(&source("2"))), known, terms)
+        };
+        for (script, expected) in [
+            (&["no text", "ours, off"][..], "Created { active: Some(false) }"),
+            // Lists are empty where plugins are switched off.
+            (&["taken"], "get"),
+            (&["taken", "ours"], "Unchanged"),
+            (&["taken", "theirs"], "keep"),
+            (&["masked", "theirs"], "keep"),
+            (&["refused", "absent"], "Refused { words: \"words\", left: AsItWas }"),
+        ] {
+            let (mut exchange, mut step) = start(PLAIN);
+            assert_eq!(say(&step), "create");
+            for name in script {
+                step = exchange.reply(reply(name));
+            }
+            assert_eq!(say(&step), expected, "{script:?}");
+        }
+        // Who only looks, looks well.
+        assert_eq!(say(&start(LOOK).1), "get");
     }
 
     #[test]

@@ -321,12 +321,29 @@ struct Look {
     /// `None` until the tables were asked for.
     overviews: Option<BTreeMap<Ticket, Kind>>,
     holds: Holdings,
+}
+
+/// What the overviews show.
+#[derive(Debug, Default)]
+struct Holdings {
+    /// Of these there is an overview: of each that there was a file of when they were asked for.
+    kinds: BTreeSet<Kind>,
+    rows: BTreeMap<Key, Seen>,
     /// Plugins of which a conversation has ended since the overviews were asked for: these may be from before.
     ended: BTreeSet<Key>,
 }
 
-/// What an overview shows, by id.
-type Holdings = BTreeMap<Key, Seen>;
+impl Holdings {
+    /// What they say of one plugin. One that is listed without its text might as well not be: it is looked at.
+    fn of(&self, key: &Key) -> Remote {
+        self.rows.get(key).and_then(|seen| seen.digest).map_or(Remote::NotListed, Remote::Holds)
+    }
+
+    /// There was an overview of its kind, and it was not in there.
+    fn lacks(&self, key: &Key) -> bool {
+        self.kinds.contains(&key.kind) && !self.rows.contains_key(key) && !self.ended.contains(key)
+    }
+}
 
 /// What an overview shows of one plugin.
 #[derive(Debug)]
@@ -625,7 +642,7 @@ impl Engine {
     fn on_rescan(&mut self, now: Now) {
         // One that is begun anew does not do again what was forced.
         let results = self.pass.take().map(|pass| pass.results).unwrap_or_default();
-        self.pass = Some(Pass { since: now.at, planned: false, holds: BTreeMap::new(), results });
+        self.pass = Some(Pass { since: now.at, planned: false, holds: Holdings::default(), results });
         self.scanning = true;
         self.effects.push(Effect::Scan);
         let left_alone = matches!(self.server, Server::Away { until, asked: true } if now.at < until);
@@ -1032,7 +1049,7 @@ impl Engine {
         // What was seen before an absence is old.
         let known = matches!(self.server, Server::Open) && !planned;
         match self.pass.as_ref().filter(|pass| known && pass.planned && !pass.results.contains_key(key)) {
-            Some(pass) => held(&pass.holds, key),
+            Some(pass) => pass.holds.of(key),
             None => Remote::NotAsked,
         }
     }
@@ -1288,19 +1305,19 @@ impl Engine {
         let deployed = record.and_then(|record| record.deployed.as_ref()).map(|deployed| deployed.digest);
         let sent = record.map(|record| record.sent.as_slice()).unwrap_or_default();
         let rolled_back = self.rollbacks.get(key).map(|rollback| rollback.server);
+        let lacking = self.pass.as_ref().map(|pass| &pass.holds).filter(|holds| in_pass && holds.lacks(key));
         Known {
             ours: deployed.into_iter().chain(sent.iter().copied()).chain(rolled_back).collect(),
             unarchived: sent.iter().copied().filter(|sent| Some(*sent) != deployed).collect(),
-            twins: match (self.policy.terms.adopt, self.pass.as_ref().filter(|_| in_pass)) {
+            twins: match (self.policy.terms.adopt, lacking) {
                 (Adopt::Never, _) => Twins::Ignored,
                 _ if !Identity::of(plugin).tells() => Twins::Ignored,
-                (Adopt::Ask, Some(pass)) if !pass.holds.contains_key(key) => {
-                    Twins::Known(self.twin(plugin, &pass.holds))
-                }
-                // If it is listed and then not there, somebody has just removed it, and nothing is known of twins.
-                (Adopt::Ask, Some(_) | None) => Twins::Unknown(BTreeSet::new()),
+                (Adopt::Ask, Some(holds)) => Twins::Known(self.twin(plugin, holds)),
+                // No list is at hand; or it is listed and then not there, so that the list is old.
+                (Adopt::Ask, None) => Twins::Unknown(BTreeSet::new()),
             },
             explains_updates: self.version.as_deref().is_some_and(explains_updates),
+            unlisted: record.is_none() && lacking.is_some(),
         }
     }
 
@@ -1314,7 +1331,7 @@ impl Engine {
     /// The same plugin under another id, as an overview shows it.
     fn twin(&self, plugin: &Plugin, holds: &Holdings) -> Option<Twin> {
         let kind = plugin.key.kind;
-        let others = holds.iter().filter(|(key, _)| key.kind == kind).map(|(key, seen)| (&key.id, &seen.identity));
+        let others = holds.rows.iter().filter(|(key, _)| key.kind == kind).map(|(key, seen)| (&key.id, &seen.identity));
         let spoken_for = |id: &PluginId| self.spoken_for().any(|key| key.kind == kind && key.id == *id);
         twin::find(&Identity::of(plugin), &plugin.key.id, others, spoken_for)
     }
@@ -1412,7 +1429,8 @@ impl Engine {
                     let digest = row.digest.or_else(|| row.content.as_deref().map(Digest::of_text));
                     Some((Key { kind, id }, Seen { digest, identity: Identity::of_row(row) }))
                 });
-                look.holds.extend(holds);
+                look.holds.rows.extend(holds);
+                look.holds.kinds.insert(kind);
                 return self.advance_look(now);
             }
             // That is others' doing. A plugin that is not listed is looked at by itself.
@@ -1457,8 +1475,7 @@ impl Engine {
             connecting: Some(ticket),
             version: None,
             overviews: None,
-            holds: BTreeMap::new(),
-            ended: BTreeSet::new(),
+            holds: Holdings::default(),
         });
         self.effects.push(Effect::Call(ticket, Call::Connect));
     }
@@ -1478,7 +1495,7 @@ impl Engine {
                 let nothing_to_ask = overviews.is_empty();
                 if let Server::Looking(look) = &mut self.server {
                     look.overviews = Some(overviews);
-                    look.ended.clear();
+                    look.holds.ended.clear();
                 }
                 if nothing_to_ask {
                     self.open(now);
@@ -1493,7 +1510,8 @@ impl Engine {
     fn open(&mut self, now: Now) {
         let Server::Looking(mut look) = std::mem::replace(&mut self.server, Server::Open) else { return };
         self.shut_for = None;
-        look.holds.retain(|key, _| !look.ended.contains(key));
+        let Holdings { rows, ended, .. } = &mut look.holds;
+        rows.retain(|key, _| !ended.contains(key));
         if let Some(version) = look.version.filter(|version| self.version.as_ref() != Some(version)) {
             let server = self.policy.server.clone();
             self.tell(Notice::general(What::Connected { server, version: version.clone() }));
@@ -1520,7 +1538,7 @@ impl Engine {
             match self.files.claim(&key) {
                 Claim::Sole(plugin) if self.is_out_of_reach(&plugin.path) => {}
                 Claim::Sole(plugin) => {
-                    let remote = held(&look.holds, &key);
+                    let remote = look.holds.of(&key);
                     self.plan(&plugin, remote, since, now);
                 }
                 Claim::Contested(paths) => self.conflict(&key, paths),
@@ -1546,7 +1564,7 @@ impl Engine {
         let kinds = self.files.kinds();
         let unplanned = |key: &Key| kinds.contains(&key.kind) && !matches!(self.files.claim(key), Claim::Sole(_));
         let missing: Vec<_> = (self.ledger.held())
-            .filter(|(key, digest)| unplanned(key) && held(holds, key) != Remote::Holds(*digest))
+            .filter(|(key, digest)| unplanned(key) && holds.of(key) != Remote::Holds(*digest))
             .map(|(key, digest)| (key.clone(), digest))
             .collect();
         for (key, digest) in missing {
@@ -1683,7 +1701,7 @@ impl Engine {
     fn on_outcome(&mut self, key: &Key, outcome: Outcome, now: Now) {
         let Some(flight) = self.queue.finish(key) else { return };
         if let Server::Looking(look) = &mut self.server {
-            look.ended.insert(key.clone());
+            look.holds.ended.insert(key.clone());
         }
         let unsettled = outcome.unsettled().map(str::to_owned);
         let away = matches!(
@@ -2074,11 +2092,6 @@ impl Engine {
         }
         self.effects.push(Effect::Tell(notice));
     }
-}
-
-/// What an overview says of one plugin. One that is listed without its text might as well not be: it is looked at.
-fn held(holds: &Holdings, key: &Key) -> Remote {
-    holds.get(key).and_then(|seen| seen.digest).map_or(Remote::NotListed, Remote::Holds)
 }
 
 /// Whether a server of this version says why it refuses an update. Of a create none since 0.10 says it.

@@ -664,9 +664,11 @@ async fn a_taken_id_is_told(server: Server) {
     for (kind, text) in [(Kind::Function, PIPE), (Kind::Tool, TOOLS)] {
         let key = key(kind, "mine");
         row(client.call(Call::Create(key.clone(), form("A", text))).await);
-        assert_eq!(client.call(Call::Create(key.clone(), form("B", text))).await, Reply::Taken);
-        assert_eq!(client.call(Call::Create(key.clone(), form("B", "class Pipe:"))).await, Reply::Taken);
-        assert_eq!(row(client.call(Call::Get(key)).await).name, "A");
+        let before = client.call(Call::Get(key.clone())).await;
+        for other in [text, &format!("{text}\n\nOTHER = 1\n"), "class Pipe:"] {
+            assert_eq!(client.call(Call::Create(key.clone(), form("B", other))).await, Reply::Taken);
+        }
+        assert_eq!(client.call(Call::Get(key)).await, before);
     }
 }
 

@@ -348,9 +348,8 @@ fn a_first_pass_creates_what_is_new_and_leaves_what_is_there() {
          0ms rescan
          1ms #1 connected
          2ms #2 rows b=v1 theirs=v9
-         3ms #3 absent
-         4ms #4 created a
-         5ms #5 row a v1 off",
+         4ms #3 created a
+         5ms #4 row a v1 off",
         &expect![[r#"
             0ms edit a v1
             0ms edit b v1
@@ -366,12 +365,10 @@ fn a_first_pass_creates_what_is_new_and_leaves_what_is_there() {
                   b unchanged: unchanged
                   pass: 1 plugin to compare with the server
                   a sending: on its way (new)
-                  #3 get a
-            3ms #3 absent
-                  #4 create a v1
-            4ms #4 created a
-                  #5 get a
-            5ms #5 row a v1 off
+                  #3 create a v1
+            4ms #3 created a
+                  #4 get a
+            5ms #4 row a v1 off
                   save
                   archive v1
                   a created: created, switched off
@@ -663,6 +660,35 @@ fn a_refused_text_is_not_sent_again_until_it_changes() {
     );
 }
 
+/// There was no file of its kind when the server was asked what it holds.
+#[test]
+fn what_no_overview_was_about_is_looked_at_before_it_is_created() {
+    check(
+        "0ms edit a half
+         0ms rescan
+         1ms #1 connected
+         2ms write a v1
+         3ms #2 row a v1",
+        &expect![[r#"
+            0ms edit a half
+            0ms rescan
+                  held: not complete yet; read again soon
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected
+                  connected: http://server is Open WebUI 0.12.4
+            2ms write a v1
+                  a sending: on its way (new)
+                  #2 get a
+            3ms #2 row a v1
+                  save
+                  archive v1
+                  a unchanged: unchanged
+                  summary: 1 plugin in 3 ms: 1 unchanged
+        "#]],
+    );
+}
+
 #[test]
 fn what_is_refused_on_create_is_checked_for_what_it_left_behind() {
     check(
@@ -670,9 +696,8 @@ fn what_is_refused_on_create_is_checked_for_what_it_left_behind() {
          0ms rescan
          1ms #1 connected
          2ms #2 rows
-         3ms #3 absent
-         4ms #4 refused [ERROR: Error creating function]
-         5ms #5 absent",
+         4ms #3 refused [ERROR: Error creating function]
+         5ms #4 absent",
         &expect![[r#"
             0ms edit a v1
             0ms rescan
@@ -684,13 +709,11 @@ fn what_is_refused_on_create_is_checked_for_what_it_left_behind() {
                   connected: http://server is Open WebUI 0.12.4
                   pass: 1 plugin to compare with the server
                   a sending: on its way (new)
-                  #3 get a
-            3ms #3 absent
-                  #4 create a v1
-            4ms #4 refused [ERROR: Error creating function]
-                  #5 get a
-            5ms #5 absent
-                  #6 create a ?
+                  #3 create a v1
+            4ms #3 refused [ERROR: Error creating function]
+                  #4 get a
+            5ms #4 absent
+                  #5 create a ?
         "#]],
     );
 }
@@ -826,9 +849,8 @@ fn a_create_without_an_answer_is_never_repeated_blindly() {
          0ms rescan
          1ms #1 connected
          2ms #2 rows
-         3ms #3 absent
-         4ms #4 lost
-         5ms #5 row a v1",
+         4ms #3 lost
+         5ms #4 row a v1",
         &expect![[r#"
             0ms edit a v1
             0ms rescan
@@ -840,12 +862,10 @@ fn a_create_without_an_answer_is_never_repeated_blindly() {
                   connected: http://server is Open WebUI 0.12.4
                   pass: 1 plugin to compare with the server
                   a sending: on its way (new)
-                  #3 get a
-            3ms #3 absent
-                  #4 create a v1
-            4ms #4 lost
-                  #5 get a
-            5ms #5 row a v1
+                  #3 create a v1
+            4ms #3 lost
+                  #4 get a
+            5ms #4 row a v1
                   save
                   archive v1
                   a created: created and switched on
@@ -861,11 +881,10 @@ fn a_row_that_appears_meanwhile_is_updated() {
          0ms rescan
          1ms #1 connected
          2ms #2 rows
-         3ms #3 absent
-         4ms #4 taken
-         5ms #5 row a theirs
-         6ms #6 kept
-         7ms #7 row a v1",
+         4ms #3 taken
+         5ms #4 row a theirs
+         6ms #5 kept
+         7ms #6 row a v1",
         &expect![[r#"
             0ms edit a v1
             0ms rescan
@@ -877,16 +896,14 @@ fn a_row_that_appears_meanwhile_is_updated() {
                   connected: http://server is Open WebUI 0.12.4
                   pass: 1 plugin to compare with the server
                   a sending: on its way (new)
-                  #3 get a
-            3ms #3 absent
-                  #4 create a v1
-            4ms #4 taken
-                  #5 get a
-            5ms #5 row a theirs
-                  #6 keep theirs
-            6ms #6 kept
-                  #7 update a v1
-            7ms #7 row a v1
+                  #3 create a v1
+            4ms #3 taken
+                  #4 get a
+            5ms #4 row a theirs
+                  #5 keep theirs
+            6ms #5 kept
+                  #6 update a v1
+            7ms #6 row a v1
                   save
                   archive v1
                   a updated: updated; the text on the server was not ours, a copy is in the/copy.py
@@ -1164,37 +1181,26 @@ fn a_key_that_is_taken_back_stops_the_sending() {
 #[test]
 fn an_unclear_answer_with_a_good_key_means_that_it_does_not_exist() {
     check(
-        "0ms edit a v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows
-         3ms #3 unclear
-         4ms #4 rows
-         5ms #5 created a
-         6ms #6 row a v1",
+        "0ms given b=v1
+         10ms write a v1
+         11ms #1 unclear
+         12ms #2 rows b=v1
+         13ms #3 created a
+         14ms #4 row a v1",
         &expect![[r#"
-            0ms edit a v1
-            0ms rescan
-                  ready: watching `plugins` (1 plugin) for http://server
-                  #1 connect
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows
-                  connected: http://server is Open WebUI 0.12.4
-                  pass: 1 plugin to compare with the server
+            10ms write a v1
                   a sending: on its way (new)
-                  #3 get a
-            3ms #3 unclear
-                  #4 overview of functions
-            4ms #4 rows
-                  #5 create a v1
-            5ms #5 created a
-                  #6 get a
-            6ms #6 row a v1
+                  #1 get a
+            11ms #1 unclear
+                  #2 overview of functions
+            12ms #2 rows b=v1
+                  #3 create a v1
+            13ms #3 created a
+                  #4 get a
+            14ms #4 row a v1
                   save
                   archive v1
                   a created: created and switched on
-                  summary: 1 plugin in 6 ms: 1 created
         "#]],
     );
 }
@@ -1586,9 +1592,8 @@ fn one_pass_ends_with_a_summary_and_a_code() {
          0ms rescan
          1ms #1 connected
          2ms #2 rows a=v1
-         3ms #3 absent
-         4ms #4 refused
-         5ms #5 absent",
+         4ms #3 refused
+         5ms #4 absent",
         &expect![[r#"
             0ms edit a v1
             0ms edit b broken
@@ -1605,12 +1610,10 @@ fn one_pass_ends_with_a_summary_and_a_code() {
                   a unchanged: unchanged
                   pass: 1 plugin to compare with the server
                   c sending: on its way (new)
-                  #3 get c
-            3ms #3 absent
-                  #4 create c v1
-            4ms #4 refused
-                  #5 get c
-            5ms #5 absent
+                  #3 create c v1
+            4ms #3 refused
+                  #4 get c
+            5ms #4 absent
                   save
                   c refused: refused by the server: no reason was given
                   summary: 3 plugins in 5 ms: 1 unchanged, 1 refused, 1 skipped
@@ -1776,10 +1779,9 @@ fn a_function_that_was_created_is_switched_on_when_asked_for() {
          0ms rescan
          1ms #1 connected
          2ms #2 rows
-         3ms #3 absent
-         4ms #4 created a
-         5ms #5 row a v1 off
-         6ms #6 row a v1",
+         4ms #3 created a
+         5ms #4 row a v1 off
+         6ms #5 row a v1",
         &expect![[r#"
             0ms edit a v1
             0ms rescan
@@ -1790,14 +1792,12 @@ fn a_function_that_was_created_is_switched_on_when_asked_for() {
                   connected: http://server is Open WebUI 0.12.4
                   pass: 1 plugin to compare with the server
                   a sending: on its way (new)
-                  #3 get a
-            3ms #3 absent
-                  #4 create a v1
-            4ms #4 created a
-                  #5 get a
-            5ms #5 row a v1 off
-                  #6 toggle a
-            6ms #6 row a v1
+                  #3 create a v1
+            4ms #3 created a
+                  #4 get a
+            5ms #4 row a v1 off
+                  #5 toggle a
+            6ms #5 row a v1
                   save
                   archive v1
                   a created: created and switched on
@@ -2753,10 +2753,8 @@ fn a_plugin_that_is_there_under_another_id_is_not_created() {
          0ms rescan
          1ms #1 connected
          2ms #2 rows old=v0~Shout c=v1~Whisper
-         3ms #3 absent
-         3ms #4 absent
-         4ms #5 created b
-         5ms #6 row b v1~Whisper off",
+         4ms #3 created b
+         5ms #4 row b v1~Whisper off",
         &expect![[r#"
             0ms edit a v1~Shout
             0ms edit b v1~Whisper
@@ -2772,16 +2770,12 @@ fn a_plugin_that_is_there_under_another_id_is_not_created() {
                   c unchanged: unchanged
                   pass: 2 plugins to compare with the server
                   a sending: on its way (new)
-                  #3 get a
-                  b sending: on its way (new)
-                  #4 get b
-            3ms #3 absent
                   a twin: not created: the server has a plugin with the same title and author as `old`
-            3ms #4 absent
-                  #5 create b v1
-            4ms #5 created b
-                  #6 get b
-            5ms #6 row b v1~Whisper off
+                  b sending: on its way (new)
+                  #3 create b v1
+            4ms #3 created b
+                  #4 get b
+            5ms #4 row b v1~Whisper off
                   save
                   archive v1
                   b created: created, switched off
@@ -2851,8 +2845,7 @@ fn a_twin_is_ignored_where_the_user_says_so() {
          0ms rescan
          1ms #1 connected
          2ms #2 rows old=v0~Shout
-         3ms #3 absent
-         4ms #4 created a",
+         4ms #3 created a",
         &expect![[r#"
             0ms edit a v1~Shout
             0ms rescan
@@ -2864,11 +2857,9 @@ fn a_twin_is_ignored_where_the_user_says_so() {
                   connected: http://server is Open WebUI 0.12.4
                   pass: 1 plugin to compare with the server
                   a sending: on its way (new)
-                  #3 get a
-            3ms #3 absent
-                  #4 create a v1
-            4ms #4 created a
-                  #5 get a
+                  #3 create a v1
+            4ms #3 created a
+                  #4 get a
         "#]],
     );
 }
@@ -2929,25 +2920,24 @@ fn a_server_that_only_fails_at_deploys_is_told_of_once() {
          0ms rescan
          1ms #1 connected
          2ms #2 rows
-         3ms #3 absent
-         4ms #4 unreachable
+         4ms #3 unreachable
          504ms wake
-         505ms #5 connected
-         506ms #6 rows
-         507ms #7 absent
-         508ms #8 unreachable
+         505ms #4 connected
+         506ms #5 rows
+         507ms #6 absent
+         508ms #7 unreachable
          1508ms wake
-         1509ms #9 connected
-         1510ms #10 rows
-         1511ms #11 absent
-         1512ms #12 unreachable
+         1509ms #8 connected
+         1510ms #9 rows
+         1511ms #10 absent
+         1512ms #11 unreachable
          2000ms write a v2
          3512ms wake
-         3513ms #13 connected
-         3514ms #14 rows
-         3515ms #15 absent
-         3516ms #16 created a
-         3517ms #17 row a v2",
+         3513ms #12 connected
+         3514ms #13 rows
+         3515ms #14 absent
+         3516ms #15 created a
+         3517ms #16 row a v2",
         &expect![[r#"
             0ms edit a v1
             0ms rescan
@@ -2959,53 +2949,51 @@ fn a_server_that_only_fails_at_deploys_is_told_of_once() {
                   connected: http://server is Open WebUI 0.12.4
                   pass: 1 plugin to compare with the server
                   a sending: on its way (new)
-                  #3 get a
-            3ms #3 absent
-                  #4 create a v1
-            4ms #4 unreachable
+                  #3 create a v1
+            4ms #3 unreachable
                   save
                   unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
                   a waiting: waiting: the server is away
             504ms wake
-                  #5 connect
-            505ms #5 connected
-                  #6 overview of functions
-            506ms #6 rows
+                  #4 connect
+            505ms #4 connected
+                  #5 overview of functions
+            506ms #5 rows
                   a sending: on its way (retry)
-                  #7 get a
-            507ms #7 absent
-                  #8 create a v1
-            508ms #8 unreachable
+                  #6 get a
+            507ms #6 absent
+                  #7 create a v1
+            508ms #7 unreachable
                   save
                   still_unreachable: still unreachable: connection refused (try 2, next in 1.0 s)
                   a waiting: still waiting: the server is away
             1508ms wake
-                  #9 connect
-            1509ms #9 connected
-                  #10 overview of functions
-            1510ms #10 rows
+                  #8 connect
+            1509ms #8 connected
+                  #9 overview of functions
+            1510ms #9 rows
                   a sending: on its way (retry)
-                  #11 get a
-            1511ms #11 absent
-                  #12 create a v1
-            1512ms #12 unreachable
+                  #10 get a
+            1511ms #10 absent
+                  #11 create a v1
+            1512ms #11 unreachable
                   save
                   still_unreachable: still unreachable: connection refused (try 3, next in 2.0 s)
                   a waiting: still waiting: the server is away
             2000ms write a v2
             3512ms wake
                   a waiting: waiting: the server is away
-                  #13 connect
-            3513ms #13 connected
-                  #14 overview of functions
-            3514ms #14 rows
+                  #12 connect
+            3513ms #12 connected
+                  #13 overview of functions
+            3514ms #13 rows
                   a sending: on its way (edited)
-                  #15 get a
-            3515ms #15 absent
-                  #16 create a v2
-            3516ms #16 created a
-                  #17 get a
-            3517ms #17 row a v2
+                  #14 get a
+            3515ms #14 absent
+                  #15 create a v2
+            3516ms #15 created a
+                  #16 get a
+            3517ms #16 row a v2
                   back: the server is back after 3.5 s, 1 plugin to deploy
                   save
                   archive v2
@@ -3062,15 +3050,12 @@ fn leaving(on_delete: OnDelete, script: &str, expected: &Expect) {
          0ms rescan
          1ms #1 connected
          2ms #2 rows
-         3ms #3 absent
-         3ms #4 absent
-         4ms #5 created a
-         4ms #6 created b
-         5ms #7 row a v1
-         5ms #8 row b v1
-         6ms #9 absent
-         7ms #10 created c
-         8ms #11 row c v1";
+         4ms #3 created a
+         4ms #4 created b
+         5ms #5 row a v1
+         5ms #6 row b v1
+         7ms #7 created c
+         8ms #8 row c v1";
     let mut run = play(Policy { on_delete, ..policy() }, Ledger::default(), deployed);
     run.tickets.clear();
     run.log.clear();
@@ -3462,9 +3447,8 @@ fn a_pass_takes_nothing_away() {
          0ms rescan
          1ms #1 connected
          2ms #2 rows
-         3ms #3 absent
-         5ms #4 created a
-         7ms #5 row a v1";
+         5ms #3 created a
+         7ms #4 row a v1";
     check_with(
         Policy { on_delete: OnDelete::Delete, once: Some(Duration::from_mins(1)), ..policy() },
         play(policy(), Ledger::default(), deployed).engine.ledger().clone(),
@@ -3489,7 +3473,7 @@ fn a_pass_takes_nothing_away() {
                   a unchanged: unchanged
                   pass: 1 plugin to compare with the server
                   b sending: on its way (new)
-                  #3 get b
+                  #3 create b v1
             3ms delete a
                   held: not complete yet; read again soon
             400ms wake
@@ -3606,14 +3590,13 @@ fn a_server_that_hides_why_it_refuses_a_new_plugin_is_asked_another_way() {
          0ms rescan
          1ms #1 connected
          2ms #2 rows
-         3ms #3 absent
-         4ms #4 refused [ERROR: Error creating function]
-         5ms #5 absent
-         6ms #6 created a
-         7ms #7 row a stub
-         8ms #8 refused No module named 'x'
-         9ms #9 row a stub
-         10ms #10 deleted",
+         4ms #3 refused [ERROR: Error creating function]
+         5ms #4 absent
+         6ms #5 created a
+         7ms #6 row a stub
+         8ms #7 refused No module named 'x'
+         9ms #8 row a stub
+         10ms #9 deleted",
         &expect![[r#"
             0ms edit a v1
             0ms rescan
@@ -3625,22 +3608,20 @@ fn a_server_that_hides_why_it_refuses_a_new_plugin_is_asked_another_way() {
                   connected: http://server is Open WebUI 0.12.4
                   pass: 1 plugin to compare with the server
                   a sending: on its way (new)
-                  #3 get a
-            3ms #3 absent
-                  #4 create a v1
-            4ms #4 refused [ERROR: Error creating function]
-                  #5 get a
-            5ms #5 absent
-                  #6 create a ?
-            6ms #6 created a
-                  #7 get a
-            7ms #7 row a stub
-                  #8 update a v1
-            8ms #8 refused No module named 'x'
-                  #9 get a
-            9ms #9 row a stub
-                  #10 delete a
-            10ms #10 deleted
+                  #3 create a v1
+            4ms #3 refused [ERROR: Error creating function]
+                  #4 get a
+            5ms #4 absent
+                  #5 create a ?
+            6ms #5 created a
+                  #6 get a
+            7ms #6 row a stub
+                  #7 update a v1
+            8ms #7 refused No module named 'x'
+                  #8 get a
+            9ms #8 row a stub
+                  #9 delete a
+            10ms #9 deleted
                   save
                   a refused: refused by the server: No module named 'x'
                   summary: 1 plugin in 10 ms: 1 refused
@@ -3658,9 +3639,8 @@ fn a_plugin_that_a_renamed_file_may_be_is_not_taken_away() {
          0ms rescan
          1ms #1 connected
          2ms #2 rows b=v1
-         3ms #3 absent
-         4ms #4 created a
-         5ms #5 row a v1~Shout",
+         4ms #3 created a
+         5ms #4 row a v1~Shout",
     );
     run.tickets.clear();
     run.log.clear();
@@ -4028,21 +4008,20 @@ fn what_is_put_there_for_a_moment_is_not_left_behind() {
          0ms rescan
          1ms #1 connected
          2ms #2 rows
-         3ms #3 absent
-         4ms #4 refused [ERROR: Error creating function]
-         5ms #5 absent
-         6ms #6 created a
-         7ms #7 row a stub
-         8ms #8 refused No module named 'x'
-         9ms #9 row a stub
-         10ms #10 unreachable
+         4ms #3 refused [ERROR: Error creating function]
+         5ms #4 absent
+         6ms #5 created a
+         7ms #6 row a stub
+         8ms #7 refused No module named 'x'
+         9ms #8 row a stub
+         10ms #9 unreachable
          510ms wake
-         511ms #11 connected
-         512ms #12 rows a=stub
-         513ms #13 row a stub
-         514ms #14 refused No module named 'x'
-         515ms #15 row a stub
-         516ms #16 deleted",
+         511ms #10 connected
+         512ms #11 rows a=stub
+         513ms #12 row a stub
+         514ms #13 refused No module named 'x'
+         515ms #14 row a stub
+         516ms #15 deleted",
         &expect![[r#"
             0ms edit a v1
             0ms rescan
@@ -4054,39 +4033,37 @@ fn what_is_put_there_for_a_moment_is_not_left_behind() {
                   connected: http://server is Open WebUI 0.12.4
                   pass: 1 plugin to compare with the server
                   a sending: on its way (new)
-                  #3 get a
-            3ms #3 absent
-                  #4 create a v1
-            4ms #4 refused [ERROR: Error creating function]
-                  #5 get a
-            5ms #5 absent
-                  #6 create a ?
-            6ms #6 created a
-                  #7 get a
-            7ms #7 row a stub
-                  #8 update a v1
-            8ms #8 refused No module named 'x'
-                  #9 get a
-            9ms #9 row a stub
-                  #10 delete a
-            10ms #10 unreachable
+                  #3 create a v1
+            4ms #3 refused [ERROR: Error creating function]
+                  #4 get a
+            5ms #4 absent
+                  #5 create a ?
+            6ms #5 created a
+                  #6 get a
+            7ms #6 row a stub
+                  #7 update a v1
+            8ms #7 refused No module named 'x'
+                  #8 get a
+            9ms #8 row a stub
+                  #9 delete a
+            10ms #9 unreachable
                   save
                   unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
                   a waiting: waiting: the server is away
             510ms wake
-                  #11 connect
-            511ms #11 connected
-                  #12 overview of functions
-            512ms #12 rows a=stub
+                  #10 connect
+            511ms #10 connected
+                  #11 overview of functions
+            512ms #11 rows a=stub
                   a sending: on its way (retry)
-                  #13 get a
-            513ms #13 row a stub
-                  #14 update a v1
-            514ms #14 refused No module named 'x'
-                  #15 get a
-            515ms #15 row a stub
-                  #16 delete a
-            516ms #16 deleted
+                  #12 get a
+            513ms #12 row a stub
+                  #13 update a v1
+            514ms #13 refused No module named 'x'
+                  #14 get a
+            515ms #14 row a stub
+                  #15 delete a
+            516ms #15 deleted
                   back: the server is back after 506 ms, 1 plugin to deploy
                   save
                   a refused: refused by the server: No module named 'x'
@@ -4533,14 +4510,13 @@ fn force_does_not_end_the_server_again_and_again() {
          0ms rescan
          1ms #1 connected
          2ms #2 rows
-         3ms #3 absent
          4ms #4 unreachable
-         5ms #5 crashed
-         6ms #6 unreachable
+         5ms #3 crashed
+         6ms #5 unreachable
          510ms wake
-         511ms #7 connected
-         512ms #8 rows
-         513ms #9 absent",
+         511ms #6 connected
+         512ms #7 rows
+         513ms #8 absent",
         &expect![[r#"
             0ms edit a v1
             0ms edit b v1
@@ -4553,30 +4529,28 @@ fn force_does_not_end_the_server_again_and_again() {
                   connected: http://server is Open WebUI 0.12.4
                   pass: 2 plugins to compare with the server
                   a sending: on its way (forced)
-                  #3 get a
+                  #3 create a v1
                   b sending: on its way (forced)
-                  #4 get b
-            3ms #3 absent
-                  #5 create a v1
+                  #4 create b v1
             4ms #4 unreachable
                   save
                   unreachable: cannot reach http://server: connection refused (next try in 500 ms, 2 plugins waiting)
                   b waiting: waiting: the server is away
-            5ms #5 crashed
-                  #6 get a
-            6ms #6 unreachable
+            5ms #3 crashed
+                  #5 get a
+            6ms #5 unreachable
                   save
                   a refused: refused by the server: Internal Server Error
             510ms wake
-                  #7 connect
-            511ms #7 connected
-                  #8 overview of functions
-            512ms #8 rows
+                  #6 connect
+            511ms #6 connected
+                  #7 overview of functions
+            512ms #7 rows
                   a refused_before: refused before, not sent again: Internal Server Error
                   b sending: on its way (forced)
-                  #9 get b
-            513ms #9 absent
-                  #10 create b v1
+                  #8 get b
+            513ms #8 absent
+                  #9 create b v1
         "#]],
     );
 }
@@ -4745,12 +4719,11 @@ fn another_version_of_the_server_may_take_what_this_one_refused() {
          0ms rescan
          1ms #1 connected 0.9.6
          2ms #2 rows
-         3ms #3 absent
-         4ms #4 refused No Function class found in the module
-         5ms #5 absent
+         4ms #3 refused No Function class found in the module
+         5ms #4 absent
          6000ms rescan
-         6001ms #6 connected 0.12.4
-         6002ms #7 rows",
+         6001ms #5 connected 0.12.4
+         6002ms #6 rows",
     );
     assert!(after(&log, "6002ms").contains("a sending"), "never tried again:\n{log}");
 }
@@ -4904,12 +4877,10 @@ fn an_overview_older_than_a_removal_is_not_believed() {
          0ms rescan
          1ms #1 connected
          2ms #2 rows
-         3ms #3 absent
-         3ms #4 absent
-         4ms #5 created a
-         4ms #6 created b
-         5ms #7 row a v1
-         5ms #8 row b v1";
+         4ms #3 created a
+         4ms #4 created b
+         5ms #5 row a v1
+         5ms #6 row b v1";
     let mut run = play(Policy { on_delete: OnDelete::Delete, ..policy() }, Ledger::default(), deployed);
     run.tickets.clear();
     run.log.clear();

@@ -77,12 +77,13 @@ fn a_pass_goes_on_where_it_was_interrupted() {
     let project = project(&server);
     project.put("watch.toml", "concurrency = 1\n");
     project.put("plugins/b.py", filter("1"));
-    server.fail_next_of("/id/b", 1, Fault::Status(503));
+    server.fail_next_of("/create", 1, Fault::Status(503));
     let mut run = project.watch_with(&["--once"]);
     let summary = run.wait("summary", None).pop().unwrap();
     assert_eq!((&summary["created"], &summary["unchanged"], &summary["failed"]), (&json!(2), &json!(0), &json!(0)));
     assert_eq!(run.ended().code(), Some(0));
-    assert_eq!(sent(&server).len(), 2);
+    // The one that was turned away is sent once more.
+    assert_eq!(sent(&server).len(), 3);
 }
 
 #[test]

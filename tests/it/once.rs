@@ -40,7 +40,6 @@ fn a_new_plugin_is_created_switched_off() {
         [
             "GET /api/version",
             "GET /api/v1/functions/export",
-            "GET /api/v1/functions/id/a",
             "POST /api/v1/functions/create",
             "GET /api/v1/functions/id/a",
         ]

@@ -79,6 +79,9 @@ pub(super) struct Promises {
     /// When each table was last shown as it is, and when to learn of all of it.
     shown: BTreeMap<Kind, Duration>,
     listed: BTreeMap<Kind, Duration>,
+    /// What the last look at everything found of each kind, and what was not found by its id since its deploy began.
+    lists: BTreeMap<Kind, BTreeSet<String>>,
+    not_found: BTreeSet<Key>,
     /// When the last deploy of each plugin began, and when it came to its last answer.
     began: BTreeMap<Key, Duration>,
     ended: BTreeMap<Key, Duration>,
@@ -137,6 +140,8 @@ impl Promises {
         self.looked.clear();
         self.shown.clear();
         self.listed.clear();
+        self.lists.clear();
+        self.not_found.clear();
         self.loaded.clear();
         self.failed.clear();
         self.told_refused.clear();
@@ -378,6 +383,7 @@ fn on_sending(world: &mut World, key: &Key, notice: &Notice, why: Why) -> Result
     }
     let promises = &mut world.promises;
     promises.began.insert(key.clone(), world.now);
+    promises.not_found.remove(key);
     promises.flips.remove(key);
     promises.restored.remove(key);
     if (why == Why::Retry && promises.saved_again.remove(key))
@@ -453,6 +459,9 @@ fn on_write(world: &mut World, key: &Key, form: &Form, creates: bool) -> Result<
     if text.sort == Sort::Stub && creates {
         return Ok(());
     }
+    if creates {
+        is_nowhere(world, key)?;
+    }
     let Some(file) = form.file.as_ref().map(|path| file_of(path)) else {
         // The old text is loaded once more.
         world.promises.flips.remove(key);
@@ -490,6 +499,18 @@ fn on_write(world: &mut World, key: &Key, form: &Form, creates: bool) -> Result<
     }
     world.promises.ours.insert((key.clone(), text.digest()));
     Ok(())
+}
+
+/// Who creates has looked for the row, or has a list of everything that is without it, and has never deployed it.
+fn is_nowhere(world: &World, key: &Key) -> Result<(), Broken> {
+    let promises = &world.promises;
+    let ledger = world.daemon.as_ref().map(|daemon| daemon.engine.ledger());
+    let deployed = ledger.and_then(|ledger| ledger.get(key)).is_some_and(|record| record.deployed.is_some());
+    let listed = promises.lists.get(&key.kind).is_none_or(|list| list.contains(key.id.as_str()));
+    if promises.not_found.contains(key) || (!listed && !deployed) {
+        return Ok(());
+    }
+    broken("nothing is created unseen that is listed, or was deployed", format!("{key}"))
 }
 
 /// Which of two texts took the server away nobody knows, so the one that may have done so before is sent alone.
@@ -691,6 +712,15 @@ pub(super) fn on_reply(world: &mut World, call: &Call, reply: &Reply, served: Du
     }
     let rows = &world.server.rows;
     let promises = &mut world.promises;
+    match (call, reply) {
+        (Call::Get(key), Reply::Row(_)) => drop(promises.not_found.remove(key)),
+        // Of what is unclear a list tells more.
+        (Call::Get(key), Reply::Absent | Reply::Unclear { .. }) => drop(promises.not_found.insert(key.clone())),
+        (Call::Overview(kind), Reply::Rows(rows)) if looks => {
+            promises.lists.insert(*kind, rows.iter().map(|row| row.id.clone()).collect());
+        }
+        _ => {}
+    }
     match (call, reply) {
         (Call::Get(key), Reply::Row(row)) => {
             // What it is told may be some time old.
