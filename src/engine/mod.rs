@@ -4,10 +4,15 @@
 //! The shape of it: [`files`] is what the disk holds, [`ledger`] what we believe the server holds, and everything else
 //! follows from the two. What waits while the server is away is therefore not a list that could go stale: when the
 //! server is back, [`plan`] compares the two again.
+//!
+//! In here is the road that an event takes, from a file that is ready to a conversation that is in flight. What is known of
+//! the server is in `server`, what the end of a conversation leads to in `ended`, files that are gone in `leaving`.
 
+mod ended;
 pub mod exchange;
 pub mod files;
 mod healing;
+mod leaving;
 pub mod ledger;
 pub mod notice;
 pub mod plan;
@@ -15,10 +20,11 @@ pub mod queue;
 pub mod recovery;
 pub mod refusal;
 mod removal;
+mod server;
 pub mod status;
 pub mod twin;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,15 +33,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::plugin::id::PluginId;
-use crate::plugin::{Digest, Flaw, Key, Kind, Parsed, Plugin, Problem};
-use exchange::{Adopt, Backup, Call, Exchange, Failure, Known, Left, Outcome, Reply, Spared, Step, Terms};
+use crate::plugin::{Digest, Flaw, Key, Parsed, Plugin, Problem};
+use ended::Session;
+use exchange::{Adopt, Backup, Call, Exchange, Failure, Known, Reply, Step, Terms};
 use files::{Claim, File, Files, Loaded, Trace};
-use ledger::{Deployed, Last, Ledger, Memory, Rollback, UnderWay};
-use notice::{About, Notice, Sparing, Tally, What};
+use leaving::Leaving;
+use ledger::{Last, Ledger, Memory, Rollback, UnderWay};
+use notice::{About, Notice, Tally, What};
 use plan::{Decision, Remote, Why};
-use queue::{Queue, backoff};
+use queue::Queue;
 use recovery::Recovery;
 use removal::{Mode, Removal};
+use server::{Absence, Holdings, Seen, Server};
 use twin::{Identity, Twin, Twins};
 
 /// The versions of Open WebUI that the tests deploy to.
@@ -51,23 +60,12 @@ const ONCE_HOLD: Duration = Duration::from_secs(10);
 const HOT: Duration = Duration::from_secs(1);
 /// How long a hot plugin's file must be quiet before it is read.
 const HOT_QUIET: Duration = Duration::from_millis(150);
-/// The longest that a server is left alone at its own wish: a nonsensical one must not stop the deploys for ever.
-const LONGEST_WISH: Duration = Duration::from_mins(10);
-/// How the words begin of a text that nobody answers to.
-const NO_ANSWER: &str = "the server gave no answer to it";
 /// What a plugin waits for.
 const AWAY: &str = "the server is away";
-/// The same.
+/// What it waits for otherwise.
 const SHUT: &str = "the server does not let us in";
-/// The same.
-const BROKEN: &str =
-    "a file here that is broken may be the same plugin; nothing is done on the server before it is mended";
-/// How soon a server that does not let us in is asked again.
-const SHUT_OUT: Duration = Duration::from_mins(1);
 /// How long a deploy takes before the user is told that it is still on its way.
 const SLOW: Duration = Duration::from_secs(3);
-/// An editing session is over when nothing was saved for this long.
-const SESSION: Duration = Duration::from_hours(1);
 /// How long a stop waits for what is in flight.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -293,66 +291,6 @@ enum Ending {
     Replace { slow_at: Option<Duration> },
 }
 
-/// What we know of the server.
-#[derive(Debug)]
-enum Server {
-    /// Being looked at.
-    Looking(Look),
-    /// It lets us in.
-    Open,
-    /// Away, and looked at again then. `asked`: it was its own wish to be left alone so long.
-    Away { until: Duration, asked: bool },
-    /// It was not looked at yet, or does not let us in: looked at again then, for somebody may see to that on the server.
-    Shut { until: Option<Duration> },
-}
-
-/// How long the server has been away, over several looks. A server that answers a look but no deploy is not back.
-#[derive(Clone, Copy, Debug)]
-struct Absence {
-    since: Duration,
-    attempts: u32,
-}
-
-/// A look at the server: who is there, and what it holds.
-#[derive(Debug)]
-struct Look {
-    connecting: Option<Ticket>,
-    version: Option<String>,
-    /// `None` until the tables were asked for.
-    overviews: Option<BTreeMap<Ticket, Kind>>,
-    holds: Holdings,
-}
-
-/// What the overviews show.
-#[derive(Debug, Default)]
-struct Holdings {
-    /// Of these there is an overview: of each that there was a file of when they were asked for.
-    kinds: BTreeSet<Kind>,
-    rows: BTreeMap<Key, Seen>,
-    /// Plugins of which a conversation has ended since the overviews were asked for: these may be from before.
-    ended: BTreeSet<Key>,
-}
-
-impl Holdings {
-    /// What they say of one plugin. One that is listed without its text might as well not be: it is looked at.
-    fn of(&self, key: &Key) -> Remote {
-        self.rows.get(key).and_then(|seen| seen.digest).map_or(Remote::NotListed, Remote::Holds)
-    }
-
-    /// There was an overview of its kind, and it was not in there.
-    fn lacks(&self, key: &Key) -> bool {
-        self.kinds.contains(&key.kind) && !self.rows.contains_key(key) && !self.ended.contains(key)
-    }
-}
-
-/// What an overview shows of one plugin.
-#[derive(Debug)]
-struct Seen {
-    /// Of its text, where the server shows that.
-    digest: Option<Digest>,
-    identity: Identity,
-}
-
 /// What is asked for.
 #[derive(Debug)]
 struct Job {
@@ -445,24 +383,6 @@ impl Unfinished {
     pub fn with_another_way(self) -> Self {
         Self { absence: None, ..self }
     }
-}
-
-/// What one editing session has left in the server's history of a plugin.
-#[derive(Debug)]
-struct Session {
-    versions: VecDeque<String>,
-    /// When the last one was made.
-    last: Duration,
-}
-
-/// A plugin whose file is gone.
-#[derive(Debug)]
-struct Leaving {
-    plugin: Arc<Plugin>,
-    /// When that is believed; `None` while it is being acted on.
-    due: Option<Duration>,
-    /// Whether the user knows that it takes longer, and why.
-    told: bool,
 }
 
 /// A conversation that is in flight.
@@ -905,102 +825,6 @@ impl Engine {
             let on_server = self.ledger.get(&was.key).is_some_and(|record| record.deployed.is_some());
             let file_there = *loaded != Loaded::Missing;
             self.tell(Notice::of(was, What::Removed { file_there, on_server, next }));
-        }
-    }
-
-    /// A file went. Where the user wants the server to follow, that is believed after a while; and only for what we put
-    /// there ourselves.
-    fn take_leave(&mut self, path: &Path, loaded: &Loaded, before: Option<&File>, now: Now) {
-        // It was there again, if only for a moment: the while begins anew.
-        let again = |leaving: &&mut Leaving| before.is_none() && *leaving.plugin.path == *path && leaving.due.is_some();
-        if let Some(leaving) = self.leaving.values_mut().find(again) {
-            leaving.due = Some(now.at + self.policy.gone_after);
-        }
-        let Some(was) = before.and_then(File::known).filter(|_| *loaded == Loaded::Missing) else { return };
-        let wanted = match self.policy.on_delete {
-            OnDelete::Keep => false,
-            OnDelete::Deactivate => was.key.kind == Kind::Function,
-            OnDelete::Delete => true,
-        };
-        let watching = self.policy.once.is_none() && !self.policy.terms.dry_run;
-        let unclaimed = self.files.claim(&was.key) == Claim::None;
-        if wanted && watching && unclaimed && self.policy.selects_plugin(was) && self.put_there(&was.key).is_some() {
-            let due = Some(now.at + self.policy.gone_after);
-            self.leaving.insert(was.key.clone(), Leaving { plugin: Arc::clone(was), due, told: false });
-        }
-    }
-
-    /// The text that we have put on the server ourselves.
-    fn put_there(&self, key: &Key) -> Option<Digest> {
-        let deployed = self.ledger.get(key)?.deployed.as_ref()?;
-        deployed.by_us.then_some(deployed.digest)
-    }
-
-    /// The file has stayed gone, or not. What took more with it than a file was no wish to take one plugin away.
-    fn on_looked(&mut self, path: &Path, trace: Trace, now: Now) {
-        // One file may have had several ids, and gone with each.
-        let is_meant = |(key, leaving): &(&Key, &Leaving)| {
-            let is_idle = self.queue.waiting(key).is_none() && self.queue.flying(key).is_none();
-            *leaving.plugin.path == *path && leaving.due.is_none() && is_idle
-        };
-        let keys: Vec<_> = self.leaving.iter().filter(is_meant).map(|(key, _)| key.clone()).collect();
-        for key in keys {
-            self.follow(key, path, trace, now);
-        }
-    }
-
-    fn follow(&mut self, key: Key, path: &Path, trace: Trace, now: Now) {
-        if self.files.claim(&key) != Claim::None {
-            // Another file has taken its place.
-            self.leaving.remove(&key);
-            return;
-        }
-        let many = self.leaving.len() > self.files.plugins().count();
-        match trace {
-            Trace::File => drop(self.leaving.remove(&key)),
-            Trace::Nothing => self.spare(&key, Sparing::Folder),
-            Trace::Folder if many => {
-                let all: Vec<_> = self.leaving.keys().cloned().collect();
-                for key in &all {
-                    self.spare(key, Sparing::Many);
-                }
-            }
-            Trace::Folder if !self.has_plugins_beside(path) => self.spare(&key, Sparing::Emptied),
-            Trace::Folder if self.asked.values().any(|other| *other == key) => self.spare(&key, Sparing::Renamed),
-            // Read again, it may turn out to be the same plugin.
-            Trace::Folder if self.files.iter().any(|(_, file)| file.is_broken()) => {
-                if let Some(leaving) = self.leaving.get_mut(&key) {
-                    leaving.due = Some(now.at + self.policy.gone_after);
-                    let waiting = Notice::of(&leaving.plugin, What::Waiting { reason: BROKEN, again: false });
-                    if !std::mem::replace(&mut leaving.told, true) {
-                        self.tell(waiting);
-                    }
-                }
-            }
-            Trace::Folder => {
-                let mode = match self.policy.on_delete {
-                    OnDelete::Keep => return drop(self.leaving.remove(&key)),
-                    OnDelete::Deactivate => Mode::Deactivate,
-                    OnDelete::Delete => Mode::Delete,
-                };
-                let deployed = self.put_there(&key);
-                let Some((leaving, deployed)) = self.leaving.get(&key).zip(deployed) else { return };
-                let task = Task::Remove { plugin: Arc::clone(&leaving.plugin), mode, deployed };
-                self.queue.request(key, Job { task, since: now.at, in_pass: false });
-            }
-        }
-    }
-
-    /// Whether a file's folder still has plugins, at whatever depth. Where it has none, a share may have been unmounted.
-    fn has_plugins_beside(&self, path: &Path) -> bool {
-        let Some(folder) = path.parent() else { return false };
-        let mut beside = self.files.iter().filter(|(other, _)| other.starts_with(folder));
-        beside.any(|(other, file)| (file.plugin().is_some() || file.is_broken()) && !self.is_missing(other))
-    }
-
-    fn spare(&mut self, key: &Key, why: Sparing) {
-        if let Some(leaving) = self.leaving.remove(key) {
-            self.tell(Notice::of(&leaving.plugin, What::Spared { why }));
         }
     }
 
@@ -1467,120 +1291,6 @@ impl Engine {
         }
     }
 
-    /// Begins a look at the server.
-    fn look(&mut self) {
-        self.unread.clear();
-        let ticket = self.ticket();
-        self.server = Server::Looking(Look {
-            connecting: Some(ticket),
-            version: None,
-            overviews: None,
-            holds: Holdings::default(),
-        });
-        self.effects.push(Effect::Call(ticket, Call::Connect));
-    }
-
-    /// Goes on with the look: the tables that matter are known when the walk is done.
-    fn advance_look(&mut self, now: Now) {
-        let Server::Looking(look) = &self.server else { return };
-        if self.scanning || look.version.is_none() {
-            return;
-        }
-        match &look.overviews {
-            None => {
-                let kinds = self.files.kinds();
-                let overviews: BTreeMap<_, _> = kinds.into_iter().map(|kind| (self.ticket(), kind)).collect();
-                let calls = overviews.iter().map(|(ticket, kind)| Effect::Call(*ticket, Call::Overview(*kind)));
-                self.effects.extend(calls);
-                let nothing_to_ask = overviews.is_empty();
-                if let Server::Looking(look) = &mut self.server {
-                    look.overviews = Some(overviews);
-                    look.holds.ended.clear();
-                }
-                if nothing_to_ask {
-                    self.open(now);
-                }
-            }
-            Some(overviews) if overviews.is_empty() => self.open(now),
-            Some(_) => {}
-        }
-    }
-
-    /// The server is there and lets us in: plan everything against what it holds.
-    fn open(&mut self, now: Now) {
-        let Server::Looking(mut look) = std::mem::replace(&mut self.server, Server::Open) else { return };
-        self.shut_for = None;
-        let Holdings { rows, ended, .. } = &mut look.holds;
-        rows.retain(|key, _| !ended.contains(key));
-        if let Some(version) = look.version.filter(|version| self.version.as_ref() != Some(version)) {
-            let server = self.policy.server.clone();
-            self.tell(Notice::general(What::Connected { server, version: version.clone() }));
-            if !TESTED.contains(&version.as_str()) {
-                self.tell(Notice::general(What::Untested { version: version.clone() }));
-            }
-            if self.version.replace(version).is_some() {
-                // What this version makes of them is another question.
-                self.ledger.doubt_refusals().into_iter().for_each(|key| self.effects.push(Effect::Save(key)));
-            }
-        }
-        for key in self.under_way.keys().cloned().collect::<Vec<_>>() {
-            if self.queue.flying(&key).is_none() {
-                self.queue.request(key, Job { task: Task::Recover, since: now.at, in_pass: false });
-            }
-        }
-        let since = self.pass.as_ref().map_or(now.at, |pass| pass.since);
-        let unread = self.pending.len();
-        let mut keys: Vec<_> = self.files.keys().cloned().collect();
-        // What was tried last comes last: one plugin that the server cannot cope with must not keep the others from it.
-        keys.sort_by_key(|key| self.sent.get(key).copied());
-        self.conflicts.retain(|key, _| matches!(self.files.claim(key), Claim::Contested(_)));
-        for key in keys {
-            match self.files.claim(&key) {
-                Claim::Sole(plugin) if self.is_out_of_reach(&plugin.path) => {}
-                Claim::Sole(plugin) => {
-                    let remote = look.holds.of(&key);
-                    self.plan(&plugin, remote, since, now);
-                }
-                Claim::Contested(paths) => self.conflict(&key, paths),
-                Claim::None => {}
-            }
-        }
-        self.doubted.clear();
-        self.note_missing(&look.holds);
-        self.plan_pass(look.holds, self.pending.len().saturating_sub(unread));
-        if self.queue.n_waiting() == 0 && self.pending.is_empty() {
-            self.returned(now);
-        }
-    }
-
-    /// Whether a path is in a root that is not there: what is known of it holds again when the root is back.
-    fn is_out_of_reach(&self, path: &Path) -> bool {
-        self.missing.iter().any(|root| path.starts_with(root))
-    }
-
-    /// What the server does not hold any more and nothing is planned about, say because two files claim its id, is not to
-    /// be taken for deployed when that changes.
-    fn note_missing(&mut self, holds: &Holdings) {
-        let kinds = self.files.kinds();
-        let unplanned = |key: &Key| kinds.contains(&key.kind) && !matches!(self.files.claim(key), Claim::Sole(_));
-        let missing: Vec<_> = (self.ledger.held())
-            .filter(|(key, digest)| unplanned(key) && holds.of(key) != Remote::Holds(*digest))
-            .map(|(key, digest)| (key.clone(), digest))
-            .collect();
-        for (key, digest) in missing {
-            self.ledger.ended(&key, Last::Failed { digest });
-        }
-    }
-
-    /// The server has shown that it is there again.
-    fn returned(&mut self, now: Now) {
-        if let (Some(absence), Server::Open) = (self.absence, &self.server) {
-            self.absence = None;
-            let (away, waiting) = (now.at.saturating_sub(absence.since), self.n_undeployed());
-            self.tell(Notice::general(What::Back { away, waiting }));
-        }
-    }
-
     /// `unread`: so many are planned when their text is there.
     fn plan_pass(&mut self, holds: Holdings, unread: usize) {
         let todo = self.queue.n_waiting() + unread;
@@ -1631,343 +1341,10 @@ impl Engine {
         in_reach.filter(|plugin| self.policy.selects_plugin(plugin) && !deployed(plugin)).count()
     }
 
-    /// The server is away. What waits is not kept as a list: it is planned anew when the server is back.
-    fn lose(&mut self, cause: String, retry_after: Option<Duration>, now: Now) {
-        let Some((attempt, next)) = self.leave(retry_after, now) else { return };
-        let (server, configured) = (self.policy.server.clone(), self.policy.configured);
-        let since = self.absence.map_or(now.at, |absence| absence.since);
-        if let Some(patience) = self.policy.once
-            && now.at + next > since + patience
-        {
-            let after = now.at.saturating_sub(since);
-            self.tell(Notice::general(What::GaveUp { after, cause, server, configured }));
-            self.exit.get_or_insert(Code::NoServer);
-        } else if attempt == 1 {
-            let waiting = self.n_undeployed();
-            self.tell(Notice::general(What::Unreachable { cause, server, next, waiting, configured }));
-        } else {
-            self.tell(Notice::general(What::StillUnreachable { cause, attempt, next }));
-        }
-    }
-
-    fn shut_out(&mut self, status: u16, words: String, now: Now) {
-        let key = self.policy.key.clone();
-        self.shut(What::NotAllowed { status, words, key }, now);
-    }
-
-    /// Something else answers. That may be the wrong address, which is said at once; or a proxy whose server is being
-    /// started, so a watch looks again.
-    fn miss(&mut self, status: u16, words: String, now: Now) {
-        let foreign = What::Foreign { server: self.policy.server.clone(), status, words: words.clone() };
-        if self.policy.once.is_some() {
-            self.shut(foreign, now);
-        } else if let Some((attempt, next)) = self.leave(None, now) {
-            let still = What::StillUnreachable { cause: words, attempt, next };
-            self.tell(Notice::general(if attempt == 1 { foreign } else { still }));
-        }
-    }
-
-    /// Leaves the server alone for a while. Answers how many looks have failed by now, and when the next one is.
-    fn leave(&mut self, retry_after: Option<Duration>, now: Now) -> Option<(u32, Duration)> {
-        if matches!(self.server, Server::Away { .. } | Server::Shut { .. }) {
-            return None;
-        }
-        let absence = self.absence.get_or_insert(Absence { since: now.at, attempts: 0 });
-        absence.attempts += 1;
-        let attempt = absence.attempts;
-        let next = backoff(attempt, now.chance).max(retry_after.unwrap_or_default().min(LONGEST_WISH));
-        self.queue.clear();
-        self.server = Server::Away { until: now.at + next, asked: retry_after.is_some() };
-        Some((attempt, next))
-    }
-
-    /// The server does not let us in: said once, and nothing is sent any more.
-    fn shut(&mut self, what: What, now: Now) {
-        if matches!(self.server, Server::Shut { .. }) {
-            return;
-        }
-        self.server = Server::Shut { until: self.policy.once.is_none().then_some(now.at + SHUT_OUT) };
-        self.absence.get_or_insert(Absence { since: now.at, attempts: 0 });
-        self.queue.clear();
-        if self.policy.once.is_some() {
-            self.exit.get_or_insert(Code::NoServer);
-        }
-        if self.shut_for.as_ref() != Some(&what) {
-            self.shut_for = Some(what.clone());
-            self.tell(Notice::general(what));
-        }
-    }
-
-    fn on_outcome(&mut self, key: &Key, outcome: Outcome, now: Now) {
-        let Some(flight) = self.queue.finish(key) else { return };
-        if let Server::Looking(look) = &mut self.server {
-            look.holds.ended.insert(key.clone());
-        }
-        let unsettled = outcome.unsettled().map(str::to_owned);
-        let away = matches!(
-            outcome,
-            Outcome::Failed(Failure::Unreachable { .. } | Failure::Unanswered { .. } | Failure::Stumbled { .. })
-        );
-        if unsettled.is_none() && !away {
-            self.returned(now);
-        }
-        // A recovery that failed is no reason to forget what it was to make good; unless the plugin is out of our reach.
-        let unresolved = matches!(flight.talk, Talk::Recover(_))
-            && matches!(&outcome, Outcome::Failed(failure) if !matches!(failure, Failure::NotOurs { .. }));
-        if outcome.is_certain() && !unresolved && self.under_way.remove(key).is_some() {
-            if matches!(flight.talk, Talk::Recover(_)) {
-                // Whose text that was, the ledger says from now on.
-                self.effects.push(Effect::Save(key.clone()));
-            }
-            self.effects.push(Effect::Unnote(key.clone()));
-        }
-        let took = now.at.saturating_sub(flight.since);
-        let newer = if flight.rolled_back { self.rollbacks.remove_entry(key) } else { None };
-        let landed = matches!(outcome, Outcome::Created { .. } | Outcome::Updated { .. });
-        let landed = flight.talk.deploys().filter(|_| landed).cloned();
-        match flight.talk {
-            Talk::Deploy(exchange) => self.on_deployed(exchange.plugin(), outcome, flight.in_pass, took, now),
-            Talk::Recover(_) => self.on_recovered(key, outcome, took, now),
-            Talk::Remove(plugin, _) => self.on_removed(&plugin, outcome, took, now),
-        }
-        self.rollbacks.extend(newer);
-        if let Some(plugin) = landed {
-            self.overtake(&plugin);
-        }
-        // What is off is not left to the next look, whenever that is.
-        if let Some(cause) = unsettled {
-            self.lose(cause, None, now);
-        }
-    }
-
-    /// What was under way has reached the server. A rollback that still holds was done in the meantime, and is undone by
-    /// that. One that is not done yet will be, after it. What waits meanwhile is held back all the same.
-    fn overtake(&mut self, plugin: &Plugin) {
-        let Some(Rollback { local: Some(local), server, done: true }) = self.rollbacks.get(&plugin.key).copied() else {
-            return;
-        };
-        if local == plugin.digest {
-            self.end_rollback(&plugin.key);
-        }
-        if server != plugin.digest {
-            self.tell(Notice::of(plugin, What::RollbackUndone { put_back: server }));
-        }
-    }
-
-    fn on_deployed(&mut self, plugin: &Arc<Plugin>, outcome: Outcome, in_pass: bool, took: Duration, now: Now) {
-        let outcome = self.answered(plugin, outcome, now);
-        match &outcome {
-            Outcome::Created { .. } => {
-                self.asked.remove(&plugin.key);
-                let had_it = self.ledger.get(&plugin.key).is_some_and(|record| record.deployed.is_some());
-                if had_it && !in_pass && matches!(self.server, Server::Open) {
-                    // It has lost this one, and perhaps others.
-                    self.look();
-                }
-                self.note_deployed(plugin, now);
-            }
-            Outcome::Updated { .. } => self.note_deployed(plugin, now),
-            Outcome::Unchanged => self.note_held(plugin, now),
-            Outcome::Twin(twin) => {
-                let other = Key { kind: plugin.key.kind, id: twin.id.clone() };
-                self.asked.insert(plugin.key.clone(), other);
-            }
-            Outcome::Refused { words, .. } => {
-                self.note_ended(plugin, Last::Refused { digest: plugin.digest, words: words.clone() });
-            }
-            Outcome::Failed(_) => self.note_ended(plugin, Last::Failed { digest: plugin.digest }),
-            _ => {}
-        }
-        if let Outcome::Failed(failure) = outcome {
-            let what = self.on_failure(failure, took, now);
-            self.tell(Notice::of(plugin, what));
-            return;
-        }
-        if matches!(outcome, Outcome::Created { .. } | Outcome::Updated { .. } | Outcome::Unchanged) {
-            self.files.drop_text(plugin);
-        }
-        let version = if let Outcome::Updated { version, .. } = &outcome { version.clone() } else { None };
-        for what in What::came_of(outcome, plugin, in_pass, took) {
-            self.tell(Notice::of(plugin, what));
-        }
-        self.prune(&plugin.key, version, now);
-    }
-
-    /// A text that took the server's answer away twice may take the server away a third time: that counts as a refusal.
-    fn answered(&mut self, plugin: &Plugin, outcome: Outcome, now: Now) -> Outcome {
-        let Outcome::Failed(Failure::Unanswered { cause }) = outcome else { return outcome };
-        let before = self.unanswered.insert(plugin.key.clone(), plugin.digest);
-        if before == Some(plugin.digest) {
-            self.lose(cause.clone(), None, now);
-            return Outcome::Refused { words: format!("{NO_ANSWER}, twice: {cause}"), left: Left::AsItWas };
-        }
-        Outcome::Failed(Failure::Unanswered { cause })
-    }
-
-    fn on_recovered(&mut self, key: &Key, outcome: Outcome, took: Duration, now: Now) {
-        let about = self.about(key);
-        match outcome {
-            // What is left to be made good is not tried again at once.
-            Outcome::Failed(Failure::Odd { words }) => self.lose(words, None, now),
-            Outcome::Failed(failure) => {
-                let what = self.on_failure(failure, took, now);
-                self.tell(Notice { about, what });
-            }
-            Outcome::Recovered { left: Left::Unsettled { .. } } => {}
-            Outcome::Recovered { left } => self.tell(Notice { about, what: What::came_of_recovery(left) }),
-            _ => {}
-        }
-    }
-
-    fn on_removed(&mut self, plugin: &Arc<Plugin>, outcome: Outcome, took: Duration, now: Now) {
-        let key = &plugin.key;
-        let what = match outcome {
-            Outcome::Deactivated => What::Deactivated,
-            Outcome::Deleted { kept } => {
-                self.ledger.forget(key);
-                self.effects.push(Effect::Save(key.clone()));
-                What::Deleted { kept }
-            }
-            Outcome::Spared(spared) => {
-                let why = match spared {
-                    Spared::Edited => Sparing::Edited,
-                    Spared::Gone => Sparing::Gone,
-                    Spared::Off => Sparing::Off,
-                };
-                What::Spared { why }
-            }
-            // It is tried again when the server is back.
-            Outcome::Failed(Failure::Unreachable { cause, retry_after }) => {
-                if let Some(leaving) = self.leaving.get_mut(key) {
-                    leaving.due = Some(now.at);
-                }
-                self.lose(cause, retry_after, now);
-                self.waiting_again()
-            }
-            Outcome::Failed(failure) => self.on_failure(failure, took, now),
-            _ => return,
-        };
-        if !matches!(what, What::Waiting { .. }) {
-            self.leaving.remove(key);
-        }
-        self.tell(Notice::of(plugin, what));
-        // The file may have come back meanwhile, and what it asks for was decided by a ledger that is not true any more.
-        if let Claim::Sole(plugin) = self.files.claim(key) {
-            self.plan(&plugin, Remote::NotAsked, now.at, now);
-        }
-    }
-
     fn about(&self, key: &Key) -> About {
         match self.files.claim(key) {
             Claim::Sole(plugin) => About::from(&*plugin),
             Claim::None | Claim::Contested(_) => About { key: Some(key.clone()), ..About::default() },
-        }
-    }
-
-    /// Of the versions that one editing session makes, only so many are to stay in the server's history.
-    fn prune(&mut self, key: &Key, version: Option<String>, now: Now) {
-        let Some((version, most)) = version.zip(self.policy.keep_versions) else { return };
-        let fresh = || Session { versions: VecDeque::new(), last: now.at };
-        let session = self.sessions.entry(key.clone()).or_insert_with(fresh);
-        if now.at > session.last + SESSION {
-            session.versions.clear();
-        }
-        session.last = now.at;
-        // Going back to an earlier text may make it current again under its old name.
-        session.versions.retain(|known| *known != version);
-        session.versions.push_back(version);
-        let surplus = session.versions.len().saturating_sub(most.get());
-        let surplus: Vec<_> = session.versions.drain(..surplus).collect();
-        for version in surplus {
-            let ticket = self.ticket();
-            self.errands.insert(ticket, (key.clone(), version.clone()));
-            self.effects.push(Effect::Call(ticket, Call::Prune(key.clone(), version)));
-        }
-    }
-
-    /// What failed because the server is away waits, which is told once.
-    fn waiting_again(&self) -> What {
-        What::Waiting { reason: AWAY, again: self.absence.as_ref().is_some_and(|absence| absence.attempts > 1) }
-    }
-
-    fn on_failure(&mut self, failure: Failure, took: Duration, now: Now) -> What {
-        match failure {
-            Failure::Unreachable { cause, retry_after } => {
-                self.lose(cause, retry_after, now);
-                self.waiting_again()
-            }
-            Failure::Unanswered { cause } | Failure::Stumbled { cause } => {
-                self.lose(cause, None, now);
-                self.waiting_again()
-            }
-            Failure::NotAllowed { status, words } => {
-                self.shut_out(status, words, now);
-                What::Waiting { reason: SHUT, again: false }
-            }
-            Failure::Foreign { status, words } => {
-                self.miss(status, words, now);
-                self.waiting_again()
-            }
-            failure @ (Failure::NotOurs { .. }
-            | Failure::StoredOther
-            | Failure::TakesNone { .. }
-            | Failure::KeepFailed { .. }
-            | Failure::Odd { .. }) => What::Failed { failure, took },
-        }
-    }
-
-    /// The server has taken a text from us.
-    fn note_deployed(&mut self, plugin: &Plugin, now: Now) {
-        if self.policy.terms.dry_run {
-            return;
-        }
-        self.end_rollback(&plugin.key);
-        self.note(plugin, true, now);
-        self.archive(plugin);
-    }
-
-    /// The server holds a text of ours already.
-    fn note_held(&mut self, plugin: &Plugin, now: Now) {
-        self.end_rollback(&plugin.key);
-        if !self.is_noted(plugin) && !self.policy.terms.dry_run {
-            // What was sent and got no answer was taken after all.
-            let was_sent = self.ledger.get(&plugin.key).is_some_and(|record| record.sent.contains(&plugin.digest));
-            self.note(plugin, was_sent || self.put_there(&plugin.key) == Some(plugin.digest), now);
-            // From here on it counts as ours, and is replaced without a further copy.
-            self.archive(plugin);
-        }
-    }
-
-    /// Whether we know already that the server holds it.
-    fn is_noted(&self, plugin: &Plugin) -> bool {
-        let known = self.ledger.get(&plugin.key).filter(|record| record.last == Last::Deployed);
-        let deployed = known.and_then(|record| record.deployed.as_ref());
-        deployed.is_some_and(|deployed| deployed.digest == plugin.digest)
-    }
-
-    fn archive(&mut self, plugin: &Plugin) {
-        let (key, digest) = (plugin.key.clone(), plugin.digest);
-        self.effects.push(Effect::Archive(Backup { key, text: plugin.text.to_string(), digest }));
-    }
-
-    fn note(&mut self, plugin: &Plugin, by_us: bool, now: Now) {
-        self.unanswered.remove(&plugin.key);
-        let version = plugin.frontmatter.version().map(str::to_owned);
-        self.ledger.deployed(&plugin.key, Deployed { digest: plugin.digest, version, at: now.wall, by_us });
-        self.effects.push(Effect::Save(plugin.key.clone()));
-    }
-
-    /// The server holds the file's text again.
-    fn end_rollback(&mut self, key: &Key) {
-        if !self.policy.terms.dry_run && self.rollbacks.remove(key).is_some() {
-            self.effects.push(Effect::EndRollback(key.clone()));
-        }
-    }
-
-    fn note_ended(&mut self, plugin: &Plugin, last: Last) {
-        if !self.policy.terms.dry_run {
-            self.ledger.ended(&plugin.key, last);
-            self.effects.push(Effect::Save(plugin.key.clone()));
         }
     }
 

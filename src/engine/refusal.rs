@@ -21,7 +21,7 @@ pub fn hint(words: &str, entry: Option<Entry>, span: Option<&Span>, requirements
     let hint = if masked(words) {
         "this version of Open WebUI hides the reason, which its log has; often it lacks an imported module, whose \
          package belongs in the frontmatter's `requirements`"
-    } else if words.starts_with(super::NO_ANSWER) {
+    } else if words.starts_with(super::ended::NO_ANSWER) {
         "it may take longer than `timeout` in watch.toml allows, or end the server; --force sends it again"
     } else if valves_do_not_fit(words) {
         "the values stored in its valves do not fit its class Valves: change them on the server (the gear beside the \

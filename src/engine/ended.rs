@@ -1,0 +1,255 @@
+//! What follows from how a conversation has ended: what is written down, what is told, and what is to be done next.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::exchange::{Backup, Call, Failure, Left, Outcome};
+use super::ledger::{Deployed, Last, Rollback};
+use super::notice::{Notice, What};
+use super::server::Server;
+use super::{AWAY, Effect, Engine, Now, SHUT, Talk};
+use crate::plugin::{Key, Plugin};
+
+/// How the words begin of a text that nobody answers to.
+pub(super) const NO_ANSWER: &str = "the server gave no answer to it";
+/// An editing session is over when nothing was saved for this long.
+const SESSION: Duration = Duration::from_hours(1);
+
+/// What one editing session has left in the server's history of a plugin.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) versions: VecDeque<String>,
+    /// When the last one was made.
+    pub(super) last: Duration,
+}
+
+impl Engine {
+    pub(super) fn on_outcome(&mut self, key: &Key, outcome: Outcome, now: Now) {
+        let Some(flight) = self.queue.finish(key) else { return };
+        if let Server::Looking(look) = &mut self.server {
+            look.holds.ended.insert(key.clone());
+        }
+        let unsettled = outcome.unsettled().map(str::to_owned);
+        let away = matches!(
+            outcome,
+            Outcome::Failed(Failure::Unreachable { .. } | Failure::Unanswered { .. } | Failure::Stumbled { .. })
+        );
+        if unsettled.is_none() && !away {
+            self.returned(now);
+        }
+        // A recovery that failed is no reason to forget what it was to make good; unless the plugin is out of our reach.
+        let unresolved = matches!(flight.talk, Talk::Recover(_))
+            && matches!(&outcome, Outcome::Failed(failure) if !matches!(failure, Failure::NotOurs { .. }));
+        if outcome.is_certain() && !unresolved && self.under_way.remove(key).is_some() {
+            if matches!(flight.talk, Talk::Recover(_)) {
+                // Whose text that was, the ledger says from now on.
+                self.effects.push(Effect::Save(key.clone()));
+            }
+            self.effects.push(Effect::Unnote(key.clone()));
+        }
+        let took = now.at.saturating_sub(flight.since);
+        let newer = if flight.rolled_back { self.rollbacks.remove_entry(key) } else { None };
+        let landed = matches!(outcome, Outcome::Created { .. } | Outcome::Updated { .. });
+        let landed = flight.talk.deploys().filter(|_| landed).cloned();
+        match flight.talk {
+            Talk::Deploy(exchange) => self.on_deployed(exchange.plugin(), outcome, flight.in_pass, took, now),
+            Talk::Recover(_) => self.on_recovered(key, outcome, took, now),
+            Talk::Remove(plugin, _) => self.on_removed(&plugin, outcome, took, now),
+        }
+        self.rollbacks.extend(newer);
+        if let Some(plugin) = landed {
+            self.overtake(&plugin);
+        }
+        // What is off is not left to the next look, whenever that is.
+        if let Some(cause) = unsettled {
+            self.lose(cause, None, now);
+        }
+    }
+
+    /// What was under way has reached the server. A rollback that still holds was done in the meantime, and is undone by
+    /// that. One that is not done yet will be, after it. What waits meanwhile is held back all the same.
+    fn overtake(&mut self, plugin: &Plugin) {
+        let Some(Rollback { local: Some(local), server, done: true }) = self.rollbacks.get(&plugin.key).copied() else {
+            return;
+        };
+        if local == plugin.digest {
+            self.end_rollback(&plugin.key);
+        }
+        if server != plugin.digest {
+            self.tell(Notice::of(plugin, What::RollbackUndone { put_back: server }));
+        }
+    }
+
+    fn on_deployed(&mut self, plugin: &Arc<Plugin>, outcome: Outcome, in_pass: bool, took: Duration, now: Now) {
+        let outcome = self.answered(plugin, outcome, now);
+        match &outcome {
+            Outcome::Created { .. } => {
+                self.asked.remove(&plugin.key);
+                let had_it = self.ledger.get(&plugin.key).is_some_and(|record| record.deployed.is_some());
+                if had_it && !in_pass && matches!(self.server, Server::Open) {
+                    // It has lost this one, and perhaps others.
+                    self.look();
+                }
+                self.note_deployed(plugin, now);
+            }
+            Outcome::Updated { .. } => self.note_deployed(plugin, now),
+            Outcome::Unchanged => self.note_held(plugin, now),
+            Outcome::Twin(twin) => {
+                let other = Key { kind: plugin.key.kind, id: twin.id.clone() };
+                self.asked.insert(plugin.key.clone(), other);
+            }
+            Outcome::Refused { words, .. } => {
+                self.note_ended(plugin, Last::Refused { digest: plugin.digest, words: words.clone() });
+            }
+            Outcome::Failed(_) => self.note_ended(plugin, Last::Failed { digest: plugin.digest }),
+            _ => {}
+        }
+        if let Outcome::Failed(failure) = outcome {
+            let what = self.on_failure(failure, took, now);
+            self.tell(Notice::of(plugin, what));
+            return;
+        }
+        if matches!(outcome, Outcome::Created { .. } | Outcome::Updated { .. } | Outcome::Unchanged) {
+            self.files.drop_text(plugin);
+        }
+        let version = if let Outcome::Updated { version, .. } = &outcome { version.clone() } else { None };
+        for what in What::came_of(outcome, plugin, in_pass, took) {
+            self.tell(Notice::of(plugin, what));
+        }
+        self.prune(&plugin.key, version, now);
+    }
+
+    /// A text that took the server's answer away twice may take the server away a third time: that counts as a refusal.
+    fn answered(&mut self, plugin: &Plugin, outcome: Outcome, now: Now) -> Outcome {
+        let Outcome::Failed(Failure::Unanswered { cause }) = outcome else { return outcome };
+        let before = self.unanswered.insert(plugin.key.clone(), plugin.digest);
+        if before == Some(plugin.digest) {
+            self.lose(cause.clone(), None, now);
+            return Outcome::Refused { words: format!("{NO_ANSWER}, twice: {cause}"), left: Left::AsItWas };
+        }
+        Outcome::Failed(Failure::Unanswered { cause })
+    }
+
+    fn on_recovered(&mut self, key: &Key, outcome: Outcome, took: Duration, now: Now) {
+        let about = self.about(key);
+        match outcome {
+            // What is left to be made good is not tried again at once.
+            Outcome::Failed(Failure::Odd { words }) => self.lose(words, None, now),
+            Outcome::Failed(failure) => {
+                let what = self.on_failure(failure, took, now);
+                self.tell(Notice { about, what });
+            }
+            Outcome::Recovered { left: Left::Unsettled { .. } } => {}
+            Outcome::Recovered { left } => self.tell(Notice { about, what: What::came_of_recovery(left) }),
+            _ => {}
+        }
+    }
+
+    /// Of the versions that one editing session makes, only so many are to stay in the server's history.
+    fn prune(&mut self, key: &Key, version: Option<String>, now: Now) {
+        let Some((version, most)) = version.zip(self.policy.keep_versions) else { return };
+        let fresh = || Session { versions: VecDeque::new(), last: now.at };
+        let session = self.sessions.entry(key.clone()).or_insert_with(fresh);
+        if now.at > session.last + SESSION {
+            session.versions.clear();
+        }
+        session.last = now.at;
+        // Going back to an earlier text may make it current again under its old name.
+        session.versions.retain(|known| *known != version);
+        session.versions.push_back(version);
+        let surplus = session.versions.len().saturating_sub(most.get());
+        let surplus: Vec<_> = session.versions.drain(..surplus).collect();
+        for version in surplus {
+            let ticket = self.ticket();
+            self.errands.insert(ticket, (key.clone(), version.clone()));
+            self.effects.push(Effect::Call(ticket, Call::Prune(key.clone(), version)));
+        }
+    }
+
+    /// What failed because the server is away waits, which is told once.
+    pub(super) fn waiting_again(&self) -> What {
+        What::Waiting { reason: AWAY, again: self.absence.as_ref().is_some_and(|absence| absence.attempts > 1) }
+    }
+
+    pub(super) fn on_failure(&mut self, failure: Failure, took: Duration, now: Now) -> What {
+        match failure {
+            Failure::Unreachable { cause, retry_after } => {
+                self.lose(cause, retry_after, now);
+                self.waiting_again()
+            }
+            Failure::Unanswered { cause } | Failure::Stumbled { cause } => {
+                self.lose(cause, None, now);
+                self.waiting_again()
+            }
+            Failure::NotAllowed { status, words } => {
+                self.shut_out(status, words, now);
+                What::Waiting { reason: SHUT, again: false }
+            }
+            Failure::Foreign { status, words } => {
+                self.miss(status, words, now);
+                self.waiting_again()
+            }
+            failure @ (Failure::NotOurs { .. }
+            | Failure::StoredOther
+            | Failure::TakesNone { .. }
+            | Failure::KeepFailed { .. }
+            | Failure::Odd { .. }) => What::Failed { failure, took },
+        }
+    }
+
+    /// The server has taken a text from us.
+    fn note_deployed(&mut self, plugin: &Plugin, now: Now) {
+        if self.policy.terms.dry_run {
+            return;
+        }
+        self.end_rollback(&plugin.key);
+        self.note(plugin, true, now);
+        self.archive(plugin);
+    }
+
+    /// The server holds a text of ours already.
+    pub(super) fn note_held(&mut self, plugin: &Plugin, now: Now) {
+        self.end_rollback(&plugin.key);
+        if !self.is_noted(plugin) && !self.policy.terms.dry_run {
+            // What was sent and got no answer was taken after all.
+            let was_sent = self.ledger.get(&plugin.key).is_some_and(|record| record.sent.contains(&plugin.digest));
+            self.note(plugin, was_sent || self.put_there(&plugin.key) == Some(plugin.digest), now);
+            // From here on it counts as ours, and is replaced without a further copy.
+            self.archive(plugin);
+        }
+    }
+
+    /// Whether we know already that the server holds it.
+    pub(super) fn is_noted(&self, plugin: &Plugin) -> bool {
+        let known = self.ledger.get(&plugin.key).filter(|record| record.last == Last::Deployed);
+        let deployed = known.and_then(|record| record.deployed.as_ref());
+        deployed.is_some_and(|deployed| deployed.digest == plugin.digest)
+    }
+
+    fn archive(&mut self, plugin: &Plugin) {
+        let (key, digest) = (plugin.key.clone(), plugin.digest);
+        self.effects.push(Effect::Archive(Backup { key, text: plugin.text.to_string(), digest }));
+    }
+
+    fn note(&mut self, plugin: &Plugin, by_us: bool, now: Now) {
+        self.unanswered.remove(&plugin.key);
+        let version = plugin.frontmatter.version().map(str::to_owned);
+        self.ledger.deployed(&plugin.key, Deployed { digest: plugin.digest, version, at: now.wall, by_us });
+        self.effects.push(Effect::Save(plugin.key.clone()));
+    }
+
+    /// The server holds the file's text again.
+    fn end_rollback(&mut self, key: &Key) {
+        if !self.policy.terms.dry_run && self.rollbacks.remove(key).is_some() {
+            self.effects.push(Effect::EndRollback(key.clone()));
+        }
+    }
+
+    pub(super) fn note_ended(&mut self, plugin: &Plugin, last: Last) {
+        if !self.policy.terms.dry_run {
+            self.ledger.ended(&plugin.key, last);
+            self.effects.push(Effect::Save(plugin.key.clone()));
+        }
+    }
+}

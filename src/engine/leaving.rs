@@ -1,0 +1,163 @@
+//! Plugins whose files are gone: whether that is to mean something on the server (`on_delete`), and what came of it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::exchange::{Failure, Outcome, Spared};
+use super::files::{Claim, File, Loaded, Trace};
+use super::notice::{Notice, Sparing, What};
+use super::plan::Remote;
+use super::removal::Mode;
+use super::{Effect, Engine, Job, Now, OnDelete, Task};
+use crate::plugin::{Digest, Key, Kind, Plugin};
+
+/// What such a plugin waits for.
+const BROKEN: &str =
+    "a file here that is broken may be the same plugin; nothing is done on the server before it is mended";
+
+/// A plugin whose file is gone.
+#[derive(Debug)]
+pub(super) struct Leaving {
+    pub(super) plugin: Arc<Plugin>,
+    /// When that is believed; `None` while it is being acted on.
+    pub(super) due: Option<Duration>,
+    /// Whether the user knows that it takes longer, and why.
+    pub(super) told: bool,
+}
+
+impl Engine {
+    /// A file went. Where the user wants the server to follow, that is believed after a while; and only for what we put
+    /// there ourselves.
+    pub(super) fn take_leave(&mut self, path: &Path, loaded: &Loaded, before: Option<&File>, now: Now) {
+        // It was there again, if only for a moment: the while begins anew.
+        let again = |leaving: &&mut Leaving| before.is_none() && *leaving.plugin.path == *path && leaving.due.is_some();
+        if let Some(leaving) = self.leaving.values_mut().find(again) {
+            leaving.due = Some(now.at + self.policy.gone_after);
+        }
+        let Some(was) = before.and_then(File::known).filter(|_| *loaded == Loaded::Missing) else { return };
+        let wanted = match self.policy.on_delete {
+            OnDelete::Keep => false,
+            OnDelete::Deactivate => was.key.kind == Kind::Function,
+            OnDelete::Delete => true,
+        };
+        let watching = self.policy.once.is_none() && !self.policy.terms.dry_run;
+        let unclaimed = self.files.claim(&was.key) == Claim::None;
+        if wanted && watching && unclaimed && self.policy.selects_plugin(was) && self.put_there(&was.key).is_some() {
+            let due = Some(now.at + self.policy.gone_after);
+            self.leaving.insert(was.key.clone(), Leaving { plugin: Arc::clone(was), due, told: false });
+        }
+    }
+
+    /// The text that we have put on the server ourselves.
+    pub(super) fn put_there(&self, key: &Key) -> Option<Digest> {
+        let deployed = self.ledger.get(key)?.deployed.as_ref()?;
+        deployed.by_us.then_some(deployed.digest)
+    }
+
+    /// The file has stayed gone, or not. What took more with it than a file was no wish to take one plugin away.
+    pub(super) fn on_looked(&mut self, path: &Path, trace: Trace, now: Now) {
+        // One file may have had several ids, and gone with each.
+        let is_meant = |(key, leaving): &(&Key, &Leaving)| {
+            let is_idle = self.queue.waiting(key).is_none() && self.queue.flying(key).is_none();
+            *leaving.plugin.path == *path && leaving.due.is_none() && is_idle
+        };
+        let keys: Vec<_> = self.leaving.iter().filter(is_meant).map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            self.follow(key, path, trace, now);
+        }
+    }
+
+    pub(super) fn follow(&mut self, key: Key, path: &Path, trace: Trace, now: Now) {
+        if self.files.claim(&key) != Claim::None {
+            // Another file has taken its place.
+            self.leaving.remove(&key);
+            return;
+        }
+        let many = self.leaving.len() > self.files.plugins().count();
+        match trace {
+            Trace::File => drop(self.leaving.remove(&key)),
+            Trace::Nothing => self.spare(&key, Sparing::Folder),
+            Trace::Folder if many => {
+                let all: Vec<_> = self.leaving.keys().cloned().collect();
+                for key in &all {
+                    self.spare(key, Sparing::Many);
+                }
+            }
+            Trace::Folder if !self.has_plugins_beside(path) => self.spare(&key, Sparing::Emptied),
+            Trace::Folder if self.asked.values().any(|other| *other == key) => self.spare(&key, Sparing::Renamed),
+            // Read again, it may turn out to be the same plugin.
+            Trace::Folder if self.files.iter().any(|(_, file)| file.is_broken()) => {
+                if let Some(leaving) = self.leaving.get_mut(&key) {
+                    leaving.due = Some(now.at + self.policy.gone_after);
+                    let waiting = Notice::of(&leaving.plugin, What::Waiting { reason: BROKEN, again: false });
+                    if !std::mem::replace(&mut leaving.told, true) {
+                        self.tell(waiting);
+                    }
+                }
+            }
+            Trace::Folder => {
+                let mode = match self.policy.on_delete {
+                    OnDelete::Keep => return drop(self.leaving.remove(&key)),
+                    OnDelete::Deactivate => Mode::Deactivate,
+                    OnDelete::Delete => Mode::Delete,
+                };
+                let deployed = self.put_there(&key);
+                let Some((leaving, deployed)) = self.leaving.get(&key).zip(deployed) else { return };
+                let task = Task::Remove { plugin: Arc::clone(&leaving.plugin), mode, deployed };
+                self.queue.request(key, Job { task, since: now.at, in_pass: false });
+            }
+        }
+    }
+
+    /// Whether a file's folder still has plugins, at whatever depth. Where it has none, a share may have been unmounted.
+    fn has_plugins_beside(&self, path: &Path) -> bool {
+        let Some(folder) = path.parent() else { return false };
+        let mut beside = self.files.iter().filter(|(other, _)| other.starts_with(folder));
+        beside.any(|(other, file)| (file.plugin().is_some() || file.is_broken()) && !self.is_missing(other))
+    }
+
+    fn spare(&mut self, key: &Key, why: Sparing) {
+        if let Some(leaving) = self.leaving.remove(key) {
+            self.tell(Notice::of(&leaving.plugin, What::Spared { why }));
+        }
+    }
+
+    pub(super) fn on_removed(&mut self, plugin: &Arc<Plugin>, outcome: Outcome, took: Duration, now: Now) {
+        let key = &plugin.key;
+        let what = match outcome {
+            Outcome::Deactivated => What::Deactivated,
+            Outcome::Deleted { kept } => {
+                self.ledger.forget(key);
+                self.effects.push(Effect::Save(key.clone()));
+                What::Deleted { kept }
+            }
+            Outcome::Spared(spared) => {
+                let why = match spared {
+                    Spared::Edited => Sparing::Edited,
+                    Spared::Gone => Sparing::Gone,
+                    Spared::Off => Sparing::Off,
+                };
+                What::Spared { why }
+            }
+            // It is tried again when the server is back.
+            Outcome::Failed(Failure::Unreachable { cause, retry_after }) => {
+                if let Some(leaving) = self.leaving.get_mut(key) {
+                    leaving.due = Some(now.at);
+                }
+                self.lose(cause, retry_after, now);
+                self.waiting_again()
+            }
+            Outcome::Failed(failure) => self.on_failure(failure, took, now),
+            _ => return,
+        };
+        if !matches!(what, What::Waiting { .. }) {
+            self.leaving.remove(key);
+        }
+        self.tell(Notice::of(plugin, what));
+        // The file may have come back meanwhile, and what it asks for was decided by a ledger that is not true any more.
+        if let Claim::Sole(plugin) = self.files.claim(key) {
+            self.plan(&plugin, Remote::NotAsked, now.at, now);
+        }
+    }
+}

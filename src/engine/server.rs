@@ -1,0 +1,263 @@
+//! What is known of the server: whether it is there, lets us in, and what it holds. A look asks; an absence is waited out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use super::exchange::Call;
+use super::files::Claim;
+use super::ledger::Last;
+use super::notice::{Notice, What};
+use super::plan::Remote;
+use super::queue::backoff;
+use super::twin::Identity;
+use super::{Code, Effect, Engine, Job, Now, TESTED, Task, Ticket};
+use crate::plugin::{Digest, Key, Kind};
+
+/// The longest that a server is left alone at its own wish: a nonsensical one must not stop the deploys for ever.
+const LONGEST_WISH: Duration = Duration::from_mins(10);
+/// How soon a server that does not let us in is asked again.
+const SHUT_OUT: Duration = Duration::from_mins(1);
+
+/// What we know of the server.
+#[derive(Debug)]
+pub(super) enum Server {
+    /// Being looked at.
+    Looking(Look),
+    /// It lets us in.
+    Open,
+    /// Away, and looked at again then. `asked`: it was its own wish to be left alone so long.
+    Away { until: Duration, asked: bool },
+    /// It was not looked at yet, or does not let us in: looked at again then, for somebody may see to that on the server.
+    Shut { until: Option<Duration> },
+}
+
+/// How long the server has been away, over several looks. A server that answers a look but no deploy is not back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Absence {
+    pub(super) since: Duration,
+    pub(super) attempts: u32,
+}
+
+/// A look at the server: who is there, and what it holds.
+#[derive(Debug)]
+pub(super) struct Look {
+    pub(super) connecting: Option<Ticket>,
+    pub(super) version: Option<String>,
+    /// `None` until the tables were asked for.
+    pub(super) overviews: Option<BTreeMap<Ticket, Kind>>,
+    pub(super) holds: Holdings,
+}
+
+/// What the overviews show.
+#[derive(Debug, Default)]
+pub(super) struct Holdings {
+    /// Of these there is an overview: of each that there was a file of when they were asked for.
+    pub(super) kinds: BTreeSet<Kind>,
+    pub(super) rows: BTreeMap<Key, Seen>,
+    /// Plugins of which a conversation has ended since the overviews were asked for: these may be from before.
+    pub(super) ended: BTreeSet<Key>,
+}
+
+impl Holdings {
+    /// What they say of one plugin. One that is listed without its text might as well not be: it is looked at.
+    pub(super) fn of(&self, key: &Key) -> Remote {
+        self.rows.get(key).and_then(|seen| seen.digest).map_or(Remote::NotListed, Remote::Holds)
+    }
+
+    /// There was an overview of its kind, and it was not in there.
+    pub(super) fn lacks(&self, key: &Key) -> bool {
+        self.kinds.contains(&key.kind) && !self.rows.contains_key(key) && !self.ended.contains(key)
+    }
+}
+
+/// What an overview shows of one plugin.
+#[derive(Debug)]
+pub(super) struct Seen {
+    /// Of its text, where the server shows that.
+    pub(super) digest: Option<Digest>,
+    pub(super) identity: Identity,
+}
+
+impl Engine {
+    /// Begins a look at the server.
+    pub(super) fn look(&mut self) {
+        self.unread.clear();
+        let ticket = self.ticket();
+        self.server = Server::Looking(Look {
+            connecting: Some(ticket),
+            version: None,
+            overviews: None,
+            holds: Holdings::default(),
+        });
+        self.effects.push(Effect::Call(ticket, Call::Connect));
+    }
+
+    /// Goes on with the look: the tables that matter are known when the walk is done.
+    pub(super) fn advance_look(&mut self, now: Now) {
+        let Server::Looking(look) = &self.server else { return };
+        if self.scanning || look.version.is_none() {
+            return;
+        }
+        match &look.overviews {
+            None => {
+                let kinds = self.files.kinds();
+                let overviews: BTreeMap<_, _> = kinds.into_iter().map(|kind| (self.ticket(), kind)).collect();
+                let calls = overviews.iter().map(|(ticket, kind)| Effect::Call(*ticket, Call::Overview(*kind)));
+                self.effects.extend(calls);
+                let nothing_to_ask = overviews.is_empty();
+                if let Server::Looking(look) = &mut self.server {
+                    look.overviews = Some(overviews);
+                    look.holds.ended.clear();
+                }
+                if nothing_to_ask {
+                    self.open(now);
+                }
+            }
+            Some(overviews) if overviews.is_empty() => self.open(now),
+            Some(_) => {}
+        }
+    }
+
+    /// The server is there and lets us in: plan everything against what it holds.
+    fn open(&mut self, now: Now) {
+        let Server::Looking(mut look) = std::mem::replace(&mut self.server, Server::Open) else { return };
+        self.shut_for = None;
+        let Holdings { rows, ended, .. } = &mut look.holds;
+        rows.retain(|key, _| !ended.contains(key));
+        if let Some(version) = look.version.filter(|version| self.version.as_ref() != Some(version)) {
+            let server = self.policy.server.clone();
+            self.tell(Notice::general(What::Connected { server, version: version.clone() }));
+            if !TESTED.contains(&version.as_str()) {
+                self.tell(Notice::general(What::Untested { version: version.clone() }));
+            }
+            if self.version.replace(version).is_some() {
+                // What this version makes of them is another question.
+                self.ledger.doubt_refusals().into_iter().for_each(|key| self.effects.push(Effect::Save(key)));
+            }
+        }
+        for key in self.under_way.keys().cloned().collect::<Vec<_>>() {
+            if self.queue.flying(&key).is_none() {
+                self.queue.request(key, Job { task: Task::Recover, since: now.at, in_pass: false });
+            }
+        }
+        let since = self.pass.as_ref().map_or(now.at, |pass| pass.since);
+        let unread = self.pending.len();
+        let mut keys: Vec<_> = self.files.keys().cloned().collect();
+        // What was tried last comes last: one plugin that the server cannot cope with must not keep the others from it.
+        keys.sort_by_key(|key| self.sent.get(key).copied());
+        self.conflicts.retain(|key, _| matches!(self.files.claim(key), Claim::Contested(_)));
+        for key in keys {
+            match self.files.claim(&key) {
+                Claim::Sole(plugin) if self.is_out_of_reach(&plugin.path) => {}
+                Claim::Sole(plugin) => {
+                    let remote = look.holds.of(&key);
+                    self.plan(&plugin, remote, since, now);
+                }
+                Claim::Contested(paths) => self.conflict(&key, paths),
+                Claim::None => {}
+            }
+        }
+        self.doubted.clear();
+        self.note_missing(&look.holds);
+        self.plan_pass(look.holds, self.pending.len().saturating_sub(unread));
+        if self.queue.n_waiting() == 0 && self.pending.is_empty() {
+            self.returned(now);
+        }
+    }
+
+    /// Whether a path is in a root that is not there: what is known of it holds again when the root is back.
+    pub(super) fn is_out_of_reach(&self, path: &Path) -> bool {
+        self.missing.iter().any(|root| path.starts_with(root))
+    }
+
+    /// What the server does not hold any more and nothing is planned about, say because two files claim its id, is not to
+    /// be taken for deployed when that changes.
+    fn note_missing(&mut self, holds: &Holdings) {
+        let kinds = self.files.kinds();
+        let unplanned = |key: &Key| kinds.contains(&key.kind) && !matches!(self.files.claim(key), Claim::Sole(_));
+        let missing: Vec<_> = (self.ledger.held())
+            .filter(|(key, digest)| unplanned(key) && holds.of(key) != Remote::Holds(*digest))
+            .map(|(key, digest)| (key.clone(), digest))
+            .collect();
+        for (key, digest) in missing {
+            self.ledger.ended(&key, Last::Failed { digest });
+        }
+    }
+
+    /// The server has shown that it is there again.
+    pub(super) fn returned(&mut self, now: Now) {
+        if let (Some(absence), Server::Open) = (self.absence, &self.server) {
+            self.absence = None;
+            let (away, waiting) = (now.at.saturating_sub(absence.since), self.n_undeployed());
+            self.tell(Notice::general(What::Back { away, waiting }));
+        }
+    }
+
+    /// The server is away. What waits is not kept as a list: it is planned anew when the server is back.
+    pub(super) fn lose(&mut self, cause: String, retry_after: Option<Duration>, now: Now) {
+        let Some((attempt, next)) = self.leave(retry_after, now) else { return };
+        let (server, configured) = (self.policy.server.clone(), self.policy.configured);
+        let since = self.absence.map_or(now.at, |absence| absence.since);
+        if let Some(patience) = self.policy.once
+            && now.at + next > since + patience
+        {
+            let after = now.at.saturating_sub(since);
+            self.tell(Notice::general(What::GaveUp { after, cause, server, configured }));
+            self.exit.get_or_insert(Code::NoServer);
+        } else if attempt == 1 {
+            let waiting = self.n_undeployed();
+            self.tell(Notice::general(What::Unreachable { cause, server, next, waiting, configured }));
+        } else {
+            self.tell(Notice::general(What::StillUnreachable { cause, attempt, next }));
+        }
+    }
+
+    pub(super) fn shut_out(&mut self, status: u16, words: String, now: Now) {
+        let key = self.policy.key.clone();
+        self.shut(What::NotAllowed { status, words, key }, now);
+    }
+
+    /// Something else answers. That may be the wrong address, which is said at once; or a proxy whose server is being
+    /// started, so a watch looks again.
+    pub(super) fn miss(&mut self, status: u16, words: String, now: Now) {
+        let foreign = What::Foreign { server: self.policy.server.clone(), status, words: words.clone() };
+        if self.policy.once.is_some() {
+            self.shut(foreign, now);
+        } else if let Some((attempt, next)) = self.leave(None, now) {
+            let still = What::StillUnreachable { cause: words, attempt, next };
+            self.tell(Notice::general(if attempt == 1 { foreign } else { still }));
+        }
+    }
+
+    /// Leaves the server alone for a while. Answers how many looks have failed by now, and when the next one is.
+    fn leave(&mut self, retry_after: Option<Duration>, now: Now) -> Option<(u32, Duration)> {
+        if matches!(self.server, Server::Away { .. } | Server::Shut { .. }) {
+            return None;
+        }
+        let absence = self.absence.get_or_insert(Absence { since: now.at, attempts: 0 });
+        absence.attempts += 1;
+        let attempt = absence.attempts;
+        let next = backoff(attempt, now.chance).max(retry_after.unwrap_or_default().min(LONGEST_WISH));
+        self.queue.clear();
+        self.server = Server::Away { until: now.at + next, asked: retry_after.is_some() };
+        Some((attempt, next))
+    }
+
+    /// The server does not let us in: said once, and nothing is sent any more.
+    fn shut(&mut self, what: What, now: Now) {
+        if matches!(self.server, Server::Shut { .. }) {
+            return;
+        }
+        self.server = Server::Shut { until: self.policy.once.is_none().then_some(now.at + SHUT_OUT) };
+        self.absence.get_or_insert(Absence { since: now.at, attempts: 0 });
+        self.queue.clear();
+        if self.policy.once.is_some() {
+            self.exit.get_or_insert(Code::NoServer);
+        }
+        if self.shut_for.as_ref() != Some(&what) {
+            self.shut_for = Some(what.clone());
+            self.tell(Notice::general(what));
+        }
+    }
+}
