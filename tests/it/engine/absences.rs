@@ -1,0 +1,477 @@
+//! A server that is away, fails, is not Open WebUI for a while, or comes back without its data.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use expect_test::expect;
+use owui_watch::engine::exchange::{Reply, Terms};
+use owui_watch::engine::ledger::Ledger;
+use owui_watch::engine::{Event, Policy};
+
+use super::{after, check, check_with, log_of, play, policy};
+
+#[test]
+fn a_server_that_goes_is_tried_less_and_less_and_gets_the_newest_text_once() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 unreachable
+         100ms write a v3
+         200ms write a v4
+         511ms wake
+         512ms #2 unreachable
+         1512ms wake
+         1513ms #3 unreachable 20
+         2000ms wake
+         21513ms wake
+         21514ms #4 connected
+         21515ms #5 rows a=v1
+         21516ms #6 row a v1
+         21517ms #7 row a v4",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 unreachable
+                  save
+                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
+                  a waiting: waiting: the server is away
+            100ms write a v3
+            200ms write a v4
+            511ms wake
+                  a waiting: waiting: the server is away
+                  #2 connect
+            512ms #2 unreachable
+                  still_unreachable: still unreachable: connection refused (try 2, next in 1.0 s)
+            1512ms wake
+                  #3 connect
+            1513ms #3 unreachable 20
+                  still_unreachable: still unreachable: too many requests (try 3, next in 20 s)
+            2000ms wake
+            21513ms wake
+                  #4 connect
+            21514ms #4 connected
+                  #5 overview of functions
+            21515ms #5 rows a=v1
+                  a sending: on its way (edited)
+                  #6 get a
+            21516ms #6 row a v1
+                  #7 update a v4
+            21517ms #7 row a v4
+                  back: the server is back after 22 s, 1 plugin to deploy
+                  save
+                  archive v4
+                  a updated: updated
+        "#]],
+    );
+}
+
+#[test]
+fn a_server_that_answers_questions_but_no_deploy_is_not_back() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1
+         12ms #2 unreachable
+         512ms wake
+         513ms #3 connected
+         514ms #4 rows a=v1
+         515ms #5 row a v1
+         516ms #6 unreachable
+         1516ms wake
+         1517ms #7 connected
+         1518ms #8 rows a=v1
+         1519ms #9 row a v1
+         1520ms #10 unreachable
+         3520ms wake",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v1
+                  #2 update a v2
+            12ms #2 unreachable
+                  save
+                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
+                  a waiting: waiting: the server is away
+            512ms wake
+                  #3 connect
+            513ms #3 connected
+                  #4 overview of functions
+            514ms #4 rows a=v1
+                  a sending: on its way (retry)
+                  #5 get a
+            515ms #5 row a v1
+                  #6 update a v2
+            516ms #6 unreachable
+                  save
+                  still_unreachable: still unreachable: connection refused (try 2, next in 1.0 s)
+                  a waiting: still waiting: the server is away
+            1516ms wake
+                  #7 connect
+            1517ms #7 connected
+                  #8 overview of functions
+            1518ms #8 rows a=v1
+                  a sending: on its way (retry)
+                  #9 get a
+            1519ms #9 row a v1
+                  #10 update a v2
+            1520ms #10 unreachable
+                  save
+                  still_unreachable: still unreachable: connection refused (try 3, next in 2.0 s)
+                  a waiting: still waiting: the server is away
+            3520ms wake
+                  #11 connect
+        "#]],
+    );
+}
+
+#[test]
+fn a_server_that_lost_its_data_gets_all_of_it_again() {
+    check(
+        "0ms given a=v1 b=v1
+         10ms write a v2
+         11ms #1 unreachable
+         511ms wake
+         512ms #2 connected
+         513ms #3 rows
+         514ms #4 absent
+         515ms #5 absent",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 unreachable
+                  save
+                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
+                  a waiting: waiting: the server is away
+            511ms wake
+                  #2 connect
+            512ms #2 connected
+                  #3 overview of functions
+            513ms #3 rows
+                  b sending: on its way (missing on server)
+                  #4 get b
+                  a sending: on its way (retry)
+                  #5 get a
+            514ms #4 absent
+                  #6 create b v1
+            515ms #5 absent
+                  #7 create a v2
+        "#]],
+    );
+}
+
+/// Whether the server is back is being asked just then, and it is not.
+#[test]
+fn a_save_during_a_look_at_a_server_that_is_away_is_said_to_wait() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 unreachable
+         2000ms wake
+         2001ms write a v3
+         2002ms #2 unreachable
+         4000ms wake
+         4001ms write a v4
+         4002ms #3 connected
+         4003ms #4 rows a=v1",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 unreachable
+                  save
+                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
+                  a waiting: waiting: the server is away
+            2000ms wake
+                  #2 connect
+            2001ms write a v3
+                  a waiting: waiting: the server is away
+            2002ms #2 unreachable
+                  still_unreachable: still unreachable: connection refused (try 2, next in 1.0 s)
+            4000ms wake
+                  #3 connect
+            4001ms write a v4
+                  a waiting: waiting: the server is away
+            4002ms #3 connected
+                  #4 overview of functions
+            4003ms #4 rows a=v1
+                  a sending: on its way (edited)
+                  #5 get a
+        "#]],
+    );
+}
+
+#[test]
+fn a_server_that_wants_to_be_left_alone_for_ever_is_asked_again() {
+    let mut run = play(policy(), Ledger::default(), "0ms edit a v1\n0ms rescan");
+    let wish = Reply::Unreachable { cause: "busy".to_owned(), retry_after: Some(Duration::from_secs(u64::MAX)) };
+    run.give(Event::Replied(run.tickets[0], wish));
+    assert_eq!(run.engine.next_wake(), Some(Duration::from_mins(10)));
+}
+
+#[test]
+fn a_plugin_that_the_server_cannot_cope_with_does_not_keep_the_others_from_it() {
+    check_with(
+        Policy { concurrency: NonZeroUsize::MIN, ..policy() },
+        Ledger::default(),
+        "0ms given a=v1 b=v1
+         10ms edit b v2
+         10ms write a v2
+         20ms #1 unreachable
+         600ms write b v2
+         700ms wake
+         710ms #2 connected
+         720ms #3 rows a=v1 b=v1",
+        &expect![[r#"
+            10ms edit b v2
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            20ms #1 unreachable
+                  save
+                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
+                  a waiting: waiting: the server is away
+            600ms write b v2
+                  b waiting: waiting: the server is away
+            700ms wake
+                  #2 connect
+            710ms #2 connected
+                  #3 overview of functions
+            720ms #3 rows a=v1 b=v1
+                  b sending: on its way (edited)
+                  #4 get b
+        "#]],
+    );
+}
+
+#[test]
+fn a_proxy_that_answers_for_its_server_for_a_while_is_told_once_and_asked_again() {
+    check(
+        "0ms given a=v1
+         5000ms write a v2
+         5010ms #1 foreign
+         5600ms wake
+         5610ms #2 foreign
+         7000ms wake
+         7010ms #3 connected
+         7020ms #4 rows a=v1
+         7030ms #5 row a v1
+         7040ms #6 row a v2",
+        &expect![[r#"
+            5000ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            5010ms #1 foreign
+                  save
+                  not_open_webui: http://server does not answer as Open WebUI: a web page
+                  a waiting: waiting: the server is away
+            5600ms wake
+                  #2 connect
+            5610ms #2 foreign
+                  still_unreachable: still unreachable: a web page (try 2, next in 1.0 s)
+            7000ms wake
+                  #3 connect
+            7010ms #3 connected
+                  #4 overview of functions
+            7020ms #4 rows a=v1
+                  a sending: on its way (retry)
+                  #5 get a
+            7030ms #5 row a v1
+                  #6 update a v2
+            7040ms #6 row a v2
+                  back: the server is back after 2.0 s, 1 plugin to deploy
+                  save
+                  archive v2
+                  a updated: updated
+        "#]],
+    );
+    check_with(
+        Policy { once: Some(Duration::from_secs(30)), ..policy() },
+        Ledger::default(),
+        "0ms edit a v1
+         0ms rescan
+         10ms #1 foreign",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  #1 connect
+            10ms #1 foreign
+                  not_open_webui: http://server does not answer as Open WebUI: a web page
+                  exit NoServer
+        "#]],
+    );
+}
+
+/// A server whose disk is full, say, answers each look and no deploy: it goes once and comes back once.
+#[test]
+fn a_server_that_only_fails_at_deploys_is_told_of_once() {
+    check(
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows
+         4ms #3 unreachable
+         504ms wake
+         505ms #4 connected
+         506ms #5 rows
+         507ms #6 absent
+         508ms #7 unreachable
+         1508ms wake
+         1509ms #8 connected
+         1510ms #9 rows
+         1511ms #10 absent
+         1512ms #11 unreachable
+         2000ms write a v2
+         3512ms wake
+         3513ms #12 connected
+         3514ms #13 rows
+         3515ms #14 absent
+         3516ms #15 created a
+         3517ms #16 row a v2",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (new)
+                  #3 create a v1
+            4ms #3 unreachable
+                  save
+                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
+                  a waiting: waiting: the server is away
+            504ms wake
+                  #4 connect
+            505ms #4 connected
+                  #5 overview of functions
+            506ms #5 rows
+                  a sending: on its way (retry)
+                  #6 get a
+            507ms #6 absent
+                  #7 create a v1
+            508ms #7 unreachable
+                  save
+                  still_unreachable: still unreachable: connection refused (try 2, next in 1.0 s)
+                  a waiting: still waiting: the server is away
+            1508ms wake
+                  #8 connect
+            1509ms #8 connected
+                  #9 overview of functions
+            1510ms #9 rows
+                  a sending: on its way (retry)
+                  #10 get a
+            1511ms #10 absent
+                  #11 create a v1
+            1512ms #11 unreachable
+                  save
+                  still_unreachable: still unreachable: connection refused (try 3, next in 2.0 s)
+                  a waiting: still waiting: the server is away
+            2000ms write a v2
+            3512ms wake
+                  a waiting: waiting: the server is away
+                  #12 connect
+            3513ms #12 connected
+                  #13 overview of functions
+            3514ms #13 rows
+                  a sending: on its way (edited)
+                  #14 get a
+            3515ms #14 absent
+                  #15 create a v2
+            3516ms #15 created a
+                  #16 get a
+            3517ms #16 row a v2
+                  back: the server is back after 3.5 s, 1 plugin to deploy
+                  save
+                  archive v2
+                  a created: created and switched on
+                  summary: 1 plugin in 3.5 s: 1 created
+        "#]],
+    );
+}
+
+#[test]
+fn force_does_not_end_the_server_again_and_again() {
+    let force = Policy { terms: Terms { force: true, ..policy().terms }, ..policy() };
+    check_with(
+        force,
+        Ledger::default(),
+        "0ms edit a v1
+         0ms edit b v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows
+         4ms #4 unreachable
+         5ms #3 crashed
+         6ms #5 unreachable
+         510ms wake
+         511ms #6 connected
+         512ms #7 rows
+         513ms #8 absent",
+        &expect![[r#"
+            0ms edit a v1
+            0ms edit b v1
+            0ms rescan
+                  ready: watching `plugins` (2 plugins) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 2 plugins to compare with the server
+                  a sending: on its way (forced)
+                  #3 create a v1
+                  b sending: on its way (forced)
+                  #4 create b v1
+            4ms #4 unreachable
+                  save
+                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 2 plugins waiting)
+                  b waiting: waiting: the server is away
+            5ms #3 crashed
+                  #5 get a
+            6ms #5 unreachable
+                  save
+                  a refused: refused by the server: Internal Server Error
+            510ms wake
+                  #6 connect
+            511ms #6 connected
+                  #7 overview of functions
+            512ms #7 rows
+                  a refused_before: refused before, not sent again: Internal Server Error
+                  b sending: on its way (forced)
+                  #8 get b
+            513ms #8 absent
+                  #9 create b v1
+        "#]],
+    );
+}
+
+/// The server was restored from an old backup while nothing was saved; the first save shows it.
+#[test]
+fn a_server_that_turns_out_to_have_lost_one_plugin_is_asked_about_the_others() {
+    let log = log_of(
+        "0ms given a=v1 b=v1 c=v1
+         5000ms write b v2
+         5001ms #1 absent
+         5002ms #2 created b
+         5003ms #3 row b v2 off
+         9000ms write a v1",
+    );
+    assert!(after(&log, "5003ms").contains("connect"), "a is missing on the server:\n{log}");
+}
+
+#[test]
+fn a_server_that_wants_to_be_left_alone_is_left_alone_whatever_the_kernel_forgets() {
+    let log = log_of(
+        "0ms given a=v1
+         5000ms write a v2
+         5001ms #1 unreachable 300
+         6000ms rescan",
+    );
+    assert!(!after(&log, "6000ms").contains("connect"), "it asked to be left alone for 300 s:\n{log}");
+}

@@ -1,0 +1,408 @@
+//! What is on disk: files that are empty, half written, broken, renamed, gone, or two with one id.
+
+use expect_test::expect;
+
+use super::check;
+
+#[test]
+fn an_empty_file_is_held_and_a_vanished_one_too() {
+    check(
+        "0ms given a=v1
+         10ms write a empty
+         50ms edit a v2
+         50ms wake
+         51ms #1 row a v1
+         52ms #2 row a v2
+         5000ms delete a
+         5040ms edit a v3
+         5040ms wake
+         5041ms #3 row a v2
+         5042ms #4 row a v3
+         9000ms write a empty
+         9040ms wake
+         9300ms wake
+         12000ms delete a
+         12040ms wake
+         12300ms wake",
+        &expect![[r#"
+            10ms write a empty
+                  held: not complete yet; read again soon
+            50ms edit a v2
+            50ms wake
+                  a sending: on its way (edited)
+                  #1 get a
+            51ms #1 row a v1
+                  #2 update a v2
+            52ms #2 row a v2
+                  save
+                  archive v2
+                  a updated: updated
+            5000ms delete a
+                  held: not complete yet; read again soon
+            5040ms edit a v3
+            5040ms wake
+                  a sending: on its way (edited)
+                  #3 get a
+            5041ms #3 row a v2
+                  #4 update a v3
+            5042ms #4 row a v3
+                  save
+                  archive v3
+                  a updated: updated
+            9000ms write a empty
+                  held: not complete yet; read again soon
+            9040ms wake
+            9300ms wake
+                  a flawed: the file is empty
+            12000ms delete a
+                  held: not complete yet; read again soon
+            12040ms wake
+            12300ms wake
+                  a removed: removed here; the server keeps it
+        "#]],
+    );
+}
+
+#[test]
+fn a_file_that_is_being_written_is_read_again_until_it_is_whole() {
+    check(
+        "0ms given a=v1
+         10ms write a unsettled
+         50ms wake
+         5000ms wake
+         5040ms edit a v2
+         5040ms wake",
+        &expect![[r#"
+            10ms write a unsettled
+                  held: not complete yet; read again soon
+            50ms wake
+            5000ms wake
+            5040ms edit a v2
+            5040ms wake
+                  a sending: on its way (edited)
+                  #1 get a
+        "#]],
+    );
+}
+
+#[test]
+fn a_broken_file_is_told_with_its_place_and_never_sent() {
+    check(
+        "0ms given a=v1
+         10ms write a broken
+         2000ms write a broken
+         3000ms rescan
+         3001ms #1 connected
+         4000ms write a v1",
+        &expect![[r#"
+            10ms write a broken
+                  a flawed: invalid Python: expected an expression or a ')'
+            2000ms write a broken
+                  a flawed: invalid Python: expected an expression or a ')'
+            3000ms rescan
+                  #1 connect
+            3001ms #1 connected
+                  summary: 1 plugin in 1 ms: 1 skipped
+            4000ms write a v1
+                  a unchanged: unchanged
+        "#]],
+    );
+}
+
+#[test]
+fn two_files_with_one_id_are_both_named_and_neither_is_sent() {
+    check(
+        "0ms edit a v1
+         0ms edit b as a v2
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows a=v1
+         10ms write b as a v3
+         20ms delete b
+         320ms wake
+         330ms write c as a v4
+         340ms write c v1",
+        &expect![[r#"
+            0ms edit a v1
+            0ms edit b as a v2
+            0ms rescan
+                  a conflict: not deployed: `plugins/a.py` and `plugins/b.py` claim this id
+                  ready: watching `plugins` (2 plugins) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows a=v1
+                  connected: http://server is Open WebUI 0.12.4
+                  summary: 2 plugins in 2 ms: 2 skipped
+            10ms write b as a v3
+                  a conflict: not deployed: `plugins/a.py` and `plugins/b.py` claim this id
+            20ms delete b
+                  held: not complete yet; read again soon
+            320ms wake
+                  a sending: on its way (new)
+                  #3 get a
+            330ms write c as a v4
+                  a conflict: not deployed: `plugins/a.py` and `plugins/c.py` claim this id
+            340ms write c v1
+        "#]],
+    );
+}
+
+#[test]
+fn a_rename_that_keeps_the_id_is_no_conflict_and_no_removal() {
+    check(
+        "0ms edit a as x v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows x=v0
+         3ms #3 row x v0
+         4ms #4 kept
+         5ms #5 row x v1
+         5000ms remove a
+         5000ms write b as x v1
+         5001ms delete a
+         5041ms wake
+         5301ms wake",
+        &expect![[r#"
+            0ms edit a as x v1
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows x=v0
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 1 plugin to compare with the server
+                  x sending: on its way (new)
+                  #3 get x
+            3ms #3 row x v0
+                  #4 keep v0
+            4ms #4 kept
+                  #5 update x v1
+            5ms #5 row x v1
+                  save
+                  archive v1
+                  x updated: updated; the text on the server was not ours, a copy is in the/copy.py
+                  summary: 1 plugin in 5 ms: 1 updated
+            5000ms remove a
+            5000ms write b as x v1
+                  held: not complete yet; read again soon
+                  x unchanged: unchanged
+            5001ms delete a
+            5041ms wake
+            5301ms wake
+        "#]],
+    );
+}
+
+#[test]
+fn a_rename_that_changes_the_id_says_what_becomes_of_the_old_one() {
+    check(
+        "0ms given a=v1
+         5000ms write a as b v1
+         5001ms #1 absent
+         5002ms #2 created b
+         5003ms #3 row b v1 off",
+        &expect![[r#"
+            5000ms write a as b v1
+                  b id_changed: was `a` before, which the server keeps as well
+                  b sending: on its way (new)
+                  #1 get b
+            5001ms #1 absent
+                  #2 create b v1
+            5002ms #2 created b
+                  #3 get b
+            5003ms #3 row b v1 off
+                  save
+                  archive v1
+                  b created: created, switched off
+        "#]],
+    );
+}
+
+#[test]
+fn what_the_walk_does_not_find_is_looked_at_again() {
+    check(
+        "0ms given a=v1
+         10ms remove a
+         10ms rescan
+         11ms #1 connected
+         350ms wake",
+        &expect![[r#"
+            10ms remove a
+            10ms rescan
+                  held: not complete yet; read again soon
+                  #1 connect
+            11ms #1 connected
+                  #2 overview of functions
+            350ms wake
+                  a removed: removed here; the server keeps it
+        "#]],
+    );
+}
+
+#[test]
+fn a_conflict_that_was_over_meanwhile_is_told_again() {
+    check(
+        "0ms given a=v1
+         5000ms edit b as a v2
+         5000ms rescan
+         5010ms #1 connected
+         5020ms #2 rows a=v1
+         6000ms edit b v2
+         6000ms rescan
+         6010ms #3 connected
+         6020ms #4 rows a=v1 b=v2
+         7000ms edit b as a v2
+         7000ms rescan
+         7010ms #5 connected
+         7020ms #6 rows a=v1 b=v2",
+        &expect![[r#"
+            5000ms edit b as a v2
+            5000ms rescan
+                  a conflict: not deployed: `plugins/a.py` and `plugins/b.py` claim this id
+                  #1 connect
+            5010ms #1 connected
+                  #2 overview of functions
+            5020ms #2 rows a=v1
+                  summary: 2 plugins in 20 ms: 2 skipped
+            6000ms edit b v2
+            6000ms rescan
+                  b id_changed: was `a` before, which the server keeps as well
+                  #3 connect
+            6010ms #3 connected
+                  #4 overview of functions
+            6020ms #4 rows a=v1 b=v2
+                  a unchanged: unchanged
+                  save
+                  archive v2
+                  b unchanged: unchanged
+                  summary: 2 plugins in 20 ms: 2 unchanged
+            7000ms edit b as a v2
+            7000ms rescan
+                  a id_changed: was `b` before, which the server keeps as well
+                  a conflict: not deployed: `plugins/a.py` and `plugins/b.py` claim this id
+                  #5 connect
+            7010ms #5 connected
+                  #6 overview of functions
+            7020ms #6 rows a=v1 b=v2
+                  summary: 2 plugins in 20 ms: 2 skipped
+        "#]],
+    );
+}
+
+/// What was in it is not known to be gone, nor to be there.
+#[test]
+fn nothing_is_said_or_done_about_the_files_of_a_root_that_is_gone() {
+    check(
+        "0ms given a=v1 b=v1
+         5ms write c broken
+         10ms root gone
+         10ms rescan
+         11ms #1 connected
+         12ms #2 rows a=v9 b=v1
+         20ms root back
+         20ms rescan
+         21ms #3 connected
+         22ms #4 rows a=v9 b=v1",
+        &expect![[r#"
+            5ms write c broken
+                  flawed: invalid Python: expected an expression or a ')'
+            10ms root gone
+            10ms rescan
+                  root_missing: `plugins` is not there; nothing changes on the server
+                  #1 connect
+            11ms #1 connected
+                  #2 overview of functions
+            12ms #2 rows a=v9 b=v1
+                  summary: 0 plugins in 2 ms
+            20ms root back
+            20ms rescan
+                  #3 connect
+            21ms #3 connected
+                  #4 overview of functions
+            22ms #4 rows a=v9 b=v1
+                  b unchanged: unchanged
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (changed on server)
+                  #5 get a
+        "#]],
+    );
+}
+
+#[test]
+fn a_file_that_is_written_again_while_it_is_given_time_is_not_read_half_way() {
+    check(
+        "0ms given a=v1
+         5000ms write a v2
+         5001ms #1 row a v1
+         5002ms #2 row a v2
+         5100ms write a v3
+         5200ms edit a half
+         5250ms wake
+         5260ms write a v4
+         5410ms wake",
+        &expect![[r#"
+            5000ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            5001ms #1 row a v1
+                  #2 update a v2
+            5002ms #2 row a v2
+                  save
+                  archive v2
+                  a updated: updated
+            5100ms write a v3
+            5200ms edit a half
+            5250ms wake
+                  held: not complete yet; read again soon
+            5260ms write a v4
+            5410ms wake
+                  a sending: on its way (edited)
+                  #3 get a
+        "#]],
+    );
+    // Nor is the other file, when two seem to have one id.
+    check(
+        "0ms given a=v1
+         5000ms edit a half
+         5001ms write b as a v2
+         5100ms write a v3",
+        &expect![[r#"
+            5000ms edit a half
+            5001ms write b as a v2
+                  held: not complete yet; read again soon
+            5100ms write a v3
+                  a conflict: not deployed: `plugins/a.py` and `plugins/b.py` claim this id
+        "#]],
+    );
+}
+
+#[test]
+fn what_the_server_lost_meanwhile_is_deployed_when_a_conflict_is_over() {
+    check(
+        "0ms given a=v1
+         10ms edit b as a v2
+         10ms rescan
+         11ms #1 connected
+         12ms #2 rows
+         5000ms write b broken
+         5001ms #3 absent",
+        &expect![[r#"
+            10ms edit b as a v2
+            10ms rescan
+                  a conflict: not deployed: `plugins/a.py` and `plugins/b.py` claim this id
+                  #1 connect
+            11ms #1 connected
+                  #2 overview of functions
+            12ms #2 rows
+                  summary: 2 plugins in 2 ms: 2 skipped
+            5000ms write b broken
+                  a flawed: invalid Python: expected an expression or a ')'
+                  a sending: on its way (retry)
+                  #3 get a
+            5001ms #3 absent
+                  #4 create a v1
+        "#]],
+    );
+}

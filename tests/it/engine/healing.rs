@@ -1,0 +1,744 @@
+//! What a refused deploy or a crash has switched off or left running on an old server is made good.
+
+use std::collections::BTreeMap;
+
+use expect_test::expect;
+use owui_watch::engine::Policy;
+use owui_watch::engine::exchange::Terms;
+use owui_watch::engine::ledger::{Memory, UnderWay};
+use owui_watch::plugin::{Digest, Key};
+
+use super::{check, check_with, key, log_of, old_server, play, policy, source};
+
+fn under_way(sent: &str, replaced: &str) -> BTreeMap<Key, UnderWay> {
+    let digest = |version| Digest::of_text(&source("a", version));
+    let (sent, replaced) = (digest(sent), digest(replaced));
+    BTreeMap::from([(key("a"), UnderWay { ours: vec![sent], replaced: Some(replaced), was_active: true })])
+}
+
+#[test]
+fn an_old_server_is_sent_nothing_before_it_is_noted_that_the_function_is_on() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1 old
+         12ms #2 noted
+         13ms #3 refused boom
+         14ms #4 row a v1 old off
+         15ms #5 row a v1 old off
+         16ms #6 row a v1 old",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v1 old
+                  #2 note that a is on
+            12ms #2 noted
+                  #3 update a v2
+            13ms #3 refused boom
+                  #4 get a
+            14ms #4 row a v1 old off
+                  #5 update a v1
+            15ms #5 row a v1 old off
+                  #6 toggle a
+            16ms #6 row a v1 old
+                  unnote a
+                  save
+                  a refused: refused by the server: boom
+                  a restored: the server had switched it off; it is on again
+        "#]],
+    );
+}
+
+#[test]
+fn a_note_that_cannot_be_written_means_that_nothing_is_sent() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1 old
+         12ms #2 not-noted",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v1 old
+                  #2 note that a is on
+            12ms #2 not-noted
+                  unnote a
+                  save
+                  a failed: what must be on disk before anything is sent could not be written: disk full
+        "#]],
+    );
+}
+
+#[test]
+fn what_a_crash_left_switched_off_is_switched_on_at_the_next_start() {
+    check_with(
+        policy(),
+        Memory { ledger: old_server(), under_way: under_way("v2", "v1"), ..Memory::default() },
+        "0ms edit a v2
+         0ms rescan
+         1ms #1 connected 0.11.4
+         2ms #2 rows a=v1
+         3ms #3 row a v1 old off
+         4ms #4 row a v1 old off
+         5ms #5 row a v1 old
+         6ms #6 row a v1 old",
+        &expect![[r#"
+            0ms edit a v2
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected 0.11.4
+                  #2 overview of functions
+            2ms #2 rows a=v1
+                  connected: http://server is Open WebUI 0.11.4
+                  pass: 1 plugin to compare with the server
+                  #3 get a
+            3ms #3 row a v1 old off
+                  #4 update a v1
+            4ms #4 row a v1 old off
+                  #5 toggle a
+            5ms #5 row a v1 old
+                  save
+                  unnote a
+                  a restored: the server had switched it off; it is on again
+                  a sending: on its way (edited)
+                  #6 get a
+            6ms #6 row a v1 old
+                  #7 note that a is on
+        "#]],
+    );
+}
+
+#[test]
+fn what_a_crash_left_is_made_good_also_without_a_file() {
+    check_with(
+        policy(),
+        Memory { ledger: old_server(), under_way: under_way("v2", "v1"), ..Memory::default() },
+        "0ms rescan
+         1ms #1 connected 0.11.4
+         2ms #2 row a v1 old off
+         3ms #3 row a v1 old off
+         4ms #4 row a v1 old",
+        &expect![[r#"
+            0ms rescan
+                  ready: watching `plugins` (0 plugins) for http://server
+                  nothing_found: no plugins in `plugins`
+                  #1 connect
+            1ms #1 connected 0.11.4
+                  connected: http://server is Open WebUI 0.11.4
+                  pass: 1 plugin to compare with the server
+                  #2 get a
+            2ms #2 row a v1 old off
+                  #3 update a v1
+            3ms #3 row a v1 old off
+                  #4 toggle a
+            4ms #4 row a v1 old
+                  save
+                  unnote a
+                  a restored: the server had switched it off; it is on again
+                  summary: 0 plugins in 4 ms
+        "#]],
+    );
+}
+
+#[test]
+fn what_somebody_else_has_changed_since_a_crash_is_left_alone() {
+    check_with(
+        policy(),
+        Memory { ledger: old_server(), under_way: under_way("v2", "v1"), ..Memory::default() },
+        "0ms rescan
+         1ms #1 connected 0.11.4
+         2ms #2 row a v9 old off",
+        &expect![[r#"
+            0ms rescan
+                  ready: watching `plugins` (0 plugins) for http://server
+                  nothing_found: no plugins in `plugins`
+                  #1 connect
+            1ms #1 connected 0.11.4
+                  connected: http://server is Open WebUI 0.11.4
+                  pass: 1 plugin to compare with the server
+                  #2 get a
+            2ms #2 row a v9 old off
+                  save
+                  unnote a
+                  a recovered: an earlier deploy was cut short; it runs as it is stored
+                  summary: 0 plugins in 2 ms
+        "#]],
+    );
+}
+
+#[test]
+fn an_update_that_an_absence_swallowed_is_made_good_before_anything_else() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1 old
+         12ms #2 noted
+         13ms #3 lost
+         14ms #4 unreachable
+         600ms wake
+         601ms #5 connected 0.11.4
+         602ms #6 rows a=v1
+         603ms #7 row a v1 old off
+         604ms #8 row a v1 old off
+         605ms #9 row a v1 old
+         606ms #10 row a v1 old
+         607ms #11 noted
+         608ms #12 row a v2 old",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v1 old
+                  #2 note that a is on
+            12ms #2 noted
+                  #3 update a v2
+            13ms #3 lost
+                  #4 get a
+            14ms #4 unreachable
+                  save
+                  unreachable: cannot reach http://server: no answer (next try in 500 ms, 1 plugin waiting)
+                  a waiting: waiting: the server is away
+            600ms wake
+                  #5 connect
+            601ms #5 connected 0.11.4
+                  #6 overview of functions
+            602ms #6 rows a=v1
+                  connected: http://server is Open WebUI 0.11.4
+                  #7 get a
+            603ms #7 row a v1 old off
+                  #8 update a v1
+            604ms #8 row a v1 old off
+                  #9 toggle a
+            605ms #9 row a v1 old
+                  back: the server is back after 591 ms, 1 plugin to deploy
+                  save
+                  unnote a
+                  a restored: the server had switched it off; it is on again
+                  a sending: on its way (retry)
+                  #10 get a
+            606ms #10 row a v1 old
+                  #11 note that a is on
+            607ms #11 noted
+                  #12 update a v2
+            608ms #12 row a v2 old
+                  unnote a
+                  save
+                  archive v2
+                  a updated: updated
+        "#]],
+    );
+}
+
+/// No version of the server flips a switch when it takes a text, so somebody else did.
+#[test]
+fn who_switches_a_function_off_during_an_update_has_his_way() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1
+         12ms #2 row a v2 off",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v1
+                  #2 update a v2
+            12ms #2 row a v2 off
+                  save
+                  archive v2
+                  a updated: updated
+        "#]],
+    );
+    let versioned_and_lost = "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1
+         12ms #2 lost
+         13ms #3 row a v1 off";
+    check(
+        versioned_and_lost,
+        &expect![[r#"
+        10ms write a v2
+              a sending: on its way (edited)
+              #1 get a
+        11ms #1 row a v1
+              #2 update a v2
+        12ms #2 lost
+              #3 get a
+        13ms #3 row a v1 off
+              save
+              unreachable: cannot reach http://server: no answer (next try in 500 ms, 1 plugin waiting)
+              a waiting: waiting: the server is away
+    "#]],
+    );
+}
+
+/// A refused connection carries nothing out: what was noted for a crash must not undo later what an admin does.
+#[test]
+fn what_was_certainly_not_carried_out_leaves_no_note() {
+    check_with(
+        policy(),
+        old_server(),
+        "0ms edit a v2
+         0ms rescan
+         1ms #1 connected 0.9.6
+         2ms #2 rows a=v1
+         3ms #3 row a v1 old
+         4ms #4 noted
+         5ms #5 unreachable",
+        &expect![[r#"
+            0ms edit a v2
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected 0.9.6
+                  #2 overview of functions
+            2ms #2 rows a=v1
+                  connected: http://server is Open WebUI 0.9.6
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (edited)
+                  #3 get a
+            3ms #3 row a v1 old
+                  #4 note that a is on
+            4ms #4 noted
+                  #5 update a v2
+            5ms #5 unreachable
+                  unnote a
+                  save
+                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
+                  a waiting: waiting: the server is away
+        "#]],
+    );
+}
+
+/// The server has run the text and could not store it: what runs is made good when it is back.
+#[test]
+fn what_the_server_ran_and_could_not_store_is_made_good() {
+    check_with(
+        policy(),
+        old_server(),
+        "0ms edit a v2
+         0ms rescan
+         1ms #1 connected 0.9.6
+         2ms #2 rows a=v1
+         3ms #3 row a v1 old
+         4ms #4 noted
+         5ms #5 stumbled
+         505ms wake
+         506ms #6 connected 0.9.6
+         507ms #7 rows a=v1
+         508ms #8 row a v1 old
+         509ms #9 row a v1 old
+         510ms #10 row a v1 old",
+        &expect![[r#"
+            0ms edit a v2
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected 0.9.6
+                  #2 overview of functions
+            2ms #2 rows a=v1
+                  connected: http://server is Open WebUI 0.9.6
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (edited)
+                  #3 get a
+            3ms #3 row a v1 old
+                  #4 note that a is on
+            4ms #4 noted
+                  #5 update a v2
+            5ms #5 stumbled
+                  save
+                  unreachable: cannot reach http://server: the server's database is locked (next try in 500 ms, 1 plugin waiting)
+                  a waiting: waiting: the server is away
+            505ms wake
+                  #6 connect
+            506ms #6 connected 0.9.6
+                  #7 overview of functions
+            507ms #7 rows a=v1
+                  #8 get a
+            508ms #8 row a v1 old
+                  #9 update a v1
+            509ms #9 row a v1 old
+                  back: the server is back after 504 ms, 1 plugin to deploy
+                  save
+                  unnote a
+                  a recovered: an earlier deploy was cut short; it runs as it is stored
+                  a sending: on its way (retry)
+                  #10 get a
+            510ms #10 row a v1 old
+                  #11 note that a is on
+        "#]],
+    );
+}
+
+/// The very text that the server holds is refused when it is forced there: it needs something that is gone.
+#[test]
+fn a_refused_text_that_the_server_held_before_is_a_refusal() {
+    let terms = Terms { force: true, ..policy().terms };
+    check_with(
+        Policy { terms, ..policy() },
+        old_server(),
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected 0.9.6
+         2ms #2 rows a=v1
+         3ms #3 row a v1 old
+         4ms #4 noted
+         5ms #5 refused No module named 'x'
+         6ms #6 row a v1 old off
+         7ms #7 refused No module named 'x'
+         8ms #8 row a v1 old off
+         9ms #9 row a v1 old",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected 0.9.6
+                  #2 overview of functions
+            2ms #2 rows a=v1
+                  connected: http://server is Open WebUI 0.9.6
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (forced)
+                  #3 get a
+            3ms #3 row a v1 old
+                  #4 note that a is on
+            4ms #4 noted
+                  #5 update a v1
+            5ms #5 refused No module named 'x'
+                  #6 get a
+            6ms #6 row a v1 old off
+                  #7 update a v1
+            7ms #7 refused No module named 'x'
+                  #8 get a
+            8ms #8 row a v1 old off
+                  #9 toggle a
+            9ms #9 row a v1 old
+                  unnote a
+                  save
+                  a refused: refused by the server: No module named 'x'
+                  a restored: the server had switched it off; it is on again
+                  summary: 1 plugin in 9 ms: 1 refused
+        "#]],
+    );
+}
+
+#[test]
+fn what_could_not_be_switched_on_again_is_tried_again_soon() {
+    check_with(
+        policy(),
+        old_server(),
+        "0ms edit a v2
+         0ms rescan
+         1ms #1 connected 0.9.6
+         2ms #2 rows a=v1
+         3ms #3 row a v1 old
+         4ms #4 noted
+         5ms #5 refused no
+         6ms #6 row a v1 old off
+         7ms #7 row a v1 old off
+         8ms #8 unreachable
+         508ms wake
+         509ms #9 connected 0.9.6
+         510ms #10 rows a=v1
+         511ms #11 row a v1 old off
+         512ms #12 row a v1 old off
+         513ms #13 row a v1 old",
+        &expect![[r#"
+            0ms edit a v2
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected 0.9.6
+                  #2 overview of functions
+            2ms #2 rows a=v1
+                  connected: http://server is Open WebUI 0.9.6
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (edited)
+                  #3 get a
+            3ms #3 row a v1 old
+                  #4 note that a is on
+            4ms #4 noted
+                  #5 update a v2
+            5ms #5 refused no
+                  #6 get a
+            6ms #6 row a v1 old off
+                  #7 update a v1
+            7ms #7 row a v1 old off
+                  #8 toggle a
+            8ms #8 unreachable
+                  save
+                  a refused: refused by the server: no
+                  a went_off: switched off by the server, and it could not be switched on again: connection refused; tried again when the server answers
+                  unreachable: cannot reach http://server: connection refused (next try in 500 ms)
+            508ms wake
+                  #9 connect
+            509ms #9 connected 0.9.6
+                  #10 overview of functions
+            510ms #10 rows a=v1
+                  a refused_before: refused before, not sent again: no
+                  #11 get a
+            511ms #11 row a v1 old off
+                  #12 update a v1
+            512ms #12 row a v1 old off
+                  #13 toggle a
+            513ms #13 row a v1 old
+                  back: the server is back after 505 ms
+                  save
+                  unnote a
+                  a restored: the server had switched it off; it is on again
+                  summary: 1 plugin in 513 ms: 1 refused
+        "#]],
+    );
+}
+
+#[test]
+fn what_may_not_be_switched_on_again_is_tried_again_at_the_next_look() {
+    check_with(
+        policy(),
+        old_server(),
+        "0ms edit a v2
+         0ms rescan
+         1ms #1 connected 0.9.6
+         2ms #2 rows a=v1
+         3ms #3 row a v1 old
+         4ms #4 noted
+         5ms #5 refused no
+         6ms #6 row a v1 old off
+         7ms #7 row a v1 old off
+         8ms #8 not-allowed
+         5000ms rescan
+         5001ms #9 connected 0.9.6
+         5002ms #10 rows a=v1
+         5003ms #11 row a v1 old off
+         5004ms #12 row a v1 old off
+         5005ms #13 row a v1 old",
+        &expect![[r#"
+            0ms edit a v2
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected 0.9.6
+                  #2 overview of functions
+            2ms #2 rows a=v1
+                  connected: http://server is Open WebUI 0.9.6
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (edited)
+                  #3 get a
+            3ms #3 row a v1 old
+                  #4 note that a is on
+            4ms #4 noted
+                  #5 update a v2
+            5ms #5 refused no
+                  #6 get a
+            6ms #6 row a v1 old off
+                  #7 update a v1
+            7ms #7 row a v1 old off
+                  #8 toggle a
+            8ms #8 not-allowed
+                  save
+                  a refused: refused by the server: no
+                  a went_off: switched off by the server, and it could not be switched on again: 401 Unauthorized; tried again when the server answers
+                  unreachable: cannot reach http://server: 401 Unauthorized (next try in 500 ms)
+            5000ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #9 connect
+            5001ms #9 connected 0.9.6
+                  #10 overview of functions
+            5002ms #10 rows a=v1
+                  a refused_before: refused before, not sent again: no
+                  pass: 1 plugin to compare with the server
+                  #11 get a
+            5003ms #11 row a v1 old off
+                  #12 update a v1
+            5004ms #12 row a v1 old off
+                  #13 toggle a
+            5005ms #13 row a v1 old
+                  back: the server is back after 5.0 s
+                  save
+                  unnote a
+                  a restored: the server had switched it off; it is on again
+                  summary: 1 plugin in 5 ms: 1 refused
+        "#]],
+    );
+}
+
+#[test]
+fn a_flip_that_never_arrived_is_done_again() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1 old
+         12ms #2 noted
+         13ms #3 refused boom
+         14ms #4 row a v1 old off
+         15ms #5 row a v1 old off
+         16ms #6 lost
+         17ms #7 row a v1 old off
+         18ms #8 row a v1 old",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v1 old
+                  #2 note that a is on
+            12ms #2 noted
+                  #3 update a v2
+            13ms #3 refused boom
+                  #4 get a
+            14ms #4 row a v1 old off
+                  #5 update a v1
+            15ms #5 row a v1 old off
+                  #6 toggle a
+            16ms #6 lost
+                  #7 get a
+            17ms #7 row a v1 old off
+                  #8 toggle a
+            18ms #8 row a v1 old
+                  unnote a
+                  save
+                  a refused: refused by the server: boom
+                  a restored: the server had switched it off; it is on again
+        "#]],
+    );
+}
+
+#[test]
+fn flips_that_never_arrive_are_done_again_when_the_server_is_back() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1 old
+         12ms #2 noted
+         13ms #3 refused boom
+         14ms #4 row a v1 old off
+         15ms #5 row a v1 old off
+         16ms #6 lost
+         17ms #7 row a v1 old off
+         18ms #8 lost
+         19ms #9 row a v1 old off
+         20ms #10 lost
+         21ms #11 row a v1 old off
+         22ms #12 lost
+         23ms #13 row a v1 old off
+         523ms wake",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v1 old
+                  #2 note that a is on
+            12ms #2 noted
+                  #3 update a v2
+            13ms #3 refused boom
+                  #4 get a
+            14ms #4 row a v1 old off
+                  #5 update a v1
+            15ms #5 row a v1 old off
+                  #6 toggle a
+            16ms #6 lost
+                  #7 get a
+            17ms #7 row a v1 old off
+                  #8 toggle a
+            18ms #8 lost
+                  #9 get a
+            19ms #9 row a v1 old off
+                  #10 toggle a
+            20ms #10 lost
+                  #11 get a
+            21ms #11 row a v1 old off
+                  #12 toggle a
+            22ms #12 lost
+                  #13 get a
+            23ms #13 row a v1 old off
+                  save
+                  a refused: refused by the server: boom
+                  a went_off: switched off by the server, and it could not be switched on again: no answer came; tried again when the server answers
+                  unreachable: cannot reach http://server: no answer came (next try in 500 ms)
+            523ms wake
+                  #14 connect
+        "#]],
+    );
+}
+
+#[test]
+fn a_refused_text_is_not_sent_again_after_something_was_made_good() {
+    let memory = Memory { under_way: under_way("v2", "v1"), ..old_server().into() };
+    let mut run = play(
+        policy(),
+        memory,
+        "0ms edit a v2
+         0ms rescan
+         1ms #1 connected 0.9.6
+         2ms #2 rows a=v1
+         3ms #3 row a v1 old
+         4ms #4 row a v1 old
+         5ms #5 row a v1 old
+         6ms #6 noted
+         7ms #7 refused boom
+         8ms #8 row a v1 old off
+         9ms #9 row a v1 old off
+         10ms #10 not-allowed",
+    );
+    run.tickets.clear();
+    run.log.clear();
+    for line in [
+        "5000ms rescan",
+        "5001ms #1 connected 0.9.6",
+        "5002ms #2 rows a=v1",
+        "6000ms rescan",
+        "6001ms #4 connected 0.9.6",
+        "6002ms #5 rows a=v1",
+        "6003ms #3 row a v1 old off",
+        "6004ms #6 row a v1 old off",
+        "6005ms #7 row a v1 old",
+    ] {
+        run.line(line);
+    }
+    expect![[r#"
+        5000ms rescan
+              ready: watching `plugins` (1 plugin) for http://server
+              #1 connect
+        5001ms #1 connected 0.9.6
+              #2 overview of functions
+        5002ms #2 rows a=v1
+              a refused_before: refused before, not sent again: boom
+              pass: 1 plugin to compare with the server
+              #3 get a
+        6000ms rescan
+              ready: watching `plugins` (1 plugin) for http://server
+              #4 connect
+        6001ms #4 connected 0.9.6
+              #5 overview of functions
+        6002ms #5 rows a=v1
+              a refused_before: refused before, not sent again: boom
+              back: the server is back after 6.0 s
+        6003ms #3 row a v1 old off
+              #6 update a v1
+        6004ms #6 row a v1 old off
+              #7 toggle a
+        6005ms #7 row a v1 old
+              save
+              unnote a
+              a restored: the server had switched it off; it is on again
+              summary: 1 plugin in 5 ms: 1 refused
+    "#]]
+    .assert_eq(&run.log);
+}
+
+/// While a refused update is on its way, somebody (a rollback, say) puts another text there. The refusal switches the
+/// function off all the same.
+#[test]
+fn a_refusal_that_switched_off_a_text_of_somebody_elses_is_not_as_it_was() {
+    let log = log_of(
+        "0ms given a=v1
+         5000ms write a v2
+         5001ms #1 row a v1 old
+         5001ms #2 noted
+         5002ms #3 refused no
+         5003ms #4 row a v0 old off",
+    );
+    assert!(log.contains("toggle a") || log.contains("went_off"), "it is off, and nobody knows:\n{log}");
+}

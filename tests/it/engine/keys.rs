@@ -1,0 +1,119 @@
+//! A server that does not let us in, and answers that may mean it.
+
+use expect_test::expect;
+
+use super::{after, check, log_of};
+
+#[test]
+fn a_bad_key_stops_the_sending_and_is_said_once() {
+    check(
+        "0ms edit a v1
+         0ms edit b v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 unclear
+         10ms write a v2
+         2000ms write b v2",
+        &expect![[r#"
+            0ms edit a v1
+            0ms edit b v1
+            0ms rescan
+                  ready: watching `plugins` (2 plugins) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 unclear
+                  not_allowed: the server does not let us in: 401 Unauthorized
+            10ms write a v2
+                  a waiting: waiting: the server does not let us in
+            2000ms write b v2
+                  b waiting: waiting: the server does not let us in
+        "#]],
+    );
+}
+
+#[test]
+fn a_key_that_is_taken_back_stops_the_sending() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 unclear
+         12ms #2 unclear
+         2000ms write a v3
+         3000ms rescan
+         3001ms #3 connected
+         3002ms #4 rows a=v1
+         3003ms #5 row a v1
+         3004ms #6 row a v3",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 unclear
+                  #2 overview of functions
+            12ms #2 unclear
+                  save
+                  not_allowed: the server does not let us in: 401 Unauthorized
+                  a waiting: waiting: the server does not let us in
+            2000ms write a v3
+                  a waiting: waiting: the server does not let us in
+            3000ms rescan
+                  #3 connect
+            3001ms #3 connected
+                  #4 overview of functions
+            3002ms #4 rows a=v1
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (edited)
+                  #5 get a
+            3003ms #5 row a v1
+                  #6 update a v3
+            3004ms #6 row a v3
+                  back: the server is back after 3.0 s, 1 plugin to deploy
+                  save
+                  archive v3
+                  a updated: updated
+                  summary: 1 plugin in 4 ms: 1 updated
+        "#]],
+    );
+}
+
+#[test]
+fn an_unclear_answer_with_a_good_key_means_that_it_does_not_exist() {
+    check(
+        "0ms given b=v1
+         10ms write a v1
+         11ms #1 unclear
+         12ms #2 rows b=v1
+         13ms #3 created a
+         14ms #4 row a v1",
+        &expect![[r#"
+            10ms write a v1
+                  a sending: on its way (new)
+                  #1 get a
+            11ms #1 unclear
+                  #2 overview of functions
+            12ms #2 rows b=v1
+                  #3 create a v1
+            13ms #3 created a
+                  #4 get a
+            14ms #4 row a v1
+                  save
+                  archive v1
+                  a created: created and switched on
+        "#]],
+    );
+}
+
+#[test]
+fn who_is_let_in_again_is_served_again() {
+    let log = log_of(
+        "0ms given a=v1
+         5000ms write a v2
+         5001ms #1 not-allowed
+         5002ms #2 not-allowed
+         9000ms write a v3
+         999000ms wake
+         999001ms write a v4",
+    );
+    assert!(after(&log, "9000ms").contains("connect"), "never asked again:\n{log}");
+}

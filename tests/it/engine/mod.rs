@@ -1,0 +1,378 @@
+//! Whole schedules against the engine alone: timed lines in, effects out. No runtime, no sleeping, no disk, no server.
+//!
+//! A script's lines are `<time> <what> …`:
+//!
+//! - `write a v1` puts a filter with this version at `a.py` and says that it is ready; `write a as b v1` gives it an id.
+//!   `write a empty`, `broken`, `other` and `unsettled` are what they say, and `half` is a save in the middle; `delete a`
+//!   removes it; `edit …` changes the disk
+//!   without a word, as before a rescan. The engine's reads are answered from there at once, as the daemon does.
+//! - `given a=v1` is a beginning in which disk and server hold this, and the first pass is over.
+//! - `rescan`, `wake`, `stop`.
+//! - `#3 row v1`, `#3 rows a=v1 b=v2`, `#3 connected`, `#3 absent`, `#3 refused WORDS`, … reply to the call with that number;
+//!   `#3 kept` says that the copy is written, `#3 not-kept` that it could not be.
+
+mod absences;
+mod ending;
+mod files;
+mod healing;
+mod keys;
+mod lost_answers;
+mod passes;
+mod refusals;
+mod remote_edits;
+mod removals;
+mod rollbacks;
+mod saves;
+mod twins;
+mod versions;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use expect_test::Expect;
+use owui_watch::engine::exchange::{Adopt, Call, OnRemoteEdit, Reply, Row, Terms};
+use owui_watch::engine::files::{Loaded, Trace};
+use owui_watch::engine::ledger::{Ledger, Memory, Rollback};
+use owui_watch::engine::{Effect, Engine, Event, Now, OnDelete, Policy, Scan, Ticket};
+use owui_watch::plugin::id::PluginId;
+use owui_watch::plugin::{self, Digest, FileSettings, Key, Kind};
+use serde_json::{Map, Value, json};
+
+/// The engine, and as much of a world as it needs.
+struct Script {
+    engine: Engine,
+    disk: BTreeMap<String, String>,
+    root_is_gone: bool,
+    tickets: Vec<Ticket>,
+    log: String,
+    at: Duration,
+}
+
+fn policy() -> Policy {
+    Policy {
+        roots: vec![PathBuf::from("plugins")],
+        server: "http://server".to_owned(),
+        configured: true,
+        key: None,
+        concurrency: NonZeroUsize::new(2).unwrap(),
+        once: None,
+        terms: Terms {
+            force: false,
+            dry_run: false,
+            activate_new: false,
+            on_remote_edit: OnRemoteEdit::Backup,
+            adopt: Adopt::Ask,
+        },
+        on_delete: OnDelete::Keep,
+        gone_after: Duration::from_secs(30),
+        keep_versions: None,
+        named: Vec::new(),
+        only: Vec::new(),
+    }
+}
+
+/// Runs a script from nothing and compares what came of it.
+#[track_caller]
+fn check(script: &str, expected: &Expect) {
+    check_with(policy(), Ledger::default(), script, expected);
+}
+
+#[track_caller]
+fn check_with(policy: Policy, memory: impl Into<Memory>, script: &str, expected: &Expect) {
+    expected.assert_eq(&play(policy, memory, script).log);
+}
+
+fn play(policy: Policy, memory: impl Into<Memory>, script: &str) -> Script {
+    let mut run = Script {
+        engine: Engine::new(policy, memory.into()),
+        disk: BTreeMap::new(),
+        root_is_gone: false,
+        tickets: Vec::new(),
+        log: String::new(),
+        at: Duration::ZERO,
+    };
+    for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        run.line(line);
+    }
+    run
+}
+
+impl Script {
+    fn line(&mut self, line: &str) {
+        let (time, rest) = line.split_once(' ').unwrap();
+        self.at = Duration::from_millis(time.strip_suffix("ms").unwrap().parse().unwrap());
+        writeln!(self.log, "{line}").unwrap();
+        let words: Vec<_> = rest.split(' ').collect();
+        match words.as_slice() {
+            ["given", rows @ ..] => self.given(rows),
+            ["rescan"] => self.give(Event::Rescan),
+            ["root", "gone"] => self.root_is_gone = true,
+            ["root", "back"] => self.root_is_gone = false,
+            ["wake"] => self.give(Event::Wake),
+            ["stop"] => self.give(Event::Stop),
+            ["replace"] => self.give(Event::Replace),
+            ["looked", name, trace] => {
+                let trace = match *trace {
+                    "there" => Trace::File,
+                    "gone" => Trace::Folder,
+                    "all-gone" => Trace::Nothing,
+                    _ => panic!("{trace}"),
+                };
+                self.give(Event::Looked(path(name), trace));
+            }
+            ["rolling-back" | "rolled-back", id, local, server] => {
+                let digest = |version| Digest::of_text(&source(id, version));
+                let done = words[0] == "rolled-back";
+                let rollback = Rollback { local: Some(digest(local)), server: digest(server), done };
+                self.give(Event::RolledBack(BTreeMap::from([(key(id), rollback)])));
+            }
+            ["pulled", id, server] => {
+                let server = Digest::of_text(&source(id, server));
+                let rollback = Rollback { local: None, server, done: true };
+                self.give(Event::RolledBack(BTreeMap::from([(key(id), rollback)])));
+            }
+            ["edit", name, what @ ..] => self.edit(name, what),
+            ["write", name, what @ ..] => {
+                self.edit(name, what);
+                self.give(Event::Ready(vec![path(name)]));
+            }
+            ["remove", name] => {
+                self.disk.remove(*name);
+            }
+            ["delete", name] => {
+                self.disk.remove(*name);
+                self.give(Event::Ready(vec![path(name)]));
+            }
+            [number, reply @ ..] => {
+                let number: usize = number.strip_prefix('#').unwrap().parse().unwrap();
+                let ticket = self.tickets[number - 1];
+                let event = match reply {
+                    ["kept"] => Event::Kept(ticket, Ok(PathBuf::from("the/copy.py"))),
+                    ["noted"] => Event::Noted(ticket, Ok(())),
+                    ["not-noted"] => Event::Noted(ticket, Err("disk full".to_owned())),
+                    ["not-kept"] => Event::Kept(ticket, Err("disk full".to_owned())),
+                    reply => Event::Replied(ticket, read_reply(reply)),
+                };
+                self.give(event);
+            }
+            [] => unreachable!(),
+        }
+    }
+
+    fn given(&mut self, rows: &[&str]) {
+        for (name, version) in rows.iter().map(|row| row.split_once('=').unwrap()) {
+            self.edit(name, &[version]);
+        }
+        self.give(Event::Rescan);
+        self.give(Event::Replied(self.tickets[0], read_reply(&["connected"])));
+        self.give(Event::Replied(self.tickets[1], read_reply(&[&["rows"], rows].concat())));
+        self.tickets.clear();
+        self.log.clear();
+    }
+
+    fn edit(&mut self, name: &str, what: &[&str]) {
+        let text = match what {
+            ["as", id, version] => source(id, version),
+            [version] => source(name, version),
+            _ => panic!("{what:?}"),
+        };
+        self.disk.insert(name.to_owned(), text);
+    }
+
+    fn give(&mut self, event: Event) {
+        let now = Now { at: self.at, wall: jiff::Timestamp::UNIX_EPOCH, chance: 0.0 };
+        for effect in self.engine.handle(event, now) {
+            match effect {
+                Effect::Scan if self.root_is_gone => {
+                    self.give(Event::Scanned(Scan { files: Vec::new(), missing: vec![PathBuf::from("plugins")] }));
+                }
+                Effect::Scan => {
+                    let files = self.disk.keys().map(|name| (path(name), self.load(name, false))).collect();
+                    self.give(Event::Scanned(Scan { files, missing: Vec::new() }));
+                }
+                Effect::Read(path) => {
+                    let loaded = self.load(name(&path), true);
+                    self.give(Event::Loaded(path, loaded));
+                }
+                Effect::Reread(path) => {
+                    let loaded = self.load(name(&path), false);
+                    self.give(Event::Loaded(path, loaded));
+                }
+                Effect::Call(ticket, call) => {
+                    self.tickets.push(ticket);
+                    writeln!(self.log, "      #{} {}", self.tickets.len(), say(&call)).unwrap();
+                }
+                Effect::Keep(ticket, backup) => {
+                    self.tickets.push(ticket);
+                    writeln!(self.log, "      #{} keep {}", self.tickets.len(), version(&backup.text)).unwrap();
+                }
+                Effect::Note(ticket, key, under_way) => {
+                    self.tickets.push(ticket);
+                    let was = if under_way.was_active { "on" } else { "off" };
+                    writeln!(self.log, "      #{} note that {} is {was}", self.tickets.len(), key.id).unwrap();
+                }
+                Effect::Unnote(key) => writeln!(self.log, "      unnote {}", key.id).unwrap(),
+                Effect::Archive(backup) => writeln!(self.log, "      archive {}", version(&backup.text)).unwrap(),
+                Effect::EndRollback(key) => writeln!(self.log, "      end the rollback of {}", key.id).unwrap(),
+                Effect::Look(path) => writeln!(self.log, "      look for {}", path.display()).unwrap(),
+                Effect::Save(_) => writeln!(self.log, "      save").unwrap(),
+                Effect::Tell(notice) => {
+                    let id = notice.about.key.as_ref().map(|key| format!("{} ", key.id)).unwrap_or_default();
+                    writeln!(self.log, "      {id}{}: {}", notice.word(), notice.sentence()).unwrap();
+                }
+                Effect::Exit(code) => writeln!(self.log, "      exit {code:?}").unwrap(),
+            }
+        }
+    }
+
+    /// `complete`: its writer is done, as far as the engine has been told.
+    fn load(&self, name: &str, complete: bool) -> Loaded {
+        match self.disk.get(name).map(String::as_str) {
+            None => Loaded::Missing,
+            Some("unsettled") => Loaded::Unsettled,
+            Some("half") if !complete => Loaded::Unsettled,
+            Some(text) => Loaded::Parsed(plugin::parse(&path(name), text.as_bytes(), &FileSettings::default())),
+        }
+    }
+}
+
+fn path(name: &str) -> Arc<Path> {
+    Arc::from(Path::new("plugins").join(name).with_extension("py"))
+}
+
+/// A path below `plugins`, without `.py`.
+fn name(path: &Path) -> &str {
+    path.strip_prefix("plugins").unwrap().to_str().unwrap().strip_suffix(".py").unwrap()
+}
+
+fn source(id: &str, version: &str) -> String {
+    match version {
+        "empty" => String::new(),
+        "unsettled" | "half" => version.to_owned(),
+        "broken" => "class Filter(:".to_owned(),
+        "other" => "print()".to_owned(),
+        "stub" => {
+            let head = "# owui-watch put this here for a moment, to learn why the server refuses the plugin.";
+            format!("{head}\nclass Filter:\n    pass\n")
+        }
+        version => {
+            // `v1~Shout` is version 1 of a plugin with that title, by an author.
+            let (version, title) = version.split_once('~').unwrap_or((version, ""));
+            let author = if title.is_empty() { String::new() } else { format!("title: {title}\nauthor: me\n") };
+            format!("\"\"\"\nid: {id}\n{author}version: {version}\n\"\"\"\nclass Filter:\n    pass\n")
+        }
+    }
+}
+
+fn key(id: &str) -> Key {
+    Key { kind: Kind::Function, id: PluginId::new(id).unwrap() }
+}
+
+fn version(text: &str) -> &str {
+    text.split("version: ").nth(1).and_then(|rest| rest.lines().next()).unwrap_or("?")
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    let Value::Object(object) = value else { panic!("{value}") };
+    object
+}
+
+fn row(id: &str, version: &str) -> Row {
+    Row {
+        id: id.to_owned(),
+        name: id.to_owned(),
+        content: Some(source(id, version)),
+        meta: match version.split_once('~') {
+            None => object(json!({"manifest": {"title": id, "version": version}})),
+            Some((version, title)) => object(json!({"manifest": {"title": title, "author": "me", "version": version}})),
+        },
+        is_active: Some(true),
+        is_global: Some(false),
+        access_control: None,
+        versioned: true,
+        version_id: Some("v".to_owned()),
+        digest: None,
+    }
+}
+
+fn old_row(id: &str, version: &str) -> Row {
+    Row { versioned: false, version_id: None, ..row(id, version) }
+}
+
+fn read_reply(words: &[&str]) -> Reply {
+    match words {
+        ["connected", version] => Reply::Connected { version: (*version).to_owned() },
+        ["connected"] => Reply::Connected { version: "0.12.4".to_owned() },
+        ["rows", rows @ ..] => {
+            let rows = rows.iter().map(|row| row.split_once('=').unwrap());
+            Reply::Rows(rows.map(|(id, version)| row(id, version)).collect())
+        }
+        ["row", id, version] => Reply::Row(Box::new(row(id, version))),
+        ["row", id, version, "off"] => Reply::Row(Box::new(Row { is_active: Some(false), ..row(id, version) })),
+        // Of a server before 0.12.
+        ["row", id, version, "old"] => Reply::Row(Box::new(old_row(id, version))),
+        ["row", id, version, "old", "off"] => {
+            Reply::Row(Box::new(Row { is_active: Some(false), ..old_row(id, version) }))
+        }
+        ["row", id, version, "as", name] => {
+            Reply::Row(Box::new(Row { version_id: Some((*name).to_owned()), ..row(id, version) }))
+        }
+        ["deleted"] => Reply::Deleted,
+        ["created", id] => Reply::Row(Box::new(Row { content: None, ..row(id, "") })),
+        ["absent"] => Reply::Absent,
+        ["taken"] => Reply::Taken,
+        ["refused", words @ ..] => Reply::Refused { words: words.join(" ") },
+        ["crashed"] => Reply::Crashed { words: "Internal Server Error".to_owned() },
+        ["unclear"] => Reply::Unclear { words: "401 Unauthorized".to_owned() },
+        ["not-allowed"] => Reply::NotAllowed { status: 401, words: "401 Unauthorized".to_owned() },
+        ["too-long"] => Reply::TooLong { words: "an answer of more than 64 MiB".to_owned() },
+        ["foreign"] => Reply::Foreign { status: 200, words: "a web page".to_owned() },
+        ["stumbled"] => Reply::Stumbled { cause: "the server's database is locked".to_owned() },
+        ["lost"] => Reply::Lost { cause: "no answer".to_owned() },
+        ["unreachable"] => Reply::Unreachable { cause: "connection refused".to_owned(), retry_after: None },
+        ["unreachable", seconds] => Reply::Unreachable {
+            cause: "too many requests".to_owned(),
+            retry_after: Some(Duration::from_secs(seconds.parse().unwrap())),
+        },
+        _ => panic!("{words:?}"),
+    }
+}
+
+fn say(call: &Call) -> String {
+    match call {
+        Call::Connect => "connect".to_owned(),
+        Call::Overview(kind) => format!("overview of {}s", kind.word()),
+        Call::Get(key) => format!("get {}", key.id),
+        Call::Create(key, form) => format!("create {} {}", key.id, version(&form.content)),
+        Call::Update(key, form) => format!("update {} {}", key.id, version(&form.content)),
+        Call::Toggle(id) => format!("{} {id}", call.word()),
+        Call::Delete(key) | Call::Versions(key) => format!("{} {}", call.word(), key.id),
+        Call::Version(key, id) | Call::Prune(key, id) => format!("{} {id} of {}", call.word(), key.id),
+    }
+}
+
+fn once() -> Policy {
+    Policy { once: Some(Duration::from_secs(2)), ..policy() }
+}
+
+fn old_server() -> Ledger {
+    // Version 1 was deployed.
+    play(policy(), Ledger::default(), "0ms given a=v1").engine.ledger().clone()
+}
+
+fn log_of(script: &str) -> String {
+    log_of_with(policy(), Ledger::default(), script)
+}
+
+fn log_of_with(policy: Policy, memory: impl Into<Memory>, script: &str) -> String {
+    play(policy, memory, script).log
+}
+
+/// What came after a line.
+fn after<'a>(log: &'a str, line: &str) -> &'a str {
+    log.split_once(line).unwrap_or_else(|| panic!("no `{line}` in:\n{log}")).1
+}

@@ -1,0 +1,530 @@
+//! A look at everything: the first pass, what an overview may be believed, and `--once` with its options.
+
+use std::time::Duration;
+
+use expect_test::expect;
+use owui_watch::engine::Policy;
+use owui_watch::engine::exchange::Terms;
+use owui_watch::engine::ledger::Ledger;
+
+use super::{after, check, check_with, log_of, log_of_with, once, policy};
+
+#[test]
+fn a_first_pass_creates_what_is_new_and_leaves_what_is_there() {
+    check(
+        "0ms edit a v1
+         0ms edit b v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows b=v1 theirs=v9
+         4ms #3 created a
+         5ms #4 row a v1 off",
+        &expect![[r#"
+            0ms edit a v1
+            0ms edit b v1
+            0ms rescan
+                  ready: watching `plugins` (2 plugins) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows b=v1 theirs=v9
+                  connected: http://server is Open WebUI 0.12.4
+                  save
+                  archive v1
+                  b unchanged: unchanged
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (new)
+                  #3 create a v1
+            4ms #3 created a
+                  #4 get a
+            5ms #4 row a v1 off
+                  save
+                  archive v1
+                  a created: created, switched off
+                  summary: 2 plugins in 5 ms: 1 created, 1 unchanged
+        "#]],
+    );
+}
+
+/// What others have there does not keep ours from the server.
+#[test]
+fn where_the_list_is_too_long_each_plugin_is_looked_at_by_itself() {
+    check(
+        "0ms edit a v1
+         0ms edit b v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 too-long
+         3ms #3 row a v1
+         3ms #4 absent
+         4ms #5 created b
+         5ms #6 row b v1",
+        &expect![[r#"
+            0ms edit a v1
+            0ms edit b v1
+            0ms rescan
+                  ready: watching `plugins` (2 plugins) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 too-long
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 2 plugins to compare with the server
+                  a sending: on its way (new)
+                  #3 get a
+                  b sending: on its way (new)
+                  #4 get b
+            3ms #3 row a v1
+                  save
+                  archive v1
+                  a unchanged: unchanged
+            3ms #4 absent
+                  #5 create b v1
+            4ms #5 created b
+                  #6 get b
+            5ms #6 row b v1
+                  save
+                  archive v1
+                  b created: created and switched on
+                  summary: 2 plugins in 5 ms: 1 created, 1 unchanged
+        "#]],
+    );
+}
+
+/// There was no file of its kind when the server was asked what it holds.
+#[test]
+fn what_no_overview_was_about_is_looked_at_before_it_is_created() {
+    check(
+        "0ms edit a half
+         0ms rescan
+         1ms #1 connected
+         2ms write a v1
+         3ms #2 row a v1",
+        &expect![[r#"
+            0ms edit a half
+            0ms rescan
+                  held: not complete yet; read again soon
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected
+                  connected: http://server is Open WebUI 0.12.4
+            2ms write a v1
+                  a sending: on its way (new)
+                  #2 get a
+            3ms #2 row a v1
+                  save
+                  archive v1
+                  a unchanged: unchanged
+                  summary: 1 plugin in 3 ms: 1 unchanged
+        "#]],
+    );
+}
+
+#[test]
+fn one_pass_ends_with_a_summary_and_a_code() {
+    check_with(
+        once(),
+        Ledger::default(),
+        "0ms edit a v1
+         0ms edit b broken
+         0ms edit c v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows a=v1
+         4ms #3 refused
+         5ms #4 absent",
+        &expect![[r#"
+            0ms edit a v1
+            0ms edit b broken
+            0ms edit c v1
+            0ms rescan
+                  flawed: invalid Python: expected an expression or a ')'
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows a=v1
+                  connected: http://server is Open WebUI 0.12.4
+                  save
+                  archive v1
+                  a unchanged: unchanged
+                  pass: 1 plugin to compare with the server
+                  c sending: on its way (new)
+                  #3 create c v1
+            4ms #3 refused
+                  #4 get c
+            5ms #4 absent
+                  save
+                  c refused: refused by the server: no reason was given
+                  summary: 3 plugins in 5 ms: 1 unchanged, 1 refused, 1 skipped
+                  exit NotDeployed
+        "#]],
+    );
+}
+
+#[test]
+fn one_pass_gives_up_after_its_patience() {
+    check_with(
+        once(),
+        Ledger::default(),
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 unreachable
+         501ms wake
+         502ms #2 unreachable
+         1502ms wake
+         1503ms #3 unreachable",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  #1 connect
+            1ms #1 unreachable
+                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
+            501ms wake
+                  #2 connect
+            502ms #2 unreachable
+                  still_unreachable: still unreachable: connection refused (try 2, next in 1.0 s)
+            1502ms wake
+                  #3 connect
+            1503ms #3 unreachable
+                  gave_up: cannot reach http://server: connection refused (gave up after 1.5 s)
+                  exit NoServer
+        "#]],
+    );
+}
+
+#[test]
+fn one_pass_is_not_let_in() {
+    check_with(
+        once(),
+        Ledger::default(),
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 not-allowed",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 not-allowed
+                  not_allowed: the server does not let us in: 401 Unauthorized
+                  exit NoServer
+        "#]],
+    );
+}
+
+#[test]
+fn one_pass_over_nothing_says_so() {
+    check_with(
+        once(),
+        Ledger::default(),
+        "0ms edit a other\n0ms rescan\n1ms #1 connected",
+        &expect![[r#"
+            0ms edit a other
+            0ms rescan
+                  nothing_found: no plugins in `plugins`
+                  exit Usage
+                  #1 connect
+            1ms #1 connected
+                  connected: http://server is Open WebUI 0.12.4
+                  exit Usage
+        "#]],
+    );
+}
+
+#[test]
+fn a_dry_run_asks_and_changes_nothing() {
+    let terms = Terms { dry_run: true, ..policy().terms };
+    check_with(
+        Policy { terms, ..once() },
+        Ledger::default(),
+        "0ms edit a v1
+         0ms edit b v2
+         0ms edit c v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows b=v1 c=v1
+         3ms #3 absent
+         4ms #4 row b v1",
+        &expect![[r#"
+            0ms edit a v1
+            0ms edit b v2
+            0ms edit c v1
+            0ms rescan
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows b=v1 c=v1
+                  connected: http://server is Open WebUI 0.12.4
+                  c unchanged: unchanged
+                  pass: 2 plugins to compare with the server
+                  a sending: on its way (new)
+                  #3 get a
+                  b sending: on its way (new)
+                  #4 get b
+            3ms #3 absent
+                  a would_create: would be created
+            4ms #4 row b v1
+                  b would_update: would be updated; the text on the server is not ours, a copy would be kept
+                  summary: 3 plugins in 4 ms: 1 to create, 1 to update, 1 unchanged; nothing was changed
+                  exit Fine
+        "#]],
+    );
+}
+
+#[test]
+fn force_sends_what_is_there_already() {
+    let terms = Terms { force: true, ..policy().terms };
+    check_with(
+        Policy { terms, ..once() },
+        Ledger::default(),
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows a=v1
+         3ms #3 row a v1
+         4ms #4 row a v1",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows a=v1
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (forced)
+                  #3 get a
+            3ms #3 row a v1
+                  #4 update a v1
+            4ms #4 row a v1
+                  save
+                  archive v1
+                  a updated: updated
+                  summary: 1 plugin in 4 ms: 1 updated
+                  exit Fine
+        "#]],
+    );
+}
+
+#[test]
+fn a_function_that_was_created_is_switched_on_when_asked_for() {
+    let terms = Terms { activate_new: true, ..policy().terms };
+    check_with(
+        Policy { terms, ..once() },
+        Ledger::default(),
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows
+         4ms #3 created a
+         5ms #4 row a v1 off
+         6ms #5 row a v1",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (new)
+                  #3 create a v1
+            4ms #3 created a
+                  #4 get a
+            5ms #4 row a v1 off
+                  #5 toggle a
+            6ms #5 row a v1
+                  save
+                  archive v1
+                  a created: created and switched on
+                  summary: 1 plugin in 6 ms: 1 created
+                  exit Fine
+        "#]],
+    );
+}
+
+#[test]
+fn names_limit_the_work_and_unknown_names_are_an_error() {
+    let policy = Policy { only: vec!["b".to_owned(), "plugins/c.py".to_owned()], ..once() };
+    check_with(
+        policy,
+        Ledger::default(),
+        "0ms edit a v1
+         0ms edit b v1
+         0ms edit c v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows b=v1 c=v1",
+        &expect![[r#"
+            0ms edit a v1
+            0ms edit b v1
+            0ms edit c v1
+            0ms rescan
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows b=v1 c=v1
+                  connected: http://server is Open WebUI 0.12.4
+                  save
+                  archive v1
+                  b unchanged: unchanged
+                  save
+                  archive v1
+                  c unchanged: unchanged
+                  summary: 2 plugins in 2 ms: 2 unchanged
+                  exit Fine
+        "#]],
+    );
+    let policy = Policy { only: vec!["nobody".to_owned()], ..once() };
+    check_with(
+        policy,
+        Ledger::default(),
+        "0ms edit a v1\n0ms rescan",
+        &expect![[r#"
+        0ms edit a v1
+        0ms rescan
+              trouble: no plugin has the id or path `nobody`
+              exit Usage
+              #1 connect
+    "#]],
+    );
+}
+
+#[test]
+fn a_pass_does_not_wait_for_ever_for_a_file_that_is_always_written() {
+    check_with(
+        Policy { once: Some(Duration::ZERO), ..policy() },
+        Ledger::default(),
+        "0ms edit a unsettled
+         0ms rescan
+         1ms #1 connected
+         9999ms wake
+         10040ms wake",
+        &expect![[r#"
+            0ms edit a unsettled
+            0ms rescan
+                  held: not complete yet; read again soon
+                  #1 connect
+            1ms #1 connected
+                  connected: http://server is Open WebUI 0.12.4
+            9999ms wake
+            10040ms wake
+                  flawed: cannot be read: it is being written all the time
+                  summary: 1 plugin in 10 s: 1 skipped
+                  exit NotDeployed
+        "#]],
+    );
+}
+
+#[test]
+fn a_version_that_the_tests_do_not_know_is_told_once() {
+    check(
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected 0.13.0
+         2ms #2 rows a=v1
+         10ms rescan
+         11ms #3 connected 0.13.0
+         12ms #4 rows a=v1",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected 0.13.0
+                  #2 overview of functions
+            2ms #2 rows a=v1
+                  connected: http://server is Open WebUI 0.13.0
+                  untested: Open WebUI 0.13.0 is none of the versions that owui-watch is tested with
+                  save
+                  archive v1
+                  a unchanged: unchanged
+                  summary: 1 plugin in 2 ms: 1 unchanged
+            10ms rescan
+                  #3 connect
+            11ms #3 connected 0.13.0
+                  #4 overview of functions
+            12ms #4 rows a=v1
+                  a unchanged: unchanged
+                  summary: 1 plugin in 2 ms: 1 unchanged
+        "#]],
+    );
+}
+
+/// The overview was read by the server before the update of v2 was carried out, and arrives after its answer.
+#[test]
+fn an_overview_older_than_a_deploy_that_ended_is_not_believed() {
+    let log = log_of(
+        "0ms given a=v1
+         5000ms write a v2
+         5001ms #1 row a v1
+         5002ms edit a v1
+         5002ms rescan
+         5003ms #3 connected
+         5004ms #2 row a v2
+         5200ms #4 rows a=v1
+         9000ms write a v1",
+    );
+    assert!(after(&log, "#4 rows a=v1").contains("a sending"), "the server holds v2, and nothing is sent:\n{log}");
+}
+
+#[test]
+fn an_overview_older_than_a_deploy_is_not_believed_when_the_file_is_saved_either() {
+    let log = log_of(
+        "0ms given a=v1
+         5000ms write a v2
+         5001ms #1 row a v1
+         5002ms rescan
+         5003ms #3 connected
+         5004ms #2 row a v2
+         5010ms write a v1
+         5160ms wake
+         5200ms #4 rows a=v1",
+    );
+    assert!(after(&log, "#4 rows a=v1").contains("a sending"), "the server holds v2, and nothing is sent:\n{log}");
+}
+
+/// One answer that is a web page ends a single pass while another plugin, which the server has switched off just now,
+/// is about to be made good.
+#[test]
+fn a_pass_does_not_end_while_something_is_switched_off() {
+    let log = log_of_with(
+        once(),
+        Ledger::default(),
+        "0ms edit a v2
+         0ms edit b v2
+         0ms rescan
+         1ms #1 connected 0.9.6
+         2ms #2 rows a=v1 b=v1
+         3ms #3 row a v1 old
+         4ms #5 kept
+         5ms #6 noted
+         6ms #7 refused no
+         7ms #4 foreign",
+    );
+    assert!(!log.contains("exit"), "the program ends while a is switched off:\n{log}");
+}
+
+#[test]
+fn a_pass_that_is_begun_anew_does_not_force_again_what_was_forced() {
+    let terms = Terms { force: true, ..policy().terms };
+    let log = log_of_with(
+        Policy { terms, ..policy() },
+        Ledger::default(),
+        "0ms edit a v1
+         0ms edit b v1
+         0ms edit c v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows a=v1 b=v1 c=v1
+         3ms #3 row a v1
+         4ms #5 row a v1
+         5ms rescan
+         6ms #7 connected
+         7ms #8 rows a=v1 b=v1 c=v1",
+    );
+    assert!(!after(&log, "7ms").contains("pass: 1 plugin"), "a is forced twice:\n{log}");
+}

@@ -1,0 +1,303 @@
+//! A text that the server refuses: when it is sent again, and how the reason is found.
+
+use expect_test::expect;
+use owui_watch::engine::ledger::Ledger;
+
+use super::{after, check, check_with, log_of, once, play, policy};
+
+#[test]
+fn a_refused_text_is_not_sent_again_until_it_changes() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1
+         12ms #2 refused invalid syntax (<string>, line 4)
+         2000ms write a v2
+         4000ms write a v1
+         4001ms #3 row a v1",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v1
+                  #2 update a v2
+            12ms #2 refused invalid syntax (<string>, line 4)
+                  save
+                  a refused: refused by the server: invalid syntax (<string>, line 4)
+            2000ms write a v2
+                  a refused_before: refused before, not sent again: invalid syntax (<string>, line 4)
+            4000ms write a v1
+                  a sending: on its way (edited)
+                  #3 get a
+            4001ms #3 row a v1
+                  save
+                  archive v1
+                  a unchanged: unchanged
+        "#]],
+    );
+}
+
+#[test]
+fn what_is_refused_on_create_is_checked_for_what_it_left_behind() {
+    check(
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows
+         4ms #3 refused [ERROR: Error creating function]
+         5ms #4 absent",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (new)
+                  #3 create a v1
+            4ms #3 refused [ERROR: Error creating function]
+                  #4 get a
+            5ms #4 absent
+                  #5 create a ?
+        "#]],
+    );
+}
+
+#[test]
+fn a_ledger_spares_the_next_start_what_was_refused() {
+    let first = play(
+        policy(),
+        Ledger::default(),
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows a=v0
+         3ms #3 row a v0
+         4ms #4 kept
+         5ms #5 refused boom",
+    );
+    let ledger = Ledger::from_json(&first.engine.ledger().to_json()).unwrap();
+    assert_eq!(&ledger, first.engine.ledger());
+    check_with(
+        once(),
+        ledger,
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows a=v0",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows a=v0
+                  connected: http://server is Open WebUI 0.12.4
+                  a refused_before: refused before, not sent again: boom
+                  summary: 1 plugin in 2 ms: 1 refused
+                  exit NotDeployed
+        "#]],
+    );
+}
+
+/// The server's network may have been down.
+#[test]
+fn what_could_not_be_installed_is_tried_again_when_it_is_saved_again() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1
+         12ms #2 refused Command '['python', '-m', 'pip', 'install', 'x']' returned non-zero exit status 1.
+         100ms rescan
+         101ms #3 connected
+         102ms #4 rows a=v1
+         2000ms write a v2
+         2001ms #5 row a v1
+         2002ms #6 refused No module named 'x'
+         4000ms write a v2",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v1
+                  #2 update a v2
+            12ms #2 refused Command '['python', '-m', 'pip', 'install', 'x']' returned non-zero exit status 1.
+                  save
+                  a refused: refused by the server: Command '['python', '-m', 'pip', 'install', 'x']' returned non-zero exit status 1.
+            100ms rescan
+                  #3 connect
+            101ms #3 connected
+                  #4 overview of functions
+            102ms #4 rows a=v1
+                  a refused_before: refused before, not sent again: Command '['python', '-m', 'pip', 'install', 'x']' returned non-zero exit status 1.
+                  summary: 1 plugin in 2 ms: 1 refused
+            2000ms write a v2
+                  save
+                  a sending: on its way (retry)
+                  #5 get a
+            2001ms #5 row a v1
+                  #6 update a v2
+            2002ms #6 refused No module named 'x'
+                  save
+                  a refused: refused by the server: No module named 'x'
+            4000ms write a v2
+                  save
+                  a sending: on its way (retry)
+                  #7 get a
+        "#]],
+    );
+}
+
+#[test]
+fn a_server_that_hides_why_it_refuses_a_new_plugin_is_asked_another_way() {
+    check(
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows
+         4ms #3 refused [ERROR: Error creating function]
+         5ms #4 absent
+         6ms #5 created a
+         7ms #6 row a stub
+         8ms #7 refused No module named 'x'
+         9ms #8 row a stub
+         10ms #9 deleted",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (new)
+                  #3 create a v1
+            4ms #3 refused [ERROR: Error creating function]
+                  #4 get a
+            5ms #4 absent
+                  #5 create a ?
+            6ms #5 created a
+                  #6 get a
+            7ms #6 row a stub
+                  #7 update a v1
+            8ms #7 refused No module named 'x'
+                  #8 get a
+            9ms #8 row a stub
+                  #9 delete a
+            10ms #9 deleted
+                  save
+                  a refused: refused by the server: No module named 'x'
+                  summary: 1 plugin in 10 ms: 1 refused
+        "#]],
+    );
+}
+
+#[test]
+fn what_is_put_there_for_a_moment_is_not_left_behind() {
+    check(
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows
+         4ms #3 refused [ERROR: Error creating function]
+         5ms #4 absent
+         6ms #5 created a
+         7ms #6 row a stub
+         8ms #7 refused No module named 'x'
+         9ms #8 row a stub
+         10ms #9 unreachable
+         510ms wake
+         511ms #10 connected
+         512ms #11 rows a=stub
+         513ms #12 row a stub
+         514ms #13 refused No module named 'x'
+         515ms #14 row a stub
+         516ms #15 deleted",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (new)
+                  #3 create a v1
+            4ms #3 refused [ERROR: Error creating function]
+                  #4 get a
+            5ms #4 absent
+                  #5 create a ?
+            6ms #5 created a
+                  #6 get a
+            7ms #6 row a stub
+                  #7 update a v1
+            8ms #7 refused No module named 'x'
+                  #8 get a
+            9ms #8 row a stub
+                  #9 delete a
+            10ms #9 unreachable
+                  save
+                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
+                  a waiting: waiting: the server is away
+            510ms wake
+                  #10 connect
+            511ms #10 connected
+                  #11 overview of functions
+            512ms #11 rows a=stub
+                  a sending: on its way (retry)
+                  #12 get a
+            513ms #12 row a stub
+                  #13 update a v1
+            514ms #13 refused No module named 'x'
+                  #14 get a
+            515ms #14 row a stub
+                  #15 delete a
+            516ms #15 deleted
+                  back: the server is back after 506 ms, 1 plugin to deploy
+                  save
+                  a refused: refused by the server: No module named 'x'
+                  summary: 1 plugin in 516 ms: 1 refused
+        "#]],
+    );
+}
+
+#[test]
+fn what_a_busy_database_of_0_11_refused_is_tried_again() {
+    let log = log_of(
+        "0ms given a=v1
+         5000ms write a v2
+         5001ms #1 row a v1 old
+         5001ms #2 noted
+         5002ms #3 refused [ERROR: Error updating function]
+         5003ms #4 row a v1 old
+         5004ms #5 row a v1 old
+         9000ms write a v2
+         9100ms rescan
+         9101ms #6 connected 0.11.4
+         9102ms #7 rows a=v1",
+    );
+    assert!(after(&log, "9000ms").contains("a sending"), "never tried again:\n{log}");
+}
+
+#[test]
+fn another_version_of_the_server_may_take_what_this_one_refused() {
+    let log = log_of(
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected 0.9.6
+         2ms #2 rows
+         4ms #3 refused No Function class found in the module
+         5ms #4 absent
+         6000ms rescan
+         6001ms #5 connected 0.12.4
+         6002ms #6 rows",
+    );
+    assert!(after(&log, "6002ms").contains("a sending"), "never tried again:\n{log}");
+}

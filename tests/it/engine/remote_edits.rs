@@ -1,0 +1,263 @@
+//! Somebody else's text on the server: kept before it is replaced, held, or overwritten.
+
+use std::time::Duration;
+
+use expect_test::expect;
+use owui_watch::engine::Policy;
+use owui_watch::engine::exchange::{OnRemoteEdit, Terms};
+use owui_watch::engine::ledger::Ledger;
+
+use super::{after, check, check_with, log_of, policy};
+
+#[test]
+fn a_text_that_is_not_ours_is_kept_before_it_is_replaced() {
+    check(
+        "0ms edit a v2
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows a=theirs
+         3ms #3 row a theirs
+         4ms #4 kept
+         5ms #5 row a v2",
+        &expect![[r#"
+            0ms edit a v2
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows a=theirs
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (new)
+                  #3 get a
+            3ms #3 row a theirs
+                  #4 keep theirs
+            4ms #4 kept
+                  #5 update a v2
+            5ms #5 row a v2
+                  save
+                  archive v2
+                  a updated: updated; the text on the server was not ours, a copy is in the/copy.py
+                  summary: 1 plugin in 5 ms: 1 updated
+        "#]],
+    );
+}
+
+#[test]
+fn what_cannot_be_kept_is_not_replaced() {
+    check(
+        "0ms edit a v2
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows a=theirs
+         3ms #3 row a theirs
+         4ms #4 not-kept",
+        &expect![[r#"
+            0ms edit a v2
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows a=theirs
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (new)
+                  #3 get a
+            3ms #3 row a theirs
+                  #4 keep theirs
+            4ms #4 not-kept
+                  save
+                  a failed: what must be on disk before anything is sent could not be written: disk full
+                  summary: 1 plugin in 4 ms: 1 failed
+        "#]],
+    );
+}
+
+#[test]
+fn a_row_that_appears_meanwhile_is_updated() {
+    check(
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows
+         4ms #3 taken
+         5ms #4 row a theirs
+         6ms #5 kept
+         7ms #6 row a v1",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (new)
+                  #3 create a v1
+            4ms #3 taken
+                  #4 get a
+            5ms #4 row a theirs
+                  #5 keep theirs
+            6ms #5 kept
+                  #6 update a v1
+            7ms #6 row a v1
+                  save
+                  archive v1
+                  a updated: updated; the text on the server was not ours, a copy is in the/copy.py
+                  summary: 1 plugin in 7 ms: 1 updated
+        "#]],
+    );
+}
+
+#[test]
+fn a_remote_edit_is_held_where_the_user_wants_to_decide() {
+    let terms = Terms { on_remote_edit: OnRemoteEdit::Hold, ..policy().terms };
+    check_with(
+        Policy { terms, ..policy() },
+        Ledger::default(),
+        "0ms edit a v1
+         0ms edit b v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows a=v9 b=v1
+         3ms #3 row a v9
+         2010ms write a v2
+         2011ms #4 row a v9
+         4020ms write b v2
+         4021ms #5 row b v1
+         4022ms #6 noted
+         4023ms #7 row b v2
+         6030ms write a v9
+         6031ms #8 row a v9",
+        &expect![[r#"
+            0ms edit a v1
+            0ms edit b v1
+            0ms rescan
+                  ready: watching `plugins` (2 plugins) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows a=v9 b=v1
+                  connected: http://server is Open WebUI 0.12.4
+                  save
+                  archive v1
+                  b unchanged: unchanged
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (new)
+                  #3 get a
+            3ms #3 row a v9
+                  a remote_edit: not deployed: somebody else has changed it on the server (version v9)
+                  summary: 2 plugins in 3 ms: 1 unchanged, 1 held back
+            2010ms write a v2
+                  a sending: on its way (new)
+                  #4 get a
+            2011ms #4 row a v9
+                  a remote_edit: not deployed: somebody else has changed it on the server (version v9)
+            4020ms write b v2
+                  b sending: on its way (edited)
+                  #5 get b
+            4021ms #5 row b v1
+                  #6 note that b is on
+            4022ms #6 noted
+                  #7 update b v2
+            4023ms #7 row b v2
+                  unnote b
+                  save
+                  archive v2
+                  b updated: updated
+            6030ms write a v9
+                  a sending: on its way (new)
+                  #8 get a
+            6031ms #8 row a v9
+                  save
+                  archive v9
+                  a unchanged: unchanged
+        "#]],
+    );
+}
+
+#[test]
+fn force_ends_a_hold_and_keeps_a_copy() {
+    let terms = Terms { on_remote_edit: OnRemoteEdit::Hold, force: true, ..policy().terms };
+    check_with(
+        Policy { terms, once: Some(Duration::ZERO), ..policy() },
+        Ledger::default(),
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows a=v9
+         3ms #3 row a v9
+         4ms #4 kept
+         5ms #5 noted
+         6ms #6 row a v1",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows a=v9
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (forced)
+                  #3 get a
+            3ms #3 row a v9
+                  #4 keep v9
+            4ms #4 kept
+                  #5 note that a is on
+            5ms #5 noted
+                  #6 update a v1
+            6ms #6 row a v1
+                  unnote a
+                  save
+                  archive v1
+                  a updated: updated; the text on the server was not ours, a copy is in the/copy.py
+                  summary: 1 plugin in 6 ms: 1 updated
+                  exit Fine
+        "#]],
+    );
+}
+
+#[test]
+fn a_remote_edit_is_overwritten_where_the_user_wants_that() {
+    let terms = Terms { on_remote_edit: OnRemoteEdit::Overwrite, ..policy().terms };
+    check_with(
+        Policy { terms, ..policy() },
+        Ledger::default(),
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v9
+         12ms #2 row a v2",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v9
+                  #2 update a v2
+            12ms #2 row a v2
+                  save
+                  archive v2
+                  a updated: updated
+        "#]],
+    );
+}
+
+#[test]
+fn what_somebody_else_wrote_at_the_same_moment_is_replaced_as_soon_as_it_is_kept() {
+    let log = log_of(
+        "0ms given a=v1
+         5000ms write a v2
+         5001ms #1 row a v1
+         5002ms #2 row a v9
+         5003ms #3 row a v9
+         900000ms wake",
+    );
+    assert!(
+        after(&log, "5003ms").contains("connect") || after(&log, "5003ms").contains("keep v9"),
+        "never tried again:\n{log}"
+    );
+}

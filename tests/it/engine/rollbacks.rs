@@ -1,0 +1,194 @@
+//! What `rollback` and `pull` put back, beside the deploys that are under way or come later.
+
+use expect_test::expect;
+
+use super::check;
+
+/// Somebody has pasted the file's text back in the browser: the rollback is over, though nothing is sent.
+#[test]
+fn a_rollback_ends_when_the_server_holds_the_files_text_again() {
+    check(
+        "0ms given a=v2
+         10ms rolled-back a v2 v1
+         11ms write a v2
+         20ms rescan
+         21ms #1 connected
+         22ms #2 rows a=v2",
+        &expect![[r#"
+            10ms rolled-back a v2 v1
+            11ms write a v2
+                  a rolled_back: rolled back; deployed again when the file changes
+            20ms rescan
+                  #1 connect
+            21ms #1 connected
+                  #2 overview of functions
+            22ms #2 rows a=v2
+                  end the rollback of a
+                  a unchanged: unchanged
+                  summary: 1 plugin in 2 ms: 1 unchanged
+        "#]],
+    );
+}
+
+#[test]
+fn what_was_rolled_back_is_deployed_when_the_file_changes() {
+    check(
+        "0ms given a=v2
+         10ms rolled-back a v2 v1
+         11ms write a v2
+         20ms rescan
+         21ms #1 connected
+         22ms #2 rows a=v1
+         30ms write a v3
+         31ms #3 row a v1
+         32ms #4 row a v3
+         5000ms write a v2
+         5001ms #5 row a v3
+         5002ms #6 row a v2",
+        &expect![[r#"
+            10ms rolled-back a v2 v1
+            11ms write a v2
+                  a rolled_back: rolled back; deployed again when the file changes
+            20ms rescan
+                  #1 connect
+            21ms #1 connected
+                  #2 overview of functions
+            22ms #2 rows a=v1
+                  a rolled_back: rolled back; deployed again when the file changes
+                  summary: 1 plugin in 2 ms: 1 held back
+            30ms write a v3
+                  a sending: on its way (edited)
+                  #3 get a
+            31ms #3 row a v1
+                  #4 update a v3
+            32ms #4 row a v3
+                  end the rollback of a
+                  save
+                  archive v3
+                  a updated: updated
+            5000ms write a v2
+                  a sending: on its way (edited)
+                  #5 get a
+            5001ms #5 row a v3
+                  #6 update a v2
+            5002ms #6 row a v2
+                  save
+                  archive v2
+                  a updated: updated
+        "#]],
+    );
+}
+
+#[test]
+fn a_deploy_that_ends_after_a_rollback_undoes_it_and_says_so() {
+    check(
+        "0ms given a=v1
+         5000ms write a v2
+         5001ms #1 row a v1
+         6000ms rolling-back a v2 v0
+         6100ms rolled-back a v2 v0
+         7000ms #2 row a v2
+         8000ms write a v2",
+        &expect![[r#"
+            5000ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            5001ms #1 row a v1
+                  #2 update a v2
+            6000ms rolling-back a v2 v0
+            6100ms rolled-back a v2 v0
+            7000ms #2 row a v2
+                  save
+                  archive v2
+                  a updated: updated
+                  end the rollback of a
+                  a rollback_undone: an earlier text was put back while this deploy was under way, which has replaced it
+            8000ms write a v2
+                  a unchanged: unchanged
+        "#]],
+    );
+}
+
+/// The rollback is not done yet, and comes after it.
+#[test]
+fn a_deploy_that_ends_before_a_rollback_does_not_undo_it() {
+    check(
+        "0ms given a=v1
+         5000ms write a v2
+         5001ms #1 row a v1
+         6000ms rolling-back a v2 v0
+         6100ms #2 row a v2
+         7000ms rolled-back a v2 v0
+         8000ms write a v2",
+        &expect![[r#"
+            5000ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            5001ms #1 row a v1
+                  #2 update a v2
+            6000ms rolling-back a v2 v0
+            6100ms #2 row a v2
+                  save
+                  archive v2
+                  a updated: updated
+            7000ms rolled-back a v2 v0
+            8000ms write a v2
+                  a rolled_back: rolled back; deployed again when the file changes
+        "#]],
+    );
+}
+
+/// A pull has put nothing on the server.
+#[test]
+fn a_deploy_that_ends_after_a_pull_undoes_nothing() {
+    check(
+        "0ms given a=v1
+         5000ms write a v2
+         5001ms #1 row a v1
+         6000ms pulled a v1
+         7000ms #2 row a v2",
+        &expect![[r#"
+            5000ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            5001ms #1 row a v1
+                  #2 update a v2
+            6000ms pulled a v1
+            7000ms #2 row a v2
+                  save
+                  archive v2
+                  a updated: updated
+        "#]],
+    );
+}
+
+#[test]
+fn what_waits_for_its_turn_while_it_is_rolled_back_is_not_deployed() {
+    check(
+        "0ms given a=v1
+         5000ms write a v2
+         7000ms write a v3
+         7001ms rolled-back a v3 v0
+         7002ms #1 row a v1
+         7003ms #2 row a v2
+         9000ms write a v4",
+        &expect![[r#"
+            5000ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            7000ms write a v3
+            7001ms rolled-back a v3 v0
+            7002ms #1 row a v1
+                  #2 update a v2
+            7003ms #2 row a v2
+                  save
+                  archive v2
+                  a updated: updated
+                  a rollback_undone: an earlier text was put back while this deploy was under way, which has replaced it
+                  a rolled_back: rolled back; deployed again when the file changes
+            9000ms write a v4
+                  a sending: on its way (edited)
+                  #3 get a
+        "#]],
+    );
+}

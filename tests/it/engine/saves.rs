@@ -1,0 +1,270 @@
+//! A save, from the read to the server: the newest text wins, one is in flight, and nothing is sent twice.
+
+use std::num::NonZeroUsize;
+
+use expect_test::expect;
+use owui_watch::engine::Policy;
+use owui_watch::engine::ledger::Ledger;
+
+use super::{check, check_with, policy};
+
+#[test]
+fn a_save_is_read_compared_and_sent() {
+    check(
+        "0ms given a=v1
+         5000ms write a v2
+         5001ms #1 row a v1
+         5002ms #2 row a v2",
+        &expect![[r#"
+            5000ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            5001ms #1 row a v1
+                  #2 update a v2
+            5002ms #2 row a v2
+                  save
+                  archive v2
+                  a updated: updated
+        "#]],
+    );
+}
+
+#[test]
+fn a_save_without_a_change_sends_nothing() {
+    check(
+        "0ms given a=v1
+         10ms write a v1",
+        &expect![[r#"
+            10ms write a v1
+                  a unchanged: unchanged
+        "#]],
+    );
+}
+
+#[test]
+fn the_newest_save_wins_and_one_is_in_flight() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         2000ms write a v3
+         2010ms write a v4
+         2020ms #1 row a v1
+         2030ms #2 row a v2
+         2040ms #3 row a v2
+         2050ms #4 row a v4",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            2000ms write a v3
+            2010ms write a v4
+                  a superseded: a newer save takes its place
+            2020ms #1 row a v1
+                  #2 update a v2
+            2030ms #2 row a v2
+                  save
+                  archive v2
+                  a updated: updated
+                  a sending: on its way (edited)
+                  #3 get a
+            2040ms #3 row a v2
+                  #4 update a v4
+            2050ms #4 row a v4
+                  save
+                  archive v4
+                  a updated: updated
+        "#]],
+    );
+}
+
+#[test]
+fn back_and_forth_during_a_deploy_ends_with_what_the_file_holds() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         2000ms write a v1
+         2001ms write a v2
+         2002ms #1 row a v1
+         2003ms write a v1
+         2004ms #2 row a v2
+         2005ms #3 row a v2
+         2006ms #4 row a v1",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            2000ms write a v1
+            2001ms write a v2
+                  a unchanged: unchanged
+            2002ms #1 row a v1
+                  #2 update a v2
+            2003ms write a v1
+            2004ms #2 row a v2
+                  save
+                  archive v2
+                  a updated: updated
+                  a sending: on its way (edited)
+                  #3 get a
+            2005ms #3 row a v2
+                  #4 update a v1
+            2006ms #4 row a v1
+                  save
+                  archive v1
+                  a updated: updated
+        "#]],
+    );
+}
+
+#[test]
+fn a_formatter_at_work_makes_one_version_and_not_two() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1
+         12ms #2 row a v2
+         300ms write a v3
+         350ms write a v4
+         450ms wake
+         500ms wake",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v1
+                  #2 update a v2
+            12ms #2 row a v2
+                  save
+                  archive v2
+                  a updated: updated
+            300ms write a v3
+            350ms write a v4
+            450ms wake
+            500ms wake
+                  a sending: on its way (edited)
+                  #3 get a
+        "#]],
+    );
+}
+
+#[test]
+fn a_deploy_that_takes_long_is_said_to_be_on_its_way_once() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1
+         2000ms wake
+         3010ms wake
+         9000ms wake
+         60000ms #2 row a v2",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v1
+                  #2 update a v2
+            2000ms wake
+            3010ms wake
+                  a slow: still on its way after 3.0 s
+            9000ms wake
+            60000ms #2 row a v2
+                  save
+                  archive v2
+                  a updated: updated
+        "#]],
+    );
+}
+
+#[test]
+fn a_save_without_a_change_does_not_take_back_what_the_server_lacks() {
+    check_with(
+        Policy { concurrency: NonZeroUsize::MIN, ..policy() },
+        Ledger::default(),
+        "0ms given a=v1 b=v1
+         5000ms rescan
+         5010ms #1 connected
+         5020ms #2 rows
+         5030ms write b v1
+         5040ms write b v2
+         5050ms write b v1
+         5060ms #3 absent
+         5070ms #4 created a
+         5080ms #5 row a v1
+         5090ms #6 absent",
+        &expect![[r#"
+            5000ms rescan
+                  #1 connect
+            5010ms #1 connected
+                  #2 overview of functions
+            5020ms #2 rows
+                  pass: 2 plugins to compare with the server
+                  a sending: on its way (missing on server)
+                  #3 get a
+            5030ms write b v1
+            5040ms write b v2
+                  b superseded: a newer save takes its place
+            5050ms write b v1
+                  b superseded: a newer save takes its place
+            5060ms #3 absent
+                  #4 create a v1
+            5070ms #4 created a
+                  #5 get a
+            5080ms #5 row a v1
+                  save
+                  archive v1
+                  a created: created and switched on
+                  b sending: on its way (missing on server)
+                  #6 get b
+            5090ms #6 absent
+                  #7 create b v1
+        "#]],
+    );
+}
+
+#[test]
+fn what_waits_for_its_turn_and_is_no_plugin_any_more_is_not_deployed() {
+    check(
+        "0ms given a=v1 b=v1 c=v1
+         5000ms write a v2
+         5000ms write b v2
+         5000ms write c v2
+         5001ms edit c broken
+         5001ms rescan
+         5002ms #1 row a v1
+         5002ms #2 row b v1
+         5003ms #3 connected
+         5004ms #6 rows a=v1 b=v1 c=v1
+         5005ms #4 row a v2
+         5006ms #5 row b v2",
+        &expect![[r#"
+            5000ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            5000ms write b v2
+                  b sending: on its way (edited)
+                  #2 get b
+            5000ms write c v2
+            5001ms edit c broken
+            5001ms rescan
+                  c flawed: invalid Python: expected an expression or a ')'
+                  #3 connect
+            5002ms #1 row a v1
+                  #4 update a v2
+            5002ms #2 row b v1
+                  #5 update b v2
+            5003ms #3 connected
+                  #6 overview of functions
+            5004ms #6 rows a=v1 b=v1 c=v1
+                  a unchanged: unchanged
+                  b unchanged: unchanged
+            5005ms #4 row a v2
+                  save
+                  archive v2
+                  a updated: updated
+            5006ms #5 row b v2
+                  save
+                  archive v2
+                  b updated: updated
+                  summary: 3 plugins in 5 ms: 2 updated, 1 skipped
+        "#]],
+    );
+}

@@ -1,0 +1,152 @@
+//! A plugin that is on the server already, under another id.
+
+use std::time::Duration;
+
+use expect_test::expect;
+use owui_watch::engine::Policy;
+use owui_watch::engine::exchange::{Adopt, Terms};
+use owui_watch::engine::ledger::Ledger;
+
+use super::{check, check_with, policy};
+
+/// Whether it is there under another id cannot be known then, as where an account may not list what others have.
+#[test]
+fn where_the_list_is_too_long_nobody_is_asked_about_twins() {
+    check(
+        "0ms given a=v1~Shout
+         5000ms write b v1~Shout
+         5001ms #1 absent
+         5002ms #2 too-long",
+        &expect![[r#"
+            5000ms write b v1~Shout
+                  b sending: on its way (new)
+                  #1 get b
+            5001ms #1 absent
+                  #2 overview of functions
+            5002ms #2 too-long
+                  #3 create b v1
+        "#]],
+    );
+}
+
+#[test]
+fn a_plugin_that_is_there_under_another_id_is_not_created() {
+    check_with(
+        Policy { once: Some(Duration::ZERO), ..policy() },
+        Ledger::default(),
+        "0ms edit a v1~Shout
+         0ms edit b v1~Whisper
+         0ms edit c v1~Whisper
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows old=v0~Shout c=v1~Whisper
+         4ms #3 created b
+         5ms #4 row b v1~Whisper off",
+        &expect![[r#"
+            0ms edit a v1~Shout
+            0ms edit b v1~Whisper
+            0ms edit c v1~Whisper
+            0ms rescan
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows old=v0~Shout c=v1~Whisper
+                  connected: http://server is Open WebUI 0.12.4
+                  save
+                  archive v1
+                  c unchanged: unchanged
+                  pass: 2 plugins to compare with the server
+                  a sending: on its way (new)
+                  a twin: not created: the server has a plugin with the same title and author as `old`
+                  b sending: on its way (new)
+                  #3 create b v1
+            4ms #3 created b
+                  #4 get b
+            5ms #4 row b v1~Whisper off
+                  save
+                  archive v1
+                  b created: created, switched off
+                  summary: 3 plugins in 5 ms: 1 created, 1 unchanged, 1 held back
+                  exit NotDeployed
+        "#]],
+    );
+}
+
+#[test]
+fn a_saved_plugin_s_twin_is_looked_for() {
+    check(
+        "0ms given b=v1~Whisper
+         10ms write a v1~Shout
+         11ms #1 absent
+         12ms #2 rows old=v0~Shout
+         20ms write c v1~Whisper
+         21ms #3 absent
+         22ms #4 rows b=v1~Whisper
+         23ms #5 created c
+         24ms #6 row c v1~Whisper off
+         30ms write d v1~Hum
+         31ms #7 absent
+         32ms #8 not-allowed
+         33ms #9 created d",
+        &expect![[r#"
+            10ms write a v1~Shout
+                  a sending: on its way (new)
+                  #1 get a
+            11ms #1 absent
+                  #2 overview of functions
+            12ms #2 rows old=v0~Shout
+                  a twin: not created: the server has a plugin with the same title and author as `old`
+            20ms write c v1~Whisper
+                  c sending: on its way (new)
+                  #3 get c
+            21ms #3 absent
+                  #4 overview of functions
+            22ms #4 rows b=v1~Whisper
+                  #5 create c v1
+            23ms #5 created c
+                  #6 get c
+            24ms #6 row c v1~Whisper off
+                  save
+                  archive v1
+                  c created: created, switched off
+            30ms write d v1~Hum
+                  d sending: on its way (new)
+                  #7 get d
+            31ms #7 absent
+                  #8 overview of functions
+            32ms #8 not-allowed
+                  #9 create d v1
+            33ms #9 created d
+                  #10 get d
+        "#]],
+    );
+}
+
+#[test]
+fn a_twin_is_ignored_where_the_user_says_so() {
+    let terms = Terms { adopt: Adopt::Never, ..policy().terms };
+    check_with(
+        Policy { terms, ..policy() },
+        Ledger::default(),
+        "0ms edit a v1~Shout
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows old=v0~Shout
+         4ms #3 created a",
+        &expect![[r#"
+            0ms edit a v1~Shout
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows old=v0~Shout
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 1 plugin to compare with the server
+                  a sending: on its way (new)
+                  #3 create a v1
+            4ms #3 created a
+                  #4 get a
+        "#]],
+    );
+}

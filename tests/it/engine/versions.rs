@@ -1,0 +1,93 @@
+//! The versions that the server keeps of a plugin, of which only so many stay.
+
+use std::num::NonZeroUsize;
+
+use expect_test::expect;
+use owui_watch::engine::Policy;
+use owui_watch::engine::ledger::Ledger;
+
+use super::{after, check_with, log_of_with, policy};
+
+#[test]
+fn only_so_many_versions_of_one_session_stay() {
+    check_with(
+        Policy { keep_versions: NonZeroUsize::new(2), ..policy() },
+        Ledger::default(),
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1 as first
+         12ms #2 row a v2 as second
+         5000ms write a v3
+         5001ms #3 row a v2 as second
+         5002ms #4 row a v3 as third
+         10000ms write a v4
+         10001ms #5 row a v3 as third
+         10002ms #6 row a v4 as fourth
+         10003ms #7 deleted
+         4000000ms write a v5
+         4000001ms #8 row a v4 as fourth
+         4000002ms #9 row a v5 as fifth",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v1 as first
+                  #2 update a v2
+            12ms #2 row a v2 as second
+                  save
+                  archive v2
+                  a updated: updated
+            5000ms write a v3
+                  a sending: on its way (edited)
+                  #3 get a
+            5001ms #3 row a v2 as second
+                  #4 update a v3
+            5002ms #4 row a v3 as third
+                  save
+                  archive v3
+                  a updated: updated
+            10000ms write a v4
+                  a sending: on its way (edited)
+                  #5 get a
+            10001ms #5 row a v3 as third
+                  #6 update a v4
+            10002ms #6 row a v4 as fourth
+                  save
+                  archive v4
+                  a updated: updated
+                  #7 prune second of a
+            10003ms #7 deleted
+                  a pruned: an older version of this session was taken out of the server's history
+            4000000ms write a v5
+                  a sending: on its way (edited)
+                  #8 get a
+            4000001ms #8 row a v4 as fourth
+                  #9 update a v5
+            4000002ms #9 row a v5 as fifth
+                  save
+                  archive v5
+                  a updated: updated
+        "#]],
+    );
+}
+
+#[test]
+fn a_version_that_could_not_be_pruned_is_pruned_later() {
+    let log = log_of_with(
+        Policy { keep_versions: NonZeroUsize::new(1), ..policy() },
+        Ledger::default(),
+        "0ms given a=v1
+         5000ms write a v2
+         5001ms #1 row a v1 as one
+         5002ms #2 row a v2 as two
+         8000ms write a v3
+         8001ms #3 row a v2 as two
+         8002ms #4 row a v3 as three
+         8003ms #5 unreachable
+         11000ms write a v4
+         11001ms #6 row a v3 as three
+         11002ms #7 row a v4 as four
+         11003ms #8 deleted",
+    );
+    assert!(after(&log, "11002ms").contains("prune two"), "the version stays for ever:\n{log}");
+}
