@@ -147,7 +147,6 @@ fn row(key: &Key, content: &str) -> Row {
         content: Some(content.to_string()),
         meta: Map::new(),
         is_active: Some(true),
-        is_global: Some(false),
         access_control: None,
         versioned: true,
         version_id: Some("1".to_owned()),

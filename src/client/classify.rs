@@ -478,7 +478,6 @@ struct WireRow {
     content: Option<String>,
     meta: Option<Map<String, Value>>,
     is_active: Option<bool>,
-    is_global: Option<bool>,
     #[serde(default, deserialize_with = "present")]
     access_control: Option<Value>,
     version_id: Option<String>,
@@ -497,7 +496,6 @@ impl From<WireRow> for Row {
             content: row.content,
             meta: row.meta.unwrap_or_default(),
             is_active: row.is_active,
-            is_global: row.is_global,
             access_control: row.access_control,
             versioned: row.version_id.is_some(),
             version_id: row.version_id,
@@ -1098,7 +1096,6 @@ mod tests {
             content: None,
             meta: Map::new(),
             is_active: None,
-            is_global: None,
             access_control: None,
             versioned: false,
             version_id: None,

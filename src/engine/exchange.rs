@@ -95,8 +95,6 @@ pub struct Row {
     pub meta: Map<String, Value>,
     /// The on/off switch (functions only).
     pub is_active: Option<bool>,
-    /// Whether it applies to every model (functions only).
-    pub is_global: Option<bool>,
     /// Tools on servers before 0.8: present, if only as null.
     pub access_control: Option<Value>,
     /// The row has a version of its own, as since 0.12: an update that is refused leaves everything as it was. Before,
@@ -1152,7 +1150,6 @@ mod tests {
             content: (version != "no text").then(|| source(version)),
             meta: object(json!({"manifest": {"title": "Shout", "version": version}})),
             is_active: Some(is_active),
-            is_global: Some(false),
             access_control: None,
             versioned: true,
             version_id: Some("v".to_owned()),

@@ -475,14 +475,20 @@ fn with_valves(kind: Kind) -> String {
 /// All that the server says of a plugin, also what the client does not read, but for the time of the last change.
 async fn everything(server: &Server, key: &Key) -> Value {
     let path = format!("/api/v1/{}s/id/{}", key.kind.word(), key.id);
-    let (status, mut row) = server.get(&path).await;
-    assert_eq!(status, 200, "{row}");
+    let mut row = stored(server, key).await;
     row.as_object_mut().unwrap().remove("updated_at");
     for valves in ["valves", "valves/user"] {
         let (status, values) = server.get(&format!("{path}/{valves}")).await;
         assert_eq!(status, 200, "{values}");
         row[valves] = values;
     }
+    row
+}
+
+/// The row itself, as the server spells it.
+async fn stored(server: &Server, key: &Key) -> Value {
+    let (status, row) = server.get(&format!("/api/v1/{}s/id/{}", key.kind.word(), key.id)).await;
+    assert_eq!(status, 200, "{row}");
     row
 }
 
@@ -731,16 +737,18 @@ async fn a_toggle_flips(server: Server) {
 async fn a_global_toggle_flips(server: Server) {
     let client = server.client();
     let key = key(Kind::Function, "global_switch");
-    let created = row(client.call(Call::Create(key.clone(), form("A", FILTER))).await);
-    assert_eq!(created.is_global, Some(false));
+    row(client.call(Call::Create(key.clone(), form("A", FILTER))).await);
+    assert_eq!(stored(&server, &key).await["is_global"], json!(false));
     for expected in [true, false, true] {
         let flipped = flip_global(&server, &key).await;
         assert_eq!((&flipped["is_global"], &flipped["is_active"]), (&json!(expected), &json!(false)));
-        assert_eq!(row(client.call(Call::Get(key.clone())).await).is_global, Some(expected));
+        assert_eq!(stored(&server, &key).await["is_global"], json!(expected));
     }
-    assert_eq!(row(client.call(Call::Update(key, form("A", PIPE))).await).is_global, Some(true));
+    row(client.call(Call::Update(key.clone(), form("A", PIPE))).await);
+    assert_eq!(stored(&server, &key).await["is_global"], json!(true), "an update leaves it as it was");
     let tool = self::key(Kind::Tool, "global_switch");
-    assert_eq!(row(client.call(Call::Create(tool, form("A", TOOLS))).await).is_global, None);
+    row(client.call(Call::Create(tool.clone(), form("A", TOOLS))).await);
+    assert_eq!(stored(&server, &tool).await.get("is_global"), None);
 }
 
 async fn what_is_deleted_is_gone_but_for_the_users_own_valves(server: Server) {

@@ -291,7 +291,6 @@ fn row(id: &str, version: &str) -> Row {
             Some((version, title)) => object(json!({"manifest": {"title": title, "author": "me", "version": version}})),
         },
         is_active: Some(true),
-        is_global: Some(false),
         access_control: None,
         versioned: true,
         version_id: Some("v".to_owned()),

@@ -226,7 +226,6 @@ impl Server {
             content: with_text.then(|| held.text.made().stored.to_string()),
             meta,
             is_active: function.then_some(held.active),
-            is_global: function.then_some(false),
             access_control: None,
             versioned: self.versioned,
             version_id: held.versions.last().filter(|_| self.versioned).map(|(version, _)| version.to_string()),
