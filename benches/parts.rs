@@ -1,23 +1,27 @@
 //! The pure parts, one by one: what each costs of the way from a save to its request. `cargo bench --bench parts`.
 #![expect(clippy::unwrap_used, reason = "a measurement ends where its scene cannot be set")]
 
+#[path = "../tests/it/support/policy.rs"]
+mod policy;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use divan::{Bencher, black_box};
 use jiff::Timestamp;
-use owui_watch::engine::exchange::{Adopt, Call, OnRemoteEdit, Reply, Row, Terms};
+use owui_watch::engine::exchange::{Call, Reply, Row};
 use owui_watch::engine::files::Loaded;
 use owui_watch::engine::ledger::{Deployed, Ledger, Memory};
 use owui_watch::engine::plan::{Remote, decide};
-use owui_watch::engine::{Effect, Engine, Event, Now, OnDelete, Policy, Scan};
+use owui_watch::engine::{Effect, Engine, Event, Now, Scan};
 use owui_watch::plugin::frontmatter::Frontmatter;
 use owui_watch::plugin::id::PluginId;
 use owui_watch::plugin::{self, Digest, FileSettings, Key, Kind};
 use serde_json::Map;
+
+use policy::policy;
 
 /// One of the plugins that come with it.
 const TEXT: &str = include_str!("../plugins/tools/date_math.py");
@@ -151,28 +155,5 @@ fn row(key: &Key, content: &str) -> Row {
         versioned: true,
         version_id: Some("1".to_owned()),
         digest: None,
-    }
-}
-
-fn policy() -> Policy {
-    Policy {
-        roots: vec![PathBuf::from("plugins")],
-        server: "http://localhost:8080".to_owned(),
-        configured: true,
-        key: None,
-        concurrency: NonZeroUsize::new(4).unwrap(),
-        once: None,
-        terms: Terms {
-            force: false,
-            dry_run: false,
-            activate_new: false,
-            on_remote_edit: OnRemoteEdit::Backup,
-            adopt: Adopt::Ask,
-        },
-        on_delete: OnDelete::Keep,
-        gone_after: Duration::from_secs(30),
-        keep_versions: None,
-        named: Vec::new(),
-        only: Vec::new(),
     }
 }

@@ -28,19 +28,20 @@ mod versions;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use expect_test::Expect;
-use owui_watch::engine::exchange::{Adopt, Call, OnRemoteEdit, Reply, Row, Terms};
+use owui_watch::engine::exchange::{Call, Reply, Row};
 use owui_watch::engine::files::{Loaded, Trace};
 use owui_watch::engine::ledger::{Ledger, Memory, Rollback};
-use owui_watch::engine::{Effect, Engine, Event, Now, OnDelete, Policy, Scan, Ticket};
+use owui_watch::engine::{Effect, Engine, Event, Now, Policy, Scan, Ticket};
 use owui_watch::plugin::id::PluginId;
 use owui_watch::plugin::{self, Digest, FileSettings, Key, Kind};
 use serde_json::{Map, Value, json};
+
+use crate::support::policy::policy;
 
 /// The engine, and as much of a world as it needs.
 struct Script {
@@ -50,29 +51,6 @@ struct Script {
     tickets: Vec<Ticket>,
     log: String,
     at: Duration,
-}
-
-fn policy() -> Policy {
-    Policy {
-        roots: vec![PathBuf::from("plugins")],
-        server: "http://server".to_owned(),
-        configured: true,
-        key: None,
-        concurrency: NonZeroUsize::new(2).unwrap(),
-        once: None,
-        terms: Terms {
-            force: false,
-            dry_run: false,
-            activate_new: false,
-            on_remote_edit: OnRemoteEdit::Backup,
-            adopt: Adopt::Ask,
-        },
-        on_delete: OnDelete::Keep,
-        gone_after: Duration::from_secs(30),
-        keep_versions: None,
-        named: Vec::new(),
-        only: Vec::new(),
-    }
 }
 
 /// Runs a script from nothing and compares what came of it.

@@ -4,11 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use owui_watch::engine::exchange::Call;
-use owui_watch::engine::exchange::{Adopt, OnRemoteEdit, Terms};
+use owui_watch::engine::exchange::{Adopt, Call, OnRemoteEdit};
 use owui_watch::engine::files::Loaded;
 use owui_watch::engine::ledger::{Ledger, Rollback, UnderWay};
 use owui_watch::engine::{Code, Event, OnDelete, Policy, TESTED};
@@ -19,6 +17,7 @@ use super::promises::{Broken, Promises};
 use super::server::{Server, Writer};
 use super::text::{Sort, Text, key_of, letter_of, path_of};
 use super::wire::{FAULTS, Fault, Flight, key_in, lost};
+use crate::support::policy::policy;
 
 pub(super) const DEBOUNCE: Duration = Duration::from_millis(100);
 /// More happens in no run that comes to an end.
@@ -44,26 +43,7 @@ impl Setup {
             seed: 0,
             version: "0.12.4",
             exact: true,
-            policy: Policy {
-                roots: vec![PathBuf::from("plugins")],
-                server: "http://server".to_owned(),
-                configured: true,
-                key: None,
-                concurrency: NonZeroUsize::MIN,
-                once: None,
-                terms: Terms {
-                    force: false,
-                    dry_run: false,
-                    activate_new: false,
-                    on_remote_edit: OnRemoteEdit::Backup,
-                    adopt: Adopt::Ask,
-                },
-                on_delete: OnDelete::Keep,
-                gone_after: Duration::from_secs(30),
-                keep_versions: None,
-                named: Vec::new(),
-                only: Vec::new(),
-            },
+            policy: Policy { concurrency: NonZeroUsize::MIN, ..policy() },
         };
         let mut words = line.split(' ');
         let mut policy = setup.policy;

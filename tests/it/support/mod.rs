@@ -3,6 +3,7 @@
 pub(crate) mod command;
 mod fake_python;
 pub(crate) mod fake_server;
+pub(crate) mod policy;
 pub(crate) mod relay;
 pub(crate) mod tls;
 

@@ -1,0 +1,32 @@
+//! The policy that the engine's tests, the simulation and the benches begin with.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use owui_watch::engine::exchange::{Adopt, OnRemoteEdit, Terms};
+use owui_watch::engine::{OnDelete, Policy};
+
+/// As where the user has set nothing, but for how much happens at a time: no more than a script can follow.
+pub(crate) fn policy() -> Policy {
+    Policy {
+        roots: vec![PathBuf::from("plugins")],
+        server: "http://server".to_owned(),
+        configured: true,
+        key: None,
+        concurrency: NonZeroUsize::new(2).unwrap(),
+        once: None,
+        terms: Terms {
+            force: false,
+            dry_run: false,
+            activate_new: false,
+            on_remote_edit: OnRemoteEdit::Backup,
+            adopt: Adopt::Ask,
+        },
+        on_delete: OnDelete::Keep,
+        gone_after: Duration::from_secs(30),
+        keep_versions: None,
+        named: Vec::new(),
+        only: Vec::new(),
+    }
+}
