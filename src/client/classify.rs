@@ -510,6 +510,23 @@ mod tests {
     use Asked::{Connect, Create, Delete, Get, Overview, Prune, SignIn, Toggle, Update, Versions};
     use Kind::{Function, Tool};
 
+    /// What is asked only of a server that has let us in.
+    const ABOUT_PLUGINS: [Asked; 13] = [
+        Overview(Function),
+        Overview(Tool),
+        Get(Function),
+        Get(Tool),
+        Create(Function),
+        Create(Tool),
+        Update(Function),
+        Update(Tool),
+        Toggle,
+        Delete,
+        Versions,
+        Asked::Version,
+        Prune,
+    ];
+
     const EXPIRED: &str = "Your session has expired or the token is invalid. Please sign in again.";
     const PROHIBITED: &str =
         "You do not have permission to access this resource. Please contact your administrator for assistance.";
@@ -580,24 +597,9 @@ mod tests {
 
         use super::*;
 
-        const ALL: [Asked; 16] = [
-            Connect,
-            Asked::Config,
-            SignIn,
-            Overview(Function),
-            Overview(Tool),
-            Get(Function),
-            Get(Tool),
-            Create(Function),
-            Create(Tool),
-            Update(Function),
-            Update(Tool),
-            Toggle,
-            Delete,
-            Versions,
-            Asked::Version,
-            Prune,
-        ];
+        fn all() -> Vec<Asked> {
+            [Connect, Asked::Config, SignIn].into_iter().chain(ABOUT_PLUGINS).collect()
+        }
 
         /// Stands for the source in what a server echoes.
         const SOURCE: &str = "5ecre7";
@@ -653,7 +655,7 @@ mod tests {
             /// Whatever answers, it means something, and not too much of it.
             #[test]
             fn no_answer_is_too_odd(
-                asked in prop::sample::select(&ALL[..]),
+                asked in prop::sample::select(all()),
                 status in prop_oneof![0..1000_u16, Just(200), Just(400), Just(401), Just(404)],
                 headers in [header(), header(), header(), header()],
                 body in prop_oneof![
@@ -683,7 +685,7 @@ mod tests {
             /// A rejected form comes back with the form in it, and a proxy may echo anything.
             #[test]
             fn the_source_is_not_shown(
-                asked in prop::sample::select(&ALL[..]),
+                asked in prop::sample::select(all()),
                 status in prop_oneof![400..600_u16, Just(422)],
                 echo in json(Just(Value::from(SOURCE))),
                 // A list of problems, something named, or nothing in particular.
@@ -933,21 +935,7 @@ mod tests {
             "Invalid token",
             "User mismatch. Please sign in again.",
         ] {
-            for asked in [
-                Overview(Function),
-                Overview(Tool),
-                Get(Function),
-                Get(Tool),
-                Create(Function),
-                Create(Tool),
-                Update(Function),
-                Update(Tool),
-                Toggle,
-                Delete,
-                Versions,
-                Asked::Version,
-                Prune,
-            ] {
+            for asked in ABOUT_PLUGINS {
                 check(&[(asked, 401, words, not_allowed(401, words))]);
             }
         }
