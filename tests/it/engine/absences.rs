@@ -4,11 +4,11 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use expect_test::expect;
-use owui_watch::engine::exchange::{Reply, Terms};
+use owui_watch::engine::exchange::Reply;
 use owui_watch::engine::ledger::Ledger;
 use owui_watch::engine::{Event, Policy};
 
-use super::{after, check, check_with, log_of, play, policy};
+use super::{after, check, check_with, force, log_of, play, policy};
 
 #[test]
 fn a_server_that_goes_is_tried_less_and_less_and_gets_the_newest_text_once() {
@@ -397,9 +397,8 @@ fn a_server_that_only_fails_at_deploys_is_told_of_once() {
 
 #[test]
 fn force_does_not_end_the_server_again_and_again() {
-    let force = Policy { terms: Terms { force: true, ..policy().terms }, ..policy() };
     check_with(
-        force,
+        force(),
         Ledger::default(),
         "0ms edit a v1
          0ms edit b v1

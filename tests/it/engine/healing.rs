@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 
 use expect_test::expect;
-use owui_watch::engine::Policy;
-use owui_watch::engine::exchange::Terms;
 use owui_watch::engine::ledger::{Memory, UnderWay};
 use owui_watch::plugin::{Digest, Key};
 
-use super::{check, check_with, key, log_of, old_server, play, policy, source};
+use super::{check, check_with, force, key, log_of, old_server, play, policy, source};
 
 fn under_way(sent: &str, replaced: &str) -> BTreeMap<Key, UnderWay> {
     let digest = |version| Digest::of_text(&source("a", version));
@@ -376,9 +374,8 @@ fn what_the_server_ran_and_could_not_store_is_made_good() {
 /// The very text that the server holds is refused when it is forced there: it needs something that is gone.
 #[test]
 fn a_refused_text_that_the_server_held_before_is_a_refusal() {
-    let terms = Terms { force: true, ..policy().terms };
     check_with(
-        Policy { terms, ..policy() },
+        force(),
         old_server(),
         "0ms edit a v1
          0ms rescan
@@ -682,21 +679,17 @@ fn a_refused_text_is_not_sent_again_after_something_was_made_good() {
          9ms #9 row a v1 old off
          10ms #10 not-allowed",
     );
-    run.tickets.clear();
-    run.log.clear();
-    for line in [
-        "5000ms rescan",
-        "5001ms #1 connected 0.9.6",
-        "5002ms #2 rows a=v1",
-        "6000ms rescan",
-        "6001ms #4 connected 0.9.6",
-        "6002ms #5 rows a=v1",
-        "6003ms #3 row a v1 old off",
-        "6004ms #6 row a v1 old off",
-        "6005ms #7 row a v1 old",
-    ] {
-        run.line(line);
-    }
+    run.go_on(
+        "5000ms rescan
+         5001ms #1 connected 0.9.6
+         5002ms #2 rows a=v1
+         6000ms rescan
+         6001ms #4 connected 0.9.6
+         6002ms #5 rows a=v1
+         6003ms #3 row a v1 old off
+         6004ms #6 row a v1 old off
+         6005ms #7 row a v1 old",
+    );
     expect![[r#"
         5000ms rescan
               ready: watching `plugins` (1 plugin) for http://server

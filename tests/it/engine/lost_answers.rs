@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 
 use expect_test::expect;
-use owui_watch::engine::Policy;
-use owui_watch::engine::exchange::{OnRemoteEdit, Terms};
 use owui_watch::engine::ledger::{Ledger, Memory, UnderWay};
 use owui_watch::plugin::Digest;
 
-use super::{after, check, check_with, key, log_of, log_of_with, old_server, play, policy, source};
+use super::{after, check, check_with, hold, key, log_of, log_of_with, old_server, play, source};
 
 /// Its answer never came, and nobody has seen it there before the next one takes its place.
 #[test]
@@ -150,9 +148,8 @@ fn a_create_without_an_answer_is_never_repeated_blindly() {
 
 #[test]
 fn what_we_have_sent_is_ours_whether_an_answer_came_or_not() {
-    let hold = Policy { terms: Terms { on_remote_edit: OnRemoteEdit::Hold, ..policy().terms }, ..policy() };
     check_with(
-        hold,
+        hold(),
         Ledger::default(),
         "0ms given a=v1
          10ms write a v2
@@ -205,12 +202,11 @@ fn what_we_have_sent_is_ours_whether_an_answer_came_or_not() {
 /// It was sent, and then the program was killed, before it had written down that it was.
 #[test]
 fn what_was_on_its_way_when_the_program_ended_is_ours() {
-    let hold = Policy { terms: Terms { on_remote_edit: OnRemoteEdit::Hold, ..policy().terms }, ..policy() };
     let sent = Digest::of_text(&source("a", "v2"));
     let under_way = BTreeMap::from([(key("a"), UnderWay { ours: vec![sent], replaced: None, was_active: true })]);
     let memory = Memory { under_way, ..old_server().into() };
     let run = play(
-        hold,
+        hold(),
         memory,
         "0ms edit a v3
          0ms rescan
@@ -306,9 +302,8 @@ fn a_text_that_takes_the_server_s_answer_away_twice_is_not_sent_a_third_time() {
 
 #[test]
 fn what_was_seen_before_an_absence_is_not_believed_during_it() {
-    let terms = Terms { on_remote_edit: OnRemoteEdit::Hold, ..policy().terms };
     let log = log_of_with(
-        Policy { terms, ..policy() },
+        hold(),
         Ledger::default(),
         "0ms given a=v1
          5000ms edit a v2

@@ -33,7 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use expect_test::Expect;
-use owui_watch::engine::exchange::{Call, Reply, Row};
+use owui_watch::engine::exchange::{Call, OnRemoteEdit, Reply, Row, Terms};
 use owui_watch::engine::files::{Loaded, Trace};
 use owui_watch::engine::ledger::{Ledger, Memory, Rollback};
 use owui_watch::engine::{Effect, Engine, Event, Now, Policy, Scan, Ticket};
@@ -73,13 +73,28 @@ fn play(policy: Policy, memory: impl Into<Memory>, script: &str) -> Script {
         log: String::new(),
         at: Duration::ZERO,
     };
-    for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        run.line(line);
-    }
+    run.lines(script);
     run
 }
 
 impl Script {
+    /// Plays more of it; the log and the calls' numbers begin anew.
+    fn go_on(&mut self, script: &str) {
+        self.forget();
+        self.lines(script);
+    }
+
+    fn forget(&mut self) {
+        self.tickets.clear();
+        self.log.clear();
+    }
+
+    fn lines(&mut self, script: &str) {
+        for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            self.line(line);
+        }
+    }
+
     fn line(&mut self, line: &str) {
         let (time, rest) = line.split_once(' ').unwrap();
         self.at = Duration::from_millis(time.strip_suffix("ms").unwrap().parse().unwrap());
@@ -148,8 +163,7 @@ impl Script {
         self.give(Event::Rescan);
         self.give(Event::Replied(self.tickets[0], read_reply(&["connected"])));
         self.give(Event::Replied(self.tickets[1], read_reply(&[&["rows"], rows].concat())));
-        self.tickets.clear();
-        self.log.clear();
+        self.forget();
     }
 
     fn edit(&mut self, name: &str, what: &[&str]) {
@@ -334,6 +348,14 @@ fn say(call: &Call) -> String {
 
 fn once() -> Policy {
     Policy { once: Some(Duration::from_secs(2)), ..policy() }
+}
+
+fn force() -> Policy {
+    Policy { terms: Terms { force: true, ..policy().terms }, ..policy() }
+}
+
+fn hold() -> Policy {
+    Policy { terms: Terms { on_remote_edit: OnRemoteEdit::Hold, ..policy().terms }, ..policy() }
 }
 
 fn old_server() -> Ledger {

@@ -7,7 +7,7 @@ use owui_watch::engine::Policy;
 use owui_watch::engine::exchange::Terms;
 use owui_watch::engine::ledger::Ledger;
 
-use super::{after, check, check_with, log_of, log_of_with, once, policy};
+use super::{after, check, check_with, force, log_of, log_of_with, once, policy};
 
 #[test]
 fn a_first_pass_creates_what_is_new_and_leaves_what_is_there() {
@@ -275,9 +275,8 @@ fn a_dry_run_asks_and_changes_nothing() {
 
 #[test]
 fn force_sends_what_is_there_already() {
-    let terms = Terms { force: true, ..policy().terms };
     check_with(
-        Policy { terms, ..once() },
+        Policy { once: once().once, ..force() },
         Ledger::default(),
         "0ms edit a v1
          0ms rescan
@@ -510,9 +509,8 @@ fn a_pass_does_not_end_while_something_is_switched_off() {
 
 #[test]
 fn a_pass_that_is_begun_anew_does_not_force_again_what_was_forced() {
-    let terms = Terms { force: true, ..policy().terms };
     let log = log_of_with(
-        Policy { terms, ..policy() },
+        force(),
         Ledger::default(),
         "0ms edit a v1
          0ms edit b v1

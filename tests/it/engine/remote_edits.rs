@@ -7,7 +7,7 @@ use owui_watch::engine::Policy;
 use owui_watch::engine::exchange::{OnRemoteEdit, Terms};
 use owui_watch::engine::ledger::Ledger;
 
-use super::{after, check, check_with, log_of, policy};
+use super::{after, check, check_with, hold, log_of, policy};
 
 #[test]
 fn a_text_that_is_not_ours_is_kept_before_it_is_replaced() {
@@ -115,9 +115,8 @@ fn a_row_that_appears_meanwhile_is_updated() {
 
 #[test]
 fn a_remote_edit_is_held_where_the_user_wants_to_decide() {
-    let terms = Terms { on_remote_edit: OnRemoteEdit::Hold, ..policy().terms };
     check_with(
-        Policy { terms, ..policy() },
+        hold(),
         Ledger::default(),
         "0ms edit a v1
          0ms edit b v1
@@ -182,7 +181,7 @@ fn a_remote_edit_is_held_where_the_user_wants_to_decide() {
 
 #[test]
 fn force_ends_a_hold_and_keeps_a_copy() {
-    let terms = Terms { on_remote_edit: OnRemoteEdit::Hold, force: true, ..policy().terms };
+    let terms = Terms { force: true, ..hold().terms };
     check_with(
         Policy { terms, once: Some(Duration::ZERO), ..policy() },
         Ledger::default(),

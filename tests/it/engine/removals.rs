@@ -23,11 +23,7 @@ fn leaving(on_delete: OnDelete, script: &str, expected: &Expect) {
          7ms #7 created c
          8ms #8 row c v1";
     let mut run = play(Policy { on_delete, ..policy() }, Ledger::default(), deployed);
-    run.tickets.clear();
-    run.log.clear();
-    for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        run.line(line);
-    }
+    run.go_on(script);
     expected.assert_eq(&run.log);
 }
 
@@ -464,18 +460,15 @@ fn a_plugin_that_a_renamed_file_may_be_is_not_taken_away() {
          4ms #3 created a
          5ms #4 row a v1~Shout",
     );
-    run.tickets.clear();
-    run.log.clear();
-    let script = "2000ms delete a
+    run.go_on(
+        "2000ms delete a
          2000ms write c v1~Shout
          2350ms wake
          2351ms #1 absent
          2352ms #2 rows a=v1~Shout b=v1
          32350ms wake
-         32350ms looked a gone";
-    for line in script.lines().map(str::trim) {
-        run.line(line);
-    }
+         32350ms looked a gone",
+    );
     expect![[r#"
         2000ms delete a
               held: not complete yet; read again soon
@@ -625,9 +618,8 @@ fn an_overview_older_than_a_removal_is_not_believed() {
          5ms #5 row a v1
          5ms #6 row b v1";
     let mut run = play(Policy { on_delete: OnDelete::Delete, ..policy() }, Ledger::default(), deployed);
-    run.tickets.clear();
-    run.log.clear();
-    let script = "2000ms delete a
+    run.go_on(
+        "2000ms delete a
          2350ms wake
          32350ms wake
          32350ms looked a gone
@@ -638,10 +630,8 @@ fn an_overview_older_than_a_removal_is_not_believed() {
          32355ms #3 deleted
          32356ms #6 absent
          32357ms write a v1
-         32400ms #5 rows a=v1 b=v1";
-    for line in script.lines().map(str::trim) {
-        run.line(line);
-    }
+         32400ms #5 rows a=v1 b=v1",
+    );
     let log = run.log;
     assert!(after(&log, "32400ms").contains("a sending"), "the server does not have it, and nothing is sent:\n{log}");
 }
