@@ -23,6 +23,14 @@ fn project(server: &FakeServer) -> Project {
     project
 }
 
+/// It as it is watched, with the server to which it is deployed.
+fn watched() -> (FakeServer, Project, Watch) {
+    let server = FakeServer::start();
+    let project = project(&server);
+    let watch = project.watch();
+    (server, project, watch)
+}
+
 fn toml(server: &FakeServer, more: &str) -> String {
     format!("url = \"{}\"\n{more}", server.url())
 }
@@ -104,9 +112,7 @@ fn another_root_and_other_files_in_it() {
 
 #[test]
 fn a_root_that_is_not_there_is_waited_for() {
-    let server = FakeServer::start();
-    let project = project(&server);
-    let mut watch = project.watch();
+    let (server, project, mut watch) = watched();
     project.write("watch.toml", &toml(&server, "root = [\"plugins\", \"late\"]\n"));
     assert_eq!(reloaded(&mut watch), json!(["root"]));
     assert_eq!(count(&watch, "root_missing"), 1);
@@ -133,9 +139,7 @@ fn whether_links_may_lead_out_of_the_root() {
 
 #[test]
 fn the_settings_of_a_file() {
-    let server = FakeServer::start();
-    let project = project(&server);
-    let mut watch = project.watch();
+    let (server, project, mut watch) = watched();
     project.write("watch.toml", &toml(&server, "[plugins.\"plugins/a.py\"]\nid = \"other\"\n"));
     assert_eq!(reloaded(&mut watch), json!(["plugins"]));
     watch.wait("created", Some("other"));
@@ -211,9 +215,7 @@ fn a_key_file_and_what_is_in_it() {
 
 #[test]
 fn every_way_of_saving() {
-    let server = FakeServer::start();
-    let project = project(&server);
-    let mut watch = project.watch();
+    let (server, project, mut watch) = watched();
     let path = project.path("watch.toml");
     let ways: [&dyn Fn(&str); 4] = [
         &|text| project.write("watch.toml", text),
@@ -288,9 +290,7 @@ fn noticed_also_where_files_are_polled() {
 
 #[test]
 fn what_changes_no_setting_starts_nothing() {
-    let server = FakeServer::start();
-    let project = project(&server);
-    let mut watch = project.watch();
+    let (server, project, mut watch) = watched();
     let asked = server.lines();
     project.write("watch.toml", &toml(&server, ""));
     project.write(".env", &format!("{}OTHER=1\n", dotenv(KEY)));
@@ -308,9 +308,7 @@ fn what_changes_no_setting_starts_nothing() {
 
 #[test]
 fn wrong_settings_keep_the_old_ones_and_say_where_and_why() {
-    let server = FakeServer::start();
-    let project = project(&server);
-    let mut watch = project.watch();
+    let (server, project, mut watch) = watched();
     for (n, (more, why, hint)) in [
         ("concurency = 2\n", "cannot use `watch.toml`: unknown key `concurency`", json!("did you mean `concurrency`?")),
         ("root = \"plugins/a.py\"\n", "cannot watch `plugins/a.py`: it is not a folder", Value::Null),
@@ -505,12 +503,17 @@ fn a_file_that_is_being_written_meanwhile_is_sent_when_it_is_whole() {
     assert_eq!((sent, self::text(&server, "a")), (vec![true, true], text));
 }
 
-/// Has the server take its time for a text, and other settings wait for that.
-fn slow_deploy(server: &FakeServer, project: &Project, watch: &mut Watch, text: &str) {
+/// Saves a text whose deploy the server leaves without an answer.
+fn hold_a_deploy(server: &FakeServer, project: &Project, text: &str) {
     let updates = server.lines().iter().filter(|line| line.contains("/update")).count();
     server.hold("/update");
     project.write(A, text);
     server.wait_for("/update", updates + 1);
+}
+
+/// Has the server take its time for a text, and other settings wait for that.
+fn slow_deploy(server: &FakeServer, project: &Project, watch: &mut Watch, text: &str) {
+    hold_a_deploy(server, project, text);
     project.write("watch.toml", &toml(server, "concurrency = 2\n"));
     watch.wait("reloaded", None);
     let waits = watch.wait("settings_wait", None).pop().unwrap();
@@ -520,9 +523,7 @@ fn slow_deploy(server: &FakeServer, project: &Project, watch: &mut Watch, text: 
 /// Its text would arrive after those that were saved later.
 #[test]
 fn a_deploy_that_takes_long_is_not_given_up() {
-    let server = FakeServer::start();
-    let project = project(&server);
-    let mut watch = project.watch();
+    let (server, project, mut watch) = watched();
     slow_deploy(&server, &project, &mut watch, &filter("2"));
     project.write(A, &filter("3"));
     server.release();
@@ -550,12 +551,8 @@ fn a_text_that_is_refused_late_leaves_the_function_on() {
 
 #[test]
 fn a_stop_meanwhile_is_a_stop() {
-    let server = FakeServer::start();
-    let project = project(&server);
-    let mut watch = project.watch();
-    server.hold("/update");
-    project.write(A, &filter("2"));
-    server.wait_for("/update", 1);
+    let (server, project, mut watch) = watched();
+    hold_a_deploy(&server, &project, &filter("2"));
     project.write("watch.toml", &toml(&server, "concurrency = 2\n"));
     watch.wait("reloaded", None);
     watch.signal("TERM");
@@ -569,12 +566,8 @@ fn a_stop_meanwhile_is_a_stop() {
 
 #[test]
 fn a_hangup_after_a_stop_begins_nothing() {
-    let server = FakeServer::start();
-    let project = project(&server);
-    let mut watch = project.watch();
-    server.hold("/update");
-    project.write(A, &filter("2"));
-    server.wait_for("/update", 1);
+    let (server, project, mut watch) = watched();
+    hold_a_deploy(&server, &project, &filter("2"));
     watch.signal("TERM");
     watch.wait("stopping", None);
     project.write("watch.toml", &toml(&server, "concurrency = 2\n"));
@@ -589,9 +582,7 @@ fn a_hangup_after_a_stop_begins_nothing() {
 /// another owui-watch.
 #[test]
 fn no_save_is_missed_in_the_switch() {
-    let server = FakeServer::start();
-    let project = project(&server);
-    let mut watch = project.watch();
+    let (server, project, mut watch) = watched();
     let stop = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
