@@ -8,12 +8,12 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use ruff_python_ast::name::UnqualifiedName;
-use ruff_python_ast::token::TokenKind;
+use ruff_python_ast::token::{Token, TokenKind};
 use ruff_python_ast::{
-    Alias, BoolOp, CmpOp, ExceptHandler, Expr, Number, Stmt, StmtFor, StmtIf, StmtImport, StmtImportFrom, StmtMatch,
-    StmtTry, StmtWhile, StmtWith, UnaryOp,
+    Alias, BoolOp, CmpOp, ExceptHandler, Expr, ModModule, Number, Stmt, StmtFor, StmtIf, StmtImport, StmtImportFrom,
+    StmtMatch, StmtTry, StmtWhile, StmtWith, UnaryOp,
 };
-use ruff_python_parser::{Mode, lexer, parse_module};
+use ruff_python_parser::{Mode, Parsed, lexer, parse_module};
 use ruff_text_size::{Ranged, TextRange};
 use unicode_ident::is_xid_continue;
 
@@ -40,13 +40,8 @@ pub struct Found {
 
 /// Reads a text that [`normal::clean`] made: `None` where it is no plugin, and where it cannot be deployed, why.
 pub fn read(text: &str, intent: Intent) -> Result<Option<Found>, (Problem, Option<Span>)> {
-    if let Some(words) = nesting(text) {
-        return Err((Problem::Syntax(words.to_owned()), None));
-    }
     let here = |range: TextRange| Span::new(text, range.into());
-    let parsed = parse_module(text)
-        .map_err(|error| (Problem::Syntax(sentence(&error.error.to_string())), Some(here(error.location))))?;
-
+    let parsed = parsed(text)?;
     let mut module = Module { text, ..Module::default() };
     module.block(parsed.suite(), Place::TOP);
 
@@ -487,6 +482,10 @@ const MAX_BRACKETS: usize = 200;
 const MAX_INDENTS: usize = 100;
 const MAX_DEPTH: usize = 8_000;
 
+/// What Python says of more.
+const TOO_MANY_BRACKETS: &str = "too many nested parentheses";
+const TOO_MANY_INDENTS: &str = "too many levels of indentation";
+
 /// What stands between two brackets, or in one statement, as far as [`nesting`] has come.
 #[derive(Default)]
 struct Level {
@@ -510,18 +509,76 @@ impl Level {
     }
 }
 
-/// Looks over the tokens for nesting that Python would not accept, and says so in Python's words. Ruff's parser would
-/// accept it, by growing its stack, and then leave a tree too deep to be dropped.
-#[expect(clippy::wildcard_enum_match_arm, reason = "all other tokens are equal here, whatever Python adds to them")]
-fn nesting(text: &str) -> Option<&'static str> {
+/// Parses a text that nests no deeper than Python accepts. Ruff's parser would accept more, by growing its stack, and then
+/// leave a tree too deep to be dropped.
+fn parsed(text: &str) -> Result<Parsed<ModModule>, (Problem, Option<Span>)> {
+    let nested = |words: &str| (Problem::Syntax(words.to_owned()), None);
+    // Few texts are so long that they have to be looked over before. Of the others the parser's own tokens tell enough.
+    if may_be_too_deep(text) {
+        nesting(lexed(text)).map_or(Ok(()), |words| Err(nested(words)))?;
+    }
+    match parse_module(text) {
+        Ok(parsed) => match closed_nesting(parsed.tokens().iter().map(Token::kind)) {
+            Some(words) => Err(nested(words)),
+            None => Ok(parsed),
+        },
+        // What is nested without end is seldom closed.
+        Err(error) => Err(nesting(lexed(text)).map_or_else(
+            || {
+                let words = sentence(&error.error.to_string());
+                (Problem::Syntax(words), Some(Span::new(text, error.location.into())))
+            },
+            nested,
+        )),
+    }
+}
+
+/// Whether a text may be deeper than [`MAX_DEPTH`]: each layer takes a word, or a character that is in none. As soon as
+/// enough of the others were seen, it is not.
+fn may_be_too_deep(text: &str) -> bool {
+    let mut before = false;
+    let mut adds_none = |byte: u8| {
+        let is_word = byte.is_ascii_alphanumeric() || byte == b'_';
+        let continues = std::mem::replace(&mut before, is_word) && is_word;
+        continues || byte.is_ascii_whitespace()
+    };
+    let enough = text.len().saturating_sub(MAX_DEPTH);
+    text.bytes().filter(|byte| adds_none(*byte)).take(enough).count() < enough
+}
+
+/// What [`nesting`] says of the brackets and blocks of a text that parses, where all of them are closed. Tokens come in no
+/// order that a processor could guess, so there is no branch.
+fn closed_nesting(tokens: impl Iterator<Item = TokenKind>) -> Option<&'static str> {
+    let (mut brackets, mut indents, mut most_brackets, mut most_indents) = (0_i32, 0_i32, 0, 0);
+    for token in tokens {
+        brackets += i32::from(matches!(token, TokenKind::Lpar | TokenKind::Lsqb | TokenKind::Lbrace))
+            - i32::from(matches!(token, TokenKind::Rpar | TokenKind::Rsqb | TokenKind::Rbrace));
+        indents += i32::from(token == TokenKind::Indent) - i32::from(token == TokenKind::Dedent);
+        most_brackets = most_brackets.max(brackets);
+        most_indents = most_indents.max(indents);
+    }
+    let beyond = |most: i32, limit: usize| usize::try_from(most).is_ok_and(|most| most > limit);
+    if beyond(most_brackets, MAX_BRACKETS) {
+        Some(TOO_MANY_BRACKETS)
+    } else {
+        beyond(most_indents, MAX_INDENTS).then_some(TOO_MANY_INDENTS)
+    }
+}
+
+fn lexed(text: &str) -> impl Iterator<Item = TokenKind> {
     let mut lexer = lexer::lex(text, Mode::Module);
+    std::iter::from_fn(move || Some(lexer.next_token()).filter(|kind| *kind != TokenKind::EndOfFile))
+}
+
+/// Looks over tokens for nesting that Python would not accept, and says so in Python's words.
+#[expect(clippy::wildcard_enum_match_arm, reason = "all other tokens are equal here, whatever Python adds to them")]
+fn nesting(tokens: impl Iterator<Item = TokenKind>) -> Option<&'static str> {
     let mut statement = Level::default();
     let mut brackets = Vec::<Level>::new();
     let mut indents = 0_usize;
-    loop {
+    for token in tokens {
         let level = brackets.last_mut().unwrap_or(&mut statement);
-        match lexer.next_token() {
-            TokenKind::EndOfFile => return None,
+        match token {
             TokenKind::Indent => indents += 1,
             TokenKind::Dedent => indents = indents.saturating_sub(1),
             TokenKind::Newline => {
@@ -557,15 +614,16 @@ fn nesting(text: &str) -> Option<&'static str> {
             _ => level.own += 1,
         }
         if brackets.len() > MAX_BRACKETS {
-            return Some("too many nested parentheses");
+            return Some(TOO_MANY_BRACKETS);
         }
         if indents > MAX_INDENTS {
-            return Some("too many levels of indentation");
+            return Some(TOO_MANY_INDENTS);
         }
         if statement.element() + brackets.iter().map(Level::element).sum::<usize>() > MAX_DEPTH {
             return Some("expression nested too deeply");
         }
     }
+    None
 }
 
 /// The parser's words as a part of our sentence: they begin like one of their own.
@@ -1033,14 +1091,17 @@ mod tests {
         parts[0].repeat(n) + parts[1] + &parts[2].repeat(n)
     }
 
+    const CHAINS: &[&str] =
+        &["a+…a…", "a**…a…", "…a….a", "…a…()", "…a…[0]", "-…a…", "not …a…", "lambda: …a…", "1 if 1 else …1…"];
+
     fn chains(n: usize) -> Vec<String> {
-        let ways = ["a+…a…", "a**…a…", "…a….a", "…a…()", "…a…[0]", "-…a…", "not …a…", "lambda: …a…", "1 if 1 else …1…"];
-        ways.map(|way| nested(way, n)).into()
+        CHAINS.iter().map(|way| nested(way, n)).collect()
     }
 
+    const BRACKETS: &[&str] = &["(…1…)", "[…1…]", "{1: …1…}", "f(…1…)", "a[…1…]", "-(…1…)", "f(a, b=…1…)", "[*a, …1…]"];
+
     fn brackets(n: usize) -> Vec<String> {
-        let ways = ["(…1…)", "[…1…]", "{1: …1…}", "f(…1…)", "a[…1…]", "-(…1…)", "f(a, b=…1…)", "[*a, …1…]"];
-        ways.map(|way| nested(way, n)).into()
+        BRACKETS.iter().map(|way| nested(way, n)).collect()
     }
 
     fn blocks(n: usize) -> Vec<String> {
@@ -1050,22 +1111,23 @@ mod tests {
     }
 
     /// What is no Python at all, or not as often as that.
+    const ODDITIES: &[&str] = &[
+        "f(……",
+        "……)",
+        "(a, ……",
+        "f'{…1…}'",
+        "await …a…",
+        "async …a…",
+        "if a: …a…",
+        "@…a…",
+        "a := …a…",
+        "*…a…",
+        "x = yield …a…",
+        "lambda a, b=lambda: 1, c=…a…: 1",
+    ];
+
     fn oddities(n: usize) -> Vec<String> {
-        let ways = [
-            "f(……",
-            "……)",
-            "(a, ……",
-            "f'{…1…}'",
-            "await …a…",
-            "async …a…",
-            "if a: …a…",
-            "@…a…",
-            "a := …a…",
-            "*…a…",
-            "x = yield …a…",
-            "lambda a, b=lambda: 1, c=…a…: 1",
-        ];
-        ways.map(|way| nested(way, n)).into()
+        ODDITIES.iter().map(|way| nested(way, n)).collect()
     }
 
     /// Runs on less than the 2 MiB that a thread gets, with the fat frames of a build without optimisation.
@@ -1079,6 +1141,14 @@ mod tests {
         on_a_small_stack(|| {
             for text in [chains(10_000), brackets(10_000), oddities(10_000), blocks(500)].concat() {
                 assert!(verdict(&text, UNDECLARED).starts_with("syntax "), "{}…", &text[..40]);
+            }
+        });
+        // The deepest that the parser gets to see.
+        on_a_small_stack(|| {
+            let unclosed = ["[……", "{……", "f(……", "a[……", "{1: ……", "lambda: [……", "f'{……", "[x for x in ……"];
+            for way in [CHAINS, BRACKETS, &unclosed].concat() {
+                let mut texts = (1..).map(|part| nested(way, MAX_DEPTH / part));
+                let _verdict = verdict(&texts.find(|text| !may_be_too_deep(text)).unwrap(), UNDECLARED);
             }
         });
         let words = |text: &str| read(text, UNDECLARED).unwrap_err();
