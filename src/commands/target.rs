@@ -237,14 +237,15 @@ async fn known(id: &PluginId, scene: &Scene<'_>, server: Option<Server<'_>>) -> 
 
 /// A file that cannot be deployed as it stands, by the text that it has.
 fn broken(path: &Arc<Path>, settings: Option<&FileSettings>) -> Option<Local> {
-    let text = normal::clean(&file::read(path).ok()?).ok()?;
+    let bytes = file::read(path).ok()?;
+    let text = normal::clean(&bytes).ok()?;
     let id = claimed_id(path, &text, settings)?;
     // A text that does not parse does not say what it is but by its looks.
     let has_tools = text.lines().any(|line| line.starts_with("class Tools"));
     let kind = settings.and_then(|settings| settings.kind);
     let kind = kind.unwrap_or(if has_tools { Kind::Tool } else { Kind::Function });
     let digest = Digest::of_text(&text);
-    Some(Local { path: Arc::clone(path), key: Key { kind, id }, text: text.into(), digest, is_plugin: false })
+    Some(Local { path: Arc::clone(path), key: Key { kind, id }, text: Arc::from(&*text), digest, is_plugin: false })
 }
 
 /// The id that a file with this text has.

@@ -493,8 +493,10 @@ pub fn parse(path: &Arc<Path>, bytes: &[u8], settings: &FileSettings) -> Parsed 
         }
         Err(_) => return Parsed::NotAPlugin,
     };
-    let digest = Digest::of_text(&text);
-    match read(path, text, digest, settings) {
+    // The server reads the header after its rewriting, so a sentence such as "taken from utils" differs.
+    let normal = normal::normal(&text);
+    let (digest, frontmatter) = (Digest::of(normal.as_bytes()), Frontmatter::parse(&normal));
+    match read(path, &text, digest, frontmatter, settings) {
         Ok(Some(plugin)) => Parsed::Plugin(plugin),
         Ok(None) => Parsed::NotAPlugin,
         Err((problem, span)) => {
@@ -507,8 +509,9 @@ pub fn parse(path: &Arc<Path>, bytes: &[u8], settings: &FileSettings) -> Parsed 
 
 fn read(
     path: &Arc<Path>,
-    text: String,
+    text: &str,
     digest: Digest,
+    frontmatter: Frontmatter,
     settings: &FileSettings,
 ) -> Result<Option<Plugin>, (Problem, Option<Span>)> {
     if text.trim().is_empty() {
@@ -517,15 +520,13 @@ fn read(
         return if marker { Ok(None) } else { Err((Problem::Empty, None)) };
     }
     if let Some(at) = text.find('\0') {
-        return Err((Problem::Nul, Some(Span::new(&text, at..at + 1))));
+        return Err((Problem::Nul, Some(Span::new(text, at..at + 1))));
     }
-    // The server reads the header after its rewriting, so a sentence such as "taken from utils" differs.
-    let frontmatter = Frontmatter::parse(&normal::normal(&text));
     let intent =
         source::Intent { declared: settings.name_a_plugin() || frontmatter.names_a_plugin(), kind: settings.kind };
-    let Some(source::Found { entry, mut warnings }) = source::read(&text, intent)? else { return Ok(None) };
-    if let Some(place) = Frontmatter::overlooked(&text) {
-        warnings.insert(0, Warning { surprise: Surprise::OverlookedHeader, span: Span::new(&text, place) });
+    let Some(source::Found { entry, mut warnings }) = source::read(text, intent)? else { return Ok(None) };
+    if let Some(place) = Frontmatter::overlooked(text) {
+        warnings.insert(0, Warning { surprise: Surprise::OverlookedHeader, span: Span::new(text, place) });
     }
     let id = id::choose(path, settings.id.as_deref(), frontmatter.id()).map_err(|problem| (problem, None))?;
     let key = Key { kind: entry.kind(), id };

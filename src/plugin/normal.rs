@@ -12,11 +12,8 @@ pub const PACKAGES: [&str; 4] = ["utils", "apps", "main", "config"];
 
 /// Makes the text to be sent of a file's bytes: without a byte order mark, which the server refuses, and with `\n` for
 /// every line end. Says where the bytes stop being UTF-8, if they do.
-pub fn clean(bytes: &[u8]) -> Result<String, usize> {
-    match str::from_utf8(bytes) {
-        Ok(text) => Ok(fold(text).into_owned()),
-        Err(error) => Err(error.valid_up_to()),
-    }
+pub fn clean(bytes: &[u8]) -> Result<Cow<'_, str>, usize> {
+    str::from_utf8(bytes).map(fold).map_err(|error| error.valid_up_to())
 }
 
 /// The same of bytes that are not all UTF-8, to show where they are not.
