@@ -13,6 +13,7 @@ use std::io::{ErrorKind, Read as _};
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::ScopedJoinHandle;
 use std::time::{Duration, SystemTime};
 
@@ -304,15 +305,24 @@ impl Plugins {
     }
 
     fn read_all(&self, paths: &[Arc<Path>], trust: Trust, seen: &Seen) -> Vec<Look> {
-        let n_threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let share = paths.len().div_ceil(n_threads).max(1);
-        let read = |paths: &[Arc<Path>]| -> Vec<_> { paths.iter().map(|path| self.look(path, trust, seen)).collect() };
-        std::thread::scope(|scope| {
-            let readers: Vec<_> = paths.chunks(share).map(|paths| scope.spawn(move || read(paths))).collect();
+        // Large files stand together, and so do those that are as they were: whoever is done takes the next one.
+        let next = AtomicUsize::new(0);
+        let take = || {
+            let n = next.fetch_add(1, Ordering::Relaxed);
+            paths.get(n).map(|path| (n, path))
+        };
+        let read =
+            || -> Vec<_> { std::iter::from_fn(take).map(|(n, path)| (n, self.look(path, trust, seen))).collect() };
+        let n_threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(paths.len());
+        let mut looks: Vec<_> = std::thread::scope(|scope| {
+            let others: Vec<_> = (1..n_threads).map(|_| scope.spawn(read)).collect();
+            let mine = read();
             // A panic in there must not pass for files that are not there.
             let join = |reader: ScopedJoinHandle<'_, _>| reader.join().unwrap_or_else(|panic| resume_unwind(panic));
-            readers.into_iter().flat_map(join).collect()
-        })
+            others.into_iter().flat_map(join).chain(mine).collect()
+        });
+        looks.sort_unstable_by_key(|(n, _)| *n);
+        looks.into_iter().map(|(_, look)| look).collect()
     }
 
     /// What is in a file that the walk has just found.
