@@ -123,15 +123,17 @@ impl Plugins {
         self.missing.clone_from(&missing);
         let mut unreadable = Vec::new();
         let found = self.explore(&present, on_folder, &mut unreadable);
+        let read = self.read_all(&found, trust, seen);
         let (mut files, mut now_seen) = (Vec::with_capacity(found.len()), Seen::default());
-        for Look { path, loaded, sight, is_new } in self.read_all(&found, trust, seen) {
+        now_seen.changed = read.iter().filter(|read| read.is_none()).count() != seen.len();
+        for (path, read) in found.into_iter().zip(read) {
+            now_seen.changed |= matches!(read, Some((_, Some(_))));
+            let (loaded, sight) = read.unwrap_or_else(|| seen.take(&path));
             if let Some(sight) = sight {
                 now_seen.put(&path, sight);
-                now_seen.changed |= is_new;
             }
             files.push((path, loaded));
         }
-        now_seen.changed |= now_seen.len() != seen.len();
         *seen = now_seen;
         files.extend(unreadable);
         self.closed.extend(files.iter().filter(|(_, loaded)| is_closed(loaded)).map(|(path, _)| Arc::clone(path)));
@@ -327,19 +329,22 @@ impl Plugins {
 
     /// What is in a file that the walk has just found.
     fn look(&self, path: &Arc<Path>, trust: Trust, seen: &Seen) -> Look {
-        let look = |loaded, sight, is_new| Look { path: Arc::clone(path), loaded, sight, is_new };
         let settings = self.settings.get(&**path).cloned().unwrap_or_default();
         let stat = if self.links.contains(path) || settings.enabled == Some(false) { None } else { Stat::of(path) };
         let Some(stat) = stat.filter(Stat::is_settled) else {
-            return look(seen.lightened(self.load(path, trust)), None, false);
+            return Some((seen.lightened(self.load(path, trust)), None));
         };
-        if let Some(sight) = seen.get(path, stat, &settings) {
-            return look(sight.loaded(path), Some(sight.clone()), false);
+        if seen.has(path, stat, &settings) {
+            return None;
         }
-        let loaded = seen.lightened(self.load(path, trust));
+        if self.is_behind_a_link(path) {
+            return Some((Loaded::Missing, None));
+        }
+        // A file, and no link: that was seen a moment ago.
+        let loaded = seen.lightened(loaded(path, read_file(path, trust), &settings));
         // What was changed while it was read looks otherwise now.
         let sight = if Stat::of(path) == Some(stat) { Sight::of(&loaded, stat, settings) } else { None };
-        look(loaded, sight, true)
+        Some((loaded, sight))
     }
 
     fn load(&self, path: &Arc<Path>, trust: Trust) -> Loaded {
@@ -353,14 +358,7 @@ impl Plugins {
         if let Some(loaded) = self.follow_link(path) {
             return loaded;
         }
-        match read_whole(path, trust) {
-            Ok(Whole::Bytes(bytes)) => Loaded::Parsed(plugin::parse(path, &bytes, &settings)),
-            Ok(Whole::TooLarge) => flawed(Problem::TooLarge(LARGEST_MIB)),
-            Ok(Whole::Unsettled) => Loaded::Unsettled,
-            Ok(Whole::NoFile) => Loaded::Missing,
-            Err(error) if error.kind() == ErrorKind::NotFound => Loaded::Missing,
-            Err(error) => flawed(Problem::Unreadable(error.to_string())),
-        }
+        loaded(path, read_whole(path, trust), &settings)
     }
 
     /// Whether a folder on the way to a file is a link. The walk goes down none, but one may have taken a folder's place
@@ -395,14 +393,8 @@ impl Plugins {
     }
 }
 
-/// A file at a scan.
-struct Look {
-    path: Arc<Path>,
-    loaded: Loaded,
-    /// What is to be remembered of it, and whether that is new.
-    sight: Option<Sight>,
-    is_new: bool,
-}
+/// What was read of a file at a scan, and what is to be remembered of it; `None` where it is as it was seen before.
+type Look = Option<(Loaded, Option<Sight>)>;
 
 /// Where a walk is to go.
 struct Targets {
@@ -472,6 +464,17 @@ fn unreadable(error: &ignore::Error) -> Option<Entry> {
     }
 }
 
+fn loaded(path: &Arc<Path>, read: std::io::Result<Whole>, settings: &FileSettings) -> Loaded {
+    match read {
+        Ok(Whole::Bytes(bytes)) => Loaded::Parsed(plugin::parse(path, &bytes, settings)),
+        Ok(Whole::TooLarge) => flawed(Problem::TooLarge(LARGEST_MIB)),
+        Ok(Whole::Unsettled) => Loaded::Unsettled,
+        Ok(Whole::NoFile) => Loaded::Missing,
+        Err(error) if error.kind() == ErrorKind::NotFound => Loaded::Missing,
+        Err(error) => flawed(Problem::Unreadable(error.to_string())),
+    }
+}
+
 /// Whether nothing was created in a folder, or removed, for so long that what was listed a moment ago is what is there.
 fn is_quiet(folder: &Path) -> bool {
     folder.metadata().is_ok_and(|metadata| age(&metadata).is_some_and(|age| age > QUIET))
@@ -503,13 +506,15 @@ enum Whole {
     NoFile,
 }
 
-/// Reads a file, and looks before and after whether somebody is writing it.
-#[expect(clippy::disallowed_methods, reason = "this is the one place that reads plugins")]
+/// Reads what may be a file.
 fn read_whole(path: &Path, trust: Trust) -> std::io::Result<Whole> {
     // Opening a pipe would wait for its writer.
-    if !path.metadata()?.is_file() {
-        return Ok(Whole::NoFile);
-    }
+    if path.metadata()?.is_file() { read_file(path, trust) } else { Ok(Whole::NoFile) }
+}
+
+/// Reads a file, and looks before and after whether somebody is writing it.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads plugins")]
+fn read_file(path: &Path, trust: Trust) -> std::io::Result<Whole> {
     let mut file = File::open(path)?;
     let before = file.metadata()?;
     if before.len() > LARGEST_MIB * 1024 * 1024 {

@@ -34,7 +34,7 @@ pub struct Seen {
 }
 
 /// What was in a file, as it was then.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Sight {
     stat: Stat,
     settings: FileSettings,
@@ -43,7 +43,7 @@ pub(super) struct Sight {
 }
 
 /// A plugin without its text.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Sketch {
     id: PluginId,
     entry: Entry,
@@ -90,9 +90,16 @@ impl Seen {
         self.changed
     }
 
-    /// What is in a file that is as it was.
-    pub(super) fn get(&self, path: &Path, stat: Stat, settings: &FileSettings) -> Option<&Sight> {
-        self.files.get(path).filter(|sight| sight.stat == stat && sight.settings == *settings)
+    /// Whether a file is as it was.
+    pub(super) fn has(&self, path: &Path, stat: Stat, settings: &FileSettings) -> bool {
+        self.files.get(path).is_some_and(|sight| sight.stat == stat && sight.settings == *settings)
+    }
+
+    /// What is in a file that is as it was. It is handed over and not copied: memory that was needed once stays with the
+    /// process.
+    pub(super) fn take(&mut self, path: &Arc<Path>) -> (Loaded, Option<Sight>) {
+        let sight = self.files.remove(&**path);
+        (sight.as_ref().map_or(Loaded::Missing, |sight| sight.loaded(path)), sight)
     }
 }
 
@@ -226,10 +233,9 @@ mod tests {
 
         let Loaded::Parsed(Parsed::Plugin(mut whole)) = plugin(&path, text) else { panic!() };
         whole.text = Arc::from("");
-        let known = seen.get(&path, stat, &settings).unwrap();
-        assert_eq!(known.loaded(&Arc::from(&*path)), Loaded::Parsed(Parsed::Plugin(whole)));
+        assert!(seen.has(&path, stat, &settings));
         let other = FileSettings { id: Some("b".to_owned()), ..FileSettings::default() };
-        assert_eq!(seen.get(&path, stat, &other), None);
+        assert!(!seen.has(&path, stat, &other));
         // The same size, and the same time of modification: the inode's own time tells.
         let modified = fs::metadata(&path).unwrap().modified().unwrap();
         loop {
@@ -239,10 +245,13 @@ mod tests {
             assert_eq!((now.size, now.modified), (stat.size, stat.modified));
             // Within one tick of the clock it may not.
             if now.changed != stat.changed {
-                assert_eq!(seen.get(&path, now, &settings), None);
+                assert!(!seen.has(&path, now, &settings));
                 break;
             }
         }
+        let (loaded, sight) = seen.take(&Arc::from(&*path));
+        assert_eq!(loaded, Loaded::Parsed(Parsed::Plugin(whole)));
+        assert!(sight.is_some() && seen.len() == 0);
     }
 
     #[test]
