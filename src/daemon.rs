@@ -93,7 +93,7 @@ enum Happened {
     Signal(Signal),
     Sign(Sign),
     Touch(Touch),
-    Reply(Ticket, Reply),
+    Replied(Event),
     Saved(anyhow::Result<()>),
     Time,
     /// There is more to be read.
@@ -120,6 +120,8 @@ struct Daemon<'a> {
     /// What takes this one's place when nothing is in flight any more.
     successor: Option<Start>,
     calls: JoinSet<(Ticket, Reply)>,
+    /// What the user is to be told, with when it happened.
+    untold: Vec<(Notice, Timestamp)>,
     /// What changed in the ledger since it was last written, and the write that is under way.
     unsaved: Unsaved,
     on_disk: OnDisk,
@@ -219,6 +221,7 @@ pub async fn run(
         if !matches!(end, End::Interrupted(_)) {
             daemon.write_down().await;
         }
+        daemon.tell_all();
         match daemon.successor.take() {
             Some(successor) => daemon = daemon.replaced(successor),
             None => return Ok(end),
@@ -292,6 +295,7 @@ impl<'a> Daemon<'a> {
             setup,
             successor: None,
             calls: JoinSet::new(),
+            untold: Vec::new(),
             unsaved: Unsaved::default(),
             on_disk: OnDisk::default(),
             saving: None,
@@ -304,7 +308,7 @@ impl<'a> Daemon<'a> {
         };
         for trouble in troubles {
             let hint = Some("nothing is lost: every plugin is compared with the server".to_owned());
-            daemon.tell(&Notice::general(What::Trouble { message: format!("{trouble:#}"), hint }));
+            daemon.tell(Notice::general(What::Trouble { message: format!("{trouble:#}"), hint }));
         }
         daemon
     }
@@ -338,7 +342,7 @@ impl<'a> Daemon<'a> {
 
     fn warn(&mut self, config: &Config) {
         if config.is_overheard() {
-            self.tell(&Notice::general(What::Insecure { server: config.url.clone() }));
+            self.tell(Notice::general(What::Insecure { server: config.url.clone() }));
         }
     }
 
@@ -346,11 +350,18 @@ impl<'a> Daemon<'a> {
         let mut stopping = false;
         let mut events = vec![Event::Rescan];
         loop {
-            events.extend(self.settled());
-            for event in self.rolled_back().into_iter().chain(events) {
-                if let Some(code) = self.take(event) {
-                    return End::Done(code);
-                }
+            let mut end = self.take_all(events).await;
+            if end.is_none() {
+                let settled = self.settled();
+                end = self.take_all(settled).await;
+            }
+            if end.is_none() {
+                let answered = self.answered();
+                end = self.take_all(answered).await;
+            }
+            self.tell_all();
+            if let Some(code) = end {
+                return End::Done(code);
             }
             self.save();
             let (at, reloaded) = (self.at(), self.successor.is_none());
@@ -374,7 +385,7 @@ impl<'a> Daemon<'a> {
                     self.touched(touch);
                     Vec::new()
                 }
-                Happened::Reply(ticket, reply) => vec![Event::Replied(ticket, reply)],
+                Happened::Replied(event) => vec![event],
                 Happened::Saved(result) => {
                     self.saved(result);
                     Vec::new()
@@ -421,7 +432,7 @@ impl<'a> Daemon<'a> {
         let (config, New { files, keys }) = match news {
             News::None => return None,
             News::Same(new) => {
-                self.tell(&Notice::general(What::Reloaded { files: new.files, changed: new.keys }));
+                self.tell(Notice::general(What::Reloaded { files: new.files, changed: new.keys }));
                 return None;
             }
             News::Wrong(message, hint) => {
@@ -437,7 +448,7 @@ impl<'a> Daemon<'a> {
         match start {
             Ok(start) => {
                 self.successor = Some(start);
-                self.tell(&Notice::general(What::Reloaded { files, changed: keys }));
+                self.tell(Notice::general(What::Reloaded { files, changed: keys }));
                 Some(vec![Event::Replace])
             }
             Err(error) => {
@@ -449,7 +460,7 @@ impl<'a> Daemon<'a> {
 
     fn keep_settings(&mut self, why: &str, hint: Option<String>) {
         let message = format!("the settings stay as they were: {why}");
-        self.tell(&Notice::general(What::Trouble { message, hint }));
+        self.tell(Notice::general(What::Trouble { message, hint }));
     }
 
     /// What was rolled back beside us is known before anything is decided.
@@ -476,11 +487,7 @@ impl<'a> Daemon<'a> {
         tokio::select! {
             biased;
             Some(signal) = signals.recv() => Happened::Signal(signal),
-            Some(done) = self.calls.join_next() => match done {
-                Ok((ticket, reply)) => Happened::Reply(ticket, reply),
-                // Only a bug ends a call without a reply; the program is not to go on as if nothing were.
-                Err(error) => std::panic::resume_unwind(error.into_panic()),
-            },
+            Some(done) = self.calls.join_next() => Happened::Replied(replied(done)),
             saved = done(&mut self.saving) => {
                 self.saving = None;
                 Happened::Saved(saved.context("writing the ledger").flatten())
@@ -494,19 +501,28 @@ impl<'a> Daemon<'a> {
 
     /// Takes in everything that the watcher has to say by now.
     fn signs(&mut self, first: Sign) -> Vec<Event> {
-        let mut events = Vec::new();
+        let (mut events, mut saving) = (Vec::new(), BTreeSet::new());
         let mut appeared = Vec::new();
         let mut sign = Some(first);
         while let Some(this) = sign {
             match this {
                 Sign::Appeared(path) => appeared.push(path),
-                this => self.sign(this, &mut events),
+                this => {
+                    // Who writes for long is asked about when he begins, and not with every line.
+                    if let Sign::Changing(path) | Sign::Complete(path) = &this
+                        && !self.settling.is_changing(path)
+                    {
+                        saving.insert(Arc::clone(path));
+                    }
+                    self.sign(this, &mut events);
+                }
             }
             sign = self.signs.try_recv().ok();
         }
         if !appeared.is_empty() {
             self.appeared(&appeared);
         }
+        events.extend(saving.into_iter().map(Event::Saving));
         events
     }
 
@@ -524,7 +540,7 @@ impl<'a> Daemon<'a> {
         }
         self.follow_links();
         if let Some(Sign::Blind(message, hint)) = blind {
-            self.tell(&Notice::general(What::Trouble { message, hint }));
+            self.tell(Notice::general(What::Trouble { message, hint }));
         }
     }
 
@@ -568,7 +584,7 @@ impl<'a> Daemon<'a> {
                     settings.look_again(Instant::now());
                 }
             }
-            Sign::Blind(message, hint) => self.tell(&Notice::general(What::Trouble { message, hint })),
+            Sign::Blind(message, hint) => self.tell(Notice::general(What::Trouble { message, hint })),
         }
     }
 
@@ -596,6 +612,22 @@ impl<'a> Daemon<'a> {
             events.push(Event::BeingWritten(long_written));
         }
         events
+    }
+
+    /// What was answered while files were read.
+    fn answered(&mut self) -> Vec<Event> {
+        std::iter::from_fn(|| self.calls.try_join_next()).map(replied).collect()
+    }
+
+    /// Hands events to the engine. Then the requests have their turn: what is to be sent leaves before a file is read or a
+    /// line is written, and what was answered meanwhile is there.
+    async fn take_all(&mut self, events: Vec<Event>) -> Option<Code> {
+        if events.is_empty() {
+            return None;
+        }
+        let end = self.rolled_back().into_iter().chain(events).find_map(|event| self.take(event));
+        tokio::task::yield_now().await;
+        end
     }
 
     /// Hands an event to the engine, does what it says, and goes on with the answers that are there at once.
@@ -643,7 +675,7 @@ impl<'a> Daemon<'a> {
                         events.push_back(Event::Looked(path, trace));
                     }
                     Effect::Save(key) => self.unsaved.insert(key),
-                    Effect::Tell(notice) => self.tell(&notice),
+                    Effect::Tell(notice) => self.tell(notice),
                     Effect::Exit(code) => end = end.or(Some(code)),
                 }
             }
@@ -699,12 +731,22 @@ impl<'a> Daemon<'a> {
             && !std::mem::replace(&mut self.log_failed, true)
         {
             let hint = Some("deploys go on".to_owned());
-            self.tell(&Notice::general(What::Trouble { message: format!("{error:#}"), hint }));
+            self.tell(Notice::general(What::Trouble { message: format!("{error:#}"), hint }));
         }
     }
 
-    fn tell(&mut self, notice: &Notice) {
-        let time = Timestamp::now();
+    /// Tells the user, when there is nothing more urgent to be done.
+    fn tell(&mut self, notice: Notice) {
+        self.untold.push((notice, Timestamp::now()));
+    }
+
+    fn tell_all(&mut self) {
+        for (notice, time) in std::mem::take(&mut self.untold) {
+            self.tell_now(&notice, time);
+        }
+    }
+
+    fn tell_now(&mut self, notice: &Notice, time: Timestamp) {
         self.audience.tell(notice, time);
         let Some((state, key)) = self.state.as_ref().zip(notice.about.key.as_ref()) else { return };
         if let Err(error) = state.log(key, &notice.log_line(time))
@@ -754,7 +796,7 @@ impl<'a> Daemon<'a> {
             self.on_disk = OnDisk::default();
             if !failed_before {
                 let hint = Some("deploys go on; after a restart every plugin is compared with the server".to_owned());
-                self.tell(&Notice::general(What::Trouble { message: format!("{error:#}"), hint }));
+                self.tell(Notice::general(What::Trouble { message: format!("{error:#}"), hint }));
             }
         }
     }
@@ -803,6 +845,14 @@ impl OnDisk {
     /// How long an addition may be: it is worth its length until the file has doubled.
     fn room(&self) -> usize {
         if self.whole == 0 { 0 } else { self.whole.max(LEAST_ROOM).saturating_sub(self.added) }
+    }
+}
+
+/// Only a bug ends a call without a reply; the program is not to go on as if nothing were.
+fn replied(done: Result<(Ticket, Reply), JoinError>) -> Event {
+    match done {
+        Ok((ticket, reply)) => Event::Replied(ticket, reply),
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 

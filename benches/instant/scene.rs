@@ -97,15 +97,20 @@ pub(crate) fn commit(project: &Project) {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Style {
     InPlace,
+    /// In place, and on the disk before it is done, as vim does it.
+    Synced,
     Rename,
 }
 
 /// Saves a file, and answers when: just before the call with which the editor is done.
 pub(crate) fn save(path: &Path, text: &str, style: Style) -> Instant {
     match style {
-        Style::InPlace => {
+        Style::InPlace | Style::Synced => {
             let mut file = File::create(path).unwrap();
             file.write_all(text.as_bytes()).unwrap();
+            if style == Style::Synced {
+                file.sync_all().unwrap();
+            }
             let at = Instant::now();
             drop(file);
             at

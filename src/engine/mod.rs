@@ -8,6 +8,7 @@
 //! In here is the road that an event takes, from a file that is ready to a conversation that is in flight. What is known of
 //! the server is in `server`, what the end of a conversation leads to in `ended`, files that are gone in `leaving`.
 
+mod ahead;
 mod ended;
 pub mod exchange;
 pub mod files;
@@ -34,6 +35,7 @@ use jiff::Timestamp;
 
 use crate::plugin::id::PluginId;
 use crate::plugin::{Digest, Flaw, Key, Parsed, Plugin, Problem};
+use ahead::{Ahead, Asked};
 use ended::Session;
 use exchange::{Adopt, Backup, Call, Exchange, Failure, Known, Reply, Step, Terms};
 use files::{Claim, File, Files, Loaded, Trace};
@@ -87,6 +89,8 @@ pub enum Event {
     Rescan,
     /// The answer to [`Effect::Scan`].
     Scanned(Scan),
+    /// Somebody has begun to save this file, as far as one can see. More may follow, or nothing.
+    Saving(Arc<Path>),
     /// Something was written here, and is ready to be read.
     Ready(Vec<Arc<Path>>),
     /// Somebody has been writing these for a while; they are not ready.
@@ -243,6 +247,8 @@ pub struct Engine {
     version: Option<String>,
     absence: Option<Absence>,
     queue: Queue<Job, Flight>,
+    /// What was asked before there was anything to deploy.
+    ahead: Option<Ahead>,
     /// Versions being pruned.
     errands: BTreeMap<Ticket, (Key, String)>,
     /// The versions that this editing session has made, oldest first.
@@ -461,6 +467,7 @@ impl Engine {
             exit: None,
             version: None,
             absence: None,
+            ahead: None,
             errands: BTreeMap::new(),
             sessions: BTreeMap::new(),
             leaving: BTreeMap::new(),
@@ -537,6 +544,7 @@ impl Engine {
         match event {
             Event::Rescan => self.on_rescan(now),
             Event::Scanned(scan) => self.on_scanned(scan, now),
+            Event::Saving(path) => self.on_saving(&path, now),
             Event::Ready(paths) => paths.into_iter().for_each(|path| self.on_ready(path, now)),
             Event::BeingWritten(paths) => paths.iter().for_each(|path| {
                 self.tell(Notice { about: About::file(path), what: What::BeingWritten });
@@ -1106,7 +1114,13 @@ impl Engine {
             let since = if in_pass { now.at } else { since };
             let slow_at = Some(now.at + SLOW);
             self.queue.start(key.clone(), Flight { talk, since, in_pass, rolled_back: false, slow_at });
-            self.step(key, step, now);
+            match self.asked_ahead(&key, &step, now) {
+                Some(Asked::Answered(reply)) => self.converse(key, reply, now),
+                Some(Asked::UnderWay(ticket)) => {
+                    self.tickets.insert(ticket, key);
+                }
+                None => self.step(key, step, now),
+            }
         }
     }
 
@@ -1118,8 +1132,13 @@ impl Engine {
         if self.queue.all_flying().any(|(key, flight)| is_suspect(key, flight.talk.deploys())) {
             return None;
         }
-        let alone = self.queue.n_flying() == 0;
-        self.queue.next_job(|key, job| alone || !is_suspect(key, job.deploy().map(|(plugin, _)| plugin)))
+        let n_flying = self.queue.n_flying();
+        self.queue.next_job(|key, job| {
+            let asks = self.ahead.as_ref().is_some_and(|ahead| ahead.flies_beside(key));
+            let beside = n_flying + usize::from(asks);
+            let has_room = beside < self.policy.concurrency.get();
+            has_room && (beside == 0 || !is_suspect(key, job.deploy().map(|(plugin, _)| plugin)))
+        })
     }
 
     /// What a conversation is to know.
@@ -1141,7 +1160,7 @@ impl Engine {
                 (Adopt::Ask, None) => Twins::Unknown(BTreeSet::new()),
             },
             explains_updates: self.version.as_deref().is_some_and(explains_updates),
-            unlisted: record.is_none() && lacking.is_some(),
+            unlisted: record.is_none() && lacking.is_some() && !self.is_asked_ahead(key),
         }
     }
 
@@ -1216,19 +1235,9 @@ impl Engine {
 
     fn on_replied(&mut self, ticket: Ticket, reply: Reply, now: Now) {
         if let Some(key) = self.tickets.remove(&ticket) {
-            let others = self.queue.flying(&key).filter(|flight| flight.talk.looks_for_twins()).map(|_| {
-                let others = self.spoken_for().filter(|other| other.kind == key.kind && **other != key);
-                others.map(|key| key.id.clone()).collect()
-            });
-            if let Some(flight) = self.queue.flying_mut(&key) {
-                if let (Talk::Deploy(exchange), Some(others)) = (&mut flight.talk, others) {
-                    exchange.spoken_for(others);
-                }
-                let step = flight.talk.reply(reply);
-                self.step(key, step, now);
-            }
-            return;
+            return self.converse(key, reply, now);
         }
+        let Some(reply) = self.on_asked_ahead(ticket, reply, now) else { return };
         if let Some((key, version)) = self.errands.remove(&ticket) {
             match reply {
                 Reply::Deleted => self.tell(Notice { about: self.about(&key), what: What::Pruned }),
@@ -1280,6 +1289,21 @@ impl Engine {
             | Failure::TakesNone { words: cause }
             | Failure::KeepFailed { words: cause } => self.lose(cause, None, now),
             Failure::StoredOther => {}
+        }
+    }
+
+    /// Goes on with a conversation.
+    fn converse(&mut self, key: Key, reply: Reply, now: Now) {
+        let others = self.queue.flying(&key).filter(|flight| flight.talk.looks_for_twins()).map(|_| {
+            let others = self.spoken_for().filter(|other| other.kind == key.kind && **other != key);
+            others.map(|key| key.id.clone()).collect()
+        });
+        if let Some(flight) = self.queue.flying_mut(&key) {
+            if let (Talk::Deploy(exchange), Some(others)) = (&mut flight.talk, others) {
+                exchange.spoken_for(others);
+            }
+            let step = flight.talk.reply(reply);
+            self.step(key, step, now);
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use owui_watch::plugin::Kind;
 
-use crate::support::command::{Project, Watch, filter, is_whole};
+use crate::support::command::{Project, Watch, filter, is_whole, writes};
 use crate::support::fake_server::FakeServer;
 
 const A: &str = "plugins/a.py";
@@ -158,11 +158,12 @@ fn installed(program: &str) -> bool {
 fn a_save_without_a_change_sends_nothing() {
     let server = FakeServer::start();
     let (project, mut watch) = watched(&server);
-    let before = server.lines().len();
+    let before = writes(&server);
     project.write(A, &filter("1"));
     let notices = watch.wait("unchanged", Some("a"));
     assert_eq!(notices.len(), 1, "{notices:#?}");
-    assert_eq!(server.lines().len(), before);
+    watch.stop();
+    assert_eq!(writes(&server), before);
 }
 
 /// Our own reads are file events too: one save is one evaluation, however often it is read.

@@ -12,6 +12,7 @@
 //!   `#3 kept` says that the copy is written, `#3 not-kept` that it could not be.
 
 mod absences;
+mod ahead;
 mod ending;
 mod files;
 mod healing;
@@ -129,6 +130,7 @@ impl Script {
                 self.give(Event::RolledBack(BTreeMap::from([(key(id), rollback)])));
             }
             ["edit", name, what @ ..] => self.edit(name, what),
+            ["saving", name] => self.give(Event::Saving(path(name))),
             ["write", name, what @ ..] => {
                 self.edit(name, what);
                 self.give(Event::Ready(vec![path(name)]));

@@ -94,29 +94,15 @@ impl World {
     }
 
     /// One turn of the daemon's loop.
-    pub(super) fn turn(&mut self, mut events: Vec<Event>) -> Result<(), Broken> {
+    pub(super) fn turn(&mut self, events: Vec<Event>) -> Result<(), Broken> {
+        self.take_all(events)?;
         let git_busy = self.now < self.git_until;
         let Some(daemon) = &mut self.daemon else { return Ok(()) };
         let ready = daemon.settling.take(self.now, || git_busy);
         let long_written = daemon.settling.long_written(self.now);
-        if !ready.is_empty() {
-            events.push(Event::Ready(ready));
-        }
-        if !long_written.is_empty() {
-            events.push(Event::BeingWritten(long_written));
-        }
-        if std::mem::take(&mut daemon.rollbacks_unseen) && !self.setup.policy.terms.dry_run {
-            events.insert(0, Event::RolledBack(self.state.rollbacks.clone()));
-        }
-        for event in events {
-            let end = self.take(event)?;
-            if self.daemon.is_none() {
-                return Ok(());
-            }
-            if let Some(code) = end {
-                return self.end(code);
-            }
-        }
+        let ready = (!ready.is_empty()).then_some(Event::Ready(ready));
+        let long_written = (!long_written.is_empty()).then_some(Event::BeingWritten(long_written));
+        self.take_all(ready.into_iter().chain(long_written).collect())?;
         let Some(daemon) = &mut self.daemon else { return Ok(()) };
         if daemon.unsaved && daemon.saving.is_none() && !self.setup.policy.terms.dry_run {
             daemon.unsaved = false;
@@ -131,12 +117,30 @@ impl World {
         Ok(())
     }
 
+    fn take_all(&mut self, mut events: Vec<Event>) -> Result<(), Broken> {
+        let Some(daemon) = self.daemon.as_mut().filter(|_| !events.is_empty()) else { return Ok(()) };
+        if std::mem::take(&mut daemon.rollbacks_unseen) && !self.setup.policy.terms.dry_run {
+            events.insert(0, Event::RolledBack(self.state.rollbacks.clone()));
+        }
+        for event in events {
+            let end = self.take(event)?;
+            if self.daemon.is_none() {
+                return Ok(());
+            }
+            if let Some(code) = end {
+                return self.end(code);
+            }
+        }
+        Ok(())
+    }
+
     /// Hands an event to the engine, does what it says, and goes on with the answers that are there at once.
     pub(super) fn take(&mut self, event: Event) -> Result<Option<Code>, Broken> {
         let mut events = VecDeque::from([event]);
         let mut end = None;
         while let (Some(event), None) = (events.pop_front(), end) {
             self.promises.on_event(&event);
+            self.asks_ahead = matches!(event, Event::Saving(_));
             let chance = f64::from(u32::try_from(self.luck("chance", 1000)).unwrap()) / 1000.0;
             let now = Now { at: self.now, wall: jiff::Timestamp::UNIX_EPOCH, chance };
             let Some(daemon) = &mut self.daemon else { return Ok(None) };

@@ -37,6 +37,9 @@ fn broken(promise: &'static str, detail: String) -> Result<(), Broken> {
 /// How the words begin by which the user is told that a text took the server's answer away twice.
 const NO_ANSWER: &str = "the server gave no answer to it, twice";
 
+/// How long an answer that was asked for ahead may lie about.
+const AHEAD: Duration = ms(50);
+
 /// What was seen so far, as far as the promises are about it.
 #[derive(Debug, Default)]
 pub(super) struct Promises {
@@ -82,6 +85,8 @@ pub(super) struct Promises {
     /// What the last look at everything found of each kind, and what was not found by its id since its deploy began.
     lists: BTreeMap<Kind, BTreeSet<String>>,
     not_found: BTreeSet<Key>,
+    /// What was asked ahead and answered: when that came, and of when it is, if it is true.
+    ahead: BTreeMap<Key, (Duration, Option<Duration>)>,
     /// When the last deploy of each plugin began, and when it came to its last answer.
     began: BTreeMap<Key, Duration>,
     ended: BTreeMap<Key, Duration>,
@@ -142,6 +147,7 @@ impl Promises {
         self.listed.clear();
         self.lists.clear();
         self.not_found.clear();
+        self.ahead.clear();
         self.loaded.clear();
         self.failed.clear();
         self.told_refused.clear();
@@ -202,6 +208,22 @@ impl Promises {
     /// Somebody has saved a file, if only as it was.
     pub(super) fn save(&mut self, key: Key) {
         self.saved_again.insert(key);
+    }
+
+    /// A row was looked at; `true_at`, where what was seen is so. That is no news to anybody yet where it was asked ahead of
+    /// a conversation that has not begun.
+    fn look(&mut self, key: &Key, true_at: Option<Duration>, heard: Heard, now: Duration) {
+        let begun = |asked: Duration| self.began.get(key).is_some_and(|began| *began >= asked);
+        if heard.ahead.is_none_or(begun) {
+            self.looked.extend(true_at.map(|at| (key.clone(), at)));
+        } else {
+            self.ahead.insert(key.clone(), (now, true_at));
+        }
+    }
+
+    /// Whether a conversation may go by an answer that came before it began.
+    pub(super) fn is_answered_for(&self, key: &Key, now: Duration) -> bool {
+        self.ahead.get(key).is_some_and(|(came, _)| now <= *came + AHEAD)
     }
 
     /// Something has happened to a row that looks like a refusal.
@@ -383,7 +405,13 @@ fn on_sending(world: &mut World, key: &Key, notice: &Notice, why: Why) -> Result
     }
     let promises = &mut world.promises;
     promises.began.insert(key.clone(), world.now);
-    promises.not_found.remove(key);
+    match promises.ahead.remove(key).filter(|(came, _)| world.now <= *came + AHEAD) {
+        Some((_, true_at)) => promises.looked.extend(true_at.map(|at| (key.clone(), at))),
+        None => {
+            promises.not_found.remove(key);
+            promises.read.remove(key);
+        }
+    }
     promises.flips.remove(key);
     promises.restored.remove(key);
     if (why == Why::Retry && promises.saved_again.remove(key))
@@ -489,10 +517,12 @@ fn on_write(world: &mut World, key: &Key, form: &Form, creates: bool) -> Result<
             return broken("5: what was refused is not sent again", format!("{key}: {text}"));
         }
     }
-    if let Some(read) = read {
-        replaces(world, key, form, &read)?;
-    } else if creates {
-        is_no_twin(world, key, text)?;
+    match read {
+        Some(read) => replaces(world, key, form, &read)?,
+        None if creates => is_no_twin(world, key, text)?,
+        // What was read may have been removed since.
+        None if !world.server.rows.contains_key(key) => {}
+        None => return broken("nothing is replaced unseen", format!("{key}: {text}")),
     }
     if !creates && !world.server.versioned && !world.state.under_way.contains_key(key) {
         return broken("9: before 0.12 nothing is sent before it is noted", format!("{key}"));
@@ -684,8 +714,20 @@ fn on_answer(world: &mut World, call: &Call, reply: &Reply) {
     }
 }
 
-/// Notes what the daemon learns of the server. `looks`: to learn of all of it, and not of one plugin.
-pub(super) fn on_reply(world: &mut World, call: &Call, reply: &Reply, served: Duration, looks: bool) {
+/// How the daemon came to hear an answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Heard {
+    /// When the server came to it.
+    pub(super) served: Duration,
+    /// To learn of all that the server holds, and not of one plugin.
+    pub(super) looks: bool,
+    /// When it was asked, if that was ahead of a conversation.
+    pub(super) ahead: Option<Duration>,
+}
+
+/// Notes what the daemon learns of the server.
+pub(super) fn on_reply(world: &mut World, call: &Call, reply: &Reply, heard: Heard) {
+    let Heard { served, looks, .. } = heard;
     on_answer(world, call, reply);
     // While something is made good, that it is busy is one cause among others.
     let asks = match call {
@@ -725,7 +767,7 @@ pub(super) fn on_reply(world: &mut World, call: &Call, reply: &Reply, served: Du
         (Call::Get(key), Reply::Row(row)) => {
             // What it is told may be some time old.
             let Some(text) = row.content.as_deref().and_then(Text::of) else { return };
-            promises.looked.insert(key.clone(), served);
+            promises.look(key, Some(served), heard, world.now);
             if let Some(held) = rows.get(key).cloned().or_else(|| promises.read.get(key).cloned()) {
                 let writer = if held.text == text { held.writer } else { Writer::Daemon };
                 let renamed = held.renamed && held.name == row.name;
@@ -736,9 +778,7 @@ pub(super) fn on_reply(world: &mut World, call: &Call, reply: &Reply, served: Du
         }
         (Call::Get(key), Reply::Absent) => {
             promises.read.remove(key);
-            if !rows.contains_key(key) {
-                promises.looked.insert(key.clone(), served);
-            }
+            promises.look(key, (!rows.contains_key(key)).then_some(served), heard, world.now);
         }
         (Call::Overview(kind), Reply::Rows(listed)) => {
             if listed.len() == rows.keys().filter(|key| key.kind == *kind).count() {

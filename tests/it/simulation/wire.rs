@@ -7,7 +7,7 @@ use owui_watch::engine::exchange::{Call, Reply};
 use owui_watch::engine::{Event, Ticket};
 use owui_watch::plugin::{Key, Kind};
 
-use super::promises::{self, Broken};
+use super::promises::{self, Broken, Heard};
 use super::server::Aftermath;
 use super::text::Text;
 use super::world::{Happening, World, ms};
@@ -79,6 +79,8 @@ pub(super) struct Flight {
     pub(super) served: Duration,
     /// It is part of a look at the whole server.
     pub(super) looks: bool,
+    /// When it was asked, if that was ahead of a conversation.
+    pub(super) ahead: Option<Duration>,
 }
 
 impl World {
@@ -119,6 +121,7 @@ impl World {
             reply: None,
             served: Duration::ZERO,
             looks: self.looks,
+            ahead: self.asks_ahead.then_some(self.now),
         };
         self.flights.insert(id, flight);
         self.after(at.saturating_sub(self.now), Happening::Serve(id));
@@ -245,7 +248,7 @@ impl World {
         let given_up = flight.fault == Some(Fault::Late) && flight.reply.is_none();
         let reply = flight.reply.get_or_insert_with(|| lost("timed out")).clone();
         let (generation, ticket, call) = (flight.generation, flight.ticket, flight.call.clone());
-        let (served, looks) = (flight.served, flight.looks);
+        let heard = Heard { served: flight.served, looks: flight.looks, ahead: flight.ahead };
         if given_up {
             // The server comes to it all the same, but nobody waits for it.
             flight.generation = 0;
@@ -259,7 +262,7 @@ impl World {
         if matches!(reply, Reply::NotAllowed { .. } | Reply::Unclear { .. }) {
             self.needs_rescan = true;
         }
-        promises::on_reply(self, &call, &reply, served, looks);
+        promises::on_reply(self, &call, &reply, heard);
         self.looks = matches!(reply, Reply::Connected { .. });
         let result = self.turn(vec![Event::Replied(ticket, reply)]);
         self.looks = false;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use owui_watch::engine::exchange::{Adopt, Call, OnRemoteEdit};
@@ -143,6 +144,8 @@ pub(super) struct World {
     pub(super) needs_rescan: bool,
     /// The server has just said that it is there, so that its tables are asked for now.
     pub(super) looks: bool,
+    /// What it asks now is asked ahead of a conversation.
+    pub(super) asks_ahead: bool,
     pub(super) steps: u32,
     pub(super) trace: Option<String>,
 }
@@ -175,6 +178,7 @@ pub(super) fn play(script: &str, traced: bool) -> (Result<(), Broken>, String) {
         promises: Promises::default(),
         needs_rescan: false,
         looks: false,
+        asks_ahead: false,
         steps: 0,
         trace: traced.then(String::new),
         setup,
@@ -367,6 +371,7 @@ impl World {
     /// Whether the daemon, or a dead one, is in the middle of something with a row.
     pub(super) fn is_busy(&self, key: &Key) -> bool {
         self.state.under_way.contains_key(key)
+            || self.promises.is_answered_for(key, self.now)
             || self.flights.values().any(|flight| key_in(&flight.call).as_ref() == Some(key))
     }
 
@@ -506,18 +511,25 @@ impl World {
             return Ok(());
         }
         let at_once = self.luck("signs", 2) == 0;
+        let mut saving = BTreeSet::new();
         self.hear(|world| {
             for sign in signs {
                 let Some(daemon) = &mut world.daemon else { return Ok(()) };
+                let (Seen::Complete(file) | Seen::Changing(file)) = sign;
+                let path = path_of(*file);
+                if !daemon.settling.is_changing(&path) {
+                    saving.insert(Arc::clone(&path));
+                }
                 match sign {
-                    Seen::Complete(file) => daemon.settling.complete(path_of(*file)),
-                    Seen::Changing(file) => daemon.settling.changing(path_of(*file), world.now),
+                    Seen::Complete(_) => daemon.settling.complete(path),
+                    Seen::Changing(_) => daemon.settling.changing(path, world.now),
                 }
                 if !at_once {
-                    world.turn(Vec::new())?;
+                    let saving = std::mem::take(&mut saving);
+                    world.turn(saving.into_iter().map(Event::Saving).collect())?;
                 }
             }
-            world.turn(Vec::new())
+            world.turn(saving.into_iter().map(Event::Saving).collect())
         })
     }
 

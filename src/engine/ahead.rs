@@ -1,0 +1,92 @@
+//! Asking ahead: what the server holds of a plugin is asked at the first sign of a save, while its file is still being
+//! written, read and parsed. The connection is open by then, and the answer there, or nearly, when the text is.
+//!
+//! Nothing is promised less for it. The first question of a conversation is the same whatever the text is; here it only
+//! leaves earlier. Between a read and an update somebody may always edit the plugin on the server unseen, for the server
+//! knows no update on a condition; that gap stays as short as [`GOOD_FOR`].
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::exchange::{Call, Reply, Step};
+use super::files::File;
+use super::server::Server;
+use super::{Effect, Engine, Now, Ticket};
+use crate::plugin::Key;
+
+/// How long an answer may lie about before it is asked for again: as long as an editor needs for a save.
+const GOOD_FOR: Duration = Duration::from_millis(50);
+
+/// What was asked before there was anything to deploy. There is one at most: a user saves one file at a time.
+#[derive(Debug)]
+pub(super) struct Ahead {
+    key: Key,
+    ticket: Ticket,
+    /// With when it came.
+    answer: Option<(Duration, Reply)>,
+}
+
+impl Ahead {
+    /// Whether it may stand in for a question that is asked now.
+    fn is_good(&self, now: Now) -> bool {
+        self.answer.as_ref().is_none_or(|(came, _)| now.at <= *came + GOOD_FOR)
+    }
+
+    /// Whether it is on its way beside a conversation about this plugin: then it counts like another one.
+    pub(super) fn flies_beside(&self, key: &Key) -> bool {
+        self.answer.is_none() && self.key != *key
+    }
+}
+
+/// What came of asking ahead.
+pub(super) enum Asked {
+    /// The answer is there.
+    Answered(Reply),
+    /// It will come, with this ticket.
+    UnderWay(Ticket),
+}
+
+impl Engine {
+    /// Somebody has begun to save this file: asks what the server holds of it, if nothing else is going on.
+    pub(super) fn on_saving(&mut self, path: &Path, now: Now) {
+        let busy = self.queue.n_flying() + self.queue.n_waiting() > 0;
+        let asked = self.ahead.as_ref().is_some_and(|ahead| ahead.is_good(now));
+        if busy || asked || !matches!(self.server, Server::Open) {
+            return;
+        }
+        let Some(plugin) =
+            self.files.get(path).and_then(File::known).filter(|plugin| self.policy.selects_plugin(plugin))
+        else {
+            return;
+        };
+        let key = plugin.key.clone();
+        let ticket = self.ticket();
+        self.effects.push(Effect::Call(ticket, Call::Get(key.clone())));
+        self.ahead = Some(Ahead { key, ticket, answer: None });
+    }
+
+    /// Takes the answer to what was asked ahead, or gives back that of another call.
+    pub(super) fn on_asked_ahead(&mut self, ticket: Ticket, reply: Reply, now: Now) -> Option<Reply> {
+        match self.ahead.as_mut().filter(|ahead| ahead.ticket == ticket) {
+            Some(ahead) => {
+                ahead.answer = Some((now.at, reply));
+                None
+            }
+            None => Some(reply),
+        }
+    }
+
+    /// Whether there is no need to guess what the server holds of a plugin.
+    pub(super) fn is_asked_ahead(&self, key: &Key) -> bool {
+        self.ahead.as_ref().is_some_and(|ahead| ahead.key == *key)
+    }
+
+    /// What came of asking ahead, if that is what a conversation begins with. It is good for one.
+    pub(super) fn asked_ahead(&mut self, key: &Key, first: &Step, now: Now) -> Option<Asked> {
+        let ahead = self.ahead.take_if(|ahead| ahead.key == *key)?;
+        if !ahead.is_good(now) || !matches!(first, Step::Call(Call::Get(_))) {
+            return None;
+        }
+        Some(ahead.answer.map_or(Asked::UnderWay(ahead.ticket), |(_, reply)| Asked::Answered(reply)))
+    }
+}
