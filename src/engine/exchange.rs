@@ -518,29 +518,58 @@ enum Stage {
     /// Does it exist, and what does it hold?
     Asked,
     /// We were turned away: is it this plugin, or the key?
-    Doubted { words: String, absence: Absence },
+    Doubted {
+        words: String,
+        absence: Absence,
+    },
     /// Is it there under another id?
     LookingForTwins,
     /// The copy of what will be replaced.
-    Keeping { before: Box<Row> },
+    Keeping {
+        before: Box<Row>,
+    },
     /// The note of what will be sent.
-    Noting { next: Box<Stage>, call: Call },
+    Noting {
+        next: Box<Stage>,
+        call: Call,
+    },
     /// The update.
-    Updating { before: Box<Row>, kept: Option<PathBuf> },
+    Updating {
+        before: Box<Row>,
+        kept: Option<PathBuf>,
+    },
     /// Nobody knows what became of the update.
-    ReadingBack { before: Box<Row>, kept: Option<PathBuf>, doubt: Doubt },
+    ReadingBack {
+        before: Box<Row>,
+        kept: Option<PathBuf>,
+        doubt: Doubt,
+    },
     /// What the refused update did to a running plugin is made good.
-    Healing { healing: Healing, words: String },
+    Healing {
+        healing: Healing,
+        words: String,
+    },
     /// The create.
     Creating,
     /// What a create that answered, or did not, left behind.
-    CheckingCreated { doubt: Option<Doubt> },
+    CheckingRefused {
+        words: String,
+    },
+    CheckingLost {
+        cause: String,
+    },
     /// The server hides why it refused to create it: a stub is created in its place, of whose update it says more.
-    CreatingStub { words: String },
+    CreatingStub {
+        words: String,
+    },
     /// The stub, which has served, is looked at before it goes.
-    CheckingStub { words: String },
+    CheckingStub {
+        words: String,
+    },
     /// The stub is deleted.
-    DeletingStub { outcome: Outcome },
+    DeletingStub {
+        outcome: Outcome,
+    },
     /// The flip of a new function's switch.
     Activating(Flip),
 }
@@ -626,7 +655,8 @@ impl Exchange {
                 self.heal(healing, next, words)
             }
             Stage::Creating => self.on_created(reply),
-            Stage::CheckingCreated { doubt } => self.on_checked(reply, doubt),
+            Stage::CheckingRefused { words } => self.on_refused_checked(reply, words),
+            Stage::CheckingLost { cause } => self.on_lost_checked(reply, cause),
             Stage::CreatingStub { words } => self.on_stub_created(reply, words),
             Stage::CheckingStub { words } => self.on_stub_checked(reply, words),
             Stage::DeletingStub { outcome } => on_stub_deleted(reply, outcome),
@@ -873,40 +903,42 @@ impl Exchange {
 
     fn on_created(&mut self, reply: Reply) -> Step {
         match reply {
-            // The answer to a create carries no text.
-            Reply::Row(_) => self.ask(Stage::CheckingCreated { doubt: None }),
+            // The answer to a create carries no text, but it says enough: the id was free, and of two who create the same
+            // at once the server tells one that it was not. So what is stored there is what we sent.
+            Reply::Row(row) if row.content.is_none() || self.is_ours(&row) => self.created(&row),
+            Reply::Row(_) => Step::Done(Outcome::Failed(Failure::StoredOther)),
             Reply::Taken => self.restart(),
-            Reply::Refused { words } => self.ask(Stage::CheckingCreated { doubt: Some(Doubt::Refused(words)) }),
-            Reply::Crashed { words } => self.ask(Stage::CheckingCreated { doubt: Some(Doubt::Refused(words)) }),
-            Reply::Lost { cause } => self.ask(Stage::CheckingCreated { doubt: Some(Doubt::Lost(cause)) }),
+            Reply::Refused { words } | Reply::Crashed { words } => self.ask(Stage::CheckingRefused { words }),
+            Reply::Lost { cause } => self.ask(Stage::CheckingLost { cause }),
             other => self.unexpected(other),
         }
     }
 
-    fn on_checked(&mut self, reply: Reply, doubt: Option<Doubt>) -> Step {
-        match (reply, doubt) {
-            (Reply::Row(row), _) if self.is_ours(&row) => self.created(&row),
+    /// A create that is refused may have left a row behind.
+    fn on_refused_checked(&mut self, reply: Reply, words: String) -> Step {
+        match reply {
+            Reply::Row(row) if self.is_ours(&row) => self.created(&row),
             // It was there all the time, and the list did not have it.
-            (Reply::Row(row), Some(Doubt::Refused(_))) if std::mem::take(&mut self.known.unlisted) => {
-                self.on_found(row)
-            }
-            (Reply::Row(_), Some(Doubt::Refused(words))) => refused(words, Left::AsItWas),
-            (Reply::Row(_), Some(Doubt::Lost(_) | Doubt::Other) | None) => {
-                Step::Done(Outcome::Failed(Failure::StoredOther))
-            }
-            (Reply::Absent, Some(Doubt::Refused(words))) if self.known.explains_updates && refusal::masked(&words) => {
+            Reply::Row(row) if std::mem::take(&mut self.known.unlisted) => self.on_found(row),
+            Reply::Absent if self.known.explains_updates && refusal::masked(&words) => {
                 let call = Call::Create(self.plugin.key.clone(), Arc::new(form_of_stub(&self.plugin)));
                 self.call(Stage::CreatingStub { words }, call)
             }
             // Unreachable: it may have been this text that took the server down, which must not happen a second time.
-            (Reply::Absent | Reply::Unreachable { .. } | Reply::Lost { .. }, Some(Doubt::Refused(words))) => {
+            Reply::Row(_) | Reply::Absent | Reply::Unreachable { .. } | Reply::Lost { .. } => {
                 refused(words, Left::AsItWas)
             }
-            (Reply::Absent | Reply::Unreachable { .. } | Reply::Lost { .. }, Some(Doubt::Lost(cause))) => {
-                unanswered(cause)
-            }
-            (Reply::Absent, Some(Doubt::Other) | None) => self.restart(),
-            (other, _) => self.unexpected(other),
+            other => self.unexpected(other),
+        }
+    }
+
+    /// A create to which no answer came may have been carried out.
+    fn on_lost_checked(&mut self, reply: Reply, cause: String) -> Step {
+        match reply {
+            Reply::Row(row) if self.is_ours(&row) => self.created(&row),
+            Reply::Row(_) => Step::Done(Outcome::Failed(Failure::StoredOther)),
+            Reply::Absent | Reply::Unreachable { .. } | Reply::Lost { .. } => unanswered(cause),
+            other => self.unexpected(other),
         }
     }
 
@@ -1294,8 +1326,10 @@ mod tests {
                     assert!(ours || self.kept.last() == Some(&text), "replaced without a copy: {said:?}");
                 }
                 Step::Call(Call::Toggle(_)) => {
-                    let Some((Step::Call(Call::Get(_) | Call::Toggle(_) | Call::Update(..)), Reply::Row(row))) =
-                        said.last()
+                    let Some((
+                        Step::Call(Call::Get(_) | Call::Toggle(_) | Call::Update(..) | Call::Create(..)),
+                        Reply::Row(row),
+                    )) = said.last()
                     else {
                         panic!("flipped without a look: {said:?}");
                     };
@@ -1321,7 +1355,9 @@ mod tests {
                         _ => None,
                     });
                     let flipped = said.iter().any(|(step, _)| matches!(step, Step::Call(Call::Toggle(_))));
-                    assert!(stored == Some(true) || flipped, "success without having seen it: {said:?}");
+                    // The answer to a create has no text to be seen.
+                    let created = matches!(said.last(), Some((Step::Call(Call::Create(..)), Reply::Row(row))) if row.content.is_none());
+                    assert!(stored == Some(true) || flipped || created, "success without having seen it: {said:?}");
                 }
                 Step::Call(Call::Delete(_)) => {
                     let Some((Step::Call(Call::Get(_)), Reply::Row(row))) = said.last() else {
@@ -1372,10 +1408,8 @@ mod tests {
             Stage::ReadingBack { doubt: Doubt::Refused(_), .. } => "reading back, refused",
             Stage::ReadingBack { doubt: Doubt::Other, .. } => "reading back, other",
             Stage::Creating => "creating",
-            Stage::CheckingCreated { doubt: None } => "checking",
-            Stage::CheckingCreated { doubt: Some(Doubt::Lost(_)) } => "checking, lost",
-            Stage::CheckingCreated { doubt: Some(Doubt::Refused(_)) } => "checking, refused",
-            Stage::CheckingCreated { doubt: Some(Doubt::Other) } => "checking, other",
+            Stage::CheckingRefused { .. } => "checking, refused",
+            Stage::CheckingLost { .. } => "checking, lost",
             Stage::Activating(Flip::First) => "activating",
             Stage::Activating(Flip::Back) => "activating, back",
             Stage::Activating(Flip::ReadingBack) => "activating, reading back",
@@ -1383,7 +1417,7 @@ mod tests {
     }
 
     /// How to get to each stage. `checking, other` is not reached: the answer to a create carries no text.
-    const WAYS: [(&str, &[&str]); 33] = [
+    const WAYS: [(&str, &[&str]); 32] = [
         ("asked", &[]),
         ("doubted", &["unclear"]),
         ("keeping", &["theirs"]),
@@ -1411,12 +1445,11 @@ mod tests {
         ("deleting the stub", &["absent", "masked", "absent", "stub", "stub", "refused", "stub"]),
         ("creating", &["absent"]),
         ("turned away", &["absent", "unclear"]),
-        ("checking", &["absent", "no text"]),
         ("checking, lost", &["absent", "lost"]),
         ("checking, refused", &["absent", "refused"]),
-        ("activating", &["absent", "no text", "ours, off"]),
-        ("activating, back", &["absent", "no text", "ours, off", "ours, off"]),
-        ("activating, reading back", &["absent", "no text", "ours, off", "lost"]),
+        ("activating", &["absent", "no text"]),
+        ("activating, back", &["absent", "no text", "ours, off"]),
+        ("activating, reading back", &["absent", "no text", "lost"]),
     ];
 
     /// What the same replies come to at every stage that has no other use for them.
@@ -1609,15 +1642,14 @@ mod tests {
             deleting the stub (absent > masked > absent > stub > stub > refused > stub)
                 Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | absent | taken | refused | masked | not allowed | unclear | foreign | too long | connected | rows | deleted | versions | text | rows with it
             creating (absent)
-                get <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | taken | refused | masked | crashed | lost
+                Created { active: Some(true) } <- ours
+                toggle <- ours, off | no text
+                StoredOther <- deployed | theirs | old | old, off | stub
+                get <- taken | refused | masked | crashed | lost
             turned away (absent > unclear)
                 NotAllowed { status: 403, words: "words" } <- not allowed
                 NotAllowed { status: 401, words: "words" } <- unclear
                 NotOurs { words: "words" } <- rows | rows with it
-            checking (absent > no text)
-                Created { active: Some(true) } <- ours
-                toggle <- ours, off
-                StoredOther <- deployed | theirs | old | old, off | stub | no text
             checking, lost (absent > lost)
                 Created { active: Some(true) } <- ours
                 toggle <- ours, off
@@ -1627,18 +1659,18 @@ mod tests {
                 Created { active: Some(true) } <- ours
                 toggle <- ours, off
                 Refused { words: "words", left: AsItWas } <- deployed | theirs | old | old, off | stub | no text | absent | unreachable | lost
-            activating (absent > no text > ours, off)
+            activating (absent > no text)
                 Created { active: Some(true) } <- ours
                 toggle <- ours, off | theirs | old, off | stub | no text
                 StoredOther <- deployed | old
                 Created { active: Some(false) } <- unreachable | stumbled
                 get <- lost
-            activating, back (absent > no text > ours, off > ours, off)
+            activating, back (absent > no text > ours, off)
                 Created { active: Some(true) } <- ours
                 Created { active: Some(false) } <- ours, off | no text | unreachable | stumbled
                 StoredOther <- deployed | theirs | old | old, off | stub
                 get <- lost
-            activating, reading back (absent > no text > ours, off > lost)
+            activating, reading back (absent > no text > lost)
                 Created { active: Some(true) } <- ours
                 Created { active: Some(false) } <- ours, off | no text
                 StoredOther <- deployed | theirs | old | old, off | stub
@@ -1692,7 +1724,7 @@ mod tests {
             assert_eq!(say(&Talk::with(terms, &[first]).step), expected, "{terms:?} {first}");
         }
         assert_eq!(say(&Talk::with(LOOK, &["unclear", "rows"]).step), "WouldCreate");
-        let created = Talk::with(PLAIN, &["absent", "no text", "ours, off"]).step;
+        let created = Talk::with(PLAIN, &["absent", "no text"]).step;
         assert_eq!(say(&created), "Created { active: Some(false) }");
     }
 
@@ -1703,7 +1735,7 @@ mod tests {
             Exchange::start(Arc::new(plugin_of(&source("2"))), known, terms)
         };
         for (script, expected) in [
-            (&["no text", "ours, off"][..], "Created { active: Some(false) }"),
+            (&["no text"][..], "Created { active: Some(false) }"),
             // Lists are empty where plugins are switched off.
             (&["taken"], "get"),
             (&["taken", "ours"], "Unchanged"),

@@ -131,7 +131,7 @@ fn nothing_is_asked_of_what_is_not_known_or_beside_a_deploy() {
          5001ms write b v1
          5002ms #1 absent
          5003ms saving a
-         5004ms #2 row b v1",
+         5004ms #2 created b",
         &expect![[r#"
             5000ms saving b
             5001ms write b v1
@@ -140,8 +140,10 @@ fn nothing_is_asked_of_what_is_not_known_or_beside_a_deploy() {
             5002ms #1 absent
                   #2 create b v1
             5003ms saving a
-            5004ms #2 row b v1
-                  #3 get b
+            5004ms #2 created b
+                  save
+                  archive v1
+                  b created: created, switched off
         "#]],
     );
 }

@@ -315,7 +315,8 @@ fn read_reply(words: &[&str]) -> Reply {
             Reply::Row(Box::new(Row { version_id: Some((*name).to_owned()), ..row(id, version) }))
         }
         ["deleted"] => Reply::Deleted,
-        ["created", id] => Reply::Row(Box::new(Row { content: None, ..row(id, "") })),
+        // As the server answers: without the text, and switched off.
+        ["created", id] => Reply::Row(Box::new(Row { content: None, is_active: Some(false), ..row(id, "") })),
         ["absent"] => Reply::Absent,
         ["taken"] => Reply::Taken,
         ["refused", words @ ..] => Reply::Refused { words: words.join(" ") },

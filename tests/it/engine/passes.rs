@@ -17,8 +17,7 @@ fn a_first_pass_creates_what_is_new_and_leaves_what_is_there() {
          0ms rescan
          1ms #1 connected
          2ms #2 rows b=v1 theirs=v9
-         4ms #3 created a
-         5ms #4 row a v1 off",
+         4ms #3 created a",
         &expect![[r#"
             0ms edit a v1
             0ms edit b v1
@@ -36,12 +35,10 @@ fn a_first_pass_creates_what_is_new_and_leaves_what_is_there() {
                   a sending: on its way (new)
                   #3 create a v1
             4ms #3 created a
-                  #4 get a
-            5ms #4 row a v1 off
                   save
                   archive v1
                   a created: created, switched off
-                  summary: 2 plugins in 5 ms: 1 created, 1 unchanged
+                  summary: 2 plugins in 4 ms: 1 created, 1 unchanged
         "#]],
     );
 }
@@ -57,8 +54,7 @@ fn where_the_list_is_too_long_each_plugin_is_looked_at_by_itself() {
          2ms #2 too-long
          3ms #3 row a v1
          3ms #4 absent
-         4ms #5 created b
-         5ms #6 row b v1",
+         4ms #5 created b",
         &expect![[r#"
             0ms edit a v1
             0ms edit b v1
@@ -81,12 +77,10 @@ fn where_the_list_is_too_long_each_plugin_is_looked_at_by_itself() {
             3ms #4 absent
                   #5 create b v1
             4ms #5 created b
-                  #6 get b
-            5ms #6 row b v1
                   save
                   archive v1
-                  b created: created and switched on
-                  summary: 2 plugins in 5 ms: 1 created, 1 unchanged
+                  b created: created, switched off
+                  summary: 2 plugins in 4 ms: 1 created, 1 unchanged
         "#]],
     );
 }
@@ -318,8 +312,7 @@ fn a_function_that_was_created_is_switched_on_when_asked_for() {
          1ms #1 connected
          2ms #2 rows
          4ms #3 created a
-         5ms #4 row a v1 off
-         6ms #5 row a v1",
+         5ms #4 row a v1",
         &expect![[r#"
             0ms edit a v1
             0ms rescan
@@ -332,14 +325,12 @@ fn a_function_that_was_created_is_switched_on_when_asked_for() {
                   a sending: on its way (new)
                   #3 create a v1
             4ms #3 created a
-                  #4 get a
-            5ms #4 row a v1 off
-                  #5 toggle a
-            6ms #5 row a v1
+                  #4 toggle a
+            5ms #4 row a v1
                   save
                   archive v1
                   a created: created and switched on
-                  summary: 1 plugin in 6 ms: 1 created
+                  summary: 1 plugin in 5 ms: 1 created
                   exit Fine
         "#]],
     );

@@ -40,8 +40,7 @@ fn a_plugin_that_is_there_under_another_id_is_not_created() {
          0ms rescan
          1ms #1 connected
          2ms #2 rows old=v0~Shout c=v1~Whisper
-         4ms #3 created b
-         5ms #4 row b v1~Whisper off",
+         4ms #3 created b",
         &expect![[r#"
             0ms edit a v1~Shout
             0ms edit b v1~Whisper
@@ -61,12 +60,10 @@ fn a_plugin_that_is_there_under_another_id_is_not_created() {
                   b sending: on its way (new)
                   #3 create b v1
             4ms #3 created b
-                  #4 get b
-            5ms #4 row b v1~Whisper off
                   save
                   archive v1
                   b created: created, switched off
-                  summary: 3 plugins in 5 ms: 1 created, 1 unchanged, 1 held back
+                  summary: 3 plugins in 4 ms: 1 created, 1 unchanged, 1 held back
                   exit NotDeployed
         "#]],
     );
@@ -83,11 +80,10 @@ fn a_saved_plugin_s_twin_is_looked_for() {
          21ms #3 absent
          22ms #4 rows b=v1~Whisper
          23ms #5 created c
-         24ms #6 row c v1~Whisper off
          30ms write d v1~Hum
-         31ms #7 absent
-         32ms #8 not-allowed
-         33ms #9 created d",
+         31ms #6 absent
+         32ms #7 not-allowed
+         33ms #8 created d",
         &expect![[r#"
             10ms write a v1~Shout
                   a sending: on its way (new)
@@ -104,20 +100,20 @@ fn a_saved_plugin_s_twin_is_looked_for() {
             22ms #4 rows b=v1~Whisper
                   #5 create c v1
             23ms #5 created c
-                  #6 get c
-            24ms #6 row c v1~Whisper off
                   save
                   archive v1
                   c created: created, switched off
             30ms write d v1~Hum
                   d sending: on its way (new)
-                  #7 get d
-            31ms #7 absent
-                  #8 overview of functions
-            32ms #8 not-allowed
-                  #9 create d v1
-            33ms #9 created d
-                  #10 get d
+                  #6 get d
+            31ms #6 absent
+                  #7 overview of functions
+            32ms #7 not-allowed
+                  #8 create d v1
+            33ms #8 created d
+                  save
+                  archive v1
+                  d created: created, switched off
         "#]],
     );
 }
@@ -146,7 +142,10 @@ fn a_twin_is_ignored_where_the_user_says_so() {
                   a sending: on its way (new)
                   #3 create a v1
             4ms #3 created a
-                  #4 get a
+                  save
+                  archive v1
+                  a created: created, switched off
+                  summary: 1 plugin in 4 ms: 1 created
         "#]],
     );
 }

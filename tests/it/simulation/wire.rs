@@ -152,7 +152,14 @@ impl World {
         {
             self.promises.touched.insert(key, self.now);
         }
+        let dead = flight.generation != self.generation;
         let (reply, aftermath) = self.answer(&call, fault);
+        // What a dead one was about to switch on for the first time, when somebody else did, nobody flips back.
+        if let (true, true, Call::Toggle(_)) = (dead, self.setup.policy.terms.activate_new, &call)
+            && let Some(held) = key_in(&call).and_then(|key| self.server.rows.get_mut(&key))
+        {
+            held.wanted_active = None;
+        }
         let pause = ms(self.luck(call.word(), 10));
         let (now, late) = (self.now, fault == Some(Fault::Late));
         if let Some(flight) = self.flights.get_mut(&id) {
