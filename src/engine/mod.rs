@@ -60,7 +60,7 @@ const REREAD: Duration = Duration::from_millis(40);
 const ONCE_HOLD: Duration = Duration::from_secs(10);
 /// A plugin deployed less than this ago is hot: a formatter may still be at work on the save.
 const HOT: Duration = Duration::from_secs(1);
-/// How long a hot plugin's file must be quiet before it is read.
+/// How long a hot plugin's file is given to be written once more before it is read.
 const HOT_QUIET: Duration = Duration::from_millis(150);
 /// What a plugin waits for.
 const AWAY: &str = "the server is away";
@@ -678,15 +678,16 @@ impl Engine {
         }
     }
 
-    /// A path may have changed: read it, at once unless a formatter may still be at work on it.
+    /// A path may have changed: read it, at once unless a formatter may still be about to write it once more. When that has
+    /// come there is nothing more to wait for, also where it was no formatter but a program that saves all the time. Its
+    /// saves are sent as often as the server takes them.
     fn on_ready(&mut self, path: Arc<Path>, now: Now) {
-        let Pending { since, held, .. } =
-            self.pending.get(&path).copied().unwrap_or(Pending { since: now.at, due: None, held: Held::No });
+        let before = self.pending.get(&path).copied();
+        let Pending { since, held, .. } = before.unwrap_or(Pending { since: now.at, due: None, held: Held::No });
         let key = self.files.get(&path).and_then(File::plugin).map(|plugin| &plugin.key);
         let hot = key.and_then(|key| self.sent.get(key)).is_some_and(|sent| now.at < *sent + HOT);
-        if hot {
-            let due = (now.at + HOT_QUIET).min(since + HOT);
-            self.pending.insert(path, Pending { since, due: Some(due), held });
+        if hot && before.is_none() {
+            self.pending.insert(path, Pending { since, due: Some(now.at + HOT_QUIET), held });
         } else {
             self.read(path, since, held);
         }

@@ -17,7 +17,7 @@ use crate::wire::{Wire, form};
 use super::start::timed;
 
 pub(crate) fn save(table: &mut Table) {
-    const PLUGINS: usize = 20;
+    const PLUGINS: usize = 30;
     const ROUNDS: usize = 60;
     let real = Real::start();
     let project = real.project(2 * PLUGINS);

@@ -38,8 +38,8 @@ fn a_server_that_goes_is_tried_less_and_less_and_gets_the_newest_text_once() {
                   a waiting: waiting: the server is away
             100ms write a v3
             200ms write a v4
-            511ms wake
                   a waiting: waiting: the server is away
+            511ms wake
                   #2 connect
             512ms #2 unreachable
                   still_unreachable: still unreachable: connection refused (try 2, next in 1.0 s)

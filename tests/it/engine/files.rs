@@ -354,9 +354,9 @@ fn a_file_that_is_written_again_while_it_is_given_time_is_not_read_half_way() {
             5250ms wake
                   held: not complete yet; read again soon
             5260ms write a v4
-            5410ms wake
                   a sending: on its way (edited)
                   #3 get a
+            5410ms wake
         "#]],
     );
     // Nor is the other file, when two seem to have one id.

@@ -138,10 +138,10 @@ fn a_formatter_at_work_makes_one_version_and_not_two() {
                   a updated: updated
             300ms write a v3
             350ms write a v4
-            450ms wake
-            500ms wake
                   a sending: on its way (edited)
                   #3 get a
+            450ms wake
+            500ms wake
         "#]],
     );
 }
