@@ -405,12 +405,11 @@ fn on_sending(world: &mut World, key: &Key, notice: &Notice, why: Why) -> Result
     }
     let promises = &mut world.promises;
     promises.began.insert(key.clone(), world.now);
-    match promises.ahead.remove(key).filter(|(came, _)| world.now <= *came + AHEAD) {
-        Some((_, true_at)) => promises.looked.extend(true_at.map(|at| (key.clone(), at))),
-        None => {
-            promises.not_found.remove(key);
-            promises.read.remove(key);
-        }
+    if let Some((_, true_at)) = promises.ahead.remove(key).filter(|(came, _)| world.now <= *came + AHEAD) {
+        promises.looked.extend(true_at.map(|at| (key.clone(), at)));
+    } else {
+        promises.not_found.remove(key);
+        promises.read.remove(key);
     }
     promises.flips.remove(key);
     promises.restored.remove(key);
