@@ -73,7 +73,7 @@ pub async fn agree(scene: &Scene<'_>, name: &str, wanted: Option<&str>) -> anyho
         screen.say(&line.of(&target.key).with("digest", json!(text.digest)));
         return Ok(Agreed::Over(Code::Fine));
     }
-    let plugin = Arc::new(parsed(entry, &text, &target)?);
+    let plugin = parsed(entry, &text, &target)?;
     let known = now.as_ref().and_then(|now| kept(scene, &target, &entries, now));
     if !(scene.yes && scene.least > Level::Info && scene.format == Format::Lines) {
         show(screen, &target, now.as_ref(), entry, &text);
@@ -112,7 +112,7 @@ fn agreed() -> Result<bool, Refusal> {
 }
 
 /// The old text as a plugin, under the name that it has on the server.
-fn parsed(entry: &Entry, text: &Text, target: &Target) -> Result<Plugin, Refusal> {
+fn parsed(entry: &Entry, text: &Text, target: &Target) -> Result<Arc<Plugin>, Refusal> {
     // What is wrong with it, is wrong there, and not in the file that has another text by now.
     let path = entry.copy.clone().unwrap_or_else(|| format!("{}.py", target.key.id).into());
     let settings = FileSettings { id: Some(target.key.id.to_string()), kind: Some(target.key.kind), enabled: None };

@@ -65,8 +65,8 @@ impl Files {
             match loaded {
                 Loaded::Parsed(Parsed::Plugin(plugin)) => files.found.push(Local {
                     path,
-                    key: plugin.key,
-                    text: plugin.text,
+                    key: plugin.key.clone(),
+                    text: Arc::clone(&plugin.text),
                     digest: plugin.digest,
                     is_plugin: true,
                 }),

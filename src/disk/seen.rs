@@ -73,8 +73,9 @@ impl Seen {
     /// The same, without a text that is where it is to be.
     pub(super) fn lightened(&self, loaded: Loaded) -> Loaded {
         match loaded {
-            Loaded::Parsed(Parsed::Plugin(plugin)) if self.deployed.get(&plugin.key) == Some(&plugin.digest) => {
-                Loaded::Parsed(Parsed::Plugin(plugin.without_text()))
+            Loaded::Parsed(Parsed::Plugin(mut plugin)) if self.deployed.get(&plugin.key) == Some(&plugin.digest) => {
+                Arc::make_mut(&mut plugin).drop_text();
+                Loaded::Parsed(Parsed::Plugin(plugin))
             }
             loaded => loaded,
         }
@@ -121,7 +122,7 @@ impl Sight {
 
     pub(super) fn loaded(&self, path: &Arc<Path>) -> Loaded {
         Loaded::Parsed(self.plugin.as_ref().map_or(Parsed::NotAPlugin, |sketch| {
-            Parsed::Plugin(Plugin {
+            Parsed::Plugin(Arc::new(Plugin {
                 path: Arc::clone(path),
                 key: Key { kind: sketch.entry.kind(), id: sketch.id.clone() },
                 entry: sketch.entry,
@@ -129,7 +130,7 @@ impl Sight {
                 text: Arc::from(""),
                 digest: sketch.digest,
                 warnings: Vec::new(),
-            })
+            }))
         }))
     }
 }
@@ -232,7 +233,7 @@ mod tests {
         assert_eq!(folder.seen().files, seen.files);
 
         let Loaded::Parsed(Parsed::Plugin(mut whole)) = plugin(&path, text) else { panic!() };
-        whole.text = Arc::from("");
+        Arc::make_mut(&mut whole).drop_text();
         assert!(seen.has(&path, stat, &settings));
         let other = FileSettings { id: Some("b".to_owned()), ..FileSettings::default() };
         assert!(!seen.has(&path, stat, &other));

@@ -1170,7 +1170,7 @@ mod tests {
 
     fn plugin_of(text: &str) -> Plugin {
         match plugin::parse(&Arc::from(Path::new("shout.py")), text.as_bytes(), &FileSettings::default()) {
-            Parsed::Plugin(plugin) => plugin,
+            Parsed::Plugin(plugin) => Arc::unwrap_or_clone(plugin),
             other @ (Parsed::NotAPlugin | Parsed::Disabled | Parsed::Flawed(_)) => panic!("{other:?}"),
         }
     }

@@ -131,7 +131,7 @@ impl Files {
             && held.digest == plugin.digest
             && held.has_text()
         {
-            *held = Arc::new(held.without_text());
+            Arc::make_mut(held).drop_text();
         }
     }
 

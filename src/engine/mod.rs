@@ -752,7 +752,7 @@ impl Engine {
     fn accept(&mut self, path: Arc<Path>, loaded: Loaded, since: Duration, saved: bool, now: Now) {
         let before = match &loaded {
             Loaded::Parsed(Parsed::Plugin(plugin)) => {
-                self.files.put(Arc::clone(&path), File::Plugin(Arc::new(plugin.clone())))
+                self.files.put(Arc::clone(&path), File::Plugin(Arc::clone(plugin)))
             }
             Loaded::Parsed(Parsed::Flawed(flaw)) => {
                 let was = self.files.get(&path).and_then(File::known).cloned();
@@ -767,7 +767,7 @@ impl Engine {
         self.take_leave(&path, &loaded, before.as_ref(), now);
         self.tell_loaded(&path, &loaded, before.as_ref(), saved);
         let is = match loaded {
-            Loaded::Parsed(Parsed::Plugin(plugin)) => Some(plugin.key),
+            Loaded::Parsed(Parsed::Plugin(plugin)) => Some(plugin.key.clone()),
             _ => None,
         };
         if let Some(was) = was

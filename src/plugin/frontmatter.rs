@@ -8,9 +8,10 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-/// The `key: value` lines that a plugin opens with. Keys keep their case, and the last line of a key wins.
+/// The `key: value` lines that a plugin opens with, by key. Keys keep their case, and the last line of a key wins. They
+/// are few, and kept of every plugin: no map is as small as a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Frontmatter(BTreeMap<String, String>);
+pub struct Frontmatter(Box<[(Box<str>, Box<str>)]>);
 
 impl Frontmatter {
     /// Reads the header of a text; one that the server does not recognise is empty.
@@ -25,7 +26,8 @@ impl Frontmatter {
             return Self::default();
         }
         let header = lines.take_while(|line| !line.contains(QUOTES));
-        Self(header.filter_map(pair).map(|(key, value)| (key.to_owned(), value.to_owned())).collect())
+        let pairs: BTreeMap<_, _> = header.filter_map(pair).collect();
+        Self(pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
     }
 
     /// Where a header stands that its author sees and the server does not: in a docstring that does not open on the very
@@ -55,12 +57,12 @@ impl Frontmatter {
     /// The value of a key, which may be empty.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key).map(String::as_str)
+        self.iter().find_map(|(known, value)| (known == key).then_some(value))
     }
 
     /// All pairs, by key.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+        self.0.iter().map(|(key, value)| (&**key, &**value))
     }
 
     /// What the plugin wants to be called on the server. Open WebUI itself does not look at it.
@@ -160,7 +162,7 @@ mod tests {
     }
 
     fn pairs(text: &str) -> BTreeMap<String, String> {
-        Frontmatter::parse(text).0
+        Frontmatter::parse(text).iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
     }
 
     /// Texts and what the server's own function made of them.

@@ -210,10 +210,9 @@ impl Plugin {
         !self.text.is_empty()
     }
 
-    /// The same, with its text in the file alone.
-    #[must_use]
-    pub fn without_text(&self) -> Self {
-        Self { text: Arc::from(""), ..self.clone() }
+    /// Leaves its text to the file.
+    pub fn drop_text(&mut self) {
+        self.text = Arc::from("");
     }
 }
 
@@ -463,7 +462,7 @@ impl Surprise {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Parsed {
     /// A plugin.
-    Plugin(Plugin),
+    Plugin(Arc<Plugin>),
     /// Python without an entry class: not ours, and not worth a word.
     NotAPlugin,
     /// `enabled = false` in `watch.toml`.
@@ -497,7 +496,7 @@ pub fn parse(path: &Arc<Path>, bytes: &[u8], settings: &FileSettings) -> Parsed 
     let normal = normal::normal(&text);
     let (digest, frontmatter) = (Digest::of(normal.as_bytes()), Frontmatter::parse(&normal));
     match read(path, &text, digest, frontmatter, settings) {
-        Ok(Some(plugin)) => Parsed::Plugin(plugin),
+        Ok(Some(plugin)) => Parsed::Plugin(Arc::new(plugin)),
         Ok(None) => Parsed::NotAPlugin,
         Err((problem, span)) => {
             let anything = matches!(problem, Problem::Empty | Problem::Nul | Problem::Syntax(_));
@@ -544,7 +543,7 @@ mod tests {
     #[track_caller]
     fn plugin(path: &str, bytes: &[u8], settings: &FileSettings) -> Plugin {
         match parsed(path, bytes, settings) {
-            Parsed::Plugin(plugin) => plugin,
+            Parsed::Plugin(plugin) => Arc::unwrap_or_clone(plugin),
             other @ (Parsed::NotAPlugin | Parsed::Disabled | Parsed::Flawed(_)) => panic!("{other:?}"),
         }
     }
