@@ -985,6 +985,10 @@ impl Engine {
         let seen = waits.filter(|why| !in_pass && why.outlasts_the_ledger());
         let decision = match (self.decide(plugin, remote, forced), seen) {
             (Decision::Unchanged | Decision::Deploy(_), Some(why)) => Decision::Deploy(why),
+            // What the ledger believes is not told to whoever saves when it is about to be known.
+            (Decision::Unchanged, None) if !in_pass && reason.is_none() && self.is_asked_ahead(key) => {
+                Decision::Deploy(Why::SavedAgain)
+            }
             (decision, _) => decision,
         };
         let needs_text = match &decision {
@@ -1103,7 +1107,10 @@ impl Engine {
                     continue;
                 }
                 (None, Task::Deploy { plugin, why }) => {
-                    self.tell(Notice::of(&plugin, What::Sending { why }));
+                    // What was saved as it is goes nowhere, as far as we know.
+                    if why != Why::SavedAgain {
+                        self.tell(Notice::of(&plugin, What::Sending { why }));
+                    }
                     let terms = Terms { force: why == Why::Forced, ..self.policy.terms };
                     let known = self.known(&plugin, in_pass);
                     self.sent.insert(key.clone(), now.at);

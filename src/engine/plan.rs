@@ -41,6 +41,8 @@ pub enum Why {
     ChangedOnServer,
     /// We deployed it, and the server does not list it any more.
     MissingOnServer,
+    /// It was saved as it was deployed, and the server has been asked already what it holds.
+    SavedAgain,
     /// `--force`.
     Forced,
 }
@@ -51,7 +53,7 @@ impl Why {
     pub fn outlasts_the_ledger(self) -> bool {
         match self {
             Why::ChangedOnServer | Why::MissingOnServer | Why::Forced => true,
-            Why::New | Why::Edited | Why::Retry => false,
+            Why::New | Why::Edited | Why::Retry | Why::SavedAgain => false,
         }
     }
 
@@ -64,6 +66,7 @@ impl Why {
             Why::Retry => "retry",
             Why::ChangedOnServer => "changed_on_server",
             Why::MissingOnServer => "missing_on_server",
+            Why::SavedAgain => "saved_again",
             Why::Forced => "forced",
         }
     }

@@ -166,6 +166,17 @@ fn a_save_without_a_change_sends_nothing() {
     assert_eq!(writes(&server), before);
 }
 
+#[test]
+fn a_save_without_a_change_replaces_what_was_edited_on_the_server() {
+    let server = FakeServer::start();
+    let (project, mut watch) = watched(&server);
+    server.edit_row(Kind::Function, "a", |row| row.content = filter("9"));
+    project.write(A, &filter("1"));
+    watch.wait("updated", Some("a"));
+    assert_eq!(text(&server, "a"), filter("1"));
+    watch.stop();
+}
+
 /// Our own reads are file events too: one save is one evaluation, however often it is read.
 #[test]
 fn no_feedback_from_our_own_reads() {

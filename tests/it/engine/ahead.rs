@@ -107,18 +107,52 @@ fn an_answer_is_good_for_one_conversation() {
 }
 
 #[test]
-fn what_a_save_without_a_change_has_asked_is_not_missed() {
+fn a_save_without_a_change_is_compared_with_what_the_server_holds() {
     check(
         "0ms given a=v1
          5000ms saving a
          5001ms write a v1
-         5002ms #1 row a v9",
+         5002ms #1 row a v1
+         9000ms saving a
+         9001ms #2 row a v9
+         9002ms write a v1
+         9003ms #3 kept
+         9004ms #4 row a v1",
         &expect![[r#"
             5000ms saving a
                   #1 get a
             5001ms write a v1
+            5002ms #1 row a v1
                   a unchanged: unchanged
-            5002ms #1 row a v9
+            9000ms saving a
+                  #2 get a
+            9001ms #2 row a v9
+            9002ms write a v1
+                  #3 keep v9
+            9003ms #3 kept
+                  #4 update a v1
+            9004ms #4 row a v1
+                  save
+                  archive v1
+                  a updated: updated; the text on the server was not ours, a copy is in the/copy.py
+        "#]],
+    );
+}
+
+#[test]
+fn a_save_without_a_change_beside_a_deploy_is_known_from_the_ledger() {
+    check(
+        "0ms given a=v1 b=v1
+         5000ms write b v2
+         5001ms saving a
+         5002ms write a v1",
+        &expect![[r#"
+            5000ms write b v2
+                  b sending: on its way (edited)
+                  #1 get b
+            5001ms saving a
+            5002ms write a v1
+                  a unchanged: unchanged
         "#]],
     );
 }
