@@ -318,6 +318,7 @@ impl<'a> Daemon<'a> {
         // What its own watch has seen, the other one may not have.
         if let Ok(sign) = self.signs.try_recv() {
             self.signs(sign);
+            self.tell_all();
         }
         let same = start.state.is_none();
         if same {

@@ -3,7 +3,7 @@
 //!
 //! Nothing is promised less for it. The first question of a conversation is the same whatever the text is; here it only
 //! leaves earlier. Between a read and an update somebody may always edit the plugin on the server unseen, for the server
-//! knows no update on a condition; that gap stays as short as [`GOOD_FOR`].
+//! knows no update on a condition. That gap, which was as long as an answer is on its way, grows by [`GOOD_FOR`].
 
 use std::path::Path;
 use std::time::Duration;
@@ -32,6 +32,13 @@ impl Ahead {
         self.answer.as_ref().is_none_or(|(came, _)| now.at <= *came + GOOD_FOR)
     }
 
+    /// Whether the server has told nothing of the plugin. Then it is left alone until there is something to deploy, and
+    /// what that comes to is waited out and told.
+    fn has_failed(&self) -> bool {
+        let tells = |reply: &Reply| matches!(reply, Reply::Row(_) | Reply::Absent | Reply::Unclear { .. });
+        self.answer.as_ref().is_some_and(|(_, reply)| !tells(reply))
+    }
+
     /// Whether it is on its way beside a conversation about this plugin: then it counts like another one.
     pub(super) fn flies_beside(&self, key: &Key) -> bool {
         self.answer.is_none() && self.key != *key
@@ -50,7 +57,7 @@ impl Engine {
     /// Somebody has begun to save this file: asks what the server holds of it, if nothing else is going on.
     pub(super) fn on_saving(&mut self, path: &Path, now: Now) {
         let busy = self.queue.n_flying() + self.queue.n_waiting() > 0;
-        let asked = self.ahead.as_ref().is_some_and(|ahead| ahead.is_good(now));
+        let asked = self.ahead.as_ref().is_some_and(|ahead| ahead.is_good(now) || ahead.has_failed());
         if busy || asked || !matches!(self.server, Server::Open) {
             return;
         }
@@ -59,6 +66,10 @@ impl Engine {
         else {
             return;
         };
+        // Its first save waits for longer than an answer is good for.
+        if self.is_hot(&plugin.key, now) && !self.pending.contains_key(path) {
+            return;
+        }
         let key = plugin.key.clone();
         let ticket = self.ticket();
         self.effects.push(Effect::Call(ticket, Call::Get(key.clone())));
@@ -83,8 +94,8 @@ impl Engine {
 
     /// What came of asking ahead, if that is what a conversation begins with. It is good for one.
     pub(super) fn asked_ahead(&mut self, key: &Key, first: &Step, now: Now) -> Option<Asked> {
-        let ahead = self.ahead.take_if(|ahead| ahead.key == *key)?;
-        if !ahead.is_good(now) || !matches!(first, Step::Call(Call::Get(_))) {
+        let ahead = self.ahead.take_if(|ahead| ahead.key == *key || ahead.has_failed())?;
+        if ahead.key != *key || !ahead.is_good(now) || !matches!(first, Step::Call(Call::Get(_))) {
             return None;
         }
         Some(ahead.answer.map_or(Asked::UnderWay(ahead.ticket), |(_, reply)| Asked::Answered(reply)))

@@ -3,7 +3,8 @@
 //! It begins with a look at what the server has, with one exception: what a list that was made for the pass does not have,
 //! and of which the ledger knows nothing, is created at once. A first deploy of many plugins thus makes one request less for
 //! each. Nothing is at risk: every version of the server looks at the id before it looks at the text, and answers that it is
-//! taken without touching what is there. Then the look is made up for, and what is found is treated like any other.
+//! taken, or that plugins are off, without touching what is there. Then the look is made up for, and what is found is
+//! treated like any other: as somebody else's.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -496,7 +497,7 @@ pub struct Known {
     pub twins: Twins,
     /// The server says of an update why it refuses it, but not of a create (0.12).
     pub explains_updates: bool,
-    /// A list that was made a moment ago does not have it, and we have never deployed it. That is no proof that it does not
+    /// The list that the pass goes by does not have it, and we have never deployed it. That is no proof that it does not
     /// exist, but worth a try: no version touches what is there when it is to be created once more.
     pub unlisted: bool,
 }
@@ -518,58 +519,31 @@ enum Stage {
     /// Does it exist, and what does it hold?
     Asked,
     /// We were turned away: is it this plugin, or the key?
-    Doubted {
-        words: String,
-        absence: Absence,
-    },
+    Doubted { words: String, absence: Absence },
     /// Is it there under another id?
     LookingForTwins,
     /// The copy of what will be replaced.
-    Keeping {
-        before: Box<Row>,
-    },
+    Keeping { before: Box<Row> },
     /// The note of what will be sent.
-    Noting {
-        next: Box<Stage>,
-        call: Call,
-    },
+    Noting { next: Box<Stage>, call: Call },
     /// The update.
-    Updating {
-        before: Box<Row>,
-        kept: Option<PathBuf>,
-    },
+    Updating { before: Box<Row>, kept: Option<PathBuf> },
     /// Nobody knows what became of the update.
-    ReadingBack {
-        before: Box<Row>,
-        kept: Option<PathBuf>,
-        doubt: Doubt,
-    },
+    ReadingBack { before: Box<Row>, kept: Option<PathBuf>, doubt: Doubt },
     /// What the refused update did to a running plugin is made good.
-    Healing {
-        healing: Healing,
-        words: String,
-    },
+    Healing { healing: Healing, words: String },
     /// The create.
     Creating,
-    /// What a create that answered, or did not, left behind.
-    CheckingRefused {
-        words: String,
-    },
-    CheckingLost {
-        cause: String,
-    },
+    /// What a create that was refused left behind.
+    CheckingRefused { words: String },
+    /// What a create to which no answer came left behind.
+    CheckingLost { cause: String },
     /// The server hides why it refused to create it: a stub is created in its place, of whose update it says more.
-    CreatingStub {
-        words: String,
-    },
+    CreatingStub { words: String },
     /// The stub, which has served, is looked at before it goes.
-    CheckingStub {
-        words: String,
-    },
+    CheckingStub { words: String },
     /// The stub is deleted.
-    DeletingStub {
-        outcome: Outcome,
-    },
+    DeletingStub { outcome: Outcome },
     /// The flip of a new function's switch.
     Activating(Flip),
 }
@@ -627,6 +601,13 @@ impl Exchange {
     #[must_use]
     pub fn plugin(&self) -> &Arc<Plugin> {
         &self.plugin
+    }
+
+    /// Whether this reply to the last call says that what stands there, if anything, is not what was to be created.
+    #[must_use]
+    pub fn is_turned_down_by(&self, reply: &Reply) -> bool {
+        let refused = matches!(reply, Reply::Refused { .. }) && self.known.unlisted;
+        matches!(self.stage, Stage::Creating) && (refused || *reply == Reply::Taken)
     }
 
     /// Whether the next reply tells of plugins under other ids, for which [`Exchange::spoken_for`] is to be said before.
@@ -917,9 +898,9 @@ impl Exchange {
     /// A create that is refused may have left a row behind.
     fn on_refused_checked(&mut self, reply: Reply, words: String) -> Step {
         match reply {
-            Reply::Row(row) if self.is_ours(&row) => self.created(&row),
             // It was there all the time, and the list did not have it.
             Reply::Row(row) if std::mem::take(&mut self.known.unlisted) => self.on_found(row),
+            Reply::Row(row) if self.is_ours(&row) => self.created(&row),
             Reply::Absent if self.known.explains_updates && refusal::masked(&words) => {
                 let call = Call::Create(self.plugin.key.clone(), Arc::new(form_of_stub(&self.plugin)));
                 self.call(Stage::CreatingStub { words }, call)
@@ -935,7 +916,12 @@ impl Exchange {
     /// A create to which no answer came may have been carried out.
     fn on_lost_checked(&mut self, reply: Reply, cause: String) -> Step {
         match reply {
+            // Whether it was there before nobody knows for sure, nor whose its switch is.
+            Reply::Row(row) if self.is_ours(&row) && self.known.unlisted => {
+                Step::Done(Outcome::Created { active: row.is_active })
+            }
             Reply::Row(row) if self.is_ours(&row) => self.created(&row),
+            Reply::Row(row) if std::mem::take(&mut self.known.unlisted) => self.on_found(row),
             Reply::Row(_) => Step::Done(Outcome::Failed(Failure::StoredOther)),
             Reply::Absent | Reply::Unreachable { .. } | Reply::Lost { .. } => unanswered(cause),
             other => self.unexpected(other),
@@ -1416,7 +1402,7 @@ mod tests {
         }
     }
 
-    /// How to get to each stage. `checking, other` is not reached: the answer to a create carries no text.
+    /// How to get to each stage.
     const WAYS: [(&str, &[&str]); 32] = [
         ("asked", &[]),
         ("doubted", &["unclear"]),
@@ -1735,15 +1721,20 @@ mod tests {
             Exchange::start(Arc::new(plugin_of(&source("2"))), known, terms)
         };
         for (script, expected) in [
-            (&["no text"][..], "Created { active: Some(false) }"),
+            (&["no text"][..], "toggle"),
             // Lists are empty where plugins are switched off.
             (&["taken"], "get"),
             (&["taken", "ours"], "Unchanged"),
             (&["taken", "theirs"], "keep"),
+            // So are creates refused then.
             (&["masked", "theirs"], "keep"),
+            (&["masked", "ours, off"], "Unchanged"),
+            (&["lost", "ours, off"], "Created { active: Some(false) }"),
+            (&["lost", "theirs"], "keep"),
+            (&["lost", "absent"], "Unanswered { cause: \"words\" }"),
             (&["refused", "absent"], "Refused { words: \"words\", left: AsItWas }"),
         ] {
-            let (mut exchange, mut step) = start(PLAIN);
+            let (mut exchange, mut step) = start(ACTIVATE);
             assert_eq!(say(&step), "create");
             for name in script {
                 step = exchange.reply(reply(name));

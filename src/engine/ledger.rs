@@ -161,6 +161,13 @@ impl Ledger {
         sent.drain(..surplus);
     }
 
+    /// Notes that the server says of a text that it did not take it.
+    pub fn turned_down(&mut self, key: &Key, digest: Digest) {
+        if let Some(record) = self.records.get_mut(key) {
+            record.sent.retain(|known| *known != digest);
+        }
+    }
+
     /// Notes that we are about to switch a function off, or that the user knows.
     pub fn switched_off(&mut self, key: &Key, off: bool) {
         if let Some(record) = self.records.get_mut(key) {

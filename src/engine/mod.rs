@@ -62,6 +62,9 @@ const ONCE_HOLD: Duration = Duration::from_secs(10);
 const HOT: Duration = Duration::from_secs(1);
 /// How long a hot plugin's file is given to be written once more before it is read.
 const HOT_QUIET: Duration = Duration::from_millis(150);
+/// What happens to a file within this time is one save: an editor may move it aside, write it anew, and see to it that it
+/// is on the disk. No formatter is as quick.
+const ONE_SAVE: Duration = Duration::from_millis(20);
 /// What a plugin waits for.
 const AWAY: &str = "the server is away";
 /// What it waits for otherwise.
@@ -685,12 +688,20 @@ impl Engine {
         let before = self.pending.get(&path).copied();
         let Pending { since, held, .. } = before.unwrap_or(Pending { since: now.at, due: None, held: Held::No });
         let key = self.files.get(&path).and_then(File::plugin).map(|plugin| &plugin.key);
-        let hot = key.and_then(|key| self.sent.get(key)).is_some_and(|sent| now.at < *sent + HOT);
-        if hot && before.is_none() {
-            self.pending.insert(path, Pending { since, due: Some(now.at + HOT_QUIET), held });
-        } else {
-            self.read(path, since, held);
+        let hot = key.is_some_and(|key| self.is_hot(key, now));
+        let same_save = |pending: Pending| pending.held == Held::No && now.at < pending.since + ONE_SAVE;
+        match before.filter(|pending| pending.due.is_some()) {
+            None if hot && before.is_none() => {
+                self.pending.insert(path, Pending { since, due: Some(now.at + HOT_QUIET), held });
+            }
+            Some(pending) if hot && same_save(pending) => {}
+            _ => self.read(path, since, held),
         }
+    }
+
+    /// Whether a formatter may still be at work on what was deployed last.
+    fn is_hot(&self, key: &Key, now: Now) -> bool {
+        self.sent.get(key).is_some_and(|sent| now.at < *sent + HOT)
     }
 
     fn read(&mut self, path: Arc<Path>, since: Duration, held: Held) {
@@ -1038,11 +1049,10 @@ impl Engine {
     /// and the user may have seen to that. A formatter that saves after the editor is no user.
     fn doubt_refusal(&mut self, plugin: &Plugin, now: Now) {
         let (key, digest) = (&plugin.key, plugin.digest);
-        let fresh = self.sent.get(key).is_some_and(|sent| now.at < *sent + HOT);
         let Some(Last::Refused { digest: refused, words }) = self.ledger.get(key).map(|record| &record.last) else {
             return;
         };
-        if *refused == digest && !fresh && !refusal::names_a_line(words) {
+        if *refused == digest && !self.is_hot(key, now) && !refusal::names_a_line(words) {
             self.note_ended(plugin, Last::Failed { digest });
         }
     }
@@ -1309,6 +1319,12 @@ impl Engine {
         if let Some(flight) = self.queue.flying_mut(&key) {
             if let (Talk::Deploy(exchange), Some(others)) = (&mut flight.talk, others) {
                 exchange.spoken_for(others);
+            }
+            // What is found there then is not ours, whatever it says.
+            if let Talk::Deploy(exchange) = &flight.talk
+                && exchange.is_turned_down_by(&reply)
+            {
+                self.ledger.turned_down(&key, exchange.plugin().digest);
             }
             let step = flight.talk.reply(reply);
             self.step(key, step, now);

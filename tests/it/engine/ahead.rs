@@ -245,3 +245,59 @@ fn a_server_that_does_not_answer_is_found_out_once() {
         "#]],
     );
 }
+
+#[test]
+fn a_server_that_fails_is_not_asked_ahead_again() {
+    check(
+        "0ms given a=v1
+         5000ms saving a
+         5001ms #1 unreachable 30
+         5100ms saving a
+         5200ms saving a
+         5201ms write a v2",
+        &expect![[r#"
+            5000ms saving a
+                  #1 get a
+            5001ms #1 unreachable 30
+            5100ms saving a
+            5200ms saving a
+            5201ms write a v2
+                  a sending: on its way (edited)
+                  #2 get a
+        "#]],
+    );
+}
+
+#[test]
+fn the_first_save_after_a_deploy_waits_and_is_not_asked_about_ahead() {
+    check(
+        "0ms given a=v1
+         5000ms write a v2
+         5001ms #1 row a v1
+         5002ms #2 row a v2
+         5300ms saving a
+         5301ms write a v3
+         5340ms saving a
+         5341ms write a v4
+         5342ms #3 row a v2",
+        &expect![[r#"
+            5000ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            5001ms #1 row a v1
+                  #2 update a v2
+            5002ms #2 row a v2
+                  save
+                  archive v2
+                  a updated: updated
+            5300ms saving a
+            5301ms write a v3
+            5340ms saving a
+                  #3 get a
+            5341ms write a v4
+                  a sending: on its way (edited)
+            5342ms #3 row a v2
+                  #4 update a v4
+        "#]],
+    );
+}

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use expect_test::expect;
-use owui_watch::engine::Policy;
 use owui_watch::engine::exchange::Terms;
 use owui_watch::engine::ledger::Ledger;
+use owui_watch::engine::{OnDelete, Policy};
 
-use super::{after, check, check_with, force, log_of, log_of_with, once, policy};
+use super::{after, check, check_with, force, key, log_of, log_of_with, once, play, policy};
 
 #[test]
 fn a_first_pass_creates_what_is_new_and_leaves_what_is_there() {
@@ -516,4 +516,29 @@ fn a_pass_that_is_begun_anew_does_not_force_again_what_was_forced() {
          7ms #8 rows a=v1 b=v1 c=v1",
     );
     assert!(!after(&log, "7ms").contains("pass: 1 plugin"), "a is forced twice:\n{log}");
+}
+
+/// Lists are empty where plugins are switched off, and so are creates refused. What stands there is not ours then: neither
+/// is it switched on, nor taken away later.
+#[test]
+fn what_no_list_had_and_was_there_all_the_time_stays_somebody_else_s() {
+    let activates = Terms { activate_new: true, ..policy().terms };
+    for answer in ["taken", "refused hidden"] {
+        let run = play(
+            Policy { terms: activates, on_delete: OnDelete::Delete, ..policy() },
+            Ledger::default(),
+            &format!(
+                "0ms edit a v1
+                 0ms edit b v1
+                 0ms rescan
+                 1ms #1 connected
+                 2ms #2 rows b=v1
+                 3ms #3 {answer}
+                 4ms #4 row a v1 off"
+            ),
+        );
+        assert!(run.log.contains("a unchanged"), "{answer}:\n{}", run.log);
+        let ours = run.engine.ledger().get(&key("a")).unwrap().deployed.as_ref().unwrap().by_us;
+        assert!(!ours, "{answer}");
+    }
 }

@@ -265,3 +265,36 @@ fn what_waits_for_its_turn_and_is_no_plugin_any_more_is_not_deployed() {
         "#]],
     );
 }
+
+/// An editor may move the file aside, and write it anew: that is one save, after which the formatter is still to come.
+#[test]
+fn what_happens_to_a_file_within_a_moment_is_one_save() {
+    check(
+        "0ms given a=v1
+         5000ms write a v2
+         5001ms #1 row a v1
+         5002ms #2 row a v2
+         5300ms delete a
+         5304ms write a v3
+         5340ms write a v4
+         5341ms #3 row a v2",
+        &expect![[r#"
+            5000ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            5001ms #1 row a v1
+                  #2 update a v2
+            5002ms #2 row a v2
+                  save
+                  archive v2
+                  a updated: updated
+            5300ms delete a
+            5304ms write a v3
+            5340ms write a v4
+                  a sending: on its way (edited)
+                  #3 get a
+            5341ms #3 row a v2
+                  #4 update a v4
+        "#]],
+    );
+}
