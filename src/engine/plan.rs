@@ -62,11 +62,11 @@ impl Why {
     pub fn word(self) -> &'static str {
         match self {
             Why::New => "new",
-            Why::Edited => "edited",
+            // Nobody is told of a deploy that begins only to compare.
+            Why::Edited | Why::SavedAgain => "edited",
             Why::Retry => "retry",
             Why::ChangedOnServer => "changed_on_server",
             Why::MissingOnServer => "missing_on_server",
-            Why::SavedAgain => "saved_again",
             Why::Forced => "forced",
         }
     }
