@@ -749,7 +749,8 @@ impl<'a> Daemon<'a> {
 
     fn tell_now(&mut self, notice: &Notice, time: Timestamp) {
         self.audience.tell(notice, time);
-        let Some((state, key)) = self.state.as_ref().zip(notice.about.key.as_ref()) else { return };
+        let key = notice.about.key.as_ref().filter(|_| notice.is_logged());
+        let Some((state, key)) = self.state.as_ref().zip(key) else { return };
         if let Err(error) = state.log(key, &notice.log_line(time))
             && !std::mem::replace(&mut self.log_failed, true)
         {

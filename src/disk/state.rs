@@ -143,12 +143,15 @@ impl Folder {
         folders.extend(["logs", BACKUPS, DEPLOYED, "rollbacks", "under-way"].map(|name| self.path.join(name)));
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(&folder).into_iter().flatten().filter_map(Result::ok) {
-                let Ok(metadata) = entry.metadata() else { continue };
+                let Ok(kind) = entry.file_type() else { continue };
                 let unfinished = entry.file_name().to_str().is_some_and(|name| name.starts_with(UNFINISHED));
-                let abandoned = super::age(&metadata).is_some_and(|age| age > ABANDONED);
-                if metadata.is_dir() && folder != self.path {
+                if kind.is_dir() && folder != self.path {
                     folders.push(entry.path());
-                } else if metadata.is_file() && unfinished && abandoned {
+                } else if kind.is_file()
+                    && unfinished
+                    && let Ok(metadata) = entry.metadata()
+                    && super::age(&metadata).is_some_and(|age| age > ABANDONED)
+                {
                     fs::remove_file(entry.path()).ok();
                 }
             }

@@ -1386,7 +1386,9 @@ impl Engine {
         };
         let plugins = self.files.keys().filter_map(sole);
         let in_reach = plugins.filter(|plugin| !self.is_out_of_reach(&plugin.path));
-        in_reach.filter(|plugin| self.policy.selects_plugin(plugin) && !deployed(plugin)).count()
+        // What was saved and not read yet may be anything.
+        let saved = |plugin: &Plugin| self.pending.contains_key(&plugin.path);
+        in_reach.filter(|plugin| self.policy.selects_plugin(plugin) && (saved(plugin) || !deployed(plugin))).count()
     }
 
     fn about(&self, key: &Key) -> About {

@@ -1123,6 +1123,13 @@ impl Notice {
         }
     }
 
+    /// Whether it is worth a line in the plugin's own log. That nothing had changed at a start is not: of a thousand
+    /// plugins each start would write it a thousand times.
+    #[must_use]
+    pub fn is_logged(&self) -> bool {
+        !matches!(self.what, What::Unchanged { in_pass: true })
+    }
+
     /// One line for the plugin's own log.
     #[must_use]
     pub fn log_line(&self, time: Timestamp) -> String {

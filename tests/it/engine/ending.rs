@@ -110,3 +110,31 @@ fn a_stop_is_not_put_off_by_what_another_engine_would_wait_for() {
         "#]],
     );
 }
+
+#[test]
+fn a_save_that_waits_for_its_formatter_is_not_forgotten_in_silence() {
+    check(
+        "0ms given a=v1
+         5000ms write a v2
+         5001ms #1 row a v1
+         5002ms #2 row a v2
+         5300ms write a v3
+         5320ms stop",
+        &expect![[r#"
+            5000ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            5001ms #1 row a v1
+                  #2 update a v2
+            5002ms #2 row a v2
+                  save
+                  archive v2
+                  a updated: updated
+            5300ms write a v3
+            5320ms stop
+                  stopping: stopping
+                  stopped: stopped; 1 plugin not deployed, which the next start comes back to
+                  exit Fine
+        "#]],
+    );
+}
