@@ -338,7 +338,7 @@ fn check(scene: &Scene<'_>, path: &Path, stored: &Text, key: &Key) -> Result<(),
 
 /// Says if the file is none that a run would find.
 fn found(compared: &mut Compared, local: &Local, stored: &Text, target: &Target) {
-    if !compared.files.deploys(&local.path, &target.key, stored.digest) {
+    if compared.files.deploys(&local.path, &target.key) != Some(stored.digest) {
         let message = format!("`{}` is no plugin that a run would deploy", local.path.display());
         let hint = "it is excluded, or has a flaw that `owui-watch --once --dry-run` names";
         compared.screen.aside(&about("trouble", message, target).hinted(hint).level(Level::Warning));

@@ -40,6 +40,7 @@ pub enum Agreed {
 pub struct Rollback {
     plugin: Arc<Plugin>,
     target: Target,
+    files: Files,
     /// What the server holds, if it is a text of which there is a copy.
     known: Option<Digest>,
     terms: Terms,
@@ -93,6 +94,7 @@ pub async fn agree(scene: &Scene<'_>, name: &str, wanted: Option<&str>) -> anyho
     Ok(Agreed::On(Box::new(Rollback {
         plugin,
         target,
+        files,
         known,
         terms,
         client: scene.client.clone(),
@@ -216,7 +218,8 @@ impl Rollback {
         let started = Instant::now();
         let key = self.target.key.clone();
         let local = self.target.local.clone().filter(|local| local.is_plugin);
-        let local_digest = local.as_ref().map(|local| local.digest);
+        // It may have been saved while the user was asked.
+        let local_digest = local.as_ref().and_then(|local| self.files.deploys(&local.path, &key));
         let note = ledger::Rollback { local: local_digest, server: self.plugin.digest, done: false };
         if let Some(under_way) = self.folder.under_way().get(&key) {
             // What may still be on its way would undo a rollback, and is not ours to make good.

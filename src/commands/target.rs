@@ -118,11 +118,11 @@ impl Files {
         self.unreadable.iter().map(|(path, why)| (&**path, why.as_str()))
     }
 
-    /// Whether a plugin is deployed from this file as it stands.
-    pub(super) fn deploys(&mut self, path: &Arc<Path>, key: &Key, digest: Digest) -> bool {
+    /// The text that a plugin is deployed with from this file as it stands now.
+    pub(super) fn deploys(&mut self, path: &Arc<Path>, key: &Key) -> Option<Digest> {
         match self.plugins.read(path, Trust::Closed) {
-            Loaded::Parsed(Parsed::Plugin(plugin)) => plugin.key == *key && plugin.digest == digest,
-            Loaded::Parsed(_) | Loaded::SameFile(_) | Loaded::Missing | Loaded::Unsettled => false,
+            Loaded::Parsed(Parsed::Plugin(plugin)) if plugin.key == *key => Some(plugin.digest),
+            Loaded::Parsed(_) | Loaded::SameFile(_) | Loaded::Missing | Loaded::Unsettled => None,
         }
     }
 

@@ -534,6 +534,28 @@ fn after_a_rollback_a_daemon_waits_for_a_change() {
     assert_eq!(text(&server, "a"), filter("2"));
 }
 
+/// Else the daemon would take for somebody else's what stands on the server after that.
+#[test]
+fn a_rollback_knows_what_was_saved_since_it_began() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    server.hold("/api/version");
+    std::thread::scope(|scope| {
+        let n_before = server.lines().iter().filter(|line| line.contains("/api/version")).count();
+        let rollback = scope.spawn(|| project.run(&["rollback", "a", &short(&filter("2")), "--yes"]));
+        // It has read the files by then.
+        server.wait_for("/api/version", n_before + 1);
+        project.write(A, &filter("3"));
+        server.edit_row(Kind::Function, "a", |row| row.content = filter("3"));
+        server.release();
+        check(&rollback.join().unwrap(), 0);
+    });
+    assert_eq!(text(&server, "a"), filter("2"));
+    let noted = rollback_of(&project, &server, &key(Kind::Function, "a")).unwrap();
+    let digest = |version| Digest::of_text(&filter(version));
+    assert_eq!((noted.local, noted.server, noted.done), (Some(digest("3")), digest("2"), true));
+}
+
 /// A deploy takes minutes, and the user wants an earlier text back meanwhile.
 #[test]
 fn a_rollback_beside_a_slow_deploy_is_undone_by_it_and_the_user_is_told() {
