@@ -351,15 +351,7 @@ impl<'a> Daemon<'a> {
         let mut stopping = false;
         let mut events = vec![Event::Rescan];
         loop {
-            let mut end = self.take_all(events).await;
-            if end.is_none() {
-                let settled = self.settled();
-                end = self.take_all(settled).await;
-            }
-            if end.is_none() {
-                let answered = self.answered();
-                end = self.take_all(answered).await;
-            }
+            let end = self.turn(events).await;
             self.tell_all();
             if let Some(code) = end {
                 return End::Done(code);
@@ -613,6 +605,18 @@ impl<'a> Daemon<'a> {
             events.push(Event::BeingWritten(long_written));
         }
         events
+    }
+
+    /// One turn: what happened, then what is ready to be read, then what was answered while it was read.
+    async fn turn(&mut self, happened: Vec<Event>) -> Option<Code> {
+        let mut end = self.take_all(happened).await;
+        for next in [Self::settled, Self::answered] {
+            if end.is_none() {
+                let events = next(self);
+                end = self.take_all(events).await;
+            }
+        }
+        end
     }
 
     /// What was answered while files were read.

@@ -1,7 +1,7 @@
 //! One deploy as a conversation with the server: which [`Call`] to make, and what its [`Reply`] means.
 //!
 //! It begins with a look at what the server has, with one exception: what a list that was made for the pass does not have,
-//! and of which the ledger knows nothing, is created at once. A first deploy of many plugins thus makes one request less for
+//! and of which the ledger knows nothing, is created at once, so that a first deploy of many plugins makes one request for
 //! each. Nothing is at risk: every version of the server looks at the id before it looks at the text, and answers that it is
 //! taken, or that plugins are off, without touching what is there. Then the look is made up for, and what is found is
 //! treated like any other: as somebody else's.
