@@ -68,8 +68,8 @@ impl Console {
                 self.progress(notice);
                 if notice.level() >= self.least {
                     let clock = time.to_zoned(self.zone.clone()).strftime("%H:%M:%S").to_string();
-                    let columns = console::Term::stdout().size_checked().map(|(_, columns)| columns);
-                    let (line, more) = self.render(notice, &clock, columns);
+                    let [above, below] = [console::Term::stdout(), console::Term::stderr()].map(|it| columns(&it));
+                    let (line, more) = self.render(notice, &clock, above, below);
                     let printed = match &self.bar {
                         Some(bar) => bar.suspend(|| print(&line, &more)),
                         None => print(&line, &more),
@@ -114,17 +114,18 @@ impl Console {
         }
     }
 
-    /// The status line, and what stands below it (which may be nothing). `columns` is the width of the terminal, if it
-    /// is one.
-    fn render(&mut self, notice: &Notice, clock: &str, columns: Option<u16>) -> (String, String) {
+    /// The status line, and what stands below it (which may be nothing). `above` and `below` are the widths of the
+    /// terminals that show the two, if they are terminals.
+    fn render(&mut self, notice: &Notice, clock: &str, above: Option<u16>, below: Option<u16>) -> (String, String) {
         self.widen(notice);
-        let hint = notice.hint().filter(|hint| {
-            let new = self.hinted.insert(hint.clone());
+        let mut remedies = notice.hint().unwrap_or_default().lines().map(str::to_owned).collect::<Vec<_>>();
+        remedies.retain(|remedy| {
+            let new = self.hinted.insert(remedy.clone());
             // What was said when the trying began is not said again when it ends.
             new || notice.level() > Level::Info && !matches!(notice.what, What::GaveUp { .. })
         });
-        let aligned = columns.is_none_or(|columns| columns >= NARROW);
-        (self.line(notice, clock, aligned), explanation(notice, hint, columns))
+        let aligned = above.is_none_or(|columns| columns >= NARROW);
+        (self.line(notice, clock, aligned), explanation(notice, &remedies, below))
     }
 
     fn widen(&mut self, notice: &Notice) {
@@ -225,7 +226,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// Where it is, in the form that editors jump to; the source line; the rest of the words; the remedy.
-fn explanation(notice: &Notice, hint: Option<String>, columns: Option<u16>) -> String {
+fn explanation(notice: &Notice, remedies: &[String], columns: Option<u16>) -> String {
     let mut lines = Vec::new();
     let words = plain(&notice.detail().unwrap_or_else(|| notice.sentence()));
     let mut rest = words.lines();
@@ -248,10 +249,31 @@ fn explanation(notice: &Notice, hint: Option<String>, columns: Option<u16>) -> S
         }
     }
     lines.extend(rest.map(|line| format!("  {line}")));
-    if let Some(hint) = hint {
-        lines.push(format!("{GREEN}hint{GREEN:#}: {}", one_line(&hint)));
-    }
+    lines.extend(remedies.iter().map(|remedy| hint_line(remedy, columns)));
     lines.join("\n")
+}
+
+/// One remedy, wrapped between words. A word that does not fit stays whole, so that it can be copied; so does what stands
+/// in backticks, such as a command.
+fn hint_line(remedy: &str, columns: Option<u16>) -> String {
+    let label = format!("{GREEN}hint{GREEN:#}: ");
+    let options = textwrap::Options::new(columns.map_or(usize::MAX, usize::from))
+        .initial_indent(&label)
+        .subsequent_indent("      ")
+        .break_words(false)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
+        .word_separator(textwrap::WordSeparator::Custom(words));
+    textwrap::fill(&one_line(remedy), options)
+}
+
+fn words(line: &str) -> Box<dyn Iterator<Item = textwrap::core::Word<'_>> + '_> {
+    let is_paired = line.matches('`').count().is_multiple_of(2);
+    let mut quoted = false;
+    let ends_word = move |c: char| {
+        quoted ^= c == '`';
+        c == ' ' && !(quoted && is_paired)
+    };
+    Box::new(line.split_inclusive(ends_word).map(textwrap::core::Word::from))
 }
 
 /// The source line with the place underlined. A place that the line does not have is moved to its end.
@@ -285,9 +307,24 @@ fn print(line: &str, more: &str) -> std::io::Result<()> {
 pub fn fatal(message: &str, hint: Option<&str>) {
     let mut stderr = anstream::stderr().lock();
     writeln!(stderr, "{RED}error{RED:#}: {message}").ok();
+    drop(stderr);
     if let Some(hint) = hint {
-        writeln!(stderr, "{GREEN}hint{GREEN:#}: {hint}").ok();
+        print_hint(hint);
     }
+}
+
+/// Prints a hint to stderr; each of its lines is a remedy of its own.
+pub fn print_hint(hint: &str) {
+    let columns = columns(&console::Term::stderr());
+    let mut stderr = anstream::stderr().lock();
+    for remedy in hint.lines() {
+        writeln!(stderr, "{}", hint_line(remedy, columns)).ok();
+    }
+}
+
+/// How wide a terminal is, if it is one.
+fn columns(terminal: &console::Term) -> Option<u16> {
+    terminal.size_checked().map(|(_, columns)| columns)
 }
 
 /// Prints what is being done before there is anything to watch; in place, where the terminal can do that.
@@ -362,7 +399,7 @@ mod tests {
         let mut console = Console::new(Format::Lines, Level::Detail);
         let mut screen = String::new();
         for notice in notices {
-            let (line, more) = console.render(notice, "12:34:56", columns);
+            let (line, more) = console.render(notice, "12:34:56", columns, columns);
             assert!(!line.contains('\n'), "{line:?}");
             for part in [line, more].iter().filter(|part| !part.is_empty()) {
                 push(&mut screen, format_args!("{part}\n"));
@@ -486,11 +523,13 @@ mod tests {
                   |      ^^^^^^^^^^^^
                 hint: write `import configparser`, which is left as it is
                 12:34:56 ✗ filter  shout                                not deployed: `a.py` and `b.py` claim this id
-                hint: exclude all but one, or give one another id, in its frontmatter or under [plugins."path"] in watch.toml
+                hint: exclude all but one, or give one another id, in its frontmatter or under [plugins."path"] in
+                      watch.toml
                 12:34:56 … plugins/new.py  still being written; deployed when it is complete
                 12:34:56 … filter  shout                     1.1        waiting: the server is away
                 12:34:56 ! cannot reach http://localhost:8080: connection refused (next try in 500 ms, 1 plugin waiting)
-                hint: say where your server is with OPENWEBUI_URL or `url` in watch.toml; or try `owui-watch sandbox`, which starts a throw-away Open WebUI
+                hint: say where your server is with OPENWEBUI_URL or `url` in watch.toml; or try
+                      `owui-watch sandbox`, which starts a throw-away Open WebUI
                 12:34:56 ! one
                   two
                 12:34:56 ! 3 plugins in 2.0 s: 1 created, 1 updated, 1 refused
@@ -508,7 +547,8 @@ mod tests {
                 12:34:56 · http://localhost:8080 is Open WebUI 0.12.4
                 12:34:56 ✓ tool  clock  created  34 ms
                 12:34:56 ✓ pipe  rubber_duck_of_the_house  0.3  created, switched off  34 ms
-                hint: switch it on in Admin Panel > Functions, or set activate_new = true in watch.toml
+                hint: switch it on in Admin Panel > Functions, or set
+                      activate_new = true in watch.toml
                 12:34:56 ✓ pipe  rubber_duck_of_the_house  0.3  created, switched off  34 ms
                 12:34:56 ✓ filter  shout  1.0 → 1.1  updated  34 ms
                 12:34:56 ✓ filter  shout  1.1  updated  34 ms
@@ -548,16 +588,45 @@ mod tests {
                   |      ^^^^^^^^^^^^
                 hint: write `import configparser`, which is left as it is
                 12:34:56 ✗ filter  shout  not deployed: `a.py` and `b.py` claim this id
-                hint: exclude all but one, or give one another id, in its frontmatter or under [plugins."path"] in watch.toml
+                hint: exclude all but one, or give one another id, in its
+                      frontmatter or under [plugins."path"] in watch.toml
                 12:34:56 … plugins/new.py  still being written; deployed when it is complete
                 12:34:56 … filter  shout  1.1  waiting: the server is away
                 12:34:56 ! cannot reach http://localhost:8080: connection refused (next try in 500 ms, 1 plugin waiting)
-                hint: say where your server is with OPENWEBUI_URL or `url` in watch.toml; or try `owui-watch sandbox`, which starts a throw-away Open WebUI
+                hint: say where your server is with OPENWEBUI_URL or `url`
+                      in watch.toml; or try `owui-watch sandbox`, which
+                      starts a throw-away Open WebUI
                 12:34:56 ! one
                   two
                 12:34:56 ! 3 plugins in 2.0 s: 1 created, 1 updated, 1 refused
             "#]],
         );
+    }
+
+    /// Whatever the width, no line is longer than it unless a single word is, and no text is lost or torn.
+    #[test]
+    fn hints_wrap_at_words_at_any_width() {
+        let remedy = "名前のプラグイン are set with `id = \"my plugin\"` in /home/somebody/projects/plugins/watch.toml, see \
+                      https://example.org/open-webui/plugins#ids for more about it";
+        let whole = ["`id = \"my plugin\"`", "/home/somebody/projects/plugins/watch.toml,", "名前のプラグイン"];
+        for columns in 1..=200 {
+            let shown = console::strip_ansi_codes(&hint_line(remedy, Some(columns))).into_owned();
+            let lines: Vec<_> = shown.lines().collect();
+            for line in &lines {
+                let text = line.strip_prefix("hint: ").or(line.strip_prefix("      ")).expect("the text's column");
+                let is_one_word = !text.contains(' ') || text.starts_with('`') && text.ends_with('`');
+                assert!(width(line) <= columns.into() || is_one_word, "{columns}: {shown}");
+                assert_eq!(line.trim_end(), *line, "{columns}: {shown}");
+            }
+            assert_eq!(lines.iter().filter(|line| line.starts_with("hint: ")).count(), 1, "{columns}: {shown}");
+            assert!(whole.iter().all(|word| shown.contains(word)), "{columns}: {shown}");
+            let again: Vec<_> = lines.iter().map(|line| &line["hint: ".len()..]).collect();
+            assert_eq!(again.join(" "), remedy, "{columns}");
+        }
+        assert_eq!(console::strip_ansi_codes(&hint_line(remedy, None)), format!("hint: {remedy}"));
+        // An apostrophe's cousin that is never closed binds nothing.
+        let shown = hint_line("a ` b c d e f", Some(12));
+        assert_eq!(console::strip_ansi_codes(&shown), "hint: a ` b\n      c d e\n      f");
     }
 
     #[test]
