@@ -174,7 +174,7 @@ fn sign(notice: &Notice) -> (&'static str, Style) {
         What::Created { .. } | What::Updated { .. } => ("✓", GREEN),
         What::Unchanged { .. } => ("=", DIM),
         What::WouldCreate | What::WouldUpdate { .. } => ("→", Style::new()),
-        What::Summary { tally, .. } if tally.not_deployed() > 0 => ("!", YELLOW),
+        What::Summary { tally, .. } if !tally.is_complete() => ("!", YELLOW),
         What::Waiting { .. }
         | What::Slow { .. }
         | What::SettingsWait { .. }
@@ -373,7 +373,7 @@ mod tests {
 
     use super::*;
     use crate::engine::exchange::Failure;
-    use crate::engine::notice::{About, Tally};
+    use crate::engine::notice::{About, OldVersion, Tally};
     use crate::plugin::{Flaw, Key, Problem, Surprise, Warning, id::PluginId};
 
     fn about(entry: Entry, id: &str, version: Option<&str>) -> About {
@@ -413,6 +413,12 @@ mod tests {
         expected.assert_eq(&console::strip_ansi_codes(&shown(notices, columns)));
     }
 
+    fn folder() -> Notice {
+        let problem = Problem::UnreadableFolder("permission denied".to_owned());
+        let what = What::Flawed(Flaw { digest: None, problem, span: None, meant: true });
+        Notice { about: About::file(&Arc::from(Path::new("plugins/closed"))), what }
+    }
+
     fn session() -> Vec<Notice> {
         let took = Duration::from_millis(34);
         let server = "http://localhost:8080".to_owned();
@@ -427,27 +433,40 @@ mod tests {
             clock(What::Created { active: None, took }),
             duck(What::Created { active: Some(false), took }),
             duck(What::Created { active: Some(false), took }),
-            shout(What::Updated { from: Some("1.0".to_owned()), kept: None, took }),
-            shout(What::Updated { from: None, kept: Some(PathBuf::from(".owui-watch/backups/copy.py")), took }),
-            shout(What::Unchanged { in_pass: false }),
+            shout(What::Updated { from: Some("1.0".to_owned()), kept: None, active: Some(true), took }),
+            shout(What::Updated {
+                from: None,
+                kept: Some(PathBuf::from(".owui-watch/backups/copy.py")),
+                active: None,
+                took,
+            }),
+            shout(What::Updated { from: None, kept: None, active: Some(false), took }),
+            shout(What::Unchanged { in_pass: false, active: Some(false), good_again: true }),
             shout(What::WouldUpdate { from: Some("1.0".to_owned()), foreign: false }),
             shout(What::Refused {
                 words: "invalid syntax (<string>, line 2)".to_owned(),
                 span: Some(span(2, 1, 14, "class Filter(:")),
                 requirements: None,
+                old_version: Some(OldVersion::Running),
                 took,
             }),
-            shout(What::Refused { words: String::new(), span: None, requirements: None, took }),
+            shout(What::Refused { words: String::new(), span: None, requirements: None, old_version: None, took }),
             shout(What::Refused {
                 words: "pip failed:\r\n  no such package\n\x1b[31mgave up\x07".to_owned(),
                 span: None,
                 requirements: None,
+                old_version: Some(OldVersion::Off),
                 took,
             }),
-            shout(What::RefusedBefore { words: "No Function class found in the module".to_owned(), span: None }),
+            shout(What::RefusedBefore {
+                words: "No Function class found in the module".to_owned(),
+                span: None,
+                on_server: true,
+            }),
             shout(What::Failed { failure: Failure::StoredOther, took }),
             shout(flawed(Some(span(2, 14, 1, "class Filter(:")))),
             file(flawed(None)),
+            folder(),
             shout(What::Surprising(Warning {
                 surprise: Surprise::BrokenImport {
                     module: "configparser".to_owned(),
@@ -483,31 +502,33 @@ mod tests {
                 12:34:56 · http://localhost:8080 is Open WebUI 0.12.4
                 12:34:56 ✓ tool    clock         created  34 ms
                 12:34:56 ✓ pipe    rubber_duck_of_the_house  0.3  created, switched off  34 ms
-                hint: switch it on in Admin Panel > Functions, or set activate_new = true in watch.toml
+                hint: switch it on in Admin Panel > Functions
+                hint: set `activate_new = true` in watch.toml to have new functions switched on
                 12:34:56 ✓ pipe    rubber_duck_of_the_house  0.3  created, switched off  34 ms
                 12:34:56 ✓ filter  shout                     1.0 → 1.1  updated  34 ms
                 12:34:56 ✓ filter  shout                     1.1        updated  34 ms
-                  the text on the server was not ours; a copy is in .owui-watch/backups/copy.py
-                12:34:56 = filter  shout                     1.1        unchanged
+                  the text on the server was somebody else's; a copy is in .owui-watch/backups/copy.py
+                12:34:56 ✓ filter  shout                     1.1        updated (off)  34 ms
+                12:34:56 = filter  shout                     1.1        good again, unchanged (off)
                 12:34:56 → filter  shout                     1.0 → 1.1  would be updated
-                12:34:56 ✗ filter  shout                     1.1        refused by the server  34 ms
+                12:34:56 ✗ filter  shout                     1.1        refused by the server (the old version keeps running)  34 ms
                 plugins/shout.py:2:1: error: invalid syntax (<string>, line 2)
                   |
                 2 | class Filter(:
                   | ^^^^^^^^^^^^^^
                 12:34:56 ✗ filter  shout                     1.1        refused by the server  34 ms
                 plugins/shout.py:1:1: error: no reason was given
-                hint: the server's log may say more
-                12:34:56 ✗ filter  shout                     1.1        refused by the server  34 ms
+                hint: look for more in the server's log
+                12:34:56 ✗ filter  shout                     1.1        refused by the server (the old version is off)  34 ms
                 plugins/shout.py:1:1: error: pip failed:
                     no such package
                   gave up
-                hint: the server's log may say more
-                12:34:56 ! filter  shout                     1.1        refused before, not sent again
+                hint: look for more in the server's log
+                12:34:56 ! filter  shout                     1.1        refused before, not sent again (the server keeps the old version)
                 plugins/shout.py:1:1: warning: No Function class found in the module
-                hint: change the file, or send it again with --force
+                hint: correct the file, or save it again to retry (with --once: add --force)
                 12:34:56 ✗ filter  shout                     1.1        not deployed  34 ms
-                plugins/shout.py:1:1: error: the server stores another text than the one sent: somebody edited it just now
+                plugins/shout.py:1:1: error: the server holds a different text than the one sent: somebody edited it just now
                 hint: save it again when nobody else is editing it
                 12:34:56 ✗ filter  shout                     1.1        not sent
                 plugins/shout.py:2:14: error: invalid Python: expected `)`
@@ -516,6 +537,8 @@ mod tests {
                   |              ^
                 12:34:56 ✗ plugins/new.py  not sent
                 plugins/new.py:1:1: error: invalid Python: expected `)`
+                12:34:56 ✗ plugins/closed  is a folder that cannot be read: permission denied
+                hint: make it readable (`chmod u+rx`), or leave it out with `exclude` in watch.toml
                 12:34:56 ! filter  shout                     1.1        warning
                 plugins/shout.py:5:6: warning: the server rewrites the import of `configparser` to `open_webui.configparser`, which will fail
                   |
@@ -523,13 +546,13 @@ mod tests {
                   |      ^^^^^^^^^^^^
                 hint: write `import configparser`, which is left as it is
                 12:34:56 ✗ filter  shout                                not deployed: `a.py` and `b.py` claim this id
-                hint: exclude all but one, or give one another id, in its frontmatter or under [plugins."path"] in
+                hint: exclude all but one, or give one another id, in its frontmatter or under `[plugins."path"]` in
                       watch.toml
                 12:34:56 … plugins/new.py  still being written; deployed when it is complete
                 12:34:56 … filter  shout                     1.1        waiting: the server is away
                 12:34:56 ! cannot reach http://localhost:8080: connection refused (next try in 500 ms, 1 plugin waiting)
-                hint: say where your server is with OPENWEBUI_URL or `url` in watch.toml; or try
-                      `owui-watch sandbox`, which starts a throw-away Open WebUI
+                hint: set OPENWEBUI_URL, or `url` in watch.toml, to the address of your server
+                hint: `owui-watch sandbox` starts a throw-away Open WebUI to try things out
                 12:34:56 ! one
                   two
                 12:34:56 ! 3 plugins in 2.0 s: 1 created, 1 updated, 1 refused
@@ -547,32 +570,35 @@ mod tests {
                 12:34:56 · http://localhost:8080 is Open WebUI 0.12.4
                 12:34:56 ✓ tool  clock  created  34 ms
                 12:34:56 ✓ pipe  rubber_duck_of_the_house  0.3  created, switched off  34 ms
-                hint: switch it on in Admin Panel > Functions, or set
-                      activate_new = true in watch.toml
+                hint: switch it on in Admin Panel > Functions
+                hint: set `activate_new = true` in watch.toml to have new
+                      functions switched on
                 12:34:56 ✓ pipe  rubber_duck_of_the_house  0.3  created, switched off  34 ms
                 12:34:56 ✓ filter  shout  1.0 → 1.1  updated  34 ms
                 12:34:56 ✓ filter  shout  1.1  updated  34 ms
-                  the text on the server was not ours; a copy is in .owui-watch/backups/copy.py
-                12:34:56 = filter  shout  1.1  unchanged
+                  the text on the server was somebody else's; a copy is in .owui-watch/backups/copy.py
+                12:34:56 ✓ filter  shout  1.1  updated (off)  34 ms
+                12:34:56 = filter  shout  1.1  good again, unchanged (off)
                 12:34:56 → filter  shout  1.0 → 1.1  would be updated
-                12:34:56 ✗ filter  shout  1.1  refused by the server  34 ms
+                12:34:56 ✗ filter  shout  1.1  refused by the server (the old version keeps running)  34 ms
                 plugins/shout.py:2:1: error: invalid syntax (<string>, line 2)
                   |
                 2 | class Filter(:
                   | ^^^^^^^^^^^^^^
                 12:34:56 ✗ filter  shout  1.1  refused by the server  34 ms
                 plugins/shout.py:1:1: error: no reason was given
-                hint: the server's log may say more
-                12:34:56 ✗ filter  shout  1.1  refused by the server  34 ms
+                hint: look for more in the server's log
+                12:34:56 ✗ filter  shout  1.1  refused by the server (the old version is off)  34 ms
                 plugins/shout.py:1:1: error: pip failed:
                     no such package
                   gave up
-                hint: the server's log may say more
-                12:34:56 ! filter  shout  1.1  refused before, not sent again
+                hint: look for more in the server's log
+                12:34:56 ! filter  shout  1.1  refused before, not sent again (the server keeps the old version)
                 plugins/shout.py:1:1: warning: No Function class found in the module
-                hint: change the file, or send it again with --force
+                hint: correct the file, or save it again to retry (with
+                      --once: add --force)
                 12:34:56 ✗ filter  shout  1.1  not deployed  34 ms
-                plugins/shout.py:1:1: error: the server stores another text than the one sent: somebody edited it just now
+                plugins/shout.py:1:1: error: the server holds a different text than the one sent: somebody edited it just now
                 hint: save it again when nobody else is editing it
                 12:34:56 ✗ filter  shout  1.1  not sent
                 plugins/shout.py:2:14: error: invalid Python: expected `)`
@@ -581,6 +607,9 @@ mod tests {
                   |              ^
                 12:34:56 ✗ plugins/new.py  not sent
                 plugins/new.py:1:1: error: invalid Python: expected `)`
+                12:34:56 ✗ plugins/closed  is a folder that cannot be read: permission denied
+                hint: make it readable (`chmod u+rx`), or leave it out with
+                      `exclude` in watch.toml
                 12:34:56 ! filter  shout  1.1  warning
                 plugins/shout.py:5:6: warning: the server rewrites the import of `configparser` to `open_webui.configparser`, which will fail
                   |
@@ -589,13 +618,14 @@ mod tests {
                 hint: write `import configparser`, which is left as it is
                 12:34:56 ✗ filter  shout  not deployed: `a.py` and `b.py` claim this id
                 hint: exclude all but one, or give one another id, in its
-                      frontmatter or under [plugins."path"] in watch.toml
+                      frontmatter or under `[plugins."path"]` in watch.toml
                 12:34:56 … plugins/new.py  still being written; deployed when it is complete
                 12:34:56 … filter  shout  1.1  waiting: the server is away
                 12:34:56 ! cannot reach http://localhost:8080: connection refused (next try in 500 ms, 1 plugin waiting)
-                hint: say where your server is with OPENWEBUI_URL or `url`
-                      in watch.toml; or try `owui-watch sandbox`, which
-                      starts a throw-away Open WebUI
+                hint: set OPENWEBUI_URL, or `url` in watch.toml, to the
+                      address of your server
+                hint: `owui-watch sandbox` starts a throw-away Open WebUI to
+                      try things out
                 12:34:56 ! one
                   two
                 12:34:56 ! 3 plugins in 2.0 s: 1 created, 1 updated, 1 refused
