@@ -249,21 +249,26 @@ fn explanation(notice: &Notice, remedies: &[String], columns: Option<u16>) -> St
         }
     }
     lines.extend(rest.map(|line| format!("  {line}")));
+    lines.extend(notice.note().map(|note| labelled("note", BOLD, note, columns)));
     lines.extend(remedies.iter().map(|remedy| hint_line(remedy, columns)));
     lines.join("\n")
 }
 
-/// One remedy, wrapped between words. A word that does not fit stays whole, so that it can be copied; so does what stands
-/// in backticks, such as a command.
 fn hint_line(remedy: &str, columns: Option<u16>) -> String {
-    let label = format!("{GREEN}hint{GREEN:#}: ");
+    labelled("hint", GREEN, remedy, columns)
+}
+
+/// A text behind its label of four letters, wrapped between words. A word that does not fit stays whole, so that it can be
+/// copied; so does what stands in backticks, such as a command.
+fn labelled(label: &str, style: Style, text: &str, columns: Option<u16>) -> String {
+    let label = format!("{style}{label}{style:#}: ");
     let options = textwrap::Options::new(columns.map_or(usize::MAX, usize::from))
         .initial_indent(&label)
         .subsequent_indent("      ")
         .break_words(false)
         .word_splitter(textwrap::WordSplitter::NoHyphenation)
         .word_separator(textwrap::WordSeparator::Custom(words));
-    textwrap::fill(&one_line(remedy), options)
+    textwrap::fill(&one_line(text), options)
 }
 
 fn words(line: &str) -> Box<dyn Iterator<Item = textwrap::core::Word<'_>> + '_> {
@@ -507,25 +512,28 @@ mod tests {
                 12:34:56 ✓ pipe    rubber_duck_of_the_house  0.3  created, switched off  34 ms
                 12:34:56 ✓ filter  shout                     1.0 → 1.1  updated  34 ms
                 12:34:56 ✓ filter  shout                     1.1        updated  34 ms
-                  the text on the server was somebody else's; a copy is in .owui-watch/backups/copy.py
+                  the text on the server was not deployed from here; a copy is in .owui-watch/backups/copy.py
                 12:34:56 ✓ filter  shout                     1.1        updated (off)  34 ms
                 12:34:56 = filter  shout                     1.1        good again, unchanged (off)
                 12:34:56 → filter  shout                     1.0 → 1.1  would be updated
-                12:34:56 ✗ filter  shout                     1.1        refused by the server (the old version keeps running)  34 ms
+                12:34:56 ✗ filter  shout                     1.1        refused by the server  34 ms
                 plugins/shout.py:2:1: error: invalid syntax (<string>, line 2)
                   |
                 2 | class Filter(:
                   | ^^^^^^^^^^^^^^
+                note: the old version keeps running
                 12:34:56 ✗ filter  shout                     1.1        refused by the server  34 ms
                 plugins/shout.py:1:1: error: no reason was given
                 hint: look for more in the server's log
-                12:34:56 ✗ filter  shout                     1.1        refused by the server (the old version is off)  34 ms
+                12:34:56 ✗ filter  shout                     1.1        refused by the server  34 ms
                 plugins/shout.py:1:1: error: pip failed:
                     no such package
                   gave up
+                note: the old version is off
                 hint: look for more in the server's log
-                12:34:56 ! filter  shout                     1.1        refused before, not sent again (the server keeps the old version)
+                12:34:56 ! filter  shout                     1.1        refused before, not sent again
                 plugins/shout.py:1:1: warning: No Function class found in the module
+                note: the server keeps the old version
                 hint: correct the file, or save it again to retry (with --once: add --force)
                 12:34:56 ✗ filter  shout                     1.1        not deployed  34 ms
                 plugins/shout.py:1:1: error: the server holds a different text than the one sent: somebody edited it just now
@@ -576,25 +584,28 @@ mod tests {
                 12:34:56 ✓ pipe  rubber_duck_of_the_house  0.3  created, switched off  34 ms
                 12:34:56 ✓ filter  shout  1.0 → 1.1  updated  34 ms
                 12:34:56 ✓ filter  shout  1.1  updated  34 ms
-                  the text on the server was somebody else's; a copy is in .owui-watch/backups/copy.py
+                  the text on the server was not deployed from here; a copy is in .owui-watch/backups/copy.py
                 12:34:56 ✓ filter  shout  1.1  updated (off)  34 ms
                 12:34:56 = filter  shout  1.1  good again, unchanged (off)
                 12:34:56 → filter  shout  1.0 → 1.1  would be updated
-                12:34:56 ✗ filter  shout  1.1  refused by the server (the old version keeps running)  34 ms
+                12:34:56 ✗ filter  shout  1.1  refused by the server  34 ms
                 plugins/shout.py:2:1: error: invalid syntax (<string>, line 2)
                   |
                 2 | class Filter(:
                   | ^^^^^^^^^^^^^^
+                note: the old version keeps running
                 12:34:56 ✗ filter  shout  1.1  refused by the server  34 ms
                 plugins/shout.py:1:1: error: no reason was given
                 hint: look for more in the server's log
-                12:34:56 ✗ filter  shout  1.1  refused by the server (the old version is off)  34 ms
+                12:34:56 ✗ filter  shout  1.1  refused by the server  34 ms
                 plugins/shout.py:1:1: error: pip failed:
                     no such package
                   gave up
+                note: the old version is off
                 hint: look for more in the server's log
-                12:34:56 ! filter  shout  1.1  refused before, not sent again (the server keeps the old version)
+                12:34:56 ! filter  shout  1.1  refused before, not sent again
                 plugins/shout.py:1:1: warning: No Function class found in the module
+                note: the server keeps the old version
                 hint: correct the file, or save it again to retry (with
                       --once: add --force)
                 12:34:56 ✗ filter  shout  1.1  not deployed  34 ms

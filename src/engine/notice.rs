@@ -775,14 +775,17 @@ impl Notice {
             What::Updated { kept: None, active, .. } => format!("updated{}", off(*active)),
             What::Updated { kept: Some(path), active, .. } => {
                 let off = off(*active);
-                format!("updated{off}; the text on the server was somebody else's, a copy is in {}", path.display())
+                format!(
+                    "updated{off}; the text on the server was not deployed from here, a copy is in {}",
+                    path.display()
+                )
             }
             What::Unchanged { active, good_again: false, .. } => format!("unchanged{}", off(*active)),
             What::Unchanged { active, good_again: true, .. } => format!("good again, unchanged{}", off(*active)),
             What::WouldCreate => "would be created".to_owned(),
             What::WouldUpdate { foreign: false, .. } => "would be updated".to_owned(),
             What::WouldUpdate { foreign: true, .. } => {
-                "would be updated; the text on the server is somebody else's, a copy would be kept".to_owned()
+                "would be updated; the text on the server was not deployed from here, a copy would be kept".to_owned()
             }
             What::RemoteEdit { theirs } => {
                 let version = theirs.as_ref().map_or_else(String::new, |version| format!(" (version {version})"));
@@ -800,7 +803,8 @@ impl Notice {
                 "this deploy was already in progress, and replaced the text that a rollback had put back".to_owned()
             }
             What::Refused { words, .. } | What::RefusedBefore { words, .. } => {
-                format!("{}: {}", self.headline().unwrap_or_default(), reason(words))
+                let note = self.note().map_or_else(String::new, |note| format!(" ({note})"));
+                format!("{}{note}: {}", self.headline().unwrap_or_default(), reason(words))
             }
             What::Recovered => "an earlier deploy was interrupted; the server runs the text that it stores".to_owned(),
             What::Restored => "the server had switched it off; it is on again".to_owned(),
@@ -865,17 +869,8 @@ impl Notice {
             What::Updated { kept: Some(_), .. } => Some("updated"),
             What::RemoteEdit { .. } => Some("not deployed"),
             What::Twin { .. } => Some("not created"),
-            What::Refused { old_version: None, .. } => Some("refused by the server"),
-            What::Refused { old_version: Some(OldVersion::Running), .. } => {
-                Some("refused by the server (the old version keeps running)")
-            }
-            What::Refused { old_version: Some(OldVersion::Off), .. } => {
-                Some("refused by the server (the old version is off)")
-            }
-            What::RefusedBefore { on_server: false, .. } => Some("refused before, not sent again"),
-            What::RefusedBefore { on_server: true, .. } => {
-                Some("refused before, not sent again (the server keeps the old version)")
-            }
+            What::Refused { .. } => Some("refused by the server"),
+            What::RefusedBefore { .. } => Some("refused before, not sent again"),
             What::Failed { .. } => Some("not deployed"),
             What::Flawed(Flaw { problem: Problem::UnreadableFolder(_), .. }) => None,
             What::Flawed(_) => Some("not sent"),
@@ -889,7 +884,7 @@ impl Notice {
     pub fn detail(&self) -> Option<String> {
         Some(match &self.what {
             What::Updated { kept: Some(path), .. } => {
-                format!("the text on the server was somebody else's; a copy is in {}", path.display())
+                format!("the text on the server was not deployed from here; a copy is in {}", path.display())
             }
             What::RemoteEdit { .. } | What::Twin { .. } => {
                 let sentence = self.sentence();
@@ -902,6 +897,17 @@ impl Notice {
             What::Surprising(warning) => warning.surprise.message(),
             _ => return None,
         })
+    }
+
+    /// What a refusal leaves on the server, where that is known.
+    #[must_use]
+    pub fn note(&self) -> Option<&'static str> {
+        match &self.what {
+            What::Refused { old_version: Some(OldVersion::Running), .. } => Some("the old version keeps running"),
+            What::Refused { old_version: Some(OldVersion::Off), .. } => Some("the old version is off"),
+            What::RefusedBefore { on_server: true, .. } => Some("the server keeps the old version"),
+            _ => None,
+        }
     }
 
     /// What the user can do about it, where that is known; one remedy a line.
@@ -952,7 +958,7 @@ impl Notice {
             What::RemoteEdit { .. } => {
                 return Some(format!(
                     "`owui-watch pull {}` takes the server's text and keeps a copy of yours\n\
-                     to replace it with yours, set `on_remote_edit = \"backup\"` in watch.toml: a copy of it is kept",
+                     to deploy yours, set `on_remote_edit = \"backup\"` in watch.toml: a copy of the server's text is kept",
                     id()
                 ));
             }
@@ -1636,6 +1642,9 @@ mod tests {
             if let Some(headline) = notice.headline() {
                 writeln!(table, "    short: {headline} / {}", notice.detail().unwrap()).unwrap();
             }
+            if let Some(note) = notice.note() {
+                writeln!(table, "    note: {note}").unwrap();
+            }
             if let Some(hint) = notice.hint() {
                 hint.lines().for_each(|remedy| writeln!(table, "    hint: {remedy}").unwrap());
             }
@@ -1707,10 +1716,10 @@ mod tests {
             Info updated: updated
             Info updated: updated (off)
                 hint: switch it on in Admin Panel > Functions
-            Info updated: updated; the text on the server was somebody else's, a copy is in state/copy.py
-                short: updated / the text on the server was somebody else's; a copy is in state/copy.py
-            Info updated: updated (off); the text on the server was somebody else's, a copy is in copy.py
-                short: updated (off) / the text on the server was somebody else's; a copy is in copy.py
+            Info updated: updated; the text on the server was not deployed from here, a copy is in state/copy.py
+                short: updated / the text on the server was not deployed from here; a copy is in state/copy.py
+            Info updated: updated (off); the text on the server was not deployed from here, a copy is in copy.py
+                short: updated (off) / the text on the server was not deployed from here; a copy is in copy.py
                 hint: switch it on in Admin Panel > Functions
             Detail unchanged: unchanged
             Detail unchanged: unchanged (off)
@@ -1723,15 +1732,15 @@ mod tests {
                 hint: switch it on in Admin Panel > Functions
             Info would_create: would be created
             Info would_update: would be updated
-            Info would_update: would be updated; the text on the server is somebody else's, a copy would be kept
+            Info would_update: would be updated; the text on the server was not deployed from here, a copy would be kept
             Error remote_edit: not deployed: somebody else changed it on the server
                 short: not deployed / somebody else changed it on the server
                 hint: `owui-watch pull shout` takes the server's text and keeps a copy of yours
-                hint: to replace it with yours, set `on_remote_edit = "backup"` in watch.toml: a copy of it is kept
+                hint: to deploy yours, set `on_remote_edit = "backup"` in watch.toml: a copy of the server's text is kept
             Error remote_edit: not deployed: somebody else changed it on the server (version 1.0)
                 short: not deployed / somebody else changed it on the server (version 1.0)
                 hint: `owui-watch pull shout` takes the server's text and keeps a copy of yours
-                hint: to replace it with yours, set `on_remote_edit = "backup"` in watch.toml: a copy of it is kept
+                hint: to deploy yours, set `on_remote_edit = "backup"` in watch.toml: a copy of the server's text is kept
             Error twin: not created: the server has a plugin with the same title and author under the id `old`
                 short: not created / the server has a plugin with the same title and author under the id `old`
                 hint: if it is the same plugin, write `id = "old"` under `[plugins."plugins/shout.py"]` in watch.toml
@@ -1747,9 +1756,11 @@ mod tests {
             Error refused: refused by the server: invalid syntax (<string>, line 2)
                 short: refused by the server / invalid syntax (<string>, line 2)
             Error refused: refused by the server (the old version keeps running): invalid syntax (<string>, line 2)
-                short: refused by the server (the old version keeps running) / invalid syntax (<string>, line 2)
+                short: refused by the server / invalid syntax (<string>, line 2)
+                note: the old version keeps running
             Error refused: refused by the server (the old version is off): invalid syntax (<string>, line 2)
-                short: refused by the server (the old version is off) / invalid syntax (<string>, line 2)
+                short: refused by the server / invalid syntax (<string>, line 2)
+                note: the old version is off
             Error refused: refused by the server: [ERROR: Error creating function]
                 short: refused by the server / [ERROR: Error creating function]
                 hint: this version of Open WebUI hides the reason: look for it in the server's log
@@ -1770,7 +1781,8 @@ mod tests {
                 short: refused before, not sent again / invalid syntax (<string>, line 2)
                 hint: correct the file and save it
             Warning refused_before: refused before, not sent again (the server keeps the old version): no reason was given
-                short: refused before, not sent again (the server keeps the old version) / no reason was given
+                short: refused before, not sent again / no reason was given
+                note: the server keeps the old version
                 hint: correct the file, or save it again to retry (with --once: add --force)
             Warning refused_before: refused before, not sent again: Command '['python', '-m', 'pip', 'install', 'httpx']' returned non-zero exit status 1.
                 short: refused before, not sent again / Command '['python', '-m', 'pip', 'install', 'httpx']' returned non-zero exit status 1.

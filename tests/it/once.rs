@@ -762,7 +762,7 @@ fn people_read_this() {
         HH:MM:SS ! tool    surprise      warning
         HH:MM:SS · http://server is Open WebUI 0.12.4
         HH:MM:SS ✓ filter  created       1  created, switched off  N ms
-        HH:MM:SS ✗ filter  refused       2  refused by the server (the old version keeps running)  N ms
+        HH:MM:SS ✗ filter  refused       2  refused by the server  N ms
         HH:MM:SS ✓ filter  updated       1 → 2  updated  N ms
         HH:MM:SS ✓ tool    clock         0.1    created  N ms
         HH:MM:SS ✗ tool    surprise             refused by the server  N ms
@@ -785,6 +785,7 @@ fn people_read_this() {
           |
         5 | import no_such_thing
           | ^^^^^^^^^^^^^^^^^^^^
+        note: the old version keeps running
         hint: name the package that provides the module under `requirements` in the frontmatter; the server installs it
         plugins/surprise.py:1:1: error: No module named 'open_webui.configparser'
           |
@@ -816,7 +817,7 @@ fn people_who_ask_for_more_or_less_read_that() {
         HH:MM:SS · filter  created       1  on its way (new)
         HH:MM:SS → filter  created       1  would be created
         HH:MM:SS · filter  refused       2  on its way (new)
-        HH:MM:SS → filter  refused       1 → 2  would be updated; the text on the server is somebody else's, a copy would be kept
+        HH:MM:SS → filter  refused       1 → 2  would be updated; the text on the server was not deployed from here, a copy would be kept
         HH:MM:SS · filter  updated       2      on its way (edited)
         HH:MM:SS → filter  updated       1 → 2  would be updated
         HH:MM:SS · tool    clock         0.1    on its way (new)

@@ -183,7 +183,7 @@ fn a_rename_that_keeps_the_id_is_no_conflict_and_no_removal() {
             5ms #5 row x v1
                   save
                   archive v1
-                  x updated: updated; the text on the server was somebody else's, a copy is in the/copy.py
+                  x updated: updated; the text on the server was not deployed from here, a copy is in the/copy.py
                   summary: 1 plugin in 5 ms: 1 updated
             5000ms remove a
             5000ms write b as x v1

@@ -260,7 +260,7 @@ fn a_dry_run_asks_and_changes_nothing() {
             3ms #3 absent
                   a would_create: would be created
             4ms #4 row b v1
-                  b would_update: would be updated; the text on the server is somebody else's, a copy would be kept
+                  b would_update: would be updated; the text on the server was not deployed from here, a copy would be kept
                   summary: 3 plugins in 4 ms: 1 to create, 1 to update, 1 unchanged; nothing was changed
                   exit Fine
         "#]],

@@ -38,7 +38,7 @@ fn a_text_that_is_not_ours_is_kept_before_it_is_replaced() {
             5ms #5 row a v2
                   save
                   archive v2
-                  a updated: updated; the text on the server was somebody else's, a copy is in the/copy.py
+                  a updated: updated; the text on the server was not deployed from here, a copy is in the/copy.py
                   summary: 1 plugin in 5 ms: 1 updated
         "#]],
     );
@@ -107,7 +107,7 @@ fn a_row_that_appears_meanwhile_is_updated() {
             7ms #6 row a v1
                   save
                   archive v1
-                  a updated: updated; the text on the server was somebody else's, a copy is in the/copy.py
+                  a updated: updated; the text on the server was not deployed from here, a copy is in the/copy.py
                   summary: 1 plugin in 7 ms: 1 updated
         "#]],
     );
@@ -214,7 +214,7 @@ fn force_ends_a_hold_and_keeps_a_copy() {
                   unnote a
                   save
                   archive v1
-                  a updated: updated; the text on the server was somebody else's, a copy is in the/copy.py
+                  a updated: updated; the text on the server was not deployed from here, a copy is in the/copy.py
                   summary: 1 plugin in 6 ms: 1 updated
                   exit Fine
         "#]],
