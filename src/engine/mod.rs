@@ -1420,9 +1420,9 @@ impl Engine {
         };
         let plugins = self.files.keys().filter_map(sole);
         let in_reach = plugins.filter(|plugin| !self.is_out_of_reach(&plugin.path));
-        let decision = |plugin: &Plugin| match self.pending.contains_key(&plugin.path) {
-            true => Decision::Deploy(Why::Edited),
-            false => self.decide(plugin, Remote::NotAsked, false),
+        let decision = |plugin: &Plugin| {
+            let saved = self.pending.contains_key(&plugin.path);
+            if saved { Decision::Deploy(Why::Edited) } else { self.decide(plugin, Remote::NotAsked, false) }
         };
         in_reach.filter(|plugin| self.policy.selects_plugin(plugin) && counts(plugin, &decision(plugin))).count()
     }

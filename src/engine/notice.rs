@@ -1816,7 +1816,7 @@ mod tests {
             Error flawed: a link to `gone.py`, which does not exist
                 short: not sent / a link to `gone.py`, which does not exist
                 hint: restore its target, or delete the link
-            Error flawed: is a folder that cannot be read: permission denied
+            Error flawed: a folder that cannot be read: permission denied
                 hint: make it readable (`chmod u+rx`), or leave it out with `exclude` in watch.toml
             Warning warning: its type on the server is `pipe`, because of the imported name `Pipe`
                 short: warning / its type on the server is `pipe`, because of the imported name `Pipe`

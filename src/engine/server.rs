@@ -192,10 +192,8 @@ impl Engine {
         if let (Some(absence), Server::Open) = (self.absence, &self.server) {
             self.absence = None;
             let (away, waiting) = (now.at.saturating_sub(absence.since), self.n_undeployed());
-            self.tell(Notice::general(match absence.denied {
-                true => What::AccessGranted { waiting },
-                false => What::Back { away, waiting },
-            }));
+            let what = if absence.denied { What::AccessGranted { waiting } } else { What::Back { away, waiting } };
+            self.tell(Notice::general(what));
         }
     }
 

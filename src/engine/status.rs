@@ -23,14 +23,15 @@ impl Status {
             What::Ready { roots, server, .. } => self.watching = Some(format!("watching {} for {server}", list(roots))),
             What::Connected { .. } | What::Back { .. } | What::AccessGranted { .. } => self.trouble = None,
             What::Summary { tally, .. } => {
-                let mut what = format!("{} compared", count(tally.total(), "plugin"));
-                if tally.not_deployed() > 0 {
-                    what += &format!(", {} not deployed", tally.not_deployed());
-                }
-                if tally.unreadable_folders > 0 {
-                    what += &format!(", {} cannot be read", count(tally.unreadable_folders, "folder"));
-                }
-                happened(what);
+                let compared = format!("{} compared", count(tally.total(), "plugin"));
+                let not_deployed = Some(tally.not_deployed()).filter(|n| *n > 0);
+                let unreadable = Some(tally.unreadable_folders).filter(|n| *n > 0);
+                let parts = [
+                    Some(compared),
+                    not_deployed.map(|n| format!("{n} not deployed")),
+                    unreadable.map(|n| format!("{} cannot be read", count(n, "folder"))),
+                ];
+                happened(parts.into_iter().flatten().collect::<Vec<_>>().join(", "));
                 self.trouble = None;
             }
             What::Unreachable { server, cause, .. } => {
@@ -130,6 +131,7 @@ mod tests {
 
     /// What each notice leaves of the line, told one after the other at 1:00, 2:00 …
     #[test]
+    #[expect(clippy::too_many_lines, reason = "one table")]
     fn what_is_left_of_each_notice() {
         let server = || "http://h:1".to_owned();
         let took = Duration::from_millis(34);

@@ -338,7 +338,7 @@ impl Problem {
                 format!("`{}` from {origin} is not a usable id", candidate.escape_debug())
             }
             Self::Unreadable(words) => format!("cannot be read: {words}"),
-            Self::UnreadableFolder(words) => format!("is a folder that cannot be read: {words}"),
+            Self::UnreadableFolder(words) => format!("a folder that cannot be read: {words}"),
             Self::DanglingLink(target) => format!("a link to `{target}`, which does not exist"),
             Self::LinkOutside(target) => format!("a link to `{target}`, which is outside of the watched folders"),
             Self::TooLarge(limit) => format!("larger than {limit} MiB"),
@@ -773,7 +773,7 @@ mod tests {
             bad_id: `a\nb` from the folder name is not a usable id
                 rename it, or put a line such as `id: my_plugin` in the frontmatter
             unreadable: cannot be read: permission denied
-            unreadable_folder: is a folder that cannot be read: permission denied
+            unreadable_folder: a folder that cannot be read: permission denied
                 make it readable (`chmod u+rx`), or leave it out with `exclude` in watch.toml
             dangling_link: a link to `../x.py`, which does not exist
                 restore its target, or delete the link

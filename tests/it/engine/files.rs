@@ -529,7 +529,7 @@ fn an_unreadable_folder_counts_as_a_folder() {
             0ms edit closed folder
             0ms rescan
                   flawed: invalid Python: expected an expression or a ')'
-                  flawed: is a folder that cannot be read: permission denied
+                  flawed: a folder that cannot be read: permission denied
                   #1 connect
             1ms #1 connected
                   #2 overview of functions
@@ -555,7 +555,7 @@ fn where_there_is_but_an_unreadable_folder_it_is_not_said_that_there_are_no_plug
         &expect![[r#"
             0ms edit closed folder
             0ms rescan
-                  flawed: is a folder that cannot be read: permission denied
+                  flawed: a folder that cannot be read: permission denied
                   #1 connect
             1ms #1 connected
                   connected: http://server is Open WebUI 0.12.4
