@@ -68,8 +68,8 @@ impl Console {
                 self.progress(notice);
                 if notice.level() >= self.least {
                     let clock = time.to_zoned(self.zone.clone()).strftime("%H:%M:%S").to_string();
-                    let columns = console::Term::stdout().size_checked().map(|(_, columns)| columns);
-                    let (line, more) = self.render(notice, &clock, columns);
+                    let [above, below] = [console::Term::stdout(), console::Term::stderr()].map(|it| columns(&it));
+                    let (line, more) = self.render(notice, &clock, above, below);
                     let printed = match &self.bar {
                         Some(bar) => bar.suspend(|| print(&line, &more)),
                         None => print(&line, &more),
@@ -114,17 +114,18 @@ impl Console {
         }
     }
 
-    /// The status line, and what stands below it (which may be nothing). `columns` is the width of the terminal, if it
-    /// is one.
-    fn render(&mut self, notice: &Notice, clock: &str, columns: Option<u16>) -> (String, String) {
+    /// The status line, and what stands below it (which may be nothing). `above` and `below` are the widths of the
+    /// terminals that show the two, if they are terminals.
+    fn render(&mut self, notice: &Notice, clock: &str, above: Option<u16>, below: Option<u16>) -> (String, String) {
         self.widen(notice);
-        let hint = notice.hint().filter(|hint| {
-            let new = self.hinted.insert(hint.clone());
+        let mut remedies = notice.hint().unwrap_or_default().lines().map(str::to_owned).collect::<Vec<_>>();
+        remedies.retain(|remedy| {
+            let new = self.hinted.insert(remedy.clone());
             // What was said when the trying began is not said again when it ends.
             new || notice.level() > Level::Info && !matches!(notice.what, What::GaveUp { .. })
         });
-        let aligned = columns.is_none_or(|columns| columns >= NARROW);
-        (self.line(notice, clock, aligned), explanation(notice, hint, columns))
+        let aligned = above.is_none_or(|columns| columns >= NARROW);
+        (self.line(notice, clock, aligned), explanation(notice, &remedies, below))
     }
 
     fn widen(&mut self, notice: &Notice) {
@@ -173,7 +174,7 @@ fn sign(notice: &Notice) -> (&'static str, Style) {
         What::Created { .. } | What::Updated { .. } => ("✓", GREEN),
         What::Unchanged { .. } => ("=", DIM),
         What::WouldCreate | What::WouldUpdate { .. } => ("→", Style::new()),
-        What::Summary { tally, .. } if tally.not_deployed() > 0 => ("!", YELLOW),
+        What::Summary { tally, .. } if !tally.is_complete() => ("!", YELLOW),
         What::Waiting { .. }
         | What::Slow { .. }
         | What::SettingsWait { .. }
@@ -225,7 +226,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// Where it is, in the form that editors jump to; the source line; the rest of the words; the remedy.
-fn explanation(notice: &Notice, hint: Option<String>, columns: Option<u16>) -> String {
+fn explanation(notice: &Notice, remedies: &[String], columns: Option<u16>) -> String {
     let mut lines = Vec::new();
     let words = plain(&notice.detail().unwrap_or_else(|| notice.sentence()));
     let mut rest = words.lines();
@@ -248,10 +249,36 @@ fn explanation(notice: &Notice, hint: Option<String>, columns: Option<u16>) -> S
         }
     }
     lines.extend(rest.map(|line| format!("  {line}")));
-    if let Some(hint) = hint {
-        lines.push(format!("{GREEN}hint{GREEN:#}: {}", one_line(&hint)));
-    }
+    lines.extend(notice.note().map(|note| labelled("note", BOLD, note, columns)));
+    lines.extend(remedies.iter().map(|remedy| hint_line(remedy, columns)));
     lines.join("\n")
+}
+
+fn hint_line(remedy: &str, columns: Option<u16>) -> String {
+    labelled("hint", GREEN, remedy, columns)
+}
+
+/// A text behind its label of four letters, wrapped between words. A word that does not fit stays whole, so that it can be
+/// copied; so does what stands in backticks, such as a command.
+fn labelled(label: &str, style: Style, text: &str, columns: Option<u16>) -> String {
+    let label = format!("{style}{label}{style:#}: ");
+    let options = textwrap::Options::new(columns.map_or(usize::MAX, usize::from))
+        .initial_indent(&label)
+        .subsequent_indent("      ")
+        .break_words(false)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
+        .word_separator(textwrap::WordSeparator::Custom(words));
+    textwrap::fill(&one_line(text), options)
+}
+
+fn words(line: &str) -> Box<dyn Iterator<Item = textwrap::core::Word<'_>> + '_> {
+    let is_paired = line.matches('`').count().is_multiple_of(2);
+    let mut quoted = false;
+    let ends_word = move |c: char| {
+        quoted ^= c == '`';
+        c == ' ' && !(quoted && is_paired)
+    };
+    Box::new(line.split_inclusive(ends_word).map(textwrap::core::Word::from))
 }
 
 /// The source line with the place underlined. A place that the line does not have is moved to its end.
@@ -285,9 +312,24 @@ fn print(line: &str, more: &str) -> std::io::Result<()> {
 pub fn fatal(message: &str, hint: Option<&str>) {
     let mut stderr = anstream::stderr().lock();
     writeln!(stderr, "{RED}error{RED:#}: {message}").ok();
+    drop(stderr);
     if let Some(hint) = hint {
-        writeln!(stderr, "{GREEN}hint{GREEN:#}: {hint}").ok();
+        print_hint(hint);
     }
+}
+
+/// Prints a hint to stderr; each of its lines is a remedy of its own.
+pub fn print_hint(hint: &str) {
+    let columns = columns(&console::Term::stderr());
+    let mut stderr = anstream::stderr().lock();
+    for remedy in hint.lines() {
+        writeln!(stderr, "{}", hint_line(remedy, columns)).ok();
+    }
+}
+
+/// How wide a terminal is, if it is one.
+fn columns(terminal: &console::Term) -> Option<u16> {
+    terminal.size_checked().map(|(_, columns)| columns)
 }
 
 /// Prints what is being done before there is anything to watch; in place, where the terminal can do that.
@@ -336,7 +378,7 @@ mod tests {
 
     use super::*;
     use crate::engine::exchange::Failure;
-    use crate::engine::notice::{About, Tally};
+    use crate::engine::notice::{About, OldVersion, Tally};
     use crate::plugin::{Flaw, Key, Problem, Surprise, Warning, id::PluginId};
 
     fn about(entry: Entry, id: &str, version: Option<&str>) -> About {
@@ -362,7 +404,7 @@ mod tests {
         let mut console = Console::new(Format::Lines, Level::Detail);
         let mut screen = String::new();
         for notice in notices {
-            let (line, more) = console.render(notice, "12:34:56", columns);
+            let (line, more) = console.render(notice, "12:34:56", columns, columns);
             assert!(!line.contains('\n'), "{line:?}");
             for part in [line, more].iter().filter(|part| !part.is_empty()) {
                 push(&mut screen, format_args!("{part}\n"));
@@ -374,6 +416,12 @@ mod tests {
     #[track_caller]
     fn check(notices: &[Notice], columns: Option<u16>, expected: Expect) {
         expected.assert_eq(&console::strip_ansi_codes(&shown(notices, columns)));
+    }
+
+    fn folder() -> Notice {
+        let problem = Problem::UnreadableFolder("permission denied".to_owned());
+        let what = What::Flawed(Flaw { digest: None, problem, span: None, meant: true });
+        Notice { about: About::file(&Arc::from(Path::new("plugins/closed"))), what }
     }
 
     fn session() -> Vec<Notice> {
@@ -390,27 +438,40 @@ mod tests {
             clock(What::Created { active: None, took }),
             duck(What::Created { active: Some(false), took }),
             duck(What::Created { active: Some(false), took }),
-            shout(What::Updated { from: Some("1.0".to_owned()), kept: None, took }),
-            shout(What::Updated { from: None, kept: Some(PathBuf::from(".owui-watch/backups/copy.py")), took }),
-            shout(What::Unchanged { in_pass: false }),
+            shout(What::Updated { from: Some("1.0".to_owned()), kept: None, active: Some(true), took }),
+            shout(What::Updated {
+                from: None,
+                kept: Some(PathBuf::from(".owui-watch/backups/copy.py")),
+                active: None,
+                took,
+            }),
+            shout(What::Updated { from: None, kept: None, active: Some(false), took }),
+            shout(What::Unchanged { in_pass: false, active: Some(false), good_again: true }),
             shout(What::WouldUpdate { from: Some("1.0".to_owned()), foreign: false }),
             shout(What::Refused {
                 words: "invalid syntax (<string>, line 2)".to_owned(),
                 span: Some(span(2, 1, 14, "class Filter(:")),
                 requirements: None,
+                old_version: Some(OldVersion::Running),
                 took,
             }),
-            shout(What::Refused { words: String::new(), span: None, requirements: None, took }),
+            shout(What::Refused { words: String::new(), span: None, requirements: None, old_version: None, took }),
             shout(What::Refused {
                 words: "pip failed:\r\n  no such package\n\x1b[31mgave up\x07".to_owned(),
                 span: None,
                 requirements: None,
+                old_version: Some(OldVersion::Off),
                 took,
             }),
-            shout(What::RefusedBefore { words: "No Function class found in the module".to_owned(), span: None }),
+            shout(What::RefusedBefore {
+                words: "No Function class found in the module".to_owned(),
+                span: None,
+                on_server: true,
+            }),
             shout(What::Failed { failure: Failure::StoredOther, took }),
             shout(flawed(Some(span(2, 14, 1, "class Filter(:")))),
             file(flawed(None)),
+            folder(),
             shout(What::Surprising(Warning {
                 surprise: Surprise::BrokenImport {
                     module: "configparser".to_owned(),
@@ -446,31 +507,36 @@ mod tests {
                 12:34:56 · http://localhost:8080 is Open WebUI 0.12.4
                 12:34:56 ✓ tool    clock         created  34 ms
                 12:34:56 ✓ pipe    rubber_duck_of_the_house  0.3  created, switched off  34 ms
-                hint: switch it on in Admin Panel > Functions, or set activate_new = true in watch.toml
+                hint: switch it on in Admin Panel > Functions
+                hint: set `activate_new = true` in watch.toml to have new functions switched on
                 12:34:56 ✓ pipe    rubber_duck_of_the_house  0.3  created, switched off  34 ms
                 12:34:56 ✓ filter  shout                     1.0 → 1.1  updated  34 ms
                 12:34:56 ✓ filter  shout                     1.1        updated  34 ms
-                  the text on the server was not ours; a copy is in .owui-watch/backups/copy.py
-                12:34:56 = filter  shout                     1.1        unchanged
+                  the text on the server was not deployed from here; a copy is in .owui-watch/backups/copy.py
+                12:34:56 ✓ filter  shout                     1.1        updated (off)  34 ms
+                12:34:56 = filter  shout                     1.1        good again, unchanged (off)
                 12:34:56 → filter  shout                     1.0 → 1.1  would be updated
                 12:34:56 ✗ filter  shout                     1.1        refused by the server  34 ms
                 plugins/shout.py:2:1: error: invalid syntax (<string>, line 2)
                   |
                 2 | class Filter(:
                   | ^^^^^^^^^^^^^^
+                note: the old version keeps running
                 12:34:56 ✗ filter  shout                     1.1        refused by the server  34 ms
                 plugins/shout.py:1:1: error: no reason was given
-                hint: the server's log may say more
+                hint: look for more in the server's log
                 12:34:56 ✗ filter  shout                     1.1        refused by the server  34 ms
                 plugins/shout.py:1:1: error: pip failed:
                     no such package
                   gave up
-                hint: the server's log may say more
+                note: the old version is off
+                hint: look for more in the server's log
                 12:34:56 ! filter  shout                     1.1        refused before, not sent again
                 plugins/shout.py:1:1: warning: No Function class found in the module
-                hint: change the file, or send it again with --force
+                note: the server keeps the old version
+                hint: correct the file, or save it again to retry (with --once: add --force)
                 12:34:56 ✗ filter  shout                     1.1        not deployed  34 ms
-                plugins/shout.py:1:1: error: the server stores another text than the one sent: somebody edited it just now
+                plugins/shout.py:1:1: error: the server holds a different text than the one sent: somebody edited it just now
                 hint: save it again when nobody else is editing it
                 12:34:56 ✗ filter  shout                     1.1        not sent
                 plugins/shout.py:2:14: error: invalid Python: expected `)`
@@ -479,6 +545,8 @@ mod tests {
                   |              ^
                 12:34:56 ✗ plugins/new.py  not sent
                 plugins/new.py:1:1: error: invalid Python: expected `)`
+                12:34:56 ✗ plugins/closed  a folder that cannot be read: permission denied
+                hint: make it readable (`chmod u+rx`), or leave it out with `exclude` in watch.toml
                 12:34:56 ! filter  shout                     1.1        warning
                 plugins/shout.py:5:6: warning: the server rewrites the import of `configparser` to `open_webui.configparser`, which will fail
                   |
@@ -486,11 +554,13 @@ mod tests {
                   |      ^^^^^^^^^^^^
                 hint: write `import configparser`, which is left as it is
                 12:34:56 ✗ filter  shout                                not deployed: `a.py` and `b.py` claim this id
-                hint: exclude all but one, or give one another id, in its frontmatter or under [plugins."path"] in watch.toml
+                hint: exclude all but one, or give one another id, in its frontmatter or under `[plugins."path"]` in
+                      watch.toml
                 12:34:56 … plugins/new.py  still being written; deployed when it is complete
                 12:34:56 … filter  shout                     1.1        waiting: the server is away
                 12:34:56 ! cannot reach http://localhost:8080: connection refused (next try in 500 ms, 1 plugin waiting)
-                hint: say where your server is with OPENWEBUI_URL or `url` in watch.toml; or try `owui-watch sandbox`, which starts a throw-away Open WebUI
+                hint: set OPENWEBUI_URL, or `url` in watch.toml, to the address of your server
+                hint: `owui-watch sandbox` starts a throw-away Open WebUI to try things out
                 12:34:56 ! one
                   two
                 12:34:56 ! 3 plugins in 2.0 s: 1 created, 1 updated, 1 refused
@@ -508,31 +578,38 @@ mod tests {
                 12:34:56 · http://localhost:8080 is Open WebUI 0.12.4
                 12:34:56 ✓ tool  clock  created  34 ms
                 12:34:56 ✓ pipe  rubber_duck_of_the_house  0.3  created, switched off  34 ms
-                hint: switch it on in Admin Panel > Functions, or set activate_new = true in watch.toml
+                hint: switch it on in Admin Panel > Functions
+                hint: set `activate_new = true` in watch.toml to have new
+                      functions switched on
                 12:34:56 ✓ pipe  rubber_duck_of_the_house  0.3  created, switched off  34 ms
                 12:34:56 ✓ filter  shout  1.0 → 1.1  updated  34 ms
                 12:34:56 ✓ filter  shout  1.1  updated  34 ms
-                  the text on the server was not ours; a copy is in .owui-watch/backups/copy.py
-                12:34:56 = filter  shout  1.1  unchanged
+                  the text on the server was not deployed from here; a copy is in .owui-watch/backups/copy.py
+                12:34:56 ✓ filter  shout  1.1  updated (off)  34 ms
+                12:34:56 = filter  shout  1.1  good again, unchanged (off)
                 12:34:56 → filter  shout  1.0 → 1.1  would be updated
                 12:34:56 ✗ filter  shout  1.1  refused by the server  34 ms
                 plugins/shout.py:2:1: error: invalid syntax (<string>, line 2)
                   |
                 2 | class Filter(:
                   | ^^^^^^^^^^^^^^
+                note: the old version keeps running
                 12:34:56 ✗ filter  shout  1.1  refused by the server  34 ms
                 plugins/shout.py:1:1: error: no reason was given
-                hint: the server's log may say more
+                hint: look for more in the server's log
                 12:34:56 ✗ filter  shout  1.1  refused by the server  34 ms
                 plugins/shout.py:1:1: error: pip failed:
                     no such package
                   gave up
-                hint: the server's log may say more
+                note: the old version is off
+                hint: look for more in the server's log
                 12:34:56 ! filter  shout  1.1  refused before, not sent again
                 plugins/shout.py:1:1: warning: No Function class found in the module
-                hint: change the file, or send it again with --force
+                note: the server keeps the old version
+                hint: correct the file, or save it again to retry (with
+                      --once: add --force)
                 12:34:56 ✗ filter  shout  1.1  not deployed  34 ms
-                plugins/shout.py:1:1: error: the server stores another text than the one sent: somebody edited it just now
+                plugins/shout.py:1:1: error: the server holds a different text than the one sent: somebody edited it just now
                 hint: save it again when nobody else is editing it
                 12:34:56 ✗ filter  shout  1.1  not sent
                 plugins/shout.py:2:14: error: invalid Python: expected `)`
@@ -541,6 +618,9 @@ mod tests {
                   |              ^
                 12:34:56 ✗ plugins/new.py  not sent
                 plugins/new.py:1:1: error: invalid Python: expected `)`
+                12:34:56 ✗ plugins/closed  a folder that cannot be read: permission denied
+                hint: make it readable (`chmod u+rx`), or leave it out with
+                      `exclude` in watch.toml
                 12:34:56 ! filter  shout  1.1  warning
                 plugins/shout.py:5:6: warning: the server rewrites the import of `configparser` to `open_webui.configparser`, which will fail
                   |
@@ -548,16 +628,46 @@ mod tests {
                   |      ^^^^^^^^^^^^
                 hint: write `import configparser`, which is left as it is
                 12:34:56 ✗ filter  shout  not deployed: `a.py` and `b.py` claim this id
-                hint: exclude all but one, or give one another id, in its frontmatter or under [plugins."path"] in watch.toml
+                hint: exclude all but one, or give one another id, in its
+                      frontmatter or under `[plugins."path"]` in watch.toml
                 12:34:56 … plugins/new.py  still being written; deployed when it is complete
                 12:34:56 … filter  shout  1.1  waiting: the server is away
                 12:34:56 ! cannot reach http://localhost:8080: connection refused (next try in 500 ms, 1 plugin waiting)
-                hint: say where your server is with OPENWEBUI_URL or `url` in watch.toml; or try `owui-watch sandbox`, which starts a throw-away Open WebUI
+                hint: set OPENWEBUI_URL, or `url` in watch.toml, to the
+                      address of your server
+                hint: `owui-watch sandbox` starts a throw-away Open WebUI to
+                      try things out
                 12:34:56 ! one
                   two
                 12:34:56 ! 3 plugins in 2.0 s: 1 created, 1 updated, 1 refused
             "#]],
         );
+    }
+
+    /// Whatever the width, no line is longer than it unless a single word is, and no text is lost or torn.
+    #[test]
+    fn hints_wrap_at_words_at_any_width() {
+        let remedy = "名前のプラグイン are set with `id = \"my plugin\"` in /home/somebody/projects/plugins/watch.toml, see \
+                      https://example.org/open-webui/plugins#ids for more about it";
+        let whole = ["`id = \"my plugin\"`", "/home/somebody/projects/plugins/watch.toml,", "名前のプラグイン"];
+        for columns in 1..=200 {
+            let shown = console::strip_ansi_codes(&hint_line(remedy, Some(columns))).into_owned();
+            let lines: Vec<_> = shown.lines().collect();
+            for line in &lines {
+                let text = line.strip_prefix("hint: ").or(line.strip_prefix("      ")).expect("the text's column");
+                let is_one_word = !text.contains(' ') || text.starts_with('`') && text.ends_with('`');
+                assert!(width(line) <= columns.into() || is_one_word, "{columns}: {shown}");
+                assert_eq!(line.trim_end(), *line, "{columns}: {shown}");
+            }
+            assert_eq!(lines.iter().filter(|line| line.starts_with("hint: ")).count(), 1, "{columns}: {shown}");
+            assert!(whole.iter().all(|word| shown.contains(word)), "{columns}: {shown}");
+            let again: Vec<_> = lines.iter().map(|line| &line["hint: ".len()..]).collect();
+            assert_eq!(again.join(" "), remedy, "{columns}");
+        }
+        assert_eq!(console::strip_ansi_codes(&hint_line(remedy, None)), format!("hint: {remedy}"));
+        // An apostrophe's cousin that is never closed binds nothing.
+        let shown = hint_line("a ` b c d e f", Some(12));
+        assert_eq!(console::strip_ansi_codes(&shown), "hint: a ` b\n      c d e\n      f");
     }
 
     #[test]

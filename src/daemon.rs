@@ -801,7 +801,7 @@ impl<'a> Daemon<'a> {
         if let Err(error) = result {
             self.on_disk = OnDisk::default();
             if !failed_before {
-                let hint = Some("deploys go on; after a restart every plugin is compared with the server".to_owned());
+                let hint = Some("deploys go on; the next start compares every plugin with the server".to_owned());
                 self.tell(Notice::general(What::Trouble { message: format!("{error:#}"), hint }));
             }
         }

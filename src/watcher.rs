@@ -358,7 +358,8 @@ fn blind(error: &notify::Error, folder: Option<&Path>) -> Sign {
     };
     let hint = limit.map(|(limit, found)| {
         let (sysctl, value) = found.unwrap_or((format!("fs.inotify.{}", limit.name), 0));
-        format!("raise it, as with `sudo sysctl {sysctl}={}`, and restart owui-watch", (2 * value).max(limit.enough))
+        let enough = (2 * value).max(limit.enough);
+        format!("raise it with `sudo sysctl {sysctl}={enough}`; {}", limit.raised)
     });
     Sign::Blind(format!("no file events{whose}: {cause}; it is looked at every second instead"), hint)
 }
@@ -370,16 +371,20 @@ struct Limit {
     name: &'static str,
     /// What is commonly set.
     enough: u64,
+    /// When a higher limit takes effect.
+    raised: &'static str,
 }
 
 impl Limit {
     fn of(error: &notify::Error) -> Option<Self> {
         match &error.kind {
             ErrorKind::MaxFilesWatch => {
-                Some(Self { what: "inotify watches", name: "max_user_watches", enough: 524_288 })
+                let raised = "events are used again after a SIGHUP";
+                Some(Self { what: "inotify watches", name: "max_user_watches", enough: 524_288, raised })
             }
             ErrorKind::Io(io) if io.raw_os_error() == Some(24) => {
-                Some(Self { what: "inotify instances", name: "max_user_instances", enough: 1024 })
+                let raised = "the next start uses events again";
+                Some(Self { what: "inotify instances", name: "max_user_instances", enough: 1024, raised })
             }
             _ => None,
         }

@@ -17,7 +17,9 @@ use super::{Refusal, Scene, now};
 use crate::client::Client;
 use crate::console::{Console, Format};
 use crate::disk::Folder;
-use crate::engine::exchange::{Adopt, Backup, Exchange, Failure, Known, Left, OnRemoteEdit, Outcome, Step, Terms};
+use crate::engine::exchange::{
+    Adopt, Backup, Exchange, Failure, Known, Left, OnRemoteEdit, OnServer, Outcome, Step, Terms,
+};
 use crate::engine::ledger::UnderWay;
 use crate::engine::notice::{Level, Notice, What};
 use crate::engine::recovery::Recovery;
@@ -225,7 +227,7 @@ impl Rollback {
             // What may still be on its way would undo a rollback, and is not ours to make good.
             if let Some(other) = self.folder.holder() {
                 let refusal = Refusal::failed(format!("nothing was put back: {other} is deploying {key} just now"));
-                return Err(refusal.hinted("try again in a moment, or end that one first").into());
+                return Err(refusal.hinted("try again in a moment").into());
             }
             if let Some(code) = self.recover(under_way.clone()).await {
                 return Ok(code);
@@ -234,11 +236,11 @@ impl Rollback {
         let before = self.folder.rollbacks().get(&key).copied();
         // A daemon beside us that looks at the server in between must know whose text that is.
         self.folder.note_rollback(&key, &note).context("nothing was put back")?;
-        let outcome = self.converse().await;
+        let (outcome, on_server) = self.converse().await;
         let took = started.elapsed();
         let done = matches!(outcome, Outcome::Created { .. } | Outcome::Updated { .. } | Outcome::Unchanged);
         let certain = outcome.is_certain();
-        let code = self.tell(outcome, took);
+        let code = self.tell(outcome, on_server, took);
         let as_in_file = note.local == Some(note.server);
         let noted = match before {
             // A deploy of a daemon's that ends later than this undoes it.
@@ -283,7 +285,8 @@ impl Rollback {
         };
         match outcome {
             Outcome::Recovered { left: Left::Unsettled { cause } } => {
-                Some(self.tell(Outcome::Failed(Failure::Unreachable { cause, retry_after: None }), Duration::ZERO))
+                let failure = Failure::Unreachable { cause, retry_after: None };
+                Some(self.tell(Outcome::Failed(failure), None, Duration::ZERO))
             }
             Outcome::Recovered { left } => {
                 let later = matches!(left, Left::Off { later: true, .. });
@@ -294,12 +297,12 @@ impl Rollback {
                 self.trouble(self.folder.forget_under_way(&self.target.key));
                 None
             }
-            outcome => Some(self.tell(outcome, Duration::ZERO)),
+            outcome => Some(self.tell(outcome, None, Duration::ZERO)),
         }
     }
 
     /// The conversation of a deploy, one step after the other.
-    async fn converse(&mut self) -> Outcome {
+    async fn converse(&mut self) -> (Outcome, Option<OnServer>) {
         let ours = self.known.into_iter().collect();
         let known =
             Known { ours, unarchived: Vec::new(), twins: Twins::Ignored, explains_updates: false, unlisted: false };
@@ -320,13 +323,13 @@ impl Rollback {
                     self.trouble(self.folder.archive(&backup, now()));
                     *next
                 }
-                Step::Done(outcome) => return outcome,
+                Step::Done(outcome) => return (outcome, exchange.on_server()),
             };
         }
     }
 
     /// In the words of a deploy, here and in the plugin's log.
-    fn tell(&mut self, outcome: Outcome, took: Duration) -> Code {
+    fn tell(&mut self, outcome: Outcome, on_server: Option<OnServer>, took: Duration) -> Code {
         let code = match &outcome {
             Outcome::Failed(
                 Failure::Unreachable { .. }
@@ -337,7 +340,7 @@ impl Rollback {
             Outcome::Refused { .. } | Outcome::Failed(_) => Code::NotDeployed,
             _ => Code::Fine,
         };
-        for what in What::came_of(outcome, &self.plugin, false, took) {
+        for what in What::came_of(outcome, &self.plugin, on_server, false, took) {
             self.say(what);
         }
         code

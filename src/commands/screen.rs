@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use similar::TextDiff;
 
 use super::Scene;
-use crate::console::Format;
+use crate::console::{Format, print_hint};
 use crate::engine::notice::Level;
 use crate::plugin::Key;
 
@@ -172,7 +172,7 @@ fn out(text: &str) {
 
 fn hint(line: &Line) {
     if let Some(hint) = &line.hint {
-        writeln!(anstream::stderr().lock(), "{GREEN}hint{GREEN:#}: {}", printable(hint)).ok();
+        print_hint(hint);
     }
 }
 

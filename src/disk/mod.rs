@@ -219,7 +219,9 @@ impl Plugins {
             match entry {
                 Entry::Folder(_) => {}
                 Entry::Unreadable(path, words) => {
-                    unreadable.push((Arc::from(path), flawed(Problem::Unreadable(words))));
+                    let is_folder = path.is_dir();
+                    let problem = if is_folder { Problem::UnreadableFolder } else { Problem::Unreadable };
+                    unreadable.push((Arc::from(path), flawed(problem(words))));
                 }
                 Entry::File { path, is_link } => {
                     let path: Arc<Path> = Arc::from(path);
@@ -483,13 +485,14 @@ fn is_quiet(folder: &Path) -> bool {
 /// What is said of a folder that was seen to be closed.
 fn unlisted(error: &std::io::Error) -> Loaded {
     match error.kind() {
-        ErrorKind::PermissionDenied => flawed(Problem::Unreadable(error.kind().to_string())),
+        ErrorKind::PermissionDenied => flawed(Problem::UnreadableFolder(error.kind().to_string())),
         _ => Loaded::Missing,
     }
 }
 
 fn is_closed(loaded: &Loaded) -> bool {
-    matches!(loaded, Loaded::Parsed(Parsed::Flawed(Flaw { problem: Problem::Unreadable(_), .. })))
+    let Loaded::Parsed(Parsed::Flawed(flaw)) = loaded else { return false };
+    matches!(flaw.problem, Problem::Unreadable(_) | Problem::UnreadableFolder(_))
 }
 
 fn flawed(problem: Problem) -> Loaded {

@@ -199,7 +199,7 @@ impl State {
             Refusal::Failed(error) => cannot(&error),
             Refusal::Taken(other) => StateError {
                 message: format!("{other} deploys from here to this server already"),
-                hint: "end that one first, or wait for it with --wait; a `--dry-run` can be made beside it",
+                hint: "the other one deploys your saves; --wait waits until it exits, --dry-run runs beside it",
                 other: Some(other),
             },
         })?;

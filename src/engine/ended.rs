@@ -1,10 +1,9 @@
 //! What follows from how a conversation has ended: what is written down, what is told, and what is to be done next.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::exchange::{Backup, Call, Failure, Left, Outcome};
+use super::exchange::{Backup, Call, Exchange, Failure, Left, Outcome};
 use super::ledger::{Deployed, Last, Rollback};
 use super::notice::{Notice, What};
 use super::server::Server;
@@ -53,7 +52,7 @@ impl Engine {
         let landed = matches!(outcome, Outcome::Created { .. } | Outcome::Updated { .. });
         let landed = flight.talk.deploys().filter(|_| landed).cloned();
         match flight.talk {
-            Talk::Deploy(exchange) => self.on_deployed(exchange.plugin(), outcome, flight.in_pass, took, now),
+            Talk::Deploy(exchange) => self.on_deployed(&exchange, outcome, flight.in_pass, took, now),
             Talk::Recover(_) => self.on_recovered(key, outcome, took, now),
             Talk::Remove(plugin, _) => self.on_removed(&plugin, outcome, took, now),
         }
@@ -81,7 +80,8 @@ impl Engine {
         }
     }
 
-    fn on_deployed(&mut self, plugin: &Arc<Plugin>, outcome: Outcome, in_pass: bool, took: Duration, now: Now) {
+    fn on_deployed(&mut self, exchange: &Exchange, outcome: Outcome, in_pass: bool, took: Duration, now: Now) {
+        let plugin = exchange.plugin();
         let outcome = self.answered(plugin, outcome, now);
         match &outcome {
             Outcome::Created { .. } => {
@@ -114,7 +114,7 @@ impl Engine {
             self.files.drop_text(plugin);
         }
         let version = if let Outcome::Updated { version, .. } = &outcome { version.clone() } else { None };
-        for what in What::came_of(outcome, plugin, in_pass, took) {
+        for what in What::came_of(outcome, plugin, exchange.on_server(), in_pass, took) {
             self.tell(Notice::of(plugin, what));
         }
         self.prune(&plugin.key, version, now);

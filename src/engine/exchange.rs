@@ -511,6 +511,15 @@ pub struct Exchange {
     stage: Stage,
     /// How often the world changed under us (created or deleted meanwhile), so that the talk starts again.
     restarts: u8,
+    /// What the server has, as far as its last answer tells.
+    on_server: Option<OnServer>,
+}
+
+/// A plugin that the server has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OnServer {
+    /// The on/off switch, for a function.
+    pub active: Option<bool>,
 }
 
 /// What the next reply answers.
@@ -588,7 +597,7 @@ const STUB_HEAD: &str = "# owui-watch put this here for a moment, to learn why t
 impl Exchange {
     /// Begins a conversation: the first step is to ask what the server has, unless it has just said that it has not.
     pub fn start(plugin: Arc<Plugin>, known: Known, terms: Terms) -> (Self, Step) {
-        let mut exchange = Self { plugin, known, terms, stage: Stage::Asked, restarts: 0 };
+        let mut exchange = Self { plugin, known, terms, stage: Stage::Asked, restarts: 0, on_server: None };
         let step = if exchange.known.unlisted && !terms.dry_run {
             exchange.on_asked(Reply::Absent)
         } else {
@@ -601,6 +610,12 @@ impl Exchange {
     #[must_use]
     pub fn plugin(&self) -> &Arc<Plugin> {
         &self.plugin
+    }
+
+    /// What the server has of the plugin, as far as its last answer tells.
+    #[must_use]
+    pub fn on_server(&self) -> Option<OnServer> {
+        self.on_server
     }
 
     /// Whether this reply to the last call says that what stands there, if anything, is not what was to be created.
@@ -623,6 +638,12 @@ impl Exchange {
 
     /// Takes the reply to the last call.
     pub fn reply(&mut self, reply: Reply) -> Step {
+        match &reply {
+            Reply::Row(row) => self.on_server = Some(OnServer { active: row.is_active }),
+            // Turned down, a call leaves what is there.
+            Reply::Refused { .. } | Reply::Crashed { .. } => {}
+            _ => self.on_server = None,
+        }
         match std::mem::replace(&mut self.stage, Stage::Asked) {
             Stage::Asked => self.on_asked(reply),
             Stage::Doubted { words, absence } => self.on_doubted(reply, words, absence),

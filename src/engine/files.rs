@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::plugin::{Flaw, Key, Kind, Parsed, Plugin};
+use crate::plugin::{Flaw, Key, Kind, Parsed, Plugin, Problem};
 
 /// What came of reading one path.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,6 +79,12 @@ impl File {
     #[must_use]
     pub fn is_broken(&self) -> bool {
         matches!(self, File::Flawed { flaw, was } if flaw.meant || was.is_some())
+    }
+
+    /// Whether it is no file, but a folder in which there may be plugins.
+    #[must_use]
+    pub fn is_unreadable_folder(&self) -> bool {
+        matches!(self, File::Flawed { flaw, .. } if matches!(flaw.problem, Problem::UnreadableFolder(_)))
     }
 }
 

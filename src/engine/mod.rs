@@ -68,7 +68,7 @@ const ONE_SAVE: Duration = Duration::from_millis(20);
 /// What a plugin waits for.
 const AWAY: &str = "the server is away";
 /// What it waits for otherwise.
-const SHUT: &str = "the server does not let us in";
+const SHUT: &str = "the server denied access";
 /// How long a deploy takes before the user is told that it is still on its way.
 const SLOW: Duration = Duration::from_secs(3);
 /// How long a stop waits for what is in flight.
@@ -260,6 +260,8 @@ pub struct Engine {
     leaving: BTreeMap<Key, Leaving>,
     /// Texts to which no answer came the last time that they were sent.
     unanswered: BTreeMap<Key, Digest>,
+    /// The files of which the user heard an error last.
+    complaints: BTreeMap<Arc<Path>, Complaint>,
     /// New plugins that the user was asked about, and the plugins on the server that they may be.
     asked: BTreeMap<Key, Key>,
     /// What the server was seen to hold of plugins whose text is being read for the plan that follows from that.
@@ -383,6 +385,7 @@ pub struct Unfinished {
     leaving: BTreeMap<Key, Leaving>,
     sessions: BTreeMap<Key, Session>,
     unanswered: BTreeMap<Key, Digest>,
+    complaints: BTreeMap<Arc<Path>, Complaint>,
     absence: Option<Absence>,
 }
 
@@ -439,6 +442,15 @@ struct Pass {
     results: BTreeMap<Key, Came>,
 }
 
+/// What an error of a file was about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Complaint {
+    /// The file, or the server's answer to it.
+    Error,
+    /// The user is to decide.
+    Held,
+}
+
 /// What came of a plugin in a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Came {
@@ -476,6 +488,7 @@ impl Engine {
             leaving: BTreeMap::new(),
             asked: BTreeMap::new(),
             unanswered: BTreeMap::new(),
+            complaints: BTreeMap::new(),
             unread: BTreeMap::new(),
             pending: BTreeMap::new(),
             doubted: BTreeMap::new(),
@@ -502,14 +515,15 @@ impl Engine {
     /// What another engine for the same server is to go on with. The conversations must be over.
     #[must_use]
     pub fn hand_over(self) -> Unfinished {
-        let Self { leaving, sessions, unanswered, absence, .. } = self;
-        Unfinished { leaving, sessions, unanswered, absence }
+        let Self { leaving, sessions, unanswered, complaints, absence, .. } = self;
+        Unfinished { leaving, sessions, unanswered, complaints, absence }
     }
 
     /// Goes on with what an engine for the same server had in mind, by the same clock.
     pub fn take_over(&mut self, unfinished: Unfinished) {
-        let Unfinished { leaving, sessions, unanswered, absence } = unfinished;
+        let Unfinished { leaving, sessions, unanswered, complaints, absence } = unfinished;
         (self.leaving, self.sessions, self.unanswered, self.absence) = (leaving, sessions, unanswered, absence);
+        self.complaints = complaints;
         self.leaving.retain(|_, leaving| self.policy.watches(&leaving.plugin.path));
         for leaving in self.leaving.values_mut() {
             // What was being acted on is looked at again.
@@ -666,7 +680,8 @@ impl Engine {
             }));
         }
         // A script that finds nothing to deploy looks in the wrong place.
-        let nothing = self.policy.only.is_empty() && self.files.plugins().next().is_none() && self.n_skipped() == 0;
+        let none_found = self.files.plugins().next().is_none() && self.n_skipped() + self.n_unreadable_folders() == 0;
+        let nothing = self.policy.only.is_empty() && none_found;
         let usage = self.policy.once.is_some() && (nothing || !unknown.is_empty());
         for message in unknown {
             let hint = "an id is what the server calls it; a path starts where you are, and must not be left out by \
@@ -965,7 +980,7 @@ impl Engine {
         let key = &plugin.key;
         self.tell_switched_off(plugin);
         let in_pass = remote != Remote::NotAsked;
-        let unchanged = What::Unchanged { in_pass };
+        let unchanged = What::Unchanged { in_pass, active: None, good_again: false };
         if let Some(flying) = self.queue.flying(key).and_then(|flight| flight.talk.deploys()) {
             if flying.digest == plugin.digest {
                 self.cancel(key);
@@ -1039,7 +1054,12 @@ impl Engine {
                 // When the server comes back from an absence, it is no news.
                 if !in_pass || self.pass.is_some() {
                     let span = refusal::place(&words, &plugin.text);
-                    self.tell(Notice::of(plugin, What::RefusedBefore { words, span }));
+                    let on_server = match remote {
+                        Remote::Holds(_) => true,
+                        Remote::NotListed => false,
+                        Remote::NotAsked => self.ledger.get(key).is_some_and(|record| record.deployed.is_some()),
+                    };
+                    self.tell(Notice::of(plugin, What::RefusedBefore { words, span, on_server }));
                 }
             }
         }
@@ -1360,12 +1380,14 @@ impl Engine {
             held: count(Came::Held),
             failed: count(Came::Failed),
             skipped: self.n_skipped(),
+            unreadable_folders: self.n_unreadable_folders(),
         }
     }
 
     /// How many files cannot be deployed as they stand.
     fn n_skipped(&self) -> usize {
         let skipped = |path: &Path, file: &File| match file {
+            File::Flawed { .. } if file.is_unreadable_folder() => false,
             File::Flawed { was, .. } => {
                 file.is_broken() && self.policy.selects(path, was.as_ref().map(|was| was.key.id.as_str()))
             }
@@ -1377,18 +1399,50 @@ impl Engine {
         self.files.iter().filter(|(path, file)| !self.is_out_of_reach(path) && skipped(path, file)).count()
     }
 
-    /// How many plugins the server does not hold as they stand in their files.
+    fn n_unreadable_folders(&self) -> usize {
+        let unreadable = |(path, file): &(&Arc<Path>, &File)| {
+            file.is_unreadable_folder() && !self.is_out_of_reach(path) && self.policy.selects(path, None)
+        };
+        self.files.iter().filter(unreadable).count()
+    }
+
+    /// How many plugins the server does not hold as they stand in their files, and will be given when that can be.
     fn n_undeployed(&self) -> usize {
-        let deployed = |plugin: &Plugin| !matches!(self.decide(plugin, Remote::NotAsked, false), Decision::Deploy(_));
+        self.n_planned(|_, decision| matches!(decision, Decision::Deploy(_)))
+    }
+
+    /// How many plugins that no other file claims have such a plan. What was saved and not read yet may be anything, and
+    /// is to be deployed.
+    fn n_planned(&self, counts: impl Fn(&Plugin, &Decision) -> bool) -> usize {
         let sole = |key| match self.files.claim(key) {
             Claim::Sole(plugin) => Some(plugin),
             Claim::None | Claim::Contested(_) => None,
         };
         let plugins = self.files.keys().filter_map(sole);
         let in_reach = plugins.filter(|plugin| !self.is_out_of_reach(&plugin.path));
-        // What was saved and not read yet may be anything.
-        let saved = |plugin: &Plugin| self.pending.contains_key(&plugin.path);
-        in_reach.filter(|plugin| self.policy.selects_plugin(plugin) && (saved(plugin) || !deployed(plugin))).count()
+        let decision = |plugin: &Plugin| {
+            let saved = self.pending.contains_key(&plugin.path);
+            if saved { Decision::Deploy(Why::Edited) } else { self.decide(plugin, Remote::NotAsked, false) }
+        };
+        in_reach.filter(|plugin| self.policy.selects_plugin(plugin) && counts(plugin, &decision(plugin))).count()
+    }
+
+    /// The last line: how many plugins the server does not have as their files have them, and why.
+    fn stopped(&self) -> What {
+        let is_held = |plugin: &Plugin| {
+            let told = self.complaints.get(&plugin.path);
+            told == Some(&Complaint::Held) && !self.pending.contains_key(&plugin.path)
+        };
+        What::Stopped {
+            waiting: self.n_planned(|plugin, plan| matches!(plan, Decision::Deploy(_)) && !is_held(plugin)),
+            refused: self.n_planned(|_, plan| matches!(plan, Decision::RefusedBefore(_))),
+            held: self.n_planned(|plugin, plan| match plan {
+                Decision::Deploy(_) => is_held(plugin),
+                Decision::RolledBack => true,
+                Decision::RefusedBefore(_) | Decision::Unchanged => false,
+            }),
+            with_errors: self.n_skipped(),
+        }
     }
 
     fn about(&self, key: &Key) -> About {
@@ -1464,9 +1518,8 @@ impl Engine {
         }
         if let Some(Ending::Stop { by }) = self.ending {
             if self.queue.n_flying() == 0 || by <= now.at {
-                let waiting = self.n_undeployed();
-                self.tell(Notice::general(What::Stopped { waiting }));
-                let cut_short = self.policy.once.is_some() && waiting > 0;
+                let cut_short = self.policy.once.is_some() && self.n_undeployed() > 0;
+                self.tell(Notice::general(self.stopped()));
                 let code = if cut_short { Code::NotDeployed } else { Code::Fine };
                 self.effects.push(Effect::Exit(code));
             }
@@ -1493,18 +1546,19 @@ impl Engine {
         let (tally, dry_run) = (self.tally(&pass), self.policy.terms.dry_run);
         self.tell(Notice::general(What::Summary { tally, took: now.at.saturating_sub(pass.since), dry_run }));
         if self.policy.once.is_some() {
-            let code = if tally.not_deployed() > 0 { Code::NotDeployed } else { Code::Fine };
+            let code = if tally.is_complete() { Code::Fine } else { Code::NotDeployed };
             self.effects.push(Effect::Exit(code));
         }
     }
 
-    fn tell(&mut self, notice: Notice) {
+    fn tell(&mut self, mut notice: Notice) {
+        self.follow_complaints(&mut notice);
         if let (Some(pass), Some(key)) = (&mut self.pass, &notice.about.key) {
             let came = match &notice.what {
                 What::Created { .. } | What::WouldCreate => Some(Came::Created),
                 What::Updated { .. } | What::WouldUpdate { .. } => Some(Came::Updated),
                 // What was deployed a moment ago is found unchanged when the pass is taken up again.
-                What::Unchanged { in_pass: true } => match pass.results.get(key) {
+                What::Unchanged { in_pass: true, .. } => match pass.results.get(key) {
                     Some(Came::Created | Came::Updated) => None,
                     Some(Came::Unchanged | Came::Refused | Came::Held | Came::Failed) | None => Some(Came::Unchanged),
                 },
@@ -1518,6 +1572,30 @@ impl Engine {
             }
         }
         self.effects.push(Effect::Tell(notice));
+    }
+
+    /// After an error, the user hears that the file is good again.
+    fn follow_complaints(&mut self, notice: &mut Notice) {
+        if let What::Conflict { paths } = &notice.what {
+            self.complaints.extend(paths.iter().map(|path| (Arc::clone(path), Complaint::Error)));
+        }
+        let Some(path) = &notice.about.path else { return };
+        let complaint = match &mut notice.what {
+            What::Unchanged { good_again, .. } => {
+                *good_again = self.complaints.remove(path).is_some();
+                None
+            }
+            What::Created { .. } | What::Updated { .. } => {
+                self.complaints.remove(path);
+                None
+            }
+            What::RemoteEdit { .. } | What::Twin { .. } => Some(Complaint::Held),
+            What::Flawed(_) | What::Refused { .. } | What::RefusedBefore { .. } | What::Failed { .. } => {
+                Some(Complaint::Error)
+            }
+            _ => None,
+        };
+        self.complaints.extend(complaint.map(|complaint| (Arc::clone(path), complaint)));
     }
 }
 

@@ -7,11 +7,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use crate::engine::exchange::{Failure, Left, Outcome, UNTRUSTED};
+use crate::engine::ended::NO_ANSWER;
+use crate::engine::exchange::{Failure, Left, OnServer, Outcome, UNTRUSTED};
 use crate::engine::plan::Why;
 use crate::engine::twin::{Sign, Twin};
 use crate::engine::{OnDelete, refusal};
-use crate::plugin::{Digest, Entry, Flaw, Key, Plugin, Span, Warning};
+use crate::plugin::{Digest, Entry, Flaw, Key, Plugin, Problem, Span, Warning};
 
 /// One thing that happened, and what it happened to.
 #[derive(Clone, Debug, PartialEq)]
@@ -129,6 +130,11 @@ pub enum What {
         /// How many plugins waited.
         waiting: usize,
     },
+    /// The server denied access before, and grants it now.
+    AccessGranted {
+        /// How many plugins waited.
+        waiting: usize,
+    },
     /// `--once` has no more patience with the server.
     GaveUp {
         /// How long it tried.
@@ -192,8 +198,14 @@ pub enum What {
     },
     /// The end.
     Stopped {
-        /// How many plugins could not be deployed any more.
+        /// How many plugins the next start will try to deploy.
         waiting: usize,
+        /// How many plugins the server refused.
+        refused: usize,
+        /// How many plugins wait for the user to decide.
+        held: usize,
+        /// How many files have errors.
+        with_errors: usize,
     },
     /// Something beside the plugins needs the user's eye: state, logs, watches.
     Trouble {
@@ -228,6 +240,8 @@ pub enum What {
         from: Option<String>,
         /// The copy of what was replaced, where that was not ours.
         kept: Option<PathBuf>,
+        /// The on/off switch, for a function.
+        active: Option<bool>,
         /// From the save, or from the beginning of the pass.
         took: Duration,
     },
@@ -235,6 +249,10 @@ pub enum What {
     Unchanged {
         /// Found so in a pass over everything, which needs no line of its own.
         in_pass: bool,
+        /// The on/off switch, for a function whose switch was just seen.
+        active: Option<bool>,
+        /// The last the user heard of the file was an error.
+        good_again: bool,
     },
     /// Would be created, but for `--dry-run`.
     WouldCreate,
@@ -270,6 +288,8 @@ pub enum What {
         span: Option<Span>,
         /// What its frontmatter tells the server to install.
         requirements: Option<String>,
+        /// The version that the server keeps, where it is known to keep one.
+        old_version: Option<OldVersion>,
         /// From the save, or from the beginning of the pass.
         took: Duration,
     },
@@ -292,6 +312,8 @@ pub enum What {
         span: Option<Span>,
         /// Its words then.
         words: String,
+        /// The server has another version of it, as far as we know.
+        on_server: bool,
     },
     /// It could not be deployed for a reason that is not in its text.
     Failed {
@@ -362,11 +384,18 @@ pub enum What {
 impl What {
     /// What the user is told of how a deploy ended.
     #[must_use]
-    pub fn came_of(outcome: Outcome, plugin: &Plugin, in_pass: bool, took: Duration) -> Vec<Self> {
+    pub fn came_of(
+        outcome: Outcome,
+        plugin: &Plugin,
+        on_server: Option<OnServer>,
+        in_pass: bool,
+        took: Duration,
+    ) -> Vec<Self> {
+        let active = on_server.and_then(|row| row.active);
         let (what, left) = match outcome {
             Outcome::Created { active } => (What::Created { active, took }, None),
-            Outcome::Updated { from, kept, .. } => (What::Updated { from, kept, took }, None),
-            Outcome::Unchanged => (What::Unchanged { in_pass }, None),
+            Outcome::Updated { from, kept, .. } => (What::Updated { from, kept, active, took }, None),
+            Outcome::Unchanged => (What::Unchanged { in_pass, active, good_again: false }, None),
             Outcome::WouldCreate => (What::WouldCreate, None),
             Outcome::WouldUpdate { from, foreign } => (What::WouldUpdate { from, foreign }, None),
             Outcome::RemoteEdit { theirs } => (What::RemoteEdit { theirs }, None),
@@ -374,7 +403,8 @@ impl What {
             Outcome::Refused { words, left } => {
                 let span = refusal::place(&words, &plugin.text);
                 let requirements = plugin.frontmatter.requirements().map(str::to_owned);
-                (What::Refused { words, span, requirements, took }, Self::left(left))
+                let old_version = OldVersion::after_refusal(&words, &left, on_server);
+                (What::Refused { words, span, requirements, old_version, took }, Self::left(left))
             }
             Outcome::Failed(failure) => (What::Failed { failure, took }, None),
             Outcome::Recovered { .. } | Outcome::Deactivated | Outcome::Deleted { .. } | Outcome::Spared(_) => {
@@ -396,6 +426,33 @@ impl What {
     #[must_use]
     pub fn came_of_recovery(left: Left) -> Self {
         Self::left(left).unwrap_or(What::Recovered)
+    }
+}
+
+/// What the server still has of a plugin whose new text it refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OldVersion {
+    /// It is in use, as before.
+    Running,
+    /// It is switched off, as before.
+    Off,
+}
+
+impl OldVersion {
+    /// `None` where the server has none, or where nobody knows what runs there now.
+    fn after_refusal(words: &str, left: &Left, on_server: Option<OnServer>) -> Option<Self> {
+        let is_known = matches!(left, Left::AsItWas | Left::Restored) && !words.starts_with(NO_ANSWER);
+        let row = on_server.filter(|_| is_known)?;
+        Some(if row.active == Some(false) { OldVersion::Off } else { OldVersion::Running })
+    }
+
+    /// The stable word for it: `old_version` in `--json`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            OldVersion::Running => "running",
+            OldVersion::Off => "off",
+        }
     }
 }
 
@@ -447,10 +504,12 @@ pub struct Tally {
     pub refused: usize,
     /// Waiting for the user to decide.
     pub held: usize,
-    /// Not deployable as they stand.
+    /// Not deployable as they stand: files with errors.
     pub skipped: usize,
     /// Failed for another reason.
     pub failed: usize,
+    /// Folders that could not be read. What is in them nobody knows, so they count as no plugin.
+    pub unreadable_folders: usize,
 }
 
 impl Tally {
@@ -464,6 +523,12 @@ impl Tally {
     #[must_use]
     pub fn not_deployed(&self) -> usize {
         self.refused + self.held + self.skipped + self.failed
+    }
+
+    /// Whether the server has every plugin as its file has it, as far as anyone can know.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.not_deployed() == 0 && self.unreadable_folders == 0
     }
 }
 
@@ -514,7 +579,7 @@ impl Notice {
             | What::StillUnreachable { .. }
             | What::Waiting { again: true, .. }
             | What::Sending { .. }
-            | What::Unchanged { in_pass: true }
+            | What::Unchanged { in_pass: true, good_again: false, .. }
             | What::Superseded
             | What::Held
             | What::Pruned
@@ -522,11 +587,12 @@ impl Notice {
             | What::Disabled
             | What::SameFile { .. } => Level::Detail,
             // That there is nothing was told, and why.
-            What::Summary { tally, .. } if tally.total() == 0 => Level::Detail,
+            What::Summary { tally, .. } if tally.total() == 0 && tally.is_complete() => Level::Detail,
             What::Ready { .. }
             | What::Connected { .. }
             | What::Summary { .. }
             | What::Back { .. }
+            | What::AccessGranted { .. }
             | What::InLine { .. }
             | What::Reloaded { .. }
             | What::SettingsWait { .. }
@@ -534,7 +600,7 @@ impl Notice {
             | What::Stopped { .. }
             | What::Created { .. }
             | What::Updated { .. }
-            | What::Unchanged { in_pass: false }
+            | What::Unchanged { .. }
             | What::WouldCreate
             | What::WouldUpdate { .. }
             | What::Removed { .. }
@@ -584,6 +650,7 @@ impl Notice {
             What::Unreachable { .. } => "unreachable",
             What::StillUnreachable { .. } => "still_unreachable",
             What::Back { .. } => "back",
+            What::AccessGranted { .. } => "access_granted",
             What::GaveUp { .. } => "gave_up",
             What::NotAllowed { .. } => "not_allowed",
             What::Foreign { .. } => "not_open_webui",
@@ -641,7 +708,7 @@ impl Notice {
             }
             What::Connected { server, version } => format!("{server} is Open WebUI {version}"),
             What::Untested { version } => {
-                format!("Open WebUI {version} is none of the versions that owui-watch is tested with")
+                format!("owui-watch is not tested with Open WebUI {version}")
             }
             What::NothingFound { roots } => format!("no plugins in {}", list(roots)),
             What::Pass { todo } => format!("{} to compare with the server", count(*todo, "plugin")),
@@ -658,18 +725,22 @@ impl Notice {
             What::Back { away, waiting } => {
                 format!("the server is back after {}, {} to deploy", duration(*away), count(*waiting, "plugin"))
             }
+            What::AccessGranted { waiting: 0 } => "the server grants access".to_owned(),
+            What::AccessGranted { waiting } => {
+                format!("the server grants access, {} to deploy", count(*waiting, "plugin"))
+            }
             What::GaveUp { after, cause, server, .. } => {
                 format!("cannot reach {server}: {cause} (gave up after {})", duration(*after))
             }
-            What::NotAllowed { words, key: None, .. } => format!("the server does not let us in: {words}"),
+            What::NotAllowed { words, key: None, .. } => format!("the server denied access: {words}"),
             What::NotAllowed { words, key: Some(key), .. } => {
-                format!("the server does not let us in with the key from {key}: {words}")
+                format!("the server denied access with the key from {key}: {words}")
             }
             What::Foreign { server, words, .. } => format!("{server} does not answer as Open WebUI: {words}"),
             What::Insecure { server } => format!("the key and the plugins travel unencrypted to {server}"),
             What::InLine { pid } => {
                 let pid = pid.map_or_else(String::new, |pid| format!(" (pid {pid})"));
-                format!("waiting for the other owui-watch{pid} to end")
+                format!("waiting for the other owui-watch{pid} to exit")
             }
             What::RootMissing { root } => {
                 format!("`{}` is not there; nothing changes on the server", root.display())
@@ -685,16 +756,13 @@ impl Notice {
                 format!("settings read again{after}{new}")
             }
             What::SettingsWait { ids } => {
-                format!("the new settings, and every save, wait for what is still on its way: {}", list(ids))
+                format!("the new settings and every save wait for deploys in progress: {}", list(ids))
             }
             What::Stopping { in_flight: 0 } => "stopping".to_owned(),
             What::Stopping { in_flight } => {
-                format!("stopping; {} on the way first (once more stops at once)", count(*in_flight, "plugin"))
+                format!("stopping after {} in progress (a second Ctrl-C stops at once)", count(*in_flight, "deploy"))
             }
-            What::Stopped { waiting: 0 } => "stopped".to_owned(),
-            What::Stopped { waiting } => {
-                format!("stopped; {} not deployed, which the next start comes back to", count(*waiting, "plugin"))
-            }
+            What::Stopped { waiting, refused, held, with_errors } => stopped(*waiting, *refused, *held, *with_errors),
             What::Trouble { message, .. } => message.clone(),
             What::Slow { so_far, installs: None } => format!("still on its way after {}", duration(*so_far)),
             What::Slow { so_far, installs: Some(packages) } => {
@@ -704,48 +772,55 @@ impl Notice {
             What::Created { active: Some(false), .. } => "created, switched off".to_owned(),
             What::Created { active: Some(true), .. } => "created and switched on".to_owned(),
             What::Created { active: None, .. } => "created".to_owned(),
-            What::Updated { kept: None, .. } => "updated".to_owned(),
-            What::Updated { kept: Some(path), .. } => {
-                format!("updated; the text on the server was not ours, a copy is in {}", path.display())
+            What::Updated { kept: None, active, .. } => format!("updated{}", off(*active)),
+            What::Updated { kept: Some(path), active, .. } => {
+                let off = off(*active);
+                format!(
+                    "updated{off}; the text on the server was not deployed from here, a copy is in {}",
+                    path.display()
+                )
             }
-            What::Unchanged { .. } => "unchanged".to_owned(),
+            What::Unchanged { active, good_again: false, .. } => format!("unchanged{}", off(*active)),
+            What::Unchanged { active, good_again: true, .. } => format!("good again, unchanged{}", off(*active)),
             What::WouldCreate => "would be created".to_owned(),
             What::WouldUpdate { foreign: false, .. } => "would be updated".to_owned(),
             What::WouldUpdate { foreign: true, .. } => {
-                "would be updated; the text on the server is not ours, a copy would be kept".to_owned()
+                "would be updated; the text on the server was not deployed from here, a copy would be kept".to_owned()
             }
             What::RemoteEdit { theirs } => {
                 let version = theirs.as_ref().map_or_else(String::new, |version| format!(" (version {version})"));
-                format!("not deployed: somebody else has changed it on the server{version}")
+                format!("not deployed: somebody else changed it on the server{version}")
             }
             What::Twin { twin: Twin { id, sign } } => {
                 let sign = match sign {
                     Sign::TitleAndAuthor => "title and author",
                     Sign::OpenwebuiId => "openwebui_id",
                 };
-                format!("not created: the server has a plugin with the same {sign} as `{id}`")
+                format!("not created: the server has a plugin with the same {sign} under the id `{id}`")
             }
-            What::RolledBack => "rolled back; deployed again when the file changes".to_owned(),
+            What::RolledBack => "rolled back; not deployed until the file changes".to_owned(),
             What::RollbackUndone { .. } => {
-                "an earlier text was put back while this deploy was under way, which has replaced it".to_owned()
+                "this deploy was already in progress, and replaced the text that a rollback had put back".to_owned()
             }
-            What::Refused { words, .. } => format!("refused by the server: {}", reason(words)),
-            What::Recovered => "an earlier deploy was cut short; it runs as it is stored".to_owned(),
+            What::Refused { words, .. } | What::RefusedBefore { words, .. } => {
+                let note = self.note().map_or_else(String::new, |note| format!(" ({note})"));
+                format!("{}{note}: {}", self.headline().unwrap_or_default(), reason(words))
+            }
+            What::Recovered => "an earlier deploy was interrupted; the server runs the text that it stores".to_owned(),
             What::Restored => "the server had switched it off; it is on again".to_owned(),
             What::WentOff { cause, later } => {
-                let then = if *later { "; tried again when the server answers" } else { "" };
-                format!("switched off by the server, and it could not be switched on again: {cause}{then}")
+                let then = if *later { "; will retry when the server answers" } else { "" };
+                format!("the server switched it off, and it could not be switched on again: {cause}{then}")
             }
-            What::Pruned => "an older version of this session was taken out of the server's history".to_owned(),
-            What::RefusedBefore { words, .. } => format!("refused before, not sent again: {}", reason(words)),
+            What::Pruned => "deleted an older version of this editing session from the server's history".to_owned(),
             What::Failed { failure, .. } => failed(failure),
             What::Flawed(flaw) => flaw.problem.message(),
             What::Surprising(warning) => warning.surprise.message(),
             What::Conflict { paths } => format!("not deployed: {} claim this id", list(paths)),
             What::Removed { file_there: false, on_server: false, .. } => "removed here".to_owned(),
-            What::Removed { file_there: true, on_server: false, .. } => "no plugin any more".to_owned(),
+            What::Removed { file_there: true, on_server: false, .. } => "no longer a plugin".to_owned(),
             What::Removed { file_there: true, .. } => {
-                "no plugin any more; the server keeps the last version".to_owned()
+                "no longer a plugin; the server keeps the last version".to_owned()
             }
             What::Removed { next: Some((OnDelete::Delete, after)), .. } => {
                 format!("removed here; deleted on the server in {} unless it comes back", duration(*after))
@@ -756,28 +831,29 @@ impl Notice {
             What::Removed { .. } => "removed here; the server keeps it".to_owned(),
             What::Deactivated => "switched off on the server, since its file is gone".to_owned(),
             What::LeftOff => {
-                "its file is back; the function was switched off while it was gone, and is not switched on by itself"
-                    .to_owned()
+                "its file is back; the function was switched off while it was gone, and stays off".to_owned()
             }
             What::Deleted { kept } => {
                 format!("deleted on the server, since its file is gone; a copy is in {}", kept.display())
             }
-            What::Spared { why } => format!(
-                "the server keeps it: {}",
-                match why {
-                    Sparing::Folder => "its whole folder is gone, not the file alone",
-                    Sparing::Emptied => "no other plugin is left in its folder, which may be a share that is not there",
-                    Sparing::Many => "more files have gone than are left",
-                    Sparing::Renamed => "a new file here may be the same plugin",
-                    Sparing::Edited => "it was changed there",
-                    Sparing::Gone => "it is not there any more",
-                    Sparing::Off => "it is switched off already",
+            What::Spared { why } => match why {
+                Sparing::Folder => "the server keeps it: its whole folder is gone, not the file alone",
+                Sparing::Emptied => {
+                    "the server keeps it: no plugin is left in its folder, which may be an unmounted share"
                 }
-            ),
-            What::IdChanged { from } => format!("was `{}` before, which the server keeps as well", from.id),
+                Sparing::Many => "the server keeps it: more plugin files are gone than are left",
+                Sparing::Renamed => "the server keeps it: a new file here may be the same plugin",
+                Sparing::Edited => "the server keeps it: somebody else changed it there",
+                Sparing::Gone => "already gone from the server",
+                Sparing::Off => "already switched off on the server",
+            }
+            .to_owned(),
+            What::IdChanged { from } => {
+                format!("its id was `{}`; the server keeps the plugin under that id too", from.id)
+            }
             What::Waiting { reason, again: false } => format!("waiting: {reason}"),
             What::Waiting { reason, again: true } => format!("still waiting: {reason}"),
-            What::Superseded => "a newer save takes its place".to_owned(),
+            What::Superseded => "replaced by a newer save".to_owned(),
             What::Held => "not complete yet; read again soon".to_owned(),
             What::BeingWritten => "still being written; deployed when it is complete".to_owned(),
             What::Disabled => "disabled in watch.toml".to_owned(),
@@ -789,12 +865,14 @@ impl Notice {
     #[must_use]
     pub fn headline(&self) -> Option<&'static str> {
         match &self.what {
+            What::Updated { kept: Some(_), active: Some(false), .. } => Some("updated (off)"),
             What::Updated { kept: Some(_), .. } => Some("updated"),
             What::RemoteEdit { .. } => Some("not deployed"),
             What::Twin { .. } => Some("not created"),
             What::Refused { .. } => Some("refused by the server"),
             What::RefusedBefore { .. } => Some("refused before, not sent again"),
             What::Failed { .. } => Some("not deployed"),
+            What::Flawed(Flaw { problem: Problem::UnreadableFolder(_), .. }) => None,
             What::Flawed(_) => Some("not sent"),
             What::Surprising(_) => Some("warning"),
             _ => None,
@@ -806,7 +884,7 @@ impl Notice {
     pub fn detail(&self) -> Option<String> {
         Some(match &self.what {
             What::Updated { kept: Some(path), .. } => {
-                format!("the text on the server was not ours; a copy is in {}", path.display())
+                format!("the text on the server was not deployed from here; a copy is in {}", path.display())
             }
             What::RemoteEdit { .. } | What::Twin { .. } => {
                 let sentence = self.sentence();
@@ -814,77 +892,88 @@ impl Notice {
             }
             What::Refused { words, .. } | What::RefusedBefore { words, .. } => reason(words).to_owned(),
             What::Failed { failure, .. } => failed(failure),
+            What::Flawed(Flaw { problem: Problem::UnreadableFolder(_), .. }) => return None,
             What::Flawed(flaw) => flaw.problem.message(),
             What::Surprising(warning) => warning.surprise.message(),
             _ => return None,
         })
     }
 
-    /// What the user can do about it, where that is known.
+    /// What a refusal leaves on the server, where that is known.
+    #[must_use]
+    pub fn note(&self) -> Option<&'static str> {
+        match &self.what {
+            What::Refused { old_version: Some(OldVersion::Running), .. } => Some("the old version keeps running"),
+            What::Refused { old_version: Some(OldVersion::Off), .. } => Some("the old version is off"),
+            What::RefusedBefore { on_server: true, .. } => Some("the server keeps the old version"),
+            _ => None,
+        }
+    }
+
+    /// What the user can do about it, where that is known; one remedy a line.
     #[must_use]
     #[expect(clippy::too_many_lines, reason = "one table")]
     pub fn hint(&self) -> Option<String> {
+        let id = || self.about.key.as_ref().map_or("PLUGIN", |key| key.id.as_str());
         let hint = match &self.what {
             What::NothingFound { .. } => {
-                "a plugin is a Python file that defines Pipe, Filter, Action, Event or Tools; `root` in watch.toml says \
-                 where to look"
+                "a plugin is a Python file that defines Pipe, Filter, Action, Event or Tools\n\
+                 `root` in watch.toml names the folder with the plugins"
             }
             What::RootMissing { .. } => {
-                "it is watched as soon as it is there; or set `root` in watch.toml (or --root) to the folder with the \
-                 plugins"
+                "create it, or set `root` in watch.toml (or --root) to the folder with the plugins"
             }
             What::Unreachable { cause, .. } | What::GaveUp { cause, .. } if cause.starts_with(UNTRUSTED) => {
-                "if you trust it, name the certificate of the authority that has signed it (PEM) as `ca_file` in watch.toml"
+                "if you trust it, set `ca_file` in watch.toml to the certificate (PEM) of the CA that signed it"
             }
             What::Unreachable { configured: false, .. } | What::GaveUp { configured: false, .. } => {
-                "say where your server is with OPENWEBUI_URL or `url` in watch.toml; or try `owui-watch sandbox`, which \
-                 starts a throw-away Open WebUI"
+                "set OPENWEBUI_URL, or `url` in watch.toml, to the address of your server\n\
+                 `owui-watch sandbox` starts a throw-away Open WebUI to try things out"
             }
             What::GaveUp { .. } => "check that the server runs and that the address is right",
             What::NotAllowed { status: 0, .. } => {
-                "set OPENWEBUI_API_KEY (Settings > Account > API keys in Open WebUI) in .env, which is read again when \
-                 you save it, or in the environment, and start again"
+                "put an API key into .env as OPENWEBUI_API_KEY (in Open WebUI: Settings > Account > API keys)"
             }
             What::NotAllowed { words, .. } if words.contains("API key is not enabled") => {
-                "switch API keys on (Admin Panel > Settings > General), and start again"
+                "an admin can switch API keys on under Admin Panel > Settings > General"
             }
             What::NotAllowed { .. } => {
-                "use the API key of an admin: .env and the file of `api_key_file` are read again when you save them, the \
-                 environment when you start again"
+                "use an admin's API key; .env and `api_key_file` are read again when saved, the environment only at the \
+                 start"
             }
-            What::Foreign { .. } => "check the address: it is the one that you open in the browser, without /api",
+            What::Foreign { .. } => "use the address that you open in the browser, without /api",
             What::Created { active: Some(false), .. } => {
-                "switch it on in Admin Panel > Functions, or set activate_new = true in watch.toml"
+                "switch it on in Admin Panel > Functions\n\
+                 set `activate_new = true` in watch.toml to have new functions switched on"
             }
+            What::Updated { active: Some(false), .. }
+            | What::Unchanged { active: Some(false), in_pass: false, .. }
+            | What::LeftOff => "switch it on in Admin Panel > Functions",
             What::Refused { words, span, requirements, .. } => {
                 return refusal::hint(words, self.about.entry, span.as_ref(), requirements.as_deref());
             }
             What::Untested { .. } => {
-                return Some(format!("it goes on all the same; tested are {}", super::TESTED.join(", ")));
+                return Some(format!("deploys go on; tested versions are {}", super::TESTED.join(", ")));
             }
             What::RemoteEdit { .. } => {
-                let name = self.about.key.as_ref().map_or("PLUGIN", |key| key.id.as_str());
                 return Some(format!(
-                    "`owui-watch pull {name}` takes the server's text over and keeps a copy of yours; to replace the \
-                     server's and keep a copy of that, set on_remote_edit = \"backup\" in watch.toml, or end a watch that \
-                     runs here and start `owui-watch --once --force {name}`"
+                    "`owui-watch pull {}` takes the server's text and keeps a copy of yours\n\
+                     to deploy yours, set `on_remote_edit = \"backup\"` in watch.toml: a copy of the server's text is kept",
+                    id()
                 ));
             }
             What::Twin { twin } => {
                 let path = self.about.path.as_ref().map_or(String::new(), |path| path.display().to_string());
                 return Some(format!(
-                    "if it is the same one, write id = \"{}\" under [plugins.\"{path}\"] in watch.toml; if not, \
-                     set adopt = \"never\" there, or create it with --once --yes when no watch runs here",
+                    "if it is the same plugin, write `id = \"{}\"` under `[plugins.\"{path}\"]` in watch.toml\n\
+                     if it is another one, set `adopt = \"never\"` in watch.toml (with --once: add --yes)",
                     twin.id
                 ));
             }
-            What::Insecure { .. } => "use https, or a tunnel or VPN, and the address that the server has there",
-            What::RolledBack => {
-                "to deploy the file as it is, change it, or end a watch that runs here and use --once --force"
-            }
+            What::Insecure { .. } => "use https, or reach the server through a tunnel or a VPN",
+            What::RolledBack => "change the file and save it to deploy it",
             What::RollbackUndone { put_back } => {
-                let name = self.about.key.as_ref().map_or("PLUGIN", |key| key.id.as_str());
-                return Some(format!("`owui-watch rollback {name} {}` puts it back again", put_back.short()));
+                return Some(format!("`owui-watch rollback {} {}` puts it back again", id(), put_back.short()));
             }
             What::Removed { file_there: true, .. } => {
                 "a plugin defines Pipe, Filter, Action, Event or Tools at the top level of its file"
@@ -892,31 +981,33 @@ impl Notice {
             What::Removed { next: Some(_), .. } => "put the file back to prevent it",
             What::Removed { file_there: false, on_server: false, .. } => return None,
             What::Removed { file_there: false, .. } => {
-                "a file that is renamed stays the same plugin if its frontmatter, or watch.toml, gives it an `id`"
+                "to rename a file and keep its plugin, give it an `id` in its frontmatter or watch.toml"
             }
             What::Spared { why: Sparing::Folder | Sparing::Emptied | Sparing::Many } => {
-                "if it is not wanted any more, delete it on the server, or switch it off there"
+                "if you no longer need it, delete it or switch it off on the server"
             }
-            What::LeftOff => "switch it on in Admin Panel > Functions",
             What::WentOff { later: true, .. } => return None,
             What::WentOff { .. } => "look at it in Admin Panel > Functions, and switch it on there",
             What::RefusedBefore { words, .. } if refusal::install_failed(words) => {
-                "correct `requirements` in its frontmatter, or try again: save the file, or use --force with --once"
+                "correct `requirements` in its frontmatter, or save the file again to retry (with --once: add --force)"
             }
-            What::RefusedBefore { .. } => "change the file, or send it again with --force",
+            What::RefusedBefore { words, .. } if refusal::names_a_line(words) => "correct the file and save it",
+            What::RefusedBefore { .. } => "correct the file, or save it again to retry (with --once: add --force)",
             What::Flawed(flaw) => return flaw.problem.hint(),
             What::Surprising(warning) => return Some(warning.surprise.hint()),
             What::Conflict { .. } => {
-                "exclude all but one, or give one another id, in its frontmatter or under [plugins.\"path\"] in watch.toml"
+                "exclude all but one, or give one another id, in its frontmatter or under `[plugins.\"path\"]` in \
+                 watch.toml"
             }
             What::Trouble { hint, .. } => return hint.clone(),
             What::Failed { failure: Failure::NotOurs { .. }, .. } => "use the key of an admin or of the tool's owner",
             What::Failed { failure: Failure::TakesNone { .. }, .. } => {
-                "the server's log says why; see there whether plugins are switched off (ENABLE_PLUGINS, ENABLE_FUNCTIONS, \
-                 ENABLE_TOOLS)"
+                "read the server's log, and check ENABLE_PLUGINS, ENABLE_FUNCTIONS and ENABLE_TOOLS in its environment"
             }
             What::Failed { failure: Failure::StoredOther, .. } => "save it again when nobody else is editing it",
-            What::Failed { failure: Failure::KeepFailed { .. }, .. } => "make the state folder writable and save again",
+            What::Failed { failure: Failure::KeepFailed { .. }, .. } => {
+                "free disk space or make the state folder writable, then save again"
+            }
             What::Ready { .. }
             | What::Connected { .. }
             | What::Pass { .. }
@@ -924,6 +1015,7 @@ impl Notice {
             | What::Unreachable { .. }
             | What::StillUnreachable { .. }
             | What::Back { .. }
+            | What::AccessGranted { .. }
             | What::InLine { .. }
             | What::Reloaded { .. }
             | What::SettingsWait { .. }
@@ -1049,6 +1141,7 @@ impl Notice {
             What::NothingFound { roots } => vec![("roots", json!(paths(roots)))],
             What::Pass { todo } => vec![("todo", json!(todo))],
             What::Summary { tally, dry_run, .. } => vec![
+                ("unread", json!(tally.unreadable_folders)),
                 ("created", json!(tally.created)),
                 ("updated", json!(tally.updated)),
                 ("unchanged", json!(tally.unchanged)),
@@ -1068,6 +1161,7 @@ impl Notice {
                 vec![("cause", json!(cause)), ("attempt", json!(attempt)), ("next_ms", json!(millis(*next)))]
             }
             What::Back { away, waiting } => vec![("away_ms", json!(millis(*away))), ("waiting", json!(waiting))],
+            What::AccessGranted { waiting } => vec![("waiting", json!(waiting))],
             What::GaveUp { cause, server, .. } => vec![("cause", json!(cause)), ("server", json!(server))],
             What::NotAllowed { status, words, key } => {
                 vec![("status", json!(status)), ("words", json!(words)), ("key_from", json!(key))]
@@ -1081,18 +1175,32 @@ impl Notice {
             What::Reloaded { files, changed } => vec![("files", json!(paths(files))), ("changed", json!(changed))],
             What::SettingsWait { ids } => vec![("ids", json!(ids))],
             What::Stopping { in_flight } => vec![("in_flight", json!(in_flight))],
-            What::Stopped { waiting } => vec![("waiting", json!(waiting))],
+            What::Stopped { waiting, refused, held, with_errors } => vec![
+                ("waiting", json!(waiting)),
+                ("refused", json!(refused)),
+                ("held", json!(held)),
+                ("skipped", json!(with_errors)),
+            ],
             What::Sending { why } => vec![("why", json!(why.word()))],
             What::Slow { so_far, installs } => {
                 vec![("so_far_ms", json!(millis(*so_far))), ("installs", json!(installs))]
             }
             What::Created { active, .. } => vec![("active", json!(active))],
-            What::Updated { from, kept, .. } => vec![
+            What::Updated { from, kept, active, .. } => vec![
                 ("from_version", json!(from)),
+                ("active", json!(active)),
                 ("backup", json!(kept.as_ref().map(|path| path.display().to_string()))),
             ],
             What::WouldUpdate { from, foreign } => vec![("from_version", json!(from)), ("foreign", json!(foreign))],
-            What::Refused { words, .. } | What::RefusedBefore { words, .. } => vec![("words", json!(words))],
+            What::Unchanged { active, good_again, .. } => {
+                vec![("active", json!(active)), ("good_again", json!(good_again.then_some(true)))]
+            }
+            What::Refused { words, old_version, .. } => {
+                vec![("words", json!(words)), ("old_version", json!(old_version.map(OldVersion::word)))]
+            }
+            What::RefusedBefore { words, on_server, .. } => {
+                vec![("words", json!(words)), ("on_server", json!(on_server))]
+            }
             What::Failed { failure, .. } => vec![("reason", json!(failure.word()))],
             What::Flawed(flaw) => vec![("reason", json!(flaw.problem.word())), ("digest", json!(flaw.digest))],
             What::Surprising(warning) => vec![("reason", json!(warning.surprise.word()))],
@@ -1113,7 +1221,6 @@ impl Notice {
             | What::Recovered
             | What::Deactivated
             | What::LeftOff
-            | What::Unchanged { .. }
             | What::WouldCreate
             | What::Removed { .. }
             | What::Superseded
@@ -1127,7 +1234,7 @@ impl Notice {
     /// plugins each start would write it a thousand times.
     #[must_use]
     pub fn is_logged(&self) -> bool {
-        !matches!(self.what, What::Unchanged { in_pass: true })
+        !matches!(self.what, What::Unchanged { in_pass: true, good_again: false, .. })
     }
 
     /// One line for the plugin's own log.
@@ -1188,18 +1295,18 @@ fn failed(failure: &Failure) -> String {
         Failure::Unanswered { cause } => format!("no answer came: {cause}"),
         Failure::Stumbled { cause } => cause.clone(),
         Failure::TakesNone { words } => {
-            format!("the server takes no new plugin, not even one of a single line: {}", reason(words))
+            format!("the server rejects every new plugin, even an empty one: {}", reason(words))
         }
-        Failure::NotAllowed { words, .. } => format!("the server does not let us in: {words}"),
+        Failure::NotAllowed { words, .. } => format!("the server denied access: {words}"),
         Failure::Foreign { words, .. } => format!("the address does not answer as Open WebUI: {words}"),
-        Failure::NotOurs { words } => format!("this key may not write it: {words}"),
+        Failure::NotOurs { words } => format!("this key may not change it: {words}"),
         Failure::StoredOther => {
-            "the server stores another text than the one sent: somebody edited it just now".to_owned()
+            "the server holds a different text than the one sent: somebody edited it just now".to_owned()
         }
         Failure::KeepFailed { words } => {
-            format!("what must be on disk before anything is sent could not be written: {words}")
+            format!("nothing was sent, because the state folder could not be written: {words}")
         }
-        Failure::Odd { words } => format!("the server gave an answer that makes no sense here: {words}"),
+        Failure::Odd { words } => format!("the server gave an unexpected answer: {words}"),
     }
 }
 
@@ -1211,7 +1318,7 @@ fn summary(tally: &Tally, took: Duration, dry_run: bool) -> String {
         (tally.unchanged, "unchanged"),
         (tally.refused, "refused"),
         (tally.held, "held back"),
-        (tally.skipped, "skipped"),
+        (tally.skipped, "with errors"),
         (tally.failed, "failed"),
     ]
     .into_iter()
@@ -1219,11 +1326,37 @@ fn summary(tally: &Tally, took: Duration, dry_run: bool) -> String {
     .map(|(n, what)| format!("{n} {what}"))
     .collect();
     let total = count(tally.total(), "plugin");
-    let tail = if dry_run { "; nothing was changed" } else { "" };
+    let unread = match tally.unreadable_folders {
+        0 => String::new(),
+        n => format!("; {} cannot be read", count(n, "folder")),
+    };
+    let tail = if dry_run { format!("{unread}; nothing was changed") } else { unread };
     if parts.is_empty() {
         return format!("{total} in {}{tail}", duration(took));
     }
     format!("{total} in {}: {}{tail}", duration(took), parts.join(", "))
+}
+
+fn stopped(waiting: usize, refused: usize, held: usize, with_errors: usize) -> String {
+    let total = match waiting + refused + held + with_errors {
+        0 => return "stopped".to_owned(),
+        total => format!("stopped; {} not deployed", count(total, "plugin")),
+    };
+    let parts: Vec<_> = [(refused, "refused"), (held, "held back"), (with_errors, "with errors")]
+        .into_iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, what)| format!("{n} {what}"))
+        .collect();
+    match (waiting, parts.is_empty()) {
+        (_, true) => format!("{total}, the next start will retry"),
+        (0, false) => format!("{total}: {}", parts.join(", ")),
+        (_, false) => format!("{total}: {}, {waiting} that the next start will retry", parts.join(", ")),
+    }
+}
+
+/// Said of a function that is switched off: a save has no effect for anyone until it is switched on.
+fn off(active: Option<bool>) -> &'static str {
+    if active == Some(false) { " (off)" } else { "" }
 }
 
 /// `path:line:column`, the form that editors jump to.
@@ -1280,7 +1413,7 @@ mod tests {
 
     use super::*;
     use crate::plugin::id::PluginId;
-    use crate::plugin::{Kind, Problem, Surprise};
+    use crate::plugin::{Kind, Surprise};
 
     fn ms(millis: u64) -> Duration {
         Duration::from_millis(millis)
@@ -1315,13 +1448,31 @@ mod tests {
         let roots = || vec![PathBuf::from("plugins"), PathBuf::from("more")];
         let server = || "http://localhost:8080".to_owned();
         let cause = || "connection refused".to_owned();
-        let tally = Tally { created: 1, updated: 2, unchanged: 3, refused: 4, held: 7, skipped: 5, failed: 6 };
+        let tally = Tally {
+            created: 1,
+            updated: 2,
+            unchanged: 3,
+            refused: 4,
+            held: 7,
+            skipped: 5,
+            failed: 6,
+            unreadable_folders: 8,
+        };
         let refused = |words: &str, span, requirements: Option<&str>| What::Refused {
             words: words.to_owned(),
             span,
             requirements: requirements.map(str::to_owned),
+            old_version: None,
             took: ms(34),
         };
+        let kept = |old_version| What::Refused {
+            words: words(),
+            span: Some(span()),
+            requirements: None,
+            old_version: Some(old_version),
+            took: ms(34),
+        };
+        let unchanged = |in_pass, active, good_again| What::Unchanged { in_pass, active, good_again };
         let failed = |failure| What::Failed { failure, took: ms(34) };
         let flawed = |problem, span| What::Flawed(Flaw { digest: None, problem, span, meant: true });
         let general = [
@@ -1334,6 +1485,7 @@ mod tests {
             What::Summary { tally: Tally { unchanged: 1, ..Tally::default() }, took: ms(12), dry_run: false },
             What::Summary { tally: Tally { created: 2, ..Tally::default() }, took: ms(12), dry_run: true },
             What::Summary { tally: Tally::default(), took: ms(12), dry_run: false },
+            What::Summary { tally: Tally { unreadable_folders: 1, ..Tally::default() }, took: ms(12), dry_run: false },
             What::Unreachable { cause: cause(), server: server(), next: ms(500), waiting: 0, configured: false },
             What::Unreachable { cause: cause(), server: server(), next: ms(20_000), waiting: 2, configured: true },
             What::Unreachable {
@@ -1346,6 +1498,8 @@ mod tests {
             What::StillUnreachable { cause: cause(), attempt: 4, next: ms(8000) },
             What::Back { away: ms(83_000), waiting: 0 },
             What::Back { away: ms(83_000), waiting: 1 },
+            What::AccessGranted { waiting: 0 },
+            What::AccessGranted { waiting: 2 },
             What::GaveUp { after: ms(10_000), cause: cause(), server: server(), configured: false },
             What::GaveUp { after: ms(10_000), cause: cause(), server: server(), configured: true },
             What::NotAllowed {
@@ -1373,8 +1527,10 @@ mod tests {
             What::SettingsWait { ids: vec!["clock".to_owned(), "shout".to_owned()] },
             What::Stopping { in_flight: 0 },
             What::Stopping { in_flight: 2 },
-            What::Stopped { waiting: 0 },
-            What::Stopped { waiting: 1 },
+            What::Stopped { waiting: 0, refused: 0, held: 0, with_errors: 0 },
+            What::Stopped { waiting: 1, refused: 0, held: 0, with_errors: 0 },
+            What::Stopped { waiting: 0, refused: 1, held: 0, with_errors: 1 },
+            What::Stopped { waiting: 2, refused: 1, held: 3, with_errors: 4 },
             What::Trouble { message: "something beside the plugins".to_owned(), hint: Some("a remedy".to_owned()) },
         ];
         let about_one = [
@@ -1384,10 +1540,17 @@ mod tests {
             What::Created { active: Some(false), took: ms(34) },
             What::Created { active: Some(true), took: ms(34) },
             What::Created { active: None, took: ms(34) },
-            What::Updated { from: Some("1.0".to_owned()), kept: None, took: ms(34) },
-            What::Updated { from: None, kept: Some(PathBuf::from("state/copy.py")), took: ms(34) },
-            What::Unchanged { in_pass: true },
-            What::Unchanged { in_pass: false },
+            What::Updated { from: Some("1.0".to_owned()), kept: None, active: Some(true), took: ms(34) },
+            What::Updated { from: Some("1.0".to_owned()), kept: None, active: Some(false), took: ms(34) },
+            What::Updated { from: None, kept: Some(PathBuf::from("state/copy.py")), active: None, took: ms(34) },
+            What::Updated { from: None, kept: Some(PathBuf::from("copy.py")), active: Some(false), took: ms(34) },
+            unchanged(true, None, false),
+            unchanged(true, Some(false), false),
+            unchanged(true, None, true),
+            unchanged(false, None, false),
+            unchanged(false, Some(true), true),
+            unchanged(false, Some(false), false),
+            unchanged(false, Some(false), true),
             What::WouldCreate,
             What::WouldUpdate { from: Some("1.0".to_owned()), foreign: false },
             What::WouldUpdate { from: None, foreign: true },
@@ -1398,6 +1561,8 @@ mod tests {
             What::RolledBack,
             What::RollbackUndone { put_back: Digest::of_text("earlier") },
             refused(&words(), Some(span()), None),
+            kept(OldVersion::Running),
+            kept(OldVersion::Off),
             refused("[ERROR: Error creating function]", None, None),
             refused("", None, None),
             refused("No module named 'httpx'", None, Some("yaml, attrs")),
@@ -1406,9 +1571,9 @@ mod tests {
             What::WentOff { cause: cause(), later: false },
             What::WentOff { cause: cause(), later: true },
             What::Pruned,
-            What::RefusedBefore { words: words(), span: Some(span()) },
-            What::RefusedBefore { words: String::new(), span: None },
-            What::RefusedBefore { words: pip(), span: None },
+            What::RefusedBefore { words: words(), span: Some(span()), on_server: false },
+            What::RefusedBefore { words: String::new(), span: None, on_server: true },
+            What::RefusedBefore { words: pip(), span: None, on_server: false },
             failed(Failure::Unreachable { cause: cause(), retry_after: None }),
             failed(Failure::Unanswered { cause: cause() }),
             failed(Failure::NotAllowed { status: 401, words: "401 Unauthorized".to_owned() }),
@@ -1421,6 +1586,7 @@ mod tests {
             failed(Failure::Odd { words: "null".to_owned() }),
             flawed(Problem::Syntax("expected `)`".to_owned()), Some(span())),
             flawed(Problem::DanglingLink("gone.py".to_owned()), None),
+            flawed(Problem::UnreadableFolder("permission denied".to_owned()), None),
             What::Surprising(Warning { surprise: Surprise::ImportedEntry(Entry::Pipe), span: span() }),
             What::Conflict { paths: vec![Arc::from(Path::new("a.py")), Arc::from(Path::new("b/a.py"))] },
             What::Removed { file_there: false, on_server: false, next: None },
@@ -1476,178 +1642,216 @@ mod tests {
             if let Some(headline) = notice.headline() {
                 writeln!(table, "    short: {headline} / {}", notice.detail().unwrap()).unwrap();
             }
+            if let Some(note) = notice.note() {
+                writeln!(table, "    note: {note}").unwrap();
+            }
             if let Some(hint) = notice.hint() {
-                writeln!(table, "    hint: {hint}").unwrap();
+                hint.lines().for_each(|remedy| writeln!(table, "    hint: {remedy}").unwrap());
             }
         }
         expect![[r#"
             Info ready: watching `plugins` and `more` (3 plugins) for http://localhost:8080
             Info connected: http://localhost:8080 is Open WebUI 0.12.4
-            Warning untested: Open WebUI 0.13.0 is none of the versions that owui-watch is tested with
-                hint: it goes on all the same; tested are 0.6.43, 0.9.6, 0.11.4, 0.12.4
+            Warning untested: owui-watch is not tested with Open WebUI 0.13.0
+                hint: deploys go on; tested versions are 0.6.43, 0.9.6, 0.11.4, 0.12.4
             Warning nothing_found: no plugins in `plugins` and `more`
-                hint: a plugin is a Python file that defines Pipe, Filter, Action, Event or Tools; `root` in watch.toml says where to look
+                hint: a plugin is a Python file that defines Pipe, Filter, Action, Event or Tools
+                hint: `root` in watch.toml names the folder with the plugins
             Detail pass: 1 plugin to compare with the server
-            Info summary: 28 plugins in 1.2 s: 1 created, 2 updated, 3 unchanged, 4 refused, 7 held back, 5 skipped, 6 failed
+            Info summary: 28 plugins in 1.2 s: 1 created, 2 updated, 3 unchanged, 4 refused, 7 held back, 5 with errors, 6 failed; 8 folders cannot be read
             Info summary: 1 plugin in 12 ms: 1 unchanged
             Info summary: 2 plugins in 12 ms: 2 to create; nothing was changed
             Detail summary: 0 plugins in 12 ms
+            Info summary: 0 plugins in 12 ms; 1 folder cannot be read
             Warning unreachable: cannot reach http://localhost:8080: connection refused (next try in 500 ms)
-                hint: say where your server is with OPENWEBUI_URL or `url` in watch.toml; or try `owui-watch sandbox`, which starts a throw-away Open WebUI
+                hint: set OPENWEBUI_URL, or `url` in watch.toml, to the address of your server
+                hint: `owui-watch sandbox` starts a throw-away Open WebUI to try things out
             Warning unreachable: cannot reach http://localhost:8080: connection refused (next try in 20 s, 2 plugins waiting)
             Warning unreachable: cannot reach https://h: certificate not trusted (next try in 500 ms)
-                hint: if you trust it, name the certificate of the authority that has signed it (PEM) as `ca_file` in watch.toml
+                hint: if you trust it, set `ca_file` in watch.toml to the certificate (PEM) of the CA that signed it
             Detail still_unreachable: still unreachable: connection refused (try 4, next in 8.0 s)
             Info back: the server is back after 1 min 23 s
             Info back: the server is back after 1 min 23 s, 1 plugin to deploy
+            Info access_granted: the server grants access
+            Info access_granted: the server grants access, 2 plugins to deploy
             Error gave_up: cannot reach http://localhost:8080: connection refused (gave up after 10 s)
-                hint: say where your server is with OPENWEBUI_URL or `url` in watch.toml; or try `owui-watch sandbox`, which starts a throw-away Open WebUI
+                hint: set OPENWEBUI_URL, or `url` in watch.toml, to the address of your server
+                hint: `owui-watch sandbox` starts a throw-away Open WebUI to try things out
             Error gave_up: cannot reach http://localhost:8080: connection refused (gave up after 10 s)
                 hint: check that the server runs and that the address is right
-            Error not_allowed: the server does not let us in: no key is configured, and this server asks for one
-                hint: set OPENWEBUI_API_KEY (Settings > Account > API keys in Open WebUI) in .env, which is read again when you save it, or in the environment, and start again
-            Error not_allowed: the server does not let us in with the key from `.env`: Use of API key is not enabled in the environment.
-                hint: switch API keys on (Admin Panel > Settings > General), and start again
-            Error not_allowed: the server does not let us in with the key from `.env`: 401 Unauthorized
-                hint: use the API key of an admin: .env and the file of `api_key_file` are read again when you save them, the environment when you start again
+            Error not_allowed: the server denied access: no key is configured, and this server asks for one
+                hint: put an API key into .env as OPENWEBUI_API_KEY (in Open WebUI: Settings > Account > API keys)
+            Error not_allowed: the server denied access with the key from `.env`: Use of API key is not enabled in the environment.
+                hint: an admin can switch API keys on under Admin Panel > Settings > General
+            Error not_allowed: the server denied access with the key from `.env`: 401 Unauthorized
+                hint: use an admin's API key; .env and `api_key_file` are read again when saved, the environment only at the start
             Error not_open_webui: http://localhost:8080 does not answer as Open WebUI: a web page
-                hint: check the address: it is the one that you open in the browser, without /api
+                hint: use the address that you open in the browser, without /api
             Warning insecure: the key and the plugins travel unencrypted to http://chat.example.org
-                hint: use https, or a tunnel or VPN, and the address that the server has there
-            Info in_line: waiting for the other owui-watch (pid 123) to end
-            Info in_line: waiting for the other owui-watch to end
+                hint: use https, or reach the server through a tunnel or a VPN
+            Info in_line: waiting for the other owui-watch (pid 123) to exit
+            Info in_line: waiting for the other owui-watch to exit
             Warning root_missing: `plugins` is not there; nothing changes on the server
-                hint: it is watched as soon as it is there; or set `root` in watch.toml (or --root) to the folder with the plugins
+                hint: create it, or set `root` in watch.toml (or --root) to the folder with the plugins
             Info reloaded: settings read again after a change of `.env`: they are the same
             Info reloaded: settings read again after a change of `.env` and `watch.toml` (new: url, api_key)
-            Info settings_wait: the new settings, and every save, wait for what is still on its way: `shout`
-            Info settings_wait: the new settings, and every save, wait for what is still on its way: `clock` and `shout`
+            Info settings_wait: the new settings and every save wait for deploys in progress: `shout`
+            Info settings_wait: the new settings and every save wait for deploys in progress: `clock` and `shout`
             Info stopping: stopping
-            Info stopping: stopping; 2 plugins on the way first (once more stops at once)
+            Info stopping: stopping after 2 deploys in progress (a second Ctrl-C stops at once)
             Info stopped: stopped
-            Info stopped: stopped; 1 plugin not deployed, which the next start comes back to
+            Info stopped: stopped; 1 plugin not deployed, the next start will retry
+            Info stopped: stopped; 2 plugins not deployed: 1 refused, 1 with errors
+            Info stopped: stopped; 10 plugins not deployed: 1 refused, 3 held back, 4 with errors, 2 that the next start will retry
             Warning trouble: something beside the plugins
                 hint: a remedy
             Detail sending: on its way (changed on server)
             Info slow: still on its way after 3.0 s
             Info slow: still on its way after 3.0 s: the server may be installing httpx, pydantic
             Info created: created, switched off
-                hint: switch it on in Admin Panel > Functions, or set activate_new = true in watch.toml
+                hint: switch it on in Admin Panel > Functions
+                hint: set `activate_new = true` in watch.toml to have new functions switched on
             Info created: created and switched on
             Info created: created
             Info updated: updated
-            Info updated: updated; the text on the server was not ours, a copy is in state/copy.py
-                short: updated / the text on the server was not ours; a copy is in state/copy.py
+            Info updated: updated (off)
+                hint: switch it on in Admin Panel > Functions
+            Info updated: updated; the text on the server was not deployed from here, a copy is in state/copy.py
+                short: updated / the text on the server was not deployed from here; a copy is in state/copy.py
+            Info updated: updated (off); the text on the server was not deployed from here, a copy is in copy.py
+                short: updated (off) / the text on the server was not deployed from here; a copy is in copy.py
+                hint: switch it on in Admin Panel > Functions
             Detail unchanged: unchanged
+            Detail unchanged: unchanged (off)
+            Info unchanged: good again, unchanged
             Info unchanged: unchanged
+            Info unchanged: good again, unchanged
+            Info unchanged: unchanged (off)
+                hint: switch it on in Admin Panel > Functions
+            Info unchanged: good again, unchanged (off)
+                hint: switch it on in Admin Panel > Functions
             Info would_create: would be created
             Info would_update: would be updated
-            Info would_update: would be updated; the text on the server is not ours, a copy would be kept
-            Error remote_edit: not deployed: somebody else has changed it on the server
-                short: not deployed / somebody else has changed it on the server
-                hint: `owui-watch pull shout` takes the server's text over and keeps a copy of yours; to replace the server's and keep a copy of that, set on_remote_edit = "backup" in watch.toml, or end a watch that runs here and start `owui-watch --once --force shout`
-            Error remote_edit: not deployed: somebody else has changed it on the server (version 1.0)
-                short: not deployed / somebody else has changed it on the server (version 1.0)
-                hint: `owui-watch pull shout` takes the server's text over and keeps a copy of yours; to replace the server's and keep a copy of that, set on_remote_edit = "backup" in watch.toml, or end a watch that runs here and start `owui-watch --once --force shout`
-            Error twin: not created: the server has a plugin with the same title and author as `old`
-                short: not created / the server has a plugin with the same title and author as `old`
-                hint: if it is the same one, write id = "old" under [plugins."plugins/shout.py"] in watch.toml; if not, set adopt = "never" there, or create it with --once --yes when no watch runs here
-            Error twin: not created: the server has a plugin with the same openwebui_id as `old`
-                short: not created / the server has a plugin with the same openwebui_id as `old`
-                hint: if it is the same one, write id = "old" under [plugins."plugins/shout.py"] in watch.toml; if not, set adopt = "never" there, or create it with --once --yes when no watch runs here
-            Info rolled_back: rolled back; deployed again when the file changes
-                hint: to deploy the file as it is, change it, or end a watch that runs here and use --once --force
-            Warning rollback_undone: an earlier text was put back while this deploy was under way, which has replaced it
+            Info would_update: would be updated; the text on the server was not deployed from here, a copy would be kept
+            Error remote_edit: not deployed: somebody else changed it on the server
+                short: not deployed / somebody else changed it on the server
+                hint: `owui-watch pull shout` takes the server's text and keeps a copy of yours
+                hint: to deploy yours, set `on_remote_edit = "backup"` in watch.toml: a copy of the server's text is kept
+            Error remote_edit: not deployed: somebody else changed it on the server (version 1.0)
+                short: not deployed / somebody else changed it on the server (version 1.0)
+                hint: `owui-watch pull shout` takes the server's text and keeps a copy of yours
+                hint: to deploy yours, set `on_remote_edit = "backup"` in watch.toml: a copy of the server's text is kept
+            Error twin: not created: the server has a plugin with the same title and author under the id `old`
+                short: not created / the server has a plugin with the same title and author under the id `old`
+                hint: if it is the same plugin, write `id = "old"` under `[plugins."plugins/shout.py"]` in watch.toml
+                hint: if it is another one, set `adopt = "never"` in watch.toml (with --once: add --yes)
+            Error twin: not created: the server has a plugin with the same openwebui_id under the id `old`
+                short: not created / the server has a plugin with the same openwebui_id under the id `old`
+                hint: if it is the same plugin, write `id = "old"` under `[plugins."plugins/shout.py"]` in watch.toml
+                hint: if it is another one, set `adopt = "never"` in watch.toml (with --once: add --yes)
+            Info rolled_back: rolled back; not deployed until the file changes
+                hint: change the file and save it to deploy it
+            Warning rollback_undone: this deploy was already in progress, and replaced the text that a rollback had put back
                 hint: `owui-watch rollback shout 2a51d3547c23` puts it back again
             Error refused: refused by the server: invalid syntax (<string>, line 2)
                 short: refused by the server / invalid syntax (<string>, line 2)
+            Error refused: refused by the server (the old version keeps running): invalid syntax (<string>, line 2)
+                short: refused by the server / invalid syntax (<string>, line 2)
+                note: the old version keeps running
+            Error refused: refused by the server (the old version is off): invalid syntax (<string>, line 2)
+                short: refused by the server / invalid syntax (<string>, line 2)
+                note: the old version is off
             Error refused: refused by the server: [ERROR: Error creating function]
                 short: refused by the server / [ERROR: Error creating function]
-                hint: this version of Open WebUI hides the reason, which its log has; often it lacks an imported module, whose package belongs in the frontmatter's `requirements`
+                hint: this version of Open WebUI hides the reason: look for it in the server's log
+                hint: often a module is missing: name its package under `requirements` in the frontmatter
             Error refused: refused by the server: no reason was given
                 short: refused by the server / no reason was given
-                hint: the server's log may say more
+                hint: look for more in the server's log
             Error refused: refused by the server: No module named 'httpx'
                 short: refused by the server / No module named 'httpx'
                 hint: its frontmatter requires yaml, attrs: if another package provides the module, name it there as well
             Info restored: the server had switched it off; it is on again
-            Detail recovered: an earlier deploy was cut short; it runs as it is stored
-            Error went_off: switched off by the server, and it could not be switched on again: connection refused
+            Detail recovered: an earlier deploy was interrupted; the server runs the text that it stores
+            Error went_off: the server switched it off, and it could not be switched on again: connection refused
                 hint: look at it in Admin Panel > Functions, and switch it on there
-            Error went_off: switched off by the server, and it could not be switched on again: connection refused; tried again when the server answers
-            Detail pruned: an older version of this session was taken out of the server's history
+            Error went_off: the server switched it off, and it could not be switched on again: connection refused; will retry when the server answers
+            Detail pruned: deleted an older version of this editing session from the server's history
             Warning refused_before: refused before, not sent again: invalid syntax (<string>, line 2)
                 short: refused before, not sent again / invalid syntax (<string>, line 2)
-                hint: change the file, or send it again with --force
-            Warning refused_before: refused before, not sent again: no reason was given
+                hint: correct the file and save it
+            Warning refused_before: refused before, not sent again (the server keeps the old version): no reason was given
                 short: refused before, not sent again / no reason was given
-                hint: change the file, or send it again with --force
+                note: the server keeps the old version
+                hint: correct the file, or save it again to retry (with --once: add --force)
             Warning refused_before: refused before, not sent again: Command '['python', '-m', 'pip', 'install', 'httpx']' returned non-zero exit status 1.
                 short: refused before, not sent again / Command '['python', '-m', 'pip', 'install', 'httpx']' returned non-zero exit status 1.
-                hint: correct `requirements` in its frontmatter, or try again: save the file, or use --force with --once
+                hint: correct `requirements` in its frontmatter, or save the file again to retry (with --once: add --force)
             Error failed: the server is away: connection refused
                 short: not deployed / the server is away: connection refused
             Error failed: no answer came: connection refused
                 short: not deployed / no answer came: connection refused
-            Error failed: the server does not let us in: 401 Unauthorized
-                short: not deployed / the server does not let us in: 401 Unauthorized
+            Error failed: the server denied access: 401 Unauthorized
+                short: not deployed / the server denied access: 401 Unauthorized
             Error failed: the address does not answer as Open WebUI: a web page
                 short: not deployed / the address does not answer as Open WebUI: a web page
-            Error failed: this key may not write it: 401 Unauthorized
-                short: not deployed / this key may not write it: 401 Unauthorized
+            Error failed: this key may not change it: 401 Unauthorized
+                short: not deployed / this key may not change it: 401 Unauthorized
                 hint: use the key of an admin or of the tool's owner
-            Error failed: the server stores another text than the one sent: somebody edited it just now
-                short: not deployed / the server stores another text than the one sent: somebody edited it just now
+            Error failed: the server holds a different text than the one sent: somebody edited it just now
+                short: not deployed / the server holds a different text than the one sent: somebody edited it just now
                 hint: save it again when nobody else is editing it
             Error failed: the server's database is locked
                 short: not deployed / the server's database is locked
-            Error failed: the server takes no new plugin, not even one of a single line: [ERROR: Error creating function]
-                short: not deployed / the server takes no new plugin, not even one of a single line: [ERROR: Error creating function]
-                hint: the server's log says why; see there whether plugins are switched off (ENABLE_PLUGINS, ENABLE_FUNCTIONS, ENABLE_TOOLS)
-            Error failed: what must be on disk before anything is sent could not be written: No space left on device
-                short: not deployed / what must be on disk before anything is sent could not be written: No space left on device
-                hint: make the state folder writable and save again
-            Error failed: the server gave an answer that makes no sense here: null
-                short: not deployed / the server gave an answer that makes no sense here: null
+            Error failed: the server rejects every new plugin, even an empty one: [ERROR: Error creating function]
+                short: not deployed / the server rejects every new plugin, even an empty one: [ERROR: Error creating function]
+                hint: read the server's log, and check ENABLE_PLUGINS, ENABLE_FUNCTIONS and ENABLE_TOOLS in its environment
+            Error failed: nothing was sent, because the state folder could not be written: No space left on device
+                short: not deployed / nothing was sent, because the state folder could not be written: No space left on device
+                hint: free disk space or make the state folder writable, then save again
+            Error failed: the server gave an unexpected answer: null
+                short: not deployed / the server gave an unexpected answer: null
             Error flawed: invalid Python: expected `)`
                 short: not sent / invalid Python: expected `)`
             Error flawed: a link to `gone.py`, which does not exist
                 short: not sent / a link to `gone.py`, which does not exist
                 hint: restore its target, or delete the link
+            Error flawed: a folder that cannot be read: permission denied
+                hint: make it readable (`chmod u+rx`), or leave it out with `exclude` in watch.toml
             Warning warning: its type on the server is `pipe`, because of the imported name `Pipe`
                 short: warning / its type on the server is `pipe`, because of the imported name `Pipe`
                 hint: import it by another name, such as `Pipe as _Pipe`
             Error conflict: not deployed: `a.py` and `b/a.py` claim this id
-                hint: exclude all but one, or give one another id, in its frontmatter or under [plugins."path"] in watch.toml
+                hint: exclude all but one, or give one another id, in its frontmatter or under `[plugins."path"]` in watch.toml
             Info removed: removed here
-            Info removed: no plugin any more
+            Info removed: no longer a plugin
                 hint: a plugin defines Pipe, Filter, Action, Event or Tools at the top level of its file
             Info removed: removed here; the server keeps it
-                hint: a file that is renamed stays the same plugin if its frontmatter, or watch.toml, gives it an `id`
-            Info removed: no plugin any more; the server keeps the last version
+                hint: to rename a file and keep its plugin, give it an `id` in its frontmatter or watch.toml
+            Info removed: no longer a plugin; the server keeps the last version
                 hint: a plugin defines Pipe, Filter, Action, Event or Tools at the top level of its file
             Info removed: removed here; switched off on the server in 30 s unless it comes back
                 hint: put the file back to prevent it
             Info removed: removed here; deleted on the server in 30 s unless it comes back
                 hint: put the file back to prevent it
             Info deactivated: switched off on the server, since its file is gone
-            Warning left_off: its file is back; the function was switched off while it was gone, and is not switched on by itself
+            Warning left_off: its file is back; the function was switched off while it was gone, and stays off
                 hint: switch it on in Admin Panel > Functions
             Info deleted: deleted on the server, since its file is gone; a copy is in state/copy.py
             Info spared: the server keeps it: its whole folder is gone, not the file alone
-                hint: if it is not wanted any more, delete it on the server, or switch it off there
-            Info spared: the server keeps it: no other plugin is left in its folder, which may be a share that is not there
-                hint: if it is not wanted any more, delete it on the server, or switch it off there
-            Info spared: the server keeps it: more files have gone than are left
-                hint: if it is not wanted any more, delete it on the server, or switch it off there
+                hint: if you no longer need it, delete it or switch it off on the server
+            Info spared: the server keeps it: no plugin is left in its folder, which may be an unmounted share
+                hint: if you no longer need it, delete it or switch it off on the server
+            Info spared: the server keeps it: more plugin files are gone than are left
+                hint: if you no longer need it, delete it or switch it off on the server
             Info spared: the server keeps it: a new file here may be the same plugin
-            Info spared: the server keeps it: it was changed there
-            Info spared: the server keeps it: it is not there any more
-            Info spared: the server keeps it: it is switched off already
-            Info id_changed: was `old` before, which the server keeps as well
+            Info spared: the server keeps it: somebody else changed it there
+            Info spared: already gone from the server
+            Info spared: already switched off on the server
+            Info id_changed: its id was `old`; the server keeps the plugin under that id too
             Info waiting: waiting: the server is away
             Detail waiting: still waiting: the server is away
-            Detail superseded: a newer save takes its place
+            Detail superseded: replaced by a newer save
             Detail held: not complete yet; read again soon
             Info being_written: still being written; deployed when it is complete
             Detail disabled: disabled in watch.toml
@@ -1659,7 +1863,14 @@ mod tests {
     #[test]
     fn messages_are_of_one_kind() {
         for notice in samples() {
-            for text in [Some(notice.sentence()), notice.hint(), notice.detail()].into_iter().flatten() {
+            let hint = notice.hint().unwrap_or_default();
+            for remedy in hint.lines() {
+                assert!(remedy.split_whitespace().count() <= 20, "too long: {remedy}");
+                let sends_away = ["end a watch", "end it", "stop", "restart", "start again", "no watch runs"];
+                assert!(!sends_away.iter().any(|words| remedy.contains(words)), "ends the watch: {remedy}");
+            }
+            let remedies = hint.lines().map(str::to_owned);
+            for text in [Some(notice.sentence()), notice.detail()].into_iter().flatten().chain(remedies) {
                 assert!(!text.is_empty() && !text.contains('\n'), "{text}");
                 assert!(!text.ends_with('.') || text.contains("environment.") || text.contains("status 1."), "{text}");
                 assert!(
@@ -1695,7 +1906,13 @@ mod tests {
               "time": "2026-01-02T03:04:05Z"
             }"#]]
         .assert_eq(&format!("{:#}", json(&samples()[0])));
-        let refused = What::Refused { words: String::new(), span: Some(span()), requirements: None, took: ms(34) };
+        let refused = What::Refused {
+            words: String::new(),
+            span: Some(span()),
+            requirements: None,
+            old_version: Some(OldVersion::Running),
+            took: ms(34),
+        };
         expect![[r#"
             {
               "column": 7,
@@ -1705,8 +1922,9 @@ mod tests {
               "kind": "function",
               "level": "error",
               "line": 2,
-              "message": "refused by the server: no reason was given",
+              "message": "refused by the server (the old version keeps running): no reason was given",
               "ms": 34.0,
+              "old_version": "running",
               "path": "plugins/shout.py",
               "time": "2026-01-02T03:04:05Z",
               "type": "filter",
@@ -1738,16 +1956,19 @@ mod tests {
             untested {"server_version":"0.13.0"}
             nothing_found {"roots":["plugins","more"]}
             pass {"todo":1}
-            summary {"created":1,"dry_run":false,"failed":6,"held":7,"refused":4,"skipped":5,"unchanged":3,"updated":2}
-            summary {"created":0,"dry_run":false,"failed":0,"held":0,"refused":0,"skipped":0,"unchanged":1,"updated":0}
-            summary {"created":2,"dry_run":true,"failed":0,"held":0,"refused":0,"skipped":0,"unchanged":0,"updated":0}
-            summary {"created":0,"dry_run":false,"failed":0,"held":0,"refused":0,"skipped":0,"unchanged":0,"updated":0}
+            summary {"created":1,"dry_run":false,"failed":6,"held":7,"refused":4,"skipped":5,"unchanged":3,"unread":8,"updated":2}
+            summary {"created":0,"dry_run":false,"failed":0,"held":0,"refused":0,"skipped":0,"unchanged":1,"unread":0,"updated":0}
+            summary {"created":2,"dry_run":true,"failed":0,"held":0,"refused":0,"skipped":0,"unchanged":0,"unread":0,"updated":0}
+            summary {"created":0,"dry_run":false,"failed":0,"held":0,"refused":0,"skipped":0,"unchanged":0,"unread":0,"updated":0}
+            summary {"created":0,"dry_run":false,"failed":0,"held":0,"refused":0,"skipped":0,"unchanged":0,"unread":1,"updated":0}
             unreachable {"cause":"connection refused","next_ms":500.0,"server":"http://localhost:8080","waiting":0}
             unreachable {"cause":"connection refused","next_ms":20000.0,"server":"http://localhost:8080","waiting":2}
             unreachable {"cause":"certificate not trusted","next_ms":500.0,"server":"https://h","waiting":0}
             still_unreachable {"attempt":4,"cause":"connection refused","next_ms":8000.0}
             back {"away_ms":83000.0,"waiting":0}
             back {"away_ms":83000.0,"waiting":1}
+            access_granted {"waiting":0}
+            access_granted {"waiting":2}
             gave_up {"cause":"connection refused","server":"http://localhost:8080"}
             not_allowed {"status":0,"words":"no key is configured, and this server asks for one"}
             not_allowed {"key_from":"`.env`","status":403,"words":"Use of API key is not enabled in the environment."}
@@ -1763,8 +1984,10 @@ mod tests {
             settings_wait {"ids":["clock","shout"]}
             stopping {"in_flight":0}
             stopping {"in_flight":2}
-            stopped {"waiting":0}
-            stopped {"waiting":1}
+            stopped {"held":0,"refused":0,"skipped":0,"waiting":0}
+            stopped {"held":0,"refused":0,"skipped":0,"waiting":1}
+            stopped {"held":0,"refused":1,"skipped":1,"waiting":0}
+            stopped {"held":3,"refused":1,"skipped":4,"waiting":2}
             trouble {}
             sending {"why":"changed_on_server"}
             slow {"so_far_ms":3000.0}
@@ -1772,9 +1995,15 @@ mod tests {
             created {"active":false}
             created {"active":true}
             created {}
-            updated {"from_version":"1.0"}
+            updated {"active":true,"from_version":"1.0"}
+            updated {"active":false,"from_version":"1.0"}
             updated {"backup":"state/copy.py"}
+            updated {"active":false,"backup":"copy.py"}
             unchanged {}
+            unchanged {"active":false}
+            unchanged {"good_again":true}
+            unchanged {"active":true,"good_again":true}
+            unchanged {"active":false,"good_again":true}
             would_create {}
             would_update {"foreign":false,"from_version":"1.0"}
             would_update {"foreign":true}
@@ -1784,6 +2013,8 @@ mod tests {
             rolled_back {}
             rollback_undone {"put_back":"2a51d3547c23a8de50f3e23285a0df356627ef64c300087d3b27173f08ded2a0"}
             refused {"words":"invalid syntax (<string>, line 2)"}
+            refused {"old_version":"running","words":"invalid syntax (<string>, line 2)"}
+            refused {"old_version":"off","words":"invalid syntax (<string>, line 2)"}
             refused {"words":"[ERROR: Error creating function]"}
             refused {"words":""}
             refused {"words":"No module named 'httpx'"}
@@ -1791,9 +2022,9 @@ mod tests {
             recovered {}
             went_off {"cause":"connection refused"}
             pruned {}
-            refused_before {"words":"invalid syntax (<string>, line 2)"}
-            refused_before {"words":""}
-            refused_before {"words":"Command '['python', '-m', 'pip', 'install', 'httpx']' returned non-zero exit status 1."}
+            refused_before {"on_server":false,"words":"invalid syntax (<string>, line 2)"}
+            refused_before {"on_server":true,"words":""}
+            refused_before {"on_server":false,"words":"Command '['python', '-m', 'pip', 'install', 'httpx']' returned non-zero exit status 1."}
             failed {"reason":"unreachable"}
             failed {"reason":"unanswered"}
             failed {"reason":"not_allowed"}
@@ -1806,6 +2037,7 @@ mod tests {
             failed {"reason":"odd_answer"}
             flawed {"reason":"syntax"}
             flawed {"reason":"dangling_link"}
+            flawed {"reason":"unreadable_folder"}
             warning {"reason":"imported_entry"}
             conflict {"paths":["a.py","b/a.py"]}
             removed {}
@@ -1861,11 +2093,12 @@ mod tests {
     #[test]
     fn a_log_has_one_line_for_each_notice() {
         let lines = [
-            What::Updated { from: Some("1.0".to_owned()), kept: None, took: ms(34) },
+            What::Updated { from: Some("1.0".to_owned()), kept: None, active: None, took: ms(34) },
             What::Refused {
                 words: "Traceback:\r\n  no\nTypeError".to_owned(),
                 span: Some(span()),
                 requirements: None,
+                old_version: None,
                 took: ms(34),
             },
             What::Superseded,
@@ -1874,7 +2107,7 @@ mod tests {
         expect![[r#"
             2026-01-02T03:04:05Z updated version=1.0→1.1 digest=3bfc269594ef took=34ms: updated
             2026-01-02T03:04:05Z refused version=1.1 digest=3bfc269594ef took=34ms at=plugins/shout.py:2:7: refused by the server: Traceback:\n  no\nTypeError
-            2026-01-02T03:04:05Z superseded version=1.1 digest=3bfc269594ef: a newer save takes its place"#]].assert_eq(&lines.join("\n"));
+            2026-01-02T03:04:05Z superseded version=1.1 digest=3bfc269594ef: replaced by a newer save"#]].assert_eq(&lines.join("\n"));
         for notice in samples() {
             assert!(!notice.log_line(Timestamp::UNIX_EPOCH).contains(['\n', '\r']), "{}", notice.word());
         }
@@ -1882,7 +2115,8 @@ mod tests {
 
     #[test]
     fn an_update_shows_both_versions_where_they_differ() {
-        let updated = |from: Option<&str>| What::Updated { from: from.map(str::to_owned), kept: None, took: ms(1) };
+        let updated =
+            |from: Option<&str>| What::Updated { from: from.map(str::to_owned), kept: None, active: None, took: ms(1) };
         assert_eq!(shout(updated(Some("1.0"))).version().as_deref(), Some("1.0 → 1.1"));
         assert_eq!(shout(updated(Some("1.1"))).version().as_deref(), Some("1.1"));
         assert_eq!(shout(updated(None)).version().as_deref(), Some("1.1"));

@@ -19,18 +19,18 @@ pub fn place(words: &str, text: &str) -> Option<Span> {
 #[must_use]
 pub fn hint(words: &str, entry: Option<Entry>, span: Option<&Span>, requirements: Option<&str>) -> Option<String> {
     let hint = if masked(words) {
-        "this version of Open WebUI hides the reason, which its log has; often it lacks an imported module, whose \
-         package belongs in the frontmatter's `requirements`"
+        "this version of Open WebUI hides the reason: look for it in the server's log\n\
+         often a module is missing: name its package under `requirements` in the frontmatter"
     } else if words.starts_with(super::ended::NO_ANSWER) {
-        "it may take longer than `timeout` in watch.toml allows, or end the server; --force sends it again"
+        "if the server takes long to load it, raise `timeout` in watch.toml\n\
+         save the file again to retry (with --once: add --force)"
     } else if valves_do_not_fit(words) {
-        "the values stored in its valves do not fit its class Valves: change them on the server (the gear beside the \
-         plugin), or let the class take them"
+        "change its stored valves on the server (the gear beside the plugin), or let its class `Valves` accept them"
     } else if install_failed(words) {
         let packages = requirements.unwrap_or("its requirements");
         return Some(format!(
-            "the server could not install {packages}: correct the line, or try again when the server can reach its \
-             package index (save the file, or use --force with --once); its log has the words of pip"
+            "the server could not install {packages}: correct the line; the server's log has pip's words\n\
+             if its package index was out of reach, save the file again to retry (with --once: add --force)"
         ));
     } else if let Some(module) = missing_module(words) {
         return Some(hint_of_missing(module, span, requirements));
@@ -39,7 +39,7 @@ pub fn hint(words: &str, entry: Option<Entry>, span: Option<&Span>, requirements
     } else if words == NO_FUNCTION && entry == Some(Entry::Event) {
         "event functions need Open WebUI 0.10 or later"
     } else if span.is_none() {
-        "the server's log may say more"
+        "look for more in the server's log"
     } else {
         return None;
     };
@@ -49,8 +49,8 @@ pub fn hint(words: &str, entry: Option<Entry>, span: Option<&Span>, requirements
 fn hint_of_missing(module: &str, span: Option<&Span>, requirements: Option<&str>) -> String {
     let Some(inner) = module.strip_prefix(OWN) else {
         return match requirements {
-            None => "its frontmatter has no `requirements`: if a package provides the module, name it there, and the \
-                     server installs it"
+            None => "name the package that provides the module under `requirements` in the frontmatter; the server \
+                     installs it"
                 .to_owned(),
             Some(packages) => format!(
                 "its frontmatter requires {packages}: if another package provides the module, name it there as well"
@@ -237,14 +237,18 @@ mod tests {
             let hint = hint(words, Some(entry), span.as_ref(), requirements).unwrap_or_default();
             let at = span.map_or_else(String::new, |span| format!("{}: {}", span.line, span.source));
             writeln!(table, "`{words}`").unwrap();
-            for line in [at, hint].iter().filter(|line| !line.is_empty()) {
+            for remedy in hint.lines() {
+                assert!(remedy.split_whitespace().count() <= 20, "too long: {remedy}");
+            }
+            for line in [at.as_str()].into_iter().chain(hint.lines()).filter(|line| !line.is_empty()) {
                 writeln!(table, "    {line}").unwrap();
             }
         }
         expect![[r#"
             `Command '['/usr/bin/python3', '-m', 'pip', 'install', 'httpx==99']' returned non-zero exit status 1.`
                 3: requirements: httpx==99
-                the server could not install httpx==99: correct the line, or try again when the server can reach its package index (save the file, or use --force with --once); its log has the words of pip
+                the server could not install httpx==99: correct the line; the server's log has pip's words
+                if its package index was out of reach, save the file again to retry (with --once: add --force)
             `No module named 'open_webui.configparser'`
                 2: from configparser import ConfigParser
                 the server makes `from open_webui.configparser` of `from configparser`; `import configparser` is left as it is
@@ -261,28 +265,28 @@ mod tests {
                 its frontmatter requires httpx==99: if another package provides the module, name it there as well
             `No module named 'yaml'`
                 1: import yaml
-                its frontmatter has no `requirements`: if a package provides the module, name it there, and the server installs it
+                name the package that provides the module under `requirements` in the frontmatter; the server installs it
             `No Function class found in the module`
                 event functions need Open WebUI 0.10 or later
             `No Function class found in the module`
-                the server's log may say more
+                look for more in the server's log
             `Pipe.__init__() missing 1 required positional argument: 'x'`
                 3: class Pipe (Pipeline):
                 the server makes a `Pipe` without arguments: give each parameter a default
             `Pipe.__init__() missing 1 required positional argument: 'x'`
                 the server makes a `Pipe` without arguments: give each parameter a default
             `Client.__init__() missing 1 required positional argument: 'x'`
-                the server's log may say more
+                look for more in the server's log
             `Can't instantiate abstract class Tools with abstract method go`
                 2: class Tools(abc.ABC):
             `'name'`
-                the server's log may say more
+                look for more in the server's log
             ``
-                the server's log may say more
+                look for more in the server's log
             `Something went wrong :/`
-                the server's log may say more
+                look for more in the server's log
             `Internal Server Error`
-                the server's log may say more
+                look for more in the server's log
             `invalid syntax (<string>, line 1)`
                 1: class
         "#]].assert_eq(&table);

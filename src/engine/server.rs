@@ -37,6 +37,8 @@ pub(super) enum Server {
 pub(super) struct Absence {
     pub(super) since: Duration,
     pub(super) attempts: u32,
+    /// It is there, but denied access when it was last looked at.
+    pub(super) denied: bool,
 }
 
 /// A look at the server: who is there, and what it holds.
@@ -190,7 +192,8 @@ impl Engine {
         if let (Some(absence), Server::Open) = (self.absence, &self.server) {
             self.absence = None;
             let (away, waiting) = (now.at.saturating_sub(absence.since), self.n_undeployed());
-            self.tell(Notice::general(What::Back { away, waiting }));
+            let what = if absence.denied { What::AccessGranted { waiting } } else { What::Back { away, waiting } };
+            self.tell(Notice::general(what));
         }
     }
 
@@ -235,8 +238,9 @@ impl Engine {
         if matches!(self.server, Server::Away { .. } | Server::Shut { .. }) {
             return None;
         }
-        let absence = self.absence.get_or_insert(Absence { since: now.at, attempts: 0 });
+        let absence = self.absence.get_or_insert(Absence { since: now.at, attempts: 0, denied: false });
         absence.attempts += 1;
+        absence.denied = false;
         let attempt = absence.attempts;
         let next = backoff(attempt, now.chance).max(retry_after.unwrap_or_default().min(LONGEST_WISH));
         self.queue.clear();
@@ -250,7 +254,8 @@ impl Engine {
             return;
         }
         self.server = Server::Shut { until: self.policy.once.is_none().then_some(now.at + SHUT_OUT) };
-        self.absence.get_or_insert(Absence { since: now.at, attempts: 0 });
+        let denied = matches!(what, What::NotAllowed { .. });
+        self.absence.get_or_insert(Absence { since: now.at, attempts: 0, denied }).denied = denied;
         self.queue.clear();
         if self.policy.once.is_some() {
             self.exit.get_or_insert(Code::NoServer);

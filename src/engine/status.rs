@@ -21,13 +21,17 @@ impl Status {
         match &notice.what {
             // How many plugins there are would be old news soon.
             What::Ready { roots, server, .. } => self.watching = Some(format!("watching {} for {server}", list(roots))),
-            What::Connected { .. } | What::Back { .. } => self.trouble = None,
+            What::Connected { .. } | What::Back { .. } | What::AccessGranted { .. } => self.trouble = None,
             What::Summary { tally, .. } => {
-                let rest = match tally.not_deployed() {
-                    0 => String::new(),
-                    n => format!(", {n} not deployed"),
-                };
-                happened(format!("{} compared{rest}", count(tally.total(), "plugin")));
+                let compared = format!("{} compared", count(tally.total(), "plugin"));
+                let not_deployed = Some(tally.not_deployed()).filter(|n| *n > 0);
+                let unreadable = Some(tally.unreadable_folders).filter(|n| *n > 0);
+                let parts = [
+                    Some(compared),
+                    not_deployed.map(|n| format!("{n} not deployed")),
+                    unreadable.map(|n| format!("{} cannot be read", count(n, "folder"))),
+                ];
+                happened(parts.into_iter().flatten().collect::<Vec<_>>().join(", "));
                 self.trouble = None;
             }
             What::Unreachable { server, cause, .. } => {
@@ -48,10 +52,10 @@ impl Status {
                 happened(notice.sentence());
             }
             // In a pass over everything the sum says it.
-            What::Unchanged { in_pass: true } => {}
+            What::Unchanged { in_pass: true, good_again: false, .. } => {}
             What::Created { .. }
             | What::Updated { .. }
-            | What::Unchanged { in_pass: false }
+            | What::Unchanged { .. }
             | What::WouldCreate
             | What::WouldUpdate { .. }
             | What::RemoteEdit { .. }
@@ -127,9 +131,11 @@ mod tests {
 
     /// What each notice leaves of the line, told one after the other at 1:00, 2:00 …
     #[test]
+    #[expect(clippy::too_many_lines, reason = "one table")]
     fn what_is_left_of_each_notice() {
         let server = || "http://h:1".to_owned();
         let took = Duration::from_millis(34);
+        let unchanged = |in_pass, good_again| shout(What::Unchanged { in_pass, active: None, good_again });
         let away = What::Unreachable {
             cause: "connection refused".to_owned(),
             server: server(),
@@ -139,8 +145,10 @@ mod tests {
         };
         let summary = |tally| What::Summary { tally, took, dry_run: false };
         let flawed = Flaw { digest: None, problem: Problem::Empty, span: None, meant: true };
-        let not_allowed =
-            What::NotAllowed { status: 401, words: "401 Unauthorized".to_owned(), key: Some("`.env`".to_owned()) };
+        let denied = || {
+            let key = Some("`.env`".to_owned());
+            Notice::general(What::NotAllowed { status: 401, words: "401 Unauthorized".to_owned(), key })
+        };
         let file = Notice { about: About::file(&Arc::from(Path::new("a.py"))), what: What::Flawed(flawed) };
         let table = [
             (
@@ -156,11 +164,11 @@ mod tests {
                 "watching `plugins` for http://h:1; last: 1 plugin compared (3:00)",
             ),
             (
-                shout(What::Updated { from: None, kept: Some(PathBuf::from("copy.py")), took }),
+                shout(What::Updated { from: None, kept: Some(PathBuf::from("copy.py")), active: Some(true), took }),
                 "watching `plugins` for http://h:1; last: shout updated (4:00)",
             ),
             (shout(What::Held), "watching `plugins` for http://h:1; last: shout updated (4:00)"),
-            (shout(What::Unchanged { in_pass: true }), "watching `plugins` for http://h:1; last: shout updated (4:00)"),
+            (unchanged(true, false), "watching `plugins` for http://h:1; last: shout updated (4:00)"),
             (
                 Notice::general(away),
                 "http://h:1 is away since 7:00: connection refused; watching `plugins` for http://h:1; last: shout \
@@ -177,18 +185,19 @@ mod tests {
             ),
             (file, "watching `plugins` for http://h:1; last: a.py not sent (10:00)"),
             (
-                Notice::general(not_allowed),
-                "the server does not let us in with the key from `.env`: 401 Unauthorized; watching `plugins` for \
+                denied(),
+                "the server denied access with the key from `.env`: 401 Unauthorized; watching `plugins` for \
                  http://h:1; last: a.py not sent (10:00)",
             ),
             (
                 shout(What::Failed { failure: Failure::StoredOther, took }),
-                "the server does not let us in with the key from `.env`: 401 Unauthorized; watching `plugins` for \
+                "the server denied access with the key from `.env`: 401 Unauthorized; watching `plugins` for \
                  http://h:1; last: shout not deployed (12:00)",
             ),
             (
-                Notice::general(summary(Tally { updated: 1, failed: 1, ..Tally::default() })),
-                "watching `plugins` for http://h:1; last: 2 plugins compared, 1 not deployed (13:00)",
+                Notice::general(summary(Tally { updated: 1, failed: 1, unreadable_folders: 1, ..Tally::default() })),
+                "watching `plugins` for http://h:1; last: 2 plugins compared, 1 not deployed, 1 folder cannot be read \
+                 (13:00)",
             ),
             (
                 Notice::general(What::RootMissing { root: PathBuf::from("plugins") }),
@@ -209,9 +218,20 @@ mod tests {
                 "watching `plugins` for http://h:1; last: settings read again after a change of `.env` (new: url) \
                  (17:00)",
             ),
+            (
+                denied(),
+                "the server denied access with the key from `.env`: 401 Unauthorized; watching `plugins` for http://h:1; \
+                 last: settings read again after a change of `.env` (new: url) (17:00)",
+            ),
+            (
+                Notice::general(What::AccessGranted { waiting: 1 }),
+                "watching `plugins` for http://h:1; last: settings read again after a change of `.env` (new: url) \
+                 (17:00)",
+            ),
+            (unchanged(true, true), "watching `plugins` for http://h:1; last: shout good again, unchanged (20:00)"),
             (Notice::general(What::Stopping { in_flight: 0 }), "stopping"),
-            (shout(What::Unchanged { in_pass: false }), "stopping"),
-            (Notice::general(What::Stopped { waiting: 0 }), "stopped"),
+            (unchanged(false, false), "stopping"),
+            (Notice::general(What::Stopped { waiting: 0, refused: 0, held: 0, with_errors: 0 }), "stopped"),
         ];
         let mut status = Status::default();
         assert_eq!(status.line(), "");

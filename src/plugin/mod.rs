@@ -289,6 +289,8 @@ pub enum Problem {
     },
     /// The file could not be opened or read; the system's words.
     Unreadable(String),
+    /// It is a folder that could not be listed, so nobody knows whether there are plugins in it; the system's words.
+    UnreadableFolder(String),
     /// A link to something that is not there.
     DanglingLink(String),
     /// A link to something outside the roots.
@@ -312,6 +314,7 @@ impl Problem {
             Self::BothKinds(_) => "both_kinds",
             Self::BadId { .. } => "bad_id",
             Self::Unreadable(_) => "unreadable",
+            Self::UnreadableFolder(_) => "unreadable_folder",
             Self::DanglingLink(_) => "dangling_link",
             Self::LinkOutside(_) => "link_outside",
             Self::TooLarge(_) => "too_large",
@@ -335,6 +338,7 @@ impl Problem {
                 format!("`{}` from {origin} is not a usable id", candidate.escape_debug())
             }
             Self::Unreadable(words) => format!("cannot be read: {words}"),
+            Self::UnreadableFolder(words) => format!("a folder that cannot be read: {words}"),
             Self::DanglingLink(target) => format!("a link to `{target}`, which does not exist"),
             Self::LinkOutside(target) => format!("a link to `{target}`, which is outside of the watched folders"),
             Self::TooLarge(limit) => format!("larger than {limit} MiB"),
@@ -366,6 +370,9 @@ impl Problem {
             }
             Self::DanglingLink(_) => "restore its target, or delete the link".to_owned(),
             Self::TooLarge(_) => "ignore the file if it is not a plugin".to_owned(),
+            Self::UnreadableFolder(_) => {
+                "make it readable (`chmod u+rx`), or leave it out with `exclude` in watch.toml".to_owned()
+            }
             Self::Syntax(_) | Self::Unreadable(_) => return None,
         })
     }
@@ -725,6 +732,7 @@ mod tests {
             bad_id("_", "file name"),
             bad_id("a\nb", "folder name"),
             Problem::Unreadable("permission denied".to_owned()),
+            Problem::UnreadableFolder("permission denied".to_owned()),
             Problem::DanglingLink("../x.py".to_owned()),
             Problem::LinkOutside("/x.py".to_owned()),
             Problem::TooLarge(4),
@@ -765,6 +773,8 @@ mod tests {
             bad_id: `a\nb` from the folder name is not a usable id
                 rename it, or put a line such as `id: my_plugin` in the frontmatter
             unreadable: cannot be read: permission denied
+            unreadable_folder: a folder that cannot be read: permission denied
+                make it readable (`chmod u+rx`), or leave it out with `exclude` in watch.toml
             dangling_link: a link to `../x.py`, which does not exist
                 restore its target, or delete the link
             link_outside: a link to `/x.py`, which is outside of the watched folders

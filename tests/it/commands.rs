@@ -592,7 +592,7 @@ fn what_a_daemon_is_known_to_deploy_is_not_rolled_back_meanwhile() {
     check(&ran, 1);
     let why = format!(
         "error: nothing was put back: another owui-watch (pid {}) is deploying function a just now\n\
-         hint: try again in a moment, or end that one first\n",
+         hint: try again in a moment\n",
         watch.pid()
     );
     assert_eq!(ran.stderr, why);
@@ -1105,7 +1105,7 @@ fn without_a_server_that_lets_us_in_there_is_a_reason() {
     for arguments in commands {
         let ran = wrong.run(arguments);
         check(&ran, 3);
-        let start = "error: the server does not let us in with the key from `OPENWEBUI_API_KEY`: ";
+        let start = "error: the server denied access with the key from `OPENWEBUI_API_KEY`: ";
         assert!(ran.stderr.starts_with(start) && ran.stderr.contains("\nhint: "), "{arguments:?} {}", ran.stderr);
     }
     server.go_down();
@@ -1163,7 +1163,7 @@ fn an_error_is_json_where_json_is_wanted() {
     }
     let wrong = deployed_twice(&server).with("OPENWEBUI_API_KEY", "sk-wrong");
     let told = notices(&wrong, &["pull"], 3);
-    assert!(of(&told, "error")["message"].as_str().unwrap().starts_with("the server does not let us in"), "{told:?}");
+    assert!(of(&told, "error")["message"].as_str().unwrap().starts_with("the server denied access"), "{told:?}");
 }
 
 // ---- on a real server -----------------------------------------------------------------------------------------------

@@ -475,7 +475,7 @@ proptest! {
     ) {
         let span = Span { line, column: 1, width: 1, source: words.clone() };
         let what = match which {
-            0 => What::RefusedBefore { words: words.clone(), span: Some(span) },
+            0 => What::RefusedBefore { words: words.clone(), span: Some(span), on_server: true },
             1 => What::Flawed(Flaw {
                 digest: None,
                 problem: Problem::Syntax(words.clone()),

@@ -25,7 +25,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
 const KNOW_EVERYONE: [&str; 3] = ["run", "daemon", "main"];
 
 /// What reaches the outside world, and the rooms that may use it.
-const REACHES_OUT: [(&str, &[&str]); 15] = [
+const REACHES_OUT: [(&str, &[&str]); 16] = [
     ("notify", &["watcher"]),
     ("notify_debouncer_full", &["watcher"]),
     ("reqwest", &["client", "sandbox"]),
@@ -41,6 +41,7 @@ const REACHES_OUT: [(&str, &[&str]); 15] = [
     ("indicatif", &["console"]),
     ("annotate_snippets", &["console"]),
     ("similar", &["commands"]),
+    ("textwrap", &["console"]),
 ];
 
 /// What decides. Whatever it needs to know of the moment is handed to it.

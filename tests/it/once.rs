@@ -430,8 +430,9 @@ fn the_state_folder_tells_each_plugins_story_and_stays_out_of_git() {
     let words: Vec<_> = log.lines().map(|line| line.split([' ', ':']).nth(3).unwrap()).collect();
     assert_eq!(words, ["sending", "created", "sending", "updated", "sending", "refused"], "{log}");
     let updated = log.lines().nth(3).unwrap();
-    assert!(updated.contains(" version=1→2 digest=") && updated.ends_with(": updated"), "{updated}");
-    assert!(log.lines().last().unwrap().ends_with(": refused by the server: No module named 'no_such_thing'"));
+    assert!(updated.contains(" version=1→2 digest=") && updated.ends_with(": updated (off)"), "{updated}");
+    let refused = ": refused by the server (the old version is off): No module named 'no_such_thing'";
+    assert!(log.lines().last().unwrap().ends_with(refused), "{log}");
 }
 
 /// Where we cannot keep a copy, nothing is replaced that somebody may miss.
@@ -659,11 +660,11 @@ fn a_missing_key_ends_with_3_and_says_where_to_get_one() {
     let ran = project.run(&["--once"]);
     check(&ran, 3);
     expect![[r#"
-        HH:MM:SS ✗ the server does not let us in: no key is configured, and this server asks for one
+        HH:MM:SS ✗ the server denied access: no key is configured, and this server asks for one
     "#]]
     .assert_eq(&timeless(&ran.stdout, &server));
     expect![[r#"
-        hint: set OPENWEBUI_API_KEY (Settings > Account > API keys in Open WebUI) in .env, which is read again when you save it, or in the environment, and start again
+        hint: put an API key into .env as OPENWEBUI_API_KEY (in Open WebUI: Settings > Account > API keys)
     "#]]
     .assert_eq(&ran.stderr);
 }
@@ -765,7 +766,7 @@ fn people_read_this() {
         HH:MM:SS ✓ filter  updated       1 → 2  updated  N ms
         HH:MM:SS ✓ tool    clock         0.1    created  N ms
         HH:MM:SS ✗ tool    surprise             refused by the server  N ms
-        HH:MM:SS ! 7 plugins in N ms: 2 created, 1 updated, 1 unchanged, 2 refused, 1 skipped
+        HH:MM:SS ! 7 plugins in N ms: 2 created, 1 updated, 1 unchanged, 2 refused, 1 with errors
     "#]]
     .assert_eq(&timeless(&ran.stdout, &server));
     expect![[r#"
@@ -778,12 +779,14 @@ fn people_read_this() {
         1 | from configparser import ConfigParser
           |      ^^^^^^^^^^^^
         hint: write `import configparser`, which is left as it is
-        hint: switch it on in Admin Panel > Functions, or set activate_new = true in watch.toml
+        hint: switch it on in Admin Panel > Functions
+        hint: set `activate_new = true` in watch.toml to have new functions switched on
         plugins/filters/refused.py:5:1: error: No module named 'no_such_thing'
           |
         5 | import no_such_thing
           | ^^^^^^^^^^^^^^^^^^^^
-        hint: its frontmatter has no `requirements`: if a package provides the module, name it there, and the server installs it
+        note: the old version keeps running
+        hint: name the package that provides the module under `requirements` in the frontmatter; the server installs it
         plugins/surprise.py:1:1: error: No module named 'open_webui.configparser'
           |
         1 | from configparser import ConfigParser
@@ -814,14 +817,14 @@ fn people_who_ask_for_more_or_less_read_that() {
         HH:MM:SS · filter  created       1  on its way (new)
         HH:MM:SS → filter  created       1  would be created
         HH:MM:SS · filter  refused       2  on its way (new)
-        HH:MM:SS → filter  refused       1 → 2  would be updated; the text on the server is not ours, a copy would be kept
+        HH:MM:SS → filter  refused       1 → 2  would be updated; the text on the server was not deployed from here, a copy would be kept
         HH:MM:SS · filter  updated       2      on its way (edited)
         HH:MM:SS → filter  updated       1 → 2  would be updated
         HH:MM:SS · tool    clock         0.1    on its way (new)
         HH:MM:SS → tool    clock         0.1    would be created
         HH:MM:SS · tool    surprise             on its way (new)
         HH:MM:SS → tool    surprise             would be created
-        HH:MM:SS ! 7 plugins in N ms: 3 to create, 2 to update, 1 unchanged, 1 skipped; nothing was changed
+        HH:MM:SS ! 7 plugins in N ms: 3 to create, 2 to update, 1 unchanged, 1 with errors; nothing was changed
     "#]]
     .assert_eq(&timeless(&verbose.stdout, &server));
     assert_eq!(verbose.stderr, project.run(&["--dry-run"]).stderr);
@@ -882,7 +885,7 @@ fn the_key_is_nowhere() {
     run(&["--once", "-vvv"]);
     server.set_key("sk-another");
     run(&["--once", "-vvv"]);
-    assert!(said.contains("not_allowed") || said.contains("does not let us in"), "{said}");
+    assert!(said.contains("not_allowed") || said.contains("denied access"), "{said}");
     for text in texts_in(&project.path(".")).chain([said]) {
         assert!(!text.contains(KEY.trim_start_matches("sk-")), "{text}");
     }

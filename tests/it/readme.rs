@@ -10,7 +10,7 @@ use owui_watch::cli::Args;
 use owui_watch::config::{self, Config, World};
 use owui_watch::engine::Code;
 use owui_watch::engine::exchange::Failure;
-use owui_watch::engine::notice::{About, Notice, Sparing, Tally, What};
+use owui_watch::engine::notice::{About, Notice, OldVersion, Sparing, Tally, What};
 use owui_watch::engine::plan::Why;
 use owui_watch::engine::twin::{Sign, Twin};
 use owui_watch::plugin::id::PluginId;
@@ -90,6 +90,7 @@ fn examples() -> Vec<What> {
         What::Unreachable { cause: text(), server: text(), next: took, waiting: 1, configured: true },
         What::StillUnreachable { cause: text(), attempt: 2, next: took },
         What::Back { away: took, waiting: 1 },
+        What::AccessGranted { waiting: 1 },
         What::GaveUp { after: took, cause: text(), server: text(), configured: true },
         What::NotAllowed { status: 401, words: text(), key: Some(text()) },
         What::Foreign { server: text(), status: 200, words: text() },
@@ -99,13 +100,13 @@ fn examples() -> Vec<What> {
         What::Reloaded { files: vec![path()], changed: vec!["x"] },
         What::SettingsWait { ids: vec![text()] },
         What::Stopping { in_flight: 1 },
-        What::Stopped { waiting: 1 },
+        What::Stopped { waiting: 1, refused: 1, held: 1, with_errors: 1 },
         What::Trouble { message: text(), hint: Some(text()) },
         What::Slow { so_far: Duration::ZERO, installs: Some(text()) },
         What::Sending { why: Why::New },
         What::Created { active: Some(true), took },
-        What::Updated { from: Some(text()), kept: Some(path()), took },
-        What::Unchanged { in_pass: true },
+        What::Updated { from: Some(text()), kept: Some(path()), active: Some(true), took },
+        What::Unchanged { in_pass: true, active: Some(true), good_again: true },
         What::WouldCreate,
         What::WouldUpdate { from: Some(text()), foreign: true },
         What::Restored,
@@ -121,8 +122,14 @@ fn examples() -> Vec<What> {
         What::LeftOff,
         What::Deleted { kept: path() },
         What::Spared { why: Sparing::Many },
-        What::Refused { words: text(), span: Some(span()), requirements: None, took },
-        What::RefusedBefore { words: text(), span: None },
+        What::Refused {
+            words: text(),
+            span: Some(span()),
+            requirements: None,
+            old_version: Some(OldVersion::Running),
+            took,
+        },
+        What::RefusedBefore { words: text(), span: None, on_server: true },
         What::Failed { failure: Failure::StoredOther, took },
         What::Flawed(Flaw { digest: Some(digest), problem: Problem::Empty, span: Some(span()), meant: true }),
         What::Surprising(Warning { surprise: Surprise::ImportedEntry(Entry::Pipe), span: span() }),
@@ -211,6 +218,7 @@ fn every_word_of_json_is_listed() {
         (PLAN, "impl Why {"),
         (NOTICE, "impl Failure {"),
         (NOTICE, "impl Sparing {"),
+        (NOTICE, "impl OldVersion {"),
         (PLUGIN, "impl Kind {"),
         (PLUGIN, "impl Entry {"),
         (PLUGIN, "impl Problem {"),

@@ -166,10 +166,12 @@ fn a_key_that_is_corrected_gets_in() {
     project.put(".env", dotenv("sk-wrong"));
     let mut watch = project.watch_with(&["--force"]);
     let refused = watch.wait("not_allowed", None).pop().unwrap();
-    assert!(refused["hint"].as_str().unwrap().contains("read again when you save"), "{refused}");
+    assert!(refused["hint"].as_str().unwrap().contains("read again when saved"), "{refused}");
     project.write(".env", &dotenv(KEY));
     assert_eq!(reloaded(&mut watch), json!(["api_key"]));
     watch.wait("created", Some("a"));
+    // The server was there all the time.
+    assert_eq!((count(&watch, "access_granted"), count(&watch, "back")), (1, 0), "{:?}", watch.said());
 
     // And one that is spoilt does not.
     watch.wait("summary", None);
@@ -348,7 +350,7 @@ fn settings_that_another_owui_watch_uses_are_refused_with_its_pid() {
     project.write("watch.toml", &toml(&other, ""));
     let (why, hint) = wrong(&mut first);
     assert_eq!(why, format!("another owui-watch (pid {}) deploys from here to this server already", second.pid()));
-    assert!(hint.as_str().unwrap().starts_with("end that one first"), "{hint}");
+    assert!(hint.as_str().unwrap().starts_with("the other one deploys your saves"), "{hint}");
     project.write(A, &filter("2"));
     first.wait("updated", Some("a"));
     assert_eq!(text(&server, "a"), filter("2"));
@@ -405,6 +407,22 @@ fn a_hangup_reads_the_settings_and_compares_everything() {
 }
 
 // ---- the switch -----------------------------------------------------------------------------------------------------
+
+/// The engine that goes on with the new settings knows what the user heard last.
+#[test]
+fn a_conflict_that_the_settings_end_is_good_again() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    let mut watch = project.watch();
+    project.write("plugins/copies/a.py", &filter("2"));
+    watch.wait("conflict", Some("a"));
+    project.write("watch.toml", &toml(&server, "exclude = [\"copies/\"]\n"));
+    reloaded(&mut watch);
+    let notices = watch.wait("unchanged", Some("a"));
+    assert_eq!(notices.last().unwrap()["good_again"], json!(true));
+    assert_eq!(notices.last().unwrap()["level"], json!("info"));
+    assert!(watch.stop().success());
+}
 
 /// Whoever deletes a plugin's file takes its settings out of watch.toml next.
 #[test]

@@ -180,7 +180,7 @@ fn a_server_that_does_not_let_us_in_is_seen_from_outside() {
     let _watch = project.watch_with(&[]);
     // It is ready all the same: it runs, and looks again when it is told to.
     manager.wait("READY=1");
-    manager.wait("STATUS=the server does not let us in with the key from `OPENWEBUI_API_KEY`: ");
+    manager.wait("STATUS=the server denied access with the key from `OPENWEBUI_API_KEY`: ");
 }
 
 /// A manager that is gone, or never was, is no reason to stop.

@@ -70,9 +70,9 @@ fn a_certificate_of_ones_own() {
     let ran = project.run(&["--once"]);
     assert_eq!(ran.code, Some(3));
     assert!(ran.stdout.contains("certificate not trusted"), "{}", ran.stdout);
-    assert!(ran.stderr.contains("as `ca_file` in watch.toml"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("set `ca_file` in watch.toml"), "{}", ran.stderr);
     let ran = project.run(&["diff"]);
-    assert!(ran.stderr.contains("as `ca_file` in watch.toml"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("set `ca_file` in watch.toml"), "{}", ran.stderr);
 
     project.put("watch.toml", format!("{settings}ca_file = \"ca.pem\"\n"));
     let said = |content: Option<&str>| {

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use owui_watch::plugin::Kind;
 use serde_json::{Value, json};
 
-use crate::support::command::{Project, Watch, filter, is_whole};
+use crate::support::command::{Project, Watch, filter, is_whole, of};
 use crate::support::fake_server::FakeServer;
 
 const A: &str = "plugins/a.py";
@@ -665,6 +665,11 @@ fn what_may_not_be_read_is_said_and_read_as_soon_as_it_may_be() {
     let notices = watch.wait("summary", None);
     let closed = |path: &str| notices.iter().any(|notice| notice["event"] == "flawed" && notice["path"] == path);
     assert!(closed("plugins/closed.py") && closed("plugins/folder"), "{notices:#?}");
+    // What is in the folder nobody knows.
+    let reasons: Vec<_> = notices.iter().filter(|it| it["event"] == "flawed").map(|it| &it["reason"]).collect();
+    assert_eq!(reasons, ["unreadable", "unreadable_folder"]);
+    let summary = of(&notices, "summary");
+    assert_eq!((&summary["skipped"], &summary["unread"]), (&json!(1), &json!(1)));
     assert_eq!(text(&server, "a"), filter("1"));
     assert_eq!(troubles(&notices), Vec::<&Value>::new());
 

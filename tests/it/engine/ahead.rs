@@ -134,7 +134,7 @@ fn a_save_without_a_change_is_compared_with_what_the_server_holds() {
             9004ms #4 row a v1
                   save
                   archive v1
-                  a updated: updated; the text on the server was not ours, a copy is in the/copy.py
+                  a updated: updated; the text on the server was not deployed from here, a copy is in the/copy.py
         "#]],
     );
 }

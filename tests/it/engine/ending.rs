@@ -1,8 +1,9 @@
 //! The end of an engine: a stop, or another one that goes on in its place.
 
 use expect_test::expect;
+use owui_watch::engine::ledger::Ledger;
 
-use super::check;
+use super::{check, check_with, hold};
 
 #[test]
 fn a_stop_finishes_what_is_in_flight() {
@@ -17,7 +18,7 @@ fn a_stop_finishes_what_is_in_flight() {
                   a sending: on its way (edited)
                   #1 get a
             11ms stop
-                  stopping: stopping; 1 plugin on the way first (once more stops at once)
+                  stopping: stopping after 1 deploy in progress (a second Ctrl-C stops at once)
             12ms #1 row a v1
                   #2 update a v2
             13ms #2 row a v2
@@ -42,10 +43,10 @@ fn a_stop_does_not_wait_for_ever() {
                   a sending: on its way (edited)
                   #1 get a
             11ms stop
-                  stopping: stopping; 1 plugin on the way first (once more stops at once)
+                  stopping: stopping after 1 deploy in progress (a second Ctrl-C stops at once)
             10011ms wake
                   a slow: still on its way after 10 s
-                  stopped: stopped; 1 plugin not deployed, which the next start comes back to
+                  stopped: stopped; 1 plugin not deployed, the next start will retry
                   exit Fine
         "#]],
     );
@@ -72,7 +73,7 @@ fn what_is_in_flight_is_finished_before_another_engine_goes_on() {
             3010ms wake
                   a slow: still on its way after 3.0 s
             3011ms wake
-                  settings_wait: the new settings, and every save, wait for what is still on its way: `a`
+                  settings_wait: the new settings and every save wait for deploys in progress: `a`
             3500ms write a v3
             600000ms wake
             600001ms #1 row a v1
@@ -101,11 +102,11 @@ fn a_stop_is_not_put_off_by_what_another_engine_would_wait_for() {
                   #1 get a
             11ms replace
             12ms stop
-                  stopping: stopping; 1 plugin on the way first (once more stops at once)
+                  stopping: stopping after 1 deploy in progress (a second Ctrl-C stops at once)
             13ms replace
             10012ms wake
                   a slow: still on its way after 10 s
-                  stopped: stopped; 1 plugin not deployed, which the next start comes back to
+                  stopped: stopped; 1 plugin not deployed, the next start will retry
                   exit Fine
         "#]],
     );
@@ -133,7 +134,59 @@ fn a_save_that_waits_for_its_formatter_is_not_forgotten_in_silence() {
             5300ms write a v3
             5320ms stop
                   stopping: stopping
-                  stopped: stopped; 1 plugin not deployed, which the next start comes back to
+                  stopped: stopped; 1 plugin not deployed, the next start will retry
+                  exit Fine
+        "#]],
+    );
+}
+
+#[test]
+fn a_stop_counts_what_is_not_deployed_and_why() {
+    check_with(
+        hold(),
+        Ledger::default(),
+        "0ms given a=v1 b=v1 c=v1 d=v1 e=v1
+         10ms write a broken
+         20ms write b v2
+         21ms #1 row b v1
+         22ms #2 noted
+         23ms #3 refused boom (<string>, line 4)
+         30ms write c v2
+         31ms #4 row c v9
+         40ms edit closed folder
+         50ms write d v2
+         60ms stop
+         61ms #5 unreachable",
+        &expect![[r#"
+            10ms write a broken
+                  a flawed: invalid Python: expected an expression or a ')'
+            20ms write b v2
+                  b sending: on its way (edited)
+                  #1 get b
+            21ms #1 row b v1
+                  #2 note that b is on
+            22ms #2 noted
+                  #3 update b v2
+            23ms #3 refused boom (<string>, line 4)
+                  unnote b
+                  save
+                  b refused: refused by the server (the old version keeps running): boom (<string>, line 4)
+            30ms write c v2
+                  c sending: on its way (edited)
+                  #4 get c
+            31ms #4 row c v9
+                  c remote_edit: not deployed: somebody else changed it on the server (version v9)
+            40ms edit closed folder
+            50ms write d v2
+                  d sending: on its way (edited)
+                  #5 get d
+            60ms stop
+                  stopping: stopping after 1 deploy in progress (a second Ctrl-C stops at once)
+            61ms #5 unreachable
+                  save
+                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 2 plugins waiting)
+                  d waiting: waiting: the server is away
+                  stopped: stopped; 4 plugins not deployed: 1 refused, 1 held back, 1 with errors, 1 that the next start will retry
                   exit Fine
         "#]],
     );

@@ -1,8 +1,9 @@
 //! What is on disk: files that are empty, half written, broken, renamed, gone, or two with one id.
 
 use expect_test::expect;
+use owui_watch::engine::ledger::Ledger;
 
-use super::check;
+use super::{check, check_with, log_of, once};
 
 #[test]
 fn an_empty_file_is_held_and_a_vanished_one_too() {
@@ -102,9 +103,9 @@ fn a_broken_file_is_told_with_its_place_and_never_sent() {
             3000ms rescan
                   #1 connect
             3001ms #1 connected
-                  summary: 1 plugin in 1 ms: 1 skipped
+                  summary: 1 plugin in 1 ms: 1 with errors
             4000ms write a v1
-                  a unchanged: unchanged
+                  a unchanged: good again, unchanged
         "#]],
     );
 }
@@ -133,7 +134,7 @@ fn two_files_with_one_id_are_both_named_and_neither_is_sent() {
                   #2 overview of functions
             2ms #2 rows a=v1
                   connected: http://server is Open WebUI 0.12.4
-                  summary: 2 plugins in 2 ms: 2 skipped
+                  summary: 2 plugins in 2 ms: 2 with errors
             10ms write b as a v3
                   a conflict: not deployed: `plugins/a.py` and `plugins/b.py` claim this id
             20ms delete b
@@ -182,7 +183,7 @@ fn a_rename_that_keeps_the_id_is_no_conflict_and_no_removal() {
             5ms #5 row x v1
                   save
                   archive v1
-                  x updated: updated; the text on the server was not ours, a copy is in the/copy.py
+                  x updated: updated; the text on the server was not deployed from here, a copy is in the/copy.py
                   summary: 1 plugin in 5 ms: 1 updated
             5000ms remove a
             5000ms write b as x v1
@@ -204,7 +205,7 @@ fn a_rename_that_changes_the_id_says_what_becomes_of_the_old_one() {
          5002ms #2 created b",
         &expect![[r#"
             5000ms write a as b v1
-                  b id_changed: was `a` before, which the server keeps as well
+                  b id_changed: its id was `a`; the server keeps the plugin under that id too
                   b sending: on its way (new)
                   #1 get b
             5001ms #1 absent
@@ -262,28 +263,28 @@ fn a_conflict_that_was_over_meanwhile_is_told_again() {
             5010ms #1 connected
                   #2 overview of functions
             5020ms #2 rows a=v1
-                  summary: 2 plugins in 20 ms: 2 skipped
+                  summary: 2 plugins in 20 ms: 2 with errors
             6000ms edit b v2
             6000ms rescan
-                  b id_changed: was `a` before, which the server keeps as well
+                  b id_changed: its id was `a`; the server keeps the plugin under that id too
                   #3 connect
             6010ms #3 connected
                   #4 overview of functions
             6020ms #4 rows a=v1 b=v2
-                  a unchanged: unchanged
+                  a unchanged: good again, unchanged
                   save
                   archive v2
-                  b unchanged: unchanged
+                  b unchanged: good again, unchanged
                   summary: 2 plugins in 20 ms: 2 unchanged
             7000ms edit b as a v2
             7000ms rescan
-                  a id_changed: was `b` before, which the server keeps as well
+                  a id_changed: its id was `b`; the server keeps the plugin under that id too
                   a conflict: not deployed: `plugins/a.py` and `plugins/b.py` claim this id
                   #5 connect
             7010ms #5 connected
                   #6 overview of functions
             7020ms #6 rows a=v1 b=v2
-                  summary: 2 plugins in 20 ms: 2 skipped
+                  summary: 2 plugins in 20 ms: 2 with errors
         "#]],
     );
 }
@@ -393,13 +394,173 @@ fn what_the_server_lost_meanwhile_is_deployed_when_a_conflict_is_over() {
             11ms #1 connected
                   #2 overview of functions
             12ms #2 rows
-                  summary: 2 plugins in 2 ms: 2 skipped
+                  summary: 2 plugins in 2 ms: 2 with errors
             5000ms write b broken
                   a flawed: invalid Python: expected an expression or a ')'
                   a sending: on its way (retry)
                   #3 get a
             5001ms #3 absent
                   #4 create a v1
+        "#]],
+    );
+}
+
+/// The user saw an error; whichever way it went, the next `unchanged` says that it is over, and only that one.
+#[test]
+fn a_mended_file_is_said_to_be_good_again() {
+    check(
+        "0ms given a=v1 b=v1
+         10ms write a broken
+         20ms write a v1
+         2000ms write a v1
+         3000ms write b unreadable
+         3010ms write b v1",
+        &expect![[r#"
+            10ms write a broken
+                  a flawed: invalid Python: expected an expression or a ')'
+            20ms write a v1
+                  a unchanged: good again, unchanged
+            2000ms write a v1
+                  a unchanged: unchanged
+            3000ms write b unreadable
+                  b flawed: cannot be read: permission denied
+            3010ms write b v1
+                  b unchanged: good again, unchanged
+        "#]],
+    );
+}
+
+/// It was never deployed from here.
+#[test]
+fn a_new_file_that_is_mended_to_what_the_server_holds_is_good_again() {
+    check(
+        "0ms given b=v1
+         10ms write a broken
+         20ms write a v1
+         21ms #1 row a v1",
+        &expect![[r#"
+            10ms write a broken
+                  flawed: invalid Python: expected an expression or a ')'
+            20ms write a v1
+                  a sending: on its way (new)
+                  #1 get a
+            21ms #1 row a v1
+                  save
+                  archive v1
+                  a unchanged: good again, unchanged
+        "#]],
+    );
+}
+
+#[test]
+fn a_file_that_was_mended_without_an_event_is_good_again_at_the_next_pass() {
+    check(
+        "0ms given a=v1 b=v1
+         10ms write a broken
+         20ms edit a v1
+         30ms rescan
+         31ms #1 connected
+         32ms #2 rows a=v1 b=v1",
+        &expect![[r#"
+            10ms write a broken
+                  a flawed: invalid Python: expected an expression or a ')'
+            20ms edit a v1
+            30ms rescan
+                  #1 connect
+            31ms #1 connected
+                  #2 overview of functions
+            32ms #2 rows a=v1 b=v1
+                  a unchanged: good again, unchanged
+                  b unchanged: unchanged
+                  summary: 2 plugins in 2 ms: 2 unchanged
+        "#]],
+    );
+}
+
+#[test]
+fn a_conflict_that_is_solved_is_good_again() {
+    check(
+        "0ms given a=v1
+         10ms write b as a v2
+         1000ms delete b
+         1300ms wake
+         1600ms wake",
+        &expect![[r#"
+            10ms write b as a v2
+                  a conflict: not deployed: `plugins/a.py` and `plugins/b.py` claim this id
+            1000ms delete b
+                  held: not complete yet; read again soon
+            1300ms wake
+                  a unchanged: good again, unchanged
+            1600ms wake
+        "#]],
+    );
+}
+
+/// The server refused it, and the author goes back.
+#[test]
+fn a_refused_text_that_is_taken_back_is_good_again() {
+    let log = log_of(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1
+         12ms #2 refused boom (<string>, line 4)
+         2000ms write a v1
+         2001ms #3 row a v1",
+    );
+    assert!(log.ends_with("a unchanged: good again, unchanged\n"), "{log}");
+}
+
+/// Nobody knows how many plugins are in it.
+#[test]
+fn an_unreadable_folder_counts_as_a_folder() {
+    check_with(
+        once(),
+        Ledger::default(),
+        "0ms edit a v1
+         0ms edit b broken
+         0ms edit closed folder
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows a=v1",
+        &expect![[r#"
+            0ms edit a v1
+            0ms edit b broken
+            0ms edit closed folder
+            0ms rescan
+                  flawed: invalid Python: expected an expression or a ')'
+                  flawed: a folder that cannot be read: permission denied
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows a=v1
+                  connected: http://server is Open WebUI 0.12.4
+                  save
+                  archive v1
+                  a unchanged: unchanged
+                  summary: 2 plugins in 2 ms: 1 unchanged, 1 with errors; 1 folder cannot be read
+                  exit NotDeployed
+        "#]],
+    );
+}
+
+#[test]
+fn where_there_is_but_an_unreadable_folder_it_is_not_said_that_there_are_no_plugins() {
+    check_with(
+        once(),
+        Ledger::default(),
+        "0ms edit closed folder
+         0ms rescan
+         1ms #1 connected",
+        &expect![[r#"
+            0ms edit closed folder
+            0ms rescan
+                  flawed: a folder that cannot be read: permission denied
+                  #1 connect
+            1ms #1 connected
+                  connected: http://server is Open WebUI 0.12.4
+                  summary: 0 plugins in 1 ms; 1 folder cannot be read
+                  exit NotDeployed
         "#]],
     );
 }

@@ -42,7 +42,7 @@ fn an_old_server_is_sent_nothing_before_it_is_noted_that_the_function_is_on() {
             16ms #6 row a v1 old
                   unnote a
                   save
-                  a refused: refused by the server: boom
+                  a refused: refused by the server (the old version keeps running): boom
                   a restored: the server had switched it off; it is on again
         "#]],
     );
@@ -64,7 +64,7 @@ fn a_note_that_cannot_be_written_means_that_nothing_is_sent() {
             12ms #2 not-noted
                   unnote a
                   save
-                  a failed: what must be on disk before anything is sent could not be written: disk full
+                  a failed: nothing was sent, because the state folder could not be written: disk full
         "#]],
     );
 }
@@ -161,7 +161,7 @@ fn what_somebody_else_has_changed_since_a_crash_is_left_alone() {
             2ms #2 row a v9 old off
                   save
                   unnote a
-                  a recovered: an earlier deploy was cut short; it runs as it is stored
+                  a recovered: an earlier deploy was interrupted; the server runs the text that it stores
                   summary: 0 plugins in 2 ms
         "#]],
     );
@@ -247,7 +247,7 @@ fn who_switches_a_function_off_during_an_update_has_his_way() {
             12ms #2 row a v2 off
                   save
                   archive v2
-                  a updated: updated
+                  a updated: updated (off)
         "#]],
     );
     let versioned_and_lost = "0ms given a=v1
@@ -362,7 +362,7 @@ fn what_the_server_ran_and_could_not_store_is_made_good() {
                   back: the server is back after 504 ms, 1 plugin to deploy
                   save
                   unnote a
-                  a recovered: an earlier deploy was cut short; it runs as it is stored
+                  a recovered: an earlier deploy was interrupted; the server runs the text that it stores
                   a sending: on its way (retry)
                   #10 get a
             510ms #10 row a v1 old
@@ -415,7 +415,7 @@ fn a_refused_text_that_the_server_held_before_is_a_refusal() {
             9ms #9 row a v1 old
                   unnote a
                   save
-                  a refused: refused by the server: No module named 'x'
+                  a refused: refused by the server (the old version keeps running): No module named 'x'
                   a restored: the server had switched it off; it is on again
                   summary: 1 plugin in 9 ms: 1 refused
         "#]],
@@ -468,14 +468,14 @@ fn what_could_not_be_switched_on_again_is_tried_again_soon() {
             8ms #8 unreachable
                   save
                   a refused: refused by the server: no
-                  a went_off: switched off by the server, and it could not be switched on again: connection refused; tried again when the server answers
+                  a went_off: the server switched it off, and it could not be switched on again: connection refused; will retry when the server answers
                   unreachable: cannot reach http://server: connection refused (next try in 500 ms)
             508ms wake
                   #9 connect
             509ms #9 connected 0.9.6
                   #10 overview of functions
             510ms #10 rows a=v1
-                  a refused_before: refused before, not sent again: no
+                  a refused_before: refused before, not sent again (the server keeps the old version): no
                   #11 get a
             511ms #11 row a v1 old off
                   #12 update a v1
@@ -537,7 +537,7 @@ fn what_may_not_be_switched_on_again_is_tried_again_at_the_next_look() {
             8ms #8 not-allowed
                   save
                   a refused: refused by the server: no
-                  a went_off: switched off by the server, and it could not be switched on again: 401 Unauthorized; tried again when the server answers
+                  a went_off: the server switched it off, and it could not be switched on again: 401 Unauthorized; will retry when the server answers
                   unreachable: cannot reach http://server: 401 Unauthorized (next try in 500 ms)
             5000ms rescan
                   ready: watching `plugins` (1 plugin) for http://server
@@ -545,7 +545,7 @@ fn what_may_not_be_switched_on_again_is_tried_again_at_the_next_look() {
             5001ms #9 connected 0.9.6
                   #10 overview of functions
             5002ms #10 rows a=v1
-                  a refused_before: refused before, not sent again: no
+                  a refused_before: refused before, not sent again (the server keeps the old version): no
                   pass: 1 plugin to compare with the server
                   #11 get a
             5003ms #11 row a v1 old off
@@ -596,7 +596,7 @@ fn a_flip_that_never_arrived_is_done_again() {
             18ms #8 row a v1 old
                   unnote a
                   save
-                  a refused: refused by the server: boom
+                  a refused: refused by the server (the old version keeps running): boom
                   a restored: the server had switched it off; it is on again
         "#]],
     );
@@ -652,7 +652,7 @@ fn flips_that_never_arrive_are_done_again_when_the_server_is_back() {
             23ms #13 row a v1 old off
                   save
                   a refused: refused by the server: boom
-                  a went_off: switched off by the server, and it could not be switched on again: no answer came; tried again when the server answers
+                  a went_off: the server switched it off, and it could not be switched on again: no answer came; will retry when the server answers
                   unreachable: cannot reach http://server: no answer came (next try in 500 ms)
             523ms wake
                   #14 connect
@@ -697,7 +697,7 @@ fn a_refused_text_is_not_sent_again_after_something_was_made_good() {
         5001ms #1 connected 0.9.6
               #2 overview of functions
         5002ms #2 rows a=v1
-              a refused_before: refused before, not sent again: boom
+              a refused_before: refused before, not sent again (the server keeps the old version): boom
               pass: 1 plugin to compare with the server
               #3 get a
         6000ms rescan
@@ -706,7 +706,7 @@ fn a_refused_text_is_not_sent_again_after_something_was_made_good() {
         6001ms #4 connected 0.9.6
               #5 overview of functions
         6002ms #5 rows a=v1
-              a refused_before: refused before, not sent again: boom
+              a refused_before: refused before, not sent again (the server keeps the old version): boom
               back: the server is back after 6.0 s
         6003ms #3 row a v1 old off
               #6 update a v1

@@ -1,4 +1,4 @@
-//! A server that does not let us in, and answers that may mean it.
+//! A server that denies access, and answers that may mean it.
 
 use expect_test::expect;
 
@@ -23,11 +23,11 @@ fn a_bad_key_stops_the_sending_and_is_said_once() {
             1ms #1 connected
                   #2 overview of functions
             2ms #2 unclear
-                  not_allowed: the server does not let us in: 401 Unauthorized
+                  not_allowed: the server denied access: 401 Unauthorized
             10ms write a v2
-                  a waiting: waiting: the server does not let us in
+                  a waiting: waiting: the server denied access
             2000ms write b v2
-                  b waiting: waiting: the server does not let us in
+                  b waiting: waiting: the server denied access
         "#]],
     );
 }
@@ -53,10 +53,10 @@ fn a_key_that_is_taken_back_stops_the_sending() {
                   #2 overview of functions
             12ms #2 unclear
                   save
-                  not_allowed: the server does not let us in: 401 Unauthorized
-                  a waiting: waiting: the server does not let us in
+                  not_allowed: the server denied access: 401 Unauthorized
+                  a waiting: waiting: the server denied access
             2000ms write a v3
-                  a waiting: waiting: the server does not let us in
+                  a waiting: waiting: the server denied access
             3000ms rescan
                   #3 connect
             3001ms #3 connected
@@ -68,7 +68,7 @@ fn a_key_that_is_taken_back_stops_the_sending() {
             3003ms #5 row a v1
                   #6 update a v3
             3004ms #6 row a v3
-                  back: the server is back after 3.0 s, 1 plugin to deploy
+                  access_granted: the server grants access, 1 plugin to deploy
                   save
                   archive v3
                   a updated: updated
@@ -113,4 +113,21 @@ fn who_is_let_in_again_is_served_again() {
          999001ms write a v4",
     );
     assert!(after(&log, "9000ms").contains("connect"), "never asked again:\n{log}");
+}
+
+/// What the user heard last decides what it is called.
+#[test]
+fn a_server_that_went_away_after_it_denied_access_is_back() {
+    let log = log_of(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 not-allowed
+         12ms #2 not-allowed
+         70000ms wake
+         70001ms #3 unreachable
+         80000ms wake
+         80001ms #4 connected
+         80002ms #5 rows a=v2",
+    );
+    assert!(log.contains("back: the server is back after 1 min 20 s") && !log.contains("access_granted"), "{log}");
 }

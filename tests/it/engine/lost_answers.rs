@@ -189,7 +189,7 @@ fn what_we_have_sent_is_ours_whether_an_answer_came_or_not() {
                   back: the server is back after 503 ms, 1 plugin to deploy
                   save
                   unnote a
-                  a recovered: an earlier deploy was cut short; it runs as it is stored
+                  a recovered: an earlier deploy was interrupted; the server runs the text that it stores
                   a sending: on its way (edited)
                   #8 get a
             518ms #8 row a v2
@@ -229,7 +229,7 @@ fn what_was_on_its_way_when_the_program_ended_is_ours() {
         3ms #3 row a v2
               save
               unnote a
-              a recovered: an earlier deploy was cut short; it runs as it is stored
+              a recovered: an earlier deploy was interrupted; the server runs the text that it stores
               a sending: on its way (edited)
               #4 get a
         4ms #4 row a v2

@@ -3,7 +3,7 @@
 //! A script's lines are `<time> <what> …`:
 //!
 //! - `write a v1` puts a filter with this version at `a.py` and says that it is ready; `write a as b v1` gives it an id.
-//!   `write a empty`, `broken`, `other` and `unsettled` are what they say, and `half` is a save in the middle; `delete a`
+//!   `write a empty`, `broken`, `other`, `unsettled`, `unreadable` and `folder` (one that cannot be read) are what they say, and `half` is a save in the middle; `delete a`
 //!   removes it; `edit …` changes the disk
 //!   without a word, as before a rescan. The engine's reads are answered from there at once, as the daemon does.
 //! - `given a=v1` is a beginning in which disk and server hold this, and the first pass is over.
@@ -39,7 +39,7 @@ use owui_watch::engine::files::{Loaded, Trace};
 use owui_watch::engine::ledger::{Ledger, Memory, Rollback};
 use owui_watch::engine::{Effect, Engine, Event, Now, Policy, Scan, Ticket};
 use owui_watch::plugin::id::PluginId;
-use owui_watch::plugin::{self, Digest, FileSettings, Key, Kind};
+use owui_watch::plugin::{self, Digest, FileSettings, Flaw, Key, Kind, Parsed, Problem};
 use serde_json::{Map, Value, json};
 
 use crate::support::policy::policy;
@@ -229,9 +229,15 @@ impl Script {
             None => Loaded::Missing,
             Some("unsettled") => Loaded::Unsettled,
             Some("half") if !complete => Loaded::Unsettled,
+            Some("unreadable") => flawed(Problem::Unreadable("permission denied".to_owned())),
+            Some("folder") => flawed(Problem::UnreadableFolder("permission denied".to_owned())),
             Some(text) => Loaded::Parsed(plugin::parse(&path(name), text.as_bytes(), &FileSettings::default())),
         }
     }
+}
+
+fn flawed(problem: Problem) -> Loaded {
+    Loaded::Parsed(Parsed::Flawed(Flaw { digest: None, problem, span: None, meant: true }))
 }
 
 fn path(name: &str) -> Arc<Path> {
@@ -246,7 +252,7 @@ fn name(path: &Path) -> &str {
 fn source(id: &str, version: &str) -> String {
     match version {
         "empty" => String::new(),
-        "unsettled" | "half" => version.to_owned(),
+        "unsettled" | "half" | "unreadable" | "folder" => version.to_owned(),
         "broken" => "class Filter(:".to_owned(),
         "other" => "print()".to_owned(),
         "stub" => {

@@ -149,7 +149,7 @@ fn one_pass_ends_with_a_summary_and_a_code() {
             5ms #4 absent
                   save
                   c refused: refused by the server: no reason was given
-                  summary: 3 plugins in 5 ms: 1 unchanged, 1 refused, 1 skipped
+                  summary: 3 plugins in 5 ms: 1 unchanged, 1 refused, 1 with errors
                   exit NotDeployed
         "#]],
     );
@@ -202,7 +202,7 @@ fn one_pass_is_not_let_in() {
             1ms #1 connected
                   #2 overview of functions
             2ms #2 not-allowed
-                  not_allowed: the server does not let us in: 401 Unauthorized
+                  not_allowed: the server denied access: 401 Unauthorized
                   exit NoServer
         "#]],
     );
@@ -260,7 +260,7 @@ fn a_dry_run_asks_and_changes_nothing() {
             3ms #3 absent
                   a would_create: would be created
             4ms #4 row b v1
-                  b would_update: would be updated; the text on the server is not ours, a copy would be kept
+                  b would_update: would be updated; the text on the server was not deployed from here, a copy would be kept
                   summary: 3 plugins in 4 ms: 1 to create, 1 to update, 1 unchanged; nothing was changed
                   exit Fine
         "#]],
@@ -403,7 +403,7 @@ fn a_pass_does_not_wait_for_ever_for_a_file_that_is_always_written() {
             9999ms wake
             10040ms wake
                   flawed: cannot be read: it is being written all the time
-                  summary: 1 plugin in 10 s: 1 skipped
+                  summary: 1 plugin in 10 s: 1 with errors
                   exit NotDeployed
         "#]],
     );
@@ -428,7 +428,7 @@ fn a_version_that_the_tests_do_not_know_is_told_once() {
                   #2 overview of functions
             2ms #2 rows a=v1
                   connected: http://server is Open WebUI 0.13.0
-                  untested: Open WebUI 0.13.0 is none of the versions that owui-watch is tested with
+                  untested: owui-watch is not tested with Open WebUI 0.13.0
                   save
                   archive v1
                   a unchanged: unchanged

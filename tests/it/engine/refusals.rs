@@ -23,16 +23,16 @@ fn a_refused_text_is_not_sent_again_until_it_changes() {
                   #2 update a v2
             12ms #2 refused invalid syntax (<string>, line 4)
                   save
-                  a refused: refused by the server: invalid syntax (<string>, line 4)
+                  a refused: refused by the server (the old version keeps running): invalid syntax (<string>, line 4)
             2000ms write a v2
-                  a refused_before: refused before, not sent again: invalid syntax (<string>, line 4)
+                  a refused_before: refused before, not sent again (the server keeps the old version): invalid syntax (<string>, line 4)
             4000ms write a v1
                   a sending: on its way (edited)
                   #3 get a
             4001ms #3 row a v1
                   save
                   archive v1
-                  a unchanged: unchanged
+                  a unchanged: good again, unchanged
         "#]],
     );
 }
@@ -96,7 +96,7 @@ fn a_ledger_spares_the_next_start_what_was_refused() {
                   #2 overview of functions
             2ms #2 rows a=v0
                   connected: http://server is Open WebUI 0.12.4
-                  a refused_before: refused before, not sent again: boom
+                  a refused_before: refused before, not sent again (the server keeps the old version): boom
                   summary: 1 plugin in 2 ms: 1 refused
                   exit NotDeployed
         "#]],
@@ -126,13 +126,13 @@ fn what_could_not_be_installed_is_tried_again_when_it_is_saved_again() {
                   #2 update a v2
             12ms #2 refused Command '['python', '-m', 'pip', 'install', 'x']' returned non-zero exit status 1.
                   save
-                  a refused: refused by the server: Command '['python', '-m', 'pip', 'install', 'x']' returned non-zero exit status 1.
+                  a refused: refused by the server (the old version keeps running): Command '['python', '-m', 'pip', 'install', 'x']' returned non-zero exit status 1.
             100ms rescan
                   #3 connect
             101ms #3 connected
                   #4 overview of functions
             102ms #4 rows a=v1
-                  a refused_before: refused before, not sent again: Command '['python', '-m', 'pip', 'install', 'x']' returned non-zero exit status 1.
+                  a refused_before: refused before, not sent again (the server keeps the old version): Command '['python', '-m', 'pip', 'install', 'x']' returned non-zero exit status 1.
                   summary: 1 plugin in 2 ms: 1 refused
             2000ms write a v2
                   save
@@ -142,7 +142,7 @@ fn what_could_not_be_installed_is_tried_again_when_it_is_saved_again() {
                   #6 update a v2
             2002ms #6 refused No module named 'x'
                   save
-                  a refused: refused by the server: No module named 'x'
+                  a refused: refused by the server (the old version keeps running): No module named 'x'
             4000ms write a v2
                   save
                   a sending: on its way (retry)
@@ -300,4 +300,75 @@ fn another_version_of_the_server_may_take_what_this_one_refused() {
          6002ms #6 rows",
     );
     assert!(after(&log, "6002ms").contains("a sending"), "never tried again:\n{log}");
+}
+
+#[test]
+fn a_refusal_says_what_the_server_keeps() {
+    let refused = |script: &str| {
+        let log = log_of(script);
+        log.lines().find_map(|line| line.split_once("a refused: ")).expect(&log).1.to_owned()
+    };
+    // On, off, and a server that has to be healed.
+    for (before, healing, said) in [
+        ("v1", "", "refused by the server (the old version keeps running): boom"),
+        ("v1 off", "", "refused by the server (the old version is off): boom"),
+        (
+            "v1 old",
+            "13ms #4 row a v1 old off
+             14ms #5 row a v1 old off
+             15ms #6 row a v1 old",
+            "refused by the server (the old version keeps running): boom",
+        ),
+        // It could not be switched on again, which has a line of its own.
+        (
+            "v1 old",
+            "13ms #4 row a v1 old off\n14ms #5 row a v1 old off\n15ms #6 refused no",
+            "refused by the server: boom",
+        ),
+    ] {
+        let old = before.contains("old");
+        let (noted, refusal) =
+            if old { ("11ms #2 noted", "12ms #3 refused boom") } else { ("", "12ms #2 refused boom") };
+        let script = format!("0ms given a=v1\n10ms write a v2\n11ms #1 row a {before}\n{noted}\n{refusal}\n{healing}");
+        assert_eq!(refused(&script), said, "{script}");
+    }
+    // There is none: it was to be created.
+    let created = "0ms given b=v1
+                   10ms write a v1
+                   11ms #1 absent
+                   12ms #2 refused boom
+                   13ms #3 absent";
+    assert_eq!(refused(created), "refused by the server: boom");
+    // Nobody knows: the server may have gone down with it.
+    let down = "0ms given a=v1
+                10ms write a v2
+                11ms #1 row a v1
+                12ms #2 crashed
+                13ms #3 unreachable";
+    assert_eq!(refused(down), "refused by the server: Internal Server Error");
+}
+
+/// What the overview lists is there; of a save the ledger tells.
+#[test]
+fn a_refusal_that_is_repeated_says_what_the_server_keeps() {
+    let log = log_of(
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows
+         3ms #3 refused bad (<string>, line 4)
+         4ms #4 absent
+         2000ms write a v1
+         3000ms rescan
+         3001ms #5 connected
+         3002ms #6 rows a=v0",
+    );
+    let said: Vec<_> = log.lines().filter_map(|line| Some(line.split_once("a refused_before: ")?.1)).collect();
+    assert_eq!(
+        said,
+        [
+            "refused before, not sent again: bad (<string>, line 4)",
+            "refused before, not sent again (the server keeps the old version): bad (<string>, line 4)",
+        ]
+    );
 }

@@ -38,7 +38,7 @@ fn a_text_that_is_not_ours_is_kept_before_it_is_replaced() {
             5ms #5 row a v2
                   save
                   archive v2
-                  a updated: updated; the text on the server was not ours, a copy is in the/copy.py
+                  a updated: updated; the text on the server was not deployed from here, a copy is in the/copy.py
                   summary: 1 plugin in 5 ms: 1 updated
         "#]],
     );
@@ -69,7 +69,7 @@ fn what_cannot_be_kept_is_not_replaced() {
                   #4 keep theirs
             4ms #4 not-kept
                   save
-                  a failed: what must be on disk before anything is sent could not be written: disk full
+                  a failed: nothing was sent, because the state folder could not be written: disk full
                   summary: 1 plugin in 4 ms: 1 failed
         "#]],
     );
@@ -107,7 +107,7 @@ fn a_row_that_appears_meanwhile_is_updated() {
             7ms #6 row a v1
                   save
                   archive v1
-                  a updated: updated; the text on the server was not ours, a copy is in the/copy.py
+                  a updated: updated; the text on the server was not deployed from here, a copy is in the/copy.py
                   summary: 1 plugin in 7 ms: 1 updated
         "#]],
     );
@@ -149,13 +149,13 @@ fn a_remote_edit_is_held_where_the_user_wants_to_decide() {
                   a sending: on its way (new)
                   #3 get a
             3ms #3 row a v9
-                  a remote_edit: not deployed: somebody else has changed it on the server (version v9)
+                  a remote_edit: not deployed: somebody else changed it on the server (version v9)
                   summary: 2 plugins in 3 ms: 1 unchanged, 1 held back
             2010ms write a v2
                   a sending: on its way (new)
                   #4 get a
             2011ms #4 row a v9
-                  a remote_edit: not deployed: somebody else has changed it on the server (version v9)
+                  a remote_edit: not deployed: somebody else changed it on the server (version v9)
             4020ms write b v2
                   b sending: on its way (edited)
                   #5 get b
@@ -174,7 +174,7 @@ fn a_remote_edit_is_held_where_the_user_wants_to_decide() {
             6031ms #8 row a v9
                   save
                   archive v9
-                  a unchanged: unchanged
+                  a unchanged: good again, unchanged
         "#]],
     );
 }
@@ -214,7 +214,7 @@ fn force_ends_a_hold_and_keeps_a_copy() {
                   unnote a
                   save
                   archive v1
-                  a updated: updated; the text on the server was not ours, a copy is in the/copy.py
+                  a updated: updated; the text on the server was not deployed from here, a copy is in the/copy.py
                   summary: 1 plugin in 6 ms: 1 updated
                   exit Fine
         "#]],

@@ -111,7 +111,7 @@ fn what_was_changed_on_the_server_is_not_taken_away() {
             32350ms looked a gone
                   #1 get a
             32351ms #1 row a v9
-                  a spared: the server keeps it: it was changed there
+                  a spared: the server keeps it: somebody else changed it there
         "#]],
     );
 }
@@ -138,7 +138,7 @@ fn a_copy_that_cannot_be_kept_means_that_nothing_is_deleted() {
             32351ms #1 row a v1
                   #2 keep v1
             32352ms #2 not-kept
-                  a failed: what must be on disk before anything is sent could not be written: disk full
+                  a failed: nothing was sent, because the state folder could not be written: disk full
         "#]],
     );
 }
@@ -193,7 +193,7 @@ fn a_folder_that_is_left_without_plugins_takes_nothing_along() {
             32350ms wake
                   look for plugins/x/d.py
             32350ms looked x/d gone
-                  d spared: the server keeps it: no other plugin is left in its folder, which may be a share that is not there
+                  d spared: the server keeps it: no plugin is left in its folder, which may be an unmounted share
         "#]],
     );
 }
@@ -220,8 +220,8 @@ fn when_more_files_go_than_are_left_nothing_is_taken_away() {
                   look for plugins/a.py
                   look for plugins/b.py
             32350ms looked a gone
-                  a spared: the server keeps it: more files have gone than are left
-                  b spared: the server keeps it: more files have gone than are left
+                  a spared: the server keeps it: more plugin files are gone than are left
+                  b spared: the server keeps it: more plugin files are gone than are left
             32350ms looked b gone
         "#]],
     );
@@ -254,7 +254,7 @@ fn a_function_is_switched_off_where_the_user_wants_that() {
             32352ms #2 row a v1 off
                   a deactivated: switched off on the server, since its file is gone
             40000ms write a v1
-                  a left_off: its file is back; the function was switched off while it was gone, and is not switched on by itself
+                  a left_off: its file is back; the function was switched off while it was gone, and stays off
                   save
                   a unchanged: unchanged
             41000ms write a v1
@@ -293,7 +293,7 @@ fn a_function_of_which_nobody_knows_whether_it_was_switched_off_is_mentioned_whe
                   unreachable: cannot reach http://server: connection refused (next try in 500 ms)
                   a waiting: waiting: the server is away
             40000ms write a v2
-                  a left_off: its file is back; the function was switched off while it was gone, and is not switched on by itself
+                  a left_off: its file is back; the function was switched off while it was gone, and stays off
                   save
                   a waiting: waiting: the server is away
         "#]],
@@ -469,7 +469,7 @@ fn a_plugin_that_a_renamed_file_may_be_is_not_taken_away() {
         2351ms #1 absent
               #2 overview of functions
         2352ms #2 rows a=v1~Shout b=v1
-              c twin: not created: the server has a plugin with the same title and author as `a`
+              c twin: not created: the server has a plugin with the same title and author under the id `a`
         32350ms wake
               look for plugins/a.py
         32350ms looked a gone

@@ -17,7 +17,7 @@ fn a_rollback_ends_when_the_server_holds_the_files_text_again() {
         &expect![[r#"
             10ms rolled-back a v2 v1
             11ms write a v2
-                  a rolled_back: rolled back; deployed again when the file changes
+                  a rolled_back: rolled back; not deployed until the file changes
             20ms rescan
                   #1 connect
             21ms #1 connected
@@ -48,13 +48,13 @@ fn what_was_rolled_back_is_deployed_when_the_file_changes() {
         &expect![[r#"
             10ms rolled-back a v2 v1
             11ms write a v2
-                  a rolled_back: rolled back; deployed again when the file changes
+                  a rolled_back: rolled back; not deployed until the file changes
             20ms rescan
                   #1 connect
             21ms #1 connected
                   #2 overview of functions
             22ms #2 rows a=v1
-                  a rolled_back: rolled back; deployed again when the file changes
+                  a rolled_back: rolled back; not deployed until the file changes
                   summary: 1 plugin in 2 ms: 1 held back
             30ms write a v3
                   a sending: on its way (edited)
@@ -102,7 +102,7 @@ fn a_deploy_that_ends_after_a_rollback_undoes_it_and_says_so() {
                   archive v2
                   a updated: updated
                   end the rollback of a
-                  a rollback_undone: an earlier text was put back while this deploy was under way, which has replaced it
+                  a rollback_undone: this deploy was already in progress, and replaced the text that a rollback had put back
             8000ms write a v2
                   a unchanged: unchanged
         "#]],
@@ -133,7 +133,7 @@ fn a_deploy_that_ends_before_a_rollback_does_not_undo_it() {
                   a updated: updated
             7000ms rolled-back a v2 v0
             8000ms write a v2
-                  a rolled_back: rolled back; deployed again when the file changes
+                  a rolled_back: rolled back; not deployed until the file changes
         "#]],
     );
 }
@@ -184,8 +184,8 @@ fn what_waits_for_its_turn_while_it_is_rolled_back_is_not_deployed() {
                   save
                   archive v2
                   a updated: updated
-                  a rollback_undone: an earlier text was put back while this deploy was under way, which has replaced it
-                  a rolled_back: rolled back; deployed again when the file changes
+                  a rollback_undone: this deploy was already in progress, and replaced the text that a rollback had put back
+                  a rolled_back: rolled back; not deployed until the file changes
             9000ms write a v4
                   a sending: on its way (edited)
                   #3 get a

@@ -6,7 +6,7 @@ use expect_test::expect;
 use owui_watch::engine::Policy;
 use owui_watch::engine::ledger::Ledger;
 
-use super::{check, check_with, policy};
+use super::{check, check_with, log_of, policy};
 
 #[test]
 fn a_save_is_read_compared_and_sent() {
@@ -58,7 +58,7 @@ fn the_newest_save_wins_and_one_is_in_flight() {
                   #1 get a
             2000ms write a v3
             2010ms write a v4
-                  a superseded: a newer save takes its place
+                  a superseded: replaced by a newer save
             2020ms #1 row a v1
                   #2 update a v2
             2030ms #2 row a v2
@@ -200,9 +200,9 @@ fn a_save_without_a_change_does_not_take_back_what_the_server_lacks() {
                   #3 get a
             5030ms write b v1
             5040ms write b v2
-                  b superseded: a newer save takes its place
+                  b superseded: replaced by a newer save
             5050ms write b v1
-                  b superseded: a newer save takes its place
+                  b superseded: replaced by a newer save
             5060ms #3 absent
                   #4 create a v1
             5070ms #4 created a
@@ -261,7 +261,7 @@ fn what_waits_for_its_turn_and_is_no_plugin_any_more_is_not_deployed() {
                   save
                   archive v2
                   b updated: updated
-                  summary: 3 plugins in 5 ms: 2 updated, 1 skipped
+                  summary: 3 plugins in 5 ms: 2 updated, 1 with errors
         "#]],
     );
 }
@@ -297,4 +297,46 @@ fn what_happens_to_a_file_within_a_moment_is_one_save() {
                   #4 update a v4
         "#]],
     );
+}
+
+/// Saving a function that is off has no effect for anyone, which an author has to know.
+#[test]
+fn a_save_of_a_function_that_is_off_says_so() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1 off
+         12ms #2 row a v2 off
+         5000ms saving a
+         5001ms #3 row a v2 off
+         5002ms write a v2",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a v1 off
+                  #2 update a v2
+            12ms #2 row a v2 off
+                  save
+                  archive v2
+                  a updated: updated (off)
+            5000ms saving a
+                  #3 get a
+            5001ms #3 row a v2 off
+            5002ms write a v2
+                  a unchanged: unchanged (off)
+        "#]],
+    );
+}
+
+/// It was switched on by somebody while it was being deployed.
+#[test]
+fn a_function_that_is_on_by_now_is_not_said_to_be_off() {
+    let log = log_of(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1 off
+         12ms #2 row a v2",
+    );
+    assert!(log.ends_with("a updated: updated\n"), "{log}");
 }

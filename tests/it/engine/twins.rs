@@ -56,7 +56,7 @@ fn a_plugin_that_is_there_under_another_id_is_not_created() {
                   c unchanged: unchanged
                   pass: 2 plugins to compare with the server
                   a sending: on its way (new)
-                  a twin: not created: the server has a plugin with the same title and author as `old`
+                  a twin: not created: the server has a plugin with the same title and author under the id `old`
                   b sending: on its way (new)
                   #3 create b v1
             4ms #3 created b
@@ -91,7 +91,7 @@ fn a_saved_plugin_s_twin_is_looked_for() {
             11ms #1 absent
                   #2 overview of functions
             12ms #2 rows old=v0~Shout
-                  a twin: not created: the server has a plugin with the same title and author as `old`
+                  a twin: not created: the server has a plugin with the same title and author under the id `old`
             20ms write c v1~Whisper
                   c sending: on its way (new)
                   #3 get c

@@ -57,7 +57,7 @@ fn only_so_many_versions_of_one_session_stay() {
                   a updated: updated
                   #7 prune second of a
             10003ms #7 deleted
-                  a pruned: an older version of this session was taken out of the server's history
+                  a pruned: deleted an older version of this editing session from the server's history
             4000000ms write a v5
                   a sending: on its way (edited)
                   #8 get a

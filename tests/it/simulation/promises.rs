@@ -274,7 +274,7 @@ pub(super) fn on_notice(world: &mut World, notice: &Notice) -> Result<(), Broken
             }
             patient(*attempt, *next, promises.wish)
         }
-        What::Back { waiting, .. } => {
+        What::Back { waiting, .. } | What::AccessGranted { waiting } => {
             promises.attempts = 0;
             promises.quiet_until = Duration::ZERO;
             if *waiting > n_files {
