@@ -11,6 +11,7 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use crate::engine::notice::{Level, Notice, What, duration};
 use crate::plugin::{Entry, Span};
+use crate::printable;
 
 /// A pass with at least this many conversations gets a progress bar.
 const LONG_PASS: usize = 12;
@@ -63,13 +64,15 @@ impl Console {
     /// Prints a notice.
     pub fn tell(&mut self, notice: &Notice, time: Timestamp) {
         match self.format {
-            Format::Json => self.gone |= print(&notice.to_json(&time.to_string()).to_string(), "").is_err(),
+            Format::Json => {
+                self.gone |= print(&printable::json(&notice.to_json(&time.to_string()).to_string()), "").is_err();
+            }
             Format::Lines => {
                 self.progress(notice);
                 if notice.level() >= self.least {
                     let clock = time.to_zoned(self.zone.clone()).strftime("%H:%M:%S").to_string();
                     let columns = console::Term::stdout().size_checked().map(|(_, columns)| columns);
-                    let (line, more) = self.render(notice, &clock, columns);
+                    let (line, more) = self.render(notice, &clock, columns, stderr_columns());
                     let printed = match &self.bar {
                         Some(bar) => bar.suspend(|| print(&line, &more)),
                         None => print(&line, &more),
@@ -114,9 +117,9 @@ impl Console {
         }
     }
 
-    /// The status line, and what stands below it (which may be nothing). `columns` is the width of the terminal, if it
-    /// is one.
-    fn render(&mut self, notice: &Notice, clock: &str, columns: Option<u16>) -> (String, String) {
+    /// The status line, and what stands below it (which may be nothing). `columns` is the width of stdout where that is a
+    /// terminal, `below` that of stderr.
+    fn render(&mut self, notice: &Notice, clock: &str, columns: Option<u16>, below: Option<u16>) -> (String, String) {
         self.widen(notice);
         let hint = notice.hint().filter(|hint| {
             let new = self.hinted.insert(hint.clone());
@@ -124,7 +127,7 @@ impl Console {
             new || notice.level() > Level::Info && !matches!(notice.what, What::GaveUp { .. })
         });
         let aligned = columns.is_none_or(|columns| columns >= NARROW);
-        (self.line(notice, clock, aligned), explanation(notice, hint, columns))
+        (self.line(notice, clock, aligned), explanation(notice, hint, below))
     }
 
     fn widen(&mut self, notice: &Notice) {
@@ -144,15 +147,15 @@ impl Console {
         if let Some(key) = &notice.about.key {
             let word = notice.about.entry.map_or(key.kind.word(), Entry::word);
             push_column(&mut line, word, type_width, DIM);
-            push_column(&mut line, key.id.as_str(), id_width, BOLD);
+            push_column(&mut line, &printable::line(key.id.as_str()), id_width, BOLD);
             let version = notice.version().unwrap_or_default();
             if version_width > 0 || !version.is_empty() {
-                push_column(&mut line, &one_line(&version), version_width, DIM);
+                push_column(&mut line, &printable::line(&version), version_width, DIM);
             }
         } else if let Some(path) = &notice.about.path {
-            push_column(&mut line, &one_line(&path.display().to_string()), 0, BOLD);
+            push_column(&mut line, &printable::line(&path.display().to_string()), 0, BOLD);
         }
-        let what = notice.headline().map_or_else(|| plain(&notice.sentence()), str::to_owned);
+        let what = notice.headline().map_or_else(|| printable::text(&notice.sentence()).into_owned(), str::to_owned);
         push(&mut line, format_args!("{style}{}{style:#}", first_line(&what)));
         if let (Some(took), true) = (notice.took(), notice.about.key.is_some()) {
             push(&mut line, format_args!("  {DIM}{}{DIM:#}", duration(took)));
@@ -209,25 +212,46 @@ fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }
 
-/// A text of somebody else's (a server's words, a file's name) cannot steer the terminal.
-fn plain(text: &str) -> String {
-    let text = console::strip_ansi_codes(text);
-    text.chars().filter(|c| (!c.is_control() || *c == '\n') && !turns_text(*c)).collect()
+/// The width of stderr, where that is a terminal.
+fn stderr_columns() -> Option<u16> {
+    console::Term::stderr().size_checked().map(|(_, columns)| columns)
 }
 
-/// The characters by which a text makes what follows it run the other way.
-fn turns_text(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// A message of one or more lines: each line after the first is indented, so that none passes for a message of its own.
+#[must_use]
+pub fn message(text: &str) -> String {
+    let text = printable::text(text);
+    let mut lines = text.trim_end_matches('\n').split('\n');
+    let first = lines.next().unwrap_or_default().to_owned();
+    lines.fold(first, |shown, line| {
+        let indent = if line.is_empty() || line.starts_with("  ") { "" } else { "  " };
+        shown + "\n" + indent + line
+    })
 }
 
-fn one_line(text: &str) -> String {
-    plain(text).replace('\n', " ")
+/// A hint, wrapped at words where the width of the terminal is known.
+fn hint_lines(hint: &str, columns: Option<u16>) -> String {
+    const LABEL_WIDTH: usize = "hint: ".len();
+    let hint = printable::line(hint);
+    let width = columns.map_or(usize::MAX, |columns| usize::from(columns).saturating_sub(LABEL_WIDTH));
+    let options = textwrap::Options::new(width)
+        .break_words(false)
+        .word_separator(textwrap::WordSeparator::AsciiSpace)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation);
+    let lines = textwrap::wrap(&hint, options).join(&format!("\n{:LABEL_WIDTH$}", ""));
+    format!("{GREEN}hint{GREEN:#}: {lines}")
+}
+
+/// Prints a hint to stderr.
+pub fn print_hint(hint: &str) {
+    writeln!(anstream::stderr().lock(), "{}", hint_lines(hint, stderr_columns())).ok();
 }
 
 /// Where it is, in the form that editors jump to; the source line; the rest of the words; the remedy.
 fn explanation(notice: &Notice, hint: Option<String>, columns: Option<u16>) -> String {
     let mut lines = Vec::new();
-    let words = plain(&notice.detail().unwrap_or_else(|| notice.sentence()));
+    let words = notice.detail().unwrap_or_else(|| notice.sentence());
+    let words = printable::text(&words);
     let mut rest = words.lines();
     let severity = match notice.level() {
         Level::Detail | Level::Info => None,
@@ -240,7 +264,8 @@ fn explanation(notice: &Notice, hint: Option<String>, columns: Option<u16>) -> S
     }
     if let (Some(path), Some((severity, label)), Some(_)) = (&notice.about.path, severity, notice.headline()) {
         let (line, column) = notice.span().map_or((1, 1), |span| (span.line, span.column));
-        let path = one_line(&path.display().to_string());
+        let path = path.display().to_string();
+        let path = printable::line(&path);
         // Without colour: editors look for this line with an expression that starts at its first character.
         lines.push(format!("{path}:{line}:{column}: {severity}: {}", rest.next().unwrap_or_default()));
         if let Some(span) = notice.span() {
@@ -249,18 +274,18 @@ fn explanation(notice: &Notice, hint: Option<String>, columns: Option<u16>) -> S
     }
     lines.extend(rest.map(|line| format!("  {line}")));
     if let Some(hint) = hint {
-        lines.push(format!("{GREEN}hint{GREEN:#}: {}", one_line(&hint)));
+        lines.push(hint_lines(&hint, columns));
     }
     lines.join("\n")
 }
 
 /// The source line with the place underlined. A place that the line does not have is moved to its end.
 fn frame(span: &Span, label: Label<'static>, columns: Option<u16>) -> String {
-    let offset = |chars: usize| span.source.char_indices().nth(chars).map_or(span.source.len(), |(at, _)| at);
+    let source = printable::source(&span.source);
+    let offset = |chars: usize| source.char_indices().nth(chars).map_or(source.len(), |(at, _)| at);
     let before = span.column.saturating_sub(1);
     let marked = offset(before)..offset(before.saturating_add(span.width));
-    let snippet =
-        Snippet::source(span.source.as_str()).line_start(span.line).annotation(AnnotationKind::Primary.span(marked));
+    let snippet = Snippet::source(&*source).line_start(span.line).annotation(AnnotationKind::Primary.span(marked));
     let renderer = Renderer::styled().decor_style(DecorStyle::Ascii);
     let renderer = match columns {
         Some(columns) => renderer.term_width(columns.into()),
@@ -284,9 +309,10 @@ fn print(line: &str, more: &str) -> std::io::Result<()> {
 /// Prints why the program cannot go on, and the remedy.
 pub fn fatal(message: &str, hint: Option<&str>) {
     let mut stderr = anstream::stderr().lock();
-    writeln!(stderr, "{RED}error{RED:#}: {message}").ok();
+    writeln!(stderr, "{RED}error{RED:#}: {}", self::message(message)).ok();
+    drop(stderr);
     if let Some(hint) = hint {
-        writeln!(stderr, "{GREEN}hint{GREEN:#}: {hint}").ok();
+        print_hint(hint);
     }
 }
 
@@ -308,13 +334,13 @@ impl Steps {
 
     /// What is being done now.
     pub fn doing(&self, what: &str) {
-        self.0.set_message(what.to_owned());
+        self.0.set_message(printable::line(what).into_owned());
         self.0.tick();
     }
 
     /// What has been done, to stay on the screen.
     pub fn done(&self, what: &str) {
-        self.0.suspend(|| writeln!(anstream::stderr().lock(), "{what}").ok());
+        self.0.suspend(|| writeln!(anstream::stderr().lock(), "{}", message(what)).ok());
     }
 
     /// Takes the spinner away.
@@ -362,7 +388,7 @@ mod tests {
         let mut console = Console::new(Format::Lines, Level::Detail);
         let mut screen = String::new();
         for notice in notices {
-            let (line, more) = console.render(notice, "12:34:56", columns);
+            let (line, more) = console.render(notice, "12:34:56", columns, columns);
             assert!(!line.contains('\n'), "{line:?}");
             for part in [line, more].iter().filter(|part| !part.is_empty()) {
                 push(&mut screen, format_args!("{part}\n"));
@@ -464,7 +490,7 @@ mod tests {
                 12:34:56 ✗ filter  shout                     1.1        refused by the server  34 ms
                 plugins/shout.py:1:1: error: pip failed:
                     no such package
-                  gave up
+                  gave up␇
                 hint: the server's log may say more
                 12:34:56 ! filter  shout                     1.1        refused before, not sent again
                 plugins/shout.py:1:1: warning: No Function class found in the module
@@ -486,11 +512,13 @@ mod tests {
                   |      ^^^^^^^^^^^^
                 hint: write `import configparser`, which is left as it is
                 12:34:56 ✗ filter  shout                                not deployed: `a.py` and `b.py` claim this id
-                hint: exclude all but one, or give one another id, in its frontmatter or under [plugins."path"] in watch.toml
+                hint: exclude all but one, or give one another id, in its frontmatter or under [plugins."path"] in
+                      watch.toml
                 12:34:56 … plugins/new.py  still being written; deployed when it is complete
                 12:34:56 … filter  shout                     1.1        waiting: the server is away
                 12:34:56 ! cannot reach http://localhost:8080: connection refused (next try in 500 ms, 1 plugin waiting)
-                hint: say where your server is with OPENWEBUI_URL or `url` in watch.toml; or try `owui-watch sandbox`, which starts a throw-away Open WebUI
+                hint: say where your server is with OPENWEBUI_URL or `url` in watch.toml; or try `owui-watch
+                      sandbox`, which starts a throw-away Open WebUI
                 12:34:56 ! one
                   two
                 12:34:56 ! 3 plugins in 2.0 s: 1 created, 1 updated, 1 refused
@@ -508,7 +536,8 @@ mod tests {
                 12:34:56 · http://localhost:8080 is Open WebUI 0.12.4
                 12:34:56 ✓ tool  clock  created  34 ms
                 12:34:56 ✓ pipe  rubber_duck_of_the_house  0.3  created, switched off  34 ms
-                hint: switch it on in Admin Panel > Functions, or set activate_new = true in watch.toml
+                hint: switch it on in Admin Panel > Functions, or set
+                      activate_new = true in watch.toml
                 12:34:56 ✓ pipe  rubber_duck_of_the_house  0.3  created, switched off  34 ms
                 12:34:56 ✓ filter  shout  1.0 → 1.1  updated  34 ms
                 12:34:56 ✓ filter  shout  1.1  updated  34 ms
@@ -526,7 +555,7 @@ mod tests {
                 12:34:56 ✗ filter  shout  1.1  refused by the server  34 ms
                 plugins/shout.py:1:1: error: pip failed:
                     no such package
-                  gave up
+                  gave up␇
                 hint: the server's log may say more
                 12:34:56 ! filter  shout  1.1  refused before, not sent again
                 plugins/shout.py:1:1: warning: No Function class found in the module
@@ -548,16 +577,45 @@ mod tests {
                   |      ^^^^^^^^^^^^
                 hint: write `import configparser`, which is left as it is
                 12:34:56 ✗ filter  shout  not deployed: `a.py` and `b.py` claim this id
-                hint: exclude all but one, or give one another id, in its frontmatter or under [plugins."path"] in watch.toml
+                hint: exclude all but one, or give one another id, in its
+                      frontmatter or under [plugins."path"] in watch.toml
                 12:34:56 … plugins/new.py  still being written; deployed when it is complete
                 12:34:56 … filter  shout  1.1  waiting: the server is away
                 12:34:56 ! cannot reach http://localhost:8080: connection refused (next try in 500 ms, 1 plugin waiting)
-                hint: say where your server is with OPENWEBUI_URL or `url` in watch.toml; or try `owui-watch sandbox`, which starts a throw-away Open WebUI
+                hint: say where your server is with OPENWEBUI_URL or `url`
+                      in watch.toml; or try `owui-watch sandbox`, which
+                      starts a throw-away Open WebUI
                 12:34:56 ! one
                   two
                 12:34:56 ! 3 plugins in 2.0 s: 1 created, 1 updated, 1 refused
             "#]],
         );
+    }
+
+    #[test]
+    fn hints_wrap_at_words() {
+        for (columns, expected) in [
+            (None, "hint: give it an `id` in watch.toml"),
+            (Some(80), "hint: give it an `id` in watch.toml"),
+            (Some(30), "hint: give it an `id` in\n      watch.toml"),
+            (Some(20), "hint: give it an\n      `id` in\n      watch.toml"),
+            (Some(0), "hint: give\n      it\n      an\n      `id`\n      in\n      watch.toml"),
+        ] {
+            let shown = hint_lines("give it an `id` in watch.toml", columns);
+            assert_eq!(console::strip_ansi_codes(&shown), expected, "{columns:?}");
+        }
+    }
+
+    #[test]
+    fn no_line_of_a_message_passes_for_a_message_of_ours() {
+        for (given, expected) in [
+            ("one", "one"),
+            ("one\r\nerror: two\n", "one\n  error: two"),
+            ("one\n\n  | two\n\u{9b}2Kthree", "one\n\n  | two\n  three"),
+            ("\u{1b}]0;x\u{7}a\u{202e}b", "a�b"),
+        ] {
+            assert_eq!(message(given), expected);
+        }
     }
 
     #[test]

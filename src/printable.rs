@@ -1,11 +1,9 @@
 //! The one filter for text of others (a server's words, a file's name, another program's output) on its way to a terminal
-//! or a log. A character that steers a terminal, turns text around or hides in it becomes `�`.
+//! or a log. A character that steers a terminal, turns text around or hides in it is shown by a
+//! sign for it: `␛` for an escape, `�` for what has no sign of its own.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
-
-/// What stands for a character that is not printed.
-const REPLACEMENT: char = '\u{fffd}';
 
 /// Text for one line: without escape sequences, and with spaces for line breaks and tabs.
 #[must_use]
@@ -43,7 +41,7 @@ pub fn source(text: &str) -> Cow<'_, str> {
             _ if is_joiner(c) => joins_letters(before),
             _ => !is_unsafe(c),
         };
-        shown.push(if is_plain { c } else { REPLACEMENT });
+        shown.push(if is_plain { c } else { sign(c) });
         before = Some(c);
     }
     Cow::Owned(shown)
@@ -72,6 +70,15 @@ pub fn json(text: &str) -> Cow<'_, str> {
 /// Whether a text with this character needs a closer look.
 fn is_suspicious(c: char) -> bool {
     !matches!(c, '\n' | '\t') && (is_unsafe(c) || is_joiner(c))
+}
+
+/// What stands for a character that is not printed.
+fn sign(c: char) -> char {
+    match c {
+        '\0'..='\u{1f}' => char::from_u32(u32::from('␀') + u32::from(c)).unwrap_or(char::REPLACEMENT_CHARACTER),
+        '\u{7f}' => '␡',
+        _ => char::REPLACEMENT_CHARACTER,
+    }
 }
 
 fn is_unsafe(c: char) -> bool {
@@ -139,24 +146,24 @@ mod tests {
             ),
             ("می\u{200c}خواهم", "می\u{200c}خواهم", "می\u{200c}خواهم"),
             ("a\tb\nc", "a\tb\nc", "a\tb\nc"),
-            ("a\r\nb", "a\nb", "a�\nb"),
-            ("error\rfine", "error�fine", "error�fine"),
-            ("\u{1b}[1;31mred\u{1b}[0m", "red", "�[1;31mred�[0m"),
+            ("a\r\nb", "a\nb", "a␍\nb"),
+            ("error\rfine", "error␍fine", "error␍fine"),
+            ("\u{1b}[1;31mred\u{1b}[0m", "red", "␛[1;31mred␛[0m"),
             ("\u{9b}31mred", "red", "�31mred"),
-            ("a\u{1b}]0;title\u{7}b", "ab", "a�]0;title�b"),
-            ("a\u{1b}]0;title\u{1b}\\b", "ab", "a�]0;title�\\b"),
+            ("a\u{1b}]0;title\u{7}b", "ab", "a␛]0;title␇b"),
+            ("a\u{1b}]0;title\u{1b}\\b", "ab", "a␛]0;title␛\\b"),
             ("a\u{9d}0;title\u{9c}b", "ab", "a�0;title�b"),
             // What never ends takes nothing away.
-            ("a\u{1b}]0;words", "a�]0;words", "a�]0;words"),
-            ("a\u{1b}]0;x\ny\u{7}", "a�]0;x\ny�", "a�]0;x\ny�"),
-            ("a\u{1b}[31", "a�[31", "a�[31"),
-            ("a\u{1b}[3\u{e9}", "a�[3é", "a�[3é"),
-            ("\u{1b}", "�", "�"),
-            ("\u{1b}Pq\u{1b}\\", "�Pq�\\", "�Pq�\\"),
+            ("a\u{1b}]0;words", "a␛]0;words", "a␛]0;words"),
+            ("a\u{1b}]0;x\ny\u{7}", "a␛]0;x\ny␇", "a␛]0;x\ny␇"),
+            ("a\u{1b}[31", "a␛[31", "a␛[31"),
+            ("a\u{1b}[3\u{e9}", "a␛[3é", "a␛[3é"),
+            ("\u{1b}", "␛", "␛"),
+            ("\u{1b}Pq\u{1b}\\", "␛Pq␛\\", "␛Pq␛\\"),
             // What is left of one sequence is not the beginning of another.
-            ("\u{1b}\u{1b}[0m[31m", "�[31m", "��[0m[31m"),
-            ("sk-12\u{0}34", "sk-12�34", "sk-12�34"),
-            ("\u{8}\u{b}\u{c}\u{7f}\u{80}\u{85}\u{9f}", "�������", "�������"),
+            ("\u{1b}\u{1b}[0m[31m", "␛[31m", "␛␛[0m[31m"),
+            ("sk-12\u{0}34", "sk-12␀34", "sk-12␀34"),
+            ("\u{8}\u{b}\u{c}\u{1f}\u{7f}\u{80}\u{85}\u{9f}", "␈␋␌␟␡���", "␈␋␌␟␡���"),
             ("\u{61c}\u{200e}\u{200f}\u{202a}\u{202e}\u{2066}\u{2069}", "�������", "�������"),
             ("a\u{2028}b\u{2029}c", "a�b�c", "a�b�c"),
             ("\u{ad}\u{180e}\u{200b}\u{2060}\u{2065}\u{206f}\u{feff}\u{fff9}", "��������", "��������"),

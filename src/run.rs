@@ -6,6 +6,8 @@ use std::process::ExitCode;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use anyhow::Context as _;
+use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::prelude::*;
 
 use crate::cli::{Args, Command};
@@ -18,6 +20,7 @@ use crate::disk::StateError;
 use crate::engine::exchange::{Adopt, Terms};
 use crate::engine::notice::Level;
 use crate::engine::{Code, Policy};
+use crate::printable;
 use crate::sandbox::{self, Sandbox, SandboxError};
 use crate::systemd::supervisor::{self, Supervisor};
 
@@ -264,7 +267,15 @@ fn logging(verbose: u8) {
         _ => tracing::Level::TRACE,
     };
     let targets = tracing_subscriber::filter::Targets::new().with_target("owui_watch", level);
-    let lines = tracing_subscriber::fmt::layer().with_writer(anstream::stderr).with_target(false);
+    let fields = debug_fn(|writer, field, value| {
+        let value = format!("{value:?}");
+        let value = printable::line(&value);
+        if field.name() == "message" { write!(writer, "{value}") } else { write!(writer, "{field}={value}") }
+    });
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(anstream::stderr)
+        .with_target(false)
+        .fmt_fields(fields.delimited(" "));
     tracing_subscriber::registry().with(lines.with_filter(targets)).init();
 }
 

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::screen::{Line, Screen, clock, printable};
+use super::screen::{Line, Screen, clock};
 use super::server::{Server, text};
 use super::target::{Files, Target};
 use super::{Refusal, Scene};
@@ -19,6 +19,7 @@ use crate::engine::exchange::{Version, message};
 use crate::engine::notice::Level;
 use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::{Digest, Key, normal};
+use crate::printable;
 
 /// How many of the server's versions are asked for their texts.
 const MOST_TEXTS: usize = 20;
@@ -323,7 +324,7 @@ fn cells(entry: &Entry, zone: &TimeZone) -> Cells {
         name(entry),
         words(entry),
     ];
-    cells.map(|cell| printable(&cell))
+    cells.map(|cell| printable::line(&cell).into_owned())
 }
 
 /// What a rollback takes it by.

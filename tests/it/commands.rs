@@ -9,7 +9,7 @@ use owui_watch::engine::ledger::{Rollback, UnderWay};
 use owui_watch::plugin::{Digest, Key, Kind, id::PluginId};
 use serde_json::{Value, json};
 
-use crate::support::command::{Project, REFUSED, Watch, check, copies, filter, names, notices, of, text, tool, writes};
+use crate::support::command::{Project, REFUSED, Ran, Watch, check, copies, filter, names, notices, of, text, tool, writes};
 use crate::support::fake_server::{FakeServer, Fault, Version};
 
 const A: &str = "plugins/a.py";
@@ -1164,6 +1164,80 @@ fn an_error_is_json_where_json_is_wanted() {
     let wrong = deployed_twice(&server).with("OPENWEBUI_API_KEY", "sk-wrong");
     let told = notices(&wrong, &["pull"], 3);
     assert!(of(&told, "error")["message"].as_str().unwrap().starts_with("the server does not let us in"), "{told:?}");
+}
+
+// ---- what others say ------------------------------------------------------------------------------------------------
+
+/// The title of a captive portal, or any other text, with all that a terminal could obey.
+const HOSTILE: &str = "\u{1b}]0;owned\u{7}\u{9b}2J\u{0}\u{1b}[2Jfree\u{202e}\u{61c}\u{200b} wifi\u{2028}";
+
+#[track_caller]
+fn steers_nothing(ran: &Ran) {
+    let said = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(said.contains("free") && said.contains("wifi"), "{said:?}");
+    let is_obeyed = |c: char| c.is_control() && c != '\n' || "\u{202e}\u{61c}\u{200b}\u{2028}".contains(c);
+    assert!(!said.chars().any(is_obeyed), "{said:?}");
+}
+
+#[test]
+fn no_answer_steers_the_terminal() {
+    let portal = format!("<html><head><title>{HOSTILE}</title></head></html>").leak();
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    let commands =
+        [&["diff"][..], &["diff", "a"], &["history", "a"], &["pull"], &["rollback", "a", "--yes"], &["--once"]];
+    for arguments in commands {
+        for format in [&[][..], &["-vv"], &["--json"]] {
+            server.fail_next_of("GET /api", 9, Fault::Says(200, portal));
+            let ran = project.run(&[arguments, format].concat());
+            server.recover();
+            check(&ran, 3);
+            steers_nothing(&ran);
+        }
+    }
+}
+
+#[test]
+fn no_text_on_the_server_steers_the_terminal() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    let refused = json!({ "detail": HOSTILE }).to_string().leak();
+    server.fail_next_of("POST /api/v1/functions/id/a/update", 2, Fault::Says(400, refused));
+    for format in [&[][..], &["--json"]] {
+        let ran = project.run(&[&["rollback", "a", "--yes", "--quiet"], format].concat());
+        check(&ran, 1);
+        steers_nothing(&ran);
+    }
+    let log = project.read(".owui-watch/logs/function-a.log");
+    assert!(log.contains("free") && !log.chars().any(|c| c.is_control() && c != '\n' || c == '\u{202e}'), "{log:?}");
+
+    server.edit_row(Kind::Function, "a", |row| row.content = filter(HOSTILE));
+    for arguments in [&["history", "a"][..], &["history", "a", "--json"], &["diff", "--json"]] {
+        steers_nothing(&project.run(arguments));
+    }
+    let ran = project.run(&["pull", "a"]);
+    check(&ran, 0);
+    steers_nothing(&ran);
+    assert_eq!(project.read(A), filter(HOSTILE), "the text itself is what it is");
+}
+
+#[test]
+#[cfg(unix)]
+fn no_name_steers_the_terminal() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    let name = "plugins/free\u{1b}[2J\u{202e}\u{9b}2J\nwifi.py";
+    project.put(name, "class Filter(:\n    pass\n");
+    for arguments in [
+        &["--once"][..],
+        &["--once", "-vv"],
+        &["--once", "--json"],
+        &["diff"],
+        &["pull", name],
+    ] {
+        steers_nothing(&project.run(arguments));
+    }
+    steers_nothing(&project.run(&["--no-such-flag\u{1b}]0;x\u{7}\u{9b}2Jfree\u{202e}wifi"]));
 }
 
 // ---- on a real server -----------------------------------------------------------------------------------------------

@@ -14,19 +14,19 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     ("cli", &[]),
     ("config", &["cli", "engine", "plugin"]),
     ("watcher", &[]),
-    ("disk", &["engine", "plugin"]),
+    ("disk", &["engine", "plugin", "printable"]),
     ("git", &[]),
     ("client", &["engine", "plugin", "printable"]),
-    ("console", &["engine::notice", "plugin"]),
-    ("commands", &["cli", "client", "config", "console", "disk", "engine", "plugin", "systemd"]),
-    ("sandbox", &[]),
-    ("systemd", &["engine::notice", "engine::status"]),
+    ("console", &["engine::notice", "plugin", "printable"]),
+    ("commands", &["cli", "client", "config", "console", "disk", "engine", "plugin", "printable", "systemd"]),
+    ("sandbox", &["printable"]),
+    ("systemd", &["engine::notice", "engine::status", "printable"]),
     ("lib", &[]),
 ];
 const KNOW_EVERYONE: [&str; 3] = ["run", "daemon", "main"];
 
 /// What reaches the outside world, and the rooms that may use it.
-const REACHES_OUT: [(&str, &[&str]); 15] = [
+const REACHES_OUT: [(&str, &[&str]); 18] = [
     ("notify", &["watcher"]),
     ("notify_debouncer_full", &["watcher"]),
     ("reqwest", &["client", "sandbox"]),
@@ -42,6 +42,10 @@ const REACHES_OUT: [(&str, &[&str]); 15] = [
     ("indicatif", &["console"]),
     ("annotate_snippets", &["console"]),
     ("similar", &["commands"]),
+    // What is printed passes `printable` here.
+    ("anstream", &["commands", "console", "run"]),
+    ("std::io::stdout", &["commands", "console"]),
+    ("std::io::stderr", &[]),
 ];
 
 /// What decides. Whatever it needs to know of the moment is handed to it.
