@@ -14,7 +14,7 @@ fn a_stop_finishes_what_is_in_flight() {
          13ms #2 row a v2",
         &expect![[r#"
             10ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             11ms stop
                   stopping: stopping; 1 plugin on the way first (once more stops at once)
@@ -39,7 +39,7 @@ fn a_stop_does_not_wait_for_ever() {
          10011ms wake",
         &expect![[r#"
             10ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             11ms stop
                   stopping: stopping; 1 plugin on the way first (once more stops at once)
@@ -66,7 +66,7 @@ fn what_is_in_flight_is_finished_before_another_engine_goes_on() {
          600002ms #2 row a v2",
         &expect![[r#"
             10ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             11ms replace
             3010ms wake
@@ -97,7 +97,7 @@ fn a_stop_is_not_put_off_by_what_another_engine_would_wait_for() {
          10012ms wake",
         &expect![[r#"
             10ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             11ms replace
             12ms stop
@@ -122,7 +122,7 @@ fn a_save_that_waits_for_its_formatter_is_not_forgotten_in_silence() {
          5320ms stop",
         &expect![[r#"
             5000ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             5001ms #1 row a v1
                   #2 update a v2
