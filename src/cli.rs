@@ -130,14 +130,23 @@ pub enum Command {
         place: Place,
     },
 
-    /// Write the server's text of a plugin to its file
+    /// Write the server's text of plugins to their files
     ///
-    /// The file's text is kept as a copy in the state folder. A plugin that has no file gets one in the first root.
+    /// The file's text is kept as a copy in the state folder. A plugin that is named and has no file gets one in the first
+    /// root.
     Pull {
-        /// Its id or path; `function:ID` or `tool:ID` if both have this id [default: all plugins under the roots whose
+        /// Their ids or paths; `function:ID` or `tool:ID` if both have this id [default: all plugins under the roots whose
         /// text differs]
         #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
-        plugin: Option<String>,
+        plugins: Vec<String>,
+
+        /// Write also all plugins of the server that have no file here, after asking
+        #[arg(long, conflicts_with = "plugins")]
+        all: bool,
+
+        /// Write new files without asking
+        #[arg(long, requires = "all", conflicts_with = "plugins")]
+        yes: bool,
 
         /// Which files, and which server.
         #[command(flatten)]
@@ -241,7 +250,7 @@ impl Command {
             Command::History { place, .. } => ("history", Taken::of(place)),
             Command::Rollback { place, yes, .. } => ("rollback", Taken { yes: Some(*yes), ..Taken::of(place) }),
             Command::Diff { place, .. } => ("diff", Taken::of(place)),
-            Command::Pull { place, .. } => ("pull", Taken::of(place)),
+            Command::Pull { place, all, yes, .. } => ("pull", Taken { yes: all.then_some(*yes), ..Taken::of(place) }),
             Command::Service { action: ServiceAction::Install { place, yes } } => {
                 ("service", Taken { yes: Some(*yes), ..Taken::of(place) })
             }

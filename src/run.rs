@@ -76,13 +76,13 @@ async fn start(args: &Args, world: &World) -> anyhow::Result<End> {
         }
         Some(Command::Diff { plugin, .. }) => {
             let config = config()?;
-            let plugin = plugin.as_ref().map(|plugin| from_here(plugin, &config, world));
-            Ok(End::Done(commands::diff(&scene(args, &config)?, plugin.as_deref()).await?))
+            let plugins: Vec<_> = plugin.iter().map(|plugin| from_here(plugin, &config, world)).collect();
+            Ok(End::Done(commands::diff(&scene(args, &config)?, &plugins).await?))
         }
-        Some(Command::Pull { plugin, .. }) => {
+        Some(Command::Pull { plugins, all, .. }) => {
             let config = config()?;
-            let plugin = plugin.as_ref().map(|plugin| from_here(plugin, &config, world));
-            Ok(End::Done(commands::pull(&scene(args, &config)?, plugin.as_deref()).await?))
+            let plugins: Vec<_> = plugins.iter().map(|plugin| from_here(plugin, &config, world)).collect();
+            Ok(End::Done(commands::pull(&scene(args, &config)?, &plugins, *all).await?))
         }
         Some(Command::Rollback { plugin, version, .. }) => {
             let config = config()?;

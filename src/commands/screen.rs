@@ -8,7 +8,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Map, Value, json};
 use similar::TextDiff;
 
-use super::Scene;
+use super::{Refusal, Scene};
 use crate::console::{self, Format};
 use crate::engine::notice::Level;
 use crate::plugin::Key;
@@ -204,8 +204,16 @@ pub(super) fn clock(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
+/// Asks the user, if there is one to be asked. `nothing` says what a no comes to.
+pub(super) fn agreed(question: &str, nothing: &str) -> Result<bool, Refusal> {
+    if std::io::stdin().is_terminal() {
+        return Ok(ask(question));
+    }
+    Err(Refusal::usage(format!("{nothing}, since nobody can be asked here")).hinted("add --yes to do it"))
+}
+
 /// Puts a question, and waits for the answer; anything but a yes is a no.
-pub(super) fn ask(question: &str) -> bool {
+fn ask(question: &str) -> bool {
     write!(anstream::stderr().lock(), "{} [y/N] ", printable::line(question)).ok();
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer);

@@ -43,6 +43,8 @@ pub(super) struct Files {
     links: BTreeMap<Arc<Path>, PathBuf>,
     /// What is not to be deployed from its file.
     disabled: BTreeSet<Key>,
+    /// The ids of files that cannot be compared.
+    unread: BTreeSet<PluginId>,
     /// The roots that are not there.
     pub(super) missing: Vec<PathBuf>,
 }
@@ -57,6 +59,7 @@ impl Files {
             unreadable: Vec::new(),
             links: BTreeMap::new(),
             disabled: BTreeSet::new(),
+            unread: BTreeSet::new(),
             missing: Vec::new(),
         };
         let scan = files.plugins.scan(Trust::Closed, &mut Seen::default(), &mut |_| ());
@@ -74,18 +77,24 @@ impl Files {
                 Loaded::Parsed(Parsed::Flawed(flaw)) if flaw.meant => {
                     match flaw.digest.and_then(|_| broken(&path, config.files.get(&*path))) {
                         Some(local) => files.found.push(local),
-                        None => files.unreadable.push((path, flaw.problem.message())),
+                        None => files.add_unreadable(path, flaw.problem.message(), config),
                     }
                 }
-                Loaded::Unsettled => files.unreadable.push((path, "being written".to_owned())),
+                Loaded::Unsettled => files.add_unreadable(path, "being written".to_owned(), config),
                 Loaded::SameFile(original) => drop(files.links.insert(path, original)),
                 Loaded::Parsed(Parsed::Disabled) => {
                     files.disabled.extend(broken(&path, config.files.get(&*path)).map(|local| local.key));
                 }
-                Loaded::Parsed(Parsed::Flawed(_) | Parsed::NotAPlugin) | Loaded::Missing => {}
+                Loaded::Parsed(Parsed::Flawed(_)) => files.unread.extend(id_of_broken(&path, config.files.get(&*path))),
+                Loaded::Parsed(Parsed::NotAPlugin) | Loaded::Missing => {}
             }
         }
         Ok(files)
+    }
+
+    fn add_unreadable(&mut self, path: Arc<Path>, why: String, config: &Config) {
+        self.unread.extend(id_of_broken(&path, config.files.get(&*path)));
+        self.unreadable.push((path, why));
     }
 
     /// Everything that can be compared, each once.
@@ -94,8 +103,8 @@ impl Files {
     }
 
     /// Another file that would be the same plugin. A file that was named is the one that is meant.
-    pub(super) fn rival(&self, local: &Local, name: Option<&str>) -> Option<&Path> {
-        if name.is_some_and(|name| self.path(name) == &*local.path) {
+    pub(super) fn rival(&self, local: &Local, names: &[String]) -> Option<&Path> {
+        if names.iter().any(|name| self.path(name) == &*local.path) {
             return None;
         }
         let rival = self.found.iter().find(|other| other.key == local.key && other.path != local.path);
@@ -110,7 +119,8 @@ impl Files {
 
     /// Whether a file is this plugin, deployed or not.
     pub(super) fn has(&self, key: &Key) -> bool {
-        self.disabled.contains(key) || self.found.iter().any(|local| local.key == *key)
+        let is_unread = self.unread.contains(&key.id);
+        is_unread || self.disabled.contains(key) || self.found.iter().any(|local| local.key == *key)
     }
 
     /// What is a plugin by its name and has no text, and why not.
@@ -246,6 +256,12 @@ fn broken(path: &Arc<Path>, settings: Option<&FileSettings>) -> Option<Local> {
     let kind = kind.unwrap_or(if has_tools { Kind::Tool } else { Kind::Function });
     let digest = Digest::of_text(&text);
     Some(Local { path: Arc::clone(path), key: Key { kind, id }, text: Arc::from(&*text), digest, is_plugin: false })
+}
+
+/// The id of a file that cannot be parsed, by what can be read of it.
+pub(super) fn id_of_broken(path: &Path, settings: Option<&FileSettings>) -> Option<PluginId> {
+    let text = file::read(path).ok().and_then(|bytes| Some(normal::clean(&bytes).ok()?.into_owned()));
+    claimed_id(path, &text.unwrap_or_default(), settings)
 }
 
 /// The id that a file with this text has.

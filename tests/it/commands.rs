@@ -9,7 +9,9 @@ use owui_watch::engine::ledger::{Rollback, UnderWay};
 use owui_watch::plugin::{Digest, Key, Kind, id::PluginId};
 use serde_json::{Value, json};
 
-use crate::support::command::{Project, REFUSED, Ran, Watch, check, copies, filter, names, notices, of, text, tool, writes};
+use crate::support::command::{
+    Project, REFUSED, Ran, Watch, check, copies, filter, names, notices, of, text, tool, writes,
+};
 use crate::support::fake_server::{FakeServer, Fault, Version};
 
 const A: &str = "plugins/a.py";
@@ -833,7 +835,7 @@ fn diff_tells_of_what_is_on_the_server_alone() {
     assert_eq!(
         ran.stderr,
         "2 plugins of the server have no file here: function theirs and tool a\n\
-         hint: `owui-watch pull ID` writes one\n\
+         hint: `owui-watch pull ID` writes one, `owui-watch pull --all` writes all of them\n\
          no difference (1 plugin)\n"
     );
     let told = notices(&project, &["diff"], 0);
@@ -956,6 +958,72 @@ fn a_plugin_without_a_file_gets_one() {
         "{}",
         ran.stderr
     );
+}
+
+#[test]
+fn pull_tells_of_what_has_no_file_and_writes_it_when_told_to() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    for n in 1..=13 {
+        server.seed(Kind::Tool, &format!("t{n:02}"), &tool(&n.to_string()));
+    }
+    let alone = "13 plugins of the server have no file here: tool t01, tool t02, tool t03, tool t04, tool t05 and 8 more \
+                 (--verbose names them)\n";
+    let ran = project.run(&["pull"]);
+    check(&ran, 0);
+    let hint = "hint: `owui-watch pull ID` writes one, `owui-watch pull --all` writes all of them\n";
+    assert_eq!(ran.stderr, format!("{alone}{hint}nothing to pull: no file differs from the server\n"));
+
+    // Nobody is there to say yes.
+    let ran = project.run(&["pull", "--all"]);
+    check(&ran, 2);
+    let refused = "error: nothing was written, since nobody can be asked here\nhint: add --yes to do it\n";
+    assert_eq!(ran.stderr, format!("{alone}{refused}"));
+    assert_eq!(names(&project.path("plugins")), Vec::<String>::new());
+
+    // Of several, one that there is not spoils all.
+    check(&project.run(&["pull", "t01", "t02", "nope"]), 2);
+    assert_eq!(names(&project.path("plugins")), Vec::<String>::new());
+    let told = notices(&project, &["pull", "t01", "t02", "t01"], 0);
+    assert_eq!(told.iter().map(|notice| &notice["path"]).collect::<Vec<_>>(), ["plugins/t01.py", "plugins/t02.py"]);
+
+    // A file that cannot be compared is still the file of a plugin.
+    project.put("plugins/mine.py", "");
+    project.put("plugins/t12.py", "class Tools(:\n");
+    project.put("watch.toml", "[plugins.\"plugins/mine.py\"]\nid = \"t13\"\n");
+    let told = notices(&project, &["pull", "--all", "--yes"], 0);
+    let new = |notice: &&Value| notice["event"] == "pulled" && notice.get("backup").is_none();
+    assert_eq!(told.iter().filter(new).count(), 9, "{told:#?}");
+    assert_eq!(names(&project.path("plugins")).len(), 13);
+    project.put("plugins/mine.py", tool("13"));
+    let ran = project.run(&["pull", "--all"]);
+    check(&ran, 0);
+    assert_eq!(ran.stderr, "nothing to pull: no file differs from the server\n");
+    assert_eq!(of(&notices(&project, &["--once"], 0), "summary")["unchanged"], 13);
+}
+
+#[test]
+fn what_was_not_deployed_from_here_is_not_called_so() {
+    for version in VERSIONS {
+        let server = FakeServer::of(version);
+        let project = deployed_twice(&server);
+        // By a pull.
+        server.edit_row(Kind::Function, "a", |row| row.content = filter("theirs"));
+        check(&project.run(&["pull", "a"]), 0);
+        // By a first look.
+        server.seed(Kind::Function, "b", &filter("1"));
+        project.put("plugins/b.py", filter("1"));
+        check(&project.run(&["--once"]), 0);
+        for (id, version) in [("a", "theirs"), ("b", "1")] {
+            let told = notices(&project, &["history", id], 0);
+            let current: Vec<_> = told.iter().filter(|entry| entry["current"] == true).collect();
+            assert_eq!(current.len(), 1, "{told:#?}");
+            assert_eq!((&current[0]["what"], &current[0]["version"]), (&json!("on_the_server"), &json!(version)));
+            assert_eq!(told.iter().filter(|entry| entry["version"] == version).count(), 1, "{told:#?}");
+            assert!(current[0]["copy"].is_string(), "it can be put back");
+            assert_eq!(current[0]["server_version_id"].is_string(), server.version() == Version::V0_12_4, "{told:#?}");
+        }
+    }
 }
 
 #[test]
