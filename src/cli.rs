@@ -20,7 +20,7 @@ credential.";
 
 /// Watches a folder of Open WebUI plugins and makes every save live on the server.
 #[derive(Clone, Debug, Default, Parser)]
-#[command(name = "owui-watch", version, after_help = EXAMPLES, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "owui-watch", version, after_help = EXAMPLES, max_term_width = 100)]
 #[expect(clippy::struct_excessive_bools, reason = "each one is a flag that the user may give alone")]
 pub struct Args {
     /// Only these plugins, by path or id (one that is called like a command: by its path)
@@ -261,6 +261,24 @@ impl Command {
             Command::Sandbox { root, .. } => ("sandbox", Taken { root: Some(root), ..Taken::default() }),
         }
     }
+}
+
+/// The words after `owui-watch` that are no plugin: commands, and flags without a value.
+#[must_use]
+pub fn commands() -> Vec<String> {
+    let mut args = Args::command();
+    args.build();
+    let below = |command: &clap::Command| {
+        let names = command.get_subcommands().filter(|below| below.get_name() != "help");
+        names.map(|below| format!("{} {}", command.get_name(), below.get_name())).collect::<Vec<_>>()
+    };
+    let commands = args.get_subcommands().flat_map(|command| {
+        let name = command.get_name();
+        let below = if name == "help" { Vec::new() } else { below(command) };
+        [name.to_owned()].into_iter().chain(below).collect::<Vec<_>>()
+    });
+    let flags = args.get_arguments().filter(|arg| !arg.get_action().takes_values());
+    commands.chain(flags.filter_map(|flag| Some(format!("--{}", flag.get_long()?)))).collect()
 }
 
 impl Args {

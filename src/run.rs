@@ -1,6 +1,7 @@
 //! From flags to an end: settings, logging, and then a watch, a pass, or a sandbox with a watch.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -12,7 +13,7 @@ use tracing_subscriber::prelude::*;
 
 use crate::cli::{Args, Command};
 use crate::client::{self, Authorities, Client, Timeouts};
-use crate::commands::{self, Agreed, Refusal, Scene};
+use crate::commands::{self, Agreed, Refusal, Scene, Word};
 use crate::config::{self, Config, ConfigError, DEFAULT_URL, Origin, Reading, Sources, World};
 use crate::console::{self, Console, Format, Steps};
 use crate::daemon::{self, End, Plan, Setup, Signal};
@@ -135,12 +136,16 @@ async fn watch(
     read: &dyn Fn() -> Reading,
     signals: UnboundedReceiver<Signal>,
 ) -> anyhow::Result<End> {
-    let plan = |config| plan(args, config, world);
+    let words: Vec<_> = (args.plugins.iter())
+        .map(|typed| Word { typed: typed.clone(), spelled: from_here(typed, &config, world) })
+        .collect();
+    let broken = commands::check_words(&words, &config)?;
+    let plan = |config| plan(args, config, world, &broken);
     let (console, supervisor) = (Console::new(format(args), least(args)), Supervisor::new(&world.env));
     daemon::run(Setup { config, sources, read, plan: &plan, wait: args.wait }, console, supervisor, signals).await
 }
 
-fn plan(args: &Args, config: Config, world: &World) -> anyhow::Result<Plan> {
+fn plan(args: &Args, config: Config, world: &World, broken: &Broken) -> anyhow::Result<Plan> {
     let policy = Policy {
         roots: config.roots.clone(),
         server: config.url.clone(),
@@ -160,15 +165,25 @@ fn plan(args: &Args, config: Config, world: &World) -> anyhow::Result<Plan> {
         gone_after: config.gone_after,
         keep_versions: config.keep_versions,
         named: config.files.keys().cloned().collect(),
-        only: only(args, &config, world),
+        only: only(args, &config, world, broken),
     };
     Ok(Plan { client: client(&config)?.with_digests(), policy, config })
 }
 
+/// The paths of files that cannot be deployed right now and were named by these ids.
+type Broken = BTreeMap<String, Vec<PathBuf>>;
+
 /// The plugins that the run is limited to; none, if one of the arguments means all of them.
-fn only(args: &Args, config: &Config, world: &World) -> Vec<String> {
+fn only(args: &Args, config: &Config, world: &World, broken: &Broken) -> Vec<String> {
     let only: Vec<_> = args.plugins.iter().map(|name| from_here(name, config, world)).collect();
-    if only.iter().any(String::is_empty) { Vec::new() } else { only }
+    if only.iter().any(String::is_empty) {
+        return Vec::new();
+    }
+    let paths = |name: String| match broken.get(&name) {
+        Some(paths) => paths.iter().map(|path| path.to_string_lossy().into_owned()).collect(),
+        None => vec![name],
+    };
+    only.into_iter().flat_map(paths).collect()
 }
 
 /// An argument in the words that files are named by. Whoever works inside a root names files from there, and editors and

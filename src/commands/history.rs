@@ -191,11 +191,11 @@ fn merged(
     let mut alone: Vec<_> = versions.into_iter().map(Some).collect();
     let has_versions = !alone.is_empty();
     let digests: BTreeSet<_> = entries.iter().filter_map(Entry::digest).collect();
-    // What was only seen on the server takes no version from what was put there.
-    for (digest, seen) in digests.into_iter().flat_map(|digest| [(digest, false), (digest, true)]) {
+    // Deployed texts get their versions first, then those found on the server.
+    for (digest, found) in digests.into_iter().flat_map(|digest| [(digest, false), (digest, true)]) {
         let ours: Vec<_> = (0..entries.len())
             .filter(|n| entries[*n].digest() == Some(digest) && entries[*n].what != What::Local)
-            .filter(|n| (entries[*n].what == What::Server) == seen)
+            .filter(|n| (entries[*n].what == What::Server) == found)
             .filter_map(|n| Some((entries[n].at?, n)))
             .collect();
         let has_it = |version: &Option<(Version, Option<Text>)>| {
@@ -205,14 +205,14 @@ fn merged(
         let theirs: Vec<_> = alone.iter().enumerate().filter_map(|(n, version)| Some((has_it(version)?, n))).collect();
         for (ours, theirs) in paired(ours, theirs) {
             let version = alone[theirs].take().map(|(version, _)| version);
-            if seen {
+            if found {
                 entries[ours].at = version.as_ref().map(|version| version.at);
             }
             entries[ours].version = version;
         }
     }
     if has_versions {
-        leave_out_seen(&mut entries);
+        leave_out_found(&mut entries);
     }
     leave_out_known(&entries, &mut alone);
     entries.extend(alone.into_iter().flatten().map(|(version, text)| Entry {
@@ -257,12 +257,12 @@ fn merged(
     entries
 }
 
-/// Takes out what was only seen on the server, where another entry tells how the same text came there.
-fn leave_out_seen(entries: &mut Vec<Entry>) {
-    let is_only_seen = |entry: &Entry| entry.what == What::Server && entry.version.is_none();
-    let others = entries.iter().filter(|entry| entry.what != What::Local && !is_only_seen(entry));
+/// Drops texts found on the server where another entry tells how they came there.
+fn leave_out_found(entries: &mut Vec<Entry>) {
+    let is_found = |entry: &Entry| entry.what == What::Server && entry.version.is_none();
+    let others = entries.iter().filter(|entry| entry.what != What::Local && !is_found(entry));
     let told: BTreeSet<_> = others.filter_map(Entry::digest).collect();
-    entries.retain(|entry| !is_only_seen(entry) || entry.digest().is_none_or(|digest| !told.contains(&digest)));
+    entries.retain(|entry| !is_found(entry) || entry.digest().is_none_or(|digest| !told.contains(&digest)));
 }
 
 /// Takes out of the server's versions those that are deploys of ours by what stands beside them, if nobody has asked for

@@ -12,6 +12,7 @@ use crate::plugin::id::{self, PluginId};
 use crate::plugin::{Digest, FileSettings, Key, Kind, Parsed, normal};
 
 use super::server::Server;
+use super::words::nearest_plugin;
 use super::{Refusal, Scene};
 
 /// A file that is a plugin, or was one before it was broken.
@@ -158,12 +159,12 @@ impl Files {
             return Err(Refusal::failed(format!("cannot compare `{}`: {why}", path.display())));
         }
         let Some(id) = PluginId::new(name) else {
-            return Err(unknown(name));
+            return Err(self.unknown(name));
         };
         let keys: BTreeSet<_> = self.found.iter().map(|local| &local.key).filter(|key| key.id == id).cloned().collect();
         let keys = if keys.is_empty() { known(&id, scene, server).await? } else { keys.into_iter().collect() };
         match keys.as_slice() {
-            [] => Err(unknown(name)),
+            [] => Err(self.unknown(name)),
             [key] => Ok(vec![self.target(key.clone())?]),
             _ => Err(Refusal::usage(format!("`{id}` is both a function and a tool"))
                 .hinted(format!("say `function:{id}` or `tool:{id}`"))),
@@ -185,6 +186,15 @@ impl Files {
                 Err(Refusal::usage(format!("`{name}` is not one plugin")).hinted("name a single file, or an id"))
             }
         }
+    }
+
+    fn unknown(&self, name: &str) -> Refusal {
+        let (ids, paths) = (self.found.iter().map(|local| &local.key.id), self.found.iter().map(|local| &*local.path));
+        let hint = match nearest_plugin(name, ids, paths) {
+            Some(nearest) => format!("did you mean `{nearest}`?"),
+            None => "name it by its path or its id".to_owned(),
+        };
+        Refusal::usage(format!("there is no plugin `{name}`, neither here nor on the server")).hinted(hint)
     }
 
     /// A plugin with its file. Of several files nobody knows which is meant.
@@ -214,11 +224,6 @@ fn with_kind(name: &str) -> Option<Key> {
 pub(super) fn no_folder(folder: &Path, what_for: &str) -> Refusal {
     Refusal::failed(format!("there is no folder `{}`{what_for}", folder.display()))
         .hinted("create it, or set `root` in watch.toml (or --root) to the folder with the plugins")
-}
-
-fn unknown(name: &str) -> Refusal {
-    Refusal::usage(format!("there is no plugin `{name}`, neither here nor on the server"))
-        .hinted("name it by its path or its id")
 }
 
 /// Under which kinds an id is known that no file has: on the server, or by the copies of what was there.

@@ -44,6 +44,7 @@ fn help() {
           pull      Write the server's text of plugins to their files
           service   Run the watch as a systemd service of yours: install, uninstall, status
           sandbox   Run a throw-away Open WebUI on this machine, and watch against it
+          help      Print this message or the help of the given subcommand(s)
 
         Arguments:
           [PLUGINS]...  Only these plugins, by path or id (one that is called like a command: by its path)

@@ -551,7 +551,8 @@ fn a_name_that_nothing_has_is_a_mistake() {
     for name in ["nope", "plugins/nope.py"] {
         let ran = project.run(&["--once", name, "a"]);
         check(&ran, 2);
-        assert!(ran.stdout.contains(&format!("no plugin has the id or path `{name}`")), "{}", ran.stdout);
+        let message = format!("error: `{name}` is no command, and no plugin here has this id or path\n");
+        assert!(ran.stderr.starts_with(&message), "{}", ran.stderr);
     }
     assert_eq!(writes(&server).len(), 1, "nothing is deployed by half a command");
     // A script's unset variable.
