@@ -20,7 +20,7 @@ credential.";
 
 /// Watches a folder of Open WebUI plugins and makes every save live on the server.
 #[derive(Clone, Debug, Default, Parser)]
-#[command(name = "owui-watch", version, after_help = EXAMPLES, max_term_width = 100, disable_help_subcommand = true)]
+#[command(name = "owui-watch", version, after_help = EXAMPLES, max_term_width = 100)]
 #[expect(clippy::struct_excessive_bools, reason = "each one is a flag that the user may give alone")]
 pub struct Args {
     /// Only these plugins, by path or id (one that is called like a command: by its path)
@@ -130,14 +130,23 @@ pub enum Command {
         place: Place,
     },
 
-    /// Write the server's text of a plugin to its file
+    /// Write the server's text of plugins to their files
     ///
-    /// The file's text is kept as a copy in the state folder. A plugin that has no file gets one in the first root.
+    /// The file's text is kept as a copy in the state folder. A plugin that is named and has no file gets one in the first
+    /// root.
     Pull {
-        /// Its id or path; `function:ID` or `tool:ID` if both have this id [default: all plugins under the roots whose
+        /// Their ids or paths; `function:ID` or `tool:ID` if both have this id [default: all plugins under the roots whose
         /// text differs]
         #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
-        plugin: Option<String>,
+        plugins: Vec<String>,
+
+        /// Write also all plugins of the server that have no file here, after asking
+        #[arg(long, conflicts_with = "plugins")]
+        all: bool,
+
+        /// Write new files without asking
+        #[arg(long, requires = "all", conflicts_with = "plugins")]
+        yes: bool,
 
         /// Which files, and which server.
         #[command(flatten)]
@@ -241,7 +250,7 @@ impl Command {
             Command::History { place, .. } => ("history", Taken::of(place)),
             Command::Rollback { place, yes, .. } => ("rollback", Taken { yes: Some(*yes), ..Taken::of(place) }),
             Command::Diff { place, .. } => ("diff", Taken::of(place)),
-            Command::Pull { place, .. } => ("pull", Taken::of(place)),
+            Command::Pull { place, all, yes, .. } => ("pull", Taken { yes: all.then_some(*yes), ..Taken::of(place) }),
             Command::Service { action: ServiceAction::Install { place, yes } } => {
                 ("service", Taken { yes: Some(*yes), ..Taken::of(place) })
             }
@@ -252,6 +261,24 @@ impl Command {
             Command::Sandbox { root, .. } => ("sandbox", Taken { root: Some(root), ..Taken::default() }),
         }
     }
+}
+
+/// The words after `owui-watch` that are no plugin: commands, and flags without a value.
+#[must_use]
+pub fn commands() -> Vec<String> {
+    let mut args = Args::command();
+    args.build();
+    let below = |command: &clap::Command| {
+        let names = command.get_subcommands().filter(|below| below.get_name() != "help");
+        names.map(|below| format!("{} {}", command.get_name(), below.get_name())).collect::<Vec<_>>()
+    };
+    let commands = args.get_subcommands().flat_map(|command| {
+        let name = command.get_name();
+        let below = if name == "help" { Vec::new() } else { below(command) };
+        [name.to_owned()].into_iter().chain(below).collect::<Vec<_>>()
+    });
+    let flags = args.get_arguments().filter(|arg| !arg.get_action().takes_values());
+    commands.chain(flags.filter_map(|flag| Some(format!("--{}", flag.get_long()?)))).collect()
 }
 
 impl Args {

@@ -1,7 +1,7 @@
 //! Going back: `history`, `diff`, `rollback` and `pull`. Each looks at the disk and the server once, says what it found,
 //! does the one thing it was asked for, and ends. They may run beside a daemon: what they share with it are files that are
 //! written whole, and the server, to which a rollback speaks in the same words as a deploy. And `service`, which has systemd
-//! run the daemon.
+//! run the daemon. Also here: what the words after `owui-watch` name that are no command.
 #![expect(clippy::disallowed_methods, reason = "a command is a loop of its own, in which something takes time")]
 
 mod compare;
@@ -11,6 +11,7 @@ mod screen;
 mod server;
 mod service;
 mod target;
+mod words;
 
 use jiff::Timestamp;
 
@@ -26,6 +27,7 @@ pub use history::history;
 pub use rollback::{Agreed, Rollback, agree};
 pub use screen::failed;
 pub use service::service;
+pub use words::{Word, check_words};
 
 /// What every command works with.
 pub struct Scene<'a> {

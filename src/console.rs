@@ -11,6 +11,7 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use crate::engine::notice::{Level, Notice, What, duration};
 use crate::plugin::{Entry, Span};
+use crate::printable;
 
 /// A pass with at least this many conversations gets a progress bar.
 const LONG_PASS: usize = 12;
@@ -63,7 +64,9 @@ impl Console {
     /// Prints a notice.
     pub fn tell(&mut self, notice: &Notice, time: Timestamp) {
         match self.format {
-            Format::Json => self.gone |= print(&notice.to_json(&time.to_string()).to_string(), "").is_err(),
+            Format::Json => {
+                self.gone |= print(&printable::json(&notice.to_json(&time.to_string()).to_string()), "").is_err();
+            }
             Format::Lines => {
                 self.progress(notice);
                 if notice.level() >= self.least {
@@ -145,15 +148,15 @@ impl Console {
         if let Some(key) = &notice.about.key {
             let word = notice.about.entry.map_or(key.kind.word(), Entry::word);
             push_column(&mut line, word, type_width, DIM);
-            push_column(&mut line, key.id.as_str(), id_width, BOLD);
+            push_column(&mut line, &printable::line(key.id.as_str()), id_width, BOLD);
             let version = notice.version().unwrap_or_default();
             if version_width > 0 || !version.is_empty() {
-                push_column(&mut line, &one_line(&version), version_width, DIM);
+                push_column(&mut line, &printable::line(&version), version_width, DIM);
             }
         } else if let Some(path) = &notice.about.path {
-            push_column(&mut line, &one_line(&path.display().to_string()), 0, BOLD);
+            push_column(&mut line, &printable::line(&path.display().to_string()), 0, BOLD);
         }
-        let what = notice.headline().map_or_else(|| plain(&notice.sentence()), str::to_owned);
+        let what = notice.headline().map_or_else(|| printable::text(&notice.sentence()).into_owned(), str::to_owned);
         push(&mut line, format_args!("{style}{}{style:#}", first_line(&what)));
         if let (Some(took), true) = (notice.took(), notice.about.key.is_some()) {
             push(&mut line, format_args!("  {DIM}{}{DIM:#}", duration(took)));
@@ -210,25 +213,23 @@ fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }
 
-/// A text of somebody else's (a server's words, a file's name) cannot steer the terminal.
-fn plain(text: &str) -> String {
-    let text = console::strip_ansi_codes(text);
-    text.chars().filter(|c| (!c.is_control() || *c == '\n') && !turns_text(*c)).collect()
-}
-
-/// The characters by which a text makes what follows it run the other way.
-fn turns_text(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-fn one_line(text: &str) -> String {
-    plain(text).replace('\n', " ")
+/// A message of one or more lines: each line after the first is indented, so that none passes for a message of its own.
+#[must_use]
+pub fn message(text: &str) -> String {
+    let text = printable::text(text);
+    let mut lines = text.trim_end_matches('\n').split('\n');
+    let first = lines.next().unwrap_or_default().to_owned();
+    lines.fold(first, |shown, line| {
+        let indent = if line.is_empty() || line.starts_with("  ") { "" } else { "  " };
+        shown + "\n" + indent + line
+    })
 }
 
 /// Where it is, in the form that editors jump to; the source line; the rest of the words; the remedy.
 fn explanation(notice: &Notice, remedies: &[String], columns: Option<u16>) -> String {
     let mut lines = Vec::new();
-    let words = plain(&notice.detail().unwrap_or_else(|| notice.sentence()));
+    let words = notice.detail().unwrap_or_else(|| notice.sentence());
+    let words = printable::text(&words);
     let mut rest = words.lines();
     let severity = match notice.level() {
         Level::Detail | Level::Info => None,
@@ -241,7 +242,8 @@ fn explanation(notice: &Notice, remedies: &[String], columns: Option<u16>) -> St
     }
     if let (Some(path), Some((severity, label)), Some(_)) = (&notice.about.path, severity, notice.headline()) {
         let (line, column) = notice.span().map_or((1, 1), |span| (span.line, span.column));
-        let path = one_line(&path.display().to_string());
+        let path = path.display().to_string();
+        let path = printable::line(&path);
         // Without colour: editors look for this line with an expression that starts at its first character.
         lines.push(format!("{path}:{line}:{column}: {severity}: {}", rest.next().unwrap_or_default()));
         if let Some(span) = notice.span() {
@@ -268,7 +270,7 @@ fn labelled(label: &str, style: Style, text: &str, columns: Option<u16>) -> Stri
         .break_words(false)
         .word_splitter(textwrap::WordSplitter::NoHyphenation)
         .word_separator(textwrap::WordSeparator::Custom(words));
-    textwrap::fill(&one_line(text), options)
+    textwrap::fill(&printable::line(text), options)
 }
 
 fn words(line: &str) -> Box<dyn Iterator<Item = textwrap::core::Word<'_>> + '_> {
@@ -283,11 +285,11 @@ fn words(line: &str) -> Box<dyn Iterator<Item = textwrap::core::Word<'_>> + '_> 
 
 /// The source line with the place underlined. A place that the line does not have is moved to its end.
 fn frame(span: &Span, label: Label<'static>, columns: Option<u16>) -> String {
-    let offset = |chars: usize| span.source.char_indices().nth(chars).map_or(span.source.len(), |(at, _)| at);
+    let source = printable::source(&span.source);
+    let offset = |chars: usize| source.char_indices().nth(chars).map_or(source.len(), |(at, _)| at);
     let before = span.column.saturating_sub(1);
     let marked = offset(before)..offset(before.saturating_add(span.width));
-    let snippet =
-        Snippet::source(span.source.as_str()).line_start(span.line).annotation(AnnotationKind::Primary.span(marked));
+    let snippet = Snippet::source(&*source).line_start(span.line).annotation(AnnotationKind::Primary.span(marked));
     let renderer = Renderer::styled().decor_style(DecorStyle::Ascii);
     let renderer = match columns {
         Some(columns) => renderer.term_width(columns.into()),
@@ -311,7 +313,7 @@ fn print(line: &str, more: &str) -> std::io::Result<()> {
 /// Prints why the program cannot go on, and the remedy.
 pub fn fatal(message: &str, hint: Option<&str>) {
     let mut stderr = anstream::stderr().lock();
-    writeln!(stderr, "{RED}error{RED:#}: {message}").ok();
+    writeln!(stderr, "{RED}error{RED:#}: {}", self::message(message)).ok();
     drop(stderr);
     if let Some(hint) = hint {
         print_hint(hint);
@@ -350,13 +352,13 @@ impl Steps {
 
     /// What is being done now.
     pub fn doing(&self, what: &str) {
-        self.0.set_message(what.to_owned());
+        self.0.set_message(printable::line(what).into_owned());
         self.0.tick();
     }
 
     /// What has been done, to stay on the screen.
     pub fn done(&self, what: &str) {
-        self.0.suspend(|| writeln!(anstream::stderr().lock(), "{what}").ok());
+        self.0.suspend(|| writeln!(anstream::stderr().lock(), "{}", message(what)).ok());
     }
 
     /// Takes the spinner away.
@@ -668,6 +670,18 @@ mod tests {
         // An apostrophe's cousin that is never closed binds nothing.
         let shown = hint_line("a ` b c d e f", Some(12));
         assert_eq!(console::strip_ansi_codes(&shown), "hint: a ` b\n      c d e\n      f");
+    }
+
+    #[test]
+    fn no_line_of_a_message_passes_for_a_message_of_ours() {
+        for (given, expected) in [
+            ("one", "one"),
+            ("one\r\nerror: two\n", "one\n  error: two"),
+            ("one\n\n  | two\n\u{9b}2Kthree", "one\n\n  | two\n  three"),
+            ("\u{1b}]0;x\u{7}a\u{202e}b", "a�b"),
+        ] {
+            assert_eq!(message(given), expected);
+        }
     }
 
     #[test]

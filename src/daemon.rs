@@ -674,6 +674,7 @@ impl<'a> Daemon<'a> {
                         self.served.unsaved.insert(key);
                     }
                     Effect::Archive(backup) => self.write(|state| state.archive(&backup, Timestamp::now())),
+                    Effect::ArchiveFound(backup) => self.write(|state| state.archive_found(&backup, Timestamp::now())),
                     Effect::EndRollback(key) => self.write(|state| state.forget_rollback(&key)),
                     Effect::Look(path) => {
                         let trace = self.plugins.trace(&path);

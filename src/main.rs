@@ -1,16 +1,27 @@
 //! The command: flags → settings → run → exit code.
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use owui_watch::cli::Args;
 use owui_watch::config::World;
+use owui_watch::{console, printable};
 
 fn main() -> ExitCode {
-    match Args::read(std::env::args_os()) {
+    let words: Vec<_> = std::env::args_os().collect();
+    let is_plain = |word: &OsString| {
+        let word = word.to_string_lossy();
+        printable::line(&word) == word
+    };
+    match Args::read(&words) {
         Ok(args) => owui_watch::run::run(&args, &World::real()),
         Err(error) => {
-            // Help and version are errors to clap; it knows which go to stdout. A closed pipe needs no word.
-            error.print().ok();
+            if words.iter().all(is_plain) {
+                // Help and version are errors to clap; it knows which go to stdout. A closed pipe needs no word.
+                error.print().ok();
+            } else {
+                console::fatal(error.to_string().trim_start_matches("error: "), None);
+            }
             ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
         }
     }

@@ -1,16 +1,19 @@
 //! From flags to an end: settings, logging, and then a watch, a pass, or a sandbox with a watch.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use anyhow::Context as _;
+use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::prelude::*;
 
 use crate::cli::{Args, Command};
 use crate::client::{self, Authorities, Client, Timeouts};
-use crate::commands::{self, Agreed, Refusal, Scene};
+use crate::commands::{self, Agreed, Refusal, Scene, Word};
 use crate::config::{self, Config, ConfigError, DEFAULT_URL, Origin, Reading, Sources, World};
 use crate::console::{self, Console, Format, Steps};
 use crate::daemon::{self, End, Plan, Setup, Signal};
@@ -18,6 +21,7 @@ use crate::disk::StateError;
 use crate::engine::exchange::{Adopt, Terms};
 use crate::engine::notice::Level;
 use crate::engine::{Code, Policy};
+use crate::printable;
 use crate::sandbox::{self, Sandbox, SandboxError};
 use crate::systemd::supervisor::{self, Supervisor};
 
@@ -73,13 +77,13 @@ async fn start(args: &Args, world: &World) -> anyhow::Result<End> {
         }
         Some(Command::Diff { plugin, .. }) => {
             let config = config()?;
-            let plugin = plugin.as_ref().map(|plugin| from_here(plugin, &config, world));
-            Ok(End::Done(commands::diff(&scene(args, &config)?, plugin.as_deref()).await?))
+            let plugins: Vec<_> = plugin.iter().map(|plugin| from_here(plugin, &config, world)).collect();
+            Ok(End::Done(commands::diff(&scene(args, &config)?, &plugins).await?))
         }
-        Some(Command::Pull { plugin, .. }) => {
+        Some(Command::Pull { plugins, all, .. }) => {
             let config = config()?;
-            let plugin = plugin.as_ref().map(|plugin| from_here(plugin, &config, world));
-            Ok(End::Done(commands::pull(&scene(args, &config)?, plugin.as_deref()).await?))
+            let plugins: Vec<_> = plugins.iter().map(|plugin| from_here(plugin, &config, world)).collect();
+            Ok(End::Done(commands::pull(&scene(args, &config)?, &plugins, *all).await?))
         }
         Some(Command::Rollback { plugin, version, .. }) => {
             let config = config()?;
@@ -132,12 +136,16 @@ async fn watch(
     read: &dyn Fn() -> Reading,
     signals: UnboundedReceiver<Signal>,
 ) -> anyhow::Result<End> {
-    let plan = |config| plan(args, config, world);
+    let words: Vec<_> = (args.plugins.iter())
+        .map(|typed| Word { typed: typed.clone(), spelled: from_here(typed, &config, world) })
+        .collect();
+    let broken = commands::check_words(&words, &config)?;
+    let plan = |config| plan(args, config, world, &broken);
     let (console, supervisor) = (Console::new(format(args), least(args)), Supervisor::new(&world.env));
     daemon::run(Setup { config, sources, read, plan: &plan, wait: args.wait }, console, supervisor, signals).await
 }
 
-fn plan(args: &Args, config: Config, world: &World) -> anyhow::Result<Plan> {
+fn plan(args: &Args, config: Config, world: &World, broken: &Broken) -> anyhow::Result<Plan> {
     let policy = Policy {
         roots: config.roots.clone(),
         server: config.url.clone(),
@@ -157,15 +165,25 @@ fn plan(args: &Args, config: Config, world: &World) -> anyhow::Result<Plan> {
         gone_after: config.gone_after,
         keep_versions: config.keep_versions,
         named: config.files.keys().cloned().collect(),
-        only: only(args, &config, world),
+        only: only(args, &config, world, broken),
     };
     Ok(Plan { client: client(&config)?.with_digests(), policy, config })
 }
 
+/// The paths of files that cannot be deployed right now and were named by these ids.
+type Broken = BTreeMap<String, Vec<PathBuf>>;
+
 /// The plugins that the run is limited to; none, if one of the arguments means all of them.
-fn only(args: &Args, config: &Config, world: &World) -> Vec<String> {
+fn only(args: &Args, config: &Config, world: &World, broken: &Broken) -> Vec<String> {
     let only: Vec<_> = args.plugins.iter().map(|name| from_here(name, config, world)).collect();
-    if only.iter().any(String::is_empty) { Vec::new() } else { only }
+    if only.iter().any(String::is_empty) {
+        return Vec::new();
+    }
+    let paths = |name: String| match broken.get(&name) {
+        Some(paths) => paths.iter().map(|path| path.to_string_lossy().into_owned()).collect(),
+        None => vec![name],
+    };
+    only.into_iter().flat_map(paths).collect()
 }
 
 /// An argument in the words that files are named by. Whoever works inside a root names files from there, and editors and
@@ -264,7 +282,15 @@ fn logging(verbose: u8) {
         _ => tracing::Level::TRACE,
     };
     let targets = tracing_subscriber::filter::Targets::new().with_target("owui_watch", level);
-    let lines = tracing_subscriber::fmt::layer().with_writer(anstream::stderr).with_target(false);
+    let fields = debug_fn(|writer, field, value| {
+        let value = format!("{value:?}");
+        let value = printable::line(&value);
+        if field.name() == "message" { write!(writer, "{value}") } else { write!(writer, "{field}={value}") }
+    });
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(anstream::stderr)
+        .with_target(false)
+        .fmt_fields(fields.delimited(" "));
     tracing_subscriber::registry().with(lines.with_filter(targets)).init();
 }
 

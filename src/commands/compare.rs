@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::history::Text;
-use super::screen::{Line, Screen};
+use super::screen::{Line, Screen, agreed};
 use super::server::{Server, text};
 use super::target::{Files, Local, Target, claimed_id, no_folder};
 use super::{Refusal, Scene, now};
@@ -38,15 +38,20 @@ struct Compared {
 }
 
 impl Compared {
-    /// `both_ways` if what is on the server alone is to be known.
-    async fn read(scene: &Scene<'_>, name: Option<&str>, both_ways: bool) -> anyhow::Result<Self> {
-        let files = Files::read(scene.config)?;
-        let server = Server::connect(scene).await?;
-        let (targets, screen) =
-            (files.select(name.unwrap_or_default(), scene, Some(server)).await?, Screen::new(scene));
+    /// Compares what is named, or everything, and then also finds what is on the server alone.
+    async fn read(scene: &Scene<'_>, server: Server<'_>, names: &[String]) -> anyhow::Result<Self> {
+        let (files, screen, both_ways) = (Files::read(scene.config)?, Screen::new(scene), means_all(names));
+        let mut targets = Vec::new();
+        if both_ways {
+            targets.extend(files.all());
+        }
+        for name in names.iter().filter(|_| !both_ways) {
+            let new = files.select(name, scene, Some(server)).await?;
+            targets.extend(new.into_iter().filter(|target| !targets.contains(target)).collect::<Vec<_>>());
+        }
         let mut compared =
             Self { alone: BTreeSet::new(), files, targets: Vec::new(), rows: BTreeMap::new(), failed: false, screen };
-        if name.unwrap_or_default().is_empty() {
+        if both_ways {
             for folder in compared.files.missing.clone() {
                 compared.failed(Line::new("not_compared", "").at(&folder), &no_folder(&folder, ""));
             }
@@ -74,16 +79,25 @@ impl Compared {
                 Err(_) => {}
             }
         }
+        // With a folder its plugins are gone from sight, and not only from here.
+        if !compared.files.missing.is_empty() {
+            compared.alone.clear();
+        }
         for target in targets {
-            // A list may be empty or partial for reasons of its own.
-            if !compared.rows.contains_key(&target.key)
-                && let Some(row) = server.row(&target.key).await?
-            {
-                compared.rows.insert(target.key.clone(), row);
-            }
-            compared.targets.push(target);
+            compared.add(server, target).await?;
         }
         Ok(compared)
+    }
+
+    async fn add(&mut self, server: Server<'_>, target: Target) -> Result<(), Refusal> {
+        // A list may be empty or partial for reasons of its own.
+        if !self.rows.contains_key(&target.key)
+            && let Some(row) = server.row(&target.key).await?
+        {
+            self.rows.insert(target.key.clone(), row);
+        }
+        self.targets.push(target);
+        Ok(())
     }
 
     fn take_in(&mut self, kind: Kind, rows: Vec<Row>, both_ways: bool) {
@@ -116,6 +130,11 @@ impl Compared {
     }
 }
 
+/// Whether the names mean everything: there is none, or one is the folder around all roots.
+fn means_all(names: &[String]) -> bool {
+    names.is_empty() || names.iter().any(String::is_empty)
+}
+
 /// A plugin as messages name it.
 fn called(target: &Target) -> String {
     match &target.local {
@@ -133,9 +152,8 @@ fn about(event: &'static str, message: impl Into<String>, target: &Target) -> Li
 }
 
 /// Shows where the files differ from what the server holds.
-pub async fn diff(scene: &Scene<'_>, name: Option<&str>) -> anyhow::Result<Code> {
-    let both_ways = name.unwrap_or_default().is_empty();
-    let mut compared = Compared::read(scene, name, both_ways).await?;
+pub async fn diff(scene: &Scene<'_>, names: &[String]) -> anyhow::Result<Code> {
+    let mut compared = Compared::read(scene, Server::connect(scene).await?, names).await?;
     let screen = compared.screen;
     let (mut same, mut differ) = (0, false);
     for target in std::mem::take(&mut compared.targets) {
@@ -176,10 +194,7 @@ pub async fn diff(scene: &Scene<'_>, name: Option<&str>) -> anyhow::Result<Code>
             }
         }
     }
-    // With a folder its plugins are gone from sight, and not only from here.
-    if compared.files.missing.is_empty() {
-        tell_alone(&compared.alone, screen);
-    }
+    tell_alone(&compared.alone, screen, Some(WRITES_THEM));
     if !differ && !compared.failed {
         let plugins = if same == 1 { "1 plugin".to_owned() } else { format!("{same} plugins") };
         screen.aside(&Line::new("no_difference", format!("no difference ({plugins})")));
@@ -187,8 +202,11 @@ pub async fn diff(scene: &Scene<'_>, name: Option<&str>) -> anyhow::Result<Code>
     Ok(if differ || compared.failed { Code::NotDeployed } else { Code::Fine })
 }
 
+/// How the plugins that are on the server alone get files.
+const WRITES_THEM: &str = "`owui-watch pull ID` writes one, `owui-watch pull --all` writes all of them";
+
 /// What is on the server and in no file: somebody else's business, as a rule, and no difference.
-fn tell_alone(alone: &BTreeSet<Key>, screen: Screen) {
+fn tell_alone(alone: &BTreeSet<Key>, screen: Screen, hint: Option<&str>) {
     for key in alone {
         let line = Line::new("no_file", format!("{key} has no file here")).of(key);
         screen.aside(&line.level(Level::Detail));
@@ -205,7 +223,11 @@ fn tell_alone(alone: &BTreeSet<Key>, screen: Screen) {
         }
     };
     let line = Line::new("no_files", format!("{has} no file here: {named}"));
-    screen.aside(&line.with("plugins", json!(alone.len())).hinted("`owui-watch pull ID` writes one"));
+    let line = line.with("plugins", json!(alone.len()));
+    screen.aside(&match hint {
+        Some(hint) => line.hinted(hint),
+        None => line,
+    });
 }
 
 /// A path as patches name it, on every system.
@@ -213,14 +235,28 @@ fn slashed(path: &Path) -> String {
     path.to_string_lossy().replace('\\', "/").trim_start_matches('/').to_owned()
 }
 
-/// Writes the server's texts to the files that have others.
-pub async fn pull(scene: &Scene<'_>, name: Option<&str>) -> anyhow::Result<Code> {
-    let mut compared = Compared::read(scene, name, false).await?;
+/// Writes the server's texts to the files that have others; with `all`, also to new files.
+pub async fn pull(scene: &Scene<'_>, names: &[String], all: bool) -> anyhow::Result<Code> {
+    let server = Server::connect(scene).await?;
+    let mut compared = Compared::read(scene, server, names).await?;
     let screen = compared.screen;
-    let one_by_one = name.is_some_and(|name| !name.is_empty());
+    let one_by_one = !means_all(names);
+    let new = if all { std::mem::take(&mut compared.alone) } else { BTreeSet::new() };
+    if !new.is_empty() && !scene.yes {
+        tell_alone(&new, screen, None);
+        let (root, n) = (first_root(scene), new.len());
+        let files = if n == 1 { "1 new file".to_owned() } else { format!("{n} new files") };
+        if !agreed(&format!("write {files} to `{}`?", root.display()), "nothing was written")? {
+            screen.aside(&Line::new("left_alone", "nothing was written"));
+            return Ok(Code::NotDeployed);
+        }
+    }
+    for key in new {
+        compared.add(server, Target { key, local: None }).await?;
+    }
     let mut pulled = 0;
     for target in std::mem::take(&mut compared.targets) {
-        match take(scene, &mut compared, &target, name) {
+        match take(scene, &mut compared, &target, names) {
             Ok(Came::Pulled(line)) => {
                 pulled += 1;
                 screen.say(&line);
@@ -246,6 +282,7 @@ pub async fn pull(scene: &Scene<'_>, name: Option<&str>) -> anyhow::Result<Code>
             }
         }
     }
+    tell_alone(&compared.alone, screen, Some(WRITES_THEM));
     if pulled == 0 && !one_by_one && !compared.failed {
         screen.aside(&Line::new("no_difference", "nothing to pull: no file differs from the server"));
     }
@@ -259,13 +296,13 @@ enum Came {
     NotThere,
 }
 
-fn take(scene: &Scene<'_>, compared: &mut Compared, target: &Target, name: Option<&str>) -> anyhow::Result<Came> {
+fn take(scene: &Scene<'_>, compared: &mut Compared, target: &Target, names: &[String]) -> anyhow::Result<Came> {
     let Some(stored) = compared.stored(target)? else { return Ok(Came::NotThere) };
     let Some(local) = &target.local else { return write(scene, compared, target, &stored) };
     if local.digest == stored.digest {
         return Ok(Came::Same);
     }
-    if let Some(rival) = compared.files.rival(local, name) {
+    if let Some(rival) = compared.files.rival(local, names) {
         let (path, id) = (local.path.display(), &target.key.id);
         let message = format!("`{path}` was not written: `{}` claims the id `{id}` as well", rival.display());
         let hint = format!("name the one that you mean, as in `owui-watch pull {path}`, or exclude the other");
@@ -293,17 +330,22 @@ fn take(scene: &Scene<'_>, compared: &mut Compared, target: &Target, name: Optio
     Ok(Came::Pulled(line))
 }
 
-/// Whoever has taken the server's text over has seen it: the next save replaces nobody else's, and there is to be a copy
-/// of it as of every text of ours. A rollback is over.
+/// Takes the server's text for ours from here on, with a copy of it: the next save replaces nobody else's text. A rollback
+/// is over.
 fn know(scene: &Scene<'_>, target: &Target, stored: &Text) -> anyhow::Result<()> {
     let text = stored.source.to_string();
-    scene.folder.archive(&Backup { key: target.key.clone(), text, digest: stored.digest }, now())?;
+    scene.folder.archive_found(&Backup { key: target.key.clone(), text, digest: stored.digest }, now())?;
     scene.folder.note_rollback(&target.key, &Rollback { local: None, server: stored.digest, done: true })
+}
+
+/// Where new files go.
+fn first_root<'a>(scene: &'a Scene<'_>) -> &'a Path {
+    scene.config.roots.first().map_or(Path::new(""), |root| root)
 }
 
 /// Writes a text to a file of its own, in the first root.
 fn write(scene: &Scene<'_>, compared: &mut Compared, target: &Target, stored: &Text) -> anyhow::Result<Came> {
-    let root = scene.config.roots.first().map_or(Path::new(""), |root| root);
+    let root = first_root(scene);
     let name = format!("{}.py", target.key.id);
     let path: Arc<Path> = if root == Path::new(".") { Path::new(&name).into() } else { root.join(&name).into() };
     if compared.files.missing.iter().any(|missing| missing == root) {

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::screen::{Line, Screen, clock, printable};
+use super::screen::{Line, Screen, clock};
 use super::server::{Server, text};
 use super::target::{Files, Target};
 use super::{Refusal, Scene};
@@ -19,6 +19,7 @@ use crate::engine::exchange::{Version, message};
 use crate::engine::notice::Level;
 use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::{Digest, Key, normal};
+use crate::printable;
 
 /// How many of the server's versions are asked for their texts.
 const MOST_TEXTS: usize = 20;
@@ -93,6 +94,7 @@ impl From<Copy> for Entry {
     fn from(copy: Copy) -> Self {
         let what = match copy.origin {
             Origin::Deployed => What::Deployed,
+            Origin::Found => What::Server,
             Origin::Replaced => What::Replaced,
             Origin::Local => What::Local,
         };
@@ -187,10 +189,13 @@ fn merged(
 ) -> Vec<Entry> {
     let mut entries: Vec<Entry> = copies.into_iter().rev().map(Entry::from).collect();
     let mut alone: Vec<_> = versions.into_iter().map(Some).collect();
+    let has_versions = !alone.is_empty();
     let digests: BTreeSet<_> = entries.iter().filter_map(Entry::digest).collect();
-    for digest in digests {
+    // Deployed texts get their versions first, then those found on the server.
+    for (digest, found) in digests.into_iter().flat_map(|digest| [(digest, false), (digest, true)]) {
         let ours: Vec<_> = (0..entries.len())
             .filter(|n| entries[*n].digest() == Some(digest) && entries[*n].what != What::Local)
+            .filter(|n| (entries[*n].what == What::Server) == found)
             .filter_map(|n| Some((entries[n].at?, n)))
             .collect();
         let has_it = |version: &Option<(Version, Option<Text>)>| {
@@ -199,8 +204,15 @@ fn merged(
         };
         let theirs: Vec<_> = alone.iter().enumerate().filter_map(|(n, version)| Some((has_it(version)?, n))).collect();
         for (ours, theirs) in paired(ours, theirs) {
-            entries[ours].version = alone[theirs].take().map(|(version, _)| version);
+            let version = alone[theirs].take().map(|(version, _)| version);
+            if found {
+                entries[ours].at = version.as_ref().map(|version| version.at);
+            }
+            entries[ours].version = version;
         }
+    }
+    if has_versions {
+        leave_out_found(&mut entries);
     }
     leave_out_known(&entries, &mut alone);
     entries.extend(alone.into_iter().flatten().map(|(version, text)| Entry {
@@ -243,6 +255,14 @@ fn merged(
         }
     }
     entries
+}
+
+/// Drops texts found on the server where another entry tells how they came there.
+fn leave_out_found(entries: &mut Vec<Entry>) {
+    let is_found = |entry: &Entry| entry.what == What::Server && entry.version.is_none();
+    let others = entries.iter().filter(|entry| entry.what != What::Local && !is_found(entry));
+    let told: BTreeSet<_> = others.filter_map(Entry::digest).collect();
+    entries.retain(|entry| !is_found(entry) || entry.digest().is_none_or(|digest| !told.contains(&digest)));
 }
 
 /// Takes out of the server's versions those that are deploys of ours by what stands beside them, if nobody has asked for
@@ -323,7 +343,7 @@ fn cells(entry: &Entry, zone: &TimeZone) -> Cells {
         name(entry),
         words(entry),
     ];
-    cells.map(|cell| printable(&cell))
+    cells.map(|cell| printable::line(&cell).into_owned())
 }
 
 /// What a rollback takes it by.
@@ -508,6 +528,36 @@ mod tests {
         );
         check(&merged(Vec::new(), Vec::new(), now("c", None)), &["server c current"]);
         check(&merged(vec![copy(Origin::Local, 1, "a")], Vec::new(), None), &["local a @1"]);
+    }
+
+    #[test]
+    fn a_text_that_was_found_on_the_server_is_the_servers() {
+        let versions = || vec![(version("v2", 4), Some(Text::new("b"))), (version("v1", 2), Some(Text::new("theirs")))];
+        let now = |source, version: Option<&str>| Some((Text::new(source), version.map(str::to_owned)));
+        let found = |minutes, source| copy(Origin::Found, minutes, source);
+        // The server knows when it came there.
+        check(
+            &merged(vec![found(9, "b")], versions(), now("b", Some("v2"))),
+            &["server b @4 =v2 current", "server theirs @2 =v1"],
+        );
+        // What was deployed from here stays so, whatever was seen later.
+        check(
+            &merged(vec![copy(Origin::Deployed, 7, "b"), found(5, "b")], versions(), now("b", Some("v2"))),
+            &["deployed b @7 =v2 current", "server theirs @2 =v1"],
+        );
+        // Without versions it is known when it was seen.
+        check(
+            &merged(vec![copy(Origin::Deployed, 1, "a"), found(5, "b")], Vec::new(), now("b", None)),
+            &["server b @5 current", "deployed a @1"],
+        );
+        check(
+            &merged(
+                vec![copy(Origin::Deployed, 1, "a"), found(5, "b"), copy(Origin::Deployed, 7, "c")],
+                Vec::new(),
+                now("c", None),
+            ),
+            &["deployed c @7 current", "server b @5", "deployed a @1"],
+        );
     }
 
     #[test]

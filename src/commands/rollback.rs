@@ -1,7 +1,6 @@
 //! Puts an earlier text back on the server: the same conversation as a deploy, with a text that is not the file's.
 
 use std::collections::BTreeSet;
-use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,7 +9,7 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 
 use super::history::{Entry, Text, What as Was, gather, name, short};
-use super::screen::{Line, Screen, ask, clock};
+use super::screen::{Line, Screen, agreed, clock};
 use super::server::Server;
 use super::target::{Files, Target};
 use super::{Refusal, Scene, now};
@@ -81,7 +80,7 @@ pub async fn agree(scene: &Scene<'_>, name: &str, wanted: Option<&str>) -> anyho
     if !(scene.yes && scene.least > Level::Info && scene.format == Format::Lines) {
         show(screen, &target, now.as_ref(), entry, &text);
     }
-    if !scene.yes && !agreed()? {
+    if !scene.yes && !agreed("put it back?", "nothing was put back")? {
         screen.aside(&Line::new("left_alone", "nothing was put back"));
         return Ok(Agreed::Over(Code::NotDeployed));
     }
@@ -105,14 +104,6 @@ pub async fn agree(scene: &Scene<'_>, name: &str, wanted: Option<&str>) -> anyho
         console: Console::new(scene.format, scene.least),
         screen,
     })))
-}
-
-/// Asks whoever is there to be asked.
-fn agreed() -> Result<bool, Refusal> {
-    if std::io::stdin().is_terminal() {
-        return Ok(ask("put it back?"));
-    }
-    Err(Refusal::usage("nothing was put back, since nobody can be asked here").hinted("add --yes to do it"))
 }
 
 /// The old text as a plugin, under the name that it has on the server.
@@ -141,7 +132,12 @@ fn kept(scene: &Scene<'_>, target: &Target, entries: &[Entry], now: &Text) -> Op
     let deployed = ledger.get(key).and_then(|record| record.deployed.as_ref());
     let deployed = deployed.filter(|deployed| deployed.digest == now.digest)?;
     let backup = Backup { key: key.clone(), text: now.source.to_string(), digest: now.digest };
-    scene.folder.archive(&backup, deployed.at).ok().map(|()| now.digest)
+    let archived = if deployed.by_us {
+        scene.folder.archive(&backup, deployed.at)
+    } else {
+        scene.folder.archive_found(&backup, deployed.at)
+    };
+    archived.ok().map(|()| now.digest)
 }
 
 fn show(screen: Screen, target: &Target, now: Option<&Text>, entry: &Entry, text: &Text) {
@@ -239,7 +235,7 @@ impl Rollback {
         let (outcome, on_server) = self.converse().await;
         let took = started.elapsed();
         let done = matches!(outcome, Outcome::Created { .. } | Outcome::Updated { .. } | Outcome::Unchanged);
-        let certain = outcome.is_certain();
+        let (certain, found) = (outcome.is_certain(), outcome == Outcome::Unchanged);
         let code = self.tell(outcome, on_server, took);
         let as_in_file = note.local == Some(note.server);
         let noted = match before {
@@ -255,7 +251,10 @@ impl Rollback {
         }
         if done {
             let (text, digest) = (self.plugin.text.to_string(), self.plugin.digest);
-            self.trouble(self.folder.archive(&Backup { key: key.clone(), text, digest }, now()));
+            let backup = Backup { key: key.clone(), text, digest };
+            let archived =
+                if found { self.folder.archive_found(&backup, now()) } else { self.folder.archive(&backup, now()) };
+            self.trouble(archived);
         }
         if let (true, false, Some(local)) = (done, as_in_file, local) {
             let message = format!("`{}` is not deployed again until it changes", local.path.display());

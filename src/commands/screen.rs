@@ -8,10 +8,11 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Map, Value, json};
 use similar::TextDiff;
 
-use super::Scene;
-use crate::console::{Format, print_hint};
+use super::{Refusal, Scene};
+use crate::console::{self, Format};
 use crate::engine::notice::Level;
 use crate::plugin::Key;
+use crate::printable;
 
 const BOLD: Style = Style::new().effects(Effects::BOLD);
 const RED: Style = AnsiColor::Red.on_default();
@@ -74,7 +75,13 @@ impl Line {
         if let Some(hint) = &self.hint {
             object.insert("hint".to_owned(), json!(hint));
         }
-        Value::Object(object).to_string()
+        printable::json(&Value::Object(object).to_string()).into_owned()
+    }
+
+    fn print_hint(&self) {
+        if let Some(hint) = &self.hint {
+            console::print_hint(hint);
+        }
     }
 }
 
@@ -100,8 +107,8 @@ impl Screen {
         match self.format {
             Format::Json => out(&format!("{}\n", line.to_json(super::now()))),
             Format::Lines if line.level >= self.least => {
-                out(&format!("{}\n", printable(&line.message)));
-                hint(line);
+                out(&format!("{}\n", console::message(&line.message)));
+                line.print_hint();
             }
             Format::Lines => {}
         }
@@ -109,7 +116,7 @@ impl Screen {
 
     /// How wide the terminal is, if it is one.
     pub(super) fn columns() -> Option<usize> {
-        console::Term::stdout().size_checked().map(|(_, columns)| columns.into())
+        ::console::Term::stdout().size_checked().map(|(_, columns)| columns.into())
     }
 
     /// A row of the table that was asked for, which is printed however quiet one is to be.
@@ -125,7 +132,7 @@ impl Screen {
         match self.format {
             Format::Json => self.say(line),
             Format::Lines if line.level >= self.least => {
-                let message = printable(&line.message);
+                let message = console::message(&line.message);
                 let mut stderr = anstream::stderr().lock();
                 match line.level {
                     Level::Detail | Level::Info => writeln!(stderr, "{message}"),
@@ -134,7 +141,7 @@ impl Screen {
                 }
                 .ok();
                 drop(stderr);
-                hint(line);
+                line.print_hint();
             }
             Format::Lines => {}
         }
@@ -170,15 +177,11 @@ fn out(text: &str) {
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).ok();
 }
 
-fn hint(line: &Line) {
-    if let Some(hint) = &line.hint {
-        print_hint(hint);
-    }
-}
-
 /// Each side is a name and a text.
 fn unified(from: (&str, &str), to: (&str, &str)) -> String {
-    TextDiff::from_lines(from.1, to.1).unified_diff().header(from.0, to.0).to_string()
+    // A name is one line: what follows it is no line of the difference.
+    let [from_name, to_name] = [from.0, to.0].map(|name| printable::source(name).replace('\n', " "));
+    TextDiff::from_lines(from.1, to.1).unified_diff().header(&from_name, &to_name).to_string()
 }
 
 fn coloured(diff: &str) -> String {
@@ -192,14 +195,8 @@ fn coloured(diff: &str) -> String {
             Some('+') => GREEN,
             Some(_) | None => Style::new(),
         };
-        text + &format!("{style}{}{style:#}\n", printable(line.trim_end_matches('\n')))
+        text + &format!("{style}{}{style:#}\n", printable::source(line.trim_end_matches('\n')))
     })
-}
-
-/// A text of somebody else's cannot steer the terminal.
-pub(super) fn printable(text: &str) -> String {
-    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    text.chars().map(|c| if c != '\t' && c.is_control() || turns(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// A time as it reads on the user's wall.
@@ -207,9 +204,17 @@ pub(super) fn clock(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
+/// Asks the user, if there is one to be asked. `nothing` says what a no comes to.
+pub(super) fn agreed(question: &str, nothing: &str) -> Result<bool, Refusal> {
+    if std::io::stdin().is_terminal() {
+        return Ok(ask(question));
+    }
+    Err(Refusal::usage(format!("{nothing}, since nobody can be asked here")).hinted("add --yes to do it"))
+}
+
 /// Puts a question, and waits for the answer; anything but a yes is a no.
-pub(super) fn ask(question: &str) -> bool {
-    write!(anstream::stderr().lock(), "{question} [y/N] ").ok();
+fn ask(question: &str) -> bool {
+    write!(anstream::stderr().lock(), "{} [y/N] ", printable::line(question)).ok();
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer);
     read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")

@@ -12,6 +12,7 @@ use crate::plugin::id::{self, PluginId};
 use crate::plugin::{Digest, FileSettings, Key, Kind, Parsed, normal};
 
 use super::server::Server;
+use super::words::nearest_plugin;
 use super::{Refusal, Scene};
 
 /// A file that is a plugin, or was one before it was broken.
@@ -43,6 +44,8 @@ pub(super) struct Files {
     links: BTreeMap<Arc<Path>, PathBuf>,
     /// What is not to be deployed from its file.
     disabled: BTreeSet<Key>,
+    /// The ids of files that cannot be compared.
+    unread: BTreeSet<PluginId>,
     /// The roots that are not there.
     pub(super) missing: Vec<PathBuf>,
 }
@@ -57,6 +60,7 @@ impl Files {
             unreadable: Vec::new(),
             links: BTreeMap::new(),
             disabled: BTreeSet::new(),
+            unread: BTreeSet::new(),
             missing: Vec::new(),
         };
         let scan = files.plugins.scan(Trust::Closed, &mut Seen::default(), &mut |_| ());
@@ -74,18 +78,24 @@ impl Files {
                 Loaded::Parsed(Parsed::Flawed(flaw)) if flaw.meant => {
                     match flaw.digest.and_then(|_| broken(&path, config.files.get(&*path))) {
                         Some(local) => files.found.push(local),
-                        None => files.unreadable.push((path, flaw.problem.message())),
+                        None => files.add_unreadable(path, flaw.problem.message(), config),
                     }
                 }
-                Loaded::Unsettled => files.unreadable.push((path, "being written".to_owned())),
+                Loaded::Unsettled => files.add_unreadable(path, "being written".to_owned(), config),
                 Loaded::SameFile(original) => drop(files.links.insert(path, original)),
                 Loaded::Parsed(Parsed::Disabled) => {
                     files.disabled.extend(broken(&path, config.files.get(&*path)).map(|local| local.key));
                 }
-                Loaded::Parsed(Parsed::Flawed(_) | Parsed::NotAPlugin) | Loaded::Missing => {}
+                Loaded::Parsed(Parsed::Flawed(_)) => files.unread.extend(id_of_broken(&path, config.files.get(&*path))),
+                Loaded::Parsed(Parsed::NotAPlugin) | Loaded::Missing => {}
             }
         }
         Ok(files)
+    }
+
+    fn add_unreadable(&mut self, path: Arc<Path>, why: String, config: &Config) {
+        self.unread.extend(id_of_broken(&path, config.files.get(&*path)));
+        self.unreadable.push((path, why));
     }
 
     /// Everything that can be compared, each once.
@@ -94,8 +104,8 @@ impl Files {
     }
 
     /// Another file that would be the same plugin. A file that was named is the one that is meant.
-    pub(super) fn rival(&self, local: &Local, name: Option<&str>) -> Option<&Path> {
-        if name.is_some_and(|name| self.path(name) == &*local.path) {
+    pub(super) fn rival(&self, local: &Local, names: &[String]) -> Option<&Path> {
+        if names.iter().any(|name| self.path(name) == &*local.path) {
             return None;
         }
         let rival = self.found.iter().find(|other| other.key == local.key && other.path != local.path);
@@ -110,7 +120,8 @@ impl Files {
 
     /// Whether a file is this plugin, deployed or not.
     pub(super) fn has(&self, key: &Key) -> bool {
-        self.disabled.contains(key) || self.found.iter().any(|local| local.key == *key)
+        let is_unread = self.unread.contains(&key.id);
+        is_unread || self.disabled.contains(key) || self.found.iter().any(|local| local.key == *key)
     }
 
     /// What is a plugin by its name and has no text, and why not.
@@ -148,12 +159,12 @@ impl Files {
             return Err(Refusal::failed(format!("cannot compare `{}`: {why}", path.display())));
         }
         let Some(id) = PluginId::new(name) else {
-            return Err(unknown(name));
+            return Err(self.unknown(name));
         };
         let keys: BTreeSet<_> = self.found.iter().map(|local| &local.key).filter(|key| key.id == id).cloned().collect();
         let keys = if keys.is_empty() { known(&id, scene, server).await? } else { keys.into_iter().collect() };
         match keys.as_slice() {
-            [] => Err(unknown(name)),
+            [] => Err(self.unknown(name)),
             [key] => Ok(vec![self.target(key.clone())?]),
             _ => Err(Refusal::usage(format!("`{id}` is both a function and a tool"))
                 .hinted(format!("say `function:{id}` or `tool:{id}`"))),
@@ -175,6 +186,15 @@ impl Files {
                 Err(Refusal::usage(format!("`{name}` is not one plugin")).hinted("name a single file, or an id"))
             }
         }
+    }
+
+    fn unknown(&self, name: &str) -> Refusal {
+        let (ids, paths) = (self.found.iter().map(|local| &local.key.id), self.found.iter().map(|local| &*local.path));
+        let hint = match nearest_plugin(name, ids, paths) {
+            Some(nearest) => format!("did you mean `{nearest}`?"),
+            None => "name it by its path or its id".to_owned(),
+        };
+        Refusal::usage(format!("there is no plugin `{name}`, neither here nor on the server")).hinted(hint)
     }
 
     /// A plugin with its file. Of several files nobody knows which is meant.
@@ -204,11 +224,6 @@ fn with_kind(name: &str) -> Option<Key> {
 pub(super) fn no_folder(folder: &Path, what_for: &str) -> Refusal {
     Refusal::failed(format!("there is no folder `{}`{what_for}", folder.display()))
         .hinted("create it, or set `root` in watch.toml (or --root) to the folder with the plugins")
-}
-
-fn unknown(name: &str) -> Refusal {
-    Refusal::usage(format!("there is no plugin `{name}`, neither here nor on the server"))
-        .hinted("name it by its path or its id")
 }
 
 /// Under which kinds an id is known that no file has: on the server, or by the copies of what was there.
@@ -246,6 +261,12 @@ fn broken(path: &Arc<Path>, settings: Option<&FileSettings>) -> Option<Local> {
     let kind = kind.unwrap_or(if has_tools { Kind::Tool } else { Kind::Function });
     let digest = Digest::of_text(&text);
     Some(Local { path: Arc::clone(path), key: Key { kind, id }, text: Arc::from(&*text), digest, is_plugin: false })
+}
+
+/// The id of a file that cannot be parsed, by what can be read of it.
+pub(super) fn id_of_broken(path: &Path, settings: Option<&FileSettings>) -> Option<PluginId> {
+    let text = file::read(path).ok().and_then(|bytes| Some(normal::clean(&bytes).ok()?.into_owned()));
+    claimed_id(path, &text.unwrap_or_default(), settings)
 }
 
 /// The id that a file with this text has.

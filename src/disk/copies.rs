@@ -1,4 +1,5 @@
-//! Copies of the texts that a plugin had on a server: those that we deployed, and those of others that were replaced.
+//! Copies of the texts that a plugin had on a server: those that we deployed or found there, and those of others that were
+//! replaced.
 #![expect(clippy::disallowed_methods, reason = "copies are files, like everything in the state folder")]
 
 use std::fs;
@@ -20,6 +21,8 @@ pub(super) const DEPLOYED: &str = "deployed";
 
 /// What the name of a local file's copy ends with.
 const LOCAL: &str = "-local";
+/// What the name of a copy ends with whose text was on the server without a deploy from here.
+const FOUND: &str = "-found";
 
 /// A server's text may be larger than a file may be, but not by much.
 const MOST_BYTES: u64 = 4 * LARGEST_MIB * 1024 * 1024;
@@ -49,6 +52,8 @@ pub struct Copy {
 pub enum Origin {
     /// It was deployed.
     Deployed,
+    /// The server held it, and it counts as ours from then on.
+    Found,
     /// It was somebody else's, and was replaced on the server.
     Replaced,
     /// It was a local file's, and the server's text took its place there.
@@ -83,7 +88,23 @@ impl Folder {
             return Ok(());
         }
         self.write(&self.copy(DEPLOYED, backup, at), backup.text.as_bytes(), Lasting::Written)?;
-        let copies = listed(&self.copies_of(DEPLOYED, &backup.key), DEPLOYED);
+        self.remove_surplus(&backup.key)
+    }
+
+    /// Puts a copy of a text on disk that the server held without a deploy from here, unless the newest copy is of the same
+    /// text.
+    pub fn archive_found(&self, backup: &Backup, at: Timestamp) -> anyhow::Result<()> {
+        if self.newest(&backup.key).is_some_and(|newest| newest.digest == backup.digest.short()) {
+            return Ok(());
+        }
+        let name = format!("{}-{}{FOUND}.py", stamp(at), backup.digest.short());
+        let path = self.copies_of(DEPLOYED, &backup.key).join(name);
+        self.write(&path, backup.text.as_bytes(), Lasting::Written)?;
+        self.remove_surplus(&backup.key)
+    }
+
+    fn remove_surplus(&self, key: &Key) -> anyhow::Result<()> {
+        let copies = listed(&self.copies_of(DEPLOYED, key), DEPLOYED);
         for old in &copies[..copies.len().saturating_sub(MOST_DEPLOYED)] {
             fs::remove_file(&old.path)?;
         }
@@ -152,9 +173,10 @@ fn listed(folder: &Path, name: &str) -> Vec<Listed> {
         .filter_map(|entry| {
             let name = entry.file_name();
             let (at, rest) = name.to_str()?.strip_suffix(".py")?.split_once('-')?;
-            let (digest, origin) = match rest.strip_suffix(LOCAL) {
-                Some(digest) => (digest, Origin::Local),
-                None => (rest, origin),
+            let (digest, origin) = match (rest.strip_suffix(LOCAL), rest.strip_suffix(FOUND)) {
+                (Some(digest), _) => (digest, Origin::Local),
+                (None, Some(digest)) => (digest, Origin::Found),
+                (None, None) => (rest, origin),
             };
             Some(Listed { origin, at: at.parse().ok()?, digest: digest.to_owned(), path: entry.path() })
         })
@@ -262,6 +284,21 @@ mod tests {
             folder.archive(&backup(&version(number)), at(i64::try_from(second).unwrap())).unwrap();
         }
         assert_eq!(told(&folder), ["Deployed 1", "Deployed 2", "Deployed 1"]);
+    }
+
+    #[test]
+    fn what_the_server_held_is_no_deploy() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::new(temporary.path().to_owned(), "http://h");
+        let (one, two) = (backup(&version(1)), backup(&version(2)));
+        for second in 1..3 {
+            folder.archive_found(&one, at(second)).unwrap();
+        }
+        folder.archive(&one, at(3)).unwrap();
+        folder.archive_found(&one, at(4)).unwrap();
+        folder.archive(&two, at(5)).unwrap();
+        folder.archive_found(&one, at(6)).unwrap();
+        assert_eq!(told(&folder), ["Found 1", "Deployed 1", "Deployed 2", "Found 1"]);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use anyhow::Context as _;
 use super::copies::{BACKUPS, DEPLOYED};
 use crate::engine::ledger::Ledger;
 use crate::plugin::{Digest, Key};
+use crate::printable;
 
 /// A plugin's log begins anew at this size; the one before is kept as `.log.1`.
 const LARGEST_LOG: u64 = 256 * 1024;
@@ -162,7 +163,7 @@ impl Folder {
     pub fn log(&self, key: &Key, line: &str) -> anyhow::Result<()> {
         let folder = self.path.join("logs");
         let path = folder.join(format!("{}-{}.log", key.kind.word(), key.id));
-        append(&folder, &path, line).with_context(|| format!("writing `{}`", path.display()))
+        append(&folder, &path, &printable::line(line)).with_context(|| format!("writing `{}`", path.display()))
     }
 }
 

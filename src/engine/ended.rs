@@ -205,7 +205,7 @@ impl Engine {
         }
         self.end_rollback(&plugin.key);
         self.note(plugin, true, now);
-        self.archive(plugin);
+        self.effects.push(Effect::Archive(backup(plugin)));
     }
 
     /// The server holds a text of ours already.
@@ -214,9 +214,11 @@ impl Engine {
         if !self.is_noted(plugin) && !self.policy.terms.dry_run {
             // What was sent and got no answer was taken after all.
             let was_sent = self.ledger.get(&plugin.key).is_some_and(|record| record.sent.contains(&plugin.digest));
-            self.note(plugin, was_sent || self.put_there(&plugin.key) == Some(plugin.digest), now);
+            let by_us = was_sent || self.put_there(&plugin.key) == Some(plugin.digest);
+            self.note(plugin, by_us, now);
             // From here on it counts as ours, and is replaced without a further copy.
-            self.archive(plugin);
+            let archive = if by_us { Effect::Archive } else { Effect::ArchiveFound };
+            self.effects.push(archive(backup(plugin)));
         }
     }
 
@@ -225,11 +227,6 @@ impl Engine {
         let known = self.ledger.get(&plugin.key).filter(|record| record.last == Last::Deployed);
         let deployed = known.and_then(|record| record.deployed.as_ref());
         deployed.is_some_and(|deployed| deployed.digest == plugin.digest)
-    }
-
-    fn archive(&mut self, plugin: &Plugin) {
-        let (key, digest) = (plugin.key.clone(), plugin.digest);
-        self.effects.push(Effect::Archive(Backup { key, text: plugin.text.to_string(), digest }));
     }
 
     fn note(&mut self, plugin: &Plugin, by_us: bool, now: Now) {
@@ -252,4 +249,8 @@ impl Engine {
             self.effects.push(Effect::Save(plugin.key.clone()));
         }
     }
+}
+
+fn backup(plugin: &Plugin) -> Backup {
+    Backup { key: plugin.key.clone(), text: plugin.text.to_string(), digest: plugin.digest }
 }

@@ -147,6 +147,8 @@ pub enum Effect {
     Unnote(Key),
     /// Keep a copy of a text of ours that the server holds, for going back to it later.
     Archive(Backup),
+    /// Keep a copy of this text too, which the server held without a deploy of ours.
+    ArchiveFound(Backup),
     /// A rollback is over: the file has changed and is deployed.
     EndRollback(Key),
     /// See what is left of a file that was seen to go.

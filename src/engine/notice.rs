@@ -768,7 +768,7 @@ impl Notice {
             What::Slow { so_far, installs: Some(packages) } => {
                 format!("still on its way after {}: the server may be installing {packages}", duration(*so_far))
             }
-            What::Sending { why } => format!("on its way ({})", why.word().replace('_', " ")),
+            What::Sending { why } => format!("comparing with the server ({})", why.word().replace('_', " ")),
             What::Created { active: Some(false), .. } => "created, switched off".to_owned(),
             What::Created { active: Some(true), .. } => "created and switched on".to_owned(),
             What::Created { active: None, .. } => "created".to_owned(),
@@ -1705,7 +1705,7 @@ mod tests {
             Info stopped: stopped; 10 plugins not deployed: 1 refused, 3 held back, 4 with errors, 2 that the next start will retry
             Warning trouble: something beside the plugins
                 hint: a remedy
-            Detail sending: on its way (changed on server)
+            Detail sending: comparing with the server (changed on server)
             Info slow: still on its way after 3.0 s
             Info slow: still on its way after 3.0 s: the server may be installing httpx, pydantic
             Info created: created, switched off

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader, Split};
 
+use crate::printable;
+
 /// With how many of its last lines a process is quoted.
 pub(super) const QUOTED_LINES: usize = 15;
 
@@ -81,12 +83,8 @@ async fn next<R: AsyncRead + Unpin>(stream: &mut Option<Split<BufReader<R>>>) ->
     if segment.is_none() {
         *stream = None;
     }
-    Ok(segment.map(|bytes| plain(&String::from_utf8_lossy(&bytes)).trim_end().to_owned()))
-}
-
-/// A foreign text without the colours and cursor movements that would otherwise reach the user's terminal.
-pub(super) fn plain(text: &str) -> String {
-    anstream::adapter::strip_str(text).to_string()
+    // With the colours that it has, an answer could not be read.
+    Ok(segment.map(|bytes| printable::line(String::from_utf8_lossy(&bytes).trim_end()).into_owned()))
 }
 
 /// The last lines of a text that say something.
@@ -142,10 +140,5 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(tail(text, 2), expected, "{text:?}");
         }
-    }
-
-    #[test]
-    fn colours_of_others_do_not_reach_the_terminal() {
-        assert_eq!(plain("\u{1b}[1;31merror\u{1b}[0m: no\u{1b}[2K"), "error: no");
     }
 }

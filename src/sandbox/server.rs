@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::python::same_variable;
 use super::{Admin, Progress, SandboxError, Tell, process};
+use crate::printable;
 
 const LAUNCHER: &str = include_str!("launcher.py");
 
@@ -306,7 +307,7 @@ fn log_tail(path: &Path) -> io::Result<String> {
     file.seek(SeekFrom::Start(length.saturating_sub(ENOUGH)))?;
     let mut bytes = Vec::new();
     file.take(ENOUGH).read_to_end(&mut bytes)?;
-    Ok(process::tail(&process::plain(&String::from_utf8_lossy(&bytes)), process::QUOTED_LINES))
+    Ok(process::tail(&printable::text(&String::from_utf8_lossy(&bytes)), process::QUOTED_LINES))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 
 use crate::engine::notice::{Notice, What};
 use crate::engine::status::Status;
+use crate::printable;
 
 /// How the manager says where it listens, and how often it wants to hear. They are meant for us alone: what we start
 /// does not get them.
@@ -143,7 +144,7 @@ enum Urgency {
 
 /// A server's words cannot become a line of the protocol. A message that is longer than the manager's buffer is lost.
 fn one_line(text: &str) -> String {
-    text.chars().take(500).map(|c| if c.is_control() { ' ' } else { c }).collect()
+    printable::line(text).chars().take(500).collect()
 }
 
 #[cfg(target_os = "linux")]
@@ -227,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_text_is_no_message() {
-        assert_eq!(one_line("401\nSTOPPING=1\r\u{1b}[2J"), "401 STOPPING=1  [2J");
+        assert_eq!(one_line("401\nSTOPPING=1\r\u{1b}[2J"), "401 STOPPING=1␍");
         assert_eq!(one_line(&"ä".repeat(9000)).chars().count(), 500);
     }
 

@@ -41,9 +41,10 @@ fn help() {
           history   List what was deployed of a plugin, and what was replaced
           rollback  Put an earlier text of a plugin on the server, after showing the difference
           diff      Show the difference between the server's texts and the files
-          pull      Write the server's text of a plugin to its file
+          pull      Write the server's text of plugins to their files
           service   Run the watch as a systemd service of yours: install, uninstall, status
           sandbox   Run a throw-away Open WebUI on this machine, and watch against it
+          help      Print this message or the help of the given subcommand(s)
 
         Arguments:
           [PLUGINS]...  Only these plugins, by path or id (one that is called like a command: by its path)
@@ -165,13 +166,21 @@ fn a_command_takes_the_shared_options_on_either_side() {
         assert_eq!(args.config, Some(PathBuf::from("c.toml")), "{line}");
         assert!(args.json && args.yes && args.verbose == 1, "{line}");
     }
-    for (line, named) in [("diff", false), ("diff shout", true), ("pull", false), ("pull plugins/shout.py", true)] {
-        let Some(Command::Diff { plugin, .. } | Command::Pull { plugin, .. }) = read(line).unwrap().command else {
-            panic!("{line}")
-        };
+    for (line, named) in [("diff", false), ("diff shout", true)] {
+        let Some(Command::Diff { plugin, .. }) = read(line).unwrap().command else { panic!("{line}") };
         assert_eq!(plugin.is_some(), named, "{line}");
     }
-    for line in ["history", "rollback", "history a b", "rollback a b c", "diff a b", "pull a b"] {
+    for (line, named) in
+        [("pull", &[][..]), ("pull plugins/shout.py", &["plugins/shout.py"]), ("pull a b", &["a", "b"])]
+    {
+        let Some(Command::Pull { plugins, all: false, .. }) = read(line).unwrap().command else { panic!("{line}") };
+        assert_eq!(plugins, named, "{line}");
+    }
+    for line in ["pull --all --yes", "--yes pull --all"] {
+        let args = read(line).unwrap();
+        assert!(args.yes && matches!(args.command, Some(Command::Pull { all: true, .. })), "{line}");
+    }
+    for line in ["history", "rollback", "history a b", "rollback a b c", "diff a b", "pull --all a", "pull a --yes"] {
         assert!(read(line).is_err(), "{line}");
     }
     assert!(Args::read(["owui-watch", "pull", ""]).is_err(), "an unset variable is not everything");

@@ -9,7 +9,9 @@ use owui_watch::engine::ledger::{Rollback, UnderWay};
 use owui_watch::plugin::{Digest, Key, Kind, id::PluginId};
 use serde_json::{Value, json};
 
-use crate::support::command::{Project, REFUSED, Watch, check, copies, filter, names, notices, of, text, tool, writes};
+use crate::support::command::{
+    Project, REFUSED, Ran, Watch, check, copies, filter, names, notices, of, text, tool, writes,
+};
 use crate::support::fake_server::{FakeServer, Fault, Version};
 
 const A: &str = "plugins/a.py";
@@ -833,7 +835,7 @@ fn diff_tells_of_what_is_on_the_server_alone() {
     assert_eq!(
         ran.stderr,
         "2 plugins of the server have no file here: function theirs and tool a\n\
-         hint: `owui-watch pull ID` writes one\n\
+         hint: `owui-watch pull ID` writes one, `owui-watch pull --all` writes all of them\n\
          no difference (1 plugin)\n"
     );
     let told = notices(&project, &["diff"], 0);
@@ -956,6 +958,72 @@ fn a_plugin_without_a_file_gets_one() {
         "{}",
         ran.stderr
     );
+}
+
+#[test]
+fn pull_tells_of_what_has_no_file_and_writes_it_when_told_to() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    for n in 1..=13 {
+        server.seed(Kind::Tool, &format!("t{n:02}"), &tool(&n.to_string()));
+    }
+    let alone = "13 plugins of the server have no file here: tool t01, tool t02, tool t03, tool t04, tool t05 and 8 more \
+                 (--verbose names them)\n";
+    let ran = project.run(&["pull"]);
+    check(&ran, 0);
+    let hint = "hint: `owui-watch pull ID` writes one, `owui-watch pull --all` writes all of them\n";
+    assert_eq!(ran.stderr, format!("{alone}{hint}nothing to pull: no file differs from the server\n"));
+
+    // Nobody is there to say yes.
+    let ran = project.run(&["pull", "--all"]);
+    check(&ran, 2);
+    let refused = "error: nothing was written, since nobody can be asked here\nhint: add --yes to do it\n";
+    assert_eq!(ran.stderr, format!("{alone}{refused}"));
+    assert_eq!(names(&project.path("plugins")), Vec::<String>::new());
+
+    // Of several, one that there is not spoils all.
+    check(&project.run(&["pull", "t01", "t02", "nope"]), 2);
+    assert_eq!(names(&project.path("plugins")), Vec::<String>::new());
+    let told = notices(&project, &["pull", "t01", "t02", "t01"], 0);
+    assert_eq!(told.iter().map(|notice| &notice["path"]).collect::<Vec<_>>(), ["plugins/t01.py", "plugins/t02.py"]);
+
+    // A file that cannot be compared is still the file of a plugin.
+    project.put("plugins/mine.py", "");
+    project.put("plugins/t12.py", "class Tools(:\n");
+    project.put("watch.toml", "[plugins.\"plugins/mine.py\"]\nid = \"t13\"\n");
+    let told = notices(&project, &["pull", "--all", "--yes"], 0);
+    let new = |notice: &&Value| notice["event"] == "pulled" && notice.get("backup").is_none();
+    assert_eq!(told.iter().filter(new).count(), 9, "{told:#?}");
+    assert_eq!(names(&project.path("plugins")).len(), 13);
+    project.put("plugins/mine.py", tool("13"));
+    let ran = project.run(&["pull", "--all"]);
+    check(&ran, 0);
+    assert_eq!(ran.stderr, "nothing to pull: no file differs from the server\n");
+    assert_eq!(of(&notices(&project, &["--once"], 0), "summary")["unchanged"], 13);
+}
+
+#[test]
+fn what_was_not_deployed_from_here_is_not_called_so() {
+    for version in VERSIONS {
+        let server = FakeServer::of(version);
+        let project = deployed_twice(&server);
+        // By a pull.
+        server.edit_row(Kind::Function, "a", |row| row.content = filter("theirs"));
+        check(&project.run(&["pull", "a"]), 0);
+        // By a first look.
+        server.seed(Kind::Function, "b", &filter("1"));
+        project.put("plugins/b.py", filter("1"));
+        check(&project.run(&["--once"]), 0);
+        for (id, version) in [("a", "theirs"), ("b", "1")] {
+            let told = notices(&project, &["history", id], 0);
+            let current: Vec<_> = told.iter().filter(|entry| entry["current"] == true).collect();
+            assert_eq!(current.len(), 1, "{told:#?}");
+            assert_eq!((&current[0]["what"], &current[0]["version"]), (&json!("on_the_server"), &json!(version)));
+            assert_eq!(told.iter().filter(|entry| entry["version"] == version).count(), 1, "{told:#?}");
+            assert!(current[0]["copy"].is_string(), "it can be put back");
+            assert_eq!(current[0]["server_version_id"].is_string(), server.version() == Version::V0_12_4, "{told:#?}");
+        }
+    }
 }
 
 #[test]
@@ -1164,6 +1232,230 @@ fn an_error_is_json_where_json_is_wanted() {
     let wrong = deployed_twice(&server).with("OPENWEBUI_API_KEY", "sk-wrong");
     let told = notices(&wrong, &["pull"], 3);
     assert!(of(&told, "error")["message"].as_str().unwrap().starts_with("the server denied access"), "{told:?}");
+}
+
+// ---- words that name nothing ----------------------------------------------------------------------------------------
+
+#[track_caller]
+fn refused(project: &Project, arguments: &[&str], message: &str, hint: &str) {
+    let ran = project.run(arguments);
+    check(&ran, 2);
+    assert_eq!((&*ran.stdout, &*ran.stderr), ("", &*format!("error: {message}\nhint: {hint}\n")), "{arguments:?}");
+}
+
+#[test]
+fn a_mistyped_command_does_nothing() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    project.put("plugins/shout.py", filter("1"));
+    project.put("plugins/clock.py", tool("1"));
+    let nothing = |word: &str| format!("`{word}` is no command, and no plugin here has this id or path");
+    let list = "name a plugin by its id or path; `owui-watch --help` lists the commands";
+    for (arguments, word, hint) in [
+        (&["roolback", "shout"][..], "roolback", "did you mean `owui-watch rollback`?"),
+        (&["histroy", "shout"], "histroy", "did you mean `owui-watch history`?"),
+        (&["status"], "status", "did you mean `owui-watch service status`?"),
+        (&["version"], "version", "did you mean `owui-watch --version`?"),
+        (&["--once", "shuot"], "shuot", "did you mean `shout`?"),
+        (&["shout", "clokc"], "clokc", "did you mean `clock`?"),
+        (&["plugins/shuot.py"], "plugins/shuot.py", "did you mean `plugins/shout.py`?"),
+        (&["Shout"], "Shout", "did you mean `shout`?"),
+        (&["--dry-run", "xyz"], "xyz", list),
+        (&["xyz/"], "xyz/", list),
+    ] {
+        refused(&project, arguments, &nothing(word), hint);
+    }
+    refused(
+        &project,
+        &["shout", "rollback"],
+        "`rollback` is a command, and no plugin here has this id",
+        "a command comes first: `owui-watch rollback`",
+    );
+    let told = notices(&project, &["roolback", "shout"], 2);
+    assert_eq!(
+        (told.len(), &told[0]["event"], &told[0]["hint"]),
+        (1, &json!("error"), &json!("did you mean `owui-watch rollback`?"))
+    );
+    assert_eq!(server.lines(), Vec::<String>::new(), "nothing is asked, and nothing sent");
+    assert!(!project.path(".owui-watch").exists(), "nothing is kept");
+    // What is named after a command may be on the server alone.
+    for command in ["diff", "pull"] {
+        let message = "there is no plugin `shuot`, neither here nor on the server";
+        refused(&project, &[command, "shuot"], message, "did you mean `shout`?");
+    }
+}
+
+#[test]
+fn help_is_a_command() {
+    let project = Project::new();
+    let help = project.run(&["help"]);
+    check(&help, 0);
+    assert_eq!(help.stdout, project.run(&["--help"]).stdout);
+    let of_pull = project.run(&["help", "pull"]);
+    check(&of_pull, 0);
+    assert_eq!(of_pull.stdout, project.run(&["pull", "--help"]).stdout);
+    let unknown = project.run(&["help", "shout"]);
+    check(&unknown, 2);
+    assert!(unknown.stderr.contains("unrecognized subcommand 'shout'"), "{}", unknown.stderr);
+}
+
+/// A watch is about what is there, whether it can be deployed yet or not.
+#[test]
+fn a_file_that_is_no_plugin_yet_can_be_watched() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    project.put("plugins/empty.py", "");
+    project.put("plugins/broken.py", "class Filter(:\n");
+    project.put("plugins/mine.py", "class Filter(:\n");
+    project.put("plugins/helper.py", "X = 1\n");
+    project.put("plugins/deep/readme.txt", "");
+    project.put("watch.toml", "[plugins.\"plugins/mine.py\"]\nid = \"renamed\"\n");
+    let absolute = project.path("plugins/empty.py").canonicalize().unwrap();
+    for word in [
+        "plugins/empty.py",
+        "./plugins/empty.py",
+        absolute.to_str().unwrap(),
+        "plugins/helper.py",
+        "plugins/deep",
+        "plugins",
+        ".",
+    ] {
+        let mut watch = project.watch_with(&[word]);
+        watch.wait("ready", None);
+        watch.kill();
+    }
+    let ran = project.run(&["--once", "broken"]);
+    check(&ran, 1);
+    assert!(ran.stderr.contains("plugins/broken.py:1:14: error: invalid Python"), "{}", ran.stderr);
+    // What is mended is deployed, also when it was named by its id.
+    for (id, file) in [("empty", "empty"), ("broken", "broken"), ("renamed", "mine")] {
+        let mut watch = project.watch_with(&[id]);
+        watch.wait("ready", None);
+        project.write(&format!("plugins/{file}.py"), &filter("1"));
+        watch.wait("created", Some(id));
+        watch.kill();
+    }
+}
+
+#[test]
+fn what_is_left_out_cannot_be_watched() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    for path in ["plugins/tests/a.py", "plugins/notes.txt", "elsewhere/b.py", "plugins/ignored.py"] {
+        project.put(path, filter("1"));
+    }
+    project.put("plugins/.gitignore", "ignored.py\n");
+    let hint = "name a .py file or a folder in a root that neither `exclude` nor .gitignore leaves out";
+    for path in [
+        "plugins/tests/a.py",
+        "plugins/tests",
+        "plugins/notes.txt",
+        "elsewhere/b.py",
+        "elsewhere",
+        "plugins/ignored.py",
+    ] {
+        refused(&project, &[path], &format!("`{path}` is not watched"), hint);
+    }
+    refused(
+        &project,
+        &["--root", "gone", "--root", "plugins", "later"],
+        "cannot look for `later`: there is no folder `gone`",
+        "create it, or set `root` in watch.toml (or --root) to the folder with the plugins",
+    );
+}
+
+#[test]
+fn a_path_is_one_from_where_the_user_stands() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    project.put("plugins/deep/a.py", filter("1"));
+    for (folder, word, code) in [
+        ("plugins/deep", "a.py", 0),
+        ("plugins/deep", "./b.py", 2),
+        ("plugins", "deep/", 0),
+        ("plugins", "plugins/deep", 2),
+    ] {
+        let arguments =
+            ["--root", &project.path("plugins").canonicalize().unwrap().display().to_string(), "--once", word]
+                .map(str::to_owned);
+        let output = project.command(&arguments).current_dir(project.path(folder)).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{folder}: {word}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+// ---- what others say ------------------------------------------------------------------------------------------------
+
+/// The title of a captive portal, or any other text, with all that a terminal could obey.
+const HOSTILE: &str = "\u{1b}]0;owned\u{7}\u{9b}2J\u{0}\u{1b}[2Jfree\u{202e}\u{61c}\u{200b} wifi\u{2028}";
+
+#[track_caller]
+fn steers_nothing(ran: &Ran) {
+    let said = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(said.contains("free") && said.contains("wifi"), "{said:?}");
+    let is_obeyed = |c: char| c.is_control() && c != '\n' || "\u{202e}\u{61c}\u{200b}\u{2028}".contains(c);
+    assert!(!said.chars().any(is_obeyed), "{said:?}");
+}
+
+#[test]
+fn no_answer_steers_the_terminal() {
+    let portal = format!("<html><head><title>{HOSTILE}</title></head></html>").leak();
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    let commands =
+        [&["diff"][..], &["diff", "a"], &["history", "a"], &["pull"], &["rollback", "a", "--yes"], &["--once"]];
+    for arguments in commands {
+        for format in [&[][..], &["-vv"], &["--json"]] {
+            server.fail_next_of("GET /api", 9, Fault::Says(200, portal));
+            let ran = project.run(&[arguments, format].concat());
+            server.recover();
+            check(&ran, 3);
+            steers_nothing(&ran);
+        }
+    }
+}
+
+#[test]
+fn no_text_on_the_server_steers_the_terminal() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    let refused = json!({ "detail": HOSTILE }).to_string().leak();
+    server.fail_next_of("POST /api/v1/functions/id/a/update", 2, Fault::Says(400, refused));
+    for format in [&[][..], &["--json"]] {
+        let ran = project.run(&[&["rollback", "a", "--yes", "--quiet"], format].concat());
+        check(&ran, 1);
+        steers_nothing(&ran);
+    }
+    let log = project.read(".owui-watch/logs/function-a.log");
+    assert!(log.contains("free") && !log.chars().any(|c| c.is_control() && c != '\n' || c == '\u{202e}'), "{log:?}");
+
+    server.edit_row(Kind::Function, "a", |row| row.content = filter(HOSTILE));
+    for arguments in [&["history", "a"][..], &["history", "a", "--json"], &["diff", "--json"]] {
+        steers_nothing(&project.run(arguments));
+    }
+    let ran = project.run(&["pull", "a"]);
+    check(&ran, 0);
+    steers_nothing(&ran);
+    assert_eq!(project.read(A), filter(HOSTILE), "the text itself is what it is");
+}
+
+#[test]
+#[cfg(unix)]
+fn no_name_steers_the_terminal() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    let name = "plugins/free\u{1b}[2J\u{202e}\u{9b}2J\nwifi.py";
+    project.put(name, "class Filter(:\n    pass\n");
+    for arguments in [
+        &["--once"][..],
+        &["--once", "-vv"],
+        &["--once", "--json"],
+        &["diff"],
+        &["pull", name],
+        &["pull\u{1b}[2J free wifi"],
+    ] {
+        steers_nothing(&project.run(arguments));
+    }
+    steers_nothing(&project.run(&["--no-such-flag\u{1b}]0;x\u{7}\u{9b}2Jfree\u{202e}wifi"]));
 }
 
 // ---- on a real server -----------------------------------------------------------------------------------------------

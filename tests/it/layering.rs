@@ -6,26 +6,27 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may use of the rest of the crate. Only where everything meets may everything be known.
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
     ("plugin", &[]),
+    ("printable", &[]),
     ("engine", &["plugin"]),
     ("settling", &[]),
     ("cli", &[]),
     ("config", &["cli", "engine", "plugin"]),
     ("watcher", &[]),
-    ("disk", &["engine", "plugin"]),
+    ("disk", &["engine", "plugin", "printable"]),
     ("git", &[]),
-    ("client", &["engine", "plugin"]),
-    ("console", &["engine::notice", "plugin"]),
-    ("commands", &["cli", "client", "config", "console", "disk", "engine", "plugin", "systemd"]),
-    ("sandbox", &[]),
-    ("systemd", &["engine::notice", "engine::status"]),
+    ("client", &["engine", "plugin", "printable"]),
+    ("console", &["engine::notice", "plugin", "printable"]),
+    ("commands", &["cli", "client", "config", "console", "disk", "engine", "plugin", "printable", "systemd"]),
+    ("sandbox", &["printable"]),
+    ("systemd", &["engine::notice", "engine::status", "printable"]),
     ("lib", &[]),
 ];
 const KNOW_EVERYONE: [&str; 3] = ["run", "daemon", "main"];
 
 /// What reaches the outside world, and the rooms that may use it.
-const REACHES_OUT: [(&str, &[&str]); 16] = [
+const REACHES_OUT: [(&str, &[&str]); 19] = [
     ("notify", &["watcher"]),
     ("notify_debouncer_full", &["watcher"]),
     ("reqwest", &["client", "sandbox"]),
@@ -42,10 +43,14 @@ const REACHES_OUT: [(&str, &[&str]); 16] = [
     ("annotate_snippets", &["console"]),
     ("similar", &["commands"]),
     ("textwrap", &["console"]),
+    // What is printed passes `printable` here.
+    ("anstream", &["commands", "console", "run"]),
+    ("std::io::stdout", &["commands", "console"]),
+    ("std::io::stderr", &[]),
 ];
 
 /// What decides. Whatever it needs to know of the moment is handed to it.
-const PURE: [&str; 3] = ["plugin", "engine", "settling"];
+const PURE: [&str; 4] = ["plugin", "engine", "settling", "printable"];
 /// The crates that only compute.
 const HARMLESS: [&str; 11] = [
     "std",

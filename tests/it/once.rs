@@ -552,7 +552,8 @@ fn a_name_that_nothing_has_is_a_mistake() {
     for name in ["nope", "plugins/nope.py"] {
         let ran = project.run(&["--once", name, "a"]);
         check(&ran, 2);
-        assert!(ran.stdout.contains(&format!("no plugin has the id or path `{name}`")), "{}", ran.stdout);
+        let message = format!("error: `{name}` is no command, and no plugin here has this id or path\n");
+        assert!(ran.stderr.starts_with(&message), "{}", ran.stderr);
     }
     assert_eq!(writes(&server).len(), 1, "nothing is deployed by half a command");
     // A script's unset variable.
@@ -814,15 +815,15 @@ fn people_who_ask_for_more_or_less_read_that() {
         HH:MM:SS · http://server is Open WebUI 0.12.4
         HH:MM:SS = filter  unchanged     1  unchanged
         HH:MM:SS · 5 plugins to compare with the server
-        HH:MM:SS · filter  created       1  on its way (new)
+        HH:MM:SS · filter  created       1  comparing with the server (new)
         HH:MM:SS → filter  created       1  would be created
-        HH:MM:SS · filter  refused       2  on its way (new)
+        HH:MM:SS · filter  refused       2  comparing with the server (new)
         HH:MM:SS → filter  refused       1 → 2  would be updated; the text on the server was not deployed from here, a copy would be kept
-        HH:MM:SS · filter  updated       2      on its way (edited)
+        HH:MM:SS · filter  updated       2      comparing with the server (edited)
         HH:MM:SS → filter  updated       1 → 2  would be updated
-        HH:MM:SS · tool    clock         0.1    on its way (new)
+        HH:MM:SS · tool    clock         0.1    comparing with the server (new)
         HH:MM:SS → tool    clock         0.1    would be created
-        HH:MM:SS · tool    surprise             on its way (new)
+        HH:MM:SS · tool    surprise             comparing with the server (new)
         HH:MM:SS → tool    surprise             would be created
         HH:MM:SS ! 7 plugins in N ms: 3 to create, 2 to update, 1 unchanged, 1 with errors; nothing was changed
     "#]]

@@ -30,7 +30,7 @@ fn a_server_that_goes_is_tried_less_and_less_and_gets_the_newest_text_once() {
          21517ms #7 row a v4",
         &expect![[r#"
             10ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             11ms #1 unreachable
                   save
@@ -53,7 +53,7 @@ fn a_server_that_goes_is_tried_less_and_less_and_gets_the_newest_text_once() {
             21514ms #4 connected
                   #5 overview of functions
             21515ms #5 rows a=v1
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #6 get a
             21516ms #6 row a v1
                   #7 update a v4
@@ -86,7 +86,7 @@ fn a_server_that_answers_questions_but_no_deploy_is_not_back() {
          3520ms wake",
         &expect![[r#"
             10ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             11ms #1 row a v1
                   #2 update a v2
@@ -99,7 +99,7 @@ fn a_server_that_answers_questions_but_no_deploy_is_not_back() {
             513ms #3 connected
                   #4 overview of functions
             514ms #4 rows a=v1
-                  a sending: on its way (retry)
+                  a sending: comparing with the server (retry)
                   #5 get a
             515ms #5 row a v1
                   #6 update a v2
@@ -112,7 +112,7 @@ fn a_server_that_answers_questions_but_no_deploy_is_not_back() {
             1517ms #7 connected
                   #8 overview of functions
             1518ms #8 rows a=v1
-                  a sending: on its way (retry)
+                  a sending: comparing with the server (retry)
                   #9 get a
             1519ms #9 row a v1
                   #10 update a v2
@@ -139,7 +139,7 @@ fn a_server_that_lost_its_data_gets_all_of_it_again() {
          515ms #5 absent",
         &expect![[r#"
             10ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             11ms #1 unreachable
                   save
@@ -150,9 +150,9 @@ fn a_server_that_lost_its_data_gets_all_of_it_again() {
             512ms #2 connected
                   #3 overview of functions
             513ms #3 rows
-                  b sending: on its way (missing on server)
+                  b sending: comparing with the server (missing on server)
                   #4 get b
-                  a sending: on its way (retry)
+                  a sending: comparing with the server (retry)
                   #5 get a
             514ms #4 absent
                   #6 create b v1
@@ -178,7 +178,7 @@ fn a_save_during_a_look_at_a_server_that_is_away_is_said_to_wait() {
          4003ms #4 rows a=v1",
         &expect![[r#"
             10ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             11ms #1 unreachable
                   save
@@ -197,7 +197,7 @@ fn a_save_during_a_look_at_a_server_that_is_away_is_said_to_wait() {
             4002ms #3 connected
                   #4 overview of functions
             4003ms #4 rows a=v1
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #5 get a
         "#]],
     );
@@ -227,7 +227,7 @@ fn a_plugin_that_the_server_cannot_cope_with_does_not_keep_the_others_from_it() 
         &expect![[r#"
             10ms edit b v2
             10ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             20ms #1 unreachable
                   save
@@ -240,7 +240,7 @@ fn a_plugin_that_the_server_cannot_cope_with_does_not_keep_the_others_from_it() 
             710ms #2 connected
                   #3 overview of functions
             720ms #3 rows a=v1 b=v1
-                  b sending: on its way (edited)
+                  b sending: comparing with the server (edited)
                   #4 get b
         "#]],
     );
@@ -261,7 +261,7 @@ fn a_proxy_that_answers_for_its_server_for_a_while_is_told_once_and_asked_again(
          7040ms #6 row a v2",
         &expect![[r#"
             5000ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             5010ms #1 foreign
                   save
@@ -276,7 +276,7 @@ fn a_proxy_that_answers_for_its_server_for_a_while_is_told_once_and_asked_again(
             7010ms #3 connected
                   #4 overview of functions
             7020ms #4 rows a=v1
-                  a sending: on its way (retry)
+                  a sending: comparing with the server (retry)
                   #5 get a
             7030ms #5 row a v1
                   #6 update a v2
@@ -339,7 +339,7 @@ fn a_server_that_only_fails_at_deploys_is_told_of_once() {
             2ms #2 rows
                   connected: http://server is Open WebUI 0.12.4
                   pass: 1 plugin to compare with the server
-                  a sending: on its way (new)
+                  a sending: comparing with the server (new)
                   #3 create a v1
             4ms #3 unreachable
                   save
@@ -350,7 +350,7 @@ fn a_server_that_only_fails_at_deploys_is_told_of_once() {
             505ms #4 connected
                   #5 overview of functions
             506ms #5 rows
-                  a sending: on its way (retry)
+                  a sending: comparing with the server (retry)
                   #6 get a
             507ms #6 absent
                   #7 create a v1
@@ -363,7 +363,7 @@ fn a_server_that_only_fails_at_deploys_is_told_of_once() {
             1509ms #8 connected
                   #9 overview of functions
             1510ms #9 rows
-                  a sending: on its way (retry)
+                  a sending: comparing with the server (retry)
                   #10 get a
             1511ms #10 absent
                   #11 create a v1
@@ -378,7 +378,7 @@ fn a_server_that_only_fails_at_deploys_is_told_of_once() {
             3513ms #12 connected
                   #13 overview of functions
             3514ms #13 rows
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #14 get a
             3515ms #14 absent
                   #15 create a v2
@@ -420,9 +420,9 @@ fn force_does_not_end_the_server_again_and_again() {
             2ms #2 rows
                   connected: http://server is Open WebUI 0.12.4
                   pass: 2 plugins to compare with the server
-                  a sending: on its way (forced)
+                  a sending: comparing with the server (forced)
                   #3 create a v1
-                  b sending: on its way (forced)
+                  b sending: comparing with the server (forced)
                   #4 create b v1
             4ms #4 unreachable
                   save
@@ -439,7 +439,7 @@ fn force_does_not_end_the_server_again_and_again() {
                   #7 overview of functions
             512ms #7 rows
                   a refused_before: refused before, not sent again: Internal Server Error
-                  b sending: on its way (forced)
+                  b sending: comparing with the server (forced)
                   #8 get b
             513ms #8 absent
                   #9 create b v1

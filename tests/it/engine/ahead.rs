@@ -22,7 +22,7 @@ fn what_the_server_holds_is_asked_while_the_file_is_being_saved() {
                   #1 get a
             5001ms saving a
             5002ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
             5003ms #1 row a v1
                   #2 update a v2
             5004ms #2 row a v2
@@ -46,7 +46,7 @@ fn an_answer_that_is_there_already_is_used() {
                   #1 get a
             5002ms #1 row a v1
             5052ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #2 update a v2
             5053ms #2 row a v2
                   save
@@ -69,7 +69,7 @@ fn an_answer_that_has_lain_about_is_asked_for_again() {
                   #1 get a
             5002ms #1 row a v1
             5053ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #2 get a
             5054ms #2 row a v9
                   #3 keep v9
@@ -92,7 +92,7 @@ fn an_answer_is_good_for_one_conversation() {
                   #1 get a
             5001ms #1 row a v1
             5002ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #2 update a v2
             5003ms #2 row a v2
                   save
@@ -100,7 +100,7 @@ fn an_answer_is_good_for_one_conversation() {
                   a updated: updated
             5004ms write a v3
             5154ms wake
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #3 get a
         "#]],
     );
@@ -148,7 +148,7 @@ fn a_save_without_a_change_beside_a_deploy_is_known_from_the_ledger() {
          5002ms write a v1",
         &expect![[r#"
             5000ms write b v2
-                  b sending: on its way (edited)
+                  b sending: comparing with the server (edited)
                   #1 get b
             5001ms saving a
             5002ms write a v1
@@ -169,7 +169,7 @@ fn nothing_is_asked_of_what_is_not_known_or_beside_a_deploy() {
         &expect![[r#"
             5000ms saving b
             5001ms write b v1
-                  b sending: on its way (new)
+                  b sending: comparing with the server (new)
                   #1 get b
             5002ms #1 absent
                   #2 create b v1
@@ -218,7 +218,7 @@ fn who_asks_ahead_counts_like_a_conversation() {
                   #1 get a
             5001ms write b v2
             5002ms #1 row a v1
-                  b sending: on its way (edited)
+                  b sending: comparing with the server (edited)
                   #2 get b
             5003ms #2 row b v1
                   #3 update b v2
@@ -238,7 +238,7 @@ fn a_server_that_does_not_answer_is_found_out_once() {
                   #1 get a
             5001ms #1 unreachable
             5002ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   save
                   unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
                   a waiting: waiting: the server is away
@@ -262,7 +262,7 @@ fn a_server_that_fails_is_not_asked_ahead_again() {
             5100ms saving a
             5200ms saving a
             5201ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #2 get a
         "#]],
     );
@@ -282,7 +282,7 @@ fn the_first_save_after_a_deploy_waits_and_is_not_asked_about_ahead() {
          5342ms #3 row a v2",
         &expect![[r#"
             5000ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             5001ms #1 row a v1
                   #2 update a v2
@@ -295,7 +295,7 @@ fn the_first_save_after_a_deploy_waits_and_is_not_asked_about_ahead() {
             5340ms saving a
                   #3 get a
             5341ms write a v4
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
             5342ms #3 row a v2
                   #4 update a v4
         "#]],

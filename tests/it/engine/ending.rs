@@ -15,7 +15,7 @@ fn a_stop_finishes_what_is_in_flight() {
          13ms #2 row a v2",
         &expect![[r#"
             10ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             11ms stop
                   stopping: stopping after 1 deploy in progress (a second Ctrl-C stops at once)
@@ -40,7 +40,7 @@ fn a_stop_does_not_wait_for_ever() {
          10011ms wake",
         &expect![[r#"
             10ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             11ms stop
                   stopping: stopping after 1 deploy in progress (a second Ctrl-C stops at once)
@@ -67,7 +67,7 @@ fn what_is_in_flight_is_finished_before_another_engine_goes_on() {
          600002ms #2 row a v2",
         &expect![[r#"
             10ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             11ms replace
             3010ms wake
@@ -98,7 +98,7 @@ fn a_stop_is_not_put_off_by_what_another_engine_would_wait_for() {
          10012ms wake",
         &expect![[r#"
             10ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             11ms replace
             12ms stop
@@ -123,7 +123,7 @@ fn a_save_that_waits_for_its_formatter_is_not_forgotten_in_silence() {
          5320ms stop",
         &expect![[r#"
             5000ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             5001ms #1 row a v1
                   #2 update a v2
@@ -161,7 +161,7 @@ fn a_stop_counts_what_is_not_deployed_and_why() {
             10ms write a broken
                   a flawed: invalid Python: expected an expression or a ')'
             20ms write b v2
-                  b sending: on its way (edited)
+                  b sending: comparing with the server (edited)
                   #1 get b
             21ms #1 row b v1
                   #2 note that b is on
@@ -172,13 +172,13 @@ fn a_stop_counts_what_is_not_deployed_and_why() {
                   save
                   b refused: refused by the server (the old version keeps running): boom (<string>, line 4)
             30ms write c v2
-                  c sending: on its way (edited)
+                  c sending: comparing with the server (edited)
                   #4 get c
             31ms #4 row c v9
                   c remote_edit: not deployed: somebody else changed it on the server (version v9)
             40ms edit closed folder
             50ms write d v2
-                  d sending: on its way (edited)
+                  d sending: comparing with the server (edited)
                   #5 get d
             60ms stop
                   stopping: stopping after 1 deploy in progress (a second Ctrl-C stops at once)

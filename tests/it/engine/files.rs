@@ -30,7 +30,7 @@ fn an_empty_file_is_held_and_a_vanished_one_too() {
                   held: not complete yet; read again soon
             50ms edit a v2
             50ms wake
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             51ms #1 row a v1
                   #2 update a v2
@@ -42,7 +42,7 @@ fn an_empty_file_is_held_and_a_vanished_one_too() {
                   held: not complete yet; read again soon
             5040ms edit a v3
             5040ms wake
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #3 get a
             5041ms #3 row a v2
                   #4 update a v3
@@ -80,7 +80,7 @@ fn a_file_that_is_being_written_is_read_again_until_it_is_whole() {
             5000ms wake
             5040ms edit a v2
             5040ms wake
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
         "#]],
     );
@@ -140,7 +140,7 @@ fn two_files_with_one_id_are_both_named_and_neither_is_sent() {
             20ms delete b
                   held: not complete yet; read again soon
             320ms wake
-                  a sending: on its way (new)
+                  a sending: comparing with the server (new)
                   #3 get a
             330ms write c as a v4
                   a conflict: not deployed: `plugins/a.py` and `plugins/c.py` claim this id
@@ -174,7 +174,7 @@ fn a_rename_that_keeps_the_id_is_no_conflict_and_no_removal() {
             2ms #2 rows x=v0
                   connected: http://server is Open WebUI 0.12.4
                   pass: 1 plugin to compare with the server
-                  x sending: on its way (new)
+                  x sending: comparing with the server (new)
                   #3 get x
             3ms #3 row x v0
                   #4 keep v0
@@ -206,7 +206,7 @@ fn a_rename_that_changes_the_id_says_what_becomes_of_the_old_one() {
         &expect![[r#"
             5000ms write a as b v1
                   b id_changed: its id was `a`; the server keeps the plugin under that id too
-                  b sending: on its way (new)
+                  b sending: comparing with the server (new)
                   #1 get b
             5001ms #1 absent
                   #2 create b v1
@@ -322,7 +322,7 @@ fn nothing_is_said_or_done_about_the_files_of_a_root_that_is_gone() {
             22ms #4 rows a=v9 b=v1
                   b unchanged: unchanged
                   pass: 1 plugin to compare with the server
-                  a sending: on its way (changed on server)
+                  a sending: comparing with the server (changed on server)
                   #5 get a
         "#]],
     );
@@ -342,7 +342,7 @@ fn a_file_that_is_written_again_while_it_is_given_time_is_not_read_half_way() {
          5410ms wake",
         &expect![[r#"
             5000ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             5001ms #1 row a v1
                   #2 update a v2
@@ -355,7 +355,7 @@ fn a_file_that_is_written_again_while_it_is_given_time_is_not_read_half_way() {
             5250ms wake
                   held: not complete yet; read again soon
             5260ms write a v4
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #3 get a
             5410ms wake
         "#]],
@@ -397,7 +397,7 @@ fn what_the_server_lost_meanwhile_is_deployed_when_a_conflict_is_over() {
                   summary: 2 plugins in 2 ms: 2 with errors
             5000ms write b broken
                   a flawed: invalid Python: expected an expression or a ')'
-                  a sending: on its way (retry)
+                  a sending: comparing with the server (retry)
                   #3 get a
             5001ms #3 absent
                   #4 create a v1
@@ -442,7 +442,7 @@ fn a_new_file_that_is_mended_to_what_the_server_holds_is_good_again() {
             10ms write a broken
                   flawed: invalid Python: expected an expression or a ')'
             20ms write a v1
-                  a sending: on its way (new)
+                  a sending: comparing with the server (new)
                   #1 get a
             21ms #1 row a v1
                   save

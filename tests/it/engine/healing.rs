@@ -27,7 +27,7 @@ fn an_old_server_is_sent_nothing_before_it_is_noted_that_the_function_is_on() {
          16ms #6 row a v1 old",
         &expect![[r#"
             10ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             11ms #1 row a v1 old
                   #2 note that a is on
@@ -57,7 +57,7 @@ fn a_note_that_cannot_be_written_means_that_nothing_is_sent() {
          12ms #2 not-noted",
         &expect![[r#"
             10ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             11ms #1 row a v1 old
                   #2 note that a is on
@@ -101,7 +101,7 @@ fn what_a_crash_left_switched_off_is_switched_on_at_the_next_start() {
                   save
                   unnote a
                   a restored: the server had switched it off; it is on again
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #6 get a
             6ms #6 row a v1 old
                   #7 note that a is on
@@ -187,7 +187,7 @@ fn an_update_that_an_absence_swallowed_is_made_good_before_anything_else() {
          608ms #12 row a v2 old",
         &expect![[r#"
             10ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             11ms #1 row a v1 old
                   #2 note that a is on
@@ -215,7 +215,7 @@ fn an_update_that_an_absence_swallowed_is_made_good_before_anything_else() {
                   save
                   unnote a
                   a restored: the server had switched it off; it is on again
-                  a sending: on its way (retry)
+                  a sending: comparing with the server (retry)
                   #10 get a
             606ms #10 row a v1 old
                   #11 note that a is on
@@ -240,7 +240,7 @@ fn who_switches_a_function_off_during_an_update_has_his_way() {
          12ms #2 row a v2 off",
         &expect![[r#"
             10ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             11ms #1 row a v1
                   #2 update a v2
@@ -259,7 +259,7 @@ fn who_switches_a_function_off_during_an_update_has_his_way() {
         versioned_and_lost,
         &expect![[r#"
         10ms write a v2
-              a sending: on its way (edited)
+              a sending: comparing with the server (edited)
               #1 get a
         11ms #1 row a v1
               #2 update a v2
@@ -296,7 +296,7 @@ fn what_was_certainly_not_carried_out_leaves_no_note() {
             2ms #2 rows a=v1
                   connected: http://server is Open WebUI 0.9.6
                   pass: 1 plugin to compare with the server
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #3 get a
             3ms #3 row a v1 old
                   #4 note that a is on
@@ -340,7 +340,7 @@ fn what_the_server_ran_and_could_not_store_is_made_good() {
             2ms #2 rows a=v1
                   connected: http://server is Open WebUI 0.9.6
                   pass: 1 plugin to compare with the server
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #3 get a
             3ms #3 row a v1 old
                   #4 note that a is on
@@ -363,7 +363,7 @@ fn what_the_server_ran_and_could_not_store_is_made_good() {
                   save
                   unnote a
                   a recovered: an earlier deploy was interrupted; the server runs the text that it stores
-                  a sending: on its way (retry)
+                  a sending: comparing with the server (retry)
                   #10 get a
             510ms #10 row a v1 old
                   #11 note that a is on
@@ -398,7 +398,7 @@ fn a_refused_text_that_the_server_held_before_is_a_refusal() {
             2ms #2 rows a=v1
                   connected: http://server is Open WebUI 0.9.6
                   pass: 1 plugin to compare with the server
-                  a sending: on its way (forced)
+                  a sending: comparing with the server (forced)
                   #3 get a
             3ms #3 row a v1 old
                   #4 note that a is on
@@ -453,7 +453,7 @@ fn what_could_not_be_switched_on_again_is_tried_again_soon() {
             2ms #2 rows a=v1
                   connected: http://server is Open WebUI 0.9.6
                   pass: 1 plugin to compare with the server
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #3 get a
             3ms #3 row a v1 old
                   #4 note that a is on
@@ -522,7 +522,7 @@ fn what_may_not_be_switched_on_again_is_tried_again_at_the_next_look() {
             2ms #2 rows a=v1
                   connected: http://server is Open WebUI 0.9.6
                   pass: 1 plugin to compare with the server
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #3 get a
             3ms #3 row a v1 old
                   #4 note that a is on
@@ -577,7 +577,7 @@ fn a_flip_that_never_arrived_is_done_again() {
          18ms #8 row a v1 old",
         &expect![[r#"
             10ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             11ms #1 row a v1 old
                   #2 note that a is on
@@ -623,7 +623,7 @@ fn flips_that_never_arrive_are_done_again_when_the_server_is_back() {
          523ms wake",
         &expect![[r#"
             10ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             11ms #1 row a v1 old
                   #2 note that a is on

@@ -47,7 +47,7 @@ fn a_key_that_is_taken_back_stops_the_sending() {
          3004ms #6 row a v3",
         &expect![[r#"
             10ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             11ms #1 unclear
                   #2 overview of functions
@@ -63,7 +63,7 @@ fn a_key_that_is_taken_back_stops_the_sending() {
                   #4 overview of functions
             3002ms #4 rows a=v1
                   pass: 1 plugin to compare with the server
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #5 get a
             3003ms #5 row a v1
                   #6 update a v3
@@ -87,7 +87,7 @@ fn an_unclear_answer_with_a_good_key_means_that_it_does_not_exist() {
          13ms #3 created a",
         &expect![[r#"
             10ms write a v1
-                  a sending: on its way (new)
+                  a sending: comparing with the server (new)
                   #1 get a
             11ms #1 unclear
                   #2 overview of functions

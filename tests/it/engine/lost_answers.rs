@@ -25,7 +25,7 @@ fn a_text_that_was_live_unseen_is_archived_before_it_is_replaced() {
          5604ms #7 row a v3",
         &expect![[r#"
             5000ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             5001ms #1 row a v1
                   #2 update a v2
@@ -42,7 +42,7 @@ fn a_text_that_was_live_unseen_is_archived_before_it_is_replaced() {
             5601ms #4 connected
                   #5 overview of functions
             5602ms #5 rows a=v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #6 get a
             5603ms #6 row a v2
                   archive v2
@@ -75,7 +75,7 @@ fn an_update_without_an_answer_is_read_back() {
          2507ms #10 row a v4",
         &expect![[r#"
             10ms write a v3
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             11ms #1 row a v2
                   #2 update a v3
@@ -86,7 +86,7 @@ fn an_update_without_an_answer_is_read_back() {
                   archive v3
                   a updated: updated
             2000ms write a v4
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #4 get a
             2001ms #4 row a v3
                   #5 update a v4
@@ -101,7 +101,7 @@ fn an_update_without_an_answer_is_read_back() {
             2504ms #7 connected
                   #8 overview of functions
             2505ms #8 rows a=v3
-                  a sending: on its way (retry)
+                  a sending: comparing with the server (retry)
                   #9 get a
             2506ms #9 row a v3
                   #10 update a v4
@@ -133,7 +133,7 @@ fn a_create_without_an_answer_is_never_repeated_blindly() {
             2ms #2 rows
                   connected: http://server is Open WebUI 0.12.4
                   pass: 1 plugin to compare with the server
-                  a sending: on its way (new)
+                  a sending: comparing with the server (new)
                   #3 create a v1
             4ms #3 lost
                   #4 get a
@@ -165,7 +165,7 @@ fn what_we_have_sent_is_ours_whether_an_answer_came_or_not() {
          518ms #8 row a v2",
         &expect![[r#"
             10ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             11ms #1 row a v1
                   #2 note that a is on
@@ -190,7 +190,7 @@ fn what_we_have_sent_is_ours_whether_an_answer_came_or_not() {
                   save
                   unnote a
                   a recovered: an earlier deploy was interrupted; the server runs the text that it stores
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #8 get a
             518ms #8 row a v2
                   archive v2
@@ -230,7 +230,7 @@ fn what_was_on_its_way_when_the_program_ended_is_ours() {
               save
               unnote a
               a recovered: an earlier deploy was interrupted; the server runs the text that it stores
-              a sending: on its way (edited)
+              a sending: comparing with the server (edited)
               #4 get a
         4ms #4 row a v2
               archive v2
@@ -260,7 +260,7 @@ fn a_text_that_takes_the_server_s_answer_away_twice_is_not_sent_a_third_time() {
          5001ms #11 row a v1",
         &expect![[r#"
             10ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             11ms #1 row a v1
                   #2 update a v2
@@ -275,7 +275,7 @@ fn a_text_that_takes_the_server_s_answer_away_twice_is_not_sent_a_third_time() {
             601ms #4 connected
                   #5 overview of functions
             602ms #5 rows a=v1
-                  a sending: on its way (retry)
+                  a sending: comparing with the server (retry)
                   #6 get a
             603ms #6 row a v1
                   #7 update a v2
@@ -292,7 +292,7 @@ fn a_text_that_takes_the_server_s_answer_away_twice_is_not_sent_a_third_time() {
             1702ms #10 rows a=v1
                   back: the server is back after 1.7 s
             5000ms write a v3
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #11 get a
             5001ms #11 row a v1
                   #12 update a v3
@@ -370,7 +370,7 @@ fn what_was_seen_to_be_there_is_sent_as_often_as_any_other_text() {
          5005ms #10 absent",
         &expect![[r#"
             10ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             11ms #1 row a v1
                   #2 update a v2
@@ -395,7 +395,7 @@ fn what_was_seen_to_be_there_is_sent_as_often_as_any_other_text() {
                   #7 overview of functions
             5002ms #7 rows
                   pass: 1 plugin to compare with the server
-                  a sending: on its way (missing on server)
+                  a sending: comparing with the server (missing on server)
                   #8 get a
             5003ms #8 absent
                   #9 create a v2

@@ -211,6 +211,9 @@ impl Script {
                 }
                 Effect::Unnote(key) => writeln!(self.log, "      unnote {}", key.id).unwrap(),
                 Effect::Archive(backup) => writeln!(self.log, "      archive {}", version(&backup.text)).unwrap(),
+                Effect::ArchiveFound(backup) => {
+                    writeln!(self.log, "      archive {}, found", version(&backup.text)).unwrap();
+                }
                 Effect::EndRollback(key) => writeln!(self.log, "      end the rollback of {}", key.id).unwrap(),
                 Effect::Look(path) => writeln!(self.log, "      look for {}", path.display()).unwrap(),
                 Effect::Save(_) => writeln!(self.log, "      save").unwrap(),

@@ -29,10 +29,10 @@ fn a_first_pass_creates_what_is_new_and_leaves_what_is_there() {
             2ms #2 rows b=v1 theirs=v9
                   connected: http://server is Open WebUI 0.12.4
                   save
-                  archive v1
+                  archive v1, found
                   b unchanged: unchanged
                   pass: 1 plugin to compare with the server
-                  a sending: on its way (new)
+                  a sending: comparing with the server (new)
                   #3 create a v1
             4ms #3 created a
                   save
@@ -66,13 +66,13 @@ fn where_the_list_is_too_long_each_plugin_is_looked_at_by_itself() {
             2ms #2 too-long
                   connected: http://server is Open WebUI 0.12.4
                   pass: 2 plugins to compare with the server
-                  a sending: on its way (new)
+                  a sending: comparing with the server (new)
                   #3 get a
-                  b sending: on its way (new)
+                  b sending: comparing with the server (new)
                   #4 get b
             3ms #3 row a v1
                   save
-                  archive v1
+                  archive v1, found
                   a unchanged: unchanged
             3ms #4 absent
                   #5 create b v1
@@ -103,11 +103,11 @@ fn what_no_overview_was_about_is_looked_at_before_it_is_created() {
             1ms #1 connected
                   connected: http://server is Open WebUI 0.12.4
             2ms write a v1
-                  a sending: on its way (new)
+                  a sending: comparing with the server (new)
                   #2 get a
             3ms #2 row a v1
                   save
-                  archive v1
+                  archive v1, found
                   a unchanged: unchanged
                   summary: 1 plugin in 3 ms: 1 unchanged
         "#]],
@@ -139,10 +139,10 @@ fn one_pass_ends_with_a_summary_and_a_code() {
             2ms #2 rows a=v1
                   connected: http://server is Open WebUI 0.12.4
                   save
-                  archive v1
+                  archive v1, found
                   a unchanged: unchanged
                   pass: 1 plugin to compare with the server
-                  c sending: on its way (new)
+                  c sending: comparing with the server (new)
                   #3 create c v1
             4ms #3 refused
                   #4 get c
@@ -253,9 +253,9 @@ fn a_dry_run_asks_and_changes_nothing() {
                   connected: http://server is Open WebUI 0.12.4
                   c unchanged: unchanged
                   pass: 2 plugins to compare with the server
-                  a sending: on its way (new)
+                  a sending: comparing with the server (new)
                   #3 get a
-                  b sending: on its way (new)
+                  b sending: comparing with the server (new)
                   #4 get b
             3ms #3 absent
                   a would_create: would be created
@@ -287,7 +287,7 @@ fn force_sends_what_is_there_already() {
             2ms #2 rows a=v1
                   connected: http://server is Open WebUI 0.12.4
                   pass: 1 plugin to compare with the server
-                  a sending: on its way (forced)
+                  a sending: comparing with the server (forced)
                   #3 get a
             3ms #3 row a v1
                   #4 update a v1
@@ -322,7 +322,7 @@ fn a_function_that_was_created_is_switched_on_when_asked_for() {
             2ms #2 rows
                   connected: http://server is Open WebUI 0.12.4
                   pass: 1 plugin to compare with the server
-                  a sending: on its way (new)
+                  a sending: comparing with the server (new)
                   #3 create a v1
             4ms #3 created a
                   #4 toggle a
@@ -359,10 +359,10 @@ fn names_limit_the_work_and_unknown_names_are_an_error() {
             2ms #2 rows b=v1 c=v1
                   connected: http://server is Open WebUI 0.12.4
                   save
-                  archive v1
+                  archive v1, found
                   b unchanged: unchanged
                   save
-                  archive v1
+                  archive v1, found
                   c unchanged: unchanged
                   summary: 2 plugins in 2 ms: 2 unchanged
                   exit Fine
@@ -430,7 +430,7 @@ fn a_version_that_the_tests_do_not_know_is_told_once() {
                   connected: http://server is Open WebUI 0.13.0
                   untested: owui-watch is not tested with Open WebUI 0.13.0
                   save
-                  archive v1
+                  archive v1, found
                   a unchanged: unchanged
                   summary: 1 plugin in 2 ms: 1 unchanged
             10ms rescan

@@ -17,7 +17,7 @@ fn a_refused_text_is_not_sent_again_until_it_changes() {
          4001ms #3 row a v1",
         &expect![[r#"
             10ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             11ms #1 row a v1
                   #2 update a v2
@@ -27,7 +27,7 @@ fn a_refused_text_is_not_sent_again_until_it_changes() {
             2000ms write a v2
                   a refused_before: refused before, not sent again (the server keeps the old version): invalid syntax (<string>, line 4)
             4000ms write a v1
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #3 get a
             4001ms #3 row a v1
                   save
@@ -56,7 +56,7 @@ fn what_is_refused_on_create_is_checked_for_what_it_left_behind() {
             2ms #2 rows
                   connected: http://server is Open WebUI 0.12.4
                   pass: 1 plugin to compare with the server
-                  a sending: on its way (new)
+                  a sending: comparing with the server (new)
                   #3 create a v1
             4ms #3 refused [ERROR: Error creating function]
                   #4 get a
@@ -120,7 +120,7 @@ fn what_could_not_be_installed_is_tried_again_when_it_is_saved_again() {
          4000ms write a v2",
         &expect![[r#"
             10ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             11ms #1 row a v1
                   #2 update a v2
@@ -136,7 +136,7 @@ fn what_could_not_be_installed_is_tried_again_when_it_is_saved_again() {
                   summary: 1 plugin in 2 ms: 1 refused
             2000ms write a v2
                   save
-                  a sending: on its way (retry)
+                  a sending: comparing with the server (retry)
                   #5 get a
             2001ms #5 row a v1
                   #6 update a v2
@@ -145,7 +145,7 @@ fn what_could_not_be_installed_is_tried_again_when_it_is_saved_again() {
                   a refused: refused by the server (the old version keeps running): No module named 'x'
             4000ms write a v2
                   save
-                  a sending: on its way (retry)
+                  a sending: comparing with the server (retry)
                   #7 get a
         "#]],
     );
@@ -175,7 +175,7 @@ fn a_server_that_hides_why_it_refuses_a_new_plugin_is_asked_another_way() {
             2ms #2 rows
                   connected: http://server is Open WebUI 0.12.4
                   pass: 1 plugin to compare with the server
-                  a sending: on its way (new)
+                  a sending: comparing with the server (new)
                   #3 create a v1
             4ms #3 refused [ERROR: Error creating function]
                   #4 get a
@@ -228,7 +228,7 @@ fn what_is_put_there_for_a_moment_is_not_left_behind() {
             2ms #2 rows
                   connected: http://server is Open WebUI 0.12.4
                   pass: 1 plugin to compare with the server
-                  a sending: on its way (new)
+                  a sending: comparing with the server (new)
                   #3 create a v1
             4ms #3 refused [ERROR: Error creating function]
                   #4 get a
@@ -251,7 +251,7 @@ fn what_is_put_there_for_a_moment_is_not_left_behind() {
             511ms #10 connected
                   #11 overview of functions
             512ms #11 rows a=stub
-                  a sending: on its way (retry)
+                  a sending: comparing with the server (retry)
                   #12 get a
             513ms #12 row a stub
                   #13 update a v1

@@ -29,7 +29,7 @@ fn a_text_that_is_not_ours_is_kept_before_it_is_replaced() {
             2ms #2 rows a=theirs
                   connected: http://server is Open WebUI 0.12.4
                   pass: 1 plugin to compare with the server
-                  a sending: on its way (new)
+                  a sending: comparing with the server (new)
                   #3 get a
             3ms #3 row a theirs
                   #4 keep theirs
@@ -63,7 +63,7 @@ fn what_cannot_be_kept_is_not_replaced() {
             2ms #2 rows a=theirs
                   connected: http://server is Open WebUI 0.12.4
                   pass: 1 plugin to compare with the server
-                  a sending: on its way (new)
+                  a sending: comparing with the server (new)
                   #3 get a
             3ms #3 row a theirs
                   #4 keep theirs
@@ -96,7 +96,7 @@ fn a_row_that_appears_meanwhile_is_updated() {
             2ms #2 rows
                   connected: http://server is Open WebUI 0.12.4
                   pass: 1 plugin to compare with the server
-                  a sending: on its way (new)
+                  a sending: comparing with the server (new)
                   #3 create a v1
             4ms #3 taken
                   #4 get a
@@ -146,18 +146,18 @@ fn a_remote_edit_is_held_where_the_user_wants_to_decide() {
                   archive v1
                   b unchanged: unchanged
                   pass: 1 plugin to compare with the server
-                  a sending: on its way (new)
+                  a sending: comparing with the server (new)
                   #3 get a
             3ms #3 row a v9
                   a remote_edit: not deployed: somebody else changed it on the server (version v9)
                   summary: 2 plugins in 3 ms: 1 unchanged, 1 held back
             2010ms write a v2
-                  a sending: on its way (new)
+                  a sending: comparing with the server (new)
                   #4 get a
             2011ms #4 row a v9
                   a remote_edit: not deployed: somebody else changed it on the server (version v9)
             4020ms write b v2
-                  b sending: on its way (edited)
+                  b sending: comparing with the server (edited)
                   #5 get b
             4021ms #5 row b v1
                   #6 note that b is on
@@ -169,7 +169,7 @@ fn a_remote_edit_is_held_where_the_user_wants_to_decide() {
                   archive v2
                   b updated: updated
             6030ms write a v9
-                  a sending: on its way (new)
+                  a sending: comparing with the server (new)
                   #8 get a
             6031ms #8 row a v9
                   save
@@ -202,7 +202,7 @@ fn force_ends_a_hold_and_keeps_a_copy() {
             2ms #2 rows a=v9
                   connected: http://server is Open WebUI 0.12.4
                   pass: 1 plugin to compare with the server
-                  a sending: on its way (forced)
+                  a sending: comparing with the server (forced)
                   #3 get a
             3ms #3 row a v9
                   #4 keep v9
@@ -233,7 +233,7 @@ fn a_remote_edit_is_overwritten_where_the_user_wants_that() {
          12ms #2 row a v2",
         &expect![[r#"
             10ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             11ms #1 row a v9
                   #2 update a v2

@@ -60,7 +60,7 @@ fn a_file_that_stays_gone_takes_its_plugin_along_where_the_user_wants_that() {
                   save
                   a deleted: deleted on the server, since its file is gone; a copy is in the/copy.py
             33000ms write a v1
-                  a sending: on its way (new)
+                  a sending: comparing with the server (new)
                   #5 get a
             33001ms #5 absent
                   #6 create a v1
@@ -178,7 +178,7 @@ fn a_folder_that_is_left_without_plugins_takes_nothing_along() {
          32350ms looked x/d gone",
         &expect![[r#"
             1000ms write x/d as d v1
-                  d sending: on its way (new)
+                  d sending: comparing with the server (new)
                   #1 get d
             1001ms #1 absent
                   #2 create d v1
@@ -424,7 +424,7 @@ fn a_pass_takes_nothing_away() {
                   connected: http://server is Open WebUI 0.12.4
                   a unchanged: unchanged
                   pass: 1 plugin to compare with the server
-                  b sending: on its way (new)
+                  b sending: comparing with the server (new)
                   #3 create b v1
             3ms delete a
                   held: not complete yet; read again soon
@@ -462,7 +462,7 @@ fn a_plugin_that_a_renamed_file_may_be_is_not_taken_away() {
         2000ms delete a
               held: not complete yet; read again soon
         2000ms write c v1~Shout
-              c sending: on its way (new)
+              c sending: comparing with the server (new)
               #1 get c
         2350ms wake
               a removed: removed here; deleted on the server in 30 s unless it comes back
@@ -509,7 +509,7 @@ fn what_a_broken_file_may_be_is_not_taken_away() {
                   look for plugins/a.py
             65303ms looked a gone
             70000ms write d as a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             70001ms #1 row a v1
                   #2 update a v2
@@ -544,7 +544,7 @@ fn what_a_broken_file_may_be_is_not_taken_away() {
             35302ms looked a gone
                   a waiting: waiting: a file here that is broken may be the same plugin; nothing is done on the server before it is mended
             40000ms write b v2
-                  b sending: on its way (edited)
+                  b sending: comparing with the server (edited)
                   #1 get b
             40001ms #1 row b v1
                   #2 update b v2

@@ -57,7 +57,7 @@ fn what_was_rolled_back_is_deployed_when_the_file_changes() {
                   a rolled_back: rolled back; not deployed until the file changes
                   summary: 1 plugin in 2 ms: 1 held back
             30ms write a v3
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #3 get a
             31ms #3 row a v1
                   #4 update a v3
@@ -67,7 +67,7 @@ fn what_was_rolled_back_is_deployed_when_the_file_changes() {
                   archive v3
                   a updated: updated
             5000ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #5 get a
             5001ms #5 row a v3
                   #6 update a v2
@@ -91,7 +91,7 @@ fn a_deploy_that_ends_after_a_rollback_undoes_it_and_says_so() {
          8000ms write a v2",
         &expect![[r#"
             5000ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             5001ms #1 row a v1
                   #2 update a v2
@@ -122,7 +122,7 @@ fn a_deploy_that_ends_before_a_rollback_does_not_undo_it() {
          8000ms write a v2",
         &expect![[r#"
             5000ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             5001ms #1 row a v1
                   #2 update a v2
@@ -149,7 +149,7 @@ fn a_deploy_that_ends_after_a_pull_undoes_nothing() {
          7000ms #2 row a v2",
         &expect![[r#"
             5000ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             5001ms #1 row a v1
                   #2 update a v2
@@ -174,7 +174,7 @@ fn what_waits_for_its_turn_while_it_is_rolled_back_is_not_deployed() {
          9000ms write a v4",
         &expect![[r#"
             5000ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             7000ms write a v3
             7001ms rolled-back a v3 v0
@@ -187,7 +187,7 @@ fn what_waits_for_its_turn_while_it_is_rolled_back_is_not_deployed() {
                   a rollback_undone: this deploy was already in progress, and replaced the text that a rollback had put back
                   a rolled_back: rolled back; not deployed until the file changes
             9000ms write a v4
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #3 get a
         "#]],
     );

@@ -17,7 +17,7 @@ fn a_save_is_read_compared_and_sent() {
          5002ms #2 row a v2",
         &expect![[r#"
             5000ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             5001ms #1 row a v1
                   #2 update a v2
@@ -54,7 +54,7 @@ fn the_newest_save_wins_and_one_is_in_flight() {
          2050ms #4 row a v4",
         &expect![[r#"
             10ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             2000ms write a v3
             2010ms write a v4
@@ -65,7 +65,7 @@ fn the_newest_save_wins_and_one_is_in_flight() {
                   save
                   archive v2
                   a updated: updated
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #3 get a
             2040ms #3 row a v2
                   #4 update a v4
@@ -91,7 +91,7 @@ fn back_and_forth_during_a_deploy_ends_with_what_the_file_holds() {
          2006ms #4 row a v1",
         &expect![[r#"
             10ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             2000ms write a v1
             2001ms write a v2
@@ -103,7 +103,7 @@ fn back_and_forth_during_a_deploy_ends_with_what_the_file_holds() {
                   save
                   archive v2
                   a updated: updated
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #3 get a
             2005ms #3 row a v2
                   #4 update a v1
@@ -128,7 +128,7 @@ fn a_formatter_at_work_makes_one_version_and_not_two() {
          500ms wake",
         &expect![[r#"
             10ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             11ms #1 row a v1
                   #2 update a v2
@@ -138,7 +138,7 @@ fn a_formatter_at_work_makes_one_version_and_not_two() {
                   a updated: updated
             300ms write a v3
             350ms write a v4
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #3 get a
             450ms wake
             500ms wake
@@ -158,7 +158,7 @@ fn a_deploy_that_takes_long_is_said_to_be_on_its_way_once() {
          60000ms #2 row a v2",
         &expect![[r#"
             10ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             11ms #1 row a v1
                   #2 update a v2
@@ -196,7 +196,7 @@ fn a_save_without_a_change_does_not_take_back_what_the_server_lacks() {
                   #2 overview of functions
             5020ms #2 rows
                   pass: 2 plugins to compare with the server
-                  a sending: on its way (missing on server)
+                  a sending: comparing with the server (missing on server)
                   #3 get a
             5030ms write b v1
             5040ms write b v2
@@ -209,7 +209,7 @@ fn a_save_without_a_change_does_not_take_back_what_the_server_lacks() {
                   save
                   archive v1
                   a created: created, switched off
-                  b sending: on its way (missing on server)
+                  b sending: comparing with the server (missing on server)
                   #5 get b
             5090ms #5 absent
                   #6 create b v1
@@ -234,10 +234,10 @@ fn what_waits_for_its_turn_and_is_no_plugin_any_more_is_not_deployed() {
          5006ms #5 row b v2",
         &expect![[r#"
             5000ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             5000ms write b v2
-                  b sending: on its way (edited)
+                  b sending: comparing with the server (edited)
                   #2 get b
             5000ms write c v2
             5001ms edit c broken
@@ -280,7 +280,7 @@ fn what_happens_to_a_file_within_a_moment_is_one_save() {
          5341ms #3 row a v2",
         &expect![[r#"
             5000ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             5001ms #1 row a v1
                   #2 update a v2
@@ -291,7 +291,7 @@ fn what_happens_to_a_file_within_a_moment_is_one_save() {
             5300ms delete a
             5304ms write a v3
             5340ms write a v4
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #3 get a
             5341ms #3 row a v2
                   #4 update a v4
@@ -312,7 +312,7 @@ fn a_save_of_a_function_that_is_off_says_so() {
          5002ms write a v2",
         &expect![[r#"
             10ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             11ms #1 row a v1 off
                   #2 update a v2

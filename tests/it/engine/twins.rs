@@ -19,7 +19,7 @@ fn where_the_list_is_too_long_nobody_is_asked_about_twins() {
          5002ms #2 too-long",
         &expect![[r#"
             5000ms write b v1~Shout
-                  b sending: on its way (new)
+                  b sending: comparing with the server (new)
                   #1 get b
             5001ms #1 absent
                   #2 overview of functions
@@ -55,9 +55,9 @@ fn a_plugin_that_is_there_under_another_id_is_not_created() {
                   archive v1
                   c unchanged: unchanged
                   pass: 2 plugins to compare with the server
-                  a sending: on its way (new)
+                  a sending: comparing with the server (new)
                   a twin: not created: the server has a plugin with the same title and author under the id `old`
-                  b sending: on its way (new)
+                  b sending: comparing with the server (new)
                   #3 create b v1
             4ms #3 created b
                   save
@@ -86,14 +86,14 @@ fn a_saved_plugin_s_twin_is_looked_for() {
          33ms #8 created d",
         &expect![[r#"
             10ms write a v1~Shout
-                  a sending: on its way (new)
+                  a sending: comparing with the server (new)
                   #1 get a
             11ms #1 absent
                   #2 overview of functions
             12ms #2 rows old=v0~Shout
                   a twin: not created: the server has a plugin with the same title and author under the id `old`
             20ms write c v1~Whisper
-                  c sending: on its way (new)
+                  c sending: comparing with the server (new)
                   #3 get c
             21ms #3 absent
                   #4 overview of functions
@@ -104,7 +104,7 @@ fn a_saved_plugin_s_twin_is_looked_for() {
                   archive v1
                   c created: created, switched off
             30ms write d v1~Hum
-                  d sending: on its way (new)
+                  d sending: comparing with the server (new)
                   #6 get d
             31ms #6 absent
                   #7 overview of functions
@@ -139,7 +139,7 @@ fn a_twin_is_ignored_where_the_user_says_so() {
             2ms #2 rows old=v0~Shout
                   connected: http://server is Open WebUI 0.12.4
                   pass: 1 plugin to compare with the server
-                  a sending: on its way (new)
+                  a sending: comparing with the server (new)
                   #3 create a v1
             4ms #3 created a
                   save

@@ -29,7 +29,7 @@ fn only_so_many_versions_of_one_session_stay() {
          4000002ms #9 row a v5 as fifth",
         &expect![[r#"
             10ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             11ms #1 row a v1 as first
                   #2 update a v2
@@ -38,7 +38,7 @@ fn only_so_many_versions_of_one_session_stay() {
                   archive v2
                   a updated: updated
             5000ms write a v3
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #3 get a
             5001ms #3 row a v2 as second
                   #4 update a v3
@@ -47,7 +47,7 @@ fn only_so_many_versions_of_one_session_stay() {
                   archive v3
                   a updated: updated
             10000ms write a v4
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #5 get a
             10001ms #5 row a v3 as third
                   #6 update a v4
@@ -59,7 +59,7 @@ fn only_so_many_versions_of_one_session_stay() {
             10003ms #7 deleted
                   a pruned: deleted an older version of this editing session from the server's history
             4000000ms write a v5
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #8 get a
             4000001ms #8 row a v4 as fourth
                   #9 update a v5

@@ -221,7 +221,7 @@ impl World {
                 self.daemon.iter_mut().for_each(|daemon| daemon.rollbacks_unseen = true);
                 None
             }
-            Effect::Archive(_) => None,
+            Effect::Archive(_) | Effect::ArchiveFound(_) => None,
             Effect::Look(path) => {
                 let trace = match (self.mounted, self.disk.contains_key(&file_of(&path))) {
                     (true, true) => Trace::File,

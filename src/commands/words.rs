@@ -1,0 +1,172 @@
+//! The words of a command line that limit a watch or a pass. Each must name something here before anything is done: a
+//! mistyped command is not the name of a plugin.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Refusal;
+use super::target::id_of_broken;
+use crate::cli;
+use crate::config::Config;
+use crate::disk::{Plugins, Seen, Trust};
+use crate::engine::files::Loaded;
+use crate::plugin::Parsed;
+use crate::plugin::id::PluginId;
+
+/// Two words at least this similar count as a misspelling.
+const LIKENESS: f64 = 0.8;
+
+/// A word of the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// As the user typed it.
+    pub typed: String,
+    /// An id, or a path from the project's folder; empty for the folder around all roots.
+    pub spelled: String,
+}
+
+/// Checks that each word names a watched folder or file, or the id of a plugin here. Returns the ids of files that cannot be
+/// deployed right now, with their paths: the engine knows such a file by its path only.
+///
+/// # Errors
+///
+/// A word names nothing here, or `exclude` has a bad glob.
+pub fn check_words(words: &[Word], config: &Config) -> anyhow::Result<BTreeMap<String, Vec<PathBuf>>> {
+    let mut plugins =
+        Plugins::new(config.roots.clone(), &config.exclude, &config.state, config.files.clone(), config.links)?;
+    let (mut broken, mut listing) = (BTreeMap::new(), None);
+    for word in words {
+        if names_path(&mut plugins, &word.spelled, config) {
+            continue;
+        }
+        let listing = listing.get_or_insert_with(|| Listing::read(&mut plugins, config));
+        let claims: Vec<_> = listing.ids.iter().filter(|claim| claim.id.as_str() == word.spelled).collect();
+        if claims.is_empty() {
+            return Err(refusal(&word.typed, &word.spelled, listing).into());
+        }
+        if claims.iter().all(|claim| !claim.is_whole) {
+            let paths = claims.iter().map(|claim| claim.path.to_path_buf()).collect();
+            broken.insert(word.spelled.clone(), paths);
+        }
+    }
+    Ok(broken)
+}
+
+/// Whether a walk of the roots admits this file or folder, whatever it contains.
+fn names_path(plugins: &mut Plugins, spelled: &str, config: &Config) -> bool {
+    let path = Path::new(spelled.strip_prefix("./").unwrap_or(spelled));
+    // The watch waits for a missing root.
+    if config.roots.iter().any(|root| root.starts_with(path)) {
+        return true;
+    }
+    let path: Arc<Path> = Arc::from(path);
+    if path.is_dir() {
+        let mut is_admitted = false;
+        plugins.walk(&[Arc::clone(&path)], &mut |folder| is_admitted |= *folder == *path);
+        return is_admitted;
+    }
+    plugins.read(&path, Trust::Closed) != Loaded::Missing
+}
+
+/// Everything that a word can name.
+struct Listing {
+    ids: Vec<Claim>,
+    /// Of all files that the walk admits.
+    paths: Vec<Arc<Path>>,
+    missing: Vec<PathBuf>,
+}
+
+/// The id of a file.
+struct Claim {
+    id: PluginId,
+    path: Arc<Path>,
+    /// Whether the file can be deployed as it stands.
+    is_whole: bool,
+}
+
+impl Listing {
+    fn read(plugins: &mut Plugins, config: &Config) -> Self {
+        let scan = plugins.scan(Trust::Closed, &mut Seen::default(), &mut |_| ());
+        let mut listing = Self { ids: Vec::new(), paths: Vec::new(), missing: scan.missing };
+        for (path, loaded) in scan.files {
+            let (id, is_whole) = match loaded {
+                Loaded::Parsed(Parsed::Plugin(plugin)) => (Some(plugin.key.id.clone()), true),
+                Loaded::Parsed(Parsed::Disabled | Parsed::Flawed(_)) | Loaded::Unsettled => {
+                    (id_of_broken(&path, config.files.get(&*path)), false)
+                }
+                Loaded::Parsed(Parsed::NotAPlugin) | Loaded::SameFile(_) | Loaded::Missing => (None, false),
+            };
+            if let Some(id) = id {
+                listing.ids.push(Claim { id, path: Arc::clone(&path), is_whole });
+            }
+            listing.paths.push(path);
+        }
+        listing
+    }
+
+    /// The command, flag, id or path that a word probably misspells.
+    fn nearest(&self, typed: &str, spelled: &str) -> Option<String> {
+        let commands = cli::commands().into_iter().map(|name| {
+            let last = name.rsplit([' ', '-']).next().unwrap_or_default();
+            (likeness(typed, last), format!("owui-watch {name}"))
+        });
+        let ids = self.ids.iter().map(|claim| &claim.id);
+        best(commands.chain(plugins_like(spelled, ids, self.paths.iter().map(|path| &**path))))
+    }
+}
+
+/// The id or path that a word probably misspells.
+pub(super) fn nearest_plugin<'a>(
+    word: &str,
+    ids: impl Iterator<Item = &'a PluginId>,
+    paths: impl Iterator<Item = &'a Path>,
+) -> Option<String> {
+    best(plugins_like(word, ids, paths))
+}
+
+/// The ids and paths, each with its similarity to a word.
+fn plugins_like<'a>(
+    word: &str,
+    ids: impl Iterator<Item = &'a PluginId>,
+    paths: impl Iterator<Item = &'a Path>,
+) -> impl Iterator<Item = (f64, String)> {
+    let ids = ids.map(move |id| (likeness(word, id.as_str()), id.to_string()));
+    let paths = paths.map(move |path| {
+        let (whole, name) = (path.to_string_lossy(), path.file_name().unwrap_or_default().to_string_lossy());
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let likeness = [&whole, &name, &stem].map(|own| likeness(word, own)).into_iter().fold(0.0, f64::max);
+        (likeness, whole.into_owned())
+    });
+    ids.chain(paths)
+}
+
+/// The first of the most similar names, if similar enough.
+fn best(names: impl Iterator<Item = (f64, String)>) -> Option<String> {
+    let alike = names.filter(|(likeness, _)| *likeness > LIKENESS);
+    alike.reduce(|best, other| if other.0 > best.0 { other } else { best }).map(|(_, name)| name)
+}
+
+fn likeness(word: &str, name: &str) -> f64 {
+    strsim::jaro_winkler(&word.to_lowercase(), &name.to_lowercase())
+}
+
+fn refusal(typed: &str, spelled: &str, listing: &Listing) -> Refusal {
+    if cli::commands().iter().any(|name| name == typed) {
+        return Refusal::usage(format!("`{typed}` is a command, and no plugin here has this id"))
+            .hinted(format!("a command comes first: `owui-watch {typed}`"));
+    }
+    if Path::new(spelled).exists() {
+        return Refusal::usage(format!("`{typed}` is not watched"))
+            .hinted("name a .py file or a folder in a root that neither `exclude` nor .gitignore leaves out");
+    }
+    if let Some(root) = listing.missing.first() {
+        return Refusal::usage(format!("cannot look for `{typed}`: there is no folder `{}`", root.display()))
+            .hinted("create it, or set `root` in watch.toml (or --root) to the folder with the plugins");
+    }
+    let hint = match listing.nearest(typed, spelled) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => "name a plugin by its id or path; `owui-watch --help` lists the commands".to_owned(),
+    };
+    Refusal::usage(format!("`{typed}` is no command, and no plugin here has this id or path")).hinted(hint)
+}
