@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use similar::TextDiff;
 
 use super::Scene;
+use crate::config::{Config, Warning};
 use crate::console::Format;
 use crate::engine::notice::Level;
 use crate::plugin::Key;
@@ -137,6 +138,13 @@ impl Screen {
                 hint(line);
             }
             Format::Lines => {}
+        }
+    }
+
+    /// What is odd in the settings.
+    pub(super) fn warn(self, config: &Config) {
+        for Warning { message, hint } in &config.warnings {
+            self.aside(&Line::new("trouble", message).hinted(hint).level(Level::Warning));
         }
     }
 

@@ -723,7 +723,7 @@ impl Notice {
                     Sign::TitleAndAuthor => "title and author",
                     Sign::OpenwebuiId => "openwebui_id",
                 };
-                format!("not created: the server has a plugin with the same {sign} as `{id}`")
+                format!("not created: the server has a plugin with the same {sign} under the id `{id}`")
             }
             What::RolledBack => "rolled back; deployed again when the file changes".to_owned(),
             What::RollbackUndone { .. } => {
@@ -873,8 +873,8 @@ impl Notice {
             What::Twin { twin } => {
                 let path = self.about.path.as_ref().map_or(String::new(), |path| path.display().to_string());
                 return Some(format!(
-                    "if it is the same one, write id = \"{}\" under [plugins.\"{path}\"] in watch.toml; if not, \
-                     set adopt = \"never\" there, or create it with --once --yes when no watch runs here",
+                    "under [plugins.\"{path}\"] in watch.toml, write id = \"{}\" if it is the same plugin, \
+                     else adopt = \"never\"",
                     twin.id
                 ));
             }
@@ -1549,12 +1549,12 @@ mod tests {
             Error remote_edit: not deployed: somebody else has changed it on the server (version 1.0)
                 short: not deployed / somebody else has changed it on the server (version 1.0)
                 hint: `owui-watch pull shout` takes the server's text over and keeps a copy of yours; to replace the server's and keep a copy of that, set on_remote_edit = "backup" in watch.toml, or end a watch that runs here and start `owui-watch --once --force shout`
-            Error twin: not created: the server has a plugin with the same title and author as `old`
-                short: not created / the server has a plugin with the same title and author as `old`
-                hint: if it is the same one, write id = "old" under [plugins."plugins/shout.py"] in watch.toml; if not, set adopt = "never" there, or create it with --once --yes when no watch runs here
-            Error twin: not created: the server has a plugin with the same openwebui_id as `old`
-                short: not created / the server has a plugin with the same openwebui_id as `old`
-                hint: if it is the same one, write id = "old" under [plugins."plugins/shout.py"] in watch.toml; if not, set adopt = "never" there, or create it with --once --yes when no watch runs here
+            Error twin: not created: the server has a plugin with the same title and author under the id `old`
+                short: not created / the server has a plugin with the same title and author under the id `old`
+                hint: under [plugins."plugins/shout.py"] in watch.toml, write id = "old" if it is the same plugin, else adopt = "never"
+            Error twin: not created: the server has a plugin with the same openwebui_id under the id `old`
+                short: not created / the server has a plugin with the same openwebui_id under the id `old`
+                hint: under [plugins."plugins/shout.py"] in watch.toml, write id = "old" if it is the same plugin, else adopt = "never"
             Info rolled_back: rolled back; deployed again when the file changes
                 hint: to deploy the file as it is, change it, or end a watch that runs here and use --once --force
             Warning rollback_undone: an earlier text was put back while this deploy was under way, which has replaced it

@@ -43,6 +43,7 @@ fn help() {
           diff      Show the difference between the server's texts and the files
           pull      Write the server's text of a plugin to its file
           service   Run the watch as a systemd service of yours: install, uninstall, status
+          trust     Let this folder's settings use your API key, and paths outside the folder
           sandbox   Run a throw-away Open WebUI on this machine, and watch against it
 
         Arguments:

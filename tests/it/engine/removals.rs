@@ -469,7 +469,7 @@ fn a_plugin_that_a_renamed_file_may_be_is_not_taken_away() {
         2351ms #1 absent
               #2 overview of functions
         2352ms #2 rows a=v1~Shout b=v1
-              c twin: not created: the server has a plugin with the same title and author as `a`
+              c twin: not created: the server has a plugin with the same title and author under the id `a`
         32350ms wake
               look for plugins/a.py
         32350ms looked a gone
