@@ -432,10 +432,11 @@ fn settings(args: &Args, world: &World, sources: &mut Sources) -> Result<Config,
     let from_project = own_keys.filter(|key| !above(key)).cloned().collect();
 
     let layers = [defaults(folder), user, own, from_dotenv, environment, flags];
-    let builder = ::config::Config::builder();
-    let merged = layers
-        .into_iter()
-        .fold(builder, |builder, layer| builder.add_source(layer))
+    let mut builder = ::config::Config::builder();
+    for layer in layers {
+        builder = builder.add_source(layer);
+    }
+    let merged = builder
         .build()
         .and_then(|merged| merged.cache.into_table())
         .map_err(|error| ConfigError::new(error.to_string()))?;
@@ -941,8 +942,7 @@ impl Merged {
             }
         }
         if self.from_project.contains("follow_links") && written.follow_links.0 == Links::Anywhere {
-            let question = "follow links to files outside the folder".to_owned();
-            project.check("follow_links anywhere".to_owned(), question, || {
+            project.check("follow_links anywhere".to_owned(), "follow links to files outside the folder", || {
                 self.at("follow_links", "links to anywhere may lead outside the folder")
             })?;
         }
@@ -969,7 +969,7 @@ impl Merged {
         // The default is nobody's choice but the program's.
         if self.from_project.contains("url") && url != DEFAULT_URL {
             let place = self.place_of("url");
-            project.check(format!("url {url}"), format!("send {origin} to {url}"), || {
+            project.check(format!("url {url}"), &format!("send {origin} to {url}"), || {
                 ConfigError::new(format!(
                     "cannot send {origin} to {url}: {place} sets that address, and you have not agreed to it"
                 ))
@@ -981,7 +981,7 @@ impl Merged {
         {
             let (place, path) = (self.place_of("ca_file"), ticked(path));
             let question = format!("send {origin} to whoever has a certificate from {path}");
-            project.check(format!("ca_file {}", Digest::of(pem.as_bytes())), question, || {
+            project.check(format!("ca_file {}", Digest::of(pem.as_bytes())), &question, || {
                 ConfigError::new(format!(
                     "cannot send {origin} to {url}: {place} trusts the certificates in {path}, and you have not agreed \
                      to them"

@@ -61,7 +61,7 @@ async fn start(args: &Args, world: &World) -> anyhow::Result<End> {
             watch(args, agreed(args, world)?, world, &read, signals()?).await
         }
         Some(Command::Sandbox { openwebui, keep, .. }) => {
-            play(args, world, openwebui.as_deref(), *keep, signals()?).await
+            play(args, agreed(args, world)?, world, openwebui.as_deref(), *keep).await
         }
         // A service can be stopped also where the settings cannot be used any more.
         Some(Command::Service { action }) => {
@@ -194,12 +194,13 @@ fn from_here(name: &str, config: &Config, world: &World) -> String {
 /// A server of our own, and a watch that deploys to it. Its state is as short-lived as the server.
 async fn play(
     args: &Args,
+    (config, sources): (Config, Sources),
     world: &World,
     version: Option<&str>,
     keep: bool,
-    mut signals: UnboundedReceiver<Signal>,
 ) -> anyhow::Result<End> {
-    let (config, sources) = agreed(args, world)?;
+    // From here on: Ctrl-C ends what asked the user before.
+    let mut signals = signals()?;
     // Installers and plugins have no business with another server's key.
     let ours_alone = |name: &str| name == "OPENWEBUI_API_KEY" || supervisor::VARIABLES.contains(&name);
     let environment = world.env.iter().filter(|(name, _)| !ours_alone(name));

@@ -129,7 +129,7 @@ impl<'a> Project<'a> {
     pub(super) fn check_path(&self, key: &str, what: &str, place: &str, path: &Path) -> Result<(), ConfigError> {
         let Some(real) = self.outside(path) else { return Ok(()) };
         let leads = format!("outside the folder, to {}", ticked(&real));
-        self.check(format!("{key} {}", real.display()), format!("let `{key}` lead {leads}"), || {
+        self.check(format!("{key} {}", real.display()), &format!("let `{key}` lead {leads}"), || {
             ConfigError::at(place, format!("{what} leads {leads}"))
         })
     }
@@ -138,14 +138,14 @@ impl<'a> Project<'a> {
     pub(super) fn check(
         &self,
         grant: String,
-        question: String,
+        question: &str,
         error: impl FnOnce() -> ConfigError,
     ) -> Result<(), ConfigError> {
         let is_agreed = |request: &Request| request.folder == self.folder && request.grant == grant;
         if self.consent.allowed.contains(&grant) || self.world.agreed.iter().any(is_agreed) {
             return Ok(());
         }
-        let request = Request { folder: self.folder.clone(), grant, question: veiled(&question) };
+        let request = Request { folder: self.folder.clone(), grant, question: veiled(question) };
         Err(error().hinted(format!("if you trust this folder, run {}", self.remedy)).asking(request))
     }
 }

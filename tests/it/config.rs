@@ -23,7 +23,8 @@ struct Project {
 impl Project {
     fn new() -> Self {
         let folder = TempDir::new().expect("a temporary folder");
-        let at = |part: &str| folder.path().join(part);
+        let top = folder.path().canonicalize().expect("it is there");
+        let at = |part: &str| top.join(part);
         let world = World {
             env: BTreeMap::new(),
             cwd: at("work"),
@@ -100,7 +101,7 @@ impl Project {
     }
 
     fn sealed(&self, text: &str) -> String {
-        text.replace(&self.folder.path().display().to_string(), "/tmp")
+        text.replace(&self.folder.path().canonicalize().expect("it is there").display().to_string(), "/tmp")
     }
 
     #[track_caller]
@@ -1050,10 +1051,13 @@ fn a_line_of_dotenv_that_is_ours_and_broken_is_not_shown() {
 
 // ---- what a folder's own files may decide ---------------------------------------------------------------------------
 
+/// Adds one way to set something.
+type Set = fn(Project) -> Project;
+
 /// Who may have written what: the user, or the author of the folder.
 #[test]
 fn a_key_of_the_users_goes_to_no_address_of_the_folders() {
-    let keys: [(&str, bool, fn(Project) -> Project); 7] = [
+    let keys: [(&str, bool, Set); 7] = [
         ("`OPENWEBUI_API_KEY`", true, |p| p.with_env("OPENWEBUI_API_KEY", "sk-5ecre7")),
         ("`/tmp/home/.config/owui-watch/k`", true, |p| {
             p.with_user("watch.toml", "api_key_file = 'k'").with_user("k", "sk-5ecre7")
@@ -1066,7 +1070,7 @@ fn a_key_of_the_users_goes_to_no_address_of_the_folders() {
         ("", false, |p| p.with(".env", "OWUI_WATCH_API_KEY_FILE=k\n").with("k", "sk-5ecre7")),
         ("", false, |p| p),
     ];
-    let urls: [(bool, &str, fn(Project) -> Project); 8] = [
+    let urls: [(bool, &str, Set); 8] = [
         (false, "", |p| p),
         (false, "", |p| p.with_env("OPENWEBUI_URL", "https://it")),
         (false, "", |p| p.with_env("OWUI_WATCH_URL", "https://it").with("watch.toml", "url = 'https://evil'")),
@@ -1262,7 +1266,7 @@ fn a_key_from_outside_the_folder_is_the_users() {
 /// It would put what the process knows into an address.
 #[test]
 fn a_dotenv_is_not_expanded() {
-    let (name, value) = std::env::vars().find(|(name, value)| name == "PATH" && !value.is_empty()).unwrap();
+    let (name, value) = std::env::vars().find(|(name, _)| name.eq_ignore_ascii_case("path")).unwrap();
     let load = |text: &str| Project::new().with(".env", text).good("");
     let excluded = |text: &str| load(&format!("OWUI_WATCH_EXCLUDE={text}\n")).exclude.join(",");
     for text in [format!("${name}"), format!("${{{name}}}"), format!("\"x${name}\"")] {

@@ -1,5 +1,5 @@
 //! The built binary in a folder that somebody else wrote: whom the user's key goes to, and who is asked.
-#![cfg(unix)]
+#![cfg(target_os = "linux")]
 
 use std::fs;
 use std::path::Path;
@@ -83,7 +83,6 @@ fn trust_is_given_once_and_can_be_taken_back() {
 }
 
 /// Nobody can be asked in the middle of a watch: it goes on as it was until the user has answered elsewhere.
-#[cfg(target_os = "linux")]
 #[test]
 fn a_watch_keeps_its_server_until_the_user_trusts_the_new_one() {
     let (mine, theirs) = (FakeServer::start(), FakeServer::start());
@@ -110,7 +109,6 @@ fn a_watch_keeps_its_server_until_the_user_trusts_the_new_one() {
 }
 
 /// So it does with a folder that would send other projects' plugins.
-#[cfg(target_os = "linux")]
 #[test]
 fn a_watch_keeps_its_root_until_the_user_trusts_the_new_one() {
     let server = FakeServer::start();
@@ -130,7 +128,6 @@ fn a_watch_keeps_its_root_until_the_user_trusts_the_new_one() {
 }
 
 /// What stands in the place of the settings cannot stop a watch, nor keep it from ending.
-#[cfg(target_os = "linux")]
 #[test]
 fn a_watch_goes_on_without_a_file_of_settings() {
     for (path, make) in [
@@ -178,7 +175,6 @@ fn in_a_terminal(project: &Project, arguments: &str, typed: &str) -> Option<(Opt
     Some((output.status.code(), String::from_utf8_lossy(&output.stdout).replace('\r', "")))
 }
 
-#[cfg(target_os = "linux")]
 #[test]
 fn in_a_terminal_the_user_is_asked_once() {
     let server = FakeServer::start();
@@ -202,7 +198,6 @@ fn troubles(notices: &[Value]) -> Vec<(&str, &str)> {
     troubles.map(|notice| (notice["message"].as_str().unwrap(), notice["hint"].as_str().unwrap())).collect()
 }
 
-#[cfg(target_os = "linux")]
 #[test]
 fn a_key_that_git_has_or_may_get_is_warned_about() {
     let server = FakeServer::start();
