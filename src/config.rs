@@ -65,6 +65,8 @@ pub struct Config {
     pub project: PathBuf,
     /// The folders with plugins: they exist, and none is inside another.
     pub roots: Vec<PathBuf>,
+    /// The folders that links may lead the roots to, where not the user has set them; none for anywhere.
+    pub root_bounds: Vec<PathBuf>,
     /// Gitignore-style globs of what is left alone below the roots.
     pub exclude: Vec<String>,
     /// Where links below the roots may lead.
@@ -145,6 +147,7 @@ impl Config {
         let Self {
             project: _,
             roots,
+            root_bounds,
             exclude,
             links,
             url,
@@ -175,7 +178,7 @@ impl Config {
             (Some(_), None) | (None, Some(_)) => false,
         };
         let changes = [
-            ("root", *roots != other.roots),
+            ("root", *roots != other.roots || *root_bounds != other.root_bounds),
             ("exclude", *exclude != other.exclude),
             ("follow_links", *links != other.links),
             ("url", *url != other.url),
@@ -861,7 +864,7 @@ impl Merged {
     ) -> Result<Config, ConfigError> {
         let written: Written =
             Value::from(self.values.clone()).try_deserialize().map_err(|error| self.mistyped(&error))?;
-        self.stay_inside(&written, project)?;
+        let root_bounds = self.stay_inside(&written, folder, project)?;
         // Only a watch has the time to wait for a folder, and a command says itself what it misses.
         let waits = match &args.command {
             None => !args.one_pass(),
@@ -891,6 +894,7 @@ impl Merged {
             files,
             adopt_files,
             roots,
+            root_bounds,
             exclude,
             links: written.follow_links.0,
             url,
@@ -923,12 +927,21 @@ impl Merged {
         })
     }
 
-    /// Makes sure that nothing in the project's own files leads outside the project, unless the user agreed.
-    fn stay_inside(&self, written: &Written, project: &Project<'_>) -> Result<(), ConfigError> {
+    /// Makes sure that nothing in the project's own files leads outside the project, unless the user agreed. Answers the
+    /// bounds of the roots.
+    fn stay_inside(
+        &self,
+        written: &Written,
+        folder: &Path,
+        project: &Project<'_>,
+    ) -> Result<Vec<PathBuf>, ConfigError> {
+        let mut root_bounds = Vec::new();
         // Its default is a name in the project, and that may be a link.
         if self.from_project.contains("root") || self.origin("root").is_none() {
+            root_bounds.push(folder.to_owned());
             for root in &written.root {
                 project.check_path("root", "`root`", &self.place_of("root"), root)?;
+                root_bounds.extend(project.outside(root));
             }
         }
         let paths = [
@@ -946,7 +959,7 @@ impl Merged {
                 self.at("follow_links", "links to anywhere may lead outside the folder")
             })?;
         }
-        Ok(())
+        Ok(root_bounds)
     }
 
     /// Makes sure that the user's key goes only where the user wants it.

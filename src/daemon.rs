@@ -199,7 +199,8 @@ impl Start {
             })?),
         };
         let plugins =
-            Plugins::new(config.roots.clone(), &config.exclude, &config.state, config.files.clone(), config.links)?;
+            Plugins::new(config.roots.clone(), &config.exclude, &config.state, config.files.clone(), config.links)?
+                .within(&config.root_bounds);
         Ok(Self { plan, plugins, watcher, signs, state, unsaved: None })
     }
 }
@@ -757,6 +758,7 @@ impl<'a> Daemon<'a> {
         // While something may be in the middle of being written, only what has been quiet is believed.
         let mut seen = self.state.as_ref().map_or_else(Seen::default, |state| state.seen());
         seen.deployed(self.engine.ledger().held());
+        let before = self.plugins.strayed().clone();
         let mut scan = self.plugins.scan(Trust::Quiet(self.debounce), &mut seen, &mut |folder| {
             if let Some(watcher) = watcher
                 && let Err(sign) = watcher.watch_folder(folder)
@@ -777,7 +779,15 @@ impl<'a> Daemon<'a> {
             self.sign(sign, &mut Vec::new());
         }
         if let Some(watcher) = &mut self.watcher {
-            watcher.await_roots(&scan.missing);
+            let leads = |root: &PathBuf| self.plugins.strayed().get(root).cloned();
+            watcher.await_roots(scan.missing.iter().map(|root| (root.clone(), leads(root))).collect());
+        }
+        for (root, real) in self.plugins.strayed().clone() {
+            if before.get(&root) != Some(&real) {
+                let message = format!("`{}` now leads outside the folder, to `{}`", root.display(), real.display());
+                let hint = Some("if you trust it, run `owui-watch trust` in the folder".to_owned());
+                self.tell(Notice::general(What::Trouble { message, hint }));
+            }
         }
         self.follow_links();
         scan

@@ -173,6 +173,9 @@ fn files_that_are_fine() {
             roots: [
                 "plugins",
             ],
+            root_bounds: [
+                "",
+            ],
             exclude: [
                 "tests/",
                 "backups/",
@@ -215,6 +218,9 @@ fn files_that_are_fine() {
             roots: [
                 "plugins",
                 "more",
+            ],
+            root_bounds: [
+                "",
             ],
             exclude: [
                 "*_cn.py",
@@ -532,6 +538,7 @@ fn every_key_but_plugins_has_a_variable() {
                 "a",
                 "b",
             ],
+            root_bounds: [],
             exclude: [
                 "old/",
                 "*_cn.py",

@@ -127,6 +127,38 @@ fn a_watch_keeps_its_root_until_the_user_trusts_the_new_one() {
     assert!(watch.stop().success());
 }
 
+/// A pull may put a link in the place of the folder with the plugins.
+#[test]
+fn a_watch_follows_no_root_that_becomes_a_link_outside() {
+    let server = FakeServer::start();
+    for settings in ["", "poll = \"100ms\"\n"] {
+        let project = Project::on(&server);
+        project.put("here/watch.toml", settings);
+        project.put("here/plugins/a.py", filter("1"));
+        project.put("other/a.py", filter("evil"));
+        project.put("other/b.py", filter("evil"));
+        let mut watch = project.watch_with(&["--config", "here/watch.toml", "--force"]);
+        watch.wait("summary", None);
+        let flip = |away: &str, root: &str| {
+            fs::rename(project.path("here/plugins"), project.path(away)).unwrap();
+            fs::rename(project.path(root), project.path("here/plugins")).unwrap();
+        };
+        std::os::unix::fs::symlink("../other", project.path("here/link")).unwrap();
+        flip("here/away", "here/link");
+        project.write("other/a.py", &filter("worse"));
+        let trouble = watch.wait("trouble", None).pop().unwrap();
+        let message = trouble["message"].as_str().unwrap();
+        assert!(message.starts_with("`here/plugins` now leads outside the folder, to `"), "{message}");
+        flip("here/link", "here/away");
+        project.write("here/plugins/a.py", &filter("2"));
+        watch.wait("updated", Some("a"));
+        assert!(watch.stop().success());
+        assert_eq!((text(&server, "a"), server.row(Kind::Function, "b")), (filter("2"), None));
+        let bodies = format!("{:?}", server.requests());
+        assert!(!bodies.contains("evil") && !bodies.contains("worse"), "{bodies}");
+    }
+}
+
 /// What stands in the place of the settings cannot stop a watch, nor keep it from ending.
 #[test]
 fn a_watch_goes_on_without_a_file_of_settings() {
