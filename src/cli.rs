@@ -162,6 +162,16 @@ pub enum Command {
         action: ServiceAction,
     },
 
+    /// Let this folder's settings use your API key, and paths outside the folder
+    ///
+    /// Asks about each address and path that you have not agreed to yet, and remembers the answer for this folder. A
+    /// running watch takes it up at once.
+    Trust {
+        /// Agree to everything that the settings ask for now
+        #[arg(long)]
+        yes: bool,
+    },
+
     /// Run a throw-away Open WebUI on this machine, and watch against it
     Sandbox {
         /// The release of Open WebUI to run [default: 0.12.4]
@@ -240,7 +250,7 @@ impl Command {
     pub fn goes_back(&self) -> bool {
         match self {
             Command::History { .. } | Command::Rollback { .. } | Command::Diff { .. } | Command::Pull { .. } => true,
-            Command::Service { .. } | Command::Sandbox { .. } => false,
+            Command::Service { .. } | Command::Trust { .. } | Command::Sandbox { .. } => false,
         }
     }
 
@@ -258,6 +268,7 @@ impl Command {
                 ("service", Taken { yes: Some(*yes), ..Taken::default() })
             }
             Command::Service { action: ServiceAction::Status } => ("service", Taken::default()),
+            Command::Trust { yes } => ("trust", Taken { yes: Some(*yes), ..Taken::default() }),
             Command::Sandbox { root, .. } => ("sandbox", Taken { root: Some(root), ..Taken::default() }),
         }
     }
@@ -296,6 +307,7 @@ impl Args {
             let reason = match (name, other) {
                 (_, "--yes") => "asks nothing",
                 ("sandbox", _) => "watches against a server of its own",
+                ("trust", "--url" | "--root") => "is about the settings in files",
                 ("service", "--url" | "--root") => "takes it after `install` alone",
                 _ => "makes no pass",
             };

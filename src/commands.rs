@@ -11,6 +11,7 @@ mod screen;
 mod server;
 mod service;
 mod target;
+mod trust;
 mod words;
 
 use jiff::Timestamp;
@@ -27,6 +28,7 @@ pub use history::history;
 pub use rollback::{Agreed, Rollback, agree};
 pub use screen::failed;
 pub use service::service;
+pub use trust::{confirm, trust};
 pub use words::{Word, check_words};
 
 /// What every command works with.
@@ -46,10 +48,11 @@ pub struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    /// A scene for these settings.
+    /// A scene for these settings, whose oddities are told.
     #[must_use]
     pub fn new(config: &'a Config, client: Client, format: Format, least: Level, yes: bool) -> Self {
         let folder = Folder::new(config.state.clone(), &config.url);
+        screen::Screen::of(format, least).warn(config);
         Self { config, client, folder, format, least, yes }
     }
 }

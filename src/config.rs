@@ -1,7 +1,13 @@
 //! What owui-watch is told: `watch.toml`, `.env`, the environment and the flags become one checked [`Config`].
-#![expect(clippy::disallowed_methods, reason = "the one place that reads settings: their files and the environment")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the environment and writes the user's answers"
+)]
 
-use std::collections::BTreeMap;
+mod dotenv;
+mod trust;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::num::NonZeroUsize;
 use std::path::{Component, Path, PathBuf};
@@ -13,13 +19,18 @@ use ignore::gitignore::GitignoreBuilder;
 use jiff::SignedDuration;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
+use toml::de::{DeTable, DeValue};
 use url::{Host, Url};
 
-use crate::cli::Args;
+use crate::cli::{Args, Command};
 use crate::engine::OnDelete;
 use crate::engine::exchange::{Adopt, OnRemoteEdit};
 use crate::engine::files::Links;
 use crate::plugin::{Digest, FileSettings, Kind};
+use crate::regular_file::{self, ONE_MIB, Rejection};
+use dotenv::DotEnv;
+use trust::Project;
+pub use trust::Request;
 
 /// Where Open WebUI listens if nobody tells it otherwise.
 pub const DEFAULT_URL: &str = "http://localhost:8080";
@@ -45,12 +56,17 @@ pub const CREDENTIAL: &str = "the credential `openwebui_api_key`";
 /// `.env`; the file that `api_key_file` names; the systemd credential `openwebui_api_key`. Nowhere else.
 ///
 /// Paths in a file are relative to the folder of that file, paths in variables and flags to the current folder.
+///
+/// 3 and 4 are the project's own files, and somebody else may have written them. Without the user's consent ([`Request`])
+/// they send no key from outside the project to an address of theirs, and their paths lead nowhere outside the project.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The folder of `watch.toml`, as given: empty for the current one.
     pub project: PathBuf,
     /// The folders with plugins: they exist, and none is inside another.
     pub roots: Vec<PathBuf>,
+    /// The folders that links may lead the roots to, where not the user has set them; none for anywhere.
+    pub root_bounds: Vec<PathBuf>,
     /// Gitignore-style globs of what is left alone below the roots.
     pub exclude: Vec<String>,
     /// Where links below the roots may lead.
@@ -91,6 +107,21 @@ pub struct Config {
     pub once_patience: Duration,
     /// What is said of single files, by path.
     pub files: BTreeMap<PathBuf, FileSettings>,
+    /// `adopt` for single files, by path.
+    pub adopt_files: BTreeMap<PathBuf, Adopt>,
+    /// The files that hold an API key, except credentials.
+    pub key_files: Vec<PathBuf>,
+    /// Oddities that stop nothing.
+    pub warnings: Vec<Warning>,
+}
+
+/// An oddity in the settings that stops nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// One sentence.
+    pub message: String,
+    /// The remedy.
+    pub hint: String,
 }
 
 impl Config {
@@ -116,6 +147,7 @@ impl Config {
         let Self {
             project: _,
             roots,
+            root_bounds,
             exclude,
             links,
             url,
@@ -136,6 +168,9 @@ impl Config {
             timeout,
             once_patience,
             files,
+            adopt_files,
+            key_files: _,
+            warnings: _,
         } = self;
         let same_key = match (key, &other.key) {
             (Some(key), Some(other)) => key.expose_secret() == other.expose_secret(),
@@ -143,7 +178,7 @@ impl Config {
             (Some(_), None) | (None, Some(_)) => false,
         };
         let changes = [
-            ("root", *roots != other.roots),
+            ("root", *roots != other.roots || *root_bounds != other.root_bounds),
             ("exclude", *exclude != other.exclude),
             ("follow_links", *links != other.links),
             ("url", *url != other.url),
@@ -161,7 +196,7 @@ impl Config {
             ("poll", *poll != other.poll),
             ("timeout", *timeout != other.timeout),
             ("once_patience", *once_patience != other.once_patience),
-            ("plugins", *files != other.files),
+            ("plugins", *files != other.files || *adopt_files != other.adopt_files),
         ];
         changes.into_iter().filter(|(_, changed)| *changed).map(|(key, _)| key).collect()
     }
@@ -205,6 +240,8 @@ pub struct World {
     pub config_home: Option<PathBuf>,
     /// The user's home, for paths that begin with `~/`.
     pub home: Option<PathBuf>,
+    /// What the user agreed to in this run, and what is not kept yet.
+    pub agreed: Vec<Request>,
 }
 
 impl World {
@@ -220,6 +257,7 @@ impl World {
             cwd: env::current_dir().unwrap_or_default(),
             config_home: Xdg::new().ok().map(|xdg| xdg.config_dir()),
             home: etcetera::home_dir().ok(),
+            agreed: Vec::new(),
         }
     }
 
@@ -251,11 +289,12 @@ impl World {
 pub struct ConfigError {
     message: String,
     hint: Option<String>,
+    request: Option<Box<Request>>,
 }
 
 impl ConfigError {
     fn new(message: impl Into<String>) -> Self {
-        Self { message: veiled(&message.into()), hint: None }
+        Self { message: veiled(&message.into()), hint: None, request: None }
     }
 
     /// Says that what stands in `place` cannot be used.
@@ -269,6 +308,16 @@ impl ConfigError {
 
     fn with_hint(self, hint: Option<String>) -> Self {
         Self { hint: hint.map(|hint| veiled(&hint)), ..self }
+    }
+
+    fn asking(self, request: Request) -> Self {
+        Self { request: Some(Box::new(request)), ..self }
+    }
+
+    /// The user's consent, where only that is missing.
+    #[must_use]
+    pub fn request(&self) -> Option<&Request> {
+        self.request.as_deref()
     }
 
     /// What to do about it, where that is known.
@@ -332,14 +381,16 @@ impl Sources {
         Ok(Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)))
     }
 
-    /// Reads a file that need not exist.
+    /// Reads a regular file that need not exist.
     fn bytes(&mut self, path: &Path, world: &World) -> Result<Option<Vec<u8>>, ConfigError> {
-        let bytes = fs::read(world.cwd.join(path));
+        let full = world.cwd.join(path);
+        let bytes = regular_file::read(&full, ONE_MIB);
         let content = bytes.as_ref().map(|bytes| Digest::of(bytes)).map_err(io::Error::kind);
         self.0.insert(path.to_owned(), content);
         match bytes {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(_) if full.is_dir() => Err(cannot_read(path, &io::ErrorKind::IsADirectory.into())),
             Err(error) => Err(cannot_read(path, &error)),
         }
     }
@@ -366,27 +417,34 @@ fn settings(args: &Args, world: &World, sources: &mut Sources) -> Result<Config,
         Some(path) => (path.as_path(), true),
         None => (Path::new("watch.toml"), false),
     };
-    let project = path.parent().unwrap_or(Path::new(""));
-    let dotenv = DotEnv::read(&project.join(".env"), world, sources)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let project = Project::read(folder, args.config.as_deref(), world, sources)?;
+    let dotenv = DotEnv::read(&folder.join(".env"), &project, world, sources)?;
 
-    let mut builder = ::config::Config::builder().add_source(defaults(project));
-    if let Some(home) = &world.config_home {
-        builder = builder.add_source(file(&home.join("owui-watch").join("watch.toml"), false, world, sources)?);
+    let user_path = world.config_home.as_ref().map(|home| home.join("owui-watch").join("watch.toml"));
+    let (user, user_places) = match &user_path {
+        Some(path) => file(path, false, world, sources)?,
+        None => (Layer(Map::new()), Places::default()),
+    };
+    let (own, own_places) = file(path, wanted, world, sources)?;
+    let (from_dotenv, environment, flags) = (dotenv.layer(folder, world)?, environment(world)?, flags(args));
+    // The user's own file may also be given with `--config`.
+    let is_users = user_path.is_some_and(|user| trust::is_same(world, &user, path));
+    let own_keys = own.0.keys().filter(|_| !is_users).chain(from_dotenv.0.keys());
+    let above = |key: &&String| environment.0.contains_key(*key) || flags.0.contains_key(*key);
+    let from_project = own_keys.filter(|key| !above(key)).cloned().collect();
+
+    let layers = [defaults(folder), user, own, from_dotenv, environment, flags];
+    let mut builder = ::config::Config::builder();
+    for layer in layers {
+        builder = builder.add_source(layer);
     }
     let merged = builder
-        .add_source(file(path, wanted, world, sources)?)
-        .add_source(dotenv.layer(project, world)?)
-        .add_source(environment(world)?)
-        .add_source(flags(args))
         .build()
         .and_then(|merged| merged.cache.into_table())
         .map_err(|error| ConfigError::new(error.to_string()))?;
-    // Only a watch has the time to wait for a folder, and a command says itself what it misses.
-    let waits = match &args.command {
-        None => !args.one_pass(),
-        Some(command) => command.goes_back(),
-    };
-    Merged(merged).config(project, &dotenv, waits, world, sources)
+    let merged = Merged { values: merged, from_project, places: [user_places, own_places] };
+    merged.config(folder, &project, &dotenv, args, world, sources)
 }
 
 /// `watch.toml` as written. Every key may be left out there, since the lowest layer has them all.
@@ -421,6 +479,7 @@ struct FileTable {
     id: Option<String>,
     kind: Option<KindWord>,
     enabled: Option<bool>,
+    adopt: Option<AdoptWord>,
 }
 
 /// The keys of `watch.toml`, and what each must be.
@@ -450,8 +509,12 @@ const KEYS: [(&str, &str); 19] = [
 const PATHS: [&str; 4] = ["root", "api_key_file", "ca_file", "state"];
 
 /// The keys of `[plugins."path"]`, and what each must be.
-const FILE_KEYS: [(&str, &str); 3] =
-    [("id", "a text"), ("kind", "\"function\" or \"tool\""), ("enabled", "true or false")];
+const FILE_KEYS: [(&str, &str); 4] = [
+    ("id", "a text"),
+    ("kind", "\"function\" or \"tool\""),
+    ("enabled", "true or false"),
+    ("adopt", "\"ask\" or \"never\""),
+];
 
 const PREFIX: &str = "OWUI_WATCH_";
 const KEY_ELSEWHERE: &str = "put OPENWEBUI_API_KEY=… into `.env` beside it, or name a file with `api_key_file`";
@@ -498,20 +561,67 @@ fn defaults(project: &Path) -> Layer {
     ]))
 }
 
+/// Where the keys of a `watch.toml` stand.
+#[derive(Default)]
+struct Places {
+    path: PathBuf,
+    /// Line and column of each key, by the keys on the way to it.
+    positions: BTreeMap<Vec<String>, (usize, usize)>,
+}
+
+impl Places {
+    fn of(path: &Path, text: &str) -> Self {
+        let mut places = Self { path: path.to_owned(), positions: BTreeMap::new() };
+        if let Ok(table) = DeTable::parse(text) {
+            places.add(table.get_ref(), text, &[]);
+        }
+        places
+    }
+
+    fn add(&mut self, table: &DeTable<'_>, text: &str, above: &[String]) {
+        for (key, value) in table {
+            let before = text.get(..key.span().start).unwrap_or_default();
+            let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+            let position = (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1);
+            let keys = [above, &[key.get_ref().to_string()]].concat();
+            if let DeValue::Table(table) = value.get_ref() {
+                self.add(table, text, &keys);
+            }
+            self.positions.insert(keys, position);
+        }
+    }
+
+    /// The file, as errors name it.
+    fn file(&self) -> String {
+        ticked(&self.path)
+    }
+
+    /// The position of a key, as errors name it; without one, the file.
+    fn at(&self, keys: &[&str]) -> String {
+        let keys: Vec<_> = keys.iter().map(|key| (*key).to_owned()).collect();
+        match self.positions.get(&keys) {
+            Some((line, column)) => format!("`{}:{line}:{column}`", self.path.display()),
+            None => self.file(),
+        }
+    }
+}
+
 /// Reads a `watch.toml`.
-fn file(path: &Path, wanted: bool, world: &World, sources: &mut Sources) -> Result<Layer, ConfigError> {
-    let place = ticked(path);
+fn file(path: &Path, wanted: bool, world: &World, sources: &mut Sources) -> Result<(Layer, Places), ConfigError> {
     let Some(text) = sources.read(path, world)? else {
         return if wanted {
-            Err(ConfigError::new(format!("cannot read {place}: no such file")))
+            Err(ConfigError::new(format!("cannot read {}: no such file", ticked(path))))
         } else {
-            Ok(Layer(Map::new()))
+            Ok((Layer(Map::new()), Places::default()))
         };
     };
+    let name = ticked(path);
     let mut keys =
-        FileFormat::Toml.parse(Some(&place), &text).map_err(|error| syntax(path, &text, &error.to_string()))?;
+        FileFormat::Toml.parse(Some(&name), &text).map_err(|error| syntax(path, &text, &error.to_string()))?;
+    let places = Places::of(path, &text);
     // In order, so that the same file gets the same answer.
     for (key, value) in BTreeMap::from_iter(&keys) {
+        let place = places.at(&[key]);
         refuse_secret(&place, key)?;
         if !KEYS.iter().any(|(known, _)| known == key) {
             let problem = format!("unknown key `{key}`");
@@ -527,12 +637,12 @@ fn file(path: &Path, wanted: bool, world: &World, sources: &mut Sources) -> Resu
     if let Some(root) = keys.get_mut("root")
         && matches!(root.kind, ValueKind::String(_))
     {
-        *root = Value::new(Some(&place), vec![root.clone()]);
+        *root = Value::new(Some(&name), vec![root.clone()]);
     }
     if let Some(Value { kind: ValueKind::Table(tables), .. }) = keys.get_mut("plugins") {
-        *tables = file_tables(std::mem::take(tables), &place, base, world)?;
+        *tables = file_tables(std::mem::take(tables), &places, base, world)?;
     }
-    Ok(Layer(keys))
+    Ok((Layer(keys), places))
 }
 
 /// Makes the paths in a value usable from the current folder. A value of another type is left to be refused later.
@@ -549,20 +659,22 @@ fn resolve(value: &mut Value, base: &Path, world: &World) {
 /// Checks the `[plugins."path"]` tables of one file, and resolves their paths.
 fn file_tables(
     tables: Map<String, Value>,
-    place: &str,
+    places: &Places,
     base: &Path,
     world: &World,
 ) -> Result<Map<String, Value>, ConfigError> {
     let mut resolved = Map::new();
     for (written, value) in BTreeMap::from_iter(tables) {
         let header = format!("`[plugins.\"{written}\"]`");
+        let place = places.at(&["plugins", &written]);
         let ValueKind::Table(keys) = &value.kind else {
             let problem = format!("{header} must be a table, not {}", described(&value));
             let hint =
                 format!("the folder with the plugins is `root`, and `[plugins.\"{written}.py\"]` is about a file");
-            return Err(ConfigError::at(place, problem).hinted(hint));
+            return Err(ConfigError::at(&place, problem).hinted(hint));
         };
         for (key, value) in BTreeMap::from_iter(keys) {
+            let place = places.at(&["plugins", &written, key]);
             let Some((_, expected)) = FILE_KEYS.iter().find(|(known, _)| known == key) else {
                 // `[plugins.shout.py]` without quotes is a table `py` in a table `shout`.
                 let hint = if matches!(value.kind, ValueKind::Table(_)) {
@@ -570,22 +682,22 @@ fn file_tables(
                 } else {
                     suggestion(key, value, &FILE_KEYS)
                 };
-                return Err(ConfigError::at(place, format!("unknown key `{key}` in {header}")).hinted(hint));
+                return Err(ConfigError::at(&place, format!("unknown key `{key}` in {header}")).hinted(hint));
             };
             let alone = Value::from(Map::from_iter([(key.clone(), value.clone())]));
             if alone.try_deserialize::<FileTable>().is_err() {
                 let problem = format!("`{key}` in {header} must be {expected}, not {}", described(value));
-                return Err(ConfigError::at(place, problem));
+                return Err(ConfigError::at(&place, problem));
             }
         }
         let path = world.resolve(base, &written);
         if world.cwd.join(&path).is_dir() {
             let problem = format!("{header} is about a folder");
             let hint = "leave a folder out with `exclude`, or name its files one by one";
-            return Err(ConfigError::at(place, problem).hinted(hint));
+            return Err(ConfigError::at(&place, problem).hinted(hint));
         }
         if resolved.insert(path.to_string_lossy().into_owned(), value).is_some() {
-            return Err(ConfigError::at(place, format!("more than one table is about {}", ticked(&path))));
+            return Err(ConfigError::at(&place, format!("more than one table is about {}", ticked(&path))));
         }
     }
     Ok(resolved)
@@ -721,80 +833,77 @@ fn flags(args: &Args) -> Layer {
     Layer(keys)
 }
 
-/// The variables in a `.env`, which is often shared with other programs.
-struct DotEnv {
-    path: PathBuf,
-    variables: BTreeMap<String, String>,
-}
-
-impl DotEnv {
-    const KEYS: [&str; 2] = ["OPENWEBUI_API_KEY", "api_key"];
-    const SERVERS: [&str; 3] = ["OPENWEBUI_URL", "OPENWEBUI_BASE_URL", "url"];
-
-    fn read(path: &Path, world: &World, sources: &mut Sources) -> Result<Self, ConfigError> {
-        // Without a line end, dotenvy takes a blank at the end of the last line for an error.
-        let text = sources.read(path, world)?.unwrap_or_default() + "\n";
-        // In a value, `$NAME` is dotenvy's to replace: by a variable of the process, else by one of an earlier line.
-        let variables: BTreeMap<_, _> = dotenvy::from_read_iter(text.as_bytes()).filter_map(Result::ok).collect();
-
-        // A line that cannot be read is our business if it is about us. The error itself is no use: it shows the line.
-        let mut rest = text.as_str();
-        for at in 1.. {
-            let Some((line, below)) = rest.split_once('\n') else { break };
-            let line = line.trim_start();
-            let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
-            let name =
-                line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.').next().unwrap_or_default();
-            let ours = Self::KEYS.contains(&name) || Self::SERVERS.contains(&name) || name.starts_with(PREFIX);
-            // Alone it may be fine, and yet belong to a quote that an earlier line left open.
-            let unread = || {
-                !variables.contains_key(name) || matches!(dotenvy::from_read_iter(rest.as_bytes()).next(), Some(Err(_)))
-            };
-            if ours && unread() {
-                let place = format!("`{}:{at}`", path.display());
-                return Err(ConfigError::at(&place, format!("the value of `{name}` cannot be read"))
-                    .hinted("write NAME=value, in single quotes where it has blanks, and close the quotes above it"));
-            }
-            rest = below;
-        }
-        Ok(Self { path: path.to_owned(), variables })
-    }
-
-    fn layer(&self, project: &Path, world: &World) -> Result<Layer, ConfigError> {
-        variables(&self.variables, &Self::SERVERS, project, &self.whence(), world)
-    }
-
-    fn whence(&self) -> String {
-        format!(" in {}", ticked(&self.path))
-    }
-}
-
 /// All layers in one.
-struct Merged(Map<String, Value>);
+struct Merged {
+    values: Map<String, Value>,
+    /// The keys whose values the project's own files set.
+    from_project: BTreeSet<String>,
+    /// Of the user's file and the project's.
+    places: [Places; 2],
+}
+
+/// An API key, and where it is from.
+struct FoundKey {
+    key: SecretString,
+    origin: Origin,
+    /// The file that holds it, unless that is a credential.
+    file: Option<PathBuf>,
+    /// Whether it is the user's own, and not the project's.
+    is_users: bool,
+}
 
 impl Merged {
     fn config(
         &self,
-        project: &Path,
+        folder: &Path,
+        project: &Project<'_>,
         dotenv: &DotEnv,
-        waits: bool,
+        args: &Args,
         world: &World,
         sources: &mut Sources,
     ) -> Result<Config, ConfigError> {
-        let written: Written = Value::from(self.0.clone()).try_deserialize().map_err(|error| self.mistyped(&error))?;
+        let written: Written =
+            Value::from(self.values.clone()).try_deserialize().map_err(|error| self.mistyped(&error))?;
+        let root_bounds = self.stay_inside(&written, folder, project)?;
+        // Only a watch has the time to wait for a folder, and a command says itself what it misses.
+        let waits = match &args.command {
+            None => !args.one_pass(),
+            Some(Command::Trust { .. }) => true,
+            Some(command) => command.goes_back(),
+        };
         let roots = self.roots(&written.root, waits, world)?;
-        let (key, key_origin) = api_key(written.api_key_file.as_deref(), dotenv, world, sources)?.unzip();
+        let found = self.api_key(written.api_key_file.as_deref(), project, dotenv, world, sources)?;
+        let adopt_files = written.plugins.iter().filter_map(|(path, table)| {
+            let path = spelled(path, &roots, &world.cwd).unwrap_or_else(|| tidy(path));
+            Some((path, table.adopt.as_ref()?.0))
+        });
+        let adopt_files = adopt_files.collect();
+        let files = self.files(written.plugins, &roots, folder, world)?;
+        let exclude = self.exclude(written.exclude, &roots, world)?;
+        let url = server(&written.url).map_err(|(problem, hint)| self.at("url", problem).with_hint(hint))?;
+        let ca_file = written.ca_file.map(|path| self.ca_file(path, world, sources)).transpose()?;
+        self.check_destination(&url, ca_file.as_ref(), found.as_ref(), project, args)?;
+        let key_files: BTreeSet<_> =
+            dotenv.key_file().into_iter().chain(found.as_ref().and_then(|found| found.file.clone())).collect();
+        let (key, key_origin) = found.map(|found| (found.key, found.origin)).unzip();
+        let mut warnings = dotenv.lookalikes();
+        warnings.extend(dotenv::lookalikes(&world.env, |name| format!("`{name}` in the environment")));
+        warnings.extend(key_files.iter().filter_map(|file| readable_by_others(file, world)));
         Ok(Config {
-            project: project.to_owned(),
-            files: self.files(written.plugins, &roots, project, world)?,
+            project: folder.to_owned(),
+            files,
+            adopt_files,
             roots,
-            exclude: self.exclude(written.exclude)?,
+            root_bounds,
+            exclude,
             links: written.follow_links.0,
-            url: server(&written.url).map_err(|(problem, hint)| self.at("url", problem).with_hint(hint))?,
+            url,
             url_origin: self.origin("url").map_or(Origin::Default, |place| Origin::Set(place.to_owned())),
             key,
             key_origin,
-            ca_file: written.ca_file.map(|path| self.ca_file(path, world, sources)).transpose()?,
+            ca_file,
+            key_files: key_files.into_iter().collect(),
+            warnings,
             state: written.state,
             activate_new: written.activate_new,
             on_remote_edit: written.on_remote_edit.0,
@@ -818,19 +927,107 @@ impl Merged {
         })
     }
 
+    /// Makes sure that nothing in the project's own files leads outside the project, unless the user agreed. Answers the
+    /// bounds of the roots.
+    fn stay_inside(
+        &self,
+        written: &Written,
+        folder: &Path,
+        project: &Project<'_>,
+    ) -> Result<Vec<PathBuf>, ConfigError> {
+        let mut root_bounds = Vec::new();
+        // Its default is a name in the project, and that may be a link.
+        if self.from_project.contains("root") || self.origin("root").is_none() {
+            root_bounds.push(folder.to_owned());
+            for root in &written.root {
+                project.check_path("root", "`root`", &self.place_of("root"), root)?;
+                root_bounds.extend(project.outside(root));
+            }
+        }
+        let paths = [
+            ("api_key_file", written.api_key_file.as_ref()),
+            ("ca_file", written.ca_file.as_ref()),
+            ("state", Some(&written.state)),
+        ];
+        for (key, path) in paths {
+            if let Some(path) = path.filter(|_| self.from_project.contains(key)) {
+                project.check_path(key, &format!("`{key}`"), &self.place_of(key), path)?;
+            }
+        }
+        if self.from_project.contains("follow_links") && written.follow_links.0 == Links::Anywhere {
+            project.check("follow_links anywhere".to_owned(), "follow links to files outside the folder", || {
+                self.at("follow_links", "links to anywhere may lead outside the folder")
+            })?;
+        }
+        Ok(root_bounds)
+    }
+
+    /// Makes sure that the user's key goes only where the user wants it.
+    fn check_destination(
+        &self,
+        url: &str,
+        ca_file: Option<&CaFile>,
+        found: Option<&FoundKey>,
+        project: &Project<'_>,
+        args: &Args,
+    ) -> Result<(), ConfigError> {
+        let origin = match (found, &args.command) {
+            // The sandbox is a server of its own, without a key.
+            (_, Some(Command::Sandbox { .. })) => return Ok(()),
+            (Some(found), _) if found.is_users => format!("your API key from {}", found.origin),
+            // A service may have one that is not to be seen from here.
+            (None, Some(Command::Trust { .. })) => "your API key".to_owned(),
+            (Some(_) | None, _) => return Ok(()),
+        };
+        // The default is nobody's choice but the program's.
+        if self.from_project.contains("url") && url != DEFAULT_URL {
+            let place = self.place_of("url");
+            project.check(format!("url {url}"), &format!("send {origin} to {url}"), || {
+                ConfigError::new(format!(
+                    "cannot send {origin} to {url}: {place} sets that address, and you have not agreed to it"
+                ))
+            })?;
+        }
+        // Whoever has a certificate that is trusted can pretend to be any server.
+        if let Some(CaFile { path, pem }) = ca_file.filter(|_| self.from_project.contains("ca_file"))
+            && url.starts_with("https:")
+        {
+            let (place, path) = (self.place_of("ca_file"), ticked(path));
+            let question = format!("send {origin} to whoever has a certificate from {path}");
+            project.check(format!("ca_file {}", Digest::of(pem.as_bytes())), &question, || {
+                ConfigError::new(format!(
+                    "cannot send {origin} to {url}: {place} trusts the certificates in {path}, and you have not agreed \
+                     to them"
+                ))
+            })?;
+        }
+        Ok(())
+    }
+
     /// The place where a key was set, if it was.
     fn origin(&self, key: &str) -> Option<&str> {
-        place(self.0.get(key)?)
+        place(self.values.get(key)?)
+    }
+
+    /// The place where a key was set, with the line where that is known.
+    fn place_of(&self, key: &str) -> String {
+        self.place_in(self.origin(key).unwrap_or("the settings"), &[key])
+    }
+
+    /// The line of a key, if it was set in a file.
+    fn place_in(&self, origin: &str, keys: &[&str]) -> String {
+        let file = self.places.iter().find(|places| places.file() == origin);
+        file.map_or_else(|| origin.to_owned(), |file| file.at(keys))
     }
 
     fn at(&self, key: &str, problem: impl fmt::Display) -> ConfigError {
-        ConfigError::at(self.origin(key).unwrap_or("the settings"), problem)
+        ConfigError::at(&self.place_of(key), problem)
     }
 
     /// Says what a key must be, and what it is.
     fn misfit(&self, key: &str) -> ConfigError {
         let expected = KEYS.iter().find(|(known, _)| *known == key).map_or("something else", |(_, expected)| expected);
-        let value = self.0.get(key).map_or_else(|| "missing".to_owned(), described);
+        let value = self.values.get(key).map_or_else(|| "missing".to_owned(), described);
         let hint = (key == "plugins").then(|| "the folder with the plugins is `root`".to_owned());
         self.at(key, format!("`{key}` must be {expected}, not {value}")).with_hint(hint)
     }
@@ -889,6 +1086,48 @@ impl Merged {
         Ok(roots.into_iter().map(|(root, _)| root).collect())
     }
 
+    /// Finds the API key; the order is [`Config`]'s.
+    fn api_key(
+        &self,
+        file: Option<&Path>,
+        project: &Project<'_>,
+        dotenv: &DotEnv,
+        world: &World,
+        sources: &mut Sources,
+    ) -> Result<Option<FoundKey>, ConfigError> {
+        let found = |text: &str, place: String, file: Option<PathBuf>, is_users| {
+            let key = text.trim();
+            check_key(key, &place)?;
+            Ok(Some(FoundKey { key: SecretString::from(key), origin: Origin::Set(place), file, is_users }))
+        };
+        if let Some(key) = world.variable("OPENWEBUI_API_KEY") {
+            return found(key, "`OPENWEBUI_API_KEY`".to_owned(), None, true);
+        }
+        if let Some((name, key)) = dotenv.key() {
+            return found(key, format!("`{name}`{}", dotenv.whence()), dotenv.key_file(), dotenv.is_outside);
+        }
+        if let Some(path) = file {
+            if path.file_name().is_some_and(|name| looks_secret(&name.to_string_lossy())) {
+                return Err(ConfigError::new("cannot read the API key: `api_key_file` seems to be the key itself")
+                    .hinted("put the key into a file of its own, and name that file"));
+            }
+            let key = sources.read(path, world)?.ok_or_else(|| {
+                ConfigError::new(format!(
+                    "cannot read the API key: `api_key_file` is {}, and there is no such file",
+                    ticked(path)
+                ))
+            })?;
+            let is_users = !self.from_project.contains("api_key_file") || project.outside(path).is_some();
+            return found(&key, ticked(path), Some(path.to_owned()), is_users);
+        }
+        if let Some(folder) = world.variable("CREDENTIALS_DIRECTORY")
+            && let Some(key) = sources.read(&Path::new(folder).join("openwebui_api_key"), world)?
+        {
+            return found(&key, CREDENTIAL.to_owned(), None, true);
+        }
+        Ok(None)
+    }
+
     /// Reads certificates, as far as can be told without taking them apart.
     fn ca_file(&self, path: PathBuf, world: &World, sources: &mut Sources) -> Result<CaFile, ConfigError> {
         let cannot = |cause: &str| self.at("ca_file", format!("`ca_file` is {}, and {cause}", ticked(&path)));
@@ -906,12 +1145,23 @@ impl Merged {
         }
     }
 
-    fn exclude(&self, globs: Vec<String>) -> Result<Vec<String>, ConfigError> {
-        for glob in &globs {
+    /// Checks that each glob can match something.
+    fn exclude(&self, globs: Vec<String>, roots: &[PathBuf], world: &World) -> Result<Vec<String>, ConfigError> {
+        for (n, glob) in globs.iter().enumerate() {
             GitignoreBuilder::new("").add_line(None, glob).map_err(|error| {
                 let cause = if let ignore::Error::Glob { err, .. } = &error { err.clone() } else { error.to_string() };
                 self.at("exclude", format!("`{glob}` is not a glob: {cause}"))
             })?;
+            if let Some(cause) = never_matches(glob, n == 0) {
+                return Err(self.at("exclude", format!("`{glob}` never matches: {cause}")));
+            }
+            if let Some(meant) =
+                from_above_the_root(glob, roots, world).filter(|_| self.from_project.contains("exclude"))
+            {
+                return Err(self
+                    .at("exclude", format!("`{glob}` never matches: a path in it starts at the root"))
+                    .hinted(format!("did you mean `{meant}`?")));
+            }
         }
         Ok(globs)
     }
@@ -925,7 +1175,7 @@ impl Merged {
         world: &World,
     ) -> Result<BTreeMap<PathBuf, FileSettings>, ConfigError> {
         let mut files = BTreeMap::new();
-        for (path, FileTable { id, kind, enabled }) in tables {
+        for (path, FileTable { id, kind, enabled, adopt: _ }) in tables {
             let spelled = spelled(&path, roots, &world.cwd);
             if spelled.is_none() {
                 self.refuse_from_root(&path, roots, project, world)?;
@@ -948,15 +1198,51 @@ impl Merged {
         let written = path.strip_prefix(project).unwrap_or(path);
         let meant = roots.iter().map(|root| root.join(written)).find(|meant| world.cwd.join(meant).is_file());
         let Some(meant) = meant else { return Ok(()) };
-        let table = match self.0.get("plugins").map(|plugins| &plugins.kind) {
+        let table = match self.values.get("plugins").map(|plugins| &plugins.kind) {
             Some(ValueKind::Table(tables)) => tables.get(&*path.to_string_lossy()),
             _ => None,
         };
         let problem = format!("`[plugins.\"{}\"]` is about a file that is not below a root", written.display());
         let meant = meant.strip_prefix(project).unwrap_or(&meant).display();
-        Err(ConfigError::at(table.and_then(place).unwrap_or("the settings"), problem)
+        let origin = table.and_then(place).unwrap_or("the settings");
+        let keys = ["plugins", &*written.to_string_lossy()];
+        Err(ConfigError::at(&self.place_in(origin, &keys), problem)
             .hinted(format!("a path starts at the folder of watch.toml: [plugins.\"{meant}\"]")))
     }
+}
+
+/// Why a glob can match nothing, whatever the files are.
+fn never_matches(glob: &str, is_first: bool) -> Option<&'static str> {
+    let bare = glob.strip_prefix('!').unwrap_or(glob).trim_end();
+    let path = bare.strip_prefix('/').unwrap_or(bare);
+    let path = path.strip_suffix('/').unwrap_or(path);
+    if glob.starts_with('#') {
+        Some("`#` begins a comment; write `\\#`")
+    } else if path.is_empty() {
+        Some("it names nothing")
+    } else if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        Some("it has an empty part, `.` or `..` between the slashes")
+    } else if is_first && glob.starts_with('!') {
+        Some("`!` takes back an earlier pattern, and there is none")
+    } else {
+        None
+    }
+}
+
+/// The glob that was meant by one that is written as if it started above the roots, as `plugins/old/` is.
+fn from_above_the_root(glob: &str, roots: &[PathBuf], world: &World) -> Option<String> {
+    let path = Path::new(glob.strip_prefix('/').unwrap_or(glob));
+    let first = path.iter().next()?;
+    // There may be such a folder in a root.
+    if roots.iter().any(|root| world.cwd.join(root).join(first).exists()) {
+        return None;
+    }
+    let full = |root: &PathBuf| absolute(&world.cwd, root);
+    let starts = roots.iter().flat_map(|root| [root.clone(), full(root).iter().skip(1).collect()]);
+    let rests = starts.into_iter().filter_map(|start| path.strip_prefix(start).ok().map(Path::to_owned));
+    let rest = rests.filter(|rest| !rest.as_os_str().is_empty()).min_by_key(|rest| rest.as_os_str().len())?;
+    let slash = if glob.ends_with('/') { "/" } else { "" };
+    Some(format!("/{}{slash}", rest.display()))
 }
 
 /// The place where a value was set.
@@ -1023,45 +1309,21 @@ fn is_near(host: &Host<&str>) -> bool {
     }
 }
 
-/// Finds the API key; the order is [`Config`]'s.
-fn api_key(
-    file: Option<&Path>,
-    dotenv: &DotEnv,
-    world: &World,
-    sources: &mut Sources,
-) -> Result<Option<(SecretString, Origin)>, ConfigError> {
-    let found = |text: &str, place: String| {
-        let key = text.trim();
-        check_key(key, &place)?;
-        Ok(Some((SecretString::from(key), Origin::Set(place))))
-    };
-    if let Some(key) = world.variable("OPENWEBUI_API_KEY") {
-        return found(key, "`OPENWEBUI_API_KEY`".to_owned());
-    }
-    for name in DotEnv::KEYS {
-        if let Some(key) = dotenv.variables.get(name).and_then(|value| filled(value)) {
-            return found(key, format!("`{name}`{}", dotenv.whence()));
-        }
-    }
-    if let Some(path) = file {
-        if path.file_name().is_some_and(|name| looks_secret(&name.to_string_lossy())) {
-            return Err(ConfigError::new("cannot read the API key: `api_key_file` seems to be the key itself")
-                .hinted("put the key into a file of its own, and name that file"));
-        }
-        let key = sources.read(path, world)?.ok_or_else(|| {
-            ConfigError::new(format!(
-                "cannot read the API key: `api_key_file` is {}, and there is no such file",
-                ticked(path)
-            ))
-        })?;
-        return found(&key, ticked(path));
-    }
-    if let Some(folder) = world.variable("CREDENTIALS_DIRECTORY")
-        && let Some(key) = sources.read(&Path::new(folder).join("openwebui_api_key"), world)?
-    {
-        return found(&key, CREDENTIAL.to_owned());
-    }
-    Ok(None)
+/// A warning about a file with a key that other users can read.
+#[cfg(unix)]
+fn readable_by_others(file: &Path, world: &World) -> Option<Warning> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let mode = fs::metadata(world.cwd.join(file)).ok()?.permissions().mode();
+    (mode & 0o044 != 0).then(|| Warning {
+        message: format!("other users can read {}, which holds an API key", ticked(file)),
+        hint: format!("chmod 600 {}", file.display()),
+    })
+}
+
+#[cfg(not(unix))]
+fn readable_by_others(_: &Path, _: &World) -> Option<Warning> {
+    None
 }
 
 /// Refuses what cannot be sent in a header, without showing it.
@@ -1235,6 +1497,9 @@ fn described(value: &Value) -> String {
 
 /// The system's reason, in a message's words.
 fn why(error: &io::Error) -> String {
+    if let Some(rejection) = Rejection::of(error) {
+        return format!("it is {rejection}");
+    }
     let known = [
         (io::ErrorKind::PermissionDenied, "permission denied"),
         (io::ErrorKind::IsADirectory, "it is a folder"),

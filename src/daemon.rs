@@ -15,7 +15,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 
 use crate::client::Client;
-use crate::config::{Config, Reading, Sources};
+use crate::config::{Config, Reading, Sources, Warning};
 use crate::console::Console;
 use crate::disk::{Folder, Plugins, Seen, State, StateError, Trust};
 use crate::engine::exchange::{Call, Reply};
@@ -23,7 +23,7 @@ use crate::engine::files::Loaded;
 use crate::engine::ledger::{Ledger, Memory};
 use crate::engine::notice::{Notice, What};
 use crate::engine::{Code, Effect, Engine, Event, Now, Policy, Ticket};
-use crate::git::Git;
+use crate::git::{self, Git, Leak};
 use crate::plugin::Key;
 use crate::settling::Settling;
 use crate::systemd::supervisor::Supervisor;
@@ -44,6 +44,9 @@ const IN_LINE: Duration = Duration::from_millis(200);
 
 /// The settings that decide whether the server is reached.
 const WAY: [&str; 3] = ["url", "ca_file", "timeout"];
+
+/// How long one pass waits for git to say whether it has a file with a key.
+const LEAKS_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How the program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +98,7 @@ enum Happened {
     Touch(Touch),
     Replied(Event),
     Saved(anyhow::Result<()>),
+    Leaks(Vec<(PathBuf, Leak)>),
     Time,
     /// There is more to be read.
     More,
@@ -126,6 +130,8 @@ struct Daemon<'a> {
     unsaved: Unsaved,
     on_disk: OnDisk,
     saving: Option<JoinHandle<anyhow::Result<()>>>,
+    /// The check whether git has the files with a key, or may get them.
+    leaks: Option<JoinHandle<Vec<(PathBuf, Leak)>>>,
     /// Notes that have served. They go when the ledger that knows what they say is on disk: what is being written may be
     /// an older one still.
     served: Served,
@@ -193,7 +199,8 @@ impl Start {
             })?),
         };
         let plugins =
-            Plugins::new(config.roots.clone(), &config.exclude, &config.state, config.files.clone(), config.links)?;
+            Plugins::new(config.roots.clone(), &config.exclude, &config.state, config.files.clone(), config.links)?
+                .within(&config.root_bounds);
         Ok(Self { plan, plugins, watcher, signs, state, unsaved: None })
     }
 }
@@ -215,11 +222,14 @@ pub async fn run(
         .as_ref()
         .map(|_| Settings::new(setup.config.clone(), setup.sources.clone(), setup.read, Instant::now()));
     let mut daemon = Daemon::new(start, &setup, settings, audience, Instant::now());
-    daemon.warn(&setup.config);
+    daemon.warn(&setup.config, None);
     loop {
         let end = daemon.run(&mut signals).await;
         if !matches!(end, End::Interrupted(_)) {
             daemon.write_down().await;
+            if daemon.settings.is_none() {
+                daemon.finish_leaks().await;
+            }
         }
         daemon.tell_all();
         match daemon.successor.take() {
@@ -299,6 +309,7 @@ impl<'a> Daemon<'a> {
             unsaved: Unsaved::default(),
             on_disk: OnDisk::default(),
             saving: None,
+            leaks: None,
             served: Served::default(),
             log_failed: false,
             save_failed,
@@ -327,7 +338,7 @@ impl<'a> Daemon<'a> {
         }
         let (config, mut settings) = (start.plan.config.clone(), self.settings);
         let before = settings.as_mut().map(|settings| settings.use_now(config.clone(), Instant::now()));
-        let changed = before.map_or_else(Vec::new, |before| before.changes(&config));
+        let changed = before.as_ref().map_or_else(Vec::new, |before| before.changes(&config));
         let mut daemon = Self::new(start, self.setup, settings, self.audience, self.started);
         daemon.settling = self.settling.with_debounce(config.debounce);
         if same {
@@ -335,15 +346,59 @@ impl<'a> Daemon<'a> {
             let another_way = changed.iter().any(|key| WAY.contains(key));
             daemon.engine.take_over(if another_way { unfinished.with_another_way() } else { unfinished });
         }
-        if changed.contains(&"url") {
-            daemon.warn(&config);
-        }
+        daemon.leaks = self.leaks;
+        daemon.warn(&config, before.as_ref());
         daemon
     }
 
-    fn warn(&mut self, config: &Config) {
-        if config.is_overheard() {
+    /// Warns of what is odd in these settings and was not in those before.
+    fn warn(&mut self, config: &Config, before: Option<&Config>) {
+        if config.is_overheard() && before.is_none_or(|before| before.url != config.url) {
             self.tell(Notice::general(What::Insecure { server: config.url.clone() }));
+        }
+        let told = before.map_or(&[][..], |before| &before.warnings);
+        for Warning { message, hint } in config.warnings.iter().filter(|warning| !told.contains(warning)) {
+            self.tell(Notice::general(What::Trouble { message: message.clone(), hint: Some(hint.clone()) }));
+        }
+        // A check that is under way starts again with all files.
+        let known = before.filter(|_| self.leaks.is_none()).map_or(&[][..], |before| &before.key_files);
+        let files: Vec<_> = config.key_files.iter().filter(|file| !known.contains(file)).cloned().collect();
+        if !files.is_empty() {
+            self.leaks = Some(tokio::spawn(async move {
+                let mut leaks = Vec::new();
+                for file in files {
+                    if let Some(leak) = git::leak(&file).await {
+                        leaks.push((file, leak));
+                    }
+                }
+                leaks
+            }));
+        }
+    }
+
+    fn leaks(&mut self, leaks: Vec<(PathBuf, Leak)>) {
+        for (file, leak) in leaks {
+            let file = file.display();
+            let (message, hint) = match leak {
+                Leak::Tracked => (
+                    format!("git tracks `{file}`, which holds an API key"),
+                    format!("git rm --cached {file}, and add it to .gitignore; then replace the key on the server"),
+                ),
+                Leak::NotIgnored => (
+                    format!("git does not ignore `{file}`, which holds an API key"),
+                    format!("add {file} to .gitignore"),
+                ),
+            };
+            self.tell(Notice::general(What::Trouble { message, hint: Some(hint) }));
+        }
+    }
+
+    /// Waits for the check of the files with a key, and tells what it found.
+    async fn finish_leaks(&mut self) {
+        if let Some(leaks) = self.leaks.take()
+            && let Ok(Ok(leaks)) = tokio::time::timeout(LEAKS_PATIENCE, leaks).await
+        {
+            self.leaks(leaks);
         }
     }
 
@@ -381,6 +436,10 @@ impl<'a> Daemon<'a> {
                 Happened::Replied(event) => vec![event],
                 Happened::Saved(result) => {
                     self.saved(result);
+                    Vec::new()
+                }
+                Happened::Leaks(leaks) => {
+                    self.leaks(leaks);
                     Vec::new()
                 }
                 Happened::Time => vec![Event::Wake],
@@ -484,6 +543,10 @@ impl<'a> Daemon<'a> {
             saved = done(&mut self.saving) => {
                 self.saving = None;
                 Happened::Saved(saved.context("writing the ledger").flatten())
+            }
+            leaks = done(&mut self.leaks) => {
+                self.leaks = None;
+                Happened::Leaks(leaks.unwrap_or_default())
             }
             () = tokio::time::sleep_until(deadline.into()) => Happened::Time,
             touch = touch(&mut self.settings) => Happened::Touch(touch),
@@ -696,6 +759,7 @@ impl<'a> Daemon<'a> {
         // While something may be in the middle of being written, only what has been quiet is believed.
         let mut seen = self.state.as_ref().map_or_else(Seen::default, |state| state.seen());
         seen.deployed(self.engine.ledger().held());
+        let before = self.plugins.strayed().clone();
         let mut scan = self.plugins.scan(Trust::Quiet(self.debounce), &mut seen, &mut |folder| {
             if let Some(watcher) = watcher
                 && let Err(sign) = watcher.watch_folder(folder)
@@ -716,7 +780,15 @@ impl<'a> Daemon<'a> {
             self.sign(sign, &mut Vec::new());
         }
         if let Some(watcher) = &mut self.watcher {
-            watcher.await_roots(&scan.missing);
+            let leads = |root: &PathBuf| self.plugins.strayed().get(root).cloned();
+            watcher.await_roots(scan.missing.iter().map(|root| (root.clone(), leads(root))).collect());
+        }
+        for (root, real) in self.plugins.strayed().clone() {
+            if before.get(&root) != Some(&real) {
+                let message = format!("`{}` now leads outside the folder, to `{}`", root.display(), real.display());
+                let hint = Some("if you trust it, run `owui-watch trust` in the folder".to_owned());
+                self.tell(Notice::general(What::Trouble { message, hint }));
+            }
         }
         self.follow_links();
         scan
@@ -875,10 +947,10 @@ async fn stamped(mut call: Call, git: &Git) -> Call {
     call
 }
 
-/// Waits for the write that is under way, for ever if there is none.
-async fn done(saving: &mut Option<JoinHandle<anyhow::Result<()>>>) -> Result<anyhow::Result<()>, JoinError> {
-    match saving {
-        Some(saving) => saving.await,
+/// Waits for the task that is under way, for ever if there is none.
+async fn done<T>(task: &mut Option<JoinHandle<T>>) -> Result<T, JoinError> {
+    match task {
+        Some(task) => task.await,
         None => std::future::pending().await,
     }
 }

@@ -139,6 +139,30 @@ impl Git {
     }
 }
 
+/// How a secret file may get into a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leak {
+    /// Git tracks it.
+    Tracked,
+    /// Git does not ignore it, so that `git add .` adds it.
+    NotIgnored,
+}
+
+/// How this file may get into the repository it lies in, if it may.
+pub async fn leak(file: &Path) -> Option<Leak> {
+    // Of a link git keeps no more than its path.
+    let file = file.canonicalize().ok()?;
+    let (folder, name) = (file.parent()?, file.file_name()?);
+    top_of(folder)?;
+    let asked = ["ls-files", "-t", "-z", "--cached", "--others", "--exclude-standard", "--"].map(OsStr::new);
+    let listed = good(git(folder, asked.into_iter().chain([name])).await?)?;
+    match listed.first() {
+        None => None,
+        Some(b'?') => Some(Leak::NotIgnored),
+        Some(_) => Some(Leak::Tracked),
+    }
+}
+
 /// The folders of a repository that plugins can be in; none means everywhere.
 fn folders(top: &Path, roots: &[PathBuf]) -> Vec<PathBuf> {
     let roots: Vec<_> = roots.iter().filter_map(|root| root.canonicalize().ok()).collect();

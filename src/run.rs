@@ -57,19 +57,20 @@ pub(crate) fn remedy(error: &anyhow::Error) -> Option<String> {
 }
 
 async fn start(args: &Args, world: &World) -> anyhow::Result<End> {
-    let config = || config::load(args, world);
+    let config = || agreed(args, world).map(|(config, _)| config);
     match &args.command {
         None => {
             let read = || config::read(args, world);
-            watch(args, settings(read())?, world, &read, signals()?).await
+            watch(args, agreed(args, world)?, world, &read, signals()?).await
         }
         Some(Command::Sandbox { openwebui, keep, .. }) => {
-            play(args, world, openwebui.as_deref(), *keep, signals()?).await
+            play(args, agreed(args, world)?, world, openwebui.as_deref(), *keep).await
         }
         // A service can be stopped also where the settings cannot be used any more.
         Some(Command::Service { action }) => {
             commands::service(action, args, world, format(args), least(args)).map(End::Done)
         }
+        Some(Command::Trust { .. }) => commands::trust(args, world, format(args), least(args)).map(End::Done),
         Some(Command::History { plugin, .. }) => {
             let config = config()?;
             let scene = scene(args, &config)?;
@@ -93,8 +94,18 @@ async fn start(args: &Args, world: &World) -> anyhow::Result<End> {
     }
 }
 
-fn settings(Reading { config, sources }: Reading) -> Result<(Config, Sources), ConfigError> {
-    Ok((config?, sources))
+/// Reads the settings. What only lacks the user's consent is asked for, where somebody can answer.
+fn agreed(args: &Args, world: &World) -> Result<(Config, Sources), ConfigError> {
+    loop {
+        let Reading { config, sources } = config::read(args, world);
+        match config {
+            Ok(config) => return Ok((config, sources)),
+            Err(error) => match error.request().filter(|_| !args.json) {
+                Some(request) if commands::confirm(request) => request.allow(world)?,
+                Some(_) | None => return Err(error),
+            },
+        }
+    }
 }
 
 fn scene<'a>(args: &Args, config: &'a Config) -> anyhow::Result<Scene<'a>> {
@@ -165,6 +176,7 @@ fn plan(args: &Args, config: Config, world: &World, broken: &Broken) -> anyhow::
         gone_after: config.gone_after,
         keep_versions: config.keep_versions,
         named: config.files.keys().cloned().collect(),
+        adopt_files: if args.yes { BTreeMap::new() } else { config.adopt_files.clone() },
         only: only(args, &config, world, broken),
     };
     Ok(Plan { client: client(&config)?.with_digests(), policy, config })
@@ -199,12 +211,13 @@ fn from_here(name: &str, config: &Config, world: &World) -> String {
 /// A server of our own, and a watch that deploys to it. Its state is as short-lived as the server.
 async fn play(
     args: &Args,
+    (config, sources): (Config, Sources),
     world: &World,
     version: Option<&str>,
     keep: bool,
-    mut signals: UnboundedReceiver<Signal>,
 ) -> anyhow::Result<End> {
-    let (config, sources) = settings(config::read(args, world))?;
+    // From here on: Ctrl-C ends what asked the user before.
+    let mut signals = signals()?;
     // Installers and plugins have no business with another server's key.
     let ours_alone = |name: &str| name == "OPENWEBUI_API_KEY" || supervisor::VARIABLES.contains(&name);
     let environment = world.env.iter().filter(|(name, _)| !ours_alone(name));

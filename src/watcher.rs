@@ -13,7 +13,7 @@
 mod files;
 mod polling;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -177,18 +177,18 @@ impl Watcher {
         }
     }
 
-    /// These roots are not there: that one comes is a sign.
-    pub fn await_roots(&mut self, missing: &[PathBuf]) {
-        for root in missing {
+    /// These roots are not there, or must not be followed to where they lead: a change of that is a sign.
+    pub fn await_roots(&mut self, roots: BTreeMap<PathBuf, Option<PathBuf>>) {
+        for root in roots.keys() {
             self.forget_folder(root);
-            let known = self.roots.iter().find(|known| *known.shown == **root);
+            let known = self.roots.iter().find(|known| known.shown == *root);
             if let (Backend::Exact(watcher), Some(parent)) = (&mut self.backend, known.and_then(|it| it.full.parent()))
             {
                 // Polling does it, if later.
                 watcher.watch(parent, RecursiveMode::NonRecursive).ok();
             }
         }
-        self.poller.await_roots(missing.iter().cloned());
+        self.poller.await_roots(roots);
     }
 
     /// These are the links to files: what happens to a file behind one happens in another folder, which may have no watch.

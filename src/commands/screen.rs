@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use similar::TextDiff;
 
 use super::{Refusal, Scene};
+use crate::config::{Config, Warning};
 use crate::console::{self, Format};
 use crate::engine::notice::Level;
 use crate::plugin::Key;
@@ -147,6 +148,13 @@ impl Screen {
         }
     }
 
+    /// What is odd in the settings.
+    pub(super) fn warn(self, config: &Config) {
+        for Warning { message, hint } in &config.warnings {
+            self.aside(&Line::new("trouble", message).hinted(hint).level(Level::Warning));
+        }
+    }
+
     /// A difference, as `diff -u` shows it.
     pub(super) fn difference(self, line: Line, from: (&str, &str), to: (&str, &str)) {
         let diff = unified(from, to);
@@ -213,7 +221,7 @@ pub(super) fn agreed(question: &str, nothing: &str) -> Result<bool, Refusal> {
 }
 
 /// Puts a question, and waits for the answer; anything but a yes is a no.
-fn ask(question: &str) -> bool {
+pub(super) fn ask(question: &str) -> bool {
     write!(anstream::stderr().lock(), "{} [y/N] ", printable::line(question)).ok();
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer);

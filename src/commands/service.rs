@@ -8,8 +8,9 @@ use serde_json::json;
 
 use super::Refusal;
 use super::screen::{Line, Screen};
+use super::trust::keep;
 use crate::cli::{Args, ServiceAction};
-use crate::config::{self, CREDENTIAL, Config, Origin, World};
+use crate::config::{self, CREDENTIAL, Config, ConfigError, Origin, Request, World};
 use crate::console::Format;
 use crate::engine::Code;
 use crate::engine::notice::Level;
@@ -71,7 +72,7 @@ impl Place {
 /// Writes the unit, and starts it, now and at each login.
 fn install(place: &Place, args: &Args, world: &World, screen: Screen) -> anyhow::Result<Code> {
     reachable(true)?;
-    let config = of_service(args, world)?;
+    let (config, requests) = of_service(args, world)?;
     let credential = config.key_origin.as_ref().is_some_and(|origin| origin.to_string() == CREDENTIAL);
     let (program, arguments) = (control::program()?, arguments(args, &world.cwd)?);
     let service = Service { folder: &place.folder, program: &program, arguments: &arguments, credential };
@@ -85,6 +86,11 @@ fn install(place: &Place, args: &Args, world: &World, screen: Screen) -> anyhow:
         screen.difference(line, (&file, old), ("what would take its place", &new));
         return Err(edited(place, "replaces").into());
     }
+    // A service has nobody who could be asked.
+    for request in &requests {
+        keep(request, world, screen)?;
+    }
+    screen.warn(&config);
     if changed {
         control::write(&place.file, &new)?;
         screen.say(&place.of_file("unit_written", "wrote"));
@@ -185,13 +191,13 @@ fn reachable(new: bool) -> Result<(), Refusal> {
 
 /// The settings as the service will find them. They must be those that hold here: a service that deploys elsewhere, or
 /// otherwise, than what was tried out in this shell would be a bad surprise.
-fn of_service(args: &Args, world: &World) -> anyhow::Result<Config> {
-    let here = config::load(args, world)?;
+fn of_service(args: &Args, world: &World) -> anyhow::Result<(Config, Vec<Request>)> {
+    let (here, _) = consenting(args, world)?;
     let project = here.project.join(".env").display().to_string();
     let unseen = |what: &str, from: &str| {
         format!("cannot install the service: {what} from {from} of this shell, which a service does not see")
     };
-    let there = config::load(args, &world.of_service()).map_err(|error| {
+    let (there, requests) = consenting(args, &world.of_service()).map_err(|error| {
         Refusal::usage(unseen("settings come", "variables")).hinted(format!("without them: {error}"))
     })?;
     let key = |config: &Config| config.key.as_ref().map(|key| key.expose_secret().to_owned());
@@ -219,12 +225,33 @@ fn of_service(args: &Args, world: &World) -> anyhow::Result<Config> {
             .hinted(format!("write them into watch.toml or `{project}`, or unset them"))
             .into());
     }
-    Ok(there)
+    Ok((there, requests))
 }
 
-/// Everything but the key, and where things were set.
+/// The settings of a folder that the user trusts, and what that trust is needed for.
+fn consenting(args: &Args, world: &World) -> Result<(Config, Vec<Request>), ConfigError> {
+    let mut world = world.clone();
+    loop {
+        match config::load(args, &world) {
+            Ok(config) => return Ok((config, world.agreed)),
+            Err(error) => match error.request() {
+                Some(request) => world.agreed.push(request.clone()),
+                None => return Err(error),
+            },
+        }
+    }
+}
+
+/// Everything but the key, where things were set, and warnings.
 fn plain(config: &Config) -> String {
-    let bare = Config { key: None, key_origin: None, url_origin: Origin::Default, ..config.clone() };
+    let bare = Config {
+        key: None,
+        key_origin: None,
+        key_files: Vec::new(),
+        url_origin: Origin::Default,
+        warnings: Vec::new(),
+        ..config.clone()
+    };
     format!("{bare:?}")
 }
 

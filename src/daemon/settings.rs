@@ -288,7 +288,7 @@ mod tests {
         scene.write("poll = 1\n");
         touched(Touch::Changed, 5000);
         assert_eq!(look(5000), "-");
-        assert!(look(5100).starts_with("cannot use `watch.toml`: `poll` must be "));
+        assert!(look(5100).starts_with("cannot use `watch.toml:1:1`: `poll` must be "));
         touched(Touch::Changed, 5200);
         assert_eq!((look(5200), look(5300)), ("-".to_owned(), "-".to_owned()));
         scene.write("poll = '1h'\n");

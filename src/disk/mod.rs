@@ -64,6 +64,10 @@ pub struct Plugins {
     links: BTreeSet<Arc<Path>>,
     /// What may not be read, files and folders.
     closed: BTreeSet<Arc<Path>>,
+    /// The folders that the roots must not lead out of, also where a link takes a root's place; none for no limit.
+    bounds: Vec<PathBuf>,
+    /// The roots that led out of them at the last scan, and where to.
+    strayed: BTreeMap<PathBuf, PathBuf>,
     /// The roots that were not there at the last scan.
     missing: Vec<PathBuf>,
     /// The locks of the repositories that the roots stand in.
@@ -97,11 +101,36 @@ impl Plugins {
             admitted: BTreeSet::new(),
             links: BTreeSet::new(),
             closed: BTreeSet::new(),
+            bounds: Vec::new(),
+            strayed: BTreeMap::new(),
             missing: Vec::new(),
             git_locks: BTreeSet::new(),
         };
         plugins.find_git();
         Ok(plugins)
+    }
+
+    /// Limits the roots to these folders.
+    #[must_use]
+    pub fn within(self, bounds: &[PathBuf]) -> Self {
+        let here = |bound: &PathBuf| if bound.as_os_str().is_empty() { PathBuf::from(".") } else { bound.clone() };
+        let real = |bound: PathBuf| bound.canonicalize().unwrap_or(bound);
+        Self { bounds: bounds.iter().map(here).map(real).collect(), ..self }
+    }
+
+    /// The roots that led out of their bounds at the last scan, and where to.
+    #[must_use]
+    pub fn strayed(&self) -> &BTreeMap<PathBuf, PathBuf> {
+        &self.strayed
+    }
+
+    /// Where a root leads, if that is out of its bounds.
+    fn strays(&self, root: &Path) -> Option<PathBuf> {
+        if self.bounds.is_empty() {
+            return None;
+        }
+        let real = root.canonicalize().ok()?;
+        (!self.bounds.iter().any(|bound| real.starts_with(bound))).then_some(real)
     }
 
     fn find_git(&mut self) {
@@ -118,7 +147,10 @@ impl Plugins {
         self.closed.clear();
         // The roots may have come with a repository of their own.
         self.find_git();
-        let (present, missing): (Vec<_>, Vec<_>) = self.roots.iter().cloned().partition(|root| root.is_dir());
+        let strayed = self.roots.iter().filter_map(|root| Some((root.clone(), self.strays(root)?)));
+        self.strayed = strayed.collect();
+        let is_usable = |root: &PathBuf| root.is_dir() && !self.strayed.contains_key(root);
+        let (present, missing): (Vec<_>, Vec<_>) = self.roots.iter().cloned().partition(is_usable);
         let present = present.into_iter().collect();
         self.missing.clone_from(&missing);
         let mut unreadable = Vec::new();
@@ -176,7 +208,8 @@ impl Plugins {
     /// Whether a root went since the last scan.
     #[must_use]
     pub fn has_lost_root(&self) -> bool {
-        self.roots.iter().any(|root| !self.missing.contains(root) && !root.is_dir())
+        let is_lost = |root: &PathBuf| !root.is_dir() || self.strays(root).is_some();
+        self.roots.iter().any(|root| !self.missing.contains(root) && is_lost(root))
     }
 
     /// Whether a file or folder could not be read.
@@ -244,7 +277,8 @@ impl Plugins {
     /// Reads one path. Anything that the walk would not find is [`Loaded::Missing`].
     pub fn read(&mut self, path: &Arc<Path>, trust: Trust) -> Loaded {
         self.admit_all(std::slice::from_ref(path));
-        let loaded = if self.admitted.contains(path) {
+        let has_strayed = self.roots.iter().any(|root| is_under(path, root) && self.strays(root).is_some());
+        let loaded = if self.admitted.contains(path) && !has_strayed {
             self.load(path, trust)
         } else if let (true, Err(error)) = (self.closed.contains(path), path.read_dir()) {
             unlisted(&error)
@@ -287,7 +321,8 @@ impl Plugins {
     /// goes down no other way.
     fn entries(&self, targets: &BTreeSet<PathBuf>) -> impl Iterator<Item = Entry> + use<> {
         let targets = Arc::new(Targets::new(targets));
-        let on_the_way: Vec<_> = self.roots.iter().filter(|root| targets.touch(root)).cloned().collect();
+        let is_on_the_way = |root: &&PathBuf| targets.touch(root) && self.strays(root).is_none();
+        let on_the_way: Vec<_> = self.roots.iter().filter(is_on_the_way).cloned().collect();
         let (exclude, ours) = (self.exclude.clone(), self.ours.clone());
         on_the_way.into_iter().flat_map(move |root| {
             let (exclude, ours, base) = (exclude.clone(), ours.clone(), root.clone());

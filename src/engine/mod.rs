@@ -203,6 +203,8 @@ pub struct Policy {
     pub keep_versions: Option<NonZeroUsize>,
     /// The files that watch.toml has settings for.
     pub named: Vec<PathBuf>,
+    /// What to do about single new plugins that seem to be on the server under another id, instead of what `terms` says.
+    pub adopt_files: BTreeMap<PathBuf, Adopt>,
     /// Paths and ids that the work is limited to; empty for no limit.
     pub only: Vec<String>,
 }
@@ -1143,7 +1145,8 @@ impl Engine {
                     if why != Why::SavedAgain {
                         self.tell(Notice::of(&plugin, What::Sending { why }));
                     }
-                    let terms = Terms { force: why == Why::Forced, ..self.policy.terms };
+                    let adopt = self.adopt(&plugin.path);
+                    let terms = Terms { force: why == Why::Forced, adopt, ..self.policy.terms };
                     let known = self.known(&plugin, in_pass);
                     self.sent.insert(key.clone(), now.at);
                     let (exchange, step) = Exchange::start(plugin, known, terms);
@@ -1181,6 +1184,11 @@ impl Engine {
         })
     }
 
+    /// What to do about a new plugin that seems to be on the server under another id.
+    fn adopt(&self, path: &Path) -> Adopt {
+        self.policy.adopt_files.get(path).copied().unwrap_or(self.policy.terms.adopt)
+    }
+
     /// What a conversation is to know.
     fn known(&self, plugin: &Plugin, in_pass: bool) -> Known {
         let key = &plugin.key;
@@ -1192,7 +1200,7 @@ impl Engine {
         Known {
             ours: deployed.into_iter().chain(sent.iter().copied()).chain(rolled_back).collect(),
             unarchived: sent.iter().copied().filter(|sent| Some(*sent) != deployed).collect(),
-            twins: match (self.policy.terms.adopt, lacking) {
+            twins: match (self.adopt(&plugin.path), lacking) {
                 (Adopt::Never, _) => Twins::Ignored,
                 _ if !Identity::of(plugin).tells() => Twins::Ignored,
                 (Adopt::Ask, Some(holds)) => Twins::Known(self.twin(plugin, holds)),

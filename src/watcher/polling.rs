@@ -7,7 +7,7 @@
 //! contents of young files compared. A changed file is looked at again after the debounce, and is complete when it is
 //! the same twice: nothing here compares the disk's clock with ours to tell whether a writer is done.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::Metadata;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::ErrorKind;
@@ -36,7 +36,7 @@ struct Places {
     /// Links, of which no event tells when the file behind them changes.
     links: BTreeMap<Arc<Path>, Mark>,
     /// Roots that are not there.
-    awaited: BTreeSet<PathBuf>,
+    awaited: BTreeMap<PathBuf, Option<PathBuf>>,
     /// What changed since the look before, and in which folder it was found.
     unsettled: BTreeMap<Arc<Path>, Option<PathBuf>>,
     closed: bool,
@@ -131,8 +131,8 @@ impl Poller {
     }
 
     /// These roots are not there; that one comes is a sign.
-    pub(super) fn await_roots(&self, roots: impl Iterator<Item = PathBuf>) {
-        self.begin(|places| places.awaited = roots.collect());
+    pub(super) fn await_roots(&self, roots: BTreeMap<PathBuf, Option<PathBuf>>) {
+        self.begin(|places| places.awaited = roots);
     }
 
     fn begin(&self, change: impl FnOnce(&mut Places)) {
@@ -165,12 +165,12 @@ impl Places {
 
     /// One look at everything.
     fn look(&mut self, signs: &mut Vec<Sign>) {
-        self.awaited.retain(|root| {
-            let here = root.is_dir();
-            if here {
+        self.awaited.retain(|root, known| {
+            let changed = root.canonicalize().ok().filter(|real| real.is_dir()) != *known;
+            if changed {
                 signs.push(Sign::Anything);
             }
-            !here
+            !changed
         });
         let mut gone = Vec::new();
         for (folder, known) in &mut self.folders {
@@ -436,7 +436,7 @@ mod tests {
     #[test]
     fn a_root_that_comes_is_told_once() {
         let mut world = World::new();
-        world.places.awaited.insert(world.path("root"));
+        world.places.awaited.insert(world.path("root"), None);
         world.check(Places::look, &[]);
         fs::create_dir(world.path("root")).unwrap();
         world.check(Places::look, &["anything", "appeared root"]);

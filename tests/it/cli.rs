@@ -43,6 +43,7 @@ fn help() {
           diff      Show the difference between the server's texts and the files
           pull      Write the server's text of plugins to their files
           service   Run the watch as a systemd service of yours: install, uninstall, status
+          trust     Let this folder's settings use your API key, and paths outside the folder
           sandbox   Run a throw-away Open WebUI on this machine, and watch against it
           help      Print this message or the help of the given subcommand(s)
 
@@ -211,7 +212,14 @@ fn a_command_has_no_flag_that_it_does_not_heed() {
         assert!(refused.starts_with(&expected), "{line}: {refused}");
         read(&format!("{line} --yes")).expect_err(line);
     }
-    for line in ["rollback shout", "service install", "service uninstall"] {
+    for flag in ["--url http://localhost:8080", "--root a"] {
+        let refused = read(&format!("{flag} trust")).unwrap_err();
+        let name = flag.split(' ').next().unwrap();
+        let expected = format!("error: '{name}' cannot be used with 'trust', which is about the settings in files\n");
+        assert!(refused.starts_with(&expected), "{flag}: {refused}");
+        read(&format!("trust {flag}")).expect_err(flag);
+    }
+    for line in ["rollback shout", "service install", "service uninstall", "trust"] {
         for line in [format!("--yes {line}"), format!("{line} --yes")] {
             assert!(read(&line).unwrap().yes, "{line}");
         }

@@ -23,12 +23,14 @@ struct Project {
 impl Project {
     fn new() -> Self {
         let folder = TempDir::new().expect("a temporary folder");
-        let at = |part: &str| folder.path().join(part);
+        let top = folder.path().canonicalize().expect("it is there");
+        let at = |part: &str| top.join(part);
         let world = World {
             env: BTreeMap::new(),
             cwd: at("work"),
             config_home: Some(at("home/.config")),
             home: Some(at("home")),
+            agreed: Vec::new(),
         };
         Self { folder, world }.with_folder("plugins")
     }
@@ -41,8 +43,36 @@ impl Project {
     fn with(self, path: &str, text: &str) -> Self {
         let path = self.world.cwd.join(path);
         fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("a folder");
-        fs::write(path, text).expect("a file");
+        fs::write(&path, text).expect("a file");
+        // Nobody else may read a key.
+        #[cfg(unix)]
+        fs::set_permissions(&path, <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o600)).unwrap();
         self
+    }
+
+    /// Adds a link.
+    #[cfg(unix)]
+    fn with_link(self, path: &str, target: &str) -> Self {
+        std::os::unix::fs::symlink(target, self.world.cwd.join(path)).expect("a link");
+        self
+    }
+
+    /// Trusts the folder with everything that it asks for, and hands out what that is.
+    fn trust(&self, line: &str) -> Vec<String> {
+        let mut questions = Vec::new();
+        while let Err(error) = self.load(line) {
+            let request = error.request().unwrap_or_else(|| panic!("{}", self.said(&error)));
+            request.allow(&self.world).expect("the answer is kept");
+            questions.push(self.sealed(request.question()));
+        }
+        questions
+    }
+
+    /// What the user would be asked first.
+    fn asks(&self, line: &str) -> Option<String> {
+        let error = self.load(line).err()?;
+        let request = error.request().unwrap_or_else(|| panic!("{}", self.said(&error)));
+        Some(self.sealed(request.question()))
     }
 
     fn with_user(self, path: &str, text: &str) -> Self {
@@ -71,7 +101,7 @@ impl Project {
     }
 
     fn sealed(&self, text: &str) -> String {
-        text.replace(&self.folder.path().display().to_string(), "/tmp")
+        text.replace(&self.folder.path().canonicalize().expect("it is there").display().to_string(), "/tmp")
     }
 
     #[track_caller]
@@ -113,6 +143,7 @@ fn valid(name: &str) -> String {
     let text = example(&format!("valid/{name}"));
     let project = Project::new().with_folder("more").with("watch.toml", &text).with("secrets/key", "sk-file\n");
     let project = project.with("ca.pem", PEM);
+    project.trust("");
     format!("{:#?}\n", project.good(""))
 }
 
@@ -141,6 +172,9 @@ fn files_that_are_fine() {
             project: "",
             roots: [
                 "plugins",
+            ],
+            root_bounds: [
+                "",
             ],
             exclude: [
                 "tests/",
@@ -172,6 +206,9 @@ fn files_that_are_fine() {
             timeout: 300s,
             once_patience: 30s,
             files: {},
+            adopt_files: {},
+            key_files: [],
+            warnings: [],
         }
     "#]]
     .assert_eq(&valid("empty"));
@@ -181,6 +218,9 @@ fn files_that_are_fine() {
             roots: [
                 "plugins",
                 "more",
+            ],
+            root_bounds: [
+                "",
             ],
             exclude: [
                 "*_cn.py",
@@ -239,6 +279,11 @@ fn files_that_are_fine() {
                     enabled: None,
                 },
             },
+            adopt_files: {},
+            key_files: [
+                "secrets/key",
+            ],
+            warnings: [],
         }
     "#]]
     .assert_eq(&valid("everything"));
@@ -247,11 +292,11 @@ fn files_that_are_fine() {
 #[test]
 fn a_key_has_no_place_in_the_file() {
     invalid("api_key").says(&expect![[r#"
-        error: cannot use `watch.toml`: `api_key` does not belong in a file that is easily shared
+        error: cannot use `watch.toml:1:1`: `api_key` does not belong in a file that is easily shared
         hint: put OPENWEBUI_API_KEY=… into `.env` beside it, or name a file with `api_key_file`
     "#]]);
     invalid("api_key_dashed").says(&expect![[r#"
-        error: cannot use `watch.toml`: `OpenWebUI-API-Key` does not belong in a file that is easily shared
+        error: cannot use `watch.toml:1:1`: `OpenWebUI-API-Key` does not belong in a file that is easily shared
         hint: put OPENWEBUI_API_KEY=… into `.env` beside it, or name a file with `api_key_file`
     "#]]);
     invalid("api_key_unquoted").says(&expect![[r#"
@@ -263,68 +308,68 @@ fn a_key_has_no_place_in_the_file() {
 #[test]
 fn values_that_do_not_fit() {
     invalid("follow_links_bool").says(&expect![[r#"
-        error: cannot use `watch.toml`: `follow_links` must be "inside" or "anywhere", not true
+        error: cannot use `watch.toml:1:1`: `follow_links` must be "inside" or "anywhere", not true
     "#]]);
     invalid("adopt_bool").says(&expect![[r#"
-        error: cannot use `watch.toml`: `adopt` must be "ask" or "never", not true
+        error: cannot use `watch.toml:1:1`: `adopt` must be "ask" or "never", not true
     "#]]);
     invalid("concurrency_fraction").says(&expect![[r#"
-        error: cannot use `watch.toml`: `concurrency` must be a whole number from 1 to 32, not 4.7
+        error: cannot use `watch.toml:1:1`: `concurrency` must be a whole number from 1 to 32, not 4.7
     "#]]);
     invalid("concurrency_zero").says(&expect![[r#"
-        error: cannot use `watch.toml`: `concurrency` must be a whole number from 1 to 32, not 0
+        error: cannot use `watch.toml:1:1`: `concurrency` must be a whole number from 1 to 32, not 0
     "#]]);
     invalid("duration_negative").says(&expect![[r#"
-        error: cannot use `watch.toml`: `timeout` must be a duration such as "5m", from "1s" to "24h", not "-1s"
+        error: cannot use `watch.toml:1:1`: `timeout` must be a duration such as "5m", from "1s" to "24h", not "-1s"
     "#]]);
     invalid("duration_number").says(&expect![[r#"
-        error: cannot use `watch.toml`: `debounce` must be a duration such as "100ms", from "1ms" to "1m", not 100
+        error: cannot use `watch.toml:1:1`: `debounce` must be a duration such as "100ms", from "1ms" to "1m", not 100
     "#]]);
     invalid("duration_too_long").says(&expect![[r#"
-        error: cannot use `watch.toml`: `debounce` must be a duration such as "100ms", from "1ms" to "1m", not "2h"
+        error: cannot use `watch.toml:1:1`: `debounce` must be a duration such as "100ms", from "1ms" to "1m", not "2h"
     "#]]);
     invalid("exclude_not_a_glob").says(&expect![[r#"
-        error: cannot use `watch.toml`: `a{b` is not a glob: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)
+        error: cannot use `watch.toml:1:1`: `a{b` is not a glob: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)
     "#]]);
     invalid("exclude_text").says(&expect![[r#"
-        error: cannot use `watch.toml`: `exclude` must be a list of globs, not "tests/"
+        error: cannot use `watch.toml:1:1`: `exclude` must be a list of globs, not "tests/"
     "#]]);
     invalid("keep_versions_many").says(&expect![[r#"
-        error: cannot use `watch.toml`: `keep_versions` must be "all", or a whole number from 1 to 1000, not 1001
+        error: cannot use `watch.toml:1:1`: `keep_versions` must be "all", or a whole number from 1 to 1000, not 1001
     "#]]);
     invalid("keep_versions_word").says(&expect![[r#"
-        error: cannot use `watch.toml`: `keep_versions` must be "all", or a whole number from 1 to 1000, not "none"
+        error: cannot use `watch.toml:1:1`: `keep_versions` must be "all", or a whole number from 1 to 1000, not "none"
     "#]]);
     invalid("keep_versions_zero").says(&expect![[r#"
-        error: cannot use `watch.toml`: `keep_versions` must be "all", or a whole number from 1 to 1000, not 0
+        error: cannot use `watch.toml:1:1`: `keep_versions` must be "all", or a whole number from 1 to 1000, not 0
     "#]]);
     invalid("on_delete_list").says(&expect![[r#"
-        error: cannot use `watch.toml`: `on_delete` must be "keep", "deactivate" or "delete", not a list
+        error: cannot use `watch.toml:1:1`: `on_delete` must be "keep", "deactivate" or "delete", not a list
     "#]]);
     invalid("on_delete_word").says(&expect![[r#"
-        error: cannot use `watch.toml`: `on_delete` must be "keep", "deactivate" or "delete", not "remove"
+        error: cannot use `watch.toml:1:1`: `on_delete` must be "keep", "deactivate" or "delete", not "remove"
     "#]]);
     invalid("on_remote_edit_case").says(&expect![[r#"
-        error: cannot use `watch.toml`: `on_remote_edit` must be "backup", "hold" or "overwrite", not "Backup"
+        error: cannot use `watch.toml:1:1`: `on_remote_edit` must be "backup", "hold" or "overwrite", not "Backup"
     "#]]);
     invalid("poll_bool").says(&expect![[r#"
-        error: cannot use `watch.toml`: `poll` must be "off", or a duration such as "2s", from "100ms" to "1h", not false
+        error: cannot use `watch.toml:1:1`: `poll` must be "off", or a duration such as "2s", from "100ms" to "1h", not false
     "#]]);
     invalid("root_empty").says(&expect![[r#"
-        error: cannot use `watch.toml`: `root` names no folder
+        error: cannot use `watch.toml:1:1`: `root` names no folder
     "#]]);
     invalid("root_missing").says(&expect![[r#"
         error: cannot watch `functions`: there is no such folder
         hint: create it, or set `root` in watch.toml (or --root) to the folder with the plugins
     "#]]);
     invalid("root_table").says(&expect![[r#"
-        error: cannot use `watch.toml`: `root` must be a folder, or a list of folders, not a table
+        error: cannot use `watch.toml:1:1`: `root` must be a folder, or a list of folders, not a table
     "#]]);
     invalid("switch").says(&expect![[r#"
-        error: cannot use `watch.toml`: `activate_new` must be true or false, not "maybe"
+        error: cannot use `watch.toml:1:1`: `activate_new` must be true or false, not "maybe"
     "#]]);
     invalid("url_name").says(&expect![[r#"
-        error: cannot use `watch.toml`: `url` must not hold a name or a password
+        error: cannot use `watch.toml:1:1`: `url` must not hold a name or a password
         hint: owui-watch gets in with an API key or a login token: OPENWEBUI_API_KEY, say in `.env`
     "#]]);
 }
@@ -332,36 +377,36 @@ fn values_that_do_not_fit() {
 #[test]
 fn tables_about_files() {
     invalid("file_enabled").says(&expect![[r#"
-        error: cannot use `watch.toml`: `enabled` in `[plugins."plugins/a.py"]` must be true or false, not "perhaps"
+        error: cannot use `watch.toml:2:1`: `enabled` in `[plugins."plugins/a.py"]` must be true or false, not "perhaps"
     "#]]);
     invalid("file_from_root").says(&expect![[r#"
-        error: cannot use `watch.toml`: `[plugins."a.py"]` is about a file that is not below a root
+        error: cannot use `watch.toml:1:10`: `[plugins."a.py"]` is about a file that is not below a root
         hint: a path starts at the folder of watch.toml: [plugins."plugins/a.py"]
     "#]]);
     invalid("file_is_folder").says(&expect![[r#"
-        error: cannot use `watch.toml`: `[plugins."plugins/pipes/"]` is about a folder
+        error: cannot use `watch.toml:1:10`: `[plugins."plugins/pipes/"]` is about a folder
         hint: leave a folder out with `exclude`, or name its files one by one
     "#]]);
     invalid("file_kind").says(&expect![[r#"
-        error: cannot use `watch.toml`: `kind` in `[plugins."plugins/a.py"]` must be "function" or "tool", not "pipe"
+        error: cannot use `watch.toml:2:1`: `kind` in `[plugins."plugins/a.py"]` must be "function" or "tool", not "pipe"
     "#]]);
     invalid("file_twice").says(&expect![[r#"
-        error: cannot use `watch.toml`: more than one table is about `plugins/a.py`
+        error: cannot use `watch.toml:1:10`: more than one table is about `plugins/a.py`
     "#]]);
     invalid("file_unknown_key").says(&expect![[r#"
-        error: cannot use `watch.toml`: unknown key `enable` in `[plugins."plugins/a.py"]`
+        error: cannot use `watch.toml:2:1`: unknown key `enable` in `[plugins."plugins/a.py"]`
         hint: did you mean `enabled`?
     "#]]);
     invalid("file_unquoted").says(&expect![[r#"
-        error: cannot use `watch.toml`: unknown key `py` in `[plugins."shout"]`
+        error: cannot use `watch.toml:1:16`: unknown key `py` in `[plugins."shout"]`
         hint: put the path in quotes: [plugins."shout.py"]
     "#]]);
     invalid("file_without_plugins").says(&expect![[r#"
-        error: cannot use `watch.toml`: unknown key `plugins/a.py`
+        error: cannot use `watch.toml:1:2`: unknown key `plugins/a.py`
         hint: settings of one file stand under [plugins."plugins/a.py"]
     "#]]);
     invalid("plugins_folder").says(&expect![[r#"
-        error: cannot use `watch.toml`: `plugins` must be made of tables such as [plugins."plugins/shout.py"], not "plugins"
+        error: cannot use `watch.toml:1:1`: `plugins` must be made of tables such as [plugins."plugins/shout.py"], not "plugins"
         hint: the folder with the plugins is `root`
     "#]]);
 }
@@ -391,15 +436,15 @@ fn text_that_is_not_toml() {
 #[test]
 fn unknown_keys() {
     invalid("on_remote_edit_typo").says(&expect![[r#"
-        error: cannot use `watch.toml`: unknown key `on_remote_edits`
+        error: cannot use `watch.toml:1:1`: unknown key `on_remote_edits`
         hint: did you mean `on_remote_edit`?
     "#]]);
     invalid("unknown_key").says(&expect![[r#"
-        error: cannot use `watch.toml`: unknown key `debounce_mss`
+        error: cannot use `watch.toml:1:1`: unknown key `debounce_mss`
         hint: did you mean `debounce`?
     "#]]);
     invalid("unknown_key_far").says(&expect![[r#"
-        error: cannot use `watch.toml`: unknown key `workers`
+        error: cannot use `watch.toml:1:1`: unknown key `workers`
         hint: the keys are `root`, `exclude`, `follow_links`, `url`, `api_key_file`, `ca_file`, `state`, `activate_new`, `on_remote_edit`, `on_delete`, `gone_after`, `adopt`, `keep_versions`, `concurrency`, `debounce`, `poll`, `timeout`, `once_patience`, `plugins`
     "#]]);
 }
@@ -493,6 +538,7 @@ fn every_key_but_plugins_has_a_variable() {
                 "a",
                 "b",
             ],
+            root_bounds: [],
             exclude: [
                 "old/",
                 "*_cn.py",
@@ -531,6 +577,11 @@ fn every_key_but_plugins_has_a_variable() {
             timeout: 3600s,
             once_patience: 0ns,
             files: {},
+            adopt_files: {},
+            key_files: [
+                "k",
+            ],
+            warnings: [],
         }
     "#]]
     .assert_eq(&format!("{config:#?}\n"));
@@ -538,7 +589,11 @@ fn every_key_but_plugins_has_a_variable() {
 
 #[test]
 fn words_and_what_they_mean() {
-    let file = |line: &str| Project::new().with("watch.toml", line).good("");
+    let file = |line: &str| {
+        let project = Project::new().with("watch.toml", line);
+        project.trust("");
+        project.good("")
+    };
     let variable = |name: &str, word: &str| Project::new().with_env(name, word).good("");
     for (word, meaning) in
         [("backup", OnRemoteEdit::Backup), ("hold", OnRemoteEdit::Hold), ("overwrite", OnRemoteEdit::Overwrite)]
@@ -691,8 +746,9 @@ fn paths_are_relative_to_where_they_are_written() {
 
 #[test]
 fn a_tilde_is_the_home() {
-    let config = Project::new().with("watch.toml", "api_key_file = '~/k'").with("../home/k", "sk-home").good("");
-    assert_eq!(key(&config).unwrap().0, "sk-home");
+    let project = Project::new().with("watch.toml", "api_key_file = '~/k'").with("../home/k", "sk-home");
+    assert_eq!(project.trust(""), ["let `api_key_file` lead outside the folder, to `/tmp/home/k`"]);
+    assert_eq!(key(&project.good("")).unwrap().0, "sk-home");
 }
 
 #[test]
@@ -714,7 +770,7 @@ fn file_settings_are_spelled_like_the_files_below_the_root() {
 fn file_settings_written_from_the_root_are_told() {
     let project = Project::new().with("sub/plugins/a.py", "").with("sub/watch.toml", "[plugins.'a.py']\nid = 'x'");
     project.refusal("--config sub/watch.toml").says(&expect![[r#"
-        error: cannot use `sub/watch.toml`: `[plugins."a.py"]` is about a file that is not below a root
+        error: cannot use `sub/watch.toml:1:10`: `[plugins."a.py"]` is about a file that is not below a root
         hint: a path starts at the folder of watch.toml: [plugins."plugins/a.py"]
     "#]]);
 }
@@ -726,7 +782,7 @@ fn an_error_in_a_table_names_the_file_with_the_table() {
         .with_user("watch.toml", "[plugins.'/abs/a.py']\nid = 'x'")
         .with("watch.toml", "[plugins.'a.py']\nid = 'x'");
     project.refusal("").says(&expect![[r#"
-        error: cannot use `watch.toml`: `[plugins."a.py"]` is about a file that is not below a root
+        error: cannot use `watch.toml:1:10`: `[plugins."a.py"]` is about a file that is not below a root
         hint: a path starts at the folder of watch.toml: [plugins."plugins/a.py"]
     "#]]);
 }
@@ -931,17 +987,17 @@ fn who_can_listen() {
 fn certificates_that_cannot_be_used() {
     let file = || Project::new().with("watch.toml", "ca_file = 'c.pem'");
     file().refusal("").says(&expect![[r#"
-        error: cannot use `watch.toml`: `ca_file` is `c.pem`, and there is no such file
+        error: cannot use `watch.toml:1:1`: `ca_file` is `c.pem`, and there is no such file
     "#]]);
     file().with("c.pem", "").refusal("").says(&expect![[r#"
-        error: cannot use `watch.toml`: `ca_file` is `c.pem`, and that is empty
+        error: cannot use `watch.toml:1:1`: `ca_file` is `c.pem`, and that is empty
     "#]]);
     file().with("c.pem", "5ecre7").refusal("").says(&expect![[r#"
-        error: cannot use `watch.toml`: `ca_file` is `c.pem`, and there is no certificate in it that begins with -----BEGIN CERTIFICATE-----
+        error: cannot use `watch.toml:1:1`: `ca_file` is `c.pem`, and there is no certificate in it that begins with -----BEGIN CERTIFICATE-----
         hint: `openssl x509 -inform der -in FILE -out FILE.pem` makes such a one of a .cer or .der file
     "#]]);
     file().with("c.pem", "-----BEGIN EC PRIVATE KEY-----\n5ecre7").refusal("").says(&expect![[r#"
-        error: cannot use `watch.toml`: `ca_file` is `c.pem`, and that is a private key
+        error: cannot use `watch.toml:1:1`: `ca_file` is `c.pem`, and that is a private key
         hint: name the file with the certificate, which is no secret
     "#]]);
     file().with_folder("c.pem").refusal("").says(&expect![[r#"
@@ -950,7 +1006,7 @@ fn certificates_that_cannot_be_used() {
     let der = file();
     fs::write(der.world.cwd.join("c.pem"), [0x30, 0x82, 0xff]).unwrap();
     der.refusal("").says(&expect![[r#"
-        error: cannot use `watch.toml`: `ca_file` is `c.pem`, and there is no certificate in it that begins with -----BEGIN CERTIFICATE-----
+        error: cannot use `watch.toml:1:1`: `ca_file` is `c.pem`, and there is no certificate in it that begins with -----BEGIN CERTIFICATE-----
         hint: `openssl x509 -inform der -in FILE -out FILE.pem` makes such a one of a .cer or .der file
     "#]]);
 }
@@ -997,6 +1053,375 @@ fn a_line_of_dotenv_that_is_ours_and_broken_is_not_shown() {
     dotenv("api_key=Bearer\\ sk-5ecre7\n").says(&expect![[r#"
         error: cannot use the API key from `api_key` in `.env`: it has a blank, a line end or a control character inside
         hint: leave out the word `Bearer`
+    "#]]);
+}
+
+// ---- what a folder's own files may decide ---------------------------------------------------------------------------
+
+/// Adds one way to set something.
+type Set = fn(Project) -> Project;
+
+/// Who may have written what: the user, or the author of the folder.
+#[test]
+fn a_key_of_the_users_goes_to_no_address_of_the_folders() {
+    let keys: [(&str, bool, Set); 7] = [
+        ("`OPENWEBUI_API_KEY`", true, |p| p.with_env("OPENWEBUI_API_KEY", "sk-5ecre7")),
+        ("`/tmp/home/.config/owui-watch/k`", true, |p| {
+            p.with_user("watch.toml", "api_key_file = 'k'").with_user("k", "sk-5ecre7")
+        }),
+        ("`mine`", true, |p| p.with_env("OWUI_WATCH_API_KEY_FILE", "mine").with("mine", "sk-5ecre7")),
+        ("the credential `openwebui_api_key`", true, |p| {
+            p.with("c/openwebui_api_key", "sk-5ecre7").with_env("CREDENTIALS_DIRECTORY", "c")
+        }),
+        ("", false, |p| p.with(".env", "OPENWEBUI_API_KEY=sk-5ecre7\n")),
+        ("", false, |p| p.with(".env", "OWUI_WATCH_API_KEY_FILE=k\n").with("k", "sk-5ecre7")),
+        ("", false, |p| p),
+    ];
+    let urls: [(bool, &str, Set); 8] = [
+        (false, "", |p| p),
+        (false, "", |p| p.with_env("OPENWEBUI_URL", "https://it")),
+        (false, "", |p| p.with_env("OWUI_WATCH_URL", "https://it").with("watch.toml", "url = 'https://evil'")),
+        (false, "--url https://it", |p| p.with("watch.toml", "url = 'https://evil'")),
+        (false, "", |p| p.with("watch.toml", "url = 'http://localhost:8080/'")),
+        (true, "", |p| p.with("watch.toml", "url = 'https://it'")),
+        (true, "", |p| {
+            let text = fs::read_to_string(p.world.cwd.join(".env")).unwrap_or_default();
+            p.with(".env", &format!("{text}OPENWEBUI_URL=https://it\n"))
+        }),
+        (true, "--root plugins", |p| p.with("watch.toml", "url = 'https://it/api/v1'")),
+    ];
+    for (from, is_users, with_key) in keys {
+        for (is_folders, line, with_url) in urls {
+            let project = with_url(with_key(Project::new()));
+            let expected = (is_users && is_folders).then(|| format!("send your API key from {from} to https://it"));
+            assert_eq!(project.asks(line), expected, "{line}");
+            // The sandbox is another server, without a key.
+            assert_eq!(project.asks("sandbox"), None);
+        }
+    }
+    // The user's own file is the user's, in whatever way it is named.
+    let project = Project::new()
+        .with_user("watch.toml", "url = 'https://it'\nroot = '/tmp'")
+        .with_env("OPENWEBUI_API_KEY", "sk-1");
+    assert_eq!(project.asks(""), None);
+    assert_eq!(project.asks("--config ../home/.config/owui-watch/watch.toml"), None);
+}
+
+#[test]
+fn consent_is_asked_for_in_these_words() {
+    let project =
+        Project::new().with_env("OPENWEBUI_API_KEY", "sk-5ecre7").with("watch.toml", "\nurl = 'https://evil'");
+    project.refusal("--once").says(&expect![[r#"
+        error: cannot send your API key from `OPENWEBUI_API_KEY` to https://evil: `watch.toml:2:1` sets that address, and you have not agreed to it
+        hint: if you trust this folder, run `owui-watch trust` in it
+    "#]]);
+    let project = project.with("sub/watch.toml", "root = '../plugins'");
+    project.refusal("--config sub/watch.toml").says(&expect![[r#"
+        error: cannot use `sub/watch.toml:1:1`: `root` leads outside the folder, to `/tmp/work/plugins`
+        hint: if you trust this folder, run `owui-watch trust --config sub/watch.toml`
+    "#]]);
+    let project = project.with("watch.toml", "follow_links = 'anywhere'");
+    project.refusal("").says(&expect![[r#"
+        error: cannot use `watch.toml:1:1`: links to anywhere may lead outside the folder
+        hint: if you trust this folder, run `owui-watch trust` in it
+    "#]]);
+    let project =
+        project.with("watch.toml", "ca_file = 'ca.pem'").with("ca.pem", PEM).with_env("OPENWEBUI_URL", "https://it");
+    project.refusal("").says(&expect![[r#"
+        error: cannot send your API key from `OPENWEBUI_API_KEY` to https://it: `watch.toml:1:1` trusts the certificates in `ca.pem`, and you have not agreed to them
+        hint: if you trust this folder, run `owui-watch trust` in it
+    "#]]);
+}
+
+#[test]
+fn consent_is_for_one_folder_and_one_address() {
+    let asks = |project: &Project, line| project.asks(line).is_some();
+    let project = Project::new().with_env("OPENWEBUI_API_KEY", "sk-1").with("watch.toml", "url = 'https://one'");
+    assert_eq!(project.trust(""), ["send your API key from `OPENWEBUI_API_KEY` to https://one"]);
+    // With another key as well, and by every command.
+    let project = project.with_env("OPENWEBUI_API_KEY", "sk-2");
+    for line in ["", "--once", "--dry-run", "history a", "diff", "pull", "rollback a", "service status"] {
+        assert!(!asks(&project, line), "{line}");
+    }
+    let project = project.with("other/watch.toml", "url = 'https://one'").with_folder("other/plugins");
+    assert!(asks(&project, "--config other/watch.toml"), "another folder");
+    let project = project.with("watch.toml", "url = 'https://two'");
+    for line in ["", "--once", "--dry-run", "history a", "diff", "pull", "rollback a", "service install"] {
+        assert!(asks(&project, line), "{line}");
+    }
+    project.trust("");
+    let project = project.with("watch.toml", "url = 'https://one'");
+    assert!(!asks(&project, ""), "the first one is remembered");
+}
+
+/// Before a service is started by hand, nobody sees the key that it will have.
+#[test]
+fn trust_can_be_given_before_there_is_a_key() {
+    let project = Project::new().with("watch.toml", "url = 'https://it'");
+    assert_eq!(project.asks(""), None);
+    assert_eq!(project.trust("trust"), ["send your API key to https://it"]);
+    assert_eq!(project.with_env("OPENWEBUI_API_KEY", "sk-1").asks(""), None);
+    let own = Project::new().with("watch.toml", "url = 'https://it'").with(".env", "api_key=sk-1\n");
+    assert_eq!(own.asks("trust"), None);
+}
+
+/// Whoever has a certificate that is trusted can pretend to be the user's server.
+#[test]
+fn certificates_of_the_folders_are_agreed_to_one_by_one() {
+    let project = Project::new().with_env("OPENWEBUI_API_KEY", "sk-1").with("ca.pem", PEM);
+    let project = project.with("watch.toml", "ca_file = 'ca.pem'");
+    assert_eq!(project.asks(""), None, "the default is not encrypted");
+    let project = project.with_env("OPENWEBUI_URL", "https://it");
+    let question = "send your API key from `OPENWEBUI_API_KEY` to whoever has a certificate from `ca.pem`";
+    assert_eq!(project.trust(""), [question]);
+    let project = project.with("ca.pem", &format!("{PEM}another"));
+    assert_eq!(project.asks("").as_deref(), Some(question));
+    assert_eq!(project.with_env("OWUI_WATCH_CA_FILE", "ca.pem").asks(""), None);
+}
+
+#[test]
+fn paths_of_the_folders_files_stay_inside() {
+    let project = || {
+        let project = Project::new().with_folder("../home/plugins").with_folder("sub").with("inside.pem", PEM);
+        project.with("../home/ca.pem", PEM).with("../home/k", "sk-1").with("inside", "sk-1")
+    };
+    let inside = ["root = 'sub'", "root = ['./sub', 'plugins/../plugins']", "root = '../work/sub'", "state = 'sub'"];
+    let more = ["api_key_file = './inside'", "ca_file = 'sub/../inside.pem'", "follow_links = 'inside'"];
+    for line in inside.into_iter().chain(more) {
+        assert_eq!(project().with("watch.toml", line).asks(""), None, "{line}");
+    }
+    for (line, leads) in [
+        ("root = '~/plugins'", "let `root` lead outside the folder, to `/tmp/home/plugins`"),
+        ("root = '~/'", "let `root` lead outside the folder, to `/tmp/home`"),
+        ("root = ['plugins', '../home']", "let `root` lead outside the folder, to `/tmp/home`"),
+        ("root = '..'", "let `root` lead outside the folder, to `/tmp`"),
+        ("root = '/not/there'", "let `root` lead outside the folder, to `/not/there`"),
+        ("state = '../home/state'", "let `state` lead outside the folder, to `/tmp/home/state`"),
+        ("state = '/var/lib/w'", "let `state` lead outside the folder, to `/var/lib/w`"),
+        ("api_key_file = '~/k'", "let `api_key_file` lead outside the folder, to `/tmp/home/k`"),
+        ("ca_file = '../home/ca.pem'", "let `ca_file` lead outside the folder, to `/tmp/home/ca.pem`"),
+        ("follow_links = 'anywhere'", "follow links to files outside the folder"),
+    ] {
+        let asked = project().with("watch.toml", line);
+        assert_eq!(asked.asks("").as_deref(), Some(leads), "{line}");
+        assert_eq!(asked.asks("sandbox").as_deref(), Some(leads), "{line}");
+        // As a variable in .env it is the folder's, and in the environment the user's.
+        let (key, value) = line.split_once(" = ").unwrap();
+        let value = value.replace(['\'', '[', ']'], "");
+        let name = format!("OWUI_WATCH_{}", key.to_uppercase());
+        assert_eq!(project().with(".env", &format!("{name}='{value}'\n")).asks("").as_deref(), Some(leads), "{line}");
+        let full = value.replace('~', "../home");
+        if !value.starts_with("/not") && key != "api_key_file" {
+            assert_eq!(project().with_env(&name, &full).asks(""), None, "{line}");
+        }
+        // The user may say otherwise.
+        assert_eq!(asked.trust("trust"), [leads], "{line}");
+        assert_eq!(asked.asks(""), None, "{line}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn links_in_the_folder_lead_out_of_it_no_more_than_paths() {
+    let asks = |project: Project| project.asks("");
+    let project = || {
+        let project = Project::new().with_folder("../home/plugins").with("../home/.env", "OPENWEBUI_API_KEY=sk-1\n");
+        project.with_link("out", "../home").with_link("in", "plugins")
+    };
+    assert_eq!(asks(project().with("watch.toml", "root = 'in'")), None);
+    let to_home = Some("let `root` lead outside the folder, to `/tmp/home/plugins`".to_owned());
+    assert_eq!(asks(project().with("watch.toml", "root = 'out/plugins'")), to_home);
+    // Up from where the link leads.
+    let to_top = Some("let `root` lead outside the folder, to `/tmp`".to_owned());
+    assert_eq!(asks(project().with("watch.toml", "root = 'out/..'")), to_top);
+    // The default is a name that the folder's author may have made a link; also one that leads nowhere yet.
+    for target in ["../home/plugins", "../later"] {
+        let project = project();
+        fs::remove_dir(project.world.cwd.join("plugins")).unwrap();
+        let leads = format!("let `root` lead outside the folder, to `/tmp{}`", &target[2..]);
+        assert_eq!(asks(project.with_link("plugins", target)), Some(leads));
+    }
+    let key = project().with("watch.toml", "api_key_file = 'out/.env'");
+    assert_eq!(asks(key), Some("let `api_key_file` lead outside the folder, to `/tmp/home/.env`".to_owned()));
+}
+
+/// Otherwise a folder could send the key of another folder to an address of its own.
+#[cfg(unix)]
+#[test]
+fn a_key_from_outside_the_folder_is_the_users() {
+    let url = "send your API key from";
+    let project =
+        Project::new().with("watch.toml", "url = 'https://it'\napi_key_file = '~/k'").with("../home/k", "sk-1");
+    assert_eq!(
+        project.trust(""),
+        ["let `api_key_file` lead outside the folder, to `/tmp/home/k`", &format!("{url} `/tmp/home/k` to https://it")]
+    );
+    let project = Project::new().with("watch.toml", "url = 'https://it'").with("../other/.env", "api_key=sk-1\n");
+    let project = project.with_link(".env", "../other/.env");
+    assert_eq!(
+        project.trust(""),
+        [
+            "let `.env` lead outside the folder, to `/tmp/other/.env`",
+            &format!("{url} `api_key` in `.env` to https://it")
+        ]
+    );
+    // Inside, a link is as good as a file.
+    let project = Project::new().with("watch.toml", "url = 'https://it'").with("env/.env", "api_key=sk-1\n");
+    assert_eq!(project.with_link(".env", "env/.env").asks(""), None);
+}
+
+/// It would put what the process knows into an address.
+#[test]
+fn a_dotenv_is_not_expanded() {
+    let (name, value) = std::env::vars().find(|(name, _)| name.eq_ignore_ascii_case("path")).unwrap();
+    let load = |text: &str| Project::new().with(".env", text).good("");
+    let excluded = |text: &str| load(&format!("OWUI_WATCH_EXCLUDE={text}\n")).exclude.join(",");
+    for text in [format!("${name}"), format!("${{{name}}}"), format!("\"x${name}\"")] {
+        let got = excluded(&text);
+        assert!(!got.contains(&value) && got.contains(&name), "{text}: {got}");
+    }
+    assert_eq!(excluded("'$A'"), "$A");
+    assert_eq!(excluded(r"\$A"), "$A");
+    assert_eq!(excluded("\"*$py.class\""), "*$py.class");
+    assert_eq!(load("A=x\nOWUI_WATCH_EXCLUDE=$A\n").exclude, ["$A"]);
+    let refused = |text: &str| Project::new().with(".env", text).refusal("");
+    refused("OPENWEBUI_URL=https://evil/${AWS_SECRET_ACCESS_KEY}\n").says(&expect![[r#"
+        error: cannot use `.env:1`: `OPENWEBUI_URL` names another variable with `$`
+        hint: write its value: owui-watch replaces no variables
+    "#]]);
+    refused("A=1\napi_key=$MY_KEY\n").says(&expect![[r#"
+        error: cannot use `.env:2`: `api_key` names another variable with `$`
+        hint: write its value: owui-watch replaces no variables
+    "#]]);
+}
+
+// ---- files that are none, and warnings ------------------------------------------------------------------------------
+
+#[cfg(unix)]
+#[test]
+fn settings_are_regular_files_of_bounded_size() {
+    let fifo = |project: Project, path: &str| {
+        let made = std::process::Command::new("mkfifo").arg(project.world.cwd.join(path)).status();
+        assert!(made.is_ok_and(|status| status.success()), "the system has no mkfifo");
+        project
+    };
+    let large = "#".repeat(1024 * 1024 + 1);
+    let key = || Project::new().with("watch.toml", "api_key_file = 'f'");
+    let ca = || Project::new().with("watch.toml", "ca_file = 'f'");
+    for (project, path) in [
+        (Project::new(), "watch.toml"),
+        (Project::new(), ".env"),
+        (Project::new().with_folder("../home/.config/owui-watch"), "../home/.config/owui-watch/watch.toml"),
+        (key(), "f"),
+        (ca(), "f"),
+    ] {
+        let name = path.replace("..", "/tmp");
+        let project = fifo(project, path);
+        let said = project.refusal("").0;
+        assert_eq!(said, format!("error: cannot read `{name}`: it is not a regular file\n"));
+        fs::remove_file(project.world.cwd.join(path)).unwrap();
+        let said = project.with(path, &large).refusal("").0;
+        assert_eq!(said, format!("error: cannot read `{name}`: it is larger than 1 MiB\n"));
+    }
+    Project::new().with_link("zero.toml", "/dev/zero").refusal("--config zero.toml").says(&expect![[r#"
+        error: cannot read `zero.toml`: it is not a regular file
+    "#]]);
+    Project::new().with_folder("watch.toml").refusal("").says(&expect![[r#"
+        error: cannot read `watch.toml`: it is a folder
+    "#]]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_key_that_others_can_read_is_warned_about() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let warned = |mode: u32, project: Project, path: &str| {
+        fs::set_permissions(project.world.cwd.join(path), fs::Permissions::from_mode(mode)).unwrap();
+        let config = project.good("");
+        config.warnings.into_iter().map(|warning| (warning.message, warning.hint)).collect::<Vec<_>>()
+    };
+    let dotenv = || Project::new().with(".env", "OPENWEBUI_API_KEY=sk-1\n");
+    let told = |file: &str| {
+        vec![(format!("other users can read `{file}`, which holds an API key"), format!("chmod 600 {file}"))]
+    };
+    for mode in [0o644, 0o640, 0o604] {
+        assert_eq!(warned(mode, dotenv(), ".env"), told(".env"), "{mode:o}");
+    }
+    assert_eq!(warned(0o600, dotenv(), ".env"), []);
+    let key = Project::new().with("watch.toml", "api_key_file = 'k'").with("k", "sk-1");
+    assert_eq!(warned(0o644, key, "k"), told("k"));
+    // Without a key it is no secret.
+    assert_eq!(warned(0o644, Project::new().with(".env", "OPENWEBUI_URL=http://it\n"), ".env"), []);
+    // It holds one, whichever is used.
+    assert_eq!(warned(0o644, dotenv().with_env("OPENWEBUI_API_KEY", "sk-2"), ".env"), told(".env"));
+}
+
+#[test]
+fn a_variable_that_is_almost_ours_is_named() {
+    let warned = |project: Project| {
+        let warnings = project.good("").warnings;
+        warnings.into_iter().map(|warning| format!("{} | {}", warning.message, warning.hint)).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        warned(Project::new().with(".env", "OPENWEBUI_ULR=http://it\nOPENWEBUI_PORT=1\n")),
+        ["owui-watch does not know `OPENWEBUI_ULR` in `.env` | did you mean `OPENWEBUI_URL`?"]
+    );
+    assert_eq!(
+        warned(Project::new().with_env("OPENWEBUI_APIKEY", "sk-5ecre7")),
+        ["owui-watch does not know `OPENWEBUI_APIKEY` in the environment | did you mean `OPENWEBUI_API_KEY`?"]
+    );
+    // The right one is there as well.
+    assert_eq!(warned(Project::new().with(".env", "OPENWEBUI_ULR=a\nOPENWEBUI_URL=http://it\n")), [""; 0]);
+}
+
+#[test]
+fn globs_that_never_match_are_refused() {
+    let exclude = |globs: &str| Project::new().with("watch.toml", &format!("exclude = [{globs}]"));
+    for globs in ["", "'a'", "'/a'", "'a/b'", "'a/'", "'**/x/*.py'", "'*.py', '!b.py'", "'a', '!/b/'", r"'\#a'"] {
+        assert_eq!(exclude(globs).good("").exclude.len(), globs.matches('\'').count() / 2, "{globs}");
+    }
+    for (globs, cause) in [
+        ("'./tests/'", "it has an empty part, `.` or `..` between the slashes"),
+        ("'../tests'", "it has an empty part, `.` or `..` between the slashes"),
+        ("'a//b'", "it has an empty part, `.` or `..` between the slashes"),
+        ("'a/./b'", "it has an empty part, `.` or `..` between the slashes"),
+        ("'a//'", "it has an empty part, `.` or `..` between the slashes"),
+        ("''", "it names nothing"),
+        ("'  '", "it names nothing"),
+        ("'/'", "it names nothing"),
+        ("'a', '!'", "it names nothing"),
+        ("'#a'", "`#` begins a comment; write `\\#`"),
+        ("'!tests/'", "`!` takes back an earlier pattern, and there is none"),
+    ] {
+        let said = exclude(globs).refusal("").0;
+        let glob = globs.rsplit('\'').nth(1).unwrap();
+        assert_eq!(said, format!("error: cannot use `watch.toml:1:1`: `{glob}` never matches: {cause}\n"));
+    }
+    exclude("'plugins/old/'").refusal("").says(&expect![[r#"
+        error: cannot use `watch.toml:1:1`: `plugins/old/` never matches: a path in it starts at the root
+        hint: did you mean `/old/`?
+    "#]]);
+    // There may be one in the other.
+    let nested = exclude("'plugins/old/'").with_folder("plugins/plugins");
+    assert_eq!(nested.good("").exclude, ["plugins/old/"]);
+    // The user's patterns are for all folders.
+    assert_eq!(Project::new().with_user("watch.toml", "exclude = ['plugins/old']").good("").exclude, ["plugins/old"]);
+}
+
+#[test]
+fn a_single_file_has_its_own_adopt() {
+    let config = Project::new()
+        .with_user("watch.toml", "[plugins.'/abs/a.py']\nid = 'a'\nadopt = 'never'")
+        .with(
+            "watch.toml",
+            "adopt = 'never'\n[plugins.'./plugins/b.py']\nadopt = 'ask'\n[plugins.'plugins/c.py']\nid = 'c'",
+        )
+        .good("");
+    let expected = [(PathBuf::from("/abs/a.py"), Adopt::Never), (PathBuf::from("plugins/b.py"), Adopt::Ask)];
+    assert_eq!(config.adopt_files, BTreeMap::from(expected));
+    let refused = Project::new().with("watch.toml", "[plugins.'plugins/b.py']\nadopt = 'yes'").refusal("");
+    refused.says(&expect![[r#"
+        error: cannot use `watch.toml:2:1`: `adopt` in `[plugins."plugins/b.py"]` must be "ask" or "never", not "yes"
     "#]]);
 }
 

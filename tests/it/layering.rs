@@ -6,16 +6,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may use of the rest of the crate. Only where everything meets may everything be known.
-const MAY_USE: [(&str, &[&str]); 15] = [
+const MAY_USE: [(&str, &[&str]); 16] = [
     ("plugin", &[]),
     ("printable", &[]),
     ("engine", &["plugin"]),
     ("settling", &[]),
+    ("regular_file", &[]),
     ("cli", &[]),
-    ("config", &["cli", "engine", "plugin"]),
+    ("config", &["cli", "engine", "plugin", "regular_file"]),
     ("watcher", &[]),
-    ("disk", &["engine", "plugin", "printable"]),
-    ("git", &[]),
+    ("disk", &["engine", "plugin", "printable", "regular_file"]),
+    ("git", &["regular_file"]),
     ("client", &["engine", "plugin", "printable"]),
     ("console", &["engine::notice", "plugin", "printable"]),
     ("commands", &["cli", "client", "config", "console", "disk", "engine", "plugin", "printable", "systemd"]),
@@ -32,7 +33,7 @@ const REACHES_OUT: [(&str, &[&str]); 19] = [
     ("reqwest", &["client", "sandbox"]),
     ("rustls", &["client", "sandbox"]),
     ("tokio", &["client", "daemon", "git", "run", "sandbox"]),
-    ("std::fs", &["config", "disk", "git", "sandbox", "systemd", "watcher"]),
+    ("std::fs", &["config", "disk", "git", "regular_file", "sandbox", "systemd", "watcher"]),
     ("std::process::Command", &["sandbox", "systemd"]),
     ("tokio::process", &["git", "sandbox"]),
     ("std::net::TcpListener", &["sandbox"]),

@@ -32,5 +32,6 @@ mod simulation;
 mod support;
 mod systemd;
 mod tls;
+mod trust;
 mod watch;
 mod watch_under_fire;

@@ -294,6 +294,8 @@ fn a_link_out_of_the_root_is_deployed_only_where_that_is_wanted() {
     assert!(flawed["hint"].as_str().unwrap().contains("`follow_links = \"anywhere\"`"), "{flawed}");
     assert!(server.row(Kind::Function, "linked").is_none());
     project.write("watch.toml", "follow_links = 'anywhere'\n");
+    check(&project.run(&["--once"]), 2);
+    check(&project.run(&["trust", "--yes"]), 0);
     assert_eq!(of(&notices(&project, &["--once"], 0), "created")["id"], "linked");
     assert_eq!(text(&server, "linked"), filter("1"));
 }

@@ -129,7 +129,8 @@ fn whether_links_may_lead_out_of_the_root() {
     project.put("elsewhere/b.py", filter("1"));
     std::os::unix::fs::symlink("../elsewhere/b.py", project.path("plugins/b.py")).unwrap();
     let mut watch = project.watch();
-    project.write("watch.toml", &toml(&server, "follow_links = \"anywhere\"\n"));
+    // In the folder's own settings it is something to be asked about.
+    project.write(".config/owui-watch/watch.toml", "follow_links = \"anywhere\"\n");
     assert_eq!(reloaded(&mut watch), json!(["follow_links"]));
     watch.wait("created", Some("b"));
     // Behind a link is looked once a second.
@@ -312,7 +313,11 @@ fn what_changes_no_setting_starts_nothing() {
 fn wrong_settings_keep_the_old_ones_and_say_where_and_why() {
     let (server, project, mut watch) = watched();
     for (n, (more, why, hint)) in [
-        ("concurency = 2\n", "cannot use `watch.toml`: unknown key `concurency`", json!("did you mean `concurrency`?")),
+        (
+            "concurency = 2\n",
+            "cannot use `watch.toml:2:1`: unknown key `concurency`",
+            json!("did you mean `concurrency`?"),
+        ),
         ("root = \"plugins/a.py\"\n", "cannot watch `plugins/a.py`: it is not a folder", Value::Null),
         ("concurrency = [\n", "cannot use `watch.toml:2:", Value::Null),
     ]
@@ -400,7 +405,7 @@ fn a_hangup_reads_the_settings_and_compares_everything() {
     project.put(A, filter("3"));
     project.write("watch.toml", "poll = 1\n");
     watch.signal("HUP");
-    assert!(wrong(&mut watch).0.starts_with("cannot use `watch.toml`: `poll` must be "));
+    assert!(wrong(&mut watch).0.starts_with("cannot use `watch.toml:1:1`: `poll` must be "));
     watch.wait("updated", Some("a"));
     watch.wait("summary", None);
     assert!(watch.stop().success());

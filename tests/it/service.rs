@@ -9,7 +9,8 @@ use std::process::{Command, Output};
 use expect_test::expect;
 use owui_watch::systemd::unit::{self, Service};
 
-use crate::support::command::{Project, Ran, said_outright};
+use crate::support::command::{Project, Ran, check, filter, said_outright, text};
+use crate::support::fake_server::{FakeServer, KEY};
 
 /// What `systemctl show` says of a service that runs.
 const RUNNING: &str = "LoadState=loaded\nUnitFileState=enabled\nActiveState=active\nSubState=running\n\
@@ -181,6 +182,37 @@ fn the_key_may_be_a_credential() {
     scene.project.write(".env", "OPENWEBUI_API_KEY=sk-2\n");
     scene.run(&["install"], 0);
     assert!(said(&scene.text().unwrap(), "LoadCredential").is_empty());
+}
+
+/// Nobody can ask a service whether it may send the key to the address in `watch.toml`.
+#[test]
+fn to_install_is_to_trust_the_settings() {
+    let server = FakeServer::start();
+    let scene = Scene::bare();
+    scene.project.write(".config/owui-watch/openwebui_api_key", KEY);
+    scene.project.write("watch.toml", &format!("url = \"{}\"\nstate = \"/tmp/../var/tmp\"\n", server.url()));
+    // What is refused trusts nothing.
+    let scene = scene.with("OWUI_WATCH_STATE", "kept");
+    scene.run(&["install"], 2);
+    assert!(!scene.project.path(".config/owui-watch/trusted").exists());
+    let scene = scene.with("OWUI_WATCH_STATE", "");
+    let ran = scene.run(&["install"], 0);
+    expect![[r#"
+        allowed from now on: let `state` lead outside the folder, to `/var/tmp`
+        allowed from now on: send your API key from the credential `openwebui_api_key` to URL
+        wrote `HOME/.config/systemd/user/UNIT`
+        UNIT runs, now and from each login on
+        its log: journalctl --user -u UNIT -f
+    "#]]
+    .assert_eq(&scene.plain(&ran.stdout).replace(&server.url(), "URL"));
+
+    // As the service will be run.
+    scene.project.write("watch.toml", &format!("url = \"{}\"\n", server.url()));
+    scene.project.put("plugins/a.py", filter("1"));
+    let credentials = scene.project.path(".config/owui-watch").display().to_string();
+    let scene = scene.with("CREDENTIALS_DIRECTORY", &credentials);
+    check(&scene.project.run(&["--once"]), 0);
+    assert_eq!(text(&server, "a"), filter("1"));
 }
 
 #[test]

@@ -62,7 +62,8 @@ fn a_certificate_of_ones_own() {
     let server = FakeServer::start();
     let certified = Certified::new(Kind::Signed);
     let front = TlsFront::of(&server, &certified);
-    let project = Project::new().with("OPENWEBUI_API_KEY", KEY);
+    let project = Project::new();
+    project.put(".env", format!("OPENWEBUI_API_KEY={KEY}\n"));
     project.put("plugins/a.py", filter("1"));
     let settings = format!("url = \"{}\"\nonce_patience = \"0s\"\n", front.url());
     project.put("watch.toml", &settings);
@@ -83,7 +84,7 @@ fn a_certificate_of_ones_own() {
         assert_eq!(ran.code, Some(2));
         ran.stderr.lines().next().unwrap().to_owned()
     };
-    let cannot = |cause: &str| format!("error: cannot use `watch.toml`: `ca_file` is `ca.pem`, and {cause}");
+    let cannot = |cause: &str| format!("error: cannot use `watch.toml:3:1`: `ca_file` is `ca.pem`, and {cause}");
     assert_eq!(said(None), cannot("there is no such file"));
     assert_eq!(said(Some("")), cannot("that is empty"));
     assert_eq!(said(Some(&certified.key_pem())), cannot("that is a private key"));
@@ -104,7 +105,8 @@ fn a_ca_file_that_changes() {
     let server = FakeServer::start();
     let certified = Certified::new(Kind::Signed);
     let front = TlsFront::of(&server, &certified);
-    let project = Project::new().with("OPENWEBUI_API_KEY", KEY);
+    let project = Project::new();
+    project.put(".env", format!("OPENWEBUI_API_KEY={KEY}\n"));
     project.put("plugins/a.py", filter("1"));
     project.put("watch.toml", format!("url = \"{}\"\nca_file = \"ca.pem\"\n", front.url()));
     project.put("ca.pem", Certified::new(Kind::Signed).authority_pem());

@@ -1,5 +1,7 @@
 //! A plugin that is on the server already, under another id.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use expect_test::expect;
@@ -7,7 +9,7 @@ use owui_watch::engine::Policy;
 use owui_watch::engine::exchange::{Adopt, Terms};
 use owui_watch::engine::ledger::Ledger;
 
-use super::{check, check_with, policy};
+use super::{check, check_with, log_of_with, policy};
 
 /// Whether it is there under another id cannot be known then, as where an account may not list what others have.
 #[test]
@@ -116,6 +118,28 @@ fn a_saved_plugin_s_twin_is_looked_for() {
                   d created: created, switched off
         "#]],
     );
+}
+
+#[test]
+fn a_single_file_may_differ_in_adopt() {
+    let never = Terms { adopt: Adopt::Never, ..policy().terms };
+    for (terms, of_b, created, kept) in [(policy().terms, Adopt::Never, "b", "a"), (never, Adopt::Ask, "a", "b")] {
+        let adopt_files = BTreeMap::from([(PathBuf::from("plugins/b.py"), of_b)]);
+        let log = log_of_with(
+            Policy { terms, adopt_files, once: Some(Duration::ZERO), ..policy() },
+            Ledger::default(),
+            &format!(
+                "0ms edit a v1~Shout
+                 0ms edit b v1~Shout
+                 0ms rescan
+                 1ms #1 connected
+                 2ms #2 rows old=v0~Shout
+                 4ms #3 created {created}"
+            ),
+        );
+        assert!(log.contains(&format!("{kept} twin: not created")), "{log}");
+        assert!(log.contains(&format!("#3 create {created} v1")) && log.contains("1 created, 1 held back"), "{log}");
+    }
 }
 
 #[test]

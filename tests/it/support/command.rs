@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -66,14 +66,14 @@ impl Project {
     pub(crate) fn write(&self, path: &str, text: &str) {
         let path = self.path(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
+        write(&path, text.as_bytes());
     }
 
     /// Writes a file as if it had been done a while ago, so that nobody waits for it to be complete.
     pub(crate) fn put(&self, path: &str, text: impl AsRef<[u8]>) {
         let path = self.path(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, text).unwrap();
+        write(&path, text.as_ref());
         let file = fs::File::options().write(true).open(&path).unwrap();
         file.set_modified(SystemTime::now() - Duration::from_mins(1)).unwrap();
     }
@@ -141,6 +141,17 @@ impl Project {
         command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
         Watch::start(&mut command)
     }
+}
+
+/// Writes a file as `>` does. One with a key is the user's alone from the beginning.
+fn write(path: &Path, bytes: &[u8]) {
+    let mut options = fs::File::options();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    if path.to_str().is_some_and(|path| path.ends_with("/.env") || path.ends_with("key")) {
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    }
+    options.open(path).unwrap().write_all(bytes).unwrap();
 }
 
 /// Where the copies of a plugin of one server are, of `deployed` or `backups`; the plugin as in `function/a`.
@@ -337,7 +348,6 @@ pub(crate) fn is_whole(text: &str) -> bool {
 /// Says why a test proves nothing here, also where what a test prints is kept from sight.
 #[cfg(target_os = "linux")]
 pub(crate) fn said_outright(why: &str) {
-    use std::io::Write as _;
     std::io::stderr().write_all(format!("{why}\n").as_bytes()).unwrap();
 }
 

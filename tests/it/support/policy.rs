@@ -1,5 +1,6 @@
 //! The policy that the engine's tests, the simulation and the benches begin with.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,6 +28,7 @@ pub(crate) fn policy() -> Policy {
         gone_after: Duration::from_secs(30),
         keep_versions: None,
         named: Vec::new(),
+        adopt_files: BTreeMap::new(),
         only: Vec::new(),
     }
 }

@@ -1,0 +1,193 @@
+//! The variables in a `.env`, which is often shared with other programs.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::trust::Project;
+use super::{ConfigError, KEYS, Layer, PREFIX, Sources, Warning, World, filled, names_secret, ticked, variables};
+
+/// Stands for a `$` while the file is parsed. Unicode will never give it a meaning.
+const DOLLAR: char = '\u{fdd0}';
+
+/// What `.env` says.
+pub(super) struct DotEnv {
+    path: PathBuf,
+    variables: BTreeMap<String, String>,
+    /// Whether it is a link to a file outside the project.
+    pub(super) is_outside: bool,
+}
+
+impl DotEnv {
+    const KEYS: [&str; 2] = ["OPENWEBUI_API_KEY", "api_key"];
+    const SERVERS: [&str; 3] = ["OPENWEBUI_URL", "OPENWEBUI_BASE_URL", "url"];
+
+    pub(super) fn read(
+        path: &Path,
+        project: &Project<'_>,
+        world: &World,
+        sources: &mut Sources,
+    ) -> Result<Self, ConfigError> {
+        project.check_path(".env", "it", &ticked(path), path)?;
+        // Without a line end, dotenvy takes a blank at the end of the last line for an error.
+        let text = without_expansion(&(sources.read(path, world)?.unwrap_or_default() + "\n"));
+        let variables: BTreeMap<_, _> = dotenvy::from_read_iter(text.as_bytes()).filter_map(Result::ok).collect();
+
+        // A line that cannot be read is our business if it is about us. The error itself is no use: it shows the line.
+        let mut rest = text.as_str();
+        for at in 1.. {
+            let Some((line, below)) = rest.split_once('\n') else { break };
+            let name = name(line);
+            let ours = Self::KEYS.contains(&name) || Self::SERVERS.contains(&name) || name.starts_with(PREFIX);
+            let place = || format!("`{}:{at}`", path.display());
+            // Alone it may be fine, and yet belong to a quote that an earlier line left open.
+            let unread = || {
+                !variables.contains_key(name) || matches!(dotenvy::from_read_iter(rest.as_bytes()).next(), Some(Err(_)))
+            };
+            if ours && unread() {
+                return Err(ConfigError::at(&place(), format!("the value of `{name}` cannot be read"))
+                    .hinted("write NAME=value, in single quotes where it has blanks, and close the quotes above it"));
+            }
+            if ours && !name.starts_with(PREFIX) && variables.get(name).is_some_and(|value| names_a_variable(value)) {
+                return Err(ConfigError::at(&place(), format!("`{name}` names another variable with `$`"))
+                    .hinted("write its value: owui-watch replaces no variables"));
+            }
+            rest = below;
+        }
+        let variables = variables.into_iter().map(|(name, value)| (name, value.replace(DOLLAR, "$"))).collect();
+        Ok(Self { path: path.to_owned(), variables, is_outside: project.outside(path).is_some() })
+    }
+
+    pub(super) fn layer(&self, folder: &Path, world: &World) -> Result<Layer, ConfigError> {
+        variables(&self.variables, &Self::SERVERS, folder, &self.whence(), world)
+    }
+
+    /// The API key, with the name of its variable.
+    pub(super) fn key(&self) -> Option<(&'static str, &str)> {
+        Self::KEYS.into_iter().find_map(|name| Some((name, filled(self.variables.get(name)?)?)))
+    }
+
+    /// The file, if it holds an API key.
+    pub(super) fn key_file(&self) -> Option<PathBuf> {
+        self.key().map(|_| self.path.clone())
+    }
+
+    pub(super) fn whence(&self) -> String {
+        format!(" in {}", ticked(&self.path))
+    }
+
+    /// Warnings about names that are almost ours.
+    pub(super) fn lookalikes(&self) -> Vec<Warning> {
+        lookalikes(&self.variables, |name| format!("`{name}`{}", self.whence()))
+    }
+}
+
+/// The name that a line gives a value to.
+fn name(line: &str) -> &str {
+    let line = line.trim_start();
+    let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
+    line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.').next().unwrap_or_default()
+}
+
+/// The text with [`DOLLAR`] for each `$` that dotenvy would replace a variable at: by one of the process, which may be a
+/// secret that is none of this folder's business.
+fn without_expansion(text: &str) -> String {
+    let mut is_escaped = false;
+    let plain = |c| {
+        let plain = if c == '$' && !is_escaped { DOLLAR } else { c };
+        is_escaped = c == '\\' && !is_escaped;
+        plain
+    };
+    text.chars().map(plain).collect()
+}
+
+fn names_a_variable(value: &str) -> bool {
+    let is_name = |rest: &str| rest.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '{'));
+    value.split(DOLLAR).skip(1).any(is_name)
+}
+
+/// Warnings about names that are almost ours, where ours is missing.
+pub(super) fn lookalikes(variables: &BTreeMap<String, String>, place: impl Fn(&str) -> String) -> Vec<Warning> {
+    let almost = |name: &String| Some((name.clone(), meant(name).filter(|meant| !variables.contains_key(meant))?));
+    let warning = |(name, meant): (String, String)| Warning {
+        message: format!("owui-watch does not know {}", place(&name)),
+        hint: format!("did you mean `{meant}`?"),
+    };
+    variables.keys().filter_map(almost).map(warning).collect()
+}
+
+/// The variable of ours that was meant by a name that is almost the same.
+fn meant(name: &str) -> Option<String> {
+    const KEY: &str = "OPENWEBUI_API_KEY";
+    const URL: &str = "OPENWEBUI_URL";
+    const BASE_URL: &str = "OPENWEBUI_BASE_URL";
+
+    let ours = KEYS.iter().map(|(key, _)| *key).filter(|key| *key != "plugins");
+    let ours = ours.map(|key| format!("{PREFIX}{}", key.to_uppercase()));
+    let ours: Vec<_> = ours.chain([KEY, URL, BASE_URL].map(str::to_owned)).collect();
+    // An unknown one with the prefix is an error.
+    if ours.iter().any(|ours| ours == name) || name.starts_with(PREFIX) {
+        return None;
+    }
+    let plain: String = name.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
+    match plain.strip_prefix("openwebui").or(plain.strip_prefix("owui")) {
+        Some("url") => return Some(URL.to_owned()),
+        Some("baseurl") => return Some(BASE_URL.to_owned()),
+        Some(_) if names_secret(name) => return Some(KEY.to_owned()),
+        Some(_) | None => {}
+    }
+    // One slip for every eight letters.
+    let slips = |ours: &String| strsim::damerau_levenshtein(&name.to_uppercase(), ours);
+    ours.into_iter().filter(|ours| slips(ours) <= ours.len() / 8).min_by_key(slips)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_are_almost_ours() {
+        for (name, ours) in [
+            ("OPENWEBUI_ULR", Some("OPENWEBUI_URL")),
+            ("openwebui_url", Some("OPENWEBUI_URL")),
+            ("OPEN_WEBUI_URL", Some("OPENWEBUI_URL")),
+            ("OWUI_URL", Some("OPENWEBUI_URL")),
+            ("OPENWEBUI_URLS", Some("OPENWEBUI_URL")),
+            ("OPENWEBUI_BASEURL", Some("OPENWEBUI_BASE_URL")),
+            ("OPENWEBUI_APIKEY", Some("OPENWEBUI_API_KEY")),
+            ("OPENWEBUI_KEY", Some("OPENWEBUI_API_KEY")),
+            ("OPENWEBUI_TOKEN", Some("OPENWEBUI_API_KEY")),
+            ("OPENWBUI_URL", Some("OPENWEBUI_URL")),
+            ("OPENWEBUI_API_KYE", Some("OPENWEBUI_API_KEY")),
+            ("OWUI_WACTH_DEBOUNCE", Some("OWUI_WATCH_DEBOUNCE")),
+            // Ours, or an error of its own.
+            ("OPENWEBUI_URL", None),
+            ("OWUI_WATCH_DEBOUNCE", None),
+            ("OWUI_WATCH_DEBOUNC", None),
+            // Other programs'.
+            ("OPENWEBUI_PORT", None),
+            ("OPENWEBUI_IMAGE", None),
+            ("OPENWEBUI_UI", None),
+            ("OPENAI_API_KEY", None),
+            ("WEBUI_URL", None),
+            ("WEBUI_SECRET_KEY", None),
+            ("url", None),
+            ("URL", None),
+        ] {
+            assert_eq!(meant(name).as_deref(), ours, "{name}");
+        }
+    }
+
+    #[test]
+    fn only_what_would_be_replaced_is_hidden_from_the_parser() {
+        let hidden = |text: &str| without_expansion(text).replace(DOLLAR, "S");
+        for (text, expected) in [
+            ("a=$b${c}", "a=SbS{c}"),
+            (r"a=\$b", r"a=\$b"),
+            (r"a=\\$b", r"a=\\Sb"),
+            (r"a='$b'", r"a='Sb'"),
+            ("a=b\\\n$", "a=b\\\nS"),
+        ] {
+            assert_eq!(hidden(text), expected, "{text}");
+        }
+    }
+}

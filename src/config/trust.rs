@@ -1,0 +1,241 @@
+//! Limits what a project's own files may decide. A folder may have been cloned: then somebody else wrote its `watch.toml`
+//! and `.env`. They may not send a key of the user's to an address of their own, nor lead outside the folder, until the
+//! user agrees. The answer is kept at user level, in a private file for each folder.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::io::Write as _;
+use std::path::{Component, Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::{ConfigError, Sources, World, ticked, veiled};
+
+/// More links than any system follows on one path.
+const MOST_LINKS: usize = 64;
+
+/// What a project's files ask for and the user has not agreed to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    folder: PathBuf,
+    grant: String,
+    question: String,
+}
+
+impl Request {
+    /// The question to the user, without a question mark.
+    #[must_use]
+    pub fn question(&self) -> &str {
+        &self.question
+    }
+
+    /// The project's folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Keeps the user's consent.
+    ///
+    /// # Errors
+    ///
+    /// The user has no configuration folder, or it cannot be written.
+    pub fn allow(&self, world: &World) -> Result<(), ConfigError> {
+        let Some(path) = path(&self.folder, world) else {
+            return Err(ConfigError::new("cannot keep your answer: there is no configuration folder for it")
+                .hinted("set HOME or XDG_CONFIG_HOME"));
+        };
+        let mut consent = Consent::read(&self.folder, world, &mut Sources::default())?;
+        consent.allowed.insert(self.grant.clone());
+        write_private(&path, &consent.to_json())
+            .map_err(|error| ConfigError::new(format!("cannot write {}: {error}", ticked(&path))))
+    }
+}
+
+/// What the user has agreed to for one folder.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Consent {
+    /// For people who read the file.
+    folder: PathBuf,
+    allowed: BTreeSet<String>,
+}
+
+impl Consent {
+    fn read(folder: &Path, world: &World, sources: &mut Sources) -> Result<Self, ConfigError> {
+        let none = || Self { folder: folder.to_owned(), allowed: BTreeSet::new() };
+        let Some(path) = path(folder, world) else { return Ok(none()) };
+        let Some(text) = sources.read(&path, world)? else { return Ok(none()) };
+        serde_json::from_str(&text).map_err(|_| {
+            ConfigError::new(format!("cannot use {}: it is damaged", ticked(&path)))
+                .hinted("delete it; owui-watch then asks again")
+        })
+    }
+
+    fn to_json(&self) -> String {
+        serde_json::json!({ "folder": self.folder.to_string_lossy(), "allowed": self.allowed }).to_string()
+    }
+}
+
+/// The file that keeps the answers for a folder.
+fn path(folder: &Path, world: &World) -> Option<PathBuf> {
+    let digest = Sha256::digest(folder.as_os_str().as_encoded_bytes());
+    let name = digest.iter().take(16).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+    Some(world.config_home.as_ref()?.join("owui-watch").join("trusted").join(name + ".json"))
+}
+
+/// Writes a file that nobody else can read, whole or not at all.
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+/// A project's folder, and what its files may decide.
+pub(super) struct Project<'a> {
+    folder: PathBuf,
+    consent: Consent,
+    world: &'a World,
+    /// The command that asks the user.
+    remedy: String,
+}
+
+impl<'a> Project<'a> {
+    pub(super) fn read(
+        folder: &Path,
+        config: Option<&Path>,
+        world: &'a World,
+        sources: &mut Sources,
+    ) -> Result<Self, ConfigError> {
+        let folder = destination(&world.cwd, folder);
+        let consent = Consent::read(&folder, world, sources)?;
+        let remedy = match config {
+            Some(config) => format!("`owui-watch trust --config {}`", config.display()),
+            None => "`owui-watch trust` in it".to_owned(),
+        };
+        Ok(Self { folder, consent, world, remedy })
+    }
+
+    /// Where a path leads, if that is outside the project.
+    pub(super) fn outside(&self, path: &Path) -> Option<PathBuf> {
+        Some(destination(&self.world.cwd, path)).filter(|real| !real.starts_with(&self.folder))
+    }
+
+    /// Makes sure that a path leads nowhere outside the project, or that the user agreed to it. `what` is the setting in the
+    /// words of a message, and `place` is where it was set.
+    pub(super) fn check_path(&self, key: &str, what: &str, place: &str, path: &Path) -> Result<(), ConfigError> {
+        let Some(real) = self.outside(path) else { return Ok(()) };
+        let leads = format!("outside the folder, to {}", ticked(&real));
+        self.check(format!("{key} {}", real.display()), &format!("let `{key}` lead {leads}"), || {
+            ConfigError::at(place, format!("{what} leads {leads}"))
+        })
+    }
+
+    /// Makes sure that the user agreed to `grant`.
+    pub(super) fn check(
+        &self,
+        grant: String,
+        question: &str,
+        error: impl FnOnce() -> ConfigError,
+    ) -> Result<(), ConfigError> {
+        let is_agreed = |request: &Request| request.folder == self.folder && request.grant == grant;
+        if self.consent.allowed.contains(&grant) || self.world.agreed.iter().any(is_agreed) {
+            return Ok(());
+        }
+        let request = Request { folder: self.folder.clone(), grant, question: veiled(question) };
+        Err(error().hinted(format!("if you trust this folder, run {}", self.remedy)).asking(request))
+    }
+}
+
+/// Whether two paths lead to the same place.
+pub(super) fn is_same(world: &World, one: &Path, other: &Path) -> bool {
+    destination(&world.cwd, one) == destination(&world.cwd, other)
+}
+
+/// Where a path leads through all its links, also where nothing is there yet.
+fn destination(cwd: &Path, path: &Path) -> PathBuf {
+    let parts = |path: &Path| -> VecDeque<_> { path.iter().map(PathBuf::from).collect() };
+    let mut rest = parts(&cwd.join(path));
+    let (mut real, mut links) = (PathBuf::new(), 0);
+    while let Some(part) = rest.pop_front() {
+        match part.components().next() {
+            None | Some(Component::CurDir) => {}
+            Some(Component::ParentDir) => drop(real.pop()),
+            Some(Component::Prefix(_) | Component::RootDir) => real.push(part),
+            Some(Component::Normal(_)) => {
+                real.push(part);
+                if links < MOST_LINKS
+                    && let Ok(target) = real.read_link()
+                {
+                    links += 1;
+                    real.pop();
+                    let mut target = parts(&target);
+                    target.append(&mut rest);
+                    rest = target;
+                }
+            }
+        }
+    }
+    real
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_path_leads_where_its_links_lead() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let top = folder.path().canonicalize().unwrap();
+        std::fs::create_dir_all(top.join("project/a")).unwrap();
+        std::fs::create_dir_all(top.join("other/deep")).unwrap();
+        symlink("../../other/deep", top.join("project/a/link")).unwrap();
+        symlink(top.join("nowhere"), top.join("project/dangling")).unwrap();
+        symlink("loop", top.join("project/loop")).unwrap();
+        for (path, leads) in [
+            (".", "project"),
+            ("a/./b/../c", "project/a/c"),
+            ("../project/a", "project/a"),
+            ("a/link", "other/deep"),
+            // Up from where the link leads, and not from where it stands.
+            ("a/link/..", "other"),
+            ("a/link/../../project/x", "project/x"),
+            ("dangling/x", "nowhere/x"),
+            ("loop", "project/loop"),
+            ("../../../../../../../../../../../../../..", "/"),
+        ] {
+            assert_eq!(destination(&top.join("project"), Path::new(path)), top.join(leads), "{path}");
+        }
+        symlink(&top, top.join("again")).unwrap();
+        assert_eq!(destination(&top.join("again/project"), Path::new("a")), top.join("project/a"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn an_answer_is_kept_for_its_folder_and_for_nobody_else() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let world = World { config_home: Some(folder.path().join("home")), ..World::default() };
+        let request =
+            |grant: &str| Request { folder: PathBuf::from("/a"), grant: grant.to_owned(), question: String::new() };
+        request("one").allow(&world).unwrap();
+        request("two").allow(&world).unwrap();
+        let allowed = |folder: &str| {
+            Consent::read(Path::new(folder), &world, &mut Sources::default()).map(|consent| consent.allowed)
+        };
+        assert_eq!(allowed("/a").unwrap(), BTreeSet::from(["one".to_owned(), "two".to_owned()]));
+        assert_eq!(allowed("/b").unwrap(), BTreeSet::new());
+        let file = path(Path::new("/a"), &world).unwrap();
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+
+        // What cannot be read allows nothing.
+        std::fs::write(&file, "{").unwrap();
+        assert!(allowed("/a").unwrap_err().to_string().ends_with("it is damaged"));
+        assert!(request("three").allow(&World::default()).is_err(), "there is no place for it");
+    }
+}
