@@ -28,7 +28,7 @@
 //! a path is ready to be read. Then the edges, each of which knows one part of the world: [`watcher`] file events,
 //! [`disk`] files, [`git`] the commits they stand on, [`client`] the server, [`console`] the terminal, [`config`] and
 //! [`cli`] what the user wants, [`systemd`] what may run us, [`sandbox`] a real server to play with. [`commands`] go back
-//! to what was. [`run`] puts them together. `clippy.toml` and `tests/it/layering.rs` keep these walls.
+//! to what was. Everything that is printed or logged passes [`printable`]. [`run`] puts them together. `clippy.toml` and `tests/it/layering.rs` keep these walls.
 
 pub mod cli;
 pub mod client;
@@ -40,6 +40,7 @@ pub mod disk;
 pub mod engine;
 pub mod git;
 pub mod plugin;
+pub mod printable;
 pub mod run;
 pub mod sandbox;
 pub mod settling;

@@ -6,8 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may use of the rest of the crate. Only where everything meets may everything be known.
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
     ("plugin", &[]),
+    ("printable", &[]),
     ("engine", &["plugin"]),
     ("settling", &[]),
     ("cli", &[]),
@@ -15,7 +16,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("watcher", &[]),
     ("disk", &["engine", "plugin"]),
     ("git", &[]),
-    ("client", &["engine", "plugin"]),
+    ("client", &["engine", "plugin", "printable"]),
     ("console", &["engine::notice", "plugin"]),
     ("commands", &["cli", "client", "config", "console", "disk", "engine", "plugin", "systemd"]),
     ("sandbox", &[]),
@@ -44,7 +45,7 @@ const REACHES_OUT: [(&str, &[&str]); 15] = [
 ];
 
 /// What decides. Whatever it needs to know of the moment is handed to it.
-const PURE: [&str; 3] = ["plugin", "engine", "settling"];
+const PURE: [&str; 4] = ["plugin", "engine", "settling", "printable"];
 /// The crates that only compute.
 const HARMLESS: [&str; 11] = [
     "std",
