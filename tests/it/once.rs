@@ -257,10 +257,9 @@ fn refused_code_is_remembered_and_the_running_plugin_stays() {
 /// Each file that cannot be deployed, and the word for it; nothing of it reaches the server.
 #[test]
 fn what_cannot_be_deployed_is_not_sent() {
-    let cases: [(&[u8], &str); 6] = [
+    let cases: [(&[u8], &str); 5] = [
         (BROKEN.as_bytes(), "syntax"),
         (b"from . import helper\n\n\nclass Filter:\n    pass\n", "relative_import"),
-        (b"class Pipeline:\n    pass\n", "pipeline"),
         (b"# \xe9\nclass Filter:\n    pass\n", "not_utf8"),
         (b"class Filter:\n    pass\n\n\nclass Tools:\n    pass\n", "both_kinds"),
         (b"import sys\n\nsys.exit()\n\n\nclass Filter:\n    pass\n", "exits"),
@@ -278,6 +277,38 @@ fn what_cannot_be_deployed_is_not_sent() {
         assert_eq!(of(&notices, "summary")["skipped"], 1, "{reason}");
         assert_eq!(writes(&server), Vec::<String>::new(), "{reason}");
     }
+}
+
+#[test]
+fn a_plugin_for_another_program_is_a_warning() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    project.put(A, filter("1"));
+    project.put("plugins/other.py", "\"\"\"\ntitle: Other\n\"\"\"\n\n\nclass Pipeline:\n    pass\n");
+    let told = notices(&project, &["--once"], 0);
+    let flawed = of(&told, "flawed");
+    assert_eq!((&flawed["reason"], &flawed["level"]), (&json!("pipeline"), &json!("warning")));
+    let summary = of(&told, "summary");
+    assert_eq!((&summary["created"], &summary["skipped"]), (&json!(1), &json!(0)));
+    // One that is named in the settings is meant to be deployed.
+    project.write("watch.toml", "[plugins.\"plugins/other.py\"]\nid = \"other\"\n");
+    let told = notices(&project, &["--once"], 1);
+    assert_eq!(of(&told, "flawed")["level"], "error");
+    assert_eq!(of(&told, "summary")["skipped"], 1);
+    assert_eq!(server.row(Kind::Function, "other").map(|row| row.content), None);
+}
+
+#[test]
+fn a_helper_with_a_common_name_is_left_alone() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    project.put(A, filter("1"));
+    project.put("plugins/events.py", "class Event:\n    pass\n");
+    project.put("plugins/actions.py", "class Action:\n    def __call__(self): return (\n");
+    let told = notices(&project, &["--once"], 0);
+    assert_eq!(of(&told, "summary")["created"], 1);
+    assert_eq!(of(&told, "flawed")["path"], "plugins/actions.py");
+    assert!(server.row(Kind::Function, "events").is_none());
 }
 
 #[cfg(unix)]
