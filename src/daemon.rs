@@ -342,8 +342,13 @@ impl<'a> Daemon<'a> {
     }
 
     fn warn(&mut self, config: &Config) {
-        if config.is_overheard() {
-            self.tell(Notice::general(What::Insecure { server: config.url.clone() }));
+        let (server, proxy) = (config.url.clone(), self.client.proxy().map(str::to_owned));
+        if let Some(proxy) = proxy.clone() {
+            self.tell(Notice::general(What::Proxied { server: server.clone(), proxy }));
+        }
+        // No proxy is asked for what is on this machine.
+        if config.is_overheard() || (proxy.is_some() && server.starts_with("http://")) {
+            self.tell(Notice::general(What::Insecure { server, proxy }));
         }
     }
 
@@ -407,7 +412,7 @@ impl<'a> Daemon<'a> {
             return Vec::new();
         }
         let news = self.settings.as_mut().map_or(News::None, |settings| settings.reread(Instant::now()));
-        self.learn(news).unwrap_or_else(|| vec![Event::Rescan])
+        self.learn(news).unwrap_or_else(|| vec![Event::TryNow, Event::Rescan])
     }
 
     fn glance(&mut self) -> Vec<Event> {

@@ -23,6 +23,8 @@ pub fn hint(words: &str, entry: Option<Entry>, span: Option<&Span>, requirements
          package belongs in the frontmatter's `requirements`"
     } else if words.starts_with(super::ended::NO_ANSWER) {
         "it may take longer than `timeout` in watch.toml allows, or end the server; --force sends it again"
+    } else if words.starts_with("413 ") {
+        "raise the proxy's limit (in nginx: `client_max_body_size`), or make the plugin smaller"
     } else if valves_do_not_fit(words) {
         "the values stored in its valves do not fit its class Valves: change them on the server (the gear beside the \
          plugin), or let the class take them"

@@ -71,7 +71,7 @@ pub fn resembles_plugin(bytes: &[u8], declared: bool) -> bool {
     };
     let defines = |hook: &str| {
         lines().map(<[u8]>::trim_ascii_start).any(|line| {
-            let line = line.strip_prefix(b"async ").unwrap_or(line).trim_ascii_start();
+            let line = line.strip_prefix(b"async").unwrap_or(line).trim_ascii_start();
             line.strip_prefix(b"def ").is_some_and(|rest| names(rest.trim_ascii_start(), hook))
         })
     };

@@ -667,6 +667,45 @@ fn who_may_be_overheard_is_told_once() {
     assert_eq!(said(&server.url()), [Value::Null; 0]);
 }
 
+/// The fake server takes requests as a proxy does, and answers them itself.
+#[test]
+fn the_proxy_in_between_is_named_without_its_password() {
+    let server = FakeServer::start();
+    let proxy = server.url();
+    let with_password = proxy.replace("http://", "http://me:s3cret@");
+    let project = |url: &str, proxy: &str| {
+        let project = Project::new().with("OPENWEBUI_URL", url).with("OPENWEBUI_API_KEY", KEY);
+        project.put("watch.toml", "once_patience = \"0s\"\n");
+        project.put(A, filter("1"));
+        project.with("HTTP_PROXY", proxy).with("ALL_PROXY", proxy)
+    };
+    // A host at home is near, but the proxy need not be.
+    let near = project("http://chat.lan", &with_password);
+    let ran = near.run(&["--once", "--json"]);
+    assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("s3cret"));
+    let told = ran.notices();
+    assert_eq!((&of(&told, "proxy")["proxy"], &of(&told, "proxy")["level"]), (&json!(proxy), &json!("detail")));
+    let insecure = of(&told, "insecure");
+    let message = format!("the key and the plugins travel unencrypted to http://chat.lan, through the proxy {proxy}");
+    assert_eq!((&insecure["message"], &insecure["proxy"]), (&json!(message), &json!(proxy)));
+    check(&ran, 0);
+    assert_eq!(text(&server, "a"), filter("1"));
+    let said = near.run(&["diff", "--verbose"]).stdout;
+    assert!(said.starts_with(&format!("http://chat.lan is reached through the proxy {proxy}\n")), "{said}");
+    // What goes wrong may be the proxy's doing.
+    let dead = "http://me:s3cret@127.0.0.1:1";
+    let told = notices(&project("http://chat.lan", dead), &["--once"], 3);
+    assert_eq!(of(&told, "gave_up")["cause"], "connection refused, through the proxy http://127.0.0.1:1");
+    let ran = project("https://chat.example", &with_password).run(&["diff"]);
+    assert!(ran.stderr.contains(&format!(", through the proxy {proxy}\n")), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("s3cret") && ran.code == Some(3), "{}", ran.stderr);
+    // What is on this machine is reached without one.
+    for host in ["127.0.0.1", "localhost", "0.0.0.0", "127.1"] {
+        let told = notices(&project(&proxy.replace("127.0.0.1", host), dead), &["--once"], 0);
+        assert!(told.iter().all(|notice| notice["event"] != "proxy" && notice["event"] != "insecure"), "{host}");
+    }
+}
+
 // ---- the server -----------------------------------------------------------------------------------------------------
 
 #[test]
