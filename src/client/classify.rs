@@ -102,6 +102,9 @@ pub(super) fn classify(asked: Asked, answer: &Answer<'_>) -> Reply {
         Asked::Connect => read::<Connected>(answer).map(|it| Reply::Connected { version: shortened(&it.version) }),
         Asked::Overview(_) => List::of(answer.body, listed_row).map(overview),
         Asked::Get(_) => got(answer),
+        Asked::Create(_) | Asked::Update(_) | Asked::Toggle if has_too_many_values(answer.body) => {
+            Some(Reply::Lost { cause: TOO_MANY_VALUES.to_owned() })
+        }
         Asked::Create(_) | Asked::Update(_) | Asked::Toggle => read::<WireRow>(answer).map(|row| {
             if answer.is_about(&row.id) {
                 Reply::Row(Box::new(row.into()))
@@ -127,9 +130,28 @@ pub(super) fn classify(asked: Asked, answer: &Answer<'_>) -> Reply {
     reply.unwrap_or_else(|| failure(asked, answer))
 }
 
+const TOO_MANY_VALUES: &str = "the server's answer has more parts than a plugin can have";
+
+/// Whether JSON has so many values that they would need far more memory than its text.
+fn has_too_many_values(json: &[u8]) -> bool {
+    const MOST: usize = 500_000;
+    let (mut quoted, mut escaped) = (false, false);
+    let begins_value = |byte: &&u8| {
+        let is_syntax = !quoted && matches!(byte, b',' | b'[' | b'{');
+        quoted ^= **byte == b'"' && !escaped;
+        escaped = **byte == b'\\' && !escaped;
+        is_syntax
+    };
+    // What is shorter cannot have so many.
+    json.len() > MOST && json.iter().filter(begins_value).count() > MOST
+}
+
 const ANOTHER_PLUGIN: &str = "the server answers about another plugin";
 
 fn got(answer: &Answer<'_>) -> Option<Reply> {
+    if has_too_many_values(answer.body) {
+        return Some(Reply::Unusable { words: TOO_MANY_VALUES.to_owned() });
+    }
     match read::<Option<WireRow>>(answer) {
         Some(Some(row)) if answer.is_about(&row.id) => Some(Reply::Row(Box::new(row.into()))),
         Some(Some(_)) => Some(Reply::Unusable { words: ANOTHER_PLUGIN.to_owned() }),
@@ -202,10 +224,10 @@ fn bare_row(id: String) -> Row {
     }
 }
 
-/// One entry of a history; nothing in it, if only its id can be read.
-fn listed_version(bytes: &[u8]) -> Option<Option<Version>> {
+/// One entry of a history. It is empty where nothing but the id can be read.
+fn listed_version(bytes: &[u8]) -> Option<Vec<Version>> {
     let Named { .. } = serde_json::from_slice(bytes).ok()?;
-    Some(serde_json::from_slice::<WireVersion>(bytes).ok().map(Version::from))
+    Some(serde_json::from_slice::<WireVersion>(bytes).map(Version::from).into_iter().collect())
 }
 
 /// How many entries a page of a history has, those included that cannot be read.
@@ -853,7 +875,7 @@ mod tests {
                     json(leaf()).prop_map(|json| json.to_string().into_bytes()),
                     json(leaf()).prop_map(|json| serde_json::json!({ "detail": json }).to_string().into_bytes()),
                     "<.{0,30}<title.{0,40}</title>".prop_map(String::into_bytes),
-                    Just(b"[".repeat(100_000)),
+                    Just(b"[".repeat(20_000)),
                 ],
                 asked_for in "(/[a-z]{0,3}){0,5}",
             ) {
@@ -1084,9 +1106,9 @@ mod tests {
         let meta = Map::from_iter([("manifest".to_owned(), serde_json::json!({ "title": "A" }))]);
         let (digest, version_id) = (Some(Digest::of_text("x = 1\n")), Some("v".to_owned()));
         assert_eq!(elements, [Row { digest, meta, versioned: true, version_id, ..bare_row("a".to_owned()) }]);
-        let rows = format!("[{}{{\"id\": \"a\"}}]", "{\"id\": \"a\"},".repeat(100_000));
+        let rows = format!("[{}{{\"id\": \"a\"}}]", "{\"id\": \"a\"},".repeat(20_000));
         let reply = answered(Overview(Tool), 200, "application/json", &rows);
-        assert_eq!(reply, Reply::Unusable { words: "a list of 100001 plugins".into() });
+        assert_eq!(reply, Reply::Unusable { words: "a list of 20001 plugins".into() });
     }
 
     #[test]
@@ -1119,6 +1141,20 @@ mod tests {
             };
             assert_eq!(classify(asked, &answer), expected, "{asked:?} {body}");
         }
+    }
+
+    #[test]
+    fn one_plugin_has_only_so_many_parts() {
+        let many = |part: &str| format!(r#"{{"id": "a", "meta": {{"x": [{}0]}}}}"#, part.repeat(600_000));
+        for part in ["0,", "[],", "{},"] {
+            let cause = TOO_MANY_VALUES.to_owned();
+            let reply = answered(Get(Tool), 200, "application/json", &many(part));
+            assert_eq!(reply, Reply::Unusable { words: cause.clone() });
+            assert_eq!(answered(Update(Tool), 200, "application/json", &many(part)), Reply::Lost { cause });
+        }
+        let text = r#"{"id": "a", "content": "\"[,{"}"#.replace("[,{", &"[,{".repeat(600_000));
+        let Reply::Row(row) = answered(Get(Tool), 200, "application/json", &text) else { panic!() };
+        assert_eq!(row.content.unwrap().len(), 1_800_001);
     }
 
     #[test]

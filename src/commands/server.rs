@@ -66,11 +66,12 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// The text of one of them, if it is still there.
+    /// The text of one of them, if the server gives it.
     pub(super) async fn version(&self, key: &Key, id: &str) -> Result<Option<String>, Refusal> {
         match self.client.call(Call::Version(key.clone(), id.to_owned())).await {
             Reply::Text(text) => Ok(Some(text)),
-            Reply::Absent => Ok(None),
+            // An answer that makes no sense leaves the other versions alone.
+            Reply::Absent | Reply::Unusable { .. } => Ok(None),
             reply => Err(self.refusal(reply)),
         }
     }
