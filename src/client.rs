@@ -14,7 +14,8 @@
 //! tells: [`Row::versioned`](crate::engine::exchange::Row::versioned).
 
 mod classify;
-mod rows;
+mod list;
+mod proxy;
 mod secret;
 
 use std::collections::HashSet;
@@ -35,8 +36,9 @@ use tokio::sync::Mutex;
 
 use crate::engine::exchange::{Call, Form, Reply, Row, UNTRUSTED, Version};
 use crate::plugin::{Key, Kind, id::PluginId};
-use classify::{Answer, Asked, classify, failure, newest_first};
-use rows::Rows;
+use classify::{Answer, Asked, classify, failure, listed_row, newest_first, overview, page_length, summed_up_row};
+use list::List;
+use proxy::Proxy;
 use secret::Secret;
 
 /// No answer is read further than this. Four thousand large plugins fit.
@@ -45,8 +47,9 @@ const LARGEST_ANSWER: usize = 64 << 20;
 /// How many versions the server tells of at a time.
 const PAGE: usize = 20;
 
-/// No history is read further than this: a thousand versions.
+/// No history is read further than this.
 const MOST_PAGES: u32 = 50;
+const MOST_VERSIONS: usize = 1000;
 
 /// The server closes a connection that was idle for 5 s without saying so; ours must be gone before.
 const IDLE: Duration = Duration::from_secs(4);
@@ -113,6 +116,8 @@ enum Texts {
 struct Inner {
     http: reqwest::Client,
     base: Url,
+    /// The proxy in between, if there is one.
+    proxy: Option<Proxy>,
     key: Option<HeaderValue>,
     /// Where the server has no login: the session it gave.
     session: Mutex<Option<HeaderValue>>,
@@ -127,9 +132,16 @@ impl Client {
             Some(key) => Some(bearer(key.expose_secret()).context("the key holds a character that no key has")?),
             None => None,
         };
-        let inner =
-            Inner { http: http(&base, options)?, base, key, session: Mutex::new(None), timeouts: options.timeouts };
+        let proxy = Proxy::of_system(&base)?;
+        let http = http(&base, proxy.as_ref(), options)?;
+        let inner = Inner { http, base, proxy, key, session: Mutex::new(None), timeouts: options.timeouts };
         Ok(Self(Arc::new(inner), Texts::Whole))
+    }
+
+    /// The address of the proxy in between, without its password.
+    #[must_use]
+    pub fn proxy(&self) -> Option<&str> {
+        self.0.proxy.as_ref().map(Proxy::address)
     }
 
     /// The same connection, whose overviews bring the digests of texts in the place of the texts.
@@ -207,39 +219,43 @@ impl Client {
     }
 
     async fn ask(&self, request: &Request, token: Option<&HeaderValue>) -> Reply {
-        match self.ask_once(request, token).await {
-            Reply::Versions(first) => self.all_pages(request, first, token).await,
-            reply => reply,
+        let reply = match request.asked {
+            Asked::Versions => self.ask_for_pages(request, token).await,
+            _ => self.fetch(request, token).await.map(|received| self.understood(request, received, token)),
+        };
+        let mut reply = reply.unwrap_or_else(|reply| reply);
+        if let (Some(proxy), Some(words)) = (self.proxy(), words_on_the_way(&mut reply)) {
+            *words = format!("{words}, through the proxy {proxy}");
         }
+        reply
     }
 
-    async fn ask_once(&self, request: &Request, token: Option<&HeaderValue>) -> Reply {
-        match self.fetch(request, token).await {
-            Ok(received) => understood(request.asked, received, &Secret::of(token.or(self.0.key.as_ref()))),
-            Err(reply) => reply,
-        }
+    fn understood(&self, request: &Request, received: Received, token: Option<&HeaderValue>) -> Reply {
+        understood(request.asked, received, &Secret::of(token.or(self.0.key.as_ref())))
     }
 
-    /// The rest of a history. A page that is not full is the last one, and so is one that tells nothing new: it comes
+    /// All pages of a history. A page that is not full is the last one, and so is one that tells nothing new: it comes
     /// from a server that knows no pages. A version that is made meanwhile moves others to the next page, where they are
     /// told again.
-    async fn all_pages(&self, request: &Request, first: Vec<Version>, token: Option<&HeaderValue>) -> Reply {
-        let (mut full, mut versions) = (first.len() == PAGE, first);
-        for page in 2..=MOST_PAGES {
-            if !full {
+    async fn ask_for_pages(&self, request: &Request, token: Option<&HeaderValue>) -> Result<Reply, Reply> {
+        let (mut versions, mut known) = (Vec::new(), HashSet::new());
+        for page in 1..=MOST_PAGES {
+            let request = Request { page: Some(page), ..request.clone() };
+            let received = self.fetch(&request, token).await?;
+            let is_full = page_length(&received.body) == PAGE;
+            let next = match self.understood(&request, received, token) {
+                Reply::Versions(next) => next,
+                other => return Ok(other),
+            };
+            let n_before = versions.len();
+            versions.extend(next.into_iter().filter(|version| known.insert(version.id.clone())));
+            if !is_full || versions.len() == n_before {
                 break;
             }
-            match self.ask_once(&Request { page: Some(page), ..request.clone() }, token).await {
-                Reply::Versions(next) => {
-                    let known: HashSet<_> = versions.iter().map(|version| version.id.clone()).collect();
-                    let new = next.iter().any(|version| !known.contains(&version.id));
-                    full = new && next.len() == PAGE;
-                    versions.extend(next.into_iter().filter(|version| !known.contains(&version.id)));
-                }
-                other => return other,
-            }
         }
-        Reply::Versions(newest_first(versions))
+        versions = newest_first(versions);
+        versions.truncate(MOST_VERSIONS);
+        Ok(Reply::Versions(versions))
     }
 
     /// The one place where something goes over the wire.
@@ -279,27 +295,29 @@ impl Client {
         tracing::debug!(method = %request.method, path, status, "answer");
 
         let headers = std::mem::take(response.headers_mut());
-        let sums_up = self.1 == Texts::Digests && matches!(request.asked, Asked::Overview(_)) && status == 200;
-        let (mut body, mut rows, mut length) = (Vec::new(), sums_up.then(Rows::default), 0);
+        let parse = if self.1 == Texts::Digests { summed_up_row } else { listed_row };
+        let is_list = matches!(request.asked, Asked::Overview(_)) && status == 200;
+        let (mut body, mut list, mut length) = (Vec::new(), is_list.then(|| List::new(parse)), 0);
         while let Some(chunk) = response.chunk().await.map_err(|error| Broken::within(&error))? {
             length += chunk.len();
             if length > LARGEST_ANSWER {
                 return Err(Broken::TooLong { status });
             }
-            match &mut rows {
-                Some(rows) => rows.take(&chunk),
+            match &mut list {
+                Some(list) => list.take(&chunk),
                 None => body.extend_from_slice(&chunk),
             }
         }
-        let rows = match rows.map(Rows::end) {
-            Some(Ok(rows)) => Some(rows),
+        let overview = match list.map(List::end) {
+            Some(Ok(listed)) => Some(overview(listed)),
             Some(Err(other)) => {
                 body = other;
                 None
             }
             None => None,
         };
-        Ok(Received { status, headers, body, rows, asked_for: path })
+        let sent = request.body.as_ref().map_or(0, Vec::len);
+        Ok(Received { status, headers, body, overview, asked_for: path, about: request.about.clone(), sent })
     }
 
     fn reply_to(&self, broken: &Broken, asked: Asked) -> Reply {
@@ -312,7 +330,7 @@ impl Client {
             Broken::TooLong { status } => {
                 let (status, words) = (*status, format!("an answer of more than {} MiB", LARGEST_ANSWER >> 20));
                 let has_texts = !matches!(asked, Asked::Connect | Asked::Config | Asked::SignIn);
-                return if has_texts { Reply::TooLong { words } } else { Reply::Foreign { status, words } };
+                return if has_texts { Reply::Unusable { words } } else { Reply::Foreign { status, words } };
             }
         };
         if may_have_happened { Reply::Lost { cause } } else { Reply::Unreachable { cause, retry_after: None } }
@@ -340,7 +358,7 @@ fn base(url: &str) -> anyhow::Result<Url> {
     Ok(base)
 }
 
-fn http(base: &Url, options: &Options) -> anyhow::Result<reqwest::Client> {
+fn http(base: &Url, proxy: Option<&Proxy>, options: &Options) -> anyhow::Result<reqwest::Client> {
     // An error means that somebody has installed one before, and any will do.
     let _installed = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()
@@ -357,18 +375,10 @@ fn http(base: &Url, options: &Options) -> anyhow::Result<reqwest::Client> {
     } else {
         builder.tls_certs_merge(options.authorities.0.iter().cloned())
     };
-    if is_loopback(base) {
-        // No proxy can reach what is on this machine.
+    if proxy.is_none() {
         builder = builder.no_proxy();
     }
     builder.build().context("cannot prepare TLS")
-}
-
-fn is_loopback(base: &Url) -> bool {
-    base.host_str().is_some_and(|host| {
-        let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
-        address.map_or(host == "localhost" || host.ends_with(".localhost"), |address| address.is_loopback())
-    })
 }
 
 fn bearer(key: &str) -> Result<HeaderValue, header::InvalidHeaderValue> {
@@ -388,6 +398,8 @@ struct Request {
     method: Method,
     /// The path's segments, not yet percent-encoded.
     path: Vec<String>,
+    /// The id of the plugin or version that the answer has to be about.
+    about: Option<String>,
     /// Of an answer that comes in pages.
     page: Option<u32>,
     body: Option<Vec<u8>>,
@@ -395,6 +407,16 @@ struct Request {
 
 impl Request {
     fn of(call: &Call) -> Self {
+        let about = match call {
+            Call::Get(key) | Call::Create(key, _) | Call::Update(key, _) => Some(key.id.to_string()),
+            Call::Toggle(id) => Some(id.to_string()),
+            Call::Version(_, version) => Some(version.clone()),
+            Call::Connect | Call::Overview(_) | Call::Delete(_) | Call::Versions(_) | Call::Prune(..) => None,
+        };
+        Self { about, ..Self::spelled(call) }
+    }
+
+    fn spelled(call: &Call) -> Self {
         match call {
             Call::Connect => Self::get(Asked::Connect, &["api", "version"]),
             Call::Overview(kind) => Self::get(Asked::Overview(*kind), &["api", "v1", table(*kind), "export"]),
@@ -408,7 +430,7 @@ impl Request {
             }
             Call::Toggle(id) => Self::post(Asked::Toggle, &function(id, &["toggle"]), None),
             Call::Delete(key) => Self::delete(Asked::Delete, &row(key, &["delete"])),
-            Call::Versions(key) => Self { page: Some(1), ..Self::get(Asked::Versions, &row(key, &["history"])) },
+            Call::Versions(key) => Self::get(Asked::Versions, &row(key, &["history"])),
             Call::Version(key, version) => Self::get(Asked::Version, &row(key, &["history", version])),
             Call::Prune(key, version) => Self::delete(Asked::Prune, &row(key, &["history", version])),
         }
@@ -427,7 +449,7 @@ impl Request {
     }
 
     fn new(asked: Asked, method: Method, path: &[&str], body: Option<Vec<u8>>) -> Self {
-        Self { asked, method, path: path.iter().map(ToString::to_string).collect(), page: None, body }
+        Self { asked, method, path: path.iter().map(ToString::to_string).collect(), about: None, page: None, body }
     }
 }
 
@@ -497,9 +519,11 @@ struct Received {
     status: u16,
     headers: HeaderMap,
     body: Vec<u8>,
-    /// In the place of the body, where it was taken in while it arrived.
-    rows: Option<Vec<Row>>,
+    /// What a list of plugins means, which was read in the place of the body.
+    overview: Option<Reply>,
     asked_for: String,
+    about: Option<String>,
+    sent: usize,
 }
 
 impl Received {
@@ -512,6 +536,8 @@ impl Received {
             date: header(header::DATE),
             location: header(header::LOCATION),
             asked_for: &self.asked_for,
+            about: self.about.as_deref(),
+            sent: self.sent,
             body: &self.body,
         }
     }
@@ -536,21 +562,56 @@ impl Received {
 /// What an answer means. In words that the user may come to see, what we got in with is masked; in the texts and rows
 /// that are compared with ours nothing is touched.
 fn understood(asked: Asked, mut received: Received, secret: &Secret) -> Reply {
-    if let Some(rows) = received.rows.take() {
-        return Reply::Rows(rows);
+    let mut reply = received.overview.take().unwrap_or_else(|| classify(asked, &received.answer()));
+    if words(&mut reply).is_some() {
+        // Before the words are taken out of it, of which some are shortened; and after, because JSON can spell a text in
+        // more than one way.
+        received.mask(secret);
+        reply = classify(asked, &received.answer());
     }
-    let mut reply = classify(asked, &received.answer());
-    if words(&mut reply).is_none() {
-        return reply;
-    }
-    // Before the words are taken out of it, of which some are shortened; and after, because JSON can spell a text in
-    // more than one way.
-    received.mask(secret);
-    let mut reply = classify(asked, &received.answer());
-    if let Some(words) = words(&mut reply) {
-        *words = secret.mask(words);
-    }
+    mask(&mut reply, secret);
     reply
+}
+
+/// Takes the secret out of all that may be shown or written down. Texts stay as they are, and so does what is sent back.
+fn mask(reply: &mut Reply, secret: &Secret) {
+    let mask = |text: &mut String| *text = secret.mask(text);
+    match reply {
+        Reply::Row(row) => mask_row(row, secret),
+        Reply::Rows(rows) => rows.iter_mut().for_each(|row| mask_row(row, secret)),
+        Reply::Versions(versions) => {
+            for Version { id, at: _, parent, message, author } in versions {
+                mask(id);
+                [parent, message, author].into_iter().flatten().for_each(mask);
+            }
+        }
+        other => {
+            words(other).map(mask);
+        }
+    }
+}
+
+/// The manifest, which the server makes anew from each text, is shown and not sent back.
+fn mask_row(row: &mut Row, secret: &Secret) {
+    let mask = |text: &mut String| *text = secret.mask(text);
+    row.version_id.as_mut().map(mask);
+    if let Some(manifest) = row.meta.get_mut("manifest").and_then(Value::as_object_mut) {
+        let texts =
+            manifest.values_mut().filter_map(|value| if let Value::String(text) = value { Some(text) } else { None });
+        texts.for_each(mask);
+    }
+}
+
+/// The words about what a proxy may have had a hand in.
+fn words_on_the_way(reply: &mut Reply) -> Option<&mut String> {
+    match reply {
+        Reply::Unreachable { cause: words, .. }
+        | Reply::Lost { cause: words }
+        | Reply::Foreign { words, .. }
+        // 407: the proxy wants to know who asks.
+        | Reply::NotAllowed { status: 407, words } => Some(words),
+        _ => None,
+    }
 }
 
 /// The words in a reply.
@@ -561,7 +622,7 @@ fn words(reply: &mut Reply) -> Option<&mut String> {
         | Reply::Crashed { words }
         | Reply::NotAllowed { words, .. }
         | Reply::Unclear { words }
-        | Reply::TooLong { words }
+        | Reply::Unusable { words }
         | Reply::Foreign { words, .. }
         | Reply::Unreachable { cause: words, .. }
         | Reply::Stumbled { cause: words }
@@ -717,20 +778,6 @@ mod tests {
             ),
         ] {
             assert_eq!(tls_words(&error), words);
-        }
-    }
-
-    #[test]
-    fn what_is_on_this_machine() {
-        for (url, expected) in [
-            ("http://localhost:8080", true),
-            ("http://chat.localhost", true),
-            ("http://127.0.0.2", true),
-            ("http://[::1]:1/x", true),
-            ("http://192.168.0.1", false),
-            ("http://localhost.example", false),
-        ] {
-            assert_eq!(is_loopback(&base(url).unwrap()), expected, "{url}");
         }
     }
 }

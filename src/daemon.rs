@@ -351,10 +351,22 @@ impl<'a> Daemon<'a> {
         daemon
     }
 
+    /// Says who stands between us and the server.
+    fn warn_of_the_way(&mut self, config: &Config) {
+        let (server, proxy) = (config.url.clone(), self.client.proxy().map(str::to_owned));
+        if let Some(proxy) = proxy.clone() {
+            self.tell(Notice::general(What::Proxied { server: server.clone(), proxy }));
+        }
+        // No proxy is asked for what is on this machine.
+        if config.is_overheard() || (proxy.is_some() && server.starts_with("http://")) {
+            self.tell(Notice::general(What::Insecure { server, proxy }));
+        }
+    }
+
     /// Warns of what is odd in these settings and was not in those before.
     fn warn(&mut self, config: &Config, before: Option<&Config>) {
-        if config.is_overheard() && before.is_none_or(|before| before.url != config.url) {
-            self.tell(Notice::general(What::Insecure { server: config.url.clone() }));
+        if before.is_none_or(|before| before.url != config.url) {
+            self.warn_of_the_way(config);
         }
         let told = before.map_or(&[][..], |before| &before.warnings);
         for Warning { message, hint } in config.warnings.iter().filter(|warning| !told.contains(warning)) {
@@ -466,7 +478,7 @@ impl<'a> Daemon<'a> {
             return Vec::new();
         }
         let news = self.settings.as_mut().map_or(News::None, |settings| settings.reread(Instant::now()));
-        self.learn(news).unwrap_or_else(|| vec![Event::Rescan])
+        self.learn(news).unwrap_or_else(|| vec![Event::TryNow, Event::Rescan])
     }
 
     fn glance(&mut self) -> Vec<Event> {

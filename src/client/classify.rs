@@ -5,17 +5,21 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::StatusCode;
-use serde::de::Error as _;
+use serde::de::{Error as _, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
+use super::list::{List, Listed};
+use super::secret::CUT;
 use crate::engine::exchange::{Reply, Row, Version};
-use crate::plugin::Kind;
+use crate::plugin::id::PluginId;
+use crate::plugin::{Digest, Kind};
 
 /// What was asked: a call without its particulars, or one of the two steps of getting in without a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,7 +80,17 @@ pub(super) struct Answer<'a> {
     pub(super) location: Option<&'a str>,
     /// The path of the request, encoded.
     pub(super) asked_for: &'a str,
+    /// The id of the plugin or version that was asked for, if it was one.
+    pub(super) about: Option<&'a str>,
+    /// How many bytes the request carried.
+    pub(super) sent: usize,
     pub(super) body: &'a [u8],
+}
+
+impl Answer<'_> {
+    fn is_about(&self, id: &str) -> bool {
+        self.about.is_none_or(|about| about == id)
+    }
 }
 
 /// Says what an answer means for what was asked.
@@ -86,34 +100,139 @@ pub(super) fn classify(asked: Asked, answer: &Answer<'_>) -> Reply {
     }
     let reply = match asked {
         Asked::Connect => read::<Connected>(answer).map(|it| Reply::Connected { version: shortened(&it.version) }),
-        Asked::Overview(_) => {
-            read::<Vec<WireRow>>(answer).map(|rows| Reply::Rows(rows.into_iter().map(Row::from).collect()))
+        Asked::Overview(_) => List::of(answer.body, listed_row).map(overview),
+        Asked::Get(_) => got(answer),
+        Asked::Create(_) | Asked::Update(_) | Asked::Toggle if has_too_many_values(answer.body) => {
+            Some(Reply::Lost { cause: TOO_MANY_VALUES.to_owned() })
         }
-        Asked::Get(_) => read::<Option<WireRow>>(answer).map(|row| match row {
-            Some(row) => Reply::Row(Box::new(row.into())),
-            // 0.6 says so of a tool that is somebody else's.
-            None => {
-                Reply::NotAllowed { status: answer.status, words: "it exists, but this account may not read it".into() }
+        Asked::Create(_) | Asked::Update(_) | Asked::Toggle => read::<WireRow>(answer).map(|row| {
+            if answer.is_about(&row.id) {
+                Reply::Row(Box::new(row.into()))
+            } else {
+                Reply::Lost { cause: ANOTHER_PLUGIN.to_owned() }
             }
         }),
-        Asked::Create(_) | Asked::Update(_) | Asked::Toggle => {
-            read::<WireRow>(answer).map(|row| Reply::Row(Box::new(row.into())))
-        }
         // No is what it says where its database would not.
         Asked::Delete | Asked::Prune => {
             read(answer).map(|done| if done { Reply::Deleted } else { stumbled("it was not deleted") })
         }
-        Asked::Versions => read::<Vec<WireVersion>>(answer)
-            .map(|versions| Reply::Versions(versions.into_iter().map(Version::from).collect())),
-        Asked::Version => read::<WireSnapshot>(answer).map(|version| Reply::Text(version.snapshot.content)),
+        Asked::Versions => List::of(answer.body, listed_version)
+            .map(|versions| Reply::Versions(versions.elements.into_iter().flatten().collect())),
+        Asked::Version => read::<WireSnapshot>(answer).map(|version| {
+            if version.id.is_none_or(|id| answer.is_about(&id)) {
+                Reply::Text(version.snapshot.content)
+            } else {
+                Reply::Unusable { words: "the server answers about another version".to_owned() }
+            }
+        }),
         Asked::Config | Asked::SignIn => None,
     };
     reply.unwrap_or_else(|| failure(asked, answer))
 }
 
-/// One row of a list.
-pub(super) fn row(bytes: &[u8]) -> Option<Row> {
-    serde_json::from_slice::<WireRow>(bytes).ok().map(Row::from)
+const TOO_MANY_VALUES: &str = "the server's answer has more parts than a plugin can have";
+
+/// Whether JSON has so many values that they would need far more memory than its text.
+fn has_too_many_values(json: &[u8]) -> bool {
+    const MOST: usize = 500_000;
+    let (mut quoted, mut escaped) = (false, false);
+    let begins_value = |byte: &&u8| {
+        let is_syntax = !quoted && matches!(byte, b',' | b'[' | b'{');
+        quoted ^= **byte == b'"' && !escaped;
+        escaped = **byte == b'\\' && !escaped;
+        is_syntax
+    };
+    // What is shorter cannot have so many.
+    json.len() > MOST && json.iter().filter(begins_value).count() > MOST
+}
+
+const ANOTHER_PLUGIN: &str = "the server answers about another plugin";
+
+fn got(answer: &Answer<'_>) -> Option<Reply> {
+    if has_too_many_values(answer.body) {
+        return Some(Reply::Unusable { words: TOO_MANY_VALUES.to_owned() });
+    }
+    match read::<Option<WireRow>>(answer) {
+        Some(Some(row)) if answer.is_about(&row.id) => Some(Reply::Row(Box::new(row.into()))),
+        Some(Some(_)) => Some(Reply::Unusable { words: ANOTHER_PLUGIN.to_owned() }),
+        // 0.6 says so of a tool that is somebody else's.
+        Some(None) => {
+            let words = "it exists, but this account may not read it".to_owned();
+            Some(Reply::NotAllowed { status: answer.status, words })
+        }
+        None => read::<Named>(answer)
+            .map(|_| Reply::Unusable { words: "the server describes it in a form that is not understood".to_owned() }),
+    }
+}
+
+/// What a list of rows means.
+pub(super) fn overview(listed: Listed<Row>) -> Reply {
+    if listed.is_too_long() {
+        return Reply::Unusable { words: format!("a list of {} plugins", listed.n) };
+    }
+    let mut places = HashMap::<String, usize>::new();
+    let mut rows = Vec::<Row>::new();
+    // No plugin here can have an id that is not one.
+    for row in listed.elements.into_iter().filter(|row| PluginId::new(&row.id).is_some_and(|id| id.as_str() == row.id))
+    {
+        if let Some(place) = places.get(&row.id) {
+            // Two rows of one id: it is not known which of them is right.
+            (rows[*place].content, rows[*place].digest) = (None, None);
+        } else {
+            places.insert(row.id.clone(), rows.len());
+            rows.push(row);
+        }
+    }
+    Reply::Rows(rows)
+}
+
+/// One row of a list, with its text.
+pub(super) fn listed_row(bytes: &[u8]) -> Option<Row> {
+    let to_row = |row: ListedRow<String>| {
+        let (content, rest) = row.split();
+        Row { content, ..rest }
+    };
+    serde_json::from_slice(bytes).ok().map(to_row).or_else(|| spoiled_row(bytes))
+}
+
+/// One row of a list, with the digest of its text.
+pub(super) fn summed_up_row(bytes: &[u8]) -> Option<Row> {
+    let to_row = |row: ListedRow<TextDigest>| {
+        let (content, rest) = row.split();
+        Row { digest: content.map(|TextDigest(digest)| digest), ..rest }
+    };
+    serde_json::from_slice(bytes).ok().map(to_row).or_else(|| spoiled_row(bytes))
+}
+
+/// A row of which nothing but the id can be read. What its text is has to be asked for.
+fn spoiled_row(bytes: &[u8]) -> Option<Row> {
+    let Named { id } = serde_json::from_slice(bytes).ok()?;
+    Some(bare_row(id))
+}
+
+fn bare_row(id: String) -> Row {
+    Row {
+        id,
+        name: String::new(),
+        content: None,
+        digest: None,
+        meta: Map::new(),
+        is_active: None,
+        access_control: None,
+        versioned: false,
+        version_id: None,
+    }
+}
+
+/// One entry of a history. It is empty where nothing but the id can be read.
+fn listed_version(bytes: &[u8]) -> Option<Vec<Version>> {
+    let Named { .. } = serde_json::from_slice(bytes).ok()?;
+    Some(serde_json::from_slice::<WireVersion>(bytes).map(Version::from).into_iter().collect())
+}
+
+/// How many entries a page of a history has, those included that cannot be read.
+pub(super) fn page_length(body: &[u8]) -> usize {
+    List::of(body, |_| Some(())).map_or(0, |page| page.n)
 }
 
 /// Says what an answer means that is not the one hoped for.
@@ -132,6 +251,7 @@ pub(super) fn failure(asked: Asked, answer: &Answer<'_>) -> Reply {
             _ => Reply::Foreign { status, words: words(answer) },
         },
         405 => Reply::Foreign { status, words: words(answer) },
+        413 if asked.deploys() => Reply::Refused { words: format!("{}: {}", heading(status), too_large(answer.sent)) },
         408 | 429 | 503 => away(answer),
         // The server's word, or a proxy's, on what was sent: it will be the same the next time.
         402 | 406 | 409..=428 | 430..500 if asked.deploys() => {
@@ -143,6 +263,12 @@ pub(super) fn failure(asked: Asked, answer: &Answer<'_>) -> Reply {
         501..600 => away(answer),
         _ => Reply::Foreign { status, words: words(answer) },
     }
+}
+
+/// Open WebUI itself has no such limit.
+fn too_large(sent: usize) -> String {
+    let kib = sent.div_ceil(1 << 10);
+    format!("the plugin makes a request of {kib} KiB, which is over the limit of a proxy in front of the server")
 }
 
 fn misunderstood(asked: Asked, answer: &Answer<'_>) -> Reply {
@@ -368,7 +494,7 @@ fn shortened(text: &str) -> String {
 
 fn cut(text: &str, enough: usize) -> String {
     match text.char_indices().nth(enough) {
-        Some((end, _)) => format!("{}…", &text[..end]),
+        Some((end, _)) => format!("{}{CUT}", &text[..end]),
         None => text.to_owned(),
     }
 }
@@ -385,7 +511,8 @@ fn redirect(answer: &Answer<'_>) -> String {
     format!("a redirect to `{}`", shortened(base))
 }
 
-/// `Retry-After` in either of its forms. A date is held against the server's own clock, so ours is not needed.
+/// `Retry-After` in either of its forms. A date is held against the server's own clock, so ours is not needed. The
+/// engine limits it.
 fn retry_after(answer: &Answer<'_>) -> Option<Duration> {
     let value = answer.retry_after?.trim();
     if let Ok(seconds) = value.parse() {
@@ -440,6 +567,7 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::E
 /// The same entry by its id.
 #[derive(Deserialize)]
 struct WireSnapshot {
+    id: Option<String>,
     snapshot: Snapshot,
 }
 
@@ -451,23 +579,34 @@ struct Snapshot {
 /// Puts what was made from another before that, where both are of the same second: the server then lists them in any
 /// order.
 pub(super) fn newest_first(mut versions: Vec<Version>) -> Vec<Version> {
-    let parents: HashMap<_, _> = versions.iter().map(|it| (it.id.clone(), (it.at, it.parent.clone()))).collect();
-    // How many of the same second it stands on.
-    let height = |version: &Version| {
-        let mut parent = version.parent.as_ref();
-        let mut height = 0;
-        while let Some((at, next)) = parent.and_then(|id| parents.get(id))
-            && *at == version.at
-            // No version stands on itself, whatever the server says.
-            && height < parents.len()
-        {
-            height += 1;
-            parent = next.as_ref();
-        }
-        height
-    };
-    versions.sort_by_cached_key(|version| Reverse((version.at, height(version))));
+    let heights = heights(&versions);
+    versions.sort_by_cached_key(|version| Reverse((version.at, heights.get(&version.id).copied())));
     versions
+}
+
+/// On how many others of the same second each version stands, by its id.
+fn heights(versions: &[Version]) -> HashMap<String, usize> {
+    let by_id: HashMap<_, _> = versions.iter().map(|version| (version.id.as_str(), version)).collect();
+    let parent = |version: &Version| {
+        let parent = by_id.get(version.parent.as_deref()?)?;
+        (parent.at == version.at).then_some(*parent)
+    };
+    let mut heights = HashMap::with_capacity(versions.len());
+    for version in versions {
+        let mut chain = Vec::new();
+        let mut next = Some(version);
+        while let Some(version) = next.filter(|version| !heights.contains_key(&version.id)) {
+            // Until the chain is known: no version stands on itself, whatever the server says.
+            heights.insert(version.id.clone(), 0);
+            chain.push(version);
+            next = parent(version);
+        }
+        for version in chain.into_iter().rev() {
+            let height = parent(version).map_or(0, |parent| heights[&parent.id] + 1);
+            heights.insert(version.id.clone(), height);
+        }
+    }
+    heights
 }
 
 /// A row as the server spells it. Anything else in it (specs, grants, history) is passed over.
@@ -481,6 +620,79 @@ struct WireRow {
     #[serde(default, deserialize_with = "present")]
     access_control: Option<Value>,
     version_id: Option<String>,
+}
+
+/// What names a row, whatever else is in it.
+#[derive(Deserialize)]
+struct Named {
+    id: String,
+}
+
+/// A row of a list. No more of it is kept than is asked of a list: of thousands it would be much.
+#[derive(Deserialize)]
+struct ListedRow<Text> {
+    id: String,
+    name: Option<String>,
+    content: Option<Text>,
+    meta: Option<ListedMeta>,
+    is_active: Option<bool>,
+    version_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ListedMeta {
+    manifest: Option<Manifest>,
+}
+
+/// The part of a plugin's header that tells which plugin it is.
+#[derive(Deserialize)]
+struct Manifest {
+    title: Option<String>,
+    author: Option<String>,
+    openwebui_id: Option<String>,
+    version: Option<String>,
+}
+
+impl<Text> ListedRow<Text> {
+    /// Its text, and the row without it.
+    fn split(self) -> (Option<Text>, Row) {
+        let meta = self.meta.and_then(|meta| meta.manifest).map(|manifest| {
+            let Manifest { title, author, openwebui_id, version } = manifest;
+            let fields = [("title", title), ("author", author), ("openwebui_id", openwebui_id), ("version", version)];
+            let fields = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into())));
+            Map::from_iter([("manifest".to_owned(), Value::Object(fields.collect()))])
+        });
+        let row = Row {
+            name: self.name.unwrap_or_default(),
+            meta: meta.unwrap_or_default(),
+            is_active: self.is_active,
+            versioned: self.version_id.is_some(),
+            version_id: self.version_id,
+            ..bare_row(self.id)
+        };
+        (self.content, row)
+    }
+}
+
+/// The digest of a text that is not kept.
+struct TextDigest(Digest);
+
+impl<'de> Deserialize<'de> for TextDigest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OfText;
+        impl Visitor<'_> for OfText {
+            type Value = TextDigest;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<TextDigest, E> {
+                Ok(TextDigest(Digest::of_text(text)))
+            }
+        }
+        deserializer.deserialize_str(OfText)
+    }
 }
 
 /// Keeps `null` apart from nothing at all: for a tool, null means public.
@@ -663,7 +875,7 @@ mod tests {
                     json(leaf()).prop_map(|json| json.to_string().into_bytes()),
                     json(leaf()).prop_map(|json| serde_json::json!({ "detail": json }).to_string().into_bytes()),
                     "<.{0,30}<title.{0,40}</title>".prop_map(String::into_bytes),
-                    Just(b"[".repeat(100_000)),
+                    Just(b"[".repeat(20_000)),
                 ],
                 asked_for in "(/[a-z]{0,3}){0,5}",
             ) {
@@ -676,6 +888,7 @@ mod tests {
                     location: location.as_deref(),
                     asked_for: &asked_for,
                     body: &body,
+                    ..Answer::default()
                 };
                 classify(asked, &answer);
                 let told = format!("{:?}", failure(asked, &answer));
@@ -792,8 +1005,16 @@ mod tests {
         let expected = Reply::Versions(vec![newest, entry("a", None, 5)]);
         assert_eq!(answered(Versions, 200, "application/json", told), expected);
         assert_eq!(answered(Versions, 200, "application/json", "[]"), Reply::Versions(vec![]));
-        for odd in ["{}", r#"[{"id": "a"}]"#, r#"[{"id": "a", "created_at": 9223372036854775807}]"#] {
+        for odd in ["{}", "[7]", r#"[{"created_at": 5}]"#] {
             assert_eq!(answered(Versions, 200, "application/json", odd), foreign(200, "JSON of another kind"));
+        }
+        // One entry that makes no sense spoils itself alone. The last one is of the year 9999999.
+        for odd in ["null", "\"9999999-01-01\"", "-1e400", "9223372036854775807", "315569519616000"] {
+            let entries = format!(r#"[{{"id": "b", "created_at": {odd}}}, {{"id": "a", "created_at": 5}}]"#);
+            let expected = Reply::Versions(vec![entry("a", None, 5)]);
+            assert_eq!(answered(Versions, 200, "application/json", &entries), expected, "{odd}");
+            let alone = format!(r#"[{{"id": "b", "created_at": {odd}}}]"#);
+            assert_eq!(answered(Versions, 200, "application/json", &alone), Reply::Versions(vec![]), "{odd}");
         }
         let one = r#"{"id": "a", "created_at": 5, "snapshot": {"name": "A", "content": "x = 1\n", "meta": {}}}"#;
         assert_eq!(answered(Asked::Version, 200, "application/json", one), Reply::Text("x = 1\n".into()));
@@ -823,6 +1044,134 @@ mod tests {
         assert_eq!(order(vec![second("y", "a", 2), second("x", "a", 2), second("a", "", 2)]), "yxa");
         // No server says this, and it has an end nevertheless.
         assert_eq!(order(vec![second("x", "y", 2), second("y", "x", 2)]).len(), 2);
+        assert_eq!(order(vec![second("x", "x", 2), second("y", "x", 2)]), "yx");
+        // Comparing each with all others would take an hour here.
+        let name = |n: u32| format!("{n:06}");
+        let mut long: Vec<_> = (0..200_000).map(|n| second(&name(n), &name(n.saturating_sub(1)), 2)).collect();
+        long.rotate_left(77_777);
+        let sorted = newest_first(long);
+        assert!(sorted.iter().map(|it| it.id.clone()).eq((0..200_000).rev().map(name)));
+    }
+
+    #[test]
+    fn a_bad_row_spoils_itself_alone() {
+        let good = |id: &str| Row { content: Some("x".into()), ..bare_row(id.to_owned()) };
+        for (bad, expected) in [
+            // Its id can be read: what it holds is asked for.
+            (r#"{"id": "b", "content": 7}"#, Some("b")),
+            (r#"{"id": "b", "name": [], "content": "x"}"#, Some("b")),
+            (r#"{"id": "b", "meta": "m", "content": "x"}"#, Some("b")),
+            (r#"{"id": "b", "meta": {"manifest": {"title": {}}}, "content": "x"}"#, Some("b")),
+            (r#"{"id": "b", "is_active": 1e999, "content": "x"}"#, Some("b")),
+            (r#"{"id": "b", "version_id": 99999999999999999999999999, "content": "x"}"#, Some("b")),
+            // Two that claim to be the same plugin.
+            (r#"{"id": "b", "content": "x"}, {"id": "b", "content": "y"}"#, Some("b")),
+            // None that a file here could be.
+            (r#"{"id": "B", "content": "x"}"#, None),
+            (r#"{"id": "A", "content": "y"}"#, None),
+            (r#"{"id": "b-c", "content": "x"}"#, None),
+            (r#"{"id": "", "content": "x"}"#, None),
+            (r#"{"id": "a\u200db", "content": "x"}"#, None),
+            (r#"{"id": 7}"#, None),
+            (r#"{"id": "b", "id": "c"}"#, None),
+            (r#"{"content": "x"}"#, None),
+            ("null", None),
+            ("-1e400", None),
+            ("[]", None),
+            (r#""a""#, None),
+        ] {
+            let body = format!(r#"[{{"id": "a", "content": "x"}}, {bad}, {{"id": "c", "content": "x"}}]"#);
+            let bad_row = expected.map(|id| bare_row(id.to_owned()));
+            let rows = [Some(good("a")), bad_row, Some(good("c"))].into_iter().flatten().collect();
+            assert_eq!(answered(Overview(Tool), 200, "application/json", &body), Reply::Rows(rows), "{bad}");
+        }
+        // No list of plugins at all.
+        for odd in ["[7]", r#"[{"name": "a"}]"#, "[[]]", r#"[{"id": "a"}"#, "{}"] {
+            let reply = answered(Overview(Tool), 200, "application/json", odd);
+            assert_eq!(reply, foreign(200, "JSON of another kind"), "{odd}");
+        }
+        // Unknown fields may hold anything.
+        let body = r#"[{"id": "a", "content": "x", "updated_at": 1e999999, "specs": [[[{"n": -0}]]], "é": null}]"#;
+        assert_eq!(answered(Overview(Tool), 200, "application/json", body), Reply::Rows(vec![good("a")]));
+    }
+
+    #[test]
+    fn of_a_list_no_more_is_kept_than_is_needed() {
+        let many = format!("[{}0]", "0,".repeat(1 << 20));
+        let body = format!(
+            r#"[{{"id": "a", "content": "x = 1\n", "meta": {{"icon": {many}, "manifest": {{"title": "A", "x": {many}}}}},
+                "access_control": {many}, "specs": {many}, "version_id": "v"}}]"#
+        );
+        let Some(Listed { elements, n: 1 }) = List::of(body.as_bytes(), summed_up_row) else { panic!() };
+        let meta = Map::from_iter([("manifest".to_owned(), serde_json::json!({ "title": "A" }))]);
+        let (digest, version_id) = (Some(Digest::of_text("x = 1\n")), Some("v".to_owned()));
+        assert_eq!(elements, [Row { digest, meta, versioned: true, version_id, ..bare_row("a".to_owned()) }]);
+        let rows = format!("[{}{{\"id\": \"a\"}}]", "{\"id\": \"a\"},".repeat(20_000));
+        let reply = answered(Overview(Tool), 200, "application/json", &rows);
+        assert_eq!(reply, Reply::Unusable { words: "a list of 20001 plugins".into() });
+    }
+
+    #[test]
+    fn an_answer_about_something_else_is_not_believed() {
+        let unusable = |words: &str| Reply::Unusable { words: words.into() };
+        let another = "the server answers about another plugin";
+        let odd = "the server describes it in a form that is not understood";
+        let version = r#"{"id": "w", "snapshot": {"content": "x"}}"#;
+        for (asked, about, body, expected) in [
+            (Get(Tool), "a", r#"{"id": "b"}"#, unusable(another)),
+            (Get(Tool), "a", r#"{"id": "A"}"#, unusable(another)),
+            (Get(Function), "a", r#"{"id": "a", "meta": 7}"#, unusable(odd)),
+            (Get(Function), "a", r#"{"id": "b", "content": {}}"#, unusable(odd)),
+            (Create(Tool), "a", r#"{"id": "b"}"#, Reply::Lost { cause: another.into() }),
+            (Update(Tool), "a", r#"{"id": "b"}"#, Reply::Lost { cause: another.into() }),
+            (Toggle, "a", r#"{"id": "b"}"#, Reply::Lost { cause: another.into() }),
+            (Asked::Version, "v", version, unusable("the server answers about another version")),
+            (Asked::Version, "w", version, Reply::Text("x".into())),
+            (Asked::Version, "w", r#"{"snapshot": {"content": "x"}}"#, Reply::Text("x".into())),
+            (Get(Tool), "a", r#"{"id": "a"}"#, Reply::Row(Box::new(bare_row("a".into())))),
+            // That is no plugin at all.
+            (Get(Tool), "a", r#"{"status": "maintenance"}"#, foreign(200, "JSON of another kind")),
+        ] {
+            let answer = Answer {
+                status: 200,
+                content_type: Some("application/json"),
+                about: Some(about),
+                body: body.as_bytes(),
+                ..Answer::default()
+            };
+            assert_eq!(classify(asked, &answer), expected, "{asked:?} {body}");
+        }
+    }
+
+    #[test]
+    fn one_plugin_has_only_so_many_parts() {
+        let many = |part: &str| format!(r#"{{"id": "a", "meta": {{"x": [{}0]}}}}"#, part.repeat(600_000));
+        for part in ["0,", "[],", "{},"] {
+            let cause = TOO_MANY_VALUES.to_owned();
+            let reply = answered(Get(Tool), 200, "application/json", &many(part));
+            assert_eq!(reply, Reply::Unusable { words: cause.clone() });
+            assert_eq!(answered(Update(Tool), 200, "application/json", &many(part)), Reply::Lost { cause });
+        }
+        let text = r#"{"id": "a", "content": "\"[,{"}"#.replace("[,{", &"[,{".repeat(600_000));
+        let Reply::Row(row) = answered(Get(Tool), 200, "application/json", &text) else { panic!() };
+        assert_eq!(row.content.unwrap().len(), 1_800_001);
+    }
+
+    #[test]
+    fn a_plugin_that_is_too_large_for_a_proxy() {
+        let page = b"<html><head><title>413 Request Entity Too Large</title></head>";
+        for asked in [Create(Function), Update(Tool)] {
+            let answer = Answer {
+                status: 413,
+                content_type: Some("text/html"),
+                sent: 1_100_000,
+                body: page,
+                ..Answer::default()
+            };
+            let words = "413 Payload Too Large: the plugin makes a request of 1075 KiB, which is over the limit of a proxy \
+                         in front of the server";
+            assert_eq!(classify(asked, &answer), refused(words));
+        }
     }
 
     #[test]
@@ -874,10 +1223,10 @@ mod tests {
             // On what was sent, whoever says it.
             (Update(Tool), 409, "version conflict", refused("409 Conflict: version conflict")),
         ]);
-        let page = "<html>\n<head><title>413 Request Entity\nToo Large</title></head></html>";
+        let page = "<html>\n<head><title>410 Gone\nFor Good</title></head></html>";
         assert_eq!(
-            answered(Update(Tool), 413, "text/html", page),
-            refused("413 Payload Too Large: a web page titled `413 Request Entity Too Large`")
+            answered(Update(Tool), 410, "text/html", page),
+            refused("410 Gone: a web page titled `410 Gone For Good`")
         );
     }
 

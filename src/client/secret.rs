@@ -4,8 +4,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use reqwest::header::HeaderValue;
 
+use crate::printable;
+
 /// What stands in its place.
 const MASK: &str = "[key]";
+
+/// What stands where a text was cut.
+pub(super) const CUT: char = '…';
 
 /// Shorter ones would be found in words that mean something else, and no server gives them out.
 const SHORTEST: usize = 8;
@@ -24,9 +29,17 @@ impl Secret {
         Self(std::iter::once(token.to_owned()).chain((0..3).map(|before| in_base64(token, before))).collect())
     }
 
-    /// The text without it.
+    /// The text without it. A text that would show it only after the filter for terminals comes back filtered.
     pub(super) fn mask(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, spelling| text.replace(spelling, MASK))
+        let masked = self.mask_as_it_is(text);
+        let shown = printable::text(&masked);
+        let masked_again = self.mask_as_it_is(&shown);
+        if masked_again == shown { masked } else { masked_again }
+    }
+
+    fn mask_as_it_is(&self, text: &str) -> String {
+        let masked = self.0.iter().fold(text.to_owned(), |text, spelling| mask_whole(&text, spelling));
+        self.0.iter().fold(masked, |text, spelling| mask_cut(&text, spelling))
     }
 
     /// A body without it. One that is not text stays as it is: nothing of it is shown.
@@ -34,9 +47,42 @@ impl Secret {
         if let Ok(text) = std::str::from_utf8(body)
             && self.0.iter().any(|spelling| text.contains(spelling))
         {
-            *body = self.mask(text).into_bytes();
+            *body = self.0.iter().fold(text.to_owned(), |text, spelling| text.replace(spelling, MASK)).into_bytes();
         }
     }
+}
+
+/// What a reader takes in of a text, and where it stands. A key is made of these characters; whatever stands between them
+/// (a NUL, a space without width, a line break) does not hide it.
+fn visible(text: &str) -> (String, Vec<usize>) {
+    let graphic = text.bytes().enumerate().filter(|(_, byte)| byte.is_ascii_graphic());
+    graphic.map(|(at, byte)| (char::from(byte), at)).unzip()
+}
+
+fn mask_whole(text: &str, spelling: &str) -> String {
+    let (visible, places) = visible(text);
+    let mut masked = String::new();
+    let mut rest = 0;
+    for (at, _) in visible.match_indices(spelling) {
+        masked.push_str(&text[rest..places[at]]);
+        masked.push_str(MASK);
+        rest = places[at + spelling.len() - 1] + 1;
+    }
+    masked + &text[rest..]
+}
+
+/// Masks the beginning of a spelling where a text was cut.
+fn mask_cut(text: &str, spelling: &str) -> String {
+    let mask_end = |piece: &str| {
+        let Some(before) = piece.strip_suffix(CUT) else { return piece.to_owned() };
+        let (visible, places) = visible(before);
+        let lengths = (SHORTEST..spelling.len()).rev();
+        match lengths.into_iter().find(|length| visible.ends_with(&spelling[..*length])) {
+            Some(length) => format!("{}{MASK}{CUT}", &before[..places[places.len() - length]]),
+            None => piece.to_owned(),
+        }
+    };
+    text.split_inclusive(CUT).map(mask_end).collect()
 }
 
 /// How a token looks in the Base64 of any text that has it somewhere, after `before` bytes and a multiple of three. The
@@ -71,6 +117,41 @@ mod tests {
         let mut body = [KEY.as_bytes(), &[0xff]].concat();
         secret.mask_body(&mut body);
         assert!(body.ends_with(&[0xff]));
+    }
+
+    #[test]
+    fn found_whatever_hides_in_it() {
+        let secret = Secret::of(Some(&HeaderValue::from_static("Bearer sk-5ec2e7f0c0ffee5ec2e7f0c0ffee5ec2")));
+        let in_base64 = STANDARD_NO_PAD.encode(KEY);
+        for between in ["\0", "\u{200b}", "\u{200d}", "\u{fffd}", "\n", " ", "\u{1b}[0m", "\u{1b}]0;x\u{7}", "\u{9b}1m"]
+        {
+            for key in [KEY, &in_base64] {
+                let all: String = key.chars().flat_map(|c| [c.to_string(), between.to_owned()]).collect();
+                let (one, other) = key.split_at(17);
+                for hidden in [all, format!("{one}{between}{other}")] {
+                    let masked = secret.mask(&format!("the key ({hidden}) is unknown"));
+                    assert!(masked.contains(MASK) && masked.len() < 60, "{between:?}: {masked:?}");
+                    assert!(!masked.contains("5ec2") && masked.ends_with("is unknown"), "{between:?}: {masked:?}");
+                }
+            }
+        }
+        // What hides nothing stays as it came.
+        assert_eq!(secret.mask("\u{1b}[31mno\0\u{1b}[0m"), "\u{1b}[31mno\0\u{1b}[0m");
+    }
+
+    #[test]
+    fn found_where_a_text_was_cut() {
+        let secret = Secret::of(Some(&HeaderValue::from_static("Bearer sk-5ec2e7f0c0ffee5ec2e7f0c0ffee5ec2")));
+        for (text, expected) in [
+            ("no sk-5ec2e7f0c0ffee5ec2e7f0c0ffee5ec…", "no [key]…"),
+            ("a page titled `no sk-5ec2\0e7f0…`", "a page titled `no [key]…`"),
+            ("no sk-5ec2e…", "no [key]…"),
+            // No more than any key begins with.
+            ("no sk-5ec2…", "no sk-5ec2…"),
+            ("sk-5ec2e7f0c0 and so on…", "sk-5ec2e7f0c0 and so on…"),
+        ] {
+            assert_eq!(secret.mask(text), expected);
+        }
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub async fn agree(scene: &Scene<'_>, name: &str, wanted: Option<&str>) -> anyho
         (Some(text), _) => text.clone(),
         (None, Some(version)) => {
             let text = server.version(&target.key, &version.id).await?;
-            Text::new(&text.ok_or_else(|| Refusal::failed("the server has just removed this version"))?)
+            Text::new(&text.ok_or_else(|| Refusal::failed("the server does not give the text of this version"))?)
         }
         (None, None) => return Err(Refusal::failed("nobody has this text any more").into()),
     };

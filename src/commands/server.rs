@@ -1,11 +1,14 @@
 //! The server, as the commands ask it: an answer, or the reason why there is none.
 
+use serde_json::json;
+
 use crate::client::Client;
 use crate::config::{Config, DEFAULT_URL, Origin};
 use crate::engine::exchange::{Call, Failure, Reply, Row, Version};
-use crate::engine::notice::{Notice, What};
+use crate::engine::notice::{Level, Notice, What};
 use crate::plugin::{Key, Kind};
 
+use super::screen::{Line, Screen};
 use super::{Refusal, Scene};
 
 /// The server of a scene.
@@ -19,6 +22,11 @@ impl<'a> Server<'a> {
     /// Asks who is there.
     pub(super) async fn connect(scene: &'a Scene<'_>) -> Result<Self, Refusal> {
         let server = Self { client: &scene.client, config: scene.config };
+        if let Some(proxy) = scene.client.proxy() {
+            let url = &scene.config.url;
+            let line = Line::new("proxy", format!("{url} is reached through the proxy {proxy}")).level(Level::Detail);
+            Screen::new(scene).say(&line.with("server", json!(url)).with("proxy", json!(proxy)));
+        }
         match scene.client.call(Call::Connect).await {
             Reply::Connected { .. } => Ok(server),
             reply => Err(server.refusal(reply)),
@@ -43,7 +51,7 @@ impl<'a> Server<'a> {
     pub(super) async fn rows(&self, kind: Kind) -> Result<Option<Vec<Row>>, Refusal> {
         match self.client.call(Call::Overview(kind)).await {
             Reply::Rows(rows) => Ok(Some(rows)),
-            Reply::TooLong { .. } => Ok(None),
+            Reply::Unusable { .. } => Ok(None),
             reply => Err(self.refusal(reply)),
         }
     }
@@ -58,11 +66,12 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// The text of one of them, if it is still there.
+    /// The text of one of them, if the server gives it.
     pub(super) async fn version(&self, key: &Key, id: &str) -> Result<Option<String>, Refusal> {
         match self.client.call(Call::Version(key.clone(), id.to_owned())).await {
             Reply::Text(text) => Ok(Some(text)),
-            Reply::Absent => Ok(None),
+            // An answer that makes no sense leaves the other versions alone.
+            Reply::Absent | Reply::Unusable { .. } => Ok(None),
             reply => Err(self.refusal(reply)),
         }
     }

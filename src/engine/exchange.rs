@@ -185,9 +185,9 @@ pub enum Reply {
         /// What happened, for the user.
         cause: String,
     },
-    /// The answer to a question is longer than any that is read, so nothing is known of what is in it.
-    TooLong {
-        /// How long, for the user.
+    /// The answer to a question is too long, in no known form, or about something else: it tells nothing.
+    Unusable {
+        /// What is the matter with it, for the user.
         words: String,
     },
     /// Something answers there, but not Open WebUI's API (a web page, a wrong path).
@@ -337,7 +337,7 @@ impl Reply {
             Reply::NotAllowed { status, words } => Failure::NotAllowed { status, words },
             Reply::Unclear { words } => Failure::NotOurs { words },
             Reply::Foreign { status, words } => Failure::Foreign { status, words },
-            Reply::Refused { words } | Reply::TooLong { words } => Failure::Odd { words },
+            Reply::Refused { words } | Reply::Unusable { words } => Failure::Odd { words },
             Reply::Connected { .. }
             | Reply::Rows(_)
             | Reply::Row(_)
@@ -743,7 +743,7 @@ impl Exchange {
         let (Twins::Unknown(spoken_for), Reply::Rows(rows)) = (&self.known.twins, &reply) else {
             return match reply {
                 // Whoever may create a tool may not always list what others have, or they have too much.
-                Reply::NotAllowed { .. } | Reply::Unclear { .. } | Reply::TooLong { .. } => self.create(),
+                Reply::NotAllowed { .. } | Reply::Unclear { .. } | Reply::Unusable { .. } => self.create(),
                 other => self.unexpected(other),
             };
         };
@@ -1226,7 +1226,7 @@ mod tests {
             ("stumbled", Reply::Stumbled { cause: words() }),
             ("lost", Reply::Lost { cause: words() }),
             ("foreign", Reply::Foreign { status: 200, words: words() }),
-            ("too long", Reply::TooLong { words: words() }),
+            ("too long", Reply::Unusable { words: words() }),
             ("connected", Reply::Connected { version: "0.12.4".to_owned() }),
             ("rows", Reply::Rows(Vec::new())),
             ("deleted", Reply::Deleted),
@@ -1707,7 +1707,7 @@ mod tests {
                 Reply::Versions(_) => 13,
                 Reply::Text(_) => 14,
                 Reply::Stumbled { .. } => 15,
-                Reply::TooLong { .. } => 16,
+                Reply::Unusable { .. } => 16,
             })
             .collect();
         assert_eq!(kinds.len(), 17);

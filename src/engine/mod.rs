@@ -90,6 +90,8 @@ pub struct Now {
 pub enum Event {
     /// Look at everything again: start-up, events were lost, the configuration changed.
     Rescan,
+    /// Try a server that is away now, however long its pause: the user asks for it.
+    TryNow,
     /// The answer to [`Effect::Scan`].
     Scanned(Scan),
     /// Somebody has begun to save this file, as far as one can see. More may follow, or nothing.
@@ -564,6 +566,7 @@ impl Engine {
     pub fn handle(&mut self, event: Event, now: Now) -> Vec<Effect> {
         match event {
             Event::Rescan => self.on_rescan(now),
+            Event::TryNow => self.try_now(now),
             Event::Scanned(scan) => self.on_scanned(scan, now),
             Event::Saving(path) => self.on_saving(&path, now),
             Event::Ready(paths) => paths.into_iter().for_each(|path| self.on_ready(path, now)),
@@ -594,7 +597,7 @@ impl Engine {
         self.pass = Some(Pass { since: now.at, planned: false, holds: Holdings::default(), results });
         self.scanning = true;
         self.effects.push(Effect::Scan);
-        let left_alone = matches!(self.server, Server::Away { until, asked: true } if now.at < until);
+        let left_alone = matches!(self.server, Server::Away { until, asked: true, .. } if now.at < until);
         if !left_alone && !matches!(self.server, Server::Looking(_)) {
             self.look();
         }
@@ -1038,7 +1041,12 @@ impl Engine {
         match decision {
             Decision::Deploy(why) => match reason {
                 None => self.request(plugin, why, since, in_pass),
-                Some(reason) => self.tell(Notice::of(plugin, What::Waiting { reason, again: false })),
+                Some(reason) => {
+                    self.tell(Notice::of(plugin, What::Waiting { reason, again: false }));
+                    if !in_pass {
+                        self.try_soon();
+                    }
+                }
             },
             Decision::Unchanged => {
                 self.cancel(key);
@@ -1315,7 +1323,7 @@ impl Engine {
                 return self.advance_look(now);
             }
             // That is others' doing. A plugin that is not listed is looked at by itself.
-            if let Reply::TooLong { .. } = reply {
+            if let Reply::Unusable { .. } = reply {
                 return self.advance_look(now);
             }
         } else {

@@ -164,10 +164,19 @@ pub enum What {
         /// What it looks like.
         words: String,
     },
+    /// A proxy stands between us and the server.
+    Proxied {
+        /// The server's address.
+        server: String,
+        /// The proxy's address, without its password.
+        proxy: String,
+    },
     /// What is said to the server can be read by others on the way.
     Insecure {
-        /// Where it is.
+        /// The server's address.
         server: String,
+        /// The address of the proxy in between, without its password.
+        proxy: Option<String>,
     },
     /// Another owui-watch is waited for, as `--wait` says.
     InLine {
@@ -585,6 +594,7 @@ impl Notice {
             | What::Pruned
             | What::Recovered
             | What::Disabled
+            | What::Proxied { .. }
             | What::SameFile { .. } => Level::Detail,
             // That there is nothing was told, and why.
             What::Summary { tally, .. } if tally.total() == 0 && tally.is_complete() => Level::Detail,
@@ -654,6 +664,7 @@ impl Notice {
             What::GaveUp { .. } => "gave_up",
             What::NotAllowed { .. } => "not_allowed",
             What::Foreign { .. } => "not_open_webui",
+            What::Proxied { .. } => "proxy",
             What::Insecure { .. } => "insecure",
             What::InLine { .. } => "in_line",
             What::RootMissing { .. } => "root_missing",
@@ -737,7 +748,13 @@ impl Notice {
                 format!("the server denied access with the key from {key}: {words}")
             }
             What::Foreign { server, words, .. } => format!("{server} does not answer as Open WebUI: {words}"),
-            What::Insecure { server } => format!("the key and the plugins travel unencrypted to {server}"),
+            What::Proxied { server, proxy } => format!("{server} is reached through the proxy {proxy}"),
+            What::Insecure { server, proxy: None } => {
+                format!("the key and the plugins travel unencrypted to {server}")
+            }
+            What::Insecure { server, proxy: Some(proxy) } => {
+                format!("the key and the plugins travel unencrypted to {server}, through the proxy {proxy}")
+            }
             What::InLine { pid } => {
                 let pid = pid.map_or_else(String::new, |pid| format!(" (pid {pid})"));
                 format!("waiting for the other owui-watch{pid} to exit")
@@ -970,6 +987,9 @@ impl Notice {
                     twin.id
                 ));
             }
+            What::Insecure { proxy: Some(_), .. } => {
+                "use https, or name the server's host in `NO_PROXY` if no proxy is needed to reach it"
+            }
             What::Insecure { .. } => "use https, or reach the server through a tunnel or a VPN",
             What::RolledBack => "change the file and save it to deploy it",
             What::RollbackUndone { put_back } => {
@@ -1010,6 +1030,7 @@ impl Notice {
             }
             What::Ready { .. }
             | What::Connected { .. }
+            | What::Proxied { .. }
             | What::Pass { .. }
             | What::Summary { .. }
             | What::Unreachable { .. }
@@ -1169,7 +1190,8 @@ impl Notice {
             What::Foreign { server, status, words } => {
                 vec![("server", json!(server)), ("status", json!(status)), ("words", json!(words))]
             }
-            What::Insecure { server } => vec![("server", json!(server))],
+            What::Proxied { server, proxy } => vec![("server", json!(server)), ("proxy", json!(proxy))],
+            What::Insecure { server, proxy } => vec![("server", json!(server)), ("proxy", json!(proxy))],
             What::InLine { pid } => vec![("pid", json!(pid))],
             What::RootMissing { root } => vec![("root", json!(root.display().to_string()))],
             What::Reloaded { files, changed } => vec![("files", json!(paths(files))), ("changed", json!(changed))],
@@ -1514,7 +1536,9 @@ mod tests {
             },
             What::NotAllowed { status: 401, words: "401 Unauthorized".to_owned(), key: Some("`.env`".to_owned()) },
             What::Foreign { server: server(), status: 200, words: "a web page".to_owned() },
-            What::Insecure { server: "http://chat.example.org".to_owned() },
+            What::Proxied { server: server(), proxy: "http://proxy:3128".to_owned() },
+            What::Insecure { server: "http://chat.example.org".to_owned(), proxy: None },
+            What::Insecure { server: "http://chat.lan".to_owned(), proxy: Some("http://proxy:3128".to_owned()) },
             What::InLine { pid: Some(123) },
             What::InLine { pid: None },
             What::RootMissing { root: PathBuf::from("plugins") },
@@ -1974,7 +1998,9 @@ mod tests {
             not_allowed {"key_from":"`.env`","status":403,"words":"Use of API key is not enabled in the environment."}
             not_allowed {"key_from":"`.env`","status":401,"words":"401 Unauthorized"}
             not_open_webui {"server":"http://localhost:8080","status":200,"words":"a web page"}
+            proxy {"proxy":"http://proxy:3128","server":"http://localhost:8080"}
             insecure {"server":"http://chat.example.org"}
+            insecure {"proxy":"http://proxy:3128","server":"http://chat.lan"}
             in_line {"pid":123}
             in_line {}
             root_missing {"root":"plugins"}

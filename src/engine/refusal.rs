@@ -24,6 +24,8 @@ pub fn hint(words: &str, entry: Option<Entry>, span: Option<&Span>, requirements
     } else if words.starts_with(super::ended::NO_ANSWER) {
         "if the server takes long to load it, raise `timeout` in watch.toml\n\
          save the file again to retry (with --once: add --force)"
+    } else if words.starts_with("413 ") {
+        "raise the proxy's limit (in nginx: `client_max_body_size`), or make the plugin smaller"
     } else if valves_do_not_fit(words) {
         "change its stored valves on the server (the gear beside the plugin), or let its class `Valves` accept them"
     } else if install_failed(words) {

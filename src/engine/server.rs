@@ -14,8 +14,10 @@ use super::twin::Identity;
 use super::{Code, Effect, Engine, Job, Now, TESTED, Task, Ticket};
 use crate::plugin::{Digest, Key, Kind};
 
-/// The longest that a server is left alone at its own wish: a nonsensical one must not stop the deploys for ever.
-const LONGEST_WISH: Duration = Duration::from_mins(10);
+/// The longest `Retry-After` that is obeyed.
+const LONGEST_WISH: Duration = Duration::from_secs(30);
+/// How soon after a failed try a save brings about the next one.
+const NEXT_FOR_A_SAVE: Duration = Duration::from_secs(1);
 /// How soon a server that does not let us in is asked again.
 const SHUT_OUT: Duration = Duration::from_mins(1);
 
@@ -26,8 +28,8 @@ pub(super) enum Server {
     Looking(Look),
     /// It lets us in.
     Open,
-    /// Away, and looked at again then. `asked`: it was its own wish to be left alone so long.
-    Away { until: Duration, asked: bool },
+    /// Away since `tried`, and tried again at `until`. `asked`: the server itself has named the pause.
+    Away { tried: Duration, until: Duration, asked: bool },
     /// It was not looked at yet, or does not let us in: looked at again then, for somebody may see to that on the server.
     Shut { until: Option<Duration> },
 }
@@ -203,7 +205,8 @@ impl Engine {
         let (server, configured) = (self.policy.server.clone(), self.policy.configured);
         let since = self.absence.map_or(now.at, |absence| absence.since);
         if let Some(patience) = self.policy.once
-            && now.at + next > since + patience
+            // What the server asks for counts here as a whole.
+            && now.at.saturating_add(next.max(retry_after.unwrap_or_default())) > since + patience
         {
             let after = now.at.saturating_sub(since);
             self.tell(Notice::general(What::GaveUp { after, cause, server, configured }));
@@ -244,8 +247,22 @@ impl Engine {
         let attempt = absence.attempts;
         let next = backoff(attempt, now.chance).max(retry_after.unwrap_or_default().min(LONGEST_WISH));
         self.queue.clear();
-        self.server = Server::Away { until: now.at + next, asked: retry_after.is_some() };
+        self.server = Server::Away { tried: now.at, until: now.at + next, asked: retry_after.is_some() };
         Some((attempt, next))
+    }
+
+    /// Ends the pause of a server that is away: somebody wants it tried now.
+    pub(super) fn try_now(&mut self, now: Now) {
+        if let Server::Away { until, asked, .. } = &mut self.server {
+            (*until, *asked) = (now.at, false);
+        }
+    }
+
+    /// Shortens the pause of a server that is away for a save, so that a storm of saves makes one try a second.
+    pub(super) fn try_soon(&mut self) {
+        if let Server::Away { tried, until, .. } = &mut self.server {
+            *until = (*until).min(*tried + NEXT_FOR_A_SAVE);
+        }
     }
 
     /// The server does not let us in: said once, and nothing is sent any more.

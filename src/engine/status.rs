@@ -83,6 +83,7 @@ impl Status {
             }
             // Steps on the way, and what is beside the point a minute later.
             What::Untested { .. }
+            | What::Proxied { .. }
             | What::Insecure { .. }
             | What::Pass { .. }
             | What::StillUnreachable { .. }

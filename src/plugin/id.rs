@@ -89,7 +89,7 @@ fn id_of(name: &str) -> Option<PluginId> {
 /// first character that can stand in one but not begin it is preceded by `_`. `None` without any letter or digit.
 #[must_use]
 pub fn identifier(name: &str) -> Option<String> {
-    let mut identifier: String = name.chars().map(|c| if is_xid_continue(c) { c } else { '_' }).collect();
+    let mut identifier: String = name.chars().map(|c| if continues_identifier(c) { c } else { '_' }).collect();
     if !identifier.contains(char::is_alphanumeric) {
         return None;
     }
@@ -101,12 +101,45 @@ pub fn identifier(name: &str) -> Option<String> {
 
 /// Python's `str.isidentifier`.
 fn is_identifier(text: &str) -> bool {
-    text.starts_with(begins_identifier) && text.chars().all(is_xid_continue)
+    text.starts_with(begins_identifier) && text.chars().all(continues_identifier)
 }
 
 fn begins_identifier(c: char) -> bool {
-    c == '_' || is_xid_start(c)
+    c == '_' || is_xid_start(c) && is_known_to_python(c)
 }
+
+fn continues_identifier(c: char) -> bool {
+    is_xid_continue(c) && is_known_to_python(c)
+}
+
+/// Whether Python 3.11, the oldest that a server runs, allows a character in identifiers that Unicode allows there.
+fn is_known_to_python(c: char) -> bool {
+    UNKNOWN_TO_PYTHON.partition_point(|boundary| *boundary <= u32::from(c)).is_multiple_of(2)
+}
+
+/// The characters that Unicode allows in identifiers and Python 3.11 does not: letters newer than its Unicode 14, and
+/// four exceptions that Unicode added later, among them the invisible U+200C and U+200D. Each pair is the first character
+/// of a range and the first one after it.
+#[rustfmt::skip]
+const UNKNOWN_TO_PYTHON: [u32; 206] = [
+    0x0558, 0x0559, 0x058b, 0x058d, 0x05c8, 0x05ca, 0x088f, 0x0890, 0x0897, 0x0898, 0x0b53, 0x0b55, 0x0c5c, 0x0c5d,
+    0x0cdc, 0x0cdd, 0x0cf3, 0x0cf4, 0x0ece, 0x0ecf, 0x1acf, 0x1af1, 0x1c89, 0x1c8b, 0x200c, 0x200e, 0x208f, 0x2090,
+    0x209d, 0x20a0, 0x30fb, 0x30fc, 0xa7cb, 0xa7d0, 0xa7d2, 0xa7d3, 0xa7d4, 0xa7d5, 0xa7da, 0xa7de, 0xa7e2, 0xa7e3,
+    0xa7f1, 0xa7f2, 0xab6c, 0xab6e, 0xff65, 0xff66, 0x105c0, 0x105f4, 0x107bb, 0x107c0, 0x10940, 0x1095a,
+    0x10d40, 0x10d66, 0x10d69, 0x10d6e, 0x10d6f, 0x10d86, 0x10ec2, 0x10ec8, 0x10ecb, 0x10ed0, 0x10ed9, 0x10eef,
+    0x10ef0, 0x10f00, 0x1123f, 0x11242, 0x11380, 0x1138a, 0x1138b, 0x1138c, 0x1138e, 0x1138f, 0x11390, 0x113b6,
+    0x113b7, 0x113c1, 0x113c2, 0x113c3, 0x113c5, 0x113c6, 0x113c7, 0x113cb, 0x113cc, 0x113d4, 0x113e1, 0x113e3,
+    0x116d0, 0x116e4, 0x11b0a, 0x11b0b, 0x11b60, 0x11b68, 0x11bc0, 0x11be1, 0x11bf0, 0x11bfa, 0x11db0, 0x11ddc,
+    0x11de0, 0x11dea, 0x11df0, 0x11df2, 0x11f00, 0x11f11, 0x11f12, 0x11f3b, 0x11f3e, 0x11f43, 0x11f50, 0x11f5b,
+    0x1246f, 0x12470, 0x12475, 0x12480, 0x12550, 0x12687, 0x1342f, 0x13430, 0x13440, 0x13456, 0x13460, 0x143fb,
+    0x16100, 0x1613a, 0x16d40, 0x16d6d, 0x16d70, 0x16d7a, 0x16ea0, 0x16eb9, 0x16ebb, 0x16ed4, 0x16ff2, 0x16ff7,
+    0x187f8, 0x18800, 0x18cd6, 0x18cdb, 0x18cff, 0x18d00, 0x18d09, 0x18d21, 0x18d80, 0x18df3, 0x18e00, 0x19192,
+    0x191a0, 0x191d3, 0x1b123, 0x1b129, 0x1b132, 0x1b133, 0x1b155, 0x1b156, 0x1b168, 0x1b169, 0x1ccf0, 0x1ccfa,
+    0x1d127, 0x1d129, 0x1d250, 0x1d253, 0x1d25b, 0x1d25d, 0x1d25f, 0x1d260, 0x1d280, 0x1d282, 0x1d6a6, 0x1d6a7,
+    0x1df1f, 0x1df82, 0x1df90, 0x1df97, 0x1dfcd, 0x1e000, 0x1e030, 0x1e06e, 0x1e08f, 0x1e090, 0x1e4d0, 0x1e4fa,
+    0x1e5d0, 0x1e5fb, 0x1e6c0, 0x1e6df, 0x1e6e0, 0x1e6f6, 0x1e6fe, 0x1e700, 0x2b739, 0x2b740, 0x2b81e, 0x2b81f,
+    0x2cea2, 0x2ceae, 0x2ebf0, 0x2ee5e, 0x31350, 0x3347a, 0x3d000, 0x3fc40,
+];
 
 #[cfg(test)]
 mod tests {
@@ -136,6 +169,74 @@ mod tests {
             }
         }
         assert_eq!(too_long, 1);
+    }
+
+    /// The odd ones; the next test covers every character.
+    #[test]
+    fn odd_characters_are_judged_as_python_does() {
+        for (id, expected) in [
+            ("a\u{200d}b", false), // Joiners: invisible.
+            ("a\u{200c}b", false),
+            ("\u{200d}", false),
+            ("a\u{30fb}b", false), // The middle dots of Katakana.
+            ("a\u{ff65}b", false),
+            ("a\u{b7}b", true), // The middle dot of Catalan.
+            ("\u{b7}a", false),
+            ("a\u{387}", true),
+            ("a\u{1369}", true),
+            ("a\u{19da}", true),
+            ("\u{2118}", true), // Symbols, and yet a beginning.
+            ("\u{212e}", true),
+            ("\u{1885}", true),
+            ("\u{309b}", false), // NFKC turns these into a space and a mark.
+            ("a\u{309b}", false),
+            ("\u{37a}", false),
+            ("a\u{37a}", false),
+            ("\u{e33}", false), // NFKC turns it into a mark and a vowel: no beginning.
+            ("a\u{e33}", true),
+            ("a\u{ff9e}", true),
+            ("\u{ff9e}", false),
+            ("\u{fdfa}", false),
+            ("a\u{203f}b", true),
+            ("a\u{2040}b", true),
+            ("a\u{2e2f}", false),
+            ("a\u{feff}", false),
+            ("a\u{ad}b", false),
+            ("a\u{fe0f}", true),
+            ("\u{1f600}", false),
+            ("\u{11f04}", false), // New in Unicode 15,
+            ("\u{31350}", false),
+            ("\u{2ebf0}", false), // 15.1,
+            ("\u{1c89}", false),  // 16,
+            ("\u{10940}", false), // and 17.
+        ] {
+            assert_eq!(PluginId::new(id).is_some(), expected, "{}", id.escape_unicode());
+        }
+    }
+
+    /// One digest over every character: `2` if it begins an identifier, `1` if it continues one, each followed by its
+    /// lower case, else `0`. Python 3.11 computes the same one:
+    ///
+    /// ```python
+    /// import hashlib
+    ///
+    /// def judged(c):
+    ///     how = "2" if c.isidentifier() else "1" if ("a" + c).isidentifier() else "0"
+    ///     return how if how == "0" else how + c.lower()
+    ///
+    /// characters = (chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000)
+    /// print(hashlib.sha256("".join(map(judged, characters)).encode()).hexdigest())
+    /// ```
+    #[test]
+    fn every_character_is_judged_as_python_does() {
+        let judged = |c: char| match (begins_identifier(c), continues_identifier(c)) {
+            (true, _) => format!("2{}", c.to_lowercase()),
+            (false, true) => format!("1{}", c.to_lowercase()),
+            (false, false) => "0".to_owned(),
+        };
+        let text: String = ('\0'..=char::MAX).map(judged).collect();
+        let by_python = "dd9683302c2a8ef3ff7454263b16ab8624d1a18e94f309d38fcc2308858c9d7d";
+        assert_eq!(crate::plugin::Digest::of(text.as_bytes()).to_string(), by_python);
     }
 
     #[test]

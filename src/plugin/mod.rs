@@ -181,6 +181,11 @@ impl FileSettings {
     fn name_a_plugin(&self) -> bool {
         self.id.is_some() || self.kind.is_some() || self.enabled == Some(true)
     }
+
+    /// Whether they, or the file's own header, say that it is a plugin.
+    fn declares(&self, frontmatter: &Frontmatter) -> bool {
+        self.name_a_plugin() || frontmatter.names_a_plugin()
+    }
 }
 
 /// A plugin as it stands in a file, ready to be sent.
@@ -257,7 +262,8 @@ pub struct Flaw {
     pub problem: Problem,
     /// Where in the file, where there is such a place.
     pub span: Option<Span>,
-    /// Whether the file is meant as a plugin, as far as one can tell: a script that is no Python is nobody's failure.
+    /// Whether the file is meant as a plugin, as far as one can tell. A script that is no Python is nobody's failure, nor is
+    /// a plugin for another program.
     pub meant: bool,
 }
 
@@ -486,9 +492,12 @@ pub fn parse(path: &Arc<Path>, bytes: &[u8], settings: &FileSettings) -> Parsed 
     }
     let text = match normal::clean(bytes) {
         Ok(text) => text,
-        Err(at) if source::resembles_plugin(bytes) => {
+        Err(at) => {
             // The broken bytes become replacement characters. The place is that in the text with our line ends.
             let [before, shown] = [&bytes[..at], bytes].map(normal::lossy);
+            if !source::resembles_plugin(bytes, settings.declares(&Frontmatter::parse(&shown))) {
+                return Parsed::NotAPlugin;
+            }
             let span = Span::new(&shown, before.len()..before.len() + 1);
             return Parsed::Flawed(Flaw {
                 digest: Some(Digest::of(bytes)),
@@ -497,17 +506,29 @@ pub fn parse(path: &Arc<Path>, bytes: &[u8], settings: &FileSettings) -> Parsed 
                 meant: true,
             });
         }
-        Err(_) => return Parsed::NotAPlugin,
     };
     // The server reads the header after its rewriting, so a sentence such as "taken from utils" differs.
     let normal = normal::normal(&text);
     let (digest, frontmatter) = (Digest::of(normal.as_bytes()), Frontmatter::parse(&normal));
+    let declared = settings.declares(&frontmatter);
     match read(path, &text, digest, frontmatter, settings) {
         Ok(Some(plugin)) => Parsed::Plugin(Arc::new(plugin)),
         Ok(None) => Parsed::NotAPlugin,
         Err((problem, span)) => {
-            let anything = matches!(problem, Problem::Empty | Problem::Nul | Problem::Syntax(_));
-            let meant = !anything || source::resembles_plugin(bytes);
+            let meant = match problem {
+                Problem::Empty | Problem::Nul | Problem::Syntax(_) => source::resembles_plugin(bytes, declared),
+                Problem::Pipeline => settings.name_a_plugin(),
+                Problem::NotUtf8
+                | Problem::RelativeImport
+                | Problem::Exits(_)
+                | Problem::BothKinds(_)
+                | Problem::BadId { .. }
+                | Problem::Unreadable(_)
+                | Problem::UnreadableFolder(_)
+                | Problem::DanglingLink(_)
+                | Problem::LinkOutside(_)
+                | Problem::TooLarge(_) => true,
+            };
             Parsed::Flawed(Flaw { digest: Some(digest), problem, span, meant })
         }
     }
@@ -528,8 +549,7 @@ fn read(
     if let Some(at) = text.find('\0') {
         return Err((Problem::Nul, Some(Span::new(text, at..at + 1))));
     }
-    let intent =
-        source::Intent { declared: settings.name_a_plugin() || frontmatter.names_a_plugin(), kind: settings.kind };
+    let intent = source::Intent { declared: settings.declares(&frontmatter), kind: settings.kind };
     let Some(source::Found { entry, mut warnings }) = source::read(text, intent)? else { return Ok(None) };
     if let Some(place) = Frontmatter::overlooked(text) {
         warnings.insert(0, Warning { surprise: Surprise::OverlookedHeader, span: Span::new(text, place) });
@@ -623,6 +643,28 @@ mod tests {
         }
         let settings = FileSettings { enabled: Some(true), ..FileSettings::default() };
         assert_eq!(plugin("mine.py", import.as_bytes(), &settings).key.to_string(), "function mine");
+    }
+
+    #[test]
+    fn a_helper_with_a_common_name_is_no_plugin() {
+        let helper = "class Event:\n    pass\n";
+        let none = FileSettings::default();
+        assert_eq!(parsed("events.py", helper.as_bytes(), &none), Parsed::NotAPlugin);
+        let docstring = format!("\"\"\"\nNote: what happens\n\"\"\"\n{helper}");
+        assert_eq!(parsed("events.py", docstring.as_bytes(), &none), Parsed::NotAPlugin);
+        let header = format!("\"\"\"\ntitle: Mine\n\"\"\"\n{helper}");
+        assert_eq!(plugin("events.py", header.as_bytes(), &none).entry, Entry::Event);
+        let settings = FileSettings { id: Some("mine".to_owned()), ..FileSettings::default() };
+        assert_eq!(plugin("events.py", helper.as_bytes(), &settings).key.to_string(), "function mine");
+    }
+
+    #[test]
+    fn a_pipeline_is_a_failure_only_where_watch_toml_names_it() {
+        let header = b"\"\"\"\ntitle: Mine\n\"\"\"\nclass Pipeline: pass\n";
+        assert!(!flaw("a.py", header).meant);
+        let settings = FileSettings { id: Some("mine".to_owned()), ..FileSettings::default() };
+        let Parsed::Flawed(flaw) = parsed("a.py", header, &settings) else { panic!() };
+        assert_eq!((flaw.problem, flaw.meant), (Problem::Pipeline, true));
     }
 
     #[test]
@@ -792,7 +834,11 @@ mod tests {
             (b"print 'Python 2'", false),
             (b"<<<<<<< HEAD", false),
             (b"\n", false),
-            (b"class Pipeline: pass", true),
+            (b"class Pipeline: pass", false),
+            (b"class Event: pass\nx = (", false),
+            (b"class Action:\n  async  def  action (self): x = (", true),
+            (b"class Action:\n  def actions(self): x = (", false),
+            (b"\"\"\"\ntitle: Mine\n\"\"\"\nclass Event: x = (", true),
             (b"from .x import y\nclass Pipe: pass", true),
         ] {
             assert_eq!(flaw("a.py", bytes).meant, meant, "{}", bytes.escape_ascii());

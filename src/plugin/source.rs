@@ -5,7 +5,7 @@
 //! loaded, in their order, and notes on the way what would go wrong there.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ruff_python_ast::name::UnqualifiedName;
 use ruff_python_ast::token::{Token, TokenKind};
@@ -23,7 +23,8 @@ use super::{Entry, Kind, Problem, Span, Surprise, Warning, normal};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Intent {
     /// The file is a plugin by the word of its frontmatter or of `watch.toml`, so that it may have its entry class from
-    /// another module. Without that word such a file is taken for a test or a script that uses the plugin.
+    /// another module, and an `Event` or `Action` without its hook. Without that word such a file is taken for a test, for a
+    /// script that uses the plugin, or for a helper.
     pub declared: bool,
     /// Which kind to take of a file that has both.
     pub kind: Option<Kind>,
@@ -57,15 +58,36 @@ pub fn read(text: &str, intent: Intent) -> Result<Option<Found>, (Problem, Optio
     Ok(Some(Found { entry, warnings: warnings.collect() }))
 }
 
-/// Whether bytes that are no text look as if they were meant as a plugin: a line that begins with an entry class.
+/// Whether bytes that cannot be parsed look as if they were meant as a plugin: a line that begins with an entry class; and
+/// for a class with a common name its hook, unless the file is `declared` (see [`Intent`]).
 #[must_use]
-pub fn resembles_plugin(bytes: &[u8]) -> bool {
+pub fn resembles_plugin(bytes: &[u8], declared: bool) -> bool {
     // Without its NUL bytes, UTF-16 reads like ASCII.
     let bytes: Vec<u8> = bytes.iter().copied().filter(|byte| *byte != 0).collect();
-    bytes.split(|byte| matches!(byte, b'\n' | b'\r')).filter_map(|line| line.strip_prefix(b"class ")).any(|rest| {
-        let name = rest.split(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_').next();
-        Entry::ALL.iter().any(|entry| name == Some(entry.class().as_bytes()))
-    })
+    let lines = || bytes.split(|byte| matches!(byte, b'\n' | b'\r'));
+    let names = |line: &[u8], name: &str| {
+        let rest = line.strip_prefix(name.as_bytes());
+        rest.is_some_and(|rest| rest.first().is_none_or(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_'))
+    };
+    let defines = |hook: &str| {
+        lines().map(<[u8]>::trim_ascii_start).any(|line| {
+            let line = line.strip_prefix(b"async").unwrap_or(line).trim_ascii_start();
+            line.strip_prefix(b"def ").is_some_and(|rest| names(rest.trim_ascii_start(), hook))
+        })
+    };
+    let is_meant = |entry: &Entry| declared || hook(*entry).is_none_or(defines);
+    let has_class =
+        |entry: &Entry| lines().filter_map(|line| line.strip_prefix(b"class ")).any(|rest| names(rest, entry.class()));
+    Entry::ALL.iter().any(|entry| has_class(entry) && is_meant(entry))
+}
+
+/// The method that tells an entry class with a common name from other classes of that name.
+fn hook(entry: Entry) -> Option<&'static str> {
+    match entry {
+        Entry::Action => Some("action"),
+        Entry::Event => Some("event"),
+        Entry::Pipe | Entry::Filter | Entry::Tools => None,
+    }
 }
 
 // --- Bindings ---------------------------------------------------------------------------------------------------------
@@ -75,6 +97,8 @@ pub fn resembles_plugin(bytes: &[u8]) -> bool {
 enum Origin {
     /// From a library with an unrelated thing of that name, or from a neighbour, which the server does not have.
     Borrowed,
+    /// The module makes it itself, but it may be an unrelated thing of that name: an `Event` without its hook.
+    Namesake,
     /// From another module, as where a package holds the plugin.
     Imported,
     /// The module makes it itself.
@@ -99,6 +123,8 @@ struct Module<'a> {
     text: &'a str,
     /// The entry names that it ends up with, in the order of the server's precedence.
     bindings: BTreeMap<Entry, (Origin, TextRange)>,
+    /// The names of its classes that have the hook of an entry, with that entry.
+    hooked: BTreeSet<(String, Entry)>,
     pipeline: Option<TextRange>,
     /// The first thing that makes it unfit to be loaded.
     harm: Option<(Problem, TextRange)>,
@@ -108,7 +134,7 @@ struct Module<'a> {
 impl Module<'_> {
     /// The entry class that the server will take, where there is one.
     fn entry(&self, intent: Intent) -> Result<Option<Entry>, (Problem, TextRange)> {
-        let least = if intent.declared { Origin::Imported } else { Origin::Defined };
+        let least = if intent.declared { Origin::Namesake } else { Origin::Defined };
         // The first of a kind is what the server takes; the best is how sure we are that the file is of that kind.
         let candidate = |kind| {
             let of_kind = || self.bindings.iter().filter(|(entry, _)| entry.kind() == kind);
@@ -135,14 +161,32 @@ impl Module<'_> {
             .bindings
             .iter()
             .any(|(entry, (origin, _))| entry.kind() == chosen.kind() && *origin == Origin::Defined);
-        (*origin < Origin::Defined && defines_another).then_some((Surprise::ImportedEntry(chosen), *range))
+        (matches!(origin, Origin::Borrowed | Origin::Imported) && defines_another)
+            .then_some((Surprise::ImportedEntry(chosen), *range))
     }
 
     fn bind(&mut self, name: &str, origin: Origin, range: TextRange, place: Place) {
         if place.scope == Scope::Module
             && let Some(entry) = Entry::ALL.into_iter().find(|entry| entry.class() == name)
         {
+            let may_be_unrelated = hook(entry).is_some() && !self.hooked.contains(&(name.to_owned(), entry));
+            let origin = if may_be_unrelated { origin.min(Origin::Namesake) } else { origin };
             self.bindings.insert(entry, (origin, range));
+        }
+    }
+
+    /// Remembers that the class of this name has a hook: one of its own, or that of a base or of what it is another name for.
+    fn note_hooks(&mut self, name: &str, body: &[Stmt], bases: &[Expr]) {
+        for (entry, hook) in Entry::ALL.into_iter().filter_map(|entry| Some((entry, hook(entry)?))) {
+            let has_own =
+                body.iter().any(|statement| match (statement.as_function_def_stmt(), statement.as_assign_stmt()) {
+                    (Some(function), _) => function.name.as_str() == hook,
+                    (_, Some(assign)) => names(&assign.targets).any(|target| target == hook),
+                    (None, None) => false,
+                });
+            if has_own || names(bases).any(|base| self.hooked.contains(&(base.to_owned(), entry))) {
+                self.hooked.insert((name.to_owned(), entry));
+            }
         }
     }
 
@@ -170,6 +214,11 @@ impl Module<'_> {
             }
         }
     }
+}
+
+/// Those of the expressions that are plain names.
+fn names(expressions: &[Expr]) -> impl Iterator<Item = &str> {
+    expressions.iter().filter_map(|expression| Some(expression.as_name_expr()?.id.as_str()))
 }
 
 /// The elements of a tuple or list display; none of any other expression.
@@ -241,6 +290,8 @@ impl Module<'_> {
                 if place.scope == Scope::Module && class.name.as_str() == "Pipeline" {
                     self.pipeline = Some(class.name.range);
                 }
+                let bases = class.arguments.as_ref().map_or(&[][..], |arguments| &*arguments.args);
+                self.note_hooks(&class.name, &class.body, bases);
                 self.bind(&class.name, Origin::Defined, class.name.range, place);
                 let scope = if place.scope == Scope::Function { Scope::Function } else { Scope::Class };
                 self.block(&class.body, Place { scope, ..place });
@@ -250,6 +301,9 @@ impl Module<'_> {
                 self.block(&function.body, Place { scope: Scope::Function, ..place });
             }
             Stmt::Assign(assign) => {
+                for name in names(&assign.targets) {
+                    self.note_hooks(name, &[], std::slice::from_ref(&assign.value));
+                }
                 for target in &assign.targets {
                     self.assign(target, value_origin(target, &assign.value), place);
                 }
@@ -676,8 +730,8 @@ mod tests {
             &[
                 ("class Pipe: pass", "pipe"),
                 ("class Filter: pass", "filter"),
-                ("class Action: pass", "action"),
-                ("class Event: pass", "event"),
+                ("class Action:\n    def action(self): pass", "action"),
+                ("class Event:\n    async def event(self): pass", "event"),
                 ("class Tools: pass", "tool"),
                 ("class Pipe(Base, metaclass=M):\n    pass\n", "pipe"),
                 ("@decorate\nclass Pipe: pass", "pipe"),
@@ -698,6 +752,48 @@ mod tests {
                 ("print('Pipe')", "-"),
             ],
         );
+    }
+
+    #[test]
+    fn an_event_or_action_needs_its_hook_or_a_declaration() {
+        for (text, with_hook) in [
+            ("class Event: pass", false),
+            ("class Event(BaseModel):\n    name: str", false),
+            ("class Event(Enum):\n    START = 1", false),
+            ("class Event:\n    def events(self): pass", false),
+            ("class Event:\n    def action(self): pass", false),
+            ("class Event:\n    def f(self):\n        def event(self): pass", false),
+            ("class Event: pass\ndef event(): pass", false),
+            ("def Event(): pass", false),
+            ("Event = namedtuple('Event', 'a b')", false),
+            ("Other = Event = None", false),
+            ("for Event in x: pass", false),
+            ("class Event(Base): pass\nclass Base:\n    def event(self): pass", false),
+            ("class Event:\n    def event(self): pass", true),
+            ("class Event:\n    @staticmethod\n    async def event(event): pass", true),
+            ("class Event:\n    event = handle", true),
+            ("class Base:\n    def event(self): pass\nclass Event(Valves, Base): pass", true),
+            ("class Mine:\n    def event(self): pass\nEvent = Mine", true),
+            ("class Base:\n    def event(self): pass\nclass Mine(Base): pass\nEvent = Mine", true),
+            ("if a:\n    class Event:\n        def event(self): pass", true),
+        ] {
+            assert_eq!(verdict(text, UNDECLARED), if with_hook { "event" } else { "-" }, "\n{text}\n");
+            assert_eq!(verdict(text, DECLARED), "event", "\n{text}\n");
+        }
+        check(UNDECLARED, &[("class Action:\n    action = 1", "action"), ("class Action:\n    event = 1", "-")]);
+        // A helper of that name does not change what the file is.
+        let helper = "class Event: pass\n";
+        for intent in [UNDECLARED, DECLARED] {
+            check(
+                intent,
+                &[(&format!("{helper}class Tools: pass"), "tool"), (&format!("{helper}class Pipe: pass"), "pipe")],
+            );
+        }
+        let both = "class Event:\n    event = 1\nclass Tools: pass";
+        assert_eq!(verdict(both, UNDECLARED), "both_kinds 3:7+5");
+        let kind = Intent { declared: true, kind: Some(Kind::Function) };
+        assert_eq!(verdict(&format!("{helper}class Tools: pass"), kind), "event");
+        assert_eq!(verdict(&format!("{helper}class Pipeline: pass"), UNDECLARED), "pipeline 2:7+8");
     }
 
     #[test]
@@ -812,7 +908,7 @@ mod tests {
             UNDECLARED,
             &[
                 ("class Filter: pass\nclass Pipe: pass", "pipe"),
-                ("class Event: pass\nclass Action: pass", "action"),
+                ("class Event:\n    event = 1\nclass Action:\n    action = 1", "action"),
                 ("class Action: pass\nclass Filter: pass", "filter"),
                 ("class Pipeline: pass\nclass Pipe: pass", "pipe"),
             ],
@@ -890,8 +986,8 @@ mod tests {
             UNDECLARED,
             &[
                 ("from multiprocessing import Lock, Pipe\nclass Filter: pass", "pipe, imported_entry 1:35+4"),
-                ("from logging import Filter\nclass Action: pass", "filter, imported_entry 1:21+6"),
-                ("from mine import Thing as Pipe\nclass Event: pass", "pipe, imported_entry 1:18+13"),
+                ("from logging import Filter\nclass Action:\n    action = 1", "filter, imported_entry 1:21+6"),
+                ("from mine import Thing as Pipe\nclass Event:\n    event = 1", "pipe, imported_entry 1:18+13"),
                 ("import mine as Pipe\nclass Filter: pass", "pipe, imported_entry 1:8+12"),
                 // It does not come first, or is gone by then.
                 ("from asyncio import Event\nclass Filter: pass", "filter"),
@@ -1251,7 +1347,9 @@ mod tests {
         for (bytes, expected) in [
             (&b"caf\xe9\nclass Pipe:"[..], true),
             (b"caf\xe9\r\nclass Tools(Base):\r\n", true),
-            (b"caf\xe9\rclass Event", true),
+            (b"caf\xe9\rclass Event\r  async def event(", true),
+            (b"caf\xe9\rclass Event", false),
+            (b"caf\xe9\nclass Action:\n  def action_(", false),
             (&utf16, true),
             (b"caf\xe9\n class Pipe:", false),
             (b"caf\xe9\nclass Pipeline:", false),
@@ -1260,7 +1358,9 @@ mod tests {
             (b"\xff\xd8\xff\xe0", false),
             (b"", false),
         ] {
-            assert_eq!(resembles_plugin(bytes), expected, "{}", bytes.escape_ascii());
+            assert_eq!(resembles_plugin(bytes, false), expected, "{}", bytes.escape_ascii());
+            let class = bytes.windows(6).any(|word| matches!(word, b" Event" | b"Action"));
+            assert_eq!(resembles_plugin(bytes, true), expected || class, "{}", bytes.escape_ascii());
         }
     }
 }

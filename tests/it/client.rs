@@ -232,7 +232,7 @@ async fn an_answer_that_ends_too_early_or_never() {
     });
     let client = client(&url);
     let words = "an answer of more than 64 MiB".to_owned();
-    assert_eq!(client.call(Call::Overview(Kind::Tool)).await, Reply::TooLong { words });
+    assert_eq!(client.call(Call::Overview(Kind::Tool)).await, Reply::Unusable { words });
     assert_eq!(client.call(update("f")).await, Reply::Lost { cause: "the answer has no end".into() });
     ended(server).await;
 }

@@ -27,10 +27,11 @@ const MAY_USE: [(&str, &[&str]); 16] = [
 const KNOW_EVERYONE: [&str; 3] = ["run", "daemon", "main"];
 
 /// What reaches the outside world, and the rooms that may use it.
-const REACHES_OUT: [(&str, &[&str]); 19] = [
+const REACHES_OUT: [(&str, &[&str]); 20] = [
     ("notify", &["watcher"]),
     ("notify_debouncer_full", &["watcher"]),
     ("reqwest", &["client", "sandbox"]),
+    ("hyper_util", &["client"]),
     ("rustls", &["client", "sandbox"]),
     ("tokio", &["client", "daemon", "git", "run", "sandbox"]),
     ("std::fs", &["config", "disk", "git", "regular_file", "sandbox", "systemd", "watcher"]),

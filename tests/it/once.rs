@@ -257,10 +257,9 @@ fn refused_code_is_remembered_and_the_running_plugin_stays() {
 /// Each file that cannot be deployed, and the word for it; nothing of it reaches the server.
 #[test]
 fn what_cannot_be_deployed_is_not_sent() {
-    let cases: [(&[u8], &str); 6] = [
+    let cases: [(&[u8], &str); 5] = [
         (BROKEN.as_bytes(), "syntax"),
         (b"from . import helper\n\n\nclass Filter:\n    pass\n", "relative_import"),
-        (b"class Pipeline:\n    pass\n", "pipeline"),
         (b"# \xe9\nclass Filter:\n    pass\n", "not_utf8"),
         (b"class Filter:\n    pass\n\n\nclass Tools:\n    pass\n", "both_kinds"),
         (b"import sys\n\nsys.exit()\n\n\nclass Filter:\n    pass\n", "exits"),
@@ -278,6 +277,38 @@ fn what_cannot_be_deployed_is_not_sent() {
         assert_eq!(of(&notices, "summary")["skipped"], 1, "{reason}");
         assert_eq!(writes(&server), Vec::<String>::new(), "{reason}");
     }
+}
+
+#[test]
+fn a_plugin_for_another_program_is_a_warning() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    project.put(A, filter("1"));
+    project.put("plugins/other.py", "\"\"\"\ntitle: Other\n\"\"\"\n\n\nclass Pipeline:\n    pass\n");
+    let told = notices(&project, &["--once"], 0);
+    let flawed = of(&told, "flawed");
+    assert_eq!((&flawed["reason"], &flawed["level"]), (&json!("pipeline"), &json!("warning")));
+    let summary = of(&told, "summary");
+    assert_eq!((&summary["created"], &summary["skipped"]), (&json!(1), &json!(0)));
+    // One that is named in the settings is meant to be deployed.
+    project.write("watch.toml", "[plugins.\"plugins/other.py\"]\nid = \"other\"\n");
+    let told = notices(&project, &["--once"], 1);
+    assert_eq!(of(&told, "flawed")["level"], "error");
+    assert_eq!(of(&told, "summary")["skipped"], 1);
+    assert_eq!(server.row(Kind::Function, "other").map(|row| row.content), None);
+}
+
+#[test]
+fn a_helper_with_a_common_name_is_left_alone() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    project.put(A, filter("1"));
+    project.put("plugins/events.py", "class Event:\n    pass\n");
+    project.put("plugins/actions.py", "class Action:\n    def __call__(self): return (\n");
+    let told = notices(&project, &["--once"], 0);
+    assert_eq!(of(&told, "summary")["created"], 1);
+    assert_eq!(of(&told, "flawed")["path"], "plugins/actions.py");
+    assert!(server.row(Kind::Function, "events").is_none());
 }
 
 #[cfg(unix)]
@@ -638,6 +669,45 @@ fn who_may_be_overheard_is_told_once() {
     assert_eq!(notice["message"], format!("the key and the plugins travel unencrypted to http://{far}"));
     assert_eq!(said(&format!("https://{far}")), [Value::Null; 0]);
     assert_eq!(said(&server.url()), [Value::Null; 0]);
+}
+
+/// The fake server takes requests as a proxy does, and answers them itself.
+#[test]
+fn the_proxy_in_between_is_named_without_its_password() {
+    let server = FakeServer::start();
+    let proxy = server.url();
+    let with_password = proxy.replace("http://", "http://me:s3cret@");
+    let project = |url: &str, proxy: &str| {
+        let project = Project::new().with("OPENWEBUI_URL", url).with("OPENWEBUI_API_KEY", KEY);
+        project.put("watch.toml", "once_patience = \"0s\"\n");
+        project.put(A, filter("1"));
+        project.with("HTTP_PROXY", proxy).with("ALL_PROXY", proxy)
+    };
+    // A host at home is near, but the proxy need not be.
+    let near = project("http://chat.lan", &with_password);
+    let ran = near.run(&["--once", "--json"]);
+    assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("s3cret"));
+    let told = ran.notices();
+    assert_eq!((&of(&told, "proxy")["proxy"], &of(&told, "proxy")["level"]), (&json!(proxy), &json!("detail")));
+    let insecure = of(&told, "insecure");
+    let message = format!("the key and the plugins travel unencrypted to http://chat.lan, through the proxy {proxy}");
+    assert_eq!((&insecure["message"], &insecure["proxy"]), (&json!(message), &json!(proxy)));
+    check(&ran, 0);
+    assert_eq!(text(&server, "a"), filter("1"));
+    let said = near.run(&["diff", "--verbose"]).stdout;
+    assert!(said.starts_with(&format!("http://chat.lan is reached through the proxy {proxy}\n")), "{said}");
+    // What goes wrong may be the proxy's doing.
+    let dead = "http://me:s3cret@127.0.0.1:1";
+    let told = notices(&project("http://chat.lan", dead), &["--once"], 3);
+    assert_eq!(of(&told, "gave_up")["cause"], "connection refused, through the proxy http://127.0.0.1:1");
+    let ran = project("https://chat.example", &with_password).run(&["diff"]);
+    assert!(ran.stderr.contains(&format!(", through the proxy {proxy}\n")), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("s3cret") && ran.code == Some(3), "{}", ran.stderr);
+    // What is on this machine is reached without one.
+    for host in ["127.0.0.1", "localhost", "0.0.0.0", "127.1"] {
+        let told = notices(&project(&proxy.replace("127.0.0.1", host), dead), &["--once"], 0);
+        assert!(told.iter().all(|notice| notice["event"] != "proxy" && notice["event"] != "insecure"), "{host}");
+    }
 }
 
 // ---- the server -----------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ use owui_watch::plugin::{Digest, Kind};
 use serde_json::json;
 
 use crate::support::command::{Project, Watch, filter, is_whole, names};
-use crate::support::fake_server::{FakeServer, Version};
+use crate::support::fake_server::{FakeServer, Fault, Version};
 
 const A: &str = "plugins/a.py";
 /// What the name of a file begins with that is being written.
@@ -458,6 +458,35 @@ fn sample(watch: &Watch) -> (f64, usize) {
     let status = fs::read_to_string(folder.join("status")).unwrap();
     let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     (rss.trim().trim_end_matches(" kB").parse().unwrap(), fs::read_dir(folder.join("fd")).unwrap().count())
+}
+
+/// The most that a watch has had in memory after its first pass, in KiB, where the server's list of functions is this.
+fn peak_for_a_list(list: &'static str) -> usize {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    project.put(A, filter("1"));
+    server.fail_next_of("functions/export", 1, Fault::Says(200, list));
+    let mut watch = project.watch();
+    let status = fs::read_to_string(format!("/proc/{}/status", watch.pid())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    assert!(watch.stop().success());
+    peak.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[test]
+fn a_list_needs_less_than_four_times_its_size_in_memory() {
+    const SIZE: usize = 8 << 20;
+    let without = peak_for_a_list("[]");
+    for (head, part, tail) in [
+        (r#"[{"id": "b", "content": ""#, r"x = 1\n", r#""}]"#),
+        (r#"[{"id": "b", "meta": {"icon": ["#, "0,", "0]}}]"),
+        (r#"[{"id": "b", "meta": {"manifest": {"x": ["#, "[],", "0]}}}]"),
+        ("[", r#"{"id":"b","content":"x = 1\n","meta":{"manifest":{"title":"B"}}},"#, "0]"),
+    ] {
+        let list = format!("{head}{}{tail}", part.repeat(SIZE / part.len()));
+        let peak = peak_for_a_list(list.leak()) - without;
+        assert!(peak < 4 * SIZE / 1024, "{peak} KiB for {} KiB of `{part}`", SIZE / 1024);
+    }
 }
 
 /// Saves so often, every plugin in turn, and looks at the process after each turn.

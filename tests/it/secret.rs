@@ -147,6 +147,39 @@ fn when_the_server_sends_it_back() {
     }
 }
 
+/// In the server's history, in a plugin's header there, and with something in between that no terminal shows.
+#[test]
+fn when_it_stands_in_what_the_server_lists() {
+    for between in ["", "\0", "\u{200b}", "\u{1b}[0m", "\u{9d}0;x\u{9c}"] {
+        let (server, project) = scene();
+        silent(&project, &["--once"]);
+        let (one, other) = SECRET.split_at(17);
+        let secret = format!("{one}{between}{other}");
+        let listed = json!([{
+            "id": "v", "parent_id": secret, "created_at": 5, "commit_message": format!("by {secret}"),
+            "user": { "name": format!("Ada {secret}") },
+        }]);
+        server.fail_next_of("/history?page=1", 1000, Fault::Says(200, listed.to_string().leak()));
+        let snapshot = json!({ "id": "v", "snapshot": { "name": "A", "content": filter("0"), "meta": {} } });
+        server.fail_next_of("/history/", 1000, Fault::Says(200, snapshot.to_string().leak()));
+        let manifest = json!({ "version": format!("v{secret}"), "title": secret, "author": secret });
+        server.edit_row(Kind::Function, "a", |row| {
+            row.content = filter("theirs");
+            row.meta = json!({ "manifest": manifest }).as_object().unwrap().clone();
+        });
+        project.put("plugins/a.py", filter("2"));
+        let said: String =
+            [RUNS[2], &["history", "a", "--json"], RUNS[3], RUNS[0]].map(|run| silent(&project, run)).concat();
+        assert!(said.contains("by [key]") && said.contains("Ada [key]"), "{between:?}: {said}");
+        assert_eq!(server.row(Kind::Function, "a").unwrap().content, filter("2"));
+        for text in [said.as_str(), &project.read(".owui-watch/logs/function-a.log")] {
+            let visible: String = text.chars().filter(char::is_ascii_graphic).collect();
+            assert!(!visible.contains(&SECRET[3..]), "{between:?}: {text}");
+        }
+        assert_silent_state(&project);
+    }
+}
+
 #[test]
 fn when_a_redirect_leads_elsewhere() {
     let (server, project) = scene();

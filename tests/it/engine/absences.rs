@@ -208,7 +208,40 @@ fn a_server_that_wants_to_be_left_alone_for_ever_is_asked_again() {
     let mut run = play(policy(), Ledger::default(), "0ms edit a v1\n0ms rescan");
     let wish = Reply::Unreachable { cause: "busy".to_owned(), retry_after: Some(Duration::from_secs(u64::MAX)) };
     run.give(Event::Replied(run.tickets[0], wish));
-    assert_eq!(run.engine.next_wake(), Some(Duration::from_mins(10)));
+    assert_eq!(run.engine.next_wake(), Some(Duration::from_secs(30)));
+}
+
+#[test]
+fn a_save_ends_a_long_pause() {
+    let mut run = play(
+        policy(),
+        Ledger::default(),
+        "0ms given a=v1 b=v1 c=v1
+         5000ms write a v2
+         5001ms #1 unreachable 300
+         5100ms write b v2",
+    );
+    // Saves in a row bring about one try a second.
+    assert_eq!(run.engine.next_wake(), Some(Duration::from_millis(6001)));
+    run.go_on("6001ms wake\n6002ms #1 unreachable 300");
+    assert_eq!(run.engine.next_wake(), Some(Duration::from_millis(36_002)));
+    run.go_on("20000ms write c v1");
+    assert_eq!(run.engine.next_wake(), Some(Duration::from_millis(36_002)), "nothing new was saved");
+    run.go_on("20001ms write c v2\n20002ms wake");
+    assert!(after(&run.log, "20002ms").contains("connect"), "{}", run.log);
+}
+
+#[test]
+fn a_hang_up_ends_every_pause() {
+    let mut run = play(
+        policy(),
+        Ledger::default(),
+        "0ms given a=v1
+         5000ms write a v2
+         5001ms #1 unreachable 300",
+    );
+    run.go_on("5002ms hang up");
+    assert!(run.log.contains("connect"), "{}", run.log);
 }
 
 #[test]
@@ -468,5 +501,5 @@ fn a_server_that_wants_to_be_left_alone_is_left_alone_whatever_the_kernel_forget
          5001ms #1 unreachable 300
          6000ms rescan",
     );
-    assert!(!after(&log, "6000ms").contains("connect"), "it asked to be left alone for 300 s:\n{log}");
+    assert!(!after(&log, "6000ms").contains("connect"), "it asked to be left alone:\n{log}");
 }

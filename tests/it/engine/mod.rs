@@ -104,6 +104,10 @@ impl Script {
         match words.as_slice() {
             ["given", rows @ ..] => self.given(rows),
             ["rescan"] => self.give(Event::Rescan),
+            ["hang", "up"] => {
+                self.give(Event::TryNow);
+                self.give(Event::Rescan);
+            }
             ["root", "gone"] => self.root_is_gone = true,
             ["root", "back"] => self.root_is_gone = false,
             ["wake"] => self.give(Event::Wake),
@@ -332,7 +336,7 @@ fn read_reply(words: &[&str]) -> Reply {
         ["crashed"] => Reply::Crashed { words: "Internal Server Error".to_owned() },
         ["unclear"] => Reply::Unclear { words: "401 Unauthorized".to_owned() },
         ["not-allowed"] => Reply::NotAllowed { status: 401, words: "401 Unauthorized".to_owned() },
-        ["too-long"] => Reply::TooLong { words: "an answer of more than 64 MiB".to_owned() },
+        ["too-long"] => Reply::Unusable { words: "an answer of more than 64 MiB".to_owned() },
         ["foreign"] => Reply::Foreign { status: 200, words: "a web page".to_owned() },
         ["stumbled"] => Reply::Stumbled { cause: "the server's database is locked".to_owned() },
         ["lost"] => Reply::Lost { cause: "no answer".to_owned() },

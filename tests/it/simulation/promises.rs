@@ -109,6 +109,8 @@ pub(super) struct Promises {
     /// How often the server has been looked at in vain, and until when it is to be left alone.
     attempts: u32,
     quiet_until: Duration,
+    /// When it was looked at in vain the last time.
+    tried: Duration,
     /// How many requests there were that change something.
     pub(super) changes: u32,
 }
@@ -164,7 +166,11 @@ impl Promises {
             Event::Rescan => self.quiet_until = Duration::ZERO,
             Event::Stop => self.stops = true,
             Event::Scanned(scan) => scan.files.iter().for_each(|(path, loaded)| self.on_loaded(file_of(path), loaded)),
-            Event::Loaded(path, loaded) => self.on_loaded(file_of(path), loaded),
+            Event::Loaded(path, loaded) => {
+                // Who saves does not want to wait for the end of a long pause.
+                self.quiet_until = self.quiet_until.min(self.tried + ms(1000));
+                self.on_loaded(file_of(path), loaded);
+            }
             Event::RolledBack(rollbacks) => self.rollbacks.clone_from(rollbacks),
             _ => {}
         }
@@ -258,6 +264,7 @@ pub(super) fn on_notice(world: &mut World, notice: &Notice) -> Result<(), Broken
                 return broken("8: more waits than there is", format!("{waiting}"));
             }
             promises.attempts = 1;
+            promises.tried = now;
             promises.quiet_until = now + *next;
             patient(1, *next, promises.wish)
         }
@@ -267,6 +274,7 @@ pub(super) fn on_notice(world: &mut World, notice: &Notice) -> Result<(), Broken
         }
         What::StillUnreachable { attempt, next, .. } => {
             promises.attempts += 1;
+            promises.tried = now;
             promises.quiet_until = now + *next;
             if *attempt != promises.attempts {
                 let detail = format!("try {attempt} is number {}", promises.attempts);
@@ -291,7 +299,7 @@ pub(super) fn on_notice(world: &mut World, notice: &Notice) -> Result<(), Broken
 }
 
 fn patient(attempt: u32, next: Duration, wish: Duration) -> Result<(), Broken> {
-    let least = ms(375 << attempt.saturating_sub(1).min(10)).min(ms(22_500)).max(wish);
+    let least = ms(375 << attempt.saturating_sub(1).min(10)).min(ms(22_500)).max(wish.min(ms(30_000)));
     if next < least {
         return broken("7: a server that fails is asked less and less", format!("try {attempt}: {next:?}"));
     }

@@ -355,7 +355,8 @@ async fn serve(shared: Arc<Shared>, request: Request) -> Response {
 
 async fn exchange(shared: Arc<Shared>, request: Request) -> Option<Answer> {
     let (head, body) = request.into_parts();
-    let path = decoded(&head.uri.to_string());
+    // Without the host, which a proxy is told.
+    let path = decoded(head.uri.path_and_query().map_or("/", |path| path.as_str()));
     let body = to_bytes(body, usize::MAX).await.ok()?;
     let json = serde_json::from_slice::<Value>(&body);
     let recorded = Recorded { method: head.method.to_string(), path, body: json.as_ref().cloned().unwrap_or_default() };
