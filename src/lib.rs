@@ -27,8 +27,9 @@
 //! In reading order: [`plugin`] is what a plugin is, and [`engine`] is every decision; both are pure. [`settling`] says when
 //! a path is ready to be read. Then the edges, each of which knows one part of the world: [`watcher`] file events,
 //! [`disk`] files, [`git`] the commits they stand on, [`client`] the server, [`console`] the terminal, [`config`] and
-//! [`cli`] what the user wants, [`systemd`] what may run us, [`sandbox`] a real server to play with. [`commands`] go back
-//! to what was. [`run`] puts them together. `clippy.toml` and `tests/it/layering.rs` keep these walls.
+//! [`cli`] what the user wants, [`systemd`] what may run us, [`sandbox`] a real server to play with. [`regular_file`] reads
+//! files that may be hostile, for every edge. [`commands`] go back to what was. [`run`] puts them together. `clippy.toml`
+//! and `tests/it/layering.rs` keep these walls.
 
 pub mod cli;
 pub mod client;
@@ -40,6 +41,7 @@ pub mod disk;
 pub mod engine;
 pub mod git;
 pub mod plugin;
+pub mod regular_file;
 pub mod run;
 pub mod sandbox;
 pub mod settling;

@@ -6,15 +6,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may use of the rest of the crate. Only where everything meets may everything be known.
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
     ("plugin", &[]),
     ("engine", &["plugin"]),
     ("settling", &[]),
+    ("regular_file", &[]),
     ("cli", &[]),
-    ("config", &["cli", "engine", "plugin"]),
+    ("config", &["cli", "engine", "plugin", "regular_file"]),
     ("watcher", &[]),
-    ("disk", &["engine", "plugin"]),
-    ("git", &[]),
+    ("disk", &["engine", "plugin", "regular_file"]),
+    ("git", &["regular_file"]),
     ("client", &["engine", "plugin"]),
     ("console", &["engine::notice", "plugin"]),
     ("commands", &["cli", "client", "config", "console", "disk", "engine", "plugin", "systemd"]),
@@ -31,7 +32,7 @@ const REACHES_OUT: [(&str, &[&str]); 15] = [
     ("reqwest", &["client", "sandbox"]),
     ("rustls", &["client", "sandbox"]),
     ("tokio", &["client", "daemon", "git", "run", "sandbox"]),
-    ("std::fs", &["config", "disk", "git", "sandbox", "systemd", "watcher"]),
+    ("std::fs", &["config", "disk", "git", "regular_file", "sandbox", "systemd", "watcher"]),
     ("std::process::Command", &["sandbox", "systemd"]),
     ("tokio::process", &["git", "sandbox"]),
     ("std::net::TcpListener", &["sandbox"]),
