@@ -769,18 +769,18 @@ impl<'a> Daemon<'a> {
         let Some(state) = self.state.as_ref().filter(|_| !self.unsaved.is_empty() && self.saving.is_none()) else {
             return;
         };
-        let (path, ledger) = (state.ledger_path().to_owned(), self.engine.ledger());
+        let (folder, ledger) = (state.folder(), self.engine.ledger());
         let unsaved = std::mem::take(&mut self.unsaved);
         self.served.saving.append(&mut self.served.unsaved);
         let room = self.on_disk.room();
         let added = if unsaved.all { None } else { ledger.addition(&unsaved.keys).filter(|text| text.len() < room) };
         self.saving = Some(if let Some(text) = added {
             self.on_disk.added += text.len();
-            tokio::task::spawn_blocking(move || State::add(&path, &text))
+            tokio::task::spawn_blocking(move || folder.add(&text))
         } else {
             let text = ledger.to_json();
             self.on_disk = OnDisk { whole: text.len(), added: 0 };
-            tokio::task::spawn_blocking(move || State::save(&path, &text))
+            tokio::task::spawn_blocking(move || folder.save(&text))
         });
     }
 

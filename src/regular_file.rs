@@ -58,7 +58,7 @@ impl From<Rejection> for io::Error {
 ///
 /// A [`Rejection`], or the system's error.
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    read_all(open(path, Links::Follow, OpenOptions::new().read(true))?, most)
+    read_opened(open(path, Links::Follow, OpenOptions::new().read(true))?, most)
 }
 
 /// Like [`read`], but rejects a link at `path` itself. Links in the folders above it are followed.
@@ -67,7 +67,7 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 ///
 /// A [`Rejection`], or the system's error.
 pub fn read_no_follow(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    read_all(open(path, Links::Reject, OpenOptions::new().read(true))?, most)
+    read_opened(open(path, Links::Reject, OpenOptions::new().read(true))?, most)
 }
 
 /// Opens a regular file, or creates one if `options` say so. Rejects a link at `path` itself.
@@ -122,7 +122,12 @@ fn guard(options: &mut OpenOptions, links: Links) {
 #[cfg(not(any(unix, windows)))]
 fn guard(_: &mut OpenOptions, _: Links) {}
 
-fn read_all(file: File, most: u64) -> io::Result<Vec<u8>> {
+/// Reads the rest of an open file, of at most `most` bytes in all.
+///
+/// # Errors
+///
+/// [`Rejection::LargerThan`], or the system's error.
+pub fn read_opened(file: File, most: u64) -> io::Result<Vec<u8>> {
     let length = file.metadata()?.len();
     if length > most {
         return Err(Rejection::LargerThan(most).into());

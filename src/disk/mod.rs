@@ -3,9 +3,11 @@
 
 mod copies;
 pub mod file;
+mod identity;
 mod notes;
 mod seen;
 mod state;
+mod trust;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
