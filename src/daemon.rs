@@ -179,11 +179,15 @@ struct Start {
 
 impl Start {
     /// `held` is the state of the one to be replaced.
-    fn new(plan: Plan, held: Option<&State>) -> anyhow::Result<Self> {
+    async fn new(plan: Plan, held: Option<&State>) -> anyhow::Result<Self> {
         let Plan { config, policy, .. } = &plan;
         let is_held = held.is_some_and(|state| state.is_of(&config.state, &config.url));
-        let state =
-            if policy.terms.dry_run || is_held { None } else { Some(State::open(config.state.clone(), &config.url)?) };
+        let state = if policy.terms.dry_run || is_held {
+            None
+        } else {
+            crate::run::refuse_tracked(&config.state).await?;
+            Some(State::open(config.state.clone(), &config.url)?)
+        };
         let (send, signs) = unbounded_channel();
         let watcher = match policy.once {
             Some(_) => None,
@@ -238,7 +242,7 @@ async fn begin(
 ) -> anyhow::Result<Option<Start>> {
     let mut told = false;
     loop {
-        let error = match Start::new(plan.clone(), None) {
+        let error = match Start::new(plan.clone(), None).await {
             Ok(start) => return Ok(Some(start)),
             Err(error) => error,
         };
@@ -372,7 +376,7 @@ impl<'a> Daemon<'a> {
                 }
                 // Other settings would begin it anew.
                 Happened::Signal(Signal::Rescan) if stopping => Vec::new(),
-                Happened::Signal(Signal::Rescan) => self.hang_up(),
+                Happened::Signal(Signal::Rescan) => self.hang_up().await,
                 Happened::Sign(sign) => self.signs(sign),
                 Happened::Touch(touch) => {
                     self.touched(touch);
@@ -387,7 +391,7 @@ impl<'a> Daemon<'a> {
                 Happened::More => Vec::new(),
             };
             if !stopping && self.successor.is_none() {
-                events.extend(self.glance());
+                events.extend(self.glance().await);
             }
         }
     }
@@ -400,19 +404,19 @@ impl<'a> Daemon<'a> {
         }
     }
 
-    fn hang_up(&mut self) -> Vec<Event> {
+    async fn hang_up(&mut self) -> Vec<Event> {
         self.audience.supervisor.reloading();
         if self.successor.is_some() {
             // It looks at everything anyway, at what has changed in the settings since as well.
             return Vec::new();
         }
         let news = self.settings.as_mut().map_or(News::None, |settings| settings.reread(Instant::now()));
-        self.learn(news).unwrap_or_else(|| vec![Event::Rescan])
+        self.learn(news).await.unwrap_or_else(|| vec![Event::Rescan])
     }
 
-    fn glance(&mut self) -> Vec<Event> {
+    async fn glance(&mut self) -> Vec<Event> {
         let news = self.settings.as_mut().map_or(News::None, |settings| settings.glance(Instant::now()));
-        let events = self.learn(news);
+        let events = self.learn(news).await;
         if events.is_some() {
             self.audience.supervisor.reloading();
         }
@@ -421,7 +425,7 @@ impl<'a> Daemon<'a> {
 
     /// Tells what is new in the settings, and prepares to go on with them if they are others. Where that is not possible,
     /// the old ones stay.
-    fn learn(&mut self, news: News) -> Option<Vec<Event>> {
+    async fn learn(&mut self, news: News) -> Option<Vec<Event>> {
         let (config, New { files, keys }) = match news {
             News::None => return None,
             News::Same(new) => {
@@ -434,10 +438,13 @@ impl<'a> Daemon<'a> {
             }
             News::Config(config, new) => (config, new),
         };
-        let start = (self.setup.plan)(*config).and_then(|mut plan| {
-            plan.policy.terms.force &= self.engine.in_first_pass();
-            Start::new(plan, self.state.as_ref())
-        });
+        let start = match (self.setup.plan)(*config) {
+            Ok(mut plan) => {
+                plan.policy.terms.force &= self.engine.in_first_pass();
+                Start::new(plan, self.state.as_ref()).await
+            }
+            Err(error) => Err(error),
+        };
         match start {
             Ok(start) => {
                 self.successor = Some(start);
@@ -454,6 +461,29 @@ impl<'a> Daemon<'a> {
     fn keep_settings(&mut self, why: &str, hint: Option<String>) {
         let message = format!("the settings stay as they were: {why}");
         self.tell(Notice::general(What::Trouble { message, hint }));
+    }
+
+    /// Ends where another owui-watch has taken the place of this one: two would undo each other's deploys.
+    fn keep_lock(&mut self) -> Option<Code> {
+        let error = match self.state.as_mut()?.keep_lock() {
+            Ok(false) => return None,
+            Ok(true) => {
+                self.unsaved.all = true;
+                let message = "the lock in the state folder was deleted; this owui-watch took it again".to_owned();
+                self.tell(Notice::general(What::Trouble { message, hint: None }));
+                return None;
+            }
+            Err(error) => error,
+        };
+        if error.other().is_none() {
+            self.write(|_| Err(error.into()));
+            return None;
+        }
+        let message = format!("this owui-watch ends, since its lock was deleted: {error}");
+        self.tell(Notice::general(What::Trouble { message, hint: None }));
+        // It is the other one's to write.
+        self.state = None;
+        Some(Code::NotDeployed)
     }
 
     /// What was rolled back beside us is known before anything is decided.
@@ -629,6 +659,9 @@ impl<'a> Daemon<'a> {
     async fn take_all(&mut self, events: Vec<Event>) -> Option<Code> {
         if events.is_empty() {
             return None;
+        }
+        if let Some(code) = self.keep_lock() {
+            return Some(code);
         }
         let end = self.rolled_back().into_iter().chain(events).find_map(|event| self.take(event));
         tokio::task::yield_now().await;

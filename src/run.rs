@@ -18,6 +18,7 @@ use crate::disk::StateError;
 use crate::engine::exchange::{Adopt, Terms};
 use crate::engine::notice::Level;
 use crate::engine::{Code, Policy};
+use crate::git;
 use crate::sandbox::{self, Sandbox, SandboxError};
 use crate::systemd::supervisor::{self, Supervisor};
 
@@ -25,6 +26,7 @@ use crate::systemd::supervisor::{self, Supervisor};
 #[must_use]
 pub fn run(args: &Args, world: &World) -> ExitCode {
     logging(args.verbose);
+    keep_out_of_core_dumps();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let end = runtime.context("cannot start").and_then(|runtime| runtime.block_on(start(args, world)));
     match end {
@@ -68,32 +70,59 @@ async fn start(args: &Args, world: &World) -> anyhow::Result<End> {
         }
         Some(Command::History { plugin, .. }) => {
             let config = config()?;
-            let scene = scene(args, &config)?;
+            let scene = scene(args, &config).await?;
             Ok(End::Done(commands::history(&scene, &from_here(plugin, &config, world)).await?))
         }
         Some(Command::Diff { plugin, .. }) => {
             let config = config()?;
             let plugin = plugin.as_ref().map(|plugin| from_here(plugin, &config, world));
-            Ok(End::Done(commands::diff(&scene(args, &config)?, plugin.as_deref()).await?))
+            Ok(End::Done(commands::diff(&scene(args, &config).await?, plugin.as_deref()).await?))
         }
         Some(Command::Pull { plugin, .. }) => {
             let config = config()?;
             let plugin = plugin.as_ref().map(|plugin| from_here(plugin, &config, world));
-            Ok(End::Done(commands::pull(&scene(args, &config)?, plugin.as_deref()).await?))
+            Ok(End::Done(commands::pull(&scene(args, &config).await?, plugin.as_deref()).await?))
         }
         Some(Command::Rollback { plugin, version, .. }) => {
             let config = config()?;
             let plugin = from_here(plugin, &config, world);
-            roll_back(&scene(args, &config)?, &plugin, version.as_deref()).await
+            roll_back(&scene(args, &config).await?, &plugin, version.as_deref()).await
         }
     }
 }
+
+/// A state folder in git would travel with every clone, and so would planted state.
+pub(crate) async fn refuse_tracked(state: &Path) -> Result<(), StateError> {
+    if git::tracks(state).await { Err(StateError::tracked(state)) } else { Ok(()) }
+}
+
+/// The API key is in memory. A process that may not be dumped can't be read by a debugger of the same user either.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn keep_out_of_core_dumps() {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    // A limit of size alone would not count where a program takes the dumps.
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::debug!(%error, "core dumps stay possible");
+    }
+}
+
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+fn keep_out_of_core_dumps() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    if let Err(error) = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }) {
+        tracing::debug!(%error, "core dumps stay possible");
+    }
+}
+
+#[cfg(not(unix))]
+fn keep_out_of_core_dumps() {}
 
 fn settings(Reading { config, sources }: Reading) -> Result<(Config, Sources), ConfigError> {
     Ok((config?, sources))
 }
 
-fn scene<'a>(args: &Args, config: &'a Config) -> anyhow::Result<Scene<'a>> {
+async fn scene<'a>(args: &Args, config: &'a Config) -> anyhow::Result<Scene<'a>> {
+    refuse_tracked(&config.state).await?;
     Ok(Scene::new(config, client(config)?, format(args), least(args), args.yes))
 }
 

@@ -38,7 +38,7 @@ const ONE_TICK: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct StateError {
     message: String,
-    hint: &'static str,
+    hint: String,
     /// Who has the lock.
     other: Option<Other>,
 }
@@ -67,10 +67,21 @@ impl std::fmt::Display for Other {
 }
 
 impl StateError {
+    /// Whoever clones the repository would bring state along, or publish what the server holds.
+    #[must_use]
+    pub fn tracked(folder: &Path) -> Self {
+        let folder = folder.display();
+        Self {
+            message: format!("cannot keep state in `{folder}`: git tracks it"),
+            hint: format!("`git rm -r --cached {folder}` takes it out of git"),
+            other: None,
+        }
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> &str {
-        self.hint
+        &self.hint
     }
 
     /// Who has to end first, if that is the matter.
@@ -333,7 +344,9 @@ impl State {
     /// Answers whether it had to be taken anew.
     pub fn keep_lock(&mut self) -> Result<bool, StateError> {
         let path = self.folder.lock();
-        if is_at(&self.lock, &path) {
+        // A project that was moved away may come back.
+        let around = std::path::absolute(&self.folder.path).unwrap_or_default();
+        if is_at(&self.lock, &path) || !around.parent().is_some_and(Path::is_dir) {
             return Ok(false);
         }
         self.folder.made().map_err(|error| self.folder.cannot_keep(&error))?;
@@ -446,7 +459,9 @@ impl Folder {
         let distrust = cause.chain().find_map(|cause| cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref());
         StateError {
             message: format!("cannot keep state in `{}`: {cause:#}", self.path.display()),
-            hint: distrust.map_or("set `state` in watch.toml to a folder that you may write to", Distrust::hint),
+            hint: distrust
+                .map_or("set `state` in watch.toml to a folder that you may write to", Distrust::hint)
+                .to_owned(),
             other: None,
         }
     }
@@ -466,7 +481,7 @@ impl Folder {
         let locked = locked.with_context(|| format!("locking `{}`", path.display()));
         locked.map_err(|error| self.cannot_keep(&error))?.map_err(|other| StateError {
             message: format!("{other} deploys from here to this server already"),
-            hint: "end that one first, or wait for it with --wait; a `--dry-run` can be made beside it",
+            hint: "end that one first, or wait for it with --wait; a `--dry-run` can be made beside it".to_owned(),
             other: Some(other),
         })
     }

@@ -916,7 +916,9 @@ impl Notice {
                  ENABLE_TOOLS)"
             }
             What::Failed { failure: Failure::StoredOther, .. } => "save it again when nobody else is editing it",
-            What::Failed { failure: Failure::KeepFailed { .. }, .. } => "make the state folder writable and save again",
+            What::Failed { failure: Failure::KeepFailed { .. }, .. } => {
+                "make the state folder writable, or free space on its disk; a watch then retries"
+            }
             What::Ready { .. }
             | What::Connected { .. }
             | What::Pass { .. }
@@ -1606,7 +1608,7 @@ mod tests {
                 hint: the server's log says why; see there whether plugins are switched off (ENABLE_PLUGINS, ENABLE_FUNCTIONS, ENABLE_TOOLS)
             Error failed: what must be on disk before anything is sent could not be written: No space left on device
                 short: not deployed / what must be on disk before anything is sent could not be written: No space left on device
-                hint: make the state folder writable and save again
+                hint: make the state folder writable, or free space on its disk; a watch then retries
             Error failed: the server gave an answer that makes no sense here: null
                 short: not deployed / the server gave an answer that makes no sense here: null
             Error flawed: invalid Python: expected `)`
