@@ -466,11 +466,9 @@ impl<'a> Daemon<'a> {
     /// Ends where another owui-watch has taken the place of this one: two would undo each other's deploys.
     fn keep_lock(&mut self) -> Option<Code> {
         let error = match self.state.as_mut()?.keep_lock() {
-            Ok(false) => return None,
-            Ok(true) => {
-                self.unsaved.all = true;
-                let message = "the lock in the state folder was deleted; this owui-watch took it again".to_owned();
-                self.tell(Notice::general(What::Trouble { message, hint: None }));
+            Ok(taken_again) => {
+                // The ledger may be gone with it.
+                self.unsaved.all |= taken_again;
                 return None;
             }
             Err(error) => error,

@@ -21,6 +21,7 @@ enum Reason {
     Link,
     NotAFolder,
     OtherOwner,
+    #[cfg(unix)]
     OthersWrite,
 }
 
@@ -31,6 +32,7 @@ impl Distrust {
             Reason::Link => "remove the link, or set `state` in watch.toml to the folder that it leads to",
             Reason::NotAFolder => "remove it, or set `state` in watch.toml to another folder",
             Reason::OtherOwner => "set `state` in watch.toml to a folder of your own",
+            #[cfg(unix)]
             Reason::OthersWrite => "set `state` in watch.toml to a folder that only you can write to",
         }
     }
@@ -42,6 +44,7 @@ impl fmt::Display for Distrust {
             Reason::Link => "is a link",
             Reason::NotAFolder => "is not a folder",
             Reason::OtherOwner => "belongs to another user",
+            #[cfg(unix)]
             Reason::OthersWrite => "can be written to by other users",
         };
         write!(f, "`{}` {reason}", self.path.display())
@@ -161,6 +164,7 @@ pub(super) enum Lasting {
 pub(super) fn make_folders(path: &Path, lasting: Lasting) -> io::Result<()> {
     let missing: Vec<_> = path.ancestors().take_while(|folder| !exists(folder)).collect();
     let mut builder = DirBuilder::new();
+    builder.recursive(false);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     for folder in missing.into_iter().rev() {

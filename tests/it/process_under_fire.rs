@@ -316,10 +316,12 @@ fn a_full_disk_is_said_once_holds_no_deploy_up_and_loses_nobodys_text() {
     let failed = watch.wait("failed", Some("a")).pop().unwrap();
     assert_eq!((&failed["reason"], text(&server)), (&json!("backup_failed"), filter("theirs")));
     disk.free(&watch);
-    project.write(A, &filter("7"));
+    // No further save is needed.
     let updated = watch.wait("updated", Some("a")).pop().unwrap();
     let backup = project.read(updated["backup"].as_str().unwrap());
-    assert_eq!(backup, filter("theirs"));
+    assert_eq!((backup, text(&server)), (filter("theirs"), filter("6")));
+    project.write(A, &filter("7"));
+    watch.wait("updated", Some("a"));
     if let Some(path) = &disk.mounted {
         assert!(!path.join("filler").exists());
     }
