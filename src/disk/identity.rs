@@ -25,7 +25,7 @@ const FILE: &str = "identity";
 const LARGEST: u64 = 1024;
 
 /// Folders born before 2026-11-21 hold state without an identity, written by earlier builds.
-const FIRST_IDENTITY: Duration = Duration::from_secs(1_795_219_200);
+const FIRST_IDENTITY: Duration = Duration::from_hours(498_672);
 
 /// The file.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,16 +54,21 @@ impl Owner {
 
 /// The owner of a folder's state; `None` where the state does not belong to the folder.
 pub(super) fn owner(folder: &Path) -> Option<Owner> {
-    known(folder).ok().flatten()
+    known(folder, FIRST_IDENTITY).ok().flatten()
 }
 
 /// Gives the folder an identity, unless it has one. Answers where state went that does not belong to it.
 pub(super) fn claim(folder: &Path) -> io::Result<(Owner, Option<PathBuf>)> {
-    if let Some(owner) = known(folder)? {
+    claim_since(folder, FIRST_IDENTITY)
+}
+
+/// State in folders born before `first` needs no identity.
+fn claim_since(folder: &Path, first: Duration) -> io::Result<(Owner, Option<PathBuf>)> {
+    if let Some(owner) = known(folder, first)? {
         return Ok((owner, None));
     }
     let born = born(folder)?;
-    let from_before = is_from_before(born, FIRST_IDENTITY) && !exists(&folder.join(FILE));
+    let from_before = is_from_before(born, first) && !exists(&folder.join(FILE));
     let aside = if from_before { None } else { set_aside(folder)? };
     let identity = Identity { id: format!("{:032x}", fastrand::u128(..)), born };
     let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
@@ -75,11 +80,11 @@ pub(super) fn claim(folder: &Path) -> io::Result<(Owner, Option<PathBuf>)> {
         Err(error) if error.error.kind() == ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error.error),
     }
-    let owner = known(folder)?.ok_or_else(|| io::Error::other("its identity cannot be read back"))?;
+    let owner = known(folder, first)?.ok_or_else(|| io::Error::other("its identity cannot be read back"))?;
     Ok((owner, aside))
 }
 
-fn known(folder: &Path) -> io::Result<Option<Owner>> {
+fn known(folder: &Path, first: Duration) -> io::Result<Option<Owner>> {
     let bytes = match trust::read(folder, &folder.join(FILE), LARGEST) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound || Rejection::of(&error).is_some() => return Ok(None),
@@ -88,7 +93,7 @@ fn known(folder: &Path) -> io::Result<Option<Owner>> {
     let born = born(folder)?;
     let identity: Option<Identity> = serde_json::from_slice(&bytes).ok();
     let identity = identity.filter(|identity| identity.born == born && !identity.id.is_empty());
-    Ok(identity.map(|Identity { id, .. }| Owner { id, from_before: is_from_before(born, FIRST_IDENTITY) }))
+    Ok(identity.map(|Identity { id, .. }| Owner { id, from_before: is_from_before(born, first) }))
 }
 
 /// Since the epoch.
@@ -194,10 +199,12 @@ mod tests {
 
     #[test]
     fn state_of_earlier_builds_is_believed_in_folders_of_that_time() {
-        let second = Duration::from_secs(1);
-        assert!(is_from_before(Some(FIRST_IDENTITY - second), FIRST_IDENTITY));
-        assert!(!is_from_before(Some(FIRST_IDENTITY), FIRST_IDENTITY) && !is_from_before(None, FIRST_IDENTITY));
-        let before = Owner { id: "1".to_owned(), from_before: true };
-        assert!(before.wrote(None) && before.wrote(Some("1")) && !before.wrote(Some("2")));
+        let folder = tempfile::tempdir().unwrap();
+        let Some(born) = born(folder.path()).unwrap() else { return };
+        plant(folder.path());
+        let (owner, aside) = claim_since(folder.path(), born + Duration::from_secs(1)).unwrap();
+        assert!(aside.is_none() && folder.path().join("ledger-h.json").exists());
+        assert!(owner.wrote(None) && owner.wrote(Some(&owner.id)) && !owner.wrote(Some("other")));
+        assert!(!known(folder.path(), born).unwrap().unwrap().wrote(None), "it was born later");
     }
 }

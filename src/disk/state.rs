@@ -111,8 +111,7 @@ impl Folder {
     /// The folder, for what is about this server. Nothing is made or read yet.
     #[must_use]
     pub fn new(path: PathBuf, server: &str) -> Self {
-        // `folder/` is the folder behind a link, `folder` the link itself.
-        Self { path: path.components().collect(), server: slug(&normal_address(server)) }
+        Self { path, server: slug(&normal_address(server)) }
     }
 
     /// Makes the folder if need be. Answers its owner, and where state went that does not belong to it.
@@ -345,8 +344,9 @@ impl State {
     pub fn keep_lock(&mut self) -> Result<bool, StateError> {
         let path = self.folder.lock();
         // A project that was moved away may come back.
-        let around = std::path::absolute(&self.folder.path).unwrap_or_default();
-        if is_at(&self.lock, &path) || !around.parent().is_some_and(Path::is_dir) {
+        let project_is_there =
+            || std::path::absolute(&self.folder.path).is_ok_and(|path| path.parent().is_some_and(Path::is_dir));
+        if is_at(&self.lock, &path) || !project_is_there() {
             return Ok(false);
         }
         self.folder.made().map_err(|error| self.folder.cannot_keep(&error))?;
@@ -492,22 +492,22 @@ impl Folder {
         if old.server == self.server {
             return Ok(());
         }
-        let moves = ["backups", "deployed", "rollbacks", "under-way"].map(|name| {
+        let folders = ["backups", "deployed", "rollbacks", "under-way"].map(|name| {
             let folder = self.path.join(name);
             (folder.join(&old.server), folder.join(&self.server))
         });
-        let moves = moves.into_iter().chain([(old.ledger(), self.ledger())]);
-        let moves: Vec<_> = moves.filter(|(from, to)| exists(from) && !exists(to)).collect();
+        let known = folders.into_iter().chain([(old.ledger(), self.ledger())]);
+        let moves: Vec<_> = known.filter(|(from, to)| exists(from) && !exists(to)).collect();
         if moves.is_empty() {
             return Ok(());
         }
         // An earlier build may be at work with them.
         let lock = old.take_lock(&old.lock())?;
-        let moved = moves.iter().try_for_each(|(from, to)| {
+        let outcome = moves.iter().try_for_each(|(from, to)| {
             trust::check_folders(&self.path, from.parent().unwrap_or(&self.path))?;
             fs::rename(from, to)
         });
-        moved.context("renaming the state of this server").map_err(|error| self.cannot_keep(&error))?;
+        outcome.context("renaming the state of this server").map_err(|error| self.cannot_keep(&error))?;
         drop(lock);
         fs::remove_file(old.lock()).context("removing an old lock").map_err(|error| self.cannot_keep(&error))
     }

@@ -64,7 +64,8 @@ fn distrust(path: &Path, reason: Reason) -> io::Error {
 /// [`Distrust`], or the system's error.
 pub(super) fn check_folders(top: &Path, folder: &Path) -> io::Result<()> {
     let rest = folder.strip_prefix(top).unwrap_or(Path::new(""));
-    let mut path = top.to_owned();
+    // `folder/` is the folder behind a link, `folder` the link itself.
+    let mut path: PathBuf = top.components().collect();
     let mut parts = rest.components();
     loop {
         match check_folder(&path) {
