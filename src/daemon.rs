@@ -185,11 +185,15 @@ struct Start {
 
 impl Start {
     /// `held` is the state of the one to be replaced.
-    fn new(plan: Plan, held: Option<&State>) -> anyhow::Result<Self> {
+    async fn new(plan: Plan, held: Option<&State>) -> anyhow::Result<Self> {
         let Plan { config, policy, .. } = &plan;
         let is_held = held.is_some_and(|state| state.is_of(&config.state, &config.url));
-        let state =
-            if policy.terms.dry_run || is_held { None } else { Some(State::open(config.state.clone(), &config.url)?) };
+        let state = if policy.terms.dry_run || is_held {
+            None
+        } else {
+            crate::run::refuse_tracked(&config.state).await?;
+            Some(State::open(config.state.clone(), &config.url)?)
+        };
         let (send, signs) = unbounded_channel();
         let watcher = match policy.once {
             Some(_) => None,
@@ -248,7 +252,7 @@ async fn begin(
 ) -> anyhow::Result<Option<Start>> {
     let mut told = false;
     loop {
-        let error = match Start::new(plan.clone(), None) {
+        let error = match Start::new(plan.clone(), None).await {
             Ok(start) => return Ok(Some(start)),
             Err(error) => error,
         };
@@ -439,7 +443,7 @@ impl<'a> Daemon<'a> {
                 }
                 // Other settings would begin it anew.
                 Happened::Signal(Signal::Rescan) if stopping => Vec::new(),
-                Happened::Signal(Signal::Rescan) => self.hang_up(),
+                Happened::Signal(Signal::Rescan) => self.hang_up().await,
                 Happened::Sign(sign) => self.signs(sign),
                 Happened::Touch(touch) => {
                     self.touched(touch);
@@ -458,7 +462,7 @@ impl<'a> Daemon<'a> {
                 Happened::More => Vec::new(),
             };
             if !stopping && self.successor.is_none() {
-                events.extend(self.glance());
+                events.extend(self.glance().await);
             }
         }
     }
@@ -471,19 +475,19 @@ impl<'a> Daemon<'a> {
         }
     }
 
-    fn hang_up(&mut self) -> Vec<Event> {
+    async fn hang_up(&mut self) -> Vec<Event> {
         self.audience.supervisor.reloading();
         if self.successor.is_some() {
             // It looks at everything anyway, at what has changed in the settings since as well.
             return Vec::new();
         }
         let news = self.settings.as_mut().map_or(News::None, |settings| settings.reread(Instant::now()));
-        self.learn(news).unwrap_or_else(|| vec![Event::TryNow, Event::Rescan])
+        self.learn(news).await.unwrap_or_else(|| vec![Event::TryNow, Event::Rescan])
     }
 
-    fn glance(&mut self) -> Vec<Event> {
+    async fn glance(&mut self) -> Vec<Event> {
         let news = self.settings.as_mut().map_or(News::None, |settings| settings.glance(Instant::now()));
-        let events = self.learn(news);
+        let events = self.learn(news).await;
         if events.is_some() {
             self.audience.supervisor.reloading();
         }
@@ -492,7 +496,7 @@ impl<'a> Daemon<'a> {
 
     /// Tells what is new in the settings, and prepares to go on with them if they are others. Where that is not possible,
     /// the old ones stay.
-    fn learn(&mut self, news: News) -> Option<Vec<Event>> {
+    async fn learn(&mut self, news: News) -> Option<Vec<Event>> {
         let (config, New { files, keys }) = match news {
             News::None => return None,
             News::Same(new) => {
@@ -505,10 +509,13 @@ impl<'a> Daemon<'a> {
             }
             News::Config(config, new) => (config, new),
         };
-        let start = (self.setup.plan)(*config).and_then(|mut plan| {
-            plan.policy.terms.force &= self.engine.in_first_pass();
-            Start::new(plan, self.state.as_ref())
-        });
+        let start = match (self.setup.plan)(*config) {
+            Ok(mut plan) => {
+                plan.policy.terms.force &= self.engine.in_first_pass();
+                Start::new(plan, self.state.as_ref()).await
+            }
+            Err(error) => Err(error),
+        };
         match start {
             Ok(start) => {
                 self.successor = Some(start);
@@ -525,6 +532,27 @@ impl<'a> Daemon<'a> {
     fn keep_settings(&mut self, why: &str, hint: Option<String>) {
         let message = format!("the settings stay as they were: {why}");
         self.tell(Notice::general(What::Trouble { message, hint }));
+    }
+
+    /// Ends where another owui-watch has taken the place of this one: two would undo each other's deploys.
+    fn keep_lock(&mut self) -> Option<Code> {
+        let error = match self.state.as_mut()?.keep_lock() {
+            Ok(taken_again) => {
+                // The ledger may be gone with it.
+                self.unsaved.all |= taken_again;
+                return None;
+            }
+            Err(error) => error,
+        };
+        if error.other().is_none() {
+            self.write(|_| Err(error.into()));
+            return None;
+        }
+        let message = format!("this owui-watch ends, since its lock was deleted: {error}");
+        self.tell(Notice::general(What::Trouble { message, hint: None }));
+        // It is the other one's to write.
+        self.state = None;
+        Some(Code::NotDeployed)
     }
 
     /// What was rolled back beside us is known before anything is decided.
@@ -705,6 +733,9 @@ impl<'a> Daemon<'a> {
         if events.is_empty() {
             return None;
         }
+        if let Some(code) = self.keep_lock() {
+            return Some(code);
+        }
         let end = self.rolled_back().into_iter().chain(events).find_map(|event| self.take(event));
         tokio::task::yield_now().await;
         end
@@ -854,18 +885,18 @@ impl<'a> Daemon<'a> {
         let Some(state) = self.state.as_ref().filter(|_| !self.unsaved.is_empty() && self.saving.is_none()) else {
             return;
         };
-        let (path, ledger) = (state.ledger_path().to_owned(), self.engine.ledger());
+        let (folder, ledger) = (state.folder(), self.engine.ledger());
         let unsaved = std::mem::take(&mut self.unsaved);
         self.served.saving.append(&mut self.served.unsaved);
         let room = self.on_disk.room();
         let added = if unsaved.all { None } else { ledger.addition(&unsaved.keys).filter(|text| text.len() < room) };
         self.saving = Some(if let Some(text) = added {
             self.on_disk.added += text.len();
-            tokio::task::spawn_blocking(move || State::add(&path, &text))
+            tokio::task::spawn_blocking(move || folder.add(&text))
         } else {
             let text = ledger.to_json();
             self.on_disk = OnDisk { whole: text.len(), added: 0 };
-            tokio::task::spawn_blocking(move || State::save(&path, &text))
+            tokio::task::spawn_blocking(move || folder.save(&text))
         });
     }
 

@@ -6,10 +6,7 @@
 //!
 //! A file belongs to the nearest repository above it, which may be a submodule or a linked work tree. Nothing that comes
 //! with a repository is run: no hooks, no monitors, no fetching.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the one place that runs git, and reads the files that it would take a hundred times longer to tell of"
-)]
+#![expect(clippy::disallowed_methods, reason = "the one place that runs git")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -25,10 +22,15 @@ use sha2::{Digest, Sha256};
 use tokio::process::Command;
 use tokio::sync::Mutex;
 
+use crate::regular_file;
+
 /// How long git may take for one answer.
 const LIMIT: Duration = Duration::from_secs(10);
 /// How long a deploy waits for git: a disk that has fallen asleep is not to make it late.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Git's longest line here is the name of a branch.
+const LARGEST_REFERENCE: u64 = 64 * 1024;
 
 /// How many digits of a commit's id are shown: as many as git itself shows in a repository of usual size.
 const SHORT: usize = 7;
@@ -163,6 +165,20 @@ pub async fn leak(file: &Path) -> Option<Leak> {
     }
 }
 
+/// Whether git has files of this folder, or the folder itself as a link. Where git has no answer it has none.
+pub async fn tracks(folder: &Path) -> bool {
+    let Ok(full) = std::path::absolute(folder) else { return false };
+    let (Some(around), Some(name), true) = (full.parent(), full.file_name(), full.symlink_metadata().is_ok()) else {
+        return false;
+    };
+    if top_of(around).is_none() {
+        return false;
+    }
+    let asked = ["ls-files", "--cached", "-z", "--"].map(OsStr::new);
+    let listed = git(around, asked.into_iter().chain([name])).await.and_then(good);
+    listed.is_some_and(|listed| !listed.is_empty())
+}
+
 /// The folders of a repository that plugins can be in; none means everywhere.
 fn folders(top: &Path, roots: &[PathBuf]) -> Vec<PathBuf> {
     let roots: Vec<_> = roots.iter().filter_map(|root| root.canonicalize().ok()).collect();
@@ -274,9 +290,9 @@ struct Trace {
 
 impl Trace {
     fn read(places: &Places) -> Option<Self> {
-        let head = std::fs::read_to_string(places.own.join("HEAD")).ok()?;
+        let head = reference(&places.own.join("HEAD"))?;
         let name = head.strip_prefix("ref:").map(str::trim).filter(|name| name.starts_with("refs/"));
-        let branch = name.and_then(|name| std::fs::read_to_string(places.common.join(name)).ok());
+        let branch = name.and_then(|name| reference(&places.common.join(name)));
         let tables = match (name, &branch) {
             (Some(_), None) => {
                 let [own, common] = [&places.own, &places.common].map(|folder| folder.join("reftable/tables.list"));
@@ -297,6 +313,11 @@ impl Trace {
 fn written(path: &Path) -> Option<(SystemTime, u64)> {
     let metadata = path.metadata().ok()?;
     Some((metadata.modified().ok()?, metadata.len()))
+}
+
+/// The text of a file that names a commit or a branch.
+fn reference(path: &Path) -> Option<String> {
+    String::from_utf8(regular_file::read(path, LARGEST_REFERENCE).ok()?).ok()
 }
 
 /// A line that is the id of an object: a SHA-1, or a SHA-256 in a repository that was made so.

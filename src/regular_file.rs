@@ -58,7 +58,7 @@ impl From<Rejection> for io::Error {
 ///
 /// A [`Rejection`], or the system's error.
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    read_all(open(path, Links::Follow, OpenOptions::new().read(true))?, most)
+    read_opened(open(path)?, most)
 }
 
 /// Like [`read`], but rejects a link at `path` itself. Links in the folders above it are followed.
@@ -67,7 +67,16 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 ///
 /// A [`Rejection`], or the system's error.
 pub fn read_no_follow(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    read_all(open(path, Links::Reject, OpenOptions::new().read(true))?, most)
+    read_opened(open_with(path, Links::Reject, OpenOptions::new().read(true))?, most)
+}
+
+/// Opens a regular file to be read. Links are followed.
+///
+/// # Errors
+///
+/// A [`Rejection`], or the system's error.
+pub fn open(path: &Path) -> io::Result<File> {
+    open_with(path, Links::Follow, OpenOptions::new().read(true))
 }
 
 /// Opens a regular file, or creates one if `options` say so. Rejects a link at `path` itself.
@@ -76,7 +85,7 @@ pub fn read_no_follow(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 ///
 /// A [`Rejection`], or the system's error.
 pub fn open_no_follow(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    open(path, Links::Reject, options)
+    open_with(path, Links::Reject, options)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -85,7 +94,7 @@ enum Links {
     Reject,
 }
 
-fn open(path: &Path, links: Links, options: &mut OpenOptions) -> io::Result<File> {
+fn open_with(path: &Path, links: Links, options: &mut OpenOptions) -> io::Result<File> {
     // Opening some devices has effects of its own, so look first.
     let looked = if links == Links::Follow { path.metadata() } else { path.symlink_metadata() };
     match looked {
@@ -122,7 +131,12 @@ fn guard(options: &mut OpenOptions, links: Links) {
 #[cfg(not(any(unix, windows)))]
 fn guard(_: &mut OpenOptions, _: Links) {}
 
-fn read_all(file: File, most: u64) -> io::Result<Vec<u8>> {
+/// Reads the rest of an open file, of at most `most` bytes in all.
+///
+/// # Errors
+///
+/// [`Rejection::LargerThan`], or the system's error.
+pub fn read_opened(file: File, most: u64) -> io::Result<Vec<u8>> {
     let length = file.metadata()?.len();
     if length > most {
         return Err(Rejection::LargerThan(most).into());

@@ -21,7 +21,7 @@ use crate::disk::StateError;
 use crate::engine::exchange::{Adopt, Terms};
 use crate::engine::notice::Level;
 use crate::engine::{Code, Policy};
-use crate::printable;
+use crate::{git, printable};
 use crate::sandbox::{self, Sandbox, SandboxError};
 use crate::systemd::supervisor::{self, Supervisor};
 
@@ -29,6 +29,7 @@ use crate::systemd::supervisor::{self, Supervisor};
 #[must_use]
 pub fn run(args: &Args, world: &World) -> ExitCode {
     logging(args.verbose);
+    keep_out_of_core_dumps();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let end = runtime.context("cannot start").and_then(|runtime| runtime.block_on(start(args, world)));
     match end {
@@ -73,23 +74,23 @@ async fn start(args: &Args, world: &World) -> anyhow::Result<End> {
         Some(Command::Trust { .. }) => commands::trust(args, world, format(args), least(args)).map(End::Done),
         Some(Command::History { plugin, .. }) => {
             let config = config()?;
-            let scene = scene(args, &config)?;
+            let scene = scene(args, &config).await?;
             Ok(End::Done(commands::history(&scene, &from_here(plugin, &config, world)).await?))
         }
         Some(Command::Diff { plugin, .. }) => {
             let config = config()?;
             let plugins: Vec<_> = plugin.iter().map(|plugin| from_here(plugin, &config, world)).collect();
-            Ok(End::Done(commands::diff(&scene(args, &config)?, &plugins).await?))
+            Ok(End::Done(commands::diff(&scene(args, &config).await?, &plugins).await?))
         }
         Some(Command::Pull { plugins, all, .. }) => {
             let config = config()?;
             let plugins: Vec<_> = plugins.iter().map(|plugin| from_here(plugin, &config, world)).collect();
-            Ok(End::Done(commands::pull(&scene(args, &config)?, &plugins, *all).await?))
+            Ok(End::Done(commands::pull(&scene(args, &config).await?, &plugins, *all).await?))
         }
         Some(Command::Rollback { plugin, version, .. }) => {
             let config = config()?;
             let plugin = from_here(plugin, &config, world);
-            roll_back(&scene(args, &config)?, &plugin, version.as_deref()).await
+            roll_back(&scene(args, &config).await?, &plugin, version.as_deref()).await
         }
     }
 }
@@ -108,7 +109,34 @@ fn agreed(args: &Args, world: &World) -> Result<(Config, Sources), ConfigError> 
     }
 }
 
-fn scene<'a>(args: &Args, config: &'a Config) -> anyhow::Result<Scene<'a>> {
+/// A state folder in git would travel with every clone, and so would planted state.
+pub(crate) async fn refuse_tracked(state: &Path) -> Result<(), StateError> {
+    if git::tracks(state).await { Err(StateError::tracked(state)) } else { Ok(()) }
+}
+
+/// The API key is in memory. A process that may not be dumped can't be read by a debugger of the same user either.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn keep_out_of_core_dumps() {
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    // A limit of size alone would not count where a program takes the dumps.
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::debug!(%error, "core dumps stay possible");
+    }
+}
+
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+fn keep_out_of_core_dumps() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    if let Err(error) = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }) {
+        tracing::debug!(%error, "core dumps stay possible");
+    }
+}
+
+#[cfg(not(unix))]
+fn keep_out_of_core_dumps() {}
+
+async fn scene<'a>(args: &Args, config: &'a Config) -> anyhow::Result<Scene<'a>> {
+    refuse_tracked(&config.state).await?;
     Ok(Scene::new(config, client(config)?, format(args), least(args), args.yes))
 }
 

@@ -1,15 +1,14 @@
 //! Copies of the texts that a plugin had on a server: those that we deployed or found there, and those of others that were
 //! replaced.
-#![expect(clippy::disallowed_methods, reason = "copies are files, like everything in the state folder")]
 
-use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
 use super::LARGEST_MIB;
-use super::state::{Folder, Lasting, read_bounded};
+use super::state::Folder;
+use super::trust::Lasting;
 use crate::engine::exchange::Backup;
 use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::{Digest, Key, normal};
@@ -65,7 +64,7 @@ impl Folder {
     /// all when the last copy was made, since the server refused what was to take its place, that copy does.
     pub fn keep(&self, backup: &Backup, at: Timestamp) -> anyhow::Result<PathBuf> {
         if let Some(newest) = self.newest(&backup.key).filter(|newest| newest.is(Origin::Replaced, backup.digest))
-            && read_bounded(&newest.path, MOST_BYTES).is_ok_and(|bytes| bytes == backup.text.as_bytes())
+            && self.read(&newest.path, MOST_BYTES).is_ok_and(|bytes| bytes == backup.text.as_bytes())
         {
             return Ok(newest.path);
         }
@@ -104,9 +103,9 @@ impl Folder {
     }
 
     fn remove_surplus(&self, key: &Key) -> anyhow::Result<()> {
-        let copies = listed(&self.copies_of(DEPLOYED, key), DEPLOYED);
+        let copies = self.listed_in(&self.copies_of(DEPLOYED, key), DEPLOYED);
         for old in &copies[..copies.len().saturating_sub(MOST_DEPLOYED)] {
-            fs::remove_file(&old.path)?;
+            self.remove(&old.path)?;
         }
         Ok(())
     }
@@ -114,13 +113,17 @@ impl Folder {
     /// The copies of a plugin's texts, oldest first. One that cannot be read is passed over, and said in the log.
     #[must_use]
     pub fn copies(&self, key: &Key) -> Vec<Copy> {
-        self.listed(key).into_iter().filter_map(read).collect()
+        self.listed(key).into_iter().filter_map(|listed| self.read_copy(listed)).collect()
     }
 
     fn listed(&self, key: &Key) -> Vec<Listed> {
+        // Copies that came with the folder were never deployed from here.
+        if self.owner().is_none() {
+            return Vec::new();
+        }
         // What is replaced is kept before the other one is there.
         let mut files: Vec<_> =
-            [BACKUPS, DEPLOYED].iter().flat_map(|name| listed(&self.copies_of(name, key), name)).collect();
+            [BACKUPS, DEPLOYED].iter().flat_map(|name| self.listed_in(&self.copies_of(name, key), name)).collect();
         files.sort_by_key(|file| file.at);
         files
     }
@@ -133,7 +136,7 @@ impl Folder {
     /// Whether there are copies of a plugin's texts.
     #[must_use]
     pub fn has_copies(&self, key: &Key) -> bool {
-        [DEPLOYED, BACKUPS].iter().any(|name| self.copies_of(name, key).is_dir())
+        self.owner().is_some() && [DEPLOYED, BACKUPS].iter().any(|name| self.copies_of(name, key).is_dir())
     }
 
     fn copy(&self, name: &str, backup: &Backup, at: Timestamp) -> PathBuf {
@@ -142,6 +145,44 @@ impl Folder {
 
     fn copies_of(&self, name: &str, key: &Key) -> PathBuf {
         self.path.join(name).join(&self.server).join(key.kind.word()).join(key.id.as_str())
+    }
+
+    /// The copies in a folder, oldest first. What is not named as one is not ours.
+    fn listed_in(&self, folder: &Path, name: &str) -> Vec<Listed> {
+        let origin = if name == DEPLOYED { Origin::Deployed } else { Origin::Replaced };
+        let mut copies: Vec<_> = self
+            .entries(folder)
+            .filter_map(|entry| {
+                let name = entry.file_name();
+                let (at, rest) = name.to_str()?.strip_suffix(".py")?.split_once('-')?;
+                let (digest, origin) = match (rest.strip_suffix(LOCAL), rest.strip_suffix(FOUND)) {
+                    (Some(digest), _) => (digest, Origin::Local),
+                    (None, Some(digest)) => (digest, Origin::Found),
+                    (None, None) => (rest, origin),
+                };
+                Some(Listed { origin, at: at.parse().ok()?, digest: digest.to_owned(), path: entry.path() })
+            })
+            .collect();
+        copies.sort_by_key(|copy| copy.at);
+        copies
+    }
+
+    fn read_copy(&self, Listed { origin, at, path, .. }: Listed) -> Option<Copy> {
+        let bytes = self.read(&path, MOST_BYTES);
+        let text = bytes.and_then(|bytes| {
+            String::from_utf8(bytes).map_err(|error| std::io::Error::new(ErrorKind::InvalidData, error.utf8_error()))
+        });
+        let text = match text {
+            Ok(text) => text,
+            // Another process has found one too many.
+            Err(error) if error.kind() == ErrorKind::NotFound => return None,
+            Err(error) => {
+                tracing::error!("cannot read `{}`: {error}", path.display());
+                return None;
+            }
+        };
+        let version = Frontmatter::parse(&normal::normal(&text)).version().map(str::to_owned);
+        Some(Copy { origin, at, digest: Digest::of_text(&text), version, path, text })
     }
 }
 
@@ -165,46 +206,12 @@ impl Listed {
     }
 }
 
-/// The copies in a folder, oldest first. What is not named as one is not ours.
-fn listed(folder: &Path, name: &str) -> Vec<Listed> {
-    let origin = if name == DEPLOYED { Origin::Deployed } else { Origin::Replaced };
-    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
-    let mut copies: Vec<_> = entries
-        .filter_map(|entry| {
-            let name = entry.file_name();
-            let (at, rest) = name.to_str()?.strip_suffix(".py")?.split_once('-')?;
-            let (digest, origin) = match (rest.strip_suffix(LOCAL), rest.strip_suffix(FOUND)) {
-                (Some(digest), _) => (digest, Origin::Local),
-                (None, Some(digest)) => (digest, Origin::Found),
-                (None, None) => (rest, origin),
-            };
-            Some(Listed { origin, at: at.parse().ok()?, digest: digest.to_owned(), path: entry.path() })
-        })
-        .collect();
-    copies.sort_by_key(|copy| copy.at);
-    copies
-}
-
-fn read(Listed { origin, at, path, .. }: Listed) -> Option<Copy> {
-    let bytes = read_bounded(&path, MOST_BYTES);
-    let text = bytes.and_then(|bytes| {
-        String::from_utf8(bytes).map_err(|error| std::io::Error::new(ErrorKind::InvalidData, error.utf8_error()))
-    });
-    let text = match text {
-        Ok(text) => text,
-        // Another process has found one too many.
-        Err(error) if error.kind() == ErrorKind::NotFound => return None,
-        Err(error) => {
-            tracing::error!("cannot read `{}`: {error}", path.display());
-            return None;
-        }
-    };
-    let version = Frontmatter::parse(&normal::normal(&text)).version().map(str::to_owned);
-    Some(Copy { origin, at, digest: Digest::of_text(&text), version, path, text })
-}
-
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::disallowed_methods, reason = "the tests look at the files")]
+
+    use std::fs;
+
     use super::*;
     use crate::plugin::{Kind, id::PluginId};
 

@@ -3,17 +3,19 @@
 
 mod copies;
 pub mod file;
+mod identity;
+mod ignore_rules;
 mod notes;
 mod seen;
 mod state;
+mod trust;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io::{ErrorKind, Read as _};
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::ScopedJoinHandle;
 use std::time::{Duration, SystemTime};
 
@@ -23,8 +25,10 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use crate::engine::Scan;
 use crate::engine::files::{Links, Loaded, Trace};
 use crate::plugin::{self, FileSettings, Flaw, Parsed, Problem};
+use crate::regular_file::{self, ONE_MIB, Rejection};
 
 pub use copies::{Copy, Origin};
+use ignore_rules::{IgnoreRules, MOST_PATTERNS};
 pub use seen::Seen;
 use seen::{Sight, Stat};
 pub use state::{Folder, Other, State, StateError};
@@ -84,6 +88,7 @@ impl Plugins {
         settings: BTreeMap<PathBuf, FileSettings>,
         links: Links,
     ) -> anyhow::Result<Self> {
+        anyhow::ensure!(exclude.len() <= MOST_PATTERNS, "`exclude` has more than {MOST_PATTERNS} globs");
         let mut builder = GitignoreBuilder::new("");
         for glob in exclude {
             builder
@@ -324,22 +329,38 @@ impl Plugins {
         let is_on_the_way = |root: &&PathBuf| targets.touch(root) && self.strays(root).is_none();
         let on_the_way: Vec<_> = self.roots.iter().filter(is_on_the_way).cloned().collect();
         let (exclude, ours) = (self.exclude.clone(), self.ours.clone());
+        let rules = Arc::new(IgnoreRules::new());
         on_the_way.into_iter().flat_map(move |root| {
             let (exclude, ours, base) = (exclude.clone(), ours.clone(), root.clone());
-            let (wanted, targets) = (Arc::clone(&targets), Arc::clone(&targets));
+            let (wanted, targets, rules) = (Arc::clone(&targets), Arc::clone(&targets), Arc::clone(&rules));
+            // The rules of the folders above a linked root are those above its target.
+            let full = root.canonicalize().unwrap_or_else(|_| root.clone());
+            let unruly = Arc::new(Mutex::new(Vec::new()));
+            let (found_unruly, unruly_root) = (Arc::clone(&unruly), rules.problem(&full));
             let mut builder = ignore::WalkBuilder::new(&root);
-            builder.require_git(false).follow_links(false).sort_by_file_name(Ord::cmp).filter_entry(move |entry| {
+            builder.standard_filters(false).sort_by_file_name(Ord::cmp).filter_entry(move |entry| {
                 let path = tidy(entry.path());
                 let is_dir = entry.file_type().is_some_and(|kind| kind.is_dir());
                 let inside = path.strip_prefix(&base).unwrap_or(&path);
-                wanted.touch(&path)
+                let admitted = wanted.touch(&path)
                     && !ours.contains(&path)
-                    && (inside.as_os_str().is_empty() || !exclude.matched(inside, is_dir).is_ignore())
+                    && (inside.as_os_str().is_empty()
+                        || !exclude.matched(inside, is_dir).is_ignore() && !rules.skips(&full.join(inside), is_dir));
+                // Without its rules it is not known what the user wants left alone.
+                let problem = if admitted && is_dir { rules.problem(&full.join(inside)) } else { None };
+                let is_ruly = problem.is_none();
+                let problem = problem.map(|words| Entry::Unreadable(path, words));
+                found_unruly.lock().unwrap_or_else(PoisonError::into_inner).extend(problem);
+                admitted && is_ruly
             });
-            builder.build().filter_map(move |entry| match entry {
-                Ok(entry) => found(&entry).filter(|entry| targets.hold(entry.path())),
-                Err(error) => unreadable(&error).filter(|entry| targets.hold(entry.path())),
-            })
+            let walk = if unruly_root.is_none() { Some(builder.build()) } else { None };
+            let unruly_root = unruly_root.map(|words| Entry::Unreadable(root, words));
+            let entries = walk.into_iter().flatten().filter_map(|entry| match entry {
+                Ok(entry) => found(&entry),
+                Err(error) => unreadable(&error),
+            });
+            let unruly = std::iter::from_fn(move || unruly.lock().unwrap_or_else(PoisonError::into_inner).pop());
+            unruly_root.into_iter().chain(entries).chain(unruly).filter(move |entry| targets.hold(entry.path()))
         })
     }
 
@@ -378,7 +399,7 @@ impl Plugins {
             return Some((Loaded::Missing, None));
         }
         // A file, and no link: that was seen a moment ago.
-        let loaded = seen.lightened(loaded(path, read_file(path, trust), &settings));
+        let loaded = seen.lightened(loaded(path, read_whole(path, trust), &settings));
         // What was changed while it was read looks otherwise now.
         let sight = if Stat::of(path) == Some(stat) { Sight::of(&loaded, stat, settings) } else { None };
         Some((loaded, sight))
@@ -544,16 +565,12 @@ enum Whole {
     NoFile,
 }
 
-/// Reads what may be a file.
+/// Reads what may be a file, and looks before and after whether somebody is writing it.
 fn read_whole(path: &Path, trust: Trust) -> std::io::Result<Whole> {
-    // Opening a pipe would wait for its writer.
-    if path.metadata()?.is_file() { read_file(path, trust) } else { Ok(Whole::NoFile) }
-}
-
-/// Reads a file, and looks before and after whether somebody is writing it.
-#[expect(clippy::disallowed_methods, reason = "this is the one place that reads plugins")]
-fn read_file(path: &Path, trust: Trust) -> std::io::Result<Whole> {
-    let mut file = File::open(path)?;
+    let mut file = match regular_file::open(path) {
+        Err(error) if Rejection::of(&error) == Some(Rejection::NotRegular) => return Ok(Whole::NoFile),
+        opened => opened?,
+    };
     let before = file.metadata()?;
     if before.len() > LARGEST_MIB * 1024 * 1024 {
         return Ok(Whole::TooLarge);
@@ -601,23 +618,40 @@ fn is_here(path: &Path) -> bool {
 }
 
 /// The folder where git keeps the state of the work tree that `path` stands in.
-#[expect(clippy::disallowed_methods, reason = "in a linked work tree, `.git` is a file that names the folder")]
 fn git_folder(path: &Path) -> Option<PathBuf> {
     let full = std::path::absolute(path).ok()?;
     let dot_git = full.ancestors().map(|folder| folder.join(".git")).find(|dot_git| dot_git.exists())?;
+    named_git_folder(&dot_git)
+}
+
+/// The folder that a `.git` is, or that it names in a linked work tree.
+fn named_git_folder(dot_git: &Path) -> Option<PathBuf> {
     if dot_git.is_dir() {
-        return Some(dot_git);
+        return Some(dot_git.to_owned());
     }
-    let text = std::fs::read_to_string(&dot_git).ok()?;
-    let folder = text.strip_prefix("gitdir:")?.trim();
+    let folder = first_line(dot_git)?.strip_prefix("gitdir:")?.trim().to_owned();
     Some(dot_git.parent()?.join(folder))
+}
+
+/// The folder in which git keeps what belongs to all work trees of a repository.
+fn common_git_folder(dot_git: &Path) -> Option<PathBuf> {
+    let own = named_git_folder(dot_git)?;
+    match first_line(&own.join("commondir")) {
+        Some(common) => Some(own.join(common.trim())),
+        None => Some(own),
+    }
+}
+
+fn first_line(path: &Path) -> Option<String> {
+    let text = String::from_utf8(regular_file::read(path, ONE_MIB).ok()?).ok()?;
+    text.lines().next().map(str::to_owned)
 }
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::disallowed_methods, reason = "the tests write the files that are to be read")]
 
-    use std::fs;
+    use std::fs::{self, File};
 
     use super::*;
     use crate::plugin::Kind;
@@ -733,6 +767,17 @@ mod tests {
         ] {
             assert_eq!(say(&world.read(name)), expected, "{name}");
         }
+    }
+
+    /// What the user wants left alone is not known there.
+    #[test]
+    fn a_folder_whose_rules_cannot_be_used_is_not_read() {
+        let world = World::with(&["a.py", "huge/b.py", "huge/deep/c.py"]);
+        world.write("huge/.gitignore", &"*x?1*\n".repeat(MOST_PATTERNS + 1));
+        assert_eq!(world.scan(), ["a.py: function a", "huge: unreadable"]);
+        assert_eq!(world.read("huge/b.py"), Loaded::Missing);
+        world.write(".gitignore", &" ".repeat(100_000));
+        assert_eq!(world.scan(), [": unreadable"]);
     }
 
     #[test]

@@ -1,17 +1,19 @@
 //! Notes about single plugins on one server: what is under way, and what was rolled back. Each is a file of its own, so
 //! that a command may write one beside a daemon.
-#![expect(clippy::disallowed_methods, reason = "notes are files, like everything in the state folder")]
+//!
+//! A note counts only in the state folder that it was written in: a planted one could have a function switched on.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
-use super::state::{Folder, Lasting, read_bounded};
+use super::identity::Owner;
+use super::state::Folder;
+use super::trust::Lasting;
 use crate::engine::ledger::{Rollback, UnderWay};
 use crate::plugin::{Key, Kind, id::PluginId};
 
@@ -27,12 +29,12 @@ impl Folder {
     /// The rollbacks that hold. A note that cannot be read counts as none, and is said in the log.
     #[must_use]
     pub fn rollbacks(&self) -> BTreeMap<Key, Rollback> {
-        notes(&self.rollbacks_folder())
+        self.notes(&self.rollbacks_folder())
     }
 
     /// Forgets a rollback: the file has changed since.
     pub fn forget_rollback(&self, key: &Key) -> anyhow::Result<()> {
-        forget(&self.rollbacks_folder(), key)
+        self.forget(&self.rollbacks_folder(), key)
     }
 
     /// Notes an update that is about to leave, durably.
@@ -44,12 +46,12 @@ impl Folder {
     /// the log.
     #[must_use]
     pub fn under_way(&self) -> BTreeMap<Key, UnderWay> {
-        notes(&self.under_way_folder())
+        self.notes(&self.under_way_folder())
     }
 
     /// Forgets an update: it is known how it ended.
     pub fn forget_under_way(&self, key: &Key) -> anyhow::Result<()> {
-        forget(&self.under_way_folder(), key)
+        self.forget(&self.under_way_folder(), key)
     }
 
     pub(super) fn rollbacks_folder(&self) -> PathBuf {
@@ -61,8 +63,44 @@ impl Folder {
     }
 
     fn note(&self, folder: &Path, key: &Key, note: &impl Serialize) -> anyhow::Result<()> {
-        self.write(&folder.join(name(key)), &serde_json::to_vec(note)?, Lasting::Synced)
+        let path = folder.join(name(key));
+        let owner = self.made().with_context(|| format!("writing `{}`", path.display()))?;
+        self.write(&path, &serde_json::to_vec(&Signed { state: Some(owner.id), note })?, Lasting::Synced)
     }
+
+    fn notes<T: DeserializeOwned>(&self, folder: &Path) -> BTreeMap<Key, T> {
+        let Some(owner) = self.owner() else { return BTreeMap::new() };
+        let keys = self.entries(folder).filter_map(|entry| Some((key(entry.file_name().to_str()?)?, entry.path())));
+        keys.filter_map(|(key, path)| Some((key, self.read_note(&path, &owner)?))).collect()
+    }
+
+    fn read_note<T: DeserializeOwned>(&self, path: &Path, owner: &Owner) -> Option<T> {
+        let cause = match self.read(path, LARGEST_NOTE) {
+            Ok(bytes) => match serde_json::from_slice::<Signed<T>>(&bytes) {
+                Ok(signed) if owner.wrote(signed.state.as_deref()) => return Some(signed.note),
+                Ok(_) => "it was written in another folder".to_owned(),
+                Err(error) => error.to_string(),
+            },
+            // Somebody else has just forgotten it.
+            Err(error) if error.kind() == ErrorKind::NotFound => return None,
+            Err(error) => error.to_string(),
+        };
+        tracing::error!("cannot use `{}`: {cause}", path.display());
+        None
+    }
+
+    fn forget(&self, folder: &Path, key: &Key) -> anyhow::Result<()> {
+        let path = folder.join(name(key));
+        self.remove(&path).with_context(|| format!("removing `{}`", path.display()))
+    }
+}
+
+/// A note, with the number of the state folder that it was written in.
+#[derive(Serialize, Deserialize)]
+struct Signed<T> {
+    state: Option<String>,
+    #[serde(flatten)]
+    note: T,
 }
 
 fn name(key: &Key) -> String {
@@ -75,37 +113,12 @@ fn key(name: &str) -> Option<Key> {
     Some(Key { kind, id: PluginId::new(id)? })
 }
 
-fn notes<T: DeserializeOwned>(folder: &Path) -> BTreeMap<Key, T> {
-    let entries = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
-    entries.filter_map(|entry| Some((key(entry.file_name().to_str()?)?, read(&entry.path())?))).collect()
-}
-
-fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
-    let cause = match read_bounded(path, LARGEST_NOTE) {
-        Ok(bytes) => match serde_json::from_slice(&bytes) {
-            Ok(note) => return Some(note),
-            Err(error) => error.to_string(),
-        },
-        // Somebody else has just forgotten it.
-        Err(error) if error.kind() == ErrorKind::NotFound => return None,
-        Err(error) => error.to_string(),
-    };
-    tracing::error!("cannot use `{}`: {cause}", path.display());
-    None
-}
-
-fn forget(folder: &Path, key: &Key) -> anyhow::Result<()> {
-    let path = folder.join(name(key));
-    match fs::remove_file(&path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("removing `{}`", path.display()))
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::disallowed_methods, reason = "the tests damage and plant notes")]
+
+    use std::fs;
+
     use super::*;
     use crate::disk::State;
     use crate::plugin::Digest;
@@ -159,6 +172,23 @@ mod tests {
         assert_eq!(folder.rollbacks().into_keys().collect::<Vec<_>>(), std::slice::from_ref(&function));
         folder.forget_rollback(&tool).unwrap();
         assert!(!notes.join("tool-clock.json").exists());
+    }
+
+    /// As a pull of somebody else's commits may do.
+    #[test]
+    fn a_planted_note_is_none() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::new(temporary.path().to_owned(), "http://h");
+        let [function, tool, _] = keys();
+        folder.note_rollback(&function, &rollback(None)).unwrap();
+        let own = fs::read_to_string(temporary.path().join("rollbacks/h/function-clock.json")).unwrap();
+        let plain = serde_json::to_string(&rollback(None)).unwrap();
+        for planted in [plain, own.replacen(r#""state":""#, r#""state":"0"#, 1)] {
+            fs::write(temporary.path().join("rollbacks/h/tool-clock.json"), planted).unwrap();
+            assert_eq!(folder.rollbacks(), BTreeMap::from([(function.clone(), rollback(None))]));
+        }
+        fs::write(temporary.path().join("rollbacks/h/tool-clock.json"), own).unwrap();
+        assert!(folder.rollbacks().contains_key(&tool), "it is ours by that number alone");
     }
 
     #[test]

@@ -12,7 +12,8 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::state::{Folder, Lasting, read_bounded};
+use super::state::Folder;
+use super::trust::Lasting;
 use crate::engine::files::Loaded;
 use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::{Digest, Entry, FileSettings, Key, Parsed, Plugin, id::PluginId};
@@ -179,7 +180,7 @@ impl Folder {
     /// What an earlier run has read; nothing, where it was another program.
     #[must_use]
     pub fn seen(&self) -> Seen {
-        let bytes = read_bounded(&self.seen_file(), LARGEST).ok();
+        let bytes = self.owner().and_then(|_| self.read(&self.seen_file(), LARGEST).ok());
         let file: Option<SeenFile<Sight>> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         file.filter(|file| file.program == program())
             .map_or_else(Seen::default, |file| Seen { files: file.files, ..Seen::default() })

@@ -3,16 +3,20 @@
 //! user, and none of it is needed for a right deploy.
 #![expect(clippy::disallowed_methods, reason = "this is the one place that writes files")]
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind, Read as _, Seek as _, Write as _};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
 
 use super::copies::{BACKUPS, DEPLOYED};
-use crate::engine::ledger::Ledger;
+use super::identity::{self, Owner, UNUSABLE};
+use super::trust::{self, Distrust, Lasting};
+use crate::engine::ledger::{self, Ledger};
 use crate::plugin::{Digest, Key};
 use crate::printable;
 
@@ -23,7 +27,7 @@ const LARGEST_LOG: u64 = 256 * 1024;
 const LARGEST_LEDGER: u64 = 64 * 1024 * 1024;
 
 /// What the name of a file begins with that is being written.
-const UNFINISHED: &str = ".owui-watch-";
+pub(super) const UNFINISHED: &str = ".owui-watch-";
 
 /// A file that has been unfinished for this long is so for good: who wrote it was killed.
 const ABANDONED: Duration = Duration::from_mins(1);
@@ -35,7 +39,7 @@ const ONE_TICK: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct StateError {
     message: String,
-    hint: &'static str,
+    hint: String,
     /// Who has the lock.
     other: Option<Other>,
 }
@@ -49,8 +53,9 @@ pub struct Other {
 
 impl Other {
     fn of(lock: &mut File) -> Self {
+        const LONGEST: u64 = 20;
         let mut pid = String::new();
-        let read = lock.rewind().and_then(|()| lock.read_to_string(&mut pid));
+        let read = lock.rewind().and_then(|()| lock.take(LONGEST).read_to_string(&mut pid));
         Self { pid: read.ok().and_then(|_| pid.trim().parse().ok()) }
     }
 }
@@ -63,10 +68,21 @@ impl std::fmt::Display for Other {
 }
 
 impl StateError {
+    /// Whoever clones the repository would bring state along, or publish what the server holds.
+    #[must_use]
+    pub fn tracked(folder: &Path) -> Self {
+        let folder = folder.display();
+        Self {
+            message: format!("cannot keep state in `{folder}`: git tracks it"),
+            hint: format!("`git rm -r --cached {folder}` takes it out of git"),
+            other: None,
+        }
+    }
+
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> &str {
-        self.hint
+        &self.hint
     }
 
     /// Who has to end first, if that is the matter.
@@ -96,41 +112,127 @@ impl Folder {
     /// The folder, for what is about this server. Nothing is made or read yet.
     #[must_use]
     pub fn new(path: PathBuf, server: &str) -> Self {
-        Self { path, server: slug(server) }
+        Self { path, server: slug(&normal_address(server)) }
     }
 
-    /// Makes the folder if need be.
-    fn make(&self) -> anyhow::Result<()> {
-        private_folder(&self.path)?;
+    /// Makes the folder if need be. Answers its owner, and where state went that does not belong to it.
+    fn make(&self) -> anyhow::Result<(Owner, Option<PathBuf>)> {
+        trust::make_folders(&self.path, Lasting::Synced)?;
+        trust::check_folders(&self.path, &self.path)?;
+        let (owner, aside) = identity::claim(&self.path)?;
         let ignore = self.path.join(".gitignore");
-        if !ignore.exists() {
+        // Git does not follow a link there.
+        if !ignore.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
             write_whole(&ignore, b"*\n", Lasting::Written)?;
         }
-        Ok(())
+        Ok((owner, aside))
+    }
+
+    /// Like [`Folder::make`]; says in the log where state went that does not belong to the folder.
+    pub(super) fn made(&self) -> anyhow::Result<Owner> {
+        let (owner, aside) = self.make()?;
+        if let Some(aside) = aside {
+            tracing::error!("{}", self.set_aside(&aside));
+        }
+        Ok(owner)
+    }
+
+    fn set_aside(&self, aside: &Path) -> String {
+        let (path, aside) = (self.path.display(), aside.display());
+        format!("the state in `{path}` was written in another folder; it is kept in `{aside}`")
+    }
+
+    /// Who wrote the state that may be believed; `None` where none may.
+    pub(super) fn owner(&self) -> Option<Owner> {
+        trust::check_folders(&self.path, &self.path).ok()?;
+        identity::owner(&self.path)
     }
 
     /// Writes a file of the folder, which is made with the folders above it.
     pub(super) fn write(&self, path: &Path, bytes: &[u8], lasting: Lasting) -> anyhow::Result<()> {
-        self.make()
-            .and_then(|()| private_folder(path.parent().unwrap_or(&self.path)))
-            .and_then(|()| write_whole(path, bytes, lasting))
-            .with_context(|| format!("writing `{}`", path.display()))
+        let folder = path.parent().unwrap_or(&self.path);
+        let write = || {
+            self.made()?;
+            trust::check_folders(&self.path, folder)?;
+            trust::make_folders(folder, lasting)?;
+            write_whole(path, bytes, lasting)
+        };
+        write().with_context(|| format!("writing `{}`", path.display()))
     }
 
-    /// The ledger as it stands, for who does not hold the lock. One that cannot be used counts as empty.
+    /// Reads a file of the folder, of at most `most` bytes.
+    pub(super) fn read(&self, path: &Path, most: u64) -> io::Result<Vec<u8>> {
+        trust::read(&self.path, path, most)
+    }
+
+    /// Removes a file of the folder, if it is there.
+    pub(super) fn remove(&self, path: &Path) -> io::Result<()> {
+        trust::check_folders(&self.path, path.parent().unwrap_or(&self.path))?;
+        match fs::remove_file(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
+
+    /// The entries of a folder below this one.
+    pub(super) fn entries(&self, folder: &Path) -> impl Iterator<Item = fs::DirEntry> + use<> {
+        trust::entries(&self.path, folder)
+    }
+
+    /// The ledger as it stands, without the lock. One that cannot be used counts as empty.
     #[must_use]
     pub fn peek(&self) -> Ledger {
-        read_ledger(&self.ledger()).ok().flatten().unwrap_or_default()
+        self.owner().and_then(|owner| self.read_ledger(&owner).ok()).flatten().unwrap_or_default()
+    }
+
+    /// `None` where there is none. The error says what is wrong with the one that there is.
+    fn read_ledger(&self, owner: &Owner) -> Result<Option<Ledger>, String> {
+        let bytes = match self.read(&self.ledger(), LARGEST_LEDGER) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.to_string()),
+        };
+        let text = whole_text(&bytes).map_err(|error| error.to_string())?;
+        let header = text.split_once('\n').and_then(|(line, body)| Some((Header::read(line)?, body)));
+        let (state, body) = header.map_or((None, text), |(header, body)| (Some(header.state), body));
+        let ledger = Ledger::from_json(body)?;
+        if owner.wrote(state.as_deref()) {
+            Ok(Some(ledger))
+        } else {
+            Err("it was written in another folder".to_owned())
+        }
+    }
+
+    /// Writes the ledger's text, durably.
+    pub fn save(&self, ledger: &str) -> anyhow::Result<()> {
+        let path = self.ledger();
+        let save = || {
+            // Somebody may have cleaned up while the program runs.
+            let header = Header { format: ledger::FORMAT, state: self.made()?.id };
+            write_whole(&path, format!("{}\n{ledger}", serde_json::to_string(&header)?).as_bytes(), Lasting::Synced)
+        };
+        save().with_context(|| format!("cannot write `{}`", path.display()))
+    }
+
+    /// Adds to the ledger's text, durably. Fails where there is none: then it has to be written as a whole.
+    pub fn add(&self, text: &str) -> anyhow::Result<()> {
+        let mut file = trust::open(&self.path, &self.ledger(), OpenOptions::new().append(true))?;
+        file.write_all(text.as_bytes())?;
+        Ok(file.sync_data()?)
     }
 
     fn ledger(&self) -> PathBuf {
         self.path.join(format!("ledger-{}.json", self.server))
     }
 
+    fn lock(&self) -> PathBuf {
+        self.ledger().with_extension("lock")
+    }
+
     /// Who holds the lock: the owui-watch that deploys from here to this server just now.
     #[must_use]
     pub fn holder(&self) -> Option<Other> {
-        let mut file = File::open(self.ledger().with_extension("lock")).ok()?;
+        let mut file = trust::open(&self.path, &self.lock(), OpenOptions::new().read(true)).ok()?;
         match file.try_lock_shared() {
             Err(TryLockError::WouldBlock) => Some(Other::of(&mut file)),
             Err(TryLockError::Error(_)) | Ok(()) => None,
@@ -143,7 +245,7 @@ impl Folder {
         // No further than what is ours: the folder may be one that the user has other things in.
         folders.extend(["logs", BACKUPS, DEPLOYED, "rollbacks", "under-way"].map(|name| self.path.join(name)));
         while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(&folder).into_iter().flatten().filter_map(Result::ok) {
+            for entry in self.entries(&folder) {
                 let Ok(kind) = entry.file_type() else { continue };
                 let unfinished = entry.file_name().to_str().is_some_and(|name| name.starts_with(UNFINISHED));
                 if kind.is_dir() && folder != self.path {
@@ -161,20 +263,62 @@ impl Folder {
 
     /// Adds a line to a plugin's log.
     pub fn log(&self, key: &Key, line: &str) -> anyhow::Result<()> {
-        let folder = self.path.join("logs");
-        let path = folder.join(format!("{}-{}.log", key.kind.word(), key.id));
-        append(&folder, &path, &printable::line(line)).with_context(|| format!("writing `{}`", path.display()))
+        let path = self.path.join("logs").join(format!("{}-{}.log", key.kind.word(), key.id));
+        self.append(&path, &printable::line(line)).with_context(|| format!("writing `{}`", path.display()))
+    }
+
+    fn append(&self, path: &Path, line: &str) -> anyhow::Result<()> {
+        let open = || trust::open(&self.path, path, private_file().append(true));
+        let mut file = match open() {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.made()?;
+                trust::make_folders(path.parent().unwrap_or(&self.path), Lasting::Written)?;
+                open()?
+            }
+            opened => opened?,
+        };
+        if file.metadata()?.len() > LARGEST_LOG {
+            fs::rename(path, path.with_extension("log.1"))?;
+            file = open()?;
+        }
+        // One write: a line is whole or not there.
+        file.write_all(format!("{line}\n").as_bytes())?;
+        Ok(())
+    }
+}
+
+/// What the ledger's file begins with, in a line of its own.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    format: u32,
+    /// The number of the state folder that it belongs to.
+    state: String,
+}
+
+impl Header {
+    fn read(line: &str) -> Option<Self> {
+        serde_json::from_str(line).ok()
+    }
+}
+
+/// The text as far as it was written: after a power cut a file may end in zeros, or in the middle of a character.
+fn whole_text(bytes: &[u8]) -> Result<&str, std::str::Utf8Error> {
+    let written = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+    match str::from_utf8(written) {
+        Err(error) if error.error_len().is_none() => str::from_utf8(&written[..error.valid_up_to()]),
+        text => text,
     }
 }
 
 /// The state folder, with the lock on one server's part of it: the ledger is this process's to write.
 pub struct State {
     folder: Folder,
-    ledger: PathBuf,
+    /// Where state went that did not belong to the folder.
+    aside: Option<PathBuf>,
     /// When the rollbacks had last changed, as far as was seen.
     rollbacks_seen: Option<SystemTime>,
     /// Held as long as the process lives: two writers would undo each other's notes.
-    _lock: File,
+    lock: File,
 }
 
 impl Deref for State {
@@ -189,23 +333,26 @@ impl State {
     /// Makes the folder if need be, and locks the server's part of it.
     pub fn open(folder: PathBuf, server: &str) -> Result<Self, StateError> {
         let folder = Folder::new(folder, server);
-        let cannot = |cause: &dyn std::fmt::Display| StateError {
-            message: format!("cannot keep state in `{}`: {cause}", folder.path.display()),
-            hint: "set `state` in watch.toml to a folder that you may write to",
-            other: None,
-        };
-        folder.make().map_err(|error| cannot(&error))?;
-        let ledger = folder.ledger();
-        let lock = lock(&ledger.with_extension("lock")).map_err(|refusal| match refusal {
-            Refusal::Failed(error) => cannot(&error),
-            Refusal::Taken(other) => StateError {
-                message: format!("{other} deploys from here to this server already"),
-                hint: "the other one deploys your saves; --wait waits until it exits, --dry-run runs beside it",
-                other: Some(other),
-            },
-        })?;
+        let (_, aside) = folder.make().map_err(|error| folder.cannot_keep(&error))?;
+        let lock = folder.take_lock(&folder.lock())?;
+        folder.adopt_old_name(server)?;
         folder.clear_up();
-        Ok(Self { folder, ledger, rollbacks_seen: None, _lock: lock })
+        Ok(Self { folder, aside, rollbacks_seen: None, lock })
+    }
+
+    /// Makes sure that the lock still keeps others out: whoever deletes its file lets a second owui-watch take another.
+    /// Answers whether it had to be taken anew.
+    pub fn keep_lock(&mut self) -> Result<bool, StateError> {
+        let path = self.folder.lock();
+        // A project that was moved away may come back.
+        let project_is_there =
+            || std::path::absolute(&self.folder.path).is_ok_and(|path| path.parent().is_some_and(Path::is_dir));
+        if is_at(&self.lock, &path) || !project_is_there() {
+            return Ok(false);
+        }
+        self.folder.made().map_err(|error| self.folder.cannot_keep(&error))?;
+        self.lock = self.folder.take_lock(&path)?;
+        Ok(true)
     }
 
     /// The folder, for what needs no lock.
@@ -218,41 +365,40 @@ impl State {
     #[must_use]
     pub fn is_of(&self, folder: &Path, server: &str) -> bool {
         let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        self.folder.server == slug(server) && real(&self.folder.path) == real(folder)
+        self.folder.server == slug(&normal_address(server)) && real(&self.folder.path) == real(folder)
     }
 
     /// Reads the ledger. One that cannot be used is set aside, and the error says so: to go on without is safe. It may be
     /// a newer version's, which will want it back, so nothing that was set aside before is replaced by it.
     #[must_use]
     pub fn load(&self) -> (Ledger, Option<anyhow::Error>) {
-        let cause = match read_ledger(&self.ledger) {
-            Ok(ledger) => return (ledger.unwrap_or_default(), None),
+        let owner = self.folder.made().map_err(|error| format!("{error:#}"));
+        let cause = match owner.and_then(|owner| self.read_ledger(&owner)) {
+            Ok(ledger) => {
+                let set_aside = self.aside.as_ref().map(|aside| anyhow::anyhow!(self.set_aside(aside)));
+                return (ledger.unwrap_or_default(), set_aside);
+            }
             Err(cause) => cause,
         };
-        let numbered = |n| self.ledger.with_extension(format!("json.unusable-{n}"));
-        let names = std::iter::once(self.ledger.with_extension("json.unusable")).chain((2..).map(numbered));
+        let ledger = self.ledger();
+        let numbered = |n| ledger.with_extension(format!("json.unusable-{n}"));
+        let names = std::iter::once(ledger.with_extension("json.unusable")).chain((2..).map(numbered));
         let moved = names.into_iter().find(|aside| aside.symlink_metadata().is_err()).map(|aside| {
-            let moved = fs::rename(&self.ledger, &aside);
+            let moved = fs::rename(&ledger, &aside);
             moved.map(|()| aside)
         });
         let kept = match moved {
             Some(Ok(aside)) => format!("; it is kept as `{}`", aside.display()),
             Some(Err(_)) | None => String::new(),
         };
-        let error = anyhow::anyhow!("cannot use `{}`: {cause}{kept}", self.ledger.display());
+        let error = anyhow::anyhow!("cannot use `{}`: {cause}{kept}", ledger.display());
         (Ledger::default(), Some(error))
-    }
-
-    /// Where [`write_whole`] is to put the ledger.
-    #[must_use]
-    pub fn ledger_path(&self) -> &Path {
-        &self.ledger
     }
 
     /// Whether the notes of rollbacks may have changed since this was last asked. The first time they have, if there
     /// are any.
     pub fn rollbacks_changed(&mut self) -> bool {
-        let Ok(metadata) = self.folder.rollbacks_folder().metadata() else {
+        let Ok(metadata) = self.folder.rollbacks_folder().symlink_metadata() else {
             return self.rollbacks_seen.take().is_some();
         };
         let modified = metadata.modified().ok();
@@ -270,7 +416,7 @@ pub(super) fn folders_under(state: &Path, root: &Path) -> Vec<PathBuf> {
     let full = |path: &Path| std::path::absolute(path).ok().map(|path| without_dots(&path));
     let names = [(full(state), full(root)), (real(state), real(root))];
     let inside = names.into_iter().filter_map(|(state, root)| Some((state?, root?))).flat_map(|(state, root)| {
-        [state.join(BACKUPS), state.join(DEPLOYED), state]
+        [state.join(BACKUPS), state.join(DEPLOYED), state.join(UNUSABLE), state]
             .into_iter()
             .filter_map(move |folder| folder.strip_prefix(&root).ok().map(Path::to_owned))
     });
@@ -294,54 +440,6 @@ fn without_dots(path: &Path) -> PathBuf {
     })
 }
 
-/// `None` where there is none. The error says what is wrong with the one that there is.
-fn read_ledger(path: &Path) -> Result<Option<Ledger>, String> {
-    let bytes = match read_bounded(path, LARGEST_LEDGER) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.to_string()),
-    };
-    let text = String::from_utf8(bytes).map_err(|error| error.to_string())?;
-    Ledger::from_json(&text).map(Some)
-}
-
-/// The bytes of a file of ours, unless there are more of them than we would ever write.
-pub(super) fn read_bounded(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
-    if u64::try_from(bytes.len()).is_ok_and(|length| length <= most) {
-        Ok(bytes)
-    } else {
-        Err(std::io::Error::new(ErrorKind::FileTooLarge, format!("larger than {most} bytes")))
-    }
-}
-
-fn append(folder: &Path, path: &Path, line: &str) -> anyhow::Result<()> {
-    let mut file = match private_file().append(true).open(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            private_folder(folder)?;
-            private_file().append(true).open(path)?
-        }
-        opened => opened?,
-    };
-    if file.metadata()?.len() > LARGEST_LOG {
-        fs::rename(path, path.with_extension("log.1"))?;
-        file = private_file().append(true).open(path)?;
-    }
-    // One write: a line is whole or not there.
-    file.write_all(format!("{line}\n").as_bytes())?;
-    Ok(())
-}
-
-/// What a file outlives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lasting {
-    /// The end of the machine.
-    Synced,
-    /// The end of the program.
-    Written,
-}
-
 /// Writes a file so that at any moment either the old content is there or the new one: temporary file, sync, rename.
 fn write_whole(path: &Path, bytes: &[u8], lasting: Lasting) -> anyhow::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
@@ -351,44 +449,87 @@ fn write_whole(path: &Path, bytes: &[u8], lasting: Lasting) -> anyhow::Result<()
         file.as_file().sync_all()?;
     }
     file.persist(path)?;
+    if lasting == Lasting::Synced {
+        trust::sync_folder(folder)?;
+    }
     Ok(())
 }
 
-impl State {
-    /// Writes the ledger's text, durably. Apart from `self`, so that it can be done on another thread.
-    pub fn save(ledger: &Path, text: &str) -> anyhow::Result<()> {
-        // Somebody may have cleaned up while the program runs.
-        private_folder(ledger.parent().unwrap_or(Path::new(".")))
-            .and_then(|()| write_whole(ledger, text.as_bytes(), Lasting::Synced))
-            .with_context(|| format!("cannot write `{}`", ledger.display()))
-    }
-}
-
-impl State {
-    /// Adds to the ledger's text, durably. Fails where there is none: then it is to be written as a whole.
-    pub fn add(ledger: &Path, text: &str) -> anyhow::Result<()> {
-        let mut file = OpenOptions::new().append(true).open(ledger)?;
-        file.write_all(text.as_bytes())?;
-        Ok(file.sync_data()?)
-    }
-}
-
-/// Why there is no lock to be had.
-enum Refusal {
-    Failed(std::io::Error),
-    Taken(Other),
-}
-
-fn lock(path: &Path) -> Result<File, Refusal> {
-    let mut file = private_file().read(true).write(true).open(path).map_err(Refusal::Failed)?;
-    match file.try_lock() {
-        Ok(()) => {
-            file.set_len(0).and_then(|()| write!(file, "{}", std::process::id())).map_err(Refusal::Failed)?;
-            Ok(file)
+impl Folder {
+    fn cannot_keep(&self, cause: &anyhow::Error) -> StateError {
+        let distrust = cause.chain().find_map(|cause| cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref());
+        StateError {
+            message: format!("cannot keep state in `{}`: {cause:#}", self.path.display()),
+            hint: distrust
+                .map_or("set `state` in watch.toml to a folder that you may write to", Distrust::hint)
+                .to_owned(),
+            other: None,
         }
-        Err(TryLockError::WouldBlock) => Err(Refusal::Taken(Other::of(&mut file))),
-        Err(TryLockError::Error(error)) => Err(Refusal::Failed(error)),
     }
+
+    fn take_lock(&self, path: &Path) -> Result<File, StateError> {
+        let locked =
+            trust::open(&self.path, path, private_file().read(true).write(true)).and_then(|mut file| {
+                match file.try_lock() {
+                    Ok(()) => {
+                        file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()))?;
+                        Ok(Ok(file))
+                    }
+                    Err(TryLockError::WouldBlock) => Ok(Err(Other::of(&mut file))),
+                    Err(TryLockError::Error(error)) => Err(error),
+                }
+            });
+        let locked = locked.with_context(|| format!("locking `{}`", path.display()));
+        locked.map_err(|error| self.cannot_keep(&error))?.map_err(|other| StateError {
+            message: format!("{other} deploys from here to this server already"),
+            hint: "end that one first, or wait for it with --wait; a `--dry-run` can be made beside it".to_owned(),
+            other: Some(other),
+        })
+    }
+
+    /// Takes over what earlier builds kept under another name of the same server: `127.0.0.1` for `localhost`.
+    fn adopt_old_name(&self, server: &str) -> Result<(), StateError> {
+        let old = Self { path: self.path.clone(), server: slug(server) };
+        if old.server == self.server {
+            return Ok(());
+        }
+        let folders = ["backups", "deployed", "rollbacks", "under-way"].map(|name| {
+            let folder = self.path.join(name);
+            (folder.join(&old.server), folder.join(&self.server))
+        });
+        let known = folders.into_iter().chain([(old.ledger(), self.ledger())]);
+        let moves: Vec<_> = known.filter(|(from, to)| exists(from) && !exists(to)).collect();
+        if moves.is_empty() {
+            return Ok(());
+        }
+        // An earlier build may be at work with them.
+        let lock = old.take_lock(&old.lock())?;
+        let outcome = moves.iter().try_for_each(|(from, to)| {
+            trust::check_folders(&self.path, from.parent().unwrap_or(&self.path))?;
+            fs::rename(from, to)
+        });
+        outcome.context("renaming the state of this server").map_err(|error| self.cannot_keep(&error))?;
+        drop(lock);
+        fs::remove_file(old.lock()).context("removing an old lock").map_err(|error| self.cannot_keep(&error))
+    }
+}
+
+fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// Whether an open file is still the one at this path.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let (Ok(open), Ok(there)) = (file.metadata(), path.symlink_metadata()) else { return false };
+    (open.dev(), open.ino()) == (there.dev(), there.ino())
+}
+
+/// Windows keeps a locked file's name as long as the file is open.
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> bool {
+    true
 }
 
 /// What is created is for the user alone: a server's texts and words may hold secrets.
@@ -400,13 +541,28 @@ fn private_file() -> OpenOptions {
     options
 }
 
-fn private_folder(path: &Path) -> anyhow::Result<()> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)?;
-    Ok(())
+/// One form for all names of a server: the host in lower case without a final dot, `localhost` for this machine, and no
+/// port where it is the scheme's own.
+fn normal_address(server: &str) -> String {
+    let Some((scheme, rest)) = server.split_once("://") else { return server.to_owned() };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    let (host, port) = match authority.rsplit_once(':') {
+        Some((host, port)) if is_port(port) => (host, port),
+        Some(_) | None => (authority, ""),
+    };
+    let host = host.to_ascii_lowercase();
+    let host = host.strip_suffix('.').filter(|host| !host.is_empty() && !host.ends_with('.')).unwrap_or(&host);
+    let address =
+        host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().map(|address| address.to_canonical());
+    let is_this_machine = address.is_ok_and(|address| {
+        address.is_unspecified() || address == Ipv4Addr::LOCALHOST || address == Ipv6Addr::LOCALHOST
+    });
+    let host = if is_this_machine { "localhost" } else { host };
+    let is_default =
+        matches!((scheme.to_ascii_lowercase().as_str(), port), (_, "") | ("http", "80") | ("https", "443"));
+    let port = if is_default { String::new() } else { format!(":{port}") };
+    format!("{scheme}://{host}{port}{path}")
 }
 
 /// A server's address as a file name: `http://localhost:8080` becomes `localhost-8080`. It is never `..`, and has room
@@ -448,7 +604,7 @@ mod tests {
     fn a_server_has_a_file_name() {
         for (server, expected) in [
             ("http://localhost:8080", "localhost-8080"),
-            ("http://127.0.0.1:3000/", "127.0.0.1-3000"),
+            ("http://192.168.0.7:3000/", "192.168.0.7-3000"),
             ("https://chat.example.org", "chat.example.org"),
             ("https://my-chat.example.org:8443", "my-chat.example.org-8443"),
             ("http://Localhost:8080", "localhost-8080"),
@@ -457,7 +613,7 @@ mod tests {
         }
         for (server, start) in [
             ("https://chat.example.org/Open WebUI/", "chat.example.org-open-webui-"),
-            ("http://[::1]:3000", "---1--3000-"),
+            ("http://[::2]:3000", "---2--3000-"),
             // As the name of a folder, these would be another one.
             ("http://..", "-..-"),
             ("http://./", "-.-"),
@@ -490,6 +646,130 @@ mod tests {
         let names: std::collections::BTreeSet<_> = servers.into_iter().map(slug).collect();
         assert_eq!(names.len(), servers.len(), "{names:#?}");
         assert_eq!(slug("http://h"), slug("https://h/"), "it has a certificate now");
+    }
+
+    #[test]
+    fn all_names_of_a_server_share_its_state() {
+        let name = |server: &str| Folder::new(PathBuf::new(), server).server;
+        for (server, expected) in [
+            ("http://localhost:8080", "localhost-8080"),
+            ("http://LocalHost.:8080/", "localhost-8080"),
+            ("http://127.0.0.1:8080", "localhost-8080"),
+            ("http://[::1]:8080", "localhost-8080"),
+            ("http://[::ffff:127.0.0.1]:8080", "localhost-8080"),
+            ("http://0.0.0.0:8080", "localhost-8080"),
+            ("http://[::]:8080", "localhost-8080"),
+            ("http://127.0.0.1", "localhost"),
+            ("http://127.0.0.2:8080", "127.0.0.2-8080"),
+            ("https://Chat.Example.org.", "chat.example.org"),
+            ("https://chat.example.org:443/", "chat.example.org"),
+            ("http://chat.example.org:80", "chat.example.org"),
+            ("http://chat.example.org:443", "chat.example.org-443"),
+        ] {
+            assert_eq!(name(server), expected, "{server}");
+        }
+        assert_eq!(name("http://127.0.0.1:1/a/"), name("http://localhost:1/a"));
+        assert_ne!(name("http://localhost:1/a"), name("http://localhost:1/A"));
+        let folder = tempfile::tempdir().unwrap();
+        let first = State::open(folder.path().to_owned(), "http://localhost:1").unwrap();
+        assert!(State::open(folder.path().to_owned(), "http://127.0.0.1:1").err().unwrap().other().is_some());
+        assert!(first.is_of(folder.path(), "http://[::1]:1/"));
+    }
+
+    #[test]
+    fn state_under_an_old_name_is_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let mut ledger = Ledger::default();
+        ledger.sending(&key(), Digest::of(b"x"));
+        let old = Folder { path: folder.path().to_owned(), server: "127.0.0.1-1".to_owned() };
+        old.save(&ledger.to_json()).unwrap();
+        for name in ["backups", "rollbacks"] {
+            fs::create_dir_all(path(name).join("127.0.0.1-1")).unwrap();
+        }
+        let held = old.take_lock(&old.lock()).unwrap();
+        let open = || State::open(folder.path().to_owned(), "http://127.0.0.1:1");
+        assert!(open().err().unwrap().other().is_some(), "an earlier build is at work");
+        drop(held);
+        let state = open().unwrap();
+        assert_eq!(state.load().0, ledger);
+        assert!(path("backups/localhost-1").is_dir() && path("rollbacks/localhost-1").is_dir());
+        assert!(!path("ledger-127.0.0.1-1.json").exists() && !path("ledger-127.0.0.1-1.lock").exists());
+    }
+
+    #[test]
+    fn zeros_at_the_end_of_a_ledger_cost_the_end_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(folder.path().to_owned(), "http://h").unwrap();
+        let umlaut = Key { kind: Kind::Tool, id: PluginId::new("größe").unwrap() };
+        let mut ledger = Ledger::default();
+        ledger.sending(&key(), Digest::of(b"x"));
+        state.save(&ledger.to_json()).unwrap();
+        let (before, whole) = (ledger.clone(), fs::read(state.ledger()).unwrap());
+        ledger.sending(&umlaut, Digest::of(b"y"));
+        let added = ledger.addition([&umlaut]).unwrap();
+        state.add(&added).unwrap();
+        assert_eq!(state.load().0, ledger);
+        for length in 0..added.len() {
+            for zeros in [0, 4096] {
+                let written = [&whole, &added.as_bytes()[..length], &vec![0; zeros]].concat();
+                fs::write(state.ledger(), written).unwrap();
+                let (read, trouble) = state.load();
+                assert!(read == before && trouble.is_none(), "{length} bytes, {zeros} zeros: {trouble:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_ledger_of_another_folder_is_set_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(folder.path().to_owned(), "http://h").unwrap();
+        let mut ledger = Ledger::default();
+        ledger.sending(&key(), Digest::of(b"x"));
+        state.save(&ledger.to_json()).unwrap();
+        let own = fs::read_to_string(state.ledger()).unwrap();
+        for planted in [ledger.to_json(), own.replacen(r#""state":""#, r#""state":"0"#, 1)] {
+            fs::write(state.ledger(), planted).unwrap();
+            assert_eq!(state.peek(), Ledger::default());
+            let (read, trouble) = state.load();
+            assert_eq!(read, Ledger::default());
+            assert!(trouble.unwrap().to_string().contains("it was written in another folder; it is kept as"));
+        }
+    }
+
+    #[test]
+    fn a_whole_planted_folder_is_set_aside_and_said() {
+        let Some((theirs, ours)) = identity::born_apart() else { return };
+        let mut ledger = Ledger::default();
+        ledger.sending(&key(), Digest::of(b"x"));
+        State::open(theirs.path().to_owned(), "http://h").unwrap().save(&ledger.to_json()).unwrap();
+        for name in ["identity", "ledger-h.json"] {
+            fs::copy(theirs.path().join(name), ours.path().join(name)).unwrap();
+        }
+        let folder = Folder::new(ours.path().to_owned(), "http://h");
+        assert_eq!(folder.peek(), Ledger::default());
+        let (read, trouble) = State::open(ours.path().to_owned(), "http://h").unwrap().load();
+        assert_eq!(read, Ledger::default());
+        let aside = ours.path().join("unusable/1");
+        assert!(trouble.unwrap().to_string().ends_with(&format!("; it is kept in `{}`", aside.display())));
+        assert!(aside.join("ledger-h.json").exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_lock_whose_file_was_deleted_is_taken_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        let mut state = State::open(path.clone(), "http://h").unwrap();
+        assert!(!state.keep_lock().unwrap());
+        fs::remove_file(state.folder.lock()).unwrap();
+        assert!(state.keep_lock().unwrap() && !state.keep_lock().unwrap());
+        fs::remove_dir_all(&path).unwrap();
+        assert!(state.keep_lock().unwrap());
+        assert!(State::open(path.clone(), "http://h").is_err(), "it keeps others out again");
+        fs::remove_file(state.folder.lock()).unwrap();
+        let _second = State::open(path, "http://h").unwrap();
+        assert!(state.keep_lock().unwrap_err().other().is_some());
     }
 
     #[test]
@@ -535,7 +815,7 @@ mod tests {
         assert_eq!(state.load().0, Ledger::default());
         let damaged: [&[u8]; 5] = [b"{\"format\": 1, \"function", b"{\"format\": 99}", b"[]", b"", b"\xff\xfe"];
         for (n, bytes) in damaged.into_iter().enumerate() {
-            fs::write(state.ledger_path(), bytes).unwrap();
+            fs::write(state.ledger(), bytes).unwrap();
             let (ledger, error) = state.load();
             assert_eq!(ledger, Ledger::default());
             let name = if n == 0 { "json.unusable`".to_owned() } else { format!("json.unusable-{}`", n + 1) };
@@ -553,9 +833,9 @@ mod tests {
     fn a_ledger_that_was_never_ours_is_not_read_to_its_end() {
         let folder = tempfile::tempdir().unwrap();
         let state = State::open(folder.path().to_owned(), "http://h").unwrap();
-        File::create(state.ledger_path()).unwrap().set_len(LARGEST_LEDGER + 1).unwrap();
+        File::create(state.ledger()).unwrap().set_len(LARGEST_LEDGER + 1).unwrap();
         assert!(state.load().1.unwrap().to_string().contains("larger than"));
-        fs::create_dir(state.ledger_path()).unwrap();
+        fs::create_dir(state.ledger()).unwrap();
         assert!(state.load().1.unwrap().to_string().contains("json.unusable-2"));
     }
 
@@ -591,13 +871,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let state = State::open(folder.path().join("state"), "http://h").unwrap();
         state.log(&key(), "x").unwrap();
-        State::save(state.ledger_path(), "{}").unwrap();
+        state.save("{}").unwrap();
         let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o077;
         assert_eq!(mode(&folder.path().join("state")), 0);
         assert_eq!(mode(&folder.path().join("state/logs/tool-clock.log")), 0);
-        assert_eq!(mode(state.ledger_path()), 0);
+        assert_eq!(mode(&state.ledger()), 0);
         assert_eq!(mode(&folder.path().join("state/.gitignore")), 0);
-        assert_eq!(mode(&state.ledger_path().with_extension("lock")), 0);
+        assert_eq!(mode(&folder.path().join("state/identity")), 0);
+        assert_eq!(mode(&state.ledger().with_extension("lock")), 0);
         // Also where the folder is one that everybody may look into.
         let open = folder.path().join("open");
         fs::create_dir(&open).unwrap();
@@ -608,13 +889,139 @@ mod tests {
         }
     }
 
+    #[cfg(unix)]
+    mod planted {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+        use super::*;
+        use crate::engine::exchange::Backup;
+        use crate::engine::ledger::Rollback;
+
+        /// A state folder of our own, and beside it a folder with a file of the user's.
+        fn scene() -> (tempfile::TempDir, Folder, PathBuf) {
+            let around = tempfile::tempdir().unwrap();
+            let folder = Folder::new(around.path().join("state"), "http://h");
+            folder.made().unwrap();
+            let theirs = around.path().join("theirs");
+            fs::create_dir(&theirs).unwrap();
+            fs::write(theirs.join("bashrc"), "as it was").unwrap();
+            (around, folder, theirs)
+        }
+
+        #[track_caller]
+        fn assert_untouched(theirs: &Path) {
+            let names: Vec<_> = fs::read_dir(theirs).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            assert_eq!(names, ["bashrc"]);
+            assert_eq!(fs::read_to_string(theirs.join("bashrc")).unwrap(), "as it was");
+        }
+
+        fn backup() -> Backup {
+            Backup { key: key(), text: "x".to_owned(), digest: Digest::of(b"x") }
+        }
+
+        #[test]
+        fn a_file_behind_a_link_is_neither_written_nor_read() {
+            let (_around, folder, theirs) = scene();
+            let bashrc = theirs.join("bashrc");
+            for name in ["logs/tool-clock.log", "ledger-h.lock", "ledger-h.json"] {
+                let link = folder.path.join(name);
+                fs::create_dir_all(link.parent().unwrap()).unwrap();
+                symlink(&bashrc, &link).unwrap();
+            }
+            let error = folder.log(&key(), "version: 1; code").unwrap_err();
+            assert!(format!("{error:#}").ends_with("tool-clock.log`: not a regular file"), "{error:#}");
+            let error = State::open(folder.path.clone(), "http://h").err().unwrap();
+            assert!(error.to_string().ends_with("ledger-h.lock`: not a regular file"), "{error}");
+            assert!(folder.add("x").is_err());
+            folder.save("{}").unwrap();
+            assert!(!folder.ledger().is_symlink(), "the link itself is replaced");
+            assert_untouched(&theirs);
+        }
+
+        #[test]
+        fn a_folder_behind_a_link_is_neither_written_nor_read() {
+            let (_around, folder, theirs) = scene();
+            for name in ["logs", "backups", "deployed", "rollbacks", "under-way"] {
+                symlink(&theirs, folder.path.join(name)).unwrap();
+            }
+            let at = jiff::Timestamp::UNIX_EPOCH;
+            let rollback = Rollback { local: None, server: Digest::of(b"x"), done: true };
+            for error in [
+                folder.log(&key(), "line").unwrap_err(),
+                folder.keep(&backup(), at).unwrap_err(),
+                folder.archive(&backup(), at).unwrap_err(),
+                folder.note_rollback(&key(), &rollback).unwrap_err(),
+                folder.forget_under_way(&key()).unwrap_err(),
+            ] {
+                assert!(format!("{error:#}").ends_with("` is a link"), "{error:#}");
+            }
+            assert!(folder.rollbacks().is_empty() && folder.copies(&key()).is_empty());
+            assert_untouched(&theirs);
+        }
+
+        #[test]
+        fn a_linked_state_folder_is_refused() {
+            let (around, _, theirs) = scene();
+            let link = around.path().join("link");
+            symlink(&theirs, &link).unwrap();
+            for path in [link.clone(), around.path().join("link/")] {
+                let error = State::open(path, "http://h").err().unwrap();
+                assert!(error.to_string().ends_with("link` is a link"), "{error}");
+                assert!(error.hint().starts_with("remove the link"), "{}", error.hint());
+            }
+            assert_untouched(&theirs);
+        }
+
+        #[test]
+        fn others_lose_the_right_to_write() {
+            let (_around, folder, _) = scene();
+            folder.log(&key(), "line").unwrap();
+            for path in [folder.path.clone(), folder.path.join("logs")] {
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).unwrap();
+                folder.log(&key(), "line").unwrap();
+                assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o755);
+            }
+        }
+
+        #[test]
+        fn another_users_state_is_refused() {
+            let (around, folder, _) = scene();
+            // Only the administrator can give a folder away.
+            if std::os::unix::fs::chown(&folder.path, Some(12345), None).is_err() {
+                return;
+            }
+            let error = State::open(folder.path.clone(), "http://h").err().unwrap();
+            assert!(error.to_string().ends_with("state` belongs to another user"), "{error}");
+            assert_eq!(error.hint(), "set `state` in watch.toml to a folder of your own");
+            drop(around);
+        }
+
+        #[test]
+        fn names_of_synced_files_are_synced_too() {
+            let around = tempfile::tempdir().unwrap();
+            let folder = Folder::new(around.path().join("new/state"), "http://h");
+            let synced = || trust::SYNCED.with_borrow_mut(std::mem::take);
+            synced();
+            folder.keep(&backup(), jiff::Timestamp::UNIX_EPOCH).unwrap();
+            let path = |name: &str| around.path().join(name);
+            let kept = ["new/state/backups/h/tool/clock", "new/state/backups/h/tool", "new/state/backups/h"];
+            let all = ["", "new", "new/state", "new/state", "new/state/backups"].into_iter();
+            let expected: Vec<_> = all.chain(kept.into_iter().rev()).map(path).collect();
+            assert_eq!(synced(), expected);
+            // Nothing waits for these.
+            folder.archive(&backup(), jiff::Timestamp::UNIX_EPOCH).unwrap();
+            folder.log(&key(), "line").unwrap();
+            assert_eq!(synced(), Vec::<PathBuf>::new());
+        }
+    }
+
     /// Somebody cleans up while the program runs.
     #[test]
     fn a_ledger_finds_its_folder_gone_and_makes_it_again() {
         let folder = tempfile::tempdir().unwrap();
         let state = State::open(folder.path().join("state"), "http://h").unwrap();
         fs::remove_dir_all(folder.path().join("state")).unwrap();
-        State::save(state.ledger_path(), &Ledger::default().to_json()).unwrap();
+        state.save(&Ledger::default().to_json()).unwrap();
         assert!(state.load().1.is_none());
     }
 }

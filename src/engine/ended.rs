@@ -83,6 +83,7 @@ impl Engine {
     fn on_deployed(&mut self, exchange: &Exchange, outcome: Outcome, in_pass: bool, took: Duration, now: Now) {
         let plugin = exchange.plugin();
         let outcome = self.answered(plugin, outcome, now);
+        let is_known = self.note_for_retry(&plugin.key, &outcome, took, now);
         match &outcome {
             Outcome::Created { .. } => {
                 self.asked.remove(&plugin.key);
@@ -107,7 +108,9 @@ impl Engine {
         }
         if let Outcome::Failed(failure) = outcome {
             let what = self.on_failure(failure, took, now);
-            self.tell(Notice::of(plugin, what));
+            if !is_known {
+                self.tell(Notice::of(plugin, what));
+            }
             return;
         }
         if matches!(outcome, Outcome::Created { .. } | Outcome::Updated { .. } | Outcome::Unchanged) {

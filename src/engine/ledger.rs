@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::plugin::{Digest, Key, Kind, id::PluginId};
 
 /// The format that this program writes. A file with a higher one is left alone.
-const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 1;
 
 /// How many texts are remembered that the server may have taken.
 const MOST_SENT: usize = 16;

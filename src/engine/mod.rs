@@ -21,6 +21,7 @@ pub mod queue;
 pub mod recovery;
 pub mod refusal;
 mod removal;
+mod retry;
 mod server;
 pub mod status;
 pub mod twin;
@@ -46,6 +47,7 @@ use plan::{Decision, Remote, Why};
 use queue::Queue;
 use recovery::Recovery;
 use removal::{Mode, Removal};
+use retry::Retries;
 use server::{Absence, Holdings, Seen, Server};
 use twin::{Identity, Twin, Twins};
 
@@ -268,6 +270,8 @@ pub struct Engine {
     unanswered: BTreeMap<Key, Digest>,
     /// The files of which the user heard an error last.
     complaints: BTreeMap<Arc<Path>, Complaint>,
+    /// Deploys that wait for room on the disk.
+    retries: Retries,
     /// New plugins that the user was asked about, and the plugins on the server that they may be.
     asked: BTreeMap<Key, Key>,
     /// What the server was seen to hold of plugins whose text is being read for the plan that follows from that.
@@ -495,6 +499,7 @@ impl Engine {
             asked: BTreeMap::new(),
             unanswered: BTreeMap::new(),
             complaints: BTreeMap::new(),
+            retries: Retries::default(),
             unread: BTreeMap::new(),
             pending: BTreeMap::new(),
             doubted: BTreeMap::new(),
@@ -559,7 +564,8 @@ impl Engine {
             Ending::Stop { by } => Some(by),
             Ending::Replace { slow_at } => slow_at,
         });
-        rereads.chain(slow).chain(leaving).chain(server).chain(ending).min()
+        let retries = self.retries.next().filter(|_| open);
+        rereads.chain(slow).chain(leaving).chain(retries).chain(server).chain(ending).min()
     }
 
     /// Takes what happened, and answers what is to be done, in this order.
@@ -1487,6 +1493,7 @@ impl Engine {
                 self.effects.push(Effect::Look(Arc::clone(&leaving.plugin.path)));
             }
         }
+        self.retry_due(now);
         let mut slow = Vec::new();
         for flight in self.queue.all_flying_mut() {
             if flight.slow_at.is_some_and(|at| at <= now.at) {

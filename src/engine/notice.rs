@@ -1026,7 +1026,7 @@ impl Notice {
             }
             What::Failed { failure: Failure::StoredOther, .. } => "save it again when nobody else is editing it",
             What::Failed { failure: Failure::KeepFailed { .. }, .. } => {
-                "free disk space or make the state folder writable, then save again"
+                "free disk space or make the state folder writable; a watch then retries"
             }
             What::Ready { .. }
             | What::Connected { .. }
@@ -1832,7 +1832,7 @@ mod tests {
                 hint: read the server's log, and check ENABLE_PLUGINS, ENABLE_FUNCTIONS and ENABLE_TOOLS in its environment
             Error failed: nothing was sent, because the state folder could not be written: No space left on device
                 short: not deployed / nothing was sent, because the state folder could not be written: No space left on device
-                hint: free disk space or make the state folder writable, then save again
+                hint: free disk space or make the state folder writable; a watch then retries
             Error failed: the server gave an unexpected answer: null
                 short: not deployed / the server gave an unexpected answer: null
             Error flawed: invalid Python: expected `)`

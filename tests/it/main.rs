@@ -29,6 +29,7 @@ mod server_under_fire;
 mod service;
 mod shipped;
 mod simulation;
+mod state;
 mod support;
 mod systemd;
 mod tls;

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use expect_test::expect;
+use owui_watch::disk::State;
 use owui_watch::plugin::Kind;
 use serde_json::{Value, json};
 
@@ -490,6 +491,8 @@ fn without_a_copy_nothing_is_replaced() {
 fn logs_that_cannot_be_written_are_told_once_and_hold_nothing_up() {
     let server = FakeServer::start();
     let project = Project::on(&server);
+    // Else it would be set aside, since it was not written here.
+    drop(State::open(project.path(".owui-watch"), &server.url()).unwrap());
     project.write(".owui-watch/logs", "not a folder");
     project.put(A, filter("1"));
     project.put("plugins/b.py", filter("1"));

@@ -108,7 +108,7 @@ fn assert_state_is_whole(project: &Project, server: &FakeServer) {
             (name, "json") if name.starts_with("ledger-") => {
                 Ledger::from_json(&read()).unwrap_or_else(|error| panic!("{name}: {error}"));
             }
-            (_, "lock") | ("seen.json", _) => {}
+            (_, "lock") | ("seen.json" | "identity", _) => {}
             (other, _) => panic!("{other} was left there"),
         }
     }
@@ -316,10 +316,12 @@ fn a_full_disk_is_said_once_holds_no_deploy_up_and_loses_nobodys_text() {
     let failed = watch.wait("failed", Some("a")).pop().unwrap();
     assert_eq!((&failed["reason"], text(&server)), (&json!("backup_failed"), filter("theirs")));
     disk.free(&watch);
-    project.write(A, &filter("7"));
+    // No further save is needed.
     let updated = watch.wait("updated", Some("a")).pop().unwrap();
     let backup = project.read(updated["backup"].as_str().unwrap());
-    assert_eq!(backup, filter("theirs"));
+    assert_eq!((backup, text(&server)), (filter("theirs"), filter("6")));
+    project.write(A, &filter("7"));
+    watch.wait("updated", Some("a"));
     if let Some(path) = &disk.mounted {
         assert!(!path.join("filler").exists());
     }
@@ -439,7 +441,7 @@ fn what_it_writes_is_for_the_user_alone() {
     let mut seen: Vec<_> = names(&state);
     // The ledger is there, or half written.
     seen.retain(|name| !name.starts_with("ledger-") && !name.starts_with(".owui-watch-"));
-    assert_eq!(seen, [".gitignore", "backups", "deployed", "logs", "under-way"]);
+    assert_eq!(seen, [".gitignore", "backups", "deployed", "identity", "logs", "under-way"]);
     server.release();
     watch.wait("updated", Some("a"));
     assert!(watch.stop().success());

@@ -75,6 +75,113 @@ fn what_cannot_be_kept_is_not_replaced() {
     );
 }
 
+/// It is told once; a save is told again.
+#[test]
+fn a_deploy_that_a_full_disk_stopped_is_retried() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a theirs
+         12ms #2 not-kept
+         512ms wake
+         513ms #3 row a theirs
+         514ms #4 not-kept
+         1514ms wake
+         1515ms #5 row a theirs
+         1516ms #6 not-kept
+         3000ms write a v3
+         3001ms #7 row a theirs
+         3002ms #8 not-kept
+         8000ms wake
+         8001ms #9 row a theirs
+         8002ms #10 kept
+         8003ms #11 row a v3
+         99000ms wake",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a theirs
+                  #2 keep theirs
+            12ms #2 not-kept
+                  save
+                  a failed: what must be on disk before anything is sent could not be written: disk full
+            512ms wake
+                  a sending: on its way (retry)
+                  #3 get a
+            513ms #3 row a theirs
+                  #4 keep theirs
+            514ms #4 not-kept
+                  save
+            1514ms wake
+                  a sending: on its way (retry)
+                  #5 get a
+            1515ms #5 row a theirs
+                  #6 keep theirs
+            1516ms #6 not-kept
+                  save
+            3000ms write a v3
+                  a sending: on its way (edited)
+                  #7 get a
+            3001ms #7 row a theirs
+                  #8 keep theirs
+            3002ms #8 not-kept
+                  save
+                  a failed: what must be on disk before anything is sent could not be written: disk full
+            8000ms wake
+                  a sending: on its way (retry)
+                  #9 get a
+            8001ms #9 row a theirs
+                  #10 keep theirs
+            8002ms #10 kept
+                  #11 update a v3
+            8003ms #11 row a v3
+                  save
+                  archive v3
+                  a updated: updated; the text on the server was not ours, a copy is in the/copy.py
+            99000ms wake
+        "#]],
+    );
+}
+
+#[test]
+fn a_retry_deploys_what_the_file_holds_by_then() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a theirs
+         12ms #2 not-kept
+         20ms edit a broken
+         512ms wake
+         9999ms wake
+         10000ms write a v2
+         10001ms #3 row a theirs
+         10002ms #4 not-kept",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: on its way (edited)
+                  #1 get a
+            11ms #1 row a theirs
+                  #2 keep theirs
+            12ms #2 not-kept
+                  save
+                  a failed: what must be on disk before anything is sent could not be written: disk full
+            20ms edit a broken
+            512ms wake
+                  a flawed: invalid Python: expected an expression or a ')'
+            9999ms wake
+            10000ms write a v2
+                  a sending: on its way (retry)
+                  #3 get a
+            10001ms #3 row a theirs
+                  #4 keep theirs
+            10002ms #4 not-kept
+                  save
+                  a failed: what must be on disk before anything is sent could not be written: disk full
+        "#]],
+    );
+}
+
 #[test]
 fn a_row_that_appears_meanwhile_is_updated() {
     check(

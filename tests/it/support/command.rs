@@ -156,7 +156,7 @@ fn write(path: &Path, bytes: &[u8]) {
 
 /// Where the copies of a plugin of one server are, of `deployed` or `backups`; the plugin as in `function/a`.
 pub(crate) fn copies(what: &str, server: &str, plugin: &str) -> String {
-    let server = server.trim_start_matches("http://").replace(':', "-");
+    let server = server.trim_start_matches("http://").replace("127.0.0.1", "localhost").replace(':', "-");
     format!(".owui-watch/{what}/{server}/{plugin}")
 }
 
