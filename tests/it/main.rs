@@ -34,3 +34,4 @@ mod systemd;
 mod tls;
 mod watch;
 mod watch_under_fire;
+mod weeks;
