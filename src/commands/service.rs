@@ -89,12 +89,12 @@ fn install(place: &Place, hardened: bool, args: &Args, world: &World, screen: Sc
 
     let was_there = control::read(&place.file)?.is_some();
     // Nothing is written before it is known that everything may be.
-    let changes = [(&place.file, Some(&text)), (&drop_in, hardening.as_ref())];
-    for (file, new) in changes {
+    let wanted = [(&place.file, Some(&text)), (&drop_in, hardening.as_ref())];
+    for (file, new) in wanted {
         check_edited(place, file, new, args.yes, screen)?;
     }
     let mut changed = false;
-    for (file, new) in changes {
+    for (file, new) in wanted {
         changed |= put(place, file, new, screen)?;
     }
     let not_started = |error: anyhow::Error| not_started(place, hardened, &error);

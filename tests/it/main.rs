@@ -8,6 +8,7 @@
 
 mod cli;
 mod client;
+mod command_lines;
 mod commands;
 mod config;
 mod contract;

@@ -232,28 +232,6 @@ fn every_exit_code_is_listed() {
     assert_eq!(listed, expected);
 }
 
-#[test]
-fn every_command_line_is_taken() {
-    let in_blocks = blocks("sh").into_iter().flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>());
-    // A line break inside of backticks is a blank.
-    let prose = README.split("```").step_by(2).collect::<String>().replace('\n', " ");
-    let commands: Vec<_> = in_blocks
-        .chain(ticked(&prose))
-        .filter_map(|line| {
-            let line = line.replace("cargo run --release -- ", "owui-watch ");
-            (line == "owui-watch" || line.starts_with("owui-watch ")).then_some(line)
-        })
-        .collect();
-    assert!(commands.len() > 8, "{commands:?}");
-    for command in commands {
-        let args = Args::read(command.split_whitespace()).unwrap_or_else(|error| panic!("{command}: {error}"));
-        assert!(
-            args.plugins.iter().all(|plugin| plugin.starts_with("plugins/") || PluginId::new(plugin).is_some()),
-            "{args:?}"
-        );
-    }
-}
-
 fn load(watch_toml: &str) -> Config {
     let folder = TempDir::new().expect("a temporary folder");
     for root in ["plugins", "functions", "tools"] {
