@@ -314,7 +314,7 @@ fn a_hardened_service_may_write_to_its_state_elsewhere() {
 }
 
 #[test]
-fn a_hardened_service_that_does_not_start_says_what_else_to_try() {
+fn a_hardened_service_that_fails_says_what_else_to_try() {
     let scene = Scene::new();
     scene.project.write("fails", "enable --now");
     let ran = scene.run(&["install", "--hardened"], 1);

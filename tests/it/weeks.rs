@@ -230,7 +230,7 @@ fn check_pauses(pauses: &[Duration], each: Duration, in_all: usize) {
 }
 
 #[test]
-fn a_watchdog_hears_on_time_for_a_month_and_wakes_the_loop_for_nothing_else() {
+fn a_watchdog_wakes_the_loop_on_time_and_nothing_else_does() {
     live("", Some(Duration::from_mins(20)), async |scene| {
         tokio::time::sleep(DAYS * DAY).await;
         check_pauses(&scene.pauses(), Duration::from_mins(10), 30 * 24 * 6);
@@ -238,7 +238,7 @@ fn a_watchdog_hears_on_time_for_a_month_and_wakes_the_loop_for_nothing_else() {
 }
 
 #[test]
-fn settings_that_are_polled_wake_the_loop_on_time_for_a_month() {
+fn polled_settings_wake_the_loop_on_time() {
     live("poll = '1h'", None, async |scene| {
         tokio::time::sleep(DAYS * DAY).await;
         check_pauses(&scene.pauses(), Duration::from_hours(1), 30 * 24);
