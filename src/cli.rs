@@ -200,6 +200,10 @@ pub enum ServiceAction {
         #[command(flatten)]
         place: Place,
 
+        /// Let it write to this folder and its state alone, and see no devices; needs user namespaces
+        #[arg(long)]
+        hardened: bool,
+
         /// Replace also a unit that somebody has edited
         #[arg(long)]
         yes: bool,
@@ -261,7 +265,7 @@ impl Command {
             Command::Rollback { place, yes, .. } => ("rollback", Taken { yes: Some(*yes), ..Taken::of(place) }),
             Command::Diff { place, .. } => ("diff", Taken::of(place)),
             Command::Pull { place, all, yes, .. } => ("pull", Taken { yes: all.then_some(*yes), ..Taken::of(place) }),
-            Command::Service { action: ServiceAction::Install { place, yes } } => {
+            Command::Service { action: ServiceAction::Install { place, yes, .. } } => {
                 ("service", Taken { yes: Some(*yes), ..Taken::of(place) })
             }
             Command::Service { action: ServiceAction::Uninstall { yes } } => {

@@ -7,12 +7,13 @@ mod settings;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::time::Instant;
 
 use crate::client::Client;
 use crate::config::{Config, Reading, Sources, Warning};
@@ -572,10 +573,10 @@ impl<'a> Daemon<'a> {
             return Happened::Signal(Signal::Stop(SIGPIPE));
         }
         let wakes = [self.engine.next_wake(), self.settling.next_wake(), self.audience.supervisor.next_turn()];
-        let wake = self.started + wakes.into_iter().flatten().min().unwrap_or(Duration::from_hours(24));
+        let wake = wakes.into_iter().flatten().min().map(|at| self.started + at);
         let glance =
             self.settings.as_ref().filter(|_| !stopping && self.successor.is_none()).and_then(Settings::next_wake);
-        let deadline = glance.map_or(wake, |glance| glance.min(wake));
+        let deadline = wake.into_iter().chain(glance).min();
         tokio::select! {
             biased;
             Some(signal) = signals.recv() => Happened::Signal(signal),
@@ -588,7 +589,7 @@ impl<'a> Daemon<'a> {
                 self.leaks = None;
                 Happened::Leaks(leaks.unwrap_or_default())
             }
-            () = tokio::time::sleep_until(deadline.into()) => Happened::Time,
+            () = reached(deadline) => Happened::Time,
             touch = touch(&mut self.settings) => Happened::Touch(touch),
             Some(sign) = self.signs.recv() => Happened::Sign(sign),
             () = tokio::task::yield_now(), if !self.ready.is_empty() => Happened::More,
@@ -994,6 +995,14 @@ async fn stamped(mut call: Call, git: &Git) -> Call {
 async fn done<T>(task: &mut Option<JoinHandle<T>>) -> Result<T, JoinError> {
     match task {
         Some(task) => task.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for a moment, forever if there is none.
+async fn reached(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
     }
 }

@@ -15,7 +15,7 @@ use crate::console::Format;
 use crate::engine::Code;
 use crate::engine::notice::Level;
 use crate::systemd::control::{self, Unavailable};
-use crate::systemd::unit::{self, OLDEST, Service};
+use crate::systemd::unit::{self, OLDEST, Sandbox, Service};
 
 /// How many of the log's last lines `status` shows.
 const LAST_LINES: usize = 8;
@@ -31,9 +31,9 @@ pub fn service(
     let place = Place::of(args, world)?;
     let screen = Screen::of(format, least);
     match action {
-        ServiceAction::Install { .. } => install(&place, args, world, screen),
-        ServiceAction::Uninstall { .. } => uninstall(&place, args.yes, screen),
-        ServiceAction::Status => status(&place, screen, format),
+        ServiceAction::Install { hardened, .. } => install(&place, *hardened, args, world, screen),
+        ServiceAction::Uninstall { .. } => uninstall(&place, world, args.yes, screen),
+        ServiceAction::Status => status(&place, world, screen, format),
     }
 }
 
@@ -58,8 +58,8 @@ impl Place {
         Line::new(event, message).with("unit", json!(self.unit))
     }
 
-    fn of_file(&self, event: &'static str, done: &str) -> Line {
-        let file = self.file.display();
+    fn of_file(&self, file: &Path, event: &'static str, done: &str) -> Line {
+        let file = file.display();
         self.line(event, format!("{done} `{file}`")).with("file", json!(file.to_string()))
     }
 
@@ -70,38 +70,45 @@ impl Place {
 }
 
 /// Writes the unit, and starts it, now and at each login.
-fn install(place: &Place, args: &Args, world: &World, screen: Screen) -> anyhow::Result<Code> {
-    reachable(true)?;
+fn install(place: &Place, hardened: bool, args: &Args, world: &World, screen: Screen) -> anyhow::Result<Code> {
+    reachable(true, world)?;
     let (config, requests) = of_service(args, world)?;
     let credential = config.key_origin.as_ref().is_some_and(|origin| origin.to_string() == CREDENTIAL);
     let (program, arguments) = (control::program()?, arguments(args, &world.cwd)?);
     let service = Service { folder: &place.folder, program: &program, arguments: &arguments, credential };
-    let new = unit::text(&service).map_err(|error| Refusal::usage(format!("cannot install the service: {error}")))?;
+    let cannot = |cause: &dyn std::fmt::Display| Refusal::usage(format!("cannot install the service: {cause}"));
+    let text = unit::text(&service).map_err(|error| cannot(&error))?;
+    let drop_in = unit::drop_in(&place.file);
+    let hardening = if hardened {
+        let writable = writable(place, &config, world)?;
+        let visible: Vec<_> = config.roots.iter().map(|root| world.cwd.join(root)).chain([program.clone()]).collect();
+        let sandbox = Sandbox { writable: &writable, visible: &visible };
+        Some(unit::hardened(&place.folder, &sandbox).map_err(|error| cannot(&error))?)
+    } else {
+        None
+    };
 
-    let old = control::read(&place.file)?;
-    let changed = old.as_deref() != Some(&new);
-    if let Some(old) = old.as_deref().filter(|old| changed && !unit::is_ours(old) && !args.yes) {
-        let line = place.of_file("unit_edited", "somebody has edited");
-        let file = place.file.display().to_string();
-        screen.difference(line, (&file, old), ("what would take its place", &new));
-        return Err(edited(place, "replaces").into());
+    let was_there = control::read(&place.file)?.is_some();
+    // Nothing is written before it is known that everything may be.
+    let wanted = [(&place.file, Some(&text)), (&drop_in, hardening.as_ref())];
+    for (file, new) in wanted {
+        check_edited(place, file, new, args.yes, screen)?;
     }
     // A service has nobody who could be asked.
     for request in &requests {
         keep(request, world, screen)?;
     }
     screen.warn(&config);
-    if changed {
-        control::write(&place.file, &new)?;
-        screen.say(&place.of_file("unit_written", "wrote"));
-    } else {
-        screen.say(&place.of_file("unit_unchanged", "nothing has changed in"));
+    let mut changed = false;
+    for (file, new) in wanted {
+        changed |= put(place, file, new, screen)?;
     }
+    let not_started = |error: anyhow::Error| not_started(place, hardened, &error);
     control::ask(&["daemon-reload"])?;
-    if changed && old.is_some() {
-        control::ask(&["try-restart", &place.unit]).map_err(|error| not_started(place, &error))?;
+    if changed && was_there {
+        control::ask(&["try-restart", &place.unit]).map_err(not_started)?;
     }
-    control::ask(&["enable", "--now", &place.unit]).map_err(|error| not_started(place, &error))?;
+    control::ask(&["enable", "--now", &place.unit]).map_err(not_started)?;
 
     let message = format!("{} runs, now and from each login on", place.unit);
     screen.say(&place.line("service_started", message).with("folder", json!(place.folder.display().to_string())));
@@ -113,27 +120,76 @@ fn install(place: &Place, args: &Args, world: &World, screen: Screen) -> anyhow:
     Ok(Code::Fine)
 }
 
+/// Refuses to replace or remove a file of ours that somebody has edited, and shows what would be different.
+fn check_edited(place: &Place, file: &Path, new: Option<&String>, yes: bool, screen: Screen) -> anyhow::Result<()> {
+    let Some(old) = control::read(file)?.filter(|old| Some(old) != new && !unit::is_ours(old) && !yes) else {
+        return Ok(());
+    };
+    let does = if new.is_some() { "replaces" } else { "removes" };
+    if let Some(new) = new {
+        let line = place.of_file(file, "unit_edited", "somebody has edited");
+        screen.difference(line, (&file.display().to_string(), &old), ("what would take its place", new));
+    }
+    Err(edited(place, file, does).into())
+}
+
+/// Makes a file have this text, or none. Answers whether it had another.
+fn put(place: &Place, file: &Path, new: Option<&String>, screen: Screen) -> anyhow::Result<bool> {
+    let old = control::read(file)?;
+    let changed = old.as_ref() != new;
+    match new {
+        Some(new) if changed => {
+            control::write(file, new)?;
+            screen.say(&place.of_file(file, "unit_written", "wrote"));
+        }
+        Some(_) => screen.say(&place.of_file(file, "unit_unchanged", "nothing has changed in")),
+        None if changed => {
+            control::remove_drop_in(file)?;
+            screen.say(&place.of_file(file, "hardening_removed", "removed"));
+        }
+        None => {}
+    }
+    Ok(changed)
+}
+
+/// The folders that a hardened service writes to: its project's, and that of its state where it lies elsewhere.
+fn writable(place: &Place, config: &Config, world: &World) -> anyhow::Result<Vec<PathBuf>> {
+    let state = world.cwd.join(&config.state);
+    let above = state.parent().and_then(|folder| folder.canonicalize().ok());
+    if above.is_some_and(|folder| folder.starts_with(&place.folder)) {
+        return Ok(vec![place.folder.clone()]);
+    }
+    let there = state.canonicalize().map_err(|error| {
+        let shown = state.display();
+        Refusal::usage(format!("cannot install the service: its state folder `{shown}` cannot be used: {error}"))
+            .hinted(format!("create it first: mkdir -m 700 -p '{shown}'"))
+    })?;
+    Ok(vec![place.folder.clone(), there])
+}
+
 /// Stops the service, and removes our unit.
-fn uninstall(place: &Place, yes: bool, screen: Screen) -> anyhow::Result<Code> {
-    reachable(false)?;
-    let Some(text) = control::read(&place.file)? else {
+fn uninstall(place: &Place, world: &World, yes: bool, screen: Screen) -> anyhow::Result<Code> {
+    reachable(false, world)?;
+    if control::read(&place.file)?.is_none() {
         let folder = place.folder.display();
         screen.say(&place.line("no_service", format!("there is no service for `{folder}`")));
         return Ok(Code::Fine);
-    };
-    if !unit::is_ours(&text) && !yes {
-        return Err(edited(place, "removes").into());
+    }
+    let drop_in = unit::drop_in(&place.file);
+    for file in [&place.file, &drop_in] {
+        check_edited(place, file, None, yes, screen)?;
     }
     control::ask(&["disable", "--now", &place.unit])?;
     control::remove(&place.file)?;
+    put(place, &drop_in, None, screen)?;
     control::ask(&["daemon-reload"])?;
-    screen.say(&place.of_file("unit_removed", "stopped the service, and removed"));
+    screen.say(&place.of_file(&place.file, "unit_removed", "stopped the service, and removed"));
     Ok(Code::Fine)
 }
 
 /// Says how the service is. What it said last is in its log.
-fn status(place: &Place, screen: Screen, format: Format) -> anyhow::Result<Code> {
-    reachable(false)?;
+fn status(place: &Place, world: &World, screen: Screen, format: Format) -> anyhow::Result<Code> {
+    reachable(false, world)?;
     let names =
         ["LoadState", "UnitFileState", "ActiveState", "SubState", "StateChangeTimestamp", "StatusText", "NRestarts"];
     let mut properties = control::properties(&place.unit, &names)?;
@@ -175,18 +231,27 @@ fn status(place: &Place, screen: Screen, format: Format) -> anyhow::Result<Code>
     Ok(if runs { Code::Fine } else { Code::NotDeployed })
 }
 
-/// Makes sure that there is somebody to be asked; `new` if it is about a new unit.
-fn reachable(new: bool) -> Result<(), Refusal> {
-    match control::version() {
-        Ok(version) if new && version < OLDEST => Err(Refusal::usage(format!(
-            "cannot install the service: this is systemd {version}, and it needs {OLDEST} or later"
-        ))),
-        Ok(_) => Ok(()),
-        Err(Unavailable::NotHere) => Err(Refusal::usage(Unavailable::NotHere.to_string())
-            .hinted("start `owui-watch` in the folder of your plugins with whatever starts programs at login here")),
-        Err(silent @ Unavailable::Silent(_)) => Err(Refusal::usage(silent.to_string())
-            .hinted("log in as the user that it is to run for: `su` and `sudo` do not start a service manager")),
-    }
+/// Makes sure that there is a service manager; `new` if it is about a new unit.
+fn reachable(new: bool, world: &World) -> Result<(), Refusal> {
+    let runtime = world.env.get("XDG_RUNTIME_DIR").map(Path::new);
+    let gone = match control::version(runtime) {
+        Ok(version) if new && version < OLDEST => {
+            return Err(Refusal::usage(format!(
+                "cannot install the service: this is systemd {version}, and it needs {OLDEST} or later"
+            )));
+        }
+        Ok(_) => return Ok(()),
+        Err(gone) => gone,
+    };
+    let hint = match gone {
+        Unavailable::NotHere => {
+            "start `owui-watch` in the folder of your plugins with whatever starts programs at login here"
+        }
+        Unavailable::NotRunning => "start `owui-watch` itself, for example as the command of the container",
+        Unavailable::NoSession => "log in as that user directly: `su` and `sudo` start no session",
+        Unavailable::Silent(_) => "log in again, or look at the manager: systemctl --user status",
+    };
+    Err(Refusal::usage(gone.to_string()).hinted(hint))
 }
 
 /// The settings as the service will find them. They must be those that hold here: a service that deploys elsewhere, or
@@ -280,12 +345,15 @@ fn arguments(args: &Args, cwd: &Path) -> Result<Vec<String>, Refusal> {
     Ok(arguments)
 }
 
-fn edited(place: &Place, does: &str) -> Refusal {
-    Refusal::failed(format!("`{}` was edited, and is left as it is", place.file.display()))
+fn edited(place: &Place, file: &Path, does: &str) -> Refusal {
+    Refusal::failed(format!("`{}` was edited, and is left as it is", file.display()))
         .hinted(format!("`--yes` {does} it; changes in a drop-in are safe: systemctl --user edit {}", place.unit))
 }
 
-fn not_started(place: &Place, error: &anyhow::Error) -> Refusal {
-    Refusal::failed(format!("the service does not start: {error:#}"))
-        .hinted(format!("its log says why: journalctl --user -u {} -n 20", place.unit))
+fn not_started(place: &Place, hardened: bool, error: &anyhow::Error) -> Refusal {
+    Refusal::failed(format!("the service does not start: {error:#}")).hinted(if hardened {
+        "install it without `--hardened` if user namespaces are forbidden here".to_owned()
+    } else {
+        format!("its log says why: journalctl --user -u {} -n 20", place.unit)
+    })
 }

@@ -14,7 +14,11 @@ use anyhow::Context as _;
 pub enum Unavailable {
     /// There is no systemd.
     NotHere,
-    /// There is one, and none of this user's answers. In its words.
+    /// There is one, but it did not start this system: a container.
+    NotRunning,
+    /// It started this system, and runs no manager for this user.
+    NoSession,
+    /// The user's manager is there and does not answer. In its words.
     Silent(String),
 }
 
@@ -22,6 +26,10 @@ impl fmt::Display for Unavailable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Unavailable::NotHere => f.write_str("there is no systemd here"),
+            Unavailable::NotRunning => {
+                f.write_str("there is no systemd session: systemd did not start this system, which may be a container")
+            }
+            Unavailable::NoSession => f.write_str("there is no systemd session for your user"),
             Unavailable::Silent(words) => write!(f, "the service manager of your user does not answer: {words}"),
         }
     }
@@ -29,8 +37,19 @@ impl fmt::Display for Unavailable {
 
 impl std::error::Error for Unavailable {}
 
-/// The version of the user's service manager, which shows that there is one.
-pub fn version() -> Result<u32, Unavailable> {
+impl Unavailable {
+    /// `booted`: systemd runs the system. `session`: the user's own manager listens.
+    fn of(booted: bool, session: bool, words: String) -> Self {
+        match (booted, session) {
+            (_, true) => Unavailable::Silent(words),
+            (true, false) => Unavailable::NoSession,
+            (false, false) => Unavailable::NotRunning,
+        }
+    }
+}
+
+/// The version of the user's service manager, which shows that there is one. `runtime` is the user's runtime folder.
+pub fn version(runtime: Option<&Path>) -> Result<u32, Unavailable> {
     if !cfg!(target_os = "linux") {
         return Err(Unavailable::NotHere);
     }
@@ -43,7 +62,12 @@ pub fn version() -> Result<u32, Unavailable> {
     let digits = answer.trim().split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
     match digits.parse() {
         Ok(version) if output.status.success() => Ok(version),
-        Ok(_) | Err(_) => Err(Unavailable::Silent(words(&output))),
+        Ok(_) | Err(_) => {
+            // As sd_booted(3) asks; and the socket that `systemctl --user` speaks to.
+            let booted = Path::new("/run/systemd/system").is_dir();
+            let session = runtime.is_some_and(|folder| folder.join("systemd").join("private").exists());
+            Err(Unavailable::of(booted, session, words(&output)))
+        }
     }
 }
 
@@ -127,6 +151,15 @@ pub fn remove(file: &Path) -> anyhow::Result<()> {
     fs::remove_file(file).with_context(|| format!("cannot remove `{}`", file.display()))
 }
 
+/// Removes a drop-in, and its folder if there is no other in it.
+pub fn remove_drop_in(file: &Path) -> anyhow::Result<()> {
+    remove(file)?;
+    if let Some(folder) = file.parent() {
+        fs::remove_dir(folder).ok();
+    }
+    Ok(())
+}
+
 fn systemctl(arguments: &[&str]) -> Command {
     let mut command = Command::new("systemctl");
     command.args(["--user", "--no-pager", "--no-ask-password"]).args(arguments);
@@ -138,4 +171,23 @@ fn words(output: &Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr);
     let lines: Vec<_> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     if lines.is_empty() { output.status.to_string() } else { lines.join("; ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_session_is_named_without_the_bus_error() {
+        let of = |booted, session| Unavailable::of(booted, session, "Failed to connect to bus".to_owned());
+        assert_eq!(of(false, false), Unavailable::NotRunning);
+        assert_eq!(of(true, false), Unavailable::NoSession);
+        for booted in [false, true] {
+            assert_eq!(of(booted, true), Unavailable::Silent("Failed to connect to bus".to_owned()));
+        }
+        for gone in [Unavailable::NotRunning, Unavailable::NoSession] {
+            let words = gone.to_string();
+            assert!(words.starts_with("there is no systemd session") && !words.contains("bus"), "{words}");
+        }
+    }
 }

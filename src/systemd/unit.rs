@@ -1,13 +1,20 @@
 //! The unit that has systemd run owui-watch for one project: `systemd/owui-watch.service`, in which the lines are replaced
-//! that are about the project, and the instructions for installing it by hand.
+//! that are about the project, and the instructions for installing it by hand. And the drop-in that hardens it, made from
+//! `systemd/hardened.conf` in the same way.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
 /// What is shipped for installing by hand.
 const TEMPLATE: &str = include_str!("../../systemd/owui-watch.service");
+/// What is shipped for hardening it.
+const DROP_IN: &str = include_str!("../../systemd/hardened.conf");
+/// The drop-in's name. It sorts before `override.conf`, so that `systemctl edit` has the last word.
+const DROP_IN_NAME: &str = "10-hardened.conf";
+/// What `PrivateTmp=` hides.
+const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
 /// The line by which we know our own text again. What follows it has this digest.
 const SEAL: &str = "# Unedited as long as this is the SHA-256 of what follows: ";
 /// The oldest systemd that knows what the unit needs.
@@ -24,6 +31,15 @@ pub struct Service<'a> {
     pub arguments: &'a [String],
     /// Whether the key is a credential. One that is not there would keep the service from starting.
     pub credential: bool,
+}
+
+/// What the sandbox of a hardened service leaves open.
+#[derive(Clone, Copy, Debug)]
+pub struct Sandbox<'a> {
+    /// The only folders that the service may write to.
+    pub writable: &'a [PathBuf],
+    /// What else it must see: its program, its roots.
+    pub visible: &'a [PathBuf],
 }
 
 /// What cannot be written in a unit.
@@ -48,16 +64,41 @@ pub fn name(folder: &Path) -> String {
     format!("owui-watch-{readable}-{}.service", &digest(&folder.to_string_lossy())[..6])
 }
 
+/// The file of a unit's drop-in that hardens it.
+#[must_use]
+pub fn drop_in(unit: &Path) -> PathBuf {
+    let mut folder = unit.as_os_str().to_owned();
+    folder.push(".d");
+    Path::new(&folder).join(DROP_IN_NAME)
+}
+
 /// The unit's text.
 pub fn text(service: &Service<'_>) -> Result<String, Unwritable> {
-    let name = name(service.folder);
-    let body = body(service)?;
-    let version = env!("CARGO_PKG_VERSION");
-    Ok(format!(
-        "# Written by `owui-watch service install`, version {version}; `owui-watch service uninstall` removes it.\n# \
+    Ok(sealed("install", service.folder, &body(service)?))
+}
+
+/// The text of the drop-in that hardens the unit of the project in this folder.
+pub fn hardened(folder: &Path, sandbox: &Sandbox<'_>) -> Result<String, Unwritable> {
+    let writable = sandbox.writable.iter().map(|folder| word(path(folder)?, false)).collect::<Result<Vec<_>, _>>()?;
+    let seen = || sandbox.writable.iter().chain(sandbox.visible);
+    let in_tmp = TEMPORARY.iter().any(|tmp| seen().any(|path| path.starts_with(tmp)));
+    let (_, body) = DROP_IN.split_once("\n\n").unwrap_or_default();
+    let body = with_lines(body, |name, value| match name {
+        "ReadWritePaths" => Some(format!("ReadWritePaths={}", writable.join(" "))),
+        "PrivateTmp" if in_tmp => Some(format!("#PrivateTmp={value}")),
+        _ => None,
+    });
+    Ok(sealed("install --hardened", folder, &body))
+}
+
+/// A file that says who wrote it, and by which an edit is seen.
+fn sealed(command: &str, folder: &Path, body: &str) -> String {
+    let (name, version) = (name(folder), env!("CARGO_PKG_VERSION"));
+    format!(
+        "# Written by `owui-watch service {command}`, version {version}; `owui-watch service uninstall` removes it.\n# \
          Changes of your own belong in a drop-in, which stays: systemctl --user edit {name}\n{SEAL}{}\n\n{body}",
-        digest(&body)
-    ))
+        digest(body)
+    )
 }
 
 /// Whether a text is as we wrote it.
@@ -75,16 +116,21 @@ fn body(service: &Service<'_>) -> Result<String, Unwritable> {
         command = format!("{command} {}", word(argument, true)?);
     }
     let (_, body) = TEMPLATE.split_once("\n\n").unwrap_or_default();
-    Ok(body.lines().fold(String::new(), |text, line| {
-        let line = match line.split_once('=') {
-            Some(("Description", words)) => format!("Description={words} in {folder}"),
-            Some(("WorkingDirectory", _)) => format!("WorkingDirectory={folder}"),
-            Some(("ExecStart", _)) => format!("ExecStart={command}"),
-            Some(("LoadCredential", _)) if !service.credential => format!("#{line}"),
-            _ => line.to_owned(),
-        };
-        text + &line + "\n"
+    Ok(with_lines(body, |name, value| match name {
+        "Description" => Some(format!("Description={value} in {folder}")),
+        "WorkingDirectory" => Some(format!("WorkingDirectory={folder}")),
+        "ExecStart" => Some(format!("ExecStart={command}")),
+        "LoadCredential" if !service.credential => Some(format!("#LoadCredential={value}")),
+        _ => None,
     }))
+}
+
+/// A text in which lines of the form `name=value` are replaced.
+fn with_lines(text: &str, replace: impl Fn(&str, &str) -> Option<String>) -> String {
+    text.lines().fold(String::new(), |text, line| {
+        let replaced = line.split_once('=').and_then(|(name, value)| replace(name, value));
+        text + replaced.as_deref().unwrap_or(line) + "\n"
+    })
 }
 
 fn path(path: &Path) -> Result<&str, Unwritable> {
@@ -180,6 +226,34 @@ mod tests {
         let program = Path::new("/my $tools/owui-watch");
         let text = text(&Service { program, ..service("/p", &[]) }).unwrap();
         assert_eq!(said(&text, "ExecStart"), ["\"/my $tools/owui-watch\""]);
+    }
+
+    #[test]
+    fn a_hardened_service_writes_to_its_own_folders_alone() {
+        let paths = |paths: &[&str]| -> Vec<_> { paths.iter().map(PathBuf::from).collect() };
+        for (writable, visible, read_write, private_tmp) in [
+            (&["/home/ann/plugins"][..], &["/usr/bin/owui-watch"][..], "/home/ann/plugins", true),
+            (&["/50% \"off\"", "/state"], &[], r#""/50%% \"off\"" /state"#, true),
+            (&["/tmp/plugins"], &[], "/tmp/plugins", false),
+            (&["/p"], &["/var/tmp/plugins"], "/p", false),
+            (&["/tmpfs/plugins"], &[], "/tmpfs/plugins", true),
+        ] {
+            let (writable, visible) = (paths(writable), paths(visible));
+            let sandbox = Sandbox { writable: &writable, visible: &visible };
+            let text = hardened(&writable[0], &sandbox).unwrap();
+            assert_eq!(said(&text, "ReadWritePaths"), [read_write]);
+            assert_eq!(said(&text, "PrivateTmp").len(), usize::from(private_tmp), "{read_write}");
+            assert!(is_ours(&text) && !is_ours(&text.replace("ProtectSystem=strict", "ProtectSystem=yes")));
+        }
+        let broken = paths(&["/a\nPrivateUsers=no"]);
+        assert!(hardened(Path::new("/a"), &Sandbox { writable: &broken, visible: &[] }).is_err());
+    }
+
+    #[test]
+    fn a_drop_in_leaves_the_last_word_to_systemctl_edit() {
+        let drop_in = drop_in(Path::new("/units/owui-watch-p.service"));
+        assert_eq!(drop_in.parent(), Some(Path::new("/units/owui-watch-p.service.d")));
+        assert!(drop_in.file_name() < Some("override.conf".as_ref()));
     }
 
     #[test]

@@ -255,6 +255,9 @@ fn help_of_service_install() {
               --root <DIR>
                   The folder with the plugins; repeatable [default: `root` in watch.toml]
 
+              --hardened
+                  Let it write to this folder and its state alone, and see no devices; needs user namespaces
+
               --yes
                   Replace also a unit that somebody has edited
 

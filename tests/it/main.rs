@@ -8,6 +8,7 @@
 
 mod cli;
 mod client;
+mod command_lines;
 mod commands;
 mod config;
 mod contract;
@@ -36,3 +37,4 @@ mod tls;
 mod trust;
 mod watch;
 mod watch_under_fire;
+mod weeks;

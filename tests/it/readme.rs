@@ -187,11 +187,10 @@ fn every_event_and_field_of_json_is_listed() {
 #[test]
 fn every_event_of_a_service_is_listed() {
     let listed: BTreeSet<_> = table("event of `service`").iter().flat_map(|row| ticked(&row[0])).collect();
-    let told: BTreeSet<_> = [".line(\"", ".of_file(\""]
-        .iter()
-        .flat_map(|call| SERVICE.split(call).skip(1).filter_map(|rest| rest.split('"').next()))
-        .map(str::to_owned)
-        .collect();
+    let calls = |call| SERVICE.split(call).skip(1);
+    let words = calls(".line(").chain(calls(".of_file(")).filter_map(|rest| rest.split('"').nth(1));
+    let is_event = |word: &&str| word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let told: BTreeSet<_> = words.filter(is_event).map(str::to_owned).collect();
     assert_eq!(listed, told);
 }
 
@@ -240,33 +239,6 @@ fn every_exit_code_is_listed() {
     // A shell's way to say that a signal ended the program: 128 and SIGINT's or SIGTERM's number.
     let expected: BTreeSet<u8> = ours.into_iter().chain([128 + 2, 128 + 15]).collect();
     assert_eq!(listed, expected);
-}
-
-#[test]
-fn every_command_line_is_taken() {
-    let in_blocks = blocks("sh").into_iter().flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>());
-    // A line break inside of backticks is a blank.
-    let prose = README.split("```").step_by(2).collect::<String>().replace('\n', " ");
-    let commands: Vec<_> = in_blocks
-        .chain(ticked(&prose))
-        .filter_map(|line| {
-            let line = line.replace("cargo run --release -- ", "owui-watch ");
-            (line == "owui-watch" || line.starts_with("owui-watch ")).then_some(line)
-        })
-        .collect();
-    assert!(commands.len() > 8, "{commands:?}");
-    for command in commands {
-        let args = match Args::read(command.split_whitespace()) {
-            Ok(args) => args,
-            // Help is printed, and not run.
-            Err(help) if !help.use_stderr() => continue,
-            Err(error) => panic!("{command}: {error}"),
-        };
-        assert!(
-            args.plugins.iter().all(|plugin| plugin.starts_with("plugins/") || PluginId::new(plugin).is_some()),
-            "{args:?}"
-        );
-    }
 }
 
 fn load(watch_toml: &str) -> Config {

@@ -288,6 +288,76 @@ fn an_edited_unit_is_left_as_it_is() {
 }
 
 #[test]
+fn it_is_hardened_and_softened_again() {
+    let scene = Scene::new();
+    let drop_in = unit::drop_in(&scene.file());
+    let ran = scene.run(&["install", "--hardened"], 0);
+    expect![[r#"
+        wrote `HOME/.config/systemd/user/UNIT`
+        wrote `HOME/.config/systemd/user/UNIT.d/10-hardened.conf`
+        UNIT runs, now and from each login on
+        its log: journalctl --user -u UNIT -f
+    "#]]
+    .assert_eq(&scene.plain(&ran.stdout));
+    let text = fs::read_to_string(&drop_in).unwrap();
+    assert!(unit::is_ours(&text), "{text}");
+    assert_eq!(said(&text, "ReadWritePaths"), [scene.folder().to_str().unwrap()]);
+    scene.calls();
+
+    // Without the flag it is what it was.
+    let ran = scene.run(&["install"], 0);
+    assert!(scene.plain(&ran.stdout).contains("\nremoved `HOME/.config/systemd/user/UNIT.d/10-hardened.conf`\n"));
+    assert!(!drop_in.parent().unwrap().exists());
+    assert_eq!(
+        scene.calls()[1..4],
+        ["systemctl daemon-reload", "systemctl try-restart UNIT", "systemctl enable --now UNIT"]
+    );
+
+    scene.run(&["install", "--hardened"], 0);
+    fs::write(&drop_in, text.replace("PrivateDevices=yes", "PrivateDevices=no")).unwrap();
+    for refused in [&["install", "--hardened"][..], &["install"], &["uninstall"]] {
+        let ran = scene.run(refused, 1);
+        assert!(ran.stderr.contains("10-hardened.conf` was edited, and is left as it is\n"), "{}", ran.stderr);
+        assert!(drop_in.exists() && scene.text().is_some());
+    }
+    scene.run(&["install", "--hardened", "--yes"], 0);
+    assert_eq!(fs::read_to_string(&drop_in).unwrap(), text);
+    scene.run(&["uninstall"], 0);
+    assert!(!drop_in.exists() && scene.text().is_none());
+}
+
+#[test]
+fn a_hardened_service_may_write_to_its_state_elsewhere() {
+    let scene = Scene::new();
+    let state = scene.folder().join("elsewhere");
+    fs::create_dir_all(scene.project.path("there/plugins")).unwrap();
+    scene.project.write("there/watch.toml", "state = \"../elsewhere\"\n");
+    scene.project.write("there/.env", "OPENWEBUI_API_KEY=sk-1\n");
+    let install = ["install", "--hardened", "--config", "there/watch.toml"];
+    let ran = scene.run(&install, 2);
+    assert!(ran.stderr.contains("cannot install the service: its state folder `"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("\nhint: create it first: mkdir -m 700 -p '"), "{}", ran.stderr);
+    fs::create_dir(&state).unwrap();
+    scene.run(&install, 0);
+    let folder = scene.folder().join("there");
+    let file = scene.project.path(".config/systemd/user").join(unit::name(&folder));
+    let text = fs::read_to_string(unit::drop_in(&file)).unwrap();
+    assert_eq!(said(&text, "ReadWritePaths"), [format!("{} {}", folder.display(), state.display())]);
+}
+
+#[test]
+fn a_hardened_service_that_fails_says_what_else_to_try() {
+    let scene = Scene::new();
+    scene.project.write("fails", "enable --now");
+    let ran = scene.run(&["install", "--hardened"], 1);
+    expect![[r#"
+        error: the service does not start: `systemctl --user enable --now UNIT` failed: No such luck.
+        hint: install it without `--hardened` if user namespaces are forbidden here
+    "#]]
+    .assert_eq(&scene.plain(&ran.stderr));
+}
+
+#[test]
 fn it_is_uninstalled() {
     let scene = Scene::new();
     scene.run(&["install"], 0);
@@ -361,15 +431,31 @@ fn programs_are_told_as_well() {
 fn where_there_is_no_manager_it_is_said() {
     let scene = Scene::new();
     scene.project.write("fails", "--property=Version");
-    for action in ["install", "uninstall", "status"] {
-        let ran = scene.run(&[action], 2);
+    let no_session = if Path::new("/run/systemd/system").exists() {
         expect![[r#"
-            error: the service manager of your user does not answer: No such luck.
-            hint: log in as the user that it is to run for: `su` and `sudo` do not start a service manager
+            error: there is no systemd session for your user
+            hint: log in as that user directly: `su` and `sudo` start no session
         "#]]
-        .assert_eq(&ran.stderr);
+    } else {
+        expect![[r#"
+            error: there is no systemd session: systemd did not start this system, which may be a container
+            hint: start `owui-watch` itself, for example as the command of the container
+        "#]]
+    };
+    for action in ["install", "uninstall", "status"] {
+        no_session.assert_eq(&scene.run(&[action], 2).stderr);
     }
     assert_eq!(scene.text(), None);
+
+    // A manager that is there, and in trouble.
+    scene.project.write("run/systemd/private", "");
+    let runtime = scene.project.path("run");
+    let scene = scene.with("XDG_RUNTIME_DIR", runtime.to_str().unwrap());
+    expect![[r#"
+        error: the service manager of your user does not answer: No such luck.
+        hint: log in again, or look at the manager: systemctl --user status
+    "#]]
+    .assert_eq(&scene.run(&["status"], 2).stderr);
 
     let nowhere = Project::new().with("PATH", "/nowhere");
     let ran = nowhere.run(&["service", "install"]);
@@ -414,7 +500,7 @@ fn analyze(arguments: &[&str], unit: &Path, home: &Path) -> Option<Output> {
     }
 }
 
-/// The shipped unit with the program that it names, and a generated one.
+/// The shipped unit with the program that it names, generated ones, and one that is hardened.
 #[test]
 fn systemd_accepts_the_units_and_finds_them_closed() {
     let scene = Scene::bare();
@@ -435,14 +521,20 @@ fn systemd_accepts_the_units_and_finds_them_closed() {
         generated(&["--url", "http://h:1", "--root", "plugins"], ""),
         generated(&["--config", "50% $HOME/watch.toml"], "50% $HOME"),
     ];
-    for unit in &units {
+    // As systemd reads a unit with its drop-in.
+    let whole = scene.project.path("hardened.service");
+    let text = fs::read_to_string(&units[0]).unwrap() + include_str!("../../systemd/hardened.conf");
+    fs::write(&whole, text).unwrap();
+    // From 0 to 100. What is left is the network, and what a user's manager cannot close.
+    let units = units.iter().map(|unit| (unit, "65")).chain([(&whole, "20")]);
+    for (unit, most) in units {
         let Some(verify) = analyze(&["verify"], unit, &home) else { return };
         // It says what it does not understand, and exits with 0 all the same.
         assert_eq!(String::from_utf8_lossy(&verify.stderr), "", "{}", unit.display());
         assert!(verify.status.success());
 
-        // From 0 to 100. What is left is the network, and what a user's manager cannot close.
-        let Some(security) = analyze(&["security", "--offline=yes", "--threshold=65"], unit, &home) else { return };
+        let threshold = format!("--threshold={most}");
+        let Some(security) = analyze(&["security", "--offline=yes", &threshold], unit, &home) else { return };
         let words = String::from_utf8_lossy(&security.stderr);
         if words.contains("offline") {
             said_outright("skipped: this systemd-analyze cannot judge a unit that is not loaded (before 250)");

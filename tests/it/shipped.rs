@@ -13,6 +13,9 @@ use tempfile::TempDir;
 
 const REFERENCE: &str = include_str!("../../watch.toml");
 const UNIT: &str = include_str!("../../systemd/owui-watch.service");
+const WORKFLOW: &str = include_str!("../../.github/workflows/ci.yml");
+const CI: &str = include_str!("../../.ci/run");
+const README: &str = include_str!("../../README.md");
 const CHANGELOG: &str = include_str!("../../CHANGELOG.md");
 const TOP: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -140,6 +143,34 @@ fn the_changelog_begins_with_what_is_not_released() {
     assert_eq!(first, Some("## [Unreleased]"));
 }
 
+/// Whoever can move a tag of an action could run code on the build server. A version in words says what the digest is.
+#[test]
+fn every_action_is_pinned_by_its_digest() {
+    let uses: Vec<_> = WORKFLOW.lines().chain(README.lines()).filter_map(|line| line.split_once("uses: ")).collect();
+    assert!(uses.len() > 5, "{uses:?}");
+    for (_, action) in uses {
+        let (name, version) = action.split_once(" # v").unwrap_or_else(|| panic!("no version: {action}"));
+        let (_, digest) = name.split_once('@').unwrap();
+        assert!(digest.len() == 40 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()), "{action}");
+        assert!(version.split('.').filter(|part| part.parse::<u32>().is_ok()).count() == 3, "{action}");
+    }
+}
+
+#[test]
+fn dependencies_are_checked_wherever_that_can_be() {
+    let steps = |text: &'static str| text.lines().map(|line| line.trim_start_matches([' ', '-']));
+    assert!(steps(WORKFLOW).any(|step| step == "run: cargo deny --locked check"), "advisories as well");
+    assert!(steps(CI).any(|step| step == "cargo deny --locked check bans licenses sources"));
+}
+
+/// What is installed on a build server is what somebody has looked at.
+#[test]
+fn what_is_installed_from_git_is_one_commit() {
+    let installs: Vec<_> =
+        README.lines().filter(|line| line.contains("cargo install") && line.contains("--git")).collect();
+    assert!(!installs.is_empty() && installs.iter().all(|line| line.contains(" --rev ")), "{installs:?}");
+}
+
 #[test]
 fn what_is_published_has_what_it_needs() {
     let list = Command::new(env!("CARGO"))
@@ -152,7 +183,12 @@ fn what_is_published_has_what_it_needs() {
     let files: Vec<_> = list.lines().collect();
     for needed in ["Cargo.toml", "Cargo.lock", "LICENSE", "README.md", "CHANGELOG.md", "watch.toml", "src/main.rs"]
         .into_iter()
-        .chain(["src/sandbox/launcher.py", "systemd/owui-watch.service", "plugins/filters/today.py"])
+        .chain([
+            "src/sandbox/launcher.py",
+            "systemd/owui-watch.service",
+            "systemd/hardened.conf",
+            "plugins/filters/today.py",
+        ])
     {
         assert!(files.contains(&needed), "{needed} is not in {files:#?}");
     }

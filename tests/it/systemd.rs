@@ -231,6 +231,8 @@ struct UserManager {
 const AS_ROOT: &str = r#"
 # Credentials are mounted by a child, and seen by others where mounts are shared, as they are on a machine.
 mount --make-rshared / && mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/system || exit
+# What systemd puts in the place of what a sandboxed service may not see.
+mkdir -p /run/systemd/inaccessible/dir && cd /run/systemd/inaccessible && touch reg && mknod chr c 0 0 && cd / || exit
 for tree in /sys/fs/cgroup /sys/fs/cgroup/*; do
     [ -e "$tree/cgroup.procs" ] && mkdir "$tree/$1" && echo $$ > "$tree/$1/cgroup.procs"
 done 2>/dev/null
@@ -393,6 +395,30 @@ fn a_service_is_started_reloaded_killed_and_comes_back() {
     let (code, said) = owui_watch(&["status"]);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("active (running)") && said.contains("; last: a updated ("), "{said}");
+
+    assert_eq!((show("MemoryMax"), show("TasksMax")), ((2_u64 << 30).to_string(), "512".to_owned()));
+
+    let (code, said) = owui_watch(&["install", "--hardened", "--url", &server.url()]);
+    assert_eq!(code, Some(0), "{said}\n{}", state());
+    let of_service = Path::new("/proc").join(show("MainPID"));
+    let namespace = |process: &Path| fs::read_link(process.join("ns/user")).unwrap();
+    assert_ne!(namespace(&of_service), namespace(Path::new("/proc/self")), "PrivateUsers= did nothing");
+    let mounts = fs::read_to_string(of_service.join("mountinfo")).unwrap();
+    let read_only = |at: &str| mounts.lines().rfind(|line| line.contains(&format!(" {at} "))).unwrap().contains(" ro,");
+    assert!(read_only("/") && !read_only(&folder.to_str().unwrap().replace(' ', "\\040")), "{mounts}");
+    let mut security = Command::new("systemd-analyze");
+    security.args(["--user", "--no-pager", "security", "--threshold=20", &unit]).env_remove("DBUS_SESSION_BUS_ADDRESS");
+    let security = manager.run(&mut security);
+    let (said, why) = (String::from_utf8_lossy(&security.stdout), String::from_utf8_lossy(&security.stderr));
+    assert!(security.status.success(), "{said}{why}");
+    // It deploys, and writes down what it did.
+    project.write(&a, &filter("hardened"));
+    until("a save to be deployed by a hardened service", || text() == Some(filter("hardened")), state);
+    until("the status", || show("StatusText").contains("; last: a updated ("), state);
+    let log = fs::read_to_string(folder.join(".owui-watch/logs/function-a.log")).unwrap();
+    assert_eq!(log.matches(" updated ").count(), 2, "{log}");
+    let (code, said) = owui_watch(&["install", "--url", &server.url()]);
+    assert_eq!(code, Some(0), "{said}\n{}", state());
 
     let (first, asked) = (show("MainPID"), server.requests().len());
     assert!(manager.systemctl(&project, &["reload", &unit]).0, "{}", state());
