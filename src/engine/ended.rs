@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::exchange::{Backup, Call, Failure, Left, Outcome};
+use super::files::Claim;
 use super::ledger::{Deployed, Last, Rollback};
 use super::notice::{Notice, What};
+use super::plan::Remote;
 use super::server::Server;
 use super::{AWAY, Effect, Engine, Now, SHUT, Talk};
 use crate::plugin::{Key, Plugin};
@@ -82,7 +84,16 @@ impl Engine {
     }
 
     fn on_deployed(&mut self, plugin: &Arc<Plugin>, outcome: Outcome, in_pass: bool, took: Duration, now: Now) {
-        let outcome = self.answered(plugin, outcome, now);
+        let outcome = match self.answered(plugin, outcome, now) {
+            Outcome::Crashed { words, left } => {
+                self.note_ended(plugin, Last::Failed { digest: plugin.digest });
+                match self.on_crashed(plugin, words, left, in_pass, now) {
+                    Some(outcome) => outcome,
+                    None => return,
+                }
+            }
+            outcome => outcome,
+        };
         match &outcome {
             Outcome::Created { .. } => {
                 self.asked.remove(&plugin.key);
@@ -123,6 +134,7 @@ impl Engine {
     /// A text that took the server's answer away twice may take the server away a third time: that counts as a refusal.
     fn answered(&mut self, plugin: &Plugin, outcome: Outcome, now: Now) -> Outcome {
         let Outcome::Failed(Failure::Unanswered { cause }) = outcome else { return outcome };
+        self.crashes.remove(&plugin.key);
         let before = self.unanswered.insert(plugin.key.clone(), plugin.digest);
         if before == Some(plugin.digest) {
             self.lose(cause.clone(), None, now);
@@ -140,8 +152,18 @@ impl Engine {
                 let what = self.on_failure(failure, took, now);
                 self.tell(Notice { about, what });
             }
-            Outcome::Recovered { left: Left::Unsettled { .. } } => {}
-            Outcome::Recovered { left } => self.tell(Notice { about, what: What::came_of_recovery(left) }),
+            Outcome::Recovered { left: Left::Unsettled { .. }, .. } => {}
+            Outcome::Recovered { left, holds } => {
+                self.tell(Notice { about, what: What::came_of_recovery(left) });
+                // It may have changed since the list that the plan went by.
+                if let Claim::Sole(plugin) = self.present_claim(key)
+                    && holds != Some(plugin.digest)
+                    && self.queue.waiting(key).is_none()
+                    && !self.is_out_of_reach(&plugin.path)
+                {
+                    self.plan(&plugin, holds.map_or(Remote::NotListed, Remote::Holds), now.at, now);
+                }
+            }
             _ => {}
         }
     }
@@ -234,6 +256,7 @@ impl Engine {
 
     fn note(&mut self, plugin: &Plugin, by_us: bool, now: Now) {
         self.unanswered.remove(&plugin.key);
+        self.crashes.remove(&plugin.key);
         let version = plugin.frontmatter.version().map(str::to_owned);
         self.ledger.deployed(&plugin.key, Deployed { digest: plugin.digest, version, at: now.wall, by_us });
         self.effects.push(Effect::Save(plugin.key.clone()));

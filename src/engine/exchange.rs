@@ -150,7 +150,8 @@ pub enum Reply {
         /// The server's `detail`, unaltered.
         words: String,
     },
-    /// The plugin made the server fail (500), which is not the server being away.
+    /// The server, or a proxy in front of it, failed at this request: a 500, or a 4xx that says nothing about the code
+    /// (409, 413, 422, 425 …). That may be the plugin's doing or not; the server is not away.
     Crashed {
         /// The body, shortened.
         words: String,
@@ -305,10 +306,19 @@ pub enum Outcome {
         /// What became of the plugin that is running.
         left: Left,
     },
+    /// The server failed at this text, which may be the text's doing or its own.
+    Crashed {
+        /// Its words.
+        words: String,
+        /// What became of the plugin that is running.
+        left: Left,
+    },
     /// What an update of which nobody knew how it ended has left behind is made good, as far as it could be.
     Recovered {
         /// What became of its switches.
         left: Left,
+        /// Of the text that the server holds; `None` where it holds none.
+        holds: Option<Digest>,
     },
     /// Its file is gone, and the function is switched off.
     Deactivated,
@@ -356,7 +366,7 @@ impl Outcome {
     #[must_use]
     pub fn unsettled(&self) -> Option<&str> {
         match self {
-            Outcome::Refused { left, .. } | Outcome::Recovered { left } => match left {
+            Outcome::Refused { left, .. } | Outcome::Crashed { left, .. } | Outcome::Recovered { left, .. } => match left {
                 Left::Off { cause, later: true } | Left::Unsettled { cause } => Some(cause),
                 Left::Off { later: false, .. } | Left::AsItWas | Left::Restored => None,
             },
@@ -379,7 +389,7 @@ impl Outcome {
                 | Failure::TakesNone { .. }
                 | Failure::KeepFailed { .. },
             ) => true,
-            Outcome::Refused { .. } | Outcome::Recovered { .. } => self.unsettled().is_none(),
+            Outcome::Refused { .. } | Outcome::Crashed { .. } | Outcome::Recovered { .. } => self.unsettled().is_none(),
             Outcome::Created { .. }
             | Outcome::Updated { .. }
             | Outcome::Unchanged
@@ -390,6 +400,45 @@ impl Outcome {
             | Outcome::Deactivated
             | Outcome::Deleted { .. }
             | Outcome::Spared(_) => true,
+        }
+    }
+}
+
+/// Why the server has not taken a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It says what is wrong with the text, in its own words.
+    Refused(String),
+    /// It failed at the text.
+    Crashed(String),
+}
+
+impl Verdict {
+    fn of(reply: &Reply) -> Option<Self> {
+        match reply {
+            Reply::Refused { words } => Some(Verdict::Refused(words.clone())),
+            Reply::Crashed { words } => Some(Verdict::Crashed(words.clone())),
+            _ => None,
+        }
+    }
+
+    fn outcome(self, left: Left) -> Outcome {
+        match self {
+            Verdict::Refused(words) => Outcome::Refused { words, left },
+            Verdict::Crashed(words) => Outcome::Crashed { words, left },
+        }
+    }
+
+    /// The conversation ends with it.
+    fn over(self, left: Left) -> Step {
+        Step::Done(self.outcome(left))
+    }
+
+    /// The server is gone since. It may be this text that took it down, which must not happen over and over.
+    fn gone(self, left: Left, cause: &str) -> Step {
+        match self {
+            Verdict::Refused(_) => self.over(left),
+            Verdict::Crashed(words) => unanswered(format!("{words}, and then {cause}")),
         }
     }
 }
@@ -531,17 +580,17 @@ enum Stage {
     /// Nobody knows what became of the update.
     ReadingBack { before: Box<Row>, kept: Option<PathBuf>, doubt: Doubt },
     /// What the refused update did to a running plugin is made good.
-    Healing { healing: Healing, words: String },
+    Healing { healing: Healing, verdict: Verdict },
     /// The create.
     Creating,
     /// What a create that was refused left behind.
-    CheckingRefused { words: String },
+    CheckingRefused { verdict: Verdict },
     /// What a create to which no answer came left behind.
     CheckingLost { cause: String },
     /// The server hides why it refused to create it: a stub is created in its place, of whose update it says more.
-    CreatingStub { words: String },
+    CreatingStub { verdict: Verdict },
     /// The stub, which has served, is looked at before it goes.
-    CheckingStub { words: String },
+    CheckingStub { verdict: Verdict },
     /// The stub is deleted.
     DeletingStub { outcome: Outcome },
     /// The flip of a new function's switch.
@@ -573,8 +622,8 @@ enum Absence {
 enum Doubt {
     /// No answer came.
     Lost(String),
-    /// The answer was a refusal, which may have left a row behind.
-    Refused(String),
+    /// The answer was no, which may have left traces.
+    Refused(Verdict),
     /// The answer shows another text than the one sent.
     Other,
 }
@@ -631,15 +680,15 @@ impl Exchange {
             Stage::Keeping { .. } | Stage::Noting { .. } => odd("an answer while nothing was asked"),
             Stage::Updating { before, kept } => self.on_updated(reply, before, kept),
             Stage::ReadingBack { before, kept, doubt } => self.on_read_back(reply, &before, kept, doubt),
-            Stage::Healing { mut healing, words } => {
+            Stage::Healing { mut healing, verdict } => {
                 let next = healing.reply(reply);
-                self.heal(healing, next, words)
+                self.heal(healing, next, verdict)
             }
             Stage::Creating => self.on_created(reply),
-            Stage::CheckingRefused { words } => self.on_refused_checked(reply, words),
+            Stage::CheckingRefused { verdict } => self.on_refused_checked(reply, verdict),
             Stage::CheckingLost { cause } => self.on_lost_checked(reply, cause),
-            Stage::CreatingStub { words } => self.on_stub_created(reply, words),
-            Stage::CheckingStub { words } => self.on_stub_checked(reply, words),
+            Stage::CreatingStub { verdict } => self.on_stub_created(reply, verdict),
+            Stage::CheckingStub { verdict } => self.on_stub_checked(reply, verdict),
             Stage::DeletingStub { outcome } => on_stub_deleted(reply, outcome),
             Stage::Activating(flip) => self.on_activated(reply, flip),
         }
@@ -803,24 +852,25 @@ impl Exchange {
                 self.ask(Stage::ReadingBack { before, kept, doubt: Doubt::Lost(cause) })
             }
             Reply::Stumbled { cause } if !before.versioned => Step::Done(Outcome::Failed(Failure::Stumbled { cause })),
-            Reply::Refused { words } | Reply::Crashed { words } if is_stub(&before) => {
-                self.ask(Stage::CheckingStub { words })
-            }
-            Reply::Crashed { words } => self.ask(Stage::ReadingBack { before, kept, doubt: Doubt::Refused(words) }),
-            Reply::Refused { words } if before.versioned => refused(words, Left::AsItWas),
-            Reply::Refused { words } => self.ask(Stage::ReadingBack { before, kept, doubt: Doubt::Refused(words) }),
-            other => self.unexpected(other),
+            reply => match Verdict::of(&reply) {
+                Some(verdict) if is_stub(&before) => self.ask(Stage::CheckingStub { verdict }),
+                Some(verdict @ Verdict::Refused(_)) if before.versioned => verdict.over(Left::AsItWas),
+                Some(verdict) => self.ask(Stage::ReadingBack { before, kept, doubt: Doubt::Refused(verdict) }),
+                None => self.unexpected(reply),
+            },
         }
     }
 
     fn on_read_back(&mut self, reply: Reply, before: &Row, kept: Option<PathBuf>, doubt: Doubt) -> Step {
         match (reply, doubt) {
             // What it held before, it may have refused to take again.
-            (Reply::Row(after), Doubt::Refused(words)) if !self.is_ours(&after) || self.is_ours(before) => {
-                self.restore(before, &after, words)
+            (Reply::Row(after), Doubt::Refused(verdict)) if !self.is_ours(&after) || self.is_ours(before) => {
+                self.restore(before, &after, verdict)
             }
             // Only a refusal switches a function off: the answer that was lost was one.
-            (Reply::Row(after), Doubt::Lost(cause)) if went_off(before, &after) => self.restore(before, &after, cause),
+            (Reply::Row(after), Doubt::Lost(cause)) if went_off(before, &after) => {
+                self.restore(before, &after, Verdict::Refused(cause))
+            }
             (Reply::Row(after), _) if self.is_ours(&after) => self.taken(before, &after, kept),
             // Somebody else wrote at the same moment: that is looked at like any text of theirs.
             (Reply::Row(after), Doubt::Other) => {
@@ -838,15 +888,15 @@ impl Exchange {
             (reply, Doubt::Lost(_)) if is_stub(before) && !matches!(reply, Reply::Row(_)) => self.unexpected(reply),
             // Not carried out, as it seems; the next try starts by looking again.
             (_, Doubt::Lost(cause)) => unanswered(cause),
-            // It may have been this text that took the server down, which must not happen a second time.
-            (reply, Doubt::Refused(words)) => {
+            (reply, Doubt::Refused(verdict)) => {
+                let gone = matches!(reply, Reply::Unreachable { .. } | Reply::Lost { .. });
                 let (cause, _) = healing::cause_of(reply);
                 let left = match before.is_active {
                     _ if before.versioned => Left::AsItWas,
-                    Some(true) => Left::Off { cause, later: true },
-                    Some(false) | None => Left::Unsettled { cause },
+                    Some(true) => Left::Off { cause: cause.clone(), later: true },
+                    Some(false) | None => Left::Unsettled { cause: cause.clone() },
                 };
-                refused(words, left)
+                if gone { verdict.gone(left, &cause) } else { verdict.over(left) }
             }
             (reply, Doubt::Other) => self.unexpected(reply),
         }
@@ -865,20 +915,20 @@ impl Exchange {
 
     /// The server would not have our text. Before 0.12 that leaves traces, which go when it loads the old text once more:
     /// the switch of the function, and what runs of it.
-    fn restore(&mut self, before: &Row, after: &Row, words: String) -> Step {
+    fn restore(&mut self, before: &Row, after: &Row, verdict: Verdict) -> Step {
         if before.versioned {
-            return refused(words, Left::AsItWas);
+            return verdict.over(Left::AsItWas);
         }
         // Who has put another text there meanwhile has loaded it, and may be about to put the next one there.
         let reload = before.digest() == after.digest();
         let (healing, next) = Healing::start(&self.plugin.key, before.is_active == Some(true), after, reload);
-        self.heal(healing, next, words)
+        self.heal(healing, next, verdict)
     }
 
-    fn heal(&mut self, healing: Healing, next: Next, words: String) -> Step {
+    fn heal(&mut self, healing: Healing, next: Next, verdict: Verdict) -> Step {
         match next {
-            Next::Call(call) => self.call(Stage::Healing { healing, words }, call),
-            Next::Over(left) => refused(words, left),
+            Next::Call(call) => self.call(Stage::Healing { healing, verdict }, call),
+            Next::Over(left) => verdict.over(left),
         }
     }
 
@@ -889,26 +939,27 @@ impl Exchange {
             Reply::Row(row) if row.content.is_none() || self.is_ours(&row) => self.created(&row),
             Reply::Row(_) => Step::Done(Outcome::Failed(Failure::StoredOther)),
             Reply::Taken => self.restart(),
-            Reply::Refused { words } | Reply::Crashed { words } => self.ask(Stage::CheckingRefused { words }),
             Reply::Lost { cause } => self.ask(Stage::CheckingLost { cause }),
-            other => self.unexpected(other),
+            reply => match Verdict::of(&reply) {
+                Some(verdict) => self.ask(Stage::CheckingRefused { verdict }),
+                None => self.unexpected(reply),
+            },
         }
     }
 
     /// A create that is refused may have left a row behind.
-    fn on_refused_checked(&mut self, reply: Reply, words: String) -> Step {
+    fn on_refused_checked(&mut self, reply: Reply, verdict: Verdict) -> Step {
+        let masked = matches!(&verdict, Verdict::Refused(words) if refusal::masked(words));
         match reply {
             // It was there all the time, and the list did not have it.
             Reply::Row(row) if std::mem::take(&mut self.known.unlisted) => self.on_found(row),
             Reply::Row(row) if self.is_ours(&row) => self.created(&row),
-            Reply::Absent if self.known.explains_updates && refusal::masked(&words) => {
+            Reply::Absent if self.known.explains_updates && masked => {
                 let call = Call::Create(self.plugin.key.clone(), Arc::new(form_of_stub(&self.plugin)));
-                self.call(Stage::CreatingStub { words }, call)
+                self.call(Stage::CreatingStub { verdict }, call)
             }
-            // Unreachable: it may have been this text that took the server down, which must not happen a second time.
-            Reply::Row(_) | Reply::Absent | Reply::Unreachable { .. } | Reply::Lost { .. } => {
-                refused(words, Left::AsItWas)
-            }
+            Reply::Row(_) | Reply::Absent => verdict.over(Left::AsItWas),
+            Reply::Unreachable { cause, .. } | Reply::Lost { cause } => verdict.gone(Left::AsItWas, &cause),
             other => self.unexpected(other),
         }
     }
@@ -940,7 +991,7 @@ impl Exchange {
     }
 
     /// The update of the stub is what the server gives its reason for; if it takes it after all, so much the better.
-    fn on_stub_created(&mut self, reply: Reply, words: String) -> Step {
+    fn on_stub_created(&mut self, reply: Reply, verdict: Verdict) -> Step {
         match reply {
             // From here on it is an update like any other. The stub is created once, whatever comes of it.
             Reply::Row(_) | Reply::Lost { .. } => {
@@ -948,14 +999,18 @@ impl Exchange {
                 self.ask(Stage::Asked)
             }
             Reply::Taken => self.restart(),
-            Reply::Refused { .. } | Reply::Crashed { .. } => Step::Done(Outcome::Failed(Failure::TakesNone { words })),
+            Reply::Refused { .. } => {
+                let (Verdict::Refused(words) | Verdict::Crashed(words)) = verdict;
+                Step::Done(Outcome::Failed(Failure::TakesNone { words }))
+            }
+            Reply::Crashed { words } => Verdict::Crashed(words).over(Left::AsItWas),
             other => self.unexpected(other),
         }
     }
 
     /// Only what is still the stub is deleted.
-    fn on_stub_checked(&mut self, reply: Reply, words: String) -> Step {
-        let outcome = Outcome::Refused { words, left: Left::AsItWas };
+    fn on_stub_checked(&mut self, reply: Reply, verdict: Verdict) -> Step {
+        let outcome = verdict.outcome(Left::AsItWas);
         match reply {
             Reply::Row(row) if is_stub(&row) => self.delete_stub(outcome),
             reply => on_stub_deleted(reply, outcome),
@@ -1021,10 +1076,6 @@ fn odd(words: &str) -> Step {
 
 fn not_allowed(status: u16, words: String) -> Step {
     Step::Done(Outcome::Failed(Failure::NotAllowed { status, words }))
-}
-
-fn refused(words: String, left: Left) -> Step {
-    Step::Done(Outcome::Refused { words, left })
 }
 
 /// The server has switched the function off, as it does before 0.12 when it refuses a text.

@@ -9,6 +9,7 @@
 //! the server is in `server`, what the end of a conversation leads to in `ended`, files that are gone in `leaving`.
 
 mod ahead;
+mod crashes;
 mod ended;
 pub mod exchange;
 pub mod files;
@@ -36,6 +37,7 @@ use jiff::Timestamp;
 use crate::plugin::id::PluginId;
 use crate::plugin::{Digest, Flaw, Key, Parsed, Plugin, Problem};
 use ahead::{Ahead, Asked};
+use crashes::Crash;
 use ended::Session;
 use exchange::{Adopt, Backup, Call, Exchange, Failure, Known, Reply, Step, Terms};
 use files::{Claim, File, Files, Loaded, Trace};
@@ -260,6 +262,8 @@ pub struct Engine {
     leaving: BTreeMap<Key, Leaving>,
     /// Texts to which no answer came the last time that they were sent.
     unanswered: BTreeMap<Key, Digest>,
+    /// Texts at which the server failed the last time that they were sent.
+    crashes: BTreeMap<Key, Crash>,
     /// New plugins that the user was asked about, and the plugins on the server that they may be.
     asked: BTreeMap<Key, Key>,
     /// What the server was seen to hold of plugins whose text is being read for the plan that follows from that.
@@ -383,6 +387,7 @@ pub struct Unfinished {
     leaving: BTreeMap<Key, Leaving>,
     sessions: BTreeMap<Key, Session>,
     unanswered: BTreeMap<Key, Digest>,
+    crashes: BTreeMap<Key, Crash>,
     absence: Option<Absence>,
 }
 
@@ -476,6 +481,7 @@ impl Engine {
             leaving: BTreeMap::new(),
             asked: BTreeMap::new(),
             unanswered: BTreeMap::new(),
+            crashes: BTreeMap::new(),
             unread: BTreeMap::new(),
             pending: BTreeMap::new(),
             doubted: BTreeMap::new(),
@@ -502,14 +508,15 @@ impl Engine {
     /// What another engine for the same server is to go on with. The conversations must be over.
     #[must_use]
     pub fn hand_over(self) -> Unfinished {
-        let Self { leaving, sessions, unanswered, absence, .. } = self;
-        Unfinished { leaving, sessions, unanswered, absence }
+        let Self { leaving, sessions, unanswered, crashes, absence, .. } = self;
+        Unfinished { leaving, sessions, unanswered, crashes, absence }
     }
 
     /// Goes on with what an engine for the same server had in mind, by the same clock.
     pub fn take_over(&mut self, unfinished: Unfinished) {
-        let Unfinished { leaving, sessions, unanswered, absence } = unfinished;
-        (self.leaving, self.sessions, self.unanswered, self.absence) = (leaving, sessions, unanswered, absence);
+        let Unfinished { leaving, sessions, unanswered, crashes, absence } = unfinished;
+        (self.leaving, self.sessions, self.absence) = (leaving, sessions, absence);
+        (self.unanswered, self.crashes) = (unanswered, crashes);
         self.leaving.retain(|_, leaving| self.policy.watches(&leaving.plugin.path));
         for leaving in self.leaving.values_mut() {
             // What was being acted on is looked at again.
@@ -535,11 +542,12 @@ impl Engine {
         let slow = self.queue.all_flying().filter_map(|(_, flight)| flight.slow_at);
         let open = matches!(self.server, Server::Open) && self.ending.is_none();
         let leaving = self.leaving.values().filter_map(|leaving| leaving.due.filter(|_| open));
+        let retry = self.next_retry().filter(|_| open);
         let ending = self.ending.and_then(|ending| match ending {
             Ending::Stop { by } => Some(by),
             Ending::Replace { slow_at } => slow_at,
         });
-        rereads.chain(slow).chain(leaving).chain(server).chain(ending).min()
+        rereads.chain(slow).chain(leaving).chain(retry).chain(server).chain(ending).min()
     }
 
     /// Takes what happened, and answers what is to be done, in this order.
@@ -1049,6 +1057,11 @@ impl Engine {
     /// and the user may have seen to that. A formatter that saves after the editor is no user.
     fn doubt_refusal(&mut self, plugin: &Plugin, now: Now) {
         let (key, digest) = (&plugin.key, plugin.digest);
+        if let Some(crash) = self.crashes.get_mut(key)
+            && self.sent.get(key).is_none_or(|sent| now.at >= *sent + HOT)
+        {
+            crash.start_anew();
+        }
         let Some(Last::Refused { digest: refused, words }) = self.ledger.get(key).map(|record| &record.last) else {
             return;
         };
@@ -1082,7 +1095,8 @@ impl Engine {
 
     fn decide(&self, plugin: &Plugin, remote: Remote, forced: bool) -> Decision {
         let key = &plugin.key;
-        plan::decide(self.ledger.get(key), self.rollbacks.get(key), remote, plugin.digest, forced)
+        let given_up = self.given_up(plugin);
+        plan::decide(self.ledger.get(key), self.rollbacks.get(key), given_up, remote, plugin.digest, forced)
     }
 
     /// Whether another text was put back in place of the one that the file holds.
@@ -1121,6 +1135,7 @@ impl Engine {
                     if why != Why::SavedAgain {
                         self.tell(Notice::of(&plugin, What::Sending { why }));
                     }
+                    self.retried(&plugin);
                     let terms = Terms { force: why == Why::Forced, ..self.policy.terms };
                     let known = self.known(&plugin, in_pass);
                     self.sent.insert(key.clone(), now.at);
@@ -1142,10 +1157,14 @@ impl Engine {
         }
     }
 
-    /// What may have taken the server's answer away is sent alone, so that no other text is blamed for what it does.
+    /// What may have taken the server's answer away, or made it fail, is sent alone, so that no other text is blamed for
+    /// what it does, and it is blamed for no other.
     fn next_job(&mut self) -> Option<(Key, Job)> {
         let is_suspect = |key: &Key, plugin: Option<&Arc<Plugin>>| {
-            plugin.is_some_and(|plugin| self.unanswered.get(key) == Some(&plugin.digest))
+            plugin.is_some_and(|plugin| {
+                let crashed = self.crashes.get(key).is_some_and(|crash| crash.is_of(plugin));
+                crashed || self.unanswered.get(key) == Some(&plugin.digest)
+            })
         };
         if self.queue.all_flying().any(|(key, flight)| is_suspect(key, flight.talk.deploys())) {
             return None;
@@ -1415,6 +1434,7 @@ impl Engine {
                 self.effects.push(Effect::Look(Arc::clone(&leaving.plugin.path)));
             }
         }
+        self.retry(now);
         let mut slow = Vec::new();
         for flight in self.queue.all_flying_mut() {
             if flight.slow_at.is_some_and(|at| at <= now.at) {
@@ -1485,6 +1505,8 @@ impl Engine {
             && self.pending.is_empty()
             && !self.scanning
             && matches!(self.server, Server::Open);
+        // A watch says how the pass went, and goes on trying.
+        let idle = idle && (self.policy.once.is_none() || !self.has_retries());
         if !idle || !self.pass.as_ref().is_some_and(|pass| pass.planned) {
             return;
         }
@@ -1510,7 +1532,7 @@ impl Engine {
                 },
                 What::Refused { .. } | What::RefusedBefore { .. } => Some(Came::Refused),
                 What::RemoteEdit { .. } | What::Twin { .. } | What::RolledBack => Some(Came::Held),
-                What::Failed { .. } | What::WentOff { .. } => Some(Came::Failed),
+                What::Failed { .. } | What::Crashed { .. } | What::WentOff { .. } => Some(Came::Failed),
                 _ => None,
             };
             if let Some(came) = came {

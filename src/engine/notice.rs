@@ -273,6 +273,13 @@ pub enum What {
         /// From the save, or from the beginning of the pass.
         took: Duration,
     },
+    /// The server failed at it, which may be its own doing: it is sent again.
+    Crashed {
+        /// The server's words.
+        words: String,
+        /// How soon.
+        next: Duration,
+    },
     /// The server had switched the function off; it is on again.
     Restored,
     /// What a deploy that was cut short may have left behind was looked at: all is as it was.
@@ -371,7 +378,7 @@ impl What {
             Outcome::WouldUpdate { from, foreign } => (What::WouldUpdate { from, foreign }, None),
             Outcome::RemoteEdit { theirs } => (What::RemoteEdit { theirs }, None),
             Outcome::Twin(twin) => (What::Twin { twin }, None),
-            Outcome::Refused { words, left } => {
+            Outcome::Refused { words, left } | Outcome::Crashed { words, left } => {
                 let span = refusal::place(&words, &plugin.text);
                 let requirements = plugin.frontmatter.requirements().map(str::to_owned);
                 (What::Refused { words, span, requirements, took }, Self::left(left))
@@ -384,7 +391,9 @@ impl What {
         [Some(what), left].into_iter().flatten().collect()
     }
 
-    fn left(left: Left) -> Option<Self> {
+    /// What the user is told of what a refused text has left behind.
+    #[must_use]
+    pub(super) fn left(left: Left) -> Option<Self> {
         match left {
             Left::AsItWas | Left::Unsettled { .. } => None,
             Left::Restored => Some(What::Restored),
@@ -556,6 +565,7 @@ impl Notice {
             | What::RootMissing { .. }
             | What::Trouble { .. }
             | What::RefusedBefore { .. }
+            | What::Crashed { .. }
             | What::Surprising(_) => Level::Warning,
             What::Flawed(flaw) if !flaw.meant && self.about.key.is_none() => Level::Warning,
             What::GaveUp { .. }
@@ -607,6 +617,7 @@ impl Notice {
             What::RolledBack => "rolled_back",
             What::RollbackUndone { .. } => "rollback_undone",
             What::Refused { .. } => "refused",
+            What::Crashed { .. } => "retrying",
             What::Restored => "restored",
             What::Recovered => "recovered",
             What::WentOff { .. } => "went_off",
@@ -730,6 +741,9 @@ impl Notice {
                 "an earlier text was put back while this deploy was under way, which has replaced it".to_owned()
             }
             What::Refused { words, .. } => format!("refused by the server: {}", reason(words)),
+            What::Crashed { words, next } => {
+                format!("the server failed at it: {}; retrying in {}", reason(words), duration(*next))
+            }
             What::Recovered => "an earlier deploy was cut short; it runs as it is stored".to_owned(),
             What::Restored => "the server had switched it off; it is on again".to_owned(),
             What::WentOff { cause, later } => {
@@ -936,6 +950,7 @@ impl Notice {
             | What::Unchanged { .. }
             | What::WouldCreate
             | What::WouldUpdate { .. }
+            | What::Crashed { .. }
             | What::Restored
             | What::Pruned
             | What::Recovered
@@ -1093,6 +1108,7 @@ impl Notice {
             ],
             What::WouldUpdate { from, foreign } => vec![("from_version", json!(from)), ("foreign", json!(foreign))],
             What::Refused { words, .. } | What::RefusedBefore { words, .. } => vec![("words", json!(words))],
+            What::Crashed { words, next } => vec![("words", json!(words)), ("next_ms", json!(millis(*next)))],
             What::Failed { failure, .. } => vec![("reason", json!(failure.word()))],
             What::Flawed(flaw) => vec![("reason", json!(flaw.problem.word())), ("digest", json!(flaw.digest))],
             What::Surprising(warning) => vec![("reason", json!(warning.surprise.word()))],

@@ -72,10 +72,12 @@ impl Why {
     }
 }
 
-/// Decides about one plugin whose file holds a text with the digest `local`.
+/// Decides about one plugin whose file holds a text with the digest `local`. `given_up`: the server failed at this text
+/// over and over, with these words.
 pub fn decide(
     record: Option<&Record>,
     rollback: Option<&Rollback>,
+    given_up: Option<&str>,
     remote: Remote,
     local: Digest,
     forced: bool,
@@ -92,7 +94,10 @@ pub fn decide(
     let Some(record) = record else { return Decision::Deploy(Why::New) };
     match &record.last {
         Last::Refused { digest, words } if *digest == local => Decision::RefusedBefore(words.clone()),
-        Last::Failed { digest } if *digest == local => Decision::Deploy(Why::Retry),
+        Last::Failed { digest } if *digest == local => match given_up {
+            Some(words) => Decision::RefusedBefore(words.to_owned()),
+            None => Decision::Deploy(Why::Retry),
+        },
         // After a refusal or a failure the ledger does not know what the server holds; looking is cheap.
         Last::Refused { .. } | Last::Failed { .. } => Decision::Deploy(Why::Edited),
         Last::Deployed => match (&record.deployed, remote) {
@@ -130,18 +135,24 @@ mod tests {
 
     #[track_caller]
     fn check(record: Option<&Record>, remote: Remote, expected: &Decision) {
-        assert_eq!(&decide(record, None, remote, digest("new"), false), expected);
-        assert_eq!(decide(record, None, remote, digest("new"), true), Decision::Deploy(Why::Forced));
+        assert_eq!(&decide(record, None, None, remote, digest("new"), false), expected);
+        assert_eq!(decide(record, None, Some("500"), remote, digest("new"), true), Decision::Deploy(Why::Forced));
+        // What the server failed at over and over is what would be tried again else.
+        let given_up = match expected {
+            Decision::Deploy(Why::Retry) => Decision::RefusedBefore("500".to_owned()),
+            expected => expected.clone(),
+        };
+        assert_eq!(decide(record, None, Some("500"), remote, digest("new"), false), given_up);
         // A rollback of this very text holds it back, unless the server holds it or the user insists; one of another
         // text is over.
         let rolled_back = |text| Rollback { local: Some(digest(text)), server: digest("earlier"), done: true };
         let held = if remote == Remote::Holds(digest("new")) { Decision::Unchanged } else { Decision::RolledBack };
-        assert_eq!(decide(record, Some(&rolled_back("new")), remote, digest("new"), false), held);
+        assert_eq!(decide(record, Some(&rolled_back("new")), None, remote, digest("new"), false), held);
         assert_eq!(
-            decide(record, Some(&rolled_back("new")), remote, digest("new"), true),
+            decide(record, Some(&rolled_back("new")), None, remote, digest("new"), true),
             Decision::Deploy(Why::Forced)
         );
-        assert_eq!(&decide(record, Some(&rolled_back("old")), remote, digest("new"), false), expected);
+        assert_eq!(&decide(record, Some(&rolled_back("old")), None, remote, digest("new"), false), expected);
     }
 
     #[test]

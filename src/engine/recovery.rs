@@ -5,7 +5,7 @@
 use crate::engine::exchange::{Call, Failure, Left, Outcome, Reply, Row, Step};
 use crate::engine::healing::{Healing, Next};
 use crate::engine::ledger::UnderWay;
-use crate::plugin::Key;
+use crate::plugin::{Digest, Key};
 
 /// The conversation about it.
 #[derive(Clone, Debug)]
@@ -42,14 +42,14 @@ impl Recovery {
             }
             (Stage::Asked, Reply::Row(row)) => self.on_found(&row),
             // Nothing is there that could be dark.
-            (Stage::Asked, Reply::Absent) => done(Left::AsItWas),
+            (Stage::Asked, Reply::Absent) => done(Left::AsItWas, None),
             (Stage::Asked, Reply::Unclear { words }) => {
                 self.stage = Stage::Doubted { words };
                 Step::Call(Call::Overview(self.key.kind))
             }
             // It is not there, or not ours to touch.
             (Stage::Doubted { .. }, Reply::Rows(rows)) if rows.iter().all(|row| row.id != self.key.id.as_str()) => {
-                done(Left::AsItWas)
+                done(Left::AsItWas, None)
             }
             (Stage::Doubted { words }, Reply::Rows(_)) => Step::Done(Outcome::Failed(Failure::NotOurs { words })),
             (Stage::Doubted { words }, Reply::Unclear { .. }) => {
@@ -62,7 +62,7 @@ impl Recovery {
     fn on_found(&mut self, row: &Row) -> Step {
         if self.under_way.replaced.is_none() || row.digest() != self.under_way.replaced {
             // The server took the update after all; or somebody else has been there since, and knows how it is to be.
-            return done(Left::AsItWas);
+            return done(Left::AsItWas, row.digest());
         }
         let (healing, next) = Healing::start(&self.key, self.under_way.was_active, row, true);
         self.follow(healing, next)
@@ -74,11 +74,11 @@ impl Recovery {
                 self.stage = Stage::Healing(healing);
                 Step::Call(call)
             }
-            Next::Over(left) => done(left),
+            Next::Over(left) => done(left, self.under_way.replaced),
         }
     }
 }
 
-fn done(left: Left) -> Step {
-    Step::Done(Outcome::Recovered { left })
+fn done(left: Left, holds: Option<Digest>) -> Step {
+    Step::Done(Outcome::Recovered { left, holds })
 }

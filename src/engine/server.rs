@@ -240,6 +240,7 @@ impl Engine {
         let attempt = absence.attempts;
         let next = backoff(attempt, now.chance).max(retry_after.unwrap_or_default().min(LONGEST_WISH));
         self.queue.clear();
+        self.blame_crashes(now);
         self.server = Server::Away { until: now.at + next, asked: retry_after.is_some() };
         Some((attempt, next))
     }

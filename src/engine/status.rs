@@ -59,6 +59,7 @@ impl Status {
             | What::RolledBack
             | What::RollbackUndone { .. }
             | What::Refused { .. }
+            | What::Crashed { .. }
             | What::WentOff { .. }
             | What::RefusedBefore { .. }
             | What::Failed { .. }

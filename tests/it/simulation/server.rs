@@ -9,6 +9,7 @@ use owui_watch::plugin::{Key, Kind};
 use serde_json::{Map, Value};
 
 use super::text::{Sort, Text, letter_of};
+use super::wire::crashed;
 
 /// Whose words a row holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,11 +169,10 @@ impl Server {
 
     fn refusal(&self, text: Text, explained: bool) -> Option<(Reply, Aftermath)> {
         let words = if explained { "No module named 'x'" } else { "[ERROR: Error updating function]" };
-        let crashed = Reply::Crashed { words: "Internal Server Error".to_owned() };
         match text.sort {
             Sort::Refused => Some((Reply::Refused { words: words.to_owned() }, Aftermath::Fine)),
-            Sort::Ends if self.is_mortal() => Some((crashed, Aftermath::Ends)),
-            Sort::Crashes | Sort::Ends => Some((crashed, Aftermath::Fine)),
+            Sort::Ends if self.is_mortal() => Some((crashed(), Aftermath::Ends)),
+            Sort::Crashes | Sort::Ends => Some((crashed(), Aftermath::Fine)),
             Sort::Good | Sort::Titled | Sort::Half | Sort::Stub | Sort::Empty | Sort::Broken | Sort::Other => None,
         }
     }

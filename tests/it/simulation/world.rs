@@ -128,6 +128,8 @@ pub(super) struct World {
     pub(super) server: Server,
     pub(super) down_until: Duration,
     pub(super) page_until: Duration,
+    /// It answers everything with 500 until then.
+    pub(super) fail_until: Duration,
     pub(super) key_good: bool,
     pub(super) state: State,
     pub(super) daemon: Option<Daemon>,
@@ -165,6 +167,7 @@ pub(super) fn play(script: &str, traced: bool) -> (Result<(), Broken>, String) {
         server: Server::new(setup.version),
         down_until: Duration::ZERO,
         page_until: Duration::ZERO,
+        fail_until: Duration::ZERO,
         key_good: true,
         state: State::default(),
         daemon: None,
@@ -306,6 +309,10 @@ impl World {
             }
             ["down", pause] => {
                 self.go_down(millis(pause));
+                Ok(())
+            }
+            ["fail", pause] => {
+                self.fail_until = self.now + millis(pause);
                 Ok(())
             }
             ["page", pause] => {
@@ -658,6 +665,7 @@ impl World {
         self.state.full = false;
         self.down_until = self.now;
         self.page_until = self.now;
+        self.fail_until = self.now;
         let was_shut = self.needs_rescan || !self.key_good;
         self.key_good = true;
         if let Some(daemon) = &mut self.daemon {
