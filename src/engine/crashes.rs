@@ -127,14 +127,17 @@ impl Engine {
     pub(super) fn blame_crashes(&mut self, now: Now) {
         for (key, crash) in std::mem::take(&mut self.crashes) {
             let recent = now.at < crash.last + AFTERMATH;
-            let Claim::Sole(plugin) = self.files.claim(&key) else { continue };
-            if !recent || !crash.is_of(&plugin) || self.unanswered.insert(key, crash.digest) != Some(crash.digest) {
+            if !recent || self.unanswered.insert(key.clone(), crash.digest) != Some(crash.digest) {
                 continue;
             }
             let words = format!("{NO_ANSWER}, twice: {}", crash.words);
-            self.note_ended(&plugin, Last::Refused { digest: crash.digest, words: words.clone() });
-            let what = What::Refused { words, span: None, requirements: None, took: Duration::ZERO };
-            self.tell(Notice::of(&plugin, what));
+            self.note_ended(&key, Last::Refused { digest: crash.digest, words: words.clone() });
+            if let Claim::Sole(plugin) = self.files.claim(&key)
+                && crash.is_of(&plugin)
+            {
+                let what = What::Refused { words, span: None, requirements: None, took: Duration::ZERO };
+                self.tell(Notice::of(&plugin, what));
+            }
         }
     }
 }

@@ -43,6 +43,7 @@ impl Engine {
         // A recovery that failed is no reason to forget what it was to make good; unless the plugin is out of our reach.
         let unresolved = matches!(flight.talk, Talk::Recover(_))
             && matches!(&outcome, Outcome::Failed(failure) if !matches!(failure, Failure::NotOurs { .. }));
+        let switches_on = self.under_way.get(key).is_some_and(|under_way| under_way.replaced.is_none());
         if outcome.is_certain() && !unresolved && self.under_way.remove(key).is_some() {
             if matches!(flight.talk, Talk::Recover(_)) {
                 // Whose text that was, the ledger says from now on.
@@ -56,7 +57,7 @@ impl Engine {
         let landed = flight.talk.deploys().filter(|_| landed).cloned();
         match flight.talk {
             Talk::Deploy(exchange) => self.on_deployed(exchange.plugin(), outcome, flight.in_pass, took, now),
-            Talk::Recover(_) => self.on_recovered(key, outcome, took, now),
+            Talk::Recover(_) => self.on_recovered(key, outcome, switches_on, took, now),
             Talk::Remove(plugin, _) => self.on_removed(&plugin, outcome, took, now),
         }
         self.rollbacks.extend(newer);
@@ -86,7 +87,7 @@ impl Engine {
     fn on_deployed(&mut self, plugin: &Arc<Plugin>, outcome: Outcome, in_pass: bool, took: Duration, now: Now) {
         let outcome = match self.answered(plugin, outcome, now) {
             Outcome::Crashed { words, left } => {
-                self.note_ended(plugin, Last::Failed { digest: plugin.digest });
+                self.note_ended(&plugin.key, Last::Failed { digest: plugin.digest });
                 match self.on_crashed(plugin, words, left, in_pass, now) {
                     Some(outcome) => outcome,
                     None => return,
@@ -111,9 +112,9 @@ impl Engine {
                 self.asked.insert(plugin.key.clone(), other);
             }
             Outcome::Refused { words, .. } => {
-                self.note_ended(plugin, Last::Refused { digest: plugin.digest, words: words.clone() });
+                self.note_ended(&plugin.key, Last::Refused { digest: plugin.digest, words: words.clone() });
             }
-            Outcome::Failed(_) => self.note_ended(plugin, Last::Failed { digest: plugin.digest }),
+            Outcome::Failed(_) => self.note_ended(&plugin.key, Last::Failed { digest: plugin.digest }),
             _ => {}
         }
         if let Outcome::Failed(failure) = outcome {
@@ -143,7 +144,8 @@ impl Engine {
         Outcome::Failed(Failure::Unanswered { cause })
     }
 
-    fn on_recovered(&mut self, key: &Key, outcome: Outcome, took: Duration, now: Now) {
+    /// `switches_on`: what was to be made good is that a new function is not on.
+    fn on_recovered(&mut self, key: &Key, outcome: Outcome, switches_on: bool, took: Duration, now: Now) {
         let about = self.about(key);
         match outcome {
             // What is left to be made good is not tried again at once.
@@ -154,7 +156,12 @@ impl Engine {
             }
             Outcome::Recovered { left: Left::Unsettled { .. }, .. } => {}
             Outcome::Recovered { left, holds } => {
-                self.tell(Notice { about, what: What::came_of_recovery(left) });
+                let what = match left {
+                    Left::Restored if switches_on => What::SwitchedOn,
+                    left if switches_on => What::not_on(left).unwrap_or(What::Recovered),
+                    left => What::came_of_recovery(left),
+                };
+                self.tell(Notice { about, what });
                 // It may have changed since the list that the plan went by.
                 if let Claim::Sole(plugin) = self.present_claim(key)
                     && holds != Some(plugin.digest)
@@ -269,10 +276,10 @@ impl Engine {
         }
     }
 
-    pub(super) fn note_ended(&mut self, plugin: &Plugin, last: Last) {
+    pub(super) fn note_ended(&mut self, key: &Key, last: Last) {
         if !self.policy.terms.dry_run {
-            self.ledger.ended(&plugin.key, last);
-            self.effects.push(Effect::Save(plugin.key.clone()));
+            self.ledger.ended(key, last);
+            self.effects.push(Effect::Save(key.clone()));
         }
     }
 }

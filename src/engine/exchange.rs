@@ -271,6 +271,8 @@ pub enum Outcome {
     Created {
         /// The on/off switch, for a function.
         active: Option<bool>,
+        /// What became of switching it on.
+        left: Left,
     },
     /// It holds our text now.
     Updated {
@@ -366,7 +368,10 @@ impl Outcome {
     #[must_use]
     pub fn unsettled(&self) -> Option<&str> {
         match self {
-            Outcome::Refused { left, .. } | Outcome::Crashed { left, .. } | Outcome::Recovered { left, .. } => match left {
+            Outcome::Created { left, .. }
+            | Outcome::Refused { left, .. }
+            | Outcome::Crashed { left, .. }
+            | Outcome::Recovered { left, .. } => match left {
                 Left::Off { cause, later: true } | Left::Unsettled { cause } => Some(cause),
                 Left::Off { later: false, .. } | Left::AsItWas | Left::Restored => None,
             },
@@ -389,9 +394,11 @@ impl Outcome {
                 | Failure::TakesNone { .. }
                 | Failure::KeepFailed { .. },
             ) => true,
-            Outcome::Refused { .. } | Outcome::Crashed { .. } | Outcome::Recovered { .. } => self.unsettled().is_none(),
             Outcome::Created { .. }
-            | Outcome::Updated { .. }
+            | Outcome::Refused { .. }
+            | Outcome::Crashed { .. }
+            | Outcome::Recovered { .. } => self.unsettled().is_none(),
+            Outcome::Updated { .. }
             | Outcome::Unchanged
             | Outcome::WouldCreate
             | Outcome::WouldUpdate { .. }
@@ -474,6 +481,8 @@ pub enum Spared {
     Gone,
     /// It is off already.
     Off,
+    /// Its file is back.
+    Back,
 }
 
 /// Why a conversation ended without a verdict on the text.
@@ -593,19 +602,8 @@ enum Stage {
     CheckingStub { verdict: Verdict },
     /// The stub is deleted.
     DeletingStub { outcome: Outcome },
-    /// The flip of a new function's switch.
-    Activating(Flip),
-}
-
-/// How far the switching on of a new function has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flip {
-    /// Flipped once.
-    First,
-    /// Flipped back, since the first flip found it switched on already.
-    Back,
-    /// Nobody knows what became of the flip: looked at again.
-    ReadingBack,
+    /// The new function is being switched on.
+    Activating(Healing),
 }
 
 /// What being turned away can mean, if the key is good.
@@ -690,7 +688,7 @@ impl Exchange {
             Stage::CreatingStub { verdict } => self.on_stub_created(reply, verdict),
             Stage::CheckingStub { verdict } => self.on_stub_checked(reply, verdict),
             Stage::DeletingStub { outcome } => on_stub_deleted(reply, outcome),
-            Stage::Activating(flip) => self.on_activated(reply, flip),
+            Stage::Activating(healing) => self.on_activated(reply, healing),
         }
     }
 
@@ -790,7 +788,12 @@ impl Exchange {
             return Step::Done(Outcome::WouldCreate);
         }
         let call = Call::Create(self.plugin.key.clone(), Arc::new(form_to_create(&self.plugin)));
-        self.send(None, false, Stage::Creating, call)
+        self.send(None, self.activates(), Stage::Creating, call)
+    }
+
+    /// Whether a function is switched on once it is created.
+    fn activates(&self) -> bool {
+        self.terms.activate_new && self.plugin.key.kind == Kind::Function
     }
 
     fn on_found(&mut self, row: Box<Row>) -> Step {
@@ -827,14 +830,18 @@ impl Exchange {
     fn update(&mut self, before: Box<Row>, kept: Option<PathBuf>) -> Step {
         let call = Call::Update(self.plugin.key.clone(), Arc::new(form_to_update(&self.plugin, &before)));
         let replaced = before.digest().filter(|_| !before.versioned);
-        let was_active = before.is_active == Some(true);
+        let was_active = if is_stub(&before) {
+            self.activates()
+        } else {
+            replaced.is_some() && before.is_active == Some(true)
+        };
         self.send(replaced, was_active, Stage::Updating { before, kept }, call)
     }
 
-    /// What must be known of it after a crash is on disk before it leaves: what there would be to make good, and, where a
-    /// text that is not known for ours would hold all further deploys, whose it is.
+    /// What must be known of it after a crash is on disk before it leaves: what there would be to make good, that a new
+    /// function is switched on, and, where a text that is not known for ours would hold all further deploys, whose it is.
     fn send(&mut self, replaced: Option<Digest>, was_active: bool, next: Stage, call: Call) -> Step {
-        if replaced.is_none() && self.terms.on_remote_edit != OnRemoteEdit::Hold {
+        if replaced.is_none() && !was_active && self.terms.on_remote_edit != OnRemoteEdit::Hold {
             return self.call(next, call);
         }
         let ours = self.known.ours.iter().copied().chain([self.plugin.digest]).collect();
@@ -967,10 +974,6 @@ impl Exchange {
     /// A create to which no answer came may have been carried out.
     fn on_lost_checked(&mut self, reply: Reply, cause: String) -> Step {
         match reply {
-            // Whether it was there before nobody knows for sure, nor whose its switch is.
-            Reply::Row(row) if self.is_ours(&row) && self.known.unlisted => {
-                Step::Done(Outcome::Created { active: row.is_active })
-            }
             Reply::Row(row) if self.is_ours(&row) => self.created(&row),
             Reply::Row(row) if std::mem::take(&mut self.known.unlisted) => self.on_found(row),
             Reply::Row(_) => Step::Done(Outcome::Failed(Failure::StoredOther)),
@@ -981,12 +984,24 @@ impl Exchange {
 
     /// It is there, for the first time.
     fn created(&mut self, row: &Row) -> Step {
-        match (self.plugin.key.kind, row.is_active) {
-            (Kind::Function, Some(false)) if self.terms.activate_new => {
-                let call = Call::Toggle(self.plugin.key.id.clone());
-                self.call(Stage::Activating(Flip::First), call)
+        if self.activates() && row.is_active == Some(false) {
+            let (healing, next) = Healing::switch_on_new(&self.plugin.key, self.plugin.digest, row);
+            return self.activate(healing, next);
+        }
+        Step::Done(Outcome::Created { active: row.is_active, left: Left::AsItWas })
+    }
+
+    fn activate(&mut self, healing: Healing, next: Next) -> Step {
+        match next {
+            Next::Call(call) => self.call(Stage::Activating(healing), call),
+            Next::Over(Left::Restored) => {
+                Step::Done(Outcome::Created { active: Some(true), left: Left::AsItWas })
             }
-            _ => Step::Done(Outcome::Created { active: row.is_active }),
+            // Somebody else has put another text there.
+            Next::Over(Left::AsItWas) => Step::Done(Outcome::Failed(Failure::StoredOther)),
+            Next::Over(left @ (Left::Unsettled { .. } | Left::Off { .. })) => {
+                Step::Done(Outcome::Created { active: Some(false), left })
+            }
         }
     }
 
@@ -1022,27 +1037,12 @@ impl Exchange {
         self.call(Stage::DeletingStub { outcome }, call)
     }
 
-    fn on_activated(&mut self, reply: Reply, flip: Flip) -> Step {
-        match (reply, flip) {
-            (Reply::Row(row), Flip::First) if row.is_active == Some(false) => {
-                // Somebody else switched it on between our look and our flip.
-                let call = Call::Toggle(self.plugin.key.id.clone());
-                self.call(Stage::Activating(Flip::Back), call)
-            }
-            (Reply::Row(row), _) if row.content.is_some() && !self.is_ours(&row) => {
-                Step::Done(Outcome::Failed(Failure::StoredOther))
-            }
-            (Reply::Row(row), _) => Step::Done(Outcome::Created { active: row.is_active }),
-            (Reply::Lost { .. }, Flip::First | Flip::Back) => self.ask(Stage::Activating(Flip::ReadingBack)),
-            // The text is there, so nothing would come back to the switch later: the user is told how it stands.
-            (Reply::Unreachable { .. } | Reply::Stumbled { .. }, Flip::First | Flip::Back) => {
-                Step::Done(Outcome::Created { active: Some(false) })
-            }
-            (Reply::Unreachable { .. } | Reply::Lost { .. }, Flip::ReadingBack) => {
-                Step::Done(Outcome::Created { active: None })
-            }
-            (other, _) => self.unexpected(other),
+    fn on_activated(&mut self, reply: Reply, mut healing: Healing) -> Step {
+        if reply == Reply::Absent {
+            return self.restart();
         }
+        let next = healing.reply(reply);
+        self.activate(healing, next)
     }
 
     /// The server stores what we sent, as it says itself.

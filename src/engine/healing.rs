@@ -48,20 +48,25 @@ pub(super) enum Stage {
 impl Healing {
     /// After a refusal: `after` is what it left. `reload`: what runs may be another text than the one that is there.
     pub(super) fn start(key: &Key, was_active: bool, after: &Row, reload: bool) -> (Self, Next) {
-        let mut healing = Self {
-            key: key.clone(),
-            was_active,
-            text: after.digest(),
-            stage: Stage::Restoring { seen_off: false },
-            flips: 0,
-            unsettled: None,
-        };
+        let mut healing = Self::new(key, was_active, after.digest());
         healing.stage = Stage::Restoring { seen_off: healing.is_off(after) };
         let next = match form_to_restore(after).filter(|_| reload) {
             Some(form) => Next::Call(Call::Update(key.clone(), Arc::new(form))),
             None => healing.switch_on(after),
         };
         (healing, next)
+    }
+
+    /// Switches a function on that holds this text, after its create.
+    pub(super) fn switch_on_new(key: &Key, text: Digest, row: &Row) -> (Self, Next) {
+        let mut healing = Self::new(key, true, Some(text));
+        let next = healing.switch_on(row);
+        (healing, next)
+    }
+
+    fn new(key: &Key, was_active: bool, text: Option<Digest>) -> Self {
+        let stage = Stage::Restoring { seen_off: false };
+        Self { key: key.clone(), was_active, text, stage, flips: 0, unsettled: None }
     }
 
     /// It was on and is not any more.

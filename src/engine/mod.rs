@@ -39,7 +39,7 @@ use crate::plugin::{Digest, Flaw, Key, Parsed, Plugin, Problem};
 use ahead::{Ahead, Asked};
 use crashes::Crash;
 use ended::Session;
-use exchange::{Adopt, Backup, Call, Exchange, Failure, Known, Reply, Step, Terms};
+use exchange::{Adopt, Backup, Call, Exchange, Failure, Known, Outcome, Reply, Spared, Step, Terms};
 use files::{Claim, File, Files, Loaded, Trace};
 use leaving::Leaving;
 use ledger::{Last, Ledger, Memory, Rollback, UnderWay};
@@ -289,6 +289,8 @@ pub struct Engine {
     shut_for: Option<What>,
     /// How a single pass ends that cannot go on.
     exit: Option<Code>,
+    /// A single pass was asked for what is not there.
+    usage: bool,
     /// Nothing is begun any more.
     ending: Option<Ending>,
     effects: Vec<Effect>,
@@ -420,6 +422,8 @@ struct Pending {
     due: Option<Duration>,
     /// Why it is read again, if it is.
     held: Held,
+    /// It was saved, and not just found by a scan.
+    saved: bool,
 }
 
 /// Why a path that was read is read again.
@@ -473,6 +477,7 @@ impl Engine {
             server: Server::Shut { until: None },
             shut_for: None,
             exit: None,
+            usage: false,
             version: None,
             absence: None,
             ahead: None,
@@ -684,9 +689,11 @@ impl Engine {
         if nothing {
             self.tell(Notice::general(What::NothingFound { roots: self.policy.roots.clone() }));
         }
-        if usage {
+        if usage && self.under_way.is_empty() {
             self.exit.get_or_insert(Code::Usage);
         }
+        // What a deploy that was cut short has left behind is made good before.
+        self.usage = usage;
     }
 
     /// A path may have changed: read it, at once unless a formatter may still be about to write it once more. When that has
@@ -694,13 +701,14 @@ impl Engine {
     /// saves are sent as often as the server takes them.
     fn on_ready(&mut self, path: Arc<Path>, now: Now) {
         let before = self.pending.get(&path).copied();
-        let Pending { since, held, .. } = before.unwrap_or(Pending { since: now.at, due: None, held: Held::No });
+        let fresh = Pending { since: now.at, due: None, held: Held::No, saved: true };
+        let Pending { since, held, .. } = before.unwrap_or(fresh);
         let key = self.files.get(&path).and_then(File::plugin).map(|plugin| &plugin.key);
         let hot = key.is_some_and(|key| self.is_hot(key, now));
         let same_save = |pending: Pending| pending.held == Held::No && now.at < pending.since + ONE_SAVE;
         match before.filter(|pending| pending.due.is_some()) {
             None if hot && before.is_none() => {
-                self.pending.insert(path, Pending { since, due: Some(now.at + HOT_QUIET), held });
+                self.pending.insert(path, Pending { due: Some(now.at + HOT_QUIET), ..fresh });
             }
             Some(pending) if hot && same_save(pending) => {}
             _ => self.read(path, since, held),
@@ -713,7 +721,7 @@ impl Engine {
     }
 
     fn read(&mut self, path: Arc<Path>, since: Duration, held: Held) {
-        self.pending.insert(Arc::clone(&path), Pending { since, due: None, held });
+        self.pending.insert(Arc::clone(&path), Pending { since, due: None, held, saved: true });
         self.effects.push(Effect::Read(path));
     }
 
@@ -741,21 +749,22 @@ impl Engine {
             Loaded::Parsed(_) | Loaded::SameFile(_) => false,
         };
         if hold {
-            let told = pending.is_some_and(|pending| pending.held != Held::No);
-            self.hold(&path, &loaded, since, told, now);
+            self.hold(&path, &loaded, pending, now);
         } else {
-            self.accept(path, loaded, since, pending.is_some(), now);
+            self.accept(path, loaded, since, pending.is_some_and(|pending| pending.saved), now);
         }
     }
 
     /// Half a save is no save: the file is read again soon. A claim of a file that is not there does not count meanwhile.
-    fn hold(&mut self, path: &Arc<Path>, loaded: &Loaded, since: Duration, told: bool, now: Now) {
-        if !told {
+    fn hold(&mut self, path: &Arc<Path>, loaded: &Loaded, pending: Option<Pending>, now: Now) {
+        let since = pending.map_or(now.at, |pending| pending.since);
+        let saved = pending.is_some_and(|pending| pending.saved);
+        if pending.is_none_or(|pending| pending.held == Held::No) {
             self.tell(Notice { about: About::file(path), what: What::Held });
         }
         let missing = *loaded == Loaded::Missing;
         let held = if missing { Held::Missing } else { Held::Incomplete };
-        self.pending.insert(Arc::clone(path), Pending { since, due: Some(now.at + REREAD), held });
+        self.pending.insert(Arc::clone(path), Pending { since, due: Some(now.at + REREAD), held, saved });
         if let (true, Some(key)) = (missing, self.doubts_of(path)) {
             self.consider(&key, since, now);
         }
@@ -785,13 +794,18 @@ impl Engine {
         let was = before.as_ref().and_then(File::plugin).cloned();
         self.take_leave(&path, &loaded, before.as_ref(), now);
         self.tell_loaded(&path, &loaded, before.as_ref(), saved);
-        let is = match loaded {
+        let is = match &loaded {
             Loaded::Parsed(Parsed::Plugin(plugin)) => Some(plugin.key.clone()),
             _ => None,
         };
+        if let Loaded::Parsed(Parsed::Plugin(plugin)) = &loaded
+            && saved
+        {
+            self.doubt_refusal(plugin, now);
+        }
         if let Some(was) = was
             && is.as_ref() != Some(&was.key)
-            && self.is_open_question(&was.key)
+            && (self.is_open_question(&was.key) || self.waits_from(&was.key, &path))
         {
             self.consider(&was.key, since, now);
         }
@@ -808,6 +822,11 @@ impl Engine {
     /// Whether one claim less makes a difference to what is done about an id.
     fn is_open_question(&self, key: &Key) -> bool {
         self.files.claim(key) == Claim::None || self.conflicts.contains_key(key) || self.doubted.contains_key(key)
+    }
+
+    /// Whether what this file held waits to be deployed.
+    fn waits_from(&self, key: &Key, path: &Path) -> bool {
+        self.queue.waiting(key).and_then(Job::deploy).is_some_and(|(plugin, _)| *plugin.path == *path)
     }
 
     /// What reading a file has to say for itself. What a save shows is always told, what a scan shows only when it is new.
@@ -945,7 +964,7 @@ impl Engine {
         for path in unchecked {
             if !self.pending.contains_key(&path) {
                 // Nobody has said that its writer is done.
-                self.reread(path, Pending { since, due: None, held: Held::No });
+                self.reread(path, Pending { since, due: None, held: Held::No, saved: false });
             }
         }
     }
@@ -993,9 +1012,6 @@ impl Engine {
             Server::Looking(_) => return,
             Server::Shut { .. } => Some(SHUT),
         };
-        if !in_pass {
-            self.doubt_refusal(plugin, now);
-        }
         // Once: a text that ends the server must not do so whenever the pass is taken up again.
         let came = self.pass.as_ref().is_some_and(|pass| pass.results.contains_key(key));
         let forced = in_pass && self.first_pass && self.policy.terms.force && !came;
@@ -1020,7 +1036,8 @@ impl Engine {
             // It is planned again with what is read.
             self.unread.insert(key.clone(), remote);
             if !self.pending.contains_key(&plugin.path) {
-                self.reread(Arc::clone(&plugin.path), Pending { since, due: None, held: Held::No });
+                let pending = Pending { since, due: None, held: Held::No, saved: false };
+                self.reread(Arc::clone(&plugin.path), pending);
             }
             return;
         }
@@ -1066,7 +1083,7 @@ impl Engine {
             return;
         };
         if *refused == digest && !self.is_hot(key, now) && !refusal::names_a_line(words) {
-            self.note_ended(plugin, Last::Failed { digest });
+            self.note_ended(key, Last::Failed { digest });
         }
     }
 
@@ -1335,6 +1352,7 @@ impl Engine {
             let others = self.spoken_for().filter(|other| other.kind == key.kind && **other != key);
             others.map(|key| key.id.clone()).collect()
         });
+        let is_back = self.files.claim(&key) != Claim::None;
         if let Some(flight) = self.queue.flying_mut(&key) {
             if let (Talk::Deploy(exchange), Some(others)) = (&mut flight.talk, others) {
                 exchange.spoken_for(others);
@@ -1345,7 +1363,10 @@ impl Engine {
             {
                 self.ledger.turned_down(&key, exchange.plugin().digest);
             }
-            let step = flight.talk.reply(reply);
+            let step = match &flight.talk {
+                Talk::Remove(_, removal) if is_back && !removal.has_begun() => Step::Done(Outcome::Spared(Spared::Back)),
+                _ => flight.talk.reply(reply),
+            };
             self.step(key, step, now);
         }
     }
@@ -1353,7 +1374,12 @@ impl Engine {
     /// Something that a conversation waited for is on disk, or cannot be.
     fn on_written(&mut self, ticket: Ticket, written: impl FnOnce(&mut Talk) -> Option<Step>, now: Now) {
         let Some(key) = self.tickets.remove(&ticket) else { return };
-        if let Some(step) = self.queue.flying_mut(&key).and_then(|flight| written(&mut flight.talk)) {
+        let is_back = self.files.claim(&key) != Claim::None;
+        let step = self.queue.flying_mut(&key).and_then(|flight| match &flight.talk {
+            Talk::Remove(_, removal) if is_back && !removal.has_begun() => Some(Step::Done(Outcome::Spared(Spared::Back))),
+            _ => written(&mut flight.talk),
+        });
+        if let Some(step) = step {
             self.step(key, step, now);
         }
     }
@@ -1515,7 +1541,11 @@ impl Engine {
         let (tally, dry_run) = (self.tally(&pass), self.policy.terms.dry_run);
         self.tell(Notice::general(What::Summary { tally, took: now.at.saturating_sub(pass.since), dry_run }));
         if self.policy.once.is_some() {
-            let code = if tally.not_deployed() > 0 { Code::NotDeployed } else { Code::Fine };
+            let code = match tally.not_deployed() {
+                _ if self.usage => Code::Usage,
+                0 => Code::Fine,
+                _ => Code::NotDeployed,
+            };
             self.effects.push(Effect::Exit(code));
         }
     }
@@ -1523,7 +1553,7 @@ impl Engine {
     fn tell(&mut self, notice: Notice) {
         if let (Some(pass), Some(key)) = (&mut self.pass, &notice.about.key) {
             let came = match &notice.what {
-                What::Created { .. } | What::WouldCreate => Some(Came::Created),
+                What::Created { .. } | What::SwitchedOn | What::WouldCreate => Some(Came::Created),
                 What::Updated { .. } | What::WouldUpdate { .. } => Some(Came::Updated),
                 // What was deployed a moment ago is found unchanged when the pass is taken up again.
                 What::Unchanged { in_pass: true } => match pass.results.get(key) {
@@ -1532,7 +1562,9 @@ impl Engine {
                 },
                 What::Refused { .. } | What::RefusedBefore { .. } => Some(Came::Refused),
                 What::RemoteEdit { .. } | What::Twin { .. } | What::RolledBack => Some(Came::Held),
-                What::Failed { .. } | What::Crashed { .. } | What::WentOff { .. } => Some(Came::Failed),
+                What::Failed { .. } | What::Crashed { .. } | What::WentOff { .. } | What::NotSwitchedOn { .. } => {
+                    Some(Came::Failed)
+                }
                 _ => None,
             };
             if let Some(came) = came {

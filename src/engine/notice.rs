@@ -291,6 +291,15 @@ pub enum What {
         /// Whether it is tried again when the server answers.
         later: bool,
     },
+    /// A new function could not be switched on, as `activate_new` wants it.
+    NotSwitchedOn {
+        /// Why not.
+        cause: String,
+        /// Whether it is tried again when the server answers.
+        later: bool,
+    },
+    /// A new function is switched on now, after an earlier try came to nothing.
+    SwitchedOn,
     /// An older version of this editing session is not in the server's history any more.
     Pruned,
     /// The server refused this very text before.
@@ -371,7 +380,7 @@ impl What {
     #[must_use]
     pub fn came_of(outcome: Outcome, plugin: &Plugin, in_pass: bool, took: Duration) -> Vec<Self> {
         let (what, left) = match outcome {
-            Outcome::Created { active } => (What::Created { active, took }, None),
+            Outcome::Created { active, left } => (What::Created { active, took }, Self::not_on(left)),
             Outcome::Updated { from, kept, .. } => (What::Updated { from, kept, took }, None),
             Outcome::Unchanged => (What::Unchanged { in_pass }, None),
             Outcome::WouldCreate => (What::WouldCreate, None),
@@ -401,6 +410,15 @@ impl What {
         }
     }
 
+    /// What the user is told of a new function that could not be switched on.
+    #[must_use]
+    pub(super) fn not_on(left: Left) -> Option<Self> {
+        match left {
+            Left::Off { cause, later } => Some(What::NotSwitchedOn { cause, later }),
+            Left::AsItWas | Left::Restored | Left::Unsettled { .. } => None,
+        }
+    }
+
     /// What the user is told when what a deploy that was cut short has left behind was looked at.
     #[must_use]
     pub fn came_of_recovery(left: Left) -> Self {
@@ -425,6 +443,8 @@ pub enum Sparing {
     Gone,
     /// It is switched off already.
     Off,
+    /// Its file is back.
+    Back,
 }
 
 impl Sparing {
@@ -439,6 +459,7 @@ impl Sparing {
             Sparing::Edited => "edited_on_server",
             Sparing::Gone => "not_on_server",
             Sparing::Off => "off_already",
+            Sparing::Back => "back",
         }
     }
 }
@@ -555,6 +576,7 @@ impl Notice {
             | What::BeingWritten
             | What::Slow { .. }
             | What::Restored
+            | What::SwitchedOn
             | What::Waiting { again: false, .. } => Level::Info,
             What::NothingFound { .. }
             | What::Untested { .. }
@@ -566,6 +588,7 @@ impl Notice {
             | What::Trouble { .. }
             | What::RefusedBefore { .. }
             | What::Crashed { .. }
+            | What::NotSwitchedOn { .. }
             | What::Surprising(_) => Level::Warning,
             What::Flawed(flaw) if !flaw.meant && self.about.key.is_none() => Level::Warning,
             What::GaveUp { .. }
@@ -621,6 +644,8 @@ impl Notice {
             What::Restored => "restored",
             What::Recovered => "recovered",
             What::WentOff { .. } => "went_off",
+            What::NotSwitchedOn { .. } => "not_switched_on",
+            What::SwitchedOn => "switched_on",
             What::Pruned => "pruned",
             What::RefusedBefore { .. } => "refused_before",
             What::Failed { .. } => "failed",
@@ -746,6 +771,11 @@ impl Notice {
             }
             What::Recovered => "an earlier deploy was cut short; it runs as it is stored".to_owned(),
             What::Restored => "the server had switched it off; it is on again".to_owned(),
+            What::NotSwitchedOn { cause, later } => {
+                let then = if *later { "; retrying when the server answers" } else { "" };
+                format!("could not be switched on: {cause}{then}")
+            }
+            What::SwitchedOn => "switched on".to_owned(),
             What::WentOff { cause, later } => {
                 let then = if *later { "; tried again when the server answers" } else { "" };
                 format!("switched off by the server, and it could not be switched on again: {cause}{then}")
@@ -786,6 +816,7 @@ impl Notice {
                     Sparing::Edited => "it was changed there",
                     Sparing::Gone => "it is not there any more",
                     Sparing::Off => "it is switched off already",
+                    Sparing::Back => "its file is back",
                 }
             ),
             What::IdChanged { from } => format!("was `{}` before, which the server keeps as well", from.id),
@@ -912,7 +943,8 @@ impl Notice {
                 "if it is not wanted any more, delete it on the server, or switch it off there"
             }
             What::LeftOff => "switch it on in Admin Panel > Functions",
-            What::WentOff { later: true, .. } => return None,
+            What::WentOff { later: true, .. } | What::NotSwitchedOn { later: true, .. } => return None,
+            What::NotSwitchedOn { .. } => "switch it on in Admin Panel > Functions",
             What::WentOff { .. } => "look at it in Admin Panel > Functions, and switch it on there",
             What::RefusedBefore { words, .. } if refusal::install_failed(words) => {
                 "correct `requirements` in its frontmatter, or try again: save the file, or use --force with --once"
@@ -951,6 +983,7 @@ impl Notice {
             | What::WouldCreate
             | What::WouldUpdate { .. }
             | What::Crashed { .. }
+            | What::SwitchedOn
             | What::Restored
             | What::Pruned
             | What::Recovered
@@ -1116,13 +1149,14 @@ impl Notice {
             What::IdChanged { from } => vec![("from_id", json!(from.id.as_str()))],
             What::Waiting { reason, .. } => vec![("reason", json!(reason))],
             What::SameFile { original } => vec![("original", json!(original.display().to_string()))],
-            What::WentOff { cause, .. } => vec![("cause", json!(cause))],
+            What::WentOff { cause, .. } | What::NotSwitchedOn { cause, .. } => vec![("cause", json!(cause))],
             What::RemoteEdit { theirs } => vec![("server_plugin_version", json!(theirs))],
             What::Twin { twin } => vec![("other_id", json!(twin.id.as_str()))],
             What::Deleted { kept } => vec![("backup", json!(kept.display().to_string()))],
             What::RollbackUndone { put_back } => vec![("put_back", json!(put_back))],
             What::Spared { why } => vec![("reason", json!(why.word()))],
             What::Trouble { .. }
+            | What::SwitchedOn
             | What::Restored
             | What::RolledBack
             | What::Pruned

@@ -92,20 +92,23 @@ pub fn decide(
         return Decision::RolledBack;
     }
     let Some(record) = record else { return Decision::Deploy(Why::New) };
+    let deployed = record.deployed.as_ref().is_some_and(|deployed| deployed.digest == local);
     match &record.last {
         Last::Refused { digest, words } if *digest == local => Decision::RefusedBefore(words.clone()),
-        Last::Failed { digest } if *digest == local => match given_up {
-            Some(words) => Decision::RefusedBefore(words.to_owned()),
-            None => Decision::Deploy(Why::Retry),
+        Last::Failed { digest } if *digest == local => match (given_up, remote) {
+            (Some(words), _) => Decision::RefusedBefore(words.to_owned()),
+            (None, Remote::NotListed) if deployed => Decision::Deploy(Why::MissingOnServer),
+            (None, Remote::Holds(_)) if deployed => Decision::Deploy(Why::ChangedOnServer),
+            (None, _) => Decision::Deploy(Why::Retry),
         },
         // After a refusal or a failure the ledger does not know what the server holds; looking is cheap.
         Last::Refused { .. } | Last::Failed { .. } => Decision::Deploy(Why::Edited),
-        Last::Deployed => match (&record.deployed, remote) {
-            (Some(deployed), Remote::NotAsked) if deployed.digest == local => Decision::Unchanged,
-            (Some(deployed), Remote::NotListed) if deployed.digest == local => Decision::Deploy(Why::MissingOnServer),
-            (Some(deployed), Remote::Holds(_)) if deployed.digest == local => Decision::Deploy(Why::ChangedOnServer),
-            (Some(_), Remote::NotAsked | Remote::NotListed | Remote::Holds(_)) => Decision::Deploy(Why::Edited),
-            (None, _) => Decision::Deploy(Why::New),
+        Last::Deployed => match remote {
+            Remote::NotAsked if deployed => Decision::Unchanged,
+            Remote::NotListed if deployed => Decision::Deploy(Why::MissingOnServer),
+            Remote::Holds(_) if deployed => Decision::Deploy(Why::ChangedOnServer),
+            _ if record.deployed.is_none() => Decision::Deploy(Why::New),
+            Remote::NotAsked | Remote::NotListed | Remote::Holds(_) => Decision::Deploy(Why::Edited),
         },
     }
 }

@@ -12,6 +12,8 @@ use crate::plugin::{Digest, Key};
 pub struct Recovery {
     key: Key,
     under_way: UnderWay,
+    /// Of the text that the server was seen to hold.
+    holds: Option<Digest>,
     stage: Stage,
 }
 
@@ -30,7 +32,7 @@ impl Recovery {
     /// Begins by asking what the server holds. Ends with [`Outcome::Recovered`] or [`Outcome::Failed`].
     pub fn start(key: Key, under_way: UnderWay) -> (Self, Step) {
         let ask = Step::Call(Call::Get(key.clone()));
-        (Self { key, under_way, stage: Stage::Asked }, ask)
+        (Self { key, under_way, holds: None, stage: Stage::Asked }, ask)
     }
 
     /// Takes the reply to the last call.
@@ -60,11 +62,14 @@ impl Recovery {
     }
 
     fn on_found(&mut self, row: &Row) -> Step {
-        if self.under_way.replaced.is_none() || row.digest() != self.under_way.replaced {
+        let (replaced, holds) = (self.under_way.replaced, row.digest());
+        let (healing, next) = match holds {
+            Some(_) if holds == replaced => Healing::start(&self.key, self.under_way.was_active, row, true),
+            Some(text) if self.under_way.switches_on(text) => Healing::switch_on_new(&self.key, text, row),
             // The server took the update after all; or somebody else has been there since, and knows how it is to be.
-            return done(Left::AsItWas, row.digest());
-        }
-        let (healing, next) = Healing::start(&self.key, self.under_way.was_active, row, true);
+            _ => return done(Left::AsItWas, holds),
+        };
+        self.holds = holds;
         self.follow(healing, next)
     }
 
@@ -74,7 +79,7 @@ impl Recovery {
                 self.stage = Stage::Healing(healing);
                 Step::Call(call)
             }
-            Next::Over(left) => done(left, self.under_way.replaced),
+            Next::Over(left) => done(left, self.holds),
         }
     }
 }

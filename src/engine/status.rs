@@ -61,6 +61,7 @@ impl Status {
             | What::Refused { .. }
             | What::Crashed { .. }
             | What::WentOff { .. }
+            | What::NotSwitchedOn { .. }
             | What::RefusedBefore { .. }
             | What::Failed { .. }
             | What::Flawed(_)
@@ -86,6 +87,7 @@ impl Status {
             | What::Sending { .. }
             | What::Slow { .. }
             | What::Restored
+            | What::SwitchedOn
             | What::Recovered
             | What::Pruned
             | What::Surprising(_)

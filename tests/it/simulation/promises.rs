@@ -345,22 +345,14 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
     let (now, digest) = (world.now, notice.about.digest);
     let busy = world.is_busy(key);
     let in_flight = world.flying().any(|flying| flying == *key);
-    let activate = world.setup.policy.terms.activate_new;
     let flips = world.promises.flips.get(key).copied().unwrap_or_default();
     let switched = world.promises.switches.get(key).copied();
     match &notice.what {
         What::Sending { why } => on_sending(world, key, notice, *why)?,
-        What::Created { active: Some(false), .. } if flips == 1 && switched == Some(false) => {
-            return broken("9: a flip that was one too many is flipped back", format!("{key}"));
-        }
-        What::Created { active, .. } if activate && !in_flight => {
-            if let Some(held) = world.server.rows.get_mut(key).filter(|held| held.ours && held.wanted_active.is_some())
-            {
-                held.wanted_active = *active;
-            }
-        }
         // Whoever keeps switching it is left to it.
-        What::WentOff { cause, .. } if cause.starts_with("somebody else switches it") => {
+        What::WentOff { cause, .. } | What::NotSwitchedOn { cause, .. }
+            if cause.starts_with("somebody else switches it") =>
+        {
             if flips < 2 {
                 return broken("9: a flip that was one too many is flipped back", format!("{key}"));
             }
@@ -870,6 +862,9 @@ pub(super) fn on_reply(world: &mut World, call: &Call, reply: &Reply, heard: Hea
             Reply::NotAllowed { .. } | Reply::Unclear { .. } | Reply::Foreign { .. },
         ) => {
             promises.undeletable.insert(key.clone());
+            if matches!((call, reply), (Call::Get(_), Reply::Unclear { .. })) {
+                promises.look(key, None, heard, world.now);
+            }
         }
         _ => {}
     }
@@ -956,8 +951,7 @@ pub(super) fn at_rest(world: &mut World, strict: bool) -> Result<(), Broken> {
         }
     }
     for (key, held) in &world.server.rows {
-        let activated = world.setup.policy.terms.activate_new && held.ours && held.wanted_active == Some(false);
-        if held.wanted_active.is_some_and(|on| on != held.active) && !activated && key.kind == Kind::Function {
+        if held.wanted_active.is_some_and(|on| on != held.active) && key.kind == Kind::Function {
             return broken("9: what was on is on", format!("{key} is {}", if held.active { "on" } else { "off" }));
         }
         if held.runs != held.text && !held.contested && strict {

@@ -53,6 +53,8 @@ pub(super) struct Server {
     pub(super) versioned: bool,
     pub(super) rows: BTreeMap<Key, Held>,
     pub(super) n_versions: u32,
+    /// What the daemon creates is to be on.
+    activates: bool,
 }
 
 /// What an answer says of the server itself.
@@ -64,8 +66,8 @@ pub(super) enum Aftermath {
 }
 
 impl Server {
-    pub(super) fn new(version: &'static str) -> Self {
-        Self { version, versioned: version == "0.12.4", rows: BTreeMap::new(), n_versions: 0 }
+    pub(super) fn new(version: &'static str, activates: bool) -> Self {
+        Self { version, versioned: version == "0.12.4", rows: BTreeMap::new(), n_versions: 0, activates }
     }
 
     /// Whether a text can end it.
@@ -113,7 +115,7 @@ impl Server {
             renamed: false,
             icon: form.meta.contains_key("icon"),
             active: false,
-            wanted_active: Some(false),
+            wanted_active: Some(self.activates),
             versions: Vec::new(),
         };
         self.rows.insert(key.clone(), held);

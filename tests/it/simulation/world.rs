@@ -164,7 +164,7 @@ pub(super) fn play(script: &str, traced: bool) -> (Result<(), Broken>, String) {
         mounted: true,
         git_until: Duration::ZERO,
         deaf_until: Duration::ZERO,
-        server: Server::new(setup.version),
+        server: Server::new(setup.version, setup.policy.terms.activate_new),
         down_until: Duration::ZERO,
         page_until: Duration::ZERO,
         fail_until: Duration::ZERO,
