@@ -18,7 +18,7 @@ use crate::engine::healing::{self, Healing, Next};
 use crate::engine::ledger::UnderWay;
 use crate::engine::refusal;
 use crate::engine::twin::{self, Identity, Twin, Twins};
-use crate::plugin::{Digest, Key, Kind, Plugin, id::PluginId};
+use crate::plugin::{Digest, Entry, Key, Kind, Plugin, id::PluginId};
 
 /// One request to the server, in the engine's words. `client.rs` knows how it is spelled in HTTP.
 #[derive(Clone, Debug, PartialEq)]
@@ -1105,8 +1105,16 @@ fn form_to_create(plugin: &Plugin) -> Form {
 
 /// The least that the server takes as a plugin of this type.
 fn form_of_stub(plugin: &Plugin) -> Form {
-    let text = format!("{STUB_HEAD}class {}:\n    pass\n", plugin.entry.class());
-    Form { content: Arc::from(text), file: None, ..form_to_create(plugin) }
+    Form { content: Arc::from(stub_text(plugin.entry)), file: None, ..form_to_create(plugin) }
+}
+
+fn stub_text(entry: Entry) -> String {
+    format!("{STUB_HEAD}class {}:\n    pass\n", entry.class())
+}
+
+/// Whether this is what stands on the server for a moment, where the plugin is of this type.
+pub(super) fn is_of_stub(digest: Digest, entry: Entry) -> bool {
+    Digest::of_text(&stub_text(entry)) == digest
 }
 
 fn is_stub(row: &Row) -> bool {
@@ -1371,7 +1379,10 @@ mod tests {
                         panic!("flipped without a look: {said:?}");
                     };
                     assert_eq!(row.is_active, Some(false), "flipped what was not off: {said:?}");
-                    let created = said.iter().any(|(step, _)| matches!(step, Step::Call(Call::Create(..))));
+                    // A stub may have been left by an earlier conversation.
+                    let found = |reply: &Reply| matches!(reply, Reply::Row(row) if is_stub(row));
+                    let created = |step: &Step| matches!(step, Step::Call(Call::Create(..)));
+                    let created = said.iter().any(|(step, reply)| created(step) || found(reply));
                     // What a refusal switched off was on when we looked first.
                     let was_on = |(step, reply): &(Step, Reply)| matches!((step, reply), (Step::Call(Call::Get(_)), Reply::Row(row)) if row.is_active == Some(true));
                     let refused = said.iter().any(was_on);
@@ -1447,14 +1458,16 @@ mod tests {
             Stage::Creating => "creating",
             Stage::CheckingRefused { .. } => "checking, refused",
             Stage::CheckingLost { .. } => "checking, lost",
-            Stage::Activating(Flip::First) => "activating",
-            Stage::Activating(Flip::Back) => "activating, back",
-            Stage::Activating(Flip::ReadingBack) => "activating, reading back",
+            Stage::Activating(healing) => match healing.stage() {
+                healing::Stage::FlippingBack => "activating, back",
+                healing::Stage::ReadingBack => "activating, reading back",
+                _ => "activating",
+            },
         }
     }
 
     /// How to get to each stage.
-    const WAYS: [(&str, &[&str]); 32] = [
+    const WAYS: [(&str, &[&str]); 35] = [
         ("asked", &[]),
         ("doubted", &["unclear"]),
         ("keeping", &["theirs"]),
@@ -1465,28 +1478,31 @@ mod tests {
         ("reading back, refused", &["deployed", "crashed"]),
         ("reading back, other", &["theirs", "kept", "theirs"]),
         ("noting", &["old"]),
+        ("noting", &["absent"]),
         ("updating", &["old", "noted"]),
         ("reading back, refused", &["old", "noted", "refused"]),
         ("restoring", &["old", "noted", "refused", "old, off"]),
         ("restoring", &["old", "noted", "refused", "old"]),
         ("restoring, looking", &["old", "noted", "refused", "old, off", "refused"]),
+        ("restoring, looking", &["old", "noted", "refused", "old, off", "crashed"]),
+        ("restoring", &["old", "noted", "refused", "old, off", "crashed", "old"]),
         ("switching on", &["old", "noted", "refused", "old, off", "old, off"]),
         ("switching on, back", &["old", "noted", "refused", "old, off", "old, off", "old, off"]),
         ("switching on, reading back", &["old", "noted", "refused", "old, off", "old, off", "lost"]),
-        ("activating", &["absent", "masked", "absent", "stub", "stub", "ours, off"]),
-        ("reading back, lost", &["absent", "masked", "absent", "stub", "stub", "lost"]),
+        ("activating", &["absent", "noted", "masked", "absent", "stub", "stub", "noted", "ours, off"]),
+        ("reading back, lost", &["absent", "noted", "masked", "absent", "stub", "stub", "noted", "lost"]),
         ("reading back, lost", &["old", "noted", "lost"]),
         ("restoring, looking", &["old", "noted", "refused", "old", "lost"]),
-        ("creating a stub", &["absent", "masked", "absent"]),
-        ("checking the stub", &["absent", "masked", "absent", "stub", "stub", "refused"]),
-        ("deleting the stub", &["absent", "masked", "absent", "stub", "stub", "refused", "stub"]),
-        ("creating", &["absent"]),
-        ("turned away", &["absent", "unclear"]),
-        ("checking, lost", &["absent", "lost"]),
-        ("checking, refused", &["absent", "refused"]),
-        ("activating", &["absent", "no text"]),
-        ("activating, back", &["absent", "no text", "ours, off"]),
-        ("activating, reading back", &["absent", "no text", "lost"]),
+        ("creating a stub", &["absent", "noted", "masked", "absent"]),
+        ("checking the stub", &["absent", "noted", "masked", "absent", "stub", "stub", "noted", "refused"]),
+        ("deleting the stub", &["absent", "noted", "masked", "absent", "stub", "stub", "noted", "refused", "stub"]),
+        ("creating", &["absent", "noted"]),
+        ("turned away", &["absent", "noted", "unclear"]),
+        ("checking, lost", &["absent", "noted", "lost"]),
+        ("checking, refused", &["absent", "noted", "refused"]),
+        ("activating", &["absent", "noted", "no text"]),
+        ("activating, back", &["absent", "noted", "no text", "ours, off"]),
+        ("activating, reading back", &["absent", "noted", "no text", "lost"]),
     ];
 
     /// What the same replies come to at every stage that has no other use for them.
@@ -1543,15 +1559,14 @@ mod tests {
                 Foreign { status: 200, words: "words" } <- foreign
             asked ()
                 Unchanged <- ours | ours, off
-                update <- deployed | stub
+                update <- deployed
                 keep <- theirs
-                note <- old | old, off
+                note <- old | old, off | stub | absent
                 NotOurs { words: "the server does not show its text to this key" } <- no text
-                create <- absent
             doubted (unclear)
                 NotAllowed { status: 403, words: "words" } <- not allowed
                 NotAllowed { status: 401, words: "words" } <- unclear
-                create <- rows
+                note <- rows
                 NotOurs { words: "words" } <- rows with it
             keeping (theirs)
                 Odd { words: "an answer while nothing was asked" } <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | stumbled | lost | foreign | too long | connected | rows | deleted | versions | text | rows with it
@@ -1576,16 +1591,21 @@ mod tests {
                 Unanswered { cause: "words" } <- deployed | theirs | old | old, off | stub | no text | taken | refused | masked | crashed | not allowed | unclear | unreachable | stumbled | lost | foreign | too long | connected | rows | deleted | versions | text | rows with it
             reading back, refused (deployed > crashed)
                 Updated { from: Some("1"), kept: None, version: None } <- ours | ours, off
-                Refused { words: "words", left: AsItWas } <- deployed | theirs | old | old, off | stub | no text | taken | refused | masked | crashed | not allowed | unclear | unreachable | stumbled | lost | foreign | too long | connected | rows | deleted | versions | text | rows with it
+                Crashed { words: "words", left: AsItWas } <- deployed | theirs | old | old, off | stub | no text | taken | refused | masked | crashed | not allowed | unclear | stumbled | foreign | too long | connected | rows | deleted | versions | text | rows with it
+                Unanswered { cause: "words, and then words" } <- unreachable | lost
             reading back, other (theirs > kept > theirs)
                 Updated { from: Some("theirs"), kept: Some("copy.py"), version: None } <- ours | ours, off
-                update <- deployed | stub
+                update <- deployed
                 keep <- theirs
-                note <- old | old, off
+                note <- old | old, off | stub
                 NotOurs { words: "the server does not show its text to this key" } <- no text
             noting (old)
                 Odd { words: "an answer while nothing was asked" } <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | stumbled | lost | foreign | too long | connected | rows | deleted | versions | text | rows with it
                 update <- noted
+                KeepFailed { words: "disk full" } <- not noted
+            noting (absent)
+                Odd { words: "an answer while nothing was asked" } <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | stumbled | lost | foreign | too long | connected | rows | deleted | versions | text | rows with it
+                create <- noted
                 KeepFailed { words: "disk full" } <- not noted
             updating (old > noted)
                 Updated { from: Some("1"), kept: None, version: None } <- ours | ours, off
@@ -1617,6 +1637,17 @@ mod tests {
                 toggle <- old, off | no text
                 Refused { words: "words", left: Off { cause: "the server does not take the old text again: words", later: false } } <- absent | taken | refused | masked | too long | connected | rows | deleted | versions | text | rows with it
                 Refused { words: "words", left: Off { cause: "the server does not take the old text again: words", later: true } } <- crashed | not allowed | unclear | unreachable | stumbled | lost | foreign
+            restoring, looking (old > noted > refused > old, off > crashed)
+                Refused { words: "words", left: AsItWas } <- ours | ours, off | theirs | stub
+                update <- deployed | old | old, off
+                toggle <- no text
+                Refused { words: "words", left: Off { cause: "the server does not take the old text again: the server fails: words", later: false } } <- absent | taken | refused | masked | too long | connected | rows | deleted | versions | text | rows with it
+                Refused { words: "words", left: Off { cause: "the server does not take the old text again: the server fails: words", later: true } } <- crashed | not allowed | unclear | unreachable | stumbled | lost | foreign
+            restoring (old > noted > refused > old, off > crashed > old)
+                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | stub | absent | taken | too long | connected | rows | deleted | versions | text | rows with it
+                toggle <- old, off | no text
+                get <- refused | masked | crashed | lost
+                Refused { words: "words", left: Unsettled { cause: "words" } } <- not allowed | unclear | unreachable | stumbled | foreign
             switching on (old > noted > refused > old, off > old, off)
                 Refused { words: "words", left: AsItWas } <- ours | ours, off | theirs | stub
                 Refused { words: "words", left: Restored } <- deployed | old
@@ -1649,14 +1680,18 @@ mod tests {
                 Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
                 Refused { words: "words", left: Off { cause: "the server fails: words", later: true } } <- crashed
                 Refused { words: "words", left: Off { cause: "words", later: true } } <- not allowed | unclear | unreachable | stumbled | lost | foreign
-            activating (absent > masked > absent > stub > stub > ours, off)
-                Created { active: Some(true) } <- ours
-                toggle <- ours, off | theirs | old, off | stub | no text
-                StoredOther <- deployed | old
-                Created { active: Some(false) } <- unreachable | stumbled
+            activating (absent > noted > masked > absent > stub > stub > noted > ours, off)
+                Created { active: Some(true), left: AsItWas } <- ours
+                toggle <- ours, off | no text
+                StoredOther <- deployed | theirs | old | old, off | stub
+                Created { active: Some(false), left: Off { cause: "an answer to another question than the one asked", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
+                Created { active: Some(false), left: Off { cause: "words", later: false } } <- refused | too long
+                Created { active: Some(false), left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
+                Created { active: Some(false), left: Off { cause: "the server fails: words", later: true } } <- crashed
+                Created { active: Some(false), left: Off { cause: "words", later: true } } <- not allowed | unclear | unreachable | stumbled | foreign
                 get <- lost
-            reading back, lost (absent > masked > absent > stub > stub > lost)
-                Created { active: Some(true) } <- ours
+            reading back, lost (absent > noted > masked > absent > stub > stub > noted > lost)
+                Created { active: Some(true), left: AsItWas } <- ours
                 toggle <- ours, off
                 Unanswered { cause: "words" } <- deployed | theirs | old | old, off | no text
                 delete <- stub
@@ -1670,48 +1705,62 @@ mod tests {
                 toggle <- old, off | no text
                 Refused { words: "words", left: Off { cause: "the server does not take the old text again: words", later: false } } <- absent | taken | refused | masked | too long | connected | rows | deleted | versions | text | rows with it
                 Refused { words: "words", left: Off { cause: "the server does not take the old text again: words", later: true } } <- crashed | not allowed | unclear | unreachable | stumbled | lost | foreign
-            creating a stub (absent > masked > absent)
+            creating a stub (absent > noted > masked > absent)
                 get <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | taken | lost
-                TakesNone { words: "[ERROR: Error creating function]" } <- refused | masked | crashed
-            checking the stub (absent > masked > absent > stub > stub > refused)
+                TakesNone { words: "[ERROR: Error creating function]" } <- refused | masked
+                Crashed { words: "words", left: AsItWas } <- crashed
+            checking the stub (absent > noted > masked > absent > stub > stub > noted > refused)
                 Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, off | no text | absent | taken | refused | masked | not allowed | unclear | foreign | too long | connected | rows | deleted | versions | text | rows with it
                 delete <- stub
-            deleting the stub (absent > masked > absent > stub > stub > refused > stub)
+            deleting the stub (absent > noted > masked > absent > stub > stub > noted > refused > stub)
                 Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | absent | taken | refused | masked | not allowed | unclear | foreign | too long | connected | rows | deleted | versions | text | rows with it
-            creating (absent)
-                Created { active: Some(true) } <- ours
+            creating (absent > noted)
+                Created { active: Some(true), left: AsItWas } <- ours
                 toggle <- ours, off | no text
                 StoredOther <- deployed | theirs | old | old, off | stub
                 get <- taken | refused | masked | crashed | lost
-            turned away (absent > unclear)
+            turned away (absent > noted > unclear)
                 NotAllowed { status: 403, words: "words" } <- not allowed
                 NotAllowed { status: 401, words: "words" } <- unclear
                 NotOurs { words: "words" } <- rows | rows with it
-            checking, lost (absent > lost)
-                Created { active: Some(true) } <- ours
+            checking, lost (absent > noted > lost)
+                Created { active: Some(true), left: AsItWas } <- ours
                 toggle <- ours, off
                 StoredOther <- deployed | theirs | old | old, off | stub | no text
                 Unanswered { cause: "words" } <- absent | unreachable | lost
-            checking, refused (absent > refused)
-                Created { active: Some(true) } <- ours
+            checking, refused (absent > noted > refused)
+                Created { active: Some(true), left: AsItWas } <- ours
                 toggle <- ours, off
                 Refused { words: "words", left: AsItWas } <- deployed | theirs | old | old, off | stub | no text | absent | unreachable | lost
-            activating (absent > no text)
-                Created { active: Some(true) } <- ours
-                toggle <- ours, off | theirs | old, off | stub | no text
-                StoredOther <- deployed | old
-                Created { active: Some(false) } <- unreachable | stumbled
-                get <- lost
-            activating, back (absent > no text > ours, off)
-                Created { active: Some(true) } <- ours
-                Created { active: Some(false) } <- ours, off | no text | unreachable | stumbled
+            activating (absent > noted > no text)
+                Created { active: Some(true), left: AsItWas } <- ours
+                toggle <- ours, off | no text
                 StoredOther <- deployed | theirs | old | old, off | stub
+                Created { active: Some(false), left: Off { cause: "an answer to another question than the one asked", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
+                Created { active: Some(false), left: Off { cause: "words", later: false } } <- refused | too long
+                Created { active: Some(false), left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
+                Created { active: Some(false), left: Off { cause: "the server fails: words", later: true } } <- crashed
+                Created { active: Some(false), left: Off { cause: "words", later: true } } <- not allowed | unclear | unreachable | stumbled | foreign
                 get <- lost
-            activating, reading back (absent > no text > lost)
-                Created { active: Some(true) } <- ours
-                Created { active: Some(false) } <- ours, off | no text
+            activating, back (absent > noted > no text > ours, off)
+                Created { active: Some(true), left: AsItWas } <- ours
+                Created { active: Some(false), left: Off { cause: "somebody else switches it at the same moment", later: false } } <- ours, off | no text
                 StoredOther <- deployed | theirs | old | old, off | stub
-                Created { active: None } <- unreachable | lost
+                Created { active: Some(false), left: Off { cause: "an answer to another question than the one asked", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
+                Created { active: Some(false), left: Off { cause: "words", later: false } } <- refused | too long
+                Created { active: Some(false), left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
+                Created { active: Some(false), left: Off { cause: "the server fails: words", later: true } } <- crashed
+                Created { active: Some(false), left: Off { cause: "words", later: true } } <- not allowed | unclear | unreachable | stumbled | foreign
+                get <- lost
+            activating, reading back (absent > noted > no text > lost)
+                Created { active: Some(true), left: AsItWas } <- ours
+                toggle <- ours, off | no text
+                StoredOther <- deployed | theirs | old | old, off | stub
+                Created { active: Some(false), left: Off { cause: "an answer to another question than the one asked", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
+                Created { active: Some(false), left: Off { cause: "words", later: false } } <- refused | too long
+                Created { active: Some(false), left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
+                Created { active: Some(false), left: Off { cause: "the server fails: words", later: true } } <- crashed
+                Created { active: Some(false), left: Off { cause: "words", later: true } } <- not allowed | unclear | unreachable | stumbled | lost | foreign
         "#]].assert_eq(&table);
     }
 
@@ -1762,7 +1811,7 @@ mod tests {
         }
         assert_eq!(say(&Talk::with(LOOK, &["unclear", "rows"]).step), "WouldCreate");
         let created = Talk::with(PLAIN, &["absent", "no text"]).step;
-        assert_eq!(say(&created), "Created { active: Some(false) }");
+        assert_eq!(say(&created), "Created { active: Some(false), left: AsItWas }");
     }
 
     #[test]
@@ -1780,12 +1829,14 @@ mod tests {
             // So are creates refused then.
             (&["masked", "theirs"], "keep"),
             (&["masked", "ours, off"], "Unchanged"),
-            (&["lost", "ours, off"], "Created { active: Some(false) }"),
+            (&["lost", "ours, off"], "toggle"),
             (&["lost", "theirs"], "keep"),
             (&["lost", "absent"], "Unanswered { cause: \"words\" }"),
             (&["refused", "absent"], "Refused { words: \"words\", left: AsItWas }"),
         ] {
             let (mut exchange, mut step) = start(ACTIVATE);
+            assert_eq!(say(&step), "note");
+            step = exchange.noted(Ok(()));
             assert_eq!(say(&step), "create");
             for name in script {
                 step = exchange.reply(reply(name));

@@ -990,6 +990,10 @@ impl Engine {
             return;
         }
         let key = &plugin.key;
+        let remote = match remote {
+            Remote::Holds(digest) if exchange::is_of_stub(digest, plugin.entry) => Remote::Stub,
+            remote => remote,
+        };
         self.tell_switched_off(plugin);
         let in_pass = remote != Remote::NotAsked;
         let unchanged = What::Unchanged { in_pass };

@@ -12,6 +12,8 @@ pub enum Remote {
     NotListed,
     /// The server holds a text with this digest.
     Holds(Digest),
+    /// The server holds what was to stand there for a moment only, to learn why it refuses the plugin.
+    Stub,
 }
 
 /// What is to be done about a plugin file.
@@ -88,6 +90,9 @@ pub fn decide(
     if remote == Remote::Holds(local) {
         return Decision::Unchanged;
     }
+    if remote == Remote::Stub {
+        return Decision::Deploy(Why::Retry);
+    }
     if rollback.is_some_and(|rollback| rollback.local == Some(local)) {
         return Decision::RolledBack;
     }
@@ -108,7 +113,7 @@ pub fn decide(
             Remote::NotListed if deployed => Decision::Deploy(Why::MissingOnServer),
             Remote::Holds(_) if deployed => Decision::Deploy(Why::ChangedOnServer),
             _ if record.deployed.is_none() => Decision::Deploy(Why::New),
-            Remote::NotAsked | Remote::NotListed | Remote::Holds(_) => Decision::Deploy(Why::Edited),
+            Remote::NotAsked | Remote::NotListed | Remote::Holds(_) | Remote::Stub => Decision::Deploy(Why::Edited),
         },
     }
 }

@@ -239,6 +239,10 @@ impl Server {
         if let Some(held) = self.rows.get_mut(key) {
             (held.text, held.runs) = (text, text);
             held.writer = writer;
+            // Whoever puts another text there is left to switch it.
+            if self.activates && held.ours {
+                held.wanted_active = held.wanted_active.map(|_| held.active);
+            }
         } else {
             let held = Held {
                 text,
