@@ -127,7 +127,9 @@ impl Engine {
     pub(super) fn blame_crashes(&mut self, now: Now) {
         for (key, crash) in std::mem::take(&mut self.crashes) {
             let recent = now.at < crash.last + AFTERMATH;
-            if !recent || self.unanswered.insert(key.clone(), crash.digest) != Some(crash.digest) {
+            // What is in flight comes to its own end.
+            let flies = self.queue.flying(&key).is_some();
+            if flies || !recent || self.unanswered.insert(key.clone(), crash.digest) != Some(crash.digest) {
                 continue;
             }
             let words = format!("{NO_ANSWER}, twice: {}", crash.words);

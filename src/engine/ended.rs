@@ -44,7 +44,8 @@ impl Engine {
         let unresolved = matches!(flight.talk, Talk::Recover(_))
             && matches!(&outcome, Outcome::Failed(failure) if !matches!(failure, Failure::NotOurs { .. }));
         let switches_on = self.under_way.get(key).is_some_and(|under_way| under_way.replaced.is_none());
-        if outcome.is_certain() && !unresolved && self.under_way.remove(key).is_some() {
+        let in_doubt = matches!(&flight.talk, Talk::Deploy(exchange) if exchange.is_in_doubt());
+        if outcome.is_certain() && !in_doubt && !unresolved && self.under_way.remove(key).is_some() {
             if matches!(flight.talk, Talk::Recover(_)) {
                 // Whose text that was, the ledger says from now on.
                 self.effects.push(Effect::Save(key.clone()));
@@ -86,6 +87,10 @@ impl Engine {
 
     fn on_deployed(&mut self, plugin: &Arc<Plugin>, outcome: Outcome, in_pass: bool, took: Duration, now: Now) {
         let outcome = match self.answered(plugin, outcome, now) {
+            // It was sent once more only because of what an earlier refusal has left behind.
+            Outcome::Crashed { left, .. } if let Some(words) = self.refused_before(plugin) => {
+                Outcome::Refused { words, left }
+            }
             Outcome::Crashed { words, left } => {
                 self.note_ended(&plugin.key, Last::Failed { digest: plugin.digest });
                 match self.on_crashed(plugin, words, left, in_pass, now) {
@@ -130,6 +135,14 @@ impl Engine {
             self.tell(Notice::of(plugin, what));
         }
         self.prune(&plugin.key, version, now);
+    }
+
+    /// The server's words, where it has refused this very text.
+    fn refused_before(&self, plugin: &Plugin) -> Option<String> {
+        match &self.ledger.get(&plugin.key)?.last {
+            Last::Refused { digest, words } if *digest == plugin.digest => Some(words.clone()),
+            Last::Refused { .. } | Last::Failed { .. } | Last::Deployed => None,
+        }
     }
 
     /// A text that took the server's answer away twice may take the server away a third time: that counts as a refusal.

@@ -569,6 +569,8 @@ pub struct Exchange {
     stage: Stage,
     /// How often the world changed under us (created or deleted meanwhile), so that the talk starts again.
     restarts: u8,
+    /// A text has left, and the server has not said yet what it holds since.
+    in_doubt: bool,
 }
 
 /// What the next reply answers.
@@ -635,7 +637,7 @@ const STUB_HEAD: &str = "# owui-watch put this here for a moment, to learn why t
 impl Exchange {
     /// Begins a conversation: the first step is to ask what the server has, unless it has just said that it has not.
     pub fn start(plugin: Arc<Plugin>, known: Known, terms: Terms) -> (Self, Step) {
-        let mut exchange = Self { plugin, known, terms, stage: Stage::Asked, restarts: 0 };
+        let mut exchange = Self { plugin, known, terms, stage: Stage::Asked, restarts: 0, in_doubt: false };
         let step = if exchange.known.unlisted && !terms.dry_run {
             exchange.on_asked(Reply::Absent)
         } else {
@@ -648,6 +650,12 @@ impl Exchange {
     #[must_use]
     pub fn plugin(&self) -> &Arc<Plugin> {
         &self.plugin
+    }
+
+    /// Whether nobody knows what has become of a text that has left.
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        self.in_doubt
     }
 
     /// Whether this reply to the last call says that what stands there, if anything, is not what was to be created.
@@ -670,6 +678,15 @@ impl Exchange {
 
     /// Takes the reply to the last call.
     pub fn reply(&mut self, reply: Reply) -> Step {
+        match (&self.stage, &reply) {
+            (Stage::Updating { .. }, Reply::Lost { .. } | Reply::Foreign { .. } | Reply::Crashed { .. }) => {
+                self.in_doubt = true;
+            }
+            (Stage::Updating { before, .. }, Reply::Refused { .. }) => self.in_doubt = !before.versioned,
+            (Stage::Creating, Reply::Lost { .. }) => self.in_doubt = true,
+            (_, Reply::Row(_) | Reply::Absent) => self.in_doubt = false,
+            _ => {}
+        }
         match std::mem::replace(&mut self.stage, Stage::Asked) {
             Stage::Asked => self.on_asked(reply),
             Stage::Doubted { words, absence } => self.on_doubted(reply, words, absence),

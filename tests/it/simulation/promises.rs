@@ -212,9 +212,9 @@ impl Promises {
     }
 
     /// The server goes away. What it failed at just before may be why.
-    fn on_away(&mut self, now: Duration) {
+    fn on_away(&mut self, flying: &BTreeSet<Key>, now: Duration) {
         for (key, (digest, _, last)) in std::mem::take(&mut self.crashed) {
-            if now < last + AFTERMATH {
+            if now < last + AFTERMATH && !flying.contains(&key) {
                 self.on_unanswered(&key, digest);
             }
         }
@@ -287,11 +287,12 @@ pub(super) fn on_notice(world: &mut World, notice: &Notice) -> Result<(), Broken
     if let Some(key) = &notice.about.key {
         return on_notice_of(world, key, notice);
     }
+    let flying = world.flying().collect();
     let promises = &mut world.promises;
     let n_files = promises.loaded.values().flatten().count();
     match &notice.what {
         What::Unreachable { next, waiting, .. } => {
-            promises.on_away(now);
+            promises.on_away(&flying, now);
             if promises.attempts > 0 {
                 return broken("7: that the server is away is told once", String::new());
             }
@@ -303,12 +304,12 @@ pub(super) fn on_notice(world: &mut World, notice: &Notice) -> Result<(), Broken
             patient(1, *next, promises.wish)
         }
         What::Foreign { .. } => {
-            promises.on_away(now);
+            promises.on_away(&flying, now);
             promises.attempts += 1;
             Ok(())
         }
         What::StillUnreachable { attempt, next, .. } => {
-            promises.on_away(now);
+            promises.on_away(&flying, now);
             promises.attempts += 1;
             promises.quiet_until = now + *next;
             if *attempt != promises.attempts {
@@ -356,12 +357,6 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
             if flips < 2 {
                 return broken("9: a flip that was one too many is flipped back", format!("{key}"));
             }
-            if let Some(held) = world.server.rows.get_mut(key) {
-                held.wanted_active = None;
-            }
-        }
-        // It was not let in before it could flip back.
-        What::Failed { .. } if flips > 0 => {
             if let Some(held) = world.server.rows.get_mut(key) {
                 held.wanted_active = None;
             }
@@ -833,13 +828,14 @@ pub(super) fn on_reply(world: &mut World, call: &Call, reply: &Reply, heard: Hea
             // What it is told may be some time old.
             let Some(text) = row.content.as_deref().and_then(Text::of) else { return };
             promises.look(key, Some(served), heard, world.now);
-            if let Some(held) = rows.get(key).cloned().or_else(|| promises.read.get(key).cloned()) {
-                let writer = if held.text == text { held.writer } else { Writer::Daemon };
-                let renamed = held.renamed && held.name == row.name;
-                let icon = row.meta.contains_key("icon");
-                let (name, active) = (row.name.clone(), row.is_active == Some(true));
-                promises.read.insert(key.clone(), Held { text, writer, name, renamed, icon, active, ..held });
-            }
+            // It may be gone by now.
+            let held = rows.get(key).or_else(|| promises.read.get(key)).cloned();
+            let held = held.unwrap_or_else(|| Held::read(text));
+            let writer = if held.text == text { held.writer } else { Writer::Daemon };
+            let renamed = held.renamed && held.name == row.name;
+            let icon = row.meta.contains_key("icon");
+            let (name, active) = (row.name.clone(), row.is_active == Some(true));
+            promises.read.insert(key.clone(), Held { text, writer, name, renamed, icon, active, ..held });
         }
         (Call::Get(key), Reply::Absent) => {
             promises.read.remove(key);

@@ -46,6 +46,25 @@ pub(super) struct Held {
     pub(super) versions: Vec<(u32, bool)>,
 }
 
+impl Held {
+    /// A row that was read, and of which nothing else is known.
+    pub(super) fn read(text: Text) -> Self {
+        Self {
+            text,
+            runs: text,
+            contested: false,
+            writer: Writer::Daemon,
+            ours: false,
+            name: String::new(),
+            renamed: false,
+            icon: false,
+            active: false,
+            wanted_active: None,
+            versions: Vec::new(),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Server {
     pub(super) version: &'static str,
@@ -115,7 +134,7 @@ impl Server {
             renamed: false,
             icon: form.meta.contains_key("icon"),
             active: false,
-            wanted_active: Some(self.activates),
+            wanted_active: Some(self.activates && text.sort != Sort::Stub),
             versions: Vec::new(),
         };
         self.rows.insert(key.clone(), held);
@@ -147,6 +166,9 @@ impl Server {
         // What is put back after a refusal is what was there, whoever wrote it.
         if form.file.is_some() || text.sort == Sort::Stub {
             held.writer = Writer::Daemon;
+        }
+        if held.text.sort == Sort::Stub && held.wanted_active == Some(false) {
+            held.wanted_active = Some(self.activates);
         }
         (held.text, held.runs, held.contested) = (text, text, false);
         // Whoever renames it in the middle of an update has lost.

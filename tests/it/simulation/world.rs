@@ -335,10 +335,16 @@ impl World {
 
     /// Somebody writes a text on the server.
     fn edit(&mut self, key: &Key, text: Text) {
-        let contested = self.is_busy(key) && !self.server.versioned;
+        let busy = self.is_busy(key);
         self.touch(key);
         self.server.write(key, text, Writer::Hand);
-        self.server.rows.get_mut(key).unwrap().contested |= contested;
+        let (versioned, activates) = (self.server.versioned, self.setup.policy.terms.activate_new);
+        let held = self.server.rows.get_mut(key).unwrap();
+        held.contested |= busy && !versioned;
+        // It may just be switched on for the first time.
+        if busy && activates {
+            held.wanted_active = None;
+        }
     }
 
     /// Somebody is faster than a request.
