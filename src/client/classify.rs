@@ -255,7 +255,7 @@ pub(super) fn failure(asked: Asked, answer: &Answer<'_>) -> Reply {
         408 | 429 | 503 => away(answer),
         // The server's word, or a proxy's, on what was sent: it will be the same the next time.
         402 | 406 | 409..=428 | 430..500 if asked.deploys() => {
-            Reply::Refused { words: format!("{}: {}", heading(status), words(answer)) }
+            Reply::Crashed { words: format!("{}: {}", heading(status), words(answer)) }
         }
         500 => Reply::Crashed { words: words(answer) },
         // A proxy that has lost the server, maybe in the middle.

@@ -283,11 +283,11 @@ impl Rollback {
             };
         };
         match outcome {
-            Outcome::Recovered { left: Left::Unsettled { cause } } => {
+            Outcome::Recovered { left: Left::Unsettled { cause }, .. } => {
                 let failure = Failure::Unreachable { cause, retry_after: None };
                 Some(self.tell(Outcome::Failed(failure), None, Duration::ZERO))
             }
-            Outcome::Recovered { left } => {
+            Outcome::Recovered { left, .. } => {
                 let later = matches!(left, Left::Off { later: true, .. });
                 self.say(What::came_of_recovery(left));
                 if later {
@@ -336,7 +336,7 @@ impl Rollback {
                 | Failure::NotAllowed { .. }
                 | Failure::Foreign { .. },
             ) => Code::NoServer,
-            Outcome::Refused { .. } | Outcome::Failed(_) => Code::NotDeployed,
+            Outcome::Refused { .. } | Outcome::Crashed { .. } | Outcome::Failed(_) => Code::NotDeployed,
             _ => Code::Fine,
         };
         for what in What::came_of(outcome, &self.plugin, on_server, false, took) {

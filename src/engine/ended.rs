@@ -4,8 +4,10 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::exchange::{Backup, Call, Exchange, Failure, Left, Outcome};
+use super::files::Claim;
 use super::ledger::{Deployed, Last, Rollback};
 use super::notice::{Notice, What};
+use super::plan::Remote;
 use super::server::Server;
 use super::{AWAY, Effect, Engine, Now, SHUT, Talk};
 use crate::plugin::{Key, Plugin};
@@ -40,7 +42,9 @@ impl Engine {
         // A recovery that failed is no reason to forget what it was to make good; unless the plugin is out of our reach.
         let unresolved = matches!(flight.talk, Talk::Recover(_))
             && matches!(&outcome, Outcome::Failed(failure) if !matches!(failure, Failure::NotOurs { .. }));
-        if outcome.is_certain() && !unresolved && self.under_way.remove(key).is_some() {
+        let switches_on = self.under_way.get(key).is_some_and(|under_way| under_way.replaced.is_none());
+        let in_doubt = matches!(&flight.talk, Talk::Deploy(exchange) if exchange.is_in_doubt());
+        if outcome.is_certain() && !in_doubt && !unresolved && self.under_way.remove(key).is_some() {
             if matches!(flight.talk, Talk::Recover(_)) {
                 // Whose text that was, the ledger says from now on.
                 self.effects.push(Effect::Save(key.clone()));
@@ -53,7 +57,7 @@ impl Engine {
         let landed = flight.talk.deploys().filter(|_| landed).cloned();
         match flight.talk {
             Talk::Deploy(exchange) => self.on_deployed(&exchange, outcome, flight.in_pass, took, now),
-            Talk::Recover(_) => self.on_recovered(key, outcome, took, now),
+            Talk::Recover(_) => self.on_recovered(key, outcome, switches_on, took, now),
             Talk::Remove(plugin, _) => self.on_removed(&plugin, outcome, took, now),
         }
         self.rollbacks.extend(newer);
@@ -82,8 +86,21 @@ impl Engine {
 
     fn on_deployed(&mut self, exchange: &Exchange, outcome: Outcome, in_pass: bool, took: Duration, now: Now) {
         let plugin = exchange.plugin();
-        let outcome = self.answered(plugin, outcome, now);
         let is_known = self.note_for_retry(&plugin.key, &outcome, took, now);
+        let outcome = match self.answered(plugin, outcome, now) {
+            // It was sent once more only because of what an earlier refusal has left behind.
+            Outcome::Crashed { left, .. } if let Some(words) = self.refused_before(plugin) => {
+                Outcome::Refused { words, left }
+            }
+            Outcome::Crashed { words, left } => {
+                self.note_ended(&plugin.key, Last::Failed { digest: plugin.digest });
+                match self.on_crashed(plugin, words, left, in_pass, now) {
+                    Some(outcome) => outcome,
+                    None => return,
+                }
+            }
+            outcome => outcome,
+        };
         match &outcome {
             Outcome::Created { .. } => {
                 self.asked.remove(&plugin.key);
@@ -101,9 +118,9 @@ impl Engine {
                 self.asked.insert(plugin.key.clone(), other);
             }
             Outcome::Refused { words, .. } => {
-                self.note_ended(plugin, Last::Refused { digest: plugin.digest, words: words.clone() });
+                self.note_ended(&plugin.key, Last::Refused { digest: plugin.digest, words: words.clone() });
             }
-            Outcome::Failed(_) => self.note_ended(plugin, Last::Failed { digest: plugin.digest }),
+            Outcome::Failed(_) => self.note_ended(&plugin.key, Last::Failed { digest: plugin.digest }),
             _ => {}
         }
         if let Outcome::Failed(failure) = outcome {
@@ -123,9 +140,18 @@ impl Engine {
         self.prune(&plugin.key, version, now);
     }
 
+    /// The server's words, where it has refused this very text.
+    fn refused_before(&self, plugin: &Plugin) -> Option<String> {
+        match &self.ledger.get(&plugin.key)?.last {
+            Last::Refused { digest, words } if *digest == plugin.digest => Some(words.clone()),
+            Last::Refused { .. } | Last::Failed { .. } | Last::Deployed => None,
+        }
+    }
+
     /// A text that took the server's answer away twice may take the server away a third time: that counts as a refusal.
     fn answered(&mut self, plugin: &Plugin, outcome: Outcome, now: Now) -> Outcome {
         let Outcome::Failed(Failure::Unanswered { cause }) = outcome else { return outcome };
+        self.crashes.remove(&plugin.key);
         let before = self.unanswered.insert(plugin.key.clone(), plugin.digest);
         if before == Some(plugin.digest) {
             self.lose(cause.clone(), None, now);
@@ -134,7 +160,8 @@ impl Engine {
         Outcome::Failed(Failure::Unanswered { cause })
     }
 
-    fn on_recovered(&mut self, key: &Key, outcome: Outcome, took: Duration, now: Now) {
+    /// `switches_on`: what was to be made good is that a new function is not on.
+    fn on_recovered(&mut self, key: &Key, outcome: Outcome, switches_on: bool, took: Duration, now: Now) {
         let about = self.about(key);
         match outcome {
             // What is left to be made good is not tried again at once.
@@ -143,8 +170,23 @@ impl Engine {
                 let what = self.on_failure(failure, took, now);
                 self.tell(Notice { about, what });
             }
-            Outcome::Recovered { left: Left::Unsettled { .. } } => {}
-            Outcome::Recovered { left } => self.tell(Notice { about, what: What::came_of_recovery(left) }),
+            Outcome::Recovered { left: Left::Unsettled { .. }, .. } => {}
+            Outcome::Recovered { left, holds } => {
+                let what = match left {
+                    Left::Restored if switches_on => What::SwitchedOn,
+                    left if switches_on => What::not_on(left).unwrap_or(What::Recovered),
+                    left => What::came_of_recovery(left),
+                };
+                self.tell(Notice { about, what });
+                // It may have changed since the list that the plan went by.
+                if let Claim::Sole(plugin) = self.present_claim(key)
+                    && holds != Some(plugin.digest)
+                    && self.queue.waiting(key).is_none()
+                    && !self.is_out_of_reach(&plugin.path)
+                {
+                    self.plan(&plugin, holds.map_or(Remote::NotListed, Remote::Holds), now.at, now);
+                }
+            }
             _ => {}
         }
     }
@@ -234,6 +276,7 @@ impl Engine {
 
     fn note(&mut self, plugin: &Plugin, by_us: bool, now: Now) {
         self.unanswered.remove(&plugin.key);
+        self.crashes.remove(&plugin.key);
         let version = plugin.frontmatter.version().map(str::to_owned);
         self.ledger.deployed(&plugin.key, Deployed { digest: plugin.digest, version, at: now.wall, by_us });
         self.effects.push(Effect::Save(plugin.key.clone()));
@@ -246,10 +289,10 @@ impl Engine {
         }
     }
 
-    pub(super) fn note_ended(&mut self, plugin: &Plugin, last: Last) {
+    pub(super) fn note_ended(&mut self, key: &Key, last: Last) {
         if !self.policy.terms.dry_run {
-            self.ledger.ended(&plugin.key, last);
-            self.effects.push(Effect::Save(plugin.key.clone()));
+            self.ledger.ended(key, last);
+            self.effects.push(Effect::Save(key.clone()));
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::engine::healing::{self, Healing, Next};
 use crate::engine::ledger::UnderWay;
 use crate::engine::refusal;
 use crate::engine::twin::{self, Identity, Twin, Twins};
-use crate::plugin::{Digest, Key, Kind, Plugin, id::PluginId};
+use crate::plugin::{Digest, Entry, Key, Kind, Plugin, id::PluginId};
 
 /// One request to the server, in the engine's words. `client.rs` knows how it is spelled in HTTP.
 #[derive(Clone, Debug, PartialEq)]
@@ -150,7 +150,8 @@ pub enum Reply {
         /// The server's `detail`, unaltered.
         words: String,
     },
-    /// The plugin made the server fail (500), which is not the server being away.
+    /// The server, or a proxy in front of it, failed at this request: a 500, or a 4xx that says nothing about the code
+    /// (409, 413, 422, 425 …). That may be the plugin's doing or not; the server is not away.
     Crashed {
         /// The body, shortened.
         words: String,
@@ -270,6 +271,8 @@ pub enum Outcome {
     Created {
         /// The on/off switch, for a function.
         active: Option<bool>,
+        /// What became of switching it on.
+        left: Left,
     },
     /// It holds our text now.
     Updated {
@@ -305,10 +308,19 @@ pub enum Outcome {
         /// What became of the plugin that is running.
         left: Left,
     },
+    /// The server failed at this text, which may be the text's doing or its own.
+    Crashed {
+        /// Its words.
+        words: String,
+        /// What became of the plugin that is running.
+        left: Left,
+    },
     /// What an update of which nobody knew how it ended has left behind is made good, as far as it could be.
     Recovered {
         /// What became of its switches.
         left: Left,
+        /// Of the text that the server holds; `None` where it holds none.
+        holds: Option<Digest>,
     },
     /// Its file is gone, and the function is switched off.
     Deactivated,
@@ -356,7 +368,10 @@ impl Outcome {
     #[must_use]
     pub fn unsettled(&self) -> Option<&str> {
         match self {
-            Outcome::Refused { left, .. } | Outcome::Recovered { left } => match left {
+            Outcome::Created { left, .. }
+            | Outcome::Refused { left, .. }
+            | Outcome::Crashed { left, .. }
+            | Outcome::Recovered { left, .. } => match left {
                 Left::Off { cause, later: true } | Left::Unsettled { cause } => Some(cause),
                 Left::Off { later: false, .. } | Left::AsItWas | Left::Restored => None,
             },
@@ -379,9 +394,11 @@ impl Outcome {
                 | Failure::TakesNone { .. }
                 | Failure::KeepFailed { .. },
             ) => true,
-            Outcome::Refused { .. } | Outcome::Recovered { .. } => self.unsettled().is_none(),
             Outcome::Created { .. }
-            | Outcome::Updated { .. }
+            | Outcome::Refused { .. }
+            | Outcome::Crashed { .. }
+            | Outcome::Recovered { .. } => self.unsettled().is_none(),
+            Outcome::Updated { .. }
             | Outcome::Unchanged
             | Outcome::WouldCreate
             | Outcome::WouldUpdate { .. }
@@ -390,6 +407,45 @@ impl Outcome {
             | Outcome::Deactivated
             | Outcome::Deleted { .. }
             | Outcome::Spared(_) => true,
+        }
+    }
+}
+
+/// Why the server has not taken a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It says what is wrong with the text, in its own words.
+    Refused(String),
+    /// It failed at the text.
+    Crashed(String),
+}
+
+impl Verdict {
+    fn of(reply: &Reply) -> Option<Self> {
+        match reply {
+            Reply::Refused { words } => Some(Verdict::Refused(words.clone())),
+            Reply::Crashed { words } => Some(Verdict::Crashed(words.clone())),
+            _ => None,
+        }
+    }
+
+    fn outcome(self, left: Left) -> Outcome {
+        match self {
+            Verdict::Refused(words) => Outcome::Refused { words, left },
+            Verdict::Crashed(words) => Outcome::Crashed { words, left },
+        }
+    }
+
+    /// The conversation ends with it.
+    fn over(self, left: Left) -> Step {
+        Step::Done(self.outcome(left))
+    }
+
+    /// The server is gone since. It may be this text that took it down, which must not happen over and over.
+    fn gone(self, left: Left, cause: &str) -> Step {
+        match self {
+            Verdict::Refused(_) => self.over(left),
+            Verdict::Crashed(words) => unanswered(format!("{words}, and then {cause}")),
         }
     }
 }
@@ -425,6 +481,8 @@ pub enum Spared {
     Gone,
     /// It is off already.
     Off,
+    /// Its file is back.
+    Back,
 }
 
 /// Why a conversation ended without a verdict on the text.
@@ -511,6 +569,8 @@ pub struct Exchange {
     stage: Stage,
     /// How often the world changed under us (created or deleted meanwhile), so that the talk starts again.
     restarts: u8,
+    /// A text has left, and the server has not said yet what it holds since.
+    in_doubt: bool,
     /// What the server has, as far as its last answer tells.
     on_server: Option<OnServer>,
 }
@@ -540,32 +600,21 @@ enum Stage {
     /// Nobody knows what became of the update.
     ReadingBack { before: Box<Row>, kept: Option<PathBuf>, doubt: Doubt },
     /// What the refused update did to a running plugin is made good.
-    Healing { healing: Healing, words: String },
+    Healing { healing: Healing, verdict: Verdict },
     /// The create.
     Creating,
     /// What a create that was refused left behind.
-    CheckingRefused { words: String },
+    CheckingRefused { verdict: Verdict },
     /// What a create to which no answer came left behind.
     CheckingLost { cause: String },
     /// The server hides why it refused to create it: a stub is created in its place, of whose update it says more.
-    CreatingStub { words: String },
+    CreatingStub { verdict: Verdict },
     /// The stub, which has served, is looked at before it goes.
-    CheckingStub { words: String },
+    CheckingStub { verdict: Verdict },
     /// The stub is deleted.
     DeletingStub { outcome: Outcome },
-    /// The flip of a new function's switch.
-    Activating(Flip),
-}
-
-/// How far the switching on of a new function has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Flip {
-    /// Flipped once.
-    First,
-    /// Flipped back, since the first flip found it switched on already.
-    Back,
-    /// Nobody knows what became of the flip: looked at again.
-    ReadingBack,
+    /// The new function is being switched on.
+    Activating(Healing),
 }
 
 /// What being turned away can mean, if the key is good.
@@ -582,8 +631,8 @@ enum Absence {
 enum Doubt {
     /// No answer came.
     Lost(String),
-    /// The answer was a refusal, which may have left a row behind.
-    Refused(String),
+    /// The answer was no, which may have left traces.
+    Refused(Verdict),
     /// The answer shows another text than the one sent.
     Other,
 }
@@ -597,7 +646,8 @@ const STUB_HEAD: &str = "# owui-watch put this here for a moment, to learn why t
 impl Exchange {
     /// Begins a conversation: the first step is to ask what the server has, unless it has just said that it has not.
     pub fn start(plugin: Arc<Plugin>, known: Known, terms: Terms) -> (Self, Step) {
-        let mut exchange = Self { plugin, known, terms, stage: Stage::Asked, restarts: 0, on_server: None };
+        let mut exchange =
+            Self { plugin, known, terms, stage: Stage::Asked, restarts: 0, in_doubt: false, on_server: None };
         let step = if exchange.known.unlisted && !terms.dry_run {
             exchange.on_asked(Reply::Absent)
         } else {
@@ -610,6 +660,12 @@ impl Exchange {
     #[must_use]
     pub fn plugin(&self) -> &Arc<Plugin> {
         &self.plugin
+    }
+
+    /// Whether nobody knows what has become of a text that has left.
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        self.in_doubt
     }
 
     /// What the server has of the plugin, as far as its last answer tells.
@@ -644,6 +700,15 @@ impl Exchange {
             Reply::Refused { .. } | Reply::Crashed { .. } => {}
             _ => self.on_server = None,
         }
+        match (&self.stage, &reply) {
+            (Stage::Updating { .. }, Reply::Lost { .. } | Reply::Foreign { .. } | Reply::Crashed { .. }) => {
+                self.in_doubt = true;
+            }
+            (Stage::Updating { before, .. }, Reply::Refused { .. }) => self.in_doubt = !before.versioned,
+            (Stage::Creating, Reply::Lost { .. }) => self.in_doubt = true,
+            (_, Reply::Row(_) | Reply::Absent) => self.in_doubt = false,
+            _ => {}
+        }
         match std::mem::replace(&mut self.stage, Stage::Asked) {
             Stage::Asked => self.on_asked(reply),
             Stage::Doubted { words, absence } => self.on_doubted(reply, words, absence),
@@ -652,17 +717,17 @@ impl Exchange {
             Stage::Keeping { .. } | Stage::Noting { .. } => odd("an answer while nothing was asked"),
             Stage::Updating { before, kept } => self.on_updated(reply, before, kept),
             Stage::ReadingBack { before, kept, doubt } => self.on_read_back(reply, &before, kept, doubt),
-            Stage::Healing { mut healing, words } => {
+            Stage::Healing { mut healing, verdict } => {
                 let next = healing.reply(reply);
-                self.heal(healing, next, words)
+                self.heal(healing, next, verdict)
             }
             Stage::Creating => self.on_created(reply),
-            Stage::CheckingRefused { words } => self.on_refused_checked(reply, words),
+            Stage::CheckingRefused { verdict } => self.on_refused_checked(reply, verdict),
             Stage::CheckingLost { cause } => self.on_lost_checked(reply, cause),
-            Stage::CreatingStub { words } => self.on_stub_created(reply, words),
-            Stage::CheckingStub { words } => self.on_stub_checked(reply, words),
+            Stage::CreatingStub { verdict } => self.on_stub_created(reply, verdict),
+            Stage::CheckingStub { verdict } => self.on_stub_checked(reply, verdict),
             Stage::DeletingStub { outcome } => on_stub_deleted(reply, outcome),
-            Stage::Activating(flip) => self.on_activated(reply, flip),
+            Stage::Activating(healing) => self.on_activated(reply, healing),
         }
     }
 
@@ -762,7 +827,12 @@ impl Exchange {
             return Step::Done(Outcome::WouldCreate);
         }
         let call = Call::Create(self.plugin.key.clone(), Arc::new(form_to_create(&self.plugin)));
-        self.send(None, false, Stage::Creating, call)
+        self.send(None, self.activates(), Stage::Creating, call)
+    }
+
+    /// Whether a function is switched on once it is created.
+    fn activates(&self) -> bool {
+        self.terms.activate_new && self.plugin.key.kind == Kind::Function
     }
 
     fn on_found(&mut self, row: Box<Row>) -> Step {
@@ -799,14 +869,18 @@ impl Exchange {
     fn update(&mut self, before: Box<Row>, kept: Option<PathBuf>) -> Step {
         let call = Call::Update(self.plugin.key.clone(), Arc::new(form_to_update(&self.plugin, &before)));
         let replaced = before.digest().filter(|_| !before.versioned);
-        let was_active = before.is_active == Some(true);
+        let was_active = if is_stub(&before) {
+            self.activates()
+        } else {
+            replaced.is_some() && before.is_active == Some(true)
+        };
         self.send(replaced, was_active, Stage::Updating { before, kept }, call)
     }
 
-    /// What must be known of it after a crash is on disk before it leaves: what there would be to make good, and, where a
-    /// text that is not known for ours would hold all further deploys, whose it is.
+    /// What must be known of it after a crash is on disk before it leaves: what there would be to make good, that a new
+    /// function is switched on, and, where a text that is not known for ours would hold all further deploys, whose it is.
     fn send(&mut self, replaced: Option<Digest>, was_active: bool, next: Stage, call: Call) -> Step {
-        if replaced.is_none() && self.terms.on_remote_edit != OnRemoteEdit::Hold {
+        if replaced.is_none() && !was_active && self.terms.on_remote_edit != OnRemoteEdit::Hold {
             return self.call(next, call);
         }
         let ours = self.known.ours.iter().copied().chain([self.plugin.digest]).collect();
@@ -824,24 +898,25 @@ impl Exchange {
                 self.ask(Stage::ReadingBack { before, kept, doubt: Doubt::Lost(cause) })
             }
             Reply::Stumbled { cause } if !before.versioned => Step::Done(Outcome::Failed(Failure::Stumbled { cause })),
-            Reply::Refused { words } | Reply::Crashed { words } if is_stub(&before) => {
-                self.ask(Stage::CheckingStub { words })
-            }
-            Reply::Crashed { words } => self.ask(Stage::ReadingBack { before, kept, doubt: Doubt::Refused(words) }),
-            Reply::Refused { words } if before.versioned => refused(words, Left::AsItWas),
-            Reply::Refused { words } => self.ask(Stage::ReadingBack { before, kept, doubt: Doubt::Refused(words) }),
-            other => self.unexpected(other),
+            reply => match Verdict::of(&reply) {
+                Some(verdict) if is_stub(&before) => self.ask(Stage::CheckingStub { verdict }),
+                Some(verdict @ Verdict::Refused(_)) if before.versioned => verdict.over(Left::AsItWas),
+                Some(verdict) => self.ask(Stage::ReadingBack { before, kept, doubt: Doubt::Refused(verdict) }),
+                None => self.unexpected(reply),
+            },
         }
     }
 
     fn on_read_back(&mut self, reply: Reply, before: &Row, kept: Option<PathBuf>, doubt: Doubt) -> Step {
         match (reply, doubt) {
             // What it held before, it may have refused to take again.
-            (Reply::Row(after), Doubt::Refused(words)) if !self.is_ours(&after) || self.is_ours(before) => {
-                self.restore(before, &after, words)
+            (Reply::Row(after), Doubt::Refused(verdict)) if !self.is_ours(&after) || self.is_ours(before) => {
+                self.restore(before, &after, verdict)
             }
             // Only a refusal switches a function off: the answer that was lost was one.
-            (Reply::Row(after), Doubt::Lost(cause)) if went_off(before, &after) => self.restore(before, &after, cause),
+            (Reply::Row(after), Doubt::Lost(cause)) if went_off(before, &after) => {
+                self.restore(before, &after, Verdict::Refused(cause))
+            }
             (Reply::Row(after), _) if self.is_ours(&after) => self.taken(before, &after, kept),
             // Somebody else wrote at the same moment: that is looked at like any text of theirs.
             (Reply::Row(after), Doubt::Other) => {
@@ -859,15 +934,15 @@ impl Exchange {
             (reply, Doubt::Lost(_)) if is_stub(before) && !matches!(reply, Reply::Row(_)) => self.unexpected(reply),
             // Not carried out, as it seems; the next try starts by looking again.
             (_, Doubt::Lost(cause)) => unanswered(cause),
-            // It may have been this text that took the server down, which must not happen a second time.
-            (reply, Doubt::Refused(words)) => {
+            (reply, Doubt::Refused(verdict)) => {
+                let gone = matches!(reply, Reply::Unreachable { .. } | Reply::Lost { .. });
                 let (cause, _) = healing::cause_of(reply);
                 let left = match before.is_active {
                     _ if before.versioned => Left::AsItWas,
-                    Some(true) => Left::Off { cause, later: true },
-                    Some(false) | None => Left::Unsettled { cause },
+                    Some(true) => Left::Off { cause: cause.clone(), later: true },
+                    Some(false) | None => Left::Unsettled { cause: cause.clone() },
                 };
-                refused(words, left)
+                if gone { verdict.gone(left, &cause) } else { verdict.over(left) }
             }
             (reply, Doubt::Other) => self.unexpected(reply),
         }
@@ -886,20 +961,20 @@ impl Exchange {
 
     /// The server would not have our text. Before 0.12 that leaves traces, which go when it loads the old text once more:
     /// the switch of the function, and what runs of it.
-    fn restore(&mut self, before: &Row, after: &Row, words: String) -> Step {
+    fn restore(&mut self, before: &Row, after: &Row, verdict: Verdict) -> Step {
         if before.versioned {
-            return refused(words, Left::AsItWas);
+            return verdict.over(Left::AsItWas);
         }
         // Who has put another text there meanwhile has loaded it, and may be about to put the next one there.
         let reload = before.digest() == after.digest();
         let (healing, next) = Healing::start(&self.plugin.key, before.is_active == Some(true), after, reload);
-        self.heal(healing, next, words)
+        self.heal(healing, next, verdict)
     }
 
-    fn heal(&mut self, healing: Healing, next: Next, words: String) -> Step {
+    fn heal(&mut self, healing: Healing, next: Next, verdict: Verdict) -> Step {
         match next {
-            Next::Call(call) => self.call(Stage::Healing { healing, words }, call),
-            Next::Over(left) => refused(words, left),
+            Next::Call(call) => self.call(Stage::Healing { healing, verdict }, call),
+            Next::Over(left) => verdict.over(left),
         }
     }
 
@@ -910,26 +985,27 @@ impl Exchange {
             Reply::Row(row) if row.content.is_none() || self.is_ours(&row) => self.created(&row),
             Reply::Row(_) => Step::Done(Outcome::Failed(Failure::StoredOther)),
             Reply::Taken => self.restart(),
-            Reply::Refused { words } | Reply::Crashed { words } => self.ask(Stage::CheckingRefused { words }),
             Reply::Lost { cause } => self.ask(Stage::CheckingLost { cause }),
-            other => self.unexpected(other),
+            reply => match Verdict::of(&reply) {
+                Some(verdict) => self.ask(Stage::CheckingRefused { verdict }),
+                None => self.unexpected(reply),
+            },
         }
     }
 
     /// A create that is refused may have left a row behind.
-    fn on_refused_checked(&mut self, reply: Reply, words: String) -> Step {
+    fn on_refused_checked(&mut self, reply: Reply, verdict: Verdict) -> Step {
+        let masked = matches!(&verdict, Verdict::Refused(words) if refusal::masked(words));
         match reply {
             // It was there all the time, and the list did not have it.
             Reply::Row(row) if std::mem::take(&mut self.known.unlisted) => self.on_found(row),
             Reply::Row(row) if self.is_ours(&row) => self.created(&row),
-            Reply::Absent if self.known.explains_updates && refusal::masked(&words) => {
+            Reply::Absent if self.known.explains_updates && masked => {
                 let call = Call::Create(self.plugin.key.clone(), Arc::new(form_of_stub(&self.plugin)));
-                self.call(Stage::CreatingStub { words }, call)
+                self.call(Stage::CreatingStub { verdict }, call)
             }
-            // Unreachable: it may have been this text that took the server down, which must not happen a second time.
-            Reply::Row(_) | Reply::Absent | Reply::Unreachable { .. } | Reply::Lost { .. } => {
-                refused(words, Left::AsItWas)
-            }
+            Reply::Row(_) | Reply::Absent => verdict.over(Left::AsItWas),
+            Reply::Unreachable { cause, .. } | Reply::Lost { cause } => verdict.gone(Left::AsItWas, &cause),
             other => self.unexpected(other),
         }
     }
@@ -937,10 +1013,6 @@ impl Exchange {
     /// A create to which no answer came may have been carried out.
     fn on_lost_checked(&mut self, reply: Reply, cause: String) -> Step {
         match reply {
-            // Whether it was there before nobody knows for sure, nor whose its switch is.
-            Reply::Row(row) if self.is_ours(&row) && self.known.unlisted => {
-                Step::Done(Outcome::Created { active: row.is_active })
-            }
             Reply::Row(row) if self.is_ours(&row) => self.created(&row),
             Reply::Row(row) if std::mem::take(&mut self.known.unlisted) => self.on_found(row),
             Reply::Row(_) => Step::Done(Outcome::Failed(Failure::StoredOther)),
@@ -951,17 +1023,29 @@ impl Exchange {
 
     /// It is there, for the first time.
     fn created(&mut self, row: &Row) -> Step {
-        match (self.plugin.key.kind, row.is_active) {
-            (Kind::Function, Some(false)) if self.terms.activate_new => {
-                let call = Call::Toggle(self.plugin.key.id.clone());
-                self.call(Stage::Activating(Flip::First), call)
+        if self.activates() && row.is_active == Some(false) {
+            let (healing, next) = Healing::switch_on_new(&self.plugin.key, self.plugin.digest, row);
+            return self.activate(healing, next);
+        }
+        Step::Done(Outcome::Created { active: row.is_active, left: Left::AsItWas })
+    }
+
+    fn activate(&mut self, healing: Healing, next: Next) -> Step {
+        match next {
+            Next::Call(call) => self.call(Stage::Activating(healing), call),
+            Next::Over(Left::Restored) => {
+                Step::Done(Outcome::Created { active: Some(true), left: Left::AsItWas })
             }
-            _ => Step::Done(Outcome::Created { active: row.is_active }),
+            // Somebody else has put another text there.
+            Next::Over(Left::AsItWas) => Step::Done(Outcome::Failed(Failure::StoredOther)),
+            Next::Over(left @ (Left::Unsettled { .. } | Left::Off { .. })) => {
+                Step::Done(Outcome::Created { active: Some(false), left })
+            }
         }
     }
 
     /// The update of the stub is what the server gives its reason for; if it takes it after all, so much the better.
-    fn on_stub_created(&mut self, reply: Reply, words: String) -> Step {
+    fn on_stub_created(&mut self, reply: Reply, verdict: Verdict) -> Step {
         match reply {
             // From here on it is an update like any other. The stub is created once, whatever comes of it.
             Reply::Row(_) | Reply::Lost { .. } => {
@@ -969,14 +1053,18 @@ impl Exchange {
                 self.ask(Stage::Asked)
             }
             Reply::Taken => self.restart(),
-            Reply::Refused { .. } | Reply::Crashed { .. } => Step::Done(Outcome::Failed(Failure::TakesNone { words })),
+            Reply::Refused { .. } => {
+                let (Verdict::Refused(words) | Verdict::Crashed(words)) = verdict;
+                Step::Done(Outcome::Failed(Failure::TakesNone { words }))
+            }
+            Reply::Crashed { words } => Verdict::Crashed(words).over(Left::AsItWas),
             other => self.unexpected(other),
         }
     }
 
     /// Only what is still the stub is deleted.
-    fn on_stub_checked(&mut self, reply: Reply, words: String) -> Step {
-        let outcome = Outcome::Refused { words, left: Left::AsItWas };
+    fn on_stub_checked(&mut self, reply: Reply, verdict: Verdict) -> Step {
+        let outcome = verdict.outcome(Left::AsItWas);
         match reply {
             Reply::Row(row) if is_stub(&row) => self.delete_stub(outcome),
             reply => on_stub_deleted(reply, outcome),
@@ -988,27 +1076,12 @@ impl Exchange {
         self.call(Stage::DeletingStub { outcome }, call)
     }
 
-    fn on_activated(&mut self, reply: Reply, flip: Flip) -> Step {
-        match (reply, flip) {
-            (Reply::Row(row), Flip::First) if row.is_active == Some(false) => {
-                // Somebody else switched it on between our look and our flip.
-                let call = Call::Toggle(self.plugin.key.id.clone());
-                self.call(Stage::Activating(Flip::Back), call)
-            }
-            (Reply::Row(row), _) if row.content.is_some() && !self.is_ours(&row) => {
-                Step::Done(Outcome::Failed(Failure::StoredOther))
-            }
-            (Reply::Row(row), _) => Step::Done(Outcome::Created { active: row.is_active }),
-            (Reply::Lost { .. }, Flip::First | Flip::Back) => self.ask(Stage::Activating(Flip::ReadingBack)),
-            // The text is there, so nothing would come back to the switch later: the user is told how it stands.
-            (Reply::Unreachable { .. } | Reply::Stumbled { .. }, Flip::First | Flip::Back) => {
-                Step::Done(Outcome::Created { active: Some(false) })
-            }
-            (Reply::Unreachable { .. } | Reply::Lost { .. }, Flip::ReadingBack) => {
-                Step::Done(Outcome::Created { active: None })
-            }
-            (other, _) => self.unexpected(other),
+    fn on_activated(&mut self, reply: Reply, mut healing: Healing) -> Step {
+        if reply == Reply::Absent {
+            return self.restart();
         }
+        let next = healing.reply(reply);
+        self.activate(healing, next)
     }
 
     /// The server stores what we sent, as it says itself.
@@ -1044,10 +1117,6 @@ fn not_allowed(status: u16, words: String) -> Step {
     Step::Done(Outcome::Failed(Failure::NotAllowed { status, words }))
 }
 
-fn refused(words: String, left: Left) -> Step {
-    Step::Done(Outcome::Refused { words, left })
-}
-
 /// The server has switched the function off, as it does before 0.12 when it refuses a text.
 fn went_off(before: &Row, after: &Row) -> bool {
     let off = before.is_active == Some(true) && after.is_active == Some(false);
@@ -1075,8 +1144,16 @@ fn form_to_create(plugin: &Plugin) -> Form {
 
 /// The least that the server takes as a plugin of this type.
 fn form_of_stub(plugin: &Plugin) -> Form {
-    let text = format!("{STUB_HEAD}class {}:\n    pass\n", plugin.entry.class());
-    Form { content: Arc::from(text), file: None, ..form_to_create(plugin) }
+    Form { content: Arc::from(stub_text(plugin.entry)), file: None, ..form_to_create(plugin) }
+}
+
+fn stub_text(entry: Entry) -> String {
+    format!("{STUB_HEAD}class {}:\n    pass\n", entry.class())
+}
+
+/// Whether this is what stands on the server for a moment, where the plugin is of this type.
+pub(super) fn is_of_stub(digest: Digest, entry: Entry) -> bool {
+    Digest::of_text(&stub_text(entry)) == digest
 }
 
 fn is_stub(row: &Row) -> bool {
@@ -1341,7 +1418,10 @@ mod tests {
                         panic!("flipped without a look: {said:?}");
                     };
                     assert_eq!(row.is_active, Some(false), "flipped what was not off: {said:?}");
-                    let created = said.iter().any(|(step, _)| matches!(step, Step::Call(Call::Create(..))));
+                    // A stub may have been left by an earlier conversation.
+                    let found = |reply: &Reply| matches!(reply, Reply::Row(row) if is_stub(row));
+                    let created = |step: &Step| matches!(step, Step::Call(Call::Create(..)));
+                    let created = said.iter().any(|(step, reply)| created(step) || found(reply));
                     // What a refusal switched off was on when we looked first.
                     let was_on = |(step, reply): &(Step, Reply)| matches!((step, reply), (Step::Call(Call::Get(_)), Reply::Row(row)) if row.is_active == Some(true));
                     let refused = said.iter().any(was_on);
@@ -1417,14 +1497,16 @@ mod tests {
             Stage::Creating => "creating",
             Stage::CheckingRefused { .. } => "checking, refused",
             Stage::CheckingLost { .. } => "checking, lost",
-            Stage::Activating(Flip::First) => "activating",
-            Stage::Activating(Flip::Back) => "activating, back",
-            Stage::Activating(Flip::ReadingBack) => "activating, reading back",
+            Stage::Activating(healing) => match healing.stage() {
+                healing::Stage::FlippingBack => "activating, back",
+                healing::Stage::ReadingBack => "activating, reading back",
+                _ => "activating",
+            },
         }
     }
 
     /// How to get to each stage.
-    const WAYS: [(&str, &[&str]); 32] = [
+    const WAYS: [(&str, &[&str]); 35] = [
         ("asked", &[]),
         ("doubted", &["unclear"]),
         ("keeping", &["theirs"]),
@@ -1435,28 +1517,31 @@ mod tests {
         ("reading back, refused", &["deployed", "crashed"]),
         ("reading back, other", &["theirs", "kept", "theirs"]),
         ("noting", &["old"]),
+        ("noting", &["absent"]),
         ("updating", &["old", "noted"]),
         ("reading back, refused", &["old", "noted", "refused"]),
         ("restoring", &["old", "noted", "refused", "old, off"]),
         ("restoring", &["old", "noted", "refused", "old"]),
         ("restoring, looking", &["old", "noted", "refused", "old, off", "refused"]),
+        ("restoring, looking", &["old", "noted", "refused", "old, off", "crashed"]),
+        ("restoring", &["old", "noted", "refused", "old, off", "crashed", "old"]),
         ("switching on", &["old", "noted", "refused", "old, off", "old, off"]),
         ("switching on, back", &["old", "noted", "refused", "old, off", "old, off", "old, off"]),
         ("switching on, reading back", &["old", "noted", "refused", "old, off", "old, off", "lost"]),
-        ("activating", &["absent", "masked", "absent", "stub", "stub", "ours, off"]),
-        ("reading back, lost", &["absent", "masked", "absent", "stub", "stub", "lost"]),
+        ("activating", &["absent", "noted", "masked", "absent", "stub", "stub", "noted", "ours, off"]),
+        ("reading back, lost", &["absent", "noted", "masked", "absent", "stub", "stub", "noted", "lost"]),
         ("reading back, lost", &["old", "noted", "lost"]),
         ("restoring, looking", &["old", "noted", "refused", "old", "lost"]),
-        ("creating a stub", &["absent", "masked", "absent"]),
-        ("checking the stub", &["absent", "masked", "absent", "stub", "stub", "refused"]),
-        ("deleting the stub", &["absent", "masked", "absent", "stub", "stub", "refused", "stub"]),
-        ("creating", &["absent"]),
-        ("turned away", &["absent", "unclear"]),
-        ("checking, lost", &["absent", "lost"]),
-        ("checking, refused", &["absent", "refused"]),
-        ("activating", &["absent", "no text"]),
-        ("activating, back", &["absent", "no text", "ours, off"]),
-        ("activating, reading back", &["absent", "no text", "lost"]),
+        ("creating a stub", &["absent", "noted", "masked", "absent"]),
+        ("checking the stub", &["absent", "noted", "masked", "absent", "stub", "stub", "noted", "refused"]),
+        ("deleting the stub", &["absent", "noted", "masked", "absent", "stub", "stub", "noted", "refused", "stub"]),
+        ("creating", &["absent", "noted"]),
+        ("turned away", &["absent", "noted", "unclear"]),
+        ("checking, lost", &["absent", "noted", "lost"]),
+        ("checking, refused", &["absent", "noted", "refused"]),
+        ("activating", &["absent", "noted", "no text"]),
+        ("activating, back", &["absent", "noted", "no text", "ours, off"]),
+        ("activating, reading back", &["absent", "noted", "no text", "lost"]),
     ];
 
     /// What the same replies come to at every stage that has no other use for them.
@@ -1513,15 +1598,14 @@ mod tests {
                 Foreign { status: 200, words: "words" } <- foreign
             asked ()
                 Unchanged <- ours | ours, off
-                update <- deployed | stub
+                update <- deployed
                 keep <- theirs
-                note <- old | old, off
+                note <- old | old, off | stub | absent
                 NotOurs { words: "the server does not show its text to this key" } <- no text
-                create <- absent
             doubted (unclear)
                 NotAllowed { status: 403, words: "words" } <- not allowed
                 NotAllowed { status: 401, words: "words" } <- unclear
-                create <- rows
+                note <- rows
                 NotOurs { words: "words" } <- rows with it
             keeping (theirs)
                 Odd { words: "an answer while nothing was asked" } <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | stumbled | lost | foreign | too long | connected | rows | deleted | versions | text | rows with it
@@ -1546,16 +1630,21 @@ mod tests {
                 Unanswered { cause: "words" } <- deployed | theirs | old | old, off | stub | no text | taken | refused | masked | crashed | not allowed | unclear | unreachable | stumbled | lost | foreign | too long | connected | rows | deleted | versions | text | rows with it
             reading back, refused (deployed > crashed)
                 Updated { from: Some("1"), kept: None, version: None } <- ours | ours, off
-                Refused { words: "words", left: AsItWas } <- deployed | theirs | old | old, off | stub | no text | taken | refused | masked | crashed | not allowed | unclear | unreachable | stumbled | lost | foreign | too long | connected | rows | deleted | versions | text | rows with it
+                Crashed { words: "words", left: AsItWas } <- deployed | theirs | old | old, off | stub | no text | taken | refused | masked | crashed | not allowed | unclear | stumbled | foreign | too long | connected | rows | deleted | versions | text | rows with it
+                Unanswered { cause: "words, and then words" } <- unreachable | lost
             reading back, other (theirs > kept > theirs)
                 Updated { from: Some("theirs"), kept: Some("copy.py"), version: None } <- ours | ours, off
-                update <- deployed | stub
+                update <- deployed
                 keep <- theirs
-                note <- old | old, off
+                note <- old | old, off | stub
                 NotOurs { words: "the server does not show its text to this key" } <- no text
             noting (old)
                 Odd { words: "an answer while nothing was asked" } <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | stumbled | lost | foreign | too long | connected | rows | deleted | versions | text | rows with it
                 update <- noted
+                KeepFailed { words: "disk full" } <- not noted
+            noting (absent)
+                Odd { words: "an answer while nothing was asked" } <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | absent | taken | refused | masked | crashed | not allowed | unclear | unreachable | stumbled | lost | foreign | too long | connected | rows | deleted | versions | text | rows with it
+                create <- noted
                 KeepFailed { words: "disk full" } <- not noted
             updating (old > noted)
                 Updated { from: Some("1"), kept: None, version: None } <- ours | ours, off
@@ -1587,6 +1676,17 @@ mod tests {
                 toggle <- old, off | no text
                 Refused { words: "words", left: Off { cause: "the server does not take the old text again: words", later: false } } <- absent | taken | refused | masked | too long | connected | rows | deleted | versions | text | rows with it
                 Refused { words: "words", left: Off { cause: "the server does not take the old text again: words", later: true } } <- crashed | not allowed | unclear | unreachable | stumbled | lost | foreign
+            restoring, looking (old > noted > refused > old, off > crashed)
+                Refused { words: "words", left: AsItWas } <- ours | ours, off | theirs | stub
+                update <- deployed | old | old, off
+                toggle <- no text
+                Refused { words: "words", left: Off { cause: "the server does not take the old text again: the server fails: words", later: false } } <- absent | taken | refused | masked | too long | connected | rows | deleted | versions | text | rows with it
+                Refused { words: "words", left: Off { cause: "the server does not take the old text again: the server fails: words", later: true } } <- crashed | not allowed | unclear | unreachable | stumbled | lost | foreign
+            restoring (old > noted > refused > old, off > crashed > old)
+                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | stub | absent | taken | too long | connected | rows | deleted | versions | text | rows with it
+                toggle <- old, off | no text
+                get <- refused | masked | crashed | lost
+                Refused { words: "words", left: Unsettled { cause: "words" } } <- not allowed | unclear | unreachable | stumbled | foreign
             switching on (old > noted > refused > old, off > old, off)
                 Refused { words: "words", left: AsItWas } <- ours | ours, off | theirs | stub
                 Refused { words: "words", left: Restored } <- deployed | old
@@ -1619,14 +1719,18 @@ mod tests {
                 Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
                 Refused { words: "words", left: Off { cause: "the server fails: words", later: true } } <- crashed
                 Refused { words: "words", left: Off { cause: "words", later: true } } <- not allowed | unclear | unreachable | stumbled | lost | foreign
-            activating (absent > masked > absent > stub > stub > ours, off)
-                Created { active: Some(true) } <- ours
-                toggle <- ours, off | theirs | old, off | stub | no text
-                StoredOther <- deployed | old
-                Created { active: Some(false) } <- unreachable | stumbled
+            activating (absent > noted > masked > absent > stub > stub > noted > ours, off)
+                Created { active: Some(true), left: AsItWas } <- ours
+                toggle <- ours, off | no text
+                StoredOther <- deployed | theirs | old | old, off | stub
+                Created { active: Some(false), left: Off { cause: "an answer to another question than the one asked", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
+                Created { active: Some(false), left: Off { cause: "words", later: false } } <- refused | too long
+                Created { active: Some(false), left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
+                Created { active: Some(false), left: Off { cause: "the server fails: words", later: true } } <- crashed
+                Created { active: Some(false), left: Off { cause: "words", later: true } } <- not allowed | unclear | unreachable | stumbled | foreign
                 get <- lost
-            reading back, lost (absent > masked > absent > stub > stub > lost)
-                Created { active: Some(true) } <- ours
+            reading back, lost (absent > noted > masked > absent > stub > stub > noted > lost)
+                Created { active: Some(true), left: AsItWas } <- ours
                 toggle <- ours, off
                 Unanswered { cause: "words" } <- deployed | theirs | old | old, off | no text
                 delete <- stub
@@ -1640,48 +1744,62 @@ mod tests {
                 toggle <- old, off | no text
                 Refused { words: "words", left: Off { cause: "the server does not take the old text again: words", later: false } } <- absent | taken | refused | masked | too long | connected | rows | deleted | versions | text | rows with it
                 Refused { words: "words", left: Off { cause: "the server does not take the old text again: words", later: true } } <- crashed | not allowed | unclear | unreachable | stumbled | lost | foreign
-            creating a stub (absent > masked > absent)
+            creating a stub (absent > noted > masked > absent)
                 get <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | taken | lost
-                TakesNone { words: "[ERROR: Error creating function]" } <- refused | masked | crashed
-            checking the stub (absent > masked > absent > stub > stub > refused)
+                TakesNone { words: "[ERROR: Error creating function]" } <- refused | masked
+                Crashed { words: "words", left: AsItWas } <- crashed
+            checking the stub (absent > noted > masked > absent > stub > stub > noted > refused)
                 Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, off | no text | absent | taken | refused | masked | not allowed | unclear | foreign | too long | connected | rows | deleted | versions | text | rows with it
                 delete <- stub
-            deleting the stub (absent > masked > absent > stub > stub > refused > stub)
+            deleting the stub (absent > noted > masked > absent > stub > stub > noted > refused > stub)
                 Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | absent | taken | refused | masked | not allowed | unclear | foreign | too long | connected | rows | deleted | versions | text | rows with it
-            creating (absent)
-                Created { active: Some(true) } <- ours
+            creating (absent > noted)
+                Created { active: Some(true), left: AsItWas } <- ours
                 toggle <- ours, off | no text
                 StoredOther <- deployed | theirs | old | old, off | stub
                 get <- taken | refused | masked | crashed | lost
-            turned away (absent > unclear)
+            turned away (absent > noted > unclear)
                 NotAllowed { status: 403, words: "words" } <- not allowed
                 NotAllowed { status: 401, words: "words" } <- unclear
                 NotOurs { words: "words" } <- rows | rows with it
-            checking, lost (absent > lost)
-                Created { active: Some(true) } <- ours
+            checking, lost (absent > noted > lost)
+                Created { active: Some(true), left: AsItWas } <- ours
                 toggle <- ours, off
                 StoredOther <- deployed | theirs | old | old, off | stub | no text
                 Unanswered { cause: "words" } <- absent | unreachable | lost
-            checking, refused (absent > refused)
-                Created { active: Some(true) } <- ours
+            checking, refused (absent > noted > refused)
+                Created { active: Some(true), left: AsItWas } <- ours
                 toggle <- ours, off
                 Refused { words: "words", left: AsItWas } <- deployed | theirs | old | old, off | stub | no text | absent | unreachable | lost
-            activating (absent > no text)
-                Created { active: Some(true) } <- ours
-                toggle <- ours, off | theirs | old, off | stub | no text
-                StoredOther <- deployed | old
-                Created { active: Some(false) } <- unreachable | stumbled
-                get <- lost
-            activating, back (absent > no text > ours, off)
-                Created { active: Some(true) } <- ours
-                Created { active: Some(false) } <- ours, off | no text | unreachable | stumbled
+            activating (absent > noted > no text)
+                Created { active: Some(true), left: AsItWas } <- ours
+                toggle <- ours, off | no text
                 StoredOther <- deployed | theirs | old | old, off | stub
+                Created { active: Some(false), left: Off { cause: "an answer to another question than the one asked", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
+                Created { active: Some(false), left: Off { cause: "words", later: false } } <- refused | too long
+                Created { active: Some(false), left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
+                Created { active: Some(false), left: Off { cause: "the server fails: words", later: true } } <- crashed
+                Created { active: Some(false), left: Off { cause: "words", later: true } } <- not allowed | unclear | unreachable | stumbled | foreign
                 get <- lost
-            activating, reading back (absent > no text > lost)
-                Created { active: Some(true) } <- ours
-                Created { active: Some(false) } <- ours, off | no text
+            activating, back (absent > noted > no text > ours, off)
+                Created { active: Some(true), left: AsItWas } <- ours
+                Created { active: Some(false), left: Off { cause: "somebody else switches it at the same moment", later: false } } <- ours, off | no text
                 StoredOther <- deployed | theirs | old | old, off | stub
-                Created { active: None } <- unreachable | lost
+                Created { active: Some(false), left: Off { cause: "an answer to another question than the one asked", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
+                Created { active: Some(false), left: Off { cause: "words", later: false } } <- refused | too long
+                Created { active: Some(false), left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
+                Created { active: Some(false), left: Off { cause: "the server fails: words", later: true } } <- crashed
+                Created { active: Some(false), left: Off { cause: "words", later: true } } <- not allowed | unclear | unreachable | stumbled | foreign
+                get <- lost
+            activating, reading back (absent > noted > no text > lost)
+                Created { active: Some(true), left: AsItWas } <- ours
+                toggle <- ours, off | no text
+                StoredOther <- deployed | theirs | old | old, off | stub
+                Created { active: Some(false), left: Off { cause: "an answer to another question than the one asked", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
+                Created { active: Some(false), left: Off { cause: "words", later: false } } <- refused | too long
+                Created { active: Some(false), left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
+                Created { active: Some(false), left: Off { cause: "the server fails: words", later: true } } <- crashed
+                Created { active: Some(false), left: Off { cause: "words", later: true } } <- not allowed | unclear | unreachable | stumbled | lost | foreign
         "#]].assert_eq(&table);
     }
 
@@ -1732,7 +1850,7 @@ mod tests {
         }
         assert_eq!(say(&Talk::with(LOOK, &["unclear", "rows"]).step), "WouldCreate");
         let created = Talk::with(PLAIN, &["absent", "no text"]).step;
-        assert_eq!(say(&created), "Created { active: Some(false) }");
+        assert_eq!(say(&created), "Created { active: Some(false), left: AsItWas }");
     }
 
     #[test]
@@ -1750,12 +1868,14 @@ mod tests {
             // So are creates refused then.
             (&["masked", "theirs"], "keep"),
             (&["masked", "ours, off"], "Unchanged"),
-            (&["lost", "ours, off"], "Created { active: Some(false) }"),
+            (&["lost", "ours, off"], "toggle"),
             (&["lost", "theirs"], "keep"),
             (&["lost", "absent"], "Unanswered { cause: \"words\" }"),
             (&["refused", "absent"], "Refused { words: \"words\", left: AsItWas }"),
         ] {
             let (mut exchange, mut step) = start(ACTIVATE);
+            assert_eq!(say(&step), "note");
+            step = exchange.noted(Ok(()));
             assert_eq!(say(&step), "create");
             for name in script {
                 step = exchange.reply(reply(name));

@@ -33,10 +33,10 @@ pub(super) struct Healing {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// The old text is being loaded once more. What was seen before: whether something is off.
-    Restoring { seen_off: bool },
-    /// The old text was refused, or nobody knows: looked at.
-    Looking { cause: String },
+    /// The old text is being loaded once more. What was seen before: whether something is off. `last`: it is tried no more.
+    Restoring { seen_off: bool, last: bool },
+    /// The old text was refused, or nobody knows: looked at, and loaded again where the server failed at it.
+    Looking { cause: String, reload: bool },
     /// The switch was flipped once.
     Flipping,
     /// It was flipped back, since the first flip found it on already.
@@ -48,20 +48,21 @@ pub(super) enum Stage {
 impl Healing {
     /// After a refusal: `after` is what it left. `reload`: what runs may be another text than the one that is there.
     pub(super) fn start(key: &Key, was_active: bool, after: &Row, reload: bool) -> (Self, Next) {
-        let mut healing = Self {
-            key: key.clone(),
-            was_active,
-            text: after.digest(),
-            stage: Stage::Restoring { seen_off: false },
-            flips: 0,
-            unsettled: None,
-        };
-        healing.stage = Stage::Restoring { seen_off: healing.is_off(after) };
-        let next = match form_to_restore(after).filter(|_| reload) {
-            Some(form) => Next::Call(Call::Update(key.clone(), Arc::new(form))),
-            None => healing.switch_on(after),
-        };
+        let mut healing = Self::new(key, was_active, after.digest());
+        let next = if reload { healing.reload(after, false) } else { healing.switch_on(after) };
         (healing, next)
+    }
+
+    /// Switches a function on that holds this text, after its create.
+    pub(super) fn switch_on_new(key: &Key, text: Digest, row: &Row) -> (Self, Next) {
+        let mut healing = Self::new(key, true, Some(text));
+        let next = healing.switch_on(row);
+        (healing, next)
+    }
+
+    fn new(key: &Key, was_active: bool, text: Option<Digest>) -> Self {
+        let stage = Stage::Restoring { seen_off: false, last: false };
+        Self { key: key.clone(), was_active, text, stage, flips: 0, unsettled: None }
     }
 
     /// It was on and is not any more.
@@ -77,18 +78,26 @@ impl Healing {
 
     pub(super) fn reply(&mut self, reply: Reply) -> Next {
         match (self.stage.clone(), reply) {
+            // A flip of ours that switched it off is taken back, whatever text is there by now.
+            (Stage::Flipping, Reply::Row(row)) if self.is_off(&row) => self.flip(Stage::FlippingBack),
             (_, Reply::Row(row)) if row.content.is_some() && row.digest() != self.text => Next::Over(Left::AsItWas),
+            (Stage::Looking { reload: true, .. }, Reply::Row(row)) => self.reload(&row, true),
             (Stage::Restoring { .. } | Stage::Looking { .. }, Reply::Row(row)) => self.switch_on(&row),
             // Refusing the old text, it may have switched the function off just now.
-            (Stage::Restoring { .. }, reply @ (Reply::Refused { .. } | Reply::Crashed { .. } | Reply::Lost { .. })) => {
+            (
+                Stage::Restoring { last, .. },
+                reply @ (Reply::Refused { .. } | Reply::Crashed { .. } | Reply::Lost { .. }),
+            ) => {
+                // Once more, since that may be the server's own doing.
+                let reload = matches!(reply, Reply::Crashed { .. }) && !last;
                 if let Reply::Lost { cause } = &reply {
                     self.unsettled = Some(cause.clone());
                 }
                 let cause = format!("the server does not take the old text again: {}", cause_of(reply).0);
-                self.look(Stage::Looking { cause })
+                self.look(Stage::Looking { cause, reload })
             }
-            (Stage::Restoring { seen_off: false }, reply) => Next::Over(not_on(reply)),
-            (Stage::Looking { cause }, reply) => {
+            (Stage::Restoring { seen_off: false, .. }, reply) => Next::Over(not_on(reply)),
+            (Stage::Looking { cause, .. }, reply) => {
                 if !self.was_active {
                     return Next::Over(not_on(reply));
                 }
@@ -96,7 +105,6 @@ impl Healing {
                 Next::Over(Left::Off { cause, later })
             }
             // Somebody else had switched it on between our look and our flip.
-            (Stage::Flipping, Reply::Row(row)) if self.is_off(&row) => self.flip(Stage::FlippingBack),
             (Stage::FlippingBack, Reply::Row(row)) if self.is_off(&row) => self.contested(),
             // What got no answer was not carried out, as it seems, and is done again where it is still off.
             (Stage::ReadingBack, Reply::Row(row)) if self.flips >= MOST_FLIPS && self.is_off(&row) => {
@@ -110,6 +118,13 @@ impl Healing {
                 Next::Over(Left::Off { cause, later })
             }
         }
+    }
+
+    /// Loads the old text once more.
+    fn reload(&mut self, row: &Row, last: bool) -> Next {
+        let Some(form) = form_to_restore(row) else { return self.switch_on(row) };
+        self.stage = Stage::Restoring { seen_off: self.is_off(row), last };
+        Next::Call(Call::Update(self.key.clone(), Arc::new(form)))
     }
 
     fn switch_on(&mut self, row: &Row) -> Next {

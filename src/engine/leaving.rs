@@ -137,6 +137,7 @@ impl Engine {
                     Spared::Edited => Sparing::Edited,
                     Spared::Gone => Sparing::Gone,
                     Spared::Off => Sparing::Off,
+                    Spared::Back => Sparing::Back,
                 };
                 What::Spared { why }
             }

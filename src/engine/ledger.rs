@@ -108,8 +108,16 @@ pub struct UnderWay {
     pub ours: Vec<Digest>,
     /// Of the text that it replaces, where a refusal may leave something to be made good.
     pub replaced: Option<Digest>,
-    /// It is a function that was on.
+    /// It is a function that was on; or, where nothing is replaced, one that is switched on once it is created.
     pub was_active: bool,
+}
+
+impl UnderWay {
+    /// Whether a function with this text is to be switched on, since its create has not come so far.
+    #[must_use]
+    pub fn switches_on(&self, text: Digest) -> bool {
+        self.replaced.is_none() && self.was_active && self.ours.last() == Some(&text)
+    }
 }
 
 impl Ledger {

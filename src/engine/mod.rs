@@ -9,6 +9,7 @@
 //! the server is in `server`, what the end of a conversation leads to in `ended`, files that are gone in `leaving`.
 
 mod ahead;
+mod crashes;
 mod ended;
 pub mod exchange;
 pub mod files;
@@ -37,8 +38,9 @@ use jiff::Timestamp;
 use crate::plugin::id::PluginId;
 use crate::plugin::{Digest, Flaw, Key, Parsed, Plugin, Problem};
 use ahead::{Ahead, Asked};
+use crashes::Crash;
 use ended::Session;
-use exchange::{Adopt, Backup, Call, Exchange, Failure, Known, Reply, Step, Terms};
+use exchange::{Adopt, Backup, Call, Exchange, Failure, Known, Outcome, Reply, Spared, Step, Terms};
 use files::{Claim, File, Files, Loaded, Trace};
 use leaving::Leaving;
 use ledger::{Last, Ledger, Memory, Rollback, UnderWay};
@@ -272,6 +274,8 @@ pub struct Engine {
     complaints: BTreeMap<Arc<Path>, Complaint>,
     /// Deploys that wait for room on the disk.
     retries: Retries,
+    /// Texts at which the server failed the last time that they were sent.
+    crashes: BTreeMap<Key, Crash>,
     /// New plugins that the user was asked about, and the plugins on the server that they may be.
     asked: BTreeMap<Key, Key>,
     /// What the server was seen to hold of plugins whose text is being read for the plan that follows from that.
@@ -297,6 +301,8 @@ pub struct Engine {
     shut_for: Option<What>,
     /// How a single pass ends that cannot go on.
     exit: Option<Code>,
+    /// A single pass was asked for what is not there.
+    usage: bool,
     /// Nothing is begun any more.
     ending: Option<Ending>,
     effects: Vec<Effect>,
@@ -396,6 +402,7 @@ pub struct Unfinished {
     sessions: BTreeMap<Key, Session>,
     unanswered: BTreeMap<Key, Digest>,
     complaints: BTreeMap<Arc<Path>, Complaint>,
+    crashes: BTreeMap<Key, Crash>,
     absence: Option<Absence>,
 }
 
@@ -428,6 +435,8 @@ struct Pending {
     due: Option<Duration>,
     /// Why it is read again, if it is.
     held: Held,
+    /// It was saved, and not just found by a scan.
+    saved: bool,
 }
 
 /// Why a path that was read is read again.
@@ -490,6 +499,7 @@ impl Engine {
             server: Server::Shut { until: None },
             shut_for: None,
             exit: None,
+            usage: false,
             version: None,
             absence: None,
             ahead: None,
@@ -500,6 +510,7 @@ impl Engine {
             unanswered: BTreeMap::new(),
             complaints: BTreeMap::new(),
             retries: Retries::default(),
+            crashes: BTreeMap::new(),
             unread: BTreeMap::new(),
             pending: BTreeMap::new(),
             doubted: BTreeMap::new(),
@@ -526,15 +537,15 @@ impl Engine {
     /// What another engine for the same server is to go on with. The conversations must be over.
     #[must_use]
     pub fn hand_over(self) -> Unfinished {
-        let Self { leaving, sessions, unanswered, complaints, absence, .. } = self;
-        Unfinished { leaving, sessions, unanswered, complaints, absence }
+        let Self { leaving, sessions, unanswered, complaints, crashes, absence, .. } = self;
+        Unfinished { leaving, sessions, unanswered, complaints, crashes, absence }
     }
 
     /// Goes on with what an engine for the same server had in mind, by the same clock.
     pub fn take_over(&mut self, unfinished: Unfinished) {
-        let Unfinished { leaving, sessions, unanswered, complaints, absence } = unfinished;
-        (self.leaving, self.sessions, self.unanswered, self.absence) = (leaving, sessions, unanswered, absence);
-        self.complaints = complaints;
+        let Unfinished { leaving, sessions, unanswered, complaints, crashes, absence } = unfinished;
+        (self.leaving, self.sessions, self.absence) = (leaving, sessions, absence);
+        (self.unanswered, self.crashes, self.complaints) = (unanswered, crashes, complaints);
         self.leaving.retain(|_, leaving| self.policy.watches(&leaving.plugin.path));
         for leaving in self.leaving.values_mut() {
             // What was being acted on is looked at again.
@@ -560,12 +571,13 @@ impl Engine {
         let slow = self.queue.all_flying().filter_map(|(_, flight)| flight.slow_at);
         let open = matches!(self.server, Server::Open) && self.ending.is_none();
         let leaving = self.leaving.values().filter_map(|leaving| leaving.due.filter(|_| open));
+        let retry = self.next_retry().filter(|_| open);
         let ending = self.ending.and_then(|ending| match ending {
             Ending::Stop { by } => Some(by),
             Ending::Replace { slow_at } => slow_at,
         });
         let retries = self.retries.next().filter(|_| open);
-        rereads.chain(slow).chain(leaving).chain(retries).chain(server).chain(ending).min()
+        rereads.chain(slow).chain(leaving).chain(retry).chain(retries).chain(server).chain(ending).min()
     }
 
     /// Takes what happened, and answers what is to be done, in this order.
@@ -704,9 +716,11 @@ impl Engine {
         if nothing {
             self.tell(Notice::general(What::NothingFound { roots: self.policy.roots.clone() }));
         }
-        if usage {
+        if usage && self.under_way.is_empty() {
             self.exit.get_or_insert(Code::Usage);
         }
+        // What a deploy that was cut short has left behind is made good before.
+        self.usage = usage;
     }
 
     /// A path may have changed: read it, at once unless a formatter may still be about to write it once more. When that has
@@ -714,13 +728,14 @@ impl Engine {
     /// saves are sent as often as the server takes them.
     fn on_ready(&mut self, path: Arc<Path>, now: Now) {
         let before = self.pending.get(&path).copied();
-        let Pending { since, held, .. } = before.unwrap_or(Pending { since: now.at, due: None, held: Held::No });
+        let fresh = Pending { since: now.at, due: None, held: Held::No, saved: true };
+        let Pending { since, held, .. } = before.unwrap_or(fresh);
         let key = self.files.get(&path).and_then(File::plugin).map(|plugin| &plugin.key);
         let hot = key.is_some_and(|key| self.is_hot(key, now));
         let same_save = |pending: Pending| pending.held == Held::No && now.at < pending.since + ONE_SAVE;
         match before.filter(|pending| pending.due.is_some()) {
             None if hot && before.is_none() => {
-                self.pending.insert(path, Pending { since, due: Some(now.at + HOT_QUIET), held });
+                self.pending.insert(path, Pending { due: Some(now.at + HOT_QUIET), ..fresh });
             }
             Some(pending) if hot && same_save(pending) => {}
             _ => self.read(path, since, held),
@@ -733,7 +748,7 @@ impl Engine {
     }
 
     fn read(&mut self, path: Arc<Path>, since: Duration, held: Held) {
-        self.pending.insert(Arc::clone(&path), Pending { since, due: None, held });
+        self.pending.insert(Arc::clone(&path), Pending { since, due: None, held, saved: true });
         self.effects.push(Effect::Read(path));
     }
 
@@ -761,21 +776,22 @@ impl Engine {
             Loaded::Parsed(_) | Loaded::SameFile(_) => false,
         };
         if hold {
-            let told = pending.is_some_and(|pending| pending.held != Held::No);
-            self.hold(&path, &loaded, since, told, now);
+            self.hold(&path, &loaded, pending, now);
         } else {
-            self.accept(path, loaded, since, pending.is_some(), now);
+            self.accept(path, loaded, since, pending.is_some_and(|pending| pending.saved), now);
         }
     }
 
     /// Half a save is no save: the file is read again soon. A claim of a file that is not there does not count meanwhile.
-    fn hold(&mut self, path: &Arc<Path>, loaded: &Loaded, since: Duration, told: bool, now: Now) {
-        if !told {
+    fn hold(&mut self, path: &Arc<Path>, loaded: &Loaded, pending: Option<Pending>, now: Now) {
+        let since = pending.map_or(now.at, |pending| pending.since);
+        let saved = pending.is_some_and(|pending| pending.saved);
+        if pending.is_none_or(|pending| pending.held == Held::No) {
             self.tell(Notice { about: About::file(path), what: What::Held });
         }
         let missing = *loaded == Loaded::Missing;
         let held = if missing { Held::Missing } else { Held::Incomplete };
-        self.pending.insert(Arc::clone(path), Pending { since, due: Some(now.at + REREAD), held });
+        self.pending.insert(Arc::clone(path), Pending { since, due: Some(now.at + REREAD), held, saved });
         if let (true, Some(key)) = (missing, self.doubts_of(path)) {
             self.consider(&key, since, now);
         }
@@ -805,13 +821,18 @@ impl Engine {
         let was = before.as_ref().and_then(File::plugin).cloned();
         self.take_leave(&path, &loaded, before.as_ref(), now);
         self.tell_loaded(&path, &loaded, before.as_ref(), saved);
-        let is = match loaded {
+        let is = match &loaded {
             Loaded::Parsed(Parsed::Plugin(plugin)) => Some(plugin.key.clone()),
             _ => None,
         };
+        if let Loaded::Parsed(Parsed::Plugin(plugin)) = &loaded
+            && saved
+        {
+            self.doubt_refusal(plugin, now);
+        }
         if let Some(was) = was
             && is.as_ref() != Some(&was.key)
-            && self.is_open_question(&was.key)
+            && (self.is_open_question(&was.key) || self.waits_from(&was.key, &path))
         {
             self.consider(&was.key, since, now);
         }
@@ -828,6 +849,11 @@ impl Engine {
     /// Whether one claim less makes a difference to what is done about an id.
     fn is_open_question(&self, key: &Key) -> bool {
         self.files.claim(key) == Claim::None || self.conflicts.contains_key(key) || self.doubted.contains_key(key)
+    }
+
+    /// Whether what this file held waits to be deployed.
+    fn waits_from(&self, key: &Key, path: &Path) -> bool {
+        self.queue.waiting(key).and_then(Job::deploy).is_some_and(|(plugin, _)| *plugin.path == *path)
     }
 
     /// What reading a file has to say for itself. What a save shows is always told, what a scan shows only when it is new.
@@ -965,7 +991,7 @@ impl Engine {
         for path in unchecked {
             if !self.pending.contains_key(&path) {
                 // Nobody has said that its writer is done.
-                self.reread(path, Pending { since, due: None, held: Held::No });
+                self.reread(path, Pending { since, due: None, held: Held::No, saved: false });
             }
         }
     }
@@ -991,6 +1017,10 @@ impl Engine {
             return;
         }
         let key = &plugin.key;
+        let remote = match remote {
+            Remote::Holds(digest) if exchange::is_of_stub(digest, plugin.entry) => Remote::Stub,
+            remote => remote,
+        };
         self.tell_switched_off(plugin);
         let in_pass = remote != Remote::NotAsked;
         let unchanged = What::Unchanged { in_pass, active: None, good_again: false };
@@ -1013,9 +1043,6 @@ impl Engine {
             Server::Looking(_) => return,
             Server::Shut { .. } => Some(SHUT),
         };
-        if !in_pass {
-            self.doubt_refusal(plugin, now);
-        }
         // Once: a text that ends the server must not do so whenever the pass is taken up again.
         let came = self.pass.as_ref().is_some_and(|pass| pass.results.contains_key(key));
         let forced = in_pass && self.first_pass && self.policy.terms.force && !came;
@@ -1040,7 +1067,8 @@ impl Engine {
             // It is planned again with what is read.
             self.unread.insert(key.clone(), remote);
             if !self.pending.contains_key(&plugin.path) {
-                self.reread(Arc::clone(&plugin.path), Pending { since, due: None, held: Held::No });
+                let pending = Pending { since, due: None, held: Held::No, saved: false };
+                self.reread(Arc::clone(&plugin.path), pending);
             }
             return;
         }
@@ -1074,7 +1102,7 @@ impl Engine {
                     let span = refusal::place(&words, &plugin.text);
                     let on_server = match remote {
                         Remote::Holds(_) => true,
-                        Remote::NotListed => false,
+                        Remote::NotListed | Remote::Stub => false,
                         Remote::NotAsked => self.ledger.get(key).is_some_and(|record| record.deployed.is_some()),
                     };
                     self.tell(Notice::of(plugin, What::RefusedBefore { words, span, on_server }));
@@ -1087,11 +1115,16 @@ impl Engine {
     /// and the user may have seen to that. A formatter that saves after the editor is no user.
     fn doubt_refusal(&mut self, plugin: &Plugin, now: Now) {
         let (key, digest) = (&plugin.key, plugin.digest);
+        if let Some(crash) = self.crashes.get_mut(key)
+            && self.sent.get(key).is_none_or(|sent| now.at >= *sent + HOT)
+        {
+            crash.start_anew();
+        }
         let Some(Last::Refused { digest: refused, words }) = self.ledger.get(key).map(|record| &record.last) else {
             return;
         };
         if *refused == digest && !self.is_hot(key, now) && !refusal::names_a_line(words) {
-            self.note_ended(plugin, Last::Failed { digest });
+            self.note_ended(key, Last::Failed { digest });
         }
     }
 
@@ -1120,7 +1153,8 @@ impl Engine {
 
     fn decide(&self, plugin: &Plugin, remote: Remote, forced: bool) -> Decision {
         let key = &plugin.key;
-        plan::decide(self.ledger.get(key), self.rollbacks.get(key), remote, plugin.digest, forced)
+        let given_up = self.given_up(plugin);
+        plan::decide(self.ledger.get(key), self.rollbacks.get(key), given_up, remote, plugin.digest, forced)
     }
 
     /// Whether another text was put back in place of the one that the file holds.
@@ -1159,6 +1193,7 @@ impl Engine {
                     if why != Why::SavedAgain {
                         self.tell(Notice::of(&plugin, What::Sending { why }));
                     }
+                    self.retried(&plugin);
                     let adopt = self.adopt(&plugin.path);
                     let terms = Terms { force: why == Why::Forced, adopt, ..self.policy.terms };
                     let known = self.known(&plugin, in_pass);
@@ -1181,10 +1216,14 @@ impl Engine {
         }
     }
 
-    /// What may have taken the server's answer away is sent alone, so that no other text is blamed for what it does.
+    /// What may have taken the server's answer away, or made it fail, is sent alone, so that no other text is blamed for
+    /// what it does, and it is blamed for no other.
     fn next_job(&mut self) -> Option<(Key, Job)> {
         let is_suspect = |key: &Key, plugin: Option<&Arc<Plugin>>| {
-            plugin.is_some_and(|plugin| self.unanswered.get(key) == Some(&plugin.digest))
+            plugin.is_some_and(|plugin| {
+                let crashed = self.crashes.get(key).is_some_and(|crash| crash.is_of(plugin));
+                crashed || self.unanswered.get(key) == Some(&plugin.digest)
+            })
         };
         if self.queue.all_flying().any(|(key, flight)| is_suspect(key, flight.talk.deploys())) {
             return None;
@@ -1360,6 +1399,7 @@ impl Engine {
             let others = self.spoken_for().filter(|other| other.kind == key.kind && **other != key);
             others.map(|key| key.id.clone()).collect()
         });
+        let is_back = self.files.claim(&key) != Claim::None;
         if let Some(flight) = self.queue.flying_mut(&key) {
             if let (Talk::Deploy(exchange), Some(others)) = (&mut flight.talk, others) {
                 exchange.spoken_for(others);
@@ -1370,7 +1410,10 @@ impl Engine {
             {
                 self.ledger.turned_down(&key, exchange.plugin().digest);
             }
-            let step = flight.talk.reply(reply);
+            let step = match &flight.talk {
+                Talk::Remove(_, removal) if is_back && !removal.has_begun() => Step::Done(Outcome::Spared(Spared::Back)),
+                _ => flight.talk.reply(reply),
+            };
             self.step(key, step, now);
         }
     }
@@ -1378,7 +1421,12 @@ impl Engine {
     /// Something that a conversation waited for is on disk, or cannot be.
     fn on_written(&mut self, ticket: Ticket, written: impl FnOnce(&mut Talk) -> Option<Step>, now: Now) {
         let Some(key) = self.tickets.remove(&ticket) else { return };
-        if let Some(step) = self.queue.flying_mut(&key).and_then(|flight| written(&mut flight.talk)) {
+        let is_back = self.files.claim(&key) != Claim::None;
+        let step = self.queue.flying_mut(&key).and_then(|flight| match &flight.talk {
+            Talk::Remove(_, removal) if is_back && !removal.has_begun() => Some(Step::Done(Outcome::Spared(Spared::Back))),
+            _ => written(&mut flight.talk),
+        });
+        if let Some(step) = step {
             self.step(key, step, now);
         }
     }
@@ -1494,6 +1542,7 @@ impl Engine {
             }
         }
         self.retry_due(now);
+        self.retry(now);
         let mut slow = Vec::new();
         for flight in self.queue.all_flying_mut() {
             if flight.slow_at.is_some_and(|at| at <= now.at) {
@@ -1563,6 +1612,8 @@ impl Engine {
             && self.pending.is_empty()
             && !self.scanning
             && matches!(self.server, Server::Open);
+        // A watch says how the pass went, and goes on trying.
+        let idle = idle && (self.policy.once.is_none() || !self.has_retries());
         if !idle || !self.pass.as_ref().is_some_and(|pass| pass.planned) {
             return;
         }
@@ -1571,7 +1622,11 @@ impl Engine {
         let (tally, dry_run) = (self.tally(&pass), self.policy.terms.dry_run);
         self.tell(Notice::general(What::Summary { tally, took: now.at.saturating_sub(pass.since), dry_run }));
         if self.policy.once.is_some() {
-            let code = if tally.is_complete() { Code::Fine } else { Code::NotDeployed };
+            let code = match tally.is_complete() {
+                _ if self.usage => Code::Usage,
+                true => Code::Fine,
+                false => Code::NotDeployed,
+            };
             self.effects.push(Effect::Exit(code));
         }
     }
@@ -1580,7 +1635,7 @@ impl Engine {
         self.follow_complaints(&mut notice);
         if let (Some(pass), Some(key)) = (&mut self.pass, &notice.about.key) {
             let came = match &notice.what {
-                What::Created { .. } | What::WouldCreate => Some(Came::Created),
+                What::Created { .. } | What::SwitchedOn | What::WouldCreate => Some(Came::Created),
                 What::Updated { .. } | What::WouldUpdate { .. } => Some(Came::Updated),
                 // What was deployed a moment ago is found unchanged when the pass is taken up again.
                 What::Unchanged { in_pass: true, .. } => match pass.results.get(key) {
@@ -1589,7 +1644,9 @@ impl Engine {
                 },
                 What::Refused { .. } | What::RefusedBefore { .. } => Some(Came::Refused),
                 What::RemoteEdit { .. } | What::Twin { .. } | What::RolledBack => Some(Came::Held),
-                What::Failed { .. } | What::WentOff { .. } => Some(Came::Failed),
+                What::Failed { .. } | What::Crashed { .. } | What::WentOff { .. } | What::NotSwitchedOn { .. } => {
+                    Some(Came::Failed)
+                }
                 _ => None,
             };
             if let Some(came) = came {
@@ -1615,9 +1672,11 @@ impl Engine {
                 None
             }
             What::RemoteEdit { .. } | What::Twin { .. } => Some(Complaint::Held),
-            What::Flawed(_) | What::Refused { .. } | What::RefusedBefore { .. } | What::Failed { .. } => {
-                Some(Complaint::Error)
-            }
+            What::Flawed(_)
+            | What::Refused { .. }
+            | What::RefusedBefore { .. }
+            | What::Crashed { .. }
+            | What::Failed { .. } => Some(Complaint::Error),
             _ => None,
         };
         self.complaints.extend(complaint.map(|complaint| (Arc::clone(path), complaint)));

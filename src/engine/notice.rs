@@ -302,6 +302,13 @@ pub enum What {
         /// From the save, or from the beginning of the pass.
         took: Duration,
     },
+    /// The server failed at it, which may be its own doing: it is sent again.
+    Crashed {
+        /// The server's words.
+        words: String,
+        /// How soon.
+        next: Duration,
+    },
     /// The server had switched the function off; it is on again.
     Restored,
     /// What a deploy that was cut short may have left behind was looked at: all is as it was.
@@ -313,6 +320,15 @@ pub enum What {
         /// Whether it is tried again when the server answers.
         later: bool,
     },
+    /// A new function could not be switched on, as `activate_new` wants it.
+    NotSwitchedOn {
+        /// Why not.
+        cause: String,
+        /// Whether it is tried again when the server answers.
+        later: bool,
+    },
+    /// A new function is switched on now, after an earlier try came to nothing.
+    SwitchedOn,
     /// An older version of this editing session is not in the server's history any more.
     Pruned,
     /// The server refused this very text before.
@@ -402,14 +418,14 @@ impl What {
     ) -> Vec<Self> {
         let active = on_server.and_then(|row| row.active);
         let (what, left) = match outcome {
-            Outcome::Created { active } => (What::Created { active, took }, None),
+            Outcome::Created { active, left } => (What::Created { active, took }, Self::not_on(left)),
             Outcome::Updated { from, kept, .. } => (What::Updated { from, kept, active, took }, None),
             Outcome::Unchanged => (What::Unchanged { in_pass, active, good_again: false }, None),
             Outcome::WouldCreate => (What::WouldCreate, None),
             Outcome::WouldUpdate { from, foreign } => (What::WouldUpdate { from, foreign }, None),
             Outcome::RemoteEdit { theirs } => (What::RemoteEdit { theirs }, None),
             Outcome::Twin(twin) => (What::Twin { twin }, None),
-            Outcome::Refused { words, left } => {
+            Outcome::Refused { words, left } | Outcome::Crashed { words, left } => {
                 let span = refusal::place(&words, &plugin.text);
                 let requirements = plugin.frontmatter.requirements().map(str::to_owned);
                 let old_version = OldVersion::after_refusal(&words, &left, on_server);
@@ -423,11 +439,22 @@ impl What {
         [Some(what), left].into_iter().flatten().collect()
     }
 
-    fn left(left: Left) -> Option<Self> {
+    /// What the user is told of what a refused text has left behind.
+    #[must_use]
+    pub(super) fn left(left: Left) -> Option<Self> {
         match left {
             Left::AsItWas | Left::Unsettled { .. } => None,
             Left::Restored => Some(What::Restored),
             Left::Off { cause, later } => Some(What::WentOff { cause, later }),
+        }
+    }
+
+    /// What the user is told of a new function that could not be switched on.
+    #[must_use]
+    pub(super) fn not_on(left: Left) -> Option<Self> {
+        match left {
+            Left::Off { cause, later } => Some(What::NotSwitchedOn { cause, later }),
+            Left::AsItWas | Left::Restored | Left::Unsettled { .. } => None,
         }
     }
 
@@ -482,6 +509,8 @@ pub enum Sparing {
     Gone,
     /// It is switched off already.
     Off,
+    /// Its file is back.
+    Back,
 }
 
 impl Sparing {
@@ -496,6 +525,7 @@ impl Sparing {
             Sparing::Edited => "edited_on_server",
             Sparing::Gone => "not_on_server",
             Sparing::Off => "off_already",
+            Sparing::Back => "back",
         }
     }
 }
@@ -622,6 +652,7 @@ impl Notice {
             | What::BeingWritten
             | What::Slow { .. }
             | What::Restored
+            | What::SwitchedOn
             | What::Waiting { again: false, .. } => Level::Info,
             What::NothingFound { .. }
             | What::Untested { .. }
@@ -632,6 +663,8 @@ impl Notice {
             | What::RootMissing { .. }
             | What::Trouble { .. }
             | What::RefusedBefore { .. }
+            | What::Crashed { .. }
+            | What::NotSwitchedOn { .. }
             | What::Surprising(_) => Level::Warning,
             What::Flawed(flaw) if !flaw.meant && self.about.key.is_none() => Level::Warning,
             What::GaveUp { .. }
@@ -685,9 +718,12 @@ impl Notice {
             What::RolledBack => "rolled_back",
             What::RollbackUndone { .. } => "rollback_undone",
             What::Refused { .. } => "refused",
+            What::Crashed { .. } => "retrying",
             What::Restored => "restored",
             What::Recovered => "recovered",
             What::WentOff { .. } => "went_off",
+            What::NotSwitchedOn { .. } => "not_switched_on",
+            What::SwitchedOn => "switched_on",
             What::Pruned => "pruned",
             What::RefusedBefore { .. } => "refused_before",
             What::Failed { .. } => "failed",
@@ -819,12 +855,20 @@ impl Notice {
             What::RollbackUndone { .. } => {
                 "this deploy was already in progress, and replaced the text that a rollback had put back".to_owned()
             }
+            What::Crashed { words, next } => {
+                format!("the server failed at it: {}; retrying in {}", reason(words), duration(*next))
+            }
             What::Refused { words, .. } | What::RefusedBefore { words, .. } => {
                 let note = self.note().map_or_else(String::new, |note| format!(" ({note})"));
                 format!("{}{note}: {}", self.headline().unwrap_or_default(), reason(words))
             }
             What::Recovered => "an earlier deploy was interrupted; the server runs the text that it stores".to_owned(),
             What::Restored => "the server had switched it off; it is on again".to_owned(),
+            What::NotSwitchedOn { cause, later } => {
+                let then = if *later { "; will retry when the server answers" } else { "" };
+                format!("could not be switched on: {cause}{then}")
+            }
+            What::SwitchedOn => "switched on".to_owned(),
             What::WentOff { cause, later } => {
                 let then = if *later { "; will retry when the server answers" } else { "" };
                 format!("the server switched it off, and it could not be switched on again: {cause}{then}")
@@ -863,6 +907,7 @@ impl Notice {
                 Sparing::Edited => "the server keeps it: somebody else changed it there",
                 Sparing::Gone => "already gone from the server",
                 Sparing::Off => "already switched off on the server",
+                Sparing::Back => "the server keeps it: its file is back",
             }
             .to_owned(),
             What::IdChanged { from } => {
@@ -1006,7 +1051,8 @@ impl Notice {
             What::Spared { why: Sparing::Folder | Sparing::Emptied | Sparing::Many } => {
                 "if you no longer need it, delete it or switch it off on the server"
             }
-            What::WentOff { later: true, .. } => return None,
+            What::WentOff { later: true, .. } | What::NotSwitchedOn { later: true, .. } => return None,
+            What::NotSwitchedOn { .. } => "switch it on in Admin Panel > Functions",
             What::WentOff { .. } => "look at it in Admin Panel > Functions, and switch it on there",
             What::RefusedBefore { words, .. } if refusal::install_failed(words) => {
                 "correct `requirements` in its frontmatter, or save the file again to retry (with --once: add --force)"
@@ -1049,6 +1095,8 @@ impl Notice {
             | What::Unchanged { .. }
             | What::WouldCreate
             | What::WouldUpdate { .. }
+            | What::Crashed { .. }
+            | What::SwitchedOn
             | What::Restored
             | What::Pruned
             | What::Recovered
@@ -1223,6 +1271,7 @@ impl Notice {
             What::RefusedBefore { words, on_server, .. } => {
                 vec![("words", json!(words)), ("on_server", json!(on_server))]
             }
+            What::Crashed { words, next } => vec![("words", json!(words)), ("next_ms", json!(millis(*next)))],
             What::Failed { failure, .. } => vec![("reason", json!(failure.word()))],
             What::Flawed(flaw) => vec![("reason", json!(flaw.problem.word())), ("digest", json!(flaw.digest))],
             What::Surprising(warning) => vec![("reason", json!(warning.surprise.word()))],
@@ -1230,13 +1279,14 @@ impl Notice {
             What::IdChanged { from } => vec![("from_id", json!(from.id.as_str()))],
             What::Waiting { reason, .. } => vec![("reason", json!(reason))],
             What::SameFile { original } => vec![("original", json!(original.display().to_string()))],
-            What::WentOff { cause, .. } => vec![("cause", json!(cause))],
+            What::WentOff { cause, .. } | What::NotSwitchedOn { cause, .. } => vec![("cause", json!(cause))],
             What::RemoteEdit { theirs } => vec![("server_plugin_version", json!(theirs))],
             What::Twin { twin } => vec![("other_id", json!(twin.id.as_str()))],
             What::Deleted { kept } => vec![("backup", json!(kept.display().to_string()))],
             What::RollbackUndone { put_back } => vec![("put_back", json!(put_back))],
             What::Spared { why } => vec![("reason", json!(why.word()))],
             What::Trouble { .. }
+            | What::SwitchedOn
             | What::Restored
             | What::RolledBack
             | What::Pruned
@@ -1594,6 +1644,10 @@ mod tests {
             What::Recovered,
             What::WentOff { cause: cause(), later: false },
             What::WentOff { cause: cause(), later: true },
+            What::Crashed { words: "Internal Server Error".to_owned(), next: ms(1000) },
+            What::NotSwitchedOn { cause: cause(), later: false },
+            What::NotSwitchedOn { cause: cause(), later: true },
+            What::SwitchedOn,
             What::Pruned,
             What::RefusedBefore { words: words(), span: Some(span()), on_server: false },
             What::RefusedBefore { words: String::new(), span: None, on_server: true },

@@ -12,6 +12,8 @@ pub enum Remote {
     NotListed,
     /// The server holds a text with this digest.
     Holds(Digest),
+    /// The server holds what was to stand there for a moment only, to learn why it refuses the plugin.
+    Stub,
 }
 
 /// What is to be done about a plugin file.
@@ -72,10 +74,12 @@ impl Why {
     }
 }
 
-/// Decides about one plugin whose file holds a text with the digest `local`.
+/// Decides about one plugin whose file holds a text with the digest `local`. `given_up`: the server failed at this text
+/// over and over, with these words.
 pub fn decide(
     record: Option<&Record>,
     rollback: Option<&Rollback>,
+    given_up: Option<&str>,
     remote: Remote,
     local: Digest,
     forced: bool,
@@ -86,21 +90,30 @@ pub fn decide(
     if remote == Remote::Holds(local) {
         return Decision::Unchanged;
     }
+    if remote == Remote::Stub {
+        return Decision::Deploy(Why::Retry);
+    }
     if rollback.is_some_and(|rollback| rollback.local == Some(local)) {
         return Decision::RolledBack;
     }
     let Some(record) = record else { return Decision::Deploy(Why::New) };
+    let deployed = record.deployed.as_ref().is_some_and(|deployed| deployed.digest == local);
     match &record.last {
         Last::Refused { digest, words } if *digest == local => Decision::RefusedBefore(words.clone()),
-        Last::Failed { digest } if *digest == local => Decision::Deploy(Why::Retry),
+        Last::Failed { digest } if *digest == local => match (given_up, remote) {
+            (Some(words), _) => Decision::RefusedBefore(words.to_owned()),
+            (None, Remote::NotListed) if deployed => Decision::Deploy(Why::MissingOnServer),
+            (None, Remote::Holds(_)) if deployed => Decision::Deploy(Why::ChangedOnServer),
+            (None, _) => Decision::Deploy(Why::Retry),
+        },
         // After a refusal or a failure the ledger does not know what the server holds; looking is cheap.
         Last::Refused { .. } | Last::Failed { .. } => Decision::Deploy(Why::Edited),
-        Last::Deployed => match (&record.deployed, remote) {
-            (Some(deployed), Remote::NotAsked) if deployed.digest == local => Decision::Unchanged,
-            (Some(deployed), Remote::NotListed) if deployed.digest == local => Decision::Deploy(Why::MissingOnServer),
-            (Some(deployed), Remote::Holds(_)) if deployed.digest == local => Decision::Deploy(Why::ChangedOnServer),
-            (Some(_), Remote::NotAsked | Remote::NotListed | Remote::Holds(_)) => Decision::Deploy(Why::Edited),
-            (None, _) => Decision::Deploy(Why::New),
+        Last::Deployed => match remote {
+            Remote::NotAsked if deployed => Decision::Unchanged,
+            Remote::NotListed if deployed => Decision::Deploy(Why::MissingOnServer),
+            Remote::Holds(_) if deployed => Decision::Deploy(Why::ChangedOnServer),
+            _ if record.deployed.is_none() => Decision::Deploy(Why::New),
+            Remote::NotAsked | Remote::NotListed | Remote::Holds(_) | Remote::Stub => Decision::Deploy(Why::Edited),
         },
     }
 }
@@ -130,18 +143,24 @@ mod tests {
 
     #[track_caller]
     fn check(record: Option<&Record>, remote: Remote, expected: &Decision) {
-        assert_eq!(&decide(record, None, remote, digest("new"), false), expected);
-        assert_eq!(decide(record, None, remote, digest("new"), true), Decision::Deploy(Why::Forced));
+        assert_eq!(&decide(record, None, None, remote, digest("new"), false), expected);
+        assert_eq!(decide(record, None, Some("500"), remote, digest("new"), true), Decision::Deploy(Why::Forced));
+        // What the server failed at over and over is what would be tried again else.
+        let given_up = match expected {
+            Decision::Deploy(Why::Retry) => Decision::RefusedBefore("500".to_owned()),
+            expected => expected.clone(),
+        };
+        assert_eq!(decide(record, None, Some("500"), remote, digest("new"), false), given_up);
         // A rollback of this very text holds it back, unless the server holds it or the user insists; one of another
         // text is over.
         let rolled_back = |text| Rollback { local: Some(digest(text)), server: digest("earlier"), done: true };
         let held = if remote == Remote::Holds(digest("new")) { Decision::Unchanged } else { Decision::RolledBack };
-        assert_eq!(decide(record, Some(&rolled_back("new")), remote, digest("new"), false), held);
+        assert_eq!(decide(record, Some(&rolled_back("new")), None, remote, digest("new"), false), held);
         assert_eq!(
-            decide(record, Some(&rolled_back("new")), remote, digest("new"), true),
+            decide(record, Some(&rolled_back("new")), None, remote, digest("new"), true),
             Decision::Deploy(Why::Forced)
         );
-        assert_eq!(&decide(record, Some(&rolled_back("old")), remote, digest("new"), false), expected);
+        assert_eq!(&decide(record, Some(&rolled_back("old")), None, remote, digest("new"), false), expected);
     }
 
     #[test]

@@ -5,13 +5,15 @@
 use crate::engine::exchange::{Call, Failure, Left, Outcome, Reply, Row, Step};
 use crate::engine::healing::{Healing, Next};
 use crate::engine::ledger::UnderWay;
-use crate::plugin::Key;
+use crate::plugin::{Digest, Key};
 
 /// The conversation about it.
 #[derive(Clone, Debug)]
 pub struct Recovery {
     key: Key,
     under_way: UnderWay,
+    /// Of the text that the server was seen to hold.
+    holds: Option<Digest>,
     stage: Stage,
 }
 
@@ -30,7 +32,7 @@ impl Recovery {
     /// Begins by asking what the server holds. Ends with [`Outcome::Recovered`] or [`Outcome::Failed`].
     pub fn start(key: Key, under_way: UnderWay) -> (Self, Step) {
         let ask = Step::Call(Call::Get(key.clone()));
-        (Self { key, under_way, stage: Stage::Asked }, ask)
+        (Self { key, under_way, holds: None, stage: Stage::Asked }, ask)
     }
 
     /// Takes the reply to the last call.
@@ -42,14 +44,14 @@ impl Recovery {
             }
             (Stage::Asked, Reply::Row(row)) => self.on_found(&row),
             // Nothing is there that could be dark.
-            (Stage::Asked, Reply::Absent) => done(Left::AsItWas),
+            (Stage::Asked, Reply::Absent) => done(Left::AsItWas, None),
             (Stage::Asked, Reply::Unclear { words }) => {
                 self.stage = Stage::Doubted { words };
                 Step::Call(Call::Overview(self.key.kind))
             }
             // It is not there, or not ours to touch.
             (Stage::Doubted { .. }, Reply::Rows(rows)) if rows.iter().all(|row| row.id != self.key.id.as_str()) => {
-                done(Left::AsItWas)
+                done(Left::AsItWas, None)
             }
             (Stage::Doubted { words }, Reply::Rows(_)) => Step::Done(Outcome::Failed(Failure::NotOurs { words })),
             (Stage::Doubted { words }, Reply::Unclear { .. }) => {
@@ -60,11 +62,14 @@ impl Recovery {
     }
 
     fn on_found(&mut self, row: &Row) -> Step {
-        if self.under_way.replaced.is_none() || row.digest() != self.under_way.replaced {
+        let (replaced, holds) = (self.under_way.replaced, row.digest());
+        let (healing, next) = match holds {
+            Some(_) if holds == replaced => Healing::start(&self.key, self.under_way.was_active, row, true),
+            Some(text) if self.under_way.switches_on(text) => Healing::switch_on_new(&self.key, text, row),
             // The server took the update after all; or somebody else has been there since, and knows how it is to be.
-            return done(Left::AsItWas);
-        }
-        let (healing, next) = Healing::start(&self.key, self.under_way.was_active, row, true);
+            _ => return done(Left::AsItWas, holds),
+        };
+        self.holds = holds;
         self.follow(healing, next)
     }
 
@@ -74,11 +79,11 @@ impl Recovery {
                 self.stage = Stage::Healing(healing);
                 Step::Call(call)
             }
-            Next::Over(left) => done(left),
+            Next::Over(left) => done(left, self.holds),
         }
     }
 }
 
-fn done(left: Left) -> Step {
-    Step::Done(Outcome::Recovered { left })
+fn done(left: Left, holds: Option<Digest>) -> Step {
+    Step::Done(Outcome::Recovered { left, holds })
 }

@@ -48,6 +48,11 @@ impl Removal {
         (Self { key, mode, deployed, stage: Stage::Asked }, ask)
     }
 
+    /// Whether anything has been changed on the server, or is about to be.
+    pub(super) fn has_begun(&self) -> bool {
+        !matches!(self.stage, Stage::Asked | Stage::Keeping)
+    }
+
     /// Takes the reply to the last call.
     pub(super) fn reply(&mut self, reply: Reply) -> Step {
         match (std::mem::replace(&mut self.stage, Stage::Asked), reply) {

@@ -63,7 +63,7 @@ impl Engine {
             match self.present_claim(&key) {
                 Claim::Sole(plugin) if self.pending.contains_key(&plugin.path) => {}
                 Claim::Sole(plugin) => {
-                    let pending = Pending { since: now.at, due: None, held: Held::No };
+                    let pending = Pending { since: now.at, due: None, held: Held::No, saved: false };
                     self.reread(Arc::clone(&plugin.path), pending);
                 }
                 // No file has it any more, or several do.

@@ -163,7 +163,7 @@ impl Engine {
             }
         }
         self.doubted.clear();
-        self.note_missing(&look.holds);
+        self.note_changed(&look.holds);
         self.plan_pass(look.holds, self.pending.len().saturating_sub(unread));
         if self.queue.n_waiting() == 0 && self.pending.is_empty() {
             self.returned(now);
@@ -175,16 +175,16 @@ impl Engine {
         self.missing.iter().any(|root| path.starts_with(root))
     }
 
-    /// What the server does not hold any more and nothing is planned about, say because two files claim its id, is not to
-    /// be taken for deployed when that changes.
-    fn note_missing(&mut self, holds: &Holdings) {
-        let kinds = self.files.kinds();
-        let unplanned = |key: &Key| kinds.contains(&key.kind) && !matches!(self.files.claim(key), Claim::Sole(_));
-        let missing: Vec<_> = (self.ledger.held())
-            .filter(|(key, digest)| unplanned(key) && holds.of(key) != Remote::Holds(*digest))
+    /// The ledger does not go on believing what the list shows to be otherwise: what is planned by that may be taken back, or
+    /// nothing is planned since two files claim the id.
+    fn note_changed(&mut self, holds: &Holdings) {
+        let is_known = |key: &Key| !holds.ended.contains(key) && self.queue.flying(key).is_none();
+        let changed: Vec<_> = (self.ledger.held())
+            .filter(|(key, digest)| holds.kinds.contains(&key.kind) && holds.of(key) != Remote::Holds(*digest))
+            .filter(|(key, _)| is_known(key))
             .map(|(key, digest)| (key.clone(), digest))
             .collect();
-        for (key, digest) in missing {
+        for (key, digest) in changed {
             self.ledger.ended(&key, Last::Failed { digest });
         }
     }
@@ -247,6 +247,7 @@ impl Engine {
         let attempt = absence.attempts;
         let next = backoff(attempt, now.chance).max(retry_after.unwrap_or_default().min(LONGEST_WISH));
         self.queue.clear();
+        self.blame_crashes(now);
         self.server = Server::Away { tried: now.at, until: now.at + next, asked: retry_after.is_some() };
         Some((attempt, next))
     }

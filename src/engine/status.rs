@@ -63,7 +63,9 @@ impl Status {
             | What::RolledBack
             | What::RollbackUndone { .. }
             | What::Refused { .. }
+            | What::Crashed { .. }
             | What::WentOff { .. }
+            | What::NotSwitchedOn { .. }
             | What::RefusedBefore { .. }
             | What::Failed { .. }
             | What::Flawed(_)
@@ -90,6 +92,7 @@ impl Status {
             | What::Sending { .. }
             | What::Slow { .. }
             | What::Restored
+            | What::SwitchedOn
             | What::Recovered
             | What::Pruned
             | What::Surprising(_)

@@ -13,6 +13,7 @@
 
 mod absences;
 mod ahead;
+mod crashes;
 mod ending;
 mod files;
 mod healing;

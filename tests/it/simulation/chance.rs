@@ -189,7 +189,7 @@ impl Author {
 
     fn server(&mut self) -> String {
         let id = self.file();
-        match self.random.u8(0..20) {
+        match self.random.u8(0..21) {
             0..4 => format!("hand {id} {}", self.good(id)),
             4 => format!("hand x {}~", self.good("x")),
             5 => format!("rename {id}"),
@@ -199,6 +199,7 @@ impl Author {
             13 => "wipe".to_owned(),
             14 | 15 => format!("down {}", self.random.u32(10..20_000)),
             16 => format!("page {}", self.random.u32(10..5000)),
+            20 => format!("fail {}", self.random.u32(10..8000)),
             17 => format!("key {}", self.of(&["bad", "good", "good"])),
             _ => {
                 let version = self.random.u16(1..=self.versions.max(1));

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use owui_watch::engine::exchange::{Backup, Call};
+use owui_watch::engine::exchange::Backup;
 use owui_watch::engine::files::{Loaded, Trace};
 use owui_watch::engine::ledger::{Ledger, Memory};
 use owui_watch::engine::notice::Notice;
@@ -67,14 +67,6 @@ impl World {
     pub(super) fn crash(&mut self) {
         trace!(self, "the daemon crashes");
         let landed = self.luck("landed", 2) == 0 && !self.state.full;
-        // What is being switched on for the first time nobody flips back.
-        let flying = self.flights.values().filter(|flight| matches!(flight.call, Call::Toggle(_)));
-        let flipped = flying.filter_map(|flight| key_in(&flight.call)).chain(self.promises.flips.keys().cloned());
-        for key in flipped.filter(|_| self.setup.policy.terms.activate_new).collect::<Vec<_>>() {
-            if let Some(held) = self.server.rows.get_mut(&key) {
-                held.wanted_active = None;
-            }
-        }
         if let Some(daemon) = self.daemon.take() {
             self.forget(!daemon.unsaved && (landed || daemon.saving.is_none()));
             if let Some(ledger) = daemon.saving.filter(|_| landed) {
@@ -221,7 +213,12 @@ impl World {
                 self.daemon.iter_mut().for_each(|daemon| daemon.rollbacks_unseen = true);
                 None
             }
-            Effect::Archive(_) | Effect::ArchiveFound(_) => None,
+            Effect::Archive(Backup { key, digest, .. }) | Effect::ArchiveFound(Backup { key, digest, .. }) => {
+                if writable.is_ok() {
+                    self.state.backups.insert((key, digest));
+                }
+                None
+            }
             Effect::Look(path) => {
                 let trace = match (self.mounted, self.disk.contains_key(&file_of(&path))) {
                     (true, true) => Trace::File,

@@ -3,8 +3,8 @@
 //!
 //! A run is a script: the setup in its first line, and then lines of `<pause in ms> <what happens>`. A seed makes one;
 //! one that fails is shortened as long as it fails in the same way, and printed, to be pasted into a test at the end of
-//! this file. `OWUI_WATCH_SEEDS=100000 cargo test simulation` plays so many, and `OWUI_WATCH_SEED=17` one, or
-//! `OWUI_WATCH_SCRIPT=file` what is written in a file, with all that happens in it.
+//! this file. `OWUI_WATCH_SEEDS=100000 cargo test simulation` plays so many, from `OWUI_WATCH_FIRST_SEED` on.
+//! `OWUI_WATCH_SEED=17` plays one, and `OWUI_WATCH_SCRIPT=file` a script, with all that happens in it.
 
 /// A line of what happens, for who wants to read it.
 macro_rules! trace {
@@ -69,7 +69,8 @@ fn show(script: &str) {
 /// A report on a seed that fails: how, and in how few steps.
 fn report(seed: u64, broken: &Broken) -> String {
     let script = shorten::shortened(&chance::script(seed), broken.promise);
-    format!("seed {seed}: {broken:?}\nshortened: {:?}\n{}", play(&script).err(), pasted(&script))
+    let again = format!("OWUI_WATCH_SEED={seed} cargo test --test it simulation -- --nocapture");
+    format!("seed {seed}: {broken:?}\nto see it: {again}\nshortened: {:?}\n{}", play(&script).err(), pasted(&script))
 }
 
 /// A script as it is pasted into a test.
@@ -86,20 +87,22 @@ fn whatever_happens_what_was_promised_holds() {
     if let Some(seed) = number("OWUI_WATCH_SEED") {
         return show(&chance::script(seed));
     }
-    let seeds = number("OWUI_WATCH_SEEDS").unwrap_or(SEEDS);
+    let first = number("OWUI_WATCH_FIRST_SEED").unwrap_or(0);
+    let seeds = first..first + number("OWUI_WATCH_SEEDS").unwrap_or(SEEDS);
     let started = Instant::now();
     let n_threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
     let failures: Vec<(u64, Broken)> = std::thread::scope(|scope| {
-        let plays = |first: u64| {
+        let plays = |thread: u64| {
+            let seeds = seeds.clone();
             move || {
-                let every = (first..seeds).step_by(usize::try_from(n_threads).unwrap());
+                let every = seeds.skip(usize::try_from(thread).unwrap()).step_by(usize::try_from(n_threads).unwrap());
                 every.filter_map(|seed| Some((seed, play(&chance::script(seed)).err()?))).collect::<Vec<_>>()
             }
         };
         let threads: Vec<_> = (0..n_threads).map(|first| scope.spawn(plays(first))).collect();
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
-    println!("{seeds} seeds in {:.1} s", started.elapsed().as_secs_f64());
+    println!("seeds {} to {} in {:.1} s", seeds.start, seeds.end - 1, started.elapsed().as_secs_f64());
     if failures.is_empty() {
         return;
     }
@@ -434,5 +437,173 @@ fn the_old_text_is_loaded_again_also_where_somebody_else_keeps_switching() {
          0 fault raced toggle 3
          0 fault gateway update 2
          1000 blink b empty broken 141",
+    );
+}
+
+#[test]
+fn what_was_seen_on_the_server_is_not_forgotten_with_what_waited() {
+    replay(
+        "seed 74238 0.11.4 jobs 2
+         0 write b b1
+         0 write t t1
+         0 hand t t1
+         100 start
+         47 fault refuse any 1
+         0 fault before restore 1
+         0 deaf 1395
+         1849 write a a2
+         238 hand a a3
+         833 free
+         0 swap a a5#
+         188 slow a broken a2 489
+         748 hand t t6
+         0 blink t broken t7 151
+         0 hand b b8
+         645 write b b9*
+         481 swap b a10!
+         0 write b b1",
+    );
+}
+
+#[test]
+fn what_another_file_held_is_not_deployed_any_more() {
+    replay(
+        "seed 55830
+         0 write a a1*
+         0 start
+         1000 slow b broken a4# 491
+         1000 write c c5
+         0 write b c6!
+         0 write b -7
+         0 blink c gone c9~ 305",
+    );
+}
+
+#[test]
+fn a_suspect_text_is_sent_alone() {
+    replay(
+        "seed 179761 jobs 3
+         0 write a a1
+         0 write t t3!
+         100 start
+         100 swap b t4
+         1000 write a a5!
+         1842 unmount
+         0 fault after update 1
+         0 mount
+         100 write a a9
+         7 drop a
+         5 swap b b9",
+    );
+}
+
+#[test]
+fn one_save_sends_a_refused_text_once_more_at_most() {
+    replay(
+        "seed 23874
+         0 write c c3!
+         0 start
+         10000 write a a5
+         0 git 1268
+         0 move c t
+         0 unmount",
+    );
+}
+
+#[test]
+fn a_copy_in_the_archive_is_a_copy() {
+    replay(
+        "seed 223291 0.11.4 quiet force jobs 2
+         0 write b b1
+         0 hand b b1
+         0 write c c2
+         0 write t t1
+         0 hand t t1
+         100 start
+         100 crash 4 2182
+         565 git 398
+         1642 write c -3
+         136 crash 8 990
+         10 swap a c2
+         596 crash 10 427
+         46 touch a
+         26 fault locked overview 1
+         119 slow t t5? t3 481
+         1000 fault slow connect 1",
+    );
+}
+
+#[test]
+fn a_function_is_not_switched_off_when_its_file_is_back() {
+    replay(
+        "seed 245136 deactivate
+         0 start
+         0 write a a4
+         100 fault slow get 4
+         0 delete a
+         0 toggle a
+         892 fault no-list overview 1
+         0 swap t t7
+         29601 swap a a8#",
+    );
+}
+
+#[test]
+fn what_a_crash_left_behind_is_made_good_also_where_nothing_is_to_be_deployed() {
+    replay(
+        "seed 136326 0.9.6 once only a
+         0 write a a1
+         0 write t t2!
+         100 start
+         100 fault after update 1
+         0 fault slow any 1
+         0 swap a a13!
+         0 fault slow overview 1
+         0 start
+         5004 key good
+         0 delete a
+         0 crash 1 679
+         1000 swap t t3",
+    );
+}
+
+#[test]
+fn a_new_function_is_switched_on_later_where_that_fails() {
+    replay(
+        "seed 36167 activate
+         0 start
+         0 swap c c1
+         0 fault raced toggle 3
+         0 fault crash toggle 1
+         0 swap a a2
+         10000 write t t2",
+    );
+}
+
+#[test]
+fn what_is_unclear_when_asked_ahead_is_no_news() {
+    replay(
+        "seed 95731
+         0 write b b2!
+         0 start
+         1000 write a a6
+         100 drop b
+         33 fault unclear get 1
+         0 blink b broken b8 32",
+    );
+}
+
+#[test]
+fn a_stub_that_was_taken_for_gone_goes_when_it_is_seen() {
+    replay(
+        "seed 92673
+         0 write c c2
+         100 start
+         642 toggle b
+         0 blink b broken b11! 14
+         1326 crash 11 1426
+         0 swap c c13
+         25 fault absent get 1
+         10000 fault shut create 1",
     );
 }

@@ -37,6 +37,22 @@ fn broken(promise: &'static str, detail: String) -> Result<(), Broken> {
 /// How the words begin by which the user is told that a text took the server's answer away twice.
 const NO_ANSWER: &str = "the server gave no answer to it, twice";
 
+/// What the server says when it fails.
+pub(super) const CRASH: &str = "Internal Server Error";
+
+/// How often the server may fail at a text before that counts as a refusal.
+const MOST_CRASHES: u32 = 4;
+
+/// A server that goes away so soon after it failed at a text may have gone because of it.
+const AFTERMATH: Duration = ms(10_000);
+
+/// Why a text that was sent is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    NoAnswer,
+    Crash,
+}
+
 /// How long an answer that was asked for ahead may lie about.
 const AHEAD: Duration = ms(50);
 
@@ -55,11 +71,14 @@ pub(super) struct Promises {
     pub(super) ours: BTreeSet<(Key, Digest)>,
     /// What the daemon that runs knows to be refused.
     refused: BTreeMap<Key, Digest>,
-    /// Texts that were refused by bad luck, and ids for which a refusal may have been mistaken.
-    blamed: BTreeSet<(Key, Text)>,
+    /// Ids for which a refusal may have been mistaken.
     doubtful: BTreeSet<Key>,
-    /// What was sent, and is to be looked for since no answer came.
-    lost: BTreeMap<Key, Digest>,
+    /// What was sent, and is looked for since no answer came, or since the server failed at it.
+    lost: BTreeMap<Key, (Digest, Cause)>,
+    /// At which texts the server has failed, how often in a row, and when last.
+    crashed: BTreeMap<Key, (Digest, u32, Duration)>,
+    /// Of which the user was told that the server has failed at it too often.
+    given_up: BTreeMap<Key, Digest>,
     /// What was not found then, and how often it was so since something else was known of the plugin.
     unanswered: BTreeMap<Key, (Digest, u32)>,
     /// What has taken the server's answer away twice, and of which the user was told last that it is not sent any more.
@@ -156,6 +175,8 @@ impl Promises {
         self.told_twin.clear();
         self.lost.clear();
         self.unanswered.clear();
+        self.crashed.clear();
+        self.given_up.clear();
         self.attempts = 0;
         self.quiet_until = Duration::ZERO;
     }
@@ -189,17 +210,30 @@ impl Promises {
         self.rollbacks.remove(key);
     }
 
-    /// The server fails at a text that is as good as any.
-    pub(super) fn blame(&mut self, call: &Call) {
-        if let Call::Create(key, form) | Call::Update(key, form) = call
-            && let Some(text) = Text::of(&form.content)
-        {
-            self.blamed.insert((key.clone(), text));
+    /// The server has failed at a text.
+    fn on_crashed(&mut self, key: &Key, digest: Digest, now: Duration) {
+        let before = self.crashed.get(key).filter(|(other, ..)| *other == digest);
+        let times = before.map_or(0, |(_, times, _)| *times) + 1;
+        self.crashed.insert(key.clone(), (digest, times, now));
+    }
+
+    /// The server goes away. What it failed at just before may be why.
+    fn on_away(&mut self, flying: &BTreeSet<Key>, now: Duration) {
+        for (key, (digest, _, last)) in std::mem::take(&mut self.crashed) {
+            if now < last + AFTERMATH && !flying.contains(&key) {
+                self.on_unanswered(&key, digest);
+            }
+        }
+        for (key, digest) in std::mem::take(&mut self.given_up) {
+            if self.refused.get(&key) == Some(&digest) && !self.silenced.contains(&(key.clone(), digest)) {
+                self.refused.remove(&key);
+            }
         }
     }
 
     /// What takes the server's answer away a second time is not sent any more.
     fn on_unanswered(&mut self, key: &Key, digest: Digest) {
+        self.crashed.remove(key);
         let (last, times) = self.unanswered.entry(key.clone()).or_insert((digest, 0));
         if *last != digest {
             (*last, *times) = (digest, 0);
@@ -209,6 +243,12 @@ impl Promises {
             self.refused.insert(key.clone(), digest);
             self.silenced.insert((key.clone(), digest));
         }
+    }
+
+    /// The server holds it.
+    fn is_there(&mut self, key: &Key) {
+        self.unanswered.remove(key);
+        self.crashed.remove(key);
     }
 
     /// Somebody has saved a file, if only as it was.
@@ -253,10 +293,12 @@ pub(super) fn on_notice(world: &mut World, notice: &Notice) -> Result<(), Broken
     if let Some(key) = &notice.about.key {
         return on_notice_of(world, key, notice);
     }
+    let flying = world.flying().collect();
     let promises = &mut world.promises;
     let n_files = promises.loaded.values().flatten().count();
     match &notice.what {
         What::Unreachable { next, waiting, .. } => {
+            promises.on_away(&flying, now);
             if promises.attempts > 0 {
                 return broken("7: that the server is away is told once", String::new());
             }
@@ -269,10 +311,12 @@ pub(super) fn on_notice(world: &mut World, notice: &Notice) -> Result<(), Broken
             patient(1, *next, promises.wish)
         }
         What::Foreign { .. } => {
+            promises.on_away(&flying, now);
             promises.attempts += 1;
             Ok(())
         }
         What::StillUnreachable { attempt, next, .. } => {
+            promises.on_away(&flying, now);
             promises.attempts += 1;
             promises.tried = now;
             promises.quiet_until = now + *next;
@@ -307,34 +351,20 @@ fn patient(attempt: u32, next: Duration, wish: Duration) -> Result<(), Broken> {
 }
 
 fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Broken> {
-    let digest = notice.about.digest;
+    let (now, digest) = (world.now, notice.about.digest);
     let busy = world.is_busy(key);
     let in_flight = world.flying().any(|flying| flying == *key);
-    let activate = world.setup.policy.terms.activate_new;
     let flips = world.promises.flips.get(key).copied().unwrap_or_default();
     let switched = world.promises.switches.get(key).copied();
     match &notice.what {
         What::Sending { why } => on_sending(world, key, notice, *why)?,
-        What::Created { active: Some(false), .. } if flips == 1 && switched == Some(false) => {
-            return broken("9: a flip that was one too many is flipped back", format!("{key}"));
-        }
-        What::Created { active, .. } if activate && !in_flight => {
-            if let Some(held) = world.server.rows.get_mut(key).filter(|held| held.ours && held.wanted_active.is_some())
-            {
-                held.wanted_active = *active;
-            }
-        }
         // Whoever keeps switching it is left to it.
-        What::WentOff { cause, .. } if cause.starts_with("somebody else switches it") => {
+        What::WentOff { cause, .. } | What::NotSwitchedOn { cause, .. }
+            if cause.starts_with("somebody else switches it") =>
+        {
             if flips < 2 {
                 return broken("9: a flip that was one too many is flipped back", format!("{key}"));
             }
-            if let Some(held) = world.server.rows.get_mut(key) {
-                held.wanted_active = None;
-            }
-        }
-        // It was not let in before it could flip back.
-        What::Failed { .. } if flips > 0 => {
             if let Some(held) = world.server.rows.get_mut(key) {
                 held.wanted_active = None;
             }
@@ -351,8 +381,8 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
     }
     let promises = &mut world.promises;
     match &notice.what {
-        What::Created { .. } | What::Updated { .. } => drop(promises.unanswered.remove(key)),
-        What::Unchanged { .. } if !in_flight => drop(promises.unanswered.remove(key)),
+        What::Created { .. } | What::Updated { .. } => promises.is_there(key),
+        What::Unchanged { .. } if !in_flight => promises.is_there(key),
         _ => {}
     }
     if matches!(notice.what, What::Unchanged { .. }) {
@@ -361,10 +391,29 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
     if let (What::Refused { words, .. } | What::RefusedBefore { words, .. }, Some(digest)) = (&notice.what, digest)
         && words.starts_with(NO_ANSWER)
     {
+        // The server is about to be told to be away.
+        if promises.crashed.get(key).is_some_and(|(crashed, _, last)| *crashed == digest && now < *last + AFTERMATH) {
+            promises.on_unanswered(key, digest);
+        }
         if !promises.silenced.contains(&(key.clone(), digest)) {
             return broken("5: what is not sent any more has taken two answers away", format!("{key}"));
         }
         promises.told_silenced.insert(key.clone(), digest);
+    }
+    match &notice.what {
+        What::Refused { words, .. } | What::RefusedBefore { words, .. } if words == CRASH => {
+            if let (What::Refused { .. }, Some(digest)) = (&notice.what, digest) {
+                promises.on_crashed(key, digest, now);
+            }
+            let crashed = promises.crashed.get(key).filter(|(crashed, ..)| Some(*crashed) == digest);
+            if crashed.is_none_or(|(_, times, _)| *times < MOST_CRASHES) {
+                return broken("what the server failed at is sent again", format!("{key}: {crashed:?}"));
+            }
+            promises.given_up.extend(digest.map(|digest| (key.clone(), digest)));
+        }
+        What::Crashed { .. } => digest.into_iter().for_each(|digest| promises.on_crashed(key, digest, now)),
+        What::Sending { .. } | What::Unchanged { .. } => drop(promises.given_up.remove(key)),
+        _ => {}
     }
     match &notice.what {
         What::Refused { .. } | What::RefusedBefore { .. } => {
@@ -552,8 +601,10 @@ fn is_nowhere(world: &World, key: &Key) -> Result<(), Broken> {
 
 /// Which of two texts took the server away nobody knows, so the one that may have done so before is sent alone.
 fn is_sent_alone(world: &World, key: &Key, text: Text) -> Result<(), Broken> {
-    let is_suspect =
-        |key: &Key, digest| world.promises.unanswered.get(key).is_some_and(|(suspect, _)| *suspect == digest);
+    let is_suspect = |key: &Key, digest| {
+        let crashed = world.promises.crashed.get(key).is_some_and(|(crashed, ..)| *crashed == digest);
+        crashed || world.promises.unanswered.get(key).is_some_and(|(suspect, _)| *suspect == digest)
+    };
     let others = || world.live().filter(|flight| key_in(&flight.call).is_some_and(|other| other != *key));
     let beside_suspect = others().any(|flight| match &flight.call {
         Call::Create(other, form) | Call::Update(other, form) if form.file.is_some() => {
@@ -678,10 +729,13 @@ fn on_answer(world: &mut World, call: &Call, reply: &Reply) {
         | (Call::Create(key, form), Reply::Lost { .. })
             if form.file.is_some() =>
         {
-            promises.lost.insert(key.clone(), Digest::of_text(&form.content));
+            promises.lost.insert(key.clone(), (Digest::of_text(&form.content), Cause::NoAnswer));
+        }
+        (Call::Create(key, form) | Call::Update(key, form), Reply::Crashed { .. }) if form.file.is_some() => {
+            promises.lost.insert(key.clone(), (Digest::of_text(&form.content), Cause::Crash));
         }
         (Call::Get(key), reply) => {
-            let Some(digest) = promises.lost.get(key).copied() else { return };
+            let Some((digest, cause)) = promises.lost.get(key).copied() else { return };
             // What stands there for a moment is deleted first.
             let is_stub =
                 |row: &Row| row.content.as_deref().and_then(Text::of).map(|text| text.sort) == Some(Sort::Stub);
@@ -689,6 +743,12 @@ fn on_answer(world: &mut World, call: &Call, reply: &Reply) {
                 return;
             }
             promises.lost.remove(key);
+            if cause == Cause::Crash {
+                if matches!(reply, Reply::Unreachable { .. } | Reply::Lost { .. }) {
+                    promises.on_unanswered(key, digest);
+                }
+                return;
+            }
             // The last that was read is what the update would have replaced; before a create nothing was there.
             let before = promises.read.get(key);
             let is_so = match (reply, before) {
@@ -713,7 +773,8 @@ fn on_answer(world: &mut World, call: &Call, reply: &Reply) {
                 reply,
                 Reply::Unreachable { .. } | Reply::Lost { .. } | Reply::Stumbled { .. } | Reply::Crashed { .. }
             );
-            if let Some(digest) = promises.lost.remove(key).filter(|_| gone) {
+            let lost = promises.lost.remove(key).filter(|(_, cause)| gone && *cause == Cause::NoAnswer);
+            if let Some((digest, _)) = lost {
                 promises.on_unanswered(key, digest);
             }
         }
@@ -775,13 +836,14 @@ pub(super) fn on_reply(world: &mut World, call: &Call, reply: &Reply, heard: Hea
             // What it is told may be some time old.
             let Some(text) = row.content.as_deref().and_then(Text::of) else { return };
             promises.look(key, Some(served), heard, world.now);
-            if let Some(held) = rows.get(key).cloned().or_else(|| promises.read.get(key).cloned()) {
-                let writer = if held.text == text { held.writer } else { Writer::Daemon };
-                let renamed = held.renamed && held.name == row.name;
-                let icon = row.meta.contains_key("icon");
-                let (name, active) = (row.name.clone(), row.is_active == Some(true));
-                promises.read.insert(key.clone(), Held { text, writer, name, renamed, icon, active, ..held });
-            }
+            // It may be gone by now.
+            let held = rows.get(key).or_else(|| promises.read.get(key)).cloned();
+            let held = held.unwrap_or_else(|| Held::read(text));
+            let writer = if held.text == text { held.writer } else { Writer::Daemon };
+            let renamed = held.renamed && held.name == row.name;
+            let icon = row.meta.contains_key("icon");
+            let (name, active) = (row.name.clone(), row.is_active == Some(true));
+            promises.read.insert(key.clone(), Held { text, writer, name, renamed, icon, active, ..held });
         }
         (Call::Get(key), Reply::Absent) => {
             promises.read.remove(key);
@@ -804,6 +866,9 @@ pub(super) fn on_reply(world: &mut World, call: &Call, reply: &Reply, heard: Hea
             Reply::NotAllowed { .. } | Reply::Unclear { .. } | Reply::Foreign { .. },
         ) => {
             promises.undeletable.insert(key.clone());
+            if matches!((call, reply), (Call::Get(_), Reply::Unclear { .. })) {
+                promises.look(key, None, heard, world.now);
+            }
         }
         _ => {}
     }
@@ -830,8 +895,8 @@ fn excuse(world: &World, key: &Key, text: Text, strict: bool) -> Option<&'static
     let looked = promises.looked.get(key).max(listed).copied().unwrap_or_default();
     if text.is_refused() {
         Some("the server refuses it")
-    } else if promises.blamed.contains(&(key.clone(), text)) {
-        Some("the server has failed at it")
+    } else if promises.given_up.get(key) == Some(&text.digest()) {
+        Some("the server has failed at it over and over")
     } else if promises.told_silenced.get(key) == Some(&text.digest()) {
         Some("it has taken the server's answer away twice")
     } else if promises.doubtful.contains(key) && promises.told_refused.contains(key) {
@@ -890,8 +955,7 @@ pub(super) fn at_rest(world: &mut World, strict: bool) -> Result<(), Broken> {
         }
     }
     for (key, held) in &world.server.rows {
-        let activated = world.setup.policy.terms.activate_new && held.ours && held.wanted_active == Some(false);
-        if held.wanted_active.is_some_and(|on| on != held.active) && !activated && key.kind == Kind::Function {
+        if held.wanted_active.is_some_and(|on| on != held.active) && key.kind == Kind::Function {
             return broken("9: what was on is on", format!("{key} is {}", if held.active { "on" } else { "off" }));
         }
         if held.runs != held.text && !held.contested && strict {

@@ -9,6 +9,7 @@ use owui_watch::plugin::{Key, Kind};
 use serde_json::{Map, Value};
 
 use super::text::{Sort, Text, letter_of};
+use super::wire::crashed;
 
 /// Whose words a row holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,25 @@ pub(super) struct Held {
     pub(super) versions: Vec<(u32, bool)>,
 }
 
+impl Held {
+    /// A row that was read, and of which nothing else is known.
+    pub(super) fn read(text: Text) -> Self {
+        Self {
+            text,
+            runs: text,
+            contested: false,
+            writer: Writer::Daemon,
+            ours: false,
+            name: String::new(),
+            renamed: false,
+            icon: false,
+            active: false,
+            wanted_active: None,
+            versions: Vec::new(),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Server {
     pub(super) version: &'static str,
@@ -52,6 +72,8 @@ pub(super) struct Server {
     pub(super) versioned: bool,
     pub(super) rows: BTreeMap<Key, Held>,
     pub(super) n_versions: u32,
+    /// What the daemon creates is to be on.
+    activates: bool,
 }
 
 /// What an answer says of the server itself.
@@ -63,8 +85,8 @@ pub(super) enum Aftermath {
 }
 
 impl Server {
-    pub(super) fn new(version: &'static str) -> Self {
-        Self { version, versioned: version == "0.12.4", rows: BTreeMap::new(), n_versions: 0 }
+    pub(super) fn new(version: &'static str, activates: bool) -> Self {
+        Self { version, versioned: version == "0.12.4", rows: BTreeMap::new(), n_versions: 0, activates }
     }
 
     /// Whether a text can end it.
@@ -112,7 +134,7 @@ impl Server {
             renamed: false,
             icon: form.meta.contains_key("icon"),
             active: false,
-            wanted_active: Some(false),
+            wanted_active: Some(self.activates && text.sort != Sort::Stub),
             versions: Vec::new(),
         };
         self.rows.insert(key.clone(), held);
@@ -145,6 +167,9 @@ impl Server {
         if form.file.is_some() || text.sort == Sort::Stub {
             held.writer = Writer::Daemon;
         }
+        if held.text.sort == Sort::Stub && held.wanted_active == Some(false) {
+            held.wanted_active = Some(self.activates);
+        }
         (held.text, held.runs, held.contested) = (text, text, false);
         // Whoever renames it in the middle of an update has lost.
         held.renamed &= held.name == form.name;
@@ -168,11 +193,10 @@ impl Server {
 
     fn refusal(&self, text: Text, explained: bool) -> Option<(Reply, Aftermath)> {
         let words = if explained { "No module named 'x'" } else { "[ERROR: Error updating function]" };
-        let crashed = Reply::Crashed { words: "Internal Server Error".to_owned() };
         match text.sort {
             Sort::Refused => Some((Reply::Refused { words: words.to_owned() }, Aftermath::Fine)),
-            Sort::Ends if self.is_mortal() => Some((crashed, Aftermath::Ends)),
-            Sort::Crashes | Sort::Ends => Some((crashed, Aftermath::Fine)),
+            Sort::Ends if self.is_mortal() => Some((crashed(), Aftermath::Ends)),
+            Sort::Crashes | Sort::Ends => Some((crashed(), Aftermath::Fine)),
             Sort::Good | Sort::Titled | Sort::Half | Sort::Stub | Sort::Empty | Sort::Broken | Sort::Other => None,
         }
     }
@@ -237,6 +261,10 @@ impl Server {
         if let Some(held) = self.rows.get_mut(key) {
             (held.text, held.runs) = (text, text);
             held.writer = writer;
+            // Whoever puts another text there is left to switch it.
+            if self.activates && held.ours {
+                held.wanted_active = held.wanted_active.map(|_| held.active);
+            }
         } else {
             let held = Held {
                 text,

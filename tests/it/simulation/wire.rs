@@ -7,7 +7,7 @@ use owui_watch::engine::exchange::{Call, Reply};
 use owui_watch::engine::{Event, Ticket};
 use owui_watch::plugin::{Key, Kind};
 
-use super::promises::{self, Broken, Heard};
+use super::promises::{self, Broken, CRASH, Heard};
 use super::server::Aftermath;
 use super::text::Text;
 use super::world::{Happening, World, ms};
@@ -185,6 +185,9 @@ impl World {
         if self.now < self.page_until {
             return (page(), Aftermath::Fine);
         }
+        if self.now < self.fail_until {
+            return (crashed(), Aftermath::Fine);
+        }
         if !self.key_good && *call != Call::Connect {
             return (shut(), Aftermath::Fine);
         }
@@ -216,14 +219,13 @@ impl World {
                 retry_after: Some(ms(1000 + self.luck("busy", 90_000))),
             }),
             Fault::Crash => {
-                self.promises.blame(call);
                 // The old text is not taken again, and nothing can be done about that.
                 if let Call::Update(key, form) = call
                     && form.file.is_none()
                 {
                     self.server.run(key, Text::of(&form.content).unwrap());
                 }
-                Some(Reply::Crashed { words: "Internal Server Error".to_owned() })
+                Some(crashed())
             }
             Fault::Gateway if !changes => Some(unreachable("502 Bad Gateway")),
             Fault::Gateway => (self.luck("gateway", 2) == 0).then(|| lost("502 Bad Gateway")),
@@ -283,6 +285,10 @@ fn unreachable(cause: &str) -> Reply {
 
 fn page() -> Reply {
     Reply::Foreign { status: 200, words: "a web page".to_owned() }
+}
+
+pub(super) fn crashed() -> Reply {
+    Reply::Crashed { words: CRASH.to_owned() }
 }
 
 fn shut() -> Reply {

@@ -128,6 +128,8 @@ pub(super) struct World {
     pub(super) server: Server,
     pub(super) down_until: Duration,
     pub(super) page_until: Duration,
+    /// It answers everything with 500 until then.
+    pub(super) fail_until: Duration,
     pub(super) key_good: bool,
     pub(super) state: State,
     pub(super) daemon: Option<Daemon>,
@@ -162,9 +164,10 @@ pub(super) fn play(script: &str, traced: bool) -> (Result<(), Broken>, String) {
         mounted: true,
         git_until: Duration::ZERO,
         deaf_until: Duration::ZERO,
-        server: Server::new(setup.version),
+        server: Server::new(setup.version, setup.policy.terms.activate_new),
         down_until: Duration::ZERO,
         page_until: Duration::ZERO,
+        fail_until: Duration::ZERO,
         key_good: true,
         state: State::default(),
         daemon: None,
@@ -308,6 +311,10 @@ impl World {
                 self.go_down(millis(pause));
                 Ok(())
             }
+            ["fail", pause] => {
+                self.fail_until = self.now + millis(pause);
+                Ok(())
+            }
             ["page", pause] => {
                 self.page_until = self.now + millis(pause);
                 Ok(())
@@ -328,10 +335,16 @@ impl World {
 
     /// Somebody writes a text on the server.
     fn edit(&mut self, key: &Key, text: Text) {
-        let contested = self.is_busy(key) && !self.server.versioned;
+        let busy = self.is_busy(key);
         self.touch(key);
         self.server.write(key, text, Writer::Hand);
-        self.server.rows.get_mut(key).unwrap().contested |= contested;
+        let (versioned, activates) = (self.server.versioned, self.setup.policy.terms.activate_new);
+        let held = self.server.rows.get_mut(key).unwrap();
+        held.contested |= busy && !versioned;
+        // It may just be switched on for the first time.
+        if busy && activates {
+            held.wanted_active = None;
+        }
     }
 
     /// Somebody is faster than a request.
@@ -658,6 +671,7 @@ impl World {
         self.state.full = false;
         self.down_until = self.now;
         self.page_until = self.now;
+        self.fail_until = self.now;
         let was_shut = self.needs_rescan || !self.key_good;
         self.key_good = true;
         if let Some(daemon) = &mut self.daemon {

@@ -1,0 +1,146 @@
+//! Texts at which the server failed: a 500, or a 4xx that says nothing about the code (409, 413, 422, 425 …). That may be
+//! the text's doing or the server's. So such a text is sent again, alone, after growing pauses, and counts as refused only
+//! when the last try has failed as well.
+//!
+//! The count is kept in memory alone. It starts anew with the program, when the file is saved again, and when the server
+//! was away meanwhile. A server that goes away soon after it failed at a text may have gone because of it: that counts like
+//! an answer that never came.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::ended::NO_ANSWER;
+use super::exchange::{Left, Outcome};
+use super::files::Claim;
+use super::ledger::Last;
+use super::notice::{Notice, What};
+use super::plan::Why;
+use super::server::Server;
+use super::{Engine, Now};
+use crate::plugin::{Digest, Plugin};
+
+/// How long to wait before each further try.
+const PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(9)];
+
+/// A server that goes away within this time after it failed at a text may have gone because of it.
+const AFTERMATH: Duration = Duration::from_secs(10);
+
+/// How often the server has failed at one text, one try after the other.
+#[derive(Debug)]
+pub(super) struct Crash {
+    digest: Digest,
+    times: usize,
+    /// The server's, the last time.
+    words: String,
+    last: Duration,
+    /// When it is sent again; `None` while it is being sent, and when no try is left.
+    again_at: Option<Duration>,
+    in_pass: bool,
+}
+
+impl Crash {
+    /// Whether the server failed at this very text.
+    pub(super) fn is_of(&self, plugin: &Plugin) -> bool {
+        self.digest == plugin.digest
+    }
+
+    /// It may be tried as often as the first time.
+    pub(super) fn start_anew(&mut self) {
+        (self.times, self.again_at) = (0, None);
+    }
+
+    fn is_final(&self) -> bool {
+        self.times > PAUSES.len()
+    }
+}
+
+impl Engine {
+    /// The server failed at a text. Answers how the deploy ended, where it is not tried again.
+    pub(super) fn on_crashed(
+        &mut self,
+        plugin: &Plugin,
+        words: String,
+        left: Left,
+        in_pass: bool,
+        now: Now,
+    ) -> Option<Outcome> {
+        let before = self.crashes.get(&plugin.key).filter(|crash| crash.is_of(plugin));
+        let times = before.map_or(0, |crash| crash.times) + 1;
+        let pause = PAUSES.get(times - 1).copied();
+        let again_at = pause.map(|pause| now.at + pause);
+        let crash = Crash { digest: plugin.digest, times, words: words.clone(), last: now.at, again_at, in_pass };
+        self.crashes.insert(plugin.key.clone(), crash);
+        let Some(next) = pause else { return Some(Outcome::Crashed { words, left }) };
+        self.tell(Notice::of(plugin, What::Crashed { words, next }));
+        if let Some(what) = What::left(left) {
+            self.tell(Notice::of(plugin, what));
+        }
+        None
+    }
+
+    /// The server's words about this text, where no try is left.
+    pub(super) fn given_up(&self, plugin: &Plugin) -> Option<&str> {
+        let crash = self.crashes.get(&plugin.key).filter(|crash| crash.is_of(plugin) && crash.is_final())?;
+        Some(&crash.words)
+    }
+
+    /// Whether any text is to be sent again.
+    pub(super) fn has_retries(&self) -> bool {
+        self.crashes.values().any(|crash| crash.again_at.is_some())
+    }
+
+    /// When the next text is to be sent again.
+    pub(super) fn next_retry(&self) -> Option<Duration> {
+        self.crashes.values().filter_map(|crash| crash.again_at).min()
+    }
+
+    /// Sends again what has waited long enough.
+    pub(super) fn retry(&mut self, now: Now) {
+        if !matches!(self.server, Server::Open) || self.ending.is_some() {
+            return;
+        }
+        let is_due = |crash: &Crash| crash.again_at.is_some_and(|at| at <= now.at);
+        let due: Vec<_> = self.crashes.iter_mut().filter(|(_, crash)| is_due(crash)).collect();
+        let due: Vec<_> = (due.into_iter())
+            .map(|(key, crash)| {
+                crash.again_at = None;
+                (key.clone(), crash.digest, crash.in_pass)
+            })
+            .collect();
+        for (key, digest, in_pass) in due {
+            let Claim::Sole(plugin) = self.present_claim(&key) else { continue };
+            let idle = self.queue.flying(&key).is_none() && self.queue.waiting(&key).is_none();
+            if idle && plugin.digest == digest && !self.is_out_of_reach(&plugin.path) {
+                self.request(&plugin, Why::Retry, now.at, in_pass);
+            }
+        }
+    }
+
+    /// This text is on its way once more.
+    pub(super) fn retried(&mut self, plugin: &Arc<Plugin>) {
+        if let Some(crash) = self.crashes.get_mut(&plugin.key) {
+            crash.again_at = None;
+        }
+    }
+
+    /// The server is away. What it failed at just before may be why, which must not happen over and over.
+    pub(super) fn blame_crashes(&mut self, now: Now) {
+        for (key, crash) in std::mem::take(&mut self.crashes) {
+            let recent = now.at < crash.last + AFTERMATH;
+            // What is in flight comes to its own end.
+            let flies = self.queue.flying(&key).is_some();
+            if flies || !recent || self.unanswered.insert(key.clone(), crash.digest) != Some(crash.digest) {
+                continue;
+            }
+            let words = format!("{NO_ANSWER}, twice: {}", crash.words);
+            self.note_ended(&key, Last::Refused { digest: crash.digest, words: words.clone() });
+            if let Claim::Sole(plugin) = self.files.claim(&key)
+                && crash.is_of(&plugin)
+            {
+                let what =
+                    What::Refused { words, span: None, requirements: None, old_version: None, took: Duration::ZERO };
+                self.tell(Notice::of(&plugin, what));
+            }
+        }
+    }
+}
