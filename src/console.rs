@@ -530,7 +530,7 @@ mod tests {
                 12:34:56 ✗ filter  shout                     1.1        refused by the server  34 ms
                 plugins/shout.py:1:1: error: pip failed:
                     no such package
-                  gave up
+                  gave up␇
                 note: the old version is off
                 hint: look for more in the server's log
                 12:34:56 ! filter  shout                     1.1        refused before, not sent again
@@ -602,7 +602,7 @@ mod tests {
                 12:34:56 ✗ filter  shout  1.1  refused by the server  34 ms
                 plugins/shout.py:1:1: error: pip failed:
                     no such package
-                  gave up
+                  gave up␇
                 note: the old version is off
                 hint: look for more in the server's log
                 12:34:56 ! filter  shout  1.1  refused before, not sent again

@@ -251,7 +251,7 @@ pub(super) fn failure(asked: Asked, answer: &Answer<'_>) -> Reply {
             _ => Reply::Foreign { status, words: words(answer) },
         },
         405 => Reply::Foreign { status, words: words(answer) },
-        413 if asked.deploys() => Reply::Refused { words: format!("{}: {}", heading(status), too_large(answer.sent)) },
+        413 if asked.deploys() => Reply::Crashed { words: format!("{}: {}", heading(status), too_large(answer.sent)) },
         408 | 429 | 503 => away(answer),
         // The server's word, or a proxy's, on what was sent: it will be the same the next time.
         402 | 406 | 409..=428 | 430..500 if asked.deploys() => {
@@ -1170,7 +1170,7 @@ mod tests {
             };
             let words = "413 Payload Too Large: the plugin makes a request of 1075 KiB, which is over the limit of a proxy \
                          in front of the server";
-            assert_eq!(classify(asked, &answer), refused(words));
+            assert_eq!(classify(asked, &answer), Reply::Crashed { words: words.into() });
         }
     }
 
@@ -1220,13 +1220,17 @@ mod tests {
             (Update(Tool), 400, "database is locked", refused("database is locked")),
             (Update(Tool), 400, "[ERROR: 400: no]", refused("400: no")),
             (Update(Tool), 400, "[1] is wrong]", refused("[1] is wrong]")),
-            // On what was sent, whoever says it.
-            (Update(Tool), 409, "version conflict", refused("409 Conflict: version conflict")),
+        ]);
+        // What says nothing about the code may be the server's own doing, or a proxy's.
+        let crashed = |words: &str| Reply::Crashed { words: words.into() };
+        check(&[
+            (Update(Tool), 409, "version conflict", crashed("409 Conflict: version conflict")),
+            (Create(Function), 425, "too early", crashed("425 Too Early: too early")),
         ]);
         let page = "<html>\n<head><title>410 Gone\nFor Good</title></head></html>";
         assert_eq!(
             answered(Update(Tool), 410, "text/html", page),
-            refused("410 Gone: a web page titled `410 Gone For Good`")
+            crashed("410 Gone: a web page titled `410 Gone For Good`")
         );
     }
 
@@ -1238,7 +1242,7 @@ mod tests {
         let words = "body.name: Field required; body.access_grants.0: Input should be a list";
         assert_eq!(
             answered(Update(Tool), 422, "application/json", body),
-            refused(&format!("422 Unprocessable Entity: {words}"))
+            Reply::Crashed { words: format!("422 Unprocessable Entity: {words}") }
         );
         assert_eq!(answered(Get(Tool), 422, "application/json", body), foreign(422, words));
     }

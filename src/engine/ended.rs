@@ -125,7 +125,8 @@ impl Engine {
         }
         if let Outcome::Failed(failure) = outcome {
             let what = self.on_failure(failure, took, now);
-            if !is_known {
+            // The server may just have been found to have gone because of it.
+            if !is_known && self.refused_before(plugin).is_none() {
                 self.tell(Notice::of(plugin, what));
             }
             return;
@@ -181,6 +182,7 @@ impl Engine {
                 // It may have changed since the list that the plan went by.
                 if let Claim::Sole(plugin) = self.present_claim(key)
                     && holds != Some(plugin.digest)
+                    && self.is_noted(&plugin)
                     && self.queue.waiting(key).is_none()
                     && !self.is_out_of_reach(&plugin.path)
                 {

@@ -1688,9 +1688,9 @@ mod tests {
                 get <- refused | masked | crashed | lost
                 Refused { words: "words", left: Unsettled { cause: "words" } } <- not allowed | unclear | unreachable | stumbled | foreign
             switching on (old > noted > refused > old, off > old, off)
-                Refused { words: "words", left: AsItWas } <- ours | ours, off | theirs | stub
+                Refused { words: "words", left: AsItWas } <- ours
+                toggle <- ours, off | theirs | old, off | stub | no text
                 Refused { words: "words", left: Restored } <- deployed | old
-                toggle <- old, off | no text
                 Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
                 Refused { words: "words", left: Off { cause: "an answer to another question than the one asked", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
                 Refused { words: "words", left: Off { cause: "words", later: false } } <- refused | too long
@@ -1721,8 +1721,8 @@ mod tests {
                 Refused { words: "words", left: Off { cause: "words", later: true } } <- not allowed | unclear | unreachable | stumbled | lost | foreign
             activating (absent > noted > masked > absent > stub > stub > noted > ours, off)
                 Created { active: Some(true), left: AsItWas } <- ours
-                toggle <- ours, off | no text
-                StoredOther <- deployed | theirs | old | old, off | stub
+                toggle <- ours, off | theirs | old, off | stub | no text
+                StoredOther <- deployed | old
                 Created { active: Some(false), left: Off { cause: "an answer to another question than the one asked", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
                 Created { active: Some(false), left: Off { cause: "words", later: false } } <- refused | too long
                 Created { active: Some(false), left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
@@ -1773,8 +1773,8 @@ mod tests {
                 Refused { words: "words", left: AsItWas } <- deployed | theirs | old | old, off | stub | no text | absent | unreachable | lost
             activating (absent > noted > no text)
                 Created { active: Some(true), left: AsItWas } <- ours
-                toggle <- ours, off | no text
-                StoredOther <- deployed | theirs | old | old, off | stub
+                toggle <- ours, off | theirs | old, off | stub | no text
+                StoredOther <- deployed | old
                 Created { active: Some(false), left: Off { cause: "an answer to another question than the one asked", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
                 Created { active: Some(false), left: Off { cause: "words", later: false } } <- refused | too long
                 Created { active: Some(false), left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked

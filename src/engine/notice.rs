@@ -1640,11 +1640,11 @@ mod tests {
             refused("[ERROR: Error creating function]", None, None),
             refused("", None, None),
             refused("No module named 'httpx'", None, Some("yaml, attrs")),
+            What::Crashed { words: "Internal Server Error".to_owned(), next: ms(1000) },
             What::Restored,
             What::Recovered,
             What::WentOff { cause: cause(), later: false },
             What::WentOff { cause: cause(), later: true },
-            What::Crashed { words: "Internal Server Error".to_owned(), next: ms(1000) },
             What::NotSwitchedOn { cause: cause(), later: false },
             What::NotSwitchedOn { cause: cause(), later: true },
             What::SwitchedOn,
@@ -1765,8 +1765,11 @@ mod tests {
                 hint: use an admin's API key; .env and `api_key_file` are read again when saved, the environment only at the start
             Error not_open_webui: http://localhost:8080 does not answer as Open WebUI: a web page
                 hint: use the address that you open in the browser, without /api
+            Detail proxy: http://localhost:8080 is reached through the proxy http://proxy:3128
             Warning insecure: the key and the plugins travel unencrypted to http://chat.example.org
                 hint: use https, or reach the server through a tunnel or a VPN
+            Warning insecure: the key and the plugins travel unencrypted to http://chat.lan, through the proxy http://proxy:3128
+                hint: use https, or name the server's host in `NO_PROXY` if no proxy is needed to reach it
             Info in_line: waiting for the other owui-watch (pid 123) to exit
             Info in_line: waiting for the other owui-watch to exit
             Warning root_missing: `plugins` is not there; nothing changes on the server
@@ -1822,11 +1825,11 @@ mod tests {
             Error twin: not created: the server has a plugin with the same title and author under the id `old`
                 short: not created / the server has a plugin with the same title and author under the id `old`
                 hint: if it is the same plugin, write `id = "old"` under `[plugins."plugins/shout.py"]` in watch.toml
-                hint: if it is another one, set `adopt = "never"` in watch.toml (with --once: add --yes)
+                hint: if it is another one, write `adopt = "never"` there instead (with --once: or add --yes)
             Error twin: not created: the server has a plugin with the same openwebui_id under the id `old`
                 short: not created / the server has a plugin with the same openwebui_id under the id `old`
                 hint: if it is the same plugin, write `id = "old"` under `[plugins."plugins/shout.py"]` in watch.toml
-                hint: if it is another one, set `adopt = "never"` in watch.toml (with --once: add --yes)
+                hint: if it is another one, write `adopt = "never"` there instead (with --once: or add --yes)
             Info rolled_back: rolled back; not deployed until the file changes
                 hint: change the file and save it to deploy it
             Warning rollback_undone: this deploy was already in progress, and replaced the text that a rollback had put back
@@ -1849,11 +1852,16 @@ mod tests {
             Error refused: refused by the server: No module named 'httpx'
                 short: refused by the server / No module named 'httpx'
                 hint: its frontmatter requires yaml, attrs: if another package provides the module, name it there as well
+            Warning retrying: the server failed at it: Internal Server Error; retrying in 1.0 s
             Info restored: the server had switched it off; it is on again
             Detail recovered: an earlier deploy was interrupted; the server runs the text that it stores
             Error went_off: the server switched it off, and it could not be switched on again: connection refused
                 hint: look at it in Admin Panel > Functions, and switch it on there
             Error went_off: the server switched it off, and it could not be switched on again: connection refused; will retry when the server answers
+            Warning not_switched_on: could not be switched on: connection refused
+                hint: switch it on in Admin Panel > Functions
+            Warning not_switched_on: could not be switched on: connection refused; will retry when the server answers
+            Info switched_on: switched on
             Detail pruned: deleted an older version of this editing session from the server's history
             Warning refused_before: refused before, not sent again: invalid syntax (<string>, line 2)
                 short: refused before, not sent again / invalid syntax (<string>, line 2)
@@ -2098,9 +2106,12 @@ mod tests {
             refused {"words":"[ERROR: Error creating function]"}
             refused {"words":""}
             refused {"words":"No module named 'httpx'"}
+            retrying {"next_ms":1000.0,"words":"Internal Server Error"}
             restored {}
             recovered {}
             went_off {"cause":"connection refused"}
+            not_switched_on {"cause":"connection refused"}
+            switched_on {}
             pruned {}
             refused_before {"on_server":false,"words":"invalid syntax (<string>, line 2)"}
             refused_before {"on_server":true,"words":""}

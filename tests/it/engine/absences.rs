@@ -441,7 +441,12 @@ fn force_does_not_end_the_server_again_and_again() {
          510ms wake
          511ms #6 connected
          512ms #7 rows
-         513ms #8 absent",
+         513ms #8 absent
+         514ms #9 crashed
+         515ms #10 unreachable
+         2000ms wake
+         2001ms #11 connected
+         2002ms #12 rows",
         &expect![[r#"
             0ms edit a v1
             0ms edit b v1
@@ -465,17 +470,30 @@ fn force_does_not_end_the_server_again_and_again() {
                   #5 get a
             6ms #5 unreachable
                   save
-                  a refused: refused by the server: Internal Server Error
+                  a waiting: waiting: the server is away
             510ms wake
                   #6 connect
             511ms #6 connected
                   #7 overview of functions
             512ms #7 rows
-                  a refused_before: refused before, not sent again: Internal Server Error
-                  b sending: comparing with the server (forced)
-                  #8 get b
+                  a sending: comparing with the server (forced)
+                  #8 get a
             513ms #8 absent
-                  #9 create b v1
+                  #9 create a v1
+            514ms #9 crashed
+                  #10 get a
+            515ms #10 unreachable
+                  still_unreachable: still unreachable: Internal Server Error, and then connection refused (try 2, next in 1.0 s)
+                  save
+                  a refused: refused by the server: the server gave no answer to it, twice: Internal Server Error, and then connection refused
+            2000ms wake
+                  #11 connect
+            2001ms #11 connected
+                  #12 overview of functions
+            2002ms #12 rows
+                  a refused_before: refused before, not sent again: the server gave no answer to it, twice: Internal Server Error, and then connection refused
+                  b sending: comparing with the server (forced)
+                  #13 get b
         "#]],
     );
 }

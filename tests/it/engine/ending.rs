@@ -164,7 +164,7 @@ fn a_stop_counts_what_is_not_deployed_and_why() {
                   b sending: comparing with the server (edited)
                   #1 get b
             21ms #1 row b v1
-                  #2 note that b is on
+                  #2 note that b is off
             22ms #2 noted
                   #3 update b v2
             23ms #3 refused boom (<string>, line 4)

@@ -273,7 +273,7 @@ fn a_conflict_that_was_over_meanwhile_is_told_again() {
             6020ms #4 rows a=v1 b=v2
                   a unchanged: good again, unchanged
                   save
-                  archive v2
+                  archive v2, found
                   b unchanged: good again, unchanged
                   summary: 2 plugins in 20 ms: 2 unchanged
             7000ms edit b as a v2
@@ -446,7 +446,7 @@ fn a_new_file_that_is_mended_to_what_the_server_holds_is_good_again() {
                   #1 get a
             21ms #1 row a v1
                   save
-                  archive v1
+                  archive v1, found
                   a unchanged: good again, unchanged
         "#]],
     );
@@ -536,7 +536,7 @@ fn an_unreadable_folder_counts_as_a_folder() {
             2ms #2 rows a=v1
                   connected: http://server is Open WebUI 0.12.4
                   save
-                  archive v1
+                  archive v1, found
                   a unchanged: unchanged
                   summary: 2 plugins in 2 ms: 1 unchanged, 1 with errors; 1 folder cannot be read
                   exit NotDeployed

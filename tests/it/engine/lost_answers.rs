@@ -168,7 +168,7 @@ fn what_we_have_sent_is_ours_whether_an_answer_came_or_not() {
                   a sending: comparing with the server (edited)
                   #1 get a
             11ms #1 row a v1
-                  #2 note that a is on
+                  #2 note that a is off
             12ms #2 noted
                   #3 update a v2
             13ms #3 lost
@@ -194,7 +194,7 @@ fn what_we_have_sent_is_ours_whether_an_answer_came_or_not() {
                   #8 get a
             518ms #8 row a v2
                   archive v2
-                  #9 note that a is on
+                  #9 note that a is off
         "#]],
     );
 }
@@ -234,7 +234,7 @@ fn what_was_on_its_way_when_the_program_ended_is_ours() {
               #4 get a
         4ms #4 row a v2
               archive v2
-              #5 note that a is on
+              #5 note that a is off
     "#]]
     .assert_eq(&run.log);
 }

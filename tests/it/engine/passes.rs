@@ -311,8 +311,9 @@ fn a_function_that_was_created_is_switched_on_when_asked_for() {
          0ms rescan
          1ms #1 connected
          2ms #2 rows
-         4ms #3 created a
-         5ms #4 row a v1",
+         3ms #3 noted
+         4ms #4 created a
+         5ms #5 row a v1",
         &expect![[r#"
             0ms edit a v1
             0ms rescan
@@ -323,10 +324,13 @@ fn a_function_that_was_created_is_switched_on_when_asked_for() {
                   connected: http://server is Open WebUI 0.12.4
                   pass: 1 plugin to compare with the server
                   a sending: comparing with the server (new)
-                  #3 create a v1
-            4ms #3 created a
-                  #4 toggle a
-            5ms #4 row a v1
+                  #3 note that a is on
+            3ms #3 noted
+                  #4 create a v1
+            4ms #4 created a
+                  #5 toggle a
+            5ms #5 row a v1
+                  unnote a
                   save
                   archive v1
                   a created: created and switched on
@@ -533,8 +537,9 @@ fn what_no_list_had_and_was_there_all_the_time_stays_somebody_else_s() {
                  0ms rescan
                  1ms #1 connected
                  2ms #2 rows b=v1
-                 3ms #3 {answer}
-                 4ms #4 row a v1 off"
+                 3ms #3 noted
+                 4ms #4 {answer}
+                 5ms #5 row a v1 off"
             ),
         );
         assert!(run.log.contains("a unchanged"), "{answer}:\n{}", run.log);

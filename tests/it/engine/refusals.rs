@@ -31,7 +31,7 @@ fn a_refused_text_is_not_sent_again_until_it_changes() {
                   #3 get a
             4001ms #3 row a v1
                   save
-                  archive v1
+                  archive v1, found
                   a unchanged: good again, unchanged
         "#]],
     );
@@ -342,10 +342,11 @@ fn a_refusal_says_what_the_server_keeps() {
     // Nobody knows: the server may have gone down with it.
     let down = "0ms given a=v1
                 10ms write a v2
-                11ms #1 row a v1
-                12ms #2 crashed
-                13ms #3 unreachable";
-    assert_eq!(refused(down), "refused by the server: Internal Server Error");
+                11ms #1 row a v1 old
+                11ms #2 noted
+                12ms #3 refused boom
+                13ms #4 unreachable";
+    assert_eq!(refused(down), "refused by the server: boom");
 }
 
 /// What the overview lists is there; of a save the ledger tells.

@@ -99,37 +99,37 @@ fn a_deploy_that_a_full_disk_stopped_is_retried() {
          99000ms wake",
         &expect![[r#"
             10ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             11ms #1 row a theirs
                   #2 keep theirs
             12ms #2 not-kept
                   save
-                  a failed: what must be on disk before anything is sent could not be written: disk full
+                  a failed: nothing was sent, because the state folder could not be written: disk full
             512ms wake
-                  a sending: on its way (retry)
+                  a sending: comparing with the server (retry)
                   #3 get a
             513ms #3 row a theirs
                   #4 keep theirs
             514ms #4 not-kept
                   save
             1514ms wake
-                  a sending: on its way (retry)
+                  a sending: comparing with the server (retry)
                   #5 get a
             1515ms #5 row a theirs
                   #6 keep theirs
             1516ms #6 not-kept
                   save
             3000ms write a v3
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #7 get a
             3001ms #7 row a theirs
                   #8 keep theirs
             3002ms #8 not-kept
                   save
-                  a failed: what must be on disk before anything is sent could not be written: disk full
+                  a failed: nothing was sent, because the state folder could not be written: disk full
             8000ms wake
-                  a sending: on its way (retry)
+                  a sending: comparing with the server (retry)
                   #9 get a
             8001ms #9 row a theirs
                   #10 keep theirs
@@ -138,7 +138,7 @@ fn a_deploy_that_a_full_disk_stopped_is_retried() {
             8003ms #11 row a v3
                   save
                   archive v3
-                  a updated: updated; the text on the server was not ours, a copy is in the/copy.py
+                  a updated: updated; the text on the server was not deployed from here, a copy is in the/copy.py
             99000ms wake
         "#]],
     );
@@ -159,25 +159,25 @@ fn a_retry_deploys_what_the_file_holds_by_then() {
          10002ms #4 not-kept",
         &expect![[r#"
             10ms write a v2
-                  a sending: on its way (edited)
+                  a sending: comparing with the server (edited)
                   #1 get a
             11ms #1 row a theirs
                   #2 keep theirs
             12ms #2 not-kept
                   save
-                  a failed: what must be on disk before anything is sent could not be written: disk full
+                  a failed: nothing was sent, because the state folder could not be written: disk full
             20ms edit a broken
             512ms wake
                   a flawed: invalid Python: expected an expression or a ')'
             9999ms wake
             10000ms write a v2
-                  a sending: on its way (retry)
+                  a sending: comparing with the server (retry)
                   #3 get a
             10001ms #3 row a theirs
                   #4 keep theirs
             10002ms #4 not-kept
                   save
-                  a failed: what must be on disk before anything is sent could not be written: disk full
+                  a failed: nothing was sent, because the state folder could not be written: disk full
         "#]],
     );
 }
@@ -250,7 +250,7 @@ fn a_remote_edit_is_held_where_the_user_wants_to_decide() {
             2ms #2 rows a=v9 b=v1
                   connected: http://server is Open WebUI 0.12.4
                   save
-                  archive v1
+                  archive v1, found
                   b unchanged: unchanged
                   pass: 1 plugin to compare with the server
                   a sending: comparing with the server (new)
@@ -267,7 +267,7 @@ fn a_remote_edit_is_held_where_the_user_wants_to_decide() {
                   b sending: comparing with the server (edited)
                   #5 get b
             4021ms #5 row b v1
-                  #6 note that b is on
+                  #6 note that b is off
             4022ms #6 noted
                   #7 update b v2
             4023ms #7 row b v2
@@ -280,7 +280,7 @@ fn a_remote_edit_is_held_where_the_user_wants_to_decide() {
                   #8 get a
             6031ms #8 row a v9
                   save
-                  archive v9
+                  archive v9, found
                   a unchanged: good again, unchanged
         "#]],
     );
@@ -314,7 +314,7 @@ fn force_ends_a_hold_and_keeps_a_copy() {
             3ms #3 row a v9
                   #4 keep v9
             4ms #4 kept
-                  #5 note that a is on
+                  #5 note that a is off
             5ms #5 noted
                   #6 update a v1
             6ms #6 row a v1

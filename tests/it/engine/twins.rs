@@ -54,7 +54,7 @@ fn a_plugin_that_is_there_under_another_id_is_not_created() {
             2ms #2 rows old=v0~Shout c=v1~Whisper
                   connected: http://server is Open WebUI 0.12.4
                   save
-                  archive v1
+                  archive v1, found
                   c unchanged: unchanged
                   pass: 2 plugins to compare with the server
                   a sending: comparing with the server (new)
