@@ -21,9 +21,9 @@ use crate::disk::StateError;
 use crate::engine::exchange::{Adopt, Terms};
 use crate::engine::notice::Level;
 use crate::engine::{Code, Policy};
-use crate::{git, printable};
 use crate::sandbox::{self, Sandbox, SandboxError};
 use crate::systemd::supervisor::{self, Supervisor};
+use crate::{git, printable};
 
 /// Does what the command line asks for, and says how it ended.
 #[must_use]

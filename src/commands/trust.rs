@@ -58,5 +58,5 @@ pub fn confirm(request: &Request) -> bool {
 }
 
 fn somebody_answers() -> bool {
-    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    std::io::stdin().is_terminal() && ::console::Term::stderr().is_term()
 }

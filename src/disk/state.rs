@@ -482,7 +482,7 @@ impl Folder {
         let locked = locked.with_context(|| format!("locking `{}`", path.display()));
         locked.map_err(|error| self.cannot_keep(&error))?.map_err(|other| StateError {
             message: format!("{other} deploys from here to this server already"),
-            hint: "end that one first, or wait for it with --wait; a `--dry-run` can be made beside it".to_owned(),
+            hint: "the other one deploys your saves; --wait waits until it exits, --dry-run runs beside it".to_owned(),
             other: Some(other),
         })
     }

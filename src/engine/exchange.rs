@@ -394,10 +394,9 @@ impl Outcome {
                 | Failure::TakesNone { .. }
                 | Failure::KeepFailed { .. },
             ) => true,
-            Outcome::Created { .. }
-            | Outcome::Refused { .. }
-            | Outcome::Crashed { .. }
-            | Outcome::Recovered { .. } => self.unsettled().is_none(),
+            Outcome::Created { .. } | Outcome::Refused { .. } | Outcome::Crashed { .. } | Outcome::Recovered { .. } => {
+                self.unsettled().is_none()
+            }
             Outcome::Updated { .. }
             | Outcome::Unchanged
             | Outcome::WouldCreate
@@ -869,11 +868,8 @@ impl Exchange {
     fn update(&mut self, before: Box<Row>, kept: Option<PathBuf>) -> Step {
         let call = Call::Update(self.plugin.key.clone(), Arc::new(form_to_update(&self.plugin, &before)));
         let replaced = before.digest().filter(|_| !before.versioned);
-        let was_active = if is_stub(&before) {
-            self.activates()
-        } else {
-            replaced.is_some() && before.is_active == Some(true)
-        };
+        let was_active =
+            if is_stub(&before) { self.activates() } else { replaced.is_some() && before.is_active == Some(true) };
         self.send(replaced, was_active, Stage::Updating { before, kept }, call)
     }
 
@@ -1033,9 +1029,7 @@ impl Exchange {
     fn activate(&mut self, healing: Healing, next: Next) -> Step {
         match next {
             Next::Call(call) => self.call(Stage::Activating(healing), call),
-            Next::Over(Left::Restored) => {
-                Step::Done(Outcome::Created { active: Some(true), left: Left::AsItWas })
-            }
+            Next::Over(Left::Restored) => Step::Done(Outcome::Created { active: Some(true), left: Left::AsItWas }),
             // Somebody else has put another text there.
             Next::Over(Left::AsItWas) => Step::Done(Outcome::Failed(Failure::StoredOther)),
             Next::Over(left @ (Left::Unsettled { .. } | Left::Off { .. })) => {

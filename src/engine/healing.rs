@@ -80,6 +80,7 @@ impl Healing {
         match (self.stage.clone(), reply) {
             // A flip of ours that switched it off is taken back, whatever text is there by now.
             (Stage::Flipping, Reply::Row(row)) if self.is_off(&row) => self.flip(Stage::FlippingBack),
+            (Stage::FlippingBack, Reply::Row(row)) if self.is_off(&row) => self.contested(),
             (_, Reply::Row(row)) if row.content.is_some() && row.digest() != self.text => Next::Over(Left::AsItWas),
             (Stage::Looking { reload: true, .. }, Reply::Row(row)) => self.reload(&row, true),
             (Stage::Restoring { .. } | Stage::Looking { .. }, Reply::Row(row)) => self.switch_on(&row),
@@ -105,7 +106,6 @@ impl Healing {
                 Next::Over(Left::Off { cause, later })
             }
             // Somebody else had switched it on between our look and our flip.
-            (Stage::FlippingBack, Reply::Row(row)) if self.is_off(&row) => self.contested(),
             // What got no answer was not carried out, as it seems, and is done again where it is still off.
             (Stage::ReadingBack, Reply::Row(row)) if self.flips >= MOST_FLIPS && self.is_off(&row) => {
                 let cause = "no answer came".to_owned();

@@ -1411,7 +1411,9 @@ impl Engine {
                 self.ledger.turned_down(&key, exchange.plugin().digest);
             }
             let step = match &flight.talk {
-                Talk::Remove(_, removal) if is_back && !removal.has_begun() => Step::Done(Outcome::Spared(Spared::Back)),
+                Talk::Remove(_, removal) if is_back && !removal.has_begun() => {
+                    Step::Done(Outcome::Spared(Spared::Back))
+                }
                 _ => flight.talk.reply(reply),
             };
             self.step(key, step, now);
@@ -1423,7 +1425,9 @@ impl Engine {
         let Some(key) = self.tickets.remove(&ticket) else { return };
         let is_back = self.files.claim(&key) != Claim::None;
         let step = self.queue.flying_mut(&key).and_then(|flight| match &flight.talk {
-            Talk::Remove(_, removal) if is_back && !removal.has_begun() => Some(Step::Done(Outcome::Spared(Spared::Back))),
+            Talk::Remove(_, removal) if is_back && !removal.has_begun() => {
+                Some(Step::Done(Outcome::Spared(Spared::Back)))
+            }
             _ => written(&mut flight.talk),
         });
         if let Some(step) = step {

@@ -136,7 +136,12 @@ fn check(line: &str) -> Result<(), String> {
 }
 
 fn check_ours(words: &[&str]) -> Result<(), String> {
-    let args = Args::read(words).map_err(|error| error.to_string())?;
+    let args = match Args::read(words) {
+        Ok(args) => args,
+        // Help is printed, and not run.
+        Err(help) if !help.use_stderr() => return Ok(()),
+        Err(error) => return Err(error.to_string()),
+    };
     let names = |plugin: &str| plugin.starts_with("plugins/") || PluginId::new(plugin).is_some();
     let odd: Vec<_> = args.plugins.iter().filter(|plugin| !names(plugin)).collect();
     if odd.is_empty() { Ok(()) } else { Err(format!("{odd:?} are no plugins")) }

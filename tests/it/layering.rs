@@ -34,7 +34,7 @@ const REACHES_OUT: [(&str, &[&str]); 20] = [
     ("hyper_util", &["client"]),
     ("rustls", &["client", "sandbox"]),
     ("tokio", &["client", "daemon", "git", "run", "sandbox"]),
-    ("std::fs", &["config", "disk", "git", "regular_file", "sandbox", "systemd", "watcher"]),
+    ("std::fs", &["config", "disk", "regular_file", "sandbox", "systemd", "watcher"]),
     ("std::process::Command", &["sandbox", "systemd"]),
     ("tokio::process", &["git", "sandbox"]),
     ("std::net::TcpListener", &["sandbox"]),

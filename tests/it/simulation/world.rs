@@ -376,7 +376,8 @@ impl World {
     pub(super) fn lie(&mut self, call: &Call) {
         let Some(key) = key_in(call) else { return };
         self.promises.touched.insert(key.clone(), self.now);
-        if let Some(held) = self.server.rows.get_mut(&key).filter(|_| !self.server.versioned) {
+        let flips = !self.server.versioned || self.setup.policy.terms.activate_new;
+        if let Some(held) = self.server.rows.get_mut(&key).filter(|_| flips) {
             (held.wanted_active, held.contested) = (None, true);
         }
     }
