@@ -58,7 +58,7 @@ fn plan(bencher: Bencher<'_, '_>) {
     let mut ledger = Ledger::default();
     let key = key("p");
     ledger.deployed(&key, Deployed { digest: old, version: None, at: Timestamp::UNIX_EPOCH, by_us: true });
-    bencher.bench(|| drop(decide(ledger.get(black_box(&key)), None, Remote::NotAsked, new, false)));
+    bencher.bench(|| drop(decide(ledger.get(black_box(&key)), None, None, Remote::NotAsked, new, false)));
 }
 
 /// All that the engine does for a save, from the event to the end of the deploy, among so many plugins.

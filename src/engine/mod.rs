@@ -295,17 +295,26 @@ pub struct Engine {
     first_pass: bool,
     /// The roots that are not there, as the user was told.
     missing: Vec<PathBuf>,
-    /// Whether the user was told what of the plugins asked for is not there.
-    absent_told: bool,
+    /// Whether the plugins that were asked for are there.
+    asked_for: AskedFor,
     /// Why the server does not let us in, as the user was told.
     shut_for: Option<What>,
     /// How a single pass ends that cannot go on.
     exit: Option<Code>,
-    /// A single pass was asked for what is not there.
-    usage: bool,
     /// Nothing is begun any more.
     ending: Option<Ending>,
     effects: Vec<Effect>,
+}
+
+/// Whether the plugins that were asked for are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AskedFor {
+    /// Not every file has been read.
+    Unknown,
+    /// The user was told what is not there, if anything.
+    Told,
+    /// A single pass cannot do what it was asked for.
+    Absent,
 }
 
 /// What becomes of what is in flight when the engine ends.
@@ -499,7 +508,6 @@ impl Engine {
             server: Server::Shut { until: None },
             shut_for: None,
             exit: None,
-            usage: false,
             version: None,
             absence: None,
             ahead: None,
@@ -522,7 +530,7 @@ impl Engine {
             pass: None,
             missing: Vec::new(),
             first_pass: true,
-            absent_told: false,
+            asked_for: AskedFor::Unknown,
             ending: None,
             effects: Vec::new(),
         }
@@ -669,14 +677,13 @@ impl Engine {
 
     /// Says once what was looked for and is not there, as soon as every file that there is was read.
     fn tell_absent(&mut self) {
-        if self.absent_told || self.scanning || self.pass.is_none() || !self.pending.is_empty() {
+        if self.asked_for != AskedFor::Unknown || self.scanning || self.pass.is_none() || !self.pending.is_empty() {
             return;
         }
         // What is in a root that is waited for is not known yet.
         if self.policy.once.is_none() && !self.missing.is_empty() {
             return;
         }
-        self.absent_told = true;
         let mut unknown = Vec::new();
         for name in &self.policy.only {
             let is_meant = |(path, file): &(&Arc<Path>, &File)| {
@@ -720,7 +727,7 @@ impl Engine {
             self.exit.get_or_insert(Code::Usage);
         }
         // What a deploy that was cut short has left behind is made good before.
-        self.usage = usage;
+        self.asked_for = if usage { AskedFor::Absent } else { AskedFor::Told };
     }
 
     /// A path may have changed: read it, at once unless a formatter may still be about to write it once more. When that has
@@ -778,7 +785,7 @@ impl Engine {
         if hold {
             self.hold(&path, &loaded, pending, now);
         } else {
-            self.accept(path, loaded, since, pending.is_some_and(|pending| pending.saved), now);
+            self.accept(path, &loaded, since, pending.is_some_and(|pending| pending.saved), now);
         }
     }
 
@@ -804,8 +811,8 @@ impl Engine {
     }
 
     /// Believes what was read, and decides what follows from it.
-    fn accept(&mut self, path: Arc<Path>, loaded: Loaded, since: Duration, saved: bool, now: Now) {
-        let before = match &loaded {
+    fn accept(&mut self, path: Arc<Path>, loaded: &Loaded, since: Duration, saved: bool, now: Now) {
+        let before = match loaded {
             Loaded::Parsed(Parsed::Plugin(plugin)) => {
                 self.files.put(Arc::clone(&path), File::Plugin(Arc::clone(plugin)))
             }
@@ -819,13 +826,13 @@ impl Engine {
             Loaded::Missing | Loaded::Unsettled => self.files.remove(&path),
         };
         let was = before.as_ref().and_then(File::plugin).cloned();
-        self.take_leave(&path, &loaded, before.as_ref(), now);
-        self.tell_loaded(&path, &loaded, before.as_ref(), saved);
-        let is = match &loaded {
+        self.take_leave(&path, loaded, before.as_ref(), now);
+        self.tell_loaded(&path, loaded, before.as_ref(), saved);
+        let is = match loaded {
             Loaded::Parsed(Parsed::Plugin(plugin)) => Some(plugin.key.clone()),
             _ => None,
         };
-        if let Loaded::Parsed(Parsed::Plugin(plugin)) = &loaded
+        if let Loaded::Parsed(Parsed::Plugin(plugin)) = loaded
             && saved
         {
             self.doubt_refusal(plugin, now);
@@ -1627,7 +1634,7 @@ impl Engine {
         self.tell(Notice::general(What::Summary { tally, took: now.at.saturating_sub(pass.since), dry_run }));
         if self.policy.once.is_some() {
             let code = match tally.is_complete() {
-                _ if self.usage => Code::Usage,
+                _ if self.asked_for == AskedFor::Absent => Code::Usage,
                 true => Code::Fine,
                 false => Code::NotDeployed,
             };

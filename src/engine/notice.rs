@@ -1198,6 +1198,7 @@ impl Notice {
     }
 
     /// The fields that only this kind of notice has.
+    #[expect(clippy::too_many_lines, reason = "one table")]
     fn details(&self) -> Vec<(&'static str, Value)> {
         match &self.what {
             What::Ready { roots, plugins, server } => {

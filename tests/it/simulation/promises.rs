@@ -470,7 +470,8 @@ fn on_sending(world: &mut World, key: &Key, notice: &Notice, why: Why) -> Result
     }
     promises.flips.remove(key);
     promises.restored.remove(key);
-    if (why == Why::Retry && promises.saved_again.remove(key))
+    let again = matches!(why, Why::Retry | Why::ChangedOnServer | Why::MissingOnServer);
+    if (again && promises.saved_again.remove(key))
         || why == Why::Forced
         || promises.refused.get(key).is_some_and(|refused| Some(*refused) != digest)
     {

@@ -402,8 +402,7 @@ impl World {
             "toggle" if key.kind == Kind::Function => {
                 held.active = !held.active;
                 // Who switches on what is to be on anyway has his way, whatever the daemon is about to do.
-                let agreed =
-                    held.active && (held.wanted_active == Some(true) || (policy.terms.activate_new && held.ours));
+                let agreed = held.active && held.wanted_active == Some(true);
                 held.wanted_active = (!uncertain || agreed).then_some(held.active);
                 // A function that goes off in the middle of an update looks like one whose update was refused.
                 if busy && !self.server.versioned {
