@@ -24,9 +24,6 @@ const FILE: &str = "identity";
 /// A few dozen bytes.
 const LARGEST: u64 = 1024;
 
-/// Folders born before 2026-11-21 hold state without an identity, written by earlier builds.
-const FIRST_IDENTITY: Duration = Duration::from_hours(498_672);
-
 /// The file.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Identity {
@@ -41,36 +38,27 @@ struct Identity {
 pub(super) struct Owner {
     /// The folder's own number.
     pub(super) id: String,
-    /// The folder holds state of earlier builds, which says nothing.
-    from_before: bool,
 }
 
 impl Owner {
     /// Whether a ledger or note belongs to the folder, by the number that it repeats.
     pub(super) fn wrote(&self, id: Option<&str>) -> bool {
-        id.map_or(self.from_before, |id| id == self.id)
+        id == Some(&self.id)
     }
 }
 
 /// The owner of a folder's state; `None` where the state does not belong to the folder.
 pub(super) fn owner(folder: &Path) -> Option<Owner> {
-    known(folder, FIRST_IDENTITY).ok().flatten()
+    known(folder).ok().flatten()
 }
 
 /// Gives the folder an identity, unless it has one. Answers where state went that does not belong to it.
 pub(super) fn claim(folder: &Path) -> io::Result<(Owner, Option<PathBuf>)> {
-    claim_since(folder, FIRST_IDENTITY)
-}
-
-/// State in folders born before `first` needs no identity.
-fn claim_since(folder: &Path, first: Duration) -> io::Result<(Owner, Option<PathBuf>)> {
-    if let Some(owner) = known(folder, first)? {
+    if let Some(owner) = known(folder)? {
         return Ok((owner, None));
     }
-    let born = born(folder)?;
-    let from_before = is_from_before(born, first) && !exists(&folder.join(FILE));
-    let aside = if from_before { None } else { set_aside(folder)? };
-    let identity = Identity { id: format!("{:032x}", fastrand::u128(..)), born };
+    let aside = set_aside(folder)?;
+    let identity = Identity { id: format!("{:032x}", fastrand::u128(..)), born: born(folder)? };
     let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
     file.write_all(&serde_json::to_vec(&identity)?)?;
     file.as_file().sync_all()?;
@@ -80,11 +68,11 @@ fn claim_since(folder: &Path, first: Duration) -> io::Result<(Owner, Option<Path
         Err(error) if error.error.kind() == ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error.error),
     }
-    let owner = known(folder, first)?.ok_or_else(|| io::Error::other("its identity cannot be read back"))?;
+    let owner = known(folder)?.ok_or_else(|| io::Error::other("its identity cannot be read back"))?;
     Ok((owner, aside))
 }
 
-fn known(folder: &Path, first: Duration) -> io::Result<Option<Owner>> {
+fn known(folder: &Path) -> io::Result<Option<Owner>> {
     let bytes = match trust::read(folder, &folder.join(FILE), LARGEST) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound || Rejection::of(&error).is_some() => return Ok(None),
@@ -93,17 +81,13 @@ fn known(folder: &Path, first: Duration) -> io::Result<Option<Owner>> {
     let born = born(folder)?;
     let identity: Option<Identity> = serde_json::from_slice(&bytes).ok();
     let identity = identity.filter(|identity| identity.born == born && !identity.id.is_empty());
-    Ok(identity.map(|Identity { id, .. }| Owner { id, from_before: is_from_before(born, first) }))
+    Ok(identity.map(|Identity { id, .. }| Owner { id }))
 }
 
 /// Since the epoch.
 fn born(folder: &Path) -> io::Result<Option<Duration>> {
     let created = folder.symlink_metadata()?.created().ok();
     Ok(created.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok()))
-}
-
-fn is_from_before(born: Option<Duration>, first: Duration) -> bool {
-    born.is_some_and(|born| born < first)
 }
 
 fn exists(path: &Path) -> bool {
@@ -195,16 +179,5 @@ mod tests {
         fs::copy(one.path().join(FILE), other.path().join(FILE)).unwrap();
         assert_eq!(owner(other.path()), None);
         assert_ne!(claim(other.path()).unwrap().0, first);
-    }
-
-    #[test]
-    fn state_of_earlier_builds_is_believed_in_folders_of_that_time() {
-        let folder = tempfile::tempdir().unwrap();
-        let Some(born) = born(folder.path()).unwrap() else { return };
-        plant(folder.path());
-        let (owner, aside) = claim_since(folder.path(), born + Duration::from_secs(1)).unwrap();
-        assert!(aside.is_none() && folder.path().join("ledger-h.json").exists());
-        assert!(owner.wrote(None) && owner.wrote(Some(&owner.id)) && !owner.wrote(Some("other")));
-        assert!(!known(folder.path(), born).unwrap().unwrap().wrote(None), "it was born later");
     }
 }

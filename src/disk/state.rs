@@ -335,7 +335,6 @@ impl State {
         let folder = Folder::new(folder, server);
         let (_, aside) = folder.make().map_err(|error| folder.cannot_keep(&error))?;
         let lock = folder.take_lock(&folder.lock())?;
-        folder.adopt_old_name(server)?;
         folder.clear_up();
         Ok(Self { folder, aside, rollbacks_seen: None, lock })
     }
@@ -486,36 +485,6 @@ impl Folder {
             other: Some(other),
         })
     }
-
-    /// Takes over what earlier builds kept under another name of the same server: `127.0.0.1` for `localhost`.
-    fn adopt_old_name(&self, server: &str) -> Result<(), StateError> {
-        let old = Self { path: self.path.clone(), server: slug(server) };
-        if old.server == self.server {
-            return Ok(());
-        }
-        let folders = ["backups", "deployed", "rollbacks", "under-way"].map(|name| {
-            let folder = self.path.join(name);
-            (folder.join(&old.server), folder.join(&self.server))
-        });
-        let known = folders.into_iter().chain([(old.ledger(), self.ledger())]);
-        let moves: Vec<_> = known.filter(|(from, to)| exists(from) && !exists(to)).collect();
-        if moves.is_empty() {
-            return Ok(());
-        }
-        // An earlier build may be at work with them.
-        let lock = old.take_lock(&old.lock())?;
-        let outcome = moves.iter().try_for_each(|(from, to)| {
-            trust::check_folders(&self.path, from.parent().unwrap_or(&self.path))?;
-            fs::rename(from, to)
-        });
-        outcome.context("renaming the state of this server").map_err(|error| self.cannot_keep(&error))?;
-        drop(lock);
-        fs::remove_file(old.lock()).context("removing an old lock").map_err(|error| self.cannot_keep(&error))
-    }
-}
-
-fn exists(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
 }
 
 /// Whether an open file is still the one at this path.
@@ -674,27 +643,6 @@ mod tests {
         let first = State::open(folder.path().to_owned(), "http://localhost:1").unwrap();
         assert!(State::open(folder.path().to_owned(), "http://127.0.0.1:1").err().unwrap().other().is_some());
         assert!(first.is_of(folder.path(), "http://[::1]:1/"));
-    }
-
-    #[test]
-    fn state_under_an_old_name_is_taken_over() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        let mut ledger = Ledger::default();
-        ledger.sending(&key(), Digest::of(b"x"));
-        let old = Folder { path: folder.path().to_owned(), server: "127.0.0.1-1".to_owned() };
-        old.save(&ledger.to_json()).unwrap();
-        for name in ["backups", "rollbacks"] {
-            fs::create_dir_all(path(name).join("127.0.0.1-1")).unwrap();
-        }
-        let held = old.take_lock(&old.lock()).unwrap();
-        let open = || State::open(folder.path().to_owned(), "http://127.0.0.1:1");
-        assert!(open().err().unwrap().other().is_some(), "an earlier build is at work");
-        drop(held);
-        let state = open().unwrap();
-        assert_eq!(state.load().0, ledger);
-        assert!(path("backups/localhost-1").is_dir() && path("rollbacks/localhost-1").is_dir());
-        assert!(!path("ledger-127.0.0.1-1.json").exists() && !path("ledger-127.0.0.1-1.lock").exists());
     }
 
     #[test]

@@ -336,13 +336,21 @@ impl World {
     /// Somebody writes a text on the server.
     fn edit(&mut self, key: &Key, text: Text) {
         let busy = self.is_busy(key);
+        self.write(key, text, Writer::Hand);
+        let versioned = self.server.versioned;
+        self.server.rows.get_mut(key).unwrap().contested |= busy && !versioned;
+    }
+
+    /// Somebody else than the daemon writes a text.
+    fn write(&mut self, key: &Key, text: Text, writer: Writer) {
+        let busy = self.is_busy(key);
         self.touch(key);
-        self.server.write(key, text, Writer::Hand);
-        let (versioned, activates) = (self.server.versioned, self.setup.policy.terms.activate_new);
-        let held = self.server.rows.get_mut(key).unwrap();
-        held.contested |= busy && !versioned;
+        self.server.write(key, text, writer);
         // It may just be switched on for the first time.
-        if busy && activates {
+        if busy
+            && self.setup.policy.terms.activate_new
+            && let Some(held) = self.server.rows.get_mut(key)
+        {
             held.wanted_active = None;
         }
     }
@@ -640,8 +648,7 @@ impl World {
             Happening::RolledBack(key, text) => {
                 if self.server.rows.contains_key(&key) {
                     trace!(self, "{key} is rolled back to {text}");
-                    self.touch(&key);
-                    self.server.write(&key, text, Writer::Rollback);
+                    self.write(&key, text, Writer::Rollback);
                     if let Some(rollback) = self.state.rollbacks.get_mut(&key) {
                         rollback.done = true;
                         self.daemon.iter_mut().for_each(|daemon| daemon.rollbacks_unseen = true);
