@@ -1693,9 +1693,9 @@ mod tests {
                 Refused { words: "words", left: Off { cause: "words", later: true } } <- not allowed | unclear | unreachable | stumbled | foreign
                 get <- lost
             switching on, back (old > noted > refused > old, off > old, off > old, off)
-                Refused { words: "words", left: AsItWas } <- ours | ours, off | theirs | stub
+                Refused { words: "words", left: AsItWas } <- ours
+                Refused { words: "words", left: Off { cause: "somebody else switches it at the same moment", later: false } } <- ours, off | theirs | old, off | stub | no text
                 Refused { words: "words", left: Restored } <- deployed | old
-                Refused { words: "words", left: Off { cause: "somebody else switches it at the same moment", later: false } } <- old, off | no text
                 Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
                 Refused { words: "words", left: Off { cause: "an answer to another question than the one asked", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
                 Refused { words: "words", left: Off { cause: "words", later: false } } <- refused | too long
@@ -1777,8 +1777,8 @@ mod tests {
                 get <- lost
             activating, back (absent > noted > no text > ours, off)
                 Created { active: Some(true), left: AsItWas } <- ours
-                Created { active: Some(false), left: Off { cause: "somebody else switches it at the same moment", later: false } } <- ours, off | no text
-                StoredOther <- deployed | theirs | old | old, off | stub
+                Created { active: Some(false), left: Off { cause: "somebody else switches it at the same moment", later: false } } <- ours, off | theirs | old, off | stub | no text
+                StoredOther <- deployed | old
                 Created { active: Some(false), left: Off { cause: "an answer to another question than the one asked", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
                 Created { active: Some(false), left: Off { cause: "words", later: false } } <- refused | too long
                 Created { active: Some(false), left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
