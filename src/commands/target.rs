@@ -222,7 +222,7 @@ fn with_kind(name: &str) -> Option<Key> {
 
 /// Nobody can tell a folder that is gone from a name that is wrong, so none is made.
 pub(super) fn no_folder(folder: &Path, what_for: &str) -> Refusal {
-    Refusal::failed(format!("there is no folder `{}`{what_for}", folder.display()))
+    Refusal::usage(format!("there is no folder `{}`{what_for}", folder.display()))
         .hinted("create it, or set `root` in watch.toml (or --root) to the folder with the plugins")
 }
 

@@ -10,19 +10,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ended::NO_ANSWER;
-use super::exchange::{Left, Outcome};
+use super::exchange::{Exchange, Left, Outcome, Reply};
 use super::files::Claim;
 use super::ledger::Last;
 use super::notice::{Notice, What};
 use super::plan::Why;
 use super::server::Server;
-use super::{Engine, Now};
+use super::{Engine, Flight, Now, Talk};
 use crate::plugin::{Digest, Plugin};
 
 /// How long to wait before each further try.
 const PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(9)];
 
-/// A server that goes away within this time after it failed at a text may have gone because of it.
+/// A server that cannot be reached within this time after it failed at a text may have gone because of it.
 const AFTERMATH: Duration = Duration::from_secs(10);
 
 /// How often the server has failed at one text, one try after the other.
@@ -32,9 +32,11 @@ pub(super) struct Crash {
     times: usize,
     /// The server's, the last time.
     words: String,
-    last: Duration,
+    /// How long it is suspected of having ended a server that cannot be reached.
+    suspect_until: Option<Duration>,
     /// When it is sent again; `None` while it is being sent, and when no try is left.
     again_at: Option<Duration>,
+    why: Why,
     in_pass: bool,
 }
 
@@ -58,17 +60,20 @@ impl Engine {
     /// The server failed at a text. Answers how the deploy ended, where it is not tried again.
     pub(super) fn on_crashed(
         &mut self,
-        plugin: &Plugin,
+        exchange: &Exchange,
         words: String,
         left: Left,
         in_pass: bool,
         now: Now,
     ) -> Option<Outcome> {
+        let plugin = exchange.plugin();
         let before = self.crashes.get(&plugin.key).filter(|crash| crash.is_of(plugin));
         let times = before.map_or(0, |crash| crash.times) + 1;
         let pause = PAUSES.get(times - 1).copied();
         let again_at = pause.map(|pause| now.at + pause);
-        let crash = Crash { digest: plugin.digest, times, words: words.clone(), last: now.at, again_at, in_pass };
+        let why = exchange.why_again();
+        let suspect_until = Some(now.at + AFTERMATH);
+        let crash = Crash { digest: plugin.digest, times, words: words.clone(), suspect_until, again_at, why, in_pass };
         self.crashes.insert(plugin.key.clone(), crash);
         let Some(next) = pause else { return Some(Outcome::Crashed { words, left }) };
         self.tell(Notice::of(plugin, What::Crashed { words, next }));
@@ -104,14 +109,14 @@ impl Engine {
         let due: Vec<_> = (due.into_iter())
             .map(|(key, crash)| {
                 crash.again_at = None;
-                (key.clone(), crash.digest, crash.in_pass)
+                (key.clone(), crash.digest, crash.why, crash.in_pass)
             })
             .collect();
-        for (key, digest, in_pass) in due {
+        for (key, digest, why, in_pass) in due {
             let Claim::Sole(plugin) = self.present_claim(&key) else { continue };
             let idle = self.queue.flying(&key).is_none() && self.queue.waiting(&key).is_none();
             if idle && plugin.digest == digest && !self.is_out_of_reach(&plugin.path) {
-                self.request(&plugin, Why::Retry, now.at, in_pass);
+                self.request(&plugin, why, now.at, in_pass);
             }
         }
     }
@@ -123,15 +128,29 @@ impl Engine {
         }
     }
 
-    /// The server is away. What it failed at just before may be why, which must not happen over and over.
-    pub(super) fn blame_crashes(&mut self, now: Now) {
-        for (key, crash) in std::mem::take(&mut self.crashes) {
-            let recent = now.at < crash.last + AFTERMATH;
-            // What is in flight comes to its own end.
-            let flies = self.queue.flying(&key).is_some();
-            if flies || !recent || self.unanswered.insert(key.clone(), crash.digest) != Some(crash.digest) {
+    /// A server that cannot be reached may have gone because of what it failed at just before, which must not happen over
+    /// and over.
+    pub(super) fn blame_crashes(&mut self, reply: &Reply, now: Now) {
+        if !matches!(reply, Reply::Unreachable { retry_after: None, .. }) {
+            return;
+        }
+        // A text that has left again comes to its own end.
+        let has_left = |flight: &Flight| matches!(&flight.talk, Talk::Deploy(exchange) if exchange.has_sent());
+        let suspects = self.crashes.iter_mut().filter(|(key, crash)| {
+            crash.suspect_until.is_some_and(|until| now.at < until) && !self.queue.flying(key).is_some_and(has_left)
+        });
+        let suspects: Vec<_> = suspects
+            .map(|(key, crash)| {
+                // It is blamed once.
+                crash.suspect_until = None;
+                (key.clone(), crash.digest)
+            })
+            .collect();
+        for (key, digest) in suspects {
+            if self.unanswered.insert(key.clone(), digest) != Some(digest) {
                 continue;
             }
+            let Some(crash) = self.crashes.remove(&key) else { continue };
             let words = format!("{NO_ANSWER}, twice: {}", crash.words);
             self.note_ended(&key, Last::Refused { digest: crash.digest, words: words.clone() });
             if let Claim::Sole(plugin) = self.files.claim(&key)

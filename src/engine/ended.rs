@@ -10,7 +10,7 @@ use super::notice::{Notice, What};
 use super::plan::Remote;
 use super::server::Server;
 use super::{AWAY, Effect, Engine, Now, SHUT, Talk};
-use crate::plugin::{Key, Plugin};
+use crate::plugin::{Digest, Key, Plugin};
 
 /// How the words begin of a text that nobody answers to.
 pub(super) const NO_ANSWER: &str = "the server gave no answer to it";
@@ -50,6 +50,10 @@ impl Engine {
                 self.effects.push(Effect::Save(key.clone()));
             }
             self.effects.push(Effect::Unnote(key.clone()));
+            self.activations.remove(key);
+        }
+        if let (Talk::Deploy(exchange), Some(_)) = (&flight.talk, &unsettled) {
+            self.note_restored(key, exchange.restores());
         }
         let took = now.at.saturating_sub(flight.since);
         let newer = if flight.rolled_back { self.rollbacks.remove_entry(key) } else { None };
@@ -65,8 +69,22 @@ impl Engine {
             self.overtake(&plugin);
         }
         // What is off is not left to the next look, whenever that is.
-        if let Some(cause) = unsettled {
-            self.lose(cause, None, now);
+        match unsettled {
+            Some(_) if switches_on => self.activate_later(key, now),
+            Some(cause) => self.lose(cause, None, now),
+            None => {}
+        }
+    }
+
+    /// What is made good later is the text that the server was seen to hold after the refusal, whoever put it there.
+    fn note_restored(&mut self, key: &Key, text: Option<Digest>) {
+        if let (Some(text), Some(under_way)) = (text, self.under_way.get_mut(key))
+            && under_way.replaced.is_some_and(|replaced| replaced != text)
+        {
+            under_way.replaced = Some(text);
+            let under_way = under_way.clone();
+            let ticket = self.ticket();
+            self.effects.push(Effect::Note(ticket, key.clone(), under_way));
         }
     }
 
@@ -86,7 +104,7 @@ impl Engine {
 
     fn on_deployed(&mut self, exchange: &Exchange, outcome: Outcome, in_pass: bool, took: Duration, now: Now) {
         let plugin = exchange.plugin();
-        let is_known = self.note_for_retry(&plugin.key, &outcome, took, now);
+        let is_known = self.note_for_retry(exchange, &outcome, took, now);
         let outcome = match self.answered(plugin, outcome, now) {
             // It was sent once more only because of what an earlier refusal has left behind.
             Outcome::Crashed { left, .. } if let Some(words) = self.refused_before(plugin) => {
@@ -94,7 +112,7 @@ impl Engine {
             }
             Outcome::Crashed { words, left } => {
                 self.note_ended(&plugin.key, Last::Failed { digest: plugin.digest });
-                match self.on_crashed(plugin, words, left, in_pass, now) {
+                match self.on_crashed(exchange, words, left, in_pass, now) {
                     Some(outcome) => outcome,
                     None => return,
                 }
@@ -120,6 +138,8 @@ impl Engine {
             Outcome::Refused { words, .. } => {
                 self.note_ended(&plugin.key, Last::Refused { digest: plugin.digest, words: words.clone() });
             }
+            // What was refused before stays so.
+            Outcome::Failed(_) if self.refused_before(plugin).is_some() => {}
             Outcome::Failed(_) => self.note_ended(&plugin.key, Last::Failed { digest: plugin.digest }),
             _ => {}
         }
@@ -178,7 +198,9 @@ impl Engine {
                     left if switches_on => What::not_on(left).unwrap_or(What::Recovered),
                     left => What::came_of_recovery(left),
                 };
-                self.tell(Notice { about, what });
+                if !(switches_on && self.activations.is_known(key) && matches!(what, What::NotSwitchedOn { .. })) {
+                    self.tell(Notice { about, what });
+                }
                 // It may have changed since the list that the plan went by.
                 if let Claim::Sole(plugin) = self.present_claim(key)
                     && holds != Some(plugin.digest)

@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 
 use crate::engine::healing::{self, Healing, Next};
 use crate::engine::ledger::UnderWay;
+use crate::engine::plan::Why;
 use crate::engine::refusal;
 use crate::engine::twin::{self, Identity, Twin, Twins};
 use crate::plugin::{Digest, Entry, Key, Kind, Plugin, id::PluginId};
@@ -570,6 +571,10 @@ pub struct Exchange {
     restarts: u8,
     /// A text has left, and the server has not said yet what it holds since.
     in_doubt: bool,
+    /// The text has left.
+    has_sent: bool,
+    /// Of the text that is loaded once more after a refusal.
+    restores: Option<Digest>,
     /// What the server has, as far as its last answer tells.
     on_server: Option<OnServer>,
 }
@@ -645,8 +650,17 @@ const STUB_HEAD: &str = "# owui-watch put this here for a moment, to learn why t
 impl Exchange {
     /// Begins a conversation: the first step is to ask what the server has, unless it has just said that it has not.
     pub fn start(plugin: Arc<Plugin>, known: Known, terms: Terms) -> (Self, Step) {
-        let mut exchange =
-            Self { plugin, known, terms, stage: Stage::Asked, restarts: 0, in_doubt: false, on_server: None };
+        let mut exchange = Self {
+            plugin,
+            known,
+            terms,
+            stage: Stage::Asked,
+            restarts: 0,
+            in_doubt: false,
+            has_sent: false,
+            restores: None,
+            on_server: None,
+        };
         let step = if exchange.known.unlisted && !terms.dry_run {
             exchange.on_asked(Reply::Absent)
         } else {
@@ -659,6 +673,24 @@ impl Exchange {
     #[must_use]
     pub fn plugin(&self) -> &Arc<Plugin> {
         &self.plugin
+    }
+
+    /// Whether the text has left, at least once.
+    #[must_use]
+    pub fn has_sent(&self) -> bool {
+        self.has_sent
+    }
+
+    /// Of the text that is loaded once more after a refusal, if one is.
+    #[must_use]
+    pub fn restores(&self) -> Option<Digest> {
+        self.restores
+    }
+
+    /// Why the same text is deployed once more.
+    #[must_use]
+    pub fn why_again(&self) -> Why {
+        if self.terms.force { Why::Forced } else { Why::Retry }
     }
 
     /// Whether nobody knows what has become of a text that has left.
@@ -704,7 +736,9 @@ impl Exchange {
                 self.in_doubt = true;
             }
             (Stage::Updating { before, .. }, Reply::Refused { .. }) => self.in_doubt = !before.versioned,
-            (Stage::Creating, Reply::Lost { .. }) => self.in_doubt = true,
+            (Stage::Creating, Reply::Lost { .. } | Reply::Foreign { .. } | Reply::Crashed { .. }) => {
+                self.in_doubt = true
+            }
             (_, Reply::Row(_) | Reply::Absent) => self.in_doubt = false,
             _ => {}
         }
@@ -749,6 +783,9 @@ impl Exchange {
     }
 
     fn call(&mut self, stage: Stage, call: Call) -> Step {
+        if let Call::Create(_, form) | Call::Update(_, form) = &call {
+            self.has_sent |= form.file.is_some();
+        }
         self.stage = stage;
         Step::Call(call)
     }
@@ -963,6 +1000,7 @@ impl Exchange {
         }
         // Who has put another text there meanwhile has loaded it, and may be about to put the next one there.
         let reload = before.digest() == after.digest();
+        self.restores = after.digest();
         let (healing, next) = Healing::start(&self.plugin.key, before.is_active == Some(true), after, reload);
         self.heal(healing, next, verdict)
     }

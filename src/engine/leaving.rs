@@ -16,6 +16,9 @@ use crate::plugin::{Digest, Key, Kind, Plugin};
 const BROKEN: &str =
     "a file here that is broken may be the same plugin; nothing is done on the server before it is mended";
 
+/// How soon to try again where the disk had no room for the copy.
+const RETRY: Duration = Duration::from_secs(30);
+
 /// A plugin whose file is gone.
 #[derive(Debug)]
 pub(super) struct Leaving {
@@ -149,6 +152,17 @@ impl Engine {
                 self.lose(cause, retry_after, now);
                 self.waiting_again()
             }
+            // It is tried again when the disk may have room.
+            Outcome::Failed(failure @ Failure::KeepFailed { .. }) => {
+                let told = self.leaving.get_mut(key).is_some_and(|leaving| {
+                    leaving.due = Some(now.at + RETRY);
+                    std::mem::replace(&mut leaving.told, true)
+                });
+                if !told {
+                    self.tell(Notice::of(plugin, What::Failed { failure, took }));
+                }
+                return self.plan_returned(key, now);
+            }
             Outcome::Failed(failure) => self.on_failure(failure, took, now),
             _ => return,
         };
@@ -156,7 +170,11 @@ impl Engine {
             self.leaving.remove(key);
         }
         self.tell(Notice::of(plugin, what));
-        // The file may have come back meanwhile, and what it asks for was decided by a ledger that is not true any more.
+        self.plan_returned(key, now);
+    }
+
+    /// The file may have come back meanwhile, and what it asks for was decided by a ledger that is not true any more.
+    fn plan_returned(&mut self, key: &Key, now: Now) {
         if let Claim::Sole(plugin) = self.files.claim(key) {
             self.plan(&plugin, Remote::NotAsked, now.at, now);
         }

@@ -8,6 +8,7 @@
 //! In here is the road that an event takes, from a file that is ready to a conversation that is in flight. What is known of
 //! the server is in `server`, what the end of a conversation leads to in `ended`, files that are gone in `leaving`.
 
+mod activation;
 mod ahead;
 mod crashes;
 mod ended;
@@ -37,6 +38,7 @@ use jiff::Timestamp;
 
 use crate::plugin::id::PluginId;
 use crate::plugin::{Digest, Flaw, Key, Parsed, Plugin, Problem};
+use activation::Activations;
 use ahead::{Ahead, Asked};
 use crashes::Crash;
 use ended::Session;
@@ -276,6 +278,8 @@ pub struct Engine {
     retries: Retries,
     /// Texts at which the server failed the last time that they were sent.
     crashes: BTreeMap<Key, Crash>,
+    /// New functions that could not be switched on yet.
+    activations: Activations,
     /// New plugins that the user was asked about, and the plugins on the server that they may be.
     asked: BTreeMap<Key, Key>,
     /// What the server was seen to hold of plugins whose text is being read for the plan that follows from that.
@@ -519,6 +523,7 @@ impl Engine {
             complaints: BTreeMap::new(),
             retries: Retries::default(),
             crashes: BTreeMap::new(),
+            activations: Activations::default(),
             unread: BTreeMap::new(),
             pending: BTreeMap::new(),
             doubted: BTreeMap::new(),
@@ -579,7 +584,7 @@ impl Engine {
         let slow = self.queue.all_flying().filter_map(|(_, flight)| flight.slow_at);
         let open = matches!(self.server, Server::Open) && self.ending.is_none();
         let leaving = self.leaving.values().filter_map(|leaving| leaving.due.filter(|_| open));
-        let retry = self.next_retry().filter(|_| open);
+        let retry = self.next_retry().into_iter().chain(self.activations.next()).filter(|_| open);
         let ending = self.ending.and_then(|ending| match ending {
             Ending::Stop { by } => Some(by),
             Ending::Replace { slow_at } => slow_at,
@@ -786,6 +791,7 @@ impl Engine {
             self.hold(&path, &loaded, pending, now);
         } else {
             self.accept(path, &loaded, since, pending.is_some_and(|pending| pending.saved), now);
+            self.advance_look(now);
         }
     }
 
@@ -874,6 +880,8 @@ impl Engine {
                 }
                 if let Some(was) = was
                     && was.key != plugin.key
+                    && self.ledger.get(&was.key).is_some_and(|record| record.deployed.is_some())
+                    && self.files.claim(&was.key) == Claim::None
                 {
                     self.tell(Notice::of(plugin, What::IdChanged { from: was.key.clone() }));
                 }
@@ -1342,6 +1350,7 @@ impl Engine {
     // ---- what the server says ---------------------------------------------------------------------------------------
 
     fn on_replied(&mut self, ticket: Ticket, reply: Reply, now: Now) {
+        self.blame_crashes(&reply, now);
         if let Some(key) = self.tickets.remove(&ticket) {
             return self.converse(key, reply, now);
         }
@@ -1554,6 +1563,7 @@ impl Engine {
         }
         self.retry_due(now);
         self.retry(now);
+        self.activate_due(now);
         let mut slow = Vec::new();
         for flight in self.queue.all_flying_mut() {
             if flight.slow_at.is_some_and(|at| at <= now.at) {
@@ -1603,8 +1613,10 @@ impl Engine {
         }
         if let Some(Ending::Stop { by }) = self.ending {
             if self.queue.n_flying() == 0 || by <= now.at {
-                let cut_short = self.policy.once.is_some() && self.n_undeployed() > 0;
-                self.tell(Notice::general(self.stopped()));
+                let stopped = self.stopped();
+                let is_complete = matches!(stopped, What::Stopped { waiting: 0, refused: 0, held: 0, with_errors: 0 });
+                let cut_short = self.policy.once.is_some() && !is_complete;
+                self.tell(Notice::general(stopped));
                 let code = if cut_short { Code::NotDeployed } else { Code::Fine };
                 self.effects.push(Effect::Exit(code));
             }
@@ -1624,7 +1636,8 @@ impl Engine {
             && !self.scanning
             && matches!(self.server, Server::Open);
         // A watch says how the pass went, and goes on trying.
-        let idle = idle && (self.policy.once.is_none() || !self.has_retries());
+        let retries = self.has_retries() || self.activations.next().is_some();
+        let idle = idle && (self.policy.once.is_none() || !retries);
         if !idle || !self.pass.as_ref().is_some_and(|pass| pass.planned) {
             return;
         }
@@ -1675,7 +1688,9 @@ impl Engine {
         let Some(path) = &notice.about.path else { return };
         let complaint = match &mut notice.what {
             What::Unchanged { good_again, .. } => {
-                *good_again = self.complaints.remove(path).is_some();
+                let in_flight = notice.about.key.as_ref().is_some_and(|key| self.queue.flying(key).is_some());
+                // What the server says of it is not known yet.
+                *good_again = !in_flight && self.complaints.remove(path) == Some(Complaint::Error);
                 None
             }
             What::Created { .. } | What::Updated { .. } => {

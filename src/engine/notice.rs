@@ -865,7 +865,7 @@ impl Notice {
             What::Recovered => "an earlier deploy was interrupted; the server runs the text that it stores".to_owned(),
             What::Restored => "the server had switched it off; it is on again".to_owned(),
             What::NotSwitchedOn { cause, later } => {
-                let then = if *later { "; will retry when the server answers" } else { "" };
+                let then = if *later { "; will retry" } else { "" };
                 format!("could not be switched on: {cause}{then}")
             }
             What::SwitchedOn => "switched on".to_owned(),

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::exchange::{Failure, Outcome};
+use crate::engine::exchange::{Exchange, Failure, Outcome};
 use crate::engine::files::Claim;
+use crate::engine::plan::Why;
 use crate::engine::queue::backoff;
 use crate::engine::server::Server;
 use crate::engine::{Engine, Held, Now, Pending};
@@ -24,6 +25,8 @@ struct Retry {
     due: Option<Duration>,
     /// When its time came last.
     tried: Option<Duration>,
+    /// The user insists (`--force`).
+    forced: bool,
 }
 
 impl Retries {
@@ -35,12 +38,13 @@ impl Retries {
 impl Engine {
     /// Takes note of how a deploy ended. Answers whether the user knows already: it failed as the attempt before did, and
     /// nobody saved in between.
-    pub(super) fn note_for_retry(&mut self, key: &Key, outcome: &Outcome, took: Duration, now: Now) -> bool {
+    pub(super) fn note_for_retry(&mut self, exchange: &Exchange, outcome: &Outcome, took: Duration, now: Now) -> bool {
+        let (key, forced) = (&exchange.plugin().key, exchange.why_again() == Why::Forced);
         if !matches!(outcome, Outcome::Failed(Failure::KeepFailed { .. })) || self.policy.once.is_some() {
             self.retries.0.remove(key);
             return false;
         }
-        let retry = self.retries.0.entry(key.clone()).or_insert(Retry { attempts: 0, due: None, tried: None });
+        let retry = self.retries.0.entry(key.clone()).or_insert(Retry { attempts: 0, due: None, tried: None, forced });
         let is_known = retry.tried == Some(now.at.saturating_sub(took));
         retry.attempts += 1;
         retry.due = Some(now.at + backoff(retry.attempts, now.chance));
@@ -56,11 +60,14 @@ impl Engine {
         let keys: Vec<_> = due
             .map(|(key, retry)| {
                 (retry.due, retry.tried) = (None, Some(now.at));
-                key.clone()
+                (key.clone(), retry.forced)
             })
             .collect();
-        for key in keys {
+        for (key, forced) in keys {
             match self.present_claim(&key) {
+                Claim::Sole(plugin) if forced && plugin.has_text() => {
+                    self.request(&plugin, Why::Forced, now.at, false);
+                }
                 Claim::Sole(plugin) if self.pending.contains_key(&plugin.path) => {}
                 Claim::Sole(plugin) => {
                     let pending = Pending { since: now.at, due: None, held: Held::No, saved: false };

@@ -103,6 +103,10 @@ impl Engine {
         if self.scanning || look.version.is_none() {
             return;
         }
+        // A single pass plans everything at once: another file that is not complete yet may claim the same id.
+        if self.policy.once.is_some() && !self.pending.is_empty() {
+            return;
+        }
         match &look.overviews {
             None => {
                 let kinds = self.files.kinds();
@@ -247,7 +251,7 @@ impl Engine {
         let attempt = absence.attempts;
         let next = backoff(attempt, now.chance).max(retry_after.unwrap_or_default().min(LONGEST_WISH));
         self.queue.clear();
-        self.blame_crashes(now);
+        self.crashes.clear();
         self.server = Server::Away { tried: now.at, until: now.at + next, asked: retry_after.is_some() };
         Some((attempt, next))
     }

@@ -416,7 +416,7 @@ fn a_service_is_started_reloaded_killed_and_comes_back() {
     until("a save to be deployed by a hardened service", || text() == Some(filter("hardened")), state);
     until("the status", || show("StatusText").contains("; last: a updated ("), state);
     let log = fs::read_to_string(folder.join(".owui-watch/logs/function-a.log")).unwrap();
-    assert_eq!(log.matches(" updated ").count(), 2, "{log}");
+    assert_eq!(log.matches(" updated version=").count(), 2, "{log}");
     let (code, said) = owui_watch(&["install", "--url", &server.url()]);
     assert_eq!(code, Some(0), "{said}\n{}", state());
 

@@ -1,10 +1,15 @@
 //! A text at which the server fails: it is sent again, alone and after growing pauses, before it counts as refused.
 
 use expect_test::expect;
-use owui_watch::engine::exchange::Terms;
+use owui_watch::engine::Policy;
+use owui_watch::engine::exchange::{OnRemoteEdit, Terms};
 use owui_watch::engine::ledger::Ledger;
 
-use super::{check, check_with, once, play, policy};
+use super::{check, check_with, old_server, once, play, policy};
+
+fn activate(policy: Policy) -> Policy {
+    Policy { terms: Terms { activate_new: true, ..policy.terms }, ..policy }
+}
 
 #[test]
 fn a_500_is_tried_again_three_times_before_it_counts_as_refused() {
@@ -289,7 +294,6 @@ fn a_server_that_goes_away_twice_after_it_failed_at_a_text_is_spared_it() {
                   #9 get a
             3006ms #9 unreachable
                   save
-                  save
                   a refused: refused by the server: the server gave no answer to it, twice: Internal Server Error
                   unreachable: cannot reach http://server: connection refused (next try in 500 ms)
             9000ms wake
@@ -450,9 +454,8 @@ fn a_start_tries_again_what_was_given_up() {
 
 #[test]
 fn a_new_function_is_switched_on_when_the_server_is_back() {
-    let terms = Terms { activate_new: true, ..policy().terms };
     check_with(
-        owui_watch::engine::Policy { terms, ..policy() },
+        activate(policy()),
         Ledger::default(),
         "0ms edit a v1
          0ms rescan
@@ -461,11 +464,13 @@ fn a_new_function_is_switched_on_when_the_server_is_back() {
          3ms #3 noted
          4ms #4 created a
          5ms #5 unreachable
-         1000ms wake
-         1001ms #6 connected
-         1002ms #7 rows a=v1
-         1003ms #8 row a v1 off
-         1004ms #9 row a v1",
+         505ms wake
+         506ms #6 unreachable
+         1100ms wake
+         1101ms #7 connected
+         1102ms #8 rows a=v1
+         1103ms #9 row a v1 off
+         1104ms #10 row a v1",
         &expect![[r#"
             0ms edit a v1
             0ms rescan
@@ -486,32 +491,35 @@ fn a_new_function_is_switched_on_when_the_server_is_back() {
                   save
                   archive v1
                   a created: created, switched off
-                  a not_switched_on: could not be switched on: connection refused; will retry when the server answers
+                  a not_switched_on: could not be switched on: connection refused; will retry
+                  summary: 1 plugin in 5 ms: 1 failed
+            505ms wake
+                  #6 get a
+            506ms #6 unreachable
                   unreachable: cannot reach http://server: connection refused (next try in 500 ms)
-            1000ms wake
-                  #6 connect
-            1001ms #6 connected
-                  #7 overview of functions
-            1002ms #7 rows a=v1
+                  a waiting: waiting: the server is away
+            1100ms wake
+                  #7 connect
+            1101ms #7 connected
+                  #8 overview of functions
+            1102ms #8 rows a=v1
                   a unchanged: unchanged
-                  #8 get a
-            1003ms #8 row a v1 off
-                  #9 toggle a
-            1004ms #9 row a v1
-                  back: the server is back after 999 ms
+                  #9 get a
+            1103ms #9 row a v1 off
+                  #10 toggle a
+            1104ms #10 row a v1
+                  back: the server is back after 598 ms
                   save
                   unnote a
                   a switched_on: switched on
-                  summary: 1 plugin in 1.0 s: 1 created
         "#]],
     );
 }
 
 #[test]
 fn a_new_function_is_switched_on_where_the_answer_to_its_create_was_lost() {
-    let terms = Terms { activate_new: true, ..policy().terms };
     check_with(
-        owui_watch::engine::Policy { terms, ..policy() },
+        activate(policy()),
         Ledger::default(),
         "0ms edit a v1
          0ms rescan
@@ -562,6 +570,322 @@ fn a_new_function_is_switched_on_where_the_answer_to_its_create_was_lost() {
                   unnote a
                   a switched_on: switched on
                   summary: 1 plugin in 1.0 s: 1 created
+        "#]],
+    );
+}
+
+#[test]
+fn a_new_function_that_cannot_be_switched_on_keeps_no_other_waiting() {
+    check_with(
+        activate(policy()),
+        Ledger::default(),
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows
+         3ms #3 noted
+         4ms #4 created a
+         5ms #5 crashed
+         100ms write b v1
+         505ms wake
+         506ms #7 row a v1 off
+         507ms #8 crashed",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 1 plugin to compare with the server
+                  a sending: comparing with the server (new)
+                  #3 note that a is on
+            3ms #3 noted
+                  #4 create a v1
+            4ms #4 created a
+                  #5 toggle a
+            5ms #5 crashed
+                  save
+                  archive v1
+                  a created: created, switched off
+                  a not_switched_on: could not be switched on: the server fails: Internal Server Error; will retry
+                  summary: 1 plugin in 5 ms: 1 failed
+            100ms write b v1
+                  b sending: comparing with the server (new)
+                  #6 get b
+            505ms wake
+                  #7 get a
+            506ms #7 row a v1 off
+                  #8 toggle a
+            507ms #8 crashed
+        "#]],
+    );
+}
+
+#[test]
+fn a_single_pass_that_cannot_switch_a_function_on_ends_with_1() {
+    check_with(
+        activate(once()),
+        Ledger::default(),
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows
+         3ms #3 noted
+         4ms #4 created a
+         5ms #5 crashed
+         505ms wake
+         506ms #6 row a v1 off
+         507ms #7 crashed
+         1507ms wake
+         1508ms #8 row a v1 off
+         1509ms #9 crashed
+         3509ms wake
+         3510ms #10 row a v1 off
+         3511ms #11 crashed",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 1 plugin to compare with the server
+                  a sending: comparing with the server (new)
+                  #3 note that a is on
+            3ms #3 noted
+                  #4 create a v1
+            4ms #4 created a
+                  #5 toggle a
+            5ms #5 crashed
+                  save
+                  archive v1
+                  a created: created, switched off
+                  a not_switched_on: could not be switched on: the server fails: Internal Server Error; will retry
+            505ms wake
+                  #6 get a
+            506ms #6 row a v1 off
+                  #7 toggle a
+            507ms #7 crashed
+            1507ms wake
+                  #8 get a
+            1508ms #8 row a v1 off
+                  #9 toggle a
+            1509ms #9 crashed
+            3509ms wake
+                  #10 get a
+            3510ms #10 row a v1 off
+                  #11 toggle a
+            3511ms #11 crashed
+                  summary: 1 plugin in 3.5 s: 1 failed
+                  exit NotDeployed
+        "#]],
+    );
+}
+
+#[test]
+fn a_new_function_is_switched_on_after_a_create_that_a_proxy_answered() {
+    check_with(
+        activate(policy()),
+        Ledger::default(),
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows
+         3ms #3 noted
+         4ms #4 foreign
+         600ms wake
+         601ms #5 connected
+         602ms #6 rows a=v1
+         603ms #7 row a v1 off
+         604ms #8 row a v1",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  ready: watching `plugins` (1 plugin) for http://server
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 1 plugin to compare with the server
+                  a sending: comparing with the server (new)
+                  #3 note that a is on
+            3ms #3 noted
+                  #4 create a v1
+            4ms #4 foreign
+                  save
+                  not_open_webui: http://server does not answer as Open WebUI: a web page
+                  a waiting: waiting: the server is away
+            600ms wake
+                  #5 connect
+            601ms #5 connected
+                  #6 overview of functions
+            602ms #6 rows a=v1
+                  save
+                  archive v1
+                  a unchanged: unchanged
+                  #7 get a
+            603ms #7 row a v1 off
+                  #8 toggle a
+            604ms #8 row a v1
+                  back: the server is back after 600 ms
+                  save
+                  unnote a
+                  a switched_on: switched on
+                  summary: 1 plugin in 604 ms: 1 created
+        "#]],
+    );
+}
+
+#[test]
+fn a_busy_server_is_no_sign_that_a_text_has_ended_it() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms #1 row a v1
+         12ms #2 crashed
+         13ms #3 row a v1
+         1013ms wake
+         1014ms #4 unreachable 2
+         3100ms wake
+         3101ms #5 connected
+         3102ms #6 rows a=v1
+         3103ms #7 row a v1
+         3104ms #8 crashed
+         3105ms #9 row a v1
+         4200ms wake
+         4201ms #10 unreachable 2
+         9000ms wake
+         9001ms #11 connected
+         9002ms #12 rows a=v1",
+        &expect![[r#"
+            10ms write a v2
+                  a sending: comparing with the server (edited)
+                  #1 get a
+            11ms #1 row a v1
+                  #2 update a v2
+            12ms #2 crashed
+                  #3 get a
+            13ms #3 row a v1
+                  save
+                  a retrying: the server failed at it: Internal Server Error; retrying in 1.0 s
+            1013ms wake
+                  a sending: comparing with the server (retry)
+                  #4 get a
+            1014ms #4 unreachable 2
+                  save
+                  unreachable: cannot reach http://server: too many requests (next try in 2.0 s, 1 plugin waiting)
+                  a waiting: waiting: the server is away
+            3100ms wake
+                  #5 connect
+            3101ms #5 connected
+                  #6 overview of functions
+            3102ms #6 rows a=v1
+                  a sending: comparing with the server (retry)
+                  #7 get a
+            3103ms #7 row a v1
+                  #8 update a v2
+            3104ms #8 crashed
+                  #9 get a
+            3105ms #9 row a v1
+                  back: the server is back after 2.1 s, 1 plugin to deploy
+                  save
+                  a retrying: the server failed at it: Internal Server Error; retrying in 1.0 s
+            4200ms wake
+                  a sending: comparing with the server (retry)
+                  #10 get a
+            4201ms #10 unreachable 2
+                  save
+                  unreachable: cannot reach http://server: too many requests (next try in 2.0 s, 1 plugin waiting)
+                  a waiting: waiting: the server is away
+            9000ms wake
+                  #11 connect
+            9001ms #11 connected
+                  #12 overview of functions
+            9002ms #12 rows a=v1
+                  a sending: comparing with the server (retry)
+                  #13 get a
+        "#]],
+    );
+}
+
+#[test]
+fn a_retry_is_forced_as_the_first_try_was() {
+    let terms = Terms { force: true, on_remote_edit: OnRemoteEdit::Hold, ..policy().terms };
+    check_with(
+        Policy { terms, ..once() },
+        old_server(),
+        "0ms edit a v2
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows a=v9
+         3ms #3 row a v9
+         4ms #4 kept
+         5ms #5 noted
+         6ms #6 crashed
+         7ms #7 row a v9
+         1007ms wake
+         1008ms #8 row a v9",
+        &expect![[r#"
+            0ms edit a v2
+            0ms rescan
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows a=v9
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 1 plugin to compare with the server
+                  a sending: comparing with the server (forced)
+                  #3 get a
+            3ms #3 row a v9
+                  #4 keep v9
+            4ms #4 kept
+                  #5 note that a is off
+            5ms #5 noted
+                  #6 update a v2
+            6ms #6 crashed
+                  #7 get a
+            7ms #7 row a v9
+                  unnote a
+                  save
+                  a retrying: the server failed at it: Internal Server Error; retrying in 1.0 s
+            1007ms wake
+                  a sending: comparing with the server (forced)
+                  #8 get a
+            1008ms #8 row a v9
+                  #9 keep v9
+        "#]],
+    );
+}
+
+#[test]
+fn a_text_is_not_good_again_before_the_server_has_answered() {
+    check(
+        "0ms given a=v1
+         10ms write a broken
+         2000ms write a v2
+         2001ms #1 row a v1
+         2500ms write a v2
+         2700ms wake
+         2800ms #2 refused no",
+        &expect![[r#"
+            10ms write a broken
+                  a flawed: invalid Python: expected an expression or a ')'
+            2000ms write a v2
+                  a sending: comparing with the server (edited)
+                  #1 get a
+            2001ms #1 row a v1
+                  #2 update a v2
+            2500ms write a v2
+            2700ms wake
+                  a unchanged: unchanged
+            2800ms #2 refused no
+                  save
+                  a refused: refused by the server (the old version keeps running): no
         "#]],
     );
 }

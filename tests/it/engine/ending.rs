@@ -3,7 +3,7 @@
 use expect_test::expect;
 use owui_watch::engine::ledger::Ledger;
 
-use super::{check, check_with, hold};
+use super::{check, check_with, hold, once};
 
 #[test]
 fn a_stop_finishes_what_is_in_flight() {
@@ -188,6 +188,51 @@ fn a_stop_counts_what_is_not_deployed_and_why() {
                   d waiting: waiting: the server is away
                   stopped: stopped; 4 plugins not deployed: 1 refused, 1 held back, 1 with errors, 1 that the next start will retry
                   exit Fine
+        "#]],
+    );
+}
+
+#[test]
+fn a_single_pass_that_is_stopped_ends_with_1_where_something_was_refused() {
+    check_with(
+        once(),
+        Ledger::default(),
+        "0ms edit a v1
+         0ms edit b v1
+         0ms rescan
+         1ms #1 connected
+         2ms #2 rows
+         3ms #3 refused no
+         4ms #5 absent
+         5ms stop
+         6ms #4 row b v1",
+        &expect![[r#"
+            0ms edit a v1
+            0ms edit b v1
+            0ms rescan
+                  #1 connect
+            1ms #1 connected
+                  #2 overview of functions
+            2ms #2 rows
+                  connected: http://server is Open WebUI 0.12.4
+                  pass: 2 plugins to compare with the server
+                  a sending: comparing with the server (new)
+                  #3 create a v1
+                  b sending: comparing with the server (new)
+                  #4 create b v1
+            3ms #3 refused no
+                  #5 get a
+            4ms #5 absent
+                  save
+                  a refused: refused by the server: no
+            5ms stop
+                  stopping: stopping after 1 deploy in progress (a second Ctrl-C stops at once)
+            6ms #4 row b v1
+                  save
+                  archive v1
+                  b created: created and switched on
+                  stopped: stopped; 1 plugin not deployed: 1 refused
+                  exit NotDeployed
         "#]],
     );
 }

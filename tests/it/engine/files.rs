@@ -266,7 +266,6 @@ fn a_conflict_that_was_over_meanwhile_is_told_again() {
                   summary: 2 plugins in 20 ms: 2 with errors
             6000ms edit b v2
             6000ms rescan
-                  b id_changed: its id was `a`; the server keeps the plugin under that id too
                   #3 connect
             6010ms #3 connected
                   #4 overview of functions

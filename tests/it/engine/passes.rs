@@ -403,10 +403,10 @@ fn a_pass_does_not_wait_for_ever_for_a_file_that_is_always_written() {
                   held: not complete yet; read again soon
                   #1 connect
             1ms #1 connected
-                  connected: http://server is Open WebUI 0.12.4
             9999ms wake
             10040ms wake
                   flawed: cannot be read: it is being written all the time
+                  connected: http://server is Open WebUI 0.12.4
                   summary: 1 plugin in 10 s: 1 with errors
                   exit NotDeployed
         "#]],
@@ -546,4 +546,38 @@ fn what_no_list_had_and_was_there_all_the_time_stays_somebody_else_s() {
         let ours = run.engine.ledger().get(&key("a")).unwrap().deployed.as_ref().unwrap().by_us;
         assert!(!ours, "{answer}");
     }
+}
+
+#[test]
+fn a_single_pass_waits_for_files_that_may_claim_the_same_id() {
+    check_with(
+        once(),
+        Ledger::default(),
+        "0ms edit a unsettled
+         0ms edit b unsettled
+         0ms rescan
+         1ms #1 connected
+         30ms edit a as x v1
+         30ms edit b as x v1
+         40ms wake
+         41ms #2 rows",
+        &expect![[r#"
+            0ms edit a unsettled
+            0ms edit b unsettled
+            0ms rescan
+                  held: not complete yet; read again soon
+                  held: not complete yet; read again soon
+                  #1 connect
+            1ms #1 connected
+            30ms edit a as x v1
+            30ms edit b as x v1
+            40ms wake
+                  x conflict: not deployed: `plugins/a.py` and `plugins/b.py` claim this id
+                  #2 overview of functions
+            41ms #2 rows
+                  connected: http://server is Open WebUI 0.12.4
+                  summary: 2 plugins in 41 ms: 2 with errors
+                  exit NotDeployed
+        "#]],
+    );
 }

@@ -281,7 +281,7 @@ fn a_remote_edit_is_held_where_the_user_wants_to_decide() {
             6031ms #8 row a v9
                   save
                   archive v9, found
-                  a unchanged: good again, unchanged
+                  a unchanged: unchanged
         "#]],
     );
 }

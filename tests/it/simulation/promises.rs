@@ -75,7 +75,11 @@ pub(super) struct Promises {
     doubtful: BTreeSet<Key>,
     /// What was sent, and is looked for since no answer came, or since the server failed at it.
     lost: BTreeMap<Key, (Digest, Cause)>,
-    /// At which texts the server has failed, how often in a row, and when last.
+    /// Whose deploys are forced.
+    insisted: BTreeSet<Key>,
+    /// Whose texts have left since their deploys began.
+    left: BTreeSet<Key>,
+    /// At which texts the server has failed, how often in a row, and how long each is suspected of having ended it.
     crashed: BTreeMap<Key, (Digest, u32, Duration)>,
     /// Of which the user was told that the server has failed at it too often.
     given_up: BTreeMap<Key, Digest>,
@@ -176,6 +180,8 @@ impl Promises {
         self.lost.clear();
         self.unanswered.clear();
         self.crashed.clear();
+        self.left.clear();
+        self.insisted.clear();
         self.given_up.clear();
         self.attempts = 0;
         self.quiet_until = Duration::ZERO;
@@ -214,16 +220,29 @@ impl Promises {
     fn on_crashed(&mut self, key: &Key, digest: Digest, now: Duration) {
         let before = self.crashed.get(key).filter(|(other, ..)| *other == digest);
         let times = before.map_or(0, |(_, times, _)| *times) + 1;
-        self.crashed.insert(key.clone(), (digest, times, now));
+        self.crashed.insert(key.clone(), (digest, times, now + AFTERMATH));
     }
 
-    /// The server goes away. What it failed at just before may be why.
-    fn on_away(&mut self, flying: &BTreeSet<Key>, now: Duration) {
-        for (key, (digest, _, last)) in std::mem::take(&mut self.crashed) {
-            if now < last + AFTERMATH && !flying.contains(&key) {
-                self.on_unanswered(&key, digest);
+    /// There is no connection. What the server failed at just before may be why.
+    fn on_no_connection(&mut self, flying: &BTreeSet<Key>, now: Duration) {
+        let has_left = |key: &Key| flying.contains(key) && self.left.contains(key);
+        let is_suspect = |(key, (_, _, last)): &(&Key, &(Digest, u32, Duration))| now < *last && !has_left(key);
+        let suspects: Vec<_> =
+            self.crashed.iter().filter(is_suspect).map(|(key, (digest, ..))| (key.clone(), *digest)).collect();
+        for (key, digest) in suspects {
+            if let Some((_, _, suspect_until)) = self.crashed.get_mut(&key) {
+                *suspect_until = Duration::ZERO;
+            }
+            self.on_unanswered(&key, digest);
+            if self.refused.get(&key) == Some(&digest) {
+                self.crashed.remove(&key);
             }
         }
+    }
+
+    /// The server is away: what it failed at is tried as often as the first time.
+    fn on_away(&mut self) {
+        self.crashed.clear();
         for (key, digest) in std::mem::take(&mut self.given_up) {
             if self.refused.get(&key) == Some(&digest) && !self.silenced.contains(&(key.clone(), digest)) {
                 self.refused.remove(&key);
@@ -233,7 +252,6 @@ impl Promises {
 
     /// What takes the server's answer away a second time is not sent any more.
     fn on_unanswered(&mut self, key: &Key, digest: Digest) {
-        self.crashed.remove(key);
         let (last, times) = self.unanswered.entry(key.clone()).or_insert((digest, 0));
         if *last != digest {
             (*last, *times) = (digest, 0);
@@ -293,12 +311,11 @@ pub(super) fn on_notice(world: &mut World, notice: &Notice) -> Result<(), Broken
     if let Some(key) = &notice.about.key {
         return on_notice_of(world, key, notice);
     }
-    let flying = world.flying().collect();
     let promises = &mut world.promises;
     let n_files = promises.loaded.values().flatten().count();
     match &notice.what {
         What::Unreachable { next, waiting, .. } => {
-            promises.on_away(&flying, now);
+            promises.on_away();
             if promises.attempts > 0 {
                 return broken("7: that the server is away is told once", String::new());
             }
@@ -311,12 +328,12 @@ pub(super) fn on_notice(world: &mut World, notice: &Notice) -> Result<(), Broken
             patient(1, *next, promises.wish)
         }
         What::Foreign { .. } => {
-            promises.on_away(&flying, now);
+            promises.on_away();
             promises.attempts += 1;
             Ok(())
         }
         What::StillUnreachable { attempt, next, .. } => {
-            promises.on_away(&flying, now);
+            promises.on_away();
             promises.attempts += 1;
             promises.tried = now;
             promises.quiet_until = now + *next;
@@ -391,10 +408,6 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
     if let (What::Refused { words, .. } | What::RefusedBefore { words, .. }, Some(digest)) = (&notice.what, digest)
         && words.starts_with(NO_ANSWER)
     {
-        // The server is about to be told to be away.
-        if promises.crashed.get(key).is_some_and(|(crashed, _, last)| *crashed == digest && now < *last + AFTERMATH) {
-            promises.on_unanswered(key, digest);
-        }
         if !promises.silenced.contains(&(key.clone(), digest)) {
             return broken("5: what is not sent any more has taken two answers away", format!("{key}"));
         }
@@ -436,6 +449,10 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
 fn on_sending(world: &mut World, key: &Key, notice: &Notice, why: Why) -> Result<(), Broken> {
     let promises = &world.promises;
     let digest = notice.about.digest;
+    let failed = promises.crashed.get(key).is_some_and(|(crashed, ..)| Some(*crashed) == digest);
+    if why == Why::Forced && !forced(world) && !(failed && world.setup.policy.terms.force) {
+        return broken("what is forced is so in the first pass", format!("{key}"));
+    }
     if promises.stops {
         return broken("nothing begins when somebody has said stop", format!("{key}"));
     }
@@ -462,6 +479,12 @@ fn on_sending(world: &mut World, key: &Key, notice: &Notice, why: Why) -> Result
     }
     let promises = &mut world.promises;
     promises.began.insert(key.clone(), world.now);
+    promises.left.remove(key);
+    if why == Why::Forced {
+        promises.insisted.insert(key.clone());
+    } else {
+        promises.insisted.remove(key);
+    }
     if let Some((_, true_at)) = promises.ahead.remove(key).filter(|(came, _)| world.now <= *came + AHEAD) {
         promises.looked.extend(true_at.map(|at| (key.clone(), at)));
     } else {
@@ -565,7 +588,7 @@ fn on_write(world: &mut World, key: &Key, form: &Form, creates: bool) -> Result<
     in_order(world, key, text)?;
     is_sent_alone(world, key, text)?;
     let read_text = read.as_ref().map(|read| read.text);
-    if !forced(world) {
+    if !world.promises.insisted.contains(key) {
         if read_text == Some(text) {
             return broken("5: what the server holds is not sent again", format!("{key}: {text}"));
         }
@@ -585,6 +608,7 @@ fn on_write(world: &mut World, key: &Key, form: &Form, creates: bool) -> Result<
         return broken("9: before 0.12 nothing is sent before it is noted", format!("{key}"));
     }
     world.promises.ours.insert((key.clone(), text.digest()));
+    world.promises.left.insert(key.clone());
     Ok(())
 }
 
@@ -639,7 +663,7 @@ fn replaces(world: &World, key: &Key, form: &Form, read: &Held) -> Result<(), Br
         && read.text.sort != Sort::Stub
         && Text::of(&form.content) != Some(read.text)
         && !world.promises.ours.contains(&(key.clone(), read.text.digest()));
-    if foreign && policy.on_remote_edit == OnRemoteEdit::Hold && !forced(world) {
+    if foreign && policy.on_remote_edit == OnRemoteEdit::Hold && !world.promises.insisted.contains(key) {
         return broken("what somebody else wrote is held", format!("{key}: {}", read.text));
     }
     let kept = world.state.backups.contains(&(key.clone(), read.text.digest()));
@@ -746,6 +770,7 @@ fn on_answer(world: &mut World, call: &Call, reply: &Reply) {
             promises.lost.remove(key);
             if cause == Cause::Crash {
                 if matches!(reply, Reply::Unreachable { .. } | Reply::Lost { .. }) {
+                    promises.crashed.remove(key);
                     promises.on_unanswered(key, digest);
                 }
                 return;
@@ -766,6 +791,7 @@ fn on_answer(world: &mut World, call: &Call, reply: &Reply) {
                 (_, None) => false,
             };
             if is_so {
+                promises.crashed.remove(key);
                 promises.on_unanswered(key, digest);
             }
         }
@@ -797,6 +823,12 @@ pub(super) struct Heard {
 /// Notes what the daemon learns of the server.
 pub(super) fn on_reply(world: &mut World, call: &Call, reply: &Reply, heard: Heard) {
     let Heard { served, looks, .. } = heard;
+    if matches!(reply, Reply::Unreachable { retry_after: None, .. }) {
+        // The conversation that hears of it is not over.
+        let own = key_in(call).filter(|_| !matches!(call, Call::Prune(..)));
+        let flying = world.flying().chain(own).collect();
+        world.promises.on_no_connection(&flying, world.now);
+    }
     on_answer(world, call, reply);
     // While something is made good, that it is busy is one cause among others.
     let asks = match call {

@@ -264,7 +264,7 @@ impl World {
         let millis = |word: &str| ms(word.parse().unwrap());
         match *words {
             // The daemon.
-            ["rescan"] => self.turn(vec![Event::Rescan]),
+            ["rescan"] => self.turn(vec![Event::TryNow, Event::Rescan]),
             ["stop"] => self.turn(vec![Event::Stop]),
             ["start"] => self.start(),
             ["crash", effects, pause] => {
@@ -343,11 +343,12 @@ impl World {
 
     /// Somebody else than the daemon writes a text.
     fn write(&mut self, key: &Key, text: Text, writer: Writer) {
-        let busy = self.is_busy(key);
+        let held = self.server.rows.get(key);
+        let is_new = held.is_some_and(|held| held.ours && !held.active) && self.is_busy(key);
         self.touch(key);
         self.server.write(key, text, writer);
         // It may just be switched on for the first time.
-        if busy
+        if is_new
             && self.setup.policy.terms.activate_new
             && let Some(held) = self.server.rows.get_mut(key)
         {
@@ -384,9 +385,14 @@ impl World {
     pub(super) fn lie(&mut self, call: &Call) {
         let Some(key) = key_in(call) else { return };
         self.promises.touched.insert(key.clone(), self.now);
-        let flips = !self.server.versioned || self.setup.policy.terms.activate_new;
-        if let Some(held) = self.server.rows.get_mut(&key).filter(|_| flips) {
-            (held.wanted_active, held.contested) = (None, true);
+        let (versioned, activates) = (self.server.versioned, self.setup.policy.terms.activate_new);
+        let Some(held) = self.server.rows.get_mut(&key) else { return };
+        if !versioned {
+            held.contested = true;
+        }
+        // It may just be switched on for the first time.
+        if !versioned || (activates && held.ours && !held.active) {
+            held.wanted_active = None;
         }
     }
 
