@@ -75,7 +75,7 @@ pub(super) struct Promises {
     doubtful: BTreeSet<Key>,
     /// What was sent, and is looked for since no answer came, or since the server failed at it.
     lost: BTreeMap<Key, (Digest, Cause)>,
-    /// Whose deploys are forced.
+    /// Whose deploys are forced, until one succeeds.
     insisted: BTreeSet<Key>,
     /// Whose texts have left since their deploys began.
     left: BTreeSet<Key>,
@@ -267,6 +267,7 @@ impl Promises {
     fn is_there(&mut self, key: &Key) {
         self.unanswered.remove(key);
         self.crashed.remove(key);
+        self.insisted.remove(key);
     }
 
     /// Somebody has saved a file, if only as it was.
@@ -449,8 +450,8 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
 fn on_sending(world: &mut World, key: &Key, notice: &Notice, why: Why) -> Result<(), Broken> {
     let promises = &world.promises;
     let digest = notice.about.digest;
-    let failed = promises.crashed.get(key).is_some_and(|(crashed, ..)| Some(*crashed) == digest);
-    if why == Why::Forced && !forced(world) && !(failed && world.setup.policy.terms.force) {
+    // What failed is forced once more.
+    if why == Why::Forced && !forced(world) && !promises.insisted.contains(key) {
         return broken("what is forced is so in the first pass", format!("{key}"));
     }
     if promises.stops {

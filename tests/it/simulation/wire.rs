@@ -88,6 +88,7 @@ impl World {
         trace!(self, "      -> {}", say(&call));
         promises::on_call(self, &call)?;
         let word = call.word();
+        let looks = self.looks && matches!(call, Call::Overview(_));
         let restores = matches!(&call, Call::Update(_, form) if form.file.is_none());
         let is_meant = |wanted: &str| wanted == "any" || wanted == word || (restores && wanted == "restore");
         let fault = self.faults.iter().position(|(wanted, _)| is_meant(wanted));
@@ -120,7 +121,7 @@ impl World {
             fault,
             reply: None,
             served: Duration::ZERO,
-            looks: self.looks,
+            looks,
             ahead: self.asks_ahead.then_some(self.now),
         };
         self.flights.insert(id, flight);
@@ -272,9 +273,10 @@ impl World {
             self.needs_rescan = true;
         }
         promises::on_reply(self, &call, &reply, heard);
-        self.looks = matches!(reply, Reply::Connected { .. });
+        self.looks |= matches!(reply, Reply::Connected { .. });
         let result = self.turn(vec![Event::Replied(ticket, reply)]);
-        self.looks = false;
+        // A single pass asks for them when every file is complete.
+        self.looks &= self.setup.policy.once.is_some();
         result
     }
 }
