@@ -112,7 +112,7 @@ pub(super) fn check_folders(top: &Path, folder: &Path) -> io::Result<()> {
 
 fn check_folder(path: &Path, top: &Path) -> io::Result<()> {
     let metadata = inspect_folder(path)?;
-    keep_others_out(path, &metadata, top)
+    keep_others_out(path, &metadata, top, |path, mode| fs::set_permissions(path, mode))
 }
 
 /// Checks that it is a folder of this user. Changes nothing.
@@ -146,16 +146,19 @@ fn is_ours(_: &Metadata) -> bool {
     true
 }
 
+/// Changes permissions.
+type Change = fn(&Path, fs::Permissions) -> io::Result<()>;
+
 /// Takes the right to write from everyone else. Where the file system keeps no permissions, the folder may stay as open
 /// as the project around it: whoever can write there can rewrite the plugins anyway.
 #[cfg(unix)]
-fn keep_others_out(path: &Path, metadata: &Metadata, top: &Path) -> io::Result<()> {
+fn keep_others_out(path: &Path, metadata: &Metadata, top: &Path, change: Change) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = metadata.permissions().mode();
     if mode & OTHERS_WRITE == 0 {
         return Ok(());
     }
-    let mended = fs::set_permissions(path, fs::Permissions::from_mode(mode & !OTHERS_WRITE));
+    let mended = change(path, fs::Permissions::from_mode(mode & !OTHERS_WRITE));
     let now = path.symlink_metadata()?;
     // Some file systems take a change of permissions and do nothing.
     let is_private = mended.is_ok() && now.permissions().mode() & OTHERS_WRITE == 0;
@@ -181,7 +184,7 @@ fn is_as_open(project: &Metadata, folder: &Metadata) -> bool {
 }
 
 #[cfg(not(unix))]
-fn keep_others_out(_: &Path, _: &Metadata, _: &Path) -> io::Result<()> {
+fn keep_others_out(_: &Path, _: &Metadata, _: &Path, _: Change) -> io::Result<()> {
     Ok(())
 }
 
@@ -396,6 +399,9 @@ mod tests {
         ] {
             let (project, state) = (with_mode(around.path(), project), with_mode(&folder, state));
             assert_eq!(is_as_open(&project, &state), expected, "{:o} {:o}", project.mode(), state.mode());
+            // The file system takes no change of permissions.
+            let kept = keep_others_out(&folder, &state, &folder, |_, _| Ok(()));
+            assert_eq!(kept.is_ok(), expected, "{:o} {:o}", project.mode(), state.mode());
         }
     }
 }
