@@ -323,8 +323,8 @@ impl<'a> Daemon<'a> {
             started,
         };
         for trouble in troubles {
-            let hint = Some("nothing is lost: every plugin is compared with the server".to_owned());
-            daemon.tell(Notice::general(What::Trouble { message: format!("{trouble:#}"), hint }));
+            let (message, hint) = (trouble.to_string(), Some(trouble.hint().to_owned()));
+            daemon.tell(Notice::general(What::Trouble { message, hint }));
         }
         daemon
     }

@@ -237,6 +237,7 @@ fn slashed(path: &Path) -> String {
 
 /// Writes the server's texts to the files that have others; with `all`, also to new files.
 pub async fn pull(scene: &Scene<'_>, names: &[String], all: bool) -> anyhow::Result<Code> {
+    Screen::new(scene).warn_of_unused_state(&scene.folder);
     let server = Server::connect(scene).await?;
     let mut compared = Compared::read(scene, server, names).await?;
     let screen = compared.screen;

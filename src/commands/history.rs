@@ -111,6 +111,7 @@ impl Entry {
 
 /// Prints the history of a plugin.
 pub async fn history(scene: &Scene<'_>, name: &str) -> anyhow::Result<Code> {
+    Screen::new(scene).warn_of_unused_state(&scene.folder);
     let files = Files::read(scene.config)?;
     // Our own copies can be listed without it.
     let (server, mut away) = match Server::connect(scene).await {

@@ -55,6 +55,7 @@ pub struct Rollback {
 
 /// Finds the text, shows the difference, and asks.
 pub async fn agree(scene: &Scene<'_>, name: &str, wanted: Option<&str>) -> anyhow::Result<Agreed> {
+    Screen::new(scene).warn_of_unused_state(&scene.folder);
     let files = Files::read(scene.config)?;
     let server = Server::connect(scene).await?;
     let target = files.select_one(name, scene, Some(server)).await?;

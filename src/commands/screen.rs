@@ -11,6 +11,7 @@ use similar::TextDiff;
 use super::{Refusal, Scene};
 use crate::config::{Config, Warning};
 use crate::console::{self, Format};
+use crate::disk::Folder;
 use crate::engine::notice::Level;
 use crate::plugin::Key;
 use crate::printable;
@@ -152,6 +153,13 @@ impl Screen {
     pub(super) fn warn(self, config: &Config) {
         for Warning { message, hint } in &config.warnings {
             self.aside(&Line::new("trouble", message).hinted(hint).level(Level::Warning));
+        }
+    }
+
+    /// That there is state which is not used.
+    pub(super) fn warn_of_unused_state(self, folder: &Folder) {
+        if let Some(message) = folder.unused() {
+            self.aside(&Line::new("trouble", message).level(Level::Warning));
         }
     }
 

@@ -3,9 +3,13 @@
 //!
 //! The folder has an identity, a random number that each ledger and note repeats. The number counts only in the folder
 //! that it was made for, which is known by its time of birth: no archive and no clone can set that on Linux. State that
-//! does not belong to the folder is set aside. That costs a comparison with the server.
+//! does not belong to the folder is set aside, and history and rollbacks start anew. Where the file system tells no time
+//! of birth, the folder is known by its device and inode.
+//!
+//! Only a folder with our own name is cleared like that: any other may hold somebody else's files, and is left as it is.
 
-use std::fs;
+use std::ffi::OsStr;
+use std::fs::Metadata;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -21,6 +25,9 @@ pub(super) const UNUSABLE: &str = "unusable";
 
 const FILE: &str = "identity";
 
+/// The name of the state folder unless the settings give another.
+const OUR_NAME: &str = ".owui-watch";
+
 /// A few dozen bytes.
 const LARGEST: u64 = 1024;
 
@@ -29,8 +36,44 @@ const LARGEST: u64 = 1024;
 struct Identity {
     /// What ledgers and notes repeat.
     id: String,
+    #[serde(flatten)]
+    mark: Mark,
+}
+
+/// What no archive can carry from one folder to another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Mark {
     /// When the folder was born, where the system tells.
     born: Option<Duration>,
+    /// Else its device and inode, where the system has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    place: Option<(u64, u64)>,
+}
+
+impl Mark {
+    fn of(folder: &Path) -> io::Result<Self> {
+        let metadata = folder.symlink_metadata()?;
+        let created = metadata.created().ok();
+        let born = created.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+        Ok(Self::new(born, &metadata))
+    }
+
+    #[cfg(unix)]
+    fn new(born: Option<Duration>, metadata: &Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt as _;
+        Self { born, place: born.is_none().then(|| (metadata.dev(), metadata.ino())) }
+    }
+
+    #[cfg(not(unix))]
+    fn new(born: Option<Duration>, _: &Metadata) -> Self {
+        Self { born, place: None }
+    }
+
+    /// The owner that an identity names, if it was made for the folder with this mark.
+    fn owner(&self, identity: &[u8]) -> Option<Owner> {
+        let identity: Identity = serde_json::from_slice(identity).ok()?;
+        (identity.mark == *self && !identity.id.is_empty()).then_some(Owner { id: identity.id })
+    }
 }
 
 /// What state must say to be believed.
@@ -52,14 +95,37 @@ pub(super) fn owner(folder: &Path) -> Option<Owner> {
     known(folder).ok().flatten()
 }
 
+/// Whether the folder holds state that does not belong to it.
+pub(super) fn holds_unused_state(folder: &Path) -> io::Result<bool> {
+    // An identity that was made meanwhile counts.
+    let names = trust::names(folder)?;
+    Ok(names.iter().any(|name| is_state(name)) && known(folder)?.is_none())
+}
+
+/// Refuses a folder of another name than ours with entries, unless it is known to be ours. Changes nothing.
+pub(super) fn refuse_foreign(folder: &Path) -> io::Result<()> {
+    let is_ours = |name: &OsStr| name == OUR_NAME;
+    let has_our_name = super::state::full(folder).is_some_and(|path| path.file_name().is_some_and(is_ours));
+    let is_unfinished = |name: &OsStr| name.as_encoded_bytes().starts_with(UNFINISHED.as_bytes());
+    if has_our_name
+        || trust::names(folder)?.iter().all(|name| is_unfinished(name))
+        // Another process may have made it meanwhile.
+        || known(folder)?.is_some()
+    {
+        return Ok(());
+    }
+    Err(trust::foreign(folder))
+}
+
 /// Gives the folder an identity, unless it has one. Answers where state went that does not belong to it.
 pub(super) fn claim(folder: &Path) -> io::Result<(Owner, Option<PathBuf>)> {
     if let Some(owner) = known(folder)? {
         return Ok((owner, None));
     }
     let aside = set_aside(folder)?;
-    let identity = Identity { id: format!("{:032x}", fastrand::u128(..)), born: born(folder)? };
     let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
+    // On overlayfs the first file makes a new folder of one that came with the image.
+    let identity = Identity { id: format!("{:032x}", fastrand::u128(..)), mark: Mark::of(folder)? };
     file.write_all(&serde_json::to_vec(&identity)?)?;
     file.as_file().sync_all()?;
     match file.persist_noclobber(folder.join(FILE)) {
@@ -73,21 +139,12 @@ pub(super) fn claim(folder: &Path) -> io::Result<(Owner, Option<PathBuf>)> {
 }
 
 fn known(folder: &Path) -> io::Result<Option<Owner>> {
-    let bytes = match trust::read(folder, &folder.join(FILE), LARGEST) {
+    let bytes = match trust::read_unchanged(folder, &folder.join(FILE), LARGEST) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound || Rejection::of(&error).is_some() => return Ok(None),
         Err(error) => return Err(error),
     };
-    let born = born(folder)?;
-    let identity: Option<Identity> = serde_json::from_slice(&bytes).ok();
-    let identity = identity.filter(|identity| identity.born == born && !identity.id.is_empty());
-    Ok(identity.map(|Identity { id, .. }| Owner { id }))
-}
-
-/// Since the epoch.
-fn born(folder: &Path) -> io::Result<Option<Duration>> {
-    let created = folder.symlink_metadata()?.created().ok();
-    Ok(created.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok()))
+    Ok(Mark::of(folder)?.owner(&bytes))
 }
 
 fn exists(path: &Path) -> bool {
@@ -95,10 +152,9 @@ fn exists(path: &Path) -> bool {
 }
 
 /// Moves what looks like state out of the way. Links are moved as such.
-#[expect(clippy::disallowed_methods, reason = "entries of the state folder move within it")]
 fn set_aside(folder: &Path) -> io::Result<Option<PathBuf>> {
     let names = trust::entries(folder, folder).map(|entry| entry.file_name());
-    let names: Vec<_> = names.filter(|name| name.to_str().is_some_and(is_state)).collect();
+    let names: Vec<_> = names.filter(|name| is_state(name)).collect();
     if names.is_empty() {
         return Ok(None);
     }
@@ -108,12 +164,13 @@ fn set_aside(folder: &Path) -> io::Result<Option<PathBuf>> {
     let aside = numbered.into_iter().find(|aside| !exists(aside)).unwrap_or(unusable);
     trust::make_folders(&aside, Lasting::Written)?;
     for name in names {
-        fs::rename(folder.join(&name), aside.join(&name))?;
+        trust::move_entry(&folder.join(&name), &aside.join(&name))?;
     }
     Ok(Some(aside))
 }
 
-fn is_state(name: &str) -> bool {
+fn is_state(name: &OsStr) -> bool {
+    let Some(name) = name.to_str() else { return false };
     [FILE, "seen.json", "backups", "deployed", "logs", "rollbacks", "under-way"].contains(&name)
         || name.starts_with("ledger-") && name.contains(".json")
 }
@@ -121,17 +178,21 @@ fn is_state(name: &str) -> bool {
 /// Two folders with different times of birth; `None` where the system does not tell them.
 #[cfg(test)]
 pub(super) fn born_apart() -> Option<(tempfile::TempDir, tempfile::TempDir)> {
-    let one = tempfile::tempdir().unwrap();
-    let first = born(one.path()).unwrap()?;
+    let folder = || tempfile::tempdir().unwrap();
+    let born = |folder: &tempfile::TempDir| Mark::of(folder.path()).unwrap().born;
+    let one = folder();
+    let first = born(&one)?;
     // Two that are made in one tick of the file system's clock are born at the same time.
-    let mut others = std::iter::repeat_with(|| tempfile::tempdir().unwrap());
-    let other = others.find(|other| born(other.path()).unwrap() != Some(first));
+    let mut others = std::iter::repeat_with(folder);
+    let other = others.find(|other| born(other) != Some(first));
     Some((one, other?))
 }
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::disallowed_methods, reason = "the tests plant files")]
+
+    use std::fs;
 
     use super::*;
 
@@ -179,5 +240,37 @@ mod tests {
         fs::copy(one.path().join(FILE), other.path().join(FILE)).unwrap();
         assert_eq!(owner(other.path()), None);
         assert_ne!(claim(other.path()).unwrap().0, first);
+    }
+
+    /// Unpacked where the file system tells no time of birth.
+    #[cfg(unix)]
+    #[test]
+    fn without_a_time_of_birth_the_place_counts() {
+        let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let [one, other] = folders.each_ref().map(|folder| Mark::new(None, &folder.path().metadata().unwrap()));
+        let own = serde_json::to_vec(&Identity { id: "x".to_owned(), mark: one.clone() }).unwrap();
+        assert_eq!(one.owner(&own), Some(Owner { id: "x".to_owned() }));
+        assert_eq!((other.owner(&own), one.owner(br#"{"id": "x", "born": null}"#)), (None, None));
+    }
+
+    #[test]
+    fn only_a_folder_with_our_name_may_hold_other_files() {
+        let around = tempfile::tempdir().unwrap();
+        let folder = |name: &str| {
+            let folder = around.path().join(name);
+            fs::create_dir(&folder).unwrap();
+            folder
+        };
+        let (theirs, empty, ours) = (folder("var"), folder("empty"), folder(OUR_NAME));
+        for folder in [&theirs, &ours] {
+            plant(folder);
+        }
+        fs::write(empty.join(format!("{UNFINISHED}x")), "").unwrap();
+        assert!(refuse_foreign(&theirs).is_err() && refuse_foreign(&theirs.join("../var")).is_err());
+        assert!(refuse_foreign(&empty).is_ok() && refuse_foreign(&ours).is_ok());
+        claim(&empty).unwrap();
+        plant(&empty);
+        assert!(refuse_foreign(&empty).is_ok());
+        assert!(!holds_unused_state(&empty).unwrap() && holds_unused_state(&ours).unwrap());
     }
 }

@@ -261,6 +261,7 @@ impl Plugins {
                     let problem = if is_folder { Problem::UnreadableFolder } else { Problem::Unreadable };
                     unreadable.push((Arc::from(path), flawed(problem(words))));
                 }
+                Entry::Unruly(path, words) => unreadable.push((Arc::from(path), flawed(Problem::IgnoreFile(words)))),
                 Entry::File { path, is_link } => {
                     let path: Arc<Path> = Arc::from(path);
                     self.admitted.insert(Arc::clone(&path));
@@ -349,12 +350,12 @@ impl Plugins {
                 // Without its rules it is not known what the user wants left alone.
                 let problem = if admitted && is_dir { rules.problem(&full.join(inside)) } else { None };
                 let is_ruly = problem.is_none();
-                let problem = problem.map(|words| Entry::Unreadable(path, words));
+                let problem = problem.map(|words| Entry::Unruly(path, words));
                 found_unruly.lock().unwrap_or_else(PoisonError::into_inner).extend(problem);
                 admitted && is_ruly
             });
             let walk = if unruly_root.is_none() { Some(builder.build()) } else { None };
-            let unruly_root = unruly_root.map(|words| Entry::Unreadable(root, words));
+            let unruly_root = unruly_root.map(|words| Entry::Unruly(root, words));
             let entries = walk.into_iter().flatten().filter_map(|entry| match entry {
                 Ok(entry) => found(&entry),
                 Err(error) => unreadable(&error),
@@ -487,12 +488,16 @@ enum Entry {
     },
     /// A folder that could not be listed, say; the system's words.
     Unreadable(PathBuf, String),
+    /// A folder with a file of ignore patterns that cannot be used, and why.
+    Unruly(PathBuf, String),
 }
 
 impl Entry {
     fn path(&self) -> &Path {
         match self {
-            Entry::Folder(path) | Entry::File { path, .. } | Entry::Unreadable(path, _) => path,
+            Entry::Folder(path) | Entry::File { path, .. } | Entry::Unreadable(path, _) | Entry::Unruly(path, _) => {
+                path
+            }
         }
     }
 }
@@ -548,7 +553,7 @@ fn unlisted(error: &std::io::Error) -> Loaded {
 
 fn is_closed(loaded: &Loaded) -> bool {
     let Loaded::Parsed(Parsed::Flawed(flaw)) = loaded else { return false };
-    matches!(flaw.problem, Problem::Unreadable(_) | Problem::UnreadableFolder(_))
+    matches!(flaw.problem, Problem::Unreadable(_)) || flaw.problem.is_of_folder()
 }
 
 fn flawed(problem: Problem) -> Loaded {
@@ -776,6 +781,13 @@ mod tests {
         world.write("huge/.gitignore", &"*x?1*\n".repeat(MOST_PATTERNS + 1));
         assert_eq!(world.scan(), ["a.py: function a", "huge: unreadable_folder"]);
         assert_eq!(world.read("huge/b.py"), Loaded::Missing);
+        let hint = |loaded: &Loaded| match loaded {
+            Loaded::Parsed(Parsed::Flawed(flaw)) => flaw.problem.hint(),
+            _ => None,
+        };
+        let scan = world.plugins().scan(Trust::Closed, &mut Seen::default(), &mut |_| {});
+        let hints: Vec<_> = scan.files.iter().filter_map(|(_, loaded)| hint(loaded)).collect();
+        assert_eq!(hints, ["shorten that file"]);
         world.write(".gitignore", &" ".repeat(100_000));
         assert_eq!(world.scan(), [": unreadable_folder"]);
     }

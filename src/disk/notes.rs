@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::identity::Owner;
-use super::state::Folder;
+use super::state::{Folder, NOT_OURS};
 use super::trust::Lasting;
 use crate::engine::ledger::{Rollback, UnderWay};
 use crate::plugin::{Key, Kind, id::PluginId};
@@ -78,7 +78,7 @@ impl Folder {
         let cause = match self.read(path, LARGEST_NOTE) {
             Ok(bytes) => match serde_json::from_slice::<Signed<T>>(&bytes) {
                 Ok(signed) if owner.wrote(signed.state.as_deref()) => return Some(signed.note),
-                Ok(_) => "it was written in another folder".to_owned(),
+                Ok(_) => format!("it {NOT_OURS}"),
                 Err(error) => error.to_string(),
             },
             // Somebody else has just forgotten it.

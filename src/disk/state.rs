@@ -19,6 +19,7 @@ use super::trust::{self, Distrust, Lasting};
 use crate::engine::ledger::{self, Ledger};
 use crate::plugin::{Digest, Key};
 use crate::printable;
+use crate::regular_file::Rejection;
 
 /// A plugin's log begins anew at this size; the one before is kept as `.log.1`.
 const LARGEST_LOG: u64 = 256 * 1024;
@@ -32,10 +33,13 @@ pub(super) const UNFINISHED: &str = ".owui-watch-";
 /// A file that has been unfinished for this long is so for good: who wrote it was killed.
 const ABANDONED: Duration = Duration::from_mins(1);
 
+/// Why state is not believed.
+pub(super) const NOT_OURS: &str = "was not written in this folder, or was written by an earlier version";
+
 /// Two changes of a folder that are closer together than this may bear the same time, by the file system's clock.
 const ONE_TICK: Duration = Duration::from_millis(100);
 
-/// Why there can be no state, and what to do about it.
+/// Why there can be no state, or none of what was there, and what to do about it.
 #[derive(Debug)]
 pub struct StateError {
     message: String,
@@ -117,15 +121,25 @@ impl Folder {
 
     /// Makes the folder if need be. Answers its owner, and where state went that does not belong to it.
     fn make(&self) -> anyhow::Result<(Owner, Option<PathBuf>)> {
+        self.refuse_git()?;
         trust::make_folders(&self.path, Lasting::Synced)?;
+        identity::refuse_foreign(&self.path)?;
         trust::check_folders(&self.path, &self.path)?;
         let (owner, aside) = identity::claim(&self.path)?;
         let ignore = self.path.join(".gitignore");
+        let kind = ignore.symlink_metadata().map(|metadata| metadata.file_type());
+        if kind.as_ref().is_ok_and(fs::FileType::is_dir) {
+            return Err(trust::not_a_file(&ignore).into());
+        }
         // Git does not follow a link there.
-        if !ignore.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
+        if !kind.is_ok_and(|kind| kind.is_file()) {
             write_whole(&ignore, b"*\n", Lasting::Written)?;
         }
         Ok((owner, aside))
+    }
+
+    fn refuse_git(&self) -> io::Result<()> {
+        [full(&self.path), real(&self.path)].into_iter().flatten().try_for_each(|path| trust::refuse_git(&path))
     }
 
     /// Like [`Folder::make`]; says in the log where state went that does not belong to the folder.
@@ -139,13 +153,29 @@ impl Folder {
 
     fn set_aside(&self, aside: &Path) -> String {
         let (path, aside) = (self.path.display(), aside.display());
-        format!("the state in `{path}` was written in another folder; it is kept in `{aside}`")
+        format!("the state in `{path}` {NOT_OURS}; it is kept in `{aside}`")
     }
 
     /// Who wrote the state that may be believed; `None` where none may.
     pub(super) fn owner(&self) -> Option<Owner> {
+        // Nothing of a folder that is not ours is changed, not even its permissions.
+        let owner = identity::owner(&self.path)?;
         trust::check_folders(&self.path, &self.path).ok()?;
-        identity::owner(&self.path)
+        Some(owner)
+    }
+
+    /// Says why there is state here that is not used.
+    #[must_use]
+    pub fn unused(&self) -> Option<String> {
+        let why = match identity::holds_unused_state(&self.path) {
+            Ok(true) => {
+                let refused = self.refuse_git().and_then(|()| identity::refuse_foreign(&self.path)).err();
+                refused.map_or_else(|| format!("it {NOT_OURS}"), |error| error.to_string())
+            }
+            Err(error) if error.kind() != ErrorKind::NotFound => error.to_string(),
+            Ok(false) | Err(_) => return None,
+        };
+        Some(format!("the state in `{}` is not used: {why}", self.path.display()))
     }
 
     /// Writes a file of the folder, which is made with the folders above it.
@@ -196,11 +226,7 @@ impl Folder {
         let header = text.split_once('\n').and_then(|(line, body)| Some((Header::read(line)?, body)));
         let (state, body) = header.map_or((None, text), |(header, body)| (Some(header.state), body));
         let ledger = Ledger::from_json(body)?;
-        if owner.wrote(state.as_deref()) {
-            Ok(Some(ledger))
-        } else {
-            Err("it was written in another folder".to_owned())
-        }
+        if owner.wrote(state.as_deref()) { Ok(Some(ledger)) } else { Err(format!("it {NOT_OURS}")) }
     }
 
     /// Writes the ledger's text, durably.
@@ -232,6 +258,7 @@ impl Folder {
     /// Who holds the lock: the owui-watch that deploys from here to this server just now.
     #[must_use]
     pub fn holder(&self) -> Option<Other> {
+        self.owner()?;
         let mut file = trust::open(&self.path, &self.lock(), OpenOptions::new().read(true)).ok()?;
         match file.try_lock_shared() {
             Err(TryLockError::WouldBlock) => Some(Other::of(&mut file)),
@@ -370,11 +397,16 @@ impl State {
     /// Reads the ledger. One that cannot be used is set aside, and the error says so: to go on without is safe. It may be
     /// a newer version's, which will want it back, so nothing that was set aside before is replaced by it.
     #[must_use]
-    pub fn load(&self) -> (Ledger, Option<anyhow::Error>) {
+    pub fn load(&self) -> (Ledger, Option<StateError>) {
         let owner = self.folder.made().map_err(|error| format!("{error:#}"));
         let cause = match owner.and_then(|owner| self.read_ledger(&owner)) {
             Ok(ledger) => {
-                let set_aside = self.aside.as_ref().map(|aside| anyhow::anyhow!(self.set_aside(aside)));
+                let set_aside = self.aside.as_ref().map(|aside| StateError {
+                    message: self.set_aside(aside),
+                    hint: "history and rollbacks start anew; a text that was rolled back here is deployed again"
+                        .to_owned(),
+                    other: None,
+                });
                 return (ledger.unwrap_or_default(), set_aside);
             }
             Err(cause) => cause,
@@ -390,7 +422,11 @@ impl State {
             Some(Ok(aside)) => format!("; it is kept as `{}`", aside.display()),
             Some(Err(_)) | None => String::new(),
         };
-        let error = anyhow::anyhow!("cannot use `{}`: {cause}{kept}", ledger.display());
+        let error = StateError {
+            message: format!("cannot use `{}`: {cause}{kept}", ledger.display()),
+            hint: "nothing is lost: every plugin is compared with the server".to_owned(),
+            other: None,
+        };
         (Ledger::default(), Some(error))
     }
 
@@ -412,7 +448,6 @@ impl State {
 /// What the walk of a root must not look into, by the names that it would find it under: the state folder, and the copies
 /// in it where the folder as a whole cannot be left out because the root lies in it.
 pub(super) fn folders_under(state: &Path, root: &Path) -> Vec<PathBuf> {
-    let full = |path: &Path| std::path::absolute(path).ok().map(|path| without_dots(&path));
     let names = [(full(state), full(root)), (real(state), real(root))];
     let inside = names.into_iter().filter_map(|(state, root)| Some((state?, root?))).flat_map(|(state, root)| {
         [state.join(BACKUPS), state.join(DEPLOYED), state.join(UNUSABLE), state]
@@ -420,6 +455,11 @@ pub(super) fn folders_under(state: &Path, root: &Path) -> Vec<PathBuf> {
             .filter_map(move |folder| folder.strip_prefix(&root).ok().map(Path::to_owned))
     });
     inside.filter(|rest| !rest.as_os_str().is_empty()).map(|rest| super::shown(root, &rest)).collect()
+}
+
+/// A path from the root on, to the eye.
+pub(super) fn full(path: &Path) -> Option<PathBuf> {
+    std::path::absolute(path).ok().map(|path| without_dots(&path))
 }
 
 /// Where a path really is, also when its last part is not there yet.
@@ -456,12 +496,14 @@ fn write_whole(path: &Path, bytes: &[u8], lasting: Lasting) -> anyhow::Result<()
 
 impl Folder {
     fn cannot_keep(&self, cause: &anyhow::Error) -> StateError {
-        let distrust = cause.chain().find_map(|cause| cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref());
+        let mut causes = cause.chain();
+        let distrust = causes.find_map(|cause| cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref());
         StateError {
             message: format!("cannot keep state in `{}`: {cause:#}", self.path.display()),
-            hint: distrust
-                .map_or("set `state` in watch.toml to a folder that you may write to", Distrust::hint)
-                .to_owned(),
+            hint: distrust.map_or_else(
+                || "set `OWUI_WATCH_STATE` in the environment to a folder that you may write to".to_owned(),
+                Distrust::hint,
+            ),
             other: None,
         }
     }
@@ -478,6 +520,10 @@ impl Folder {
                     Err(TryLockError::Error(error)) => Err(error),
                 }
             });
+        let locked = locked.map_err(|error| match Rejection::of(&error) {
+            Some(Rejection::NotRegular) => trust::not_a_file(path),
+            Some(Rejection::LargerThan(_)) | None => error,
+        });
         let locked = locked.with_context(|| format!("locking `{}`", path.display()));
         locked.map_err(|error| self.cannot_keep(&error))?.map_err(|other| StateError {
             message: format!("{other} deploys from here to this server already"),
@@ -681,25 +727,29 @@ mod tests {
             assert_eq!(state.peek(), Ledger::default());
             let (read, trouble) = state.load();
             assert_eq!(read, Ledger::default());
-            assert!(trouble.unwrap().to_string().contains("it was written in another folder; it is kept as"));
+            assert!(trouble.unwrap().to_string().contains("or was written by an earlier version; it is kept as"));
         }
     }
 
     #[test]
     fn a_whole_planted_folder_is_set_aside_and_said() {
         let Some((theirs, ours)) = identity::born_apart() else { return };
+        let ours = ours.path().join(".owui-watch");
+        fs::create_dir(&ours).unwrap();
         let mut ledger = Ledger::default();
         ledger.sending(&key(), Digest::of(b"x"));
         State::open(theirs.path().to_owned(), "http://h").unwrap().save(&ledger.to_json()).unwrap();
         for name in ["identity", "ledger-h.json"] {
-            fs::copy(theirs.path().join(name), ours.path().join(name)).unwrap();
+            fs::copy(theirs.path().join(name), ours.join(name)).unwrap();
         }
-        let folder = Folder::new(ours.path().to_owned(), "http://h");
+        let folder = Folder::new(ours.clone(), "http://h");
         assert_eq!(folder.peek(), Ledger::default());
-        let (read, trouble) = State::open(ours.path().to_owned(), "http://h").unwrap().load();
+        let (read, trouble) = State::open(ours.clone(), "http://h").unwrap().load();
         assert_eq!(read, Ledger::default());
-        let aside = ours.path().join("unusable/1");
-        assert!(trouble.unwrap().to_string().ends_with(&format!("; it is kept in `{}`", aside.display())));
+        let aside = ours.join("unusable/1");
+        let trouble = trouble.unwrap();
+        assert!(trouble.hint().starts_with("history and rollbacks start anew"));
+        assert!(trouble.to_string().ends_with(&format!("; it is kept in `{}`", aside.display())));
         assert!(aside.join("ledger-h.json").exists());
     }
 
@@ -879,7 +929,8 @@ mod tests {
             let error = folder.log(&key(), "version: 1; code").unwrap_err();
             assert!(format!("{error:#}").ends_with("tool-clock.log`: not a regular file"), "{error:#}");
             let error = State::open(folder.path.clone(), "http://h").err().unwrap();
-            assert!(error.to_string().ends_with("ledger-h.lock`: not a regular file"), "{error}");
+            assert!(error.to_string().ends_with("ledger-h.lock` is not a regular file"), "{error}");
+            assert_eq!(error.hint(), format!("remove `{}`", folder.lock().display()));
             assert!(folder.add("x").is_err());
             folder.save("{}").unwrap();
             assert!(!folder.ledger().is_symlink(), "the link itself is replaced");
@@ -940,7 +991,7 @@ mod tests {
             }
             let error = State::open(folder.path.clone(), "http://h").err().unwrap();
             assert!(error.to_string().ends_with("state` belongs to another user"), "{error}");
-            assert_eq!(error.hint(), "set `state` in watch.toml to a folder of your own");
+            assert_eq!(error.hint(), "set `OWUI_WATCH_STATE` in the environment to a folder of your own");
             drop(around);
         }
 

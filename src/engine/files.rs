@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::plugin::{Flaw, Key, Kind, Parsed, Plugin, Problem};
+use crate::plugin::{Flaw, Key, Kind, Parsed, Plugin};
 
 /// What came of reading one path.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,7 +84,7 @@ impl File {
     /// Whether it is no file, but a folder in which there may be plugins.
     #[must_use]
     pub fn is_unreadable_folder(&self) -> bool {
-        matches!(self, File::Flawed { flaw, .. } if matches!(flaw.problem, Problem::UnreadableFolder(_)))
+        matches!(self, File::Flawed { flaw, .. } if flaw.problem.is_of_folder())
     }
 }
 

@@ -12,7 +12,7 @@ use crate::engine::exchange::{Failure, Left, OnServer, Outcome, UNTRUSTED};
 use crate::engine::plan::Why;
 use crate::engine::twin::{Sign, Twin};
 use crate::engine::{OnDelete, refusal};
-use crate::plugin::{Digest, Entry, Flaw, Key, Plugin, Problem, Span, Warning};
+use crate::plugin::{Digest, Entry, Flaw, Key, Plugin, Span, Warning};
 
 /// One thing that happened, and what it happened to.
 #[derive(Clone, Debug, PartialEq)]
@@ -934,7 +934,7 @@ impl Notice {
             What::Refused { .. } => Some("refused by the server"),
             What::RefusedBefore { .. } => Some("refused before, not sent again"),
             What::Failed { .. } => Some("not deployed"),
-            What::Flawed(Flaw { problem: Problem::UnreadableFolder(_), .. }) => None,
+            What::Flawed(flaw) if flaw.problem.is_of_folder() => None,
             What::Flawed(_) => Some("not sent"),
             What::Surprising(_) => Some("warning"),
             _ => None,
@@ -954,7 +954,7 @@ impl Notice {
             }
             What::Refused { words, .. } | What::RefusedBefore { words, .. } => reason(words).to_owned(),
             What::Failed { failure, .. } => failed(failure),
-            What::Flawed(Flaw { problem: Problem::UnreadableFolder(_), .. }) => return None,
+            What::Flawed(flaw) if flaw.problem.is_of_folder() => return None,
             What::Flawed(flaw) => flaw.problem.message(),
             What::Surprising(warning) => warning.surprise.message(),
             _ => return None,
@@ -1486,7 +1486,7 @@ mod tests {
 
     use super::*;
     use crate::plugin::id::PluginId;
-    use crate::plugin::{Kind, Surprise};
+    use crate::plugin::{Kind, Problem, Surprise};
 
     fn ms(millis: u64) -> Duration {
         Duration::from_millis(millis)

@@ -297,6 +297,8 @@ pub enum Problem {
     Unreadable(String),
     /// It is a folder that could not be listed, so nobody knows whether there are plugins in it; the system's words.
     UnreadableFolder(String),
+    /// It is a folder with a file of ignore patterns that cannot be used; which one, and why.
+    IgnoreFile(String),
     /// A link to something that is not there.
     DanglingLink(String),
     /// A link to something outside the roots.
@@ -320,7 +322,8 @@ impl Problem {
             Self::BothKinds(_) => "both_kinds",
             Self::BadId { .. } => "bad_id",
             Self::Unreadable(_) => "unreadable",
-            Self::UnreadableFolder(_) => "unreadable_folder",
+            // One word for every folder that is not walked.
+            Self::UnreadableFolder(_) | Self::IgnoreFile(_) => "unreadable_folder",
             Self::DanglingLink(_) => "dangling_link",
             Self::LinkOutside(_) => "link_outside",
             Self::TooLarge(_) => "too_large",
@@ -345,6 +348,7 @@ impl Problem {
             }
             Self::Unreadable(words) => format!("cannot be read: {words}"),
             Self::UnreadableFolder(words) => format!("a folder that cannot be read: {words}"),
+            Self::IgnoreFile(words) => format!("a folder that is not watched: {words}"),
             Self::DanglingLink(target) => format!("a link to `{target}`, which does not exist"),
             Self::LinkOutside(target) => format!("a link to `{target}`, which is outside of the watched folders"),
             Self::TooLarge(limit) => format!("larger than {limit} MiB"),
@@ -379,8 +383,15 @@ impl Problem {
             Self::UnreadableFolder(_) => {
                 "make it readable (`chmod u+rx`), or leave it out with `exclude` in watch.toml".to_owned()
             }
+            Self::IgnoreFile(_) => "shorten that file".to_owned(),
             Self::Syntax(_) | Self::Unreadable(_) => return None,
         })
+    }
+
+    /// Whether it is about a folder, in which there may be plugins.
+    #[must_use]
+    pub fn is_of_folder(&self) -> bool {
+        matches!(self, Self::UnreadableFolder(_) | Self::IgnoreFile(_))
     }
 }
 
@@ -525,6 +536,7 @@ pub fn parse(path: &Arc<Path>, bytes: &[u8], settings: &FileSettings) -> Parsed 
                 | Problem::BadId { .. }
                 | Problem::Unreadable(_)
                 | Problem::UnreadableFolder(_)
+                | Problem::IgnoreFile(_)
                 | Problem::DanglingLink(_)
                 | Problem::LinkOutside(_)
                 | Problem::TooLarge(_) => true,
@@ -775,6 +787,7 @@ mod tests {
             bad_id("a\nb", "folder name"),
             Problem::Unreadable("permission denied".to_owned()),
             Problem::UnreadableFolder("permission denied".to_owned()),
+            Problem::IgnoreFile("`.gitignore` has more than 2000 patterns".to_owned()),
             Problem::DanglingLink("../x.py".to_owned()),
             Problem::LinkOutside("/x.py".to_owned()),
             Problem::TooLarge(4),
@@ -817,6 +830,8 @@ mod tests {
             unreadable: cannot be read: permission denied
             unreadable_folder: a folder that cannot be read: permission denied
                 make it readable (`chmod u+rx`), or leave it out with `exclude` in watch.toml
+            unreadable_folder: a folder that is not watched: `.gitignore` has more than 2000 patterns
+                shorten that file
             dangling_link: a link to `../x.py`, which does not exist
                 restore its target, or delete the link
             link_outside: a link to `/x.py`, which is outside of the watched folders

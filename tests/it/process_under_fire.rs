@@ -372,7 +372,11 @@ fn a_state_folder_that_is_read_only_is_a_mistake_and_no_hindrance_to_a_dry_run()
     let ran = project.run(&["--once"]);
     assert_eq!(ran.code, Some(2), "{}", ran.stderr);
     assert!(ran.stderr.starts_with("error: cannot keep state in `.owui-watch`: "), "{}", ran.stderr);
-    assert!(ran.stderr.contains("hint: set `state` in watch.toml to a folder that you may write to"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("hint: set `OWUI_WATCH_STATE` in the environment to a folder that you may write to"),
+        "{}",
+        ran.stderr
+    );
     assert_eq!(server.lines(), Vec::<String>::new());
     assert_eq!(project.run(&["--once", "--dry-run"]).code, Some(0));
     if disk.mounted.is_none() {

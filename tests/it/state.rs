@@ -2,7 +2,7 @@
 #![cfg(unix)]
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Command;
@@ -44,7 +44,13 @@ fn planted_links_lead_nowhere() {
         symlink(&folder, project.path(".owui-watch").join(name)).unwrap();
     }
     let told = notices(&project, &["--once"], 0);
-    assert!(of(&told, "trouble")["message"].as_str().unwrap().contains("it is kept in `.owui-watch/unusable/1`"));
+    let trouble = of(&told, "trouble");
+    assert_eq!(
+        trouble["message"],
+        "the state in `.owui-watch` was not written in this folder, or was written by an earlier version; it is kept in \
+         `.owui-watch/unusable/1`"
+    );
+    assert_eq!(trouble["hint"], "history and rollbacks start anew; a text that was rolled back here is deployed again");
     server.edit_row(Kind::Function, "a", |row| row.content = filter("theirs"));
     check(&project.run(&["--once", "--force"]), 0);
     assert_eq!(fs::read_to_string(&bashrc).unwrap(), "as it was");
@@ -72,9 +78,70 @@ fn a_linked_state_folder_is_refused_before_anything_is_sent() {
     assert_eq!(
         ran.stderr,
         "error: cannot keep state in `.owui-watch`: `.owui-watch` is a link\n\
-         hint: remove the link, or set `state` in watch.toml to the folder that it leads to\n"
+         hint: remove the link, or set `OWUI_WATCH_STATE` in the environment to the folder that it leads to\n"
     );
     assert!(server.lines().is_empty() && fs::read_dir(project.path("elsewhere")).unwrap().count() == 0);
+}
+
+#[test]
+fn a_folder_with_other_files_is_left_as_it_is() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    project.put(A, filter("1"));
+    project.write("var/logs/app.log", "theirs");
+    project.write(".git/logs/HEAD", "theirs");
+    fs::set_permissions(project.path("var"), fs::Permissions::from_mode(0o777)).unwrap();
+    for (state, why) in [
+        ("var", "it holds files that owui-watch did not write"),
+        (".git", "git keeps its own files there"),
+        (".git/state", "git keeps its own files there"),
+    ] {
+        project.write("watch.toml", &format!("state = \"{state}\"\n"));
+        let ran = project.run(&["--once"]);
+        check(&ran, 2);
+        let hint = "set `state` to a new or empty folder";
+        assert_eq!(ran.stderr, format!("error: cannot keep state in `{state}`: {why}\nhint: {hint}\n"));
+        let stderr = project.run(&["history", "a"]).stderr;
+        let has_state = state != ".git/state";
+        assert_eq!(stderr.contains(&format!("the state in `{state}` is not used: {why}")), has_state, "{stderr}");
+    }
+    let names = |folder: &str| -> Vec<_> {
+        fs::read_dir(project.path(folder)).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+    };
+    assert_eq!((names("var"), names(".git")), (vec!["logs".into()], vec!["logs".into()]));
+    assert_eq!(project.path("var").metadata().unwrap().permissions().mode() & 0o777, 0o777);
+}
+
+#[test]
+fn a_command_tells_of_state_that_it_does_not_use() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    project.put(A, filter("1"));
+    check(&project.run(&["--once"]), 0);
+    for command in [&["history", "a"][..], &["pull", "a"], &["rollback", "a", "--yes"]] {
+        assert!(!project.run(command).stderr.contains("is not used"));
+    }
+    fs::remove_file(project.path(".owui-watch/identity")).unwrap();
+    for command in [&["history", "a"][..], &["pull", "a"], &["rollback", "a", "--yes"]] {
+        let told = "warning: the state in `.owui-watch` is not used: it was not written in this folder";
+        let stderr = project.run(command).stderr;
+        assert!(stderr.starts_with(told), "{command:?}: {stderr}");
+    }
+}
+
+#[test]
+fn a_folder_in_the_place_of_a_file_is_named() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    project.put(A, filter("1"));
+    fs::create_dir_all(project.path(".owui-watch/.gitignore")).unwrap();
+    let ran = project.run(&["--once"]);
+    check(&ran, 2);
+    assert_eq!(
+        ran.stderr,
+        "error: cannot keep state in `.owui-watch`: `.owui-watch/.gitignore` is not a regular file\n\
+         hint: remove `.owui-watch/.gitignore`\n"
+    );
 }
 
 /// An admin has switched it off since.
@@ -102,7 +169,7 @@ fn planted_state_switches_nothing_on_and_deletes_nothing() {
     plant(&theirs.path().join("state"), &ours.path(".owui-watch"));
 
     let told = notices(&ours, &["--once"], 0);
-    assert!(of(&told, "trouble")["message"].as_str().unwrap().contains("was written in another folder"), "{told:#?}");
+    assert!(of(&told, "trouble")["message"].as_str().unwrap().contains("was not written in this folder"), "{told:#?}");
     assert!(!server.row(Kind::Function, "a").unwrap().is_active);
     let folder = Folder::new(ours.path(".owui-watch"), &server.url());
     assert!(folder.under_way().is_empty() && folder.peek().get(&key()).is_none());
