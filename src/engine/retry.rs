@@ -66,7 +66,9 @@ impl Engine {
         for (key, forced) in keys {
             match self.present_claim(&key) {
                 Claim::Sole(plugin) if forced && plugin.has_text() => {
-                    self.request(&plugin, Why::Forced, now.at, false);
+                    if self.queue.flying(&key).is_none() && self.queue.waiting(&key).is_none() {
+                        self.request(&plugin, Why::Forced, now.at, false);
+                    }
                 }
                 Claim::Sole(plugin) if self.pending.contains_key(&plugin.path) => {}
                 Claim::Sole(plugin) => {

@@ -15,7 +15,7 @@ use owui_watch::settling::Settling;
 
 use super::promises::{self, Broken};
 use super::text::{Sort, file_of, path_of};
-use super::wire::{Flight, key_in};
+use super::wire::key_in;
 use super::world::{DEBOUNCE, Happening, World, ms};
 
 /// A daemon that runs.
@@ -96,8 +96,7 @@ impl World {
         let long_written = (!long_written.is_empty()).then_some(Event::BeingWritten(long_written));
         self.take_all(ready.into_iter().chain(long_written).collect())?;
         // The tables are asked for all at once.
-        let asks = |flight: &Flight| flight.looks && flight.generation == self.generation;
-        self.looks &= !self.flights.values().any(asks);
+        self.looks &= !std::mem::take(&mut self.lists_asked);
         let Some(daemon) = &mut self.daemon else { return Ok(()) };
         if daemon.unsaved && daemon.saving.is_none() && !self.setup.policy.terms.dry_run {
             daemon.unsaved = false;

@@ -89,6 +89,7 @@ impl World {
         promises::on_call(self, &call)?;
         let word = call.word();
         let looks = self.looks && matches!(call, Call::Overview(_));
+        self.lists_asked |= looks;
         let restores = matches!(&call, Call::Update(_, form) if form.file.is_none());
         let is_meant = |wanted: &str| wanted == "any" || wanted == word || (restores && wanted == "restore");
         let fault = self.faults.iter().position(|(wanted, _)| is_meant(wanted));

@@ -146,6 +146,8 @@ pub(super) struct World {
     pub(super) needs_rescan: bool,
     /// The server has just said that it is there, so that its tables are asked for now.
     pub(super) looks: bool,
+    /// They are asked for in this turn.
+    pub(super) lists_asked: bool,
     /// What it asks now is asked ahead of a conversation.
     pub(super) asks_ahead: bool,
     pub(super) steps: u32,
@@ -181,6 +183,7 @@ pub(super) fn play(script: &str, traced: bool) -> (Result<(), Broken>, String) {
         promises: Promises::default(),
         needs_rescan: false,
         looks: false,
+        lists_asked: false,
         asks_ahead: false,
         steps: 0,
         trace: traced.then(String::new),
