@@ -104,6 +104,7 @@ fn agreed(args: &Args, world: &World) -> Result<(Config, Sources), ConfigError> 
             Ok(config) => return Ok((config, sources)),
             Err(error) => match error.request().filter(|_| !args.json) {
                 Some(request) if commands::confirm(request) => request.allow(world)?,
+                _ if !commands::somebody_answers() => return Err(error.unattended()),
                 Some(_) | None => return Err(error),
             },
         }
