@@ -39,6 +39,7 @@ use crate::plugin::{Key, Kind, id::PluginId};
 use classify::{Answer, Asked, classify, failure, listed_row, newest_first, overview, page_length, summed_up_row};
 use list::List;
 use proxy::Proxy;
+pub use proxy::UnusableProxy;
 use secret::Secret;
 
 /// No answer is read further than this. Four thousand large plugins fit.

@@ -28,7 +28,7 @@ pub use history::history;
 pub use rollback::{Agreed, Rollback, agree};
 pub use screen::failed;
 pub use service::service;
-pub use trust::{confirm, trust};
+pub use trust::{confirm, somebody_answers, trust};
 pub use words::{Word, check_words};
 
 /// What every command works with.

@@ -294,7 +294,12 @@ pub struct ConfigError {
 
 impl ConfigError {
     fn new(message: impl Into<String>) -> Self {
-        Self { message: veiled(&message.into()), hint: None, request: None }
+        Self::verbatim(veiled(&message.into()))
+    }
+
+    /// An error whose message holds no key.
+    fn verbatim(message: String) -> Self {
+        Self { message, hint: None, request: None }
     }
 
     /// Says that what stands in `place` cannot be used.
@@ -318,6 +323,13 @@ impl ConfigError {
     #[must_use]
     pub fn request(&self) -> Option<&Request> {
         self.request.as_deref()
+    }
+
+    /// The error as a script needs it: no remedy in it asks the user.
+    #[must_use]
+    pub fn unattended(self) -> Self {
+        let hint = self.request.as_ref().map(|request| request.unattended_hint().to_owned()).or(self.hint);
+        Self { hint, ..self }
     }
 
     /// What to do about it, where that is known.
@@ -422,17 +434,31 @@ fn settings(args: &Args, world: &World, sources: &mut Sources) -> Result<Config,
     let dotenv = DotEnv::read(&folder.join(".env"), &project, world, sources)?;
 
     let user_path = world.config_home.as_ref().map(|home| home.join("owui-watch").join("watch.toml"));
+    // Where the home is not the user's, as in a container, no settings of theirs are in it.
+    let user_path = user_path.filter(|path| {
+        let found = fs::metadata(world.cwd.join(path)).map_err(|error| error.kind());
+        !matches!(found, Err(io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory))
+    });
     let (user, user_places) = match &user_path {
         Some(path) => file(path, false, world, sources)?,
         None => (Layer(Map::new()), Places::default()),
     };
     let (own, own_places) = file(path, wanted, world, sources)?;
     let (from_dotenv, environment, flags) = (dotenv.layer(folder, world)?, environment(world)?, flags(args));
-    // The user's own file may also be given with `--config`.
-    let is_users = user_path.is_some_and(|user| trust::is_same(world, &user, path));
+    // The user's own file may also be given with `--config`. A link to it elsewhere changes what its paths mean.
+    let is_users = user_path.is_some_and(|user| {
+        let home = user.parent().unwrap_or(Path::new(""));
+        trust::is_same(world, home, folder) && trust::is_same(world, &user, path)
+    });
     let own_keys = own.0.keys().filter(|_| !is_users).chain(from_dotenv.0.keys());
     let above = |key: &&String| environment.0.contains_key(*key) || flags.0.contains_key(*key);
     let from_project = own_keys.filter(|key| !above(key)).cloned().collect();
+
+    // Where the environment or a flag has one, the project's does not count.
+    let users_url = match user.0.get("url").map(|url| &url.kind) {
+        Some(ValueKind::String(url)) => server(url).unwrap_or_else(|_| url.clone()),
+        Some(_) | None => DEFAULT_URL.to_owned(),
+    };
 
     let layers = [defaults(folder), user, own, from_dotenv, environment, flags];
     let mut builder = ::config::Config::builder();
@@ -443,7 +469,7 @@ fn settings(args: &Args, world: &World, sources: &mut Sources) -> Result<Config,
         .build()
         .and_then(|merged| merged.cache.into_table())
         .map_err(|error| ConfigError::new(error.to_string()))?;
-    let merged = Merged { values: merged, from_project, places: [user_places, own_places] };
+    let merged = Merged { values: merged, from_project, users_url, places: [user_places, own_places] };
     merged.config(folder, &project, &dotenv, args, world, sources)
 }
 
@@ -838,6 +864,8 @@ struct Merged {
     values: Map<String, Value>,
     /// The keys whose values the project's own files set.
     from_project: BTreeSet<String>,
+    /// The server in the user's file, else the default.
+    users_url: String,
     /// Of the user's file and the project's.
     places: [Places; 2],
 }
@@ -887,8 +915,15 @@ impl Merged {
             dotenv.key_file().into_iter().chain(found.as_ref().and_then(|found| found.file.clone())).collect();
         let (key, key_origin) = found.map(|found| (found.key, found.origin)).unzip();
         let mut warnings = dotenv.lookalikes();
-        warnings.extend(dotenv::lookalikes(&world.env, |name| format!("`{name}` in the environment")));
-        warnings.extend(key_files.iter().filter_map(|file| readable_by_others(file, world)));
+        // The environment has other programs' variables too.
+        let is_set = |variable: &str| match variable.strip_prefix(PREFIX) {
+            Some(key) => self.origin(&key.to_lowercase()).is_some(),
+            None if variable == "OPENWEBUI_API_KEY" => key.is_some(),
+            None => self.origin("url").is_some(),
+        };
+        let named = |name: &str| format!("`{name}` in the environment");
+        warnings.extend(dotenv::lookalikes(&world.env, is_set, named));
+        warnings.extend(key_files.iter().filter_map(|file| readable_by_others(file, world, user())));
         Ok(Config {
             project: folder.to_owned(),
             files,
@@ -940,7 +975,11 @@ impl Merged {
         if self.from_project.contains("root") || self.origin("root").is_none() {
             root_bounds.push(folder.to_owned());
             for root in &written.root {
-                project.check_path("root", "`root`", &self.place_of("root"), root)?;
+                if self.origin("root").is_some() {
+                    project.check_path("root", "`root`", &self.place_of("root"), root)?;
+                } else {
+                    project.check_link("root", root)?;
+                }
                 root_bounds.extend(project.outside(root));
             }
         }
@@ -955,7 +994,8 @@ impl Merged {
             }
         }
         if self.from_project.contains("follow_links") && written.follow_links.0 == Links::Anywhere {
-            project.check("follow_links anywhere".to_owned(), "follow links to files outside the folder", || {
+            let question = "follow links to files outside the folder".to_owned();
+            project.check("follow_links", "follow_links anywhere".to_owned(), question, || {
                 self.at("follow_links", "links to anywhere may lead outside the folder")
             })?;
         }
@@ -979,12 +1019,12 @@ impl Merged {
             (None, Some(Command::Trust { .. })) => "your API key".to_owned(),
             (Some(_) | None, _) => return Ok(()),
         };
-        // The default is nobody's choice but the program's.
-        if self.from_project.contains("url") && url != DEFAULT_URL {
-            let place = self.place_of("url");
-            project.check(format!("url {url}"), &format!("send {origin} to {url}"), || {
-                ConfigError::new(format!(
-                    "cannot send {origin} to {url}: {place} sets that address, and you have not agreed to it"
+        let (origin, shown) = (veiled(&origin), with_host(url));
+        if self.from_project.contains("url") && url != self.users_url {
+            let place = veiled(&self.place_of("url"));
+            project.check("url", format!("url {url}"), format!("send {origin} to {shown}"), || {
+                ConfigError::verbatim(format!(
+                    "cannot send {origin} to {shown}: {place} sets that address, and you have not agreed to it"
                 ))
             })?;
         }
@@ -992,11 +1032,11 @@ impl Merged {
         if let Some(CaFile { path, pem }) = ca_file.filter(|_| self.from_project.contains("ca_file"))
             && url.starts_with("https:")
         {
-            let (place, path) = (self.place_of("ca_file"), ticked(path));
+            let (place, path) = (veiled(&self.place_of("ca_file")), veiled(&ticked(path)));
             let question = format!("send {origin} to whoever has a certificate from {path}");
-            project.check(format!("ca_file {}", Digest::of(pem.as_bytes())), &question, || {
-                ConfigError::new(format!(
-                    "cannot send {origin} to {url}: {place} trusts the certificates in {path}, and you have not agreed \
+            project.check("ca_file", format!("ca_file {}", Digest::of(pem.as_bytes())), question, || {
+                ConfigError::verbatim(format!(
+                    "cannot send {origin} to {shown}: {place} trusts the certificates in {path}, and you have not agreed \
                      to them"
                 ))
             })?;
@@ -1110,6 +1150,16 @@ impl Merged {
             if path.file_name().is_some_and(|name| looks_secret(&name.to_string_lossy())) {
                 return Err(ConfigError::new("cannot read the API key: `api_key_file` seems to be the key itself")
                     .hinted("put the key into a file of its own, and name that file"));
+            }
+            let is_dotenv = |path: &Path| {
+                let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+                name == ".env" || name.starts_with(".env.")
+            };
+            if self.from_project.contains("api_key_file") && (is_dotenv(path) || is_dotenv(&project.destination(path)))
+            {
+                return Err(self
+                    .at("api_key_file", format!("{} may hold other programs' keys", ticked(path)))
+                    .hinted("put the key alone into a file with another name"));
             }
             let key = sources.read(path, world)?.ok_or_else(|| {
                 ConfigError::new(format!(
@@ -1309,21 +1359,33 @@ fn is_near(host: &Host<&str>) -> bool {
     }
 }
 
-/// A warning about a file with a key that other users can read.
+/// A warning about a file with a key that other users can read. Only its owner can change that: a secret that is mounted
+/// into a container is somebody else's.
 #[cfg(unix)]
-fn readable_by_others(file: &Path, world: &World) -> Option<Warning> {
-    use std::os::unix::fs::PermissionsExt as _;
+fn readable_by_others(file: &Path, world: &World, user: u32) -> Option<Warning> {
+    use std::os::unix::fs::MetadataExt as _;
 
-    let mode = fs::metadata(world.cwd.join(file)).ok()?.permissions().mode();
-    (mode & 0o044 != 0).then(|| Warning {
+    let metadata = fs::metadata(world.cwd.join(file)).ok()?;
+    (metadata.mode() & 0o044 != 0 && metadata.uid() == user).then(|| Warning {
         message: format!("other users can read {}, which holds an API key", ticked(file)),
         hint: format!("chmod 600 {}", file.display()),
     })
 }
 
 #[cfg(not(unix))]
-fn readable_by_others(_: &Path, _: &World) -> Option<Warning> {
+fn readable_by_others(_: &Path, _: &World, _: u32) -> Option<Warning> {
     None
+}
+
+/// The user that runs us.
+#[cfg(unix)]
+fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+#[cfg(not(unix))]
+fn user() -> u32 {
+    0
 }
 
 /// Refuses what cannot be sent in a header, without showing it.
@@ -1334,6 +1396,9 @@ fn check_key(key: &str, place: &str) -> Result<(), ConfigError> {
         "it has a blank, a line end or a control character inside"
     } else if !key.is_ascii() {
         "it has a character that is not ASCII inside"
+    } else if !key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '+' | '~')) {
+        // It may be another program's secret: `NAME=value`, a URL with a password.
+        return Err(ConfigError::new(format!("{place} does not hold an API key or token")));
     } else {
         return Ok(());
     };
@@ -1448,6 +1513,13 @@ fn veiled(text: &str) -> String {
         .collect()
 }
 
+/// A URL without keys, but with its whole host: that is what the user agrees to. Parsing has spelled the host in ASCII.
+fn with_host(url: &str) -> String {
+    let start = url.find("://").map_or(0, |at| at + 3);
+    let end = url[start..].find('/').map_or(url.len(), |at| start + at);
+    format!("{}{}", &url[..end], veiled(&url[end..]))
+}
+
 /// A path without `./`, doubled slashes and a slash at its end. `..` stays: behind a link it is not what it seems.
 fn tidy(path: &Path) -> PathBuf {
     let tidy: PathBuf = path.components().filter(|part| *part != Component::CurDir).collect();
@@ -1514,6 +1586,16 @@ fn why(error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn only_its_owner_is_told_to_protect_a_key_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(0o444)).unwrap();
+        let warned = |user| readable_by_others(file.path(), &World::default(), user).is_some();
+        assert!(warned(user()));
+        assert!(!warned(user() + 1));
+    }
 
     #[test]
     fn every_key_says_what_it_must_be() {

@@ -16,8 +16,9 @@ fn main() -> ExitCode {
     match Args::read(&words) {
         Ok(args) => owui_watch::run::run(&args, &World::real()),
         Err(error) => {
-            if words.iter().all(is_plain) {
-                // Help and version are errors to clap; it knows which go to stdout. A closed pipe needs no word.
+            // Help and version are errors to clap; it knows that they go to stdout. They repeat no word.
+            if !error.use_stderr() || words.iter().all(is_plain) {
+                // A closed pipe needs no word.
                 error.print().ok();
             } else {
                 console::fatal(error.to_string().trim_start_matches("error: "), None);

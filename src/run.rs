@@ -12,7 +12,7 @@ use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::prelude::*;
 
 use crate::cli::{Args, Command};
-use crate::client::{self, Authorities, Client, Timeouts};
+use crate::client::{self, Authorities, Client, Timeouts, UnusableProxy};
 use crate::commands::{self, Agreed, Refusal, Scene, Word};
 use crate::config::{self, Config, ConfigError, DEFAULT_URL, Origin, Reading, Sources, World};
 use crate::console::{self, Console, Format, Steps};
@@ -53,7 +53,8 @@ pub(crate) fn remedy(error: &anyhow::Error) -> Option<String> {
         let sandbox = || cause.downcast_ref::<SandboxError>()?.remedy().map(str::to_owned);
         let state = || Some(cause.downcast_ref::<StateError>()?.hint().to_owned());
         let command = || cause.downcast_ref::<Refusal>()?.hint().map(str::to_owned);
-        config().or_else(sandbox).or_else(state).or_else(command)
+        let proxy = || Some(cause.downcast_ref::<UnusableProxy>()?.hint());
+        config().or_else(sandbox).or_else(state).or_else(command).or_else(proxy)
     })
 }
 
@@ -103,6 +104,7 @@ fn agreed(args: &Args, world: &World) -> Result<(Config, Sources), ConfigError> 
             Ok(config) => return Ok((config, sources)),
             Err(error) => match error.request().filter(|_| !args.json) {
                 Some(request) if commands::confirm(request) => request.allow(world)?,
+                _ if !commands::somebody_answers() => return Err(error.unattended()),
                 Some(_) | None => return Err(error),
             },
         }

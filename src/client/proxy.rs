@@ -1,12 +1,36 @@
 //! The proxy between us and the server. reqwest finds it by itself; here the same rules tell which one it is.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::Url;
 use url::Host;
+
+/// A proxy that speaks neither HTTP nor HTTPS.
+#[derive(Debug)]
+pub struct UnusableProxy {
+    proxy: String,
+    server: String,
+}
+
+impl UnusableProxy {
+    /// How to do without it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        format!("to reach the server without a proxy, set NO_PROXY={}", self.server)
+    }
+}
+
+impl fmt::Display for UnusableProxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot use the proxy {}: only http and https proxies are supported", self.proxy)
+    }
+}
+
+impl std::error::Error for UnusableProxy {}
 
 /// A proxy, by its address.
 pub(super) struct Proxy(String);
@@ -27,7 +51,8 @@ impl Proxy {
         let port = proxy.uri().port_u16().map(|port| format!(":{port}")).unwrap_or_default();
         let address = format!("{scheme}://{host}{port}");
         if !matches!(scheme, "http" | "https") {
-            bail!("cannot use the proxy {address}: only http and https proxies are supported");
+            let server = server.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+            return Err(UnusableProxy { proxy: address, server }.into());
         }
         Ok(Some(Self(address)))
     }
@@ -129,6 +154,11 @@ mod tests {
         let error = Proxy::of(&url("https://chat.example"), &socks).err().unwrap();
         let expected = "cannot use the proxy socks5://tunnel.example:1080: only http and https proxies are supported";
         assert_eq!(error.to_string(), expected);
+        let hint = error.downcast_ref::<UnusableProxy>().unwrap().hint();
+        assert_eq!(hint, "to reach the server without a proxy, set NO_PROXY=chat.example");
+        // The hint works.
+        let socks_but_there = Matcher::builder().all("socks5://tunnel.example:1080").no("chat.example").build();
+        assert!(Proxy::of(&url("https://chat.example"), &socks_but_there).unwrap().is_none());
         assert!(Proxy::of(&url("http://localhost"), &socks).unwrap().is_none());
     }
 }

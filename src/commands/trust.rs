@@ -4,7 +4,6 @@ use std::io::IsTerminal as _;
 
 use serde_json::json;
 
-use super::Refusal;
 use super::screen::{Line, Screen, ask};
 use crate::cli::Args;
 use crate::config::{self, ConfigError, Request, World};
@@ -28,9 +27,7 @@ pub fn trust(args: &Args, world: &World, format: Format, least: Level) -> anyhow
         let Some(request) = error.request() else { return Err(error.into()) };
         let folder = json!(request.folder().display().to_string());
         if !args.yes && !somebody_answers() {
-            return Err(Refusal::usage(error.to_string())
-                .hinted("nobody can answer here: if you trust this folder, add --yes")
-                .into());
+            return Err(error.unattended().into());
         }
         if !args.yes && !confirm(request) {
             screen.say(&Line::new("left_alone", "nothing is allowed").with("folder", folder));
@@ -57,6 +54,8 @@ pub fn confirm(request: &Request) -> bool {
         && ask(&format!("the settings in `{folder}` want to {}. Allow that from now on?", request.question()))
 }
 
-fn somebody_answers() -> bool {
+/// Whether a user sees a question and can answer it.
+#[must_use]
+pub fn somebody_answers() -> bool {
     std::io::stdin().is_terminal() && ::console::Term::stderr().is_term()
 }

@@ -111,8 +111,14 @@ impl Listing {
             let last = name.rsplit([' ', '-']).next().unwrap_or_default();
             (likeness(typed, last), format!("owui-watch {name}"))
         });
+        // Watching has no word of its own.
+        let watch = (likeness(typed, "watch"), "owui-watch".to_owned());
         let ids = self.ids.iter().map(|claim| &claim.id);
-        best(commands.chain(plugins_like(spelled, ids, self.paths.iter().map(|path| &**path))))
+        best([watch].into_iter().chain(commands).chain(plugins_like(
+            spelled,
+            ids,
+            self.paths.iter().map(|path| &**path),
+        )))
     }
 }
 

@@ -47,9 +47,10 @@ impl DotEnv {
                 return Err(ConfigError::at(&place(), format!("the value of `{name}` cannot be read"))
                     .hinted("write NAME=value, in single quotes where it has blanks, and close the quotes above it"));
             }
-            if ours && !name.starts_with(PREFIX) && variables.get(name).is_some_and(|value| names_a_variable(value)) {
-                return Err(ConfigError::at(&place(), format!("`{name}` names another variable with `$`"))
-                    .hinted("write its value: owui-watch replaces no variables"));
+            if ours && variables.get(name).is_some_and(|value| names_a_variable(unquoted(line, value))) {
+                return Err(ConfigError::at(&place(), format!("`{name}` names another variable with `$`")).hinted(
+                    "write its value: owui-watch replaces no variables\nkeep a `$` by putting the value in '…'",
+                ));
             }
             rest = below;
         }
@@ -77,7 +78,8 @@ impl DotEnv {
 
     /// Warnings about names that are almost ours.
     pub(super) fn lookalikes(&self) -> Vec<Warning> {
-        lookalikes(&self.variables, |name| format!("`{name}`{}", self.whence()))
+        let place = |name: &str| format!("`{name}`{}", self.whence());
+        lookalikes(&self.variables, |meant| self.variables.contains_key(meant), place)
     }
 }
 
@@ -100,14 +102,25 @@ fn without_expansion(text: &str) -> String {
     text.chars().map(plain).collect()
 }
 
+/// What a shell would replace variables in: of a value in single quotes, only what follows them.
+fn unquoted<'a>(line: &'a str, value: &'a str) -> &'a str {
+    let written = line.split_once('=').map_or("", |(_, written)| written.trim_start());
+    let Some(quoted) = written.strip_prefix('\'') else { return value };
+    quoted.split_once('\'').map_or("", |(_, after)| after)
+}
+
 fn names_a_variable(value: &str) -> bool {
     let is_name = |rest: &str| rest.starts_with(|c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '{'));
     value.split(DOLLAR).skip(1).any(is_name)
 }
 
-/// Warnings about names that are almost ours, where ours is missing.
-pub(super) fn lookalikes(variables: &BTreeMap<String, String>, place: impl Fn(&str) -> String) -> Vec<Warning> {
-    let almost = |name: &String| Some((name.clone(), meant(name).filter(|meant| !variables.contains_key(meant))?));
+/// Warnings about names that are almost ours, unless what was meant is set.
+pub(super) fn lookalikes(
+    variables: &BTreeMap<String, String>,
+    is_set: impl Fn(&str) -> bool,
+    place: impl Fn(&str) -> String,
+) -> Vec<Warning> {
+    let almost = |name: &String| Some((name.clone(), meant(name).filter(|meant| !is_set(meant))?));
     let warning = |(name, meant): (String, String)| Warning {
         message: format!("owui-watch does not know {}", place(&name)),
         hint: format!("did you mean `{meant}`?"),

@@ -9,7 +9,10 @@ use std::path::{Component, Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{ConfigError, Sources, World, ticked, veiled};
+use super::{ConfigError, PREFIX, Sources, World, ticked, veiled};
+
+/// The remedy where no answer can be kept.
+const NO_HOME: &str = "set HOME or XDG_CONFIG_HOME to a folder of yours, which keeps your answer";
 
 /// More links than any system follows on one path.
 const MOST_LINKS: usize = 64;
@@ -20,6 +23,8 @@ pub struct Request {
     folder: PathBuf,
     grant: String,
     question: String,
+    /// What to do where nobody can be asked; each line is a remedy.
+    unattended_hint: String,
 }
 
 impl Request {
@@ -27,6 +32,12 @@ impl Request {
     #[must_use]
     pub fn question(&self) -> &str {
         &self.question
+    }
+
+    /// What to do where nobody can be asked; each line is a remedy.
+    #[must_use]
+    pub fn unattended_hint(&self) -> &str {
+        &self.unattended_hint
     }
 
     /// The project's folder.
@@ -42,13 +53,14 @@ impl Request {
     /// The user has no configuration folder, or it cannot be written.
     pub fn allow(&self, world: &World) -> Result<(), ConfigError> {
         let Some(path) = path(&self.folder, world) else {
-            return Err(ConfigError::new("cannot keep your answer: there is no configuration folder for it")
-                .hinted("set HOME or XDG_CONFIG_HOME"));
+            return Err(
+                ConfigError::new("cannot keep your answer: there is no configuration folder for it").hinted(NO_HOME)
+            );
         };
         let mut consent = Consent::read(&self.folder, world, &mut Sources::default())?;
         consent.allowed.insert(self.grant.clone());
         write_private(&path, &consent.to_json())
-            .map_err(|error| ConfigError::new(format!("cannot write {}: {error}", ticked(&path))))
+            .map_err(|error| ConfigError::new(format!("cannot write {}: {error}", ticked(&path))).hinted(NO_HOME))
     }
 }
 
@@ -58,13 +70,18 @@ struct Consent {
     /// For people who read the file.
     folder: PathBuf,
     allowed: BTreeSet<String>,
+    /// Whether there is no file for it, and can be none.
+    #[serde(skip)]
+    is_out_of_reach: bool,
 }
 
 impl Consent {
     fn read(folder: &Path, world: &World, sources: &mut Sources) -> Result<Self, ConfigError> {
-        let none = || Self { folder: folder.to_owned(), allowed: BTreeSet::new() };
-        let Some(path) = path(folder, world) else { return Ok(none()) };
-        let Some(text) = sources.read(&path, world)? else { return Ok(none()) };
+        let none = |is_out_of_reach| Self { folder: folder.to_owned(), allowed: BTreeSet::new(), is_out_of_reach };
+        let Some(path) = path(folder, world) else { return Ok(none(true)) };
+        // What cannot be read allows nothing. Whether anything needs consent is not known yet.
+        let Ok(text) = sources.read(&path, world) else { return Ok(none(true)) };
+        let Some(text) = text else { return Ok(none(false)) };
         serde_json::from_str(&text).map_err(|_| {
             ConfigError::new(format!("cannot use {}: it is damaged", ticked(&path)))
                 .hinted("delete it; owui-watch then asks again")
@@ -99,29 +116,30 @@ pub(super) struct Project<'a> {
     folder: PathBuf,
     consent: Consent,
     world: &'a World,
-    /// The command that asks the user.
-    remedy: String,
+    /// What was given as `--config`.
+    config: Option<&'a Path>,
 }
 
 impl<'a> Project<'a> {
     pub(super) fn read(
         folder: &Path,
-        config: Option<&Path>,
+        config: Option<&'a Path>,
         world: &'a World,
         sources: &mut Sources,
     ) -> Result<Self, ConfigError> {
         let folder = destination(&world.cwd, folder);
         let consent = Consent::read(&folder, world, sources)?;
-        let remedy = match config {
-            Some(config) => format!("`owui-watch trust --config {}`", config.display()),
-            None => "`owui-watch trust` in it".to_owned(),
-        };
-        Ok(Self { folder, consent, world, remedy })
+        Ok(Self { folder, consent, world, config })
+    }
+
+    /// Where a path leads through all its links.
+    pub(super) fn destination(&self, path: &Path) -> PathBuf {
+        destination(&self.world.cwd, path)
     }
 
     /// Where a path leads, if that is outside the project.
     pub(super) fn outside(&self, path: &Path) -> Option<PathBuf> {
-        Some(destination(&self.world.cwd, path)).filter(|real| !real.starts_with(&self.folder))
+        Some(self.destination(path)).filter(|real| !real.starts_with(&self.folder))
     }
 
     /// Makes sure that a path leads nowhere outside the project, or that the user agreed to it. `what` is the setting in the
@@ -129,24 +147,58 @@ impl<'a> Project<'a> {
     pub(super) fn check_path(&self, key: &str, what: &str, place: &str, path: &Path) -> Result<(), ConfigError> {
         let Some(real) = self.outside(path) else { return Ok(()) };
         let leads = format!("outside the folder, to {}", ticked(&real));
-        self.check(format!("{key} {}", real.display()), &format!("let `{key}` lead {leads}"), || {
+        let question = veiled(&format!("let `{key}` lead {leads}"));
+        self.check(key, format!("{key} {}", real.display()), question, || {
             ConfigError::at(place, format!("{what} leads {leads}"))
         })
     }
 
-    /// Makes sure that the user agreed to `grant`.
+    /// The same of the default of a setting, which leads outside the project only as a link.
+    pub(super) fn check_link(&self, key: &str, path: &Path) -> Result<(), ConfigError> {
+        let Some(real) = self.outside(path) else { return Ok(()) };
+        let (link, leads) = (ticked(path), format!("outside the folder, to {}", ticked(&real)));
+        let question = veiled(&format!("let the link {link} lead {leads}"));
+        self.check(key, format!("{key} {}", real.display()), question, || {
+            ConfigError::at(&link, format!("it is a link that leads {leads}"))
+        })
+    }
+
+    /// Makes sure that the user agreed to `grant`, which the setting `key` asks for. The question holds no key.
     pub(super) fn check(
         &self,
+        key: &str,
         grant: String,
-        question: &str,
+        question: String,
         error: impl FnOnce() -> ConfigError,
     ) -> Result<(), ConfigError> {
         let is_agreed = |request: &Request| request.folder == self.folder && request.grant == grant;
         if self.consent.allowed.contains(&grant) || self.world.agreed.iter().any(is_agreed) {
             return Ok(());
         }
-        let request = Request { folder: self.folder.clone(), grant, question: veiled(question) };
-        Err(error().hinted(format!("if you trust this folder, run {}", self.remedy)).asking(request))
+        let (attended, unattended) = if self.consent.is_out_of_reach {
+            (NO_HOME.to_owned(), NO_HOME.to_owned())
+        } else {
+            (self.trust_hint(""), self.trust_hint(" --yes"))
+        };
+        let variable = match key {
+            ".env" => None,
+            "url" => Some("OPENWEBUI_URL".to_owned()),
+            _ => Some(format!("{PREFIX}{}", key.to_uppercase())),
+        };
+        let variable = variable.map(|name| format!("\nor set {name} in the environment"));
+        let unattended_hint = veiled(&(unattended + &variable.unwrap_or_default()));
+        let request = Request { folder: self.folder.clone(), grant, question, unattended_hint };
+        Err(error().hinted(attended).asking(request))
+    }
+
+    /// The command that asks the user.
+    fn trust_hint(&self, flag: &str) -> String {
+        match self.config {
+            Some(config) => {
+                format!("if you trust this folder, run `owui-watch trust{flag} --config {}`", config.display())
+            }
+            None => format!("if you trust this folder, run `owui-watch trust{flag}` in it"),
+        }
     }
 }
 
@@ -221,8 +273,12 @@ mod tests {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let world = World { config_home: Some(folder.path().join("home")), ..World::default() };
-        let request =
-            |grant: &str| Request { folder: PathBuf::from("/a"), grant: grant.to_owned(), question: String::new() };
+        let request = |grant: &str| Request {
+            folder: PathBuf::from("/a"),
+            grant: grant.to_owned(),
+            question: String::new(),
+            unattended_hint: String::new(),
+        };
         request("one").allow(&world).unwrap();
         request("two").allow(&world).unwrap();
         let allowed = |folder: &str| {

@@ -1255,6 +1255,8 @@ fn a_mistyped_command_does_nothing() {
         (&["roolback", "shout"][..], "roolback", "did you mean `owui-watch rollback`?"),
         (&["histroy", "shout"], "histroy", "did you mean `owui-watch history`?"),
         (&["status"], "status", "did you mean `owui-watch service status`?"),
+        (&["watch"], "watch", "did you mean `owui-watch`?"),
+        (&["wait"], "wait", "did you mean `owui-watch --wait`?"),
         (&["version"], "version", "did you mean `owui-watch --version`?"),
         (&["--once", "shuot"], "shuot", "did you mean `shout`?"),
         (&["shout", "clokc"], "clokc", "did you mean `clock`?"),
@@ -1455,6 +1457,9 @@ fn no_name_steers_the_terminal() {
     ] {
         steers_nothing(&project.run(arguments));
     }
+    let version = project.run(&["--version", "\u{1b}]0;x\u{7}"]);
+    let expected = format!("owui-watch {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!((version.code, version.stdout, version.stderr), (Some(0), expected, String::new()));
     steers_nothing(&project.run(&["--no-such-flag\u{1b}]0;x\u{7}\u{9b}2Jfree\u{202e}wifi"]));
 }
 

@@ -1107,6 +1107,145 @@ fn a_key_of_the_users_goes_to_no_address_of_the_folders() {
     assert_eq!(project.asks("--config ../home/.config/owui-watch/watch.toml"), None);
 }
 
+/// Otherwise a folder could send the key of the user's server to a program on this machine.
+#[test]
+fn the_default_address_is_the_users_only_where_they_set_no_other() {
+    let project = || {
+        let project = Project::new().with_user("k", "sk-1");
+        project.with_user("watch.toml", "url = 'https://chat.mine.example/'\napi_key_file = 'k'")
+    };
+    let asks = |url: &str| project().with("watch.toml", &format!("url = '{url}'")).asks("");
+    let question = "send your API key from `/tmp/home/.config/owui-watch/k` to http://localhost:8080";
+    assert_eq!(asks("http://localhost:8080").as_deref(), Some(question));
+    assert_eq!(project().with(".env", "url=http://localhost:8080\n").asks("").as_deref(), Some(question));
+    // Saying what the user says changes nothing.
+    assert_eq!(asks("https://chat.mine.example/api/v1"), None);
+    assert_eq!(project().asks(""), None);
+}
+
+/// The folder's author may have made it for other programs' secrets.
+#[test]
+fn an_api_key_file_holds_nothing_but_a_key() {
+    let file = |name: &str, text: &str| {
+        Project::new().with("watch.toml", &format!("api_key_file = '{name}'")).with(name, text)
+    };
+    for text in [
+        "OPENAI_API_KEY=sk-5ecre7",
+        "//registry.npmjs.org/:_authToken=5ecre7",
+        "https://me:5ecre7@git.example",
+        "5ecre7+5ecre7==",
+        "$5ecre7",
+        "\"sk-5ecre7\"",
+        "5ecre7/5ecre7",
+    ] {
+        assert_eq!(file(".npmrc", text).refusal("").0, "error: `.npmrc` does not hold an API key or token\n");
+    }
+    Project::new().with_env("OPENWEBUI_API_KEY", "KEY=5ecre7").refusal("").says(&expect![[r#"
+        error: `OPENWEBUI_API_KEY` does not hold an API key or token
+    "#]]);
+    assert!(file("k", "sk-0.9-_+~Az").good("").key.is_some());
+
+    file(".env.local", "sk-5ecre7").refusal("").says(&expect![[r#"
+        error: cannot use `watch.toml:1:1`: `.env.local` may hold other programs' keys
+        hint: put the key alone into a file with another name
+    "#]]);
+    file("sub/.ENV", "sk-5ecre7").refusal("").says(&expect![[r#"
+        error: cannot use `watch.toml:1:1`: `sub/.ENV` may hold other programs' keys
+        hint: put the key alone into a file with another name
+    "#]]);
+    #[cfg(unix)]
+    {
+        let link = Project::new().with("watch.toml", "api_key_file = 'k'").with("sub/.env", "sk-5ecre7");
+        assert!(link.with_link("k", "sub/.env").refusal("").0.contains("may hold other programs' keys"));
+    }
+    // The user may name any file.
+    let named = Project::new().with("sub/.env", "sk-1").with_env("OWUI_WATCH_API_KEY_FILE", "sub/.env");
+    assert!(named.good("").key.is_some());
+}
+
+/// Its paths are relative to the folder, whatever the file is.
+#[cfg(unix)]
+#[test]
+fn a_link_to_the_users_settings_is_the_folders() {
+    let project = Project::new().with_user("watch.toml", "state = '../state'").with_user(".env", "");
+    assert_eq!(project.asks("--config ../home/.config/owui-watch/watch.toml"), None);
+    let project = project.with_link("watch.toml", "../home/.config/owui-watch/watch.toml");
+    assert_eq!(project.asks("").as_deref(), Some("let `state` lead outside the folder, to `/tmp/state`"));
+}
+
+#[test]
+fn consent_shows_the_whole_host() {
+    let secret = "a".repeat(32);
+    let asks = |url: &str| {
+        let project = Project::new().with_env("OPENWEBUI_API_KEY", "sk-1");
+        let project = project.with("watch.toml", &format!("url = \"{url}\""));
+        let said = project.refusal("").0;
+        let question = project.asks("").unwrap();
+        let shown = question.strip_prefix("send your API key from `OPENWEBUI_API_KEY` to ").unwrap().to_owned();
+        assert!(said.contains(&format!(" to {shown}: `watch.toml:1:1` sets")), "{said}");
+        shown
+    };
+    for (url, shown) in [
+        (format!("http://sk-{secret}.evil.example"), format!("http://sk-{secret}.evil.example")),
+        (format!("https://eyJ{secret}:8443/chat"), format!("https://eyj{secret}:8443/chat")),
+        (format!("https://evil/sk-{secret}/x"), "https://evil/[key]/x".to_owned()),
+        ("https://\u{430}pple.example".to_owned(), "https://xn--pple-43d.example".to_owned()),
+        ("https://a\\u200bb.example/\\u202e".to_owned(), "https://ab.example/%E2%80%AE".to_owned()),
+    ] {
+        assert_eq!(asks(&url), shown, "{url}");
+    }
+    let project = Project::new().with_env("OPENWEBUI_API_KEY", "sk-1");
+    assert!(project.with("watch.toml", "url = \"https://a\\u001b[2Jb\"").load("").is_err());
+}
+
+/// A script is told what it can do: nobody is there to be asked.
+#[test]
+fn without_a_terminal_the_hint_names_yes_and_the_variable() {
+    for (line, variable, value) in [
+        ("url = 'https://it'", "OPENWEBUI_URL", "https://it"),
+        ("root = '../plugins'", "OWUI_WATCH_ROOT", "plugins"),
+        ("state = '../state'", "OWUI_WATCH_STATE", "state"),
+        ("follow_links = 'anywhere'", "OWUI_WATCH_FOLLOW_LINKS", "anywhere"),
+        ("ca_file = '../ca.pem'", "OWUI_WATCH_CA_FILE", "ca.pem"),
+    ] {
+        let project = Project::new().with_env("OPENWEBUI_API_KEY", "sk-1").with("ca.pem", PEM);
+        let project = project.with_folder("sub/plugins").with("sub/watch.toml", line);
+        let hint = |error: ConfigError| error.unattended().hint().map(str::to_owned);
+        let expected = format!(
+            "if you trust this folder, run `owui-watch trust --yes --config sub/watch.toml`\n\
+             or set {variable} in the environment"
+        );
+        assert_eq!(hint(project.load("--config sub/watch.toml").unwrap_err()), Some(expected), "{line}");
+        // Either is enough.
+        assert_eq!(project.with_env(variable, value).asks("--config sub/watch.toml"), None, "{line}");
+    }
+    let other = Project::new().with("watch.toml", "state = 'a").load("").unwrap_err();
+    assert_eq!(other.hint().map(str::to_owned), other.unattended().hint().map(str::to_owned));
+}
+
+/// A container may run us as a user without a home.
+#[cfg(unix)]
+#[test]
+fn a_home_that_cannot_be_read_matters_only_for_consent() {
+    let mut project = Project::new().with("watch.toml", "state = 'here'").with_env("OPENWEBUI_API_KEY", "sk-1");
+    for home in [Some("/dev/null/.config"), None] {
+        project.world.config_home = home.map(PathBuf::from);
+        project = project.with("watch.toml", "state = 'here'");
+        assert_eq!(project.asks(""), None);
+        project = project.with("watch.toml", "url = 'https://it'");
+        project.refusal("").says(&expect![[r#"
+            error: cannot send your API key from `OPENWEBUI_API_KEY` to https://it: `watch.toml:1:1` sets that address, and you have not agreed to it
+            hint: set HOME or XDG_CONFIG_HOME to a folder of yours, which keeps your answer
+        "#]]);
+        let error = project.load("").unwrap_err();
+        let cannot_keep = error.request().unwrap().allow(&project.world).unwrap_err();
+        let hint = "set HOME or XDG_CONFIG_HOME to a folder of yours, which keeps your answer";
+        assert_eq!(cannot_keep.hint(), Some(hint));
+        let expected = format!("{hint}\nor set OPENWEBUI_URL in the environment");
+        assert_eq!(error.unattended().hint(), Some(&*expected));
+    }
+}
+
 #[test]
 fn consent_is_asked_for_in_these_words() {
     let project =
@@ -1238,8 +1377,11 @@ fn links_in_the_folder_lead_out_of_it_no_more_than_paths() {
     for target in ["../home/plugins", "../later"] {
         let project = project();
         fs::remove_dir(project.world.cwd.join("plugins")).unwrap();
-        let leads = format!("let `root` lead outside the folder, to `/tmp{}`", &target[2..]);
-        assert_eq!(asks(project.with_link("plugins", target)), Some(leads));
+        let leads = format!("outside the folder, to `/tmp{}`", &target[2..]);
+        let project = project.with_link("plugins", target);
+        assert_eq!(project.asks(""), Some(format!("let the link `plugins` lead {leads}")));
+        let said = project.refusal("").0;
+        assert!(said.starts_with(&format!("error: cannot use `plugins`: it is a link that leads {leads}\n")), "{said}");
     }
     let key = project().with("watch.toml", "api_key_file = 'out/.env'");
     assert_eq!(asks(key), Some("let `api_key_file` lead outside the folder, to `/tmp/home/.env`".to_owned()));
@@ -1274,24 +1416,35 @@ fn a_key_from_outside_the_folder_is_the_users() {
 #[test]
 fn a_dotenv_is_not_expanded() {
     let (name, value) = std::env::vars().find(|(name, _)| name.eq_ignore_ascii_case("path")).unwrap();
-    let load = |text: &str| Project::new().with(".env", text).good("");
-    let excluded = |text: &str| load(&format!("OWUI_WATCH_EXCLUDE={text}\n")).exclude.join(",");
-    for text in [format!("${name}"), format!("${{{name}}}"), format!("\"x${name}\"")] {
-        let got = excluded(&text);
-        assert!(!got.contains(&value) && got.contains(&name), "{text}: {got}");
+    let excluded = |text: &str| {
+        let project = Project::new().with(".env", &format!("OWUI_WATCH_EXCLUDE={text}\n"));
+        project.load("").map(|config| config.exclude.join(",")).map_err(|error| error.to_string())
+    };
+    for text in [format!("${name}"), format!("${{{name}}}"), format!("\"x${name}\""), "'x'$A".to_owned()] {
+        let said = excluded(&text).unwrap_err();
+        assert!(!said.contains(&value), "{said}");
+        assert_eq!(said, "cannot use `.env:1`: `OWUI_WATCH_EXCLUDE` names another variable with `$`", "{text}");
     }
-    assert_eq!(excluded("'$A'"), "$A");
-    assert_eq!(excluded(r"\$A"), "$A");
-    assert_eq!(excluded("\"*$py.class\""), "*$py.class");
-    assert_eq!(load("A=x\nOWUI_WATCH_EXCLUDE=$A\n").exclude, ["$A"]);
+    for (text, expected) in
+        [("'$A'", "$A"), (" '${A}/b' # c", "${A}/b"), (r"\$A", "$A"), ("'*$py.class'", "*$py.class"), ("x$1", "x$1")]
+    {
+        assert_eq!(excluded(text).as_deref(), Ok(expected), "{text}");
+    }
     let refused = |text: &str| Project::new().with(".env", text).refusal("");
     refused("OPENWEBUI_URL=https://evil/${AWS_SECRET_ACCESS_KEY}\n").says(&expect![[r#"
         error: cannot use `.env:1`: `OPENWEBUI_URL` names another variable with `$`
         hint: write its value: owui-watch replaces no variables
+        keep a `$` by putting the value in '…'
+    "#]]);
+    refused("OWUI_WATCH_STATE=${HOME}/st\n").says(&expect![[r#"
+        error: cannot use `.env:1`: `OWUI_WATCH_STATE` names another variable with `$`
+        hint: write its value: owui-watch replaces no variables
+        keep a `$` by putting the value in '…'
     "#]]);
     refused("A=1\napi_key=$MY_KEY\n").says(&expect![[r#"
         error: cannot use `.env:2`: `api_key` names another variable with `$`
         hint: write its value: owui-watch replaces no variables
+        keep a `$` by putting the value in '…'
     "#]]);
 }
 
@@ -1370,6 +1523,13 @@ fn a_variable_that_is_almost_ours_is_named() {
         warned(Project::new().with_env("OPENWEBUI_APIKEY", "sk-5ecre7")),
         ["owui-watch does not know `OPENWEBUI_APIKEY` in the environment | did you mean `OPENWEBUI_API_KEY`?"]
     );
+    // Other programs have variables too: ours is set elsewhere.
+    let project = Project::new().with_env("OPEN_WEBUI_URL", "http://no").with_env("OPENWEBUI_PASSWORD", "5ecre7");
+    let project = project.with_env("OWUI_WACTH_POLL", "1s");
+    assert_eq!(warned(project).len(), 3);
+    let project = Project::new().with_env("OPEN_WEBUI_URL", "http://no").with_env("OPENWEBUI_PASSWORD", "5ecre7");
+    let project = project.with_env("OWUI_WACTH_POLL", "1s").with("watch.toml", "url = 'http://it'\npoll = '2s'");
+    assert_eq!(warned(project.with(".env", "api_key=sk-1\n")), [""; 0]);
     // The right one is there as well.
     assert_eq!(warned(Project::new().with(".env", "OPENWEBUI_ULR=a\nOPENWEBUI_URL=http://it\n")), [""; 0]);
 }

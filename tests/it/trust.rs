@@ -21,13 +21,19 @@ fn cloned(server: &FakeServer) -> Project {
     project
 }
 
-/// The error for that, and its hint.
+/// The error for that.
 fn refusal(server: &FakeServer) -> String {
     format!(
         "error: cannot send your API key from `OPENWEBUI_API_KEY` to {}: `watch.toml:1:1` sets that address, and you \
-         have not agreed to it\nhint: if you trust this folder, run `owui-watch trust` in it\n",
+         have not agreed to it\n",
         server.url()
     )
+}
+
+/// The same with the hint of a script.
+fn refusal_unattended(server: &FakeServer) -> String {
+    let hint = "if you trust this folder, run `owui-watch trust --yes` in it";
+    format!("{}hint: {hint}\nhint: or set OPENWEBUI_URL in the environment\n", refusal(server))
 }
 
 #[test]
@@ -46,7 +52,7 @@ fn no_command_sends_the_users_key_to_a_folders_address() {
     ] {
         let ran = project.run(arguments);
         check(&ran, 2);
-        assert_eq!((ran.stderr, ran.stdout), (refusal(&server), String::new()), "{arguments:?}");
+        assert_eq!((ran.stderr, ran.stdout), (refusal_unattended(&server), String::new()), "{arguments:?}");
     }
     assert_eq!(server.lines(), [""; 0], "nobody has heard of us");
     assert_eq!(names(&project.path("")), ["plugins", "watch.toml"]);
@@ -62,7 +68,7 @@ fn trust_is_given_once_and_can_be_taken_back() {
     let project = cloned(&server);
     let ran = project.run(&["trust"]);
     check(&ran, 2);
-    assert_eq!(ran.stderr.lines().last().unwrap(), "hint: nobody can answer here: if you trust this folder, add --yes");
+    assert_eq!(ran.stderr, refusal_unattended(&server));
     let told = notices(&project, &["trust", "--yes"], 0);
     let trusted = of(&told, "trusted");
     let sentence = format!("allowed from now on: send your API key from `OPENWEBUI_API_KEY` to {}", server.url());
@@ -76,10 +82,10 @@ fn trust_is_given_once_and_can_be_taken_back() {
     // Another address is another question.
     let other = FakeServer::start();
     project.put("watch.toml", format!("url = \"{}\"\n", other.url()));
-    assert_eq!(project.run(&["--once"]).stderr, refusal(&other));
+    assert_eq!(project.run(&["--once"]).stderr, refusal_unattended(&other));
     project.put("watch.toml", format!("url = \"{}\"\n", server.url()));
     fs::remove_dir_all(project.path(".config/owui-watch/trusted")).unwrap();
-    assert_eq!(project.run(&["--once"]).stderr, refusal(&server));
+    assert_eq!(project.run(&["--once"]).stderr, refusal_unattended(&server));
 }
 
 /// Nobody can be asked in the middle of a watch: it goes on as it was until the user has answered elsewhere.
@@ -91,12 +97,9 @@ fn a_watch_keeps_its_server_until_the_user_trusts_the_new_one() {
     let mut watch = project.watch();
     project.write("watch.toml", &format!("url = \"{}\"\n", theirs.url()));
     let trouble = watch.wait("trouble", None).pop().unwrap();
-    let said = format!(
-        "error: {}\nhint: {}\n",
-        trouble["message"].as_str().unwrap().replace("the settings stay as they were: ", ""),
-        trouble["hint"].as_str().unwrap()
-    );
-    assert_eq!(said, refusal(&theirs));
+    let message = trouble["message"].as_str().unwrap().replace("the settings stay as they were: ", "");
+    assert_eq!(format!("error: {message}\n"), refusal(&theirs));
+    assert_eq!(trouble["hint"], "if you trust this folder, run `owui-watch trust` in it");
     project.write(A, &filter("2"));
     watch.wait("updated", Some("a"));
     assert_eq!((text(&mine, "a"), theirs.lines()), (filter("2"), vec![]));
