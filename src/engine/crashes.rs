@@ -115,7 +115,8 @@ impl Engine {
         for (key, digest, why, in_pass) in due {
             let Claim::Sole(plugin) = self.present_claim(&key) else { continue };
             let idle = self.queue.flying(&key).is_none() && self.queue.waiting(&key).is_none();
-            if idle && plugin.digest == digest && !self.is_out_of_reach(&plugin.path) {
+            // Without its text, something else was decided about it meanwhile.
+            if idle && plugin.digest == digest && plugin.has_text() && !self.is_out_of_reach(&plugin.path) {
                 self.request(&plugin, why, now.at, in_pass);
             }
         }

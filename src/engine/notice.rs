@@ -1861,7 +1861,7 @@ mod tests {
             Error went_off: the server switched it off, and it could not be switched on again: connection refused; will retry when the server answers
             Warning not_switched_on: could not be switched on: connection refused
                 hint: switch it on in Admin Panel > Functions
-            Warning not_switched_on: could not be switched on: connection refused; will retry when the server answers
+            Warning not_switched_on: could not be switched on: connection refused; will retry
             Info switched_on: switched on
             Detail pruned: deleted an older version of this editing session from the server's history
             Warning refused_before: refused before, not sent again: invalid syntax (<string>, line 2)

@@ -47,6 +47,7 @@ impl Engine {
         let retry = self.retries.0.entry(key.clone()).or_insert(Retry { attempts: 0, due: None, tried: None, forced });
         let is_known = retry.tried == Some(now.at.saturating_sub(took));
         retry.attempts += 1;
+        retry.forced = forced;
         retry.due = Some(now.at + backoff(retry.attempts, now.chance));
         is_known
     }

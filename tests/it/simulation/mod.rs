@@ -607,3 +607,48 @@ fn a_stub_that_was_taken_for_gone_goes_when_it_is_seen() {
          10000 fault shut create 1",
     );
 }
+
+#[test]
+fn a_retry_never_sends_a_text_that_was_dropped_meanwhile() {
+    replay(
+        "seed 62062 force
+         0 write c c2#
+         0 hand c c2
+         0 start
+         0 deaf 466
+         0 rollback c c4 46",
+    );
+}
+
+#[test]
+fn a_lost_answer_of_another_plugin_forgets_no_retry() {
+    replay(
+        "seed 19956
+         0 start
+         0 write c c3
+         1000 fault crash update 3
+         0 write c c4
+         0 fault after create 1
+         1000 write t t2
+         100 delete t",
+    );
+}
+
+#[test]
+fn a_flip_that_was_one_too_many_is_not_left_so() {
+    replay(
+        "seed 14367 activate
+         0 write a a1
+         0 write b b1
+         100 start
+         100 start
+         0 fault refuse create 3
+         0 fault late any 1
+         0 wipe
+         0 fault raced toggle 2
+         6948 deaf 1059
+         0 crash 4 2540
+         3508 write c c1
+         0 hand a a10",
+    );
+}

@@ -233,8 +233,7 @@ impl Promises {
             if let Some((_, _, suspect_until)) = self.crashed.get_mut(&key) {
                 *suspect_until = Duration::ZERO;
             }
-            self.on_unanswered(&key, digest);
-            if self.refused.get(&key) == Some(&digest) {
+            if self.on_unanswered(&key, digest) {
                 self.crashed.remove(&key);
             }
         }
@@ -250,8 +249,8 @@ impl Promises {
         }
     }
 
-    /// What takes the server's answer away a second time is not sent any more.
-    fn on_unanswered(&mut self, key: &Key, digest: Digest) {
+    /// What takes the server's answer away a second time is not sent any more. Answers whether that is so.
+    fn on_unanswered(&mut self, key: &Key, digest: Digest) -> bool {
         let (last, times) = self.unanswered.entry(key.clone()).or_insert((digest, 0));
         if *last != digest {
             (*last, *times) = (digest, 0);
@@ -261,6 +260,7 @@ impl Promises {
             self.refused.insert(key.clone(), digest);
             self.silenced.insert((key.clone(), digest));
         }
+        *times > 1
     }
 
     /// The server holds it.
