@@ -398,6 +398,17 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
         _ => {}
     }
     let promises = &mut world.promises;
+    if matches!(
+        notice.what,
+        What::Created { .. }
+            | What::Updated { .. }
+            | What::Refused { .. }
+            | What::Crashed { .. }
+            | What::Failed { .. }
+            | What::Waiting { .. }
+    ) {
+        promises.left.remove(key);
+    }
     match &notice.what {
         What::Created { .. } | What::Updated { .. } => promises.is_there(key),
         What::Unchanged { .. } if !in_flight => promises.is_there(key),
@@ -770,7 +781,9 @@ fn on_answer(world: &mut World, call: &Call, reply: &Reply) {
             }
             promises.lost.remove(key);
             if cause == Cause::Crash {
-                if matches!(reply, Reply::Unreachable { .. } | Reply::Lost { .. }) {
+                // What stands there for a moment is not left behind because of that.
+                let stub = promises.read.get(key).is_some_and(|read| read.text.sort == Sort::Stub);
+                if matches!(reply, Reply::Unreachable { .. } | Reply::Lost { .. }) && !stub {
                     promises.crashed.remove(key);
                     promises.on_unanswered(key, digest);
                 }
