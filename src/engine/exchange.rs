@@ -737,7 +737,7 @@ impl Exchange {
             }
             (Stage::Updating { before, .. }, Reply::Refused { .. }) => self.in_doubt = !before.versioned,
             (Stage::Creating, Reply::Lost { .. } | Reply::Foreign { .. } | Reply::Crashed { .. }) => {
-                self.in_doubt = true
+                self.in_doubt = true;
             }
             (_, Reply::Row(_) | Reply::Absent) => self.in_doubt = false,
             _ => {}
