@@ -225,7 +225,7 @@ pub(super) fn agreed(question: &str, nothing: &str) -> Result<bool, Refusal> {
     if std::io::stdin().is_terminal() {
         return Ok(ask(question));
     }
-    Err(Refusal::usage(format!("{nothing}, since nobody can be asked here")).hinted("add --yes to do it"))
+    Err(Refusal::usage(format!("{nothing}: cannot ask, standard input is not a terminal")).hinted("add --yes to do it"))
 }
 
 /// Puts a question, and waits for the answer; anything but a yes is a no.

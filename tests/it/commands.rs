@@ -304,7 +304,7 @@ fn rollback_does_nothing_without_a_yes() {
     let ran = project.run(&["rollback", "a"]);
     check(&ran, 2);
     assert!(ran.stdout.contains("+version: 1"), "{}", ran.stdout);
-    assert_eq!(ran.stderr, "error: nothing was put back, since nobody can be asked here\nhint: add --yes to do it\n");
+    assert_eq!(ran.stderr, "error: nothing was put back: cannot ask, standard input is not a terminal\nhint: add --yes to do it\n");
     assert_eq!(writes(&server).len(), n_writes);
     assert_eq!(rollback_of(&project, &server, &key(Kind::Function, "a")), None);
     // Where it is wanted and nothing else, nothing else is said.
@@ -977,7 +977,7 @@ fn pull_tells_of_what_has_no_file_and_writes_it_when_told_to() {
     // Nobody is there to say yes.
     let ran = project.run(&["pull", "--all"]);
     check(&ran, 2);
-    let refused = "error: nothing was written, since nobody can be asked here\nhint: add --yes to do it\n";
+    let refused = "error: nothing was written: cannot ask, standard input is not a terminal\nhint: add --yes to do it\n";
     assert_eq!(ran.stderr, format!("{alone}{refused}"));
     assert_eq!(names(&project.path("plugins")), Vec::<String>::new());
 
@@ -1221,7 +1221,7 @@ fn an_error_is_json_where_json_is_wanted() {
         (&["history", "gone"][..], 2, "there is no plugin `gone`, neither here nor on the server"),
         (&["diff", "gone"], 2, "there is no plugin `gone`, neither here nor on the server"),
         (&["rollback", "a", "9", "--yes"], 2, "no version `9` of function a is known"),
-        (&["rollback", "a"], 2, "nothing was put back, since nobody can be asked here"),
+        (&["rollback", "a"], 2, "nothing was put back: cannot ask, standard input is not a terminal"),
         (&["--once", "--root", "gone"], 2, "cannot watch `gone`: there is no such folder"),
     ] {
         let told = notices(&project, arguments, code);
