@@ -856,7 +856,7 @@ impl Notice {
                 "this deploy was already in progress, and replaced the text that a rollback had put back".to_owned()
             }
             What::Crashed { words, next } => {
-                format!("the server failed at it: {}; retrying in {}", reason(words), duration(*next))
+                format!("server error: {}; retrying in {}", reason(words), duration(*next))
             }
             What::Refused { words, .. } | What::RefusedBefore { words, .. } => {
                 let note = self.note().map_or_else(String::new, |note| format!(" ({note})"));
@@ -1853,7 +1853,7 @@ mod tests {
             Error refused: refused by the server: No module named 'httpx'
                 short: refused by the server / No module named 'httpx'
                 hint: its frontmatter requires yaml, attrs: if another package provides the module, name it there as well
-            Warning retrying: the server failed at it: Internal Server Error; retrying in 1.0 s
+            Warning retrying: server error: Internal Server Error; retrying in 1.0 s
             Info restored: the server had switched it off; it is on again
             Detail recovered: an earlier deploy was interrupted; the server runs the text that it stores
             Error went_off: the server switched it off, and it could not be switched on again: connection refused

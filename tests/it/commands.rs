@@ -304,7 +304,10 @@ fn rollback_does_nothing_without_a_yes() {
     let ran = project.run(&["rollback", "a"]);
     check(&ran, 2);
     assert!(ran.stdout.contains("+version: 1"), "{}", ran.stdout);
-    assert_eq!(ran.stderr, "error: nothing was put back: cannot ask, standard input is not a terminal\nhint: add --yes to do it\n");
+    assert_eq!(
+        ran.stderr,
+        "error: nothing was put back: cannot ask, standard input is not a terminal\nhint: add --yes to do it\n"
+    );
     assert_eq!(writes(&server).len(), n_writes);
     assert_eq!(rollback_of(&project, &server, &key(Kind::Function, "a")), None);
     // Where it is wanted and nothing else, nothing else is said.
@@ -977,7 +980,8 @@ fn pull_tells_of_what_has_no_file_and_writes_it_when_told_to() {
     // Nobody is there to say yes.
     let ran = project.run(&["pull", "--all"]);
     check(&ran, 2);
-    let refused = "error: nothing was written: cannot ask, standard input is not a terminal\nhint: add --yes to do it\n";
+    let refused =
+        "error: nothing was written: cannot ask, standard input is not a terminal\nhint: add --yes to do it\n";
     assert_eq!(ran.stderr, format!("{alone}{refused}"));
     assert_eq!(names(&project.path("plugins")), Vec::<String>::new());
 

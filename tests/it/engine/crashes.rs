@@ -45,7 +45,7 @@ fn a_500_is_tried_again_three_times_before_it_counts_as_refused() {
                   #3 get a
             13ms #3 row a v1
                   save
-                  a retrying: the server failed at it: Internal Server Error; retrying in 1.0 s
+                  a retrying: server error: Internal Server Error; retrying in 1.0 s
             1012ms wake
             1013ms wake
                   a sending: comparing with the server (retry)
@@ -56,7 +56,7 @@ fn a_500_is_tried_again_three_times_before_it_counts_as_refused() {
                   #6 get a
             1016ms #6 row a v1
                   save
-                  a retrying: the server failed at it: Internal Server Error; retrying in 3.0 s
+                  a retrying: server error: Internal Server Error; retrying in 3.0 s
             4016ms wake
                   a sending: comparing with the server (retry)
                   #7 get a
@@ -66,7 +66,7 @@ fn a_500_is_tried_again_three_times_before_it_counts_as_refused() {
                   #9 get a
             4019ms #9 row a v1
                   save
-                  a retrying: the server failed at it: Internal Server Error; retrying in 9.0 s
+                  a retrying: server error: Internal Server Error; retrying in 9.0 s
             13019ms wake
                   a sending: comparing with the server (retry)
                   #10 get a
@@ -109,7 +109,7 @@ fn a_text_the_server_failed_at_once_is_deployed_by_the_next_try() {
                   #3 get a
             13ms #3 row a v1
                   save
-                  a retrying: the server failed at it: Internal Server Error; retrying in 1.0 s
+                  a retrying: server error: Internal Server Error; retrying in 1.0 s
             1013ms wake
                   a sending: comparing with the server (retry)
                   #4 get a
@@ -149,7 +149,7 @@ fn the_count_starts_anew_when_the_file_is_saved_again() {
                   #3 get a
             13ms #3 row a v1
                   save
-                  a retrying: the server failed at it: Internal Server Error; retrying in 1.0 s
+                  a retrying: server error: Internal Server Error; retrying in 1.0 s
             1013ms wake
                   a sending: comparing with the server (retry)
                   #4 get a
@@ -159,7 +159,7 @@ fn the_count_starts_anew_when_the_file_is_saved_again() {
                   #6 get a
             1016ms #6 row a v1
                   save
-                  a retrying: the server failed at it: Internal Server Error; retrying in 3.0 s
+                  a retrying: server error: Internal Server Error; retrying in 3.0 s
             3000ms write a v2
                   a sending: comparing with the server (retry)
                   #7 get a
@@ -169,7 +169,7 @@ fn the_count_starts_anew_when_the_file_is_saved_again() {
                   #9 get a
             3003ms #9 row a v1
                   save
-                  a retrying: the server failed at it: Internal Server Error; retrying in 1.0 s
+                  a retrying: server error: Internal Server Error; retrying in 1.0 s
         "#]],
     );
 }
@@ -204,7 +204,7 @@ fn the_count_starts_anew_when_the_server_was_away() {
                   #3 get a
             13ms #3 row a v1
                   save
-                  a retrying: the server failed at it: Internal Server Error; retrying in 1.0 s
+                  a retrying: server error: Internal Server Error; retrying in 1.0 s
             1013ms wake
                   a sending: comparing with the server (retry)
                   #4 get a
@@ -214,7 +214,7 @@ fn the_count_starts_anew_when_the_server_was_away() {
                   #6 get a
             1016ms #6 row a v1
                   save
-                  a retrying: the server failed at it: Internal Server Error; retrying in 3.0 s
+                  a retrying: server error: Internal Server Error; retrying in 3.0 s
             1100ms write b v2
                   b sending: comparing with the server (edited)
                   #7 get b
@@ -236,7 +236,7 @@ fn the_count_starts_anew_when_the_server_was_away() {
             2005ms #12 row a v1
                   back: the server is back after 904 ms, 2 plugins to deploy
                   save
-                  a retrying: the server failed at it: Internal Server Error; retrying in 1.0 s
+                  a retrying: server error: Internal Server Error; retrying in 1.0 s
                   b sending: comparing with the server (retry)
                   #13 get b
         "#]],
@@ -288,7 +288,7 @@ fn a_server_that_goes_away_twice_after_it_failed_at_a_text_is_spared_it() {
             2005ms #8 row a v1
                   back: the server is back after 2.0 s, 1 plugin to deploy
                   save
-                  a retrying: the server failed at it: Internal Server Error; retrying in 1.0 s
+                  a retrying: server error: Internal Server Error; retrying in 1.0 s
             3005ms wake
                   a sending: comparing with the server (retry)
                   #9 get a
@@ -331,7 +331,7 @@ fn what_the_server_failed_at_is_sent_alone() {
                   #3 get a
             13ms #3 row a v1
                   save
-                  a retrying: the server failed at it: Internal Server Error; retrying in 1.0 s
+                  a retrying: server error: Internal Server Error; retrying in 1.0 s
             1000ms write b v2
                   b sending: comparing with the server (edited)
                   #4 get b
@@ -386,7 +386,7 @@ fn a_single_pass_waits_for_the_last_try() {
                   #4 get a
             4ms #4 absent
                   save
-                  a retrying: the server failed at it: Internal Server Error; retrying in 1.0 s
+                  a retrying: server error: Internal Server Error; retrying in 1.0 s
             1004ms wake
                   a sending: comparing with the server (retry)
                   #5 get a
@@ -772,7 +772,7 @@ fn a_busy_server_is_no_sign_that_a_text_has_ended_it() {
                   #3 get a
             13ms #3 row a v1
                   save
-                  a retrying: the server failed at it: Internal Server Error; retrying in 1.0 s
+                  a retrying: server error: Internal Server Error; retrying in 1.0 s
             1013ms wake
                   a sending: comparing with the server (retry)
                   #4 get a
@@ -794,7 +794,7 @@ fn a_busy_server_is_no_sign_that_a_text_has_ended_it() {
             3105ms #9 row a v1
                   back: the server is back after 2.1 s, 1 plugin to deploy
                   save
-                  a retrying: the server failed at it: Internal Server Error; retrying in 1.0 s
+                  a retrying: server error: Internal Server Error; retrying in 1.0 s
             4200ms wake
                   a sending: comparing with the server (retry)
                   #10 get a
@@ -852,7 +852,7 @@ fn a_retry_is_forced_as_the_first_try_was() {
             7ms #7 row a v9
                   unnote a
                   save
-                  a retrying: the server failed at it: Internal Server Error; retrying in 1.0 s
+                  a retrying: server error: Internal Server Error; retrying in 1.0 s
             1007ms wake
                   a sending: comparing with the server (forced)
                   #8 get a
