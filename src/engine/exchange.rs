@@ -573,6 +573,8 @@ pub struct Exchange {
     in_doubt: bool,
     /// The text has left.
     has_sent: bool,
+    /// Something was noted before it left.
+    has_noted: bool,
     /// Of the text that is loaded once more after a refusal.
     restores: Option<Digest>,
     /// What the server has, as far as its last answer tells.
@@ -658,6 +660,7 @@ impl Exchange {
             restarts: 0,
             in_doubt: false,
             has_sent: false,
+            has_noted: false,
             restores: None,
             on_server: None,
         };
@@ -913,9 +916,12 @@ impl Exchange {
     /// What must be known of it after a crash is on disk before it leaves: what there would be to make good, that a new
     /// function is switched on, and, where a text that is not known for ours would hold all further deploys, whose it is.
     fn send(&mut self, replaced: Option<Digest>, was_active: bool, next: Stage, call: Call) -> Step {
-        if replaced.is_none() && !was_active && self.terms.on_remote_edit != OnRemoteEdit::Hold {
+        let is_needed = replaced.is_some() || was_active || self.terms.on_remote_edit == OnRemoteEdit::Hold;
+        // What this conversation has noted before does not hold any more.
+        if !is_needed && !self.has_noted {
             return self.call(next, call);
         }
+        self.has_noted = true;
         let ours = self.known.ours.iter().copied().chain([self.plugin.digest]).collect();
         let under_way = UnderWay { ours, replaced, was_active };
         self.stage = Stage::Noting { next: Box::new(next), call };

@@ -842,6 +842,9 @@ impl Engine {
             && saved
         {
             self.doubt_refusal(plugin, now);
+            if matches!(self.decide(plugin, Remote::NotAsked, false), Decision::Deploy(_)) {
+                self.try_soon();
+            }
         }
         if let Some(was) = was
             && is.as_ref() != Some(&was.key)
@@ -1092,13 +1095,11 @@ impl Engine {
                 None => self.request(plugin, why, since, in_pass),
                 Some(reason) => {
                     self.tell(Notice::of(plugin, What::Waiting { reason, again: false }));
-                    if !in_pass {
-                        self.try_soon();
-                    }
                 }
             },
             Decision::Unchanged => {
                 self.cancel(key);
+                self.retries.remove(key);
                 if in_pass {
                     self.note_held(plugin, now);
                 }

@@ -33,6 +33,11 @@ impl Retries {
     pub(super) fn next(&self) -> Option<Duration> {
         self.0.values().filter_map(|retry| retry.due).min()
     }
+
+    /// The server holds what was to be deployed.
+    pub(super) fn remove(&mut self, key: &Key) {
+        self.0.remove(key);
+    }
 }
 
 impl Engine {

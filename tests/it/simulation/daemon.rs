@@ -193,6 +193,8 @@ impl World {
                 Some(Event::Kept(ticket, writable.map(|()| PathBuf::from("copy.py"))))
             }
             Effect::Note(ticket, key, under_way) => {
+                // What the file held then counts as ours, also where somebody else has put it there.
+                self.promises.ours.extend(under_way.ours.iter().map(|digest| (key.clone(), *digest)));
                 if let (Ok(()), Some(daemon)) = (&writable, &mut self.daemon) {
                     daemon.served_unsaved.remove(&key);
                     daemon.served_saving.remove(&key);

@@ -77,6 +77,8 @@ pub(super) struct Promises {
     lost: BTreeMap<Key, (Digest, Cause)>,
     /// Whose deploys are forced, until one succeeds.
     insisted: BTreeSet<Key>,
+    /// Whose deploys have begun, and not come to an end that was told.
+    talking: BTreeSet<Key>,
     /// Whose texts have left since their deploys began.
     left: BTreeSet<Key>,
     /// At which texts the server has failed, how often in a row, and how long each is suspected of having ended it.
@@ -181,6 +183,7 @@ impl Promises {
         self.unanswered.clear();
         self.crashed.clear();
         self.left.clear();
+        self.talking.clear();
         self.insisted.clear();
         self.given_up.clear();
         self.attempts = 0;
@@ -371,7 +374,9 @@ fn patient(attempt: u32, next: Duration, wish: Duration) -> Result<(), Broken> {
 fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Broken> {
     let (now, digest) = (world.now, notice.about.digest);
     let busy = world.is_busy(key);
-    let in_flight = world.flying().any(|flying| flying == *key);
+    // A list may be asked for in the middle of a conversation.
+    let lists = world.live().any(|flight| matches!(flight.call, Call::Overview(_)) && !flight.looks);
+    let in_flight = world.flying().any(|flying| flying == *key) || (lists && world.promises.talking.contains(key));
     let flips = world.promises.flips.get(key).copied().unwrap_or_default();
     let switched = world.promises.switches.get(key).copied();
     match &notice.what {
@@ -408,6 +413,7 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
             | What::Waiting { .. }
     ) {
         promises.left.remove(key);
+        promises.talking.remove(key);
     }
     match &notice.what {
         What::Created { .. } | What::Updated { .. } => promises.is_there(key),
@@ -483,6 +489,7 @@ fn on_sending(world: &mut World, key: &Key, notice: &Notice, why: Why) -> Result
         && watches
         && world.now > *since + ms(8000)
         && world.hears_since(*since)
+        && !world.changed_since(key, world.now.saturating_sub(ms(2000)))
     {
         return broken("of two files with one id none is deployed", format!("{key}"));
     }
@@ -492,6 +499,7 @@ fn on_sending(world: &mut World, key: &Key, notice: &Notice, why: Why) -> Result
     let promises = &mut world.promises;
     promises.began.insert(key.clone(), world.now);
     promises.left.remove(key);
+    promises.talking.insert(key.clone());
     if why == Why::Forced {
         promises.insisted.insert(key.clone());
     } else {
@@ -574,6 +582,7 @@ fn on_write(world: &mut World, key: &Key, form: &Form, creates: bool) -> Result<
     // What is created replaces nothing.
     if creates {
         world.promises.read.remove(key);
+        world.promises.restored.remove(key);
     }
     let read = world.promises.read.get(key).cloned();
     if text.sort == Sort::Stub && creates {
@@ -738,6 +747,8 @@ fn on_delete(world: &World, key: &Key) -> Result<(), Broken> {
     }
     match world.promises.gone.get(key) {
         Some(since) if world.now >= *since + world.setup.policy.gone_after => Ok(()),
+        // Without the kernel's word, what was there for a moment is not seen.
+        Some(since) if !world.setup.exact && world.now + ms(1000) >= *since + world.setup.policy.gone_after => Ok(()),
         // That it was back for a moment could not be heard.
         Some(since) if !world.hears_since(*since) => Ok(()),
         // It is back, which the daemon may not know yet.
