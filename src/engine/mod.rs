@@ -949,6 +949,10 @@ impl Engine {
                 self.doubted.remove(key);
                 self.conflicts.remove(key);
                 self.leaving.remove(key);
+                // What is known of a file that is about to be read may be old. It is planned when it was read.
+                if self.pending.contains_key(&plugin.path) {
+                    return;
+                }
                 let remote = self.remote(key);
                 self.plan(&plugin, remote, since, now);
             }

@@ -748,7 +748,7 @@ fn on_delete(world: &World, key: &Key) -> Result<(), Broken> {
     match world.promises.gone.get(key) {
         Some(since) if world.now >= *since + world.setup.policy.gone_after => Ok(()),
         // Without the kernel's word, what was there for a moment is not seen.
-        Some(since) if !world.setup.exact && world.now + ms(1000) >= *since + world.setup.policy.gone_after => Ok(()),
+        Some(since) if !world.setup.exact && world.now + ms(10_000) >= *since + world.setup.policy.gone_after => Ok(()),
         // That it was back for a moment could not be heard.
         Some(since) if !world.hears_since(*since) => Ok(()),
         // It is back, which the daemon may not know yet.
