@@ -565,8 +565,8 @@ impl Received {
 fn understood(asked: Asked, mut received: Received, secret: &Secret) -> Reply {
     let mut reply = received.overview.take().unwrap_or_else(|| classify(asked, &received.answer()));
     if words(&mut reply).is_some() {
-        // Before the words are taken out of it, of which some are shortened; and after, because JSON can spell a text in
-        // more than one way.
+        // Mask the raw answer first, since some words are shortened later. Mask the words again, since JSON can spell a
+        // text in more than one way.
         received.mask(secret);
         reply = classify(asked, &received.answer());
     }

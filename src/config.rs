@@ -866,7 +866,7 @@ struct Merged {
     from_project: BTreeSet<String>,
     /// The server in the user's file, else the default.
     users_url: String,
-    /// Of the user's file and the project's.
+    /// From the user's file and the project's.
     places: [Places; 2],
 }
 

@@ -204,7 +204,7 @@ pub(super) fn summed_up_row(bytes: &[u8]) -> Option<Row> {
     serde_json::from_slice(bytes).ok().map(to_row).or_else(|| spoiled_row(bytes))
 }
 
-/// A row of which nothing but the id can be read. What its text is has to be asked for.
+/// A row where only the id can be read. Its text is asked for by a request of its own.
 fn spoiled_row(bytes: &[u8]) -> Option<Row> {
     let Named { id } = serde_json::from_slice(bytes).ok()?;
     Some(bare_row(id))

@@ -72,7 +72,7 @@ fn names_path(plugins: &mut Plugins, spelled: &str, config: &Config) -> bool {
 /// Everything that a word can name.
 struct Listing {
     ids: Vec<Claim>,
-    /// Of all files that the walk admits.
+    /// From all files that the walk admits.
     paths: Vec<Arc<Path>>,
     missing: Vec<PathBuf>,
 }

@@ -156,7 +156,7 @@ impl Folder {
         format!("the state in `{path}` {NOT_OURS}; it is kept in `{aside}`")
     }
 
-    /// Who wrote the state that may be believed; `None` where none may.
+    /// The owner whose state is believed; `None` if no state here is.
     pub(super) fn owner(&self) -> Option<Owner> {
         // Nothing of a folder that is not ours is changed, not even its permissions.
         let owner = identity::owner(&self.path)?;

@@ -64,7 +64,7 @@ impl Engine {
             .collect();
         for key in keys {
             // A deploy makes good what was left behind before it begins.
-            if self.queue.flying(&key).is_none() && self.queue.waiting(&key).is_none() {
+            if self.queue.is_idle(&key) {
                 self.queue.request(key, Job { task: Task::Recover, since: now.at, in_pass: false });
             }
         }

@@ -89,12 +89,7 @@ impl Engine {
         Some(&crash.words)
     }
 
-    /// Whether any text is to be sent again.
-    pub(super) fn has_retries(&self) -> bool {
-        self.crashes.values().any(|crash| crash.again_at.is_some())
-    }
-
-    /// When the next text is to be sent again.
+    /// When the next retry is due.
     pub(super) fn next_retry(&self) -> Option<Duration> {
         self.crashes.values().filter_map(|crash| crash.again_at).min()
     }
@@ -105,8 +100,7 @@ impl Engine {
             return;
         }
         let is_due = |crash: &Crash| crash.again_at.is_some_and(|at| at <= now.at);
-        let due: Vec<_> = self.crashes.iter_mut().filter(|(_, crash)| is_due(crash)).collect();
-        let due: Vec<_> = (due.into_iter())
+        let due: Vec<_> = (self.crashes.iter_mut().filter(|(_, crash)| is_due(crash)))
             .map(|(key, crash)| {
                 crash.again_at = None;
                 (key.clone(), crash.digest, crash.why, crash.in_pass)
@@ -114,9 +108,12 @@ impl Engine {
             .collect();
         for (key, digest, why, in_pass) in due {
             let Claim::Sole(plugin) = self.present_claim(&key) else { continue };
-            let idle = self.queue.flying(&key).is_none() && self.queue.waiting(&key).is_none();
             // Without its text, something else was decided about it meanwhile.
-            if idle && plugin.digest == digest && plugin.has_text() && !self.is_out_of_reach(&plugin.path) {
+            if self.queue.is_idle(&key)
+                && plugin.digest == digest
+                && plugin.has_text()
+                && !self.is_out_of_reach(&plugin.path)
+            {
                 self.request(&plugin, why, now.at, in_pass);
             }
         }

@@ -320,7 +320,7 @@ pub enum Outcome {
     Recovered {
         /// What became of its switches.
         left: Left,
-        /// Of the text that the server holds; `None` where it holds none.
+        /// The digest of the server's text; `None` if the server has no such plugin.
         holds: Option<Digest>,
     },
     /// Its file is gone, and the function is switched off.
@@ -575,7 +575,7 @@ pub struct Exchange {
     has_sent: bool,
     /// Something was noted before it left.
     has_noted: bool,
-    /// Of the text that is loaded once more after a refusal.
+    /// The digest of the text that is reloaded after a refusal.
     restores: Option<Digest>,
     /// What the server has, as far as its last answer tells.
     on_server: Option<OnServer>,
@@ -684,7 +684,7 @@ impl Exchange {
         self.has_sent
     }
 
-    /// Of the text that is loaded once more after a refusal, if one is.
+    /// The digest of the text that is reloaded after a refusal; `None` if none is.
     #[must_use]
     pub fn restores(&self) -> Option<Digest> {
         self.restores

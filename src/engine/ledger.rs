@@ -113,7 +113,7 @@ pub struct UnderWay {
 }
 
 impl UnderWay {
-    /// Whether a function with this text is to be switched on, since its create has not come so far.
+    /// Whether a new function with this text still has to be switched on.
     #[must_use]
     pub fn switches_on(&self, text: Digest) -> bool {
         self.replaced.is_none() && self.was_active && self.ours.last() == Some(&text)

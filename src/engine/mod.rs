@@ -272,7 +272,7 @@ pub struct Engine {
     leaving: BTreeMap<Key, Leaving>,
     /// Texts to which no answer came the last time that they were sent.
     unanswered: BTreeMap<Key, Digest>,
-    /// The files of which the user heard an error last.
+    /// Files whose last notice was an error.
     complaints: BTreeMap<Arc<Path>, Complaint>,
     /// Deploys that wait for room on the disk.
     retries: Retries,
@@ -1508,8 +1508,8 @@ impl Engine {
         self.n_planned(|_, decision| matches!(decision, Decision::Deploy(_)))
     }
 
-    /// How many plugins that no other file claims have such a plan. What was saved and not read yet may be anything, and
-    /// is to be deployed.
+    /// How many plugins that no other file claims have such a plan. A file that was saved and not read yet counts as one to
+    /// deploy.
     fn n_planned(&self, counts: impl Fn(&Plugin, &Decision) -> bool) -> usize {
         let sole = |key| match self.files.claim(key) {
             Claim::Sole(plugin) => Some(plugin),
@@ -1641,7 +1641,7 @@ impl Engine {
             && !self.scanning
             && matches!(self.server, Server::Open);
         // A watch says how the pass went, and goes on trying.
-        let retries = self.has_retries() || self.activations.next().is_some();
+        let retries = self.next_retry().is_some() || self.activations.next().is_some();
         let idle = idle && (self.policy.once.is_none() || !retries);
         if !idle || !self.pass.as_ref().is_some_and(|pass| pass.planned) {
             return;

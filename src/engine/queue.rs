@@ -104,6 +104,12 @@ impl<J, F> Queue<J, F> {
         self.flying.values_mut()
     }
 
+    /// Whether no job waits or flies in this lane.
+    #[must_use]
+    pub fn is_idle(&self, key: &Key) -> bool {
+        !self.waiting.contains_key(key) && !self.flying.contains_key(key)
+    }
+
     /// How many jobs wait.
     #[must_use]
     pub fn n_waiting(&self) -> usize {

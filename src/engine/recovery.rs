@@ -12,7 +12,7 @@ use crate::plugin::{Digest, Key};
 pub struct Recovery {
     key: Key,
     under_way: UnderWay,
-    /// Of the text that the server was seen to hold.
+    /// The digest of the server's text.
     holds: Option<Digest>,
     stage: Stage,
 }

@@ -72,7 +72,7 @@ impl Engine {
         for (key, forced) in keys {
             match self.present_claim(&key) {
                 Claim::Sole(plugin) if forced && plugin.has_text() => {
-                    if self.queue.flying(&key).is_none() && self.queue.waiting(&key).is_none() {
+                    if self.queue.is_idle(&key) {
                         self.request(&plugin, Why::Forced, now.at, false);
                     }
                 }
