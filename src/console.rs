@@ -380,7 +380,7 @@ mod tests {
 
     use super::*;
     use crate::engine::exchange::Failure;
-    use crate::engine::notice::{About, OldVersion, Tally};
+    use crate::engine::notice::{About, OldVersion, Tally, WaitReason};
     use crate::plugin::{Flaw, Key, Problem, Surprise, Warning, id::PluginId};
 
     fn about(entry: Entry, id: &str, version: Option<&str>) -> About {
@@ -486,7 +486,7 @@ mod tests {
                 what: What::Conflict { paths: vec![Arc::from(Path::new("a.py")), Arc::from(Path::new("b.py"))] },
             },
             file(What::BeingWritten),
-            shout(What::Waiting { reason: "the server is away", again: false }),
+            shout(What::Waiting { reason: WaitReason::Away, again: false }),
             Notice::general(What::Unreachable {
                 cause: "connection refused".to_owned(),
                 server,

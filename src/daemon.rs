@@ -20,7 +20,7 @@ use crate::config::{Config, Reading, Sources, Warning};
 use crate::console::Console;
 use crate::disk::{Folder, Plugins, Seen, State, StateError, Trust};
 use crate::engine::exchange::{Call, Reply};
-use crate::engine::files::Loaded;
+use crate::engine::files::{Loaded, Trace};
 use crate::engine::ledger::{Ledger, Memory};
 use crate::engine::notice::{Notice, What};
 use crate::engine::{Code, Effect, Engine, Event, Now, Policy, Ticket};
@@ -109,7 +109,7 @@ struct Daemon<'a> {
     engine: Engine,
     settling: Settling,
     /// What is ready to be read, a few at a time.
-    ready: BTreeSet<Arc<Path>>,
+    ready: BTreeMap<Arc<Path>, Duration>,
     plugins: Plugins,
     watcher: Option<Watcher>,
     /// The links that it looks behind.
@@ -297,7 +297,7 @@ impl<'a> Daemon<'a> {
         let mut daemon = Self {
             engine: Engine::new(policy, memory),
             settling: Settling::new(config.debounce),
-            ready: BTreeSet::new(),
+            ready: BTreeMap::new(),
             plugins,
             watcher,
             followed: BTreeSet::new(),
@@ -654,14 +654,14 @@ impl<'a> Daemon<'a> {
 
     fn sign(&mut self, sign: Sign, events: &mut Vec<Event>) {
         match sign {
-            Sign::Complete(path) | Sign::Gone(path) => self.settling.complete(path),
+            Sign::Complete(path) | Sign::Gone(path) => self.settling.complete(path, self.at()),
             Sign::Changing(path) => self.settling.changing(path, self.at()),
             Sign::FolderGone(folder) => {
                 if let Some(watcher) = &mut self.watcher {
                     watcher.forget_folder(&folder);
                 }
                 for path in self.plugins.files_in(&folder) {
-                    self.settling.complete(path);
+                    self.settling.complete(path, self.at());
                 }
             }
             Sign::Appeared(path) => self.appeared(&[path]),
@@ -670,7 +670,7 @@ impl<'a> Daemon<'a> {
                 if path.is_dir() {
                     self.sign(Sign::Anything, events);
                 } else {
-                    self.settling.complete(path);
+                    self.settling.complete(path, self.at());
                 }
             }
             Sign::Permitted(_) => {}
@@ -696,7 +696,7 @@ impl<'a> Daemon<'a> {
                 // Where a folder around it was moved, nobody tells but the files that are changed there.
                 events.push(Event::Rescan);
             }
-            self.plugins.admit_all(&ready);
+            self.plugins.admit_all(ready.keys());
             self.follow_links();
             self.ready.extend(ready);
         }
@@ -784,7 +784,8 @@ impl<'a> Daemon<'a> {
                     Effect::ArchiveFound(backup) => self.write(|state| state.archive_found(&backup, Timestamp::now())),
                     Effect::EndRollback(key) => self.write(|state| state.forget_rollback(&key)),
                     Effect::Look(path) => {
-                        let trace = self.plugins.trace(&path);
+                        let is_settled = self.settling.is_idle() && self.ready.is_empty();
+                        let trace = if is_settled { self.plugins.trace(&path) } else { Trace::Unsettled };
                         events.push_back(Event::Looked(path, trace));
                     }
                     Effect::Save(key) => self.unsaved.insert(key),
@@ -802,7 +803,7 @@ impl<'a> Daemon<'a> {
         let watcher = &mut self.watcher;
         // While something may be in the middle of being written, only what has been quiet is believed.
         let mut seen = self.state.as_ref().map_or_else(Seen::default, |state| state.seen());
-        seen.deployed(self.engine.ledger().held());
+        seen.deployed(self.engine.ledger().all_held());
         let before = self.plugins.strayed().clone();
         let mut scan = self.plugins.scan(Trust::Quiet(self.debounce), &mut seen, &mut |folder| {
             if let Some(watcher) = watcher

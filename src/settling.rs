@@ -4,7 +4,7 @@
 //! been quiet for the debounce; and for ten times as long while a writer is known to be at work, who will say when it is
 //! done. While git holds its lock nothing is ready: what stands on disk then is half a checkout.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +23,8 @@ pub struct Settling {
     debounce: Duration,
     /// Being written, as far as we know.
     changing: BTreeMap<Arc<Path>, Changing>,
-    /// Complete.
-    ready: BTreeSet<Arc<Path>>,
+    /// Complete since then.
+    ready: BTreeMap<Arc<Path>, Duration>,
     /// Since when git has been holding them back, and when to look again.
     git: Option<(Duration, Duration)>,
 }
@@ -44,7 +44,7 @@ impl Settling {
     /// Nothing yet; a path of which nobody says more has to be quiet for `debounce`.
     #[must_use]
     pub fn new(debounce: Duration) -> Self {
-        Self { debounce, changing: BTreeMap::new(), ready: BTreeSet::new(), git: None }
+        Self { debounce, changing: BTreeMap::new(), ready: BTreeMap::new(), git: None }
     }
 
     /// Goes on with another debounce: who is writing what has nothing to do with it.
@@ -70,9 +70,15 @@ impl Settling {
     }
 
     /// The path is as its writer wanted it: closed, moved into place, or gone.
-    pub fn complete(&mut self, path: Arc<Path>) {
+    pub fn complete(&mut self, path: Arc<Path>, now: Duration) {
         self.changing.remove(&path);
-        self.ready.insert(path);
+        self.ready.insert(path, now);
+    }
+
+    /// Whether nothing is being written or held back, as far as we know.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.changing.is_empty() && self.ready.is_empty()
     }
 
     /// Whether somebody is writing the path, as far as we know.
@@ -81,8 +87,8 @@ impl Settling {
         self.changing.contains_key(path)
     }
 
-    /// Hands on what is ready. `git_busy` is asked only when something is.
-    pub fn take(&mut self, now: Duration, git_busy: impl FnOnce() -> bool) -> Vec<Arc<Path>> {
+    /// Hands on what is ready, and since when. `git_busy` is asked only when something is.
+    pub fn take(&mut self, now: Duration, git_busy: impl FnOnce() -> bool) -> BTreeMap<Arc<Path>, Duration> {
         let quiet: Vec<_> = self
             .changing
             .iter()
@@ -90,25 +96,25 @@ impl Settling {
             .map(|(path, _)| Arc::clone(path))
             .collect();
         for path in quiet {
-            self.complete(path);
+            self.complete(path, now);
         }
         if self.ready.is_empty() {
             // What git held back is being written again: there is nothing to glance at its lock for.
             self.git = None;
-            return Vec::new();
+            return BTreeMap::new();
         }
         if let Some((_, glance)) = self.git
             && now < glance
         {
-            return Vec::new();
+            return BTreeMap::new();
         }
         let since = self.git.map_or(now, |(since, _)| since);
         if git_busy() && now < since + GIT_PATIENCE {
             self.git = Some((since, now + GIT_GLANCE));
-            return Vec::new();
+            return BTreeMap::new();
         }
         self.git = None;
-        std::mem::take(&mut self.ready).into_iter().collect()
+        std::mem::take(&mut self.ready)
     }
 
     /// The paths that have been written for so long by now that the user should know why nothing happens; each is named
@@ -146,6 +152,10 @@ mod tests {
         Arc::from(Path::new(name))
     }
 
+    fn take(settling: &mut Settling, now: Duration, git_busy: fn() -> bool) -> Vec<Arc<Path>> {
+        settling.take(now, git_busy).into_keys().collect()
+    }
+
     fn settling() -> Settling {
         Settling::new(at(100))
     }
@@ -153,9 +163,9 @@ mod tests {
     #[test]
     fn a_closed_file_is_ready_at_once() {
         let mut settling = settling();
-        settling.complete(path("a.py"));
-        assert_eq!(settling.take(at(0), FREE), [path("a.py")]);
-        assert_eq!((settling.take(at(0), FREE), settling.next_wake()), (vec![], None));
+        settling.complete(path("a.py"), at(0));
+        assert_eq!(take(&mut settling, at(0), FREE), [path("a.py")]);
+        assert_eq!((take(&mut settling, at(0), FREE), settling.next_wake()), (vec![], None));
     }
 
     #[test]
@@ -164,8 +174,8 @@ mod tests {
         settling.changing(path("a.py"), at(0));
         settling.changing(path("a.py"), at(60));
         assert_eq!(settling.next_wake(), Some(at(1060)));
-        assert_eq!(settling.take(at(1059), FREE), []);
-        assert_eq!(settling.take(at(1060), FREE), [path("a.py")]);
+        assert_eq!(take(&mut settling, at(1059), FREE), []);
+        assert_eq!(take(&mut settling, at(1060), FREE), [path("a.py")]);
     }
 
     #[test]
@@ -175,21 +185,21 @@ mod tests {
         settling.appeared(path("b.py"), at(0));
         settling.changing(path("b.py"), at(50));
         settling.appeared(path("b.py"), at(60));
-        assert_eq!(settling.take(at(100), FREE), [path("a.py")]);
-        assert_eq!(settling.take(at(1049), FREE), []);
-        settling.complete(path("b.py"));
-        assert_eq!(settling.take(at(1049), FREE), [path("b.py")]);
+        assert_eq!(take(&mut settling, at(100), FREE), [path("a.py")]);
+        assert_eq!(take(&mut settling, at(1049), FREE), []);
+        settling.complete(path("b.py"), at(0));
+        assert_eq!(take(&mut settling, at(1049), FREE), [path("b.py")]);
     }
 
     #[test]
     fn the_close_ends_the_wait_and_a_new_write_begins_it_again() {
         let mut settling = settling();
         settling.changing(path("a.py"), at(0));
-        settling.complete(path("a.py"));
+        settling.complete(path("a.py"), at(0));
         settling.changing(path("a.py"), at(10));
-        assert_eq!(settling.take(at(10), FREE), []);
-        settling.complete(path("a.py"));
-        assert_eq!(settling.take(at(11), FREE), [path("a.py")]);
+        assert_eq!(take(&mut settling, at(10), FREE), []);
+        settling.complete(path("a.py"), at(0));
+        assert_eq!(take(&mut settling, at(11), FREE), [path("a.py")]);
         assert_eq!(settling.next_wake(), None);
     }
 
@@ -198,12 +208,12 @@ mod tests {
         let mut settling = settling();
         for millis in (0..60_000).step_by(50) {
             settling.changing(path("a.py"), at(millis));
-            assert_eq!(settling.take(at(millis), FREE), []);
+            assert_eq!(take(&mut settling, at(millis), FREE), []);
             let named = if millis == 2000 { vec![path("a.py")] } else { vec![] };
             assert_eq!(settling.long_written(at(millis)), named);
         }
-        settling.complete(path("a.py"));
-        assert_eq!(settling.take(at(60_000), FREE), [path("a.py")]);
+        settling.complete(path("a.py"), at(0));
+        assert_eq!(take(&mut settling, at(60_000), FREE), [path("a.py")]);
     }
 
     #[test]
@@ -212,31 +222,31 @@ mod tests {
         settling.changing(path("a.py"), at(0));
         let mut settling = settling.with_debounce(at(10));
         settling.changing(path("b.py"), at(0));
-        assert_eq!(settling.take(at(100), FREE), [path("b.py")]);
+        assert_eq!(take(&mut settling, at(100), FREE), [path("b.py")]);
         assert_eq!((settling.is_changing(Path::new("a.py")), settling.next_wake()), (true, Some(at(1000))));
     }
 
     #[test]
     fn git_holds_everything_back_but_not_for_ever() {
         let mut settling = settling();
-        settling.complete(path("a.py"));
-        assert_eq!(settling.take(at(0), BUSY), []);
-        settling.complete(path("b.py"));
+        settling.complete(path("a.py"), at(0));
+        assert_eq!(take(&mut settling, at(0), BUSY), []);
+        settling.complete(path("b.py"), at(0));
         assert_eq!(settling.next_wake(), Some(at(20)));
-        assert_eq!(settling.take(at(20), BUSY), []);
-        assert_eq!(settling.take(at(40), FREE), [path("a.py"), path("b.py")]);
+        assert_eq!(take(&mut settling, at(20), BUSY), []);
+        assert_eq!(take(&mut settling, at(40), FREE), [path("a.py"), path("b.py")]);
 
         // What it holds back may be written again meanwhile.
-        settling.complete(path("a.py"));
-        assert_eq!(settling.take(at(50), BUSY), []);
+        settling.complete(path("a.py"), at(0));
+        assert_eq!(take(&mut settling, at(50), BUSY), []);
         settling.changing(path("a.py"), at(60));
-        assert_eq!(settling.take(at(70), BUSY), []);
+        assert_eq!(take(&mut settling, at(70), BUSY), []);
         assert_eq!(settling.next_wake(), Some(at(1060)));
 
-        settling.complete(path("a.py"));
+        settling.complete(path("a.py"), at(0));
         for millis in (1000..6000).step_by(20) {
-            assert_eq!(settling.take(at(millis), BUSY), []);
+            assert_eq!(take(&mut settling, at(millis), BUSY), []);
         }
-        assert_eq!(settling.take(at(6000), BUSY), [path("a.py")]);
+        assert_eq!(take(&mut settling, at(6000), BUSY), [path("a.py")]);
     }
 }

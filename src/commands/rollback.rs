@@ -304,8 +304,14 @@ impl Rollback {
     /// The conversation of a deploy, one step after the other.
     async fn converse(&mut self) -> (Outcome, Option<OnServer>) {
         let ours = self.known.into_iter().collect();
-        let known =
-            Known { ours, unarchived: Vec::new(), twins: Twins::Ignored, explains_updates: false, unlisted: false };
+        let known = Known {
+            ours,
+            unarchived: Vec::new(),
+            twins: Twins::Ignored,
+            refused: None,
+            explains_updates: false,
+            unlisted: false,
+        };
         let (mut exchange, mut step) = Exchange::start(Arc::clone(&self.plugin), known, self.terms);
         loop {
             step = match step {

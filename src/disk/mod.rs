@@ -195,9 +195,9 @@ impl Plugins {
     }
 
     /// Takes in those of the paths that the walk admits, with one walk for all of them.
-    pub fn admit_all(&mut self, paths: &[Arc<Path>]) {
+    pub fn admit_all<'a>(&mut self, paths: impl Iterator<Item = &'a Arc<Path>>) {
         let new: BTreeSet<_> =
-            paths.iter().filter(|path| !self.admitted.contains(*path)).map(|path| path.to_path_buf()).collect();
+            paths.filter(|path| !self.admitted.contains(*path)).map(|path| path.to_path_buf()).collect();
         if !new.is_empty() {
             let entries = self.entries(&new).collect();
             self.admit(entries, &mut Vec::new());
@@ -282,7 +282,7 @@ impl Plugins {
 
     /// Reads one path. Anything that the walk would not find is [`Loaded::Missing`].
     pub fn read(&mut self, path: &Arc<Path>, trust: Trust) -> Loaded {
-        self.admit_all(std::slice::from_ref(path));
+        self.admit_all(std::iter::once(path));
         let has_strayed = self.roots.iter().any(|root| is_under(path, root) && self.strays(root).is_some());
         let loaded = if self.admitted.contains(path) && !has_strayed {
             self.load(path, trust)

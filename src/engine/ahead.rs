@@ -67,7 +67,7 @@ impl Engine {
             return;
         };
         // Its first save waits for longer than an answer is good for.
-        if self.is_hot(&plugin.key, now) && !self.pending.contains_key(path) {
+        if self.is_hot(&plugin.key, now.at) && !self.pending.contains_key(path) {
             return;
         }
         let key = plugin.key.clone();

@@ -109,11 +109,7 @@ impl Engine {
         for (key, digest, why, in_pass) in due {
             let Claim::Sole(plugin) = self.present_claim(&key) else { continue };
             // Without its text, something else was decided about it meanwhile.
-            if self.queue.is_idle(&key)
-                && plugin.digest == digest
-                && plugin.has_text()
-                && !self.is_out_of_reach(&plugin.path)
-            {
+            if self.queue.is_idle(&key) && plugin.digest == digest && plugin.has_text() {
                 self.request(&plugin, why, now.at, in_pass);
             }
         }

@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::exchange::{Backup, Call, Exchange, Failure, Left, Outcome};
 use super::files::Claim;
 use super::ledger::{Deployed, Last, Rollback};
-use super::notice::{Notice, What};
+use super::notice::{Notice, WaitReason, What};
 use super::plan::Remote;
 use super::server::Server;
-use super::{AWAY, Effect, Engine, Now, SHUT, Talk};
+use super::{Effect, Engine, Now, Talk};
 use crate::plugin::{Digest, Key, Plugin};
 
 /// How the words begin of a text that nobody answers to.
@@ -162,7 +162,7 @@ impl Engine {
     }
 
     /// The server's words, where it has refused this very text.
-    fn refused_before(&self, plugin: &Plugin) -> Option<String> {
+    pub(super) fn refused_before(&self, plugin: &Plugin) -> Option<String> {
         match &self.ledger.get(&plugin.key)?.last {
             Last::Refused { digest, words } if *digest == plugin.digest => Some(words.clone()),
             Last::Refused { .. } | Last::Failed { .. } | Last::Deployed => None,
@@ -202,11 +202,12 @@ impl Engine {
                     self.tell(Notice { about, what });
                 }
                 // It may have changed since the list that the plan went by.
+                let was_held = self.ledger.held(key);
+                self.note_seen(key, holds);
                 if let Claim::Sole(plugin) = self.present_claim(key)
-                    && holds != Some(plugin.digest)
-                    && self.is_noted(&plugin)
+                    && holds != was_held
+                    && was_held == Some(plugin.digest)
                     && self.queue.waiting(key).is_none()
-                    && !self.is_out_of_reach(&plugin.path)
                 {
                     self.plan(&plugin, holds.map_or(Remote::NotListed, Remote::Holds), now.at, now);
                 }
@@ -238,7 +239,10 @@ impl Engine {
 
     /// What failed because the server is away waits, which is told once.
     pub(super) fn waiting_again(&self) -> What {
-        What::Waiting { reason: AWAY, again: self.absence.as_ref().is_some_and(|absence| absence.attempts > 1) }
+        What::Waiting {
+            reason: WaitReason::Away,
+            again: self.absence.as_ref().is_some_and(|absence| absence.attempts > 1),
+        }
     }
 
     pub(super) fn on_failure(&mut self, failure: Failure, took: Duration, now: Now) -> What {
@@ -253,7 +257,7 @@ impl Engine {
             }
             Failure::NotAllowed { status, words } => {
                 self.shut_out(status, words, now);
-                What::Waiting { reason: SHUT, again: false }
+                What::Waiting { reason: WaitReason::Denied, again: false }
             }
             Failure::Foreign { status, words } => {
                 self.miss(status, words, now);
@@ -293,9 +297,7 @@ impl Engine {
 
     /// Whether we know already that the server holds it.
     pub(super) fn is_noted(&self, plugin: &Plugin) -> bool {
-        let known = self.ledger.get(&plugin.key).filter(|record| record.last == Last::Deployed);
-        let deployed = known.and_then(|record| record.deployed.as_ref());
-        deployed.is_some_and(|deployed| deployed.digest == plugin.digest)
+        self.ledger.held(&plugin.key) == Some(plugin.digest)
     }
 
     fn note(&mut self, plugin: &Plugin, by_us: bool, now: Now) {

@@ -483,6 +483,8 @@ pub enum Spared {
     Off,
     /// Its file is back.
     Back,
+    /// A file that is broken may be the same plugin.
+    Unclear,
 }
 
 /// Why a conversation ended without a verdict on the text.
@@ -553,6 +555,8 @@ pub struct Known {
     pub unarchived: Vec<Digest>,
     /// Whether the plugin is there under another id.
     pub twins: Twins,
+    /// The server's words, where it has refused this very text: it is not created once more.
+    pub refused: Option<String>,
     /// The server says of an update why it refuses it, but not of a create (0.12).
     pub explains_updates: bool,
     /// The list that the pass goes by does not have it, and we have never deployed it. That is no proof that it does not
@@ -571,6 +575,8 @@ pub struct Exchange {
     restarts: u8,
     /// A text has left, and the server has not said yet what it holds since.
     in_doubt: bool,
+    /// The text has left, and at least once no answer came that tells what became of it.
+    was_lost: bool,
     /// The text has left.
     has_sent: bool,
     /// Something was noted before it left.
@@ -659,6 +665,7 @@ impl Exchange {
             stage: Stage::Asked,
             restarts: 0,
             in_doubt: false,
+            was_lost: false,
             has_sent: false,
             has_noted: false,
             restores: None,
@@ -708,11 +715,16 @@ impl Exchange {
         self.on_server
     }
 
-    /// Whether this reply to the last call says that what stands there, if anything, is not what was to be created.
+    /// Whether this reply to the last call says that what stands there, if anything, is not what was sent.
     #[must_use]
     pub fn is_turned_down_by(&self, reply: &Reply) -> bool {
-        let refused = matches!(reply, Reply::Refused { .. }) && self.known.unlisted;
-        matches!(self.stage, Stage::Creating) && (refused || *reply == Reply::Taken)
+        match self.stage {
+            // An earlier one, of which nobody knows what became, may have arrived.
+            _ if self.was_lost || self.known.unarchived.contains(&self.plugin.digest) => false,
+            Stage::Creating => matches!(reply, Reply::Refused { .. } | Reply::Taken),
+            Stage::Updating { .. } => matches!(reply, Reply::Refused { .. }),
+            _ => false,
+        }
     }
 
     /// Whether the next reply tells of plugins under other ids, for which [`Exchange::spoken_for`] is to be said before.
@@ -745,6 +757,7 @@ impl Exchange {
             (_, Reply::Row(_) | Reply::Absent) => self.in_doubt = false,
             _ => {}
         }
+        self.was_lost |= self.in_doubt;
         match std::mem::replace(&mut self.stage, Stage::Asked) {
             Stage::Asked => self.on_asked(reply),
             Stage::Doubted { words, absence } => self.on_doubted(reply, words, absence),
@@ -810,6 +823,9 @@ impl Exchange {
     fn on_asked(&mut self, reply: Reply) -> Step {
         match reply {
             Reply::Row(row) => self.on_found(row),
+            Reply::Absent if let Some(words) = self.known.refused.take() => {
+                Step::Done(Outcome::Refused { words, left: Left::AsItWas })
+            }
             Reply::Absent => match (self.terms.adopt, &self.known.twins) {
                 (Adopt::Never, _) | (Adopt::Ask, Twins::Ignored | Twins::Known(None)) => self.create(),
                 (Adopt::Ask, Twins::Known(Some(twin))) => Step::Done(Outcome::Twin(twin.clone())),
@@ -952,9 +968,9 @@ impl Exchange {
             (Reply::Row(after), Doubt::Refused(verdict)) if !self.is_ours(&after) || self.is_ours(before) => {
                 self.restore(before, &after, verdict)
             }
-            // Only a refusal switches a function off: the answer that was lost was one.
+            // A refusal switches a function off. So may somebody else, so that the text is sent once more.
             (Reply::Row(after), Doubt::Lost(cause)) if went_off(before, &after) => {
-                self.restore(before, &after, Verdict::Refused(cause))
+                self.restore(before, &after, Verdict::Crashed(cause))
             }
             (Reply::Row(after), _) if self.is_ours(&after) => self.taken(before, &after, kept),
             // Somebody else wrote at the same moment: that is looked at like any text of theirs.

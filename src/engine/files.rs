@@ -38,6 +38,8 @@ pub enum Trace {
     Folder,
     /// Its folder is gone as well.
     Nothing,
+    /// Other files are being written or held back, and it may be one of them.
+    Unsettled,
 }
 
 /// A file as it was last read.

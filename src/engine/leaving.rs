@@ -4,20 +4,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::exchange::{Failure, Outcome, Spared};
+use super::exchange::{Failure, Outcome, Spared, Step};
 use super::files::{Claim, File, Loaded, Trace};
-use super::notice::{Notice, Sparing, What};
+use super::notice::{Notice, Sparing, WaitReason, What};
 use super::plan::Remote;
 use super::removal::Mode;
-use super::{Effect, Engine, Job, Now, OnDelete, Task};
+use super::{Effect, Engine, Job, Now, OnDelete, Talk, Task};
 use crate::plugin::{Digest, Key, Kind, Plugin};
-
-/// What such a plugin waits for.
-const BROKEN: &str =
-    "a file here that is broken may be the same plugin; nothing is done on the server before it is mended";
 
 /// How soon to try again where the disk had no room for the copy.
 const RETRY: Duration = Duration::from_secs(30);
+
+/// How soon to look again where other files are being written.
+const UNSETTLED: Duration = Duration::from_secs(1);
 
 /// A plugin whose file is gone.
 #[derive(Debug)]
@@ -80,6 +79,11 @@ impl Engine {
         let many = self.leaving.len() > self.files.plugins().count();
         match trace {
             Trace::File => drop(self.leaving.remove(&key)),
+            Trace::Unsettled => {
+                if let Some(leaving) = self.leaving.get_mut(&key) {
+                    leaving.due = Some(now.at + UNSETTLED);
+                }
+            }
             Trace::Nothing => self.spare(&key, Sparing::Folder),
             Trace::Folder if many => {
                 let all: Vec<_> = self.leaving.keys().cloned().collect();
@@ -89,11 +93,11 @@ impl Engine {
             }
             Trace::Folder if !self.has_plugins_beside(path) => self.spare(&key, Sparing::Emptied),
             Trace::Folder if self.asked.values().any(|other| *other == key) => self.spare(&key, Sparing::Renamed),
-            // Read again, it may turn out to be the same plugin.
-            Trace::Folder if self.files.iter().any(|(_, file)| file.is_broken()) => {
+            Trace::Folder if self.has_broken_files() => {
                 if let Some(leaving) = self.leaving.get_mut(&key) {
                     leaving.due = Some(now.at + self.policy.gone_after);
-                    let waiting = Notice::of(&leaving.plugin, What::Waiting { reason: BROKEN, again: false });
+                    let waiting =
+                        Notice::of(&leaving.plugin, What::Waiting { reason: WaitReason::BrokenFile, again: false });
                     if !std::mem::replace(&mut leaving.told, true) {
                         self.tell(waiting);
                     }
@@ -120,6 +124,23 @@ impl Engine {
         beside.any(|(other, file)| (file.plugin().is_some() || file.is_broken()) && !self.is_missing(other))
     }
 
+    /// A removal that has changed nothing yet ends where the plugin is back, or may be.
+    pub(super) fn spared(&self, key: &Key) -> Option<Step> {
+        let Talk::Remove(plugin, removal) = &self.queue.flying(key)?.talk else { return None };
+        let spared = match self.files.claim(key) {
+            _ if removal.has_begun() => return None,
+            Claim::Sole(_) | Claim::Contested(_) => Spared::Back,
+            Claim::None if self.files.get(&plugin.path).is_some() || self.has_broken_files() => Spared::Unclear,
+            Claim::None => return None,
+        };
+        Some(Step::Done(Outcome::Spared(spared)))
+    }
+
+    /// Whether any file is broken. Read again, it may turn out to be a plugin that is gone.
+    fn has_broken_files(&self) -> bool {
+        self.files.iter().any(|(_, file)| file.is_broken())
+    }
+
     fn spare(&mut self, key: &Key, why: Sparing) {
         if let Some(leaving) = self.leaving.remove(key) {
             self.tell(Notice::of(&leaving.plugin, What::Spared { why }));
@@ -135,12 +156,22 @@ impl Engine {
                 self.effects.push(Effect::Save(key.clone()));
                 What::Deleted { kept }
             }
+            // It is looked at again.
+            Outcome::Spared(Spared::Unclear) => {
+                if let Some(leaving) = self.leaving.get_mut(key) {
+                    leaving.due = Some(now.at);
+                }
+                return;
+            }
             Outcome::Spared(spared) => {
+                if let Spared::Edited | Spared::Gone = spared {
+                    self.note_seen(key, None);
+                }
                 let why = match spared {
                     Spared::Edited => Sparing::Edited,
                     Spared::Gone => Sparing::Gone,
                     Spared::Off => Sparing::Off,
-                    Spared::Back => Sparing::Back,
+                    Spared::Back | Spared::Unclear => Sparing::Back,
                 };
                 What::Spared { why }
             }

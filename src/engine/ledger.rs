@@ -136,13 +136,10 @@ impl Ledger {
     /// Notes an attempt that did not end with our text on the server.
     pub fn ended(&mut self, key: &Key, last: Last) {
         let before = self.records.remove(key);
-        let (deployed, mut sent, switched_off) = match before {
+        let (deployed, sent, switched_off) = match before {
             Some(record) => (record.deployed, record.sent, record.switched_off),
             None => (None, Vec::new(), false),
         };
-        if let Last::Refused { digest, .. } = &last {
-            sent.retain(|sent| sent != digest);
-        }
         self.records.insert(key.clone(), Record { deployed, last, sent, switched_off });
     }
 
@@ -183,10 +180,16 @@ impl Ledger {
         }
     }
 
+    /// The text that the server is believed to hold of a plugin.
+    #[must_use]
+    pub fn held(&self, key: &Key) -> Option<Digest> {
+        let record = self.records.get(key).filter(|record| record.last == Last::Deployed)?;
+        record.deployed.as_ref().map(|deployed| deployed.digest)
+    }
+
     /// The texts that the server is believed to hold.
-    pub fn held(&self) -> impl Iterator<Item = (&Key, Digest)> {
-        let held = self.records.iter().filter(|(_, record)| record.last == Last::Deployed);
-        held.filter_map(|(key, record)| Some((key, record.deployed.as_ref()?.digest)))
+    pub fn all_held(&self) -> impl Iterator<Item = (&Key, Digest)> {
+        self.records.keys().filter_map(|key| Some((key, self.held(key)?)))
     }
 
     /// Knows nothing of a plugin any more.
@@ -368,7 +371,7 @@ mod tests {
         }
         assert_eq!(ledger.get(&key).unwrap().sent, [digest("v2"), digest("v1")]);
         assert_eq!(Ledger::from_json(&ledger.to_json()), Ok(ledger.clone()));
-        ledger.ended(&key, Last::Refused { digest: digest("v1"), words: String::new() });
+        ledger.turned_down(&key, digest("v1"));
         assert_eq!(ledger.get(&key).unwrap().sent, [digest("v2")]);
         for n in 0..100 {
             ledger.sending(&key, digest(&n.to_string()));

@@ -42,11 +42,11 @@ use activation::Activations;
 use ahead::{Ahead, Asked};
 use crashes::Crash;
 use ended::Session;
-use exchange::{Adopt, Backup, Call, Exchange, Failure, Known, Outcome, Reply, Spared, Step, Terms};
+use exchange::{Adopt, Backup, Call, Exchange, Failure, Known, Reply, Step, Terms};
 use files::{Claim, File, Files, Loaded, Trace};
 use leaving::Leaving;
 use ledger::{Last, Ledger, Memory, Rollback, UnderWay};
-use notice::{About, Notice, Tally, What};
+use notice::{About, Notice, Tally, WaitReason, What};
 use plan::{Decision, Remote, Why};
 use queue::Queue;
 use recovery::Recovery;
@@ -71,10 +71,6 @@ const HOT_QUIET: Duration = Duration::from_millis(150);
 /// What happens to a file within this time is one save: an editor may move it aside, write it anew, and see to it that it
 /// is on the disk. No formatter is as quick.
 const ONE_SAVE: Duration = Duration::from_millis(20);
-/// What a plugin waits for.
-const AWAY: &str = "the server is away";
-/// What it waits for otherwise.
-const SHUT: &str = "the server denied access";
 /// How long a deploy takes before the user is told that it is still on its way.
 const SLOW: Duration = Duration::from_secs(3);
 /// How long a stop waits for what is in flight.
@@ -102,8 +98,9 @@ pub enum Event {
     Scanned(Scan),
     /// Somebody has begun to save this file, as far as one can see. More may follow, or nothing.
     Saving(Arc<Path>),
-    /// Something was written here, and is ready to be read.
-    Ready(Vec<Arc<Path>>),
+    /// Something was written here, and is ready to be read. The time is when its writer was done: git may have held it
+    /// back since.
+    Ready(Vec<(Arc<Path>, Duration)>),
     /// Somebody has been writing these for a while; they are not ready.
     BeingWritten(Vec<Arc<Path>>),
     /// The answer to [`Effect::Read`].
@@ -448,8 +445,8 @@ struct Pending {
     due: Option<Duration>,
     /// Why it is read again, if it is.
     held: Held,
-    /// It was saved, and not just found by a scan.
-    saved: bool,
+    /// When it was saved; `None` if it was found by a scan.
+    saved: Option<Duration>,
 }
 
 /// Why a path that was read is read again.
@@ -600,7 +597,7 @@ impl Engine {
             Event::TryNow => self.try_now(now),
             Event::Scanned(scan) => self.on_scanned(scan, now),
             Event::Saving(path) => self.on_saving(&path, now),
-            Event::Ready(paths) => paths.into_iter().for_each(|path| self.on_ready(path, now)),
+            Event::Ready(paths) => paths.into_iter().for_each(|(path, saved)| self.on_ready(path, saved, now)),
             Event::BeingWritten(paths) => paths.iter().for_each(|path| {
                 self.tell(Notice { about: About::file(path), what: What::BeingWritten });
             }),
@@ -656,19 +653,9 @@ impl Engine {
                 self.conflict(&key, paths);
             }
         }
-        // What waits for its turn may be no plugin any more, or in a folder that is not there.
-        let unclaimed =
-            |plugin: &Plugin| self.files.claim(&plugin.key) == Claim::None || self.is_out_of_reach(&plugin.path);
-        let over: Vec<_> = (self.queue.all_waiting().filter_map(Job::deploy))
-            .filter(|(plugin, _)| unclaimed(plugin))
-            .map(|(plugin, _)| plugin.key.clone())
-            .collect();
-        for key in over {
-            self.queue.cancel(&key);
-        }
         // A file that a walk did not find is believed to be gone only when its own path says so.
         for path in vanished {
-            self.on_ready(path, now);
+            self.on_ready(path, now.at, now);
         }
         if self.first_pass && self.policy.once.is_none() {
             // A file that was written a moment ago is read in a moment, and is likely to be one.
@@ -738,29 +725,29 @@ impl Engine {
     /// A path may have changed: read it, at once unless a formatter may still be about to write it once more. When that has
     /// come there is nothing more to wait for, also where it was no formatter but a program that saves all the time. Its
     /// saves are sent as often as the server takes them.
-    fn on_ready(&mut self, path: Arc<Path>, now: Now) {
+    fn on_ready(&mut self, path: Arc<Path>, saved: Duration, now: Now) {
         let before = self.pending.get(&path).copied();
-        let fresh = Pending { since: now.at, due: None, held: Held::No, saved: true };
-        let Pending { since, held, .. } = before.unwrap_or(fresh);
+        let fresh = Pending { since: now.at, due: None, held: Held::No, saved: Some(saved) };
+        let pending = Pending { saved: Some(saved), ..before.unwrap_or(fresh) };
         let key = self.files.get(&path).and_then(File::plugin).map(|plugin| &plugin.key);
-        let hot = key.is_some_and(|key| self.is_hot(key, now));
+        let hot = key.is_some_and(|key| self.is_hot(key, now.at));
         let same_save = |pending: Pending| pending.held == Held::No && now.at < pending.since + ONE_SAVE;
         match before.filter(|pending| pending.due.is_some()) {
             None if hot && before.is_none() => {
-                self.pending.insert(path, Pending { due: Some(now.at + HOT_QUIET), ..fresh });
+                self.pending.insert(path, Pending { due: Some(now.at + HOT_QUIET), ..pending });
             }
-            Some(pending) if hot && same_save(pending) => {}
-            _ => self.read(path, since, held),
+            Some(waiting) if hot && same_save(waiting) => drop(self.pending.insert(path, pending)),
+            _ => self.read(path, pending),
         }
     }
 
     /// Whether a formatter may still be at work on what was deployed last.
-    fn is_hot(&self, key: &Key, now: Now) -> bool {
-        self.sent.get(key).is_some_and(|sent| now.at < *sent + HOT)
+    fn is_hot(&self, key: &Key, saved: Duration) -> bool {
+        self.sent.get(key).is_some_and(|sent| saved < *sent + HOT)
     }
 
-    fn read(&mut self, path: Arc<Path>, since: Duration, held: Held) {
-        self.pending.insert(Arc::clone(&path), Pending { since, due: None, held, saved: true });
+    fn read(&mut self, path: Arc<Path>, pending: Pending) {
+        self.pending.insert(Arc::clone(&path), Pending { due: None, ..pending });
         self.effects.push(Effect::Read(path));
     }
 
@@ -790,7 +777,7 @@ impl Engine {
         if hold {
             self.hold(&path, &loaded, pending, now);
         } else {
-            self.accept(path, &loaded, since, pending.is_some_and(|pending| pending.saved), now);
+            self.accept(path, &loaded, since, pending.and_then(|pending| pending.saved), now);
             self.advance_look(now);
         }
     }
@@ -798,7 +785,7 @@ impl Engine {
     /// Half a save is no save: the file is read again soon. A claim of a file that is not there does not count meanwhile.
     fn hold(&mut self, path: &Arc<Path>, loaded: &Loaded, pending: Option<Pending>, now: Now) {
         let since = pending.map_or(now.at, |pending| pending.since);
-        let saved = pending.is_some_and(|pending| pending.saved);
+        let saved = pending.and_then(|pending| pending.saved);
         if pending.is_none_or(|pending| pending.held == Held::No) {
             self.tell(Notice { about: About::file(path), what: What::Held });
         }
@@ -817,7 +804,7 @@ impl Engine {
     }
 
     /// Believes what was read, and decides what follows from it.
-    fn accept(&mut self, path: Arc<Path>, loaded: &Loaded, since: Duration, saved: bool, now: Now) {
+    fn accept(&mut self, path: Arc<Path>, loaded: &Loaded, since: Duration, saved: Option<Duration>, now: Now) {
         let before = match loaded {
             Loaded::Parsed(Parsed::Plugin(plugin)) => {
                 self.files.put(Arc::clone(&path), File::Plugin(Arc::clone(plugin)))
@@ -833,26 +820,25 @@ impl Engine {
         };
         let was = before.as_ref().and_then(File::plugin).cloned();
         self.take_leave(&path, loaded, before.as_ref(), now);
-        self.tell_loaded(&path, loaded, before.as_ref(), saved);
+        self.tell_loaded(&path, loaded, before.as_ref(), saved.is_some());
         let is = match loaded {
             Loaded::Parsed(Parsed::Plugin(plugin)) => Some(plugin.key.clone()),
             _ => None,
         };
-        if let Loaded::Parsed(Parsed::Plugin(plugin)) = loaded
-            && saved
-        {
-            self.doubt_refusal(plugin, now);
+        if let (Loaded::Parsed(Parsed::Plugin(plugin)), Some(saved)) = (loaded, saved) {
+            self.doubt_refusal(plugin, saved);
             if matches!(self.decide(plugin, Remote::NotAsked, false), Decision::Deploy(_)) {
                 self.try_soon();
             }
         }
         if let Some(was) = was
             && is.as_ref() != Some(&was.key)
-            && (self.is_open_question(&was.key) || self.waits_from(&was.key, &path))
+            && self.is_open_question(&was.key)
         {
             self.consider(&was.key, since, now);
         }
         if let Some(key) = is {
+            self.leaving.remove(&key);
             if let Some(checked) = self.doubted.get_mut(&key) {
                 checked.insert(path);
             } else {
@@ -865,11 +851,6 @@ impl Engine {
     /// Whether one claim less makes a difference to what is done about an id.
     fn is_open_question(&self, key: &Key) -> bool {
         self.files.claim(key) == Claim::None || self.conflicts.contains_key(key) || self.doubted.contains_key(key)
-    }
-
-    /// Whether what this file held waits to be deployed.
-    fn waits_from(&self, key: &Key, path: &Path) -> bool {
-        self.queue.waiting(key).and_then(Job::deploy).is_some_and(|(plugin, _)| *plugin.path == *path)
     }
 
     /// What reading a file has to say for itself. What a save shows is always told, what a scan shows only when it is new.
@@ -948,9 +929,7 @@ impl Engine {
             Claim::Sole(plugin) => {
                 self.doubted.remove(key);
                 self.conflicts.remove(key);
-                self.leaving.remove(key);
-                // What is known of a file that is about to be read may be old. It is planned when it was read.
-                if self.pending.contains_key(&plugin.path) {
+                if !self.is_plannable(&plugin) {
                     return;
                 }
                 let remote = self.remote(key);
@@ -1013,14 +992,13 @@ impl Engine {
         for path in unchecked {
             if !self.pending.contains_key(&path) {
                 // Nobody has said that its writer is done.
-                self.reread(path, Pending { since, due: None, held: Held::No, saved: false });
+                self.reread(path, Pending { since, due: None, held: Held::No, saved: None });
             }
         }
     }
 
     fn conflict(&mut self, key: &Key, paths: Vec<Arc<Path>>) {
         self.cancel(key);
-        self.leaving.remove(key);
         let selected = paths.iter().any(|path| self.policy.selects(path, Some(key.id.as_str())));
         if !selected {
             return;
@@ -1033,9 +1011,17 @@ impl Engine {
         }
     }
 
+    /// What is known of a file that is about to be read may be old: it is planned when it was read. What is known of a
+    /// root that is not there holds again when it is back.
+    fn is_plannable(&self, plugin: &Plugin) -> bool {
+        self.policy.selects_plugin(plugin)
+            && !self.is_out_of_reach(&plugin.path)
+            && !self.pending.contains_key(&plugin.path)
+    }
+
     /// The plan for one plugin whose id nobody else claims.
     fn plan(&mut self, plugin: &Arc<Plugin>, remote: Remote, since: Duration, now: Now) {
-        if !self.policy.selects_plugin(plugin) {
+        if !self.is_plannable(plugin) {
             return;
         }
         let key = &plugin.key;
@@ -1058,12 +1044,12 @@ impl Engine {
         let reason = match &self.server {
             Server::Open => None,
             // After an absence, only an answer tells that it is over.
-            Server::Away { .. } => Some(AWAY),
-            Server::Looking(_) if self.shut_for.is_some() => Some(SHUT),
-            Server::Looking(_) if self.absence.is_some() => Some(AWAY),
+            Server::Away { .. } => Some(WaitReason::Away),
+            Server::Looking(_) if self.shut_for.is_some() => Some(WaitReason::Denied),
+            Server::Looking(_) if self.absence.is_some() => Some(WaitReason::Away),
             // What it holds is about to be known, and then everything is planned.
             Server::Looking(_) => return,
-            Server::Shut { .. } => Some(SHUT),
+            Server::Shut { .. } => Some(WaitReason::Denied),
         };
         // Once: a text that ends the server must not do so whenever the pass is taken up again.
         let came = self.pass.as_ref().is_some_and(|pass| pass.results.contains_key(key));
@@ -1089,7 +1075,7 @@ impl Engine {
             // It is planned again with what is read.
             self.unread.insert(key.clone(), remote);
             if !self.pending.contains_key(&plugin.path) {
-                let pending = Pending { since, due: None, held: Held::No, saved: false };
+                let pending = Pending { since, due: None, held: Held::No, saved: None };
                 self.reread(Arc::clone(&plugin.path), pending);
             }
             return;
@@ -1133,17 +1119,18 @@ impl Engine {
 
     /// It was saved again as it is. Where the server's words are not about a line of it, the cause may have been elsewhere,
     /// and the user may have seen to that. A formatter that saves after the editor is no user.
-    fn doubt_refusal(&mut self, plugin: &Plugin, now: Now) {
+    fn doubt_refusal(&mut self, plugin: &Plugin, saved: Duration) {
         let (key, digest) = (&plugin.key, plugin.digest);
-        if let Some(crash) = self.crashes.get_mut(key)
-            && self.sent.get(key).is_none_or(|sent| now.at >= *sent + HOT)
-        {
+        if self.is_hot(key, saved) {
+            return;
+        }
+        if let Some(crash) = self.crashes.get_mut(key) {
             crash.start_anew();
         }
         let Some(Last::Refused { digest: refused, words }) = self.ledger.get(key).map(|record| &record.last) else {
             return;
         };
-        if *refused == digest && !self.is_hot(key, now) && !refusal::names_a_line(words) {
+        if *refused == digest && !refusal::names_a_line(words) {
             self.note_ended(key, Last::Failed { digest });
         }
     }
@@ -1187,6 +1174,7 @@ impl Engine {
         if self.ending.is_some() || self.exit.is_some() || !matches!(self.server, Server::Open) {
             return;
         }
+        self.cancel_outdated();
         while let Some((key, job)) = self.next_job() {
             let Job { task, since, in_pass } = job;
             // What a deploy that was cut short has left behind comes first.
@@ -1216,7 +1204,7 @@ impl Engine {
                     self.retried(&plugin);
                     let adopt = self.adopt(&plugin.path);
                     let terms = Terms { force: why == Why::Forced, adopt, ..self.policy.terms };
-                    let known = self.known(&plugin, in_pass);
+                    let known = self.known(&plugin, why, in_pass);
                     self.sent.insert(key.clone(), now.at);
                     let (exchange, step) = Exchange::start(plugin, known, terms);
                     (Talk::Deploy(exchange), step)
@@ -1233,6 +1221,21 @@ impl Engine {
                 }
                 None => self.step(key, step, now),
             }
+        }
+    }
+
+    /// Takes back what waits to be deployed and is in its file no more, or in a root that is not there. It is planned again
+    /// when the file, or the root, is back.
+    fn cancel_outdated(&mut self) {
+        let is_current = |plugin: &Plugin| {
+            let held = self.files.get(&plugin.path).and_then(File::plugin);
+            held.is_some_and(|held| held.key == plugin.key && held.digest == plugin.digest)
+                && !self.is_out_of_reach(&plugin.path)
+        };
+        let waiting = self.queue.all_waiting().filter_map(Job::deploy).map(|(plugin, _)| plugin);
+        let outdated: Vec<_> = waiting.filter(|plugin| !is_current(plugin)).map(|plugin| plugin.key.clone()).collect();
+        for key in &outdated {
+            self.queue.cancel(key);
         }
     }
 
@@ -1263,7 +1266,7 @@ impl Engine {
     }
 
     /// What a conversation is to know.
-    fn known(&self, plugin: &Plugin, in_pass: bool) -> Known {
+    fn known(&self, plugin: &Plugin, why: Why, in_pass: bool) -> Known {
         let key = &plugin.key;
         let record = self.ledger.get(key);
         let deployed = record.and_then(|record| record.deployed.as_ref()).map(|deployed| deployed.digest);
@@ -1280,6 +1283,7 @@ impl Engine {
                 // No list is at hand; or it is listed and then not there, so that the list is old.
                 (Adopt::Ask, None) => Twins::Unknown(BTreeSet::new()),
             },
+            refused: self.refused_before(plugin).filter(|_| why != Why::Forced),
             explains_updates: self.version.as_deref().is_some_and(explains_updates),
             unlisted: record.is_none() && lacking.is_some() && !self.is_asked_ahead(key),
         }
@@ -1420,7 +1424,7 @@ impl Engine {
             let others = self.spoken_for().filter(|other| other.kind == key.kind && **other != key);
             others.map(|key| key.id.clone()).collect()
         });
-        let is_back = self.files.claim(&key) != Claim::None;
+        let spared = self.spared(&key);
         if let Some(flight) = self.queue.flying_mut(&key) {
             if let (Talk::Deploy(exchange), Some(others)) = (&mut flight.talk, others) {
                 exchange.spoken_for(others);
@@ -1431,12 +1435,7 @@ impl Engine {
             {
                 self.ledger.turned_down(&key, exchange.plugin().digest);
             }
-            let step = match &flight.talk {
-                Talk::Remove(_, removal) if is_back && !removal.has_begun() => {
-                    Step::Done(Outcome::Spared(Spared::Back))
-                }
-                _ => flight.talk.reply(reply),
-            };
+            let step = spared.unwrap_or_else(|| flight.talk.reply(reply));
             self.step(key, step, now);
         }
     }
@@ -1444,13 +1443,8 @@ impl Engine {
     /// Something that a conversation waited for is on disk, or cannot be.
     fn on_written(&mut self, ticket: Ticket, written: impl FnOnce(&mut Talk) -> Option<Step>, now: Now) {
         let Some(key) = self.tickets.remove(&ticket) else { return };
-        let is_back = self.files.claim(&key) != Claim::None;
-        let step = self.queue.flying_mut(&key).and_then(|flight| match &flight.talk {
-            Talk::Remove(_, removal) if is_back && !removal.has_begun() => {
-                Some(Step::Done(Outcome::Spared(Spared::Back)))
-            }
-            _ => written(&mut flight.talk),
-        });
+        let spared = self.spared(&key);
+        let step = spared.or_else(|| self.queue.flying_mut(&key).and_then(|flight| written(&mut flight.talk)));
         if let Some(step) = step {
             self.step(key, step, now);
         }

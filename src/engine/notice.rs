@@ -387,7 +387,7 @@ pub enum What {
     /// It waits for the server.
     Waiting {
         /// What for.
-        reason: &'static str,
+        reason: WaitReason,
         /// It was sent meanwhile, and came to nothing.
         again: bool,
     },
@@ -488,6 +488,31 @@ impl OldVersion {
         match self {
             OldVersion::Running => "running",
             OldVersion::Off => "off",
+        }
+    }
+}
+
+/// What a plugin waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitReason {
+    /// The server cannot be reached.
+    Away,
+    /// The server denied access.
+    Denied,
+    /// Its file is gone, and a broken file may be the same plugin.
+    BrokenFile,
+}
+
+impl WaitReason {
+    /// What it waits for, for the user; `reason` in `--json`.
+    #[must_use]
+    pub fn sentence(self) -> &'static str {
+        match self {
+            WaitReason::Away => "the server is away",
+            WaitReason::Denied => "the server denied access",
+            WaitReason::BrokenFile => {
+                "a file here that is broken may be the same plugin; nothing is done on the server before it is mended"
+            }
         }
     }
 }
@@ -913,8 +938,8 @@ impl Notice {
             What::IdChanged { from } => {
                 format!("its id was `{}`; the server keeps the plugin under that id too", from.id)
             }
-            What::Waiting { reason, again: false } => format!("waiting: {reason}"),
-            What::Waiting { reason, again: true } => format!("still waiting: {reason}"),
+            What::Waiting { reason, again: false } => format!("waiting: {}", reason.sentence()),
+            What::Waiting { reason, again: true } => format!("still waiting: {}", reason.sentence()),
             What::Superseded => "replaced by a newer save".to_owned(),
             What::Held => "not complete yet; read again soon".to_owned(),
             What::BeingWritten => "still being written; deployed when it is complete".to_owned(),
@@ -1278,7 +1303,7 @@ impl Notice {
             What::Surprising(warning) => vec![("reason", json!(warning.surprise.word()))],
             What::Conflict { paths: claimants } => vec![("paths", json!(paths(claimants)))],
             What::IdChanged { from } => vec![("from_id", json!(from.id.as_str()))],
-            What::Waiting { reason, .. } => vec![("reason", json!(reason))],
+            What::Waiting { reason, .. } => vec![("reason", json!(reason.sentence()))],
             What::SameFile { original } => vec![("original", json!(original.display().to_string()))],
             What::WentOff { cause, .. } | What::NotSwitchedOn { cause, .. } => vec![("cause", json!(cause))],
             What::RemoteEdit { theirs } => vec![("server_plugin_version", json!(theirs))],
@@ -1685,8 +1710,8 @@ mod tests {
             What::Spared { why: Sparing::Gone },
             What::Spared { why: Sparing::Off },
             What::IdChanged { from: Key { kind: Kind::Function, id: PluginId::new("old").unwrap() } },
-            What::Waiting { reason: "the server is away", again: false },
-            What::Waiting { reason: "the server is away", again: true },
+            What::Waiting { reason: WaitReason::Away, again: false },
+            What::Waiting { reason: WaitReason::Away, again: true },
             What::Superseded,
             What::Held,
             What::BeingWritten,

@@ -78,7 +78,7 @@ impl Engine {
                 }
                 Claim::Sole(plugin) if self.pending.contains_key(&plugin.path) => {}
                 Claim::Sole(plugin) => {
-                    let pending = Pending { since: now.at, due: None, held: Held::No, saved: false };
+                    let pending = Pending { since: now.at, due: None, held: Held::No, saved: None };
                     self.reread(Arc::clone(&plugin.path), pending);
                 }
                 // No file has it any more, or several do.

@@ -131,6 +131,7 @@ impl Engine {
     fn open(&mut self, now: Now) {
         let Server::Looking(mut look) = std::mem::replace(&mut self.server, Server::Open) else { return };
         self.shut_for = None;
+        self.cancel_outdated();
         let Holdings { rows, ended, .. } = &mut look.holds;
         rows.retain(|key, _| !ended.contains(key));
         if let Some(version) = look.version.filter(|version| self.version.as_ref() != Some(version)) {
@@ -157,7 +158,6 @@ impl Engine {
         self.conflicts.retain(|key, _| matches!(self.files.claim(key), Claim::Contested(_)));
         for key in keys {
             match self.files.claim(&key) {
-                Claim::Sole(plugin) if self.is_out_of_reach(&plugin.path) => {}
                 Claim::Sole(plugin) => {
                     let remote = look.holds.of(&key);
                     self.plan(&plugin, remote, since, now);
@@ -183,13 +183,19 @@ impl Engine {
     /// nothing is planned since two files claim the id.
     fn note_changed(&mut self, holds: &Holdings) {
         let is_known = |key: &Key| !holds.ended.contains(key) && self.queue.flying(key).is_none();
-        let changed: Vec<_> = (self.ledger.held())
-            .filter(|(key, digest)| holds.kinds.contains(&key.kind) && holds.of(key) != Remote::Holds(*digest))
-            .filter(|(key, _)| is_known(key))
-            .map(|(key, digest)| (key.clone(), digest))
+        let listed: Vec<_> = (self.ledger.all_held())
+            .filter(|(key, _)| holds.kinds.contains(&key.kind) && is_known(key))
+            .map(|(key, _)| (key.clone(), holds.rows.get(key).and_then(|seen| seen.digest)))
             .collect();
-        for (key, digest) in changed {
-            self.ledger.ended(&key, Last::Failed { digest });
+        for (key, digest) in listed {
+            self.note_seen(&key, digest);
+        }
+    }
+
+    /// The server was seen to hold this text; `None` if it does not have the plugin.
+    pub(super) fn note_seen(&mut self, key: &Key, digest: Option<Digest>) {
+        if let Some(held) = self.ledger.held(key).filter(|held| Some(*held) != digest) {
+            self.ledger.ended(key, Last::Failed { digest: held });
         }
     }
 

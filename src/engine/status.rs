@@ -124,7 +124,7 @@ mod tests {
 
     use super::*;
     use crate::engine::exchange::Failure;
-    use crate::engine::notice::{About, Tally};
+    use crate::engine::notice::{About, Tally, WaitReason};
     use crate::plugin::id::PluginId;
     use crate::plugin::{Flaw, Key, Kind, Problem};
 
@@ -179,7 +179,7 @@ mod tests {
                  updated (4:00)",
             ),
             (
-                shout(What::Waiting { reason: "the server is away", again: false }),
+                shout(What::Waiting { reason: WaitReason::Away, again: false }),
                 "http://h:1 is away since 7:00: connection refused; watching `plugins` for http://h:1; last: shout \
                  waiting: the server is away (8:00)",
             ),

@@ -10,7 +10,7 @@ use owui_watch::cli::Args;
 use owui_watch::config::{self, Config, World};
 use owui_watch::engine::Code;
 use owui_watch::engine::exchange::Failure;
-use owui_watch::engine::notice::{About, Notice, OldVersion, Sparing, Tally, What};
+use owui_watch::engine::notice::{About, Notice, OldVersion, Sparing, Tally, WaitReason, What};
 use owui_watch::engine::plan::Why;
 use owui_watch::engine::twin::{Sign, Twin};
 use owui_watch::plugin::id::PluginId;
@@ -140,7 +140,7 @@ fn examples() -> Vec<What> {
         What::Conflict { paths: vec![Arc::from(path())] },
         What::Removed { file_there: false, on_server: true, next: None },
         What::IdChanged { from: key },
-        What::Waiting { reason: "x", again: false },
+        What::Waiting { reason: WaitReason::Away, again: false },
         What::Superseded,
         What::Held,
         What::BeingWritten,

@@ -30,38 +30,38 @@ fn a_server_that_goes_is_tried_less_and_less_and_gets_the_newest_text_once() {
          21517ms #7 row a v4",
         &expect![[r#"
             10ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             11ms #1 unreachable
                   save
-                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
-                  a waiting: waiting: the server is away
+                  unreachable cause="connection refused" next_ms=500 waiting=1
+                  a waiting reason=Away
             100ms write a v3
             200ms write a v4
-                  a waiting: waiting: the server is away
+                  a waiting reason=Away
             511ms wake
                   #2 connect
             512ms #2 unreachable
-                  still_unreachable: still unreachable: connection refused (try 2, next in 1.0 s)
+                  still_unreachable attempt=2 cause="connection refused" next_ms=1000
             1512ms wake
                   #3 connect
             1513ms #3 unreachable 20
-                  still_unreachable: still unreachable: too many requests (try 3, next in 20 s)
+                  still_unreachable attempt=3 cause="too many requests" next_ms=20000
             2000ms wake
             21513ms wake
                   #4 connect
             21514ms #4 connected
                   #5 overview of functions
             21515ms #5 rows a=v1
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #6 get a
             21516ms #6 row a v1
                   #7 update a v4
             21517ms #7 row a v4
-                  back: the server is back after 22 s, 1 plugin to deploy
+                  back away_ms=21506 waiting=1
                   save
                   archive v4
-                  a updated: updated
+                  a updated active=true from_version=v1 ms=2
         "#]],
     );
 }
@@ -86,40 +86,40 @@ fn a_server_that_answers_questions_but_no_deploy_is_not_back() {
          3520ms wake",
         &expect![[r#"
             10ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             11ms #1 row a v1
                   #2 update a v2
             12ms #2 unreachable
                   save
-                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
-                  a waiting: waiting: the server is away
+                  unreachable cause="connection refused" next_ms=500 waiting=1
+                  a waiting reason=Away
             512ms wake
                   #3 connect
             513ms #3 connected
                   #4 overview of functions
             514ms #4 rows a=v1
-                  a sending: comparing with the server (retry)
+                  a sending why=retry
                   #5 get a
             515ms #5 row a v1
                   #6 update a v2
             516ms #6 unreachable
                   save
-                  still_unreachable: still unreachable: connection refused (try 2, next in 1.0 s)
-                  a waiting: still waiting: the server is away
+                  still_unreachable attempt=2 cause="connection refused" next_ms=1000
+                  a waiting reason=Away
             1516ms wake
                   #7 connect
             1517ms #7 connected
                   #8 overview of functions
             1518ms #8 rows a=v1
-                  a sending: comparing with the server (retry)
+                  a sending why=retry
                   #9 get a
             1519ms #9 row a v1
                   #10 update a v2
             1520ms #10 unreachable
                   save
-                  still_unreachable: still unreachable: connection refused (try 3, next in 2.0 s)
-                  a waiting: still waiting: the server is away
+                  still_unreachable attempt=3 cause="connection refused" next_ms=2000
+                  a waiting reason=Away
             3520ms wake
                   #11 connect
         "#]],
@@ -139,20 +139,20 @@ fn a_server_that_lost_its_data_gets_all_of_it_again() {
          515ms #5 absent",
         &expect![[r#"
             10ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             11ms #1 unreachable
                   save
-                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
-                  a waiting: waiting: the server is away
+                  unreachable cause="connection refused" next_ms=500 waiting=1
+                  a waiting reason=Away
             511ms wake
                   #2 connect
             512ms #2 connected
                   #3 overview of functions
             513ms #3 rows
-                  b sending: comparing with the server (missing on server)
+                  b sending why=missing_on_server
                   #4 get b
-                  a sending: comparing with the server (retry)
+                  a sending why=retry
                   #5 get a
             514ms #4 absent
                   #6 create b v1
@@ -178,26 +178,26 @@ fn a_save_during_a_look_at_a_server_that_is_away_is_said_to_wait() {
          4003ms #4 rows a=v1",
         &expect![[r#"
             10ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             11ms #1 unreachable
                   save
-                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
-                  a waiting: waiting: the server is away
+                  unreachable cause="connection refused" next_ms=500 waiting=1
+                  a waiting reason=Away
             2000ms wake
                   #2 connect
             2001ms write a v3
-                  a waiting: waiting: the server is away
+                  a waiting reason=Away
             2002ms #2 unreachable
-                  still_unreachable: still unreachable: connection refused (try 2, next in 1.0 s)
+                  still_unreachable attempt=2 cause="connection refused" next_ms=1000
             4000ms wake
                   #3 connect
             4001ms write a v4
-                  a waiting: waiting: the server is away
+                  a waiting reason=Away
             4002ms #3 connected
                   #4 overview of functions
             4003ms #4 rows a=v1
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #5 get a
         "#]],
     );
@@ -260,20 +260,20 @@ fn a_plugin_that_the_server_cannot_cope_with_does_not_keep_the_others_from_it() 
         &expect![[r#"
             10ms edit b v2
             10ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             20ms #1 unreachable
                   save
-                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
-                  a waiting: waiting: the server is away
+                  unreachable cause="connection refused" next_ms=500 waiting=1
+                  a waiting reason=Away
             600ms write b v2
-                  b waiting: waiting: the server is away
+                  b waiting reason=Away
             700ms wake
                   #2 connect
             710ms #2 connected
                   #3 overview of functions
             720ms #3 rows a=v1 b=v1
-                  b sending: comparing with the server (edited)
+                  b sending why=edited
                   #4 get b
         "#]],
     );
@@ -294,30 +294,30 @@ fn a_proxy_that_answers_for_its_server_for_a_while_is_told_once_and_asked_again(
          7040ms #6 row a v2",
         &expect![[r#"
             5000ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             5010ms #1 foreign
                   save
-                  not_open_webui: http://server does not answer as Open WebUI: a web page
-                  a waiting: waiting: the server is away
+                  not_open_webui status=200 words="a web page"
+                  a waiting reason=Away
             5600ms wake
                   #2 connect
             5610ms #2 foreign
-                  still_unreachable: still unreachable: a web page (try 2, next in 1.0 s)
+                  still_unreachable attempt=2 cause="a web page" next_ms=1000
             7000ms wake
                   #3 connect
             7010ms #3 connected
                   #4 overview of functions
             7020ms #4 rows a=v1
-                  a sending: comparing with the server (retry)
+                  a sending why=retry
                   #5 get a
             7030ms #5 row a v1
                   #6 update a v2
             7040ms #6 row a v2
-                  back: the server is back after 2.0 s, 1 plugin to deploy
+                  back away_ms=2030 waiting=1
                   save
                   archive v2
-                  a updated: updated
+                  a updated active=true from_version=v1 ms=20
         "#]],
     );
     check_with(
@@ -331,7 +331,7 @@ fn a_proxy_that_answers_for_its_server_for_a_while_is_told_once_and_asked_again(
             0ms rescan
                   #1 connect
             10ms #1 foreign
-                  not_open_webui: http://server does not answer as Open WebUI: a web page
+                  not_open_webui status=200 words="a web page"
                   exit NoServer
         "#]],
     );
@@ -365,62 +365,62 @@ fn a_server_that_only_fails_at_deploys_is_told_of_once() {
         &expect![[r#"
             0ms edit a v1
             0ms rescan
-                  ready: watching `plugins` (1 plugin) for http://server
+                  ready plugins=1 roots=["plugins"]
                   #1 connect
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows
-                  connected: http://server is Open WebUI 0.12.4
-                  pass: 1 plugin to compare with the server
-                  a sending: comparing with the server (new)
+                  connected server_version=0.12.4
+                  pass todo=1
+                  a sending why=new
                   #3 create a v1
             4ms #3 unreachable
                   save
-                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
-                  a waiting: waiting: the server is away
+                  unreachable cause="connection refused" next_ms=500 waiting=1
+                  a waiting reason=Away
             504ms wake
                   #4 connect
             505ms #4 connected
                   #5 overview of functions
             506ms #5 rows
-                  a sending: comparing with the server (retry)
+                  a sending why=retry
                   #6 get a
             507ms #6 absent
                   #7 create a v1
             508ms #7 unreachable
                   save
-                  still_unreachable: still unreachable: connection refused (try 2, next in 1.0 s)
-                  a waiting: still waiting: the server is away
+                  still_unreachable attempt=2 cause="connection refused" next_ms=1000
+                  a waiting reason=Away
             1508ms wake
                   #8 connect
             1509ms #8 connected
                   #9 overview of functions
             1510ms #9 rows
-                  a sending: comparing with the server (retry)
+                  a sending why=retry
                   #10 get a
             1511ms #10 absent
                   #11 create a v1
             1512ms #11 unreachable
                   save
-                  still_unreachable: still unreachable: connection refused (try 3, next in 2.0 s)
-                  a waiting: still waiting: the server is away
+                  still_unreachable attempt=3 cause="connection refused" next_ms=2000
+                  a waiting reason=Away
             2000ms write a v2
             3512ms wake
-                  a waiting: waiting: the server is away
+                  a waiting reason=Away
                   #12 connect
             3513ms #12 connected
                   #13 overview of functions
             3514ms #13 rows
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #14 get a
             3515ms #14 absent
                   #15 create a v2
             3516ms #15 created a
-                  back: the server is back after 3.5 s, 1 plugin to deploy
+                  back away_ms=3512 waiting=1
                   save
                   archive v2
-                  a created: created, switched off
-                  summary: 1 plugin in 3.5 s: 1 created
+                  a created ms=2
+                  summary created=1 ms=3516
         "#]],
     );
 }
@@ -451,48 +451,48 @@ fn force_does_not_end_the_server_again_and_again() {
             0ms edit a v1
             0ms edit b v1
             0ms rescan
-                  ready: watching `plugins` (2 plugins) for http://server
+                  ready plugins=2 roots=["plugins"]
                   #1 connect
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows
-                  connected: http://server is Open WebUI 0.12.4
-                  pass: 2 plugins to compare with the server
-                  a sending: comparing with the server (forced)
+                  connected server_version=0.12.4
+                  pass todo=2
+                  a sending why=forced
                   #3 create a v1
-                  b sending: comparing with the server (forced)
+                  b sending why=forced
                   #4 create b v1
             4ms #4 unreachable
                   save
-                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 2 plugins waiting)
-                  b waiting: waiting: the server is away
+                  unreachable cause="connection refused" next_ms=500 waiting=2
+                  b waiting reason=Away
             5ms #3 crashed
                   #5 get a
             6ms #5 unreachable
                   save
-                  a waiting: waiting: the server is away
+                  a waiting reason=Away
             510ms wake
                   #6 connect
             511ms #6 connected
                   #7 overview of functions
             512ms #7 rows
-                  a sending: comparing with the server (forced)
+                  a sending why=forced
                   #8 get a
             513ms #8 absent
                   #9 create a v1
             514ms #9 crashed
                   #10 get a
             515ms #10 unreachable
-                  still_unreachable: still unreachable: Internal Server Error, and then connection refused (try 2, next in 1.0 s)
+                  still_unreachable attempt=2 cause="Internal Server Error, and then connection refused" next_ms=1000
                   save
-                  a refused: refused by the server: the server gave no answer to it, twice: Internal Server Error, and then connection refused
+                  a refused ms=3 words="the server gave no answer to it, twice: Internal Server Error, and then connection refused"
             2000ms wake
                   #11 connect
             2001ms #11 connected
                   #12 overview of functions
             2002ms #12 rows
-                  a refused_before: refused before, not sent again: the server gave no answer to it, twice: Internal Server Error, and then connection refused
-                  b sending: comparing with the server (forced)
+                  a refused_before words="the server gave no answer to it, twice: Internal Server Error, and then connection refused"
+                  b sending why=forced
                   #13 get b
         "#]],
     );

@@ -22,13 +22,13 @@ fn what_the_server_holds_is_asked_while_the_file_is_being_saved() {
                   #1 get a
             5001ms saving a
             5002ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
             5003ms #1 row a v1
                   #2 update a v2
             5004ms #2 row a v2
                   save
                   archive v2
-                  a updated: updated
+                  a updated active=true from_version=v1 ms=2
         "#]],
     );
 }
@@ -46,12 +46,12 @@ fn an_answer_that_is_there_already_is_used() {
                   #1 get a
             5002ms #1 row a v1
             5052ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #2 update a v2
             5053ms #2 row a v2
                   save
                   archive v2
-                  a updated: updated
+                  a updated active=true from_version=v1 ms=1
         "#]],
     );
 }
@@ -69,7 +69,7 @@ fn an_answer_that_has_lain_about_is_asked_for_again() {
                   #1 get a
             5002ms #1 row a v1
             5053ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #2 get a
             5054ms #2 row a v9
                   #3 keep v9
@@ -92,15 +92,15 @@ fn an_answer_is_good_for_one_conversation() {
                   #1 get a
             5001ms #1 row a v1
             5002ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #2 update a v2
             5003ms #2 row a v2
                   save
                   archive v2
-                  a updated: updated
+                  a updated active=true from_version=v1 ms=1
             5004ms write a v3
             5154ms wake
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #3 get a
         "#]],
     );
@@ -123,7 +123,7 @@ fn a_save_without_a_change_is_compared_with_what_the_server_holds() {
                   #1 get a
             5001ms write a v1
             5002ms #1 row a v1
-                  a unchanged: unchanged
+                  a unchanged active=true
             9000ms saving a
                   #2 get a
             9001ms #2 row a v9
@@ -134,7 +134,7 @@ fn a_save_without_a_change_is_compared_with_what_the_server_holds() {
             9004ms #4 row a v1
                   save
                   archive v1
-                  a updated: updated; the text on the server was not deployed from here, a copy is in the/copy.py
+                  a updated active=true backup=the/copy.py from_version=v9 ms=2
         "#]],
     );
 }
@@ -148,11 +148,11 @@ fn a_save_without_a_change_beside_a_deploy_is_known_from_the_ledger() {
          5002ms write a v1",
         &expect![[r#"
             5000ms write b v2
-                  b sending: comparing with the server (edited)
+                  b sending why=edited
                   #1 get b
             5001ms saving a
             5002ms write a v1
-                  a unchanged: unchanged
+                  a unchanged
         "#]],
     );
 }
@@ -169,7 +169,7 @@ fn nothing_is_asked_of_what_is_not_known_or_beside_a_deploy() {
         &expect![[r#"
             5000ms saving b
             5001ms write b v1
-                  b sending: comparing with the server (new)
+                  b sending why=new
                   #1 get b
             5002ms #1 absent
                   #2 create b v1
@@ -177,7 +177,7 @@ fn nothing_is_asked_of_what_is_not_known_or_beside_a_deploy() {
             5004ms #2 created b
                   save
                   archive v1
-                  b created: created, switched off
+                  b created ms=3
         "#]],
     );
 }
@@ -218,7 +218,7 @@ fn who_asks_ahead_counts_like_a_conversation() {
                   #1 get a
             5001ms write b v2
             5002ms #1 row a v1
-                  b sending: comparing with the server (edited)
+                  b sending why=edited
                   #2 get b
             5003ms #2 row b v1
                   #3 update b v2
@@ -238,10 +238,10 @@ fn a_server_that_does_not_answer_is_found_out_once() {
                   #1 get a
             5001ms #1 unreachable
             5002ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   save
-                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
-                  a waiting: waiting: the server is away
+                  unreachable cause="connection refused" next_ms=500 waiting=1
+                  a waiting reason=Away
         "#]],
     );
 }
@@ -262,7 +262,7 @@ fn a_server_that_fails_is_not_asked_ahead_again() {
             5100ms saving a
             5200ms saving a
             5201ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #2 get a
         "#]],
     );
@@ -282,20 +282,20 @@ fn the_first_save_after_a_deploy_waits_and_is_not_asked_about_ahead() {
          5342ms #3 row a v2",
         &expect![[r#"
             5000ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             5001ms #1 row a v1
                   #2 update a v2
             5002ms #2 row a v2
                   save
                   archive v2
-                  a updated: updated
+                  a updated active=true from_version=v1 ms=2
             5300ms saving a
             5301ms write a v3
             5340ms saving a
                   #3 get a
             5341ms write a v4
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
             5342ms #3 row a v2
                   #4 update a v4
         "#]],

@@ -37,7 +37,7 @@ fn a_500_is_tried_again_three_times_before_it_counts_as_refused() {
          60002ms #14 rows a=v1",
         &expect![[r#"
             10ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             11ms #1 row a v1
                   #2 update a v2
@@ -45,10 +45,10 @@ fn a_500_is_tried_again_three_times_before_it_counts_as_refused() {
                   #3 get a
             13ms #3 row a v1
                   save
-                  a retrying: server error: Internal Server Error; retrying in 1.0 s
+                  a retrying next_ms=1000 words="Internal Server Error"
             1012ms wake
             1013ms wake
-                  a sending: comparing with the server (retry)
+                  a sending why=retry
                   #4 get a
             1014ms #4 row a v1
                   #5 update a v2
@@ -56,9 +56,9 @@ fn a_500_is_tried_again_three_times_before_it_counts_as_refused() {
                   #6 get a
             1016ms #6 row a v1
                   save
-                  a retrying: server error: Internal Server Error; retrying in 3.0 s
+                  a retrying next_ms=3000 words="Internal Server Error"
             4016ms wake
-                  a sending: comparing with the server (retry)
+                  a sending why=retry
                   #7 get a
             4017ms #7 row a v1
                   #8 update a v2
@@ -66,9 +66,9 @@ fn a_500_is_tried_again_three_times_before_it_counts_as_refused() {
                   #9 get a
             4019ms #9 row a v1
                   save
-                  a retrying: server error: Internal Server Error; retrying in 9.0 s
+                  a retrying next_ms=9000 words="Internal Server Error"
             13019ms wake
-                  a sending: comparing with the server (retry)
+                  a sending why=retry
                   #10 get a
             13020ms #10 row a v1
                   #11 update a v2
@@ -76,14 +76,14 @@ fn a_500_is_tried_again_three_times_before_it_counts_as_refused() {
                   #12 get a
             13022ms #12 row a v1
                   save
-                  a refused: refused by the server (the old version keeps running): Internal Server Error
+                  a refused ms=3 old_version=running words="Internal Server Error"
             60000ms rescan
                   #13 connect
             60001ms #13 connected
                   #14 overview of functions
             60002ms #14 rows a=v1
-                  a refused_before: refused before, not sent again (the server keeps the old version): Internal Server Error
-                  summary: 1 plugin in 2 ms: 1 refused
+                  a refused_before on_server=true words="Internal Server Error"
+                  summary ms=2 refused=1
         "#]],
     );
 }
@@ -101,7 +101,7 @@ fn a_text_the_server_failed_at_once_is_deployed_by_the_next_try() {
          1015ms #5 row a v2",
         &expect![[r#"
             10ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             11ms #1 row a v1
                   #2 update a v2
@@ -109,16 +109,16 @@ fn a_text_the_server_failed_at_once_is_deployed_by_the_next_try() {
                   #3 get a
             13ms #3 row a v1
                   save
-                  a retrying: server error: Internal Server Error; retrying in 1.0 s
+                  a retrying next_ms=1000 words="Internal Server Error"
             1013ms wake
-                  a sending: comparing with the server (retry)
+                  a sending why=retry
                   #4 get a
             1014ms #4 row a v1
                   #5 update a v2
             1015ms #5 row a v2
                   save
                   archive v2
-                  a updated: updated
+                  a updated active=true from_version=v1 ms=2
         "#]],
     );
 }
@@ -141,7 +141,7 @@ fn the_count_starts_anew_when_the_file_is_saved_again() {
          3003ms #9 row a v1",
         &expect![[r#"
             10ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             11ms #1 row a v1
                   #2 update a v2
@@ -149,9 +149,9 @@ fn the_count_starts_anew_when_the_file_is_saved_again() {
                   #3 get a
             13ms #3 row a v1
                   save
-                  a retrying: server error: Internal Server Error; retrying in 1.0 s
+                  a retrying next_ms=1000 words="Internal Server Error"
             1013ms wake
-                  a sending: comparing with the server (retry)
+                  a sending why=retry
                   #4 get a
             1014ms #4 row a v1
                   #5 update a v2
@@ -159,9 +159,9 @@ fn the_count_starts_anew_when_the_file_is_saved_again() {
                   #6 get a
             1016ms #6 row a v1
                   save
-                  a retrying: server error: Internal Server Error; retrying in 3.0 s
+                  a retrying next_ms=3000 words="Internal Server Error"
             3000ms write a v2
-                  a sending: comparing with the server (retry)
+                  a sending why=retry
                   #7 get a
             3001ms #7 row a v1
                   #8 update a v2
@@ -169,7 +169,7 @@ fn the_count_starts_anew_when_the_file_is_saved_again() {
                   #9 get a
             3003ms #9 row a v1
                   save
-                  a retrying: server error: Internal Server Error; retrying in 1.0 s
+                  a retrying next_ms=1000 words="Internal Server Error"
         "#]],
     );
 }
@@ -196,7 +196,7 @@ fn the_count_starts_anew_when_the_server_was_away() {
          2005ms #12 row a v1",
         &expect![[r#"
             10ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             11ms #1 row a v1
                   #2 update a v2
@@ -204,9 +204,9 @@ fn the_count_starts_anew_when_the_server_was_away() {
                   #3 get a
             13ms #3 row a v1
                   save
-                  a retrying: server error: Internal Server Error; retrying in 1.0 s
+                  a retrying next_ms=1000 words="Internal Server Error"
             1013ms wake
-                  a sending: comparing with the server (retry)
+                  a sending why=retry
                   #4 get a
             1014ms #4 row a v1
                   #5 update a v2
@@ -214,30 +214,30 @@ fn the_count_starts_anew_when_the_server_was_away() {
                   #6 get a
             1016ms #6 row a v1
                   save
-                  a retrying: server error: Internal Server Error; retrying in 3.0 s
+                  a retrying next_ms=3000 words="Internal Server Error"
             1100ms write b v2
-                  b sending: comparing with the server (edited)
+                  b sending why=edited
                   #7 get b
             1101ms #7 unreachable
                   save
-                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 2 plugins waiting)
-                  b waiting: waiting: the server is away
+                  unreachable cause="connection refused" next_ms=500 waiting=2
+                  b waiting reason=Away
             2000ms wake
                   #8 connect
             2001ms #8 connected
                   #9 overview of functions
             2002ms #9 rows a=v1 b=v1
-                  a sending: comparing with the server (retry)
+                  a sending why=retry
                   #10 get a
             2003ms #10 row a v1
                   #11 update a v2
             2004ms #11 crashed
                   #12 get a
             2005ms #12 row a v1
-                  back: the server is back after 904 ms, 2 plugins to deploy
+                  back away_ms=904 waiting=2
                   save
-                  a retrying: server error: Internal Server Error; retrying in 1.0 s
-                  b sending: comparing with the server (retry)
+                  a retrying next_ms=1000 words="Internal Server Error"
+                  b sending why=retry
                   #13 get b
         "#]],
     );
@@ -264,7 +264,7 @@ fn a_server_that_goes_away_twice_after_it_failed_at_a_text_is_spared_it() {
          9002ms #11 rows a=v1",
         &expect![[r#"
             10ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             11ms #1 row a v1
                   #2 update a v2
@@ -272,36 +272,36 @@ fn a_server_that_goes_away_twice_after_it_failed_at_a_text_is_spared_it() {
                   #3 get a
             13ms #3 unreachable
                   save
-                  unreachable: cannot reach http://server: Internal Server Error, and then connection refused (next try in 500 ms, 1 plugin waiting)
-                  a waiting: waiting: the server is away
+                  unreachable cause="Internal Server Error, and then connection refused" next_ms=500 waiting=1
+                  a waiting reason=Away
             2000ms wake
                   #4 connect
             2001ms #4 connected
                   #5 overview of functions
             2002ms #5 rows a=v1
-                  a sending: comparing with the server (retry)
+                  a sending why=retry
                   #6 get a
             2003ms #6 row a v1
                   #7 update a v2
             2004ms #7 crashed
                   #8 get a
             2005ms #8 row a v1
-                  back: the server is back after 2.0 s, 1 plugin to deploy
+                  back away_ms=1992 waiting=1
                   save
-                  a retrying: server error: Internal Server Error; retrying in 1.0 s
+                  a retrying next_ms=1000 words="Internal Server Error"
             3005ms wake
-                  a sending: comparing with the server (retry)
+                  a sending why=retry
                   #9 get a
             3006ms #9 unreachable
                   save
-                  a refused: refused by the server: the server gave no answer to it, twice: Internal Server Error
-                  unreachable: cannot reach http://server: connection refused (next try in 500 ms)
+                  a refused words="the server gave no answer to it, twice: Internal Server Error"
+                  unreachable cause="connection refused" next_ms=500
             9000ms wake
                   #10 connect
             9001ms #10 connected
                   #11 overview of functions
             9002ms #11 rows a=v1
-                  back: the server is back after 6.0 s
+                  back away_ms=5996
         "#]],
     );
 }
@@ -323,7 +323,7 @@ fn what_the_server_failed_at_is_sent_alone() {
          1017ms #7 row a v2",
         &expect![[r#"
             10ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             11ms #1 row a v1
                   #2 update a v2
@@ -331,9 +331,9 @@ fn what_the_server_failed_at_is_sent_alone() {
                   #3 get a
             13ms #3 row a v1
                   save
-                  a retrying: server error: Internal Server Error; retrying in 1.0 s
+                  a retrying next_ms=1000 words="Internal Server Error"
             1000ms write b v2
-                  b sending: comparing with the server (edited)
+                  b sending why=edited
                   #4 get b
             1001ms #4 row b v1
                   #5 update b v2
@@ -341,8 +341,8 @@ fn what_the_server_failed_at_is_sent_alone() {
             1014ms #5 row b v2
                   save
                   archive v2
-                  b updated: updated
-                  a sending: comparing with the server (retry)
+                  b updated active=true from_version=v1 ms=14
+                  a sending why=retry
                   #6 get a
             1015ms write c v2
             1016ms #6 row a v1
@@ -350,8 +350,8 @@ fn what_the_server_failed_at_is_sent_alone() {
             1017ms #7 row a v2
                   save
                   archive v2
-                  a updated: updated
-                  c sending: comparing with the server (edited)
+                  a updated active=true from_version=v1 ms=4
+                  c sending why=edited
                   #8 get c
         "#]],
     );
@@ -378,25 +378,25 @@ fn a_single_pass_waits_for_the_last_try() {
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows
-                  connected: http://server is Open WebUI 0.12.4
-                  pass: 1 plugin to compare with the server
-                  a sending: comparing with the server (new)
+                  connected server_version=0.12.4
+                  pass todo=1
+                  a sending why=new
                   #3 create a v1
             3ms #3 crashed
                   #4 get a
             4ms #4 absent
                   save
-                  a retrying: server error: Internal Server Error; retrying in 1.0 s
+                  a retrying next_ms=1000 words="Internal Server Error"
             1004ms wake
-                  a sending: comparing with the server (retry)
+                  a sending why=retry
                   #5 get a
             1005ms #5 absent
                   #6 create a v1
             1006ms #6 row a v1
                   save
                   archive v1
-                  a created: created and switched on
-                  summary: 1 plugin in 1.0 s: 1 created
+                  a created active=true ms=2
+                  summary created=1 ms=1006
                   exit Fine
         "#]],
     );
@@ -425,7 +425,7 @@ fn a_start_tries_again_what_was_given_up() {
          13021ms #11 crashed
          13022ms #12 row a v1",
     );
-    assert!(run.log.contains("a refused: "), "{}", run.log);
+    assert!(run.log.contains("a refused "), "{}", run.log);
     check_with(
         policy(),
         run.engine.ledger().clone(),
@@ -437,14 +437,14 @@ fn a_start_tries_again_what_was_given_up() {
         &expect![[r#"
             0ms edit a v2
             0ms rescan
-                  ready: watching `plugins` (1 plugin) for http://server
+                  ready plugins=1 roots=["plugins"]
                   #1 connect
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows a=v1
-                  connected: http://server is Open WebUI 0.12.4
-                  pass: 1 plugin to compare with the server
-                  a sending: comparing with the server (retry)
+                  connected server_version=0.12.4
+                  pass todo=1
+                  a sending why=retry
                   #3 get a
             3ms #3 row a v1
                   #4 update a v2
@@ -474,14 +474,14 @@ fn a_new_function_is_switched_on_when_the_server_is_back() {
         &expect![[r#"
             0ms edit a v1
             0ms rescan
-                  ready: watching `plugins` (1 plugin) for http://server
+                  ready plugins=1 roots=["plugins"]
                   #1 connect
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows
-                  connected: http://server is Open WebUI 0.12.4
-                  pass: 1 plugin to compare with the server
-                  a sending: comparing with the server (new)
+                  connected server_version=0.12.4
+                  pass todo=1
+                  a sending why=new
                   #3 note that a is on
             3ms #3 noted
                   #4 create a v1
@@ -490,28 +490,28 @@ fn a_new_function_is_switched_on_when_the_server_is_back() {
             5ms #5 unreachable
                   save
                   archive v1
-                  a created: created, switched off
-                  a not_switched_on: could not be switched on: connection refused; will retry
-                  summary: 1 plugin in 5 ms: 1 failed
+                  a created ms=3
+                  a not_switched_on cause="connection refused"
+                  summary failed=1 ms=5
             505ms wake
                   #6 get a
             506ms #6 unreachable
-                  unreachable: cannot reach http://server: connection refused (next try in 500 ms)
-                  a waiting: waiting: the server is away
+                  unreachable cause="connection refused" next_ms=500
+                  a waiting reason=Away
             1100ms wake
                   #7 connect
             1101ms #7 connected
                   #8 overview of functions
             1102ms #8 rows a=v1
-                  a unchanged: unchanged
+                  a unchanged
                   #9 get a
             1103ms #9 row a v1 off
                   #10 toggle a
             1104ms #10 row a v1
-                  back: the server is back after 598 ms
+                  back away_ms=598
                   save
                   unnote a
-                  a switched_on: switched on
+                  a switched_on
         "#]],
     );
 }
@@ -536,14 +536,14 @@ fn a_new_function_is_switched_on_where_the_answer_to_its_create_was_lost() {
         &expect![[r#"
             0ms edit a v1
             0ms rescan
-                  ready: watching `plugins` (1 plugin) for http://server
+                  ready plugins=1 roots=["plugins"]
                   #1 connect
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows
-                  connected: http://server is Open WebUI 0.12.4
-                  pass: 1 plugin to compare with the server
-                  a sending: comparing with the server (new)
+                  connected server_version=0.12.4
+                  pass todo=1
+                  a sending why=new
                   #3 note that a is on
             3ms #3 noted
                   #4 create a v1
@@ -551,8 +551,8 @@ fn a_new_function_is_switched_on_where_the_answer_to_its_create_was_lost() {
                   #5 get a
             5ms #5 unreachable
                   save
-                  unreachable: cannot reach http://server: no answer (next try in 500 ms, 1 plugin waiting)
-                  a waiting: waiting: the server is away
+                  unreachable cause="no answer" next_ms=500 waiting=1
+                  a waiting reason=Away
             1000ms wake
                   #6 connect
             1001ms #6 connected
@@ -560,16 +560,16 @@ fn a_new_function_is_switched_on_where_the_answer_to_its_create_was_lost() {
             1002ms #7 rows a=v1
                   save
                   archive v1
-                  a unchanged: unchanged
+                  a unchanged
                   #8 get a
             1003ms #8 row a v1 off
                   #9 toggle a
             1004ms #9 row a v1
-                  back: the server is back after 999 ms
+                  back away_ms=999
                   save
                   unnote a
-                  a switched_on: switched on
-                  summary: 1 plugin in 1.0 s: 1 created
+                  a switched_on
+                  summary created=1 ms=1004
         "#]],
     );
 }
@@ -593,14 +593,14 @@ fn a_new_function_that_cannot_be_switched_on_keeps_no_other_waiting() {
         &expect![[r#"
             0ms edit a v1
             0ms rescan
-                  ready: watching `plugins` (1 plugin) for http://server
+                  ready plugins=1 roots=["plugins"]
                   #1 connect
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows
-                  connected: http://server is Open WebUI 0.12.4
-                  pass: 1 plugin to compare with the server
-                  a sending: comparing with the server (new)
+                  connected server_version=0.12.4
+                  pass todo=1
+                  a sending why=new
                   #3 note that a is on
             3ms #3 noted
                   #4 create a v1
@@ -609,11 +609,11 @@ fn a_new_function_that_cannot_be_switched_on_keeps_no_other_waiting() {
             5ms #5 crashed
                   save
                   archive v1
-                  a created: created, switched off
-                  a not_switched_on: could not be switched on: the server fails: Internal Server Error; will retry
-                  summary: 1 plugin in 5 ms: 1 failed
+                  a created ms=3
+                  a not_switched_on cause="the server fails: Internal Server Error"
+                  summary failed=1 ms=5
             100ms write b v1
-                  b sending: comparing with the server (new)
+                  b sending why=new
                   #6 get b
             505ms wake
                   #7 get a
@@ -652,9 +652,9 @@ fn a_single_pass_that_cannot_switch_a_function_on_ends_with_1() {
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows
-                  connected: http://server is Open WebUI 0.12.4
-                  pass: 1 plugin to compare with the server
-                  a sending: comparing with the server (new)
+                  connected server_version=0.12.4
+                  pass todo=1
+                  a sending why=new
                   #3 note that a is on
             3ms #3 noted
                   #4 create a v1
@@ -663,8 +663,8 @@ fn a_single_pass_that_cannot_switch_a_function_on_ends_with_1() {
             5ms #5 crashed
                   save
                   archive v1
-                  a created: created, switched off
-                  a not_switched_on: could not be switched on: the server fails: Internal Server Error; will retry
+                  a created ms=3
+                  a not_switched_on cause="the server fails: Internal Server Error"
             505ms wake
                   #6 get a
             506ms #6 row a v1 off
@@ -680,7 +680,7 @@ fn a_single_pass_that_cannot_switch_a_function_on_ends_with_1() {
             3510ms #10 row a v1 off
                   #11 toggle a
             3511ms #11 crashed
-                  summary: 1 plugin in 3.5 s: 1 failed
+                  summary failed=1 ms=3511
                   exit NotDeployed
         "#]],
     );
@@ -705,21 +705,21 @@ fn a_new_function_is_switched_on_after_a_create_that_a_proxy_answered() {
         &expect![[r#"
             0ms edit a v1
             0ms rescan
-                  ready: watching `plugins` (1 plugin) for http://server
+                  ready plugins=1 roots=["plugins"]
                   #1 connect
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows
-                  connected: http://server is Open WebUI 0.12.4
-                  pass: 1 plugin to compare with the server
-                  a sending: comparing with the server (new)
+                  connected server_version=0.12.4
+                  pass todo=1
+                  a sending why=new
                   #3 note that a is on
             3ms #3 noted
                   #4 create a v1
             4ms #4 foreign
                   save
-                  not_open_webui: http://server does not answer as Open WebUI: a web page
-                  a waiting: waiting: the server is away
+                  not_open_webui status=200 words="a web page"
+                  a waiting reason=Away
             600ms wake
                   #5 connect
             601ms #5 connected
@@ -727,16 +727,16 @@ fn a_new_function_is_switched_on_after_a_create_that_a_proxy_answered() {
             602ms #6 rows a=v1
                   save
                   archive v1
-                  a unchanged: unchanged
+                  a unchanged
                   #7 get a
             603ms #7 row a v1 off
                   #8 toggle a
             604ms #8 row a v1
-                  back: the server is back after 600 ms
+                  back away_ms=600
                   save
                   unnote a
-                  a switched_on: switched on
-                  summary: 1 plugin in 604 ms: 1 created
+                  a switched_on
+                  summary created=1 ms=604
         "#]],
     );
 }
@@ -764,7 +764,7 @@ fn a_busy_server_is_no_sign_that_a_text_has_ended_it() {
          9002ms #12 rows a=v1",
         &expect![[r#"
             10ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             11ms #1 row a v1
                   #2 update a v2
@@ -772,42 +772,42 @@ fn a_busy_server_is_no_sign_that_a_text_has_ended_it() {
                   #3 get a
             13ms #3 row a v1
                   save
-                  a retrying: server error: Internal Server Error; retrying in 1.0 s
+                  a retrying next_ms=1000 words="Internal Server Error"
             1013ms wake
-                  a sending: comparing with the server (retry)
+                  a sending why=retry
                   #4 get a
             1014ms #4 unreachable 2
                   save
-                  unreachable: cannot reach http://server: too many requests (next try in 2.0 s, 1 plugin waiting)
-                  a waiting: waiting: the server is away
+                  unreachable cause="too many requests" next_ms=2000 waiting=1
+                  a waiting reason=Away
             3100ms wake
                   #5 connect
             3101ms #5 connected
                   #6 overview of functions
             3102ms #6 rows a=v1
-                  a sending: comparing with the server (retry)
+                  a sending why=retry
                   #7 get a
             3103ms #7 row a v1
                   #8 update a v2
             3104ms #8 crashed
                   #9 get a
             3105ms #9 row a v1
-                  back: the server is back after 2.1 s, 1 plugin to deploy
+                  back away_ms=2091 waiting=1
                   save
-                  a retrying: server error: Internal Server Error; retrying in 1.0 s
+                  a retrying next_ms=1000 words="Internal Server Error"
             4200ms wake
-                  a sending: comparing with the server (retry)
+                  a sending why=retry
                   #10 get a
             4201ms #10 unreachable 2
                   save
-                  unreachable: cannot reach http://server: too many requests (next try in 2.0 s, 1 plugin waiting)
-                  a waiting: waiting: the server is away
+                  unreachable cause="too many requests" next_ms=2000 waiting=1
+                  a waiting reason=Away
             9000ms wake
                   #11 connect
             9001ms #11 connected
                   #12 overview of functions
             9002ms #12 rows a=v1
-                  a sending: comparing with the server (retry)
+                  a sending why=retry
                   #13 get a
         "#]],
     );
@@ -837,9 +837,9 @@ fn a_retry_is_forced_as_the_first_try_was() {
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows a=v9
-                  connected: http://server is Open WebUI 0.12.4
-                  pass: 1 plugin to compare with the server
-                  a sending: comparing with the server (forced)
+                  connected server_version=0.12.4
+                  pass todo=1
+                  a sending why=forced
                   #3 get a
             3ms #3 row a v9
                   #4 keep v9
@@ -852,9 +852,9 @@ fn a_retry_is_forced_as_the_first_try_was() {
             7ms #7 row a v9
                   unnote a
                   save
-                  a retrying: server error: Internal Server Error; retrying in 1.0 s
+                  a retrying next_ms=1000 words="Internal Server Error"
             1007ms wake
-                  a sending: comparing with the server (forced)
+                  a sending why=forced
                   #8 get a
             1008ms #8 row a v9
                   #9 keep v9
@@ -874,18 +874,18 @@ fn a_text_is_not_good_again_before_the_server_has_answered() {
          2800ms #2 refused no",
         &expect![[r#"
             10ms write a broken
-                  a flawed: invalid Python: expected an expression or a ')'
+                  a flawed column=14 line=1 reason=syntax
             2000ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             2001ms #1 row a v1
                   #2 update a v2
             2500ms write a v2
             2700ms wake
-                  a unchanged: unchanged
+                  a unchanged
             2800ms #2 refused no
                   save
-                  a refused: refused by the server (the old version keeps running): no
+                  a refused ms=800 old_version=running words=no
         "#]],
     );
 }

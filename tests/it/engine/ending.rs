@@ -15,17 +15,17 @@ fn a_stop_finishes_what_is_in_flight() {
          13ms #2 row a v2",
         &expect![[r#"
             10ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             11ms stop
-                  stopping: stopping after 1 deploy in progress (a second Ctrl-C stops at once)
+                  stopping in_flight=1
             12ms #1 row a v1
                   #2 update a v2
             13ms #2 row a v2
                   save
                   archive v2
-                  a updated: updated
-                  stopped: stopped
+                  a updated active=true from_version=v1 ms=3
+                  stopped
                   exit Fine
         "#]],
     );
@@ -40,13 +40,13 @@ fn a_stop_does_not_wait_for_ever() {
          10011ms wake",
         &expect![[r#"
             10ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             11ms stop
-                  stopping: stopping after 1 deploy in progress (a second Ctrl-C stops at once)
+                  stopping in_flight=1
             10011ms wake
-                  a slow: still on its way after 10 s
-                  stopped: stopped; 1 plugin not deployed, the next start will retry
+                  a slow so_far_ms=10001
+                  stopped waiting=1
                   exit Fine
         "#]],
     );
@@ -67,13 +67,13 @@ fn what_is_in_flight_is_finished_before_another_engine_goes_on() {
          600002ms #2 row a v2",
         &expect![[r#"
             10ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             11ms replace
             3010ms wake
-                  a slow: still on its way after 3.0 s
+                  a slow so_far_ms=3000
             3011ms wake
-                  settings_wait: the new settings and every save wait for deploys in progress: `a`
+                  settings_wait ids=["a"]
             3500ms write a v3
             600000ms wake
             600001ms #1 row a v1
@@ -81,7 +81,7 @@ fn what_is_in_flight_is_finished_before_another_engine_goes_on() {
             600002ms #2 row a v2
                   save
                   archive v2
-                  a updated: updated
+                  a updated active=true from_version=v1 ms=599992
                   exit Fine
         "#]],
     );
@@ -98,15 +98,15 @@ fn a_stop_is_not_put_off_by_what_another_engine_would_wait_for() {
          10012ms wake",
         &expect![[r#"
             10ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             11ms replace
             12ms stop
-                  stopping: stopping after 1 deploy in progress (a second Ctrl-C stops at once)
+                  stopping in_flight=1
             13ms replace
             10012ms wake
-                  a slow: still on its way after 10 s
-                  stopped: stopped; 1 plugin not deployed, the next start will retry
+                  a slow so_far_ms=10002
+                  stopped waiting=1
                   exit Fine
         "#]],
     );
@@ -123,18 +123,18 @@ fn a_save_that_waits_for_its_formatter_is_not_forgotten_in_silence() {
          5320ms stop",
         &expect![[r#"
             5000ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             5001ms #1 row a v1
                   #2 update a v2
             5002ms #2 row a v2
                   save
                   archive v2
-                  a updated: updated
+                  a updated active=true from_version=v1 ms=2
             5300ms write a v3
             5320ms stop
-                  stopping: stopping
-                  stopped: stopped; 1 plugin not deployed, the next start will retry
+                  stopping
+                  stopped waiting=1
                   exit Fine
         "#]],
     );
@@ -159,9 +159,9 @@ fn a_stop_counts_what_is_not_deployed_and_why() {
          61ms #5 unreachable",
         &expect![[r#"
             10ms write a broken
-                  a flawed: invalid Python: expected an expression or a ')'
+                  a flawed column=14 line=1 reason=syntax
             20ms write b v2
-                  b sending: comparing with the server (edited)
+                  b sending why=edited
                   #1 get b
             21ms #1 row b v1
                   #2 note that b is off
@@ -170,23 +170,23 @@ fn a_stop_counts_what_is_not_deployed_and_why() {
             23ms #3 refused boom (<string>, line 4)
                   unnote b
                   save
-                  b refused: refused by the server (the old version keeps running): boom (<string>, line 4)
+                  b refused column=1 line=4 ms=3 old_version=running words="boom (<string>, line 4)"
             30ms write c v2
-                  c sending: comparing with the server (edited)
+                  c sending why=edited
                   #4 get c
             31ms #4 row c v9
-                  c remote_edit: not deployed: somebody else changed it on the server (version v9)
+                  c remote_edit server_plugin_version=v9
             40ms edit closed folder
             50ms write d v2
-                  d sending: comparing with the server (edited)
+                  d sending why=edited
                   #5 get d
             60ms stop
-                  stopping: stopping after 1 deploy in progress (a second Ctrl-C stops at once)
+                  stopping in_flight=1
             61ms #5 unreachable
                   save
-                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 2 plugins waiting)
-                  d waiting: waiting: the server is away
-                  stopped: stopped; 4 plugins not deployed: 1 refused, 1 held back, 1 with errors, 1 that the next start will retry
+                  unreachable cause="connection refused" next_ms=500 waiting=2
+                  d waiting reason=Away
+                  stopped held=1 refused=1 skipped=1 waiting=1
                   exit Fine
         "#]],
     );
@@ -214,24 +214,24 @@ fn a_single_pass_that_is_stopped_ends_with_1_where_something_was_refused() {
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows
-                  connected: http://server is Open WebUI 0.12.4
-                  pass: 2 plugins to compare with the server
-                  a sending: comparing with the server (new)
+                  connected server_version=0.12.4
+                  pass todo=2
+                  a sending why=new
                   #3 create a v1
-                  b sending: comparing with the server (new)
+                  b sending why=new
                   #4 create b v1
             3ms #3 refused no
                   #5 get a
             4ms #5 absent
                   save
-                  a refused: refused by the server: no
+                  a refused ms=2 words=no
             5ms stop
-                  stopping: stopping after 1 deploy in progress (a second Ctrl-C stops at once)
+                  stopping in_flight=1
             6ms #4 row b v1
                   save
                   archive v1
-                  b created: created and switched on
-                  stopped: stopped; 1 plugin not deployed: 1 refused
+                  b created active=true ms=4
+                  stopped refused=1
                   exit NotDeployed
         "#]],
     );

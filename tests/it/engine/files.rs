@@ -27,39 +27,39 @@ fn an_empty_file_is_held_and_a_vanished_one_too() {
          12300ms wake",
         &expect![[r#"
             10ms write a empty
-                  held: not complete yet; read again soon
+                  held path=plugins/a.py
             50ms edit a v2
             50ms wake
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             51ms #1 row a v1
                   #2 update a v2
             52ms #2 row a v2
                   save
                   archive v2
-                  a updated: updated
+                  a updated active=true from_version=v1 ms=42
             5000ms delete a
-                  held: not complete yet; read again soon
+                  held path=plugins/a.py
             5040ms edit a v3
             5040ms wake
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #3 get a
             5041ms #3 row a v2
                   #4 update a v3
             5042ms #4 row a v3
                   save
                   archive v3
-                  a updated: updated
+                  a updated active=true from_version=v2 ms=42
             9000ms write a empty
-                  held: not complete yet; read again soon
+                  held path=plugins/a.py
             9040ms wake
             9300ms wake
-                  a flawed: the file is empty
+                  a flawed reason=empty
             12000ms delete a
-                  held: not complete yet; read again soon
+                  held path=plugins/a.py
             12040ms wake
             12300ms wake
-                  a removed: removed here; the server keeps it
+                  a removed
         "#]],
     );
 }
@@ -75,12 +75,12 @@ fn a_file_that_is_being_written_is_read_again_until_it_is_whole() {
          5040ms wake",
         &expect![[r#"
             10ms write a unsettled
-                  held: not complete yet; read again soon
+                  held path=plugins/a.py
             50ms wake
             5000ms wake
             5040ms edit a v2
             5040ms wake
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
         "#]],
     );
@@ -97,15 +97,15 @@ fn a_broken_file_is_told_with_its_place_and_never_sent() {
          4000ms write a v1",
         &expect![[r#"
             10ms write a broken
-                  a flawed: invalid Python: expected an expression or a ')'
+                  a flawed column=14 line=1 reason=syntax
             2000ms write a broken
-                  a flawed: invalid Python: expected an expression or a ')'
+                  a flawed column=14 line=1 reason=syntax
             3000ms rescan
                   #1 connect
             3001ms #1 connected
-                  summary: 1 plugin in 1 ms: 1 with errors
+                  summary ms=1 skipped=1
             4000ms write a v1
-                  a unchanged: good again, unchanged
+                  a unchanged good_again=true
         "#]],
     );
 }
@@ -127,23 +127,23 @@ fn two_files_with_one_id_are_both_named_and_neither_is_sent() {
             0ms edit a v1
             0ms edit b as a v2
             0ms rescan
-                  a conflict: not deployed: `plugins/a.py` and `plugins/b.py` claim this id
-                  ready: watching `plugins` (2 plugins) for http://server
+                  a conflict paths=["plugins/a.py","plugins/b.py"]
+                  ready plugins=2 roots=["plugins"]
                   #1 connect
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows a=v1
-                  connected: http://server is Open WebUI 0.12.4
-                  summary: 2 plugins in 2 ms: 2 with errors
+                  connected server_version=0.12.4
+                  summary ms=2 skipped=2
             10ms write b as a v3
-                  a conflict: not deployed: `plugins/a.py` and `plugins/b.py` claim this id
+                  a conflict paths=["plugins/a.py","plugins/b.py"]
             20ms delete b
-                  held: not complete yet; read again soon
+                  held path=plugins/b.py
             320ms wake
-                  a sending: comparing with the server (new)
+                  a sending why=new
                   #3 get a
             330ms write c as a v4
-                  a conflict: not deployed: `plugins/a.py` and `plugins/c.py` claim this id
+                  a conflict paths=["plugins/a.py","plugins/c.py"]
             340ms write c v1
         "#]],
     );
@@ -167,14 +167,14 @@ fn a_rename_that_keeps_the_id_is_no_conflict_and_no_removal() {
         &expect![[r#"
             0ms edit a as x v1
             0ms rescan
-                  ready: watching `plugins` (1 plugin) for http://server
+                  ready plugins=1 roots=["plugins"]
                   #1 connect
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows x=v0
-                  connected: http://server is Open WebUI 0.12.4
-                  pass: 1 plugin to compare with the server
-                  x sending: comparing with the server (new)
+                  connected server_version=0.12.4
+                  pass todo=1
+                  x sending path=plugins/a.py why=new
                   #3 get x
             3ms #3 row x v0
                   #4 keep v0
@@ -183,12 +183,12 @@ fn a_rename_that_keeps_the_id_is_no_conflict_and_no_removal() {
             5ms #5 row x v1
                   save
                   archive v1
-                  x updated: updated; the text on the server was not deployed from here, a copy is in the/copy.py
-                  summary: 1 plugin in 5 ms: 1 updated
+                  x updated active=true backup=the/copy.py from_version=v0 ms=3 path=plugins/a.py
+                  summary ms=5 updated=1
             5000ms remove a
             5000ms write b as x v1
-                  held: not complete yet; read again soon
-                  x unchanged: unchanged
+                  held path=plugins/a.py
+                  x unchanged path=plugins/b.py
             5001ms delete a
             5041ms wake
             5301ms wake
@@ -205,15 +205,15 @@ fn a_rename_that_changes_the_id_says_what_becomes_of_the_old_one() {
          5002ms #2 created b",
         &expect![[r#"
             5000ms write a as b v1
-                  b id_changed: its id was `a`; the server keeps the plugin under that id too
-                  b sending: comparing with the server (new)
+                  b id_changed from_id=a path=plugins/a.py
+                  b sending path=plugins/a.py why=new
                   #1 get b
             5001ms #1 absent
                   #2 create b v1
             5002ms #2 created b
                   save
                   archive v1
-                  b created: created, switched off
+                  b created ms=2 path=plugins/a.py
         "#]],
     );
 }
@@ -229,12 +229,12 @@ fn what_the_walk_does_not_find_is_looked_at_again() {
         &expect![[r#"
             10ms remove a
             10ms rescan
-                  held: not complete yet; read again soon
+                  held path=plugins/a.py
                   #1 connect
             11ms #1 connected
                   #2 overview of functions
             350ms wake
-                  a removed: removed here; the server keeps it
+                  a removed
         "#]],
     );
 }
@@ -258,32 +258,32 @@ fn a_conflict_that_was_over_meanwhile_is_told_again() {
         &expect![[r#"
             5000ms edit b as a v2
             5000ms rescan
-                  a conflict: not deployed: `plugins/a.py` and `plugins/b.py` claim this id
+                  a conflict paths=["plugins/a.py","plugins/b.py"]
                   #1 connect
             5010ms #1 connected
                   #2 overview of functions
             5020ms #2 rows a=v1
-                  summary: 2 plugins in 20 ms: 2 with errors
+                  summary ms=20 skipped=2
             6000ms edit b v2
             6000ms rescan
                   #3 connect
             6010ms #3 connected
                   #4 overview of functions
             6020ms #4 rows a=v1 b=v2
-                  a unchanged: good again, unchanged
+                  a unchanged good_again=true
                   save
                   archive v2, found
-                  b unchanged: good again, unchanged
-                  summary: 2 plugins in 20 ms: 2 unchanged
+                  b unchanged good_again=true
+                  summary ms=20 unchanged=2
             7000ms edit b as a v2
             7000ms rescan
-                  a id_changed: its id was `b`; the server keeps the plugin under that id too
-                  a conflict: not deployed: `plugins/a.py` and `plugins/b.py` claim this id
+                  a id_changed from_id=b path=plugins/b.py
+                  a conflict paths=["plugins/a.py","plugins/b.py"]
                   #5 connect
             7010ms #5 connected
                   #6 overview of functions
             7020ms #6 rows a=v1 b=v2
-                  summary: 2 plugins in 20 ms: 2 with errors
+                  summary ms=20 skipped=2
         "#]],
     );
 }
@@ -304,24 +304,24 @@ fn nothing_is_said_or_done_about_the_files_of_a_root_that_is_gone() {
          22ms #4 rows a=v9 b=v1",
         &expect![[r#"
             5ms write c broken
-                  flawed: invalid Python: expected an expression or a ')'
+                  flawed column=14 line=1 path=plugins/c.py reason=syntax
             10ms root gone
             10ms rescan
-                  root_missing: `plugins` is not there; nothing changes on the server
+                  root_missing root=plugins
                   #1 connect
             11ms #1 connected
                   #2 overview of functions
             12ms #2 rows a=v9 b=v1
-                  summary: 0 plugins in 2 ms
+                  summary ms=2
             20ms root back
             20ms rescan
                   #3 connect
             21ms #3 connected
                   #4 overview of functions
             22ms #4 rows a=v9 b=v1
-                  b unchanged: unchanged
-                  pass: 1 plugin to compare with the server
-                  a sending: comparing with the server (changed on server)
+                  b unchanged
+                  pass todo=1
+                  a sending why=changed_on_server
                   #5 get a
         "#]],
     );
@@ -341,20 +341,20 @@ fn a_file_that_is_written_again_while_it_is_given_time_is_not_read_half_way() {
          5410ms wake",
         &expect![[r#"
             5000ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             5001ms #1 row a v1
                   #2 update a v2
             5002ms #2 row a v2
                   save
                   archive v2
-                  a updated: updated
+                  a updated active=true from_version=v1 ms=2
             5100ms write a v3
             5200ms edit a half
             5250ms wake
-                  held: not complete yet; read again soon
+                  held path=plugins/a.py
             5260ms write a v4
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #3 get a
             5410ms wake
         "#]],
@@ -368,9 +368,9 @@ fn a_file_that_is_written_again_while_it_is_given_time_is_not_read_half_way() {
         &expect![[r#"
             5000ms edit a half
             5001ms write b as a v2
-                  held: not complete yet; read again soon
+                  held path=plugins/a.py
             5100ms write a v3
-                  a conflict: not deployed: `plugins/a.py` and `plugins/b.py` claim this id
+                  a conflict paths=["plugins/a.py","plugins/b.py"]
         "#]],
     );
 }
@@ -388,15 +388,15 @@ fn what_the_server_lost_meanwhile_is_deployed_when_a_conflict_is_over() {
         &expect![[r#"
             10ms edit b as a v2
             10ms rescan
-                  a conflict: not deployed: `plugins/a.py` and `plugins/b.py` claim this id
+                  a conflict paths=["plugins/a.py","plugins/b.py"]
                   #1 connect
             11ms #1 connected
                   #2 overview of functions
             12ms #2 rows
-                  summary: 2 plugins in 2 ms: 2 with errors
+                  summary ms=2 skipped=2
             5000ms write b broken
-                  a flawed: invalid Python: expected an expression or a ')'
-                  a sending: comparing with the server (retry)
+                  a flawed column=14 line=1 path=plugins/b.py reason=syntax
+                  a sending why=retry
                   #3 get a
             5001ms #3 absent
                   #4 create a v1
@@ -416,15 +416,15 @@ fn a_mended_file_is_said_to_be_good_again() {
          3010ms write b v1",
         &expect![[r#"
             10ms write a broken
-                  a flawed: invalid Python: expected an expression or a ')'
+                  a flawed column=14 line=1 reason=syntax
             20ms write a v1
-                  a unchanged: good again, unchanged
+                  a unchanged good_again=true
             2000ms write a v1
-                  a unchanged: unchanged
+                  a unchanged
             3000ms write b unreadable
-                  b flawed: cannot be read: permission denied
+                  b flawed reason=unreadable
             3010ms write b v1
-                  b unchanged: good again, unchanged
+                  b unchanged good_again=true
         "#]],
     );
 }
@@ -439,14 +439,14 @@ fn a_new_file_that_is_mended_to_what_the_server_holds_is_good_again() {
          21ms #1 row a v1",
         &expect![[r#"
             10ms write a broken
-                  flawed: invalid Python: expected an expression or a ')'
+                  flawed column=14 line=1 path=plugins/a.py reason=syntax
             20ms write a v1
-                  a sending: comparing with the server (new)
+                  a sending why=new
                   #1 get a
             21ms #1 row a v1
                   save
                   archive v1, found
-                  a unchanged: good again, unchanged
+                  a unchanged active=true good_again=true
         "#]],
     );
 }
@@ -462,16 +462,16 @@ fn a_file_that_was_mended_without_an_event_is_good_again_at_the_next_pass() {
          32ms #2 rows a=v1 b=v1",
         &expect![[r#"
             10ms write a broken
-                  a flawed: invalid Python: expected an expression or a ')'
+                  a flawed column=14 line=1 reason=syntax
             20ms edit a v1
             30ms rescan
                   #1 connect
             31ms #1 connected
                   #2 overview of functions
             32ms #2 rows a=v1 b=v1
-                  a unchanged: good again, unchanged
-                  b unchanged: unchanged
-                  summary: 2 plugins in 2 ms: 2 unchanged
+                  a unchanged good_again=true
+                  b unchanged
+                  summary ms=2 unchanged=2
         "#]],
     );
 }
@@ -486,11 +486,11 @@ fn a_conflict_that_is_solved_is_good_again() {
          1600ms wake",
         &expect![[r#"
             10ms write b as a v2
-                  a conflict: not deployed: `plugins/a.py` and `plugins/b.py` claim this id
+                  a conflict paths=["plugins/a.py","plugins/b.py"]
             1000ms delete b
-                  held: not complete yet; read again soon
+                  held path=plugins/b.py
             1300ms wake
-                  a unchanged: good again, unchanged
+                  a unchanged good_again=true
             1600ms wake
         "#]],
     );
@@ -507,7 +507,7 @@ fn a_refused_text_that_is_taken_back_is_good_again() {
          2000ms write a v1
          2001ms #3 row a v1",
     );
-    assert!(log.ends_with("a unchanged: good again, unchanged\n"), "{log}");
+    assert!(log.ends_with("a unchanged active=true good_again=true\n"), "{log}");
 }
 
 /// Nobody knows how many plugins are in it.
@@ -527,17 +527,17 @@ fn an_unreadable_folder_counts_as_a_folder() {
             0ms edit b broken
             0ms edit closed folder
             0ms rescan
-                  flawed: invalid Python: expected an expression or a ')'
-                  flawed: a folder that cannot be read: permission denied
+                  flawed column=14 line=1 path=plugins/b.py reason=syntax
+                  flawed path=plugins/closed.py reason=unreadable_folder
                   #1 connect
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows a=v1
-                  connected: http://server is Open WebUI 0.12.4
+                  connected server_version=0.12.4
                   save
                   archive v1, found
-                  a unchanged: unchanged
-                  summary: 2 plugins in 2 ms: 1 unchanged, 1 with errors; 1 folder cannot be read
+                  a unchanged
+                  summary ms=2 skipped=1 unchanged=1 unread=1
                   exit NotDeployed
         "#]],
     );
@@ -554,11 +554,11 @@ fn where_there_is_but_an_unreadable_folder_it_is_not_said_that_there_are_no_plug
         &expect![[r#"
             0ms edit closed folder
             0ms rescan
-                  flawed: a folder that cannot be read: permission denied
+                  flawed path=plugins/closed.py reason=unreadable_folder
                   #1 connect
             1ms #1 connected
-                  connected: http://server is Open WebUI 0.12.4
-                  summary: 0 plugins in 1 ms; 1 folder cannot be read
+                  connected server_version=0.12.4
+                  summary ms=1 unread=1
                   exit NotDeployed
         "#]],
     );

@@ -27,7 +27,7 @@ fn an_old_server_is_sent_nothing_before_it_is_noted_that_the_function_is_on() {
          16ms #6 row a v1 old",
         &expect![[r#"
             10ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             11ms #1 row a v1 old
                   #2 note that a is on
@@ -42,8 +42,8 @@ fn an_old_server_is_sent_nothing_before_it_is_noted_that_the_function_is_on() {
             16ms #6 row a v1 old
                   unnote a
                   save
-                  a refused: refused by the server (the old version keeps running): boom
-                  a restored: the server had switched it off; it is on again
+                  a refused ms=6 old_version=running words=boom
+                  a restored
         "#]],
     );
 }
@@ -57,14 +57,14 @@ fn a_note_that_cannot_be_written_means_that_nothing_is_sent() {
          12ms #2 not-noted",
         &expect![[r#"
             10ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             11ms #1 row a v1 old
                   #2 note that a is on
             12ms #2 not-noted
                   unnote a
                   save
-                  a failed: nothing was sent, because the state folder could not be written: disk full
+                  a failed ms=2 reason=backup_failed
         "#]],
     );
 }
@@ -85,13 +85,13 @@ fn what_a_crash_left_switched_off_is_switched_on_at_the_next_start() {
         &expect![[r#"
             0ms edit a v2
             0ms rescan
-                  ready: watching `plugins` (1 plugin) for http://server
+                  ready plugins=1 roots=["plugins"]
                   #1 connect
             1ms #1 connected 0.11.4
                   #2 overview of functions
             2ms #2 rows a=v1
-                  connected: http://server is Open WebUI 0.11.4
-                  pass: 1 plugin to compare with the server
+                  connected server_version=0.11.4
+                  pass todo=1
                   #3 get a
             3ms #3 row a v1 old off
                   #4 update a v1
@@ -100,8 +100,8 @@ fn what_a_crash_left_switched_off_is_switched_on_at_the_next_start() {
             5ms #5 row a v1 old
                   save
                   unnote a
-                  a restored: the server had switched it off; it is on again
-                  a sending: comparing with the server (edited)
+                  a restored
+                  a sending why=edited
                   #6 get a
             6ms #6 row a v1 old
                   #7 note that a is on
@@ -121,12 +121,12 @@ fn what_a_crash_left_is_made_good_also_without_a_file() {
          4ms #4 row a v1 old",
         &expect![[r#"
             0ms rescan
-                  ready: watching `plugins` (0 plugins) for http://server
-                  nothing_found: no plugins in `plugins`
+                  ready roots=["plugins"]
+                  nothing_found roots=["plugins"]
                   #1 connect
             1ms #1 connected 0.11.4
-                  connected: http://server is Open WebUI 0.11.4
-                  pass: 1 plugin to compare with the server
+                  connected server_version=0.11.4
+                  pass todo=1
                   #2 get a
             2ms #2 row a v1 old off
                   #3 update a v1
@@ -135,8 +135,8 @@ fn what_a_crash_left_is_made_good_also_without_a_file() {
             4ms #4 row a v1 old
                   save
                   unnote a
-                  a restored: the server had switched it off; it is on again
-                  summary: 0 plugins in 4 ms
+                  a restored
+                  summary ms=4
         "#]],
     );
 }
@@ -151,18 +151,18 @@ fn what_somebody_else_has_changed_since_a_crash_is_left_alone() {
          2ms #2 row a v9 old off",
         &expect![[r#"
             0ms rescan
-                  ready: watching `plugins` (0 plugins) for http://server
-                  nothing_found: no plugins in `plugins`
+                  ready roots=["plugins"]
+                  nothing_found roots=["plugins"]
                   #1 connect
             1ms #1 connected 0.11.4
-                  connected: http://server is Open WebUI 0.11.4
-                  pass: 1 plugin to compare with the server
+                  connected server_version=0.11.4
+                  pass todo=1
                   #2 get a
             2ms #2 row a v9 old off
                   save
                   unnote a
-                  a recovered: an earlier deploy was interrupted; the server runs the text that it stores
-                  summary: 0 plugins in 2 ms
+                  a recovered
+                  summary ms=2
         "#]],
     );
 }
@@ -187,7 +187,7 @@ fn an_update_that_an_absence_swallowed_is_made_good_before_anything_else() {
          608ms #12 row a v2 old",
         &expect![[r#"
             10ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             11ms #1 row a v1 old
                   #2 note that a is on
@@ -197,25 +197,25 @@ fn an_update_that_an_absence_swallowed_is_made_good_before_anything_else() {
                   #4 get a
             14ms #4 unreachable
                   save
-                  unreachable: cannot reach http://server: no answer (next try in 500 ms, 1 plugin waiting)
-                  a waiting: waiting: the server is away
+                  unreachable cause="no answer" next_ms=500 waiting=1
+                  a waiting reason=Away
             600ms wake
                   #5 connect
             601ms #5 connected 0.11.4
                   #6 overview of functions
             602ms #6 rows a=v1
-                  connected: http://server is Open WebUI 0.11.4
+                  connected server_version=0.11.4
                   #7 get a
             603ms #7 row a v1 old off
                   #8 update a v1
             604ms #8 row a v1 old off
                   #9 toggle a
             605ms #9 row a v1 old
-                  back: the server is back after 591 ms, 1 plugin to deploy
+                  back away_ms=591 waiting=1
                   save
                   unnote a
-                  a restored: the server had switched it off; it is on again
-                  a sending: comparing with the server (retry)
+                  a restored
+                  a sending why=retry
                   #10 get a
             606ms #10 row a v1 old
                   #11 note that a is on
@@ -225,7 +225,7 @@ fn an_update_that_an_absence_swallowed_is_made_good_before_anything_else() {
                   unnote a
                   save
                   archive v2
-                  a updated: updated
+                  a updated active=true from_version=v1 ms=3
         "#]],
     );
 }
@@ -240,14 +240,14 @@ fn who_switches_a_function_off_during_an_update_has_his_way() {
          12ms #2 row a v2 off",
         &expect![[r#"
             10ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             11ms #1 row a v1
                   #2 update a v2
             12ms #2 row a v2 off
                   save
                   archive v2
-                  a updated: updated (off)
+                  a updated from_version=v1 ms=2
         "#]],
     );
     let versioned_and_lost = "0ms given a=v1
@@ -258,18 +258,18 @@ fn who_switches_a_function_off_during_an_update_has_his_way() {
     check(
         versioned_and_lost,
         &expect![[r#"
-        10ms write a v2
-              a sending: comparing with the server (edited)
-              #1 get a
-        11ms #1 row a v1
-              #2 update a v2
-        12ms #2 lost
-              #3 get a
-        13ms #3 row a v1 off
-              save
-              unreachable: cannot reach http://server: no answer (next try in 500 ms, 1 plugin waiting)
-              a waiting: waiting: the server is away
-    "#]],
+            10ms write a v2
+                  a sending why=edited
+                  #1 get a
+            11ms #1 row a v1
+                  #2 update a v2
+            12ms #2 lost
+                  #3 get a
+            13ms #3 row a v1 off
+                  save
+                  unreachable cause="no answer" next_ms=500 waiting=1
+                  a waiting reason=Away
+        "#]],
     );
 }
 
@@ -289,14 +289,14 @@ fn what_was_certainly_not_carried_out_leaves_no_note() {
         &expect![[r#"
             0ms edit a v2
             0ms rescan
-                  ready: watching `plugins` (1 plugin) for http://server
+                  ready plugins=1 roots=["plugins"]
                   #1 connect
             1ms #1 connected 0.9.6
                   #2 overview of functions
             2ms #2 rows a=v1
-                  connected: http://server is Open WebUI 0.9.6
-                  pass: 1 plugin to compare with the server
-                  a sending: comparing with the server (edited)
+                  connected server_version=0.9.6
+                  pass todo=1
+                  a sending why=edited
                   #3 get a
             3ms #3 row a v1 old
                   #4 note that a is on
@@ -305,8 +305,8 @@ fn what_was_certainly_not_carried_out_leaves_no_note() {
             5ms #5 unreachable
                   unnote a
                   save
-                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
-                  a waiting: waiting: the server is away
+                  unreachable cause="connection refused" next_ms=500 waiting=1
+                  a waiting reason=Away
         "#]],
     );
 }
@@ -333,14 +333,14 @@ fn what_the_server_ran_and_could_not_store_is_made_good() {
         &expect![[r#"
             0ms edit a v2
             0ms rescan
-                  ready: watching `plugins` (1 plugin) for http://server
+                  ready plugins=1 roots=["plugins"]
                   #1 connect
             1ms #1 connected 0.9.6
                   #2 overview of functions
             2ms #2 rows a=v1
-                  connected: http://server is Open WebUI 0.9.6
-                  pass: 1 plugin to compare with the server
-                  a sending: comparing with the server (edited)
+                  connected server_version=0.9.6
+                  pass todo=1
+                  a sending why=edited
                   #3 get a
             3ms #3 row a v1 old
                   #4 note that a is on
@@ -348,8 +348,8 @@ fn what_the_server_ran_and_could_not_store_is_made_good() {
                   #5 update a v2
             5ms #5 stumbled
                   save
-                  unreachable: cannot reach http://server: the server's database is locked (next try in 500 ms, 1 plugin waiting)
-                  a waiting: waiting: the server is away
+                  unreachable cause="the server's database is locked" next_ms=500 waiting=1
+                  a waiting reason=Away
             505ms wake
                   #6 connect
             506ms #6 connected 0.9.6
@@ -359,11 +359,11 @@ fn what_the_server_ran_and_could_not_store_is_made_good() {
             508ms #8 row a v1 old
                   #9 update a v1
             509ms #9 row a v1 old
-                  back: the server is back after 504 ms, 1 plugin to deploy
+                  back away_ms=504 waiting=1
                   save
                   unnote a
-                  a recovered: an earlier deploy was interrupted; the server runs the text that it stores
-                  a sending: comparing with the server (retry)
+                  a recovered
+                  a sending why=retry
                   #10 get a
             510ms #10 row a v1 old
                   #11 note that a is on
@@ -391,14 +391,14 @@ fn a_refused_text_that_the_server_held_before_is_a_refusal() {
         &expect![[r#"
             0ms edit a v1
             0ms rescan
-                  ready: watching `plugins` (1 plugin) for http://server
+                  ready plugins=1 roots=["plugins"]
                   #1 connect
             1ms #1 connected 0.9.6
                   #2 overview of functions
             2ms #2 rows a=v1
-                  connected: http://server is Open WebUI 0.9.6
-                  pass: 1 plugin to compare with the server
-                  a sending: comparing with the server (forced)
+                  connected server_version=0.9.6
+                  pass todo=1
+                  a sending why=forced
                   #3 get a
             3ms #3 row a v1 old
                   #4 note that a is on
@@ -415,9 +415,9 @@ fn a_refused_text_that_the_server_held_before_is_a_refusal() {
             9ms #9 row a v1 old
                   unnote a
                   save
-                  a refused: refused by the server (the old version keeps running): No module named 'x'
-                  a restored: the server had switched it off; it is on again
-                  summary: 1 plugin in 9 ms: 1 refused
+                  a refused ms=7 old_version=running words="No module named 'x'"
+                  a restored
+                  summary ms=9 refused=1
         "#]],
     );
 }
@@ -446,14 +446,14 @@ fn what_could_not_be_switched_on_again_is_tried_again_soon() {
         &expect![[r#"
             0ms edit a v2
             0ms rescan
-                  ready: watching `plugins` (1 plugin) for http://server
+                  ready plugins=1 roots=["plugins"]
                   #1 connect
             1ms #1 connected 0.9.6
                   #2 overview of functions
             2ms #2 rows a=v1
-                  connected: http://server is Open WebUI 0.9.6
-                  pass: 1 plugin to compare with the server
-                  a sending: comparing with the server (edited)
+                  connected server_version=0.9.6
+                  pass todo=1
+                  a sending why=edited
                   #3 get a
             3ms #3 row a v1 old
                   #4 note that a is on
@@ -467,26 +467,26 @@ fn what_could_not_be_switched_on_again_is_tried_again_soon() {
                   #8 toggle a
             8ms #8 unreachable
                   save
-                  a refused: refused by the server: no
-                  a went_off: the server switched it off, and it could not be switched on again: connection refused; will retry when the server answers
-                  unreachable: cannot reach http://server: connection refused (next try in 500 ms)
+                  a refused ms=6 words=no
+                  a went_off cause="connection refused"
+                  unreachable cause="connection refused" next_ms=500
             508ms wake
                   #9 connect
             509ms #9 connected 0.9.6
                   #10 overview of functions
             510ms #10 rows a=v1
-                  a refused_before: refused before, not sent again (the server keeps the old version): no
+                  a refused_before on_server=true words=no
                   #11 get a
             511ms #11 row a v1 old off
                   #12 update a v1
             512ms #12 row a v1 old off
                   #13 toggle a
             513ms #13 row a v1 old
-                  back: the server is back after 505 ms
+                  back away_ms=505
                   save
                   unnote a
-                  a restored: the server had switched it off; it is on again
-                  summary: 1 plugin in 513 ms: 1 refused
+                  a restored
+                  summary ms=513 refused=1
         "#]],
     );
 }
@@ -515,14 +515,14 @@ fn what_may_not_be_switched_on_again_is_tried_again_at_the_next_look() {
         &expect![[r#"
             0ms edit a v2
             0ms rescan
-                  ready: watching `plugins` (1 plugin) for http://server
+                  ready plugins=1 roots=["plugins"]
                   #1 connect
             1ms #1 connected 0.9.6
                   #2 overview of functions
             2ms #2 rows a=v1
-                  connected: http://server is Open WebUI 0.9.6
-                  pass: 1 plugin to compare with the server
-                  a sending: comparing with the server (edited)
+                  connected server_version=0.9.6
+                  pass todo=1
+                  a sending why=edited
                   #3 get a
             3ms #3 row a v1 old
                   #4 note that a is on
@@ -536,28 +536,28 @@ fn what_may_not_be_switched_on_again_is_tried_again_at_the_next_look() {
                   #8 toggle a
             8ms #8 not-allowed
                   save
-                  a refused: refused by the server: no
-                  a went_off: the server switched it off, and it could not be switched on again: 401 Unauthorized; will retry when the server answers
-                  unreachable: cannot reach http://server: 401 Unauthorized (next try in 500 ms)
+                  a refused ms=6 words=no
+                  a went_off cause="401 Unauthorized"
+                  unreachable cause="401 Unauthorized" next_ms=500
             5000ms rescan
-                  ready: watching `plugins` (1 plugin) for http://server
+                  ready plugins=1 roots=["plugins"]
                   #9 connect
             5001ms #9 connected 0.9.6
                   #10 overview of functions
             5002ms #10 rows a=v1
-                  a refused_before: refused before, not sent again (the server keeps the old version): no
-                  pass: 1 plugin to compare with the server
+                  a refused_before on_server=true words=no
+                  pass todo=1
                   #11 get a
             5003ms #11 row a v1 old off
                   #12 update a v1
             5004ms #12 row a v1 old off
                   #13 toggle a
             5005ms #13 row a v1 old
-                  back: the server is back after 5.0 s
+                  back away_ms=4997
                   save
                   unnote a
-                  a restored: the server had switched it off; it is on again
-                  summary: 1 plugin in 5 ms: 1 refused
+                  a restored
+                  summary ms=5 refused=1
         "#]],
     );
 }
@@ -577,7 +577,7 @@ fn a_flip_that_never_arrived_is_done_again() {
          18ms #8 row a v1 old",
         &expect![[r#"
             10ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             11ms #1 row a v1 old
                   #2 note that a is on
@@ -596,8 +596,8 @@ fn a_flip_that_never_arrived_is_done_again() {
             18ms #8 row a v1 old
                   unnote a
                   save
-                  a refused: refused by the server (the old version keeps running): boom
-                  a restored: the server had switched it off; it is on again
+                  a refused ms=8 old_version=running words=boom
+                  a restored
         "#]],
     );
 }
@@ -623,7 +623,7 @@ fn flips_that_never_arrive_are_done_again_when_the_server_is_back() {
          523ms wake",
         &expect![[r#"
             10ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             11ms #1 row a v1 old
                   #2 note that a is on
@@ -651,9 +651,9 @@ fn flips_that_never_arrive_are_done_again_when_the_server_is_back() {
                   #13 get a
             23ms #13 row a v1 old off
                   save
-                  a refused: refused by the server: boom
-                  a went_off: the server switched it off, and it could not be switched on again: no answer came; will retry when the server answers
-                  unreachable: cannot reach http://server: no answer came (next try in 500 ms)
+                  a refused ms=13 words=boom
+                  a went_off cause="no answer came"
+                  unreachable cause="no answer came" next_ms=500
             523ms wake
                   #14 connect
         "#]],
@@ -692,22 +692,22 @@ fn a_refused_text_is_not_sent_again_after_something_was_made_good() {
     );
     expect![[r#"
         5000ms rescan
-              ready: watching `plugins` (1 plugin) for http://server
+              ready plugins=1 roots=["plugins"]
               #1 connect
         5001ms #1 connected 0.9.6
               #2 overview of functions
         5002ms #2 rows a=v1
-              a refused_before: refused before, not sent again (the server keeps the old version): boom
-              pass: 1 plugin to compare with the server
+              a refused_before on_server=true words=boom
+              pass todo=1
               #3 get a
         6000ms rescan
-              ready: watching `plugins` (1 plugin) for http://server
+              ready plugins=1 roots=["plugins"]
               #4 connect
         6001ms #4 connected 0.9.6
               #5 overview of functions
         6002ms #5 rows a=v1
-              a refused_before: refused before, not sent again (the server keeps the old version): boom
-              back: the server is back after 6.0 s
+              a refused_before on_server=true words=boom
+              back away_ms=5992
         6003ms #3 row a v1 old off
               #6 update a v1
         6004ms #6 row a v1 old off
@@ -715,8 +715,8 @@ fn a_refused_text_is_not_sent_again_after_something_was_made_good() {
         6005ms #7 row a v1 old
               save
               unnote a
-              a restored: the server had switched it off; it is on again
-              summary: 1 plugin in 5 ms: 1 refused
+              a restored
+              summary ms=5 refused=1
     "#]]
     .assert_eq(&run.log);
 }

@@ -18,16 +18,16 @@ fn a_bad_key_stops_the_sending_and_is_said_once() {
             0ms edit a v1
             0ms edit b v1
             0ms rescan
-                  ready: watching `plugins` (2 plugins) for http://server
+                  ready plugins=2 roots=["plugins"]
                   #1 connect
             1ms #1 connected
                   #2 overview of functions
             2ms #2 unclear
-                  not_allowed: the server denied access: 401 Unauthorized
+                  not_allowed status=401 words="401 Unauthorized"
             10ms write a v2
-                  a waiting: waiting: the server denied access
+                  a waiting reason=Denied
             2000ms write b v2
-                  b waiting: waiting: the server denied access
+                  b waiting reason=Denied
         "#]],
     );
 }
@@ -47,32 +47,32 @@ fn a_key_that_is_taken_back_stops_the_sending() {
          3004ms #6 row a v3",
         &expect![[r#"
             10ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             11ms #1 unclear
                   #2 overview of functions
             12ms #2 unclear
                   save
-                  not_allowed: the server denied access: 401 Unauthorized
-                  a waiting: waiting: the server denied access
+                  not_allowed status=401 words="401 Unauthorized"
+                  a waiting reason=Denied
             2000ms write a v3
-                  a waiting: waiting: the server denied access
+                  a waiting reason=Denied
             3000ms rescan
                   #3 connect
             3001ms #3 connected
                   #4 overview of functions
             3002ms #4 rows a=v1
-                  pass: 1 plugin to compare with the server
-                  a sending: comparing with the server (edited)
+                  pass todo=1
+                  a sending why=edited
                   #5 get a
             3003ms #5 row a v1
                   #6 update a v3
             3004ms #6 row a v3
-                  access_granted: the server grants access, 1 plugin to deploy
+                  access_granted waiting=1
                   save
                   archive v3
-                  a updated: updated
-                  summary: 1 plugin in 4 ms: 1 updated
+                  a updated active=true from_version=v1 ms=2
+                  summary ms=4 updated=1
         "#]],
     );
 }
@@ -87,7 +87,7 @@ fn an_unclear_answer_with_a_good_key_means_that_it_does_not_exist() {
          13ms #3 created a",
         &expect![[r#"
             10ms write a v1
-                  a sending: comparing with the server (new)
+                  a sending why=new
                   #1 get a
             11ms #1 unclear
                   #2 overview of functions
@@ -96,7 +96,7 @@ fn an_unclear_answer_with_a_good_key_means_that_it_does_not_exist() {
             13ms #3 created a
                   save
                   archive v1
-                  a created: created, switched off
+                  a created ms=3
         "#]],
     );
 }
@@ -129,5 +129,5 @@ fn a_server_that_went_away_after_it_denied_access_is_back() {
          80001ms #4 connected
          80002ms #5 rows a=v2",
     );
-    assert!(log.contains("back: the server is back after 1 min 20 s") && !log.contains("access_granted"), "{log}");
+    assert!(log.contains("back away_ms=") && !log.contains("access_granted"), "{log}");
 }

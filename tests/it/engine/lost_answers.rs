@@ -6,7 +6,7 @@ use expect_test::expect;
 use owui_watch::engine::ledger::{Ledger, Memory, UnderWay};
 use owui_watch::plugin::Digest;
 
-use super::{after, check, check_with, hold, key, log_of, log_of_with, old_server, play, source};
+use super::{after, check, check_with, hold, key, log_of, log_of_with, old_server, play, policy, source};
 
 /// Its answer never came, and nobody has seen it there before the next one takes its place.
 #[test]
@@ -25,7 +25,7 @@ fn a_text_that_was_live_unseen_is_archived_before_it_is_replaced() {
          5604ms #7 row a v3",
         &expect![[r#"
             5000ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             5001ms #1 row a v1
                   #2 update a v2
@@ -33,25 +33,25 @@ fn a_text_that_was_live_unseen_is_archived_before_it_is_replaced() {
                   #3 get a
             5003ms #3 unreachable
                   save
-                  unreachable: cannot reach http://server: no answer (next try in 500 ms, 1 plugin waiting)
-                  a waiting: waiting: the server is away
+                  unreachable cause="no answer" next_ms=500 waiting=1
+                  a waiting reason=Away
             5100ms write a v3
             5600ms wake
-                  a waiting: waiting: the server is away
+                  a waiting reason=Away
                   #4 connect
             5601ms #4 connected
                   #5 overview of functions
             5602ms #5 rows a=v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #6 get a
             5603ms #6 row a v2
                   archive v2
                   #7 update a v3
             5604ms #7 row a v3
-                  back: the server is back after 601 ms, 1 plugin to deploy
+                  back away_ms=601 waiting=1
                   save
                   archive v3
-                  a updated: updated
+                  a updated active=true from_version=v2 ms=2
         "#]],
     );
 }
@@ -75,7 +75,7 @@ fn an_update_without_an_answer_is_read_back() {
          2507ms #10 row a v4",
         &expect![[r#"
             10ms write a v3
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             11ms #1 row a v2
                   #2 update a v3
@@ -84,9 +84,9 @@ fn an_update_without_an_answer_is_read_back() {
             13ms #3 row a v3
                   save
                   archive v3
-                  a updated: updated
+                  a updated active=true from_version=v2 ms=3
             2000ms write a v4
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #4 get a
             2001ms #4 row a v3
                   #5 update a v4
@@ -94,22 +94,22 @@ fn an_update_without_an_answer_is_read_back() {
                   #6 get a
             2003ms #6 row a v3
                   save
-                  unreachable: cannot reach http://server: no answer (next try in 500 ms, 1 plugin waiting)
-                  a waiting: waiting: the server is away
+                  unreachable cause="no answer" next_ms=500 waiting=1
+                  a waiting reason=Away
             2503ms wake
                   #7 connect
             2504ms #7 connected
                   #8 overview of functions
             2505ms #8 rows a=v3
-                  a sending: comparing with the server (retry)
+                  a sending why=retry
                   #9 get a
             2506ms #9 row a v3
                   #10 update a v4
             2507ms #10 row a v4
-                  back: the server is back after 504 ms, 1 plugin to deploy
+                  back away_ms=504 waiting=1
                   save
                   archive v4
-                  a updated: updated
+                  a updated active=true from_version=v3 ms=2
         "#]],
     );
 }
@@ -126,22 +126,22 @@ fn a_create_without_an_answer_is_never_repeated_blindly() {
         &expect![[r#"
             0ms edit a v1
             0ms rescan
-                  ready: watching `plugins` (1 plugin) for http://server
+                  ready plugins=1 roots=["plugins"]
                   #1 connect
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows
-                  connected: http://server is Open WebUI 0.12.4
-                  pass: 1 plugin to compare with the server
-                  a sending: comparing with the server (new)
+                  connected server_version=0.12.4
+                  pass todo=1
+                  a sending why=new
                   #3 create a v1
             4ms #3 lost
                   #4 get a
             5ms #4 row a v1
                   save
                   archive v1
-                  a created: created and switched on
-                  summary: 1 plugin in 5 ms: 1 created
+                  a created active=true ms=3
+                  summary created=1 ms=5
         "#]],
     );
 }
@@ -165,7 +165,7 @@ fn what_we_have_sent_is_ours_whether_an_answer_came_or_not() {
          518ms #8 row a v2",
         &expect![[r#"
             10ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             11ms #1 row a v1
                   #2 note that a is off
@@ -175,22 +175,22 @@ fn what_we_have_sent_is_ours_whether_an_answer_came_or_not() {
                   #4 get a
             14ms #4 unreachable
                   save
-                  unreachable: cannot reach http://server: no answer (next try in 500 ms, 1 plugin waiting)
-                  a waiting: waiting: the server is away
+                  unreachable cause="no answer" next_ms=500 waiting=1
+                  a waiting reason=Away
             20ms write a v3
             514ms wake
-                  a waiting: waiting: the server is away
+                  a waiting reason=Away
                   #5 connect
             515ms #5 connected
                   #6 overview of functions
             516ms #6 rows a=v2
                   #7 get a
             517ms #7 row a v2
-                  back: the server is back after 503 ms, 1 plugin to deploy
+                  back away_ms=503 waiting=1
                   save
                   unnote a
-                  a recovered: an earlier deploy was interrupted; the server runs the text that it stores
-                  a sending: comparing with the server (edited)
+                  a recovered
+                  a sending why=edited
                   #8 get a
             518ms #8 row a v2
                   archive v2
@@ -218,19 +218,19 @@ fn what_was_on_its_way_when_the_program_ended_is_ours() {
     expect![[r#"
         0ms edit a v3
         0ms rescan
-              ready: watching `plugins` (1 plugin) for http://server
+              ready plugins=1 roots=["plugins"]
               #1 connect
         1ms #1 connected
               #2 overview of functions
         2ms #2 rows a=v2
-              connected: http://server is Open WebUI 0.12.4
-              pass: 1 plugin to compare with the server
+              connected server_version=0.12.4
+              pass todo=1
               #3 get a
         3ms #3 row a v2
               save
               unnote a
-              a recovered: an earlier deploy was interrupted; the server runs the text that it stores
-              a sending: comparing with the server (edited)
+              a recovered
+              a sending why=edited
               #4 get a
         4ms #4 row a v2
               archive v2
@@ -260,7 +260,7 @@ fn a_text_that_takes_the_server_s_answer_away_twice_is_not_sent_a_third_time() {
          5001ms #11 row a v1",
         &expect![[r#"
             10ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             11ms #1 row a v1
                   #2 update a v2
@@ -268,31 +268,31 @@ fn a_text_that_takes_the_server_s_answer_away_twice_is_not_sent_a_third_time() {
                   #3 get a
             13ms #3 unreachable
                   save
-                  unreachable: cannot reach http://server: no answer (next try in 500 ms, 1 plugin waiting)
-                  a waiting: waiting: the server is away
+                  unreachable cause="no answer" next_ms=500 waiting=1
+                  a waiting reason=Away
             600ms wake
                   #4 connect
             601ms #4 connected
                   #5 overview of functions
             602ms #5 rows a=v1
-                  a sending: comparing with the server (retry)
+                  a sending why=retry
                   #6 get a
             603ms #6 row a v1
                   #7 update a v2
             604ms #7 lost
                   #8 get a
             605ms #8 unreachable
-                  still_unreachable: still unreachable: no answer (try 2, next in 1.0 s)
+                  still_unreachable attempt=2 cause="no answer" next_ms=1000
                   save
-                  a refused: refused by the server: the server gave no answer to it, twice: no answer
+                  a refused ms=3 words="the server gave no answer to it, twice: no answer"
             1700ms wake
                   #9 connect
             1701ms #9 connected
                   #10 overview of functions
             1702ms #10 rows a=v1
-                  back: the server is back after 1.7 s
+                  back away_ms=1689
             5000ms write a v3
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #11 get a
             5001ms #11 row a v1
                   #12 update a v3
@@ -370,7 +370,7 @@ fn what_was_seen_to_be_there_is_sent_as_often_as_any_other_text() {
          5005ms #10 absent",
         &expect![[r#"
             10ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             11ms #1 row a v1
                   #2 update a v2
@@ -378,8 +378,8 @@ fn what_was_seen_to_be_there_is_sent_as_often_as_any_other_text() {
                   #3 get a
             13ms #3 unreachable
                   save
-                  unreachable: cannot reach http://server: no answer (next try in 500 ms, 1 plugin waiting)
-                  a waiting: waiting: the server is away
+                  unreachable cause="no answer" next_ms=500 waiting=1
+                  a waiting reason=Away
             600ms wake
                   #4 connect
             601ms #4 connected
@@ -387,15 +387,15 @@ fn what_was_seen_to_be_there_is_sent_as_often_as_any_other_text() {
             602ms #5 rows a=v2
                   save
                   archive v2
-                  a unchanged: unchanged
-                  back: the server is back after 589 ms
+                  a unchanged
+                  back away_ms=589
             5000ms rescan
                   #6 connect
             5001ms #6 connected
                   #7 overview of functions
             5002ms #7 rows
-                  pass: 1 plugin to compare with the server
-                  a sending: comparing with the server (missing on server)
+                  pass todo=1
+                  a sending why=missing_on_server
                   #8 get a
             5003ms #8 absent
                   #9 create a v2
@@ -403,8 +403,151 @@ fn what_was_seen_to_be_there_is_sent_as_often_as_any_other_text() {
                   #10 get a
             5005ms #10 absent
                   save
-                  unreachable: cannot reach http://server: no answer (next try in 500 ms, 1 plugin waiting)
-                  a waiting: waiting: the server is away
+                  unreachable cause="no answer" next_ms=500 waiting=1
+                  a waiting reason=Away
         "#]],
     );
+}
+
+#[test]
+fn a_function_that_is_off_after_a_lost_answer_is_switched_on_and_sent_again() {
+    let mut run = play(policy(), Ledger::default(), "0ms given a=v1");
+    run.go_on(
+        "5000ms write a v2
+         5001ms #1 row a v1 old
+         5001ms #2 noted
+         5002ms #3 lost
+         5003ms #4 row a v1 old off
+         5004ms #5 row a v1 old off
+         5005ms #6 row a v1 old
+         6005ms wake
+         6006ms #7 row a v1 old
+         6006ms #8 noted
+         6007ms #9 row a v2 old",
+    );
+    expect![[r#"
+        5000ms write a v2
+              a sending why=edited
+              #1 get a
+        5001ms #1 row a v1 old
+              #2 note that a is on
+        5001ms #2 noted
+              #3 update a v2
+        5002ms #3 lost
+              #4 get a
+        5003ms #4 row a v1 old off
+              #5 update a v1
+        5004ms #5 row a v1 old off
+              #6 toggle a
+        5005ms #6 row a v1 old
+              unnote a
+              save
+              a retrying next_ms=1000 words="no answer"
+              a restored
+        6005ms wake
+              a sending why=retry
+              #7 get a
+        6006ms #7 row a v1 old
+              #8 note that a is on
+        6006ms #8 noted
+              #9 update a v2
+        6007ms #9 row a v2 old
+              unnote a
+              save
+              archive v2
+              a updated active=true from_version=v1 ms=2
+    "#]]
+    .assert_eq(&run.log);
+}
+
+#[test]
+fn what_got_no_answer_twice_is_ours() {
+    let mut run = play(hold(), Ledger::default(), "0ms given a=v1");
+    run.go_on(
+        "5000ms write a v2
+         5001ms #1 row a v1
+         5001ms #2 noted
+         5002ms #3 lost
+         5003ms #4 lost
+         5600ms wake
+         5601ms #5 connected
+         5602ms #6 rows a=v1
+         5603ms #7 row a v1
+         5604ms #8 row a v1
+         5605ms #9 noted
+         5606ms #10 lost
+         5607ms #11 lost
+         5700ms write a v3
+         6200ms wake
+         6201ms #12 connected
+         6202ms #13 rows a=v2
+         6203ms #14 row a v2
+         6204ms #15 row a v2
+         6205ms #16 noted
+         6206ms #17 row a v3",
+    );
+    expect![[r#"
+        5000ms write a v2
+              a sending why=edited
+              #1 get a
+        5001ms #1 row a v1
+              #2 note that a is off
+        5001ms #2 noted
+              #3 update a v2
+        5002ms #3 lost
+              #4 get a
+        5003ms #4 lost
+              save
+              unreachable cause="no answer" next_ms=500 waiting=1
+              a waiting reason=Away
+        5600ms wake
+              #5 connect
+        5601ms #5 connected
+              #6 overview of functions
+        5602ms #6 rows a=v1
+              #7 get a
+        5603ms #7 row a v1
+              back away_ms=600 waiting=1
+              save
+              unnote a
+              a recovered
+              a sending why=retry
+              #8 get a
+        5604ms #8 row a v1
+              #9 note that a is off
+        5605ms #9 noted
+              #10 update a v2
+        5606ms #10 lost
+              #11 get a
+        5607ms #11 lost
+              unreachable cause="no answer" next_ms=500 waiting=1
+              save
+              a refused ms=4 words="the server gave no answer to it, twice: no answer"
+        5700ms write a v3
+        6200ms wake
+              a waiting reason=Away
+              #12 connect
+        6201ms #12 connected
+              #13 overview of functions
+        6202ms #13 rows a=v2
+              #14 get a
+        6203ms #14 row a v2
+              back away_ms=596 waiting=1
+              save
+              unnote a
+              a recovered
+              a sending why=edited
+              #15 get a
+        6204ms #15 row a v2
+              archive v2
+              #16 note that a is off
+        6205ms #16 noted
+              #17 update a v3
+        6206ms #17 row a v3
+              unnote a
+              save
+              archive v3
+              a updated active=true from_version=v2 ms=3
+    "#]]
+    .assert_eq(&run.log);
 }

@@ -38,6 +38,7 @@ use expect_test::Expect;
 use owui_watch::engine::exchange::{Call, OnRemoteEdit, Reply, Row, Terms};
 use owui_watch::engine::files::{Loaded, Trace};
 use owui_watch::engine::ledger::{Ledger, Memory, Rollback};
+use owui_watch::engine::notice::{Notice, What};
 use owui_watch::engine::{Effect, Engine, Event, Now, Policy, Scan, Ticket};
 use owui_watch::plugin::id::PluginId;
 use owui_watch::plugin::{self, Digest, FileSettings, Flaw, Key, Kind, Parsed, Problem};
@@ -119,6 +120,7 @@ impl Script {
                     "there" => Trace::File,
                     "gone" => Trace::Folder,
                     "all-gone" => Trace::Nothing,
+                    "unsettled" => Trace::Unsettled,
                     _ => panic!("{trace}"),
                 };
                 self.give(Event::Looked(path(name), trace));
@@ -138,14 +140,14 @@ impl Script {
             ["saving", name] => self.give(Event::Saving(path(name))),
             ["write", name, what @ ..] => {
                 self.edit(name, what);
-                self.give(Event::Ready(vec![path(name)]));
+                self.give(Event::Ready(vec![(path(name), self.at)]));
             }
             ["remove", name] => {
                 self.disk.remove(*name);
             }
             ["delete", name] => {
                 self.disk.remove(*name);
-                self.give(Event::Ready(vec![path(name)]));
+                self.give(Event::Ready(vec![(path(name), self.at)]));
             }
             [number, reply @ ..] => {
                 let number: usize = number.strip_prefix('#').unwrap().parse().unwrap();
@@ -223,8 +225,7 @@ impl Script {
                 Effect::Look(path) => writeln!(self.log, "      look for {}", path.display()).unwrap(),
                 Effect::Save(_) => writeln!(self.log, "      save").unwrap(),
                 Effect::Tell(notice) => {
-                    let id = notice.about.key.as_ref().map(|key| format!("{} ", key.id)).unwrap_or_default();
-                    writeln!(self.log, "      {id}{}: {}", notice.word(), notice.sentence()).unwrap();
+                    writeln!(self.log, "      {}", facts(&notice)).unwrap();
                 }
                 Effect::Exit(code) => writeln!(self.log, "      exit {code:?}").unwrap(),
             }
@@ -242,6 +243,30 @@ impl Script {
             Some(text) => Loaded::Parsed(plugin::parse(&path(name), text.as_bytes(), &FileSettings::default())),
         }
     }
+}
+
+/// A notice without its sentences: its stable word, and what `--json` has of it.
+fn facts(notice: &Notice) -> String {
+    const ELSEWHERE: [&str; 10] =
+        ["time", "event", "level", "kind", "id", "type", "message", "hint", "digest", "version"];
+    let id = notice.about.key.as_ref().map(|key| key.id.as_str());
+    let mut words: Vec<_> = id.into_iter().chain([notice.word()]).map(str::to_owned).collect();
+    let Value::Object(fields) = notice.to_json("") else { unreachable!() };
+    for (name, value) in fields.iter().filter(|(name, _)| !ELSEWHERE.contains(&name.as_str())) {
+        match (&notice.what, name.as_str(), value) {
+            (What::Waiting { reason, .. }, "reason", _) => words.push(format!("reason={reason:?}")),
+            // Every file is named like its plugin, unless the script says otherwise.
+            (_, "path", Value::String(path)) if id.is_some_and(|id| **path == *format!("plugins/{id}.py")) => {}
+            (_, "server", _) | (_, _, Value::Bool(false)) => {}
+            (_, _, Value::Number(number)) => {
+                let number = number.as_f64().filter(|number| *number != 0.0);
+                words.extend(number.map(|number| format!("{name}={number}")));
+            }
+            (_, _, Value::String(text)) if !text.contains(' ') => words.push(format!("{name}={text}")),
+            _ => words.push(format!("{name}={value}")),
+        }
+    }
+    words.join(" ")
 }
 
 fn flawed(problem: Problem) -> Loaded {

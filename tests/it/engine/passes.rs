@@ -22,23 +22,23 @@ fn a_first_pass_creates_what_is_new_and_leaves_what_is_there() {
             0ms edit a v1
             0ms edit b v1
             0ms rescan
-                  ready: watching `plugins` (2 plugins) for http://server
+                  ready plugins=2 roots=["plugins"]
                   #1 connect
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows b=v1 theirs=v9
-                  connected: http://server is Open WebUI 0.12.4
+                  connected server_version=0.12.4
                   save
                   archive v1, found
-                  b unchanged: unchanged
-                  pass: 1 plugin to compare with the server
-                  a sending: comparing with the server (new)
+                  b unchanged
+                  pass todo=1
+                  a sending why=new
                   #3 create a v1
             4ms #3 created a
                   save
                   archive v1
-                  a created: created, switched off
-                  summary: 2 plugins in 4 ms: 1 created, 1 unchanged
+                  a created ms=2
+                  summary created=1 ms=4 unchanged=1
         "#]],
     );
 }
@@ -59,28 +59,28 @@ fn where_the_list_is_too_long_each_plugin_is_looked_at_by_itself() {
             0ms edit a v1
             0ms edit b v1
             0ms rescan
-                  ready: watching `plugins` (2 plugins) for http://server
+                  ready plugins=2 roots=["plugins"]
                   #1 connect
             1ms #1 connected
                   #2 overview of functions
             2ms #2 too-long
-                  connected: http://server is Open WebUI 0.12.4
-                  pass: 2 plugins to compare with the server
-                  a sending: comparing with the server (new)
+                  connected server_version=0.12.4
+                  pass todo=2
+                  a sending why=new
                   #3 get a
-                  b sending: comparing with the server (new)
+                  b sending why=new
                   #4 get b
             3ms #3 row a v1
                   save
                   archive v1, found
-                  a unchanged: unchanged
+                  a unchanged active=true
             3ms #4 absent
                   #5 create b v1
             4ms #5 created b
                   save
                   archive v1
-                  b created: created, switched off
-                  summary: 2 plugins in 4 ms: 1 created, 1 unchanged
+                  b created ms=2
+                  summary created=1 ms=4 unchanged=1
         "#]],
     );
 }
@@ -97,19 +97,19 @@ fn what_no_overview_was_about_is_looked_at_before_it_is_created() {
         &expect![[r#"
             0ms edit a half
             0ms rescan
-                  held: not complete yet; read again soon
-                  ready: watching `plugins` (1 plugin) for http://server
+                  held path=plugins/a.py
+                  ready plugins=1 roots=["plugins"]
                   #1 connect
             1ms #1 connected
-                  connected: http://server is Open WebUI 0.12.4
+                  connected server_version=0.12.4
             2ms write a v1
-                  a sending: comparing with the server (new)
+                  a sending why=new
                   #2 get a
             3ms #2 row a v1
                   save
                   archive v1, found
-                  a unchanged: unchanged
-                  summary: 1 plugin in 3 ms: 1 unchanged
+                  a unchanged active=true
+                  summary ms=3 unchanged=1
         "#]],
     );
 }
@@ -132,24 +132,24 @@ fn one_pass_ends_with_a_summary_and_a_code() {
             0ms edit b broken
             0ms edit c v1
             0ms rescan
-                  flawed: invalid Python: expected an expression or a ')'
+                  flawed column=14 line=1 path=plugins/b.py reason=syntax
                   #1 connect
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows a=v1
-                  connected: http://server is Open WebUI 0.12.4
+                  connected server_version=0.12.4
                   save
                   archive v1, found
-                  a unchanged: unchanged
-                  pass: 1 plugin to compare with the server
-                  c sending: comparing with the server (new)
+                  a unchanged
+                  pass todo=1
+                  c sending why=new
                   #3 create c v1
             4ms #3 refused
                   #4 get c
             5ms #4 absent
                   save
-                  c refused: refused by the server: no reason was given
-                  summary: 3 plugins in 5 ms: 1 unchanged, 1 refused, 1 with errors
+                  c refused ms=3 words=
+                  summary ms=5 refused=1 skipped=1 unchanged=1
                   exit NotDeployed
         "#]],
     );
@@ -172,15 +172,15 @@ fn one_pass_gives_up_after_its_patience() {
             0ms rescan
                   #1 connect
             1ms #1 unreachable
-                  unreachable: cannot reach http://server: connection refused (next try in 500 ms, 1 plugin waiting)
+                  unreachable cause="connection refused" next_ms=500 waiting=1
             501ms wake
                   #2 connect
             502ms #2 unreachable
-                  still_unreachable: still unreachable: connection refused (try 2, next in 1.0 s)
+                  still_unreachable attempt=2 cause="connection refused" next_ms=1000
             1502ms wake
                   #3 connect
             1503ms #3 unreachable
-                  gave_up: cannot reach http://server: connection refused (gave up after 1.5 s)
+                  gave_up cause="connection refused"
                   exit NoServer
         "#]],
     );
@@ -202,7 +202,7 @@ fn one_pass_is_not_let_in() {
             1ms #1 connected
                   #2 overview of functions
             2ms #2 not-allowed
-                  not_allowed: the server denied access: 401 Unauthorized
+                  not_allowed status=401 words="401 Unauthorized"
                   exit NoServer
         "#]],
     );
@@ -217,11 +217,11 @@ fn one_pass_over_nothing_says_so() {
         &expect![[r#"
             0ms edit a other
             0ms rescan
-                  nothing_found: no plugins in `plugins`
+                  nothing_found roots=["plugins"]
                   exit Usage
                   #1 connect
             1ms #1 connected
-                  connected: http://server is Open WebUI 0.12.4
+                  connected server_version=0.12.4
                   exit Usage
         "#]],
     );
@@ -250,18 +250,18 @@ fn a_dry_run_asks_and_changes_nothing() {
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows b=v1 c=v1
-                  connected: http://server is Open WebUI 0.12.4
-                  c unchanged: unchanged
-                  pass: 2 plugins to compare with the server
-                  a sending: comparing with the server (new)
+                  connected server_version=0.12.4
+                  c unchanged
+                  pass todo=2
+                  a sending why=new
                   #3 get a
-                  b sending: comparing with the server (new)
+                  b sending why=new
                   #4 get b
             3ms #3 absent
-                  a would_create: would be created
+                  a would_create
             4ms #4 row b v1
-                  b would_update: would be updated; the text on the server was not deployed from here, a copy would be kept
-                  summary: 3 plugins in 4 ms: 1 to create, 1 to update, 1 unchanged; nothing was changed
+                  b would_update foreign=true from_version=v1
+                  summary created=1 dry_run=true ms=4 unchanged=1 updated=1
                   exit Fine
         "#]],
     );
@@ -285,17 +285,17 @@ fn force_sends_what_is_there_already() {
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows a=v1
-                  connected: http://server is Open WebUI 0.12.4
-                  pass: 1 plugin to compare with the server
-                  a sending: comparing with the server (forced)
+                  connected server_version=0.12.4
+                  pass todo=1
+                  a sending why=forced
                   #3 get a
             3ms #3 row a v1
                   #4 update a v1
             4ms #4 row a v1
                   save
                   archive v1
-                  a updated: updated
-                  summary: 1 plugin in 4 ms: 1 updated
+                  a updated active=true from_version=v1 ms=2
+                  summary ms=4 updated=1
                   exit Fine
         "#]],
     );
@@ -321,9 +321,9 @@ fn a_function_that_was_created_is_switched_on_when_asked_for() {
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows
-                  connected: http://server is Open WebUI 0.12.4
-                  pass: 1 plugin to compare with the server
-                  a sending: comparing with the server (new)
+                  connected server_version=0.12.4
+                  pass todo=1
+                  a sending why=new
                   #3 note that a is on
             3ms #3 noted
                   #4 create a v1
@@ -333,8 +333,8 @@ fn a_function_that_was_created_is_switched_on_when_asked_for() {
                   unnote a
                   save
                   archive v1
-                  a created: created and switched on
-                  summary: 1 plugin in 5 ms: 1 created
+                  a created active=true ms=3
+                  summary created=1 ms=5
                   exit Fine
         "#]],
     );
@@ -361,14 +361,14 @@ fn names_limit_the_work_and_unknown_names_are_an_error() {
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows b=v1 c=v1
-                  connected: http://server is Open WebUI 0.12.4
+                  connected server_version=0.12.4
                   save
                   archive v1, found
-                  b unchanged: unchanged
+                  b unchanged
                   save
                   archive v1, found
-                  c unchanged: unchanged
-                  summary: 2 plugins in 2 ms: 2 unchanged
+                  c unchanged
+                  summary ms=2 unchanged=2
                   exit Fine
         "#]],
     );
@@ -378,12 +378,12 @@ fn names_limit_the_work_and_unknown_names_are_an_error() {
         Ledger::default(),
         "0ms edit a v1\n0ms rescan",
         &expect![[r#"
-        0ms edit a v1
-        0ms rescan
-              trouble: no plugin has the id or path `nobody`
-              exit Usage
-              #1 connect
-    "#]],
+            0ms edit a v1
+            0ms rescan
+                  trouble
+                  exit Usage
+                  #1 connect
+        "#]],
     );
 }
 
@@ -400,14 +400,14 @@ fn a_pass_does_not_wait_for_ever_for_a_file_that_is_always_written() {
         &expect![[r#"
             0ms edit a unsettled
             0ms rescan
-                  held: not complete yet; read again soon
+                  held path=plugins/a.py
                   #1 connect
             1ms #1 connected
             9999ms wake
             10040ms wake
-                  flawed: cannot be read: it is being written all the time
-                  connected: http://server is Open WebUI 0.12.4
-                  summary: 1 plugin in 10 s: 1 with errors
+                  flawed path=plugins/a.py reason=unreadable
+                  connected server_version=0.12.4
+                  summary ms=10040 skipped=1
                   exit NotDeployed
         "#]],
     );
@@ -426,24 +426,24 @@ fn a_version_that_the_tests_do_not_know_is_told_once() {
         &expect![[r#"
             0ms edit a v1
             0ms rescan
-                  ready: watching `plugins` (1 plugin) for http://server
+                  ready plugins=1 roots=["plugins"]
                   #1 connect
             1ms #1 connected 0.13.0
                   #2 overview of functions
             2ms #2 rows a=v1
-                  connected: http://server is Open WebUI 0.13.0
-                  untested: owui-watch is not tested with Open WebUI 0.13.0
+                  connected server_version=0.13.0
+                  untested server_version=0.13.0
                   save
                   archive v1, found
-                  a unchanged: unchanged
-                  summary: 1 plugin in 2 ms: 1 unchanged
+                  a unchanged
+                  summary ms=2 unchanged=1
             10ms rescan
                   #3 connect
             11ms #3 connected 0.13.0
                   #4 overview of functions
             12ms #4 rows a=v1
-                  a unchanged: unchanged
-                  summary: 1 plugin in 2 ms: 1 unchanged
+                  a unchanged
+                  summary ms=2 unchanged=1
         "#]],
     );
 }
@@ -519,7 +519,7 @@ fn a_pass_that_is_begun_anew_does_not_force_again_what_was_forced() {
          6ms #7 connected
          7ms #8 rows a=v1 b=v1 c=v1",
     );
-    assert!(!after(&log, "7ms").contains("pass: 1 plugin"), "a is forced twice:\n{log}");
+    assert!(!after(&log, "7ms").contains("pass todo=1"), "a is forced twice:\n{log}");
 }
 
 /// Lists are empty where plugins are switched off, and so are creates refused. What stands there is not ours then: neither
@@ -565,18 +565,18 @@ fn a_single_pass_waits_for_files_that_may_claim_the_same_id() {
             0ms edit a unsettled
             0ms edit b unsettled
             0ms rescan
-                  held: not complete yet; read again soon
-                  held: not complete yet; read again soon
+                  held path=plugins/a.py
+                  held path=plugins/b.py
                   #1 connect
             1ms #1 connected
             30ms edit a as x v1
             30ms edit b as x v1
             40ms wake
-                  x conflict: not deployed: `plugins/a.py` and `plugins/b.py` claim this id
+                  x conflict paths=["plugins/a.py","plugins/b.py"]
                   #2 overview of functions
             41ms #2 rows
-                  connected: http://server is Open WebUI 0.12.4
-                  summary: 2 plugins in 41 ms: 2 with errors
+                  connected server_version=0.12.4
+                  summary ms=41 skipped=2
                   exit NotDeployed
         "#]],
     );

@@ -22,14 +22,14 @@ fn a_text_that_is_not_ours_is_kept_before_it_is_replaced() {
         &expect![[r#"
             0ms edit a v2
             0ms rescan
-                  ready: watching `plugins` (1 plugin) for http://server
+                  ready plugins=1 roots=["plugins"]
                   #1 connect
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows a=theirs
-                  connected: http://server is Open WebUI 0.12.4
-                  pass: 1 plugin to compare with the server
-                  a sending: comparing with the server (new)
+                  connected server_version=0.12.4
+                  pass todo=1
+                  a sending why=new
                   #3 get a
             3ms #3 row a theirs
                   #4 keep theirs
@@ -38,8 +38,8 @@ fn a_text_that_is_not_ours_is_kept_before_it_is_replaced() {
             5ms #5 row a v2
                   save
                   archive v2
-                  a updated: updated; the text on the server was not deployed from here, a copy is in the/copy.py
-                  summary: 1 plugin in 5 ms: 1 updated
+                  a updated active=true backup=the/copy.py from_version=theirs ms=3
+                  summary ms=5 updated=1
         "#]],
     );
 }
@@ -56,21 +56,21 @@ fn what_cannot_be_kept_is_not_replaced() {
         &expect![[r#"
             0ms edit a v2
             0ms rescan
-                  ready: watching `plugins` (1 plugin) for http://server
+                  ready plugins=1 roots=["plugins"]
                   #1 connect
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows a=theirs
-                  connected: http://server is Open WebUI 0.12.4
-                  pass: 1 plugin to compare with the server
-                  a sending: comparing with the server (new)
+                  connected server_version=0.12.4
+                  pass todo=1
+                  a sending why=new
                   #3 get a
             3ms #3 row a theirs
                   #4 keep theirs
             4ms #4 not-kept
                   save
-                  a failed: nothing was sent, because the state folder could not be written: disk full
-                  summary: 1 plugin in 4 ms: 1 failed
+                  a failed ms=2 reason=backup_failed
+                  summary failed=1 ms=4
         "#]],
     );
 }
@@ -99,37 +99,37 @@ fn a_deploy_that_a_full_disk_stopped_is_retried() {
          99000ms wake",
         &expect![[r#"
             10ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             11ms #1 row a theirs
                   #2 keep theirs
             12ms #2 not-kept
                   save
-                  a failed: nothing was sent, because the state folder could not be written: disk full
+                  a failed ms=2 reason=backup_failed
             512ms wake
-                  a sending: comparing with the server (retry)
+                  a sending why=retry
                   #3 get a
             513ms #3 row a theirs
                   #4 keep theirs
             514ms #4 not-kept
                   save
             1514ms wake
-                  a sending: comparing with the server (retry)
+                  a sending why=retry
                   #5 get a
             1515ms #5 row a theirs
                   #6 keep theirs
             1516ms #6 not-kept
                   save
             3000ms write a v3
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #7 get a
             3001ms #7 row a theirs
                   #8 keep theirs
             3002ms #8 not-kept
                   save
-                  a failed: nothing was sent, because the state folder could not be written: disk full
+                  a failed ms=2 reason=backup_failed
             8000ms wake
-                  a sending: comparing with the server (retry)
+                  a sending why=retry
                   #9 get a
             8001ms #9 row a theirs
                   #10 keep theirs
@@ -138,7 +138,7 @@ fn a_deploy_that_a_full_disk_stopped_is_retried() {
             8003ms #11 row a v3
                   save
                   archive v3
-                  a updated: updated; the text on the server was not deployed from here, a copy is in the/copy.py
+                  a updated active=true backup=the/copy.py from_version=theirs ms=3
             99000ms wake
         "#]],
     );
@@ -159,25 +159,25 @@ fn a_retry_deploys_what_the_file_holds_by_then() {
          10002ms #4 not-kept",
         &expect![[r#"
             10ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             11ms #1 row a theirs
                   #2 keep theirs
             12ms #2 not-kept
                   save
-                  a failed: nothing was sent, because the state folder could not be written: disk full
+                  a failed ms=2 reason=backup_failed
             20ms edit a broken
             512ms wake
-                  a flawed: invalid Python: expected an expression or a ')'
+                  a flawed column=14 line=1 reason=syntax
             9999ms wake
             10000ms write a v2
-                  a sending: comparing with the server (retry)
+                  a sending why=retry
                   #3 get a
             10001ms #3 row a theirs
                   #4 keep theirs
             10002ms #4 not-kept
                   save
-                  a failed: nothing was sent, because the state folder could not be written: disk full
+                  a failed ms=2 reason=backup_failed
         "#]],
     );
 }
@@ -196,14 +196,14 @@ fn a_row_that_appears_meanwhile_is_updated() {
         &expect![[r#"
             0ms edit a v1
             0ms rescan
-                  ready: watching `plugins` (1 plugin) for http://server
+                  ready plugins=1 roots=["plugins"]
                   #1 connect
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows
-                  connected: http://server is Open WebUI 0.12.4
-                  pass: 1 plugin to compare with the server
-                  a sending: comparing with the server (new)
+                  connected server_version=0.12.4
+                  pass todo=1
+                  a sending why=new
                   #3 create a v1
             4ms #3 taken
                   #4 get a
@@ -214,8 +214,8 @@ fn a_row_that_appears_meanwhile_is_updated() {
             7ms #6 row a v1
                   save
                   archive v1
-                  a updated: updated; the text on the server was not deployed from here, a copy is in the/copy.py
-                  summary: 1 plugin in 7 ms: 1 updated
+                  a updated active=true backup=the/copy.py from_version=theirs ms=5
+                  summary ms=7 updated=1
         "#]],
     );
 }
@@ -243,28 +243,28 @@ fn a_remote_edit_is_held_where_the_user_wants_to_decide() {
             0ms edit a v1
             0ms edit b v1
             0ms rescan
-                  ready: watching `plugins` (2 plugins) for http://server
+                  ready plugins=2 roots=["plugins"]
                   #1 connect
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows a=v9 b=v1
-                  connected: http://server is Open WebUI 0.12.4
+                  connected server_version=0.12.4
                   save
                   archive v1, found
-                  b unchanged: unchanged
-                  pass: 1 plugin to compare with the server
-                  a sending: comparing with the server (new)
+                  b unchanged
+                  pass todo=1
+                  a sending why=new
                   #3 get a
             3ms #3 row a v9
-                  a remote_edit: not deployed: somebody else changed it on the server (version v9)
-                  summary: 2 plugins in 3 ms: 1 unchanged, 1 held back
+                  a remote_edit server_plugin_version=v9
+                  summary held=1 ms=3 unchanged=1
             2010ms write a v2
-                  a sending: comparing with the server (new)
+                  a sending why=new
                   #4 get a
             2011ms #4 row a v9
-                  a remote_edit: not deployed: somebody else changed it on the server (version v9)
+                  a remote_edit server_plugin_version=v9
             4020ms write b v2
-                  b sending: comparing with the server (edited)
+                  b sending why=edited
                   #5 get b
             4021ms #5 row b v1
                   #6 note that b is off
@@ -274,14 +274,14 @@ fn a_remote_edit_is_held_where_the_user_wants_to_decide() {
                   unnote b
                   save
                   archive v2
-                  b updated: updated
+                  b updated active=true from_version=v1 ms=3
             6030ms write a v9
-                  a sending: comparing with the server (new)
+                  a sending why=new
                   #8 get a
             6031ms #8 row a v9
                   save
                   archive v9, found
-                  a unchanged: unchanged
+                  a unchanged active=true
         "#]],
     );
 }
@@ -307,9 +307,9 @@ fn force_ends_a_hold_and_keeps_a_copy() {
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows a=v9
-                  connected: http://server is Open WebUI 0.12.4
-                  pass: 1 plugin to compare with the server
-                  a sending: comparing with the server (forced)
+                  connected server_version=0.12.4
+                  pass todo=1
+                  a sending why=forced
                   #3 get a
             3ms #3 row a v9
                   #4 keep v9
@@ -321,8 +321,8 @@ fn force_ends_a_hold_and_keeps_a_copy() {
                   unnote a
                   save
                   archive v1
-                  a updated: updated; the text on the server was not deployed from here, a copy is in the/copy.py
-                  summary: 1 plugin in 6 ms: 1 updated
+                  a updated active=true backup=the/copy.py from_version=v9 ms=4
+                  summary ms=6 updated=1
                   exit Fine
         "#]],
     );
@@ -340,14 +340,14 @@ fn a_remote_edit_is_overwritten_where_the_user_wants_that() {
          12ms #2 row a v2",
         &expect![[r#"
             10ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             11ms #1 row a v9
                   #2 update a v2
             12ms #2 row a v2
                   save
                   archive v2
-                  a updated: updated
+                  a updated active=true from_version=v9 ms=2
         "#]],
     );
 }

@@ -42,9 +42,9 @@ fn a_file_that_stays_gone_takes_its_plugin_along_where_the_user_wants_that() {
          33002ms #6 created a",
         &expect![[r#"
             2000ms delete a
-                  held: not complete yet; read again soon
+                  held path=plugins/a.py
             2350ms wake
-                  a removed: removed here; deleted on the server in 30 s unless it comes back
+                  a removed
             10000ms wake
             32350ms wake
                   look for plugins/a.py
@@ -58,16 +58,16 @@ fn a_file_that_stays_gone_takes_its_plugin_along_where_the_user_wants_that() {
                   #4 get a
             32354ms #4 absent
                   save
-                  a deleted: deleted on the server, since its file is gone; a copy is in the/copy.py
+                  a deleted backup=the/copy.py
             33000ms write a v1
-                  a sending: comparing with the server (new)
+                  a sending why=new
                   #5 get a
             33001ms #5 absent
                   #6 create a v1
             33002ms #6 created a
                   save
                   archive v1
-                  a created: created, switched off
+                  a created ms=2
         "#]],
     );
 }
@@ -82,11 +82,11 @@ fn a_file_that_comes_back_changes_nothing() {
          40000ms wake",
         &expect![[r#"
             2000ms delete a
-                  held: not complete yet; read again soon
+                  held path=plugins/a.py
             2350ms wake
-                  a removed: removed here; deleted on the server in 30 s unless it comes back
+                  a removed
             9000ms write a v1
-                  a unchanged: unchanged
+                  a unchanged
             40000ms wake
         "#]],
     );
@@ -103,15 +103,15 @@ fn what_was_changed_on_the_server_is_not_taken_away() {
          32351ms #1 row a v9",
         &expect![[r#"
             2000ms delete a
-                  held: not complete yet; read again soon
+                  held path=plugins/a.py
             2350ms wake
-                  a removed: removed here; deleted on the server in 30 s unless it comes back
+                  a removed
             32350ms wake
                   look for plugins/a.py
             32350ms looked a gone
                   #1 get a
             32351ms #1 row a v9
-                  a spared: the server keeps it: somebody else changed it there
+                  a spared reason=edited_on_server
         "#]],
     );
 }
@@ -128,9 +128,9 @@ fn a_copy_that_cannot_be_kept_means_that_nothing_is_deleted() {
          32352ms #2 not-kept",
         &expect![[r#"
             2000ms delete a
-                  held: not complete yet; read again soon
+                  held path=plugins/a.py
             2350ms wake
-                  a removed: removed here; deleted on the server in 30 s unless it comes back
+                  a removed
             32350ms wake
                   look for plugins/a.py
             32350ms looked a gone
@@ -138,7 +138,7 @@ fn a_copy_that_cannot_be_kept_means_that_nothing_is_deleted() {
             32351ms #1 row a v1
                   #2 keep v1
             32352ms #2 not-kept
-                  a failed: nothing was sent, because the state folder could not be written: disk full
+                  a failed ms=2 reason=backup_failed
         "#]],
     );
 }
@@ -153,13 +153,13 @@ fn a_folder_that_goes_takes_nothing_along() {
          32350ms looked a all-gone",
         &expect![[r#"
             2000ms delete a
-                  held: not complete yet; read again soon
+                  held path=plugins/a.py
             2350ms wake
-                  a removed: removed here; deleted on the server in 30 s unless it comes back
+                  a removed
             32350ms wake
                   look for plugins/a.py
             32350ms looked a all-gone
-                  a spared: the server keeps it: its whole folder is gone, not the file alone
+                  a spared reason=folder_gone
         "#]],
     );
 }
@@ -178,22 +178,22 @@ fn a_folder_that_is_left_without_plugins_takes_nothing_along() {
          32350ms looked x/d gone",
         &expect![[r#"
             1000ms write x/d as d v1
-                  d sending: comparing with the server (new)
+                  d sending path=plugins/x/d.py why=new
                   #1 get d
             1001ms #1 absent
                   #2 create d v1
             1002ms #2 created d
                   save
                   archive v1
-                  d created: created, switched off
+                  d created ms=2 path=plugins/x/d.py
             2000ms delete x/d
-                  held: not complete yet; read again soon
+                  held path=plugins/x/d.py
             2350ms wake
-                  d removed: removed here; deleted on the server in 30 s unless it comes back
+                  d removed path=plugins/x/d.py
             32350ms wake
                   look for plugins/x/d.py
             32350ms looked x/d gone
-                  d spared: the server keeps it: no plugin is left in its folder, which may be an unmounted share
+                  d spared path=plugins/x/d.py reason=folder_emptied
         "#]],
     );
 }
@@ -210,18 +210,18 @@ fn when_more_files_go_than_are_left_nothing_is_taken_away() {
          32350ms looked b gone",
         &expect![[r#"
             2000ms delete a
-                  held: not complete yet; read again soon
+                  held path=plugins/a.py
             2000ms delete b
-                  held: not complete yet; read again soon
+                  held path=plugins/b.py
             2350ms wake
-                  a removed: removed here; deleted on the server in 30 s unless it comes back
-                  b removed: removed here; deleted on the server in 30 s unless it comes back
+                  a removed
+                  b removed
             32350ms wake
                   look for plugins/a.py
                   look for plugins/b.py
             32350ms looked a gone
-                  a spared: the server keeps it: more plugin files are gone than are left
-                  b spared: the server keeps it: more plugin files are gone than are left
+                  a spared reason=many_gone
+                  b spared reason=many_gone
             32350ms looked b gone
         "#]],
     );
@@ -241,9 +241,9 @@ fn a_function_is_switched_off_where_the_user_wants_that() {
          41000ms write a v1",
         &expect![[r#"
             2000ms delete a
-                  held: not complete yet; read again soon
+                  held path=plugins/a.py
             2350ms wake
-                  a removed: removed here; switched off on the server in 30 s unless it comes back
+                  a removed
             32350ms wake
                   look for plugins/a.py
             32350ms looked a gone
@@ -252,13 +252,13 @@ fn a_function_is_switched_off_where_the_user_wants_that() {
                   save
                   #2 toggle a
             32352ms #2 row a v1 off
-                  a deactivated: switched off on the server, since its file is gone
+                  a deactivated
             40000ms write a v1
-                  a left_off: its file is back; the function was switched off while it was gone, and stays off
+                  a left_off
                   save
-                  a unchanged: unchanged
+                  a unchanged
             41000ms write a v1
-                  a unchanged: unchanged
+                  a unchanged
         "#]],
     );
 }
@@ -277,9 +277,9 @@ fn a_function_of_which_nobody_knows_whether_it_was_switched_off_is_mentioned_whe
          40000ms write a v2",
         &expect![[r#"
             2000ms delete a
-                  held: not complete yet; read again soon
+                  held path=plugins/a.py
             2350ms wake
-                  a removed: removed here; switched off on the server in 30 s unless it comes back
+                  a removed
             32350ms wake
                   look for plugins/a.py
             32350ms looked a gone
@@ -290,12 +290,12 @@ fn a_function_of_which_nobody_knows_whether_it_was_switched_off_is_mentioned_whe
             32352ms #2 lost
                   #3 get a
             32353ms #3 unreachable
-                  unreachable: cannot reach http://server: connection refused (next try in 500 ms)
-                  a waiting: waiting: the server is away
+                  unreachable cause="connection refused" next_ms=500
+                  a waiting reason=Away
             40000ms write a v2
-                  a left_off: its file is back; the function was switched off while it was gone, and stays off
+                  a left_off
                   save
-                  a waiting: waiting: the server is away
+                  a waiting reason=Away
         "#]],
     );
 }
@@ -320,24 +320,24 @@ fn a_removal_waits_for_a_server_that_is_away() {
          32857ms #7 absent",
         &expect![[r#"
             2000ms delete a
-                  held: not complete yet; read again soon
+                  held path=plugins/a.py
             2350ms wake
-                  a removed: removed here; deleted on the server in 30 s unless it comes back
+                  a removed
             32350ms wake
                   look for plugins/a.py
             32350ms looked a gone
                   #1 get a
             32351ms #1 unreachable
-                  unreachable: cannot reach http://server: connection refused (next try in 500 ms)
-                  a waiting: waiting: the server is away
+                  unreachable cause="connection refused" next_ms=500
+                  a waiting reason=Away
             32851ms wake
                   #2 connect
             32852ms #2 connected
                   #3 overview of functions
             32853ms #3 rows a=v1 b=v1 c=v1
-                  b unchanged: unchanged
-                  c unchanged: unchanged
-                  back: the server is back after 502 ms
+                  b unchanged
+                  c unchanged
+                  back away_ms=502
             32853ms wake
                   look for plugins/a.py
             32853ms looked a gone
@@ -350,7 +350,7 @@ fn a_removal_waits_for_a_server_that_is_away() {
                   #7 get a
             32857ms #7 absent
                   save
-                  a deleted: deleted on the server, since its file is gone; a copy is in the/copy.py
+                  a deleted backup=the/copy.py
         "#]],
     );
 }
@@ -366,9 +366,9 @@ fn what_we_did_not_put_there_is_not_taken_away() {
          40000ms wake",
         &expect![[r#"
             2000ms delete a
-                  held: not complete yet; read again soon
+                  held path=plugins/a.py
             2350ms wake
-                  a removed: removed here; the server keeps it
+                  a removed
             40000ms wake
         "#]],
     );
@@ -384,9 +384,9 @@ fn nothing_is_taken_away_where_nobody_asked_for_it() {
          40000ms looked a gone",
         &expect![[r#"
             2000ms delete a
-                  held: not complete yet; read again soon
+                  held path=plugins/a.py
             2350ms wake
-                  a removed: removed here; the server keeps it
+                  a removed
             40000ms wake
             40000ms looked a gone
         "#]],
@@ -421,17 +421,17 @@ fn a_pass_takes_nothing_away() {
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows a=v1
-                  connected: http://server is Open WebUI 0.12.4
-                  a unchanged: unchanged
-                  pass: 1 plugin to compare with the server
-                  b sending: comparing with the server (new)
+                  connected server_version=0.12.4
+                  a unchanged
+                  pass todo=1
+                  b sending why=new
                   #3 create b v1
             3ms delete a
-                  held: not complete yet; read again soon
+                  held path=plugins/a.py
             400ms wake
-                  a removed: removed here; the server keeps it
+                  a removed
             40000ms wake
-                  b slow: still on its way after 40 s
+                  b slow so_far_ms=39998
             40000ms looked a gone
         "#]],
     );
@@ -460,20 +460,20 @@ fn a_plugin_that_a_renamed_file_may_be_is_not_taken_away() {
     );
     expect![[r#"
         2000ms delete a
-              held: not complete yet; read again soon
+              held path=plugins/a.py
         2000ms write c v1~Shout
-              c sending: comparing with the server (new)
+              c sending why=new
               #1 get c
         2350ms wake
-              a removed: removed here; deleted on the server in 30 s unless it comes back
+              a removed
         2351ms #1 absent
               #2 overview of functions
         2352ms #2 rows a=v1~Shout b=v1
-              c twin: not created: the server has a plugin with the same title and author under the id `a`
+              c twin other_id=a
         32350ms wake
               look for plugins/a.py
         32350ms looked a gone
-              a spared: the server keeps it: a new file here may be the same plugin
+              a spared reason=maybe_renamed
     "#]]
     .assert_eq(&run.log);
 }
@@ -496,27 +496,27 @@ fn what_a_broken_file_may_be_is_not_taken_away() {
          95303ms wake",
         &expect![[r#"
             5000ms delete a
-                  held: not complete yet; read again soon
+                  held path=plugins/a.py
             5000ms write d broken
-                  flawed: invalid Python: expected an expression or a ')'
+                  flawed column=14 line=1 path=plugins/d.py reason=syntax
             5301ms wake
-                  a removed: removed here; deleted on the server in 30 s unless it comes back
+                  a removed
             35301ms wake
                   look for plugins/a.py
             35302ms looked a gone
-                  a waiting: waiting: a file here that is broken may be the same plugin; nothing is done on the server before it is mended
+                  a waiting reason=BrokenFile
             65302ms wake
                   look for plugins/a.py
             65303ms looked a gone
             70000ms write d as a v2
-                  a sending: comparing with the server (edited)
+                  a sending path=plugins/d.py why=edited
                   #1 get a
             70001ms #1 row a v1
                   #2 update a v2
             70002ms #2 row a v2
                   save
                   archive v2
-                  a updated: updated
+                  a updated active=true from_version=v1 ms=2 path=plugins/d.py
             95303ms wake
         "#]],
     );
@@ -534,24 +534,24 @@ fn what_a_broken_file_may_be_is_not_taken_away() {
          65303ms looked a gone",
         &expect![[r#"
             5000ms delete a
-                  held: not complete yet; read again soon
+                  held path=plugins/a.py
             5000ms write b broken
-                  b flawed: invalid Python: expected an expression or a ')'
+                  b flawed column=14 line=1 reason=syntax
             5301ms wake
-                  a removed: removed here; deleted on the server in 30 s unless it comes back
+                  a removed
             35301ms wake
                   look for plugins/a.py
             35302ms looked a gone
-                  a waiting: waiting: a file here that is broken may be the same plugin; nothing is done on the server before it is mended
+                  a waiting reason=BrokenFile
             40000ms write b v2
-                  b sending: comparing with the server (edited)
+                  b sending why=edited
                   #1 get b
             40001ms #1 row b v1
                   #2 update b v2
             40002ms #2 row b v2
                   save
                   archive v2
-                  b updated: updated
+                  b updated active=true from_version=v1 ms=2
             65302ms wake
                   look for plugins/a.py
             65303ms looked a gone
@@ -574,21 +574,20 @@ fn what_another_file_has_taken_over_is_not_taken_away() {
          35302ms looked a gone",
         &expect![[r#"
             5000ms delete a
-                  held: not complete yet; read again soon
+                  held path=plugins/a.py
             5301ms wake
-                  a removed: removed here; deleted on the server in 30 s unless it comes back
+                  a removed
             6000ms edit d as a v1
             6000ms rescan
                   #1 connect
             6001ms #1 connected
                   #2 overview of functions
             6002ms #2 rows a=v1 b=v1 c=v1
-                  a unchanged: unchanged
-                  b unchanged: unchanged
-                  c unchanged: unchanged
-                  summary: 3 plugins in 2 ms: 3 unchanged
+                  a unchanged path=plugins/d.py
+                  b unchanged
+                  c unchanged
+                  summary ms=2 unchanged=3
             35301ms wake
-                  look for plugins/a.py
             35302ms looked a gone
         "#]],
     );
@@ -621,4 +620,61 @@ fn an_overview_older_than_a_removal_is_not_believed() {
     );
     let log = run.log;
     assert!(after(&log, "32400ms").contains("a sending"), "the server does not have it, and nothing is sent:\n{log}");
+}
+
+#[test]
+fn nothing_is_deleted_while_files_are_being_written() {
+    leaving(
+        OnDelete::Delete,
+        "2000ms delete a
+         2350ms wake
+         32350ms wake
+         32350ms looked a unsettled
+         33350ms wake
+         33350ms looked a gone",
+        &expect![[r#"
+            2000ms delete a
+                  held path=plugins/a.py
+            2350ms wake
+                  a removed
+            32350ms wake
+                  look for plugins/a.py
+            32350ms looked a unsettled
+            33350ms wake
+                  look for plugins/a.py
+            33350ms looked a gone
+                  #1 get a
+        "#]],
+    );
+}
+
+#[test]
+fn a_removal_ends_where_its_file_is_back_and_broken() {
+    leaving(
+        OnDelete::Delete,
+        "2000ms delete a
+         2350ms wake
+         32350ms wake
+         32350ms looked a gone
+         32351ms write a broken
+         32352ms #1 row a v1
+         32352ms wake
+         32352ms looked a there",
+        &expect![[r#"
+            2000ms delete a
+                  held path=plugins/a.py
+            2350ms wake
+                  a removed
+            32350ms wake
+                  look for plugins/a.py
+            32350ms looked a gone
+                  #1 get a
+            32351ms write a broken
+                  flawed column=14 line=1 path=plugins/a.py reason=syntax
+            32352ms #1 row a v1
+            32352ms wake
+                  look for plugins/a.py
+            32352ms looked a there
+        "#]],
+    );
 }

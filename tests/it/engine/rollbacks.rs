@@ -17,15 +17,15 @@ fn a_rollback_ends_when_the_server_holds_the_files_text_again() {
         &expect![[r#"
             10ms rolled-back a v2 v1
             11ms write a v2
-                  a rolled_back: rolled back; not deployed until the file changes
+                  a rolled_back
             20ms rescan
                   #1 connect
             21ms #1 connected
                   #2 overview of functions
             22ms #2 rows a=v2
                   end the rollback of a
-                  a unchanged: unchanged
-                  summary: 1 plugin in 2 ms: 1 unchanged
+                  a unchanged
+                  summary ms=2 unchanged=1
         "#]],
     );
 }
@@ -48,16 +48,16 @@ fn what_was_rolled_back_is_deployed_when_the_file_changes() {
         &expect![[r#"
             10ms rolled-back a v2 v1
             11ms write a v2
-                  a rolled_back: rolled back; not deployed until the file changes
+                  a rolled_back
             20ms rescan
                   #1 connect
             21ms #1 connected
                   #2 overview of functions
             22ms #2 rows a=v1
-                  a rolled_back: rolled back; not deployed until the file changes
-                  summary: 1 plugin in 2 ms: 1 held back
+                  a rolled_back
+                  summary held=1 ms=2
             30ms write a v3
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #3 get a
             31ms #3 row a v1
                   #4 update a v3
@@ -65,16 +65,16 @@ fn what_was_rolled_back_is_deployed_when_the_file_changes() {
                   end the rollback of a
                   save
                   archive v3
-                  a updated: updated
+                  a updated active=true from_version=v1 ms=2
             5000ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #5 get a
             5001ms #5 row a v3
                   #6 update a v2
             5002ms #6 row a v2
                   save
                   archive v2
-                  a updated: updated
+                  a updated active=true from_version=v3 ms=2
         "#]],
     );
 }
@@ -91,7 +91,7 @@ fn a_deploy_that_ends_after_a_rollback_undoes_it_and_says_so() {
          8000ms write a v2",
         &expect![[r#"
             5000ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             5001ms #1 row a v1
                   #2 update a v2
@@ -100,11 +100,11 @@ fn a_deploy_that_ends_after_a_rollback_undoes_it_and_says_so() {
             7000ms #2 row a v2
                   save
                   archive v2
-                  a updated: updated
+                  a updated active=true from_version=v1 ms=2000
                   end the rollback of a
-                  a rollback_undone: this deploy was already in progress, and replaced the text that a rollback had put back
+                  a rollback_undone put_back=54a657c3f84eec4ea2474fcdc041b435100c31d32ccc1ec2827eaf0be7a849f0
             8000ms write a v2
-                  a unchanged: unchanged
+                  a unchanged
         "#]],
     );
 }
@@ -122,7 +122,7 @@ fn a_deploy_that_ends_before_a_rollback_does_not_undo_it() {
          8000ms write a v2",
         &expect![[r#"
             5000ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             5001ms #1 row a v1
                   #2 update a v2
@@ -130,10 +130,10 @@ fn a_deploy_that_ends_before_a_rollback_does_not_undo_it() {
             6100ms #2 row a v2
                   save
                   archive v2
-                  a updated: updated
+                  a updated active=true from_version=v1 ms=1100
             7000ms rolled-back a v2 v0
             8000ms write a v2
-                  a rolled_back: rolled back; not deployed until the file changes
+                  a rolled_back
         "#]],
     );
 }
@@ -149,7 +149,7 @@ fn a_deploy_that_ends_after_a_pull_undoes_nothing() {
          7000ms #2 row a v2",
         &expect![[r#"
             5000ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             5001ms #1 row a v1
                   #2 update a v2
@@ -157,7 +157,7 @@ fn a_deploy_that_ends_after_a_pull_undoes_nothing() {
             7000ms #2 row a v2
                   save
                   archive v2
-                  a updated: updated
+                  a updated active=true from_version=v1 ms=2000
         "#]],
     );
 }
@@ -174,7 +174,7 @@ fn what_waits_for_its_turn_while_it_is_rolled_back_is_not_deployed() {
          9000ms write a v4",
         &expect![[r#"
             5000ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             7000ms write a v3
             7001ms rolled-back a v3 v0
@@ -183,11 +183,11 @@ fn what_waits_for_its_turn_while_it_is_rolled_back_is_not_deployed() {
             7003ms #2 row a v2
                   save
                   archive v2
-                  a updated: updated
-                  a rollback_undone: this deploy was already in progress, and replaced the text that a rollback had put back
-                  a rolled_back: rolled back; not deployed until the file changes
+                  a updated active=true from_version=v1 ms=2003
+                  a rollback_undone put_back=54a657c3f84eec4ea2474fcdc041b435100c31d32ccc1ec2827eaf0be7a849f0
+                  a rolled_back
             9000ms write a v4
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #3 get a
         "#]],
     );

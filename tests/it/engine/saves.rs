@@ -17,14 +17,14 @@ fn a_save_is_read_compared_and_sent() {
          5002ms #2 row a v2",
         &expect![[r#"
             5000ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             5001ms #1 row a v1
                   #2 update a v2
             5002ms #2 row a v2
                   save
                   archive v2
-                  a updated: updated
+                  a updated active=true from_version=v1 ms=2
         "#]],
     );
 }
@@ -36,7 +36,7 @@ fn a_save_without_a_change_sends_nothing() {
          10ms write a v1",
         &expect![[r#"
             10ms write a v1
-                  a unchanged: unchanged
+                  a unchanged
         "#]],
     );
 }
@@ -54,25 +54,25 @@ fn the_newest_save_wins_and_one_is_in_flight() {
          2050ms #4 row a v4",
         &expect![[r#"
             10ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             2000ms write a v3
             2010ms write a v4
-                  a superseded: replaced by a newer save
+                  a superseded
             2020ms #1 row a v1
                   #2 update a v2
             2030ms #2 row a v2
                   save
                   archive v2
-                  a updated: updated
-                  a sending: comparing with the server (edited)
+                  a updated active=true from_version=v1 ms=2020
+                  a sending why=edited
                   #3 get a
             2040ms #3 row a v2
                   #4 update a v4
             2050ms #4 row a v4
                   save
                   archive v4
-                  a updated: updated
+                  a updated active=true from_version=v2 ms=40
         "#]],
     );
 }
@@ -91,26 +91,26 @@ fn back_and_forth_during_a_deploy_ends_with_what_the_file_holds() {
          2006ms #4 row a v1",
         &expect![[r#"
             10ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             2000ms write a v1
             2001ms write a v2
-                  a unchanged: unchanged
+                  a unchanged
             2002ms #1 row a v1
                   #2 update a v2
             2003ms write a v1
             2004ms #2 row a v2
                   save
                   archive v2
-                  a updated: updated
-                  a sending: comparing with the server (edited)
+                  a updated active=true from_version=v1 ms=1994
+                  a sending why=edited
                   #3 get a
             2005ms #3 row a v2
                   #4 update a v1
             2006ms #4 row a v1
                   save
                   archive v1
-                  a updated: updated
+                  a updated active=true from_version=v2 ms=3
         "#]],
     );
 }
@@ -128,17 +128,17 @@ fn a_formatter_at_work_makes_one_version_and_not_two() {
          500ms wake",
         &expect![[r#"
             10ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             11ms #1 row a v1
                   #2 update a v2
             12ms #2 row a v2
                   save
                   archive v2
-                  a updated: updated
+                  a updated active=true from_version=v1 ms=2
             300ms write a v3
             350ms write a v4
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #3 get a
             450ms wake
             500ms wake
@@ -158,18 +158,18 @@ fn a_deploy_that_takes_long_is_said_to_be_on_its_way_once() {
          60000ms #2 row a v2",
         &expect![[r#"
             10ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             11ms #1 row a v1
                   #2 update a v2
             2000ms wake
             3010ms wake
-                  a slow: still on its way after 3.0 s
+                  a slow so_far_ms=3000
             9000ms wake
             60000ms #2 row a v2
                   save
                   archive v2
-                  a updated: updated
+                  a updated active=true from_version=v1 ms=59990
         "#]],
     );
 }
@@ -195,21 +195,21 @@ fn a_save_without_a_change_does_not_take_back_what_the_server_lacks() {
             5010ms #1 connected
                   #2 overview of functions
             5020ms #2 rows
-                  pass: 2 plugins to compare with the server
-                  a sending: comparing with the server (missing on server)
+                  pass todo=2
+                  a sending why=missing_on_server
                   #3 get a
             5030ms write b v1
             5040ms write b v2
-                  b superseded: replaced by a newer save
+                  b superseded
             5050ms write b v1
-                  b superseded: replaced by a newer save
+                  b superseded
             5060ms #3 absent
                   #4 create a v1
             5070ms #4 created a
                   save
                   archive v1
-                  a created: created, switched off
-                  b sending: comparing with the server (missing on server)
+                  a created ms=50
+                  b sending why=missing_on_server
                   #5 get b
             5090ms #5 absent
                   #6 create b v1
@@ -234,15 +234,15 @@ fn what_waits_for_its_turn_and_is_no_plugin_any_more_is_not_deployed() {
          5006ms #5 row b v2",
         &expect![[r#"
             5000ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             5000ms write b v2
-                  b sending: comparing with the server (edited)
+                  b sending why=edited
                   #2 get b
             5000ms write c v2
             5001ms edit c broken
             5001ms rescan
-                  c flawed: invalid Python: expected an expression or a ')'
+                  c flawed column=14 line=1 reason=syntax
                   #3 connect
             5002ms #1 row a v1
                   #4 update a v2
@@ -251,17 +251,17 @@ fn what_waits_for_its_turn_and_is_no_plugin_any_more_is_not_deployed() {
             5003ms #3 connected
                   #6 overview of functions
             5004ms #6 rows a=v1 b=v1 c=v1
-                  a unchanged: unchanged
-                  b unchanged: unchanged
+                  a unchanged
+                  b unchanged
             5005ms #4 row a v2
                   save
                   archive v2
-                  a updated: updated
+                  a updated active=true from_version=v1 ms=5
             5006ms #5 row b v2
                   save
                   archive v2
-                  b updated: updated
-                  summary: 3 plugins in 5 ms: 2 updated, 1 with errors
+                  b updated active=true from_version=v1 ms=6
+                  summary ms=5 skipped=1 updated=2
         "#]],
     );
 }
@@ -280,18 +280,18 @@ fn what_happens_to_a_file_within_a_moment_is_one_save() {
          5341ms #3 row a v2",
         &expect![[r#"
             5000ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             5001ms #1 row a v1
                   #2 update a v2
             5002ms #2 row a v2
                   save
                   archive v2
-                  a updated: updated
+                  a updated active=true from_version=v1 ms=2
             5300ms delete a
             5304ms write a v3
             5340ms write a v4
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #3 get a
             5341ms #3 row a v2
                   #4 update a v4
@@ -312,19 +312,19 @@ fn a_save_of_a_function_that_is_off_says_so() {
          5002ms write a v2",
         &expect![[r#"
             10ms write a v2
-                  a sending: comparing with the server (edited)
+                  a sending why=edited
                   #1 get a
             11ms #1 row a v1 off
                   #2 update a v2
             12ms #2 row a v2 off
                   save
                   archive v2
-                  a updated: updated (off)
+                  a updated from_version=v1 ms=2
             5000ms saving a
                   #3 get a
             5001ms #3 row a v2 off
             5002ms write a v2
-                  a unchanged: unchanged (off)
+                  a unchanged
         "#]],
     );
 }
@@ -338,5 +338,5 @@ fn a_function_that_is_on_by_now_is_not_said_to_be_off() {
          11ms #1 row a v1 off
          12ms #2 row a v2",
     );
-    assert!(log.ends_with("a updated: updated\n"), "{log}");
+    assert!(log.ends_with("a updated active=true from_version=v1 ms=2\n"), "{log}");
 }

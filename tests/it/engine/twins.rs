@@ -21,7 +21,7 @@ fn where_the_list_is_too_long_nobody_is_asked_about_twins() {
          5002ms #2 too-long",
         &expect![[r#"
             5000ms write b v1~Shout
-                  b sending: comparing with the server (new)
+                  b sending why=new
                   #1 get b
             5001ms #1 absent
                   #2 overview of functions
@@ -52,20 +52,20 @@ fn a_plugin_that_is_there_under_another_id_is_not_created() {
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows old=v0~Shout c=v1~Whisper
-                  connected: http://server is Open WebUI 0.12.4
+                  connected server_version=0.12.4
                   save
                   archive v1, found
-                  c unchanged: unchanged
-                  pass: 2 plugins to compare with the server
-                  a sending: comparing with the server (new)
-                  a twin: not created: the server has a plugin with the same title and author under the id `old`
-                  b sending: comparing with the server (new)
+                  c unchanged
+                  pass todo=2
+                  a sending why=new
+                  a twin other_id=old
+                  b sending why=new
                   #3 create b v1
             4ms #3 created b
                   save
                   archive v1
-                  b created: created, switched off
-                  summary: 3 plugins in 4 ms: 1 created, 1 unchanged, 1 held back
+                  b created ms=2
+                  summary created=1 held=1 ms=4 unchanged=1
                   exit NotDeployed
         "#]],
     );
@@ -88,14 +88,14 @@ fn a_saved_plugin_s_twin_is_looked_for() {
          33ms #8 created d",
         &expect![[r#"
             10ms write a v1~Shout
-                  a sending: comparing with the server (new)
+                  a sending why=new
                   #1 get a
             11ms #1 absent
                   #2 overview of functions
             12ms #2 rows old=v0~Shout
-                  a twin: not created: the server has a plugin with the same title and author under the id `old`
+                  a twin other_id=old
             20ms write c v1~Whisper
-                  c sending: comparing with the server (new)
+                  c sending why=new
                   #3 get c
             21ms #3 absent
                   #4 overview of functions
@@ -104,9 +104,9 @@ fn a_saved_plugin_s_twin_is_looked_for() {
             23ms #5 created c
                   save
                   archive v1
-                  c created: created, switched off
+                  c created ms=3
             30ms write d v1~Hum
-                  d sending: comparing with the server (new)
+                  d sending why=new
                   #6 get d
             31ms #6 absent
                   #7 overview of functions
@@ -115,7 +115,7 @@ fn a_saved_plugin_s_twin_is_looked_for() {
             33ms #8 created d
                   save
                   archive v1
-                  d created: created, switched off
+                  d created ms=3
         "#]],
     );
 }
@@ -137,8 +137,8 @@ fn a_single_file_may_differ_in_adopt() {
                  4ms #3 created {created}"
             ),
         );
-        assert!(log.contains(&format!("{kept} twin: not created")), "{log}");
-        assert!(log.contains(&format!("#3 create {created} v1")) && log.contains("1 created, 1 held back"), "{log}");
+        assert!(log.contains(&format!("{kept} twin ")), "{log}");
+        assert!(log.contains(&format!("#3 create {created} v1")) && log.contains("summary created=1 held=1"), "{log}");
     }
 }
 
@@ -156,20 +156,20 @@ fn a_twin_is_ignored_where_the_user_says_so() {
         &expect![[r#"
             0ms edit a v1~Shout
             0ms rescan
-                  ready: watching `plugins` (1 plugin) for http://server
+                  ready plugins=1 roots=["plugins"]
                   #1 connect
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows old=v0~Shout
-                  connected: http://server is Open WebUI 0.12.4
-                  pass: 1 plugin to compare with the server
-                  a sending: comparing with the server (new)
+                  connected server_version=0.12.4
+                  pass todo=1
+                  a sending why=new
                   #3 create a v1
             4ms #3 created a
                   save
                   archive v1
-                  a created: created, switched off
-                  summary: 1 plugin in 4 ms: 1 created
+                  a created ms=2
+                  summary created=1 ms=4
         "#]],
     );
 }

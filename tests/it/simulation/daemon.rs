@@ -92,7 +92,7 @@ impl World {
         let Some(daemon) = &mut self.daemon else { return Ok(()) };
         let ready = daemon.settling.take(self.now, || git_busy);
         let long_written = daemon.settling.long_written(self.now);
-        let ready = (!ready.is_empty()).then_some(Event::Ready(ready));
+        let ready = (!ready.is_empty()).then(|| Event::Ready(ready.into_iter().collect()));
         let long_written = (!long_written.is_empty()).then_some(Event::BeingWritten(long_written));
         self.take_all(ready.into_iter().chain(long_written).collect())?;
         // The tables are asked for all at once.
@@ -224,7 +224,9 @@ impl World {
                 None
             }
             Effect::Look(path) => {
+                let is_settled = self.daemon.as_ref().is_some_and(|daemon| daemon.settling.is_idle());
                 let trace = match (self.mounted, self.disk.contains_key(&file_of(&path))) {
+                    _ if !is_settled => Trace::Unsettled,
                     (true, true) => Trace::File,
                     (true, false) => Trace::Folder,
                     (false, _) => Trace::Nothing,

@@ -115,7 +115,7 @@ fn whatever_happens_what_was_promised_holds() {
         }
     }
     let reports: Vec<_> = first.values().map(|(seed, broken)| report(*seed, broken)).collect();
-    let some: Vec<_> = failures.iter().take(20).map(|(seed, _)| seed.to_string()).collect();
+    let some: Vec<_> = failures.iter().take(100).map(|(seed, _)| seed.to_string()).collect();
     panic!("{} seeds fail: {}\n\n{}", failures.len(), some.join(" "), reports.join("\n"));
 }
 
@@ -650,5 +650,154 @@ fn a_flip_that_was_one_too_many_is_not_left_so() {
          0 crash 4 2540
          3508 write c c1
          0 hand a a10",
+    );
+}
+
+#[test]
+fn a_text_in_a_root_that_is_not_there_is_not_deployed() {
+    replay(
+        "seed 20893644
+         0 start
+         0 deaf 1079
+         0 blink b empty b3 20
+         10 rescan
+         2615 swap c c4
+         0 write a -7
+         100 move c a
+         100 write t t8
+         0 swap c c9
+         100 unmount
+         190 swap b b13",
+    );
+}
+
+#[test]
+fn what_waits_is_deployed_only_while_its_file_holds_it() {
+    replay(
+        "seed 20202019
+         0 start
+         0 swap c c3!
+         0 write t t4
+         100 down 18262
+         0 write c c5
+         6335 write t b2
+         1000 slow a a6? b2 877
+         11330 fault locked toggle 1
+         0 write b -8
+         65 write a a9
+         0 blink b gone b10! 94
+         0 swap t t11!",
+    );
+}
+
+#[test]
+fn a_switch_flipped_beside_a_lost_answer_is_no_refusal() {
+    replay(
+        "seed 20427570 0.11.4 once jobs 3
+         0 write a empty
+         0 write b b1
+         0 hand b b2
+         0 write t t4
+         0 start
+         1000 crash 7 1220
+         1429 swap t t6!
+         0 fault absent get 4
+         0 fault after get 4
+         0 fault before update 3
+         0 crash 0 114
+         0 write a a7!
+         0 toggle b
+         0 fault raced get 4
+         10000 fault before connect 3",
+    );
+}
+
+#[test]
+fn what_got_no_answer_twice_is_still_ours() {
+    replay(
+        "seed 20817350 hold
+         0 write a a1
+         0 start
+         10000 write t t2*
+         4686 blink c empty c3 157
+         0 rescan
+         1000 swap b b3
+         0 fault before any 1
+         392 fault gateway create 1
+         828 fault gateway any 4
+         1000 swap t t4
+         1395 write b b6",
+    );
+}
+
+#[test]
+fn what_a_recovery_finds_gone_is_not_believed_to_be_there() {
+    replay(
+        "seed 20075370 0.11.4
+         0 write t t5
+         0 hand t t6
+         100 start
+         0 slow t empty t10! 570
+         333 rescan
+         425 wipe
+         0 write t c11~
+         0 crash 0 2911
+         10000 write t t5",
+    );
+}
+
+#[test]
+fn nothing_is_deleted_while_its_file_is_back_and_broken() {
+    replay(
+        "seed 20396420 delete
+         0 start
+         0 write b b2
+         1000 write a a7
+         0 delete a
+         14336 move c c
+         10000 swap b b11!
+         0 fault slow get 1
+         7586 slow a a12? broken 592",
+    );
+}
+
+#[test]
+fn a_plugin_that_was_back_in_another_file_begins_its_while_anew() {
+    replay(
+        "seed 20447036 delete
+         0 write c c3
+         100 blink b gone b1 294
+         0 start
+         1329 move b c
+         0 unmount
+         1000 slow c empty c15 895",
+    );
+}
+
+#[test]
+fn a_save_that_git_held_back_sends_no_refused_text_again() {
+    replay(
+        "seed 20607692 quiet
+         0 write a a1
+         0 crash 2 2272
+         0 fault refuse update 1
+         8937 write a a6!
+         30 git 1427
+         0 rescan
+         100 slow t t9? t8! 784",
+    );
+}
+
+#[test]
+fn nothing_is_switched_off_while_git_holds_files_back() {
+    replay(
+        "seed 20686952 activate deactivate
+         0 write b b2
+         100 start
+         0 delete b
+         847 write c c1
+         8246 delete a
+         20011 git 1477
+         0 swap c b2",
     );
 }

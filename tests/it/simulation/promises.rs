@@ -53,6 +53,10 @@ enum Cause {
     Crash,
 }
 
+/// What a file holds for less than this may never be read: it is read when it has been quiet for a while, and later still
+/// where it was deployed just now.
+const UNSEEN: Duration = ms(300);
+
 /// How long an answer that was asked for ahead may lie about.
 const AHEAD: Duration = ms(50);
 
@@ -65,6 +69,8 @@ pub(super) struct Promises {
     /// Since when several files, or none, claim an id.
     contested: BTreeMap<Key, Duration>,
     gone: BTreeMap<Key, Duration>,
+    /// When a file came back that claims an id, and since when none had.
+    back: BTreeMap<Key, (Duration, Duration)>,
     /// What the running daemon has last been told of each row.
     read: BTreeMap<Key, Held>,
     /// Which texts are ours.
@@ -149,9 +155,11 @@ impl Promises {
             self.contested.remove(key);
         }
         if texts.is_empty() {
-            self.gone.entry(key.clone()).or_insert(now);
-        } else {
-            self.gone.remove(key);
+            // What was back for a moment only, nobody has seen.
+            let before = self.back.remove(key).filter(|(back, _)| now < *back + UNSEEN);
+            self.gone.entry(key.clone()).or_insert(before.map_or(now, |(_, gone)| gone));
+        } else if let Some(gone) = self.gone.remove(key) {
+            self.back.insert(key.clone(), (now, gone));
         }
     }
 
@@ -228,7 +236,7 @@ impl Promises {
 
     /// There is no connection. What the server failed at just before may be why.
     fn on_no_connection(&mut self, flying: &BTreeSet<Key>, now: Duration) {
-        let has_left = |key: &Key| flying.contains(key) && self.left.contains(key);
+        let has_left = |key: &Key| (flying.contains(key) || self.talking.contains(key)) && self.left.contains(key);
         let is_suspect = |(key, (_, _, last)): &(&Key, &(Digest, u32, Duration))| now < *last && !has_left(key);
         let suspects: Vec<_> =
             self.crashed.iter().filter(is_suspect).map(|(key, (digest, ..))| (key.clone(), *digest)).collect();
@@ -246,7 +254,7 @@ impl Promises {
     fn on_away(&mut self) {
         self.crashed.clear();
         for (key, digest) in std::mem::take(&mut self.given_up) {
-            if self.refused.get(&key) == Some(&digest) && !self.silenced.contains(&(key.clone(), digest)) {
+            if self.refused.get(&key) == Some(&digest) && self.told_silenced.get(&key) != Some(&digest) {
                 self.refused.remove(&key);
             }
         }
@@ -315,6 +323,12 @@ pub(super) fn on_notice(world: &mut World, notice: &Notice) -> Result<(), Broken
     if let Some(key) = &notice.about.key {
         return on_notice_of(world, key, notice);
     }
+    if matches!(
+        notice.what,
+        What::Unreachable { .. } | What::StillUnreachable { .. } | What::Foreign { .. } | What::NotAllowed { .. }
+    ) {
+        world.look += 1;
+    }
     let promises = &mut world.promises;
     let n_files = promises.loaded.values().flatten().count();
     match &notice.what {
@@ -333,7 +347,7 @@ pub(super) fn on_notice(world: &mut World, notice: &Notice) -> Result<(), Broken
         }
         What::Foreign { .. } => {
             promises.on_away();
-            promises.attempts += 1;
+            promises.attempts += u32::from(world.setup.policy.once.is_none());
             Ok(())
         }
         What::StillUnreachable { attempt, next, .. } => {
@@ -346,6 +360,10 @@ pub(super) fn on_notice(world: &mut World, notice: &Notice) -> Result<(), Broken
                 return broken("7: a server that fails is asked less and less", detail);
             }
             patient(*attempt, *next, promises.wish)
+        }
+        What::GaveUp { .. } => {
+            promises.attempts += 1;
+            Ok(())
         }
         What::Back { waiting, .. } | What::AccessGranted { waiting } => {
             promises.attempts = 0;
@@ -375,7 +393,7 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
     let (now, digest) = (world.now, notice.about.digest);
     let busy = world.is_busy(key);
     // A list may be asked for in the middle of a conversation.
-    let lists = world.live().any(|flight| matches!(flight.call, Call::Overview(_)) && !flight.looks);
+    let lists = world.live().any(|flight| matches!(flight.call, Call::Overview(_)) && flight.look.is_none());
     let in_flight = world.flying().any(|flying| flying == *key) || (lists && world.promises.talking.contains(key));
     let flips = world.promises.flips.get(key).copied().unwrap_or_default();
     let switched = world.promises.switches.get(key).copied();
@@ -411,7 +429,10 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
             | What::Crashed { .. }
             | What::Failed { .. }
             | What::Waiting { .. }
-    ) {
+            | What::RemoteEdit { .. }
+            | What::Twin { .. }
+    ) || matches!(notice.what, What::Unchanged { .. } if !in_flight)
+    {
         promises.left.remove(key);
         promises.talking.remove(key);
     }
@@ -550,7 +571,11 @@ pub(super) fn on_call(world: &mut World, call: &Call) -> Result<(), Broken> {
         Call::Prune(key, version) => on_prune(world, key, version),
         Call::Toggle(id) => {
             let key = Key { kind: Kind::Function, id: id.clone() };
-            let leaves = world.setup.policy.on_delete == OnDelete::Deactivate && world.claimants(&key).is_empty();
+            // That its file is back, the daemon may not know yet.
+            let lately = world.now.saturating_sub(ms(2000));
+            let is_gone =
+                world.claimants(&key).is_empty() || !world.hears_since(lately) || world.changed_since(&key, lately);
+            let leaves = world.setup.policy.on_delete == OnDelete::Deactivate && is_gone;
             let seen = world.promises.switches.get(&key).copied();
             let activate = world.setup.policy.terms.activate_new;
             // A switch is flipped to make a function as it is to be, and never unseen.
@@ -747,8 +772,6 @@ fn on_delete(world: &World, key: &Key) -> Result<(), Broken> {
     }
     match world.promises.gone.get(key) {
         Some(since) if world.now >= *since + world.setup.policy.gone_after => Ok(()),
-        // Without the kernel's word, what was there for a moment is not seen.
-        Some(since) if !world.setup.exact && world.now + ms(10_000) >= *since + world.setup.policy.gone_after => Ok(()),
         // That it was back for a moment could not be heard.
         Some(since) if !world.hears_since(*since) => Ok(()),
         // It is back, which the daemon may not know yet.

@@ -77,8 +77,8 @@ pub(super) struct Flight {
     pub(super) reply: Option<Reply>,
     /// When the server came to it.
     pub(super) served: Duration,
-    /// It is part of a look at the whole server.
-    pub(super) looks: bool,
+    /// The look at the whole server that it is part of.
+    pub(super) look: Option<u64>,
     /// When it was asked, if that was ahead of a conversation.
     pub(super) ahead: Option<Duration>,
 }
@@ -90,6 +90,7 @@ impl World {
         let word = call.word();
         let looks = self.looks && matches!(call, Call::Overview(_));
         self.lists_asked |= looks;
+        self.look += u64::from(call == Call::Connect);
         let restores = matches!(&call, Call::Update(_, form) if form.file.is_none());
         let is_meant = |wanted: &str| wanted == "any" || wanted == word || (restores && wanted == "restore");
         let fault = self.faults.iter().position(|(wanted, _)| is_meant(wanted));
@@ -122,7 +123,7 @@ impl World {
             fault,
             reply: None,
             served: Duration::ZERO,
-            looks,
+            look: looks.then_some(self.look),
             ahead: self.asks_ahead.then_some(self.now),
         };
         self.flights.insert(id, flight);
@@ -197,6 +198,13 @@ impl World {
             return (reply, Aftermath::Fine);
         }
         let (reply, aftermath) = self.server.answer(call);
+        // A full disk has kept the note of an update of a row that is gone: the next start may go by it.
+        if let Call::Create(key, _) = call
+            && self.state.under_way.get(key).is_some_and(|under_way| under_way.replaced.is_some())
+            && let Some(held) = self.server.rows.get_mut(key)
+        {
+            held.wanted_active = None;
+        }
         trace!(self, "         {} is done", call.word());
         match fault {
             Some(Fault::After | Fault::Late | Fault::Gateway) => (lost("no answer"), aftermath),
@@ -259,7 +267,7 @@ impl World {
         let given_up = flight.fault == Some(Fault::Late) && flight.reply.is_none();
         let reply = flight.reply.get_or_insert_with(|| lost("timed out")).clone();
         let (generation, ticket, call) = (flight.generation, flight.ticket, flight.call.clone());
-        let heard = Heard { served: flight.served, looks: flight.looks, ahead: flight.ahead };
+        let heard = Heard { served: flight.served, looks: flight.look == Some(self.look), ahead: flight.ahead };
         if given_up {
             // The server comes to it all the same, but nobody waits for it.
             flight.generation = 0;

@@ -146,6 +146,8 @@ pub(super) struct World {
     pub(super) needs_rescan: bool,
     /// The server has just said that it is there, so that its tables are asked for now.
     pub(super) looks: bool,
+    /// Which look at the server that is: one that is over learns nothing more.
+    pub(super) look: u64,
     /// They are asked for in this turn.
     pub(super) lists_asked: bool,
     /// What it asks now is asked ahead of a conversation.
@@ -183,6 +185,7 @@ pub(super) fn play(script: &str, traced: bool) -> (Result<(), Broken>, String) {
         promises: Promises::default(),
         needs_rescan: false,
         looks: false,
+        look: 0,
         lists_asked: false,
         asks_ahead: false,
         steps: 0,
@@ -347,12 +350,12 @@ impl World {
     /// Somebody else than the daemon writes a text.
     fn write(&mut self, key: &Key, text: Text, writer: Writer) {
         let held = self.server.rows.get(key);
-        let is_new = held.is_some_and(|held| held.ours && !held.active) && self.is_busy(key);
+        let is_new = held.is_none_or(|held| held.ours && !held.active) && self.setup.policy.terms.activate_new;
         self.touch(key);
         self.server.write(key, text, writer);
-        // It may just be switched on for the first time.
-        if is_new
-            && self.setup.policy.terms.activate_new
+        // It may just be switched on for the first time; or off, by a request that is on its way.
+        if self.is_busy(key)
+            && (is_new || !self.server.versioned)
             && let Some(held) = self.server.rows.get_mut(key)
         {
             held.wanted_active = None;
@@ -394,7 +397,7 @@ impl World {
             held.contested = true;
         }
         // It may just be switched on for the first time.
-        if !versioned || (activates && held.ours && !held.active) {
+        if !versioned || (activates && !held.active) {
             held.wanted_active = None;
         }
     }
@@ -551,7 +554,7 @@ impl World {
                     saving.insert(Arc::clone(&path));
                 }
                 match sign {
-                    Seen::Complete(_) => daemon.settling.complete(path),
+                    Seen::Complete(_) => daemon.settling.complete(path, world.now),
                     Seen::Changing(_) => daemon.settling.changing(path, world.now),
                 }
                 if !at_once {
@@ -646,7 +649,7 @@ impl World {
                 }
                 self.hear(|world| {
                     if let Some(daemon) = &mut world.daemon {
-                        daemon.settling.complete(path_of(file));
+                        daemon.settling.complete(path_of(file), world.now);
                     }
                     world.turn(Vec::new())
                 })
