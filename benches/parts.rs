@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use divan::{Bencher, black_box};
 use jiff::Timestamp;
-use owui_watch::engine::exchange::{Call, Reply, Row};
+use owui_watch::engine::deploy::{Call, Reply, Row};
 use owui_watch::engine::files::Loaded;
-use owui_watch::engine::ledger::{Deployed, Ledger, Memory};
+use owui_watch::engine::ledger::{Deployed, Ledger, SavedState};
 use owui_watch::engine::plan::{Remote, decide};
 use owui_watch::engine::{Effect, Engine, Event, Now, Scan};
 use owui_watch::plugin::frontmatter::Frontmatter;
@@ -72,7 +72,7 @@ fn engine_step(bencher: Bencher<'_, '_>, plugins: usize) {
         loaded("p0", &version.to_string())
     };
     bencher.with_inputs(next).bench_local_values(|loaded| {
-        scene.happens(Event::Ready(vec![Arc::clone(&path)]));
+        scene.happens(Event::Ready(vec![(Arc::clone(&path), Duration::ZERO)]));
         scene.happens(Event::Loaded(Arc::clone(&path), loaded));
     });
 }
@@ -89,7 +89,7 @@ impl Scene {
         let ids: Vec<_> = (0..plugins).map(|n| format!("p{n}")).collect();
         let rows = ids.iter().map(|id| row(&key(id), &text(id, "1")));
         let mut scene = Self {
-            engine: Engine::new(policy(), Memory::default()),
+            engine: Engine::new(policy(), SavedState::default()),
             now: Now { at: Duration::ZERO, wall: Timestamp::UNIX_EPOCH, chance: 0.5 },
             rows: ids.iter().map(|id| key(id)).zip(rows).collect(),
         };
@@ -108,8 +108,8 @@ impl Scene {
             for effect in self.engine.handle(event, self.now) {
                 match effect {
                     Effect::Call(ticket, call) => events.push_back(Event::Replied(ticket, self.answer(call))),
-                    Effect::Keep(ticket, _) => events.push_back(Event::Kept(ticket, Ok(PathBuf::new()))),
-                    Effect::Note(ticket, ..) => events.push_back(Event::Noted(ticket, Ok(()))),
+                    Effect::SaveBackup(ticket, _) => events.push_back(Event::BackupSaved(ticket, Ok(PathBuf::new()))),
+                    Effect::SaveIntent(ticket, ..) => events.push_back(Event::IntentSaved(ticket, Ok(()))),
                     effect => drop(black_box(effect)),
                 }
             }

@@ -251,7 +251,7 @@ impl<'a> Taken<'a> {
 impl Command {
     /// Whether it is about texts that may be on the server alone.
     #[must_use]
-    pub fn goes_back(&self) -> bool {
+    pub fn is_rollback(&self) -> bool {
         match self {
             Command::History { .. } | Command::Rollback { .. } | Command::Diff { .. } | Command::Pull { .. } => true,
             Command::Service { .. } | Command::Trust { .. } | Command::Sandbox { .. } => false,

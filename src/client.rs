@@ -11,7 +11,7 @@
 //!
 //! [`Reply::Absent`] to [`Call::Versions`], [`Call::Version`] or [`Call::Prune`] means "no history there": there is no
 //! such plugin, or no such version of it, or the server is older than 0.12 and keeps none. Which of them it is, the row
-//! tells: [`Row::versioned`](crate::engine::exchange::Row::versioned).
+//! tells: [`Row::versioned`](crate::engine::deploy::Row::versioned).
 
 mod classify;
 mod list;
@@ -34,7 +34,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
-use crate::engine::exchange::{Call, Form, Reply, Row, UNTRUSTED, Version};
+use crate::engine::deploy::{Call, Form, Reply, Row, UNTRUSTED, Version};
 use crate::plugin::{Key, Kind, id::PluginId};
 use classify::{Answer, Asked, classify, failure, listed_row, newest_first, overview, page_length, summed_up_row};
 use list::List;

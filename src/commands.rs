@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::console::Format;
 use crate::disk::Folder;
 use crate::engine::Code;
-use crate::engine::notice::Level;
+use crate::notice::Level;
 
 pub use compare::{diff, pull};
 pub use history::history;
@@ -32,7 +32,7 @@ pub use trust::{confirm, somebody_answers, trust};
 pub use words::{Word, check_words};
 
 /// What every command works with.
-pub struct Scene<'a> {
+pub struct CommandContext<'a> {
     /// The settings.
     pub config: &'a Config,
     /// The server.
@@ -47,7 +47,7 @@ pub struct Scene<'a> {
     pub yes: bool,
 }
 
-impl<'a> Scene<'a> {
+impl<'a> CommandContext<'a> {
     /// A scene for these settings, whose oddities are told.
     #[must_use]
     pub fn new(config: &'a Config, client: Client, format: Format, least: Level, yes: bool) -> Self {
@@ -59,13 +59,13 @@ impl<'a> Scene<'a> {
 
 /// Why a command could not do what it was asked for.
 #[derive(Debug)]
-pub struct Refusal {
+pub struct CommandError {
     message: String,
     hint: Option<String>,
     code: Code,
 }
 
-impl Refusal {
+impl CommandError {
     /// What was asked for makes no sense here.
     fn usage(message: impl Into<String>) -> Self {
         Self { message: message.into(), hint: None, code: Code::Usage }
@@ -98,13 +98,13 @@ impl Refusal {
     }
 }
 
-impl std::fmt::Display for Refusal {
+impl std::fmt::Display for CommandError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.message)
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for CommandError {}
 
 fn now() -> Timestamp {
     Timestamp::now()

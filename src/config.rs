@@ -24,7 +24,7 @@ use url::{Host, Url};
 
 use crate::cli::{Args, Command};
 use crate::engine::OnDelete;
-use crate::engine::exchange::{Adopt, OnRemoteEdit};
+use crate::engine::deploy::{Adopt, OnRemoteEdit};
 use crate::engine::files::Links;
 use crate::plugin::{Digest, FileSettings, Kind};
 use crate::regular_file::{self, ONE_MIB, Rejection};
@@ -294,7 +294,7 @@ pub struct ConfigError {
 
 impl ConfigError {
     fn new(message: impl Into<String>) -> Self {
-        Self::verbatim(veiled(&message.into()))
+        Self::verbatim(masked(&message.into()))
     }
 
     /// An error whose message holds no key.
@@ -312,7 +312,7 @@ impl ConfigError {
     }
 
     fn with_hint(self, hint: Option<String>) -> Self {
-        Self { hint: hint.map(|hint| veiled(&hint)), ..self }
+        Self { hint: hint.map(|hint| masked(&hint)), ..self }
     }
 
     fn asking(self, request: Request) -> Self {
@@ -897,7 +897,7 @@ impl Merged {
         let waits = match &args.command {
             None => !args.one_pass(),
             Some(Command::Trust { .. }) => true,
-            Some(command) => command.goes_back(),
+            Some(command) => command.is_rollback(),
         };
         let roots = self.roots(&written.root, waits, world)?;
         let found = self.api_key(written.api_key_file.as_deref(), project, dotenv, world, sources)?;
@@ -1019,9 +1019,9 @@ impl Merged {
             (None, Some(Command::Trust { .. })) => "your API key".to_owned(),
             (Some(_) | None, _) => return Ok(()),
         };
-        let (origin, shown) = (veiled(&origin), with_host(url));
+        let (origin, shown) = (masked(&origin), with_host(url));
         if self.from_project.contains("url") && url != self.users_url {
-            let place = veiled(&self.place_of("url"));
+            let place = masked(&self.place_of("url"));
             project.check("url", format!("url {url}"), format!("send {origin} to {shown}"), || {
                 ConfigError::verbatim(format!(
                     "cannot send {origin} to {shown}: {place} sets that address, and you have not agreed to it"
@@ -1032,7 +1032,7 @@ impl Merged {
         if let Some(CaFile { path, pem }) = ca_file.filter(|_| self.from_project.contains("ca_file"))
             && url.starts_with("https:")
         {
-            let (place, path) = (veiled(&self.place_of("ca_file")), veiled(&ticked(path)));
+            let (place, path) = (masked(&self.place_of("ca_file")), masked(&ticked(path)));
             let question = format!("send {origin} to whoever has a certificate from {path}");
             project.check("ca_file", format!("ca_file {}", Digest::of(pem.as_bytes())), question, || {
                 ConfigError::verbatim(format!(
@@ -1096,7 +1096,7 @@ impl Merged {
                 Ok(real) => real,
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(&why(&error))),
                 // A key that stands in the place of a folder is not waited for, nor told.
-                Err(_) if waits && root.to_str().is_none_or(|root| veiled(root) == root) => absolute(&world.cwd, root),
+                Err(_) if waits && root.to_str().is_none_or(|root| masked(root) == root) => absolute(&world.cwd, root),
                 Err(_) => {
                     return Err(cannot("there is no such folder")
                         .hinted("create it, or set `root` in watch.toml (or --root) to the folder with the plugins"));
@@ -1501,7 +1501,7 @@ impl TryFrom<String> for Versions {
 }
 
 /// A text without the keys and tokens in it: people put them in the place of a path, or of a flag's value.
-fn veiled(text: &str) -> String {
+fn masked(text: &str) -> String {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let words = text.split_inclusive(|c| !is_part(c));
     words
@@ -1517,7 +1517,7 @@ fn veiled(text: &str) -> String {
 fn with_host(url: &str) -> String {
     let start = url.find("://").map_or(0, |at| at + 3);
     let end = url[start..].find('/').map_or(url.len(), |at| start + at);
-    format!("{}{}", &url[..end], veiled(&url[end..]))
+    format!("{}{}", &url[..end], masked(&url[end..]))
 }
 
 /// A path without `./`, doubled slashes and a slash at its end. `..` stays: behind a link it is not what it seems.

@@ -9,7 +9,7 @@ use anstyle::{AnsiColor, Effects, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::{Timestamp, tz::TimeZone};
 
-use crate::engine::notice::{Level, Notice, What, duration};
+use crate::notice::{Level, Notice, NoticeKind, duration};
 use crate::plugin::{Entry, Span};
 use crate::printable;
 
@@ -91,19 +91,19 @@ impl Console {
 
     fn progress(&mut self, notice: &Notice) {
         match &notice.what {
-            What::Pass { todo } if *todo >= LONG_PASS && std::io::stdout().is_terminal() => {
+            NoticeKind::Pass { todo } if *todo >= LONG_PASS && std::io::stdout().is_terminal() => {
                 let bar = ProgressBar::with_draw_target(u64::try_from(*todo).ok(), ProgressDrawTarget::stderr());
                 if let Ok(style) = ProgressStyle::with_template("{bar:32} {pos}/{len} plugins") {
                     bar.set_style(style);
                 }
                 self.bar = Some(bar);
             }
-            What::Summary { .. }
-            | What::Unreachable { .. }
-            | What::NotAllowed { .. }
-            | What::Foreign { .. }
-            | What::GaveUp { .. }
-            | What::Stopping { .. } => {
+            NoticeKind::Summary { .. }
+            | NoticeKind::Unreachable { .. }
+            | NoticeKind::NotAllowed { .. }
+            | NoticeKind::Foreign { .. }
+            | NoticeKind::GaveUp { .. }
+            | NoticeKind::Stopping { .. } => {
                 if let Some(bar) = self.bar.take() {
                     bar.finish_and_clear();
                 }
@@ -125,7 +125,7 @@ impl Console {
         remedies.retain(|remedy| {
             let new = self.hinted.insert(remedy.clone());
             // What was said when the trying began is not said again when it ends.
-            new || notice.level() > Level::Info && !matches!(notice.what, What::GaveUp { .. })
+            new || notice.level() > Level::Info && !matches!(notice.what, NoticeKind::GaveUp { .. })
         });
         let aligned = above.is_none_or(|columns| columns >= NARROW);
         (self.line(notice, clock, aligned), explanation(notice, &remedies, below))
@@ -174,17 +174,19 @@ const RED: Style = AnsiColor::Red.on_default().effects(Effects::BOLD);
 /// The sign says without colour what the colour says.
 fn sign(notice: &Notice) -> (&'static str, Style) {
     match &notice.what {
-        What::Created { .. } | What::Updated { .. } => ("✓", GREEN),
-        What::Unchanged { .. } => ("=", DIM),
-        What::WouldCreate | What::WouldUpdate { .. } => ("→", Style::new()),
-        What::Summary { tally, .. } if !tally.is_complete() => ("!", YELLOW),
-        What::Waiting { .. }
-        | What::Slow { .. }
-        | What::SettingsWait { .. }
-        | What::Held
-        | What::BeingWritten
-        | What::RolledBack => ("…", YELLOW),
-        What::Restored | What::Deleted { .. } | What::Deactivated | What::Spared { .. } => ("!", YELLOW),
+        NoticeKind::Created { .. } | NoticeKind::Updated { .. } => ("✓", GREEN),
+        NoticeKind::Unchanged { .. } => ("=", DIM),
+        NoticeKind::WouldCreate | NoticeKind::WouldUpdate { .. } => ("→", Style::new()),
+        NoticeKind::Summary { tally, .. } if !tally.is_complete() => ("!", YELLOW),
+        NoticeKind::Waiting { .. }
+        | NoticeKind::Slow { .. }
+        | NoticeKind::SettingsWait { .. }
+        | NoticeKind::Held
+        | NoticeKind::BeingWritten
+        | NoticeKind::RolledBack => ("…", YELLOW),
+        NoticeKind::Restored | NoticeKind::Deleted { .. } | NoticeKind::Deactivated | NoticeKind::Spared { .. } => {
+            ("!", YELLOW)
+        }
         _ => match notice.level() {
             Level::Detail => ("·", DIM),
             Level::Info => ("·", Style::new()),
@@ -379,12 +381,12 @@ mod tests {
     use expect_test::{Expect, expect};
 
     use super::*;
-    use crate::engine::exchange::Failure;
-    use crate::engine::notice::{About, OldVersion, Tally, WaitReason};
+    use crate::engine::deploy::Failure;
+    use crate::notice::{OldVersion, PassSummary, Subject, WaitReason};
     use crate::plugin::{Flaw, Key, Problem, Surprise, Warning, id::PluginId};
 
-    fn about(entry: Entry, id: &str, version: Option<&str>) -> About {
-        About {
+    fn about(entry: Entry, id: &str, version: Option<&str>) -> Subject {
+        Subject {
             key: Some(Key { kind: entry.kind(), id: PluginId::new(id).unwrap() }),
             entry: Some(entry),
             path: Some(Arc::from(Path::new("plugins").join(id).with_extension("py"))),
@@ -397,8 +399,13 @@ mod tests {
         Span { line, column, width, source: source.to_owned() }
     }
 
-    fn flawed(span: Option<Span>) -> What {
-        What::Flawed(Flaw { digest: None, problem: Problem::Syntax("expected `)`".to_owned()), span, meant: true })
+    fn flawed(span: Option<Span>) -> NoticeKind {
+        NoticeKind::Flawed(Flaw {
+            digest: None,
+            problem: Problem::Syntax("expected `)`".to_owned()),
+            span,
+            meant: true,
+        })
     }
 
     /// As a terminal of this width shows it, in colour.
@@ -422,8 +429,8 @@ mod tests {
 
     fn folder() -> Notice {
         let problem = Problem::UnreadableFolder("permission denied".to_owned());
-        let what = What::Flawed(Flaw { digest: None, problem, span: None, meant: true });
-        Notice { about: About::file(&Arc::from(Path::new("plugins/closed"))), what }
+        let what = NoticeKind::Flawed(Flaw { digest: None, problem, span: None, meant: true });
+        Notice { about: Subject::file(&Arc::from(Path::new("plugins/closed"))), what }
     }
 
     fn session() -> Vec<Notice> {
@@ -432,49 +439,59 @@ mod tests {
         let shout = |what| Notice { about: about(Entry::Filter, "shout", Some("1.1")), what };
         let clock = |what| Notice { about: about(Entry::Tools, "clock", None), what };
         let duck = |what| Notice { about: about(Entry::Pipe, "rubber_duck_of_the_house", Some("0.3")), what };
-        let file = |what| Notice { about: About::file(&Arc::from(Path::new("plugins/new.py"))), what };
-        let tally = Tally { created: 1, updated: 1, refused: 1, ..Tally::default() };
+        let file = |what| Notice { about: Subject::file(&Arc::from(Path::new("plugins/new.py"))), what };
+        let tally = PassSummary { created: 1, updated: 1, refused: 1, ..PassSummary::default() };
         vec![
-            Notice::general(What::Ready { roots: vec![PathBuf::from("plugins")], plugins: 3, server: server.clone() }),
-            Notice::general(What::Connected { server: server.clone(), version: "0.12.4".to_owned() }),
-            clock(What::Created { active: None, took }),
-            duck(What::Created { active: Some(false), took }),
-            duck(What::Created { active: Some(false), took }),
-            shout(What::Updated { from: Some("1.0".to_owned()), kept: None, active: Some(true), took }),
-            shout(What::Updated {
+            Notice::general(NoticeKind::Ready {
+                roots: vec![PathBuf::from("plugins")],
+                plugins: 3,
+                server: server.clone(),
+            }),
+            Notice::general(NoticeKind::Connected { server: server.clone(), version: "0.12.4".to_owned() }),
+            clock(NoticeKind::Created { active: None, took }),
+            duck(NoticeKind::Created { active: Some(false), took }),
+            duck(NoticeKind::Created { active: Some(false), took }),
+            shout(NoticeKind::Updated { from: Some("1.0".to_owned()), kept: None, active: Some(true), took }),
+            shout(NoticeKind::Updated {
                 from: None,
                 kept: Some(PathBuf::from(".owui-watch/backups/copy.py")),
                 active: None,
                 took,
             }),
-            shout(What::Updated { from: None, kept: None, active: Some(false), took }),
-            shout(What::Unchanged { in_pass: false, active: Some(false), good_again: true }),
-            shout(What::WouldUpdate { from: Some("1.0".to_owned()), foreign: false }),
-            shout(What::Refused {
+            shout(NoticeKind::Updated { from: None, kept: None, active: Some(false), took }),
+            shout(NoticeKind::Unchanged { in_pass: false, active: Some(false), good_again: true }),
+            shout(NoticeKind::WouldUpdate { from: Some("1.0".to_owned()), foreign: false }),
+            shout(NoticeKind::Refused {
                 words: "invalid syntax (<string>, line 2)".to_owned(),
                 span: Some(span(2, 1, 14, "class Filter(:")),
                 requirements: None,
                 old_version: Some(OldVersion::Running),
                 took,
             }),
-            shout(What::Refused { words: String::new(), span: None, requirements: None, old_version: None, took }),
-            shout(What::Refused {
+            shout(NoticeKind::Refused {
+                words: String::new(),
+                span: None,
+                requirements: None,
+                old_version: None,
+                took,
+            }),
+            shout(NoticeKind::Refused {
                 words: "pip failed:\r\n  no such package\n\x1b[31mgave up\x07".to_owned(),
                 span: None,
                 requirements: None,
                 old_version: Some(OldVersion::Off),
                 took,
             }),
-            shout(What::RefusedBefore {
+            shout(NoticeKind::RefusedBefore {
                 words: "No Function class found in the module".to_owned(),
                 span: None,
                 on_server: true,
             }),
-            shout(What::Failed { failure: Failure::StoredOther, took }),
+            shout(NoticeKind::Failed { failure: Failure::StoredOther, took }),
             shout(flawed(Some(span(2, 14, 1, "class Filter(:")))),
             file(flawed(None)),
             folder(),
-            shout(What::Surprising(Warning {
+            shout(NoticeKind::Surprising(Warning {
                 surprise: Surprise::BrokenImport {
                     module: "configparser".to_owned(),
                     becomes: "open_webui.configparser".to_owned(),
@@ -482,20 +499,20 @@ mod tests {
                 span: span(5, 6, 12, "from configparser import ConfigParser"),
             })),
             Notice {
-                about: About { path: None, ..about(Entry::Filter, "shout", None) },
-                what: What::Conflict { paths: vec![Arc::from(Path::new("a.py")), Arc::from(Path::new("b.py"))] },
+                about: Subject { path: None, ..about(Entry::Filter, "shout", None) },
+                what: NoticeKind::Conflict { paths: vec![Arc::from(Path::new("a.py")), Arc::from(Path::new("b.py"))] },
             },
-            file(What::BeingWritten),
-            shout(What::Waiting { reason: WaitReason::Away, again: false }),
-            Notice::general(What::Unreachable {
+            file(NoticeKind::BeingWritten),
+            shout(NoticeKind::Waiting { reason: WaitReason::Away, again: false }),
+            Notice::general(NoticeKind::Unreachable {
                 cause: "connection refused".to_owned(),
                 server,
                 next: Duration::from_millis(500),
                 waiting: 1,
                 configured: false,
             }),
-            Notice::general(What::Trouble { message: "one\ntwo".to_owned(), hint: None }),
-            Notice::general(What::Summary { tally, took: Duration::from_secs(2), dry_run: false }),
+            Notice::general(NoticeKind::Trouble { message: "one\ntwo".to_owned(), hint: None }),
+            Notice::general(NoticeKind::Summary { tally, took: Duration::from_secs(2), dry_run: false }),
         ]
     }
 
@@ -820,7 +837,7 @@ mod tests {
 
     #[test]
     fn ids_stand_in_a_column_that_grows() {
-        let created = |id| Notice { about: about(Entry::Pipe, id, None), what: What::WouldCreate };
+        let created = |id| Notice { about: about(Entry::Pipe, id, None), what: NoticeKind::WouldCreate };
         let ids = ["a", "a_name_of_some_length", "größe", "a_name_that_is_longer_than_any_sensible_column", "b"];
         check(
             &ids.map(created),

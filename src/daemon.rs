@@ -18,17 +18,17 @@ use tokio::time::Instant;
 use crate::client::Client;
 use crate::config::{Config, Reading, Sources, Warning};
 use crate::console::Console;
-use crate::disk::{Folder, Plugins, Seen, State, StateError, Trust};
-use crate::engine::exchange::{Call, Reply};
-use crate::engine::files::{Loaded, Trace};
-use crate::engine::ledger::{Ledger, Memory};
-use crate::engine::notice::{Notice, What};
+use crate::debounce::Debouncer;
+use crate::disk::{Folder, Plugins, ScanCache, State, StateError, Trust};
+use crate::engine::deploy::{Call, Reply};
+use crate::engine::files::{FilePresence, Loaded};
+use crate::engine::ledger::{Ledger, SavedState};
 use crate::engine::{Code, Effect, Engine, Event, Now, Policy, Ticket};
 use crate::git::{self, Git, Leak};
+use crate::notice::{Notice, NoticeKind};
 use crate::plugin::Key;
-use crate::settling::Settling;
 use crate::systemd::supervisor::Supervisor;
-use crate::watcher::{Sign, Touch, Watcher};
+use crate::watcher::{ConfigFileEvent, Sign, Watcher};
 use settings::{New, News, Settings};
 
 /// What the system would end a program by that writes to a pipe which nobody reads.
@@ -93,10 +93,10 @@ pub struct Plan {
 }
 
 /// Everything that wakes the loop.
-enum Happened {
+enum Wakeup {
     Signal(Signal),
     Sign(Sign),
-    Touch(Touch),
+    ConfigFileEvent(ConfigFileEvent),
     Replied(Event),
     Saved(anyhow::Result<()>),
     Leaks(Vec<(PathBuf, Leak)>),
@@ -107,7 +107,7 @@ enum Happened {
 
 struct Daemon<'a> {
     engine: Engine,
-    settling: Settling,
+    debouncer: Debouncer,
     /// What is ready to be read, a few at a time.
     ready: BTreeMap<Arc<Path>, Duration>,
     plugins: Plugins,
@@ -259,7 +259,7 @@ async fn begin(
         };
         let Some(other) = error.downcast_ref().and_then(StateError::other).filter(|_| wait) else { return Err(error) };
         if !std::mem::replace(&mut told, true) {
-            audience.tell(&Notice::general(What::InLine { pid: other.pid }), Timestamp::now());
+            audience.tell(&Notice::general(NoticeKind::InLine { pid: other.pid }), Timestamp::now());
             audience.supervisor.turn(Duration::ZERO, true);
         }
         audience.supervisor.waiting();
@@ -285,18 +285,18 @@ impl<'a> Daemon<'a> {
             let (ledger, trouble) = state.load();
             troubles.extend(trouble);
             state.rollbacks_changed();
-            Memory { ledger, rollbacks: state.rollbacks(), under_way: state.under_way() }
+            SavedState { ledger, rollbacks: state.rollbacks(), under_way: state.under_way() }
         } else {
             // What was cut short is not a dry run's to make good.
             let folder = Folder::new(config.state.clone(), &config.url);
-            Memory { ledger: folder.peek(), rollbacks: folder.rollbacks(), under_way: BTreeMap::new() }
+            SavedState { ledger: folder.peek(), rollbacks: folder.rollbacks(), under_way: BTreeMap::new() }
         };
         let save_failed = unsaved.is_some();
-        let memory = Memory { ledger: unsaved.unwrap_or(memory.ledger), ..memory };
+        let memory = SavedState { ledger: unsaved.unwrap_or(memory.ledger), ..memory };
         let exact = watcher.as_ref().is_some_and(Watcher::is_exact);
         let mut daemon = Self {
             engine: Engine::new(policy, memory),
-            settling: Settling::new(config.debounce),
+            debouncer: Debouncer::new(config.debounce),
             ready: BTreeMap::new(),
             plugins,
             watcher,
@@ -324,7 +324,7 @@ impl<'a> Daemon<'a> {
         };
         for trouble in troubles {
             let (message, hint) = (trouble.to_string(), Some(trouble.hint().to_owned()));
-            daemon.tell(Notice::general(What::Trouble { message, hint }));
+            daemon.tell(Notice::general(NoticeKind::Trouble { message, hint }));
         }
         daemon
     }
@@ -345,7 +345,7 @@ impl<'a> Daemon<'a> {
         let before = settings.as_mut().map(|settings| settings.use_now(config.clone(), Instant::now()));
         let changed = before.as_ref().map_or_else(Vec::new, |before| before.changes(&config));
         let mut daemon = Self::new(start, self.setup, settings, self.audience, self.started);
-        daemon.settling = self.settling.with_debounce(config.debounce);
+        daemon.debouncer = self.debouncer.with_debounce(config.debounce);
         if same {
             let unfinished = self.engine.hand_over();
             let another_way = changed.iter().any(|key| WAY.contains(key));
@@ -360,11 +360,11 @@ impl<'a> Daemon<'a> {
     fn warn_of_the_way(&mut self, config: &Config) {
         let (server, proxy) = (config.url.clone(), self.client.proxy().map(str::to_owned));
         if let Some(proxy) = proxy.clone() {
-            self.tell(Notice::general(What::Proxied { server: server.clone(), proxy }));
+            self.tell(Notice::general(NoticeKind::Proxied { server: server.clone(), proxy }));
         }
         // No proxy is asked for what is on this machine.
         if config.is_overheard() || (proxy.is_some() && server.starts_with("http://")) {
-            self.tell(Notice::general(What::Insecure { server, proxy }));
+            self.tell(Notice::general(NoticeKind::Insecure { server, proxy }));
         }
     }
 
@@ -375,7 +375,7 @@ impl<'a> Daemon<'a> {
         }
         let told = before.map_or(&[][..], |before| &before.warnings);
         for Warning { message, hint } in config.warnings.iter().filter(|warning| !told.contains(warning)) {
-            self.tell(Notice::general(What::Trouble { message: message.clone(), hint: Some(hint.clone()) }));
+            self.tell(Notice::general(NoticeKind::Trouble { message: message.clone(), hint: Some(hint.clone()) }));
         }
         // A check that is under way starts again with all files.
         let known = before.filter(|_| self.leaks.is_none()).map_or(&[][..], |before| &before.key_files);
@@ -406,7 +406,7 @@ impl<'a> Daemon<'a> {
                     format!("add {file} to .gitignore"),
                 ),
             };
-            self.tell(Notice::general(What::Trouble { message, hint: Some(hint) }));
+            self.tell(Notice::general(NoticeKind::Trouble { message, hint: Some(hint) }));
         }
     }
 
@@ -432,35 +432,35 @@ impl<'a> Daemon<'a> {
             let (at, reloaded) = (self.at(), self.successor.is_none());
             self.audience.supervisor.turn(at, reloaded);
             events = match self.next(signals, stopping).await {
-                Happened::Signal(Signal::Stop(number)) if stopping => {
+                Wakeup::Signal(Signal::Stop(number)) if stopping => {
                     self.successor = None;
                     return End::Interrupted(number);
                 }
-                Happened::Signal(Signal::Stop(_)) => {
+                Wakeup::Signal(Signal::Stop(_)) => {
                     stopping = true;
                     // Also where it was to be replaced.
                     self.successor = None;
                     vec![Event::Stop]
                 }
                 // Other settings would begin it anew.
-                Happened::Signal(Signal::Rescan) if stopping => Vec::new(),
-                Happened::Signal(Signal::Rescan) => self.hang_up().await,
-                Happened::Sign(sign) => self.signs(sign),
-                Happened::Touch(touch) => {
+                Wakeup::Signal(Signal::Rescan) if stopping => Vec::new(),
+                Wakeup::Signal(Signal::Rescan) => self.hang_up().await,
+                Wakeup::Sign(sign) => self.signs(sign),
+                Wakeup::ConfigFileEvent(touch) => {
                     self.touched(touch);
                     Vec::new()
                 }
-                Happened::Replied(event) => vec![event],
-                Happened::Saved(result) => {
+                Wakeup::Replied(event) => vec![event],
+                Wakeup::Saved(result) => {
                     self.saved(result);
                     Vec::new()
                 }
-                Happened::Leaks(leaks) => {
+                Wakeup::Leaks(leaks) => {
                     self.leaks(leaks);
                     Vec::new()
                 }
-                Happened::Time => vec![Event::Wake],
-                Happened::More => Vec::new(),
+                Wakeup::Time => vec![Event::Wake],
+                Wakeup::More => Vec::new(),
             };
             if !stopping && self.successor.is_none() {
                 events.extend(self.glance().await);
@@ -470,7 +470,7 @@ impl<'a> Daemon<'a> {
 
     // ---- other settings ---------------------------------------------------------------------------------------------
 
-    fn touched(&mut self, touch: Touch) {
+    fn touched(&mut self, touch: ConfigFileEvent) {
         if let Some(settings) = &mut self.settings {
             settings.touched(touch, Instant::now());
         }
@@ -501,7 +501,7 @@ impl<'a> Daemon<'a> {
         let (config, New { files, keys }) = match news {
             News::None => return None,
             News::Same(new) => {
-                self.tell(Notice::general(What::Reloaded { files: new.files, changed: new.keys }));
+                self.tell(Notice::general(NoticeKind::Reloaded { files: new.files, changed: new.keys }));
                 return None;
             }
             News::Wrong(message, hint) => {
@@ -520,7 +520,7 @@ impl<'a> Daemon<'a> {
         match start {
             Ok(start) => {
                 self.successor = Some(start);
-                self.tell(Notice::general(What::Reloaded { files, changed: keys }));
+                self.tell(Notice::general(NoticeKind::Reloaded { files, changed: keys }));
                 Some(vec![Event::Replace])
             }
             Err(error) => {
@@ -532,7 +532,7 @@ impl<'a> Daemon<'a> {
 
     fn keep_settings(&mut self, why: &str, hint: Option<String>) {
         let message = format!("the settings stay as they were: {why}");
-        self.tell(Notice::general(What::Trouble { message, hint }));
+        self.tell(Notice::general(NoticeKind::Trouble { message, hint }));
     }
 
     /// Ends where another owui-watch has taken the place of this one: two would undo each other's deploys.
@@ -550,7 +550,7 @@ impl<'a> Daemon<'a> {
             return None;
         }
         let message = format!("this owui-watch ends, since its lock was deleted: {error}");
-        self.tell(Notice::general(What::Trouble { message, hint: None }));
+        self.tell(Notice::general(NoticeKind::Trouble { message, hint: None }));
         // It is the other one's to write.
         self.state = None;
         Some(Code::NotDeployed)
@@ -568,31 +568,31 @@ impl<'a> Daemon<'a> {
 
     /// Waits for whatever happens first. It only names it. File events come last: of them alone there may be no end, and
     /// the answers to the deploys that they led to must not wait for that.
-    async fn next(&mut self, signals: &mut UnboundedReceiver<Signal>, stopping: bool) -> Happened {
+    async fn next(&mut self, signals: &mut UnboundedReceiver<Signal>, stopping: bool) -> Wakeup {
         if self.audience.console.is_gone() && !stopping {
-            return Happened::Signal(Signal::Stop(SIGPIPE));
+            return Wakeup::Signal(Signal::Stop(SIGPIPE));
         }
-        let wakes = [self.engine.next_wake(), self.settling.next_wake(), self.audience.supervisor.next_turn()];
+        let wakes = [self.engine.next_wake(), self.debouncer.next_wake(), self.audience.supervisor.next_turn()];
         let wake = wakes.into_iter().flatten().min().map(|at| self.started + at);
         let glance =
             self.settings.as_ref().filter(|_| !stopping && self.successor.is_none()).and_then(Settings::next_wake);
         let deadline = wake.into_iter().chain(glance).min();
         tokio::select! {
             biased;
-            Some(signal) = signals.recv() => Happened::Signal(signal),
-            Some(done) = self.calls.join_next() => Happened::Replied(replied(done)),
+            Some(signal) = signals.recv() => Wakeup::Signal(signal),
+            Some(done) = self.calls.join_next() => Wakeup::Replied(replied(done)),
             saved = done(&mut self.saving) => {
                 self.saving = None;
-                Happened::Saved(saved.context("writing the ledger").flatten())
+                Wakeup::Saved(saved.context("writing the ledger").flatten())
             }
             leaks = done(&mut self.leaks) => {
                 self.leaks = None;
-                Happened::Leaks(leaks.unwrap_or_default())
+                Wakeup::Leaks(leaks.unwrap_or_default())
             }
-            () = reached(deadline) => Happened::Time,
-            touch = touch(&mut self.settings) => Happened::Touch(touch),
-            Some(sign) = self.signs.recv() => Happened::Sign(sign),
-            () = tokio::task::yield_now(), if !self.ready.is_empty() => Happened::More,
+            () = reached(deadline) => Wakeup::Time,
+            touch = touch(&mut self.settings) => Wakeup::ConfigFileEvent(touch),
+            Some(sign) = self.signs.recv() => Wakeup::Sign(sign),
+            () = tokio::task::yield_now(), if !self.ready.is_empty() => Wakeup::More,
         }
     }
 
@@ -607,7 +607,7 @@ impl<'a> Daemon<'a> {
                 this => {
                     // Who writes for long is asked about when he begins, and not with every line.
                     if let Sign::Changing(path) | Sign::Complete(path) = &this
-                        && !self.settling.is_changing(path)
+                        && !self.debouncer.is_changing(path)
                     {
                         saving.insert(Arc::clone(path));
                     }
@@ -633,11 +633,11 @@ impl<'a> Daemon<'a> {
             }
         });
         for path in files {
-            self.settling.appeared(path, at);
+            self.debouncer.appeared(path, at);
         }
         self.follow_links();
         if let Some(Sign::Blind(message, hint)) = blind {
-            self.tell(Notice::general(What::Trouble { message, hint }));
+            self.tell(Notice::general(NoticeKind::Trouble { message, hint }));
         }
     }
 
@@ -654,14 +654,14 @@ impl<'a> Daemon<'a> {
 
     fn sign(&mut self, sign: Sign, events: &mut Vec<Event>) {
         match sign {
-            Sign::Complete(path) | Sign::Gone(path) => self.settling.complete(path, self.at()),
-            Sign::Changing(path) => self.settling.changing(path, self.at()),
+            Sign::Complete(path) | Sign::Gone(path) => self.debouncer.complete(path, self.at()),
+            Sign::Changing(path) => self.debouncer.changing(path, self.at()),
             Sign::FolderGone(folder) => {
                 if let Some(watcher) = &mut self.watcher {
                     watcher.forget_folder(&folder);
                 }
                 for path in self.plugins.files_in(&folder) {
-                    self.settling.complete(path, self.at());
+                    self.debouncer.complete(path, self.at());
                 }
             }
             Sign::Appeared(path) => self.appeared(&[path]),
@@ -670,7 +670,7 @@ impl<'a> Daemon<'a> {
                 if path.is_dir() {
                     self.sign(Sign::Anything, events);
                 } else {
-                    self.settling.complete(path, self.at());
+                    self.debouncer.complete(path, self.at());
                 }
             }
             Sign::Permitted(_) => {}
@@ -681,15 +681,15 @@ impl<'a> Daemon<'a> {
                     settings.look_again(Instant::now());
                 }
             }
-            Sign::Blind(message, hint) => self.tell(Notice::general(What::Trouble { message, hint })),
+            Sign::Blind(message, hint) => self.tell(Notice::general(NoticeKind::Trouble { message, hint })),
         }
     }
 
     /// What the paths that had events have come to by now.
     fn settled(&mut self) -> Vec<Event> {
         let at = self.at();
-        let ready = self.settling.take(at, || self.plugins.git_busy());
-        let long_written = self.settling.long_written(at);
+        let ready = self.debouncer.take(at, || self.plugins.git_busy());
+        let long_written = self.debouncer.long_written(at);
         let mut events = Vec::new();
         if !ready.is_empty() {
             if self.plugins.has_lost_root() {
@@ -756,7 +756,7 @@ impl<'a> Daemon<'a> {
                         events.push_back(Event::Loaded(path, loaded));
                     }
                     Effect::Reread(path) => {
-                        let loaded = if self.settling.is_changing(&path) {
+                        let loaded = if self.debouncer.is_changing(&path) {
                             Loaded::Unsettled
                         } else {
                             self.plugins.read(&path, Trust::Quiet(self.debounce))
@@ -767,26 +767,26 @@ impl<'a> Daemon<'a> {
                         let (client, git) = (self.client.clone(), self.git.clone());
                         self.calls.spawn(async move { (ticket, client.call(stamped(call, &git).await).await) });
                     }
-                    Effect::Keep(ticket, backup) => {
+                    Effect::SaveBackup(ticket, backup) => {
                         let kept = self.keep(&backup).map_err(|error| format!("{error:#}"));
-                        events.push_back(Event::Kept(ticket, kept));
+                        events.push_back(Event::BackupSaved(ticket, kept));
                     }
-                    Effect::Note(ticket, key, under_way) => {
+                    Effect::SaveIntent(ticket, key, under_way) => {
                         self.served.withdraw(&key);
                         let noted = self.state().and_then(|state| state.note_under_way(&key, &under_way));
-                        events.push_back(Event::Noted(ticket, noted.map_err(|error| format!("{error:#}"))));
+                        events.push_back(Event::IntentSaved(ticket, noted.map_err(|error| format!("{error:#}"))));
                     }
-                    Effect::Unnote(key) => {
+                    Effect::ClearIntent(key) => {
                         self.unsaved.insert(key.clone());
                         self.served.unsaved.insert(key);
                     }
                     Effect::Archive(backup) => self.write(|state| state.archive(&backup, Timestamp::now())),
                     Effect::ArchiveFound(backup) => self.write(|state| state.archive_found(&backup, Timestamp::now())),
                     Effect::EndRollback(key) => self.write(|state| state.forget_rollback(&key)),
-                    Effect::Look(path) => {
-                        let is_settled = self.settling.is_idle() && self.ready.is_empty();
-                        let trace = if is_settled { self.plugins.trace(&path) } else { Trace::Unsettled };
-                        events.push_back(Event::Looked(path, trace));
+                    Effect::CheckPresence(path) => {
+                        let is_settled = self.debouncer.is_idle() && self.ready.is_empty();
+                        let trace = if is_settled { self.plugins.trace(&path) } else { FilePresence::Unsettled };
+                        events.push_back(Event::PresenceChecked(path, trace));
                     }
                     Effect::Save(key) => self.unsaved.insert(key),
                     Effect::Tell(notice) => self.tell(notice),
@@ -802,7 +802,7 @@ impl<'a> Daemon<'a> {
         let mut blind = Vec::new();
         let watcher = &mut self.watcher;
         // While something may be in the middle of being written, only what has been quiet is believed.
-        let mut seen = self.state.as_ref().map_or_else(Seen::default, |state| state.seen());
+        let mut seen = self.state.as_ref().map_or_else(ScanCache::default, |state| state.seen());
         seen.deployed(self.engine.ledger().all_held());
         let before = self.plugins.strayed().clone();
         let mut scan = self.plugins.scan(Trust::Quiet(self.debounce), &mut seen, &mut |folder| {
@@ -818,7 +818,7 @@ impl<'a> Daemon<'a> {
                 folder.write_seen(&seen).inspect_err(|error| tracing::debug!("{error:#}"))
             });
         }
-        for (_, loaded) in scan.files.iter_mut().filter(|(path, _)| self.settling.is_changing(path)) {
+        for (_, loaded) in scan.files.iter_mut().filter(|(path, _)| self.debouncer.is_changing(path)) {
             *loaded = Loaded::Unsettled;
         }
         for sign in blind {
@@ -832,14 +832,14 @@ impl<'a> Daemon<'a> {
             if before.get(&root) != Some(&real) {
                 let message = format!("`{}` now leads outside the folder, to `{}`", root.display(), real.display());
                 let hint = Some("if you trust it, run `owui-watch trust` in the folder".to_owned());
-                self.tell(Notice::general(What::Trouble { message, hint }));
+                self.tell(Notice::general(NoticeKind::Trouble { message, hint }));
             }
         }
         self.follow_links();
         scan
     }
 
-    fn keep(&self, backup: &crate::engine::exchange::Backup) -> anyhow::Result<PathBuf> {
+    fn keep(&self, backup: &crate::engine::deploy::Backup) -> anyhow::Result<PathBuf> {
         self.state()?.keep(backup, Timestamp::now())
     }
 
@@ -854,7 +854,7 @@ impl<'a> Daemon<'a> {
             && !std::mem::replace(&mut self.log_failed, true)
         {
             let hint = Some("deploys go on".to_owned());
-            self.tell(Notice::general(What::Trouble { message: format!("{error:#}"), hint }));
+            self.tell(Notice::general(NoticeKind::Trouble { message: format!("{error:#}"), hint }));
         }
     }
 
@@ -877,7 +877,7 @@ impl<'a> Daemon<'a> {
             && !std::mem::replace(&mut self.log_failed, true)
         {
             let message = format!("plugin logs cannot be written: {error:#}");
-            self.audience.console.tell(&Notice::general(What::Trouble { message, hint: None }), time);
+            self.audience.console.tell(&Notice::general(NoticeKind::Trouble { message, hint: None }), time);
         }
     }
 
@@ -920,7 +920,7 @@ impl<'a> Daemon<'a> {
             self.on_disk = OnDisk::default();
             if !failed_before {
                 let hint = Some("deploys go on; the next start compares every plugin with the server".to_owned());
-                self.tell(Notice::general(What::Trouble { message: format!("{error:#}"), hint }));
+                self.tell(Notice::general(NoticeKind::Trouble { message: format!("{error:#}"), hint }));
             }
         }
     }
@@ -1009,7 +1009,7 @@ async fn reached(deadline: Option<Instant>) {
 }
 
 /// Waits for what happens to the files of the settings, for ever where they are not watched.
-async fn touch(settings: &mut Option<Settings<'_>>) -> Touch {
+async fn touch(settings: &mut Option<Settings<'_>>) -> ConfigFileEvent {
     match settings {
         Some(settings) => settings.touch().await,
         None => std::future::pending().await,

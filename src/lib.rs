@@ -4,7 +4,7 @@
 //! does nothing itself; [`daemon`] is the only loop: it names what happened, asks the engine, and does what it says.
 //!
 //! ```text
-//!  watcher → settling ──paths─┐                                    ┌── Read(path), Scan ► disk ─────┐
+//!  watcher → debounce ──paths─┐                                    ┌── Read(path), Scan ► disk ─────┐
 //!  signals ───────────────────┼──► Event ──► engine.handle(e, now) ├── Call(server) ────► client ───┤
 //!  timer ─────────────────────┤               files → plan →       ├── Keep, Save ──────► disk      │
 //!  loaded / replied ──────────┘               queue → ledger       ├── Tell(notice) ────► console, logs
@@ -24,7 +24,7 @@
 //! 8. What waits is never more than the plugins there are.
 //! 9. A function that was on is on after a refused deploy, also where the server has switched it off.
 //!
-//! In reading order: [`plugin`] is what a plugin is, and [`engine`] is every decision; both are pure. [`settling`] says when
+//! In reading order: [`plugin`] is what a plugin is, and [`engine`] is every decision; both are pure. [`debounce`] says when
 //! a path is ready to be read. Then the edges, each of which knows one part of the world: [`watcher`] file events,
 //! [`disk`] files, [`git`] the commits they stand on, [`client`] the server, [`console`] the terminal, [`config`] and
 //! [`cli`] what the user wants, [`systemd`] what may run us, [`sandbox`] a real server to play with. [`regular_file`] reads
@@ -37,14 +37,16 @@ pub mod commands;
 pub mod config;
 pub mod console;
 pub mod daemon;
+pub mod debounce;
 pub mod disk;
 pub mod engine;
 pub mod git;
+pub mod notice;
 pub mod plugin;
 pub mod printable;
 pub mod regular_file;
 pub mod run;
 pub mod sandbox;
-pub mod settling;
+
 pub mod systemd;
 pub mod watcher;

@@ -13,14 +13,14 @@ use tracing_subscriber::prelude::*;
 
 use crate::cli::{Args, Command};
 use crate::client::{self, Authorities, Client, Timeouts, UnusableProxy};
-use crate::commands::{self, Agreed, Refusal, Scene, Word};
+use crate::commands::{self, Agreed, CommandContext, CommandError, Word};
 use crate::config::{self, Config, ConfigError, DEFAULT_URL, Origin, Reading, Sources, World};
 use crate::console::{self, Console, Format, Steps};
 use crate::daemon::{self, End, Plan, Setup, Signal};
 use crate::disk::StateError;
-use crate::engine::exchange::{Adopt, Terms};
-use crate::engine::notice::Level;
+use crate::engine::deploy::{Adopt, DeployPolicy};
 use crate::engine::{Code, Policy};
+use crate::notice::Level;
 use crate::sandbox::{self, Sandbox, SandboxError};
 use crate::systemd::supervisor::{self, Supervisor};
 use crate::{git, printable};
@@ -41,7 +41,7 @@ pub fn run(args: &Args, world: &World) -> ExitCode {
                 Format::Lines => console::fatal(&message, hint.as_deref()),
                 Format::Json => commands::failed(&message, hint),
             }
-            error.downcast_ref().map_or(Code::Usage, Refusal::code).into()
+            error.downcast_ref().map_or(Code::Usage, CommandError::code).into()
         }
     }
 }
@@ -52,7 +52,7 @@ pub(crate) fn remedy(error: &anyhow::Error) -> Option<String> {
         let config = || Some(cause.downcast_ref::<ConfigError>()?.hint()?.to_owned());
         let sandbox = || cause.downcast_ref::<SandboxError>()?.remedy().map(str::to_owned);
         let state = || Some(cause.downcast_ref::<StateError>()?.hint().to_owned());
-        let command = || cause.downcast_ref::<Refusal>()?.hint().map(str::to_owned);
+        let command = || cause.downcast_ref::<CommandError>()?.hint().map(str::to_owned);
         let proxy = || Some(cause.downcast_ref::<UnusableProxy>()?.hint());
         config().or_else(sandbox).or_else(state).or_else(command).or_else(proxy)
     })
@@ -137,13 +137,13 @@ fn keep_out_of_core_dumps() {
 #[cfg(not(unix))]
 fn keep_out_of_core_dumps() {}
 
-async fn scene<'a>(args: &Args, config: &'a Config) -> anyhow::Result<Scene<'a>> {
+async fn scene<'a>(args: &Args, config: &'a Config) -> anyhow::Result<CommandContext<'a>> {
     refuse_tracked(&config.state).await?;
-    Ok(Scene::new(config, client(config)?, format(args), least(args), args.yes))
+    Ok(CommandContext::new(config, client(config)?, format(args), least(args), args.yes))
 }
 
 /// What has begun on the server is finished, unless somebody says stop twice.
-async fn roll_back(scene: &Scene<'_>, plugin: &str, version: Option<&str>) -> anyhow::Result<End> {
+async fn roll_back(scene: &CommandContext<'_>, plugin: &str, version: Option<&str>) -> anyhow::Result<End> {
     let rollback = match commands::agree(scene, plugin, version).await? {
         Agreed::Over(code) => return Ok(End::Done(code)),
         Agreed::On(rollback) => rollback,
@@ -195,7 +195,7 @@ fn plan(args: &Args, config: Config, world: &World, broken: &Broken) -> anyhow::
         key: config.key_origin.as_ref().map(ToString::to_string),
         concurrency: config.concurrency,
         once: args.one_pass().then_some(config.once_patience),
-        terms: Terms {
+        terms: DeployPolicy {
             force: args.force,
             dry_run: args.dry_run,
             activate_new: config.activate_new,

@@ -31,7 +31,7 @@ const EXACT: bool = cfg!(any(target_os = "linux", target_os = "android"));
 /// How often is looked where events were expected: behind links, and where the system's limits leave no watch.
 const GLANCE: Duration = Duration::from_secs(1);
 
-pub use files::{FileWatcher, Touch};
+pub use files::{ConfigFileEvent, FileWatcher};
 
 /// What an event means to us.
 #[derive(Clone, Debug, PartialEq, Eq)]

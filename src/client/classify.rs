@@ -17,7 +17,7 @@ use serde_json::{Map, Value};
 
 use super::list::{List, Listed};
 use super::secret::CUT;
-use crate::engine::exchange::{Reply, Row, Version};
+use crate::engine::deploy::{Reply, Row, Version};
 use crate::plugin::id::PluginId;
 use crate::plugin::{Digest, Kind};
 

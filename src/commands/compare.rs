@@ -10,12 +10,12 @@ use super::history::Text;
 use super::screen::{Line, Screen, agreed};
 use super::server::{Server, text};
 use super::target::{Files, Local, Target, claimed_id, no_folder};
-use super::{Refusal, Scene, now};
+use super::{CommandContext, CommandError, now};
 use crate::disk::file;
 use crate::engine::Code;
-use crate::engine::exchange::{Backup, Row};
+use crate::engine::deploy::{Backup, Row};
 use crate::engine::ledger::Rollback;
-use crate::engine::notice::Level;
+use crate::notice::Level;
 use crate::plugin::id::PluginId;
 use crate::plugin::{Key, Kind, normal};
 
@@ -39,7 +39,7 @@ struct Compared {
 
 impl Compared {
     /// Compares what is named, or everything, and then also finds what is on the server alone.
-    async fn read(scene: &Scene<'_>, server: Server<'_>, names: &[String]) -> anyhow::Result<Self> {
+    async fn read(scene: &CommandContext<'_>, server: Server<'_>, names: &[String]) -> anyhow::Result<Self> {
         let (files, screen, both_ways) = (Files::read(scene.config)?, Screen::new(scene), means_all(names));
         let mut targets = Vec::new();
         if both_ways {
@@ -89,7 +89,7 @@ impl Compared {
         Ok(compared)
     }
 
-    async fn add(&mut self, server: Server<'_>, target: Target) -> Result<(), Refusal> {
+    async fn add(&mut self, server: Server<'_>, target: Target) -> Result<(), CommandError> {
         // A list may be empty or partial for reasons of its own.
         if !self.rows.contains_key(&target.key)
             && let Some(row) = server.row(&target.key).await?
@@ -112,14 +112,14 @@ impl Compared {
     }
 
     /// What the server holds of a plugin.
-    fn stored(&self, target: &Target) -> Result<Option<Text>, Refusal> {
+    fn stored(&self, target: &Target) -> Result<Option<Text>, CommandError> {
         match self.rows.get(&target.key) {
             Some(row) => Ok(Some(Text::new(text(&target.key, row)?))),
             None => Ok(None),
         }
     }
 
-    fn failed(&mut self, line: Line, refusal: &Refusal) {
+    fn failed(&mut self, line: Line, refusal: &CommandError) {
         let line = line.saying(refusal.to_string()).level(Level::Error);
         let line = match refusal.hint() {
             Some(hint) => line.hinted(hint),
@@ -152,7 +152,7 @@ fn about(event: &'static str, message: impl Into<String>, target: &Target) -> Li
 }
 
 /// Shows where the files differ from what the server holds.
-pub async fn diff(scene: &Scene<'_>, names: &[String]) -> anyhow::Result<Code> {
+pub async fn diff(scene: &CommandContext<'_>, names: &[String]) -> anyhow::Result<Code> {
     let mut compared = Compared::read(scene, Server::connect(scene).await?, names).await?;
     let screen = compared.screen;
     let (mut same, mut differ) = (0, false);
@@ -236,7 +236,7 @@ fn slashed(path: &Path) -> String {
 }
 
 /// Writes the server's texts to the files that have others; with `all`, also to new files.
-pub async fn pull(scene: &Scene<'_>, names: &[String], all: bool) -> anyhow::Result<Code> {
+pub async fn pull(scene: &CommandContext<'_>, names: &[String], all: bool) -> anyhow::Result<Code> {
     Screen::new(scene).warn_of_unused_state(&scene.folder);
     let server = Server::connect(scene).await?;
     let mut compared = Compared::read(scene, server, names).await?;
@@ -278,7 +278,7 @@ pub async fn pull(scene: &Scene<'_>, names: &[String], all: bool) -> anyhow::Res
             }
             Err(error) => {
                 let refusal =
-                    error.downcast().unwrap_or_else(|error: anyhow::Error| Refusal::failed(format!("{error:#}")));
+                    error.downcast().unwrap_or_else(|error: anyhow::Error| CommandError::failed(format!("{error:#}")));
                 compared.failed(about("not_pulled", "", &target), &refusal);
             }
         }
@@ -297,7 +297,12 @@ enum Came {
     NotThere,
 }
 
-fn take(scene: &Scene<'_>, compared: &mut Compared, target: &Target, names: &[String]) -> anyhow::Result<Came> {
+fn take(
+    scene: &CommandContext<'_>,
+    compared: &mut Compared,
+    target: &Target,
+    names: &[String],
+) -> anyhow::Result<Came> {
     let Some(stored) = compared.stored(target)? else { return Ok(Came::NotThere) };
     let Some(local) = &target.local else { return write(scene, compared, target, &stored) };
     if local.digest == stored.digest {
@@ -307,14 +312,14 @@ fn take(scene: &Scene<'_>, compared: &mut Compared, target: &Target, names: &[St
         let (path, id) = (local.path.display(), &target.key.id);
         let message = format!("`{path}` was not written: `{}` claims the id `{id}` as well", rival.display());
         let hint = format!("name the one that you mean, as in `owui-watch pull {path}`, or exclude the other");
-        return Err(Refusal::failed(message).hinted(hint).into());
+        return Err(CommandError::failed(message).hinted(hint).into());
     }
     check(scene, &local.path, &stored, &target.key)?;
     let bytes = file::read(&local.path)?;
     let read = normal::clean(&bytes).ok().filter(|text| **text == *local.text);
-    let read = read.ok_or_else(|| Refusal::failed(format!("{} was changed meanwhile", called(target))))?;
+    let read = read.ok_or_else(|| CommandError::failed(format!("{} was changed meanwhile", called(target))))?;
     let copy = scene.folder.keep_file(&target.key, &bytes, local.digest, now())?;
-    file::replace(&local.path, &bytes, &file::dressed(&normal::respelled(&stored.source, &read), &bytes))?;
+    file::replace(&local.path, &bytes, &file::with_style_of(&normal::respelled(&stored.source, &read), &bytes))?;
     know(scene, target, &stored)?;
     let was = Text::new(&local.text).version;
     let versions = match (&was, &stored.version) {
@@ -333,19 +338,19 @@ fn take(scene: &Scene<'_>, compared: &mut Compared, target: &Target, names: &[St
 
 /// Takes the server's text for ours from here on, with a copy of it: the next save replaces nobody else's text. A rollback
 /// is over.
-fn know(scene: &Scene<'_>, target: &Target, stored: &Text) -> anyhow::Result<()> {
+fn know(scene: &CommandContext<'_>, target: &Target, stored: &Text) -> anyhow::Result<()> {
     let text = stored.source.to_string();
     scene.folder.archive_found(&Backup { key: target.key.clone(), text, digest: stored.digest }, now())?;
     scene.folder.note_rollback(&target.key, &Rollback { local: None, server: stored.digest, done: true })
 }
 
 /// Where new files go.
-fn first_root<'a>(scene: &'a Scene<'_>) -> &'a Path {
+fn first_root<'a>(scene: &'a CommandContext<'_>) -> &'a Path {
     scene.config.roots.first().map_or(Path::new(""), |root| root)
 }
 
 /// Writes a text to a file of its own, in the first root.
-fn write(scene: &Scene<'_>, compared: &mut Compared, target: &Target, stored: &Text) -> anyhow::Result<Came> {
+fn write(scene: &CommandContext<'_>, compared: &mut Compared, target: &Target, stored: &Text) -> anyhow::Result<Came> {
     let root = first_root(scene);
     let name = format!("{}.py", target.key.id);
     let path: Arc<Path> = if root == Path::new(".") { Path::new(&name).into() } else { root.join(&name).into() };
@@ -367,13 +372,13 @@ fn write(scene: &Scene<'_>, compared: &mut Compared, target: &Target, stored: &T
 }
 
 /// A file with another id would be another plugin on the server.
-fn check(scene: &Scene<'_>, path: &Path, stored: &Text, key: &Key) -> Result<(), Refusal> {
+fn check(scene: &CommandContext<'_>, path: &Path, stored: &Text, key: &Key) -> Result<(), CommandError> {
     match claimed_id(path, &stored.source, scene.config.files.get(path)) {
         Some(id) if id == key.id => Ok(()),
         other => {
             let other = other.map_or("no usable id".to_owned(), |id| format!("the id `{id}`"));
             let path = path.display();
-            Err(Refusal::failed(format!("`{path}` was not written: with the server's text it would have {other}"))
+            Err(CommandError::failed(format!("`{path}` was not written: with the server's text it would have {other}"))
                 .hinted(format!("give the file its id in watch.toml: [plugins.\"{path}\"] with id = \"{}\"", key.id)))
         }
     }

@@ -12,11 +12,11 @@ use serde_json::json;
 use super::screen::{Line, Screen, clock};
 use super::server::{Server, text};
 use super::target::{Files, Target};
-use super::{Refusal, Scene};
+use super::{CommandContext, CommandError};
 use crate::disk::{Copy, Origin};
 use crate::engine::Code;
-use crate::engine::exchange::{Version, message};
-use crate::engine::notice::Level;
+use crate::engine::deploy::{Version, message};
+use crate::notice::Level;
 use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::{Digest, Key, normal};
 use crate::printable;
@@ -110,7 +110,7 @@ impl Entry {
 }
 
 /// Prints the history of a plugin.
-pub async fn history(scene: &Scene<'_>, name: &str) -> anyhow::Result<Code> {
+pub async fn history(scene: &CommandContext<'_>, name: &str) -> anyhow::Result<Code> {
     Screen::new(scene).warn_of_unused_state(&scene.folder);
     let files = Files::read(scene.config)?;
     // Our own copies can be listed without it.
@@ -149,7 +149,11 @@ pub async fn history(scene: &Scene<'_>, name: &str) -> anyhow::Result<Code> {
 }
 
 /// What the server holds, and everything that it, and we, know of before.
-pub(super) async fn gather(scene: &Scene<'_>, server: Server<'_>, target: &Target) -> Result<Vec<Entry>, Refusal> {
+pub(super) async fn gather(
+    scene: &CommandContext<'_>,
+    server: Server<'_>,
+    target: &Target,
+) -> Result<Vec<Entry>, CommandError> {
     let key = &target.key;
     let row = server.row(key).await?;
     let now = match &row {
@@ -173,7 +177,7 @@ pub(super) async fn gather(scene: &Scene<'_>, server: Server<'_>, target: &Targe
 }
 
 /// The server's versions. An account that may not see them can still see the rest.
-async fn listed(scene: &Scene<'_>, server: Server<'_>, key: &Key) -> Result<Vec<Version>, Refusal> {
+async fn listed(scene: &CommandContext<'_>, server: Server<'_>, key: &Key) -> Result<Vec<Version>, CommandError> {
     let versions = server.versions(key).await?;
     if versions.is_none() {
         let line = Line::new("trouble", format!("the server does not show the versions of {key} to this key"));

@@ -12,18 +12,18 @@ use super::history::{Entry, Text, What as Was, gather, name, short};
 use super::screen::{Line, Screen, agreed, clock};
 use super::server::Server;
 use super::target::{Files, Target};
-use super::{Refusal, Scene, now};
+use super::{CommandContext, CommandError, now};
 use crate::client::Client;
 use crate::console::{Console, Format};
 use crate::disk::Folder;
-use crate::engine::exchange::{
-    Adopt, Backup, Exchange, Failure, Known, Left, OnRemoteEdit, OnServer, Outcome, Step, Terms,
+use crate::engine::deploy::{
+    Adopt, Aftermath, Backup, Deploy, DeployContext, DeployPolicy, Failure, OnRemoteEdit, OnServer, Outcome, Step,
 };
-use crate::engine::ledger::UnderWay;
-use crate::engine::notice::{Level, Notice, What};
+use crate::engine::duplicate::Duplicates;
+use crate::engine::ledger::UpdateIntent;
 use crate::engine::recovery::Recovery;
-use crate::engine::twin::Twins;
 use crate::engine::{Code, ledger};
+use crate::notice::{Level, Notice, NoticeKind};
 use crate::plugin::{self, Digest, FileSettings, Parsed, Plugin};
 
 /// How many of the texts that may be meant are named.
@@ -44,17 +44,17 @@ pub struct Rollback {
     files: Files,
     /// What the server holds, if it is a text of which there is a copy.
     known: Option<Digest>,
-    terms: Terms,
+    terms: DeployPolicy,
     client: Client,
     folder: Folder,
     /// What we have noted of what is under way.
-    noted: Option<UnderWay>,
+    noted: Option<UpdateIntent>,
     console: Console,
     screen: Screen,
 }
 
 /// Finds the text, shows the difference, and asks.
-pub async fn agree(scene: &Scene<'_>, name: &str, wanted: Option<&str>) -> anyhow::Result<Agreed> {
+pub async fn agree(scene: &CommandContext<'_>, name: &str, wanted: Option<&str>) -> anyhow::Result<Agreed> {
     Screen::new(scene).warn_of_unused_state(&scene.folder);
     let files = Files::read(scene.config)?;
     let server = Server::connect(scene).await?;
@@ -66,9 +66,9 @@ pub async fn agree(scene: &Scene<'_>, name: &str, wanted: Option<&str>) -> anyho
         (Some(text), _) => text.clone(),
         (None, Some(version)) => {
             let text = server.version(&target.key, &version.id).await?;
-            Text::new(&text.ok_or_else(|| Refusal::failed("the server does not give the text of this version"))?)
+            Text::new(&text.ok_or_else(|| CommandError::failed("the server does not give the text of this version"))?)
         }
-        (None, None) => return Err(Refusal::failed("nobody has this text any more").into()),
+        (None, None) => return Err(CommandError::failed("nobody has this text any more").into()),
     };
     let screen = Screen::new(scene);
     if now.as_ref().is_some_and(|now| now.digest == text.digest) {
@@ -85,7 +85,7 @@ pub async fn agree(scene: &Scene<'_>, name: &str, wanted: Option<&str>) -> anyho
         screen.aside(&Line::new("left_alone", "nothing was put back"));
         return Ok(Agreed::Over(Code::NotDeployed));
     }
-    let terms = Terms {
+    let terms = DeployPolicy {
         force: false,
         dry_run: false,
         activate_new: scene.config.activate_new,
@@ -108,7 +108,7 @@ pub async fn agree(scene: &Scene<'_>, name: &str, wanted: Option<&str>) -> anyho
 }
 
 /// The old text as a plugin, under the name that it has on the server.
-fn parsed(entry: &Entry, text: &Text, target: &Target) -> Result<Arc<Plugin>, Refusal> {
+fn parsed(entry: &Entry, text: &Text, target: &Target) -> Result<Arc<Plugin>, CommandError> {
     // What is wrong with it, is wrong there, and not in the file that has another text by now.
     let path = entry.copy.clone().unwrap_or_else(|| format!("{}.py", target.key.id).into());
     let settings = FileSettings { id: Some(target.key.id.to_string()), kind: Some(target.key.kind), enabled: None };
@@ -118,12 +118,12 @@ fn parsed(entry: &Entry, text: &Text, target: &Target) -> Result<Arc<Plugin>, Re
         Parsed::Flawed(flaw) => flaw.problem.message(),
         Parsed::NotAPlugin | Parsed::Disabled => "it is no plugin".to_owned(),
     };
-    Err(Refusal::failed(format!("this text of {} cannot be put back: {problem}", target.key)))
+    Err(CommandError::failed(format!("this text of {} cannot be put back: {problem}", target.key)))
 }
 
 /// The digest of what the server holds, if a copy of it is sure to stay. A text of ours from before there were copies
 /// gets one.
-fn kept(scene: &Scene<'_>, target: &Target, entries: &[Entry], now: &Text) -> Option<Digest> {
+fn kept(scene: &CommandContext<'_>, target: &Target, entries: &[Entry], now: &Text) -> Option<Digest> {
     let key = &target.key;
     let is_kept = |entry: &Entry| entry.copy.is_some() && entry.digest() == Some(now.digest);
     if entries.iter().any(is_kept) {
@@ -173,13 +173,13 @@ fn chosen<'e>(
     wanted: Option<&str>,
     now: Option<Digest>,
     target: &Target,
-) -> Result<&'e Entry, Refusal> {
+) -> Result<&'e Entry, CommandError> {
     let key = &target.key;
     let id = &key.id;
     let Some(wanted) = wanted else {
         let before = |entry: &&Entry| entry.what != Was::Local && entry.text.is_some() && entry.digest() != now;
         return entries.iter().find(before).ok_or_else(|| {
-            Refusal::usage(format!("no other text of {key} is known"))
+            CommandError::usage(format!("no other text of {key} is known"))
                 .hinted("what is deployed from now on is kept, and can be put back")
         });
     };
@@ -198,14 +198,14 @@ fn chosen<'e>(
     fits.retain(|entry| entry.digest().is_none_or(|digest| seen.insert(digest)));
     match fits.as_slice() {
         [entry] => Ok(entry),
-        [] => Err(Refusal::usage(format!("no version `{wanted}` of {key} is known"))
+        [] => Err(CommandError::usage(format!("no version `{wanted}` of {key} is known"))
             .hinted(format!("`owui-watch history {id}` lists what there is"))),
         several => {
             let mut few: Vec<_> = several.iter().take(MOST_NAMED).map(|entry| name(entry)).collect();
             let last = few.pop().unwrap_or_default();
             let such_as = if several.len() > MOST_NAMED { ", such as" } else { ":" };
             let (n, few) = (several.len(), few.join(", "));
-            Err(Refusal::usage(format!("`{wanted}` may be one of {n} texts{such_as} {few} and {last}"))
+            Err(CommandError::usage(format!("`{wanted}` may be one of {n} texts{such_as} {few} and {last}"))
                 .hinted(format!("name one by its digest, as `owui-watch history {id}` lists them with their times")))
         }
     }
@@ -223,7 +223,8 @@ impl Rollback {
         if let Some(under_way) = self.folder.under_way().get(&key) {
             // What may still be on its way would undo a rollback, and is not ours to make good.
             if let Some(other) = self.folder.holder() {
-                let refusal = Refusal::failed(format!("nothing was put back: {other} is deploying {key} just now"));
+                let refusal =
+                    CommandError::failed(format!("nothing was put back: {other} is deploying {key} just now"));
                 return Err(refusal.hinted("try again in a moment").into());
             }
             if let Some(code) = self.recover(under_way.clone()).await {
@@ -274,23 +275,23 @@ impl Rollback {
 
     /// What a deploy that was cut short has left behind is made good first. `Some` if it could not be: the rollback would
     /// take what it finds for what is to be.
-    async fn recover(&mut self, under_way: UnderWay) -> Option<Code> {
+    async fn recover(&mut self, under_way: UpdateIntent) -> Option<Code> {
         let (mut recovery, mut step) = Recovery::start(self.target.key.clone(), under_way);
         let outcome = loop {
             step = match step {
                 Step::Call(call) => recovery.reply(self.client.call(call).await),
                 Step::Done(outcome) => break outcome,
-                Step::Keep(_) | Step::Note(_) | Step::Archive(..) => return None,
+                Step::SaveBackup(_) | Step::SaveIntent(_) | Step::Archive(..) => return None,
             };
         };
         match outcome {
-            Outcome::Recovered { left: Left::Unsettled { cause }, .. } => {
+            Outcome::Recovered { left: Aftermath::Unsettled { cause }, .. } => {
                 let failure = Failure::Unreachable { cause, retry_after: None };
                 Some(self.tell(Outcome::Failed(failure), None, Duration::ZERO))
             }
             Outcome::Recovered { left, .. } => {
-                let later = matches!(left, Left::Off { later: true, .. });
-                self.say(What::came_of_recovery(left));
+                let later = matches!(left, Aftermath::Off { later: true, .. });
+                self.say(NoticeKind::of_recovery(left));
                 if later {
                     return Some(Code::NotDeployed);
                 }
@@ -304,23 +305,23 @@ impl Rollback {
     /// The conversation of a deploy, one step after the other.
     async fn converse(&mut self) -> (Outcome, Option<OnServer>) {
         let ours = self.known.into_iter().collect();
-        let known = Known {
+        let known = DeployContext {
             ours,
             unarchived: Vec::new(),
-            twins: Twins::Ignored,
+            twins: Duplicates::Ignored,
             refused: None,
             explains_updates: false,
             unlisted: false,
         };
-        let (mut exchange, mut step) = Exchange::start(Arc::clone(&self.plugin), known, self.terms);
+        let (mut exchange, mut step) = Deploy::start(Arc::clone(&self.plugin), known, self.terms);
         loop {
             step = match step {
                 Step::Call(call) => exchange.reply(self.client.call(call).await),
-                Step::Keep(backup) => {
+                Step::SaveBackup(backup) => {
                     let kept = self.folder.keep(&backup, now());
                     exchange.kept(kept.map_err(|error| format!("{error:#}")))
                 }
-                Step::Note(under_way) => {
+                Step::SaveIntent(under_way) => {
                     self.noted = Some(under_way.clone());
                     let noted = self.folder.note_under_way(&self.target.key, &under_way);
                     exchange.noted(noted.map_err(|error| format!("{error:#}")))
@@ -346,13 +347,13 @@ impl Rollback {
             Outcome::Refused { .. } | Outcome::Crashed { .. } | Outcome::Failed(_) => Code::NotDeployed,
             _ => Code::Fine,
         };
-        for what in What::came_of(outcome, &self.plugin, on_server, false, took) {
+        for what in NoticeKind::of_outcome(outcome, &self.plugin, on_server, false, took) {
             self.say(what);
         }
         code
     }
 
-    fn say(&mut self, what: What) {
+    fn say(&mut self, what: NoticeKind) {
         let mut notice = Notice::of(&self.plugin, what);
         // Where it is about the text, the path is that of the text; else it is the plugin's.
         if notice.span().is_none()

@@ -8,11 +8,11 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Map, Value, json};
 use similar::TextDiff;
 
-use super::{Refusal, Scene};
+use super::{CommandContext, CommandError};
 use crate::config::{Config, Warning};
 use crate::console::{self, Format};
 use crate::disk::Folder;
-use crate::engine::notice::Level;
+use crate::notice::Level;
 use crate::plugin::Key;
 use crate::printable;
 
@@ -95,7 +95,7 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    pub(super) fn new(scene: &Scene<'_>) -> Self {
+    pub(super) fn new(scene: &CommandContext<'_>) -> Self {
         Self::of(scene.format, scene.least)
     }
 
@@ -221,11 +221,12 @@ pub(super) fn clock(at: Timestamp, zone: &TimeZone) -> String {
 }
 
 /// Asks the user, if there is one to be asked. `nothing` says what a no comes to.
-pub(super) fn agreed(question: &str, nothing: &str) -> Result<bool, Refusal> {
+pub(super) fn agreed(question: &str, nothing: &str) -> Result<bool, CommandError> {
     if std::io::stdin().is_terminal() {
         return Ok(ask(question));
     }
-    Err(Refusal::usage(format!("{nothing}: cannot ask, standard input is not a terminal")).hinted("add --yes to do it"))
+    Err(CommandError::usage(format!("{nothing}: cannot ask, standard input is not a terminal"))
+        .hinted("add --yes to do it"))
 }
 
 /// Puts a question, and waits for the answer; anything but a yes is a no.

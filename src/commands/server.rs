@@ -4,12 +4,12 @@ use serde_json::json;
 
 use crate::client::Client;
 use crate::config::{Config, DEFAULT_URL, Origin};
-use crate::engine::exchange::{Call, Failure, Reply, Row, Version};
-use crate::engine::notice::{Level, Notice, What};
+use crate::engine::deploy::{Call, Failure, Reply, Row, Version};
+use crate::notice::{Level, Notice, NoticeKind};
 use crate::plugin::{Key, Kind};
 
 use super::screen::{Line, Screen};
-use super::{Refusal, Scene};
+use super::{CommandContext, CommandError};
 
 /// The server of a scene.
 #[derive(Clone, Copy)]
@@ -20,7 +20,7 @@ pub(super) struct Server<'a> {
 
 impl<'a> Server<'a> {
     /// Asks who is there.
-    pub(super) async fn connect(scene: &'a Scene<'_>) -> Result<Self, Refusal> {
+    pub(super) async fn connect(scene: &'a CommandContext<'_>) -> Result<Self, CommandError> {
         let server = Self { client: &scene.client, config: scene.config };
         if let Some(proxy) = scene.client.proxy() {
             let url = &scene.config.url;
@@ -34,7 +34,7 @@ impl<'a> Server<'a> {
     }
 
     /// One row, with its text.
-    pub(super) async fn row(&self, key: &Key) -> Result<Option<Row>, Refusal> {
+    pub(super) async fn row(&self, key: &Key) -> Result<Option<Row>, CommandError> {
         match self.client.call(Call::Get(key.clone())).await {
             Reply::Row(row) => Ok(Some(*row)),
             Reply::Absent => Ok(None),
@@ -48,7 +48,7 @@ impl<'a> Server<'a> {
     }
 
     /// All rows of a table; nothing, if they are more than is read.
-    pub(super) async fn rows(&self, kind: Kind) -> Result<Option<Vec<Row>>, Refusal> {
+    pub(super) async fn rows(&self, kind: Kind) -> Result<Option<Vec<Row>>, CommandError> {
         match self.client.call(Call::Overview(kind)).await {
             Reply::Rows(rows) => Ok(Some(rows)),
             Reply::Unusable { .. } => Ok(None),
@@ -57,7 +57,7 @@ impl<'a> Server<'a> {
     }
 
     /// The versions of a row that the server keeps, newest first; nothing, if this account may not see them.
-    pub(super) async fn versions(&self, key: &Key) -> Result<Option<Vec<Version>>, Refusal> {
+    pub(super) async fn versions(&self, key: &Key) -> Result<Option<Vec<Version>>, CommandError> {
         match self.client.call(Call::Versions(key.clone())).await {
             Reply::Versions(versions) => Ok(Some(versions)),
             Reply::Absent => Ok(Some(Vec::new())),
@@ -67,7 +67,7 @@ impl<'a> Server<'a> {
     }
 
     /// The text of one of them, if the server gives it.
-    pub(super) async fn version(&self, key: &Key, id: &str) -> Result<Option<String>, Refusal> {
+    pub(super) async fn version(&self, key: &Key, id: &str) -> Result<Option<String>, CommandError> {
         match self.client.call(Call::Version(key.clone(), id.to_owned())).await {
             Reply::Text(text) => Ok(Some(text)),
             // An answer that makes no sense leaves the other versions alone.
@@ -77,31 +77,31 @@ impl<'a> Server<'a> {
     }
 
     /// In the words in which a run says it.
-    fn refusal(&self, reply: Reply) -> Refusal {
+    fn refusal(&self, reply: Reply) -> CommandError {
         let server = self.config.url.clone();
         let key = || self.config.key_origin.as_ref().map(ToString::to_string);
         let (message, what) = match reply.into_failure() {
             Failure::Unreachable { cause, .. } => {
                 let configured = self.config.url_origin != Origin::Default && server != DEFAULT_URL;
                 let message = format!("cannot reach {server}: {cause}");
-                (Some(message), What::GaveUp { after: std::time::Duration::ZERO, cause, server, configured })
+                (Some(message), NoticeKind::GaveUp { after: std::time::Duration::ZERO, cause, server, configured })
             }
-            Failure::NotAllowed { status, words } => (None, What::NotAllowed { status, words, key: key() }),
-            Failure::NotOurs { words } => (None, What::NotAllowed { status: 401, words, key: key() }),
-            Failure::Foreign { status, words } => (None, What::Foreign { server, status, words }),
-            other => (None, What::Failed { failure: other, took: std::time::Duration::ZERO }),
+            Failure::NotAllowed { status, words } => (None, NoticeKind::NotAllowed { status, words, key: key() }),
+            Failure::NotOurs { words } => (None, NoticeKind::NotAllowed { status: 401, words, key: key() }),
+            Failure::Foreign { status, words } => (None, NoticeKind::Foreign { server, status, words }),
+            other => (None, NoticeKind::Failed { failure: other, took: std::time::Duration::ZERO }),
         };
         let notice = Notice::general(what);
-        Refusal { hint: notice.hint(), ..Refusal::no_server(message.unwrap_or_else(|| notice.sentence())) }
+        CommandError { hint: notice.hint(), ..CommandError::no_server(message.unwrap_or_else(|| notice.sentence())) }
     }
 }
 
-fn not_ours(key: &Key, words: &str) -> Refusal {
-    Refusal::failed(format!("cannot read {key} on the server: {words}"))
+fn not_ours(key: &Key, words: &str) -> CommandError {
+    CommandError::failed(format!("cannot read {key} on the server: {words}"))
         .hinted("use the key of an admin or of the tool's owner")
 }
 
 /// The text of a row, which the server may not show to everybody.
-pub(super) fn text<'r>(key: &Key, row: &'r Row) -> Result<&'r str, Refusal> {
+pub(super) fn text<'r>(key: &Key, row: &'r Row) -> Result<&'r str, CommandError> {
     row.content.as_deref().ok_or_else(|| not_ours(key, "it does not show its text to this key"))
 }

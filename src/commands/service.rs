@@ -6,14 +6,14 @@ use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
-use super::Refusal;
+use super::CommandError;
 use super::screen::{Line, Screen};
 use super::trust::keep;
 use crate::cli::{Args, ServiceAction};
 use crate::config::{self, CREDENTIAL, Config, ConfigError, Origin, Request, World};
 use crate::console::Format;
 use crate::engine::Code;
-use crate::engine::notice::Level;
+use crate::notice::Level;
 use crate::systemd::control::{self, Unavailable};
 use crate::systemd::unit::{self, OLDEST, Sandbox, Service};
 
@@ -76,7 +76,7 @@ fn install(place: &Place, hardened: bool, args: &Args, world: &World, screen: Sc
     let credential = config.key_origin.as_ref().is_some_and(|origin| origin.to_string() == CREDENTIAL);
     let (program, arguments) = (control::program()?, arguments(args, &world.cwd)?);
     let service = Service { folder: &place.folder, program: &program, arguments: &arguments, credential };
-    let cannot = |cause: &dyn std::fmt::Display| Refusal::usage(format!("cannot install the service: {cause}"));
+    let cannot = |cause: &dyn std::fmt::Display| CommandError::usage(format!("cannot install the service: {cause}"));
     let text = unit::text(&service).map_err(|error| cannot(&error))?;
     let drop_in = unit::drop_in(&place.file);
     let hardening = if hardened {
@@ -161,7 +161,7 @@ fn writable(place: &Place, config: &Config, world: &World) -> anyhow::Result<Vec
     }
     let there = state.canonicalize().map_err(|error| {
         let shown = state.display();
-        Refusal::usage(format!("cannot install the service: its state folder `{shown}` cannot be used: {error}"))
+        CommandError::usage(format!("cannot install the service: its state folder `{shown}` cannot be used: {error}"))
             .hinted(format!("create it first: mkdir -m 700 -p '{shown}'"))
     })?;
     Ok(vec![place.folder.clone(), there])
@@ -232,11 +232,11 @@ fn status(place: &Place, world: &World, screen: Screen, format: Format) -> anyho
 }
 
 /// Makes sure that there is a service manager; `new` if it is about a new unit.
-fn reachable(new: bool, world: &World) -> Result<(), Refusal> {
+fn reachable(new: bool, world: &World) -> Result<(), CommandError> {
     let runtime = world.env.get("XDG_RUNTIME_DIR").map(Path::new);
     let gone = match control::version(runtime) {
         Ok(version) if new && version < OLDEST => {
-            return Err(Refusal::usage(format!(
+            return Err(CommandError::usage(format!(
                 "cannot install the service: this is systemd {version}, and it needs {OLDEST} or later"
             )));
         }
@@ -251,7 +251,7 @@ fn reachable(new: bool, world: &World) -> Result<(), Refusal> {
         Unavailable::NoSession => "log in as that user directly: `su` and `sudo` start no session",
         Unavailable::Silent(_) => "log in again, or look at the manager: systemctl --user status",
     };
-    Err(Refusal::usage(gone.to_string()).hinted(hint))
+    Err(CommandError::usage(gone.to_string()).hinted(hint))
 }
 
 /// The settings as the service will find them. They must be those that hold here: a service that deploys elsewhere, or
@@ -263,7 +263,7 @@ fn of_service(args: &Args, world: &World) -> anyhow::Result<(Config, Vec<Request
         format!("cannot install the service: {what} from {from} of this shell, which a service does not see")
     };
     let (there, requests) = consenting(args, &world.of_service()).map_err(|error| {
-        Refusal::usage(unseen("settings come", "variables")).hinted(format!("without them: {error}"))
+        CommandError::usage(unseen("settings come", "variables")).hinted(format!("without them: {error}"))
     })?;
     let key = |config: &Config| config.key.as_ref().map(|key| key.expose_secret().to_owned());
     if here.key.is_some() && key(&here) != key(&there) {
@@ -276,17 +276,17 @@ fn of_service(args: &Args, world: &World) -> anyhow::Result<(Config, Vec<Request
             ),
             Some(other) => format!("it would use another one, from {other}: unset the variable, or correct that"),
         };
-        return Err(Refusal::usage(unseen("the API key comes", &from)).hinted(hint).into());
+        return Err(CommandError::usage(unseen("the API key comes", &from)).hinted(hint).into());
     }
     if here.url != there.url {
-        return Err(Refusal::usage(unseen("the server comes", &here.url_origin.to_string()))
+        return Err(CommandError::usage(unseen("the server comes", &here.url_origin.to_string()))
             .hinted(format!("add --url {}, or write `url` into watch.toml or `{project}`", here.url))
             .into());
     }
     if plain(&here) != plain(&there) {
         let names = world.env.keys().filter(|name| name.starts_with("OWUI_WATCH_"));
         let names = names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        return Err(Refusal::usage(unseen("settings come", &names))
+        return Err(CommandError::usage(unseen("settings come", &names))
             .hinted(format!("write them into watch.toml or `{project}`, or unset them"))
             .into());
     }
@@ -326,11 +326,13 @@ fn credential(world: &World) -> String {
 }
 
 /// The flags of this run that are the service's as well, with paths that mean the same from everywhere.
-fn arguments(args: &Args, cwd: &Path) -> Result<Vec<String>, Refusal> {
+fn arguments(args: &Args, cwd: &Path) -> Result<Vec<String>, CommandError> {
     let path = |path: &Path| {
         let full: PathBuf = cwd.join(path).components().collect();
         let text = full.to_str().map(str::to_owned);
-        text.ok_or_else(|| Refusal::usage(format!("cannot install the service: `{}` is not UTF-8", full.display())))
+        text.ok_or_else(|| {
+            CommandError::usage(format!("cannot install the service: `{}` is not UTF-8", full.display()))
+        })
     };
     let mut arguments = Vec::new();
     if let Some(config) = &args.config {
@@ -345,13 +347,13 @@ fn arguments(args: &Args, cwd: &Path) -> Result<Vec<String>, Refusal> {
     Ok(arguments)
 }
 
-fn edited(place: &Place, file: &Path, does: &str) -> Refusal {
-    Refusal::failed(format!("`{}` was edited, and is left as it is", file.display()))
+fn edited(place: &Place, file: &Path, does: &str) -> CommandError {
+    CommandError::failed(format!("`{}` was edited, and is left as it is", file.display()))
         .hinted(format!("`--yes` {does} it; changes in a drop-in are safe: systemctl --user edit {}", place.unit))
 }
 
-fn not_started(place: &Place, hardened: bool, error: &anyhow::Error) -> Refusal {
-    Refusal::failed(format!("the service does not start: {error:#}")).hinted(if hardened {
+fn not_started(place: &Place, hardened: bool, error: &anyhow::Error) -> CommandError {
+    CommandError::failed(format!("the service does not start: {error:#}")).hinted(if hardened {
         "install it without `--hardened` if user namespaces are forbidden here".to_owned()
     } else {
         format!("its log says why: journalctl --user -u {} -n 20", place.unit)

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::disk::{Plugins, Seen, Trust, file};
+use crate::disk::{Plugins, ScanCache, Trust, file};
 use crate::engine::files::Loaded;
 use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::id::{self, PluginId};
@@ -13,7 +13,7 @@ use crate::plugin::{Digest, FileSettings, Key, Kind, Parsed, normal};
 
 use super::server::Server;
 use super::words::nearest_plugin;
-use super::{Refusal, Scene};
+use super::{CommandContext, CommandError};
 
 /// A file that is a plugin, or was one before it was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Files {
             unread: BTreeSet::new(),
             missing: Vec::new(),
         };
-        let scan = files.plugins.scan(Trust::Closed, &mut Seen::default(), &mut |_| ());
+        let scan = files.plugins.scan(Trust::Closed, &mut ScanCache::default(), &mut |_| ());
         files.missing = scan.missing;
         for (path, loaded) in scan.files {
             match loaded {
@@ -141,9 +141,9 @@ impl Files {
     pub(super) async fn select(
         &self,
         name: &str,
-        scene: &Scene<'_>,
+        scene: &CommandContext<'_>,
         server: Option<Server<'_>>,
-    ) -> Result<Vec<Target>, Refusal> {
+    ) -> Result<Vec<Target>, CommandError> {
         if name.is_empty() {
             return Ok(self.all().collect());
         }
@@ -156,7 +156,7 @@ impl Files {
             return Ok(below);
         }
         if let Some((path, why)) = self.unreadable().find(|(file, _)| file.starts_with(path)) {
-            return Err(Refusal::failed(format!("cannot compare `{}`: {why}", path.display())));
+            return Err(CommandError::failed(format!("cannot compare `{}`: {why}", path.display())));
         }
         let Some(id) = PluginId::new(name) else {
             return Err(self.unknown(name));
@@ -166,7 +166,7 @@ impl Files {
         match keys.as_slice() {
             [] => Err(self.unknown(name)),
             [key] => Ok(vec![self.target(key.clone())?]),
-            _ => Err(Refusal::usage(format!("`{id}` is both a function and a tool"))
+            _ => Err(CommandError::usage(format!("`{id}` is both a function and a tool"))
                 .hinted(format!("say `function:{id}` or `tool:{id}`"))),
         }
     }
@@ -175,34 +175,34 @@ impl Files {
     pub(super) async fn select_one(
         &self,
         name: &str,
-        scene: &Scene<'_>,
+        scene: &CommandContext<'_>,
         server: Option<Server<'_>>,
-    ) -> Result<Target, Refusal> {
+    ) -> Result<Target, CommandError> {
         let mut targets = self.select(name, scene, server).await?;
         match targets.pop() {
             Some(target) if targets.is_empty() => Ok(target),
             _ => {
                 let name = if name.is_empty() { "." } else { name };
-                Err(Refusal::usage(format!("`{name}` is not one plugin")).hinted("name a single file, or an id"))
+                Err(CommandError::usage(format!("`{name}` is not one plugin")).hinted("name a single file, or an id"))
             }
         }
     }
 
-    fn unknown(&self, name: &str) -> Refusal {
+    fn unknown(&self, name: &str) -> CommandError {
         let (ids, paths) = (self.found.iter().map(|local| &local.key.id), self.found.iter().map(|local| &*local.path));
         let hint = match nearest_plugin(name, ids, paths) {
             Some(nearest) => format!("did you mean `{nearest}`?"),
             None => "name it by its path or its id".to_owned(),
         };
-        Refusal::usage(format!("there is no plugin `{name}`, neither here nor on the server")).hinted(hint)
+        CommandError::usage(format!("there is no plugin `{name}`, neither here nor on the server")).hinted(hint)
     }
 
     /// A plugin with its file. Of several files nobody knows which is meant.
-    fn target(&self, key: Key) -> Result<Target, Refusal> {
+    fn target(&self, key: Key) -> Result<Target, CommandError> {
         let claimants: Vec<_> = self.found.iter().filter(|local| local.key == key).collect();
         if let [first, second, ..] = claimants.as_slice() {
             let (first, second) = (first.path.display(), second.path.display());
-            return Err(Refusal::usage(format!("`{first}` and `{second}` claim the id `{}`", key.id))
+            return Err(CommandError::usage(format!("`{first}` and `{second}` claim the id `{}`", key.id))
                 .hinted("name the file that you mean, or exclude one of them"));
         }
         Ok(Target { local: claimants.first().map(|local| (*local).clone()), key })
@@ -221,13 +221,17 @@ fn with_kind(name: &str) -> Option<Key> {
 }
 
 /// Nobody can tell a folder that is gone from a name that is wrong, so none is made.
-pub(super) fn no_folder(folder: &Path, what_for: &str) -> Refusal {
-    Refusal::usage(format!("there is no folder `{}`{what_for}", folder.display()))
+pub(super) fn no_folder(folder: &Path, what_for: &str) -> CommandError {
+    CommandError::usage(format!("there is no folder `{}`{what_for}", folder.display()))
         .hinted("create it, or set `root` in watch.toml (or --root) to the folder with the plugins")
 }
 
 /// Under which kinds an id is known that no file has: on the server, or by the copies of what was there.
-async fn known(id: &PluginId, scene: &Scene<'_>, server: Option<Server<'_>>) -> Result<Vec<Key>, Refusal> {
+async fn known(
+    id: &PluginId,
+    scene: &CommandContext<'_>,
+    server: Option<Server<'_>>,
+) -> Result<Vec<Key>, CommandError> {
     let (mut keys, mut refusal) = (Vec::new(), None);
     for kind in [Kind::Function, Kind::Tool] {
         let key = Key { kind, id: id.clone() };

@@ -9,7 +9,7 @@ use crate::cli::Args;
 use crate::config::{self, ConfigError, Request, World};
 use crate::console::Format;
 use crate::engine::Code;
-use crate::engine::notice::Level;
+use crate::notice::Level;
 
 /// Asks about everything that the settings in this folder need the user's consent for.
 pub fn trust(args: &Args, world: &World, format: Format, least: Level) -> anyhow::Result<Code> {

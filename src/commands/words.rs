@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Refusal;
+use super::CommandError;
 use super::target::id_of_broken;
 use crate::cli;
 use crate::config::Config;
-use crate::disk::{Plugins, Seen, Trust};
+use crate::disk::{Plugins, ScanCache, Trust};
 use crate::engine::files::Loaded;
 use crate::plugin::Parsed;
 use crate::plugin::id::PluginId;
@@ -71,14 +71,14 @@ fn names_path(plugins: &mut Plugins, spelled: &str, config: &Config) -> bool {
 
 /// Everything that a word can name.
 struct Listing {
-    ids: Vec<Claim>,
+    ids: Vec<Owner>,
     /// From all files that the walk admits.
     paths: Vec<Arc<Path>>,
     missing: Vec<PathBuf>,
 }
 
 /// The id of a file.
-struct Claim {
+struct Owner {
     id: PluginId,
     path: Arc<Path>,
     /// Whether the file can be deployed as it stands.
@@ -87,7 +87,7 @@ struct Claim {
 
 impl Listing {
     fn read(plugins: &mut Plugins, config: &Config) -> Self {
-        let scan = plugins.scan(Trust::Closed, &mut Seen::default(), &mut |_| ());
+        let scan = plugins.scan(Trust::Closed, &mut ScanCache::default(), &mut |_| ());
         let mut listing = Self { ids: Vec::new(), paths: Vec::new(), missing: scan.missing };
         for (path, loaded) in scan.files {
             let (id, is_whole) = match loaded {
@@ -98,7 +98,7 @@ impl Listing {
                 Loaded::Parsed(Parsed::NotAPlugin) | Loaded::SameFile(_) | Loaded::Missing => (None, false),
             };
             if let Some(id) = id {
-                listing.ids.push(Claim { id, path: Arc::clone(&path), is_whole });
+                listing.ids.push(Owner { id, path: Arc::clone(&path), is_whole });
             }
             listing.paths.push(path);
         }
@@ -157,22 +157,22 @@ fn likeness(word: &str, name: &str) -> f64 {
     strsim::jaro_winkler(&word.to_lowercase(), &name.to_lowercase())
 }
 
-fn refusal(typed: &str, spelled: &str, listing: &Listing) -> Refusal {
+fn refusal(typed: &str, spelled: &str, listing: &Listing) -> CommandError {
     if cli::commands().iter().any(|name| name == typed) {
-        return Refusal::usage(format!("`{typed}` is a command, and no plugin here has this id"))
+        return CommandError::usage(format!("`{typed}` is a command, and no plugin here has this id"))
             .hinted(format!("a command comes first: `owui-watch {typed}`"));
     }
     if Path::new(spelled).exists() {
-        return Refusal::usage(format!("`{typed}` is not watched"))
+        return CommandError::usage(format!("`{typed}` is not watched"))
             .hinted("name a .py file or a folder in a root that neither `exclude` nor .gitignore leaves out");
     }
     if let Some(root) = listing.missing.first() {
-        return Refusal::usage(format!("cannot look for `{typed}`: there is no folder `{}`", root.display()))
+        return CommandError::usage(format!("cannot look for `{typed}`: there is no folder `{}`", root.display()))
             .hinted("create it, or set `root` in watch.toml (or --root) to the folder with the plugins");
     }
     let hint = match listing.nearest(typed, spelled) {
         Some(name) => format!("did you mean `{name}`?"),
         None => "name a plugin by its id or path; `owui-watch --help` lists the commands".to_owned(),
     };
-    Refusal::usage(format!("`{typed}` is no command, and no plugin here has this id or path")).hinted(hint)
+    CommandError::usage(format!("`{typed}` is no command, and no plugin here has this id or path")).hinted(hint)
 }

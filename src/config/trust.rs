@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{ConfigError, PREFIX, Sources, World, ticked, veiled};
+use super::{ConfigError, PREFIX, Sources, World, masked, ticked};
 
 /// The remedy where no answer can be kept.
 const NO_HOME: &str = "set HOME or XDG_CONFIG_HOME to a folder of yours, which keeps your answer";
@@ -147,7 +147,7 @@ impl<'a> Project<'a> {
     pub(super) fn check_path(&self, key: &str, what: &str, place: &str, path: &Path) -> Result<(), ConfigError> {
         let Some(real) = self.outside(path) else { return Ok(()) };
         let leads = format!("outside the folder, to {}", ticked(&real));
-        let question = veiled(&format!("let `{key}` lead {leads}"));
+        let question = masked(&format!("let `{key}` lead {leads}"));
         self.check(key, format!("{key} {}", real.display()), question, || {
             ConfigError::at(place, format!("{what} leads {leads}"))
         })
@@ -157,7 +157,7 @@ impl<'a> Project<'a> {
     pub(super) fn check_link(&self, key: &str, path: &Path) -> Result<(), ConfigError> {
         let Some(real) = self.outside(path) else { return Ok(()) };
         let (link, leads) = (ticked(path), format!("outside the folder, to {}", ticked(&real)));
-        let question = veiled(&format!("let the link {link} lead {leads}"));
+        let question = masked(&format!("let the link {link} lead {leads}"));
         self.check(key, format!("{key} {}", real.display()), question, || {
             ConfigError::at(&link, format!("it is a link that leads {leads}"))
         })
@@ -186,7 +186,7 @@ impl<'a> Project<'a> {
             _ => Some(format!("{PREFIX}{}", key.to_uppercase())),
         };
         let variable = variable.map(|name| format!("\nor set {name} in the environment"));
-        let unattended_hint = veiled(&(unattended + &variable.unwrap_or_default()));
+        let unattended_hint = masked(&(unattended + &variable.unwrap_or_default()));
         let request = Request { folder: self.folder.clone(), grant, question, unattended_hint };
         Err(error().hinted(attended).asking(request))
     }

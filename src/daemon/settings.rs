@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::Instant;
 
 use crate::config::{Config, Reading, Sources};
-use crate::watcher::{FileWatcher, Touch};
+use crate::watcher::{ConfigFileEvent, FileWatcher};
 
 /// How long a file that is gone or empty is given to come back before that is believed.
 const HOLD: Duration = Duration::from_millis(300);
@@ -30,7 +30,7 @@ pub(super) struct Settings<'a> {
     /// The files that have changed since settings could not be used any more.
     wrong: Option<BTreeSet<PathBuf>>,
     watcher: Option<FileWatcher>,
-    touches: UnboundedReceiver<Touch>,
+    touches: UnboundedReceiver<ConfigFileEvent>,
     /// When to read the files because of an event, and when anyway.
     due: Option<Instant>,
     patrol: Option<Instant>,
@@ -95,7 +95,7 @@ impl<'a> Settings<'a> {
     }
 
     /// Waits for the next event, for ever if there is none.
-    pub(super) async fn touch(&mut self) -> Touch {
+    pub(super) async fn touch(&mut self) -> ConfigFileEvent {
         match self.touches.recv().await {
             Some(touch) => touch,
             None => std::future::pending().await,
@@ -103,13 +103,13 @@ impl<'a> Settings<'a> {
     }
 
     /// Takes in an event, and those that came with it.
-    pub(super) fn touched(&mut self, first: Touch, now: Instant) {
+    pub(super) fn touched(&mut self, first: ConfigFileEvent, now: Instant) {
         let mut touch = Some(first);
         while let Some(this) = touch {
             self.due = Some(match this {
-                Touch::Changed => now,
+                ConfigFileEvent::Changed => now,
                 // Its writer says when it is done, if it does not die before.
-                Touch::Changing => now + 10 * self.config.debounce,
+                ConfigFileEvent::Changing => now + 10 * self.config.debounce,
             });
             touch = self.touches.try_recv().ok();
         }
@@ -264,36 +264,36 @@ mod tests {
 
         // The same bytes are nothing.
         scene.write("poll = '1h'\n");
-        touched(Touch::Changed, 10);
+        touched(ConfigFileEvent::Changed, 10);
         assert_eq!((look(10), wake()), ("-".to_owned(), Some(Duration::from_hours(1) + ms(10))));
 
         // A writer at work is waited for, and what it leaves has to last for the debounce.
         scene.write("poll = '1h'\nurl = 'http://half");
-        touched(Touch::Changing, 1000);
+        touched(ConfigFileEvent::Changing, 1000);
         assert_eq!((look(1999), wake()), ("-".to_owned(), Some(ms(2000))));
         scene.write("poll = '1h'\nurl = 'http://other'\n");
-        touched(Touch::Changed, 1100);
+        touched(ConfigFileEvent::Changed, 1100);
         assert_eq!((look(1100), look(1199), wake()), ("-".to_owned(), "-".to_owned(), Some(ms(1200))));
         assert_eq!(look(1200), "[\"url\"] in 1");
 
         // What is gone or empty may come back.
         scene.write("");
-        touched(Touch::Changed, 3000);
+        touched(ConfigFileEvent::Changed, 3000);
         assert_eq!((look(3000), wake()), ("-".to_owned(), Some(ms(3300))));
-        touched(Touch::Changed, 3010);
+        touched(ConfigFileEvent::Changed, 3010);
         assert_eq!((look(3010), wake()), ("-".to_owned(), Some(ms(3300))));
         scene.write("poll = '1h'\nurl = 'http://other'\n");
         assert_eq!((look(3300), look(3400)), ("-".to_owned(), "-".to_owned()));
 
         // Wrong settings are told once, and the way back as well.
         scene.write("poll = 1\n");
-        touched(Touch::Changed, 5000);
+        touched(ConfigFileEvent::Changed, 5000);
         assert_eq!(look(5000), "-");
         assert!(look(5100).starts_with("cannot use `watch.toml:1:1`: `poll` must be "));
-        touched(Touch::Changed, 5200);
+        touched(ConfigFileEvent::Changed, 5200);
         assert_eq!((look(5200), look(5300)), ("-".to_owned(), "-".to_owned()));
         scene.write("poll = '1h'\n");
-        touched(Touch::Changed, 6000);
+        touched(ConfigFileEvent::Changed, 6000);
         assert_eq!((look(6000), look(6100)), ("-".to_owned(), "same in 1".to_owned()));
     }
 

@@ -69,7 +69,7 @@ fn written(target: &Path, bytes: &[u8], permissions: Option<Permissions>) -> any
 /// The bytes of a text in the way that a file's are: with its byte order mark, and with its line ends if they are all
 /// those of Windows. `text` has neither.
 #[must_use]
-pub fn dressed(text: &str, like: &[u8]) -> Vec<u8> {
+pub fn with_style_of(text: &str, like: &[u8]) -> Vec<u8> {
     const MARK: &[u8] = "\u{feff}".as_bytes();
     let written = String::from_utf8_lossy(like);
     let rest = written.replace("\r\n", "");
@@ -102,7 +102,7 @@ mod tests {
             (b"\xef\xbb\xbfx\n", b"\xef\xbb\xbfa\nb\n"),
             (b"\xef\xbb\xbfx\r\n", b"\xef\xbb\xbfa\r\nb\r\n"),
         ] {
-            assert_eq!(dressed("a\nb\n", like), expected, "{like:?}");
+            assert_eq!(with_style_of("a\nb\n", like), expected, "{like:?}");
         }
     }
 

@@ -1,12 +1,12 @@
 //! The disk: which files there are, what is in them, and what we write ourselves. The only opener of files beside the
 //! configuration and the sandbox.
 
-mod copies;
+mod backups;
 pub mod file;
 mod identity;
 mod ignore_rules;
-mod notes;
-mod seen;
+mod intents;
+mod scan_cache;
 mod state;
 mod trust;
 
@@ -23,14 +23,14 @@ use anyhow::Context as _;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use crate::engine::Scan;
-use crate::engine::files::{Links, Loaded, Trace};
+use crate::engine::files::{FilePresence, Links, Loaded};
 use crate::plugin::{self, FileSettings, Flaw, Parsed, Problem};
 use crate::regular_file::{self, ONE_MIB, Rejection};
 
-pub use copies::{Copy, Origin};
+pub use backups::{Copy, Origin};
 use ignore_rules::{IgnoreRules, MOST_PATTERNS};
-pub use seen::Seen;
-use seen::{Sight, Stat};
+pub use scan_cache::ScanCache;
+use scan_cache::{CacheEntry, Stat};
 pub use state::{Folder, Other, State, StateError};
 
 /// Larger files are not read: the largest real plugin that was seen has 0.4 MiB.
@@ -146,7 +146,7 @@ impl Plugins {
     /// Walks the roots and reads every file, on all cores, that is not as it was seen before; `seen` is what is known
     /// then. `on_folder` is told each admitted folder before its content is listed for good, so that a watch set there
     /// misses nothing.
-    pub fn scan(&mut self, trust: Trust, seen: &mut Seen, on_folder: &mut dyn FnMut(&Path)) -> Scan {
+    pub fn scan(&mut self, trust: Trust, seen: &mut ScanCache, on_folder: &mut dyn FnMut(&Path)) -> Scan {
         self.admitted.clear();
         self.links.clear();
         self.closed.clear();
@@ -161,7 +161,7 @@ impl Plugins {
         let mut unreadable = Vec::new();
         let found = self.explore(&present, on_folder, &mut unreadable);
         let read = self.read_all(&found, trust, seen);
-        let (mut files, mut now_seen) = (Vec::with_capacity(found.len()), Seen::default());
+        let (mut files, mut now_seen) = (Vec::with_capacity(found.len()), ScanCache::default());
         now_seen.changed = read.iter().filter(|read| read.is_none()).count() != seen.len();
         for (path, read) in found.into_iter().zip(read) {
             now_seen.changed |= matches!(read, Some((_, Some(_))));
@@ -305,14 +305,14 @@ impl Plugins {
 
     /// What is left of a file that was seen to go.
     #[must_use]
-    pub fn trace(&self, path: &Path) -> Trace {
+    pub fn trace(&self, path: &Path) -> FilePresence {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if path.symlink_metadata().is_ok() {
-            Trace::File
+            FilePresence::File
         } else if folder.is_dir() {
-            Trace::Folder
+            FilePresence::Folder
         } else {
-            Trace::Nothing
+            FilePresence::Nothing
         }
     }
 
@@ -365,7 +365,7 @@ impl Plugins {
         })
     }
 
-    fn read_all(&self, paths: &[Arc<Path>], trust: Trust, seen: &Seen) -> Vec<Look> {
+    fn read_all(&self, paths: &[Arc<Path>], trust: Trust, seen: &ScanCache) -> Vec<Look> {
         // Large files stand together, and so do those that are as they were: whoever is done takes the next one.
         let next = AtomicUsize::new(0);
         let take = || {
@@ -387,11 +387,11 @@ impl Plugins {
     }
 
     /// What is in a file that the walk has just found.
-    fn look(&self, path: &Arc<Path>, trust: Trust, seen: &Seen) -> Look {
+    fn look(&self, path: &Arc<Path>, trust: Trust, seen: &ScanCache) -> Look {
         let settings = self.settings.get(&**path).cloned().unwrap_or_default();
         let stat = if self.links.contains(path) || settings.enabled == Some(false) { None } else { Stat::of(path) };
         let Some(stat) = stat.filter(Stat::is_settled) else {
-            return Some((seen.lightened(self.load(path, trust)), None));
+            return Some((seen.without_text(self.load(path, trust)), None));
         };
         if seen.has(path, stat, &settings) {
             return None;
@@ -400,9 +400,9 @@ impl Plugins {
             return Some((Loaded::Missing, None));
         }
         // A file, and no link: that was seen a moment ago.
-        let loaded = seen.lightened(loaded(path, read_whole(path, trust), &settings));
+        let loaded = seen.without_text(loaded(path, read_whole(path, trust), &settings));
         // What was changed while it was read looks otherwise now.
-        let sight = if Stat::of(path) == Some(stat) { Sight::of(&loaded, stat, settings) } else { None };
+        let sight = if Stat::of(path) == Some(stat) { CacheEntry::of(&loaded, stat, settings) } else { None };
         Some((loaded, sight))
     }
 
@@ -453,7 +453,7 @@ impl Plugins {
 }
 
 /// What was read of a file at a scan, and what is to be remembered of it; `None` where it is as it was seen before.
-type Look = Option<(Loaded, Option<Sight>)>;
+type Look = Option<(Loaded, Option<CacheEntry>)>;
 
 /// Where a walk is to go.
 struct Targets {
@@ -708,7 +708,7 @@ mod tests {
 
         /// What a scan finds, by path in the root.
         fn scan(&self) -> Vec<String> {
-            let scan = self.plugins().scan(Trust::Closed, &mut Seen::default(), &mut |_| {});
+            let scan = self.plugins().scan(Trust::Closed, &mut ScanCache::default(), &mut |_| {});
             assert_eq!(scan.missing, Vec::<PathBuf>::new());
             scan.files.iter().map(|(path, loaded)| format!("{}: {}", self.name(path), say(loaded))).collect()
         }
@@ -785,7 +785,7 @@ mod tests {
             Loaded::Parsed(Parsed::Flawed(flaw)) => flaw.problem.hint(),
             _ => None,
         };
-        let scan = world.plugins().scan(Trust::Closed, &mut Seen::default(), &mut |_| {});
+        let scan = world.plugins().scan(Trust::Closed, &mut ScanCache::default(), &mut |_| {});
         let hints: Vec<_> = scan.files.iter().filter_map(|(_, loaded)| hint(loaded)).collect();
         assert_eq!(hints, ["shorten that file"]);
         world.write(".gitignore", &" ".repeat(100_000));
@@ -798,7 +798,8 @@ mod tests {
         world.exclude = ["/old", "test_*"].map(str::to_owned).to_vec();
         let mut plugins = world.plugins_in(&["one", "two"]).unwrap();
         let mut folders = Vec::new();
-        let scan = plugins.scan(Trust::Closed, &mut Seen::default(), &mut |folder| folders.push(world.name(folder)));
+        let scan =
+            plugins.scan(Trust::Closed, &mut ScanCache::default(), &mut |folder| folders.push(world.name(folder)));
         let found: Vec<_> = scan.files.iter().map(|(path, _)| world.name(path)).collect();
         assert_eq!(found, ["one/a.py", "one/x/old/b.py"]);
         assert_eq!(folders, ["one", "one/x", "one/x/old", "two"], "what is excluded is not watched");
@@ -849,7 +850,7 @@ mod tests {
     fn a_root_that_is_not_there_is_named() {
         let world = World::with(&[]);
         let mut plugins = world.plugins_in(&["gone"]).unwrap();
-        let scan = plugins.scan(Trust::Closed, &mut Seen::default(), &mut |_| {});
+        let scan = plugins.scan(Trust::Closed, &mut ScanCache::default(), &mut |_| {});
         assert_eq!(scan, Scan { files: Vec::new(), missing: vec![world.path("gone")] });
     }
 
@@ -868,7 +869,7 @@ mod tests {
         let world = World::with(&["a.py"]);
         world.write(".gitignore", "ignored\n");
         let mut plugins = world.plugins();
-        plugins.scan(Trust::Closed, &mut Seen::default(), &mut |_| {});
+        plugins.scan(Trust::Closed, &mut ScanCache::default(), &mut |_| {});
         for file in ["new/b.py", "new/in/c.py", "new/ignored/d.py"] {
             world.write(file, PIPE);
         }
@@ -1005,7 +1006,7 @@ mod tests {
             let world = World::with(&["folder/deep/a.py", "b.py"]);
             world.write("../outside/deep/a.py", PIPE);
             let mut plugins = world.plugins();
-            plugins.scan(Trust::Closed, &mut Seen::default(), &mut |_| {});
+            plugins.scan(Trust::Closed, &mut ScanCache::default(), &mut |_| {});
             fs::rename(world.path("folder"), world.path("was")).unwrap();
             symlink("../outside", world.path("folder")).unwrap();
             let mut read = |name: &str| plugins.read(&Arc::from(world.path(name)), Trust::Closed);
@@ -1022,7 +1023,7 @@ mod tests {
             world.state = world.path("real/state");
             let mut plugins = world.plugins_in(&["link"]).unwrap();
             world.write("real/state/backups/x.py", PIPE);
-            let scan = plugins.scan(Trust::Closed, &mut Seen::default(), &mut |_| {});
+            let scan = plugins.scan(Trust::Closed, &mut ScanCache::default(), &mut |_| {});
             let found: Vec<_> =
                 scan.files.iter().map(|(path, loaded)| format!("{}: {}", world.name(path), say(loaded))).collect();
             assert_eq!(found, ["link/a.py: function a", "link/b.py: same as a.py"]);

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
-use super::copies::{BACKUPS, DEPLOYED};
+use super::backups::{BACKUPS, DEPLOYED};
 use super::identity::{self, Owner, UNUSABLE};
 use super::trust::{self, Distrust, Lasting};
 use crate::engine::ledger::{self, Ledger};
@@ -892,7 +892,7 @@ mod tests {
         use std::os::unix::fs::{PermissionsExt as _, symlink};
 
         use super::*;
-        use crate::engine::exchange::Backup;
+        use crate::engine::deploy::Backup;
         use crate::engine::ledger::Rollback;
 
         /// A state folder of our own, and beside it a folder with a file of the user's.

@@ -9,14 +9,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ended::NO_ANSWER;
-use super::exchange::{Exchange, Left, Outcome, Reply};
-use super::files::Claim;
-use super::ledger::Last;
-use super::notice::{Notice, What};
+use super::deploy::{Aftermath, Deploy, Outcome, Reply};
+use super::files::Owner;
+use super::ledger::LastAttempt;
+use super::outcome::NO_ANSWER;
 use super::plan::Why;
 use super::server::Server;
-use super::{Engine, Flight, Now, Talk};
+use super::{Conversation, Engine, InFlight, Now};
+use crate::notice::{Notice, NoticeKind};
 use crate::plugin::{Digest, Plugin};
 
 /// How long to wait before each further try.
@@ -60,9 +60,9 @@ impl Engine {
     /// The server failed at a text. Answers how the deploy ended, where it is not tried again.
     pub(super) fn on_crashed(
         &mut self,
-        exchange: &Exchange,
+        exchange: &Deploy,
         words: String,
-        left: Left,
+        left: Aftermath,
         in_pass: bool,
         now: Now,
     ) -> Option<Outcome> {
@@ -76,8 +76,8 @@ impl Engine {
         let crash = Crash { digest: plugin.digest, times, words: words.clone(), suspect_until, again_at, why, in_pass };
         self.crashes.insert(plugin.key.clone(), crash);
         let Some(next) = pause else { return Some(Outcome::Crashed { words, left }) };
-        self.tell(Notice::of(plugin, What::Crashed { words, next }));
-        if let Some(what) = What::left(left) {
+        self.tell(Notice::of(plugin, NoticeKind::Crashed { words, next }));
+        if let Some(what) = NoticeKind::left(left) {
             self.tell(Notice::of(plugin, what));
         }
         None
@@ -107,7 +107,7 @@ impl Engine {
             })
             .collect();
         for (key, digest, why, in_pass) in due {
-            let Claim::Sole(plugin) = self.present_claim(&key) else { continue };
+            let Owner::One(plugin) = self.present_owner(&key) else { continue };
             // Without its text, something else was decided about it meanwhile.
             if self.queue.is_idle(&key) && plugin.digest == digest && plugin.has_text() {
                 self.request(&plugin, why, now.at, in_pass);
@@ -129,7 +129,8 @@ impl Engine {
             return;
         }
         // A text that has left again comes to its own end.
-        let has_left = |flight: &Flight| matches!(&flight.talk, Talk::Deploy(exchange) if exchange.has_sent());
+        let has_left =
+            |flight: &InFlight| matches!(&flight.talk, Conversation::Deploy(exchange) if exchange.has_sent());
         let suspects = self.crashes.iter_mut().filter(|(key, crash)| {
             crash.suspect_until.is_some_and(|until| now.at < until) && !self.queue.flying(key).is_some_and(has_left)
         });
@@ -146,12 +147,17 @@ impl Engine {
             }
             let Some(crash) = self.crashes.remove(&key) else { continue };
             let words = format!("{NO_ANSWER}, twice: {}", crash.words);
-            self.note_ended(&key, Last::Refused { digest: crash.digest, words: words.clone() });
-            if let Claim::Sole(plugin) = self.files.claim(&key)
+            self.note_ended(&key, LastAttempt::Refused { digest: crash.digest, words: words.clone() });
+            if let Owner::One(plugin) = self.files.owner(&key)
                 && crash.is_of(&plugin)
             {
-                let what =
-                    What::Refused { words, span: None, requirements: None, old_version: None, took: Duration::ZERO };
+                let what = NoticeKind::Refused {
+                    words,
+                    span: None,
+                    requirements: None,
+                    old_version: None,
+                    took: Duration::ZERO,
+                };
                 self.tell(Notice::of(&plugin, what));
             }
         }

@@ -31,7 +31,7 @@ pub enum Links {
 
 /// What is left of a file that was seen to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trace {
+pub enum FilePresence {
     /// It is there again.
     File,
     /// It is gone from its folder.
@@ -99,13 +99,13 @@ pub struct Files {
 
 /// Who claims an id.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Claim {
+pub enum Owner {
     /// No file.
     None,
     /// One plugin, as it should be.
-    Sole(Arc<Plugin>),
+    One(Arc<Plugin>),
     /// Several files.
-    Contested(Vec<Arc<Path>>),
+    Conflict(Vec<Arc<Path>>),
 }
 
 impl Files {
@@ -151,13 +151,13 @@ impl Files {
 
     /// Who claims an id.
     #[must_use]
-    pub fn claim(&self, key: &Key) -> Claim {
-        let Some(claimants) = self.claims.get(key) else { return Claim::None };
+    pub fn owner(&self, key: &Key) -> Owner {
+        let Some(claimants) = self.claims.get(key) else { return Owner::None };
         if claimants.len() > 1 {
-            return Claim::Contested(claimants.iter().cloned().collect());
+            return Owner::Conflict(claimants.iter().cloned().collect());
         }
         let plugin = claimants.first().and_then(|path| self.by_path.get(path)).and_then(File::plugin);
-        plugin.map_or(Claim::None, |plugin| Claim::Sole(Arc::clone(plugin)))
+        plugin.map_or(Owner::None, |plugin| Owner::One(Arc::clone(plugin)))
     }
 
     /// Every id that is claimed.

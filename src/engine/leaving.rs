@@ -4,12 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::exchange::{Failure, Outcome, Spared, Step};
-use super::files::{Claim, File, Loaded, Trace};
-use super::notice::{Notice, Sparing, WaitReason, What};
+use super::deploy::{Failure, Outcome, Spared, Step};
+use super::files::{File, FilePresence, Loaded, Owner};
 use super::plan::Remote;
 use super::removal::Mode;
-use super::{Effect, Engine, Job, Now, OnDelete, Talk, Task};
+use super::{Conversation, Effect, Engine, Job, Now, OnDelete, Task};
+use crate::notice::{Notice, NoticeKind, Sparing, WaitReason};
 use crate::plugin::{Digest, Key, Kind, Plugin};
 
 /// How soon to try again where the disk had no room for the copy.
@@ -20,7 +20,7 @@ const UNSETTLED: Duration = Duration::from_secs(1);
 
 /// A plugin whose file is gone.
 #[derive(Debug)]
-pub(super) struct Leaving {
+pub(super) struct PendingRemoval {
     pub(super) plugin: Arc<Plugin>,
     /// When that is believed; `None` while it is being acted on.
     pub(super) due: Option<Duration>,
@@ -31,9 +31,10 @@ pub(super) struct Leaving {
 impl Engine {
     /// A file went. Where the user wants the server to follow, that is believed after a while; and only for what we put
     /// there ourselves.
-    pub(super) fn take_leave(&mut self, path: &Path, loaded: &Loaded, before: Option<&File>, now: Now) {
+    pub(super) fn on_file_gone(&mut self, path: &Path, loaded: &Loaded, before: Option<&File>, now: Now) {
         // It was there again, if only for a moment: the while begins anew.
-        let again = |leaving: &&mut Leaving| before.is_none() && *leaving.plugin.path == *path && leaving.due.is_some();
+        let again =
+            |leaving: &&mut PendingRemoval| before.is_none() && *leaving.plugin.path == *path && leaving.due.is_some();
         if let Some(leaving) = self.leaving.values_mut().find(again) {
             leaving.due = Some(now.at + self.policy.gone_after);
         }
@@ -44,23 +45,24 @@ impl Engine {
             OnDelete::Delete => true,
         };
         let watching = self.policy.once.is_none() && !self.policy.terms.dry_run;
-        let unclaimed = self.files.claim(&was.key) == Claim::None;
-        if wanted && watching && unclaimed && self.policy.selects_plugin(was) && self.put_there(&was.key).is_some() {
+        let unclaimed = self.files.owner(&was.key) == Owner::None;
+        if wanted && watching && unclaimed && self.policy.selects_plugin(was) && self.deployed_by_us(&was.key).is_some()
+        {
             let due = Some(now.at + self.policy.gone_after);
-            self.leaving.insert(was.key.clone(), Leaving { plugin: Arc::clone(was), due, told: false });
+            self.leaving.insert(was.key.clone(), PendingRemoval { plugin: Arc::clone(was), due, told: false });
         }
     }
 
     /// The text that we have put on the server ourselves.
-    pub(super) fn put_there(&self, key: &Key) -> Option<Digest> {
+    pub(super) fn deployed_by_us(&self, key: &Key) -> Option<Digest> {
         let deployed = self.ledger.get(key)?.deployed.as_ref()?;
         deployed.by_us.then_some(deployed.digest)
     }
 
     /// The file has stayed gone, or not. What took more with it than a file was no wish to take one plugin away.
-    pub(super) fn on_looked(&mut self, path: &Path, trace: Trace, now: Now) {
+    pub(super) fn on_looked(&mut self, path: &Path, trace: FilePresence, now: Now) {
         // One file may have had several ids, and gone with each.
-        let is_meant = |(key, leaving): &(&Key, &Leaving)| {
+        let is_meant = |(key, leaving): &(&Key, &PendingRemoval)| {
             let is_idle = self.queue.waiting(key).is_none() && self.queue.flying(key).is_none();
             *leaving.plugin.path == *path && leaving.due.is_none() && is_idle
         };
@@ -70,46 +72,50 @@ impl Engine {
         }
     }
 
-    pub(super) fn follow(&mut self, key: Key, path: &Path, trace: Trace, now: Now) {
-        if self.files.claim(&key) != Claim::None {
+    pub(super) fn follow(&mut self, key: Key, path: &Path, trace: FilePresence, now: Now) {
+        if self.files.owner(&key) != Owner::None {
             // Another file has taken its place.
             self.leaving.remove(&key);
             return;
         }
         let many = self.leaving.len() > self.files.plugins().count();
         match trace {
-            Trace::File => drop(self.leaving.remove(&key)),
-            Trace::Unsettled => {
+            FilePresence::File => drop(self.leaving.remove(&key)),
+            FilePresence::Unsettled => {
                 if let Some(leaving) = self.leaving.get_mut(&key) {
                     leaving.due = Some(now.at + UNSETTLED);
                 }
             }
-            Trace::Nothing => self.spare(&key, Sparing::Folder),
-            Trace::Folder if many => {
+            FilePresence::Nothing => self.spare(&key, Sparing::Folder),
+            FilePresence::Folder if many => {
                 let all: Vec<_> = self.leaving.keys().cloned().collect();
                 for key in &all {
                     self.spare(key, Sparing::Many);
                 }
             }
-            Trace::Folder if !self.has_plugins_beside(path) => self.spare(&key, Sparing::Emptied),
-            Trace::Folder if self.asked.values().any(|other| *other == key) => self.spare(&key, Sparing::Renamed),
-            Trace::Folder if self.has_broken_files() => {
+            FilePresence::Folder if !self.has_plugins_beside(path) => self.spare(&key, Sparing::Emptied),
+            FilePresence::Folder if self.asked.values().any(|other| *other == key) => {
+                self.spare(&key, Sparing::Renamed)
+            }
+            FilePresence::Folder if self.has_broken_files() => {
                 if let Some(leaving) = self.leaving.get_mut(&key) {
                     leaving.due = Some(now.at + self.policy.gone_after);
-                    let waiting =
-                        Notice::of(&leaving.plugin, What::Waiting { reason: WaitReason::BrokenFile, again: false });
+                    let waiting = Notice::of(
+                        &leaving.plugin,
+                        NoticeKind::Waiting { reason: WaitReason::BrokenFile, again: false },
+                    );
                     if !std::mem::replace(&mut leaving.told, true) {
                         self.tell(waiting);
                     }
                 }
             }
-            Trace::Folder => {
+            FilePresence::Folder => {
                 let mode = match self.policy.on_delete {
                     OnDelete::Keep => return drop(self.leaving.remove(&key)),
                     OnDelete::Deactivate => Mode::Deactivate,
                     OnDelete::Delete => Mode::Delete,
                 };
-                let deployed = self.put_there(&key);
+                let deployed = self.deployed_by_us(&key);
                 let Some((leaving, deployed)) = self.leaving.get(&key).zip(deployed) else { return };
                 let task = Task::Remove { plugin: Arc::clone(&leaving.plugin), mode, deployed };
                 self.queue.request(key, Job { task, since: now.at, in_pass: false });
@@ -126,12 +132,12 @@ impl Engine {
 
     /// A removal that has changed nothing yet ends where the plugin is back, or may be.
     pub(super) fn spared(&self, key: &Key) -> Option<Step> {
-        let Talk::Remove(plugin, removal) = &self.queue.flying(key)?.talk else { return None };
-        let spared = match self.files.claim(key) {
+        let Conversation::Remove(plugin, removal) = &self.queue.flying(key)?.talk else { return None };
+        let spared = match self.files.owner(key) {
             _ if removal.has_begun() => return None,
-            Claim::Sole(_) | Claim::Contested(_) => Spared::Back,
-            Claim::None if self.files.get(&plugin.path).is_some() || self.has_broken_files() => Spared::Unclear,
-            Claim::None => return None,
+            Owner::One(_) | Owner::Conflict(_) => Spared::Back,
+            Owner::None if self.files.get(&plugin.path).is_some() || self.has_broken_files() => Spared::Unclear,
+            Owner::None => return None,
         };
         Some(Step::Done(Outcome::Spared(spared)))
     }
@@ -143,18 +149,18 @@ impl Engine {
 
     fn spare(&mut self, key: &Key, why: Sparing) {
         if let Some(leaving) = self.leaving.remove(key) {
-            self.tell(Notice::of(&leaving.plugin, What::Spared { why }));
+            self.tell(Notice::of(&leaving.plugin, NoticeKind::Spared { why }));
         }
     }
 
     pub(super) fn on_removed(&mut self, plugin: &Arc<Plugin>, outcome: Outcome, took: Duration, now: Now) {
         let key = &plugin.key;
         let what = match outcome {
-            Outcome::Deactivated => What::Deactivated,
+            Outcome::Deactivated => NoticeKind::Deactivated,
             Outcome::Deleted { kept } => {
                 self.ledger.forget(key);
                 self.effects.push(Effect::Save(key.clone()));
-                What::Deleted { kept }
+                NoticeKind::Deleted { kept }
             }
             // It is looked at again.
             Outcome::Spared(Spared::Unclear) => {
@@ -173,7 +179,7 @@ impl Engine {
                     Spared::Off => Sparing::Off,
                     Spared::Back | Spared::Unclear => Sparing::Back,
                 };
-                What::Spared { why }
+                NoticeKind::Spared { why }
             }
             // It is tried again when the server is back.
             Outcome::Failed(Failure::Unreachable { cause, retry_after }) => {
@@ -190,14 +196,14 @@ impl Engine {
                     std::mem::replace(&mut leaving.told, true)
                 });
                 if !told {
-                    self.tell(Notice::of(plugin, What::Failed { failure, took }));
+                    self.tell(Notice::of(plugin, NoticeKind::Failed { failure, took }));
                 }
                 return self.plan_returned(key, now);
             }
             Outcome::Failed(failure) => self.on_failure(failure, took, now),
             _ => return,
         };
-        if !matches!(what, What::Waiting { .. }) {
+        if !matches!(what, NoticeKind::Waiting { .. }) {
             self.leaving.remove(key);
         }
         self.tell(Notice::of(plugin, what));
@@ -206,7 +212,7 @@ impl Engine {
 
     /// The file may have come back meanwhile, and what it asks for was decided by a ledger that is not true any more.
     fn plan_returned(&mut self, key: &Key, now: Now) {
-        if let Claim::Sole(plugin) = self.files.claim(key) {
+        if let Owner::One(plugin) = self.files.owner(key) {
             self.plan(&plugin, Remote::NotAsked, now.at, now);
         }
     }

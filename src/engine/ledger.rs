@@ -16,16 +16,16 @@ const MOST_SENT: usize = 16;
 
 /// What an earlier run wrote down about one server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Memory {
+pub struct SavedState {
     /// What we believe that it holds.
     pub ledger: Ledger,
     /// What was rolled back.
     pub rollbacks: BTreeMap<Key, Rollback>,
     /// Updates of which nobody knows how they ended.
-    pub under_way: BTreeMap<Key, UnderWay>,
+    pub under_way: BTreeMap<Key, UpdateIntent>,
 }
 
-impl From<Ledger> for Memory {
+impl From<Ledger> for SavedState {
     fn from(ledger: Ledger) -> Self {
         Self { ledger, ..Self::default() }
     }
@@ -43,7 +43,7 @@ pub struct Record {
     /// The text that the server is known to have taken from us, or to have held already.
     pub deployed: Option<Deployed>,
     /// How the newest attempt ended.
-    pub last: Last,
+    pub last: LastAttempt,
     /// Texts of ours that were sent since then, of which nobody knows whether the server has taken them. Whichever of
     /// them it holds, it is nobody else's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -70,7 +70,7 @@ pub struct Deployed {
 /// How an attempt to deploy ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Last {
+pub enum LastAttempt {
     /// The server holds it.
     Deployed,
     /// The server would not take it; not to be tried again as it stands.
@@ -102,7 +102,7 @@ pub struct Rollback {
 /// A text that is about to leave. It is on disk before that, so that the next start knows whose text it is, and can make
 /// good what a crash in between leaves behind where the server may switch off what it refuses (before 0.12).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UnderWay {
+pub struct UpdateIntent {
     /// Of the text that is sent, after those that may be on the server already without being somebody else's: the ledger
     /// that has them may not be on disk yet.
     pub ours: Vec<Digest>,
@@ -112,7 +112,7 @@ pub struct UnderWay {
     pub was_active: bool,
 }
 
-impl UnderWay {
+impl UpdateIntent {
     /// Whether a new function with this text still has to be switched on.
     #[must_use]
     pub fn switches_on(&self, text: Digest) -> bool {
@@ -129,12 +129,13 @@ impl Ledger {
 
     /// Notes that the server holds a text of ours.
     pub fn deployed(&mut self, key: &Key, deployed: Deployed) {
-        let record = Record { deployed: Some(deployed), last: Last::Deployed, sent: Vec::new(), switched_off: false };
+        let record =
+            Record { deployed: Some(deployed), last: LastAttempt::Deployed, sent: Vec::new(), switched_off: false };
         self.records.insert(key.clone(), record);
     }
 
     /// Notes an attempt that did not end with our text on the server.
-    pub fn ended(&mut self, key: &Key, last: Last) {
+    pub fn ended(&mut self, key: &Key, last: LastAttempt) {
         let before = self.records.remove(key);
         let (deployed, sent, switched_off) = match before {
             Some(record) => (record.deployed, record.sent, record.switched_off),
@@ -147,8 +148,8 @@ impl Ledger {
     pub fn doubt_refusals(&mut self) -> Vec<Key> {
         let mut doubted = Vec::new();
         for (key, record) in &mut self.records {
-            if let Last::Refused { digest, .. } = record.last {
-                record.last = Last::Failed { digest };
+            if let LastAttempt::Refused { digest, .. } = record.last {
+                record.last = LastAttempt::Failed { digest };
                 doubted.push(key.clone());
             }
         }
@@ -158,7 +159,7 @@ impl Ledger {
     /// Notes that a text is about to leave: from now on the server may hold it.
     pub fn sending(&mut self, key: &Key, digest: Digest) {
         let unknown =
-            || Record { deployed: None, last: Last::Failed { digest }, sent: Vec::new(), switched_off: false };
+            || Record { deployed: None, last: LastAttempt::Failed { digest }, sent: Vec::new(), switched_off: false };
         let sent = &mut self.records.entry(key.clone()).or_insert_with(unknown).sent;
         sent.retain(|known| *known != digest);
         sent.push(digest);
@@ -167,7 +168,7 @@ impl Ledger {
     }
 
     /// Notes that the server says of a text that it did not take it.
-    pub fn turned_down(&mut self, key: &Key, digest: Digest) {
+    pub fn rejected(&mut self, key: &Key, digest: Digest) {
         if let Some(record) = self.records.get_mut(key) {
             record.sent.retain(|known| *known != digest);
         }
@@ -183,7 +184,7 @@ impl Ledger {
     /// The text that the server is believed to hold of a plugin.
     #[must_use]
     pub fn held(&self, key: &Key) -> Option<Digest> {
-        let record = self.records.get(key).filter(|record| record.last == Last::Deployed)?;
+        let record = self.records.get(key).filter(|record| record.last == LastAttempt::Deployed)?;
         record.deployed.as_ref().map(|deployed| deployed.digest)
     }
 
@@ -295,9 +296,12 @@ mod tests {
         assert_eq!(Ledger::from_json(&ledger.to_json()), Ok(Ledger::default()));
         // The same id in both tables, and one that is not ASCII.
         ledger.deployed(&key(Kind::Function, "clock"), deployed("v1", Some("1.0")));
-        ledger.ended(&key(Kind::Tool, "clock"), Last::Refused { digest, words: "no \"class\"\n(line 2)".to_owned() });
+        ledger.ended(
+            &key(Kind::Tool, "clock"),
+            LastAttempt::Refused { digest, words: "no \"class\"\n(line 2)".to_owned() },
+        );
         ledger.deployed(&key(Kind::Tool, "größe"), deployed("v1", None));
-        ledger.ended(&key(Kind::Tool, "größe"), Last::Failed { digest });
+        ledger.ended(&key(Kind::Tool, "größe"), LastAttempt::Failed { digest });
         assert_eq!(Ledger::from_json(&ledger.to_json()), Ok(ledger.clone()));
         expect![[r#"
             {
@@ -347,13 +351,13 @@ mod tests {
         let mut ledger = Ledger::default();
         ledger.deployed(&key, deployed("v1", None));
         ledger.switched_off(&key, true);
-        for last in [Last::Failed { digest }, Last::Refused { digest, words: String::new() }] {
+        for last in [LastAttempt::Failed { digest }, LastAttempt::Refused { digest, words: String::new() }] {
             ledger.ended(&key, last.clone());
             let record = Record { deployed: Some(deployed("v1", None)), last, sent: Vec::new(), switched_off: true };
             assert_eq!(ledger.get(&key), Some(&record));
         }
         ledger.deployed(&key, deployed("v2", None));
-        assert_eq!(ledger.get(&key).unwrap().last, Last::Deployed);
+        assert_eq!(ledger.get(&key).unwrap().last, LastAttempt::Deployed);
         ledger.switched_off(&key, true);
         assert_eq!(Ledger::from_json(&ledger.to_json()), Ok(ledger.clone()));
         ledger.switched_off(&key, false);
@@ -367,11 +371,11 @@ mod tests {
         let mut ledger = Ledger::default();
         for text in ["v1", "v2", "v1"] {
             ledger.sending(&key, digest(text));
-            ledger.ended(&key, Last::Failed { digest: digest(text) });
+            ledger.ended(&key, LastAttempt::Failed { digest: digest(text) });
         }
         assert_eq!(ledger.get(&key).unwrap().sent, [digest("v2"), digest("v1")]);
         assert_eq!(Ledger::from_json(&ledger.to_json()), Ok(ledger.clone()));
-        ledger.turned_down(&key, digest("v1"));
+        ledger.rejected(&key, digest("v1"));
         assert_eq!(ledger.get(&key).unwrap().sent, [digest("v2")]);
         for n in 0..100 {
             ledger.sending(&key, digest(&n.to_string()));
@@ -437,7 +441,7 @@ mod tests {
     fn tables_and_fields_may_be_missing_or_new() {
         assert_eq!(Ledger::from_json(r#"{"format": 1}"#), Ok(Ledger::default()));
         let text = r#"{"format": 1, "note": 1, "tool": {"a": {"last": "deployed", "more": true}}}"#;
-        let record = Record { deployed: None, last: Last::Deployed, sent: Vec::new(), switched_off: false };
+        let record = Record { deployed: None, last: LastAttempt::Deployed, sent: Vec::new(), switched_off: false };
         assert_eq!(Ledger::from_json(text).unwrap().get(&key(Kind::Tool, "a")), Some(&record));
     }
 

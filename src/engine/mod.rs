@@ -9,24 +9,22 @@
 //! the server is in `server`, what the end of a conversation leads to in `ended`, files that are gone in `leaving`.
 
 mod activation;
-mod ahead;
 mod crashes;
-mod ended;
-pub mod exchange;
+pub mod deploy;
+pub mod duplicate;
 pub mod files;
-mod healing;
 mod leaving;
 pub mod ledger;
-pub mod notice;
+pub mod outcome;
 pub mod plan;
+mod prefetch;
 pub mod queue;
 pub mod recovery;
 pub mod refusal;
 mod removal;
+mod repair;
 mod retry;
 mod server;
-pub mod status;
-pub mod twin;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -36,24 +34,24 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::notice::{Notice, NoticeKind, PassSummary, Subject, WaitReason};
 use crate::plugin::id::PluginId;
 use crate::plugin::{Digest, Flaw, Key, Parsed, Plugin, Problem};
 use activation::Activations;
-use ahead::{Ahead, Asked};
 use crashes::Crash;
-use ended::Session;
-use exchange::{Adopt, Backup, Call, Exchange, Failure, Known, Reply, Step, Terms};
-use files::{Claim, File, Files, Loaded, Trace};
-use leaving::Leaving;
-use ledger::{Last, Ledger, Memory, Rollback, UnderWay};
-use notice::{About, Notice, Tally, WaitReason, What};
+use deploy::{Adopt, Backup, Call, Deploy, DeployContext, DeployPolicy, Failure, Reply, Step};
+use duplicate::{Duplicate, Duplicates, Identity};
+use files::{File, FilePresence, Files, Loaded, Owner};
+use leaving::PendingRemoval;
+use ledger::{LastAttempt, Ledger, Rollback, SavedState, UpdateIntent};
+use outcome::Session;
 use plan::{Decision, Remote, Why};
+use prefetch::{Ahead, Asked};
 use queue::Queue;
 use recovery::Recovery;
 use removal::{Mode, Removal};
 use retry::Retries;
-use server::{Absence, Holdings, Seen, Server};
-use twin::{Identity, Twin, Twins};
+use server::{Outage, Seen, Server, ServerListing};
 
 /// The versions of Open WebUI that the tests deploy to.
 pub const TESTED: [&str; 4] = ["0.6.43", "0.9.6", "0.11.4", "0.12.4"];
@@ -107,12 +105,12 @@ pub enum Event {
     Loaded(Arc<Path>, Loaded),
     /// The answer to [`Effect::Call`].
     Replied(Ticket, Reply),
-    /// The answer to [`Effect::Keep`]: where the copy lies, or why there is none.
-    Kept(Ticket, Result<PathBuf, String>),
-    /// The answer to [`Effect::Note`]: it is on disk, or why it is not.
-    Noted(Ticket, Result<(), String>),
-    /// The answer to [`Effect::Look`].
-    Looked(Arc<Path>, Trace),
+    /// The answer to [`Effect::SaveBackup`]: where the copy lies, or why there is none.
+    BackupSaved(Ticket, Result<PathBuf, String>),
+    /// The answer to [`Effect::SaveIntent`]: it is on disk, or why it is not.
+    IntentSaved(Ticket, Result<(), String>),
+    /// The answer to [`Effect::CheckPresence`].
+    PresenceChecked(Arc<Path>, FilePresence),
     /// Somebody has rolled plugins back beside us, or such a rollback has ended: this is what holds now.
     RolledBack(BTreeMap<Key, Rollback>),
     /// The time of [`Engine::next_wake`] has come.
@@ -145,11 +143,11 @@ pub enum Effect {
     /// Make one request.
     Call(Ticket, Call),
     /// Put a copy of somebody else's text on disk, before the call that replaces it.
-    Keep(Ticket, Backup),
+    SaveBackup(Ticket, Backup),
     /// Put on disk, before the update leaves, what is known of it.
-    Note(Ticket, Key, UnderWay),
+    SaveIntent(Ticket, Key, UpdateIntent),
     /// Such a note has served.
-    Unnote(Key),
+    ClearIntent(Key),
     /// Keep a copy of a text of ours that the server holds, for going back to it later.
     Archive(Backup),
     /// Keep a copy of this text too, which the server held without a deploy of ours.
@@ -157,7 +155,7 @@ pub enum Effect {
     /// A rollback is over: the file has changed and is deployed.
     EndRollback(Key),
     /// See what is left of a file that was seen to go.
-    Look(Arc<Path>),
+    CheckPresence(Arc<Path>),
     /// Write this plugin's record in [`Engine::ledger`] to disk.
     Save(Key),
     /// Tell the user.
@@ -199,7 +197,7 @@ pub struct Policy {
     /// `Some` for `--once`: how long to go on trying while the server is away.
     pub once: Option<Duration>,
     /// For each conversation; `force` holds for the first pass.
-    pub terms: Terms,
+    pub terms: DeployPolicy,
     /// What becomes on the server of a plugin whose file is gone.
     pub on_delete: OnDelete,
     /// How long the file must have stayed gone before.
@@ -252,13 +250,13 @@ pub struct Engine {
     ledger: Ledger,
     rollbacks: BTreeMap<Key, Rollback>,
     /// Updates of which nobody knows how they ended, or not yet.
-    under_way: BTreeMap<Key, UnderWay>,
+    under_way: BTreeMap<Key, UpdateIntent>,
     files: Files,
     server: Server,
     /// What the server said that it is, when it was last looked at.
     version: Option<String>,
-    absence: Option<Absence>,
-    queue: Queue<Job, Flight>,
+    absence: Option<Outage>,
+    queue: Queue<Job, InFlight>,
     /// What was asked before there was anything to deploy.
     ahead: Option<Ahead>,
     /// Versions being pruned.
@@ -266,7 +264,7 @@ pub struct Engine {
     /// The versions that this editing session has made, oldest first.
     sessions: BTreeMap<Key, Session>,
     /// Plugins whose files are gone, where that may mean something on the server.
-    leaving: BTreeMap<Key, Leaving>,
+    leaving: BTreeMap<Key, PendingRemoval>,
     /// Texts to which no answer came the last time that they were sent.
     unanswered: BTreeMap<Key, Digest>,
     /// Files whose last notice was an error.
@@ -299,7 +297,7 @@ pub struct Engine {
     /// Whether the plugins that were asked for are there.
     asked_for: AskedFor,
     /// Why the server does not let us in, as the user was told.
-    shut_for: Option<What>,
+    shut_for: Option<NoticeKind>,
     /// How a single pass ends that cannot go on.
     exit: Option<Code>,
     /// Nothing is begun any more.
@@ -356,50 +354,50 @@ impl Job {
 
 /// A conversation with the server.
 #[derive(Debug)]
-enum Talk {
-    Deploy(Exchange),
+enum Conversation {
+    Deploy(Deploy),
     Recover(Recovery),
     Remove(Arc<Plugin>, Removal),
 }
 
-impl Talk {
+impl Conversation {
     /// The plugin that is being deployed.
     fn deploys(&self) -> Option<&Arc<Plugin>> {
         match self {
-            Talk::Deploy(exchange) => Some(exchange.plugin()),
-            Talk::Recover(_) | Talk::Remove(..) => None,
+            Conversation::Deploy(exchange) => Some(exchange.plugin()),
+            Conversation::Recover(_) | Conversation::Remove(..) => None,
         }
     }
 
     fn looks_for_twins(&self) -> bool {
         match self {
-            Talk::Deploy(exchange) => exchange.looks_for_twins(),
-            Talk::Recover(_) | Talk::Remove(..) => false,
+            Conversation::Deploy(exchange) => exchange.looks_for_twins(),
+            Conversation::Recover(_) | Conversation::Remove(..) => false,
         }
     }
 
     fn reply(&mut self, reply: Reply) -> Step {
         match self {
-            Talk::Deploy(exchange) => exchange.reply(reply),
-            Talk::Recover(recovery) => recovery.reply(reply),
-            Talk::Remove(_, removal) => removal.reply(reply),
+            Conversation::Deploy(exchange) => exchange.reply(reply),
+            Conversation::Recover(recovery) => recovery.reply(reply),
+            Conversation::Remove(_, removal) => removal.reply(reply),
         }
     }
 
-    /// Takes the answer to [`Step::Keep`]. `None` where nothing was to be kept.
+    /// Takes the answer to [`Step::SaveBackup`]. `None` where nothing was to be kept.
     fn kept(&mut self, kept: Result<PathBuf, String>) -> Option<Step> {
         match self {
-            Talk::Deploy(exchange) => Some(exchange.kept(kept)),
-            Talk::Remove(_, removal) => Some(removal.kept(kept)),
-            Talk::Recover(_) => None,
+            Conversation::Deploy(exchange) => Some(exchange.kept(kept)),
+            Conversation::Remove(_, removal) => Some(removal.kept(kept)),
+            Conversation::Recover(_) => None,
         }
     }
 
-    /// Takes the answer to [`Step::Note`]. `None` where nothing was to be noted.
+    /// Takes the answer to [`Step::SaveIntent`]. `None` where nothing was to be noted.
     fn noted(&mut self, noted: Result<(), String>) -> Option<Step> {
         match self {
-            Talk::Deploy(exchange) => Some(exchange.noted(noted)),
-            Talk::Recover(_) | Talk::Remove(..) => None,
+            Conversation::Deploy(exchange) => Some(exchange.noted(noted)),
+            Conversation::Recover(_) | Conversation::Remove(..) => None,
         }
     }
 }
@@ -407,16 +405,16 @@ impl Talk {
 /// What a run has in mind that is in no file: plugins whose files are gone, the versions of an editing session, texts that
 /// no answer came to, since when the server is away.
 #[derive(Debug)]
-pub struct Unfinished {
-    leaving: BTreeMap<Key, Leaving>,
+pub struct Handover {
+    leaving: BTreeMap<Key, PendingRemoval>,
     sessions: BTreeMap<Key, Session>,
     unanswered: BTreeMap<Key, Digest>,
     complaints: BTreeMap<Arc<Path>, Complaint>,
     crashes: BTreeMap<Key, Crash>,
-    absence: Option<Absence>,
+    absence: Option<Outage>,
 }
 
-impl Unfinished {
+impl Handover {
     /// There is another way to the server. Whether it is there, the user hears as at the first time.
     #[must_use]
     pub fn with_another_way(self) -> Self {
@@ -426,8 +424,8 @@ impl Unfinished {
 
 /// A conversation that is in flight.
 #[derive(Debug)]
-struct Flight {
-    talk: Talk,
+struct InFlight {
+    talk: Conversation,
     since: Duration,
     in_pass: bool,
     /// A rollback has come in between.
@@ -466,9 +464,9 @@ struct Pass {
     since: Duration,
     planned: bool,
     /// What the server held when the pass was planned, for plugins whose files were not complete then.
-    holds: Holdings,
+    holds: ServerListing,
     /// What came of each plugin. A pass that is interrupted looks at a plugin again, which counts once.
-    results: BTreeMap<Key, Came>,
+    results: BTreeMap<Key, PassResult>,
 }
 
 /// What an error of a file was about.
@@ -482,7 +480,7 @@ enum Complaint {
 
 /// What came of a plugin in a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Came {
+enum PassResult {
     Created,
     Updated,
     Unchanged,
@@ -494,8 +492,8 @@ enum Came {
 impl Engine {
     /// An engine that knows what an earlier run wrote down.
     #[must_use]
-    pub fn new(policy: Policy, memory: Memory) -> Self {
-        let Memory { mut ledger, rollbacks, under_way } = memory;
+    pub fn new(policy: Policy, memory: SavedState) -> Self {
+        let SavedState { mut ledger, rollbacks, under_way } = memory;
         for (key, under_way) in &under_way {
             under_way.ours.iter().for_each(|digest| ledger.sending(key, *digest));
         }
@@ -546,14 +544,14 @@ impl Engine {
 
     /// What another engine for the same server is to go on with. The conversations must be over.
     #[must_use]
-    pub fn hand_over(self) -> Unfinished {
+    pub fn hand_over(self) -> Handover {
         let Self { leaving, sessions, unanswered, complaints, crashes, absence, .. } = self;
-        Unfinished { leaving, sessions, unanswered, complaints, crashes, absence }
+        Handover { leaving, sessions, unanswered, complaints, crashes, absence }
     }
 
     /// Goes on with what an engine for the same server had in mind, by the same clock.
-    pub fn take_over(&mut self, unfinished: Unfinished) {
-        let Unfinished { leaving, sessions, unanswered, complaints, crashes, absence } = unfinished;
+    pub fn take_over(&mut self, unfinished: Handover) {
+        let Handover { leaving, sessions, unanswered, complaints, crashes, absence } = unfinished;
         (self.leaving, self.sessions, self.absence) = (leaving, sessions, absence);
         (self.unanswered, self.crashes, self.complaints) = (unanswered, crashes, complaints);
         self.leaving.retain(|_, leaving| self.policy.watches(&leaving.plugin.path));
@@ -578,7 +576,7 @@ impl Engine {
             Server::Away { .. } | Server::Shut { .. } | Server::Looking(_) | Server::Open => None,
         };
         let rereads = self.pending.values().filter_map(|pending| pending.due);
-        let slow = self.queue.all_flying().filter_map(|(_, flight)| flight.slow_at);
+        let slow = self.queue.all_in_flight().filter_map(|(_, flight)| flight.slow_at);
         let open = matches!(self.server, Server::Open) && self.ending.is_none();
         let leaving = self.leaving.values().filter_map(|leaving| leaving.due.filter(|_| open));
         let retry = self.next_retry().into_iter().chain(self.activations.next()).filter(|_| open);
@@ -599,13 +597,13 @@ impl Engine {
             Event::Saving(path) => self.on_saving(&path, now),
             Event::Ready(paths) => paths.into_iter().for_each(|(path, saved)| self.on_ready(path, saved, now)),
             Event::BeingWritten(paths) => paths.iter().for_each(|path| {
-                self.tell(Notice { about: About::file(path), what: What::BeingWritten });
+                self.tell(Notice { about: Subject::file(path), what: NoticeKind::BeingWritten });
             }),
             Event::Loaded(path, loaded) => self.on_loaded(path, loaded, now),
             Event::Replied(ticket, reply) => self.on_replied(ticket, reply, now),
-            Event::Kept(ticket, kept) => self.on_written(ticket, |talk| talk.kept(kept), now),
-            Event::Noted(ticket, noted) => self.on_written(ticket, |talk| talk.noted(noted), now),
-            Event::Looked(path, trace) => self.on_looked(&path, trace, now),
+            Event::BackupSaved(ticket, kept) => self.on_written(ticket, |talk| talk.kept(kept), now),
+            Event::IntentSaved(ticket, noted) => self.on_written(ticket, |talk| talk.noted(noted), now),
+            Event::PresenceChecked(path, trace) => self.on_looked(&path, trace, now),
             Event::RolledBack(rollbacks) => self.on_rolled_back(rollbacks),
             Event::Wake => self.on_wake(now),
             Event::Stop => self.on_stop(now),
@@ -622,7 +620,7 @@ impl Engine {
     fn on_rescan(&mut self, now: Now) {
         // One that is begun anew does not do again what was forced.
         let results = self.pass.take().map(|pass| pass.results).unwrap_or_default();
-        self.pass = Some(Pass { since: now.at, planned: false, holds: Holdings::default(), results });
+        self.pass = Some(Pass { since: now.at, planned: false, holds: ServerListing::default(), results });
         self.scanning = true;
         self.effects.push(Effect::Scan);
         let left_alone = matches!(self.server, Server::Away { until, asked: true, .. } if now.at < until);
@@ -633,7 +631,7 @@ impl Engine {
 
     fn on_scanned(&mut self, scan: Scan, now: Now) {
         for root in scan.missing.iter().filter(|root| !self.missing.contains(*root)).cloned().collect::<Vec<_>>() {
-            self.tell(Notice::general(What::RootMissing { root }));
+            self.tell(Notice::general(NoticeKind::RootMissing { root }));
         }
         self.missing.clone_from(&scan.missing);
         let found: BTreeSet<_> = scan.files.iter().map(|(path, _)| Arc::clone(path)).collect();
@@ -649,7 +647,7 @@ impl Engine {
         self.doubted.clear();
         let keys: Vec<_> = self.files.keys().cloned().collect();
         for key in keys {
-            if let Claim::Contested(paths) = self.files.claim(&key) {
+            if let Owner::Conflict(paths) = self.files.owner(&key) {
                 self.conflict(&key, paths);
             }
         }
@@ -662,7 +660,7 @@ impl Engine {
             let found = self.files.plugins().filter(|plugin| self.policy.selects_plugin(plugin)).count();
             let plugins = found + self.pending.len();
             let (roots, server) = (self.policy.roots.clone(), self.policy.server.clone());
-            self.tell(Notice::general(What::Ready { roots, plugins, server }));
+            self.tell(Notice::general(NoticeKind::Ready { roots, plugins, server }));
         }
         self.advance_look(now);
     }
@@ -696,7 +694,7 @@ impl Engine {
             .cloned()
             .collect();
         for path in gone {
-            self.tell(Notice::general(What::Trouble {
+            self.tell(Notice::general(NoticeKind::Trouble {
                 message: format!("watch.toml has settings for `{}`, which is not there", path.display()),
                 hint: Some(
                     "if the file has another name now, its settings need it too: an id set there is lost".to_owned(),
@@ -710,10 +708,10 @@ impl Engine {
         for message in unknown {
             let hint = "an id is what the server calls it; a path starts where you are, and must not be left out by \
                         `exclude` or .gitignore";
-            self.tell(Notice::general(What::Trouble { message, hint: Some(hint.to_owned()) }));
+            self.tell(Notice::general(NoticeKind::Trouble { message, hint: Some(hint.to_owned()) }));
         }
         if nothing {
-            self.tell(Notice::general(What::NothingFound { roots: self.policy.roots.clone() }));
+            self.tell(Notice::general(NoticeKind::NothingFound { roots: self.policy.roots.clone() }));
         }
         if usage && self.under_way.is_empty() {
             self.exit.get_or_insert(Code::Usage);
@@ -787,7 +785,7 @@ impl Engine {
         let since = pending.map_or(now.at, |pending| pending.since);
         let saved = pending.and_then(|pending| pending.saved);
         if pending.is_none_or(|pending| pending.held == Held::No) {
-            self.tell(Notice { about: About::file(path), what: What::Held });
+            self.tell(Notice { about: Subject::file(path), what: NoticeKind::Held });
         }
         let missing = *loaded == Loaded::Missing;
         let held = if missing { Held::Missing } else { Held::Incomplete };
@@ -819,14 +817,14 @@ impl Engine {
             Loaded::Missing | Loaded::Unsettled => self.files.remove(&path),
         };
         let was = before.as_ref().and_then(File::plugin).cloned();
-        self.take_leave(&path, loaded, before.as_ref(), now);
+        self.on_file_gone(&path, loaded, before.as_ref(), now);
         self.tell_loaded(&path, loaded, before.as_ref(), saved.is_some());
         let is = match loaded {
             Loaded::Parsed(Parsed::Plugin(plugin)) => Some(plugin.key.clone()),
             _ => None,
         };
         if let (Loaded::Parsed(Parsed::Plugin(plugin)), Some(saved)) = (loaded, saved) {
-            self.doubt_refusal(plugin, saved);
+            self.reconsider_refusal(plugin, saved);
             if matches!(self.decide(plugin, Remote::NotAsked, false), Decision::Deploy(_)) {
                 self.try_soon();
             }
@@ -850,13 +848,13 @@ impl Engine {
 
     /// Whether one claim less makes a difference to what is done about an id.
     fn is_open_question(&self, key: &Key) -> bool {
-        self.files.claim(key) == Claim::None || self.conflicts.contains_key(key) || self.doubted.contains_key(key)
+        self.files.owner(key) == Owner::None || self.conflicts.contains_key(key) || self.doubted.contains_key(key)
     }
 
     /// What reading a file has to say for itself. What a save shows is always told, what a scan shows only when it is new.
     fn tell_loaded(&mut self, path: &Arc<Path>, loaded: &Loaded, before: Option<&File>, saved: bool) {
         let was = before.and_then(File::plugin);
-        let about = About::file(path);
+        let about = Subject::file(path);
         match loaded {
             Loaded::Parsed(Parsed::Plugin(plugin)) => {
                 if !self.policy.selects_plugin(plugin) {
@@ -865,13 +863,13 @@ impl Engine {
                 if let Some(was) = was
                     && was.key != plugin.key
                     && self.ledger.get(&was.key).is_some_and(|record| record.deployed.is_some())
-                    && self.files.claim(&was.key) == Claim::None
+                    && self.files.owner(&was.key) == Owner::None
                 {
-                    self.tell(Notice::of(plugin, What::IdChanged { from: was.key.clone() }));
+                    self.tell(Notice::of(plugin, NoticeKind::IdChanged { from: was.key.clone() }));
                 }
                 if was.is_none_or(|was| was.digest != plugin.digest) {
                     for warning in &plugin.warnings {
-                        self.tell(Notice::of(plugin, What::Surprising(warning.clone())));
+                        self.tell(Notice::of(plugin, NoticeKind::Surprising(warning.clone())));
                     }
                 }
             }
@@ -879,25 +877,25 @@ impl Engine {
                 let known = matches!(before, Some(File::Flawed { flaw: before, .. }) if before == flaw);
                 let was = before.and_then(File::known);
                 if self.policy.selects(path, was.map(|was| was.key.id.as_str())) && (saved || !known) {
-                    let about = was.map_or(about, |was| About { version: None, digest: None, ..(&**was).into() });
-                    self.tell(Notice { about, what: What::Flawed(flaw.clone()) });
+                    let about = was.map_or(about, |was| Subject { version: None, digest: None, ..(&**was).into() });
+                    self.tell(Notice { about, what: NoticeKind::Flawed(flaw.clone()) });
                 }
             }
-            Loaded::Parsed(Parsed::Disabled) => self.tell(Notice { about, what: What::Disabled }),
+            Loaded::Parsed(Parsed::Disabled) => self.tell(Notice { about, what: NoticeKind::Disabled }),
             Loaded::SameFile(original) => {
-                self.tell(Notice { about, what: What::SameFile { original: original.clone() } });
+                self.tell(Notice { about, what: NoticeKind::SameFile { original: original.clone() } });
             }
             Loaded::Parsed(Parsed::NotAPlugin) | Loaded::Missing | Loaded::Unsettled => {}
         }
         let gone = matches!(loaded, Loaded::Missing | Loaded::Parsed(Parsed::NotAPlugin | Parsed::Disabled));
         if let (true, Some(was)) = (gone, before.and_then(File::known))
-            && self.files.claim(&was.key) == Claim::None
+            && self.files.owner(&was.key) == Owner::None
             && self.policy.selects_plugin(was)
         {
             let next = self.leaving.contains_key(&was.key).then_some((self.policy.on_delete, self.policy.gone_after));
             let on_server = self.ledger.get(&was.key).is_some_and(|record| record.deployed.is_some());
             let file_there = *loaded != Loaded::Missing;
-            self.tell(Notice::of(was, What::Removed { file_there, on_server, next }));
+            self.tell(Notice::of(was, NoticeKind::Removed { file_there, on_server, next }));
         }
     }
 
@@ -905,7 +903,7 @@ impl Engine {
     fn on_rolled_back(&mut self, rollbacks: BTreeMap<Key, Rollback>) {
         for (key, rollback) in &rollbacks {
             let known = self.rollbacks.get(key) == Some(rollback);
-            if let Some(flight) = self.queue.flying_mut(key).filter(|_| !known) {
+            if let Some(flight) = self.queue.in_flight_mut(key).filter(|_| !known) {
                 flight.rolled_back = true;
             }
         }
@@ -920,13 +918,13 @@ impl Engine {
         if self.scanning {
             return;
         }
-        match self.present_claim(key) {
-            Claim::None => {
+        match self.present_owner(key) {
+            Owner::None => {
                 self.doubted.remove(key);
                 self.conflicts.remove(key);
                 self.cancel(key);
             }
-            Claim::Sole(plugin) => {
+            Owner::One(plugin) => {
                 self.doubted.remove(key);
                 self.conflicts.remove(key);
                 if !self.is_plannable(&plugin) {
@@ -935,7 +933,7 @@ impl Engine {
                 let remote = self.remote(key);
                 self.plan(&plugin, remote, since, now);
             }
-            Claim::Contested(paths) => self.doubt(key, paths, since),
+            Owner::Conflict(paths) => self.doubt(key, paths, since),
         }
     }
 
@@ -961,15 +959,15 @@ impl Engine {
     }
 
     /// Who claims an id, apart from files that were not there a moment ago.
-    fn present_claim(&self, key: &Key) -> Claim {
-        let Claim::Contested(paths) = self.files.claim(key) else { return self.files.claim(key) };
+    fn present_owner(&self, key: &Key) -> Owner {
+        let Owner::Conflict(paths) = self.files.owner(key) else { return self.files.owner(key) };
         let present: Vec<_> = paths.into_iter().filter(|path| !self.is_missing(path)).collect();
         match present.as_slice() {
             [path] => {
                 let plugin = self.files.get(path).and_then(File::plugin);
-                plugin.map_or(Claim::None, |plugin| Claim::Sole(Arc::clone(plugin)))
+                plugin.map_or(Owner::None, |plugin| Owner::One(Arc::clone(plugin)))
             }
-            _ => Claim::Contested(present),
+            _ => Owner::Conflict(present),
         }
     }
 
@@ -1006,8 +1004,8 @@ impl Engine {
         if self.conflicts.get(key) != Some(&paths) {
             self.conflicts.insert(key.clone(), paths.clone());
             let entry = self.files.get(&paths[0]).and_then(File::plugin).map(|plugin| plugin.entry);
-            let about = About { key: Some(key.clone()), entry, ..About::default() };
-            self.tell(Notice { about, what: What::Conflict { paths } });
+            let about = Subject { key: Some(key.clone()), entry, ..Subject::default() };
+            self.tell(Notice { about, what: NoticeKind::Conflict { paths } });
         }
     }
 
@@ -1026,12 +1024,12 @@ impl Engine {
         }
         let key = &plugin.key;
         let remote = match remote {
-            Remote::Holds(digest) if exchange::is_of_stub(digest, plugin.entry) => Remote::Stub,
+            Remote::Holds(digest) if deploy::is_of_stub(digest, plugin.entry) => Remote::Stub,
             remote => remote,
         };
         self.tell_switched_off(plugin);
         let in_pass = remote != Remote::NotAsked;
-        let unchanged = What::Unchanged { in_pass, active: None, good_again: false };
+        let unchanged = NoticeKind::Unchanged { in_pass, active: None, good_again: false };
         if let Some(flying) = self.queue.flying(key).and_then(|flight| flight.talk.deploys()) {
             if flying.digest == plugin.digest {
                 self.cancel(key);
@@ -1056,7 +1054,7 @@ impl Engine {
         let forced = in_pass && self.first_pass && self.policy.terms.force && !came;
         // What waits because of what the server was seen to hold is not done with by what the ledger believes.
         let waits = self.queue.waiting(key).and_then(Job::deploy).map(|(_, why)| why);
-        let seen = waits.filter(|why| !in_pass && why.outlasts_the_ledger());
+        let seen = waits.filter(|why| !in_pass && why.overrides_ledger());
         let decision = match (self.decide(plugin, remote, forced), seen) {
             (Decision::Unchanged | Decision::Deploy(_), Some(why)) => Decision::Deploy(why),
             // What the ledger believes is not told to whoever saves when it is about to be known.
@@ -1084,7 +1082,7 @@ impl Engine {
             Decision::Deploy(why) => match reason {
                 None => self.request(plugin, why, since, in_pass),
                 Some(reason) => {
-                    self.tell(Notice::of(plugin, What::Waiting { reason, again: false }));
+                    self.tell(Notice::of(plugin, NoticeKind::Waiting { reason, again: false }));
                 }
             },
             Decision::Unchanged => {
@@ -1099,7 +1097,7 @@ impl Engine {
             Decision::RolledBack => {
                 self.cancel(key);
                 self.files.drop_text(plugin);
-                self.tell(Notice::of(plugin, What::RolledBack));
+                self.tell(Notice::of(plugin, NoticeKind::RolledBack));
             }
             Decision::RefusedBefore(words) => {
                 self.cancel(key);
@@ -1111,7 +1109,7 @@ impl Engine {
                         Remote::NotListed | Remote::Stub => false,
                         Remote::NotAsked => self.ledger.get(key).is_some_and(|record| record.deployed.is_some()),
                     };
-                    self.tell(Notice::of(plugin, What::RefusedBefore { words, span, on_server }));
+                    self.tell(Notice::of(plugin, NoticeKind::RefusedBefore { words, span, on_server }));
                 }
             }
         }
@@ -1119,7 +1117,7 @@ impl Engine {
 
     /// It was saved again as it is. Where the server's words are not about a line of it, the cause may have been elsewhere,
     /// and the user may have seen to that. A formatter that saves after the editor is no user.
-    fn doubt_refusal(&mut self, plugin: &Plugin, saved: Duration) {
+    fn reconsider_refusal(&mut self, plugin: &Plugin, saved: Duration) {
         let (key, digest) = (&plugin.key, plugin.digest);
         if self.is_hot(key, saved) {
             return;
@@ -1127,11 +1125,12 @@ impl Engine {
         if let Some(crash) = self.crashes.get_mut(key) {
             crash.start_anew();
         }
-        let Some(Last::Refused { digest: refused, words }) = self.ledger.get(key).map(|record| &record.last) else {
+        let Some(LastAttempt::Refused { digest: refused, words }) = self.ledger.get(key).map(|record| &record.last)
+        else {
             return;
         };
         if *refused == digest && !refusal::names_a_line(words) {
-            self.note_ended(key, Last::Failed { digest });
+            self.note_ended(key, LastAttempt::Failed { digest });
         }
     }
 
@@ -1141,7 +1140,7 @@ impl Engine {
         if self.ledger.get(&plugin.key).is_none_or(|record| !record.switched_off) {
             return;
         }
-        self.tell(Notice::of(plugin, What::LeftOff));
+        self.tell(Notice::of(plugin, NoticeKind::LeftOff));
         if !self.policy.terms.dry_run {
             self.ledger.switched_off(&plugin.key, false);
             self.effects.push(Effect::Save(plugin.key.clone()));
@@ -1154,7 +1153,7 @@ impl Engine {
         if let Some((older, _)) = replaced.as_ref().and_then(Job::deploy)
             && older.digest != plugin.digest
         {
-            self.tell(Notice::of(older, What::Superseded));
+            self.tell(Notice::of(older, NoticeKind::Superseded));
         }
     }
 
@@ -1184,39 +1183,39 @@ impl Engine {
                     if !matches!(task, Task::Recover) {
                         self.queue.request(key.clone(), Job { task, since, in_pass });
                     }
-                    (Talk::Recover(recovery), step)
+                    (Conversation::Recover(recovery), step)
                 }
                 (None, Task::Recover) => continue,
                 (None, Task::Remove { plugin, mode, deployed }) => {
                     let (removal, step) = Removal::start(key.clone(), mode, deployed);
-                    (Talk::Remove(plugin, removal), step)
+                    (Conversation::Remove(plugin, removal), step)
                 }
                 // It was asked for before the rollback.
                 (None, Task::Deploy { plugin, why }) if why != Why::Forced && self.is_rolled_back(&plugin) => {
-                    self.tell(Notice::of(&plugin, What::RolledBack));
+                    self.tell(Notice::of(&plugin, NoticeKind::RolledBack));
                     continue;
                 }
                 (None, Task::Deploy { plugin, why }) => {
                     // What was saved as it is goes nowhere, as far as we know.
                     if why != Why::SavedAgain {
-                        self.tell(Notice::of(&plugin, What::Sending { why }));
+                        self.tell(Notice::of(&plugin, NoticeKind::Sending { why }));
                     }
                     self.retried(&plugin);
                     let adopt = self.adopt(&plugin.path);
-                    let terms = Terms { force: why == Why::Forced, adopt, ..self.policy.terms };
+                    let terms = DeployPolicy { force: why == Why::Forced, adopt, ..self.policy.terms };
                     let known = self.known(&plugin, why, in_pass);
                     self.sent.insert(key.clone(), now.at);
-                    let (exchange, step) = Exchange::start(plugin, known, terms);
-                    (Talk::Deploy(exchange), step)
+                    let (exchange, step) = Deploy::start(plugin, known, terms);
+                    (Conversation::Deploy(exchange), step)
                 }
             };
             // In a pass, waiting for one's turn is no part of how long a deploy took.
             let since = if in_pass { now.at } else { since };
             let slow_at = Some(now.at + SLOW);
-            self.queue.start(key.clone(), Flight { talk, since, in_pass, rolled_back: false, slow_at });
+            self.queue.start(key.clone(), InFlight { talk, since, in_pass, rolled_back: false, slow_at });
             match self.asked_ahead(&key, &step, now) {
                 Some(Asked::Answered(reply)) => self.converse(key, reply, now),
-                Some(Asked::UnderWay(ticket)) => {
+                Some(Asked::UpdateIntent(ticket)) => {
                     self.tickets.insert(ticket, key);
                 }
                 None => self.step(key, step, now),
@@ -1248,13 +1247,13 @@ impl Engine {
                 crashed || self.unanswered.get(key) == Some(&plugin.digest)
             })
         };
-        if self.queue.all_flying().any(|(key, flight)| is_suspect(key, flight.talk.deploys())) {
+        if self.queue.all_in_flight().any(|(key, flight)| is_suspect(key, flight.talk.deploys())) {
             return None;
         }
-        let n_flying = self.queue.n_flying();
+        let n_in_flight = self.queue.n_in_flight();
         self.queue.next_job(|key, job| {
-            let asks = self.ahead.as_ref().is_some_and(|ahead| ahead.flies_beside(key));
-            let beside = n_flying + usize::from(asks);
+            let asks = self.ahead.as_ref().is_some_and(|ahead| ahead.runs_beside(key));
+            let beside = n_in_flight + usize::from(asks);
             let has_room = beside < self.policy.concurrency.get();
             has_room && (beside == 0 || !is_suspect(key, job.deploy().map(|(plugin, _)| plugin)))
         })
@@ -1266,22 +1265,22 @@ impl Engine {
     }
 
     /// What a conversation is to know.
-    fn known(&self, plugin: &Plugin, why: Why, in_pass: bool) -> Known {
+    fn known(&self, plugin: &Plugin, why: Why, in_pass: bool) -> DeployContext {
         let key = &plugin.key;
         let record = self.ledger.get(key);
         let deployed = record.and_then(|record| record.deployed.as_ref()).map(|deployed| deployed.digest);
         let sent = record.map(|record| record.sent.as_slice()).unwrap_or_default();
         let rolled_back = self.rollbacks.get(key).map(|rollback| rollback.server);
         let lacking = self.pass.as_ref().map(|pass| &pass.holds).filter(|holds| in_pass && holds.lacks(key));
-        Known {
+        DeployContext {
             ours: deployed.into_iter().chain(sent.iter().copied()).chain(rolled_back).collect(),
             unarchived: sent.iter().copied().filter(|sent| Some(*sent) != deployed).collect(),
             twins: match (self.adopt(&plugin.path), lacking) {
-                (Adopt::Never, _) => Twins::Ignored,
-                _ if !Identity::of(plugin).tells() => Twins::Ignored,
-                (Adopt::Ask, Some(holds)) => Twins::Known(self.twin(plugin, holds)),
+                (Adopt::Never, _) => Duplicates::Ignored,
+                _ if !Identity::of(plugin).tells() => Duplicates::Ignored,
+                (Adopt::Ask, Some(holds)) => Duplicates::Known(self.twin(plugin, holds)),
                 // No list is at hand; or it is listed and then not there, so that the list is old.
-                (Adopt::Ask, None) => Twins::Unknown(BTreeSet::new()),
+                (Adopt::Ask, None) => Duplicates::Unknown(BTreeSet::new()),
             },
             refused: self.refused_before(plugin).filter(|_| why != Why::Forced),
             explains_updates: self.version.as_deref().is_some_and(explains_updates),
@@ -1291,34 +1290,34 @@ impl Engine {
 
     /// The ids that files here have, or had before they were broken. A file that was not there a moment ago may have
     /// another name now.
-    fn spoken_for(&self) -> impl Iterator<Item = &Key> {
+    fn claimed_elsewhere(&self) -> impl Iterator<Item = &Key> {
         let files = self.files.iter().filter(|(path, _)| !self.is_missing(path));
         files.filter_map(|(_, file)| file.known()).map(|plugin| &plugin.key)
     }
 
     /// The same plugin under another id, as an overview shows it.
-    fn twin(&self, plugin: &Plugin, holds: &Holdings) -> Option<Twin> {
+    fn twin(&self, plugin: &Plugin, holds: &ServerListing) -> Option<Duplicate> {
         let kind = plugin.key.kind;
         let others = holds.rows.iter().filter(|(key, _)| key.kind == kind).map(|(key, seen)| (&key.id, &seen.identity));
-        let spoken_for = |id: &PluginId| self.spoken_for().any(|key| key.kind == kind && key.id == *id);
-        twin::find(&Identity::of(plugin), &plugin.key.id, others, spoken_for)
+        let claimed_elsewhere = |id: &PluginId| self.claimed_elsewhere().any(|key| key.kind == kind && key.id == *id);
+        duplicate::find(&Identity::of(plugin), &plugin.key.id, others, claimed_elsewhere)
     }
 
     fn step(&mut self, key: Key, step: Step, now: Now) {
         match step {
             Step::Call(call) => {
-                self.note_sending(&key, &call);
+                self.record_sending(&key, &call);
                 let ticket = self.ticket_of(key);
                 self.effects.push(Effect::Call(ticket, call));
             }
-            Step::Keep(backup) => {
+            Step::SaveBackup(backup) => {
                 let ticket = self.ticket_of(key);
-                self.effects.push(Effect::Keep(ticket, backup));
+                self.effects.push(Effect::SaveBackup(ticket, backup));
             }
-            Step::Note(under_way) => {
+            Step::SaveIntent(under_way) => {
                 self.under_way.insert(key.clone(), under_way.clone());
                 let ticket = self.ticket_of(key.clone());
-                self.effects.push(Effect::Note(ticket, key, under_way));
+                self.effects.push(Effect::SaveIntent(ticket, key, under_way));
             }
             Step::Archive(backup, next) => {
                 self.effects.push(Effect::Archive(backup));
@@ -1330,9 +1329,9 @@ impl Engine {
 
     /// A text that leaves may be on the server from then on, whether its answer comes or not: it is not to be taken for
     /// somebody else's.
-    fn note_sending(&mut self, key: &Key, call: &Call) {
+    fn record_sending(&mut self, key: &Key, call: &Call) {
         // Whether its answer comes or not, the user is to know of it when the file is back.
-        let removes = |flight: &Flight| matches!(flight.talk, Talk::Remove(..));
+        let removes = |flight: &InFlight| matches!(flight.talk, Conversation::Remove(..));
         if matches!(call, Call::Toggle(_)) && self.queue.flying(key).is_some_and(removes) {
             self.ledger.switched_off(key, true);
             self.effects.push(Effect::Save(key.clone()));
@@ -1366,7 +1365,7 @@ impl Engine {
         let Some(reply) = self.on_asked_ahead(ticket, reply, now) else { return };
         if let Some((key, version)) = self.errands.remove(&ticket) {
             match reply {
-                Reply::Deleted => self.tell(Notice { about: self.about(&key), what: What::Pruned }),
+                Reply::Deleted => self.tell(Notice { about: self.about(&key), what: NoticeKind::Pruned }),
                 // It is gone, or cannot be pruned.
                 Reply::Absent | Reply::Refused { .. } => {}
                 // It is surplus still when the next one is.
@@ -1421,19 +1420,19 @@ impl Engine {
     /// Goes on with a conversation.
     fn converse(&mut self, key: Key, reply: Reply, now: Now) {
         let others = self.queue.flying(&key).filter(|flight| flight.talk.looks_for_twins()).map(|_| {
-            let others = self.spoken_for().filter(|other| other.kind == key.kind && **other != key);
+            let others = self.claimed_elsewhere().filter(|other| other.kind == key.kind && **other != key);
             others.map(|key| key.id.clone()).collect()
         });
         let spared = self.spared(&key);
-        if let Some(flight) = self.queue.flying_mut(&key) {
-            if let (Talk::Deploy(exchange), Some(others)) = (&mut flight.talk, others) {
-                exchange.spoken_for(others);
+        if let Some(flight) = self.queue.in_flight_mut(&key) {
+            if let (Conversation::Deploy(exchange), Some(others)) = (&mut flight.talk, others) {
+                exchange.claimed_elsewhere(others);
             }
             // What is found there then is not ours, whatever it says.
-            if let Talk::Deploy(exchange) = &flight.talk
-                && exchange.is_turned_down_by(&reply)
+            if let Conversation::Deploy(exchange) = &flight.talk
+                && exchange.is_rejected_by(&reply)
             {
-                self.ledger.turned_down(&key, exchange.plugin().digest);
+                self.ledger.rejected(&key, exchange.plugin().digest);
             }
             let step = spared.unwrap_or_else(|| flight.talk.reply(reply));
             self.step(key, step, now);
@@ -1441,35 +1440,35 @@ impl Engine {
     }
 
     /// Something that a conversation waited for is on disk, or cannot be.
-    fn on_written(&mut self, ticket: Ticket, written: impl FnOnce(&mut Talk) -> Option<Step>, now: Now) {
+    fn on_written(&mut self, ticket: Ticket, written: impl FnOnce(&mut Conversation) -> Option<Step>, now: Now) {
         let Some(key) = self.tickets.remove(&ticket) else { return };
         let spared = self.spared(&key);
-        let step = spared.or_else(|| self.queue.flying_mut(&key).and_then(|flight| written(&mut flight.talk)));
+        let step = spared.or_else(|| self.queue.in_flight_mut(&key).and_then(|flight| written(&mut flight.talk)));
         if let Some(step) = step {
             self.step(key, step, now);
         }
     }
 
     /// `unread`: so many are planned when their text is there.
-    fn plan_pass(&mut self, holds: Holdings, unread: usize) {
+    fn plan_pass(&mut self, holds: ServerListing, unread: usize) {
         let todo = self.queue.n_waiting() + unread;
         let Some(pass) = &mut self.pass else { return };
         pass.holds = holds;
         let first_time = !std::mem::replace(&mut pass.planned, true);
         if first_time && todo > 0 {
-            self.tell(Notice::general(What::Pass { todo }));
+            self.tell(Notice::general(NoticeKind::Pass { todo }));
         }
     }
 
-    fn tally(&self, pass: &Pass) -> Tally {
+    fn tally(&self, pass: &Pass) -> PassSummary {
         let count = |came| pass.results.values().filter(|result| **result == came).count();
-        Tally {
-            created: count(Came::Created),
-            updated: count(Came::Updated),
-            unchanged: count(Came::Unchanged),
-            refused: count(Came::Refused),
-            held: count(Came::Held),
-            failed: count(Came::Failed),
+        PassSummary {
+            created: count(PassResult::Created),
+            updated: count(PassResult::Updated),
+            unchanged: count(PassResult::Unchanged),
+            refused: count(PassResult::Refused),
+            held: count(PassResult::Held),
+            failed: count(PassResult::Failed),
             skipped: self.n_skipped(),
             unreadable_folders: self.n_unreadable_folders(),
         }
@@ -1483,7 +1482,7 @@ impl Engine {
                 file.is_broken() && self.policy.selects(path, was.as_ref().map(|was| was.key.id.as_str()))
             }
             File::Plugin(plugin) => {
-                self.policy.selects_plugin(plugin) && matches!(self.files.claim(&plugin.key), Claim::Contested(_))
+                self.policy.selects_plugin(plugin) && matches!(self.files.owner(&plugin.key), Owner::Conflict(_))
             }
             File::Other => false,
         };
@@ -1505,9 +1504,9 @@ impl Engine {
     /// How many plugins that no other file claims have such a plan. A file that was saved and not read yet counts as one to
     /// deploy.
     fn n_planned(&self, counts: impl Fn(&Plugin, &Decision) -> bool) -> usize {
-        let sole = |key| match self.files.claim(key) {
-            Claim::Sole(plugin) => Some(plugin),
-            Claim::None | Claim::Contested(_) => None,
+        let sole = |key| match self.files.owner(key) {
+            Owner::One(plugin) => Some(plugin),
+            Owner::None | Owner::Conflict(_) => None,
         };
         let plugins = self.files.keys().filter_map(sole);
         let in_reach = plugins.filter(|plugin| !self.is_out_of_reach(&plugin.path));
@@ -1519,12 +1518,12 @@ impl Engine {
     }
 
     /// The last line: how many plugins the server does not have as their files have them, and why.
-    fn stopped(&self) -> What {
+    fn stopped(&self) -> NoticeKind {
         let is_held = |plugin: &Plugin| {
             let told = self.complaints.get(&plugin.path);
             told == Some(&Complaint::Held) && !self.pending.contains_key(&plugin.path)
         };
-        What::Stopped {
+        NoticeKind::Stopped {
             waiting: self.n_planned(|plugin, plan| matches!(plan, Decision::Deploy(_)) && !is_held(plugin)),
             refused: self.n_planned(|_, plan| matches!(plan, Decision::RefusedBefore(_))),
             held: self.n_planned(|plugin, plan| match plan {
@@ -1536,10 +1535,10 @@ impl Engine {
         }
     }
 
-    fn about(&self, key: &Key) -> About {
-        match self.files.claim(key) {
-            Claim::Sole(plugin) => About::from(&*plugin),
-            Claim::None | Claim::Contested(_) => About { key: Some(key.clone()), ..About::default() },
+    fn about(&self, key: &Key) -> Subject {
+        match self.files.owner(key) {
+            Owner::One(plugin) => Subject::from(&*plugin),
+            Owner::None | Owner::Conflict(_) => Subject { key: Some(key.clone()), ..Subject::default() },
         }
     }
 
@@ -1557,14 +1556,14 @@ impl Engine {
         if matches!(self.server, Server::Open) && self.ending.is_none() {
             for leaving in self.leaving.values_mut().filter(|leaving| leaving.due.is_some_and(|due| due <= now.at)) {
                 leaving.due = None;
-                self.effects.push(Effect::Look(Arc::clone(&leaving.plugin.path)));
+                self.effects.push(Effect::CheckPresence(Arc::clone(&leaving.plugin.path)));
             }
         }
         self.retry_due(now);
         self.retry(now);
         self.activate_due(now);
         let mut slow = Vec::new();
-        for flight in self.queue.all_flying_mut() {
+        for flight in self.queue.all_in_flight_mut() {
             if flight.slow_at.is_some_and(|at| at <= now.at) {
                 flight.slow_at = None;
                 slow.extend(
@@ -1574,13 +1573,13 @@ impl Engine {
         }
         for (plugin, so_far) in slow {
             let installs = plugin.frontmatter.requirements().map(str::to_owned);
-            self.tell(Notice::of(&plugin, What::Slow { so_far, installs }));
+            self.tell(Notice::of(&plugin, NoticeKind::Slow { so_far, installs }));
         }
         if let Some(Ending::Replace { slow_at }) = &mut self.ending
             && slow_at.take_if(|at| *at <= now.at).is_some()
         {
-            let ids = self.queue.all_flying().map(|(key, _)| key.id.to_string()).collect();
-            self.tell(Notice::general(What::SettingsWait { ids }));
+            let ids = self.queue.all_in_flight().map(|(key, _)| key.id.to_string()).collect();
+            self.tell(Notice::general(NoticeKind::SettingsWait { ids }));
         }
         if let Server::Away { until, .. } | Server::Shut { until: Some(until) } = self.server
             && until <= now.at
@@ -1593,7 +1592,7 @@ impl Engine {
     fn on_stop(&mut self, now: Now) {
         if !matches!(self.ending, Some(Ending::Stop { .. })) {
             self.ending = Some(Ending::Stop { by: now.at + STOP_PATIENCE });
-            self.tell(Notice::general(What::Stopping { in_flight: self.queue.n_flying() }));
+            self.tell(Notice::general(NoticeKind::Stopping { in_flight: self.queue.n_in_flight() }));
         }
     }
 
@@ -1605,15 +1604,16 @@ impl Engine {
     /// Ends a pass that has nothing left to do, and the program when it is to end.
     fn finish(&mut self, now: Now) {
         if let Some(Ending::Replace { .. }) = self.ending {
-            if self.queue.n_flying() == 0 {
+            if self.queue.n_in_flight() == 0 {
                 self.effects.push(Effect::Exit(Code::Fine));
             }
             return;
         }
         if let Some(Ending::Stop { by }) = self.ending {
-            if self.queue.n_flying() == 0 || by <= now.at {
+            if self.queue.n_in_flight() == 0 || by <= now.at {
                 let stopped = self.stopped();
-                let is_complete = matches!(stopped, What::Stopped { waiting: 0, refused: 0, held: 0, with_errors: 0 });
+                let is_complete =
+                    matches!(stopped, NoticeKind::Stopped { waiting: 0, refused: 0, held: 0, with_errors: 0 });
                 let cut_short = self.policy.once.is_some() && !is_complete;
                 self.tell(Notice::general(stopped));
                 let code = if cut_short { Code::NotDeployed } else { Code::Fine };
@@ -1623,12 +1623,12 @@ impl Engine {
         }
         if let Some(code) = self.exit {
             // What is in flight may have something to be made good.
-            if self.queue.n_flying() == 0 {
+            if self.queue.n_in_flight() == 0 {
                 self.effects.push(Effect::Exit(code));
             }
             return;
         }
-        let idle = self.queue.n_flying() == 0
+        let idle = self.queue.n_in_flight() == 0
             && self.queue.n_waiting() == 0
             && self.errands.is_empty()
             && self.pending.is_empty()
@@ -1643,7 +1643,7 @@ impl Engine {
         let Some(pass) = self.pass.take() else { return };
         self.first_pass = false;
         let (tally, dry_run) = (self.tally(&pass), self.policy.terms.dry_run);
-        self.tell(Notice::general(What::Summary { tally, took: now.at.saturating_sub(pass.since), dry_run }));
+        self.tell(Notice::general(NoticeKind::Summary { tally, took: now.at.saturating_sub(pass.since), dry_run }));
         if self.policy.once.is_some() {
             let code = match tally.is_complete() {
                 _ if self.asked_for == AskedFor::Absent => Code::Usage,
@@ -1658,18 +1658,24 @@ impl Engine {
         self.follow_complaints(&mut notice);
         if let (Some(pass), Some(key)) = (&mut self.pass, &notice.about.key) {
             let came = match &notice.what {
-                What::Created { .. } | What::SwitchedOn | What::WouldCreate => Some(Came::Created),
-                What::Updated { .. } | What::WouldUpdate { .. } => Some(Came::Updated),
-                // What was deployed a moment ago is found unchanged when the pass is taken up again.
-                What::Unchanged { in_pass: true, .. } => match pass.results.get(key) {
-                    Some(Came::Created | Came::Updated) => None,
-                    Some(Came::Unchanged | Came::Refused | Came::Held | Came::Failed) | None => Some(Came::Unchanged),
-                },
-                What::Refused { .. } | What::RefusedBefore { .. } => Some(Came::Refused),
-                What::RemoteEdit { .. } | What::Twin { .. } | What::RolledBack => Some(Came::Held),
-                What::Failed { .. } | What::Crashed { .. } | What::WentOff { .. } | What::NotSwitchedOn { .. } => {
-                    Some(Came::Failed)
+                NoticeKind::Created { .. } | NoticeKind::SwitchedOn | NoticeKind::WouldCreate => {
+                    Some(PassResult::Created)
                 }
+                NoticeKind::Updated { .. } | NoticeKind::WouldUpdate { .. } => Some(PassResult::Updated),
+                // What was deployed a moment ago is found unchanged when the pass is taken up again.
+                NoticeKind::Unchanged { in_pass: true, .. } => match pass.results.get(key) {
+                    Some(PassResult::Created | PassResult::Updated) => None,
+                    Some(PassResult::Unchanged | PassResult::Refused | PassResult::Held | PassResult::Failed)
+                    | None => Some(PassResult::Unchanged),
+                },
+                NoticeKind::Refused { .. } | NoticeKind::RefusedBefore { .. } => Some(PassResult::Refused),
+                NoticeKind::RemoteEdit { .. } | NoticeKind::Duplicate { .. } | NoticeKind::RolledBack => {
+                    Some(PassResult::Held)
+                }
+                NoticeKind::Failed { .. }
+                | NoticeKind::Crashed { .. }
+                | NoticeKind::WentOff { .. }
+                | NoticeKind::NotSwitchedOn { .. } => Some(PassResult::Failed),
                 _ => None,
             };
             if let Some(came) = came {
@@ -1681,27 +1687,27 @@ impl Engine {
 
     /// After an error, the user hears that the file is good again.
     fn follow_complaints(&mut self, notice: &mut Notice) {
-        if let What::Conflict { paths } = &notice.what {
+        if let NoticeKind::Conflict { paths } = &notice.what {
             self.complaints.extend(paths.iter().map(|path| (Arc::clone(path), Complaint::Error)));
         }
         let Some(path) = &notice.about.path else { return };
         let complaint = match &mut notice.what {
-            What::Unchanged { good_again, .. } => {
+            NoticeKind::Unchanged { good_again, .. } => {
                 let in_flight = notice.about.key.as_ref().is_some_and(|key| self.queue.flying(key).is_some());
                 // What the server says of it is not known yet.
                 *good_again = !in_flight && self.complaints.remove(path) == Some(Complaint::Error);
                 None
             }
-            What::Created { .. } | What::Updated { .. } => {
+            NoticeKind::Created { .. } | NoticeKind::Updated { .. } => {
                 self.complaints.remove(path);
                 None
             }
-            What::RemoteEdit { .. } | What::Twin { .. } => Some(Complaint::Held),
-            What::Flawed(_)
-            | What::Refused { .. }
-            | What::RefusedBefore { .. }
-            | What::Crashed { .. }
-            | What::Failed { .. } => Some(Complaint::Error),
+            NoticeKind::RemoteEdit { .. } | NoticeKind::Duplicate { .. } => Some(Complaint::Held),
+            NoticeKind::Flawed(_)
+            | NoticeKind::Refused { .. }
+            | NoticeKind::RefusedBefore { .. }
+            | NoticeKind::Crashed { .. }
+            | NoticeKind::Failed { .. } => Some(Complaint::Error),
             _ => None,
         };
         self.complaints.extend(complaint.map(|complaint| (Arc::clone(path), complaint)));

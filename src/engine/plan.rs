@@ -1,6 +1,6 @@
 //! Deploy or skip, and why: one table over what we know, what the server holds and what the file holds.
 
-use crate::engine::ledger::{Last, Record, Rollback};
+use crate::engine::ledger::{LastAttempt, Record, Rollback};
 use crate::plugin::Digest;
 
 /// What an overview of the server said of one plugin.
@@ -52,7 +52,7 @@ pub enum Why {
 impl Why {
     /// Whether it holds whatever the ledger says: the server was seen to hold something else, or the user insists.
     #[must_use]
-    pub fn outlasts_the_ledger(self) -> bool {
+    pub fn overrides_ledger(self) -> bool {
         match self {
             Why::ChangedOnServer | Why::MissingOnServer | Why::Forced => true,
             Why::New | Why::Edited | Why::Retry | Why::SavedAgain => false,
@@ -99,16 +99,16 @@ pub fn decide(
     let Some(record) = record else { return Decision::Deploy(Why::New) };
     let deployed = record.deployed.as_ref().is_some_and(|deployed| deployed.digest == local);
     match &record.last {
-        Last::Refused { digest, words } if *digest == local => Decision::RefusedBefore(words.clone()),
-        Last::Failed { digest } if *digest == local => match (given_up, remote) {
+        LastAttempt::Refused { digest, words } if *digest == local => Decision::RefusedBefore(words.clone()),
+        LastAttempt::Failed { digest } if *digest == local => match (given_up, remote) {
             (Some(words), _) => Decision::RefusedBefore(words.to_owned()),
             (None, Remote::NotListed) if deployed => Decision::Deploy(Why::MissingOnServer),
             (None, Remote::Holds(_)) if deployed => Decision::Deploy(Why::ChangedOnServer),
             (None, _) => Decision::Deploy(Why::Retry),
         },
         // After a refusal or a failure the ledger does not know what the server holds; looking is cheap.
-        Last::Refused { .. } | Last::Failed { .. } => Decision::Deploy(Why::Edited),
-        Last::Deployed => match remote {
+        LastAttempt::Refused { .. } | LastAttempt::Failed { .. } => Decision::Deploy(Why::Edited),
+        LastAttempt::Deployed => match remote {
             Remote::NotAsked if deployed => Decision::Unchanged,
             Remote::NotListed if deployed => Decision::Deploy(Why::MissingOnServer),
             Remote::Holds(_) if deployed => Decision::Deploy(Why::ChangedOnServer),
@@ -127,7 +127,7 @@ mod tests {
         Digest::of(text.as_bytes())
     }
 
-    fn record(deployed: Option<&str>, last: Last) -> Record {
+    fn record(deployed: Option<&str>, last: LastAttempt) -> Record {
         let deployed = deployed.map(|text| Deployed {
             digest: digest(text),
             version: None,
@@ -137,8 +137,8 @@ mod tests {
         Record { deployed, last, sent: Vec::new(), switched_off: false }
     }
 
-    fn refused(text: &str) -> Last {
-        Last::Refused { digest: digest(text), words: "no".to_owned() }
+    fn refused(text: &str) -> LastAttempt {
+        LastAttempt::Refused { digest: digest(text), words: "no".to_owned() }
     }
 
     #[track_caller]
@@ -168,20 +168,20 @@ mod tests {
         use Decision::{Deploy, RefusedBefore, Unchanged};
         use Remote::{Holds, NotAsked, NotListed};
         let holds = |text| Holds(digest(text));
-        let failed = |text| Last::Failed { digest: digest(text) };
+        let failed = |text| LastAttempt::Failed { digest: digest(text) };
 
         check(None, NotAsked, &Deploy(Why::New));
         check(None, NotListed, &Deploy(Why::New));
         check(None, holds("old"), &Deploy(Why::New));
         check(None, holds("new"), &Unchanged);
 
-        check(Some(&record(Some("new"), Last::Deployed)), NotAsked, &Unchanged);
-        check(Some(&record(Some("new"), Last::Deployed)), NotListed, &Deploy(Why::MissingOnServer));
-        check(Some(&record(Some("new"), Last::Deployed)), holds("theirs"), &Deploy(Why::ChangedOnServer));
-        check(Some(&record(Some("new"), Last::Deployed)), holds("new"), &Unchanged);
-        check(Some(&record(Some("old"), Last::Deployed)), NotAsked, &Deploy(Why::Edited));
-        check(Some(&record(Some("old"), Last::Deployed)), holds("old"), &Deploy(Why::Edited));
-        check(Some(&record(Some("old"), Last::Deployed)), holds("new"), &Unchanged);
+        check(Some(&record(Some("new"), LastAttempt::Deployed)), NotAsked, &Unchanged);
+        check(Some(&record(Some("new"), LastAttempt::Deployed)), NotListed, &Deploy(Why::MissingOnServer));
+        check(Some(&record(Some("new"), LastAttempt::Deployed)), holds("theirs"), &Deploy(Why::ChangedOnServer));
+        check(Some(&record(Some("new"), LastAttempt::Deployed)), holds("new"), &Unchanged);
+        check(Some(&record(Some("old"), LastAttempt::Deployed)), NotAsked, &Deploy(Why::Edited));
+        check(Some(&record(Some("old"), LastAttempt::Deployed)), holds("old"), &Deploy(Why::Edited));
+        check(Some(&record(Some("old"), LastAttempt::Deployed)), holds("new"), &Unchanged);
 
         check(Some(&record(Some("old"), refused("new"))), NotAsked, &RefusedBefore("no".to_owned()));
         check(Some(&record(Some("old"), refused("new"))), holds("old"), &RefusedBefore("no".to_owned()));

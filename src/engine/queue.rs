@@ -90,17 +90,17 @@ impl<J, F> Queue<J, F> {
     }
 
     /// What flies in this lane.
-    pub fn flying_mut(&mut self, key: &Key) -> Option<&mut F> {
+    pub fn in_flight_mut(&mut self, key: &Key) -> Option<&mut F> {
         self.flying.get_mut(key)
     }
 
     /// All that flies.
-    pub fn all_flying(&self) -> impl Iterator<Item = (&Key, &F)> {
+    pub fn all_in_flight(&self) -> impl Iterator<Item = (&Key, &F)> {
         self.flying.iter()
     }
 
     /// All that flies.
-    pub fn all_flying_mut(&mut self) -> impl Iterator<Item = &mut F> {
+    pub fn all_in_flight_mut(&mut self) -> impl Iterator<Item = &mut F> {
         self.flying.values_mut()
     }
 
@@ -118,7 +118,7 @@ impl<J, F> Queue<J, F> {
 
     /// How many jobs fly.
     #[must_use]
-    pub fn n_flying(&self) -> usize {
+    pub fn n_in_flight(&self) -> usize {
         self.flying.len()
     }
 }
@@ -208,7 +208,7 @@ mod tests {
                         }
                     }
                 }
-                assert_eq!((queue.n_waiting(), queue.n_flying()), (asked.len(), flies.len()), "seed {seed}");
+                assert_eq!((queue.n_waiting(), queue.n_in_flight()), (asked.len(), flies.len()), "seed {seed}");
             }
         }
     }

@@ -2,16 +2,16 @@
 //! the server went away between the update and its answer. Before 0.12 the server may have refused it and switched the
 //! function off.
 
-use crate::engine::exchange::{Call, Failure, Left, Outcome, Reply, Row, Step};
-use crate::engine::healing::{Healing, Next};
-use crate::engine::ledger::UnderWay;
+use crate::engine::deploy::{Aftermath, Call, Failure, Outcome, Reply, Row, Step};
+use crate::engine::ledger::UpdateIntent;
+use crate::engine::repair::{Next, Repair};
 use crate::plugin::{Digest, Key};
 
 /// The conversation about it.
 #[derive(Clone, Debug)]
 pub struct Recovery {
     key: Key,
-    under_way: UnderWay,
+    under_way: UpdateIntent,
     /// The digest of the server's text.
     holds: Option<Digest>,
     stage: Stage,
@@ -25,12 +25,12 @@ enum Stage {
     /// We were turned away: is it this plugin, or the key?
     Doubted { words: String },
     /// It is being made good.
-    Healing(Healing),
+    Repair(Repair),
 }
 
 impl Recovery {
     /// Begins by asking what the server holds. Ends with [`Outcome::Recovered`] or [`Outcome::Failed`].
-    pub fn start(key: Key, under_way: UnderWay) -> (Self, Step) {
+    pub fn start(key: Key, under_way: UpdateIntent) -> (Self, Step) {
         let ask = Step::Call(Call::Get(key.clone()));
         (Self { key, under_way, holds: None, stage: Stage::Asked }, ask)
     }
@@ -38,20 +38,20 @@ impl Recovery {
     /// Takes the reply to the last call.
     pub fn reply(&mut self, reply: Reply) -> Step {
         match (std::mem::replace(&mut self.stage, Stage::Asked), reply) {
-            (Stage::Healing(mut healing), reply) => {
+            (Stage::Repair(mut healing), reply) => {
                 let next = healing.reply(reply);
                 self.follow(healing, next)
             }
             (Stage::Asked, Reply::Row(row)) => self.on_found(&row),
             // Nothing is there that could be dark.
-            (Stage::Asked, Reply::Absent) => done(Left::AsItWas, None),
+            (Stage::Asked, Reply::Absent) => done(Aftermath::AsItWas, None),
             (Stage::Asked, Reply::Unclear { words }) => {
                 self.stage = Stage::Doubted { words };
                 Step::Call(Call::Overview(self.key.kind))
             }
             // It is not there, or not ours to touch.
             (Stage::Doubted { .. }, Reply::Rows(rows)) if rows.iter().all(|row| row.id != self.key.id.as_str()) => {
-                done(Left::AsItWas, None)
+                done(Aftermath::AsItWas, None)
             }
             (Stage::Doubted { words }, Reply::Rows(_)) => Step::Done(Outcome::Failed(Failure::NotOurs { words })),
             (Stage::Doubted { words }, Reply::Unclear { .. }) => {
@@ -64,19 +64,19 @@ impl Recovery {
     fn on_found(&mut self, row: &Row) -> Step {
         let (replaced, holds) = (self.under_way.replaced, row.digest());
         let (healing, next) = match holds {
-            Some(_) if holds == replaced => Healing::start(&self.key, self.under_way.was_active, row, true),
-            Some(text) if self.under_way.switches_on(text) => Healing::switch_on_new(&self.key, text, row),
+            Some(_) if holds == replaced => Repair::start(&self.key, self.under_way.was_active, row, true),
+            Some(text) if self.under_way.switches_on(text) => Repair::switch_on_new(&self.key, text, row),
             // The server took the update after all; or somebody else has been there since, and knows how it is to be.
-            _ => return done(Left::AsItWas, holds),
+            _ => return done(Aftermath::AsItWas, holds),
         };
         self.holds = holds;
         self.follow(healing, next)
     }
 
-    fn follow(&mut self, healing: Healing, next: Next) -> Step {
+    fn follow(&mut self, healing: Repair, next: Next) -> Step {
         match next {
             Next::Call(call) => {
-                self.stage = Stage::Healing(healing);
+                self.stage = Stage::Repair(healing);
                 Step::Call(call)
             }
             Next::Over(left) => done(left, self.holds),
@@ -84,6 +84,6 @@ impl Recovery {
     }
 }
 
-fn done(left: Left, holds: Option<Digest>) -> Step {
+fn done(left: Aftermath, holds: Option<Digest>) -> Step {
     Step::Done(Outcome::Recovered { left, holds })
 }

@@ -21,7 +21,7 @@ pub fn hint(words: &str, entry: Option<Entry>, span: Option<&Span>, requirements
     let hint = if masked(words) {
         "this version of Open WebUI hides the reason: look for it in the server's log\n\
          often a module is missing: name its package under `requirements` in the frontmatter"
-    } else if words.starts_with(super::ended::NO_ANSWER) {
+    } else if words.starts_with(super::outcome::NO_ANSWER) {
         "if the server takes long to load it, raise `timeout` in watch.toml\n\
          save the file again to retry (with --once: add --force)"
     } else if words.starts_with("413 ") {

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use crate::engine::exchange::{Backup, Call, Failure, Outcome, Reply, Row, Spared, Step};
+use crate::engine::deploy::{Backup, Call, Failure, Outcome, Reply, Row, Spared, Step};
 use crate::plugin::{Digest, Key};
 
 /// What is to be done.
@@ -79,7 +79,7 @@ impl Removal {
         }
     }
 
-    /// Takes the answer to [`Step::Keep`].
+    /// Takes the answer to [`Step::SaveBackup`].
     pub(super) fn kept(&mut self, kept: Result<PathBuf, String>) -> Step {
         match (std::mem::replace(&mut self.stage, Stage::Asked), kept) {
             (Stage::Keeping, Ok(kept)) => self.call(Stage::Deleting { kept }, Call::Delete(self.key.clone())),
@@ -96,7 +96,7 @@ impl Removal {
             Mode::Deactivate => self.flip(false),
             Mode::Delete => {
                 self.stage = Stage::Keeping;
-                Step::Keep(Backup { key: self.key.clone(), text: text.to_owned(), digest: self.deployed })
+                Step::SaveBackup(Backup { key: self.key.clone(), text: text.to_owned(), digest: self.deployed })
             }
         }
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::exchange::{Exchange, Failure, Outcome};
-use crate::engine::files::Claim;
+use crate::engine::deploy::{Deploy, Failure, Outcome};
+use crate::engine::files::Owner;
 use crate::engine::plan::Why;
 use crate::engine::queue::backoff;
 use crate::engine::server::Server;
@@ -43,7 +43,7 @@ impl Retries {
 impl Engine {
     /// Takes note of how a deploy ended. Answers whether the user knows already: it failed as the attempt before did, and
     /// nobody saved in between.
-    pub(super) fn note_for_retry(&mut self, exchange: &Exchange, outcome: &Outcome, took: Duration, now: Now) -> bool {
+    pub(super) fn note_for_retry(&mut self, exchange: &Deploy, outcome: &Outcome, took: Duration, now: Now) -> bool {
         let (key, forced) = (&exchange.plugin().key, exchange.why_again() == Why::Forced);
         if !matches!(outcome, Outcome::Failed(Failure::KeepFailed { .. })) || self.policy.once.is_some() {
             self.retries.0.remove(key);
@@ -70,14 +70,14 @@ impl Engine {
             })
             .collect();
         for (key, forced) in keys {
-            match self.present_claim(&key) {
-                Claim::Sole(plugin) if forced && plugin.has_text() => {
+            match self.present_owner(&key) {
+                Owner::One(plugin) if forced && plugin.has_text() => {
                     if self.queue.is_idle(&key) {
                         self.request(&plugin, Why::Forced, now.at, false);
                     }
                 }
-                Claim::Sole(plugin) if self.pending.contains_key(&plugin.path) => {}
-                Claim::Sole(plugin) => {
+                Owner::One(plugin) if self.pending.contains_key(&plugin.path) => {}
+                Owner::One(plugin) => {
                     let pending = Pending { since: now.at, due: None, held: Held::No, saved: None };
                     self.reread(Arc::clone(&plugin.path), pending);
                 }

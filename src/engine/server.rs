@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use super::exchange::Call;
-use super::files::Claim;
-use super::ledger::Last;
-use super::notice::{Notice, What};
+use super::deploy::Call;
+use super::duplicate::Identity;
+use super::files::Owner;
+use super::ledger::LastAttempt;
 use super::plan::Remote;
 use super::queue::backoff;
-use super::twin::Identity;
 use super::{Code, Effect, Engine, Job, Now, TESTED, Task, Ticket};
+use crate::notice::{Notice, NoticeKind};
 use crate::plugin::{Digest, Key, Kind};
 
 /// The longest `Retry-After` that is obeyed.
@@ -36,7 +36,7 @@ pub(super) enum Server {
 
 /// How long the server has been away, over several looks. A server that answers a look but no deploy is not back.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Absence {
+pub(super) struct Outage {
     pub(super) since: Duration,
     pub(super) attempts: u32,
     /// It is there, but denied access when it was last looked at.
@@ -50,12 +50,12 @@ pub(super) struct Look {
     pub(super) version: Option<String>,
     /// `None` until the tables were asked for.
     pub(super) overviews: Option<BTreeMap<Ticket, Kind>>,
-    pub(super) holds: Holdings,
+    pub(super) holds: ServerListing,
 }
 
 /// What the overviews show.
 #[derive(Debug, Default)]
-pub(super) struct Holdings {
+pub(super) struct ServerListing {
     /// Of these there is an overview: of each that there was a file of when they were asked for.
     pub(super) kinds: BTreeSet<Kind>,
     pub(super) rows: BTreeMap<Key, Seen>,
@@ -63,7 +63,7 @@ pub(super) struct Holdings {
     pub(super) ended: BTreeSet<Key>,
 }
 
-impl Holdings {
+impl ServerListing {
     /// What they say of one plugin. One that is listed without its text might as well not be: it is looked at.
     pub(super) fn of(&self, key: &Key) -> Remote {
         self.rows.get(key).and_then(|seen| seen.digest).map_or(Remote::NotListed, Remote::Holds)
@@ -92,7 +92,7 @@ impl Engine {
             connecting: Some(ticket),
             version: None,
             overviews: None,
-            holds: Holdings::default(),
+            holds: ServerListing::default(),
         });
         self.effects.push(Effect::Call(ticket, Call::Connect));
     }
@@ -132,13 +132,13 @@ impl Engine {
         let Server::Looking(mut look) = std::mem::replace(&mut self.server, Server::Open) else { return };
         self.shut_for = None;
         self.cancel_outdated();
-        let Holdings { rows, ended, .. } = &mut look.holds;
+        let ServerListing { rows, ended, .. } = &mut look.holds;
         rows.retain(|key, _| !ended.contains(key));
         if let Some(version) = look.version.filter(|version| self.version.as_ref() != Some(version)) {
             let server = self.policy.server.clone();
-            self.tell(Notice::general(What::Connected { server, version: version.clone() }));
+            self.tell(Notice::general(NoticeKind::Connected { server, version: version.clone() }));
             if !TESTED.contains(&version.as_str()) {
-                self.tell(Notice::general(What::Untested { version: version.clone() }));
+                self.tell(Notice::general(NoticeKind::Untested { version: version.clone() }));
             }
             if self.version.replace(version).is_some() {
                 // What this version makes of them is another question.
@@ -155,15 +155,15 @@ impl Engine {
         let mut keys: Vec<_> = self.files.keys().cloned().collect();
         // What was tried last comes last: one plugin that the server cannot cope with must not keep the others from it.
         keys.sort_by_key(|key| self.sent.get(key).copied());
-        self.conflicts.retain(|key, _| matches!(self.files.claim(key), Claim::Contested(_)));
+        self.conflicts.retain(|key, _| matches!(self.files.owner(key), Owner::Conflict(_)));
         for key in keys {
-            match self.files.claim(&key) {
-                Claim::Sole(plugin) => {
+            match self.files.owner(&key) {
+                Owner::One(plugin) => {
                     let remote = look.holds.of(&key);
                     self.plan(&plugin, remote, since, now);
                 }
-                Claim::Contested(paths) => self.conflict(&key, paths),
-                Claim::None => {}
+                Owner::Conflict(paths) => self.conflict(&key, paths),
+                Owner::None => {}
             }
         }
         self.doubted.clear();
@@ -181,7 +181,7 @@ impl Engine {
 
     /// The ledger does not go on believing what the list shows to be otherwise: what is planned by that may be taken back, or
     /// nothing is planned since two files claim the id.
-    fn note_changed(&mut self, holds: &Holdings) {
+    fn note_changed(&mut self, holds: &ServerListing) {
         let is_known = |key: &Key| !holds.ended.contains(key) && self.queue.flying(key).is_none();
         let listed: Vec<_> = (self.ledger.all_held())
             .filter(|(key, _)| holds.kinds.contains(&key.kind) && is_known(key))
@@ -195,7 +195,7 @@ impl Engine {
     /// The server was seen to hold this text; `None` if it does not have the plugin.
     pub(super) fn note_seen(&mut self, key: &Key, digest: Option<Digest>) {
         if let Some(held) = self.ledger.held(key).filter(|held| Some(*held) != digest) {
-            self.ledger.ended(key, Last::Failed { digest: held });
+            self.ledger.ended(key, LastAttempt::Failed { digest: held });
         }
     }
 
@@ -204,7 +204,8 @@ impl Engine {
         if let (Some(absence), Server::Open) = (self.absence, &self.server) {
             self.absence = None;
             let (away, waiting) = (now.at.saturating_sub(absence.since), self.n_undeployed());
-            let what = if absence.denied { What::AccessGranted { waiting } } else { What::Back { away, waiting } };
+            let what =
+                if absence.denied { NoticeKind::AccessGranted { waiting } } else { NoticeKind::Back { away, waiting } };
             self.tell(Notice::general(what));
         }
     }
@@ -219,29 +220,29 @@ impl Engine {
             && now.at.saturating_add(next.max(retry_after.unwrap_or_default())) > since + patience
         {
             let after = now.at.saturating_sub(since);
-            self.tell(Notice::general(What::GaveUp { after, cause, server, configured }));
+            self.tell(Notice::general(NoticeKind::GaveUp { after, cause, server, configured }));
             self.exit.get_or_insert(Code::NoServer);
         } else if attempt == 1 {
             let waiting = self.n_undeployed();
-            self.tell(Notice::general(What::Unreachable { cause, server, next, waiting, configured }));
+            self.tell(Notice::general(NoticeKind::Unreachable { cause, server, next, waiting, configured }));
         } else {
-            self.tell(Notice::general(What::StillUnreachable { cause, attempt, next }));
+            self.tell(Notice::general(NoticeKind::StillUnreachable { cause, attempt, next }));
         }
     }
 
     pub(super) fn shut_out(&mut self, status: u16, words: String, now: Now) {
         let key = self.policy.key.clone();
-        self.shut(What::NotAllowed { status, words, key }, now);
+        self.shut(NoticeKind::NotAllowed { status, words, key }, now);
     }
 
     /// Something else answers. That may be the wrong address, which is said at once; or a proxy whose server is being
     /// started, so a watch looks again.
     pub(super) fn miss(&mut self, status: u16, words: String, now: Now) {
-        let foreign = What::Foreign { server: self.policy.server.clone(), status, words: words.clone() };
+        let foreign = NoticeKind::Foreign { server: self.policy.server.clone(), status, words: words.clone() };
         if self.policy.once.is_some() {
             self.shut(foreign, now);
         } else if let Some((attempt, next)) = self.leave(None, now) {
-            let still = What::StillUnreachable { cause: words, attempt, next };
+            let still = NoticeKind::StillUnreachable { cause: words, attempt, next };
             self.tell(Notice::general(if attempt == 1 { foreign } else { still }));
         }
     }
@@ -251,7 +252,7 @@ impl Engine {
         if matches!(self.server, Server::Away { .. } | Server::Shut { .. }) {
             return None;
         }
-        let absence = self.absence.get_or_insert(Absence { since: now.at, attempts: 0, denied: false });
+        let absence = self.absence.get_or_insert(Outage { since: now.at, attempts: 0, denied: false });
         absence.attempts += 1;
         absence.denied = false;
         let attempt = absence.attempts;
@@ -277,13 +278,13 @@ impl Engine {
     }
 
     /// The server does not let us in: said once, and nothing is sent any more.
-    fn shut(&mut self, what: What, now: Now) {
+    fn shut(&mut self, what: NoticeKind, now: Now) {
         if matches!(self.server, Server::Shut { .. }) {
             return;
         }
         self.server = Server::Shut { until: self.policy.once.is_none().then_some(now.at + SHUT_OUT) };
-        let denied = matches!(what, What::NotAllowed { .. });
-        self.absence.get_or_insert(Absence { since: now.at, attempts: 0, denied }).denied = denied;
+        let denied = matches!(what, NoticeKind::NotAllowed { .. });
+        self.absence.get_or_insert(Outage { since: now.at, attempts: 0, denied }).denied = denied;
         self.queue.clear();
         if self.policy.once.is_some() {
             self.exit.get_or_insert(Code::NoServer);

@@ -52,7 +52,7 @@ pub fn read(text: &str, intent: Intent) -> Result<Option<Found>, (Problem, Optio
     if let Some((problem, range)) = module.harm {
         return Err((problem, Some(here(range))));
     }
-    module.surprises.extend(module.usurper(entry));
+    module.surprises.extend(module.shadowed_entry(entry));
     module.surprises.sort_by_key(|(_, range)| range.start());
     let warnings = module.surprises.into_iter().map(|(surprise, range)| Warning { surprise, span: here(range) });
     Ok(Some(Found { entry, warnings: warnings.collect() }))
@@ -155,7 +155,7 @@ impl Module<'_> {
     }
 
     /// A chosen entry that the module imports, although it defines another: the import decides what the file is.
-    fn usurper(&self, chosen: Entry) -> Option<(Surprise, TextRange)> {
+    fn shadowed_entry(&self, chosen: Entry) -> Option<(Surprise, TextRange)> {
         let (origin, range) = self.bindings.get(&chosen)?;
         let defines_another = self
             .bindings

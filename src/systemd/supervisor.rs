@@ -10,8 +10,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::engine::notice::{Notice, What};
-use crate::engine::status::Status;
+use crate::notice::board::Status;
+use crate::notice::{Notice, NoticeKind};
 use crate::printable;
 
 /// How the manager says where it listens, and how often it wants to hear. They are meant for us alone: what we start
@@ -70,11 +70,11 @@ impl Supervisor {
         let clock = time.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string();
         self.status.tell(notice, &clock);
         match notice.what {
-            What::Ready { .. } => {
+            NoticeKind::Ready { .. } => {
                 self.reloading = false;
                 self.send("READY=1", Urgency::Must);
             }
-            What::Stopping { .. } | What::Stopped { .. } if !self.stopping => {
+            NoticeKind::Stopping { .. } | NoticeKind::Stopped { .. } if !self.stopping => {
                 self.stopping = true;
                 self.send("STOPPING=1", Urgency::Must);
             }

@@ -15,7 +15,7 @@ use super::EXACT;
 
 /// What an event means to whoever reads the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Touch {
+pub enum ConfigFileEvent {
     /// A file is being written, and its writer will say when it is done.
     Changing,
     /// Something changed, and nobody is known to be at work on it.
@@ -32,16 +32,16 @@ pub struct FileWatcher {
 
 impl FileWatcher {
     /// Watches nothing yet. `send` is called from another thread and must not block.
-    pub fn new(send: impl Fn(Touch) + Send + 'static) -> notify::Result<Self> {
+    pub fn new(send: impl Fn(ConfigFileEvent) + Send + 'static) -> notify::Result<Self> {
         let names = Arc::<RwLock<BTreeSet<PathBuf>>>::default();
         let known = Arc::clone(&names);
         let watcher = notify::recommended_watcher(move |result: notify::Result<notify::Event>| {
             let is_ours = |path: &PathBuf| known.read().is_ok_and(|names| names.contains(path));
             match result {
-                Ok(event) if event.need_rescan() => send(Touch::Changed),
+                Ok(event) if event.need_rescan() => send(ConfigFileEvent::Changed),
                 Ok(event) if event.paths.iter().any(is_ours) => touch(event.kind, EXACT).into_iter().for_each(&send),
                 Ok(_) => {}
-                Err(_) => send(Touch::Changed),
+                Err(_) => send(ConfigFileEvent::Changed),
             }
         })?;
         Ok(Self { watcher, names, folders: BTreeSet::new() })
@@ -83,16 +83,16 @@ fn nearest_folder(file: &Path) -> Option<&Path> {
 }
 
 /// What an event about one of the files means. `exact`: a writer that is done says so.
-fn touch(kind: EventKind, exact: bool) -> Option<Touch> {
+fn touch(kind: EventKind, exact: bool) -> Option<ConfigFileEvent> {
     match kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Touch::Changed),
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(ConfigFileEvent::Changed),
         // Our own reading among them.
         EventKind::Access(_) => None,
         EventKind::Create(CreateKind::File) | EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Any) if exact => {
-            Some(Touch::Changing)
+            Some(ConfigFileEvent::Changing)
         }
         EventKind::Any | EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_) | EventKind::Other => {
-            Some(Touch::Changed)
+            Some(ConfigFileEvent::Changed)
         }
     }
 }
@@ -109,15 +109,31 @@ mod tests {
         for (kind, exact, elsewhere) in [
             (EventKind::Access(AccessKind::Open(AccessMode::Any)), None, None),
             (EventKind::Access(AccessKind::Close(AccessMode::Read)), None, None),
-            (EventKind::Access(AccessKind::Close(AccessMode::Write)), Some(Touch::Changed), Some(Touch::Changed)),
-            (EventKind::Create(CreateKind::File), Some(Touch::Changing), Some(Touch::Changed)),
-            (data, Some(Touch::Changing), Some(Touch::Changed)),
-            (EventKind::Modify(ModifyKind::Name(RenameMode::To)), Some(Touch::Changed), Some(Touch::Changed)),
-            (EventKind::Modify(ModifyKind::Name(RenameMode::From)), Some(Touch::Changed), Some(Touch::Changed)),
+            (
+                EventKind::Access(AccessKind::Close(AccessMode::Write)),
+                Some(ConfigFileEvent::Changed),
+                Some(ConfigFileEvent::Changed),
+            ),
+            (EventKind::Create(CreateKind::File), Some(ConfigFileEvent::Changing), Some(ConfigFileEvent::Changed)),
+            (data, Some(ConfigFileEvent::Changing), Some(ConfigFileEvent::Changed)),
+            (
+                EventKind::Modify(ModifyKind::Name(RenameMode::To)),
+                Some(ConfigFileEvent::Changed),
+                Some(ConfigFileEvent::Changed),
+            ),
+            (
+                EventKind::Modify(ModifyKind::Name(RenameMode::From)),
+                Some(ConfigFileEvent::Changed),
+                Some(ConfigFileEvent::Changed),
+            ),
             // It may be readable now.
-            (EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any)), Some(Touch::Changed), Some(Touch::Changed)),
-            (EventKind::Create(CreateKind::Folder), Some(Touch::Changed), Some(Touch::Changed)),
-            (EventKind::Remove(RemoveKind::Folder), Some(Touch::Changed), Some(Touch::Changed)),
+            (
+                EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any)),
+                Some(ConfigFileEvent::Changed),
+                Some(ConfigFileEvent::Changed),
+            ),
+            (EventKind::Create(CreateKind::Folder), Some(ConfigFileEvent::Changed), Some(ConfigFileEvent::Changed)),
+            (EventKind::Remove(RemoveKind::Folder), Some(ConfigFileEvent::Changed), Some(ConfigFileEvent::Changed)),
         ] {
             assert_eq!((touch(kind, true), touch(kind, false)), (exact, elsewhere), "{kind:?}");
         }

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use owui_watch::client::{Authorities, Client, Options, Timeouts};
-use owui_watch::engine::exchange::{Call, Form, Reply};
+use owui_watch::engine::deploy::{Call, Form, Reply};
 use owui_watch::plugin::id::PluginId;
 use owui_watch::plugin::{Key, Kind};
 use serde_json::{Map, Value, json};

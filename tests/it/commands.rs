@@ -4,8 +4,8 @@ use std::fs;
 
 use expect_test::expect;
 use owui_watch::disk::Folder;
-use owui_watch::engine::exchange::Backup;
-use owui_watch::engine::ledger::{Rollback, UnderWay};
+use owui_watch::engine::deploy::Backup;
+use owui_watch::engine::ledger::{Rollback, UpdateIntent};
 use owui_watch::plugin::{Digest, Key, Kind, id::PluginId};
 use serde_json::{Value, json};
 
@@ -448,7 +448,7 @@ fn a_rollback_first_makes_good_what_a_crash_has_left_behind() {
     let (a, now) = (key(Kind::Function, "a"), filter("2"));
     server.edit_row(Kind::Function, "a", |row| row.is_active = false);
     let under_way =
-        UnderWay { ours: vec![Digest::of_text(REFUSED)], replaced: Some(Digest::of_text(&now)), was_active: true };
+        UpdateIntent { ours: vec![Digest::of_text(REFUSED)], replaced: Some(Digest::of_text(&now)), was_active: true };
     state(&project, &server).note_under_way(&a, &under_way).unwrap();
     let told = notices(&project, &["rollback", "a", "1", "--yes"], 0);
     assert_eq!(of(&told, "restored")["id"], "a");
@@ -1472,7 +1472,7 @@ fn no_name_steers_the_terminal() {
 #[cfg(unix)]
 async fn there_and_back(version: Version) {
     use crate::support::{Login, Server, real_server};
-    use owui_watch::engine::exchange::{Call, Reply};
+    use owui_watch::engine::deploy::{Call, Reply};
     use secrecy::ExposeSecret as _;
 
     let sandbox = real_server(version, Login::Asked).await;

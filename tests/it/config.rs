@@ -9,7 +9,7 @@ use expect_test::{Expect, expect};
 use owui_watch::cli::Args;
 use owui_watch::config::{self, Config, ConfigError, World};
 use owui_watch::engine::OnDelete;
-use owui_watch::engine::exchange::{Adopt, OnRemoteEdit};
+use owui_watch::engine::deploy::{Adopt, OnRemoteEdit};
 use owui_watch::engine::files::Links;
 use secrecy::ExposeSecret as _;
 use tempfile::TempDir;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use owui_watch::client::Client;
-use owui_watch::engine::exchange::{Call, Form, Reply, Row, Version as Past};
+use owui_watch::engine::deploy::{Call, Form, Reply, Row, Version as Past};
 use owui_watch::plugin::id::PluginId;
 use owui_watch::plugin::{Key, Kind};
 use secrecy::SecretString;

@@ -10,9 +10,9 @@ use std::sync::LazyLock;
 
 use jiff::Timestamp;
 use owui_watch::disk::Folder;
-use owui_watch::engine::exchange::Backup;
-use owui_watch::engine::ledger::{Deployed, Last, Ledger, Rollback, UnderWay};
-use owui_watch::engine::notice::{About, Notice, What};
+use owui_watch::engine::deploy::Backup;
+use owui_watch::engine::ledger::{Deployed, LastAttempt, Ledger, Rollback, UpdateIntent};
+use owui_watch::notice::{Notice, NoticeKind, Subject};
 use owui_watch::plugin::frontmatter::Frontmatter;
 use owui_watch::plugin::id::{self, PluginId};
 use owui_watch::plugin::{self, Digest, FileSettings, Flaw, Key, Kind, Parsed, Problem, Span, normal};
@@ -372,11 +372,11 @@ fn deployed() -> impl Strategy<Value = Deployed> {
     )
 }
 
-fn last() -> impl Strategy<Value = Last> {
+fn last() -> impl Strategy<Value = LastAttempt> {
     prop_oneof![
-        Just(Last::Deployed),
-        (digest(), any::<String>()).prop_map(|(digest, words)| Last::Refused { digest, words }),
-        digest().prop_map(|digest| Last::Failed { digest }),
+        Just(LastAttempt::Deployed),
+        (digest(), any::<String>()).prop_map(|(digest, words)| LastAttempt::Refused { digest, words }),
+        digest().prop_map(|digest| LastAttempt::Failed { digest }),
     ]
 }
 
@@ -387,7 +387,7 @@ fn ledger() -> impl Strategy<Value = Ledger> {
             if let Some(deployed) = deployed {
                 ledger.deployed(&key, deployed);
             }
-            if last != Last::Deployed {
+            if last != LastAttempt::Deployed {
                 ledger.ended(&key, last);
             }
         }
@@ -441,7 +441,7 @@ proptest! {
         let temporary = tempfile::tempdir().unwrap();
         let folder = Folder::new(temporary.path().join("state"), "http://h");
         let rollback = Rollback { local, server: replaced, done: was_active };
-        let under_way = UnderWay { ours, replaced: Some(replaced).filter(|_| was_active), was_active };
+        let under_way = UpdateIntent { ours, replaced: Some(replaced).filter(|_| was_active), was_active };
         folder.note_rollback(&key, &rollback).unwrap();
         folder.note_under_way(&key, &under_way).unwrap();
         prop_assert_eq!(folder.rollbacks(), BTreeMap::from([(key.clone(), rollback)]));
@@ -475,17 +475,17 @@ proptest! {
     ) {
         let span = Span { line, column: 1, width: 1, source: words.clone() };
         let what = match which {
-            0 => What::RefusedBefore { words: words.clone(), span: Some(span), on_server: true },
-            1 => What::Flawed(Flaw {
+            0 => NoticeKind::RefusedBefore { words: words.clone(), span: Some(span), on_server: true },
+            1 => NoticeKind::Flawed(Flaw {
                 digest: None,
                 problem: Problem::Syntax(words.clone()),
                 span: Some(span),
                 meant: true,
             }),
-            2 => What::Trouble { message: words.clone(), hint: Some(words.clone()) },
-            _ => What::SameFile { original: PathBuf::from(&words) },
+            2 => NoticeKind::Trouble { message: words.clone(), hint: Some(words.clone()) },
+            _ => NoticeKind::SameFile { original: PathBuf::from(&words) },
         };
-        let about = About { path: path.map(|path| Path::new(&path).into()), version, ..About::default() };
+        let about = Subject { path: path.map(|path| Path::new(&path).into()), version, ..Subject::default() };
         let said = Notice { about, what }.log_line(Timestamp::UNIX_EPOCH);
         prop_assert!(!said.contains(['\n', '\r']), "{}", said);
     }

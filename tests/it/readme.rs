@@ -9,17 +9,17 @@ use std::time::Duration;
 use owui_watch::cli::Args;
 use owui_watch::config::{self, Config, World};
 use owui_watch::engine::Code;
-use owui_watch::engine::exchange::Failure;
-use owui_watch::engine::notice::{About, Notice, OldVersion, Sparing, Tally, WaitReason, What};
+use owui_watch::engine::deploy::Failure;
+use owui_watch::engine::duplicate::{Duplicate, MatchedBy};
 use owui_watch::engine::plan::Why;
-use owui_watch::engine::twin::{Sign, Twin};
+use owui_watch::notice::{Notice, NoticeKind, OldVersion, PassSummary, Sparing, Subject, WaitReason};
 use owui_watch::plugin::id::PluginId;
 use owui_watch::plugin::{Digest, Entry, Flaw, Key, Kind, Problem, Span, Surprise, Warning};
 use tempfile::TempDir;
 
 const README: &str = include_str!("../../README.md");
 const MAP: &str = include_str!("../../src/lib.rs");
-const NOTICE: &str = include_str!("../../src/engine/notice.rs");
+const NOTICE: &str = include_str!("../../src/notice/mod.rs");
 const PLAN: &str = include_str!("../../src/engine/plan.rs");
 const SERVICE: &str = include_str!("../../src/commands/service.rs");
 const PLUGIN: &str = include_str!("../../src/plugin/mod.rs");
@@ -75,82 +75,82 @@ fn span() -> Span {
 }
 
 /// One of each kind, with all that it can carry.
-fn examples() -> Vec<What> {
+fn examples() -> Vec<NoticeKind> {
     let text = || "x".to_owned();
     let path = || PathBuf::from("x");
     let took = Duration::from_millis(1);
     let digest = Digest::of(b"x");
     let key = Key { kind: Kind::Tool, id: PluginId::new("x").expect("an id") };
     vec![
-        What::Ready { roots: vec![path()], plugins: 1, server: text() },
-        What::Connected { server: text(), version: text() },
-        What::NothingFound { roots: vec![path()] },
-        What::Pass { todo: 1 },
-        What::Summary { tally: Tally::default(), took, dry_run: false },
-        What::Unreachable { cause: text(), server: text(), next: took, waiting: 1, configured: true },
-        What::StillUnreachable { cause: text(), attempt: 2, next: took },
-        What::Back { away: took, waiting: 1 },
-        What::AccessGranted { waiting: 1 },
-        What::GaveUp { after: took, cause: text(), server: text(), configured: true },
-        What::NotAllowed { status: 401, words: text(), key: Some(text()) },
-        What::Foreign { server: text(), status: 200, words: text() },
-        What::Proxied { server: text(), proxy: text() },
-        What::Insecure { server: text(), proxy: Some(text()) },
-        What::InLine { pid: Some(1) },
-        What::RootMissing { root: path() },
-        What::Reloaded { files: vec![path()], changed: vec!["x"] },
-        What::SettingsWait { ids: vec![text()] },
-        What::Stopping { in_flight: 1 },
-        What::Stopped { waiting: 1, refused: 1, held: 1, with_errors: 1 },
-        What::Trouble { message: text(), hint: Some(text()) },
-        What::Slow { so_far: Duration::ZERO, installs: Some(text()) },
-        What::Sending { why: Why::New },
-        What::Created { active: Some(true), took },
-        What::Updated { from: Some(text()), kept: Some(path()), active: Some(true), took },
-        What::Unchanged { in_pass: true, active: Some(true), good_again: true },
-        What::WouldCreate,
-        What::WouldUpdate { from: Some(text()), foreign: true },
-        What::Restored,
-        What::Recovered,
-        What::WentOff { cause: text(), later: false },
-        What::Crashed { words: text(), next: took },
-        What::NotSwitchedOn { cause: text(), later: false },
-        What::SwitchedOn,
-        What::Pruned,
-        What::Untested { version: text() },
-        What::RemoteEdit { theirs: Some(text()) },
-        What::Twin { twin: Twin { id: key.id.clone(), sign: Sign::OpenwebuiId } },
-        What::RolledBack,
-        What::RollbackUndone { put_back: digest },
-        What::Deactivated,
-        What::LeftOff,
-        What::Deleted { kept: path() },
-        What::Spared { why: Sparing::Many },
-        What::Refused {
+        NoticeKind::Ready { roots: vec![path()], plugins: 1, server: text() },
+        NoticeKind::Connected { server: text(), version: text() },
+        NoticeKind::NothingFound { roots: vec![path()] },
+        NoticeKind::Pass { todo: 1 },
+        NoticeKind::Summary { tally: PassSummary::default(), took, dry_run: false },
+        NoticeKind::Unreachable { cause: text(), server: text(), next: took, waiting: 1, configured: true },
+        NoticeKind::StillUnreachable { cause: text(), attempt: 2, next: took },
+        NoticeKind::Back { away: took, waiting: 1 },
+        NoticeKind::AccessGranted { waiting: 1 },
+        NoticeKind::GaveUp { after: took, cause: text(), server: text(), configured: true },
+        NoticeKind::NotAllowed { status: 401, words: text(), key: Some(text()) },
+        NoticeKind::Foreign { server: text(), status: 200, words: text() },
+        NoticeKind::Proxied { server: text(), proxy: text() },
+        NoticeKind::Insecure { server: text(), proxy: Some(text()) },
+        NoticeKind::InLine { pid: Some(1) },
+        NoticeKind::RootMissing { root: path() },
+        NoticeKind::Reloaded { files: vec![path()], changed: vec!["x"] },
+        NoticeKind::SettingsWait { ids: vec![text()] },
+        NoticeKind::Stopping { in_flight: 1 },
+        NoticeKind::Stopped { waiting: 1, refused: 1, held: 1, with_errors: 1 },
+        NoticeKind::Trouble { message: text(), hint: Some(text()) },
+        NoticeKind::Slow { so_far: Duration::ZERO, installs: Some(text()) },
+        NoticeKind::Sending { why: Why::New },
+        NoticeKind::Created { active: Some(true), took },
+        NoticeKind::Updated { from: Some(text()), kept: Some(path()), active: Some(true), took },
+        NoticeKind::Unchanged { in_pass: true, active: Some(true), good_again: true },
+        NoticeKind::WouldCreate,
+        NoticeKind::WouldUpdate { from: Some(text()), foreign: true },
+        NoticeKind::Restored,
+        NoticeKind::Recovered,
+        NoticeKind::WentOff { cause: text(), later: false },
+        NoticeKind::Crashed { words: text(), next: took },
+        NoticeKind::NotSwitchedOn { cause: text(), later: false },
+        NoticeKind::SwitchedOn,
+        NoticeKind::Pruned,
+        NoticeKind::Untested { version: text() },
+        NoticeKind::RemoteEdit { theirs: Some(text()) },
+        NoticeKind::Duplicate { twin: Duplicate { id: key.id.clone(), sign: MatchedBy::OpenwebuiId } },
+        NoticeKind::RolledBack,
+        NoticeKind::RollbackUndone { put_back: digest },
+        NoticeKind::Deactivated,
+        NoticeKind::LeftOff,
+        NoticeKind::Deleted { kept: path() },
+        NoticeKind::Spared { why: Sparing::Many },
+        NoticeKind::Refused {
             words: text(),
             span: Some(span()),
             requirements: None,
             old_version: Some(OldVersion::Running),
             took,
         },
-        What::RefusedBefore { words: text(), span: None, on_server: true },
-        What::Failed { failure: Failure::StoredOther, took },
-        What::Flawed(Flaw { digest: Some(digest), problem: Problem::Empty, span: Some(span()), meant: true }),
-        What::Surprising(Warning { surprise: Surprise::ImportedEntry(Entry::Pipe), span: span() }),
-        What::Conflict { paths: vec![Arc::from(path())] },
-        What::Removed { file_there: false, on_server: true, next: None },
-        What::IdChanged { from: key },
-        What::Waiting { reason: WaitReason::Away, again: false },
-        What::Superseded,
-        What::Held,
-        What::BeingWritten,
-        What::Disabled,
-        What::SameFile { original: path() },
+        NoticeKind::RefusedBefore { words: text(), span: None, on_server: true },
+        NoticeKind::Failed { failure: Failure::StoredOther, took },
+        NoticeKind::Flawed(Flaw { digest: Some(digest), problem: Problem::Empty, span: Some(span()), meant: true }),
+        NoticeKind::Surprising(Warning { surprise: Surprise::ImportedEntry(Entry::Pipe), span: span() }),
+        NoticeKind::Conflict { paths: vec![Arc::from(path())] },
+        NoticeKind::Removed { file_there: false, on_server: true, next: None },
+        NoticeKind::IdChanged { from: key },
+        NoticeKind::Waiting { reason: WaitReason::Away, again: false },
+        NoticeKind::Superseded,
+        NoticeKind::Held,
+        NoticeKind::BeingWritten,
+        NoticeKind::Disabled,
+        NoticeKind::SameFile { original: path() },
     ]
 }
 
-fn about() -> About {
-    About {
+fn about() -> Subject {
+    Subject {
         key: Some(Key { kind: Kind::Function, id: PluginId::new("x").expect("an id") }),
         entry: Some(Entry::Pipe),
         path: Some(Arc::from(Path::new("x.py"))),

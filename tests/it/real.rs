@@ -5,7 +5,7 @@ use std::fs;
 use std::net::TcpStream;
 use std::path::Path;
 
-use owui_watch::engine::exchange::{Call, Reply, Row};
+use owui_watch::engine::deploy::{Call, Reply, Row};
 use owui_watch::plugin::{Key, Kind, id::PluginId};
 use owui_watch::sandbox::default_cache;
 use secrecy::ExposeSecret as _;

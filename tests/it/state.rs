@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use owui_watch::disk::{Folder, State};
-use owui_watch::engine::ledger::{Deployed, Ledger, UnderWay};
+use owui_watch::engine::ledger::{Deployed, Ledger, UpdateIntent};
 use owui_watch::plugin::id::PluginId;
 use owui_watch::plugin::{Digest, Key, Kind};
 
@@ -163,7 +163,7 @@ fn planted_state_switches_nothing_on_and_deletes_nothing() {
     let at = "2026-01-02T03:04:05Z".parse().unwrap();
     ledger.deployed(&key(), Deployed { digest, version: None, at, by_us: true });
     state.save(&ledger.to_json()).unwrap();
-    let under_way = UnderWay { ours: Vec::new(), replaced: Some(digest), was_active: true };
+    let under_way = UpdateIntent { ours: Vec::new(), replaced: Some(digest), was_active: true };
     state.note_under_way(&key(), &under_way).unwrap();
     drop(state);
     plant(&theirs.path().join("state"), &ours.path(".owui-watch"));

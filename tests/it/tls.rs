@@ -1,7 +1,7 @@
 //! Certificates: whom the client trusts, and what is said where it does not.
 
 use owui_watch::client::{Authorities, Client, Options, Timeouts};
-use owui_watch::engine::exchange::{Call, Reply};
+use owui_watch::engine::deploy::{Call, Reply};
 
 use crate::support::command::{Project, filter};
 use crate::support::fake_server::{FakeServer, KEY};

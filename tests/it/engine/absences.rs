@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use expect_test::expect;
-use owui_watch::engine::exchange::Reply;
+use owui_watch::engine::deploy::Reply;
 use owui_watch::engine::ledger::Ledger;
 use owui_watch::engine::{Event, Policy};
 

@@ -2,13 +2,13 @@
 
 use expect_test::expect;
 use owui_watch::engine::Policy;
-use owui_watch::engine::exchange::{OnRemoteEdit, Terms};
+use owui_watch::engine::deploy::{DeployPolicy, OnRemoteEdit};
 use owui_watch::engine::ledger::Ledger;
 
 use super::{check, check_with, old_server, once, play, policy};
 
 fn activate(policy: Policy) -> Policy {
-    Policy { terms: Terms { activate_new: true, ..policy.terms }, ..policy }
+    Policy { terms: DeployPolicy { activate_new: true, ..policy.terms }, ..policy }
 }
 
 #[test]
@@ -815,7 +815,7 @@ fn a_busy_server_is_no_sign_that_a_text_has_ended_it() {
 
 #[test]
 fn a_retry_is_forced_as_the_first_try_was() {
-    let terms = Terms { force: true, on_remote_edit: OnRemoteEdit::Hold, ..policy().terms };
+    let terms = DeployPolicy { force: true, on_remote_edit: OnRemoteEdit::Hold, ..policy().terms };
     check_with(
         Policy { terms, ..once() },
         old_server(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use expect_test::expect;
-use owui_watch::engine::ledger::{Ledger, Memory, UnderWay};
+use owui_watch::engine::ledger::{Ledger, SavedState, UpdateIntent};
 use owui_watch::plugin::Digest;
 
 use super::{after, check, check_with, hold, key, log_of, log_of_with, old_server, play, policy, source};
@@ -203,8 +203,8 @@ fn what_we_have_sent_is_ours_whether_an_answer_came_or_not() {
 #[test]
 fn what_was_on_its_way_when_the_program_ended_is_ours() {
     let sent = Digest::of_text(&source("a", "v2"));
-    let under_way = BTreeMap::from([(key("a"), UnderWay { ours: vec![sent], replaced: None, was_active: true })]);
-    let memory = Memory { under_way, ..old_server().into() };
+    let under_way = BTreeMap::from([(key("a"), UpdateIntent { ours: vec![sent], replaced: None, was_active: true })]);
+    let memory = SavedState { under_way, ..old_server().into() };
     let run = play(
         hold(),
         memory,

@@ -35,11 +35,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use expect_test::Expect;
-use owui_watch::engine::exchange::{Call, OnRemoteEdit, Reply, Row, Terms};
-use owui_watch::engine::files::{Loaded, Trace};
-use owui_watch::engine::ledger::{Ledger, Memory, Rollback};
-use owui_watch::engine::notice::{Notice, What};
+use owui_watch::engine::deploy::{Call, DeployPolicy, OnRemoteEdit, Reply, Row};
+use owui_watch::engine::files::{FilePresence, Loaded};
+use owui_watch::engine::ledger::{Ledger, Rollback, SavedState};
 use owui_watch::engine::{Effect, Engine, Event, Now, Policy, Scan, Ticket};
+use owui_watch::notice::{Notice, NoticeKind};
 use owui_watch::plugin::id::PluginId;
 use owui_watch::plugin::{self, Digest, FileSettings, Flaw, Key, Kind, Parsed, Problem};
 use serde_json::{Map, Value, json};
@@ -63,11 +63,11 @@ fn check(script: &str, expected: &Expect) {
 }
 
 #[track_caller]
-fn check_with(policy: Policy, memory: impl Into<Memory>, script: &str, expected: &Expect) {
+fn check_with(policy: Policy, memory: impl Into<SavedState>, script: &str, expected: &Expect) {
     expected.assert_eq(&play(policy, memory, script).log);
 }
 
-fn play(policy: Policy, memory: impl Into<Memory>, script: &str) -> Script {
+fn play(policy: Policy, memory: impl Into<SavedState>, script: &str) -> Script {
     let mut run = Script {
         engine: Engine::new(policy, memory.into()),
         disk: BTreeMap::new(),
@@ -117,13 +117,13 @@ impl Script {
             ["replace"] => self.give(Event::Replace),
             ["looked", name, trace] => {
                 let trace = match *trace {
-                    "there" => Trace::File,
-                    "gone" => Trace::Folder,
-                    "all-gone" => Trace::Nothing,
-                    "unsettled" => Trace::Unsettled,
+                    "there" => FilePresence::File,
+                    "gone" => FilePresence::Folder,
+                    "all-gone" => FilePresence::Nothing,
+                    "unsettled" => FilePresence::Unsettled,
                     _ => panic!("{trace}"),
                 };
-                self.give(Event::Looked(path(name), trace));
+                self.give(Event::PresenceChecked(path(name), trace));
             }
             ["rolling-back" | "rolled-back", id, local, server] => {
                 let digest = |version| Digest::of_text(&source(id, version));
@@ -153,10 +153,10 @@ impl Script {
                 let number: usize = number.strip_prefix('#').unwrap().parse().unwrap();
                 let ticket = self.tickets[number - 1];
                 let event = match reply {
-                    ["kept"] => Event::Kept(ticket, Ok(PathBuf::from("the/copy.py"))),
-                    ["noted"] => Event::Noted(ticket, Ok(())),
-                    ["not-noted"] => Event::Noted(ticket, Err("disk full".to_owned())),
-                    ["not-kept"] => Event::Kept(ticket, Err("disk full".to_owned())),
+                    ["kept"] => Event::BackupSaved(ticket, Ok(PathBuf::from("the/copy.py"))),
+                    ["noted"] => Event::IntentSaved(ticket, Ok(())),
+                    ["not-noted"] => Event::IntentSaved(ticket, Err("disk full".to_owned())),
+                    ["not-kept"] => Event::BackupSaved(ticket, Err("disk full".to_owned())),
                     reply => Event::Replied(ticket, read_reply(reply)),
                 };
                 self.give(event);
@@ -207,22 +207,22 @@ impl Script {
                     self.tickets.push(ticket);
                     writeln!(self.log, "      #{} {}", self.tickets.len(), say(&call)).unwrap();
                 }
-                Effect::Keep(ticket, backup) => {
+                Effect::SaveBackup(ticket, backup) => {
                     self.tickets.push(ticket);
                     writeln!(self.log, "      #{} keep {}", self.tickets.len(), version(&backup.text)).unwrap();
                 }
-                Effect::Note(ticket, key, under_way) => {
+                Effect::SaveIntent(ticket, key, under_way) => {
                     self.tickets.push(ticket);
                     let was = if under_way.was_active { "on" } else { "off" };
                     writeln!(self.log, "      #{} note that {} is {was}", self.tickets.len(), key.id).unwrap();
                 }
-                Effect::Unnote(key) => writeln!(self.log, "      unnote {}", key.id).unwrap(),
+                Effect::ClearIntent(key) => writeln!(self.log, "      unnote {}", key.id).unwrap(),
                 Effect::Archive(backup) => writeln!(self.log, "      archive {}", version(&backup.text)).unwrap(),
                 Effect::ArchiveFound(backup) => {
                     writeln!(self.log, "      archive {}, found", version(&backup.text)).unwrap();
                 }
                 Effect::EndRollback(key) => writeln!(self.log, "      end the rollback of {}", key.id).unwrap(),
-                Effect::Look(path) => writeln!(self.log, "      look for {}", path.display()).unwrap(),
+                Effect::CheckPresence(path) => writeln!(self.log, "      look for {}", path.display()).unwrap(),
                 Effect::Save(_) => writeln!(self.log, "      save").unwrap(),
                 Effect::Tell(notice) => {
                     writeln!(self.log, "      {}", facts(&notice)).unwrap();
@@ -254,7 +254,7 @@ fn facts(notice: &Notice) -> String {
     let Value::Object(fields) = notice.to_json("") else { unreachable!() };
     for (name, value) in fields.iter().filter(|(name, _)| !ELSEWHERE.contains(&name.as_str())) {
         match (&notice.what, name.as_str(), value) {
-            (What::Waiting { reason, .. }, "reason", _) => words.push(format!("reason={reason:?}")),
+            (NoticeKind::Waiting { reason, .. }, "reason", _) => words.push(format!("reason={reason:?}")),
             // Every file is named like its plugin, unless the script says otherwise.
             (_, "path", Value::String(path)) if id.is_some_and(|id| **path == *format!("plugins/{id}.py")) => {}
             (_, "server", _) | (_, _, Value::Bool(false)) => {}
@@ -393,11 +393,11 @@ fn once() -> Policy {
 }
 
 fn force() -> Policy {
-    Policy { terms: Terms { force: true, ..policy().terms }, ..policy() }
+    Policy { terms: DeployPolicy { force: true, ..policy().terms }, ..policy() }
 }
 
 fn hold() -> Policy {
-    Policy { terms: Terms { on_remote_edit: OnRemoteEdit::Hold, ..policy().terms }, ..policy() }
+    Policy { terms: DeployPolicy { on_remote_edit: OnRemoteEdit::Hold, ..policy().terms }, ..policy() }
 }
 
 fn old_server() -> Ledger {
@@ -409,7 +409,7 @@ fn log_of(script: &str) -> String {
     log_of_with(policy(), Ledger::default(), script)
 }
 
-fn log_of_with(policy: Policy, memory: impl Into<Memory>, script: &str) -> String {
+fn log_of_with(policy: Policy, memory: impl Into<SavedState>, script: &str) -> String {
     play(policy, memory, script).log
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use expect_test::expect;
-use owui_watch::engine::exchange::Terms;
+use owui_watch::engine::deploy::DeployPolicy;
 use owui_watch::engine::ledger::Ledger;
 use owui_watch::engine::{OnDelete, Policy};
 
@@ -229,7 +229,7 @@ fn one_pass_over_nothing_says_so() {
 
 #[test]
 fn a_dry_run_asks_and_changes_nothing() {
-    let terms = Terms { dry_run: true, ..policy().terms };
+    let terms = DeployPolicy { dry_run: true, ..policy().terms };
     check_with(
         Policy { terms, ..once() },
         Ledger::default(),
@@ -303,7 +303,7 @@ fn force_sends_what_is_there_already() {
 
 #[test]
 fn a_function_that_was_created_is_switched_on_when_asked_for() {
-    let terms = Terms { activate_new: true, ..policy().terms };
+    let terms = DeployPolicy { activate_new: true, ..policy().terms };
     check_with(
         Policy { terms, ..once() },
         Ledger::default(),
@@ -526,7 +526,7 @@ fn a_pass_that_is_begun_anew_does_not_force_again_what_was_forced() {
 /// is it switched on, nor taken away later.
 #[test]
 fn what_no_list_had_and_was_there_all_the_time_stays_somebody_else_s() {
-    let activates = Terms { activate_new: true, ..policy().terms };
+    let activates = DeployPolicy { activate_new: true, ..policy().terms };
     for answer in ["taken", "refused hidden"] {
         let run = play(
             Policy { terms: activates, on_delete: OnDelete::Delete, ..policy() },

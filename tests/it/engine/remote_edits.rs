@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use expect_test::expect;
 use owui_watch::engine::Policy;
-use owui_watch::engine::exchange::{OnRemoteEdit, Terms};
+use owui_watch::engine::deploy::{DeployPolicy, OnRemoteEdit};
 use owui_watch::engine::ledger::Ledger;
 
 use super::{after, check, check_with, hold, log_of, policy};
@@ -288,7 +288,7 @@ fn a_remote_edit_is_held_where_the_user_wants_to_decide() {
 
 #[test]
 fn force_ends_a_hold_and_keeps_a_copy() {
-    let terms = Terms { force: true, ..hold().terms };
+    let terms = DeployPolicy { force: true, ..hold().terms };
     check_with(
         Policy { terms, once: Some(Duration::ZERO), ..policy() },
         Ledger::default(),
@@ -330,7 +330,7 @@ fn force_ends_a_hold_and_keeps_a_copy() {
 
 #[test]
 fn a_remote_edit_is_overwritten_where_the_user_wants_that() {
-    let terms = Terms { on_remote_edit: OnRemoteEdit::Overwrite, ..policy().terms };
+    let terms = DeployPolicy { on_remote_edit: OnRemoteEdit::Overwrite, ..policy().terms };
     check_with(
         Policy { terms, ..policy() },
         Ledger::default(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use expect_test::expect;
 use owui_watch::engine::Policy;
-use owui_watch::engine::exchange::{Adopt, Terms};
+use owui_watch::engine::deploy::{Adopt, DeployPolicy};
 use owui_watch::engine::ledger::Ledger;
 
 use super::{check, check_with, log_of_with, policy};
@@ -122,7 +122,7 @@ fn a_saved_plugin_s_twin_is_looked_for() {
 
 #[test]
 fn a_single_file_may_differ_in_adopt() {
-    let never = Terms { adopt: Adopt::Never, ..policy().terms };
+    let never = DeployPolicy { adopt: Adopt::Never, ..policy().terms };
     for (terms, of_b, created, kept) in [(policy().terms, Adopt::Never, "b", "a"), (never, Adopt::Ask, "a", "b")] {
         let adopt_files = BTreeMap::from([(PathBuf::from("plugins/b.py"), of_b)]);
         let log = log_of_with(
@@ -144,7 +144,7 @@ fn a_single_file_may_differ_in_adopt() {
 
 #[test]
 fn a_twin_is_ignored_where_the_user_says_so() {
-    let terms = Terms { adopt: Adopt::Never, ..policy().terms };
+    let terms = DeployPolicy { adopt: Adopt::Never, ..policy().terms };
     check_with(
         Policy { terms, ..policy() },
         Ledger::default(),

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use owui_watch::engine::exchange::Backup;
-use owui_watch::engine::files::{Loaded, Trace};
-use owui_watch::engine::ledger::{Ledger, Memory};
-use owui_watch::engine::notice::Notice;
+use owui_watch::debounce::Debouncer;
+use owui_watch::engine::deploy::Backup;
+use owui_watch::engine::files::{FilePresence, Loaded};
+use owui_watch::engine::ledger::{Ledger, SavedState};
 use owui_watch::engine::{Code, Effect, Engine, Event, Now, Scan};
+use owui_watch::notice::Notice;
 use owui_watch::plugin::{Digest, Key};
-use owui_watch::settling::Settling;
 
 use super::promises::{self, Broken};
 use super::text::{Sort, file_of, path_of};
@@ -21,7 +21,7 @@ use super::world::{DEBOUNCE, Happening, World, ms};
 /// A daemon that runs.
 pub(super) struct Daemon {
     pub(super) engine: Engine,
-    pub(super) settling: Settling,
+    pub(super) debouncer: Debouncer,
     pub(super) unsaved: bool,
     /// Whose records have changed since: they are what is written.
     pub(super) changed: BTreeSet<Key>,
@@ -43,14 +43,14 @@ impl World {
         trace!(self, "the daemon starts");
         self.generation += 1;
         let dry_run = self.setup.policy.terms.dry_run;
-        let memory = Memory {
+        let memory = SavedState {
             ledger: self.state.ledger.clone(),
             rollbacks: self.state.rollbacks.clone(),
             under_way: if dry_run { BTreeMap::new() } else { self.state.under_way.clone() },
         };
         self.daemon = Some(Daemon {
             engine: Engine::new(self.setup.policy.clone(), memory),
-            settling: Settling::new(DEBOUNCE),
+            debouncer: Debouncer::new(DEBOUNCE),
             unsaved: false,
             changed: BTreeSet::new(),
             saving: None,
@@ -90,8 +90,8 @@ impl World {
         self.take_all(events)?;
         let git_busy = self.now < self.git_until;
         let Some(daemon) = &mut self.daemon else { return Ok(()) };
-        let ready = daemon.settling.take(self.now, || git_busy);
-        let long_written = daemon.settling.long_written(self.now);
+        let ready = daemon.debouncer.take(self.now, || git_busy);
+        let long_written = daemon.debouncer.long_written(self.now);
         let ready = (!ready.is_empty()).then(|| Event::Ready(ready.into_iter().collect()));
         let long_written = (!long_written.is_empty()).then_some(Event::BeingWritten(long_written));
         self.take_all(ready.into_iter().chain(long_written).collect())?;
@@ -183,16 +183,16 @@ impl World {
                 self.issue(ticket, call)?;
                 None
             }
-            Effect::Keep(ticket, Backup { key, digest, text }) => {
+            Effect::SaveBackup(ticket, Backup { key, digest, text }) => {
                 if Digest::of_text(&text) != digest {
                     return Err(Broken::new("a copy is not what it says", format!("{key}")));
                 }
                 if writable.is_ok() {
                     self.state.backups.insert((key, digest));
                 }
-                Some(Event::Kept(ticket, writable.map(|()| PathBuf::from("copy.py"))))
+                Some(Event::BackupSaved(ticket, writable.map(|()| PathBuf::from("copy.py"))))
             }
-            Effect::Note(ticket, key, under_way) => {
+            Effect::SaveIntent(ticket, key, under_way) => {
                 // What the file held then counts as ours, also where somebody else has put it there.
                 self.promises.ours.extend(under_way.ours.iter().map(|digest| (key.clone(), *digest)));
                 if let (Ok(()), Some(daemon)) = (&writable, &mut self.daemon) {
@@ -200,9 +200,9 @@ impl World {
                     daemon.served_saving.remove(&key);
                     self.state.under_way.insert(key, under_way);
                 }
-                Some(Event::Noted(ticket, writable))
+                Some(Event::IntentSaved(ticket, writable))
             }
-            Effect::Unnote(key) => {
+            Effect::ClearIntent(key) => {
                 if let Some(daemon) = &mut self.daemon {
                     daemon.unsaved = true;
                     daemon.changed.insert(key.clone());
@@ -223,15 +223,15 @@ impl World {
                 }
                 None
             }
-            Effect::Look(path) => {
-                let is_settled = self.daemon.as_ref().is_some_and(|daemon| daemon.settling.is_idle());
+            Effect::CheckPresence(path) => {
+                let is_settled = self.daemon.as_ref().is_some_and(|daemon| daemon.debouncer.is_idle());
                 let trace = match (self.mounted, self.disk.contains_key(&file_of(&path))) {
-                    _ if !is_settled => Trace::Unsettled,
-                    (true, true) => Trace::File,
-                    (true, false) => Trace::Folder,
-                    (false, _) => Trace::Nothing,
+                    _ if !is_settled => FilePresence::Unsettled,
+                    (true, true) => FilePresence::File,
+                    (true, false) => FilePresence::Folder,
+                    (false, _) => FilePresence::Nothing,
                 };
-                Some(Event::Looked(path, trace))
+                Some(Event::PresenceChecked(path, trace))
             }
             Effect::Save(key) => {
                 if let Some(daemon) = &mut self.daemon {
@@ -250,7 +250,7 @@ impl World {
     }
 
     pub(super) fn is_changing(&self, path: &Path) -> bool {
-        self.daemon.as_ref().is_some_and(|daemon| daemon.settling.is_changing(path))
+        self.daemon.as_ref().is_some_and(|daemon| daemon.debouncer.is_changing(path))
     }
 
     pub(super) fn scan(&mut self) -> Scan {

@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use owui_watch::engine::exchange::{Adopt, Call, Form, OnRemoteEdit, Reply, Row};
+use owui_watch::engine::deploy::{Adopt, Call, Form, OnRemoteEdit, Reply, Row};
 use owui_watch::engine::files::Loaded;
 use owui_watch::engine::ledger::Rollback;
-use owui_watch::engine::notice::{Notice, What};
 use owui_watch::engine::plan::Why;
 use owui_watch::engine::{Code, Event, OnDelete};
+use owui_watch::notice::{Notice, NoticeKind};
 use owui_watch::plugin::{Digest, Key, Kind, Parsed, Problem};
 
 use super::server::{Held, Writer};
@@ -113,6 +113,8 @@ pub(super) struct Promises {
     /// When each table was last shown as it is, and when to learn of all of it.
     shown: BTreeMap<Kind, Duration>,
     listed: BTreeMap<Kind, Duration>,
+    /// When that list was asked for: of what was under way then it tells nothing.
+    list_asked: BTreeMap<Kind, Duration>,
     /// What the last look at everything found of each kind, and what was not found by its id since its deploy began.
     lists: BTreeMap<Kind, BTreeSet<String>>,
     not_found: BTreeSet<Key>,
@@ -180,6 +182,7 @@ impl Promises {
         self.looked.clear();
         self.shown.clear();
         self.listed.clear();
+        self.list_asked.clear();
         self.lists.clear();
         self.not_found.clear();
         self.ahead.clear();
@@ -325,14 +328,17 @@ pub(super) fn on_notice(world: &mut World, notice: &Notice) -> Result<(), Broken
     }
     if matches!(
         notice.what,
-        What::Unreachable { .. } | What::StillUnreachable { .. } | What::Foreign { .. } | What::NotAllowed { .. }
+        NoticeKind::Unreachable { .. }
+            | NoticeKind::StillUnreachable { .. }
+            | NoticeKind::Foreign { .. }
+            | NoticeKind::NotAllowed { .. }
     ) {
         world.look += 1;
     }
     let promises = &mut world.promises;
     let n_files = promises.loaded.values().flatten().count();
     match &notice.what {
-        What::Unreachable { next, waiting, .. } => {
+        NoticeKind::Unreachable { next, waiting, .. } => {
             promises.on_away();
             if promises.attempts > 0 {
                 return broken("7: that the server is away is told once", String::new());
@@ -345,12 +351,12 @@ pub(super) fn on_notice(world: &mut World, notice: &Notice) -> Result<(), Broken
             promises.quiet_until = now + *next;
             patient(1, *next, promises.wish)
         }
-        What::Foreign { .. } => {
+        NoticeKind::Foreign { .. } => {
             promises.on_away();
             promises.attempts += u32::from(world.setup.policy.once.is_none());
             Ok(())
         }
-        What::StillUnreachable { attempt, next, .. } => {
+        NoticeKind::StillUnreachable { attempt, next, .. } => {
             promises.on_away();
             promises.attempts += 1;
             promises.tried = now;
@@ -361,11 +367,11 @@ pub(super) fn on_notice(world: &mut World, notice: &Notice) -> Result<(), Broken
             }
             patient(*attempt, *next, promises.wish)
         }
-        What::GaveUp { .. } => {
+        NoticeKind::GaveUp { .. } => {
             promises.attempts += 1;
             Ok(())
         }
-        What::Back { waiting, .. } | What::AccessGranted { waiting } => {
+        NoticeKind::Back { waiting, .. } | NoticeKind::AccessGranted { waiting } => {
             promises.attempts = 0;
             promises.quiet_until = Duration::ZERO;
             if *waiting > n_files {
@@ -373,7 +379,7 @@ pub(super) fn on_notice(world: &mut World, notice: &Notice) -> Result<(), Broken
             }
             Ok(())
         }
-        What::Summary { .. } => {
+        NoticeKind::Summary { .. } => {
             promises.first_pass = false;
             Ok(())
         }
@@ -398,9 +404,9 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
     let flips = world.promises.flips.get(key).copied().unwrap_or_default();
     let switched = world.promises.switches.get(key).copied();
     match &notice.what {
-        What::Sending { why } => on_sending(world, key, notice, *why)?,
+        NoticeKind::Sending { why } => on_sending(world, key, notice, *why)?,
         // Whoever keeps switching it is left to it.
-        What::WentOff { cause, .. } | What::NotSwitchedOn { cause, .. }
+        NoticeKind::WentOff { cause, .. } | NoticeKind::NotSwitchedOn { cause, .. }
             if cause.starts_with("somebody else switches it") =>
         {
             if flips < 2 {
@@ -410,10 +416,10 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
                 held.wanted_active = None;
             }
         }
-        What::Deactivated if switched != Some(false) => {
+        NoticeKind::Deactivated if switched != Some(false) => {
             return broken("9: what is told of a switch is so", format!("{key}: {switched:?}"));
         }
-        What::Deactivated => {
+        NoticeKind::Deactivated => {
             if let Some(held) = world.server.rows.get_mut(key) {
                 held.wanted_active = (!busy).then_some(false);
             }
@@ -423,28 +429,29 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
     let promises = &mut world.promises;
     if matches!(
         notice.what,
-        What::Created { .. }
-            | What::Updated { .. }
-            | What::Refused { .. }
-            | What::Crashed { .. }
-            | What::Failed { .. }
-            | What::Waiting { .. }
-            | What::RemoteEdit { .. }
-            | What::Twin { .. }
-    ) || matches!(notice.what, What::Unchanged { .. } if !in_flight)
+        NoticeKind::Created { .. }
+            | NoticeKind::Updated { .. }
+            | NoticeKind::Refused { .. }
+            | NoticeKind::Crashed { .. }
+            | NoticeKind::Failed { .. }
+            | NoticeKind::Waiting { .. }
+            | NoticeKind::RemoteEdit { .. }
+            | NoticeKind::Duplicate { .. }
+    ) || matches!(notice.what, NoticeKind::Unchanged { .. } if !in_flight)
     {
         promises.left.remove(key);
         promises.talking.remove(key);
     }
     match &notice.what {
-        What::Created { .. } | What::Updated { .. } => promises.is_there(key),
-        What::Unchanged { .. } if !in_flight => promises.is_there(key),
+        NoticeKind::Created { .. } | NoticeKind::Updated { .. } => promises.is_there(key),
+        NoticeKind::Unchanged { .. } if !in_flight => promises.is_there(key),
         _ => {}
     }
-    if matches!(notice.what, What::Unchanged { .. }) {
+    if matches!(notice.what, NoticeKind::Unchanged { .. }) {
         promises.ours.extend(digest.map(|digest| (key.clone(), digest)));
     }
-    if let (What::Refused { words, .. } | What::RefusedBefore { words, .. }, Some(digest)) = (&notice.what, digest)
+    if let (NoticeKind::Refused { words, .. } | NoticeKind::RefusedBefore { words, .. }, Some(digest)) =
+        (&notice.what, digest)
         && words.starts_with(NO_ANSWER)
     {
         if !promises.silenced.contains(&(key.clone(), digest)) {
@@ -453,8 +460,8 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
         promises.told_silenced.insert(key.clone(), digest);
     }
     match &notice.what {
-        What::Refused { words, .. } | What::RefusedBefore { words, .. } if words == CRASH => {
-            if let (What::Refused { .. }, Some(digest)) = (&notice.what, digest) {
+        NoticeKind::Refused { words, .. } | NoticeKind::RefusedBefore { words, .. } if words == CRASH => {
+            if let (NoticeKind::Refused { .. }, Some(digest)) = (&notice.what, digest) {
                 promises.on_crashed(key, digest, now);
             }
             let crashed = promises.crashed.get(key).filter(|(crashed, ..)| Some(*crashed) == digest);
@@ -463,18 +470,18 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
             }
             promises.given_up.extend(digest.map(|digest| (key.clone(), digest)));
         }
-        What::Crashed { .. } => digest.into_iter().for_each(|digest| promises.on_crashed(key, digest, now)),
-        What::Sending { .. } | What::Unchanged { .. } => drop(promises.given_up.remove(key)),
+        NoticeKind::Crashed { .. } => digest.into_iter().for_each(|digest| promises.on_crashed(key, digest, now)),
+        NoticeKind::Sending { .. } | NoticeKind::Unchanged { .. } => drop(promises.given_up.remove(key)),
         _ => {}
     }
     match &notice.what {
-        What::Refused { .. } | What::RefusedBefore { .. } => {
+        NoticeKind::Refused { .. } | NoticeKind::RefusedBefore { .. } => {
             promises.refused.extend(digest.map(|digest| (key.clone(), digest)));
             promises.told_refused.insert(key.clone());
         }
-        What::Failed { .. } => drop(promises.failed.insert(key.clone())),
-        What::Twin { .. } => drop(promises.told_twin.insert(key.clone())),
-        What::Sending { .. } | What::Unchanged { .. } => {
+        NoticeKind::Failed { .. } => drop(promises.failed.insert(key.clone())),
+        NoticeKind::Duplicate { .. } => drop(promises.told_twin.insert(key.clone())),
+        NoticeKind::Sending { .. } | NoticeKind::Unchanged { .. } => {
             promises.failed.remove(key);
             promises.told_refused.remove(key);
             promises.told_twin.remove(key);
@@ -860,6 +867,8 @@ fn on_answer(world: &mut World, call: &Call, reply: &Reply) {
 /// How the daemon came to hear an answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Heard {
+    /// When it was asked.
+    pub(super) asked: Duration,
     /// When the server came to it.
     pub(super) served: Duration,
     /// To learn of all that the server holds, and not of one plugin.
@@ -935,6 +944,7 @@ pub(super) fn on_reply(world: &mut World, call: &Call, reply: &Reply, heard: Hea
                 promises.shown.insert(*kind, served);
                 if looks {
                     promises.listed.insert(*kind, served);
+                    promises.list_asked.insert(*kind, heard.asked);
                 }
             } else {
                 promises.shown.remove(kind);
@@ -972,7 +982,8 @@ fn excuse(world: &World, key: &Key, text: Text, strict: bool) -> Option<&'static
     let rollback = world.state.rollbacks.get(key);
     let touched = promises.touched.get(key).copied().unwrap_or_default();
     // What is under way is not looked at.
-    let listed = promises.listed.get(&key.kind).filter(|listed| promises.ended.get(key) < Some(*listed));
+    let is_told = promises.ended.get(key) < promises.list_asked.get(&key.kind);
+    let listed = promises.listed.get(&key.kind).filter(|_| is_told);
     let looked = promises.looked.get(key).max(listed).copied().unwrap_or_default();
     if text.is_refused() {
         Some("the server refuses it")

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use owui_watch::engine::exchange::{Call, Form, Reply, Row};
+use owui_watch::engine::deploy::{Call, Form, Reply, Row};
 use owui_watch::plugin::{Key, Kind};
 use serde_json::{Map, Value};
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use owui_watch::engine::exchange::{Call, Reply};
+use owui_watch::engine::deploy::{Call, Reply};
 use owui_watch::engine::{Event, Ticket};
 use owui_watch::plugin::{Key, Kind};
 
@@ -75,6 +75,8 @@ pub(super) struct Flight {
     pub(super) call: Call,
     pub(super) fault: Option<Fault>,
     pub(super) reply: Option<Reply>,
+    /// When it was asked.
+    pub(super) asked: Duration,
     /// When the server came to it.
     pub(super) served: Duration,
     /// The look at the whole server that it is part of.
@@ -122,6 +124,7 @@ impl World {
             call,
             fault,
             reply: None,
+            asked: self.now,
             served: Duration::ZERO,
             look: looks.then_some(self.look),
             ahead: self.asks_ahead.then_some(self.now),
@@ -267,7 +270,12 @@ impl World {
         let given_up = flight.fault == Some(Fault::Late) && flight.reply.is_none();
         let reply = flight.reply.get_or_insert_with(|| lost("timed out")).clone();
         let (generation, ticket, call) = (flight.generation, flight.ticket, flight.call.clone());
-        let heard = Heard { served: flight.served, looks: flight.look == Some(self.look), ahead: flight.ahead };
+        let heard = Heard {
+            asked: flight.asked,
+            served: flight.served,
+            looks: flight.look == Some(self.look),
+            ahead: flight.ahead,
+        };
         if given_up {
             // The server comes to it all the same, but nobody waits for it.
             flight.generation = 0;

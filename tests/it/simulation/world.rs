@@ -7,9 +7,9 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use owui_watch::engine::exchange::{Adopt, Call, OnRemoteEdit};
+use owui_watch::engine::deploy::{Adopt, Call, OnRemoteEdit};
 use owui_watch::engine::files::Loaded;
-use owui_watch::engine::ledger::{Ledger, Rollback, UnderWay};
+use owui_watch::engine::ledger::{Ledger, Rollback, UpdateIntent};
 use owui_watch::engine::{Code, Event, OnDelete, Policy, TESTED};
 use owui_watch::plugin::{Digest, Key, Kind};
 
@@ -78,7 +78,7 @@ impl Setup {
 pub(super) struct State {
     pub(super) ledger: Ledger,
     pub(super) rollbacks: BTreeMap<Key, Rollback>,
-    pub(super) under_way: BTreeMap<Key, UnderWay>,
+    pub(super) under_way: BTreeMap<Key, UpdateIntent>,
     pub(super) backups: BTreeSet<(Key, Digest)>,
     /// Nothing can be written.
     pub(super) full: bool,
@@ -550,12 +550,12 @@ impl World {
                 let Some(daemon) = &mut world.daemon else { return Ok(()) };
                 let (Seen::Complete(file) | Seen::Changing(file)) = sign;
                 let path = path_of(*file);
-                if !daemon.settling.is_changing(&path) {
+                if !daemon.debouncer.is_changing(&path) {
                     saving.insert(Arc::clone(&path));
                 }
                 match sign {
-                    Seen::Complete(_) => daemon.settling.complete(path, world.now),
-                    Seen::Changing(_) => daemon.settling.changing(path, world.now),
+                    Seen::Complete(_) => daemon.debouncer.complete(path, world.now),
+                    Seen::Changing(_) => daemon.debouncer.changing(path, world.now),
                 }
                 if !at_once {
                     let saving = std::mem::take(&mut saving);
@@ -583,7 +583,7 @@ impl World {
 
     fn wake(&self) -> Option<Duration> {
         let daemon = self.daemon.as_ref()?;
-        daemon.engine.next_wake().into_iter().chain(daemon.settling.next_wake()).min()
+        daemon.engine.next_wake().into_iter().chain(daemon.debouncer.next_wake()).min()
     }
 
     /// The next thing that happens, if any.
@@ -649,7 +649,7 @@ impl World {
                 }
                 self.hear(|world| {
                     if let Some(daemon) = &mut world.daemon {
-                        daemon.settling.complete(path_of(file), world.now);
+                        daemon.debouncer.complete(path_of(file), world.now);
                     }
                     world.turn(Vec::new())
                 })

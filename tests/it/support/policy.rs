@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use owui_watch::engine::exchange::{Adopt, OnRemoteEdit, Terms};
+use owui_watch::engine::deploy::{Adopt, DeployPolicy, OnRemoteEdit};
 use owui_watch::engine::{OnDelete, Policy};
 
 /// As where the user has set nothing, but for how much happens at a time: no more than a script can follow.
@@ -17,7 +17,7 @@ pub(crate) fn policy() -> Policy {
         key: None,
         concurrency: NonZeroUsize::new(2).unwrap(),
         once: None,
-        terms: Terms {
+        terms: DeployPolicy {
             force: false,
             dry_run: false,
             activate_new: false,

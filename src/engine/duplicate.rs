@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::engine::exchange::Row;
+use crate::engine::deploy::Row;
 use crate::plugin::Plugin;
 use crate::plugin::id::PluginId;
 
@@ -41,14 +41,14 @@ impl Identity {
     }
 
     /// Whether two are the same plugin, as far as their authors say.
-    fn matches(&self, other: &Self) -> Option<Sign> {
+    fn matches(&self, other: &Self) -> Option<MatchedBy> {
         if !self.openwebui_id.is_empty() && self.openwebui_id == other.openwebui_id {
-            Some(Sign::OpenwebuiId)
+            Some(MatchedBy::OpenwebuiId)
         } else if !self.title.is_empty()
             && !self.author.is_empty()
             && (&self.title, &self.author) == (&other.title, &other.author)
         {
-            Some(Sign::TitleAndAuthor)
+            Some(MatchedBy::TitleAndAuthor)
         } else {
             None
         }
@@ -57,7 +57,7 @@ impl Identity {
 
 /// What two plugins have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sign {
+pub enum MatchedBy {
     /// Title and author.
     TitleAndAuthor,
     /// The id that the community site gave it.
@@ -66,20 +66,20 @@ pub enum Sign {
 
 /// The same plugin under another id.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Twin {
+pub struct Duplicate {
     /// That id.
     pub id: PluginId,
     /// What tells.
-    pub sign: Sign,
+    pub sign: MatchedBy,
 }
 
 /// What is known of twins when a conversation begins.
 #[derive(Clone, Debug)]
-pub enum Twins {
+pub enum Duplicates {
     /// Nobody wants to know.
     Ignored,
     /// The server was asked just now.
-    Known(Option<Twin>),
+    Known(Option<Duplicate>),
     /// The server is to be asked, where it matters; these ids belong to other files here, which is looked at then.
     Unknown(BTreeSet<PluginId>),
 }
@@ -89,11 +89,11 @@ pub fn find<'a>(
     identity: &Identity,
     own: &PluginId,
     rows: impl IntoIterator<Item = (&'a PluginId, &'a Identity)>,
-    spoken_for: impl Fn(&PluginId) -> bool,
-) -> Option<Twin> {
+    claimed_elsewhere: impl Fn(&PluginId) -> bool,
+) -> Option<Duplicate> {
     let twin = |(id, other): (&PluginId, &Identity)| {
-        let sign = identity.matches(other).filter(|_| id != own && !spoken_for(id))?;
-        Some(Twin { id: id.clone(), sign })
+        let sign = identity.matches(other).filter(|_| id != own && !claimed_elsewhere(id))?;
+        Some(Duplicate { id: id.clone(), sign })
     };
     rows.into_iter().find_map(twin)
 }

@@ -4,14 +4,14 @@
 
 use std::sync::Arc;
 
-use crate::engine::exchange::{Call, Failure, Form, Left, Reply, Row};
+use crate::engine::deploy::{Aftermath, Call, Failure, Form, Reply, Row};
 use crate::plugin::{Digest, Key};
 
 /// What is to be done next.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Next {
     Call(Call),
-    Over(Left),
+    Over(Aftermath),
 }
 
 /// The switch may be flipped, and flipped back; and once more, where no answer came.
@@ -19,7 +19,7 @@ const MOST_FLIPS: u8 = 4;
 
 /// The calls that it takes.
 #[derive(Clone, Debug)]
-pub(super) struct Healing {
+pub(super) struct Repair {
     key: Key,
     was_active: bool,
     /// The text that is there. Whoever puts another one there knows how it is to be switched.
@@ -45,7 +45,7 @@ pub(super) enum Stage {
     ReadingBack,
 }
 
-impl Healing {
+impl Repair {
     /// After a refusal: `after` is what it left. `reload`: what runs may be another text than the one that is there.
     pub(super) fn start(key: &Key, was_active: bool, after: &Row, reload: bool) -> (Self, Next) {
         let mut healing = Self::new(key, was_active, after.digest());
@@ -81,7 +81,9 @@ impl Healing {
             // A flip of ours that switched it off is taken back, whatever text is there by now.
             (Stage::Flipping, Reply::Row(row)) if self.is_off(&row) => self.flip(Stage::FlippingBack),
             (Stage::FlippingBack, Reply::Row(row)) if self.is_off(&row) => self.contested(),
-            (_, Reply::Row(row)) if row.content.is_some() && row.digest() != self.text => Next::Over(Left::AsItWas),
+            (_, Reply::Row(row)) if row.content.is_some() && row.digest() != self.text => {
+                Next::Over(Aftermath::AsItWas)
+            }
             (Stage::Looking { reload: true, .. }, Reply::Row(row)) => self.reload(&row, true),
             (Stage::Restoring { .. } | Stage::Looking { .. }, Reply::Row(row)) => self.switch_on(&row),
             // Refusing the old text, it may have switched the function off just now.
@@ -103,19 +105,19 @@ impl Healing {
                     return Next::Over(not_on(reply));
                 }
                 let (_, later) = cause_of(reply);
-                Next::Over(Left::Off { cause, later })
+                Next::Over(Aftermath::Off { cause, later })
             }
             // Somebody else had switched it on between our look and our flip.
             // What got no answer was not carried out, as it seems, and is done again where it is still off.
             (Stage::ReadingBack, Reply::Row(row)) if self.flips >= MOST_FLIPS && self.is_off(&row) => {
                 let cause = "no answer came".to_owned();
-                Next::Over(Left::Off { cause, later: true })
+                Next::Over(Aftermath::Off { cause, later: true })
             }
             (Stage::Flipping | Stage::FlippingBack | Stage::ReadingBack, Reply::Row(row)) => self.switch_on(&row),
             (Stage::Flipping | Stage::FlippingBack, Reply::Lost { .. }) => self.look(Stage::ReadingBack),
             (_, reply) => {
                 let (cause, later) = cause_of(reply);
-                Next::Over(Left::Off { cause, later })
+                Next::Over(Aftermath::Off { cause, later })
             }
         }
     }
@@ -130,9 +132,9 @@ impl Healing {
     fn switch_on(&mut self, row: &Row) -> Next {
         if !self.is_off(row) {
             return Next::Over(match self.unsettled.take() {
-                Some(cause) => Left::Unsettled { cause },
-                None if self.flips > 0 => Left::Restored,
-                None => Left::AsItWas,
+                Some(cause) => Aftermath::Unsettled { cause },
+                None if self.flips > 0 => Aftermath::Restored,
+                None => Aftermath::AsItWas,
             });
         }
         // Somebody else keeps switching it.
@@ -148,7 +150,7 @@ impl Healing {
     fn contested(&self) -> Next {
         let cause = "somebody else switches it at the same moment".to_owned();
         // The old text is to be loaded once more in any case.
-        Next::Over(Left::Off { cause, later: self.unsettled.is_some() })
+        Next::Over(Aftermath::Off { cause, later: self.unsettled.is_some() })
     }
 
     fn look(&mut self, stage: Stage) -> Next {
@@ -158,10 +160,10 @@ impl Healing {
 }
 
 /// What is left of a plugin that was not on, if its old text could not be loaded.
-fn not_on(reply: Reply) -> Left {
+fn not_on(reply: Reply) -> Aftermath {
     match cause_of(reply) {
-        (cause, true) => Left::Unsettled { cause },
-        (_, false) => Left::AsItWas,
+        (cause, true) => Aftermath::Unsettled { cause },
+        (_, false) => Aftermath::AsItWas,
     }
 }
 

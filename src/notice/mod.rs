@@ -1,5 +1,7 @@
 //! Everything that the user may be told, and its one line of text. The terminal, the logs and `--json` all speak from here.
 
+pub mod board;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,10 +9,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use crate::engine::ended::NO_ANSWER;
-use crate::engine::exchange::{Failure, Left, OnServer, Outcome, UNTRUSTED};
+use crate::engine::deploy::{Aftermath, Failure, OnServer, Outcome, UNTRUSTED};
+use crate::engine::duplicate::{Duplicate, MatchedBy};
+use crate::engine::outcome::NO_ANSWER;
 use crate::engine::plan::Why;
-use crate::engine::twin::{Sign, Twin};
 use crate::engine::{OnDelete, refusal};
 use crate::plugin::{Digest, Entry, Flaw, Key, Plugin, Span, Warning};
 
@@ -18,14 +20,14 @@ use crate::plugin::{Digest, Entry, Flaw, Key, Plugin, Span, Warning};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Notice {
     /// The plugin or file, where it is about one.
-    pub about: About,
+    pub about: Subject,
     /// What happened.
-    pub what: What,
+    pub what: NoticeKind,
 }
 
 /// Which plugin a notice is about; empty for one about the whole program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct About {
+pub struct Subject {
     /// Its name on the server.
     pub key: Option<Key>,
     /// Its type.
@@ -38,7 +40,7 @@ pub struct About {
     pub digest: Option<Digest>,
 }
 
-impl About {
+impl Subject {
     /// A file that is no plugin, or none yet.
     #[must_use]
     pub fn file(path: &Arc<Path>) -> Self {
@@ -46,7 +48,7 @@ impl About {
     }
 }
 
-impl From<&Plugin> for About {
+impl From<&Plugin> for Subject {
     fn from(plugin: &Plugin) -> Self {
         Self {
             key: Some(plugin.key.clone()),
@@ -60,7 +62,7 @@ impl From<&Plugin> for About {
 
 /// What can happen.
 #[derive(Clone, Debug, PartialEq)]
-pub enum What {
+pub enum NoticeKind {
     /// The folders are being watched: from now on no save is missed.
     Ready {
         /// What is watched.
@@ -95,7 +97,7 @@ pub enum What {
     /// A pass is over.
     Summary {
         /// What came of it.
-        tally: Tally,
+        tally: PassSummary,
         /// How long it took.
         took: Duration,
         /// Nothing was to be changed.
@@ -278,9 +280,9 @@ pub enum What {
         theirs: Option<String>,
     },
     /// Not created: it seems to be on the server under another id.
-    Twin {
+    Duplicate {
         /// That id, and what tells.
-        twin: Twin,
+        twin: Duplicate,
     },
     /// Not deployed: an earlier text was put back on purpose.
     RolledBack,
@@ -406,10 +408,10 @@ pub enum What {
     },
 }
 
-impl What {
+impl NoticeKind {
     /// What the user is told of how a deploy ended.
     #[must_use]
-    pub fn came_of(
+    pub fn of_outcome(
         outcome: Outcome,
         plugin: &Plugin,
         on_server: Option<OnServer>,
@@ -418,20 +420,20 @@ impl What {
     ) -> Vec<Self> {
         let active = on_server.and_then(|row| row.active);
         let (what, left) = match outcome {
-            Outcome::Created { active, left } => (What::Created { active, took }, Self::not_on(left)),
-            Outcome::Updated { from, kept, .. } => (What::Updated { from, kept, active, took }, None),
-            Outcome::Unchanged => (What::Unchanged { in_pass, active, good_again: false }, None),
-            Outcome::WouldCreate => (What::WouldCreate, None),
-            Outcome::WouldUpdate { from, foreign } => (What::WouldUpdate { from, foreign }, None),
-            Outcome::RemoteEdit { theirs } => (What::RemoteEdit { theirs }, None),
-            Outcome::Twin(twin) => (What::Twin { twin }, None),
+            Outcome::Created { active, left } => (NoticeKind::Created { active, took }, Self::not_on(left)),
+            Outcome::Updated { from, kept, .. } => (NoticeKind::Updated { from, kept, active, took }, None),
+            Outcome::Unchanged => (NoticeKind::Unchanged { in_pass, active, good_again: false }, None),
+            Outcome::WouldCreate => (NoticeKind::WouldCreate, None),
+            Outcome::WouldUpdate { from, foreign } => (NoticeKind::WouldUpdate { from, foreign }, None),
+            Outcome::RemoteEdit { theirs } => (NoticeKind::RemoteEdit { theirs }, None),
+            Outcome::Duplicate(twin) => (NoticeKind::Duplicate { twin }, None),
             Outcome::Refused { words, left } | Outcome::Crashed { words, left } => {
                 let span = refusal::place(&words, &plugin.text);
                 let requirements = plugin.frontmatter.requirements().map(str::to_owned);
                 let old_version = OldVersion::after_refusal(&words, &left, on_server);
-                (What::Refused { words, span, requirements, old_version, took }, Self::left(left))
+                (NoticeKind::Refused { words, span, requirements, old_version, took }, Self::left(left))
             }
-            Outcome::Failed(failure) => (What::Failed { failure, took }, None),
+            Outcome::Failed(failure) => (NoticeKind::Failed { failure, took }, None),
             Outcome::Recovered { .. } | Outcome::Deactivated | Outcome::Deleted { .. } | Outcome::Spared(_) => {
                 return Vec::new();
             }
@@ -441,27 +443,27 @@ impl What {
 
     /// What the user is told of what a refused text has left behind.
     #[must_use]
-    pub(super) fn left(left: Left) -> Option<Self> {
+    pub(super) fn left(left: Aftermath) -> Option<Self> {
         match left {
-            Left::AsItWas | Left::Unsettled { .. } => None,
-            Left::Restored => Some(What::Restored),
-            Left::Off { cause, later } => Some(What::WentOff { cause, later }),
+            Aftermath::AsItWas | Aftermath::Unsettled { .. } => None,
+            Aftermath::Restored => Some(NoticeKind::Restored),
+            Aftermath::Off { cause, later } => Some(NoticeKind::WentOff { cause, later }),
         }
     }
 
     /// What the user is told of a new function that could not be switched on.
     #[must_use]
-    pub(super) fn not_on(left: Left) -> Option<Self> {
+    pub(super) fn not_on(left: Aftermath) -> Option<Self> {
         match left {
-            Left::Off { cause, later } => Some(What::NotSwitchedOn { cause, later }),
-            Left::AsItWas | Left::Restored | Left::Unsettled { .. } => None,
+            Aftermath::Off { cause, later } => Some(NoticeKind::NotSwitchedOn { cause, later }),
+            Aftermath::AsItWas | Aftermath::Restored | Aftermath::Unsettled { .. } => None,
         }
     }
 
     /// What the user is told when what a deploy that was cut short has left behind was looked at.
     #[must_use]
-    pub fn came_of_recovery(left: Left) -> Self {
-        Self::left(left).unwrap_or(What::Recovered)
+    pub fn of_recovery(left: Aftermath) -> Self {
+        Self::left(left).unwrap_or(NoticeKind::Recovered)
     }
 }
 
@@ -476,8 +478,8 @@ pub enum OldVersion {
 
 impl OldVersion {
     /// `None` where the server has none, or where nobody knows what runs there now.
-    fn after_refusal(words: &str, left: &Left, on_server: Option<OnServer>) -> Option<Self> {
-        let is_known = matches!(left, Left::AsItWas | Left::Restored) && !words.starts_with(NO_ANSWER);
+    fn after_refusal(words: &str, left: &Aftermath, on_server: Option<OnServer>) -> Option<Self> {
+        let is_known = matches!(left, Aftermath::AsItWas | Aftermath::Restored) && !words.starts_with(NO_ANSWER);
         let row = on_server.filter(|_| is_known)?;
         Some(if row.active == Some(false) { OldVersion::Off } else { OldVersion::Running })
     }
@@ -557,7 +559,7 @@ impl Sparing {
 
 /// What came of a pass, by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct PassSummary {
     /// New on the server (or would be).
     pub created: usize,
     /// Replaced on the server (or would be).
@@ -576,7 +578,7 @@ pub struct Tally {
     pub unreadable_folders: usize,
 }
 
-impl Tally {
+impl PassSummary {
     /// How many plugins the pass was about.
     #[must_use]
     pub fn total(&self) -> usize {
@@ -625,83 +627,83 @@ impl Level {
 impl Notice {
     /// A notice about one plugin.
     #[must_use]
-    pub fn of(plugin: &Plugin, what: What) -> Self {
+    pub fn of(plugin: &Plugin, what: NoticeKind) -> Self {
         Self { about: plugin.into(), what }
     }
 
     /// A notice about the whole program.
     #[must_use]
-    pub fn general(what: What) -> Self {
-        Self { about: About::default(), what }
+    pub fn general(what: NoticeKind) -> Self {
+        Self { about: Subject::default(), what }
     }
 
     /// How much it matters.
     #[must_use]
     pub fn level(&self) -> Level {
         match &self.what {
-            What::Pass { .. }
-            | What::StillUnreachable { .. }
-            | What::Waiting { again: true, .. }
-            | What::Sending { .. }
-            | What::Unchanged { in_pass: true, good_again: false, .. }
-            | What::Superseded
-            | What::Held
-            | What::Pruned
-            | What::Recovered
-            | What::Disabled
-            | What::Proxied { .. }
-            | What::SameFile { .. } => Level::Detail,
+            NoticeKind::Pass { .. }
+            | NoticeKind::StillUnreachable { .. }
+            | NoticeKind::Waiting { again: true, .. }
+            | NoticeKind::Sending { .. }
+            | NoticeKind::Unchanged { in_pass: true, good_again: false, .. }
+            | NoticeKind::Superseded
+            | NoticeKind::Held
+            | NoticeKind::Pruned
+            | NoticeKind::Recovered
+            | NoticeKind::Disabled
+            | NoticeKind::Proxied { .. }
+            | NoticeKind::SameFile { .. } => Level::Detail,
             // That there is nothing was told, and why.
-            What::Summary { tally, .. } if tally.total() == 0 && tally.is_complete() => Level::Detail,
-            What::Ready { .. }
-            | What::Connected { .. }
-            | What::Summary { .. }
-            | What::Back { .. }
-            | What::AccessGranted { .. }
-            | What::InLine { .. }
-            | What::Reloaded { .. }
-            | What::SettingsWait { .. }
-            | What::Stopping { .. }
-            | What::Stopped { .. }
-            | What::Created { .. }
-            | What::Updated { .. }
-            | What::Unchanged { .. }
-            | What::WouldCreate
-            | What::WouldUpdate { .. }
-            | What::Removed { .. }
-            | What::Deactivated
-            | What::Deleted { .. }
-            | What::Spared { .. }
-            | What::RolledBack
-            | What::IdChanged { .. }
-            | What::BeingWritten
-            | What::Slow { .. }
-            | What::Restored
-            | What::SwitchedOn
-            | What::Waiting { again: false, .. } => Level::Info,
-            What::NothingFound { .. }
-            | What::Untested { .. }
-            | What::Unreachable { .. }
-            | What::Insecure { .. }
-            | What::LeftOff
-            | What::RollbackUndone { .. }
-            | What::RootMissing { .. }
-            | What::Trouble { .. }
-            | What::RefusedBefore { .. }
-            | What::Crashed { .. }
-            | What::NotSwitchedOn { .. }
-            | What::Surprising(_) => Level::Warning,
-            What::Flawed(flaw) if !flaw.meant && self.about.key.is_none() => Level::Warning,
-            What::GaveUp { .. }
-            | What::NotAllowed { .. }
-            | What::Foreign { .. }
-            | What::Refused { .. }
-            | What::RemoteEdit { .. }
-            | What::Twin { .. }
-            | What::WentOff { .. }
-            | What::Failed { .. }
-            | What::Flawed(_)
-            | What::Conflict { .. } => Level::Error,
+            NoticeKind::Summary { tally, .. } if tally.total() == 0 && tally.is_complete() => Level::Detail,
+            NoticeKind::Ready { .. }
+            | NoticeKind::Connected { .. }
+            | NoticeKind::Summary { .. }
+            | NoticeKind::Back { .. }
+            | NoticeKind::AccessGranted { .. }
+            | NoticeKind::InLine { .. }
+            | NoticeKind::Reloaded { .. }
+            | NoticeKind::SettingsWait { .. }
+            | NoticeKind::Stopping { .. }
+            | NoticeKind::Stopped { .. }
+            | NoticeKind::Created { .. }
+            | NoticeKind::Updated { .. }
+            | NoticeKind::Unchanged { .. }
+            | NoticeKind::WouldCreate
+            | NoticeKind::WouldUpdate { .. }
+            | NoticeKind::Removed { .. }
+            | NoticeKind::Deactivated
+            | NoticeKind::Deleted { .. }
+            | NoticeKind::Spared { .. }
+            | NoticeKind::RolledBack
+            | NoticeKind::IdChanged { .. }
+            | NoticeKind::BeingWritten
+            | NoticeKind::Slow { .. }
+            | NoticeKind::Restored
+            | NoticeKind::SwitchedOn
+            | NoticeKind::Waiting { again: false, .. } => Level::Info,
+            NoticeKind::NothingFound { .. }
+            | NoticeKind::Untested { .. }
+            | NoticeKind::Unreachable { .. }
+            | NoticeKind::Insecure { .. }
+            | NoticeKind::LeftOff
+            | NoticeKind::RollbackUndone { .. }
+            | NoticeKind::RootMissing { .. }
+            | NoticeKind::Trouble { .. }
+            | NoticeKind::RefusedBefore { .. }
+            | NoticeKind::Crashed { .. }
+            | NoticeKind::NotSwitchedOn { .. }
+            | NoticeKind::Surprising(_) => Level::Warning,
+            NoticeKind::Flawed(flaw) if !flaw.meant && self.about.key.is_none() => Level::Warning,
+            NoticeKind::GaveUp { .. }
+            | NoticeKind::NotAllowed { .. }
+            | NoticeKind::Foreign { .. }
+            | NoticeKind::Refused { .. }
+            | NoticeKind::RemoteEdit { .. }
+            | NoticeKind::Duplicate { .. }
+            | NoticeKind::WentOff { .. }
+            | NoticeKind::Failed { .. }
+            | NoticeKind::Flawed(_)
+            | NoticeKind::Conflict { .. } => Level::Error,
         }
     }
 
@@ -709,64 +711,64 @@ impl Notice {
     #[must_use]
     pub fn word(&self) -> &'static str {
         match &self.what {
-            What::Ready { .. } => "ready",
-            What::Connected { .. } => "connected",
-            What::Untested { .. } => "untested",
-            What::NothingFound { .. } => "nothing_found",
-            What::Pass { .. } => "pass",
-            What::Summary { .. } => "summary",
-            What::Unreachable { .. } => "unreachable",
-            What::StillUnreachable { .. } => "still_unreachable",
-            What::Back { .. } => "back",
-            What::AccessGranted { .. } => "access_granted",
-            What::GaveUp { .. } => "gave_up",
-            What::NotAllowed { .. } => "not_allowed",
-            What::Foreign { .. } => "not_open_webui",
-            What::Proxied { .. } => "proxy",
-            What::Insecure { .. } => "insecure",
-            What::InLine { .. } => "in_line",
-            What::RootMissing { .. } => "root_missing",
-            What::Reloaded { .. } => "reloaded",
-            What::SettingsWait { .. } => "settings_wait",
-            What::Stopping { .. } => "stopping",
-            What::Stopped { .. } => "stopped",
-            What::Trouble { .. } => "trouble",
-            What::Sending { .. } => "sending",
-            What::Slow { .. } => "slow",
-            What::Created { .. } => "created",
-            What::Updated { .. } => "updated",
-            What::Unchanged { .. } => "unchanged",
-            What::WouldCreate => "would_create",
-            What::WouldUpdate { .. } => "would_update",
-            What::RemoteEdit { .. } => "remote_edit",
-            What::Twin { .. } => "twin",
-            What::RolledBack => "rolled_back",
-            What::RollbackUndone { .. } => "rollback_undone",
-            What::Refused { .. } => "refused",
-            What::Crashed { .. } => "retrying",
-            What::Restored => "restored",
-            What::Recovered => "recovered",
-            What::WentOff { .. } => "went_off",
-            What::NotSwitchedOn { .. } => "not_switched_on",
-            What::SwitchedOn => "switched_on",
-            What::Pruned => "pruned",
-            What::RefusedBefore { .. } => "refused_before",
-            What::Failed { .. } => "failed",
-            What::Flawed(_) => "flawed",
-            What::Surprising(_) => "warning",
-            What::Conflict { .. } => "conflict",
-            What::Removed { .. } => "removed",
-            What::Deactivated => "deactivated",
-            What::LeftOff => "left_off",
-            What::Deleted { .. } => "deleted",
-            What::Spared { .. } => "spared",
-            What::IdChanged { .. } => "id_changed",
-            What::Waiting { .. } => "waiting",
-            What::Superseded => "superseded",
-            What::Held => "held",
-            What::BeingWritten => "being_written",
-            What::Disabled => "disabled",
-            What::SameFile { .. } => "same_file",
+            NoticeKind::Ready { .. } => "ready",
+            NoticeKind::Connected { .. } => "connected",
+            NoticeKind::Untested { .. } => "untested",
+            NoticeKind::NothingFound { .. } => "nothing_found",
+            NoticeKind::Pass { .. } => "pass",
+            NoticeKind::Summary { .. } => "summary",
+            NoticeKind::Unreachable { .. } => "unreachable",
+            NoticeKind::StillUnreachable { .. } => "still_unreachable",
+            NoticeKind::Back { .. } => "back",
+            NoticeKind::AccessGranted { .. } => "access_granted",
+            NoticeKind::GaveUp { .. } => "gave_up",
+            NoticeKind::NotAllowed { .. } => "not_allowed",
+            NoticeKind::Foreign { .. } => "not_open_webui",
+            NoticeKind::Proxied { .. } => "proxy",
+            NoticeKind::Insecure { .. } => "insecure",
+            NoticeKind::InLine { .. } => "in_line",
+            NoticeKind::RootMissing { .. } => "root_missing",
+            NoticeKind::Reloaded { .. } => "reloaded",
+            NoticeKind::SettingsWait { .. } => "settings_wait",
+            NoticeKind::Stopping { .. } => "stopping",
+            NoticeKind::Stopped { .. } => "stopped",
+            NoticeKind::Trouble { .. } => "trouble",
+            NoticeKind::Sending { .. } => "sending",
+            NoticeKind::Slow { .. } => "slow",
+            NoticeKind::Created { .. } => "created",
+            NoticeKind::Updated { .. } => "updated",
+            NoticeKind::Unchanged { .. } => "unchanged",
+            NoticeKind::WouldCreate => "would_create",
+            NoticeKind::WouldUpdate { .. } => "would_update",
+            NoticeKind::RemoteEdit { .. } => "remote_edit",
+            NoticeKind::Duplicate { .. } => "twin",
+            NoticeKind::RolledBack => "rolled_back",
+            NoticeKind::RollbackUndone { .. } => "rollback_undone",
+            NoticeKind::Refused { .. } => "refused",
+            NoticeKind::Crashed { .. } => "retrying",
+            NoticeKind::Restored => "restored",
+            NoticeKind::Recovered => "recovered",
+            NoticeKind::WentOff { .. } => "went_off",
+            NoticeKind::NotSwitchedOn { .. } => "not_switched_on",
+            NoticeKind::SwitchedOn => "switched_on",
+            NoticeKind::Pruned => "pruned",
+            NoticeKind::RefusedBefore { .. } => "refused_before",
+            NoticeKind::Failed { .. } => "failed",
+            NoticeKind::Flawed(_) => "flawed",
+            NoticeKind::Surprising(_) => "warning",
+            NoticeKind::Conflict { .. } => "conflict",
+            NoticeKind::Removed { .. } => "removed",
+            NoticeKind::Deactivated => "deactivated",
+            NoticeKind::LeftOff => "left_off",
+            NoticeKind::Deleted { .. } => "deleted",
+            NoticeKind::Spared { .. } => "spared",
+            NoticeKind::IdChanged { .. } => "id_changed",
+            NoticeKind::Waiting { .. } => "waiting",
+            NoticeKind::Superseded => "superseded",
+            NoticeKind::Held => "held",
+            NoticeKind::BeingWritten => "being_written",
+            NoticeKind::Disabled => "disabled",
+            NoticeKind::SameFile { .. } => "same_file",
         }
     }
 
@@ -775,55 +777,55 @@ impl Notice {
     #[expect(clippy::too_many_lines, reason = "one table")]
     pub fn sentence(&self) -> String {
         match &self.what {
-            What::Ready { roots, plugins, server } => {
+            NoticeKind::Ready { roots, plugins, server } => {
                 format!("watching {} ({}) for {server}", list(roots), count(*plugins, "plugin"))
             }
-            What::Connected { server, version } => format!("{server} is Open WebUI {version}"),
-            What::Untested { version } => {
+            NoticeKind::Connected { server, version } => format!("{server} is Open WebUI {version}"),
+            NoticeKind::Untested { version } => {
                 format!("owui-watch is not tested with Open WebUI {version}")
             }
-            What::NothingFound { roots } => format!("no plugins in {}", list(roots)),
-            What::Pass { todo } => format!("{} to compare with the server", count(*todo, "plugin")),
-            What::Summary { tally, took, dry_run } => summary(tally, *took, *dry_run),
-            What::Unreachable { cause, server, next, waiting, .. } => {
+            NoticeKind::NothingFound { roots } => format!("no plugins in {}", list(roots)),
+            NoticeKind::Pass { todo } => format!("{} to compare with the server", count(*todo, "plugin")),
+            NoticeKind::Summary { tally, took, dry_run } => summary(tally, *took, *dry_run),
+            NoticeKind::Unreachable { cause, server, next, waiting, .. } => {
                 let waiting =
                     if *waiting == 0 { String::new() } else { format!(", {} waiting", count(*waiting, "plugin")) };
                 format!("cannot reach {server}: {cause} (next try in {}{waiting})", duration(*next))
             }
-            What::StillUnreachable { cause, attempt, next } => {
+            NoticeKind::StillUnreachable { cause, attempt, next } => {
                 format!("still unreachable: {cause} (try {attempt}, next in {})", duration(*next))
             }
-            What::Back { away, waiting: 0 } => format!("the server is back after {}", duration(*away)),
-            What::Back { away, waiting } => {
+            NoticeKind::Back { away, waiting: 0 } => format!("the server is back after {}", duration(*away)),
+            NoticeKind::Back { away, waiting } => {
                 format!("the server is back after {}, {} to deploy", duration(*away), count(*waiting, "plugin"))
             }
-            What::AccessGranted { waiting: 0 } => "the server grants access".to_owned(),
-            What::AccessGranted { waiting } => {
+            NoticeKind::AccessGranted { waiting: 0 } => "the server grants access".to_owned(),
+            NoticeKind::AccessGranted { waiting } => {
                 format!("the server grants access, {} to deploy", count(*waiting, "plugin"))
             }
-            What::GaveUp { after, cause, server, .. } => {
+            NoticeKind::GaveUp { after, cause, server, .. } => {
                 format!("cannot reach {server}: {cause} (gave up after {})", duration(*after))
             }
-            What::NotAllowed { words, key: None, .. } => format!("the server denied access: {words}"),
-            What::NotAllowed { words, key: Some(key), .. } => {
+            NoticeKind::NotAllowed { words, key: None, .. } => format!("the server denied access: {words}"),
+            NoticeKind::NotAllowed { words, key: Some(key), .. } => {
                 format!("the server denied access with the key from {key}: {words}")
             }
-            What::Foreign { server, words, .. } => format!("{server} does not answer as Open WebUI: {words}"),
-            What::Proxied { server, proxy } => format!("{server} is reached through the proxy {proxy}"),
-            What::Insecure { server, proxy: None } => {
+            NoticeKind::Foreign { server, words, .. } => format!("{server} does not answer as Open WebUI: {words}"),
+            NoticeKind::Proxied { server, proxy } => format!("{server} is reached through the proxy {proxy}"),
+            NoticeKind::Insecure { server, proxy: None } => {
                 format!("the key and the plugins travel unencrypted to {server}")
             }
-            What::Insecure { server, proxy: Some(proxy) } => {
+            NoticeKind::Insecure { server, proxy: Some(proxy) } => {
                 format!("the key and the plugins travel unencrypted to {server}, through the proxy {proxy}")
             }
-            What::InLine { pid } => {
+            NoticeKind::InLine { pid } => {
                 let pid = pid.map_or_else(String::new, |pid| format!(" (pid {pid})"));
                 format!("waiting for the other owui-watch{pid} to exit")
             }
-            What::RootMissing { root } => {
+            NoticeKind::RootMissing { root } => {
                 format!("`{}` is not there; nothing changes on the server", root.display())
             }
-            What::Reloaded { files, changed } => {
+            NoticeKind::Reloaded { files, changed } => {
                 let after =
                     if files.is_empty() { String::new() } else { format!(" after a change of {}", list(files)) };
                 let new = if changed.is_empty() {
@@ -833,96 +835,102 @@ impl Notice {
                 };
                 format!("settings read again{after}{new}")
             }
-            What::SettingsWait { ids } => {
+            NoticeKind::SettingsWait { ids } => {
                 format!("the new settings and every save wait for deploys in progress: {}", list(ids))
             }
-            What::Stopping { in_flight: 0 } => "stopping".to_owned(),
-            What::Stopping { in_flight } => {
+            NoticeKind::Stopping { in_flight: 0 } => "stopping".to_owned(),
+            NoticeKind::Stopping { in_flight } => {
                 format!("stopping after {} in progress (a second Ctrl-C stops at once)", count(*in_flight, "deploy"))
             }
-            What::Stopped { waiting, refused, held, with_errors } => stopped(*waiting, *refused, *held, *with_errors),
-            What::Trouble { message, .. } => message.clone(),
-            What::Slow { so_far, installs: None } => format!("still on its way after {}", duration(*so_far)),
-            What::Slow { so_far, installs: Some(packages) } => {
+            NoticeKind::Stopped { waiting, refused, held, with_errors } => {
+                stopped(*waiting, *refused, *held, *with_errors)
+            }
+            NoticeKind::Trouble { message, .. } => message.clone(),
+            NoticeKind::Slow { so_far, installs: None } => format!("still on its way after {}", duration(*so_far)),
+            NoticeKind::Slow { so_far, installs: Some(packages) } => {
                 format!("still on its way after {}: the server may be installing {packages}", duration(*so_far))
             }
-            What::Sending { why } => format!("comparing with the server ({})", why.word().replace('_', " ")),
-            What::Created { active: Some(false), .. } => "created, switched off".to_owned(),
-            What::Created { active: Some(true), .. } => "created and switched on".to_owned(),
-            What::Created { active: None, .. } => "created".to_owned(),
-            What::Updated { kept: None, active, .. } => format!("updated{}", off(*active)),
-            What::Updated { kept: Some(path), active, .. } => {
+            NoticeKind::Sending { why } => format!("comparing with the server ({})", why.word().replace('_', " ")),
+            NoticeKind::Created { active: Some(false), .. } => "created, switched off".to_owned(),
+            NoticeKind::Created { active: Some(true), .. } => "created and switched on".to_owned(),
+            NoticeKind::Created { active: None, .. } => "created".to_owned(),
+            NoticeKind::Updated { kept: None, active, .. } => format!("updated{}", off(*active)),
+            NoticeKind::Updated { kept: Some(path), active, .. } => {
                 let off = off(*active);
                 format!(
                     "updated{off}; the text on the server was not deployed from here, a copy is in {}",
                     path.display()
                 )
             }
-            What::Unchanged { active, good_again: false, .. } => format!("unchanged{}", off(*active)),
-            What::Unchanged { active, good_again: true, .. } => format!("good again, unchanged{}", off(*active)),
-            What::WouldCreate => "would be created".to_owned(),
-            What::WouldUpdate { foreign: false, .. } => "would be updated".to_owned(),
-            What::WouldUpdate { foreign: true, .. } => {
+            NoticeKind::Unchanged { active, good_again: false, .. } => format!("unchanged{}", off(*active)),
+            NoticeKind::Unchanged { active, good_again: true, .. } => format!("good again, unchanged{}", off(*active)),
+            NoticeKind::WouldCreate => "would be created".to_owned(),
+            NoticeKind::WouldUpdate { foreign: false, .. } => "would be updated".to_owned(),
+            NoticeKind::WouldUpdate { foreign: true, .. } => {
                 "would be updated; the text on the server was not deployed from here, a copy would be kept".to_owned()
             }
-            What::RemoteEdit { theirs } => {
+            NoticeKind::RemoteEdit { theirs } => {
                 let version = theirs.as_ref().map_or_else(String::new, |version| format!(" (version {version})"));
                 format!("not deployed: somebody else changed it on the server{version}")
             }
-            What::Twin { twin: Twin { id, sign } } => {
+            NoticeKind::Duplicate { twin: Duplicate { id, sign } } => {
                 let sign = match sign {
-                    Sign::TitleAndAuthor => "title and author",
-                    Sign::OpenwebuiId => "openwebui_id",
+                    MatchedBy::TitleAndAuthor => "title and author",
+                    MatchedBy::OpenwebuiId => "openwebui_id",
                 };
                 format!("not created: the server has a plugin with the same {sign} under the id `{id}`")
             }
-            What::RolledBack => "rolled back; not deployed until the file changes".to_owned(),
-            What::RollbackUndone { .. } => {
+            NoticeKind::RolledBack => "rolled back; not deployed until the file changes".to_owned(),
+            NoticeKind::RollbackUndone { .. } => {
                 "this deploy was already in progress, and replaced the text that a rollback had put back".to_owned()
             }
-            What::Crashed { words, next } => {
+            NoticeKind::Crashed { words, next } => {
                 format!("server error: {}; retrying in {}", reason(words), duration(*next))
             }
-            What::Refused { words, .. } | What::RefusedBefore { words, .. } => {
+            NoticeKind::Refused { words, .. } | NoticeKind::RefusedBefore { words, .. } => {
                 let note = self.note().map_or_else(String::new, |note| format!(" ({note})"));
                 format!("{}{note}: {}", self.headline().unwrap_or_default(), reason(words))
             }
-            What::Recovered => "an earlier deploy was interrupted; the server runs the text that it stores".to_owned(),
-            What::Restored => "the server had switched it off; it is on again".to_owned(),
-            What::NotSwitchedOn { cause, later } => {
+            NoticeKind::Recovered => {
+                "an earlier deploy was interrupted; the server runs the text that it stores".to_owned()
+            }
+            NoticeKind::Restored => "the server had switched it off; it is on again".to_owned(),
+            NoticeKind::NotSwitchedOn { cause, later } => {
                 let then = if *later { "; will retry" } else { "" };
                 format!("could not be switched on: {cause}{then}")
             }
-            What::SwitchedOn => "switched on".to_owned(),
-            What::WentOff { cause, later } => {
+            NoticeKind::SwitchedOn => "switched on".to_owned(),
+            NoticeKind::WentOff { cause, later } => {
                 let then = if *later { "; will retry when the server answers" } else { "" };
                 format!("the server switched it off, and it could not be switched on again: {cause}{then}")
             }
-            What::Pruned => "deleted an older version of this editing session from the server's history".to_owned(),
-            What::Failed { failure, .. } => failed(failure),
-            What::Flawed(flaw) => flaw.problem.message(),
-            What::Surprising(warning) => warning.surprise.message(),
-            What::Conflict { paths } => format!("not deployed: {} claim this id", list(paths)),
-            What::Removed { file_there: false, on_server: false, .. } => "removed here".to_owned(),
-            What::Removed { file_there: true, on_server: false, .. } => "no longer a plugin".to_owned(),
-            What::Removed { file_there: true, .. } => {
+            NoticeKind::Pruned => {
+                "deleted an older version of this editing session from the server's history".to_owned()
+            }
+            NoticeKind::Failed { failure, .. } => failed(failure),
+            NoticeKind::Flawed(flaw) => flaw.problem.message(),
+            NoticeKind::Surprising(warning) => warning.surprise.message(),
+            NoticeKind::Conflict { paths } => format!("not deployed: {} claim this id", list(paths)),
+            NoticeKind::Removed { file_there: false, on_server: false, .. } => "removed here".to_owned(),
+            NoticeKind::Removed { file_there: true, on_server: false, .. } => "no longer a plugin".to_owned(),
+            NoticeKind::Removed { file_there: true, .. } => {
                 "no longer a plugin; the server keeps the last version".to_owned()
             }
-            What::Removed { next: Some((OnDelete::Delete, after)), .. } => {
+            NoticeKind::Removed { next: Some((OnDelete::Delete, after)), .. } => {
                 format!("removed here; deleted on the server in {} unless it comes back", duration(*after))
             }
-            What::Removed { next: Some((OnDelete::Deactivate, after)), .. } => {
+            NoticeKind::Removed { next: Some((OnDelete::Deactivate, after)), .. } => {
                 format!("removed here; switched off on the server in {} unless it comes back", duration(*after))
             }
-            What::Removed { .. } => "removed here; the server keeps it".to_owned(),
-            What::Deactivated => "switched off on the server, since its file is gone".to_owned(),
-            What::LeftOff => {
+            NoticeKind::Removed { .. } => "removed here; the server keeps it".to_owned(),
+            NoticeKind::Deactivated => "switched off on the server, since its file is gone".to_owned(),
+            NoticeKind::LeftOff => {
                 "its file is back; the function was switched off while it was gone, and stays off".to_owned()
             }
-            What::Deleted { kept } => {
+            NoticeKind::Deleted { kept } => {
                 format!("deleted on the server, since its file is gone; a copy is in {}", kept.display())
             }
-            What::Spared { why } => match why {
+            NoticeKind::Spared { why } => match why {
                 Sparing::Folder => "the server keeps it: its whole folder is gone, not the file alone",
                 Sparing::Emptied => {
                     "the server keeps it: no plugin is left in its folder, which may be an unmounted share"
@@ -935,16 +943,16 @@ impl Notice {
                 Sparing::Back => "the server keeps it: its file is back",
             }
             .to_owned(),
-            What::IdChanged { from } => {
+            NoticeKind::IdChanged { from } => {
                 format!("its id was `{}`; the server keeps the plugin under that id too", from.id)
             }
-            What::Waiting { reason, again: false } => format!("waiting: {}", reason.sentence()),
-            What::Waiting { reason, again: true } => format!("still waiting: {}", reason.sentence()),
-            What::Superseded => "replaced by a newer save".to_owned(),
-            What::Held => "not complete yet; read again soon".to_owned(),
-            What::BeingWritten => "still being written; deployed when it is complete".to_owned(),
-            What::Disabled => "disabled in watch.toml".to_owned(),
-            What::SameFile { original } => format!("is a link to {}, which is deployed", original.display()),
+            NoticeKind::Waiting { reason, again: false } => format!("waiting: {}", reason.sentence()),
+            NoticeKind::Waiting { reason, again: true } => format!("still waiting: {}", reason.sentence()),
+            NoticeKind::Superseded => "replaced by a newer save".to_owned(),
+            NoticeKind::Held => "not complete yet; read again soon".to_owned(),
+            NoticeKind::BeingWritten => "still being written; deployed when it is complete".to_owned(),
+            NoticeKind::Disabled => "disabled in watch.toml".to_owned(),
+            NoticeKind::SameFile { original } => format!("is a link to {}, which is deployed", original.display()),
         }
     }
 
@@ -952,16 +960,16 @@ impl Notice {
     #[must_use]
     pub fn headline(&self) -> Option<&'static str> {
         match &self.what {
-            What::Updated { kept: Some(_), active: Some(false), .. } => Some("updated (off)"),
-            What::Updated { kept: Some(_), .. } => Some("updated"),
-            What::RemoteEdit { .. } => Some("not deployed"),
-            What::Twin { .. } => Some("not created"),
-            What::Refused { .. } => Some("refused by the server"),
-            What::RefusedBefore { .. } => Some("refused before, not sent again"),
-            What::Failed { .. } => Some("not deployed"),
-            What::Flawed(flaw) if flaw.problem.is_of_folder() => None,
-            What::Flawed(_) => Some("not sent"),
-            What::Surprising(_) => Some("warning"),
+            NoticeKind::Updated { kept: Some(_), active: Some(false), .. } => Some("updated (off)"),
+            NoticeKind::Updated { kept: Some(_), .. } => Some("updated"),
+            NoticeKind::RemoteEdit { .. } => Some("not deployed"),
+            NoticeKind::Duplicate { .. } => Some("not created"),
+            NoticeKind::Refused { .. } => Some("refused by the server"),
+            NoticeKind::RefusedBefore { .. } => Some("refused before, not sent again"),
+            NoticeKind::Failed { .. } => Some("not deployed"),
+            NoticeKind::Flawed(flaw) if flaw.problem.is_of_folder() => None,
+            NoticeKind::Flawed(_) => Some("not sent"),
+            NoticeKind::Surprising(_) => Some("warning"),
             _ => None,
         }
     }
@@ -970,18 +978,18 @@ impl Notice {
     #[must_use]
     pub fn detail(&self) -> Option<String> {
         Some(match &self.what {
-            What::Updated { kept: Some(path), .. } => {
+            NoticeKind::Updated { kept: Some(path), .. } => {
                 format!("the text on the server was not deployed from here; a copy is in {}", path.display())
             }
-            What::RemoteEdit { .. } | What::Twin { .. } => {
+            NoticeKind::RemoteEdit { .. } | NoticeKind::Duplicate { .. } => {
                 let sentence = self.sentence();
                 sentence.split_once(": ").map_or(sentence.clone(), |(_, detail)| detail.to_owned())
             }
-            What::Refused { words, .. } | What::RefusedBefore { words, .. } => reason(words).to_owned(),
-            What::Failed { failure, .. } => failed(failure),
-            What::Flawed(flaw) if flaw.problem.is_of_folder() => return None,
-            What::Flawed(flaw) => flaw.problem.message(),
-            What::Surprising(warning) => warning.surprise.message(),
+            NoticeKind::Refused { words, .. } | NoticeKind::RefusedBefore { words, .. } => reason(words).to_owned(),
+            NoticeKind::Failed { failure, .. } => failed(failure),
+            NoticeKind::Flawed(flaw) if flaw.problem.is_of_folder() => return None,
+            NoticeKind::Flawed(flaw) => flaw.problem.message(),
+            NoticeKind::Surprising(warning) => warning.surprise.message(),
             _ => return None,
         })
     }
@@ -990,9 +998,9 @@ impl Notice {
     #[must_use]
     pub fn note(&self) -> Option<&'static str> {
         match &self.what {
-            What::Refused { old_version: Some(OldVersion::Running), .. } => Some("the old version keeps running"),
-            What::Refused { old_version: Some(OldVersion::Off), .. } => Some("the old version is off"),
-            What::RefusedBefore { on_server: true, .. } => Some("the server keeps the old version"),
+            NoticeKind::Refused { old_version: Some(OldVersion::Running), .. } => Some("the old version keeps running"),
+            NoticeKind::Refused { old_version: Some(OldVersion::Off), .. } => Some("the old version is off"),
+            NoticeKind::RefusedBefore { on_server: true, .. } => Some("the server keeps the old version"),
             _ => None,
         }
     }
@@ -1003,53 +1011,55 @@ impl Notice {
     pub fn hint(&self) -> Option<String> {
         let id = || self.about.key.as_ref().map_or("PLUGIN", |key| key.id.as_str());
         let hint = match &self.what {
-            What::NothingFound { .. } => {
+            NoticeKind::NothingFound { .. } => {
                 "a plugin is a Python file that defines Pipe, Filter, Action, Event or Tools\n\
                  `root` in watch.toml names the folder with the plugins"
             }
-            What::RootMissing { .. } => {
+            NoticeKind::RootMissing { .. } => {
                 "create it, or set `root` in watch.toml (or --root) to the folder with the plugins"
             }
-            What::Unreachable { cause, .. } | What::GaveUp { cause, .. } if cause.starts_with(UNTRUSTED) => {
+            NoticeKind::Unreachable { cause, .. } | NoticeKind::GaveUp { cause, .. }
+                if cause.starts_with(UNTRUSTED) =>
+            {
                 "if you trust it, set `ca_file` in watch.toml to the certificate (PEM) of the CA that signed it"
             }
-            What::Unreachable { configured: false, .. } | What::GaveUp { configured: false, .. } => {
+            NoticeKind::Unreachable { configured: false, .. } | NoticeKind::GaveUp { configured: false, .. } => {
                 "set OPENWEBUI_URL, or `url` in watch.toml, to the address of your server\n\
                  `owui-watch sandbox` starts a throw-away Open WebUI to try things out"
             }
-            What::GaveUp { .. } => "check that the server runs and that the address is right",
-            What::NotAllowed { status: 0, .. } => {
+            NoticeKind::GaveUp { .. } => "check that the server runs and that the address is right",
+            NoticeKind::NotAllowed { status: 0, .. } => {
                 "put an API key into .env as OPENWEBUI_API_KEY (in Open WebUI: Settings > Account > API keys)"
             }
-            What::NotAllowed { words, .. } if words.contains("API key is not enabled") => {
+            NoticeKind::NotAllowed { words, .. } if words.contains("API key is not enabled") => {
                 "an admin can switch API keys on under Admin Panel > Settings > General"
             }
-            What::NotAllowed { .. } => {
+            NoticeKind::NotAllowed { .. } => {
                 "use an admin's API key; .env and `api_key_file` are read again when saved, the environment only at the \
                  start"
             }
-            What::Foreign { .. } => "use the address that you open in the browser, without /api",
-            What::Created { active: Some(false), .. } => {
+            NoticeKind::Foreign { .. } => "use the address that you open in the browser, without /api",
+            NoticeKind::Created { active: Some(false), .. } => {
                 "switch it on in Admin Panel > Functions\n\
                  set `activate_new = true` in watch.toml to have new functions switched on"
             }
-            What::Updated { active: Some(false), .. }
-            | What::Unchanged { active: Some(false), in_pass: false, .. }
-            | What::LeftOff => "switch it on in Admin Panel > Functions",
-            What::Refused { words, span, requirements, .. } => {
+            NoticeKind::Updated { active: Some(false), .. }
+            | NoticeKind::Unchanged { active: Some(false), in_pass: false, .. }
+            | NoticeKind::LeftOff => "switch it on in Admin Panel > Functions",
+            NoticeKind::Refused { words, span, requirements, .. } => {
                 return refusal::hint(words, self.about.entry, span.as_ref(), requirements.as_deref());
             }
-            What::Untested { .. } => {
-                return Some(format!("deploys go on; tested versions are {}", super::TESTED.join(", ")));
+            NoticeKind::Untested { .. } => {
+                return Some(format!("deploys go on; tested versions are {}", crate::engine::TESTED.join(", ")));
             }
-            What::RemoteEdit { .. } => {
+            NoticeKind::RemoteEdit { .. } => {
                 return Some(format!(
                     "`owui-watch pull {}` takes the server's text and keeps a copy of yours\n\
                      to deploy yours, set `on_remote_edit = \"backup\"` in watch.toml: a copy of the server's text is kept",
                     id()
                 ));
             }
-            What::Twin { twin } => {
+            NoticeKind::Duplicate { twin } => {
                 let path = self.about.path.as_ref().map_or(String::new(), |path| path.display().to_string());
                 return Some(format!(
                     "if it is the same plugin, write `id = \"{}\"` under `[plugins.\"{path}\"]` in watch.toml\n\
@@ -1057,85 +1067,89 @@ impl Notice {
                     twin.id
                 ));
             }
-            What::Insecure { proxy: Some(_), .. } => {
+            NoticeKind::Insecure { proxy: Some(_), .. } => {
                 "use https, or name the server's host in `NO_PROXY` if no proxy is needed to reach it"
             }
-            What::Insecure { .. } => "use https, or reach the server through a tunnel or a VPN",
-            What::RolledBack => "change the file and save it to deploy it",
-            What::RollbackUndone { put_back } => {
+            NoticeKind::Insecure { .. } => "use https, or reach the server through a tunnel or a VPN",
+            NoticeKind::RolledBack => "change the file and save it to deploy it",
+            NoticeKind::RollbackUndone { put_back } => {
                 return Some(format!("`owui-watch rollback {} {}` puts it back again", id(), put_back.short()));
             }
-            What::Removed { file_there: true, .. } => {
+            NoticeKind::Removed { file_there: true, .. } => {
                 "a plugin defines Pipe, Filter, Action, Event or Tools at the top level of its file"
             }
-            What::Removed { next: Some(_), .. } => "put the file back to prevent it",
-            What::Removed { file_there: false, on_server: false, .. } => return None,
-            What::Removed { file_there: false, .. } => {
+            NoticeKind::Removed { next: Some(_), .. } => "put the file back to prevent it",
+            NoticeKind::Removed { file_there: false, on_server: false, .. } => return None,
+            NoticeKind::Removed { file_there: false, .. } => {
                 "to rename a file and keep its plugin, give it an `id` in its frontmatter or watch.toml"
             }
-            What::Spared { why: Sparing::Folder | Sparing::Emptied | Sparing::Many } => {
+            NoticeKind::Spared { why: Sparing::Folder | Sparing::Emptied | Sparing::Many } => {
                 "if you no longer need it, delete it or switch it off on the server"
             }
-            What::WentOff { later: true, .. } | What::NotSwitchedOn { later: true, .. } => return None,
-            What::NotSwitchedOn { .. } => "switch it on in Admin Panel > Functions",
-            What::WentOff { .. } => "look at it in Admin Panel > Functions, and switch it on there",
-            What::RefusedBefore { words, .. } if refusal::install_failed(words) => {
+            NoticeKind::WentOff { later: true, .. } | NoticeKind::NotSwitchedOn { later: true, .. } => return None,
+            NoticeKind::NotSwitchedOn { .. } => "switch it on in Admin Panel > Functions",
+            NoticeKind::WentOff { .. } => "look at it in Admin Panel > Functions, and switch it on there",
+            NoticeKind::RefusedBefore { words, .. } if refusal::install_failed(words) => {
                 "correct `requirements` in its frontmatter, or save the file again to retry (with --once: add --force)"
             }
-            What::RefusedBefore { words, .. } if refusal::names_a_line(words) => "correct the file and save it",
-            What::RefusedBefore { .. } => "correct the file, or save it again to retry (with --once: add --force)",
-            What::Flawed(flaw) => return flaw.problem.hint(),
-            What::Surprising(warning) => return Some(warning.surprise.hint()),
-            What::Conflict { .. } => {
+            NoticeKind::RefusedBefore { words, .. } if refusal::names_a_line(words) => "correct the file and save it",
+            NoticeKind::RefusedBefore { .. } => {
+                "correct the file, or save it again to retry (with --once: add --force)"
+            }
+            NoticeKind::Flawed(flaw) => return flaw.problem.hint(),
+            NoticeKind::Surprising(warning) => return Some(warning.surprise.hint()),
+            NoticeKind::Conflict { .. } => {
                 "exclude all but one, or give one another id, in its frontmatter or under `[plugins.\"path\"]` in \
                  watch.toml"
             }
-            What::Trouble { hint, .. } => return hint.clone(),
-            What::Failed { failure: Failure::NotOurs { .. }, .. } => "use the key of an admin or of the tool's owner",
-            What::Failed { failure: Failure::TakesNone { .. }, .. } => {
+            NoticeKind::Trouble { hint, .. } => return hint.clone(),
+            NoticeKind::Failed { failure: Failure::NotOurs { .. }, .. } => {
+                "use the key of an admin or of the tool's owner"
+            }
+            NoticeKind::Failed { failure: Failure::TakesNone { .. }, .. } => {
                 "read the server's log, and check ENABLE_PLUGINS, ENABLE_FUNCTIONS and ENABLE_TOOLS in its environment"
             }
-            What::Failed { failure: Failure::StoredOther, .. } => "save it again when nobody else is editing it",
-            What::Failed { failure: Failure::KeepFailed { .. }, .. } => {
+            NoticeKind::Failed { failure: Failure::StoredOther, .. } => "save it again when nobody else is editing it",
+            NoticeKind::Failed { failure: Failure::KeepFailed { .. }, .. } => {
                 "free disk space or make the state folder writable; a watch then retries"
             }
-            What::Ready { .. }
-            | What::Connected { .. }
-            | What::Proxied { .. }
-            | What::Pass { .. }
-            | What::Summary { .. }
-            | What::Unreachable { .. }
-            | What::StillUnreachable { .. }
-            | What::Back { .. }
-            | What::AccessGranted { .. }
-            | What::InLine { .. }
-            | What::Reloaded { .. }
-            | What::SettingsWait { .. }
-            | What::Stopping { .. }
-            | What::Stopped { .. }
-            | What::Sending { .. }
-            | What::Slow { .. }
-            | What::Created { .. }
-            | What::Updated { .. }
-            | What::Unchanged { .. }
-            | What::WouldCreate
-            | What::WouldUpdate { .. }
-            | What::Crashed { .. }
-            | What::SwitchedOn
-            | What::Restored
-            | What::Pruned
-            | What::Recovered
-            | What::Deactivated
-            | What::Deleted { .. }
-            | What::Spared { .. }
-            | What::Failed { .. }
-            | What::IdChanged { .. }
-            | What::Waiting { .. }
-            | What::Superseded
-            | What::Held
-            | What::BeingWritten
-            | What::Disabled
-            | What::SameFile { .. } => return None,
+            NoticeKind::Ready { .. }
+            | NoticeKind::Connected { .. }
+            | NoticeKind::Proxied { .. }
+            | NoticeKind::Pass { .. }
+            | NoticeKind::Summary { .. }
+            | NoticeKind::Unreachable { .. }
+            | NoticeKind::StillUnreachable { .. }
+            | NoticeKind::Back { .. }
+            | NoticeKind::AccessGranted { .. }
+            | NoticeKind::InLine { .. }
+            | NoticeKind::Reloaded { .. }
+            | NoticeKind::SettingsWait { .. }
+            | NoticeKind::Stopping { .. }
+            | NoticeKind::Stopped { .. }
+            | NoticeKind::Sending { .. }
+            | NoticeKind::Slow { .. }
+            | NoticeKind::Created { .. }
+            | NoticeKind::Updated { .. }
+            | NoticeKind::Unchanged { .. }
+            | NoticeKind::WouldCreate
+            | NoticeKind::WouldUpdate { .. }
+            | NoticeKind::Crashed { .. }
+            | NoticeKind::SwitchedOn
+            | NoticeKind::Restored
+            | NoticeKind::Pruned
+            | NoticeKind::Recovered
+            | NoticeKind::Deactivated
+            | NoticeKind::Deleted { .. }
+            | NoticeKind::Spared { .. }
+            | NoticeKind::Failed { .. }
+            | NoticeKind::IdChanged { .. }
+            | NoticeKind::Waiting { .. }
+            | NoticeKind::Superseded
+            | NoticeKind::Held
+            | NoticeKind::BeingWritten
+            | NoticeKind::Disabled
+            | NoticeKind::SameFile { .. } => return None,
         };
         Some(hint.to_owned())
     }
@@ -1144,9 +1158,9 @@ impl Notice {
     #[must_use]
     pub fn span(&self) -> Option<&Span> {
         match &self.what {
-            What::Flawed(flaw) => flaw.span.as_ref(),
-            What::Surprising(warning) => Some(&warning.span),
-            What::Refused { span, .. } | What::RefusedBefore { span, .. } => span.as_ref(),
+            NoticeKind::Flawed(flaw) => flaw.span.as_ref(),
+            NoticeKind::Surprising(warning) => Some(&warning.span),
+            NoticeKind::Refused { span, .. } | NoticeKind::RefusedBefore { span, .. } => span.as_ref(),
             _ => None,
         }
     }
@@ -1155,11 +1169,11 @@ impl Notice {
     #[must_use]
     pub fn took(&self) -> Option<Duration> {
         match &self.what {
-            What::Created { took, .. }
-            | What::Updated { took, .. }
-            | What::Refused { took, .. }
-            | What::Failed { took, .. }
-            | What::Summary { took, .. } => Some(*took),
+            NoticeKind::Created { took, .. }
+            | NoticeKind::Updated { took, .. }
+            | NoticeKind::Refused { took, .. }
+            | NoticeKind::Failed { took, .. }
+            | NoticeKind::Summary { took, .. } => Some(*took),
             _ => None,
         }
     }
@@ -1170,8 +1184,10 @@ impl Notice {
         let new = self.about.version.as_deref();
         match &self.what {
             // What is on again is not what was refused.
-            What::Restored | What::Recovered | What::WentOff { .. } => None,
-            What::Updated { from: Some(old), .. } | What::WouldUpdate { from: Some(old), .. } if new != Some(old) => {
+            NoticeKind::Restored | NoticeKind::Recovered | NoticeKind::WentOff { .. } => None,
+            NoticeKind::Updated { from: Some(old), .. } | NoticeKind::WouldUpdate { from: Some(old), .. }
+                if new != Some(old) =>
+            {
                 Some(format!("{old} → {}", new.unwrap_or("none")))
             }
             _ => new.map(str::to_owned),
@@ -1183,13 +1199,13 @@ impl Notice {
     pub fn is_outcome(&self) -> bool {
         matches!(
             &self.what,
-            What::Created { .. }
-                | What::Updated { .. }
-                | What::Unchanged { .. }
-                | What::WouldCreate
-                | What::WouldUpdate { .. }
-                | What::Refused { .. }
-                | What::Failed { .. }
+            NoticeKind::Created { .. }
+                | NoticeKind::Updated { .. }
+                | NoticeKind::Unchanged { .. }
+                | NoticeKind::WouldCreate
+                | NoticeKind::WouldUpdate { .. }
+                | NoticeKind::Refused { .. }
+                | NoticeKind::Failed { .. }
         )
     }
 
@@ -1226,16 +1242,16 @@ impl Notice {
     #[expect(clippy::too_many_lines, reason = "one table")]
     fn details(&self) -> Vec<(&'static str, Value)> {
         match &self.what {
-            What::Ready { roots, plugins, server } => {
+            NoticeKind::Ready { roots, plugins, server } => {
                 vec![("roots", json!(paths(roots))), ("plugins", json!(plugins)), ("server", json!(server))]
             }
-            What::Connected { server, version } => {
+            NoticeKind::Connected { server, version } => {
                 vec![("server", json!(server)), ("server_version", json!(version))]
             }
-            What::Untested { version } => vec![("server_version", json!(version))],
-            What::NothingFound { roots } => vec![("roots", json!(paths(roots)))],
-            What::Pass { todo } => vec![("todo", json!(todo))],
-            What::Summary { tally, dry_run, .. } => vec![
+            NoticeKind::Untested { version } => vec![("server_version", json!(version))],
+            NoticeKind::NothingFound { roots } => vec![("roots", json!(paths(roots)))],
+            NoticeKind::Pass { todo } => vec![("todo", json!(todo))],
+            NoticeKind::Summary { tally, dry_run, .. } => vec![
                 ("unread", json!(tally.unreadable_folders)),
                 ("created", json!(tally.created)),
                 ("updated", json!(tally.updated)),
@@ -1246,85 +1262,91 @@ impl Notice {
                 ("failed", json!(tally.failed)),
                 ("dry_run", json!(dry_run)),
             ],
-            What::Unreachable { cause, server, next, waiting, .. } => vec![
+            NoticeKind::Unreachable { cause, server, next, waiting, .. } => vec![
                 ("cause", json!(cause)),
                 ("server", json!(server)),
                 ("next_ms", json!(millis(*next))),
                 ("waiting", json!(waiting)),
             ],
-            What::StillUnreachable { cause, attempt, next } => {
+            NoticeKind::StillUnreachable { cause, attempt, next } => {
                 vec![("cause", json!(cause)), ("attempt", json!(attempt)), ("next_ms", json!(millis(*next)))]
             }
-            What::Back { away, waiting } => vec![("away_ms", json!(millis(*away))), ("waiting", json!(waiting))],
-            What::AccessGranted { waiting } => vec![("waiting", json!(waiting))],
-            What::GaveUp { cause, server, .. } => vec![("cause", json!(cause)), ("server", json!(server))],
-            What::NotAllowed { status, words, key } => {
+            NoticeKind::Back { away, waiting } => vec![("away_ms", json!(millis(*away))), ("waiting", json!(waiting))],
+            NoticeKind::AccessGranted { waiting } => vec![("waiting", json!(waiting))],
+            NoticeKind::GaveUp { cause, server, .. } => vec![("cause", json!(cause)), ("server", json!(server))],
+            NoticeKind::NotAllowed { status, words, key } => {
                 vec![("status", json!(status)), ("words", json!(words)), ("key_from", json!(key))]
             }
-            What::Foreign { server, status, words } => {
+            NoticeKind::Foreign { server, status, words } => {
                 vec![("server", json!(server)), ("status", json!(status)), ("words", json!(words))]
             }
-            What::Proxied { server, proxy } => vec![("server", json!(server)), ("proxy", json!(proxy))],
-            What::Insecure { server, proxy } => vec![("server", json!(server)), ("proxy", json!(proxy))],
-            What::InLine { pid } => vec![("pid", json!(pid))],
-            What::RootMissing { root } => vec![("root", json!(root.display().to_string()))],
-            What::Reloaded { files, changed } => vec![("files", json!(paths(files))), ("changed", json!(changed))],
-            What::SettingsWait { ids } => vec![("ids", json!(ids))],
-            What::Stopping { in_flight } => vec![("in_flight", json!(in_flight))],
-            What::Stopped { waiting, refused, held, with_errors } => vec![
+            NoticeKind::Proxied { server, proxy } => vec![("server", json!(server)), ("proxy", json!(proxy))],
+            NoticeKind::Insecure { server, proxy } => vec![("server", json!(server)), ("proxy", json!(proxy))],
+            NoticeKind::InLine { pid } => vec![("pid", json!(pid))],
+            NoticeKind::RootMissing { root } => vec![("root", json!(root.display().to_string()))],
+            NoticeKind::Reloaded { files, changed } => {
+                vec![("files", json!(paths(files))), ("changed", json!(changed))]
+            }
+            NoticeKind::SettingsWait { ids } => vec![("ids", json!(ids))],
+            NoticeKind::Stopping { in_flight } => vec![("in_flight", json!(in_flight))],
+            NoticeKind::Stopped { waiting, refused, held, with_errors } => vec![
                 ("waiting", json!(waiting)),
                 ("refused", json!(refused)),
                 ("held", json!(held)),
                 ("skipped", json!(with_errors)),
             ],
-            What::Sending { why } => vec![("why", json!(why.word()))],
-            What::Slow { so_far, installs } => {
+            NoticeKind::Sending { why } => vec![("why", json!(why.word()))],
+            NoticeKind::Slow { so_far, installs } => {
                 vec![("so_far_ms", json!(millis(*so_far))), ("installs", json!(installs))]
             }
-            What::Created { active, .. } => vec![("active", json!(active))],
-            What::Updated { from, kept, active, .. } => vec![
+            NoticeKind::Created { active, .. } => vec![("active", json!(active))],
+            NoticeKind::Updated { from, kept, active, .. } => vec![
                 ("from_version", json!(from)),
                 ("active", json!(active)),
                 ("backup", json!(kept.as_ref().map(|path| path.display().to_string()))),
             ],
-            What::WouldUpdate { from, foreign } => vec![("from_version", json!(from)), ("foreign", json!(foreign))],
-            What::Unchanged { active, good_again, .. } => {
+            NoticeKind::WouldUpdate { from, foreign } => {
+                vec![("from_version", json!(from)), ("foreign", json!(foreign))]
+            }
+            NoticeKind::Unchanged { active, good_again, .. } => {
                 vec![("active", json!(active)), ("good_again", json!(good_again.then_some(true)))]
             }
-            What::Refused { words, old_version, .. } => {
+            NoticeKind::Refused { words, old_version, .. } => {
                 vec![("words", json!(words)), ("old_version", json!(old_version.map(OldVersion::word)))]
             }
-            What::RefusedBefore { words, on_server, .. } => {
+            NoticeKind::RefusedBefore { words, on_server, .. } => {
                 vec![("words", json!(words)), ("on_server", json!(on_server))]
             }
-            What::Crashed { words, next } => vec![("words", json!(words)), ("next_ms", json!(millis(*next)))],
-            What::Failed { failure, .. } => vec![("reason", json!(failure.word()))],
-            What::Flawed(flaw) => vec![("reason", json!(flaw.problem.word())), ("digest", json!(flaw.digest))],
-            What::Surprising(warning) => vec![("reason", json!(warning.surprise.word()))],
-            What::Conflict { paths: claimants } => vec![("paths", json!(paths(claimants)))],
-            What::IdChanged { from } => vec![("from_id", json!(from.id.as_str()))],
-            What::Waiting { reason, .. } => vec![("reason", json!(reason.sentence()))],
-            What::SameFile { original } => vec![("original", json!(original.display().to_string()))],
-            What::WentOff { cause, .. } | What::NotSwitchedOn { cause, .. } => vec![("cause", json!(cause))],
-            What::RemoteEdit { theirs } => vec![("server_plugin_version", json!(theirs))],
-            What::Twin { twin } => vec![("other_id", json!(twin.id.as_str()))],
-            What::Deleted { kept } => vec![("backup", json!(kept.display().to_string()))],
-            What::RollbackUndone { put_back } => vec![("put_back", json!(put_back))],
-            What::Spared { why } => vec![("reason", json!(why.word()))],
-            What::Trouble { .. }
-            | What::SwitchedOn
-            | What::Restored
-            | What::RolledBack
-            | What::Pruned
-            | What::Recovered
-            | What::Deactivated
-            | What::LeftOff
-            | What::WouldCreate
-            | What::Removed { .. }
-            | What::Superseded
-            | What::Held
-            | What::BeingWritten
-            | What::Disabled => Vec::new(),
+            NoticeKind::Crashed { words, next } => vec![("words", json!(words)), ("next_ms", json!(millis(*next)))],
+            NoticeKind::Failed { failure, .. } => vec![("reason", json!(failure.word()))],
+            NoticeKind::Flawed(flaw) => vec![("reason", json!(flaw.problem.word())), ("digest", json!(flaw.digest))],
+            NoticeKind::Surprising(warning) => vec![("reason", json!(warning.surprise.word()))],
+            NoticeKind::Conflict { paths: claimants } => vec![("paths", json!(paths(claimants)))],
+            NoticeKind::IdChanged { from } => vec![("from_id", json!(from.id.as_str()))],
+            NoticeKind::Waiting { reason, .. } => vec![("reason", json!(reason.sentence()))],
+            NoticeKind::SameFile { original } => vec![("original", json!(original.display().to_string()))],
+            NoticeKind::WentOff { cause, .. } | NoticeKind::NotSwitchedOn { cause, .. } => {
+                vec![("cause", json!(cause))]
+            }
+            NoticeKind::RemoteEdit { theirs } => vec![("server_plugin_version", json!(theirs))],
+            NoticeKind::Duplicate { twin } => vec![("other_id", json!(twin.id.as_str()))],
+            NoticeKind::Deleted { kept } => vec![("backup", json!(kept.display().to_string()))],
+            NoticeKind::RollbackUndone { put_back } => vec![("put_back", json!(put_back))],
+            NoticeKind::Spared { why } => vec![("reason", json!(why.word()))],
+            NoticeKind::Trouble { .. }
+            | NoticeKind::SwitchedOn
+            | NoticeKind::Restored
+            | NoticeKind::RolledBack
+            | NoticeKind::Pruned
+            | NoticeKind::Recovered
+            | NoticeKind::Deactivated
+            | NoticeKind::LeftOff
+            | NoticeKind::WouldCreate
+            | NoticeKind::Removed { .. }
+            | NoticeKind::Superseded
+            | NoticeKind::Held
+            | NoticeKind::BeingWritten
+            | NoticeKind::Disabled => Vec::new(),
         }
     }
 
@@ -1332,7 +1354,7 @@ impl Notice {
     /// plugins each start would write it a thousand times.
     #[must_use]
     pub fn is_logged(&self) -> bool {
-        !matches!(self.what, What::Unchanged { in_pass: true, good_again: false, .. })
+        !matches!(self.what, NoticeKind::Unchanged { in_pass: true, good_again: false, .. })
     }
 
     /// One line for the plugin's own log.
@@ -1408,7 +1430,7 @@ fn failed(failure: &Failure) -> String {
     }
 }
 
-fn summary(tally: &Tally, took: Duration, dry_run: bool) -> String {
+fn summary(tally: &PassSummary, took: Duration, dry_run: bool) -> String {
     let (created, updated) = if dry_run { ("to create", "to update") } else { ("created", "updated") };
     let parts: Vec<_> = [
         (tally.created, created),
@@ -1530,8 +1552,8 @@ mod tests {
     }
 
     /// A plugin's notice.
-    fn shout(what: What) -> Notice {
-        let about = About {
+    fn shout(what: NoticeKind) -> Notice {
+        let about = Subject {
             key: Some(Key { kind: Kind::Function, id: PluginId::new("shout").unwrap() }),
             entry: Some(Entry::Filter),
             path: Some(Arc::from(Path::new("plugins/shout.py"))),
@@ -1546,7 +1568,7 @@ mod tests {
         let roots = || vec![PathBuf::from("plugins"), PathBuf::from("more")];
         let server = || "http://localhost:8080".to_owned();
         let cause = || "connection refused".to_owned();
-        let tally = Tally {
+        let tally = PassSummary {
             created: 1,
             updated: 2,
             unchanged: 3,
@@ -1556,94 +1578,119 @@ mod tests {
             failed: 6,
             unreadable_folders: 8,
         };
-        let refused = |words: &str, span, requirements: Option<&str>| What::Refused {
+        let refused = |words: &str, span, requirements: Option<&str>| NoticeKind::Refused {
             words: words.to_owned(),
             span,
             requirements: requirements.map(str::to_owned),
             old_version: None,
             took: ms(34),
         };
-        let kept = |old_version| What::Refused {
+        let kept = |old_version| NoticeKind::Refused {
             words: words(),
             span: Some(span()),
             requirements: None,
             old_version: Some(old_version),
             took: ms(34),
         };
-        let unchanged = |in_pass, active, good_again| What::Unchanged { in_pass, active, good_again };
-        let failed = |failure| What::Failed { failure, took: ms(34) };
-        let flawed = |problem, span| What::Flawed(Flaw { digest: None, problem, span, meant: true });
+        let unchanged = |in_pass, active, good_again| NoticeKind::Unchanged { in_pass, active, good_again };
+        let failed = |failure| NoticeKind::Failed { failure, took: ms(34) };
+        let flawed = |problem, span| NoticeKind::Flawed(Flaw { digest: None, problem, span, meant: true });
         let general = [
-            What::Ready { roots: roots(), plugins: 3, server: server() },
-            What::Connected { server: server(), version: "0.12.4".to_owned() },
-            What::Untested { version: "0.13.0".to_owned() },
-            What::NothingFound { roots: roots() },
-            What::Pass { todo: 1 },
-            What::Summary { tally, took: ms(1234), dry_run: false },
-            What::Summary { tally: Tally { unchanged: 1, ..Tally::default() }, took: ms(12), dry_run: false },
-            What::Summary { tally: Tally { created: 2, ..Tally::default() }, took: ms(12), dry_run: true },
-            What::Summary { tally: Tally::default(), took: ms(12), dry_run: false },
-            What::Summary { tally: Tally { unreadable_folders: 1, ..Tally::default() }, took: ms(12), dry_run: false },
-            What::Unreachable { cause: cause(), server: server(), next: ms(500), waiting: 0, configured: false },
-            What::Unreachable { cause: cause(), server: server(), next: ms(20_000), waiting: 2, configured: true },
-            What::Unreachable {
+            NoticeKind::Ready { roots: roots(), plugins: 3, server: server() },
+            NoticeKind::Connected { server: server(), version: "0.12.4".to_owned() },
+            NoticeKind::Untested { version: "0.13.0".to_owned() },
+            NoticeKind::NothingFound { roots: roots() },
+            NoticeKind::Pass { todo: 1 },
+            NoticeKind::Summary { tally, took: ms(1234), dry_run: false },
+            NoticeKind::Summary {
+                tally: PassSummary { unchanged: 1, ..PassSummary::default() },
+                took: ms(12),
+                dry_run: false,
+            },
+            NoticeKind::Summary {
+                tally: PassSummary { created: 2, ..PassSummary::default() },
+                took: ms(12),
+                dry_run: true,
+            },
+            NoticeKind::Summary { tally: PassSummary::default(), took: ms(12), dry_run: false },
+            NoticeKind::Summary {
+                tally: PassSummary { unreadable_folders: 1, ..PassSummary::default() },
+                took: ms(12),
+                dry_run: false,
+            },
+            NoticeKind::Unreachable { cause: cause(), server: server(), next: ms(500), waiting: 0, configured: false },
+            NoticeKind::Unreachable {
+                cause: cause(),
+                server: server(),
+                next: ms(20_000),
+                waiting: 2,
+                configured: true,
+            },
+            NoticeKind::Unreachable {
                 cause: "certificate not trusted".to_owned(),
                 server: "https://h".to_owned(),
                 next: ms(500),
                 waiting: 0,
                 configured: true,
             },
-            What::StillUnreachable { cause: cause(), attempt: 4, next: ms(8000) },
-            What::Back { away: ms(83_000), waiting: 0 },
-            What::Back { away: ms(83_000), waiting: 1 },
-            What::AccessGranted { waiting: 0 },
-            What::AccessGranted { waiting: 2 },
-            What::GaveUp { after: ms(10_000), cause: cause(), server: server(), configured: false },
-            What::GaveUp { after: ms(10_000), cause: cause(), server: server(), configured: true },
-            What::NotAllowed {
+            NoticeKind::StillUnreachable { cause: cause(), attempt: 4, next: ms(8000) },
+            NoticeKind::Back { away: ms(83_000), waiting: 0 },
+            NoticeKind::Back { away: ms(83_000), waiting: 1 },
+            NoticeKind::AccessGranted { waiting: 0 },
+            NoticeKind::AccessGranted { waiting: 2 },
+            NoticeKind::GaveUp { after: ms(10_000), cause: cause(), server: server(), configured: false },
+            NoticeKind::GaveUp { after: ms(10_000), cause: cause(), server: server(), configured: true },
+            NoticeKind::NotAllowed {
                 status: 0,
                 words: "no key is configured, and this server asks for one".to_owned(),
                 key: None,
             },
-            What::NotAllowed {
+            NoticeKind::NotAllowed {
                 status: 403,
                 words: "Use of API key is not enabled in the environment.".to_owned(),
                 key: Some("`.env`".to_owned()),
             },
-            What::NotAllowed { status: 401, words: "401 Unauthorized".to_owned(), key: Some("`.env`".to_owned()) },
-            What::Foreign { server: server(), status: 200, words: "a web page".to_owned() },
-            What::Proxied { server: server(), proxy: "http://proxy:3128".to_owned() },
-            What::Insecure { server: "http://chat.example.org".to_owned(), proxy: None },
-            What::Insecure { server: "http://chat.lan".to_owned(), proxy: Some("http://proxy:3128".to_owned()) },
-            What::InLine { pid: Some(123) },
-            What::InLine { pid: None },
-            What::RootMissing { root: PathBuf::from("plugins") },
-            What::Reloaded { files: vec![PathBuf::from(".env")], changed: Vec::new() },
-            What::Reloaded {
+            NoticeKind::NotAllowed {
+                status: 401,
+                words: "401 Unauthorized".to_owned(),
+                key: Some("`.env`".to_owned()),
+            },
+            NoticeKind::Foreign { server: server(), status: 200, words: "a web page".to_owned() },
+            NoticeKind::Proxied { server: server(), proxy: "http://proxy:3128".to_owned() },
+            NoticeKind::Insecure { server: "http://chat.example.org".to_owned(), proxy: None },
+            NoticeKind::Insecure { server: "http://chat.lan".to_owned(), proxy: Some("http://proxy:3128".to_owned()) },
+            NoticeKind::InLine { pid: Some(123) },
+            NoticeKind::InLine { pid: None },
+            NoticeKind::RootMissing { root: PathBuf::from("plugins") },
+            NoticeKind::Reloaded { files: vec![PathBuf::from(".env")], changed: Vec::new() },
+            NoticeKind::Reloaded {
                 files: vec![PathBuf::from(".env"), PathBuf::from("watch.toml")],
                 changed: vec!["url", "api_key"],
             },
-            What::SettingsWait { ids: vec!["shout".to_owned()] },
-            What::SettingsWait { ids: vec!["clock".to_owned(), "shout".to_owned()] },
-            What::Stopping { in_flight: 0 },
-            What::Stopping { in_flight: 2 },
-            What::Stopped { waiting: 0, refused: 0, held: 0, with_errors: 0 },
-            What::Stopped { waiting: 1, refused: 0, held: 0, with_errors: 0 },
-            What::Stopped { waiting: 0, refused: 1, held: 0, with_errors: 1 },
-            What::Stopped { waiting: 2, refused: 1, held: 3, with_errors: 4 },
-            What::Trouble { message: "something beside the plugins".to_owned(), hint: Some("a remedy".to_owned()) },
+            NoticeKind::SettingsWait { ids: vec!["shout".to_owned()] },
+            NoticeKind::SettingsWait { ids: vec!["clock".to_owned(), "shout".to_owned()] },
+            NoticeKind::Stopping { in_flight: 0 },
+            NoticeKind::Stopping { in_flight: 2 },
+            NoticeKind::Stopped { waiting: 0, refused: 0, held: 0, with_errors: 0 },
+            NoticeKind::Stopped { waiting: 1, refused: 0, held: 0, with_errors: 0 },
+            NoticeKind::Stopped { waiting: 0, refused: 1, held: 0, with_errors: 1 },
+            NoticeKind::Stopped { waiting: 2, refused: 1, held: 3, with_errors: 4 },
+            NoticeKind::Trouble {
+                message: "something beside the plugins".to_owned(),
+                hint: Some("a remedy".to_owned()),
+            },
         ];
         let about_one = [
-            What::Sending { why: Why::ChangedOnServer },
-            What::Slow { so_far: ms(3000), installs: None },
-            What::Slow { so_far: ms(3000), installs: Some("httpx, pydantic".to_owned()) },
-            What::Created { active: Some(false), took: ms(34) },
-            What::Created { active: Some(true), took: ms(34) },
-            What::Created { active: None, took: ms(34) },
-            What::Updated { from: Some("1.0".to_owned()), kept: None, active: Some(true), took: ms(34) },
-            What::Updated { from: Some("1.0".to_owned()), kept: None, active: Some(false), took: ms(34) },
-            What::Updated { from: None, kept: Some(PathBuf::from("state/copy.py")), active: None, took: ms(34) },
-            What::Updated { from: None, kept: Some(PathBuf::from("copy.py")), active: Some(false), took: ms(34) },
+            NoticeKind::Sending { why: Why::ChangedOnServer },
+            NoticeKind::Slow { so_far: ms(3000), installs: None },
+            NoticeKind::Slow { so_far: ms(3000), installs: Some("httpx, pydantic".to_owned()) },
+            NoticeKind::Created { active: Some(false), took: ms(34) },
+            NoticeKind::Created { active: Some(true), took: ms(34) },
+            NoticeKind::Created { active: None, took: ms(34) },
+            NoticeKind::Updated { from: Some("1.0".to_owned()), kept: None, active: Some(true), took: ms(34) },
+            NoticeKind::Updated { from: Some("1.0".to_owned()), kept: None, active: Some(false), took: ms(34) },
+            NoticeKind::Updated { from: None, kept: Some(PathBuf::from("state/copy.py")), active: None, took: ms(34) },
+            NoticeKind::Updated { from: None, kept: Some(PathBuf::from("copy.py")), active: Some(false), took: ms(34) },
             unchanged(true, None, false),
             unchanged(true, Some(false), false),
             unchanged(true, None, true),
@@ -1651,33 +1698,37 @@ mod tests {
             unchanged(false, Some(true), true),
             unchanged(false, Some(false), false),
             unchanged(false, Some(false), true),
-            What::WouldCreate,
-            What::WouldUpdate { from: Some("1.0".to_owned()), foreign: false },
-            What::WouldUpdate { from: None, foreign: true },
-            What::RemoteEdit { theirs: None },
-            What::RemoteEdit { theirs: Some("1.0".to_owned()) },
-            What::Twin { twin: Twin { id: PluginId::new("old").unwrap(), sign: Sign::TitleAndAuthor } },
-            What::Twin { twin: Twin { id: PluginId::new("old").unwrap(), sign: Sign::OpenwebuiId } },
-            What::RolledBack,
-            What::RollbackUndone { put_back: Digest::of_text("earlier") },
+            NoticeKind::WouldCreate,
+            NoticeKind::WouldUpdate { from: Some("1.0".to_owned()), foreign: false },
+            NoticeKind::WouldUpdate { from: None, foreign: true },
+            NoticeKind::RemoteEdit { theirs: None },
+            NoticeKind::RemoteEdit { theirs: Some("1.0".to_owned()) },
+            NoticeKind::Duplicate {
+                twin: Duplicate { id: PluginId::new("old").unwrap(), sign: MatchedBy::TitleAndAuthor },
+            },
+            NoticeKind::Duplicate {
+                twin: Duplicate { id: PluginId::new("old").unwrap(), sign: MatchedBy::OpenwebuiId },
+            },
+            NoticeKind::RolledBack,
+            NoticeKind::RollbackUndone { put_back: Digest::of_text("earlier") },
             refused(&words(), Some(span()), None),
             kept(OldVersion::Running),
             kept(OldVersion::Off),
             refused("[ERROR: Error creating function]", None, None),
             refused("", None, None),
             refused("No module named 'httpx'", None, Some("yaml, attrs")),
-            What::Crashed { words: "Internal Server Error".to_owned(), next: ms(1000) },
-            What::Restored,
-            What::Recovered,
-            What::WentOff { cause: cause(), later: false },
-            What::WentOff { cause: cause(), later: true },
-            What::NotSwitchedOn { cause: cause(), later: false },
-            What::NotSwitchedOn { cause: cause(), later: true },
-            What::SwitchedOn,
-            What::Pruned,
-            What::RefusedBefore { words: words(), span: Some(span()), on_server: false },
-            What::RefusedBefore { words: String::new(), span: None, on_server: true },
-            What::RefusedBefore { words: pip(), span: None, on_server: false },
+            NoticeKind::Crashed { words: "Internal Server Error".to_owned(), next: ms(1000) },
+            NoticeKind::Restored,
+            NoticeKind::Recovered,
+            NoticeKind::WentOff { cause: cause(), later: false },
+            NoticeKind::WentOff { cause: cause(), later: true },
+            NoticeKind::NotSwitchedOn { cause: cause(), later: false },
+            NoticeKind::NotSwitchedOn { cause: cause(), later: true },
+            NoticeKind::SwitchedOn,
+            NoticeKind::Pruned,
+            NoticeKind::RefusedBefore { words: words(), span: Some(span()), on_server: false },
+            NoticeKind::RefusedBefore { words: String::new(), span: None, on_server: true },
+            NoticeKind::RefusedBefore { words: pip(), span: None, on_server: false },
             failed(Failure::Unreachable { cause: cause(), retry_after: None }),
             failed(Failure::Unanswered { cause: cause() }),
             failed(Failure::NotAllowed { status: 401, words: "401 Unauthorized".to_owned() }),
@@ -1691,32 +1742,32 @@ mod tests {
             flawed(Problem::Syntax("expected `)`".to_owned()), Some(span())),
             flawed(Problem::DanglingLink("gone.py".to_owned()), None),
             flawed(Problem::UnreadableFolder("permission denied".to_owned()), None),
-            What::Surprising(Warning { surprise: Surprise::ImportedEntry(Entry::Pipe), span: span() }),
-            What::Conflict { paths: vec![Arc::from(Path::new("a.py")), Arc::from(Path::new("b/a.py"))] },
-            What::Removed { file_there: false, on_server: false, next: None },
-            What::Removed { file_there: true, on_server: false, next: None },
-            What::Removed { file_there: false, on_server: true, next: None },
-            What::Removed { file_there: true, on_server: true, next: None },
-            What::Removed { file_there: false, on_server: true, next: Some((OnDelete::Deactivate, ms(30_000))) },
-            What::Removed { file_there: false, on_server: true, next: Some((OnDelete::Delete, ms(30_000))) },
-            What::Deactivated,
-            What::LeftOff,
-            What::Deleted { kept: PathBuf::from("state/copy.py") },
-            What::Spared { why: Sparing::Folder },
-            What::Spared { why: Sparing::Emptied },
-            What::Spared { why: Sparing::Many },
-            What::Spared { why: Sparing::Renamed },
-            What::Spared { why: Sparing::Edited },
-            What::Spared { why: Sparing::Gone },
-            What::Spared { why: Sparing::Off },
-            What::IdChanged { from: Key { kind: Kind::Function, id: PluginId::new("old").unwrap() } },
-            What::Waiting { reason: WaitReason::Away, again: false },
-            What::Waiting { reason: WaitReason::Away, again: true },
-            What::Superseded,
-            What::Held,
-            What::BeingWritten,
-            What::Disabled,
-            What::SameFile { original: PathBuf::from("plugins/whisper.py") },
+            NoticeKind::Surprising(Warning { surprise: Surprise::ImportedEntry(Entry::Pipe), span: span() }),
+            NoticeKind::Conflict { paths: vec![Arc::from(Path::new("a.py")), Arc::from(Path::new("b/a.py"))] },
+            NoticeKind::Removed { file_there: false, on_server: false, next: None },
+            NoticeKind::Removed { file_there: true, on_server: false, next: None },
+            NoticeKind::Removed { file_there: false, on_server: true, next: None },
+            NoticeKind::Removed { file_there: true, on_server: true, next: None },
+            NoticeKind::Removed { file_there: false, on_server: true, next: Some((OnDelete::Deactivate, ms(30_000))) },
+            NoticeKind::Removed { file_there: false, on_server: true, next: Some((OnDelete::Delete, ms(30_000))) },
+            NoticeKind::Deactivated,
+            NoticeKind::LeftOff,
+            NoticeKind::Deleted { kept: PathBuf::from("state/copy.py") },
+            NoticeKind::Spared { why: Sparing::Folder },
+            NoticeKind::Spared { why: Sparing::Emptied },
+            NoticeKind::Spared { why: Sparing::Many },
+            NoticeKind::Spared { why: Sparing::Renamed },
+            NoticeKind::Spared { why: Sparing::Edited },
+            NoticeKind::Spared { why: Sparing::Gone },
+            NoticeKind::Spared { why: Sparing::Off },
+            NoticeKind::IdChanged { from: Key { kind: Kind::Function, id: PluginId::new("old").unwrap() } },
+            NoticeKind::Waiting { reason: WaitReason::Away, again: false },
+            NoticeKind::Waiting { reason: WaitReason::Away, again: true },
+            NoticeKind::Superseded,
+            NoticeKind::Held,
+            NoticeKind::BeingWritten,
+            NoticeKind::Disabled,
+            NoticeKind::SameFile { original: PathBuf::from("plugins/whisper.py") },
         ];
         general.into_iter().map(Notice::general).chain(about_one.into_iter().map(shout)).collect()
     }
@@ -1724,7 +1775,7 @@ mod tests {
     /// The words as the source gives them, so that a new kind of notice needs a sample, and no word is used twice.
     #[test]
     fn every_kind_of_notice_has_a_word_of_its_own_and_a_sample() {
-        let source = include_str!("notice.rs");
+        let source = include_str!("mod.rs");
         let (_, arms) = source.split_once("pub fn word(&self)").unwrap();
         let (arms, _) = arms.split_once("/// What happened, in one line").unwrap();
         let words: Vec<_> = arms.split('"').skip(1).step_by(2).collect();
@@ -2018,7 +2069,7 @@ mod tests {
               "time": "2026-01-02T03:04:05Z"
             }"#]]
         .assert_eq(&format!("{:#}", json(&samples()[0])));
-        let refused = What::Refused {
+        let refused = NoticeKind::Refused {
             words: String::new(),
             span: Some(span()),
             requirements: None,
@@ -2210,15 +2261,15 @@ mod tests {
     #[test]
     fn a_log_has_one_line_for_each_notice() {
         let lines = [
-            What::Updated { from: Some("1.0".to_owned()), kept: None, active: None, took: ms(34) },
-            What::Refused {
+            NoticeKind::Updated { from: Some("1.0".to_owned()), kept: None, active: None, took: ms(34) },
+            NoticeKind::Refused {
                 words: "Traceback:\r\n  no\nTypeError".to_owned(),
                 span: Some(span()),
                 requirements: None,
                 old_version: None,
                 took: ms(34),
             },
-            What::Superseded,
+            NoticeKind::Superseded,
         ]
         .map(|what| shout(what).log_line("2026-01-02T03:04:05.6Z".parse().unwrap()));
         expect![[r#"
@@ -2232,8 +2283,12 @@ mod tests {
 
     #[test]
     fn an_update_shows_both_versions_where_they_differ() {
-        let updated =
-            |from: Option<&str>| What::Updated { from: from.map(str::to_owned), kept: None, active: None, took: ms(1) };
+        let updated = |from: Option<&str>| NoticeKind::Updated {
+            from: from.map(str::to_owned),
+            kept: None,
+            active: None,
+            took: ms(1),
+        };
         assert_eq!(shout(updated(Some("1.0"))).version().as_deref(), Some("1.0 → 1.1"));
         assert_eq!(shout(updated(Some("1.1"))).version().as_deref(), Some("1.1"));
         assert_eq!(shout(updated(None)).version().as_deref(), Some("1.1"));

@@ -8,7 +8,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::exchange::{Call, Reply, Step};
+use super::deploy::{Call, Reply, Step};
 use super::files::File;
 use super::server::Server;
 use super::{Effect, Engine, Now, Ticket};
@@ -40,7 +40,7 @@ impl Ahead {
     }
 
     /// Whether it is on its way beside a conversation about this plugin: then it counts like another one.
-    pub(super) fn flies_beside(&self, key: &Key) -> bool {
+    pub(super) fn runs_beside(&self, key: &Key) -> bool {
         self.answer.is_none() && self.key != *key
     }
 }
@@ -50,13 +50,13 @@ pub(super) enum Asked {
     /// The answer is there.
     Answered(Reply),
     /// It will come, with this ticket.
-    UnderWay(Ticket),
+    UpdateIntent(Ticket),
 }
 
 impl Engine {
     /// Somebody has begun to save this file: asks what the server holds of it, if nothing else is going on.
     pub(super) fn on_saving(&mut self, path: &Path, now: Now) {
-        let busy = self.queue.n_flying() + self.queue.n_waiting() > 0;
+        let busy = self.queue.n_in_flight() + self.queue.n_waiting() > 0;
         let asked = self.ahead.as_ref().is_some_and(|ahead| ahead.is_good(now) || ahead.has_failed());
         if busy || asked || !matches!(self.server, Server::Open) {
             return;
@@ -98,6 +98,6 @@ impl Engine {
         if ahead.key != *key || !ahead.is_good(now) || !matches!(first, Step::Call(Call::Get(_))) {
             return None;
         }
-        Some(ahead.answer.map_or(Asked::UnderWay(ahead.ticket), |(_, reply)| Asked::Answered(reply)))
+        Some(ahead.answer.map_or(Asked::UpdateIntent(ahead.ticket), |(_, reply)| Asked::Answered(reply)))
     }
 }

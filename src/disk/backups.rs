@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::LARGEST_MIB;
 use super::state::Folder;
 use super::trust::Lasting;
-use crate::engine::exchange::Backup;
+use crate::engine::deploy::Backup;
 use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::{Digest, Key, normal};
 

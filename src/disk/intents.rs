@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::identity::Owner;
 use super::state::{Folder, NOT_OURS};
 use super::trust::Lasting;
-use crate::engine::ledger::{Rollback, UnderWay};
+use crate::engine::ledger::{Rollback, UpdateIntent};
 use crate::plugin::{Key, Kind, id::PluginId};
 
 /// A note has a few hundred bytes.
@@ -38,14 +38,14 @@ impl Folder {
     }
 
     /// Notes an update that is about to leave, durably.
-    pub fn note_under_way(&self, key: &Key, under_way: &UnderWay) -> anyhow::Result<()> {
+    pub fn note_under_way(&self, key: &Key, under_way: &UpdateIntent) -> anyhow::Result<()> {
         self.note(&self.under_way_folder(), key, under_way)
     }
 
     /// The updates of which nobody has said how they ended. A note that cannot be read counts as none, and is said in
     /// the log.
     #[must_use]
-    pub fn under_way(&self) -> BTreeMap<Key, UnderWay> {
+    pub fn under_way(&self) -> BTreeMap<Key, UpdateIntent> {
         self.notes(&self.under_way_folder())
     }
 
@@ -146,7 +146,7 @@ mod tests {
         folder.forget_rollback(&function).unwrap();
         assert_eq!(folder.rollbacks(), BTreeMap::from([(tool, rollback(Some("local"))), (umlaut, rollback(None))]));
         let under_way =
-            UnderWay { ours: vec![Digest::of(b"new")], replaced: Some(Digest::of(b"old")), was_active: true };
+            UpdateIntent { ours: vec![Digest::of(b"new")], replaced: Some(Digest::of(b"old")), was_active: true };
         folder.note_under_way(&function, &under_way).unwrap();
         assert_eq!(folder.under_way(), BTreeMap::from([(function.clone(), under_way)]));
         // Each server has its own.
@@ -227,7 +227,7 @@ mod tests {
         let [function, ..] = keys();
         folder.note_rollback(&function, &rollback(None)).unwrap();
         let backup =
-            crate::engine::exchange::Backup { key: function.clone(), text: "x".to_owned(), digest: Digest::of(b"x") };
+            crate::engine::deploy::Backup { key: function.clone(), text: "x".to_owned(), digest: Digest::of(b"x") };
         folder.archive(&backup, jiff::Timestamp::UNIX_EPOCH).unwrap();
         let mut folders = vec![path.clone()];
         while let Some(folder) = folders.pop() {

@@ -1,6 +1,6 @@
 //! How things stand, in one line: what is left of all notices so far for somebody who looks only now.
 
-use crate::engine::notice::{Notice, What, count, list};
+use crate::notice::{Notice, NoticeKind, count, list};
 
 /// The line, in its parts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,9 +20,13 @@ impl Status {
         let mut happened = |what: String| self.last = Some(format!("{what} ({clock})"));
         match &notice.what {
             // How many plugins there are would be old news soon.
-            What::Ready { roots, server, .. } => self.watching = Some(format!("watching {} for {server}", list(roots))),
-            What::Connected { .. } | What::Back { .. } | What::AccessGranted { .. } => self.trouble = None,
-            What::Summary { tally, .. } => {
+            NoticeKind::Ready { roots, server, .. } => {
+                self.watching = Some(format!("watching {} for {server}", list(roots)))
+            }
+            NoticeKind::Connected { .. } | NoticeKind::Back { .. } | NoticeKind::AccessGranted { .. } => {
+                self.trouble = None
+            }
+            NoticeKind::Summary { tally, .. } => {
                 let compared = format!("{} compared", count(tally.total(), "plugin"));
                 let not_deployed = Some(tally.not_deployed()).filter(|n| *n > 0);
                 let unreadable = Some(tally.unreadable_folders).filter(|n| *n > 0);
@@ -34,48 +38,54 @@ impl Status {
                 happened(parts.into_iter().flatten().collect::<Vec<_>>().join(", "));
                 self.trouble = None;
             }
-            What::Unreachable { server, cause, .. } => {
+            NoticeKind::Unreachable { server, cause, .. } => {
                 self.trouble = Some(format!("{server} is away since {clock}: {cause}"));
             }
-            What::InLine { .. } | What::GaveUp { .. } | What::NotAllowed { .. } | What::Foreign { .. } => {
+            NoticeKind::InLine { .. }
+            | NoticeKind::GaveUp { .. }
+            | NoticeKind::NotAllowed { .. }
+            | NoticeKind::Foreign { .. } => {
                 self.trouble = Some(notice.sentence());
             }
-            What::Reloaded { changed, .. } => {
+            NoticeKind::Reloaded { changed, .. } => {
                 // It is of another server.
                 if changed.contains(&"url") {
                     self.trouble = None;
                 }
                 happened(notice.sentence());
             }
-            What::Stopping { .. } | What::Stopped { .. } => self.end = Some(notice.sentence()),
-            What::NothingFound { .. } | What::RootMissing { .. } | What::SettingsWait { .. } | What::Trouble { .. } => {
+            NoticeKind::Stopping { .. } | NoticeKind::Stopped { .. } => self.end = Some(notice.sentence()),
+            NoticeKind::NothingFound { .. }
+            | NoticeKind::RootMissing { .. }
+            | NoticeKind::SettingsWait { .. }
+            | NoticeKind::Trouble { .. } => {
                 happened(notice.sentence());
             }
             // In a pass over everything the sum says it.
-            What::Unchanged { in_pass: true, good_again: false, .. } => {}
-            What::Created { .. }
-            | What::Updated { .. }
-            | What::Unchanged { .. }
-            | What::WouldCreate
-            | What::WouldUpdate { .. }
-            | What::RemoteEdit { .. }
-            | What::Twin { .. }
-            | What::RolledBack
-            | What::RollbackUndone { .. }
-            | What::Refused { .. }
-            | What::Crashed { .. }
-            | What::WentOff { .. }
-            | What::NotSwitchedOn { .. }
-            | What::RefusedBefore { .. }
-            | What::Failed { .. }
-            | What::Flawed(_)
-            | What::Conflict { .. }
-            | What::Removed { .. }
-            | What::Deactivated
-            | What::LeftOff
-            | What::Deleted { .. }
-            | What::Spared { .. }
-            | What::Waiting { .. } => {
+            NoticeKind::Unchanged { in_pass: true, good_again: false, .. } => {}
+            NoticeKind::Created { .. }
+            | NoticeKind::Updated { .. }
+            | NoticeKind::Unchanged { .. }
+            | NoticeKind::WouldCreate
+            | NoticeKind::WouldUpdate { .. }
+            | NoticeKind::RemoteEdit { .. }
+            | NoticeKind::Duplicate { .. }
+            | NoticeKind::RolledBack
+            | NoticeKind::RollbackUndone { .. }
+            | NoticeKind::Refused { .. }
+            | NoticeKind::Crashed { .. }
+            | NoticeKind::WentOff { .. }
+            | NoticeKind::NotSwitchedOn { .. }
+            | NoticeKind::RefusedBefore { .. }
+            | NoticeKind::Failed { .. }
+            | NoticeKind::Flawed(_)
+            | NoticeKind::Conflict { .. }
+            | NoticeKind::Removed { .. }
+            | NoticeKind::Deactivated
+            | NoticeKind::LeftOff
+            | NoticeKind::Deleted { .. }
+            | NoticeKind::Spared { .. }
+            | NoticeKind::Waiting { .. } => {
                 let what = notice.headline().map_or_else(|| notice.sentence(), str::to_owned);
                 let file = || notice.about.path.as_ref().map(|path| path.display().to_string());
                 match notice.about.key.as_ref().map(|key| key.id.to_string()).or_else(file) {
@@ -84,24 +94,24 @@ impl Status {
                 }
             }
             // Steps on the way, and what is beside the point a minute later.
-            What::Untested { .. }
-            | What::Proxied { .. }
-            | What::Insecure { .. }
-            | What::Pass { .. }
-            | What::StillUnreachable { .. }
-            | What::Sending { .. }
-            | What::Slow { .. }
-            | What::Restored
-            | What::SwitchedOn
-            | What::Recovered
-            | What::Pruned
-            | What::Surprising(_)
-            | What::IdChanged { .. }
-            | What::Superseded
-            | What::Held
-            | What::BeingWritten
-            | What::Disabled
-            | What::SameFile { .. } => {}
+            NoticeKind::Untested { .. }
+            | NoticeKind::Proxied { .. }
+            | NoticeKind::Insecure { .. }
+            | NoticeKind::Pass { .. }
+            | NoticeKind::StillUnreachable { .. }
+            | NoticeKind::Sending { .. }
+            | NoticeKind::Slow { .. }
+            | NoticeKind::Restored
+            | NoticeKind::SwitchedOn
+            | NoticeKind::Recovered
+            | NoticeKind::Pruned
+            | NoticeKind::Surprising(_)
+            | NoticeKind::IdChanged { .. }
+            | NoticeKind::Superseded
+            | NoticeKind::Held
+            | NoticeKind::BeingWritten
+            | NoticeKind::Disabled
+            | NoticeKind::SameFile { .. } => {}
         }
     }
 
@@ -123,14 +133,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::engine::exchange::Failure;
-    use crate::engine::notice::{About, Tally, WaitReason};
+    use crate::engine::deploy::Failure;
+    use crate::notice::{PassSummary, Subject, WaitReason};
     use crate::plugin::id::PluginId;
     use crate::plugin::{Flaw, Key, Kind, Problem};
 
-    fn shout(what: What) -> Notice {
+    fn shout(what: NoticeKind) -> Notice {
         let key = Key { kind: Kind::Function, id: PluginId::new("shout").unwrap() };
-        Notice { about: About { key: Some(key), ..About::default() }, what }
+        Notice { about: Subject { key: Some(key), ..Subject::default() }, what }
     }
 
     /// What each notice leaves of the line, told one after the other at 1:00, 2:00 …
@@ -139,39 +149,48 @@ mod tests {
     fn what_is_left_of_each_notice() {
         let server = || "http://h:1".to_owned();
         let took = Duration::from_millis(34);
-        let unchanged = |in_pass, good_again| shout(What::Unchanged { in_pass, active: None, good_again });
-        let away = What::Unreachable {
+        let unchanged = |in_pass, good_again| shout(NoticeKind::Unchanged { in_pass, active: None, good_again });
+        let away = NoticeKind::Unreachable {
             cause: "connection refused".to_owned(),
             server: server(),
             next: took,
             waiting: 1,
             configured: true,
         };
-        let summary = |tally| What::Summary { tally, took, dry_run: false };
+        let summary = |tally| NoticeKind::Summary { tally, took, dry_run: false };
         let flawed = Flaw { digest: None, problem: Problem::Empty, span: None, meant: true };
         let denied = || {
             let key = Some("`.env`".to_owned());
-            Notice::general(What::NotAllowed { status: 401, words: "401 Unauthorized".to_owned(), key })
+            Notice::general(NoticeKind::NotAllowed { status: 401, words: "401 Unauthorized".to_owned(), key })
         };
-        let file = Notice { about: About::file(&Arc::from(Path::new("a.py"))), what: What::Flawed(flawed) };
+        let file = Notice { about: Subject::file(&Arc::from(Path::new("a.py"))), what: NoticeKind::Flawed(flawed) };
         let table = [
             (
-                Notice::general(What::Ready { roots: vec![PathBuf::from("plugins")], plugins: 1, server: server() }),
+                Notice::general(NoticeKind::Ready {
+                    roots: vec![PathBuf::from("plugins")],
+                    plugins: 1,
+                    server: server(),
+                }),
                 "watching `plugins` for http://h:1",
             ),
             (
-                Notice::general(What::Connected { server: server(), version: "0.12.4".to_owned() }),
+                Notice::general(NoticeKind::Connected { server: server(), version: "0.12.4".to_owned() }),
                 "watching `plugins` for http://h:1",
             ),
             (
-                Notice::general(summary(Tally { created: 1, ..Tally::default() })),
+                Notice::general(summary(PassSummary { created: 1, ..PassSummary::default() })),
                 "watching `plugins` for http://h:1; last: 1 plugin compared (3:00)",
             ),
             (
-                shout(What::Updated { from: None, kept: Some(PathBuf::from("copy.py")), active: Some(true), took }),
+                shout(NoticeKind::Updated {
+                    from: None,
+                    kept: Some(PathBuf::from("copy.py")),
+                    active: Some(true),
+                    took,
+                }),
                 "watching `plugins` for http://h:1; last: shout updated (4:00)",
             ),
-            (shout(What::Held), "watching `plugins` for http://h:1; last: shout updated (4:00)"),
+            (shout(NoticeKind::Held), "watching `plugins` for http://h:1; last: shout updated (4:00)"),
             (unchanged(true, false), "watching `plugins` for http://h:1; last: shout updated (4:00)"),
             (
                 Notice::general(away),
@@ -179,12 +198,12 @@ mod tests {
                  updated (4:00)",
             ),
             (
-                shout(What::Waiting { reason: WaitReason::Away, again: false }),
+                shout(NoticeKind::Waiting { reason: WaitReason::Away, again: false }),
                 "http://h:1 is away since 7:00: connection refused; watching `plugins` for http://h:1; last: shout \
                  waiting: the server is away (8:00)",
             ),
             (
-                Notice::general(What::Back { away: took, waiting: 1 }),
+                Notice::general(NoticeKind::Back { away: took, waiting: 1 }),
                 "watching `plugins` for http://h:1; last: shout waiting: the server is away (8:00)",
             ),
             (file, "watching `plugins` for http://h:1; last: a.py not sent (10:00)"),
@@ -194,31 +213,39 @@ mod tests {
                  http://h:1; last: a.py not sent (10:00)",
             ),
             (
-                shout(What::Failed { failure: Failure::StoredOther, took }),
+                shout(NoticeKind::Failed { failure: Failure::StoredOther, took }),
                 "the server denied access with the key from `.env`: 401 Unauthorized; watching `plugins` for \
                  http://h:1; last: shout not deployed (12:00)",
             ),
             (
-                Notice::general(summary(Tally { updated: 1, failed: 1, unreadable_folders: 1, ..Tally::default() })),
+                Notice::general(summary(PassSummary {
+                    updated: 1,
+                    failed: 1,
+                    unreadable_folders: 1,
+                    ..PassSummary::default()
+                })),
                 "watching `plugins` for http://h:1; last: 2 plugins compared, 1 not deployed, 1 folder cannot be read \
                  (13:00)",
             ),
             (
-                Notice::general(What::RootMissing { root: PathBuf::from("plugins") }),
+                Notice::general(NoticeKind::RootMissing { root: PathBuf::from("plugins") }),
                 "watching `plugins` for http://h:1; last: `plugins` is not there; nothing changes on the server (14:00)",
             ),
             (
-                Notice::general(What::Foreign { server: server(), status: 200, words: "a web page".to_owned() }),
+                Notice::general(NoticeKind::Foreign { server: server(), status: 200, words: "a web page".to_owned() }),
                 "http://h:1 does not answer as Open WebUI: a web page; watching `plugins` for http://h:1; last: \
                  `plugins` is not there; nothing changes on the server (14:00)",
             ),
             (
-                Notice::general(What::Reloaded { files: vec![PathBuf::from(".env")], changed: vec!["concurrency"] }),
+                Notice::general(NoticeKind::Reloaded {
+                    files: vec![PathBuf::from(".env")],
+                    changed: vec!["concurrency"],
+                }),
                 "http://h:1 does not answer as Open WebUI: a web page; watching `plugins` for http://h:1; last: settings \
                  read again after a change of `.env` (new: concurrency) (16:00)",
             ),
             (
-                Notice::general(What::Reloaded { files: vec![PathBuf::from(".env")], changed: vec!["url"] }),
+                Notice::general(NoticeKind::Reloaded { files: vec![PathBuf::from(".env")], changed: vec!["url"] }),
                 "watching `plugins` for http://h:1; last: settings read again after a change of `.env` (new: url) \
                  (17:00)",
             ),
@@ -228,14 +255,14 @@ mod tests {
                  last: settings read again after a change of `.env` (new: url) (17:00)",
             ),
             (
-                Notice::general(What::AccessGranted { waiting: 1 }),
+                Notice::general(NoticeKind::AccessGranted { waiting: 1 }),
                 "watching `plugins` for http://h:1; last: settings read again after a change of `.env` (new: url) \
                  (17:00)",
             ),
             (unchanged(true, true), "watching `plugins` for http://h:1; last: shout good again, unchanged (20:00)"),
-            (Notice::general(What::Stopping { in_flight: 0 }), "stopping"),
+            (Notice::general(NoticeKind::Stopping { in_flight: 0 }), "stopping"),
             (unchanged(false, false), "stopping"),
-            (Notice::general(What::Stopped { waiting: 0, refused: 0, held: 0, with_errors: 0 }), "stopped"),
+            (Notice::general(NoticeKind::Stopped { waiting: 0, refused: 0, held: 0, with_errors: 0 }), "stopped"),
         ];
         let mut status = Status::default();
         assert_eq!(status.line(), "");

@@ -19,7 +19,7 @@ const WRITER_PATIENCE: Duration = Duration::from_secs(2);
 
 /// The paths that had events and were not handed on yet.
 #[derive(Debug)]
-pub struct Settling {
+pub struct Debouncer {
     debounce: Duration,
     /// Being written, as far as we know.
     changing: BTreeMap<Arc<Path>, Changing>,
@@ -40,7 +40,7 @@ struct Changing {
     told: bool,
 }
 
-impl Settling {
+impl Debouncer {
     /// Nothing yet; a path of which nobody says more has to be quiet for `debounce`.
     #[must_use]
     pub fn new(debounce: Duration) -> Self {
@@ -125,7 +125,7 @@ impl Settling {
         named.map(|(path, changing)| (changing.told = true, Arc::clone(path)).1).collect()
     }
 
-    /// When [`Settling::take`] is worth asking again.
+    /// When [`Debouncer::take`] is worth asking again.
     #[must_use]
     pub fn next_wake(&self) -> Option<Duration> {
         let glance = self.git.map(|(_, glance)| glance);
@@ -152,101 +152,101 @@ mod tests {
         Arc::from(Path::new(name))
     }
 
-    fn take(settling: &mut Settling, now: Duration, git_busy: fn() -> bool) -> Vec<Arc<Path>> {
-        settling.take(now, git_busy).into_keys().collect()
+    fn take(debouncer: &mut Debouncer, now: Duration, git_busy: fn() -> bool) -> Vec<Arc<Path>> {
+        debouncer.take(now, git_busy).into_keys().collect()
     }
 
-    fn settling() -> Settling {
-        Settling::new(at(100))
+    fn debouncer() -> Debouncer {
+        Debouncer::new(at(100))
     }
 
     #[test]
     fn a_closed_file_is_ready_at_once() {
-        let mut settling = settling();
-        settling.complete(path("a.py"), at(0));
-        assert_eq!(take(&mut settling, at(0), FREE), [path("a.py")]);
-        assert_eq!((take(&mut settling, at(0), FREE), settling.next_wake()), (vec![], None));
+        let mut debouncer = debouncer();
+        debouncer.complete(path("a.py"), at(0));
+        assert_eq!(take(&mut debouncer, at(0), FREE), [path("a.py")]);
+        assert_eq!((take(&mut debouncer, at(0), FREE), debouncer.next_wake()), (vec![], None));
     }
 
     #[test]
     fn a_file_being_written_is_ready_when_it_has_been_quiet() {
-        let mut settling = settling();
-        settling.changing(path("a.py"), at(0));
-        settling.changing(path("a.py"), at(60));
-        assert_eq!(settling.next_wake(), Some(at(1060)));
-        assert_eq!(take(&mut settling, at(1059), FREE), []);
-        assert_eq!(take(&mut settling, at(1060), FREE), [path("a.py")]);
+        let mut debouncer = debouncer();
+        debouncer.changing(path("a.py"), at(0));
+        debouncer.changing(path("a.py"), at(60));
+        assert_eq!(debouncer.next_wake(), Some(at(1060)));
+        assert_eq!(take(&mut debouncer, at(1059), FREE), []);
+        assert_eq!(take(&mut debouncer, at(1060), FREE), [path("a.py")]);
     }
 
     #[test]
     fn a_file_that_appeared_is_ready_sooner_unless_somebody_writes_it() {
-        let mut settling = settling();
-        settling.appeared(path("a.py"), at(0));
-        settling.appeared(path("b.py"), at(0));
-        settling.changing(path("b.py"), at(50));
-        settling.appeared(path("b.py"), at(60));
-        assert_eq!(take(&mut settling, at(100), FREE), [path("a.py")]);
-        assert_eq!(take(&mut settling, at(1049), FREE), []);
-        settling.complete(path("b.py"), at(0));
-        assert_eq!(take(&mut settling, at(1049), FREE), [path("b.py")]);
+        let mut debouncer = debouncer();
+        debouncer.appeared(path("a.py"), at(0));
+        debouncer.appeared(path("b.py"), at(0));
+        debouncer.changing(path("b.py"), at(50));
+        debouncer.appeared(path("b.py"), at(60));
+        assert_eq!(take(&mut debouncer, at(100), FREE), [path("a.py")]);
+        assert_eq!(take(&mut debouncer, at(1049), FREE), []);
+        debouncer.complete(path("b.py"), at(0));
+        assert_eq!(take(&mut debouncer, at(1049), FREE), [path("b.py")]);
     }
 
     #[test]
     fn the_close_ends_the_wait_and_a_new_write_begins_it_again() {
-        let mut settling = settling();
-        settling.changing(path("a.py"), at(0));
-        settling.complete(path("a.py"), at(0));
-        settling.changing(path("a.py"), at(10));
-        assert_eq!(take(&mut settling, at(10), FREE), []);
-        settling.complete(path("a.py"), at(0));
-        assert_eq!(take(&mut settling, at(11), FREE), [path("a.py")]);
-        assert_eq!(settling.next_wake(), None);
+        let mut debouncer = debouncer();
+        debouncer.changing(path("a.py"), at(0));
+        debouncer.complete(path("a.py"), at(0));
+        debouncer.changing(path("a.py"), at(10));
+        assert_eq!(take(&mut debouncer, at(10), FREE), []);
+        debouncer.complete(path("a.py"), at(0));
+        assert_eq!(take(&mut debouncer, at(11), FREE), [path("a.py")]);
+        assert_eq!(debouncer.next_wake(), None);
     }
 
     #[test]
     fn a_writer_that_never_pauses_is_never_read_half_way() {
-        let mut settling = settling();
+        let mut debouncer = debouncer();
         for millis in (0..60_000).step_by(50) {
-            settling.changing(path("a.py"), at(millis));
-            assert_eq!(take(&mut settling, at(millis), FREE), []);
+            debouncer.changing(path("a.py"), at(millis));
+            assert_eq!(take(&mut debouncer, at(millis), FREE), []);
             let named = if millis == 2000 { vec![path("a.py")] } else { vec![] };
-            assert_eq!(settling.long_written(at(millis)), named);
+            assert_eq!(debouncer.long_written(at(millis)), named);
         }
-        settling.complete(path("a.py"), at(0));
-        assert_eq!(take(&mut settling, at(60_000), FREE), [path("a.py")]);
+        debouncer.complete(path("a.py"), at(0));
+        assert_eq!(take(&mut debouncer, at(60_000), FREE), [path("a.py")]);
     }
 
     #[test]
     fn a_writer_is_not_forgotten_with_another_debounce() {
-        let mut settling = settling();
-        settling.changing(path("a.py"), at(0));
-        let mut settling = settling.with_debounce(at(10));
-        settling.changing(path("b.py"), at(0));
-        assert_eq!(take(&mut settling, at(100), FREE), [path("b.py")]);
-        assert_eq!((settling.is_changing(Path::new("a.py")), settling.next_wake()), (true, Some(at(1000))));
+        let mut debouncer = debouncer();
+        debouncer.changing(path("a.py"), at(0));
+        let mut debouncer = debouncer.with_debounce(at(10));
+        debouncer.changing(path("b.py"), at(0));
+        assert_eq!(take(&mut debouncer, at(100), FREE), [path("b.py")]);
+        assert_eq!((debouncer.is_changing(Path::new("a.py")), debouncer.next_wake()), (true, Some(at(1000))));
     }
 
     #[test]
     fn git_holds_everything_back_but_not_for_ever() {
-        let mut settling = settling();
-        settling.complete(path("a.py"), at(0));
-        assert_eq!(take(&mut settling, at(0), BUSY), []);
-        settling.complete(path("b.py"), at(0));
-        assert_eq!(settling.next_wake(), Some(at(20)));
-        assert_eq!(take(&mut settling, at(20), BUSY), []);
-        assert_eq!(take(&mut settling, at(40), FREE), [path("a.py"), path("b.py")]);
+        let mut debouncer = debouncer();
+        debouncer.complete(path("a.py"), at(0));
+        assert_eq!(take(&mut debouncer, at(0), BUSY), []);
+        debouncer.complete(path("b.py"), at(0));
+        assert_eq!(debouncer.next_wake(), Some(at(20)));
+        assert_eq!(take(&mut debouncer, at(20), BUSY), []);
+        assert_eq!(take(&mut debouncer, at(40), FREE), [path("a.py"), path("b.py")]);
 
         // What it holds back may be written again meanwhile.
-        settling.complete(path("a.py"), at(0));
-        assert_eq!(take(&mut settling, at(50), BUSY), []);
-        settling.changing(path("a.py"), at(60));
-        assert_eq!(take(&mut settling, at(70), BUSY), []);
-        assert_eq!(settling.next_wake(), Some(at(1060)));
+        debouncer.complete(path("a.py"), at(0));
+        assert_eq!(take(&mut debouncer, at(50), BUSY), []);
+        debouncer.changing(path("a.py"), at(60));
+        assert_eq!(take(&mut debouncer, at(70), BUSY), []);
+        assert_eq!(debouncer.next_wake(), Some(at(1060)));
 
-        settling.complete(path("a.py"), at(0));
+        debouncer.complete(path("a.py"), at(0));
         for millis in (1000..6000).step_by(20) {
-            assert_eq!(take(&mut settling, at(millis), BUSY), []);
+            assert_eq!(take(&mut debouncer, at(millis), BUSY), []);
         }
-        assert_eq!(take(&mut settling, at(6000), BUSY), [path("a.py")]);
+        assert_eq!(take(&mut debouncer, at(6000), BUSY), [path("a.py")]);
     }
 }

@@ -3,17 +3,17 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::exchange::{Backup, Call, Exchange, Failure, Left, Outcome};
-use super::files::Claim;
-use super::ledger::{Deployed, Last, Rollback};
-use super::notice::{Notice, WaitReason, What};
+use super::deploy::{Aftermath, Backup, Call, Deploy, Failure, Outcome};
+use super::files::Owner;
+use super::ledger::{Deployed, LastAttempt, Rollback};
 use super::plan::Remote;
 use super::server::Server;
-use super::{Effect, Engine, Now, Talk};
+use super::{Conversation, Effect, Engine, Now};
+use crate::notice::{Notice, NoticeKind, WaitReason};
 use crate::plugin::{Digest, Key, Plugin};
 
 /// How the words begin of a text that nobody answers to.
-pub(super) const NO_ANSWER: &str = "the server gave no answer to it";
+pub const NO_ANSWER: &str = "the server gave no answer to it";
 /// An editing session is over when nothing was saved for this long.
 const SESSION: Duration = Duration::from_hours(1);
 
@@ -40,19 +40,19 @@ impl Engine {
             self.returned(now);
         }
         // A recovery that failed is no reason to forget what it was to make good; unless the plugin is out of our reach.
-        let unresolved = matches!(flight.talk, Talk::Recover(_))
+        let unresolved = matches!(flight.talk, Conversation::Recover(_))
             && matches!(&outcome, Outcome::Failed(failure) if !matches!(failure, Failure::NotOurs { .. }));
         let switches_on = self.under_way.get(key).is_some_and(|under_way| under_way.replaced.is_none());
-        let in_doubt = matches!(&flight.talk, Talk::Deploy(exchange) if exchange.is_in_doubt());
+        let in_doubt = matches!(&flight.talk, Conversation::Deploy(exchange) if exchange.is_in_doubt());
         if outcome.is_certain() && !in_doubt && !unresolved && self.under_way.remove(key).is_some() {
-            if matches!(flight.talk, Talk::Recover(_)) {
+            if matches!(flight.talk, Conversation::Recover(_)) {
                 // Whose text that was, the ledger says from now on.
                 self.effects.push(Effect::Save(key.clone()));
             }
-            self.effects.push(Effect::Unnote(key.clone()));
+            self.effects.push(Effect::ClearIntent(key.clone()));
             self.activations.remove(key);
         }
-        if let (Talk::Deploy(exchange), Some(_)) = (&flight.talk, &unsettled) {
+        if let (Conversation::Deploy(exchange), Some(_)) = (&flight.talk, &unsettled) {
             self.note_restored(key, exchange.restores());
         }
         let took = now.at.saturating_sub(flight.since);
@@ -60,9 +60,9 @@ impl Engine {
         let landed = matches!(outcome, Outcome::Created { .. } | Outcome::Updated { .. });
         let landed = flight.talk.deploys().filter(|_| landed).cloned();
         match flight.talk {
-            Talk::Deploy(exchange) => self.on_deployed(&exchange, outcome, flight.in_pass, took, now),
-            Talk::Recover(_) => self.on_recovered(key, outcome, switches_on, took, now),
-            Talk::Remove(plugin, _) => self.on_removed(&plugin, outcome, took, now),
+            Conversation::Deploy(exchange) => self.on_deployed(&exchange, outcome, flight.in_pass, took, now),
+            Conversation::Recover(_) => self.on_recovered(key, outcome, switches_on, took, now),
+            Conversation::Remove(plugin, _) => self.on_removed(&plugin, outcome, took, now),
         }
         self.rollbacks.extend(newer);
         if let Some(plugin) = landed {
@@ -84,7 +84,7 @@ impl Engine {
             under_way.replaced = Some(text);
             let under_way = under_way.clone();
             let ticket = self.ticket();
-            self.effects.push(Effect::Note(ticket, key.clone(), under_way));
+            self.effects.push(Effect::SaveIntent(ticket, key.clone(), under_way));
         }
     }
 
@@ -98,11 +98,11 @@ impl Engine {
             self.end_rollback(&plugin.key);
         }
         if server != plugin.digest {
-            self.tell(Notice::of(plugin, What::RollbackUndone { put_back: server }));
+            self.tell(Notice::of(plugin, NoticeKind::RollbackUndone { put_back: server }));
         }
     }
 
-    fn on_deployed(&mut self, exchange: &Exchange, outcome: Outcome, in_pass: bool, took: Duration, now: Now) {
+    fn on_deployed(&mut self, exchange: &Deploy, outcome: Outcome, in_pass: bool, took: Duration, now: Now) {
         let plugin = exchange.plugin();
         let is_known = self.note_for_retry(exchange, &outcome, took, now);
         let outcome = match self.answered(plugin, outcome, now) {
@@ -111,7 +111,7 @@ impl Engine {
                 Outcome::Refused { words, left }
             }
             Outcome::Crashed { words, left } => {
-                self.note_ended(&plugin.key, Last::Failed { digest: plugin.digest });
+                self.note_ended(&plugin.key, LastAttempt::Failed { digest: plugin.digest });
                 match self.on_crashed(exchange, words, left, in_pass, now) {
                     Some(outcome) => outcome,
                     None => return,
@@ -131,16 +131,16 @@ impl Engine {
             }
             Outcome::Updated { .. } => self.note_deployed(plugin, now),
             Outcome::Unchanged => self.note_held(plugin, now),
-            Outcome::Twin(twin) => {
+            Outcome::Duplicate(twin) => {
                 let other = Key { kind: plugin.key.kind, id: twin.id.clone() };
                 self.asked.insert(plugin.key.clone(), other);
             }
             Outcome::Refused { words, .. } => {
-                self.note_ended(&plugin.key, Last::Refused { digest: plugin.digest, words: words.clone() });
+                self.note_ended(&plugin.key, LastAttempt::Refused { digest: plugin.digest, words: words.clone() });
             }
             // What was refused before stays so.
             Outcome::Failed(_) if self.refused_before(plugin).is_some() => {}
-            Outcome::Failed(_) => self.note_ended(&plugin.key, Last::Failed { digest: plugin.digest }),
+            Outcome::Failed(_) => self.note_ended(&plugin.key, LastAttempt::Failed { digest: plugin.digest }),
             _ => {}
         }
         if let Outcome::Failed(failure) = outcome {
@@ -155,7 +155,7 @@ impl Engine {
             self.files.drop_text(plugin);
         }
         let version = if let Outcome::Updated { version, .. } = &outcome { version.clone() } else { None };
-        for what in What::came_of(outcome, plugin, exchange.on_server(), in_pass, took) {
+        for what in NoticeKind::of_outcome(outcome, plugin, exchange.on_server(), in_pass, took) {
             self.tell(Notice::of(plugin, what));
         }
         self.prune(&plugin.key, version, now);
@@ -164,8 +164,8 @@ impl Engine {
     /// The server's words, where it has refused this very text.
     pub(super) fn refused_before(&self, plugin: &Plugin) -> Option<String> {
         match &self.ledger.get(&plugin.key)?.last {
-            Last::Refused { digest, words } if *digest == plugin.digest => Some(words.clone()),
-            Last::Refused { .. } | Last::Failed { .. } | Last::Deployed => None,
+            LastAttempt::Refused { digest, words } if *digest == plugin.digest => Some(words.clone()),
+            LastAttempt::Refused { .. } | LastAttempt::Failed { .. } | LastAttempt::Deployed => None,
         }
     }
 
@@ -176,7 +176,7 @@ impl Engine {
         let before = self.unanswered.insert(plugin.key.clone(), plugin.digest);
         if before == Some(plugin.digest) {
             self.lose(cause.clone(), None, now);
-            return Outcome::Refused { words: format!("{NO_ANSWER}, twice: {cause}"), left: Left::AsItWas };
+            return Outcome::Refused { words: format!("{NO_ANSWER}, twice: {cause}"), left: Aftermath::AsItWas };
         }
         Outcome::Failed(Failure::Unanswered { cause })
     }
@@ -191,20 +191,21 @@ impl Engine {
                 let what = self.on_failure(failure, took, now);
                 self.tell(Notice { about, what });
             }
-            Outcome::Recovered { left: Left::Unsettled { .. }, .. } => {}
+            Outcome::Recovered { left: Aftermath::Unsettled { .. }, .. } => {}
             Outcome::Recovered { left, holds } => {
                 let what = match left {
-                    Left::Restored if switches_on => What::SwitchedOn,
-                    left if switches_on => What::not_on(left).unwrap_or(What::Recovered),
-                    left => What::came_of_recovery(left),
+                    Aftermath::Restored if switches_on => NoticeKind::SwitchedOn,
+                    left if switches_on => NoticeKind::not_on(left).unwrap_or(NoticeKind::Recovered),
+                    left => NoticeKind::of_recovery(left),
                 };
-                if !(switches_on && self.activations.is_known(key) && matches!(what, What::NotSwitchedOn { .. })) {
+                if !(switches_on && self.activations.is_known(key) && matches!(what, NoticeKind::NotSwitchedOn { .. }))
+                {
                     self.tell(Notice { about, what });
                 }
                 // It may have changed since the list that the plan went by.
                 let was_held = self.ledger.held(key);
                 self.note_seen(key, holds);
-                if let Claim::Sole(plugin) = self.present_claim(key)
+                if let Owner::One(plugin) = self.present_owner(key)
                     && holds != was_held
                     && was_held == Some(plugin.digest)
                     && self.queue.waiting(key).is_none()
@@ -238,14 +239,14 @@ impl Engine {
     }
 
     /// What failed because the server is away waits, which is told once.
-    pub(super) fn waiting_again(&self) -> What {
-        What::Waiting {
+    pub(super) fn waiting_again(&self) -> NoticeKind {
+        NoticeKind::Waiting {
             reason: WaitReason::Away,
             again: self.absence.as_ref().is_some_and(|absence| absence.attempts > 1),
         }
     }
 
-    pub(super) fn on_failure(&mut self, failure: Failure, took: Duration, now: Now) -> What {
+    pub(super) fn on_failure(&mut self, failure: Failure, took: Duration, now: Now) -> NoticeKind {
         match failure {
             Failure::Unreachable { cause, retry_after } => {
                 self.lose(cause, retry_after, now);
@@ -257,7 +258,7 @@ impl Engine {
             }
             Failure::NotAllowed { status, words } => {
                 self.shut_out(status, words, now);
-                What::Waiting { reason: WaitReason::Denied, again: false }
+                NoticeKind::Waiting { reason: WaitReason::Denied, again: false }
             }
             Failure::Foreign { status, words } => {
                 self.miss(status, words, now);
@@ -267,7 +268,7 @@ impl Engine {
             | Failure::StoredOther
             | Failure::TakesNone { .. }
             | Failure::KeepFailed { .. }
-            | Failure::Odd { .. }) => What::Failed { failure, took },
+            | Failure::Odd { .. }) => NoticeKind::Failed { failure, took },
         }
     }
 
@@ -287,7 +288,7 @@ impl Engine {
         if !self.is_noted(plugin) && !self.policy.terms.dry_run {
             // What was sent and got no answer was taken after all.
             let was_sent = self.ledger.get(&plugin.key).is_some_and(|record| record.sent.contains(&plugin.digest));
-            let by_us = was_sent || self.put_there(&plugin.key) == Some(plugin.digest);
+            let by_us = was_sent || self.deployed_by_us(&plugin.key) == Some(plugin.digest);
             self.note(plugin, by_us, now);
             // From here on it counts as ours, and is replaced without a further copy.
             let archive = if by_us { Effect::Archive } else { Effect::ArchiveFound };
@@ -315,7 +316,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn note_ended(&mut self, key: &Key, last: Last) {
+    pub(super) fn note_ended(&mut self, key: &Key, last: LastAttempt) {
         if !self.policy.terms.dry_run {
             self.ledger.ended(key, last);
             self.effects.push(Effect::Save(key.clone()));

@@ -14,11 +14,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::engine::healing::{self, Healing, Next};
-use crate::engine::ledger::UnderWay;
+use crate::engine::duplicate::{self, Duplicate, Duplicates, Identity};
+use crate::engine::ledger::UpdateIntent;
 use crate::engine::plan::Why;
 use crate::engine::refusal;
-use crate::engine::twin::{self, Identity, Twin, Twins};
+use crate::engine::repair::{self, Next, Repair};
 use crate::plugin::{Digest, Entry, Key, Kind, Plugin, id::PluginId};
 
 /// One request to the server, in the engine's words. `client.rs` knows how it is spelled in HTTP.
@@ -203,7 +203,7 @@ pub enum Reply {
 
 /// What the conversation needs to know beside the plugin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Terms {
+pub struct DeployPolicy {
     /// Send even what the server holds already.
     pub force: bool,
     /// Look, and say what would be sent, but send nothing.
@@ -245,9 +245,9 @@ pub enum Step {
     /// Make this call and come back with its reply.
     Call(Call),
     /// Keep this copy of the server's text, which is about to be replaced, and come back with where it lies.
-    Keep(Backup),
+    SaveBackup(Backup),
     /// Write this down before the text leaves, and come back when it is on disk.
-    Note(UnderWay),
+    SaveIntent(UpdateIntent),
     /// Archive this text of ours, and take the step after it.
     Archive(Backup, Box<Step>),
     /// Over.
@@ -273,7 +273,7 @@ pub enum Outcome {
         /// The on/off switch, for a function.
         active: Option<bool>,
         /// What became of switching it on.
-        left: Left,
+        left: Aftermath,
     },
     /// It holds our text now.
     Updated {
@@ -301,25 +301,25 @@ pub enum Outcome {
         theirs: Option<String>,
     },
     /// It seems to be on the server under another id, and the user wants to decide: nothing was sent.
-    Twin(Twin),
+    Duplicate(Duplicate),
     /// The server will not take this text.
     Refused {
         /// Its words, unaltered; they may be empty.
         words: String,
         /// What became of the plugin that is running.
-        left: Left,
+        left: Aftermath,
     },
     /// The server failed at this text, which may be the text's doing or its own.
     Crashed {
         /// Its words.
         words: String,
         /// What became of the plugin that is running.
-        left: Left,
+        left: Aftermath,
     },
     /// What an update of which nobody knew how it ended has left behind is made good, as far as it could be.
     Recovered {
         /// What became of its switches.
-        left: Left,
+        left: Aftermath,
         /// The digest of the server's text; `None` if the server has no such plugin.
         holds: Option<Digest>,
     },
@@ -373,8 +373,8 @@ impl Outcome {
             | Outcome::Refused { left, .. }
             | Outcome::Crashed { left, .. }
             | Outcome::Recovered { left, .. } => match left {
-                Left::Off { cause, later: true } | Left::Unsettled { cause } => Some(cause),
-                Left::Off { later: false, .. } | Left::AsItWas | Left::Restored => None,
+                Aftermath::Off { cause, later: true } | Aftermath::Unsettled { cause } => Some(cause),
+                Aftermath::Off { later: false, .. } | Aftermath::AsItWas | Aftermath::Restored => None,
             },
             _ => None,
         }
@@ -403,7 +403,7 @@ impl Outcome {
             | Outcome::WouldCreate
             | Outcome::WouldUpdate { .. }
             | Outcome::RemoteEdit { .. }
-            | Outcome::Twin(_)
+            | Outcome::Duplicate(_)
             | Outcome::Deactivated
             | Outcome::Deleted { .. }
             | Outcome::Spared(_) => true,
@@ -429,7 +429,7 @@ impl Verdict {
         }
     }
 
-    fn outcome(self, left: Left) -> Outcome {
+    fn outcome(self, left: Aftermath) -> Outcome {
         match self {
             Verdict::Refused(words) => Outcome::Refused { words, left },
             Verdict::Crashed(words) => Outcome::Crashed { words, left },
@@ -437,12 +437,12 @@ impl Verdict {
     }
 
     /// The conversation ends with it.
-    fn over(self, left: Left) -> Step {
+    fn over(self, left: Aftermath) -> Step {
         Step::Done(self.outcome(left))
     }
 
     /// The server is gone since. It may be this text that took it down, which must not happen over and over.
-    fn gone(self, left: Left, cause: &str) -> Step {
+    fn gone(self, left: Aftermath, cause: &str) -> Step {
         match self {
             Verdict::Refused(_) => self.over(left),
             Verdict::Crashed(words) => unanswered(format!("{words}, and then {cause}")),
@@ -452,7 +452,7 @@ impl Verdict {
 
 /// What a refused update left of a function that was on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Left {
+pub enum Aftermath {
     /// Everything as it was.
     AsItWas,
     /// The server had switched the function off, and it is on again.
@@ -548,13 +548,13 @@ pub enum Failure {
 
 /// What is known when a conversation begins.
 #[derive(Clone, Debug)]
-pub struct Known {
+pub struct DeployContext {
     /// The texts that may be on the server without being somebody else's: what we deployed last, what a rollback put back.
     pub ours: Vec<Digest>,
     /// Those of them of which there may be no copy, since nobody has seen until now that the server has taken them.
     pub unarchived: Vec<Digest>,
     /// Whether the plugin is there under another id.
-    pub twins: Twins,
+    pub twins: Duplicates,
     /// The server's words, where it has refused this very text: it is not created once more.
     pub refused: Option<String>,
     /// The server says of an update why it refuses it, but not of a create (0.12).
@@ -566,10 +566,10 @@ pub struct Known {
 
 /// One conversation about one plugin.
 #[derive(Clone, Debug)]
-pub struct Exchange {
+pub struct Deploy {
     plugin: Arc<Plugin>,
-    known: Known,
-    terms: Terms,
+    known: DeployContext,
+    terms: DeployPolicy,
     stage: Stage,
     /// How often the world changed under us (created or deleted meanwhile), so that the talk starts again.
     restarts: u8,
@@ -600,7 +600,7 @@ enum Stage {
     /// Does it exist, and what does it hold?
     Asked,
     /// We were turned away: is it this plugin, or the key?
-    Doubted { words: String, absence: Absence },
+    Doubted { words: String, absence: MissingRow },
     /// Is it there under another id?
     LookingForTwins,
     /// The copy of what will be replaced.
@@ -610,9 +610,9 @@ enum Stage {
     /// The update.
     Updating { before: Box<Row>, kept: Option<PathBuf> },
     /// Nobody knows what became of the update.
-    ReadingBack { before: Box<Row>, kept: Option<PathBuf>, doubt: Doubt },
+    ReadingBack { before: Box<Row>, kept: Option<PathBuf>, doubt: Unverified },
     /// What the refused update did to a running plugin is made good.
-    Healing { healing: Healing, verdict: Verdict },
+    Repair { healing: Repair, verdict: Verdict },
     /// The create.
     Creating,
     /// What a create that was refused left behind.
@@ -626,12 +626,12 @@ enum Stage {
     /// The stub is deleted.
     DeletingStub { outcome: Outcome },
     /// The new function is being switched on.
-    Activating(Healing),
+    Activating(Repair),
 }
 
 /// What being turned away can mean, if the key is good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Absence {
+enum MissingRow {
     /// That there is no such id: some servers say it with a 401.
     Possible,
     /// Only that this plugin is not ours to touch.
@@ -640,7 +640,7 @@ enum Absence {
 
 /// Why a write is read back.
 #[derive(Clone, Debug)]
-enum Doubt {
+enum Unverified {
     /// No answer came.
     Lost(String),
     /// The answer was no, which may have left traces.
@@ -655,9 +655,9 @@ const MOST_RESTARTS: u8 = 2;
 /// How a text begins that stands on the server for a moment only.
 const STUB_HEAD: &str = "# owui-watch put this here for a moment, to learn why the server refuses the plugin.\n";
 
-impl Exchange {
+impl Deploy {
     /// Begins a conversation: the first step is to ask what the server has, unless it has just said that it has not.
-    pub fn start(plugin: Arc<Plugin>, known: Known, terms: Terms) -> (Self, Step) {
+    pub fn start(plugin: Arc<Plugin>, known: DeployContext, terms: DeployPolicy) -> (Self, Step) {
         let mut exchange = Self {
             plugin,
             known,
@@ -717,7 +717,7 @@ impl Exchange {
 
     /// Whether this reply to the last call says that what stands there, if anything, is not what was sent.
     #[must_use]
-    pub fn is_turned_down_by(&self, reply: &Reply) -> bool {
+    pub fn is_rejected_by(&self, reply: &Reply) -> bool {
         match self.stage {
             // An earlier one, of which nobody knows what became, may have arrived.
             _ if self.was_lost || self.known.unarchived.contains(&self.plugin.digest) => false,
@@ -727,15 +727,15 @@ impl Exchange {
         }
     }
 
-    /// Whether the next reply tells of plugins under other ids, for which [`Exchange::spoken_for`] is to be said before.
+    /// Whether the next reply tells of plugins under other ids, for which [`Deploy::claimed_elsewhere`] is to be said before.
     #[must_use]
     pub fn looks_for_twins(&self) -> bool {
         matches!(self.stage, Stage::LookingForTwins)
     }
 
     /// These ids belong to other files here.
-    pub fn spoken_for(&mut self, ids: BTreeSet<PluginId>) {
-        self.known.twins = Twins::Unknown(ids);
+    pub fn claimed_elsewhere(&mut self, ids: BTreeSet<PluginId>) {
+        self.known.twins = Duplicates::Unknown(ids);
     }
 
     /// Takes the reply to the last call.
@@ -766,7 +766,7 @@ impl Exchange {
             Stage::Keeping { .. } | Stage::Noting { .. } => odd("an answer while nothing was asked"),
             Stage::Updating { before, kept } => self.on_updated(reply, before, kept),
             Stage::ReadingBack { before, kept, doubt } => self.on_read_back(reply, &before, kept, doubt),
-            Stage::Healing { mut healing, verdict } => {
+            Stage::Repair { mut healing, verdict } => {
                 let next = healing.reply(reply);
                 self.heal(healing, next, verdict)
             }
@@ -780,7 +780,7 @@ impl Exchange {
         }
     }
 
-    /// Takes the answer to [`Step::Keep`]: where the copy lies, or why it could not be written.
+    /// Takes the answer to [`Step::SaveBackup`]: where the copy lies, or why it could not be written.
     pub fn kept(&mut self, kept: Result<PathBuf, String>) -> Step {
         match (std::mem::replace(&mut self.stage, Stage::Asked), kept) {
             (Stage::Keeping { before }, Ok(path)) => self.update(before, Some(path)),
@@ -789,7 +789,7 @@ impl Exchange {
         }
     }
 
-    /// Takes the answer to [`Step::Note`]: it is on disk, or why it could not be written.
+    /// Takes the answer to [`Step::SaveIntent`]: it is on disk, or why it could not be written.
     pub fn noted(&mut self, noted: Result<(), String>) -> Step {
         match (std::mem::replace(&mut self.stage, Stage::Asked), noted) {
             (Stage::Noting { next, call }, Ok(())) => self.call(*next, call),
@@ -824,33 +824,33 @@ impl Exchange {
         match reply {
             Reply::Row(row) => self.on_found(row),
             Reply::Absent if let Some(words) = self.known.refused.take() => {
-                Step::Done(Outcome::Refused { words, left: Left::AsItWas })
+                Step::Done(Outcome::Refused { words, left: Aftermath::AsItWas })
             }
             Reply::Absent => match (self.terms.adopt, &self.known.twins) {
-                (Adopt::Never, _) | (Adopt::Ask, Twins::Ignored | Twins::Known(None)) => self.create(),
-                (Adopt::Ask, Twins::Known(Some(twin))) => Step::Done(Outcome::Twin(twin.clone())),
-                (Adopt::Ask, Twins::Unknown(_)) => {
+                (Adopt::Never, _) | (Adopt::Ask, Duplicates::Ignored | Duplicates::Known(None)) => self.create(),
+                (Adopt::Ask, Duplicates::Known(Some(twin))) => Step::Done(Outcome::Duplicate(twin.clone())),
+                (Adopt::Ask, Duplicates::Unknown(_)) => {
                     let call = Call::Overview(self.plugin.key.kind);
                     self.call(Stage::LookingForTwins, call)
                 }
             },
-            Reply::Unclear { words } => self.doubt(words, Absence::Possible),
+            Reply::Unclear { words } => self.doubt(words, MissingRow::Possible),
             other => self.unexpected(other),
         }
     }
 
     /// The key opens the table or it does not: that tells what being turned away meant.
-    fn doubt(&mut self, words: String, absence: Absence) -> Step {
+    fn doubt(&mut self, words: String, absence: MissingRow) -> Step {
         let call = Call::Overview(self.plugin.key.kind);
         self.call(Stage::Doubted { words, absence }, call)
     }
 
-    fn on_doubted(&mut self, reply: Reply, words: String, absence: Absence) -> Step {
+    fn on_doubted(&mut self, reply: Reply, words: String, absence: MissingRow) -> Step {
         let listed = |rows: &[Row]| rows.iter().any(|row| row.id == self.plugin.key.id.as_str());
         match (reply, absence) {
-            (Reply::Rows(rows), Absence::Possible) if !listed(&rows) => self.on_asked(Reply::Absent),
+            (Reply::Rows(rows), MissingRow::Possible) if !listed(&rows) => self.on_asked(Reply::Absent),
             // A list without it proves nothing when a write was turned down.
-            (Reply::Rows(_), Absence::Possible | Absence::Excluded) => {
+            (Reply::Rows(_), MissingRow::Possible | MissingRow::Excluded) => {
                 Step::Done(Outcome::Failed(Failure::NotOurs { words }))
             }
             (Reply::Unclear { words }, _) => not_allowed(401, words),
@@ -860,7 +860,7 @@ impl Exchange {
     }
 
     fn on_listed(&mut self, reply: Reply) -> Step {
-        let (Twins::Unknown(spoken_for), Reply::Rows(rows)) = (&self.known.twins, &reply) else {
+        let (Duplicates::Unknown(claimed_elsewhere), Reply::Rows(rows)) = (&self.known.twins, &reply) else {
             return match reply {
                 // Whoever may create a tool may not always list what others have, or they have too much.
                 Reply::NotAllowed { .. } | Reply::Unclear { .. } | Reply::Unusable { .. } => self.create(),
@@ -871,8 +871,8 @@ impl Exchange {
             rows.iter().filter_map(|row| Some((PluginId::new(&row.id)?, Identity::of_row(row)))).collect();
         let others = others.iter().map(|(id, identity)| (id, identity));
         let identity = Identity::of(&self.plugin);
-        match twin::find(&identity, &self.plugin.key.id, others, |id| spoken_for.contains(id)) {
-            Some(twin) => Step::Done(Outcome::Twin(twin)),
+        match duplicate::find(&identity, &self.plugin.key.id, others, |id| claimed_elsewhere.contains(id)) {
+            Some(twin) => Step::Done(Outcome::Duplicate(twin)),
             None => self.create(),
         }
     }
@@ -917,7 +917,7 @@ impl Exchange {
             return self.update(row, None);
         }
         self.stage = Stage::Keeping { before: row };
-        Step::Keep(backup)
+        Step::SaveBackup(backup)
     }
 
     /// A server that may switch the function off is not sent anything before it is on disk that the function is on.
@@ -939,42 +939,42 @@ impl Exchange {
         }
         self.has_noted = true;
         let ours = self.known.ours.iter().copied().chain([self.plugin.digest]).collect();
-        let under_way = UnderWay { ours, replaced, was_active };
+        let under_way = UpdateIntent { ours, replaced, was_active };
         self.stage = Stage::Noting { next: Box::new(next), call };
-        Step::Note(under_way)
+        Step::SaveIntent(under_way)
     }
 
     fn on_updated(&mut self, reply: Reply, before: Box<Row>, kept: Option<PathBuf>) -> Step {
         match reply {
             Reply::Row(after) if self.is_ours(&after) => self.taken(&before, &after, kept),
-            Reply::Row(_) => self.ask(Stage::ReadingBack { before, kept, doubt: Doubt::Other }),
+            Reply::Row(_) => self.ask(Stage::ReadingBack { before, kept, doubt: Unverified::Other }),
             // A proxy that answers for the server does not know either what became of it.
             Reply::Lost { cause } | Reply::Foreign { words: cause, .. } => {
-                self.ask(Stage::ReadingBack { before, kept, doubt: Doubt::Lost(cause) })
+                self.ask(Stage::ReadingBack { before, kept, doubt: Unverified::Lost(cause) })
             }
             Reply::Stumbled { cause } if !before.versioned => Step::Done(Outcome::Failed(Failure::Stumbled { cause })),
             reply => match Verdict::of(&reply) {
                 Some(verdict) if is_stub(&before) => self.ask(Stage::CheckingStub { verdict }),
-                Some(verdict @ Verdict::Refused(_)) if before.versioned => verdict.over(Left::AsItWas),
-                Some(verdict) => self.ask(Stage::ReadingBack { before, kept, doubt: Doubt::Refused(verdict) }),
+                Some(verdict @ Verdict::Refused(_)) if before.versioned => verdict.over(Aftermath::AsItWas),
+                Some(verdict) => self.ask(Stage::ReadingBack { before, kept, doubt: Unverified::Refused(verdict) }),
                 None => self.unexpected(reply),
             },
         }
     }
 
-    fn on_read_back(&mut self, reply: Reply, before: &Row, kept: Option<PathBuf>, doubt: Doubt) -> Step {
+    fn on_read_back(&mut self, reply: Reply, before: &Row, kept: Option<PathBuf>, doubt: Unverified) -> Step {
         match (reply, doubt) {
             // What it held before, it may have refused to take again.
-            (Reply::Row(after), Doubt::Refused(verdict)) if !self.is_ours(&after) || self.is_ours(before) => {
+            (Reply::Row(after), Unverified::Refused(verdict)) if !self.is_ours(&after) || self.is_ours(before) => {
                 self.restore(before, &after, verdict)
             }
             // A refusal switches a function off. So may somebody else, so that the text is sent once more.
-            (Reply::Row(after), Doubt::Lost(cause)) if went_off(before, &after) => {
+            (Reply::Row(after), Unverified::Lost(cause)) if went_off(before, &after) => {
                 self.restore(before, &after, Verdict::Crashed(cause))
             }
             (Reply::Row(after), _) if self.is_ours(&after) => self.taken(before, &after, kept),
             // Somebody else wrote at the same moment: that is looked at like any text of theirs.
-            (Reply::Row(after), Doubt::Other) => {
+            (Reply::Row(after), Unverified::Other) => {
                 self.restarts += 1;
                 if self.restarts > MOST_RESTARTS {
                     return Step::Done(Outcome::Failed(Failure::StoredOther));
@@ -983,23 +983,25 @@ impl Exchange {
             }
             (Reply::Absent, _) => self.restart(),
             // What stands there for a moment goes, or else is found by the next try.
-            (Reply::Row(after), Doubt::Lost(cause)) if is_stub(before) && is_stub(&after) => {
+            (Reply::Row(after), Unverified::Lost(cause)) if is_stub(before) && is_stub(&after) => {
                 self.delete_stub(Outcome::Failed(Failure::Unanswered { cause }))
             }
-            (reply, Doubt::Lost(_)) if is_stub(before) && !matches!(reply, Reply::Row(_)) => self.unexpected(reply),
+            (reply, Unverified::Lost(_)) if is_stub(before) && !matches!(reply, Reply::Row(_)) => {
+                self.unexpected(reply)
+            }
             // Not carried out, as it seems; the next try starts by looking again.
-            (_, Doubt::Lost(cause)) => unanswered(cause),
-            (reply, Doubt::Refused(verdict)) => {
+            (_, Unverified::Lost(cause)) => unanswered(cause),
+            (reply, Unverified::Refused(verdict)) => {
                 let gone = matches!(reply, Reply::Unreachable { .. } | Reply::Lost { .. });
-                let (cause, _) = healing::cause_of(reply);
+                let (cause, _) = repair::cause_of(reply);
                 let left = match before.is_active {
-                    _ if before.versioned => Left::AsItWas,
-                    Some(true) => Left::Off { cause: cause.clone(), later: true },
-                    Some(false) | None => Left::Unsettled { cause: cause.clone() },
+                    _ if before.versioned => Aftermath::AsItWas,
+                    Some(true) => Aftermath::Off { cause: cause.clone(), later: true },
+                    Some(false) | None => Aftermath::Unsettled { cause: cause.clone() },
                 };
                 if gone { verdict.gone(left, &cause) } else { verdict.over(left) }
             }
-            (reply, Doubt::Other) => self.unexpected(reply),
+            (reply, Unverified::Other) => self.unexpected(reply),
         }
     }
 
@@ -1018,18 +1020,18 @@ impl Exchange {
     /// the switch of the function, and what runs of it.
     fn restore(&mut self, before: &Row, after: &Row, verdict: Verdict) -> Step {
         if before.versioned {
-            return verdict.over(Left::AsItWas);
+            return verdict.over(Aftermath::AsItWas);
         }
         // Who has put another text there meanwhile has loaded it, and may be about to put the next one there.
         let reload = before.digest() == after.digest();
         self.restores = after.digest();
-        let (healing, next) = Healing::start(&self.plugin.key, before.is_active == Some(true), after, reload);
+        let (healing, next) = Repair::start(&self.plugin.key, before.is_active == Some(true), after, reload);
         self.heal(healing, next, verdict)
     }
 
-    fn heal(&mut self, healing: Healing, next: Next, verdict: Verdict) -> Step {
+    fn heal(&mut self, healing: Repair, next: Next, verdict: Verdict) -> Step {
         match next {
-            Next::Call(call) => self.call(Stage::Healing { healing, verdict }, call),
+            Next::Call(call) => self.call(Stage::Repair { healing, verdict }, call),
             Next::Over(left) => verdict.over(left),
         }
     }
@@ -1060,8 +1062,8 @@ impl Exchange {
                 let call = Call::Create(self.plugin.key.clone(), Arc::new(form_of_stub(&self.plugin)));
                 self.call(Stage::CreatingStub { verdict }, call)
             }
-            Reply::Row(_) | Reply::Absent => verdict.over(Left::AsItWas),
-            Reply::Unreachable { cause, .. } | Reply::Lost { cause } => verdict.gone(Left::AsItWas, &cause),
+            Reply::Row(_) | Reply::Absent => verdict.over(Aftermath::AsItWas),
+            Reply::Unreachable { cause, .. } | Reply::Lost { cause } => verdict.gone(Aftermath::AsItWas, &cause),
             other => self.unexpected(other),
         }
     }
@@ -1080,19 +1082,21 @@ impl Exchange {
     /// It is there, for the first time.
     fn created(&mut self, row: &Row) -> Step {
         if self.activates() && row.is_active == Some(false) {
-            let (healing, next) = Healing::switch_on_new(&self.plugin.key, self.plugin.digest, row);
+            let (healing, next) = Repair::switch_on_new(&self.plugin.key, self.plugin.digest, row);
             return self.activate(healing, next);
         }
-        Step::Done(Outcome::Created { active: row.is_active, left: Left::AsItWas })
+        Step::Done(Outcome::Created { active: row.is_active, left: Aftermath::AsItWas })
     }
 
-    fn activate(&mut self, healing: Healing, next: Next) -> Step {
+    fn activate(&mut self, healing: Repair, next: Next) -> Step {
         match next {
             Next::Call(call) => self.call(Stage::Activating(healing), call),
-            Next::Over(Left::Restored) => Step::Done(Outcome::Created { active: Some(true), left: Left::AsItWas }),
+            Next::Over(Aftermath::Restored) => {
+                Step::Done(Outcome::Created { active: Some(true), left: Aftermath::AsItWas })
+            }
             // Somebody else has put another text there.
-            Next::Over(Left::AsItWas) => Step::Done(Outcome::Failed(Failure::StoredOther)),
-            Next::Over(left @ (Left::Unsettled { .. } | Left::Off { .. })) => {
+            Next::Over(Aftermath::AsItWas) => Step::Done(Outcome::Failed(Failure::StoredOther)),
+            Next::Over(left @ (Aftermath::Unsettled { .. } | Aftermath::Off { .. })) => {
                 Step::Done(Outcome::Created { active: Some(false), left })
             }
         }
@@ -1111,14 +1115,14 @@ impl Exchange {
                 let (Verdict::Refused(words) | Verdict::Crashed(words)) = verdict;
                 Step::Done(Outcome::Failed(Failure::TakesNone { words }))
             }
-            Reply::Crashed { words } => Verdict::Crashed(words).over(Left::AsItWas),
+            Reply::Crashed { words } => Verdict::Crashed(words).over(Aftermath::AsItWas),
             other => self.unexpected(other),
         }
     }
 
     /// Only what is still the stub is deleted.
     fn on_stub_checked(&mut self, reply: Reply, verdict: Verdict) -> Step {
-        let outcome = verdict.outcome(Left::AsItWas);
+        let outcome = verdict.outcome(Aftermath::AsItWas);
         match reply {
             Reply::Row(row) if is_stub(&row) => self.delete_stub(outcome),
             reply => on_stub_deleted(reply, outcome),
@@ -1130,7 +1134,7 @@ impl Exchange {
         self.call(Stage::DeletingStub { outcome }, call)
     }
 
-    fn on_activated(&mut self, reply: Reply, mut healing: Healing) -> Step {
+    fn on_activated(&mut self, reply: Reply, mut healing: Repair) -> Step {
         if reply == Reply::Absent {
             return self.restart();
         }
@@ -1146,7 +1150,7 @@ impl Exchange {
     /// The replies that mean the same at every stage.
     fn unexpected(&mut self, reply: Reply) -> Step {
         match reply {
-            Reply::NotAllowed { words, .. } | Reply::Unclear { words } => self.doubt(words, Absence::Excluded),
+            Reply::NotAllowed { words, .. } | Reply::Unclear { words } => self.doubt(words, MissingRow::Excluded),
             Reply::Absent => self.restart(),
             other => Step::Done(Outcome::Failed(other.into_failure())),
         }
@@ -1286,7 +1290,7 @@ mod tests {
     /// More steps than the longest conversation has: three beginnings, and the longest way to an end.
     const MOST_STEPS: usize = 16;
 
-    const PLAIN: Terms = Terms {
+    const PLAIN: DeployPolicy = DeployPolicy {
         force: false,
         dry_run: false,
         activate_new: false,
@@ -1294,13 +1298,20 @@ mod tests {
         adopt: Adopt::Ask,
     };
     /// The texts and rows of the tables: version 1 is what we deployed last.
-    fn known() -> Known {
+    fn known() -> DeployContext {
         let ours = vec![Digest::of_text(&source("1"))];
-        Known { ours, unarchived: Vec::new(), twins: Twins::Known(None), explains_updates: true, unlisted: false }
+        DeployContext {
+            ours,
+            unarchived: Vec::new(),
+            twins: Duplicates::Known(None),
+            refused: None,
+            explains_updates: true,
+            unlisted: false,
+        }
     }
 
-    const LOOK: Terms = Terms { dry_run: true, activate_new: true, ..PLAIN };
-    const ACTIVATE: Terms = Terms { activate_new: true, ..PLAIN };
+    const LOOK: DeployPolicy = DeployPolicy { dry_run: true, activate_new: true, ..PLAIN };
+    const ACTIVATE: DeployPolicy = DeployPolicy { activate_new: true, ..PLAIN };
 
     fn source(version: &str) -> String {
         format!("\"\"\"\ntitle: Shout\nversion: {version}\n\"\"\"\nclass Filter: pass\n")
@@ -1377,28 +1388,28 @@ mod tests {
     }
 
     /// A conversation under the eyes of the rules.
-    struct Talk {
-        exchange: Exchange,
+    struct Conversation {
+        exchange: Deploy,
         step: Step,
-        terms: Terms,
+        terms: DeployPolicy,
         /// Everything that was said, newest last: the step, and the name of what came back.
         said: Vec<(Step, Reply)>,
         /// The texts that were kept.
         kept: Vec<String>,
         /// What was noted.
-        noted: Vec<UnderWay>,
+        noted: Vec<UpdateIntent>,
     }
 
-    impl Talk {
-        fn start(terms: Terms) -> Self {
-            let (exchange, step) = Exchange::start(Arc::new(plugin_of(&source("2"))), known(), terms);
+    impl Conversation {
+        fn start(terms: DeployPolicy) -> Self {
+            let (exchange, step) = Deploy::start(Arc::new(plugin_of(&source("2"))), known(), terms);
             let talk = Self { exchange, step, terms, said: Vec::new(), kept: Vec::new(), noted: Vec::new() };
             talk.check();
             talk
         }
 
         /// Answers with these replies; `kept` and `not kept` are the answers to a keep.
-        fn with(terms: Terms, script: &[&str]) -> Self {
+        fn with(terms: DeployPolicy, script: &[&str]) -> Self {
             let mut talk = Self::start(terms);
             for name in script {
                 talk.answer(name);
@@ -1408,10 +1419,10 @@ mod tests {
 
         fn answer(&mut self, name: &str) {
             assert!(!matches!(self.step, Step::Done(_)), "over already: {:?}", self.step);
-            if let (Step::Keep(backup), "kept") = (&self.step, name) {
+            if let (Step::SaveBackup(backup), "kept") = (&self.step, name) {
                 self.kept.push(backup.text.clone());
                 self.step = self.exchange.kept(Ok(PathBuf::from("copy.py")));
-            } else if let (Step::Note(under_way), "noted") = (&self.step, name) {
+            } else if let (Step::SaveIntent(under_way), "noted") = (&self.step, name) {
                 // What may be on the server already, and what is about to be.
                 assert_eq!(under_way.ours, ["1", "2"].map(|version| Digest::of_text(&source(version))));
                 self.noted.push(under_way.clone());
@@ -1436,7 +1447,10 @@ mod tests {
                 self.step,
                 Step::Call(Call::Create(..) | Call::Update(..) | Call::Toggle(_) | Call::Delete(_))
             );
-            assert!(!self.terms.dry_run || !(writes || matches!(self.step, Step::Keep(_))), "a dry run only looks");
+            assert!(
+                !self.terms.dry_run || !(writes || matches!(self.step, Step::SaveBackup(_))),
+                "a dry run only looks"
+            );
             match &self.step {
                 Step::Call(Call::Create(..)) => match said.as_slice() {
                     [.., (Step::Call(Call::Get(_)), Reply::Absent)] => {}
@@ -1484,7 +1498,7 @@ mod tests {
                         "flipped what is not ours to flip: {said:?}"
                     );
                 }
-                Step::Keep(backup) => {
+                Step::SaveBackup(backup) => {
                     let Some((Step::Call(Call::Get(_)), Reply::Row(before))) = said.last() else {
                         panic!("kept without a look: {said:?}");
                     };
@@ -1509,7 +1523,7 @@ mod tests {
                 Step::Call(call) => {
                     assert!(matches!(call, Call::Get(_) | Call::Overview(_)), "{call:?}");
                 }
-                Step::Note(_) | Step::Archive(..) | Step::Done(_) => {}
+                Step::SaveIntent(_) | Step::Archive(..) | Step::Done(_) => {}
             }
         }
     }
@@ -1517,43 +1531,43 @@ mod tests {
     fn say(step: &Step) -> String {
         match step {
             Step::Call(call) => call.word().to_owned(),
-            Step::Keep(_) => "keep".to_owned(),
-            Step::Note(_) => "note".to_owned(),
+            Step::SaveBackup(_) => "keep".to_owned(),
+            Step::SaveIntent(_) => "note".to_owned(),
             Step::Archive(_, next) => format!("archive, {}", say(next)),
             Step::Done(Outcome::Failed(failure)) => format!("{failure:?}"),
             Step::Done(outcome) => format!("{outcome:?}"),
         }
     }
 
-    fn stage(exchange: &Exchange) -> &'static str {
+    fn stage(exchange: &Deploy) -> &'static str {
         match &exchange.stage {
             Stage::Asked => "asked",
-            Stage::Doubted { absence: Absence::Possible, .. } => "doubted",
-            Stage::Doubted { absence: Absence::Excluded, .. } => "turned away",
+            Stage::Doubted { absence: MissingRow::Possible, .. } => "doubted",
+            Stage::Doubted { absence: MissingRow::Excluded, .. } => "turned away",
             Stage::Keeping { .. } => "keeping",
             Stage::Updating { kept: None, .. } => "updating",
             Stage::Updating { kept: Some(_), .. } => "updating, kept",
             Stage::LookingForTwins => "looking for twins",
             Stage::Noting { .. } => "noting",
-            Stage::Healing { healing, .. } => match healing.stage() {
-                healing::Stage::Restoring { .. } => "restoring",
-                healing::Stage::Looking { .. } => "restoring, looking",
-                healing::Stage::Flipping => "switching on",
-                healing::Stage::FlippingBack => "switching on, back",
-                healing::Stage::ReadingBack => "switching on, reading back",
+            Stage::Repair { healing, .. } => match healing.stage() {
+                repair::Stage::Restoring { .. } => "restoring",
+                repair::Stage::Looking { .. } => "restoring, looking",
+                repair::Stage::Flipping => "switching on",
+                repair::Stage::FlippingBack => "switching on, back",
+                repair::Stage::ReadingBack => "switching on, reading back",
             },
             Stage::CreatingStub { .. } => "creating a stub",
             Stage::CheckingStub { .. } => "checking the stub",
             Stage::DeletingStub { .. } => "deleting the stub",
-            Stage::ReadingBack { doubt: Doubt::Lost(_), .. } => "reading back, lost",
-            Stage::ReadingBack { doubt: Doubt::Refused(_), .. } => "reading back, refused",
-            Stage::ReadingBack { doubt: Doubt::Other, .. } => "reading back, other",
+            Stage::ReadingBack { doubt: Unverified::Lost(_), .. } => "reading back, lost",
+            Stage::ReadingBack { doubt: Unverified::Refused(_), .. } => "reading back, refused",
+            Stage::ReadingBack { doubt: Unverified::Other, .. } => "reading back, other",
             Stage::Creating => "creating",
             Stage::CheckingRefused { .. } => "checking, refused",
             Stage::CheckingLost { .. } => "checking, lost",
             Stage::Activating(healing) => match healing.stage() {
-                healing::Stage::FlippingBack => "activating, back",
-                healing::Stage::ReadingBack => "activating, reading back",
+                repair::Stage::FlippingBack => "activating, back",
+                repair::Stage::ReadingBack => "activating, reading back",
                 _ => "activating",
             },
         }
@@ -1600,7 +1614,7 @@ mod tests {
 
     /// What the same replies come to at every stage that has no other use for them.
     fn everywhere(reply: Reply) -> String {
-        say(&Talk::start(ACTIVATE).exchange.unexpected(reply))
+        say(&Conversation::start(ACTIVATE).exchange.unexpected(reply))
     }
 
     /// Replies under the step that they lead to, in the order of the first.
@@ -1630,7 +1644,7 @@ mod tests {
             let names = names.chain(["kept", "not kept"].into_iter().filter(|_| at == "keeping"));
             let names = names.chain(["noted", "not noted"].into_iter().filter(|_| at == "noting"));
             let steps = names.filter_map(|name| {
-                let mut talk = Talk::with(ACTIVATE, way);
+                let mut talk = Conversation::with(ACTIVATE, way);
                 assert_eq!(stage(&talk.exchange), at);
                 talk.answer(name);
                 let next = say(&talk.step);
@@ -1896,22 +1910,22 @@ mod tests {
             (LOOK, "deployed", "WouldUpdate { from: Some(\"1\"), foreign: false }"),
             (LOOK, "theirs", "WouldUpdate { from: Some(\"theirs\"), foreign: true }"),
             (LOOK, "absent", "WouldCreate"),
-            (Terms { force: true, ..PLAIN }, "ours", "update"),
-            (Terms { force: true, ..PLAIN }, "theirs", "keep"),
-            (Terms { force: true, ..LOOK }, "ours", "WouldUpdate { from: Some(\"2\"), foreign: false }"),
+            (DeployPolicy { force: true, ..PLAIN }, "ours", "update"),
+            (DeployPolicy { force: true, ..PLAIN }, "theirs", "keep"),
+            (DeployPolicy { force: true, ..LOOK }, "ours", "WouldUpdate { from: Some(\"2\"), foreign: false }"),
         ] {
-            assert_eq!(say(&Talk::with(terms, &[first]).step), expected, "{terms:?} {first}");
+            assert_eq!(say(&Conversation::with(terms, &[first]).step), expected, "{terms:?} {first}");
         }
-        assert_eq!(say(&Talk::with(LOOK, &["unclear", "rows"]).step), "WouldCreate");
-        let created = Talk::with(PLAIN, &["absent", "no text"]).step;
+        assert_eq!(say(&Conversation::with(LOOK, &["unclear", "rows"]).step), "WouldCreate");
+        let created = Conversation::with(PLAIN, &["absent", "no text"]).step;
         assert_eq!(say(&created), "Created { active: Some(false), left: AsItWas }");
     }
 
     #[test]
     fn what_no_list_has_is_created_without_a_further_look() {
         let start = |terms| {
-            let known = Known { unlisted: true, ..known() };
-            Exchange::start(Arc::new(plugin_of(&source("2"))), known, terms)
+            let known = DeployContext { unlisted: true, ..known() };
+            Deploy::start(Arc::new(plugin_of(&source("2"))), known, terms)
         };
         for (script, expected) in [
             (&["no text"][..], "toggle"),
@@ -1944,7 +1958,7 @@ mod tests {
     fn what_comes_and_goes_ends() {
         let script = ["absent", "taken", "absent", "taken", "absent", "taken"];
         expect![[r#"Odd { words: "it keeps coming and going on the server" }"#]]
-            .assert_eq(&say(&Talk::with(PLAIN, &script).step));
+            .assert_eq(&say(&Conversation::with(PLAIN, &script).step));
     }
 
     /// Whatever the server says, the rules hold and there is an end.
@@ -1953,23 +1967,27 @@ mod tests {
         let names: Vec<_> = replies().into_iter().map(|(name, _)| name).collect();
         for seed in 0..5000 {
             let mut random = fastrand::Rng::with_seed(seed);
-            let terms =
-                Terms { force: random.bool(), dry_run: random.u8(0..8) == 0, activate_new: random.bool(), ..PLAIN };
-            let mut talk = Talk::start(terms);
+            let terms = DeployPolicy {
+                force: random.bool(),
+                dry_run: random.u8(0..8) == 0,
+                activate_new: random.bool(),
+                ..PLAIN
+            };
+            let mut talk = Conversation::start(terms);
             while !matches!(talk.step, Step::Done(_)) {
                 // Mostly what carries the conversation on, or it would be over at once.
                 let likely: &[&str] = match &talk.step {
-                    Step::Keep(_) => &["kept", "kept", "kept", "not kept"],
+                    Step::SaveBackup(_) => &["kept", "kept", "kept", "not kept"],
                     Step::Call(Call::Get(_)) => &["absent", "theirs", "unclear", "lost", "ours, off"],
                     Step::Call(Call::Overview(_)) => &["rows"],
                     Step::Call(Call::Create(..)) => &["no text", "taken", "lost", "crashed"],
                     Step::Call(Call::Update(..)) => &["absent", "lost", "theirs", "unclear", "crashed"],
                     Step::Call(Call::Toggle(_)) => &["ours, off", "lost", "absent"],
                     Step::Call(_) => &["lost"],
-                    Step::Note(_) => &["noted", "noted", "noted", "not noted"],
+                    Step::SaveIntent(_) => &["noted", "noted", "noted", "not noted"],
                     Step::Archive(..) | Step::Done(_) => &[],
                 };
-                let from = if random.u8(0..8) > 0 || matches!(talk.step, Step::Keep(_) | Step::Note(_)) {
+                let from = if random.u8(0..8) > 0 || matches!(talk.step, Step::SaveBackup(_) | Step::SaveIntent(_)) {
                     likely
                 } else {
                     &names
@@ -1981,7 +1999,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_nobody_asked_for_is_no_disaster() {
-        let mut talk = Talk::start(PLAIN);
+        let mut talk = Conversation::start(PLAIN);
         assert_eq!(
             say(&talk.exchange.kept(Ok(PathBuf::from("x")))),
             "Odd { words: \"a copy was kept that nobody asked for\" }"

@@ -26,8 +26,8 @@ const TICK: Duration = Duration::from_secs(2);
 
 /// What was in the files, by path.
 #[derive(Debug, Default)]
-pub struct Seen {
-    files: BTreeMap<PathBuf, Sight>,
+pub struct ScanCache {
+    files: BTreeMap<PathBuf, CacheEntry>,
     /// Whether that is other than what is written down.
     pub(super) changed: bool,
     /// Plugins whose texts are where they are to be, and need not be in memory.
@@ -36,16 +36,16 @@ pub struct Seen {
 
 /// What was in a file, as it was then.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Sight {
+pub(super) struct CacheEntry {
     stat: Stat,
     settings: FileSettings,
     /// `None` for what is no plugin.
-    plugin: Option<Sketch>,
+    plugin: Option<CachedPlugin>,
 }
 
 /// A plugin without its text.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Sketch {
+struct CachedPlugin {
     id: PluginId,
     entry: Entry,
     digest: Digest,
@@ -61,8 +61,8 @@ pub(super) struct Stat {
     changed: (i64, i64),
 }
 
-impl Seen {
-    pub(super) fn put(&mut self, path: &Path, sight: Sight) {
+impl ScanCache {
+    pub(super) fn put(&mut self, path: &Path, sight: CacheEntry) {
         self.files.insert(path.to_owned(), sight);
     }
 
@@ -72,7 +72,7 @@ impl Seen {
     }
 
     /// The same, without a text that is where it is to be.
-    pub(super) fn lightened(&self, loaded: Loaded) -> Loaded {
+    pub(super) fn without_text(&self, loaded: Loaded) -> Loaded {
         match loaded {
             Loaded::Parsed(Parsed::Plugin(mut plugin)) if self.deployed.get(&plugin.key) == Some(&plugin.digest) => {
                 Arc::make_mut(&mut plugin).drop_text();
@@ -99,18 +99,18 @@ impl Seen {
 
     /// What is in a file that is as it was. It is handed over and not copied: memory that was needed once stays with the
     /// process.
-    pub(super) fn take(&mut self, path: &Arc<Path>) -> (Loaded, Option<Sight>) {
+    pub(super) fn take(&mut self, path: &Arc<Path>) -> (Loaded, Option<CacheEntry>) {
         let sight = self.files.remove(&**path);
         (sight.as_ref().map_or(Loaded::Missing, |sight| sight.loaded(path)), sight)
     }
 }
 
-impl Sight {
+impl CacheEntry {
     /// What is worth remembering of a file that was read.
     pub(super) fn of(loaded: &Loaded, stat: Stat, settings: FileSettings) -> Option<Self> {
         let plugin = match loaded {
             Loaded::Parsed(Parsed::NotAPlugin) => None,
-            Loaded::Parsed(Parsed::Plugin(plugin)) if plugin.warnings.is_empty() => Some(Sketch {
+            Loaded::Parsed(Parsed::Plugin(plugin)) if plugin.warnings.is_empty() => Some(CachedPlugin {
                 id: plugin.key.id.clone(),
                 entry: plugin.entry,
                 digest: plugin.digest,
@@ -170,7 +170,7 @@ impl Stat {
 
 /// How it stands on disk.
 #[derive(Serialize, Deserialize)]
-struct SeenFile<S> {
+struct CacheFile<S> {
     /// Another program may read the same file otherwise.
     program: String,
     files: BTreeMap<PathBuf, S>,
@@ -179,17 +179,17 @@ struct SeenFile<S> {
 impl Folder {
     /// What an earlier run has read; nothing, where it was another program.
     #[must_use]
-    pub fn seen(&self) -> Seen {
+    pub fn seen(&self) -> ScanCache {
         let bytes = self.owner().and_then(|_| self.read(&self.seen_file(), LARGEST).ok());
-        let file: Option<SeenFile<Sight>> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let file: Option<CacheFile<CacheEntry>> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         file.filter(|file| file.program == program())
-            .map_or_else(Seen::default, |file| Seen { files: file.files, ..Seen::default() })
+            .map_or_else(ScanCache::default, |file| ScanCache { files: file.files, ..ScanCache::default() })
     }
 
     /// Writes down what was read. Without it the next start takes longer, and nothing else.
-    pub fn write_seen(&self, seen: &Seen) -> anyhow::Result<()> {
+    pub fn write_seen(&self, seen: &ScanCache) -> anyhow::Result<()> {
         let files = seen.files.iter().filter(|(path, _)| path.to_str().is_some());
-        let file = SeenFile { program: program(), files: files.map(|(path, sight)| (path.clone(), sight)).collect() };
+        let file = CacheFile { program: program(), files: files.map(|(path, sight)| (path.clone(), sight)).collect() };
         self.write(&self.seen_file(), &serde_json::to_vec(&file)?, Lasting::Written)
     }
 
@@ -226,8 +226,8 @@ mod tests {
         fs::write(&path, text).unwrap();
         let (stat, settings) = (Stat::of(&path).unwrap(), FileSettings::default());
         assert!(!stat.is_settled(), "it was written a moment ago");
-        let mut seen = Seen::default();
-        seen.put(&path, Sight::of(&plugin(&path, text), stat, settings.clone()).unwrap());
+        let mut seen = ScanCache::default();
+        seen.put(&path, CacheEntry::of(&plugin(&path, text), stat, settings.clone()).unwrap());
         let folder = Folder::new(temporary.path().join("state"), "http://h");
         assert_eq!(folder.seen().len(), 0);
         folder.write_seen(&seen).unwrap();
@@ -261,7 +261,7 @@ mod tests {
         let path = Path::new("a.py");
         let stat = Stat { size: 1, inode: 1, modified: (1, 0), changed: (1, 0) };
         assert!(stat.is_settled());
-        let remembered = |loaded: &Loaded| Sight::of(loaded, stat, FileSettings::default()).is_some();
+        let remembered = |loaded: &Loaded| CacheEntry::of(loaded, stat, FileSettings::default()).is_some();
         assert!(remembered(&plugin(path, "class Pipe: pass\n")));
         assert!(remembered(&plugin(path, "import os\n")));
         assert!(!remembered(&plugin(path, "class Pipe: pass\nfrom configparser import ConfigParser\n")));
