@@ -145,8 +145,9 @@ impl Engine {
         }
         if let Outcome::Failed(failure) = outcome {
             let what = self.on_failure(failure, took, now);
-            // The server may just have been found to have gone because of it.
-            if !is_known && self.refused_before(plugin).is_none() {
+            // The server may just have been found to have gone because of it, of which the user was told.
+            let is_told = matches!(what, NoticeKind::Waiting { .. }) && self.refused_before(plugin).is_some();
+            if !is_known && !is_told {
                 self.tell(Notice::of(plugin, what));
             }
             return;

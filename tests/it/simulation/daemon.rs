@@ -1,4 +1,4 @@
-//! The daemon of the simulated world, which does with the real engine what `src/daemon.rs` does: a crash may come
+//! The daemon of the simulated world, which does with the real engine what `src/daemon/mod.rs` does: a crash may come
 //! before each thing that it does, and leaves what was written until then.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
