@@ -39,6 +39,7 @@ pub mod console;
 pub mod daemon;
 pub mod debounce;
 pub mod disk;
+pub mod driver;
 pub mod engine;
 pub mod git;
 pub mod notice;

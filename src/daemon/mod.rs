@@ -3,42 +3,35 @@
 #![expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock and waits for a time")]
 
 mod settings;
+mod world;
+mod writer;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use jiff::Timestamp;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 
 use crate::client::Client;
 use crate::config::{Config, Reading, Sources, Warning};
 use crate::console::Console;
-use crate::debounce::Debouncer;
-use crate::disk::{Folder, Plugins, ScanCache, State, StateError, Trust};
-use crate::engine::deploy::{Call, Reply};
-use crate::engine::files::{FilePresence, Loaded};
-use crate::engine::ledger::{Ledger, SavedState};
-use crate::engine::{Code, Effect, Engine, Event, Now, Policy, Ticket};
-use crate::git::{self, Git, Leak};
+use crate::disk::{Folder, Plugins, State, StateError};
+use crate::driver::{Driver, Server, World as _};
+use crate::engine::ledger::SavedState;
+use crate::engine::{Code, Event, Policy};
+use crate::git::{self, Leak};
 use crate::notice::{Notice, NoticeKind};
-use crate::plugin::Key;
 use crate::systemd::supervisor::Supervisor;
 use crate::watcher::{ConfigFileEvent, Sign, Watcher};
 use settings::{New, News, Settings};
+use world::Outside;
+use writer::Written;
 
 /// What the system would end a program by that writes to a pipe which nobody reads.
 const SIGPIPE: u8 = 13;
-
-/// How much is added to a small ledger before it is written as a whole again.
-const LEAST_ROOM: usize = 64 * 1024;
-
-/// How many files are read before what they led to is sent.
-const AT_ONCE: usize = 4;
 
 /// How often to see whether another owui-watch has ended.
 const IN_LINE: Duration = Duration::from_millis(200);
@@ -98,7 +91,7 @@ enum Wakeup {
     Sign(Sign),
     ConfigFileEvent(ConfigFileEvent),
     Replied(Event),
-    Saved(anyhow::Result<()>),
+    Written(Vec<Written>),
     Leaks(Vec<(PathBuf, Leak)>),
     Time,
     /// There is more to be read.
@@ -106,57 +99,15 @@ enum Wakeup {
 }
 
 struct Daemon<'a> {
-    engine: Engine,
-    debouncer: Debouncer,
-    /// What is ready to be read, a few at a time.
-    ready: BTreeMap<Arc<Path>, Duration>,
-    plugins: Plugins,
-    watcher: Option<Watcher>,
-    /// The links that it looks behind.
-    followed: BTreeSet<Arc<Path>>,
-    signs: UnboundedReceiver<Sign>,
-    state: Option<State>,
-    git: Git,
-    client: Client,
-    audience: Audience,
-    /// None where there is one pass.
+    driver: Driver,
+    outside: Outside,
+    /// `None` where there is one pass.
     settings: Option<Settings<'a>>,
     setup: &'a Setup<'a>,
     /// What takes this one's place when nothing is in flight any more.
     successor: Option<Start>,
-    calls: JoinSet<(Ticket, Reply)>,
-    /// What the user is to be told, with when it happened.
-    untold: Vec<(Notice, Timestamp)>,
-    /// What changed in the ledger since it was last written, and the write that is under way.
-    unsaved: Unsaved,
-    on_disk: OnDisk,
-    saving: Option<JoinHandle<anyhow::Result<()>>>,
     /// The check whether git has the files with a key, or may get them.
     leaks: Option<JoinHandle<Vec<(PathBuf, Leak)>>>,
-    /// Notes that have served. They go when the ledger that knows what they say is on disk: what is being written may be
-    /// an older one still.
-    served: Served,
-    /// Told once: a full disk would say it with every line, and with every save.
-    log_failed: bool,
-    save_failed: bool,
-    trust: Trust,
-    debounce: Duration,
-    started: Instant,
-}
-
-/// Notes that have served, before and while the ledger is written.
-#[derive(Default)]
-struct Served {
-    unsaved: BTreeSet<Key>,
-    saving: BTreeSet<Key>,
-}
-
-impl Served {
-    /// A new note takes its place.
-    fn withdraw(&mut self, key: &Key) {
-        self.unsaved.remove(key);
-        self.saving.remove(key);
-    }
 }
 
 /// Who is told what happens.
@@ -180,8 +131,6 @@ struct Start {
     signs: UnboundedReceiver<Sign>,
     /// None for a dry run, and where the lock is held already.
     state: Option<State>,
-    /// What the one before could not write down.
-    unsaved: Option<Ledger>,
 }
 
 impl Start {
@@ -206,7 +155,7 @@ impl Start {
         let plugins =
             Plugins::new(config.roots.clone(), &config.exclude, &config.state, config.files.clone(), config.links)?
                 .within(&config.root_bounds);
-        Ok(Self { plan, plugins, watcher, signs, state, unsaved: None })
+        Ok(Self { plan, plugins, watcher, signs, state })
     }
 }
 
@@ -226,17 +175,17 @@ pub async fn run(
         .watcher
         .as_ref()
         .map(|_| Settings::new(setup.config.clone(), setup.sources.clone(), setup.read, Instant::now()));
-    let mut daemon = Daemon::new(start, &setup, settings, audience, Instant::now());
+    let mut daemon = Daemon::new(start, &setup, settings, audience);
     daemon.warn(&setup.config, None);
     loop {
         let end = daemon.run(&mut signals).await;
         if !matches!(end, End::Interrupted(_)) {
-            daemon.write_down().await;
+            daemon.flush().await;
             if daemon.settings.is_none() {
                 daemon.finish_leaks().await;
             }
         }
-        daemon.tell_all();
+        daemon.outside.tell_all();
         match daemon.successor.take() {
             Some(successor) => daemon = daemon.replaced(successor),
             None => return Ok(end),
@@ -272,93 +221,61 @@ async fn begin(
 }
 
 impl<'a> Daemon<'a> {
-    fn new(
-        start: Start,
-        setup: &'a Setup<'a>,
-        settings: Option<Settings<'a>>,
-        audience: Audience,
-        started: Instant,
-    ) -> Self {
-        let Start { plan: Plan { config, policy, client }, plugins, watcher, signs, mut state, unsaved } = start;
-        let mut troubles = Vec::new();
-        let memory = if let Some(state) = &mut state {
-            let (ledger, trouble) = state.load();
-            troubles.extend(trouble);
-            state.rollbacks_changed();
-            SavedState { ledger, rollbacks: state.rollbacks(), under_way: state.under_way() }
-        } else {
-            // What was cut short is not a dry run's to make good.
-            let folder = Folder::new(config.state.clone(), &config.url);
-            SavedState { ledger: folder.peek(), rollbacks: folder.rollbacks(), under_way: BTreeMap::new() }
-        };
-        let save_failed = unsaved.is_some();
-        let memory = SavedState { ledger: unsaved.unwrap_or(memory.ledger), ..memory };
-        let exact = watcher.as_ref().is_some_and(Watcher::is_exact);
-        let mut daemon = Self {
-            engine: Engine::new(policy, memory),
-            debouncer: Debouncer::new(config.debounce),
-            ready: BTreeMap::new(),
-            plugins,
-            watcher,
-            followed: BTreeSet::new(),
-            signs,
-            state,
-            git: Git::new(config.roots),
-            client,
-            audience,
-            settings,
-            setup,
-            successor: None,
-            calls: JoinSet::new(),
-            untold: Vec::new(),
-            unsaved: Unsaved::default(),
-            on_disk: OnDisk::default(),
-            saving: None,
-            leaks: None,
-            served: Served::default(),
-            log_failed: false,
-            save_failed,
-            trust: if exact { Trust::Closed } else { Trust::Quiet(config.debounce) },
-            debounce: config.debounce,
-            started,
-        };
-        for trouble in troubles {
-            let (message, hint) = (trouble.to_string(), Some(trouble.hint().to_owned()));
-            daemon.tell(Notice::general(NoticeKind::Trouble { message, hint }));
-        }
+    fn new(start: Start, setup: &'a Setup<'a>, settings: Option<Settings<'a>>, audience: Audience) -> Self {
+        let (saved, trouble) = saved_state(&start);
+        let driver = Driver::new(start.plan.policy.clone(), saved, start.plan.config.debounce);
+        let outside = Outside::new(start, audience, Instant::now());
+        let mut daemon = Self { driver, outside, settings, setup, successor: None, leaks: None };
+        daemon.tell_of_state(trouble);
         daemon
     }
 
     /// The one that goes on with other settings. Where it keeps state in the same place, the lock is handed over.
     fn replaced(mut self, mut start: Start) -> Self {
         // What its own watch has seen, the other one may not have.
-        if let Ok(sign) = self.signs.try_recv() {
-            self.signs(sign);
-            self.tell_all();
+        if let Ok(sign) = self.outside.signs.try_recv() {
+            self.on_signs(sign);
+            self.outside.tell_all();
         }
-        let same = start.state.is_none();
-        if same {
-            start.state = self.state;
-            start.unsaved = self.save_failed.then(|| self.engine.ledger().clone());
+        let is_same = start.state.is_none();
+        if is_same {
+            start.state = self.outside.state.take();
         }
-        let (config, mut settings) = (start.plan.config.clone(), self.settings);
-        let before = settings.as_mut().map(|settings| settings.use_now(config.clone(), Instant::now()));
+        let (mut saved, trouble) = saved_state(&start);
+        if is_same {
+            // There may have been no room for it on the disk.
+            saved.ledger = self.driver.engine().ledger().clone();
+        }
+        let Plan { config, policy, .. } = start.plan.clone();
+        let before = self.settings.as_mut().map(|settings| settings.use_now(config.clone(), Instant::now()));
         let changed = before.as_ref().map_or_else(Vec::new, |before| before.changes(&config));
-        let mut daemon = Self::new(start, self.setup, settings, self.audience, self.started);
-        daemon.debouncer = self.debouncer.with_debounce(config.debounce);
-        if same {
-            let unfinished = self.engine.hand_over();
-            let another_way = changed.iter().any(|key| WAY.contains(key));
-            daemon.engine.take_over(if another_way { unfinished.with_another_way() } else { unfinished });
-        }
-        daemon.leaks = self.leaks;
+        let server = match is_same {
+            false => Server::Other,
+            true if changed.iter().any(|key| WAY.contains(key)) => Server::SameInAnotherWay,
+            true => Server::Same,
+        };
+        let Outside { audience, started, .. } = self.outside;
+        let mut daemon = Self {
+            driver: self.driver.replaced(policy, saved, config.debounce, server),
+            outside: Outside::new(start, audience, started),
+            successor: None,
+            ..self
+        };
+        daemon.tell_of_state(trouble);
         daemon.warn(&config, before.as_ref());
         daemon
     }
 
+    fn tell_of_state(&mut self, trouble: Option<StateError>) {
+        if let Some(trouble) = trouble {
+            let (message, hint) = (trouble.to_string(), Some(trouble.hint().to_owned()));
+            self.tell(Notice::general(NoticeKind::Trouble { message, hint }));
+        }
+    }
+
     /// Says who stands between us and the server.
     fn warn_of_the_way(&mut self, config: &Config) {
-        let (server, proxy) = (config.url.clone(), self.client.proxy().map(str::to_owned));
+        let (server, proxy) = (config.url.clone(), self.outside.client.proxy().map(str::to_owned));
         if let Some(proxy) = proxy.clone() {
             self.tell(Notice::general(NoticeKind::Proxied { server: server.clone(), proxy }));
         }
@@ -424,13 +341,13 @@ impl<'a> Daemon<'a> {
         let mut events = vec![Event::Rescan];
         loop {
             let end = self.turn(events).await;
-            self.tell_all();
+            self.outside.tell_all();
             if let Some(code) = end {
                 return End::Done(code);
             }
-            self.save();
-            let (at, reloaded) = (self.at(), self.successor.is_none());
-            self.audience.supervisor.turn(at, reloaded);
+            self.driver.save(&mut self.outside);
+            let (at, reloaded) = (self.outside.at(), self.successor.is_none());
+            self.outside.audience.supervisor.turn(at, reloaded);
             events = match self.next(signals, stopping).await {
                 Wakeup::Signal(Signal::Stop(number)) if stopping => {
                     self.successor = None;
@@ -445,16 +362,13 @@ impl<'a> Daemon<'a> {
                 // Other settings would begin it anew.
                 Wakeup::Signal(Signal::Rescan) if stopping => Vec::new(),
                 Wakeup::Signal(Signal::Rescan) => self.hang_up().await,
-                Wakeup::Sign(sign) => self.signs(sign),
+                Wakeup::Sign(sign) => self.on_signs(sign),
                 Wakeup::ConfigFileEvent(touch) => {
                     self.touched(touch);
                     Vec::new()
                 }
                 Wakeup::Replied(event) => vec![event],
-                Wakeup::Saved(result) => {
-                    self.saved(result);
-                    Vec::new()
-                }
+                Wakeup::Written(written) => self.outside.on_written(written, &mut self.driver),
                 Wakeup::Leaks(leaks) => {
                     self.leaks(leaks);
                     Vec::new()
@@ -477,7 +391,7 @@ impl<'a> Daemon<'a> {
     }
 
     async fn hang_up(&mut self) -> Vec<Event> {
-        self.audience.supervisor.reloading();
+        self.outside.audience.supervisor.reloading();
         if self.successor.is_some() {
             // It looks at everything anyway, at what has changed in the settings since as well.
             return Vec::new();
@@ -490,7 +404,7 @@ impl<'a> Daemon<'a> {
         let news = self.settings.as_mut().map_or(News::None, |settings| settings.glance(Instant::now()));
         let events = self.learn(news).await;
         if events.is_some() {
-            self.audience.supervisor.reloading();
+            self.outside.audience.supervisor.reloading();
         }
         events.unwrap_or_default()
     }
@@ -512,8 +426,8 @@ impl<'a> Daemon<'a> {
         };
         let start = match (self.setup.plan)(*config) {
             Ok(mut plan) => {
-                plan.policy.terms.force &= self.engine.in_first_pass();
-                Start::new(plan, self.state.as_ref()).await
+                plan.policy.terms.force &= self.driver.engine().in_first_pass();
+                Start::new(plan, self.outside.state.as_ref()).await
             }
             Err(error) => Err(error),
         };
@@ -537,459 +451,110 @@ impl<'a> Daemon<'a> {
 
     /// Ends where another owui-watch has taken the place of this one: two would undo each other's deploys.
     fn keep_lock(&mut self) -> Option<Code> {
-        let error = match self.state.as_mut()?.keep_lock() {
-            Ok(taken_again) => {
+        let error = match self.outside.state.as_mut()?.keep_lock() {
+            Ok(false) => return None,
+            Ok(true) => {
                 // The ledger may be gone with it.
-                self.unsaved.all |= taken_again;
+                self.driver.save_whole();
                 return None;
             }
             Err(error) => error,
         };
         if error.other().is_none() {
-            self.write(|_| Err(error.into()));
+            self.outside.cannot_write(&error.into());
             return None;
         }
         let message = format!("this owui-watch ends, since its lock was deleted: {error}");
         self.tell(Notice::general(NoticeKind::Trouble { message, hint: None }));
         // It is the other one's to write.
-        self.state = None;
+        (self.outside.state, self.outside.writer) = (None, None);
         Some(Code::NotDeployed)
-    }
-
-    /// What was rolled back beside us is known before anything is decided.
-    fn rolled_back(&mut self) -> Option<Event> {
-        let state = self.state.as_mut()?;
-        state.rollbacks_changed().then(|| Event::RolledBack(state.rollbacks()))
-    }
-
-    fn at(&self) -> Duration {
-        self.started.elapsed()
     }
 
     /// Waits for whatever happens first. It only names it. File events come last: of them alone there may be no end, and
     /// the answers to the deploys that they led to must not wait for that.
     async fn next(&mut self, signals: &mut UnboundedReceiver<Signal>, stopping: bool) -> Wakeup {
-        if self.audience.console.is_gone() && !stopping {
+        let Outside { audience, started, .. } = &self.outside;
+        if audience.console.is_gone() && !stopping {
             return Wakeup::Signal(Signal::Stop(SIGPIPE));
         }
-        let wakes = [self.engine.next_wake(), self.debouncer.next_wake(), self.audience.supervisor.next_turn()];
-        let wake = wakes.into_iter().flatten().min().map(|at| self.started + at);
+        let wakes = [self.driver.next_wake(), audience.supervisor.next_turn()];
+        let wake = wakes.into_iter().flatten().min().map(|at| *started + at);
         let glance =
             self.settings.as_ref().filter(|_| !stopping && self.successor.is_none()).and_then(Settings::next_wake);
         let deadline = wake.into_iter().chain(glance).min();
+        let Outside { calls, writer, signs, .. } = &mut self.outside;
         tokio::select! {
             biased;
             Some(signal) = signals.recv() => Wakeup::Signal(signal),
-            Some(done) = self.calls.join_next() => Wakeup::Replied(replied(done)),
-            saved = done(&mut self.saving) => {
-                self.saving = None;
-                Wakeup::Saved(saved.context("writing the ledger").flatten())
-            }
+            Some(event) = world::replied(calls) => Wakeup::Replied(event),
+            written = world::written(writer) => Wakeup::Written(written),
             leaks = done(&mut self.leaks) => {
                 self.leaks = None;
                 Wakeup::Leaks(leaks.unwrap_or_default())
             }
             () = reached(deadline) => Wakeup::Time,
             touch = touch(&mut self.settings) => Wakeup::ConfigFileEvent(touch),
-            Some(sign) = self.signs.recv() => Wakeup::Sign(sign),
-            () = tokio::task::yield_now(), if !self.ready.is_empty() => Wakeup::More,
+            Some(sign) = signs.recv() => Wakeup::Sign(sign),
+            () = tokio::task::yield_now(), if self.driver.has_more() => Wakeup::More,
         }
     }
 
-    /// Takes in everything that the watcher has to say by now.
-    fn signs(&mut self, first: Sign) -> Vec<Event> {
-        let (mut events, mut saving) = (Vec::new(), BTreeSet::new());
-        let mut appeared = Vec::new();
-        let mut sign = Some(first);
-        while let Some(this) = sign {
-            match this {
-                Sign::Appeared(path) => appeared.push(path),
-                this => {
-                    // Who writes for long is asked about when he begins, and not with every line.
-                    if let Sign::Changing(path) | Sign::Complete(path) = &this
-                        && !self.debouncer.is_changing(path)
-                    {
-                        saving.insert(Arc::clone(path));
-                    }
-                    self.sign(this, &mut events);
-                }
-            }
-            sign = self.signs.try_recv().ok();
-        }
-        if !appeared.is_empty() {
-            self.appeared(&appeared);
-        }
-        events.extend(saving.into_iter().map(Event::Saving));
-        events
-    }
-
-    /// Files in folders that appeared may have been written before those were watched, and may still be: nobody says.
-    fn appeared(&mut self, folders: &[Arc<Path>]) {
-        let (at, watcher) = (self.at(), &mut self.watcher);
-        let mut blind = None;
-        let files = self.plugins.walk(folders, &mut |folder| {
-            if let Some(Err(sign)) = watcher.as_mut().map(|watcher| watcher.watch_folder(folder)) {
-                blind = Some(sign);
-            }
-        });
-        for path in files {
-            self.debouncer.appeared(path, at);
-        }
-        self.follow_links();
-        if let Some(Sign::Blind(message, hint)) = blind {
-            self.tell(Notice::general(NoticeKind::Trouble { message, hint }));
-        }
-    }
-
-    /// Has the watcher look behind the links that there are by now.
-    fn follow_links(&mut self) {
-        let links = self.plugins.links();
-        if *links != self.followed
-            && let Some(watcher) = &mut self.watcher
-        {
-            self.followed.clone_from(links);
-            watcher.follow_links(links.iter().cloned().collect());
-        }
-    }
-
-    fn sign(&mut self, sign: Sign, events: &mut Vec<Event>) {
-        match sign {
-            Sign::Complete(path) | Sign::Gone(path) => self.debouncer.complete(path, self.at()),
-            Sign::Changing(path) => self.debouncer.changing(path, self.at()),
-            Sign::FolderGone(folder) => {
-                if let Some(watcher) = &mut self.watcher {
-                    watcher.forget_folder(&folder);
-                }
-                for path in self.plugins.files_in(&folder) {
-                    self.debouncer.complete(path, self.at());
-                }
-            }
-            Sign::Appeared(path) => self.appeared(&[path]),
-            Sign::Permitted(path) if self.plugins.is_closed(&path) => {
-                // Behind a folder there may be anything.
-                if path.is_dir() {
-                    self.sign(Sign::Anything, events);
-                } else {
-                    self.debouncer.complete(path, self.at());
-                }
-            }
-            Sign::Permitted(_) => {}
-            Sign::Anything if events.contains(&Event::Rescan) => {}
-            Sign::Anything => {
-                events.push(Event::Rescan);
-                if let Some(settings) = &mut self.settings {
-                    settings.look_again(Instant::now());
-                }
-            }
-            Sign::Blind(message, hint) => self.tell(Notice::general(NoticeKind::Trouble { message, hint })),
-        }
-    }
-
-    /// What the paths that had events have come to by now.
-    fn settled(&mut self) -> Vec<Event> {
-        let at = self.at();
-        let ready = self.debouncer.take(at, || self.plugins.git_busy());
-        let long_written = self.debouncer.long_written(at);
-        let mut events = Vec::new();
-        if !ready.is_empty() {
-            if self.plugins.has_lost_root() {
-                // Where a folder around it was moved, nobody tells but the files that are changed there.
-                events.push(Event::Rescan);
-            }
-            self.plugins.admit_all(ready.keys());
-            self.follow_links();
-            self.ready.extend(ready);
-        }
-        // The first of many are on the wire before the last are read.
-        let some: Vec<_> = std::iter::from_fn(|| self.ready.pop_first()).take(AT_ONCE).collect();
-        if !some.is_empty() {
-            events.push(Event::Ready(some));
-        }
-        if !long_written.is_empty() {
-            events.push(Event::BeingWritten(long_written));
+    fn on_signs(&mut self, sign: Sign) -> Vec<Event> {
+        let (events, anything) = self.outside.on_signs(sign, &mut self.driver);
+        if let Some(settings) = self.settings.as_mut().filter(|_| anything) {
+            settings.look_again(Instant::now());
         }
         events
     }
 
-    /// One turn: what happened, then what is ready to be read, then what was answered while it was read.
+    /// One turn: what happened, then what is ready to be read, then what was answered while it was read. After each, the
+    /// requests have their turn: what is to be sent leaves before a file is read or a line is written, and what was
+    /// answered meanwhile is there.
     async fn turn(&mut self, happened: Vec<Event>) -> Option<Code> {
-        let mut end = self.take_all(happened).await;
-        for next in [Self::settled, Self::answered] {
-            if end.is_none() {
-                let events = next(self);
-                end = self.take_all(events).await;
-            }
-        }
-        end
-    }
-
-    /// What was answered while files were read.
-    fn answered(&mut self) -> Vec<Event> {
-        std::iter::from_fn(|| self.calls.try_join_next()).map(replied).collect()
-    }
-
-    /// Hands events to the engine. Then the requests have their turn: what is to be sent leaves before a file is read or a
-    /// line is written, and what was answered meanwhile is there.
-    async fn take_all(&mut self, events: Vec<Event>) -> Option<Code> {
-        if events.is_empty() {
-            return None;
-        }
         if let Some(code) = self.keep_lock() {
             return Some(code);
         }
-        let end = self.rolled_back().into_iter().chain(events).find_map(|event| self.take(event));
+        let end = self.driver.take(happened, &mut self.outside);
         tokio::task::yield_now().await;
-        end
+        let end = end.or_else(|| self.driver.settle(&mut self.outside));
+        tokio::task::yield_now().await;
+        end.or_else(|| {
+            let answered = self.outside.answered();
+            self.driver.take(answered, &mut self.outside)
+        })
     }
 
-    /// Hands an event to the engine, does what it says, and goes on with the answers that are there at once.
-    fn take(&mut self, event: Event) -> Option<Code> {
-        let mut events = VecDeque::from([event]);
-        let mut end = None;
-        while let (Some(event), None) = (events.pop_front(), end) {
-            let now = Now { at: self.at(), wall: Timestamp::now(), chance: fastrand::f64() };
-            for effect in self.engine.handle(event, now) {
-                match effect {
-                    Effect::Scan => events.push_back(Event::Scanned(self.scan())),
-                    Effect::Read(path) => {
-                        let loaded = self.plugins.read(&path, self.trust);
-                        events.push_back(Event::Loaded(path, loaded));
-                    }
-                    Effect::Reread(path) => {
-                        let loaded = if self.debouncer.is_changing(&path) {
-                            Loaded::Unsettled
-                        } else {
-                            self.plugins.read(&path, Trust::Quiet(self.debounce))
-                        };
-                        events.push_back(Event::Loaded(path, loaded));
-                    }
-                    Effect::Call(ticket, call) => {
-                        let (client, git) = (self.client.clone(), self.git.clone());
-                        self.calls.spawn(async move { (ticket, client.call(stamped(call, &git).await).await) });
-                    }
-                    Effect::SaveBackup(ticket, backup) => {
-                        let kept = self.keep(&backup).map_err(|error| format!("{error:#}"));
-                        events.push_back(Event::BackupSaved(ticket, kept));
-                    }
-                    Effect::SaveIntent(ticket, key, under_way) => {
-                        self.served.withdraw(&key);
-                        let noted = self.state().and_then(|state| state.note_under_way(&key, &under_way));
-                        events.push_back(Event::IntentSaved(ticket, noted.map_err(|error| format!("{error:#}"))));
-                    }
-                    Effect::ClearIntent(key) => {
-                        self.unsaved.insert(key.clone());
-                        self.served.unsaved.insert(key);
-                    }
-                    Effect::Archive(backup) => self.write(|state| state.archive(&backup, Timestamp::now())),
-                    Effect::ArchiveFound(backup) => self.write(|state| state.archive_found(&backup, Timestamp::now())),
-                    Effect::EndRollback(key) => self.write(|state| state.forget_rollback(&key)),
-                    Effect::CheckPresence(path) => {
-                        let is_settled = self.debouncer.is_idle() && self.ready.is_empty();
-                        let trace = if is_settled { self.plugins.trace(&path) } else { FilePresence::Unsettled };
-                        events.push_back(Event::PresenceChecked(path, trace));
-                    }
-                    Effect::Save(key) => self.unsaved.insert(key),
-                    Effect::Tell(notice) => self.tell(notice),
-                    Effect::Exit(code) => end = end.or(Some(code)),
-                }
-            }
-        }
-        end
-    }
-
-    fn scan(&mut self) -> crate::engine::Scan {
-        self.git.prepare();
-        let mut blind = Vec::new();
-        let watcher = &mut self.watcher;
-        // While something may be in the middle of being written, only what has been quiet is believed.
-        let mut seen = self.state.as_ref().map_or_else(ScanCache::default, |state| state.seen());
-        seen.deployed(self.engine.ledger().all_held());
-        let before = self.plugins.strayed().clone();
-        let mut scan = self.plugins.scan(Trust::Quiet(self.debounce), &mut seen, &mut |folder| {
-            if let Some(watcher) = watcher
-                && let Err(sign) = watcher.watch_folder(folder)
-            {
-                blind.push(sign);
-            }
-        });
-        if let Some(state) = self.state.as_ref().filter(|_| seen.has_changed()) {
-            let folder = state.folder();
-            tokio::task::spawn_blocking(move || {
-                folder.write_seen(&seen).inspect_err(|error| tracing::debug!("{error:#}"))
-            });
-        }
-        for (_, loaded) in scan.files.iter_mut().filter(|(path, _)| self.debouncer.is_changing(path)) {
-            *loaded = Loaded::Unsettled;
-        }
-        for sign in blind {
-            self.sign(sign, &mut Vec::new());
-        }
-        if let Some(watcher) = &mut self.watcher {
-            let leads = |root: &PathBuf| self.plugins.strayed().get(root).cloned();
-            watcher.await_roots(scan.missing.iter().map(|root| (root.clone(), leads(root))).collect());
-        }
-        for (root, real) in self.plugins.strayed().clone() {
-            if before.get(&root) != Some(&real) {
-                let message = format!("`{}` now leads outside the folder, to `{}`", root.display(), real.display());
-                let hint = Some("if you trust it, run `owui-watch trust` in the folder".to_owned());
-                self.tell(Notice::general(NoticeKind::Trouble { message, hint }));
-            }
-        }
-        self.follow_links();
-        scan
-    }
-
-    fn keep(&self, backup: &crate::engine::deploy::Backup) -> anyhow::Result<PathBuf> {
-        self.state()?.keep(backup, Timestamp::now())
-    }
-
-    fn state(&self) -> anyhow::Result<&State> {
-        self.state.as_ref().context("a dry run keeps nothing")
-    }
-
-    /// Writes what nothing waits for. That it could not be written is told once, like a log's.
-    fn write(&mut self, write: impl FnOnce(&State) -> anyhow::Result<()>) {
-        let Some(state) = &self.state else { return };
-        if let Err(error) = write(state)
-            && !std::mem::replace(&mut self.log_failed, true)
-        {
-            let hint = Some("deploys go on".to_owned());
-            self.tell(Notice::general(NoticeKind::Trouble { message: format!("{error:#}"), hint }));
-        }
-    }
-
-    /// Tells the user, when there is nothing more urgent to be done.
     fn tell(&mut self, notice: Notice) {
-        self.untold.push((notice, Timestamp::now()));
+        self.outside.tell(notice);
     }
 
-    fn tell_all(&mut self) {
-        for (notice, time) in std::mem::take(&mut self.untold) {
-            self.tell_now(&notice, time);
-        }
-    }
-
-    fn tell_now(&mut self, notice: &Notice, time: Timestamp) {
-        self.audience.tell(notice, time);
-        let key = notice.about.key.as_ref().filter(|_| notice.is_logged());
-        let Some((state, key)) = self.state.as_ref().zip(key) else { return };
-        if let Err(error) = state.log(key, &notice.log_line(time))
-            && !std::mem::replace(&mut self.log_failed, true)
-        {
-            let message = format!("plugin logs cannot be written: {error:#}");
-            self.audience.console.tell(&Notice::general(NoticeKind::Trouble { message, hint: None }), time);
-        }
-    }
-
-    /// Starts writing the ledger, unless a write is under way: then the newest state is written after it. What has changed
-    /// is added to the file, until that has doubled.
-    fn save(&mut self) {
-        let Some(state) = self.state.as_ref().filter(|_| !self.unsaved.is_empty() && self.saving.is_none()) else {
-            return;
-        };
-        let (folder, ledger) = (state.folder(), self.engine.ledger());
-        let unsaved = std::mem::take(&mut self.unsaved);
-        self.served.saving.append(&mut self.served.unsaved);
-        let room = self.on_disk.room();
-        let added = if unsaved.all { None } else { ledger.addition(&unsaved.keys).filter(|text| text.len() < room) };
-        self.saving = Some(if let Some(text) = added {
-            self.on_disk.added += text.len();
-            tokio::task::spawn_blocking(move || folder.add(&text))
-        } else {
-            let text = ledger.to_json();
-            self.on_disk = OnDisk { whole: text.len(), added: 0 };
-            tokio::task::spawn_blocking(move || folder.save(&text))
-        });
-    }
-
-    fn saved(&mut self, result: anyhow::Result<()>) {
-        let mut served = std::mem::take(&mut self.served.saving);
-        if result.is_err() {
-            self.served.unsaved.append(&mut served);
-        }
-        if result.is_err() && self.on_disk.added > 0 {
-            // Somebody may have cleaned up.
-            (self.unsaved.all, self.on_disk) = (true, OnDisk::default());
-            return;
-        }
-        let failed_before = std::mem::replace(&mut self.save_failed, result.is_err());
-        for key in served {
-            self.write(|state| state.forget_under_way(&key));
-        }
-        if let Err(error) = result {
-            self.on_disk = OnDisk::default();
-            if !failed_before {
-                let hint = Some("deploys go on; the next start compares every plugin with the server".to_owned());
-                self.tell(Notice::general(NoticeKind::Trouble { message: format!("{error:#}"), hint }));
+    /// Waits until all is written that is to be written.
+    async fn flush(&mut self) {
+        // There may be room for it by now.
+        self.driver.save_what_failed();
+        loop {
+            self.driver.save(&mut self.outside);
+            let written = self.outside.flush().await;
+            if written.is_empty() {
+                return;
             }
-        }
-    }
-
-    /// Writes down what is not written yet.
-    async fn write_down(&mut self) {
-        // There may be room for it now.
-        self.unsaved.all |= self.save_failed;
-        while self.saving.is_some() || (!self.unsaved.is_empty() && self.state.is_some()) {
-            self.save();
-            if let Some(saving) = self.saving.take() {
-                let result = saving.await.context("writing the ledger").flatten();
-                self.saved(result);
-            }
+            // Nobody goes on with a deploy.
+            drop(self.outside.on_written(written, &mut self.driver));
         }
     }
 }
 
-/// What of the ledger is to be written.
-#[derive(Debug, Default)]
-struct Unsaved {
-    keys: BTreeSet<Key>,
-    /// As a whole.
-    all: bool,
-}
-
-impl Unsaved {
-    fn insert(&mut self, key: Key) {
-        self.keys.insert(key);
+/// What an earlier run wrote down, and what is the matter with that.
+fn saved_state(start: &Start) -> (SavedState, Option<StateError>) {
+    let Start { plan: Plan { config, .. }, state, .. } = start;
+    if let Some(state) = state {
+        let (ledger, trouble) = state.load();
+        return (SavedState { ledger, rollbacks: state.rollbacks(), under_way: state.under_way() }, trouble);
     }
-
-    fn is_empty(&self) -> bool {
-        self.keys.is_empty() && !self.all
-    }
-}
-
-/// How much of the ledger this process has written: as a whole, and added since. Before the first whole there is no room
-/// for additions: what an earlier run left may be cut short.
-#[derive(Debug, Default)]
-struct OnDisk {
-    whole: usize,
-    added: usize,
-}
-
-impl OnDisk {
-    /// How long an addition may be: it is worth its length until the file has doubled.
-    fn room(&self) -> usize {
-        if self.whole == 0 { 0 } else { self.whole.max(LEAST_ROOM).saturating_sub(self.added) }
-    }
-}
-
-/// Only a bug ends a call without a reply; the program is not to go on as if nothing were.
-fn replied(done: Result<(Ticket, Reply), JoinError>) -> Event {
-    match done {
-        Ok((ticket, reply)) => Event::Replied(ticket, reply),
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
-}
-
-/// The same call, with the commit that its text stands on in the message.
-async fn stamped(mut call: Call, git: &Git) -> Call {
-    if let Call::Create(_, form) | Call::Update(_, form) = &mut call
-        && let Some(file) = &form.file
-        && let Some(stamp) = git.stamp(file, &form.content).await
-    {
-        let form = Arc::make_mut(form);
-        form.message = format!("{}, {stamp}", form.message);
-    }
-    call
+    // What was cut short is not a dry run's to make good.
+    let folder = Folder::new(config.state.clone(), &config.url);
+    (SavedState { ledger: folder.peek(), rollbacks: folder.rollbacks(), under_way: BTreeMap::new() }, None)
 }
 
 /// Waits for the task that is under way, for ever if there is none.

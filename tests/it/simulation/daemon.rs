@@ -1,15 +1,17 @@
-//! The daemon of the simulated world, which does with the real engine what `src/daemon/mod.rs` does: a crash may come
-//! before each thing that it does, and leaves what was written until then.
+//! The daemon of the simulated world: the real driver and the real engine, on a model of disk, server and user. A crash may
+//! come before each thing that it does, and leaves what was written until then.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
-use owui_watch::debounce::Debouncer;
-use owui_watch::engine::deploy::Backup;
+use owui_watch::driver::{self, Driver, LedgerText, LedgerWritten, Write};
+use owui_watch::engine::deploy::{Backup, Call};
 use owui_watch::engine::files::{FilePresence, Loaded};
-use owui_watch::engine::ledger::{Ledger, SavedState};
-use owui_watch::engine::{Code, Effect, Engine, Event, Now, Scan};
+use owui_watch::engine::ledger::{Ledger, Rollback, SavedState};
+use owui_watch::engine::{Code, Event, Now, Scan, Ticket};
 use owui_watch::notice::Notice;
 use owui_watch::plugin::{Digest, Key};
 
@@ -19,20 +21,20 @@ use super::wire::key_in;
 use super::world::{DEBOUNCE, Happening, World, ms};
 
 /// A daemon that runs.
+#[derive(Default)]
 pub(super) struct Daemon {
-    pub(super) engine: Engine,
-    pub(super) debouncer: Debouncer,
-    pub(super) unsaved: bool,
-    /// Whose records have changed since: they are what is written.
-    pub(super) changed: BTreeSet<Key>,
-    pub(super) saving: Option<Ledger>,
-    /// Notes that have served: they go when the ledger that knows what they say is on disk.
-    pub(super) served_unsaved: BTreeSet<Key>,
-    pub(super) served_saving: BTreeSet<Key>,
+    /// What is being written, the first of it just now.
+    pub(super) writes: VecDeque<Write>,
+    /// Intents that are cleared when the ledger is on disk.
+    superfluous: BTreeSet<Key>,
     /// The rollbacks on disk are others than the ones that it knows.
     pub(super) rollbacks_unseen: bool,
+    /// Files that are being written, as it was told, and when it was.
+    pub(super) changing: BTreeMap<char, Duration>,
     /// Effects that it has before it crashes.
     pub(super) fuse: Option<u32>,
+    /// They are used up.
+    has_burnt: bool,
 }
 
 impl World {
@@ -42,37 +44,38 @@ impl World {
         }
         trace!(self, "the daemon starts");
         self.generation += 1;
-        let dry_run = self.setup.policy.terms.dry_run;
-        let memory = SavedState {
-            ledger: self.state.ledger.clone(),
-            rollbacks: self.state.rollbacks.clone(),
-            under_way: if dry_run { BTreeMap::new() } else { self.state.under_way.clone() },
-        };
-        self.daemon = Some(Daemon {
-            engine: Engine::new(self.setup.policy.clone(), memory),
-            debouncer: Debouncer::new(DEBOUNCE),
-            unsaved: false,
-            changed: BTreeSet::new(),
-            saving: None,
-            served_unsaved: BTreeSet::new(),
-            served_saving: BTreeSet::new(),
-            rollbacks_unseen: false,
-            fuse: None,
-        });
+        self.driver = Some(Driver::new(self.setup.policy.clone(), self.saved_state(), DEBOUNCE));
+        self.daemon = Some(Daemon::default());
         self.exited = None;
-        self.promises.on_start(self.state.rollbacks.clone(), self.now);
+        self.promises.on_start(&self.state.ledger, self.state.rollbacks.clone(), self.now);
         self.turn(vec![Event::Rescan])
     }
 
-    pub(super) fn crash(&mut self) {
-        trace!(self, "the daemon crashes");
-        let landed = self.luck("landed", 2) == 0 && !self.state.full;
-        if let Some(daemon) = self.daemon.take() {
-            self.forget(!daemon.unsaved && (landed || daemon.saving.is_none()));
-            if let Some(ledger) = daemon.saving.filter(|_| landed) {
-                self.state.ledger = ledger;
-            }
+    fn saved_state(&self) -> SavedState {
+        let dry_run = self.setup.policy.terms.dry_run;
+        SavedState {
+            ledger: self.state.ledger.clone(),
+            rollbacks: self.state.rollbacks.clone(),
+            under_way: if dry_run { BTreeMap::new() } else { self.state.under_way.clone() },
         }
+    }
+
+    /// It crashes between two turns, when all that has changed is being written at least.
+    pub(super) fn crash(&mut self) {
+        let landed = self.luck("landed", 2) == 0 && !self.state.full;
+        if landed {
+            self.write_next();
+        }
+        let unwritten = |daemon: &Daemon| daemon.writes.iter().any(|write| matches!(write, Write::Ledger(_)));
+        let is_whole = !self.daemon.as_ref().is_some_and(unwritten);
+        self.die(is_whole);
+    }
+
+    /// `is_whole`: its records are on disk.
+    fn die(&mut self, is_whole: bool) {
+        trace!(self, "the daemon crashes");
+        self.forget(is_whole);
+        (self.daemon, self.driver) = (None, None);
         self.promises.on_end();
         self.generation += 1;
     }
@@ -87,206 +90,250 @@ impl World {
 
     /// One turn of the daemon's loop.
     pub(super) fn turn(&mut self, events: Vec<Event>) -> Result<(), Broken> {
-        self.take_all(events)?;
-        let git_busy = self.now < self.git_until;
-        let Some(daemon) = &mut self.daemon else { return Ok(()) };
-        let ready = daemon.debouncer.take(self.now, || git_busy);
-        let long_written = daemon.debouncer.long_written(self.now);
-        let ready = (!ready.is_empty()).then(|| Event::Ready(ready.into_iter().collect()));
-        let long_written = (!long_written.is_empty()).then_some(Event::BeingWritten(long_written));
-        self.take_all(ready.into_iter().chain(long_written).collect())?;
+        self.drive(|driver, world| driver.take(events, world))?;
+        self.drive(Driver::settle)?;
         // The tables are asked for all at once.
         self.looks &= !std::mem::take(&mut self.lists_asked);
-        let Some(daemon) = &mut self.daemon else { return Ok(()) };
-        if daemon.unsaved && daemon.saving.is_none() && !self.setup.policy.terms.dry_run {
-            daemon.unsaved = false;
-            let (ledger, changed) = (daemon.engine.ledger(), std::mem::take(&mut daemon.changed));
-            let added = ledger.addition(&changed).filter(|_| !self.state.behind);
-            let added = added.map(|text| Ledger::from_json(&(self.state.ledger.to_json() + &text)).unwrap());
-            daemon.saving = Some(added.unwrap_or_else(|| ledger.clone()));
-            daemon.served_saving.append(&mut daemon.served_unsaved);
-            let pause = ms(1 + self.luck("saving", 30));
-            self.after(pause, Happening::Saved(self.generation));
+        self.drive(|driver, world| {
+            driver.save(world);
+            None
+        })
+    }
+
+    /// Has the driver do something; it may crash on the way, or come to its end.
+    fn drive(&mut self, drive: impl FnOnce(&mut Driver, &mut Self) -> Option<Code>) -> Result<(), Broken> {
+        let Some(mut driver) = self.driver.take() else { return Ok(()) };
+        let end = drive(&mut driver, self);
+        self.driver = Some(driver);
+        if let Some(broken) = self.broken.take() {
+            return Err(broken);
         }
-        Ok(())
-    }
-
-    fn take_all(&mut self, mut events: Vec<Event>) -> Result<(), Broken> {
-        let Some(daemon) = self.daemon.as_mut().filter(|_| !events.is_empty()) else { return Ok(()) };
-        if std::mem::take(&mut daemon.rollbacks_unseen) && !self.setup.policy.terms.dry_run {
-            events.insert(0, Event::RolledBack(self.state.rollbacks.clone()));
+        if self.daemon.as_ref().is_some_and(|daemon| daemon.has_burnt) {
+            self.die(false);
+            return Ok(());
         }
-        for event in events {
-            let end = self.take(event)?;
-            if self.daemon.is_none() {
-                return Ok(());
-            }
-            if let Some(code) = end {
-                return self.end(code);
-            }
-        }
-        Ok(())
+        end.map_or(Ok(()), |code| self.end(code))
     }
 
-    /// Hands an event to the engine, does what it says, and goes on with the answers that are there at once.
-    pub(super) fn take(&mut self, event: Event) -> Result<Option<Code>, Broken> {
-        let mut events = VecDeque::from([event]);
-        let mut end = None;
-        while let (Some(event), None) = (events.pop_front(), end) {
-            self.promises.on_event(&event);
-            self.asks_ahead = matches!(event, Event::Saving(_));
-            let chance = f64::from(u32::try_from(self.luck("chance", 1000)).unwrap()) / 1000.0;
-            let now = Now { at: self.now, wall: jiff::Timestamp::UNIX_EPOCH, chance };
-            let Some(daemon) = &mut self.daemon else { return Ok(None) };
-            for effect in daemon.engine.handle(event, now) {
-                if self.burns() {
-                    self.crash();
-                    return Ok(None);
-                }
-                if let Effect::Exit(code) = effect {
-                    end = end.or(Some(code));
-                } else if let Some(event) = self.perform(effect)? {
-                    events.push_back(event);
-                }
-            }
-        }
-        Ok(end)
-    }
-
-    /// Whether the daemon crashes before its next effect.
-    pub(super) fn burns(&mut self) -> bool {
-        let Some(Some(fuse)) = self.daemon.as_mut().map(|daemon| daemon.fuse.as_mut()) else { return false };
-        *fuse = fuse.saturating_sub(1);
-        *fuse == 0
-    }
-
-    /// Does one thing that the engine wants, as the daemon does it. Answers what comes back at once.
-    pub(super) fn perform(&mut self, effect: Effect) -> Result<Option<Event>, Broken> {
-        let dry_run = self.setup.policy.terms.dry_run;
-        let writable = if self.state.full || dry_run { Err("no space left".to_owned()) } else { Ok(()) };
-        let event = match effect {
-            Effect::Scan => Some(Event::Scanned(self.scan())),
-            Effect::Read(path) => {
-                let (file, changing) = (file_of(&path), self.is_changing(&path));
-                let half = self.disk.get(&file).is_some_and(|stored| stored.text.sort == Sort::Half);
-                if changing && half && self.setup.exact {
-                    return Err(Broken::new("half a save is taken for a whole one", format!("{file}")));
-                }
-                let loaded = self.load(file, !self.setup.exact);
-                Some(Event::Loaded(path, loaded))
-            }
-            Effect::Reread(path) => {
-                let loaded = if self.is_changing(&path) { Loaded::Unsettled } else { self.load(file_of(&path), true) };
-                Some(Event::Loaded(path, loaded))
-            }
-            Effect::Call(ticket, call) => {
-                self.issue(ticket, call)?;
-                None
-            }
-            Effect::SaveBackup(ticket, Backup { key, digest, text }) => {
-                if Digest::of_text(&text) != digest {
-                    return Err(Broken::new("a copy is not what it says", format!("{key}")));
-                }
-                if writable.is_ok() {
-                    self.state.backups.insert((key, digest));
-                }
-                Some(Event::BackupSaved(ticket, writable.map(|()| PathBuf::from("copy.py"))))
-            }
-            Effect::SaveIntent(ticket, key, under_way) => {
-                // What the file held then counts as ours, also where somebody else has put it there.
-                self.promises.ours.extend(under_way.ours.iter().map(|digest| (key.clone(), *digest)));
-                if let (Ok(()), Some(daemon)) = (&writable, &mut self.daemon) {
-                    daemon.served_unsaved.remove(&key);
-                    daemon.served_saving.remove(&key);
-                    self.state.under_way.insert(key, under_way);
-                }
-                Some(Event::IntentSaved(ticket, writable))
-            }
-            Effect::ClearIntent(key) => {
-                if let Some(daemon) = &mut self.daemon {
-                    daemon.unsaved = true;
-                    daemon.changed.insert(key.clone());
-                    daemon.served_unsaved.insert(key);
-                }
-                None
-            }
-            Effect::EndRollback(key) => {
-                self.promises.on_rollback_ended(&key);
-                self.state.rollbacks.remove(&key);
-                // The daemon sees its own change of the folder as well.
-                self.daemon.iter_mut().for_each(|daemon| daemon.rollbacks_unseen = true);
-                None
-            }
-            Effect::Archive(Backup { key, digest, .. }) | Effect::ArchiveFound(Backup { key, digest, .. }) => {
-                if writable.is_ok() {
-                    self.state.backups.insert((key, digest));
-                }
-                None
-            }
-            Effect::CheckPresence(path) => {
-                let is_settled = self.daemon.as_ref().is_some_and(|daemon| daemon.debouncer.is_idle());
-                let trace = match (self.mounted, self.disk.contains_key(&file_of(&path))) {
-                    _ if !is_settled => FilePresence::Unsettled,
-                    (true, true) => FilePresence::File,
-                    (true, false) => FilePresence::Folder,
-                    (false, _) => FilePresence::Nothing,
-                };
-                Some(Event::PresenceChecked(path, trace))
-            }
-            Effect::Save(key) => {
-                if let Some(daemon) = &mut self.daemon {
-                    daemon.unsaved = true;
-                    daemon.changed.insert(key);
-                }
-                None
-            }
-            Effect::Tell(notice) => {
-                self.tell(&notice)?;
-                None
-            }
-            Effect::Exit(_) => None,
-        };
-        Ok(event)
-    }
-
-    pub(super) fn is_changing(&self, path: &Path) -> bool {
-        self.daemon.as_ref().is_some_and(|daemon| daemon.debouncer.is_changing(path))
-    }
-
-    pub(super) fn scan(&mut self) -> Scan {
-        self.needs_rescan = false;
-        let missing = if self.mounted { Vec::new() } else { vec![PathBuf::from("plugins")] };
-        let files = self.disk.keys().filter(|_| self.mounted).map(|file| {
-            let path = path_of(*file);
-            let loaded = if self.is_changing(&path) { Loaded::Unsettled } else { self.load(*file, true) };
-            (path, loaded)
-        });
-        Scan { files: files.collect(), missing }
-    }
-
-    pub(super) fn tell(&mut self, notice: &Notice) -> Result<(), Broken> {
-        let id = notice.about.key.as_ref().map(|key| format!("{} ", key.id)).unwrap_or_default();
-        trace!(self, "      {id}{}: {}", notice.word(), notice.sentence());
-        promises::on_notice(self, notice)
-    }
-
-    pub(super) fn end(&mut self, code: Code) -> Result<(), Broken> {
+    fn end(&mut self, code: Code) -> Result<(), Broken> {
         trace!(self, "the daemon ends: {code:?}");
-        if let Some(daemon) = self.daemon.take()
-            && !self.setup.policy.terms.dry_run
-        {
-            if !self.state.full {
-                self.state.ledger = daemon.engine.ledger().clone();
-                let served = daemon.served_unsaved.iter().chain(&daemon.served_saving);
-                served.for_each(|key| {
-                    self.state.under_way.remove(key);
-                });
-            }
-            self.forget(!self.state.full);
-        }
+        self.flush();
+        self.forget(!self.state.full);
+        (self.daemon, self.driver) = (None, None);
         self.exited = Some(code);
         self.promises.on_end();
         self.generation += 1;
         promises::on_exit(self, code)
+    }
+
+    /// All that is to be written is written, as far as that can be.
+    fn flush(&mut self) {
+        let Some(mut driver) = self.driver.take() else { return };
+        driver.save_what_failed();
+        loop {
+            driver.save(self);
+            if self.daemon.as_ref().is_none_or(|daemon| daemon.writes.is_empty()) {
+                break;
+            }
+            while let Some((written, _)) = self.write_next() {
+                written.into_iter().for_each(|written| driver.on_ledger_written(written));
+            }
+        }
+        self.driver = Some(driver);
+    }
+
+    fn is_writable(&self) -> Result<(), String> {
+        let dry_run = self.setup.policy.terms.dry_run;
+        if self.state.full || dry_run { Err("no space left".to_owned()) } else { Ok(()) }
+    }
+
+    /// What is being written is on disk, or cannot be.
+    pub(super) fn on_written(&mut self) -> Result<(), Broken> {
+        let Some((written, event)) = self.write_next() else { return Ok(()) };
+        if self.daemon.as_ref().is_some_and(|daemon| !daemon.writes.is_empty()) {
+            self.schedule_write();
+        }
+        if let (Some(written), Some(driver)) = (written, &mut self.driver) {
+            driver.on_ledger_written(written);
+        }
+        self.turn(event.into_iter().collect())
+    }
+
+    fn schedule_write(&mut self) {
+        let pause = ms(1 + self.luck("saving", 30));
+        self.after(pause, Happening::Written(self.generation));
+    }
+
+    fn write_next(&mut self) -> Option<(Option<LedgerWritten>, Option<Event>)> {
+        let write = self.daemon.as_mut()?.writes.pop_front()?;
+        let writable = self.is_writable();
+        Some(match write {
+            Write::Backup(ticket, backup) => {
+                self.back_up(backup);
+                (None, Some(Event::BackupSaved(ticket, writable.map(|()| PathBuf::from("copy.py")))))
+            }
+            Write::Archive(backup) | Write::ArchiveFound(backup) => {
+                self.back_up(backup);
+                (None, None)
+            }
+            Write::Intent(ticket, key, intent) => {
+                if writable.is_ok() {
+                    self.superfluous(|keys| keys.remove(&key));
+                    self.state.under_way.insert(key, intent);
+                }
+                (None, Some(Event::IntentSaved(ticket, writable)))
+            }
+            Write::Ledger(text) => (Some(self.write_ledger(&text)), None),
+            Write::ClearIntent(key) => {
+                if self.state.behind {
+                    self.superfluous(|keys| keys.insert(key));
+                } else if writable.is_ok() {
+                    self.state.under_way.remove(&key);
+                }
+                (None, None)
+            }
+        })
+    }
+
+    fn write_ledger(&mut self, text: &LedgerText) -> LedgerWritten {
+        self.state.behind = self.is_writable().is_err();
+        match text {
+            LedgerText::Whole(_) if self.state.behind => return LedgerWritten::Failed,
+            LedgerText::Added(_) if self.state.behind => return LedgerWritten::NotAdded,
+            LedgerText::Whole(text) => self.state.ledger = Ledger::from_json(text).unwrap(),
+            LedgerText::Added(text) => {
+                self.state.ledger = Ledger::from_json(&(self.state.ledger.to_json() + text)).unwrap();
+            }
+        }
+        if let Some(daemon) = &mut self.daemon {
+            for key in std::mem::take(&mut daemon.superfluous) {
+                self.state.under_way.remove(&key);
+            }
+        }
+        LedgerWritten::Done
+    }
+
+    fn superfluous(&mut self, change: impl FnOnce(&mut BTreeSet<Key>) -> bool) {
+        if let Some(daemon) = &mut self.daemon {
+            change(&mut daemon.superfluous);
+        }
+    }
+
+    fn back_up(&mut self, Backup { key, digest, text }: Backup) {
+        if Digest::of_text(&text) != digest {
+            self.fail(Broken::new("a copy is not what it says", format!("{key}")));
+        }
+        if self.is_writable().is_ok() {
+            self.state.backups.insert((key, digest));
+        }
+    }
+
+    /// The first promise that is broken counts.
+    fn fail(&mut self, broken: Broken) {
+        self.broken.get_or_insert(broken);
+    }
+
+    /// Whether something about a plugin is being put on disk that its conversation waits for.
+    pub(super) fn waits_for_disk(&self, key: &Key) -> bool {
+        let mut writes = self.daemon.iter().flat_map(|daemon| &daemon.writes);
+        writes.any(|write| match write {
+            Write::Backup(_, backup) => backup.key == *key,
+            Write::Intent(_, other, _) => other == key,
+            Write::Ledger(_) | Write::ClearIntent(_) | Write::Archive(_) | Write::ArchiveFound(_) => false,
+        })
+    }
+}
+
+impl driver::World for World {
+    fn observe(&mut self, event: &Event) {
+        self.promises.on_event(event);
+        self.asks_ahead = matches!(event, Event::Saving(_));
+    }
+
+    fn is_running(&mut self) -> bool {
+        let Some(daemon) = &mut self.daemon else { return false };
+        if let Some(fuse) = &mut daemon.fuse {
+            *fuse = fuse.saturating_sub(1);
+            daemon.has_burnt |= *fuse == 0;
+        }
+        !daemon.has_burnt && self.broken.is_none()
+    }
+
+    fn now(&mut self) -> Now {
+        let chance = f64::from(u32::try_from(self.luck("chance", 1000)).unwrap()) / 1000.0;
+        Now { at: self.now, wall: jiff::Timestamp::UNIX_EPOCH, chance }
+    }
+
+    fn rollbacks(&mut self) -> Option<BTreeMap<Key, Rollback>> {
+        let is_unseen = self.daemon.as_mut().is_some_and(|daemon| std::mem::take(&mut daemon.rollbacks_unseen));
+        (is_unseen && !self.setup.policy.terms.dry_run).then(|| self.state.rollbacks.clone())
+    }
+
+    fn scan(&mut self, _: &Ledger) -> Scan {
+        self.needs_rescan = false;
+        let missing = if self.mounted { Vec::new() } else { vec![PathBuf::from("plugins")] };
+        let files = self.disk.keys().filter(|_| self.mounted);
+        Scan { files: files.map(|file| (path_of(*file), self.load(*file, true))).collect(), missing }
+    }
+
+    fn read(&mut self, path: &Arc<Path>, is_complete: bool) -> Loaded {
+        let file = file_of(path);
+        let half = self.disk.get(&file).is_some_and(|stored| stored.text.sort == Sort::Half);
+        let changing = self.daemon.as_ref().and_then(|daemon| daemon.changing.get(&file));
+        // Nobody waits for ever for a writer to say that it is done.
+        let changing = changing.is_some_and(|told| self.now < *told + 10 * DEBOUNCE);
+        if is_complete && half && changing && self.setup.exact {
+            self.fail(Broken::new("half a save is taken for a whole one", format!("{file}")));
+        }
+        self.load(file, !is_complete || !self.setup.exact)
+    }
+
+    fn presence(&mut self, path: &Path) -> FilePresence {
+        match (self.mounted, self.disk.contains_key(&file_of(path))) {
+            (true, true) => FilePresence::File,
+            (true, false) => FilePresence::Folder,
+            (false, _) => FilePresence::Nothing,
+        }
+    }
+
+    fn is_git_busy(&mut self) -> bool {
+        self.now < self.git_until
+    }
+
+    fn admit(&mut self, _: &BTreeMap<Arc<Path>, Duration>) -> bool {
+        false
+    }
+
+    fn call(&mut self, ticket: Ticket, call: Call) {
+        if let Err(broken) = self.issue(ticket, call) {
+            self.fail(broken);
+        }
+    }
+
+    fn write(&mut self, write: Write) {
+        if let Write::Intent(_, key, intent) = &write {
+            // What the file held then counts as ours, also where somebody else has put it there.
+            self.promises.ours.extend(intent.ours.iter().map(|digest| (key.clone(), *digest)));
+        }
+        let Some(daemon) = self.daemon.as_mut().filter(|_| !self.setup.policy.terms.dry_run) else { return };
+        daemon.writes.push_back(write);
+        if daemon.writes.len() == 1 {
+            self.schedule_write();
+        }
+    }
+
+    fn end_rollback(&mut self, key: &Key) {
+        self.promises.on_rollback_ended(key);
+        self.state.rollbacks.remove(key);
+        // The daemon sees its own change of the folder as well.
+        self.daemon.iter_mut().for_each(|daemon| daemon.rollbacks_unseen = true);
+    }
+
+    fn tell(&mut self, notice: Notice) {
+        let id = notice.about.key.as_ref().map(|key| format!("{} ", key.id)).unwrap_or_default();
+        trace!(self, "      {id}{}: {}", notice.word(), notice.sentence());
+        if let Err(broken) = promises::on_notice(self, &notice) {
+            self.fail(broken);
+        }
     }
 }

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use owui_watch::engine::deploy::{Adopt, Call, Form, OnRemoteEdit, Reply, Row};
 use owui_watch::engine::files::Loaded;
-use owui_watch::engine::ledger::Rollback;
+use owui_watch::engine::ledger::{Ledger, Rollback};
 use owui_watch::engine::plan::Why;
 use owui_watch::engine::{Code, Event, OnDelete};
 use owui_watch::notice::{Notice, NoticeKind};
 use owui_watch::plugin::{Digest, Key, Kind, Parsed, Problem};
 
 use super::server::{Held, Writer};
-use super::text::{Sort, Text, file_of};
+use super::text::{Sort, Text, file_of, key_of};
 use super::wire::key_in;
 use super::world::{World, ms};
 
@@ -75,6 +75,8 @@ pub(super) struct Promises {
     read: BTreeMap<Key, Held>,
     /// Which texts are ours.
     pub(super) ours: BTreeSet<(Key, Digest)>,
+    /// What the daemon that runs has deployed, or found as it was to be.
+    deployed: BTreeSet<Key>,
     /// What the daemon that runs knows to be refused.
     refused: BTreeMap<Key, Digest>,
     /// Ids for which a refusal may have been mistaken.
@@ -115,6 +117,8 @@ pub(super) struct Promises {
     listed: BTreeMap<Kind, Duration>,
     /// When that list was asked for: of what was under way then it tells nothing.
     list_asked: BTreeMap<Kind, Duration>,
+    /// When it came.
+    list_came: BTreeMap<Kind, Duration>,
     /// What the last look at everything found of each kind, and what was not found by its id since its deploy began.
     lists: BTreeMap<Kind, BTreeSet<String>>,
     not_found: BTreeSet<Key>,
@@ -165,7 +169,9 @@ impl Promises {
         }
     }
 
-    pub(super) fn on_start(&mut self, rollbacks: BTreeMap<Key, Rollback>, now: Duration) {
+    pub(super) fn on_start(&mut self, ledger: &Ledger, rollbacks: BTreeMap<Key, Rollback>, now: Duration) {
+        let is_deployed = |key: &Key| ledger.get(key).is_some_and(|record| record.deployed.is_some());
+        self.deployed = ['a', 'b', 'c', 't'].map(key_of).into_iter().filter(is_deployed).collect();
         self.rollbacks = rollbacks;
         self.first_pass = true;
         self.started = now;
@@ -183,6 +189,7 @@ impl Promises {
         self.shown.clear();
         self.listed.clear();
         self.list_asked.clear();
+        self.list_came.clear();
         self.lists.clear();
         self.not_found.clear();
         self.ahead.clear();
@@ -279,6 +286,7 @@ impl Promises {
 
     /// The server holds it.
     fn is_there(&mut self, key: &Key) {
+        self.deployed.insert(key.clone());
         self.unanswered.remove(key);
         self.crashed.remove(key);
         self.insisted.remove(key);
@@ -400,7 +408,9 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
     let busy = world.is_busy(key);
     // A list may be asked for in the middle of a conversation.
     let lists = world.live().any(|flight| matches!(flight.call, Call::Overview(_)) && flight.look.is_none());
-    let in_flight = world.flying().any(|flying| flying == *key) || (lists && world.promises.talking.contains(key));
+    let in_flight = world.flying().any(|flying| flying == *key)
+        || world.waits_for_disk(key)
+        || (lists && world.promises.talking.contains(key));
     let flips = world.promises.flips.get(key).copied().unwrap_or_default();
     let switched = world.promises.switches.get(key).copied();
     match &notice.what {
@@ -445,6 +455,7 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
     match &notice.what {
         NoticeKind::Created { .. } | NoticeKind::Updated { .. } => promises.is_there(key),
         NoticeKind::Unchanged { .. } if !in_flight => promises.is_there(key),
+        NoticeKind::Deleted { .. } => drop(promises.deployed.remove(key)),
         _ => {}
     }
     if matches!(notice.what, NoticeKind::Unchanged { .. }) {
@@ -668,10 +679,11 @@ fn on_write(world: &mut World, key: &Key, form: &Form, creates: bool) -> Result<
 /// Who creates has looked for the row, or has a list of everything that is without it, and has never deployed it.
 fn is_nowhere(world: &World, key: &Key) -> Result<(), Broken> {
     let promises = &world.promises;
-    let ledger = world.daemon.as_ref().map(|daemon| daemon.engine.ledger());
-    let deployed = ledger.and_then(|ledger| ledger.get(key)).is_some_and(|record| record.deployed.is_some());
+    let deployed = promises.deployed.contains(key);
     let listed = promises.lists.get(&key.kind).is_none_or(|list| list.contains(key.id.as_str()));
-    if promises.not_found.contains(key) || (!listed && !deployed) {
+    // A conversation goes by the list that there was when it began.
+    let is_newer = promises.list_came.get(&key.kind) > promises.began.get(key);
+    if promises.not_found.contains(key) || is_newer || (!listed && !deployed) {
         return Ok(());
     }
     broken("nothing is created unseen that is listed, or was deployed", format!("{key}"))
@@ -910,13 +922,14 @@ pub(super) fn on_reply(world: &mut World, call: &Call, reply: &Reply, heard: Hea
         }
         world.promises.ended.insert(key, world.now);
     }
-    let rows = &world.server.rows;
+    let (rows, now) = (&world.server.rows, world.now);
     let promises = &mut world.promises;
     match (call, reply) {
         (Call::Get(key), Reply::Row(_)) => drop(promises.not_found.remove(key)),
         // Of what is unclear a list tells more.
         (Call::Get(key), Reply::Absent | Reply::Unclear { .. }) => drop(promises.not_found.insert(key.clone())),
         (Call::Overview(kind), Reply::Rows(rows)) if looks => {
+            promises.list_came.insert(*kind, now);
             promises.lists.insert(*kind, rows.iter().map(|row| row.id.clone()).collect());
         }
         _ => {}

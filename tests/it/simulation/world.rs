@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::time::Duration;
 
+use owui_watch::driver::Driver;
 use owui_watch::engine::deploy::{Adopt, Call, OnRemoteEdit};
 use owui_watch::engine::files::Loaded;
 use owui_watch::engine::ledger::{Ledger, Rollback, UpdateIntent};
@@ -99,10 +99,10 @@ pub(super) enum Happening {
     Serve(u64),
     /// An answer arrives.
     Answer(u64),
-    /// The ledger is written.
-    Saved(u32),
+    /// Something that the daemon has asked for is written.
+    Written(u32),
     /// A writer is done with a file.
-    Written(char, Text),
+    Finished(char, Text),
     /// A file has been quiet since it had this stamp.
     Calm(char, Duration),
     /// The lost events are known to be lost.
@@ -133,6 +133,10 @@ pub(super) struct World {
     pub(super) key_good: bool,
     pub(super) state: State,
     pub(super) daemon: Option<Daemon>,
+    /// Its driver, but for the time in which that does something.
+    pub(super) driver: Option<Driver>,
+    /// What was promised and is not so, where the driver cannot be told.
+    pub(super) broken: Option<Broken>,
     pub(super) generation: u32,
     pub(super) flights: BTreeMap<u64, Flight>,
     pub(super) n_flights: u64,
@@ -175,6 +179,8 @@ pub(super) fn play(script: &str, traced: bool) -> (Result<(), Broken>, String) {
         key_good: true,
         state: State::default(),
         daemon: None,
+        driver: None,
+        broken: None,
         generation: 0,
         flights: BTreeMap::new(),
         n_flights: 0,
@@ -226,13 +232,13 @@ impl World {
             }
             ["slow", file, half, word, pause] => {
                 self.put(letter(file), Some(text(half)));
-                self.after(millis(pause), Happening::Written(letter(file), text(word)));
+                self.after(millis(pause), Happening::Finished(letter(file), text(word)));
                 self.signs(&[Seen::Changing(letter(file))])
             }
             ["blink", file, half, word, pause] => {
                 let half = (half != "gone").then(|| text(half));
                 self.put(letter(file), half);
-                self.after(millis(pause), Happening::Written(letter(file), text(word)));
+                self.after(millis(pause), Happening::Finished(letter(file), text(word)));
                 self.signs(&[Seen::Complete(letter(file))])
             }
             ["delete", file] => {
@@ -405,6 +411,7 @@ impl World {
     /// Whether the daemon, or a dead one, is in the middle of something with a row.
     pub(super) fn is_busy(&self, key: &Key) -> bool {
         self.state.under_way.contains_key(key)
+            || self.waits_for_disk(key)
             || self.promises.is_answered_for(key, self.now)
             || self.flights.values().any(|flight| key_in(&flight.call).as_ref() == Some(key))
     }
@@ -547,15 +554,21 @@ impl World {
         let mut saving = BTreeSet::new();
         self.hear(|world| {
             for sign in signs {
-                let Some(daemon) = &mut world.daemon else { return Ok(()) };
+                let (Some(daemon), Some(driver)) = (&mut world.daemon, &mut world.driver) else { return Ok(()) };
                 let (Seen::Complete(file) | Seen::Changing(file)) = sign;
                 let path = path_of(*file);
-                if !daemon.debouncer.is_changing(&path) {
-                    saving.insert(Arc::clone(&path));
-                }
-                match sign {
-                    Seen::Complete(_) => daemon.debouncer.complete(path, world.now),
-                    Seen::Changing(_) => daemon.debouncer.changing(path, world.now),
+                let begins = match sign {
+                    Seen::Complete(_) => {
+                        daemon.changing.remove(file);
+                        driver.on_complete(&path, world.now)
+                    }
+                    Seen::Changing(_) => {
+                        daemon.changing.insert(*file, world.now);
+                        driver.on_changing(&path, world.now)
+                    }
+                };
+                if begins {
+                    saving.insert(path);
                 }
                 if !at_once {
                     let saving = std::mem::take(&mut saving);
@@ -582,8 +595,7 @@ impl World {
     }
 
     fn wake(&self) -> Option<Duration> {
-        let daemon = self.daemon.as_ref()?;
-        daemon.engine.next_wake().into_iter().chain(daemon.debouncer.next_wake()).min()
+        self.driver.as_ref()?.next_wake()
     }
 
     /// The next thing that happens, if any.
@@ -619,25 +631,9 @@ impl World {
                 Ok(())
             }
             Happening::Answer(id) => self.deliver(id),
-            Happening::Saved(generation) => {
-                let Some(daemon) = self.daemon.as_mut().filter(|_| self.generation == generation) else {
-                    return Ok(());
-                };
-                if let Some(ledger) = daemon.saving.take() {
-                    self.state.behind = self.state.full;
-                    let mut served = std::mem::take(&mut daemon.served_saving);
-                    if self.state.full {
-                        daemon.served_unsaved.append(&mut served);
-                    } else {
-                        self.state.ledger = ledger;
-                        for key in &served {
-                            self.state.under_way.remove(key);
-                        }
-                    }
-                }
-                self.turn(Vec::new())
-            }
-            Happening::Written(file, text) => {
+            Happening::Written(generation) if self.generation == generation => self.on_written(),
+            Happening::Written(_) => Ok(()),
+            Happening::Finished(file, text) => {
                 trace!(self, "{file} is written: {text}");
                 self.put(file, Some(text));
                 self.signs(&[Seen::Changing(file), Seen::Complete(file)])
@@ -648,8 +644,8 @@ impl World {
                     return Ok(());
                 }
                 self.hear(|world| {
-                    if let Some(daemon) = &mut world.daemon {
-                        daemon.debouncer.complete(path_of(file), world.now);
+                    if let Some(driver) = &mut world.driver {
+                        driver.on_complete(&path_of(file), world.now);
                     }
                     world.turn(Vec::new())
                 })

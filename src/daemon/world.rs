@@ -1,0 +1,377 @@
+//! The daemon's world: the disk, the watcher, git, the server and the user, as [`Driver`](crate::driver::Driver) needs them.
+#![expect(clippy::disallowed_methods, reason = "the loop's clock is read here")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
+
+use super::writer::{Writer, Written};
+use super::{Audience, Plan, Start};
+use crate::client::Client;
+use crate::disk::{Plugins, ScanCache, State, Trust};
+use crate::driver::{Driver, LedgerWritten, World, Write};
+use crate::engine::deploy::{Call, Reply};
+use crate::engine::files::{FilePresence, Loaded};
+use crate::engine::ledger::{Ledger, Rollback};
+use crate::engine::{Event, Now, Scan, Ticket};
+use crate::git::Git;
+use crate::notice::{Notice, NoticeKind};
+use crate::plugin::Key;
+use crate::watcher::{Sign, Watcher};
+
+/// See the module's documentation.
+pub(super) struct Outside {
+    pub(super) plugins: Plugins,
+    watcher: Option<Watcher>,
+    /// The links that it looks behind.
+    followed: BTreeSet<Arc<Path>>,
+    pub(super) signs: UnboundedReceiver<Sign>,
+    /// `None` where nothing is kept.
+    pub(super) state: Option<State>,
+    pub(super) writer: Option<Writer>,
+    git: Git,
+    pub(super) client: Client,
+    pub(super) audience: Audience,
+    pub(super) calls: JoinSet<(Ticket, Reply)>,
+    /// What the user is to be told, with when it happened.
+    untold: Vec<(Notice, Timestamp)>,
+    /// What is said once: a full disk would say it with every line, and with every save.
+    write_failed: bool,
+    ledger_failed: bool,
+    trust: Trust,
+    debounce: Duration,
+    pub(super) started: Instant,
+}
+
+impl Outside {
+    pub(super) fn new(start: Start, audience: Audience, started: Instant) -> Self {
+        let Start { plan: Plan { config, client, .. }, plugins, watcher, signs, mut state } = start;
+        if let Some(state) = &mut state {
+            // They are known from the start.
+            state.rollbacks_changed();
+        }
+        let exact = watcher.as_ref().is_some_and(Watcher::is_exact);
+        Self {
+            plugins,
+            watcher,
+            followed: BTreeSet::new(),
+            signs,
+            writer: state.as_ref().map(|state| Writer::new(state.folder())),
+            state,
+            git: Git::new(config.roots),
+            client,
+            audience,
+            calls: JoinSet::new(),
+            untold: Vec::new(),
+            write_failed: false,
+            ledger_failed: false,
+            trust: if exact { Trust::Closed } else { Trust::Quiet(config.debounce) },
+            debounce: config.debounce,
+            started,
+        }
+    }
+
+    pub(super) fn at(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    // ---- answers ----------------------------------------------------------------------------------------------------
+
+    /// What was answered by now.
+    pub(super) fn answered(&mut self) -> Vec<Event> {
+        std::iter::from_fn(|| self.calls.try_join_next()).map(event).collect()
+    }
+
+    /// Waits until all is written that was asked for.
+    pub(super) async fn flush(&mut self) -> Vec<Written> {
+        match &mut self.writer {
+            Some(writer) => writer.flush().await,
+            None => Vec::new(),
+        }
+    }
+
+    /// Takes what became of writes. Answers what the engine waited for.
+    pub(super) fn on_written(&mut self, written: Vec<Written>, driver: &mut Driver) -> Vec<Event> {
+        let mut events = Vec::new();
+        for written in written {
+            match written {
+                Written::Event(event) => events.push(event),
+                Written::Nothing(Ok(())) => {}
+                Written::Nothing(Err(error)) => self.cannot_write(&error),
+                Written::Ledger(what, error) => {
+                    driver.on_ledger_written(what);
+                    self.on_ledger_written(what, error);
+                }
+            }
+        }
+        events
+    }
+
+    fn on_ledger_written(&mut self, written: LedgerWritten, error: Option<anyhow::Error>) {
+        // Somebody may have cleaned up: written as a whole, it may fit again.
+        if written == LedgerWritten::NotAdded {
+            return;
+        }
+        let failed_before = std::mem::replace(&mut self.ledger_failed, written == LedgerWritten::Failed);
+        if let Some(error) = error.filter(|_| !failed_before) {
+            let hint = Some("deploys go on; the next start compares every plugin with the server".to_owned());
+            self.tell(Notice::general(NoticeKind::Trouble { message: format!("{error:#}"), hint }));
+        }
+    }
+
+    /// That something could not be written which nothing waits for is told once.
+    pub(super) fn cannot_write(&mut self, error: &anyhow::Error) {
+        if !std::mem::replace(&mut self.write_failed, true) {
+            let hint = Some("deploys go on".to_owned());
+            self.tell(Notice::general(NoticeKind::Trouble { message: format!("{error:#}"), hint }));
+        }
+    }
+
+    // ---- the user ---------------------------------------------------------------------------------------------------
+
+    pub(super) fn tell_all(&mut self) {
+        for (notice, time) in std::mem::take(&mut self.untold) {
+            self.tell_now(&notice, time);
+        }
+    }
+
+    fn tell_now(&mut self, notice: &Notice, time: Timestamp) {
+        self.audience.tell(notice, time);
+        let key = notice.about.key.as_ref().filter(|_| notice.is_logged());
+        let Some((state, key)) = self.state.as_ref().zip(key) else { return };
+        if let Err(error) = state.log(key, &notice.log_line(time))
+            && !std::mem::replace(&mut self.write_failed, true)
+        {
+            let message = format!("plugin logs cannot be written: {error:#}");
+            self.audience.console.tell(&Notice::general(NoticeKind::Trouble { message, hint: None }), time);
+        }
+    }
+
+    // ---- the watcher ------------------------------------------------------------------------------------------------
+
+    /// Takes in everything that the watcher has to say by now. Answers what the engine is to know of it, and whether the
+    /// files of the settings are to be looked at too.
+    pub(super) fn on_signs(&mut self, first: Sign, driver: &mut Driver) -> (Vec<Event>, bool) {
+        let (mut signs, mut appeared) = (Signs::default(), Vec::new());
+        let mut sign = Some(first);
+        while let Some(this) = sign {
+            match this {
+                Sign::Appeared(path) => appeared.push(path),
+                this => self.on_sign(this, driver, &mut signs),
+            }
+            sign = self.signs.try_recv().ok();
+        }
+        if !appeared.is_empty() {
+            self.on_appeared(&appeared, driver);
+        }
+        let rescan = signs.anything.then_some(Event::Rescan);
+        (rescan.into_iter().chain(signs.saving.into_iter().map(Event::Saving)).collect(), signs.anything)
+    }
+
+    fn on_sign(&mut self, sign: Sign, driver: &mut Driver, signs: &mut Signs) {
+        let at = self.at();
+        match sign {
+            // Somebody who writes for long is asked about when that begins, and not with every line.
+            Sign::Complete(path) => {
+                if driver.on_complete(&path, at) {
+                    signs.saving.insert(path);
+                }
+            }
+            Sign::Changing(path) => {
+                if driver.on_changing(&path, at) {
+                    signs.saving.insert(path);
+                }
+            }
+            Sign::Gone(path) => drop(driver.on_complete(&path, at)),
+            Sign::FolderGone(folder) => {
+                if let Some(watcher) = &mut self.watcher {
+                    watcher.forget_folder(&folder);
+                }
+                for path in self.plugins.files_in(&folder) {
+                    driver.on_complete(&path, at);
+                }
+            }
+            Sign::Appeared(path) => self.on_appeared(&[path], driver),
+            // Behind a folder there may be anything.
+            Sign::Permitted(path) if self.plugins.is_closed(&path) && path.is_dir() => signs.anything = true,
+            Sign::Permitted(path) if self.plugins.is_closed(&path) => drop(driver.on_complete(&path, at)),
+            Sign::Permitted(_) => {}
+            Sign::Anything => signs.anything = true,
+            Sign::Blind(message, hint) => self.tell(Notice::general(NoticeKind::Trouble { message, hint })),
+        }
+    }
+
+    /// Files in folders that appeared may have been written before those were watched, and may still be: nobody says.
+    fn on_appeared(&mut self, folders: &[Arc<Path>], driver: &mut Driver) {
+        let (at, watcher) = (self.at(), &mut self.watcher);
+        let mut blind = None;
+        let files = self.plugins.walk(folders, &mut |folder| {
+            if let Some(Err(sign)) = watcher.as_mut().map(|watcher| watcher.watch_folder(folder)) {
+                blind = Some(sign);
+            }
+        });
+        for path in files {
+            driver.on_appeared(path, at);
+        }
+        self.follow_links();
+        self.tell_blind(blind);
+    }
+
+    fn tell_blind(&mut self, signs: impl IntoIterator<Item = Sign>) {
+        for sign in signs {
+            if let Sign::Blind(message, hint) = sign {
+                self.tell(Notice::general(NoticeKind::Trouble { message, hint }));
+            }
+        }
+    }
+
+    /// Has the watcher look behind the links that there are by now.
+    fn follow_links(&mut self) {
+        let links = self.plugins.links();
+        if *links != self.followed
+            && let Some(watcher) = &mut self.watcher
+        {
+            self.followed.clone_from(links);
+            watcher.follow_links(links.iter().cloned().collect());
+        }
+    }
+}
+
+impl World for Outside {
+    fn now(&mut self) -> Now {
+        Now { at: self.at(), wall: Timestamp::now(), chance: fastrand::f64() }
+    }
+
+    fn rollbacks(&mut self) -> Option<BTreeMap<Key, Rollback>> {
+        let state = self.state.as_mut()?;
+        state.rollbacks_changed().then(|| state.rollbacks())
+    }
+
+    fn scan(&mut self, ledger: &Ledger) -> Scan {
+        self.git.prepare();
+        let mut blind = Vec::new();
+        let watcher = &mut self.watcher;
+        // While something may be in the middle of being written, only what has been quiet is believed.
+        let mut seen = self.state.as_ref().map_or_else(ScanCache::default, |state| state.seen());
+        seen.deployed(ledger.all_held());
+        let before = self.plugins.strayed().clone();
+        let scan = self.plugins.scan(Trust::Quiet(self.debounce), &mut seen, &mut |folder| {
+            if let Some(watcher) = watcher
+                && let Err(sign) = watcher.watch_folder(folder)
+            {
+                blind.push(sign);
+            }
+        });
+        if let Some(state) = self.state.as_ref().filter(|_| seen.has_changed()) {
+            let folder = state.folder();
+            tokio::task::spawn_blocking(move || {
+                folder.write_seen(&seen).inspect_err(|error| tracing::debug!("{error:#}"))
+            });
+        }
+        self.tell_blind(blind);
+        if let Some(watcher) = &mut self.watcher {
+            let leads = |root: &PathBuf| self.plugins.strayed().get(root).cloned();
+            watcher.await_roots(scan.missing.iter().map(|root| (root.clone(), leads(root))).collect());
+        }
+        for (root, real) in self.plugins.strayed().clone() {
+            if before.get(&root) != Some(&real) {
+                let message = format!("`{}` now leads outside the folder, to `{}`", root.display(), real.display());
+                let hint = Some("if you trust it, run `owui-watch trust` in the folder".to_owned());
+                self.tell(Notice::general(NoticeKind::Trouble { message, hint }));
+            }
+        }
+        self.follow_links();
+        scan
+    }
+
+    fn read(&mut self, path: &Arc<Path>, is_complete: bool) -> Loaded {
+        self.plugins.read(path, if is_complete { self.trust } else { Trust::Quiet(self.debounce) })
+    }
+
+    fn presence(&mut self, path: &Path) -> FilePresence {
+        self.plugins.trace(path)
+    }
+
+    fn is_git_busy(&mut self) -> bool {
+        self.plugins.git_busy()
+    }
+
+    fn admit(&mut self, paths: &BTreeMap<Arc<Path>, Duration>) -> bool {
+        // Where a folder around it was moved, nobody tells but the files that are changed there.
+        let has_lost_root = self.plugins.has_lost_root();
+        self.plugins.admit_all(paths.keys());
+        self.follow_links();
+        has_lost_root
+    }
+
+    fn call(&mut self, ticket: Ticket, call: Call) {
+        let (client, git) = (self.client.clone(), self.git.clone());
+        self.calls.spawn(async move { (ticket, client.call(stamped(call, &git).await).await) });
+    }
+
+    fn write(&mut self, write: Write) {
+        // A dry run keeps nothing, and waits for nothing.
+        if let Some(writer) = &mut self.writer {
+            writer.push(write);
+        }
+    }
+
+    fn end_rollback(&mut self, key: &Key) {
+        if let Some(Err(error)) = self.state.as_ref().map(|state| state.forget_rollback(key)) {
+            self.cannot_write(&error);
+        }
+    }
+
+    /// When there is nothing more urgent to be done.
+    fn tell(&mut self, notice: Notice) {
+        self.untold.push((notice, Timestamp::now()));
+    }
+}
+
+/// What the watcher has said.
+#[derive(Default)]
+struct Signs {
+    /// Files that somebody has begun to save.
+    saving: BTreeSet<Arc<Path>>,
+    /// Anything may have changed.
+    anything: bool,
+}
+
+/// Waits for the answer to a call; `None` while there is none under way.
+pub(super) async fn replied(calls: &mut JoinSet<(Ticket, Reply)>) -> Option<Event> {
+    calls.join_next().await.map(event)
+}
+
+/// Waits for what is being written; for ever where nothing is.
+pub(super) async fn written(writer: &mut Option<Writer>) -> Vec<Written> {
+    match writer {
+        Some(writer) => writer.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Only a bug ends a call without a reply; the program is not to go on as if nothing were.
+fn event(done: Result<(Ticket, Reply), JoinError>) -> Event {
+    match done {
+        Ok((ticket, reply)) => Event::Replied(ticket, reply),
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// The same call, with the commit that its text stands on in the message.
+async fn stamped(mut call: Call, git: &Git) -> Call {
+    if let Call::Create(_, form) | Call::Update(_, form) = &mut call
+        && let Some(file) = &form.file
+        && let Some(stamp) = git.stamp(file, &form.content).await
+    {
+        let form = Arc::make_mut(form);
+        form.message = format!("{}, {stamp}", form.message);
+    }
+    call
+}

@@ -1,0 +1,160 @@
+//! What is put on disk, in order and off the loop: a disk that is slow to sync holds up neither the answers of the server
+//! nor the next save.
+#![expect(clippy::disallowed_methods, reason = "copies are named by the time that they are made at")]
+
+use std::collections::{BTreeSet, VecDeque};
+
+use jiff::Timestamp;
+use tokio::task::{JoinError, JoinHandle};
+
+use crate::disk::Folder;
+use crate::driver::{LedgerText, LedgerWritten, Write};
+use crate::engine::Event;
+use crate::plugin::Key;
+
+/// How much is added to a small ledger before it is written as a whole again.
+const LEAST_ROOM: usize = 64 * 1024;
+
+/// What became of a [`Write`].
+#[derive(Debug)]
+pub(super) enum Written {
+    /// It was waited for.
+    Event(Event),
+    /// The ledger, with the error if there is one.
+    Ledger(LedgerWritten, Option<anyhow::Error>),
+    /// Nothing waits for it.
+    Nothing(anyhow::Result<()>),
+}
+
+/// One write after the other.
+pub(super) struct Writer {
+    folder: Folder,
+    queue: VecDeque<Write>,
+    running: Option<JoinHandle<Vec<Written>>>,
+    /// Intents that are cleared when the ledger is on disk.
+    superfluous: BTreeSet<Key>,
+    /// The length of the ledger as it was last written as a whole, and what was added since, in bytes.
+    whole: usize,
+    added: usize,
+}
+
+impl Writer {
+    pub(super) fn new(folder: Folder) -> Self {
+        Self { folder, queue: VecDeque::new(), running: None, superfluous: BTreeSet::new(), whole: 0, added: 0 }
+    }
+
+    /// Asks for a write.
+    pub(super) fn push(&mut self, write: Write) {
+        if let Write::Intent(_, key, _) = &write {
+            self.superfluous.remove(key);
+        }
+        self.queue.push_back(write);
+    }
+
+    /// Starts the next write, unless one is under way.
+    pub(super) fn start(&mut self) {
+        while self.running.is_none()
+            && let Some(write) = self.queue.pop_front()
+        {
+            let folder = self.folder.clone();
+            self.running = match write {
+                Write::Ledger(text) => {
+                    let (text, superfluous) = self.ledger(text);
+                    Some(tokio::task::spawn_blocking(move || write_ledger(&folder, &text, superfluous)))
+                }
+                Write::ClearIntent(key) => {
+                    self.superfluous.insert(key);
+                    None
+                }
+                Write::Backup(..) | Write::Intent(..) | Write::Archive(_) | Write::ArchiveFound(_) => {
+                    Some(tokio::task::spawn_blocking(move || vec![perform(&folder, write)]))
+                }
+            };
+        }
+    }
+
+    /// All that is asked for of the ledger in one go, with the intents that it makes superfluous. What is in the queue
+    /// between two of its writes keeps its place.
+    fn ledger(&mut self, mut text: LedgerText) -> (LedgerText, BTreeSet<Key>) {
+        while let Some(Write::Ledger(_) | Write::ClearIntent(_)) = self.queue.front() {
+            match (self.queue.pop_front(), &mut text) {
+                (Some(Write::Ledger(LedgerText::Added(more))), LedgerText::Whole(text) | LedgerText::Added(text)) => {
+                    text.push_str(&more);
+                }
+                (Some(Write::Ledger(whole @ LedgerText::Whole(_))), _) => text = whole,
+                (Some(Write::ClearIntent(key)), _) => drop(self.superfluous.insert(key)),
+                _ => {}
+            }
+        }
+        match &text {
+            LedgerText::Whole(text) => (self.whole, self.added) = (text.len(), 0),
+            LedgerText::Added(text) => self.added += text.len(),
+        }
+        (text, self.superfluous.clone())
+    }
+
+    /// Waits for the write that is under way; for ever if there is none.
+    pub(super) async fn next(&mut self) -> Vec<Written> {
+        self.start();
+        let Some(running) = &mut self.running else { return std::future::pending().await };
+        let done = running.await;
+        self.finish(done)
+    }
+
+    fn finish(&mut self, done: Result<Vec<Written>, JoinError>) -> Vec<Written> {
+        self.running = None;
+        let mut written = match done {
+            Ok(written) => written,
+            // Only a bug ends a write without a result.
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        for written in &mut written {
+            if let Written::Ledger(what @ LedgerWritten::Done, _) = written {
+                self.superfluous.clear();
+                if self.added > self.whole.max(LEAST_ROOM) {
+                    *what = LedgerWritten::Full;
+                }
+            }
+        }
+        written
+    }
+
+    /// Waits until everything is written.
+    pub(super) async fn flush(&mut self) -> Vec<Written> {
+        let mut all = Vec::new();
+        while self.running.is_some() || !self.queue.is_empty() {
+            all.extend(self.next().await);
+        }
+        all
+    }
+}
+
+fn write_ledger(folder: &Folder, text: &LedgerText, superfluous: BTreeSet<Key>) -> Vec<Written> {
+    let (written, failed) = match text {
+        LedgerText::Whole(text) => (folder.save(text), LedgerWritten::Failed),
+        LedgerText::Added(text) => (folder.add(text), LedgerWritten::NotAdded),
+    };
+    if let Err(error) = written {
+        return vec![Written::Ledger(failed, Some(error))];
+    }
+    let cleared = superfluous.into_iter().map(|key| Written::Nothing(folder.forget_under_way(&key)));
+    cleared.chain([Written::Ledger(LedgerWritten::Done, None)]).collect()
+}
+
+fn perform(folder: &Folder, write: Write) -> Written {
+    let words = |error: anyhow::Error| format!("{error:#}");
+    match write {
+        Write::Backup(ticket, backup) => {
+            let saved = folder.keep(&backup, Timestamp::now());
+            Written::Event(Event::BackupSaved(ticket, saved.map_err(words)))
+        }
+        Write::Intent(ticket, key, intent) => {
+            let saved = folder.note_under_way(&key, &intent);
+            Written::Event(Event::IntentSaved(ticket, saved.map_err(words)))
+        }
+        Write::Archive(backup) => Written::Nothing(folder.archive(&backup, Timestamp::now())),
+        Write::ArchiveFound(backup) => Written::Nothing(folder.archive_found(&backup, Timestamp::now())),
+        // These have a way of their own, in `Writer::start`.
+        Write::Ledger(_) | Write::ClearIntent(_) => Written::Nothing(Ok(())),
+    }
+}
