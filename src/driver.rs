@@ -38,10 +38,11 @@ pub trait World {
     /// The rollbacks that hold, where they may have changed since this was last asked.
     fn rollbacks(&mut self) -> Option<BTreeMap<Key, Rollback>>;
 
-    /// Walks the roots and reads every file. `ledger` tells which texts need not be kept in memory.
-    fn scan(&mut self, ledger: &Ledger) -> Scan;
+    /// Begins a walk of the roots that reads every file, never two at a time. What it found comes by
+    /// [`Driver::on_scanned`]. `ledger` tells which texts need not be kept in memory.
+    fn scan(&mut self, ledger: &Ledger);
 
-    /// Reads one file. `is_complete`: its writer is done, as far as the system tells.
+    /// Reads one file; during a scan it may be left unsettled. `is_complete`: its writer is done, as far as the system tells.
     fn read(&mut self, path: &Arc<Path>, is_complete: bool) -> Loaded;
 
     /// What is left of a file that was seen to go.
@@ -112,6 +113,10 @@ pub struct Driver {
     debouncer: Debouncer,
     /// What is ready to be read, a few at a time.
     ready: BTreeMap<Arc<Path>, Duration>,
+    /// A scan is under way. Until it ends no file is read, so that nothing older is believed after something newer.
+    is_scanning: bool,
+    /// Another one was asked for meanwhile.
+    scans_again: bool,
     /// Whose records have changed since the ledger was last written.
     unsaved: BTreeSet<Key>,
     /// Whose intents are cleared when those are on disk.
@@ -136,6 +141,8 @@ impl Driver {
             engine,
             debouncer,
             ready: BTreeMap::new(),
+            is_scanning: false,
+            scans_again: false,
             unsaved: BTreeSet::new(),
             cleared: BTreeSet::new(),
             // What an earlier run left may be cut short.
@@ -167,13 +174,20 @@ impl Driver {
     /// When [`Event::Wake`] is wanted, if at all.
     #[must_use]
     pub fn next_wake(&self) -> Option<Duration> {
-        self.engine.next_wake().into_iter().chain(self.debouncer.next_wake()).min()
+        let settles = self.debouncer.next_wake().filter(|_| !self.is_scanning);
+        self.engine.next_wake().into_iter().chain(settles).min()
+    }
+
+    /// Whether a scan is under way: what the watcher says has time until it ends.
+    #[must_use]
+    pub fn is_scanning(&self) -> bool {
+        self.is_scanning
     }
 
     /// Whether more files are to be read by the next [`Driver::settle`].
     #[must_use]
     pub fn has_more(&self) -> bool {
-        !self.ready.is_empty()
+        !self.ready.is_empty() && !self.is_scanning
     }
 
     // ---- what the watcher says --------------------------------------------------------------------------------------
@@ -211,6 +225,9 @@ impl Driver {
 
     /// What the paths that had events have come to by now.
     pub fn settle(&mut self, world: &mut impl World) -> Option<Code> {
+        if self.is_scanning {
+            return None;
+        }
         let at = world.now().at;
         let ready = self.debouncer.take(at, || world.is_git_busy());
         let long_written = self.debouncer.long_written(at);
@@ -230,6 +247,19 @@ impl Driver {
             events.push(Event::BeingWritten(long_written));
         }
         self.take(events, world)
+    }
+
+    /// Takes what a scan has found.
+    pub fn on_scanned(&mut self, mut scan: Scan, world: &mut impl World) -> Option<Code> {
+        if std::mem::take(&mut self.scans_again) {
+            world.scan(self.engine.ledger());
+            return None;
+        }
+        self.is_scanning = false;
+        for (_, loaded) in scan.files.iter_mut().filter(|(path, _)| self.debouncer.is_changing(path)) {
+            *loaded = Loaded::Unsettled;
+        }
+        self.take(vec![Event::Scanned(scan)], world)
     }
 
     /// Hands an event to the engine, does what it says, and goes on with the answers that are there at once.
@@ -255,11 +285,11 @@ impl Driver {
     fn perform(&mut self, effect: Effect, world: &mut impl World) -> Option<Event> {
         match effect {
             Effect::Scan => {
-                let mut scan = world.scan(self.engine.ledger());
-                for (_, loaded) in scan.files.iter_mut().filter(|(path, _)| self.debouncer.is_changing(path)) {
-                    *loaded = Loaded::Unsettled;
+                if std::mem::replace(&mut self.is_scanning, true) {
+                    self.scans_again = true;
+                } else {
+                    world.scan(self.engine.ledger());
                 }
-                return Some(Event::Scanned(scan));
             }
             Effect::Read(path) => {
                 let loaded = world.read(&path, true);
@@ -271,7 +301,7 @@ impl Driver {
                 return Some(Event::Loaded(path, loaded));
             }
             Effect::CheckPresence(path) => {
-                let is_settled = self.debouncer.is_idle() && self.ready.is_empty();
+                let is_settled = self.debouncer.is_idle() && self.ready.is_empty() && !self.is_scanning;
                 let presence = if is_settled { world.presence(&path) } else { FilePresence::Unsettled };
                 return Some(Event::PresenceChecked(path, presence));
             }

@@ -21,13 +21,13 @@ use crate::console::Console;
 use crate::disk::{Folder, Plugins, State, StateError};
 use crate::driver::{Driver, Server, World as _};
 use crate::engine::ledger::SavedState;
-use crate::engine::{Code, Event, Policy};
+use crate::engine::{Code, Event, Policy, Scan};
 use crate::git::{self, Leak};
 use crate::notice::{Notice, NoticeKind};
 use crate::systemd::supervisor::Supervisor;
 use crate::watcher::{ConfigFileEvent, Sign, Watcher};
 use settings::{New, News, Settings};
-use world::Outside;
+use world::{Outside, Scanned};
 use writer::Written;
 
 /// What the system would end a program by that writes to a pipe which nobody reads.
@@ -92,6 +92,7 @@ enum Wakeup {
     ConfigFileEvent(ConfigFileEvent),
     Replied(Event),
     Written(Vec<Written>),
+    Scanned(Scanned),
     Leaks(Vec<(PathBuf, Leak)>),
     Time,
     /// There is more to be read.
@@ -233,7 +234,9 @@ impl<'a> Daemon<'a> {
     /// The one that goes on with other settings. Where it keeps state in the same place, the lock is handed over.
     fn replaced(mut self, mut start: Start) -> Self {
         // What its own watch has seen, the other one may not have.
-        if let Ok(sign) = self.outside.signs.try_recv() {
+        if self.outside.scanning.is_none()
+            && let Ok(sign) = self.outside.signs.try_recv()
+        {
             self.on_signs(sign);
             self.outside.tell_all();
         }
@@ -338,9 +341,9 @@ impl<'a> Daemon<'a> {
 
     async fn run(&mut self, signals: &mut UnboundedReceiver<Signal>) -> End {
         let mut stopping = false;
-        let mut events = vec![Event::Rescan];
+        let (mut events, mut scan) = (vec![Event::Rescan], None);
         loop {
-            let end = self.turn(events).await;
+            let end = self.turn(events, scan.take()).await;
             self.outside.tell_all();
             if let Some(code) = end {
                 return End::Done(code);
@@ -369,6 +372,10 @@ impl<'a> Daemon<'a> {
                 }
                 Wakeup::Replied(event) => vec![event],
                 Wakeup::Written(written) => self.outside.on_written(written, &mut self.driver),
+                Wakeup::Scanned(scanned) => {
+                    scan = Some(self.outside.on_scanned(scanned));
+                    Vec::new()
+                }
                 Wakeup::Leaks(leaks) => {
                     self.leaks(leaks);
                     Vec::new()
@@ -483,19 +490,24 @@ impl<'a> Daemon<'a> {
         let glance =
             self.settings.as_ref().filter(|_| !stopping && self.successor.is_none()).and_then(Settings::next_wake);
         let deadline = wake.into_iter().chain(glance).min();
-        let Outside { calls, writer, signs, .. } = &mut self.outside;
+        let Outside { calls, writer, signs, scanning, .. } = &mut self.outside;
+        let listens = scanning.is_none();
         tokio::select! {
             biased;
             Some(signal) = signals.recv() => Wakeup::Signal(signal),
             Some(event) = world::replied(calls) => Wakeup::Replied(event),
             written = world::written(writer) => Wakeup::Written(written),
+            scanned = done(scanning) => {
+                *scanning = None;
+                Wakeup::Scanned(scanned.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())))
+            }
             leaks = done(&mut self.leaks) => {
                 self.leaks = None;
                 Wakeup::Leaks(leaks.unwrap_or_default())
             }
             () = reached(deadline) => Wakeup::Time,
             touch = touch(&mut self.settings) => Wakeup::ConfigFileEvent(touch),
-            Some(sign) = signs.recv() => Wakeup::Sign(sign),
+            Some(sign) = signs.recv(), if listens => Wakeup::Sign(sign),
             () = tokio::task::yield_now(), if self.driver.has_more() => Wakeup::More,
         }
     }
@@ -511,11 +523,12 @@ impl<'a> Daemon<'a> {
     /// One turn: what happened, then what is ready to be read, then what was answered while it was read. After each, the
     /// requests have their turn: what is to be sent leaves before a file is read or a line is written, and what was
     /// answered meanwhile is there.
-    async fn turn(&mut self, happened: Vec<Event>) -> Option<Code> {
+    async fn turn(&mut self, happened: Vec<Event>, scan: Option<Scan>) -> Option<Code> {
         if let Some(code) = self.keep_lock() {
             return Some(code);
         }
         let end = self.driver.take(happened, &mut self.outside);
+        let end = end.or_else(|| self.driver.on_scanned(scan?, &mut self.outside));
         tokio::task::yield_now().await;
         let end = end.or_else(|| self.driver.settle(&mut self.outside));
         tokio::task::yield_now().await;

@@ -3,18 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::writer::{Writer, Written};
 use super::{Audience, Plan, Start};
 use crate::client::Client;
-use crate::disk::{Plugins, ScanCache, State, Trust};
+use crate::disk::{Folder, Plugins, ScanCache, State, Trust};
 use crate::driver::{Driver, LedgerWritten, World, Write};
 use crate::engine::deploy::{Call, Reply};
 use crate::engine::files::{FilePresence, Loaded};
@@ -27,10 +27,9 @@ use crate::watcher::{Sign, Watcher};
 
 /// See the module's documentation.
 pub(super) struct Outside {
-    pub(super) plugins: Plugins,
-    watcher: Option<Watcher>,
-    /// The links that it looks behind.
-    followed: BTreeSet<Arc<Path>>,
+    /// Locked by a scan for as long as it lasts.
+    eyes: Arc<Mutex<Eyes>>,
+    pub(super) scanning: Option<JoinHandle<Scanned>>,
     pub(super) signs: UnboundedReceiver<Sign>,
     /// `None` where nothing is kept.
     pub(super) state: Option<State>,
@@ -49,6 +48,20 @@ pub(super) struct Outside {
     pub(super) started: Instant,
 }
 
+/// What sees the files.
+struct Eyes {
+    plugins: Plugins,
+    watcher: Option<Watcher>,
+    /// The links that the watcher looks behind.
+    followed: BTreeSet<Arc<Path>>,
+}
+
+/// What a scan has found, and what the user is to be told of it.
+pub(super) struct Scanned {
+    scan: Scan,
+    notices: Vec<Notice>,
+}
+
 impl Outside {
     pub(super) fn new(start: Start, audience: Audience, started: Instant) -> Self {
         let Start { plan: Plan { config, client, .. }, plugins, watcher, signs, mut state } = start;
@@ -58,9 +71,8 @@ impl Outside {
         }
         let exact = watcher.as_ref().is_some_and(Watcher::is_exact);
         Self {
-            plugins,
-            watcher,
-            followed: BTreeSet::new(),
+            eyes: Arc::new(Mutex::new(Eyes { plugins, watcher, followed: BTreeSet::new() })),
+            scanning: None,
             signs,
             writer: state.as_ref().map(|state| Writer::new(state.folder())),
             state,
@@ -190,17 +202,18 @@ impl Outside {
             }
             Sign::Gone(path) => drop(driver.on_complete(&path, at)),
             Sign::FolderGone(folder) => {
-                if let Some(watcher) = &mut self.watcher {
+                let mut eyes = self.eyes();
+                if let Some(watcher) = &mut eyes.watcher {
                     watcher.forget_folder(&folder);
                 }
-                for path in self.plugins.files_in(&folder) {
+                for path in eyes.plugins.files_in(&folder) {
                     driver.on_complete(&path, at);
                 }
             }
             Sign::Appeared(path) => self.on_appeared(&[path], driver),
             // Behind a folder there may be anything.
-            Sign::Permitted(path) if self.plugins.is_closed(&path) && path.is_dir() => signs.anything = true,
-            Sign::Permitted(path) if self.plugins.is_closed(&path) => drop(driver.on_complete(&path, at)),
+            Sign::Permitted(path) if self.eyes().plugins.is_closed(&path) && path.is_dir() => signs.anything = true,
+            Sign::Permitted(path) if self.eyes().plugins.is_closed(&path) => drop(driver.on_complete(&path, at)),
             Sign::Permitted(_) => {}
             Sign::Anything => signs.anything = true,
             Sign::Blind(message, hint) => self.tell(Notice::general(NoticeKind::Trouble { message, hint })),
@@ -209,26 +222,63 @@ impl Outside {
 
     /// Files in folders that appeared may have been written before those were watched, and may still be: nobody says.
     fn on_appeared(&mut self, folders: &[Arc<Path>], driver: &mut Driver) {
-        let (at, watcher) = (self.at(), &mut self.watcher);
+        let at = self.at();
+        let (files, blind) = self.eyes().walk(folders);
+        for path in files {
+            driver.on_appeared(path, at);
+        }
+        self.untold.extend(blind.map(|notice| (notice, Timestamp::now())));
+    }
+
+    /// Never waits: what the watcher says is taken in between scans.
+    fn eyes(&self) -> MutexGuard<'_, Eyes> {
+        self.eyes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes what a scan has found.
+    pub(super) fn on_scanned(&mut self, Scanned { scan, notices }: Scanned) -> Scan {
+        notices.into_iter().for_each(|notice| self.tell(notice));
+        scan
+    }
+}
+
+impl Eyes {
+    /// Every file in folders that appeared, which are watched from now on; and what the user is to be told if they cannot.
+    fn walk(&mut self, folders: &[Arc<Path>]) -> (Vec<Arc<Path>>, Option<Notice>) {
+        let watcher = &mut self.watcher;
         let mut blind = None;
         let files = self.plugins.walk(folders, &mut |folder| {
             if let Some(Err(sign)) = watcher.as_mut().map(|watcher| watcher.watch_folder(folder)) {
                 blind = Some(sign);
             }
         });
-        for path in files {
-            driver.on_appeared(path, at);
-        }
         self.follow_links();
-        self.tell_blind(blind);
+        (files, blind.and_then(blindness))
     }
 
-    fn tell_blind(&mut self, signs: impl IntoIterator<Item = Sign>) {
-        for sign in signs {
-            if let Sign::Blind(message, hint) = sign {
-                self.tell(Notice::general(NoticeKind::Trouble { message, hint }));
+    fn scan(&mut self, trust: Trust, cache: &mut ScanCache) -> Scanned {
+        let mut blind = Vec::new();
+        let watcher = &mut self.watcher;
+        let before = self.plugins.strayed().clone();
+        let scan = self.plugins.scan(trust, cache, &mut |folder| {
+            if let Some(watcher) = watcher
+                && let Err(sign) = watcher.watch_folder(folder)
+            {
+                blind.push(sign);
             }
+        });
+        let mut notices: Vec<_> = blind.into_iter().filter_map(blindness).collect();
+        if let Some(watcher) = &mut self.watcher {
+            let leads = |root: &PathBuf| self.plugins.strayed().get(root).cloned();
+            watcher.await_roots(scan.missing.iter().map(|root| (root.clone(), leads(root))).collect());
         }
+        for (root, real) in self.plugins.strayed().iter().filter(|(root, real)| before.get(*root) != Some(*real)) {
+            let message = format!("`{}` now leads outside the folder, to `{}`", root.display(), real.display());
+            let hint = Some("if you trust it, run `owui-watch trust` in the folder".to_owned());
+            notices.push(Notice::general(NoticeKind::Trouble { message, hint }));
+        }
+        self.follow_links();
+        Scanned { scan, notices }
     }
 
     /// Has the watcher look behind the links that there are by now.
@@ -243,6 +293,12 @@ impl Outside {
     }
 }
 
+/// What the user is told where a folder cannot be watched.
+fn blindness(sign: Sign) -> Option<Notice> {
+    let Sign::Blind(message, hint) = sign else { return None };
+    Some(Notice::general(NoticeKind::Trouble { message, hint }))
+}
+
 impl World for Outside {
     fn now(&mut self) -> Now {
         Now { at: self.at(), wall: Timestamp::now(), chance: fastrand::f64() }
@@ -253,60 +309,43 @@ impl World for Outside {
         state.rollbacks_changed().then(|| state.rollbacks())
     }
 
-    fn scan(&mut self, ledger: &Ledger) -> Scan {
+    fn scan(&mut self, ledger: &Ledger) {
         self.git.prepare();
-        let mut blind = Vec::new();
-        let watcher = &mut self.watcher;
-        // While something may be in the middle of being written, only what has been quiet is believed.
-        let mut seen = self.state.as_ref().map_or_else(ScanCache::default, |state| state.seen());
-        seen.deployed(ledger.all_held());
-        let before = self.plugins.strayed().clone();
-        let scan = self.plugins.scan(Trust::Quiet(self.debounce), &mut seen, &mut |folder| {
-            if let Some(watcher) = watcher
-                && let Err(sign) = watcher.watch_folder(folder)
-            {
-                blind.push(sign);
+        let folder = self.state.as_ref().map(|state| state.folder());
+        let (eyes, debounce) = (Arc::clone(&self.eyes), self.debounce);
+        let held: Vec<_> = ledger.all_held().map(|(key, digest)| (key.clone(), digest)).collect();
+        self.scanning = Some(tokio::task::spawn_blocking(move || {
+            let mut cache = folder.as_ref().map_or_else(ScanCache::default, Folder::seen);
+            cache.deployed(held.iter().map(|(key, digest)| (key, *digest)));
+            // While something may be in the middle of being written, only what has been quiet is believed.
+            let scanned = eyes.lock().unwrap_or_else(PoisonError::into_inner).scan(Trust::Quiet(debounce), &mut cache);
+            if let Some(folder) = folder.filter(|_| cache.has_changed()) {
+                // It goes on without.
+                folder.write_seen(&cache).inspect_err(|error| tracing::debug!("{error:#}")).ok();
             }
-        });
-        if let Some(state) = self.state.as_ref().filter(|_| seen.has_changed()) {
-            let folder = state.folder();
-            tokio::task::spawn_blocking(move || {
-                folder.write_seen(&seen).inspect_err(|error| tracing::debug!("{error:#}"))
-            });
-        }
-        self.tell_blind(blind);
-        if let Some(watcher) = &mut self.watcher {
-            let leads = |root: &PathBuf| self.plugins.strayed().get(root).cloned();
-            watcher.await_roots(scan.missing.iter().map(|root| (root.clone(), leads(root))).collect());
-        }
-        for (root, real) in self.plugins.strayed().clone() {
-            if before.get(&root) != Some(&real) {
-                let message = format!("`{}` now leads outside the folder, to `{}`", root.display(), real.display());
-                let hint = Some("if you trust it, run `owui-watch trust` in the folder".to_owned());
-                self.tell(Notice::general(NoticeKind::Trouble { message, hint }));
-            }
-        }
-        self.follow_links();
-        scan
+            scanned
+        }));
     }
 
     fn read(&mut self, path: &Arc<Path>, is_complete: bool) -> Loaded {
-        self.plugins.read(path, if is_complete { self.trust } else { Trust::Quiet(self.debounce) })
+        let trust = if is_complete { self.trust } else { Trust::Quiet(self.debounce) };
+        self.eyes.try_lock().map_or(Loaded::Unsettled, |mut eyes| eyes.plugins.read(path, trust))
     }
 
     fn presence(&mut self, path: &Path) -> FilePresence {
-        self.plugins.trace(path)
+        self.eyes().plugins.trace(path)
     }
 
     fn is_git_busy(&mut self) -> bool {
-        self.plugins.git_busy()
+        self.eyes().plugins.git_busy()
     }
 
     fn admit(&mut self, paths: &BTreeMap<Arc<Path>, Duration>) -> bool {
         // Where a folder around it was moved, nobody tells but the files that are changed there.
-        let has_lost_root = self.plugins.has_lost_root();
-        self.plugins.admit_all(paths.keys());
-        self.follow_links();
+        let mut eyes = self.eyes();
+        let has_lost_root = eyes.plugins.has_lost_root();
+        eyes.plugins.admit_all(paths.keys());
+        eyes.follow_links();
         has_lost_root
     }
 

@@ -653,7 +653,11 @@ impl Engine {
         }
         // A file that a walk did not find is believed to be gone only when its own path says so.
         for path in vanished {
-            self.on_ready(path, now.at, now);
+            if !self.pending.contains_key(&path) {
+                // Nobody has said that its writer is done: it may be back by now.
+                let pending = Pending { since: now.at, due: None, held: Held::No, saved: Some(now.at) };
+                self.reread(path, pending);
+            }
         }
         if self.first_pass && self.policy.once.is_none() {
             // A file that was written a moment ago is read in a moment, and is likely to be one.

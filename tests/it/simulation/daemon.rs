@@ -142,6 +142,19 @@ impl World {
         self.driver = Some(driver);
     }
 
+    fn find(&self) -> Scan {
+        let missing = if self.mounted { Vec::new() } else { vec![PathBuf::from("plugins")] };
+        let files = self.disk.keys().filter(|_| self.mounted);
+        Scan { files: files.map(|file| (path_of(*file), self.load(*file, true))).collect(), missing }
+    }
+
+    /// The scan is over.
+    pub(super) fn on_scanned(&mut self, found: Option<Scan>) -> Result<(), Broken> {
+        let scan = found.unwrap_or_else(|| self.find());
+        self.drive(|driver, world| driver.on_scanned(scan, world))?;
+        self.turn(Vec::new())
+    }
+
     fn is_writable(&self) -> Result<(), String> {
         let dry_run = self.setup.policy.terms.dry_run;
         if self.state.full || dry_run { Err("no space left".to_owned()) } else { Ok(()) }
@@ -269,11 +282,12 @@ impl driver::World for World {
         (is_unseen && !self.setup.policy.terms.dry_run).then(|| self.state.rollbacks.clone())
     }
 
-    fn scan(&mut self, _: &Ledger) -> Scan {
+    fn scan(&mut self, _: &Ledger) {
         self.needs_rescan = false;
-        let missing = if self.mounted { Vec::new() } else { vec![PathBuf::from("plugins")] };
-        let files = self.disk.keys().filter(|_| self.mounted);
-        Scan { files: files.map(|file| (path_of(*file), self.load(*file, true))).collect(), missing }
+        // What it finds is from the begin, or from the end.
+        let found = (self.luck("found", 2) == 0).then(|| self.find());
+        let pause = self.luck("scan", 20) + if self.luck("scan", 10) == 0 { self.luck("scan", 1000) } else { 0 };
+        self.after(ms(pause), Happening::Scanned(self.generation, found));
     }
 
     fn read(&mut self, path: &Arc<Path>, is_complete: bool) -> Loaded {

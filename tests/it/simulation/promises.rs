@@ -342,6 +342,7 @@ pub(super) fn on_notice(world: &mut World, notice: &Notice) -> Result<(), Broken
             | NoticeKind::NotAllowed { .. }
     ) {
         world.look += 1;
+        world.looks = false;
     }
     let promises = &mut world.promises;
     let n_files = promises.loaded.values().flatten().count();

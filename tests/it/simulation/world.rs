@@ -10,7 +10,7 @@ use owui_watch::driver::Driver;
 use owui_watch::engine::deploy::{Adopt, Call, OnRemoteEdit};
 use owui_watch::engine::files::Loaded;
 use owui_watch::engine::ledger::{Ledger, Rollback, UpdateIntent};
-use owui_watch::engine::{Code, Event, OnDelete, Policy, TESTED};
+use owui_watch::engine::{Code, Event, OnDelete, Policy, Scan, TESTED};
 use owui_watch::plugin::{Digest, Key, Kind};
 
 use super::daemon::Daemon;
@@ -101,6 +101,8 @@ pub(super) enum Happening {
     Answer(u64),
     /// Something that the daemon has asked for is written.
     Written(u32),
+    /// A scan that the daemon has asked for is over; what it has found, where that is known already.
+    Scanned(u32, Option<Scan>),
     /// A writer is done with a file.
     Finished(char, Text),
     /// A file has been quiet since it had this stamp.
@@ -632,7 +634,8 @@ impl World {
             }
             Happening::Answer(id) => self.deliver(id),
             Happening::Written(generation) if self.generation == generation => self.on_written(),
-            Happening::Written(_) => Ok(()),
+            Happening::Scanned(generation, scan) if self.generation == generation => self.on_scanned(scan),
+            Happening::Written(_) | Happening::Scanned(..) => Ok(()),
             Happening::Finished(file, text) => {
                 trace!(self, "{file} is written: {text}");
                 self.put(file, Some(text));
