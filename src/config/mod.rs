@@ -1455,7 +1455,7 @@ impl TryFrom<String> for KindWord {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        [Kind::Function, Kind::Tool].into_iter().find(|kind| kind.word() == text).map(Self).ok_or(text)
+        Kind::from_word(&text).map(Self).ok_or(text)
     }
 }
 

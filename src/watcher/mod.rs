@@ -23,6 +23,7 @@ use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RemoveKind, 
 use notify::{ErrorKind, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use notify_debouncer_full::{DebounceEventResult, Debouncer, RecommendedCache};
 
+use crate::plugin::kind::is_source;
 use polling::Poller;
 
 /// Whether the system tells when a writer is done.
@@ -290,11 +291,6 @@ fn of_file(path: Arc<Path>, sign: impl FnOnce(Arc<Path>) -> Sign) -> Option<Sign
     } else {
         None
     }
-}
-
-/// Only these can be plugins.
-fn is_source(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "py")
 }
 
 /// These say what is ignored.

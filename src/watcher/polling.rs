@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{Sign, is_rules, is_source};
+use super::{Sign, is_rules};
+use crate::plugin::kind::is_source;
 
 /// How old a file must be before a time in whole seconds tells its versions apart for certain, clocks being what they are.
 const YOUNG: Duration = Duration::from_mins(1);
