@@ -87,7 +87,7 @@ impl Files {
                     files.disabled.extend(broken(&path, config.files.get(&*path)).map(|local| local.key));
                 }
                 Loaded::Parsed(Parsed::Invalid(_)) => {
-                    files.unread.extend(id_of_broken(&path, config.files.get(&*path)))
+                    files.unread.extend(id_of_broken(&path, config.files.get(&*path)));
                 }
                 Loaded::Parsed(Parsed::NotAPlugin) | Loaded::Missing => {}
             }

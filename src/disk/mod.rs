@@ -24,6 +24,7 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use crate::engine::Scan;
 use crate::engine::files::{FilePresence, Links, Loaded};
+use crate::paths::{ProjectPath, is_here, is_under, tidy};
 use crate::plugin::{self, FileSettings, Invalid, Parsed, Rule, kind};
 use crate::regular_file::{self, ONE_MIB, Rejection};
 
@@ -443,10 +444,7 @@ impl Plugins {
         }
         let target = || path.read_link().map(|target| target.display().to_string()).unwrap_or_default();
         let Ok(real) = path.canonicalize() else { return Some(invalid(path, Rule::DanglingLink(target()))) };
-        let inside = self.roots.iter().find_map(|root| {
-            let rest = real.strip_prefix(root.canonicalize().ok()?).ok()?.to_owned();
-            Some(shown(root, &rest))
-        });
+        let inside = self.roots.iter().find_map(|root| ProjectPath::new(root).ok()?.show(&real));
         match inside {
             None if self.where_links_lead == Links::Anywhere => None,
             None => Some(invalid(path, Rule::LinkOutside(target()))),
@@ -604,28 +602,6 @@ fn read_whole(path: &Path, trust: Trust) -> std::io::Result<Whole> {
 #[expect(clippy::disallowed_methods, reason = "a file's age is a fact of the disk, compared with the disk's own clock")]
 fn age(metadata: &std::fs::Metadata) -> Option<Duration> {
     SystemTime::now().duration_since(metadata.modified().ok()?).ok()
-}
-
-/// `./a` and `a` are one path.
-fn tidy(path: &Path) -> PathBuf {
-    match path.strip_prefix("./") {
-        Ok(rest) if !rest.as_os_str().is_empty() => rest.to_owned(),
-        _ => path.to_owned(),
-    }
-}
-
-/// Whether a tidy path is this folder, or in it.
-fn is_under(path: &Path, folder: &Path) -> bool {
-    is_here(folder) || path.starts_with(folder)
-}
-
-/// A path in a root, as the user would type it.
-fn shown(root: &Path, rest: &Path) -> PathBuf {
-    if is_here(root) { rest.to_owned() } else { root.join(rest) }
-}
-
-fn is_here(path: &Path) -> bool {
-    path.as_os_str().is_empty() || path.as_os_str() == "."
 }
 
 /// The folder where git keeps the state of the work tree that `path` stands in.

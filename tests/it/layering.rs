@@ -6,17 +6,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may use of the rest of the crate. Only where everything meets may everything be known.
-const MAY_USE: [(&str, &[&str]); 17] = [
+const MAY_USE: [(&str, &[&str]); 18] = [
     ("plugin", &[]),
     ("printable", &[]),
+    ("paths", &[]),
     ("engine", &["notice", "plugin"]),
     ("notice", &["engine", "plugin"]),
     ("debounce", &[]),
     ("regular_file", &[]),
     ("cli", &[]),
-    ("config", &["cli", "engine", "plugin", "regular_file"]),
-    ("watcher", &["plugin"]),
-    ("disk", &["engine", "plugin", "printable", "regular_file"]),
+    ("config", &["cli", "engine", "paths", "plugin", "regular_file"]),
+    ("watcher", &["paths", "plugin"]),
+    ("disk", &["engine", "paths", "plugin", "printable", "regular_file"]),
     ("git", &["plugin", "regular_file"]),
     ("client", &["engine", "plugin", "printable"]),
     ("console", &["notice", "plugin", "printable"]),
