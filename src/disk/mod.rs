@@ -254,21 +254,17 @@ impl Plugins {
     /// Takes in what a walk found; answers the files.
     fn admit(&mut self, entries: Vec<Entry>, unreadable: &mut Vec<(Arc<Path>, Loaded)>) -> Vec<Arc<Path>> {
         let mut found = Vec::new();
+        let mut add = |path: PathBuf, rule| {
+            let path = Arc::from(path);
+            let loaded = invalid(&path, rule);
+            unreadable.push((path, loaded));
+        };
         for entry in entries {
             match entry {
                 Entry::Folder(_) => {}
-                Entry::Unreadable(path, words) => {
-                    let is_folder = path.is_dir();
-                    let rule = if is_folder { Rule::UnreadableFolder } else { Rule::Unreadable };
-                    let path = Arc::from(path);
-                    let unread = invalid(&path, rule(words));
-                    unreadable.push((path, unread));
-                }
-                Entry::Unruly(path, words) => {
-                    let path = Arc::from(path);
-                    let unread = invalid(&path, Rule::IgnoreFile(words));
-                    unreadable.push((path, unread));
-                }
+                Entry::Unreadable(path, words) if path.is_dir() => add(path, Rule::UnreadableFolder(words)),
+                Entry::Unreadable(path, words) => add(path, Rule::Unreadable(words)),
+                Entry::Unruly(path, words) => add(path, Rule::IgnoreFile(words)),
                 Entry::File { path, is_link } => {
                     let path: Arc<Path> = Arc::from(path);
                     self.admitted.insert(Arc::clone(&path));

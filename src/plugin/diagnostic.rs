@@ -131,24 +131,8 @@ impl Rule {
     /// Whether a file that breaks it cannot be deployed.
     #[must_use]
     pub fn severity(&self) -> Severity {
-        match self {
-            Self::ImportedEntry(_) | Self::OverlookedHeader | Self::BrokenImport { .. } => Severity::Warning,
-            Self::Empty
-            | Self::NotUtf8
-            | Self::Nul
-            | Self::Syntax(_)
-            | Self::RelativeImport
-            | Self::Exits(_)
-            | Self::Pipeline
-            | Self::BothKinds(_)
-            | Self::BadId { .. }
-            | Self::Unreadable(_)
-            | Self::UnreadableFolder(_)
-            | Self::IgnoreFile(_)
-            | Self::DanglingLink(_)
-            | Self::LinkOutside(_)
-            | Self::TooLarge(_) => Severity::Error,
-        }
+        let warns = matches!(self, Self::ImportedEntry(_) | Self::OverlookedHeader | Self::BrokenImport { .. });
+        if warns { Severity::Warning } else { Severity::Error }
     }
 
     /// What is wrong, as it follows the name of the file and a colon.
