@@ -5,7 +5,7 @@ use reqwest::Method;
 use super::classify::Asked;
 use crate::plugin::{Key, Kind};
 
-/// What stands in for the placeholders of a path.
+/// What replaces the placeholders of a path.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Names<'a> {
     /// `{table}`
@@ -33,7 +33,7 @@ impl<'a> Names<'a> {
     }
 }
 
-/// Where a question goes.
+/// The method and path of a question.
 pub(super) fn endpoint(asked: Asked) -> (Method, &'static str) {
     match asked {
         Asked::Connect => (Method::GET, "api/version"),
@@ -51,7 +51,7 @@ pub(super) fn endpoint(asked: Asked) -> (Method, &'static str) {
     }
 }
 
-/// Where those can list a kind's plugins who may write them but not export them; newer servers leave the texts out.
+/// The list of a kind's plugins, for users who may write but not export them. Newer servers leave out the texts.
 pub(super) fn list(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::Function => None,

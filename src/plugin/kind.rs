@@ -17,7 +17,7 @@ pub enum Kind {
 /// How a Python file's name ends, without the dot.
 const PYTHON: &str = "py";
 
-/// What is special about a kind.
+/// All that is special about a kind.
 struct KindRow {
     word: &'static str,
     extension: &'static str,
@@ -79,7 +79,7 @@ impl Kind {
         self.row().has_switch
     }
 
-    /// Whether a new plugin is sent with the word that only its owner may use it.
+    /// Whether its request form has `access_control`, which servers before 0.8 need to make a new plugin private.
     #[must_use]
     pub fn takes_access_control(self) -> bool {
         self.row().takes_access_control
@@ -92,7 +92,7 @@ pub fn is_source(path: &Path) -> bool {
     path.extension().is_some_and(|extension| Kind::ALL.iter().any(|kind| extension == kind.extension()))
 }
 
-/// The same of a name that may not be text, such as those of git.
+/// Whether a file of this name, which need not be UTF-8, can be a plugin.
 #[must_use]
 pub fn names_source(name: &[u8]) -> bool {
     let is_of = |kind: &Kind| name.strip_suffix(kind.extension().as_bytes()).is_some_and(|stem| stem.ends_with(b"."));
@@ -115,7 +115,7 @@ pub enum Entry {
     Tools,
 }
 
-/// What is special about an entry class.
+/// All that is special about an entry class.
 struct EntryRow {
     kind: Kind,
     word: &'static str,

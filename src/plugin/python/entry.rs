@@ -24,7 +24,7 @@ pub(super) enum Origin {
     Defined,
 }
 
-/// So many errors, and so many warnings, are kept of one file. Each costs a look through its text, and a notice.
+/// The most errors, and the most warnings, that are reported of one file: each costs a look through its text, and a notice.
 const MOST_OF_A_SEVERITY: usize = 50;
 
 /// What is known of a module after following the statements that load it.
@@ -44,14 +44,14 @@ impl<'a> Module<'a> {
         Self { text, ..Self::default() }
     }
 
-    /// The entry class that the server will take, if any, and what was found, from the top of the file to its end.
+    /// The entry class that the server will take, if any, and the diagnostics, from the top of the file to its end.
     pub(super) fn finish(mut self, intent: Intent) -> (Option<Entry>, Vec<(Rule, TextRange)>) {
         let entry = match self.entry(intent) {
             Ok(Some(entry)) => {
                 self.report_shadowed(entry);
                 Some(entry)
             }
-            // What is no plugin may do as it likes.
+            // Nothing is asked of a file that is not a plugin.
             Ok(None) => return (None, self.pipeline.map(|range| (Rule::Pipeline, range)).into_iter().collect()),
             Err((function, range)) => {
                 self.report(Rule::BothKinds(function), range);
@@ -69,8 +69,8 @@ impl<'a> Module<'a> {
         }
     }
 
-    /// The entry class that the server will take; where both kinds have the same claim, the function's and where the
-    /// tool's stands.
+    /// The entry class that the server will take. Where both kinds have the same claim, an error: the function's class, and
+    /// the place of the tool's.
     fn entry(&self, intent: Intent) -> Result<Option<Entry>, (Entry, TextRange)> {
         let least = if intent.declared { Origin::Namesake } else { Origin::Defined };
         // The first of a kind is what the server takes; the best is how sure we are that the file is of that kind.
