@@ -242,7 +242,7 @@ fn explanation(notice: &Notice, remedies: &[String], columns: Option<u16>) -> St
     if notice.headline().is_none() {
         rest.next();
     }
-    if let (Some(path), Some((severity, label)), Some(_)) = (&notice.about.path, severity, notice.headline()) {
+    if let (Some(path), Some((severity, label)), Some(_)) = (notice.file(), severity, notice.headline()) {
         let (line, column) = notice.span().map_or((1, 1), |span| (span.line, span.column));
         let path = path.display().to_string();
         let path = printable::line(&path);
@@ -383,7 +383,7 @@ mod tests {
     use super::*;
     use crate::engine::deploy::Failure;
     use crate::notice::{OldVersion, PassSummary, Subject, WaitReason};
-    use crate::plugin::{Flaw, Key, Problem, Surprise, Warning, id::PluginId};
+    use crate::plugin::{Diagnostic, Key, Rule, id::PluginId};
 
     fn about(entry: Entry, id: &str, version: Option<&str>) -> Subject {
         Subject {
@@ -399,13 +399,13 @@ mod tests {
         Span { line, column, width, source: source.to_owned() }
     }
 
-    fn flawed(span: Option<Span>) -> NoticeKind {
-        NoticeKind::Flawed(Flaw {
-            digest: None,
-            problem: Problem::Syntax("expected `)`".to_owned()),
-            span,
-            meant: true,
-        })
+    fn flawed(file: &str, rule: Rule, span: Option<Span>) -> NoticeKind {
+        let diagnostic = Diagnostic { rule, file: Arc::from(Path::new(file)), span };
+        NoticeKind::Flawed { diagnostic, digest: None, meant: true }
+    }
+
+    fn syntax(file: &str, span: Option<Span>) -> NoticeKind {
+        flawed(file, Rule::Syntax("expected `)`".to_owned()), span)
     }
 
     /// As a terminal of this width shows it, in colour.
@@ -428,8 +428,7 @@ mod tests {
     }
 
     fn folder() -> Notice {
-        let problem = Problem::UnreadableFolder("permission denied".to_owned());
-        let what = NoticeKind::Flawed(Flaw { digest: None, problem, span: None, meant: true });
+        let what = flawed("plugins/closed", Rule::UnreadableFolder("permission denied".to_owned()), None);
         Notice { about: Subject::file(&Arc::from(Path::new("plugins/closed"))), what }
     }
 
@@ -488,15 +487,16 @@ mod tests {
                 on_server: true,
             }),
             shout(NoticeKind::Failed { failure: Failure::StoredOther, took }),
-            shout(flawed(Some(span(2, 14, 1, "class Filter(:")))),
-            file(flawed(None)),
+            shout(syntax("plugins/shout.py", Some(span(2, 14, 1, "class Filter(:")))),
+            file(syntax("plugins/new.py", None)),
             folder(),
-            shout(NoticeKind::Surprising(Warning {
-                surprise: Surprise::BrokenImport {
+            shout(NoticeKind::Surprising(Diagnostic {
+                rule: Rule::BrokenImport {
                     module: "configparser".to_owned(),
                     becomes: "open_webui.configparser".to_owned(),
                 },
-                span: span(5, 6, 12, "from configparser import ConfigParser"),
+                file: Arc::from(Path::new("plugins/shout.py")),
+                span: Some(span(5, 6, 12, "from configparser import ConfigParser")),
             })),
             Notice {
                 about: Subject { path: None, ..about(Entry::Filter, "shout", None) },
@@ -703,7 +703,10 @@ mod tests {
 
     #[test]
     fn colours_are_there_and_take_nothing_away() {
-        let notice = Notice { about: about(Entry::Filter, "shout", None), what: flawed(Some(span(2, 3, 1, "ab("))) };
+        let notice = Notice {
+            about: about(Entry::Filter, "shout", None),
+            what: syntax("plugins/shout.py", Some(span(2, 3, 1, "ab("))),
+        };
         let screen = shown(&[notice], None);
         assert!(screen.contains("\x1b["), "{screen:?}");
         // The line that editors look for.

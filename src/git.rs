@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 use tokio::process::Command;
 use tokio::sync::Mutex;
 
+use crate::plugin::kind;
 use crate::regular_file;
 
 /// How long git may take for one answer.
@@ -275,7 +276,7 @@ async fn blobs(top: &Path, commit: &str, folders: &[PathBuf]) -> Option<BTreeMap
         let id = str::from_utf8(&entry[..tab]).ok()?.rsplit(' ').next()?;
         Some((entry[tab + 1..].to_owned(), id.to_owned()))
     };
-    let python = listed.split(|byte| *byte == 0).filter(|entry| entry.ends_with(b".py"));
+    let python = listed.split(|byte| *byte == 0).filter(|entry| kind::names_source(entry));
     Some(python.filter_map(entry).collect())
 }
 

@@ -14,6 +14,7 @@
 //! tells: [`Row::versioned`](crate::engine::deploy::Row::versioned).
 
 mod classify;
+mod endpoints;
 mod list;
 mod proxy;
 mod secret;
@@ -35,8 +36,9 @@ use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
 use crate::engine::deploy::{Call, Form, Reply, Row, UNTRUSTED, Version};
-use crate::plugin::{Key, Kind, id::PluginId};
+use crate::plugin::{Key, Kind};
 use classify::{Answer, Asked, classify, failure, listed_row, newest_first, overview, page_length, summed_up_row};
+use endpoints::{Names, endpoint};
 use list::List;
 use proxy::Proxy;
 pub use proxy::UnusableProxy;
@@ -162,9 +164,11 @@ impl Client {
             None => self.0.session.lock().await.clone(),
         };
         let mut reply = self.ask(&request, token.as_ref()).await;
-        if call == Call::Overview(Kind::Tool) && matches!(reply, Reply::NotAllowed { .. }) {
-            // Whoever may write tools but not export them can still list them, on newer servers without their texts.
-            reply = self.ask(&Request::get(request.asked, &["api", "v1", "tools", "list"]), token.as_ref()).await;
+        if let (Call::Overview(kind), Reply::NotAllowed { .. }) = (&call, &reply)
+            && let Some(path) = endpoints::list(*kind)
+        {
+            let path = Names { kind: Some(*kind), ..Names::default() }.fill(path);
+            reply = self.ask(&Request { path, ..request.clone() }, token.as_ref()).await;
         }
         match (&reply, token) {
             // Refused at the door, so not carried out: it may go again, whatever it is.
@@ -179,7 +183,7 @@ impl Client {
     }
 
     async fn connect(&self) -> Reply {
-        let reply = self.ask(&Request::get(Asked::Connect, &["api", "version"]), None).await;
+        let reply = self.ask(&Request::new(Asked::Connect, Names::default()), None).await;
         if self.0.key.is_some() || !matches!(reply, Reply::Connected { .. }) {
             return reply;
         }
@@ -193,7 +197,7 @@ impl Client {
         if self.0.session.lock().await.is_some() {
             return Ok(());
         }
-        let config = self.fetch(&Request::get(Asked::Config, &["api", "config"]), None).await?;
+        let config = self.fetch(&Request::new(Asked::Config, Names::default()), None).await?;
         let config: Config = config.read(Asked::Config)?;
         if config.features.auth {
             let words = "no key is configured, and this server asks for one".to_owned();
@@ -212,7 +216,7 @@ impl Client {
         let body = Map::from_iter(
             [("email", "admin@localhost"), ("password", "admin")].map(|(k, v)| (k.to_owned(), Value::from(v))),
         );
-        let request = Request::post(Asked::SignIn, &["api", "v1", "auths", "signin"], Some(json(&body)));
+        let request = Request { body: Some(json(&body)), ..Request::new(Asked::SignIn, Names::default()) };
         let signed_in: SignedIn = self.fetch(&request, None).await?.read(Asked::SignIn)?;
         let words = || Reply::NotAllowed { status: 200, words: "the server's sign-in gave no session".to_owned() };
         let token = bearer(&signed_in.token.ok_or_else(words)?).map_err(|_| words())?;
@@ -408,65 +412,29 @@ struct Request {
 
 impl Request {
     fn of(call: &Call) -> Self {
-        let about = match call {
-            Call::Get(key) | Call::Create(key, _) | Call::Update(key, _) => Some(key.id.to_string()),
-            Call::Toggle(id) => Some(id.to_string()),
-            Call::Version(_, version) => Some(version.clone()),
-            Call::Connect | Call::Overview(_) | Call::Delete(_) | Call::Versions(_) | Call::Prune(..) => None,
+        let (asked, names) = match call {
+            Call::Connect => (Asked::Connect, Names::default()),
+            Call::Overview(kind) => (Asked::Overview(*kind), Names { kind: Some(*kind), ..Names::default() }),
+            Call::Get(key) => (Asked::Get(key.kind), Names::of(key)),
+            Call::Create(key, _) => (Asked::Create(key.kind), Names::of(key)),
+            Call::Update(key, _) => (Asked::Update(key.kind), Names::of(key)),
+            Call::Toggle(id) => (Asked::Toggle, Names { kind: Some(Kind::Function), id: id.as_str(), version: "" }),
+            Call::Delete(key) => (Asked::Delete, Names::of(key)),
+            Call::Versions(key) => (Asked::Versions, Names::of(key)),
+            Call::Version(key, version) => (Asked::Version, Names { version, ..Names::of(key) }),
+            Call::Prune(key, version) => (Asked::Prune, Names { version, ..Names::of(key) }),
         };
-        Self { about, ..Self::spelled(call) }
+        let body = match call {
+            Call::Create(key, form) | Call::Update(key, form) => Some(wire(key, form)),
+            _ => None,
+        };
+        Self { body, ..Self::new(asked, names) }
     }
 
-    fn spelled(call: &Call) -> Self {
-        match call {
-            Call::Connect => Self::get(Asked::Connect, &["api", "version"]),
-            Call::Overview(kind) => Self::get(Asked::Overview(*kind), &["api", "v1", table(*kind), "export"]),
-            Call::Get(key) => Self::get(Asked::Get(key.kind), &row(key, &[])),
-            Call::Create(key, form) => {
-                let path = ["api", "v1", table(key.kind), "create"];
-                Self::post(Asked::Create(key.kind), &path, Some(wire(key, form)))
-            }
-            Call::Update(key, form) => {
-                Self::post(Asked::Update(key.kind), &row(key, &["update"]), Some(wire(key, form)))
-            }
-            Call::Toggle(id) => Self::post(Asked::Toggle, &function(id, &["toggle"]), None),
-            Call::Delete(key) => Self::delete(Asked::Delete, &row(key, &["delete"])),
-            Call::Versions(key) => Self::get(Asked::Versions, &row(key, &["history"])),
-            Call::Version(key, version) => Self::get(Asked::Version, &row(key, &["history", version])),
-            Call::Prune(key, version) => Self::delete(Asked::Prune, &row(key, &["history", version])),
-        }
-    }
-
-    fn get(asked: Asked, path: &[&str]) -> Self {
-        Self::new(asked, Method::GET, path, None)
-    }
-
-    fn post(asked: Asked, path: &[&str], body: Option<Vec<u8>>) -> Self {
-        Self::new(asked, Method::POST, path, body)
-    }
-
-    fn delete(asked: Asked, path: &[&str]) -> Self {
-        Self::new(asked, Method::DELETE, path, None)
-    }
-
-    fn new(asked: Asked, method: Method, path: &[&str], body: Option<Vec<u8>>) -> Self {
-        Self { asked, method, path: path.iter().map(ToString::to_string).collect(), about: None, page: None, body }
-    }
-}
-
-/// The path of a row, and of what is in it.
-fn row<'a>(Key { kind, id }: &'a Key, within: &[&'a str]) -> Vec<&'a str> {
-    [&["api", "v1", table(*kind), "id", id.as_str()], within].concat()
-}
-
-fn function<'a>(id: &'a PluginId, within: &[&'a str]) -> Vec<&'a str> {
-    [&["api", "v1", table(Kind::Function), "id", id.as_str()], within].concat()
-}
-
-fn table(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Function => "functions",
-        Kind::Tool => "tools",
+    fn new(asked: Asked, names: Names<'_>) -> Self {
+        let (method, path) = endpoint(asked);
+        let about = [names.version, names.id].into_iter().find(|name| !name.is_empty()).map(str::to_owned);
+        Self { asked, method, path: names.fill(path), about, page: None, body: None }
     }
 }
 
@@ -489,7 +457,7 @@ fn wire(key: &Key, form: &Form) -> Vec<u8> {
         content: &form.content,
         meta: &form.meta,
         commit_message: &form.message,
-        access_control: form.access_control.as_ref().filter(|_| key.kind == Kind::Tool),
+        access_control: form.access_control.as_ref().filter(|_| key.kind.takes_access_control()),
     })
 }
 

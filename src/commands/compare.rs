@@ -62,7 +62,7 @@ impl Compared {
             }
         }
         let kinds: BTreeSet<_> = targets.iter().map(|target| target.key.kind).collect();
-        for kind in [Kind::Function, Kind::Tool] {
+        for kind in Kind::ALL {
             let many = targets.len() > FEW && kinds.contains(&kind);
             if !many && !both_ways {
                 continue;
@@ -352,7 +352,7 @@ fn first_root<'a>(scene: &'a CommandContext<'_>) -> &'a Path {
 /// Writes a text to a file of its own, in the first root.
 fn write(scene: &CommandContext<'_>, compared: &mut Compared, target: &Target, stored: &Text) -> anyhow::Result<Came> {
     let root = first_root(scene);
-    let name = format!("{}.py", target.key.id);
+    let name = target.key.kind.file_name(&target.key.id);
     let path: Arc<Path> = if root == Path::new(".") { Path::new(&name).into() } else { root.join(&name).into() };
     if compared.files.missing.iter().any(|missing| missing == root) {
         return Err(no_folder(root, &format!(" to write `{name}` into")).into());

@@ -110,12 +110,12 @@ pub async fn agree(scene: &CommandContext<'_>, name: &str, wanted: Option<&str>)
 /// The old text as a plugin, under the name that it has on the server.
 fn parsed(entry: &Entry, text: &Text, target: &Target) -> Result<Arc<Plugin>, CommandError> {
     // What is wrong with it, is wrong there, and not in the file that has another text by now.
-    let path = entry.copy.clone().unwrap_or_else(|| format!("{}.py", target.key.id).into());
+    let path = entry.copy.clone().unwrap_or_else(|| target.key.kind.file_name(&target.key.id).into());
     let settings = FileSettings { id: Some(target.key.id.to_string()), kind: Some(target.key.kind), enabled: None };
     let problem = match plugin::parse(&Arc::from(path), text.source.as_bytes(), &settings) {
         Parsed::Plugin(plugin) if plugin.key == target.key => return Ok(plugin),
         Parsed::Plugin(plugin) => format!("it is a {}", plugin.key.kind.word()),
-        Parsed::Flawed(flaw) => flaw.problem.message(),
+        Parsed::Invalid(invalid) => invalid.message(),
         Parsed::NotAPlugin | Parsed::Disabled => "it is no plugin".to_owned(),
     };
     Err(CommandError::failed(format!("this text of {} cannot be put back: {problem}", target.key)))
@@ -142,12 +142,12 @@ fn kept(scene: &CommandContext<'_>, target: &Target, entries: &[Entry], now: &Te
 }
 
 fn show(screen: Screen, target: &Target, now: Option<&Text>, entry: &Entry, text: &Text) {
-    let id = &target.key.id;
+    let name = target.key.kind.file_name(&target.key.id);
     let from = match now {
-        Some(_) => format!("a/{id}.py\t(server)"),
+        Some(_) => format!("a/{name}\t(server)"),
         None => "/dev/null".to_owned(),
     };
-    let to = format!("b/{id}.py\t({})", described(entry));
+    let to = format!("b/{name}\t({})", described(entry));
     let line = Line::new("difference", format!("what putting back {} changes on the server", described(entry)))
         .of(&target.key)
         .with("digest", json!(text.digest))

@@ -75,10 +75,10 @@ impl Files {
                     is_plugin: true,
                 }),
                 // What has no digest was not read, for a reason that holds here, too.
-                Loaded::Parsed(Parsed::Flawed(flaw)) if flaw.meant => {
-                    match flaw.digest.and_then(|_| broken(&path, config.files.get(&*path))) {
+                Loaded::Parsed(Parsed::Invalid(invalid)) if invalid.meant => {
+                    match invalid.digest.and_then(|_| broken(&path, config.files.get(&*path))) {
                         Some(local) => files.found.push(local),
-                        None => files.add_unreadable(path, flaw.problem.message(), config),
+                        None => files.add_unreadable(path, invalid.message(), config),
                     }
                 }
                 Loaded::Unsettled => files.add_unreadable(path, "being written".to_owned(), config),
@@ -86,7 +86,9 @@ impl Files {
                 Loaded::Parsed(Parsed::Disabled) => {
                     files.disabled.extend(broken(&path, config.files.get(&*path)).map(|local| local.key));
                 }
-                Loaded::Parsed(Parsed::Flawed(_)) => files.unread.extend(id_of_broken(&path, config.files.get(&*path))),
+                Loaded::Parsed(Parsed::Invalid(_)) => {
+                    files.unread.extend(id_of_broken(&path, config.files.get(&*path)));
+                }
                 Loaded::Parsed(Parsed::NotAPlugin) | Loaded::Missing => {}
             }
         }
@@ -216,7 +218,7 @@ fn is_below(target: &Target, path: &Path) -> bool {
 /// `tool:clock`
 fn with_kind(name: &str) -> Option<Key> {
     let (word, id) = name.split_once(':')?;
-    let kind = [Kind::Function, Kind::Tool].into_iter().find(|kind| kind.word() == word)?;
+    let kind = Kind::from_word(word)?;
     Some(Key { kind, id: PluginId::new(id)? })
 }
 
@@ -233,7 +235,7 @@ async fn known(
     server: Option<Server<'_>>,
 ) -> Result<Vec<Key>, CommandError> {
     let (mut keys, mut refusal) = (Vec::new(), None);
-    for kind in [Kind::Function, Kind::Tool] {
+    for kind in Kind::ALL {
         let key = Key { kind, id: id.clone() };
         let row = match server {
             Some(server) => server.row(&key).await,

@@ -92,7 +92,7 @@ impl Listing {
         for (path, loaded) in scan.files {
             let (id, is_whole) = match loaded {
                 Loaded::Parsed(Parsed::Plugin(plugin)) => (Some(plugin.key.id.clone()), true),
-                Loaded::Parsed(Parsed::Disabled | Parsed::Flawed(_)) | Loaded::Unsettled => {
+                Loaded::Parsed(Parsed::Disabled | Parsed::Invalid(_)) | Loaded::Unsettled => {
                     (id_of_broken(&path, config.files.get(&*path)), false)
                 }
                 Loaded::Parsed(Parsed::NotAPlugin) | Loaded::SameFile(_) | Loaded::Missing => (None, false),
@@ -164,7 +164,7 @@ fn refusal(typed: &str, spelled: &str, listing: &Listing) -> CommandError {
     }
     if Path::new(spelled).exists() {
         return CommandError::usage(format!("`{typed}` is not watched"))
-            .hinted("name a .py file or a folder in a root that neither `exclude` nor .gitignore leaves out");
+            .hinted("name a plugin file, or a folder, in a root that neither `exclude` nor .gitignore leaves out");
     }
     if let Some(root) = listing.missing.first() {
         return CommandError::usage(format!("cannot look for `{typed}`: there is no folder `{}`", root.display()))

@@ -10,7 +10,7 @@ mod trust;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::num::NonZeroUsize;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{env, fmt, fs, io};
 
@@ -26,6 +26,7 @@ use crate::cli::{Args, Command};
 use crate::engine::OnDelete;
 use crate::engine::deploy::{Adopt, OnRemoteEdit};
 use crate::engine::files::Links;
+use crate::paths::{tidy, without_dots};
 use crate::plugin::{Digest, FileSettings, Kind};
 use crate::regular_file::{self, ONE_MIB, Rejection};
 use dotenv::DotEnv;
@@ -129,8 +130,8 @@ impl Config {
     /// nothing, if it is not below one.
     #[must_use]
     pub fn spelled(&self, path: &Path, cwd: &Path) -> Option<PathBuf> {
-        let full = absolute(cwd, path);
-        let around = self.roots.iter().all(|root| absolute(cwd, root).starts_with(&full));
+        let full = without_dots(&cwd.join(path));
+        let around = self.roots.iter().all(|root| without_dots(&cwd.join(root)).starts_with(&full));
         if around { Some(PathBuf::new()) } else { spelled(path, &self.roots, cwd) }
     }
 
@@ -1096,7 +1097,9 @@ impl Merged {
                 Ok(real) => real,
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(&why(&error))),
                 // A key that stands in the place of a folder is not waited for, nor told.
-                Err(_) if waits && root.to_str().is_none_or(|root| masked(root) == root) => absolute(&world.cwd, root),
+                Err(_) if waits && root.to_str().is_none_or(|root| masked(root) == root) => {
+                    without_dots(&world.cwd.join(root))
+                }
                 Err(_) => {
                     return Err(cannot("there is no such folder")
                         .hinted("create it, or set `root` in watch.toml (or --root) to the folder with the plugins"));
@@ -1287,7 +1290,7 @@ fn from_above_the_root(glob: &str, roots: &[PathBuf], world: &World) -> Option<S
     if roots.iter().any(|root| world.cwd.join(root).join(first).exists()) {
         return None;
     }
-    let full = |root: &PathBuf| absolute(&world.cwd, root);
+    let full = |root: &PathBuf| without_dots(&world.cwd.join(root));
     let starts = roots.iter().flat_map(|root| [root.clone(), full(root).iter().skip(1).collect()]);
     let rests = starts.into_iter().filter_map(|start| path.strip_prefix(start).ok().map(Path::to_owned));
     let rest = rests.filter(|rest| !rest.as_os_str().is_empty()).min_by_key(|rest| rest.as_os_str().len())?;
@@ -1455,7 +1458,7 @@ impl TryFrom<String> for KindWord {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        [Kind::Function, Kind::Tool].into_iter().find(|kind| kind.word() == text).map(Self).ok_or(text)
+        Kind::from_word(&text).map(Self).ok_or(text)
     }
 }
 
@@ -1520,29 +1523,11 @@ fn with_host(url: &str) -> String {
     format!("{}{}", &url[..end], masked(&url[end..]))
 }
 
-/// A path without `./`, doubled slashes and a slash at its end. `..` stays: behind a link it is not what it seems.
-fn tidy(path: &Path) -> PathBuf {
-    let tidy: PathBuf = path.components().filter(|part| *part != Component::CurDir).collect();
-    if tidy.as_os_str().is_empty() { PathBuf::from(".") } else { tidy }
-}
-
-/// A path from the top, for comparing.
-fn absolute(cwd: &Path, path: &Path) -> PathBuf {
-    let mut full = PathBuf::new();
-    for part in cwd.join(path).components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => drop(full.pop()),
-            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => full.push(part),
-        }
-    }
-    full
-}
-
 /// A path below a root as the files that are found there are spelled.
 fn spelled(path: &Path, roots: &[PathBuf], cwd: &Path) -> Option<PathBuf> {
-    let full = absolute(cwd, path);
-    let below = |root: &PathBuf| full.strip_prefix(absolute(cwd, root)).ok().map(|rest| tidy(&root.join(rest)));
+    let full = without_dots(&cwd.join(path));
+    let below =
+        |root: &PathBuf| full.strip_prefix(without_dots(&cwd.join(root))).ok().map(|rest| tidy(&root.join(rest)));
     roots.iter().find_map(below)
 }
 

@@ -11,7 +11,7 @@ use super::state::Folder;
 use super::trust::Lasting;
 use crate::engine::deploy::Backup;
 use crate::plugin::frontmatter::Frontmatter;
-use crate::plugin::{Digest, Key, normal};
+use crate::plugin::{Digest, Key, kind, normal};
 
 /// Where the copies of what was replaced are.
 pub(super) const BACKUPS: &str = "backups";
@@ -75,7 +75,8 @@ impl Folder {
 
     /// The same of a local file, whose bytes need not be text.
     pub fn keep_file(&self, key: &Key, bytes: &[u8], digest: Digest, at: Timestamp) -> anyhow::Result<PathBuf> {
-        let path = self.copies_of(BACKUPS, key).join(format!("{}-{}{LOCAL}.py", stamp(at), digest.short()));
+        let name = key.kind.file_name(format_args!("{}-{}{LOCAL}", stamp(at), digest.short()));
+        let path = self.copies_of(BACKUPS, key).join(name);
         self.write(&path, bytes, Lasting::Synced)?;
         Ok(path)
     }
@@ -96,7 +97,7 @@ impl Folder {
         if self.newest(&backup.key).is_some_and(|newest| newest.digest == backup.digest.short()) {
             return Ok(());
         }
-        let name = format!("{}-{}{FOUND}.py", stamp(at), backup.digest.short());
+        let name = backup.key.kind.file_name(format_args!("{}-{}{FOUND}", stamp(at), backup.digest.short()));
         let path = self.copies_of(DEPLOYED, &backup.key).join(name);
         self.write(&path, backup.text.as_bytes(), Lasting::Written)?;
         self.remove_surplus(&backup.key)
@@ -140,7 +141,8 @@ impl Folder {
     }
 
     fn copy(&self, name: &str, backup: &Backup, at: Timestamp) -> PathBuf {
-        self.copies_of(name, &backup.key).join(format!("{}-{}.py", stamp(at), backup.digest.short()))
+        let file = backup.key.kind.file_name(format_args!("{}-{}", stamp(at), backup.digest.short()));
+        self.copies_of(name, &backup.key).join(file)
     }
 
     fn copies_of(&self, name: &str, key: &Key) -> PathBuf {
@@ -153,14 +155,14 @@ impl Folder {
         let mut copies: Vec<_> = self
             .entries(folder)
             .filter_map(|entry| {
-                let name = entry.file_name();
-                let (at, rest) = name.to_str()?.strip_suffix(".py")?.split_once('-')?;
+                let path = entry.path();
+                let (at, rest) = path.file_stem().filter(|_| kind::is_source(&path))?.to_str()?.split_once('-')?;
                 let (digest, origin) = match (rest.strip_suffix(LOCAL), rest.strip_suffix(FOUND)) {
                     (Some(digest), _) => (digest, Origin::Local),
                     (None, Some(digest)) => (digest, Origin::Found),
                     (None, None) => (rest, origin),
                 };
-                Some(Listed { origin, at: at.parse().ok()?, digest: digest.to_owned(), path: entry.path() })
+                Some(Listed { origin, at: at.parse().ok()?, digest: digest.to_owned(), path })
             })
             .collect();
         copies.sort_by_key(|copy| copy.at);

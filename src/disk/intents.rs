@@ -109,7 +109,7 @@ fn name(key: &Key) -> String {
 
 fn key(name: &str) -> Option<Key> {
     let (word, id) = name.strip_suffix(".json")?.split_once('-')?;
-    let kind = [Kind::Function, Kind::Tool].into_iter().find(|kind| kind.word() == word)?;
+    let kind = Kind::from_word(word)?;
     Some(Key { kind, id: PluginId::new(id)? })
 }
 

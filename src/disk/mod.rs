@@ -24,7 +24,8 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use crate::engine::Scan;
 use crate::engine::files::{FilePresence, Links, Loaded};
-use crate::plugin::{self, FileSettings, Flaw, Parsed, Problem};
+use crate::paths::{ProjectPath, is_here, is_under, tidy};
+use crate::plugin::{self, FileSettings, Invalid, Parsed, Rule, kind};
 use crate::regular_file::{self, ONE_MIB, Rejection};
 
 pub use backups::{Copy, Origin};
@@ -253,15 +254,17 @@ impl Plugins {
     /// Takes in what a walk found; answers the files.
     fn admit(&mut self, entries: Vec<Entry>, unreadable: &mut Vec<(Arc<Path>, Loaded)>) -> Vec<Arc<Path>> {
         let mut found = Vec::new();
+        let mut add = |path: PathBuf, rule| {
+            let path = Arc::from(path);
+            let loaded = invalid(&path, rule);
+            unreadable.push((path, loaded));
+        };
         for entry in entries {
             match entry {
                 Entry::Folder(_) => {}
-                Entry::Unreadable(path, words) => {
-                    let is_folder = path.is_dir();
-                    let problem = if is_folder { Problem::UnreadableFolder } else { Problem::Unreadable };
-                    unreadable.push((Arc::from(path), flawed(problem(words))));
-                }
-                Entry::Unruly(path, words) => unreadable.push((Arc::from(path), flawed(Problem::IgnoreFile(words)))),
+                Entry::Unreadable(path, words) if path.is_dir() => add(path, Rule::UnreadableFolder(words)),
+                Entry::Unreadable(path, words) => add(path, Rule::Unreadable(words)),
+                Entry::Unruly(path, words) => add(path, Rule::IgnoreFile(words)),
                 Entry::File { path, is_link } => {
                     let path: Arc<Path> = Arc::from(path);
                     self.admitted.insert(Arc::clone(&path));
@@ -287,7 +290,7 @@ impl Plugins {
         let loaded = if self.admitted.contains(path) && !has_strayed {
             self.load(path, trust)
         } else if let (true, Err(error)) = (self.closed.contains(path), path.read_dir()) {
-            unlisted(&error)
+            unlisted(path, &error)
         } else {
             Loaded::Missing
         };
@@ -431,20 +434,17 @@ impl Plugins {
 
     /// A link is deployed only when it leads to a file that is not found by itself, and inside the roots unless the user
     /// says otherwise.
-    fn follow_link(&self, path: &Path) -> Option<Loaded> {
+    fn follow_link(&self, path: &Arc<Path>) -> Option<Loaded> {
         if !path.is_symlink() {
             return None;
         }
         let target = || path.read_link().map(|target| target.display().to_string()).unwrap_or_default();
-        let Ok(real) = path.canonicalize() else { return Some(flawed(Problem::DanglingLink(target()))) };
-        let inside = self.roots.iter().find_map(|root| {
-            let rest = real.strip_prefix(root.canonicalize().ok()?).ok()?.to_owned();
-            Some(shown(root, &rest))
-        });
+        let Ok(real) = path.canonicalize() else { return Some(invalid(path, Rule::DanglingLink(target()))) };
+        let inside = self.roots.iter().find_map(|root| ProjectPath::new(root).ok()?.show(&real));
         match inside {
             None if self.where_links_lead == Links::Anywhere => None,
-            None => Some(flawed(Problem::LinkOutside(target()))),
-            Some(original) if original != path && self.admitted.contains(&*original) => {
+            None => Some(invalid(path, Rule::LinkOutside(target()))),
+            Some(original) if original != **path && self.admitted.contains(&*original) => {
                 Some(Loaded::SameFile(original))
             }
             Some(_) => None,
@@ -507,7 +507,7 @@ fn found(entry: &ignore::DirEntry) -> Option<Entry> {
     let (path, kind) = (tidy(entry.path()), entry.file_type()?);
     if kind.is_dir() {
         Some(Entry::Folder(path))
-    } else if path.extension().is_some_and(|extension| extension == "py") {
+    } else if kind::is_source(&path) {
         Some(Entry::File { path, is_link: kind.is_symlink() })
     } else {
         None
@@ -530,11 +530,11 @@ fn unreadable(error: &ignore::Error) -> Option<Entry> {
 fn loaded(path: &Arc<Path>, read: std::io::Result<Whole>, settings: &FileSettings) -> Loaded {
     match read {
         Ok(Whole::Bytes(bytes)) => Loaded::Parsed(plugin::parse(path, &bytes, settings)),
-        Ok(Whole::TooLarge) => flawed(Problem::TooLarge(LARGEST_MIB)),
+        Ok(Whole::TooLarge) => invalid(path, Rule::TooLarge(LARGEST_MIB)),
         Ok(Whole::Unsettled) => Loaded::Unsettled,
         Ok(Whole::NoFile) => Loaded::Missing,
         Err(error) if error.kind() == ErrorKind::NotFound => Loaded::Missing,
-        Err(error) => flawed(Problem::Unreadable(error.to_string())),
+        Err(error) => invalid(path, Rule::Unreadable(error.to_string())),
     }
 }
 
@@ -544,20 +544,20 @@ fn is_quiet(folder: &Path) -> bool {
 }
 
 /// What is said of a folder that was seen to be closed.
-fn unlisted(error: &std::io::Error) -> Loaded {
+fn unlisted(path: &Arc<Path>, error: &std::io::Error) -> Loaded {
     match error.kind() {
-        ErrorKind::PermissionDenied => flawed(Problem::UnreadableFolder(error.kind().to_string())),
+        ErrorKind::PermissionDenied => invalid(path, Rule::UnreadableFolder(error.kind().to_string())),
         _ => Loaded::Missing,
     }
 }
 
 fn is_closed(loaded: &Loaded) -> bool {
-    let Loaded::Parsed(Parsed::Flawed(flaw)) = loaded else { return false };
-    matches!(flaw.problem, Problem::Unreadable(_)) || flaw.problem.is_of_folder()
+    let Loaded::Parsed(Parsed::Invalid(invalid)) = loaded else { return false };
+    invalid.rules().any(|rule| matches!(rule, Rule::Unreadable(_)) || rule.is_of_folder())
 }
 
-fn flawed(problem: Problem) -> Loaded {
-    Loaded::Parsed(Parsed::Flawed(Flaw { digest: None, problem, span: None, meant: true }))
+fn invalid(path: &Arc<Path>, rule: Rule) -> Loaded {
+    Loaded::Parsed(Parsed::Invalid(Invalid::unread(path, rule)))
 }
 
 /// What came of reading a file.
@@ -598,28 +598,6 @@ fn read_whole(path: &Path, trust: Trust) -> std::io::Result<Whole> {
 #[expect(clippy::disallowed_methods, reason = "a file's age is a fact of the disk, compared with the disk's own clock")]
 fn age(metadata: &std::fs::Metadata) -> Option<Duration> {
     SystemTime::now().duration_since(metadata.modified().ok()?).ok()
-}
-
-/// `./a` and `a` are one path.
-fn tidy(path: &Path) -> PathBuf {
-    match path.strip_prefix("./") {
-        Ok(rest) if !rest.as_os_str().is_empty() => rest.to_owned(),
-        _ => path.to_owned(),
-    }
-}
-
-/// Whether a tidy path is this folder, or in it.
-fn is_under(path: &Path, folder: &Path) -> bool {
-    is_here(folder) || path.starts_with(folder)
-}
-
-/// A path in a root, as the user would type it.
-fn shown(root: &Path, rest: &Path) -> PathBuf {
-    if is_here(root) { rest.to_owned() } else { root.join(rest) }
-}
-
-fn is_here(path: &Path) -> bool {
-    path.as_os_str().is_empty() || path.as_os_str() == "."
 }
 
 /// The folder where git keeps the state of the work tree that `path` stands in.
@@ -727,7 +705,7 @@ mod tests {
             Loaded::Parsed(Parsed::Plugin(plugin)) => plugin.key.to_string(),
             Loaded::Parsed(Parsed::NotAPlugin) => "not a plugin".to_owned(),
             Loaded::Parsed(Parsed::Disabled) => "disabled".to_owned(),
-            Loaded::Parsed(Parsed::Flawed(flaw)) => flaw.problem.word().to_owned(),
+            Loaded::Parsed(Parsed::Invalid(invalid)) => invalid.rules().map(Rule::word).collect(),
             Loaded::SameFile(original) => format!("same as {}", original.file_name().unwrap().display()),
             Loaded::Missing => "missing".to_owned(),
             Loaded::Unsettled => "unsettled".to_owned(),
@@ -782,7 +760,7 @@ mod tests {
         assert_eq!(world.scan(), ["a.py: function a", "huge: unreadable_folder"]);
         assert_eq!(world.read("huge/b.py"), Loaded::Missing);
         let hint = |loaded: &Loaded| match loaded {
-            Loaded::Parsed(Parsed::Flawed(flaw)) => flaw.problem.hint(),
+            Loaded::Parsed(Parsed::Invalid(invalid)) => invalid.diagnostics[0].hint(),
             _ => None,
         };
         let scan = world.plugins().scan(Trust::Closed, &mut ScanCache::default(), &mut |_| {});

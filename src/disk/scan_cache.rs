@@ -3,7 +3,7 @@
 //!
 //! As it was is a file of the same size, inode, and times of modification and of change; the last of these nobody can
 //! set. A file that was changed just before it was read may be changed again within the same tick of the file system's
-//! clock, so it is not remembered yet. Neither is what has a word to be said about it: a flaw, or a warning.
+//! clock, so it is not remembered yet. Neither is a file with diagnostics.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

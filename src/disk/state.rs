@@ -17,6 +17,7 @@ use super::backups::{BACKUPS, DEPLOYED};
 use super::identity::{self, Owner, UNUSABLE};
 use super::trust::{self, Distrust, Lasting};
 use crate::engine::ledger::{self, Ledger};
+use crate::paths::{self, real};
 use crate::plugin::{Digest, Key};
 use crate::printable;
 use crate::regular_file::Rejection;
@@ -454,29 +455,12 @@ pub(super) fn folders_under(state: &Path, root: &Path) -> Vec<PathBuf> {
             .into_iter()
             .filter_map(move |folder| folder.strip_prefix(&root).ok().map(Path::to_owned))
     });
-    inside.filter(|rest| !rest.as_os_str().is_empty()).map(|rest| super::shown(root, &rest)).collect()
+    inside.filter(|rest| !rest.as_os_str().is_empty()).map(|rest| paths::join(root, &rest)).collect()
 }
 
 /// A path from the root on, to the eye.
 pub(super) fn full(path: &Path) -> Option<PathBuf> {
-    std::path::absolute(path).ok().map(|path| without_dots(&path))
-}
-
-/// Where a path really is, also when its last part is not there yet.
-fn real(path: &Path) -> Option<PathBuf> {
-    let full = std::path::absolute(path).ok()?;
-    full.canonicalize().ok().or_else(|| Some(full.parent()?.canonicalize().ok()?.join(full.file_name()?)))
-}
-
-/// `a/../b` is `b` to the eye.
-fn without_dots(path: &Path) -> PathBuf {
-    path.components().fold(PathBuf::new(), |mut path, part| {
-        match part {
-            std::path::Component::ParentDir => drop(path.pop()),
-            part => path.push(part),
-        }
-        path
-    })
+    std::path::absolute(path).ok().map(|path| paths::without_dots(&path))
 }
 
 /// Writes a file so that at any moment either the old content is there or the new one: temporary file, sync, rename.

@@ -887,7 +887,7 @@ impl Deploy {
 
     /// Whether a function is switched on once it is created.
     fn activates(&self) -> bool {
-        self.terms.activate_new && self.plugin.key.kind == Kind::Function
+        self.terms.activate_new && self.plugin.key.kind.has_switch()
     }
 
     fn on_found(&mut self, row: Box<Row>) -> Step {
@@ -1191,10 +1191,7 @@ fn form_to_create(plugin: &Plugin) -> Form {
         name: title(plugin),
         content: Arc::clone(&plugin.text),
         meta: Map::from_iter([("description".to_owned(), Value::from(description(plugin)))]),
-        access_control: match plugin.key.kind {
-            Kind::Tool => Some(Value::Object(Map::new())),
-            Kind::Function => None,
-        },
+        access_control: plugin.key.kind.takes_access_control().then(|| Value::Object(Map::new())),
         message: message(plugin.frontmatter.version()),
         file: Some(Arc::clone(&plugin.path)),
     }
@@ -1320,7 +1317,7 @@ mod tests {
     fn plugin_of(text: &str) -> Plugin {
         match plugin::parse(&Arc::from(Path::new("shout.py")), text.as_bytes(), &FileSettings::default()) {
             Parsed::Plugin(plugin) => Arc::unwrap_or_clone(plugin),
-            other @ (Parsed::NotAPlugin | Parsed::Disabled | Parsed::Flawed(_)) => panic!("{other:?}"),
+            other @ (Parsed::NotAPlugin | Parsed::Disabled | Parsed::Invalid(_)) => panic!("{other:?}"),
         }
     }
 

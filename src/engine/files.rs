@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::plugin::{Flaw, Key, Kind, Parsed, Plugin};
+use crate::plugin::{Invalid, Key, Kind, Parsed, Plugin};
 
 /// What came of reading one path.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,7 +50,7 @@ pub enum File {
     /// Meant as one, but not deployable.
     Flawed {
         /// What is wrong with it.
-        flaw: Flaw,
+        flaw: Invalid,
         /// The plugin that it was before, if it was one.
         was: Option<Arc<Plugin>>,
     },
@@ -86,7 +86,7 @@ impl File {
     /// Whether it is no file, but a folder in which there may be plugins.
     #[must_use]
     pub fn is_unreadable_folder(&self) -> bool {
-        matches!(self, File::Flawed { flaw, .. } if flaw.problem.is_of_folder())
+        matches!(self, File::Flawed { flaw, .. } if flaw.is_of_folder())
     }
 }
 

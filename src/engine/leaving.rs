@@ -10,7 +10,7 @@ use super::plan::Remote;
 use super::removal::Mode;
 use super::{Conversation, Effect, Engine, Job, Now, OnDelete, Task};
 use crate::notice::{Notice, NoticeKind, Sparing, WaitReason};
-use crate::plugin::{Digest, Key, Kind, Plugin};
+use crate::plugin::{Digest, Key, Plugin};
 
 /// How soon to try again where the disk had no room for the copy.
 const RETRY: Duration = Duration::from_secs(30);
@@ -41,7 +41,7 @@ impl Engine {
         let Some(was) = before.and_then(File::known).filter(|_| *loaded == Loaded::Missing) else { return };
         let wanted = match self.policy.on_delete {
             OnDelete::Keep => false,
-            OnDelete::Deactivate => was.key.kind == Kind::Function,
+            OnDelete::Deactivate => was.key.kind.has_switch(),
             OnDelete::Delete => true,
         };
         let watching = self.policy.once.is_none() && !self.policy.terms.dry_run;

@@ -36,7 +36,7 @@ use jiff::Timestamp;
 
 use crate::notice::{Notice, NoticeKind, PassSummary, Subject, WaitReason};
 use crate::plugin::id::PluginId;
-use crate::plugin::{Digest, Flaw, Key, Parsed, Plugin, Problem};
+use crate::plugin::{Digest, Invalid, Key, Parsed, Plugin, Rule, Severity};
 use activation::Activations;
 use crashes::Crash;
 use deploy::{Adopt, Backup, Call, Deploy, DeployContext, DeployPolicy, Failure, Reply, Step};
@@ -765,15 +765,15 @@ impl Engine {
         let loaded = match loaded {
             // A watch can wait; a pass has to end.
             Loaded::Unsettled if self.policy.once.is_some() && now.at >= since + ONCE_HOLD => {
-                let problem = Problem::Unreadable("it is being written all the time".to_owned());
-                Loaded::Parsed(Parsed::Flawed(Flaw { digest: None, problem, span: None, meant: true }))
+                let rule = Rule::Unreadable("it is being written all the time".to_owned());
+                Loaded::Parsed(Parsed::Invalid(Invalid::unread(&path, rule)))
             }
             loaded => loaded,
         };
         let hold = match &loaded {
             Loaded::Unsettled => true,
             Loaded::Missing => !waited_enough && self.files.get(&path).is_some(),
-            Loaded::Parsed(Parsed::Flawed(flaw)) => flaw.problem == Problem::Empty && !waited_enough,
+            Loaded::Parsed(Parsed::Invalid(flaw)) => flaw.rules().any(|rule| *rule == Rule::Empty) && !waited_enough,
             Loaded::Parsed(_) | Loaded::SameFile(_) => false,
         };
         if hold {
@@ -811,7 +811,7 @@ impl Engine {
             Loaded::Parsed(Parsed::Plugin(plugin)) => {
                 self.files.put(Arc::clone(&path), File::Plugin(Arc::clone(plugin)))
             }
-            Loaded::Parsed(Parsed::Flawed(flaw)) => {
+            Loaded::Parsed(Parsed::Invalid(flaw)) => {
                 let was = self.files.get(&path).and_then(File::known).cloned();
                 self.files.put(Arc::clone(&path), File::Flawed { flaw: flaw.clone(), was })
             }
@@ -877,12 +877,20 @@ impl Engine {
                     }
                 }
             }
-            Loaded::Parsed(Parsed::Flawed(flaw)) => {
+            Loaded::Parsed(Parsed::Invalid(flaw)) => {
                 let known = matches!(before, Some(File::Flawed { flaw: before, .. }) if before == flaw);
                 let was = before.and_then(File::known);
                 if self.policy.selects(path, was.map(|was| was.key.id.as_str())) && (saved || !known) {
                     let about = was.map_or(about, |was| Subject { version: None, digest: None, ..(&**was).into() });
-                    self.tell(Notice { about, what: NoticeKind::Flawed(flaw.clone()) });
+                    for diagnostic in flaw.diagnostics.iter().cloned() {
+                        let what = match diagnostic.severity() {
+                            Severity::Error => {
+                                NoticeKind::Flawed { diagnostic, digest: flaw.digest, meant: flaw.meant }
+                            }
+                            Severity::Warning => NoticeKind::Surprising(diagnostic),
+                        };
+                        self.tell(Notice { about: about.clone(), what });
+                    }
                 }
             }
             Loaded::Parsed(Parsed::Disabled) => self.tell(Notice { about, what: NoticeKind::Disabled }),
@@ -1707,7 +1715,7 @@ impl Engine {
                 None
             }
             NoticeKind::RemoteEdit { .. } | NoticeKind::Duplicate { .. } => Some(Complaint::Held),
-            NoticeKind::Flawed(_)
+            NoticeKind::Flawed { .. }
             | NoticeKind::Refused { .. }
             | NoticeKind::RefusedBefore { .. }
             | NoticeKind::Crashed { .. }

@@ -78,7 +78,7 @@ impl Status {
             | NoticeKind::NotSwitchedOn { .. }
             | NoticeKind::RefusedBefore { .. }
             | NoticeKind::Failed { .. }
-            | NoticeKind::Flawed(_)
+            | NoticeKind::Flawed { .. }
             | NoticeKind::Conflict { .. }
             | NoticeKind::Removed { .. }
             | NoticeKind::Deactivated
@@ -136,7 +136,7 @@ mod tests {
     use crate::engine::deploy::Failure;
     use crate::notice::{PassSummary, Subject, WaitReason};
     use crate::plugin::id::PluginId;
-    use crate::plugin::{Flaw, Key, Kind, Problem};
+    use crate::plugin::{Diagnostic, Key, Kind, Rule};
 
     fn shout(what: NoticeKind) -> Notice {
         let key = Key { kind: Kind::Function, id: PluginId::new("shout").unwrap() };
@@ -158,12 +158,14 @@ mod tests {
             configured: true,
         };
         let summary = |tally| NoticeKind::Summary { tally, took, dry_run: false };
-        let flawed = Flaw { digest: None, problem: Problem::Empty, span: None, meant: true };
         let denied = || {
             let key = Some("`.env`".to_owned());
             Notice::general(NoticeKind::NotAllowed { status: 401, words: "401 Unauthorized".to_owned(), key })
         };
-        let file = Notice { about: Subject::file(&Arc::from(Path::new("a.py"))), what: NoticeKind::Flawed(flawed) };
+        let path: Arc<Path> = Arc::from(Path::new("a.py"));
+        let diagnostic = Diagnostic { rule: Rule::Empty, file: Arc::clone(&path), span: None };
+        let what = NoticeKind::Flawed { diagnostic, digest: None, meant: true };
+        let file = Notice { about: Subject::file(&path), what };
         let table = [
             (
                 Notice::general(NoticeKind::Ready {

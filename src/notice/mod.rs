@@ -14,7 +14,7 @@ use crate::engine::duplicate::{Duplicate, MatchedBy};
 use crate::engine::outcome::NO_ANSWER;
 use crate::engine::plan::Why;
 use crate::engine::{OnDelete, refusal};
-use crate::plugin::{Digest, Entry, Flaw, Key, Plugin, Span, Warning};
+use crate::plugin::{Diagnostic, Digest, Entry, Key, Plugin, Span};
 
 /// One thing that happened, and what it happened to.
 #[derive(Clone, Debug, PartialEq)]
@@ -350,9 +350,16 @@ pub enum NoticeKind {
         took: Duration,
     },
     /// The file cannot be deployed as it stands; the server was not touched.
-    Flawed(Flaw),
+    Flawed {
+        /// An error; each gets a notice of its own.
+        diagnostic: Diagnostic,
+        /// The digest of what was read, or `None` where nothing could be.
+        digest: Option<Digest>,
+        /// Whether the file is meant as a plugin, as far as one can tell.
+        meant: bool,
+    },
     /// Something in it will surprise.
-    Surprising(Warning),
+    Surprising(Diagnostic),
     /// Several files claim one id; none is deployed.
     Conflict {
         /// The files.
@@ -693,7 +700,7 @@ impl Notice {
             | NoticeKind::Crashed { .. }
             | NoticeKind::NotSwitchedOn { .. }
             | NoticeKind::Surprising(_) => Level::Warning,
-            NoticeKind::Flawed(flaw) if !flaw.meant && self.about.key.is_none() => Level::Warning,
+            NoticeKind::Flawed { meant: false, .. } if self.about.key.is_none() => Level::Warning,
             NoticeKind::GaveUp { .. }
             | NoticeKind::NotAllowed { .. }
             | NoticeKind::Foreign { .. }
@@ -702,7 +709,7 @@ impl Notice {
             | NoticeKind::Duplicate { .. }
             | NoticeKind::WentOff { .. }
             | NoticeKind::Failed { .. }
-            | NoticeKind::Flawed(_)
+            | NoticeKind::Flawed { .. }
             | NoticeKind::Conflict { .. } => Level::Error,
         }
     }
@@ -754,7 +761,7 @@ impl Notice {
             NoticeKind::Pruned => "pruned",
             NoticeKind::RefusedBefore { .. } => "refused_before",
             NoticeKind::Failed { .. } => "failed",
-            NoticeKind::Flawed(_) => "flawed",
+            NoticeKind::Flawed { .. } => "flawed",
             NoticeKind::Surprising(_) => "warning",
             NoticeKind::Conflict { .. } => "conflict",
             NoticeKind::Removed { .. } => "removed",
@@ -908,8 +915,7 @@ impl Notice {
                 "deleted an older version of this editing session from the server's history".to_owned()
             }
             NoticeKind::Failed { failure, .. } => failed(failure),
-            NoticeKind::Flawed(flaw) => flaw.problem.message(),
-            NoticeKind::Surprising(warning) => warning.surprise.message(),
+            NoticeKind::Flawed { diagnostic, .. } | NoticeKind::Surprising(diagnostic) => diagnostic.message(),
             NoticeKind::Conflict { paths } => format!("not deployed: {} claim this id", list(paths)),
             NoticeKind::Removed { file_there: false, on_server: false, .. } => "removed here".to_owned(),
             NoticeKind::Removed { file_there: true, on_server: false, .. } => "no longer a plugin".to_owned(),
@@ -967,8 +973,8 @@ impl Notice {
             NoticeKind::Refused { .. } => Some("refused by the server"),
             NoticeKind::RefusedBefore { .. } => Some("refused before, not sent again"),
             NoticeKind::Failed { .. } => Some("not deployed"),
-            NoticeKind::Flawed(flaw) if flaw.problem.is_of_folder() => None,
-            NoticeKind::Flawed(_) => Some("not sent"),
+            NoticeKind::Flawed { diagnostic, .. } if diagnostic.rule.is_of_folder() => None,
+            NoticeKind::Flawed { .. } => Some("not sent"),
             NoticeKind::Surprising(_) => Some("warning"),
             _ => None,
         }
@@ -987,9 +993,8 @@ impl Notice {
             }
             NoticeKind::Refused { words, .. } | NoticeKind::RefusedBefore { words, .. } => reason(words).to_owned(),
             NoticeKind::Failed { failure, .. } => failed(failure),
-            NoticeKind::Flawed(flaw) if flaw.problem.is_of_folder() => return None,
-            NoticeKind::Flawed(flaw) => flaw.problem.message(),
-            NoticeKind::Surprising(warning) => warning.surprise.message(),
+            NoticeKind::Flawed { diagnostic, .. } if diagnostic.rule.is_of_folder() => return None,
+            NoticeKind::Flawed { diagnostic, .. } | NoticeKind::Surprising(diagnostic) => diagnostic.message(),
             _ => return None,
         })
     }
@@ -1096,8 +1101,7 @@ impl Notice {
             NoticeKind::RefusedBefore { .. } => {
                 "correct the file, or save it again to retry (with --once: add --force)"
             }
-            NoticeKind::Flawed(flaw) => return flaw.problem.hint(),
-            NoticeKind::Surprising(warning) => return Some(warning.surprise.hint()),
+            NoticeKind::Flawed { diagnostic, .. } | NoticeKind::Surprising(diagnostic) => return diagnostic.hint(),
             NoticeKind::Conflict { .. } => {
                 "exclude all but one, or give one another id, in its frontmatter or under `[plugins.\"path\"]` in \
                  watch.toml"
@@ -1154,12 +1158,20 @@ impl Notice {
         Some(hint.to_owned())
     }
 
-    /// The place in the file that it is about.
+    /// The file that it is about.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        match &self.what {
+            NoticeKind::Flawed { diagnostic, .. } | NoticeKind::Surprising(diagnostic) => Some(&diagnostic.file),
+            _ => self.about.path.as_deref(),
+        }
+    }
+
+    /// The place in [`Notice::file`].
     #[must_use]
     pub fn span(&self) -> Option<&Span> {
         match &self.what {
-            NoticeKind::Flawed(flaw) => flaw.span.as_ref(),
-            NoticeKind::Surprising(warning) => Some(&warning.span),
+            NoticeKind::Flawed { diagnostic, .. } | NoticeKind::Surprising(diagnostic) => diagnostic.span.as_ref(),
             NoticeKind::Refused { span, .. } | NoticeKind::RefusedBefore { span, .. } => span.as_ref(),
             _ => None,
         }
@@ -1224,7 +1236,7 @@ impl Notice {
         put("kind", json!(self.about.key.as_ref().map(|key| key.kind)));
         put("id", json!(self.about.key.as_ref().map(|key| key.id.as_str())));
         put("type", json!(self.about.entry.map(Entry::word)));
-        put("path", json!(self.about.path.as_ref().map(|path| path.display().to_string())));
+        put("path", json!(self.file().map(|path| path.display().to_string())));
         put("version", json!(self.about.version));
         put("digest", json!(self.about.digest));
         put("message", json!(self.sentence()));
@@ -1319,8 +1331,10 @@ impl Notice {
             }
             NoticeKind::Crashed { words, next } => vec![("words", json!(words)), ("next_ms", json!(millis(*next)))],
             NoticeKind::Failed { failure, .. } => vec![("reason", json!(failure.word()))],
-            NoticeKind::Flawed(flaw) => vec![("reason", json!(flaw.problem.word())), ("digest", json!(flaw.digest))],
-            NoticeKind::Surprising(warning) => vec![("reason", json!(warning.surprise.word()))],
+            NoticeKind::Flawed { diagnostic, digest, .. } => {
+                vec![("reason", json!(diagnostic.rule.word())), ("digest", json!(digest))]
+            }
+            NoticeKind::Surprising(diagnostic) => vec![("reason", json!(diagnostic.rule.word()))],
             NoticeKind::Conflict { paths: claimants } => vec![("paths", json!(paths(claimants)))],
             NoticeKind::IdChanged { from } => vec![("from_id", json!(from.id.as_str()))],
             NoticeKind::Waiting { reason, .. } => vec![("reason", json!(reason.sentence()))],
@@ -1373,7 +1387,7 @@ impl Notice {
             line.push_str(" took=");
             line.push_str(&duration(took).replace(' ', ""));
         }
-        if let (Some(path), Some(span)) = (&self.about.path, self.span()) {
+        if let (Some(path), Some(span)) = (self.file(), self.span()) {
             line.push_str(" at=");
             line.push_str(&format_place(path, span));
         }
@@ -1533,7 +1547,7 @@ mod tests {
 
     use super::*;
     use crate::plugin::id::PluginId;
-    use crate::plugin::{Kind, Problem, Surprise};
+    use crate::plugin::{Kind, Rule};
 
     fn ms(millis: u64) -> Duration {
         Duration::from_millis(millis)
@@ -1594,7 +1608,8 @@ mod tests {
         };
         let unchanged = |in_pass, active, good_again| NoticeKind::Unchanged { in_pass, active, good_again };
         let failed = |failure| NoticeKind::Failed { failure, took: ms(34) };
-        let flawed = |problem, span| NoticeKind::Flawed(Flaw { digest: None, problem, span, meant: true });
+        let diagnostic = |rule, span| Diagnostic { rule, file: Arc::from(Path::new("plugins/shout.py")), span };
+        let flawed = |rule, span| NoticeKind::Flawed { diagnostic: diagnostic(rule, span), digest: None, meant: true };
         let general = [
             NoticeKind::Ready { roots: roots(), plugins: 3, server: server() },
             NoticeKind::Connected { server: server(), version: "0.12.4".to_owned() },
@@ -1739,10 +1754,10 @@ mod tests {
             failed(Failure::TakesNone { words: "[ERROR: Error creating function]".to_owned() }),
             failed(Failure::KeepFailed { words: "No space left on device".to_owned() }),
             failed(Failure::Odd { words: "null".to_owned() }),
-            flawed(Problem::Syntax("expected `)`".to_owned()), Some(span())),
-            flawed(Problem::DanglingLink("gone.py".to_owned()), None),
-            flawed(Problem::UnreadableFolder("permission denied".to_owned()), None),
-            NoticeKind::Surprising(Warning { surprise: Surprise::ImportedEntry(Entry::Pipe), span: span() }),
+            flawed(Rule::Syntax("expected `)`".to_owned()), Some(span())),
+            flawed(Rule::DanglingLink("gone.py".to_owned()), None),
+            flawed(Rule::UnreadableFolder("permission denied".to_owned()), None),
+            NoticeKind::Surprising(diagnostic(Rule::ImportedEntry(Entry::Pipe), Some(span()))),
             NoticeKind::Conflict { paths: vec![Arc::from(Path::new("a.py")), Arc::from(Path::new("b/a.py"))] },
             NoticeKind::Removed { file_there: false, on_server: false, next: None },
             NoticeKind::Removed { file_there: true, on_server: false, next: None },

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use unicode_ident::{is_xid_continue, is_xid_start};
 
-use super::Problem;
+use super::Rule;
 
 /// An id that the server will take and store as it is: a Python identifier, lower-cased the way Python does it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,24 +61,52 @@ impl<'de> Deserialize<'de> for PluginId {
 const GENERIC: [&str; 11] =
     ["main", "index", "__init__", "plugin", "tool", "tools", "function", "pipe", "filter", "action", "event"];
 
+/// Where an id comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdSource {
+    /// `watch.toml`.
+    Settings,
+    /// The file's frontmatter.
+    Frontmatter,
+    /// The file's stem.
+    FileName,
+    /// The name of the file's folder.
+    FolderName,
+}
+
+impl fmt::Display for IdSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Settings => "`watch.toml`",
+            Self::Frontmatter => "the frontmatter",
+            Self::FileName => "the file name",
+            Self::FolderName => "the folder name",
+        })
+    }
+}
+
 /// Chooses the id of a file: the one that `watch.toml` gives, else the frontmatter's, else the file's stem or, where
 /// that is generic, the name of its folder.
 ///
 /// The first two are taken as they are or not at all. The last two are made identifiers (see [`identifier`]).
-pub fn choose(path: &Path, explicit: Option<&str>, declared: Option<&str>) -> Result<PluginId, Problem> {
-    let (id, candidate, origin) = if let Some(explicit) = explicit {
-        (PluginId::new(explicit), explicit.into(), "watch.toml")
+///
+/// # Errors
+///
+/// [`Rule::BadId`] where no usable id can be made.
+pub fn choose(path: &Path, explicit: Option<&str>, declared: Option<&str>) -> Result<PluginId, Rule> {
+    let (id, candidate, source) = if let Some(explicit) = explicit {
+        (PluginId::new(explicit), explicit.into(), IdSource::Settings)
     } else if let Some(declared) = declared {
-        (PluginId::new(declared), declared.into(), "frontmatter")
+        (PluginId::new(declared), declared.into(), IdSource::Frontmatter)
     } else {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let folder = path.parent().and_then(Path::file_name).map(|name| name.to_string_lossy());
         match folder.filter(|_| GENERIC.contains(&stem.to_lowercase().as_str())) {
-            Some(folder) => (id_of(&folder), folder, "folder name"),
-            None => (id_of(&stem), stem, "file name"),
+            Some(folder) => (id_of(&folder), folder, IdSource::FolderName),
+            None => (id_of(&stem), stem, IdSource::FileName),
         }
     };
-    id.ok_or_else(|| Problem::BadId { candidate: candidate.into_owned(), origin })
+    id.ok_or_else(|| Rule::BadId { candidate: candidate.into_owned(), source })
 }
 
 fn id_of(name: &str) -> Option<PluginId> {
@@ -257,10 +285,10 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(path: &str, explicit: Option<&str>, declared: Option<&str>, expected: Result<&str, (&str, &'static str)>) {
+    fn check(path: &str, explicit: Option<&str>, declared: Option<&str>, expected: Result<&str, (&str, IdSource)>) {
         let expected = expected
             .map(|id| PluginId(id.into()))
-            .map_err(|(candidate, origin)| Problem::BadId { candidate: candidate.to_owned(), origin });
+            .map_err(|(candidate, source)| Rule::BadId { candidate: candidate.to_owned(), source });
         assert_eq!(choose(Path::new(path), explicit, declared), expected, "{path}");
     }
 
@@ -277,11 +305,11 @@ mod tests {
 
     #[test]
     fn an_explicit_id_is_never_bent() {
-        check("a.py", Some("my-pipe"), Some("c"), Err(("my-pipe", "watch.toml")));
-        check("a.py", Some(""), None, Err(("", "watch.toml")));
-        check("a.py", None, Some("my pipe"), Err(("my pipe", "frontmatter")));
-        check("a.py", None, Some("1st"), Err(("1st", "frontmatter")));
-        check("a.py", None, Some("../etc"), Err(("../etc", "frontmatter")));
+        check("a.py", Some("my-pipe"), Some("c"), Err(("my-pipe", IdSource::Settings)));
+        check("a.py", Some(""), None, Err(("", IdSource::Settings)));
+        check("a.py", None, Some("my pipe"), Err(("my pipe", IdSource::Frontmatter)));
+        check("a.py", None, Some("1st"), Err(("1st", IdSource::Frontmatter)));
+        check("a.py", None, Some("../etc"), Err(("../etc", IdSource::Frontmatter)));
     }
 
     #[test]
@@ -325,12 +353,12 @@ mod tests {
 
     #[test]
     fn a_name_without_letter_or_digit_is_no_id() {
-        check("_.py", None, None, Err(("_", "file name")));
-        check("---.py", None, None, Err(("---", "file name")));
-        check("🦀.py", None, None, Err(("🦀", "file name")));
-        check("--/main.py", None, None, Err(("--", "folder name")));
+        check("_.py", None, None, Err(("_", IdSource::FileName)));
+        check("---.py", None, None, Err(("---", IdSource::FileName)));
+        check("🦀.py", None, None, Err(("🦀", IdSource::FileName)));
+        check("--/main.py", None, None, Err(("--", IdSource::FolderName)));
         let long = "a".repeat(201);
-        check(&format!("{long}.py"), None, None, Err((&long, "file name")));
+        check(&format!("{long}.py"), None, None, Err((&long, IdSource::FileName)));
     }
 
     #[test]

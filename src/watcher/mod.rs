@@ -23,6 +23,8 @@ use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RemoveKind, 
 use notify::{ErrorKind, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use notify_debouncer_full::{DebounceEventResult, Debouncer, RecommendedCache};
 
+use crate::paths::ProjectPath;
+use crate::plugin::kind::is_source;
 use polling::Poller;
 
 /// Whether the system tells when a writer is done.
@@ -58,7 +60,7 @@ pub enum Sign {
 pub struct Watcher {
     backend: Backend,
     poller: Poller,
-    roots: Arc<[Root]>,
+    roots: Arc<[ProjectPath]>,
     /// The folders that are watched one by one, and the roots that are watched as a whole.
     watched: BTreeSet<PathBuf>,
     /// The user knows that the system's limits leave something to polling.
@@ -74,13 +76,6 @@ enum Backend {
     Polling,
 }
 
-/// A root as the user calls it, and as events call it.
-struct Root {
-    shown: PathBuf,
-    full: PathBuf,
-    real: Option<PathBuf>,
-}
-
 impl Watcher {
     /// Sets the watch up; [`Watcher::watch_folder`] begins it. `poll` is the pause between two looks, where the system's
     /// events are not to be used; `send` is called from other threads and must not block.
@@ -90,7 +85,10 @@ impl Watcher {
         poll: Option<Duration>,
         send: impl Fn(Sign) + Clone + Send + 'static,
     ) -> anyhow::Result<Self> {
-        let roots: Arc<[Root]> = roots.iter().map(|root| Root::new(root)).collect::<Result<_, _>>()?;
+        let roots: Arc<[ProjectPath]> = roots
+            .iter()
+            .map(|root| ProjectPath::new(root).with_context(|| format!("resolving `{}`", root.display())))
+            .collect::<Result<_, _>>()?;
         let (known, to) = (Arc::clone(&roots), send.clone());
         let poller = Poller::new(poll.unwrap_or(GLANCE), debounce, move |sign| to(of_roots(sign, &known)));
         let backend = match poll {
@@ -136,7 +134,7 @@ impl Watcher {
 
     /// Whether events tell of this folder from now on.
     fn try_watch(&mut self, folder: &Path) -> notify::Result<bool> {
-        let root = self.roots.iter().find(|root| *root.shown == *folder);
+        let root = self.roots.iter().find(|root| *root.typed == *folder);
         match &mut self.backend {
             Backend::Polling => return Ok(false),
             Backend::Exact(watcher) => {
@@ -181,7 +179,7 @@ impl Watcher {
     pub fn await_roots(&mut self, roots: BTreeMap<PathBuf, Option<PathBuf>>) {
         for root in roots.keys() {
             self.forget_folder(root);
-            let known = self.roots.iter().find(|known| known.shown == *root);
+            let known = self.roots.iter().find(|known| known.typed == *root);
             if let (Backend::Exact(watcher), Some(parent)) = (&mut self.backend, known.and_then(|it| it.full.parent()))
             {
                 // Polling does it, if later.
@@ -200,7 +198,7 @@ impl Watcher {
 impl Backend {
     /// By the events of the system.
     fn with_events(
-        roots: &Arc<[Root]>,
+        roots: &Arc<[ProjectPath]>,
         debounce: Duration,
         send: impl Fn(Sign) + Clone + Send + 'static,
     ) -> notify::Result<Self> {
@@ -217,38 +215,18 @@ impl Backend {
     }
 }
 
-impl Root {
-    fn new(shown: &Path) -> anyhow::Result<Self> {
-        let full = std::path::absolute(shown).with_context(|| format!("resolving `{}`", shown.display()))?;
-        let real = really(&full).filter(|real| *real != full);
-        Ok(Self { shown: shown.to_owned(), full, real })
-    }
-
-    /// The path as the user would type it, if it is in this root.
-    fn show(&self, path: &Path) -> Option<Arc<Path>> {
-        let rest = path.strip_prefix(&self.full).ok().or_else(|| path.strip_prefix(self.real.as_ref()?).ok())?;
-        // In the current folder, `a.py` is what the user types, and not `./a.py`.
-        let here = self.shown.as_os_str() == ".";
-        Some(match (rest.as_os_str().is_empty(), here) {
-            (true, _) => Arc::from(&*self.shown),
-            (false, true) => Arc::from(rest),
-            (false, false) => Arc::from(self.shown.join(rest)),
-        })
-    }
-}
-
-/// Where a path really is, also while its last parts are not there.
-fn really(full: &Path) -> Option<PathBuf> {
-    full.canonicalize().ok().or_else(|| Some(really(full.parent()?)?.join(full.file_name()?)))
+/// The path as the user would type it, if it is in a root.
+fn shown(path: &Path, roots: &[ProjectPath]) -> Option<Arc<Path>> {
+    roots.iter().find_map(|root| root.show(path)).map(Arc::from)
 }
 
 /// What one event of the kernel's means.
-fn signs(event: &notify::Event, roots: &[Root]) -> Vec<Sign> {
+fn signs(event: &notify::Event, roots: &[ProjectPath]) -> Vec<Sign> {
     if event.need_rescan() {
         return vec![Sign::Anything];
     }
     let Some(path) = event.paths.first() else { return Vec::new() };
-    let Some(path) = roots.iter().find_map(|root| root.show(path)) else { return Vec::new() };
+    let Some(path) = shown(path, roots) else { return Vec::new() };
     let sign = match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => of_file(path, Sign::Complete),
         EventKind::Create(CreateKind::File) | EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Any) => {
@@ -272,9 +250,9 @@ fn signs(event: &notify::Event, roots: &[Root]) -> Vec<Sign> {
 }
 
 /// With a root, everything comes or goes.
-fn of_roots(sign: Sign, roots: &[Root]) -> Sign {
+fn of_roots(sign: Sign, roots: &[ProjectPath]) -> Sign {
     match sign {
-        Sign::FolderGone(path) | Sign::Appeared(path) if roots.iter().any(|root| *root.shown == *path) => {
+        Sign::FolderGone(path) | Sign::Appeared(path) if roots.iter().any(|root| *root.typed == *path) => {
             Sign::Anything
         }
         sign => sign,
@@ -292,18 +270,16 @@ fn of_file(path: Arc<Path>, sign: impl FnOnce(Arc<Path>) -> Sign) -> Option<Sign
     }
 }
 
-/// Only these can be plugins.
-fn is_source(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension == "py")
-}
-
 /// These say what is ignored.
 fn is_rules(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == ".gitignore" || name == ".ignore")
 }
 
 /// The handler of a debouncer: what it reports has been quiet, but may be gone again or a folder.
-fn debounced(roots: Arc<[Root]>, send: impl Fn(Sign) + Send + 'static) -> impl FnMut(DebounceEventResult) + Send {
+fn debounced(
+    roots: Arc<[ProjectPath]>,
+    send: impl Fn(Sign) + Send + 'static,
+) -> impl FnMut(DebounceEventResult) + Send {
     move |result: DebounceEventResult| match result {
         Ok(events) => {
             for event in events {
@@ -314,9 +290,9 @@ fn debounced(roots: Arc<[Root]>, send: impl Fn(Sign) + Send + 'static) -> impl F
                 if matches!(event.kind, EventKind::Access(_)) {
                     continue;
                 }
-                let shown = event.paths.iter().filter_map(|path| roots.iter().find_map(|root| root.show(path)));
+                let shown = event.paths.iter().filter_map(|path| shown(path, &roots));
                 for path in shown {
-                    if roots.iter().any(|root| *root.shown == *path) || is_rules(&path) {
+                    if roots.iter().any(|root| *root.typed == *path) || is_rules(&path) {
                         send(Sign::Anything);
                     } else if is_source(&path) {
                         send(Sign::Complete(path));
@@ -421,9 +397,9 @@ mod tests {
 
     use super::*;
 
-    fn roots() -> Vec<Root> {
-        let (shown, full) = (PathBuf::from("plugins"), PathBuf::from("/project/plugins"));
-        vec![Root { shown, full, real: Some(PathBuf::from("/real/plugins")) }]
+    fn roots() -> Vec<ProjectPath> {
+        let (typed, full) = (PathBuf::from("plugins"), PathBuf::from("/project/plugins"));
+        vec![ProjectPath { typed, full, real: Some(PathBuf::from("/real/plugins")) }]
     }
 
     #[track_caller]
@@ -527,13 +503,5 @@ mod tests {
         let other = blind(&notify::Error::path_not_found(), None);
         let words = "no file events: it does not exist; it is looked at every second instead";
         assert_eq!(other, Sign::Blind(words.to_owned(), None));
-    }
-
-    #[test]
-    fn paths_are_shown_as_the_user_types_them() {
-        let here = Root { shown: PathBuf::from("."), full: PathBuf::from("/project"), real: None };
-        assert_eq!(here.show(Path::new("/project/a/b.py")).as_deref(), Some(Path::new("a/b.py")));
-        assert_eq!(here.show(Path::new("/project")).as_deref(), Some(Path::new(".")));
-        assert_eq!(here.show(Path::new("/project2/a.py")), None);
     }
 }

@@ -15,7 +15,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::{Sign, is_rules, is_source};
+use super::{Sign, is_rules};
+use crate::paths;
+use crate::plugin::kind::is_source;
 
 /// How old a file must be before a time in whole seconds tells its versions apart for certain, clocks being what they are.
 const YOUNG: Duration = Duration::from_mins(1);
@@ -225,9 +227,7 @@ fn entries(folder: &Path) -> std::io::Result<BTreeMap<Arc<Path>, Mark>> {
     let mut entries = BTreeMap::new();
     for entry in folder.read_dir()? {
         let entry = entry?;
-        // In the current folder, `a.py` is what the user types, and not `./a.py`.
-        let name = entry.file_name();
-        let path = if folder.as_os_str() == "." { PathBuf::from(name) } else { folder.join(name) };
+        let path = paths::join(folder, Path::new(&entry.file_name()));
         if entry.file_type()?.is_dir() {
             entries.insert(Arc::from(path), Mark::Folder);
         } else if is_source(&path) || is_rules(&path) {

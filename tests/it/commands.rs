@@ -1351,7 +1351,7 @@ fn what_is_left_out_cannot_be_watched() {
         project.put(path, filter("1"));
     }
     project.put("plugins/.gitignore", "ignored.py\n");
-    let hint = "name a .py file or a folder in a root that neither `exclude` nor .gitignore leaves out";
+    let hint = "name a plugin file, or a folder, in a root that neither `exclude` nor .gitignore leaves out";
     for path in [
         "plugins/tests/a.py",
         "plugins/tests",

@@ -15,7 +15,7 @@ use owui_watch::engine::ledger::{Deployed, LastAttempt, Ledger, Rollback, Update
 use owui_watch::notice::{Notice, NoticeKind, Subject};
 use owui_watch::plugin::frontmatter::Frontmatter;
 use owui_watch::plugin::id::{self, PluginId};
-use owui_watch::plugin::{self, Digest, FileSettings, Flaw, Key, Kind, Parsed, Problem, Span, normal};
+use owui_watch::plugin::{self, Diagnostic, Digest, FileSettings, Key, Kind, Parsed, Rule, Span, normal};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 
@@ -172,9 +172,9 @@ proptest! {
         for (explicit, declared) in [(None, None), (Some(name.as_str()), None), (None, Some(name.as_str()))] {
             match id::choose(&Path::new(&name).join(&name), explicit, declared) {
                 Ok(id) => assert_is_an_id(&id),
-                Err(problem) => {
-                    let word = problem.word();
-                    prop_assert_eq!((word, problem.hint().is_some()), ("bad_id", true));
+                Err(rule) => {
+                    let word = rule.word();
+                    prop_assert_eq!((word, rule.hint().is_some()), ("bad_id", true));
                 }
             }
         }
@@ -293,20 +293,24 @@ fn assert_parses(bytes: &[u8], settings: &FileSettings) {
     let path = Path::new("plugins/some/main.py").into();
     let parsed = plugin::parse(&path, bytes, settings);
     let text = String::from_utf8_lossy(bytes).into_owned();
+    let told = |diagnostic: &Diagnostic| {
+        diagnostic.span.iter().for_each(|span| assert_in(span, &text));
+        assert!(!diagnostic.message().is_empty() && !diagnostic.rule.word().is_empty());
+        assert_ne!(diagnostic.hint().as_deref(), Some(""));
+    };
     match &parsed {
         Parsed::Plugin(plugin) => {
             assert_is_an_id(&plugin.key.id);
             assert!(!plugin.text.contains(['\r', '\0']) && !plugin.text.starts_with('\u{feff}'));
             assert_eq!(Digest::of_text(&plugin.text), plugin.digest);
-            plugin.warnings.iter().for_each(|warning| assert_in(&warning.span, &text));
+            plugin.warnings.iter().for_each(told);
             // What is sent is the same plugin.
             let again = plugin::parse(&path, plugin.text.as_bytes(), settings);
             assert_eq!(&again, &parsed);
         }
-        Parsed::Flawed(flaw) => {
-            flaw.span.iter().for_each(|span| assert_in(span, &text));
-            assert!(!flaw.problem.message().is_empty() && !flaw.problem.word().is_empty());
-            assert_ne!(flaw.problem.hint().as_deref(), Some(""));
+        Parsed::Invalid(invalid) => {
+            assert!(!invalid.message().is_empty());
+            invalid.diagnostics.iter().for_each(told);
         }
         Parsed::NotAPlugin | Parsed::Disabled => {}
     }
@@ -476,11 +480,10 @@ proptest! {
         let span = Span { line, column: 1, width: 1, source: words.clone() };
         let what = match which {
             0 => NoticeKind::RefusedBefore { words: words.clone(), span: Some(span), on_server: true },
-            1 => NoticeKind::Flawed(Flaw {
-                digest: None,
-                problem: Problem::Syntax(words.clone()),
+            1 => NoticeKind::Surprising(Diagnostic {
+                rule: Rule::Syntax(words.clone()),
+                file: Path::new(path.as_deref().unwrap_or_default()).into(),
                 span: Some(span),
-                meant: true,
             }),
             2 => NoticeKind::Trouble { message: words.clone(), hint: Some(words.clone()) },
             _ => NoticeKind::SameFile { original: PathBuf::from(&words) },

@@ -14,7 +14,7 @@ use owui_watch::engine::duplicate::{Duplicate, MatchedBy};
 use owui_watch::engine::plan::Why;
 use owui_watch::notice::{Notice, NoticeKind, OldVersion, PassSummary, Sparing, Subject, WaitReason};
 use owui_watch::plugin::id::PluginId;
-use owui_watch::plugin::{Digest, Entry, Flaw, Key, Kind, Problem, Span, Surprise, Warning};
+use owui_watch::plugin::{Diagnostic, Digest, Entry, Key, Kind, Rule, Span};
 use tempfile::TempDir;
 
 const README: &str = include_str!("../../README.md");
@@ -22,7 +22,7 @@ const MAP: &str = include_str!("../../src/lib.rs");
 const NOTICE: &str = include_str!("../../src/notice/mod.rs");
 const PLAN: &str = include_str!("../../src/engine/plan.rs");
 const SERVICE: &str = include_str!("../../src/commands/service.rs");
-const PLUGIN: &str = include_str!("../../src/plugin/mod.rs");
+const DIAGNOSTIC: &str = include_str!("../../src/plugin/diagnostic.rs");
 
 /// The fenced blocks of one language.
 fn blocks(language: &str) -> Vec<String> {
@@ -79,6 +79,7 @@ fn examples() -> Vec<NoticeKind> {
     let text = || "x".to_owned();
     let path = || PathBuf::from("x");
     let took = Duration::from_millis(1);
+    let diagnostic = |rule| Diagnostic { rule, file: path().into(), span: Some(span()) };
     let digest = Digest::of(b"x");
     let key = Key { kind: Kind::Tool, id: PluginId::new("x").expect("an id") };
     vec![
@@ -135,8 +136,8 @@ fn examples() -> Vec<NoticeKind> {
         },
         NoticeKind::RefusedBefore { words: text(), span: None, on_server: true },
         NoticeKind::Failed { failure: Failure::StoredOther, took },
-        NoticeKind::Flawed(Flaw { digest: Some(digest), problem: Problem::Empty, span: Some(span()), meant: true }),
-        NoticeKind::Surprising(Warning { surprise: Surprise::ImportedEntry(Entry::Pipe), span: span() }),
+        NoticeKind::Flawed { diagnostic: diagnostic(Rule::Empty), digest: Some(digest), meant: true },
+        NoticeKind::Surprising(diagnostic(Rule::OverlookedHeader)),
         NoticeKind::Conflict { paths: vec![Arc::from(path())] },
         NoticeKind::Removed { file_there: false, on_server: true, next: None },
         NoticeKind::IdChanged { from: key },
@@ -222,13 +223,13 @@ fn every_word_of_json_is_listed() {
         (NOTICE, "impl Failure {"),
         (NOTICE, "impl Sparing {"),
         (NOTICE, "impl OldVersion {"),
-        (PLUGIN, "impl Kind {"),
-        (PLUGIN, "impl Entry {"),
-        (PLUGIN, "impl Problem {"),
-        (PLUGIN, "impl Surprise {"),
+        (DIAGNOSTIC, "impl Rule {"),
     ] {
         let missing = &words(source, mark) - &listed;
         assert!(missing.is_empty(), "{mark} {missing:?}");
+    }
+    for word in Kind::ALL.map(Kind::word).into_iter().chain(Entry::ALL.map(Entry::word)) {
+        assert!(listed.contains(word), "{word}");
     }
 }
 

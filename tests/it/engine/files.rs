@@ -111,6 +111,26 @@ fn a_broken_file_is_told_with_its_place_and_never_sent() {
 }
 
 #[test]
+fn each_error_of_a_file_is_told_and_the_file_counts_once() {
+    check(
+        "0ms given a=v1
+         10ms write a harmful
+         3000ms rescan
+         3001ms #1 connected",
+        &expect![[r#"
+            10ms write a harmful
+                  a flawed column=1 line=1 reason=relative_import
+                  a warning column=6 line=2 reason=broken_import
+                  a flawed column=1 line=3 reason=exits
+            3000ms rescan
+                  #1 connect
+            3001ms #1 connected
+                  summary ms=1 skipped=1
+        "#]],
+    );
+}
+
+#[test]
 fn two_files_with_one_id_are_both_named_and_neither_is_sent() {
     check(
         "0ms edit a v1

@@ -3,7 +3,7 @@
 //! A script's lines are `<time> <what> …`:
 //!
 //! - `write a v1` puts a filter with this version at `a.py` and says that it is ready; `write a as b v1` gives it an id.
-//!   `write a empty`, `broken`, `other`, `unsettled`, `unreadable` and `folder` (one that cannot be read) are what they say, and `half` is a save in the middle; `delete a`
+//!   `write a empty`, `broken`, `harmful` (two errors and a warning), `other`, `unsettled`, `unreadable` and `folder` (one that cannot be read) are what they say, and `half` is a save in the middle; `delete a`
 //!   removes it; `edit …` changes the disk
 //!   without a word, as before a rescan. The engine's reads are answered from there at once, as the daemon does.
 //! - `given a=v1` is a beginning in which disk and server hold this, and the first pass is over.
@@ -41,7 +41,7 @@ use owui_watch::engine::ledger::{Ledger, Rollback, SavedState};
 use owui_watch::engine::{Effect, Engine, Event, Now, Policy, Scan, Ticket};
 use owui_watch::notice::{Notice, NoticeKind};
 use owui_watch::plugin::id::PluginId;
-use owui_watch::plugin::{self, Digest, FileSettings, Flaw, Key, Kind, Parsed, Problem};
+use owui_watch::plugin::{self, Digest, FileSettings, Invalid, Key, Kind, Parsed, Rule};
 use serde_json::{Map, Value, json};
 
 use crate::support::policy::policy;
@@ -238,8 +238,8 @@ impl Script {
             None => Loaded::Missing,
             Some("unsettled") => Loaded::Unsettled,
             Some("half") if !complete => Loaded::Unsettled,
-            Some("unreadable") => flawed(Problem::Unreadable("permission denied".to_owned())),
-            Some("folder") => flawed(Problem::UnreadableFolder("permission denied".to_owned())),
+            Some("unreadable") => invalid(name, Rule::Unreadable("permission denied".to_owned())),
+            Some("folder") => invalid(name, Rule::UnreadableFolder("permission denied".to_owned())),
             Some(text) => Loaded::Parsed(plugin::parse(&path(name), text.as_bytes(), &FileSettings::default())),
         }
     }
@@ -269,8 +269,8 @@ fn facts(notice: &Notice) -> String {
     words.join(" ")
 }
 
-fn flawed(problem: Problem) -> Loaded {
-    Loaded::Parsed(Parsed::Flawed(Flaw { digest: None, problem, span: None, meant: true }))
+fn invalid(name: &str, rule: Rule) -> Loaded {
+    Loaded::Parsed(Parsed::Invalid(Invalid::unread(&path(name), rule)))
 }
 
 fn path(name: &str) -> Arc<Path> {
@@ -287,6 +287,7 @@ fn source(id: &str, version: &str) -> String {
         "empty" => String::new(),
         "unsettled" | "half" | "unreadable" | "folder" => version.to_owned(),
         "broken" => "class Filter(:".to_owned(),
+        "harmful" => "from . import x\nfrom mainland import y\nexit()\nclass Filter: pass".to_owned(),
         "other" => "print()".to_owned(),
         "stub" => {
             let head = "# owui-watch put this here for a moment, to learn why the server refuses the plugin.";

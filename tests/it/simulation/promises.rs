@@ -10,7 +10,7 @@ use owui_watch::engine::ledger::{Ledger, Rollback};
 use owui_watch::engine::plan::Why;
 use owui_watch::engine::{Code, Event, OnDelete};
 use owui_watch::notice::{Notice, NoticeKind};
-use owui_watch::plugin::{Digest, Key, Kind, Parsed, Problem};
+use owui_watch::plugin::{Digest, Key, Kind, Parsed, Rule};
 
 use super::server::{Held, Writer};
 use super::text::{Sort, Text, file_of, key_of};
@@ -227,7 +227,7 @@ impl Promises {
     fn on_loaded(&mut self, file: char, loaded: &Loaded) {
         match loaded {
             Loaded::Parsed(Parsed::Plugin(plugin)) => drop(self.loaded.insert(file, Some(plugin.digest))),
-            Loaded::Parsed(Parsed::Flawed(flaw)) if flaw.problem == Problem::Empty => {}
+            Loaded::Parsed(Parsed::Invalid(invalid)) if invalid.rules().any(|rule| *rule == Rule::Empty) => {}
             Loaded::Parsed(_) | Loaded::SameFile(_) => drop(self.loaded.insert(file, None)),
             Loaded::Missing | Loaded::Unsettled => {}
         }

@@ -169,7 +169,7 @@ impl Text {
     pub(super) fn claim(self, file: char) -> Option<Key> {
         match &*self.parsed(file) {
             Parsed::Plugin(plugin) => Some(plugin.key.clone()),
-            Parsed::NotAPlugin | Parsed::Disabled | Parsed::Flawed(_) => None,
+            Parsed::NotAPlugin | Parsed::Disabled | Parsed::Invalid(_) => None,
         }
     }
 

@@ -1,0 +1,60 @@
+//! The server's endpoints: one row per question, for every kind.
+
+use reqwest::Method;
+
+use super::classify::Asked;
+use crate::plugin::{Key, Kind};
+
+/// What replaces the placeholders of a path.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Names<'a> {
+    /// `{table}`
+    pub(super) kind: Option<Kind>,
+    /// `{id}`
+    pub(super) id: &'a str,
+    /// `{version}`: one in the history of a plugin.
+    pub(super) version: &'a str,
+}
+
+impl<'a> Names<'a> {
+    pub(super) fn of(key: &'a Key) -> Self {
+        Self { kind: Some(key.kind), id: key.id.as_str(), version: "" }
+    }
+
+    /// The segments of a path, not yet percent-encoded.
+    pub(super) fn fill(self, path: &str) -> Vec<String> {
+        let fill = |segment| match segment {
+            "{table}" => self.kind.map_or("", Kind::table),
+            "{id}" => self.id,
+            "{version}" => self.version,
+            literal => literal,
+        };
+        path.split('/').map(fill).map(str::to_owned).collect()
+    }
+}
+
+/// The method and path of a question.
+pub(super) fn endpoint(asked: Asked) -> (Method, &'static str) {
+    match asked {
+        Asked::Connect => (Method::GET, "api/version"),
+        Asked::Config => (Method::GET, "api/config"),
+        Asked::SignIn => (Method::POST, "api/v1/auths/signin"),
+        Asked::Overview(_) => (Method::GET, "api/v1/{table}/export"),
+        Asked::Get(_) => (Method::GET, "api/v1/{table}/id/{id}"),
+        Asked::Create(_) => (Method::POST, "api/v1/{table}/create"),
+        Asked::Update(_) => (Method::POST, "api/v1/{table}/id/{id}/update"),
+        Asked::Toggle => (Method::POST, "api/v1/{table}/id/{id}/toggle"),
+        Asked::Delete => (Method::DELETE, "api/v1/{table}/id/{id}/delete"),
+        Asked::Versions => (Method::GET, "api/v1/{table}/id/{id}/history"),
+        Asked::Version => (Method::GET, "api/v1/{table}/id/{id}/history/{version}"),
+        Asked::Prune => (Method::DELETE, "api/v1/{table}/id/{id}/history/{version}"),
+    }
+}
+
+/// The list of a kind's plugins, for users who may write but not export them. Newer servers leave out the texts.
+pub(super) fn list(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Function => None,
+        Kind::Tool => Some("api/v1/{table}/list"),
+    }
+}

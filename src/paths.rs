@@ -1,0 +1,130 @@
+//! Project paths: what the user would type, and where it is on disk. The only place that shortens paths.
+
+use std::path::{Component, Path, PathBuf};
+
+/// A folder of the project, by the names that it goes by.
+#[derive(Clone, Debug)]
+pub struct ProjectPath {
+    /// As the user would type it from where they are.
+    pub typed: PathBuf,
+    /// From the top, by way of the links that the user went.
+    pub full: PathBuf,
+    /// From the top, without links, where that is another path.
+    pub real: Option<PathBuf>,
+}
+
+impl ProjectPath {
+    /// Finds a folder, which need not be there.
+    ///
+    /// # Errors
+    ///
+    /// Where the current folder is not known.
+    pub fn new(typed: &Path) -> std::io::Result<Self> {
+        let full = std::path::absolute(typed)?;
+        let real = real(&full).filter(|real| *real != full);
+        Ok(Self { typed: typed.to_owned(), full, real })
+    }
+
+    /// A path from the top as the user would type it, if it is in this folder.
+    #[must_use]
+    pub fn show(&self, path: &Path) -> Option<PathBuf> {
+        let rest = path.strip_prefix(&self.full).ok().or_else(|| path.strip_prefix(self.real.as_ref()?).ok())?;
+        Some(join(&self.typed, rest))
+    }
+}
+
+/// What is in a folder as the user would type it: in the current folder `a.py`, and not `./a.py`.
+#[must_use]
+pub fn join(folder: &Path, rest: &Path) -> PathBuf {
+    if rest.as_os_str().is_empty() {
+        folder.to_owned()
+    } else if is_here(folder) {
+        rest.to_owned()
+    } else {
+        folder.join(rest)
+    }
+}
+
+/// A path without `./`, doubled slashes and a slash at its end; `.` for the current folder. `..` stays: behind a link it is
+/// not what it seems.
+#[must_use]
+pub fn tidy(path: &Path) -> PathBuf {
+    let tidy: PathBuf = path.components().filter(|part| *part != Component::CurDir).collect();
+    if tidy.as_os_str().is_empty() { PathBuf::from(".") } else { tidy }
+}
+
+/// Whether a tidy path is the current folder.
+#[must_use]
+pub fn is_here(path: &Path) -> bool {
+    path.as_os_str().is_empty() || path.as_os_str() == "."
+}
+
+/// Whether a tidy path is this folder, or in it.
+#[must_use]
+pub fn is_under(path: &Path, folder: &Path) -> bool {
+    is_here(folder) || path.starts_with(folder)
+}
+
+/// `a/../b` is `b` to the eye, and may be another place behind a link.
+#[must_use]
+pub fn without_dots(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut path, part| {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => drop(path.pop()),
+            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => path.push(part),
+        }
+        path
+    })
+}
+
+/// Where a path really is, from the top and without links, also while its last parts are not there.
+#[must_use]
+pub fn real(path: &Path) -> Option<PathBuf> {
+    let full = std::path::absolute(path).ok()?;
+    full.canonicalize().ok().or_else(|| Some(real(full.parent()?)?.join(full.file_name()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_shown_as_it_would_be_typed() {
+        let root = |typed: &str| ProjectPath {
+            typed: PathBuf::from(typed),
+            full: PathBuf::from("/project/plugins"),
+            real: Some(PathBuf::from("/real")),
+        };
+        for (typed, path, expected) in [
+            ("plugins", "/project/plugins/a.py", Some("plugins/a.py")),
+            ("plugins", "/real/x/a.py", Some("plugins/x/a.py")),
+            ("plugins", "/project/plugins", Some("plugins")),
+            ("plugins", "/project/plugins2/a.py", None),
+            (".", "/project/plugins/x/a.py", Some("x/a.py")),
+            ("../plugins", "/real/a.py", Some("../plugins/a.py")),
+            (".", "/real/x/a.py", Some("x/a.py")),
+            (".", "/real", Some(".")),
+        ] {
+            assert_eq!(root(typed).show(Path::new(path)).as_deref(), expected.map(Path::new), "{typed} {path}");
+        }
+    }
+
+    #[test]
+    fn a_tidy_path_is_short() {
+        for (path, expected) in
+            [("./a", "a"), ("a//b/./c/", "a/b/c"), (".", "."), ("", "."), ("../a", "../a"), ("/a/../b", "/a/../b")]
+        {
+            assert_eq!(tidy(Path::new(path)).to_str(), Some(expected), "{path}");
+        }
+        assert_eq!(without_dots(Path::new("/a/./../b/c/..")), Path::new("/b"));
+    }
+
+    #[test]
+    fn what_is_not_there_yet_has_a_real_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let top = folder.path().canonicalize().unwrap();
+        assert_eq!(real(&top.join("new/er")), Some(top.join("new/er")));
+        assert_eq!(ProjectPath::new(&top).unwrap().real, None);
+    }
+}
