@@ -175,11 +175,12 @@ impl Author {
         if self.once && self.random.bool() {
             return "start".to_owned();
         }
-        match self.random.u8(0..10) {
+        match self.random.u8(0..11) {
+            10 => "reload".to_owned(),
             0..2 => "rescan".to_owned(),
             2 => "stop".to_owned(),
             3 => "start".to_owned(),
-            4..9 => {
+            4..10 => {
                 let effects = if self.random.bool() { 0 } else { self.random.u8(1..12) };
                 format!("crash {effects} {}", self.random.u16(0..3000))
             }

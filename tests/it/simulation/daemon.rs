@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use owui_watch::driver::{self, Driver, LedgerText, LedgerWritten, Write};
+use owui_watch::driver::{self, Driver, LedgerText, LedgerWritten, Server, Write};
 use owui_watch::engine::deploy::{Backup, Call};
 use owui_watch::engine::files::{FilePresence, Loaded};
 use owui_watch::engine::ledger::{Ledger, Rollback, SavedState};
@@ -31,8 +31,12 @@ pub(super) struct Daemon {
     pub(super) rollbacks_unseen: bool,
     /// Files that are being written, as it was told, and when it was.
     pub(super) changing: BTreeMap<char, Duration>,
+    /// Other settings wait for it to come to an end.
+    pub(super) is_replaced: bool,
     /// Effects that it has before it crashes.
     pub(super) fuse: Option<u32>,
+    /// Somebody has said stop.
+    pub(super) is_stopping: bool,
     /// They are used up.
     has_burnt: bool,
 }
@@ -112,7 +116,41 @@ impl World {
             self.die(false);
             return Ok(());
         }
-        end.map_or(Ok(()), |code| self.end(code))
+        match end {
+            None => Ok(()),
+            Some(_) if self.daemon.as_ref().is_some_and(|daemon| daemon.is_replaced) => self.replace(),
+            Some(code) => self.end(code),
+        }
+    }
+
+    /// The settings are read again: what is in flight comes to its end, and then another engine goes on.
+    pub(super) fn reload(&mut self) -> Result<(), Broken> {
+        let Some(daemon) = self.daemon.as_mut().filter(|daemon| !daemon.is_stopping) else { return Ok(()) };
+        if self.setup.policy.once.is_some() || std::mem::replace(&mut daemon.is_replaced, true) {
+            return Ok(());
+        }
+        self.turn(vec![Event::Replace])
+    }
+
+    fn replace(&mut self) -> Result<(), Broken> {
+        trace!(self, "other settings hold");
+        self.flush();
+        let in_another_way = self.luck("way", 2) == 0;
+        let server = if in_another_way { Server::SameInAnotherWay } else { Server::Same };
+        let Some(driver) = self.driver.take() else { return Ok(()) };
+        // What was forced is so once.
+        let mut policy = self.setup.policy.clone();
+        policy.terms.force &= driver.engine().in_first_pass();
+        let saved = SavedState { ledger: driver.engine().ledger().clone(), ..self.saved_state() };
+        self.driver = Some(driver.replaced(policy, saved, DEBOUNCE, server));
+        let rollbacks = self.state.rollbacks.clone();
+        if let Some(daemon) = &mut self.daemon {
+            (daemon.is_replaced, daemon.rollbacks_unseen) = (false, false);
+        }
+        // What the one before was still reading or asking is nobody's.
+        self.generation += 1;
+        self.promises.on_replaced(rollbacks, in_another_way);
+        self.turn(vec![Event::Rescan])
     }
 
     fn end(&mut self, code: Code) -> Result<(), Broken> {

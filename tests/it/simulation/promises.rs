@@ -208,12 +208,35 @@ impl Promises {
         self.quiet_until = Duration::ZERO;
     }
 
+    /// Another engine goes on, which knows what the one before had in mind.
+    pub(super) fn on_replaced(&mut self, rollbacks: BTreeMap<Key, Rollback>, in_another_way: bool) {
+        self.rollbacks = rollbacks;
+        self.first_pass = true;
+        self.quiet_until = Duration::ZERO;
+        if in_another_way {
+            self.attempts = 0;
+        }
+        self.loaded.clear();
+        self.listed.clear();
+        self.list_asked.clear();
+        self.list_came.clear();
+        self.lists.clear();
+        self.ahead.clear();
+        self.insisted.clear();
+        self.talking.clear();
+        self.left.clear();
+    }
+
     pub(super) fn on_event(&mut self, event: &Event) {
         match event {
             // Who asks for a rescan wants to know now.
             Event::Rescan => self.quiet_until = Duration::ZERO,
             Event::Stop => self.stops = true,
-            Event::Scanned(scan) => scan.files.iter().for_each(|(path, loaded)| self.on_loaded(file_of(path), loaded)),
+            Event::Scanned(scan) => {
+                // A file that was saved may be read by a scan.
+                self.quiet_until = self.quiet_until.min(self.tried + ms(1000));
+                scan.files.iter().for_each(|(path, loaded)| self.on_loaded(file_of(path), loaded));
+            }
             Event::Loaded(path, loaded) => {
                 // Who saves does not want to wait for the end of a long pause.
                 self.quiet_until = self.quiet_until.min(self.tried + ms(1000));

@@ -279,7 +279,14 @@ impl World {
         match *words {
             // The daemon.
             ["rescan"] => self.turn(vec![Event::TryNow, Event::Rescan]),
-            ["stop"] => self.turn(vec![Event::Stop]),
+            ["stop"] => {
+                // Nothing takes its place then.
+                if let Some(daemon) = &mut self.daemon {
+                    (daemon.is_stopping, daemon.is_replaced) = (true, false);
+                }
+                self.turn(vec![Event::Stop])
+            }
+            ["reload"] => self.reload(),
             ["start"] => self.start(),
             ["crash", effects, pause] => {
                 let effects = effects.parse().unwrap();
