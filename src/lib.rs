@@ -40,6 +40,7 @@ pub mod daemon;
 pub mod debounce;
 pub mod disk;
 pub mod engine;
+pub mod error;
 pub mod git;
 pub mod notice;
 pub mod plugin;

@@ -9,13 +9,14 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
+use super::CommandContext;
 use super::screen::{Line, Screen, clock};
 use super::server::{Server, text};
 use super::target::{Files, Target};
-use super::{CommandContext, CommandError};
 use crate::disk::{Copy, Origin};
 use crate::engine::Code;
 use crate::engine::deploy::{Version, message};
+use crate::error::Error;
 use crate::notice::Level;
 use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::{Digest, Key, normal};
@@ -110,29 +111,29 @@ impl Entry {
 }
 
 /// Prints the history of a plugin.
-pub async fn history(scene: &CommandContext<'_>, name: &str) -> anyhow::Result<Code> {
-    Screen::new(scene).warn_of_unused_state(&scene.folder);
-    let files = Files::read(scene.config)?;
+pub async fn history(context: &CommandContext, name: &str) -> Result<Code, Error> {
+    Screen::new(context).warn_of_unused_state(&context.folder);
+    let files = Files::read(&context.config)?;
     // Our own copies can be listed without it.
-    let (server, mut away) = match Server::connect(scene).await {
+    let (server, mut away) = match Server::connect(context).await {
         Ok(server) => (Some(server), None),
         Err(refusal) => (None, Some(refusal)),
     };
-    let target = match files.select_one(name, scene, server).await {
+    let target = match files.select_one(&context.spelled(name), context, server).await {
         Ok(target) => target,
         // Whether there is such a plugin, only the server knows.
-        Err(refusal) => return Err(away.unwrap_or(refusal).into()),
+        Err(refusal) => return Err(away.unwrap_or(refusal)),
     };
-    let screen = Screen::new(scene);
+    let screen = Screen::new(context);
     let entries = match server {
-        Some(server) => match gather(scene, server, &target).await {
+        Some(server) => match gather(context, server, &target).await {
             Ok(entries) => entries,
             Err(refusal) => {
                 away = Some(refusal);
-                merged(scene.folder.copies(&target.key), Vec::new(), None)
+                merged(context.folder.copies(&target.key), Vec::new(), None)
             }
         },
-        None => merged(scene.folder.copies(&target.key), Vec::new(), None),
+        None => merged(context.folder.copies(&target.key), Vec::new(), None),
     };
     let zone = TimeZone::system();
     let table: Vec<_> = entries.iter().map(|entry| cells(entry, &zone)).collect();
@@ -140,7 +141,7 @@ pub async fn history(scene: &CommandContext<'_>, name: &str) -> anyhow::Result<C
         screen.row(&line(entry, cells, &target.key), &row);
     }
     if let Some(refusal) = away {
-        return Err(refusal.into());
+        return Err(refusal);
     }
     if entries.is_empty() {
         screen.aside(&Line::new("no_history", format!("nothing is known of {} yet", target.key)).of(&target.key));
@@ -149,11 +150,7 @@ pub async fn history(scene: &CommandContext<'_>, name: &str) -> anyhow::Result<C
 }
 
 /// What the server holds, and everything that it, and we, know of before.
-pub(super) async fn gather(
-    scene: &CommandContext<'_>,
-    server: Server<'_>,
-    target: &Target,
-) -> Result<Vec<Entry>, CommandError> {
+pub(super) async fn gather(context: &CommandContext, server: Server<'_>, target: &Target) -> Result<Vec<Entry>, Error> {
     let key = &target.key;
     let row = server.row(key).await?;
     let now = match &row {
@@ -163,7 +160,7 @@ pub(super) async fn gather(
     let mut versions = Vec::new();
     let version_id = row.as_ref().and_then(|row| row.version_id.clone());
     if row.as_ref().is_some_and(|row| row.versioned) {
-        for (place, version) in listed(scene, server, key).await?.into_iter().enumerate() {
+        for (place, version) in listed(context, server, key).await?.into_iter().enumerate() {
             let text = match &now {
                 Some(now) if Some(&version.id) == version_id.as_ref() => Some(now.clone()),
                 _ if place < MOST_TEXTS => server.version(key, &version.id).await?.map(|text| Text::new(&text)),
@@ -173,15 +170,15 @@ pub(super) async fn gather(
         }
     }
     let now = now.map(|now| (now, version_id));
-    Ok(merged(scene.folder.copies(key), versions, now))
+    Ok(merged(context.folder.copies(key), versions, now))
 }
 
 /// The server's versions. An account that may not see them can still see the rest.
-async fn listed(scene: &CommandContext<'_>, server: Server<'_>, key: &Key) -> Result<Vec<Version>, CommandError> {
+async fn listed(context: &CommandContext, server: Server<'_>, key: &Key) -> Result<Vec<Version>, Error> {
     let versions = server.versions(key).await?;
     if versions.is_none() {
         let line = Line::new("trouble", format!("the server does not show the versions of {key} to this key"));
-        Screen::new(scene).aside(&line.of(key).level(Level::Warning));
+        Screen::new(context).aside(&line.of(key).level(Level::Warning));
     }
     Ok(versions.unwrap_or_default())
 }

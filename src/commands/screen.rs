@@ -8,10 +8,11 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Map, Value, json};
 use similar::TextDiff;
 
-use super::{CommandContext, CommandError};
+use super::CommandContext;
 use crate::config::{Config, Warning};
 use crate::console::{self, Format};
 use crate::disk::Folder;
+use crate::error::Error;
 use crate::notice::Level;
 use crate::plugin::Key;
 use crate::printable;
@@ -55,9 +56,10 @@ impl Line {
         self
     }
 
-    /// Other words.
-    pub(super) fn saying(self, message: String) -> Self {
-        Self { message, ..self }
+    /// Says that it failed, and why.
+    pub(super) fn failing(self, error: &Error) -> Self {
+        let (message, hint) = (error.to_string(), error.hint().map(str::to_owned));
+        Self { message, hint, level: Level::Error, ..self }
     }
 
     pub(super) fn hinted(self, hint: impl Into<String>) -> Self {
@@ -95,8 +97,8 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    pub(super) fn new(scene: &CommandContext<'_>) -> Self {
-        Self::of(scene.format, scene.least)
+    pub(super) fn new(context: &CommandContext) -> Self {
+        Self::of(context.format, context.least)
     }
 
     /// For a command that is about no plugin.
@@ -181,10 +183,9 @@ impl Screen {
     }
 }
 
-/// Why there is nothing more to be said, where a program reads it.
-pub fn failed(message: &str, hint: Option<String>) {
-    let line = Line { hint, ..Line::new("error", message) };
-    Screen::of(Format::Json, Level::Error).say(&line.level(Level::Error));
+/// Says why the program, or a command, cannot go on.
+pub fn report(error: &Error, format: Format) {
+    Screen::of(format, Level::Error).aside(&Line::new("error", "").failing(error));
 }
 
 /// Whoever has closed stdout does not want to know.
@@ -221,12 +222,11 @@ pub(super) fn clock(at: Timestamp, zone: &TimeZone) -> String {
 }
 
 /// Asks the user, if there is one to be asked. `nothing` says what a no comes to.
-pub(super) fn agreed(question: &str, nothing: &str) -> Result<bool, CommandError> {
+pub(super) fn agreed(question: &str, nothing: &str) -> Result<bool, Error> {
     if std::io::stdin().is_terminal() {
         return Ok(ask(question));
     }
-    Err(CommandError::usage(format!("{nothing}: cannot ask, standard input is not a terminal"))
-        .hinted("add --yes to do it"))
+    Err(Error::new(format!("{nothing}: cannot ask, standard input is not a terminal")).hinted("add --yes to do it"))
 }
 
 /// Puts a question, and waits for the answer; anything but a yes is a no.

@@ -6,13 +6,13 @@ use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
-use super::CommandError;
 use super::screen::{Line, Screen};
 use super::trust::keep;
 use crate::cli::{Args, ServiceAction};
 use crate::config::{self, CREDENTIAL, Config, ConfigError, Origin, Request, World};
 use crate::console::Format;
 use crate::engine::Code;
+use crate::error::Error;
 use crate::notice::Level;
 use crate::systemd::control::{self, Unavailable};
 use crate::systemd::unit::{self, OLDEST, Sandbox, Service};
@@ -27,7 +27,7 @@ pub fn service(
     world: &World,
     format: Format,
     least: Level,
-) -> anyhow::Result<Code> {
+) -> Result<Code, Error> {
     let place = Place::of(args, world)?;
     let screen = Screen::of(format, least);
     match action {
@@ -45,7 +45,7 @@ struct Place {
 }
 
 impl Place {
-    fn of(args: &Args, world: &World) -> anyhow::Result<Self> {
+    fn of(args: &Args, world: &World) -> Result<Self, Error> {
         let folder = world.cwd.join(args.config.as_deref().and_then(Path::parent).unwrap_or(Path::new("")));
         let folder = folder.canonicalize().with_context(|| format!("cannot use `{}`", folder.display()))?;
         let unit = unit::name(&folder);
@@ -70,13 +70,13 @@ impl Place {
 }
 
 /// Writes the unit, and starts it, now and at each login.
-fn install(place: &Place, hardened: bool, args: &Args, world: &World, screen: Screen) -> anyhow::Result<Code> {
+fn install(place: &Place, hardened: bool, args: &Args, world: &World, screen: Screen) -> Result<Code, Error> {
     reachable(true, world)?;
     let (config, requests) = of_service(args, world)?;
     let credential = config.key_origin.as_ref().is_some_and(|origin| origin.to_string() == CREDENTIAL);
     let (program, arguments) = (control::program()?, arguments(args, &world.cwd)?);
     let service = Service { folder: &place.folder, program: &program, arguments: &arguments, credential };
-    let cannot = |cause: &dyn std::fmt::Display| CommandError::usage(format!("cannot install the service: {cause}"));
+    let cannot = |cause: &dyn std::fmt::Display| Error::new(format!("cannot install the service: {cause}"));
     let text = unit::text(&service).map_err(|error| cannot(&error))?;
     let drop_in = unit::drop_in(&place.file);
     let hardening = if hardened {
@@ -121,7 +121,7 @@ fn install(place: &Place, hardened: bool, args: &Args, world: &World, screen: Sc
 }
 
 /// Refuses to replace or remove a file of ours that somebody has edited, and shows what would be different.
-fn check_edited(place: &Place, file: &Path, new: Option<&String>, yes: bool, screen: Screen) -> anyhow::Result<()> {
+fn check_edited(place: &Place, file: &Path, new: Option<&String>, yes: bool, screen: Screen) -> Result<(), Error> {
     let Some(old) = control::read(file)?.filter(|old| Some(old) != new && !unit::is_ours(old) && !yes) else {
         return Ok(());
     };
@@ -130,11 +130,11 @@ fn check_edited(place: &Place, file: &Path, new: Option<&String>, yes: bool, scr
         let line = place.of_file(file, "unit_edited", "somebody has edited");
         screen.difference(line, (&file.display().to_string(), &old), ("what would take its place", new));
     }
-    Err(edited(place, file, does).into())
+    Err(edited(place, file, does))
 }
 
 /// Makes a file have this text, or none. Answers whether it had another.
-fn put(place: &Place, file: &Path, new: Option<&String>, screen: Screen) -> anyhow::Result<bool> {
+fn put(place: &Place, file: &Path, new: Option<&String>, screen: Screen) -> Result<bool, Error> {
     let old = control::read(file)?;
     let changed = old.as_ref() != new;
     match new {
@@ -153,7 +153,7 @@ fn put(place: &Place, file: &Path, new: Option<&String>, screen: Screen) -> anyh
 }
 
 /// The folders that a hardened service writes to: its project's, and that of its state where it lies elsewhere.
-fn writable(place: &Place, config: &Config, world: &World) -> anyhow::Result<Vec<PathBuf>> {
+fn writable(place: &Place, config: &Config, world: &World) -> Result<Vec<PathBuf>, Error> {
     let state = world.cwd.join(&config.state);
     let above = state.parent().and_then(|folder| folder.canonicalize().ok());
     if above.is_some_and(|folder| folder.starts_with(&place.folder)) {
@@ -161,14 +161,14 @@ fn writable(place: &Place, config: &Config, world: &World) -> anyhow::Result<Vec
     }
     let there = state.canonicalize().map_err(|error| {
         let shown = state.display();
-        CommandError::usage(format!("cannot install the service: its state folder `{shown}` cannot be used: {error}"))
+        Error::new(format!("cannot install the service: its state folder `{shown}` cannot be used: {error}"))
             .hinted(format!("create it first: mkdir -m 700 -p '{shown}'"))
     })?;
     Ok(vec![place.folder.clone(), there])
 }
 
 /// Stops the service, and removes our unit.
-fn uninstall(place: &Place, world: &World, yes: bool, screen: Screen) -> anyhow::Result<Code> {
+fn uninstall(place: &Place, world: &World, yes: bool, screen: Screen) -> Result<Code, Error> {
     reachable(false, world)?;
     if control::read(&place.file)?.is_none() {
         let folder = place.folder.display();
@@ -188,7 +188,7 @@ fn uninstall(place: &Place, world: &World, yes: bool, screen: Screen) -> anyhow:
 }
 
 /// Says how the service is. What it said last is in its log.
-fn status(place: &Place, world: &World, screen: Screen, format: Format) -> anyhow::Result<Code> {
+fn status(place: &Place, world: &World, screen: Screen, format: Format) -> Result<Code, Error> {
     reachable(false, world)?;
     let names =
         ["LoadState", "UnitFileState", "ActiveState", "SubState", "StateChangeTimestamp", "StatusText", "NRestarts"];
@@ -232,11 +232,11 @@ fn status(place: &Place, world: &World, screen: Screen, format: Format) -> anyho
 }
 
 /// Makes sure that there is a service manager; `new` if it is about a new unit.
-fn reachable(new: bool, world: &World) -> Result<(), CommandError> {
+fn reachable(new: bool, world: &World) -> Result<(), Error> {
     let runtime = world.env.get("XDG_RUNTIME_DIR").map(Path::new);
     let gone = match control::version(runtime) {
         Ok(version) if new && version < OLDEST => {
-            return Err(CommandError::usage(format!(
+            return Err(Error::new(format!(
                 "cannot install the service: this is systemd {version}, and it needs {OLDEST} or later"
             )));
         }
@@ -251,20 +251,19 @@ fn reachable(new: bool, world: &World) -> Result<(), CommandError> {
         Unavailable::NoSession => "log in as that user directly: `su` and `sudo` start no session",
         Unavailable::Silent(_) => "log in again, or look at the manager: systemctl --user status",
     };
-    Err(CommandError::usage(gone.to_string()).hinted(hint))
+    Err(Error::new(gone.to_string()).hinted(hint))
 }
 
 /// The settings as the service will find them. They must be those that hold here: a service that deploys elsewhere, or
 /// otherwise, than what was tried out in this shell would be a bad surprise.
-fn of_service(args: &Args, world: &World) -> anyhow::Result<(Config, Vec<Request>)> {
+fn of_service(args: &Args, world: &World) -> Result<(Config, Vec<Request>), Error> {
     let (here, _) = consenting(args, world)?;
     let project = here.project.join(".env").display().to_string();
     let unseen = |what: &str, from: &str| {
         format!("cannot install the service: {what} from {from} of this shell, which a service does not see")
     };
-    let (there, requests) = consenting(args, &world.of_service()).map_err(|error| {
-        CommandError::usage(unseen("settings come", "variables")).hinted(format!("without them: {error}"))
-    })?;
+    let (there, requests) = consenting(args, &world.of_service())
+        .map_err(|error| Error::new(unseen("settings come", "variables")).hinted(format!("without them: {error}")))?;
     let key = |config: &Config| config.key.as_ref().map(|key| key.expose_secret().to_owned());
     if here.key.is_some() && key(&here) != key(&there) {
         let from = here.key_origin.as_ref().map(Origin::to_string).unwrap_or_default();
@@ -276,19 +275,17 @@ fn of_service(args: &Args, world: &World) -> anyhow::Result<(Config, Vec<Request
             ),
             Some(other) => format!("it would use another one, from {other}: unset the variable, or correct that"),
         };
-        return Err(CommandError::usage(unseen("the API key comes", &from)).hinted(hint).into());
+        return Err(Error::new(unseen("the API key comes", &from)).hinted(hint));
     }
     if here.url != there.url {
-        return Err(CommandError::usage(unseen("the server comes", &here.url_origin.to_string()))
-            .hinted(format!("add --url {}, or write `url` into watch.toml or `{project}`", here.url))
-            .into());
+        return Err(Error::new(unseen("the server comes", &here.url_origin.to_string()))
+            .hinted(format!("add --url {}, or write `url` into watch.toml or `{project}`", here.url)));
     }
     if plain(&here) != plain(&there) {
         let names = world.env.keys().filter(|name| name.starts_with("OWUI_WATCH_"));
         let names = names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        return Err(CommandError::usage(unseen("settings come", &names))
-            .hinted(format!("write them into watch.toml or `{project}`, or unset them"))
-            .into());
+        return Err(Error::new(unseen("settings come", &names))
+            .hinted(format!("write them into watch.toml or `{project}`, or unset them")));
     }
     Ok((there, requests))
 }
@@ -326,13 +323,11 @@ fn credential(world: &World) -> String {
 }
 
 /// The flags of this run that are the service's as well, with paths that mean the same from everywhere.
-fn arguments(args: &Args, cwd: &Path) -> Result<Vec<String>, CommandError> {
+fn arguments(args: &Args, cwd: &Path) -> Result<Vec<String>, Error> {
     let path = |path: &Path| {
         let full: PathBuf = cwd.join(path).components().collect();
         let text = full.to_str().map(str::to_owned);
-        text.ok_or_else(|| {
-            CommandError::usage(format!("cannot install the service: `{}` is not UTF-8", full.display()))
-        })
+        text.ok_or_else(|| Error::new(format!("cannot install the service: `{}` is not UTF-8", full.display())))
     };
     let mut arguments = Vec::new();
     if let Some(config) = &args.config {
@@ -347,13 +342,13 @@ fn arguments(args: &Args, cwd: &Path) -> Result<Vec<String>, CommandError> {
     Ok(arguments)
 }
 
-fn edited(place: &Place, file: &Path, does: &str) -> CommandError {
-    CommandError::failed(format!("`{}` was edited, and is left as it is", file.display()))
+fn edited(place: &Place, file: &Path, does: &str) -> Error {
+    Error::failed(format!("`{}` was edited, and is left as it is", file.display()))
         .hinted(format!("`--yes` {does} it; changes in a drop-in are safe: systemctl --user edit {}", place.unit))
 }
 
-fn not_started(place: &Place, hardened: bool, error: &anyhow::Error) -> CommandError {
-    CommandError::failed(format!("the service does not start: {error:#}")).hinted(if hardened {
+fn not_started(place: &Place, hardened: bool, error: &anyhow::Error) -> Error {
+    Error::failed(format!("the service does not start: {error:#}")).hinted(if hardened {
         "install it without `--hardened` if user namespaces are forbidden here".to_owned()
     } else {
         format!("its log says why: journalctl --user -u {} -n 20", place.unit)

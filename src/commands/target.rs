@@ -11,9 +11,10 @@ use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::id::{self, PluginId};
 use crate::plugin::{Digest, FileSettings, Key, Kind, Parsed, normal};
 
+use super::CommandContext;
 use super::server::Server;
 use super::words::nearest_plugin;
-use super::{CommandContext, CommandError};
+use crate::error::Error;
 
 /// A file that is a plugin, or was one before it was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +52,7 @@ pub(super) struct Files {
 }
 
 impl Files {
-    pub(super) fn read(config: &Config) -> anyhow::Result<Self> {
+    pub(super) fn read(config: &Config) -> Result<Self, Error> {
         let plugins =
             Plugins::new(config.roots.clone(), &config.exclude, &config.state, config.files.clone(), config.links)?;
         let mut files = Self {
@@ -141,9 +142,9 @@ impl Files {
     pub(super) async fn select(
         &self,
         name: &str,
-        scene: &CommandContext<'_>,
+        context: &CommandContext,
         server: Option<Server<'_>>,
-    ) -> Result<Vec<Target>, CommandError> {
+    ) -> Result<Vec<Target>, Error> {
         if name.is_empty() {
             return Ok(self.all().collect());
         }
@@ -156,17 +157,17 @@ impl Files {
             return Ok(below);
         }
         if let Some((path, why)) = self.unreadable().find(|(file, _)| file.starts_with(path)) {
-            return Err(CommandError::failed(format!("cannot compare `{}`: {why}", path.display())));
+            return Err(Error::failed(format!("cannot compare `{}`: {why}", path.display())));
         }
         let Some(id) = PluginId::new(name) else {
             return Err(self.unknown(name));
         };
         let keys: BTreeSet<_> = self.found.iter().map(|local| &local.key).filter(|key| key.id == id).cloned().collect();
-        let keys = if keys.is_empty() { known(&id, scene, server).await? } else { keys.into_iter().collect() };
+        let keys = if keys.is_empty() { known(&id, context, server).await? } else { keys.into_iter().collect() };
         match keys.as_slice() {
             [] => Err(self.unknown(name)),
             [key] => Ok(vec![self.target(key.clone())?]),
-            _ => Err(CommandError::usage(format!("`{id}` is both a function and a tool"))
+            _ => Err(Error::new(format!("`{id}` is both a function and a tool"))
                 .hinted(format!("say `function:{id}` or `tool:{id}`"))),
         }
     }
@@ -175,34 +176,34 @@ impl Files {
     pub(super) async fn select_one(
         &self,
         name: &str,
-        scene: &CommandContext<'_>,
+        context: &CommandContext,
         server: Option<Server<'_>>,
-    ) -> Result<Target, CommandError> {
-        let mut targets = self.select(name, scene, server).await?;
+    ) -> Result<Target, Error> {
+        let mut targets = self.select(name, context, server).await?;
         match targets.pop() {
             Some(target) if targets.is_empty() => Ok(target),
             _ => {
                 let name = if name.is_empty() { "." } else { name };
-                Err(CommandError::usage(format!("`{name}` is not one plugin")).hinted("name a single file, or an id"))
+                Err(Error::new(format!("`{name}` is not one plugin")).hinted("name a single file, or an id"))
             }
         }
     }
 
-    fn unknown(&self, name: &str) -> CommandError {
+    fn unknown(&self, name: &str) -> Error {
         let (ids, paths) = (self.found.iter().map(|local| &local.key.id), self.found.iter().map(|local| &*local.path));
         let hint = match nearest_plugin(name, ids, paths) {
             Some(nearest) => format!("did you mean `{nearest}`?"),
             None => "name it by its path or its id".to_owned(),
         };
-        CommandError::usage(format!("there is no plugin `{name}`, neither here nor on the server")).hinted(hint)
+        Error::new(format!("there is no plugin `{name}`, neither here nor on the server")).hinted(hint)
     }
 
     /// A plugin with its file. Of several files nobody knows which is meant.
-    fn target(&self, key: Key) -> Result<Target, CommandError> {
+    fn target(&self, key: Key) -> Result<Target, Error> {
         let claimants: Vec<_> = self.found.iter().filter(|local| local.key == key).collect();
         if let [first, second, ..] = claimants.as_slice() {
             let (first, second) = (first.path.display(), second.path.display());
-            return Err(CommandError::usage(format!("`{first}` and `{second}` claim the id `{}`", key.id))
+            return Err(Error::new(format!("`{first}` and `{second}` claim the id `{}`", key.id))
                 .hinted("name the file that you mean, or exclude one of them"));
         }
         Ok(Target { local: claimants.first().map(|local| (*local).clone()), key })
@@ -221,17 +222,13 @@ fn with_kind(name: &str) -> Option<Key> {
 }
 
 /// Nobody can tell a folder that is gone from a name that is wrong, so none is made.
-pub(super) fn no_folder(folder: &Path, what_for: &str) -> CommandError {
-    CommandError::usage(format!("there is no folder `{}`{what_for}", folder.display()))
+pub(super) fn no_folder(folder: &Path, what_for: &str) -> Error {
+    Error::new(format!("there is no folder `{}`{what_for}", folder.display()))
         .hinted("create it, or set `root` in watch.toml (or --root) to the folder with the plugins")
 }
 
 /// Under which kinds an id is known that no file has: on the server, or by the copies of what was there.
-async fn known(
-    id: &PluginId,
-    scene: &CommandContext<'_>,
-    server: Option<Server<'_>>,
-) -> Result<Vec<Key>, CommandError> {
+async fn known(id: &PluginId, context: &CommandContext, server: Option<Server<'_>>) -> Result<Vec<Key>, Error> {
     let (mut keys, mut refusal) = (Vec::new(), None);
     for kind in [Kind::Function, Kind::Tool] {
         let key = Key { kind, id: id.clone() };
@@ -243,7 +240,7 @@ async fn known(
             refusal = Some(why);
             None
         });
-        if there.is_some() || scene.folder.has_copies(&key) {
+        if there.is_some() || context.folder.has_copies(&key) {
             keys.push(key);
         }
     }

@@ -24,6 +24,7 @@ use crate::engine::deploy::{Call, Reply};
 use crate::engine::files::{FilePresence, Loaded};
 use crate::engine::ledger::{Ledger, SavedState};
 use crate::engine::{Code, Effect, Engine, Event, Now, Policy, Ticket};
+use crate::error::Error;
 use crate::git::{self, Git, Leak};
 use crate::notice::{Notice, NoticeKind};
 use crate::plugin::Key;
@@ -76,7 +77,7 @@ pub struct Setup<'a> {
     /// Reads the settings again.
     pub read: &'a dyn Fn() -> Reading,
     /// Says what is to be done with settings.
-    pub plan: &'a dyn Fn(Config) -> anyhow::Result<Plan>,
+    pub plan: &'a dyn Fn(Config) -> Result<Plan, Error>,
     /// Whether to wait for another owui-watch that does the same.
     pub wait: bool,
 }
@@ -185,16 +186,8 @@ struct Start {
 }
 
 impl Start {
-    /// `held` is the state of the one to be replaced.
-    async fn new(plan: Plan, held: Option<&State>) -> anyhow::Result<Self> {
+    fn new(plan: Plan, state: Option<State>) -> Result<Self, Error> {
         let Plan { config, policy, .. } = &plan;
-        let is_held = held.is_some_and(|state| state.is_of(&config.state, &config.url));
-        let state = if policy.terms.dry_run || is_held {
-            None
-        } else {
-            crate::run::refuse_tracked(&config.state).await?;
-            Some(State::open(config.state.clone(), &config.url)?)
-        };
         let (send, signs) = unbounded_channel();
         let watcher = match policy.once {
             Some(_) => None,
@@ -210,13 +203,23 @@ impl Start {
     }
 }
 
+/// Opens the state that a run needs: none for a dry run, and none where `held`, that of the run to be replaced, is the same.
+async fn open_state(plan: &Plan, held: Option<&State>) -> Result<Option<State>, StateError> {
+    let Plan { config, policy, .. } = plan;
+    if policy.terms.dry_run || held.is_some_and(|state| state.is_of(&config.state, &config.url)) {
+        return Ok(None);
+    }
+    crate::run::refuse_tracked(&config.state).await?;
+    State::open(config.state.clone(), &config.url).map(Some)
+}
+
 /// Runs until there is nothing more to do, or somebody says stop.
 pub async fn run(
     setup: Setup<'_>,
     console: Console,
     supervisor: Supervisor,
     mut signals: UnboundedReceiver<Signal>,
-) -> anyhow::Result<End> {
+) -> Result<End, Error> {
     let plan = (setup.plan)(setup.config.clone())?;
     let mut audience = Audience { console, supervisor };
     let Some(start) = begin(plan, setup.wait, &mut audience, &mut signals).await? else {
@@ -250,14 +253,14 @@ async fn begin(
     wait: bool,
     audience: &mut Audience,
     signals: &mut UnboundedReceiver<Signal>,
-) -> anyhow::Result<Option<Start>> {
+) -> Result<Option<Start>, Error> {
     let mut told = false;
     loop {
-        let error = match Start::new(plan.clone(), None).await {
-            Ok(start) => return Ok(Some(start)),
+        let error = match open_state(&plan, None).await {
+            Ok(state) => return Start::new(plan, state).map(Some),
             Err(error) => error,
         };
-        let Some(other) = error.downcast_ref().and_then(StateError::other).filter(|_| wait) else { return Err(error) };
+        let Some(other) = error.other().filter(|_| wait) else { return Err(error.into()) };
         if !std::mem::replace(&mut told, true) {
             audience.tell(&Notice::general(NoticeKind::InLine { pid: other.pid }), Timestamp::now());
             audience.supervisor.turn(Duration::ZERO, true);
@@ -513,7 +516,10 @@ impl<'a> Daemon<'a> {
         let start = match (self.setup.plan)(*config) {
             Ok(mut plan) => {
                 plan.policy.terms.force &= self.engine.in_first_pass();
-                Start::new(plan, self.state.as_ref()).await
+                match open_state(&plan, self.state.as_ref()).await {
+                    Ok(state) => Start::new(plan, state),
+                    Err(error) => Err(error.into()),
+                }
             }
             Err(error) => Err(error),
         };
@@ -524,7 +530,7 @@ impl<'a> Daemon<'a> {
                 Some(vec![Event::Replace])
             }
             Err(error) => {
-                self.keep_settings(&format!("{error:#}"), crate::run::remedy(&error));
+                self.keep_settings(&error.to_string(), error.hint().map(str::to_owned));
                 None
             }
         }
@@ -546,7 +552,7 @@ impl<'a> Daemon<'a> {
             Err(error) => error,
         };
         if error.other().is_none() {
-            self.write(|_| Err(error.into()));
+            self.write(|_| Err(anyhow::Error::msg(error)));
             return None;
         }
         let message = format!("this owui-watch ends, since its lock was deleted: {error}");

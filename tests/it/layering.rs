@@ -6,22 +6,26 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may use of the rest of the crate. Only where everything meets may everything be known.
-const MAY_USE: [(&str, &[&str]); 17] = [
+const MAY_USE: [(&str, &[&str]); 18] = [
     ("plugin", &[]),
     ("printable", &[]),
+    ("error", &["engine"]),
     ("engine", &["notice", "plugin"]),
     ("notice", &["engine", "plugin"]),
     ("debounce", &[]),
     ("regular_file", &[]),
     ("cli", &[]),
-    ("config", &["cli", "engine", "plugin", "regular_file"]),
+    ("config", &["cli", "engine", "error", "plugin", "regular_file"]),
     ("watcher", &[]),
-    ("disk", &["engine", "plugin", "printable", "regular_file"]),
+    ("disk", &["engine", "error", "plugin", "printable", "regular_file"]),
     ("git", &["regular_file"]),
-    ("client", &["engine", "plugin", "printable"]),
+    ("client", &["engine", "error", "plugin", "printable"]),
     ("console", &["notice", "plugin", "printable"]),
-    ("commands", &["cli", "client", "config", "console", "disk", "engine", "notice", "plugin", "printable", "systemd"]),
-    ("sandbox", &["printable"]),
+    (
+        "commands",
+        &["cli", "client", "config", "console", "disk", "engine", "error", "notice", "plugin", "printable", "systemd"],
+    ),
+    ("sandbox", &["error", "printable"]),
     ("systemd", &["notice", "printable"]),
     ("lib", &[]),
 ];
