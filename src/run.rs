@@ -1,7 +1,6 @@
 //! From flags to an end: settings, logging, and then a watch, a pass, or a sandbox with a watch.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::process::ExitCode;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -17,14 +16,13 @@ use crate::commands::{self, Agreed, CommandContext, Scope};
 use crate::config::{self, Config, ConfigError, DEFAULT_URL, Origin, Reading, Sources, World};
 use crate::console::{Console, Format, Steps};
 use crate::daemon::{self, End, Plan, Setup, Signal};
-use crate::disk::StateError;
 use crate::engine::deploy::{Adopt, DeployPolicy};
 use crate::engine::{Code, Policy};
 use crate::error::Error;
 use crate::notice::Level;
+use crate::printable;
 use crate::sandbox::{self, Sandbox};
 use crate::systemd::supervisor::{self, Supervisor};
-use crate::{git, printable};
 
 /// Does what the command line asks for, and says how it ended.
 #[must_use]
@@ -84,11 +82,6 @@ fn agreed(args: &Args, world: &World) -> Result<(Config, Sources), ConfigError> 
     }
 }
 
-/// A state folder in git would travel with every clone, and so would planted state.
-pub(crate) async fn refuse_tracked(state: &Path) -> Result<(), StateError> {
-    if git::tracks(state).await { Err(StateError::tracked(state)) } else { Ok(()) }
-}
-
 /// The API key is in memory. A process that may not be dumped can't be read by a debugger of the same user either.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn keep_out_of_core_dumps() {
@@ -112,7 +105,7 @@ fn keep_out_of_core_dumps() {}
 
 async fn context(args: &Args, world: &World) -> Result<CommandContext, Error> {
     let (config, _) = agreed(args, world)?;
-    refuse_tracked(&config.state).await?;
+    daemon::refuse_tracked(&config.state).await?;
     let client = client(&config)?;
     Ok(CommandContext::new(config, world.cwd.clone(), client, format(args), least(args), args.yes))
 }

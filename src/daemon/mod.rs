@@ -203,13 +203,18 @@ impl Start {
     }
 }
 
+/// A state folder in git would travel with every clone, and so would planted state.
+pub async fn refuse_tracked(state: &Path) -> Result<(), StateError> {
+    if git::tracks(state).await { Err(StateError::tracked(state)) } else { Ok(()) }
+}
+
 /// Opens the state that a run needs: none for a dry run, and none where `held`, that of the run to be replaced, is the same.
 async fn open_state(plan: &Plan, held: Option<&State>) -> Result<Option<State>, StateError> {
     let Plan { config, policy, .. } = plan;
     if policy.terms.dry_run || held.is_some_and(|state| state.is_of(&config.state, &config.url)) {
         return Ok(None);
     }
-    crate::run::refuse_tracked(&config.state).await?;
+    refuse_tracked(&config.state).await?;
     State::open(config.state.clone(), &config.url).map(Some)
 }
 
