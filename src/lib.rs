@@ -28,8 +28,8 @@
 //! a path is ready to be read. Then the edges, each of which knows one part of the world: [`watcher`] file events,
 //! [`disk`] files, [`git`] the commits they stand on, [`client`] the server, [`console`] the terminal, [`config`] and
 //! [`cli`] what the user wants, [`systemd`] what may run us, [`sandbox`] a real server to play with. [`regular_file`] reads
-//! files that may be hostile, for every edge, and [`printable`] filters all that is printed or logged. [`commands`] go back
-//! to what was. [`run`] puts them together. `clippy.toml` and `tests/it/layering.rs` keep these walls.
+//! files that may be hostile, for every edge, and [`printable`] filters all that is printed or logged. [`error`] says why
+//! something could not be done. [`commands`] go back to what was. [`run`] puts them together. `clippy.toml` and `tests/it/layering.rs` keep these walls.
 
 pub mod cli;
 pub mod client;

@@ -67,7 +67,7 @@ async fn start(args: &Args, world: &World) -> Result<End, Error> {
     Ok(End::Done(code))
 }
 
-/// Reads the settings. What only lacks the user's consent is asked for, where somebody can answer.
+/// Reads the settings. Asks for the user's consent where that is missing and somebody can answer.
 fn agreed(args: &Args, world: &World) -> Result<(Config, Sources), ConfigError> {
     loop {
         let Reading { config, sources } = config::read(args, world);
@@ -110,7 +110,7 @@ async fn context(args: &Args, world: &World) -> Result<CommandContext, Error> {
     Ok(CommandContext::new(config, world.cwd.clone(), client, format(args), least(args), args.yes))
 }
 
-/// What has begun on the server is finished, unless somebody says stop twice.
+/// Carries out a rollback. The first signal lets it finish; the second interrupts it.
 async fn roll_back(context: &CommandContext, plugin: &str, version: Option<&str>) -> Result<End, Error> {
     let rollback = match commands::agree(context, plugin, version).await? {
         Agreed::Over(code) => return Ok(End::Done(code)),
@@ -215,7 +215,7 @@ async fn play(
         key: None,
         key_origin: None,
         state: state.clone(),
-        // Nobody uses it but who is trying things out.
+        // The sandbox is single-user.
         activate_new: true,
         ..config
     };

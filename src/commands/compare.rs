@@ -208,10 +208,10 @@ pub async fn diff(context: &CommandContext, typed: &[String]) -> Result<Code, Er
     Ok(if differ || compared.failed { Code::NotDeployed } else { Code::Fine })
 }
 
-/// How the plugins that are on the server alone get files.
+/// How to get files for plugins that only the server has.
 const WRITES_THEM: &str = "`owui-watch pull ID` writes one, `owui-watch pull --all` writes all of them";
 
-/// What is on the server and in no file: somebody else's business, as a rule, and no difference.
+/// Reports plugins that only the server has. They count as no difference: most belong to others.
 fn tell_alone(alone: &BTreeSet<Key>, screen: Screen, hint: Option<&str>) {
     for key in alone {
         let line = Line::new("no_file", format!("{key} has no file here")).of(key);
@@ -342,7 +342,7 @@ fn know(context: &CommandContext, target: &Target, stored: &Text) -> anyhow::Res
 }
 
 /// Where new files go.
-fn first_root<'a>(context: &'a CommandContext) -> &'a Path {
+fn first_root(context: &CommandContext) -> &Path {
     context.config.roots.first().map_or(Path::new(""), |root| root)
 }
 
@@ -381,7 +381,7 @@ fn check(context: &CommandContext, path: &Path, stored: &Text, key: &Key) -> Res
     }
 }
 
-/// Says if the file is none that a run would find.
+/// Warns if a watch would not deploy the file.
 fn found(compared: &mut Compared, local: &Local, stored: &Text, target: &Target) {
     if compared.files.deploys(&local.path, &target.key) != Some(stored.digest) {
         let message = format!("`{}` is no plugin that a run would deploy", local.path.display());

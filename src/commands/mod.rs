@@ -1,7 +1,7 @@
-//! Going back: `history`, `diff`, `rollback` and `pull`. Each looks at the disk and the server once, says what it found,
-//! does the one thing it was asked for, and ends. They may run beside a daemon: what they share with it are files that are
-//! written whole, and the server, to which a rollback speaks in the same words as a deploy. And `service`, which has systemd
-//! run the daemon. Also here: what the words after `owui-watch` name that are no command.
+//! Every command that is not the watch. `history`, `diff`, `rollback` and `pull` read the disk and the server once, do one
+//! thing, and end. They may run beside a daemon: they share only files that are replaced as a whole, and the server, where a
+//! rollback is a deploy like any other. `service` runs the watch under systemd; `trust` records the user's consent.
+//! `words` resolves the plugins and folders that a command line names.
 #![expect(clippy::disallowed_methods, reason = "a command is a loop of its own, in which something takes time")]
 
 mod compare;
@@ -42,11 +42,11 @@ pub struct CommandContext {
     pub client: Client,
     /// The state folder.
     pub folder: Folder,
-    /// How to say things.
+    /// How to print.
     pub format: Format,
-    /// What is worth saying.
+    /// The least level to print.
     pub least: Level,
-    /// Whether to do without asking.
+    /// Whether to act without asking.
     pub yes: bool,
 }
 

@@ -12,7 +12,7 @@ use super::CommandContext;
 use super::screen::{Line, Screen};
 use crate::error::Error;
 
-/// The server of a context.
+/// The server of a command.
 #[derive(Clone, Copy)]
 pub(super) struct Server<'a> {
     client: &'a Client,
@@ -20,7 +20,7 @@ pub(super) struct Server<'a> {
 }
 
 impl<'a> Server<'a> {
-    /// Asks who is there.
+    /// Connects.
     pub(super) async fn connect(context: &'a CommandContext) -> Result<Self, Error> {
         let server = Self { client: &context.client, config: &context.config };
         if let Some(proxy) = context.client.proxy() {
@@ -77,7 +77,7 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// In the words in which a run says it.
+    /// The reply as an error, in the words of a deploy.
     fn refusal(&self, reply: Reply) -> Error {
         let server = self.config.url.clone();
         let key = || self.config.key_origin.as_ref().map(ToString::to_string);

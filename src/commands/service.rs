@@ -1,4 +1,4 @@
-//! owui-watch as a systemd service of the user's, one per project: put it there, take it away, say how it is.
+//! owui-watch as a systemd user service, one per project: install, uninstall, status.
 
 use std::path::{Path, PathBuf};
 
@@ -14,13 +14,13 @@ use crate::console::Format;
 use crate::engine::Code;
 use crate::error::Error;
 use crate::notice::Level;
-use crate::systemd::control::{self, Unavailable};
+use crate::systemd::control;
 use crate::systemd::unit::{self, OLDEST, Sandbox, Service};
 
 /// How many of the log's last lines `status` shows.
 const LAST_LINES: usize = 8;
 
-/// Does with the service of this project what was asked for.
+/// Installs or uninstalls the service of this project, or prints its status.
 pub fn service(
     action: &ServiceAction,
     args: &Args,
@@ -76,14 +76,13 @@ fn install(place: &Place, hardened: bool, args: &Args, world: &World, screen: Sc
     let credential = config.key_origin.as_ref().is_some_and(|origin| origin.to_string() == CREDENTIAL);
     let (program, arguments) = (control::program()?, arguments(args, &world.cwd)?);
     let service = Service { folder: &place.folder, program: &program, arguments: &arguments, credential };
-    let cannot = |cause: &dyn std::fmt::Display| Error::new(format!("cannot install the service: {cause}"));
-    let text = unit::text(&service).map_err(|error| cannot(&error))?;
+    let text = unit::text(&service).map_err(cannot_install)?;
     let drop_in = unit::drop_in(&place.file);
     let hardening = if hardened {
         let writable = writable(place, &config, world)?;
         let visible: Vec<_> = config.roots.iter().map(|root| world.cwd.join(root)).chain([program.clone()]).collect();
         let sandbox = Sandbox { writable: &writable, visible: &visible };
-        Some(unit::hardened(&place.folder, &sandbox).map_err(|error| cannot(&error))?)
+        Some(unit::hardened(&place.folder, &sandbox).map_err(cannot_install)?)
     } else {
         None
     };
@@ -161,7 +160,7 @@ fn writable(place: &Place, config: &Config, world: &World) -> Result<Vec<PathBuf
     }
     let there = state.canonicalize().map_err(|error| {
         let shown = state.display();
-        Error::new(format!("cannot install the service: its state folder `{shown}` cannot be used: {error}"))
+        cannot_install(format!("its state folder `{shown}` cannot be used: {error}"))
             .hinted(format!("create it first: mkdir -m 700 -p '{shown}'"))
     })?;
     Ok(vec![place.folder.clone(), there])
@@ -187,7 +186,7 @@ fn uninstall(place: &Place, world: &World, yes: bool, screen: Screen) -> Result<
     Ok(Code::Fine)
 }
 
-/// Says how the service is. What it said last is in its log.
+/// Prints the state of the service and the end of its log.
 fn status(place: &Place, world: &World, screen: Screen, format: Format) -> Result<Code, Error> {
     reachable(false, world)?;
     let names =
@@ -203,7 +202,7 @@ fn status(place: &Place, world: &World, screen: Screen, format: Format) -> Resul
     let (sub, since) = (property("SubState").unwrap_or_default(), property("StateChangeTimestamp"));
     let enabled = property("UnitFileState").unwrap_or_default();
     let runs = matches!(state.as_str(), "active" | "reloading");
-    // Of one that does not run it is what was so once.
+    // A stopped service still has its last status text.
     let said = property("StatusText").filter(|_| runs);
     let restarts = property("NRestarts").and_then(|n| n.parse::<u64>().ok());
     let log = control::log(&place.unit, LAST_LINES);
@@ -234,36 +233,23 @@ fn status(place: &Place, world: &World, screen: Screen, format: Format) -> Resul
 /// Makes sure that there is a service manager; `new` if it is about a new unit.
 fn reachable(new: bool, world: &World) -> Result<(), Error> {
     let runtime = world.env.get("XDG_RUNTIME_DIR").map(Path::new);
-    let gone = match control::version(runtime) {
-        Ok(version) if new && version < OLDEST => {
-            return Err(Error::new(format!(
-                "cannot install the service: this is systemd {version}, and it needs {OLDEST} or later"
-            )));
-        }
-        Ok(_) => return Ok(()),
-        Err(gone) => gone,
-    };
-    let hint = match gone {
-        Unavailable::NotHere => {
-            "start `owui-watch` in the folder of your plugins with whatever starts programs at login here"
-        }
-        Unavailable::NotRunning => "start `owui-watch` itself, for example as the command of the container",
-        Unavailable::NoSession => "log in as that user directly: `su` and `sudo` start no session",
-        Unavailable::Silent(_) => "log in again, or look at the manager: systemctl --user status",
-    };
-    Err(Error::new(gone.to_string()).hinted(hint))
+    let version = control::version(runtime)?;
+    if new && version < OLDEST {
+        let cause = format!("this is systemd {version}, and it needs {OLDEST} or later");
+        return Err(cannot_install(cause));
+    }
+    Ok(())
 }
 
-/// The settings as the service will find them. They must be those that hold here: a service that deploys elsewhere, or
-/// otherwise, than what was tried out in this shell would be a bad surprise.
+/// The settings as the service will find them. They must equal those of this shell, where the user tried them out.
 fn of_service(args: &Args, world: &World) -> Result<(Config, Vec<Request>), Error> {
     let (here, _) = consenting(args, world)?;
     let project = here.project.join(".env").display().to_string();
     let unseen = |what: &str, from: &str| {
-        format!("cannot install the service: {what} from {from} of this shell, which a service does not see")
+        cannot_install(format!("{what} from {from} of this shell, which a service does not see"))
     };
     let (there, requests) = consenting(args, &world.of_service())
-        .map_err(|error| Error::new(unseen("settings come", "variables")).hinted(format!("without them: {error}")))?;
+        .map_err(|error| unseen("settings come", "variables").hinted(format!("without them: {error}")))?;
     let key = |config: &Config| config.key.as_ref().map(|key| key.expose_secret().to_owned());
     if here.key.is_some() && key(&here) != key(&there) {
         let from = here.key_origin.as_ref().map(Origin::to_string).unwrap_or_default();
@@ -275,17 +261,18 @@ fn of_service(args: &Args, world: &World) -> Result<(Config, Vec<Request>), Erro
             ),
             Some(other) => format!("it would use another one, from {other}: unset the variable, or correct that"),
         };
-        return Err(Error::new(unseen("the API key comes", &from)).hinted(hint));
+        return Err(unseen("the API key comes", &from).hinted(hint));
     }
     if here.url != there.url {
-        return Err(Error::new(unseen("the server comes", &here.url_origin.to_string()))
+        return Err(unseen("the server comes", &here.url_origin.to_string())
             .hinted(format!("add --url {}, or write `url` into watch.toml or `{project}`", here.url)));
     }
     if plain(&here) != plain(&there) {
         let names = world.env.keys().filter(|name| name.starts_with("OWUI_WATCH_"));
         let names = names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        return Err(Error::new(unseen("settings come", &names))
-            .hinted(format!("write them into watch.toml or `{project}`, or unset them")));
+        return Err(
+            unseen("settings come", &names).hinted(format!("write them into watch.toml or `{project}`, or unset them"))
+        );
     }
     Ok((there, requests))
 }
@@ -327,7 +314,7 @@ fn arguments(args: &Args, cwd: &Path) -> Result<Vec<String>, Error> {
     let path = |path: &Path| {
         let full: PathBuf = cwd.join(path).components().collect();
         let text = full.to_str().map(str::to_owned);
-        text.ok_or_else(|| Error::new(format!("cannot install the service: `{}` is not UTF-8", full.display())))
+        text.ok_or_else(|| cannot_install(format!("`{}` is not UTF-8", full.display())))
     };
     let mut arguments = Vec::new();
     if let Some(config) = &args.config {
@@ -340,6 +327,10 @@ fn arguments(args: &Args, cwd: &Path) -> Result<Vec<String>, Error> {
         arguments.extend(["--url".to_owned(), url.clone()]);
     }
     Ok(arguments)
+}
+
+fn cannot_install(cause: impl std::fmt::Display) -> Error {
+    Error::new("cannot install the service").because(cause)
 }
 
 fn edited(place: &Place, file: &Path, does: &str) -> Error {

@@ -43,11 +43,11 @@ pub(super) struct Files {
     unreadable: Vec<(Arc<Path>, String)>,
     /// Links to plugins that have a place of their own.
     links: BTreeMap<Arc<Path>, PathBuf>,
-    /// What is not to be deployed from its file.
+    /// Plugins disabled in the settings.
     disabled: BTreeSet<Key>,
     /// The ids of files that cannot be compared.
     unread: BTreeSet<PluginId>,
-    /// The roots that are not there.
+    /// Missing roots.
     pub(super) missing: Vec<PathBuf>,
 }
 
@@ -125,7 +125,7 @@ impl Files {
         is_unread || self.disabled.contains(key) || self.found.iter().any(|local| local.key == *key)
     }
 
-    /// What is a plugin by its name and has no text, and why not.
+    /// Plugin files whose text cannot be read, each with the reason.
     pub(super) fn unreadable(&self) -> impl Iterator<Item = (&Path, &str)> {
         self.unreadable.iter().map(|(path, why)| (&**path, why.as_str()))
     }
@@ -172,7 +172,7 @@ impl Files {
         }
     }
 
-    /// The same of an argument that can mean only one plugin.
+    /// Like [`Files::select`], for an argument that must name exactly one plugin.
     pub(super) async fn select_one(
         &self,
         name: &str,
@@ -198,7 +198,7 @@ impl Files {
         Error::new(format!("there is no plugin `{name}`, neither here nor on the server")).hinted(hint)
     }
 
-    /// A plugin with its file. Of several files nobody knows which is meant.
+    /// A plugin with its file; an error if several files claim it.
     fn target(&self, key: Key) -> Result<Target, Error> {
         let claimants: Vec<_> = self.found.iter().filter(|local| local.key == key).collect();
         if let [first, second, ..] = claimants.as_slice() {
@@ -221,13 +221,13 @@ fn with_kind(name: &str) -> Option<Key> {
     Some(Key { kind, id: PluginId::new(id)? })
 }
 
-/// Nobody can tell a folder that is gone from a name that is wrong, so none is made.
+/// A missing root is not created: it may be a typing error, or a folder that is gone.
 pub(super) fn no_folder(folder: &Path, what_for: &str) -> Error {
     Error::new(format!("there is no folder `{}`{what_for}", folder.display()))
         .hinted("create it, or set `root` in watch.toml (or --root) to the folder with the plugins")
 }
 
-/// Under which kinds an id is known that no file has: on the server, or by the copies of what was there.
+/// The kinds under which the server, or a local copy of what it held, knows an id that no file has.
 async fn known(id: &PluginId, context: &CommandContext, server: Option<Server<'_>>) -> Result<Vec<Key>, Error> {
     let (mut keys, mut refusal) = (Vec::new(), None);
     for kind in [Kind::Function, Kind::Tool] {

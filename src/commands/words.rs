@@ -1,5 +1,5 @@
-//! The words of a command line that limit a watch or a pass. Each must name something here before anything is done: a
-//! mistyped command is not the name of a plugin.
+//! The words of a command line that name plugins, files and folders. A word that names nothing ends a watch before it
+//! begins, since it is probably a mistyped command.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,9 +17,8 @@ use crate::plugin::id::PluginId;
 /// Two words at least this similar count as a misspelling.
 const LIKENESS: f64 = 0.8;
 
-/// An argument in the words that files are named by. Whoever works inside a root names files from there, and editors and
-/// hooks hand over whole paths. A plain word may be an id, which has neither slash nor dot. The folder around all roots
-/// is the empty path.
+/// What the user typed, as a path from the project's folder, or as it is where it may be an id (no slash, no dot). Users
+/// type paths relative to where they are; editors and hooks pass absolute ones. The folder around all roots is the empty path.
 pub(super) fn spelled(typed: &str, config: &Config, cwd: &Path) -> String {
     let may_be_id = !typed.contains(['/', '.']);
     let path = if may_be_id { None } else { config.spelled(Path::new(typed), cwd) };

@@ -26,7 +26,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
         &["cli", "client", "config", "console", "disk", "engine", "error", "notice", "plugin", "printable", "systemd"],
     ),
     ("sandbox", &["error", "printable"]),
-    ("systemd", &["notice", "printable"]),
+    ("systemd", &["error", "notice", "printable"]),
     ("lib", &[]),
 ];
 const KNOW_EVERYONE: [&str; 3] = ["run", "daemon", "main"];
@@ -290,9 +290,9 @@ fn what_decides_only_computes() {
 fn no_rooms_import_each_other_in_a_circle() {
     let mut uses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for source in sources() {
-        let used = source.paths("crate").into_iter().filter_map(|path| path.split("::").next().map(str::to_owned));
+        let paths = source.paths("crate").into_iter().filter_map(|path| path.split("::").next().map(str::to_owned));
         // A name in lower case is a room; others stand at the top of the crate.
-        let rooms = used.filter(|used| *used != source.room && used.starts_with(|c: char| c.is_lowercase()));
+        let rooms = paths.filter(|used| *used != source.room && used.starts_with(|c: char| c.is_lowercase()));
         uses.entry(source.room.clone()).or_default().extend(rooms);
     }
     for (room, other) in MAY_BE_A_CIRCLE {
