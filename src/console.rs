@@ -312,16 +312,6 @@ fn print(line: &str, more: &str) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Prints why the program cannot go on, and the remedy.
-pub fn fatal(message: &str, hint: Option<&str>) {
-    let mut stderr = anstream::stderr().lock();
-    writeln!(stderr, "{RED}error{RED:#}: {}", self::message(message)).ok();
-    drop(stderr);
-    if let Some(hint) = hint {
-        print_hint(hint);
-    }
-}
-
 /// Prints a hint to stderr; each of its lines is a remedy of its own.
 pub fn print_hint(hint: &str) {
     let columns = columns(&console::Term::stderr());

@@ -29,7 +29,8 @@
 //! [`disk`] files, [`git`] the commits they stand on, [`client`] the server, [`console`] the terminal, [`config`] and
 //! [`cli`] what the user wants, [`systemd`] what may run us, [`sandbox`] a real server to play with. [`regular_file`] reads
 //! files that may be hostile, for every edge, [`paths`] shows paths as the user would type them, and [`printable`] filters
-//! all that is printed or logged. [`commands`] go back to what was. [`run`] puts them together. `clippy.toml` and `tests/it/layering.rs` keep these walls.
+//! all that is printed or logged. [`error`] says why something could not be done. [`commands`] go back to what was. [`run`]
+//! puts them together. `clippy.toml` and `tests/it/layering.rs` keep these walls.
 
 pub mod cli;
 pub mod client;
@@ -41,6 +42,7 @@ pub mod debounce;
 pub mod disk;
 pub mod driver;
 pub mod engine;
+pub mod error;
 pub mod git;
 pub mod notice;
 pub mod paths;

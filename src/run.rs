@@ -1,7 +1,6 @@
 //! From flags to an end: settings, logging, and then a watch, a pass, or a sandbox with a watch.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -12,91 +11,63 @@ use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::prelude::*;
 
 use crate::cli::{Args, Command};
-use crate::client::{self, Authorities, Client, Timeouts, UnusableProxy};
-use crate::commands::{self, Agreed, CommandContext, CommandError, Word};
+use crate::client::{self, Authorities, Client, Timeouts};
+use crate::commands::{self, Agreed, CommandContext, Scope};
 use crate::config::{self, Config, ConfigError, DEFAULT_URL, Origin, Reading, Sources, World};
-use crate::console::{self, Console, Format, Steps};
+use crate::console::{Console, Format, Steps};
 use crate::daemon::{self, End, Plan, Setup, Signal};
-use crate::disk::StateError;
 use crate::engine::deploy::{Adopt, DeployPolicy};
 use crate::engine::{Code, Policy};
+use crate::error::Error;
 use crate::notice::Level;
-use crate::sandbox::{self, Sandbox, SandboxError};
+use crate::printable;
+use crate::sandbox::{self, Sandbox};
 use crate::systemd::supervisor::{self, Supervisor};
-use crate::{git, printable};
 
 /// Does what the command line asks for, and says how it ended.
 #[must_use]
 pub fn run(args: &Args, world: &World) -> ExitCode {
     logging(args.verbose);
     keep_out_of_core_dumps();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let end = runtime.context("cannot start").and_then(|runtime| runtime.block_on(start(args, world)));
+    let end = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::new("cannot start").because(error))
+        .and_then(|runtime| runtime.block_on(start(args, world)));
     match end {
         Ok(End::Done(code)) => code.into(),
         Ok(End::Interrupted(signal)) => ExitCode::from(128 + signal),
         Err(error) => {
-            let (message, hint) = (format!("{error:#}"), remedy(&error));
-            match format(args) {
-                Format::Lines => console::fatal(&message, hint.as_deref()),
-                Format::Json => commands::failed(&message, hint),
-            }
-            error.downcast_ref().map_or(Code::Usage, CommandError::code).into()
+            commands::report(&error, format(args));
+            error.code().into()
         }
     }
 }
 
-/// What can be done about an error, where the edge that it comes from knows.
-pub(crate) fn remedy(error: &anyhow::Error) -> Option<String> {
-    error.chain().find_map(|cause| {
-        let config = || Some(cause.downcast_ref::<ConfigError>()?.hint()?.to_owned());
-        let sandbox = || cause.downcast_ref::<SandboxError>()?.remedy().map(str::to_owned);
-        let state = || Some(cause.downcast_ref::<StateError>()?.hint().to_owned());
-        let command = || cause.downcast_ref::<CommandError>()?.hint().map(str::to_owned);
-        let proxy = || Some(cause.downcast_ref::<UnusableProxy>()?.hint());
-        config().or_else(sandbox).or_else(state).or_else(command).or_else(proxy)
-    })
-}
-
-async fn start(args: &Args, world: &World) -> anyhow::Result<End> {
-    let config = || agreed(args, world).map(|(config, _)| config);
-    match &args.command {
+async fn start(args: &Args, world: &World) -> Result<End, Error> {
+    let (format, least) = (format(args), least(args));
+    let code = match &args.command {
         None => {
             let read = || config::read(args, world);
-            watch(args, agreed(args, world)?, world, &read, signals()?).await
+            return watch(args, agreed(args, world)?, world, &read, signals()?).await;
         }
         Some(Command::Sandbox { openwebui, keep, .. }) => {
-            play(args, agreed(args, world)?, world, openwebui.as_deref(), *keep).await
+            return play(args, agreed(args, world)?, world, openwebui.as_deref(), *keep).await;
         }
         // A service can be stopped also where the settings cannot be used any more.
-        Some(Command::Service { action }) => {
-            commands::service(action, args, world, format(args), least(args)).map(End::Done)
-        }
-        Some(Command::Trust { .. }) => commands::trust(args, world, format(args), least(args)).map(End::Done),
-        Some(Command::History { plugin, .. }) => {
-            let config = config()?;
-            let scene = scene(args, &config).await?;
-            Ok(End::Done(commands::history(&scene, &from_here(plugin, &config, world)).await?))
-        }
-        Some(Command::Diff { plugin, .. }) => {
-            let config = config()?;
-            let plugins: Vec<_> = plugin.iter().map(|plugin| from_here(plugin, &config, world)).collect();
-            Ok(End::Done(commands::diff(&scene(args, &config).await?, &plugins).await?))
-        }
-        Some(Command::Pull { plugins, all, .. }) => {
-            let config = config()?;
-            let plugins: Vec<_> = plugins.iter().map(|plugin| from_here(plugin, &config, world)).collect();
-            Ok(End::Done(commands::pull(&scene(args, &config).await?, &plugins, *all).await?))
-        }
+        Some(Command::Service { action }) => commands::service(action, args, world, format, least)?,
+        Some(Command::Trust { .. }) => commands::trust(args, world, format, least)?,
+        Some(Command::History { plugin, .. }) => commands::history(&context(args, world).await?, plugin).await?,
+        Some(Command::Diff { plugin, .. }) => commands::diff(&context(args, world).await?, plugin.as_slice()).await?,
+        Some(Command::Pull { plugins, all, .. }) => commands::pull(&context(args, world).await?, plugins, *all).await?,
         Some(Command::Rollback { plugin, version, .. }) => {
-            let config = config()?;
-            let plugin = from_here(plugin, &config, world);
-            roll_back(&scene(args, &config).await?, &plugin, version.as_deref()).await
+            return roll_back(&context(args, world).await?, plugin, version.as_deref()).await;
         }
-    }
+    };
+    Ok(End::Done(code))
 }
 
-/// Reads the settings. What only lacks the user's consent is asked for, where somebody can answer.
+/// Reads the settings. Asks for the user's consent where that is missing and somebody can answer.
 fn agreed(args: &Args, world: &World) -> Result<(Config, Sources), ConfigError> {
     loop {
         let Reading { config, sources } = config::read(args, world);
@@ -109,11 +80,6 @@ fn agreed(args: &Args, world: &World) -> Result<(Config, Sources), ConfigError> 
             },
         }
     }
-}
-
-/// A state folder in git would travel with every clone, and so would planted state.
-pub(crate) async fn refuse_tracked(state: &Path) -> Result<(), StateError> {
-    if git::tracks(state).await { Err(StateError::tracked(state)) } else { Ok(()) }
 }
 
 /// The API key is in memory. A process that may not be dumped can't be read by a debugger of the same user either.
@@ -137,14 +103,16 @@ fn keep_out_of_core_dumps() {
 #[cfg(not(unix))]
 fn keep_out_of_core_dumps() {}
 
-async fn scene<'a>(args: &Args, config: &'a Config) -> anyhow::Result<CommandContext<'a>> {
-    refuse_tracked(&config.state).await?;
-    Ok(CommandContext::new(config, client(config)?, format(args), least(args), args.yes))
+async fn context(args: &Args, world: &World) -> Result<CommandContext, Error> {
+    let (config, _) = agreed(args, world)?;
+    daemon::refuse_tracked(&config.state).await?;
+    let client = client(&config)?;
+    Ok(CommandContext::new(config, world.cwd.clone(), client, format(args), least(args), args.yes))
 }
 
-/// What has begun on the server is finished, unless somebody says stop twice.
-async fn roll_back(scene: &CommandContext<'_>, plugin: &str, version: Option<&str>) -> anyhow::Result<End> {
-    let rollback = match commands::agree(scene, plugin, version).await? {
+/// Carries out a rollback. The first signal lets it finish; the second interrupts it.
+async fn roll_back(context: &CommandContext, plugin: &str, version: Option<&str>) -> Result<End, Error> {
+    let rollback = match commands::agree(context, plugin, version).await? {
         Agreed::Over(code) => return Ok(End::Done(code)),
         Agreed::On(rollback) => rollback,
     };
@@ -159,7 +127,7 @@ async fn roll_back(scene: &CommandContext<'_>, plugin: &str, version: Option<&st
     }
 }
 
-fn client(config: &Config) -> anyhow::Result<Client> {
+fn client(config: &Config) -> Result<Client, Error> {
     let timeouts = Timeouts { deploy: config.timeout, ..Timeouts::default() };
     let authorities = match &config.ca_file {
         Some(file) => Authorities::read(&file.pem)
@@ -176,17 +144,14 @@ async fn watch(
     world: &World,
     read: &dyn Fn() -> Reading,
     signals: UnboundedReceiver<Signal>,
-) -> anyhow::Result<End> {
-    let words: Vec<_> = (args.plugins.iter())
-        .map(|typed| Word { typed: typed.clone(), spelled: from_here(typed, &config, world) })
-        .collect();
-    let broken = commands::check_words(&words, &config)?;
-    let plan = |config| plan(args, config, world, &broken);
+) -> Result<End, Error> {
+    let scope = Scope::read(&args.plugins, &config, &world.cwd)?;
+    let plan = |config| plan(args, config, &scope);
     let (console, supervisor) = (Console::new(format(args), least(args)), Supervisor::new(&world.env));
     daemon::run(Setup { config, sources, read, plan: &plan, wait: args.wait }, console, supervisor, signals).await
 }
 
-fn plan(args: &Args, config: Config, world: &World, broken: &Broken) -> anyhow::Result<Plan> {
+fn plan(args: &Args, config: Config, scope: &Scope) -> Result<Plan, Error> {
     let policy = Policy {
         roots: config.roots.clone(),
         server: config.url.clone(),
@@ -207,35 +172,9 @@ fn plan(args: &Args, config: Config, world: &World, broken: &Broken) -> anyhow::
         keep_versions: config.keep_versions,
         named: config.files.keys().cloned().collect(),
         adopt_files: if args.yes { BTreeMap::new() } else { config.adopt_files.clone() },
-        only: only(args, &config, world, broken),
+        only: scope.only(&config),
     };
     Ok(Plan { client: client(&config)?.with_digests(), policy, config })
-}
-
-/// The paths of files that cannot be deployed right now and were named by these ids.
-type Broken = BTreeMap<String, Vec<PathBuf>>;
-
-/// The plugins that the run is limited to; none, if one of the arguments means all of them.
-fn only(args: &Args, config: &Config, world: &World, broken: &Broken) -> Vec<String> {
-    let only: Vec<_> = args.plugins.iter().map(|name| from_here(name, config, world)).collect();
-    if only.iter().any(String::is_empty) {
-        return Vec::new();
-    }
-    let paths = |name: String| match broken.get(&name) {
-        Some(paths) => paths.iter().map(|path| path.to_string_lossy().into_owned()).collect(),
-        None => vec![name],
-    };
-    only.into_iter().flat_map(paths).collect()
-}
-
-/// An argument in the words that files are named by. Whoever works inside a root names files from there, and editors and
-/// hooks hand over whole paths. A plain word may be an id, which has neither slash nor dot. The folder around all roots
-/// is the empty path.
-fn from_here(name: &str, config: &Config, world: &World) -> String {
-    let path = Path::new(name);
-    let may_be_id = !name.contains(['/', '.']);
-    let spelled = if may_be_id { None } else { config.spelled(path, &world.cwd) };
-    spelled.as_deref().and_then(Path::to_str).unwrap_or(name).to_owned()
 }
 
 /// A server of our own, and a watch that deploys to it. Its state is as short-lived as the server.
@@ -245,7 +184,7 @@ async fn play(
     world: &World,
     version: Option<&str>,
     keep: bool,
-) -> anyhow::Result<End> {
+) -> Result<End, Error> {
     // From here on: Ctrl-C ends what asked the user before.
     let mut signals = signals()?;
     // Installers and plugins have no business with another server's key.
@@ -276,7 +215,7 @@ async fn play(
         key: None,
         key_origin: None,
         state: state.clone(),
-        // Nobody uses it but who is trying things out.
+        // The sandbox is single-user.
         activate_new: true,
         ..config
     };
@@ -286,7 +225,7 @@ async fn play(
     };
     let end = tokio::select! {
         end = watch(args, (here(config), sources), world, &read, signals) => end,
-        why = sandbox.ended() => Err(why.into()),
+        why = sandbox.ended() => Err(why),
     };
     if let Some(folder) = sandbox.stop()? {
         Steps::new(format(args)).done(&format!("the sandbox's data is kept in {}", folder.display()));
@@ -339,7 +278,7 @@ fn logging(verbose: u8) {
 
 /// Listens to the signals from the first moment on.
 #[cfg(unix)]
-fn signals() -> anyhow::Result<UnboundedReceiver<Signal>> {
+fn signals() -> Result<UnboundedReceiver<Signal>, Error> {
     use std::io::IsTerminal as _;
 
     use tokio::signal::unix::{SignalKind, signal};
@@ -352,7 +291,7 @@ fn signals() -> anyhow::Result<UnboundedReceiver<Signal>> {
         (SignalKind::hangup(), hangup),
     ];
     for (kind, meaning) in kinds {
-        let mut stream = signal(kind)?;
+        let mut stream = signal(kind).map_err(|error| Error::new("cannot listen to signals").because(error))?;
         let send: UnboundedSender<Signal> = send.clone();
         tokio::spawn(async move { while stream.recv().await.is_some() && send.send(meaning).is_ok() {} });
     }
@@ -361,7 +300,7 @@ fn signals() -> anyhow::Result<UnboundedReceiver<Signal>> {
 
 /// Listens to Ctrl-C from the first moment on.
 #[cfg(not(unix))]
-fn signals() -> anyhow::Result<UnboundedReceiver<Signal>> {
+fn signals() -> Result<UnboundedReceiver<Signal>, Error> {
     let (send, receive): (UnboundedSender<Signal>, _) = unbounded_channel();
     tokio::spawn(async move { while tokio::signal::ctrl_c().await.is_ok() && send.send(Signal::Stop(2)).is_ok() {} });
     Ok(receive)

@@ -36,12 +36,12 @@ use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
 use crate::engine::deploy::{Call, Form, Reply, Row, UNTRUSTED, Version};
+use crate::error::Error;
 use crate::plugin::{Key, Kind};
 use classify::{Answer, Asked, classify, failure, listed_row, newest_first, overview, page_length, summed_up_row};
 use endpoints::{Names, endpoint};
 use list::List;
 use proxy::Proxy;
-pub use proxy::UnusableProxy;
 use secret::Secret;
 
 /// No answer is read further than this. Four thousand large plugins fit.
@@ -129,7 +129,7 @@ struct Inner {
 
 impl Client {
     /// Prepares a connection; nothing is sent yet.
-    pub fn new(options: &Options) -> anyhow::Result<Self> {
+    pub fn new(options: &Options) -> Result<Self, Error> {
         let base = base(&options.url)?;
         let key = match &options.key {
             Some(key) => Some(bearer(key.expose_secret()).context("the key holds a character that no key has")?),

@@ -1,6 +1,5 @@
 //! The proxy between us and the server. reqwest finds it by itself; here the same rules tell which one it is.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::Context as _;
@@ -9,28 +8,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::Url;
 use url::Host;
 
-/// A proxy that speaks neither HTTP nor HTTPS.
-#[derive(Debug)]
-pub struct UnusableProxy {
-    proxy: String,
-    server: String,
-}
-
-impl UnusableProxy {
-    /// How to do without it.
-    #[must_use]
-    pub fn hint(&self) -> String {
-        format!("to reach the server without a proxy, set NO_PROXY={}", self.server)
-    }
-}
-
-impl fmt::Display for UnusableProxy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot use the proxy {}: only http and https proxies are supported", self.proxy)
-    }
-}
-
-impl std::error::Error for UnusableProxy {}
+use crate::error::Error;
 
 /// A proxy, by its address.
 pub(super) struct Proxy(String);
@@ -38,11 +16,11 @@ pub(super) struct Proxy(String);
 impl Proxy {
     /// The proxy that the environment (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`) or the system's settings name for
     /// this server. None can reach what is on this machine.
-    pub(super) fn of_system(server: &Url) -> anyhow::Result<Option<Self>> {
+    pub(super) fn of_system(server: &Url) -> Result<Option<Self>, Error> {
         Self::of(server, &Matcher::from_system())
     }
 
-    fn of(server: &Url, rules: &Matcher) -> anyhow::Result<Option<Self>> {
+    fn of(server: &Url, rules: &Matcher) -> Result<Option<Self>, Error> {
         let uri: Uri = server.as_str().parse().with_context(|| format!("`{server}` is not a URL"))?;
         let Some(proxy) = rules.intercept(&uri).filter(|_| !is_loopback(server)) else { return Ok(None) };
         // Put together without a name and a password.
@@ -52,7 +30,10 @@ impl Proxy {
         let address = format!("{scheme}://{host}{port}");
         if !matches!(scheme, "http" | "https") {
             let server = server.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-            return Err(UnusableProxy { proxy: address, server }.into());
+            let cause = "only http and https proxies are supported";
+            return Err(Error::new(format!("cannot use the proxy {address}"))
+                .because(cause)
+                .hinted(format!("to reach the server without a proxy, set NO_PROXY={server}")));
         }
         Ok(Some(Self(address)))
     }
@@ -154,8 +135,7 @@ mod tests {
         let error = Proxy::of(&url("https://chat.example"), &socks).err().unwrap();
         let expected = "cannot use the proxy socks5://tunnel.example:1080: only http and https proxies are supported";
         assert_eq!(error.to_string(), expected);
-        let hint = error.downcast_ref::<UnusableProxy>().unwrap().hint();
-        assert_eq!(hint, "to reach the server without a proxy, set NO_PROXY=chat.example");
+        assert_eq!(error.hint(), Some("to reach the server without a proxy, set NO_PROXY=chat.example"));
         // The hint works.
         let socks_but_there = Matcher::builder().all("socks5://tunnel.example:1080").no("chat.example").build();
         assert!(Proxy::of(&url("https://chat.example"), &socks_but_there).unwrap().is_none());

@@ -10,11 +10,12 @@ use super::history::Text;
 use super::screen::{Line, Screen, agreed};
 use super::server::{Server, text};
 use super::target::{Files, Local, Target, claimed_id, no_folder};
-use super::{CommandContext, CommandError, now};
+use super::{CommandContext, now};
 use crate::disk::file;
 use crate::engine::Code;
 use crate::engine::deploy::{Backup, Row};
 use crate::engine::ledger::Rollback;
+use crate::error::Error;
 use crate::notice::Level;
 use crate::plugin::id::PluginId;
 use crate::plugin::{Key, Kind, normal};
@@ -27,6 +28,10 @@ const MOST_NAMED: usize = 5;
 
 /// What a command compares.
 struct Compared {
+    /// What was named.
+    names: Vec<String>,
+    /// Whether everything is compared.
+    both_ways: bool,
     /// What the server has and no file is, where everything is compared.
     alone: BTreeSet<Key>,
     files: Files,
@@ -39,18 +44,29 @@ struct Compared {
 
 impl Compared {
     /// Compares what is named, or everything, and then also finds what is on the server alone.
-    async fn read(scene: &CommandContext<'_>, server: Server<'_>, names: &[String]) -> anyhow::Result<Self> {
-        let (files, screen, both_ways) = (Files::read(scene.config)?, Screen::new(scene), means_all(names));
+    async fn read(context: &CommandContext, server: Server<'_>, typed: &[String]) -> Result<Self, Error> {
+        let names: Vec<_> = typed.iter().map(|word| context.spelled(word)).collect();
+        // No name means everything, and so does the folder around all roots.
+        let both_ways = names.is_empty() || names.iter().any(String::is_empty);
+        let (files, screen) = (Files::read(&context.config)?, Screen::new(context));
         let mut targets = Vec::new();
         if both_ways {
             targets.extend(files.all());
         }
         for name in names.iter().filter(|_| !both_ways) {
-            let new = files.select(name, scene, Some(server)).await?;
+            let new = files.select(name, context, Some(server)).await?;
             targets.extend(new.into_iter().filter(|target| !targets.contains(target)).collect::<Vec<_>>());
         }
-        let mut compared =
-            Self { alone: BTreeSet::new(), files, targets: Vec::new(), rows: BTreeMap::new(), failed: false, screen };
+        let mut compared = Self {
+            names,
+            both_ways,
+            alone: BTreeSet::new(),
+            files,
+            targets: Vec::new(),
+            rows: BTreeMap::new(),
+            failed: false,
+            screen,
+        };
         if both_ways {
             for folder in compared.files.missing.clone() {
                 compared.failed(Line::new("not_compared", "").at(&folder), &no_folder(&folder, ""));
@@ -75,7 +91,7 @@ impl Compared {
                 }
                 Ok(None) => {}
                 // An account may be let in to the one table and not to the other, and read its own rows alone.
-                Err(why) if many || targets.is_empty() => return Err(why.into()),
+                Err(why) if many || targets.is_empty() => return Err(why),
                 Err(_) => {}
             }
         }
@@ -89,7 +105,7 @@ impl Compared {
         Ok(compared)
     }
 
-    async fn add(&mut self, server: Server<'_>, target: Target) -> Result<(), CommandError> {
+    async fn add(&mut self, server: Server<'_>, target: Target) -> Result<(), Error> {
         // A list may be empty or partial for reasons of its own.
         if !self.rows.contains_key(&target.key)
             && let Some(row) = server.row(&target.key).await?
@@ -112,27 +128,17 @@ impl Compared {
     }
 
     /// What the server holds of a plugin.
-    fn stored(&self, target: &Target) -> Result<Option<Text>, CommandError> {
+    fn stored(&self, target: &Target) -> Result<Option<Text>, Error> {
         match self.rows.get(&target.key) {
             Some(row) => Ok(Some(Text::new(text(&target.key, row)?))),
             None => Ok(None),
         }
     }
 
-    fn failed(&mut self, line: Line, refusal: &CommandError) {
-        let line = line.saying(refusal.to_string()).level(Level::Error);
-        let line = match refusal.hint() {
-            Some(hint) => line.hinted(hint),
-            None => line,
-        };
-        self.screen.aside(&line);
+    fn failed(&mut self, line: Line, refusal: &Error) {
+        self.screen.aside(&line.failing(refusal));
         self.failed = true;
     }
-}
-
-/// Whether the names mean everything: there is none, or one is the folder around all roots.
-fn means_all(names: &[String]) -> bool {
-    names.is_empty() || names.iter().any(String::is_empty)
 }
 
 /// A plugin as messages name it.
@@ -152,8 +158,8 @@ fn about(event: &'static str, message: impl Into<String>, target: &Target) -> Li
 }
 
 /// Shows where the files differ from what the server holds.
-pub async fn diff(scene: &CommandContext<'_>, names: &[String]) -> anyhow::Result<Code> {
-    let mut compared = Compared::read(scene, Server::connect(scene).await?, names).await?;
+pub async fn diff(context: &CommandContext, typed: &[String]) -> Result<Code, Error> {
+    let mut compared = Compared::read(context, Server::connect(context).await?, typed).await?;
     let screen = compared.screen;
     let (mut same, mut differ) = (0, false);
     for target in std::mem::take(&mut compared.targets) {
@@ -202,10 +208,10 @@ pub async fn diff(scene: &CommandContext<'_>, names: &[String]) -> anyhow::Resul
     Ok(if differ || compared.failed { Code::NotDeployed } else { Code::Fine })
 }
 
-/// How the plugins that are on the server alone get files.
+/// How to get files for plugins that only the server has.
 const WRITES_THEM: &str = "`owui-watch pull ID` writes one, `owui-watch pull --all` writes all of them";
 
-/// What is on the server and in no file: somebody else's business, as a rule, and no difference.
+/// Reports plugins that only the server has. They count as no difference: most belong to others.
 fn tell_alone(alone: &BTreeSet<Key>, screen: Screen, hint: Option<&str>) {
     for key in alone {
         let line = Line::new("no_file", format!("{key} has no file here")).of(key);
@@ -236,16 +242,16 @@ fn slashed(path: &Path) -> String {
 }
 
 /// Writes the server's texts to the files that have others; with `all`, also to new files.
-pub async fn pull(scene: &CommandContext<'_>, names: &[String], all: bool) -> anyhow::Result<Code> {
-    Screen::new(scene).warn_of_unused_state(&scene.folder);
-    let server = Server::connect(scene).await?;
-    let mut compared = Compared::read(scene, server, names).await?;
+pub async fn pull(context: &CommandContext, typed: &[String], all: bool) -> Result<Code, Error> {
+    Screen::new(context).warn_of_unused_state(&context.folder);
+    let server = Server::connect(context).await?;
+    let mut compared = Compared::read(context, server, typed).await?;
     let screen = compared.screen;
-    let one_by_one = !means_all(names);
+    let one_by_one = !compared.both_ways;
     let new = if all { std::mem::take(&mut compared.alone) } else { BTreeSet::new() };
-    if !new.is_empty() && !scene.yes {
+    if !new.is_empty() && !context.yes {
         tell_alone(&new, screen, None);
-        let (root, n) = (first_root(scene), new.len());
+        let (root, n) = (first_root(context), new.len());
         let files = if n == 1 { "1 new file".to_owned() } else { format!("{n} new files") };
         if !agreed(&format!("write {files} to `{}`?", root.display()), "nothing was written")? {
             screen.aside(&Line::new("left_alone", "nothing was written"));
@@ -257,7 +263,7 @@ pub async fn pull(scene: &CommandContext<'_>, names: &[String], all: bool) -> an
     }
     let mut pulled = 0;
     for target in std::mem::take(&mut compared.targets) {
-        match take(scene, &mut compared, &target, names) {
+        match take(context, &mut compared, &target) {
             Ok(Came::Pulled(line)) => {
                 pulled += 1;
                 screen.say(&line);
@@ -276,11 +282,7 @@ pub async fn pull(scene: &CommandContext<'_>, names: &[String], all: bool) -> an
                     screen.aside(&line);
                 }
             }
-            Err(error) => {
-                let refusal =
-                    error.downcast().unwrap_or_else(|error: anyhow::Error| CommandError::failed(format!("{error:#}")));
-                compared.failed(about("not_pulled", "", &target), &refusal);
-            }
+            Err(refusal) => compared.failed(about("not_pulled", "", &target), &refusal),
         }
     }
     tell_alone(&compared.alone, screen, Some(WRITES_THEM));
@@ -297,30 +299,25 @@ enum Came {
     NotThere,
 }
 
-fn take(
-    scene: &CommandContext<'_>,
-    compared: &mut Compared,
-    target: &Target,
-    names: &[String],
-) -> anyhow::Result<Came> {
+fn take(context: &CommandContext, compared: &mut Compared, target: &Target) -> Result<Came, Error> {
     let Some(stored) = compared.stored(target)? else { return Ok(Came::NotThere) };
-    let Some(local) = &target.local else { return write(scene, compared, target, &stored) };
+    let Some(local) = &target.local else { return write(context, compared, target, &stored) };
     if local.digest == stored.digest {
         return Ok(Came::Same);
     }
-    if let Some(rival) = compared.files.rival(local, names) {
+    if let Some(rival) = compared.files.rival(local, &compared.names) {
         let (path, id) = (local.path.display(), &target.key.id);
         let message = format!("`{path}` was not written: `{}` claims the id `{id}` as well", rival.display());
         let hint = format!("name the one that you mean, as in `owui-watch pull {path}`, or exclude the other");
-        return Err(CommandError::failed(message).hinted(hint).into());
+        return Err(Error::failed(message).hinted(hint));
     }
-    check(scene, &local.path, &stored, &target.key)?;
+    check(context, &local.path, &stored, &target.key)?;
     let bytes = file::read(&local.path)?;
     let read = normal::clean(&bytes).ok().filter(|text| **text == *local.text);
-    let read = read.ok_or_else(|| CommandError::failed(format!("{} was changed meanwhile", called(target))))?;
-    let copy = scene.folder.keep_file(&target.key, &bytes, local.digest, now())?;
+    let read = read.ok_or_else(|| Error::failed(format!("{} was changed meanwhile", called(target))))?;
+    let copy = context.folder.keep_file(&target.key, &bytes, local.digest, now())?;
     file::replace(&local.path, &bytes, &file::with_style_of(&normal::respelled(&stored.source, &read), &bytes))?;
-    know(scene, target, &stored)?;
+    know(context, target, &stored)?;
     let was = Text::new(&local.text).version;
     let versions = match (&was, &stored.version) {
         (was, now) if was == now => now.as_ref().map(|now| format!(" {now}")).unwrap_or_default(),
@@ -338,29 +335,29 @@ fn take(
 
 /// Takes the server's text for ours from here on, with a copy of it: the next save replaces nobody else's text. A rollback
 /// is over.
-fn know(scene: &CommandContext<'_>, target: &Target, stored: &Text) -> anyhow::Result<()> {
+fn know(context: &CommandContext, target: &Target, stored: &Text) -> anyhow::Result<()> {
     let text = stored.source.to_string();
-    scene.folder.archive_found(&Backup { key: target.key.clone(), text, digest: stored.digest }, now())?;
-    scene.folder.note_rollback(&target.key, &Rollback { local: None, server: stored.digest, done: true })
+    context.folder.archive_found(&Backup { key: target.key.clone(), text, digest: stored.digest }, now())?;
+    context.folder.note_rollback(&target.key, &Rollback { local: None, server: stored.digest, done: true })
 }
 
 /// Where new files go.
-fn first_root<'a>(scene: &'a CommandContext<'_>) -> &'a Path {
-    scene.config.roots.first().map_or(Path::new(""), |root| root)
+fn first_root(context: &CommandContext) -> &Path {
+    context.config.roots.first().map_or(Path::new(""), |root| root)
 }
 
 /// Writes a text to a file of its own, in the first root.
-fn write(scene: &CommandContext<'_>, compared: &mut Compared, target: &Target, stored: &Text) -> anyhow::Result<Came> {
-    let root = first_root(scene);
+fn write(context: &CommandContext, compared: &mut Compared, target: &Target, stored: &Text) -> Result<Came, Error> {
+    let root = first_root(context);
     let name = target.key.kind.file_name(&target.key.id);
     let path: Arc<Path> = if root == Path::new(".") { Path::new(&name).into() } else { root.join(&name).into() };
     if compared.files.missing.iter().any(|missing| missing == root) {
-        return Err(no_folder(root, &format!(" to write `{name}` into")).into());
+        return Err(no_folder(root, &format!(" to write `{name}` into")));
     }
-    check(scene, &path, stored, &target.key)?;
+    check(context, &path, stored, &target.key)?;
     let text = normal::respelled(&stored.source, "");
     file::create(&path, text.as_bytes())?;
-    know(scene, target, stored)?;
+    know(context, target, stored)?;
     let line = Line::new("pulled", format!("pulled {} to {}, which is new", target.key, path.display()))
         .of(&target.key)
         .at(&path)
@@ -372,19 +369,19 @@ fn write(scene: &CommandContext<'_>, compared: &mut Compared, target: &Target, s
 }
 
 /// A file with another id would be another plugin on the server.
-fn check(scene: &CommandContext<'_>, path: &Path, stored: &Text, key: &Key) -> Result<(), CommandError> {
-    match claimed_id(path, &stored.source, scene.config.files.get(path)) {
+fn check(context: &CommandContext, path: &Path, stored: &Text, key: &Key) -> Result<(), Error> {
+    match claimed_id(path, &stored.source, context.config.files.get(path)) {
         Some(id) if id == key.id => Ok(()),
         other => {
             let other = other.map_or("no usable id".to_owned(), |id| format!("the id `{id}`"));
             let path = path.display();
-            Err(CommandError::failed(format!("`{path}` was not written: with the server's text it would have {other}"))
+            Err(Error::failed(format!("`{path}` was not written: with the server's text it would have {other}"))
                 .hinted(format!("give the file its id in watch.toml: [plugins.\"{path}\"] with id = \"{}\"", key.id)))
         }
     }
 }
 
-/// Says if the file is none that a run would find.
+/// Warns if a watch would not deploy the file.
 fn found(compared: &mut Compared, local: &Local, stored: &Text, target: &Target) {
     if compared.files.deploys(&local.path, &target.key) != Some(stored.digest) {
         let message = format!("`{}` is no plugin that a run would deploy", local.path.display());

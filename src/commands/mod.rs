@@ -1,7 +1,7 @@
-//! Going back: `history`, `diff`, `rollback` and `pull`. Each looks at the disk and the server once, says what it found,
-//! does the one thing it was asked for, and ends. They may run beside a daemon: what they share with it are files that are
-//! written whole, and the server, to which a rollback speaks in the same words as a deploy. And `service`, which has systemd
-//! run the daemon. Also here: what the words after `owui-watch` name that are no command.
+//! Every command that is not the watch. `history`, `diff`, `rollback` and `pull` read the disk and the server once, do one
+//! thing, and end. They may run beside a daemon: they share only files that are replaced as a whole, and the server, where a
+//! rollback is a deploy like any other. `service` runs the watch under systemd; `trust` records the user's consent.
+//! `words` resolves the plugins and folders that a command line names.
 #![expect(clippy::disallowed_methods, reason = "a command is a loop of its own, in which something takes time")]
 
 mod compare;
@@ -14,97 +14,56 @@ mod target;
 mod trust;
 mod words;
 
+use std::path::PathBuf;
+
 use jiff::Timestamp;
 
 use crate::client::Client;
 use crate::config::Config;
 use crate::console::Format;
 use crate::disk::Folder;
-use crate::engine::Code;
 use crate::notice::Level;
 
 pub use compare::{diff, pull};
 pub use history::history;
 pub use rollback::{Agreed, Rollback, agree};
-pub use screen::failed;
+pub use screen::report;
 pub use service::service;
 pub use trust::{confirm, somebody_answers, trust};
-pub use words::{Word, check_words};
+pub use words::Scope;
 
 /// What every command works with.
-pub struct CommandContext<'a> {
+pub struct CommandContext {
     /// The settings.
-    pub config: &'a Config,
+    pub config: Config,
+    /// Where paths are typed from.
+    pub cwd: PathBuf,
     /// The server.
     pub client: Client,
     /// The state folder.
     pub folder: Folder,
-    /// How to say things.
+    /// How to print.
     pub format: Format,
-    /// What is worth saying.
+    /// The least level to print.
     pub least: Level,
-    /// Whether to do without asking.
+    /// Whether to act without asking.
     pub yes: bool,
 }
 
-impl<'a> CommandContext<'a> {
-    /// A scene for these settings, whose oddities are told.
+impl CommandContext {
+    /// A context for these settings. Warns of what is odd in them.
     #[must_use]
-    pub fn new(config: &'a Config, client: Client, format: Format, least: Level, yes: bool) -> Self {
+    pub fn new(config: Config, cwd: PathBuf, client: Client, format: Format, least: Level, yes: bool) -> Self {
         let folder = Folder::new(config.state.clone(), &config.url);
-        screen::Screen::of(format, least).warn(config);
-        Self { config, client, folder, format, least, yes }
+        screen::Screen::of(format, least).warn(&config);
+        Self { config, cwd, client, folder, format, least, yes }
+    }
+
+    /// What the user typed, in the words that files are named by.
+    fn spelled(&self, typed: &str) -> String {
+        words::spelled(typed, &self.config, &self.cwd)
     }
 }
-
-/// Why a command could not do what it was asked for.
-#[derive(Debug)]
-pub struct CommandError {
-    message: String,
-    hint: Option<String>,
-    code: Code,
-}
-
-impl CommandError {
-    /// What was asked for makes no sense here.
-    fn usage(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, code: Code::Usage }
-    }
-
-    /// It makes sense, and cannot be done.
-    fn failed(message: impl Into<String>) -> Self {
-        Self { code: Code::NotDeployed, ..Self::usage(message) }
-    }
-
-    /// The server is away, or does not let us in.
-    fn no_server(message: impl Into<String>) -> Self {
-        Self { code: Code::NoServer, ..Self::usage(message) }
-    }
-
-    fn hinted(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
-    }
-
-    /// What to do about it, where that is known.
-    #[must_use]
-    pub fn hint(&self) -> Option<&str> {
-        self.hint.as_deref()
-    }
-
-    /// The exit code.
-    #[must_use]
-    pub fn code(&self) -> Code {
-        self.code
-    }
-}
-
-impl std::fmt::Display for CommandError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for CommandError {}
 
 fn now() -> Timestamp {
     Timestamp::now()

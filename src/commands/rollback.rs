@@ -12,7 +12,7 @@ use super::history::{Entry, Text, What as Was, gather, name, short};
 use super::screen::{Line, Screen, agreed, clock};
 use super::server::Server;
 use super::target::{Files, Target};
-use super::{CommandContext, CommandError, now};
+use super::{CommandContext, now};
 use crate::client::Client;
 use crate::console::{Console, Format};
 use crate::disk::Folder;
@@ -23,6 +23,7 @@ use crate::engine::duplicate::Duplicates;
 use crate::engine::ledger::UpdateIntent;
 use crate::engine::recovery::Recovery;
 use crate::engine::{Code, ledger};
+use crate::error::Error;
 use crate::notice::{Level, Notice, NoticeKind};
 use crate::plugin::{self, Digest, FileSettings, Parsed, Plugin};
 
@@ -54,41 +55,41 @@ pub struct Rollback {
 }
 
 /// Finds the text, shows the difference, and asks.
-pub async fn agree(scene: &CommandContext<'_>, name: &str, wanted: Option<&str>) -> anyhow::Result<Agreed> {
-    Screen::new(scene).warn_of_unused_state(&scene.folder);
-    let files = Files::read(scene.config)?;
-    let server = Server::connect(scene).await?;
-    let target = files.select_one(name, scene, Some(server)).await?;
-    let entries = gather(scene, server, &target).await?;
+pub async fn agree(context: &CommandContext, name: &str, wanted: Option<&str>) -> Result<Agreed, Error> {
+    Screen::new(context).warn_of_unused_state(&context.folder);
+    let files = Files::read(&context.config)?;
+    let server = Server::connect(context).await?;
+    let target = files.select_one(&context.spelled(name), context, Some(server)).await?;
+    let entries = gather(context, server, &target).await?;
     let now = entries.iter().find(|entry| entry.current).and_then(|entry| entry.text.clone());
     let entry = chosen(&entries, wanted, now.as_ref().map(|now| now.digest), &target)?;
     let text = match (&entry.text, &entry.version) {
         (Some(text), _) => text.clone(),
         (None, Some(version)) => {
             let text = server.version(&target.key, &version.id).await?;
-            Text::new(&text.ok_or_else(|| CommandError::failed("the server does not give the text of this version"))?)
+            Text::new(&text.ok_or_else(|| Error::failed("the server does not give the text of this version"))?)
         }
-        (None, None) => return Err(CommandError::failed("nobody has this text any more").into()),
+        (None, None) => return Err(Error::failed("nobody has this text any more")),
     };
-    let screen = Screen::new(scene);
+    let screen = Screen::new(context);
     if now.as_ref().is_some_and(|now| now.digest == text.digest) {
         let line = Line::new("unchanged", format!("the server holds this text of {} already", target.key));
         screen.say(&line.of(&target.key).with("digest", json!(text.digest)));
         return Ok(Agreed::Over(Code::Fine));
     }
     let plugin = parsed(entry, &text, &target)?;
-    let known = now.as_ref().and_then(|now| kept(scene, &target, &entries, now));
-    if !(scene.yes && scene.least > Level::Info && scene.format == Format::Lines) {
+    let known = now.as_ref().and_then(|now| kept(context, &target, &entries, now));
+    if !(context.yes && context.least > Level::Info && context.format == Format::Lines) {
         show(screen, &target, now.as_ref(), entry, &text);
     }
-    if !scene.yes && !agreed("put it back?", "nothing was put back")? {
+    if !context.yes && !agreed("put it back?", "nothing was put back")? {
         screen.aside(&Line::new("left_alone", "nothing was put back"));
         return Ok(Agreed::Over(Code::NotDeployed));
     }
     let terms = DeployPolicy {
         force: false,
         dry_run: false,
-        activate_new: scene.config.activate_new,
+        activate_new: context.config.activate_new,
         // The user has seen what is there, and may still want it later.
         on_remote_edit: OnRemoteEdit::Backup,
         adopt: Adopt::Never,
@@ -99,16 +100,16 @@ pub async fn agree(scene: &CommandContext<'_>, name: &str, wanted: Option<&str>)
         files,
         known,
         terms,
-        client: scene.client.clone(),
-        folder: scene.folder.clone(),
+        client: context.client.clone(),
+        folder: context.folder.clone(),
         noted: None,
-        console: Console::new(scene.format, scene.least),
+        console: Console::new(context.format, context.least),
         screen,
     })))
 }
 
 /// The old text as a plugin, under the name that it has on the server.
-fn parsed(entry: &Entry, text: &Text, target: &Target) -> Result<Arc<Plugin>, CommandError> {
+fn parsed(entry: &Entry, text: &Text, target: &Target) -> Result<Arc<Plugin>, Error> {
     // What is wrong with it, is wrong there, and not in the file that has another text by now.
     let path = entry.copy.clone().unwrap_or_else(|| target.key.kind.file_name(&target.key.id).into());
     let settings = FileSettings { id: Some(target.key.id.to_string()), kind: Some(target.key.kind), enabled: None };
@@ -118,25 +119,25 @@ fn parsed(entry: &Entry, text: &Text, target: &Target) -> Result<Arc<Plugin>, Co
         Parsed::Invalid(invalid) => invalid.message(),
         Parsed::NotAPlugin | Parsed::Disabled => "it is no plugin".to_owned(),
     };
-    Err(CommandError::failed(format!("this text of {} cannot be put back: {problem}", target.key)))
+    Err(Error::failed(format!("this text of {} cannot be put back: {problem}", target.key)))
 }
 
 /// The digest of what the server holds, if a copy of it is sure to stay. A text of ours from before there were copies
 /// gets one.
-fn kept(scene: &CommandContext<'_>, target: &Target, entries: &[Entry], now: &Text) -> Option<Digest> {
+fn kept(context: &CommandContext, target: &Target, entries: &[Entry], now: &Text) -> Option<Digest> {
     let key = &target.key;
     let is_kept = |entry: &Entry| entry.copy.is_some() && entry.digest() == Some(now.digest);
     if entries.iter().any(is_kept) {
         return Some(now.digest);
     }
-    let ledger = scene.folder.peek();
+    let ledger = context.folder.peek();
     let deployed = ledger.get(key).and_then(|record| record.deployed.as_ref());
     let deployed = deployed.filter(|deployed| deployed.digest == now.digest)?;
     let backup = Backup { key: key.clone(), text: now.source.to_string(), digest: now.digest };
     let archived = if deployed.by_us {
-        scene.folder.archive(&backup, deployed.at)
+        context.folder.archive(&backup, deployed.at)
     } else {
-        scene.folder.archive_found(&backup, deployed.at)
+        context.folder.archive_found(&backup, deployed.at)
     };
     archived.ok().map(|()| now.digest)
 }
@@ -173,13 +174,13 @@ fn chosen<'e>(
     wanted: Option<&str>,
     now: Option<Digest>,
     target: &Target,
-) -> Result<&'e Entry, CommandError> {
+) -> Result<&'e Entry, Error> {
     let key = &target.key;
     let id = &key.id;
     let Some(wanted) = wanted else {
         let before = |entry: &&Entry| entry.what != Was::Local && entry.text.is_some() && entry.digest() != now;
         return entries.iter().find(before).ok_or_else(|| {
-            CommandError::usage(format!("no other text of {key} is known"))
+            Error::new(format!("no other text of {key} is known"))
                 .hinted("what is deployed from now on is kept, and can be put back")
         });
     };
@@ -198,14 +199,14 @@ fn chosen<'e>(
     fits.retain(|entry| entry.digest().is_none_or(|digest| seen.insert(digest)));
     match fits.as_slice() {
         [entry] => Ok(entry),
-        [] => Err(CommandError::usage(format!("no version `{wanted}` of {key} is known"))
+        [] => Err(Error::new(format!("no version `{wanted}` of {key} is known"))
             .hinted(format!("`owui-watch history {id}` lists what there is"))),
         several => {
             let mut few: Vec<_> = several.iter().take(MOST_NAMED).map(|entry| name(entry)).collect();
             let last = few.pop().unwrap_or_default();
             let such_as = if several.len() > MOST_NAMED { ", such as" } else { ":" };
             let (n, few) = (several.len(), few.join(", "));
-            Err(CommandError::usage(format!("`{wanted}` may be one of {n} texts{such_as} {few} and {last}"))
+            Err(Error::new(format!("`{wanted}` may be one of {n} texts{such_as} {few} and {last}"))
                 .hinted(format!("name one by its digest, as `owui-watch history {id}` lists them with their times")))
         }
     }
@@ -213,7 +214,7 @@ fn chosen<'e>(
 
 impl Rollback {
     /// Puts the text on the server, and tells what came of it.
-    pub async fn carry_out(mut self) -> anyhow::Result<Code> {
+    pub async fn carry_out(mut self) -> Result<Code, Error> {
         let started = Instant::now();
         let key = self.target.key.clone();
         let local = self.target.local.clone().filter(|local| local.is_plugin);
@@ -223,9 +224,8 @@ impl Rollback {
         if let Some(under_way) = self.folder.under_way().get(&key) {
             // What may still be on its way would undo a rollback, and is not ours to make good.
             if let Some(other) = self.folder.holder() {
-                let refusal =
-                    CommandError::failed(format!("nothing was put back: {other} is deploying {key} just now"));
-                return Err(refusal.hinted("try again in a moment").into());
+                let refusal = Error::failed(format!("nothing was put back: {other} is deploying {key} just now"));
+                return Err(refusal.hinted("try again in a moment"));
             }
             if let Some(code) = self.recover(under_way.clone()).await {
                 return Ok(code);

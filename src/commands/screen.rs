@@ -8,10 +8,11 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde_json::{Map, Value, json};
 use similar::TextDiff;
 
-use super::{CommandContext, CommandError};
+use super::CommandContext;
 use crate::config::{Config, Warning};
 use crate::console::{self, Format};
 use crate::disk::Folder;
+use crate::error::Error;
 use crate::notice::Level;
 use crate::plugin::Key;
 use crate::printable;
@@ -22,7 +23,7 @@ const GREEN: Style = AnsiColor::Green.on_default();
 const YELLOW: Style = AnsiColor::Yellow.on_default();
 const CYAN: Style = AnsiColor::Cyan.on_default();
 
-/// Something to say.
+/// A message of a command: text for people, an event with fields for programs.
 pub(super) struct Line {
     event: &'static str,
     message: String,
@@ -32,7 +33,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// The word is that of `event` in `--json`.
+    /// `event` is the word of `--json`.
     pub(super) fn new(event: &'static str, message: impl Into<String>) -> Self {
         Self { event, message: message.into(), hint: None, level: Level::Info, fields: Map::new() }
     }
@@ -47,7 +48,7 @@ impl Line {
         self.with("path", json!(path.display().to_string()))
     }
 
-    /// A field for programs; null is none.
+    /// Adds a field for programs; null adds none.
     pub(super) fn with(mut self, name: &str, value: Value) -> Self {
         if !value.is_null() {
             self.fields.insert(name.to_owned(), value);
@@ -55,9 +56,10 @@ impl Line {
         self
     }
 
-    /// Other words.
-    pub(super) fn saying(self, message: String) -> Self {
-        Self { message, ..self }
+    /// Says that it failed, and why.
+    pub(super) fn failing(self, error: &Error) -> Self {
+        let (message, hint) = (error.to_string(), error.hint().map(str::to_owned));
+        Self { message, hint, level: Level::Error, ..self }
     }
 
     pub(super) fn hinted(self, hint: impl Into<String>) -> Self {
@@ -87,7 +89,7 @@ impl Line {
     }
 }
 
-/// Where it is said.
+/// Prints messages, in the format and from the level that the user asked for.
 #[derive(Clone, Copy)]
 pub(super) struct Screen {
     format: Format,
@@ -95,8 +97,8 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    pub(super) fn new(scene: &CommandContext<'_>) -> Self {
-        Self::of(scene.format, scene.least)
+    pub(super) fn new(context: &CommandContext) -> Self {
+        Self::of(context.format, context.least)
     }
 
     /// For a command that is about no plugin.
@@ -104,7 +106,7 @@ impl Screen {
         Self { format, least }
     }
 
-    /// What a command is there to say: to stdout.
+    /// Prints a result, to stdout.
     pub(super) fn say(self, line: &Line) {
         match self.format {
             Format::Json => out(&format!("{}\n", line.to_json(super::now()))),
@@ -121,7 +123,7 @@ impl Screen {
         ::console::Term::stdout().size_checked().map(|(_, columns)| columns.into())
     }
 
-    /// A row of the table that was asked for, which is printed however quiet one is to be.
+    /// Prints a row of the requested table, also with `--quiet`.
     pub(super) fn row(self, line: &Line, aligned: &str) {
         match self.format {
             Format::Json => self.say(line),
@@ -129,7 +131,7 @@ impl Screen {
         }
     }
 
-    /// What is to be known beside it: to stderr.
+    /// Prints a diagnostic, to stderr.
     pub(super) fn aside(self, line: &Line) {
         match self.format {
             Format::Json => self.say(line),
@@ -149,21 +151,21 @@ impl Screen {
         }
     }
 
-    /// What is odd in the settings.
+    /// Prints the warnings about the settings.
     pub(super) fn warn(self, config: &Config) {
         for Warning { message, hint } in &config.warnings {
             self.aside(&Line::new("trouble", message).hinted(hint).level(Level::Warning));
         }
     }
 
-    /// That there is state which is not used.
+    /// Warns of state that is not used.
     pub(super) fn warn_of_unused_state(self, folder: &Folder) {
         if let Some(message) = folder.unused() {
             self.aside(&Line::new("trouble", message).level(Level::Warning));
         }
     }
 
-    /// A difference, as `diff -u` shows it.
+    /// Prints a difference, as `diff -u` shows it.
     pub(super) fn difference(self, line: Line, from: (&str, &str), to: (&str, &str)) {
         let diff = unified(from, to);
         match self.format {
@@ -181,13 +183,12 @@ impl Screen {
     }
 }
 
-/// Why there is nothing more to be said, where a program reads it.
-pub fn failed(message: &str, hint: Option<String>) {
-    let line = Line { hint, ..Line::new("error", message) };
-    Screen::of(Format::Json, Level::Error).say(&line.level(Level::Error));
+/// Says why the program, or a command, cannot go on.
+pub fn report(error: &Error, format: Format) {
+    Screen::of(format, Level::Error).aside(&Line::new("error", "").failing(error));
 }
 
-/// Whoever has closed stdout does not want to know.
+/// Prints to stdout. That it was closed is no error.
 fn out(text: &str) {
     let mut stdout = anstream::stdout().lock();
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).ok();
@@ -215,21 +216,24 @@ fn coloured(diff: &str) -> String {
     })
 }
 
-/// A time as it reads on the user's wall.
+/// A local time.
 pub(super) fn clock(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// Asks the user, if there is one to be asked. `nothing` says what a no comes to.
-pub(super) fn agreed(question: &str, nothing: &str) -> Result<bool, CommandError> {
+/// Asks the user. `nothing` says what a no comes to.
+///
+/// # Errors
+///
+/// Standard input is not a terminal.
+pub(super) fn agreed(question: &str, nothing: &str) -> Result<bool, Error> {
     if std::io::stdin().is_terminal() {
         return Ok(ask(question));
     }
-    Err(CommandError::usage(format!("{nothing}: cannot ask, standard input is not a terminal"))
-        .hinted("add --yes to do it"))
+    Err(Error::new(format!("{nothing}: cannot ask, standard input is not a terminal")).hinted("add --yes to do it"))
 }
 
-/// Puts a question, and waits for the answer; anything but a yes is a no.
+/// Asks a question and waits for the answer; anything but yes is no.
 pub(super) fn ask(question: &str) -> bool {
     write!(anstream::stderr().lock(), "{} [y/N] ", printable::line(question)).ok();
     let mut answer = String::new();

@@ -8,10 +8,11 @@ use crate::engine::deploy::{Call, Failure, Reply, Row, Version};
 use crate::notice::{Level, Notice, NoticeKind};
 use crate::plugin::{Key, Kind};
 
+use super::CommandContext;
 use super::screen::{Line, Screen};
-use super::{CommandContext, CommandError};
+use crate::error::Error;
 
-/// The server of a scene.
+/// The server of a command.
 #[derive(Clone, Copy)]
 pub(super) struct Server<'a> {
     client: &'a Client,
@@ -19,22 +20,22 @@ pub(super) struct Server<'a> {
 }
 
 impl<'a> Server<'a> {
-    /// Asks who is there.
-    pub(super) async fn connect(scene: &'a CommandContext<'_>) -> Result<Self, CommandError> {
-        let server = Self { client: &scene.client, config: scene.config };
-        if let Some(proxy) = scene.client.proxy() {
-            let url = &scene.config.url;
+    /// Connects.
+    pub(super) async fn connect(context: &'a CommandContext) -> Result<Self, Error> {
+        let server = Self { client: &context.client, config: &context.config };
+        if let Some(proxy) = context.client.proxy() {
+            let url = &context.config.url;
             let line = Line::new("proxy", format!("{url} is reached through the proxy {proxy}")).level(Level::Detail);
-            Screen::new(scene).say(&line.with("server", json!(url)).with("proxy", json!(proxy)));
+            Screen::new(context).say(&line.with("server", json!(url)).with("proxy", json!(proxy)));
         }
-        match scene.client.call(Call::Connect).await {
+        match context.client.call(Call::Connect).await {
             Reply::Connected { .. } => Ok(server),
             reply => Err(server.refusal(reply)),
         }
     }
 
     /// One row, with its text.
-    pub(super) async fn row(&self, key: &Key) -> Result<Option<Row>, CommandError> {
+    pub(super) async fn row(&self, key: &Key) -> Result<Option<Row>, Error> {
         match self.client.call(Call::Get(key.clone())).await {
             Reply::Row(row) => Ok(Some(*row)),
             Reply::Absent => Ok(None),
@@ -48,7 +49,7 @@ impl<'a> Server<'a> {
     }
 
     /// All rows of a table; nothing, if they are more than is read.
-    pub(super) async fn rows(&self, kind: Kind) -> Result<Option<Vec<Row>>, CommandError> {
+    pub(super) async fn rows(&self, kind: Kind) -> Result<Option<Vec<Row>>, Error> {
         match self.client.call(Call::Overview(kind)).await {
             Reply::Rows(rows) => Ok(Some(rows)),
             Reply::Unusable { .. } => Ok(None),
@@ -57,7 +58,7 @@ impl<'a> Server<'a> {
     }
 
     /// The versions of a row that the server keeps, newest first; nothing, if this account may not see them.
-    pub(super) async fn versions(&self, key: &Key) -> Result<Option<Vec<Version>>, CommandError> {
+    pub(super) async fn versions(&self, key: &Key) -> Result<Option<Vec<Version>>, Error> {
         match self.client.call(Call::Versions(key.clone())).await {
             Reply::Versions(versions) => Ok(Some(versions)),
             Reply::Absent => Ok(Some(Vec::new())),
@@ -67,7 +68,7 @@ impl<'a> Server<'a> {
     }
 
     /// The text of one of them, if the server gives it.
-    pub(super) async fn version(&self, key: &Key, id: &str) -> Result<Option<String>, CommandError> {
+    pub(super) async fn version(&self, key: &Key, id: &str) -> Result<Option<String>, Error> {
         match self.client.call(Call::Version(key.clone(), id.to_owned())).await {
             Reply::Text(text) => Ok(Some(text)),
             // An answer that makes no sense leaves the other versions alone.
@@ -76,8 +77,8 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// In the words in which a run says it.
-    fn refusal(&self, reply: Reply) -> CommandError {
+    /// The reply as an error, in the words of a deploy.
+    fn refusal(&self, reply: Reply) -> Error {
         let server = self.config.url.clone();
         let key = || self.config.key_origin.as_ref().map(ToString::to_string);
         let (message, what) = match reply.into_failure() {
@@ -92,16 +93,16 @@ impl<'a> Server<'a> {
             other => (None, NoticeKind::Failed { failure: other, took: std::time::Duration::ZERO }),
         };
         let notice = Notice::general(what);
-        CommandError { hint: notice.hint(), ..CommandError::no_server(message.unwrap_or_else(|| notice.sentence())) }
+        Error::no_server(message.unwrap_or_else(|| notice.sentence())).hinted_if(notice.hint())
     }
 }
 
-fn not_ours(key: &Key, words: &str) -> CommandError {
-    CommandError::failed(format!("cannot read {key} on the server: {words}"))
+fn not_ours(key: &Key, words: &str) -> Error {
+    Error::failed(format!("cannot read {key} on the server: {words}"))
         .hinted("use the key of an admin or of the tool's owner")
 }
 
 /// The text of a row, which the server may not show to everybody.
-pub(super) fn text<'r>(key: &Key, row: &'r Row) -> Result<&'r str, CommandError> {
+pub(super) fn text<'r>(key: &Key, row: &'r Row) -> Result<&'r str, Error> {
     row.content.as_deref().ok_or_else(|| not_ours(key, "it does not show its text to this key"))
 }

@@ -1,4 +1,4 @@
-//! owui-watch as a systemd service of the user's, one per project: put it there, take it away, say how it is.
+//! owui-watch as a systemd user service, one per project: install, uninstall, status.
 
 use std::path::{Path, PathBuf};
 
@@ -6,28 +6,28 @@ use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
-use super::CommandError;
 use super::screen::{Line, Screen};
 use super::trust::keep;
 use crate::cli::{Args, ServiceAction};
 use crate::config::{self, CREDENTIAL, Config, ConfigError, Origin, Request, World};
 use crate::console::Format;
 use crate::engine::Code;
+use crate::error::Error;
 use crate::notice::Level;
-use crate::systemd::control::{self, Unavailable};
+use crate::systemd::control;
 use crate::systemd::unit::{self, OLDEST, Sandbox, Service};
 
 /// How many of the log's last lines `status` shows.
 const LAST_LINES: usize = 8;
 
-/// Does with the service of this project what was asked for.
+/// Installs or uninstalls the service of this project, or prints its status.
 pub fn service(
     action: &ServiceAction,
     args: &Args,
     world: &World,
     format: Format,
     least: Level,
-) -> anyhow::Result<Code> {
+) -> Result<Code, Error> {
     let place = Place::of(args, world)?;
     let screen = Screen::of(format, least);
     match action {
@@ -45,7 +45,7 @@ struct Place {
 }
 
 impl Place {
-    fn of(args: &Args, world: &World) -> anyhow::Result<Self> {
+    fn of(args: &Args, world: &World) -> Result<Self, Error> {
         let folder = world.cwd.join(args.config.as_deref().and_then(Path::parent).unwrap_or(Path::new("")));
         let folder = folder.canonicalize().with_context(|| format!("cannot use `{}`", folder.display()))?;
         let unit = unit::name(&folder);
@@ -70,20 +70,19 @@ impl Place {
 }
 
 /// Writes the unit, and starts it, now and at each login.
-fn install(place: &Place, hardened: bool, args: &Args, world: &World, screen: Screen) -> anyhow::Result<Code> {
+fn install(place: &Place, hardened: bool, args: &Args, world: &World, screen: Screen) -> Result<Code, Error> {
     reachable(true, world)?;
     let (config, requests) = of_service(args, world)?;
     let credential = config.key_origin.as_ref().is_some_and(|origin| origin.to_string() == CREDENTIAL);
     let (program, arguments) = (control::program()?, arguments(args, &world.cwd)?);
     let service = Service { folder: &place.folder, program: &program, arguments: &arguments, credential };
-    let cannot = |cause: &dyn std::fmt::Display| CommandError::usage(format!("cannot install the service: {cause}"));
-    let text = unit::text(&service).map_err(|error| cannot(&error))?;
+    let text = unit::text(&service).map_err(cannot_install)?;
     let drop_in = unit::drop_in(&place.file);
     let hardening = if hardened {
         let writable = writable(place, &config, world)?;
         let visible: Vec<_> = config.roots.iter().map(|root| world.cwd.join(root)).chain([program.clone()]).collect();
         let sandbox = Sandbox { writable: &writable, visible: &visible };
-        Some(unit::hardened(&place.folder, &sandbox).map_err(|error| cannot(&error))?)
+        Some(unit::hardened(&place.folder, &sandbox).map_err(cannot_install)?)
     } else {
         None
     };
@@ -121,7 +120,7 @@ fn install(place: &Place, hardened: bool, args: &Args, world: &World, screen: Sc
 }
 
 /// Refuses to replace or remove a file of ours that somebody has edited, and shows what would be different.
-fn check_edited(place: &Place, file: &Path, new: Option<&String>, yes: bool, screen: Screen) -> anyhow::Result<()> {
+fn check_edited(place: &Place, file: &Path, new: Option<&String>, yes: bool, screen: Screen) -> Result<(), Error> {
     let Some(old) = control::read(file)?.filter(|old| Some(old) != new && !unit::is_ours(old) && !yes) else {
         return Ok(());
     };
@@ -130,11 +129,11 @@ fn check_edited(place: &Place, file: &Path, new: Option<&String>, yes: bool, scr
         let line = place.of_file(file, "unit_edited", "somebody has edited");
         screen.difference(line, (&file.display().to_string(), &old), ("what would take its place", new));
     }
-    Err(edited(place, file, does).into())
+    Err(edited(place, file, does))
 }
 
 /// Makes a file have this text, or none. Answers whether it had another.
-fn put(place: &Place, file: &Path, new: Option<&String>, screen: Screen) -> anyhow::Result<bool> {
+fn put(place: &Place, file: &Path, new: Option<&String>, screen: Screen) -> Result<bool, Error> {
     let old = control::read(file)?;
     let changed = old.as_ref() != new;
     match new {
@@ -153,7 +152,7 @@ fn put(place: &Place, file: &Path, new: Option<&String>, screen: Screen) -> anyh
 }
 
 /// The folders that a hardened service writes to: its project's, and that of its state where it lies elsewhere.
-fn writable(place: &Place, config: &Config, world: &World) -> anyhow::Result<Vec<PathBuf>> {
+fn writable(place: &Place, config: &Config, world: &World) -> Result<Vec<PathBuf>, Error> {
     let state = world.cwd.join(&config.state);
     let above = state.parent().and_then(|folder| folder.canonicalize().ok());
     if above.is_some_and(|folder| folder.starts_with(&place.folder)) {
@@ -161,14 +160,14 @@ fn writable(place: &Place, config: &Config, world: &World) -> anyhow::Result<Vec
     }
     let there = state.canonicalize().map_err(|error| {
         let shown = state.display();
-        CommandError::usage(format!("cannot install the service: its state folder `{shown}` cannot be used: {error}"))
+        cannot_install(format!("its state folder `{shown}` cannot be used: {error}"))
             .hinted(format!("create it first: mkdir -m 700 -p '{shown}'"))
     })?;
     Ok(vec![place.folder.clone(), there])
 }
 
 /// Stops the service, and removes our unit.
-fn uninstall(place: &Place, world: &World, yes: bool, screen: Screen) -> anyhow::Result<Code> {
+fn uninstall(place: &Place, world: &World, yes: bool, screen: Screen) -> Result<Code, Error> {
     reachable(false, world)?;
     if control::read(&place.file)?.is_none() {
         let folder = place.folder.display();
@@ -187,8 +186,8 @@ fn uninstall(place: &Place, world: &World, yes: bool, screen: Screen) -> anyhow:
     Ok(Code::Fine)
 }
 
-/// Says how the service is. What it said last is in its log.
-fn status(place: &Place, world: &World, screen: Screen, format: Format) -> anyhow::Result<Code> {
+/// Prints the state of the service and the end of its log.
+fn status(place: &Place, world: &World, screen: Screen, format: Format) -> Result<Code, Error> {
     reachable(false, world)?;
     let names =
         ["LoadState", "UnitFileState", "ActiveState", "SubState", "StateChangeTimestamp", "StatusText", "NRestarts"];
@@ -203,7 +202,7 @@ fn status(place: &Place, world: &World, screen: Screen, format: Format) -> anyho
     let (sub, since) = (property("SubState").unwrap_or_default(), property("StateChangeTimestamp"));
     let enabled = property("UnitFileState").unwrap_or_default();
     let runs = matches!(state.as_str(), "active" | "reloading");
-    // Of one that does not run it is what was so once.
+    // A stopped service still has its last status text.
     let said = property("StatusText").filter(|_| runs);
     let restarts = property("NRestarts").and_then(|n| n.parse::<u64>().ok());
     let log = control::log(&place.unit, LAST_LINES);
@@ -232,39 +231,25 @@ fn status(place: &Place, world: &World, screen: Screen, format: Format) -> anyho
 }
 
 /// Makes sure that there is a service manager; `new` if it is about a new unit.
-fn reachable(new: bool, world: &World) -> Result<(), CommandError> {
+fn reachable(new: bool, world: &World) -> Result<(), Error> {
     let runtime = world.env.get("XDG_RUNTIME_DIR").map(Path::new);
-    let gone = match control::version(runtime) {
-        Ok(version) if new && version < OLDEST => {
-            return Err(CommandError::usage(format!(
-                "cannot install the service: this is systemd {version}, and it needs {OLDEST} or later"
-            )));
-        }
-        Ok(_) => return Ok(()),
-        Err(gone) => gone,
-    };
-    let hint = match gone {
-        Unavailable::NotHere => {
-            "start `owui-watch` in the folder of your plugins with whatever starts programs at login here"
-        }
-        Unavailable::NotRunning => "start `owui-watch` itself, for example as the command of the container",
-        Unavailable::NoSession => "log in as that user directly: `su` and `sudo` start no session",
-        Unavailable::Silent(_) => "log in again, or look at the manager: systemctl --user status",
-    };
-    Err(CommandError::usage(gone.to_string()).hinted(hint))
+    let version = control::version(runtime)?;
+    if new && version < OLDEST {
+        let cause = format!("this is systemd {version}, and it needs {OLDEST} or later");
+        return Err(cannot_install(cause));
+    }
+    Ok(())
 }
 
-/// The settings as the service will find them. They must be those that hold here: a service that deploys elsewhere, or
-/// otherwise, than what was tried out in this shell would be a bad surprise.
-fn of_service(args: &Args, world: &World) -> anyhow::Result<(Config, Vec<Request>)> {
+/// The settings as the service will find them. They must equal those of this shell, where the user tried them out.
+fn of_service(args: &Args, world: &World) -> Result<(Config, Vec<Request>), Error> {
     let (here, _) = consenting(args, world)?;
     let project = here.project.join(".env").display().to_string();
     let unseen = |what: &str, from: &str| {
-        format!("cannot install the service: {what} from {from} of this shell, which a service does not see")
+        cannot_install(format!("{what} from {from} of this shell, which a service does not see"))
     };
-    let (there, requests) = consenting(args, &world.of_service()).map_err(|error| {
-        CommandError::usage(unseen("settings come", "variables")).hinted(format!("without them: {error}"))
-    })?;
+    let (there, requests) = consenting(args, &world.of_service())
+        .map_err(|error| unseen("settings come", "variables").hinted(format!("without them: {error}")))?;
     let key = |config: &Config| config.key.as_ref().map(|key| key.expose_secret().to_owned());
     if here.key.is_some() && key(&here) != key(&there) {
         let from = here.key_origin.as_ref().map(Origin::to_string).unwrap_or_default();
@@ -276,19 +261,18 @@ fn of_service(args: &Args, world: &World) -> anyhow::Result<(Config, Vec<Request
             ),
             Some(other) => format!("it would use another one, from {other}: unset the variable, or correct that"),
         };
-        return Err(CommandError::usage(unseen("the API key comes", &from)).hinted(hint).into());
+        return Err(unseen("the API key comes", &from).hinted(hint));
     }
     if here.url != there.url {
-        return Err(CommandError::usage(unseen("the server comes", &here.url_origin.to_string()))
-            .hinted(format!("add --url {}, or write `url` into watch.toml or `{project}`", here.url))
-            .into());
+        return Err(unseen("the server comes", &here.url_origin.to_string())
+            .hinted(format!("add --url {}, or write `url` into watch.toml or `{project}`", here.url)));
     }
     if plain(&here) != plain(&there) {
         let names = world.env.keys().filter(|name| name.starts_with("OWUI_WATCH_"));
         let names = names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        return Err(CommandError::usage(unseen("settings come", &names))
-            .hinted(format!("write them into watch.toml or `{project}`, or unset them"))
-            .into());
+        return Err(
+            unseen("settings come", &names).hinted(format!("write them into watch.toml or `{project}`, or unset them"))
+        );
     }
     Ok((there, requests))
 }
@@ -326,13 +310,11 @@ fn credential(world: &World) -> String {
 }
 
 /// The flags of this run that are the service's as well, with paths that mean the same from everywhere.
-fn arguments(args: &Args, cwd: &Path) -> Result<Vec<String>, CommandError> {
+fn arguments(args: &Args, cwd: &Path) -> Result<Vec<String>, Error> {
     let path = |path: &Path| {
         let full: PathBuf = cwd.join(path).components().collect();
         let text = full.to_str().map(str::to_owned);
-        text.ok_or_else(|| {
-            CommandError::usage(format!("cannot install the service: `{}` is not UTF-8", full.display()))
-        })
+        text.ok_or_else(|| cannot_install(format!("`{}` is not UTF-8", full.display())))
     };
     let mut arguments = Vec::new();
     if let Some(config) = &args.config {
@@ -347,13 +329,17 @@ fn arguments(args: &Args, cwd: &Path) -> Result<Vec<String>, CommandError> {
     Ok(arguments)
 }
 
-fn edited(place: &Place, file: &Path, does: &str) -> CommandError {
-    CommandError::failed(format!("`{}` was edited, and is left as it is", file.display()))
+fn cannot_install(cause: impl std::fmt::Display) -> Error {
+    Error::new("cannot install the service").because(cause)
+}
+
+fn edited(place: &Place, file: &Path, does: &str) -> Error {
+    Error::failed(format!("`{}` was edited, and is left as it is", file.display()))
         .hinted(format!("`--yes` {does} it; changes in a drop-in are safe: systemctl --user edit {}", place.unit))
 }
 
-fn not_started(place: &Place, hardened: bool, error: &anyhow::Error) -> CommandError {
-    CommandError::failed(format!("the service does not start: {error:#}")).hinted(if hardened {
+fn not_started(place: &Place, hardened: bool, error: &anyhow::Error) -> Error {
+    Error::failed(format!("the service does not start: {error:#}")).hinted(if hardened {
         "install it without `--hardened` if user namespaces are forbidden here".to_owned()
     } else {
         format!("its log says why: journalctl --user -u {} -n 20", place.unit)

@@ -11,9 +11,10 @@ use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::id::{self, PluginId};
 use crate::plugin::{Digest, FileSettings, Key, Kind, Parsed, normal};
 
+use super::CommandContext;
 use super::server::Server;
 use super::words::nearest_plugin;
-use super::{CommandContext, CommandError};
+use crate::error::Error;
 
 /// A file that is a plugin, or was one before it was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,16 +43,16 @@ pub(super) struct Files {
     unreadable: Vec<(Arc<Path>, String)>,
     /// Links to plugins that have a place of their own.
     links: BTreeMap<Arc<Path>, PathBuf>,
-    /// What is not to be deployed from its file.
+    /// Plugins disabled in the settings.
     disabled: BTreeSet<Key>,
     /// The ids of files that cannot be compared.
     unread: BTreeSet<PluginId>,
-    /// The roots that are not there.
+    /// Missing roots.
     pub(super) missing: Vec<PathBuf>,
 }
 
 impl Files {
-    pub(super) fn read(config: &Config) -> anyhow::Result<Self> {
+    pub(super) fn read(config: &Config) -> Result<Self, Error> {
         let plugins =
             Plugins::new(config.roots.clone(), &config.exclude, &config.state, config.files.clone(), config.links)?;
         let mut files = Self {
@@ -126,7 +127,7 @@ impl Files {
         is_unread || self.disabled.contains(key) || self.found.iter().any(|local| local.key == *key)
     }
 
-    /// What is a plugin by its name and has no text, and why not.
+    /// Plugin files whose text cannot be read, each with the reason.
     pub(super) fn unreadable(&self) -> impl Iterator<Item = (&Path, &str)> {
         self.unreadable.iter().map(|(path, why)| (&**path, why.as_str()))
     }
@@ -143,9 +144,9 @@ impl Files {
     pub(super) async fn select(
         &self,
         name: &str,
-        scene: &CommandContext<'_>,
+        context: &CommandContext,
         server: Option<Server<'_>>,
-    ) -> Result<Vec<Target>, CommandError> {
+    ) -> Result<Vec<Target>, Error> {
         if name.is_empty() {
             return Ok(self.all().collect());
         }
@@ -158,53 +159,53 @@ impl Files {
             return Ok(below);
         }
         if let Some((path, why)) = self.unreadable().find(|(file, _)| file.starts_with(path)) {
-            return Err(CommandError::failed(format!("cannot compare `{}`: {why}", path.display())));
+            return Err(Error::failed(format!("cannot compare `{}`: {why}", path.display())));
         }
         let Some(id) = PluginId::new(name) else {
             return Err(self.unknown(name));
         };
         let keys: BTreeSet<_> = self.found.iter().map(|local| &local.key).filter(|key| key.id == id).cloned().collect();
-        let keys = if keys.is_empty() { known(&id, scene, server).await? } else { keys.into_iter().collect() };
+        let keys = if keys.is_empty() { known(&id, context, server).await? } else { keys.into_iter().collect() };
         match keys.as_slice() {
             [] => Err(self.unknown(name)),
             [key] => Ok(vec![self.target(key.clone())?]),
-            _ => Err(CommandError::usage(format!("`{id}` is both a function and a tool"))
+            _ => Err(Error::new(format!("`{id}` is both a function and a tool"))
                 .hinted(format!("say `function:{id}` or `tool:{id}`"))),
         }
     }
 
-    /// The same of an argument that can mean only one plugin.
+    /// Like [`Files::select`], for an argument that must name exactly one plugin.
     pub(super) async fn select_one(
         &self,
         name: &str,
-        scene: &CommandContext<'_>,
+        context: &CommandContext,
         server: Option<Server<'_>>,
-    ) -> Result<Target, CommandError> {
-        let mut targets = self.select(name, scene, server).await?;
+    ) -> Result<Target, Error> {
+        let mut targets = self.select(name, context, server).await?;
         match targets.pop() {
             Some(target) if targets.is_empty() => Ok(target),
             _ => {
                 let name = if name.is_empty() { "." } else { name };
-                Err(CommandError::usage(format!("`{name}` is not one plugin")).hinted("name a single file, or an id"))
+                Err(Error::new(format!("`{name}` is not one plugin")).hinted("name a single file, or an id"))
             }
         }
     }
 
-    fn unknown(&self, name: &str) -> CommandError {
+    fn unknown(&self, name: &str) -> Error {
         let (ids, paths) = (self.found.iter().map(|local| &local.key.id), self.found.iter().map(|local| &*local.path));
         let hint = match nearest_plugin(name, ids, paths) {
             Some(nearest) => format!("did you mean `{nearest}`?"),
             None => "name it by its path or its id".to_owned(),
         };
-        CommandError::usage(format!("there is no plugin `{name}`, neither here nor on the server")).hinted(hint)
+        Error::new(format!("there is no plugin `{name}`, neither here nor on the server")).hinted(hint)
     }
 
-    /// A plugin with its file. Of several files nobody knows which is meant.
-    fn target(&self, key: Key) -> Result<Target, CommandError> {
+    /// A plugin with its file; an error if several files claim it.
+    fn target(&self, key: Key) -> Result<Target, Error> {
         let claimants: Vec<_> = self.found.iter().filter(|local| local.key == key).collect();
         if let [first, second, ..] = claimants.as_slice() {
             let (first, second) = (first.path.display(), second.path.display());
-            return Err(CommandError::usage(format!("`{first}` and `{second}` claim the id `{}`", key.id))
+            return Err(Error::new(format!("`{first}` and `{second}` claim the id `{}`", key.id))
                 .hinted("name the file that you mean, or exclude one of them"));
         }
         Ok(Target { local: claimants.first().map(|local| (*local).clone()), key })
@@ -222,18 +223,14 @@ fn with_kind(name: &str) -> Option<Key> {
     Some(Key { kind, id: PluginId::new(id)? })
 }
 
-/// Nobody can tell a folder that is gone from a name that is wrong, so none is made.
-pub(super) fn no_folder(folder: &Path, what_for: &str) -> CommandError {
-    CommandError::usage(format!("there is no folder `{}`{what_for}", folder.display()))
+/// A missing root is not created: it may be a typing error, or a folder that is gone.
+pub(super) fn no_folder(folder: &Path, what_for: &str) -> Error {
+    Error::new(format!("there is no folder `{}`{what_for}", folder.display()))
         .hinted("create it, or set `root` in watch.toml (or --root) to the folder with the plugins")
 }
 
-/// Under which kinds an id is known that no file has: on the server, or by the copies of what was there.
-async fn known(
-    id: &PluginId,
-    scene: &CommandContext<'_>,
-    server: Option<Server<'_>>,
-) -> Result<Vec<Key>, CommandError> {
+/// The kinds under which the server, or a local copy of what it held, knows an id that no file has.
+async fn known(id: &PluginId, context: &CommandContext, server: Option<Server<'_>>) -> Result<Vec<Key>, Error> {
     let (mut keys, mut refusal) = (Vec::new(), None);
     for kind in Kind::ALL {
         let key = Key { kind, id: id.clone() };
@@ -245,7 +242,7 @@ async fn known(
             refusal = Some(why);
             None
         });
-        if there.is_some() || scene.folder.has_copies(&key) {
+        if there.is_some() || context.folder.has_copies(&key) {
             keys.push(key);
         }
     }

@@ -9,10 +9,11 @@ use crate::cli::Args;
 use crate::config::{self, ConfigError, Request, World};
 use crate::console::Format;
 use crate::engine::Code;
+use crate::error::Error;
 use crate::notice::Level;
 
 /// Asks about everything that the settings in this folder need the user's consent for.
-pub fn trust(args: &Args, world: &World, format: Format, least: Level) -> anyhow::Result<Code> {
+pub fn trust(args: &Args, world: &World, format: Format, least: Level) -> Result<Code, Error> {
     let screen = Screen::of(format, least);
     let mut asked = false;
     loop {

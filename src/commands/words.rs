@@ -1,56 +1,78 @@
-//! The words of a command line that limit a watch or a pass. Each must name something here before anything is done: a
-//! mistyped command is not the name of a plugin.
+//! The words of a command line that name plugins, files and folders. A word that names nothing ends a watch before it
+//! begins, since it is probably a mistyped command.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::CommandError;
 use super::target::id_of_broken;
 use crate::cli;
 use crate::config::Config;
 use crate::disk::{Plugins, ScanCache, Trust};
 use crate::engine::files::Loaded;
+use crate::error::Error;
 use crate::plugin::Parsed;
 use crate::plugin::id::PluginId;
 
 /// Two words at least this similar count as a misspelling.
 const LIKENESS: f64 = 0.8;
 
-/// A word of the command line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Word {
-    /// As the user typed it.
-    pub typed: String,
-    /// An id, or a path from the project's folder; empty for the folder around all roots.
-    pub spelled: String,
+/// What the user typed, as a path from the project's folder, or as it is where it may be an id (no slash, no dot). Users
+/// type paths relative to where they are; editors and hooks pass absolute ones. The folder around all roots is the empty path.
+pub(super) fn spelled(typed: &str, config: &Config, cwd: &Path) -> String {
+    let may_be_id = !typed.contains(['/', '.']);
+    let path = if may_be_id { None } else { config.spelled(Path::new(typed), cwd) };
+    path.as_deref().and_then(Path::to_str).unwrap_or(typed).to_owned()
 }
 
-/// Checks that each word names a watched folder or file, or the id of a plugin here. Returns the ids of files that cannot be
-/// deployed right now, with their paths: the engine knows such a file by its path only.
-///
-/// # Errors
-///
-/// A word names nothing here, or `exclude` has a bad glob.
-pub fn check_words(words: &[Word], config: &Config) -> anyhow::Result<BTreeMap<String, Vec<PathBuf>>> {
-    let mut plugins =
-        Plugins::new(config.roots.clone(), &config.exclude, &config.state, config.files.clone(), config.links)?;
-    let (mut broken, mut listing) = (BTreeMap::new(), None);
-    for word in words {
-        if names_path(&mut plugins, &word.spelled, config) {
-            continue;
+/// What a watch or a pass is limited to.
+pub struct Scope {
+    words: Vec<String>,
+    cwd: PathBuf,
+    /// The ids among them of files that could not be deployed, with their paths: the engine knows such a file by its path only.
+    broken: BTreeMap<String, Vec<PathBuf>>,
+}
+
+impl Scope {
+    /// Checks that each word, as the user typed it in `cwd`, names a watched folder or file, or the id of a plugin here.
+    ///
+    /// # Errors
+    ///
+    /// A word names nothing here, or `exclude` has a bad glob.
+    pub fn read(words: &[String], config: &Config, cwd: &Path) -> Result<Self, Error> {
+        let mut plugins =
+            Plugins::new(config.roots.clone(), &config.exclude, &config.state, config.files.clone(), config.links)?;
+        let (mut broken, mut listing) = (BTreeMap::new(), None);
+        for typed in words {
+            let spelled = spelled(typed, config, cwd);
+            if names_path(&mut plugins, &spelled, config) {
+                continue;
+            }
+            let listing = listing.get_or_insert_with(|| Listing::read(&mut plugins, config));
+            let claims: Vec<_> = listing.ids.iter().filter(|claim| claim.id.as_str() == spelled).collect();
+            if claims.is_empty() {
+                return Err(refusal(typed, &spelled, listing));
+            }
+            if claims.iter().all(|claim| !claim.is_whole) {
+                broken.insert(spelled, claims.iter().map(|claim| claim.path.to_path_buf()).collect());
+            }
         }
-        let listing = listing.get_or_insert_with(|| Listing::read(&mut plugins, config));
-        let claims: Vec<_> = listing.ids.iter().filter(|claim| claim.id.as_str() == word.spelled).collect();
-        if claims.is_empty() {
-            return Err(refusal(&word.typed, &word.spelled, listing).into());
-        }
-        if claims.iter().all(|claim| !claim.is_whole) {
-            let paths = claims.iter().map(|claim| claim.path.to_path_buf()).collect();
-            broken.insert(word.spelled.clone(), paths);
-        }
+        Ok(Self { words: words.to_vec(), cwd: cwd.to_owned(), broken })
     }
-    Ok(broken)
+
+    /// The ids and paths, with these settings; none, if one of the words means everything.
+    #[must_use]
+    pub fn only(&self, config: &Config) -> Vec<String> {
+        let only: Vec<_> = self.words.iter().map(|typed| spelled(typed, config, &self.cwd)).collect();
+        if only.iter().any(String::is_empty) {
+            return Vec::new();
+        }
+        let paths = |word: String| match self.broken.get(&word) {
+            Some(paths) => paths.iter().map(|path| path.to_string_lossy().into_owned()).collect(),
+            None => vec![word],
+        };
+        only.into_iter().flat_map(paths).collect()
+    }
 }
 
 /// Whether a walk of the roots admits this file or folder, whatever it contains.
@@ -157,22 +179,22 @@ fn likeness(word: &str, name: &str) -> f64 {
     strsim::jaro_winkler(&word.to_lowercase(), &name.to_lowercase())
 }
 
-fn refusal(typed: &str, spelled: &str, listing: &Listing) -> CommandError {
+fn refusal(typed: &str, spelled: &str, listing: &Listing) -> Error {
     if cli::commands().iter().any(|name| name == typed) {
-        return CommandError::usage(format!("`{typed}` is a command, and no plugin here has this id"))
+        return Error::new(format!("`{typed}` is a command, and no plugin here has this id"))
             .hinted(format!("a command comes first: `owui-watch {typed}`"));
     }
     if Path::new(spelled).exists() {
-        return CommandError::usage(format!("`{typed}` is not watched"))
-            .hinted("name a plugin file, or a folder, in a root that neither `exclude` nor .gitignore leaves out");
+        return Error::new(format!("`{typed}` is not watched"))
+            .hinted("name a plugin file or a folder in a root that neither `exclude` nor .gitignore leaves out");
     }
     if let Some(root) = listing.missing.first() {
-        return CommandError::usage(format!("cannot look for `{typed}`: there is no folder `{}`", root.display()))
+        return Error::new(format!("cannot look for `{typed}`: there is no folder `{}`", root.display()))
             .hinted("create it, or set `root` in watch.toml (or --root) to the folder with the plugins");
     }
     let hint = match listing.nearest(typed, spelled) {
         Some(name) => format!("did you mean `{name}`?"),
         None => "name a plugin by its id or path; `owui-watch --help` lists the commands".to_owned(),
     };
-    CommandError::usage(format!("`{typed}` is no command, and no plugin here has this id or path")).hinted(hint)
+    Error::new(format!("`{typed}` is no command, and no plugin here has this id or path")).hinted(hint)
 }

@@ -346,7 +346,11 @@ impl fmt::Display for ConfigError {
     }
 }
 
-impl std::error::Error for ConfigError {}
+impl From<ConfigError> for crate::error::Error {
+    fn from(error: ConfigError) -> Self {
+        Self::new(error.message).hinted_if(error.hint)
+    }
+}
 
 /// The settings, or why there are none; and the files that have a say in them.
 pub struct Reading {

@@ -7,7 +7,7 @@ mod world;
 mod writer;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -22,6 +22,7 @@ use crate::disk::{Folder, Plugins, State, StateError};
 use crate::driver::{Driver, Server, World as _};
 use crate::engine::ledger::SavedState;
 use crate::engine::{Code, Event, Policy, Scan};
+use crate::error::Error;
 use crate::git::{self, Leak};
 use crate::notice::{Notice, NoticeKind};
 use crate::systemd::supervisor::Supervisor;
@@ -69,7 +70,7 @@ pub struct Setup<'a> {
     /// Reads the settings again.
     pub read: &'a dyn Fn() -> Reading,
     /// Says what is to be done with settings.
-    pub plan: &'a dyn Fn(Config) -> anyhow::Result<Plan>,
+    pub plan: &'a dyn Fn(Config) -> Result<Plan, Error>,
     /// Whether to wait for another owui-watch that does the same.
     pub wait: bool,
 }
@@ -135,16 +136,8 @@ struct Start {
 }
 
 impl Start {
-    /// `held` is the state of the one to be replaced.
-    async fn new(plan: Plan, held: Option<&State>) -> anyhow::Result<Self> {
+    fn new(plan: Plan, state: Option<State>) -> Result<Self, Error> {
         let Plan { config, policy, .. } = &plan;
-        let is_held = held.is_some_and(|state| state.is_of(&config.state, &config.url));
-        let state = if policy.terms.dry_run || is_held {
-            None
-        } else {
-            crate::run::refuse_tracked(&config.state).await?;
-            Some(State::open(config.state.clone(), &config.url)?)
-        };
         let (send, signs) = unbounded_channel();
         let watcher = match policy.once {
             Some(_) => None,
@@ -160,13 +153,28 @@ impl Start {
     }
 }
 
+/// A state folder in git would travel with every clone, and so would planted state.
+pub async fn refuse_tracked(state: &Path) -> Result<(), StateError> {
+    if git::tracks(state).await { Err(StateError::tracked(state)) } else { Ok(()) }
+}
+
+/// Opens the state that a run needs: none for a dry run, and none where `held`, that of the run to be replaced, is the same.
+async fn open_state(plan: &Plan, held: Option<&State>) -> Result<Option<State>, StateError> {
+    let Plan { config, policy, .. } = plan;
+    if policy.terms.dry_run || held.is_some_and(|state| state.is_of(&config.state, &config.url)) {
+        return Ok(None);
+    }
+    refuse_tracked(&config.state).await?;
+    State::open(config.state.clone(), &config.url).map(Some)
+}
+
 /// Runs until there is nothing more to do, or somebody says stop.
 pub async fn run(
     setup: Setup<'_>,
     console: Console,
     supervisor: Supervisor,
     mut signals: UnboundedReceiver<Signal>,
-) -> anyhow::Result<End> {
+) -> Result<End, Error> {
     let plan = (setup.plan)(setup.config.clone())?;
     let mut audience = Audience { console, supervisor };
     let Some(start) = begin(plan, setup.wait, &mut audience, &mut signals).await? else {
@@ -200,14 +208,14 @@ async fn begin(
     wait: bool,
     audience: &mut Audience,
     signals: &mut UnboundedReceiver<Signal>,
-) -> anyhow::Result<Option<Start>> {
+) -> Result<Option<Start>, Error> {
     let mut told = false;
     loop {
-        let error = match Start::new(plan.clone(), None).await {
-            Ok(start) => return Ok(Some(start)),
+        let error = match open_state(&plan, None).await {
+            Ok(state) => return Start::new(plan, state).map(Some),
             Err(error) => error,
         };
-        let Some(other) = error.downcast_ref().and_then(StateError::other).filter(|_| wait) else { return Err(error) };
+        let Some(other) = error.other().filter(|_| wait) else { return Err(error.into()) };
         if !std::mem::replace(&mut told, true) {
             audience.tell(&Notice::general(NoticeKind::InLine { pid: other.pid }), Timestamp::now());
             audience.supervisor.turn(Duration::ZERO, true);
@@ -434,7 +442,10 @@ impl<'a> Daemon<'a> {
         let start = match (self.setup.plan)(*config) {
             Ok(mut plan) => {
                 plan.policy.terms.force &= self.driver.engine().in_first_pass();
-                Start::new(plan, self.outside.state.as_ref()).await
+                match open_state(&plan, self.outside.state.as_ref()).await {
+                    Ok(state) => Start::new(plan, state),
+                    Err(error) => Err(error.into()),
+                }
             }
             Err(error) => Err(error),
         };
@@ -445,7 +456,7 @@ impl<'a> Daemon<'a> {
                 Some(vec![Event::Replace])
             }
             Err(error) => {
-                self.keep_settings(&format!("{error:#}"), crate::run::remedy(&error));
+                self.keep_settings(&error.to_string(), error.hint().map(str::to_owned));
                 None
             }
         }
@@ -468,7 +479,7 @@ impl<'a> Daemon<'a> {
             Err(error) => error,
         };
         if error.other().is_none() {
-            self.outside.cannot_write(&error.into());
+            self.outside.cannot_write(&anyhow::Error::msg(error));
             return None;
         }
         let message = format!("this owui-watch ends, since its lock was deleted: {error}");

@@ -103,7 +103,11 @@ impl std::fmt::Display for StateError {
     }
 }
 
-impl std::error::Error for StateError {}
+impl From<StateError> for crate::error::Error {
+    fn from(error: StateError) -> Self {
+        Self::new(error.message).hinted(error.hint)
+    }
+}
 
 /// The state folder, as far as processes may share it: copies, notes and logs, each of them a file that is written whole.
 #[derive(Clone, Debug)]

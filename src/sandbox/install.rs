@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use super::process;
 use super::python::{self, Call, Environment, Python};
-use super::{Progress, SandboxError, Tell};
+use super::{Progress, Tell};
+use crate::error::Error;
 
 /// The machine-learning packages. Together they are several gigabytes, and no plugin is deployed with them.
 const LEFT_OUT: [&str; 7] = [
@@ -35,16 +36,16 @@ pub(super) async fn ensure(
     cache: &Path,
     environment: &Environment<'_>,
     tell: Tell<'_>,
-) -> Result<PathBuf, SandboxError> {
+) -> Result<PathBuf, Error> {
     check_version(version)?;
     let folder = cache.join("open-webui").join(version);
     if let Some(python) = installed(&folder, environment).await {
         return Ok(python);
     }
     let no_folder = |e: io::Error| {
-        SandboxError::new(format!("cannot use the cache folder `{}`", cache.display()))
-            .because(&e)
-            .hint("make it writable, or name another one with `XDG_CACHE_HOME`")
+        Error::new(format!("cannot use the cache folder `{}`", cache.display()))
+            .because(e)
+            .hinted("make it writable, or name another one with `XDG_CACHE_HOME`")
     };
     fs::create_dir_all(&folder).map_err(no_folder)?;
     let _lock = lock(&cache.join("lock"), tell).await.map_err(no_folder)?;
@@ -63,15 +64,15 @@ pub(super) async fn ensure(
 }
 
 /// The version becomes a folder's name and an argument of the installer.
-fn check_version(version: &str) -> Result<(), SandboxError> {
+fn check_version(version: &str) -> Result<(), Error> {
     let sound = version.starts_with(|c: char| c.is_ascii_digit())
         && version.chars().all(|c| c.is_ascii_alphanumeric() || c == '.')
         && !version.contains("..");
     if sound {
         return Ok(());
     }
-    Err(SandboxError::new(format!("`{version}` is not a version of Open WebUI"))
-        .hint("write it as its releases do, for example `0.12.4`"))
+    Err(Error::new(format!("`{version}` is not a version of Open WebUI"))
+        .hinted("write it as its releases do, for example `0.12.4`"))
 }
 
 /// The interpreter of a complete installation. It is asked, for the Python that it was made from may have been removed.
@@ -119,7 +120,7 @@ async fn install(
     cache: &Path,
     environment: &Environment<'_>,
     tell: Tell<'_>,
-) -> Result<PathBuf, SandboxError> {
+) -> Result<PathBuf, Error> {
     tell(Progress::FindingPython);
     let found = python::find(environment, cache).await;
     let uv = python::find_uv(environment, &found, cache, tell).await?;
@@ -132,7 +133,7 @@ async fn install(
     let python = python::interpreter(venv, "python");
     let overrides = venv.join("overrides.txt");
     let could_not = format!("cannot install Open WebUI {version}");
-    fs::write(&overrides, overrides_text()).map_err(|e| SandboxError::new(&could_not).because(&e))?;
+    fs::write(&overrides, overrides_text()).map_err(|e| Error::new(&could_not).because(e))?;
     let mut install = command(&uv, environment, folder);
     install.args(["pip", "install", "--python"]).arg(&python).arg("--overrides").arg(&overrides);
     install.arg(format!("open-webui=={version}"));
@@ -147,7 +148,7 @@ async fn make_venv(
     version: &str,
     environment: &Environment<'_>,
     tell: Tell<'_>,
-) -> Result<(), SandboxError> {
+) -> Result<(), Error> {
     let mut make = command(uv, environment, venv);
     make.args(["venv", "--no-project", "--allow-existing", "--python"]);
     if let Some(python) = fit {
@@ -161,7 +162,7 @@ async fn make_venv(
     let done = step(make, "cannot download Python 3.12", "Python 3.12", version, tell).await;
     done.map_err(|error| {
         let ways = python::ways_to_python(std::env::consts::OS);
-        error.hint(format!("let uv reach the network (`HTTPS_PROXY`, where there is a proxy), or {ways}"))
+        error.hinted(format!("let uv reach the network (`HTTPS_PROXY`, where there is a proxy), or {ways}"))
     })
 }
 
@@ -171,26 +172,20 @@ fn command(uv: &Call, environment: &Environment<'_>, folder: &Path) -> Command {
     command
 }
 
-async fn step(
-    command: Command,
-    could_not: &str,
-    what: &str,
-    version: &str,
-    tell: Tell<'_>,
-) -> Result<(), SandboxError> {
+async fn step(command: Command, could_not: &str, what: &str, version: &str, tell: Tell<'_>) -> Result<(), Error> {
     let heard = |line: &str| {
         if worth_telling(line) {
             tell(Progress::Installing { what: what.to_owned(), line: line.trim().to_owned() });
         }
     };
-    let ended = process::run(command, INSTALLING, heard).await.map_err(|e| SandboxError::new(could_not).because(&e))?;
+    let ended = process::run(command, INSTALLING, heard).await.map_err(|e| Error::new(could_not).because(e))?;
     if ended.status.success() {
         return Ok(());
     }
-    Err(SandboxError::new(could_not)
-        .because(&format!("uv ended with {}", ended.status))
-        .quote(&ended.said)
-        .hint(hint(&ended.said, version)))
+    Err(Error::new(could_not)
+        .because(format!("uv ended with {}", ended.status))
+        .quoting(&ended.said)
+        .hinted(hint(&ended.said, version)))
 }
 
 /// Of uv's lines, those that show that it gets on; the rest is a list of 200 packages, and advice on using the folder.

@@ -21,6 +21,7 @@ use etcetera::BaseStrategy as _;
 use secrecy::SecretString;
 use tempfile::TempDir;
 
+use crate::error::Error;
 use python::Environment;
 use server::{Launch, Server};
 
@@ -61,9 +62,9 @@ impl Options {
 }
 
 /// The folder that versions of Open WebUI are installed into: `owui-watch` in the user's cache folder.
-pub fn default_cache() -> Result<PathBuf, SandboxError> {
+pub fn default_cache() -> Result<PathBuf, Error> {
     let strategy = etcetera::choose_base_strategy().map_err(|e| {
-        SandboxError::new("cannot find the user's cache folder").because(&e).hint("set `HOME` or `XDG_CACHE_HOME`")
+        Error::new("cannot find the user's cache folder").because(e).hinted("set `HOME` or `XDG_CACHE_HOME`")
     })?;
     Ok(strategy.cache_dir().join("owui-watch"))
 }
@@ -127,50 +128,6 @@ impl fmt::Display for Progress {
 /// Who is told. A trait object, so that each step is compiled once.
 type Tell<'a> = &'a mut dyn FnMut(Progress);
 
-/// Why there is no sandbox. Its text is the message, with what a foreign program said about it in lines of their own.
-#[derive(Debug)]
-pub struct SandboxError {
-    message: String,
-    quoted: String,
-    hint: Option<String>,
-}
-
-impl SandboxError {
-    fn new(message: impl Into<String>) -> Self {
-        SandboxError { message: message.into(), quoted: String::new(), hint: None }
-    }
-
-    fn because(mut self, cause: &impl fmt::Display) -> Self {
-        self.message = format!("{}: {cause}", self.message);
-        self
-    }
-
-    fn quote(mut self, said: &str) -> Self {
-        said.clone_into(&mut self.quoted);
-        self
-    }
-
-    fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-
-    /// What to do about it, where that is known.
-    #[must_use]
-    pub fn remedy(&self) -> Option<&str> {
-        self.hint.as_deref()
-    }
-}
-
-impl fmt::Display for SandboxError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
-        self.quoted.lines().try_for_each(|line| write!(f, "\n  | {line}"))
-    }
-}
-
-impl std::error::Error for SandboxError {}
-
 /// The admin of a sandbox, with all that one can sign in with.
 #[derive(Clone, Debug)]
 pub struct Admin {
@@ -198,14 +155,14 @@ pub struct Sandbox {
 
 impl Sandbox {
     /// Installs what is missing, starts a server and waits until it answers. Dropping the future ends all of that.
-    pub async fn start(options: &Options, mut tell: impl FnMut(Progress)) -> Result<Sandbox, SandboxError> {
+    pub async fn start(options: &Options, mut tell: impl FnMut(Progress)) -> Result<Sandbox, Error> {
         let tell: Tell<'_> = &mut tell;
         let environment = Environment(&options.environment);
         let python = install::ensure(&options.openwebui, &options.cache, &environment, tell).await?;
         let mut data = tempfile::Builder::new()
             .prefix("owui-watch-sandbox-")
             .tempdir()
-            .map_err(|e| SandboxError::new("cannot make a data folder").because(&e))?;
+            .map_err(|e| Error::new("cannot make a data folder").because(e))?;
         data.disable_cleanup(options.keep);
         let log = data.path().join("server.log");
         let launch = Launch {
@@ -248,7 +205,7 @@ impl Sandbox {
     }
 
     /// Waits for the server's own end, which a plugin can bring about, and tells why. Safe to cancel.
-    pub async fn ended(&mut self) -> SandboxError {
+    pub async fn ended(&mut self) -> Error {
         loop {
             if let Some(error) = self.server.ended() {
                 return error;
@@ -258,14 +215,14 @@ impl Sandbox {
     }
 
     /// Ends the server and removes its data folder; returns the folder if it was to be kept.
-    pub fn stop(self) -> Result<Option<PathBuf>, SandboxError> {
+    pub fn stop(self) -> Result<Option<PathBuf>, Error> {
         let Sandbox { server, data, keep, .. } = self;
         drop(server);
         if keep {
             return Ok(Some(data.keep()));
         }
         let path = data.path().to_owned();
-        data.close().map_err(|e| SandboxError::new(format!("cannot remove `{}`", path.display())).because(&e))?;
+        data.close().map_err(|e| Error::new(format!("cannot remove `{}`", path.display())).because(e))?;
         Ok(None)
     }
 }
@@ -273,17 +230,6 @@ impl Sandbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_error_quotes_others_in_lines_of_their_own() {
-        let error = SandboxError::new("cannot install Open WebUI 0.12.4").because(&"uv ended with exit status: 2");
-        assert_eq!(error.to_string(), "cannot install Open WebUI 0.12.4: uv ended with exit status: 2");
-        let error = error.quote("error: Failed to fetch\n  Caused by: dns error").hint("check the network");
-        let expected = "cannot install Open WebUI 0.12.4: uv ended with exit status: 2\
-                        \n  | error: Failed to fetch\n  |   Caused by: dns error";
-        assert_eq!(error.to_string(), expected);
-        assert_eq!(error.remedy(), Some("check the network"));
-    }
 
     #[test]
     fn every_step_has_one_line() {

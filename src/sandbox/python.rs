@@ -7,7 +7,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::process::{self, Ended};
-use super::{Progress, SandboxError, Tell};
+use super::{Progress, Tell};
+use crate::error::Error;
 
 /// A tool that only tells its version answers at once; a stub that opens a shop window instead never does.
 const ASKING: Duration = Duration::from_secs(20);
@@ -197,7 +198,7 @@ pub(super) async fn find_uv(
     found: &Found,
     cache: &Path,
     tell: Tell<'_>,
-) -> Result<Call, SandboxError> {
+) -> Result<Call, Error> {
     let mut calls: Vec<Call> = environment.programs("uv").into_iter().map(Call::from).collect();
     if let Some(home) = environment.home() {
         // Where its own installer and pipx put it, which a service's or an editor's search path often lacks.
@@ -225,32 +226,25 @@ async fn is_uv(environment: &Environment<'_>, call: &Call, folder: &Path) -> boo
     answer(command).await.is_some_and(|ended| ended.answer.starts_with("uv "))
 }
 
-async fn install_uv(
-    environment: &Environment<'_>,
-    python: &Python,
-    own: &Path,
-    tell: Tell<'_>,
-) -> Result<(), SandboxError> {
+async fn install_uv(environment: &Environment<'_>, python: &Python, own: &Path, tell: Tell<'_>) -> Result<(), Error> {
     let folder = own.parent().unwrap_or(own);
     let mut make = environment.command(&python.program, folder);
     make.args(["-I", "-m", "venv", "--clear"]).arg(own);
     let could_not = format!("cannot make a virtual environment with Python {}", python.version);
-    let ended =
-        process::run(make, INSTALLING_UV, |_| ()).await.map_err(|e| SandboxError::new(&could_not).because(&e))?;
+    let ended = process::run(make, INSTALLING_UV, |_| ()).await.map_err(|e| Error::new(&could_not).because(e))?;
     if !ended.status.success() {
-        return Err(SandboxError::new(&could_not).quote(&ended.said).hint(venv_hint(&ended.said, python.version)));
+        return Err(Error::new(&could_not).quoting(&ended.said).hinted(venv_hint(&ended.said, python.version)));
     }
     let mut install = environment.command(&interpreter(own, "python"), folder);
     install.args(["-m", "pip", "install", "--disable-pip-version-check", "--progress-bar", "off", "uv"]);
     let heard = |line: &str| tell(Progress::Installing { what: "uv".to_owned(), line: line.to_owned() });
     let could_not = "cannot install uv, the installer of Python packages";
-    let ended =
-        process::run(install, INSTALLING_UV, heard).await.map_err(|e| SandboxError::new(could_not).because(&e))?;
+    let ended = process::run(install, INSTALLING_UV, heard).await.map_err(|e| Error::new(could_not).because(e))?;
     if ended.status.success() {
         return Ok(());
     }
     let hint = "check the network and the proxy settings, or install uv yourself: https://docs.astral.sh/uv/";
-    Err(SandboxError::new(could_not).quote(&ended.said).hint(hint))
+    Err(Error::new(could_not).quoting(&ended.said).hinted(hint))
 }
 
 /// An interpreter that fits and that uv knows of. This never downloads one.
@@ -274,9 +268,9 @@ async fn answer(command: Command) -> Option<Ended> {
     process::run(command, ASKING, |_| ()).await.ok().filter(|ended| ended.status.success())
 }
 
-fn no_python() -> SandboxError {
+fn no_python() -> Error {
     let system = std::env::consts::OS;
-    SandboxError::new("cannot set up an Open WebUI: neither Python 3.11 or 3.12 nor uv was found").hint(format!(
+    Error::new("cannot set up an Open WebUI: neither Python 3.11 or 3.12 nor uv was found").hinted(format!(
         "install uv, which brings its own Python ({}), or {}",
         ways_to_uv(system),
         ways_to_python(system)

@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::python::same_variable;
-use super::{Admin, Progress, SandboxError, Tell, process};
+use super::{Admin, Progress, Tell, process};
+use crate::error::Error;
 use crate::printable;
 
 const LAUNCHER: &str = include_str!("launcher.py");
@@ -151,11 +152,11 @@ impl Drop for Server {
 
 impl Server {
     /// Starts a server and waits until it answers.
-    pub(super) async fn launch(launch: &Launch<'_>, tell: Tell<'_>) -> Result<Server, SandboxError> {
+    pub(super) async fn launch(launch: &Launch<'_>, tell: Tell<'_>) -> Result<Server, Error> {
         let client = client()?;
         let mut again = true;
         loop {
-            let cannot = |e: io::Error| SandboxError::new("cannot start Open WebUI").because(&e);
+            let cannot = |e: io::Error| Error::new("cannot start Open WebUI").because(e);
             let port = free_port().map_err(cannot)?;
             tell(Progress::Starting { port });
             let mark = random()?;
@@ -169,7 +170,7 @@ impl Server {
         }
     }
 
-    async fn ready(&mut self, client: &Client, mark: &str, tell: Tell<'_>) -> Result<(), SandboxError> {
+    async fn ready(&mut self, client: &Client, mark: &str, tell: Tell<'_>) -> Result<(), Error> {
         let started = Instant::now();
         let mut told = 0;
         loop {
@@ -181,9 +182,9 @@ impl Server {
             }
             let elapsed = started.elapsed();
             if elapsed > STARTING {
-                return Err(SandboxError::new(format!("Open WebUI did not answer within {} s", STARTING.as_secs()))
-                    .quote(&self.said())
-                    .hint(self.more()));
+                return Err(Error::new(format!("Open WebUI did not answer within {} s", STARTING.as_secs()))
+                    .quoting(&self.said())
+                    .hinted(self.more()));
             }
             if elapsed.as_secs() > told {
                 told = elapsed.as_secs();
@@ -202,13 +203,13 @@ impl Server {
     }
 
     /// The error to tell, if the server is no more.
-    pub(super) fn ended(&mut self) -> Option<SandboxError> {
+    pub(super) fn ended(&mut self) -> Option<Error> {
         let end = match self.child.try_wait() {
             Ok(None) => return None,
             Ok(Some(status)) => status.to_string(),
             Err(e) => e.to_string(),
         };
-        Some(SandboxError::new("Open WebUI has ended").because(&end).quote(&self.said()).hint(self.more()))
+        Some(Error::new("Open WebUI has ended").because(end).quoting(&self.said()).hinted(self.more()))
     }
 
     /// Where there is more to read than what is quoted.
@@ -226,7 +227,7 @@ impl Server {
     }
 
     /// Signs the admin in or up.
-    pub(super) async fn admin(&self, login: bool) -> Result<Admin, SandboxError> {
+    pub(super) async fn admin(&self, login: bool) -> Result<Admin, Error> {
         let client = client()?;
         if !login {
             // Whatever is sent here, a server without login makes and returns this admin.
@@ -250,9 +251,9 @@ impl Server {
         path: &str,
         token: Option<&SecretString>,
         body: &Value,
-    ) -> Result<SecretString, SandboxError> {
+    ) -> Result<SecretString, Error> {
         let cannot = |cause: String| {
-            SandboxError::new(format!("cannot set up the admin: POST {path}")).because(&cause).quote(&self.said())
+            Error::new(format!("cannot set up the admin: POST {path}")).because(cause).quoting(&self.said())
         };
         let mut request = client.post(format!("{}{path}", self.url)).json(body);
         if let Some(token) = token {
@@ -272,21 +273,21 @@ impl Server {
 }
 
 /// A client for loopback: a proxy of the user's is not asked for the way to one's own machine.
-fn client() -> Result<Client, SandboxError> {
+fn client() -> Result<Client, Error> {
     // It fails only where another part of the program was first, which is as good.
     rustls::crypto::ring::default_provider().install_default().ok();
     Client::builder()
         .no_proxy()
         .timeout(ANSWERING)
         .build()
-        .map_err(|e| SandboxError::new("cannot make an HTTP client").because(&e))
+        .map_err(|e| Error::new("cannot make an HTTP client").because(e))
 }
 
 /// Sixteen bytes that nobody can guess, as text.
-fn random() -> Result<String, SandboxError> {
+fn random() -> Result<String, Error> {
     let mut bytes = [0; 16];
     let source = rustls::crypto::ring::default_provider().secure_random;
-    source.fill(&mut bytes).map_err(|_| SandboxError::new("cannot get random bytes from the system"))?;
+    source.fill(&mut bytes).map_err(|_| Error::new("cannot get random bytes from the system"))?;
     Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
 }
 

@@ -9,6 +9,8 @@ use std::{fmt, fs};
 
 use anyhow::Context as _;
 
+use crate::error::Error;
+
 /// Why there is no service manager to be asked.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Unavailable {
@@ -35,7 +37,19 @@ impl fmt::Display for Unavailable {
     }
 }
 
-impl std::error::Error for Unavailable {}
+impl From<Unavailable> for Error {
+    fn from(unavailable: Unavailable) -> Self {
+        let hint = match unavailable {
+            Unavailable::NotHere => {
+                "start `owui-watch` in the folder of your plugins with whatever starts programs at login here"
+            }
+            Unavailable::NotRunning => "start `owui-watch` itself, for example as the command of the container",
+            Unavailable::NoSession => "log in as that user directly: `su` and `sudo` start no session",
+            Unavailable::Silent(_) => "log in again, or look at the manager: systemctl --user status",
+        };
+        Self::new(unavailable.to_string()).hinted(hint)
+    }
+}
 
 impl Unavailable {
     /// `booted`: systemd runs the system. `session`: the user's own manager listens.

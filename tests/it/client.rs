@@ -369,7 +369,7 @@ async fn the_key_is_nowhere_to_be_read() {
     let bad = format!("{KEY}\n{KEY}");
     let error = Client::new(&Options { key: Some(bad.into()), ..options }).unwrap_err();
     said.push(format!("{error} {error:#} {error:?}"));
-    assert_eq!(error.to_string(), "the key holds a character that no key has");
+    assert_eq!(error.to_string(), "the key holds a character that no key has: failed to parse header value");
 
     let log = log.text();
     assert!(log.contains(r#"answer method=POST path="/api/v1/functions/id/f/update" status=200"#), "{log}");

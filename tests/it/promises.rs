@@ -325,23 +325,37 @@ fn says(notices: &[Value], event: &str) -> bool {
 // ---- what is refused ------------------------------------------------------------------------------------------------
 
 async fn a_refused_save_leaves_the_plugin_as_it_was(scene: Scene) -> &'static str {
-    for it in It::both("refused") {
-        let before = scene.in_use(&it).await;
-        // What the server catches as an exception, and what it fails at.
-        let mut endings = vec!["import no_such_module\n", "raise GeneratorExit()\n"];
-        if scene.is_real && it.kind == Kind::Tool {
-            // What it finds out after it has begun to run the new text.
-            endings.push("class Own:\n    pass\n\n\ndef odd(self, own: Own):\n    pass\n\n\nTools.odd = odd\n");
+    let both = It::both("refused");
+    let mut before = Vec::new();
+    for it in &both {
+        before.push(scene.in_use(it).await);
+    }
+    // What the server catches as an exception, what it fails at, and what it finds out after it has begun to run a tool.
+    let odd = "class Own:\n    pass\n\n\ndef odd(self, own: Own):\n    pass\n\n\nTools.odd = odd\n";
+    let endings = [("import no_such_module\n", true), ("raise GeneratorExit()\n", true), (odd, false)];
+    for (ending, of_both) in endings.into_iter().filter(|(_, of_both)| *of_both || scene.is_real) {
+        let is_sent = |it: &It| of_both || it.kind == Kind::Tool;
+        for it in both.iter().filter(|it| is_sent(it)) {
+            scene.put(it, it.text(2) + "\n\n" + ending);
         }
-        for ending in endings {
-            scene.put(&it, it.text(2) + "\n\n" + ending);
-            let notices = scene.once(1);
-            assert_eq!(the(&notices, "refused")["id"], it.id);
+        let notices = scene.once(1);
+        let told = |event: &str, it: &It| {
+            notices.iter().filter(|notice| notice["event"] == event && notice["id"] == it.id.as_str()).count()
+        };
+        for (it, before) in both.iter().zip(&before) {
+            assert_eq!(told("refused", it), usize::from(is_sent(it)), "{ending}: {notices:#?}");
             let was_off = it.kind == Kind::Function && ending.starts_with("import") && !scene.is_transactional();
-            assert_eq!(says(&notices, "restored"), was_off, "{ending}");
-            assert_eq!(scene.everything(&it).await, before, "{ending}");
+            assert_eq!(told("restored", it), usize::from(was_off), "{ending}");
+            assert_eq!(scene.everything(it).await, *before, "{ending}");
         }
-        scene.remove(&it);
+        // The next round is about its own text alone.
+        for it in both.iter().filter(|it| is_sent(it)) {
+            scene.put(it, it.text(1));
+        }
+        scene.once(0);
+    }
+    for it in &both {
+        scene.remove(it);
     }
     if scene.is_transactional() { YES } else { REPAIRED }
 }

@@ -202,10 +202,9 @@ fn every_event_of_a_service_is_listed() {
 #[test]
 fn every_event_of_a_command_is_listed() {
     let listed: BTreeSet<_> = table("event of a command").iter().flat_map(|row| ticked(&row[0])).collect();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/commands");
     let mut told = BTreeSet::new();
-    for entry in fs::read_dir(folder).expect("the commands") {
-        let code = fs::read_to_string(entry.expect("a file").path()).expect("its text");
+    for file in super::layering::files(&["src/commands"]) {
+        let code = fs::read_to_string(file).expect("its text");
         let calls = code.split("Line::new(").skip(1).chain(code.split("about(").skip(1));
         let word = |call: &str| Some(call.trim_start().strip_prefix('"')?.split('"').next()?.to_owned());
         told.extend(calls.filter_map(word));

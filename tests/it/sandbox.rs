@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use owui_watch::sandbox::{Options, Progress, Sandbox, SandboxError, default_cache};
+use owui_watch::error::Error;
+use owui_watch::sandbox::{Options, Progress, Sandbox, default_cache};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -75,7 +76,7 @@ impl Machine {
         Options::new(self.path("cache"), environment)
     }
 
-    async fn fails(&self) -> (SandboxError, Vec<Progress>) {
+    async fn fails(&self) -> (Error, Vec<Progress>) {
         let mut told = Vec::new();
         let end = Sandbox::start(&self.options(), |step| told.push(step)).await;
         (end.err().expect("there is no server to start"), told)
@@ -127,7 +128,7 @@ async fn without_python_and_uv_it_says_what_to_install() {
     let machine = Machine::new();
     let (error, _) = machine.fails().await;
     assert_eq!(error.to_string(), "cannot set up an Open WebUI: neither Python 3.11 or 3.12 nor uv was found");
-    assert!(error.remedy().unwrap().contains("uv"), "{:?}", error.remedy());
+    assert!(error.hint().unwrap().contains("uv"), "{:?}", error.hint());
 }
 
 #[tokio::test]
@@ -154,7 +155,7 @@ async fn a_python_without_venv_is_told_by_the_package_that_lacks() {
         error.to_string().starts_with("cannot make a virtual environment with Python 3.13.5\n  | The virtual"),
         "{error}"
     );
-    assert!(error.remedy().unwrap().contains("python3.13-venv"), "{:?}", error.remedy());
+    assert!(error.hint().unwrap().contains("python3.13-venv"), "{:?}", error.hint());
     assert!(told.contains(&Progress::InstallingUv));
 }
 
@@ -176,7 +177,7 @@ async fn a_python_that_cannot_be_fetched_is_told_with_other_ways_to_get_one() {
     let (error, _) = machine.fails().await;
     let text = "cannot download Python 3.12: uv ended with exit status: 2\n  | error: dns error";
     assert_eq!(error.to_string(), text);
-    assert!(error.remedy().unwrap().contains("install Python itself"), "{:?}", error.remedy());
+    assert!(error.hint().unwrap().contains("install Python itself"), "{:?}", error.hint());
 }
 
 #[tokio::test]
@@ -199,7 +200,7 @@ async fn keep_keeps_the_log_of_a_server_that_did_not_start() {
     machine.uv("exit 0", DIES);
     let options = Options { keep: true, ..machine.options() };
     let error = Sandbox::start(&options, |_| ()).await.err().unwrap();
-    let hint = error.remedy().unwrap();
+    let hint = error.hint().unwrap();
     let log = Path::new(hint.split('`').nth(1).unwrap());
     assert!(fs::read_to_string(log).unwrap().starts_with("first line\n"), "{hint}");
     fs::remove_dir_all(log.parent().unwrap()).unwrap();
@@ -214,7 +215,7 @@ async fn a_failed_installation_is_told_in_the_installers_words_and_leaves_nothin
     let text = error.to_string();
     assert!(text.starts_with("cannot install Open WebUI 0.12.4: uv ended with exit status: 2\n"), "{text}");
     assert!(text.ends_with("\n  | error: Failed to fetch\n  |   Caused by: dns error"), "{text}");
-    assert!(error.remedy().unwrap().contains("network"), "{:?}", error.remedy());
+    assert!(error.hint().unwrap().contains("network"), "{:?}", error.hint());
     assert!(told.contains(&Progress::MakingVenv { python: "3.12.1".to_owned() }));
     assert_eq!(machine.installed(), [""; 0]);
 }

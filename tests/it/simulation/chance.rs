@@ -176,15 +176,15 @@ impl Author {
             return "start".to_owned();
         }
         match self.random.u8(0..11) {
-            10 => "reload".to_owned(),
             0..2 => "rescan".to_owned(),
             2 => "stop".to_owned(),
             3 => "start".to_owned(),
-            4..10 => {
+            4..9 => {
                 let effects = if self.random.bool() { 0 } else { self.random.u8(1..12) };
                 format!("crash {effects} {}", self.random.u16(0..3000))
             }
-            _ => self.of(&["full", "free", "free"]).to_owned(),
+            9 => self.of(&["full", "free", "free"]).to_owned(),
+            _ => "reload".to_owned(),
         }
     }
 

@@ -32,7 +32,7 @@ use std::time::Instant;
 use promises::Broken;
 
 /// How many seeds every run of the tests plays.
-const SEEDS: u64 = 10_000;
+const SEEDS: u64 = 2_000;
 
 /// Plays one script; a panic in the engine is a broken promise like others.
 fn play(script: &str) -> Result<(), Broken> {

@@ -1,193 +1,16 @@
-//! What a plugin's text was: our copies of what was deployed and replaced, and the versions that the server keeps.
+//! Our copies and the server's versions as one list: which of them are the same text, put there by the same deploy.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
-use std::sync::Arc;
 
-use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use serde_json::json;
 
-use super::screen::{Line, Screen, clock};
-use super::server::{Server, text};
-use super::target::{Files, Target};
-use super::{CommandContext, CommandError};
-use crate::disk::{Copy, Origin};
-use crate::engine::Code;
+use super::{Entry, Text, What, beside};
+use crate::disk::Copy;
 use crate::engine::deploy::{Version, message};
-use crate::notice::Level;
-use crate::plugin::frontmatter::Frontmatter;
-use crate::plugin::{Digest, Key, normal};
-use crate::printable;
-
-/// How many of the server's versions are asked for their texts.
-const MOST_TEXTS: usize = 20;
-
-/// A text that the plugin had.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) what: What,
-    /// When it was deployed, replaced, or made on the server; `None` for what is simply there.
-    pub(super) at: Option<Timestamp>,
-    /// `None` where only the server has it, and was not asked for it.
-    pub(super) text: Option<Text>,
-    /// Our copy.
-    pub(super) copy: Option<PathBuf>,
-    /// The server's version of it.
-    pub(super) version: Option<Version>,
-    /// Whether it is what the server holds now.
-    pub(super) current: bool,
-}
-
-/// What became of a text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum What {
-    /// We put it on the server.
-    Deployed,
-    /// It is, or was, on the server, and we have nothing to do with it.
-    Server,
-    /// It was somebody else's, and we replaced it.
-    Replaced,
-    /// It was a file's, and a pull replaced it.
-    Local,
-}
-
-impl What {
-    fn word(self) -> &'static str {
-        match self {
-            What::Deployed => "deployed",
-            What::Server => "server",
-            What::Replaced => "replaced",
-            What::Local => "local",
-        }
-    }
-
-    /// Its name for programs.
-    fn name(self) -> &'static str {
-        match self {
-            What::Deployed => "deployed",
-            What::Server => "on_the_server",
-            What::Replaced => "replaced",
-            What::Local => "local_file",
-        }
-    }
-}
-
-/// A text, and what names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Text {
-    pub(super) source: Arc<str>,
-    pub(super) digest: Digest,
-    /// In its frontmatter.
-    pub(super) version: Option<String>,
-}
-
-impl Text {
-    pub(super) fn new(text: &str) -> Self {
-        let version = Frontmatter::parse(&normal::normal(text)).version().map(str::to_owned);
-        Self { source: text.into(), digest: Digest::of_text(text), version }
-    }
-}
-
-impl From<Copy> for Entry {
-    fn from(copy: Copy) -> Self {
-        let what = match copy.origin {
-            Origin::Deployed => What::Deployed,
-            Origin::Found => What::Server,
-            Origin::Replaced => What::Replaced,
-            Origin::Local => What::Local,
-        };
-        let text = Text { source: copy.text.into(), digest: copy.digest, version: copy.version };
-        Self { what, at: Some(copy.at), text: Some(text), copy: Some(copy.path), version: None, current: false }
-    }
-}
-
-impl Entry {
-    pub(super) fn digest(&self) -> Option<Digest> {
-        self.text.as_ref().map(|text| text.digest)
-    }
-}
-
-/// Prints the history of a plugin.
-pub async fn history(scene: &CommandContext<'_>, name: &str) -> anyhow::Result<Code> {
-    Screen::new(scene).warn_of_unused_state(&scene.folder);
-    let files = Files::read(scene.config)?;
-    // Our own copies can be listed without it.
-    let (server, mut away) = match Server::connect(scene).await {
-        Ok(server) => (Some(server), None),
-        Err(refusal) => (None, Some(refusal)),
-    };
-    let target = match files.select_one(name, scene, server).await {
-        Ok(target) => target,
-        // Whether there is such a plugin, only the server knows.
-        Err(refusal) => return Err(away.unwrap_or(refusal).into()),
-    };
-    let screen = Screen::new(scene);
-    let entries = match server {
-        Some(server) => match gather(scene, server, &target).await {
-            Ok(entries) => entries,
-            Err(refusal) => {
-                away = Some(refusal);
-                merged(scene.folder.copies(&target.key), Vec::new(), None)
-            }
-        },
-        None => merged(scene.folder.copies(&target.key), Vec::new(), None),
-    };
-    let zone = TimeZone::system();
-    let table: Vec<_> = entries.iter().map(|entry| cells(entry, &zone)).collect();
-    for ((entry, cells), row) in entries.iter().zip(&table).zip(aligned(&table, Screen::columns())) {
-        screen.row(&line(entry, cells, &target.key), &row);
-    }
-    if let Some(refusal) = away {
-        return Err(refusal.into());
-    }
-    if entries.is_empty() {
-        screen.aside(&Line::new("no_history", format!("nothing is known of {} yet", target.key)).of(&target.key));
-    }
-    Ok(Code::Fine)
-}
-
-/// What the server holds, and everything that it, and we, know of before.
-pub(super) async fn gather(
-    scene: &CommandContext<'_>,
-    server: Server<'_>,
-    target: &Target,
-) -> Result<Vec<Entry>, CommandError> {
-    let key = &target.key;
-    let row = server.row(key).await?;
-    let now = match &row {
-        Some(row) => Some(Text::new(text(key, row)?)),
-        None => None,
-    };
-    let mut versions = Vec::new();
-    let version_id = row.as_ref().and_then(|row| row.version_id.clone());
-    if row.as_ref().is_some_and(|row| row.versioned) {
-        for (place, version) in listed(scene, server, key).await?.into_iter().enumerate() {
-            let text = match &now {
-                Some(now) if Some(&version.id) == version_id.as_ref() => Some(now.clone()),
-                _ if place < MOST_TEXTS => server.version(key, &version.id).await?.map(|text| Text::new(&text)),
-                _ => None,
-            };
-            versions.push((version, text));
-        }
-    }
-    let now = now.map(|now| (now, version_id));
-    Ok(merged(scene.folder.copies(key), versions, now))
-}
-
-/// The server's versions. An account that may not see them can still see the rest.
-async fn listed(scene: &CommandContext<'_>, server: Server<'_>, key: &Key) -> Result<Vec<Version>, CommandError> {
-    let versions = server.versions(key).await?;
-    if versions.is_none() {
-        let line = Line::new("trouble", format!("the server does not show the versions of {key} to this key"));
-        Screen::new(scene).aside(&line.of(key).level(Level::Warning));
-    }
-    Ok(versions.unwrap_or_default())
-}
 
 /// Everything in one list, newest first. A text of ours that the server has as a version is one entry.
-fn merged(
+pub(super) fn merged(
     copies: Vec<Copy>,
     versions: Vec<(Version, Option<Text>)>,
     now: Option<(Text, Option<String>)>,
@@ -290,12 +113,6 @@ fn leave_out_known(entries: &[Entry], versions: &mut [Option<(Version, Option<Te
     }
 }
 
-/// What a message says beside that it is about this deploy; `None` if it is not.
-fn beside<'m>(message: &'m str, deploy: &str) -> Option<&'m str> {
-    let rest = message.strip_prefix(deploy)?;
-    if rest.is_empty() { Some(rest) } else { rest.strip_prefix(", ") }
-}
-
 /// Pairs the times when a text was put on the server by our clock with those by the server's. The clocks may differ, so
 /// the order counts first, and then the distance: a text may have been put there by others as well.
 fn paired(mut ours: Vec<(Timestamp, usize)>, mut theirs: Vec<(Timestamp, usize)>) -> Vec<(usize, usize)> {
@@ -328,113 +145,13 @@ struct Pairing {
     pairs: Vec<(usize, usize)>,
 }
 
-/// How wide the last column must be at least to say anything.
-const LEAST_WORDS: usize = 10;
-
-/// Which column holds the version in the frontmatter, which is as long as people like, and how much of it tells
-/// something.
-const VERSION: usize = 3;
-const LEAST_VERSION: usize = 5;
-
-/// An entry as a row of the table.
-type Cells = [String; 6];
-
-fn cells(entry: &Entry, zone: &TimeZone) -> Cells {
-    let cells = [
-        if entry.current { "*".to_owned() } else { String::new() },
-        entry.at.map(|at| clock(at, zone)).unwrap_or_default(),
-        entry.what.word().to_owned(),
-        entry.text.as_ref().and_then(|text| text.version.clone()).unwrap_or_default(),
-        name(entry),
-        words(entry),
-    ];
-    cells.map(|cell| printable::line(&cell).into_owned())
-}
-
-/// What a rollback takes it by.
-pub(super) fn name(entry: &Entry) -> String {
-    let digest = entry.digest().map(|digest| short(&digest.to_string()).to_owned());
-    let version = || entry.version.as_ref().map(|version| short(&version.id).to_owned());
-    digest.or_else(version).unwrap_or_default()
-}
-
-/// What the server says beside a version, without what the row says already.
-fn words(entry: &Entry) -> String {
-    let Some(version) = &entry.version else { return String::new() };
-    let said = version.message.as_deref().unwrap_or_default();
-    let deploy = message(entry.text.as_ref().and_then(|text| text.version.as_deref()));
-    let said = beside(said, &deploy).filter(|_| entry.what == What::Deployed).unwrap_or(said);
-    let said = said.lines().next().unwrap_or_default().to_owned();
-    let author = version.author.as_ref().map(|author| format!("({author})"));
-    [Some(said), author].into_iter().flatten().filter(|words| !words.is_empty()).collect::<Vec<_>>().join(" ")
-}
-
-/// The rows of the table, as wide as the terminal at most, if it is one. What no entry has takes no room; the words at the
-/// end are cut, and then versions that are long.
-fn aligned(table: &[Cells], columns: Option<usize>) -> Vec<String> {
-    let mut widths = [0; 6];
-    for cells in table {
-        for (widest, cell) in widths.iter_mut().zip(cells) {
-            *widest = width(cell).max(*widest);
-        }
-    }
-    let room = |width: &usize| if *width > 0 { width + GAP.len() } else { 0 };
-    let [words_before @ .., words] = &mut widths;
-    let fixed: usize = words_before.iter().map(room).sum();
-    if let Some(columns) = columns {
-        // The mark has the half of a gap behind it.
-        let left = (columns + 1).saturating_sub(fixed);
-        *words = if left < LEAST_WORDS { 0 } else { left.min(*words) };
-        let over = fixed.saturating_sub(columns + 1 + GAP.len());
-        let version = &mut words_before[VERSION];
-        *version = (*version).min(version.saturating_sub(over).max(LEAST_VERSION));
-    }
-    table.iter().map(|cells| row(cells, &widths)).collect()
-}
-
-const GAP: &str = "  ";
-
-fn row(cells: &Cells, widths: &[usize; 6]) -> String {
-    let mut line = String::new();
-    for (n, (cell, columns)) in cells.iter().zip(widths).enumerate().filter(|(_, (_, columns))| **columns > 0) {
-        let cell = console::truncate_str(cell, *columns, "…");
-        let padding = " ".repeat(columns.saturating_sub(width(&cell)));
-        line = line + &cell + &padding + if n == 0 { " " } else { GAP };
-    }
-    line.truncate(line.trim_end().len());
-    line
-}
-
-fn width(text: &str) -> usize {
-    console::measure_text_width(text)
-}
-
-/// The server's version ids are long; their beginning tells them apart.
-pub(super) fn short(id: &str) -> &str {
-    id.get(..8).unwrap_or(id)
-}
-
-fn line(entry: &Entry, cells: &Cells, key: &Key) -> Line {
-    let version = entry.version.as_ref();
-    let message = cells.iter().filter(|cell| !cell.is_empty()).map(String::as_str).collect::<Vec<_>>().join(" ");
-    Line::new("history", message)
-        .of(key)
-        .with("what", json!(entry.what.name()))
-        .with("at", json!(entry.at.map(|at| at.to_string())))
-        .with("current", json!(entry.current))
-        .with("version", json!(entry.text.as_ref().and_then(|text| text.version.as_ref())))
-        .with("digest", json!(entry.digest()))
-        .with("copy", json!(entry.copy.as_ref().map(|path| path.display().to_string())))
-        .with("server_version_id", json!(version.map(|version| &version.id)))
-        .with("commit_message", json!(version.and_then(|version| version.message.as_ref())))
-        .with("author", json!(version.and_then(|version| version.author.as_ref())))
-}
-
 #[cfg(test)]
 mod tests {
-    use expect_test::expect;
+    use std::path::PathBuf;
 
     use super::*;
+    use crate::disk::Origin;
+    use crate::plugin::Digest;
 
     fn at(minutes: i64) -> Timestamp {
         Timestamp::from_second(minutes * 60).unwrap()
@@ -607,70 +324,5 @@ mod tests {
         let later = [copies(), vec![copy(Origin::Deployed, 7, "b")]].concat();
         let expected = ["server theirs current", "deployed b @7", "replaced theirs @5", "deployed a @1"];
         check(&merged(later, Vec::new(), now("theirs")), &expected);
-    }
-
-    #[test]
-    fn the_table_is_as_wide_as_the_terminal_at_most() {
-        let said = |id: &str, words: &str, author: &str| {
-            Some(Version { message: Some(words.to_owned()), author: Some(author.to_owned()), ..version(id, 3) })
-        };
-        let entry = |what, version: &str, words| Entry {
-            what,
-            at: Some(at(3)),
-            text: Some(Text::new(&format!("\"\"\"\nversion: {version}\n\"\"\"\n"))),
-            copy: None,
-            version: words,
-            current: what == What::Deployed,
-        };
-        let entries = [
-            entry(
-                What::Deployed,
-                "1.3.0",
-                said("v2", "owui-watch: 1.3.0, commit 5d1c0f2 with uncommitted changes", "Ann"),
-            ),
-            entry(What::Replaced, "1.2.0-beta.11", None),
-            Entry {
-                text: None,
-                ..entry(What::Server, "", said("6c30bdbd-1", "a fix\nthat is told of at length", "Bob"))
-            },
-            Entry { at: None, version: None, ..entry(What::Local, "1.2", None) },
-        ];
-        let table: Vec<_> = entries.iter().map(|entry| cells(entry, &TimeZone::UTC)).collect();
-        let shown = |columns| {
-            let rows = aligned(&table, columns);
-            assert!(rows.iter().all(|row| columns.is_none_or(|columns| width(row) <= columns)), "{rows:#?}");
-            format!("{}\n", rows.join("\n"))
-        };
-        expect![[r"
-            * 1970-01-01 00:03:00  deployed  1.3.0          8a1ef624  commit 5d1c0f2 with uncommitted changes (Ann)
-              1970-01-01 00:03:00  replaced  1.2.0-beta.11  0529c93d
-              1970-01-01 00:03:00  server                   6c30bdbd  a fix (Bob)
-                                   local     1.2            23299f66
-        "]]
-        .assert_eq(&shown(None));
-        expect![[r"
-            * 1970-01-01 00:03:00  deployed  1.3.0          8a1ef624  commit 5d1c0f2 with u…
-              1970-01-01 00:03:00  replaced  1.2.0-beta.11  0529c93d
-              1970-01-01 00:03:00  server                   6c30bdbd  a fix (Bob)
-                                   local     1.2            23299f66
-        "]]
-        .assert_eq(&shown(Some(80)));
-        expect![[r"
-            * 1970-01-01 00:03:00  deployed  1.3.0          8a1ef624
-              1970-01-01 00:03:00  replaced  1.2.0-beta.11  0529c93d
-              1970-01-01 00:03:00  server                   6c30bdbd
-                                   local     1.2            23299f66
-        "]]
-        .assert_eq(&shown(Some(60)));
-        expect![[r"
-            * 1970-01-01 00:03:00  deployed  1.3.0    8a1ef624
-              1970-01-01 00:03:00  replaced  1.2.0-…  0529c93d
-              1970-01-01 00:03:00  server             6c30bdbd
-                                   local     1.2      23299f66
-        "]]
-        .assert_eq(&shown(Some(50)));
-        // Without a word from the server there is room for everything.
-        let plain = [cells(&entry(What::Deployed, "1.3.0", None), &TimeZone::UTC)];
-        assert_eq!(aligned(&plain, Some(48)), aligned(&plain, None));
     }
 }
