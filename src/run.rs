@@ -14,7 +14,7 @@ use tracing_subscriber::prelude::*;
 use crate::cli::{Args, Command};
 use crate::client::{self, Authorities, Client, Timeouts, UnusableProxy};
 use crate::commands::{self, Agreed, CommandContext, CommandError, Word};
-use crate::config::{self, Config, ConfigError, DEFAULT_URL, Origin, Reading, Sources, World};
+use crate::config::{self, Config, ConfigError, DEFAULT_URL, Origin, Reading, Settings, Sources, World};
 use crate::console::{self, Console, Format, Steps};
 use crate::daemon::{self, End, Plan, Setup, Signal};
 use crate::disk::StateError;
@@ -161,7 +161,7 @@ async fn roll_back(scene: &CommandContext<'_>, plugin: &str, version: Option<&st
 
 fn client(config: &Config) -> anyhow::Result<Client> {
     let timeouts = Timeouts { deploy: config.timeout, ..Timeouts::default() };
-    let authorities = match &config.ca_file {
+    let authorities = match &config.certificates {
         Some(file) => Authorities::read(&file.pem)
             .with_context(|| format!("cannot use the certificates in `{}`", file.path.display()))?,
         None => Authorities::default(),
@@ -270,14 +270,17 @@ async fn play(
     ));
     steps.finish();
     let (url, state) = (sandbox.url().to_owned(), sandbox.data().join("owui-watch"));
-    let here = |config| Config {
-        url: url.clone(),
+    let here = |config: Config| Config {
+        settings: Settings {
+            url: url.clone(),
+            state: state.clone(),
+            // The sandbox is single-user.
+            activate_new: true,
+            ..config.settings
+        },
         url_origin: Origin::Set("the sandbox".to_owned()),
         key: None,
         key_origin: None,
-        state: state.clone(),
-        // Nobody uses it but who is trying things out.
-        activate_new: true,
         ..config
     };
     let read = || {

@@ -34,7 +34,7 @@ pub struct Word {
 /// A word names nothing here, or `exclude` has a bad glob.
 pub fn check_words(words: &[Word], config: &Config) -> anyhow::Result<BTreeMap<String, Vec<PathBuf>>> {
     let mut plugins =
-        Plugins::new(config.roots.clone(), &config.exclude, &config.state, config.files.clone(), config.links)?;
+        Plugins::new(config.roots.clone(), &config.exclude, &config.state, config.files.clone(), config.follow_links)?;
     let (mut broken, mut listing) = (BTreeMap::new(), None);
     for word in words {
         if names_path(&mut plugins, &word.spelled, config) {

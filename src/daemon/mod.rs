@@ -203,9 +203,14 @@ impl Start {
                 send.send(sign).ok();
             })?),
         };
-        let plugins =
-            Plugins::new(config.roots.clone(), &config.exclude, &config.state, config.files.clone(), config.links)?
-                .within(&config.root_bounds);
+        let plugins = Plugins::new(
+            config.roots.clone(),
+            &config.exclude,
+            &config.state,
+            config.files.clone(),
+            config.follow_links,
+        )?
+        .within(&config.root_bounds);
         Ok(Self { plan, plugins, watcher, signs, state, unsaved: None })
     }
 }
@@ -303,7 +308,7 @@ impl<'a> Daemon<'a> {
             followed: BTreeSet::new(),
             signs,
             state,
-            git: Git::new(config.roots),
+            git: Git::new(config.roots.clone()),
             client,
             audience,
             settings,
