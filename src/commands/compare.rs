@@ -318,7 +318,7 @@ fn take(
     let bytes = file::read(&local.path)?;
     let read = normal::clean(&bytes).ok().filter(|text| **text == *local.text);
     let read = read.ok_or_else(|| CommandError::failed(format!("{} was changed meanwhile", called(target))))?;
-    let copy = scene.folder.keep_file(&target.key, &bytes, local.digest, now())?;
+    let copy = scene.folder.save_local_file(&target.key, &bytes, local.digest, now())?;
     file::replace(&local.path, &bytes, &file::with_style_of(&normal::respelled(&stored.source, &read), &bytes))?;
     know(scene, target, &stored)?;
     let was = Text::new(&local.text).version;
@@ -341,7 +341,7 @@ fn take(
 fn know(scene: &CommandContext<'_>, target: &Target, stored: &Text) -> anyhow::Result<()> {
     let text = stored.source.to_string();
     scene.folder.archive_found(&Backup { key: target.key.clone(), text, digest: stored.digest }, now())?;
-    scene.folder.note_rollback(&target.key, &Rollback { local: None, server: stored.digest, done: true })
+    scene.folder.save_rollback(&target.key, &Rollback { local: None, server: stored.digest, done: true })
 }
 
 /// Where new files go.

@@ -290,7 +290,7 @@ impl<'a> Daemon<'a> {
             let (ledger, trouble) = state.load();
             troubles.extend(trouble);
             state.rollbacks_changed();
-            SavedState { ledger, rollbacks: state.rollbacks(), under_way: state.under_way() }
+            SavedState { ledger, rollbacks: state.rollbacks(), under_way: state.intents() }
         } else {
             // What was cut short is not a dry run's to make good.
             let folder = Folder::new(config.state.clone(), &config.url);
@@ -778,7 +778,7 @@ impl<'a> Daemon<'a> {
                     }
                     Effect::SaveIntent(ticket, key, under_way) => {
                         self.served.withdraw(&key);
-                        let noted = self.state().and_then(|state| state.note_under_way(&key, &under_way));
+                        let noted = self.state().and_then(|state| state.save_intent(&key, &under_way));
                         events.push_back(Event::IntentSaved(ticket, noted.map_err(|error| format!("{error:#}"))));
                     }
                     Effect::ClearIntent(key) => {
@@ -787,7 +787,7 @@ impl<'a> Daemon<'a> {
                     }
                     Effect::Archive(backup) => self.write(|state| state.archive(&backup, Timestamp::now())),
                     Effect::ArchiveFound(backup) => self.write(|state| state.archive_found(&backup, Timestamp::now())),
-                    Effect::EndRollback(key) => self.write(|state| state.forget_rollback(&key)),
+                    Effect::EndRollback(key) => self.write(|state| state.clear_rollback(&key)),
                     Effect::CheckPresence(path) => {
                         let is_settled = self.debouncer.is_idle() && self.ready.is_empty();
                         let trace = if is_settled { self.plugins.trace(&path) } else { FilePresence::Unsettled };
@@ -845,7 +845,7 @@ impl<'a> Daemon<'a> {
     }
 
     fn keep(&self, backup: &crate::engine::deploy::Backup) -> anyhow::Result<PathBuf> {
-        self.state()?.keep(backup, Timestamp::now())
+        self.state()?.save_backup(backup, Timestamp::now())
     }
 
     fn state(&self) -> anyhow::Result<&State> {
@@ -919,7 +919,7 @@ impl<'a> Daemon<'a> {
         }
         let failed_before = std::mem::replace(&mut self.save_failed, result.is_err());
         for key in served {
-            self.write(|state| state.forget_under_way(&key));
+            self.write(|state| state.clear_intent(&key));
         }
         if let Err(error) = result {
             self.on_disk = OnDisk::default();

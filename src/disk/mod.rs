@@ -1,58 +1,30 @@
-//! The disk: which files there are, what is in them, and what we write ourselves. The only opener of files beside the
-//! configuration and the sandbox.
+//! The disk: which files there are (`walk`), what is in them (`read`), and what we write ourselves (`state`). Only this
+//! room, the configuration and the sandbox open files.
 
-mod backups;
 pub mod file;
-mod identity;
+mod git_folder;
 mod ignore_rules;
-mod intents;
+mod read;
 mod scan_cache;
 mod state;
-mod trust;
+mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{ErrorKind, Read as _};
-use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::ScopedJoinHandle;
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use crate::engine::Scan;
 use crate::engine::files::{FilePresence, Links, Loaded};
-use crate::plugin::{self, FileSettings, Flaw, Parsed, Problem};
-use crate::regular_file::{self, ONE_MIB, Rejection};
+use crate::plugin::FileSettings;
 
-pub use backups::{Copy, Origin};
-use ignore_rules::{IgnoreRules, MOST_PATTERNS};
+use ignore_rules::MOST_PATTERNS;
+pub use read::Trust;
+use read::{is_closed, unlisted};
 pub use scan_cache::ScanCache;
-use scan_cache::{CacheEntry, Stat};
-pub use state::{Folder, Other, State, StateError};
-
-/// Larger files are not read: the largest real plugin that was seen has 0.4 MiB.
-const LARGEST_MIB: u64 = 16;
-/// A git lock that is older belongs to nobody any more.
-const STALE_LOCK: Duration = Duration::from_secs(30);
-
-/// Far longer than a walk takes, and than clocks of machines that share a drive differ.
-const QUIET: Duration = Duration::from_mins(1);
-
-/// How often a tree in which new folders keep appearing is walked in one go. Those that are created in a watched folder
-/// send their own events.
-const MOST_WALKS: usize = 4;
-
-/// How far a file's completeness can be trusted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trust {
-    /// The kernel said that the writer is done.
-    Closed,
-    /// Nobody said so: it is believed when it was not written for this long.
-    Quiet(Duration),
-}
+pub use state::{Copy, Folder, Origin, Other, State, StateError};
 
 /// Finds and reads the plugins under the roots.
 pub struct Plugins {
@@ -138,11 +110,6 @@ impl Plugins {
         (!self.bounds.iter().any(|bound| real.starts_with(bound))).then_some(real)
     }
 
-    fn find_git(&mut self) {
-        let folders = self.roots.iter().filter_map(|root| git_folder(root));
-        self.git_locks = folders.map(|folder| folder.join("index.lock")).collect();
-    }
-
     /// Walks the roots and reads every file, on all cores, that is not as it was seen before; `seen` is what is known
     /// then. `on_folder` is told each admitted folder before its content is listed for good, so that a watch set there
     /// misses nothing.
@@ -177,33 +144,6 @@ impl Plugins {
         Scan { files, missing }
     }
 
-    /// Walks the folders that appeared under the roots; answers the files in them. All at once, because each walk passes
-    /// what else there is on the way.
-    pub fn walk(&mut self, appeared: &[Arc<Path>], on_folder: &mut dyn FnMut(&Path)) -> Vec<Arc<Path>> {
-        let folders: BTreeSet<_> =
-            appeared.iter().filter(|path| path.is_dir()).map(|path| path.to_path_buf()).collect();
-        if folders.is_empty() {
-            return Vec::new();
-        }
-        let mut unreadable = Vec::new();
-        let mut found = self.explore(&folders, on_folder, &mut unreadable);
-        for (path, _) in unreadable {
-            self.closed.insert(Arc::clone(&path));
-            found.push(path);
-        }
-        found
-    }
-
-    /// Takes in those of the paths that the walk admits, with one walk for all of them.
-    pub fn admit_all<'a>(&mut self, paths: impl Iterator<Item = &'a Arc<Path>>) {
-        let new: BTreeSet<_> =
-            paths.filter(|path| !self.admitted.contains(*path)).map(|path| path.to_path_buf()).collect();
-        if !new.is_empty() {
-            let entries = self.entries(&new).collect();
-            self.admit(entries, &mut Vec::new());
-        }
-    }
-
     /// The links among the files.
     #[must_use]
     pub fn links(&self) -> &BTreeSet<Arc<Path>> {
@@ -221,58 +161,6 @@ impl Plugins {
     #[must_use]
     pub fn is_closed(&self, path: &Path) -> bool {
         self.closed.contains(path)
-    }
-
-    fn explore(
-        &mut self,
-        folders: &BTreeSet<PathBuf>,
-        on_folder: &mut dyn FnMut(&Path),
-        unreadable: &mut Vec<(Arc<Path>, Loaded)>,
-    ) -> Vec<Arc<Path>> {
-        let mut told = BTreeSet::new();
-        // A folder may be listed before it is named, and what is created between that and its watch sends no event and
-        // is not in the list: once the folders are watched, everything is listed anew.
-        for _ in 0..MOST_WALKS {
-            let entries: Vec<_> = self.entries(folders).collect();
-            let n_told = told.len();
-            for entry in &entries {
-                if let Entry::Folder(folder) = entry
-                    && told.insert(folder.clone())
-                {
-                    on_folder(folder);
-                }
-            }
-            if told.len() == n_told || told.iter().all(|folder| is_quiet(folder)) {
-                return self.admit(entries, unreadable);
-            }
-        }
-        let entries = self.entries(folders).collect();
-        self.admit(entries, unreadable)
-    }
-
-    /// Takes in what a walk found; answers the files.
-    fn admit(&mut self, entries: Vec<Entry>, unreadable: &mut Vec<(Arc<Path>, Loaded)>) -> Vec<Arc<Path>> {
-        let mut found = Vec::new();
-        for entry in entries {
-            match entry {
-                Entry::Folder(_) => {}
-                Entry::Unreadable(path, words) => {
-                    let is_folder = path.is_dir();
-                    let problem = if is_folder { Problem::UnreadableFolder } else { Problem::Unreadable };
-                    unreadable.push((Arc::from(path), flawed(problem(words))));
-                }
-                Entry::Unruly(path, words) => unreadable.push((Arc::from(path), flawed(Problem::IgnoreFile(words)))),
-                Entry::File { path, is_link } => {
-                    let path: Arc<Path> = Arc::from(path);
-                    self.admitted.insert(Arc::clone(&path));
-                    if is_link {
-                        self.links.insert(Arc::clone(&path));
-                    }
-                    found.push(path);
-                }
-            }
-        }
-        found
     }
 
     /// The admitted files in a folder.
@@ -315,289 +203,6 @@ impl Plugins {
             FilePresence::Nothing
         }
     }
-
-    /// Whether git is in the middle of changing the work tree.
-    #[must_use]
-    pub fn git_busy(&self) -> bool {
-        let fresh = |lock: std::fs::Metadata| age(&lock).is_none_or(|age| age < STALE_LOCK);
-        self.git_locks.iter().any(|lock| lock.metadata().is_ok_and(fresh))
-    }
-
-    /// What the walk finds at the targets and below, by the rules that hold above them: the walk starts at the roots, but
-    /// goes down no other way.
-    fn entries(&self, targets: &BTreeSet<PathBuf>) -> impl Iterator<Item = Entry> + use<> {
-        let targets = Arc::new(Targets::new(targets));
-        let is_on_the_way = |root: &&PathBuf| targets.touch(root) && self.strays(root).is_none();
-        let on_the_way: Vec<_> = self.roots.iter().filter(is_on_the_way).cloned().collect();
-        let (exclude, ours) = (self.exclude.clone(), self.ours.clone());
-        let rules = Arc::new(IgnoreRules::new());
-        on_the_way.into_iter().flat_map(move |root| {
-            let (exclude, ours, base) = (exclude.clone(), ours.clone(), root.clone());
-            let (wanted, targets, rules) = (Arc::clone(&targets), Arc::clone(&targets), Arc::clone(&rules));
-            // The rules of the folders above a linked root are those above its target.
-            let full = root.canonicalize().unwrap_or_else(|_| root.clone());
-            let unruly = Arc::new(Mutex::new(Vec::new()));
-            let (found_unruly, unruly_root) = (Arc::clone(&unruly), rules.problem(&full));
-            let mut builder = ignore::WalkBuilder::new(&root);
-            builder.standard_filters(false).sort_by_file_name(Ord::cmp).filter_entry(move |entry| {
-                let path = tidy(entry.path());
-                let is_dir = entry.file_type().is_some_and(|kind| kind.is_dir());
-                let inside = path.strip_prefix(&base).unwrap_or(&path);
-                let admitted = wanted.touch(&path)
-                    && !ours.contains(&path)
-                    && (inside.as_os_str().is_empty()
-                        || !exclude.matched(inside, is_dir).is_ignore() && !rules.skips(&full.join(inside), is_dir));
-                // Without its rules it is not known what the user wants left alone.
-                let problem = if admitted && is_dir { rules.problem(&full.join(inside)) } else { None };
-                let is_ruly = problem.is_none();
-                let problem = problem.map(|words| Entry::Unruly(path, words));
-                found_unruly.lock().unwrap_or_else(PoisonError::into_inner).extend(problem);
-                admitted && is_ruly
-            });
-            let walk = if unruly_root.is_none() { Some(builder.build()) } else { None };
-            let unruly_root = unruly_root.map(|words| Entry::Unruly(root, words));
-            let entries = walk.into_iter().flatten().filter_map(|entry| match entry {
-                Ok(entry) => found(&entry),
-                Err(error) => unreadable(&error),
-            });
-            let unruly = std::iter::from_fn(move || unruly.lock().unwrap_or_else(PoisonError::into_inner).pop());
-            unruly_root.into_iter().chain(entries).chain(unruly).filter(move |entry| targets.hold(entry.path()))
-        })
-    }
-
-    fn read_all(&self, paths: &[Arc<Path>], trust: Trust, seen: &ScanCache) -> Vec<Look> {
-        // Large files stand together, and so do those that are as they were: whoever is done takes the next one.
-        let next = AtomicUsize::new(0);
-        let take = || {
-            let n = next.fetch_add(1, Ordering::Relaxed);
-            paths.get(n).map(|path| (n, path))
-        };
-        let read =
-            || -> Vec<_> { std::iter::from_fn(take).map(|(n, path)| (n, self.look(path, trust, seen))).collect() };
-        let n_threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(paths.len());
-        let mut looks: Vec<_> = std::thread::scope(|scope| {
-            let others: Vec<_> = (1..n_threads).map(|_| scope.spawn(read)).collect();
-            let mine = read();
-            // A panic in there must not pass for files that are not there.
-            let join = |reader: ScopedJoinHandle<'_, _>| reader.join().unwrap_or_else(|panic| resume_unwind(panic));
-            others.into_iter().flat_map(join).chain(mine).collect()
-        });
-        looks.sort_unstable_by_key(|(n, _)| *n);
-        looks.into_iter().map(|(_, look)| look).collect()
-    }
-
-    /// What is in a file that the walk has just found.
-    fn look(&self, path: &Arc<Path>, trust: Trust, seen: &ScanCache) -> Look {
-        let settings = self.settings.get(&**path).cloned().unwrap_or_default();
-        let stat = if self.links.contains(path) || settings.enabled == Some(false) { None } else { Stat::of(path) };
-        let Some(stat) = stat.filter(Stat::is_settled) else {
-            return Some((seen.without_text(self.load(path, trust)), None));
-        };
-        if seen.has(path, stat, &settings) {
-            return None;
-        }
-        if self.is_behind_a_link(path) {
-            return Some((Loaded::Missing, None));
-        }
-        // A file, and no link: that was seen a moment ago.
-        let loaded = seen.without_text(loaded(path, read_whole(path, trust), &settings));
-        // What was changed while it was read looks otherwise now.
-        let sight = if Stat::of(path) == Some(stat) { CacheEntry::of(&loaded, stat, settings) } else { None };
-        Some((loaded, sight))
-    }
-
-    fn load(&self, path: &Arc<Path>, trust: Trust) -> Loaded {
-        let settings = self.settings.get(&**path).cloned().unwrap_or_default();
-        if settings.enabled == Some(false) {
-            return Loaded::Parsed(Parsed::Disabled);
-        }
-        if self.is_behind_a_link(path) {
-            return Loaded::Missing;
-        }
-        if let Some(loaded) = self.follow_link(path) {
-            return loaded;
-        }
-        loaded(path, read_whole(path, trust), &settings)
-    }
-
-    /// Whether a folder on the way to a file is a link. The walk goes down none, but one may have taken a folder's place
-    /// since.
-    fn is_behind_a_link(&self, path: &Path) -> bool {
-        let Some(root) = self.roots.iter().find(|root| is_under(path, root)) else { return false };
-        let mut folders =
-            path.ancestors().skip(1).take_while(|folder| *folder != root.as_path() && !folder.as_os_str().is_empty());
-        folders.any(Path::is_symlink)
-    }
-
-    /// A link is deployed only when it leads to a file that is not found by itself, and inside the roots unless the user
-    /// says otherwise.
-    fn follow_link(&self, path: &Path) -> Option<Loaded> {
-        if !path.is_symlink() {
-            return None;
-        }
-        let target = || path.read_link().map(|target| target.display().to_string()).unwrap_or_default();
-        let Ok(real) = path.canonicalize() else { return Some(flawed(Problem::DanglingLink(target()))) };
-        let inside = self.roots.iter().find_map(|root| {
-            let rest = real.strip_prefix(root.canonicalize().ok()?).ok()?.to_owned();
-            Some(shown(root, &rest))
-        });
-        match inside {
-            None if self.where_links_lead == Links::Anywhere => None,
-            None => Some(flawed(Problem::LinkOutside(target()))),
-            Some(original) if original != path && self.admitted.contains(&*original) => {
-                Some(Loaded::SameFile(original))
-            }
-            Some(_) => None,
-        }
-    }
-}
-
-/// What was read of a file at a scan, and what is to be remembered of it; `None` where it is as it was seen before.
-type Look = Option<(Loaded, Option<CacheEntry>)>;
-
-/// Where a walk is to go.
-struct Targets {
-    whole: BTreeSet<PathBuf>,
-    /// The folders around them.
-    around: BTreeSet<PathBuf>,
-}
-
-impl Targets {
-    fn new(targets: &BTreeSet<PathBuf>) -> Self {
-        let around = targets.iter().flat_map(|target| target.ancestors().skip(1)).map(Path::to_owned).collect();
-        Self { whole: targets.clone(), around }
-    }
-
-    /// Whether a path is a target, or in one.
-    fn hold(&self, path: &Path) -> bool {
-        path.ancestors().any(|folder| self.whole.contains(folder)) || self.whole.iter().any(|target| is_here(target))
-    }
-
-    /// The same, or on the way to one.
-    fn touch(&self, path: &Path) -> bool {
-        is_here(path) || self.around.contains(path) || self.hold(path)
-    }
-}
-
-/// What the walk found.
-enum Entry {
-    Folder(PathBuf),
-    File {
-        path: PathBuf,
-        is_link: bool,
-    },
-    /// A folder that could not be listed, say; the system's words.
-    Unreadable(PathBuf, String),
-    /// A folder with a file of ignore patterns that cannot be used, and why.
-    Unruly(PathBuf, String),
-}
-
-impl Entry {
-    fn path(&self) -> &Path {
-        match self {
-            Entry::Folder(path) | Entry::File { path, .. } | Entry::Unreadable(path, _) | Entry::Unruly(path, _) => {
-                path
-            }
-        }
-    }
-}
-
-/// What of the walk matters.
-fn found(entry: &ignore::DirEntry) -> Option<Entry> {
-    let (path, kind) = (tidy(entry.path()), entry.file_type()?);
-    if kind.is_dir() {
-        Some(Entry::Folder(path))
-    } else if path.extension().is_some_and(|extension| extension == "py") {
-        Some(Entry::File { path, is_link: kind.is_symlink() })
-    } else {
-        None
-    }
-}
-
-/// What of the walk failed, where it was at a place.
-fn unreadable(error: &ignore::Error) -> Option<Entry> {
-    match error {
-        ignore::Error::WithDepth { err, .. } => unreadable(err),
-        ignore::Error::WithPath { path, err } => {
-            // The error's own words would repeat the path.
-            let words = err.io_error().map_or_else(|| err.to_string(), |error| error.kind().to_string());
-            Some(Entry::Unreadable(tidy(path), words))
-        }
-        _ => None,
-    }
-}
-
-fn loaded(path: &Arc<Path>, read: std::io::Result<Whole>, settings: &FileSettings) -> Loaded {
-    match read {
-        Ok(Whole::Bytes(bytes)) => Loaded::Parsed(plugin::parse(path, &bytes, settings)),
-        Ok(Whole::TooLarge) => flawed(Problem::TooLarge(LARGEST_MIB)),
-        Ok(Whole::Unsettled) => Loaded::Unsettled,
-        Ok(Whole::NoFile) => Loaded::Missing,
-        Err(error) if error.kind() == ErrorKind::NotFound => Loaded::Missing,
-        Err(error) => flawed(Problem::Unreadable(error.to_string())),
-    }
-}
-
-/// Whether nothing was created in a folder, or removed, for so long that what was listed a moment ago is what is there.
-fn is_quiet(folder: &Path) -> bool {
-    folder.metadata().is_ok_and(|metadata| age(&metadata).is_some_and(|age| age > QUIET))
-}
-
-/// What is said of a folder that was seen to be closed.
-fn unlisted(error: &std::io::Error) -> Loaded {
-    match error.kind() {
-        ErrorKind::PermissionDenied => flawed(Problem::UnreadableFolder(error.kind().to_string())),
-        _ => Loaded::Missing,
-    }
-}
-
-fn is_closed(loaded: &Loaded) -> bool {
-    let Loaded::Parsed(Parsed::Flawed(flaw)) = loaded else { return false };
-    matches!(flaw.problem, Problem::Unreadable(_)) || flaw.problem.is_of_folder()
-}
-
-fn flawed(problem: Problem) -> Loaded {
-    Loaded::Parsed(Parsed::Flawed(Flaw { digest: None, problem, span: None, meant: true }))
-}
-
-/// What came of reading a file.
-enum Whole {
-    Bytes(Vec<u8>),
-    TooLarge,
-    /// It changed while it was read, or just before.
-    Unsettled,
-    /// A folder, a pipe, a device.
-    NoFile,
-}
-
-/// Reads what may be a file, and looks before and after whether somebody is writing it.
-fn read_whole(path: &Path, trust: Trust) -> std::io::Result<Whole> {
-    let mut file = match regular_file::open(path) {
-        Err(error) if Rejection::of(&error) == Some(Rejection::NotRegular) => return Ok(Whole::NoFile),
-        opened => opened?,
-    };
-    let before = file.metadata()?;
-    if before.len() > LARGEST_MIB * 1024 * 1024 {
-        return Ok(Whole::TooLarge);
-    }
-    if let Trust::Quiet(quiet) = trust
-        && age(&before).is_some_and(|age| age < quiet)
-    {
-        return Ok(Whole::Unsettled);
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(before.len()).unwrap_or_default() + 1);
-    file.by_ref().take(LARGEST_MIB * 1024 * 1024 + 1).read_to_end(&mut bytes)?;
-    let after = file.metadata()?;
-    let same = before.len() == after.len() && before.modified()? == after.modified()?;
-    let whole = same && u64::try_from(bytes.len()).is_ok_and(|length| length == after.len());
-    Ok(if whole { Whole::Bytes(bytes) } else { Whole::Unsettled })
-}
-
-/// How long ago a file was written. `None` where the clock and the file system do not agree, as on network drives: such
-/// a file must not wait for a time that never comes.
-#[expect(clippy::disallowed_methods, reason = "a file's age is a fact of the disk, compared with the disk's own clock")]
-fn age(metadata: &std::fs::Metadata) -> Option<Duration> {
-    SystemTime::now().duration_since(metadata.modified().ok()?).ok()
 }
 
 /// `./a` and `a` are one path.
@@ -622,44 +227,18 @@ fn is_here(path: &Path) -> bool {
     path.as_os_str().is_empty() || path.as_os_str() == "."
 }
 
-/// The folder where git keeps the state of the work tree that `path` stands in.
-fn git_folder(path: &Path) -> Option<PathBuf> {
-    let full = std::path::absolute(path).ok()?;
-    let dot_git = full.ancestors().map(|folder| folder.join(".git")).find(|dot_git| dot_git.exists())?;
-    named_git_folder(&dot_git)
-}
-
-/// The folder that a `.git` is, or that it names in a linked work tree.
-fn named_git_folder(dot_git: &Path) -> Option<PathBuf> {
-    if dot_git.is_dir() {
-        return Some(dot_git.to_owned());
-    }
-    let folder = first_line(dot_git)?.strip_prefix("gitdir:")?.trim().to_owned();
-    Some(dot_git.parent()?.join(folder))
-}
-
-/// The folder in which git keeps what belongs to all work trees of a repository.
-fn common_git_folder(dot_git: &Path) -> Option<PathBuf> {
-    let own = named_git_folder(dot_git)?;
-    match first_line(&own.join("commondir")) {
-        Some(common) => Some(own.join(common.trim())),
-        None => Some(own),
-    }
-}
-
-fn first_line(path: &Path) -> Option<String> {
-    let text = String::from_utf8(regular_file::read(path, ONE_MIB).ok()?).ok()?;
-    text.lines().next().map(str::to_owned)
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::disallowed_methods, reason = "the tests write the files that are to be read")]
 
     use std::fs::{self, File};
 
+    use super::git_folder::STALE_LOCK;
+    use super::read::LARGEST_MIB;
     use super::*;
-    use crate::plugin::Kind;
+    use std::time::{Duration, SystemTime};
+
+    use crate::plugin::{Kind, Parsed};
 
     const PIPE: &str = "class Pipe: pass\n";
 

@@ -12,8 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::state::Folder;
-use super::trust::Lasting;
+use super::state::{Folder, Lasting};
 use crate::engine::files::Loaded;
 use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::{Digest, Entry, FileSettings, Key, Parsed, Plugin, id::PluginId};
