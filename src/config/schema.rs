@@ -99,7 +99,18 @@ pub(super) fn find(keys: &'static [KeyRow], name: &str) -> Option<&'static KeyRo
     keys.iter().find(|key| key.name == name)
 }
 
-/// Makes a type and its rows. `read` answers `None` to a value that does not fit.
+/// A value is not what its key must be.
+struct Misfit;
+
+type Read<T> = Result<T, Misfit>;
+
+impl From<::config::ConfigError> for Misfit {
+    fn from(_: ::config::ConfigError) -> Self {
+        Self
+    }
+}
+
+/// Makes a type and its rows. `read` makes a value of the type, or refuses it.
 macro_rules! keys {
     (
         $(#[doc = $type_doc:literal])+ $settings:ident, $(#[doc = $rows_doc:literal])+ $rows:ident:
@@ -116,8 +127,8 @@ macro_rules! keys {
             name: stringify!($name),
             doc: concat!($($doc),+),
             fits: |value| {
-                let read: fn(Value) -> Option<$type> = $read;
-                read(value.clone()).is_some()
+                let read: fn(Value) -> Read<$type> = $read;
+                read(value.clone()).is_ok()
             },
             $($field: $value,)+
             ..KeyRow::PLAIN
@@ -129,8 +140,8 @@ macro_rules! keys {
                 let value = |name: &str| values.get(name).cloned().unwrap_or(Value::from(ValueKind::Nil));
                 Ok(Self {
                     $($name: {
-                        let read: fn(Value) -> Option<$type> = $read;
-                        read(value(stringify!($name))).ok_or(stringify!($name))?
+                        let read: fn(Value) -> Read<$type> = $read;
+                        read(value(stringify!($name))).map_err(|_| stringify!($name))?
                     },)+
                 })
             }
@@ -188,19 +199,19 @@ keys! {
     }
     /// A file that holds the API key and nothing else.
     api_key_file: Option<PathBuf> {
-        read: optional_path,
+        read: |value| optional(value, path),
         must_be: "the path of a file",
         form: Form::Path,
     }
     /// A file with certificates (PEM) to trust besides the system's.
     ca_file: Option<PathBuf> {
-        read: optional_path,
+        read: |value| optional(value, path),
         must_be: "the path of a file",
         form: Form::Path,
     }
     /// The folder for deploy records, backups and logs.
     state: PathBuf {
-        read: |value| text(value).map(PathBuf::from),
+        read: path,
         must_be: "the path of a folder",
         default: r#"".owui-watch""#,
         form: Form::Path,
@@ -313,79 +324,79 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const DAY: Duration = Duration::from_hours(24);
 
-fn text(value: Value) -> Option<String> {
-    value.into_string().ok()
+fn text(value: Value) -> Read<String> {
+    Ok(value.into_string()?)
 }
 
-fn texts(value: Value) -> Option<Vec<String>> {
-    value.into_array().ok()?.into_iter().map(text).collect()
+fn texts(value: Value) -> Read<Vec<String>> {
+    value.into_array()?.into_iter().map(text).collect()
 }
 
-fn paths(value: Value) -> Option<Vec<PathBuf>> {
-    let paths = if matches!(value.kind, ValueKind::String(_)) { vec![text(value)?] } else { texts(value)? };
-    Some(paths.into_iter().map(PathBuf::from).collect())
+fn path(value: Value) -> Read<PathBuf> {
+    text(value).map(PathBuf::from)
 }
 
-fn optional_path(value: Value) -> Option<Option<PathBuf>> {
-    optional(value, |value| text(value).map(PathBuf::from))
+fn paths(value: Value) -> Read<Vec<PathBuf>> {
+    let paths = if matches!(value.kind, ValueKind::String(_)) { vec![value] } else { value.into_array()? };
+    paths.into_iter().map(path).collect()
 }
 
-/// `None` inside where the key is not set.
-fn optional<T>(value: Value, read: impl FnOnce(Value) -> Option<T>) -> Option<Option<T>> {
-    if value.kind == ValueKind::Nil { Some(None) } else { read(value).map(Some) }
+/// `None` where the key is not set.
+fn optional<T>(value: Value, read: impl FnOnce(Value) -> Read<T>) -> Read<Option<T>> {
+    if value.kind == ValueKind::Nil { Ok(None) } else { read(value).map(Some) }
 }
 
-/// `None` inside where the value is this word.
-fn unless<T>(value: Value, none: &str, read: impl FnOnce(Value) -> Option<T>) -> Option<Option<T>> {
-    if value.kind == ValueKind::from(none) { Some(None) } else { read(value).map(Some) }
+/// `None` where the value is this word.
+fn unless<T>(value: Value, none: &str, read: impl FnOnce(Value) -> Read<T>) -> Read<Option<T>> {
+    if value.kind == ValueKind::from(none) { Ok(None) } else { read(value).map(Some) }
 }
 
 /// `true` and `false`, also as `yes`, `on`, `1` and their opposites.
-fn switch(value: Value) -> Option<bool> {
-    value.into_bool().ok()
+fn switch(value: Value) -> Read<bool> {
+    Ok(value.into_bool()?)
 }
 
-fn word<T: Copy>(value: Value, words: &[(&str, T)]) -> Option<T> {
+fn word<T: Copy>(value: Value, words: &[(&str, T)]) -> Read<T> {
     let written = text(value)?;
-    words.iter().find(|(word, _)| *word == written).map(|(_, meaning)| *meaning)
+    words.iter().find(|(word, _)| *word == written).map(|(_, meaning)| *meaning).ok_or(Misfit)
 }
 
-fn links(value: Value) -> Option<Links> {
+fn links(value: Value) -> Read<Links> {
     word(value, &[("inside", Links::Inside), ("anywhere", Links::Anywhere)])
 }
 
-fn on_remote_edit(value: Value) -> Option<OnRemoteEdit> {
+fn on_remote_edit(value: Value) -> Read<OnRemoteEdit> {
     let words =
         [("backup", OnRemoteEdit::Backup), ("hold", OnRemoteEdit::Hold), ("overwrite", OnRemoteEdit::Overwrite)];
     word(value, &words)
 }
 
-fn on_delete(value: Value) -> Option<OnDelete> {
+fn on_delete(value: Value) -> Read<OnDelete> {
     word(value, &[("keep", OnDelete::Keep), ("deactivate", OnDelete::Deactivate), ("delete", OnDelete::Delete)])
 }
 
-fn kind(value: Value) -> Option<Kind> {
+fn kind(value: Value) -> Read<Kind> {
     word(value, &[Kind::Function, Kind::Tool].map(|kind| (kind.word(), kind)))
 }
 
-fn adopt(value: Value) -> Option<Adopt> {
+fn adopt(value: Value) -> Read<Adopt> {
     word(value, &[("ask", Adopt::Ask), ("never", Adopt::Never)])
 }
 
 /// A number from 1.
-fn count(value: Value, most: usize) -> Option<NonZeroUsize> {
-    text(value)?.parse().ok().filter(|count: &NonZeroUsize| count.get() <= most)
+fn count(value: Value, most: usize) -> Read<NonZeroUsize> {
+    text(value)?.parse().ok().filter(|count: &NonZeroUsize| count.get() <= most).ok_or(Misfit)
 }
 
 /// A duration as people write it: `100ms`, `2s`, `1m 30s`.
-fn span(value: Value, range: RangeInclusive<Duration>) -> Option<Duration> {
-    let span = text(value)?.parse::<SignedDuration>().ok()?;
-    Duration::try_from(span).ok().filter(|span| range.contains(span))
+fn span(value: Value, range: RangeInclusive<Duration>) -> Read<Duration> {
+    let span = text(value)?.parse::<SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok());
+    span.filter(|span| range.contains(span)).ok_or(Misfit)
 }
 
-fn tables(value: Value) -> Option<BTreeMap<PathBuf, PluginSettings>> {
-    let tables = value.into_table().ok()?.into_iter();
-    tables.map(|(path, table)| Some((path.into(), PluginSettings::read(&table.into_table().ok()?).ok()?))).collect()
+fn tables(value: Value) -> Read<BTreeMap<PathBuf, PluginSettings>> {
+    let table = |value: Value| PluginSettings::read(&value.into_table()?).map_err(|_| Misfit);
+    value.into_table()?.into_iter().map(|(path, value)| Ok((path.into(), table(value)?))).collect()
 }
 
 /// The remedy for an unknown key: the one that was meant, or all that exist.
