@@ -7,7 +7,7 @@ use super::Plugins;
 use super::read::age;
 use crate::regular_file::{self, ONE_MIB};
 
-/// A git lock that is older belongs to nobody any more.
+/// An older git lock was left behind by a process that is gone.
 pub(super) const STALE_LOCK: Duration = Duration::from_secs(30);
 
 impl Plugins {

@@ -30,17 +30,17 @@ pub use state::{Copy, Folder, Origin, Other, State, StateError};
 pub struct Plugins {
     roots: Vec<PathBuf>,
     exclude: Gitignore,
-    /// What we write ourselves, as the walk of a root finds it. It holds other people's plugins.
+    /// Our own folders, as the walk of a root spells them. They hold copies of plugins.
     ours: Vec<PathBuf>,
     settings: BTreeMap<PathBuf, FileSettings>,
     where_links_lead: Links,
     /// The files that the walk admits. An event about one of them needs no second look at the ignore rules.
     admitted: BTreeSet<Arc<Path>>,
-    /// Those of them that are links.
+    /// The links among them.
     links: BTreeSet<Arc<Path>>,
-    /// What may not be read, files and folders.
+    /// Files and folders that could not be read.
     closed: BTreeSet<Arc<Path>>,
-    /// The folders that the roots must not lead out of, also where a link takes a root's place; none for no limit.
+    /// The folders that the roots must not lead out of, not even through a link; empty for no limit.
     bounds: Vec<PathBuf>,
     /// The roots that led out of them at the last scan, and where to.
     strayed: BTreeMap<PathBuf, PathBuf>,
@@ -51,7 +51,7 @@ pub struct Plugins {
 }
 
 impl Plugins {
-    /// Looks at nothing yet. `exclude` are globs as in `.gitignore`, relative to each root; `state` is the state folder,
+    /// Reads nothing yet. `exclude` are globs as in `.gitignore`, relative to each root; `state` is the state folder,
     /// which is never looked into, wherever it lies.
     pub fn new(
         roots: Vec<PathBuf>,
@@ -110,8 +110,8 @@ impl Plugins {
         (!self.bounds.iter().any(|bound| real.starts_with(bound))).then_some(real)
     }
 
-    /// Walks the roots and reads every file, on all cores, that is not as it was seen before; `seen` is what is known
-    /// then. `on_folder` is told each admitted folder before its content is listed for good, so that a watch set there
+    /// Walks the roots and reads, on all cores, every file that is not in the cache `seen`, which is brought up to date.
+    /// `on_folder` is told each admitted folder before its content is listed for good, so that a watch set there
     /// misses nothing.
     pub fn scan(&mut self, trust: Trust, seen: &mut ScanCache, on_folder: &mut dyn FnMut(&Path)) -> Scan {
         self.admitted.clear();
@@ -132,9 +132,9 @@ impl Plugins {
         now_seen.changed = read.iter().filter(|read| read.is_none()).count() != seen.len();
         for (path, read) in found.into_iter().zip(read) {
             now_seen.changed |= matches!(read, Some((_, Some(_))));
-            let (loaded, sight) = read.unwrap_or_else(|| seen.take(&path));
-            if let Some(sight) = sight {
-                now_seen.put(&path, sight);
+            let (loaded, entry) = read.unwrap_or_else(|| seen.take(&path));
+            if let Some(entry) = entry {
+                now_seen.put(&path, entry);
             }
             files.push((path, loaded));
         }
@@ -191,7 +191,7 @@ impl Plugins {
         loaded
     }
 
-    /// What is left of a file that was seen to go.
+    /// What is left of a file that was removed.
     #[must_use]
     pub fn trace(&self, path: &Path) -> FilePresence {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

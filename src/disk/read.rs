@@ -23,13 +23,13 @@ pub(super) const LARGEST_MIB: u64 = 16;
 pub enum Trust {
     /// The kernel said that the writer is done.
     Closed,
-    /// Nobody said so: it is believed when it was not written for this long.
+    /// It did not say so: a file counts as complete when it was not written for this long.
     Quiet(Duration),
 }
 
 impl Plugins {
     pub(super) fn read_all(&self, paths: &[Arc<Path>], trust: Trust, seen: &ScanCache) -> Vec<Look> {
-        // Large files stand together, and so do those that are as they were: whoever is done takes the next one.
+        // Large files stand together, and so do unchanged ones: each thread takes the next file when it is done.
         let next = AtomicUsize::new(0);
         let take = || {
             let n = next.fetch_add(1, Ordering::Relaxed);
@@ -41,7 +41,7 @@ impl Plugins {
         let mut looks: Vec<_> = std::thread::scope(|scope| {
             let others: Vec<_> = (1..n_threads).map(|_| scope.spawn(read)).collect();
             let mine = read();
-            // A panic in there must not pass for files that are not there.
+            // A panic in a thread must not pass for missing files.
             let join = |reader: ScopedJoinHandle<'_, _>| reader.join().unwrap_or_else(|panic| resume_unwind(panic));
             others.into_iter().flat_map(join).chain(mine).collect()
         });
@@ -49,7 +49,7 @@ impl Plugins {
         looks.into_iter().map(|(_, look)| look).collect()
     }
 
-    /// What is in a file that the walk has just found.
+    /// Reads a file that the walk has just found, unless the cache is right.
     fn look(&self, path: &Arc<Path>, trust: Trust, seen: &ScanCache) -> Look {
         let settings = self.settings.get(&**path).cloned().unwrap_or_default();
         let stat = if self.links.contains(path) || settings.enabled == Some(false) { None } else { Stat::of(path) };
@@ -62,11 +62,11 @@ impl Plugins {
         if self.is_behind_a_link(path) {
             return Some((Loaded::Missing, None));
         }
-        // A file, and no link: that was seen a moment ago.
+        // It was a regular file, not a link, a moment ago.
         let loaded = seen.without_text(loaded(path, read_whole(path, trust), &settings));
-        // What was changed while it was read looks otherwise now.
-        let sight = if Stat::of(path) == Some(stat) { CacheEntry::of(&loaded, stat, settings) } else { None };
-        Some((loaded, sight))
+        // A file that changed while it was read has another stat now.
+        let entry = if Stat::of(path) == Some(stat) { CacheEntry::of(&loaded, stat, settings) } else { None };
+        Some((loaded, entry))
     }
 
     pub(super) fn load(&self, path: &Arc<Path>, trust: Trust) -> Loaded {
@@ -83,8 +83,7 @@ impl Plugins {
         loaded(path, read_whole(path, trust), &settings)
     }
 
-    /// Whether a folder on the way to a file is a link. The walk goes down none, but one may have taken a folder's place
-    /// since.
+    /// Whether a folder on the way to a file is a link. The walk follows none, but one may have replaced a folder since.
     fn is_behind_a_link(&self, path: &Path) -> bool {
         let Some(root) = self.roots.iter().find(|root| is_under(path, root)) else { return false };
         let mut folders =
@@ -115,7 +114,7 @@ impl Plugins {
     }
 }
 
-/// What was read of a file at a scan, and what is to be remembered of it; `None` where it is as it was seen before.
+/// What a scan read of a file, and its new cache entry; `None` where the cached one is still right.
 pub(super) type Look = Option<(Loaded, Option<CacheEntry>)>;
 
 fn loaded(path: &Arc<Path>, read: std::io::Result<Whole>, settings: &FileSettings) -> Loaded {
@@ -129,7 +128,7 @@ fn loaded(path: &Arc<Path>, read: std::io::Result<Whole>, settings: &FileSetting
     }
 }
 
-/// What is said of a folder that was seen to be closed.
+/// The result for a folder that could not be listed.
 pub(super) fn unlisted(error: &std::io::Error) -> Loaded {
     match error.kind() {
         ErrorKind::PermissionDenied => flawed(Problem::UnreadableFolder(error.kind().to_string())),
@@ -156,7 +155,7 @@ pub(super) enum Whole {
     NoFile,
 }
 
-/// Reads what may be a file, and looks before and after whether somebody is writing it.
+/// Reads a file, and checks before and after whether somebody is writing it.
 pub(super) fn read_whole(path: &Path, trust: Trust) -> std::io::Result<Whole> {
     let mut file = match regular_file::open(path) {
         Err(error) if Rejection::of(&error) == Some(Rejection::NotRegular) => return Ok(Whole::NoFile),
@@ -180,7 +179,7 @@ pub(super) fn read_whole(path: &Path, trust: Trust) -> std::io::Result<Whole> {
 }
 
 /// How long ago a file was written. `None` where the clock and the file system do not agree, as on network drives: such
-/// a file must not wait for a time that never comes.
+/// a file must not wait forever.
 #[expect(clippy::disallowed_methods, reason = "a file's age is a fact of the disk, compared with the disk's own clock")]
 pub(super) fn age(metadata: &std::fs::Metadata) -> Option<Duration> {
     SystemTime::now().duration_since(metadata.modified().ok()?).ok()

@@ -11,16 +11,16 @@ use super::{Plugins, is_here, tidy};
 use crate::engine::files::Loaded;
 use crate::plugin::Problem;
 
-/// Far longer than a walk takes, and than clocks of machines that share a drive differ.
+/// Far longer than a walk takes, and than the clocks of machines that share a drive differ.
 const QUIET: Duration = Duration::from_mins(1);
 
-/// How often a tree in which new folders keep appearing is walked in one go. Those that are created in a watched folder
-/// send their own events.
+/// How often a scan walks a tree in which new folders keep appearing. New folders in a watched one send events of their
+/// own.
 const MOST_WALKS: usize = 4;
 
 impl Plugins {
-    /// Walks the folders that appeared under the roots; answers the files in them. All at once, because each walk passes
-    /// what else there is on the way.
+    /// Walks the folders that appeared under the roots, and answers the files in them. One walk for all, because each walk
+    /// passes the siblings on the way.
     pub fn walk(&mut self, appeared: &[Arc<Path>], on_folder: &mut dyn FnMut(&Path)) -> Vec<Arc<Path>> {
         let folders: BTreeSet<_> =
             appeared.iter().filter(|path| path.is_dir()).map(|path| path.to_path_buf()).collect();
@@ -98,7 +98,7 @@ impl Plugins {
         found
     }
 
-    /// What the walk finds at the targets and below, by the rules that hold above them: the walk starts at the roots, but
+    /// What a walk finds at the targets and below. It starts at the roots, so that the rules above the targets hold, and
     /// goes down no other way.
     fn entries(&self, targets: &BTreeSet<PathBuf>) -> impl Iterator<Item = Entry> + use<> {
         let targets = Arc::new(Targets::new(targets));
@@ -159,7 +159,7 @@ impl Targets {
         path.ancestors().any(|folder| self.whole.contains(folder)) || self.whole.iter().any(|target| is_here(target))
     }
 
-    /// The same, or on the way to one.
+    /// Whether a path is a target, in one, or on the way to one.
     fn touch(&self, path: &Path) -> bool {
         is_here(path) || self.around.contains(path) || self.hold(path)
     }
@@ -172,7 +172,7 @@ enum Entry {
         path: PathBuf,
         is_link: bool,
     },
-    /// A folder that could not be listed, say; the system's words.
+    /// For example a folder that could not be listed, with the system's words.
     Unreadable(PathBuf, String),
     /// A folder with a file of ignore patterns that cannot be used, and why.
     Unruly(PathBuf, String),
@@ -213,7 +213,7 @@ fn unreadable(error: &ignore::Error) -> Option<Entry> {
     }
 }
 
-/// Whether nothing was created in a folder, or removed, for so long that what was listed a moment ago is what is there.
+/// Whether nothing was created or removed in a folder for so long that a listing of it is still right.
 fn is_quiet(folder: &Path) -> bool {
     folder.metadata().is_ok_and(|metadata| age(&metadata).is_some_and(|age| age > QUIET))
 }

@@ -17,12 +17,12 @@ pub(super) fn listed_version(bytes: &[u8]) -> Option<Vec<Version>> {
     Some(serde_json::from_slice::<WireVersion>(bytes).map(Version::from).into_iter().collect())
 }
 
-/// How many entries a page of a history has, those included that cannot be read.
+/// How many entries a page of a history has, including unreadable ones.
 pub(in crate::client) fn page_length(body: &[u8]) -> usize {
     List::of(body, |_| Some(())).map_or(0, |page| page.n)
 }
 
-/// An entry of a history. What else is in it says whose history it is.
+/// An entry of a history. Its other fields say whose history it is.
 #[derive(Deserialize)]
 struct WireVersion {
     id: String,
@@ -66,15 +66,15 @@ pub(super) struct Snapshot {
     pub(super) content: String,
 }
 
-/// Puts what was made from another before that, where both are of the same second: the server then lists them in any
-/// order.
+/// Sorts versions, newest first. Of two in the same second, which the server lists in any order, the one that was made
+/// from the other comes first.
 pub(in crate::client) fn newest_first(mut versions: Vec<Version>) -> Vec<Version> {
     let heights = heights(&versions);
     versions.sort_by_cached_key(|version| Reverse((version.at, heights.get(&version.id).copied())));
     versions
 }
 
-/// On how many others of the same second each version stands, by its id.
+/// How many ancestors in the same second each version has, by its id.
 fn heights(versions: &[Version]) -> HashMap<String, usize> {
     let by_id: HashMap<_, _> = versions.iter().map(|version| (version.id.as_str(), version)).collect();
     let parent = |version: &Version| {
@@ -86,7 +86,7 @@ fn heights(versions: &[Version]) -> HashMap<String, usize> {
         let mut chain = Vec::new();
         let mut next = Some(version);
         while let Some(version) = next.filter(|version| !heights.contains_key(&version.id)) {
-            // Until the chain is known: no version stands on itself, whatever the server says.
+            // Until the chain is known. Ends a circle, should the server send one.
             heights.insert(version.id.clone(), 0);
             chain.push(version);
             next = parent(version);

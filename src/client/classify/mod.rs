@@ -3,6 +3,8 @@
 //!
 //! Existence, permission and refused code share statuses on this server, so the texts decide. A text that can mean two
 //! things is taken for the milder one: asking again is better than doing the wrong thing.
+//!
+//! The file is long because its tests are one table over all kinds of answers.
 
 mod history;
 mod rows;
@@ -23,7 +25,7 @@ use words::{
     told, unwrapped, whole_detail, words,
 };
 
-/// What was asked: a call without its particulars, or one of the two steps of getting in without a login.
+/// What was asked: a call without its arguments, or one of the two steps of connecting to a server without logins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     Connect,
@@ -41,7 +43,7 @@ pub(super) enum Asked {
 }
 
 impl Asked {
-    /// Whether the server holds something else afterwards.
+    /// Whether it changes what the server holds.
     pub(super) fn changes(self) -> bool {
         match self {
             // A second session is no worse than one.
@@ -95,7 +97,7 @@ impl Answer<'_> {
     }
 }
 
-/// Says what an answer means for what was asked.
+/// What an answer means for what was asked.
 pub(super) fn classify(asked: Asked, answer: &Answer<'_>) -> Reply {
     if !(200..300).contains(&answer.status) {
         return failure(asked, answer);
@@ -114,7 +116,7 @@ pub(super) fn classify(asked: Asked, answer: &Answer<'_>) -> Reply {
                 Reply::Lost { cause: ANOTHER_PLUGIN.to_owned() }
             }
         }),
-        // No is what it says where its database would not.
+        // `false` means that its database refused.
         Asked::Delete | Asked::Prune => {
             read(answer).map(|done| if done { Reply::Deleted } else { stumbled("it was not deleted") })
         }
@@ -141,7 +143,7 @@ fn got(answer: &Answer<'_>) -> Option<Reply> {
     match read::<Option<WireRow>>(answer) {
         Some(Some(row)) if answer.is_about(&row.id) => Some(Reply::Row(Box::new(row.into()))),
         Some(Some(_)) => Some(Reply::Unusable { words: ANOTHER_PLUGIN.to_owned() }),
-        // 0.6 says so of a tool that is somebody else's.
+        // The answer of 0.6 for somebody else's tool.
         Some(None) => {
             let words = "it exists, but this account may not read it".to_owned();
             Some(Reply::NotAllowed { status: answer.status, words })
@@ -151,7 +153,7 @@ fn got(answer: &Answer<'_>) -> Option<Reply> {
     }
 }
 
-/// Says what an answer means that is not the one hoped for.
+/// What an answer means that is not the expected one.
 pub(super) fn failure(asked: Asked, answer: &Answer<'_>) -> Reply {
     let status = answer.status;
     match status {
@@ -162,19 +164,19 @@ pub(super) fn failure(asked: Asked, answer: &Answer<'_>) -> Reply {
         403 | 407 => Reply::NotAllowed { status, words: words(answer) },
         404 | 405 if asked.is_about_history() && detail(answer).is_some() => Reply::Absent,
         404 => match detail(answer) {
-            // The words of a web framework for a path that it does not have.
+            // A web framework's words for an unknown path.
             Some(detail) if asked.names_a_row() && detail != "Not Found" => Reply::Absent,
             _ => Reply::Foreign { status, words: words(answer) },
         },
         405 => Reply::Foreign { status, words: words(answer) },
         413 if asked.deploys() => Reply::Crashed { words: format!("{}: {}", heading(status), too_large(answer.sent)) },
         408 | 429 | 503 => away(answer),
-        // The server's word, or a proxy's, on what was sent: it will be the same the next time.
+        // The server or a proxy rejects what was sent, and will again.
         402 | 406 | 409..=428 | 430..500 if asked.deploys() => {
             Reply::Crashed { words: format!("{}: {}", heading(status), words(answer)) }
         }
         500 => Reply::Crashed { words: words(answer) },
-        // A proxy that has lost the server, maybe in the middle.
+        // A proxy lost the server, possibly after the request had arrived.
         501..600 if asked.changes() => Reply::Lost { cause: heading_and_words(answer) },
         501..600 => away(answer),
         _ => Reply::Foreign { status, words: words(answer) },
@@ -192,7 +194,7 @@ fn misunderstood(asked: Asked, answer: &Answer<'_>) -> Reply {
         return Reply::Lost { cause: "the server said yes in words that are not understood".to_owned() };
     }
     if asked.is_about_history() && !asked.changes() && is_a_page(answer) {
-        // The web app, which stands wherever the API has nothing to read.
+        // The web app, which answers wherever the API has no path.
         return Reply::Absent;
     }
     Reply::Foreign { status: answer.status, words: looks(answer) }
@@ -201,7 +203,7 @@ fn misunderstood(asked: Asked, answer: &Answer<'_>) -> Reply {
 fn unauthorised(asked: Asked, answer: &Answer<'_>) -> Reply {
     let status = answer.status;
     let Some(detail) = detail(answer) else {
-        // Another gate before the server.
+        // A gate in front of the server.
         return Reply::NotAllowed { status, words: words(answer) };
     };
     if !asked.names_a_row() || ABOUT_THE_KEY.contains(&detail.as_str()) {
@@ -231,7 +233,7 @@ fn bad_request(asked: Asked, answer: &Answer<'_>) -> Reply {
     if unwrapped(&detail).starts_with("(sqlite3.OperationalError) database is locked") {
         return Reply::Stumbled { cause: "the server's database is locked".to_owned() };
     }
-    // A disk that is full, a file that may not be written: the code was run and taken, and then a write failed.
+    // A full disk, a read-only file: the code ran and was accepted, and then a write failed.
     if is_the_servers_own_write(&whole) {
         return stumbled(unwrapped(&detail));
     }
@@ -240,7 +242,7 @@ fn bad_request(asked: Asked, answer: &Answer<'_>) -> Reply {
     }
     match asked {
         Asked::Create(_) | Asked::Update(_) => Reply::Refused { words: unwrapped(&detail).to_owned() },
-        // A change that the database did not take.
+        // The database refused the change.
         Asked::Toggle | Asked::Delete => stumbled(&detail),
         Asked::SignIn => Reply::NotAllowed { status, words: detail },
         // Its formatter fails in other ways too, which say nothing about the text.
@@ -251,7 +253,7 @@ fn bad_request(asked: Asked, answer: &Answer<'_>) -> Reply {
     }
 }
 
-/// It is there and said no, for reasons of its own, to what it did not do.
+/// The server is up and failed for reasons of its own. It did nothing.
 fn stumbled(words: &str) -> Reply {
     Reply::Stumbled { cause: format!("the server stumbled: {words}") }
 }
@@ -275,9 +277,8 @@ const ABOUT_THE_KEY: [&str; 7] = [
     "You do not have permission to access this resource. Please contact your administrator for assistance.",
 ];
 
-/// The texts of a 400 that is not about the code: the code was run and taken, and then a write failed (up to 0.9, where
-/// it also means that two clients created the same id at once, or that there is no such function), or the request did
-/// not arrive as it was sent.
+/// The texts of a 400 that is not about the code: the code ran and was accepted, and then a write failed (up to 0.9, also
+/// where two clients created the same id at once, or where there is no such function), or the request arrived damaged.
 const STUMBLED: [&str; 5] = [
     "[ERROR: 400: [ERROR: Error updating function]]",
     "[ERROR: 400: [ERROR: Error updating tool]]",

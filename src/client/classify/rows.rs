@@ -24,7 +24,7 @@ pub(super) fn has_too_many_values(json: &[u8]) -> bool {
         escaped = **byte == b'\\' && !escaped;
         is_syntax
     };
-    // What is shorter cannot have so many.
+    // A shorter text cannot have so many.
     json.len() > MOST && json.iter().filter(begins_value).count() > MOST
 }
 
@@ -35,11 +35,11 @@ pub(in crate::client) fn overview(listed: Listed<Row>) -> Reply {
     }
     let mut places = HashMap::<String, usize>::new();
     let mut rows = Vec::<Row>::new();
-    // No plugin here can have an id that is not one.
+    // No plugin here can have an invalid id.
     for row in listed.elements.into_iter().filter(|row| PluginId::new(&row.id).is_some_and(|id| id.as_str() == row.id))
     {
         if let Some(place) = places.get(&row.id) {
-            // Two rows of one id: it is not known which of them is right.
+            // Two rows with one id: either may be right.
             (rows[*place].content, rows[*place].digest) = (None, None);
         } else {
             places.insert(row.id.clone(), rows.len());
@@ -67,7 +67,7 @@ pub(in crate::client) fn summed_up_row(bytes: &[u8]) -> Option<Row> {
     serde_json::from_slice(bytes).ok().map(to_row).or_else(|| spoiled_row(bytes))
 }
 
-/// A row where only the id can be read. Its text is asked for by a request of its own.
+/// A row of which only the id can be read. Its text is requested separately.
 fn spoiled_row(bytes: &[u8]) -> Option<Row> {
     let Named { id } = serde_json::from_slice(bytes).ok()?;
     Some(bare_row(id))
@@ -87,7 +87,7 @@ pub(super) fn bare_row(id: String) -> Row {
     }
 }
 
-/// A row as the server spells it. Anything else in it (specs, grants, history) is passed over.
+/// A row as the server spells it. Anything else in it (specs, grants, history) is skipped.
 #[derive(Deserialize)]
 pub(super) struct WireRow {
     pub(super) id: String,
@@ -106,7 +106,7 @@ pub(super) struct Named {
     pub(super) id: String,
 }
 
-/// A row of a list. No more of it is kept than is asked of a list: of thousands it would be much.
+/// A row of a list, with the few fields that a list is used for: there may be thousands of rows.
 #[derive(Deserialize)]
 struct ListedRow<Text> {
     id: String,
@@ -122,7 +122,7 @@ struct ListedMeta {
     manifest: Option<Manifest>,
 }
 
-/// The part of a plugin's header that tells which plugin it is.
+/// The part of a plugin's header that identifies it.
 #[derive(Deserialize)]
 struct Manifest {
     title: Option<String>,
@@ -173,7 +173,7 @@ impl<'de> Deserialize<'de> for TextDigest {
     }
 }
 
-/// Keeps `null` apart from nothing at all: for a tool, null means public.
+/// Tells `null` from a missing field: for a tool, null means public.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }

@@ -10,10 +10,10 @@ use serde_json::{Map, Value};
 use super::{Answer, read};
 use crate::client::secret::CUT;
 
-/// How `SQLAlchemy` goes on after the reason.
+/// What follows the reason in an error of `SQLAlchemy`.
 const SQL: &str = "\n[SQL: ";
 
-/// What servers from 0.10 on say in place of the reason. These words are the server's whole answer, brackets included.
+/// What servers from 0.10 on answer instead of the reason. These words are the server's whole answer, brackets included.
 pub(super) const MASKED: [&str; 4] = [
     "[ERROR: Error updating function]",
     "[ERROR: Error updating tool]",
@@ -29,13 +29,13 @@ pub(super) fn unwrapped(detail: &str) -> &str {
     detail.strip_prefix("[ERROR: ").and_then(|rest| rest.strip_suffix(']')).unwrap_or(detail)
 }
 
-/// The server's own words in a JSON answer. Of a rejected form only what is wrong and where: the rest of that answer is
-/// the form, with the source in it.
+/// The server's own words in a JSON answer. For a rejected form, only what is wrong and where: the rest of
+/// that answer is the form, with the source in it.
 pub(super) fn detail(answer: &Answer<'_>) -> Option<String> {
     whole_detail(answer).map(|words| told(&words))
 }
 
-/// What of the server's words is kept and shown: not the SQL, which has the source in it, and no more than anybody reads.
+/// The server's words without SQL, which has the source in it, cut to a readable length.
 pub(super) fn told(words: &str) -> String {
     const ENOUGH: usize = 8000;
     let end = words.find(SQL).unwrap_or(words.len());
@@ -43,7 +43,7 @@ pub(super) fn told(words: &str) -> String {
     format!("{}{bracket}", cut(&words[..end], ENOUGH))
 }
 
-/// Whether a failed statement is one that puts a plugin into the server's tables, and not one of the plugin's.
+/// Whether a failed statement is the server's write of a plugin, and not the plugin's own.
 pub(super) fn is_the_servers_own_write(words: &str) -> bool {
     let Some((_, sql)) = words.split_once(SQL) else { return false };
     let sql = sql.replace('"', "");
@@ -93,7 +93,7 @@ pub(super) fn words(answer: &Answer<'_>) -> String {
     detail(answer).unwrap_or_else(|| looks(answer))
 }
 
-/// What an answer looks like that is not the API's.
+/// Describes an answer that does not come from the API.
 pub(super) fn looks(answer: &Answer<'_>) -> String {
     let text = String::from_utf8_lossy(&answer.body[..answer.body.len().min(16 << 10)]);
     let text = text.trim();
@@ -119,7 +119,7 @@ fn type_is(answer: &Answer<'_>, start: &str) -> bool {
 }
 
 fn title(page: &str) -> Option<String> {
-    // ASCII only, so that places in the one are places in the other.
+    // ASCII only, so that positions in both texts are the same.
     let lower = page.to_ascii_lowercase();
     let start = lower.find("<title")?;
     let start = start + lower[start..].find('>')? + 1;
@@ -139,8 +139,8 @@ fn cut(text: &str, enough: usize) -> String {
     }
 }
 
-/// Where the answer points to, in a form that can be put into the configuration: without our own path and without
-/// a query, which may hold anything.
+/// The target of a redirect as it can be put into `url`: without our own path, and without the query, which may hold
+/// secrets.
 pub(super) fn redirect(answer: &Answer<'_>) -> String {
     let Some(location) = answer.location else {
         return "a redirect to nowhere".to_owned();
@@ -151,7 +151,7 @@ pub(super) fn redirect(answer: &Answer<'_>) -> String {
     format!("a redirect to `{}`", shortened(base))
 }
 
-/// `Retry-After` in either of its forms. A date is held against the server's own clock, so ours is not needed. The
+/// `Retry-After` in either of its forms. A date is compared with the server's own clock. The
 /// engine limits it.
 pub(super) fn retry_after(answer: &Answer<'_>) -> Option<Duration> {
     let value = answer.retry_after?.trim();
