@@ -13,7 +13,7 @@ use tracing_subscriber::prelude::*;
 use crate::cli::{Args, Command};
 use crate::client::{self, Authorities, Client, Timeouts};
 use crate::commands::{self, Agreed, CommandContext, Scope};
-use crate::config::{self, Config, ConfigError, DEFAULT_URL, Origin, Reading, Sources, World};
+use crate::config::{self, Config, ConfigError, DEFAULT_URL, Origin, Reading, Settings, Sources, World};
 use crate::console::{Console, Format, Steps};
 use crate::daemon::{self, End, Plan, Setup, Signal};
 use crate::engine::deploy::{Adopt, DeployPolicy};
@@ -129,7 +129,7 @@ async fn roll_back(context: &CommandContext, plugin: &str, version: Option<&str>
 
 fn client(config: &Config) -> Result<Client, Error> {
     let timeouts = Timeouts { deploy: config.timeout, ..Timeouts::default() };
-    let authorities = match &config.ca_file {
+    let authorities = match &config.certificates {
         Some(file) => Authorities::read(&file.pem)
             .with_context(|| format!("cannot use the certificates in `{}`", file.path.display()))?,
         None => Authorities::default(),
@@ -209,14 +209,17 @@ async fn play(
     ));
     steps.finish();
     let (url, state) = (sandbox.url().to_owned(), sandbox.data().join("owui-watch"));
-    let here = |config| Config {
-        url: url.clone(),
+    let here = |config: Config| Config {
+        settings: Settings {
+            url: url.clone(),
+            state: state.clone(),
+            // The sandbox is single-user.
+            activate_new: true,
+            ..config.settings
+        },
         url_origin: Origin::Set("the sandbox".to_owned()),
         key: None,
         key_origin: None,
-        state: state.clone(),
-        // The sandbox is single-user.
-        activate_new: true,
         ..config
     };
     let read = || {

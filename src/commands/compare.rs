@@ -315,7 +315,7 @@ fn take(context: &CommandContext, compared: &mut Compared, target: &Target) -> R
     let bytes = file::read(&local.path)?;
     let read = normal::clean(&bytes).ok().filter(|text| **text == *local.text);
     let read = read.ok_or_else(|| Error::failed(format!("{} was changed meanwhile", called(target))))?;
-    let copy = context.folder.keep_file(&target.key, &bytes, local.digest, now())?;
+    let copy = context.folder.save_local_file(&target.key, &bytes, local.digest, now())?;
     file::replace(&local.path, &bytes, &file::with_style_of(&normal::respelled(&stored.source, &read), &bytes))?;
     know(context, target, &stored)?;
     let was = Text::new(&local.text).version;
@@ -338,7 +338,7 @@ fn take(context: &CommandContext, compared: &mut Compared, target: &Target) -> R
 fn know(context: &CommandContext, target: &Target, stored: &Text) -> anyhow::Result<()> {
     let text = stored.source.to_string();
     context.folder.archive_found(&Backup { key: target.key.clone(), text, digest: stored.digest }, now())?;
-    context.folder.note_rollback(&target.key, &Rollback { local: None, server: stored.digest, done: true })
+    context.folder.save_rollback(&target.key, &Rollback { local: None, server: stored.digest, done: true })
 }
 
 /// Where new files go.

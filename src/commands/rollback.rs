@@ -221,7 +221,7 @@ impl Rollback {
         // It may have been saved while the user was asked.
         let local_digest = local.as_ref().and_then(|local| self.files.deploys(&local.path, &key));
         let note = ledger::Rollback { local: local_digest, server: self.plugin.digest, done: false };
-        if let Some(under_way) = self.folder.under_way().get(&key) {
+        if let Some(under_way) = self.folder.intents().get(&key) {
             // What may still be on its way would undo a rollback, and is not ours to make good.
             if let Some(other) = self.folder.holder() {
                 let refusal = Error::failed(format!("nothing was put back: {other} is deploying {key} just now"));
@@ -233,7 +233,7 @@ impl Rollback {
         }
         let before = self.folder.rollbacks().get(&key).copied();
         // A daemon beside us that looks at the server in between must know whose text that is.
-        self.folder.note_rollback(&key, &note).context("nothing was put back")?;
+        self.folder.save_rollback(&key, &note).context("nothing was put back")?;
         let (outcome, on_server) = self.converse().await;
         let took = started.elapsed();
         let done = matches!(outcome, Outcome::Created { .. } | Outcome::Updated { .. } | Outcome::Unchanged);
@@ -242,14 +242,14 @@ impl Rollback {
         let as_in_file = note.local == Some(note.server);
         let noted = match before {
             // A deploy of a daemon's that ends later than this undoes it.
-            _ if done && !as_in_file => self.folder.note_rollback(&key, &ledger::Rollback { done: true, ..note }),
-            Some(before) if !done => self.folder.note_rollback(&key, &before),
-            Some(_) | None => self.folder.forget_rollback(&key),
+            _ if done && !as_in_file => self.folder.save_rollback(&key, &ledger::Rollback { done: true, ..note }),
+            Some(before) if !done => self.folder.save_rollback(&key, &before),
+            Some(_) | None => self.folder.clear_rollback(&key),
         };
         self.trouble(noted);
         // Beside a daemon, the note may be one of its own by now.
-        if certain && self.noted.is_some() && self.folder.under_way().get(&key) == self.noted.as_ref() {
-            self.trouble(self.folder.forget_under_way(&key));
+        if certain && self.noted.is_some() && self.folder.intents().get(&key) == self.noted.as_ref() {
+            self.trouble(self.folder.clear_intent(&key));
         }
         if done {
             let (text, digest) = (self.plugin.text.to_string(), self.plugin.digest);
@@ -295,7 +295,7 @@ impl Rollback {
                 if later {
                     return Some(Code::NotDeployed);
                 }
-                self.trouble(self.folder.forget_under_way(&self.target.key));
+                self.trouble(self.folder.clear_intent(&self.target.key));
                 None
             }
             outcome => Some(self.tell(outcome, None, Duration::ZERO)),
@@ -318,12 +318,12 @@ impl Rollback {
             step = match step {
                 Step::Call(call) => exchange.reply(self.client.call(call).await),
                 Step::SaveBackup(backup) => {
-                    let kept = self.folder.keep(&backup, now());
+                    let kept = self.folder.save_backup(&backup, now());
                     exchange.kept(kept.map_err(|error| format!("{error:#}")))
                 }
                 Step::SaveIntent(under_way) => {
                     self.noted = Some(under_way.clone());
-                    let noted = self.folder.note_under_way(&self.target.key, &under_way);
+                    let noted = self.folder.save_intent(&self.target.key, &under_way);
                     exchange.noted(noted.map_err(|error| format!("{error:#}")))
                 }
                 Step::Archive(backup, next) => {

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::screen::{Line, Screen};
 use super::trust::keep;
 use crate::cli::{Args, ServiceAction};
-use crate::config::{self, CREDENTIAL, Config, ConfigError, Origin, Request, World};
+use crate::config::{self, CREDENTIAL, Config, ConfigError, Origin, Request, Settings, World};
 use crate::console::Format;
 use crate::engine::Code;
 use crate::error::Error;
@@ -294,6 +294,7 @@ fn consenting(args: &Args, world: &World) -> Result<(Config, Vec<Request>), Conf
 /// Everything but the key, where things were set, and warnings.
 fn plain(config: &Config) -> String {
     let bare = Config {
+        settings: Settings { api_key_file: None, ..config.settings.clone() },
         key: None,
         key_origin: None,
         key_files: Vec::new(),

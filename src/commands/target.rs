@@ -53,8 +53,13 @@ pub(super) struct Files {
 
 impl Files {
     pub(super) fn read(config: &Config) -> Result<Self, Error> {
-        let plugins =
-            Plugins::new(config.roots.clone(), &config.exclude, &config.state, config.files.clone(), config.links)?;
+        let plugins = Plugins::new(
+            config.roots.clone(),
+            &config.exclude,
+            &config.state,
+            config.files.clone(),
+            config.follow_links,
+        )?;
         let mut files = Self {
             plugins,
             found: Vec::new(),

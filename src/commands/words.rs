@@ -40,8 +40,13 @@ impl Scope {
     ///
     /// A word names nothing here, or `exclude` has a bad glob.
     pub fn read(words: &[String], config: &Config, cwd: &Path) -> Result<Self, Error> {
-        let mut plugins =
-            Plugins::new(config.roots.clone(), &config.exclude, &config.state, config.files.clone(), config.links)?;
+        let mut plugins = Plugins::new(
+            config.roots.clone(),
+            &config.exclude,
+            &config.state,
+            config.files.clone(),
+            config.follow_links,
+        )?;
         let (mut broken, mut listing) = (BTreeMap::new(), None);
         for typed in words {
             let spelled = spelled(typed, config, cwd);

@@ -1,10 +1,15 @@
-//! The variables in a `.env`, which is often shared with other programs.
+//! The variables in `.env`, a file that other programs often use as well.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::layers::{Layer, variables};
+use super::paths::ticked;
+use super::schema::{KEYS, KeyRow, PREFIX};
+use super::secret::names_secret;
+use super::sources::filled;
 use super::trust::Project;
-use super::{ConfigError, KEYS, Layer, PREFIX, Sources, Warning, World, filled, names_secret, ticked, variables};
+use super::{ConfigError, Sources, Warning, World};
 
 /// Stands for a `$` while the file is parsed. Unicode will never give it a meaning.
 const DOLLAR: char = '\u{fdd0}';
@@ -19,7 +24,8 @@ pub(super) struct DotEnv {
 
 impl DotEnv {
     const KEYS: [&str; 2] = ["OPENWEBUI_API_KEY", "api_key"];
-    const SERVERS: [&str; 3] = ["OPENWEBUI_URL", "OPENWEBUI_BASE_URL", "url"];
+    /// The server in scripts that deploy. The environment has too many other variables of this name.
+    const URL: &str = "url";
 
     pub(super) fn read(
         path: &Path,
@@ -32,12 +38,12 @@ impl DotEnv {
         let text = without_expansion(&(sources.read(path, world)?.unwrap_or_default() + "\n"));
         let variables: BTreeMap<_, _> = dotenvy::from_read_iter(text.as_bytes()).filter_map(Result::ok).collect();
 
-        // A line that cannot be read is our business if it is about us. The error itself is no use: it shows the line.
+        // Only a line about us is ours to refuse. The parser's error is not shown: it repeats the line.
         let mut rest = text.as_str();
         for at in 1.. {
             let Some((line, below)) = rest.split_once('\n') else { break };
             let name = name(line);
-            let ours = Self::KEYS.contains(&name) || Self::SERVERS.contains(&name) || name.starts_with(PREFIX);
+            let ours = Self::KEYS.contains(&name) || name == Self::URL || is_ours(name);
             let place = || format!("`{}:{at}`", path.display());
             // Alone it may be fine, and yet belong to a quote that an earlier line left open.
             let unread = || {
@@ -59,7 +65,7 @@ impl DotEnv {
     }
 
     pub(super) fn layer(&self, folder: &Path, world: &World) -> Result<Layer, ConfigError> {
-        variables(&self.variables, &Self::SERVERS, folder, &self.whence(), world)
+        variables(&self.variables, Some(Self::URL), folder, &self.whence(), world)
     }
 
     /// The API key, with the name of its variable.
@@ -81,6 +87,11 @@ impl DotEnv {
         let place = |name: &str| format!("`{name}`{}", self.whence());
         lookalikes(&self.variables, |meant| self.variables.contains_key(meant), place)
     }
+}
+
+/// Whether a variable sets a key.
+fn is_ours(name: &str) -> bool {
+    name.starts_with(PREFIX) || KEYS.iter().any(|key| key.also.contains(&name))
 }
 
 /// The name that a line gives a value to.
@@ -134,8 +145,7 @@ fn meant(name: &str) -> Option<String> {
     const URL: &str = "OPENWEBUI_URL";
     const BASE_URL: &str = "OPENWEBUI_BASE_URL";
 
-    let ours = KEYS.iter().map(|(key, _)| *key).filter(|key| *key != "plugins");
-    let ours = ours.map(|key| format!("{PREFIX}{}", key.to_uppercase()));
+    let ours = KEYS.iter().filter_map(KeyRow::variable);
     let ours: Vec<_> = ours.chain([KEY, URL, BASE_URL].map(str::to_owned)).collect();
     // An unknown one with the prefix is an error.
     if ours.iter().any(|ours| ours == name) || name.starts_with(PREFIX) {

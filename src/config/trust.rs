@@ -9,7 +9,10 @@ use std::path::{Component, Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{ConfigError, PREFIX, Sources, World, masked, ticked};
+use super::paths::ticked;
+use super::schema::KeyRow;
+use super::secret::masked;
+use super::{ConfigError, Sources, World};
 
 /// The remedy where no answer can be kept.
 const NO_HOME: &str = "set HOME or XDG_CONFIG_HOME to a folder of yours, which keeps your answer";
@@ -180,11 +183,8 @@ impl<'a> Project<'a> {
         } else {
             (self.trust_hint(""), self.trust_hint(" --yes"))
         };
-        let variable = match key {
-            ".env" => None,
-            "url" => Some("OPENWEBUI_URL".to_owned()),
-            _ => Some(format!("{PREFIX}{}", key.to_uppercase())),
-        };
+        let variable =
+            KeyRow::find(key).and_then(|key| key.also.first().map(|name| (*name).to_owned()).or(key.variable()));
         let variable = variable.map(|name| format!("\nor set {name} in the environment"));
         let unattended_hint = masked(&(unattended + &variable.unwrap_or_default()));
         let request = Request { folder: self.folder.clone(), grant, question, unattended_hint };

@@ -146,9 +146,14 @@ impl Start {
                 send.send(sign).ok();
             })?),
         };
-        let plugins =
-            Plugins::new(config.roots.clone(), &config.exclude, &config.state, config.files.clone(), config.links)?
-                .within(&config.root_bounds);
+        let plugins = Plugins::new(
+            config.roots.clone(),
+            &config.exclude,
+            &config.state,
+            config.files.clone(),
+            config.follow_links,
+        )?
+        .within(&config.root_bounds);
         Ok(Self { plan, plugins, watcher, signs, state })
     }
 }
@@ -574,7 +579,7 @@ fn saved_state(start: &Start) -> (SavedState, Option<StateError>) {
     let Start { plan: Plan { config, .. }, state, .. } = start;
     if let Some(state) = state {
         let (ledger, trouble) = state.load();
-        return (SavedState { ledger, rollbacks: state.rollbacks(), under_way: state.under_way() }, trouble);
+        return (SavedState { ledger, rollbacks: state.rollbacks(), under_way: state.intents() }, trouble);
     }
     // What was cut short is not a dry run's to make good.
     let folder = Folder::new(config.state.clone(), &config.url);

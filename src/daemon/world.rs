@@ -76,7 +76,7 @@ impl Outside {
             signs,
             writer: state.as_ref().map(|state| Writer::new(state.folder())),
             state,
-            git: Git::new(config.roots),
+            git: Git::new(config.roots.clone()),
             client,
             audience,
             calls: JoinSet::new(),
@@ -362,7 +362,7 @@ impl World for Outside {
     }
 
     fn end_rollback(&mut self, key: &Key) {
-        if let Some(Err(error)) = self.state.as_ref().map(|state| state.forget_rollback(key)) {
+        if let Some(Err(error)) = self.state.as_ref().map(|state| state.clear_rollback(key)) {
             self.cannot_write(&error);
         }
     }

@@ -137,7 +137,7 @@ fn write_ledger(folder: &Folder, text: &LedgerText, superfluous: BTreeSet<Key>) 
     if let Err(error) = written {
         return vec![Written::Ledger(failed, Some(error))];
     }
-    let cleared = superfluous.into_iter().map(|key| Written::Nothing(folder.forget_under_way(&key)));
+    let cleared = superfluous.into_iter().map(|key| Written::Nothing(folder.clear_intent(&key)));
     cleared.chain([Written::Ledger(LedgerWritten::Done, None)]).collect()
 }
 
@@ -145,11 +145,11 @@ fn perform(folder: &Folder, write: Write) -> Written {
     let words = |error: anyhow::Error| format!("{error:#}");
     match write {
         Write::Backup(ticket, backup) => {
-            let saved = folder.keep(&backup, Timestamp::now());
+            let saved = folder.save_backup(&backup, Timestamp::now());
             Written::Event(Event::BackupSaved(ticket, saved.map_err(words)))
         }
         Write::Intent(ticket, key, intent) => {
-            let saved = folder.note_under_way(&key, &intent);
+            let saved = folder.save_intent(&key, &intent);
             Written::Event(Event::IntentSaved(ticket, saved.map_err(words)))
         }
         Write::Archive(backup) => Written::Nothing(folder.archive(&backup, Timestamp::now())),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 
-use super::{Trust, Whole, read_whole};
+use super::read::{Trust, Whole, read_whole};
 
 /// The bytes of a file that is there and not being written.
 pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {

@@ -79,7 +79,7 @@ impl IgnoreRules {
 
 fn read(folder: &Path, outer: Option<Arc<FolderRules>>) -> Rules {
     let own = |name| regular_file::read_no_follow(&folder.join(name), LARGEST);
-    let exclude = || match super::common_git_folder(&folder.join(".git")) {
+    let exclude = || match super::git_folder::common_git_folder(&folder.join(".git")) {
         Some(git) => regular_file::read(&git.join("info/exclude"), LARGEST),
         None => Ok(Vec::new()),
     };

@@ -1,75 +1,47 @@
-//! The disk: which files there are, what is in them, and what we write ourselves. The only opener of files beside the
-//! configuration and the sandbox.
+//! The disk: which files there are (`walk`), what is in them (`read`), and what we write ourselves (`state`). Only this
+//! room, the configuration and the sandbox open files.
 
-mod backups;
 pub mod file;
-mod identity;
+mod git_folder;
 mod ignore_rules;
-mod intents;
+mod read;
 mod scan_cache;
 mod state;
-mod trust;
+mod walk;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{ErrorKind, Read as _};
-use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::ScopedJoinHandle;
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use crate::engine::Scan;
 use crate::engine::files::{FilePresence, Links, Loaded};
-use crate::paths::{ProjectPath, is_here, is_under, tidy};
-use crate::plugin::{self, FileSettings, Invalid, Parsed, Rule, kind};
-use crate::regular_file::{self, ONE_MIB, Rejection};
+use crate::paths::is_under;
+use crate::plugin::FileSettings;
 
-pub use backups::{Copy, Origin};
-use ignore_rules::{IgnoreRules, MOST_PATTERNS};
+use ignore_rules::MOST_PATTERNS;
+pub use read::Trust;
+use read::{is_closed, unlisted};
 pub use scan_cache::ScanCache;
-use scan_cache::{CacheEntry, Stat};
-pub use state::{Folder, Other, State, StateError};
-
-/// Larger files are not read: the largest real plugin that was seen has 0.4 MiB.
-const LARGEST_MIB: u64 = 16;
-/// A git lock that is older belongs to nobody any more.
-const STALE_LOCK: Duration = Duration::from_secs(30);
-
-/// Far longer than a walk takes, and than clocks of machines that share a drive differ.
-const QUIET: Duration = Duration::from_mins(1);
-
-/// How often a tree in which new folders keep appearing is walked in one go. Those that are created in a watched folder
-/// send their own events.
-const MOST_WALKS: usize = 4;
-
-/// How far a file's completeness can be trusted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trust {
-    /// The kernel said that the writer is done.
-    Closed,
-    /// Nobody said so: it is believed when it was not written for this long.
-    Quiet(Duration),
-}
+pub use state::{Copy, Folder, Origin, Other, State, StateError};
 
 /// Finds and reads the plugins under the roots.
 pub struct Plugins {
     roots: Vec<PathBuf>,
     exclude: Gitignore,
-    /// What we write ourselves, as the walk of a root finds it. It holds other people's plugins.
+    /// Our own folders, as the walk of a root spells them. They hold copies of plugins.
     ours: Vec<PathBuf>,
     settings: BTreeMap<PathBuf, FileSettings>,
     where_links_lead: Links,
     /// The files that the walk admits. An event about one of them needs no second look at the ignore rules.
     admitted: BTreeSet<Arc<Path>>,
-    /// Those of them that are links.
+    /// The links among them.
     links: BTreeSet<Arc<Path>>,
-    /// What may not be read, files and folders.
+    /// Files and folders that could not be read.
     closed: BTreeSet<Arc<Path>>,
-    /// The folders that the roots must not lead out of, also where a link takes a root's place; none for no limit.
+    /// The folders that the roots must not lead out of, not even through a link; empty for no limit.
     bounds: Vec<PathBuf>,
     /// The roots that led out of them at the last scan, and where to.
     strayed: BTreeMap<PathBuf, PathBuf>,
@@ -80,7 +52,7 @@ pub struct Plugins {
 }
 
 impl Plugins {
-    /// Looks at nothing yet. `exclude` are globs as in `.gitignore`, relative to each root; `state` is the state folder,
+    /// Reads nothing yet. `exclude` are globs as in `.gitignore`, relative to each root; `state` is the state folder,
     /// which is never looked into, wherever it lies.
     pub fn new(
         roots: Vec<PathBuf>,
@@ -139,13 +111,8 @@ impl Plugins {
         (!self.bounds.iter().any(|bound| real.starts_with(bound))).then_some(real)
     }
 
-    fn find_git(&mut self) {
-        let folders = self.roots.iter().filter_map(|root| git_folder(root));
-        self.git_locks = folders.map(|folder| folder.join("index.lock")).collect();
-    }
-
-    /// Walks the roots and reads every file, on all cores, that is not as it was seen before; `seen` is what is known
-    /// then. `on_folder` is told each admitted folder before its content is listed for good, so that a watch set there
+    /// Walks the roots and reads, on all cores, every file that is not in the cache `seen`, which is brought up to date.
+    /// `on_folder` is told each admitted folder before its content is listed for good, so that a watch set there
     /// misses nothing.
     pub fn scan(&mut self, trust: Trust, seen: &mut ScanCache, on_folder: &mut dyn FnMut(&Path)) -> Scan {
         self.admitted.clear();
@@ -166,9 +133,9 @@ impl Plugins {
         now_seen.changed = read.iter().filter(|read| read.is_none()).count() != seen.len();
         for (path, read) in found.into_iter().zip(read) {
             now_seen.changed |= matches!(read, Some((_, Some(_))));
-            let (loaded, sight) = read.unwrap_or_else(|| seen.take(&path));
-            if let Some(sight) = sight {
-                now_seen.put(&path, sight);
+            let (loaded, entry) = read.unwrap_or_else(|| seen.take(&path));
+            if let Some(entry) = entry {
+                now_seen.put(&path, entry);
             }
             files.push((path, loaded));
         }
@@ -176,33 +143,6 @@ impl Plugins {
         files.extend(unreadable);
         self.closed.extend(files.iter().filter(|(_, loaded)| is_closed(loaded)).map(|(path, _)| Arc::clone(path)));
         Scan { files, missing }
-    }
-
-    /// Walks the folders that appeared under the roots; answers the files in them. All at once, because each walk passes
-    /// what else there is on the way.
-    pub fn walk(&mut self, appeared: &[Arc<Path>], on_folder: &mut dyn FnMut(&Path)) -> Vec<Arc<Path>> {
-        let folders: BTreeSet<_> =
-            appeared.iter().filter(|path| path.is_dir()).map(|path| path.to_path_buf()).collect();
-        if folders.is_empty() {
-            return Vec::new();
-        }
-        let mut unreadable = Vec::new();
-        let mut found = self.explore(&folders, on_folder, &mut unreadable);
-        for (path, _) in unreadable {
-            self.closed.insert(Arc::clone(&path));
-            found.push(path);
-        }
-        found
-    }
-
-    /// Takes in those of the paths that the walk admits, with one walk for all of them.
-    pub fn admit_all<'a>(&mut self, paths: impl Iterator<Item = &'a Arc<Path>>) {
-        let new: BTreeSet<_> =
-            paths.filter(|path| !self.admitted.contains(*path)).map(|path| path.to_path_buf()).collect();
-        if !new.is_empty() {
-            let entries = self.entries(&new).collect();
-            self.admit(entries, &mut Vec::new());
-        }
     }
 
     /// The links among the files.
@@ -222,60 +162,6 @@ impl Plugins {
     #[must_use]
     pub fn is_closed(&self, path: &Path) -> bool {
         self.closed.contains(path)
-    }
-
-    fn explore(
-        &mut self,
-        folders: &BTreeSet<PathBuf>,
-        on_folder: &mut dyn FnMut(&Path),
-        unreadable: &mut Vec<(Arc<Path>, Loaded)>,
-    ) -> Vec<Arc<Path>> {
-        let mut told = BTreeSet::new();
-        // A folder may be listed before it is named, and what is created between that and its watch sends no event and
-        // is not in the list: once the folders are watched, everything is listed anew.
-        for _ in 0..MOST_WALKS {
-            let entries: Vec<_> = self.entries(folders).collect();
-            let n_told = told.len();
-            for entry in &entries {
-                if let Entry::Folder(folder) = entry
-                    && told.insert(folder.clone())
-                {
-                    on_folder(folder);
-                }
-            }
-            if told.len() == n_told || told.iter().all(|folder| is_quiet(folder)) {
-                return self.admit(entries, unreadable);
-            }
-        }
-        let entries = self.entries(folders).collect();
-        self.admit(entries, unreadable)
-    }
-
-    /// Takes in what a walk found; answers the files.
-    fn admit(&mut self, entries: Vec<Entry>, unreadable: &mut Vec<(Arc<Path>, Loaded)>) -> Vec<Arc<Path>> {
-        let mut found = Vec::new();
-        let mut add = |path: PathBuf, rule| {
-            let path = Arc::from(path);
-            let loaded = invalid(&path, rule);
-            unreadable.push((path, loaded));
-        };
-        for entry in entries {
-            match entry {
-                Entry::Folder(_) => {}
-                Entry::Unreadable(path, words) if path.is_dir() => add(path, Rule::UnreadableFolder(words)),
-                Entry::Unreadable(path, words) => add(path, Rule::Unreadable(words)),
-                Entry::Unruly(path, words) => add(path, Rule::IgnoreFile(words)),
-                Entry::File { path, is_link } => {
-                    let path: Arc<Path> = Arc::from(path);
-                    self.admitted.insert(Arc::clone(&path));
-                    if is_link {
-                        self.links.insert(Arc::clone(&path));
-                    }
-                    found.push(path);
-                }
-            }
-        }
-        found
     }
 
     /// The admitted files in a folder.
@@ -306,7 +192,7 @@ impl Plugins {
         loaded
     }
 
-    /// What is left of a file that was seen to go.
+    /// What is left of a file that was removed.
     #[must_use]
     pub fn trace(&self, path: &Path) -> FilePresence {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -318,316 +204,6 @@ impl Plugins {
             FilePresence::Nothing
         }
     }
-
-    /// Whether git is in the middle of changing the work tree.
-    #[must_use]
-    pub fn git_busy(&self) -> bool {
-        let fresh = |lock: std::fs::Metadata| age(&lock).is_none_or(|age| age < STALE_LOCK);
-        self.git_locks.iter().any(|lock| lock.metadata().is_ok_and(fresh))
-    }
-
-    /// What the walk finds at the targets and below, by the rules that hold above them: the walk starts at the roots, but
-    /// goes down no other way.
-    fn entries(&self, targets: &BTreeSet<PathBuf>) -> impl Iterator<Item = Entry> + use<> {
-        let targets = Arc::new(Targets::new(targets));
-        let is_on_the_way = |root: &&PathBuf| targets.touch(root) && self.strays(root).is_none();
-        let on_the_way: Vec<_> = self.roots.iter().filter(is_on_the_way).cloned().collect();
-        let (exclude, ours) = (self.exclude.clone(), self.ours.clone());
-        let rules = Arc::new(IgnoreRules::new());
-        on_the_way.into_iter().flat_map(move |root| {
-            let (exclude, ours, base) = (exclude.clone(), ours.clone(), root.clone());
-            let (wanted, targets, rules) = (Arc::clone(&targets), Arc::clone(&targets), Arc::clone(&rules));
-            // The rules of the folders above a linked root are those above its target.
-            let full = root.canonicalize().unwrap_or_else(|_| root.clone());
-            let unruly = Arc::new(Mutex::new(Vec::new()));
-            let (found_unruly, unruly_root) = (Arc::clone(&unruly), rules.problem(&full));
-            let mut builder = ignore::WalkBuilder::new(&root);
-            builder.standard_filters(false).sort_by_file_name(Ord::cmp).filter_entry(move |entry| {
-                let path = tidy(entry.path());
-                let is_dir = entry.file_type().is_some_and(|kind| kind.is_dir());
-                let inside = path.strip_prefix(&base).unwrap_or(&path);
-                let admitted = wanted.touch(&path)
-                    && !ours.contains(&path)
-                    && (inside.as_os_str().is_empty()
-                        || !exclude.matched(inside, is_dir).is_ignore() && !rules.skips(&full.join(inside), is_dir));
-                // Without its rules it is not known what the user wants left alone.
-                let problem = if admitted && is_dir { rules.problem(&full.join(inside)) } else { None };
-                let is_ruly = problem.is_none();
-                let problem = problem.map(|words| Entry::Unruly(path, words));
-                found_unruly.lock().unwrap_or_else(PoisonError::into_inner).extend(problem);
-                admitted && is_ruly
-            });
-            let walk = if unruly_root.is_none() { Some(builder.build()) } else { None };
-            let unruly_root = unruly_root.map(|words| Entry::Unruly(root, words));
-            let entries = walk.into_iter().flatten().filter_map(|entry| match entry {
-                Ok(entry) => found(&entry),
-                Err(error) => unreadable(&error),
-            });
-            let unruly = std::iter::from_fn(move || unruly.lock().unwrap_or_else(PoisonError::into_inner).pop());
-            unruly_root.into_iter().chain(entries).chain(unruly).filter(move |entry| targets.hold(entry.path()))
-        })
-    }
-
-    fn read_all(&self, paths: &[Arc<Path>], trust: Trust, seen: &ScanCache) -> Vec<Look> {
-        // Large files stand together, and so do those that are as they were: whoever is done takes the next one.
-        let next = AtomicUsize::new(0);
-        let take = || {
-            let n = next.fetch_add(1, Ordering::Relaxed);
-            paths.get(n).map(|path| (n, path))
-        };
-        let read =
-            || -> Vec<_> { std::iter::from_fn(take).map(|(n, path)| (n, self.look(path, trust, seen))).collect() };
-        let n_threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(paths.len());
-        let mut looks: Vec<_> = std::thread::scope(|scope| {
-            let others: Vec<_> = (1..n_threads).map(|_| scope.spawn(read)).collect();
-            let mine = read();
-            // A panic in there must not pass for files that are not there.
-            let join = |reader: ScopedJoinHandle<'_, _>| reader.join().unwrap_or_else(|panic| resume_unwind(panic));
-            others.into_iter().flat_map(join).chain(mine).collect()
-        });
-        looks.sort_unstable_by_key(|(n, _)| *n);
-        looks.into_iter().map(|(_, look)| look).collect()
-    }
-
-    /// What is in a file that the walk has just found.
-    fn look(&self, path: &Arc<Path>, trust: Trust, seen: &ScanCache) -> Look {
-        let settings = self.settings.get(&**path).cloned().unwrap_or_default();
-        let stat = if self.links.contains(path) || settings.enabled == Some(false) { None } else { Stat::of(path) };
-        let Some(stat) = stat.filter(Stat::is_settled) else {
-            return Some((seen.without_text(self.load(path, trust)), None));
-        };
-        if seen.has(path, stat, &settings) {
-            return None;
-        }
-        if self.is_behind_a_link(path) {
-            return Some((Loaded::Missing, None));
-        }
-        // A file, and no link: that was seen a moment ago.
-        let loaded = seen.without_text(loaded(path, read_whole(path, trust), &settings));
-        // What was changed while it was read looks otherwise now.
-        let sight = if Stat::of(path) == Some(stat) { CacheEntry::of(&loaded, stat, settings) } else { None };
-        Some((loaded, sight))
-    }
-
-    fn load(&self, path: &Arc<Path>, trust: Trust) -> Loaded {
-        let settings = self.settings.get(&**path).cloned().unwrap_or_default();
-        if settings.enabled == Some(false) {
-            return Loaded::Parsed(Parsed::Disabled);
-        }
-        if self.is_behind_a_link(path) {
-            return Loaded::Missing;
-        }
-        if let Some(loaded) = self.follow_link(path) {
-            return loaded;
-        }
-        loaded(path, read_whole(path, trust), &settings)
-    }
-
-    /// Whether a folder on the way to a file is a link. The walk goes down none, but one may have taken a folder's place
-    /// since.
-    fn is_behind_a_link(&self, path: &Path) -> bool {
-        let Some(root) = self.roots.iter().find(|root| is_under(path, root)) else { return false };
-        let mut folders =
-            path.ancestors().skip(1).take_while(|folder| *folder != root.as_path() && !folder.as_os_str().is_empty());
-        folders.any(Path::is_symlink)
-    }
-
-    /// A link is deployed only when it leads to a file that is not found by itself, and inside the roots unless the user
-    /// says otherwise.
-    fn follow_link(&self, path: &Arc<Path>) -> Option<Loaded> {
-        if !path.is_symlink() {
-            return None;
-        }
-        let target = || path.read_link().map(|target| target.display().to_string()).unwrap_or_default();
-        let Ok(real) = path.canonicalize() else { return Some(invalid(path, Rule::DanglingLink(target()))) };
-        let inside = self.roots.iter().find_map(|root| ProjectPath::new(root).ok()?.show(&real));
-        match inside {
-            None if self.where_links_lead == Links::Anywhere => None,
-            None => Some(invalid(path, Rule::LinkOutside(target()))),
-            Some(original) if original != **path && self.admitted.contains(&*original) => {
-                Some(Loaded::SameFile(original))
-            }
-            Some(_) => None,
-        }
-    }
-}
-
-/// What was read of a file at a scan, and what is to be remembered of it; `None` where it is as it was seen before.
-type Look = Option<(Loaded, Option<CacheEntry>)>;
-
-/// Where a walk is to go.
-struct Targets {
-    whole: BTreeSet<PathBuf>,
-    /// The folders around them.
-    around: BTreeSet<PathBuf>,
-}
-
-impl Targets {
-    fn new(targets: &BTreeSet<PathBuf>) -> Self {
-        let around = targets.iter().flat_map(|target| target.ancestors().skip(1)).map(Path::to_owned).collect();
-        Self { whole: targets.clone(), around }
-    }
-
-    /// Whether a path is a target, or in one.
-    fn hold(&self, path: &Path) -> bool {
-        path.ancestors().any(|folder| self.whole.contains(folder)) || self.whole.iter().any(|target| is_here(target))
-    }
-
-    /// The same, or on the way to one.
-    fn touch(&self, path: &Path) -> bool {
-        is_here(path) || self.around.contains(path) || self.hold(path)
-    }
-}
-
-/// What the walk found.
-enum Entry {
-    Folder(PathBuf),
-    File {
-        path: PathBuf,
-        is_link: bool,
-    },
-    /// A folder that could not be listed, say; the system's words.
-    Unreadable(PathBuf, String),
-    /// A folder with a file of ignore patterns that cannot be used, and why.
-    Unruly(PathBuf, String),
-}
-
-impl Entry {
-    fn path(&self) -> &Path {
-        match self {
-            Entry::Folder(path) | Entry::File { path, .. } | Entry::Unreadable(path, _) | Entry::Unruly(path, _) => {
-                path
-            }
-        }
-    }
-}
-
-/// What of the walk matters.
-fn found(entry: &ignore::DirEntry) -> Option<Entry> {
-    let (path, kind) = (tidy(entry.path()), entry.file_type()?);
-    if kind.is_dir() {
-        Some(Entry::Folder(path))
-    } else if kind::is_source(&path) {
-        Some(Entry::File { path, is_link: kind.is_symlink() })
-    } else {
-        None
-    }
-}
-
-/// What of the walk failed, where it was at a place.
-fn unreadable(error: &ignore::Error) -> Option<Entry> {
-    match error {
-        ignore::Error::WithDepth { err, .. } => unreadable(err),
-        ignore::Error::WithPath { path, err } => {
-            // The error's own words would repeat the path.
-            let words = err.io_error().map_or_else(|| err.to_string(), |error| error.kind().to_string());
-            Some(Entry::Unreadable(tidy(path), words))
-        }
-        _ => None,
-    }
-}
-
-fn loaded(path: &Arc<Path>, read: std::io::Result<Whole>, settings: &FileSettings) -> Loaded {
-    match read {
-        Ok(Whole::Bytes(bytes)) => Loaded::Parsed(plugin::parse(path, &bytes, settings)),
-        Ok(Whole::TooLarge) => invalid(path, Rule::TooLarge(LARGEST_MIB)),
-        Ok(Whole::Unsettled) => Loaded::Unsettled,
-        Ok(Whole::NoFile) => Loaded::Missing,
-        Err(error) if error.kind() == ErrorKind::NotFound => Loaded::Missing,
-        Err(error) => invalid(path, Rule::Unreadable(error.to_string())),
-    }
-}
-
-/// Whether nothing was created in a folder, or removed, for so long that what was listed a moment ago is what is there.
-fn is_quiet(folder: &Path) -> bool {
-    folder.metadata().is_ok_and(|metadata| age(&metadata).is_some_and(|age| age > QUIET))
-}
-
-/// What is said of a folder that was seen to be closed.
-fn unlisted(path: &Arc<Path>, error: &std::io::Error) -> Loaded {
-    match error.kind() {
-        ErrorKind::PermissionDenied => invalid(path, Rule::UnreadableFolder(error.kind().to_string())),
-        _ => Loaded::Missing,
-    }
-}
-
-fn is_closed(loaded: &Loaded) -> bool {
-    let Loaded::Parsed(Parsed::Invalid(invalid)) = loaded else { return false };
-    invalid.rules().any(|rule| matches!(rule, Rule::Unreadable(_)) || rule.is_of_folder())
-}
-
-fn invalid(path: &Arc<Path>, rule: Rule) -> Loaded {
-    Loaded::Parsed(Parsed::Invalid(Invalid::unread(path, rule)))
-}
-
-/// What came of reading a file.
-enum Whole {
-    Bytes(Vec<u8>),
-    TooLarge,
-    /// It changed while it was read, or just before.
-    Unsettled,
-    /// A folder, a pipe, a device.
-    NoFile,
-}
-
-/// Reads what may be a file, and looks before and after whether somebody is writing it.
-fn read_whole(path: &Path, trust: Trust) -> std::io::Result<Whole> {
-    let mut file = match regular_file::open(path) {
-        Err(error) if Rejection::of(&error) == Some(Rejection::NotRegular) => return Ok(Whole::NoFile),
-        opened => opened?,
-    };
-    let before = file.metadata()?;
-    if before.len() > LARGEST_MIB * 1024 * 1024 {
-        return Ok(Whole::TooLarge);
-    }
-    if let Trust::Quiet(quiet) = trust
-        && age(&before).is_some_and(|age| age < quiet)
-    {
-        return Ok(Whole::Unsettled);
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(before.len()).unwrap_or_default() + 1);
-    file.by_ref().take(LARGEST_MIB * 1024 * 1024 + 1).read_to_end(&mut bytes)?;
-    let after = file.metadata()?;
-    let same = before.len() == after.len() && before.modified()? == after.modified()?;
-    let whole = same && u64::try_from(bytes.len()).is_ok_and(|length| length == after.len());
-    Ok(if whole { Whole::Bytes(bytes) } else { Whole::Unsettled })
-}
-
-/// How long ago a file was written. `None` where the clock and the file system do not agree, as on network drives: such
-/// a file must not wait for a time that never comes.
-#[expect(clippy::disallowed_methods, reason = "a file's age is a fact of the disk, compared with the disk's own clock")]
-fn age(metadata: &std::fs::Metadata) -> Option<Duration> {
-    SystemTime::now().duration_since(metadata.modified().ok()?).ok()
-}
-
-/// The folder where git keeps the state of the work tree that `path` stands in.
-fn git_folder(path: &Path) -> Option<PathBuf> {
-    let full = std::path::absolute(path).ok()?;
-    let dot_git = full.ancestors().map(|folder| folder.join(".git")).find(|dot_git| dot_git.exists())?;
-    named_git_folder(&dot_git)
-}
-
-/// The folder that a `.git` is, or that it names in a linked work tree.
-fn named_git_folder(dot_git: &Path) -> Option<PathBuf> {
-    if dot_git.is_dir() {
-        return Some(dot_git.to_owned());
-    }
-    let folder = first_line(dot_git)?.strip_prefix("gitdir:")?.trim().to_owned();
-    Some(dot_git.parent()?.join(folder))
-}
-
-/// The folder in which git keeps what belongs to all work trees of a repository.
-fn common_git_folder(dot_git: &Path) -> Option<PathBuf> {
-    let own = named_git_folder(dot_git)?;
-    match first_line(&own.join("commondir")) {
-        Some(common) => Some(own.join(common.trim())),
-        None => Some(own),
-    }
-}
-
-fn first_line(path: &Path) -> Option<String> {
-    let text = String::from_utf8(regular_file::read(path, ONE_MIB).ok()?).ok()?;
-    text.lines().next().map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -636,8 +212,12 @@ mod tests {
 
     use std::fs::{self, File};
 
+    use super::git_folder::STALE_LOCK;
+    use super::read::LARGEST_MIB;
     use super::*;
-    use crate::plugin::Kind;
+    use std::time::{Duration, SystemTime};
+
+    use crate::plugin::{Kind, Parsed};
 
     const PIPE: &str = "class Pipe: pass\n";
 
@@ -705,7 +285,7 @@ mod tests {
             Loaded::Parsed(Parsed::Plugin(plugin)) => plugin.key.to_string(),
             Loaded::Parsed(Parsed::NotAPlugin) => "not a plugin".to_owned(),
             Loaded::Parsed(Parsed::Disabled) => "disabled".to_owned(),
-            Loaded::Parsed(Parsed::Invalid(invalid)) => invalid.rules().map(Rule::word).collect(),
+            Loaded::Parsed(Parsed::Invalid(invalid)) => invalid.rules().map(crate::plugin::Rule::word).collect(),
             Loaded::SameFile(original) => format!("same as {}", original.file_name().unwrap().display()),
             Loaded::Missing => "missing".to_owned(),
             Loaded::Unsettled => "unsettled".to_owned(),

@@ -1,9 +1,9 @@
-//! What earlier runs have read. A file that is as it was is not read and parsed again: of ten thousand files that takes
-//! longer than anything else at a start.
+//! The cache of what earlier runs have read: an unchanged file is not read and parsed again, which for ten thousand
+//! files would be the longest part of a start.
 //!
-//! As it was is a file of the same size, inode, and times of modification and of change; the last of these nobody can
-//! set. A file that was changed just before it was read may be changed again within the same tick of the file system's
-//! clock, so it is not remembered yet. Neither is a file with diagnostics.
+//! A file counts as unchanged if its size, inode, and times of modification and of change are the same; nobody can set
+//! the last of these. A file that was changed just before it was read is not cached yet: it may change again within the
+//! same tick of the file system's clock. Files with diagnostics are not cached, since these have to be told.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,34 +12,33 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::state::Folder;
-use super::trust::Lasting;
+use super::state::{Folder, Lasting};
 use crate::engine::files::Loaded;
 use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::{Digest, Entry, FileSettings, Key, Parsed, Plugin, id::PluginId};
 
-/// What a hundred thousand files come to.
+/// Enough for a hundred thousand files.
 const LARGEST: u64 = 64 * 1024 * 1024;
 
 /// The coarsest clock that a file system is known to have.
 const TICK: Duration = Duration::from_secs(2);
 
-/// What was in the files, by path.
+/// The cache entries by path.
 #[derive(Debug, Default)]
 pub struct ScanCache {
     files: BTreeMap<PathBuf, CacheEntry>,
-    /// Whether that is other than what is written down.
+    /// Whether the entries differ from those on disk.
     pub(super) changed: bool,
-    /// Plugins whose texts are where they are to be, and need not be in memory.
+    /// Plugins whose texts are deployed, and need not be in memory.
     deployed: BTreeMap<Key, Digest>,
 }
 
-/// What was in a file, as it was then.
+/// What was in a file with this stat and these settings.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct CacheEntry {
     stat: Stat,
     settings: FileSettings,
-    /// `None` for what is no plugin.
+    /// `None` for a file that is no plugin.
     plugin: Option<CachedPlugin>,
 }
 
@@ -52,7 +51,7 @@ struct CachedPlugin {
     frontmatter: Frontmatter,
 }
 
-/// What tells whether a file is as it was.
+/// What tells whether a file is unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Stat {
     size: u64,
@@ -62,16 +61,16 @@ pub(super) struct Stat {
 }
 
 impl ScanCache {
-    pub(super) fn put(&mut self, path: &Path, sight: CacheEntry) {
-        self.files.insert(path.to_owned(), sight);
+    pub(super) fn put(&mut self, path: &Path, entry: CacheEntry) {
+        self.files.insert(path.to_owned(), entry);
     }
 
-    /// These texts are where they are to be.
+    /// Marks texts as deployed.
     pub fn deployed<'a>(&mut self, texts: impl IntoIterator<Item = (&'a Key, Digest)>) {
         self.deployed = texts.into_iter().map(|(key, digest)| (key.clone(), digest)).collect();
     }
 
-    /// The same, without a text that is where it is to be.
+    /// Drops the text of a plugin that is deployed.
     pub(super) fn without_text(&self, loaded: Loaded) -> Loaded {
         match loaded {
             Loaded::Parsed(Parsed::Plugin(mut plugin)) if self.deployed.get(&plugin.key) == Some(&plugin.digest) => {
@@ -86,27 +85,27 @@ impl ScanCache {
         self.files.len()
     }
 
-    /// Whether it is worth writing down.
+    /// Whether the cache has to be saved.
     #[must_use]
     pub fn has_changed(&self) -> bool {
         self.changed
     }
 
-    /// Whether a file is as it was.
+    /// Whether a file is unchanged.
     pub(super) fn has(&self, path: &Path, stat: Stat, settings: &FileSettings) -> bool {
-        self.files.get(path).is_some_and(|sight| sight.stat == stat && sight.settings == *settings)
+        self.files.get(path).is_some_and(|entry| entry.stat == stat && entry.settings == *settings)
     }
 
-    /// What is in a file that is as it was. It is handed over and not copied: memory that was needed once stays with the
-    /// process.
+    /// Takes the entry of an unchanged file. It is moved and not copied: the process never returns memory that it needed
+    /// once.
     pub(super) fn take(&mut self, path: &Arc<Path>) -> (Loaded, Option<CacheEntry>) {
-        let sight = self.files.remove(&**path);
-        (sight.as_ref().map_or(Loaded::Missing, |sight| sight.loaded(path)), sight)
+        let entry = self.files.remove(&**path);
+        (entry.as_ref().map_or(Loaded::Missing, |entry| entry.loaded(path)), entry)
     }
 }
 
 impl CacheEntry {
-    /// What is worth remembering of a file that was read.
+    /// The entry of a file that was read; `None` where it is not cached.
     pub(super) fn of(loaded: &Loaded, stat: Stat, settings: FileSettings) -> Option<Self> {
         let plugin = match loaded {
             Loaded::Parsed(Parsed::NotAPlugin) => None,
@@ -122,14 +121,14 @@ impl CacheEntry {
     }
 
     pub(super) fn loaded(&self, path: &Arc<Path>) -> Loaded {
-        Loaded::Parsed(self.plugin.as_ref().map_or(Parsed::NotAPlugin, |sketch| {
+        Loaded::Parsed(self.plugin.as_ref().map_or(Parsed::NotAPlugin, |cached| {
             Parsed::Plugin(Arc::new(Plugin {
                 path: Arc::clone(path),
-                key: Key { kind: sketch.entry.kind(), id: sketch.id.clone() },
-                entry: sketch.entry,
-                frontmatter: sketch.frontmatter.clone(),
+                key: Key { kind: cached.entry.kind(), id: cached.id.clone() },
+                entry: cached.entry,
+                frontmatter: cached.frontmatter.clone(),
                 text: Arc::from(""),
-                digest: sketch.digest,
+                digest: cached.digest,
                 warnings: Vec::new(),
             }))
         }))
@@ -137,7 +136,7 @@ impl CacheEntry {
 }
 
 impl Stat {
-    /// Of a file, where the system tells enough.
+    /// The stat of a regular file, where the system tells enough.
     #[cfg(unix)]
     pub(super) fn of(path: &Path) -> Option<Self> {
         use std::os::unix::fs::MetadataExt as _;
@@ -155,7 +154,7 @@ impl Stat {
         None
     }
 
-    /// Whether a change that is still to come would show.
+    /// Whether any later change would show in the stat.
     #[expect(
         clippy::disallowed_methods,
         reason = "a file's age is a fact of the disk, compared with the disk's own clock"
@@ -168,16 +167,16 @@ impl Stat {
     }
 }
 
-/// How it stands on disk.
+/// The cache on disk.
 #[derive(Serialize, Deserialize)]
 struct CacheFile<S> {
-    /// Another program may read the same file otherwise.
+    /// Another version may read the same file differently.
     program: String,
     files: BTreeMap<PathBuf, S>,
 }
 
 impl Folder {
-    /// What an earlier run has read; nothing, where it was another program.
+    /// The cache of the run before; empty if that was another version.
     #[must_use]
     pub fn seen(&self) -> ScanCache {
         let bytes = self.owner().and_then(|_| self.read(&self.seen_file(), LARGEST).ok());
@@ -186,10 +185,10 @@ impl Folder {
             .map_or_else(ScanCache::default, |file| ScanCache { files: file.files, ..ScanCache::default() })
     }
 
-    /// Writes down what was read. Without it the next start takes longer, and nothing else.
+    /// Saves the cache. Without it the next start takes longer, and nothing else.
     pub fn write_seen(&self, seen: &ScanCache) -> anyhow::Result<()> {
         let files = seen.files.iter().filter(|(path, _)| path.to_str().is_some());
-        let file = CacheFile { program: program(), files: files.map(|(path, sight)| (path.clone(), sight)).collect() };
+        let file = CacheFile { program: program(), files: files.map(|(path, entry)| (path.clone(), entry)).collect() };
         self.write(&self.seen_file(), &serde_json::to_vec(&file)?, Lasting::Written)
     }
 
@@ -198,7 +197,7 @@ impl Folder {
     }
 }
 
-/// Which program this is, to the build.
+/// The version of this program, to the build.
 fn program() -> String {
     let built = std::env::current_exe().ok().and_then(|path| Stat::of(&path));
     let built =
@@ -251,9 +250,9 @@ mod tests {
                 break;
             }
         }
-        let (loaded, sight) = seen.take(&Arc::from(&*path));
+        let (loaded, entry) = seen.take(&Arc::from(&*path));
         assert_eq!(loaded, Loaded::Parsed(Parsed::Plugin(whole)));
-        assert!(sight.is_some() && seen.len() == 0);
+        assert!(entry.is_some() && seen.len() == 0);
     }
 
     #[test]

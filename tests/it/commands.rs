@@ -62,7 +62,7 @@ fn history_lists_what_was_deployed_and_replaced() {
     archive(&project, &server, &a, &filter("1"), "20260102T030405Z");
     let theirs = filter("0.1-theirs");
     let backup = Backup { key: a.clone(), digest: Digest::of_text(&theirs), text: theirs };
-    folder.keep(&backup, "20260103T030405Z".parse().unwrap()).unwrap();
+    folder.save_backup(&backup, "20260103T030405Z".parse().unwrap()).unwrap();
     archive(&project, &server, &a, &filter("2"), "20260103T030405Z");
     archive(&project, &server, &key(Kind::Function, "b"), &filter("9"), "20260103T030405Z");
     let ran = project.run(&["history", "a"]);
@@ -280,7 +280,7 @@ fn rollback_puts_the_text_before_back_and_changes_nothing_else() {
             rollback_of(&project, &server, &a),
             Some(Rollback { local: Some(local), server: server_digest, done: true })
         );
-        assert!(state(&project, &server).under_way().is_empty());
+        assert!(state(&project, &server).intents().is_empty());
         assert!(project.read(".owui-watch/logs/function-a.log").lines().last().unwrap().contains(" updated "));
         let told = notices(&project, &["history", "a"], 0);
         assert_eq!(
@@ -428,7 +428,7 @@ fn a_rollback_that_is_refused_leaves_everything_as_it_was() {
         let after = server.row(Kind::Function, "a").unwrap();
         assert_eq!((after.content, after.is_active), (before.content, true), "{version:?}");
         assert_eq!(rollback_of(&project, &server, &a), None);
-        assert!(state(&project, &server).under_way().is_empty());
+        assert!(state(&project, &server).intents().is_empty());
         assert_eq!(told.iter().any(|notice| notice["event"] == "restored"), version == Version::V0_9_6);
 
         // What held before, holds.
@@ -449,12 +449,12 @@ fn a_rollback_first_makes_good_what_a_crash_has_left_behind() {
     server.edit_row(Kind::Function, "a", |row| row.is_active = false);
     let under_way =
         UpdateIntent { ours: vec![Digest::of_text(REFUSED)], replaced: Some(Digest::of_text(&now)), was_active: true };
-    state(&project, &server).note_under_way(&a, &under_way).unwrap();
+    state(&project, &server).save_intent(&a, &under_way).unwrap();
     let told = notices(&project, &["rollback", "a", "1", "--yes"], 0);
     assert_eq!(of(&told, "restored")["id"], "a");
     let after = server.row(Kind::Function, "a").unwrap();
     assert_eq!((after.content, after.is_active), (filter("1"), true));
-    assert!(state(&project, &server).under_way().is_empty());
+    assert!(state(&project, &server).intents().is_empty());
 }
 
 #[test]
@@ -592,7 +592,7 @@ fn what_a_daemon_is_known_to_deploy_is_not_rolled_back_meanwhile() {
     let project = deployed_twice(&server);
     let (mut watch, a) = (project.watch(), key(Kind::Function, "a"));
     deploying(&server, &project);
-    let (under_way, n_writes) = (state(&project, &server).under_way(), writes(&server).len());
+    let (under_way, n_writes) = (state(&project, &server).intents(), writes(&server).len());
     let ran = project.run(&["rollback", "a", "1", "--yes"]);
     check(&ran, 1);
     let why = format!(
@@ -601,7 +601,7 @@ fn what_a_daemon_is_known_to_deploy_is_not_rolled_back_meanwhile() {
         watch.pid()
     );
     assert_eq!(ran.stderr, why);
-    assert_eq!((state(&project, &server).under_way(), writes(&server).len()), (under_way, n_writes));
+    assert_eq!((state(&project, &server).intents(), writes(&server).len()), (under_way, n_writes));
     assert_eq!(rollback_of(&project, &server, &a), None);
     server.release();
     watch.wait("updated", Some("a"));

@@ -1,13 +1,14 @@
 //! What the files, the variables and the flags come to, and what is said when they come to nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use clap::CommandFactory as _;
 use expect_test::{Expect, expect};
 use owui_watch::cli::Args;
-use owui_watch::config::{self, Config, ConfigError, World};
+use owui_watch::config::{self, Config, ConfigError, Form, KEYS, KeyRow, World};
 use owui_watch::engine::OnDelete;
 use owui_watch::engine::deploy::{Adopt, OnRemoteEdit};
 use owui_watch::engine::files::Links;
@@ -169,6 +170,39 @@ fn every_example_is_tested() {
 fn files_that_are_fine() {
     expect![[r#"
         Config {
+            settings: Settings {
+                root: [
+                    "plugins",
+                ],
+                exclude: [
+                    "tests/",
+                    "backups/",
+                    "archived/",
+                    "build/",
+                    "dist/",
+                    "node_modules/",
+                    "venv/",
+                    "__pycache__/",
+                    "*.backup.py",
+                ],
+                follow_links: Inside,
+                url: "http://localhost:8080",
+                api_key_file: None,
+                ca_file: None,
+                state: ".owui-watch",
+                activate_new: false,
+                on_remote_edit: Backup,
+                on_delete: Keep,
+                gone_after: 30s,
+                adopt: Ask,
+                keep_versions: None,
+                concurrency: 4,
+                debounce: 100ms,
+                poll: None,
+                timeout: 300s,
+                once_patience: 30s,
+                plugins: {},
+            },
             project: "",
             roots: [
                 "plugins",
@@ -176,35 +210,10 @@ fn files_that_are_fine() {
             root_bounds: [
                 "",
             ],
-            exclude: [
-                "tests/",
-                "backups/",
-                "archived/",
-                "build/",
-                "dist/",
-                "node_modules/",
-                "venv/",
-                "__pycache__/",
-                "*.backup.py",
-            ],
-            links: Inside,
-            url: "http://localhost:8080",
             url_origin: Default,
             key: None,
             key_origin: None,
-            ca_file: None,
-            state: ".owui-watch",
-            activate_new: false,
-            on_remote_edit: Backup,
-            on_delete: Keep,
-            gone_after: 30s,
-            adopt: Ask,
-            keep_versions: None,
-            concurrency: 4,
-            debounce: 100ms,
-            poll: None,
-            timeout: 300s,
-            once_patience: 30s,
+            certificates: None,
             files: {},
             adopt_files: {},
             key_files: [],
@@ -214,6 +223,60 @@ fn files_that_are_fine() {
     .assert_eq(&valid("empty"));
     expect![[r#"
         Config {
+            settings: Settings {
+                root: [
+                    "plugins",
+                    "more",
+                ],
+                exclude: [
+                    "*_cn.py",
+                    "!keep_cn.py",
+                ],
+                follow_links: Anywhere,
+                url: "https://chat.example.com",
+                api_key_file: Some(
+                    "secrets/key",
+                ),
+                ca_file: Some(
+                    "ca.pem",
+                ),
+                state: "/var/lib/owui-watch",
+                activate_new: true,
+                on_remote_edit: Hold,
+                on_delete: Deactivate,
+                gone_after: 5s,
+                adopt: Never,
+                keep_versions: Some(
+                    3,
+                ),
+                concurrency: 1,
+                debounce: 1s,
+                poll: Some(
+                    2s,
+                ),
+                timeout: 90s,
+                once_patience: 0ns,
+                plugins: {
+                    "more/old.py": PluginSettings {
+                        id: None,
+                        kind: None,
+                        enabled: Some(
+                            false,
+                        ),
+                        adopt: None,
+                    },
+                    "plugins/tools/both.py": PluginSettings {
+                        id: Some(
+                            "both_of_them",
+                        ),
+                        kind: Some(
+                            Tool,
+                        ),
+                        enabled: None,
+                        adopt: None,
+                    },
+                },
+            },
             project: "",
             roots: [
                 "plugins",
@@ -222,12 +285,6 @@ fn files_that_are_fine() {
             root_bounds: [
                 "",
             ],
-            exclude: [
-                "*_cn.py",
-                "!keep_cn.py",
-            ],
-            links: Anywhere,
-            url: "https://chat.example.com",
             url_origin: Set(
                 "`watch.toml`",
             ),
@@ -239,28 +296,12 @@ fn files_that_are_fine() {
                     "`secrets/key`",
                 ),
             ),
-            ca_file: Some(
+            certificates: Some(
                 CaFile {
                     path: "ca.pem",
                     pem: "-----BEGIN CERTIFICATE-----",
                 },
             ),
-            state: "/var/lib/owui-watch",
-            activate_new: true,
-            on_remote_edit: Hold,
-            on_delete: Deactivate,
-            gone_after: 5s,
-            adopt: Never,
-            keep_versions: Some(
-                3,
-            ),
-            concurrency: 1,
-            debounce: 1s,
-            poll: Some(
-                2s,
-            ),
-            timeout: 90s,
-            once_patience: 0ns,
             files: {
                 "more/old.py": FileSettings {
                     id: None,
@@ -370,7 +411,7 @@ fn values_that_do_not_fit() {
     "#]]);
     invalid("url_name").says(&expect![[r#"
         error: cannot use `watch.toml:1:1`: `url` must not hold a name or a password
-        hint: owui-watch gets in with an API key or a login token: OPENWEBUI_API_KEY, say in `.env`
+        hint: set OPENWEBUI_API_KEY to an API key or login token, for example in `.env`
     "#]]);
 }
 
@@ -508,7 +549,7 @@ fn keys_that_a_higher_layer_leaves_out_stay() {
 
 #[test]
 fn every_key_but_plugins_has_a_variable() {
-    let config = Project::new()
+    let project = Project::new()
         .with_folder("a")
         .with_folder("b")
         .with("k", "sk-1")
@@ -529,22 +570,54 @@ fn every_key_but_plugins_has_a_variable() {
         .with_env("OWUI_WATCH_DEBOUNCE", "1s")
         .with_env("OWUI_WATCH_POLL", "1m 30s")
         .with_env("OWUI_WATCH_TIMEOUT", "1 hour")
-        .with_env("OWUI_WATCH_ONCE_PATIENCE", "0s")
-        .good("");
+        .with_env("OWUI_WATCH_ONCE_PATIENCE", "0s");
+    let config = project.good("");
+    // The tests about layers set the server in all ways.
+    let variables = KEYS.iter().filter(|key| key.name != "url").filter_map(KeyRow::variable);
+    assert!(project.world.env.keys().cloned().eq(variables.collect::<BTreeSet<_>>()));
     expect![[r#"
         Config {
+            settings: Settings {
+                root: [
+                    "a",
+                    "b",
+                ],
+                exclude: [
+                    "old/",
+                    "*_cn.py",
+                ],
+                follow_links: Anywhere,
+                url: "http://localhost:8080",
+                api_key_file: Some(
+                    "k",
+                ),
+                ca_file: Some(
+                    "c",
+                ),
+                state: "/var/lib/w",
+                activate_new: true,
+                on_remote_edit: Overwrite,
+                on_delete: Delete,
+                gone_after: 90s,
+                adopt: Never,
+                keep_versions: Some(
+                    1000,
+                ),
+                concurrency: 32,
+                debounce: 1s,
+                poll: Some(
+                    90s,
+                ),
+                timeout: 3600s,
+                once_patience: 0ns,
+                plugins: {},
+            },
             project: "",
             roots: [
                 "a",
                 "b",
             ],
             root_bounds: [],
-            exclude: [
-                "old/",
-                "*_cn.py",
-            ],
-            links: Anywhere,
-            url: "http://localhost:8080",
             url_origin: Default,
             key: Some(
                 SecretBox<str>([REDACTED]),
@@ -554,28 +627,12 @@ fn every_key_but_plugins_has_a_variable() {
                     "`k`",
                 ),
             ),
-            ca_file: Some(
+            certificates: Some(
                 CaFile {
                     path: "c",
                     pem: "-----BEGIN CERTIFICATE-----",
                 },
             ),
-            state: "/var/lib/w",
-            activate_new: true,
-            on_remote_edit: Overwrite,
-            on_delete: Delete,
-            gone_after: 90s,
-            adopt: Never,
-            keep_versions: Some(
-                1000,
-            ),
-            concurrency: 32,
-            debounce: 1s,
-            poll: Some(
-                90s,
-            ),
-            timeout: 3600s,
-            once_patience: 0ns,
             files: {},
             adopt_files: {},
             key_files: [
@@ -585,6 +642,23 @@ fn every_key_but_plugins_has_a_variable() {
         }
     "#]]
     .assert_eq(&format!("{config:#?}\n"));
+}
+
+#[test]
+fn help_names_the_key_that_a_flag_sets() {
+    let command = Args::command();
+    let mentions = |arg: &clap::Arg, key: &KeyRow| {
+        arg.get_help().is_some_and(|help| help.to_string().contains(&format!("`{}` in watch.toml", key.name)))
+    };
+    for key in KEYS {
+        let flags = command.get_arguments().filter(|arg| mentions(arg, key)).filter_map(clap::Arg::get_long);
+        let flags: Vec<_> = flags.map(|long| format!("--{long}")).collect();
+        assert_eq!(flags.first().map(String::as_str), key.flag, "{}", key.name);
+        if let Some(flag) = key.flag {
+            let value = if key.form == Form::Plain { "http://it" } else { "plugins" };
+            Project::new().with_env(&key.variable().unwrap(), "http://no").good(&format!("{flag} {value}"));
+        }
+    }
 }
 
 #[test]
@@ -608,8 +682,8 @@ fn words_and_what_they_mean() {
         assert_eq!(variable("OWUI_WATCH_ON_DELETE", word).on_delete, meaning);
     }
     for (word, meaning) in [("inside", Links::Inside), ("anywhere", Links::Anywhere)] {
-        assert_eq!(file(&format!("follow_links = '{word}'")).links, meaning);
-        assert_eq!(variable("OWUI_WATCH_FOLLOW_LINKS", word).links, meaning);
+        assert_eq!(file(&format!("follow_links = '{word}'")).follow_links, meaning);
+        assert_eq!(variable("OWUI_WATCH_FOLLOW_LINKS", word).follow_links, meaning);
     }
     for (word, meaning) in [("ask", Adopt::Ask), ("never", Adopt::Never)] {
         assert_eq!(file(&format!("adopt = '{word}'")).adopt, meaning);
@@ -865,7 +939,7 @@ fn urls_that_cannot_be_a_server() {
     "#]]);
     url("http://me:5ecre7@example.com").says(&expect![[r#"
         error: cannot use `--url`: `url` must not hold a name or a password
-        hint: owui-watch gets in with an API key or a login token: OPENWEBUI_API_KEY, say in `.env`
+        hint: set OPENWEBUI_API_KEY to an API key or login token, for example in `.env`
     "#]]);
     url("me:5ecre7@example.com").says(&expect![[r#"
         error: cannot use `--url`: `url` must begin with http:// or https://
@@ -912,17 +986,17 @@ fn a_credentials_folder_without_ours_is_no_error() {
 fn keys_that_cannot_be_used_are_not_shown() {
     let key = |key: &str| Project::new().with_env("OPENWEBUI_API_KEY", key).refusal("");
     key("Bearer sk-5ecre7").says(&expect![[r#"
-        error: cannot use the API key from `OPENWEBUI_API_KEY`: it has a blank, a line end or a control character inside
+        error: cannot use the API key from `OPENWEBUI_API_KEY`: it contains a space, a line break or a control character
         hint: leave out the word `Bearer`
     "#]]);
     key("sk 5ecre7").says(&expect![[r#"
-        error: cannot use the API key from `OPENWEBUI_API_KEY`: it has a blank, a line end or a control character inside
+        error: cannot use the API key from `OPENWEBUI_API_KEY`: it contains a space, a line break or a control character
     "#]]);
     key("sk-\u{7}5ecre7").says(&expect![[r#"
-        error: cannot use the API key from `OPENWEBUI_API_KEY`: it has a blank, a line end or a control character inside
+        error: cannot use the API key from `OPENWEBUI_API_KEY`: it contains a space, a line break or a control character
     "#]]);
     key("sk-5ecre7…").says(&expect![[r#"
-        error: cannot use the API key from `OPENWEBUI_API_KEY`: it has a character that is not ASCII inside
+        error: cannot use the API key from `OPENWEBUI_API_KEY`: it contains a character that is not ASCII
     "#]]);
     let file = || Project::new().with("watch.toml", "api_key_file = 'k'");
     file().refusal("").says(&expect![[r#"
@@ -932,7 +1006,7 @@ fn keys_that_cannot_be_used_are_not_shown() {
         error: cannot use the API key from `k`: it is empty
     "#]]);
     file().with("k", "sk-1\nsk-2\n").refusal("").says(&expect![[r#"
-        error: cannot use the API key from `k`: it has a blank, a line end or a control character inside
+        error: cannot use the API key from `k`: it contains a space, a line break or a control character
     "#]]);
     file().with_folder("k").refusal("").says(&expect![[r#"
         error: cannot read `k`: it is a folder
@@ -994,7 +1068,7 @@ fn certificates_that_cannot_be_used() {
     "#]]);
     file().with("c.pem", "5ecre7").refusal("").says(&expect![[r#"
         error: cannot use `watch.toml:1:1`: `ca_file` is `c.pem`, and there is no certificate in it that begins with -----BEGIN CERTIFICATE-----
-        hint: `openssl x509 -inform der -in FILE -out FILE.pem` makes such a one of a .cer or .der file
+        hint: `openssl x509 -inform der -in FILE -out FILE.pem` converts a .cer or .der file
     "#]]);
     file().with("c.pem", "-----BEGIN EC PRIVATE KEY-----\n5ecre7").refusal("").says(&expect![[r#"
         error: cannot use `watch.toml:1:1`: `ca_file` is `c.pem`, and that is a private key
@@ -1007,7 +1081,7 @@ fn certificates_that_cannot_be_used() {
     fs::write(der.world.cwd.join("c.pem"), [0x30, 0x82, 0xff]).unwrap();
     der.refusal("").says(&expect![[r#"
         error: cannot use `watch.toml:1:1`: `ca_file` is `c.pem`, and there is no certificate in it that begins with -----BEGIN CERTIFICATE-----
-        hint: `openssl x509 -inform der -in FILE -out FILE.pem` makes such a one of a .cer or .der file
+        hint: `openssl x509 -inform der -in FILE -out FILE.pem` converts a .cer or .der file
     "#]]);
 }
 
@@ -1051,7 +1125,7 @@ fn a_line_of_dotenv_that_is_ours_and_broken_is_not_shown() {
         hint: the variable for the API key is OPENWEBUI_API_KEY
     "#]]);
     dotenv("api_key=Bearer\\ sk-5ecre7\n").says(&expect![[r#"
-        error: cannot use the API key from `api_key` in `.env`: it has a blank, a line end or a control character inside
+        error: cannot use the API key from `api_key` in `.env`: it contains a space, a line break or a control character
         hint: leave out the word `Bearer`
     "#]]);
 }

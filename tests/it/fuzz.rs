@@ -190,10 +190,10 @@ proptest! {
         for id in names.iter().filter_map(|name| PluginId::new(name)) {
             let key = Key { kind: Kind::Tool, id };
             folder.log(&key, "line").unwrap();
-            folder.note_rollback(&key, &Rollback { local: None, server: digest, done: true }).unwrap();
+            folder.save_rollback(&key, &Rollback { local: None, server: digest, done: true }).unwrap();
             folder.archive(&Backup { key: key.clone(), text: "x".to_owned(), digest }, Timestamp::UNIX_EPOCH).unwrap();
             prop_assert_eq!(folder.rollbacks().into_keys().collect::<Vec<_>>(), [key.clone()]);
-            folder.forget_rollback(&key).unwrap();
+            folder.clear_rollback(&key).unwrap();
             prop_assert_eq!(folder.copies(&key).len(), 1);
         }
         let outside: Vec<_> = fs::read_dir(&around).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -451,10 +451,10 @@ proptest! {
         let folder = Folder::new(temporary.path().join("state"), "http://h");
         let rollback = Rollback { local, server: replaced, done: was_active };
         let under_way = UpdateIntent { ours, replaced: Some(replaced).filter(|_| was_active), was_active };
-        folder.note_rollback(&key, &rollback).unwrap();
-        folder.note_under_way(&key, &under_way).unwrap();
+        folder.save_rollback(&key, &rollback).unwrap();
+        folder.save_intent(&key, &under_way).unwrap();
         prop_assert_eq!(folder.rollbacks(), BTreeMap::from([(key.clone(), rollback)]));
-        prop_assert_eq!(folder.under_way(), BTreeMap::from([(key.clone(), under_way)]));
+        prop_assert_eq!(folder.intents(), BTreeMap::from([(key.clone(), under_way)]));
         let name = format!("{}-{}.json", key.kind.word(), key.id);
         let paths = ["rollbacks/h", "under-way/h"].map(|part| temporary.path().join("state").join(part).join(&name));
         let whole = paths.each_ref().map(|path| fs::read(path).unwrap());
@@ -462,11 +462,11 @@ proptest! {
             for (path, whole) in paths.iter().zip(&whole) {
                 fs::write(path, &whole[..cut.index(whole.len())]).unwrap();
             }
-            prop_assert!(folder.rollbacks().is_empty() && folder.under_way().is_empty());
+            prop_assert!(folder.rollbacks().is_empty() && folder.intents().is_empty());
             for path in &paths {
                 fs::write(path, &damage).unwrap();
             }
-            prop_assert!(folder.rollbacks().is_empty() && folder.under_way().is_empty());
+            prop_assert!(folder.rollbacks().is_empty() && folder.intents().is_empty());
         }
     }
 }

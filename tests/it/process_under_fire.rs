@@ -113,10 +113,7 @@ fn assert_state_is_whole(project: &Project, server: &FakeServer) {
         }
     }
     let folder = Folder::new(state, &server.url());
-    assert_eq!(
-        BTreeMap::from([("rollbacks", folder.rollbacks().len()), ("under-way", folder.under_way().len())]),
-        notes
-    );
+    assert_eq!(BTreeMap::from([("rollbacks", folder.rollbacks().len()), ("under-way", folder.intents().len())]), notes);
 }
 
 /// Kills it again and again in the middle of things, and looks at what is there; then lets it run.

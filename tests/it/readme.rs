@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use owui_watch::cli::Args;
-use owui_watch::config::{self, Config, World};
+use owui_watch::config::{self, Config, KeyRow, World};
 use owui_watch::engine::Code;
 use owui_watch::engine::deploy::Failure;
 use owui_watch::engine::duplicate::{Duplicate, MatchedBy};
@@ -267,9 +267,18 @@ fn every_toml_block_is_a_watch_toml() {
 }
 
 #[test]
+fn the_tables_of_settings_list_every_word() {
+    for name in ["on_remote_edit", "on_delete"] {
+        let listed: BTreeSet<_> = table(&format!("`{name}`")).iter().flat_map(|row| ticked(&row[0])).collect();
+        let words = KeyRow::find(name).expect("a key").must_be.split('"').skip(1).step_by(2);
+        assert_eq!(listed, words.map(|word| format!("\"{word}\"")).collect(), "{name}");
+    }
+}
+
+#[test]
 fn what_is_left_alone_is_listed() {
     let listed = ticked(README);
-    for glob in load("").exclude {
+    for glob in load("").settings.exclude {
         assert!(listed.contains(&glob), "{glob}");
     }
 }

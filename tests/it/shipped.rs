@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use owui_watch::cli::Args;
-use owui_watch::config::{self, Config, Origin, World};
+use owui_watch::config::{self, Config, Form, KEYS, Origin, PLUGIN_KEYS, World};
 use owui_watch::engine::Code;
 use owui_watch::plugin::{FileSettings, Kind};
 use owui_watch::systemd::unit::OLDEST;
@@ -52,26 +52,25 @@ fn watch_toml_equals_the_defaults() {
     assert_eq!(format!("{reference:#?}"), format!("{defaults:#?}"));
 }
 
-#[test]
-fn watch_toml_has_every_key_with_a_comment() {
-    // An unknown key is answered with the list of keys.
-    let folder = TempDir::new().unwrap();
-    fs::write(folder.path().join("watch.toml"), "zzzzz = 1").unwrap();
-    let world = World { cwd: folder.path().to_owned(), ..World::default() };
-    let error = config::load(&Args::default(), &world).unwrap_err();
-    let keys: Vec<_> = error.hint().unwrap().split('`').skip(1).step_by(2).collect();
-    assert!(keys.len() > 10, "{keys:?}");
+/// The comment above the first line that begins like this, in one line.
+fn comment_above(text: &str, start: &str) -> Option<String> {
+    let lines: Vec<_> = text.lines().collect();
+    let at = lines.iter().position(|line| line.strip_prefix('#').unwrap_or(line).starts_with(start))?;
+    let above: Vec<_> = lines[..at].iter().rev().map_while(|line| line.strip_prefix("# ")).collect();
+    Some(above.into_iter().rev().collect::<Vec<_>>().join(" "))
+}
 
-    let lines: Vec<_> = REFERENCE.lines().collect();
-    for key in keys {
-        let at = lines
-            .iter()
-            .position(|line| {
-                let line = line.strip_prefix('#').unwrap_or(line);
-                line.starts_with(&format!("{key} = ")) || line.starts_with(&format!("[{key}."))
-            })
-            .unwrap_or_else(|| panic!("`{key}` is missing"));
-        assert!(lines[at - 1].starts_with("# "), "`{key}` has no comment");
+#[test]
+fn watch_toml_documents_every_key_as_its_row_does() {
+    let table = &REFERENCE[REFERENCE.find("#[plugins.").expect("a table about a file")..];
+    for (text, key) in KEYS.iter().map(|key| (REFERENCE, key)).chain(PLUGIN_KEYS.iter().map(|key| (table, key))) {
+        let start = if key.form == Form::Tables { format!("[{}.", key.name) } else { format!("{} = ", key.name) };
+        let comment = comment_above(text, &start).unwrap_or_else(|| panic!("`{}` is missing", key.name));
+        let doc = key.doc().replace('`', "");
+        assert!(comment.starts_with(doc.trim_end_matches('.')), "`{}`: {doc}\n{comment}", key.name);
+        for other in key.also.iter().copied().chain(key.flag) {
+            assert!(comment.contains(other), "`{}` can be set by {other}", key.name);
+        }
     }
 }
 

@@ -164,7 +164,7 @@ fn planted_state_switches_nothing_on_and_deletes_nothing() {
     ledger.deployed(&key(), Deployed { digest, version: None, at, by_us: true });
     state.save(&ledger.to_json()).unwrap();
     let under_way = UpdateIntent { ours: Vec::new(), replaced: Some(digest), was_active: true };
-    state.note_under_way(&key(), &under_way).unwrap();
+    state.save_intent(&key(), &under_way).unwrap();
     drop(state);
     plant(&theirs.path().join("state"), &ours.path(".owui-watch"));
 
@@ -172,7 +172,7 @@ fn planted_state_switches_nothing_on_and_deletes_nothing() {
     assert!(of(&told, "trouble")["message"].as_str().unwrap().contains("was not written in this folder"), "{told:#?}");
     assert!(!server.row(Kind::Function, "a").unwrap().is_active);
     let folder = Folder::new(ours.path(".owui-watch"), &server.url());
-    assert!(folder.under_way().is_empty() && folder.peek().get(&key()).is_none());
+    assert!(folder.intents().is_empty() && folder.peek().get(&key()).is_none());
 
     // The note alone, as a pull of a commit brings it.
     let note = "under-way/".to_owned() + &server.url().replace("http://127.0.0.1:", "localhost-") + "/function-a.json";

@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use owui_watch::cli::Args;
-use owui_watch::config::{self, Config, World};
+use owui_watch::config::{self, Config, Settings, World};
 use owui_watch::console::{Console, Format};
 use owui_watch::daemon::{self, End, Plan, Setup, Signal};
 use owui_watch::engine::{Code, Policy};
@@ -149,7 +149,9 @@ fn live(settings: &str, watchdog: Option<Duration>, script: impl AsyncFnOnce(&Sc
             let read = || {
                 let reading = config::read(&args, &world);
                 config::Reading {
-                    config: reading.config.map(|config| Config { url: url.clone(), ..config }),
+                    config: reading
+                        .config
+                        .map(|config| Config { settings: Settings { url: url.clone(), ..config.settings }, ..config }),
                     ..reading
                 }
             };

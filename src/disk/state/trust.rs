@@ -286,9 +286,9 @@ pub(super) fn entries(top: &Path, folder: &Path) -> impl Iterator<Item = DirEntr
     listed.into_iter().flatten().filter_map(Result::ok)
 }
 
-/// What a write outlives.
+/// What a write survives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lasting {
+pub(in crate::disk) enum Lasting {
     /// A power cut.
     Synced,
     /// The end of the program.

@@ -1,87 +1,96 @@
-//! Notes about single plugins on one server: what is under way, and what was rolled back. Each is a file of its own, so
-//! that a command may write one beside a daemon.
+//! Intents and rollbacks: an update that is about to be sent and whose end nobody has confirmed, and a text that was put
+//! back. Each is a file of its own, so that a command can write one while a daemon runs.
 //!
-//! A note counts only in the state folder that it was written in: a planted one could have a function switched on.
+//! One counts only in the state folder that it was written in: a planted one could have a function switched on.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::identity::Owner;
-use super::state::{Folder, NOT_OURS};
 use super::trust::Lasting;
+use super::{Folder, NOT_OURS, State};
+use crate::disk::read::age;
 use crate::engine::ledger::{Rollback, UpdateIntent};
 use crate::plugin::{Key, Kind, id::PluginId};
 
-/// A note has a few hundred bytes.
-const LARGEST_NOTE: u64 = 64 * 1024;
+/// The folder of the intents.
+pub(super) const INTENTS: &str = "under-way";
+/// The folder of the rollbacks.
+pub(super) const ROLLBACKS: &str = "rollbacks";
+
+/// An intent or rollback has a few hundred bytes.
+const LARGEST: u64 = 64 * 1024;
+
+/// Two changes of a folder that are closer together than this may bear the same time, by the file system's clock.
+const ONE_TICK: Duration = Duration::from_millis(100);
 
 impl Folder {
-    /// Notes a rollback, durably.
-    pub fn note_rollback(&self, key: &Key, rollback: &Rollback) -> anyhow::Result<()> {
-        self.note(&self.rollbacks_folder(), key, rollback)
+    /// Saves a rollback, durably.
+    pub fn save_rollback(&self, key: &Key, rollback: &Rollback) -> anyhow::Result<()> {
+        self.save_signed(&self.rollbacks_folder(), key, rollback)
     }
 
-    /// The rollbacks that hold. A note that cannot be read counts as none, and is said in the log.
+    /// The rollbacks in force. One that cannot be used is skipped and logged.
     #[must_use]
     pub fn rollbacks(&self) -> BTreeMap<Key, Rollback> {
-        self.notes(&self.rollbacks_folder())
+        self.all_signed(&self.rollbacks_folder())
     }
 
-    /// Forgets a rollback: the file has changed since.
-    pub fn forget_rollback(&self, key: &Key) -> anyhow::Result<()> {
-        self.forget(&self.rollbacks_folder(), key)
+    /// Clears a rollback: the file has changed since.
+    pub fn clear_rollback(&self, key: &Key) -> anyhow::Result<()> {
+        self.clear(&self.rollbacks_folder(), key)
     }
 
-    /// Notes an update that is about to leave, durably.
-    pub fn note_under_way(&self, key: &Key, under_way: &UpdateIntent) -> anyhow::Result<()> {
-        self.note(&self.under_way_folder(), key, under_way)
+    /// Saves the intent of an update that is about to be sent, durably.
+    pub fn save_intent(&self, key: &Key, intent: &UpdateIntent) -> anyhow::Result<()> {
+        self.save_signed(&self.intents_folder(), key, intent)
     }
 
-    /// The updates of which nobody has said how they ended. A note that cannot be read counts as none, and is said in
-    /// the log.
+    /// The updates whose end nobody has confirmed. One that cannot be used is skipped and logged.
     #[must_use]
-    pub fn under_way(&self) -> BTreeMap<Key, UpdateIntent> {
-        self.notes(&self.under_way_folder())
+    pub fn intents(&self) -> BTreeMap<Key, UpdateIntent> {
+        self.all_signed(&self.intents_folder())
     }
 
-    /// Forgets an update: it is known how it ended.
-    pub fn forget_under_way(&self, key: &Key) -> anyhow::Result<()> {
-        self.forget(&self.under_way_folder(), key)
+    /// Clears an intent: it is known how the update ended.
+    pub fn clear_intent(&self, key: &Key) -> anyhow::Result<()> {
+        self.clear(&self.intents_folder(), key)
     }
 
-    pub(super) fn rollbacks_folder(&self) -> PathBuf {
-        self.path.join("rollbacks").join(&self.server)
+    fn rollbacks_folder(&self) -> PathBuf {
+        self.path.join(ROLLBACKS).join(&self.server)
     }
 
-    fn under_way_folder(&self) -> PathBuf {
-        self.path.join("under-way").join(&self.server)
+    fn intents_folder(&self) -> PathBuf {
+        self.path.join(INTENTS).join(&self.server)
     }
 
-    fn note(&self, folder: &Path, key: &Key, note: &impl Serialize) -> anyhow::Result<()> {
+    fn save_signed(&self, folder: &Path, key: &Key, value: &impl Serialize) -> anyhow::Result<()> {
         let path = folder.join(name(key));
         let owner = self.made().with_context(|| format!("writing `{}`", path.display()))?;
-        self.write(&path, &serde_json::to_vec(&Signed { state: Some(owner.id), note })?, Lasting::Synced)
+        self.write(&path, &serde_json::to_vec(&Signed { state: Some(owner.id), value })?, Lasting::Synced)
     }
 
-    fn notes<T: DeserializeOwned>(&self, folder: &Path) -> BTreeMap<Key, T> {
+    fn all_signed<T: DeserializeOwned>(&self, folder: &Path) -> BTreeMap<Key, T> {
         let Some(owner) = self.owner() else { return BTreeMap::new() };
         let keys = self.entries(folder).filter_map(|entry| Some((key(entry.file_name().to_str()?)?, entry.path())));
-        keys.filter_map(|(key, path)| Some((key, self.read_note(&path, &owner)?))).collect()
+        keys.filter_map(|(key, path)| Some((key, self.read_signed(&path, &owner)?))).collect()
     }
 
-    fn read_note<T: DeserializeOwned>(&self, path: &Path, owner: &Owner) -> Option<T> {
-        let cause = match self.read(path, LARGEST_NOTE) {
+    fn read_signed<T: DeserializeOwned>(&self, path: &Path, owner: &Owner) -> Option<T> {
+        let cause = match self.read(path, LARGEST) {
             Ok(bytes) => match serde_json::from_slice::<Signed<T>>(&bytes) {
-                Ok(signed) if owner.wrote(signed.state.as_deref()) => return Some(signed.note),
+                Ok(signed) if owner.wrote(signed.state.as_deref()) => return Some(signed.value),
                 Ok(_) => format!("it {NOT_OURS}"),
                 Err(error) => error.to_string(),
             },
-            // Somebody else has just forgotten it.
+            // Another process has just cleared it.
             Err(error) if error.kind() == ErrorKind::NotFound => return None,
             Err(error) => error.to_string(),
         };
@@ -89,18 +98,33 @@ impl Folder {
         None
     }
 
-    fn forget(&self, folder: &Path, key: &Key) -> anyhow::Result<()> {
+    fn clear(&self, folder: &Path, key: &Key) -> anyhow::Result<()> {
         let path = folder.join(name(key));
         self.remove(&path).with_context(|| format!("removing `{}`", path.display()))
     }
 }
 
-/// A note, with the number of the state folder that it was written in.
+impl State {
+    /// Whether the rollbacks may have changed since this was last asked. The first time, whether there are any.
+    pub fn rollbacks_changed(&mut self) -> bool {
+        let Ok(metadata) = self.folder.rollbacks_folder().symlink_metadata() else {
+            return self.rollbacks_seen.take().is_some();
+        };
+        let modified = metadata.modified().ok();
+        let changed = modified.is_none() || modified != self.rollbacks_seen;
+        // One that follows in the same moment would not be seen.
+        let settled = age(&metadata).is_none_or(|age| age > ONE_TICK);
+        self.rollbacks_seen = modified.filter(|_| settled);
+        changed
+    }
+}
+
+/// An intent or rollback, with the id of the state folder that it was written in.
 #[derive(Serialize, Deserialize)]
 struct Signed<T> {
     state: Option<String>,
     #[serde(flatten)]
-    note: T,
+    value: T,
 }
 
 fn name(key: &Key) -> String {
@@ -115,7 +139,7 @@ fn key(name: &str) -> Option<Key> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::disallowed_methods, reason = "the tests damage and plant notes")]
+    #![expect(clippy::disallowed_methods, reason = "the tests damage and plant files")]
 
     use std::fs;
 
@@ -133,35 +157,35 @@ mod tests {
     }
 
     #[test]
-    fn a_note_is_there_until_it_is_forgotten() {
+    fn an_intent_is_there_until_it_is_cleared() {
         let temporary = tempfile::tempdir().unwrap();
         let folder = Folder::new(temporary.path().join("state"), "http://h");
-        assert!(folder.rollbacks().is_empty() && folder.under_way().is_empty());
+        assert!(folder.rollbacks().is_empty() && folder.intents().is_empty());
         let [function, tool, umlaut] = keys();
-        folder.forget_rollback(&tool).unwrap();
+        folder.clear_rollback(&tool).unwrap();
         for key in keys() {
-            folder.note_rollback(&key, &rollback(None)).unwrap();
+            folder.save_rollback(&key, &rollback(None)).unwrap();
         }
-        folder.note_rollback(&tool, &rollback(Some("local"))).unwrap();
-        folder.forget_rollback(&function).unwrap();
+        folder.save_rollback(&tool, &rollback(Some("local"))).unwrap();
+        folder.clear_rollback(&function).unwrap();
         assert_eq!(folder.rollbacks(), BTreeMap::from([(tool, rollback(Some("local"))), (umlaut, rollback(None))]));
         let under_way =
             UpdateIntent { ours: vec![Digest::of(b"new")], replaced: Some(Digest::of(b"old")), was_active: true };
-        folder.note_under_way(&function, &under_way).unwrap();
-        assert_eq!(folder.under_way(), BTreeMap::from([(function.clone(), under_way)]));
+        folder.save_intent(&function, &under_way).unwrap();
+        assert_eq!(folder.intents(), BTreeMap::from([(function.clone(), under_way)]));
         // Each server has its own.
         let other = Folder::new(temporary.path().join("state"), "http://other");
-        assert!(other.rollbacks().is_empty() && other.under_way().is_empty());
-        folder.forget_under_way(&function).unwrap();
-        assert!(folder.under_way().is_empty());
+        assert!(other.rollbacks().is_empty() && other.intents().is_empty());
+        folder.clear_intent(&function).unwrap();
+        assert!(folder.intents().is_empty());
     }
 
     #[test]
-    fn a_damaged_note_is_none() {
+    fn a_damaged_rollback_is_skipped() {
         let temporary = tempfile::tempdir().unwrap();
         let folder = Folder::new(temporary.path().to_owned(), "http://h");
         let [function, tool, _] = keys();
-        folder.note_rollback(&function, &rollback(None)).unwrap();
+        folder.save_rollback(&function, &rollback(None)).unwrap();
         let notes = temporary.path().join("rollbacks/h");
         let whole = fs::read(notes.join("function-clock.json")).unwrap();
         for name in ["tool-clock.json", "tool-x-y.json", "pipe-x.json", "tool-.json", "readme", ".tmp123"] {
@@ -170,17 +194,17 @@ mod tests {
         fs::create_dir(notes.join("tool-folder.json")).unwrap();
         fs::write(notes.join("tool-large.json"), [whole, b" ".repeat(64 * 1024)].concat()).unwrap();
         assert_eq!(folder.rollbacks().into_keys().collect::<Vec<_>>(), std::slice::from_ref(&function));
-        folder.forget_rollback(&tool).unwrap();
+        folder.clear_rollback(&tool).unwrap();
         assert!(!notes.join("tool-clock.json").exists());
     }
 
     /// As a pull of somebody else's commits may do.
     #[test]
-    fn a_planted_note_is_none() {
+    fn a_planted_rollback_is_skipped() {
         let temporary = tempfile::tempdir().unwrap();
         let folder = Folder::new(temporary.path().to_owned(), "http://h");
         let [function, tool, _] = keys();
-        folder.note_rollback(&function, &rollback(None)).unwrap();
+        folder.save_rollback(&function, &rollback(None)).unwrap();
         let own = fs::read_to_string(temporary.path().join("rollbacks/h/function-clock.json")).unwrap();
         let plain = serde_json::to_string(&rollback(None)).unwrap();
         for planted in [plain, own.replacen(r#""state":""#, r#""state":"0"#, 1)] {
@@ -192,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_daemon_sees_that_a_note_was_written_beside_it() {
+    fn a_daemon_sees_that_another_process_saved_a_rollback() {
         let temporary = tempfile::tempdir().unwrap();
         let mut state = State::open(temporary.path().to_owned(), "http://h").unwrap();
         assert!(!state.rollbacks_changed(), "there is none");
@@ -203,29 +227,29 @@ mod tests {
             let then = std::time::SystemTime::now() - std::time::Duration::from_mins(minutes);
             folder.set_modified(then).unwrap();
         };
-        beside.note_rollback(&function, &rollback(None)).unwrap();
+        beside.save_rollback(&function, &rollback(None)).unwrap();
         assert!(state.rollbacks_changed());
         assert!(state.rollbacks_changed(), "another may follow in the same moment");
         settle(2);
         assert!(state.rollbacks_changed());
         assert!(!state.rollbacks_changed());
-        beside.note_rollback(&tool, &rollback(None)).unwrap();
+        beside.save_rollback(&tool, &rollback(None)).unwrap();
         assert!(state.rollbacks_changed());
         settle(1);
         assert!(state.rollbacks_changed() && !state.rollbacks_changed());
-        fs::remove_dir_all(temporary.path().join("rollbacks")).unwrap();
+        fs::remove_dir_all(temporary.path().join(ROLLBACKS)).unwrap();
         assert!(state.rollbacks_changed() && !state.rollbacks_changed());
     }
 
     #[cfg(unix)]
     #[test]
-    fn notes_and_copies_are_private() {
+    fn rollbacks_and_copies_are_private() {
         use std::os::unix::fs::PermissionsExt as _;
         let temporary = tempfile::tempdir().unwrap();
         let path = temporary.path().join("state");
         let folder = Folder::new(path.clone(), "http://h");
         let [function, ..] = keys();
-        folder.note_rollback(&function, &rollback(None)).unwrap();
+        folder.save_rollback(&function, &rollback(None)).unwrap();
         let backup =
             crate::engine::deploy::Backup { key: function.clone(), text: "x".to_owned(), digest: Digest::of(b"x") };
         folder.archive(&backup, jiff::Timestamp::UNIX_EPOCH).unwrap();

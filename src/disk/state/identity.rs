@@ -1,7 +1,7 @@
 //! Whose state folder it is. Files that were planted in a project, by whoever packed or committed it, must not pass for
 //! what we know: a ledger decides what may be replaced or deleted without asking.
 //!
-//! The folder has an identity, a random number that each ledger and note repeats. The number counts only in the folder
+//! The folder has an identity, a random number that each ledger, intent and rollback repeats. The number counts only in the folder
 //! that it was made for, which is known by its time of birth: no archive and no clone can set that on Linux. State that
 //! does not belong to the folder is set aside, and history and rollbacks start anew. Where the file system tells no time
 //! of birth, the folder is known by its device and inode.
@@ -16,8 +16,11 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::state::UNFINISHED;
+use super::backups::{BACKUPS, DEPLOYED};
+use super::intents::{INTENTS, ROLLBACKS};
+use super::log::LOGS;
 use super::trust::{self, Lasting};
+use super::{UNFINISHED, full};
 use crate::regular_file::Rejection;
 
 /// Where state goes that does not belong to the folder, in a numbered folder each time.
@@ -34,7 +37,7 @@ const LARGEST: u64 = 1024;
 /// The file.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Identity {
-    /// What ledgers and notes repeat.
+    /// What ledgers, intents and rollbacks repeat.
     id: String,
     #[serde(flatten)]
     mark: Mark,
@@ -78,13 +81,13 @@ impl Mark {
 
 /// What state must say to be believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Owner {
+pub(in crate::disk) struct Owner {
     /// The folder's own number.
     pub(super) id: String,
 }
 
 impl Owner {
-    /// Whether a ledger or note belongs to the folder, by the number that it repeats.
+    /// Whether a ledger, intent or rollback belongs to the folder, by the number that it repeats.
     pub(super) fn wrote(&self, id: Option<&str>) -> bool {
         id == Some(&self.id)
     }
@@ -105,7 +108,7 @@ pub(super) fn holds_unused_state(folder: &Path) -> io::Result<bool> {
 /// Refuses a folder of another name than ours with entries, unless it is known to be ours. Changes nothing.
 pub(super) fn refuse_foreign(folder: &Path) -> io::Result<()> {
     let is_ours = |name: &OsStr| name == OUR_NAME;
-    let has_our_name = super::state::full(folder).is_some_and(|path| path.file_name().is_some_and(is_ours));
+    let has_our_name = full(folder).is_some_and(|path| path.file_name().is_some_and(is_ours));
     let is_unfinished = |name: &OsStr| name.as_encoded_bytes().starts_with(UNFINISHED.as_bytes());
     if has_our_name
         || trust::names(folder)?.iter().all(|name| is_unfinished(name))
@@ -171,7 +174,7 @@ fn set_aside(folder: &Path) -> io::Result<Option<PathBuf>> {
 
 fn is_state(name: &OsStr) -> bool {
     let Some(name) = name.to_str() else { return false };
-    [FILE, "seen.json", "backups", "deployed", "logs", "rollbacks", "under-way"].contains(&name)
+    [FILE, "seen.json", BACKUPS, DEPLOYED, LOGS, ROLLBACKS, INTENTS].contains(&name)
         || name.starts_with("ledger-") && name.contains(".json")
 }
 

@@ -1,4 +1,4 @@
-//! Copies of the texts that a plugin had on a server: those that we deployed or found there, and those of others that were
+//! Copies of a plugin's earlier texts: those that were deployed from here or found on the server, and those that were
 //! replaced.
 
 use std::io::ErrorKind;
@@ -6,63 +6,63 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::LARGEST_MIB;
-use super::state::Folder;
+use super::Folder;
 use super::trust::Lasting;
+use crate::disk::read::LARGEST_MIB;
 use crate::engine::deploy::Backup;
 use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::{Digest, Key, kind, normal};
 
-/// Where the copies of what was replaced are.
+/// The folder of replaced texts.
 pub(super) const BACKUPS: &str = "backups";
-/// Where the copies of what was deployed are.
+/// The folder of deployed texts.
 pub(super) const DEPLOYED: &str = "deployed";
 
-/// What the name of a local file's copy ends with.
+/// The suffix of a local file's copy.
 const LOCAL: &str = "-local";
-/// What the name of a copy ends with whose text was on the server without a deploy from here.
+/// The suffix of a text that was on the server without a deploy from here.
 const FOUND: &str = "-found";
 
 /// A server's text may be larger than a file may be, but not by much.
 const MOST_BYTES: u64 = 4 * LARGEST_MIB * 1024 * 1024;
 
-/// How many of the texts that were deployed are kept of one plugin.
+/// How many deployed texts are kept per plugin.
 const MOST_DEPLOYED: usize = 100;
 
-/// A text that a plugin had once.
+/// A copy of an earlier text of a plugin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copy {
-    /// Why it was kept.
+    /// Where the text was.
     pub origin: Origin,
-    /// When.
+    /// When it was saved.
     pub at: Timestamp,
-    /// Of the text.
+    /// The digest of the text.
     pub digest: Digest,
     /// The version in its frontmatter.
     pub version: Option<String>,
-    /// Where it lies.
+    /// The file.
     pub path: PathBuf,
     /// The text itself.
     pub text: String,
 }
 
-/// Why a copy was kept.
+/// Where the text of a copy was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// It was deployed.
+    /// Deployed from here.
     Deployed,
-    /// The server held it, and it counts as ours from then on.
+    /// On the server, where it counts as ours from then on.
     Found,
-    /// It was somebody else's, and was replaced on the server.
+    /// On the server, put there by someone else and replaced.
     Replaced,
-    /// It was a local file's, and the server's text took its place there.
+    /// In a local file, where the server's text replaced it.
     Local,
 }
 
 impl Folder {
-    /// Puts a copy of a text that is about to be replaced on disk, durably, and answers where. If it was not replaced after
-    /// all when the last copy was made, since the server refused what was to take its place, that copy does.
-    pub fn keep(&self, backup: &Backup, at: Timestamp) -> anyhow::Result<PathBuf> {
+    /// Saves a text that is about to be replaced, durably, and answers where. If the newest copy is of the same text, since
+    /// the server refused its replacement, that copy serves.
+    pub fn save_backup(&self, backup: &Backup, at: Timestamp) -> anyhow::Result<PathBuf> {
         if let Some(newest) = self.newest(&backup.key).filter(|newest| newest.is(Origin::Replaced, backup.digest))
             && self.read(&newest.path, MOST_BYTES).is_ok_and(|bytes| bytes == backup.text.as_bytes())
         {
@@ -73,16 +73,15 @@ impl Folder {
         Ok(path)
     }
 
-    /// The same of a local file, whose bytes need not be text.
-    pub fn keep_file(&self, key: &Key, bytes: &[u8], digest: Digest, at: Timestamp) -> anyhow::Result<PathBuf> {
+    /// Saves a local file that is about to be replaced, durably. Its bytes need not be text.
+    pub fn save_local_file(&self, key: &Key, bytes: &[u8], digest: Digest, at: Timestamp) -> anyhow::Result<PathBuf> {
         let name = key.kind.file_name(format_args!("{}-{}{LOCAL}", stamp(at), digest.short()));
         let path = self.copies_of(BACKUPS, key).join(name);
         self.write(&path, bytes, Lasting::Synced)?;
         Ok(path)
     }
 
-    /// Puts a copy of a text that was deployed on disk, unless it was there before and nothing has come in between. Of
-    /// many copies the oldest go.
+    /// Saves a text that was deployed, unless the newest copy is of the same text. Deletes the oldest of too many copies.
     pub fn archive(&self, backup: &Backup, at: Timestamp) -> anyhow::Result<()> {
         if self.newest(&backup.key).is_some_and(|newest| newest.is(Origin::Deployed, backup.digest)) {
             return Ok(());
@@ -91,8 +90,7 @@ impl Folder {
         self.remove_surplus(&backup.key)
     }
 
-    /// Puts a copy of a text on disk that the server held without a deploy from here, unless the newest copy is of the same
-    /// text.
+    /// Saves a text that the server held without a deploy from here, unless the newest copy is of the same text.
     pub fn archive_found(&self, backup: &Backup, at: Timestamp) -> anyhow::Result<()> {
         if self.newest(&backup.key).is_some_and(|newest| newest.digest == backup.digest.short()) {
             return Ok(());
@@ -111,7 +109,7 @@ impl Folder {
         Ok(())
     }
 
-    /// The copies of a plugin's texts, oldest first. One that cannot be read is passed over, and said in the log.
+    /// The copies of a plugin's texts, oldest first. One that cannot be read is skipped and logged.
     #[must_use]
     pub fn copies(&self, key: &Key) -> Vec<Copy> {
         self.listed(key).into_iter().filter_map(|listed| self.read_copy(listed)).collect()
@@ -122,7 +120,7 @@ impl Folder {
         if self.owner().is_none() {
             return Vec::new();
         }
-        // What is replaced is kept before the other one is there.
+        // Of two copies in one moment the replaced text is the older one.
         let mut files: Vec<_> =
             [BACKUPS, DEPLOYED].iter().flat_map(|name| self.listed_in(&self.copies_of(name, key), name)).collect();
         files.sort_by_key(|file| file.at);
@@ -176,7 +174,7 @@ impl Folder {
         });
         let text = match text {
             Ok(text) => text,
-            // Another process has found one too many.
+            // Another process has deleted it as one too many.
             Err(error) if error.kind() == ErrorKind::NotFound => return None,
             Err(error) => {
                 tracing::error!("cannot read `{}`: {error}", path.display());
@@ -188,7 +186,7 @@ impl Folder {
     }
 }
 
-/// A time as the name of a copy begins. Of one plugin there are no two copies in a millisecond.
+/// A time as the name of a copy begins. One plugin never has two copies in a millisecond.
 fn stamp(at: Timestamp) -> String {
     at.strftime("%Y%m%dT%H%M%S%.3fZ").to_string()
 }
@@ -245,14 +243,14 @@ mod tests {
         let state = Folder::new(folder.path().to_owned(), "http://h");
         let text = "class Pipe: pass\r\n".to_owned();
         let backup = Backup { key: key(), digest: crate::plugin::Digest::of_text(&text), text: text.clone() };
-        let path = state.keep(&backup, at(245)).unwrap();
+        let path = state.save_backup(&backup, at(245)).unwrap();
         let name = format!("backups/h/tool/clock/20260102T030405.000Z-{}.py", backup.digest.short());
         assert_eq!(path, folder.path().join(name));
         assert_eq!(fs::read_to_string(&path).unwrap(), text, "unaltered, line ends and all");
         // Where a file is in the way, the error names the copy.
         fs::remove_dir_all(folder.path().join("backups")).unwrap();
         fs::write(folder.path().join("backups"), "").unwrap();
-        let error = state.keep(&backup, at(0)).unwrap_err();
+        let error = state.save_backup(&backup, at(0)).unwrap_err();
         assert!(format!("{error:#}").contains("backups/h/tool/clock/20260102T030000.000Z-"), "{error:#}");
     }
 
@@ -262,10 +260,10 @@ mod tests {
         let folder = Folder::new(temporary.path().join("state"), "http://h");
         assert!(folder.copies(&key()).is_empty() && !folder.has_copies(&key()));
         folder.archive(&backup(&version(1)), at(1)).unwrap();
-        folder.keep(&backup(&version(2)), at(3)).unwrap();
+        folder.save_backup(&backup(&version(2)), at(3)).unwrap();
         folder.archive(&backup(&version(3)), at(2)).unwrap();
         let digest = Digest::of_text(&version(4));
-        let path = folder.keep_file(&key(), version(4).as_bytes(), digest, at(4)).unwrap();
+        let path = folder.save_local_file(&key(), version(4).as_bytes(), digest, at(4)).unwrap();
         assert_eq!(told(&folder), ["Deployed 1", "Deployed 3", "Replaced 2", "Local 4"]);
         let copies = folder.copies(&key());
         assert_eq!((copies[3].digest, &copies[3].path), (digest, &path));
@@ -316,17 +314,17 @@ mod tests {
         let folder = Folder::new(temporary.path().to_owned(), "http://h");
         let (ours, theirs) = (backup(&version(1)), backup(&version(2)));
         folder.archive(&ours, at(1)).unwrap();
-        let path = folder.keep(&theirs, at(2)).unwrap();
-        assert_eq!(folder.keep(&theirs, at(3)).unwrap(), path, "what was to take its place was refused");
+        let path = folder.save_backup(&theirs, at(2)).unwrap();
+        assert_eq!(folder.save_backup(&theirs, at(3)).unwrap(), path, "what was to take its place was refused");
         // What a pull took out of a file was never there.
-        folder.keep_file(&key(), b"x", Digest::of(b"x"), at(4)).unwrap();
-        assert_eq!(folder.keep(&theirs, at(5)).unwrap(), path);
+        folder.save_local_file(&key(), b"x", Digest::of(b"x"), at(4)).unwrap();
+        assert_eq!(folder.save_backup(&theirs, at(5)).unwrap(), path);
         // A copy that somebody has spoiled is none.
         fs::write(&path, "").unwrap();
-        assert_ne!(folder.keep(&theirs, at(6)).unwrap(), path);
+        assert_ne!(folder.save_backup(&theirs, at(6)).unwrap(), path);
         fs::remove_file(&path).unwrap();
         folder.archive(&ours, at(7)).unwrap();
-        folder.keep(&theirs, at(8)).unwrap();
+        folder.save_backup(&theirs, at(8)).unwrap();
         let expected = ["Deployed 1", "Local none", "Replaced 2", "Deployed 1", "Replaced 2"];
         assert_eq!(told(&folder), expected);
     }

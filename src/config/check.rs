@@ -1,0 +1,257 @@
+//! The checks of what single values cannot tell: roots that exist and do not overlap, globs that can match, tables about
+//! files below a root, certificates, and what the project's own files may decide.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use ignore::gitignore::GitignoreBuilder;
+
+use super::error::why;
+use super::key::FoundKey;
+use super::layers::Merged;
+use super::paths::{spelled, ticked};
+use super::schema::{Form, KEYS, PluginSettings, Settings};
+use super::secret::{masked, with_host};
+use super::trust::Project;
+use super::{CaFile, ConfigError, Sources, World};
+use crate::cli::{Args, Command};
+use crate::engine::files::Links;
+use crate::paths::{tidy, without_dots};
+use crate::plugin::Digest;
+
+impl Merged {
+    /// Makes sure that nothing in the project's own files leads outside the project, unless the user agreed. Answers the
+    /// bounds of the roots.
+    pub(super) fn stay_inside(
+        &self,
+        settings: &Settings,
+        folder: &Path,
+        project: &Project<'_>,
+    ) -> Result<Vec<PathBuf>, ConfigError> {
+        let check = |key: &str, path: &Path| project.check_path(key, &format!("`{key}`"), &self.place_of(key), path);
+        let mut root_bounds = Vec::new();
+        // Its default is a name in the project, and that may be a link.
+        if self.from_project.contains("root") || self.origin("root").is_none() {
+            root_bounds.push(folder.to_owned());
+            for root in &settings.root {
+                if self.origin("root").is_some() {
+                    check("root", root)?;
+                } else {
+                    project.check_link("root", root)?;
+                }
+                root_bounds.extend(project.outside(root));
+            }
+        }
+        for key in KEYS.iter().filter(|key| key.form == Form::Path && self.from_project.contains(key.name)) {
+            if let Some(path) = self.values.get(key.name).and_then(|path| path.clone().into_string().ok()) {
+                check(key.name, Path::new(&path))?;
+            }
+        }
+        if self.from_project.contains("follow_links") && settings.follow_links == Links::Anywhere {
+            let question = "follow links to files outside the folder".to_owned();
+            project.check("follow_links", "follow_links anywhere".to_owned(), question, || {
+                self.at("follow_links", "links to anywhere may lead outside the folder")
+            })?;
+        }
+        Ok(root_bounds)
+    }
+
+    /// Makes sure that the user's key goes only where the user wants it.
+    pub(super) fn check_destination(
+        &self,
+        url: &str,
+        certificates: Option<&CaFile>,
+        found: Option<&FoundKey>,
+        project: &Project<'_>,
+        args: &Args,
+    ) -> Result<(), ConfigError> {
+        let origin = match (found, &args.command) {
+            // The sandbox is a server of its own, without a key.
+            (_, Some(Command::Sandbox { .. })) => return Ok(()),
+            (Some(found), _) if found.is_users => format!("your API key from {}", found.origin),
+            // A service may have one that cannot be seen from here.
+            (None, Some(Command::Trust { .. })) => "your API key".to_owned(),
+            (Some(_) | None, _) => return Ok(()),
+        };
+        let (origin, shown) = (masked(&origin), with_host(url));
+        if self.from_project.contains("url") && url != self.users_url {
+            let place = masked(&self.place_of("url"));
+            project.check("url", format!("url {url}"), format!("send {origin} to {shown}"), || {
+                ConfigError::verbatim(format!(
+                    "cannot send {origin} to {shown}: {place} sets that address, and you have not agreed to it"
+                ))
+            })?;
+        }
+        // Whoever has a certificate that is trusted can pretend to be any server.
+        if let Some(CaFile { path, pem }) = certificates.filter(|_| self.from_project.contains("ca_file"))
+            && url.starts_with("https:")
+        {
+            let (place, path) = (masked(&self.place_of("ca_file")), masked(&ticked(path)));
+            let question = format!("send {origin} to whoever has a certificate from {path}");
+            project.check("ca_file", format!("ca_file {}", Digest::of(pem.as_bytes())), question, || {
+                ConfigError::verbatim(format!(
+                    "cannot send {origin} to {shown}: {place} trusts the certificates in {path}, and you have not agreed \
+                     to them"
+                ))
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Checks that the roots are folders, and that no file is under two of them. A run that `waits` for its roots does
+    /// not need them yet.
+    pub(super) fn roots(&self, written: &[PathBuf], waits: bool, world: &World) -> Result<Vec<PathBuf>, ConfigError> {
+        let mut roots: Vec<(PathBuf, PathBuf)> = Vec::new();
+        for root in written {
+            let cannot = |cause: &str| ConfigError::new(format!("cannot watch {}: {cause}", ticked(root)));
+            let real = match fs::canonicalize(world.cwd.join(root)) {
+                Ok(real) => real,
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(&why(&error))),
+                // A key in the place of a folder is neither waited for nor shown.
+                Err(_) if waits && root.to_str().is_none_or(|root| masked(root) == root) => {
+                    without_dots(&world.cwd.join(root))
+                }
+                Err(_) => {
+                    return Err(cannot("there is no such folder")
+                        .hinted("create it, or set `root` in watch.toml (or --root) to the folder with the plugins"));
+                }
+            };
+            if real.exists() && !real.is_dir() {
+                return Err(cannot("it is not a folder").hinted(format!(
+                    "`root` is the folder around it; to limit a run to this plugin: owui-watch {}",
+                    root.display()
+                )));
+            }
+            if let Some((other, _)) =
+                roots.iter().find(|(_, other)| real.starts_with(other) || other.starts_with(&real))
+            {
+                if *other == *root {
+                    continue;
+                }
+                return Err(self
+                    .at("root", format!("{} and {} hold the same files", ticked(other), ticked(root)))
+                    .hinted("a root covers the folders below it: name only the outer one"));
+            }
+            roots.push((root.clone(), real));
+        }
+        if roots.is_empty() {
+            return Err(self.at("root", "`root` names no folder"));
+        }
+        Ok(roots.into_iter().map(|(root, _)| root).collect())
+    }
+
+    /// Checks that each glob can match something.
+    pub(super) fn exclude(&self, globs: &[String], roots: &[PathBuf], world: &World) -> Result<(), ConfigError> {
+        for (n, glob) in globs.iter().enumerate() {
+            GitignoreBuilder::new("").add_line(None, glob).map_err(|error| {
+                let cause = if let ignore::Error::Glob { err, .. } = &error { err.clone() } else { error.to_string() };
+                self.at("exclude", format!("`{glob}` is not a glob: {cause}"))
+            })?;
+            if let Some(cause) = never_matches(glob, n == 0) {
+                return Err(self.at("exclude", format!("`{glob}` never matches: {cause}")));
+            }
+            // The user's own globs are for all projects.
+            let meant = from_above_the_root(glob, roots, world).filter(|_| self.from_project.contains("exclude"));
+            if let Some(meant) = meant {
+                return Err(self
+                    .at("exclude", format!("`{glob}` never matches: a path in it starts at the root"))
+                    .hinted(format!("did you mean `{meant}`?")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The tables about single files, by path as the files below the roots are spelled.
+    pub(super) fn plugins(
+        &self,
+        tables: &BTreeMap<PathBuf, PluginSettings>,
+        roots: &[PathBuf],
+        project: &Path,
+        world: &World,
+    ) -> Result<BTreeMap<PathBuf, PluginSettings>, ConfigError> {
+        let mut files = BTreeMap::new();
+        for (path, table) in tables {
+            let spelled = spelled(path, roots, &world.cwd);
+            if spelled.is_none() {
+                self.refuse_from_root(path, roots, project, world)?;
+            }
+            // With --root, tables about files elsewhere are no mistake.
+            files.insert(spelled.unwrap_or_else(|| tidy(path)), table.clone());
+        }
+        Ok(files)
+    }
+
+    /// Refuses a path that was written as if it started at a root: it would match no file.
+    fn refuse_from_root(
+        &self,
+        path: &Path,
+        roots: &[PathBuf],
+        project: &Path,
+        world: &World,
+    ) -> Result<(), ConfigError> {
+        let written = path.strip_prefix(project).unwrap_or(path);
+        let meant = roots.iter().map(|root| root.join(written)).find(|meant| world.cwd.join(meant).is_file());
+        let Some(meant) = meant else { return Ok(()) };
+        let problem = format!("`[plugins.\"{}\"]` is about a file that is not below a root", written.display());
+        let meant = meant.strip_prefix(project).unwrap_or(&meant).display();
+        Err(ConfigError::at(&self.place_of_table(path, written), problem)
+            .hinted(format!("a path starts at the folder of watch.toml: [plugins.\"{meant}\"]")))
+    }
+
+    /// Reads certificates, as far as can be told without parsing them.
+    pub(super) fn certificates(
+        &self,
+        path: &Path,
+        world: &World,
+        sources: &mut Sources,
+    ) -> Result<CaFile, ConfigError> {
+        let cannot = |cause: &str| self.at("ca_file", format!("`ca_file` is {}, and {cause}", ticked(path)));
+        let bytes = sources.bytes(path, world)?.ok_or_else(|| cannot("there is no such file"))?;
+        if bytes.is_empty() {
+            return Err(cannot("that is empty"));
+        }
+        match String::from_utf8(bytes) {
+            Ok(pem) if pem.contains("-----BEGIN CERTIFICATE-----") => Ok(CaFile { path: path.to_owned(), pem }),
+            Ok(pem) if pem.contains("PRIVATE KEY-----") => {
+                Err(cannot("that is a private key").hinted("name the file with the certificate, which is no secret"))
+            }
+            Ok(_) | Err(_) => Err(cannot("there is no certificate in it that begins with -----BEGIN CERTIFICATE-----")
+                .hinted("`openssl x509 -inform der -in FILE -out FILE.pem` converts a .cer or .der file")),
+        }
+    }
+}
+
+/// Why a glob can match nothing, whatever the files are.
+fn never_matches(glob: &str, is_first: bool) -> Option<&'static str> {
+    let bare = glob.strip_prefix('!').unwrap_or(glob).trim_end();
+    let path = bare.strip_prefix('/').unwrap_or(bare);
+    let path = path.strip_suffix('/').unwrap_or(path);
+    if glob.starts_with('#') {
+        Some("`#` begins a comment; write `\\#`")
+    } else if path.is_empty() {
+        Some("it names nothing")
+    } else if path.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        Some("it has an empty part, `.` or `..` between the slashes")
+    } else if is_first && glob.starts_with('!') {
+        Some("`!` takes back an earlier pattern, and there is none")
+    } else {
+        None
+    }
+}
+
+/// The glob that was meant by one that is written as if it started above the roots, as `plugins/old/` is.
+fn from_above_the_root(glob: &str, roots: &[PathBuf], world: &World) -> Option<String> {
+    let path = Path::new(glob.strip_prefix('/').unwrap_or(glob));
+    let first = path.iter().next()?;
+    // There may be such a folder in a root.
+    if roots.iter().any(|root| world.cwd.join(root).join(first).exists()) {
+        return None;
+    }
+    let full = |root: &PathBuf| without_dots(&world.cwd.join(root));
+    let starts = roots.iter().flat_map(|root| [root.clone(), full(root).iter().skip(1).collect()]);
+    let rests = starts.into_iter().filter_map(|start| path.strip_prefix(start).ok().map(Path::to_owned));
+    let rest = rests.filter(|rest| !rest.as_os_str().is_empty()).min_by_key(|rest| rest.as_os_str().len())?;
+    let slash = if glob.ends_with('/') { "/" } else { "" };
+    Some(format!("/{}{slash}", rest.display()))
+}

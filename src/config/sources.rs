@@ -1,0 +1,124 @@
+//! What settings are read from: the process's surroundings, and files whose changes are noticed.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::{env, io};
+
+use super::{ConfigError, Request};
+use crate::paths::tidy;
+use crate::plugin::Digest;
+use crate::regular_file::{self, ONE_MIB};
+
+/// What outside the program its settings depend on.
+#[derive(Clone, Default)]
+pub struct World {
+    /// The environment. It holds the API key, which is why a `World` cannot be printed.
+    pub env: BTreeMap<String, String>,
+    /// The current folder.
+    pub cwd: PathBuf,
+    /// The user's configuration folder.
+    pub config_home: Option<PathBuf>,
+    /// The user's home, for paths that begin with `~/`.
+    pub home: Option<PathBuf>,
+    /// What the user agreed to in this run and is not saved yet.
+    pub agreed: Vec<Request>,
+}
+
+impl World {
+    /// The world of this process.
+    #[must_use]
+    pub fn real() -> Self {
+        use etcetera::base_strategy::{BaseStrategy as _, Xdg};
+
+        let text = |word: std::ffi::OsString| word.to_string_lossy().into_owned();
+        Self {
+            env: env::vars_os().map(|(name, value)| (text(name), text(value))).collect(),
+            // Where the current folder is gone, relative paths fail one by one, each with its own name.
+            cwd: env::current_dir().unwrap_or_default(),
+            config_home: Xdg::new().ok().map(|xdg| xdg.config_dir()),
+            home: etcetera::home_dir().ok(),
+            agreed: Vec::new(),
+        }
+    }
+
+    /// The world of a service of this user, which sees nothing of this shell. Its credentials are the files beside the
+    /// user's `watch.toml`.
+    #[must_use]
+    pub fn of_service(&self) -> Self {
+        let folder = self.config_home.as_ref().map(|home| home.join("owui-watch").display().to_string());
+        let env = folder.into_iter().map(|folder| ("CREDENTIALS_DIRECTORY".to_owned(), folder)).collect();
+        Self { env, ..self.clone() }
+    }
+
+    /// The value of a variable, unless it is empty.
+    pub(super) fn variable(&self, name: &str) -> Option<&str> {
+        self.env.get(name).and_then(|value| filled(value))
+    }
+
+    /// A path that is written in a file in `base`, as seen from the current folder.
+    pub(super) fn resolve(&self, base: &Path, path: &str) -> PathBuf {
+        match (path.strip_prefix("~/"), &self.home) {
+            (Some(rest), Some(home)) => tidy(&home.join(rest)),
+            (Some(_), None) | (None, _) => tidy(&base.join(path)),
+        }
+    }
+}
+
+/// A value without blanks around it, unless nothing is left.
+pub(super) fn filled(value: &str) -> Option<&str> {
+    Some(value.trim()).filter(|value| !value.is_empty())
+}
+
+/// The files that settings were looked for in, whether they exist or not, and what was in them.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Sources(BTreeMap<PathBuf, Result<Digest, io::ErrorKind>>);
+
+impl Sources {
+    /// The files, as messages name them.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.0.keys().map(PathBuf::as_path)
+    }
+
+    /// The files whose content differs in a later reading, among those that it looked at.
+    #[must_use]
+    pub fn changed(&self, later: &Self) -> Vec<PathBuf> {
+        let other = |(path, content): &(&PathBuf, _)| later.0.get(*path).is_some_and(|later| later != *content);
+        self.0.iter().filter(other).map(|(path, _)| path.clone()).collect()
+    }
+
+    /// Whether a file is gone or empty in a later reading and was not before: it was read in the middle of a save.
+    #[must_use]
+    pub fn lost(&self, later: &Self) -> bool {
+        let empty = Digest::of(b"");
+        let holds = |content: &Result<Digest, _>| content.as_ref().is_ok_and(|digest| *digest != empty);
+        self.0.iter().any(|(path, content)| holds(content) && later.0.get(path).is_some_and(|later| !holds(later)))
+    }
+
+    /// Takes over what a later reading found. One that failed has not looked at every file.
+    pub fn extend(&mut self, later: Self) {
+        self.0.extend(later.0);
+    }
+
+    /// Reads a text; `None` where there is no such file.
+    pub(super) fn read(&mut self, path: &Path, world: &World) -> Result<Option<String>, ConfigError> {
+        let Some(bytes) = self.bytes(path, world)? else { return Ok(None) };
+        let not_text = |_| ConfigError::unreadable(path, &io::ErrorKind::InvalidData.into());
+        let text = String::from_utf8(bytes).map_err(not_text)?;
+        // Editors on Windows put a byte order mark first.
+        Ok(Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)))
+    }
+
+    /// Reads a regular file; `None` where there is none.
+    pub(super) fn bytes(&mut self, path: &Path, world: &World) -> Result<Option<Vec<u8>>, ConfigError> {
+        let full = world.cwd.join(path);
+        let bytes = regular_file::read(&full, ONE_MIB);
+        let content = bytes.as_ref().map(|bytes| Digest::of(bytes)).map_err(io::Error::kind);
+        self.0.insert(path.to_owned(), content);
+        match bytes {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(_) if full.is_dir() => Err(ConfigError::unreadable(path, &io::ErrorKind::IsADirectory.into())),
+            Err(error) => Err(ConfigError::unreadable(path, &error)),
+        }
+    }
+}
