@@ -1,6 +1,7 @@
 //! How things stand, in one line: what is left of all notices so far for somebody who looks only now.
 
-use crate::notice::{Notice, NoticeKind, count, list};
+use super::format::{count, list};
+use super::{Notice, NoticeKind};
 
 /// The line, in its parts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
