@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use owui_watch::cli::Args;
 use owui_watch::config::World;
-use owui_watch::{console, printable};
+use owui_watch::{output, printable};
 
 fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().collect();
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
                 // A closed pipe needs no word.
                 error.print().ok();
             } else {
-                console::fatal(error.to_string().trim_start_matches("error: "), None);
+                output::fatal(error.to_string().trim_start_matches("error: "), None);
             }
             ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
         }

@@ -15,12 +15,12 @@ use crate::cli::{Args, Command};
 use crate::client::{self, Authorities, Client, Timeouts, UnusableProxy};
 use crate::commands::{self, Agreed, CommandContext, CommandError, Word};
 use crate::config::{self, Config, ConfigError, DEFAULT_URL, Origin, Reading, Sources, World};
-use crate::console::{self, Console, Format, Steps};
 use crate::daemon::{self, End, Plan, Setup, Signal};
 use crate::disk::StateError;
 use crate::engine::deploy::{Adopt, DeployPolicy};
 use crate::engine::{Code, Policy};
 use crate::notice::Level;
+use crate::output::{self, Console, Format, Steps};
 use crate::sandbox::{self, Sandbox, SandboxError};
 use crate::systemd::supervisor::{self, Supervisor};
 use crate::{git, printable};
@@ -38,7 +38,7 @@ pub fn run(args: &Args, world: &World) -> ExitCode {
         Err(error) => {
             let (message, hint) = (format!("{error:#}"), remedy(&error));
             match format(args) {
-                Format::Lines => console::fatal(&message, hint.as_deref()),
+                Format::Lines => output::fatal(&message, hint.as_deref()),
                 Format::Json => commands::failed(&message, hint),
             }
             error.downcast_ref().map_or(Code::Usage, CommandError::code).into()

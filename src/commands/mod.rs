@@ -18,10 +18,10 @@ use jiff::Timestamp;
 
 use crate::client::Client;
 use crate::config::Config;
-use crate::console::Format;
 use crate::disk::Folder;
 use crate::engine::Code;
 use crate::notice::Level;
+use crate::output::Format;
 
 pub use compare::{diff, pull};
 pub use history::history;

@@ -14,7 +14,6 @@ use super::server::Server;
 use super::target::{Files, Target};
 use super::{CommandContext, CommandError, now};
 use crate::client::Client;
-use crate::console::{Console, Format};
 use crate::disk::Folder;
 use crate::engine::deploy::{
     Adopt, Aftermath, Backup, Deploy, DeployContext, DeployPolicy, Failure, OnRemoteEdit, OnServer, Outcome, Step,
@@ -24,6 +23,7 @@ use crate::engine::ledger::UpdateIntent;
 use crate::engine::recovery::Recovery;
 use crate::engine::{Code, ledger};
 use crate::notice::{Level, Notice, NoticeKind};
+use crate::output::{Console, Format};
 use crate::plugin::{self, Digest, FileSettings, Parsed, Plugin};
 
 /// How many of the texts that may be meant are named.

@@ -11,9 +11,9 @@ use super::screen::{Line, Screen};
 use super::trust::keep;
 use crate::cli::{Args, ServiceAction};
 use crate::config::{self, CREDENTIAL, Config, ConfigError, Origin, Request, World};
-use crate::console::Format;
 use crate::engine::Code;
 use crate::notice::Level;
+use crate::output::Format;
 use crate::systemd::control::{self, Unavailable};
 use crate::systemd::unit::{self, OLDEST, Sandbox, Service};
 

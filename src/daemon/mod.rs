@@ -17,7 +17,6 @@ use tokio::time::Instant;
 
 use crate::client::Client;
 use crate::config::{Config, Reading, Sources, Warning};
-use crate::console::Console;
 use crate::debounce::Debouncer;
 use crate::disk::{Folder, Plugins, ScanCache, State, StateError, Trust};
 use crate::engine::deploy::{Call, Reply};
@@ -26,6 +25,7 @@ use crate::engine::ledger::{Ledger, SavedState};
 use crate::engine::{Code, Effect, Engine, Event, Now, Policy, Ticket};
 use crate::git::{self, Git, Leak};
 use crate::notice::{Notice, NoticeKind};
+use crate::output::{Console, Output};
 use crate::plugin::Key;
 use crate::systemd::supervisor::Supervisor;
 use crate::watcher::{ConfigFileEvent, Sign, Watcher};
@@ -48,6 +48,9 @@ const WAY: [&str; 3] = ["url", "ca_file", "timeout"];
 
 /// How long one pass waits for git to say whether it has a file with a key.
 const LEAKS_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long the end waits for somebody who does not read what was printed.
+const READER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How the program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,14 +164,54 @@ impl Served {
 
 /// Who is told what happens.
 struct Audience {
-    console: Console,
+    output: Output,
     supervisor: Supervisor,
 }
 
 impl Audience {
-    fn tell(&mut self, notice: &Notice, time: Timestamp) {
-        self.console.tell(notice, time);
-        self.supervisor.tell(notice, time);
+    fn tell(&mut self, notice: Notice, time: Timestamp) {
+        self.supervisor.tell(&notice, time);
+        self.output.tell(notice, time);
+    }
+}
+
+/// What asks for an end, or for another look: the system's signals, and a reader of the output who is gone.
+struct Signals {
+    system: UnboundedReceiver<Signal>,
+    /// Closed when everything is printed.
+    gone: UnboundedReceiver<()>,
+    stopped: bool,
+}
+
+impl Signals {
+    async fn recv(&mut self) -> Option<Signal> {
+        let signal = tokio::select! {
+            biased;
+            Some(signal) = self.system.recv() => signal,
+            Some(()) = self.gone.recv() => Signal::Stop(SIGPIPE),
+            else => return None,
+        };
+        self.stopped |= matches!(signal, Signal::Stop(_));
+        Some(signal)
+    }
+
+    /// Waits until everything is printed: a pass that ended by itself for as long as somebody reads it slowly, anything
+    /// else while somebody reads at all.
+    async fn printed(&mut self, output: &Output, once: bool) {
+        output.close();
+        let mut taken = output.taken();
+        loop {
+            tokio::select! {
+                biased;
+                _ = self.gone.recv() => return,
+                Some(Signal::Stop(_)) = self.system.recv() => return,
+                () = tokio::time::sleep(READER_PATIENCE) => {}
+            }
+            let before = std::mem::replace(&mut taken, output.taken());
+            if before == taken && (!once || self.stopped) {
+                return;
+            }
+        }
     }
 }
 
@@ -215,11 +258,25 @@ pub async fn run(
     setup: Setup<'_>,
     console: Console,
     supervisor: Supervisor,
-    mut signals: UnboundedReceiver<Signal>,
+    signals: UnboundedReceiver<Signal>,
 ) -> anyhow::Result<End> {
     let plan = (setup.plan)(setup.config.clone())?;
-    let mut audience = Audience { console, supervisor };
-    let Some(start) = begin(plan, setup.wait, &mut audience, &mut signals).await? else {
+    let once = plan.policy.once.is_some();
+    let (send, gone) = unbounded_channel();
+    let reader_gone = move || {
+        // Where nobody listens any more, the program has ended.
+        send.send(()).ok();
+    };
+    let output = Output::start(console, reader_gone).context("cannot start")?;
+    let mut signals = Signals { system: signals, gone, stopped: false };
+    let audience = Audience { output: output.clone(), supervisor };
+    let end = Box::pin(live(plan, setup, audience, &mut signals)).await;
+    signals.printed(&output, once).await;
+    end
+}
+
+async fn live(plan: Plan, setup: Setup<'_>, mut audience: Audience, signals: &mut Signals) -> anyhow::Result<End> {
+    let Some(start) = begin(plan, setup.wait, &mut audience, signals).await? else {
         return Ok(End::Done(Code::NotDeployed));
     };
     let settings = start
@@ -229,7 +286,7 @@ pub async fn run(
     let mut daemon = Daemon::new(start, &setup, settings, audience, Instant::now());
     daemon.warn(&setup.config, None);
     loop {
-        let end = daemon.run(&mut signals).await;
+        let end = daemon.run(signals).await;
         if !matches!(end, End::Interrupted(_)) {
             daemon.write_down().await;
             if daemon.settings.is_none() {
@@ -249,7 +306,7 @@ async fn begin(
     plan: Plan,
     wait: bool,
     audience: &mut Audience,
-    signals: &mut UnboundedReceiver<Signal>,
+    signals: &mut Signals,
 ) -> anyhow::Result<Option<Start>> {
     let mut told = false;
     loop {
@@ -259,7 +316,7 @@ async fn begin(
         };
         let Some(other) = error.downcast_ref().and_then(StateError::other).filter(|_| wait) else { return Err(error) };
         if !std::mem::replace(&mut told, true) {
-            audience.tell(&Notice::general(NoticeKind::InLine { pid: other.pid }), Timestamp::now());
+            audience.tell(Notice::general(NoticeKind::InLine { pid: other.pid }), Timestamp::now());
             audience.supervisor.turn(Duration::ZERO, true);
         }
         audience.supervisor.waiting();
@@ -419,7 +476,7 @@ impl<'a> Daemon<'a> {
         }
     }
 
-    async fn run(&mut self, signals: &mut UnboundedReceiver<Signal>) -> End {
+    async fn run(&mut self, signals: &mut Signals) -> End {
         let mut stopping = false;
         let mut events = vec![Event::Rescan];
         loop {
@@ -432,6 +489,8 @@ impl<'a> Daemon<'a> {
             let (at, reloaded) = (self.at(), self.successor.is_none());
             self.audience.supervisor.turn(at, reloaded);
             events = match self.next(signals, stopping).await {
+                // It ends already, and nobody reads how.
+                Wakeup::Signal(Signal::Stop(SIGPIPE)) if stopping => Vec::new(),
                 Wakeup::Signal(Signal::Stop(number)) if stopping => {
                     self.successor = None;
                     return End::Interrupted(number);
@@ -568,10 +627,7 @@ impl<'a> Daemon<'a> {
 
     /// Waits for whatever happens first. It only names it. File events come last: of them alone there may be no end, and
     /// the answers to the deploys that they led to must not wait for that.
-    async fn next(&mut self, signals: &mut UnboundedReceiver<Signal>, stopping: bool) -> Wakeup {
-        if self.audience.console.is_gone() && !stopping {
-            return Wakeup::Signal(Signal::Stop(SIGPIPE));
-        }
+    async fn next(&mut self, signals: &mut Signals, stopping: bool) -> Wakeup {
         let wakes = [self.engine.next_wake(), self.debouncer.next_wake(), self.audience.supervisor.next_turn()];
         let wake = wakes.into_iter().flatten().min().map(|at| self.started + at);
         let glance =
@@ -865,20 +921,21 @@ impl<'a> Daemon<'a> {
 
     fn tell_all(&mut self) {
         for (notice, time) in std::mem::take(&mut self.untold) {
-            self.tell_now(&notice, time);
+            let failed = self.log(&notice, time);
+            self.audience.tell(notice, time);
+            if let Some(error) = failed
+                && !std::mem::replace(&mut self.log_failed, true)
+            {
+                let message = format!("plugin logs cannot be written: {error:#}");
+                self.audience.tell(Notice::general(NoticeKind::Trouble { message, hint: None }), time);
+            }
         }
     }
 
-    fn tell_now(&mut self, notice: &Notice, time: Timestamp) {
-        self.audience.tell(notice, time);
-        let key = notice.about.key.as_ref().filter(|_| notice.is_logged());
-        let Some((state, key)) = self.state.as_ref().zip(key) else { return };
-        if let Err(error) = state.log(key, &notice.log_line(time))
-            && !std::mem::replace(&mut self.log_failed, true)
-        {
-            let message = format!("plugin logs cannot be written: {error:#}");
-            self.audience.console.tell(&Notice::general(NoticeKind::Trouble { message, hint: None }), time);
-        }
+    /// Writes a notice to the log of its plugin.
+    fn log(&self, notice: &Notice, time: Timestamp) -> Option<anyhow::Error> {
+        let key = notice.about.key.as_ref().filter(|_| notice.is_logged())?;
+        self.state.as_ref()?.log(key, &notice.log_line(time)).err()
     }
 
     /// Starts writing the ledger, unless a write is under way: then the newest state is written after it. What has changed

@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use owui_watch::cli::Args;
 use owui_watch::config::{self, Config, World};
-use owui_watch::console::{Console, Format};
 use owui_watch::daemon::{self, End, Plan, Setup, Signal};
 use owui_watch::engine::{Code, Policy};
 use owui_watch::notice::Level;
+use owui_watch::output::{Console, Format};
 use owui_watch::plugin::Kind;
 use owui_watch::systemd::supervisor::Supervisor;
 use tokio::sync::mpsc::unbounded_channel;
