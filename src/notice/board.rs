@@ -321,12 +321,12 @@ mod tests {
             ),
             (
                 Notice::general(NoticeKind::RootMissing { root: PathBuf::from("plugins") }),
-                "watching `plugins` for http://h:1; last: `plugins` is not there; nothing changes on the server (14:00)",
+                "watching `plugins` for http://h:1; last: `plugins` does not exist; nothing changes on the server (14:00)",
             ),
             (
                 Notice::general(NoticeKind::Foreign { server: server(), status: 200, words: "a web page".to_owned() }),
                 "http://h:1 does not answer as Open WebUI: a web page; watching `plugins` for http://h:1; last: \
-                 `plugins` is not there; nothing changes on the server (14:00)",
+                 `plugins` does not exist; nothing changes on the server (14:00)",
             ),
             (
                 Notice::general(NoticeKind::Reloaded {
@@ -334,21 +334,21 @@ mod tests {
                     changed: vec!["concurrency"],
                 }),
                 "http://h:1 does not answer as Open WebUI: a web page; watching `plugins` for http://h:1; last: settings \
-                 read again after a change of `.env` (new: concurrency) (16:00)",
+                 reloaded from `.env`: concurrency (16:00)",
             ),
             (
                 Notice::general(NoticeKind::Reloaded { files: vec![PathBuf::from(".env")], changed: vec!["url"] }),
-                "watching `plugins` for http://h:1; last: settings read again after a change of `.env` (new: url) \
+                "watching `plugins` for http://h:1; last: settings reloaded from `.env`: url \
                  (17:00)",
             ),
             (
                 denied(),
                 "the server denied access with the key from `.env`: 401 Unauthorized; watching `plugins` for http://h:1; \
-                 last: settings read again after a change of `.env` (new: url) (17:00)",
+                 last: settings reloaded from `.env`: url (17:00)",
             ),
             (
                 Notice::general(NoticeKind::AccessGranted { waiting: 1 }),
-                "watching `plugins` for http://h:1; last: settings read again after a change of `.env` (new: url) \
+                "watching `plugins` for http://h:1; last: settings reloaded from `.env`: url \
                  (17:00)",
             ),
             (unchanged(true, true), "watching `plugins` for http://h:1; last: shout good again, unchanged (20:00)"),

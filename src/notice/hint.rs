@@ -15,10 +15,11 @@ impl Notice {
         let hint = match &self.what {
             NoticeKind::NothingFound { .. } => {
                 "a plugin is a Python file that defines Pipe, Filter, Action, Event or Tools\n\
-                 `root` in watch.toml names the folder with the plugins"
+                 set `root` in watch.toml to the folder with the plugins"
             }
             NoticeKind::RootMissing { .. } => {
-                "create it, or set `root` in watch.toml (or --root) to the folder with the plugins"
+                "create the folder\n\
+                 set `root` in watch.toml (or --root) to the folder with the plugins"
             }
             NoticeKind::Unreachable { cause, .. } | NoticeKind::GaveUp { cause, .. }
                 if cause.starts_with(UNTRUSTED) =>
@@ -29,7 +30,7 @@ impl Notice {
                 "set OPENWEBUI_URL, or `url` in watch.toml, to the address of your server\n\
                  `owui-watch sandbox` starts a throw-away Open WebUI to try things out"
             }
-            NoticeKind::GaveUp { .. } => "check that the server runs and that the address is right",
+            NoticeKind::GaveUp { .. } => "check that the server is running and the address is right",
             NoticeKind::NotAllowed { status: 0, .. } => {
                 "put an API key into .env as OPENWEBUI_API_KEY (in Open WebUI: Settings > Account > API keys)"
             }
@@ -37,10 +38,10 @@ impl Notice {
                 "an admin can switch API keys on under Admin Panel > Settings > General"
             }
             NoticeKind::NotAllowed { .. } => {
-                "use an admin's API key; .env and `api_key_file` are read again when saved, the environment only at the \
-                 start"
+                "use an admin's API key\n\
+                 `.env` and `api_key_file` are read again when saved, the environment only at the start"
             }
-            NoticeKind::Foreign { .. } => "use the address that you open in the browser, without /api",
+            NoticeKind::Foreign { .. } => "use the address you open in the browser, without /api",
             NoticeKind::Created { active: Some(false), .. } => {
                 "switch it on in Admin Panel > Functions\n\
                  set `activate_new = true` in watch.toml to have new functions switched on"
@@ -52,7 +53,7 @@ impl Notice {
                 return of_refusal(words, self.about.entry, span.as_ref(), requirements.as_deref());
             }
             NoticeKind::Untested { .. } => {
-                return Some(format!("deploys go on; tested versions are {}", crate::engine::TESTED.join(", ")));
+                return Some(format!("deploys continue; tested versions are {}", crate::engine::TESTED.join(", ")));
             }
             NoticeKind::RemoteEdit { .. } => {
                 return Some(format!(
@@ -70,17 +71,18 @@ impl Notice {
                 ));
             }
             NoticeKind::Insecure { proxy: Some(_), .. } => {
-                "use https, or name the server's host in `NO_PROXY` if no proxy is needed to reach it"
+                "use https\n\
+                 if it can be reached without the proxy, add its host to `NO_PROXY`"
             }
-            NoticeKind::Insecure { .. } => "use https, or reach the server through a tunnel or a VPN",
+            NoticeKind::Insecure { .. } => "use https, a tunnel or a VPN",
             NoticeKind::RolledBack => "change the file and save it to deploy it",
             NoticeKind::RollbackUndone { put_back } => {
-                return Some(format!("`owui-watch rollback {} {}` puts it back again", id(), put_back.short()));
+                return Some(format!("`owui-watch rollback {} {}` restores it", id(), put_back.short()));
             }
             NoticeKind::Removed { file_there: true, .. } => {
                 "a plugin defines Pipe, Filter, Action, Event or Tools at the top level of its file"
             }
-            NoticeKind::Removed { next: Some(_), .. } => "put the file back to prevent it",
+            NoticeKind::Removed { next: Some(_), .. } => "restore the file to prevent this",
             NoticeKind::Removed { on_server: true, .. } => {
                 "to rename a file and keep its plugin, give it an `id` in its frontmatter or watch.toml"
             }
@@ -88,26 +90,29 @@ impl Notice {
                 "if you no longer need it, delete it or switch it off on the server"
             }
             NoticeKind::NotSwitchedOn { later: false, .. } => "switch it on in Admin Panel > Functions",
-            NoticeKind::WentOff { later: false, .. } => "look at it in Admin Panel > Functions, and switch it on there",
+            NoticeKind::WentOff { later: false, .. } => "check it in Admin Panel > Functions and switch it on there",
             NoticeKind::RefusedBefore { words, .. } if refusal::install_failed(words) => {
-                "correct `requirements` in its frontmatter, or save the file again to retry (with --once: add --force)"
+                "correct `requirements` in its frontmatter\n\
+                 save the file again to retry (with --once: add --force)"
             }
             NoticeKind::RefusedBefore { words, .. } if refusal::names_a_line(words) => "correct the file and save it",
             NoticeKind::RefusedBefore { .. } => {
-                "correct the file, or save it again to retry (with --once: add --force)"
+                "correct the file\n\
+                 save it again to retry (with --once: add --force)"
             }
             NoticeKind::Flawed(flaw) => return flaw.problem.hint(),
             NoticeKind::Surprising(warning) => return Some(warning.surprise.hint()),
             NoticeKind::Conflict { .. } => {
-                "exclude all but one, or give one another id, in its frontmatter or under `[plugins.\"path\"]` in \
-                 watch.toml"
+                "set another `id` in its frontmatter or under `[plugins.\"path\"]` in watch.toml\n\
+                 leave all but one out with `exclude` in watch.toml"
             }
             NoticeKind::Trouble { hint, .. } => return hint.clone(),
             NoticeKind::Failed { failure: Failure::NotOurs { .. }, .. } => {
                 "use the key of an admin or of the tool's owner"
             }
             NoticeKind::Failed { failure: Failure::TakesNone { .. }, .. } => {
-                "read the server's log, and check ENABLE_PLUGINS, ENABLE_FUNCTIONS and ENABLE_TOOLS in its environment"
+                "check ENABLE_PLUGINS, ENABLE_FUNCTIONS and ENABLE_TOOLS in the server's environment\n\
+                 the server's log may say more"
             }
             NoticeKind::Failed { failure: Failure::StoredOther, .. } => "save it again when nobody else is editing it",
             NoticeKind::Failed { failure: Failure::KeepFailed { .. }, .. } => {
@@ -129,9 +134,11 @@ fn of_refusal(words: &str, entry: Option<Entry>, span: Option<&Span>, requiremen
         "if the server takes long to load it, raise `timeout` in watch.toml\n\
          save the file again to retry (with --once: add --force)"
     } else if words.starts_with("413 ") {
-        "raise the proxy's limit (in nginx: `client_max_body_size`), or make the plugin smaller"
+        "raise the proxy's limit (in nginx: `client_max_body_size`)\n\
+         make the plugin smaller"
     } else if refusal::valves_do_not_fit(words) {
-        "change its stored valves on the server (the gear beside the plugin), or let its class `Valves` accept them"
+        "change its stored valves on the server (the gear beside the plugin)\n\
+         let its class `Valves` accept them"
     } else if refusal::install_failed(words) {
         let packages = requirements.unwrap_or("its requirements");
         return Some(format!(
@@ -141,11 +148,11 @@ fn of_refusal(words: &str, entry: Option<Entry>, span: Option<&Span>, requiremen
     } else if let Some(module) = refusal::missing_module(words) {
         return Some(of_missing_module(module, span, requirements));
     } else if let Some(class) = refusal::uncallable_class(words).filter(|_| words.contains("missing")) {
-        return Some(format!("the server makes a `{class}` without arguments: give each parameter a default"));
+        return Some(format!("the server calls `{class}` without arguments: give each parameter a default"));
     } else if words == NO_FUNCTION && entry == Some(Entry::Event) {
         "event functions need Open WebUI 0.10 or later"
     } else if span.is_none() {
-        "look for more in the server's log"
+        "the server's log may say more"
     } else {
         return None;
     };
@@ -164,7 +171,7 @@ fn of_missing_module(module: &str, span: Option<&Span>, requirements: Option<&st
         };
     };
     if span.is_some_and(|span| !span.source.contains(OWN)) {
-        return format!("the server makes `from {module}` of `from {inner}`; `import {inner}` is left as it is");
+        return format!("the server rewrites `from {inner}` to `from {module}`: write `import {inner}` instead");
     }
     "this version of Open WebUI has no such module".to_owned()
 }
@@ -189,22 +196,25 @@ mod tests {
             }
         }
         expect![[r#"
-            untested: deploys go on; tested versions are 0.6.43, 0.9.6, 0.11.4, 0.12.4
+            untested: deploys continue; tested versions are 0.6.43, 0.9.6, 0.11.4, 0.12.4
             nothing_found: a plugin is a Python file that defines Pipe, Filter, Action, Event or Tools
-            nothing_found: `root` in watch.toml names the folder with the plugins
+            nothing_found: set `root` in watch.toml to the folder with the plugins
             unreachable: set OPENWEBUI_URL, or `url` in watch.toml, to the address of your server
             unreachable: `owui-watch sandbox` starts a throw-away Open WebUI to try things out
             unreachable: if you trust it, set `ca_file` in watch.toml to the certificate (PEM) of the CA that signed it
             gave_up: set OPENWEBUI_URL, or `url` in watch.toml, to the address of your server
             gave_up: `owui-watch sandbox` starts a throw-away Open WebUI to try things out
-            gave_up: check that the server runs and that the address is right
+            gave_up: check that the server is running and the address is right
             not_allowed: put an API key into .env as OPENWEBUI_API_KEY (in Open WebUI: Settings > Account > API keys)
             not_allowed: an admin can switch API keys on under Admin Panel > Settings > General
-            not_allowed: use an admin's API key; .env and `api_key_file` are read again when saved, the environment only at the start
-            not_open_webui: use the address that you open in the browser, without /api
-            insecure: use https, or reach the server through a tunnel or a VPN
-            insecure: use https, or name the server's host in `NO_PROXY` if no proxy is needed to reach it
-            root_missing: create it, or set `root` in watch.toml (or --root) to the folder with the plugins
+            not_allowed: use an admin's API key
+            not_allowed: `.env` and `api_key_file` are read again when saved, the environment only at the start
+            not_open_webui: use the address you open in the browser, without /api
+            insecure: use https, a tunnel or a VPN
+            insecure: use https
+            insecure: if it can be reached without the proxy, add its host to `NO_PROXY`
+            root_missing: create the folder
+            root_missing: set `root` in watch.toml (or --root) to the folder with the plugins
             trouble: a remedy
             created: switch it on in Admin Panel > Functions
             created: set `activate_new = true` in watch.toml to have new functions switched on
@@ -221,29 +231,33 @@ mod tests {
             twin: if it is the same plugin, write `id = "old"` under `[plugins."plugins/shout.py"]` in watch.toml
             twin: if it is another one, write `adopt = "never"` there instead (with --once: or add --yes)
             rolled_back: change the file and save it to deploy it
-            rollback_undone: `owui-watch rollback shout 2a51d3547c23` puts it back again
+            rollback_undone: `owui-watch rollback shout 2a51d3547c23` restores it
             refused: this version of Open WebUI hides the reason: look for it in the server's log
             refused: often a module is missing: name its package under `requirements` in the frontmatter
-            refused: look for more in the server's log
+            refused: the server's log may say more
             refused: its frontmatter requires yaml, attrs: if another package provides the module, name it there as well
-            went_off: look at it in Admin Panel > Functions, and switch it on there
+            went_off: check it in Admin Panel > Functions and switch it on there
             not_switched_on: switch it on in Admin Panel > Functions
             refused_before: correct the file and save it
-            refused_before: correct the file, or save it again to retry (with --once: add --force)
-            refused_before: correct `requirements` in its frontmatter, or save the file again to retry (with --once: add --force)
+            refused_before: correct the file
+            refused_before: save it again to retry (with --once: add --force)
+            refused_before: correct `requirements` in its frontmatter
+            refused_before: save the file again to retry (with --once: add --force)
             failed: use the key of an admin or of the tool's owner
             failed: save it again when nobody else is editing it
-            failed: read the server's log, and check ENABLE_PLUGINS, ENABLE_FUNCTIONS and ENABLE_TOOLS in its environment
+            failed: check ENABLE_PLUGINS, ENABLE_FUNCTIONS and ENABLE_TOOLS in the server's environment
+            failed: the server's log may say more
             failed: free disk space or make the state folder writable; a watch then retries
             flawed: restore its target, or delete the link
             flawed: make it readable (`chmod u+rx`), or leave it out with `exclude` in watch.toml
             warning: import it by another name, such as `Pipe as _Pipe`
-            conflict: exclude all but one, or give one another id, in its frontmatter or under `[plugins."path"]` in watch.toml
+            conflict: set another `id` in its frontmatter or under `[plugins."path"]` in watch.toml
+            conflict: leave all but one out with `exclude` in watch.toml
             removed: a plugin defines Pipe, Filter, Action, Event or Tools at the top level of its file
             removed: to rename a file and keep its plugin, give it an `id` in its frontmatter or watch.toml
             removed: a plugin defines Pipe, Filter, Action, Event or Tools at the top level of its file
-            removed: put the file back to prevent it
-            removed: put the file back to prevent it
+            removed: restore the file to prevent this
+            removed: restore the file to prevent this
             left_off: switch it on in Admin Panel > Functions
             spared: if you no longer need it, delete it or switch it off on the server
             spared: if you no longer need it, delete it or switch it off on the server
@@ -303,10 +317,10 @@ mod tests {
                 if its package index was out of reach, save the file again to retry (with --once: add --force)
             `No module named 'open_webui.configparser'`
                 2: from configparser import ConfigParser
-                the server makes `from open_webui.configparser` of `from configparser`; `import configparser` is left as it is
+                the server rewrites `from configparser` to `from open_webui.configparser`: write `import configparser` instead
             `No module named 'open_webui.utils.gone'`
                 1: from utils.gone import it
-                the server makes `from open_webui.utils.gone` of `from utils.gone`; `import utils.gone` is left as it is
+                the server rewrites `from utils.gone` to `from open_webui.utils.gone`: write `import utils.gone` instead
             `No module named 'open_webui.gone'`
                 1: import open_webui.gone
                 this version of Open WebUI has no such module
@@ -321,24 +335,24 @@ mod tests {
             `No Function class found in the module`
                 event functions need Open WebUI 0.10 or later
             `No Function class found in the module`
-                look for more in the server's log
+                the server's log may say more
             `Pipe.__init__() missing 1 required positional argument: 'x'`
                 3: class Pipe (Pipeline):
-                the server makes a `Pipe` without arguments: give each parameter a default
+                the server calls `Pipe` without arguments: give each parameter a default
             `Pipe.__init__() missing 1 required positional argument: 'x'`
-                the server makes a `Pipe` without arguments: give each parameter a default
+                the server calls `Pipe` without arguments: give each parameter a default
             `Client.__init__() missing 1 required positional argument: 'x'`
-                look for more in the server's log
+                the server's log may say more
             `Can't instantiate abstract class Tools with abstract method go`
                 2: class Tools(abc.ABC):
             `'name'`
-                look for more in the server's log
+                the server's log may say more
             ``
-                look for more in the server's log
+                the server's log may say more
             `Something went wrong :/`
-                look for more in the server's log
+                the server's log may say more
             `Internal Server Error`
-                look for more in the server's log
+                the server's log may say more
             `invalid syntax (<string>, line 1)`
                 1: class
         "#]].assert_eq(&table);

@@ -60,17 +60,12 @@ impl Notice {
                 format!("waiting for the other owui-watch{pid} to exit")
             }
             NoticeKind::RootMissing { root } => {
-                format!("`{}` is not there; nothing changes on the server", root.display())
+                format!("`{}` does not exist; nothing changes on the server", root.display())
             }
             NoticeKind::Reloaded { files, changed } => {
-                let after =
-                    if files.is_empty() { String::new() } else { format!(" after a change of {}", list(files)) };
-                let new = if changed.is_empty() {
-                    ": they are the same".to_owned()
-                } else {
-                    format!(" (new: {})", changed.join(", "))
-                };
-                format!("settings read again{after}{new}")
+                let from = if files.is_empty() { String::new() } else { format!(" from {}", list(files)) };
+                let what = if changed.is_empty() { "no change".to_owned() } else { changed.join(", ") };
+                format!("settings reloaded{from}: {what}")
             }
             NoticeKind::SettingsWait { ids } => {
                 format!("the new settings and every save wait for deploys in progress: {}", list(ids))
@@ -83,9 +78,9 @@ impl Notice {
                 stopped(*waiting, *refused, *held, *with_errors)
             }
             NoticeKind::Trouble { message, .. } => message.clone(),
-            NoticeKind::Slow { so_far, installs: None } => format!("still on its way after {}", duration(*so_far)),
+            NoticeKind::Slow { so_far, installs: None } => format!("still in progress after {}", duration(*so_far)),
             NoticeKind::Slow { so_far, installs: Some(packages) } => {
-                format!("still on its way after {}: the server may be installing {packages}", duration(*so_far))
+                format!("still in progress after {}: the server may be installing {packages}", duration(*so_far))
             }
             NoticeKind::Sending { why } => format!("comparing with the server ({})", why.word().replace('_', " ")),
             NoticeKind::Created { active: Some(false), .. } => "created, switched off".to_owned(),
@@ -104,7 +99,7 @@ impl Notice {
             }
             NoticeKind::RolledBack => "rolled back; not deployed until the file changes".to_owned(),
             NoticeKind::RollbackUndone { .. } => {
-                "this deploy was already in progress, and replaced the text that a rollback had put back".to_owned()
+                "this deploy was already in progress and replaced the text that a rollback had restored".to_owned()
             }
             NoticeKind::Crashed { words, next } => {
                 format!("server error: {}; retrying in {}", reason(words), duration(*next))
@@ -116,18 +111,16 @@ impl Notice {
                 let note = self.note().map_or_else(String::new, |note| format!(" ({note})"));
                 format!("{}{note}: {}", self.headline().unwrap_or_default(), self.detail().unwrap_or_default())
             }
-            NoticeKind::Recovered => {
-                "an earlier deploy was interrupted; the server runs the text that it stores".to_owned()
-            }
+            NoticeKind::Recovered => "an earlier deploy was interrupted; the server runs the text it stores".to_owned(),
             NoticeKind::Restored => "the server had switched it off; it is on again".to_owned(),
             NoticeKind::NotSwitchedOn { cause, later } => {
                 let then = if *later { "; will retry" } else { "" };
-                format!("could not be switched on: {cause}{then}")
+                format!("switching it on failed: {cause}{then}")
             }
             NoticeKind::SwitchedOn => "switched on".to_owned(),
             NoticeKind::WentOff { cause, later } => {
                 let then = if *later { "; will retry when the server answers" } else { "" };
-                format!("the server switched it off, and it could not be switched on again: {cause}{then}")
+                format!("the server switched it off, and switching it on again failed: {cause}{then}")
             }
             NoticeKind::Pruned => {
                 "deleted an older version of this editing session from the server's history".to_owned()
@@ -148,21 +141,19 @@ impl Notice {
                 format!("removed here; switched off on the server in {} unless it comes back", duration(*after))
             }
             NoticeKind::Removed { .. } => "removed here; the server keeps it".to_owned(),
-            NoticeKind::Deactivated => "switched off on the server, since its file is gone".to_owned(),
-            NoticeKind::LeftOff => {
-                "its file is back; the function was switched off while it was gone, and stays off".to_owned()
-            }
+            NoticeKind::Deactivated => "switched off on the server because its file is gone".to_owned(),
+            NoticeKind::LeftOff => "its file is back; the function was switched off meanwhile and stays off".to_owned(),
             NoticeKind::Deleted { kept } => {
-                format!("deleted on the server, since its file is gone; a copy is in {}", kept.display())
+                format!("deleted on the server because its file is gone; a copy is in {}", kept.display())
             }
             NoticeKind::Spared { why } => match why {
-                KeepReason::Folder => "the server keeps it: its whole folder is gone, not the file alone",
+                KeepReason::Folder => "the server keeps it: its whole folder is gone, not just the file",
                 KeepReason::Emptied => {
                     "the server keeps it: no plugin is left in its folder, which may be an unmounted share"
                 }
                 KeepReason::Many => "the server keeps it: more plugin files are gone than are left",
                 KeepReason::Renamed => "the server keeps it: a new file here may be the same plugin",
-                KeepReason::Edited => "the server keeps it: somebody else changed it there",
+                KeepReason::Edited => "the server keeps it: someone else changed it there",
                 KeepReason::Gone => "already gone from the server",
                 KeepReason::Off => "already switched off on the server",
                 KeepReason::Back => "the server keeps it: its file is back",
@@ -174,10 +165,10 @@ impl Notice {
             NoticeKind::Waiting { reason, again: false } => format!("waiting: {}", awaited(*reason)),
             NoticeKind::Waiting { reason, again: true } => format!("still waiting: {}", awaited(*reason)),
             NoticeKind::Superseded => "replaced by a newer save".to_owned(),
-            NoticeKind::Held => "not complete yet; read again soon".to_owned(),
-            NoticeKind::BeingWritten => "still being written; deployed when it is complete".to_owned(),
+            NoticeKind::Held => "incomplete; will be read again soon".to_owned(),
+            NoticeKind::BeingWritten => "still being written; will be deployed once it is complete".to_owned(),
             NoticeKind::Disabled => "disabled in watch.toml".to_owned(),
-            NoticeKind::SameFile { original } => format!("is a link to {}, which is deployed", original.display()),
+            NoticeKind::SameFile { original } => format!("a link to {}, which is deployed", original.display()),
         }
     }
 
@@ -215,7 +206,7 @@ impl Notice {
             }
             NoticeKind::RemoteEdit { theirs } => {
                 let version = theirs.as_ref().map_or_else(String::new, |version| format!(" (version {version})"));
-                format!("somebody else changed it on the server{version}")
+                format!("someone else changed it on the server{version}")
             }
             NoticeKind::Duplicate { twin: Duplicate { id, sign } } => {
                 let sign = match sign {
@@ -287,10 +278,10 @@ fn failed(failure: &Failure) -> String {
         Failure::Foreign { words, .. } => format!("the address does not answer as Open WebUI: {words}"),
         Failure::NotOurs { words } => format!("this key may not change it: {words}"),
         Failure::StoredOther => {
-            "the server holds a different text than the one sent: somebody edited it just now".to_owned()
+            "the server holds another text than the one sent: someone else just edited it".to_owned()
         }
         Failure::KeepFailed { words } => {
-            format!("nothing was sent, because the state folder could not be written: {words}")
+            format!("nothing was sent: the state folder cannot be written: {words}")
         }
         Failure::Odd { words } => format!("the server gave an unexpected answer: {words}"),
     }
@@ -399,9 +390,9 @@ mod tests {
             Warning insecure: the key and the plugins travel unencrypted to http://chat.lan, through the proxy http://proxy:3128
             Info in_line: waiting for the other owui-watch (pid 123) to exit
             Info in_line: waiting for the other owui-watch to exit
-            Warning root_missing: `plugins` is not there; nothing changes on the server
-            Info reloaded: settings read again after a change of `.env`: they are the same
-            Info reloaded: settings read again after a change of `.env` and `watch.toml` (new: url, api_key)
+            Warning root_missing: `plugins` does not exist; nothing changes on the server
+            Info reloaded: settings reloaded from `.env`: no change
+            Info reloaded: settings reloaded from `.env` and `watch.toml`: url, api_key
             Info settings_wait: the new settings and every save wait for deploys in progress: `shout`
             Info settings_wait: the new settings and every save wait for deploys in progress: `clock` and `shout`
             Info stopping: stopping
@@ -412,8 +403,8 @@ mod tests {
             Info stopped: stopped; 10 plugins not deployed: 1 refused, 3 held back, 4 with errors, 2 that the next start will retry
             Warning trouble: something beside the plugins
             Detail sending: comparing with the server (changed on server)
-            Info slow: still on its way after 3.0 s
-            Info slow: still on its way after 3.0 s: the server may be installing httpx, pydantic
+            Info slow: still in progress after 3.0 s
+            Info slow: still in progress after 3.0 s: the server may be installing httpx, pydantic
             Info created: created, switched off
             Info created: created and switched on
             Info created: created
@@ -433,16 +424,16 @@ mod tests {
             Info would_create: would be created
             Info would_update: would be updated
             Info would_update: would be updated; the text on the server was not deployed from here, a copy would be kept
-            Error remote_edit: not deployed: somebody else changed it on the server
-                short: not deployed / somebody else changed it on the server
-            Error remote_edit: not deployed: somebody else changed it on the server (version 1.0)
-                short: not deployed / somebody else changed it on the server (version 1.0)
+            Error remote_edit: not deployed: someone else changed it on the server
+                short: not deployed / someone else changed it on the server
+            Error remote_edit: not deployed: someone else changed it on the server (version 1.0)
+                short: not deployed / someone else changed it on the server (version 1.0)
             Error twin: not created: the server has a plugin with the same title and author under the id `old`
                 short: not created / the server has a plugin with the same title and author under the id `old`
             Error twin: not created: the server has a plugin with the same openwebui_id under the id `old`
                 short: not created / the server has a plugin with the same openwebui_id under the id `old`
             Info rolled_back: rolled back; not deployed until the file changes
-            Warning rollback_undone: this deploy was already in progress, and replaced the text that a rollback had put back
+            Warning rollback_undone: this deploy was already in progress and replaced the text that a rollback had restored
             Error refused: refused by the server: invalid syntax (<string>, line 2)
                 short: refused by the server / invalid syntax (<string>, line 2)
             Error refused: refused by the server (the old version keeps running): invalid syntax (<string>, line 2)
@@ -459,11 +450,11 @@ mod tests {
                 short: refused by the server / No module named 'httpx'
             Warning retrying: server error: Internal Server Error; retrying in 1.0 s
             Info restored: the server had switched it off; it is on again
-            Detail recovered: an earlier deploy was interrupted; the server runs the text that it stores
-            Error went_off: the server switched it off, and it could not be switched on again: connection refused
-            Error went_off: the server switched it off, and it could not be switched on again: connection refused; will retry when the server answers
-            Warning not_switched_on: could not be switched on: connection refused
-            Warning not_switched_on: could not be switched on: connection refused; will retry
+            Detail recovered: an earlier deploy was interrupted; the server runs the text it stores
+            Error went_off: the server switched it off, and switching it on again failed: connection refused
+            Error went_off: the server switched it off, and switching it on again failed: connection refused; will retry when the server answers
+            Warning not_switched_on: switching it on failed: connection refused
+            Warning not_switched_on: switching it on failed: connection refused; will retry
             Info switched_on: switched on
             Detail pruned: deleted an older version of this editing session from the server's history
             Warning refused_before: refused before, not sent again: invalid syntax (<string>, line 2)
@@ -483,14 +474,14 @@ mod tests {
                 short: not deployed / the address does not answer as Open WebUI: a web page
             Error failed: this key may not change it: 401 Unauthorized
                 short: not deployed / this key may not change it: 401 Unauthorized
-            Error failed: the server holds a different text than the one sent: somebody edited it just now
-                short: not deployed / the server holds a different text than the one sent: somebody edited it just now
+            Error failed: the server holds another text than the one sent: someone else just edited it
+                short: not deployed / the server holds another text than the one sent: someone else just edited it
             Error failed: the server's database is locked
                 short: not deployed / the server's database is locked
             Error failed: the server rejects every new plugin, even an empty one: [ERROR: Error creating function]
                 short: not deployed / the server rejects every new plugin, even an empty one: [ERROR: Error creating function]
-            Error failed: nothing was sent, because the state folder could not be written: No space left on device
-                short: not deployed / nothing was sent, because the state folder could not be written: No space left on device
+            Error failed: nothing was sent: the state folder cannot be written: No space left on device
+                short: not deployed / nothing was sent: the state folder cannot be written: No space left on device
             Error failed: the server gave an unexpected answer: null
                 short: not deployed / the server gave an unexpected answer: null
             Error flawed: invalid Python: expected `)`
@@ -507,24 +498,24 @@ mod tests {
             Info removed: no longer a plugin; the server keeps the last version
             Info removed: removed here; switched off on the server in 30 s unless it comes back
             Info removed: removed here; deleted on the server in 30 s unless it comes back
-            Info deactivated: switched off on the server, since its file is gone
-            Warning left_off: its file is back; the function was switched off while it was gone, and stays off
-            Info deleted: deleted on the server, since its file is gone; a copy is in state/copy.py
-            Info spared: the server keeps it: its whole folder is gone, not the file alone
+            Info deactivated: switched off on the server because its file is gone
+            Warning left_off: its file is back; the function was switched off meanwhile and stays off
+            Info deleted: deleted on the server because its file is gone; a copy is in state/copy.py
+            Info spared: the server keeps it: its whole folder is gone, not just the file
             Info spared: the server keeps it: no plugin is left in its folder, which may be an unmounted share
             Info spared: the server keeps it: more plugin files are gone than are left
             Info spared: the server keeps it: a new file here may be the same plugin
-            Info spared: the server keeps it: somebody else changed it there
+            Info spared: the server keeps it: someone else changed it there
             Info spared: already gone from the server
             Info spared: already switched off on the server
             Info id_changed: its id was `old`; the server keeps the plugin under that id too
             Info waiting: waiting: the server is away
             Detail waiting: still waiting: the server is away
             Detail superseded: replaced by a newer save
-            Detail held: not complete yet; read again soon
-            Info being_written: still being written; deployed when it is complete
+            Detail held: incomplete; will be read again soon
+            Info being_written: still being written; will be deployed once it is complete
             Detail disabled: disabled in watch.toml
-            Detail same_file: is a link to plugins/whisper.py, which is deployed
+            Detail same_file: a link to plugins/whisper.py, which is deployed
         "#]].assert_eq(&table);
     }
 
