@@ -49,7 +49,7 @@ const WAY: [&str; 3] = ["url", "ca_file", "timeout"];
 /// How long one pass waits for git to say whether it has a file with a key.
 const LEAKS_PATIENCE: Duration = Duration::from_secs(1);
 
-/// How long the end waits for somebody who does not read what was printed.
+/// How long the program waits at its end for a reader who makes no progress.
 const READER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How the program ended.
@@ -175,10 +175,10 @@ impl Audience {
     }
 }
 
-/// What asks for an end, or for another look: the system's signals, and a reader of the output who is gone.
+/// The system's signals, and the end of the reader of our output, which counts as one.
 struct Signals {
     system: UnboundedReceiver<Signal>,
-    /// Closed when everything is printed.
+    /// A message when the reader is gone; closed when everything is printed.
     gone: UnboundedReceiver<()>,
     stopped: bool,
 }
@@ -195,8 +195,8 @@ impl Signals {
         Some(signal)
     }
 
-    /// Waits until everything is printed: a pass that ended by itself for as long as somebody reads it slowly, anything
-    /// else while somebody reads at all.
+    /// Waits until everything is printed. A watch gives up on a reader who makes no progress; a pass that ended by itself
+    /// waits for as long as it takes, so that a slow reader of `--once` misses nothing.
     async fn printed(&mut self, output: &Output, once: bool) {
         output.close();
         let mut taken = output.taken();

@@ -15,11 +15,11 @@ use crate::plugin::Key;
 pub struct Board {
     /// Every plugin and broken file that was told of.
     pub plugins: BTreeMap<Name, Standing>,
-    /// What keeps everything from being deployed.
+    /// Why nothing can be deployed, if so.
     trouble: Option<String>,
     watching: Option<String>,
     last: Option<Last>,
-    /// Nothing else matters any more.
+    /// Set when the program stops: nothing else is shown then.
     end: Option<String>,
 }
 
@@ -48,7 +48,7 @@ pub struct Standing {
     pub state: State,
     /// The last news of it, with its place in the file.
     pub news: Notice,
-    /// When that was, as it is to be read.
+    /// When that was, as people read it.
     pub since: String,
 }
 
@@ -122,7 +122,7 @@ enum Last {
 }
 
 impl Board {
-    /// Takes in a notice. `clock` is the time as it is to be read.
+    /// Takes in a notice. `clock` is its time, as people read it.
     pub fn tell(&mut self, notice: &Notice, clock: &str) {
         let mut happened = |what: String| self.last = Some(Last::Program(format!("{what} ({clock})")));
         match &notice.what {
@@ -199,7 +199,7 @@ impl Board {
         }
     }
 
-    /// All of it in one line; empty before there is anything to say.
+    /// The status line; empty before the first notice.
     #[must_use]
     pub fn line(&self) -> String {
         if let Some(end) = &self.end {

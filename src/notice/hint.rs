@@ -7,7 +7,7 @@ use crate::engine::refusal::{self, NO_FUNCTION, OWN};
 use crate::plugin::{Entry, Span};
 
 impl Notice {
-    /// What the user can do about it, where that is known; one remedy a line.
+    /// What the user can do about it, where known. One remedy a line, of at most 20 words; none ends the watch.
     #[must_use]
     #[expect(clippy::too_many_lines, reason = "one table")]
     pub fn hint(&self) -> Option<String> {

@@ -215,7 +215,7 @@ impl OldVersion {
 }
 
 impl WaitReason {
-    /// What programs know it by: `reason` in `--json`.
+    /// Its stable form: `reason` in `--json`.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {

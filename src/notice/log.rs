@@ -5,14 +5,14 @@ use jiff::Timestamp;
 use super::{Notice, NoticeKind, duration, format_place};
 
 impl Notice {
-    /// Whether it is worth a line in the plugin's own log. That nothing had changed at a start is not: of a thousand
-    /// plugins each start would write it a thousand times.
+    /// Whether it is worth a line in the plugin's log. A plugin found unchanged in a pass is not: each start with a
+    /// thousand plugins would write a thousand lines.
     #[must_use]
     pub fn is_logged(&self) -> bool {
         !matches!(self.what, NoticeKind::Unchanged { in_pass: true, good_again: false, .. })
     }
 
-    /// One line for the plugin's own log.
+    /// One line for the plugin's log.
     #[must_use]
     pub fn log_line(&self, time: Timestamp) -> String {
         let mut line = format!("{} {}", time.strftime("%Y-%m-%dT%H:%M:%SZ"), self.word());

@@ -1,5 +1,5 @@
-//! The facts that the user may be told. What is said of them stands in [`text`] and [`hint`], and only there; programs read
-//! the stable words of [`json`].
+//! The facts that the user may be told. The English stands in `text.rs` and `hint.rs`, and only there; programs read the
+//! stable words of `json.rs`.
 
 pub mod board;
 mod format;
@@ -46,12 +46,12 @@ pub struct Subject {
     pub path: Option<Arc<Path>>,
     /// The version in its frontmatter.
     pub version: Option<String>,
-    /// Of its text.
+    /// The digest of its text.
     pub digest: Option<Digest>,
 }
 
 impl Subject {
-    /// A file that is no plugin, or none yet.
+    /// A file that is not a plugin, at least not yet.
     #[must_use]
     pub fn file(path: &Arc<Path>) -> Self {
         Self { path: Some(Arc::clone(path)), ..Self::default() }
@@ -70,72 +70,72 @@ impl From<&Plugin> for Subject {
     }
 }
 
-/// What can happen.
+/// What happened, with the facts.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NoticeKind {
-    /// The folders are being watched: from now on no save is missed.
+    /// The folders are watched: from now on no save is missed.
     Ready {
         /// What is watched.
         roots: Vec<PathBuf>,
         /// How many plugins were found.
         plugins: usize,
-        /// Where they go.
+        /// The server that they are deployed to.
         server: String,
     },
     /// The server answered.
     Connected {
-        /// Where it is.
+        /// Its address.
         server: String,
-        /// What it says it is.
+        /// The version that it reports.
         version: String,
     },
-    /// The tests do not know this version of the server; told once.
+    /// The server's version is not among the tested ones; told once.
     Untested {
-        /// What the server says it is.
+        /// The version that it reports.
         version: String,
     },
-    /// There is no plugin to be found.
+    /// There are no plugins.
     NothingFound {
-        /// Where was looked.
+        /// The folders that were searched.
         roots: Vec<PathBuf>,
     },
     /// A pass over all plugins begins to deploy.
     Pass {
-        /// How many conversations it takes.
+        /// How many plugins are compared with the server.
         todo: usize,
     },
     /// A pass is over.
     Summary {
-        /// What came of it.
+        /// Its counts.
         tally: PassSummary,
         /// How long it took.
         took: Duration,
-        /// Nothing was to be changed.
+        /// Whether it only showed what it would do.
         dry_run: bool,
     },
     /// The server is away; told once.
     Unreachable {
-        /// What happened.
+        /// Why.
         cause: String,
-        /// Where it should be.
+        /// Its address.
         server: String,
-        /// When it is tried again.
+        /// The pause before the next try.
         next: Duration,
         /// How many plugins wait.
         waiting: usize,
-        /// Whether anybody said where the server is.
+        /// Whether the address was configured.
         configured: bool,
     },
-    /// It still is; for those who want to see each try.
+    /// Another try failed; for those who want to see each one.
     StillUnreachable {
-        /// What happened.
+        /// Why.
         cause: String,
         /// How many tries have failed in a row.
         attempt: u32,
-        /// When it is tried again.
+        /// The pause before the next try.
         next: Duration,
     },
-    /// The server is there again.
+    /// The server is back.
     Back {
         /// How long it was away.
         away: Duration,
@@ -147,18 +147,18 @@ pub enum NoticeKind {
         /// How many plugins waited.
         waiting: usize,
     },
-    /// `--once` has no more patience with the server.
+    /// `--once` stops waiting for the server.
     GaveUp {
         /// How long it tried.
         after: Duration,
         /// The last failure.
         cause: String,
-        /// Where the server should be.
+        /// Its address.
         server: String,
-        /// Whether anybody said where the server is.
+        /// Whether the address was configured.
         configured: bool,
     },
-    /// The server does not let us in: nothing is sent any more.
+    /// The server denied access: nothing more is sent.
     NotAllowed {
         /// HTTP status, or 0 where no request was made.
         status: u16,
@@ -169,55 +169,55 @@ pub enum NoticeKind {
     },
     /// What answers is not Open WebUI.
     Foreign {
-        /// Where.
+        /// The address.
         server: String,
         /// HTTP status.
         status: u16,
-        /// What it looks like.
+        /// What the answer looks like.
         words: String,
     },
-    /// A proxy stands between us and the server.
+    /// The server is reached through a proxy.
     Proxied {
         /// The server's address.
         server: String,
         /// The proxy's address, without its password.
         proxy: String,
     },
-    /// What is said to the server can be read by others on the way.
+    /// The connection is not encrypted.
     Insecure {
         /// The server's address.
         server: String,
-        /// The address of the proxy in between, without its password.
+        /// The proxy's address, without its password.
         proxy: Option<String>,
     },
-    /// Another owui-watch is waited for, as `--wait` says.
+    /// Waits for another owui-watch to exit, as `--wait` asks.
     InLine {
-        /// Its process, where that can be known.
+        /// Its process id, where known.
         pid: Option<u32>,
     },
-    /// A folder to be watched is not there.
+    /// A folder to be watched does not exist.
     RootMissing {
         /// The folder.
         root: PathBuf,
     },
     /// The settings were read again, because of a save or a signal.
     Reloaded {
-        /// The files that hold something else than before.
+        /// The files whose content changed.
         files: Vec<PathBuf>,
-        /// The keys whose values are others than before.
+        /// The keys whose values differ.
         changed: Vec<&'static str>,
     },
-    /// Other settings are to be used, and what is in flight takes long to finish.
+    /// New settings wait for deploys in flight that take long.
     SettingsWait {
         /// The plugins in flight.
         ids: Vec<String>,
     },
-    /// Asked to stop; what is in flight is finished first.
+    /// Stopping, once the deploys in flight are done.
     Stopping {
-        /// How many conversations are in flight.
+        /// How many deploys are in flight.
         in_flight: usize,
     },
-    /// The end.
+    /// The program ends.
     Stopped {
         /// How many plugins the next start will try to deploy.
         waiting: usize,
@@ -228,29 +228,29 @@ pub enum NoticeKind {
         /// How many files have errors.
         with_errors: usize,
     },
-    /// Something beside the plugins needs the user's eye: state, logs, watches.
+    /// Something other than a plugin needs attention: state, logs, watches.
     Trouble {
-        /// What could not be done, and why.
+        /// What failed, and why.
         message: String,
-        /// The remedy.
+        /// The remedies, one a line.
         hint: Option<String>,
     },
 
-    /// A conversation begins.
+    /// A plugin is compared with the server.
     Sending {
         /// Why.
         why: Why,
     },
-    /// The server takes its time.
+    /// A deploy takes long.
     Slow {
-        /// How long it has been on its way.
+        /// How long it has taken so far.
         so_far: Duration,
-        /// What its frontmatter tells the server to install.
+        /// The packages that its frontmatter requires.
         installs: Option<String>,
     },
-    /// It did not exist on the server, and does now.
+    /// The server has a new plugin.
     Created {
-        /// The on/off switch, for a function.
+        /// Whether it is on; functions only.
         active: Option<bool>,
         /// From the save, or from the beginning of the pass.
         took: Duration,
@@ -259,20 +259,20 @@ pub enum NoticeKind {
     Updated {
         /// The version that was replaced.
         from: Option<String>,
-        /// The copy of what was replaced, where that was not ours.
+        /// The copy of what was replaced, where that was not deployed from here.
         kept: Option<PathBuf>,
-        /// The on/off switch, for a function.
+        /// Whether it is on; functions only.
         active: Option<bool>,
         /// From the save, or from the beginning of the pass.
         took: Duration,
     },
     /// The server holds this text already; nothing was sent.
     Unchanged {
-        /// Found so in a pass over everything, which needs no line of its own.
+        /// Found in a pass over all plugins, which is not worth a line.
         in_pass: bool,
-        /// The on/off switch, for a function whose switch was just seen.
+        /// Whether it is on; functions whose switch was just read only.
         active: Option<bool>,
-        /// The last the user heard of the file was an error.
+        /// Whether the last notice about the file was an error.
         good_again: bool,
     },
     /// Would be created, but for `--dry-run`.
@@ -281,139 +281,139 @@ pub enum NoticeKind {
     WouldUpdate {
         /// The version that would be replaced.
         from: Option<String>,
-        /// Whether what would be replaced is somebody else's text.
+        /// Whether what would be replaced was not deployed from here.
         foreign: bool,
     },
-    /// Not deployed: somebody else's text is on the server, and `on_remote_edit` says to hold then.
+    /// Not deployed: someone edited it on the server, and `on_remote_edit` is `hold`.
     RemoteEdit {
         /// Its version.
         theirs: Option<String>,
     },
-    /// Not created: it seems to be on the server under another id.
+    /// Not created: the server seems to have it under another id.
     Duplicate {
-        /// That id, and what tells.
+        /// That id, and what matches.
         twin: Duplicate,
     },
-    /// Not deployed: an earlier text was put back on purpose.
+    /// Not deployed: a rollback put an earlier text back.
     RolledBack,
-    /// An earlier text was put back while this one was under way, which has replaced it.
+    /// A deploy in flight replaced the text that a rollback put back.
     RollbackUndone {
-        /// Of the text that was put back.
+        /// The digest of that text.
         put_back: Digest,
     },
-    /// The server will not take it.
+    /// The server refused it.
     Refused {
         /// Its words, unaltered.
         words: String,
         /// The line that they name.
         span: Option<Span>,
-        /// What its frontmatter tells the server to install.
+        /// The packages that its frontmatter requires.
         requirements: Option<String>,
-        /// The version that the server keeps, where it is known to keep one.
+        /// What the server still has, where known.
         old_version: Option<OldVersion>,
         /// From the save, or from the beginning of the pass.
         took: Duration,
     },
-    /// The server failed at it, which may be its own doing: it is sent again.
+    /// The server failed, perhaps because of the text: it is sent again.
     Crashed {
         /// The server's words.
         words: String,
-        /// How soon.
+        /// The pause before that.
         next: Duration,
     },
     /// The server had switched the function off; it is on again.
     Restored,
-    /// What a deploy that was cut short may have left behind was looked at: all is as it was.
+    /// The server was checked after an interrupted deploy: all is as it was.
     Recovered,
     /// The server has switched the function off, and it could not be switched on again.
     WentOff {
         /// Why not.
         cause: String,
-        /// Whether it is tried again when the server answers.
+        /// Whether it is retried when the server answers.
         later: bool,
     },
-    /// A new function could not be switched on, as `activate_new` wants it.
+    /// A new function could not be switched on, as `activate_new` asks.
     NotSwitchedOn {
         /// Why not.
         cause: String,
-        /// Whether it is tried again when the server answers.
+        /// Whether it is retried when the server answers.
         later: bool,
     },
-    /// A new function is switched on now, after an earlier try came to nothing.
+    /// A new function was switched on, after an earlier try failed.
     SwitchedOn,
-    /// An older version of this editing session is not in the server's history any more.
+    /// An older version of this editing session was deleted from the server's history.
     Pruned,
-    /// The server refused this very text before.
+    /// The server refused the same text before.
     RefusedBefore {
         /// The line that they name.
         span: Option<Span>,
-        /// Its words then.
+        /// The server's words then.
         words: String,
-        /// The server has another version of it, as far as we know.
+        /// Whether the server has another version of it, as far as we know.
         on_server: bool,
     },
-    /// It could not be deployed for a reason that is not in its text.
+    /// It was not deployed, for a reason other than its text.
     Failed {
         /// The reason.
         failure: Failure,
         /// From the save, or from the beginning of the pass.
         took: Duration,
     },
-    /// The file cannot be deployed as it stands; the server was not touched.
+    /// The file has an error; nothing was sent.
     Flawed(Flaw),
-    /// Something in it will surprise.
+    /// It is deployed, but something in it may surprise.
     Surprising(Warning),
     /// Several files claim one id; none is deployed.
     Conflict {
         /// The files.
         paths: Vec<Arc<Path>>,
     },
-    /// The plugin is gone here; the server keeps it.
+    /// The plugin is gone here.
     Removed {
-        /// The file is still there, but is no plugin any more.
+        /// The file exists, but is no longer a plugin.
         file_there: bool,
-        /// The server has a version of it, as far as we know.
+        /// Whether the server has a version of it, as far as we know.
         on_server: bool,
-        /// What happens on the server if it stays gone, and when.
+        /// What is done on the server unless it comes back, and when.
         next: Option<(OnDelete, Duration)>,
     },
-    /// Its file is gone, and the function is switched off on the server.
+    /// Its file is gone, and the function was switched off on the server.
     Deactivated,
-    /// Its file is back, and the function may still be off, since we have switched it off.
+    /// Its file is back, and the function is still off, since we switched it off.
     LeftOff,
-    /// Its file is gone, and so is it from the server.
+    /// Its file is gone, and the plugin was deleted on the server.
     Deleted {
-        /// The copy of what was there.
+        /// The copy of the deleted text.
         kept: PathBuf,
     },
-    /// Its file is gone, and the server keeps it nevertheless.
+    /// Its file is gone, but the server keeps the plugin.
     Spared {
         /// Why.
         why: KeepReason,
     },
-    /// The file has another id than before; the server keeps the plugin under the old one as well.
+    /// The file's id changed; the server keeps the plugin under the old one too.
     IdChanged {
-        /// What it was called.
+        /// The old id.
         from: Key,
     },
-    /// It waits for the server.
+    /// It is not deployed yet.
     Waiting {
-        /// What for.
+        /// What it waits for.
         reason: WaitReason,
-        /// It was sent meanwhile, and came to nothing.
+        /// Whether it was sent meanwhile, in vain.
         again: bool,
     },
-    /// A newer save took its place before it was sent.
+    /// A newer save replaced it before it was sent.
     Superseded,
-    /// The file is being written, or empty, or being replaced; it is read again soon.
+    /// The file is empty, or being written or replaced; it is read again soon.
     Held,
-    /// It has been written for a while, and is deployed when that ends.
+    /// The file has been written to for a while; it is deployed when that ends.
     BeingWritten,
     /// `enabled = false`.
     Disabled,
-    /// A link to a plugin that is deployed from its own place.
+    /// A link to a plugin that is deployed from its own path.
     SameFile {
-        /// That place.
+        /// That path.
         original: PathBuf,
     },
 }
@@ -421,9 +421,9 @@ pub enum NoticeKind {
 /// What the server still has of a plugin whose new text it refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OldVersion {
-    /// It is in use, as before.
+    /// It is on, as before.
     Running,
-    /// It is switched off, as before.
+    /// It is off, as before.
     Off,
 }
 
@@ -434,7 +434,7 @@ pub enum WaitReason {
     Away,
     /// The server denied access.
     Denied,
-    /// Its file is gone, and a broken file may be the same plugin.
+    /// A broken file may be the same plugin.
     BrokenFile,
 }
 
@@ -447,36 +447,36 @@ pub enum KeepReason {
     Emptied,
     /// More files went than are left.
     Many,
-    /// It may be what a new file here is, which the user was asked about.
+    /// A new file may be the same plugin; the user was asked about it.
     Renamed,
-    /// It holds another text than the one that we deployed.
+    /// Its text on the server is not the one that we deployed.
     Edited,
-    /// It is not there any more.
+    /// The server no longer has it.
     Gone,
-    /// It is switched off already.
+    /// It is already off.
     Off,
     /// Its file is back.
     Back,
 }
 
-/// What came of a pass, by outcome.
+/// How many plugins of a pass came to which outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PassSummary {
     /// New on the server (or would be).
     pub created: usize,
     /// Replaced on the server (or would be).
     pub updated: usize,
-    /// There already.
+    /// On the server already.
     pub unchanged: usize,
-    /// The server will not take them.
+    /// Refused by the server.
     pub refused: usize,
     /// Waiting for the user to decide.
     pub held: usize,
-    /// Not deployable as they stand: files with errors.
+    /// Files with errors.
     pub skipped: usize,
     /// Failed for another reason.
     pub failed: usize,
-    /// Folders that could not be read. What is in them nobody knows, so they count as no plugin.
+    /// Folders that could not be read. They count as no plugin, since their content is unknown.
     pub unreadable_folders: usize,
 }
 
@@ -487,13 +487,13 @@ impl PassSummary {
         self.created + self.updated + self.unchanged + self.not_deployed()
     }
 
-    /// How many are not on the server as they stand in their files.
+    /// How many plugins the server does not hold as their files have them.
     #[must_use]
     pub fn not_deployed(&self) -> usize {
         self.refused + self.held + self.skipped + self.failed
     }
 
-    /// Whether the server has every plugin as its file has it, as far as anyone can know.
+    /// Whether the server holds every plugin as its file has it, as far as can be known.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.not_deployed() == 0 && self.unreadable_folders == 0

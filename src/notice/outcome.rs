@@ -1,4 +1,4 @@
-//! What the user is told of how a conversation with the server ended.
+//! The notices that follow from the outcome of a conversation with the server.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::engine::refusal;
 use crate::plugin::Plugin;
 
 impl NoticeKind {
-    /// What the user is told of how a deploy ended.
+    /// The notices for the outcome of a deploy.
     #[must_use]
     pub fn of_outcome(
         outcome: Outcome,
@@ -41,7 +41,7 @@ impl NoticeKind {
         [Some(what), left].into_iter().flatten().collect()
     }
 
-    /// What the user is told of what a refused text has left behind.
+    /// The notice for what a refused text left behind.
     #[must_use]
     pub(crate) fn left(left: Aftermath) -> Option<Self> {
         match left {
@@ -51,7 +51,7 @@ impl NoticeKind {
         }
     }
 
-    /// What the user is told of a new function that could not be switched on.
+    /// The notice for a new function that could not be switched on.
     #[must_use]
     pub(crate) fn not_on(left: Aftermath) -> Option<Self> {
         match left {
@@ -60,7 +60,7 @@ impl NoticeKind {
         }
     }
 
-    /// What the user is told when what a deploy that was cut short has left behind was looked at.
+    /// The notice for what an interrupted deploy left behind.
     #[must_use]
     pub fn of_recovery(left: Aftermath) -> Self {
         Self::left(left).unwrap_or(NoticeKind::Recovered)
@@ -68,7 +68,7 @@ impl NoticeKind {
 }
 
 impl OldVersion {
-    /// `None` where the server has none, or where nobody knows what runs there now.
+    /// `None` where the server has none, or where it is unknown what runs there now.
     fn after_refusal(words: &str, left: &Aftermath, on_server: Option<OnServer>) -> Option<Self> {
         let is_known = matches!(left, Aftermath::AsItWas | Aftermath::Restored) && !words.starts_with(NO_ANSWER);
         let row = on_server.filter(|_| is_known)?;

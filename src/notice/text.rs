@@ -1,4 +1,4 @@
-//! What is said of a notice, in English, and only here: programs read [`json`](super::json).
+//! What is said of a notice, in English, and only here. No code compares it: programs read `json.rs`.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::engine::deploy::Failure;
 use crate::engine::duplicate::{Duplicate, MatchedBy};
 
 impl Notice {
-    /// What happened, in one line without the name of the plugin, which stands beside it.
+    /// What happened, in one line, without the plugin's name, which is shown beside it.
     #[must_use]
     #[expect(clippy::too_many_lines, reason = "one table")]
     pub fn sentence(&self) -> String {
@@ -172,7 +172,7 @@ impl Notice {
         }
     }
 
-    /// That this many notices were given up, since nobody read what was printed.
+    /// Says how many notices were dropped because nobody read the output.
     #[must_use]
     pub fn of_unread(notices: usize) -> Self {
         let message = format!("the output was not read for a while: {} not shown", count(notices, "notice"));
@@ -223,7 +223,7 @@ impl Notice {
         })
     }
 
-    /// What a refusal leaves on the server, where that is known.
+    /// What the server still has after a refusal, where known.
     #[must_use]
     pub fn note(&self) -> Option<&'static str> {
         match &self.what {
@@ -331,7 +331,7 @@ fn stopped(waiting: usize, refused: usize, held: usize, with_errors: usize) -> S
     }
 }
 
-/// Said of a function that is switched off: a save has no effect for anyone until it is switched on.
+/// Marks a function that is off: no save has an effect until it is switched on.
 fn off(active: Option<bool>) -> &'static str {
     if active == Some(false) { " (off)" } else { "" }
 }

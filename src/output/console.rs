@@ -13,15 +13,15 @@ use crate::printable;
 /// A pass with at least this many conversations gets a progress bar.
 const LONG_PASS: usize = 12;
 
-/// Prints notices where it is called, and waits for the terminal. A loop that must not wait prints through
-/// [`Output`](super::Output).
+/// Prints notices at once, and waits while the terminal is stopped. The daemon prints through [`Output`](super::Output),
+/// which does not wait.
 pub struct Console {
     format: Format,
     least: Level,
     zone: TimeZone,
     lines: Lines,
     bar: Option<ProgressBar>,
-    /// Whether stdout still takes what is written to it.
+    /// Whether stdout takes no more.
     gone: bool,
 }
 
@@ -54,7 +54,7 @@ impl Console {
         }
     }
 
-    /// Whether nobody reads any more what is printed, as after `owui-watch | head`.
+    /// Whether the reader is gone, as after `owui-watch | head`.
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.gone
@@ -90,7 +90,7 @@ impl Console {
 }
 
 /// `anstream` takes the colours out where they are not wanted (`NO_COLOR`, a file, a pipe). The error is that of stdout,
-/// whose other end may be gone; whoever closes stderr does not want to know.
+/// whose reader may be gone. A closed stderr is no error.
 fn print(line: &str, more: &str) -> std::io::Result<()> {
     let mut stdout = anstream::stdout().lock();
     writeln!(stdout, "{line}").and_then(|()| stdout.flush())?;

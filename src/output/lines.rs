@@ -18,11 +18,11 @@ const WIDEST_ID: usize = 28;
 /// So do those of a version: `1.3.0 → 1.3.1` fits.
 const WIDEST_VERSION: usize = 15;
 
-/// Makes lines of notices. It remembers the widths of the columns, and the hints that were given.
+/// Renders notices. Remembers the widths of the columns and the hints that were given.
 pub(super) struct Lines {
     id_width: usize,
     version_width: usize,
-    /// The hints to good news that were given already: one is helpful, one per plugin is noise.
+    /// Hints to good news that were given already: one is helpful, one per plugin is noise.
     hinted: BTreeSet<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What is said beside notices: errors, hints, and the steps before there is anything to watch. On stderr.
+//! What is printed beside notices, on stderr: errors, hints, and the steps before a watch starts.
 
 use std::io::Write as _;
 
@@ -23,7 +23,7 @@ pub fn message(text: &str) -> String {
     })
 }
 
-/// Prints why the program cannot go on, and the remedy.
+/// Prints an error that ends the program, and its hint.
 pub fn fatal(message: &str, hint: Option<&str>) {
     let mut stderr = anstream::stderr().lock();
     writeln!(stderr, "{RED}error{RED:#}: {}", self::message(message)).ok();
@@ -69,11 +69,11 @@ fn words(line: &str) -> Box<dyn Iterator<Item = textwrap::core::Word<'_>> + '_> 
     Box::new(line.split_inclusive(ends_word).map(textwrap::core::Word::from))
 }
 
-/// Prints what is being done before there is anything to watch; in place, where the terminal can do that.
+/// Prints the steps before a watch starts; in place, where the terminal can do that.
 pub struct Steps(ProgressBar);
 
 impl Steps {
-    /// Begins with nothing.
+    /// Starts without a step.
     #[must_use]
     pub fn new(format: Format) -> Self {
         let hidden = format == Format::Json;
@@ -85,18 +85,18 @@ impl Steps {
         Self(bar)
     }
 
-    /// What is being done now.
+    /// Shows the current step.
     pub fn doing(&self, what: &str) {
         self.0.set_message(printable::line(what).into_owned());
         self.0.tick();
     }
 
-    /// What has been done, to stay on the screen.
+    /// Prints a finished step, which stays on the screen.
     pub fn done(&self, what: &str) {
         self.0.suspend(|| writeln!(anstream::stderr().lock(), "{}", message(what)).ok());
     }
 
-    /// Takes the spinner away.
+    /// Removes the spinner.
     pub fn finish(self) {
         self.0.finish_and_clear();
     }

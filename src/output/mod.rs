@@ -17,12 +17,12 @@ use crate::notice::{Level, Notice};
 pub use console::Console;
 pub use messages::{Steps, fatal, message, print_hint};
 
-/// How many notices wait for somebody who reads slowly.
+/// How many notices are kept for a slow reader.
 const MOST_WAITING: usize = 10_000;
-/// How many of the oldest make room at once.
+/// How many of the oldest are dropped at once.
 const ROOM: usize = 1000;
 
-/// How the terminal is to look.
+/// The form of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// For people.
@@ -31,17 +31,17 @@ pub enum Format {
     Json,
 }
 
-/// The way to the thread that prints.
+/// Sends notices to the thread that prints.
 #[derive(Clone)]
 pub struct Output(Arc<Queue>);
 
 impl Output {
-    /// Starts the thread. It calls `gone` when nobody can read any more what it prints, as after `owui-watch | head`; it
-    /// drops `gone` when it ends, which is after [`Output::close`], with everything printed.
+    /// Starts the thread. It calls `gone` once the reader is gone, as after `owui-watch | head`. It ends, and drops `gone`,
+    /// when everything is printed after [`Output::close`].
     ///
     /// # Errors
     ///
-    /// When the system allows no more threads.
+    /// If the system cannot start another thread.
     pub fn start(mut console: Console, gone: impl FnOnce() + Send + 'static) -> io::Result<Self> {
         let queue = Arc::new(Queue::default());
         let output = Self(Arc::clone(&queue));
@@ -61,7 +61,7 @@ impl Output {
         Ok(output)
     }
 
-    /// Has a notice printed, without waiting for it.
+    /// Queues a notice. Never waits for the reader.
     pub fn tell(&self, notice: Notice, time: Timestamp) {
         let mut backlog = self.0.backlog();
         backlog.push(notice, time);
@@ -69,20 +69,20 @@ impl Output {
         self.0.changed.notify_one();
     }
 
-    /// Ends the thread when it has printed everything.
+    /// Lets the thread end once everything is printed.
     pub fn close(&self) {
         self.0.backlog().closed = true;
         self.0.changed.notify_one();
     }
 
-    /// How many notices the thread has taken up: a number that stays as it is shows that nobody reads.
+    /// How many notices the thread has taken so far. While this stands still, nobody reads.
     #[must_use]
     pub fn taken(&self) -> usize {
         self.0.backlog().taken
     }
 }
 
-/// What waits to be printed. No channel of the standard library gives up its oldest when it is full.
+/// What waits to be printed. Not a channel: none in the standard library drops its oldest when full.
 #[derive(Default)]
 struct Queue {
     backlog: Mutex<Backlog>,
@@ -94,7 +94,7 @@ impl Queue {
         self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the next notice; nothing, if there will be none.
+    /// Waits for the next notice; `None` once closed and empty.
     fn next(&self) -> Option<(Notice, Timestamp)> {
         let is_idle = |backlog: &mut Backlog| backlog.waiting.is_empty() && !backlog.closed;
         let idle = self.changed.wait_while(self.backlog(), is_idle);
@@ -105,7 +105,7 @@ impl Queue {
 #[derive(Default)]
 struct Backlog {
     waiting: VecDeque<(Notice, Timestamp)>,
-    /// How many were given up since the last one was taken.
+    /// How many were dropped since the last one was taken.
     dropped: usize,
     taken: usize,
     closed: bool,
@@ -119,7 +119,7 @@ impl Backlog {
         self.waiting.push_back((notice, time));
     }
 
-    /// Gives up the oldest that tell of no outcome and warn of nothing; the oldest of all, if there are no such.
+    /// Drops the oldest that are neither outcomes nor warnings; if there are none, the oldest.
     fn make_room(&mut self) {
         let mut room = 0;
         self.waiting.retain(|(notice, _)| {
@@ -133,7 +133,7 @@ impl Backlog {
         self.dropped += room;
     }
 
-    /// The next to be printed. That some were given up is told before those that are left.
+    /// The next to be printed. A count of dropped notices comes before those that are left.
     fn pop(&mut self) -> Option<(Notice, Timestamp)> {
         let dropped = std::mem::take(&mut self.dropped);
         let next = match self.waiting.front() {
