@@ -171,7 +171,7 @@ struct Audience {
 impl Audience {
     fn tell(&mut self, notice: Notice, time: Timestamp) {
         self.supervisor.tell(&notice, time);
-        self.output.tell(notice, time);
+        self.output.tell([(notice, time)]);
     }
 }
 
@@ -920,15 +920,20 @@ impl<'a> Daemon<'a> {
     }
 
     fn tell_all(&mut self) {
-        for (notice, time) in std::mem::take(&mut self.untold) {
-            let failed = self.log(&notice, time);
-            self.audience.tell(notice, time);
-            if let Some(error) = failed
-                && !std::mem::replace(&mut self.log_failed, true)
-            {
-                let message = format!("plugin logs cannot be written: {error:#}");
-                self.audience.tell(Notice::general(NoticeKind::Trouble { message, hint: None }), time);
-            }
+        let mut told = std::mem::take(&mut self.untold);
+        let mut failed = None;
+        for (notice, time) in &told {
+            self.audience.supervisor.tell(notice, *time);
+            failed = failed.or(self.log(notice, *time).map(|error| (error, *time)));
+        }
+        if let Some((error, time)) = failed
+            && !std::mem::replace(&mut self.log_failed, true)
+        {
+            let message = format!("plugin logs cannot be written: {error:#}");
+            told.push((Notice::general(NoticeKind::Trouble { message, hint: None }), time));
+        }
+        if !told.is_empty() {
+            self.audience.output.tell(told);
         }
     }
 

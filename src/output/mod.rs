@@ -61,10 +61,10 @@ impl Output {
         Ok(output)
     }
 
-    /// Queues a notice. Never waits for the reader.
-    pub fn tell(&self, notice: Notice, time: Timestamp) {
+    /// Queues notices with their times. Never waits for the reader. Each call wakes the thread once.
+    pub fn tell(&self, notices: impl IntoIterator<Item = (Notice, Timestamp)>) {
         let mut backlog = self.0.backlog();
-        backlog.push(notice, time);
+        notices.into_iter().for_each(|(notice, time)| backlog.push(notice, time));
         drop(backlog);
         self.0.changed.notify_one();
     }
