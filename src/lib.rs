@@ -7,7 +7,7 @@
 //!  watcher → debounce ──paths─┐                                    ┌── Read(path), Scan ► disk ─────┐
 //!  signals ───────────────────┼──► Event ──► engine.handle(e, now) ├── Call(server) ────► client ───┤
 //!  timer ─────────────────────┤               files → plan →       ├── Keep, Save ──────► disk      │
-//!  loaded / replied ──────────┘               queue → ledger       ├── Tell(notice) ────► console, logs
+//!  loaded / replied ──────────┘               queue → ledger       ├── Tell(notice) ────► output, logs
 //!         ▲                                                        └── Exit(code)                   │
 //!         └───────────────── answers come back as events ──────────────────────────────────────────┘
 //! ```
@@ -26,7 +26,7 @@
 //!
 //! In reading order: [`plugin`] is what a plugin is, and [`engine`] is every decision; both are pure. [`debounce`] says when
 //! a path is ready to be read. Then the edges, each of which knows one part of the world: [`watcher`] file events,
-//! [`disk`] files, [`git`] the commits they stand on, [`client`] the server, [`console`] the terminal, [`config`] and
+//! [`disk`] files, [`git`] the commits they stand on, [`client`] the server, [`output`] the terminal, [`config`] and
 //! [`cli`] what the user wants, [`systemd`] what may run us, [`sandbox`] a real server to play with. [`regular_file`] reads
 //! files that may be hostile, for every edge, [`paths`] shows paths as the user would type them, and [`printable`] filters
 //! all that is printed or logged. [`error`] says why something could not be done. [`commands`] go back to what was. [`run`]
@@ -36,7 +36,6 @@ pub mod cli;
 pub mod client;
 pub mod commands;
 pub mod config;
-pub mod console;
 pub mod daemon;
 pub mod debounce;
 pub mod disk;
@@ -45,6 +44,7 @@ pub mod engine;
 pub mod error;
 pub mod git;
 pub mod notice;
+pub mod output;
 pub mod paths;
 pub mod plugin;
 pub mod printable;

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use owui_watch::cli::Args;
 use owui_watch::config::World;
-use owui_watch::console::Format;
 use owui_watch::error::Error;
+use owui_watch::output::Format;
 use owui_watch::{commands, printable};
 
 fn main() -> ExitCode {

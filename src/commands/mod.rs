@@ -20,9 +20,9 @@ use jiff::Timestamp;
 
 use crate::client::Client;
 use crate::config::Config;
-use crate::console::Format;
 use crate::disk::Folder;
 use crate::notice::Level;
+use crate::output::Format;
 
 pub use compare::{diff, pull};
 pub use history::history;

@@ -14,7 +14,6 @@ use super::server::Server;
 use super::target::{Files, Target};
 use super::{CommandContext, now};
 use crate::client::Client;
-use crate::console::{Console, Format};
 use crate::disk::Folder;
 use crate::engine::deploy::{
     Adopt, Aftermath, Backup, Deploy, DeployContext, DeployPolicy, Failure, OnRemoteEdit, OnServer, Outcome, Step,
@@ -25,6 +24,7 @@ use crate::engine::recovery::Recovery;
 use crate::engine::{Code, ledger};
 use crate::error::Error;
 use crate::notice::{Level, Notice, NoticeKind};
+use crate::output::{Console, Format};
 use crate::plugin::{self, Digest, FileSettings, Parsed, Plugin};
 
 /// How many of the texts that may be meant are named.

@@ -10,10 +10,10 @@ use similar::TextDiff;
 
 use super::CommandContext;
 use crate::config::{Config, Warning};
-use crate::console::{self, Format};
 use crate::disk::Folder;
 use crate::error::Error;
 use crate::notice::Level;
+use crate::output::{self, Format};
 use crate::plugin::Key;
 use crate::printable;
 
@@ -84,7 +84,7 @@ impl Line {
 
     fn print_hint(&self) {
         if let Some(hint) = &self.hint {
-            console::print_hint(hint);
+            output::print_hint(hint);
         }
     }
 }
@@ -111,7 +111,7 @@ impl Screen {
         match self.format {
             Format::Json => out(&format!("{}\n", line.to_json(super::now()))),
             Format::Lines if line.level >= self.least => {
-                out(&format!("{}\n", console::message(&line.message)));
+                out(&format!("{}\n", output::message(&line.message)));
                 line.print_hint();
             }
             Format::Lines => {}
@@ -136,7 +136,7 @@ impl Screen {
         match self.format {
             Format::Json => self.say(line),
             Format::Lines if line.level >= self.least => {
-                let message = console::message(&line.message);
+                let message = output::message(&line.message);
                 let mut stderr = anstream::stderr().lock();
                 match line.level {
                     Level::Detail | Level::Info => writeln!(stderr, "{message}"),

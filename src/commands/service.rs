@@ -10,10 +10,10 @@ use super::screen::{Line, Screen};
 use super::trust::keep;
 use crate::cli::{Args, ServiceAction};
 use crate::config::{self, CREDENTIAL, Config, ConfigError, Origin, Request, Settings, World};
-use crate::console::Format;
 use crate::engine::Code;
 use crate::error::Error;
 use crate::notice::Level;
+use crate::output::Format;
 use crate::systemd::control;
 use crate::systemd::unit::{self, OLDEST, Sandbox, Service};
 

@@ -7,10 +7,10 @@ use serde_json::json;
 use super::screen::{Line, Screen, ask};
 use crate::cli::Args;
 use crate::config::{self, ConfigError, Request, World};
-use crate::console::Format;
 use crate::engine::Code;
 use crate::error::Error;
 use crate::notice::Level;
+use crate::output::Format;
 
 /// Asks about everything that the settings in this folder need the user's consent for.
 pub fn trust(args: &Args, world: &World, format: Format, least: Level) -> Result<Code, Error> {

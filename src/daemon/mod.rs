@@ -17,7 +17,6 @@ use tokio::time::Instant;
 
 use crate::client::Client;
 use crate::config::{Config, Reading, Sources, Warning};
-use crate::console::Console;
 use crate::disk::{Folder, Plugins, State, StateError};
 use crate::driver::{Driver, Server, World as _};
 use crate::engine::ledger::SavedState;
@@ -25,6 +24,7 @@ use crate::engine::{Code, Event, Policy, Scan};
 use crate::error::Error;
 use crate::git::{self, Leak};
 use crate::notice::{Notice, NoticeKind};
+use crate::output::{Console, Output};
 use crate::systemd::supervisor::Supervisor;
 use crate::watcher::{ConfigFileEvent, Sign, Watcher};
 use settings::{New, News, Settings};
@@ -42,6 +42,9 @@ const WAY: [&str; 3] = ["url", "ca_file", "timeout"];
 
 /// How long one pass waits for git to say whether it has a file with a key.
 const LEAKS_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long the program waits at its end for a reader who makes no progress.
+const READER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How the program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,14 +117,54 @@ struct Daemon<'a> {
 
 /// Who is told what happens.
 struct Audience {
-    console: Console,
+    output: Output,
     supervisor: Supervisor,
 }
 
 impl Audience {
-    fn tell(&mut self, notice: &Notice, time: Timestamp) {
-        self.console.tell(notice, time);
-        self.supervisor.tell(notice, time);
+    fn tell(&mut self, notice: Notice, time: Timestamp) {
+        self.supervisor.tell(&notice, time);
+        self.output.tell([(notice, time)]);
+    }
+}
+
+/// The system's signals, and the end of the reader of our output, which counts as one.
+struct Signals {
+    system: UnboundedReceiver<Signal>,
+    /// A message when the reader is gone; closed when everything is printed.
+    gone: UnboundedReceiver<()>,
+    stopped: bool,
+}
+
+impl Signals {
+    async fn recv(&mut self) -> Option<Signal> {
+        let signal = tokio::select! {
+            biased;
+            Some(signal) = self.system.recv() => signal,
+            Some(()) = self.gone.recv() => Signal::Stop(SIGPIPE),
+            else => return None,
+        };
+        self.stopped |= matches!(signal, Signal::Stop(_));
+        Some(signal)
+    }
+
+    /// Waits until everything is printed. A watch gives up on a reader who makes no progress; a pass that ended by itself
+    /// waits for as long as it takes, so that a slow reader of `--once` misses nothing.
+    async fn printed(&mut self, output: &Output, once: bool) {
+        output.close();
+        let mut taken = output.taken();
+        loop {
+            tokio::select! {
+                biased;
+                _ = self.gone.recv() => return,
+                Some(Signal::Stop(_)) = self.system.recv() => return,
+                () = tokio::time::sleep(READER_PATIENCE) => {}
+            }
+            let before = std::mem::replace(&mut taken, output.taken());
+            if before == taken && (!once || self.stopped) {
+                return;
+            }
+        }
     }
 }
 
@@ -178,11 +221,25 @@ pub async fn run(
     setup: Setup<'_>,
     console: Console,
     supervisor: Supervisor,
-    mut signals: UnboundedReceiver<Signal>,
+    signals: UnboundedReceiver<Signal>,
 ) -> Result<End, Error> {
     let plan = (setup.plan)(setup.config.clone())?;
-    let mut audience = Audience { console, supervisor };
-    let Some(start) = begin(plan, setup.wait, &mut audience, &mut signals).await? else {
+    let once = plan.policy.once.is_some();
+    let (send, gone) = unbounded_channel();
+    let reader_gone = move || {
+        // Where nobody listens any more, the program has ended.
+        send.send(()).ok();
+    };
+    let output = Output::start(console, reader_gone).map_err(|error| Error::new("cannot start").because(error))?;
+    let mut signals = Signals { system: signals, gone, stopped: false };
+    let audience = Audience { output: output.clone(), supervisor };
+    let end = Box::pin(live(plan, setup, audience, &mut signals)).await;
+    signals.printed(&output, once).await;
+    end
+}
+
+async fn live(plan: Plan, setup: Setup<'_>, mut audience: Audience, signals: &mut Signals) -> Result<End, Error> {
+    let Some(start) = begin(plan, setup.wait, &mut audience, signals).await? else {
         return Ok(End::Done(Code::NotDeployed));
     };
     let settings = start
@@ -192,7 +249,7 @@ pub async fn run(
     let mut daemon = Daemon::new(start, &setup, settings, audience);
     daemon.warn(&setup.config, None);
     loop {
-        let end = daemon.run(&mut signals).await;
+        let end = daemon.run(signals).await;
         if !matches!(end, End::Interrupted(_)) {
             daemon.flush().await;
             if daemon.settings.is_none() {
@@ -208,12 +265,7 @@ pub async fn run(
 }
 
 /// Starts, after another owui-watch has ended if need be; nothing, if somebody says stop before that.
-async fn begin(
-    plan: Plan,
-    wait: bool,
-    audience: &mut Audience,
-    signals: &mut UnboundedReceiver<Signal>,
-) -> Result<Option<Start>, Error> {
+async fn begin(plan: Plan, wait: bool, audience: &mut Audience, signals: &mut Signals) -> Result<Option<Start>, Error> {
     let mut told = false;
     loop {
         let error = match open_state(&plan, None).await {
@@ -222,7 +274,7 @@ async fn begin(
         };
         let Some(other) = error.other().filter(|_| wait) else { return Err(error.into()) };
         if !std::mem::replace(&mut told, true) {
-            audience.tell(&Notice::general(NoticeKind::InLine { pid: other.pid }), Timestamp::now());
+            audience.tell(Notice::general(NoticeKind::InLine { pid: other.pid }), Timestamp::now());
             audience.supervisor.turn(Duration::ZERO, true);
         }
         audience.supervisor.waiting();
@@ -352,7 +404,7 @@ impl<'a> Daemon<'a> {
         }
     }
 
-    async fn run(&mut self, signals: &mut UnboundedReceiver<Signal>) -> End {
+    async fn run(&mut self, signals: &mut Signals) -> End {
         let mut stopping = false;
         let (mut events, mut scan) = (vec![Event::Rescan], None);
         loop {
@@ -365,6 +417,8 @@ impl<'a> Daemon<'a> {
             let (at, reloaded) = (self.outside.at(), self.successor.is_none());
             self.outside.audience.supervisor.turn(at, reloaded);
             events = match self.next(signals, stopping).await {
+                // It ends already, and nobody reads how.
+                Wakeup::Signal(Signal::Stop(SIGPIPE)) if stopping => Vec::new(),
                 Wakeup::Signal(Signal::Stop(number)) if stopping => {
                     self.successor = None;
                     return End::Interrupted(number);
@@ -496,11 +550,8 @@ impl<'a> Daemon<'a> {
 
     /// Waits for whatever happens first. It only names it. File events come last: of them alone there may be no end, and
     /// the answers to the deploys that they led to must not wait for that.
-    async fn next(&mut self, signals: &mut UnboundedReceiver<Signal>, stopping: bool) -> Wakeup {
+    async fn next(&mut self, signals: &mut Signals, stopping: bool) -> Wakeup {
         let Outside { audience, started, .. } = &self.outside;
-        if audience.console.is_gone() && !stopping {
-            return Wakeup::Signal(Signal::Stop(SIGPIPE));
-        }
         let wakes = [self.driver.next_wake(), audience.supervisor.next_turn()];
         let wake = wakes.into_iter().flatten().min().map(|at| *started + at);
         let glance =

@@ -148,21 +148,27 @@ impl Outside {
     // ---- the user ---------------------------------------------------------------------------------------------------
 
     pub(super) fn tell_all(&mut self) {
-        for (notice, time) in std::mem::take(&mut self.untold) {
-            self.tell_now(&notice, time);
+        let mut told = std::mem::take(&mut self.untold);
+        let mut failed = None;
+        for (notice, time) in &told {
+            self.audience.supervisor.tell(notice, *time);
+            failed = failed.or(self.log(notice, *time).map(|error| (error, *time)));
         }
-    }
-
-    fn tell_now(&mut self, notice: &Notice, time: Timestamp) {
-        self.audience.tell(notice, time);
-        let key = notice.about.key.as_ref().filter(|_| notice.is_logged());
-        let Some((state, key)) = self.state.as_ref().zip(key) else { return };
-        if let Err(error) = state.log(key, &notice.log_line(time))
+        if let Some((error, time)) = failed
             && !std::mem::replace(&mut self.write_failed, true)
         {
             let message = format!("plugin logs cannot be written: {error:#}");
-            self.audience.console.tell(&Notice::general(NoticeKind::Trouble { message, hint: None }), time);
+            told.push((Notice::general(NoticeKind::Trouble { message, hint: None }), time));
         }
+        if !told.is_empty() {
+            self.audience.output.tell(told);
+        }
+    }
+
+    /// Writes a notice to the log of its plugin.
+    fn log(&self, notice: &Notice, time: Timestamp) -> Option<anyhow::Error> {
+        let key = notice.about.key.as_ref().filter(|_| notice.is_logged())?;
+        self.state.as_ref()?.log(key, &notice.log_line(time)).err()
     }
 
     // ---- the watcher ------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ use super::files::{File, FilePresence, Loaded, Owner};
 use super::plan::Remote;
 use super::removal::Mode;
 use super::{Conversation, Effect, Engine, Job, Now, OnDelete, Task};
-use crate::notice::{Notice, NoticeKind, Sparing, WaitReason};
+use crate::notice::{KeepReason, Notice, NoticeKind, WaitReason};
 use crate::plugin::{Digest, Key, Plugin};
 
 /// How soon to try again where the disk had no room for the copy.
@@ -86,16 +86,16 @@ impl Engine {
                     leaving.due = Some(now.at + UNSETTLED);
                 }
             }
-            FilePresence::Nothing => self.spare(&key, Sparing::Folder),
+            FilePresence::Nothing => self.spare(&key, KeepReason::Folder),
             FilePresence::Folder if many => {
                 let all: Vec<_> = self.leaving.keys().cloned().collect();
                 for key in &all {
-                    self.spare(key, Sparing::Many);
+                    self.spare(key, KeepReason::Many);
                 }
             }
-            FilePresence::Folder if !self.has_plugins_beside(path) => self.spare(&key, Sparing::Emptied),
+            FilePresence::Folder if !self.has_plugins_beside(path) => self.spare(&key, KeepReason::Emptied),
             FilePresence::Folder if self.asked.values().any(|other| *other == key) => {
-                self.spare(&key, Sparing::Renamed)
+                self.spare(&key, KeepReason::Renamed);
             }
             FilePresence::Folder if self.has_broken_files() => {
                 if let Some(leaving) = self.leaving.get_mut(&key) {
@@ -147,7 +147,7 @@ impl Engine {
         self.files.iter().any(|(_, file)| file.is_broken())
     }
 
-    fn spare(&mut self, key: &Key, why: Sparing) {
+    fn spare(&mut self, key: &Key, why: KeepReason) {
         if let Some(leaving) = self.leaving.remove(key) {
             self.tell(Notice::of(&leaving.plugin, NoticeKind::Spared { why }));
         }
@@ -174,10 +174,10 @@ impl Engine {
                     self.note_seen(key, None);
                 }
                 let why = match spared {
-                    Spared::Edited => Sparing::Edited,
-                    Spared::Gone => Sparing::Gone,
-                    Spared::Off => Sparing::Off,
-                    Spared::Back | Spared::Unclear => Sparing::Back,
+                    Spared::Edited => KeepReason::Edited,
+                    Spared::Gone => KeepReason::Gone,
+                    Spared::Off => KeepReason::Off,
+                    Spared::Back | Spared::Unclear => KeepReason::Back,
                 };
                 NoticeKind::Spared { why }
             }

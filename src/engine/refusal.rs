@@ -3,7 +3,7 @@
 //! The text is sent as it stands in the file but for line ends, and the server's rewriting keeps line numbers, so a line
 //! that the server names is a line of the file.
 
-use crate::plugin::{Entry, Span};
+use crate::plugin::Span;
 
 /// The line that the server's words are about, where they name one or the module that one imports.
 #[must_use]
@@ -15,61 +15,11 @@ pub fn place(words: &str, text: &str) -> Option<Span> {
     whole_line(text, line)
 }
 
-/// What the user can do about a refusal. `span` is the [`place`], `requirements` what the frontmatter names.
-#[must_use]
-pub fn hint(words: &str, entry: Option<Entry>, span: Option<&Span>, requirements: Option<&str>) -> Option<String> {
-    let hint = if masked(words) {
-        "this version of Open WebUI hides the reason: look for it in the server's log\n\
-         often a module is missing: name its package under `requirements` in the frontmatter"
-    } else if words.starts_with(super::outcome::NO_ANSWER) {
-        "if the server takes long to load it, raise `timeout` in watch.toml\n\
-         save the file again to retry (with --once: add --force)"
-    } else if words.starts_with("413 ") {
-        "raise the proxy's limit (in nginx: `client_max_body_size`), or make the plugin smaller"
-    } else if valves_do_not_fit(words) {
-        "change its stored valves on the server (the gear beside the plugin), or let its class `Valves` accept them"
-    } else if install_failed(words) {
-        let packages = requirements.unwrap_or("its requirements");
-        return Some(format!(
-            "the server could not install {packages}: correct the line; the server's log has pip's words\n\
-             if its package index was out of reach, save the file again to retry (with --once: add --force)"
-        ));
-    } else if let Some(module) = missing_module(words) {
-        return Some(hint_of_missing(module, span, requirements));
-    } else if let Some(class) = uncallable_class(words).filter(|_| words.contains("missing")) {
-        return Some(format!("the server makes a `{class}` without arguments: give each parameter a default"));
-    } else if words == NO_FUNCTION && entry == Some(Entry::Event) {
-        "event functions need Open WebUI 0.10 or later"
-    } else if span.is_none() {
-        "look for more in the server's log"
-    } else {
-        return None;
-    };
-    Some(hint.to_owned())
-}
-
-fn hint_of_missing(module: &str, span: Option<&Span>, requirements: Option<&str>) -> String {
-    let Some(inner) = module.strip_prefix(OWN) else {
-        return match requirements {
-            None => "name the package that provides the module under `requirements` in the frontmatter; the server \
-                     installs it"
-                .to_owned(),
-            Some(packages) => format!(
-                "its frontmatter requires {packages}: if another package provides the module, name it there as well"
-            ),
-        };
-    };
-    if span.is_some_and(|span| !span.source.contains(OWN)) {
-        return format!("the server makes `from {module}` of `from {inner}`; `import {inner}` is left as it is");
-    }
-    "this version of Open WebUI has no such module".to_owned()
-}
-
 /// What the server's own modules begin with, and what its rewriting puts before some others.
-const OWN: &str = "open_webui.";
+pub const OWN: &str = "open_webui.";
 
 /// What a server says of a text in which it finds none of the classes that it looks for.
-const NO_FUNCTION: &str = "No Function class found in the module";
+pub const NO_FUNCTION: &str = "No Function class found in the module";
 
 /// Whether the server could not install what the frontmatter requires. That may be no fault of the text's.
 #[must_use]
@@ -79,7 +29,8 @@ pub fn install_failed(words: &str) -> bool {
 
 /// The class of which the server wants an instance and cannot have one, as in `Pipe.__init__() missing 1 required
 /// positional argument: 'x'`.
-fn uncallable_class(words: &str) -> Option<&str> {
+#[must_use]
+pub fn uncallable_class(words: &str) -> Option<&str> {
     let abstract_class = || words.strip_prefix("Can't instantiate abstract class ")?.split(' ').next();
     let class = match words.split_once(".__init__() missing ") {
         Some((class, _)) => class,
@@ -169,12 +120,6 @@ fn whole_line(text: &str, line: usize) -> Option<Span> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes every snapshot with them")]
-
-    use std::fmt::Write as _;
-
-    use expect_test::expect;
-
     use super::*;
 
     const TEXT: &str =
@@ -199,99 +144,6 @@ mod tests {
         check("No module named 'o'", None);
         check("boom", None);
         check("", None);
-    }
-
-    /// Words as servers say them, what the text has to do with them, and the hint.
-    #[test]
-    fn what_can_be_done_about_a_refusal() {
-        const HEADER: &str = "\"\"\"\ntitle: A\nrequirements: httpx==99\n\"\"\"\n";
-        let pip =
-            "Command '['/usr/bin/python3', '-m', 'pip', 'install', 'httpx==99']' returned non-zero exit status 1.";
-        let rewritten = "No module named 'open_webui.configparser'";
-        let missing = "Pipe.__init__() missing 1 required positional argument: 'x'";
-        let of_another = "Client.__init__() missing 1 required positional argument: 'x'";
-        let unfinished = "Can't instantiate abstract class Tools with abstract method go";
-        let pipe = "class Pipeline:\n    pass\nclass Pipe (Pipeline):\n    pass";
-        let mut table = String::new();
-        for (words, entry, text) in [
-            (pip, Entry::Pipe, format!("{HEADER}import requests")),
-            (rewritten, Entry::Pipe, "import os\nfrom configparser import ConfigParser".to_owned()),
-            ("No module named 'open_webui.utils.gone'", Entry::Pipe, "from utils.gone import it".to_owned()),
-            ("No module named 'open_webui.gone'", Entry::Pipe, "import open_webui.gone".to_owned()),
-            ("No module named 'open_webui.gone'", Entry::Pipe, "import other".to_owned()),
-            ("No module named 'yaml'", Entry::Pipe, format!("{HEADER}import yaml")),
-            ("No module named 'yaml'", Entry::Pipe, "import yaml".to_owned()),
-            (NO_FUNCTION, Entry::Event, String::new()),
-            (NO_FUNCTION, Entry::Pipe, String::new()),
-            (missing, Entry::Pipe, pipe.to_owned()),
-            (missing, Entry::Pipe, "Pipe = make".to_owned()),
-            (of_another, Entry::Pipe, pipe.to_owned()),
-            (unfinished, Entry::Tools, "import abc\nclass Tools(abc.ABC):".to_owned()),
-            // The texts of exceptions that have little to say: `KeyError("name")`, `AssertionError()`.
-            ("'name'", Entry::Pipe, String::new()),
-            ("", Entry::Pipe, String::new()),
-            ("Something went wrong :/", Entry::Tools, String::new()),
-            ("Internal Server Error", Entry::Pipe, String::new()),
-            ("invalid syntax (<string>, line 1)", Entry::Pipe, "class".to_owned()),
-        ] {
-            let requirements = text.starts_with(HEADER).then_some("httpx==99");
-            let span = place(words, &text);
-            let hint = hint(words, Some(entry), span.as_ref(), requirements).unwrap_or_default();
-            let at = span.map_or_else(String::new, |span| format!("{}: {}", span.line, span.source));
-            writeln!(table, "`{words}`").unwrap();
-            for remedy in hint.lines() {
-                assert!(remedy.split_whitespace().count() <= 20, "too long: {remedy}");
-            }
-            for line in [at.as_str()].into_iter().chain(hint.lines()).filter(|line| !line.is_empty()) {
-                writeln!(table, "    {line}").unwrap();
-            }
-        }
-        expect![[r#"
-            `Command '['/usr/bin/python3', '-m', 'pip', 'install', 'httpx==99']' returned non-zero exit status 1.`
-                3: requirements: httpx==99
-                the server could not install httpx==99: correct the line; the server's log has pip's words
-                if its package index was out of reach, save the file again to retry (with --once: add --force)
-            `No module named 'open_webui.configparser'`
-                2: from configparser import ConfigParser
-                the server makes `from open_webui.configparser` of `from configparser`; `import configparser` is left as it is
-            `No module named 'open_webui.utils.gone'`
-                1: from utils.gone import it
-                the server makes `from open_webui.utils.gone` of `from utils.gone`; `import utils.gone` is left as it is
-            `No module named 'open_webui.gone'`
-                1: import open_webui.gone
-                this version of Open WebUI has no such module
-            `No module named 'open_webui.gone'`
-                this version of Open WebUI has no such module
-            `No module named 'yaml'`
-                5: import yaml
-                its frontmatter requires httpx==99: if another package provides the module, name it there as well
-            `No module named 'yaml'`
-                1: import yaml
-                name the package that provides the module under `requirements` in the frontmatter; the server installs it
-            `No Function class found in the module`
-                event functions need Open WebUI 0.10 or later
-            `No Function class found in the module`
-                look for more in the server's log
-            `Pipe.__init__() missing 1 required positional argument: 'x'`
-                3: class Pipe (Pipeline):
-                the server makes a `Pipe` without arguments: give each parameter a default
-            `Pipe.__init__() missing 1 required positional argument: 'x'`
-                the server makes a `Pipe` without arguments: give each parameter a default
-            `Client.__init__() missing 1 required positional argument: 'x'`
-                look for more in the server's log
-            `Can't instantiate abstract class Tools with abstract method go`
-                2: class Tools(abc.ABC):
-            `'name'`
-                look for more in the server's log
-            ``
-                look for more in the server's log
-            `Something went wrong :/`
-                look for more in the server's log
-            `Internal Server Error`
-                look for more in the server's log
-            `invalid syntax (<string>, line 1)`
-                1: class
-        "#]].assert_eq(&table);
     }
 
     #[test]

@@ -1,37 +1,143 @@
-//! How things stand, in one line: what is left of all notices so far for somebody who looks only now.
+//! How things stand now, for somebody who looks only now: a fold over all notices so far. The status line for systemd is made
+//! of it.
 
-use crate::notice::{Notice, NoticeKind, count, list};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
 
-/// The line, in its parts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Status {
-    /// What keeps everything from being deployed.
+use super::format::{count, list};
+use super::{Notice, NoticeKind};
+use crate::plugin::Key;
+
+/// The state of each plugin, and of the whole.
+#[derive(Clone, Debug, Default)]
+pub struct Board {
+    /// Every plugin and broken file that was told of.
+    pub plugins: BTreeMap<Name, Standing>,
+    /// Why nothing can be deployed, if so.
     trouble: Option<String>,
     watching: Option<String>,
-    /// The last thing that happened to a plugin, or to all of them.
-    last: Option<String>,
-    /// Nothing else matters any more.
+    last: Option<Last>,
+    /// Set when the program stops: nothing else is shown then.
     end: Option<String>,
 }
 
-impl Status {
-    /// Takes in a notice. `clock` is the time as it is to be read.
+/// What a plugin is called.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Name {
+    /// By its id.
+    Plugin(Key),
+    /// A file that is no plugin as it stands.
+    File(Arc<Path>),
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Name::Plugin(key) => key.id.fmt(f),
+            Name::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// How a plugin stands.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// In one word.
+    pub state: State,
+    /// The last news of it, with its place in the file.
+    pub news: Notice,
+    /// When that was, as people read it.
+    pub since: String,
+}
+
+/// What a plugin's notices come to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The server holds the text of the file.
+    Deployed,
+    /// It holds it, but switched off.
+    Off,
+    /// It is being compared or sent.
+    Sending,
+    /// It is sent again soon.
+    Retrying,
+    /// It waits for the server.
+    Waiting,
+    /// It waits for the user to decide.
+    Held,
+    /// The server refuses it.
+    Refused,
+    /// It could not be deployed, for a reason that is not in its text.
+    Failed,
+    /// The file has an error.
+    Broken,
+    /// The plugin is gone here.
+    Gone,
+}
+
+impl State {
+    /// What a notice turns the state into; `None` where the state stays.
+    fn after(notice: &Notice) -> Option<Self> {
+        Some(match &notice.what {
+            NoticeKind::Created { active: Some(false), .. }
+            | NoticeKind::Updated { active: Some(false), .. }
+            | NoticeKind::Unchanged { active: Some(false), .. }
+            | NoticeKind::WentOff { .. }
+            | NoticeKind::NotSwitchedOn { .. }
+            | NoticeKind::LeftOff => State::Off,
+            NoticeKind::Created { .. }
+            | NoticeKind::Updated { .. }
+            | NoticeKind::Unchanged { .. }
+            | NoticeKind::SwitchedOn
+            | NoticeKind::RollbackUndone { .. } => State::Deployed,
+            NoticeKind::Sending { .. } => State::Sending,
+            NoticeKind::Crashed { .. } => State::Retrying,
+            NoticeKind::Waiting { .. } => State::Waiting,
+            NoticeKind::WouldCreate
+            | NoticeKind::WouldUpdate { .. }
+            | NoticeKind::RemoteEdit { .. }
+            | NoticeKind::Duplicate { .. }
+            | NoticeKind::RolledBack => State::Held,
+            NoticeKind::Refused { .. } | NoticeKind::RefusedBefore { .. } => State::Refused,
+            NoticeKind::Failed { .. } => State::Failed,
+            NoticeKind::Flawed { .. } | NoticeKind::Conflict { .. } => State::Broken,
+            NoticeKind::Removed { .. }
+            | NoticeKind::Deactivated
+            | NoticeKind::Deleted { .. }
+            | NoticeKind::Spared { .. } => State::Gone,
+            _ => return None,
+        })
+    }
+}
+
+/// What happened last.
+#[derive(Clone, Debug)]
+enum Last {
+    /// To one plugin.
+    Plugin(Name),
+    /// To all of them.
+    Program(String),
+}
+
+impl Board {
+    /// Takes in a notice. `clock` is its time, as people read it.
     pub fn tell(&mut self, notice: &Notice, clock: &str) {
-        let mut happened = |what: String| self.last = Some(format!("{what} ({clock})"));
+        let mut happened = |what: String| self.last = Some(Last::Program(format!("{what} ({clock})")));
         match &notice.what {
             // How many plugins there are would be old news soon.
             NoticeKind::Ready { roots, server, .. } => {
-                self.watching = Some(format!("watching {} for {server}", list(roots)))
+                self.watching = Some(format!("watching {} for {server}", list(roots)));
             }
             NoticeKind::Connected { .. } | NoticeKind::Back { .. } | NoticeKind::AccessGranted { .. } => {
-                self.trouble = None
+                self.trouble = None;
             }
             NoticeKind::Summary { tally, .. } => {
-                let compared = format!("{} compared", count(tally.total(), "plugin"));
                 let not_deployed = Some(tally.not_deployed()).filter(|n| *n > 0);
                 let unreadable = Some(tally.unreadable_folders).filter(|n| *n > 0);
                 let parts = [
-                    Some(compared),
+                    Some(format!("{} compared", count(tally.total(), "plugin"))),
                     not_deployed.map(|n| format!("{n} not deployed")),
                     unreadable.map(|n| format!("{} cannot be read", count(n, "folder"))),
                 ];
@@ -48,11 +154,11 @@ impl Status {
                 self.trouble = Some(notice.sentence());
             }
             NoticeKind::Reloaded { changed, .. } => {
+                happened(notice.sentence());
                 // It is of another server.
                 if changed.contains(&"url") {
                     self.trouble = None;
                 }
-                happened(notice.sentence());
             }
             NoticeKind::Stopping { .. } | NoticeKind::Stopped { .. } => self.end = Some(notice.sentence()),
             NoticeKind::NothingFound { .. }
@@ -61,86 +167,78 @@ impl Status {
             | NoticeKind::Trouble { .. } => {
                 happened(notice.sentence());
             }
-            // In a pass over everything the sum says it.
-            NoticeKind::Unchanged { in_pass: true, good_again: false, .. } => {}
-            NoticeKind::Created { .. }
-            | NoticeKind::Updated { .. }
-            | NoticeKind::Unchanged { .. }
-            | NoticeKind::WouldCreate
-            | NoticeKind::WouldUpdate { .. }
-            | NoticeKind::RemoteEdit { .. }
-            | NoticeKind::Duplicate { .. }
-            | NoticeKind::RolledBack
-            | NoticeKind::RollbackUndone { .. }
-            | NoticeKind::Refused { .. }
-            | NoticeKind::Crashed { .. }
-            | NoticeKind::WentOff { .. }
-            | NoticeKind::NotSwitchedOn { .. }
-            | NoticeKind::RefusedBefore { .. }
-            | NoticeKind::Failed { .. }
-            | NoticeKind::Flawed { .. }
-            | NoticeKind::Conflict { .. }
-            | NoticeKind::Removed { .. }
-            | NoticeKind::Deactivated
-            | NoticeKind::LeftOff
-            | NoticeKind::Deleted { .. }
-            | NoticeKind::Spared { .. }
-            | NoticeKind::Waiting { .. } => {
-                let what = notice.headline().map_or_else(|| notice.sentence(), str::to_owned);
-                let file = || notice.about.path.as_ref().map(|path| path.display().to_string());
-                match notice.about.key.as_ref().map(|key| key.id.to_string()).or_else(file) {
-                    Some(name) => happened(format!("{name} {what}")),
-                    None => happened(what),
+            _ => {
+                if let Some(state) = State::after(notice) {
+                    self.turn(notice, state, clock);
                 }
             }
-            // Steps on the way, and what is beside the point a minute later.
-            NoticeKind::Untested { .. }
-            | NoticeKind::Proxied { .. }
-            | NoticeKind::Insecure { .. }
-            | NoticeKind::Pass { .. }
-            | NoticeKind::StillUnreachable { .. }
-            | NoticeKind::Sending { .. }
-            | NoticeKind::Slow { .. }
-            | NoticeKind::Restored
-            | NoticeKind::SwitchedOn
-            | NoticeKind::Recovered
-            | NoticeKind::Pruned
-            | NoticeKind::Surprising(_)
-            | NoticeKind::IdChanged { .. }
-            | NoticeKind::Superseded
-            | NoticeKind::Held
-            | NoticeKind::BeingWritten
-            | NoticeKind::Disabled
-            | NoticeKind::SameFile { .. } => {}
         }
     }
 
-    /// The line; empty before there is anything to say.
+    /// A plugin turns into this state.
+    fn turn(&mut self, notice: &Notice, state: State, clock: &str) {
+        let path = notice.about.path.as_ref().map(|path| Name::File(Arc::clone(path)));
+        let key = notice.about.key.clone().map(Name::Plugin);
+        let Some(name) = key.or_else(|| path.clone()) else { return };
+        let is_news = match &notice.what {
+            NoticeKind::Sending { .. } | NoticeKind::SwitchedOn => false,
+            // In a pass over everything the sum says it.
+            NoticeKind::Unchanged { in_pass, good_again, .. } => !in_pass || *good_again,
+            _ => true,
+        };
+        let standing = || Standing { state, news: notice.clone(), since: clock.to_owned() };
+        if is_news {
+            // What was broken under its path has an id by now.
+            if let Some(path) = path {
+                self.plugins.remove(&path);
+            }
+            self.plugins.insert(name.clone(), standing());
+            self.last = Some(Last::Plugin(name));
+        } else {
+            self.plugins.entry(name).or_insert_with(standing).state = state;
+        }
+    }
+
+    /// The status line; empty before the first notice.
     #[must_use]
     pub fn line(&self) -> String {
         if let Some(end) = &self.end {
             return end.clone();
         }
-        let last = self.last.as_ref().map(|last| format!("last: {last}"));
+        let last = self.last.as_ref().and_then(|last| match last {
+            Last::Program(what) => Some(what.clone()),
+            Last::Plugin(name) => {
+                let Standing { news, since, .. } = self.plugins.get(name)?;
+                let what = news.headline().map_or_else(|| news.sentence(), str::to_owned);
+                Some(format!("{name} {what} ({since})"))
+            }
+        });
+        let last = last.map(|last| format!("last: {last}"));
         [self.trouble.clone(), self.watching.clone(), last].into_iter().flatten().collect::<Vec<_>>().join("; ")
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::{Path, PathBuf};
-    use std::sync::Arc;
+    use std::path::PathBuf;
     use std::time::Duration;
 
     use super::*;
     use crate::engine::deploy::Failure;
-    use crate::notice::{PassSummary, Subject, WaitReason};
+    use crate::engine::plan::Why;
+    use crate::notice::{OldVersion, PassSummary, Subject, WaitReason};
     use crate::plugin::id::PluginId;
     use crate::plugin::{Diagnostic, Key, Kind, Rule};
 
     fn shout(what: NoticeKind) -> Notice {
         let key = Key { kind: Kind::Function, id: PluginId::new("shout").unwrap() };
         Notice { about: Subject { key: Some(key), ..Subject::default() }, what }
+    }
+
+    fn broken(path: &Arc<Path>) -> Notice {
+        let diagnostic = Diagnostic { rule: Rule::Empty, file: Arc::clone(path), span: None };
+        let what = NoticeKind::Flawed { diagnostic, digest: None, meant: true };
+        Notice { about: Subject::file(path), what }
     }
 
     /// What each notice leaves of the line, told one after the other at 1:00, 2:00 …
@@ -162,10 +260,7 @@ mod tests {
             let key = Some("`.env`".to_owned());
             Notice::general(NoticeKind::NotAllowed { status: 401, words: "401 Unauthorized".to_owned(), key })
         };
-        let path: Arc<Path> = Arc::from(Path::new("a.py"));
-        let diagnostic = Diagnostic { rule: Rule::Empty, file: Arc::clone(&path), span: None };
-        let what = NoticeKind::Flawed { diagnostic, digest: None, meant: true };
-        let file = Notice { about: Subject::file(&path), what };
+        let file = broken(&Arc::from(Path::new("a.py")));
         let table = [
             (
                 Notice::general(NoticeKind::Ready {
@@ -231,12 +326,12 @@ mod tests {
             ),
             (
                 Notice::general(NoticeKind::RootMissing { root: PathBuf::from("plugins") }),
-                "watching `plugins` for http://h:1; last: `plugins` is not there; nothing changes on the server (14:00)",
+                "watching `plugins` for http://h:1; last: `plugins` does not exist; nothing changes on the server (14:00)",
             ),
             (
                 Notice::general(NoticeKind::Foreign { server: server(), status: 200, words: "a web page".to_owned() }),
                 "http://h:1 does not answer as Open WebUI: a web page; watching `plugins` for http://h:1; last: \
-                 `plugins` is not there; nothing changes on the server (14:00)",
+                 `plugins` does not exist; nothing changes on the server (14:00)",
             ),
             (
                 Notice::general(NoticeKind::Reloaded {
@@ -244,21 +339,21 @@ mod tests {
                     changed: vec!["concurrency"],
                 }),
                 "http://h:1 does not answer as Open WebUI: a web page; watching `plugins` for http://h:1; last: settings \
-                 read again after a change of `.env` (new: concurrency) (16:00)",
+                 reloaded from `.env`: concurrency (16:00)",
             ),
             (
                 Notice::general(NoticeKind::Reloaded { files: vec![PathBuf::from(".env")], changed: vec!["url"] }),
-                "watching `plugins` for http://h:1; last: settings read again after a change of `.env` (new: url) \
+                "watching `plugins` for http://h:1; last: settings reloaded from `.env`: url \
                  (17:00)",
             ),
             (
                 denied(),
                 "the server denied access with the key from `.env`: 401 Unauthorized; watching `plugins` for http://h:1; \
-                 last: settings read again after a change of `.env` (new: url) (17:00)",
+                 last: settings reloaded from `.env`: url (17:00)",
             ),
             (
                 Notice::general(NoticeKind::AccessGranted { waiting: 1 }),
-                "watching `plugins` for http://h:1; last: settings read again after a change of `.env` (new: url) \
+                "watching `plugins` for http://h:1; last: settings reloaded from `.env`: url \
                  (17:00)",
             ),
             (unchanged(true, true), "watching `plugins` for http://h:1; last: shout good again, unchanged (20:00)"),
@@ -266,11 +361,62 @@ mod tests {
             (unchanged(false, false), "stopping"),
             (Notice::general(NoticeKind::Stopped { waiting: 0, refused: 0, held: 0, with_errors: 0 }), "stopped"),
         ];
-        let mut status = Status::default();
-        assert_eq!(status.line(), "");
+        let mut board = Board::default();
+        assert_eq!(board.line(), "");
         for (hour, (notice, line)) in table.iter().enumerate() {
-            status.tell(notice, &format!("{}:00", hour + 1));
-            assert_eq!(status.line(), *line, "{notice:?}");
+            board.tell(notice, &format!("{}:00", hour + 1));
+            assert_eq!(board.line(), *line, "{notice:?}");
         }
+    }
+
+    /// What each notice leaves of its plugin, told one after the other.
+    #[test]
+    fn each_plugin_has_its_state() {
+        let took = Duration::from_millis(34);
+        let unchanged = |in_pass, active| NoticeKind::Unchanged { in_pass, active, good_again: false };
+        let refused = NoticeKind::Refused {
+            words: "no".to_owned(),
+            span: None,
+            requirements: None,
+            old_version: Some(OldVersion::Running),
+            took,
+        };
+        let name = Name::Plugin(shout(NoticeKind::Held).about.key.unwrap());
+        let mut board = Board::default();
+        for (what, state, since) in [
+            (unchanged(true, None), State::Deployed, 0),
+            (unchanged(false, Some(false)), State::Off, 1),
+            (NoticeKind::Sending { why: Why::Edited }, State::Sending, 1),
+            (refused, State::Refused, 3),
+            (NoticeKind::Restored, State::Refused, 3),
+            (NoticeKind::Crashed { words: "no".to_owned(), next: took }, State::Retrying, 5),
+            (NoticeKind::Failed { failure: Failure::StoredOther, took }, State::Failed, 6),
+            (NoticeKind::Waiting { reason: WaitReason::Away, again: false }, State::Waiting, 7),
+            (NoticeKind::RemoteEdit { theirs: None }, State::Held, 8),
+            (NoticeKind::NotSwitchedOn { cause: "no".to_owned(), later: true }, State::Off, 9),
+            (NoticeKind::SwitchedOn, State::Deployed, 9),
+            (NoticeKind::Conflict { paths: Vec::new() }, State::Broken, 11),
+            (NoticeKind::Removed { file_there: false, on_server: true, next: None }, State::Gone, 12),
+        ]
+        .into_iter()
+        .enumerate()
+        .map(|(time, (what, state, since))| {
+            board.tell(&shout(what), &time.to_string());
+            (board.plugins[&name].clone(), state, since)
+        }) {
+            assert_eq!((what.state, what.since), (state, since.to_string()), "{:?}", what.news);
+        }
+    }
+
+    #[test]
+    fn a_broken_file_that_is_mended_has_one_state() {
+        let path: Arc<Path> = Arc::from(Path::new("a.py"));
+        let mut board = Board::default();
+        board.tell(&broken(&path), "1:00");
+        assert_eq!(board.plugins[&Name::File(Arc::clone(&path))].state, State::Broken);
+        let mut created = shout(NoticeKind::Created { active: None, took: Duration::ZERO });
+        created.about.path = Some(path);
+        board.tell(&created, "2:00");
+        assert_eq!(board.plugins.values().map(|standing| standing.state).collect::<Vec<_>>(), [State::Deployed]);
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::notice::board::Status;
+use crate::notice::board::Board;
 use crate::notice::{Notice, NoticeKind};
 use crate::printable;
 
@@ -23,7 +23,7 @@ pub struct Supervisor {
     socket: Option<Socket>,
     watchdog: Option<Watchdog>,
     zone: TimeZone,
-    status: Status,
+    board: Board,
     /// The status line that it has.
     said: String,
     reloading: bool,
@@ -54,7 +54,7 @@ impl Supervisor {
             socket,
             watchdog,
             zone: TimeZone::system(),
-            status: Status::default(),
+            board: Board::default(),
             said: String::new(),
             reloading: false,
             stopping: false,
@@ -68,7 +68,7 @@ impl Supervisor {
         }
         // Unlike a line on the terminal, this one may be read days later.
         let clock = time.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string();
-        self.status.tell(notice, &clock);
+        self.board.tell(notice, &clock);
         match notice.what {
             NoticeKind::Ready { .. } => {
                 self.reloading = false;
@@ -109,7 +109,7 @@ impl Supervisor {
         if reloaded && std::mem::take(&mut self.reloading) && !self.stopping {
             self.send("READY=1", Urgency::Must);
         }
-        let line = one_line(&self.status.line());
+        let line = one_line(&self.board.line());
         if line != self.said {
             self.send(&format!("STATUS={line}"), Urgency::May);
             self.said = line;

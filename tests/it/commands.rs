@@ -271,7 +271,7 @@ fn rollback_puts_the_text_before_back_and_changes_nothing_else() {
             ran.stdout
         );
         assert!(ran.stdout.contains("\n-version: 2\n+version: 1\n"), "{}", ran.stdout);
-        assert!(ran.stdout.contains(" ✓ filter  a             2 → 1  updated  "), "{}", ran.stdout);
+        assert!(ran.stdout.contains(" ✓ filter  a             2 → 1  "), "{}", ran.stdout);
         assert!(ran.stdout.ends_with("`plugins/a.py` is not deployed again until it changes\n"), "{}", ran.stdout);
         assert_eq!(ran.stderr, "hint: `owui-watch pull a` writes the server's text to it\n");
         // What a daemon reads.
@@ -575,7 +575,7 @@ fn a_rollback_beside_a_slow_deploy_is_undone_by_it_and_the_user_is_told() {
     assert_eq!(text(&server, "a"), filter("3"));
     let wanted = short(&filter("1"));
     let hint = &of(&told, "rollback_undone")["hint"];
-    assert_eq!(*hint, json!(format!("`owui-watch rollback a {wanted}` puts it back again")));
+    assert!(hint.as_str().unwrap().contains(&format!("`owui-watch rollback a {wanted}`")), "{hint}");
     let a = key(Kind::Function, "a");
     assert_eq!(rollback_of(&project, &server, &a), None);
     // As it says.

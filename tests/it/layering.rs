@@ -21,10 +21,10 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     ("disk", &["engine", "error", "paths", "plugin", "printable", "regular_file"]),
     ("git", &["plugin", "regular_file"]),
     ("client", &["engine", "error", "plugin", "printable"]),
-    ("console", &["notice", "plugin", "printable"]),
+    ("output", &["notice", "plugin", "printable"]),
     (
         "commands",
-        &["cli", "client", "config", "console", "disk", "engine", "error", "notice", "plugin", "printable", "systemd"],
+        &["cli", "client", "config", "disk", "engine", "error", "notice", "output", "plugin", "printable", "systemd"],
     ),
     ("sandbox", &["error", "printable"]),
     ("systemd", &["error", "notice", "printable"]),
@@ -47,13 +47,13 @@ const REACHES_OUT: [(&str, &[&str]); 20] = [
     ("std::os::unix::net", &["systemd"]),
     ("clap", &["cli"]),
     ("ignore", &["config", "disk"]),
-    ("indicatif", &["console"]),
-    ("annotate_snippets", &["console"]),
+    ("indicatif", &["output"]),
+    ("annotate_snippets", &["output"]),
     ("similar", &["commands"]),
-    ("textwrap", &["console"]),
+    ("textwrap", &["output"]),
     // What is printed passes `printable` here.
-    ("anstream", &["commands", "console", "run"]),
-    ("std::io::stdout", &["commands", "console"]),
+    ("anstream", &["commands", "output", "run"]),
+    ("std::io::stdout", &["commands", "output"]),
     ("std::io::stderr", &[]),
 ];
 

@@ -19,6 +19,8 @@ mod fuzz;
 mod git;
 mod layering;
 mod once;
+#[cfg(unix)]
+mod output;
 mod process_under_fire;
 mod promises;
 mod readme;

@@ -710,10 +710,9 @@ async fn a_deleted_file_takes_along_what_was_asked_for(scene: Scene) -> &'static
             let mut watch = scene.project.watch();
             scene.relay.requests();
             scene.remove(&it);
-            let told = watch.wait(event, Some(&it.id)).pop().unwrap();
+            watch.wait(event, Some(&it.id));
             match event {
                 "removed" => {
-                    assert!(told["message"].as_str().unwrap().contains("the server keeps it"), "{told}");
                     assert_eq!((scene.relay.writes(), scene.everything(&it).await), (Vec::new(), before.clone()));
                 }
                 "deactivated" => {

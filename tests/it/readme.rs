@@ -12,14 +12,14 @@ use owui_watch::engine::Code;
 use owui_watch::engine::deploy::Failure;
 use owui_watch::engine::duplicate::{Duplicate, MatchedBy};
 use owui_watch::engine::plan::Why;
-use owui_watch::notice::{Notice, NoticeKind, OldVersion, PassSummary, Sparing, Subject, WaitReason};
+use owui_watch::notice::{KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Subject, WaitReason};
 use owui_watch::plugin::id::PluginId;
 use owui_watch::plugin::{Diagnostic, Digest, Entry, Key, Kind, Rule, Span};
 use tempfile::TempDir;
 
 const README: &str = include_str!("../../README.md");
 const MAP: &str = include_str!("../../src/lib.rs");
-const NOTICE: &str = include_str!("../../src/notice/mod.rs");
+const NOTICE: &str = include_str!("../../src/notice/json.rs");
 const PLAN: &str = include_str!("../../src/engine/plan.rs");
 const SERVICE: &str = include_str!("../../src/commands/service.rs");
 const DIAGNOSTIC: &str = include_str!("../../src/plugin/diagnostic.rs");
@@ -126,7 +126,7 @@ fn examples() -> Vec<NoticeKind> {
         NoticeKind::Deactivated,
         NoticeKind::LeftOff,
         NoticeKind::Deleted { kept: path() },
-        NoticeKind::Spared { why: Sparing::Many },
+        NoticeKind::Spared { why: KeepReason::Many },
         NoticeKind::Refused {
             words: text(),
             span: Some(span()),
@@ -220,7 +220,7 @@ fn every_word_of_json_is_listed() {
     for (source, mark) in [
         (PLAN, "impl Why {"),
         (NOTICE, "impl Failure {"),
-        (NOTICE, "impl Sparing {"),
+        (NOTICE, "impl KeepReason {"),
         (NOTICE, "impl OldVersion {"),
         (DIAGNOSTIC, "impl Rule {"),
     ] {

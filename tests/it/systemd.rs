@@ -2,6 +2,7 @@
 #![cfg(target_os = "linux")]
 
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -14,6 +15,7 @@ use owui_watch::systemd::unit;
 
 use crate::support::command::{Project, filter, said_outright};
 use crate::support::fake_server::{FakeServer, KEY};
+use crate::support::status::{AWAY, RELOADED, compared, updated};
 
 const A: &str = "plugins/a.py";
 /// How long something may take before its test fails. It is there to end a test that is broken, not to time one.
@@ -62,9 +64,14 @@ impl Notified {
             let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
             self.socket.set_read_timeout(Some(left)).unwrap();
             let mut buffer = [0; 4096];
-            let length = self.socket.recv(&mut buffer).unwrap_or_else(|error| {
-                panic!("waiting for {wanted}: {error}\nheard before: {:#?}\nsince: {messages:#?}", self.heard)
-            });
+            let length = match self.socket.recv(&mut buffer) {
+                Ok(length) => length,
+                // By a signal that is about the process of another test.
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    panic!("waiting for {wanted}: {error}\nheard before: {:#?}\nsince: {messages:#?}", self.heard)
+                }
+            };
             let message = String::from_utf8(buffer[..length].to_vec()).unwrap();
             let found = message.contains(wanted);
             self.heard.push(message.clone());
@@ -84,10 +91,10 @@ fn a_manager_hears_how_things_stand() {
     let mut watch = project.watch_with(&[]);
 
     assert_eq!(manager.wait("READY=1"), ["READY=1"], "nothing comes before it");
-    manager.wait("; last: 1 plugin compared (");
+    manager.wait(&compared(1));
     // From READY on no save is missed.
     project.write(A, &filter("2"));
-    let status = manager.wait("; last: a updated (").pop().unwrap();
+    let status = manager.wait(&updated("a")).pop().unwrap();
     assert!(status.starts_with(&format!("STATUS=watching `plugins` for {}; ", server.url())), "{status}");
     assert_eq!(status.lines().count(), 1, "{status}");
 
@@ -96,14 +103,14 @@ fn a_manager_hears_how_things_stand() {
     let usec: u64 = begun.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").unwrap().parse().unwrap();
     assert!(usec > 0);
     assert_eq!(manager.wait("READY=1"), ["READY=1"]);
-    manager.wait("; last: 1 plugin compared (");
+    manager.wait(&compared(1));
 
     server.go_down();
     project.write(A, &filter("3"));
-    let status = manager.wait(" is away since ").pop().unwrap();
-    assert!(status.starts_with(&format!("STATUS={} is away since ", server.url())), "{status}");
+    let status = manager.wait(AWAY).pop().unwrap();
+    assert!(status.starts_with(&format!("STATUS={}{AWAY}", server.url())), "{status}");
     server.come_up();
-    manager.wait("; last: a updated (");
+    manager.wait(&updated("a"));
 
     assert!(watch.stop().success());
     manager.wait("STOPPING=1");
@@ -136,19 +143,19 @@ fn a_manager_hears_of_other_settings() {
     let project = project.with("WATCHDOG_USEC", "200000");
     project.put(A, filter("1"));
     let mut watch = project.watch_with(&[]);
-    manager.wait("; last: 1 plugin compared (");
+    manager.wait(&compared(1));
 
     server.hold("/update");
     project.write(A, &filter("2"));
     server.wait_for("/update", 1);
     project.write("watch.toml", "concurrency = 2\n");
     manager.wait("RELOADING=1");
-    manager.wait("; last: settings read again after a change of `watch.toml` (new: concurrency) (");
+    assert!(manager.wait(RELOADED).pop().unwrap().contains("concurrency"));
     // What is on its way is finished first.
     assert!(manager.wait("WATCHDOG=1").iter().all(|message| message != "READY=1"));
     server.release();
     manager.wait("READY=1");
-    manager.wait("; last: 1 plugin compared (");
+    manager.wait(&compared(1));
     manager.wait("WATCHDOG=1");
     assert!(manager.heard.iter().all(|message| message != "STOPPING=1"), "{:#?}", manager.heard);
 
@@ -391,10 +398,10 @@ fn a_service_is_started_reloaded_killed_and_comes_back() {
     until("the first deploy", || text() == Some(filter("1")), state);
     project.write(&a, &filter("2"));
     until("a save to be deployed", || text() == Some(filter("2")), state);
-    until("the status", || show("StatusText").contains("; last: a updated ("), state);
+    until("the status", || show("StatusText").contains(&updated("a")), state);
     let (code, said) = owui_watch(&["status"]);
     assert_eq!(code, Some(0), "{said}");
-    assert!(said.contains("active (running)") && said.contains("; last: a updated ("), "{said}");
+    assert!(said.contains("active (running)") && said.contains(&updated("a")), "{said}");
 
     assert_eq!((show("MemoryMax"), show("TasksMax")), ((2_u64 << 30).to_string(), "512".to_owned()));
 
@@ -414,7 +421,7 @@ fn a_service_is_started_reloaded_killed_and_comes_back() {
     // It deploys, and writes down what it did.
     project.write(&a, &filter("hardened"));
     until("a save to be deployed by a hardened service", || text() == Some(filter("hardened")), state);
-    until("the status", || show("StatusText").contains("; last: a updated ("), state);
+    until("the status", || show("StatusText").contains(&updated("a")), state);
     let log = fs::read_to_string(folder.join(".owui-watch/logs/function-a.log")).unwrap();
     assert_eq!(log.matches(" updated version=").count(), 2, "{log}");
     let (code, said) = owui_watch(&["install", "--url", &server.url()]);

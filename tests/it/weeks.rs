@@ -14,10 +14,10 @@ use std::time::Duration;
 
 use owui_watch::cli::Args;
 use owui_watch::config::{self, Config, Settings, World};
-use owui_watch::console::{Console, Format};
 use owui_watch::daemon::{self, End, Plan, Setup, Signal};
 use owui_watch::engine::{Code, Policy};
 use owui_watch::notice::Level;
+use owui_watch::output::{Console, Format};
 use owui_watch::plugin::Kind;
 use owui_watch::systemd::supervisor::Supervisor;
 use tokio::sync::mpsc::unbounded_channel;
@@ -27,6 +27,7 @@ use crate::support::Server;
 use crate::support::command::{Project, filter};
 use crate::support::fake_server::FakeServer;
 use crate::support::policy::policy;
+use crate::support::status::{AWAY, RELOADED, compared, updated};
 
 const DAY: Duration = Duration::from_hours(24);
 const DAYS: u32 = 30;
@@ -61,11 +62,12 @@ impl Scene {
     }
 
     /// Waits for a message to the service manager that contains this, while the clock stands still.
-    async fn hears(&self, wanted: &'static str) {
+    async fn hears(&self, wanted: &str) {
+        let wanted = wanted.to_owned();
         let heard = Arc::clone(&self.heard);
         let wait = move || {
             let (heard, mut messages) = (heard.lock().unwrap(), Vec::new());
-            while !messages.last().is_some_and(|message: &String| message.contains(wanted)) {
+            while !messages.last().is_some_and(|message: &String| message.contains(&wanted)) {
                 let next = heard.recv_timeout(DEADLINE);
                 messages.push(next.unwrap_or_else(|error| panic!("waiting for {wanted}: {error}\n{messages:#?}")));
             }
@@ -167,7 +169,7 @@ fn live(settings: &str, watchdog: Option<Duration>, script: impl AsyncFnOnce(&Sc
         let noted = Noted { run: Box::pin(run), wakes: Rc::clone(&scene.wakes), began: scene.began };
         let mut daemon = tokio::task::spawn_local(noted);
         let whole = async {
-            scene.hears("; last: 2 plugins compared (").await;
+            scene.hears(&compared(2)).await;
             script(&scene).await;
         };
         tokio::select! {
@@ -208,11 +210,11 @@ fn a_save_a_day_is_deployed_for_a_month() {
             tokio::time::sleep(DAY).await;
             days.insert(scene.at());
             // In turn, so that no two statuses are the same.
-            let (id, told) = [("a", "; last: a updated ("), ("b", "; last: b updated (")][day as usize % 2];
+            let id = ["a", "b"][day as usize % 2];
             let text = filter(&format!("1.{day}"));
             let saved = text.clone();
             scene.real(move |project, _| project.write(&format!("plugins/{id}.py"), &saved)).await;
-            scene.hears(told).await;
+            scene.hears(&updated(id)).await;
             let row = scene.real(move |_, server| server.row(Kind::Function, id).unwrap()).await;
             assert_eq!(row.content, text);
         }
@@ -260,8 +262,8 @@ fn new_settings_are_noticed_after_a_month() {
         }
         // A save is believed when it has stood for a moment.
         scene.pass(Duration::from_secs(3)).await;
-        scene.hears("; last: settings read again after a change of ").await;
-        scene.hears("; last: 2 plugins compared (").await;
+        scene.hears(RELOADED).await;
+        scene.hears(&compared(2)).await;
     });
 }
 
@@ -271,7 +273,7 @@ fn a_server_that_was_away_for_days_gets_the_save() {
         tokio::time::sleep(DAY).await;
         scene.real(|_, server| server.go_down()).await;
         scene.real(|project, _| project.write("plugins/a.py", &filter("2"))).await;
-        scene.hears(" is away since ").await;
+        scene.hears(AWAY).await;
         let days = 2;
         tokio::time::sleep(days * DAY).await;
         // Half a minute, less up to a quarter by chance; after a few shorter ones.
@@ -280,6 +282,6 @@ fn a_server_that_was_away_for_days_gets_the_save() {
         assert!(pauses.len() < most, "{} wake-ups", pauses.len());
         scene.real(|_, server| server.come_up()).await;
         scene.pass(Duration::from_secs(30)).await;
-        scene.hears("; last: a updated (").await;
+        scene.hears(&updated("a")).await;
     });
 }

@@ -5,6 +5,8 @@ mod fake_python;
 pub(crate) mod fake_server;
 pub(crate) mod policy;
 pub(crate) mod relay;
+#[cfg(target_os = "linux")]
+pub(crate) mod status;
 pub(crate) mod tls;
 
 use owui_watch::client::{Authorities, Client, Options, Timeouts};

@@ -1,0 +1,75 @@
+//! Counts, times and places as people read them.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::plugin::Span;
+
+/// `path:line:column`, the form that editors jump to.
+#[must_use]
+pub fn format_place(path: &Path, span: &Span) -> String {
+    format!("{}:{}:{}", path.display(), span.line, span.column)
+}
+
+/// `1 plugin`, `2 plugins`.
+pub(super) fn count(n: usize, noun: &str) -> String {
+    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+}
+
+/// A duration as a person reads it: `0.4 ms`, `34 ms`, `1.2 s`, `12 s`, `3 min 20 s`. Each unit ends where rounding would
+/// fill the next.
+#[must_use]
+pub fn duration(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    let whole = time.as_secs() + u64::from(time.subsec_millis() >= 500);
+    if seconds < 0.000_95 {
+        format!("{:.1} ms", seconds * 1000.0)
+    } else if seconds < 0.999_5 {
+        format!("{:.0} ms", seconds * 1000.0)
+    } else if seconds < 9.95 {
+        format!("{seconds:.1} s")
+    } else if whole < 60 {
+        format!("{whole} s")
+    } else if whole < 3600 {
+        format!("{} min {} s", whole / 60, whole % 60)
+    } else {
+        format!("{} h {} min", whole / 3600, whole / 60 % 60)
+    }
+}
+
+pub(super) fn list(paths: &[impl AsRef<Path>]) -> String {
+    paths.iter().map(|path| format!("`{}`", path.as_ref().display())).collect::<Vec<_>>().join(" and ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_well() {
+        for (micros, expected) in [
+            (0, "0.0 ms"),
+            (449, "0.4 ms"),
+            (949, "0.9 ms"),
+            (950, "1 ms"),
+            (1499, "1 ms"),
+            (34_400, "34 ms"),
+            (999_499, "999 ms"),
+            (999_500, "1.0 s"),
+            (1_234_000, "1.2 s"),
+            (9_949_000, "9.9 s"),
+            (9_950_000, "10 s"),
+            (20_000_000, "20 s"),
+            (59_499_000, "59 s"),
+            (59_500_000, "1 min 0 s"),
+            (60_000_000, "1 min 0 s"),
+            (200_499_000, "3 min 20 s"),
+            (3_599_499_000, "59 min 59 s"),
+            (3_599_500_000, "1 h 0 min"),
+            (7_380_000_000, "2 h 3 min"),
+            (360_000_000_000, "100 h 0 min"),
+        ] {
+            assert_eq!(duration(Duration::from_micros(micros)), expected, "{micros} µs");
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! What the user can do about a notice: one remedy a line.
+
+use super::{KeepReason, Notice, NoticeKind};
+use crate::engine::deploy::{Failure, UNTRUSTED};
+use crate::engine::outcome::NO_ANSWER;
+use crate::engine::refusal::{self, NO_FUNCTION, OWN};
+use crate::plugin::{Entry, Span};
+
+impl Notice {
+    /// What the user can do about it, where known. One remedy a line, of at most 20 words; none ends the watch.
+    #[must_use]
+    #[expect(clippy::too_many_lines, reason = "one table")]
+    pub fn hint(&self) -> Option<String> {
+        let id = || self.about.key.as_ref().map_or("PLUGIN", |key| key.id.as_str());
+        let hint = match &self.what {
+            NoticeKind::NothingFound { .. } => {
+                "a plugin is a Python file that defines Pipe, Filter, Action, Event or Tools\n\
+                 set `root` in watch.toml to the folder with the plugins"
+            }
+            NoticeKind::RootMissing { .. } => {
+                "create the folder\n\
+                 set `root` in watch.toml (or --root) to the folder with the plugins"
+            }
+            NoticeKind::Unreachable { cause, .. } | NoticeKind::GaveUp { cause, .. }
+                if cause.starts_with(UNTRUSTED) =>
+            {
+                "if you trust it, set `ca_file` in watch.toml to the certificate (PEM) of the CA that signed it"
+            }
+            NoticeKind::Unreachable { configured: false, .. } | NoticeKind::GaveUp { configured: false, .. } => {
+                "set OPENWEBUI_URL, or `url` in watch.toml, to the address of your server\n\
+                 `owui-watch sandbox` starts a throw-away Open WebUI to try things out"
+            }
+            NoticeKind::GaveUp { .. } => "check that the server is running and the address is right",
+            NoticeKind::NotAllowed { status: 0, .. } => {
+                "put an API key into .env as OPENWEBUI_API_KEY (in Open WebUI: Settings > Account > API keys)"
+            }
+            NoticeKind::NotAllowed { words, .. } if words.contains("API key is not enabled") => {
+                "an admin can switch API keys on under Admin Panel > Settings > General"
+            }
+            NoticeKind::NotAllowed { .. } => {
+                "use an admin's API key\n\
+                 `.env` and `api_key_file` are read again when saved, the environment only at the start"
+            }
+            NoticeKind::Foreign { .. } => "use the address you open in the browser, without /api",
+            NoticeKind::Created { active: Some(false), .. } => {
+                "switch it on in Admin Panel > Functions\n\
+                 set `activate_new = true` in watch.toml to have new functions switched on"
+            }
+            NoticeKind::Updated { active: Some(false), .. }
+            | NoticeKind::Unchanged { active: Some(false), in_pass: false, .. }
+            | NoticeKind::LeftOff => "switch it on in Admin Panel > Functions",
+            NoticeKind::Refused { words, span, requirements, .. } => {
+                return of_refusal(words, self.about.entry, span.as_ref(), requirements.as_deref());
+            }
+            NoticeKind::Untested { .. } => {
+                return Some(format!("deploys continue; tested versions are {}", crate::engine::TESTED.join(", ")));
+            }
+            NoticeKind::RemoteEdit { .. } => {
+                return Some(format!(
+                    "`owui-watch pull {}` takes the server's text and keeps a copy of yours\n\
+                     to deploy yours, set `on_remote_edit = \"backup\"` in watch.toml: a copy of the server's text is kept",
+                    id()
+                ));
+            }
+            NoticeKind::Duplicate { twin } => {
+                let path = self.about.path.as_ref().map_or(String::new(), |path| path.display().to_string());
+                return Some(format!(
+                    "if it is the same plugin, write `id = \"{}\"` under `[plugins.\"{path}\"]` in watch.toml\n\
+                     if it is another one, write `adopt = \"never\"` there instead (with --once: or add --yes)",
+                    twin.id
+                ));
+            }
+            NoticeKind::Insecure { proxy: Some(_), .. } => {
+                "use https\n\
+                 if it can be reached without the proxy, add its host to `NO_PROXY`"
+            }
+            NoticeKind::Insecure { .. } => "use https, a tunnel or a VPN",
+            NoticeKind::RolledBack => "change the file and save it to deploy it",
+            NoticeKind::RollbackUndone { put_back } => {
+                return Some(format!("`owui-watch rollback {} {}` restores it", id(), put_back.short()));
+            }
+            NoticeKind::Removed { file_there: true, .. } => {
+                "a plugin defines Pipe, Filter, Action, Event or Tools at the top level of its file"
+            }
+            NoticeKind::Removed { next: Some(_), .. } => "restore the file to prevent this",
+            NoticeKind::Removed { on_server: true, .. } => {
+                "to rename a file and keep its plugin, give it an `id` in its frontmatter or watch.toml"
+            }
+            NoticeKind::Spared { why: KeepReason::Folder | KeepReason::Emptied | KeepReason::Many } => {
+                "if you no longer need it, delete it or switch it off on the server"
+            }
+            NoticeKind::NotSwitchedOn { later: false, .. } => "switch it on in Admin Panel > Functions",
+            NoticeKind::WentOff { later: false, .. } => "check it in Admin Panel > Functions and switch it on there",
+            NoticeKind::RefusedBefore { words, .. } if refusal::install_failed(words) => {
+                "correct `requirements` in its frontmatter\n\
+                 save the file again to retry (with --once: add --force)"
+            }
+            NoticeKind::RefusedBefore { words, .. } if refusal::names_a_line(words) => "correct the file and save it",
+            NoticeKind::RefusedBefore { .. } => {
+                "correct the file\n\
+                 save it again to retry (with --once: add --force)"
+            }
+            NoticeKind::Flawed { diagnostic, .. } | NoticeKind::Surprising(diagnostic) => return diagnostic.hint(),
+            NoticeKind::Conflict { .. } => {
+                "set another `id` in its frontmatter or under `[plugins.\"path\"]` in watch.toml\n\
+                 leave all but one out with `exclude` in watch.toml"
+            }
+            NoticeKind::Trouble { hint, .. } => return hint.clone(),
+            NoticeKind::Failed { failure: Failure::NotOurs { .. }, .. } => {
+                "use the key of an admin or of the tool's owner"
+            }
+            NoticeKind::Failed { failure: Failure::TakesNone { .. }, .. } => {
+                "check ENABLE_PLUGINS, ENABLE_FUNCTIONS and ENABLE_TOOLS in the server's environment\n\
+                 the server's log may say more"
+            }
+            NoticeKind::Failed { failure: Failure::StoredOther, .. } => "save it again when nobody else is editing it",
+            NoticeKind::Failed { failure: Failure::KeepFailed { .. }, .. } => {
+                "free disk space or make the state folder writable; a watch then retries"
+            }
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+/// What can be done about a refusal. `span` is the line that the words are about, `requirements` what the frontmatter
+/// names.
+fn of_refusal(words: &str, entry: Option<Entry>, span: Option<&Span>, requirements: Option<&str>) -> Option<String> {
+    let hint = if refusal::masked(words) {
+        "this version of Open WebUI hides the reason: look for it in the server's log\n\
+         often a module is missing: name its package under `requirements` in the frontmatter"
+    } else if words.starts_with(NO_ANSWER) {
+        "if the server takes long to load it, raise `timeout` in watch.toml\n\
+         save the file again to retry (with --once: add --force)"
+    } else if words.starts_with("413 ") {
+        "raise the proxy's limit (in nginx: `client_max_body_size`)\n\
+         make the plugin smaller"
+    } else if refusal::valves_do_not_fit(words) {
+        "change its stored valves on the server (the gear beside the plugin)\n\
+         let its class `Valves` accept them"
+    } else if refusal::install_failed(words) {
+        let packages = requirements.unwrap_or("its requirements");
+        return Some(format!(
+            "the server could not install {packages}: correct the line; the server's log has pip's words\n\
+             if its package index was out of reach, save the file again to retry (with --once: add --force)"
+        ));
+    } else if let Some(module) = refusal::missing_module(words) {
+        return Some(of_missing_module(module, span, requirements));
+    } else if let Some(class) = refusal::uncallable_class(words).filter(|_| words.contains("missing")) {
+        return Some(format!("the server calls `{class}` without arguments: give each parameter a default"));
+    } else if words == NO_FUNCTION && entry == Some(Entry::Event) {
+        "event functions need Open WebUI 0.10 or later"
+    } else if span.is_none() {
+        "the server's log may say more"
+    } else {
+        return None;
+    };
+    Some(hint.to_owned())
+}
+
+fn of_missing_module(module: &str, span: Option<&Span>, requirements: Option<&str>) -> String {
+    let Some(inner) = module.strip_prefix(OWN) else {
+        return match requirements {
+            None => "name the package that provides the module under `requirements` in the frontmatter; the server \
+                     installs it"
+                .to_owned(),
+            Some(packages) => format!(
+                "its frontmatter requires {packages}: if another package provides the module, name it there as well"
+            ),
+        };
+    };
+    if span.is_some_and(|span| !span.source.contains(OWN)) {
+        return format!("the server rewrites `from {inner}` to `from {module}`: write `import {inner}` instead");
+    }
+    "this version of Open WebUI has no such module".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes every snapshot with them")]
+
+    use std::fmt::Write as _;
+
+    use expect_test::expect;
+
+    use super::*;
+    use crate::notice::samples::samples;
+
+    #[test]
+    fn each_notice_has_its_remedies() {
+        let mut table = String::new();
+        for notice in samples() {
+            for remedy in notice.hint().unwrap_or_default().lines() {
+                writeln!(table, "{}: {remedy}", notice.word()).unwrap();
+            }
+        }
+        expect![[r#"
+            untested: deploys continue; tested versions are 0.6.43, 0.9.6, 0.11.4, 0.12.4
+            nothing_found: a plugin is a Python file that defines Pipe, Filter, Action, Event or Tools
+            nothing_found: set `root` in watch.toml to the folder with the plugins
+            unreachable: set OPENWEBUI_URL, or `url` in watch.toml, to the address of your server
+            unreachable: `owui-watch sandbox` starts a throw-away Open WebUI to try things out
+            unreachable: if you trust it, set `ca_file` in watch.toml to the certificate (PEM) of the CA that signed it
+            gave_up: set OPENWEBUI_URL, or `url` in watch.toml, to the address of your server
+            gave_up: `owui-watch sandbox` starts a throw-away Open WebUI to try things out
+            gave_up: check that the server is running and the address is right
+            not_allowed: put an API key into .env as OPENWEBUI_API_KEY (in Open WebUI: Settings > Account > API keys)
+            not_allowed: an admin can switch API keys on under Admin Panel > Settings > General
+            not_allowed: use an admin's API key
+            not_allowed: `.env` and `api_key_file` are read again when saved, the environment only at the start
+            not_open_webui: use the address you open in the browser, without /api
+            insecure: use https, a tunnel or a VPN
+            insecure: use https
+            insecure: if it can be reached without the proxy, add its host to `NO_PROXY`
+            root_missing: create the folder
+            root_missing: set `root` in watch.toml (or --root) to the folder with the plugins
+            trouble: a remedy
+            created: switch it on in Admin Panel > Functions
+            created: set `activate_new = true` in watch.toml to have new functions switched on
+            updated: switch it on in Admin Panel > Functions
+            updated: switch it on in Admin Panel > Functions
+            unchanged: switch it on in Admin Panel > Functions
+            unchanged: switch it on in Admin Panel > Functions
+            remote_edit: `owui-watch pull shout` takes the server's text and keeps a copy of yours
+            remote_edit: to deploy yours, set `on_remote_edit = "backup"` in watch.toml: a copy of the server's text is kept
+            remote_edit: `owui-watch pull shout` takes the server's text and keeps a copy of yours
+            remote_edit: to deploy yours, set `on_remote_edit = "backup"` in watch.toml: a copy of the server's text is kept
+            twin: if it is the same plugin, write `id = "old"` under `[plugins."plugins/shout.py"]` in watch.toml
+            twin: if it is another one, write `adopt = "never"` there instead (with --once: or add --yes)
+            twin: if it is the same plugin, write `id = "old"` under `[plugins."plugins/shout.py"]` in watch.toml
+            twin: if it is another one, write `adopt = "never"` there instead (with --once: or add --yes)
+            rolled_back: change the file and save it to deploy it
+            rollback_undone: `owui-watch rollback shout 2a51d3547c23` restores it
+            refused: this version of Open WebUI hides the reason: look for it in the server's log
+            refused: often a module is missing: name its package under `requirements` in the frontmatter
+            refused: the server's log may say more
+            refused: its frontmatter requires yaml, attrs: if another package provides the module, name it there as well
+            went_off: check it in Admin Panel > Functions and switch it on there
+            not_switched_on: switch it on in Admin Panel > Functions
+            refused_before: correct the file and save it
+            refused_before: correct the file
+            refused_before: save it again to retry (with --once: add --force)
+            refused_before: correct `requirements` in its frontmatter
+            refused_before: save the file again to retry (with --once: add --force)
+            failed: use the key of an admin or of the tool's owner
+            failed: save it again when nobody else is editing it
+            failed: check ENABLE_PLUGINS, ENABLE_FUNCTIONS and ENABLE_TOOLS in the server's environment
+            failed: the server's log may say more
+            failed: free disk space or make the state folder writable; a watch then retries
+            flawed: restore its target, or delete the link
+            flawed: make it readable (`chmod u+rx`), or leave it out with `exclude` in watch.toml
+            warning: import it by another name, such as `Pipe as _Pipe`
+            conflict: set another `id` in its frontmatter or under `[plugins."path"]` in watch.toml
+            conflict: leave all but one out with `exclude` in watch.toml
+            removed: a plugin defines Pipe, Filter, Action, Event or Tools at the top level of its file
+            removed: to rename a file and keep its plugin, give it an `id` in its frontmatter or watch.toml
+            removed: a plugin defines Pipe, Filter, Action, Event or Tools at the top level of its file
+            removed: restore the file to prevent this
+            removed: restore the file to prevent this
+            left_off: switch it on in Admin Panel > Functions
+            spared: if you no longer need it, delete it or switch it off on the server
+            spared: if you no longer need it, delete it or switch it off on the server
+            spared: if you no longer need it, delete it or switch it off on the server
+        "#]].assert_eq(&table);
+    }
+
+    /// Words as servers say them, what the text has to do with them, and the hint.
+    #[test]
+    fn what_can_be_done_about_a_refusal() {
+        const HEADER: &str = "\"\"\"\ntitle: A\nrequirements: httpx==99\n\"\"\"\n";
+        let pip =
+            "Command '['/usr/bin/python3', '-m', 'pip', 'install', 'httpx==99']' returned non-zero exit status 1.";
+        let rewritten = "No module named 'open_webui.configparser'";
+        let missing = "Pipe.__init__() missing 1 required positional argument: 'x'";
+        let of_another = "Client.__init__() missing 1 required positional argument: 'x'";
+        let unfinished = "Can't instantiate abstract class Tools with abstract method go";
+        let pipe = "class Pipeline:\n    pass\nclass Pipe (Pipeline):\n    pass";
+        let mut table = String::new();
+        for (words, entry, text) in [
+            (pip, Entry::Pipe, format!("{HEADER}import requests")),
+            (rewritten, Entry::Pipe, "import os\nfrom configparser import ConfigParser".to_owned()),
+            ("No module named 'open_webui.utils.gone'", Entry::Pipe, "from utils.gone import it".to_owned()),
+            ("No module named 'open_webui.gone'", Entry::Pipe, "import open_webui.gone".to_owned()),
+            ("No module named 'open_webui.gone'", Entry::Pipe, "import other".to_owned()),
+            ("No module named 'yaml'", Entry::Pipe, format!("{HEADER}import yaml")),
+            ("No module named 'yaml'", Entry::Pipe, "import yaml".to_owned()),
+            (NO_FUNCTION, Entry::Event, String::new()),
+            (NO_FUNCTION, Entry::Pipe, String::new()),
+            (missing, Entry::Pipe, pipe.to_owned()),
+            (missing, Entry::Pipe, "Pipe = make".to_owned()),
+            (of_another, Entry::Pipe, pipe.to_owned()),
+            (unfinished, Entry::Tools, "import abc\nclass Tools(abc.ABC):".to_owned()),
+            // The texts of exceptions that have little to say: `KeyError("name")`, `AssertionError()`.
+            ("'name'", Entry::Pipe, String::new()),
+            ("", Entry::Pipe, String::new()),
+            ("Something went wrong :/", Entry::Tools, String::new()),
+            ("Internal Server Error", Entry::Pipe, String::new()),
+            ("invalid syntax (<string>, line 1)", Entry::Pipe, "class".to_owned()),
+        ] {
+            let requirements = text.starts_with(HEADER).then_some("httpx==99");
+            let span = refusal::place(words, &text);
+            let hint = of_refusal(words, Some(entry), span.as_ref(), requirements).unwrap_or_default();
+            let at = span.map_or_else(String::new, |span| format!("{}: {}", span.line, span.source));
+            writeln!(table, "`{words}`").unwrap();
+            for remedy in hint.lines() {
+                assert!(remedy.split_whitespace().count() <= 20, "too long: {remedy}");
+            }
+            for line in [at.as_str()].into_iter().chain(hint.lines()).filter(|line| !line.is_empty()) {
+                writeln!(table, "    {line}").unwrap();
+            }
+        }
+        expect![[r#"
+            `Command '['/usr/bin/python3', '-m', 'pip', 'install', 'httpx==99']' returned non-zero exit status 1.`
+                3: requirements: httpx==99
+                the server could not install httpx==99: correct the line; the server's log has pip's words
+                if its package index was out of reach, save the file again to retry (with --once: add --force)
+            `No module named 'open_webui.configparser'`
+                2: from configparser import ConfigParser
+                the server rewrites `from configparser` to `from open_webui.configparser`: write `import configparser` instead
+            `No module named 'open_webui.utils.gone'`
+                1: from utils.gone import it
+                the server rewrites `from utils.gone` to `from open_webui.utils.gone`: write `import utils.gone` instead
+            `No module named 'open_webui.gone'`
+                1: import open_webui.gone
+                this version of Open WebUI has no such module
+            `No module named 'open_webui.gone'`
+                this version of Open WebUI has no such module
+            `No module named 'yaml'`
+                5: import yaml
+                its frontmatter requires httpx==99: if another package provides the module, name it there as well
+            `No module named 'yaml'`
+                1: import yaml
+                name the package that provides the module under `requirements` in the frontmatter; the server installs it
+            `No Function class found in the module`
+                event functions need Open WebUI 0.10 or later
+            `No Function class found in the module`
+                the server's log may say more
+            `Pipe.__init__() missing 1 required positional argument: 'x'`
+                3: class Pipe (Pipeline):
+                the server calls `Pipe` without arguments: give each parameter a default
+            `Pipe.__init__() missing 1 required positional argument: 'x'`
+                the server calls `Pipe` without arguments: give each parameter a default
+            `Client.__init__() missing 1 required positional argument: 'x'`
+                the server's log may say more
+            `Can't instantiate abstract class Tools with abstract method go`
+                2: class Tools(abc.ABC):
+            `'name'`
+                the server's log may say more
+            ``
+                the server's log may say more
+            `Something went wrong :/`
+                the server's log may say more
+            `Internal Server Error`
+                the server's log may say more
+            `invalid syntax (<string>, line 1)`
+                1: class
+        "#]].assert_eq(&table);
+    }
+}

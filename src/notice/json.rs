@@ -1,0 +1,478 @@
+//! What programs read of a notice: the words and fields of `--json`. They are stable, and the README lists them.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::{KeepReason, Notice, NoticeKind, OldVersion, WaitReason};
+use crate::engine::deploy::Failure;
+use crate::plugin::Entry;
+
+impl Notice {
+    /// The stable word for it: `event` in `--json`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match &self.what {
+            NoticeKind::Ready { .. } => "ready",
+            NoticeKind::Connected { .. } => "connected",
+            NoticeKind::Untested { .. } => "untested",
+            NoticeKind::NothingFound { .. } => "nothing_found",
+            NoticeKind::Pass { .. } => "pass",
+            NoticeKind::Summary { .. } => "summary",
+            NoticeKind::Unreachable { .. } => "unreachable",
+            NoticeKind::StillUnreachable { .. } => "still_unreachable",
+            NoticeKind::Back { .. } => "back",
+            NoticeKind::AccessGranted { .. } => "access_granted",
+            NoticeKind::GaveUp { .. } => "gave_up",
+            NoticeKind::NotAllowed { .. } => "not_allowed",
+            NoticeKind::Foreign { .. } => "not_open_webui",
+            NoticeKind::Proxied { .. } => "proxy",
+            NoticeKind::Insecure { .. } => "insecure",
+            NoticeKind::InLine { .. } => "in_line",
+            NoticeKind::RootMissing { .. } => "root_missing",
+            NoticeKind::Reloaded { .. } => "reloaded",
+            NoticeKind::SettingsWait { .. } => "settings_wait",
+            NoticeKind::Stopping { .. } => "stopping",
+            NoticeKind::Stopped { .. } => "stopped",
+            NoticeKind::Trouble { .. } => "trouble",
+            NoticeKind::Sending { .. } => "sending",
+            NoticeKind::Slow { .. } => "slow",
+            NoticeKind::Created { .. } => "created",
+            NoticeKind::Updated { .. } => "updated",
+            NoticeKind::Unchanged { .. } => "unchanged",
+            NoticeKind::WouldCreate => "would_create",
+            NoticeKind::WouldUpdate { .. } => "would_update",
+            NoticeKind::RemoteEdit { .. } => "remote_edit",
+            NoticeKind::Duplicate { .. } => "twin",
+            NoticeKind::RolledBack => "rolled_back",
+            NoticeKind::RollbackUndone { .. } => "rollback_undone",
+            NoticeKind::Refused { .. } => "refused",
+            NoticeKind::Crashed { .. } => "retrying",
+            NoticeKind::Restored => "restored",
+            NoticeKind::Recovered => "recovered",
+            NoticeKind::WentOff { .. } => "went_off",
+            NoticeKind::NotSwitchedOn { .. } => "not_switched_on",
+            NoticeKind::SwitchedOn => "switched_on",
+            NoticeKind::Pruned => "pruned",
+            NoticeKind::RefusedBefore { .. } => "refused_before",
+            NoticeKind::Failed { .. } => "failed",
+            NoticeKind::Flawed { .. } => "flawed",
+            NoticeKind::Surprising(_) => "warning",
+            NoticeKind::Conflict { .. } => "conflict",
+            NoticeKind::Removed { .. } => "removed",
+            NoticeKind::Deactivated => "deactivated",
+            NoticeKind::LeftOff => "left_off",
+            NoticeKind::Deleted { .. } => "deleted",
+            NoticeKind::Spared { .. } => "spared",
+            NoticeKind::IdChanged { .. } => "id_changed",
+            NoticeKind::Waiting { .. } => "waiting",
+            NoticeKind::Superseded => "superseded",
+            NoticeKind::Held => "held",
+            NoticeKind::BeingWritten => "being_written",
+            NoticeKind::Disabled => "disabled",
+            NoticeKind::SameFile { .. } => "same_file",
+        }
+    }
+
+    /// One object for `--json`. Field names are stable; the README lists them.
+    #[must_use]
+    pub fn to_json(&self, time: &str) -> Value {
+        let mut object = Map::new();
+        let mut put = |name: &str, value: Value| {
+            if !value.is_null() {
+                object.insert(name.to_owned(), value);
+            }
+        };
+        put("time", json!(time));
+        put("event", json!(self.word()));
+        put("level", json!(self.level().name()));
+        put("kind", json!(self.about.key.as_ref().map(|key| key.kind)));
+        put("id", json!(self.about.key.as_ref().map(|key| key.id.as_str())));
+        put("type", json!(self.about.entry.map(Entry::word)));
+        put("path", json!(self.file().map(|path| path.display().to_string())));
+        put("version", json!(self.about.version));
+        put("digest", json!(self.about.digest));
+        put("message", json!(self.sentence()));
+        put("hint", json!(self.hint()));
+        put("line", json!(self.span().map(|span| span.line)));
+        put("column", json!(self.span().map(|span| span.column)));
+        put("ms", json!(self.took().map(millis)));
+        for (name, value) in self.details() {
+            put(name, value);
+        }
+        Value::Object(object)
+    }
+
+    /// The fields that only this kind of notice has.
+    fn details(&self) -> Vec<(&'static str, Value)> {
+        match &self.what {
+            NoticeKind::Ready { roots, plugins, server } => {
+                vec![("roots", json!(paths(roots))), ("plugins", json!(plugins)), ("server", json!(server))]
+            }
+            NoticeKind::Connected { server, version } => {
+                vec![("server", json!(server)), ("server_version", json!(version))]
+            }
+            NoticeKind::Untested { version } => vec![("server_version", json!(version))],
+            NoticeKind::NothingFound { roots } => vec![("roots", json!(paths(roots)))],
+            NoticeKind::Pass { todo } => vec![("todo", json!(todo))],
+            NoticeKind::Summary { tally, dry_run, .. } => vec![
+                ("unread", json!(tally.unreadable_folders)),
+                ("created", json!(tally.created)),
+                ("updated", json!(tally.updated)),
+                ("unchanged", json!(tally.unchanged)),
+                ("refused", json!(tally.refused)),
+                ("held", json!(tally.held)),
+                ("skipped", json!(tally.skipped)),
+                ("failed", json!(tally.failed)),
+                ("dry_run", json!(dry_run)),
+            ],
+            NoticeKind::Unreachable { cause, server, next, waiting, .. } => vec![
+                ("cause", json!(cause)),
+                ("server", json!(server)),
+                ("next_ms", json!(millis(*next))),
+                ("waiting", json!(waiting)),
+            ],
+            NoticeKind::StillUnreachable { cause, attempt, next } => {
+                vec![("cause", json!(cause)), ("attempt", json!(attempt)), ("next_ms", json!(millis(*next)))]
+            }
+            NoticeKind::Back { away, waiting } => vec![("away_ms", json!(millis(*away))), ("waiting", json!(waiting))],
+            NoticeKind::AccessGranted { waiting } => vec![("waiting", json!(waiting))],
+            NoticeKind::GaveUp { cause, server, .. } => vec![("cause", json!(cause)), ("server", json!(server))],
+            NoticeKind::NotAllowed { status, words, key } => {
+                vec![("status", json!(status)), ("words", json!(words)), ("key_from", json!(key))]
+            }
+            NoticeKind::Foreign { server, status, words } => {
+                vec![("server", json!(server)), ("status", json!(status)), ("words", json!(words))]
+            }
+            NoticeKind::Proxied { server, proxy } => vec![("server", json!(server)), ("proxy", json!(proxy))],
+            NoticeKind::Insecure { server, proxy } => vec![("server", json!(server)), ("proxy", json!(proxy))],
+            NoticeKind::InLine { pid } => vec![("pid", json!(pid))],
+            NoticeKind::RootMissing { root } => vec![("root", json!(root.display().to_string()))],
+            NoticeKind::Reloaded { files, changed } => {
+                vec![("files", json!(paths(files))), ("changed", json!(changed))]
+            }
+            NoticeKind::SettingsWait { ids } => vec![("ids", json!(ids))],
+            NoticeKind::Stopping { in_flight } => vec![("in_flight", json!(in_flight))],
+            NoticeKind::Stopped { waiting, refused, held, with_errors } => vec![
+                ("waiting", json!(waiting)),
+                ("refused", json!(refused)),
+                ("held", json!(held)),
+                ("skipped", json!(with_errors)),
+            ],
+            NoticeKind::Sending { why } => vec![("why", json!(why.word()))],
+            NoticeKind::Slow { so_far, installs } => {
+                vec![("so_far_ms", json!(millis(*so_far))), ("installs", json!(installs))]
+            }
+            NoticeKind::Created { active, .. } => vec![("active", json!(active))],
+            NoticeKind::Updated { from, kept, active, .. } => vec![
+                ("from_version", json!(from)),
+                ("active", json!(active)),
+                ("backup", json!(kept.as_ref().map(|path| path.display().to_string()))),
+            ],
+            NoticeKind::WouldUpdate { from, foreign } => {
+                vec![("from_version", json!(from)), ("foreign", json!(foreign))]
+            }
+            NoticeKind::Unchanged { active, good_again, .. } => {
+                vec![("active", json!(active)), ("good_again", json!(good_again.then_some(true)))]
+            }
+            NoticeKind::Refused { words, old_version, .. } => {
+                vec![("words", json!(words)), ("old_version", json!(old_version.map(OldVersion::word)))]
+            }
+            NoticeKind::RefusedBefore { words, on_server, .. } => {
+                vec![("words", json!(words)), ("on_server", json!(on_server))]
+            }
+            NoticeKind::Crashed { words, next } => vec![("words", json!(words)), ("next_ms", json!(millis(*next)))],
+            NoticeKind::Failed { failure, .. } => vec![("reason", json!(failure.word()))],
+            NoticeKind::Flawed { diagnostic, digest, .. } => {
+                vec![("reason", json!(diagnostic.rule.word())), ("digest", json!(digest))]
+            }
+            NoticeKind::Surprising(diagnostic) => vec![("reason", json!(diagnostic.rule.word()))],
+            NoticeKind::Conflict { paths: claimants } => vec![("paths", json!(paths(claimants)))],
+            NoticeKind::IdChanged { from } => vec![("from_id", json!(from.id.as_str()))],
+            NoticeKind::Waiting { reason, .. } => vec![("reason", json!(reason.word()))],
+            NoticeKind::SameFile { original } => vec![("original", json!(original.display().to_string()))],
+            NoticeKind::WentOff { cause, .. } | NoticeKind::NotSwitchedOn { cause, .. } => {
+                vec![("cause", json!(cause))]
+            }
+            NoticeKind::RemoteEdit { theirs } => vec![("server_plugin_version", json!(theirs))],
+            NoticeKind::Duplicate { twin } => vec![("other_id", json!(twin.id.as_str()))],
+            NoticeKind::Deleted { kept } => vec![("backup", json!(kept.display().to_string()))],
+            NoticeKind::RollbackUndone { put_back } => vec![("put_back", json!(put_back))],
+            NoticeKind::Spared { why } => vec![("reason", json!(why.word()))],
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl OldVersion {
+    /// The stable word for it: `old_version` in `--json`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            OldVersion::Running => "running",
+            OldVersion::Off => "off",
+        }
+    }
+}
+
+impl WaitReason {
+    /// Its stable form: `reason` in `--json`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            WaitReason::Away => "the server is away",
+            WaitReason::Denied => "the server denied access",
+            WaitReason::BrokenFile => {
+                "a file here that is broken may be the same plugin; nothing is done on the server before it is mended"
+            }
+        }
+    }
+}
+
+impl KeepReason {
+    /// The stable word for it: `reason` in `--json`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            KeepReason::Folder => "folder_gone",
+            KeepReason::Emptied => "folder_emptied",
+            KeepReason::Many => "many_gone",
+            KeepReason::Renamed => "maybe_renamed",
+            KeepReason::Edited => "edited_on_server",
+            KeepReason::Gone => "not_on_server",
+            KeepReason::Off => "off_already",
+            KeepReason::Back => "back",
+        }
+    }
+}
+
+impl Failure {
+    /// The stable word for it: `reason` in `--json`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Failure::Unreachable { .. } => "unreachable",
+            Failure::Unanswered { .. } => "unanswered",
+            Failure::Stumbled { .. } => "stumbled",
+            Failure::TakesNone { .. } => "takes_none",
+            Failure::NotAllowed { .. } => "not_allowed",
+            Failure::Foreign { .. } => "not_open_webui",
+            Failure::NotOurs { .. } => "not_ours",
+            Failure::StoredOther => "stored_other",
+            Failure::KeepFailed { .. } => "backup_failed",
+            Failure::Odd { .. } => "odd_answer",
+        }
+    }
+}
+
+fn millis(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
+fn paths(paths: &[impl AsRef<Path>]) -> Vec<String> {
+    paths.iter().map(|path| path.as_ref().display().to_string()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+    use crate::notice::samples::{ms, samples, shout, span};
+
+    /// The words as the source gives them, so that a new kind of notice needs a sample, and no word is used twice.
+    #[test]
+    fn every_kind_of_notice_has_a_word_of_its_own_and_a_sample() {
+        let source = include_str!("json.rs");
+        let (_, arms) = source.split_once("pub fn word(&self)").unwrap();
+        let (arms, _) = arms.split_once("/// One object for").unwrap();
+        let words: Vec<_> = arms.split('"').skip(1).step_by(2).collect();
+        let mut seen: Vec<_> = samples().iter().map(Notice::word).collect();
+        seen.dedup();
+        assert_eq!(seen, words);
+        for word in &words {
+            assert_eq!(words.iter().filter(|other| *other == word).count(), 1, "{word}");
+            assert!(word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{word}");
+        }
+    }
+
+    #[test]
+    #[expect(clippy::too_many_lines, reason = "one table")]
+    fn what_programs_read() {
+        let json = |notice: &Notice| notice.to_json("2026-01-02T03:04:05Z");
+        expect![[r#"
+            {
+              "event": "ready",
+              "level": "info",
+              "message": "watching `plugins` and `more` (3 plugins) for http://localhost:8080",
+              "plugins": 3,
+              "roots": [
+                "plugins",
+                "more"
+              ],
+              "server": "http://localhost:8080",
+              "time": "2026-01-02T03:04:05Z"
+            }"#]]
+        .assert_eq(&format!("{:#}", json(&samples()[0])));
+        let refused = NoticeKind::Refused {
+            words: String::new(),
+            span: Some(span()),
+            requirements: None,
+            old_version: Some(OldVersion::Running),
+            took: ms(34),
+        };
+        expect![[r#"
+            {
+              "column": 7,
+              "digest": "3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe",
+              "event": "refused",
+              "id": "shout",
+              "kind": "function",
+              "level": "error",
+              "line": 2,
+              "message": "refused by the server (the old version keeps running): no reason was given",
+              "ms": 34.0,
+              "old_version": "running",
+              "path": "plugins/shout.py",
+              "time": "2026-01-02T03:04:05Z",
+              "type": "filter",
+              "version": "1.1",
+              "words": ""
+            }"#]]
+        .assert_eq(&format!("{:#}", json(&shout(refused))));
+        // What each has beside the fields that all may have.
+        let common = [
+            "time", "event", "level", "kind", "id", "type", "path", "version", "digest", "message", "hint", "line",
+            "column", "ms",
+        ];
+        let mut table = String::new();
+        for notice in samples() {
+            let Value::Object(mut object) = json(&notice) else { panic!("{notice:?}") };
+            assert_eq!(object.get("kind").is_some(), notice.about.key.is_some());
+            object.retain(|name, value| {
+                assert!(!value.is_null(), "{name}");
+                !common.contains(&name.as_str())
+            });
+            let line = format!("{} {}\n", notice.word(), Value::from(object));
+            if !table.contains(&line) {
+                table.push_str(&line);
+            }
+        }
+        expect![[r#"
+            ready {"plugins":3,"roots":["plugins","more"],"server":"http://localhost:8080"}
+            connected {"server":"http://localhost:8080","server_version":"0.12.4"}
+            untested {"server_version":"0.13.0"}
+            nothing_found {"roots":["plugins","more"]}
+            pass {"todo":1}
+            summary {"created":1,"dry_run":false,"failed":6,"held":7,"refused":4,"skipped":5,"unchanged":3,"unread":8,"updated":2}
+            summary {"created":0,"dry_run":false,"failed":0,"held":0,"refused":0,"skipped":0,"unchanged":1,"unread":0,"updated":0}
+            summary {"created":2,"dry_run":true,"failed":0,"held":0,"refused":0,"skipped":0,"unchanged":0,"unread":0,"updated":0}
+            summary {"created":0,"dry_run":false,"failed":0,"held":0,"refused":0,"skipped":0,"unchanged":0,"unread":0,"updated":0}
+            summary {"created":0,"dry_run":false,"failed":0,"held":0,"refused":0,"skipped":0,"unchanged":0,"unread":1,"updated":0}
+            unreachable {"cause":"connection refused","next_ms":500.0,"server":"http://localhost:8080","waiting":0}
+            unreachable {"cause":"connection refused","next_ms":20000.0,"server":"http://localhost:8080","waiting":2}
+            unreachable {"cause":"certificate not trusted","next_ms":500.0,"server":"https://h","waiting":0}
+            still_unreachable {"attempt":4,"cause":"connection refused","next_ms":8000.0}
+            back {"away_ms":83000.0,"waiting":0}
+            back {"away_ms":83000.0,"waiting":1}
+            access_granted {"waiting":0}
+            access_granted {"waiting":2}
+            gave_up {"cause":"connection refused","server":"http://localhost:8080"}
+            not_allowed {"status":0,"words":"no key is configured, and this server asks for one"}
+            not_allowed {"key_from":"`.env`","status":403,"words":"Use of API key is not enabled in the environment."}
+            not_allowed {"key_from":"`.env`","status":401,"words":"401 Unauthorized"}
+            not_open_webui {"server":"http://localhost:8080","status":200,"words":"a web page"}
+            proxy {"proxy":"http://proxy:3128","server":"http://localhost:8080"}
+            insecure {"server":"http://chat.example.org"}
+            insecure {"proxy":"http://proxy:3128","server":"http://chat.lan"}
+            in_line {"pid":123}
+            in_line {}
+            root_missing {"root":"plugins"}
+            reloaded {"changed":[],"files":[".env"]}
+            reloaded {"changed":["url","api_key"],"files":[".env","watch.toml"]}
+            settings_wait {"ids":["shout"]}
+            settings_wait {"ids":["clock","shout"]}
+            stopping {"in_flight":0}
+            stopping {"in_flight":2}
+            stopped {"held":0,"refused":0,"skipped":0,"waiting":0}
+            stopped {"held":0,"refused":0,"skipped":0,"waiting":1}
+            stopped {"held":0,"refused":1,"skipped":1,"waiting":0}
+            stopped {"held":3,"refused":1,"skipped":4,"waiting":2}
+            trouble {}
+            sending {"why":"changed_on_server"}
+            slow {"so_far_ms":3000.0}
+            slow {"installs":"httpx, pydantic","so_far_ms":3000.0}
+            created {"active":false}
+            created {"active":true}
+            created {}
+            updated {"active":true,"from_version":"1.0"}
+            updated {"active":false,"from_version":"1.0"}
+            updated {"backup":"state/copy.py"}
+            updated {"active":false,"backup":"copy.py"}
+            unchanged {}
+            unchanged {"active":false}
+            unchanged {"good_again":true}
+            unchanged {"active":true,"good_again":true}
+            unchanged {"active":false,"good_again":true}
+            would_create {}
+            would_update {"foreign":false,"from_version":"1.0"}
+            would_update {"foreign":true}
+            remote_edit {}
+            remote_edit {"server_plugin_version":"1.0"}
+            twin {"other_id":"old"}
+            rolled_back {}
+            rollback_undone {"put_back":"2a51d3547c23a8de50f3e23285a0df356627ef64c300087d3b27173f08ded2a0"}
+            refused {"words":"invalid syntax (<string>, line 2)"}
+            refused {"old_version":"running","words":"invalid syntax (<string>, line 2)"}
+            refused {"old_version":"off","words":"invalid syntax (<string>, line 2)"}
+            refused {"words":"[ERROR: Error creating function]"}
+            refused {"words":""}
+            refused {"words":"No module named 'httpx'"}
+            retrying {"next_ms":1000.0,"words":"Internal Server Error"}
+            restored {}
+            recovered {}
+            went_off {"cause":"connection refused"}
+            not_switched_on {"cause":"connection refused"}
+            switched_on {}
+            pruned {}
+            refused_before {"on_server":false,"words":"invalid syntax (<string>, line 2)"}
+            refused_before {"on_server":true,"words":""}
+            refused_before {"on_server":false,"words":"Command '['python', '-m', 'pip', 'install', 'httpx']' returned non-zero exit status 1."}
+            failed {"reason":"unreachable"}
+            failed {"reason":"unanswered"}
+            failed {"reason":"not_allowed"}
+            failed {"reason":"not_open_webui"}
+            failed {"reason":"not_ours"}
+            failed {"reason":"stored_other"}
+            failed {"reason":"stumbled"}
+            failed {"reason":"takes_none"}
+            failed {"reason":"backup_failed"}
+            failed {"reason":"odd_answer"}
+            flawed {"reason":"syntax"}
+            flawed {"reason":"dangling_link"}
+            flawed {"reason":"unreadable_folder"}
+            warning {"reason":"imported_entry"}
+            conflict {"paths":["a.py","b/a.py"]}
+            removed {}
+            deactivated {}
+            left_off {}
+            deleted {"backup":"state/copy.py"}
+            spared {"reason":"folder_gone"}
+            spared {"reason":"folder_emptied"}
+            spared {"reason":"many_gone"}
+            spared {"reason":"maybe_renamed"}
+            spared {"reason":"edited_on_server"}
+            spared {"reason":"not_on_server"}
+            spared {"reason":"off_already"}
+            id_changed {"from_id":"old"}
+            waiting {"reason":"the server is away"}
+            superseded {}
+            held {}
+            being_written {}
+            disabled {}
+            same_file {"original":"plugins/whisper.py"}
+        "#]]
+        .assert_eq(&table);
+    }
+}

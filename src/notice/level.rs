@@ -1,0 +1,101 @@
+//! How much a notice matters.
+
+use super::{Notice, NoticeKind};
+
+/// How much a notice matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// For those who ask with `--verbose`; always in `--json` and in the plugin's log.
+    Detail,
+    /// A line on the terminal.
+    Info,
+    /// The user should look.
+    Warning,
+    /// Something was not deployed.
+    Error,
+}
+
+impl Level {
+    /// Its name for programs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Detail => "detail",
+            Level::Info => "info",
+            Level::Warning => "warning",
+            Level::Error => "error",
+        }
+    }
+}
+
+impl Notice {
+    /// How much it matters.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        match &self.what {
+            NoticeKind::Pass { .. }
+            | NoticeKind::StillUnreachable { .. }
+            | NoticeKind::Waiting { again: true, .. }
+            | NoticeKind::Sending { .. }
+            | NoticeKind::Unchanged { in_pass: true, good_again: false, .. }
+            | NoticeKind::Superseded
+            | NoticeKind::Held
+            | NoticeKind::Pruned
+            | NoticeKind::Recovered
+            | NoticeKind::Disabled
+            | NoticeKind::Proxied { .. }
+            | NoticeKind::SameFile { .. } => Level::Detail,
+            // That there is nothing was told, and why.
+            NoticeKind::Summary { tally, .. } if tally.total() == 0 && tally.is_complete() => Level::Detail,
+            NoticeKind::Ready { .. }
+            | NoticeKind::Connected { .. }
+            | NoticeKind::Summary { .. }
+            | NoticeKind::Back { .. }
+            | NoticeKind::AccessGranted { .. }
+            | NoticeKind::InLine { .. }
+            | NoticeKind::Reloaded { .. }
+            | NoticeKind::SettingsWait { .. }
+            | NoticeKind::Stopping { .. }
+            | NoticeKind::Stopped { .. }
+            | NoticeKind::Created { .. }
+            | NoticeKind::Updated { .. }
+            | NoticeKind::Unchanged { .. }
+            | NoticeKind::WouldCreate
+            | NoticeKind::WouldUpdate { .. }
+            | NoticeKind::Removed { .. }
+            | NoticeKind::Deactivated
+            | NoticeKind::Deleted { .. }
+            | NoticeKind::Spared { .. }
+            | NoticeKind::RolledBack
+            | NoticeKind::IdChanged { .. }
+            | NoticeKind::BeingWritten
+            | NoticeKind::Slow { .. }
+            | NoticeKind::Restored
+            | NoticeKind::SwitchedOn
+            | NoticeKind::Waiting { again: false, .. } => Level::Info,
+            NoticeKind::NothingFound { .. }
+            | NoticeKind::Untested { .. }
+            | NoticeKind::Unreachable { .. }
+            | NoticeKind::Insecure { .. }
+            | NoticeKind::LeftOff
+            | NoticeKind::RollbackUndone { .. }
+            | NoticeKind::RootMissing { .. }
+            | NoticeKind::Trouble { .. }
+            | NoticeKind::RefusedBefore { .. }
+            | NoticeKind::Crashed { .. }
+            | NoticeKind::NotSwitchedOn { .. }
+            | NoticeKind::Surprising(_) => Level::Warning,
+            NoticeKind::Flawed { meant: false, .. } if self.about.key.is_none() => Level::Warning,
+            NoticeKind::GaveUp { .. }
+            | NoticeKind::NotAllowed { .. }
+            | NoticeKind::Foreign { .. }
+            | NoticeKind::Refused { .. }
+            | NoticeKind::RemoteEdit { .. }
+            | NoticeKind::Duplicate { .. }
+            | NoticeKind::WentOff { .. }
+            | NoticeKind::Failed { .. }
+            | NoticeKind::Flawed { .. }
+            | NoticeKind::Conflict { .. } => Level::Error,
+        }
+    }
+}

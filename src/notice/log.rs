@@ -1,0 +1,74 @@
+//! The line of a notice in the log of its plugin.
+
+use jiff::Timestamp;
+
+use super::{Notice, NoticeKind, duration, format_place};
+
+impl Notice {
+    /// Whether it is worth a line in the plugin's log. A plugin found unchanged in a pass is not: each start with a
+    /// thousand plugins would write a thousand lines.
+    #[must_use]
+    pub fn is_logged(&self) -> bool {
+        !matches!(self.what, NoticeKind::Unchanged { in_pass: true, good_again: false, .. })
+    }
+
+    /// One line for the plugin's log.
+    #[must_use]
+    pub fn log_line(&self, time: Timestamp) -> String {
+        let mut line = format!("{} {}", time.strftime("%Y-%m-%dT%H:%M:%SZ"), self.word());
+        if let Some(version) = self.version() {
+            line.push_str(" version=");
+            line.push_str(&version.replace(' ', ""));
+        }
+        if let Some(digest) = self.about.digest {
+            line.push_str(" digest=");
+            line.push_str(&digest.short());
+        }
+        if let Some(took) = self.took() {
+            line.push_str(" took=");
+            line.push_str(&duration(took).replace(' ', ""));
+        }
+        if let (Some(path), Some(span)) = (self.file(), self.span()) {
+            line.push_str(" at=");
+            line.push_str(&format_place(path, span));
+        }
+        line.push_str(": ");
+        line.push_str(&self.sentence());
+        // A log is read line by line: the line breaks of the server's words, and of a file's name, stay visible without
+        // breaking it.
+        line.replace('\r', "").replace('\n', "\\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes every snapshot with them")]
+
+    use expect_test::expect;
+
+    use super::*;
+    use crate::notice::samples::{ms, samples, shout, span};
+
+    #[test]
+    fn a_log_has_one_line_for_each_notice() {
+        let lines = [
+            NoticeKind::Updated { from: Some("1.0".to_owned()), kept: None, active: None, took: ms(34) },
+            NoticeKind::Refused {
+                words: "Traceback:\r\n  no\nTypeError".to_owned(),
+                span: Some(span()),
+                requirements: None,
+                old_version: None,
+                took: ms(34),
+            },
+            NoticeKind::Superseded,
+        ]
+        .map(|what| shout(what).log_line("2026-01-02T03:04:05.6Z".parse().unwrap()));
+        expect![[r#"
+            2026-01-02T03:04:05Z updated version=1.0→1.1 digest=3bfc269594ef took=34ms: updated
+            2026-01-02T03:04:05Z refused version=1.1 digest=3bfc269594ef took=34ms at=plugins/shout.py:2:7: refused by the server: Traceback:\n  no\nTypeError
+            2026-01-02T03:04:05Z superseded version=1.1 digest=3bfc269594ef: replaced by a newer save"#]].assert_eq(&lines.join("\n"));
+        for notice in samples() {
+            assert!(!notice.log_line(Timestamp::UNIX_EPOCH).contains(['\n', '\r']), "{}", notice.word());
+        }
+    }
+}

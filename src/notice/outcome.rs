@@ -1,0 +1,77 @@
+//! The notices that follow from the outcome of a conversation with the server.
+
+use std::time::Duration;
+
+use super::{NoticeKind, OldVersion};
+use crate::engine::deploy::{Aftermath, OnServer, Outcome};
+use crate::engine::outcome::NO_ANSWER;
+use crate::engine::refusal;
+use crate::plugin::Plugin;
+
+impl NoticeKind {
+    /// The notices for the outcome of a deploy.
+    #[must_use]
+    pub fn of_outcome(
+        outcome: Outcome,
+        plugin: &Plugin,
+        on_server: Option<OnServer>,
+        in_pass: bool,
+        took: Duration,
+    ) -> Vec<Self> {
+        let active = on_server.and_then(|row| row.active);
+        let (what, left) = match outcome {
+            Outcome::Created { active, left } => (NoticeKind::Created { active, took }, Self::not_on(left)),
+            Outcome::Updated { from, kept, .. } => (NoticeKind::Updated { from, kept, active, took }, None),
+            Outcome::Unchanged => (NoticeKind::Unchanged { in_pass, active, good_again: false }, None),
+            Outcome::WouldCreate => (NoticeKind::WouldCreate, None),
+            Outcome::WouldUpdate { from, foreign } => (NoticeKind::WouldUpdate { from, foreign }, None),
+            Outcome::RemoteEdit { theirs } => (NoticeKind::RemoteEdit { theirs }, None),
+            Outcome::Duplicate(twin) => (NoticeKind::Duplicate { twin }, None),
+            Outcome::Refused { words, left } | Outcome::Crashed { words, left } => {
+                let span = refusal::place(&words, &plugin.text);
+                let requirements = plugin.frontmatter.requirements().map(str::to_owned);
+                let old_version = OldVersion::after_refusal(&words, &left, on_server);
+                (NoticeKind::Refused { words, span, requirements, old_version, took }, Self::left(left))
+            }
+            Outcome::Failed(failure) => (NoticeKind::Failed { failure, took }, None),
+            Outcome::Recovered { .. } | Outcome::Deactivated | Outcome::Deleted { .. } | Outcome::Spared(_) => {
+                return Vec::new();
+            }
+        };
+        [Some(what), left].into_iter().flatten().collect()
+    }
+
+    /// The notice for what a refused text left behind.
+    #[must_use]
+    pub(crate) fn left(left: Aftermath) -> Option<Self> {
+        match left {
+            Aftermath::AsItWas | Aftermath::Unsettled { .. } => None,
+            Aftermath::Restored => Some(NoticeKind::Restored),
+            Aftermath::Off { cause, later } => Some(NoticeKind::WentOff { cause, later }),
+        }
+    }
+
+    /// The notice for a new function that could not be switched on.
+    #[must_use]
+    pub(crate) fn not_on(left: Aftermath) -> Option<Self> {
+        match left {
+            Aftermath::Off { cause, later } => Some(NoticeKind::NotSwitchedOn { cause, later }),
+            Aftermath::AsItWas | Aftermath::Restored | Aftermath::Unsettled { .. } => None,
+        }
+    }
+
+    /// The notice for what an interrupted deploy left behind.
+    #[must_use]
+    pub fn of_recovery(left: Aftermath) -> Self {
+        Self::left(left).unwrap_or(NoticeKind::Recovered)
+    }
+}
+
+impl OldVersion {
+    /// `None` where the server has none, or where it is unknown what runs there now.
+    fn after_refusal(words: &str, left: &Aftermath, on_server: Option<OnServer>) -> Option<Self> {
+        let is_known = matches!(left, Aftermath::AsItWas | Aftermath::Restored) && !words.starts_with(NO_ANSWER);
+        let row = on_server.filter(|_| is_known)?;
+        Some(if row.active == Some(false) { OldVersion::Off } else { OldVersion::Running })
+    }
+}

@@ -1,0 +1,236 @@
+//! Notices to test with: at least one of each kind.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Subject, WaitReason};
+use crate::engine::OnDelete;
+use crate::engine::deploy::Failure;
+use crate::engine::duplicate::{Duplicate, MatchedBy};
+use crate::engine::plan::Why;
+use crate::plugin::id::PluginId;
+use crate::plugin::{Diagnostic, Digest, Entry, Key, Kind, Rule, Span};
+
+pub(super) fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+pub(super) fn span() -> Span {
+    Span { line: 2, column: 7, width: 6, source: "class Filter(:".to_owned() }
+}
+
+pub(super) fn words() -> String {
+    "invalid syntax (<string>, line 2)".to_owned()
+}
+
+pub(super) fn pip() -> String {
+    "Command '['python', '-m', 'pip', 'install', 'httpx']' returned non-zero exit status 1.".to_owned()
+}
+
+/// A plugin's notice.
+pub(super) fn shout(what: NoticeKind) -> Notice {
+    let about = Subject {
+        key: Some(Key { kind: Kind::Function, id: PluginId::new("shout").unwrap() }),
+        entry: Some(Entry::Filter),
+        path: Some(Arc::from(Path::new("plugins/shout.py"))),
+        version: Some("1.1".to_owned()),
+        digest: Some(Digest::of(b"v1")),
+    };
+    Notice { about, what }
+}
+
+#[expect(clippy::too_many_lines, reason = "one of each")]
+pub(super) fn samples() -> Vec<Notice> {
+    let roots = || vec![PathBuf::from("plugins"), PathBuf::from("more")];
+    let server = || "http://localhost:8080".to_owned();
+    let cause = || "connection refused".to_owned();
+    let tally = PassSummary {
+        created: 1,
+        updated: 2,
+        unchanged: 3,
+        refused: 4,
+        held: 7,
+        skipped: 5,
+        failed: 6,
+        unreadable_folders: 8,
+    };
+    let refused = |words: &str, span, requirements: Option<&str>| NoticeKind::Refused {
+        words: words.to_owned(),
+        span,
+        requirements: requirements.map(str::to_owned),
+        old_version: None,
+        took: ms(34),
+    };
+    let kept = |old_version| NoticeKind::Refused {
+        words: words(),
+        span: Some(span()),
+        requirements: None,
+        old_version: Some(old_version),
+        took: ms(34),
+    };
+    let unchanged = |in_pass, active, good_again| NoticeKind::Unchanged { in_pass, active, good_again };
+    let failed = |failure| NoticeKind::Failed { failure, took: ms(34) };
+    let diagnostic = |rule, span| Diagnostic { rule, file: Arc::from(Path::new("plugins/shout.py")), span };
+    let flawed = |rule, span| NoticeKind::Flawed { diagnostic: diagnostic(rule, span), digest: None, meant: true };
+    let general = [
+        NoticeKind::Ready { roots: roots(), plugins: 3, server: server() },
+        NoticeKind::Connected { server: server(), version: "0.12.4".to_owned() },
+        NoticeKind::Untested { version: "0.13.0".to_owned() },
+        NoticeKind::NothingFound { roots: roots() },
+        NoticeKind::Pass { todo: 1 },
+        NoticeKind::Summary { tally, took: ms(1234), dry_run: false },
+        NoticeKind::Summary {
+            tally: PassSummary { unchanged: 1, ..PassSummary::default() },
+            took: ms(12),
+            dry_run: false,
+        },
+        NoticeKind::Summary {
+            tally: PassSummary { created: 2, ..PassSummary::default() },
+            took: ms(12),
+            dry_run: true,
+        },
+        NoticeKind::Summary { tally: PassSummary::default(), took: ms(12), dry_run: false },
+        NoticeKind::Summary {
+            tally: PassSummary { unreadable_folders: 1, ..PassSummary::default() },
+            took: ms(12),
+            dry_run: false,
+        },
+        NoticeKind::Unreachable { cause: cause(), server: server(), next: ms(500), waiting: 0, configured: false },
+        NoticeKind::Unreachable { cause: cause(), server: server(), next: ms(20_000), waiting: 2, configured: true },
+        NoticeKind::Unreachable {
+            cause: "certificate not trusted".to_owned(),
+            server: "https://h".to_owned(),
+            next: ms(500),
+            waiting: 0,
+            configured: true,
+        },
+        NoticeKind::StillUnreachable { cause: cause(), attempt: 4, next: ms(8000) },
+        NoticeKind::Back { away: ms(83_000), waiting: 0 },
+        NoticeKind::Back { away: ms(83_000), waiting: 1 },
+        NoticeKind::AccessGranted { waiting: 0 },
+        NoticeKind::AccessGranted { waiting: 2 },
+        NoticeKind::GaveUp { after: ms(10_000), cause: cause(), server: server(), configured: false },
+        NoticeKind::GaveUp { after: ms(10_000), cause: cause(), server: server(), configured: true },
+        NoticeKind::NotAllowed {
+            status: 0,
+            words: "no key is configured, and this server asks for one".to_owned(),
+            key: None,
+        },
+        NoticeKind::NotAllowed {
+            status: 403,
+            words: "Use of API key is not enabled in the environment.".to_owned(),
+            key: Some("`.env`".to_owned()),
+        },
+        NoticeKind::NotAllowed { status: 401, words: "401 Unauthorized".to_owned(), key: Some("`.env`".to_owned()) },
+        NoticeKind::Foreign { server: server(), status: 200, words: "a web page".to_owned() },
+        NoticeKind::Proxied { server: server(), proxy: "http://proxy:3128".to_owned() },
+        NoticeKind::Insecure { server: "http://chat.example.org".to_owned(), proxy: None },
+        NoticeKind::Insecure { server: "http://chat.lan".to_owned(), proxy: Some("http://proxy:3128".to_owned()) },
+        NoticeKind::InLine { pid: Some(123) },
+        NoticeKind::InLine { pid: None },
+        NoticeKind::RootMissing { root: PathBuf::from("plugins") },
+        NoticeKind::Reloaded { files: vec![PathBuf::from(".env")], changed: Vec::new() },
+        NoticeKind::Reloaded {
+            files: vec![PathBuf::from(".env"), PathBuf::from("watch.toml")],
+            changed: vec!["url", "api_key"],
+        },
+        NoticeKind::SettingsWait { ids: vec!["shout".to_owned()] },
+        NoticeKind::SettingsWait { ids: vec!["clock".to_owned(), "shout".to_owned()] },
+        NoticeKind::Stopping { in_flight: 0 },
+        NoticeKind::Stopping { in_flight: 2 },
+        NoticeKind::Stopped { waiting: 0, refused: 0, held: 0, with_errors: 0 },
+        NoticeKind::Stopped { waiting: 1, refused: 0, held: 0, with_errors: 0 },
+        NoticeKind::Stopped { waiting: 0, refused: 1, held: 0, with_errors: 1 },
+        NoticeKind::Stopped { waiting: 2, refused: 1, held: 3, with_errors: 4 },
+        NoticeKind::Trouble { message: "something beside the plugins".to_owned(), hint: Some("a remedy".to_owned()) },
+    ];
+    let about_one = [
+        NoticeKind::Sending { why: Why::ChangedOnServer },
+        NoticeKind::Slow { so_far: ms(3000), installs: None },
+        NoticeKind::Slow { so_far: ms(3000), installs: Some("httpx, pydantic".to_owned()) },
+        NoticeKind::Created { active: Some(false), took: ms(34) },
+        NoticeKind::Created { active: Some(true), took: ms(34) },
+        NoticeKind::Created { active: None, took: ms(34) },
+        NoticeKind::Updated { from: Some("1.0".to_owned()), kept: None, active: Some(true), took: ms(34) },
+        NoticeKind::Updated { from: Some("1.0".to_owned()), kept: None, active: Some(false), took: ms(34) },
+        NoticeKind::Updated { from: None, kept: Some(PathBuf::from("state/copy.py")), active: None, took: ms(34) },
+        NoticeKind::Updated { from: None, kept: Some(PathBuf::from("copy.py")), active: Some(false), took: ms(34) },
+        unchanged(true, None, false),
+        unchanged(true, Some(false), false),
+        unchanged(true, None, true),
+        unchanged(false, None, false),
+        unchanged(false, Some(true), true),
+        unchanged(false, Some(false), false),
+        unchanged(false, Some(false), true),
+        NoticeKind::WouldCreate,
+        NoticeKind::WouldUpdate { from: Some("1.0".to_owned()), foreign: false },
+        NoticeKind::WouldUpdate { from: None, foreign: true },
+        NoticeKind::RemoteEdit { theirs: None },
+        NoticeKind::RemoteEdit { theirs: Some("1.0".to_owned()) },
+        NoticeKind::Duplicate {
+            twin: Duplicate { id: PluginId::new("old").unwrap(), sign: MatchedBy::TitleAndAuthor },
+        },
+        NoticeKind::Duplicate { twin: Duplicate { id: PluginId::new("old").unwrap(), sign: MatchedBy::OpenwebuiId } },
+        NoticeKind::RolledBack,
+        NoticeKind::RollbackUndone { put_back: Digest::of_text("earlier") },
+        refused(&words(), Some(span()), None),
+        kept(OldVersion::Running),
+        kept(OldVersion::Off),
+        refused("[ERROR: Error creating function]", None, None),
+        refused("", None, None),
+        refused("No module named 'httpx'", None, Some("yaml, attrs")),
+        NoticeKind::Crashed { words: "Internal Server Error".to_owned(), next: ms(1000) },
+        NoticeKind::Restored,
+        NoticeKind::Recovered,
+        NoticeKind::WentOff { cause: cause(), later: false },
+        NoticeKind::WentOff { cause: cause(), later: true },
+        NoticeKind::NotSwitchedOn { cause: cause(), later: false },
+        NoticeKind::NotSwitchedOn { cause: cause(), later: true },
+        NoticeKind::SwitchedOn,
+        NoticeKind::Pruned,
+        NoticeKind::RefusedBefore { words: words(), span: Some(span()), on_server: false },
+        NoticeKind::RefusedBefore { words: String::new(), span: None, on_server: true },
+        NoticeKind::RefusedBefore { words: pip(), span: None, on_server: false },
+        failed(Failure::Unreachable { cause: cause(), retry_after: None }),
+        failed(Failure::Unanswered { cause: cause() }),
+        failed(Failure::NotAllowed { status: 401, words: "401 Unauthorized".to_owned() }),
+        failed(Failure::Foreign { status: 200, words: "a web page".to_owned() }),
+        failed(Failure::NotOurs { words: "401 Unauthorized".to_owned() }),
+        failed(Failure::StoredOther),
+        failed(Failure::Stumbled { cause: "the server's database is locked".to_owned() }),
+        failed(Failure::TakesNone { words: "[ERROR: Error creating function]".to_owned() }),
+        failed(Failure::KeepFailed { words: "No space left on device".to_owned() }),
+        failed(Failure::Odd { words: "null".to_owned() }),
+        flawed(Rule::Syntax("expected `)`".to_owned()), Some(span())),
+        flawed(Rule::DanglingLink("gone.py".to_owned()), None),
+        flawed(Rule::UnreadableFolder("permission denied".to_owned()), None),
+        NoticeKind::Surprising(diagnostic(Rule::ImportedEntry(Entry::Pipe), Some(span()))),
+        NoticeKind::Conflict { paths: vec![Arc::from(Path::new("a.py")), Arc::from(Path::new("b/a.py"))] },
+        NoticeKind::Removed { file_there: false, on_server: false, next: None },
+        NoticeKind::Removed { file_there: true, on_server: false, next: None },
+        NoticeKind::Removed { file_there: false, on_server: true, next: None },
+        NoticeKind::Removed { file_there: true, on_server: true, next: None },
+        NoticeKind::Removed { file_there: false, on_server: true, next: Some((OnDelete::Deactivate, ms(30_000))) },
+        NoticeKind::Removed { file_there: false, on_server: true, next: Some((OnDelete::Delete, ms(30_000))) },
+        NoticeKind::Deactivated,
+        NoticeKind::LeftOff,
+        NoticeKind::Deleted { kept: PathBuf::from("state/copy.py") },
+        NoticeKind::Spared { why: KeepReason::Folder },
+        NoticeKind::Spared { why: KeepReason::Emptied },
+        NoticeKind::Spared { why: KeepReason::Many },
+        NoticeKind::Spared { why: KeepReason::Renamed },
+        NoticeKind::Spared { why: KeepReason::Edited },
+        NoticeKind::Spared { why: KeepReason::Gone },
+        NoticeKind::Spared { why: KeepReason::Off },
+        NoticeKind::IdChanged { from: Key { kind: Kind::Function, id: PluginId::new("old").unwrap() } },
+        NoticeKind::Waiting { reason: WaitReason::Away, again: false },
+        NoticeKind::Waiting { reason: WaitReason::Away, again: true },
+        NoticeKind::Superseded,
+        NoticeKind::Held,
+        NoticeKind::BeingWritten,
+        NoticeKind::Disabled,
+        NoticeKind::SameFile { original: PathBuf::from("plugins/whisper.py") },
+    ];
+    general.into_iter().map(Notice::general).chain(about_one.into_iter().map(shout)).collect()
+}

@@ -1,0 +1,451 @@
+//! A notice as lines for people: the status line, and what explains it.
+
+use std::collections::BTreeSet;
+
+use annotate_snippets::Level as Label;
+use anstyle::{AnsiColor, Effects, Style};
+
+use super::frames::frame;
+use super::messages::{hint_line, labelled};
+use crate::notice::{Level, Notice, NoticeKind, duration};
+use crate::plugin::Entry;
+use crate::printable;
+
+/// Below this many columns a line is not aligned: what happened matters more than where it stands.
+const NARROW: u16 = 72;
+/// The columns of an id grow with the ids that were seen, up to this.
+const WIDEST_ID: usize = 28;
+/// So do those of a version: `1.3.0 → 1.3.1` fits.
+const WIDEST_VERSION: usize = 15;
+
+/// Renders notices. Remembers the widths of the columns and the hints that were given.
+pub(super) struct Lines {
+    id_width: usize,
+    version_width: usize,
+    /// Hints to good news that were given already: one is helpful, one per plugin is noise.
+    hinted: BTreeSet<String>,
+}
+
+impl Lines {
+    pub(super) fn new() -> Self {
+        Self { id_width: 12, version_width: 0, hinted: BTreeSet::new() }
+    }
+
+    /// The status line, and what stands below it (which may be nothing). `above` and `below` are the widths of the
+    /// terminals that show the two, if they are terminals.
+    pub(super) fn render(
+        &mut self,
+        notice: &Notice,
+        clock: &str,
+        above: Option<u16>,
+        below: Option<u16>,
+    ) -> (String, String) {
+        self.widen(notice);
+        let mut remedies = notice.hint().unwrap_or_default().lines().map(str::to_owned).collect::<Vec<_>>();
+        remedies.retain(|remedy| {
+            let new = self.hinted.insert(remedy.clone());
+            // What was said when the trying began is not said again when it ends.
+            new || notice.level() > Level::Info && !matches!(notice.what, NoticeKind::GaveUp { .. })
+        });
+        let aligned = above.is_none_or(|columns| columns >= NARROW);
+        (self.line(notice, clock, aligned), explanation(notice, &remedies, below))
+    }
+
+    fn widen(&mut self, notice: &Notice) {
+        if let Some(key) = &notice.about.key {
+            self.id_width = self.id_width.max(width(key.id.as_str()).min(WIDEST_ID));
+            let version = notice.version().unwrap_or_default();
+            self.version_width = self.version_width.max(width(&version).min(WIDEST_VERSION));
+        }
+    }
+
+    /// What it is about, what happened to it, and how long that took.
+    fn line(&self, notice: &Notice, clock: &str, aligned: bool) -> String {
+        let (sign, style) = sign(notice);
+        let (type_width, id_width, version_width) =
+            if aligned { (6, self.id_width, self.version_width) } else { (0, 0, 0) };
+        let mut line = format!("{DIM}{clock}{DIM:#} {style}{sign}{style:#} ");
+        if let Some(key) = &notice.about.key {
+            let word = notice.about.entry.map_or(key.kind.word(), Entry::word);
+            push_column(&mut line, word, type_width, DIM);
+            push_column(&mut line, &printable::line(key.id.as_str()), id_width, BOLD);
+            let version = notice.version().unwrap_or_default();
+            if version_width > 0 || !version.is_empty() {
+                push_column(&mut line, &printable::line(&version), version_width, DIM);
+            }
+        } else if let Some(path) = &notice.about.path {
+            push_column(&mut line, &printable::line(&path.display().to_string()), 0, BOLD);
+        }
+        let what = notice.headline().map_or_else(|| printable::text(&notice.sentence()).into_owned(), str::to_owned);
+        push(&mut line, format_args!("{style}{}{style:#}", first_line(&what)));
+        if let (Some(took), true) = (notice.took(), notice.about.key.is_some()) {
+            push(&mut line, format_args!("  {DIM}{}{DIM:#}", duration(took)));
+        }
+        line
+    }
+}
+
+const BOLD: Style = Style::new().effects(Effects::BOLD);
+const DIM: Style = Style::new().effects(Effects::DIMMED);
+const GREEN: Style = AnsiColor::Green.on_default();
+const YELLOW: Style = AnsiColor::Yellow.on_default();
+const RED: Style = AnsiColor::Red.on_default().effects(Effects::BOLD);
+
+/// The sign says without colour what the colour says.
+fn sign(notice: &Notice) -> (&'static str, Style) {
+    match &notice.what {
+        NoticeKind::Created { .. } | NoticeKind::Updated { .. } => ("✓", GREEN),
+        NoticeKind::Unchanged { .. } => ("=", DIM),
+        NoticeKind::WouldCreate | NoticeKind::WouldUpdate { .. } => ("→", Style::new()),
+        NoticeKind::Summary { tally, .. } if !tally.is_complete() => ("!", YELLOW),
+        NoticeKind::Waiting { .. }
+        | NoticeKind::Slow { .. }
+        | NoticeKind::SettingsWait { .. }
+        | NoticeKind::Held
+        | NoticeKind::BeingWritten
+        | NoticeKind::RolledBack => ("…", YELLOW),
+        NoticeKind::Restored | NoticeKind::Deleted { .. } | NoticeKind::Deactivated | NoticeKind::Spared { .. } => {
+            ("!", YELLOW)
+        }
+        _ => match notice.level() {
+            Level::Detail => ("·", DIM),
+            Level::Info => ("·", Style::new()),
+            Level::Warning => ("!", YELLOW),
+            Level::Error => ("✗", RED),
+        },
+    }
+}
+
+fn push_column(line: &mut String, text: &str, columns: usize, style: Style) {
+    let padding = " ".repeat(columns.saturating_sub(width(text)));
+    push(line, format_args!("{style}{text}{style:#}{padding}  "));
+}
+
+/// Writing to a string cannot fail.
+fn push(line: &mut String, text: std::fmt::Arguments<'_>) {
+    std::fmt::Write::write_fmt(line, text).ok();
+}
+
+fn width(text: &str) -> usize {
+    console::measure_text_width(text)
+}
+
+/// The rest of a long answer stands below the line.
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
+/// Where it is, in the form that editors jump to; the source line; the rest of the words; the remedy.
+fn explanation(notice: &Notice, remedies: &[String], columns: Option<u16>) -> String {
+    let mut lines = Vec::new();
+    let words = notice.detail().unwrap_or_else(|| notice.sentence());
+    let words = printable::text(&words);
+    let mut rest = words.lines();
+    let severity = match notice.level() {
+        Level::Detail | Level::Info => None,
+        Level::Warning => Some(("warning", Label::WARNING)),
+        Level::Error => Some(("error", Label::ERROR)),
+    };
+    // Without a headline, the first line stands above already.
+    if notice.headline().is_none() {
+        rest.next();
+    }
+    if let (Some(path), Some((severity, label)), Some(_)) = (notice.file(), severity, notice.headline()) {
+        let (line, column) = notice.span().map_or((1, 1), |span| (span.line, span.column));
+        let path = path.display().to_string();
+        let path = printable::line(&path);
+        // Without colour: editors look for this line with an expression that starts at its first character.
+        lines.push(format!("{path}:{line}:{column}: {severity}: {}", rest.next().unwrap_or_default()));
+        if let Some(span) = notice.span() {
+            lines.push(frame(span, label, columns));
+        }
+    }
+    lines.extend(rest.map(|line| format!("  {line}")));
+    lines.extend(notice.note().map(|note| labelled("note", BOLD, note, columns)));
+    lines.extend(remedies.iter().map(|remedy| hint_line(remedy, columns)));
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes every snapshot with them")]
+    #![expect(clippy::needless_pass_by_value, reason = "a snapshot is written where it is handed in")]
+
+    use std::path::{Path, PathBuf};
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use expect_test::{Expect, expect};
+
+    use super::*;
+    use crate::engine::deploy::Failure;
+    use crate::notice::{OldVersion, PassSummary, Subject, WaitReason};
+    use crate::plugin::{Diagnostic, Key, Rule, Span, id::PluginId};
+
+    fn about(entry: Entry, id: &str, version: Option<&str>) -> Subject {
+        Subject {
+            key: Some(Key { kind: entry.kind(), id: PluginId::new(id).unwrap() }),
+            entry: Some(entry),
+            path: Some(Arc::from(Path::new("plugins").join(id).with_extension("py"))),
+            version: version.map(str::to_owned),
+            digest: None,
+        }
+    }
+
+    fn span(line: usize, column: usize, width: usize, source: &str) -> Span {
+        Span { line, column, width, source: source.to_owned() }
+    }
+
+    fn flawed(file: &str, rule: Rule, span: Option<Span>) -> NoticeKind {
+        let diagnostic = Diagnostic { rule, file: Arc::from(Path::new(file)), span };
+        NoticeKind::Flawed { diagnostic, digest: None, meant: true }
+    }
+
+    fn syntax(file: &str, span: Option<Span>) -> NoticeKind {
+        flawed(file, Rule::Syntax("expected `)`".to_owned()), span)
+    }
+
+    /// As a terminal of this width shows it, in colour.
+    fn shown(notices: &[Notice], columns: Option<u16>) -> String {
+        let mut lines = Lines::new();
+        let mut screen = String::new();
+        for notice in notices {
+            let (line, more) = lines.render(notice, "12:34:56", columns, columns);
+            assert!(!line.contains('\n'), "{line:?}");
+            for part in [line, more].iter().filter(|part| !part.is_empty()) {
+                push(&mut screen, format_args!("{part}\n"));
+            }
+        }
+        screen
+    }
+
+    #[track_caller]
+    fn check(notices: &[Notice], columns: Option<u16>, expected: Expect) {
+        expected.assert_eq(&console::strip_ansi_codes(&shown(notices, columns)));
+    }
+
+    fn folder() -> Notice {
+        let what = flawed("plugins/closed", Rule::UnreadableFolder("permission denied".to_owned()), None);
+        Notice { about: Subject::file(&Arc::from(Path::new("plugins/closed"))), what }
+    }
+
+    fn session() -> Vec<Notice> {
+        let took = Duration::from_millis(34);
+        let server = "http://localhost:8080".to_owned();
+        let shout = |what| Notice { about: about(Entry::Filter, "shout", Some("1.1")), what };
+        let clock = |what| Notice { about: about(Entry::Tools, "clock", None), what };
+        let duck = |what| Notice { about: about(Entry::Pipe, "rubber_duck_of_the_house", Some("0.3")), what };
+        let file = |what| Notice { about: Subject::file(&Arc::from(Path::new("plugins/new.py"))), what };
+        let tally = PassSummary { created: 1, updated: 1, refused: 1, ..PassSummary::default() };
+        vec![
+            Notice::general(NoticeKind::Ready {
+                roots: vec![PathBuf::from("plugins")],
+                plugins: 3,
+                server: server.clone(),
+            }),
+            Notice::general(NoticeKind::Connected { server: server.clone(), version: "0.12.4".to_owned() }),
+            clock(NoticeKind::Created { active: None, took }),
+            duck(NoticeKind::Created { active: Some(false), took }),
+            duck(NoticeKind::Created { active: Some(false), took }),
+            shout(NoticeKind::Updated { from: Some("1.0".to_owned()), kept: None, active: Some(true), took }),
+            shout(NoticeKind::Updated {
+                from: None,
+                kept: Some(PathBuf::from(".owui-watch/backups/copy.py")),
+                active: None,
+                took,
+            }),
+            shout(NoticeKind::Updated { from: None, kept: None, active: Some(false), took }),
+            shout(NoticeKind::Unchanged { in_pass: false, active: Some(false), good_again: true }),
+            shout(NoticeKind::WouldUpdate { from: Some("1.0".to_owned()), foreign: false }),
+            shout(NoticeKind::Refused {
+                words: "invalid syntax (<string>, line 2)".to_owned(),
+                span: Some(span(2, 1, 14, "class Filter(:")),
+                requirements: None,
+                old_version: Some(OldVersion::Running),
+                took,
+            }),
+            shout(NoticeKind::Refused {
+                words: String::new(),
+                span: None,
+                requirements: None,
+                old_version: None,
+                took,
+            }),
+            shout(NoticeKind::Refused {
+                words: "pip failed:\r\n  no such package\n\x1b[31mgave up\x07".to_owned(),
+                span: None,
+                requirements: None,
+                old_version: Some(OldVersion::Off),
+                took,
+            }),
+            shout(NoticeKind::RefusedBefore {
+                words: "No Function class found in the module".to_owned(),
+                span: None,
+                on_server: true,
+            }),
+            shout(NoticeKind::Failed { failure: Failure::StoredOther, took }),
+            shout(syntax("plugins/shout.py", Some(span(2, 14, 1, "class Filter(:")))),
+            file(syntax("plugins/new.py", None)),
+            folder(),
+            shout(NoticeKind::Surprising(Diagnostic {
+                rule: Rule::BrokenImport {
+                    module: "configparser".to_owned(),
+                    becomes: "open_webui.configparser".to_owned(),
+                },
+                file: Arc::from(Path::new("plugins/shout.py")),
+                span: Some(span(5, 6, 12, "from configparser import ConfigParser")),
+            })),
+            Notice {
+                about: Subject { path: None, ..about(Entry::Filter, "shout", None) },
+                what: NoticeKind::Conflict { paths: vec![Arc::from(Path::new("a.py")), Arc::from(Path::new("b.py"))] },
+            },
+            file(NoticeKind::BeingWritten),
+            shout(NoticeKind::Waiting { reason: WaitReason::Away, again: false }),
+            Notice::general(NoticeKind::Unreachable {
+                cause: "connection refused".to_owned(),
+                server,
+                next: Duration::from_millis(500),
+                waiting: 1,
+                configured: false,
+            }),
+            Notice::general(NoticeKind::Trouble { message: "one\ntwo".to_owned(), hint: None }),
+            Notice::general(NoticeKind::Summary { tally, took: Duration::from_secs(2), dry_run: false }),
+        ]
+    }
+
+    #[test]
+    fn a_session() {
+        check(
+            &session(),
+            Some(100),
+            expect![[r#"
+                12:34:56 · watching `plugins` (3 plugins) for http://localhost:8080
+                12:34:56 · http://localhost:8080 is Open WebUI 0.12.4
+                12:34:56 ✓ tool    clock         created  34 ms
+                12:34:56 ✓ pipe    rubber_duck_of_the_house  0.3  created, switched off  34 ms
+                hint: switch it on in Admin Panel > Functions
+                hint: set `activate_new = true` in watch.toml to have new functions switched on
+                12:34:56 ✓ pipe    rubber_duck_of_the_house  0.3  created, switched off  34 ms
+                12:34:56 ✓ filter  shout                     1.0 → 1.1  updated  34 ms
+                12:34:56 ✓ filter  shout                     1.1        updated  34 ms
+                  the text on the server was not deployed from here; a copy is in .owui-watch/backups/copy.py
+                12:34:56 ✓ filter  shout                     1.1        updated (off)  34 ms
+                12:34:56 = filter  shout                     1.1        good again, unchanged (off)
+                12:34:56 → filter  shout                     1.0 → 1.1  would be updated
+                12:34:56 ✗ filter  shout                     1.1        refused by the server  34 ms
+                plugins/shout.py:2:1: error: invalid syntax (<string>, line 2)
+                  |
+                2 | class Filter(:
+                  | ^^^^^^^^^^^^^^
+                note: the old version keeps running
+                12:34:56 ✗ filter  shout                     1.1        refused by the server  34 ms
+                plugins/shout.py:1:1: error: no reason was given
+                hint: the server's log may say more
+                12:34:56 ✗ filter  shout                     1.1        refused by the server  34 ms
+                plugins/shout.py:1:1: error: pip failed:
+                    no such package
+                  gave up␇
+                note: the old version is off
+                hint: the server's log may say more
+                12:34:56 ! filter  shout                     1.1        refused before, not sent again
+                plugins/shout.py:1:1: warning: No Function class found in the module
+                note: the server keeps the old version
+                hint: correct the file
+                hint: save it again to retry (with --once: add --force)
+                12:34:56 ✗ filter  shout                     1.1        not deployed  34 ms
+                plugins/shout.py:1:1: error: the server holds another text than the one sent: someone else just edited it
+                hint: save it again when nobody else is editing it
+                12:34:56 ✗ filter  shout                     1.1        not sent
+                plugins/shout.py:2:14: error: invalid Python: expected `)`
+                  |
+                2 | class Filter(:
+                  |              ^
+                12:34:56 ✗ plugins/new.py  not sent
+                plugins/new.py:1:1: error: invalid Python: expected `)`
+                12:34:56 ✗ plugins/closed  a folder that cannot be read: permission denied
+                hint: make it readable (`chmod u+rx`), or leave it out with `exclude` in watch.toml
+                12:34:56 ! filter  shout                     1.1        warning
+                plugins/shout.py:5:6: warning: the server rewrites the import of `configparser` to `open_webui.configparser`, which will fail
+                  |
+                5 | from configparser import ConfigParser
+                  |      ^^^^^^^^^^^^
+                hint: write `import configparser`, which is left as it is
+                12:34:56 ✗ filter  shout                                not deployed: `a.py` and `b.py` claim this id
+                hint: set another `id` in its frontmatter or under `[plugins."path"]` in watch.toml
+                hint: leave all but one out with `exclude` in watch.toml
+                12:34:56 … plugins/new.py  still being written; will be deployed once it is complete
+                12:34:56 … filter  shout                     1.1        waiting: the server is away
+                12:34:56 ! cannot reach http://localhost:8080: connection refused (next try in 500 ms, 1 plugin waiting)
+                hint: set OPENWEBUI_URL, or `url` in watch.toml, to the address of your server
+                hint: `owui-watch sandbox` starts a throw-away Open WebUI to try things out
+                12:34:56 ! one
+                  two
+                12:34:56 ! 3 plugins in 2.0 s: 1 created, 1 updated, 1 refused
+            "#]],
+        );
+    }
+
+    /// Nothing is aligned, and hints are wrapped.
+    #[test]
+    fn a_narrow_terminal() {
+        let wraps = |notice: &Notice| {
+            matches!(
+                notice.what,
+                NoticeKind::RefusedBefore { .. } | NoticeKind::Conflict { .. } | NoticeKind::Unreachable { .. }
+            )
+        };
+        let notices: Vec<_> = session().into_iter().filter(wraps).collect();
+        check(
+            &notices,
+            Some(60),
+            expect![[r#"
+            12:34:56 ! filter  shout  1.1  refused before, not sent again
+            plugins/shout.py:1:1: warning: No Function class found in the module
+            note: the server keeps the old version
+            hint: correct the file
+            hint: save it again to retry (with --once: add --force)
+            12:34:56 ✗ filter  shout  not deployed: `a.py` and `b.py` claim this id
+            hint: set another `id` in its frontmatter or under
+                  `[plugins."path"]` in watch.toml
+            hint: leave all but one out with `exclude` in watch.toml
+            12:34:56 ! cannot reach http://localhost:8080: connection refused (next try in 500 ms, 1 plugin waiting)
+            hint: set OPENWEBUI_URL, or `url` in watch.toml, to the
+                  address of your server
+            hint: `owui-watch sandbox` starts a throw-away Open WebUI to
+                  try things out
+        "#]],
+        );
+    }
+
+    #[test]
+    fn colours_are_there_and_take_nothing_away() {
+        let notice = Notice {
+            about: about(Entry::Filter, "shout", None),
+            what: syntax("plugins/shout.py", Some(span(2, 3, 1, "ab("))),
+        };
+        let screen = shown(&[notice], None);
+        assert!(screen.contains("\x1b["), "{screen:?}");
+        // The line that editors look for.
+        assert!(
+            screen.lines().any(|line| line == "plugins/shout.py:2:3: error: invalid Python: expected `)`"),
+            "{screen:?}"
+        );
+    }
+
+    #[test]
+    fn ids_stand_in_a_column_that_grows() {
+        let created = |id| Notice { about: about(Entry::Pipe, id, None), what: NoticeKind::WouldCreate };
+        let ids = ["a", "a_name_of_some_length", "größe", "a_name_that_is_longer_than_any_sensible_column", "b"];
+        check(
+            &ids.map(created),
+            None,
+            expect![[r#"
+            12:34:56 → pipe    a             would be created
+            12:34:56 → pipe    a_name_of_some_length  would be created
+            12:34:56 → pipe    größe                  would be created
+            12:34:56 → pipe    a_name_that_is_longer_than_any_sensible_column  would be created
+            12:34:56 → pipe    b                             would be created
+        "#]],
+        );
+    }
+}

@@ -1,0 +1,150 @@
+//! What is printed beside notices, on stderr: errors, hints, and the steps before a watch starts.
+
+use std::io::Write as _;
+
+use anstyle::{AnsiColor, Effects, Style};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::{Format, columns};
+use crate::printable;
+
+const GREEN: Style = AnsiColor::Green.on_default();
+const RED: Style = AnsiColor::Red.on_default().effects(Effects::BOLD);
+
+/// A message of one or more lines: each line after the first is indented, so that none passes for a message of its own.
+#[must_use]
+pub fn message(text: &str) -> String {
+    let text = printable::text(text);
+    let mut lines = text.trim_end_matches('\n').split('\n');
+    let first = lines.next().unwrap_or_default().to_owned();
+    lines.fold(first, |shown, line| {
+        let indent = if line.is_empty() || line.starts_with("  ") { "" } else { "  " };
+        shown + "\n" + indent + line
+    })
+}
+
+/// Prints an error that ends the program, and its hint.
+pub fn fatal(message: &str, hint: Option<&str>) {
+    let mut stderr = anstream::stderr().lock();
+    writeln!(stderr, "{RED}error{RED:#}: {}", self::message(message)).ok();
+    drop(stderr);
+    if let Some(hint) = hint {
+        print_hint(hint);
+    }
+}
+
+/// Prints a hint to stderr; each of its lines is a remedy of its own.
+pub fn print_hint(hint: &str) {
+    let columns = columns(&console::Term::stderr());
+    let mut stderr = anstream::stderr().lock();
+    for remedy in hint.lines() {
+        writeln!(stderr, "{}", hint_line(remedy, columns)).ok();
+    }
+}
+
+pub(super) fn hint_line(remedy: &str, columns: Option<u16>) -> String {
+    labelled("hint", GREEN, remedy, columns)
+}
+
+/// A text behind its label of four letters, wrapped between words. A word that does not fit stays whole, so that it can be
+/// copied; so does what stands in backticks, such as a command.
+pub(super) fn labelled(label: &str, style: Style, text: &str, columns: Option<u16>) -> String {
+    let label = format!("{style}{label}{style:#}: ");
+    let options = textwrap::Options::new(columns.map_or(usize::MAX, usize::from))
+        .initial_indent(&label)
+        .subsequent_indent("      ")
+        .break_words(false)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation)
+        .word_separator(textwrap::WordSeparator::Custom(words));
+    textwrap::fill(&printable::line(text), options)
+}
+
+fn words(line: &str) -> Box<dyn Iterator<Item = textwrap::core::Word<'_>> + '_> {
+    let is_paired = line.matches('`').count().is_multiple_of(2);
+    let mut quoted = false;
+    let ends_word = move |c: char| {
+        quoted ^= c == '`';
+        c == ' ' && !(quoted && is_paired)
+    };
+    Box::new(line.split_inclusive(ends_word).map(textwrap::core::Word::from))
+}
+
+/// Prints the steps before a watch starts; in place, where the terminal can do that.
+pub struct Steps(ProgressBar);
+
+impl Steps {
+    /// Starts without a step.
+    #[must_use]
+    pub fn new(format: Format) -> Self {
+        let hidden = format == Format::Json;
+        let target = if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let bar = ProgressBar::with_draw_target(None, target);
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+            bar.set_style(style);
+        }
+        Self(bar)
+    }
+
+    /// Shows the current step.
+    pub fn doing(&self, what: &str) {
+        self.0.set_message(printable::line(what).into_owned());
+        self.0.tick();
+    }
+
+    /// Prints a finished step, which stays on the screen.
+    pub fn done(&self, what: &str) {
+        self.0.suspend(|| writeln!(anstream::stderr().lock(), "{}", message(what)).ok());
+    }
+
+    /// Removes the spinner.
+    pub fn finish(self) {
+        self.0.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn width(text: &str) -> usize {
+        console::measure_text_width(text)
+    }
+
+    /// Whatever the width, no line is longer than it unless a single word is, and no text is lost or torn.
+    #[test]
+    fn hints_wrap_at_words_at_any_width() {
+        let remedy = "名前のプラグイン are set with `id = \"my plugin\"` in /home/somebody/projects/plugins/watch.toml, see \
+                      https://example.org/open-webui/plugins#ids for more about it";
+        let whole = ["`id = \"my plugin\"`", "/home/somebody/projects/plugins/watch.toml,", "名前のプラグイン"];
+        for columns in 1..=200 {
+            let shown = console::strip_ansi_codes(&hint_line(remedy, Some(columns))).into_owned();
+            let lines: Vec<_> = shown.lines().collect();
+            for line in &lines {
+                let text = line.strip_prefix("hint: ").or(line.strip_prefix("      ")).expect("the text's column");
+                let is_one_word = !text.contains(' ') || text.starts_with('`') && text.ends_with('`');
+                assert!(width(line) <= columns.into() || is_one_word, "{columns}: {shown}");
+                assert_eq!(line.trim_end(), *line, "{columns}: {shown}");
+            }
+            assert_eq!(lines.iter().filter(|line| line.starts_with("hint: ")).count(), 1, "{columns}: {shown}");
+            assert!(whole.iter().all(|word| shown.contains(word)), "{columns}: {shown}");
+            let again: Vec<_> = lines.iter().map(|line| &line["hint: ".len()..]).collect();
+            assert_eq!(again.join(" "), remedy, "{columns}");
+        }
+        assert_eq!(console::strip_ansi_codes(&hint_line(remedy, None)), format!("hint: {remedy}"));
+        // An apostrophe's cousin that is never closed binds nothing.
+        let shown = hint_line("a ` b c d e f", Some(12));
+        assert_eq!(console::strip_ansi_codes(&shown), "hint: a ` b\n      c d e\n      f");
+    }
+
+    #[test]
+    fn no_line_of_a_message_passes_for_a_message_of_ours() {
+        for (given, expected) in [
+            ("one", "one"),
+            ("one\r\nerror: two\n", "one\n  error: two"),
+            ("one\n\n  | two\n\u{9b}2Kthree", "one\n\n  | two\n  three"),
+            ("\u{1b}]0;x\u{7}a\u{202e}b", "a�b"),
+        ] {
+            assert_eq!(message(given), expected);
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Where notices are shown: the terminal, or JSON for programs. A thread of its own prints, so that a terminal that is
+//! stopped with Ctrl-S, or a pipe that nobody reads, holds up no deploy and no watchdog.
+
+mod console;
+mod frames;
+mod lines;
+mod messages;
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+
+use crate::notice::{Level, Notice};
+
+pub use console::Console;
+pub use messages::{Steps, fatal, message, print_hint};
+
+/// How many notices are kept for a slow reader.
+const MOST_WAITING: usize = 10_000;
+/// How many of the oldest are dropped at once.
+const ROOM: usize = 1000;
+
+/// The form of the output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Lines,
+    /// One JSON object per line, for programs.
+    Json,
+}
+
+/// Sends notices to the thread that prints.
+#[derive(Clone)]
+pub struct Output(Arc<Queue>);
+
+impl Output {
+    /// Starts the thread. It calls `gone` once the reader is gone, as after `owui-watch | head`. It ends, and drops `gone`,
+    /// when everything is printed after [`Output::close`].
+    ///
+    /// # Errors
+    ///
+    /// If the system cannot start another thread.
+    pub fn start(mut console: Console, gone: impl FnOnce() + Send + 'static) -> io::Result<Self> {
+        let queue = Arc::new(Queue::default());
+        let output = Self(Arc::clone(&queue));
+        std::thread::Builder::new().name("output".to_owned()).spawn(move || {
+            let mut gone = Some(gone);
+            while let Some((notice, time)) = queue.next() {
+                if gone.is_some() {
+                    console.tell(&notice, time);
+                }
+                if console.is_gone()
+                    && let Some(gone) = gone.take()
+                {
+                    gone();
+                }
+            }
+        })?;
+        Ok(output)
+    }
+
+    /// Queues notices with their times. Never waits for the reader. Each call wakes the thread once.
+    pub fn tell(&self, notices: impl IntoIterator<Item = (Notice, Timestamp)>) {
+        let mut backlog = self.0.backlog();
+        notices.into_iter().for_each(|(notice, time)| backlog.push(notice, time));
+        drop(backlog);
+        self.0.changed.notify_one();
+    }
+
+    /// Lets the thread end once everything is printed.
+    pub fn close(&self) {
+        self.0.backlog().closed = true;
+        self.0.changed.notify_one();
+    }
+
+    /// How many notices the thread has taken so far. While this stands still, nobody reads.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        self.0.backlog().taken
+    }
+}
+
+/// What waits to be printed. Not a channel: none in the standard library drops its oldest when full.
+#[derive(Default)]
+struct Queue {
+    backlog: Mutex<Backlog>,
+    changed: Condvar,
+}
+
+impl Queue {
+    fn backlog(&self) -> MutexGuard<'_, Backlog> {
+        self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the next notice; `None` once closed and empty.
+    fn next(&self) -> Option<(Notice, Timestamp)> {
+        let is_idle = |backlog: &mut Backlog| backlog.waiting.is_empty() && !backlog.closed;
+        let idle = self.changed.wait_while(self.backlog(), is_idle);
+        idle.unwrap_or_else(PoisonError::into_inner).pop()
+    }
+}
+
+#[derive(Default)]
+struct Backlog {
+    waiting: VecDeque<(Notice, Timestamp)>,
+    /// How many were dropped since the last one was taken.
+    dropped: usize,
+    taken: usize,
+    closed: bool,
+}
+
+impl Backlog {
+    fn push(&mut self, notice: Notice, time: Timestamp) {
+        if self.waiting.len() >= MOST_WAITING {
+            self.make_room();
+        }
+        self.waiting.push_back((notice, time));
+    }
+
+    /// Drops the oldest that are neither outcomes nor warnings; if there are none, the oldest.
+    fn make_room(&mut self) {
+        let mut room = 0;
+        self.waiting.retain(|(notice, _)| {
+            let goes = room < ROOM && !notice.is_outcome() && notice.level() <= Level::Info;
+            room += usize::from(goes);
+            !goes
+        });
+        if room == 0 {
+            room = self.waiting.drain(..ROOM).count();
+        }
+        self.dropped += room;
+    }
+
+    /// The next to be printed. A count of dropped notices comes before those that are left.
+    fn pop(&mut self) -> Option<(Notice, Timestamp)> {
+        let dropped = std::mem::take(&mut self.dropped);
+        let next = match self.waiting.front() {
+            Some((_, time)) if dropped > 0 => Some((Notice::of_unread(dropped), *time)),
+            _ => self.waiting.pop_front(),
+        };
+        self.taken += usize::from(next.is_some());
+        next
+    }
+}
+
+/// How wide a terminal is, if it is one.
+fn columns(terminal: &::console::Term) -> Option<u16> {
+    terminal.size_checked().map(|(_, columns)| columns)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::notice::NoticeKind;
+
+    fn push(backlog: &mut Backlog, kinds: impl Iterator<Item = NoticeKind>) {
+        kinds.for_each(|what| backlog.push(Notice::general(what), Timestamp::UNIX_EPOCH));
+    }
+
+    fn created(n: usize) -> NoticeKind {
+        NoticeKind::Created { active: None, took: Duration::from_millis(n as u64) }
+    }
+
+    fn rest(backlog: &mut Backlog) -> Vec<NoticeKind> {
+        std::iter::from_fn(|| backlog.pop()).map(|(notice, _)| notice.what).collect()
+    }
+
+    #[test]
+    fn notices_are_printed_in_order() {
+        let mut backlog = Backlog::default();
+        push(&mut backlog, (0..MOST_WAITING).map(created));
+        assert_eq!(rest(&mut backlog), (0..MOST_WAITING).map(created).collect::<Vec<_>>());
+        assert_eq!(backlog.taken, MOST_WAITING);
+    }
+
+    #[test]
+    fn a_full_queue_gives_up_what_is_no_outcome() {
+        let mut backlog = Backlog::default();
+        push(&mut backlog, (0..MOST_WAITING).flat_map(|n| [NoticeKind::Held, created(n)]));
+        assert!(backlog.waiting.len() <= MOST_WAITING);
+        let told = rest(&mut backlog);
+        let outcomes: Vec<_> = told.iter().filter(|what| matches!(what, NoticeKind::Created { .. })).cloned().collect();
+        assert_eq!(outcomes, (0..MOST_WAITING).map(created).collect::<Vec<_>>()[MOST_WAITING - outcomes.len()..]);
+        // Every one of the others is counted.
+        let given_up = 2 * MOST_WAITING - (told.len() - 1);
+        assert_eq!(told[0], Notice::of_unread(given_up).what);
+    }
+
+    #[test]
+    fn a_queue_of_outcomes_gives_up_the_oldest() {
+        let mut backlog = Backlog::default();
+        push(&mut backlog, (0..=MOST_WAITING).map(created));
+        let told = rest(&mut backlog);
+        assert_eq!(told[0], Notice::of_unread(ROOM).what);
+        assert_eq!(told[1..], (ROOM..=MOST_WAITING).map(created).collect::<Vec<_>>());
+    }
+}
