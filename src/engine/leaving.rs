@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use super::deploy::{Failure, Outcome, Spared, Step};
 use super::files::{File, FilePresence, Loaded, Owner};
+use super::lane::{Conversation, Job, Task};
 use super::plan::Remote;
 use super::removal::Mode;
-use super::{Conversation, Effect, Engine, Job, Now, OnDelete, Task};
+use super::{Effect, Engine, Now, OnDelete};
 use crate::notice::{Notice, NoticeKind, Sparing, WaitReason};
 use crate::plugin::{Digest, Key, Kind, Plugin};
 
@@ -35,8 +36,8 @@ impl Engine {
         // It was there again, if only for a moment: the while begins anew.
         let again =
             |leaving: &&mut PendingRemoval| before.is_none() && *leaving.plugin.path == *path && leaving.due.is_some();
-        if let Some(leaving) = self.leaving.values_mut().find(again) {
-            leaving.due = Some(now.at + self.policy.gone_after);
+        if let Some(removal) = self.lanes.values_mut().filter_map(|lane| lane.removal.as_mut()).find(again) {
+            removal.due = Some(now.at + self.policy.gone_after);
         }
         let Some(was) = before.and_then(File::known).filter(|_| *loaded == Loaded::Missing) else { return };
         let wanted = match self.policy.on_delete {
@@ -49,8 +50,22 @@ impl Engine {
         if wanted && watching && unclaimed && self.policy.selects_plugin(was) && self.deployed_by_us(&was.key).is_some()
         {
             let due = Some(now.at + self.policy.gone_after);
-            self.leaving.insert(was.key.clone(), PendingRemoval { plugin: Arc::clone(was), due, told: false });
+            let plugin = Arc::clone(was);
+            self.lanes.of(&was.key).removal = Some(PendingRemoval { plugin, due, told: false });
         }
+    }
+
+    /// The plugins whose files are gone, where that may mean something on the server.
+    fn removals(&self) -> impl Iterator<Item = (&Key, &PendingRemoval)> {
+        self.lanes.with(|lane| lane.removal.as_ref())
+    }
+
+    fn removal_mut(&mut self, key: &Key) -> Option<&mut PendingRemoval> {
+        self.lanes.get_mut(key)?.removal.as_mut()
+    }
+
+    fn end_removal(&mut self, key: &Key) -> Option<PendingRemoval> {
+        self.lanes.get_mut(key)?.removal.take()
     }
 
     /// The text that we have put on the server ourselves.
@@ -62,11 +77,10 @@ impl Engine {
     /// The file has stayed gone, or not. What took more with it than a file was no wish to take one plugin away.
     pub(super) fn on_looked(&mut self, path: &Path, trace: FilePresence, now: Now) {
         // One file may have had several ids, and gone with each.
-        let is_meant = |(key, leaving): &(&Key, &PendingRemoval)| {
-            let is_idle = self.queue.waiting(key).is_none() && self.queue.flying(key).is_none();
-            *leaving.plugin.path == *path && leaving.due.is_none() && is_idle
+        let is_meant = |(key, removal): &(&Key, &PendingRemoval)| {
+            *removal.plugin.path == *path && removal.due.is_none() && self.lanes.is_idle(key)
         };
-        let keys: Vec<_> = self.leaving.iter().filter(is_meant).map(|(key, _)| key.clone()).collect();
+        let keys: Vec<_> = self.removals().filter(is_meant).map(|(key, _)| key.clone()).collect();
         for key in keys {
             self.follow(key, path, trace, now);
         }
@@ -75,50 +89,48 @@ impl Engine {
     pub(super) fn follow(&mut self, key: Key, path: &Path, trace: FilePresence, now: Now) {
         if self.files.owner(&key) != Owner::None {
             // Another file has taken its place.
-            self.leaving.remove(&key);
+            self.end_removal(&key);
             return;
         }
-        let many = self.leaving.len() > self.files.plugins().count();
+        let many = self.removals().count() > self.files.plugins().count();
         match trace {
-            FilePresence::File => drop(self.leaving.remove(&key)),
+            FilePresence::File => drop(self.end_removal(&key)),
             FilePresence::Unsettled => {
-                if let Some(leaving) = self.leaving.get_mut(&key) {
+                if let Some(leaving) = self.removal_mut(&key) {
                     leaving.due = Some(now.at + UNSETTLED);
                 }
             }
             FilePresence::Nothing => self.spare(&key, Sparing::Folder),
             FilePresence::Folder if many => {
-                let all: Vec<_> = self.leaving.keys().cloned().collect();
+                let all: Vec<_> = self.removals().map(|(key, _)| key.clone()).collect();
                 for key in &all {
                     self.spare(key, Sparing::Many);
                 }
             }
             FilePresence::Folder if !self.has_plugins_beside(path) => self.spare(&key, Sparing::Emptied),
-            FilePresence::Folder if self.asked.values().any(|other| *other == key) => {
+            FilePresence::Folder if self.lanes.with(|lane| lane.duplicate.as_ref()).any(|(_, other)| *other == key) => {
                 self.spare(&key, Sparing::Renamed)
             }
             FilePresence::Folder if self.has_broken_files() => {
-                if let Some(leaving) = self.leaving.get_mut(&key) {
-                    leaving.due = Some(now.at + self.policy.gone_after);
-                    let waiting = Notice::of(
-                        &leaving.plugin,
-                        NoticeKind::Waiting { reason: WaitReason::BrokenFile, again: false },
-                    );
-                    if !std::mem::replace(&mut leaving.told, true) {
-                        self.tell(waiting);
-                    }
+                let due = now.at + self.policy.gone_after;
+                let Some(removal) = self.removal_mut(&key) else { return };
+                removal.due = Some(due);
+                if !std::mem::replace(&mut removal.told, true) {
+                    let what = NoticeKind::Waiting { reason: WaitReason::BrokenFile, again: false };
+                    let waiting = Notice::of(&removal.plugin, what);
+                    self.tell(waiting);
                 }
             }
             FilePresence::Folder => {
                 let mode = match self.policy.on_delete {
-                    OnDelete::Keep => return drop(self.leaving.remove(&key)),
+                    OnDelete::Keep => return drop(self.end_removal(&key)),
                     OnDelete::Deactivate => Mode::Deactivate,
                     OnDelete::Delete => Mode::Delete,
                 };
                 let deployed = self.deployed_by_us(&key);
-                let Some((leaving, deployed)) = self.leaving.get(&key).zip(deployed) else { return };
-                let task = Task::Remove { plugin: Arc::clone(&leaving.plugin), mode, deployed };
-                self.queue.request(key, Job { task, since: now.at, in_pass: false });
+                let Some((removal, deployed)) = self.removal_mut(&key).zip(deployed) else { return };
+                let task = Task::Remove { plugin: Arc::clone(&removal.plugin), mode, deployed };
+                self.lanes.request(key, Job { task, since: now.at, in_pass: false });
             }
         }
     }
@@ -132,7 +144,7 @@ impl Engine {
 
     /// A removal that has changed nothing yet ends where the plugin is back, or may be.
     pub(super) fn spared(&self, key: &Key) -> Option<Step> {
-        let Conversation::Remove(plugin, removal) = &self.queue.flying(key)?.talk else { return None };
+        let Conversation::Remove(plugin, removal) = &self.lanes.in_flight(key)?.conversation else { return None };
         let spared = match self.files.owner(key) {
             _ if removal.has_begun() => return None,
             Owner::One(_) | Owner::Conflict(_) => Spared::Back,
@@ -148,8 +160,8 @@ impl Engine {
     }
 
     fn spare(&mut self, key: &Key, why: Sparing) {
-        if let Some(leaving) = self.leaving.remove(key) {
-            self.tell(Notice::of(&leaving.plugin, NoticeKind::Spared { why }));
+        if let Some(removal) = self.end_removal(key) {
+            self.tell(Notice::of(&removal.plugin, NoticeKind::Spared { why }));
         }
     }
 
@@ -164,7 +176,7 @@ impl Engine {
             }
             // It is looked at again.
             Outcome::Spared(Spared::Unclear) => {
-                if let Some(leaving) = self.leaving.get_mut(key) {
+                if let Some(leaving) = self.removal_mut(key) {
                     leaving.due = Some(now.at);
                 }
                 return;
@@ -183,7 +195,7 @@ impl Engine {
             }
             // It is tried again when the server is back.
             Outcome::Failed(Failure::Unreachable { cause, retry_after }) => {
-                if let Some(leaving) = self.leaving.get_mut(key) {
+                if let Some(leaving) = self.removal_mut(key) {
                     leaving.due = Some(now.at);
                 }
                 self.lose(cause, retry_after, now);
@@ -191,7 +203,7 @@ impl Engine {
             }
             // It is tried again when the disk may have room.
             Outcome::Failed(failure @ Failure::KeepFailed { .. }) => {
-                let told = self.leaving.get_mut(key).is_some_and(|leaving| {
+                let told = self.removal_mut(key).is_some_and(|leaving| {
                     leaving.due = Some(now.at + RETRY);
                     std::mem::replace(&mut leaving.told, true)
                 });
@@ -204,7 +216,7 @@ impl Engine {
             _ => return,
         };
         if !matches!(what, NoticeKind::Waiting { .. }) {
-            self.leaving.remove(key);
+            self.end_removal(key);
         }
         self.tell(Notice::of(plugin, what));
         self.plan_returned(key, now);

@@ -8,17 +8,17 @@
 //! In here is the road that an event takes, from a file that is ready to a conversation that is in flight. What is known of
 //! the server is in `server`, what the end of a conversation leads to in `ended`, files that are gone in `leaving`.
 
-mod activation;
 mod crashes;
 pub mod deploy;
 pub mod duplicate;
 pub mod files;
+mod lane;
 mod leaving;
 pub mod ledger;
 pub mod outcome;
 pub mod plan;
 mod prefetch;
-pub mod queue;
+mod queue;
 pub mod recovery;
 pub mod refusal;
 mod removal;
@@ -37,20 +37,16 @@ use jiff::Timestamp;
 use crate::notice::{Notice, NoticeKind, PassSummary, Subject, WaitReason};
 use crate::plugin::id::PluginId;
 use crate::plugin::{Digest, Flaw, Key, Parsed, Plugin, Problem};
-use activation::Activations;
-use crashes::Crash;
 use deploy::{Adopt, Backup, Call, Deploy, DeployContext, DeployPolicy, Failure, Reply, Step};
 use duplicate::{Duplicate, Duplicates, Identity};
 use files::{File, FilePresence, Files, Loaded, Owner};
-use leaving::PendingRemoval;
+use lane::{Conversation, InFlight, Job, Lane, Lanes, Task};
 use ledger::{LastAttempt, Ledger, Rollback, SavedState, UpdateIntent};
-use outcome::Session;
 use plan::{Decision, Remote, Why};
 use prefetch::{Ahead, Asked};
-use queue::Queue;
 use recovery::Recovery;
-use removal::{Mode, Removal};
-use retry::Retries;
+use removal::Removal;
+use retry::Cause;
 use server::{Outage, Seen, Server, ServerListing};
 
 /// The versions of Open WebUI that the tests deploy to.
@@ -248,45 +244,24 @@ fn names(argument: &str, path: &Path, id: Option<&str>) -> bool {
 pub struct Engine {
     policy: Policy,
     ledger: Ledger,
-    rollbacks: BTreeMap<Key, Rollback>,
-    /// Updates of which nobody knows how they ended, or not yet.
-    under_way: BTreeMap<Key, UpdateIntent>,
+    lanes: Lanes,
     files: Files,
     server: Server,
     /// What the server said that it is, when it was last looked at.
     version: Option<String>,
     absence: Option<Outage>,
-    queue: Queue<Job, InFlight>,
     /// What was asked before there was anything to deploy.
     ahead: Option<Ahead>,
     /// Versions being pruned.
     errands: BTreeMap<Ticket, (Key, String)>,
-    /// The versions that this editing session has made, oldest first.
-    sessions: BTreeMap<Key, Session>,
-    /// Plugins whose files are gone, where that may mean something on the server.
-    leaving: BTreeMap<Key, PendingRemoval>,
-    /// Texts to which no answer came the last time that they were sent.
-    unanswered: BTreeMap<Key, Digest>,
     /// Files whose last notice was an error.
     complaints: BTreeMap<Arc<Path>, Complaint>,
-    /// Deploys that wait for room on the disk.
-    retries: Retries,
-    /// Texts at which the server failed the last time that they were sent.
-    crashes: BTreeMap<Key, Crash>,
-    /// New functions that could not be switched on yet.
-    activations: Activations,
-    /// New plugins that the user was asked about, and the plugins on the server that they may be.
-    asked: BTreeMap<Key, Key>,
-    /// What the server was seen to hold of plugins whose text is being read for the plan that follows from that.
-    unread: BTreeMap<Key, Remote>,
     /// Paths that are being read, or will be read again.
     pending: BTreeMap<Arc<Path>, Pending>,
     /// Ids that several files seem to claim: which of the claims have been looked at again.
     doubted: BTreeMap<Key, BTreeSet<Arc<Path>>>,
     /// Conflicts that the user knows of.
     conflicts: BTreeMap<Key, Vec<Arc<Path>>>,
-    /// When each plugin was last sent.
-    sent: BTreeMap<Key, Duration>,
     tickets: BTreeMap<Ticket, Key>,
     n_tickets: u64,
     scanning: bool,
@@ -326,91 +301,12 @@ enum Ending {
     Replace { slow_at: Option<Duration> },
 }
 
-/// What is asked for.
-#[derive(Debug)]
-struct Job {
-    task: Task,
-    /// When the save was seen, or the pass began.
-    since: Duration,
-    in_pass: bool,
-}
-
-#[derive(Debug)]
-enum Task {
-    Deploy { plugin: Arc<Plugin>, why: Why },
-    Recover,
-    Remove { plugin: Arc<Plugin>, mode: Mode, deployed: Digest },
-}
-
-impl Job {
-    /// The deploy that it is, if it is one.
-    fn deploy(&self) -> Option<(&Arc<Plugin>, Why)> {
-        match &self.task {
-            Task::Deploy { plugin, why } => Some((plugin, *why)),
-            Task::Recover | Task::Remove { .. } => None,
-        }
-    }
-}
-
-/// A conversation with the server.
-#[derive(Debug)]
-enum Conversation {
-    Deploy(Deploy),
-    Recover(Recovery),
-    Remove(Arc<Plugin>, Removal),
-}
-
-impl Conversation {
-    /// The plugin that is being deployed.
-    fn deploys(&self) -> Option<&Arc<Plugin>> {
-        match self {
-            Conversation::Deploy(exchange) => Some(exchange.plugin()),
-            Conversation::Recover(_) | Conversation::Remove(..) => None,
-        }
-    }
-
-    fn looks_for_twins(&self) -> bool {
-        match self {
-            Conversation::Deploy(exchange) => exchange.looks_for_twins(),
-            Conversation::Recover(_) | Conversation::Remove(..) => false,
-        }
-    }
-
-    fn reply(&mut self, reply: Reply) -> Step {
-        match self {
-            Conversation::Deploy(exchange) => exchange.reply(reply),
-            Conversation::Recover(recovery) => recovery.reply(reply),
-            Conversation::Remove(_, removal) => removal.reply(reply),
-        }
-    }
-
-    /// Takes the answer to [`Step::SaveBackup`]. `None` where nothing was to be kept.
-    fn kept(&mut self, kept: Result<PathBuf, String>) -> Option<Step> {
-        match self {
-            Conversation::Deploy(exchange) => Some(exchange.kept(kept)),
-            Conversation::Remove(_, removal) => Some(removal.kept(kept)),
-            Conversation::Recover(_) => None,
-        }
-    }
-
-    /// Takes the answer to [`Step::SaveIntent`]. `None` where nothing was to be noted.
-    fn noted(&mut self, noted: Result<(), String>) -> Option<Step> {
-        match self {
-            Conversation::Deploy(exchange) => Some(exchange.noted(noted)),
-            Conversation::Recover(_) | Conversation::Remove(..) => None,
-        }
-    }
-}
-
 /// What a run has in mind that is in no file: plugins whose files are gone, the versions of an editing session, texts that
 /// no answer came to, since when the server is away.
 #[derive(Debug)]
 pub struct Handover {
-    leaving: BTreeMap<Key, PendingRemoval>,
-    sessions: BTreeMap<Key, Session>,
-    unanswered: BTreeMap<Key, Digest>,
+    lanes: BTreeMap<Key, Lane>,
     complaints: BTreeMap<Arc<Path>, Complaint>,
-    crashes: BTreeMap<Key, Crash>,
     absence: Option<Outage>,
 }
 
@@ -420,18 +316,6 @@ impl Handover {
     pub fn with_another_way(self) -> Self {
         Self { absence: None, ..self }
     }
-}
-
-/// A conversation that is in flight.
-#[derive(Debug)]
-struct InFlight {
-    talk: Conversation,
-    since: Duration,
-    in_pass: bool,
-    /// A rollback has come in between.
-    rolled_back: bool,
-    /// When the user is to be told that it is still on its way; `None` when that was done.
-    slow_at: Option<Duration>,
 }
 
 /// A path that is being read, or will be.
@@ -494,15 +378,18 @@ impl Engine {
     #[must_use]
     pub fn new(policy: Policy, memory: SavedState) -> Self {
         let SavedState { mut ledger, rollbacks, under_way } = memory;
-        for (key, under_way) in &under_way {
-            under_way.ours.iter().for_each(|digest| ledger.sending(key, *digest));
+        let mut lanes = Lanes::new(policy.concurrency);
+        for (key, intent) in under_way {
+            intent.ours.iter().for_each(|digest| ledger.sending(&key, *digest));
+            lanes.of(&key).intent = Some(intent);
+        }
+        for (key, rollback) in rollbacks {
+            lanes.of(&key).rollback = Some(rollback);
         }
         Self {
-            queue: Queue::new(policy.concurrency),
             policy,
             ledger,
-            rollbacks,
-            under_way,
+            lanes,
             files: Files::default(),
             server: Server::Shut { until: None },
             shut_for: None,
@@ -511,19 +398,10 @@ impl Engine {
             absence: None,
             ahead: None,
             errands: BTreeMap::new(),
-            sessions: BTreeMap::new(),
-            leaving: BTreeMap::new(),
-            asked: BTreeMap::new(),
-            unanswered: BTreeMap::new(),
             complaints: BTreeMap::new(),
-            retries: Retries::default(),
-            crashes: BTreeMap::new(),
-            activations: Activations::default(),
-            unread: BTreeMap::new(),
             pending: BTreeMap::new(),
             doubted: BTreeMap::new(),
             conflicts: BTreeMap::new(),
-            sent: BTreeMap::new(),
             tickets: BTreeMap::new(),
             n_tickets: 0,
             scanning: false,
@@ -545,19 +423,21 @@ impl Engine {
     /// What another engine for the same server is to go on with. The conversations must be over.
     #[must_use]
     pub fn hand_over(self) -> Handover {
-        let Self { leaving, sessions, unanswered, complaints, crashes, absence, .. } = self;
-        Handover { leaving, sessions, unanswered, complaints, crashes, absence }
+        let Self { lanes, complaints, absence, .. } = self;
+        Handover { lanes: lanes.hand_over(), complaints, absence }
     }
 
     /// Goes on with what an engine for the same server had in mind, by the same clock.
     pub fn take_over(&mut self, unfinished: Handover) {
-        let Handover { leaving, sessions, unanswered, complaints, crashes, absence } = unfinished;
-        (self.leaving, self.sessions, self.absence) = (leaving, sessions, absence);
-        (self.unanswered, self.crashes, self.complaints) = (unanswered, crashes, complaints);
-        self.leaving.retain(|_, leaving| self.policy.watches(&leaving.plugin.path));
-        for leaving in self.leaving.values_mut() {
-            // What was being acted on is looked at again.
-            leaving.due.get_or_insert_default();
+        let Handover { lanes, complaints, absence } = unfinished;
+        (self.complaints, self.absence) = (complaints, absence);
+        self.lanes.take_over(lanes);
+        for lane in self.lanes.values_mut() {
+            lane.removal.take_if(|removal| !self.policy.watches(&removal.plugin.path));
+            if let Some(removal) = &mut lane.removal {
+                // What was being acted on is looked at again.
+                removal.due.get_or_insert_default();
+            }
         }
     }
 
@@ -576,16 +456,15 @@ impl Engine {
             Server::Away { .. } | Server::Shut { .. } | Server::Looking(_) | Server::Open => None,
         };
         let rereads = self.pending.values().filter_map(|pending| pending.due);
-        let slow = self.queue.all_in_flight().filter_map(|(_, flight)| flight.slow_at);
+        let slow = self.lanes.all_in_flight().filter_map(|(_, _, flight)| flight.slow_at);
         let open = matches!(self.server, Server::Open) && self.ending.is_none();
-        let leaving = self.leaving.values().filter_map(|leaving| leaving.due.filter(|_| open));
-        let retry = self.next_retry().into_iter().chain(self.activations.next()).filter(|_| open);
+        let removals = self.lanes.with(|lane| lane.removal.as_ref()?.due.filter(|_| open)).map(|(_, due)| due);
+        let retry = self.next_retry().filter(|_| open);
         let ending = self.ending.and_then(|ending| match ending {
             Ending::Stop { by } => Some(by),
             Ending::Replace { slow_at } => slow_at,
         });
-        let retries = self.retries.next().filter(|_| open);
-        rereads.chain(slow).chain(leaving).chain(retry).chain(retries).chain(server).chain(ending).min()
+        rereads.chain(slow).chain(removals).chain(retry).chain(server).chain(ending).min()
     }
 
     /// Takes what happened, and answers what is to be done, in this order.
@@ -601,8 +480,8 @@ impl Engine {
             }),
             Event::Loaded(path, loaded) => self.on_loaded(path, loaded, now),
             Event::Replied(ticket, reply) => self.on_replied(ticket, reply, now),
-            Event::BackupSaved(ticket, kept) => self.on_written(ticket, |talk| talk.kept(kept), now),
-            Event::IntentSaved(ticket, noted) => self.on_written(ticket, |talk| talk.noted(noted), now),
+            Event::BackupSaved(ticket, saved) => self.on_written(ticket, |it| it.backup_saved(saved), now),
+            Event::IntentSaved(ticket, saved) => self.on_written(ticket, |it| it.intent_saved(saved), now),
             Event::PresenceChecked(path, trace) => self.on_looked(&path, trace, now),
             Event::RolledBack(rollbacks) => self.on_rolled_back(rollbacks),
             Event::Wake => self.on_wake(now),
@@ -612,6 +491,7 @@ impl Engine {
         self.tell_absent();
         self.pump(now);
         self.finish(now);
+        self.lanes.drop_empty();
         std::mem::take(&mut self.effects)
     }
 
@@ -713,7 +593,7 @@ impl Engine {
         if nothing {
             self.tell(Notice::general(NoticeKind::NothingFound { roots: self.policy.roots.clone() }));
         }
-        if usage && self.under_way.is_empty() {
+        if usage && self.lanes.with(|lane| lane.intent.as_ref()).next().is_none() {
             self.exit.get_or_insert(Code::Usage);
         }
         // What a deploy that was cut short has left behind is made good before.
@@ -741,7 +621,7 @@ impl Engine {
 
     /// Whether a formatter may still be at work on what was deployed last.
     fn is_hot(&self, key: &Key, saved: Duration) -> bool {
-        self.sent.get(key).is_some_and(|sent| saved < *sent + HOT)
+        self.lanes.get(key).and_then(|lane| lane.sent).is_some_and(|sent| saved < sent + HOT)
     }
 
     fn read(&mut self, path: Arc<Path>, pending: Pending) {
@@ -836,7 +716,9 @@ impl Engine {
             self.consider(&was.key, since, now);
         }
         if let Some(key) = is {
-            self.leaving.remove(&key);
+            if let Some(lane) = self.lanes.get_mut(&key) {
+                lane.removal = None;
+            }
             if let Some(checked) = self.doubted.get_mut(&key) {
                 checked.insert(path);
             } else {
@@ -892,7 +774,8 @@ impl Engine {
             && self.files.owner(&was.key) == Owner::None
             && self.policy.selects_plugin(was)
         {
-            let next = self.leaving.contains_key(&was.key).then_some((self.policy.on_delete, self.policy.gone_after));
+            let leaves = self.lanes.get(&was.key).is_some_and(|lane| lane.removal.is_some());
+            let next = leaves.then_some((self.policy.on_delete, self.policy.gone_after));
             let on_server = self.ledger.get(&was.key).is_some_and(|record| record.deployed.is_some());
             let file_there = *loaded != Loaded::Missing;
             self.tell(Notice::of(was, NoticeKind::Removed { file_there, on_server, next }));
@@ -901,13 +784,15 @@ impl Engine {
 
     /// What is in flight now was begun before the rollback, and does not end it.
     fn on_rolled_back(&mut self, rollbacks: BTreeMap<Key, Rollback>) {
-        for (key, rollback) in &rollbacks {
-            let known = self.rollbacks.get(key) == Some(rollback);
-            if let Some(flight) = self.queue.in_flight_mut(key).filter(|_| !known) {
+        let mut before: BTreeMap<_, _> =
+            self.lanes.iter_mut().filter_map(|(key, lane)| Some((key.clone(), lane.rollback.take()?))).collect();
+        for (key, rollback) in rollbacks {
+            self.lanes.of(&key).rollback = Some(rollback);
+            let known = before.remove(&key) == Some(rollback);
+            if let Some(flight) = self.lanes.in_flight_mut(&key).filter(|_| !known) {
                 flight.rolled_back = true;
             }
         }
-        self.rollbacks = rollbacks;
     }
 
     // ---- what is to be done about a plugin --------------------------------------------------------------------------
@@ -939,10 +824,10 @@ impl Engine {
 
     /// What the server was seen to hold, for a plugin that the pass under way has not come to yet.
     fn remote(&mut self, key: &Key) -> Remote {
-        if let Some(remote) = self.unread.remove(key) {
+        if let Some(remote) = self.lanes.get_mut(key).and_then(|lane| lane.unread.take()) {
             return remote;
         }
-        let planned = self.queue.waiting(key).is_some() || self.queue.flying(key).is_some();
+        let planned = !self.lanes.is_idle(key);
         // What was seen before an absence is old.
         let known = matches!(self.server, Server::Open) && !planned;
         match self.pass.as_ref().filter(|pass| known && pass.planned && !pass.results.contains_key(key)) {
@@ -953,8 +838,8 @@ impl Engine {
 
     /// Takes back a deploy, or a removal, that has not begun. What a crash has left behind is made good all the same.
     fn cancel(&mut self, key: &Key) {
-        if self.queue.waiting(key).is_some_and(|job| !matches!(job.task, Task::Recover)) {
-            self.queue.cancel(key);
+        if self.lanes.waiting(key).is_some_and(|job| !matches!(job.task, Task::Recover)) {
+            self.lanes.cancel(key);
         }
     }
 
@@ -1030,7 +915,7 @@ impl Engine {
         self.tell_switched_off(plugin);
         let in_pass = remote != Remote::NotAsked;
         let unchanged = NoticeKind::Unchanged { in_pass, active: None, good_again: false };
-        if let Some(flying) = self.queue.flying(key).and_then(|flight| flight.talk.deploys()) {
+        if let Some(flying) = self.lanes.in_flight(key).and_then(|flight| flight.conversation.deploys()) {
             if flying.digest == plugin.digest {
                 self.cancel(key);
                 self.tell(Notice::of(plugin, unchanged));
@@ -1053,7 +938,7 @@ impl Engine {
         let came = self.pass.as_ref().is_some_and(|pass| pass.results.contains_key(key));
         let forced = in_pass && self.first_pass && self.policy.terms.force && !came;
         // What waits because of what the server was seen to hold is not done with by what the ledger believes.
-        let waits = self.queue.waiting(key).and_then(Job::deploy).map(|(_, why)| why);
+        let waits = self.lanes.waiting(key).and_then(Job::deploy).map(|(_, why)| why);
         let seen = waits.filter(|why| !in_pass && why.overrides_ledger());
         let decision = match (self.decide(plugin, remote, forced), seen) {
             (Decision::Unchanged | Decision::Deploy(_), Some(why)) => Decision::Deploy(why),
@@ -1071,7 +956,7 @@ impl Engine {
         };
         if needs_text && !plugin.has_text() {
             // It is planned again with what is read.
-            self.unread.insert(key.clone(), remote);
+            self.lanes.of(key).unread = Some(remote);
             if !self.pending.contains_key(&plugin.path) {
                 let pending = Pending { since, due: None, held: Held::No, saved: None };
                 self.reread(Arc::clone(&plugin.path), pending);
@@ -1087,7 +972,7 @@ impl Engine {
             },
             Decision::Unchanged => {
                 self.cancel(key);
-                self.retries.remove(key);
+                self.lanes.of(key).end_retry(Cause::DiskFull);
                 if in_pass {
                     self.note_held(plugin, now);
                 }
@@ -1122,8 +1007,11 @@ impl Engine {
         if self.is_hot(key, saved) {
             return;
         }
-        if let Some(crash) = self.crashes.get_mut(key) {
+        if let Some(lane) = self.lanes.get_mut(key)
+            && let Some(crash) = &mut lane.crash
+        {
             crash.start_anew();
+            lane.end_retry(Cause::Crash);
         }
         let Some(LastAttempt::Refused { digest: refused, words }) = self.ledger.get(key).map(|record| &record.last)
         else {
@@ -1149,7 +1037,7 @@ impl Engine {
 
     fn request(&mut self, plugin: &Arc<Plugin>, why: Why, since: Duration, in_pass: bool) {
         let job = Job { task: Task::Deploy { plugin: Arc::clone(plugin), why }, since, in_pass };
-        let replaced = self.queue.request(plugin.key.clone(), job);
+        let replaced = self.lanes.request(plugin.key.clone(), job);
         if let Some((older, _)) = replaced.as_ref().and_then(Job::deploy)
             && older.digest != plugin.digest
         {
@@ -1160,12 +1048,17 @@ impl Engine {
     fn decide(&self, plugin: &Plugin, remote: Remote, forced: bool) -> Decision {
         let key = &plugin.key;
         let given_up = self.given_up(plugin);
-        plan::decide(self.ledger.get(key), self.rollbacks.get(key), given_up, remote, plugin.digest, forced)
+        plan::decide(self.ledger.get(key), self.rollback(key).as_ref(), given_up, remote, plugin.digest, forced)
+    }
+
+    /// The rollback of a plugin, if it is rolled back.
+    fn rollback(&self, key: &Key) -> Option<Rollback> {
+        self.lanes.get(key)?.rollback
     }
 
     /// Whether another text was put back in place of the one that the file holds.
     fn is_rolled_back(&self, plugin: &Plugin) -> bool {
-        self.rollbacks.get(&plugin.key).is_some_and(|rollback| rollback.local == Some(plugin.digest))
+        self.rollback(&plugin.key).is_some_and(|rollback| rollback.local == Some(plugin.digest))
     }
 
     /// Starts what may start.
@@ -1177,11 +1070,11 @@ impl Engine {
         while let Some((key, job)) = self.next_job() {
             let Job { task, since, in_pass } = job;
             // What a deploy that was cut short has left behind comes first.
-            let (talk, step) = match (self.under_way.get(&key), task) {
-                (Some(under_way), task) => {
-                    let (recovery, step) = Recovery::start(key.clone(), under_way.clone());
+            let (conversation, step) = match (self.lanes.of(&key).intent.clone(), task) {
+                (Some(intent), task) => {
+                    let (recovery, step) = Recovery::start(key.clone(), intent);
                     if !matches!(task, Task::Recover) {
-                        self.queue.request(key.clone(), Job { task, since, in_pass });
+                        self.lanes.request(key.clone(), Job { task, since, in_pass });
                     }
                     (Conversation::Recover(recovery), step)
                 }
@@ -1200,11 +1093,12 @@ impl Engine {
                     if why != Why::SavedAgain {
                         self.tell(Notice::of(&plugin, NoticeKind::Sending { why }));
                     }
-                    self.retried(&plugin);
                     let adopt = self.adopt(&plugin.path);
                     let terms = DeployPolicy { force: why == Why::Forced, adopt, ..self.policy.terms };
                     let known = self.known(&plugin, why, in_pass);
-                    self.sent.insert(key.clone(), now.at);
+                    let lane = self.lanes.of(&key);
+                    lane.end_retry(Cause::Crash);
+                    lane.sent = Some(now.at);
                     let (exchange, step) = Deploy::start(plugin, known, terms);
                     (Conversation::Deploy(exchange), step)
                 }
@@ -1212,7 +1106,7 @@ impl Engine {
             // In a pass, waiting for one's turn is no part of how long a deploy took.
             let since = if in_pass { now.at } else { since };
             let slow_at = Some(now.at + SLOW);
-            self.queue.start(key.clone(), InFlight { talk, since, in_pass, rolled_back: false, slow_at });
+            self.lanes.start(key.clone(), InFlight { conversation, since, in_pass, rolled_back: false, slow_at });
             match self.asked_ahead(&key, &step, now) {
                 Some(Asked::Answered(reply)) => self.converse(key, reply, now),
                 Some(Asked::UpdateIntent(ticket)) => {
@@ -1231,31 +1125,26 @@ impl Engine {
             held.is_some_and(|held| held.key == plugin.key && held.digest == plugin.digest)
                 && !self.is_out_of_reach(&plugin.path)
         };
-        let waiting = self.queue.all_waiting().filter_map(Job::deploy).map(|(plugin, _)| plugin);
+        let waiting = self.lanes.all_waiting().filter_map(Job::deploy).map(|(plugin, _)| plugin);
         let outdated: Vec<_> = waiting.filter(|plugin| !is_current(plugin)).map(|plugin| plugin.key.clone()).collect();
         for key in &outdated {
-            self.queue.cancel(key);
+            self.lanes.cancel(key);
         }
     }
 
     /// What may have taken the server's answer away, or made it fail, is sent alone, so that no other text is blamed for
     /// what it does, and it is blamed for no other.
     fn next_job(&mut self) -> Option<(Key, Job)> {
-        let is_suspect = |key: &Key, plugin: Option<&Arc<Plugin>>| {
-            plugin.is_some_and(|plugin| {
-                let crashed = self.crashes.get(key).is_some_and(|crash| crash.is_of(plugin));
-                crashed || self.unanswered.get(key) == Some(&plugin.digest)
-            })
-        };
-        if self.queue.all_in_flight().any(|(key, flight)| is_suspect(key, flight.talk.deploys())) {
+        let is_suspect = |lane: &Lane, plugin: Option<&Arc<Plugin>>| plugin.is_some_and(|plugin| lane.suspects(plugin));
+        if self.lanes.all_in_flight().any(|(_, lane, flight)| is_suspect(lane, flight.conversation.deploys())) {
             return None;
         }
-        let n_in_flight = self.queue.n_in_flight();
-        self.queue.next_job(|key, job| {
+        let n_in_flight = self.lanes.n_in_flight();
+        self.lanes.next_job(|key, lane, job| {
             let asks = self.ahead.as_ref().is_some_and(|ahead| ahead.runs_beside(key));
             let beside = n_in_flight + usize::from(asks);
             let has_room = beside < self.policy.concurrency.get();
-            has_room && (beside == 0 || !is_suspect(key, job.deploy().map(|(plugin, _)| plugin)))
+            has_room && (beside == 0 || !is_suspect(lane, job.deploy().map(|(plugin, _)| plugin)))
         })
     }
 
@@ -1270,7 +1159,7 @@ impl Engine {
         let record = self.ledger.get(key);
         let deployed = record.and_then(|record| record.deployed.as_ref()).map(|deployed| deployed.digest);
         let sent = record.map(|record| record.sent.as_slice()).unwrap_or_default();
-        let rolled_back = self.rollbacks.get(key).map(|rollback| rollback.server);
+        let rolled_back = self.rollback(key).map(|rollback| rollback.server);
         let lacking = self.pass.as_ref().map(|pass| &pass.holds).filter(|holds| in_pass && holds.lacks(key));
         DeployContext {
             ours: deployed.into_iter().chain(sent.iter().copied()).chain(rolled_back).collect(),
@@ -1314,10 +1203,10 @@ impl Engine {
                 let ticket = self.ticket_of(key);
                 self.effects.push(Effect::SaveBackup(ticket, backup));
             }
-            Step::SaveIntent(under_way) => {
-                self.under_way.insert(key.clone(), under_way.clone());
+            Step::SaveIntent(intent) => {
+                self.lanes.of(&key).intent = Some(intent.clone());
                 let ticket = self.ticket_of(key.clone());
-                self.effects.push(Effect::SaveIntent(ticket, key, under_way));
+                self.effects.push(Effect::SaveIntent(ticket, key, intent));
             }
             Step::Archive(backup, next) => {
                 self.effects.push(Effect::Archive(backup));
@@ -1331,8 +1220,8 @@ impl Engine {
     /// somebody else's.
     fn record_sending(&mut self, key: &Key, call: &Call) {
         // Whether its answer comes or not, the user is to know of it when the file is back.
-        let removes = |flight: &InFlight| matches!(flight.talk, Conversation::Remove(..));
-        if matches!(call, Call::Toggle(_)) && self.queue.flying(key).is_some_and(removes) {
+        let removes = |flight: &InFlight| matches!(flight.conversation, Conversation::Remove(..));
+        if matches!(call, Call::Toggle(_)) && self.lanes.in_flight(key).is_some_and(removes) {
             self.ledger.switched_off(key, true);
             self.effects.push(Effect::Save(key.clone()));
         }
@@ -1370,7 +1259,7 @@ impl Engine {
                 Reply::Absent | Reply::Refused { .. } => {}
                 // It is surplus still when the next one is.
                 _ => {
-                    if let Some(session) = self.sessions.get_mut(&key) {
+                    if let Some(session) = self.lanes.get_mut(&key).and_then(|lane| lane.session.as_mut()) {
                         session.versions.push_front(version);
                     }
                 }
@@ -1419,22 +1308,23 @@ impl Engine {
 
     /// Goes on with a conversation.
     fn converse(&mut self, key: Key, reply: Reply, now: Now) {
-        let others = self.queue.flying(&key).filter(|flight| flight.talk.looks_for_twins()).map(|_| {
+        let looks_for_twins = |flight: &&InFlight| flight.conversation.deploy().is_some_and(Deploy::looks_for_twins);
+        let others = self.lanes.in_flight(&key).filter(looks_for_twins).map(|_| {
             let others = self.claimed_elsewhere().filter(|other| other.kind == key.kind && **other != key);
             others.map(|key| key.id.clone()).collect()
         });
         let spared = self.spared(&key);
-        if let Some(flight) = self.queue.in_flight_mut(&key) {
-            if let (Conversation::Deploy(exchange), Some(others)) = (&mut flight.talk, others) {
+        if let Some(flight) = self.lanes.in_flight_mut(&key) {
+            if let (Conversation::Deploy(exchange), Some(others)) = (&mut flight.conversation, others) {
                 exchange.claimed_elsewhere(others);
             }
             // What is found there then is not ours, whatever it says.
-            if let Conversation::Deploy(exchange) = &flight.talk
+            if let Conversation::Deploy(exchange) = &flight.conversation
                 && exchange.is_rejected_by(&reply)
             {
                 self.ledger.rejected(&key, exchange.plugin().digest);
             }
-            let step = spared.unwrap_or_else(|| flight.talk.reply(reply));
+            let step = spared.unwrap_or_else(|| flight.conversation.reply(reply));
             self.step(key, step, now);
         }
     }
@@ -1443,7 +1333,8 @@ impl Engine {
     fn on_written(&mut self, ticket: Ticket, written: impl FnOnce(&mut Conversation) -> Option<Step>, now: Now) {
         let Some(key) = self.tickets.remove(&ticket) else { return };
         let spared = self.spared(&key);
-        let step = spared.or_else(|| self.queue.in_flight_mut(&key).and_then(|flight| written(&mut flight.talk)));
+        let step =
+            spared.or_else(|| self.lanes.in_flight_mut(&key).and_then(|flight| written(&mut flight.conversation)));
         if let Some(step) = step {
             self.step(key, step, now);
         }
@@ -1451,7 +1342,7 @@ impl Engine {
 
     /// `unread`: so many are planned when their text is there.
     fn plan_pass(&mut self, holds: ServerListing, unread: usize) {
-        let todo = self.queue.n_waiting() + unread;
+        let todo = self.lanes.n_waiting() + unread;
         let Some(pass) = &mut self.pass else { return };
         pass.holds = holds;
         let first_time = !std::mem::replace(&mut pass.planned, true);
@@ -1554,20 +1445,22 @@ impl Engine {
             self.reread(path, pending);
         }
         if matches!(self.server, Server::Open) && self.ending.is_none() {
-            for leaving in self.leaving.values_mut().filter(|leaving| leaving.due.is_some_and(|due| due <= now.at)) {
-                leaving.due = None;
-                self.effects.push(Effect::CheckPresence(Arc::clone(&leaving.plugin.path)));
+            for removal in self.lanes.values_mut().filter_map(|lane| lane.removal.as_mut()) {
+                if removal.due.take_if(|due| *due <= now.at).is_some() {
+                    self.effects.push(Effect::CheckPresence(Arc::clone(&removal.plugin.path)));
+                }
             }
         }
         self.retry_due(now);
-        self.retry(now);
-        self.activate_due(now);
         let mut slow = Vec::new();
-        for flight in self.queue.all_in_flight_mut() {
+        for flight in self.lanes.all_in_flight_mut() {
             if flight.slow_at.is_some_and(|at| at <= now.at) {
                 flight.slow_at = None;
                 slow.extend(
-                    flight.talk.deploys().map(|plugin| (Arc::clone(plugin), now.at.saturating_sub(flight.since))),
+                    flight
+                        .conversation
+                        .deploys()
+                        .map(|plugin| (Arc::clone(plugin), now.at.saturating_sub(flight.since))),
                 );
             }
         }
@@ -1578,7 +1471,7 @@ impl Engine {
         if let Some(Ending::Replace { slow_at }) = &mut self.ending
             && slow_at.take_if(|at| *at <= now.at).is_some()
         {
-            let ids = self.queue.all_in_flight().map(|(key, _)| key.id.to_string()).collect();
+            let ids = self.lanes.all_in_flight().map(|(key, ..)| key.id.to_string()).collect();
             self.tell(Notice::general(NoticeKind::SettingsWait { ids }));
         }
         if let Server::Away { until, .. } | Server::Shut { until: Some(until) } = self.server
@@ -1592,7 +1485,7 @@ impl Engine {
     fn on_stop(&mut self, now: Now) {
         if !matches!(self.ending, Some(Ending::Stop { .. })) {
             self.ending = Some(Ending::Stop { by: now.at + STOP_PATIENCE });
-            self.tell(Notice::general(NoticeKind::Stopping { in_flight: self.queue.n_in_flight() }));
+            self.tell(Notice::general(NoticeKind::Stopping { in_flight: self.lanes.n_in_flight() }));
         }
     }
 
@@ -1604,13 +1497,13 @@ impl Engine {
     /// Ends a pass that has nothing left to do, and the program when it is to end.
     fn finish(&mut self, now: Now) {
         if let Some(Ending::Replace { .. }) = self.ending {
-            if self.queue.n_in_flight() == 0 {
+            if self.lanes.n_in_flight() == 0 {
                 self.effects.push(Effect::Exit(Code::Fine));
             }
             return;
         }
         if let Some(Ending::Stop { by }) = self.ending {
-            if self.queue.n_in_flight() == 0 || by <= now.at {
+            if self.lanes.n_in_flight() == 0 || by <= now.at {
                 let stopped = self.stopped();
                 let is_complete =
                     matches!(stopped, NoticeKind::Stopped { waiting: 0, refused: 0, held: 0, with_errors: 0 });
@@ -1623,19 +1516,19 @@ impl Engine {
         }
         if let Some(code) = self.exit {
             // What is in flight may have something to be made good.
-            if self.queue.n_in_flight() == 0 {
+            if self.lanes.n_in_flight() == 0 {
                 self.effects.push(Effect::Exit(code));
             }
             return;
         }
-        let idle = self.queue.n_in_flight() == 0
-            && self.queue.n_waiting() == 0
+        let idle = self.lanes.n_in_flight() == 0
+            && self.lanes.n_waiting() == 0
             && self.errands.is_empty()
             && self.pending.is_empty()
             && !self.scanning
             && matches!(self.server, Server::Open);
         // A watch says how the pass went, and goes on trying.
-        let retries = self.next_retry().is_some() || self.activations.next().is_some();
+        let retries = self.next_retry().is_some();
         let idle = idle && (self.policy.once.is_none() || !retries);
         if !idle || !self.pass.as_ref().is_some_and(|pass| pass.planned) {
             return;
@@ -1693,7 +1586,7 @@ impl Engine {
         let Some(path) = &notice.about.path else { return };
         let complaint = match &mut notice.what {
             NoticeKind::Unchanged { good_again, .. } => {
-                let in_flight = notice.about.key.as_ref().is_some_and(|key| self.queue.flying(key).is_some());
+                let in_flight = notice.about.key.as_ref().is_some_and(|key| self.lanes.in_flight(key).is_some());
                 // What the server says of it is not known yet.
                 *good_again = !in_flight && self.complaints.remove(path) == Some(Complaint::Error);
                 None

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use super::deploy::{Aftermath, Backup, Call, Deploy, Failure, Outcome};
 use super::files::Owner;
-use super::ledger::{Deployed, LastAttempt, Rollback};
+use super::lane::{Conversation, Session};
+use super::ledger::{Deployed, LastAttempt, Rollback, UpdateIntent};
 use super::plan::Remote;
+use super::retry::Cause;
 use super::server::Server;
-use super::{Conversation, Effect, Engine, Now};
+use super::{Effect, Engine, Now};
 use crate::notice::{Notice, NoticeKind, WaitReason};
 use crate::plugin::{Digest, Key, Plugin};
 
@@ -17,17 +19,9 @@ pub const NO_ANSWER: &str = "the server gave no answer to it";
 /// An editing session is over when nothing was saved for this long.
 const SESSION: Duration = Duration::from_hours(1);
 
-/// What one editing session has left in the server's history of a plugin.
-#[derive(Debug)]
-pub(super) struct Session {
-    pub(super) versions: VecDeque<String>,
-    /// When the last one was made.
-    pub(super) last: Duration,
-}
-
 impl Engine {
     pub(super) fn on_outcome(&mut self, key: &Key, outcome: Outcome, now: Now) {
-        let Some(flight) = self.queue.finish(key) else { return };
+        let Some(flight) = self.lanes.finish(key) else { return };
         if let Server::Looking(look) = &mut self.server {
             look.holds.ended.insert(key.clone());
         }
@@ -40,31 +34,37 @@ impl Engine {
             self.returned(now);
         }
         // A recovery that failed is no reason to forget what it was to make good; unless the plugin is out of our reach.
-        let unresolved = matches!(flight.talk, Conversation::Recover(_))
+        let unresolved = matches!(flight.conversation, Conversation::Recover(_))
             && matches!(&outcome, Outcome::Failed(failure) if !matches!(failure, Failure::NotOurs { .. }));
-        let switches_on = self.under_way.get(key).is_some_and(|under_way| under_way.replaced.is_none());
-        let in_doubt = matches!(&flight.talk, Conversation::Deploy(exchange) if exchange.is_in_doubt());
-        if outcome.is_certain() && !in_doubt && !unresolved && self.under_way.remove(key).is_some() {
-            if matches!(flight.talk, Conversation::Recover(_)) {
+        let switches_on = self.intent(key).is_some_and(|intent| intent.replaced.is_none());
+        let in_doubt = flight.conversation.deploy().is_some_and(Deploy::is_in_doubt);
+        let is_settled = outcome.is_certain() && !in_doubt && !unresolved;
+        if let Some(lane) = self.lanes.get_mut(key).filter(|_| is_settled)
+            && lane.intent.take().is_some()
+        {
+            lane.end_retry(Cause::Activation);
+            if matches!(flight.conversation, Conversation::Recover(_)) {
                 // Whose text that was, the ledger says from now on.
                 self.effects.push(Effect::Save(key.clone()));
             }
             self.effects.push(Effect::ClearIntent(key.clone()));
-            self.activations.remove(key);
         }
-        if let (Conversation::Deploy(exchange), Some(_)) = (&flight.talk, &unsettled) {
+        if let (Conversation::Deploy(exchange), Some(_)) = (&flight.conversation, &unsettled) {
             self.note_restored(key, exchange.restores());
         }
         let took = now.at.saturating_sub(flight.since);
-        let newer = if flight.rolled_back { self.rollbacks.remove_entry(key) } else { None };
+        let lane = self.lanes.get_mut(key).filter(|_| flight.rolled_back);
+        let newer = lane.and_then(|lane| lane.rollback.take());
         let landed = matches!(outcome, Outcome::Created { .. } | Outcome::Updated { .. });
-        let landed = flight.talk.deploys().filter(|_| landed).cloned();
-        match flight.talk {
+        let landed = flight.conversation.deploys().filter(|_| landed).cloned();
+        match flight.conversation {
             Conversation::Deploy(exchange) => self.on_deployed(&exchange, outcome, flight.in_pass, took, now),
             Conversation::Recover(_) => self.on_recovered(key, outcome, switches_on, took, now),
             Conversation::Remove(plugin, _) => self.on_removed(&plugin, outcome, took, now),
         }
-        self.rollbacks.extend(newer);
+        if newer.is_some() {
+            self.lanes.of(key).rollback = newer;
+        }
         if let Some(plugin) = landed {
             self.overtake(&plugin);
         }
@@ -76,22 +76,26 @@ impl Engine {
         }
     }
 
+    fn intent(&self, key: &Key) -> Option<&UpdateIntent> {
+        self.lanes.get(key)?.intent.as_ref()
+    }
+
     /// What is made good later is the text that the server was seen to hold after the refusal, whoever put it there.
     fn note_restored(&mut self, key: &Key, text: Option<Digest>) {
-        if let (Some(text), Some(under_way)) = (text, self.under_way.get_mut(key))
-            && under_way.replaced.is_some_and(|replaced| replaced != text)
+        if let (Some(text), Some(intent)) = (text, self.lanes.get_mut(key).and_then(|lane| lane.intent.as_mut()))
+            && intent.replaced.is_some_and(|replaced| replaced != text)
         {
-            under_way.replaced = Some(text);
-            let under_way = under_way.clone();
+            intent.replaced = Some(text);
+            let intent = intent.clone();
             let ticket = self.ticket();
-            self.effects.push(Effect::SaveIntent(ticket, key.clone(), under_way));
+            self.effects.push(Effect::SaveIntent(ticket, key.clone(), intent));
         }
     }
 
     /// What was under way has reached the server. A rollback that still holds was done in the meantime, and is undone by
     /// that. One that is not done yet will be, after it. What waits meanwhile is held back all the same.
     fn overtake(&mut self, plugin: &Plugin) {
-        let Some(Rollback { local: Some(local), server, done: true }) = self.rollbacks.get(&plugin.key).copied() else {
+        let Some(Rollback { local: Some(local), server, done: true }) = self.rollback(&plugin.key) else {
             return;
         };
         if local == plugin.digest {
@@ -121,7 +125,7 @@ impl Engine {
         };
         match &outcome {
             Outcome::Created { .. } => {
-                self.asked.remove(&plugin.key);
+                self.lanes.of(&plugin.key).duplicate = None;
                 let had_it = self.ledger.get(&plugin.key).is_some_and(|record| record.deployed.is_some());
                 if had_it && !in_pass && matches!(self.server, Server::Open) {
                     // It has lost this one, and perhaps others.
@@ -133,7 +137,7 @@ impl Engine {
             Outcome::Unchanged => self.note_held(plugin, now),
             Outcome::Duplicate(twin) => {
                 let other = Key { kind: plugin.key.kind, id: twin.id.clone() };
-                self.asked.insert(plugin.key.clone(), other);
+                self.lanes.of(&plugin.key).duplicate = Some(other);
             }
             Outcome::Refused { words, .. } => {
                 self.note_ended(&plugin.key, LastAttempt::Refused { digest: plugin.digest, words: words.clone() });
@@ -173,9 +177,9 @@ impl Engine {
     /// A text that took the server's answer away twice may take the server away a third time: that counts as a refusal.
     fn answered(&mut self, plugin: &Plugin, outcome: Outcome, now: Now) -> Outcome {
         let Outcome::Failed(Failure::Unanswered { cause }) = outcome else { return outcome };
-        self.crashes.remove(&plugin.key);
-        let before = self.unanswered.insert(plugin.key.clone(), plugin.digest);
-        if before == Some(plugin.digest) {
+        let lane = self.lanes.of(&plugin.key);
+        lane.forget_crash();
+        if lane.unanswered.replace(plugin.digest) == Some(plugin.digest) {
             self.lose(cause.clone(), None, now);
             return Outcome::Refused { words: format!("{NO_ANSWER}, twice: {cause}"), left: Aftermath::AsItWas };
         }
@@ -199,8 +203,11 @@ impl Engine {
                     left if switches_on => NoticeKind::not_on(left).unwrap_or(NoticeKind::Recovered),
                     left => NoticeKind::of_recovery(left),
                 };
-                if !(switches_on && self.activations.is_known(key) && matches!(what, NoticeKind::NotSwitchedOn { .. }))
-                {
+                let is_known = self
+                    .lanes
+                    .get(key)
+                    .is_some_and(|lane| lane.retry.as_ref().is_some_and(|retry| retry.cause == Cause::Activation));
+                if !(switches_on && is_known && matches!(what, NoticeKind::NotSwitchedOn { .. })) {
                     self.tell(Notice { about, what });
                 }
                 // It may have changed since the list that the plan went by.
@@ -209,7 +216,7 @@ impl Engine {
                 if let Owner::One(plugin) = self.present_owner(key)
                     && holds != was_held
                     && was_held == Some(plugin.digest)
-                    && self.queue.waiting(key).is_none()
+                    && self.lanes.waiting(key).is_none()
                 {
                     self.plan(&plugin, holds.map_or(Remote::NotListed, Remote::Holds), now.at, now);
                 }
@@ -222,7 +229,7 @@ impl Engine {
     fn prune(&mut self, key: &Key, version: Option<String>, now: Now) {
         let Some((version, most)) = version.zip(self.policy.keep_versions) else { return };
         let fresh = || Session { versions: VecDeque::new(), last: now.at };
-        let session = self.sessions.entry(key.clone()).or_insert_with(fresh);
+        let session = self.lanes.of(key).session.get_or_insert_with(fresh);
         if now.at > session.last + SESSION {
             session.versions.clear();
         }
@@ -303,8 +310,9 @@ impl Engine {
     }
 
     fn note(&mut self, plugin: &Plugin, by_us: bool, now: Now) {
-        self.unanswered.remove(&plugin.key);
-        self.crashes.remove(&plugin.key);
+        let lane = self.lanes.of(&plugin.key);
+        lane.forget_crash();
+        lane.unanswered = None;
         let version = plugin.frontmatter.version().map(str::to_owned);
         self.ledger.deployed(&plugin.key, Deployed { digest: plugin.digest, version, at: now.wall, by_us });
         self.effects.push(Effect::Save(plugin.key.clone()));
@@ -312,7 +320,7 @@ impl Engine {
 
     /// The server holds the file's text again.
     fn end_rollback(&mut self, key: &Key) {
-        if !self.policy.terms.dry_run && self.rollbacks.remove(key).is_some() {
+        if !self.policy.terms.dry_run && self.lanes.get_mut(key).and_then(|lane| lane.rollback.take()).is_some() {
             self.effects.push(Effect::EndRollback(key.clone()));
         }
     }

@@ -56,7 +56,7 @@ pub(super) enum Asked {
 impl Engine {
     /// Somebody has begun to save this file: asks what the server holds of it, if nothing else is going on.
     pub(super) fn on_saving(&mut self, path: &Path, now: Now) {
-        let busy = self.queue.n_in_flight() + self.queue.n_waiting() > 0;
+        let busy = self.lanes.n_in_flight() + self.lanes.n_waiting() > 0;
         let asked = self.ahead.as_ref().is_some_and(|ahead| ahead.is_good(now) || ahead.has_failed());
         if busy || asked || !matches!(self.server, Server::Open) {
             return;

@@ -7,10 +7,11 @@ use std::time::Duration;
 use super::deploy::Call;
 use super::duplicate::Identity;
 use super::files::Owner;
+use super::lane::{Job, Task};
 use super::ledger::LastAttempt;
 use super::plan::Remote;
-use super::queue::backoff;
-use super::{Code, Effect, Engine, Job, Now, TESTED, Task, Ticket};
+use super::retry::backoff;
+use super::{Code, Effect, Engine, Now, TESTED, Ticket};
 use crate::notice::{Notice, NoticeKind};
 use crate::plugin::{Digest, Key, Kind};
 
@@ -86,7 +87,7 @@ pub(super) struct Seen {
 impl Engine {
     /// Begins a look at the server.
     pub(super) fn look(&mut self) {
-        self.unread.clear();
+        self.lanes.values_mut().for_each(|lane| lane.unread = None);
         let ticket = self.ticket();
         self.server = Server::Looking(Look {
             connecting: Some(ticket),
@@ -145,16 +146,17 @@ impl Engine {
                 self.ledger.doubt_refusals().into_iter().for_each(|key| self.effects.push(Effect::Save(key)));
             }
         }
-        for key in self.under_way.keys().cloned().collect::<Vec<_>>() {
-            if self.queue.flying(&key).is_none() {
-                self.queue.request(key, Job { task: Task::Recover, since: now.at, in_pass: false });
+        let intents: Vec<_> = self.lanes.with(|lane| lane.intent.as_ref()).map(|(key, _)| key.clone()).collect();
+        for key in intents {
+            if self.lanes.in_flight(&key).is_none() {
+                self.lanes.request(key, Job { task: Task::Recover, since: now.at, in_pass: false });
             }
         }
         let since = self.pass.as_ref().map_or(now.at, |pass| pass.since);
         let unread = self.pending.len();
         let mut keys: Vec<_> = self.files.keys().cloned().collect();
         // What was tried last comes last: one plugin that the server cannot cope with must not keep the others from it.
-        keys.sort_by_key(|key| self.sent.get(key).copied());
+        keys.sort_by_key(|key| self.lanes.get(key).and_then(|lane| lane.sent));
         self.conflicts.retain(|key, _| matches!(self.files.owner(key), Owner::Conflict(_)));
         for key in keys {
             match self.files.owner(&key) {
@@ -169,7 +171,7 @@ impl Engine {
         self.doubted.clear();
         self.note_changed(&look.holds);
         self.plan_pass(look.holds, self.pending.len().saturating_sub(unread));
-        if self.queue.n_waiting() == 0 && self.pending.is_empty() {
+        if self.lanes.n_waiting() == 0 && self.pending.is_empty() {
             self.returned(now);
         }
     }
@@ -182,7 +184,7 @@ impl Engine {
     /// The ledger does not go on believing what the list shows to be otherwise: what is planned by that may be taken back, or
     /// nothing is planned since two files claim the id.
     fn note_changed(&mut self, holds: &ServerListing) {
-        let is_known = |key: &Key| !holds.ended.contains(key) && self.queue.flying(key).is_none();
+        let is_known = |key: &Key| !holds.ended.contains(key) && self.lanes.in_flight(key).is_none();
         let listed: Vec<_> = (self.ledger.all_held())
             .filter(|(key, _)| holds.kinds.contains(&key.kind) && is_known(key))
             .map(|(key, _)| (key.clone(), holds.rows.get(key).and_then(|seen| seen.digest)))
@@ -257,8 +259,8 @@ impl Engine {
         absence.denied = false;
         let attempt = absence.attempts;
         let next = backoff(attempt, now.chance).max(retry_after.unwrap_or_default().min(LONGEST_WISH));
-        self.queue.clear();
-        self.crashes.clear();
+        self.lanes.cancel_all();
+        self.lanes.values_mut().for_each(|lane| drop(lane.forget_crash()));
         self.server = Server::Away { tried: now.at, until: now.at + next, asked: retry_after.is_some() };
         Some((attempt, next))
     }
@@ -285,7 +287,7 @@ impl Engine {
         self.server = Server::Shut { until: self.policy.once.is_none().then_some(now.at + SHUT_OUT) };
         let denied = matches!(what, NoticeKind::NotAllowed { .. });
         self.absence.get_or_insert(Outage { since: now.at, attempts: 0, denied }).denied = denied;
-        self.queue.clear();
+        self.lanes.cancel_all();
         if self.policy.once.is_some() {
             self.exit.get_or_insert(Code::NoServer);
         }
