@@ -6,6 +6,7 @@
 //! was away meanwhile. A server that goes away soon after it failed at a text may have gone because of it: that counts like
 //! an answer that never came.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::deploy::{Aftermath, Deploy, Outcome, Reply};
@@ -14,7 +15,7 @@ use super::ledger::LastAttempt;
 use super::outcome::NO_ANSWER;
 use super::plan::Why;
 use super::retry::{Cause, Retry};
-use super::{Engine, Now};
+use super::{Complaint, Engine, Now, PassResult};
 use crate::notice::{Notice, NoticeKind};
 use crate::plugin::{Digest, Key, Plugin};
 
@@ -68,6 +69,8 @@ impl Engine {
         let due = pause.map(|pause| now.at + pause);
         lane.retry = Some(Retry { due, why: exchange.why_again(), ..Retry::new(Cause::Crash) });
         let Some(next) = pause else { return Some(Outcome::Crashed { words, left }) };
+        self.complaints.insert(Arc::clone(&plugin.path), Complaint::Error);
+        self.note_result(&plugin.key, PassResult::Failed);
         self.tell(Notice::of(plugin, NoticeKind::Crashed { words, next }));
         if let Some(what) = NoticeKind::left(left) {
             self.tell(Notice::of(plugin, what));
@@ -126,6 +129,8 @@ impl Engine {
                     old_version: None,
                     took: Duration::ZERO,
                 };
+                self.complaints.insert(Arc::clone(&plugin.path), Complaint::Error);
+                self.note_result(&key, PassResult::Refused);
                 self.tell(Notice::of(&plugin, what));
             }
         }

@@ -241,7 +241,7 @@ pub enum Adopt {
 /// What a conversation wants next.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
-pub enum Step {
+pub enum Step<O = Outcome> {
     /// Make this call and come back with its reply.
     Call(Call),
     /// Keep this copy of the server's text, which is about to be replaced, and come back with where it lies.
@@ -249,9 +249,22 @@ pub enum Step {
     /// Write this down before the text leaves, and come back when it is on disk.
     SaveIntent(UpdateIntent),
     /// Archive this text of ours, and take the step after it.
-    Archive(Backup, Box<Step>),
+    Archive(Backup, Box<Self>),
     /// Over.
-    Done(Outcome),
+    Done(O),
+}
+
+impl<O> Step<O> {
+    /// The same step of a conversation whose end means more.
+    pub(super) fn map_done<P>(self, done: impl FnOnce(O) -> P) -> Step<P> {
+        match self {
+            Step::Call(call) => Step::Call(call),
+            Step::SaveBackup(backup) => Step::SaveBackup(backup),
+            Step::SaveIntent(intent) => Step::SaveIntent(intent),
+            Step::Archive(backup, next) => Step::Archive(backup, Box::new(next.map_done(done))),
+            Step::Done(outcome) => Step::Done(done(outcome)),
+        }
+    }
 }
 
 /// A text, as the server holds it.
@@ -265,7 +278,7 @@ pub struct Backup {
     pub digest: Digest,
 }
 
-/// How a conversation ended.
+/// How a deploy ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It did not exist, and does now.
@@ -316,22 +329,6 @@ pub enum Outcome {
         /// What became of the plugin that is running.
         left: Aftermath,
     },
-    /// What an update of which nobody knew how it ended has left behind is made good, as far as it could be.
-    Recovered {
-        /// What became of its switches.
-        left: Aftermath,
-        /// The digest of the server's text; `None` if the server has no such plugin.
-        holds: Option<Digest>,
-    },
-    /// Its file is gone, and the function is switched off.
-    Deactivated,
-    /// Its file is gone, and so is it.
-    Deleted {
-        /// The copy of what was there.
-        kept: PathBuf,
-    },
-    /// Its file is gone, and it was left as it is.
-    Spared(Spared),
     /// Something else went wrong.
     Failed(Failure),
 }
@@ -369,13 +366,9 @@ impl Outcome {
     #[must_use]
     pub fn unsettled(&self) -> Option<&str> {
         match self {
-            Outcome::Created { left, .. }
-            | Outcome::Refused { left, .. }
-            | Outcome::Crashed { left, .. }
-            | Outcome::Recovered { left, .. } => match left {
-                Aftermath::Off { cause, later: true } | Aftermath::Unsettled { cause } => Some(cause),
-                Aftermath::Off { later: false, .. } | Aftermath::AsItWas | Aftermath::Restored => None,
-            },
+            Outcome::Created { left, .. } | Outcome::Refused { left, .. } | Outcome::Crashed { left, .. } => {
+                left.unsettled()
+            }
             _ => None,
         }
     }
@@ -385,28 +378,36 @@ impl Outcome {
     #[must_use]
     pub fn is_certain(&self) -> bool {
         match self {
-            Outcome::Failed(Failure::Unanswered { .. } | Failure::Stumbled { .. } | Failure::Odd { .. }) => false,
-            Outcome::Failed(
-                Failure::Unreachable { .. }
-                | Failure::NotAllowed { .. }
-                | Failure::Foreign { .. }
-                | Failure::NotOurs { .. }
-                | Failure::StoredOther
-                | Failure::TakesNone { .. }
-                | Failure::KeepFailed { .. },
-            ) => true,
-            Outcome::Created { .. } | Outcome::Refused { .. } | Outcome::Crashed { .. } | Outcome::Recovered { .. } => {
-                self.unsettled().is_none()
-            }
+            Outcome::Failed(failure) => failure.is_certain(),
+            Outcome::Created { .. } | Outcome::Refused { .. } | Outcome::Crashed { .. } => self.unsettled().is_none(),
             Outcome::Updated { .. }
             | Outcome::Unchanged
             | Outcome::WouldCreate
             | Outcome::WouldUpdate { .. }
             | Outcome::RemoteEdit { .. }
-            | Outcome::Duplicate(_)
-            | Outcome::Deactivated
-            | Outcome::Deleted { .. }
-            | Outcome::Spared(_) => true,
+            | Outcome::Duplicate(_) => true,
+        }
+    }
+}
+
+impl Failure {
+    /// Whether it is known that nothing was changed on the server.
+    pub(super) fn is_certain(&self) -> bool {
+        !matches!(self, Failure::Unanswered { .. } | Failure::Stumbled { .. } | Failure::Odd { .. })
+    }
+
+    /// Whether the server is away, or in trouble.
+    pub(super) fn is_away(&self) -> bool {
+        matches!(self, Failure::Unreachable { .. } | Failure::Unanswered { .. } | Failure::Stumbled { .. })
+    }
+}
+
+impl Aftermath {
+    /// Why there is something left to be made good when the server is looked at again, if there is.
+    pub(super) fn unsettled(&self) -> Option<&str> {
+        match self {
+            Aftermath::Off { cause, later: true } | Aftermath::Unsettled { cause } => Some(cause),
+            Aftermath::Off { later: false, .. } | Aftermath::AsItWas | Aftermath::Restored => None,
         }
     }
 }
@@ -470,21 +471,6 @@ pub enum Aftermath {
         /// Whether it is tried again when the server is looked at the next time.
         later: bool,
     },
-}
-
-/// Why a plugin whose file is gone was left as it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spared {
-    /// It holds another text than the one that we deployed.
-    Edited,
-    /// It is not there any more.
-    Gone,
-    /// It is off already.
-    Off,
-    /// Its file is back.
-    Back,
-    /// A file that is broken may be the same plugin.
-    Unclear,
 }
 
 /// Why a conversation ended without a verdict on the text.
@@ -781,7 +767,7 @@ impl Deploy {
     }
 
     /// Takes the answer to [`Step::SaveBackup`]: where the copy lies, or why it could not be written.
-    pub fn kept(&mut self, kept: Result<PathBuf, String>) -> Step {
+    pub fn backup_saved(&mut self, kept: Result<PathBuf, String>) -> Step {
         match (std::mem::replace(&mut self.stage, Stage::Asked), kept) {
             (Stage::Keeping { before }, Ok(path)) => self.update(before, Some(path)),
             (_, Ok(_)) => odd("a copy was kept that nobody asked for"),
@@ -790,7 +776,7 @@ impl Deploy {
     }
 
     /// Takes the answer to [`Step::SaveIntent`]: it is on disk, or why it could not be written.
-    pub fn noted(&mut self, noted: Result<(), String>) -> Step {
+    pub fn intent_saved(&mut self, noted: Result<(), String>) -> Step {
         match (std::mem::replace(&mut self.stage, Stage::Asked), noted) {
             (Stage::Noting { next, call }, Ok(())) => self.call(*next, call),
             (_, Ok(())) => odd("a note was taken that nobody asked for"),
@@ -1421,16 +1407,16 @@ mod tests {
             assert!(!matches!(self.step, Step::Done(_)), "over already: {:?}", self.step);
             if let (Step::SaveBackup(backup), "kept") = (&self.step, name) {
                 self.kept.push(backup.text.clone());
-                self.step = self.exchange.kept(Ok(PathBuf::from("copy.py")));
+                self.step = self.exchange.backup_saved(Ok(PathBuf::from("copy.py")));
             } else if let (Step::SaveIntent(under_way), "noted") = (&self.step, name) {
                 // What may be on the server already, and what is about to be.
                 assert_eq!(under_way.ours, ["1", "2"].map(|version| Digest::of_text(&source(version))));
                 self.noted.push(under_way.clone());
-                self.step = self.exchange.noted(Ok(()));
+                self.step = self.exchange.intent_saved(Ok(()));
             } else if name == "not noted" {
-                self.step = self.exchange.noted(Err("disk full".to_owned()));
+                self.step = self.exchange.intent_saved(Err("disk full".to_owned()));
             } else if name == "not kept" {
-                self.step = self.exchange.kept(Err("disk full".to_owned()));
+                self.step = self.exchange.backup_saved(Err("disk full".to_owned()));
             } else {
                 let reply = reply(name);
                 let next = self.exchange.reply(reply.clone());
@@ -1943,7 +1929,7 @@ mod tests {
         ] {
             let (mut exchange, mut step) = start(ACTIVATE);
             assert_eq!(say(&step), "note");
-            step = exchange.noted(Ok(()));
+            step = exchange.intent_saved(Ok(()));
             assert_eq!(say(&step), "create");
             for name in script {
                 step = exchange.reply(reply(name));
@@ -2001,7 +1987,7 @@ mod tests {
     fn an_answer_that_nobody_asked_for_is_no_disaster() {
         let mut talk = Conversation::start(PLAIN);
         assert_eq!(
-            say(&talk.exchange.kept(Ok(PathBuf::from("x")))),
+            say(&talk.exchange.backup_saved(Ok(PathBuf::from("x")))),
             "Odd { words: \"a copy was kept that nobody asked for\" }"
         );
     }

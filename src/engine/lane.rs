@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::crashes::Crash;
-use super::deploy::{Deploy, Reply, Step};
+use super::deploy::{self, Deploy, Failure, Reply, Step};
 use super::leaving::PendingRemoval;
 use super::ledger::{Rollback, UpdateIntent};
 use super::plan::{Remote, Why};
 use super::queue::Queue;
-use super::recovery::Recovery;
-use super::removal::{Mode, Removal};
+
+use super::removal::{self, Mode, Removal};
+use super::repair::{self, Recovery};
 use super::retry::{Cause, Retry};
 use crate::plugin::{Digest, Key, Plugin};
 
@@ -156,28 +157,69 @@ impl Conversation {
         self.deploy().map(Deploy::plugin)
     }
 
-    pub(super) fn reply(&mut self, reply: Reply) -> Step {
+    pub(super) fn reply(&mut self, reply: Reply) -> Step<Ended> {
         match self {
-            Conversation::Deploy(deploy) => deploy.reply(reply),
-            Conversation::Recover(recovery) => recovery.reply(reply),
-            Conversation::Remove(_, removal) => removal.reply(reply),
+            Conversation::Deploy(deploy) => deploy.reply(reply).map_done(Ended::Deploy),
+            Conversation::Recover(recovery) => recovery.reply(reply).map_done(Ended::Recover),
+            Conversation::Remove(_, removal) => removal.reply(reply).map_done(Ended::Remove),
         }
     }
 
     /// Takes the answer to [`Step::SaveBackup`]. `None` where nothing was to be kept.
-    pub(super) fn backup_saved(&mut self, saved: Result<PathBuf, String>) -> Option<Step> {
+    pub(super) fn backup_saved(&mut self, saved: Result<PathBuf, String>) -> Option<Step<Ended>> {
         match self {
-            Conversation::Deploy(deploy) => Some(deploy.kept(saved)),
-            Conversation::Remove(_, removal) => Some(removal.kept(saved)),
+            Conversation::Deploy(deploy) => Some(deploy.backup_saved(saved).map_done(Ended::Deploy)),
+            Conversation::Remove(_, removal) => Some(removal.backup_saved(saved).map_done(Ended::Remove)),
             Conversation::Recover(_) => None,
         }
     }
 
     /// Takes the answer to [`Step::SaveIntent`]. `None` where nothing was to be noted.
-    pub(super) fn intent_saved(&mut self, saved: Result<(), String>) -> Option<Step> {
+    pub(super) fn intent_saved(&mut self, saved: Result<(), String>) -> Option<Step<Ended>> {
         match self {
-            Conversation::Deploy(deploy) => Some(deploy.noted(saved)),
+            Conversation::Deploy(deploy) => Some(deploy.intent_saved(saved).map_done(Ended::Deploy)),
             Conversation::Recover(_) | Conversation::Remove(..) => None,
+        }
+    }
+}
+
+/// How a conversation ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    Deploy(deploy::Outcome),
+    Recover(repair::Outcome),
+    Remove(removal::Outcome),
+}
+
+impl Ended {
+    /// Why it has left something that is to be made good when the server is looked at again, if it has.
+    pub(super) fn unsettled(&self) -> Option<&str> {
+        match self {
+            Ended::Deploy(outcome) => outcome.unsettled(),
+            Ended::Recover(repair::Outcome::Recovered { left, .. }) => left.unsettled(),
+            Ended::Recover(repair::Outcome::Failed(_)) | Ended::Remove(_) => None,
+        }
+    }
+
+    /// Whether it is known what it has left on the server. Else the note of what was under way is still of use: also after a
+    /// recovery that failed, unless the plugin is out of our reach.
+    pub(super) fn is_certain(&self) -> bool {
+        match self {
+            Ended::Deploy(outcome) => outcome.is_certain(),
+            Ended::Recover(repair::Outcome::Recovered { left, .. }) => left.unsettled().is_none(),
+            Ended::Recover(repair::Outcome::Failed(failure)) => matches!(failure, Failure::NotOurs { .. }),
+            Ended::Remove(removal::Outcome::Failed(failure)) => failure.is_certain(),
+            Ended::Remove(_) => true,
+        }
+    }
+
+    /// Why it came to nothing, if it did.
+    pub(super) fn failure(&self) -> Option<&Failure> {
+        match self {
+            Ended::Deploy(deploy::Outcome::Failed(failure))
+            | Ended::Recover(repair::Outcome::Failed(failure))
+            | Ended::Remove(removal::Outcome::Failed(failure)) => Some(failure),
+            Ended::Deploy(_) | Ended::Recover(_) | Ended::Remove(_) => None,
         }
     }
 }

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::deploy::{Failure, Outcome, Spared, Step};
+use super::deploy::{Failure, Step};
 use super::files::{File, FilePresence, Loaded, Owner};
-use super::lane::{Conversation, Job, Task};
+use super::lane::{Conversation, Ended, Job, Task};
 use super::plan::Remote;
-use super::removal::Mode;
+use super::removal::{Mode, Outcome, Why};
 use super::{Effect, Engine, Now, OnDelete};
 use crate::notice::{Notice, NoticeKind, Sparing, WaitReason};
 use crate::plugin::{Digest, Key, Kind, Plugin};
@@ -143,15 +143,15 @@ impl Engine {
     }
 
     /// A removal that has changed nothing yet ends where the plugin is back, or may be.
-    pub(super) fn spared(&self, key: &Key) -> Option<Step> {
+    pub(super) fn spared(&self, key: &Key) -> Option<Step<Ended>> {
         let Conversation::Remove(plugin, removal) = &self.lanes.in_flight(key)?.conversation else { return None };
         let spared = match self.files.owner(key) {
             _ if removal.has_begun() => return None,
-            Owner::One(_) | Owner::Conflict(_) => Spared::Back,
-            Owner::None if self.files.get(&plugin.path).is_some() || self.has_broken_files() => Spared::Unclear,
+            Owner::One(_) | Owner::Conflict(_) => Why::Back,
+            Owner::None if self.files.get(&plugin.path).is_some() || self.has_broken_files() => Why::Unclear,
             Owner::None => return None,
         };
-        Some(Step::Done(Outcome::Spared(spared)))
+        Some(Step::Done(Ended::Remove(Outcome::Kept(spared))))
     }
 
     /// Whether any file is broken. Read again, it may turn out to be a plugin that is gone.
@@ -175,51 +175,52 @@ impl Engine {
                 NoticeKind::Deleted { kept }
             }
             // It is looked at again.
-            Outcome::Spared(Spared::Unclear) => {
-                if let Some(leaving) = self.removal_mut(key) {
-                    leaving.due = Some(now.at);
+            Outcome::Kept(Why::Unclear) => {
+                if let Some(removal) = self.removal_mut(key) {
+                    removal.due = Some(now.at);
                 }
                 return;
             }
-            Outcome::Spared(spared) => {
-                if let Spared::Edited | Spared::Gone = spared {
+            Outcome::Kept(why) => {
+                if let Why::Edited | Why::Gone = why {
                     self.note_seen(key, None);
                 }
-                let why = match spared {
-                    Spared::Edited => Sparing::Edited,
-                    Spared::Gone => Sparing::Gone,
-                    Spared::Off => Sparing::Off,
-                    Spared::Back | Spared::Unclear => Sparing::Back,
+                let why = match why {
+                    Why::Edited => Sparing::Edited,
+                    Why::Gone => Sparing::Gone,
+                    Why::Off => Sparing::Off,
+                    Why::Back | Why::Unclear => Sparing::Back,
                 };
                 NoticeKind::Spared { why }
             }
-            // It is tried again when the server is back.
-            Outcome::Failed(Failure::Unreachable { cause, retry_after }) => {
-                if let Some(leaving) = self.removal_mut(key) {
-                    leaving.due = Some(now.at);
-                }
-                self.lose(cause, retry_after, now);
-                self.waiting_again()
-            }
-            // It is tried again when the disk may have room.
-            Outcome::Failed(failure @ Failure::KeepFailed { .. }) => {
-                let told = self.removal_mut(key).is_some_and(|leaving| {
-                    leaving.due = Some(now.at + RETRY);
-                    std::mem::replace(&mut leaving.told, true)
-                });
-                if !told {
-                    self.tell(Notice::of(plugin, NoticeKind::Failed { failure, took }));
-                }
+            Outcome::Failed(failure) => {
+                self.on_not_removed(plugin, failure, took, now);
                 return self.plan_returned(key, now);
             }
-            Outcome::Failed(failure) => self.on_failure(failure, took, now),
-            _ => return,
         };
-        if !matches!(what, NoticeKind::Waiting { .. }) {
-            self.end_removal(key);
-        }
+        self.end_removal(key);
         self.tell(Notice::of(plugin, what));
         self.plan_returned(key, now);
+    }
+
+    /// It is tried again when the server is back, or when the disk may have room for the copy; and not where it cannot be.
+    fn on_not_removed(&mut self, plugin: &Plugin, failure: Failure, took: Duration, now: Now) {
+        let has_no_room = matches!(failure, Failure::KeepFailed { .. });
+        let what = self.wait_out(failure, now);
+        let due = now.at + if has_no_room { RETRY } else { Duration::ZERO };
+        let told = match self.removal_mut(&plugin.key).filter(|_| has_no_room || what.is_ok()) {
+            Some(removal) => {
+                removal.due = Some(due);
+                has_no_room && std::mem::replace(&mut removal.told, true)
+            }
+            None => {
+                self.end_removal(&plugin.key);
+                false
+            }
+        };
+        if !told {
+            self.tell_failed(plugin.into(), what, took);
+        }
     }
 
     /// The file may have come back meanwhile, and what it asks for was decided by a ledger that is not true any more.

@@ -19,10 +19,9 @@ pub mod outcome;
 pub mod plan;
 mod prefetch;
 mod queue;
-pub mod recovery;
 pub mod refusal;
 mod removal;
-mod repair;
+pub mod repair;
 mod retry;
 mod server;
 
@@ -40,12 +39,12 @@ use crate::plugin::{Digest, Flaw, Key, Parsed, Plugin, Problem};
 use deploy::{Adopt, Backup, Call, Deploy, DeployContext, DeployPolicy, Failure, Reply, Step};
 use duplicate::{Duplicate, Duplicates, Identity};
 use files::{File, FilePresence, Files, Loaded, Owner};
-use lane::{Conversation, InFlight, Job, Lane, Lanes, Task};
+use lane::{Conversation, Ended, InFlight, Job, Lane, Lanes, Task};
 use ledger::{LastAttempt, Ledger, Rollback, SavedState, UpdateIntent};
 use plan::{Decision, Remote, Why};
 use prefetch::{Ahead, Asked};
-use recovery::Recovery;
 use removal::Removal;
+use repair::Recovery;
 use retry::Cause;
 use server::{Outage, Seen, Server, ServerListing};
 
@@ -760,6 +759,7 @@ impl Engine {
                 let was = before.and_then(File::known);
                 if self.policy.selects(path, was.map(|was| was.key.id.as_str())) && (saved || !known) {
                     let about = was.map_or(about, |was| Subject { version: None, digest: None, ..(&**was).into() });
+                    self.complaints.insert(Arc::clone(path), Complaint::Error);
                     self.tell(Notice { about, what: NoticeKind::Flawed(flaw.clone()) });
                 }
             }
@@ -890,6 +890,7 @@ impl Engine {
             self.conflicts.insert(key.clone(), paths.clone());
             let entry = self.files.get(&paths[0]).and_then(File::plugin).map(|plugin| plugin.entry);
             let about = Subject { key: Some(key.clone()), entry, ..Subject::default() };
+            self.complaints.extend(paths.iter().map(|path| (Arc::clone(path), Complaint::Error)));
             self.tell(Notice { about, what: NoticeKind::Conflict { paths } });
         }
     }
@@ -914,11 +915,10 @@ impl Engine {
         };
         self.tell_switched_off(plugin);
         let in_pass = remote != Remote::NotAsked;
-        let unchanged = NoticeKind::Unchanged { in_pass, active: None, good_again: false };
         if let Some(flying) = self.lanes.in_flight(key).and_then(|flight| flight.conversation.deploys()) {
             if flying.digest == plugin.digest {
                 self.cancel(key);
-                self.tell(Notice::of(plugin, unchanged));
+                self.tell_unchanged(plugin, in_pass, None);
             } else {
                 self.request(plugin, Why::Edited, since, in_pass);
             }
@@ -977,12 +977,12 @@ impl Engine {
                     self.note_held(plugin, now);
                 }
                 self.files.drop_text(plugin);
-                self.tell(Notice::of(plugin, unchanged));
+                self.tell_unchanged(plugin, in_pass, None);
             }
             Decision::RolledBack => {
                 self.cancel(key);
                 self.files.drop_text(plugin);
-                self.tell(Notice::of(plugin, NoticeKind::RolledBack));
+                self.tell_rolled_back(plugin);
             }
             Decision::RefusedBefore(words) => {
                 self.cancel(key);
@@ -994,6 +994,8 @@ impl Engine {
                         Remote::NotListed | Remote::Stub => false,
                         Remote::NotAsked => self.ledger.get(key).is_some_and(|record| record.deployed.is_some()),
                     };
+                    self.complaints.insert(Arc::clone(&plugin.path), Complaint::Error);
+                    self.note_result(key, PassResult::Refused);
                     self.tell(Notice::of(plugin, NoticeKind::RefusedBefore { words, span, on_server }));
                 }
             }
@@ -1076,16 +1078,16 @@ impl Engine {
                     if !matches!(task, Task::Recover) {
                         self.lanes.request(key.clone(), Job { task, since, in_pass });
                     }
-                    (Conversation::Recover(recovery), step)
+                    (Conversation::Recover(recovery), step.map_done(Ended::Recover))
                 }
                 (None, Task::Recover) => continue,
                 (None, Task::Remove { plugin, mode, deployed }) => {
                     let (removal, step) = Removal::start(key.clone(), mode, deployed);
-                    (Conversation::Remove(plugin, removal), step)
+                    (Conversation::Remove(plugin, removal), step.map_done(Ended::Remove))
                 }
                 // It was asked for before the rollback.
                 (None, Task::Deploy { plugin, why }) if why != Why::Forced && self.is_rolled_back(&plugin) => {
-                    self.tell(Notice::of(&plugin, NoticeKind::RolledBack));
+                    self.tell_rolled_back(&plugin);
                     continue;
                 }
                 (None, Task::Deploy { plugin, why }) => {
@@ -1100,7 +1102,7 @@ impl Engine {
                     lane.end_retry(Cause::Crash);
                     lane.sent = Some(now.at);
                     let (exchange, step) = Deploy::start(plugin, known, terms);
-                    (Conversation::Deploy(exchange), step)
+                    (Conversation::Deploy(exchange), step.map_done(Ended::Deploy))
                 }
             };
             // In a pass, waiting for one's turn is no part of how long a deploy took.
@@ -1192,7 +1194,7 @@ impl Engine {
         duplicate::find(&Identity::of(plugin), &plugin.key.id, others, claimed_elsewhere)
     }
 
-    fn step(&mut self, key: Key, step: Step, now: Now) {
+    fn step(&mut self, key: Key, step: Step<Ended>, now: Now) {
         match step {
             Step::Call(call) => {
                 self.record_sending(&key, &call);
@@ -1212,7 +1214,7 @@ impl Engine {
                 self.effects.push(Effect::Archive(backup));
                 self.step(key, *next, now);
             }
-            Step::Done(outcome) => self.on_outcome(&key, outcome, now),
+            Step::Done(ended) => self.on_ended(&key, ended, now),
         }
     }
 
@@ -1330,7 +1332,7 @@ impl Engine {
     }
 
     /// Something that a conversation waited for is on disk, or cannot be.
-    fn on_written(&mut self, ticket: Ticket, written: impl FnOnce(&mut Conversation) -> Option<Step>, now: Now) {
+    fn on_written(&mut self, ticket: Ticket, written: impl FnOnce(&mut Conversation) -> Option<Step<Ended>>, now: Now) {
         let Some(key) = self.tickets.remove(&ticket) else { return };
         let spared = self.spared(&key);
         let step =
@@ -1547,63 +1549,35 @@ impl Engine {
         }
     }
 
-    fn tell(&mut self, mut notice: Notice) {
-        self.follow_complaints(&mut notice);
-        if let (Some(pass), Some(key)) = (&mut self.pass, &notice.about.key) {
-            let came = match &notice.what {
-                NoticeKind::Created { .. } | NoticeKind::SwitchedOn | NoticeKind::WouldCreate => {
-                    Some(PassResult::Created)
-                }
-                NoticeKind::Updated { .. } | NoticeKind::WouldUpdate { .. } => Some(PassResult::Updated),
-                // What was deployed a moment ago is found unchanged when the pass is taken up again.
-                NoticeKind::Unchanged { in_pass: true, .. } => match pass.results.get(key) {
-                    Some(PassResult::Created | PassResult::Updated) => None,
-                    Some(PassResult::Unchanged | PassResult::Refused | PassResult::Held | PassResult::Failed)
-                    | None => Some(PassResult::Unchanged),
-                },
-                NoticeKind::Refused { .. } | NoticeKind::RefusedBefore { .. } => Some(PassResult::Refused),
-                NoticeKind::RemoteEdit { .. } | NoticeKind::Duplicate { .. } | NoticeKind::RolledBack => {
-                    Some(PassResult::Held)
-                }
-                NoticeKind::Failed { .. }
-                | NoticeKind::Crashed { .. }
-                | NoticeKind::WentOff { .. }
-                | NoticeKind::NotSwitchedOn { .. } => Some(PassResult::Failed),
-                _ => None,
-            };
-            if let Some(came) = came {
-                pass.results.insert(key.clone(), came);
-            }
-        }
+    fn tell(&mut self, notice: Notice) {
         self.effects.push(Effect::Tell(notice));
     }
 
     /// After an error, the user hears that the file is good again.
-    fn follow_complaints(&mut self, notice: &mut Notice) {
-        if let NoticeKind::Conflict { paths } = &notice.what {
-            self.complaints.extend(paths.iter().map(|path| (Arc::clone(path), Complaint::Error)));
+    fn tell_unchanged(&mut self, plugin: &Plugin, in_pass: bool, active: Option<bool>) {
+        // What the server says of what is in flight is not known yet.
+        let good_again = self.lanes.in_flight(&plugin.key).is_none()
+            && self.complaints.remove(&plugin.path) == Some(Complaint::Error);
+        if in_pass {
+            self.note_result(&plugin.key, PassResult::Unchanged);
         }
-        let Some(path) = &notice.about.path else { return };
-        let complaint = match &mut notice.what {
-            NoticeKind::Unchanged { good_again, .. } => {
-                let in_flight = notice.about.key.as_ref().is_some_and(|key| self.lanes.in_flight(key).is_some());
-                // What the server says of it is not known yet.
-                *good_again = !in_flight && self.complaints.remove(path) == Some(Complaint::Error);
-                None
-            }
-            NoticeKind::Created { .. } | NoticeKind::Updated { .. } => {
-                self.complaints.remove(path);
-                None
-            }
-            NoticeKind::RemoteEdit { .. } | NoticeKind::Duplicate { .. } => Some(Complaint::Held),
-            NoticeKind::Flawed(_)
-            | NoticeKind::Refused { .. }
-            | NoticeKind::RefusedBefore { .. }
-            | NoticeKind::Crashed { .. }
-            | NoticeKind::Failed { .. } => Some(Complaint::Error),
-            _ => None,
-        };
-        self.complaints.extend(complaint.map(|complaint| (Arc::clone(path), complaint)));
+        self.tell(Notice::of(plugin, NoticeKind::Unchanged { in_pass, active, good_again }));
+    }
+
+    fn tell_rolled_back(&mut self, plugin: &Plugin) {
+        self.note_result(&plugin.key, PassResult::Held);
+        self.tell(Notice::of(plugin, NoticeKind::RolledBack));
+    }
+
+    /// What came of a plugin in the pass, if one is under way.
+    fn note_result(&mut self, key: &Key, result: PassResult) {
+        let Some(pass) = &mut self.pass else { return };
+        // What was deployed a moment ago is found unchanged when the pass is taken up again.
+        let is_newer = result != PassResult::Unchanged
+            || !matches!(pass.results.get(key), Some(PassResult::Created | PassResult::Updated));
+        if is_newer {
+            pass.results.insert(key.clone(), result);
+        }
     }
 }
 

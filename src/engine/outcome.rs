@@ -1,17 +1,18 @@
 //! What follows from how a conversation has ended: what is written down, what is told, and what is to be done next.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::deploy::{Aftermath, Backup, Call, Deploy, Failure, Outcome};
 use super::files::Owner;
-use super::lane::{Conversation, Session};
+use super::lane::{Conversation, Ended, Session};
 use super::ledger::{Deployed, LastAttempt, Rollback, UpdateIntent};
 use super::plan::Remote;
 use super::retry::Cause;
 use super::server::Server;
-use super::{Effect, Engine, Now};
-use crate::notice::{Notice, NoticeKind, WaitReason};
+use super::{Complaint, Effect, Engine, Now, PassResult, repair};
+use crate::notice::{Notice, NoticeKind, Subject, WaitReason};
 use crate::plugin::{Digest, Key, Plugin};
 
 /// How the words begin of a text that nobody answers to.
@@ -20,52 +21,48 @@ pub const NO_ANSWER: &str = "the server gave no answer to it";
 const SESSION: Duration = Duration::from_hours(1);
 
 impl Engine {
-    pub(super) fn on_outcome(&mut self, key: &Key, outcome: Outcome, now: Now) {
+    pub(super) fn on_ended(&mut self, key: &Key, ended: Ended, now: Now) {
         let Some(flight) = self.lanes.finish(key) else { return };
         if let Server::Looking(look) = &mut self.server {
             look.holds.ended.insert(key.clone());
         }
-        let unsettled = outcome.unsettled().map(str::to_owned);
-        let away = matches!(
-            outcome,
-            Outcome::Failed(Failure::Unreachable { .. } | Failure::Unanswered { .. } | Failure::Stumbled { .. })
-        );
-        if unsettled.is_none() && !away {
+        let unsettled = ended.unsettled().map(str::to_owned);
+        if unsettled.is_none() && !ended.failure().is_some_and(Failure::is_away) {
             self.returned(now);
         }
-        // A recovery that failed is no reason to forget what it was to make good; unless the plugin is out of our reach.
-        let unresolved = matches!(flight.conversation, Conversation::Recover(_))
-            && matches!(&outcome, Outcome::Failed(failure) if !matches!(failure, Failure::NotOurs { .. }));
         let switches_on = self.intent(key).is_some_and(|intent| intent.replaced.is_none());
         let in_doubt = flight.conversation.deploy().is_some_and(Deploy::is_in_doubt);
-        let is_settled = outcome.is_certain() && !in_doubt && !unresolved;
+        let is_settled = ended.is_certain() && !in_doubt;
         if let Some(lane) = self.lanes.get_mut(key).filter(|_| is_settled)
             && lane.intent.take().is_some()
         {
             lane.end_retry(Cause::Activation);
-            if matches!(flight.conversation, Conversation::Recover(_)) {
+            if matches!(ended, Ended::Recover(_)) {
                 // Whose text that was, the ledger says from now on.
                 self.effects.push(Effect::Save(key.clone()));
             }
             self.effects.push(Effect::ClearIntent(key.clone()));
         }
-        if let (Conversation::Deploy(exchange), Some(_)) = (&flight.conversation, &unsettled) {
-            self.note_restored(key, exchange.restores());
+        if let (Some(deploy), Some(_)) = (flight.conversation.deploy(), &unsettled) {
+            self.note_restored(key, deploy.restores());
         }
         let took = now.at.saturating_sub(flight.since);
         let lane = self.lanes.get_mut(key).filter(|_| flight.rolled_back);
         let newer = lane.and_then(|lane| lane.rollback.take());
-        let landed = matches!(outcome, Outcome::Created { .. } | Outcome::Updated { .. });
-        let landed = flight.conversation.deploys().filter(|_| landed).cloned();
-        match flight.conversation {
-            Conversation::Deploy(exchange) => self.on_deployed(&exchange, outcome, flight.in_pass, took, now),
-            Conversation::Recover(_) => self.on_recovered(key, outcome, switches_on, took, now),
-            Conversation::Remove(plugin, _) => self.on_removed(&plugin, outcome, took, now),
+        let arrived = matches!(ended, Ended::Deploy(Outcome::Created { .. } | Outcome::Updated { .. }));
+        let arrived = flight.conversation.deploys().filter(|_| arrived).cloned();
+        match (flight.conversation, ended) {
+            (Conversation::Deploy(deploy), Ended::Deploy(outcome)) => {
+                self.on_deployed(&deploy, outcome, flight.in_pass, took, now);
+            }
+            (Conversation::Remove(plugin, _), Ended::Remove(outcome)) => self.on_removed(&plugin, outcome, took, now),
+            (_, Ended::Recover(outcome)) => self.on_recovered(key, outcome, switches_on, took, now),
+            (_, Ended::Deploy(_) | Ended::Remove(_)) => {}
         }
         if newer.is_some() {
             self.lanes.of(key).rollback = newer;
         }
-        if let Some(plugin) = landed {
+        if let Some(plugin) = arrived {
             self.overtake(&plugin);
         }
         // What is off is not left to the next look, whenever that is.
@@ -123,6 +120,7 @@ impl Engine {
             }
             outcome => outcome,
         };
+        let is_there = matches!(outcome, Outcome::Created { .. } | Outcome::Updated { .. } | Outcome::Unchanged);
         match &outcome {
             Outcome::Created { .. } => {
                 self.lanes.of(&plugin.key).duplicate = None;
@@ -147,23 +145,75 @@ impl Engine {
             Outcome::Failed(_) => self.note_ended(&plugin.key, LastAttempt::Failed { digest: plugin.digest }),
             _ => {}
         }
-        if let Outcome::Failed(failure) = outcome {
-            let what = self.on_failure(failure, took, now);
-            // The server may just have been found to have gone because of it, of which the user was told.
-            let is_told = matches!(what, NoticeKind::Waiting { .. }) && self.refused_before(plugin).is_some();
-            if !is_known && !is_told {
-                self.tell(Notice::of(plugin, what));
+        match outcome {
+            Outcome::Failed(failure) => {
+                let what = self.wait_out(failure, now);
+                // The server may just have been found to have gone because of it, of which the user was told.
+                let is_known = is_known || what.is_ok() && self.refused_before(plugin).is_some();
+                if !is_known {
+                    self.tell_failed((&**plugin).into(), what, took);
+                }
+                return;
             }
-            return;
+            Outcome::Unchanged => self.tell_unchanged(plugin, in_pass, exchange.on_server().and_then(|row| row.active)),
+            outcome => {
+                self.note_outcome(plugin, &outcome);
+                let version = if let Outcome::Updated { version, .. } = &outcome { version.clone() } else { None };
+                for what in NoticeKind::of_outcome(outcome, plugin, exchange.on_server(), in_pass, took) {
+                    self.tell(Notice::of(plugin, what));
+                }
+                self.prune(&plugin.key, version, now);
+            }
         }
-        if matches!(outcome, Outcome::Created { .. } | Outcome::Updated { .. } | Outcome::Unchanged) {
+        if is_there {
             self.files.drop_text(plugin);
         }
-        let version = if let Outcome::Updated { version, .. } = &outcome { version.clone() } else { None };
-        for what in NoticeKind::of_outcome(outcome, plugin, exchange.on_server(), in_pass, took) {
-            self.tell(Notice::of(plugin, what));
-        }
-        self.prune(&plugin.key, version, now);
+    }
+
+    /// What came of a deploy, for the pass and for what is told of the file next.
+    fn note_outcome(&mut self, plugin: &Plugin, outcome: &Outcome) {
+        let complaint = match outcome {
+            Outcome::RemoteEdit { .. } | Outcome::Duplicate(_) => Some(Complaint::Held),
+            Outcome::Refused { .. } | Outcome::Crashed { .. } | Outcome::Failed(_) => Some(Complaint::Error),
+            Outcome::Created { .. } | Outcome::Updated { .. } => {
+                self.complaints.remove(&plugin.path);
+                None
+            }
+            Outcome::Unchanged | Outcome::WouldCreate | Outcome::WouldUpdate { .. } => None,
+        };
+        self.complaints.extend(complaint.map(|complaint| (Arc::clone(&plugin.path), complaint)));
+        self.note_result(
+            &plugin.key,
+            match outcome {
+                Outcome::Created { left: Aftermath::Off { .. }, .. }
+                | Outcome::Refused { left: Aftermath::Off { .. }, .. }
+                | Outcome::Crashed { left: Aftermath::Off { .. }, .. }
+                | Outcome::Failed(_) => PassResult::Failed,
+                Outcome::Created { .. } | Outcome::WouldCreate => PassResult::Created,
+                Outcome::Updated { .. } | Outcome::WouldUpdate { .. } => PassResult::Updated,
+                Outcome::Unchanged => PassResult::Unchanged,
+                Outcome::Refused { .. } | Outcome::Crashed { .. } => PassResult::Refused,
+                Outcome::RemoteEdit { .. } | Outcome::Duplicate(_) => PassResult::Held,
+            },
+        );
+    }
+
+    /// Tells of a conversation that came to nothing: what it waits for, or why it failed.
+    pub(super) fn tell_failed(&mut self, about: Subject, what: Result<WaitReason, Failure>, took: Duration) {
+        let what = match what {
+            Ok(reason) => {
+                let again = self.absence.as_ref().is_some_and(|absence| absence.attempts > 1);
+                NoticeKind::Waiting { reason, again: again && reason == WaitReason::Away }
+            }
+            Err(failure) => {
+                self.complaints.extend(about.path.clone().map(|path| (path, Complaint::Error)));
+                if let Some(key) = &about.key {
+                    self.note_result(key, PassResult::Failed);
+                }
+                NoticeKind::Failed { failure, took }
+            }
+        };
+        self.tell(Notice { about, what });
     }
 
     /// The server's words, where it has refused this very text.
@@ -187,27 +237,33 @@ impl Engine {
     }
 
     /// `switches_on`: what was to be made good is that a new function is not on.
-    fn on_recovered(&mut self, key: &Key, outcome: Outcome, switches_on: bool, took: Duration, now: Now) {
+    fn on_recovered(&mut self, key: &Key, outcome: repair::Outcome, switches_on: bool, took: Duration, now: Now) {
         let about = self.about(key);
         match outcome {
             // What is left to be made good is not tried again at once.
-            Outcome::Failed(Failure::Odd { words }) => self.lose(words, None, now),
-            Outcome::Failed(failure) => {
-                let what = self.on_failure(failure, took, now);
-                self.tell(Notice { about, what });
+            repair::Outcome::Failed(Failure::Odd { words }) => self.lose(words, None, now),
+            repair::Outcome::Failed(failure) => {
+                let what = self.wait_out(failure, now);
+                self.tell_failed(about, what, took);
             }
-            Outcome::Recovered { left: Aftermath::Unsettled { .. }, .. } => {}
-            Outcome::Recovered { left, holds } => {
-                let what = match left {
-                    Aftermath::Restored if switches_on => NoticeKind::SwitchedOn,
-                    left if switches_on => NoticeKind::not_on(left).unwrap_or(NoticeKind::Recovered),
-                    left => NoticeKind::of_recovery(left),
-                };
+            repair::Outcome::Recovered { left: Aftermath::Unsettled { .. }, .. } => {}
+            repair::Outcome::Recovered { left, holds } => {
                 let is_known = self
                     .lanes
                     .get(key)
                     .is_some_and(|lane| lane.retry.as_ref().is_some_and(|retry| retry.cause == Cause::Activation));
-                if !(switches_on && is_known && matches!(what, NoticeKind::NotSwitchedOn { .. })) {
+                let is_off = matches!(left, Aftermath::Off { .. });
+                if !(is_known && switches_on && is_off) {
+                    if is_off {
+                        self.note_result(key, PassResult::Failed);
+                    } else if switches_on && left == Aftermath::Restored {
+                        self.note_result(key, PassResult::Created);
+                    }
+                    let what = match left {
+                        Aftermath::Restored if switches_on => NoticeKind::SwitchedOn,
+                        left if switches_on => NoticeKind::not_on(left).unwrap_or(NoticeKind::Recovered),
+                        left => NoticeKind::of_recovery(left),
+                    };
                     self.tell(Notice { about, what });
                 }
                 // It may have changed since the list that the plan went by.
@@ -221,7 +277,6 @@ impl Engine {
                     self.plan(&plugin, holds.map_or(Remote::NotListed, Remote::Holds), now.at, now);
                 }
             }
-            _ => {}
         }
     }
 
@@ -246,38 +301,23 @@ impl Engine {
         }
     }
 
-    /// What failed because the server is away waits, which is told once.
-    pub(super) fn waiting_again(&self) -> NoticeKind {
-        NoticeKind::Waiting {
-            reason: WaitReason::Away,
-            again: self.absence.as_ref().is_some_and(|absence| absence.attempts > 1),
-        }
-    }
-
-    pub(super) fn on_failure(&mut self, failure: Failure, took: Duration, now: Now) -> NoticeKind {
+    /// Waits for the server where that is what a conversation failed at; gives back any other failure.
+    pub(super) fn wait_out(&mut self, failure: Failure, now: Now) -> Result<WaitReason, Failure> {
         match failure {
-            Failure::Unreachable { cause, retry_after } => {
-                self.lose(cause, retry_after, now);
-                self.waiting_again()
-            }
-            Failure::Unanswered { cause } | Failure::Stumbled { cause } => {
-                self.lose(cause, None, now);
-                self.waiting_again()
-            }
+            Failure::Unreachable { cause, retry_after } => self.lose(cause, retry_after, now),
+            Failure::Unanswered { cause } | Failure::Stumbled { cause } => self.lose(cause, None, now),
+            Failure::Foreign { status, words } => self.miss(status, words, now),
             Failure::NotAllowed { status, words } => {
                 self.shut_out(status, words, now);
-                NoticeKind::Waiting { reason: WaitReason::Denied, again: false }
-            }
-            Failure::Foreign { status, words } => {
-                self.miss(status, words, now);
-                self.waiting_again()
+                return Ok(WaitReason::Denied);
             }
             failure @ (Failure::NotOurs { .. }
             | Failure::StoredOther
             | Failure::TakesNone { .. }
             | Failure::KeepFailed { .. }
-            | Failure::Odd { .. }) => NoticeKind::Failed { failure, took },
+            | Failure::Odd { .. }) => return Err(failure),
         }
+        Ok(WaitReason::Away)
     }
 
     /// The server has taken a text from us.

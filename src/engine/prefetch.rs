@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::deploy::{Call, Reply, Step};
 use super::files::File;
+use super::lane::Ended;
 use super::server::Server;
 use super::{Effect, Engine, Now, Ticket};
 use crate::plugin::Key;
@@ -93,7 +94,7 @@ impl Engine {
     }
 
     /// What came of asking ahead, if that is what a conversation begins with. It is good for one.
-    pub(super) fn asked_ahead(&mut self, key: &Key, first: &Step, now: Now) -> Option<Asked> {
+    pub(super) fn asked_ahead(&mut self, key: &Key, first: &Step<Ended>, now: Now) -> Option<Asked> {
         let ahead = self.ahead.take_if(|ahead| ahead.key == *key || ahead.has_failed())?;
         if ahead.key != *key || !ahead.is_good(now) || !matches!(first, Step::Call(Call::Get(_))) {
             return None;

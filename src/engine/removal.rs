@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use crate::engine::deploy::{Backup, Call, Failure, Outcome, Reply, Row, Spared, Step};
+use crate::engine::deploy::{Backup, Call, Failure, Reply, Row};
 use crate::plugin::{Digest, Key};
 
 /// What is to be done.
@@ -14,6 +14,36 @@ pub(super) enum Mode {
     /// It is deleted.
     Delete,
 }
+
+/// How it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The function is switched off.
+    Deactivated,
+    /// It is deleted. `kept`: the copy of what was there.
+    Deleted { kept: PathBuf },
+    /// It was left as it is.
+    Kept(Why),
+    /// Something else went wrong.
+    Failed(Failure),
+}
+
+/// Why a plugin whose file is gone was left as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// It holds another text than the one that we deployed.
+    Edited,
+    /// It is not there any more.
+    Gone,
+    /// It is off already.
+    Off,
+    /// Its file is back.
+    Back,
+    /// A file that is broken may be the same plugin.
+    Unclear,
+}
+
+type Step = super::deploy::Step<Outcome>;
 
 /// The conversation about it.
 #[derive(Clone, Debug)]
@@ -57,7 +87,7 @@ impl Removal {
     pub(super) fn reply(&mut self, reply: Reply) -> Step {
         match (std::mem::replace(&mut self.stage, Stage::Asked), reply) {
             (Stage::Asked, Reply::Row(row)) => self.on_found(&row),
-            (Stage::Asked, Reply::Absent) => Step::Done(Outcome::Spared(Spared::Gone)),
+            (Stage::Asked, Reply::Absent) => Step::Done(Outcome::Kept(Why::Gone)),
             (Stage::Deleting { kept }, Reply::Deleted | Reply::Absent | Reply::Lost { .. }) => {
                 self.call(Stage::Checking { kept }, Call::Get(self.key.clone()))
             }
@@ -74,13 +104,13 @@ impl Removal {
             (Stage::Flipping { .. } | Stage::ReadingBack, Reply::Row(_)) => {
                 failed(Failure::Odd { words: "somebody else switches it at the same moment".to_owned() })
             }
-            (Stage::Flipping { .. } | Stage::ReadingBack, Reply::Absent) => Step::Done(Outcome::Spared(Spared::Gone)),
+            (Stage::Flipping { .. } | Stage::ReadingBack, Reply::Absent) => Step::Done(Outcome::Kept(Why::Gone)),
             (_, reply) => failed(failure(reply)),
         }
     }
 
     /// Takes the answer to [`Step::SaveBackup`].
-    pub(super) fn kept(&mut self, kept: Result<PathBuf, String>) -> Step {
+    pub(super) fn backup_saved(&mut self, kept: Result<PathBuf, String>) -> Step {
         match (std::mem::replace(&mut self.stage, Stage::Asked), kept) {
             (Stage::Keeping, Ok(kept)) => self.call(Stage::Deleting { kept }, Call::Delete(self.key.clone())),
             (_, Ok(_)) => failed(Failure::Odd { words: "a copy was kept that nobody asked for".to_owned() }),
@@ -90,9 +120,9 @@ impl Removal {
 
     fn on_found(&mut self, row: &Row) -> Step {
         let ours = row.content.as_deref().filter(|text| Digest::of_text(text) == self.deployed);
-        let Some(text) = ours else { return Step::Done(Outcome::Spared(Spared::Edited)) };
+        let Some(text) = ours else { return Step::Done(Outcome::Kept(Why::Edited)) };
         match self.mode {
-            Mode::Deactivate if row.is_active != Some(true) => Step::Done(Outcome::Spared(Spared::Off)),
+            Mode::Deactivate if row.is_active != Some(true) => Step::Done(Outcome::Kept(Why::Off)),
             Mode::Deactivate => self.flip(false),
             Mode::Delete => {
                 self.stage = Stage::Keeping;

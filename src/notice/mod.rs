@@ -434,9 +434,6 @@ impl NoticeKind {
                 (NoticeKind::Refused { words, span, requirements, old_version, took }, Self::left(left))
             }
             Outcome::Failed(failure) => (NoticeKind::Failed { failure, took }, None),
-            Outcome::Recovered { .. } | Outcome::Deactivated | Outcome::Deleted { .. } | Outcome::Spared(_) => {
-                return Vec::new();
-            }
         };
         [Some(what), left].into_iter().flatten().collect()
     }
