@@ -286,7 +286,7 @@ impl Rollback {
         };
         match outcome {
             repair::Outcome::Recovered { left: Aftermath::Unsettled { cause }, .. } => {
-                let failure = Failure::Unreachable { cause, retry_after: None };
+                let failure = Failure::Unreachable { cause: cause.into(), retry_after: None };
                 Some(self.tell(Outcome::Failed(failure), None, Duration::ZERO))
             }
             repair::Outcome::Recovered { left, .. } => {

@@ -11,8 +11,7 @@ use std::time::Duration;
 
 use super::deploy::{Aftermath, Deploy, Outcome, Reply};
 use super::files::Owner;
-use super::ledger::LastAttempt;
-use super::outcome::NO_ANSWER;
+use super::ledger::{LastAttempt, Refusal};
 use super::plan::Why;
 use super::retry::{Cause, Retry};
 use super::{Complaint, Engine, Now, PassResult};
@@ -117,13 +116,15 @@ impl Engine {
             }
         }
         for (key, crash) in blamed {
-            let words = format!("{NO_ANSWER}, twice: {}", crash.words);
-            self.note_ended(&key, LastAttempt::Refused { digest: crash.digest, words: words.clone() });
+            let refusal = Refusal::unanswered(&crash.words);
+            let last = LastAttempt::Refused { digest: crash.digest, refusal: refusal.clone() };
+            self.note_ended(&key, last);
             if let Owner::One(plugin) = self.files.owner(&key)
                 && crash.is_of(&plugin)
             {
                 let what = NoticeKind::Refused {
-                    words,
+                    words: refusal.words,
+                    kind: refusal.kind,
                     span: None,
                     requirements: None,
                     old_version: None,

@@ -7,6 +7,7 @@
 //! treated like any other: as somebody else's.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::engine::duplicate::{self, Duplicate, Duplicates, Identity};
-use crate::engine::ledger::UpdateIntent;
+use crate::engine::ledger::{Refusal, UpdateIntent};
 use crate::engine::plan::Why;
 use crate::engine::refusal;
 use crate::engine::repair::{self, Next, Repair};
@@ -121,8 +122,26 @@ pub struct Version {
     pub author: Option<String>,
 }
 
-/// How the cause of [`Reply::Unreachable`] begins where nobody vouches for the server's certificate.
-pub const UNTRUSTED: &str = "certificate not trusted";
+/// Why the server cannot be reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// What happened, for the user.
+    pub words: String,
+    /// Nobody vouches for the server's certificate.
+    pub untrusted: bool,
+}
+
+impl<T: Into<String>> From<T> for Cause {
+    fn from(words: T) -> Self {
+        Self { words: words.into(), untrusted: false }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
+    }
+}
 
 /// What came of a [`Call`].
 #[derive(Clone, Debug, PartialEq)]
@@ -171,8 +190,8 @@ pub enum Reply {
     },
     /// Certain not to have been carried out: refused connection, 429, 503.
     Unreachable {
-        /// What happened, for the user.
-        cause: String,
+        /// Why.
+        cause: Cause,
         /// `Retry-After`, where the server gave one.
         retry_after: Option<Duration>,
     },
@@ -317,8 +336,8 @@ pub enum Outcome {
     Duplicate(Duplicate),
     /// The server will not take this text.
     Refused {
-        /// Its words, unaltered; they may be empty.
-        words: String,
+        /// In which words.
+        refusal: Refusal,
         /// What became of the plugin that is running.
         left: Aftermath,
     },
@@ -340,9 +359,11 @@ impl Reply {
         match self {
             Reply::Unreachable { cause, retry_after } => Failure::Unreachable { cause, retry_after },
             // A question that got no answer changed nothing; and a server that fails at one is in trouble itself.
-            Reply::Lost { cause } | Reply::Stumbled { cause } => Failure::Unreachable { cause, retry_after: None },
+            Reply::Lost { cause } | Reply::Stumbled { cause } => {
+                Failure::Unreachable { cause: cause.into(), retry_after: None }
+            }
             Reply::Crashed { words } => {
-                Failure::Unreachable { cause: format!("the server fails: {words}"), retry_after: None }
+                Failure::Unreachable { cause: format!("the server fails: {words}").into(), retry_after: None }
             }
             Reply::NotAllowed { status, words } => Failure::NotAllowed { status, words },
             Reply::Unclear { words } => Failure::NotOurs { words },
@@ -432,7 +453,7 @@ impl Verdict {
 
     fn outcome(self, left: Aftermath) -> Outcome {
         match self {
-            Verdict::Refused(words) => Outcome::Refused { words, left },
+            Verdict::Refused(words) => Outcome::Refused { refusal: Refusal::said(words), left },
             Verdict::Crashed(words) => Outcome::Crashed { words, left },
         }
     }
@@ -478,8 +499,8 @@ pub enum Aftermath {
 pub enum Failure {
     /// The server is away, or busy: to be tried again.
     Unreachable {
-        /// What happened.
-        cause: String,
+        /// Why.
+        cause: Cause,
         /// How long the server asks to be left alone.
         retry_after: Option<Duration>,
     },
@@ -542,7 +563,7 @@ pub struct DeployContext {
     /// Whether the plugin is there under another id.
     pub twins: Duplicates,
     /// The server's words, where it has refused this very text: it is not created once more.
-    pub refused: Option<String>,
+    pub refused: Option<Refusal>,
     /// The server says of an update why it refuses it, but not of a create (0.12).
     pub explains_updates: bool,
     /// The list that the pass goes by does not have it, and we have never deployed it. That is no proof that it does not
@@ -809,8 +830,8 @@ impl Deploy {
     fn on_asked(&mut self, reply: Reply) -> Step {
         match reply {
             Reply::Row(row) => self.on_found(row),
-            Reply::Absent if let Some(words) = self.known.refused.take() => {
-                Step::Done(Outcome::Refused { words, left: Aftermath::AsItWas })
+            Reply::Absent if let Some(refusal) = self.known.refused.take() => {
+                Step::Done(Outcome::Refused { refusal, left: Aftermath::AsItWas })
             }
             Reply::Absent => match (self.terms.adopt, &self.known.twins) {
                 (Adopt::Never, _) | (Adopt::Ask, Duplicates::Ignored | Duplicates::Known(None)) => self.create(),
@@ -1049,7 +1070,8 @@ impl Deploy {
                 self.call(Stage::CreatingStub { verdict }, call)
             }
             Reply::Row(_) | Reply::Absent => verdict.over(Aftermath::AsItWas),
-            Reply::Unreachable { cause, .. } | Reply::Lost { cause } => verdict.gone(Aftermath::AsItWas, &cause),
+            Reply::Unreachable { cause, .. } => verdict.gone(Aftermath::AsItWas, &cause.words),
+            Reply::Lost { cause } => verdict.gone(Aftermath::AsItWas, &cause),
             other => self.unexpected(other),
         }
     }
@@ -1350,7 +1372,7 @@ mod tests {
             ("crashed", Reply::Crashed { words: words() }),
             ("not allowed", Reply::NotAllowed { status: 403, words: words() }),
             ("unclear", Reply::Unclear { words: words() }),
-            ("unreachable", Reply::Unreachable { cause: words(), retry_after: Some(Duration::from_secs(9)) }),
+            ("unreachable", Reply::Unreachable { cause: words().into(), retry_after: Some(Duration::from_secs(9)) }),
             ("stumbled", Reply::Stumbled { cause: words() }),
             ("lost", Reply::Lost { cause: words() }),
             ("foreign", Reply::Foreign { status: 200, words: words() }),
@@ -1645,10 +1667,10 @@ mod tests {
                 get <- absent
                 Odd { words: "words" } <- refused | too long
                 Odd { words: "[ERROR: Error creating function]" } <- masked
-                Unreachable { cause: "the server fails: words", retry_after: None } <- crashed
+                Unreachable { cause: Cause { words: "the server fails: words", untrusted: false }, retry_after: None } <- crashed
                 overview <- not allowed | unclear
-                Unreachable { cause: "words", retry_after: Some(9s) } <- unreachable
-                Unreachable { cause: "words", retry_after: None } <- stumbled | lost
+                Unreachable { cause: Cause { words: "words", untrusted: false }, retry_after: Some(9s) } <- unreachable
+                Unreachable { cause: Cause { words: "words", untrusted: false }, retry_after: None } <- stumbled | lost
                 Foreign { status: 200, words: "words" } <- foreign
             asked ()
                 Unchanged <- ours | ours, off
@@ -1668,13 +1690,13 @@ mod tests {
             updating (deployed)
                 Updated { from: Some("1"), kept: None, version: None } <- ours | ours, off
                 get <- deployed | theirs | old | old, off | stub | no text | crashed | lost | foreign
-                Refused { words: "words", left: AsItWas } <- refused
-                Refused { words: "[ERROR: Error creating function]", left: AsItWas } <- masked
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: AsItWas } <- refused
+                Refused { refusal: Refusal { words: "[ERROR: Error creating function]", kind: Said }, left: AsItWas } <- masked
             updating, kept (theirs > kept)
                 Updated { from: Some("theirs"), kept: Some("copy.py"), version: None } <- ours | ours, off
                 get <- deployed | theirs | old | old, off | stub | no text | crashed | lost | foreign
-                Refused { words: "words", left: AsItWas } <- refused
-                Refused { words: "[ERROR: Error creating function]", left: AsItWas } <- masked
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: AsItWas } <- refused
+                Refused { refusal: Refusal { words: "[ERROR: Error creating function]", kind: Said }, left: AsItWas } <- masked
             turned away (deployed > unclear)
                 NotAllowed { status: 403, words: "words" } <- not allowed
                 NotAllowed { status: 401, words: "words" } <- unclear
@@ -1708,71 +1730,71 @@ mod tests {
                 Updated { from: Some("1"), kept: None, version: None } <- ours | ours, off
                 update <- deployed | old | old, off
                 toggle <- theirs | stub | no text
-                Refused { words: "words", left: Off { cause: "an answer to another question than the one asked", later: true } } <- taken | connected | rows | deleted | versions | text | rows with it
-                Refused { words: "words", left: Off { cause: "words", later: true } } <- refused | not allowed | unclear | unreachable | stumbled | lost | foreign | too long
-                Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: true } } <- masked
-                Refused { words: "words", left: Off { cause: "the server fails: words", later: true } } <- crashed
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Off { cause: "an answer to another question than the one asked", later: true } } <- taken | connected | rows | deleted | versions | text | rows with it
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Off { cause: "words", later: true } } <- refused | not allowed | unclear | unreachable | stumbled | lost | foreign | too long
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Off { cause: "[ERROR: Error creating function]", later: true } } <- masked
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Off { cause: "the server fails: words", later: true } } <- crashed
             restoring (old > noted > refused > old, off)
-                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | stub
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: AsItWas } <- ours | ours, off | deployed | theirs | old | stub
                 toggle <- old, off | no text
-                Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
-                Refused { words: "words", left: Off { cause: "an answer to another question than the one asked", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Off { cause: "an answer to another question than the one asked", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
                 get <- refused | masked | crashed | lost
-                Refused { words: "words", left: Off { cause: "words", later: true } } <- not allowed | unclear | unreachable | stumbled | foreign
-                Refused { words: "words", left: Off { cause: "words", later: false } } <- too long
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Off { cause: "words", later: true } } <- not allowed | unclear | unreachable | stumbled | foreign
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Off { cause: "words", later: false } } <- too long
             restoring (old > noted > refused > old)
-                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | stub | absent | taken | too long | connected | rows | deleted | versions | text | rows with it
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: AsItWas } <- ours | ours, off | deployed | theirs | old | stub | absent | taken | too long | connected | rows | deleted | versions | text | rows with it
                 toggle <- old, off | no text
                 get <- refused | masked | crashed | lost
-                Refused { words: "words", left: Unsettled { cause: "words" } } <- not allowed | unclear | unreachable | stumbled | foreign
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Unsettled { cause: "words" } } <- not allowed | unclear | unreachable | stumbled | foreign
             restoring, looking (old > noted > refused > old, off > refused)
-                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | stub
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: AsItWas } <- ours | ours, off | deployed | theirs | old | stub
                 toggle <- old, off | no text
-                Refused { words: "words", left: Off { cause: "the server does not take the old text again: words", later: false } } <- absent | taken | refused | masked | too long | connected | rows | deleted | versions | text | rows with it
-                Refused { words: "words", left: Off { cause: "the server does not take the old text again: words", later: true } } <- crashed | not allowed | unclear | unreachable | stumbled | lost | foreign
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Off { cause: "the server does not take the old text again: words", later: false } } <- absent | taken | refused | masked | too long | connected | rows | deleted | versions | text | rows with it
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Off { cause: "the server does not take the old text again: words", later: true } } <- crashed | not allowed | unclear | unreachable | stumbled | lost | foreign
             restoring, looking (old > noted > refused > old, off > crashed)
-                Refused { words: "words", left: AsItWas } <- ours | ours, off | theirs | stub
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: AsItWas } <- ours | ours, off | theirs | stub
                 update <- deployed | old | old, off
                 toggle <- no text
-                Refused { words: "words", left: Off { cause: "the server does not take the old text again: the server fails: words", later: false } } <- absent | taken | refused | masked | too long | connected | rows | deleted | versions | text | rows with it
-                Refused { words: "words", left: Off { cause: "the server does not take the old text again: the server fails: words", later: true } } <- crashed | not allowed | unclear | unreachable | stumbled | lost | foreign
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Off { cause: "the server does not take the old text again: the server fails: words", later: false } } <- absent | taken | refused | masked | too long | connected | rows | deleted | versions | text | rows with it
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Off { cause: "the server does not take the old text again: the server fails: words", later: true } } <- crashed | not allowed | unclear | unreachable | stumbled | lost | foreign
             restoring (old > noted > refused > old, off > crashed > old)
-                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | stub | absent | taken | too long | connected | rows | deleted | versions | text | rows with it
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: AsItWas } <- ours | ours, off | deployed | theirs | old | stub | absent | taken | too long | connected | rows | deleted | versions | text | rows with it
                 toggle <- old, off | no text
                 get <- refused | masked | crashed | lost
-                Refused { words: "words", left: Unsettled { cause: "words" } } <- not allowed | unclear | unreachable | stumbled | foreign
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Unsettled { cause: "words" } } <- not allowed | unclear | unreachable | stumbled | foreign
             switching on (old > noted > refused > old, off > old, off)
-                Refused { words: "words", left: AsItWas } <- ours
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: AsItWas } <- ours
                 toggle <- ours, off | theirs | old, off | stub | no text
-                Refused { words: "words", left: Restored } <- deployed | old
-                Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
-                Refused { words: "words", left: Off { cause: "an answer to another question than the one asked", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
-                Refused { words: "words", left: Off { cause: "words", later: false } } <- refused | too long
-                Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
-                Refused { words: "words", left: Off { cause: "the server fails: words", later: true } } <- crashed
-                Refused { words: "words", left: Off { cause: "words", later: true } } <- not allowed | unclear | unreachable | stumbled | foreign
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Restored } <- deployed | old
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Off { cause: "an answer to another question than the one asked", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Off { cause: "words", later: false } } <- refused | too long
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Off { cause: "the server fails: words", later: true } } <- crashed
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Off { cause: "words", later: true } } <- not allowed | unclear | unreachable | stumbled | foreign
                 get <- lost
             switching on, back (old > noted > refused > old, off > old, off > old, off)
-                Refused { words: "words", left: AsItWas } <- ours
-                Refused { words: "words", left: Off { cause: "somebody else switches it at the same moment", later: false } } <- ours, off | theirs | old, off | stub | no text
-                Refused { words: "words", left: Restored } <- deployed | old
-                Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
-                Refused { words: "words", left: Off { cause: "an answer to another question than the one asked", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
-                Refused { words: "words", left: Off { cause: "words", later: false } } <- refused | too long
-                Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
-                Refused { words: "words", left: Off { cause: "the server fails: words", later: true } } <- crashed
-                Refused { words: "words", left: Off { cause: "words", later: true } } <- not allowed | unclear | unreachable | stumbled | foreign
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: AsItWas } <- ours
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Off { cause: "somebody else switches it at the same moment", later: false } } <- ours, off | theirs | old, off | stub | no text
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Restored } <- deployed | old
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Off { cause: "an answer to another question than the one asked", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Off { cause: "words", later: false } } <- refused | too long
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Off { cause: "the server fails: words", later: true } } <- crashed
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Off { cause: "words", later: true } } <- not allowed | unclear | unreachable | stumbled | foreign
                 get <- lost
             switching on, reading back (old > noted > refused > old, off > old, off > lost)
-                Refused { words: "words", left: AsItWas } <- ours | ours, off | theirs | stub
-                Refused { words: "words", left: Restored } <- deployed | old
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: AsItWas } <- ours | ours, off | theirs | stub
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Restored } <- deployed | old
                 toggle <- old, off | no text
-                Refused { words: "words", left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
-                Refused { words: "words", left: Off { cause: "an answer to another question than the one asked", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
-                Refused { words: "words", left: Off { cause: "words", later: false } } <- refused | too long
-                Refused { words: "words", left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
-                Refused { words: "words", left: Off { cause: "the server fails: words", later: true } } <- crashed
-                Refused { words: "words", left: Off { cause: "words", later: true } } <- not allowed | unclear | unreachable | stumbled | lost | foreign
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Off { cause: "it was deleted meanwhile", later: false } } <- absent
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Off { cause: "an answer to another question than the one asked", later: false } } <- taken | connected | rows | deleted | versions | text | rows with it
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Off { cause: "words", later: false } } <- refused | too long
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Off { cause: "[ERROR: Error creating function]", later: false } } <- masked
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Off { cause: "the server fails: words", later: true } } <- crashed
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Off { cause: "words", later: true } } <- not allowed | unclear | unreachable | stumbled | lost | foreign
             activating (absent > noted > masked > absent > stub > stub > noted > ours, off)
                 Created { active: Some(true), left: AsItWas } <- ours
                 toggle <- ours, off | theirs | old, off | stub | no text
@@ -1793,20 +1815,20 @@ mod tests {
                 Unanswered { cause: "words" } <- deployed | theirs | old | stub | no text | taken | refused | masked | crashed | not allowed | unclear | unreachable | stumbled | lost | foreign | too long | connected | rows | deleted | versions | text | rows with it
                 update <- old, off
             restoring, looking (old > noted > refused > old > lost)
-                Refused { words: "words", left: AsItWas } <- ours | ours, off | theirs | stub
-                Refused { words: "words", left: Unsettled { cause: "words" } } <- deployed | old
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: AsItWas } <- ours | ours, off | theirs | stub
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Unsettled { cause: "words" } } <- deployed | old
                 toggle <- old, off | no text
-                Refused { words: "words", left: Off { cause: "the server does not take the old text again: words", later: false } } <- absent | taken | refused | masked | too long | connected | rows | deleted | versions | text | rows with it
-                Refused { words: "words", left: Off { cause: "the server does not take the old text again: words", later: true } } <- crashed | not allowed | unclear | unreachable | stumbled | lost | foreign
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Off { cause: "the server does not take the old text again: words", later: false } } <- absent | taken | refused | masked | too long | connected | rows | deleted | versions | text | rows with it
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: Off { cause: "the server does not take the old text again: words", later: true } } <- crashed | not allowed | unclear | unreachable | stumbled | lost | foreign
             creating a stub (absent > noted > masked > absent)
                 get <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | taken | lost
                 TakesNone { words: "[ERROR: Error creating function]" } <- refused | masked
                 Crashed { words: "words", left: AsItWas } <- crashed
             checking the stub (absent > noted > masked > absent > stub > stub > noted > refused)
-                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, off | no text | absent | taken | refused | masked | not allowed | unclear | foreign | too long | connected | rows | deleted | versions | text | rows with it
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, off | no text | absent | taken | refused | masked | not allowed | unclear | foreign | too long | connected | rows | deleted | versions | text | rows with it
                 delete <- stub
             deleting the stub (absent > noted > masked > absent > stub > stub > noted > refused > stub)
-                Refused { words: "words", left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | absent | taken | refused | masked | not allowed | unclear | foreign | too long | connected | rows | deleted | versions | text | rows with it
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | absent | taken | refused | masked | not allowed | unclear | foreign | too long | connected | rows | deleted | versions | text | rows with it
             creating (absent > noted)
                 Created { active: Some(true), left: AsItWas } <- ours
                 toggle <- ours, off | no text
@@ -1824,7 +1846,7 @@ mod tests {
             checking, refused (absent > noted > refused)
                 Created { active: Some(true), left: AsItWas } <- ours
                 toggle <- ours, off
-                Refused { words: "words", left: AsItWas } <- deployed | theirs | old | old, off | stub | no text | absent | unreachable | lost
+                Refused { refusal: Refusal { words: "words", kind: Said }, left: AsItWas } <- deployed | theirs | old | old, off | stub | no text | absent | unreachable | lost
             activating (absent > noted > no text)
                 Created { active: Some(true), left: AsItWas } <- ours
                 toggle <- ours, off | theirs | old, off | stub | no text
@@ -1925,7 +1947,7 @@ mod tests {
             (&["lost", "ours, off"], "toggle"),
             (&["lost", "theirs"], "keep"),
             (&["lost", "absent"], "Unanswered { cause: \"words\" }"),
-            (&["refused", "absent"], "Refused { words: \"words\", left: AsItWas }"),
+            (&["refused", "absent"], "Refused { refusal: Refusal { words: \"words\", kind: Said }, left: AsItWas }"),
         ] {
             let (mut exchange, mut step) = start(ACTIVATE);
             assert_eq!(say(&step), "note");

@@ -40,7 +40,7 @@ use deploy::{Adopt, Backup, Call, Deploy, DeployContext, DeployPolicy, Failure, 
 use duplicate::{Duplicate, Duplicates, Identity};
 use files::{File, FilePresence, Files, Loaded, Owner};
 use lane::{Conversation, Ended, InFlight, Job, Lane, Lanes, Task};
-use ledger::{LastAttempt, Ledger, Rollback, SavedState, UpdateIntent};
+use ledger::{LastAttempt, Ledger, Refusal, Rollback, SavedState, UpdateIntent};
 use plan::{Decision, Remote, Why};
 use prefetch::{Ahead, Asked};
 use removal::Removal;
@@ -984,7 +984,7 @@ impl Engine {
                 self.files.drop_text(plugin);
                 self.tell_rolled_back(plugin);
             }
-            Decision::RefusedBefore(words) => {
+            Decision::RefusedBefore(Refusal { words, .. }) => {
                 self.cancel(key);
                 // When the server comes back from an absence, it is no news.
                 if !in_pass || self.pass.is_some() {
@@ -1015,11 +1015,11 @@ impl Engine {
             crash.start_anew();
             lane.end_retry(Cause::Crash);
         }
-        let Some(LastAttempt::Refused { digest: refused, words }) = self.ledger.get(key).map(|record| &record.last)
+        let Some(LastAttempt::Refused { digest: refused, refusal }) = self.ledger.get(key).map(|record| &record.last)
         else {
             return;
         };
-        if *refused == digest && !refusal::names_a_line(words) {
+        if *refused == digest && !refusal::names_a_line(&refusal.words) {
             self.note_ended(key, LastAttempt::Failed { digest });
         }
     }
@@ -1303,7 +1303,7 @@ impl Engine {
             | Failure::Stumbled { cause }
             | Failure::Unanswered { cause }
             | Failure::TakesNone { words: cause }
-            | Failure::KeepFailed { words: cause } => self.lose(cause, None, now),
+            | Failure::KeepFailed { words: cause } => self.lose(cause.into(), None, now),
             Failure::StoredOther => {}
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::deploy::{Aftermath, Backup, Call, Deploy, Failure, Outcome};
 use super::files::Owner;
 use super::lane::{Conversation, Ended, Session};
-use super::ledger::{Deployed, LastAttempt, Rollback, UpdateIntent};
+use super::ledger::{Deployed, LastAttempt, Refusal, Rollback, UpdateIntent};
 use super::plan::Remote;
 use super::retry::Cause;
 use super::server::Server;
@@ -15,8 +15,6 @@ use super::{Complaint, Effect, Engine, Now, PassResult, repair};
 use crate::notice::{Notice, NoticeKind, Subject, WaitReason};
 use crate::plugin::{Digest, Key, Plugin};
 
-/// How the words begin of a text that nobody answers to.
-pub const NO_ANSWER: &str = "the server gave no answer to it";
 /// An editing session is over when nothing was saved for this long.
 const SESSION: Duration = Duration::from_hours(1);
 
@@ -68,7 +66,7 @@ impl Engine {
         // What is off is not left to the next look, whenever that is.
         match unsettled {
             Some(_) if switches_on => self.activate_later(key, now),
-            Some(cause) => self.lose(cause, None, now),
+            Some(cause) => self.lose(cause.into(), None, now),
             None => {}
         }
     }
@@ -108,8 +106,8 @@ impl Engine {
         let is_known = self.note_for_retry(exchange, &outcome, took, now);
         let outcome = match self.answered(plugin, outcome, now) {
             // It was sent once more only because of what an earlier refusal has left behind.
-            Outcome::Crashed { left, .. } if let Some(words) = self.refused_before(plugin) => {
-                Outcome::Refused { words, left }
+            Outcome::Crashed { left, .. } if let Some(refusal) = self.refused_before(plugin) => {
+                Outcome::Refused { refusal, left }
             }
             Outcome::Crashed { words, left } => {
                 self.note_ended(&plugin.key, LastAttempt::Failed { digest: plugin.digest });
@@ -137,8 +135,9 @@ impl Engine {
                 let other = Key { kind: plugin.key.kind, id: twin.id.clone() };
                 self.lanes.of(&plugin.key).duplicate = Some(other);
             }
-            Outcome::Refused { words, .. } => {
-                self.note_ended(&plugin.key, LastAttempt::Refused { digest: plugin.digest, words: words.clone() });
+            Outcome::Refused { refusal, .. } => {
+                let (digest, refusal) = (plugin.digest, refusal.clone());
+                self.note_ended(&plugin.key, LastAttempt::Refused { digest, refusal });
             }
             // What was refused before stays so.
             Outcome::Failed(_) if self.refused_before(plugin).is_some() => {}
@@ -217,9 +216,9 @@ impl Engine {
     }
 
     /// The server's words, where it has refused this very text.
-    pub(super) fn refused_before(&self, plugin: &Plugin) -> Option<String> {
+    pub(super) fn refused_before(&self, plugin: &Plugin) -> Option<Refusal> {
         match &self.ledger.get(&plugin.key)?.last {
-            LastAttempt::Refused { digest, words } if *digest == plugin.digest => Some(words.clone()),
+            LastAttempt::Refused { digest, refusal } if *digest == plugin.digest => Some(refusal.clone()),
             LastAttempt::Refused { .. } | LastAttempt::Failed { .. } | LastAttempt::Deployed => None,
         }
     }
@@ -230,8 +229,8 @@ impl Engine {
         let lane = self.lanes.of(&plugin.key);
         lane.forget_crash();
         if lane.unanswered.replace(plugin.digest) == Some(plugin.digest) {
-            self.lose(cause.clone(), None, now);
-            return Outcome::Refused { words: format!("{NO_ANSWER}, twice: {cause}"), left: Aftermath::AsItWas };
+            self.lose(cause.as_str().into(), None, now);
+            return Outcome::Refused { refusal: Refusal::unanswered(&cause), left: Aftermath::AsItWas };
         }
         Outcome::Failed(Failure::Unanswered { cause })
     }
@@ -241,7 +240,7 @@ impl Engine {
         let about = self.about(key);
         match outcome {
             // What is left to be made good is not tried again at once.
-            repair::Outcome::Failed(Failure::Odd { words }) => self.lose(words, None, now),
+            repair::Outcome::Failed(Failure::Odd { words }) => self.lose(words.into(), None, now),
             repair::Outcome::Failed(failure) => {
                 let what = self.wait_out(failure, now);
                 self.tell_failed(about, what, took);
@@ -305,7 +304,7 @@ impl Engine {
     pub(super) fn wait_out(&mut self, failure: Failure, now: Now) -> Result<WaitReason, Failure> {
         match failure {
             Failure::Unreachable { cause, retry_after } => self.lose(cause, retry_after, now),
-            Failure::Unanswered { cause } | Failure::Stumbled { cause } => self.lose(cause, None, now),
+            Failure::Unanswered { cause } | Failure::Stumbled { cause } => self.lose(cause.into(), None, now),
             Failure::Foreign { status, words } => self.miss(status, words, now),
             Failure::NotAllowed { status, words } => {
                 self.shut_out(status, words, now);

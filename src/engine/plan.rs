@@ -1,6 +1,6 @@
 //! Deploy or skip, and why: one table over what we know, what the server holds and what the file holds.
 
-use crate::engine::ledger::{LastAttempt, Record, Rollback};
+use crate::engine::ledger::{LastAttempt, Record, Refusal, Rollback};
 use crate::plugin::Digest;
 
 /// What an overview of the server said of one plugin.
@@ -25,7 +25,7 @@ pub enum Decision {
     /// The text is there: send nothing.
     Unchanged,
     /// The server refused this very text before, in these words: send nothing.
-    RefusedBefore(String),
+    RefusedBefore(Refusal),
     /// An earlier text was put back on purpose: send nothing until the file changes.
     RolledBack,
 }
@@ -99,9 +99,9 @@ pub fn decide(
     let Some(record) = record else { return Decision::Deploy(Why::New) };
     let deployed = record.deployed.as_ref().is_some_and(|deployed| deployed.digest == local);
     match &record.last {
-        LastAttempt::Refused { digest, words } if *digest == local => Decision::RefusedBefore(words.clone()),
+        LastAttempt::Refused { digest, refusal } if *digest == local => Decision::RefusedBefore(refusal.clone()),
         LastAttempt::Failed { digest } if *digest == local => match (given_up, remote) {
-            (Some(words), _) => Decision::RefusedBefore(words.to_owned()),
+            (Some(words), _) => Decision::RefusedBefore(Refusal::said(words)),
             (None, Remote::NotListed) if deployed => Decision::Deploy(Why::MissingOnServer),
             (None, Remote::Holds(_)) if deployed => Decision::Deploy(Why::ChangedOnServer),
             (None, _) => Decision::Deploy(Why::Retry),
@@ -138,7 +138,7 @@ mod tests {
     }
 
     fn refused(text: &str) -> LastAttempt {
-        LastAttempt::Refused { digest: digest(text), words: "no".to_owned() }
+        LastAttempt::Refused { digest: digest(text), refusal: Refusal::said("no") }
     }
 
     #[track_caller]
@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(decide(record, None, Some("500"), remote, digest("new"), true), Decision::Deploy(Why::Forced));
         // What the server failed at over and over is what would be tried again else.
         let given_up = match expected {
-            Decision::Deploy(Why::Retry) => Decision::RefusedBefore("500".to_owned()),
+            Decision::Deploy(Why::Retry) => Decision::RefusedBefore(Refusal::said("500")),
             expected => expected.clone(),
         };
         assert_eq!(decide(record, None, Some("500"), remote, digest("new"), false), given_up);
@@ -183,8 +183,8 @@ mod tests {
         check(Some(&record(Some("old"), LastAttempt::Deployed)), holds("old"), &Deploy(Why::Edited));
         check(Some(&record(Some("old"), LastAttempt::Deployed)), holds("new"), &Unchanged);
 
-        check(Some(&record(Some("old"), refused("new"))), NotAsked, &RefusedBefore("no".to_owned()));
-        check(Some(&record(Some("old"), refused("new"))), holds("old"), &RefusedBefore("no".to_owned()));
+        check(Some(&record(Some("old"), refused("new"))), NotAsked, &RefusedBefore(Refusal::said("no")));
+        check(Some(&record(Some("old"), refused("new"))), holds("old"), &RefusedBefore(Refusal::said("no")));
         check(Some(&record(Some("old"), refused("new"))), holds("new"), &Unchanged);
         check(Some(&record(Some("new"), refused("bad"))), NotAsked, &Deploy(Why::Edited));
         check(Some(&record(None, refused("bad"))), NotAsked, &Deploy(Why::Edited));

@@ -3,6 +3,7 @@
 //! The text is sent as it stands in the file but for line ends, and the server's rewriting keeps line numbers, so a line
 //! that the server names is a line of the file.
 
+use crate::engine::ledger::RefusalKind;
 use crate::plugin::{Entry, Span};
 
 /// The line that the server's words are about, where they name one or the module that one imports.
@@ -17,11 +18,17 @@ pub fn place(words: &str, text: &str) -> Option<Span> {
 
 /// What the user can do about a refusal. `span` is the [`place`], `requirements` what the frontmatter names.
 #[must_use]
-pub fn hint(words: &str, entry: Option<Entry>, span: Option<&Span>, requirements: Option<&str>) -> Option<String> {
+pub fn hint(
+    words: &str,
+    kind: RefusalKind,
+    entry: Option<Entry>,
+    span: Option<&Span>,
+    requirements: Option<&str>,
+) -> Option<String> {
     let hint = if masked(words) {
         "this version of Open WebUI hides the reason: look for it in the server's log\n\
          often a module is missing: name its package under `requirements` in the frontmatter"
-    } else if words.starts_with(super::outcome::NO_ANSWER) {
+    } else if kind == RefusalKind::NoAnswer {
         "if the server takes long to load it, raise `timeout` in watch.toml\n\
          save the file again to retry (with --once: add --force)"
     } else if words.starts_with("413 ") {
@@ -236,7 +243,7 @@ mod tests {
         ] {
             let requirements = text.starts_with(HEADER).then_some("httpx==99");
             let span = place(words, &text);
-            let hint = hint(words, Some(entry), span.as_ref(), requirements).unwrap_or_default();
+            let hint = hint(words, RefusalKind::Said, Some(entry), span.as_ref(), requirements).unwrap_or_default();
             let at = span.map_or_else(String::new, |span| format!("{}: {}", span.line, span.source));
             writeln!(table, "`{words}`").unwrap();
             for remedy in hint.lines() {

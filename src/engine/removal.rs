@@ -93,7 +93,7 @@ impl Removal {
             }
             (Stage::Checking { kept }, Reply::Absent) => Step::Done(Outcome::Deleted { kept }),
             (Stage::Checking { .. }, Reply::Row(_)) => {
-                failed(Failure::Unreachable { cause: "the server has not deleted it".to_owned(), retry_after: None })
+                failed(Failure::Unreachable { cause: "the server has not deleted it".into(), retry_after: None })
             }
             (Stage::Flipping { .. } | Stage::ReadingBack, Reply::Row(row)) if row.is_active == Some(false) => {
                 Step::Done(Outcome::Deactivated)

@@ -191,7 +191,7 @@ pub(super) fn cause_of(reply: Reply) -> (String, bool) {
         Reply::Refused { words } => (words, false),
         Reply::Absent => ("it was deleted meanwhile".to_owned(), false),
         reply => match reply.into_failure() {
-            Failure::Unreachable { cause, .. } => (cause, true),
+            Failure::Unreachable { cause, .. } => (cause.words, true),
             Failure::NotAllowed { words, .. } | Failure::NotOurs { words } | Failure::Foreign { words, .. } => {
                 (words, true)
             }

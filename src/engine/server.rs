@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use super::deploy::Call;
+use super::deploy::{Call, Cause};
 use super::duplicate::Identity;
 use super::files::Owner;
 use super::lane::{Job, Task};
@@ -213,7 +213,7 @@ impl Engine {
     }
 
     /// The server is away. What waits is not kept as a list: it is planned anew when the server is back.
-    pub(super) fn lose(&mut self, cause: String, retry_after: Option<Duration>, now: Now) {
+    pub(super) fn lose(&mut self, cause: Cause, retry_after: Option<Duration>, now: Now) {
         let Some((attempt, next)) = self.leave(retry_after, now) else { return };
         let (server, configured) = (self.policy.server.clone(), self.policy.configured);
         let since = self.absence.map_or(now.at, |absence| absence.since);
@@ -228,7 +228,7 @@ impl Engine {
             let waiting = self.n_undeployed();
             self.tell(Notice::general(NoticeKind::Unreachable { cause, server, next, waiting, configured }));
         } else {
-            self.tell(Notice::general(NoticeKind::StillUnreachable { cause, attempt, next }));
+            self.tell(Notice::general(NoticeKind::StillUnreachable { cause: cause.words, attempt, next }));
         }
     }
 

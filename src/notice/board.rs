@@ -151,7 +151,7 @@ mod tests {
         let took = Duration::from_millis(34);
         let unchanged = |in_pass, good_again| shout(NoticeKind::Unchanged { in_pass, active: None, good_again });
         let away = NoticeKind::Unreachable {
-            cause: "connection refused".to_owned(),
+            cause: "connection refused".into(),
             server: server(),
             next: took,
             waiting: 1,

@@ -9,9 +9,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use crate::engine::deploy::{Aftermath, Failure, OnServer, Outcome, UNTRUSTED};
+use crate::engine::deploy::{Aftermath, Cause, Failure, OnServer, Outcome};
 use crate::engine::duplicate::{Duplicate, MatchedBy};
-use crate::engine::outcome::NO_ANSWER;
+use crate::engine::ledger::{Refusal, RefusalKind};
 use crate::engine::plan::Why;
 use crate::engine::{OnDelete, refusal};
 use crate::plugin::{Digest, Entry, Flaw, Key, Plugin, Span, Warning};
@@ -105,8 +105,8 @@ pub enum NoticeKind {
     },
     /// The server is away; told once.
     Unreachable {
-        /// What happened.
-        cause: String,
+        /// Why.
+        cause: Cause,
         /// Where it should be.
         server: String,
         /// When it is tried again.
@@ -142,7 +142,7 @@ pub enum NoticeKind {
         /// How long it tried.
         after: Duration,
         /// The last failure.
-        cause: String,
+        cause: Cause,
         /// Where the server should be.
         server: String,
         /// Whether anybody said where the server is.
@@ -295,6 +295,8 @@ pub enum NoticeKind {
     Refused {
         /// Its words, unaltered.
         words: String,
+        /// How it was learned.
+        kind: RefusalKind,
         /// The line that they name.
         span: Option<Span>,
         /// What its frontmatter tells the server to install.
@@ -427,11 +429,20 @@ impl NoticeKind {
             Outcome::WouldUpdate { from, foreign } => (NoticeKind::WouldUpdate { from, foreign }, None),
             Outcome::RemoteEdit { theirs } => (NoticeKind::RemoteEdit { theirs }, None),
             Outcome::Duplicate(twin) => (NoticeKind::Duplicate { twin }, None),
-            Outcome::Refused { words, left } | Outcome::Crashed { words, left } => {
+            Outcome::Crashed { words, left } => {
+                return Self::of_outcome(
+                    Outcome::Refused { refusal: Refusal::said(words), left },
+                    plugin,
+                    on_server,
+                    in_pass,
+                    took,
+                );
+            }
+            Outcome::Refused { refusal: Refusal { words, kind }, left } => {
                 let span = refusal::place(&words, &plugin.text);
                 let requirements = plugin.frontmatter.requirements().map(str::to_owned);
-                let old_version = OldVersion::after_refusal(&words, &left, on_server);
-                (NoticeKind::Refused { words, span, requirements, old_version, took }, Self::left(left))
+                let old_version = OldVersion::after_refusal(kind, &left, on_server);
+                (NoticeKind::Refused { words, kind, span, requirements, old_version, took }, Self::left(left))
             }
             Outcome::Failed(failure) => (NoticeKind::Failed { failure, took }, None),
         };
@@ -475,8 +486,8 @@ pub enum OldVersion {
 
 impl OldVersion {
     /// `None` where the server has none, or where nobody knows what runs there now.
-    fn after_refusal(words: &str, left: &Aftermath, on_server: Option<OnServer>) -> Option<Self> {
-        let is_known = matches!(left, Aftermath::AsItWas | Aftermath::Restored) && !words.starts_with(NO_ANSWER);
+    fn after_refusal(kind: RefusalKind, left: &Aftermath, on_server: Option<OnServer>) -> Option<Self> {
+        let is_known = matches!(left, Aftermath::AsItWas | Aftermath::Restored) && kind == RefusalKind::Said;
         let row = on_server.filter(|_| is_known)?;
         Some(if row.active == Some(false) { OldVersion::Off } else { OldVersion::Running })
     }
@@ -1015,9 +1026,7 @@ impl Notice {
             NoticeKind::RootMissing { .. } => {
                 "create it, or set `root` in watch.toml (or --root) to the folder with the plugins"
             }
-            NoticeKind::Unreachable { cause, .. } | NoticeKind::GaveUp { cause, .. }
-                if cause.starts_with(UNTRUSTED) =>
-            {
+            NoticeKind::Unreachable { cause, .. } | NoticeKind::GaveUp { cause, .. } if cause.untrusted => {
                 "if you trust it, set `ca_file` in watch.toml to the certificate (PEM) of the CA that signed it"
             }
             NoticeKind::Unreachable { configured: false, .. } | NoticeKind::GaveUp { configured: false, .. } => {
@@ -1043,8 +1052,8 @@ impl Notice {
             NoticeKind::Updated { active: Some(false), .. }
             | NoticeKind::Unchanged { active: Some(false), in_pass: false, .. }
             | NoticeKind::LeftOff => "switch it on in Admin Panel > Functions",
-            NoticeKind::Refused { words, span, requirements, .. } => {
-                return refusal::hint(words, self.about.entry, span.as_ref(), requirements.as_deref());
+            NoticeKind::Refused { words, kind, span, requirements, .. } => {
+                return refusal::hint(words, *kind, self.about.entry, span.as_ref(), requirements.as_deref());
             }
             NoticeKind::Untested { .. } => {
                 return Some(format!("deploys go on; tested versions are {}", crate::engine::TESTED.join(", ")));
@@ -1260,7 +1269,7 @@ impl Notice {
                 ("dry_run", json!(dry_run)),
             ],
             NoticeKind::Unreachable { cause, server, next, waiting, .. } => vec![
-                ("cause", json!(cause)),
+                ("cause", json!(cause.words)),
                 ("server", json!(server)),
                 ("next_ms", json!(millis(*next))),
                 ("waiting", json!(waiting)),
@@ -1270,7 +1279,7 @@ impl Notice {
             }
             NoticeKind::Back { away, waiting } => vec![("away_ms", json!(millis(*away))), ("waiting", json!(waiting))],
             NoticeKind::AccessGranted { waiting } => vec![("waiting", json!(waiting))],
-            NoticeKind::GaveUp { cause, server, .. } => vec![("cause", json!(cause)), ("server", json!(server))],
+            NoticeKind::GaveUp { cause, server, .. } => vec![("cause", json!(cause.words)), ("server", json!(server))],
             NoticeKind::NotAllowed { status, words, key } => {
                 vec![("status", json!(status)), ("words", json!(words)), ("key_from", json!(key))]
             }
@@ -1577,6 +1586,7 @@ mod tests {
         };
         let refused = |words: &str, span, requirements: Option<&str>| NoticeKind::Refused {
             words: words.to_owned(),
+            kind: RefusalKind::Said,
             span,
             requirements: requirements.map(str::to_owned),
             old_version: None,
@@ -1584,6 +1594,7 @@ mod tests {
         };
         let kept = |old_version| NoticeKind::Refused {
             words: words(),
+            kind: RefusalKind::Said,
             span: Some(span()),
             requirements: None,
             old_version: Some(old_version),
@@ -1615,16 +1626,22 @@ mod tests {
                 took: ms(12),
                 dry_run: false,
             },
-            NoticeKind::Unreachable { cause: cause(), server: server(), next: ms(500), waiting: 0, configured: false },
             NoticeKind::Unreachable {
-                cause: cause(),
+                cause: cause().into(),
+                server: server(),
+                next: ms(500),
+                waiting: 0,
+                configured: false,
+            },
+            NoticeKind::Unreachable {
+                cause: cause().into(),
                 server: server(),
                 next: ms(20_000),
                 waiting: 2,
                 configured: true,
             },
             NoticeKind::Unreachable {
-                cause: "certificate not trusted".to_owned(),
+                cause: Cause { words: "certificate not trusted".to_owned(), untrusted: true },
                 server: "https://h".to_owned(),
                 next: ms(500),
                 waiting: 0,
@@ -1635,8 +1652,8 @@ mod tests {
             NoticeKind::Back { away: ms(83_000), waiting: 1 },
             NoticeKind::AccessGranted { waiting: 0 },
             NoticeKind::AccessGranted { waiting: 2 },
-            NoticeKind::GaveUp { after: ms(10_000), cause: cause(), server: server(), configured: false },
-            NoticeKind::GaveUp { after: ms(10_000), cause: cause(), server: server(), configured: true },
+            NoticeKind::GaveUp { after: ms(10_000), cause: cause().into(), server: server(), configured: false },
+            NoticeKind::GaveUp { after: ms(10_000), cause: cause().into(), server: server(), configured: true },
             NoticeKind::NotAllowed {
                 status: 0,
                 words: "no key is configured, and this server asks for one".to_owned(),
@@ -1726,7 +1743,7 @@ mod tests {
             NoticeKind::RefusedBefore { words: words(), span: Some(span()), on_server: false },
             NoticeKind::RefusedBefore { words: String::new(), span: None, on_server: true },
             NoticeKind::RefusedBefore { words: pip(), span: None, on_server: false },
-            failed(Failure::Unreachable { cause: cause(), retry_after: None }),
+            failed(Failure::Unreachable { cause: cause().into(), retry_after: None }),
             failed(Failure::Unanswered { cause: cause() }),
             failed(Failure::NotAllowed { status: 401, words: "401 Unauthorized".to_owned() }),
             failed(Failure::Foreign { status: 200, words: "a web page".to_owned() }),
@@ -2068,6 +2085,7 @@ mod tests {
         .assert_eq(&format!("{:#}", json(&samples()[0])));
         let refused = NoticeKind::Refused {
             words: String::new(),
+            kind: RefusalKind::Said,
             span: Some(span()),
             requirements: None,
             old_version: Some(OldVersion::Running),
@@ -2261,6 +2279,7 @@ mod tests {
             NoticeKind::Updated { from: Some("1.0".to_owned()), kept: None, active: None, took: ms(34) },
             NoticeKind::Refused {
                 words: "Traceback:\r\n  no\nTypeError".to_owned(),
+                kind: RefusalKind::Said,
                 span: Some(span()),
                 requirements: None,
                 old_version: None,
