@@ -12,9 +12,11 @@ use std::time::Duration;
 use super::deploy::{Aftermath, Deploy, Outcome, Reply};
 use super::files::Owner;
 use super::ledger::{LastAttempt, Refusal};
+use super::pass::PassResult;
 use super::plan::Why;
 use super::retry::{Cause, Retry};
-use super::{Complaint, Engine, Now, PassResult};
+use super::tree::Complaint;
+use super::{Engine, Now};
 use crate::notice::{Notice, NoticeKind};
 use crate::plugin::{Digest, Key, Plugin};
 
@@ -42,6 +44,16 @@ impl Crash {
         self.digest == plugin.digest
     }
 
+    /// The server's, the last time.
+    pub(super) fn words(&self) -> &str {
+        &self.words
+    }
+
+    /// No try is left.
+    pub(super) fn is_final(&self) -> bool {
+        self.times > PAUSES.len()
+    }
+
     /// It may be tried as often as the first time.
     pub(super) fn start_anew(&mut self) {
         self.times = 0;
@@ -59,7 +71,7 @@ impl Engine {
         now: Now,
     ) -> Option<Outcome> {
         let plugin = exchange.plugin();
-        let lane = self.lanes.of(&plugin.key);
+        let lane = self.site.lanes.of(&plugin.key);
         let before = lane.crash.as_ref().filter(|crash| crash.is_of(plugin));
         let times = before.map_or(0, |crash| crash.times) + 1;
         let pause = PAUSES.get(times - 1).copied();
@@ -68,7 +80,7 @@ impl Engine {
         let due = pause.map(|pause| now.at + pause);
         lane.retry = Some(Retry { due, why: exchange.why_again(), ..Retry::new(Cause::Crash) });
         let Some(next) = pause else { return Some(Outcome::Crashed { words, left }) };
-        self.complaints.insert(Arc::clone(&plugin.path), Complaint::Error);
+        self.tree.complaints.insert(Arc::clone(&plugin.path), Complaint::Error);
         self.note_result(&plugin.key, PassResult::Failed);
         self.tell(Notice::of(plugin, NoticeKind::Crashed { words, next }));
         if let Some(what) = NoticeKind::left(left) {
@@ -77,19 +89,13 @@ impl Engine {
         None
     }
 
-    /// The server's words about this text, where no try is left.
-    pub(super) fn given_up(&self, plugin: &Plugin) -> Option<&str> {
-        let crash = self.lanes.get(&plugin.key)?.crash.as_ref()?;
-        (crash.is_of(plugin) && crash.times > PAUSES.len()).then_some(&crash.words)
-    }
-
     /// Sends a text again that has waited long enough.
     pub(super) fn retry_crashed(&mut self, key: &Key, why: Why, now: Now) {
-        let Some(crash) = self.lanes.get(key).and_then(|lane| lane.crash.as_ref()) else { return };
+        let Some(crash) = self.site.lanes.get(key).and_then(|lane| lane.crash.as_ref()) else { return };
         let (digest, in_pass) = (crash.digest, crash.in_pass);
         // Without its text, something else was decided about it meanwhile.
-        if let Owner::One(plugin) = self.present_owner(key)
-            && self.lanes.is_idle(key)
+        if let Owner::One(plugin) = self.tree.present_owner(key)
+            && self.site.lanes.is_idle(key)
             && plugin.digest == digest
             && plugin.has_text()
         {
@@ -104,7 +110,7 @@ impl Engine {
             return;
         }
         let mut blamed = Vec::new();
-        for (key, lane) in self.lanes.iter_mut() {
+        for (key, lane) in self.site.lanes.iter_mut() {
             // A text that has left again comes to its own end.
             let has_left = lane.has_sent();
             let Some(crash) = lane.crash.as_mut().filter(|_| !has_left) else { continue };
@@ -118,8 +124,8 @@ impl Engine {
         for (key, crash) in blamed {
             let refusal = Refusal::unanswered(&crash.words);
             let last = LastAttempt::Refused { digest: crash.digest, refusal: refusal.clone() };
-            self.note_ended(&key, last);
-            if let Owner::One(plugin) = self.files.owner(&key)
+            self.record_attempt(&key, last);
+            if let Owner::One(plugin) = self.tree.files.owner(&key)
                 && crash.is_of(&plugin)
             {
                 let what = NoticeKind::Refused {
@@ -130,7 +136,7 @@ impl Engine {
                     old_version: None,
                     took: Duration::ZERO,
                 };
-                self.complaints.insert(Arc::clone(&plugin.path), Complaint::Error);
+                self.tree.complaints.insert(Arc::clone(&plugin.path), Complaint::Error);
                 self.note_result(&key, PassResult::Refused);
                 self.tell(Notice::of(&plugin, what));
             }

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use super::crashes::Crash;
 use super::deploy::{self, Deploy, Failure, Reply, Step};
-use super::leaving::PendingRemoval;
 use super::ledger::{Rollback, UpdateIntent};
 use super::plan::{Remote, Why};
 use super::queue::Queue;
+use super::removal::PendingRemoval;
 
 use super::removal::{self, Mode, Removal};
 use super::repair::{self, Recovery};

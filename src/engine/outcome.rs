@@ -7,11 +7,13 @@ use std::time::Duration;
 use super::deploy::{Aftermath, Backup, Call, Deploy, Failure, Outcome};
 use super::files::Owner;
 use super::lane::{Conversation, Ended, Session};
-use super::ledger::{Deployed, LastAttempt, Refusal, Rollback, UpdateIntent};
+use super::ledger::{Deployed, LastAttempt, Refusal, Rollback};
+use super::pass::PassResult;
 use super::plan::Remote;
 use super::retry::Cause;
-use super::server::Server;
-use super::{Complaint, Effect, Engine, Now, PassResult, repair};
+use super::site::Access;
+use super::tree::Complaint;
+use super::{Effect, Engine, Now, repair};
 use crate::notice::{Notice, NoticeKind, Subject, WaitReason};
 use crate::plugin::{Digest, Key, Plugin};
 
@@ -20,18 +22,18 @@ const SESSION: Duration = Duration::from_hours(1);
 
 impl Engine {
     pub(super) fn on_ended(&mut self, key: &Key, ended: Ended, now: Now) {
-        let Some(flight) = self.lanes.finish(key) else { return };
-        if let Server::Looking(look) = &mut self.server {
-            look.holds.ended.insert(key.clone());
+        let Some(flight) = self.site.lanes.finish(key) else { return };
+        if let Access::Probing(probe) = &mut self.site.access {
+            probe.holds.ended.insert(key.clone());
         }
         let unsettled = ended.unsettled().map(str::to_owned);
         if unsettled.is_none() && !ended.failure().is_some_and(Failure::is_away) {
-            self.returned(now);
+            self.on_connected(now);
         }
-        let switches_on = self.intent(key).is_some_and(|intent| intent.replaced.is_none());
+        let switches_on = self.site.intent(key).is_some_and(|intent| intent.replaced.is_none());
         let in_doubt = flight.conversation.deploy().is_some_and(Deploy::is_in_doubt);
         let is_settled = ended.is_certain() && !in_doubt;
-        if let Some(lane) = self.lanes.get_mut(key).filter(|_| is_settled)
+        if let Some(lane) = self.site.lanes.get_mut(key).filter(|_| is_settled)
             && lane.intent.take().is_some()
         {
             lane.end_retry(Cause::Activation);
@@ -45,7 +47,7 @@ impl Engine {
             self.note_restored(key, deploy.restores());
         }
         let took = now.at.saturating_sub(flight.since);
-        let lane = self.lanes.get_mut(key).filter(|_| flight.rolled_back);
+        let lane = self.site.lanes.get_mut(key).filter(|_| flight.rolled_back);
         let newer = lane.and_then(|lane| lane.rollback.take());
         let arrived = matches!(ended, Ended::Deploy(Outcome::Created { .. } | Outcome::Updated { .. }));
         let arrived = flight.conversation.deploys().filter(|_| arrived).cloned();
@@ -58,26 +60,22 @@ impl Engine {
             (_, Ended::Deploy(_) | Ended::Remove(_)) => {}
         }
         if newer.is_some() {
-            self.lanes.of(key).rollback = newer;
+            self.site.lanes.of(key).rollback = newer;
         }
         if let Some(plugin) = arrived {
-            self.overtake(&plugin);
+            self.undo_rollback(&plugin);
         }
         // What is off is not left to the next look, whenever that is.
         match unsettled {
             Some(_) if switches_on => self.activate_later(key, now),
-            Some(cause) => self.lose(cause.into(), None, now),
+            Some(cause) => self.on_unreachable(cause.into(), None, now),
             None => {}
         }
     }
 
-    fn intent(&self, key: &Key) -> Option<&UpdateIntent> {
-        self.lanes.get(key)?.intent.as_ref()
-    }
-
     /// What is made good later is the text that the server was seen to hold after the refusal, whoever put it there.
     fn note_restored(&mut self, key: &Key, text: Option<Digest>) {
-        if let (Some(text), Some(intent)) = (text, self.lanes.get_mut(key).and_then(|lane| lane.intent.as_mut()))
+        if let (Some(text), Some(intent)) = (text, self.site.lanes.get_mut(key).and_then(|lane| lane.intent.as_mut()))
             && intent.replaced.is_some_and(|replaced| replaced != text)
         {
             intent.replaced = Some(text);
@@ -89,8 +87,8 @@ impl Engine {
 
     /// What was under way has reached the server. A rollback that still holds was done in the meantime, and is undone by
     /// that. One that is not done yet will be, after it. What waits meanwhile is held back all the same.
-    fn overtake(&mut self, plugin: &Plugin) {
-        let Some(Rollback { local: Some(local), server, done: true }) = self.rollback(&plugin.key) else {
+    fn undo_rollback(&mut self, plugin: &Plugin) {
+        let Some(Rollback { local: Some(local), server, done: true }) = self.site.rollback(&plugin.key) else {
             return;
         };
         if local == plugin.digest {
@@ -106,11 +104,11 @@ impl Engine {
         let is_known = self.note_for_retry(exchange, &outcome, took, now);
         let outcome = match self.answered(plugin, outcome, now) {
             // It was sent once more only because of what an earlier refusal has left behind.
-            Outcome::Crashed { left, .. } if let Some(refusal) = self.refused_before(plugin) => {
+            Outcome::Crashed { left, .. } if let Some(refusal) = self.site.refused_before(plugin) => {
                 Outcome::Refused { refusal, left }
             }
             Outcome::Crashed { words, left } => {
-                self.note_ended(&plugin.key, LastAttempt::Failed { digest: plugin.digest });
+                self.record_attempt(&plugin.key, LastAttempt::Failed { digest: plugin.digest });
                 match self.on_crashed(exchange, words, left, in_pass, now) {
                     Some(outcome) => outcome,
                     None => return,
@@ -121,34 +119,34 @@ impl Engine {
         let is_there = matches!(outcome, Outcome::Created { .. } | Outcome::Updated { .. } | Outcome::Unchanged);
         match &outcome {
             Outcome::Created { .. } => {
-                self.lanes.of(&plugin.key).duplicate = None;
-                let had_it = self.ledger.get(&plugin.key).is_some_and(|record| record.deployed.is_some());
-                if had_it && !in_pass && matches!(self.server, Server::Open) {
+                self.site.lanes.of(&plugin.key).duplicate = None;
+                let had_it = self.site.ledger.get(&plugin.key).is_some_and(|record| record.deployed.is_some());
+                if had_it && !in_pass && self.site.is_open() {
                     // It has lost this one, and perhaps others.
-                    self.look();
+                    self.probe();
                 }
-                self.note_deployed(plugin, now);
+                self.record_deployed(plugin, now);
             }
-            Outcome::Updated { .. } => self.note_deployed(plugin, now),
-            Outcome::Unchanged => self.note_held(plugin, now),
+            Outcome::Updated { .. } => self.record_deployed(plugin, now),
+            Outcome::Unchanged => self.record_found(plugin, now),
             Outcome::Duplicate(twin) => {
                 let other = Key { kind: plugin.key.kind, id: twin.id.clone() };
-                self.lanes.of(&plugin.key).duplicate = Some(other);
+                self.site.lanes.of(&plugin.key).duplicate = Some(other);
             }
             Outcome::Refused { refusal, .. } => {
                 let (digest, refusal) = (plugin.digest, refusal.clone());
-                self.note_ended(&plugin.key, LastAttempt::Refused { digest, refusal });
+                self.record_attempt(&plugin.key, LastAttempt::Refused { digest, refusal });
             }
             // What was refused before stays so.
-            Outcome::Failed(_) if self.refused_before(plugin).is_some() => {}
-            Outcome::Failed(_) => self.note_ended(&plugin.key, LastAttempt::Failed { digest: plugin.digest }),
+            Outcome::Failed(_) if self.site.refused_before(plugin).is_some() => {}
+            Outcome::Failed(_) => self.record_attempt(&plugin.key, LastAttempt::Failed { digest: plugin.digest }),
             _ => {}
         }
         match outcome {
             Outcome::Failed(failure) => {
                 let what = self.wait_out(failure, now);
                 // The server may just have been found to have gone because of it, of which the user was told.
-                let is_known = is_known || what.is_ok() && self.refused_before(plugin).is_some();
+                let is_known = is_known || what.is_ok() && self.site.refused_before(plugin).is_some();
                 if !is_known {
                     self.tell_failed((&**plugin).into(), what, took);
                 }
@@ -165,7 +163,7 @@ impl Engine {
             }
         }
         if is_there {
-            self.files.drop_text(plugin);
+            self.tree.files.drop_text(plugin);
         }
     }
 
@@ -175,12 +173,12 @@ impl Engine {
             Outcome::RemoteEdit { .. } | Outcome::Duplicate(_) => Some(Complaint::Held),
             Outcome::Refused { .. } | Outcome::Crashed { .. } | Outcome::Failed(_) => Some(Complaint::Error),
             Outcome::Created { .. } | Outcome::Updated { .. } => {
-                self.complaints.remove(&plugin.path);
+                self.tree.complaints.remove(&plugin.path);
                 None
             }
             Outcome::Unchanged | Outcome::WouldCreate | Outcome::WouldUpdate { .. } => None,
         };
-        self.complaints.extend(complaint.map(|complaint| (Arc::clone(&plugin.path), complaint)));
+        self.tree.complaints.extend(complaint.map(|complaint| (Arc::clone(&plugin.path), complaint)));
         self.note_result(
             &plugin.key,
             match outcome {
@@ -201,11 +199,11 @@ impl Engine {
     pub(super) fn tell_failed(&mut self, about: Subject, what: Result<WaitReason, Failure>, took: Duration) {
         let what = match what {
             Ok(reason) => {
-                let again = self.absence.as_ref().is_some_and(|absence| absence.attempts > 1);
+                let again = self.site.outage.as_ref().is_some_and(|absence| absence.attempts > 1);
                 NoticeKind::Waiting { reason, again: again && reason == WaitReason::Away }
             }
             Err(failure) => {
-                self.complaints.extend(about.path.clone().map(|path| (path, Complaint::Error)));
+                self.tree.complaints.extend(about.path.clone().map(|path| (path, Complaint::Error)));
                 if let Some(key) = &about.key {
                     self.note_result(key, PassResult::Failed);
                 }
@@ -215,21 +213,13 @@ impl Engine {
         self.tell(Notice { about, what });
     }
 
-    /// The server's words, where it has refused this very text.
-    pub(super) fn refused_before(&self, plugin: &Plugin) -> Option<Refusal> {
-        match &self.ledger.get(&plugin.key)?.last {
-            LastAttempt::Refused { digest, refusal } if *digest == plugin.digest => Some(refusal.clone()),
-            LastAttempt::Refused { .. } | LastAttempt::Failed { .. } | LastAttempt::Deployed => None,
-        }
-    }
-
     /// A text that took the server's answer away twice may take the server away a third time: that counts as a refusal.
     fn answered(&mut self, plugin: &Plugin, outcome: Outcome, now: Now) -> Outcome {
         let Outcome::Failed(Failure::Unanswered { cause }) = outcome else { return outcome };
-        let lane = self.lanes.of(&plugin.key);
+        let lane = self.site.lanes.of(&plugin.key);
         lane.forget_crash();
         if lane.unanswered.replace(plugin.digest) == Some(plugin.digest) {
-            self.lose(cause.as_str().into(), None, now);
+            self.on_unreachable(cause.as_str().into(), None, now);
             return Outcome::Refused { refusal: Refusal::unanswered(&cause), left: Aftermath::AsItWas };
         }
         Outcome::Failed(Failure::Unanswered { cause })
@@ -240,7 +230,7 @@ impl Engine {
         let about = self.about(key);
         match outcome {
             // What is left to be made good is not tried again at once.
-            repair::Outcome::Failed(Failure::Odd { words }) => self.lose(words.into(), None, now),
+            repair::Outcome::Failed(Failure::Odd { words }) => self.on_unreachable(words.into(), None, now),
             repair::Outcome::Failed(failure) => {
                 let what = self.wait_out(failure, now);
                 self.tell_failed(about, what, took);
@@ -248,6 +238,7 @@ impl Engine {
             repair::Outcome::Recovered { left: Aftermath::Unsettled { .. }, .. } => {}
             repair::Outcome::Recovered { left, holds } => {
                 let is_known = self
+                    .site
                     .lanes
                     .get(key)
                     .is_some_and(|lane| lane.retry.as_ref().is_some_and(|retry| retry.cause == Cause::Activation));
@@ -266,12 +257,12 @@ impl Engine {
                     self.tell(Notice { about, what });
                 }
                 // It may have changed since the list that the plan went by.
-                let was_held = self.ledger.held(key);
-                self.note_seen(key, holds);
-                if let Owner::One(plugin) = self.present_owner(key)
+                let was_held = self.site.ledger.held(key);
+                self.record_seen(key, holds);
+                if let Owner::One(plugin) = self.tree.present_owner(key)
                     && holds != was_held
                     && was_held == Some(plugin.digest)
-                    && self.lanes.waiting(key).is_none()
+                    && self.site.lanes.waiting(key).is_none()
                 {
                     self.plan(&plugin, holds.map_or(Remote::NotListed, Remote::Holds), now.at, now);
                 }
@@ -283,7 +274,7 @@ impl Engine {
     fn prune(&mut self, key: &Key, version: Option<String>, now: Now) {
         let Some((version, most)) = version.zip(self.policy.keep_versions) else { return };
         let fresh = || Session { versions: VecDeque::new(), last: now.at };
-        let session = self.lanes.of(key).session.get_or_insert_with(fresh);
+        let session = self.site.lanes.of(key).session.get_or_insert_with(fresh);
         if now.at > session.last + SESSION {
             session.versions.clear();
         }
@@ -295,7 +286,7 @@ impl Engine {
         let surplus: Vec<_> = session.versions.drain(..surplus).collect();
         for version in surplus {
             let ticket = self.ticket();
-            self.errands.insert(ticket, (key.clone(), version.clone()));
+            self.site.prunes.insert(ticket, (key.clone(), version.clone()));
             self.effects.push(Effect::Call(ticket, Call::Prune(key.clone(), version)));
         }
     }
@@ -303,11 +294,11 @@ impl Engine {
     /// Waits for the server where that is what a conversation failed at; gives back any other failure.
     pub(super) fn wait_out(&mut self, failure: Failure, now: Now) -> Result<WaitReason, Failure> {
         match failure {
-            Failure::Unreachable { cause, retry_after } => self.lose(cause, retry_after, now),
-            Failure::Unanswered { cause } | Failure::Stumbled { cause } => self.lose(cause.into(), None, now),
-            Failure::Foreign { status, words } => self.miss(status, words, now),
+            Failure::Unreachable { cause, retry_after } => self.on_unreachable(cause, retry_after, now),
+            Failure::Unanswered { cause } | Failure::Stumbled { cause } => self.on_unreachable(cause.into(), None, now),
+            Failure::Foreign { status, words } => self.on_foreign(status, words, now),
             Failure::NotAllowed { status, words } => {
-                self.shut_out(status, words, now);
+                self.on_denied(status, words, now);
                 return Ok(WaitReason::Denied);
             }
             failure @ (Failure::NotOurs { .. }
@@ -320,53 +311,48 @@ impl Engine {
     }
 
     /// The server has taken a text from us.
-    fn note_deployed(&mut self, plugin: &Plugin, now: Now) {
+    fn record_deployed(&mut self, plugin: &Plugin, now: Now) {
         if self.policy.terms.dry_run {
             return;
         }
         self.end_rollback(&plugin.key);
-        self.note(plugin, true, now);
+        self.record(plugin, true, now);
         self.effects.push(Effect::Archive(backup(plugin)));
     }
 
     /// The server holds a text of ours already.
-    pub(super) fn note_held(&mut self, plugin: &Plugin, now: Now) {
+    pub(super) fn record_found(&mut self, plugin: &Plugin, now: Now) {
         self.end_rollback(&plugin.key);
-        if !self.is_noted(plugin) && !self.policy.terms.dry_run {
+        if !self.site.is_recorded(plugin) && !self.policy.terms.dry_run {
             // What was sent and got no answer was taken after all.
-            let was_sent = self.ledger.get(&plugin.key).is_some_and(|record| record.sent.contains(&plugin.digest));
-            let by_us = was_sent || self.deployed_by_us(&plugin.key) == Some(plugin.digest);
-            self.note(plugin, by_us, now);
+            let was_sent = self.site.ledger.get(&plugin.key).is_some_and(|record| record.sent.contains(&plugin.digest));
+            let by_us = was_sent || self.site.deployed_by_us(&plugin.key) == Some(plugin.digest);
+            self.record(plugin, by_us, now);
             // From here on it counts as ours, and is replaced without a further copy.
             let archive = if by_us { Effect::Archive } else { Effect::ArchiveFound };
             self.effects.push(archive(backup(plugin)));
         }
     }
 
-    /// Whether we know already that the server holds it.
-    pub(super) fn is_noted(&self, plugin: &Plugin) -> bool {
-        self.ledger.held(&plugin.key) == Some(plugin.digest)
-    }
-
-    fn note(&mut self, plugin: &Plugin, by_us: bool, now: Now) {
-        let lane = self.lanes.of(&plugin.key);
+    fn record(&mut self, plugin: &Plugin, by_us: bool, now: Now) {
+        let lane = self.site.lanes.of(&plugin.key);
         lane.forget_crash();
         lane.unanswered = None;
         let version = plugin.frontmatter.version().map(str::to_owned);
-        self.ledger.deployed(&plugin.key, Deployed { digest: plugin.digest, version, at: now.wall, by_us });
+        self.site.ledger.deployed(&plugin.key, Deployed { digest: plugin.digest, version, at: now.wall, by_us });
         self.effects.push(Effect::Save(plugin.key.clone()));
     }
 
     /// The server holds the file's text again.
     fn end_rollback(&mut self, key: &Key) {
-        if !self.policy.terms.dry_run && self.lanes.get_mut(key).and_then(|lane| lane.rollback.take()).is_some() {
+        if !self.policy.terms.dry_run && self.site.lanes.get_mut(key).and_then(|lane| lane.rollback.take()).is_some() {
             self.effects.push(Effect::EndRollback(key.clone()));
         }
     }
 
-    pub(super) fn note_ended(&mut self, key: &Key, last: LastAttempt) {
+    pub(super) fn record_attempt(&mut self, key: &Key, last: LastAttempt) {
         if !self.policy.terms.dry_run {
-            self.ledger.ended(key, last);
+            self.site.ledger.ended(key, last);
             self.effects.push(Effect::Save(key.clone()));
         }
     }

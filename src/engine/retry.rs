@@ -9,8 +9,8 @@ use super::deploy::{Deploy, Failure, Outcome};
 use super::files::Owner;
 use super::lane::{Job, Task};
 use super::plan::Why;
-use super::server::Server;
-use super::{Engine, Held, Now, Pending};
+use super::tree::{Held, Pending};
+use super::{Engine, Now};
 use crate::plugin::Key;
 
 /// The longest pause between two tries.
@@ -53,7 +53,7 @@ impl Engine {
     /// Takes note of how a deploy ended. Answers whether the user knows already: it failed as the attempt before did, and
     /// nobody saved in between.
     pub(super) fn note_for_retry(&mut self, deploy: &Deploy, outcome: &Outcome, took: Duration, now: Now) -> bool {
-        let lane = self.lanes.of(&deploy.plugin().key);
+        let lane = self.site.lanes.of(&deploy.plugin().key);
         if !matches!(outcome, Outcome::Failed(Failure::KeepFailed { .. })) || self.policy.once.is_some() {
             lane.end_retry(Cause::DiskFull);
             return false;
@@ -69,7 +69,7 @@ impl Engine {
 
     /// Tries later again to switch a new function on.
     pub(super) fn activate_later(&mut self, key: &Key, now: Now) {
-        let lane = self.lanes.of(key);
+        let lane = self.site.lanes.of(key);
         let earlier = lane.retry.take().filter(|retry| retry.cause == Cause::Activation);
         let retry = lane.retry.insert(earlier.unwrap_or_else(|| Retry::new(Cause::Activation)));
         retry.attempts += 1;
@@ -77,18 +77,13 @@ impl Engine {
         retry.due = goes_on.then(|| now.at + backoff(retry.attempts, now.chance));
     }
 
-    /// When the next try begins.
-    pub(super) fn next_retry(&self) -> Option<Duration> {
-        self.lanes.with(|lane| lane.retry.as_ref()?.due).map(|(_, due)| due).min()
-    }
-
     /// Begins the tries whose time has come.
     pub(super) fn retry_due(&mut self, now: Now) {
-        if !matches!(self.server, Server::Open) || self.ending.is_some() {
+        if !self.site.is_open() || self.ending.is_some() {
             return;
         }
         let mut due = Vec::new();
-        for (key, lane) in self.lanes.iter_mut() {
+        for (key, lane) in self.site.lanes.iter_mut() {
             if let Some(retry) = &mut lane.retry
                 && retry.due.take_if(|due| *due <= now.at).is_some()
             {
@@ -101,8 +96,8 @@ impl Engine {
                 Cause::Crash => self.retry_crashed(&key, why, now),
                 Cause::DiskFull => self.retry_stored(&key, why, now),
                 // A deploy makes good what was left behind before it begins.
-                Cause::Activation if self.lanes.is_idle(&key) => {
-                    self.lanes.request(key, Job { task: Task::Recover, since: now.at, in_pass: false });
+                Cause::Activation if self.site.lanes.is_idle(&key) => {
+                    self.site.lanes.request(key, Job { task: Task::Recover, since: now.at, in_pass: false });
                 }
                 Cause::Activation => {}
             }
@@ -111,19 +106,19 @@ impl Engine {
 
     /// The disk may have room by now: what the file holds now is deployed.
     fn retry_stored(&mut self, key: &Key, why: Why, now: Now) {
-        match self.present_owner(key) {
+        match self.tree.present_owner(key) {
             Owner::One(plugin) if why == Why::Forced && plugin.has_text() => {
-                if self.lanes.is_idle(key) {
+                if self.site.lanes.is_idle(key) {
                     self.request(&plugin, Why::Forced, now.at, false);
                 }
             }
-            Owner::One(plugin) if self.pending.contains_key(&plugin.path) => {}
+            Owner::One(plugin) if self.tree.pending.contains_key(&plugin.path) => {}
             Owner::One(plugin) => {
                 let pending = Pending { since: now.at, due: None, held: Held::No, saved: None };
                 self.reread(Arc::clone(&plugin.path), pending);
             }
             // No file has it any more, or several do.
-            Owner::None | Owner::Conflict(_) => self.lanes.of(key).end_retry(Cause::DiskFull),
+            Owner::None | Owner::Conflict(_) => self.site.lanes.of(key).end_retry(Cause::DiskFull),
         }
     }
 }
