@@ -12,7 +12,7 @@ use super::files::{File, Owner};
 use super::lane::{Conversation, Ended, InFlight, Job, Lane, Task};
 use super::ledger::{LastAttempt, Refusal, Rollback};
 use super::pass::PassResult;
-use super::plan::{self, Decision, Remote, Why};
+use super::plan::{self, Decision, Remote, Situation, Why};
 use super::prefetch::Asked;
 use super::removal::Removal;
 use super::repair::Recovery;
@@ -113,17 +113,12 @@ impl Engine {
         // Once: a text that ends the server must not do so whenever the pass is taken up again.
         let came = self.site.pass.as_ref().is_some_and(|pass| pass.results.contains_key(key));
         let forced = in_pass && self.first_pass && self.policy.terms.force && !came;
-        // What waits because of what the server was seen to hold is not done with by what the ledger believes.
-        let waits = self.site.lanes.waiting(key).and_then(Job::deploy).map(|(_, why)| why);
-        let seen = waits.filter(|why| !in_pass && why.overrides_ledger());
-        let decision = match (self.decide(plugin, remote, forced), seen) {
-            (Decision::Unchanged | Decision::Deploy(_), Some(why)) => Decision::Deploy(why),
-            // What the ledger believes is not told to whoever saves when it is about to be known.
-            (Decision::Unchanged, None) if !in_pass && reason.is_none() && self.site.is_asked_ahead(key) => {
-                Decision::Deploy(Why::SavedAgain)
-            }
-            (decision, _) => decision,
-        };
+        let decision = plan::decide(&Situation {
+            forced,
+            waiting: self.site.lanes.waiting(key).and_then(Job::deploy).map(|(_, why)| why),
+            asked: reason.is_none() && self.site.is_asked_ahead(key),
+            ..self.situation(plugin, remote)
+        });
         let needs_text = match &decision {
             Decision::Deploy(_) => reason.is_none(),
             Decision::RefusedBefore(_) => true,
@@ -178,17 +173,22 @@ impl Engine {
         }
     }
 
-    pub(super) fn decide(&self, plugin: &Plugin, remote: Remote, forced: bool) -> Decision {
-        let key = &plugin.key;
-        let given_up = self.site.given_up(plugin);
-        plan::decide(
-            self.site.ledger.get(key),
-            self.site.rollback(key).as_ref(),
-            given_up,
+    fn situation(&self, plugin: &Plugin, remote: Remote) -> Situation<'_> {
+        Situation {
+            record: self.site.ledger.get(&plugin.key),
+            rollback: self.site.rollback(&plugin.key),
+            given_up: self.site.given_up(plugin),
             remote,
-            plugin.digest,
-            forced,
-        )
+            local: plugin.digest,
+            forced: false,
+            waiting: None,
+            asked: false,
+        }
+    }
+
+    /// What a save of the plugin would come to, by what the ledger believes.
+    pub(super) fn decide(&self, plugin: &Plugin) -> Decision {
+        plan::decide(&self.situation(plugin, Remote::NotAsked))
     }
 
     /// It was saved again as it is. Where the server's words are not about a line of it, the cause may have been elsewhere,

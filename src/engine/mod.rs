@@ -1,12 +1,12 @@
 //! Every decision. Pure: [`Engine::handle`] takes one event and the time, and answers what is to be done. No IO, no clock,
 //! no randomness, no async, no logging in here, so that tests and simulations can drive it through any schedule.
 //!
-//! The shape of it: [`files`] is what the disk holds, [`ledger`] what we believe the server holds, and everything else
-//! follows from the two. What waits while the server is away is therefore not a list that could go stale: when the
-//! server is back, [`plan`] compares the two again.
+//! The shape of it: `tree` is what the disk holds, `site` what one server holds and what is under way there, with a `lane`
+//! for each plugin. Everything else follows from the two. What waits while the server is away is therefore not a list that
+//! could go stale: when the server is back, [`plan`] compares the two again.
 //!
-//! In here is the road that an event takes, from a file that is ready to a conversation that is in flight. What is known of
-//! the server is in `server`, what the end of a conversation leads to in `ended`, files that are gone in `leaving`.
+//! In here are the events and the effects, and where each event goes. The way of a save: `tree` reads it, `dispatch` plans
+//! it and begins the conversation ([`deploy`], [`repair`] or `removal`), `outcome` draws the conclusions.
 
 mod call;
 mod crashes;
@@ -17,7 +17,7 @@ pub mod files;
 mod form;
 mod lane;
 pub mod ledger;
-pub mod outcome;
+mod outcome;
 mod pass;
 pub mod plan;
 mod prefetch;

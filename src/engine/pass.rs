@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::files::{File, Owner};
-use super::plan::{Decision, Remote, Why};
+use super::plan::{Decision, Why};
 use super::site::ServerListing;
 use super::tree::Complaint;
 use super::{Code, Engine, names};
@@ -170,7 +170,7 @@ impl Engine {
         let in_reach = plugins.filter(|plugin| !self.tree.is_out_of_reach(&plugin.path));
         let decision = |plugin: &Plugin| {
             let saved = self.tree.pending.contains_key(&plugin.path);
-            if saved { Decision::Deploy(Why::Edited) } else { self.decide(plugin, Remote::NotAsked, false) }
+            if saved { Decision::Deploy(Why::Edited) } else { self.decide(plugin) }
         };
         in_reach.filter(|plugin| self.policy.selects_plugin(plugin) && counts(plugin, &decision(plugin))).count()
     }

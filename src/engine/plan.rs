@@ -74,16 +74,46 @@ impl Why {
     }
 }
 
-/// Decides about one plugin whose file holds a text with the digest `local`. `given_up`: the server failed at this text
-/// over and over, with these words.
-pub fn decide(
-    record: Option<&Record>,
-    rollback: Option<&Rollback>,
-    given_up: Option<&str>,
-    remote: Remote,
-    local: Digest,
-    forced: bool,
-) -> Decision {
+/// What a plan follows from.
+#[derive(Clone, Copy, Debug)]
+pub struct Situation<'a> {
+    /// What we know of the plugin.
+    pub record: Option<&'a Record>,
+    /// An earlier text was put back.
+    pub rollback: Option<Rollback>,
+    /// The server failed at this text over and over, with these words.
+    pub given_up: Option<&'a str>,
+    /// What the server was seen to hold.
+    pub remote: Remote,
+    /// Of the file's text.
+    pub local: Digest,
+    /// The user insists.
+    pub forced: bool,
+    /// Why a deploy of the plugin waits for its turn already, if one does.
+    pub waiting: Option<Why>,
+    /// The server has been asked already what it holds, since a save began.
+    pub asked: bool,
+}
+
+/// Decides about one plugin.
+pub fn decide(situation: &Situation) -> Decision {
+    let &Situation { remote, waiting, asked, .. } = situation;
+    match (decide_anew(situation), waiting) {
+        // What waits because of what the server was seen to hold is not done with by what the ledger believes.
+        (Decision::Unchanged | Decision::Deploy(_), Some(why))
+            if remote == Remote::NotAsked && why.overrides_ledger() =>
+        {
+            Decision::Deploy(why)
+        }
+        // What the ledger believes is not told to whoever saves when it is about to be known.
+        (Decision::Unchanged, _) if remote == Remote::NotAsked && asked => Decision::Deploy(Why::SavedAgain),
+        (decision, _) => decision,
+    }
+}
+
+/// Decides about one plugin that nothing is under way of.
+fn decide_anew(situation: &Situation) -> Decision {
+    let &Situation { record, rollback, given_up, remote, local, forced, .. } = situation;
     if forced {
         return Decision::Deploy(Why::Forced);
     }
@@ -141,26 +171,44 @@ mod tests {
         LastAttempt::Refused { digest: digest(text), refusal: Refusal::said("no") }
     }
 
+    fn situation(record: Option<&Record>, remote: Remote) -> Situation<'_> {
+        let local = digest("new");
+        Situation { record, rollback: None, given_up: None, remote, local, forced: false, waiting: None, asked: false }
+    }
+
     #[track_caller]
     fn check(record: Option<&Record>, remote: Remote, expected: &Decision) {
-        assert_eq!(&decide(record, None, None, remote, digest("new"), false), expected);
-        assert_eq!(decide(record, None, Some("500"), remote, digest("new"), true), Decision::Deploy(Why::Forced));
+        let plain = situation(record, remote);
+        assert_eq!(&decide(&plain), expected);
+        let forced = Situation { given_up: Some("500"), forced: true, ..plain };
+        assert_eq!(decide(&forced), Decision::Deploy(Why::Forced));
         // What the server failed at over and over is what would be tried again else.
         let given_up = match expected {
             Decision::Deploy(Why::Retry) => Decision::RefusedBefore(Refusal::said("500")),
             expected => expected.clone(),
         };
-        assert_eq!(decide(record, None, Some("500"), remote, digest("new"), false), given_up);
+        assert_eq!(decide(&Situation { given_up: Some("500"), ..plain }), given_up);
         // A rollback of this very text holds it back, unless the server holds it or the user insists; one of another
         // text is over.
-        let rolled_back = |text| Rollback { local: Some(digest(text)), server: digest("earlier"), done: true };
+        let rolled_back = |text| Some(Rollback { local: Some(digest(text)), server: digest("earlier"), done: true });
         let held = if remote == Remote::Holds(digest("new")) { Decision::Unchanged } else { Decision::RolledBack };
-        assert_eq!(decide(record, Some(&rolled_back("new")), None, remote, digest("new"), false), held);
-        assert_eq!(
-            decide(record, Some(&rolled_back("new")), None, remote, digest("new"), true),
-            Decision::Deploy(Why::Forced)
-        );
-        assert_eq!(&decide(record, Some(&rolled_back("old")), None, remote, digest("new"), false), expected);
+        assert_eq!(decide(&Situation { rollback: rolled_back("new"), ..plain }), held);
+        let insists = Situation { rollback: rolled_back("new"), forced: true, ..plain };
+        assert_eq!(decide(&insists), Decision::Deploy(Why::Forced));
+        assert_eq!(&decide(&Situation { rollback: rolled_back("old"), ..plain }), expected);
+        // What waits stays, until the server is seen again, where more than the ledger asked for it.
+        let is_open = matches!(expected, Decision::Unchanged | Decision::Deploy(_)) && remote == Remote::NotAsked;
+        for why in [Why::ChangedOnServer, Why::MissingOnServer, Why::Forced] {
+            let waits = if is_open { Decision::Deploy(why) } else { expected.clone() };
+            assert_eq!(decide(&Situation { waiting: Some(why), ..plain }), waits);
+        }
+        assert_eq!(&decide(&Situation { waiting: Some(Why::Edited), ..plain }), expected);
+        // What was asked ahead is compared with what comes of that.
+        let compared = match (expected, remote) {
+            (Decision::Unchanged, Remote::NotAsked) => Decision::Deploy(Why::SavedAgain),
+            (expected, _) => expected.clone(),
+        };
+        assert_eq!(decide(&Situation { asked: true, ..plain }), compared);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What is known of the server: whether it is there, lets us in, and what it holds. A look asks; an absence is waited out.
+//! One server: whether it is there and lets us in, what it holds, and what is under way there. A probe asks; an outage is
+//! waited out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -7,8 +8,7 @@ use std::time::Duration;
 use super::deploy::{Call, Cause};
 use super::duplicate::Identity;
 use super::files::Owner;
-use super::lane::Lanes;
-use super::lane::{Job, Task};
+use super::lane::{Job, Lanes, Task};
 use super::ledger::{LastAttempt, Ledger, Refusal, Rollback, SavedState, UpdateIntent};
 use super::pass::Pass;
 use super::plan::Remote;

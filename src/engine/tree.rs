@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::files::{File, Files, Loaded, Owner};
-use super::plan::{Decision, Remote};
+use super::plan::Decision;
 use super::{Effect, Engine, Now, Scan};
 use crate::notice::{Notice, NoticeKind, Subject};
 use crate::plugin::{Flaw, Key, Parsed, Problem};
@@ -275,7 +275,7 @@ impl Engine {
         };
         if let (Loaded::Parsed(Parsed::Plugin(plugin)), Some(saved)) = (loaded, saved) {
             self.reconsider_refusal(plugin, saved);
-            if matches!(self.decide(plugin, Remote::NotAsked, false), Decision::Deploy(_)) {
+            if matches!(self.decide(plugin), Decision::Deploy(_)) {
                 self.try_soon();
             }
         }

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use expect_test::expect;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::*;
 use crate::plugin::{self, FileSettings, Parsed};
