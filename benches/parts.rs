@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use owui_watch::engine::deploy::{Call, Reply, Row};
 use owui_watch::engine::files::Loaded;
 use owui_watch::engine::ledger::{Deployed, Ledger, SavedState};
-use owui_watch::engine::plan::{Remote, decide};
+use owui_watch::engine::plan::{Remote, Situation, decide};
 use owui_watch::engine::{Effect, Engine, Event, Now, Scan};
 use owui_watch::plugin::frontmatter::Frontmatter;
 use owui_watch::plugin::id::PluginId;
@@ -58,7 +58,18 @@ fn plan(bencher: Bencher<'_, '_>) {
     let mut ledger = Ledger::default();
     let key = key("p");
     ledger.deployed(&key, Deployed { digest: old, version: None, at: Timestamp::UNIX_EPOCH, by_us: true });
-    bencher.bench(|| drop(decide(ledger.get(black_box(&key)), None, None, Remote::NotAsked, new, false)));
+    bencher.bench(|| {
+        drop(decide(&Situation {
+            record: ledger.get(black_box(&key)),
+            rollback: None,
+            given_up: None,
+            remote: Remote::NotAsked,
+            local: new,
+            forced: false,
+            waiting: None,
+            asked: false,
+        }));
+    });
 }
 
 /// All that the engine does for a save, from the event to the end of the deploy, among so many plugins.

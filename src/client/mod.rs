@@ -35,7 +35,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
-use crate::engine::deploy::{Call, Form, Reply, Row, UNTRUSTED, Version};
+use crate::engine::deploy::{self, Call, Form, Reply, Row, Version};
 use crate::error::Error;
 use crate::plugin::{Key, Kind};
 use classify::{Answer, Asked, classify, failure, listed_row, newest_first, overview, page_length, summed_up_row};
@@ -328,7 +328,8 @@ impl Client {
     fn reply_to(&self, broken: &Broken, asked: Asked) -> Reply {
         let changes = asked.changes();
         let host = self.0.base.host_str().unwrap_or_default();
-        let (cause, may_have_happened) = match broken {
+        let untrusted = matches!(broken, Broken::NotSent(Cause::Untrusted(_)));
+        let (words, may_have_happened) = match broken {
             Broken::NotSent(cause) => (cause.words(host), false),
             Broken::Off(cause) | Broken::Late(cause) => (cause.words(host), changes),
             Broken::TooLong { .. } if changes => ("the answer has no end".to_owned(), true),
@@ -338,7 +339,10 @@ impl Client {
                 return if has_texts { Reply::Unusable { words } } else { Reply::Foreign { status, words } };
             }
         };
-        if may_have_happened { Reply::Lost { cause } } else { Reply::Unreachable { cause, retry_after: None } }
+        if may_have_happened {
+            return Reply::Lost { cause: words };
+        }
+        Reply::Unreachable { cause: deploy::Cause { words, untrusted }, retry_after: None }
     }
 }
 
@@ -574,7 +578,7 @@ fn mask_row(row: &mut Row, secret: &Secret) {
 /// The words about what a proxy may have had a hand in.
 fn words_on_the_way(reply: &mut Reply) -> Option<&mut String> {
     match reply {
-        Reply::Unreachable { cause: words, .. }
+        Reply::Unreachable { cause: deploy::Cause { words, .. }, .. }
         | Reply::Lost { cause: words }
         | Reply::Foreign { words, .. }
         // 407: the proxy wants to know who asks.
@@ -593,7 +597,7 @@ fn words(reply: &mut Reply) -> Option<&mut String> {
         | Reply::Unclear { words }
         | Reply::Unusable { words }
         | Reply::Foreign { words, .. }
-        | Reply::Unreachable { cause: words, .. }
+        | Reply::Unreachable { cause: deploy::Cause { words, .. }, .. }
         | Reply::Stumbled { cause: words }
         | Reply::Lost { cause: words } => Some(words),
         Reply::Rows(_)
@@ -644,6 +648,7 @@ const VAGUE: [io::ErrorKind; 3] = [io::ErrorKind::Other, io::ErrorKind::Unexpect
 #[derive(Debug, PartialEq)]
 enum Cause {
     NameNotFound,
+    Untrusted(String),
     Tls(String),
     TimedOut,
     Io(io::ErrorKind),
@@ -658,7 +663,7 @@ impl Cause {
         let io = chain.iter().rev().find_map(|error| error.downcast_ref::<io::Error>());
         let last = chain.last().map(ToString::to_string).unwrap_or_default();
         if let Some(error) = tls {
-            Self::Tls(tls_words(error))
+            tls_cause(error)
         } else if error.is_dns() {
             Self::NameNotFound
         } else if error.is_timeout() {
@@ -675,7 +680,7 @@ impl Cause {
     fn words(&self, host: &str) -> String {
         match self {
             Self::NameNotFound => format!("name not found: {host}"),
-            Self::Tls(words) => words.clone(),
+            Self::Tls(words) | Self::Untrusted(words) => words.clone(),
             Self::TimedOut => "timed out".to_owned(),
             // The standard library's own words for a kind: `connection refused`, `host unreachable`.
             Self::Io(kind) => kind.to_string(),
@@ -697,30 +702,30 @@ fn chain(error: &reqwest::Error) -> Vec<&(dyn std::error::Error + 'static)> {
     chain
 }
 
-fn tls_words(error: &rustls::Error) -> String {
+fn tls_cause(error: &rustls::Error) -> Cause {
     use rustls::{CertificateError as Bad, Error};
-    if let Error::InvalidCertificate(bad) = error {
+    Cause::Tls(if let Error::InvalidCertificate(bad) = error {
         if matches!(bad, Bad::Expired | Bad::ExpiredContext { .. }) {
             "certificate expired".to_owned()
         } else if matches!(bad, Bad::NotValidForName | Bad::NotValidForNameContext { .. }) {
             "certificate is for another name".to_owned()
         } else if matches!(bad, Bad::UnknownIssuer) {
-            UNTRUSTED.to_owned()
+            return Cause::Untrusted("certificate not trusted".to_owned());
         } else if let Bad::Other(other) = bad
             && other.to_string().contains("CaUsedAsEndEntity")
         {
             // What one gets for making a certificate the short way; to name it in `ca_file` does not help.
             "the certificate is that of an authority (CA:TRUE), and not of a server".to_owned()
         } else if let Bad::Other(other) = bad {
-            format!("{UNTRUSTED}: {other}")
+            return Cause::Untrusted(format!("certificate not trusted: {other}"));
         } else {
-            format!("{UNTRUSTED}: {bad}")
+            return Cause::Untrusted(format!("certificate not trusted: {bad}"));
         }
     } else if matches!(error, Error::InvalidMessage(_)) {
         "no TLS is spoken there, perhaps plain http".to_owned()
     } else {
         format!("TLS failed: {error}")
-    }
+    })
 }
 
 #[cfg(test)]
@@ -746,7 +751,7 @@ mod tests {
                 "TLS failed: received fatal alert: HandshakeFailure",
             ),
         ] {
-            assert_eq!(tls_words(&error), words);
+            assert_eq!(tls_cause(&error).words(""), words);
         }
     }
 }

@@ -20,8 +20,8 @@ use crate::engine::deploy::{
 };
 use crate::engine::duplicate::Duplicates;
 use crate::engine::ledger::UpdateIntent;
-use crate::engine::recovery::Recovery;
-use crate::engine::{Code, ledger};
+use crate::engine::repair::Recovery;
+use crate::engine::{Code, ledger, repair};
 use crate::error::Error;
 use crate::notice::{Level, Notice, NoticeKind};
 use crate::output::{Console, Format};
@@ -285,11 +285,11 @@ impl Rollback {
             };
         };
         match outcome {
-            Outcome::Recovered { left: Aftermath::Unsettled { cause }, .. } => {
-                let failure = Failure::Unreachable { cause, retry_after: None };
+            repair::Outcome::Recovered { left: Aftermath::Unsettled { cause }, .. } => {
+                let failure = Failure::Unreachable { cause: cause.into(), retry_after: None };
                 Some(self.tell(Outcome::Failed(failure), None, Duration::ZERO))
             }
-            Outcome::Recovered { left, .. } => {
+            repair::Outcome::Recovered { left, .. } => {
                 let later = matches!(left, Aftermath::Off { later: true, .. });
                 self.say(NoticeKind::of_recovery(left));
                 if later {
@@ -298,7 +298,7 @@ impl Rollback {
                 self.trouble(self.folder.clear_intent(&self.target.key));
                 None
             }
-            outcome => Some(self.tell(outcome, None, Duration::ZERO)),
+            repair::Outcome::Failed(failure) => Some(self.tell(Outcome::Failed(failure), None, Duration::ZERO)),
         }
     }
 
@@ -319,12 +319,12 @@ impl Rollback {
                 Step::Call(call) => exchange.reply(self.client.call(call).await),
                 Step::SaveBackup(backup) => {
                     let kept = self.folder.save_backup(&backup, now());
-                    exchange.kept(kept.map_err(|error| format!("{error:#}")))
+                    exchange.backup_saved(kept.map_err(|error| format!("{error:#}")))
                 }
                 Step::SaveIntent(under_way) => {
                     self.noted = Some(under_way.clone());
                     let noted = self.folder.save_intent(&self.target.key, &under_way);
-                    exchange.noted(noted.map_err(|error| format!("{error:#}")))
+                    exchange.intent_saved(noted.map_err(|error| format!("{error:#}")))
                 }
                 Step::Archive(backup, next) => {
                     self.trouble(self.folder.archive(&backup, now()));

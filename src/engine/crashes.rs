@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use super::deploy::{Aftermath, Deploy, Outcome, Reply};
 use super::files::Owner;
-use super::ledger::LastAttempt;
-use super::outcome::NO_ANSWER;
+use super::ledger::{LastAttempt, Refusal};
+use super::pass::PassResult;
 use super::plan::Why;
-use super::server::Server;
-use super::{Conversation, Engine, InFlight, Now};
+use super::retry::{Cause, Retry};
+use super::tree::Complaint;
+use super::{Engine, Now};
 use crate::notice::{Notice, NoticeKind};
-use crate::plugin::{Digest, Plugin};
+use crate::plugin::{Digest, Key, Plugin};
 
 /// How long to wait before each further try.
 const PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(3), Duration::from_secs(9)];
@@ -34,9 +35,6 @@ pub(super) struct Crash {
     words: String,
     /// How long it is suspected of having ended a server that cannot be reached.
     suspect_until: Option<Duration>,
-    /// When it is sent again; `None` while it is being sent, and when no try is left.
-    again_at: Option<Duration>,
-    why: Why,
     in_pass: bool,
 }
 
@@ -46,13 +44,19 @@ impl Crash {
         self.digest == plugin.digest
     }
 
-    /// It may be tried as often as the first time.
-    pub(super) fn start_anew(&mut self) {
-        (self.times, self.again_at) = (0, None);
+    /// The server's, the last time.
+    pub(super) fn words(&self) -> &str {
+        &self.words
     }
 
-    fn is_final(&self) -> bool {
+    /// No try is left.
+    pub(super) fn is_final(&self) -> bool {
         self.times > PAUSES.len()
+    }
+
+    /// It may be tried as often as the first time.
+    pub(super) fn start_anew(&mut self) {
+        self.times = 0;
     }
 }
 
@@ -67,15 +71,17 @@ impl Engine {
         now: Now,
     ) -> Option<Outcome> {
         let plugin = exchange.plugin();
-        let before = self.crashes.get(&plugin.key).filter(|crash| crash.is_of(plugin));
+        let lane = self.site.lanes.of(&plugin.key);
+        let before = lane.crash.as_ref().filter(|crash| crash.is_of(plugin));
         let times = before.map_or(0, |crash| crash.times) + 1;
         let pause = PAUSES.get(times - 1).copied();
-        let again_at = pause.map(|pause| now.at + pause);
-        let why = exchange.why_again();
         let suspect_until = Some(now.at + AFTERMATH);
-        let crash = Crash { digest: plugin.digest, times, words: words.clone(), suspect_until, again_at, why, in_pass };
-        self.crashes.insert(plugin.key.clone(), crash);
+        lane.crash = Some(Crash { digest: plugin.digest, times, words: words.clone(), suspect_until, in_pass });
+        let due = pause.map(|pause| now.at + pause);
+        lane.retry = Some(Retry { due, why: exchange.why_again(), ..Retry::new(Cause::Crash) });
         let Some(next) = pause else { return Some(Outcome::Crashed { words, left }) };
+        self.tree.complaints.insert(Arc::clone(&plugin.path), Complaint::Error);
+        self.note_result(&plugin.key, PassResult::Failed);
         self.tell(Notice::of(plugin, NoticeKind::Crashed { words, next }));
         if let Some(what) = NoticeKind::left(left) {
             self.tell(Notice::of(plugin, what));
@@ -83,42 +89,17 @@ impl Engine {
         None
     }
 
-    /// The server's words about this text, where no try is left.
-    pub(super) fn given_up(&self, plugin: &Plugin) -> Option<&str> {
-        let crash = self.crashes.get(&plugin.key).filter(|crash| crash.is_of(plugin) && crash.is_final())?;
-        Some(&crash.words)
-    }
-
-    /// When the next retry is due.
-    pub(super) fn next_retry(&self) -> Option<Duration> {
-        self.crashes.values().filter_map(|crash| crash.again_at).min()
-    }
-
-    /// Sends again what has waited long enough.
-    pub(super) fn retry(&mut self, now: Now) {
-        if !matches!(self.server, Server::Open) || self.ending.is_some() {
-            return;
-        }
-        let is_due = |crash: &Crash| crash.again_at.is_some_and(|at| at <= now.at);
-        let due: Vec<_> = (self.crashes.iter_mut().filter(|(_, crash)| is_due(crash)))
-            .map(|(key, crash)| {
-                crash.again_at = None;
-                (key.clone(), crash.digest, crash.why, crash.in_pass)
-            })
-            .collect();
-        for (key, digest, why, in_pass) in due {
-            let Owner::One(plugin) = self.present_owner(&key) else { continue };
-            // Without its text, something else was decided about it meanwhile.
-            if self.queue.is_idle(&key) && plugin.digest == digest && plugin.has_text() {
-                self.request(&plugin, why, now.at, in_pass);
-            }
-        }
-    }
-
-    /// This text is on its way once more.
-    pub(super) fn retried(&mut self, plugin: &Arc<Plugin>) {
-        if let Some(crash) = self.crashes.get_mut(&plugin.key) {
-            crash.again_at = None;
+    /// Sends a text again that has waited long enough.
+    pub(super) fn retry_crashed(&mut self, key: &Key, why: Why, now: Now) {
+        let Some(crash) = self.site.lanes.get(key).and_then(|lane| lane.crash.as_ref()) else { return };
+        let (digest, in_pass) = (crash.digest, crash.in_pass);
+        // Without its text, something else was decided about it meanwhile.
+        if let Owner::One(plugin) = self.tree.present_owner(key)
+            && self.site.lanes.is_idle(key)
+            && plugin.digest == digest
+            && plugin.has_text()
+        {
+            self.request(&plugin, why, now.at, in_pass);
         }
     }
 
@@ -128,36 +109,35 @@ impl Engine {
         if !matches!(reply, Reply::Unreachable { retry_after: None, .. }) {
             return;
         }
-        // A text that has left again comes to its own end.
-        let has_left =
-            |flight: &InFlight| matches!(&flight.talk, Conversation::Deploy(exchange) if exchange.has_sent());
-        let suspects = self.crashes.iter_mut().filter(|(key, crash)| {
-            crash.suspect_until.is_some_and(|until| now.at < until) && !self.queue.flying(key).is_some_and(has_left)
-        });
-        let suspects: Vec<_> = suspects
-            .map(|(key, crash)| {
-                // It is blamed once.
-                crash.suspect_until = None;
-                (key.clone(), crash.digest)
-            })
-            .collect();
-        for (key, digest) in suspects {
-            if self.unanswered.insert(key.clone(), digest) != Some(digest) {
-                continue;
+        let mut blamed = Vec::new();
+        for (key, lane) in self.site.lanes.iter_mut() {
+            // A text that has left again comes to its own end.
+            let has_left = lane.has_sent();
+            let Some(crash) = lane.crash.as_mut().filter(|_| !has_left) else { continue };
+            // It is blamed once.
+            if crash.suspect_until.take_if(|until| now.at < *until).is_some()
+                && lane.unanswered.replace(crash.digest) == Some(crash.digest)
+            {
+                blamed.extend(lane.forget_crash().map(|crash| (key.clone(), crash)));
             }
-            let Some(crash) = self.crashes.remove(&key) else { continue };
-            let words = format!("{NO_ANSWER}, twice: {}", crash.words);
-            self.note_ended(&key, LastAttempt::Refused { digest: crash.digest, words: words.clone() });
-            if let Owner::One(plugin) = self.files.owner(&key)
+        }
+        for (key, crash) in blamed {
+            let refusal = Refusal::unanswered(&crash.words);
+            let last = LastAttempt::Refused { digest: crash.digest, refusal: refusal.clone() };
+            self.record_attempt(&key, last);
+            if let Owner::One(plugin) = self.tree.files.owner(&key)
                 && crash.is_of(&plugin)
             {
                 let what = NoticeKind::Refused {
-                    words,
+                    words: refusal.words,
+                    kind: refusal.kind,
                     span: None,
                     requirements: None,
                     old_version: None,
                     took: Duration::ZERO,
                 };
+                self.tree.complaints.insert(Arc::clone(&plugin.path), Complaint::Error);
+                self.note_result(&key, PassResult::Refused);
                 self.tell(Notice::of(&plugin, what));
             }
         }

@@ -77,14 +77,57 @@ pub enum LastAttempt {
     Refused {
         /// Of the refused text.
         digest: Digest,
-        /// The server's words.
-        words: String,
+        /// In which words.
+        #[serde(flatten)]
+        refusal: Refusal,
     },
     /// It failed on the way: the server may hold it or not.
     Failed {
         /// Of the text that was on the way.
         digest: Digest,
     },
+}
+
+/// That the server will not take a text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// The server's words, unaltered, which may be empty; or ours, where it gave none.
+    pub words: String,
+    /// How it was learned.
+    #[serde(default, skip_serializing_if = "RefusalKind::is_said")]
+    pub kind: RefusalKind,
+}
+
+/// How a refusal was learned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalKind {
+    /// The server said so.
+    #[default]
+    Said,
+    /// The text took the server's answer away, twice.
+    NoAnswer,
+}
+
+impl RefusalKind {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+    fn is_said(&self) -> bool {
+        *self == RefusalKind::Said
+    }
+}
+
+impl Refusal {
+    /// In the server's words.
+    #[must_use]
+    pub fn said(words: impl Into<String>) -> Self {
+        Self { words: words.into(), kind: RefusalKind::Said }
+    }
+
+    /// Of a text to which no answer came twice.
+    #[must_use]
+    pub fn unanswered(cause: &str) -> Self {
+        Self { words: format!("the server gave no answer to it, twice: {cause}"), kind: RefusalKind::NoAnswer }
+    }
 }
 
 /// A rollback: the server was given an earlier text on purpose, so the file's text is not deployed until it changes.
@@ -298,7 +341,7 @@ mod tests {
         ledger.deployed(&key(Kind::Function, "clock"), deployed("v1", Some("1.0")));
         ledger.ended(
             &key(Kind::Tool, "clock"),
-            LastAttempt::Refused { digest, words: "no \"class\"\n(line 2)".to_owned() },
+            LastAttempt::Refused { digest, refusal: Refusal::said("no \"class\"\n(line 2)") },
         );
         ledger.deployed(&key(Kind::Tool, "größe"), deployed("v1", None));
         ledger.ended(&key(Kind::Tool, "größe"), LastAttempt::Failed { digest });
@@ -345,13 +388,26 @@ mod tests {
         .assert_eq(&ledger.to_json());
     }
 
+    /// As it stands in the files of earlier versions.
+    #[test]
+    fn a_refusal_without_a_kind_is_in_the_server_s_words() {
+        let digest = Digest::of(b"v2");
+        let last = format!(r#"{{"refused": {{"digest": "{digest}", "words": "no"}}}}"#);
+        let text = format!(r#"{{"format": 1, "tool": {{"a": {{"deployed": null, "last": {last}}}}}}}"#);
+        let read = Ledger::from_json(&text).unwrap();
+        let refused = LastAttempt::Refused { digest, refusal: Refusal::said("no") };
+        assert_eq!(read.get(&key(Kind::Tool, "a")).unwrap().last, refused);
+    }
+
     #[test]
     fn a_bad_end_forgets_nothing_that_was_deployed() {
         let (key, digest) = (key(Kind::Function, "clock"), Digest::of(b"v2"));
         let mut ledger = Ledger::default();
         ledger.deployed(&key, deployed("v1", None));
         ledger.switched_off(&key, true);
-        for last in [LastAttempt::Failed { digest }, LastAttempt::Refused { digest, words: String::new() }] {
+        for last in
+            [LastAttempt::Failed { digest }, LastAttempt::Refused { digest, refusal: Refusal::unanswered("timed out") }]
+        {
             ledger.ended(&key, last.clone());
             let record = Record { deployed: Some(deployed("v1", None)), last, sent: Vec::new(), switched_off: true };
             assert_eq!(ledger.get(&key), Some(&record));

@@ -1,32 +1,35 @@
 //! Every decision. Pure: [`Engine::handle`] takes one event and the time, and answers what is to be done. No IO, no clock,
 //! no randomness, no async, no logging in here, so that tests and simulations can drive it through any schedule.
 //!
-//! The shape of it: [`files`] is what the disk holds, [`ledger`] what we believe the server holds, and everything else
-//! follows from the two. What waits while the server is away is therefore not a list that could go stale: when the
-//! server is back, [`plan`] compares the two again.
+//! The shape of it: `tree` is what the disk holds, `site` what one server holds and what is under way there, with a `lane`
+//! for each plugin. Everything else follows from the two. What waits while the server is away is therefore not a list that
+//! could go stale: when the server is back, [`plan`] compares the two again.
 //!
-//! In here is the road that an event takes, from a file that is ready to a conversation that is in flight. What is known of
-//! the server is in `server`, what the end of a conversation leads to in `ended`, files that are gone in `leaving`.
+//! In here are the events and the effects, and where each event goes. The way of a save: `tree` reads it, `dispatch` plans
+//! it and begins the conversation ([`deploy`], [`repair`] or `removal`), `outcome` draws the conclusions.
 
-mod activation;
+mod call;
 mod crashes;
 pub mod deploy;
+mod dispatch;
 pub mod duplicate;
 pub mod files;
-mod leaving;
+mod form;
+mod lane;
 pub mod ledger;
-pub mod outcome;
+mod outcome;
+mod pass;
 pub mod plan;
 mod prefetch;
-pub mod queue;
-pub mod recovery;
+mod queue;
 pub mod refusal;
 mod removal;
-mod repair;
+pub mod repair;
 mod retry;
-mod server;
+mod site;
+mod tree;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,41 +37,21 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::notice::{Notice, NoticeKind, PassSummary, Subject, WaitReason};
+use crate::notice::{Notice, NoticeKind, Subject};
 use crate::plugin::id::PluginId;
-use crate::plugin::{Digest, Invalid, Key, Parsed, Plugin, Rule, Severity};
-use activation::Activations;
-use crashes::Crash;
-use deploy::{Adopt, Backup, Call, Deploy, DeployContext, DeployPolicy, Failure, Reply, Step};
-use duplicate::{Duplicate, Duplicates, Identity};
-use files::{File, FilePresence, Files, Loaded, Owner};
-use leaving::PendingRemoval;
-use ledger::{LastAttempt, Ledger, Rollback, SavedState, UpdateIntent};
-use outcome::Session;
-use plan::{Decision, Remote, Why};
-use prefetch::{Ahead, Asked};
-use queue::Queue;
-use recovery::Recovery;
-use removal::{Mode, Removal};
-use retry::Retries;
-use server::{Outage, Seen, Server, ServerListing};
+use crate::plugin::{Digest, Key, Plugin};
+use deploy::{Adopt, Backup, Call, DeployPolicy, Failure, Reply};
+use duplicate::Identity;
+use files::{FilePresence, Loaded, Owner};
+use lane::Lane;
+use ledger::{Ledger, Rollback, SavedState, UpdateIntent};
+use pass::{AskedFor, Pass};
+use site::{Access, Outage, Seen, ServerListing, Site};
+use tree::{Complaint, Tree};
 
 /// The versions of Open WebUI that the tests deploy to.
 pub const TESTED: [&str; 4] = ["0.6.43", "0.9.6", "0.11.4", "0.12.4"];
 
-/// How long an empty, vanished or changing file is given to become whole before it is believed.
-const HOLD: Duration = Duration::from_millis(300);
-/// How soon such a file is read again.
-const REREAD: Duration = Duration::from_millis(40);
-/// How long `--once` waits for a file that somebody keeps writing.
-const ONCE_HOLD: Duration = Duration::from_secs(10);
-/// A plugin deployed less than this ago is hot: a formatter may still be at work on the save.
-const HOT: Duration = Duration::from_secs(1);
-/// How long a hot plugin's file is given to be written once more before it is read.
-const HOT_QUIET: Duration = Duration::from_millis(150);
-/// What happens to a file within this time is one save: an editor may move it aside, write it anew, and see to it that it
-/// is on the disk. No formatter is as quick.
-const ONE_SAVE: Duration = Duration::from_millis(20);
 /// How long a deploy takes before the user is told that it is still on its way.
 const SLOW: Duration = Duration::from_secs(3);
 /// How long a stop waits for what is in flight.
@@ -243,77 +226,21 @@ fn names(argument: &str, path: &Path, id: Option<&str>) -> bool {
     id == Some(argument) || path.starts_with(argument.strip_prefix("./").unwrap_or(argument))
 }
 
-/// The whole state. See the module's documentation.
+/// The whole state: what the disk holds, and what the server holds. See the module's documentation.
 #[derive(Debug)]
 pub struct Engine {
     policy: Policy,
-    ledger: Ledger,
-    rollbacks: BTreeMap<Key, Rollback>,
-    /// Updates of which nobody knows how they ended, or not yet.
-    under_way: BTreeMap<Key, UpdateIntent>,
-    files: Files,
-    server: Server,
-    /// What the server said that it is, when it was last looked at.
-    version: Option<String>,
-    absence: Option<Outage>,
-    queue: Queue<Job, InFlight>,
-    /// What was asked before there was anything to deploy.
-    ahead: Option<Ahead>,
-    /// Versions being pruned.
-    errands: BTreeMap<Ticket, (Key, String)>,
-    /// The versions that this editing session has made, oldest first.
-    sessions: BTreeMap<Key, Session>,
-    /// Plugins whose files are gone, where that may mean something on the server.
-    leaving: BTreeMap<Key, PendingRemoval>,
-    /// Texts to which no answer came the last time that they were sent.
-    unanswered: BTreeMap<Key, Digest>,
-    /// Files whose last notice was an error.
-    complaints: BTreeMap<Arc<Path>, Complaint>,
-    /// Deploys that wait for room on the disk.
-    retries: Retries,
-    /// Texts at which the server failed the last time that they were sent.
-    crashes: BTreeMap<Key, Crash>,
-    /// New functions that could not be switched on yet.
-    activations: Activations,
-    /// New plugins that the user was asked about, and the plugins on the server that they may be.
-    asked: BTreeMap<Key, Key>,
-    /// What the server was seen to hold of plugins whose text is being read for the plan that follows from that.
-    unread: BTreeMap<Key, Remote>,
-    /// Paths that are being read, or will be read again.
-    pending: BTreeMap<Arc<Path>, Pending>,
-    /// Ids that several files seem to claim: which of the claims have been looked at again.
-    doubted: BTreeMap<Key, BTreeSet<Arc<Path>>>,
-    /// Conflicts that the user knows of.
-    conflicts: BTreeMap<Key, Vec<Arc<Path>>>,
-    /// When each plugin was last sent.
-    sent: BTreeMap<Key, Duration>,
-    tickets: BTreeMap<Ticket, Key>,
+    tree: Tree,
+    site: Site,
     n_tickets: u64,
-    scanning: bool,
-    pass: Option<Pass>,
     first_pass: bool,
-    /// The roots that are not there, as the user was told.
-    missing: Vec<PathBuf>,
     /// Whether the plugins that were asked for are there.
     asked_for: AskedFor,
-    /// Why the server does not let us in, as the user was told.
-    shut_for: Option<NoticeKind>,
     /// How a single pass ends that cannot go on.
     exit: Option<Code>,
     /// Nothing is begun any more.
     ending: Option<Ending>,
     effects: Vec<Effect>,
-}
-
-/// Whether the plugins that were asked for are there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum AskedFor {
-    /// Not every file has been read.
-    Unknown,
-    /// The user was told what is not there, if anything.
-    Told,
-    /// A single pass cannot do what it was asked for.
-    Absent,
 }
 
 /// What becomes of what is in flight when the engine ends.
@@ -326,211 +253,35 @@ enum Ending {
     Replace { slow_at: Option<Duration> },
 }
 
-/// What is asked for.
-#[derive(Debug)]
-struct Job {
-    task: Task,
-    /// When the save was seen, or the pass began.
-    since: Duration,
-    in_pass: bool,
-}
-
-#[derive(Debug)]
-enum Task {
-    Deploy { plugin: Arc<Plugin>, why: Why },
-    Recover,
-    Remove { plugin: Arc<Plugin>, mode: Mode, deployed: Digest },
-}
-
-impl Job {
-    /// The deploy that it is, if it is one.
-    fn deploy(&self) -> Option<(&Arc<Plugin>, Why)> {
-        match &self.task {
-            Task::Deploy { plugin, why } => Some((plugin, *why)),
-            Task::Recover | Task::Remove { .. } => None,
-        }
-    }
-}
-
-/// A conversation with the server.
-#[derive(Debug)]
-enum Conversation {
-    Deploy(Deploy),
-    Recover(Recovery),
-    Remove(Arc<Plugin>, Removal),
-}
-
-impl Conversation {
-    /// The plugin that is being deployed.
-    fn deploys(&self) -> Option<&Arc<Plugin>> {
-        match self {
-            Conversation::Deploy(exchange) => Some(exchange.plugin()),
-            Conversation::Recover(_) | Conversation::Remove(..) => None,
-        }
-    }
-
-    fn looks_for_twins(&self) -> bool {
-        match self {
-            Conversation::Deploy(exchange) => exchange.looks_for_twins(),
-            Conversation::Recover(_) | Conversation::Remove(..) => false,
-        }
-    }
-
-    fn reply(&mut self, reply: Reply) -> Step {
-        match self {
-            Conversation::Deploy(exchange) => exchange.reply(reply),
-            Conversation::Recover(recovery) => recovery.reply(reply),
-            Conversation::Remove(_, removal) => removal.reply(reply),
-        }
-    }
-
-    /// Takes the answer to [`Step::SaveBackup`]. `None` where nothing was to be kept.
-    fn kept(&mut self, kept: Result<PathBuf, String>) -> Option<Step> {
-        match self {
-            Conversation::Deploy(exchange) => Some(exchange.kept(kept)),
-            Conversation::Remove(_, removal) => Some(removal.kept(kept)),
-            Conversation::Recover(_) => None,
-        }
-    }
-
-    /// Takes the answer to [`Step::SaveIntent`]. `None` where nothing was to be noted.
-    fn noted(&mut self, noted: Result<(), String>) -> Option<Step> {
-        match self {
-            Conversation::Deploy(exchange) => Some(exchange.noted(noted)),
-            Conversation::Recover(_) | Conversation::Remove(..) => None,
-        }
-    }
-}
-
 /// What a run has in mind that is in no file: plugins whose files are gone, the versions of an editing session, texts that
 /// no answer came to, since when the server is away.
 #[derive(Debug)]
 pub struct Handover {
-    leaving: BTreeMap<Key, PendingRemoval>,
-    sessions: BTreeMap<Key, Session>,
-    unanswered: BTreeMap<Key, Digest>,
+    lanes: BTreeMap<Key, Lane>,
     complaints: BTreeMap<Arc<Path>, Complaint>,
-    crashes: BTreeMap<Key, Crash>,
-    absence: Option<Outage>,
+    outage: Option<Outage>,
 }
 
 impl Handover {
     /// There is another way to the server. Whether it is there, the user hears as at the first time.
     #[must_use]
     pub fn with_another_way(self) -> Self {
-        Self { absence: None, ..self }
+        Self { outage: None, ..self }
     }
-}
-
-/// A conversation that is in flight.
-#[derive(Debug)]
-struct InFlight {
-    talk: Conversation,
-    since: Duration,
-    in_pass: bool,
-    /// A rollback has come in between.
-    rolled_back: bool,
-    /// When the user is to be told that it is still on its way; `None` when that was done.
-    slow_at: Option<Duration>,
-}
-
-/// A path that is being read, or will be.
-#[derive(Clone, Copy, Debug)]
-struct Pending {
-    /// When its change was first seen.
-    since: Duration,
-    /// When to read it; `None` while it is being read.
-    due: Option<Duration>,
-    /// Why it is read again, if it is.
-    held: Held,
-    /// When it was saved; `None` if it was found by a scan.
-    saved: Option<Duration>,
-}
-
-/// Why a path that was read is read again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Held {
-    /// It was not read yet.
-    No,
-    /// It was empty, or changed while it was read.
-    Incomplete,
-    /// It was not there.
-    Missing,
-}
-
-/// A pass over everything.
-#[derive(Debug)]
-struct Pass {
-    since: Duration,
-    planned: bool,
-    /// What the server held when the pass was planned, for plugins whose files were not complete then.
-    holds: ServerListing,
-    /// What came of each plugin. A pass that is interrupted looks at a plugin again, which counts once.
-    results: BTreeMap<Key, PassResult>,
-}
-
-/// What an error of a file was about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Complaint {
-    /// The file, or the server's answer to it.
-    Error,
-    /// The user is to decide.
-    Held,
-}
-
-/// What came of a plugin in a pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum PassResult {
-    Created,
-    Updated,
-    Unchanged,
-    Refused,
-    Held,
-    Failed,
 }
 
 impl Engine {
     /// An engine that knows what an earlier run wrote down.
     #[must_use]
-    pub fn new(policy: Policy, memory: SavedState) -> Self {
-        let SavedState { mut ledger, rollbacks, under_way } = memory;
-        for (key, under_way) in &under_way {
-            under_way.ours.iter().for_each(|digest| ledger.sending(key, *digest));
-        }
+    pub fn new(policy: Policy, saved: SavedState) -> Self {
         Self {
-            queue: Queue::new(policy.concurrency),
+            site: Site::new(policy.concurrency, saved),
             policy,
-            ledger,
-            rollbacks,
-            under_way,
-            files: Files::default(),
-            server: Server::Shut { until: None },
-            shut_for: None,
-            exit: None,
-            version: None,
-            absence: None,
-            ahead: None,
-            errands: BTreeMap::new(),
-            sessions: BTreeMap::new(),
-            leaving: BTreeMap::new(),
-            asked: BTreeMap::new(),
-            unanswered: BTreeMap::new(),
-            complaints: BTreeMap::new(),
-            retries: Retries::default(),
-            crashes: BTreeMap::new(),
-            activations: Activations::default(),
-            unread: BTreeMap::new(),
-            pending: BTreeMap::new(),
-            doubted: BTreeMap::new(),
-            conflicts: BTreeMap::new(),
-            sent: BTreeMap::new(),
-            tickets: BTreeMap::new(),
+            tree: Tree::default(),
             n_tickets: 0,
-            scanning: false,
-            pass: None,
-            missing: Vec::new(),
             first_pass: true,
             asked_for: AskedFor::Unknown,
+            exit: None,
             ending: None,
             effects: Vec::new(),
         }
@@ -539,25 +290,27 @@ impl Engine {
     /// What we believe the server holds, for [`Effect::Save`].
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
-        &self.ledger
+        &self.site.ledger
     }
 
     /// What another engine for the same server is to go on with. The conversations must be over.
     #[must_use]
     pub fn hand_over(self) -> Handover {
-        let Self { leaving, sessions, unanswered, complaints, crashes, absence, .. } = self;
-        Handover { leaving, sessions, unanswered, complaints, crashes, absence }
+        let Self { tree, site, .. } = self;
+        Handover { lanes: site.lanes.hand_over(), complaints: tree.complaints, outage: site.outage }
     }
 
     /// Goes on with what an engine for the same server had in mind, by the same clock.
     pub fn take_over(&mut self, unfinished: Handover) {
-        let Handover { leaving, sessions, unanswered, complaints, crashes, absence } = unfinished;
-        (self.leaving, self.sessions, self.absence) = (leaving, sessions, absence);
-        (self.unanswered, self.crashes, self.complaints) = (unanswered, crashes, complaints);
-        self.leaving.retain(|_, leaving| self.policy.watches(&leaving.plugin.path));
-        for leaving in self.leaving.values_mut() {
-            // What was being acted on is looked at again.
-            leaving.due.get_or_insert_default();
+        let Handover { lanes, complaints, outage } = unfinished;
+        (self.tree.complaints, self.site.outage) = (complaints, outage);
+        self.site.lanes.take_over(lanes);
+        for lane in self.site.lanes.values_mut() {
+            lane.removal.take_if(|removal| !self.policy.watches(&removal.plugin.path));
+            if let Some(removal) = &mut lane.removal {
+                // What was being acted on is looked at again.
+                removal.due.get_or_insert_default();
+            }
         }
     }
 
@@ -570,22 +323,21 @@ impl Engine {
     /// When the engine wants [`Event::Wake`], if it waits for a time at all.
     #[must_use]
     pub fn next_wake(&self) -> Option<Duration> {
-        let server = match &self.server {
-            Server::Away { until, .. } if self.ending.is_none() => Some(*until),
-            Server::Shut { until } if self.ending.is_none() => *until,
-            Server::Away { .. } | Server::Shut { .. } | Server::Looking(_) | Server::Open => None,
+        let server = match &self.site.access {
+            Access::Away { until, .. } if self.ending.is_none() => Some(*until),
+            Access::Denied { until } if self.ending.is_none() => *until,
+            Access::Away { .. } | Access::Denied { .. } | Access::Probing(_) | Access::Open => None,
         };
-        let rereads = self.pending.values().filter_map(|pending| pending.due);
-        let slow = self.queue.all_in_flight().filter_map(|(_, flight)| flight.slow_at);
-        let open = matches!(self.server, Server::Open) && self.ending.is_none();
-        let leaving = self.leaving.values().filter_map(|leaving| leaving.due.filter(|_| open));
-        let retry = self.next_retry().into_iter().chain(self.activations.next()).filter(|_| open);
+        let rereads = self.tree.pending.values().filter_map(|pending| pending.due);
+        let slow = self.site.lanes.all_in_flight().filter_map(|(_, _, flight)| flight.slow_at);
+        let open = self.site.is_open() && self.ending.is_none();
+        let removals = self.site.lanes.with(|lane| lane.removal.as_ref()?.due.filter(|_| open)).map(|(_, due)| due);
+        let retry = self.site.next_retry().filter(|_| open);
         let ending = self.ending.and_then(|ending| match ending {
             Ending::Stop { by } => Some(by),
             Ending::Replace { slow_at } => slow_at,
         });
-        let retries = self.retries.next().filter(|_| open);
-        rereads.chain(slow).chain(leaving).chain(retry).chain(retries).chain(server).chain(ending).min()
+        rereads.chain(slow).chain(removals).chain(retry).chain(server).chain(ending).min()
     }
 
     /// Takes what happened, and answers what is to be done, in this order.
@@ -601,9 +353,9 @@ impl Engine {
             }),
             Event::Loaded(path, loaded) => self.on_loaded(path, loaded, now),
             Event::Replied(ticket, reply) => self.on_replied(ticket, reply, now),
-            Event::BackupSaved(ticket, kept) => self.on_written(ticket, |talk| talk.kept(kept), now),
-            Event::IntentSaved(ticket, noted) => self.on_written(ticket, |talk| talk.noted(noted), now),
-            Event::PresenceChecked(path, trace) => self.on_looked(&path, trace, now),
+            Event::BackupSaved(ticket, saved) => self.on_written(ticket, |it| it.backup_saved(saved), now),
+            Event::IntentSaved(ticket, saved) => self.on_written(ticket, |it| it.intent_saved(saved), now),
+            Event::PresenceChecked(path, trace) => self.on_presence(&path, trace, now),
             Event::RolledBack(rollbacks) => self.on_rolled_back(rollbacks),
             Event::Wake => self.on_wake(now),
             Event::Stop => self.on_stop(now),
@@ -612,753 +364,26 @@ impl Engine {
         self.tell_absent();
         self.pump(now);
         self.finish(now);
+        self.site.lanes.drop_empty();
         std::mem::take(&mut self.effects)
     }
 
-    // ---- what the disk says -----------------------------------------------------------------------------------------
-
     fn on_rescan(&mut self, now: Now) {
         // One that is begun anew does not do again what was forced.
-        let results = self.pass.take().map(|pass| pass.results).unwrap_or_default();
-        self.pass = Some(Pass { since: now.at, planned: false, holds: ServerListing::default(), results });
-        self.scanning = true;
+        let results = self.site.pass.take().map(|pass| pass.results).unwrap_or_default();
+        self.site.pass = Some(Pass { since: now.at, planned: false, holds: ServerListing::default(), results });
+        self.tree.scanning = true;
         self.effects.push(Effect::Scan);
-        let left_alone = matches!(self.server, Server::Away { until, asked: true, .. } if now.at < until);
-        if !left_alone && !matches!(self.server, Server::Looking(_)) {
-            self.look();
+        let left_alone = matches!(self.site.access, Access::Away { until, asked: true, .. } if now.at < until);
+        if !left_alone && !matches!(self.site.access, Access::Probing(_)) {
+            self.probe();
         }
-    }
-
-    fn on_scanned(&mut self, scan: Scan, now: Now) {
-        for root in scan.missing.iter().filter(|root| !self.missing.contains(*root)).cloned().collect::<Vec<_>>() {
-            self.tell(Notice::general(NoticeKind::RootMissing { root }));
-        }
-        self.missing.clone_from(&scan.missing);
-        let found: BTreeSet<_> = scan.files.iter().map(|(path, _)| Arc::clone(path)).collect();
-        let vanished: Vec<_> = (self.files.iter())
-            .map(|(path, _)| path)
-            .filter(|path| !found.contains(*path) && !self.is_out_of_reach(path))
-            .cloned()
-            .collect();
-        for (path, loaded) in scan.files {
-            self.on_loaded(path, loaded, now);
-        }
-        self.scanning = false;
-        self.doubted.clear();
-        let keys: Vec<_> = self.files.keys().cloned().collect();
-        for key in keys {
-            if let Owner::Conflict(paths) = self.files.owner(&key) {
-                self.conflict(&key, paths);
-            }
-        }
-        // A file that a walk did not find is believed to be gone only when its own path says so.
-        for path in vanished {
-            if !self.pending.contains_key(&path) {
-                // Nobody has said that its writer is done: it may be back by now.
-                let pending = Pending { since: now.at, due: None, held: Held::No, saved: Some(now.at) };
-                self.reread(path, pending);
-            }
-        }
-        if self.first_pass && self.policy.once.is_none() {
-            // A file that was written a moment ago is read in a moment, and is likely to be one.
-            let found = self.files.plugins().filter(|plugin| self.policy.selects_plugin(plugin)).count();
-            let plugins = found + self.pending.len();
-            let (roots, server) = (self.policy.roots.clone(), self.policy.server.clone());
-            self.tell(Notice::general(NoticeKind::Ready { roots, plugins, server }));
-        }
-        self.advance_look(now);
-    }
-
-    /// Says once what was looked for and is not there, as soon as every file that there is was read.
-    fn tell_absent(&mut self) {
-        if self.asked_for != AskedFor::Unknown || self.scanning || self.pass.is_none() || !self.pending.is_empty() {
-            return;
-        }
-        // What is in a root that is waited for is not known yet.
-        if self.policy.once.is_none() && !self.missing.is_empty() {
-            return;
-        }
-        let mut unknown = Vec::new();
-        for name in &self.policy.only {
-            let is_meant = |(path, file): &(&Arc<Path>, &File)| {
-                names(name, path, file.plugin().map(|plugin| plugin.key.id.as_str()))
-            };
-            let mut meant = self.files.iter().filter(is_meant).map(|(_, file)| file).peekable();
-            if meant.peek().is_none() {
-                unknown.push(format!("no plugin has the id or path `{name}`"));
-            } else if meant.all(|file| matches!(file, File::Other)) {
-                unknown.push(format!(
-                    "there is no plugin in `{name}`: it defines no Pipe, Filter, Action, Event or Tools of its own"
-                ));
-            }
-        }
-        let gone: Vec<_> = (self.policy.named.iter())
-            .filter(|path| self.policy.watches(path))
-            .filter(|path| self.files.get(path).is_none())
-            .cloned()
-            .collect();
-        for path in gone {
-            self.tell(Notice::general(NoticeKind::Trouble {
-                message: format!("watch.toml has settings for `{}`, which is not there", path.display()),
-                hint: Some(
-                    "if the file has another name now, its settings need it too: an id set there is lost".to_owned(),
-                ),
-            }));
-        }
-        // A script that finds nothing to deploy looks in the wrong place.
-        let none_found = self.files.plugins().next().is_none() && self.n_skipped() + self.n_unreadable_folders() == 0;
-        let nothing = self.policy.only.is_empty() && none_found;
-        let usage = self.policy.once.is_some() && (nothing || !unknown.is_empty());
-        for message in unknown {
-            let hint = "an id is what the server calls it; a path starts where you are, and must not be left out by \
-                        `exclude` or .gitignore";
-            self.tell(Notice::general(NoticeKind::Trouble { message, hint: Some(hint.to_owned()) }));
-        }
-        if nothing {
-            self.tell(Notice::general(NoticeKind::NothingFound { roots: self.policy.roots.clone() }));
-        }
-        if usage && self.under_way.is_empty() {
-            self.exit.get_or_insert(Code::Usage);
-        }
-        // What a deploy that was cut short has left behind is made good before.
-        self.asked_for = if usage { AskedFor::Absent } else { AskedFor::Told };
-    }
-
-    /// A path may have changed: read it, at once unless a formatter may still be about to write it once more. When that has
-    /// come there is nothing more to wait for, also where it was no formatter but a program that saves all the time. Its
-    /// saves are sent as often as the server takes them.
-    fn on_ready(&mut self, path: Arc<Path>, saved: Duration, now: Now) {
-        let before = self.pending.get(&path).copied();
-        let fresh = Pending { since: now.at, due: None, held: Held::No, saved: Some(saved) };
-        let pending = Pending { saved: Some(saved), ..before.unwrap_or(fresh) };
-        let key = self.files.get(&path).and_then(File::plugin).map(|plugin| &plugin.key);
-        let hot = key.is_some_and(|key| self.is_hot(key, now.at));
-        let same_save = |pending: Pending| pending.held == Held::No && now.at < pending.since + ONE_SAVE;
-        match before.filter(|pending| pending.due.is_some()) {
-            None if hot && before.is_none() => {
-                self.pending.insert(path, Pending { due: Some(now.at + HOT_QUIET), ..pending });
-            }
-            Some(waiting) if hot && same_save(waiting) => drop(self.pending.insert(path, pending)),
-            _ => self.read(path, pending),
-        }
-    }
-
-    /// Whether a formatter may still be at work on what was deployed last.
-    fn is_hot(&self, key: &Key, saved: Duration) -> bool {
-        self.sent.get(key).is_some_and(|sent| saved < *sent + HOT)
-    }
-
-    fn read(&mut self, path: Arc<Path>, pending: Pending) {
-        self.pending.insert(Arc::clone(&path), Pending { due: None, ..pending });
-        self.effects.push(Effect::Read(path));
-    }
-
-    fn reread(&mut self, path: Arc<Path>, pending: Pending) {
-        self.pending.insert(Arc::clone(&path), Pending { due: None, ..pending });
-        self.effects.push(Effect::Reread(path));
-    }
-
-    fn on_loaded(&mut self, path: Arc<Path>, loaded: Loaded, now: Now) {
-        let pending = self.pending.remove(&path);
-        let since = pending.map_or(now.at, |pending| pending.since);
-        let waited_enough = now.at >= since + HOLD;
-        let loaded = match loaded {
-            // A watch can wait; a pass has to end.
-            Loaded::Unsettled if self.policy.once.is_some() && now.at >= since + ONCE_HOLD => {
-                let rule = Rule::Unreadable("it is being written all the time".to_owned());
-                Loaded::Parsed(Parsed::Invalid(Invalid::unread(&path, rule)))
-            }
-            loaded => loaded,
-        };
-        let hold = match &loaded {
-            Loaded::Unsettled => true,
-            Loaded::Missing => !waited_enough && self.files.get(&path).is_some(),
-            Loaded::Parsed(Parsed::Invalid(flaw)) => flaw.rules().any(|rule| *rule == Rule::Empty) && !waited_enough,
-            Loaded::Parsed(_) | Loaded::SameFile(_) => false,
-        };
-        if hold {
-            self.hold(&path, &loaded, pending, now);
-        } else {
-            self.accept(path, &loaded, since, pending.and_then(|pending| pending.saved), now);
-            self.advance_look(now);
-        }
-    }
-
-    /// Half a save is no save: the file is read again soon. A claim of a file that is not there does not count meanwhile.
-    fn hold(&mut self, path: &Arc<Path>, loaded: &Loaded, pending: Option<Pending>, now: Now) {
-        let since = pending.map_or(now.at, |pending| pending.since);
-        let saved = pending.and_then(|pending| pending.saved);
-        if pending.is_none_or(|pending| pending.held == Held::No) {
-            self.tell(Notice { about: Subject::file(path), what: NoticeKind::Held });
-        }
-        let missing = *loaded == Loaded::Missing;
-        let held = if missing { Held::Missing } else { Held::Incomplete };
-        self.pending.insert(Arc::clone(path), Pending { since, due: Some(now.at + REREAD), held, saved });
-        if let (true, Some(key)) = (missing, self.doubts_of(path)) {
-            self.consider(&key, since, now);
-        }
-    }
-
-    /// The contested id that a path stands in the way of.
-    fn doubts_of(&self, path: &Path) -> Option<Key> {
-        let key = &self.files.get(path)?.plugin()?.key;
-        self.doubted.contains_key(key).then(|| key.clone())
-    }
-
-    /// Believes what was read, and decides what follows from it.
-    fn accept(&mut self, path: Arc<Path>, loaded: &Loaded, since: Duration, saved: Option<Duration>, now: Now) {
-        let before = match loaded {
-            Loaded::Parsed(Parsed::Plugin(plugin)) => {
-                self.files.put(Arc::clone(&path), File::Plugin(Arc::clone(plugin)))
-            }
-            Loaded::Parsed(Parsed::Invalid(flaw)) => {
-                let was = self.files.get(&path).and_then(File::known).cloned();
-                self.files.put(Arc::clone(&path), File::Flawed { flaw: flaw.clone(), was })
-            }
-            Loaded::Parsed(Parsed::NotAPlugin | Parsed::Disabled) | Loaded::SameFile(_) => {
-                self.files.put(Arc::clone(&path), File::Other)
-            }
-            Loaded::Missing | Loaded::Unsettled => self.files.remove(&path),
-        };
-        let was = before.as_ref().and_then(File::plugin).cloned();
-        self.on_file_gone(&path, loaded, before.as_ref(), now);
-        self.tell_loaded(&path, loaded, before.as_ref(), saved.is_some());
-        let is = match loaded {
-            Loaded::Parsed(Parsed::Plugin(plugin)) => Some(plugin.key.clone()),
-            _ => None,
-        };
-        if let (Loaded::Parsed(Parsed::Plugin(plugin)), Some(saved)) = (loaded, saved) {
-            self.reconsider_refusal(plugin, saved);
-            if matches!(self.decide(plugin, Remote::NotAsked, false), Decision::Deploy(_)) {
-                self.try_soon();
-            }
-        }
-        if let Some(was) = was
-            && is.as_ref() != Some(&was.key)
-            && self.is_open_question(&was.key)
-        {
-            self.consider(&was.key, since, now);
-        }
-        if let Some(key) = is {
-            self.leaving.remove(&key);
-            if let Some(checked) = self.doubted.get_mut(&key) {
-                checked.insert(path);
-            } else {
-                self.doubted.insert(key.clone(), BTreeSet::from([path]));
-            }
-            self.consider(&key, since, now);
-        }
-    }
-
-    /// Whether one claim less makes a difference to what is done about an id.
-    fn is_open_question(&self, key: &Key) -> bool {
-        self.files.owner(key) == Owner::None || self.conflicts.contains_key(key) || self.doubted.contains_key(key)
-    }
-
-    /// What reading a file has to say for itself. What a save shows is always told, what a scan shows only when it is new.
-    fn tell_loaded(&mut self, path: &Arc<Path>, loaded: &Loaded, before: Option<&File>, saved: bool) {
-        let was = before.and_then(File::plugin);
-        let about = Subject::file(path);
-        match loaded {
-            Loaded::Parsed(Parsed::Plugin(plugin)) => {
-                if !self.policy.selects_plugin(plugin) {
-                    return;
-                }
-                if let Some(was) = was
-                    && was.key != plugin.key
-                    && self.ledger.get(&was.key).is_some_and(|record| record.deployed.is_some())
-                    && self.files.owner(&was.key) == Owner::None
-                {
-                    self.tell(Notice::of(plugin, NoticeKind::IdChanged { from: was.key.clone() }));
-                }
-                if was.is_none_or(|was| was.digest != plugin.digest) {
-                    for warning in &plugin.warnings {
-                        self.tell(Notice::of(plugin, NoticeKind::Surprising(warning.clone())));
-                    }
-                }
-            }
-            Loaded::Parsed(Parsed::Invalid(flaw)) => {
-                let known = matches!(before, Some(File::Flawed { flaw: before, .. }) if before == flaw);
-                let was = before.and_then(File::known);
-                if self.policy.selects(path, was.map(|was| was.key.id.as_str())) && (saved || !known) {
-                    let about = was.map_or(about, |was| Subject { version: None, digest: None, ..(&**was).into() });
-                    for diagnostic in flaw.diagnostics.iter().cloned() {
-                        let what = match diagnostic.severity() {
-                            Severity::Error => {
-                                NoticeKind::Flawed { diagnostic, digest: flaw.digest, meant: flaw.meant }
-                            }
-                            Severity::Warning => NoticeKind::Surprising(diagnostic),
-                        };
-                        self.tell(Notice { about: about.clone(), what });
-                    }
-                }
-            }
-            Loaded::Parsed(Parsed::Disabled) => self.tell(Notice { about, what: NoticeKind::Disabled }),
-            Loaded::SameFile(original) => {
-                self.tell(Notice { about, what: NoticeKind::SameFile { original: original.clone() } });
-            }
-            Loaded::Parsed(Parsed::NotAPlugin) | Loaded::Missing | Loaded::Unsettled => {}
-        }
-        let gone = matches!(loaded, Loaded::Missing | Loaded::Parsed(Parsed::NotAPlugin | Parsed::Disabled));
-        if let (true, Some(was)) = (gone, before.and_then(File::known))
-            && self.files.owner(&was.key) == Owner::None
-            && self.policy.selects_plugin(was)
-        {
-            let next = self.leaving.contains_key(&was.key).then_some((self.policy.on_delete, self.policy.gone_after));
-            let on_server = self.ledger.get(&was.key).is_some_and(|record| record.deployed.is_some());
-            let file_there = *loaded != Loaded::Missing;
-            self.tell(Notice::of(was, NoticeKind::Removed { file_there, on_server, next }));
-        }
-    }
-
-    /// What is in flight now was begun before the rollback, and does not end it.
-    fn on_rolled_back(&mut self, rollbacks: BTreeMap<Key, Rollback>) {
-        for (key, rollback) in &rollbacks {
-            let known = self.rollbacks.get(key) == Some(rollback);
-            if let Some(flight) = self.queue.in_flight_mut(key).filter(|_| !known) {
-                flight.rolled_back = true;
-            }
-        }
-        self.rollbacks = rollbacks;
-    }
-
-    // ---- what is to be done about a plugin --------------------------------------------------------------------------
-
-    /// Decides about one id after something about its files changed.
-    fn consider(&mut self, key: &Key, since: Duration, now: Now) {
-        // Everything is planned at once when the walk is done and the server has said what it holds.
-        if self.scanning {
-            return;
-        }
-        match self.present_owner(key) {
-            Owner::None => {
-                self.doubted.remove(key);
-                self.conflicts.remove(key);
-                self.cancel(key);
-            }
-            Owner::One(plugin) => {
-                self.doubted.remove(key);
-                self.conflicts.remove(key);
-                if !self.is_plannable(&plugin) {
-                    return;
-                }
-                let remote = self.remote(key);
-                self.plan(&plugin, remote, since, now);
-            }
-            Owner::Conflict(paths) => self.doubt(key, paths, since),
-        }
-    }
-
-    /// What the server was seen to hold, for a plugin that the pass under way has not come to yet.
-    fn remote(&mut self, key: &Key) -> Remote {
-        if let Some(remote) = self.unread.remove(key) {
-            return remote;
-        }
-        let planned = self.queue.waiting(key).is_some() || self.queue.flying(key).is_some();
-        // What was seen before an absence is old.
-        let known = matches!(self.server, Server::Open) && !planned;
-        match self.pass.as_ref().filter(|pass| known && pass.planned && !pass.results.contains_key(key)) {
-            Some(pass) => pass.holds.of(key),
-            None => Remote::NotAsked,
-        }
-    }
-
-    /// Takes back a deploy, or a removal, that has not begun. What a crash has left behind is made good all the same.
-    fn cancel(&mut self, key: &Key) {
-        if self.queue.waiting(key).is_some_and(|job| !matches!(job.task, Task::Recover)) {
-            self.queue.cancel(key);
-        }
-    }
-
-    /// Who claims an id, apart from files that were not there a moment ago.
-    fn present_owner(&self, key: &Key) -> Owner {
-        let Owner::Conflict(paths) = self.files.owner(key) else { return self.files.owner(key) };
-        let present: Vec<_> = paths.into_iter().filter(|path| !self.is_missing(path)).collect();
-        match present.as_slice() {
-            [path] => {
-                let plugin = self.files.get(path).and_then(File::plugin);
-                plugin.map_or(Owner::None, |plugin| Owner::One(Arc::clone(plugin)))
-            }
-            _ => Owner::Conflict(present),
-        }
-    }
-
-    /// Whether a file was not there a moment ago, which is not believed yet.
-    fn is_missing(&self, path: &Arc<Path>) -> bool {
-        self.pending.get(path).is_some_and(|pending| pending.held == Held::Missing)
-    }
-
-    /// Two files claim one id. After a rename that is only so until the old path is looked at, so look first.
-    fn doubt(&mut self, key: &Key, paths: Vec<Arc<Path>>, since: Duration) {
-        let checked = self.doubted.get(key).cloned().unwrap_or_default();
-        let unchecked: Vec<_> = paths.iter().filter(|path| !checked.contains(*path)).cloned().collect();
-        if unchecked.is_empty() {
-            // Somebody has just saved one of them, and is told even if that is no news.
-            self.doubted.remove(key);
-            self.conflicts.remove(key);
-            self.conflict(key, paths);
-            return;
-        }
-        for path in unchecked {
-            if !self.pending.contains_key(&path) {
-                // Nobody has said that its writer is done.
-                self.reread(path, Pending { since, due: None, held: Held::No, saved: None });
-            }
-        }
-    }
-
-    fn conflict(&mut self, key: &Key, paths: Vec<Arc<Path>>) {
-        self.cancel(key);
-        let selected = paths.iter().any(|path| self.policy.selects(path, Some(key.id.as_str())));
-        if !selected {
-            return;
-        }
-        if self.conflicts.get(key) != Some(&paths) {
-            self.conflicts.insert(key.clone(), paths.clone());
-            let entry = self.files.get(&paths[0]).and_then(File::plugin).map(|plugin| plugin.entry);
-            let about = Subject { key: Some(key.clone()), entry, ..Subject::default() };
-            self.tell(Notice { about, what: NoticeKind::Conflict { paths } });
-        }
-    }
-
-    /// What is known of a file that is about to be read may be old: it is planned when it was read. What is known of a
-    /// root that is not there holds again when it is back.
-    fn is_plannable(&self, plugin: &Plugin) -> bool {
-        self.policy.selects_plugin(plugin)
-            && !self.is_out_of_reach(&plugin.path)
-            && !self.pending.contains_key(&plugin.path)
-    }
-
-    /// The plan for one plugin whose id nobody else claims.
-    fn plan(&mut self, plugin: &Arc<Plugin>, remote: Remote, since: Duration, now: Now) {
-        if !self.is_plannable(plugin) {
-            return;
-        }
-        let key = &plugin.key;
-        let remote = match remote {
-            Remote::Holds(digest) if deploy::is_of_stub(digest, plugin.entry) => Remote::Stub,
-            remote => remote,
-        };
-        self.tell_switched_off(plugin);
-        let in_pass = remote != Remote::NotAsked;
-        let unchanged = NoticeKind::Unchanged { in_pass, active: None, good_again: false };
-        if let Some(flying) = self.queue.flying(key).and_then(|flight| flight.talk.deploys()) {
-            if flying.digest == plugin.digest {
-                self.cancel(key);
-                self.tell(Notice::of(plugin, unchanged));
-            } else {
-                self.request(plugin, Why::Edited, since, in_pass);
-            }
-            return;
-        }
-        let reason = match &self.server {
-            Server::Open => None,
-            // After an absence, only an answer tells that it is over.
-            Server::Away { .. } => Some(WaitReason::Away),
-            Server::Looking(_) if self.shut_for.is_some() => Some(WaitReason::Denied),
-            Server::Looking(_) if self.absence.is_some() => Some(WaitReason::Away),
-            // What it holds is about to be known, and then everything is planned.
-            Server::Looking(_) => return,
-            Server::Shut { .. } => Some(WaitReason::Denied),
-        };
-        // Once: a text that ends the server must not do so whenever the pass is taken up again.
-        let came = self.pass.as_ref().is_some_and(|pass| pass.results.contains_key(key));
-        let forced = in_pass && self.first_pass && self.policy.terms.force && !came;
-        // What waits because of what the server was seen to hold is not done with by what the ledger believes.
-        let waits = self.queue.waiting(key).and_then(Job::deploy).map(|(_, why)| why);
-        let seen = waits.filter(|why| !in_pass && why.overrides_ledger());
-        let decision = match (self.decide(plugin, remote, forced), seen) {
-            (Decision::Unchanged | Decision::Deploy(_), Some(why)) => Decision::Deploy(why),
-            // What the ledger believes is not told to whoever saves when it is about to be known.
-            (Decision::Unchanged, None) if !in_pass && reason.is_none() && self.is_asked_ahead(key) => {
-                Decision::Deploy(Why::SavedAgain)
-            }
-            (decision, _) => decision,
-        };
-        let needs_text = match &decision {
-            Decision::Deploy(_) => reason.is_none(),
-            Decision::RefusedBefore(_) => true,
-            Decision::Unchanged => in_pass && !self.is_noted(plugin),
-            Decision::RolledBack => false,
-        };
-        if needs_text && !plugin.has_text() {
-            // It is planned again with what is read.
-            self.unread.insert(key.clone(), remote);
-            if !self.pending.contains_key(&plugin.path) {
-                let pending = Pending { since, due: None, held: Held::No, saved: None };
-                self.reread(Arc::clone(&plugin.path), pending);
-            }
-            return;
-        }
-        match decision {
-            Decision::Deploy(why) => match reason {
-                None => self.request(plugin, why, since, in_pass),
-                Some(reason) => {
-                    self.tell(Notice::of(plugin, NoticeKind::Waiting { reason, again: false }));
-                }
-            },
-            Decision::Unchanged => {
-                self.cancel(key);
-                self.retries.remove(key);
-                if in_pass {
-                    self.note_held(plugin, now);
-                }
-                self.files.drop_text(plugin);
-                self.tell(Notice::of(plugin, unchanged));
-            }
-            Decision::RolledBack => {
-                self.cancel(key);
-                self.files.drop_text(plugin);
-                self.tell(Notice::of(plugin, NoticeKind::RolledBack));
-            }
-            Decision::RefusedBefore(words) => {
-                self.cancel(key);
-                // When the server comes back from an absence, it is no news.
-                if !in_pass || self.pass.is_some() {
-                    let span = refusal::place(&words, &plugin.text);
-                    let on_server = match remote {
-                        Remote::Holds(_) => true,
-                        Remote::NotListed | Remote::Stub => false,
-                        Remote::NotAsked => self.ledger.get(key).is_some_and(|record| record.deployed.is_some()),
-                    };
-                    self.tell(Notice::of(plugin, NoticeKind::RefusedBefore { words, span, on_server }));
-                }
-            }
-        }
-    }
-
-    /// It was saved again as it is. Where the server's words are not about a line of it, the cause may have been elsewhere,
-    /// and the user may have seen to that. A formatter that saves after the editor is no user.
-    fn reconsider_refusal(&mut self, plugin: &Plugin, saved: Duration) {
-        let (key, digest) = (&plugin.key, plugin.digest);
-        if self.is_hot(key, saved) {
-            return;
-        }
-        if let Some(crash) = self.crashes.get_mut(key) {
-            crash.start_anew();
-        }
-        let Some(LastAttempt::Refused { digest: refused, words }) = self.ledger.get(key).map(|record| &record.last)
-        else {
-            return;
-        };
-        if *refused == digest && !refusal::names_a_line(words) {
-            self.note_ended(key, LastAttempt::Failed { digest });
-        }
-    }
-
-    /// Its file is back, and we have switched it off meanwhile. What the user wants now, and what others have done to
-    /// the switch since, is not known.
-    fn tell_switched_off(&mut self, plugin: &Plugin) {
-        if self.ledger.get(&plugin.key).is_none_or(|record| !record.switched_off) {
-            return;
-        }
-        self.tell(Notice::of(plugin, NoticeKind::LeftOff));
-        if !self.policy.terms.dry_run {
-            self.ledger.switched_off(&plugin.key, false);
-            self.effects.push(Effect::Save(plugin.key.clone()));
-        }
-    }
-
-    fn request(&mut self, plugin: &Arc<Plugin>, why: Why, since: Duration, in_pass: bool) {
-        let job = Job { task: Task::Deploy { plugin: Arc::clone(plugin), why }, since, in_pass };
-        let replaced = self.queue.request(plugin.key.clone(), job);
-        if let Some((older, _)) = replaced.as_ref().and_then(Job::deploy)
-            && older.digest != plugin.digest
-        {
-            self.tell(Notice::of(older, NoticeKind::Superseded));
-        }
-    }
-
-    fn decide(&self, plugin: &Plugin, remote: Remote, forced: bool) -> Decision {
-        let key = &plugin.key;
-        let given_up = self.given_up(plugin);
-        plan::decide(self.ledger.get(key), self.rollbacks.get(key), given_up, remote, plugin.digest, forced)
-    }
-
-    /// Whether another text was put back in place of the one that the file holds.
-    fn is_rolled_back(&self, plugin: &Plugin) -> bool {
-        self.rollbacks.get(&plugin.key).is_some_and(|rollback| rollback.local == Some(plugin.digest))
-    }
-
-    /// Starts what may start.
-    fn pump(&mut self, now: Now) {
-        if self.ending.is_some() || self.exit.is_some() || !matches!(self.server, Server::Open) {
-            return;
-        }
-        self.cancel_outdated();
-        while let Some((key, job)) = self.next_job() {
-            let Job { task, since, in_pass } = job;
-            // What a deploy that was cut short has left behind comes first.
-            let (talk, step) = match (self.under_way.get(&key), task) {
-                (Some(under_way), task) => {
-                    let (recovery, step) = Recovery::start(key.clone(), under_way.clone());
-                    if !matches!(task, Task::Recover) {
-                        self.queue.request(key.clone(), Job { task, since, in_pass });
-                    }
-                    (Conversation::Recover(recovery), step)
-                }
-                (None, Task::Recover) => continue,
-                (None, Task::Remove { plugin, mode, deployed }) => {
-                    let (removal, step) = Removal::start(key.clone(), mode, deployed);
-                    (Conversation::Remove(plugin, removal), step)
-                }
-                // It was asked for before the rollback.
-                (None, Task::Deploy { plugin, why }) if why != Why::Forced && self.is_rolled_back(&plugin) => {
-                    self.tell(Notice::of(&plugin, NoticeKind::RolledBack));
-                    continue;
-                }
-                (None, Task::Deploy { plugin, why }) => {
-                    // What was saved as it is goes nowhere, as far as we know.
-                    if why != Why::SavedAgain {
-                        self.tell(Notice::of(&plugin, NoticeKind::Sending { why }));
-                    }
-                    self.retried(&plugin);
-                    let adopt = self.adopt(&plugin.path);
-                    let terms = DeployPolicy { force: why == Why::Forced, adopt, ..self.policy.terms };
-                    let known = self.known(&plugin, why, in_pass);
-                    self.sent.insert(key.clone(), now.at);
-                    let (exchange, step) = Deploy::start(plugin, known, terms);
-                    (Conversation::Deploy(exchange), step)
-                }
-            };
-            // In a pass, waiting for one's turn is no part of how long a deploy took.
-            let since = if in_pass { now.at } else { since };
-            let slow_at = Some(now.at + SLOW);
-            self.queue.start(key.clone(), InFlight { talk, since, in_pass, rolled_back: false, slow_at });
-            match self.asked_ahead(&key, &step, now) {
-                Some(Asked::Answered(reply)) => self.converse(key, reply, now),
-                Some(Asked::UpdateIntent(ticket)) => {
-                    self.tickets.insert(ticket, key);
-                }
-                None => self.step(key, step, now),
-            }
-        }
-    }
-
-    /// Takes back what waits to be deployed and is in its file no more, or in a root that is not there. It is planned again
-    /// when the file, or the root, is back.
-    fn cancel_outdated(&mut self) {
-        let is_current = |plugin: &Plugin| {
-            let held = self.files.get(&plugin.path).and_then(File::plugin);
-            held.is_some_and(|held| held.key == plugin.key && held.digest == plugin.digest)
-                && !self.is_out_of_reach(&plugin.path)
-        };
-        let waiting = self.queue.all_waiting().filter_map(Job::deploy).map(|(plugin, _)| plugin);
-        let outdated: Vec<_> = waiting.filter(|plugin| !is_current(plugin)).map(|plugin| plugin.key.clone()).collect();
-        for key in &outdated {
-            self.queue.cancel(key);
-        }
-    }
-
-    /// What may have taken the server's answer away, or made it fail, is sent alone, so that no other text is blamed for
-    /// what it does, and it is blamed for no other.
-    fn next_job(&mut self) -> Option<(Key, Job)> {
-        let is_suspect = |key: &Key, plugin: Option<&Arc<Plugin>>| {
-            plugin.is_some_and(|plugin| {
-                let crashed = self.crashes.get(key).is_some_and(|crash| crash.is_of(plugin));
-                crashed || self.unanswered.get(key) == Some(&plugin.digest)
-            })
-        };
-        if self.queue.all_in_flight().any(|(key, flight)| is_suspect(key, flight.talk.deploys())) {
-            return None;
-        }
-        let n_in_flight = self.queue.n_in_flight();
-        self.queue.next_job(|key, job| {
-            let asks = self.ahead.as_ref().is_some_and(|ahead| ahead.runs_beside(key));
-            let beside = n_in_flight + usize::from(asks);
-            let has_room = beside < self.policy.concurrency.get();
-            has_room && (beside == 0 || !is_suspect(key, job.deploy().map(|(plugin, _)| plugin)))
-        })
-    }
-
-    /// What to do about a new plugin that seems to be on the server under another id.
-    fn adopt(&self, path: &Path) -> Adopt {
-        self.policy.adopt_files.get(path).copied().unwrap_or(self.policy.terms.adopt)
-    }
-
-    /// What a conversation is to know.
-    fn known(&self, plugin: &Plugin, why: Why, in_pass: bool) -> DeployContext {
-        let key = &plugin.key;
-        let record = self.ledger.get(key);
-        let deployed = record.and_then(|record| record.deployed.as_ref()).map(|deployed| deployed.digest);
-        let sent = record.map(|record| record.sent.as_slice()).unwrap_or_default();
-        let rolled_back = self.rollbacks.get(key).map(|rollback| rollback.server);
-        let lacking = self.pass.as_ref().map(|pass| &pass.holds).filter(|holds| in_pass && holds.lacks(key));
-        DeployContext {
-            ours: deployed.into_iter().chain(sent.iter().copied()).chain(rolled_back).collect(),
-            unarchived: sent.iter().copied().filter(|sent| Some(*sent) != deployed).collect(),
-            twins: match (self.adopt(&plugin.path), lacking) {
-                (Adopt::Never, _) => Duplicates::Ignored,
-                _ if !Identity::of(plugin).tells() => Duplicates::Ignored,
-                (Adopt::Ask, Some(holds)) => Duplicates::Known(self.twin(plugin, holds)),
-                // No list is at hand; or it is listed and then not there, so that the list is old.
-                (Adopt::Ask, None) => Duplicates::Unknown(BTreeSet::new()),
-            },
-            refused: self.refused_before(plugin).filter(|_| why != Why::Forced),
-            explains_updates: self.version.as_deref().is_some_and(explains_updates),
-            unlisted: record.is_none() && lacking.is_some() && !self.is_asked_ahead(key),
-        }
-    }
-
-    /// The ids that files here have, or had before they were broken. A file that was not there a moment ago may have
-    /// another name now.
-    fn claimed_elsewhere(&self) -> impl Iterator<Item = &Key> {
-        let files = self.files.iter().filter(|(path, _)| !self.is_missing(path));
-        files.filter_map(|(_, file)| file.known()).map(|plugin| &plugin.key)
-    }
-
-    /// The same plugin under another id, as an overview shows it.
-    fn twin(&self, plugin: &Plugin, holds: &ServerListing) -> Option<Duplicate> {
-        let kind = plugin.key.kind;
-        let others = holds.rows.iter().filter(|(key, _)| key.kind == kind).map(|(key, seen)| (&key.id, &seen.identity));
-        let claimed_elsewhere = |id: &PluginId| self.claimed_elsewhere().any(|key| key.kind == kind && key.id == *id);
-        duplicate::find(&Identity::of(plugin), &plugin.key.id, others, claimed_elsewhere)
-    }
-
-    fn step(&mut self, key: Key, step: Step, now: Now) {
-        match step {
-            Step::Call(call) => {
-                self.record_sending(&key, &call);
-                let ticket = self.ticket_of(key);
-                self.effects.push(Effect::Call(ticket, call));
-            }
-            Step::SaveBackup(backup) => {
-                let ticket = self.ticket_of(key);
-                self.effects.push(Effect::SaveBackup(ticket, backup));
-            }
-            Step::SaveIntent(under_way) => {
-                self.under_way.insert(key.clone(), under_way.clone());
-                let ticket = self.ticket_of(key.clone());
-                self.effects.push(Effect::SaveIntent(ticket, key, under_way));
-            }
-            Step::Archive(backup, next) => {
-                self.effects.push(Effect::Archive(backup));
-                self.step(key, *next, now);
-            }
-            Step::Done(outcome) => self.on_outcome(&key, outcome, now),
-        }
-    }
-
-    /// A text that leaves may be on the server from then on, whether its answer comes or not: it is not to be taken for
-    /// somebody else's.
-    fn record_sending(&mut self, key: &Key, call: &Call) {
-        // Whether its answer comes or not, the user is to know of it when the file is back.
-        let removes = |flight: &InFlight| matches!(flight.talk, Conversation::Remove(..));
-        if matches!(call, Call::Toggle(_)) && self.queue.flying(key).is_some_and(removes) {
-            self.ledger.switched_off(key, true);
-            self.effects.push(Effect::Save(key.clone()));
-        }
-        let (Call::Create(_, form) | Call::Update(_, form)) = call else { return };
-        if form.file.is_none() {
-            return;
-        }
-        self.ledger.sending(key, Digest::of_text(&form.content));
     }
 
     /// A ticket by which the answer finds its way to a plugin's conversation.
     fn ticket_of(&mut self, key: Key) -> Ticket {
         let ticket = self.ticket();
-        self.tickets.insert(ticket, key);
+        self.site.tickets.insert(ticket, key);
         ticket
     }
 
@@ -1367,197 +392,75 @@ impl Engine {
         Ticket(self.n_tickets)
     }
 
-    // ---- what the server says ---------------------------------------------------------------------------------------
-
     fn on_replied(&mut self, ticket: Ticket, reply: Reply, now: Now) {
         self.blame_crashes(&reply, now);
-        if let Some(key) = self.tickets.remove(&ticket) {
+        if let Some(key) = self.site.tickets.remove(&ticket) {
             return self.converse(key, reply, now);
         }
         let Some(reply) = self.on_asked_ahead(ticket, reply, now) else { return };
-        if let Some((key, version)) = self.errands.remove(&ticket) {
+        if let Some((key, version)) = self.site.prunes.remove(&ticket) {
             match reply {
                 Reply::Deleted => self.tell(Notice { about: self.about(&key), what: NoticeKind::Pruned }),
                 // It is gone, or cannot be pruned.
                 Reply::Absent | Reply::Refused { .. } => {}
                 // It is surplus still when the next one is.
                 _ => {
-                    if let Some(session) = self.sessions.get_mut(&key) {
+                    if let Some(session) = self.site.lanes.get_mut(&key).and_then(|lane| lane.session.as_mut()) {
                         session.versions.push_front(version);
                     }
                 }
             }
             return;
         }
-        let Server::Looking(look) = &mut self.server else { return };
-        if look.connecting == Some(ticket) {
-            look.connecting = None;
-        } else if let Some(kind) = look.overviews.as_mut().and_then(|overviews| overviews.remove(&ticket)) {
+        let Access::Probing(probe) = &mut self.site.access else { return };
+        if probe.connecting == Some(ticket) {
+            probe.connecting = None;
+        } else if let Some(kind) = probe.overviews.as_mut().and_then(|overviews| overviews.remove(&ticket)) {
             if let Reply::Rows(rows) = reply {
                 let holds = rows.iter().filter_map(|row| {
                     let id = PluginId::new(&row.id)?;
                     let digest = row.digest.or_else(|| row.content.as_deref().map(Digest::of_text));
                     Some((Key { kind, id }, Seen { digest, identity: Identity::of_row(row) }))
                 });
-                look.holds.rows.extend(holds);
-                look.holds.kinds.insert(kind);
-                return self.advance_look(now);
+                probe.holds.rows.extend(holds);
+                probe.holds.kinds.insert(kind);
+                return self.advance_probe(now);
             }
             // That is others' doing. A plugin that is not listed is looked at by itself.
             if let Reply::Unusable { .. } = reply {
-                return self.advance_look(now);
+                return self.advance_probe(now);
             }
         } else {
             return;
         }
         if let Reply::Connected { version } = reply {
-            look.version = Some(version);
-            return self.advance_look(now);
+            probe.version = Some(version);
+            return self.advance_probe(now);
         }
         match reply.into_failure() {
-            Failure::Unreachable { cause, retry_after } => self.lose(cause, retry_after, now),
-            Failure::NotAllowed { status, words } => self.shut_out(status, words, now),
-            Failure::NotOurs { words } => self.shut_out(401, words, now),
-            Failure::Foreign { status, words } => self.miss(status, words, now),
+            Failure::Unreachable { cause, retry_after } => self.on_unreachable(cause, retry_after, now),
+            Failure::NotAllowed { status, words } => self.on_denied(status, words, now),
+            Failure::NotOurs { words } => self.on_denied(401, words, now),
+            Failure::Foreign { status, words } => self.on_foreign(status, words, now),
             // The last ones are no reply's meaning.
             Failure::Odd { words: cause }
             | Failure::Stumbled { cause }
             | Failure::Unanswered { cause }
             | Failure::TakesNone { words: cause }
-            | Failure::KeepFailed { words: cause } => self.lose(cause, None, now),
+            | Failure::KeepFailed { words: cause } => self.on_unreachable(cause.into(), None, now),
             Failure::StoredOther => {}
         }
     }
 
-    /// Goes on with a conversation.
-    fn converse(&mut self, key: Key, reply: Reply, now: Now) {
-        let others = self.queue.flying(&key).filter(|flight| flight.talk.looks_for_twins()).map(|_| {
-            let others = self.claimed_elsewhere().filter(|other| other.kind == key.kind && **other != key);
-            others.map(|key| key.id.clone()).collect()
-        });
-        let spared = self.spared(&key);
-        if let Some(flight) = self.queue.in_flight_mut(&key) {
-            if let (Conversation::Deploy(exchange), Some(others)) = (&mut flight.talk, others) {
-                exchange.claimed_elsewhere(others);
-            }
-            // What is found there then is not ours, whatever it says.
-            if let Conversation::Deploy(exchange) = &flight.talk
-                && exchange.is_rejected_by(&reply)
-            {
-                self.ledger.rejected(&key, exchange.plugin().digest);
-            }
-            let step = spared.unwrap_or_else(|| flight.talk.reply(reply));
-            self.step(key, step, now);
-        }
-    }
-
-    /// Something that a conversation waited for is on disk, or cannot be.
-    fn on_written(&mut self, ticket: Ticket, written: impl FnOnce(&mut Conversation) -> Option<Step>, now: Now) {
-        let Some(key) = self.tickets.remove(&ticket) else { return };
-        let spared = self.spared(&key);
-        let step = spared.or_else(|| self.queue.in_flight_mut(&key).and_then(|flight| written(&mut flight.talk)));
-        if let Some(step) = step {
-            self.step(key, step, now);
-        }
-    }
-
-    /// `unread`: so many are planned when their text is there.
-    fn plan_pass(&mut self, holds: ServerListing, unread: usize) {
-        let todo = self.queue.n_waiting() + unread;
-        let Some(pass) = &mut self.pass else { return };
-        pass.holds = holds;
-        let first_time = !std::mem::replace(&mut pass.planned, true);
-        if first_time && todo > 0 {
-            self.tell(Notice::general(NoticeKind::Pass { todo }));
-        }
-    }
-
-    fn tally(&self, pass: &Pass) -> PassSummary {
-        let count = |came| pass.results.values().filter(|result| **result == came).count();
-        PassSummary {
-            created: count(PassResult::Created),
-            updated: count(PassResult::Updated),
-            unchanged: count(PassResult::Unchanged),
-            refused: count(PassResult::Refused),
-            held: count(PassResult::Held),
-            failed: count(PassResult::Failed),
-            skipped: self.n_skipped(),
-            unreadable_folders: self.n_unreadable_folders(),
-        }
-    }
-
-    /// How many files cannot be deployed as they stand.
-    fn n_skipped(&self) -> usize {
-        let skipped = |path: &Path, file: &File| match file {
-            File::Flawed { .. } if file.is_unreadable_folder() => false,
-            File::Flawed { was, .. } => {
-                file.is_broken() && self.policy.selects(path, was.as_ref().map(|was| was.key.id.as_str()))
-            }
-            File::Plugin(plugin) => {
-                self.policy.selects_plugin(plugin) && matches!(self.files.owner(&plugin.key), Owner::Conflict(_))
-            }
-            File::Other => false,
-        };
-        self.files.iter().filter(|(path, file)| !self.is_out_of_reach(path) && skipped(path, file)).count()
-    }
-
-    fn n_unreadable_folders(&self) -> usize {
-        let unreadable = |(path, file): &(&Arc<Path>, &File)| {
-            file.is_unreadable_folder() && !self.is_out_of_reach(path) && self.policy.selects(path, None)
-        };
-        self.files.iter().filter(unreadable).count()
-    }
-
-    /// How many plugins the server does not hold as they stand in their files, and will be given when that can be.
-    fn n_undeployed(&self) -> usize {
-        self.n_planned(|_, decision| matches!(decision, Decision::Deploy(_)))
-    }
-
-    /// How many plugins that no other file claims have such a plan. A file that was saved and not read yet counts as one to
-    /// deploy.
-    fn n_planned(&self, counts: impl Fn(&Plugin, &Decision) -> bool) -> usize {
-        let sole = |key| match self.files.owner(key) {
-            Owner::One(plugin) => Some(plugin),
-            Owner::None | Owner::Conflict(_) => None,
-        };
-        let plugins = self.files.keys().filter_map(sole);
-        let in_reach = plugins.filter(|plugin| !self.is_out_of_reach(&plugin.path));
-        let decision = |plugin: &Plugin| {
-            let saved = self.pending.contains_key(&plugin.path);
-            if saved { Decision::Deploy(Why::Edited) } else { self.decide(plugin, Remote::NotAsked, false) }
-        };
-        in_reach.filter(|plugin| self.policy.selects_plugin(plugin) && counts(plugin, &decision(plugin))).count()
-    }
-
-    /// The last line: how many plugins the server does not have as their files have them, and why.
-    fn stopped(&self) -> NoticeKind {
-        let is_held = |plugin: &Plugin| {
-            let told = self.complaints.get(&plugin.path);
-            told == Some(&Complaint::Held) && !self.pending.contains_key(&plugin.path)
-        };
-        NoticeKind::Stopped {
-            waiting: self.n_planned(|plugin, plan| matches!(plan, Decision::Deploy(_)) && !is_held(plugin)),
-            refused: self.n_planned(|_, plan| matches!(plan, Decision::RefusedBefore(_))),
-            held: self.n_planned(|plugin, plan| match plan {
-                Decision::Deploy(_) => is_held(plugin),
-                Decision::RolledBack => true,
-                Decision::RefusedBefore(_) | Decision::Unchanged => false,
-            }),
-            with_errors: self.n_skipped(),
-        }
-    }
-
     fn about(&self, key: &Key) -> Subject {
-        match self.files.owner(key) {
+        match self.tree.files.owner(key) {
             Owner::One(plugin) => Subject::from(&*plugin),
             Owner::None | Owner::Conflict(_) => Subject { key: Some(key.clone()), ..Subject::default() },
         }
     }
 
-    // ---- time, and the end ------------------------------------------------------------------------------------------
-
     fn on_wake(&mut self, now: Now) {
-        let due: Vec<_> = (self.pending.iter())
+        let due: Vec<_> = (self.tree.pending.iter())
             .filter(|(_, pending)| pending.due.is_some_and(|due| due <= now.at))
             .map(|(path, pending)| (Arc::clone(path), *pending))
             .collect();
@@ -1565,21 +468,23 @@ impl Engine {
             // Its writer was done, but may have begun again since.
             self.reread(path, pending);
         }
-        if matches!(self.server, Server::Open) && self.ending.is_none() {
-            for leaving in self.leaving.values_mut().filter(|leaving| leaving.due.is_some_and(|due| due <= now.at)) {
-                leaving.due = None;
-                self.effects.push(Effect::CheckPresence(Arc::clone(&leaving.plugin.path)));
+        if self.site.is_open() && self.ending.is_none() {
+            for removal in self.site.lanes.values_mut().filter_map(|lane| lane.removal.as_mut()) {
+                if removal.due.take_if(|due| *due <= now.at).is_some() {
+                    self.effects.push(Effect::CheckPresence(Arc::clone(&removal.plugin.path)));
+                }
             }
         }
         self.retry_due(now);
-        self.retry(now);
-        self.activate_due(now);
         let mut slow = Vec::new();
-        for flight in self.queue.all_in_flight_mut() {
+        for flight in self.site.lanes.all_in_flight_mut() {
             if flight.slow_at.is_some_and(|at| at <= now.at) {
                 flight.slow_at = None;
                 slow.extend(
-                    flight.talk.deploys().map(|plugin| (Arc::clone(plugin), now.at.saturating_sub(flight.since))),
+                    flight
+                        .conversation
+                        .deploys()
+                        .map(|plugin| (Arc::clone(plugin), now.at.saturating_sub(flight.since))),
                 );
             }
         }
@@ -1590,21 +495,21 @@ impl Engine {
         if let Some(Ending::Replace { slow_at }) = &mut self.ending
             && slow_at.take_if(|at| *at <= now.at).is_some()
         {
-            let ids = self.queue.all_in_flight().map(|(key, _)| key.id.to_string()).collect();
+            let ids = self.site.lanes.all_in_flight().map(|(key, ..)| key.id.to_string()).collect();
             self.tell(Notice::general(NoticeKind::SettingsWait { ids }));
         }
-        if let Server::Away { until, .. } | Server::Shut { until: Some(until) } = self.server
+        if let Access::Away { until, .. } | Access::Denied { until: Some(until) } = self.site.access
             && until <= now.at
             && self.ending.is_none()
         {
-            self.look();
+            self.probe();
         }
     }
 
     fn on_stop(&mut self, now: Now) {
         if !matches!(self.ending, Some(Ending::Stop { .. })) {
             self.ending = Some(Ending::Stop { by: now.at + STOP_PATIENCE });
-            self.tell(Notice::general(NoticeKind::Stopping { in_flight: self.queue.n_in_flight() }));
+            self.tell(Notice::general(NoticeKind::Stopping { in_flight: self.site.lanes.n_in_flight() }));
         }
     }
 
@@ -1616,13 +521,13 @@ impl Engine {
     /// Ends a pass that has nothing left to do, and the program when it is to end.
     fn finish(&mut self, now: Now) {
         if let Some(Ending::Replace { .. }) = self.ending {
-            if self.queue.n_in_flight() == 0 {
+            if self.site.lanes.n_in_flight() == 0 {
                 self.effects.push(Effect::Exit(Code::Fine));
             }
             return;
         }
         if let Some(Ending::Stop { by }) = self.ending {
-            if self.queue.n_in_flight() == 0 || by <= now.at {
+            if self.site.lanes.n_in_flight() == 0 || by <= now.at {
                 let stopped = self.stopped();
                 let is_complete =
                     matches!(stopped, NoticeKind::Stopped { waiting: 0, refused: 0, held: 0, with_errors: 0 });
@@ -1635,24 +540,24 @@ impl Engine {
         }
         if let Some(code) = self.exit {
             // What is in flight may have something to be made good.
-            if self.queue.n_in_flight() == 0 {
+            if self.site.lanes.n_in_flight() == 0 {
                 self.effects.push(Effect::Exit(code));
             }
             return;
         }
-        let idle = self.queue.n_in_flight() == 0
-            && self.queue.n_waiting() == 0
-            && self.errands.is_empty()
-            && self.pending.is_empty()
-            && !self.scanning
-            && matches!(self.server, Server::Open);
+        let idle = self.site.lanes.n_in_flight() == 0
+            && self.site.lanes.n_waiting() == 0
+            && self.site.prunes.is_empty()
+            && self.tree.pending.is_empty()
+            && !self.tree.scanning
+            && self.site.is_open();
         // A watch says how the pass went, and goes on trying.
-        let retries = self.next_retry().is_some() || self.activations.next().is_some();
+        let retries = self.site.next_retry().is_some();
         let idle = idle && (self.policy.once.is_none() || !retries);
-        if !idle || !self.pass.as_ref().is_some_and(|pass| pass.planned) {
+        if !idle || !self.site.pass.as_ref().is_some_and(|pass| pass.planned) {
             return;
         }
-        let Some(pass) = self.pass.take() else { return };
+        let Some(pass) = self.site.pass.take() else { return };
         self.first_pass = false;
         let (tally, dry_run) = (self.tally(&pass), self.policy.terms.dry_run);
         self.tell(Notice::general(NoticeKind::Summary { tally, took: now.at.saturating_sub(pass.since), dry_run }));
@@ -1666,68 +571,7 @@ impl Engine {
         }
     }
 
-    fn tell(&mut self, mut notice: Notice) {
-        self.follow_complaints(&mut notice);
-        if let (Some(pass), Some(key)) = (&mut self.pass, &notice.about.key) {
-            let came = match &notice.what {
-                NoticeKind::Created { .. } | NoticeKind::SwitchedOn | NoticeKind::WouldCreate => {
-                    Some(PassResult::Created)
-                }
-                NoticeKind::Updated { .. } | NoticeKind::WouldUpdate { .. } => Some(PassResult::Updated),
-                // What was deployed a moment ago is found unchanged when the pass is taken up again.
-                NoticeKind::Unchanged { in_pass: true, .. } => match pass.results.get(key) {
-                    Some(PassResult::Created | PassResult::Updated) => None,
-                    Some(PassResult::Unchanged | PassResult::Refused | PassResult::Held | PassResult::Failed)
-                    | None => Some(PassResult::Unchanged),
-                },
-                NoticeKind::Refused { .. } | NoticeKind::RefusedBefore { .. } => Some(PassResult::Refused),
-                NoticeKind::RemoteEdit { .. } | NoticeKind::Duplicate { .. } | NoticeKind::RolledBack => {
-                    Some(PassResult::Held)
-                }
-                NoticeKind::Failed { .. }
-                | NoticeKind::Crashed { .. }
-                | NoticeKind::WentOff { .. }
-                | NoticeKind::NotSwitchedOn { .. } => Some(PassResult::Failed),
-                _ => None,
-            };
-            if let Some(came) = came {
-                pass.results.insert(key.clone(), came);
-            }
-        }
+    fn tell(&mut self, notice: Notice) {
         self.effects.push(Effect::Tell(notice));
     }
-
-    /// After an error, the user hears that the file is good again.
-    fn follow_complaints(&mut self, notice: &mut Notice) {
-        if let NoticeKind::Conflict { paths } = &notice.what {
-            self.complaints.extend(paths.iter().map(|path| (Arc::clone(path), Complaint::Error)));
-        }
-        let Some(path) = &notice.about.path else { return };
-        let complaint = match &mut notice.what {
-            NoticeKind::Unchanged { good_again, .. } => {
-                let in_flight = notice.about.key.as_ref().is_some_and(|key| self.queue.flying(key).is_some());
-                // What the server says of it is not known yet.
-                *good_again = !in_flight && self.complaints.remove(path) == Some(Complaint::Error);
-                None
-            }
-            NoticeKind::Created { .. } | NoticeKind::Updated { .. } => {
-                self.complaints.remove(path);
-                None
-            }
-            NoticeKind::RemoteEdit { .. } | NoticeKind::Duplicate { .. } => Some(Complaint::Held),
-            NoticeKind::Flawed { .. }
-            | NoticeKind::Refused { .. }
-            | NoticeKind::RefusedBefore { .. }
-            | NoticeKind::Crashed { .. }
-            | NoticeKind::Failed { .. } => Some(Complaint::Error),
-            _ => None,
-        };
-        self.complaints.extend(complaint.map(|complaint| (Arc::clone(path), complaint)));
-    }
-}
-
-/// Whether a server of this version says why it refuses an update. Of a create none since 0.10 says it.
-fn explains_updates(version: &str) -> bool {
-    let mut numbers = version.split('.').map_while(|number| number.parse::<u32>().ok());
-    (numbers.next(), numbers.next()) >= (Some(0), Some(12))
 }

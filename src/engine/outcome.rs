@@ -1,97 +1,94 @@
 //! What follows from how a conversation has ended: what is written down, what is told, and what is to be done next.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::deploy::{Aftermath, Backup, Call, Deploy, Failure, Outcome};
 use super::files::Owner;
-use super::ledger::{Deployed, LastAttempt, Rollback};
+use super::lane::{Conversation, Ended, Session};
+use super::ledger::{Deployed, LastAttempt, Refusal, Rollback};
+use super::pass::PassResult;
 use super::plan::Remote;
-use super::server::Server;
-use super::{Conversation, Effect, Engine, Now};
-use crate::notice::{Notice, NoticeKind, WaitReason};
+use super::retry::Cause;
+use super::site::Access;
+use super::tree::Complaint;
+use super::{Effect, Engine, Now, repair};
+use crate::notice::{Notice, NoticeKind, Subject, WaitReason};
 use crate::plugin::{Digest, Key, Plugin};
 
-/// How the words begin of a text that nobody answers to.
-pub const NO_ANSWER: &str = "the server gave no answer to it";
 /// An editing session is over when nothing was saved for this long.
 const SESSION: Duration = Duration::from_hours(1);
 
-/// What one editing session has left in the server's history of a plugin.
-#[derive(Debug)]
-pub(super) struct Session {
-    pub(super) versions: VecDeque<String>,
-    /// When the last one was made.
-    pub(super) last: Duration,
-}
-
 impl Engine {
-    pub(super) fn on_outcome(&mut self, key: &Key, outcome: Outcome, now: Now) {
-        let Some(flight) = self.queue.finish(key) else { return };
-        if let Server::Looking(look) = &mut self.server {
-            look.holds.ended.insert(key.clone());
+    pub(super) fn on_ended(&mut self, key: &Key, ended: Ended, now: Now) {
+        let Some(flight) = self.site.lanes.finish(key) else { return };
+        if let Access::Probing(probe) = &mut self.site.access {
+            probe.holds.ended.insert(key.clone());
         }
-        let unsettled = outcome.unsettled().map(str::to_owned);
-        let away = matches!(
-            outcome,
-            Outcome::Failed(Failure::Unreachable { .. } | Failure::Unanswered { .. } | Failure::Stumbled { .. })
-        );
-        if unsettled.is_none() && !away {
-            self.returned(now);
+        let unsettled = ended.unsettled().map(str::to_owned);
+        if unsettled.is_none() && !ended.failure().is_some_and(Failure::is_away) {
+            self.on_connected(now);
         }
-        // A recovery that failed is no reason to forget what it was to make good; unless the plugin is out of our reach.
-        let unresolved = matches!(flight.talk, Conversation::Recover(_))
-            && matches!(&outcome, Outcome::Failed(failure) if !matches!(failure, Failure::NotOurs { .. }));
-        let switches_on = self.under_way.get(key).is_some_and(|under_way| under_way.replaced.is_none());
-        let in_doubt = matches!(&flight.talk, Conversation::Deploy(exchange) if exchange.is_in_doubt());
-        if outcome.is_certain() && !in_doubt && !unresolved && self.under_way.remove(key).is_some() {
-            if matches!(flight.talk, Conversation::Recover(_)) {
+        let switches_on = self.site.intent(key).is_some_and(|intent| intent.replaced.is_none());
+        let in_doubt = flight.conversation.deploy().is_some_and(Deploy::is_in_doubt);
+        let is_settled = ended.is_certain() && !in_doubt;
+        if let Some(lane) = self.site.lanes.get_mut(key).filter(|_| is_settled)
+            && lane.intent.take().is_some()
+        {
+            lane.end_retry(Cause::Activation);
+            if matches!(ended, Ended::Recover(_)) {
                 // Whose text that was, the ledger says from now on.
                 self.effects.push(Effect::Save(key.clone()));
             }
             self.effects.push(Effect::ClearIntent(key.clone()));
-            self.activations.remove(key);
         }
-        if let (Conversation::Deploy(exchange), Some(_)) = (&flight.talk, &unsettled) {
-            self.note_restored(key, exchange.restores());
+        if let (Some(deploy), Some(_)) = (flight.conversation.deploy(), &unsettled) {
+            self.note_restored(key, deploy.restores());
         }
         let took = now.at.saturating_sub(flight.since);
-        let newer = if flight.rolled_back { self.rollbacks.remove_entry(key) } else { None };
-        let landed = matches!(outcome, Outcome::Created { .. } | Outcome::Updated { .. });
-        let landed = flight.talk.deploys().filter(|_| landed).cloned();
-        match flight.talk {
-            Conversation::Deploy(exchange) => self.on_deployed(&exchange, outcome, flight.in_pass, took, now),
-            Conversation::Recover(_) => self.on_recovered(key, outcome, switches_on, took, now),
-            Conversation::Remove(plugin, _) => self.on_removed(&plugin, outcome, took, now),
+        let lane = self.site.lanes.get_mut(key).filter(|_| flight.rolled_back);
+        let newer = lane.and_then(|lane| lane.rollback.take());
+        let arrived = matches!(ended, Ended::Deploy(Outcome::Created { .. } | Outcome::Updated { .. }));
+        let arrived = flight.conversation.deploys().filter(|_| arrived).cloned();
+        match (flight.conversation, ended) {
+            (Conversation::Deploy(deploy), Ended::Deploy(outcome)) => {
+                self.on_deployed(&deploy, outcome, flight.in_pass, took, now);
+            }
+            (Conversation::Remove(plugin, _), Ended::Remove(outcome)) => self.on_removed(&plugin, outcome, took, now),
+            (_, Ended::Recover(outcome)) => self.on_recovered(key, outcome, switches_on, took, now),
+            (_, Ended::Deploy(_) | Ended::Remove(_)) => {}
         }
-        self.rollbacks.extend(newer);
-        if let Some(plugin) = landed {
-            self.overtake(&plugin);
+        if newer.is_some() {
+            self.site.lanes.of(key).rollback = newer;
+        }
+        if let Some(plugin) = arrived {
+            self.undo_rollback(&plugin);
         }
         // What is off is not left to the next look, whenever that is.
         match unsettled {
             Some(_) if switches_on => self.activate_later(key, now),
-            Some(cause) => self.lose(cause, None, now),
+            Some(cause) => self.on_unreachable(cause.into(), None, now),
             None => {}
         }
     }
 
     /// What is made good later is the text that the server was seen to hold after the refusal, whoever put it there.
     fn note_restored(&mut self, key: &Key, text: Option<Digest>) {
-        if let (Some(text), Some(under_way)) = (text, self.under_way.get_mut(key))
-            && under_way.replaced.is_some_and(|replaced| replaced != text)
+        if let (Some(text), Some(intent)) = (text, self.site.lanes.get_mut(key).and_then(|lane| lane.intent.as_mut()))
+            && intent.replaced.is_some_and(|replaced| replaced != text)
         {
-            under_way.replaced = Some(text);
-            let under_way = under_way.clone();
+            intent.replaced = Some(text);
+            let intent = intent.clone();
             let ticket = self.ticket();
-            self.effects.push(Effect::SaveIntent(ticket, key.clone(), under_way));
+            self.effects.push(Effect::SaveIntent(ticket, key.clone(), intent));
         }
     }
 
     /// What was under way has reached the server. A rollback that still holds was done in the meantime, and is undone by
     /// that. One that is not done yet will be, after it. What waits meanwhile is held back all the same.
-    fn overtake(&mut self, plugin: &Plugin) {
-        let Some(Rollback { local: Some(local), server, done: true }) = self.rollbacks.get(&plugin.key).copied() else {
+    fn undo_rollback(&mut self, plugin: &Plugin) {
+        let Some(Rollback { local: Some(local), server, done: true }) = self.site.rollback(&plugin.key) else {
             return;
         };
         if local == plugin.digest {
@@ -107,11 +104,11 @@ impl Engine {
         let is_known = self.note_for_retry(exchange, &outcome, took, now);
         let outcome = match self.answered(plugin, outcome, now) {
             // It was sent once more only because of what an earlier refusal has left behind.
-            Outcome::Crashed { left, .. } if let Some(words) = self.refused_before(plugin) => {
-                Outcome::Refused { words, left }
+            Outcome::Crashed { left, .. } if let Some(refusal) = self.site.refused_before(plugin) => {
+                Outcome::Refused { refusal, left }
             }
             Outcome::Crashed { words, left } => {
-                self.note_ended(&plugin.key, LastAttempt::Failed { digest: plugin.digest });
+                self.record_attempt(&plugin.key, LastAttempt::Failed { digest: plugin.digest });
                 match self.on_crashed(exchange, words, left, in_pass, now) {
                     Some(outcome) => outcome,
                     None => return,
@@ -119,102 +116,157 @@ impl Engine {
             }
             outcome => outcome,
         };
+        let is_there = matches!(outcome, Outcome::Created { .. } | Outcome::Updated { .. } | Outcome::Unchanged);
         match &outcome {
             Outcome::Created { .. } => {
-                self.asked.remove(&plugin.key);
-                let had_it = self.ledger.get(&plugin.key).is_some_and(|record| record.deployed.is_some());
-                if had_it && !in_pass && matches!(self.server, Server::Open) {
+                self.site.lanes.of(&plugin.key).duplicate = None;
+                let had_it = self.site.ledger.get(&plugin.key).is_some_and(|record| record.deployed.is_some());
+                if had_it && !in_pass && self.site.is_open() {
                     // It has lost this one, and perhaps others.
-                    self.look();
+                    self.probe();
                 }
-                self.note_deployed(plugin, now);
+                self.record_deployed(plugin, now);
             }
-            Outcome::Updated { .. } => self.note_deployed(plugin, now),
-            Outcome::Unchanged => self.note_held(plugin, now),
+            Outcome::Updated { .. } => self.record_deployed(plugin, now),
+            Outcome::Unchanged => self.record_found(plugin, now),
             Outcome::Duplicate(twin) => {
                 let other = Key { kind: plugin.key.kind, id: twin.id.clone() };
-                self.asked.insert(plugin.key.clone(), other);
+                self.site.lanes.of(&plugin.key).duplicate = Some(other);
             }
-            Outcome::Refused { words, .. } => {
-                self.note_ended(&plugin.key, LastAttempt::Refused { digest: plugin.digest, words: words.clone() });
+            Outcome::Refused { refusal, .. } => {
+                let (digest, refusal) = (plugin.digest, refusal.clone());
+                self.record_attempt(&plugin.key, LastAttempt::Refused { digest, refusal });
             }
             // What was refused before stays so.
-            Outcome::Failed(_) if self.refused_before(plugin).is_some() => {}
-            Outcome::Failed(_) => self.note_ended(&plugin.key, LastAttempt::Failed { digest: plugin.digest }),
+            Outcome::Failed(_) if self.site.refused_before(plugin).is_some() => {}
+            Outcome::Failed(_) => self.record_attempt(&plugin.key, LastAttempt::Failed { digest: plugin.digest }),
             _ => {}
         }
-        if let Outcome::Failed(failure) = outcome {
-            let what = self.on_failure(failure, took, now);
-            // The server may just have been found to have gone because of it, of which the user was told.
-            let is_told = matches!(what, NoticeKind::Waiting { .. }) && self.refused_before(plugin).is_some();
-            if !is_known && !is_told {
-                self.tell(Notice::of(plugin, what));
+        match outcome {
+            Outcome::Failed(failure) => {
+                let what = self.wait_out(failure, now);
+                // The server may just have been found to have gone because of it, of which the user was told.
+                let is_known = is_known || what.is_ok() && self.site.refused_before(plugin).is_some();
+                if !is_known {
+                    self.tell_failed((&**plugin).into(), what, took);
+                }
+                return;
             }
-            return;
+            Outcome::Unchanged => self.tell_unchanged(plugin, in_pass, exchange.on_server().and_then(|row| row.active)),
+            outcome => {
+                self.note_outcome(plugin, &outcome);
+                let version = if let Outcome::Updated { version, .. } = &outcome { version.clone() } else { None };
+                for what in NoticeKind::of_outcome(outcome, plugin, exchange.on_server(), in_pass, took) {
+                    self.tell(Notice::of(plugin, what));
+                }
+                self.prune(&plugin.key, version, now);
+            }
         }
-        if matches!(outcome, Outcome::Created { .. } | Outcome::Updated { .. } | Outcome::Unchanged) {
-            self.files.drop_text(plugin);
+        if is_there {
+            self.tree.files.drop_text(plugin);
         }
-        let version = if let Outcome::Updated { version, .. } = &outcome { version.clone() } else { None };
-        for what in NoticeKind::of_outcome(outcome, plugin, exchange.on_server(), in_pass, took) {
-            self.tell(Notice::of(plugin, what));
-        }
-        self.prune(&plugin.key, version, now);
     }
 
-    /// The server's words, where it has refused this very text.
-    pub(super) fn refused_before(&self, plugin: &Plugin) -> Option<String> {
-        match &self.ledger.get(&plugin.key)?.last {
-            LastAttempt::Refused { digest, words } if *digest == plugin.digest => Some(words.clone()),
-            LastAttempt::Refused { .. } | LastAttempt::Failed { .. } | LastAttempt::Deployed => None,
-        }
+    /// What came of a deploy, for the pass and for what is told of the file next.
+    fn note_outcome(&mut self, plugin: &Plugin, outcome: &Outcome) {
+        let complaint = match outcome {
+            Outcome::RemoteEdit { .. } | Outcome::Duplicate(_) => Some(Complaint::Held),
+            Outcome::Refused { .. } | Outcome::Crashed { .. } | Outcome::Failed(_) => Some(Complaint::Error),
+            Outcome::Created { .. } | Outcome::Updated { .. } => {
+                self.tree.complaints.remove(&plugin.path);
+                None
+            }
+            Outcome::Unchanged | Outcome::WouldCreate | Outcome::WouldUpdate { .. } => None,
+        };
+        self.tree.complaints.extend(complaint.map(|complaint| (Arc::clone(&plugin.path), complaint)));
+        self.note_result(
+            &plugin.key,
+            match outcome {
+                Outcome::Created { left: Aftermath::Off { .. }, .. }
+                | Outcome::Refused { left: Aftermath::Off { .. }, .. }
+                | Outcome::Crashed { left: Aftermath::Off { .. }, .. }
+                | Outcome::Failed(_) => PassResult::Failed,
+                Outcome::Created { .. } | Outcome::WouldCreate => PassResult::Created,
+                Outcome::Updated { .. } | Outcome::WouldUpdate { .. } => PassResult::Updated,
+                Outcome::Unchanged => PassResult::Unchanged,
+                Outcome::Refused { .. } | Outcome::Crashed { .. } => PassResult::Refused,
+                Outcome::RemoteEdit { .. } | Outcome::Duplicate(_) => PassResult::Held,
+            },
+        );
+    }
+
+    /// Tells of a conversation that came to nothing: what it waits for, or why it failed.
+    pub(super) fn tell_failed(&mut self, about: Subject, what: Result<WaitReason, Failure>, took: Duration) {
+        let what = match what {
+            Ok(reason) => {
+                let again = self.site.outage.as_ref().is_some_and(|absence| absence.attempts > 1);
+                NoticeKind::Waiting { reason, again: again && reason == WaitReason::Away }
+            }
+            Err(failure) => {
+                self.tree.complaints.extend(about.path.clone().map(|path| (path, Complaint::Error)));
+                if let Some(key) = &about.key {
+                    self.note_result(key, PassResult::Failed);
+                }
+                NoticeKind::Failed { failure, took }
+            }
+        };
+        self.tell(Notice { about, what });
     }
 
     /// A text that took the server's answer away twice may take the server away a third time: that counts as a refusal.
     fn answered(&mut self, plugin: &Plugin, outcome: Outcome, now: Now) -> Outcome {
         let Outcome::Failed(Failure::Unanswered { cause }) = outcome else { return outcome };
-        self.crashes.remove(&plugin.key);
-        let before = self.unanswered.insert(plugin.key.clone(), plugin.digest);
-        if before == Some(plugin.digest) {
-            self.lose(cause.clone(), None, now);
-            return Outcome::Refused { words: format!("{NO_ANSWER}, twice: {cause}"), left: Aftermath::AsItWas };
+        let lane = self.site.lanes.of(&plugin.key);
+        lane.forget_crash();
+        if lane.unanswered.replace(plugin.digest) == Some(plugin.digest) {
+            self.on_unreachable(cause.as_str().into(), None, now);
+            return Outcome::Refused { refusal: Refusal::unanswered(&cause), left: Aftermath::AsItWas };
         }
         Outcome::Failed(Failure::Unanswered { cause })
     }
 
     /// `switches_on`: what was to be made good is that a new function is not on.
-    fn on_recovered(&mut self, key: &Key, outcome: Outcome, switches_on: bool, took: Duration, now: Now) {
+    fn on_recovered(&mut self, key: &Key, outcome: repair::Outcome, switches_on: bool, took: Duration, now: Now) {
         let about = self.about(key);
         match outcome {
             // What is left to be made good is not tried again at once.
-            Outcome::Failed(Failure::Odd { words }) => self.lose(words, None, now),
-            Outcome::Failed(failure) => {
-                let what = self.on_failure(failure, took, now);
-                self.tell(Notice { about, what });
+            repair::Outcome::Failed(Failure::Odd { words }) => self.on_unreachable(words.into(), None, now),
+            repair::Outcome::Failed(failure) => {
+                let what = self.wait_out(failure, now);
+                self.tell_failed(about, what, took);
             }
-            Outcome::Recovered { left: Aftermath::Unsettled { .. }, .. } => {}
-            Outcome::Recovered { left, holds } => {
-                let what = match left {
-                    Aftermath::Restored if switches_on => NoticeKind::SwitchedOn,
-                    left if switches_on => NoticeKind::not_on(left).unwrap_or(NoticeKind::Recovered),
-                    left => NoticeKind::of_recovery(left),
-                };
-                if !(switches_on && self.activations.is_known(key) && matches!(what, NoticeKind::NotSwitchedOn { .. }))
-                {
+            repair::Outcome::Recovered { left: Aftermath::Unsettled { .. }, .. } => {}
+            repair::Outcome::Recovered { left, holds } => {
+                let is_known = self
+                    .site
+                    .lanes
+                    .get(key)
+                    .is_some_and(|lane| lane.retry.as_ref().is_some_and(|retry| retry.cause == Cause::Activation));
+                let is_off = matches!(left, Aftermath::Off { .. });
+                if !(is_known && switches_on && is_off) {
+                    if is_off {
+                        self.note_result(key, PassResult::Failed);
+                    } else if switches_on && left == Aftermath::Restored {
+                        self.note_result(key, PassResult::Created);
+                    }
+                    let what = match left {
+                        Aftermath::Restored if switches_on => NoticeKind::SwitchedOn,
+                        left if switches_on => NoticeKind::not_on(left).unwrap_or(NoticeKind::Recovered),
+                        left => NoticeKind::of_recovery(left),
+                    };
                     self.tell(Notice { about, what });
                 }
                 // It may have changed since the list that the plan went by.
-                let was_held = self.ledger.held(key);
-                self.note_seen(key, holds);
-                if let Owner::One(plugin) = self.present_owner(key)
+                let was_held = self.site.ledger.held(key);
+                self.record_seen(key, holds);
+                if let Owner::One(plugin) = self.tree.present_owner(key)
                     && holds != was_held
                     && was_held == Some(plugin.digest)
-                    && self.queue.waiting(key).is_none()
+                    && self.site.lanes.waiting(key).is_none()
                 {
                     self.plan(&plugin, holds.map_or(Remote::NotListed, Remote::Holds), now.at, now);
                 }
             }
-            _ => {}
         }
     }
 
@@ -222,7 +274,7 @@ impl Engine {
     fn prune(&mut self, key: &Key, version: Option<String>, now: Now) {
         let Some((version, most)) = version.zip(self.policy.keep_versions) else { return };
         let fresh = || Session { versions: VecDeque::new(), last: now.at };
-        let session = self.sessions.entry(key.clone()).or_insert_with(fresh);
+        let session = self.site.lanes.of(key).session.get_or_insert_with(fresh);
         if now.at > session.last + SESSION {
             session.versions.clear();
         }
@@ -234,92 +286,73 @@ impl Engine {
         let surplus: Vec<_> = session.versions.drain(..surplus).collect();
         for version in surplus {
             let ticket = self.ticket();
-            self.errands.insert(ticket, (key.clone(), version.clone()));
+            self.site.prunes.insert(ticket, (key.clone(), version.clone()));
             self.effects.push(Effect::Call(ticket, Call::Prune(key.clone(), version)));
         }
     }
 
-    /// What failed because the server is away waits, which is told once.
-    pub(super) fn waiting_again(&self) -> NoticeKind {
-        NoticeKind::Waiting {
-            reason: WaitReason::Away,
-            again: self.absence.as_ref().is_some_and(|absence| absence.attempts > 1),
-        }
-    }
-
-    pub(super) fn on_failure(&mut self, failure: Failure, took: Duration, now: Now) -> NoticeKind {
+    /// Waits for the server where that is what a conversation failed at; gives back any other failure.
+    pub(super) fn wait_out(&mut self, failure: Failure, now: Now) -> Result<WaitReason, Failure> {
         match failure {
-            Failure::Unreachable { cause, retry_after } => {
-                self.lose(cause, retry_after, now);
-                self.waiting_again()
-            }
-            Failure::Unanswered { cause } | Failure::Stumbled { cause } => {
-                self.lose(cause, None, now);
-                self.waiting_again()
-            }
+            Failure::Unreachable { cause, retry_after } => self.on_unreachable(cause, retry_after, now),
+            Failure::Unanswered { cause } | Failure::Stumbled { cause } => self.on_unreachable(cause.into(), None, now),
+            Failure::Foreign { status, words } => self.on_foreign(status, words, now),
             Failure::NotAllowed { status, words } => {
-                self.shut_out(status, words, now);
-                NoticeKind::Waiting { reason: WaitReason::Denied, again: false }
-            }
-            Failure::Foreign { status, words } => {
-                self.miss(status, words, now);
-                self.waiting_again()
+                self.on_denied(status, words, now);
+                return Ok(WaitReason::Denied);
             }
             failure @ (Failure::NotOurs { .. }
             | Failure::StoredOther
             | Failure::TakesNone { .. }
             | Failure::KeepFailed { .. }
-            | Failure::Odd { .. }) => NoticeKind::Failed { failure, took },
+            | Failure::Odd { .. }) => return Err(failure),
         }
+        Ok(WaitReason::Away)
     }
 
     /// The server has taken a text from us.
-    fn note_deployed(&mut self, plugin: &Plugin, now: Now) {
+    fn record_deployed(&mut self, plugin: &Plugin, now: Now) {
         if self.policy.terms.dry_run {
             return;
         }
         self.end_rollback(&plugin.key);
-        self.note(plugin, true, now);
+        self.record(plugin, true, now);
         self.effects.push(Effect::Archive(backup(plugin)));
     }
 
     /// The server holds a text of ours already.
-    pub(super) fn note_held(&mut self, plugin: &Plugin, now: Now) {
+    pub(super) fn record_found(&mut self, plugin: &Plugin, now: Now) {
         self.end_rollback(&plugin.key);
-        if !self.is_noted(plugin) && !self.policy.terms.dry_run {
+        if !self.site.is_recorded(plugin) && !self.policy.terms.dry_run {
             // What was sent and got no answer was taken after all.
-            let was_sent = self.ledger.get(&plugin.key).is_some_and(|record| record.sent.contains(&plugin.digest));
-            let by_us = was_sent || self.deployed_by_us(&plugin.key) == Some(plugin.digest);
-            self.note(plugin, by_us, now);
+            let was_sent = self.site.ledger.get(&plugin.key).is_some_and(|record| record.sent.contains(&plugin.digest));
+            let by_us = was_sent || self.site.deployed_by_us(&plugin.key) == Some(plugin.digest);
+            self.record(plugin, by_us, now);
             // From here on it counts as ours, and is replaced without a further copy.
             let archive = if by_us { Effect::Archive } else { Effect::ArchiveFound };
             self.effects.push(archive(backup(plugin)));
         }
     }
 
-    /// Whether we know already that the server holds it.
-    pub(super) fn is_noted(&self, plugin: &Plugin) -> bool {
-        self.ledger.held(&plugin.key) == Some(plugin.digest)
-    }
-
-    fn note(&mut self, plugin: &Plugin, by_us: bool, now: Now) {
-        self.unanswered.remove(&plugin.key);
-        self.crashes.remove(&plugin.key);
+    fn record(&mut self, plugin: &Plugin, by_us: bool, now: Now) {
+        let lane = self.site.lanes.of(&plugin.key);
+        lane.forget_crash();
+        lane.unanswered = None;
         let version = plugin.frontmatter.version().map(str::to_owned);
-        self.ledger.deployed(&plugin.key, Deployed { digest: plugin.digest, version, at: now.wall, by_us });
+        self.site.ledger.deployed(&plugin.key, Deployed { digest: plugin.digest, version, at: now.wall, by_us });
         self.effects.push(Effect::Save(plugin.key.clone()));
     }
 
     /// The server holds the file's text again.
     fn end_rollback(&mut self, key: &Key) {
-        if !self.policy.terms.dry_run && self.rollbacks.remove(key).is_some() {
+        if !self.policy.terms.dry_run && self.site.lanes.get_mut(key).and_then(|lane| lane.rollback.take()).is_some() {
             self.effects.push(Effect::EndRollback(key.clone()));
         }
     }
 
-    pub(super) fn note_ended(&mut self, key: &Key, last: LastAttempt) {
+    pub(super) fn record_attempt(&mut self, key: &Key, last: LastAttempt) {
         if !self.policy.terms.dry_run {
-            self.ledger.ended(key, last);
+            self.site.ledger.ended(key, last);
             self.effects.push(Effect::Save(key.clone()));
         }
     }

@@ -1,6 +1,6 @@
 //! Deploy or skip, and why: one table over what we know, what the server holds and what the file holds.
 
-use crate::engine::ledger::{LastAttempt, Record, Rollback};
+use crate::engine::ledger::{LastAttempt, Record, Refusal, Rollback};
 use crate::plugin::Digest;
 
 /// What an overview of the server said of one plugin.
@@ -25,7 +25,7 @@ pub enum Decision {
     /// The text is there: send nothing.
     Unchanged,
     /// The server refused this very text before, in these words: send nothing.
-    RefusedBefore(String),
+    RefusedBefore(Refusal),
     /// An earlier text was put back on purpose: send nothing until the file changes.
     RolledBack,
 }
@@ -74,16 +74,46 @@ impl Why {
     }
 }
 
-/// Decides about one plugin whose file holds a text with the digest `local`. `given_up`: the server failed at this text
-/// over and over, with these words.
-pub fn decide(
-    record: Option<&Record>,
-    rollback: Option<&Rollback>,
-    given_up: Option<&str>,
-    remote: Remote,
-    local: Digest,
-    forced: bool,
-) -> Decision {
+/// What a plan follows from.
+#[derive(Clone, Copy, Debug)]
+pub struct Situation<'a> {
+    /// What we know of the plugin.
+    pub record: Option<&'a Record>,
+    /// An earlier text was put back.
+    pub rollback: Option<Rollback>,
+    /// The server failed at this text over and over, with these words.
+    pub given_up: Option<&'a str>,
+    /// What the server was seen to hold.
+    pub remote: Remote,
+    /// Of the file's text.
+    pub local: Digest,
+    /// The user insists.
+    pub forced: bool,
+    /// Why a deploy of the plugin waits for its turn already, if one does.
+    pub waiting: Option<Why>,
+    /// The server has been asked already what it holds, since a save began.
+    pub asked: bool,
+}
+
+/// Decides about one plugin.
+pub fn decide(situation: &Situation) -> Decision {
+    let &Situation { remote, waiting, asked, .. } = situation;
+    match (decide_anew(situation), waiting) {
+        // What waits because of what the server was seen to hold is not done with by what the ledger believes.
+        (Decision::Unchanged | Decision::Deploy(_), Some(why))
+            if remote == Remote::NotAsked && why.overrides_ledger() =>
+        {
+            Decision::Deploy(why)
+        }
+        // What the ledger believes is not told to whoever saves when it is about to be known.
+        (Decision::Unchanged, _) if remote == Remote::NotAsked && asked => Decision::Deploy(Why::SavedAgain),
+        (decision, _) => decision,
+    }
+}
+
+/// Decides about one plugin that nothing is under way of.
+fn decide_anew(situation: &Situation) -> Decision {
+    let &Situation { record, rollback, given_up, remote, local, forced, .. } = situation;
     if forced {
         return Decision::Deploy(Why::Forced);
     }
@@ -99,9 +129,9 @@ pub fn decide(
     let Some(record) = record else { return Decision::Deploy(Why::New) };
     let deployed = record.deployed.as_ref().is_some_and(|deployed| deployed.digest == local);
     match &record.last {
-        LastAttempt::Refused { digest, words } if *digest == local => Decision::RefusedBefore(words.clone()),
+        LastAttempt::Refused { digest, refusal } if *digest == local => Decision::RefusedBefore(refusal.clone()),
         LastAttempt::Failed { digest } if *digest == local => match (given_up, remote) {
-            (Some(words), _) => Decision::RefusedBefore(words.to_owned()),
+            (Some(words), _) => Decision::RefusedBefore(Refusal::said(words)),
             (None, Remote::NotListed) if deployed => Decision::Deploy(Why::MissingOnServer),
             (None, Remote::Holds(_)) if deployed => Decision::Deploy(Why::ChangedOnServer),
             (None, _) => Decision::Deploy(Why::Retry),
@@ -138,29 +168,47 @@ mod tests {
     }
 
     fn refused(text: &str) -> LastAttempt {
-        LastAttempt::Refused { digest: digest(text), words: "no".to_owned() }
+        LastAttempt::Refused { digest: digest(text), refusal: Refusal::said("no") }
+    }
+
+    fn situation(record: Option<&Record>, remote: Remote) -> Situation<'_> {
+        let local = digest("new");
+        Situation { record, rollback: None, given_up: None, remote, local, forced: false, waiting: None, asked: false }
     }
 
     #[track_caller]
     fn check(record: Option<&Record>, remote: Remote, expected: &Decision) {
-        assert_eq!(&decide(record, None, None, remote, digest("new"), false), expected);
-        assert_eq!(decide(record, None, Some("500"), remote, digest("new"), true), Decision::Deploy(Why::Forced));
+        let plain = situation(record, remote);
+        assert_eq!(&decide(&plain), expected);
+        let forced = Situation { given_up: Some("500"), forced: true, ..plain };
+        assert_eq!(decide(&forced), Decision::Deploy(Why::Forced));
         // What the server failed at over and over is what would be tried again else.
         let given_up = match expected {
-            Decision::Deploy(Why::Retry) => Decision::RefusedBefore("500".to_owned()),
+            Decision::Deploy(Why::Retry) => Decision::RefusedBefore(Refusal::said("500")),
             expected => expected.clone(),
         };
-        assert_eq!(decide(record, None, Some("500"), remote, digest("new"), false), given_up);
+        assert_eq!(decide(&Situation { given_up: Some("500"), ..plain }), given_up);
         // A rollback of this very text holds it back, unless the server holds it or the user insists; one of another
         // text is over.
-        let rolled_back = |text| Rollback { local: Some(digest(text)), server: digest("earlier"), done: true };
+        let rolled_back = |text| Some(Rollback { local: Some(digest(text)), server: digest("earlier"), done: true });
         let held = if remote == Remote::Holds(digest("new")) { Decision::Unchanged } else { Decision::RolledBack };
-        assert_eq!(decide(record, Some(&rolled_back("new")), None, remote, digest("new"), false), held);
-        assert_eq!(
-            decide(record, Some(&rolled_back("new")), None, remote, digest("new"), true),
-            Decision::Deploy(Why::Forced)
-        );
-        assert_eq!(&decide(record, Some(&rolled_back("old")), None, remote, digest("new"), false), expected);
+        assert_eq!(decide(&Situation { rollback: rolled_back("new"), ..plain }), held);
+        let insists = Situation { rollback: rolled_back("new"), forced: true, ..plain };
+        assert_eq!(decide(&insists), Decision::Deploy(Why::Forced));
+        assert_eq!(&decide(&Situation { rollback: rolled_back("old"), ..plain }), expected);
+        // What waits stays, until the server is seen again, where more than the ledger asked for it.
+        let is_open = matches!(expected, Decision::Unchanged | Decision::Deploy(_)) && remote == Remote::NotAsked;
+        for why in [Why::ChangedOnServer, Why::MissingOnServer, Why::Forced] {
+            let waits = if is_open { Decision::Deploy(why) } else { expected.clone() };
+            assert_eq!(decide(&Situation { waiting: Some(why), ..plain }), waits);
+        }
+        assert_eq!(&decide(&Situation { waiting: Some(Why::Edited), ..plain }), expected);
+        // What was asked ahead is compared with what comes of that.
+        let compared = match (expected, remote) {
+            (Decision::Unchanged, Remote::NotAsked) => Decision::Deploy(Why::SavedAgain),
+            (expected, _) => expected.clone(),
+        };
+        assert_eq!(decide(&Situation { asked: true, ..plain }), compared);
     }
 
     #[test]
@@ -183,8 +231,8 @@ mod tests {
         check(Some(&record(Some("old"), LastAttempt::Deployed)), holds("old"), &Deploy(Why::Edited));
         check(Some(&record(Some("old"), LastAttempt::Deployed)), holds("new"), &Unchanged);
 
-        check(Some(&record(Some("old"), refused("new"))), NotAsked, &RefusedBefore("no".to_owned()));
-        check(Some(&record(Some("old"), refused("new"))), holds("old"), &RefusedBefore("no".to_owned()));
+        check(Some(&record(Some("old"), refused("new"))), NotAsked, &RefusedBefore(Refusal::said("no")));
+        check(Some(&record(Some("old"), refused("new"))), holds("old"), &RefusedBefore(Refusal::said("no")));
         check(Some(&record(Some("old"), refused("new"))), holds("new"), &Unchanged);
         check(Some(&record(Some("new"), refused("bad"))), NotAsked, &Deploy(Why::Edited));
         check(Some(&record(None, refused("bad"))), NotAsked, &Deploy(Why::Edited));

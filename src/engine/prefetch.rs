@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::deploy::{Call, Reply, Step};
 use super::files::File;
-use super::server::Server;
+use super::lane::Ended;
 use super::{Effect, Engine, Now, Ticket};
 use crate::plugin::Key;
 
@@ -27,6 +27,10 @@ pub(super) struct Ahead {
 }
 
 impl Ahead {
+    pub(super) fn is_of(&self, key: &Key) -> bool {
+        self.key == *key
+    }
+
     /// Whether it may stand in for a question that is asked now.
     fn is_good(&self, now: Now) -> bool {
         self.answer.as_ref().is_none_or(|(came, _)| now.at <= *came + GOOD_FOR)
@@ -56,29 +60,29 @@ pub(super) enum Asked {
 impl Engine {
     /// Somebody has begun to save this file: asks what the server holds of it, if nothing else is going on.
     pub(super) fn on_saving(&mut self, path: &Path, now: Now) {
-        let busy = self.queue.n_in_flight() + self.queue.n_waiting() > 0;
-        let asked = self.ahead.as_ref().is_some_and(|ahead| ahead.is_good(now) || ahead.has_failed());
-        if busy || asked || !matches!(self.server, Server::Open) {
+        let busy = self.site.lanes.n_in_flight() + self.site.lanes.n_waiting() > 0;
+        let asked = self.site.ahead.as_ref().is_some_and(|ahead| ahead.is_good(now) || ahead.has_failed());
+        if busy || asked || !self.site.is_open() {
             return;
         }
         let Some(plugin) =
-            self.files.get(path).and_then(File::known).filter(|plugin| self.policy.selects_plugin(plugin))
+            self.tree.files.get(path).and_then(File::known).filter(|plugin| self.policy.selects_plugin(plugin))
         else {
             return;
         };
         // Its first save waits for longer than an answer is good for.
-        if self.is_hot(&plugin.key, now.at) && !self.pending.contains_key(path) {
+        if self.is_hot(&plugin.key, now.at) && !self.tree.pending.contains_key(path) {
             return;
         }
         let key = plugin.key.clone();
         let ticket = self.ticket();
         self.effects.push(Effect::Call(ticket, Call::Get(key.clone())));
-        self.ahead = Some(Ahead { key, ticket, answer: None });
+        self.site.ahead = Some(Ahead { key, ticket, answer: None });
     }
 
     /// Takes the answer to what was asked ahead, or gives back that of another call.
     pub(super) fn on_asked_ahead(&mut self, ticket: Ticket, reply: Reply, now: Now) -> Option<Reply> {
-        match self.ahead.as_mut().filter(|ahead| ahead.ticket == ticket) {
+        match self.site.ahead.as_mut().filter(|ahead| ahead.ticket == ticket) {
             Some(ahead) => {
                 ahead.answer = Some((now.at, reply));
                 None
@@ -87,14 +91,9 @@ impl Engine {
         }
     }
 
-    /// Whether there is no need to guess what the server holds of a plugin.
-    pub(super) fn is_asked_ahead(&self, key: &Key) -> bool {
-        self.ahead.as_ref().is_some_and(|ahead| ahead.key == *key)
-    }
-
     /// What came of asking ahead, if that is what a conversation begins with. It is good for one.
-    pub(super) fn asked_ahead(&mut self, key: &Key, first: &Step, now: Now) -> Option<Asked> {
-        let ahead = self.ahead.take_if(|ahead| ahead.key == *key || ahead.has_failed())?;
+    pub(super) fn asked_ahead(&mut self, key: &Key, first: &Step<Ended>, now: Now) -> Option<Asked> {
+        let ahead = self.site.ahead.take_if(|ahead| ahead.key == *key || ahead.has_failed())?;
         if ahead.key != *key || !ahead.is_good(now) || !matches!(first, Step::Call(Call::Get(_))) {
             return None;
         }

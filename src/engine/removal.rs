@@ -1,10 +1,33 @@
-//! What becomes on the server of a plugin whose file is gone, where the user has asked for more than keeping it
-//! (`on_delete`). Only what holds our own text is touched; a copy is on disk before it is deleted.
+//! Plugins whose files are gone: whether that is to mean something on the server (`on_delete`), and the conversation that
+//! makes it so. Only what holds our own text is touched; a copy is on disk before it is deleted.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
-use crate::engine::deploy::{Backup, Call, Failure, Outcome, Reply, Row, Spared, Step};
-use crate::plugin::{Digest, Key};
+use super::deploy::{self, Backup, Call, Failure, Reply, Row};
+use super::files::{File, FilePresence, Loaded, Owner};
+use super::lane::{Conversation, Ended, Job, Task};
+use super::plan::Remote;
+use super::{Effect, Engine, Now, OnDelete};
+use crate::notice::{KeepReason, Notice, NoticeKind, WaitReason};
+use crate::plugin::{Digest, Key, Plugin};
+
+/// How soon to try again where the disk had no room for the copy.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// How soon to look again where other files are being written.
+const UNSETTLED: Duration = Duration::from_secs(1);
+
+/// A plugin whose file is gone.
+#[derive(Debug)]
+pub(super) struct PendingRemoval {
+    pub(super) plugin: Arc<Plugin>,
+    /// When that is believed; `None` while it is being acted on.
+    pub(super) due: Option<Duration>,
+    /// Whether the user knows that it takes longer, and why.
+    pub(super) told: bool,
+}
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +37,36 @@ pub(super) enum Mode {
     /// It is deleted.
     Delete,
 }
+
+/// How it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The function is switched off.
+    Deactivated,
+    /// It is deleted. `kept`: the copy of what was there.
+    Deleted { kept: PathBuf },
+    /// It was left as it is.
+    Kept(Why),
+    /// Something else went wrong.
+    Failed(Failure),
+}
+
+/// Why a plugin whose file is gone was left as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Why {
+    /// It holds another text than the one that we deployed.
+    Edited,
+    /// It is not there any more.
+    Gone,
+    /// It is off already.
+    Off,
+    /// Its file is back.
+    Back,
+    /// A file that is broken may be the same plugin.
+    Unclear,
+}
+
+type Step = deploy::Step<Outcome>;
 
 /// The conversation about it.
 #[derive(Clone, Debug)]
@@ -57,13 +110,13 @@ impl Removal {
     pub(super) fn reply(&mut self, reply: Reply) -> Step {
         match (std::mem::replace(&mut self.stage, Stage::Asked), reply) {
             (Stage::Asked, Reply::Row(row)) => self.on_found(&row),
-            (Stage::Asked, Reply::Absent) => Step::Done(Outcome::Spared(Spared::Gone)),
+            (Stage::Asked, Reply::Absent) => Step::Done(Outcome::Kept(Why::Gone)),
             (Stage::Deleting { kept }, Reply::Deleted | Reply::Absent | Reply::Lost { .. }) => {
                 self.call(Stage::Checking { kept }, Call::Get(self.key.clone()))
             }
             (Stage::Checking { kept }, Reply::Absent) => Step::Done(Outcome::Deleted { kept }),
             (Stage::Checking { .. }, Reply::Row(_)) => {
-                failed(Failure::Unreachable { cause: "the server has not deleted it".to_owned(), retry_after: None })
+                failed(Failure::Unreachable { cause: "the server has not deleted it".into(), retry_after: None })
             }
             (Stage::Flipping { .. } | Stage::ReadingBack, Reply::Row(row)) if row.is_active == Some(false) => {
                 Step::Done(Outcome::Deactivated)
@@ -74,13 +127,13 @@ impl Removal {
             (Stage::Flipping { .. } | Stage::ReadingBack, Reply::Row(_)) => {
                 failed(Failure::Odd { words: "somebody else switches it at the same moment".to_owned() })
             }
-            (Stage::Flipping { .. } | Stage::ReadingBack, Reply::Absent) => Step::Done(Outcome::Spared(Spared::Gone)),
+            (Stage::Flipping { .. } | Stage::ReadingBack, Reply::Absent) => Step::Done(Outcome::Kept(Why::Gone)),
             (_, reply) => failed(failure(reply)),
         }
     }
 
     /// Takes the answer to [`Step::SaveBackup`].
-    pub(super) fn kept(&mut self, kept: Result<PathBuf, String>) -> Step {
+    pub(super) fn backup_saved(&mut self, kept: Result<PathBuf, String>) -> Step {
         match (std::mem::replace(&mut self.stage, Stage::Asked), kept) {
             (Stage::Keeping, Ok(kept)) => self.call(Stage::Deleting { kept }, Call::Delete(self.key.clone())),
             (_, Ok(_)) => failed(Failure::Odd { words: "a copy was kept that nobody asked for".to_owned() }),
@@ -90,9 +143,9 @@ impl Removal {
 
     fn on_found(&mut self, row: &Row) -> Step {
         let ours = row.content.as_deref().filter(|text| Digest::of_text(text) == self.deployed);
-        let Some(text) = ours else { return Step::Done(Outcome::Spared(Spared::Edited)) };
+        let Some(text) = ours else { return Step::Done(Outcome::Kept(Why::Edited)) };
         match self.mode {
-            Mode::Deactivate if row.is_active != Some(true) => Step::Done(Outcome::Spared(Spared::Off)),
+            Mode::Deactivate if row.is_active != Some(true) => Step::Done(Outcome::Kept(Why::Off)),
             Mode::Deactivate => self.flip(false),
             Mode::Delete => {
                 self.stage = Stage::Keeping;
@@ -120,5 +173,182 @@ fn failure(reply: Reply) -> Failure {
     match reply {
         Reply::NotAllowed { words, .. } | Reply::Refused { words } => Failure::NotOurs { words },
         reply => reply.into_failure(),
+    }
+}
+
+impl Engine {
+    /// A file went. Where the user wants the server to follow, that is believed after a while; and only for what we put
+    /// there ourselves.
+    pub(super) fn on_file_gone(&mut self, path: &Path, loaded: &Loaded, before: Option<&File>, now: Now) {
+        // It was there again, if only for a moment: the while begins anew.
+        let again =
+            |leaving: &&mut PendingRemoval| before.is_none() && *leaving.plugin.path == *path && leaving.due.is_some();
+        if let Some(removal) = self.site.lanes.values_mut().filter_map(|lane| lane.removal.as_mut()).find(again) {
+            removal.due = Some(now.at + self.policy.gone_after);
+        }
+        let Some(was) = before.and_then(File::known).filter(|_| *loaded == Loaded::Missing) else { return };
+        let wanted = match self.policy.on_delete {
+            OnDelete::Keep => false,
+            OnDelete::Deactivate => was.key.kind.has_switch(),
+            OnDelete::Delete => true,
+        };
+        let watching = self.policy.once.is_none() && !self.policy.terms.dry_run;
+        let unclaimed = self.tree.files.owner(&was.key) == Owner::None;
+        if wanted
+            && watching
+            && unclaimed
+            && self.policy.selects_plugin(was)
+            && self.site.deployed_by_us(&was.key).is_some()
+        {
+            let due = Some(now.at + self.policy.gone_after);
+            let plugin = Arc::clone(was);
+            self.site.lanes.of(&was.key).removal = Some(PendingRemoval { plugin, due, told: false });
+        }
+    }
+
+    /// The file has stayed gone, or not. What took more with it than a file was no wish to take one plugin away.
+    pub(super) fn on_presence(&mut self, path: &Path, trace: FilePresence, now: Now) {
+        // One file may have had several ids, and gone with each.
+        let is_meant = |(key, removal): &(&Key, &PendingRemoval)| {
+            *removal.plugin.path == *path && removal.due.is_none() && self.site.lanes.is_idle(key)
+        };
+        let keys: Vec<_> = self.site.removals().filter(is_meant).map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            self.on_still_gone(key, path, trace, now);
+        }
+    }
+
+    pub(super) fn on_still_gone(&mut self, key: Key, path: &Path, trace: FilePresence, now: Now) {
+        if self.tree.files.owner(&key) != Owner::None {
+            // Another file has taken its place.
+            self.site.end_removal(&key);
+            return;
+        }
+        let many = self.site.removals().count() > self.tree.files.plugins().count();
+        match trace {
+            FilePresence::File => drop(self.site.end_removal(&key)),
+            FilePresence::Unsettled => {
+                if let Some(leaving) = self.site.removal_mut(&key) {
+                    leaving.due = Some(now.at + UNSETTLED);
+                }
+            }
+            FilePresence::Nothing => self.keep(&key, KeepReason::Folder),
+            FilePresence::Folder if many => {
+                let all: Vec<_> = self.site.removals().map(|(key, _)| key.clone()).collect();
+                for key in &all {
+                    self.keep(key, KeepReason::Many);
+                }
+            }
+            FilePresence::Folder if !self.tree.has_plugins_beside(path) => self.keep(&key, KeepReason::Emptied),
+            FilePresence::Folder
+                if self.site.lanes.with(|lane| lane.duplicate.as_ref()).any(|(_, other)| *other == key) =>
+            {
+                self.keep(&key, KeepReason::Renamed)
+            }
+            FilePresence::Folder if self.tree.has_broken_files() => {
+                let due = now.at + self.policy.gone_after;
+                let Some(removal) = self.site.removal_mut(&key) else { return };
+                removal.due = Some(due);
+                if !std::mem::replace(&mut removal.told, true) {
+                    let what = NoticeKind::Waiting { reason: WaitReason::BrokenFile, again: false };
+                    let waiting = Notice::of(&removal.plugin, what);
+                    self.tell(waiting);
+                }
+            }
+            FilePresence::Folder => {
+                let mode = match self.policy.on_delete {
+                    OnDelete::Keep => return drop(self.site.end_removal(&key)),
+                    OnDelete::Deactivate => Mode::Deactivate,
+                    OnDelete::Delete => Mode::Delete,
+                };
+                let deployed = self.site.deployed_by_us(&key);
+                let Some((removal, deployed)) = self.site.removal_mut(&key).zip(deployed) else { return };
+                let task = Task::Remove { plugin: Arc::clone(&removal.plugin), mode, deployed };
+                self.site.lanes.request(key, Job { task, since: now.at, in_pass: false });
+            }
+        }
+    }
+
+    /// A removal that has changed nothing yet ends where the plugin is back, or may be.
+    pub(super) fn kept_meanwhile(&self, key: &Key) -> Option<deploy::Step<Ended>> {
+        let Conversation::Remove(plugin, removal) = &self.site.lanes.in_flight(key)?.conversation else { return None };
+        let spared = match self.tree.files.owner(key) {
+            _ if removal.has_begun() => return None,
+            Owner::One(_) | Owner::Conflict(_) => Why::Back,
+            Owner::None if self.tree.files.get(&plugin.path).is_some() || self.tree.has_broken_files() => Why::Unclear,
+            Owner::None => return None,
+        };
+        Some(deploy::Step::Done(Ended::Remove(Outcome::Kept(spared))))
+    }
+
+    fn keep(&mut self, key: &Key, why: KeepReason) {
+        if let Some(removal) = self.site.end_removal(key) {
+            self.tell(Notice::of(&removal.plugin, NoticeKind::Spared { why }));
+        }
+    }
+
+    pub(super) fn on_removed(&mut self, plugin: &Arc<Plugin>, outcome: Outcome, took: Duration, now: Now) {
+        let key = &plugin.key;
+        let what = match outcome {
+            Outcome::Deactivated => NoticeKind::Deactivated,
+            Outcome::Deleted { kept } => {
+                self.site.ledger.forget(key);
+                self.effects.push(Effect::Save(key.clone()));
+                NoticeKind::Deleted { kept }
+            }
+            // It is looked at again.
+            Outcome::Kept(Why::Unclear) => {
+                if let Some(removal) = self.site.removal_mut(key) {
+                    removal.due = Some(now.at);
+                }
+                return;
+            }
+            Outcome::Kept(why) => {
+                if let Why::Edited | Why::Gone = why {
+                    self.record_seen(key, None);
+                }
+                let why = match why {
+                    Why::Edited => KeepReason::Edited,
+                    Why::Gone => KeepReason::Gone,
+                    Why::Off => KeepReason::Off,
+                    Why::Back | Why::Unclear => KeepReason::Back,
+                };
+                NoticeKind::Spared { why }
+            }
+            Outcome::Failed(failure) => {
+                self.on_not_removed(plugin, failure, took, now);
+                return self.plan_returned(key, now);
+            }
+        };
+        self.site.end_removal(key);
+        self.tell(Notice::of(plugin, what));
+        self.plan_returned(key, now);
+    }
+
+    /// It is tried again when the server is back, or when the disk may have room for the copy; and not where it cannot be.
+    fn on_not_removed(&mut self, plugin: &Plugin, failure: Failure, took: Duration, now: Now) {
+        let has_no_room = matches!(failure, Failure::KeepFailed { .. });
+        let what = self.wait_out(failure, now);
+        let due = now.at + if has_no_room { RETRY } else { Duration::ZERO };
+        let told = match self.site.removal_mut(&plugin.key).filter(|_| has_no_room || what.is_ok()) {
+            Some(removal) => {
+                removal.due = Some(due);
+                has_no_room && std::mem::replace(&mut removal.told, true)
+            }
+            None => {
+                self.site.end_removal(&plugin.key);
+                false
+            }
+        };
+        if !told {
+            self.tell_failed(plugin.into(), what, took);
+        }
+    }
+
+    /// The file may have come back meanwhile, and what it asks for was decided by a ledger that is not true any more.
+    fn plan_returned(&mut self, key: &Key, now: Now) {
+        if let Owner::One(plugin) = self.tree.files.owner(key) {
+            self.plan(&plugin, Remote::NotAsked, now.at, now);
+        }
     }
 }

@@ -1,10 +1,13 @@
 //! Making good what a refused update did to a plugin that was running, on servers before 0.12: the old text is loaded once
 //! more, since the server may go on with another than it stores, and a function that was on is switched on again. Every
 //! flip is preceded by a look, and followed by one. No version touches any other switch, whatever it is sent.
+//!
+//! A deploy does it right after the refusal; a [`Recovery`] at the next start, or when the server is back.
 
 use std::sync::Arc;
 
-use crate::engine::deploy::{Aftermath, Call, Failure, Form, Reply, Row};
+use crate::engine::deploy::{self, Aftermath, Call, Failure, Form, Reply, Row};
+use crate::engine::ledger::UpdateIntent;
 use crate::plugin::{Digest, Key};
 
 /// What is to be done next.
@@ -48,16 +51,16 @@ pub(super) enum Stage {
 impl Repair {
     /// After a refusal: `after` is what it left. `reload`: what runs may be another text than the one that is there.
     pub(super) fn start(key: &Key, was_active: bool, after: &Row, reload: bool) -> (Self, Next) {
-        let mut healing = Self::new(key, was_active, after.digest());
-        let next = if reload { healing.reload(after, false) } else { healing.switch_on(after) };
-        (healing, next)
+        let mut repair = Self::new(key, was_active, after.digest());
+        let next = if reload { repair.reload(after, false) } else { repair.switch_on(after) };
+        (repair, next)
     }
 
     /// Switches a function on that holds this text, after its create.
     pub(super) fn switch_on_new(key: &Key, text: Digest, row: &Row) -> (Self, Next) {
-        let mut healing = Self::new(key, true, Some(text));
-        let next = healing.switch_on(row);
-        (healing, next)
+        let mut repair = Self::new(key, true, Some(text));
+        let next = repair.switch_on(row);
+        (repair, next)
     }
 
     fn new(key: &Key, was_active: bool, text: Option<Digest>) -> Self {
@@ -188,7 +191,7 @@ pub(super) fn cause_of(reply: Reply) -> (String, bool) {
         Reply::Refused { words } => (words, false),
         Reply::Absent => ("it was deleted meanwhile".to_owned(), false),
         reply => match reply.into_failure() {
-            Failure::Unreachable { cause, .. } => (cause, true),
+            Failure::Unreachable { cause, .. } => (cause.words, true),
             Failure::NotAllowed { words, .. } | Failure::NotOurs { words } | Failure::Foreign { words, .. } => {
                 (words, true)
             }
@@ -200,4 +203,108 @@ pub(super) fn cause_of(reply: Reply) -> (String, bool) {
             Failure::StoredOther => (String::new(), false),
         },
     }
+}
+
+/// How a recovery ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// What was left behind is made good, as far as it could be.
+    Recovered {
+        /// What became of the switches.
+        left: Aftermath,
+        /// The digest of the server's text; `None` if the server has no such plugin.
+        holds: Option<Digest>,
+    },
+    /// Something went wrong.
+    Failed(Failure),
+}
+
+type Step = deploy::Step<Outcome>;
+
+/// The conversation about an update of which nobody knows how it ended: the program or the server went away between the
+/// update and its answer. Before 0.12 the server may have refused it and switched the function off.
+#[derive(Clone, Debug)]
+pub struct Recovery {
+    key: Key,
+    intent: UpdateIntent,
+    /// The digest of the server's text.
+    holds: Option<Digest>,
+    stage: RecoveryStage,
+}
+
+/// What the next reply answers.
+#[derive(Clone, Debug)]
+enum RecoveryStage {
+    /// What does the server hold?
+    Asked,
+    /// We were turned away: is it this plugin, or the key?
+    Doubted { words: String },
+    /// It is being made good.
+    Repair(Repair),
+}
+
+impl Recovery {
+    /// Begins by asking what the server holds.
+    pub fn start(key: Key, intent: UpdateIntent) -> (Self, Step) {
+        let ask = Step::Call(Call::Get(key.clone()));
+        (Self { key, intent, holds: None, stage: RecoveryStage::Asked }, ask)
+    }
+
+    /// Takes the reply to the last call.
+    pub fn reply(&mut self, reply: Reply) -> Step {
+        match (std::mem::replace(&mut self.stage, RecoveryStage::Asked), reply) {
+            (RecoveryStage::Repair(mut repair), reply) => {
+                let next = repair.reply(reply);
+                self.follow(repair, next)
+            }
+            (RecoveryStage::Asked, Reply::Row(row)) => self.on_found(&row),
+            // Nothing is there that could be dark.
+            (RecoveryStage::Asked, Reply::Absent) => done(Aftermath::AsItWas, None),
+            (RecoveryStage::Asked, Reply::Unclear { words }) => {
+                self.stage = RecoveryStage::Doubted { words };
+                Step::Call(Call::Overview(self.key.kind))
+            }
+            // It is not there, or not ours to touch.
+            (RecoveryStage::Doubted { .. }, Reply::Rows(rows))
+                if rows.iter().all(|row| row.id != self.key.id.as_str()) =>
+            {
+                done(Aftermath::AsItWas, None)
+            }
+            (RecoveryStage::Doubted { words }, Reply::Rows(_)) => {
+                Step::Done(Outcome::Failed(Failure::NotOurs { words }))
+            }
+            (RecoveryStage::Doubted { words }, Reply::Unclear { .. }) => {
+                Step::Done(Outcome::Failed(Failure::NotAllowed { status: 401, words }))
+            }
+            (RecoveryStage::Asked | RecoveryStage::Doubted { .. }, reply) => {
+                Step::Done(Outcome::Failed(reply.into_failure()))
+            }
+        }
+    }
+
+    fn on_found(&mut self, row: &Row) -> Step {
+        let (replaced, holds) = (self.intent.replaced, row.digest());
+        let (repair, next) = match holds {
+            Some(_) if holds == replaced => Repair::start(&self.key, self.intent.was_active, row, true),
+            Some(text) if self.intent.switches_on(text) => Repair::switch_on_new(&self.key, text, row),
+            // The server took the update after all; or somebody else has been there since, and knows how it is to be.
+            _ => return done(Aftermath::AsItWas, holds),
+        };
+        self.holds = holds;
+        self.follow(repair, next)
+    }
+
+    fn follow(&mut self, repair: Repair, next: Next) -> Step {
+        match next {
+            Next::Call(call) => {
+                self.stage = RecoveryStage::Repair(repair);
+                Step::Call(call)
+            }
+            Next::Over(left) => done(left, self.holds),
+        }
+    }
+}
+
+fn done(left: Aftermath, holds: Option<Digest>) -> Step {
+    Step::Done(Outcome::Recovered { left, holds })
 }

@@ -1,89 +1,143 @@
-//! Deploys that failed on this side: the disk had no room for the copy or the note that has to be there first. They are
-//! tried again with growing pauses until the disk takes it.
+//! What is tried again on its own, with growing pauses, while the server is there: a text at which it failed, a deploy for
+//! which the disk had no room, a new function that could not be switched on. A server that is away is another matter: what
+//! waits for it is planned anew when it is back.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::deploy::{Deploy, Failure, Outcome};
-use crate::engine::files::Owner;
-use crate::engine::plan::Why;
-use crate::engine::queue::backoff;
-use crate::engine::server::Server;
-use crate::engine::{Engine, Held, Now, Pending};
+use super::deploy::{Deploy, Failure, Outcome};
+use super::files::Owner;
+use super::lane::{Job, Task};
+use super::plan::Why;
+use super::tree::{Held, Pending};
+use super::{Engine, Now};
 use crate::plugin::Key;
 
-/// The deploys that wait for room on the disk.
-#[derive(Debug, Default)]
-pub(super) struct Retries(BTreeMap<Key, Retry>);
+/// The longest pause between two tries.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
+/// How often a single pass tries to switch a function on before it ends.
+const MOST_ACTIVATIONS_IN_A_PASS: u32 = 3;
 
-#[derive(Debug)]
-struct Retry {
-    /// Failures in a row.
-    attempts: u32,
-    /// `None` once the time has come.
-    due: Option<Duration>,
-    /// When its time came last.
-    tried: Option<Duration>,
-    /// The user insists (`--force`).
-    forced: bool,
+/// Why something is tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// The server failed at the text.
+    Crash,
+    /// The disk had no room for the copy or the note that has to be there first.
+    DiskFull,
+    /// A new function could not be switched on, as `activate_new` asks.
+    Activation,
 }
 
-impl Retries {
-    pub(super) fn next(&self) -> Option<Duration> {
-        self.0.values().filter_map(|retry| retry.due).min()
-    }
+/// One thing that is tried again.
+#[derive(Debug)]
+pub(super) struct Retry {
+    pub(super) cause: Cause,
+    /// Failures in a row.
+    pub(super) attempts: u32,
+    /// When the next try begins; `None` once the time has come, and when no try is left.
+    pub(super) due: Option<Duration>,
+    /// When its time came last.
+    pub(super) tried: Option<Duration>,
+    /// What the next try is told to be for.
+    pub(super) why: Why,
+}
 
-    /// The server holds what was to be deployed.
-    pub(super) fn remove(&mut self, key: &Key) {
-        self.0.remove(key);
+impl Retry {
+    pub(super) fn new(cause: Cause) -> Self {
+        Self { cause, attempts: 0, due: None, tried: None, why: Why::Retry }
     }
 }
 
 impl Engine {
     /// Takes note of how a deploy ended. Answers whether the user knows already: it failed as the attempt before did, and
     /// nobody saved in between.
-    pub(super) fn note_for_retry(&mut self, exchange: &Deploy, outcome: &Outcome, took: Duration, now: Now) -> bool {
-        let (key, forced) = (&exchange.plugin().key, exchange.why_again() == Why::Forced);
+    pub(super) fn note_for_retry(&mut self, deploy: &Deploy, outcome: &Outcome, took: Duration, now: Now) -> bool {
+        let lane = self.site.lanes.of(&deploy.plugin().key);
         if !matches!(outcome, Outcome::Failed(Failure::KeepFailed { .. })) || self.policy.once.is_some() {
-            self.retries.0.remove(key);
+            lane.end_retry(Cause::DiskFull);
             return false;
         }
-        let retry = self.retries.0.entry(key.clone()).or_insert(Retry { attempts: 0, due: None, tried: None, forced });
+        let earlier = lane.retry.take().filter(|retry| retry.cause == Cause::DiskFull);
+        let retry = lane.retry.insert(earlier.unwrap_or_else(|| Retry::new(Cause::DiskFull)));
         let is_known = retry.tried == Some(now.at.saturating_sub(took));
         retry.attempts += 1;
-        retry.forced = forced;
+        retry.why = deploy.why_again();
         retry.due = Some(now.at + backoff(retry.attempts, now.chance));
         is_known
     }
 
-    /// Reads the files of what is due again: what they hold now is deployed.
+    /// Tries later again to switch a new function on.
+    pub(super) fn activate_later(&mut self, key: &Key, now: Now) {
+        let lane = self.site.lanes.of(key);
+        let earlier = lane.retry.take().filter(|retry| retry.cause == Cause::Activation);
+        let retry = lane.retry.insert(earlier.unwrap_or_else(|| Retry::new(Cause::Activation)));
+        retry.attempts += 1;
+        let goes_on = self.policy.once.is_none() || retry.attempts <= MOST_ACTIVATIONS_IN_A_PASS;
+        retry.due = goes_on.then(|| now.at + backoff(retry.attempts, now.chance));
+    }
+
+    /// Begins the tries whose time has come.
     pub(super) fn retry_due(&mut self, now: Now) {
-        if !matches!(self.server, Server::Open) || self.ending.is_some() {
+        if !self.site.is_open() || self.ending.is_some() {
             return;
         }
-        let due = self.retries.0.iter_mut().filter(|(_, retry)| retry.due.is_some_and(|due| due <= now.at));
-        let keys: Vec<_> = due
-            .map(|(key, retry)| {
-                (retry.due, retry.tried) = (None, Some(now.at));
-                (key.clone(), retry.forced)
-            })
-            .collect();
-        for (key, forced) in keys {
-            match self.present_owner(&key) {
-                Owner::One(plugin) if forced && plugin.has_text() => {
-                    if self.queue.is_idle(&key) {
-                        self.request(&plugin, Why::Forced, now.at, false);
-                    }
-                }
-                Owner::One(plugin) if self.pending.contains_key(&plugin.path) => {}
-                Owner::One(plugin) => {
-                    let pending = Pending { since: now.at, due: None, held: Held::No, saved: None };
-                    self.reread(Arc::clone(&plugin.path), pending);
-                }
-                // No file has it any more, or several do.
-                _ => drop(self.retries.0.remove(&key)),
+        let mut due = Vec::new();
+        for (key, lane) in self.site.lanes.iter_mut() {
+            if let Some(retry) = &mut lane.retry
+                && retry.due.take_if(|due| *due <= now.at).is_some()
+            {
+                retry.tried = Some(now.at);
+                due.push((key.clone(), retry.cause, retry.why));
             }
         }
+        for (key, cause, why) in due {
+            match cause {
+                Cause::Crash => self.retry_crashed(&key, why, now),
+                Cause::DiskFull => self.retry_stored(&key, why, now),
+                // A deploy makes good what was left behind before it begins.
+                Cause::Activation if self.site.lanes.is_idle(&key) => {
+                    self.site.lanes.request(key, Job { task: Task::Recover, since: now.at, in_pass: false });
+                }
+                Cause::Activation => {}
+            }
+        }
+    }
+
+    /// The disk may have room by now: what the file holds now is deployed.
+    fn retry_stored(&mut self, key: &Key, why: Why, now: Now) {
+        match self.tree.present_owner(key) {
+            Owner::One(plugin) if why == Why::Forced && plugin.has_text() => {
+                if self.site.lanes.is_idle(key) {
+                    self.request(&plugin, Why::Forced, now.at, false);
+                }
+            }
+            Owner::One(plugin) if self.tree.pending.contains_key(&plugin.path) => {}
+            Owner::One(plugin) => {
+                let pending = Pending { since: now.at, due: None, held: Held::No, saved: None };
+                self.reread(Arc::clone(&plugin.path), pending);
+            }
+            // No file has it any more, or several do.
+            Owner::None | Owner::Conflict(_) => self.site.lanes.of(key).end_retry(Cause::DiskFull),
+        }
+    }
+}
+
+/// How long to leave a server alone after the `attempt`th failure in a row (from 1): from half a second, doubling, up to
+/// half a minute, less up to a quarter by `chance` (0 to 1), so that several daemons do not come back in step.
+pub(super) fn backoff(attempt: u32, chance: f64) -> Duration {
+    let doubled = Duration::from_millis(500).saturating_mul(1 << attempt.saturating_sub(1).min(10));
+    doubled.min(LONGEST_BACKOFF).mul_f64(1.0 - 0.25 * chance.clamp(0.0, 1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn backoff_doubles_up_to_half_a_minute() {
+        let millis: Vec<_> = (1..=9).map(|attempt| backoff(attempt, 0.0).as_millis()).collect();
+        assert_eq!(millis, [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000]);
+        assert_eq!(backoff(u32::MAX, 1.0), Duration::from_millis(22_500));
     }
 }

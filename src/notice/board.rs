@@ -225,6 +225,7 @@ mod tests {
 
     use super::*;
     use crate::engine::deploy::Failure;
+    use crate::engine::ledger::RefusalKind;
     use crate::engine::plan::Why;
     use crate::notice::{OldVersion, PassSummary, Subject, WaitReason};
     use crate::plugin::id::PluginId;
@@ -249,7 +250,7 @@ mod tests {
         let took = Duration::from_millis(34);
         let unchanged = |in_pass, good_again| shout(NoticeKind::Unchanged { in_pass, active: None, good_again });
         let away = NoticeKind::Unreachable {
-            cause: "connection refused".to_owned(),
+            cause: "connection refused".into(),
             server: server(),
             next: took,
             waiting: 1,
@@ -376,6 +377,7 @@ mod tests {
         let unchanged = |in_pass, active| NoticeKind::Unchanged { in_pass, active, good_again: false };
         let refused = NoticeKind::Refused {
             words: "no".to_owned(),
+            kind: RefusalKind::Said,
             span: None,
             requirements: None,
             old_version: Some(OldVersion::Running),

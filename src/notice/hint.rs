@@ -1,8 +1,8 @@
 //! What the user can do about a notice: one remedy a line.
 
 use super::{KeepReason, Notice, NoticeKind};
-use crate::engine::deploy::{Failure, UNTRUSTED};
-use crate::engine::outcome::NO_ANSWER;
+use crate::engine::deploy::Failure;
+use crate::engine::ledger::RefusalKind;
 use crate::engine::refusal::{self, NO_FUNCTION, OWN};
 use crate::plugin::{Entry, Span};
 
@@ -21,9 +21,7 @@ impl Notice {
                 "create the folder\n\
                  set `root` in watch.toml (or --root) to the folder with the plugins"
             }
-            NoticeKind::Unreachable { cause, .. } | NoticeKind::GaveUp { cause, .. }
-                if cause.starts_with(UNTRUSTED) =>
-            {
+            NoticeKind::Unreachable { cause, .. } | NoticeKind::GaveUp { cause, .. } if cause.untrusted => {
                 "if you trust it, set `ca_file` in watch.toml to the certificate (PEM) of the CA that signed it"
             }
             NoticeKind::Unreachable { configured: false, .. } | NoticeKind::GaveUp { configured: false, .. } => {
@@ -49,8 +47,8 @@ impl Notice {
             NoticeKind::Updated { active: Some(false), .. }
             | NoticeKind::Unchanged { active: Some(false), in_pass: false, .. }
             | NoticeKind::LeftOff => "switch it on in Admin Panel > Functions",
-            NoticeKind::Refused { words, span, requirements, .. } => {
-                return of_refusal(words, self.about.entry, span.as_ref(), requirements.as_deref());
+            NoticeKind::Refused { words, kind, span, requirements, .. } => {
+                return of_refusal(words, *kind, self.about.entry, span.as_ref(), requirements.as_deref());
             }
             NoticeKind::Untested { .. } => {
                 return Some(format!("deploys continue; tested versions are {}", crate::engine::TESTED.join(", ")));
@@ -125,11 +123,17 @@ impl Notice {
 
 /// What can be done about a refusal. `span` is the line that the words are about, `requirements` what the frontmatter
 /// names.
-fn of_refusal(words: &str, entry: Option<Entry>, span: Option<&Span>, requirements: Option<&str>) -> Option<String> {
+fn of_refusal(
+    words: &str,
+    kind: RefusalKind,
+    entry: Option<Entry>,
+    span: Option<&Span>,
+    requirements: Option<&str>,
+) -> Option<String> {
     let hint = if refusal::masked(words) {
         "this version of Open WebUI hides the reason: look for it in the server's log\n\
          often a module is missing: name its package under `requirements` in the frontmatter"
-    } else if words.starts_with(NO_ANSWER) {
+    } else if kind == RefusalKind::NoAnswer {
         "if the server takes long to load it, raise `timeout` in watch.toml\n\
          save the file again to retry (with --once: add --force)"
     } else if words.starts_with("413 ") {
@@ -299,7 +303,8 @@ mod tests {
         ] {
             let requirements = text.starts_with(HEADER).then_some("httpx==99");
             let span = refusal::place(words, &text);
-            let hint = of_refusal(words, Some(entry), span.as_ref(), requirements).unwrap_or_default();
+            let hint =
+                of_refusal(words, RefusalKind::Said, Some(entry), span.as_ref(), requirements).unwrap_or_default();
             let at = span.map_or_else(String::new, |span| format!("{}: {}", span.line, span.source));
             writeln!(table, "`{words}`").unwrap();
             for remedy in hint.lines() {

@@ -128,7 +128,7 @@ impl Notice {
                 ("dry_run", json!(dry_run)),
             ],
             NoticeKind::Unreachable { cause, server, next, waiting, .. } => vec![
-                ("cause", json!(cause)),
+                ("cause", json!(cause.words)),
                 ("server", json!(server)),
                 ("next_ms", json!(millis(*next))),
                 ("waiting", json!(waiting)),
@@ -138,7 +138,7 @@ impl Notice {
             }
             NoticeKind::Back { away, waiting } => vec![("away_ms", json!(millis(*away))), ("waiting", json!(waiting))],
             NoticeKind::AccessGranted { waiting } => vec![("waiting", json!(waiting))],
-            NoticeKind::GaveUp { cause, server, .. } => vec![("cause", json!(cause)), ("server", json!(server))],
+            NoticeKind::GaveUp { cause, server, .. } => vec![("cause", json!(cause.words)), ("server", json!(server))],
             NoticeKind::NotAllowed { status, words, key } => {
                 vec![("status", json!(status)), ("words", json!(words)), ("key_from", json!(key))]
             }
@@ -279,6 +279,7 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
+    use crate::engine::ledger::RefusalKind;
     use crate::notice::samples::{ms, samples, shout, span};
 
     /// The words as the source gives them, so that a new kind of notice needs a sample, and no word is used twice.
@@ -317,6 +318,7 @@ mod tests {
         .assert_eq(&format!("{:#}", json(&samples()[0])));
         let refused = NoticeKind::Refused {
             words: String::new(),
+            kind: RefusalKind::Said,
             span: Some(span()),
             requirements: None,
             old_version: Some(OldVersion::Running),

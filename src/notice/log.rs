@@ -47,6 +47,7 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
+    use crate::engine::ledger::RefusalKind;
     use crate::notice::samples::{ms, samples, shout, span};
 
     #[test]
@@ -55,6 +56,7 @@ mod tests {
             NoticeKind::Updated { from: Some("1.0".to_owned()), kept: None, active: None, took: ms(34) },
             NoticeKind::Refused {
                 words: "Traceback:\r\n  no\nTypeError".to_owned(),
+                kind: RefusalKind::Said,
                 span: Some(span()),
                 requirements: None,
                 old_version: None,

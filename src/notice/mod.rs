@@ -18,8 +18,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::OnDelete;
-use crate::engine::deploy::Failure;
+use crate::engine::deploy::{Cause, Failure};
 use crate::engine::duplicate::Duplicate;
+use crate::engine::ledger::RefusalKind;
 use crate::engine::plan::Why;
 use crate::plugin::{Diagnostic, Digest, Entry, Key, Plugin, Span};
 
@@ -116,7 +117,7 @@ pub enum NoticeKind {
     /// The server is away; told once.
     Unreachable {
         /// Why.
-        cause: String,
+        cause: Cause,
         /// Its address.
         server: String,
         /// The pause before the next try.
@@ -152,7 +153,7 @@ pub enum NoticeKind {
         /// How long it tried.
         after: Duration,
         /// The last failure.
-        cause: String,
+        cause: Cause,
         /// Its address.
         server: String,
         /// Whether the address was configured.
@@ -305,6 +306,8 @@ pub enum NoticeKind {
     Refused {
         /// Its words, unaltered.
         words: String,
+        /// How it was learned.
+        kind: RefusalKind,
         /// The line that they name.
         span: Option<Span>,
         /// The packages that its frontmatter requires.

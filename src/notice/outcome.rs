@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{NoticeKind, OldVersion};
 use crate::engine::deploy::{Aftermath, OnServer, Outcome};
-use crate::engine::outcome::NO_ANSWER;
+use crate::engine::ledger::{Refusal, RefusalKind};
 use crate::engine::refusal;
 use crate::plugin::Plugin;
 
@@ -27,16 +27,17 @@ impl NoticeKind {
             Outcome::WouldUpdate { from, foreign } => (NoticeKind::WouldUpdate { from, foreign }, None),
             Outcome::RemoteEdit { theirs } => (NoticeKind::RemoteEdit { theirs }, None),
             Outcome::Duplicate(twin) => (NoticeKind::Duplicate { twin }, None),
-            Outcome::Refused { words, left } | Outcome::Crashed { words, left } => {
+            Outcome::Crashed { words, left } => {
+                let outcome = Outcome::Refused { refusal: Refusal::said(words), left };
+                return Self::of_outcome(outcome, plugin, on_server, in_pass, took);
+            }
+            Outcome::Refused { refusal: Refusal { words, kind }, left } => {
                 let span = refusal::place(&words, &plugin.text);
                 let requirements = plugin.frontmatter.requirements().map(str::to_owned);
-                let old_version = OldVersion::after_refusal(&words, &left, on_server);
-                (NoticeKind::Refused { words, span, requirements, old_version, took }, Self::left(left))
+                let old_version = OldVersion::after_refusal(kind, &left, on_server);
+                (NoticeKind::Refused { words, kind, span, requirements, old_version, took }, Self::left(left))
             }
             Outcome::Failed(failure) => (NoticeKind::Failed { failure, took }, None),
-            Outcome::Recovered { .. } | Outcome::Deactivated | Outcome::Deleted { .. } | Outcome::Spared(_) => {
-                return Vec::new();
-            }
         };
         [Some(what), left].into_iter().flatten().collect()
     }
@@ -69,8 +70,8 @@ impl NoticeKind {
 
 impl OldVersion {
     /// `None` where the server has none, or where it is unknown what runs there now.
-    fn after_refusal(words: &str, left: &Aftermath, on_server: Option<OnServer>) -> Option<Self> {
-        let is_known = matches!(left, Aftermath::AsItWas | Aftermath::Restored) && !words.starts_with(NO_ANSWER);
+    fn after_refusal(kind: RefusalKind, left: &Aftermath, on_server: Option<OnServer>) -> Option<Self> {
+        let is_known = matches!(left, Aftermath::AsItWas | Aftermath::Restored) && kind == RefusalKind::Said;
         let row = on_server.filter(|_| is_known)?;
         Some(if row.active == Some(false) { OldVersion::Off } else { OldVersion::Running })
     }

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::{KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Subject, WaitReason};
 use crate::engine::OnDelete;
-use crate::engine::deploy::Failure;
+use crate::engine::deploy::{Cause, Failure};
 use crate::engine::duplicate::{Duplicate, MatchedBy};
+use crate::engine::ledger::RefusalKind;
 use crate::engine::plan::Why;
 use crate::plugin::id::PluginId;
 use crate::plugin::{Diagnostic, Digest, Entry, Key, Kind, Rule, Span};
@@ -57,6 +58,7 @@ pub(super) fn samples() -> Vec<Notice> {
     };
     let refused = |words: &str, span, requirements: Option<&str>| NoticeKind::Refused {
         words: words.to_owned(),
+        kind: RefusalKind::Said,
         span,
         requirements: requirements.map(str::to_owned),
         old_version: None,
@@ -64,6 +66,7 @@ pub(super) fn samples() -> Vec<Notice> {
     };
     let kept = |old_version| NoticeKind::Refused {
         words: words(),
+        kind: RefusalKind::Said,
         span: Some(span()),
         requirements: None,
         old_version: Some(old_version),
@@ -96,10 +99,22 @@ pub(super) fn samples() -> Vec<Notice> {
             took: ms(12),
             dry_run: false,
         },
-        NoticeKind::Unreachable { cause: cause(), server: server(), next: ms(500), waiting: 0, configured: false },
-        NoticeKind::Unreachable { cause: cause(), server: server(), next: ms(20_000), waiting: 2, configured: true },
         NoticeKind::Unreachable {
-            cause: "certificate not trusted".to_owned(),
+            cause: cause().into(),
+            server: server(),
+            next: ms(500),
+            waiting: 0,
+            configured: false,
+        },
+        NoticeKind::Unreachable {
+            cause: cause().into(),
+            server: server(),
+            next: ms(20_000),
+            waiting: 2,
+            configured: true,
+        },
+        NoticeKind::Unreachable {
+            cause: Cause { words: "certificate not trusted".to_owned(), untrusted: true },
             server: "https://h".to_owned(),
             next: ms(500),
             waiting: 0,
@@ -110,8 +125,8 @@ pub(super) fn samples() -> Vec<Notice> {
         NoticeKind::Back { away: ms(83_000), waiting: 1 },
         NoticeKind::AccessGranted { waiting: 0 },
         NoticeKind::AccessGranted { waiting: 2 },
-        NoticeKind::GaveUp { after: ms(10_000), cause: cause(), server: server(), configured: false },
-        NoticeKind::GaveUp { after: ms(10_000), cause: cause(), server: server(), configured: true },
+        NoticeKind::GaveUp { after: ms(10_000), cause: cause().into(), server: server(), configured: false },
+        NoticeKind::GaveUp { after: ms(10_000), cause: cause().into(), server: server(), configured: true },
         NoticeKind::NotAllowed {
             status: 0,
             words: "no key is configured, and this server asks for one".to_owned(),
@@ -192,7 +207,7 @@ pub(super) fn samples() -> Vec<Notice> {
         NoticeKind::RefusedBefore { words: words(), span: Some(span()), on_server: false },
         NoticeKind::RefusedBefore { words: String::new(), span: None, on_server: true },
         NoticeKind::RefusedBefore { words: pip(), span: None, on_server: false },
-        failed(Failure::Unreachable { cause: cause(), retry_after: None }),
+        failed(Failure::Unreachable { cause: cause().into(), retry_after: None }),
         failed(Failure::Unanswered { cause: cause() }),
         failed(Failure::NotAllowed { status: 401, words: "401 Unauthorized".to_owned() }),
         failed(Failure::Foreign { status: 200, words: "a web page".to_owned() }),

@@ -179,6 +179,7 @@ mod tests {
 
     use super::*;
     use crate::engine::deploy::Failure;
+    use crate::engine::ledger::RefusalKind;
     use crate::notice::{OldVersion, PassSummary, Subject, WaitReason};
     use crate::plugin::{Diagnostic, Key, Rule, Span, id::PluginId};
 
@@ -259,6 +260,7 @@ mod tests {
             shout(NoticeKind::WouldUpdate { from: Some("1.0".to_owned()), foreign: false }),
             shout(NoticeKind::Refused {
                 words: "invalid syntax (<string>, line 2)".to_owned(),
+                kind: RefusalKind::Said,
                 span: Some(span(2, 1, 14, "class Filter(:")),
                 requirements: None,
                 old_version: Some(OldVersion::Running),
@@ -266,6 +268,7 @@ mod tests {
             }),
             shout(NoticeKind::Refused {
                 words: String::new(),
+                kind: RefusalKind::Said,
                 span: None,
                 requirements: None,
                 old_version: None,
@@ -273,6 +276,7 @@ mod tests {
             }),
             shout(NoticeKind::Refused {
                 words: "pip failed:\r\n  no such package\n\x1b[31mgave up\x07".to_owned(),
+                kind: RefusalKind::Said,
                 span: None,
                 requirements: None,
                 old_version: Some(OldVersion::Off),
@@ -302,7 +306,7 @@ mod tests {
             file(NoticeKind::BeingWritten),
             shout(NoticeKind::Waiting { reason: WaitReason::Away, again: false }),
             Notice::general(NoticeKind::Unreachable {
-                cause: "connection refused".to_owned(),
+                cause: "connection refused".into(),
                 server,
                 next: Duration::from_millis(500),
                 waiting: 1,

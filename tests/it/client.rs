@@ -205,14 +205,14 @@ async fn an_address_that_leads_nowhere() {
     // No resolver is asked for a label that is too long for one.
     let host = format!("{}.invalid", "x".repeat(64));
     let reply = client(&format!("http://{host}")).call(update("f")).await;
-    assert_eq!(reply, Reply::Unreachable { cause: format!("name not found: {host}"), retry_after: None });
+    assert_eq!(reply, Reply::Unreachable { cause: format!("name not found: {host}").into(), retry_after: None });
 }
 
 #[tokio::test]
 async fn tls_where_there_is_none() {
     let fake = FakeServer::start();
     let reply = client(&fake.url().replace("http:", "https:")).call(update("f")).await;
-    let cause = "no TLS is spoken there, perhaps plain http".to_owned();
+    let cause = "no TLS is spoken there, perhaps plain http".into();
     assert_eq!(reply, Reply::Unreachable { cause, retry_after: None });
 }
 

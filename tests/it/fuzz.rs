@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use jiff::Timestamp;
 use owui_watch::disk::Folder;
 use owui_watch::engine::deploy::Backup;
-use owui_watch::engine::ledger::{Deployed, LastAttempt, Ledger, Rollback, UpdateIntent};
+use owui_watch::engine::ledger::{Deployed, LastAttempt, Ledger, Refusal, Rollback, UpdateIntent};
 use owui_watch::notice::{Notice, NoticeKind, Subject};
 use owui_watch::plugin::frontmatter::Frontmatter;
 use owui_watch::plugin::id::{self, PluginId};
@@ -379,7 +379,8 @@ fn deployed() -> impl Strategy<Value = Deployed> {
 fn last() -> impl Strategy<Value = LastAttempt> {
     prop_oneof![
         Just(LastAttempt::Deployed),
-        (digest(), any::<String>()).prop_map(|(digest, words)| LastAttempt::Refused { digest, words }),
+        (digest(), any::<String>())
+            .prop_map(|(digest, words)| LastAttempt::Refused { digest, refusal: Refusal::said(words) }),
         digest().prop_map(|digest| LastAttempt::Failed { digest }),
     ]
 }

@@ -11,6 +11,7 @@ use owui_watch::config::{self, Config, KeyRow, World};
 use owui_watch::engine::Code;
 use owui_watch::engine::deploy::Failure;
 use owui_watch::engine::duplicate::{Duplicate, MatchedBy};
+use owui_watch::engine::ledger::RefusalKind;
 use owui_watch::engine::plan::Why;
 use owui_watch::notice::{KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Subject, WaitReason};
 use owui_watch::plugin::id::PluginId;
@@ -88,11 +89,11 @@ fn examples() -> Vec<NoticeKind> {
         NoticeKind::NothingFound { roots: vec![path()] },
         NoticeKind::Pass { todo: 1 },
         NoticeKind::Summary { tally: PassSummary::default(), took, dry_run: false },
-        NoticeKind::Unreachable { cause: text(), server: text(), next: took, waiting: 1, configured: true },
+        NoticeKind::Unreachable { cause: text().into(), server: text(), next: took, waiting: 1, configured: true },
         NoticeKind::StillUnreachable { cause: text(), attempt: 2, next: took },
         NoticeKind::Back { away: took, waiting: 1 },
         NoticeKind::AccessGranted { waiting: 1 },
-        NoticeKind::GaveUp { after: took, cause: text(), server: text(), configured: true },
+        NoticeKind::GaveUp { after: took, cause: text().into(), server: text(), configured: true },
         NoticeKind::NotAllowed { status: 401, words: text(), key: Some(text()) },
         NoticeKind::Foreign { server: text(), status: 200, words: text() },
         NoticeKind::Proxied { server: text(), proxy: text() },
@@ -129,6 +130,7 @@ fn examples() -> Vec<NoticeKind> {
         NoticeKind::Spared { why: KeepReason::Many },
         NoticeKind::Refused {
             words: text(),
+            kind: RefusalKind::Said,
             span: Some(span()),
             requirements: None,
             old_version: Some(OldVersion::Running),

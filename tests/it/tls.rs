@@ -1,7 +1,7 @@
 //! Certificates: whom the client trusts, and what is said where it does not.
 
 use owui_watch::client::{Authorities, Client, Options, Timeouts};
-use owui_watch::engine::deploy::{Call, Reply};
+use owui_watch::engine::deploy::{Call, Cause, Reply};
 
 use crate::support::command::{Project, filter};
 use crate::support::fake_server::{FakeServer, KEY};
@@ -19,9 +19,10 @@ async fn who_is_trusted() {
     let good = Certified::new(Kind::Signed);
     let front = TlsFront::of(&server, &good);
     let other = Certified::new(Kind::Signed).authority_pem();
-    let away = |cause: &str| Reply::Unreachable { cause: cause.to_owned(), retry_after: None };
+    let away = |cause: &str| Reply::Unreachable { cause: cause.into(), retry_after: None };
 
-    let untrusted = away("certificate not trusted");
+    let cause = Cause { words: "certificate not trusted".to_owned(), untrusted: true };
+    let untrusted = Reply::Unreachable { cause, retry_after: None };
     assert_eq!(connect(&front, "").await, untrusted);
     assert_eq!(connect(&front, &other).await, untrusted);
     assert_eq!(server.lines(), [""; 0], "nothing is said to whom nobody vouches for");

@@ -259,7 +259,7 @@ fn stumbled(words: &str) -> Reply {
 }
 
 fn away(answer: &Answer<'_>) -> Reply {
-    Reply::Unreachable { cause: heading_and_words(answer), retry_after: retry_after(answer) }
+    Reply::Unreachable { cause: heading_and_words(answer).into(), retry_after: retry_after(answer) }
 }
 
 const NOT_FOUND: &str = "We could not find what you're looking for :/";

@@ -206,7 +206,7 @@ fn a_save_during_a_look_at_a_server_that_is_away_is_said_to_wait() {
 #[test]
 fn a_server_that_wants_to_be_left_alone_for_ever_is_asked_again() {
     let mut run = play(policy(), Ledger::default(), "0ms edit a v1\n0ms rescan");
-    let wish = Reply::Unreachable { cause: "busy".to_owned(), retry_after: Some(Duration::from_secs(u64::MAX)) };
+    let wish = Reply::Unreachable { cause: "busy".into(), retry_after: Some(Duration::from_secs(u64::MAX)) };
     run.give(Event::Replied(run.tickets[0], wish));
     assert_eq!(run.engine.next_wake(), Some(Duration::from_secs(30)));
 }

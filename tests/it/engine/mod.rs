@@ -367,9 +367,9 @@ fn read_reply(words: &[&str]) -> Reply {
         ["foreign"] => Reply::Foreign { status: 200, words: "a web page".to_owned() },
         ["stumbled"] => Reply::Stumbled { cause: "the server's database is locked".to_owned() },
         ["lost"] => Reply::Lost { cause: "no answer".to_owned() },
-        ["unreachable"] => Reply::Unreachable { cause: "connection refused".to_owned(), retry_after: None },
+        ["unreachable"] => Reply::Unreachable { cause: "connection refused".into(), retry_after: None },
         ["unreachable", seconds] => Reply::Unreachable {
-            cause: "too many requests".to_owned(),
+            cause: "too many requests".into(),
             retry_after: Some(Duration::from_secs(seconds.parse().unwrap())),
         },
         _ => panic!("{words:?}"),

@@ -229,7 +229,7 @@ impl World {
                 Reply::Stumbled { cause: "the server's database is locked".to_owned() }
             }),
             Fault::Busy => Some(Reply::Unreachable {
-                cause: "429 Too Many Requests".to_owned(),
+                cause: "429 Too Many Requests".into(),
                 retry_after: Some(ms(1000 + self.luck("busy", 90_000))),
             }),
             Fault::Crash => {
@@ -301,7 +301,7 @@ impl World {
 }
 
 fn unreachable(cause: &str) -> Reply {
-    Reply::Unreachable { cause: cause.to_owned(), retry_after: None }
+    Reply::Unreachable { cause: cause.into(), retry_after: None }
 }
 
 fn page() -> Reply {

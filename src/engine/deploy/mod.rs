@@ -1,0 +1,895 @@
+//! One deploy as a conversation with the server: which [`Call`] to make, and what its [`Reply`] means.
+//!
+//! It begins with a look at what the server has, with one exception: what a list that was made for the pass does not have,
+//! and of which the ledger knows nothing, is created at once, so that a first deploy of many plugins makes one request for
+//! each. Nothing is at risk: every version of the server looks at the id before it looks at the text, and answers that it is
+//! taken, or that plugins are off, without touching what is there. Then the look is made up for, and what is found is
+//! treated like any other: as somebody else's.
+//!
+//! Longer than other files, since it is one table: what each reply means at each stage. Its tests are in `tests.rs`.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use super::call::{Call, Cause, Failure, Form, Reply, Row, Version};
+pub use super::form::message;
+use super::form::{form_of_stub, form_to_create, form_to_update, is_stub};
+use crate::engine::duplicate::{self, Duplicate, Duplicates, Identity};
+use crate::engine::ledger::{Refusal, UpdateIntent};
+use crate::engine::plan::Why;
+use crate::engine::refusal;
+use crate::engine::repair::{self, Next, Repair};
+use crate::plugin::{Digest, Key, Plugin, id::PluginId};
+
+/// What the conversation needs to know beside the plugin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeployPolicy {
+    /// Send even what the server holds already.
+    pub force: bool,
+    /// Look, and say what would be sent, but send nothing.
+    pub dry_run: bool,
+    /// Switch a function on that was created just now.
+    pub activate_new: bool,
+    /// What to do about a text on the server that is neither ours nor what we last deployed.
+    pub on_remote_edit: OnRemoteEdit,
+    /// What to do about a plugin to be created that seems to be on the server under another id.
+    pub adopt: Adopt,
+}
+
+/// What to do about a text on the server that somebody else put there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnRemoteEdit {
+    /// Keep a copy on disk, and deploy.
+    #[default]
+    Backup,
+    /// Leave it, and tell how to go on.
+    Hold,
+    /// Deploy.
+    Overwrite,
+}
+
+/// What to do about a plugin to be created whose title and author stand on the server under another id.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Adopt {
+    /// Create nothing, and tell how to go on.
+    #[default]
+    Ask,
+    /// Create it.
+    Never,
+}
+
+/// What a conversation wants next.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use]
+pub enum Step<O = Outcome> {
+    /// Make this call and come back with its reply.
+    Call(Call),
+    /// Keep this copy of the server's text, which is about to be replaced, and come back with where it lies.
+    SaveBackup(Backup),
+    /// Write this down before the text leaves, and come back when it is on disk.
+    SaveIntent(UpdateIntent),
+    /// Archive this text of ours, and take the step after it.
+    Archive(Backup, Box<Self>),
+    /// Over.
+    Done(O),
+}
+
+impl<O> Step<O> {
+    /// The same step of a conversation whose end means more.
+    pub(super) fn map_done<P>(self, done: impl FnOnce(O) -> P) -> Step<P> {
+        match self {
+            Step::Call(call) => Step::Call(call),
+            Step::SaveBackup(backup) => Step::SaveBackup(backup),
+            Step::SaveIntent(intent) => Step::SaveIntent(intent),
+            Step::Archive(backup, next) => Step::Archive(backup, Box::new(next.map_done(done))),
+            Step::Done(outcome) => Step::Done(done(outcome)),
+        }
+    }
+}
+
+/// A text, as the server holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backup {
+    /// Whose text it is.
+    pub key: Key,
+    /// The text, unaltered.
+    pub text: String,
+    /// Its digest, which names the file.
+    pub digest: Digest,
+}
+
+/// How a deploy ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It did not exist, and does now.
+    Created {
+        /// The on/off switch, for a function.
+        active: Option<bool>,
+        /// What became of switching it on.
+        left: Aftermath,
+    },
+    /// It holds our text now.
+    Updated {
+        /// The version that was replaced.
+        from: Option<String>,
+        /// The copy of what was replaced, where that was neither ours nor the same.
+        kept: Option<PathBuf>,
+        /// The server's name for the version that this has made, where it keeps versions.
+        version: Option<String>,
+    },
+    /// It held our text already.
+    Unchanged,
+    /// Would be created, but for `--dry-run`.
+    WouldCreate,
+    /// Would be updated, but for `--dry-run`.
+    WouldUpdate {
+        /// The version that would be replaced.
+        from: Option<String>,
+        /// Whether what would be replaced is somebody else's text, of which a copy would be kept.
+        foreign: bool,
+    },
+    /// Somebody else's text is on the server, and the user wants to decide: nothing was sent.
+    RemoteEdit {
+        /// Its version.
+        theirs: Option<String>,
+    },
+    /// It seems to be on the server under another id, and the user wants to decide: nothing was sent.
+    Duplicate(Duplicate),
+    /// The server will not take this text.
+    Refused {
+        /// In which words.
+        refusal: Refusal,
+        /// What became of the plugin that is running.
+        left: Aftermath,
+    },
+    /// The server failed at this text, which may be the text's doing or its own.
+    Crashed {
+        /// Its words.
+        words: String,
+        /// What became of the plugin that is running.
+        left: Aftermath,
+    },
+    /// Something else went wrong.
+    Failed(Failure),
+}
+
+impl Outcome {
+    /// Why it has left something that is to be made good when the server is looked at again, if it has.
+    #[must_use]
+    pub fn unsettled(&self) -> Option<&str> {
+        match self {
+            Outcome::Created { left, .. } | Outcome::Refused { left, .. } | Outcome::Crashed { left, .. } => {
+                left.unsettled()
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it is known what the conversation has left on the server. Else the note of what was under way is still of
+    /// use.
+    #[must_use]
+    pub fn is_certain(&self) -> bool {
+        match self {
+            Outcome::Failed(failure) => failure.is_certain(),
+            Outcome::Created { .. } | Outcome::Refused { .. } | Outcome::Crashed { .. } => self.unsettled().is_none(),
+            Outcome::Updated { .. }
+            | Outcome::Unchanged
+            | Outcome::WouldCreate
+            | Outcome::WouldUpdate { .. }
+            | Outcome::RemoteEdit { .. }
+            | Outcome::Duplicate(_) => true,
+        }
+    }
+}
+
+impl Aftermath {
+    /// Why there is something left to be made good when the server is looked at again, if there is.
+    pub(super) fn unsettled(&self) -> Option<&str> {
+        match self {
+            Aftermath::Off { cause, later: true } | Aftermath::Unsettled { cause } => Some(cause),
+            Aftermath::Off { later: false, .. } | Aftermath::AsItWas | Aftermath::Restored => None,
+        }
+    }
+}
+
+/// Why the server has not taken a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It says what is wrong with the text, in its own words.
+    Refused(String),
+    /// It failed at the text.
+    Crashed(String),
+}
+
+impl Verdict {
+    fn of(reply: &Reply) -> Option<Self> {
+        match reply {
+            Reply::Refused { words } => Some(Verdict::Refused(words.clone())),
+            Reply::Crashed { words } => Some(Verdict::Crashed(words.clone())),
+            _ => None,
+        }
+    }
+
+    fn outcome(self, left: Aftermath) -> Outcome {
+        match self {
+            Verdict::Refused(words) => Outcome::Refused { refusal: Refusal::said(words), left },
+            Verdict::Crashed(words) => Outcome::Crashed { words, left },
+        }
+    }
+
+    /// The conversation ends with it.
+    fn over(self, left: Aftermath) -> Step {
+        Step::Done(self.outcome(left))
+    }
+
+    /// The server is gone since. It may be this text that took it down, which must not happen over and over.
+    fn gone(self, left: Aftermath, cause: &str) -> Step {
+        match self {
+            Verdict::Refused(_) => self.over(left),
+            Verdict::Crashed(words) => unanswered(format!("{words}, and then {cause}")),
+        }
+    }
+}
+
+/// What a refused update left of a function that was on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Aftermath {
+    /// Everything as it was.
+    AsItWas,
+    /// The server had switched the function off, and it is on again.
+    Restored,
+    /// Nothing is off, but the old text could not be loaded again, so that what runs may be the refused one: tried again
+    /// when the server is looked at the next time.
+    Unsettled {
+        /// Why not.
+        cause: String,
+    },
+    /// The function is off, and could not be switched on again.
+    Off {
+        /// Why not.
+        cause: String,
+        /// Whether it is tried again when the server is looked at the next time.
+        later: bool,
+    },
+}
+
+/// What is known when a conversation begins.
+#[derive(Clone, Debug)]
+pub struct DeployContext {
+    /// The texts that may be on the server without being somebody else's: what we deployed last, what a rollback put back.
+    pub ours: Vec<Digest>,
+    /// Those of them of which there may be no copy, since nobody has seen until now that the server has taken them.
+    pub unarchived: Vec<Digest>,
+    /// Whether the plugin is there under another id.
+    pub twins: Duplicates,
+    /// The server's words, where it has refused this very text: it is not created once more.
+    pub refused: Option<Refusal>,
+    /// The server says of an update why it refuses it, but not of a create (0.12).
+    pub explains_updates: bool,
+    /// The list that the pass goes by does not have it, and we have never deployed it. That is no proof that it does not
+    /// exist, but worth a try: no version touches what is there when it is to be created once more.
+    pub unlisted: bool,
+}
+
+/// One conversation about one plugin.
+#[derive(Clone, Debug)]
+pub struct Deploy {
+    plugin: Arc<Plugin>,
+    known: DeployContext,
+    terms: DeployPolicy,
+    stage: Stage,
+    /// How often the world changed under us (created or deleted meanwhile), so that the talk starts again.
+    restarts: u8,
+    /// A text has left, and the server has not said yet what it holds since.
+    in_doubt: bool,
+    /// The text has left, and at least once no answer came that tells what became of it.
+    was_lost: bool,
+    /// The text has left.
+    has_sent: bool,
+    /// Something was noted before it left.
+    has_noted: bool,
+    /// The digest of the text that is reloaded after a refusal.
+    restores: Option<Digest>,
+    /// What the server has, as far as its last answer tells.
+    on_server: Option<OnServer>,
+}
+
+/// A plugin that the server has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OnServer {
+    /// The on/off switch, for a function.
+    pub active: Option<bool>,
+}
+
+/// What the next reply answers.
+#[derive(Clone, Debug)]
+enum Stage {
+    /// Does it exist, and what does it hold?
+    Asked,
+    /// We were turned away: is it this plugin, or the key?
+    Doubted { words: String, absence: MissingRow },
+    /// Is it there under another id?
+    LookingForTwins,
+    /// The copy of what will be replaced.
+    Keeping { before: Box<Row> },
+    /// The note of what will be sent.
+    Noting { next: Box<Stage>, call: Call },
+    /// The update.
+    Updating { before: Box<Row>, kept: Option<PathBuf> },
+    /// Nobody knows what became of the update.
+    ReadingBack { before: Box<Row>, kept: Option<PathBuf>, doubt: Unverified },
+    /// What the refused update did to a running plugin is made good.
+    Repair { healing: Repair, verdict: Verdict },
+    /// The create.
+    Creating,
+    /// What a create that was refused left behind.
+    CheckingRefused { verdict: Verdict },
+    /// What a create to which no answer came left behind.
+    CheckingLost { cause: String },
+    /// The server hides why it refused to create it: a stub is created in its place, of whose update it says more.
+    CreatingStub { verdict: Verdict },
+    /// The stub, which has served, is looked at before it goes.
+    CheckingStub { verdict: Verdict },
+    /// The stub is deleted.
+    DeletingStub { outcome: Outcome },
+    /// The new function is being switched on.
+    Activating(Repair),
+}
+
+/// What being turned away can mean, if the key is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum MissingRow {
+    /// That there is no such id: some servers say it with a 401.
+    Possible,
+    /// Only that this plugin is not ours to touch.
+    Excluded,
+}
+
+/// Why a write is read back.
+#[derive(Clone, Debug)]
+enum Unverified {
+    /// No answer came.
+    Lost(String),
+    /// The answer was no, which may have left traces.
+    Refused(Verdict),
+    /// The answer shows another text than the one sent.
+    Other,
+}
+
+/// How often a conversation starts again because the row came or went meanwhile.
+const MOST_RESTARTS: u8 = 2;
+
+impl Deploy {
+    /// Begins a conversation: the first step is to ask what the server has, unless it has just said that it has not.
+    pub fn start(plugin: Arc<Plugin>, known: DeployContext, terms: DeployPolicy) -> (Self, Step) {
+        let mut exchange = Self {
+            plugin,
+            known,
+            terms,
+            stage: Stage::Asked,
+            restarts: 0,
+            in_doubt: false,
+            was_lost: false,
+            has_sent: false,
+            has_noted: false,
+            restores: None,
+            on_server: None,
+        };
+        let step = if exchange.known.unlisted && !terms.dry_run {
+            exchange.on_asked(Reply::Absent)
+        } else {
+            exchange.ask(Stage::Asked)
+        };
+        (exchange, step)
+    }
+
+    /// The plugin that this is about.
+    #[must_use]
+    pub fn plugin(&self) -> &Arc<Plugin> {
+        &self.plugin
+    }
+
+    /// Whether the text has left, at least once.
+    #[must_use]
+    pub fn has_sent(&self) -> bool {
+        self.has_sent
+    }
+
+    /// The digest of the text that is reloaded after a refusal; `None` if none is.
+    #[must_use]
+    pub fn restores(&self) -> Option<Digest> {
+        self.restores
+    }
+
+    /// Why the same text is deployed once more.
+    #[must_use]
+    pub fn why_again(&self) -> Why {
+        if self.terms.force { Why::Forced } else { Why::Retry }
+    }
+
+    /// Whether nobody knows what has become of a text that has left.
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        self.in_doubt
+    }
+
+    /// What the server has of the plugin, as far as its last answer tells.
+    #[must_use]
+    pub fn on_server(&self) -> Option<OnServer> {
+        self.on_server
+    }
+
+    /// Whether this reply to the last call says that what stands there, if anything, is not what was sent.
+    #[must_use]
+    pub fn is_rejected_by(&self, reply: &Reply) -> bool {
+        match self.stage {
+            // An earlier one, of which nobody knows what became, may have arrived.
+            _ if self.was_lost || self.known.unarchived.contains(&self.plugin.digest) => false,
+            Stage::Creating => matches!(reply, Reply::Refused { .. } | Reply::Taken),
+            Stage::Updating { .. } => matches!(reply, Reply::Refused { .. }),
+            _ => false,
+        }
+    }
+
+    /// Whether the next reply tells of plugins under other ids, for which [`Deploy::claimed_elsewhere`] is to be said before.
+    #[must_use]
+    pub fn looks_for_duplicates(&self) -> bool {
+        matches!(self.stage, Stage::LookingForTwins)
+    }
+
+    /// These ids belong to other files here.
+    pub fn claimed_elsewhere(&mut self, ids: BTreeSet<PluginId>) {
+        self.known.twins = Duplicates::Unknown(ids);
+    }
+
+    /// Takes the reply to the last call.
+    pub fn reply(&mut self, reply: Reply) -> Step {
+        match &reply {
+            Reply::Row(row) => self.on_server = Some(OnServer { active: row.is_active }),
+            // Turned down, a call leaves what is there.
+            Reply::Refused { .. } | Reply::Crashed { .. } => {}
+            _ => self.on_server = None,
+        }
+        match (&self.stage, &reply) {
+            (Stage::Updating { .. }, Reply::Lost { .. } | Reply::Foreign { .. } | Reply::Crashed { .. }) => {
+                self.in_doubt = true;
+            }
+            (Stage::Updating { before, .. }, Reply::Refused { .. }) => self.in_doubt = !before.versioned,
+            (Stage::Creating, Reply::Lost { .. } | Reply::Foreign { .. } | Reply::Crashed { .. }) => {
+                self.in_doubt = true;
+            }
+            (_, Reply::Row(_) | Reply::Absent) => self.in_doubt = false,
+            _ => {}
+        }
+        self.was_lost |= self.in_doubt;
+        match std::mem::replace(&mut self.stage, Stage::Asked) {
+            Stage::Asked => self.on_asked(reply),
+            Stage::Doubted { words, absence } => self.on_doubted(reply, words, absence),
+            Stage::LookingForTwins => self.on_listed(reply),
+            // Not to be repeated: a reply may hold a whole source text.
+            Stage::Keeping { .. } | Stage::Noting { .. } => odd("an answer while nothing was asked"),
+            Stage::Updating { before, kept } => self.on_updated(reply, before, kept),
+            Stage::ReadingBack { before, kept, doubt } => self.on_read_back(reply, &before, kept, doubt),
+            Stage::Repair { mut healing, verdict } => {
+                let next = healing.reply(reply);
+                self.heal(healing, next, verdict)
+            }
+            Stage::Creating => self.on_created(reply),
+            Stage::CheckingRefused { verdict } => self.on_refused_checked(reply, verdict),
+            Stage::CheckingLost { cause } => self.on_lost_checked(reply, cause),
+            Stage::CreatingStub { verdict } => self.on_stub_created(reply, verdict),
+            Stage::CheckingStub { verdict } => self.on_stub_checked(reply, verdict),
+            Stage::DeletingStub { outcome } => on_stub_deleted(reply, outcome),
+            Stage::Activating(healing) => self.on_activated(reply, healing),
+        }
+    }
+
+    /// Takes the answer to [`Step::SaveBackup`]: where the copy lies, or why it could not be written.
+    pub fn backup_saved(&mut self, kept: Result<PathBuf, String>) -> Step {
+        match (std::mem::replace(&mut self.stage, Stage::Asked), kept) {
+            (Stage::Keeping { before }, Ok(path)) => self.update(before, Some(path)),
+            (_, Ok(_)) => odd("a copy was kept that nobody asked for"),
+            (_, Err(words)) => Step::Done(Outcome::Failed(Failure::KeepFailed { words })),
+        }
+    }
+
+    /// Takes the answer to [`Step::SaveIntent`]: it is on disk, or why it could not be written.
+    pub fn intent_saved(&mut self, noted: Result<(), String>) -> Step {
+        match (std::mem::replace(&mut self.stage, Stage::Asked), noted) {
+            (Stage::Noting { next, call }, Ok(())) => self.call(*next, call),
+            (_, Ok(())) => odd("a note was taken that nobody asked for"),
+            (_, Err(words)) => Step::Done(Outcome::Failed(Failure::KeepFailed { words })),
+        }
+    }
+
+    fn call(&mut self, stage: Stage, call: Call) -> Step {
+        if let Call::Create(_, form) | Call::Update(_, form) = &call {
+            self.has_sent |= form.file.is_some();
+        }
+        self.stage = stage;
+        Step::Call(call)
+    }
+
+    fn ask(&mut self, stage: Stage) -> Step {
+        let call = Call::Get(self.plugin.key.clone());
+        self.call(stage, call)
+    }
+
+    /// The world changed between two calls: begin again, but not for ever.
+    fn restart(&mut self) -> Step {
+        self.restarts += 1;
+        if self.restarts > MOST_RESTARTS {
+            return odd("it keeps coming and going on the server");
+        }
+        self.ask(Stage::Asked)
+    }
+
+    fn on_asked(&mut self, reply: Reply) -> Step {
+        match reply {
+            Reply::Row(row) => self.on_found(row),
+            Reply::Absent if let Some(refusal) = self.known.refused.take() => {
+                Step::Done(Outcome::Refused { refusal, left: Aftermath::AsItWas })
+            }
+            Reply::Absent => match (self.terms.adopt, &self.known.twins) {
+                (Adopt::Never, _) | (Adopt::Ask, Duplicates::Ignored | Duplicates::Known(None)) => self.create(),
+                (Adopt::Ask, Duplicates::Known(Some(twin))) => Step::Done(Outcome::Duplicate(twin.clone())),
+                (Adopt::Ask, Duplicates::Unknown(_)) => {
+                    let call = Call::Overview(self.plugin.key.kind);
+                    self.call(Stage::LookingForTwins, call)
+                }
+            },
+            Reply::Unclear { words } => self.doubt(words, MissingRow::Possible),
+            other => self.unexpected(other),
+        }
+    }
+
+    /// The key opens the table or it does not: that tells what being turned away meant.
+    fn doubt(&mut self, words: String, absence: MissingRow) -> Step {
+        let call = Call::Overview(self.plugin.key.kind);
+        self.call(Stage::Doubted { words, absence }, call)
+    }
+
+    fn on_doubted(&mut self, reply: Reply, words: String, absence: MissingRow) -> Step {
+        let listed = |rows: &[Row]| rows.iter().any(|row| row.id == self.plugin.key.id.as_str());
+        match (reply, absence) {
+            (Reply::Rows(rows), MissingRow::Possible) if !listed(&rows) => self.on_asked(Reply::Absent),
+            // A list without it proves nothing when a write was turned down.
+            (Reply::Rows(_), MissingRow::Possible | MissingRow::Excluded) => {
+                Step::Done(Outcome::Failed(Failure::NotOurs { words }))
+            }
+            (Reply::Unclear { words }, _) => not_allowed(401, words),
+            (Reply::NotAllowed { status, words }, _) => not_allowed(status, words),
+            (other, _) => self.unexpected(other),
+        }
+    }
+
+    fn on_listed(&mut self, reply: Reply) -> Step {
+        let (Duplicates::Unknown(claimed_elsewhere), Reply::Rows(rows)) = (&self.known.twins, &reply) else {
+            return match reply {
+                // Whoever may create a tool may not always list what others have, or they have too much.
+                Reply::NotAllowed { .. } | Reply::Unclear { .. } | Reply::Unusable { .. } => self.create(),
+                other => self.unexpected(other),
+            };
+        };
+        let others: Vec<_> =
+            rows.iter().filter_map(|row| Some((PluginId::new(&row.id)?, Identity::of_row(row)))).collect();
+        let others = others.iter().map(|(id, identity)| (id, identity));
+        let identity = Identity::of(&self.plugin);
+        match duplicate::find(&identity, &self.plugin.key.id, others, |id| claimed_elsewhere.contains(id)) {
+            Some(twin) => Step::Done(Outcome::Duplicate(twin)),
+            None => self.create(),
+        }
+    }
+
+    fn create(&mut self) -> Step {
+        if self.terms.dry_run {
+            return Step::Done(Outcome::WouldCreate);
+        }
+        let call = Call::Create(self.plugin.key.clone(), Arc::new(form_to_create(&self.plugin)));
+        self.send(None, self.activates(), Stage::Creating, call)
+    }
+
+    /// Whether a function is switched on once it is created.
+    fn activates(&self) -> bool {
+        self.terms.activate_new && self.plugin.key.kind.has_switch()
+    }
+
+    fn on_found(&mut self, row: Box<Row>) -> Step {
+        let Some(text) = &row.content else {
+            let words = "the server does not show its text to this key".to_owned();
+            return Step::Done(Outcome::Failed(Failure::NotOurs { words }));
+        };
+        let digest = Digest::of_text(text);
+        if digest == self.plugin.digest && !self.terms.force {
+            return Step::Done(Outcome::Unchanged);
+        }
+        let ours = digest == self.plugin.digest || self.known.ours.contains(&digest) || is_stub(&row);
+        if !ours && self.terms.on_remote_edit == OnRemoteEdit::Hold && !self.terms.force {
+            return Step::Done(Outcome::RemoteEdit { theirs: row.version() });
+        }
+        if self.terms.dry_run {
+            return Step::Done(Outcome::WouldUpdate {
+                from: row.version(),
+                foreign: !ours && self.terms.on_remote_edit != OnRemoteEdit::Overwrite,
+            });
+        }
+        let backup = Backup { key: self.plugin.key.clone(), text: text.clone(), digest };
+        if self.known.unarchived.contains(&digest) {
+            return Step::Archive(backup, Box::new(self.update(row, None)));
+        }
+        if ours || self.terms.on_remote_edit == OnRemoteEdit::Overwrite {
+            return self.update(row, None);
+        }
+        self.stage = Stage::Keeping { before: row };
+        Step::SaveBackup(backup)
+    }
+
+    /// A server that may switch the function off is not sent anything before it is on disk that the function is on.
+    fn update(&mut self, before: Box<Row>, kept: Option<PathBuf>) -> Step {
+        let call = Call::Update(self.plugin.key.clone(), Arc::new(form_to_update(&self.plugin, &before)));
+        let replaced = before.digest().filter(|_| !before.versioned);
+        let was_active =
+            if is_stub(&before) { self.activates() } else { replaced.is_some() && before.is_active == Some(true) };
+        self.send(replaced, was_active, Stage::Updating { before, kept }, call)
+    }
+
+    /// What must be known of it after a crash is on disk before it leaves: what there would be to make good, that a new
+    /// function is switched on, and, where a text that is not known for ours would hold all further deploys, whose it is.
+    fn send(&mut self, replaced: Option<Digest>, was_active: bool, next: Stage, call: Call) -> Step {
+        let is_needed = replaced.is_some() || was_active || self.terms.on_remote_edit == OnRemoteEdit::Hold;
+        // What this conversation has noted before does not hold any more.
+        if !is_needed && !self.has_noted {
+            return self.call(next, call);
+        }
+        self.has_noted = true;
+        let ours = self.known.ours.iter().copied().chain([self.plugin.digest]).collect();
+        let under_way = UpdateIntent { ours, replaced, was_active };
+        self.stage = Stage::Noting { next: Box::new(next), call };
+        Step::SaveIntent(under_way)
+    }
+
+    fn on_updated(&mut self, reply: Reply, before: Box<Row>, kept: Option<PathBuf>) -> Step {
+        match reply {
+            Reply::Row(after) if self.is_ours(&after) => self.taken(&before, &after, kept),
+            Reply::Row(_) => self.ask(Stage::ReadingBack { before, kept, doubt: Unverified::Other }),
+            // A proxy that answers for the server does not know either what became of it.
+            Reply::Lost { cause } | Reply::Foreign { words: cause, .. } => {
+                self.ask(Stage::ReadingBack { before, kept, doubt: Unverified::Lost(cause) })
+            }
+            Reply::Stumbled { cause } if !before.versioned => Step::Done(Outcome::Failed(Failure::Stumbled { cause })),
+            reply => match Verdict::of(&reply) {
+                Some(verdict) if is_stub(&before) => self.ask(Stage::CheckingStub { verdict }),
+                Some(verdict @ Verdict::Refused(_)) if before.versioned => verdict.over(Aftermath::AsItWas),
+                Some(verdict) => self.ask(Stage::ReadingBack { before, kept, doubt: Unverified::Refused(verdict) }),
+                None => self.unexpected(reply),
+            },
+        }
+    }
+
+    fn on_read_back(&mut self, reply: Reply, before: &Row, kept: Option<PathBuf>, doubt: Unverified) -> Step {
+        match (reply, doubt) {
+            // What it held before, it may have refused to take again.
+            (Reply::Row(after), Unverified::Refused(verdict)) if !self.is_ours(&after) || self.is_ours(before) => {
+                self.restore(before, &after, verdict)
+            }
+            // A refusal switches a function off. So may somebody else, so that the text is sent once more.
+            (Reply::Row(after), Unverified::Lost(cause)) if went_off(before, &after) => {
+                self.restore(before, &after, Verdict::Crashed(cause))
+            }
+            (Reply::Row(after), _) if self.is_ours(&after) => self.taken(before, &after, kept),
+            // Somebody else wrote at the same moment: that is looked at like any text of theirs.
+            (Reply::Row(after), Unverified::Other) => {
+                self.restarts += 1;
+                if self.restarts > MOST_RESTARTS {
+                    return Step::Done(Outcome::Failed(Failure::StoredOther));
+                }
+                self.on_found(after)
+            }
+            (Reply::Absent, _) => self.restart(),
+            // What stands there for a moment goes, or else is found by the next try.
+            (Reply::Row(after), Unverified::Lost(cause)) if is_stub(before) && is_stub(&after) => {
+                self.delete_stub(Outcome::Failed(Failure::Unanswered { cause }))
+            }
+            (reply, Unverified::Lost(_)) if is_stub(before) && !matches!(reply, Reply::Row(_)) => {
+                self.unexpected(reply)
+            }
+            // Not carried out, as it seems; the next try starts by looking again.
+            (_, Unverified::Lost(cause)) => unanswered(cause),
+            (reply, Unverified::Refused(verdict)) => {
+                let gone = matches!(reply, Reply::Unreachable { .. } | Reply::Lost { .. });
+                let (cause, _) = repair::cause_of(reply);
+                let left = match before.is_active {
+                    _ if before.versioned => Aftermath::AsItWas,
+                    Some(true) => Aftermath::Off { cause: cause.clone(), later: true },
+                    Some(false) | None => Aftermath::Unsettled { cause: cause.clone() },
+                };
+                if gone { verdict.gone(left, &cause) } else { verdict.over(left) }
+            }
+            (reply, Unverified::Other) => self.unexpected(reply),
+        }
+    }
+
+    /// The server holds our text. No version touches a switch when it takes a text: one that was flipped meanwhile was
+    /// flipped by somebody, and stays.
+    fn taken(&mut self, before: &Row, after: &Row, kept: Option<PathBuf>) -> Step {
+        if is_stub(before) {
+            return self.created(after);
+        }
+        // A text that is equal to the stored one makes no version: what stands there then is not of our making.
+        let version = after.version_id.clone().filter(|made| before.version_id.as_ref() != Some(made));
+        Step::Done(Outcome::Updated { from: before.version(), kept, version })
+    }
+
+    /// The server would not have our text. Before 0.12 that leaves traces, which go when it loads the old text once more:
+    /// the switch of the function, and what runs of it.
+    fn restore(&mut self, before: &Row, after: &Row, verdict: Verdict) -> Step {
+        if before.versioned {
+            return verdict.over(Aftermath::AsItWas);
+        }
+        // Who has put another text there meanwhile has loaded it, and may be about to put the next one there.
+        let reload = before.digest() == after.digest();
+        self.restores = after.digest();
+        let (healing, next) = Repair::start(&self.plugin.key, before.is_active == Some(true), after, reload);
+        self.heal(healing, next, verdict)
+    }
+
+    fn heal(&mut self, healing: Repair, next: Next, verdict: Verdict) -> Step {
+        match next {
+            Next::Call(call) => self.call(Stage::Repair { healing, verdict }, call),
+            Next::Over(left) => verdict.over(left),
+        }
+    }
+
+    fn on_created(&mut self, reply: Reply) -> Step {
+        match reply {
+            // The answer to a create carries no text, but it says enough: the id was free, and of two who create the same
+            // at once the server tells one that it was not. So what is stored there is what we sent.
+            Reply::Row(row) if row.content.is_none() || self.is_ours(&row) => self.created(&row),
+            Reply::Row(_) => Step::Done(Outcome::Failed(Failure::StoredOther)),
+            Reply::Taken => self.restart(),
+            Reply::Lost { cause } => self.ask(Stage::CheckingLost { cause }),
+            reply => match Verdict::of(&reply) {
+                Some(verdict) => self.ask(Stage::CheckingRefused { verdict }),
+                None => self.unexpected(reply),
+            },
+        }
+    }
+
+    /// A create that is refused may have left a row behind.
+    fn on_refused_checked(&mut self, reply: Reply, verdict: Verdict) -> Step {
+        let masked = matches!(&verdict, Verdict::Refused(words) if refusal::masked(words));
+        match reply {
+            // It was there all the time, and the list did not have it.
+            Reply::Row(row) if std::mem::take(&mut self.known.unlisted) => self.on_found(row),
+            Reply::Row(row) if self.is_ours(&row) => self.created(&row),
+            Reply::Absent if self.known.explains_updates && masked => {
+                let call = Call::Create(self.plugin.key.clone(), Arc::new(form_of_stub(&self.plugin)));
+                self.call(Stage::CreatingStub { verdict }, call)
+            }
+            Reply::Row(_) | Reply::Absent => verdict.over(Aftermath::AsItWas),
+            Reply::Unreachable { cause, .. } => verdict.gone(Aftermath::AsItWas, &cause.words),
+            Reply::Lost { cause } => verdict.gone(Aftermath::AsItWas, &cause),
+            other => self.unexpected(other),
+        }
+    }
+
+    /// A create to which no answer came may have been carried out.
+    fn on_lost_checked(&mut self, reply: Reply, cause: String) -> Step {
+        match reply {
+            Reply::Row(row) if self.is_ours(&row) => self.created(&row),
+            Reply::Row(row) if std::mem::take(&mut self.known.unlisted) => self.on_found(row),
+            Reply::Row(_) => Step::Done(Outcome::Failed(Failure::StoredOther)),
+            Reply::Absent | Reply::Unreachable { .. } | Reply::Lost { .. } => unanswered(cause),
+            other => self.unexpected(other),
+        }
+    }
+
+    /// It is there, for the first time.
+    fn created(&mut self, row: &Row) -> Step {
+        if self.activates() && row.is_active == Some(false) {
+            let (healing, next) = Repair::switch_on_new(&self.plugin.key, self.plugin.digest, row);
+            return self.activate(healing, next);
+        }
+        Step::Done(Outcome::Created { active: row.is_active, left: Aftermath::AsItWas })
+    }
+
+    fn activate(&mut self, healing: Repair, next: Next) -> Step {
+        match next {
+            Next::Call(call) => self.call(Stage::Activating(healing), call),
+            Next::Over(Aftermath::Restored) => {
+                Step::Done(Outcome::Created { active: Some(true), left: Aftermath::AsItWas })
+            }
+            // Somebody else has put another text there.
+            Next::Over(Aftermath::AsItWas) => Step::Done(Outcome::Failed(Failure::StoredOther)),
+            Next::Over(left @ (Aftermath::Unsettled { .. } | Aftermath::Off { .. })) => {
+                Step::Done(Outcome::Created { active: Some(false), left })
+            }
+        }
+    }
+
+    /// The update of the stub is what the server gives its reason for; if it takes it after all, so much the better.
+    fn on_stub_created(&mut self, reply: Reply, verdict: Verdict) -> Step {
+        match reply {
+            // From here on it is an update like any other. The stub is created once, whatever comes of it.
+            Reply::Row(_) | Reply::Lost { .. } => {
+                self.known.explains_updates = false;
+                self.ask(Stage::Asked)
+            }
+            Reply::Taken => self.restart(),
+            Reply::Refused { .. } => {
+                let (Verdict::Refused(words) | Verdict::Crashed(words)) = verdict;
+                Step::Done(Outcome::Failed(Failure::TakesNone { words }))
+            }
+            Reply::Crashed { words } => Verdict::Crashed(words).over(Aftermath::AsItWas),
+            other => self.unexpected(other),
+        }
+    }
+
+    /// Only what is still the stub is deleted.
+    fn on_stub_checked(&mut self, reply: Reply, verdict: Verdict) -> Step {
+        let outcome = verdict.outcome(Aftermath::AsItWas);
+        match reply {
+            Reply::Row(row) if is_stub(&row) => self.delete_stub(outcome),
+            reply => on_stub_deleted(reply, outcome),
+        }
+    }
+
+    fn delete_stub(&mut self, outcome: Outcome) -> Step {
+        let call = Call::Delete(self.plugin.key.clone());
+        self.call(Stage::DeletingStub { outcome }, call)
+    }
+
+    fn on_activated(&mut self, reply: Reply, mut healing: Repair) -> Step {
+        if reply == Reply::Absent {
+            return self.restart();
+        }
+        let next = healing.reply(reply);
+        self.activate(healing, next)
+    }
+
+    /// The server stores what we sent, as it says itself.
+    fn is_ours(&self, row: &Row) -> bool {
+        row.digest() == Some(self.plugin.digest)
+    }
+
+    /// The replies that mean the same at every stage.
+    fn unexpected(&mut self, reply: Reply) -> Step {
+        match reply {
+            Reply::NotAllowed { words, .. } | Reply::Unclear { words } => self.doubt(words, MissingRow::Excluded),
+            Reply::Absent => self.restart(),
+            other => Step::Done(Outcome::Failed(other.into_failure())),
+        }
+    }
+}
+
+/// What stands on the server for a moment is not left behind: while nobody knows whether it is, this is not over.
+fn on_stub_deleted(reply: Reply, outcome: Outcome) -> Step {
+    match reply {
+        Reply::Unreachable { .. } | Reply::Lost { .. } | Reply::Stumbled { .. } | Reply::Crashed { .. } => {
+            Step::Done(Outcome::Failed(reply.into_failure()))
+        }
+        _ => Step::Done(outcome),
+    }
+}
+
+fn odd(words: &str) -> Step {
+    Step::Done(Outcome::Failed(Failure::Odd { words: words.to_owned() }))
+}
+
+fn not_allowed(status: u16, words: String) -> Step {
+    Step::Done(Outcome::Failed(Failure::NotAllowed { status, words }))
+}
+
+/// The server has switched the function off, as it does before 0.12 when it refuses a text.
+fn went_off(before: &Row, after: &Row) -> bool {
+    let off = before.is_active == Some(true) && after.is_active == Some(false);
+    !before.versioned && off && before.digest() == after.digest()
+}
+
+fn unanswered(cause: String) -> Step {
+    Step::Done(Outcome::Failed(Failure::Unanswered { cause }))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,479 @@
+//! From a file that is ready to a conversation that is in flight: what is to be done about a plugin, whose turn it is, and
+//! what a conversation is told before it begins.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::deploy::{Adopt, Call, Deploy, DeployContext, DeployPolicy, Reply, Step};
+use super::duplicate::{self, Duplicate, Duplicates, Identity};
+use super::files::{File, Owner};
+use super::lane::{Conversation, Ended, InFlight, Job, Lane, Task};
+use super::ledger::{LastAttempt, Refusal, Rollback};
+use super::pass::PassResult;
+use super::plan::{self, Decision, Remote, Situation, Why};
+use super::prefetch::Asked;
+use super::removal::Removal;
+use super::repair::Recovery;
+use super::retry::Cause;
+use super::site::{Access, ServerListing};
+use super::tree::{Complaint, Held, Pending};
+use super::{Effect, Engine, Now, SLOW, Ticket, form, refusal};
+use crate::notice::{Notice, NoticeKind, WaitReason};
+use crate::plugin::id::PluginId;
+use crate::plugin::{Digest, Key, Plugin};
+
+impl Engine {
+    /// Decides about one id after something about its files changed.
+    pub(super) fn consider(&mut self, key: &Key, since: Duration, now: Now) {
+        // Everything is planned at once when the walk is done and the server has said what it holds.
+        if self.tree.scanning {
+            return;
+        }
+        match self.tree.present_owner(key) {
+            Owner::None => {
+                self.tree.doubted.remove(key);
+                self.tree.conflicts.remove(key);
+                self.cancel(key);
+            }
+            Owner::One(plugin) => {
+                self.tree.doubted.remove(key);
+                self.tree.conflicts.remove(key);
+                if !self.is_plannable(&plugin) {
+                    return;
+                }
+                let remote = self.remote(key);
+                self.plan(&plugin, remote, since, now);
+            }
+            Owner::Conflict(paths) => self.recheck_claims(key, paths, since),
+        }
+    }
+
+    /// What the server was seen to hold, for a plugin that the pass under way has not come to yet.
+    pub(super) fn remote(&mut self, key: &Key) -> Remote {
+        if let Some(remote) = self.site.lanes.get_mut(key).and_then(|lane| lane.unread.take()) {
+            return remote;
+        }
+        let planned = !self.site.lanes.is_idle(key);
+        // What was seen before an absence is old.
+        let known = self.site.is_open() && !planned;
+        match self.site.pass.as_ref().filter(|pass| known && pass.planned && !pass.results.contains_key(key)) {
+            Some(pass) => pass.holds.of(key),
+            None => Remote::NotAsked,
+        }
+    }
+
+    /// Takes back a deploy, or a removal, that has not begun. What a crash has left behind is made good all the same.
+    pub(super) fn cancel(&mut self, key: &Key) {
+        if self.site.lanes.waiting(key).is_some_and(|job| !matches!(job.task, Task::Recover)) {
+            self.site.lanes.cancel(key);
+        }
+    }
+
+    /// What is known of a file that is about to be read may be old: it is planned when it was read. What is known of a
+    /// root that is not there holds again when it is back.
+    pub(super) fn is_plannable(&self, plugin: &Plugin) -> bool {
+        self.policy.selects_plugin(plugin)
+            && !self.tree.is_out_of_reach(&plugin.path)
+            && !self.tree.pending.contains_key(&plugin.path)
+    }
+
+    /// The plan for one plugin whose id nobody else claims.
+    pub(super) fn plan(&mut self, plugin: &Arc<Plugin>, remote: Remote, since: Duration, now: Now) {
+        if !self.is_plannable(plugin) {
+            return;
+        }
+        let key = &plugin.key;
+        let remote = match remote {
+            Remote::Holds(digest) if form::is_of_stub(digest, plugin.entry) => Remote::Stub,
+            remote => remote,
+        };
+        self.tell_switched_off(plugin);
+        let in_pass = remote != Remote::NotAsked;
+        if let Some(flying) = self.site.lanes.in_flight(key).and_then(|flight| flight.conversation.deploys()) {
+            if flying.digest == plugin.digest {
+                self.cancel(key);
+                self.tell_unchanged(plugin, in_pass, None);
+            } else {
+                self.request(plugin, Why::Edited, since, in_pass);
+            }
+            return;
+        }
+        let reason = match &self.site.access {
+            Access::Open => None,
+            // After an absence, only an answer tells that it is over.
+            Access::Away { .. } => Some(WaitReason::Away),
+            Access::Probing(_) if self.site.denied.is_some() => Some(WaitReason::Denied),
+            Access::Probing(_) if self.site.outage.is_some() => Some(WaitReason::Away),
+            // What it holds is about to be known, and then everything is planned.
+            Access::Probing(_) => return,
+            Access::Denied { .. } => Some(WaitReason::Denied),
+        };
+        // Once: a text that ends the server must not do so whenever the pass is taken up again.
+        let came = self.site.pass.as_ref().is_some_and(|pass| pass.results.contains_key(key));
+        let forced = in_pass && self.first_pass && self.policy.terms.force && !came;
+        let decision = plan::decide(&Situation {
+            forced,
+            waiting: self.site.lanes.waiting(key).and_then(Job::deploy).map(|(_, why)| why),
+            asked: reason.is_none() && self.site.is_asked_ahead(key),
+            ..self.situation(plugin, remote)
+        });
+        let needs_text = match &decision {
+            Decision::Deploy(_) => reason.is_none(),
+            Decision::RefusedBefore(_) => true,
+            Decision::Unchanged => in_pass && !self.site.is_recorded(plugin),
+            Decision::RolledBack => false,
+        };
+        if needs_text && !plugin.has_text() {
+            // It is planned again with what is read.
+            self.site.lanes.of(key).unread = Some(remote);
+            if !self.tree.pending.contains_key(&plugin.path) {
+                let pending = Pending { since, due: None, held: Held::No, saved: None };
+                self.reread(Arc::clone(&plugin.path), pending);
+            }
+            return;
+        }
+        match decision {
+            Decision::Deploy(why) => match reason {
+                None => self.request(plugin, why, since, in_pass),
+                Some(reason) => {
+                    self.tell(Notice::of(plugin, NoticeKind::Waiting { reason, again: false }));
+                }
+            },
+            Decision::Unchanged => {
+                self.cancel(key);
+                self.site.lanes.of(key).end_retry(Cause::DiskFull);
+                if in_pass {
+                    self.record_found(plugin, now);
+                }
+                self.tree.files.drop_text(plugin);
+                self.tell_unchanged(plugin, in_pass, None);
+            }
+            Decision::RolledBack => {
+                self.cancel(key);
+                self.tree.files.drop_text(plugin);
+                self.tell_rolled_back(plugin);
+            }
+            Decision::RefusedBefore(Refusal { words, .. }) => {
+                self.cancel(key);
+                // When the server comes back from an absence, it is no news.
+                if !in_pass || self.site.pass.is_some() {
+                    let span = refusal::place(&words, &plugin.text);
+                    let on_server = match remote {
+                        Remote::Holds(_) => true,
+                        Remote::NotListed | Remote::Stub => false,
+                        Remote::NotAsked => self.site.ledger.get(key).is_some_and(|record| record.deployed.is_some()),
+                    };
+                    self.tree.complaints.insert(Arc::clone(&plugin.path), Complaint::Error);
+                    self.note_result(key, PassResult::Refused);
+                    self.tell(Notice::of(plugin, NoticeKind::RefusedBefore { words, span, on_server }));
+                }
+            }
+        }
+    }
+
+    fn situation(&self, plugin: &Plugin, remote: Remote) -> Situation<'_> {
+        Situation {
+            record: self.site.ledger.get(&plugin.key),
+            rollback: self.site.rollback(&plugin.key),
+            given_up: self.site.given_up(plugin),
+            remote,
+            local: plugin.digest,
+            forced: false,
+            waiting: None,
+            asked: false,
+        }
+    }
+
+    /// What a save of the plugin would come to, by what the ledger believes.
+    pub(super) fn decide(&self, plugin: &Plugin) -> Decision {
+        plan::decide(&self.situation(plugin, Remote::NotAsked))
+    }
+
+    /// It was saved again as it is. Where the server's words are not about a line of it, the cause may have been elsewhere,
+    /// and the user may have seen to that. A formatter that saves after the editor is no user.
+    pub(super) fn reconsider_refusal(&mut self, plugin: &Plugin, saved: Duration) {
+        let (key, digest) = (&plugin.key, plugin.digest);
+        if self.is_hot(key, saved) {
+            return;
+        }
+        if let Some(lane) = self.site.lanes.get_mut(key)
+            && let Some(crash) = &mut lane.crash
+        {
+            crash.start_anew();
+            lane.end_retry(Cause::Crash);
+        }
+        let Some(LastAttempt::Refused { digest: refused, refusal }) =
+            self.site.ledger.get(key).map(|record| &record.last)
+        else {
+            return;
+        };
+        if *refused == digest && !refusal::names_a_line(&refusal.words) {
+            self.record_attempt(key, LastAttempt::Failed { digest });
+        }
+    }
+
+    /// Its file is back, and we have switched it off meanwhile. What the user wants now, and what others have done to
+    /// the switch since, is not known.
+    pub(super) fn tell_switched_off(&mut self, plugin: &Plugin) {
+        if self.site.ledger.get(&plugin.key).is_none_or(|record| !record.switched_off) {
+            return;
+        }
+        self.tell(Notice::of(plugin, NoticeKind::LeftOff));
+        if !self.policy.terms.dry_run {
+            self.site.ledger.switched_off(&plugin.key, false);
+            self.effects.push(Effect::Save(plugin.key.clone()));
+        }
+    }
+
+    pub(super) fn request(&mut self, plugin: &Arc<Plugin>, why: Why, since: Duration, in_pass: bool) {
+        let job = Job { task: Task::Deploy { plugin: Arc::clone(plugin), why }, since, in_pass };
+        let replaced = self.site.lanes.request(plugin.key.clone(), job);
+        if let Some((older, _)) = replaced.as_ref().and_then(Job::deploy)
+            && older.digest != plugin.digest
+        {
+            self.tell(Notice::of(older, NoticeKind::Superseded));
+        }
+    }
+
+    /// Starts what may start.
+    pub(super) fn pump(&mut self, now: Now) {
+        if self.ending.is_some() || self.exit.is_some() || !self.site.is_open() {
+            return;
+        }
+        self.cancel_outdated();
+        while let Some((key, job)) = self.next_job() {
+            let Job { task, since, in_pass } = job;
+            // What a deploy that was cut short has left behind comes first.
+            let (conversation, step) = match (self.site.lanes.of(&key).intent.clone(), task) {
+                (Some(intent), task) => {
+                    let (recovery, step) = Recovery::start(key.clone(), intent);
+                    if !matches!(task, Task::Recover) {
+                        self.site.lanes.request(key.clone(), Job { task, since, in_pass });
+                    }
+                    (Conversation::Recover(recovery), step.map_done(Ended::Recover))
+                }
+                (None, Task::Recover) => continue,
+                (None, Task::Remove { plugin, mode, deployed }) => {
+                    let (removal, step) = Removal::start(key.clone(), mode, deployed);
+                    (Conversation::Remove(plugin, removal), step.map_done(Ended::Remove))
+                }
+                // It was asked for before the rollback.
+                (None, Task::Deploy { plugin, why }) if why != Why::Forced && self.site.is_rolled_back(&plugin) => {
+                    self.tell_rolled_back(&plugin);
+                    continue;
+                }
+                (None, Task::Deploy { plugin, why }) => {
+                    // What was saved as it is goes nowhere, as far as we know.
+                    if why != Why::SavedAgain {
+                        self.tell(Notice::of(&plugin, NoticeKind::Sending { why }));
+                    }
+                    let adopt = self.adopt(&plugin.path);
+                    let terms = DeployPolicy { force: why == Why::Forced, adopt, ..self.policy.terms };
+                    let known = self.context(&plugin, why, in_pass);
+                    let lane = self.site.lanes.of(&key);
+                    lane.end_retry(Cause::Crash);
+                    lane.sent = Some(now.at);
+                    let (exchange, step) = Deploy::start(plugin, known, terms);
+                    (Conversation::Deploy(exchange), step.map_done(Ended::Deploy))
+                }
+            };
+            // In a pass, waiting for one's turn is no part of how long a deploy took.
+            let since = if in_pass { now.at } else { since };
+            let slow_at = Some(now.at + SLOW);
+            self.site.lanes.start(key.clone(), InFlight { conversation, since, in_pass, rolled_back: false, slow_at });
+            match self.asked_ahead(&key, &step, now) {
+                Some(Asked::Answered(reply)) => self.converse(key, reply, now),
+                Some(Asked::UpdateIntent(ticket)) => {
+                    self.site.tickets.insert(ticket, key);
+                }
+                None => self.step(key, step, now),
+            }
+        }
+    }
+
+    /// Takes back what waits to be deployed and is in its file no more, or in a root that is not there. It is planned again
+    /// when the file, or the root, is back.
+    pub(super) fn cancel_outdated(&mut self) {
+        let is_current = |plugin: &Plugin| {
+            let held = self.tree.files.get(&plugin.path).and_then(File::plugin);
+            held.is_some_and(|held| held.key == plugin.key && held.digest == plugin.digest)
+                && !self.tree.is_out_of_reach(&plugin.path)
+        };
+        let waiting = self.site.lanes.all_waiting().filter_map(Job::deploy).map(|(plugin, _)| plugin);
+        let outdated: Vec<_> = waiting.filter(|plugin| !is_current(plugin)).map(|plugin| plugin.key.clone()).collect();
+        for key in &outdated {
+            self.site.lanes.cancel(key);
+        }
+    }
+
+    /// What may have taken the server's answer away, or made it fail, is sent alone, so that no other text is blamed for
+    /// what it does, and it is blamed for no other.
+    pub(super) fn next_job(&mut self) -> Option<(Key, Job)> {
+        let is_suspect = |lane: &Lane, plugin: Option<&Arc<Plugin>>| plugin.is_some_and(|plugin| lane.suspects(plugin));
+        if self.site.lanes.all_in_flight().any(|(_, lane, flight)| is_suspect(lane, flight.conversation.deploys())) {
+            return None;
+        }
+        let n_in_flight = self.site.lanes.n_in_flight();
+        self.site.lanes.next_job(|key, lane, job| {
+            let asks = self.site.ahead.as_ref().is_some_and(|ahead| ahead.runs_beside(key));
+            let beside = n_in_flight + usize::from(asks);
+            let has_room = beside < self.policy.concurrency.get();
+            has_room && (beside == 0 || !is_suspect(lane, job.deploy().map(|(plugin, _)| plugin)))
+        })
+    }
+
+    /// What to do about a new plugin that seems to be on the server under another id.
+    pub(super) fn adopt(&self, path: &Path) -> Adopt {
+        self.policy.adopt_files.get(path).copied().unwrap_or(self.policy.terms.adopt)
+    }
+
+    /// What a conversation is to know.
+    pub(super) fn context(&self, plugin: &Plugin, why: Why, in_pass: bool) -> DeployContext {
+        let key = &plugin.key;
+        let record = self.site.ledger.get(key);
+        let deployed = record.and_then(|record| record.deployed.as_ref()).map(|deployed| deployed.digest);
+        let sent = record.map(|record| record.sent.as_slice()).unwrap_or_default();
+        let rolled_back = self.site.rollback(key).map(|rollback| rollback.server);
+        let lacking = self.site.pass.as_ref().map(|pass| &pass.holds).filter(|holds| in_pass && holds.lacks(key));
+        DeployContext {
+            ours: deployed.into_iter().chain(sent.iter().copied()).chain(rolled_back).collect(),
+            unarchived: sent.iter().copied().filter(|sent| Some(*sent) != deployed).collect(),
+            twins: match (self.adopt(&plugin.path), lacking) {
+                (Adopt::Never, _) => Duplicates::Ignored,
+                _ if !Identity::of(plugin).tells() => Duplicates::Ignored,
+                (Adopt::Ask, Some(holds)) => Duplicates::Known(self.duplicate_of(plugin, holds)),
+                // No list is at hand; or it is listed and then not there, so that the list is old.
+                (Adopt::Ask, None) => Duplicates::Unknown(BTreeSet::new()),
+            },
+            refused: self.site.refused_before(plugin).filter(|_| why != Why::Forced),
+            explains_updates: self.site.version.as_deref().is_some_and(explains_updates),
+            unlisted: record.is_none() && lacking.is_some() && !self.site.is_asked_ahead(key),
+        }
+    }
+
+    /// The same plugin under another id, as an overview shows it.
+    pub(super) fn duplicate_of(&self, plugin: &Plugin, holds: &ServerListing) -> Option<Duplicate> {
+        let kind = plugin.key.kind;
+        let others = holds.rows.iter().filter(|(key, _)| key.kind == kind).map(|(key, seen)| (&key.id, &seen.identity));
+        let claimed_elsewhere =
+            |id: &PluginId| self.tree.claimed_elsewhere().any(|key| key.kind == kind && key.id == *id);
+        duplicate::find(&Identity::of(plugin), &plugin.key.id, others, claimed_elsewhere)
+    }
+
+    pub(super) fn step(&mut self, key: Key, step: Step<Ended>, now: Now) {
+        match step {
+            Step::Call(call) => {
+                self.record_sending(&key, &call);
+                let ticket = self.ticket_of(key);
+                self.effects.push(Effect::Call(ticket, call));
+            }
+            Step::SaveBackup(backup) => {
+                let ticket = self.ticket_of(key);
+                self.effects.push(Effect::SaveBackup(ticket, backup));
+            }
+            Step::SaveIntent(intent) => {
+                self.site.lanes.of(&key).intent = Some(intent.clone());
+                let ticket = self.ticket_of(key.clone());
+                self.effects.push(Effect::SaveIntent(ticket, key, intent));
+            }
+            Step::Archive(backup, next) => {
+                self.effects.push(Effect::Archive(backup));
+                self.step(key, *next, now);
+            }
+            Step::Done(ended) => self.on_ended(&key, ended, now),
+        }
+    }
+
+    /// A text that leaves may be on the server from then on, whether its answer comes or not: it is not to be taken for
+    /// somebody else's.
+    pub(super) fn record_sending(&mut self, key: &Key, call: &Call) {
+        // Whether its answer comes or not, the user is to know of it when the file is back.
+        let removes = |flight: &InFlight| matches!(flight.conversation, Conversation::Remove(..));
+        if matches!(call, Call::Toggle(_)) && self.site.lanes.in_flight(key).is_some_and(removes) {
+            self.site.ledger.switched_off(key, true);
+            self.effects.push(Effect::Save(key.clone()));
+        }
+        let (Call::Create(_, form) | Call::Update(_, form)) = call else { return };
+        if form.file.is_none() {
+            return;
+        }
+        self.site.ledger.sending(key, Digest::of_text(&form.content));
+    }
+
+    /// Goes on with a conversation.
+    pub(super) fn converse(&mut self, key: Key, reply: Reply, now: Now) {
+        let looks_for_duplicates =
+            |flight: &&InFlight| flight.conversation.deploy().is_some_and(Deploy::looks_for_duplicates);
+        let others = self.site.lanes.in_flight(&key).filter(looks_for_duplicates).map(|_| {
+            let others = self.tree.claimed_elsewhere().filter(|other| other.kind == key.kind && **other != key);
+            others.map(|key| key.id.clone()).collect()
+        });
+        let spared = self.kept_meanwhile(&key);
+        if let Some(flight) = self.site.lanes.in_flight_mut(&key) {
+            if let (Conversation::Deploy(exchange), Some(others)) = (&mut flight.conversation, others) {
+                exchange.claimed_elsewhere(others);
+            }
+            // What is found there then is not ours, whatever it says.
+            if let Conversation::Deploy(exchange) = &flight.conversation
+                && exchange.is_rejected_by(&reply)
+            {
+                self.site.ledger.rejected(&key, exchange.plugin().digest);
+            }
+            let step = spared.unwrap_or_else(|| flight.conversation.reply(reply));
+            self.step(key, step, now);
+        }
+    }
+
+    /// Something that a conversation waited for is on disk, or cannot be.
+    pub(super) fn on_written(
+        &mut self,
+        ticket: Ticket,
+        written: impl FnOnce(&mut Conversation) -> Option<Step<Ended>>,
+        now: Now,
+    ) {
+        let Some(key) = self.site.tickets.remove(&ticket) else { return };
+        let spared = self.kept_meanwhile(&key);
+        let step =
+            spared.or_else(|| self.site.lanes.in_flight_mut(&key).and_then(|flight| written(&mut flight.conversation)));
+        if let Some(step) = step {
+            self.step(key, step, now);
+        }
+    }
+
+    /// What is in flight now was begun before the rollback, and does not end it.
+    pub(super) fn on_rolled_back(&mut self, rollbacks: BTreeMap<Key, Rollback>) {
+        let mut before: BTreeMap<_, _> =
+            self.site.lanes.iter_mut().filter_map(|(key, lane)| Some((key.clone(), lane.rollback.take()?))).collect();
+        for (key, rollback) in rollbacks {
+            self.site.lanes.of(&key).rollback = Some(rollback);
+            let known = before.remove(&key) == Some(rollback);
+            if let Some(flight) = self.site.lanes.in_flight_mut(&key).filter(|_| !known) {
+                flight.rolled_back = true;
+            }
+        }
+    }
+
+    /// After an error, the user hears that the file is good again.
+    pub(super) fn tell_unchanged(&mut self, plugin: &Plugin, in_pass: bool, active: Option<bool>) {
+        // What the server says of what is in flight is not known yet.
+        let good_again = self.site.lanes.in_flight(&plugin.key).is_none()
+            && self.tree.complaints.remove(&plugin.path) == Some(Complaint::Error);
+        if in_pass {
+            self.note_result(&plugin.key, PassResult::Unchanged);
+        }
+        self.tell(Notice::of(plugin, NoticeKind::Unchanged { in_pass, active, good_again }));
+    }
+
+    pub(super) fn tell_rolled_back(&mut self, plugin: &Plugin) {
+        self.note_result(&plugin.key, PassResult::Held);
+        self.tell(Notice::of(plugin, NoticeKind::RolledBack));
+    }
+}
+
+/// Whether a server of this version says why it refuses an update. Of a create none since 0.10 says it.
+fn explains_updates(version: &str) -> bool {
+    let mut numbers = version.split('.').map_while(|number| number.parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(0), Some(12))
+}

@@ -1,0 +1,371 @@
+//! All that is known of one plugin on one server, and the order in which plugins get their turn. A lane about which nothing
+//! is known any more goes away.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::crashes::Crash;
+use super::deploy::{self, Deploy, Failure, Reply, Step};
+use super::ledger::{Rollback, UpdateIntent};
+use super::plan::{Remote, Why};
+use super::queue::Queue;
+use super::removal::PendingRemoval;
+
+use super::removal::{self, Mode, Removal};
+use super::repair::{self, Recovery};
+use super::retry::{Cause, Retry};
+use crate::plugin::{Digest, Key, Plugin};
+
+/// One plugin on one server.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    /// What waits for its turn. The queue has its place.
+    job: Option<Job>,
+    in_flight: Option<Box<InFlight>>,
+    /// An update that is on its way, or whose end nobody knows.
+    pub(super) intent: Option<UpdateIntent>,
+    pub(super) rollback: Option<Rollback>,
+    pub(super) session: Option<Session>,
+    /// Its file is gone, where that may mean something on the server.
+    pub(super) removal: Option<PendingRemoval>,
+    /// The text that got no answer the last time that it was sent.
+    pub(super) unanswered: Option<Digest>,
+    /// The text at which the server failed the last time that it was sent.
+    pub(super) crash: Option<Crash>,
+    pub(super) retry: Option<Retry>,
+    /// When it was last sent, since the start.
+    pub(super) sent: Option<Duration>,
+    /// The plugin on the server that this new one may be, about which the user was asked.
+    pub(super) duplicate: Option<Key>,
+    /// What the server was seen to hold, while the text is read for the plan that follows from it.
+    pub(super) unread: Option<Remote>,
+}
+
+impl Lane {
+    /// Whether this text may take the server's answer away, or make it fail.
+    pub(super) fn suspects(&self, plugin: &Plugin) -> bool {
+        self.unanswered == Some(plugin.digest) || self.crash.as_ref().is_some_and(|crash| crash.is_of(plugin))
+    }
+
+    /// Whether a text of the conversation in flight has left.
+    pub(super) fn has_sent(&self) -> bool {
+        let deploy = self.in_flight.as_ref().and_then(|flight| flight.conversation.deploy());
+        deploy.is_some_and(Deploy::has_sent)
+    }
+
+    /// The server is not blamed on a text any more, and the text is not sent again for it.
+    pub(super) fn forget_crash(&mut self) -> Option<Crash> {
+        self.end_retry(Cause::Crash);
+        self.crash.take()
+    }
+
+    /// There is no reason any more to try again because of this.
+    pub(super) fn end_retry(&mut self, cause: Cause) {
+        self.retry.take_if(|retry| retry.cause == cause);
+    }
+
+    /// What another engine for the same server goes on with.
+    fn hand_over(self) -> Self {
+        let Self { removal, session, unanswered, crash, retry, .. } = self;
+        let retry = retry.filter(|retry| retry.cause == Cause::Crash);
+        Self { removal, session, unanswered, crash, retry, ..Self::default() }
+    }
+
+    fn take_over(&mut self, lane: Self) {
+        let Self { removal, session, unanswered, crash, retry, .. } = lane;
+        (self.removal, self.session, self.unanswered) = (removal, session, unanswered);
+        (self.crash, self.retry) = (crash, retry);
+    }
+
+    fn is_empty(&self) -> bool {
+        let Self { job, in_flight, intent, rollback, session, removal, .. } = self;
+        let Self { unanswered, crash, retry, sent, duplicate, unread, .. } = self;
+        let is_idle = job.is_none() && in_flight.is_none() && intent.is_none() && retry.is_none();
+        let is_trusted = unanswered.is_none() && crash.is_none() && duplicate.is_none() && unread.is_none();
+        is_idle && is_trusted && rollback.is_none() && session.is_none() && removal.is_none() && sent.is_none()
+    }
+}
+
+/// What one editing session has left in the server's history of a plugin.
+#[derive(Debug)]
+pub(super) struct Session {
+    /// The server's names of the versions, oldest first.
+    pub(super) versions: VecDeque<String>,
+    /// When the last one was made.
+    pub(super) last: Duration,
+}
+
+/// What is asked for.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) task: Task,
+    /// When the save was seen, or the pass began.
+    pub(super) since: Duration,
+    pub(super) in_pass: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum Task {
+    Deploy { plugin: Arc<Plugin>, why: Why },
+    Recover,
+    Remove { plugin: Arc<Plugin>, mode: Mode, deployed: Digest },
+}
+
+impl Job {
+    /// The deploy that it is, if it is one.
+    pub(super) fn deploy(&self) -> Option<(&Arc<Plugin>, Why)> {
+        match &self.task {
+            Task::Deploy { plugin, why } => Some((plugin, *why)),
+            Task::Recover | Task::Remove { .. } => None,
+        }
+    }
+}
+
+/// A conversation that is in flight.
+#[derive(Debug)]
+pub(super) struct InFlight {
+    pub(super) conversation: Conversation,
+    pub(super) since: Duration,
+    pub(super) in_pass: bool,
+    /// A rollback has come in between.
+    pub(super) rolled_back: bool,
+    /// When the user is to be told that it is still on its way; `None` when that was done.
+    pub(super) slow_at: Option<Duration>,
+}
+
+/// A conversation with the server.
+#[derive(Debug)]
+pub(super) enum Conversation {
+    Deploy(Deploy),
+    Recover(Recovery),
+    Remove(Arc<Plugin>, Removal),
+}
+
+impl Conversation {
+    pub(super) fn deploy(&self) -> Option<&Deploy> {
+        match self {
+            Conversation::Deploy(deploy) => Some(deploy),
+            Conversation::Recover(_) | Conversation::Remove(..) => None,
+        }
+    }
+
+    /// The plugin that is being deployed.
+    pub(super) fn deploys(&self) -> Option<&Arc<Plugin>> {
+        self.deploy().map(Deploy::plugin)
+    }
+
+    pub(super) fn reply(&mut self, reply: Reply) -> Step<Ended> {
+        match self {
+            Conversation::Deploy(deploy) => deploy.reply(reply).map_done(Ended::Deploy),
+            Conversation::Recover(recovery) => recovery.reply(reply).map_done(Ended::Recover),
+            Conversation::Remove(_, removal) => removal.reply(reply).map_done(Ended::Remove),
+        }
+    }
+
+    /// Takes the answer to [`Step::SaveBackup`]. `None` where nothing was to be kept.
+    pub(super) fn backup_saved(&mut self, saved: Result<PathBuf, String>) -> Option<Step<Ended>> {
+        match self {
+            Conversation::Deploy(deploy) => Some(deploy.backup_saved(saved).map_done(Ended::Deploy)),
+            Conversation::Remove(_, removal) => Some(removal.backup_saved(saved).map_done(Ended::Remove)),
+            Conversation::Recover(_) => None,
+        }
+    }
+
+    /// Takes the answer to [`Step::SaveIntent`]. `None` where nothing was to be noted.
+    pub(super) fn intent_saved(&mut self, saved: Result<(), String>) -> Option<Step<Ended>> {
+        match self {
+            Conversation::Deploy(deploy) => Some(deploy.intent_saved(saved).map_done(Ended::Deploy)),
+            Conversation::Recover(_) | Conversation::Remove(..) => None,
+        }
+    }
+}
+
+/// How a conversation ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    Deploy(deploy::Outcome),
+    Recover(repair::Outcome),
+    Remove(removal::Outcome),
+}
+
+impl Ended {
+    /// Why it has left something that is to be made good when the server is looked at again, if it has.
+    pub(super) fn unsettled(&self) -> Option<&str> {
+        match self {
+            Ended::Deploy(outcome) => outcome.unsettled(),
+            Ended::Recover(repair::Outcome::Recovered { left, .. }) => left.unsettled(),
+            Ended::Recover(repair::Outcome::Failed(_)) | Ended::Remove(_) => None,
+        }
+    }
+
+    /// Whether it is known what it has left on the server. Else the note of what was under way is still of use: also after a
+    /// recovery that failed, unless the plugin is out of our reach.
+    pub(super) fn is_certain(&self) -> bool {
+        match self {
+            Ended::Deploy(outcome) => outcome.is_certain(),
+            Ended::Recover(repair::Outcome::Recovered { left, .. }) => left.unsettled().is_none(),
+            Ended::Recover(repair::Outcome::Failed(failure)) => matches!(failure, Failure::NotOurs { .. }),
+            Ended::Remove(removal::Outcome::Failed(failure)) => failure.is_certain(),
+            Ended::Remove(_) => true,
+        }
+    }
+
+    /// Why it came to nothing, if it did.
+    pub(super) fn failure(&self) -> Option<&Failure> {
+        match self {
+            Ended::Deploy(deploy::Outcome::Failed(failure))
+            | Ended::Recover(repair::Outcome::Failed(failure))
+            | Ended::Remove(removal::Outcome::Failed(failure)) => Some(failure),
+            Ended::Deploy(_) | Ended::Recover(_) | Ended::Remove(_) => None,
+        }
+    }
+}
+
+/// The lanes of one server.
+#[derive(Debug)]
+pub(super) struct Lanes {
+    by_key: BTreeMap<Key, Lane>,
+    queue: Queue,
+}
+
+impl Lanes {
+    /// No lanes, of which `limit` may have a conversation in flight at once.
+    pub(super) fn new(limit: NonZeroUsize) -> Self {
+        Self { by_key: BTreeMap::new(), queue: Queue::new(limit) }
+    }
+
+    pub(super) fn get(&self, key: &Key) -> Option<&Lane> {
+        self.by_key.get(key)
+    }
+
+    pub(super) fn get_mut(&mut self, key: &Key) -> Option<&mut Lane> {
+        self.by_key.get_mut(key)
+    }
+
+    /// A plugin's lane, in which something is about to be put down.
+    pub(super) fn of(&mut self, key: &Key) -> &mut Lane {
+        self.by_key.entry(key.clone()).or_default()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&Key, &mut Lane)> {
+        self.by_key.iter_mut()
+    }
+
+    pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut Lane> {
+        self.by_key.values_mut()
+    }
+
+    /// The lanes in which this was put down.
+    pub(super) fn with<'a, T>(&'a self, what: impl Fn(&'a Lane) -> Option<T>) -> impl Iterator<Item = (&'a Key, T)> {
+        self.by_key.iter().filter_map(move |(key, lane)| Some((key, what(lane)?)))
+    }
+
+    pub(super) fn drop_empty(&mut self) {
+        self.by_key.retain(|_, lane| !lane.is_empty());
+    }
+
+    /// What another engine for the same server goes on with.
+    pub(super) fn hand_over(self) -> BTreeMap<Key, Lane> {
+        self.by_key
+            .into_iter()
+            .map(|(key, lane)| (key, lane.hand_over()))
+            .filter(|(_, lane)| !lane.is_empty())
+            .collect()
+    }
+
+    pub(super) fn take_over(&mut self, lanes: BTreeMap<Key, Lane>) {
+        lanes.into_iter().for_each(|(key, lane)| self.of(&key).take_over(lane));
+    }
+
+    /// Asks for a job. Answers the waiting one that it replaces; it keeps that one's place in the order.
+    pub(super) fn request(&mut self, key: Key, job: Job) -> Option<Job> {
+        let replaced = self.of(&key).job.replace(job);
+        if replaced.is_none() {
+            self.queue.push(key);
+        }
+        replaced
+    }
+
+    /// Takes a waiting job back, if there is one.
+    pub(super) fn cancel(&mut self, key: &Key) {
+        if self.get_mut(key).is_some_and(|lane| lane.job.take().is_some()) {
+            self.queue.remove(key);
+        }
+    }
+
+    /// Takes every waiting job back.
+    pub(super) fn cancel_all(&mut self) {
+        self.queue.clear();
+        self.values_mut().for_each(|lane| lane.job = None);
+    }
+
+    /// The next job that may start, if any, for all that the queue and the caller know. The caller starts it and says so
+    /// with [`Lanes::start`].
+    pub(super) fn next_job(&mut self, may_start: impl Fn(&Key, &Lane, &Job) -> bool) -> Option<(Key, Job)> {
+        let Self { by_key, queue } = self;
+        let may_start = |key: &Key| {
+            by_key.get(key).is_some_and(|lane| lane.job.as_ref().is_some_and(|job| may_start(key, lane, job)))
+        };
+        let key = queue.next(may_start)?;
+        let job = by_key.get_mut(&key)?.job.take()?;
+        Some((key, job))
+    }
+
+    /// Notes that a job from [`Lanes::next_job`] is in flight.
+    pub(super) fn start(&mut self, key: Key, flight: InFlight) {
+        self.of(&key).in_flight = Some(Box::new(flight));
+        self.queue.start(key);
+    }
+
+    /// Notes that the conversation has ended, and gives it back.
+    pub(super) fn finish(&mut self, key: &Key) -> Option<InFlight> {
+        let flight = self.get_mut(key)?.in_flight.take()?;
+        self.queue.finish(key);
+        Some(*flight)
+    }
+
+    /// The job that waits in this lane.
+    pub(super) fn waiting(&self, key: &Key) -> Option<&Job> {
+        self.get(key)?.job.as_ref()
+    }
+
+    pub(super) fn all_waiting(&self) -> impl Iterator<Item = &Job> {
+        self.by_key.values().filter_map(|lane| lane.job.as_ref())
+    }
+
+    /// What is in flight in this lane.
+    pub(super) fn in_flight(&self, key: &Key) -> Option<&InFlight> {
+        self.get(key)?.in_flight.as_deref()
+    }
+
+    pub(super) fn in_flight_mut(&mut self, key: &Key) -> Option<&mut InFlight> {
+        self.get_mut(key)?.in_flight.as_deref_mut()
+    }
+
+    pub(super) fn all_in_flight(&self) -> impl Iterator<Item = (&Key, &Lane, &InFlight)> {
+        let lane = |key| self.by_key.get_key_value(key);
+        self.queue.in_flight().filter_map(lane).filter_map(|(key, lane)| Some((key, lane, lane.in_flight.as_deref()?)))
+    }
+
+    pub(super) fn all_in_flight_mut(&mut self) -> impl Iterator<Item = &mut InFlight> {
+        self.values_mut().filter_map(|lane| lane.in_flight.as_deref_mut())
+    }
+
+    /// Whether no job waits and none is in flight in this lane.
+    pub(super) fn is_idle(&self, key: &Key) -> bool {
+        self.get(key).is_none_or(|lane| lane.job.is_none() && lane.in_flight.is_none())
+    }
+
+    /// How many jobs wait.
+    pub(super) fn n_waiting(&self) -> usize {
+        self.queue.n_waiting()
+    }
+
+    /// How many conversations are in flight.
+    pub(super) fn n_in_flight(&self) -> usize {
+        self.queue.n_in_flight()
+    }
+}

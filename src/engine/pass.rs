@@ -1,0 +1,206 @@
+//! A pass over everything: what is said at its beginning, what came of each plugin, and how many there are of each sort.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::files::{File, Owner};
+use super::plan::{Decision, Why};
+use super::site::ServerListing;
+use super::tree::Complaint;
+use super::{Code, Engine, names};
+use crate::notice::{Notice, NoticeKind, PassSummary};
+use crate::plugin::{Key, Plugin};
+
+/// A pass over everything.
+#[derive(Debug)]
+pub(super) struct Pass {
+    pub(super) since: Duration,
+    pub(super) planned: bool,
+    /// What the server held when the pass was planned, for plugins whose files were not complete then.
+    pub(super) holds: ServerListing,
+    /// What came of each plugin. A pass that is interrupted looks at a plugin again, which counts once.
+    pub(super) results: BTreeMap<Key, PassResult>,
+}
+
+/// What came of a plugin in a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PassResult {
+    Created,
+    Updated,
+    Unchanged,
+    Refused,
+    Held,
+    Failed,
+}
+
+/// Whether the plugins that were asked for are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AskedFor {
+    /// Not every file has been read.
+    Unknown,
+    /// The user was told what is not there, if anything.
+    Told,
+    /// A single pass cannot do what it was asked for.
+    Absent,
+}
+
+impl Engine {
+    /// Says once what was looked for and is not there, as soon as every file that there is was read.
+    pub(super) fn tell_absent(&mut self) {
+        if self.asked_for != AskedFor::Unknown
+            || self.tree.scanning
+            || self.site.pass.is_none()
+            || !self.tree.pending.is_empty()
+        {
+            return;
+        }
+        // What is in a root that is waited for is not known yet.
+        if self.policy.once.is_none() && !self.tree.missing.is_empty() {
+            return;
+        }
+        let mut unknown = Vec::new();
+        for name in &self.policy.only {
+            let is_meant = |(path, file): &(&Arc<Path>, &File)| {
+                names(name, path, file.plugin().map(|plugin| plugin.key.id.as_str()))
+            };
+            let mut meant = self.tree.files.iter().filter(is_meant).map(|(_, file)| file).peekable();
+            if meant.peek().is_none() {
+                unknown.push(format!("no plugin has the id or path `{name}`"));
+            } else if meant.all(|file| matches!(file, File::Other)) {
+                unknown.push(format!(
+                    "there is no plugin in `{name}`: it defines no Pipe, Filter, Action, Event or Tools of its own"
+                ));
+            }
+        }
+        let gone: Vec<_> = (self.policy.named.iter())
+            .filter(|path| self.policy.watches(path))
+            .filter(|path| self.tree.files.get(path).is_none())
+            .cloned()
+            .collect();
+        for path in gone {
+            self.tell(Notice::general(NoticeKind::Trouble {
+                message: format!("watch.toml has settings for `{}`, which is not there", path.display()),
+                hint: Some(
+                    "if the file has another name now, its settings need it too: an id set there is lost".to_owned(),
+                ),
+            }));
+        }
+        // A script that finds nothing to deploy looks in the wrong place.
+        let none_found =
+            self.tree.files.plugins().next().is_none() && self.n_skipped() + self.n_unreadable_folders() == 0;
+        let nothing = self.policy.only.is_empty() && none_found;
+        let usage = self.policy.once.is_some() && (nothing || !unknown.is_empty());
+        for message in unknown {
+            let hint = "an id is what the server calls it; a path starts where you are, and must not be left out by \
+                        `exclude` or .gitignore";
+            self.tell(Notice::general(NoticeKind::Trouble { message, hint: Some(hint.to_owned()) }));
+        }
+        if nothing {
+            self.tell(Notice::general(NoticeKind::NothingFound { roots: self.policy.roots.clone() }));
+        }
+        if usage && self.site.lanes.with(|lane| lane.intent.as_ref()).next().is_none() {
+            self.exit.get_or_insert(Code::Usage);
+        }
+        // What a deploy that was cut short has left behind is made good before.
+        self.asked_for = if usage { AskedFor::Absent } else { AskedFor::Told };
+    }
+
+    /// `unread`: so many are planned when their text is there.
+    pub(super) fn plan_pass(&mut self, holds: ServerListing, unread: usize) {
+        let todo = self.site.lanes.n_waiting() + unread;
+        let Some(pass) = &mut self.site.pass else { return };
+        pass.holds = holds;
+        let first_time = !std::mem::replace(&mut pass.planned, true);
+        if first_time && todo > 0 {
+            self.tell(Notice::general(NoticeKind::Pass { todo }));
+        }
+    }
+
+    pub(super) fn tally(&self, pass: &Pass) -> PassSummary {
+        let count = |came| pass.results.values().filter(|result| **result == came).count();
+        PassSummary {
+            created: count(PassResult::Created),
+            updated: count(PassResult::Updated),
+            unchanged: count(PassResult::Unchanged),
+            refused: count(PassResult::Refused),
+            held: count(PassResult::Held),
+            failed: count(PassResult::Failed),
+            skipped: self.n_skipped(),
+            unreadable_folders: self.n_unreadable_folders(),
+        }
+    }
+
+    /// How many files cannot be deployed as they stand.
+    pub(super) fn n_skipped(&self) -> usize {
+        let skipped = |path: &Path, file: &File| match file {
+            File::Flawed { .. } if file.is_unreadable_folder() => false,
+            File::Flawed { was, .. } => {
+                file.is_broken() && self.policy.selects(path, was.as_ref().map(|was| was.key.id.as_str()))
+            }
+            File::Plugin(plugin) => {
+                self.policy.selects_plugin(plugin) && matches!(self.tree.files.owner(&plugin.key), Owner::Conflict(_))
+            }
+            File::Other => false,
+        };
+        self.tree.files.iter().filter(|(path, file)| !self.tree.is_out_of_reach(path) && skipped(path, file)).count()
+    }
+
+    pub(super) fn n_unreadable_folders(&self) -> usize {
+        let unreadable = |(path, file): &(&Arc<Path>, &File)| {
+            file.is_unreadable_folder() && !self.tree.is_out_of_reach(path) && self.policy.selects(path, None)
+        };
+        self.tree.files.iter().filter(unreadable).count()
+    }
+
+    /// How many plugins the server does not hold as they stand in their files, and will be given when that can be.
+    pub(super) fn n_undeployed(&self) -> usize {
+        self.n_planned(|_, decision| matches!(decision, Decision::Deploy(_)))
+    }
+
+    /// How many plugins that no other file claims have such a plan. A file that was saved and not read yet counts as one to
+    /// deploy.
+    pub(super) fn n_planned(&self, counts: impl Fn(&Plugin, &Decision) -> bool) -> usize {
+        let sole = |key| match self.tree.files.owner(key) {
+            Owner::One(plugin) => Some(plugin),
+            Owner::None | Owner::Conflict(_) => None,
+        };
+        let plugins = self.tree.files.keys().filter_map(sole);
+        let in_reach = plugins.filter(|plugin| !self.tree.is_out_of_reach(&plugin.path));
+        let decision = |plugin: &Plugin| {
+            let saved = self.tree.pending.contains_key(&plugin.path);
+            if saved { Decision::Deploy(Why::Edited) } else { self.decide(plugin) }
+        };
+        in_reach.filter(|plugin| self.policy.selects_plugin(plugin) && counts(plugin, &decision(plugin))).count()
+    }
+
+    /// The last line: how many plugins the server does not have as their files have them, and why.
+    pub(super) fn stopped(&self) -> NoticeKind {
+        let is_held = |plugin: &Plugin| {
+            let told = self.tree.complaints.get(&plugin.path);
+            told == Some(&Complaint::Held) && !self.tree.pending.contains_key(&plugin.path)
+        };
+        NoticeKind::Stopped {
+            waiting: self.n_planned(|plugin, plan| matches!(plan, Decision::Deploy(_)) && !is_held(plugin)),
+            refused: self.n_planned(|_, plan| matches!(plan, Decision::RefusedBefore(_))),
+            held: self.n_planned(|plugin, plan| match plan {
+                Decision::Deploy(_) => is_held(plugin),
+                Decision::RolledBack => true,
+                Decision::RefusedBefore(_) | Decision::Unchanged => false,
+            }),
+            with_errors: self.n_skipped(),
+        }
+    }
+
+    /// What came of a plugin in the pass, if one is under way.
+    pub(super) fn note_result(&mut self, key: &Key, result: PassResult) {
+        let Some(pass) = &mut self.site.pass else { return };
+        // What was deployed a moment ago is found unchanged when the pass is taken up again.
+        let is_newer = result != PassResult::Unchanged
+            || !matches!(pass.results.get(key), Some(PassResult::Created | PassResult::Updated));
+        if is_newer {
+            pass.results.insert(key.clone(), result);
+        }
+    }
+}

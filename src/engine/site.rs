@@ -1,0 +1,411 @@
+//! One server: whether it is there and lets us in, what it holds, and what is under way there. A probe asks; an outage is
+//! waited out.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use super::deploy::{Call, Cause};
+use super::duplicate::Identity;
+use super::files::Owner;
+use super::lane::{Job, Lanes, Task};
+use super::ledger::{LastAttempt, Ledger, Refusal, Rollback, SavedState, UpdateIntent};
+use super::pass::Pass;
+use super::plan::Remote;
+use super::prefetch::Ahead;
+use super::removal::PendingRemoval;
+use super::retry::backoff;
+use super::{Code, Effect, Engine, Now, TESTED, Ticket};
+use crate::notice::{Notice, NoticeKind};
+use crate::plugin::{Digest, Key, Kind, Plugin};
+
+/// The longest `Retry-After` that is obeyed.
+const LONGEST_WISH: Duration = Duration::from_secs(30);
+/// How soon after a failed try a save brings about the next one.
+const NEXT_FOR_A_SAVE: Duration = Duration::from_secs(1);
+/// How soon a server that does not let us in is asked again.
+const SHUT_OUT: Duration = Duration::from_mins(1);
+
+/// One server: what it holds, and what is under way there.
+#[derive(Debug)]
+pub(super) struct Site {
+    pub(super) ledger: Ledger,
+    pub(super) lanes: Lanes,
+    pub(super) access: Access,
+    /// Why it denies access, as the user was told.
+    pub(super) denied: Option<NoticeKind>,
+    pub(super) outage: Option<Outage>,
+    /// What the server said that it is, when it was last looked at.
+    pub(super) version: Option<String>,
+    /// What was asked before there was anything to deploy.
+    pub(super) ahead: Option<Ahead>,
+    pub(super) pass: Option<Pass>,
+    /// Versions being pruned.
+    pub(super) prunes: BTreeMap<Ticket, (Key, String)>,
+    /// Which conversation an answer belongs to.
+    pub(super) tickets: BTreeMap<Ticket, Key>,
+}
+
+/// What we know of the server.
+#[derive(Debug)]
+pub(super) enum Access {
+    /// Being looked at.
+    Probing(Probe),
+    /// It lets us in.
+    Open,
+    /// Away since `tried`, and tried again at `until`. `asked`: the server itself has named the pause.
+    Away { tried: Duration, until: Duration, asked: bool },
+    /// It was not looked at yet, or does not let us in: looked at again then, for somebody may see to that on the server.
+    Denied { until: Option<Duration> },
+}
+
+/// How long the server has been away, over several looks. A server that answers a look but no deploy is not back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outage {
+    pub(super) since: Duration,
+    pub(super) attempts: u32,
+    /// It is there, but denied access when it was last looked at.
+    pub(super) denied: bool,
+}
+
+/// A look at the server: who is there, and what it holds.
+#[derive(Debug)]
+pub(super) struct Probe {
+    pub(super) connecting: Option<Ticket>,
+    pub(super) version: Option<String>,
+    /// `None` until the tables were asked for.
+    pub(super) overviews: Option<BTreeMap<Ticket, Kind>>,
+    pub(super) holds: ServerListing,
+}
+
+/// What the overviews show.
+#[derive(Debug, Default)]
+pub(super) struct ServerListing {
+    /// Of these there is an overview: of each that there was a file of when they were asked for.
+    pub(super) kinds: BTreeSet<Kind>,
+    pub(super) rows: BTreeMap<Key, Seen>,
+    /// Plugins of which a conversation has ended since the overviews were asked for: these may be from before.
+    pub(super) ended: BTreeSet<Key>,
+}
+
+impl ServerListing {
+    /// What they say of one plugin. One that is listed without its text might as well not be: it is looked at.
+    pub(super) fn of(&self, key: &Key) -> Remote {
+        self.rows.get(key).and_then(|seen| seen.digest).map_or(Remote::NotListed, Remote::Holds)
+    }
+
+    /// There was an overview of its kind, and it was not in there.
+    pub(super) fn lacks(&self, key: &Key) -> bool {
+        self.kinds.contains(&key.kind) && !self.rows.contains_key(key) && !self.ended.contains(key)
+    }
+}
+
+/// What an overview shows of one plugin.
+#[derive(Debug)]
+pub(super) struct Seen {
+    /// Of its text, where the server shows that.
+    pub(super) digest: Option<Digest>,
+    pub(super) identity: Identity,
+}
+
+impl Site {
+    /// A server of which this was written down.
+    pub(super) fn new(concurrency: NonZeroUsize, saved: SavedState) -> Self {
+        let SavedState { mut ledger, rollbacks, under_way } = saved;
+        let mut lanes = Lanes::new(concurrency);
+        for (key, intent) in under_way {
+            intent.ours.iter().for_each(|digest| ledger.sending(&key, *digest));
+            lanes.of(&key).intent = Some(intent);
+        }
+        for (key, rollback) in rollbacks {
+            lanes.of(&key).rollback = Some(rollback);
+        }
+        Self {
+            ledger,
+            lanes,
+            access: Access::Denied { until: None },
+            denied: None,
+            outage: None,
+            version: None,
+            ahead: None,
+            pass: None,
+            prunes: BTreeMap::new(),
+            tickets: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.access, Access::Open)
+    }
+
+    /// The rollback of a plugin, if it is rolled back.
+    pub(super) fn rollback(&self, key: &Key) -> Option<Rollback> {
+        self.lanes.get(key)?.rollback
+    }
+
+    /// Whether another text was put back in place of the one that the file holds.
+    pub(super) fn is_rolled_back(&self, plugin: &Plugin) -> bool {
+        self.rollback(&plugin.key).is_some_and(|rollback| rollback.local == Some(plugin.digest))
+    }
+
+    pub(super) fn intent(&self, key: &Key) -> Option<&UpdateIntent> {
+        self.lanes.get(key)?.intent.as_ref()
+    }
+
+    /// The server's words, where it has refused this very text.
+    pub(super) fn refused_before(&self, plugin: &Plugin) -> Option<Refusal> {
+        match &self.ledger.get(&plugin.key)?.last {
+            LastAttempt::Refused { digest, refusal } if *digest == plugin.digest => Some(refusal.clone()),
+            LastAttempt::Refused { .. } | LastAttempt::Failed { .. } | LastAttempt::Deployed => None,
+        }
+    }
+
+    /// Whether we know already that the server holds it.
+    pub(super) fn is_recorded(&self, plugin: &Plugin) -> bool {
+        self.ledger.held(&plugin.key) == Some(plugin.digest)
+    }
+
+    /// The text that we have put on the server ourselves.
+    pub(super) fn deployed_by_us(&self, key: &Key) -> Option<Digest> {
+        let deployed = self.ledger.get(key)?.deployed.as_ref()?;
+        deployed.by_us.then_some(deployed.digest)
+    }
+
+    /// The plugins whose files are gone, where that may mean something on the server.
+    pub(super) fn removals(&self) -> impl Iterator<Item = (&Key, &PendingRemoval)> {
+        self.lanes.with(|lane| lane.removal.as_ref())
+    }
+
+    pub(super) fn removal_mut(&mut self, key: &Key) -> Option<&mut PendingRemoval> {
+        self.lanes.get_mut(key)?.removal.as_mut()
+    }
+
+    pub(super) fn end_removal(&mut self, key: &Key) -> Option<PendingRemoval> {
+        self.lanes.get_mut(key)?.removal.take()
+    }
+
+    /// The server's words about this text, where no try is left.
+    pub(super) fn given_up(&self, plugin: &Plugin) -> Option<&str> {
+        let crash = self.lanes.get(&plugin.key)?.crash.as_ref()?;
+        (crash.is_of(plugin) && crash.is_final()).then(|| crash.words())
+    }
+
+    /// When the next try begins.
+    pub(super) fn next_retry(&self) -> Option<Duration> {
+        self.lanes.with(|lane| lane.retry.as_ref()?.due).map(|(_, due)| due).min()
+    }
+
+    /// Whether there is no need to guess what the server holds of a plugin.
+    pub(super) fn is_asked_ahead(&self, key: &Key) -> bool {
+        self.ahead.as_ref().is_some_and(|ahead| ahead.is_of(key))
+    }
+}
+
+impl Engine {
+    /// Begins a look at the server.
+    pub(super) fn probe(&mut self) {
+        self.site.lanes.values_mut().for_each(|lane| lane.unread = None);
+        let ticket = self.ticket();
+        self.site.access = Access::Probing(Probe {
+            connecting: Some(ticket),
+            version: None,
+            overviews: None,
+            holds: ServerListing::default(),
+        });
+        self.effects.push(Effect::Call(ticket, Call::Connect));
+    }
+
+    /// Goes on with the look: the tables that matter are known when the walk is done.
+    pub(super) fn advance_probe(&mut self, now: Now) {
+        let Access::Probing(probe) = &self.site.access else { return };
+        if self.tree.scanning || probe.version.is_none() {
+            return;
+        }
+        // A single pass plans everything at once: another file that is not complete yet may claim the same id.
+        if self.policy.once.is_some() && !self.tree.pending.is_empty() {
+            return;
+        }
+        match &probe.overviews {
+            None => {
+                let kinds = self.tree.files.kinds();
+                let overviews: BTreeMap<_, _> = kinds.into_iter().map(|kind| (self.ticket(), kind)).collect();
+                let calls = overviews.iter().map(|(ticket, kind)| Effect::Call(*ticket, Call::Overview(*kind)));
+                self.effects.extend(calls);
+                let nothing_to_ask = overviews.is_empty();
+                if let Access::Probing(probe) = &mut self.site.access {
+                    probe.overviews = Some(overviews);
+                    probe.holds.ended.clear();
+                }
+                if nothing_to_ask {
+                    self.open(now);
+                }
+            }
+            Some(overviews) if overviews.is_empty() => self.open(now),
+            Some(_) => {}
+        }
+    }
+
+    /// The server is there and lets us in: plan everything against what it holds.
+    fn open(&mut self, now: Now) {
+        let Access::Probing(mut probe) = std::mem::replace(&mut self.site.access, Access::Open) else { return };
+        self.site.denied = None;
+        self.cancel_outdated();
+        let ServerListing { rows, ended, .. } = &mut probe.holds;
+        rows.retain(|key, _| !ended.contains(key));
+        if let Some(version) = probe.version.filter(|version| self.site.version.as_ref() != Some(version)) {
+            let server = self.policy.server.clone();
+            self.tell(Notice::general(NoticeKind::Connected { server, version: version.clone() }));
+            if !TESTED.contains(&version.as_str()) {
+                self.tell(Notice::general(NoticeKind::Untested { version: version.clone() }));
+            }
+            if self.site.version.replace(version).is_some() {
+                // What this version makes of them is another question.
+                self.site.ledger.doubt_refusals().into_iter().for_each(|key| self.effects.push(Effect::Save(key)));
+            }
+        }
+        let intents: Vec<_> = self.site.lanes.with(|lane| lane.intent.as_ref()).map(|(key, _)| key.clone()).collect();
+        for key in intents {
+            if self.site.lanes.in_flight(&key).is_none() {
+                self.site.lanes.request(key, Job { task: Task::Recover, since: now.at, in_pass: false });
+            }
+        }
+        let since = self.site.pass.as_ref().map_or(now.at, |pass| pass.since);
+        let unread = self.tree.pending.len();
+        let mut keys: Vec<_> = self.tree.files.keys().cloned().collect();
+        // What was tried last comes last: one plugin that the server cannot cope with must not keep the others from it.
+        keys.sort_by_key(|key| self.site.lanes.get(key).and_then(|lane| lane.sent));
+        self.tree.conflicts.retain(|key, _| matches!(self.tree.files.owner(key), Owner::Conflict(_)));
+        for key in keys {
+            match self.tree.files.owner(&key) {
+                Owner::One(plugin) => {
+                    let remote = probe.holds.of(&key);
+                    self.plan(&plugin, remote, since, now);
+                }
+                Owner::Conflict(paths) => self.conflict(&key, paths),
+                Owner::None => {}
+            }
+        }
+        self.tree.doubted.clear();
+        self.record_listed(&probe.holds);
+        self.plan_pass(probe.holds, self.tree.pending.len().saturating_sub(unread));
+        if self.site.lanes.n_waiting() == 0 && self.tree.pending.is_empty() {
+            self.on_connected(now);
+        }
+    }
+
+    /// The ledger does not go on believing what the list shows to be otherwise: what is planned by that may be taken back, or
+    /// nothing is planned since two files claim the id.
+    fn record_listed(&mut self, holds: &ServerListing) {
+        let is_known = |key: &Key| !holds.ended.contains(key) && self.site.lanes.in_flight(key).is_none();
+        let listed: Vec<_> = (self.site.ledger.all_held())
+            .filter(|(key, _)| holds.kinds.contains(&key.kind) && is_known(key))
+            .map(|(key, _)| (key.clone(), holds.rows.get(key).and_then(|seen| seen.digest)))
+            .collect();
+        for (key, digest) in listed {
+            self.record_seen(&key, digest);
+        }
+    }
+
+    /// The server was seen to hold this text; `None` if it does not have the plugin.
+    pub(super) fn record_seen(&mut self, key: &Key, digest: Option<Digest>) {
+        if let Some(held) = self.site.ledger.held(key).filter(|held| Some(*held) != digest) {
+            self.site.ledger.ended(key, LastAttempt::Failed { digest: held });
+        }
+    }
+
+    /// The server has shown that it is there again.
+    pub(super) fn on_connected(&mut self, now: Now) {
+        if let (Some(absence), Access::Open) = (self.site.outage, &self.site.access) {
+            self.site.outage = None;
+            let (away, waiting) = (now.at.saturating_sub(absence.since), self.n_undeployed());
+            let what =
+                if absence.denied { NoticeKind::AccessGranted { waiting } } else { NoticeKind::Back { away, waiting } };
+            self.tell(Notice::general(what));
+        }
+    }
+
+    /// The server is away. What waits is not kept as a list: it is planned anew when the server is back.
+    pub(super) fn on_unreachable(&mut self, cause: Cause, retry_after: Option<Duration>, now: Now) {
+        let Some((attempt, next)) = self.back_off(retry_after, now) else { return };
+        let (server, configured) = (self.policy.server.clone(), self.policy.configured);
+        let since = self.site.outage.map_or(now.at, |absence| absence.since);
+        if let Some(patience) = self.policy.once
+            // What the server asks for counts here as a whole.
+            && now.at.saturating_add(next.max(retry_after.unwrap_or_default())) > since + patience
+        {
+            let after = now.at.saturating_sub(since);
+            self.tell(Notice::general(NoticeKind::GaveUp { after, cause, server, configured }));
+            self.exit.get_or_insert(Code::NoServer);
+        } else if attempt == 1 {
+            let waiting = self.n_undeployed();
+            self.tell(Notice::general(NoticeKind::Unreachable { cause, server, next, waiting, configured }));
+        } else {
+            self.tell(Notice::general(NoticeKind::StillUnreachable { cause: cause.words, attempt, next }));
+        }
+    }
+
+    pub(super) fn on_denied(&mut self, status: u16, words: String, now: Now) {
+        let key = self.policy.key.clone();
+        self.deny(NoticeKind::NotAllowed { status, words, key }, now);
+    }
+
+    /// Something else answers. That may be the wrong address, which is said at once; or a proxy whose server is being
+    /// started, so a watch looks again.
+    pub(super) fn on_foreign(&mut self, status: u16, words: String, now: Now) {
+        let foreign = NoticeKind::Foreign { server: self.policy.server.clone(), status, words: words.clone() };
+        if self.policy.once.is_some() {
+            self.deny(foreign, now);
+        } else if let Some((attempt, next)) = self.back_off(None, now) {
+            let still = NoticeKind::StillUnreachable { cause: words, attempt, next };
+            self.tell(Notice::general(if attempt == 1 { foreign } else { still }));
+        }
+    }
+
+    /// Leaves the server alone for a while. Answers how many looks have failed by now, and when the next one is.
+    fn back_off(&mut self, retry_after: Option<Duration>, now: Now) -> Option<(u32, Duration)> {
+        if matches!(self.site.access, Access::Away { .. } | Access::Denied { .. }) {
+            return None;
+        }
+        let absence = self.site.outage.get_or_insert(Outage { since: now.at, attempts: 0, denied: false });
+        absence.attempts += 1;
+        absence.denied = false;
+        let attempt = absence.attempts;
+        let next = backoff(attempt, now.chance).max(retry_after.unwrap_or_default().min(LONGEST_WISH));
+        self.site.lanes.cancel_all();
+        self.site.lanes.values_mut().for_each(|lane| drop(lane.forget_crash()));
+        self.site.access = Access::Away { tried: now.at, until: now.at + next, asked: retry_after.is_some() };
+        Some((attempt, next))
+    }
+
+    /// Ends the pause of a server that is away: somebody wants it tried now.
+    pub(super) fn try_now(&mut self, now: Now) {
+        if let Access::Away { until, asked, .. } = &mut self.site.access {
+            (*until, *asked) = (now.at, false);
+        }
+    }
+
+    /// Shortens the pause of a server that is away for a save, so that a storm of saves makes one try a second.
+    pub(super) fn try_soon(&mut self) {
+        if let Access::Away { tried, until, .. } = &mut self.site.access {
+            *until = (*until).min(*tried + NEXT_FOR_A_SAVE);
+        }
+    }
+
+    /// The server does not let us in: said once, and nothing is sent any more.
+    fn deny(&mut self, what: NoticeKind, now: Now) {
+        if matches!(self.site.access, Access::Denied { .. }) {
+            return;
+        }
+        self.site.access = Access::Denied { until: self.policy.once.is_none().then_some(now.at + SHUT_OUT) };
+        let denied = matches!(what, NoticeKind::NotAllowed { .. });
+        self.site.outage.get_or_insert(Outage { since: now.at, attempts: 0, denied }).denied = denied;
+        self.site.lanes.cancel_all();
+        if self.policy.once.is_some() {
+            self.exit.get_or_insert(Code::NoServer);
+        }
+        if self.site.denied.as_ref() != Some(&what) {
+            self.site.denied = Some(what.clone());
+            self.tell(Notice::general(what));
+        }
+    }
+}

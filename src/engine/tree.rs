@@ -1,0 +1,396 @@
+//! What the disk holds, as far as it was read: files that are being read or will be, ids that several files claim, roots that
+//! are not there, and what the user was told of it all.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::files::{File, Files, Loaded, Owner};
+use super::plan::Decision;
+use super::{Effect, Engine, Now, Scan};
+use crate::notice::{Notice, NoticeKind, Subject};
+use crate::plugin::{Invalid, Key, Parsed, Rule, Severity};
+
+/// How long an empty, vanished or changing file is given to become whole before it is believed.
+const HOLD: Duration = Duration::from_millis(300);
+/// How soon such a file is read again.
+const REREAD: Duration = Duration::from_millis(40);
+/// How long `--once` waits for a file that somebody keeps writing.
+const ONCE_HOLD: Duration = Duration::from_secs(10);
+/// A plugin deployed less than this ago is hot: a formatter may still be at work on the save.
+const HOT: Duration = Duration::from_secs(1);
+/// How long a hot plugin's file is given to be written once more before it is read.
+const HOT_QUIET: Duration = Duration::from_millis(150);
+/// What happens to a file within this time is one save: an editor may move it aside, write it anew, and see to it that it
+/// is on the disk. No formatter is as quick.
+const ONE_SAVE: Duration = Duration::from_millis(20);
+
+/// The disk.
+#[derive(Debug, Default)]
+pub(super) struct Tree {
+    pub(super) files: Files,
+    /// Paths that are being read, or will be read again.
+    pub(super) pending: BTreeMap<Arc<Path>, Pending>,
+    /// Ids that several files seem to claim: which of the claims have been looked at again.
+    pub(super) doubted: BTreeMap<Key, BTreeSet<Arc<Path>>>,
+    /// Conflicts that the user knows of.
+    pub(super) conflicts: BTreeMap<Key, Vec<Arc<Path>>>,
+    /// Files whose last notice was an error.
+    pub(super) complaints: BTreeMap<Arc<Path>, Complaint>,
+    /// The roots that are not there, as the user was told.
+    pub(super) missing: Vec<PathBuf>,
+    /// A walk of the roots is under way.
+    pub(super) scanning: bool,
+}
+
+/// A path that is being read, or will be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pending {
+    /// When its change was first seen.
+    pub(super) since: Duration,
+    /// When to read it; `None` while it is being read.
+    pub(super) due: Option<Duration>,
+    /// Why it is read again, if it is.
+    pub(super) held: Held,
+    /// When it was saved; `None` if it was found by a scan.
+    pub(super) saved: Option<Duration>,
+}
+
+/// Why a path that was read is read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Held {
+    /// It was not read yet.
+    No,
+    /// It was empty, or changed while it was read.
+    Incomplete,
+    /// It was not there.
+    Missing,
+}
+
+/// What an error of a file was about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Complaint {
+    /// The file, or the server's answer to it.
+    Error,
+    /// The user is to decide.
+    Held,
+}
+
+impl Tree {
+    /// The contested id that a path stands in the way of.
+    pub(super) fn contested_key(&self, path: &Path) -> Option<Key> {
+        let key = &self.files.get(path)?.plugin()?.key;
+        self.doubted.contains_key(key).then(|| key.clone())
+    }
+
+    /// Whether a file was not there a moment ago, which is not believed yet.
+    pub(super) fn is_missing(&self, path: &Arc<Path>) -> bool {
+        self.pending.get(path).is_some_and(|pending| pending.held == Held::Missing)
+    }
+
+    /// Who claims an id, apart from files that were not there a moment ago.
+    pub(super) fn present_owner(&self, key: &Key) -> Owner {
+        let Owner::Conflict(paths) = self.files.owner(key) else { return self.files.owner(key) };
+        let present: Vec<_> = paths.into_iter().filter(|path| !self.is_missing(path)).collect();
+        match present.as_slice() {
+            [path] => {
+                let plugin = self.files.get(path).and_then(File::plugin);
+                plugin.map_or(Owner::None, |plugin| Owner::One(Arc::clone(plugin)))
+            }
+            _ => Owner::Conflict(present),
+        }
+    }
+
+    /// Whether one claim less makes a difference to what is done about an id.
+    pub(super) fn is_open_question(&self, key: &Key) -> bool {
+        self.files.owner(key) == Owner::None || self.conflicts.contains_key(key) || self.doubted.contains_key(key)
+    }
+
+    /// The ids that files here have, or had before they were broken. A file that was not there a moment ago may have
+    /// another name now.
+    pub(super) fn claimed_elsewhere(&self) -> impl Iterator<Item = &Key> {
+        let files = self.files.iter().filter(|(path, _)| !self.is_missing(path));
+        files.filter_map(|(_, file)| file.known()).map(|plugin| &plugin.key)
+    }
+
+    /// Whether any file is broken. Read again, it may turn out to be a plugin that is gone.
+    pub(super) fn has_broken_files(&self) -> bool {
+        self.files.iter().any(|(_, file)| file.is_broken())
+    }
+
+    /// Whether a file's folder still has plugins, at whatever depth. Where it has none, a share may have been unmounted.
+    pub(super) fn has_plugins_beside(&self, path: &Path) -> bool {
+        let Some(folder) = path.parent() else { return false };
+        let mut beside = self.files.iter().filter(|(other, _)| other.starts_with(folder));
+        beside.any(|(other, file)| (file.plugin().is_some() || file.is_broken()) && !self.is_missing(other))
+    }
+
+    /// Whether a path is in a root that is not there: what is known of it holds again when the root is back.
+    pub(super) fn is_out_of_reach(&self, path: &Path) -> bool {
+        self.missing.iter().any(|root| path.starts_with(root))
+    }
+}
+
+impl Engine {
+    pub(super) fn on_scanned(&mut self, scan: Scan, now: Now) {
+        for root in scan.missing.iter().filter(|root| !self.tree.missing.contains(*root)).cloned().collect::<Vec<_>>() {
+            self.tell(Notice::general(NoticeKind::RootMissing { root }));
+        }
+        self.tree.missing.clone_from(&scan.missing);
+        let found: BTreeSet<_> = scan.files.iter().map(|(path, _)| Arc::clone(path)).collect();
+        let vanished: Vec<_> = (self.tree.files.iter())
+            .map(|(path, _)| path)
+            .filter(|path| !found.contains(*path) && !self.tree.is_out_of_reach(path))
+            .cloned()
+            .collect();
+        for (path, loaded) in scan.files {
+            self.on_loaded(path, loaded, now);
+        }
+        self.tree.scanning = false;
+        self.tree.doubted.clear();
+        let keys: Vec<_> = self.tree.files.keys().cloned().collect();
+        for key in keys {
+            if let Owner::Conflict(paths) = self.tree.files.owner(&key) {
+                self.conflict(&key, paths);
+            }
+        }
+        // A file that a walk did not find is believed to be gone only when its own path says so.
+        for path in vanished {
+            if !self.tree.pending.contains_key(&path) {
+                // Nobody has said that its writer is done: it may be back by now.
+                let pending = Pending { since: now.at, due: None, held: Held::No, saved: Some(now.at) };
+                self.reread(path, pending);
+            }
+        }
+        if self.first_pass && self.policy.once.is_none() {
+            // A file that was written a moment ago is read in a moment, and is likely to be one.
+            let found = self.tree.files.plugins().filter(|plugin| self.policy.selects_plugin(plugin)).count();
+            let plugins = found + self.tree.pending.len();
+            let (roots, server) = (self.policy.roots.clone(), self.policy.server.clone());
+            self.tell(Notice::general(NoticeKind::Ready { roots, plugins, server }));
+        }
+        self.advance_probe(now);
+    }
+
+    /// A path may have changed: read it, at once unless a formatter may still be about to write it once more. When that has
+    /// come there is nothing more to wait for, also where it was no formatter but a program that saves all the time. Its
+    /// saves are sent as often as the server takes them.
+    pub(super) fn on_ready(&mut self, path: Arc<Path>, saved: Duration, now: Now) {
+        let before = self.tree.pending.get(&path).copied();
+        let fresh = Pending { since: now.at, due: None, held: Held::No, saved: Some(saved) };
+        let pending = Pending { saved: Some(saved), ..before.unwrap_or(fresh) };
+        let key = self.tree.files.get(&path).and_then(File::plugin).map(|plugin| &plugin.key);
+        let hot = key.is_some_and(|key| self.is_hot(key, now.at));
+        let same_save = |pending: Pending| pending.held == Held::No && now.at < pending.since + ONE_SAVE;
+        match before.filter(|pending| pending.due.is_some()) {
+            None if hot && before.is_none() => {
+                self.tree.pending.insert(path, Pending { due: Some(now.at + HOT_QUIET), ..pending });
+            }
+            Some(waiting) if hot && same_save(waiting) => drop(self.tree.pending.insert(path, pending)),
+            _ => self.read(path, pending),
+        }
+    }
+
+    /// Whether a formatter may still be at work on what was deployed last.
+    pub(super) fn is_hot(&self, key: &Key, saved: Duration) -> bool {
+        self.site.lanes.get(key).and_then(|lane| lane.sent).is_some_and(|sent| saved < sent + HOT)
+    }
+
+    pub(super) fn read(&mut self, path: Arc<Path>, pending: Pending) {
+        self.tree.pending.insert(Arc::clone(&path), Pending { due: None, ..pending });
+        self.effects.push(Effect::Read(path));
+    }
+
+    pub(super) fn reread(&mut self, path: Arc<Path>, pending: Pending) {
+        self.tree.pending.insert(Arc::clone(&path), Pending { due: None, ..pending });
+        self.effects.push(Effect::Reread(path));
+    }
+
+    pub(super) fn on_loaded(&mut self, path: Arc<Path>, loaded: Loaded, now: Now) {
+        let pending = self.tree.pending.remove(&path);
+        let since = pending.map_or(now.at, |pending| pending.since);
+        let waited_enough = now.at >= since + HOLD;
+        let loaded = match loaded {
+            // A watch can wait; a pass has to end.
+            Loaded::Unsettled if self.policy.once.is_some() && now.at >= since + ONCE_HOLD => {
+                let rule = Rule::Unreadable("it is being written all the time".to_owned());
+                Loaded::Parsed(Parsed::Invalid(Invalid::unread(&path, rule)))
+            }
+            loaded => loaded,
+        };
+        let hold = match &loaded {
+            Loaded::Unsettled => true,
+            Loaded::Missing => !waited_enough && self.tree.files.get(&path).is_some(),
+            Loaded::Parsed(Parsed::Invalid(flaw)) => flaw.rules().any(|rule| *rule == Rule::Empty) && !waited_enough,
+            Loaded::Parsed(_) | Loaded::SameFile(_) => false,
+        };
+        if hold {
+            self.hold(&path, &loaded, pending, now);
+        } else {
+            self.accept(path, &loaded, since, pending.and_then(|pending| pending.saved), now);
+            self.advance_probe(now);
+        }
+    }
+
+    /// Half a save is no save: the file is read again soon. A claim of a file that is not there does not count meanwhile.
+    pub(super) fn hold(&mut self, path: &Arc<Path>, loaded: &Loaded, pending: Option<Pending>, now: Now) {
+        let since = pending.map_or(now.at, |pending| pending.since);
+        let saved = pending.and_then(|pending| pending.saved);
+        if pending.is_none_or(|pending| pending.held == Held::No) {
+            self.tell(Notice { about: Subject::file(path), what: NoticeKind::Held });
+        }
+        let missing = *loaded == Loaded::Missing;
+        let held = if missing { Held::Missing } else { Held::Incomplete };
+        self.tree.pending.insert(Arc::clone(path), Pending { since, due: Some(now.at + REREAD), held, saved });
+        if let (true, Some(key)) = (missing, self.tree.contested_key(path)) {
+            self.consider(&key, since, now);
+        }
+    }
+
+    /// Believes what was read, and decides what follows from it.
+    pub(super) fn accept(
+        &mut self,
+        path: Arc<Path>,
+        loaded: &Loaded,
+        since: Duration,
+        saved: Option<Duration>,
+        now: Now,
+    ) {
+        let before = match loaded {
+            Loaded::Parsed(Parsed::Plugin(plugin)) => {
+                self.tree.files.put(Arc::clone(&path), File::Plugin(Arc::clone(plugin)))
+            }
+            Loaded::Parsed(Parsed::Invalid(flaw)) => {
+                let was = self.tree.files.get(&path).and_then(File::known).cloned();
+                self.tree.files.put(Arc::clone(&path), File::Flawed { flaw: flaw.clone(), was })
+            }
+            Loaded::Parsed(Parsed::NotAPlugin | Parsed::Disabled) | Loaded::SameFile(_) => {
+                self.tree.files.put(Arc::clone(&path), File::Other)
+            }
+            Loaded::Missing | Loaded::Unsettled => self.tree.files.remove(&path),
+        };
+        let was = before.as_ref().and_then(File::plugin).cloned();
+        self.on_file_gone(&path, loaded, before.as_ref(), now);
+        self.tell_loaded(&path, loaded, before.as_ref(), saved.is_some());
+        let is = match loaded {
+            Loaded::Parsed(Parsed::Plugin(plugin)) => Some(plugin.key.clone()),
+            _ => None,
+        };
+        if let (Loaded::Parsed(Parsed::Plugin(plugin)), Some(saved)) = (loaded, saved) {
+            self.reconsider_refusal(plugin, saved);
+            if matches!(self.decide(plugin), Decision::Deploy(_)) {
+                self.try_soon();
+            }
+        }
+        if let Some(was) = was
+            && is.as_ref() != Some(&was.key)
+            && self.tree.is_open_question(&was.key)
+        {
+            self.consider(&was.key, since, now);
+        }
+        if let Some(key) = is {
+            if let Some(lane) = self.site.lanes.get_mut(&key) {
+                lane.removal = None;
+            }
+            if let Some(checked) = self.tree.doubted.get_mut(&key) {
+                checked.insert(path);
+            } else {
+                self.tree.doubted.insert(key.clone(), BTreeSet::from([path]));
+            }
+            self.consider(&key, since, now);
+        }
+    }
+
+    /// What reading a file has to say for itself. What a save shows is always told, what a scan shows only when it is new.
+    pub(super) fn tell_loaded(&mut self, path: &Arc<Path>, loaded: &Loaded, before: Option<&File>, saved: bool) {
+        let was = before.and_then(File::plugin);
+        let about = Subject::file(path);
+        match loaded {
+            Loaded::Parsed(Parsed::Plugin(plugin)) => {
+                if !self.policy.selects_plugin(plugin) {
+                    return;
+                }
+                if let Some(was) = was
+                    && was.key != plugin.key
+                    && self.site.ledger.get(&was.key).is_some_and(|record| record.deployed.is_some())
+                    && self.tree.files.owner(&was.key) == Owner::None
+                {
+                    self.tell(Notice::of(plugin, NoticeKind::IdChanged { from: was.key.clone() }));
+                }
+                if was.is_none_or(|was| was.digest != plugin.digest) {
+                    for warning in &plugin.warnings {
+                        self.tell(Notice::of(plugin, NoticeKind::Surprising(warning.clone())));
+                    }
+                }
+            }
+            Loaded::Parsed(Parsed::Invalid(flaw)) => {
+                let known = matches!(before, Some(File::Flawed { flaw: before, .. }) if before == flaw);
+                let was = before.and_then(File::known);
+                if self.policy.selects(path, was.map(|was| was.key.id.as_str())) && (saved || !known) {
+                    let about = was.map_or(about, |was| Subject { version: None, digest: None, ..(&**was).into() });
+                    self.tree.complaints.insert(Arc::clone(path), Complaint::Error);
+                    for diagnostic in flaw.diagnostics.iter().cloned() {
+                        let what = match diagnostic.severity() {
+                            Severity::Error => {
+                                NoticeKind::Flawed { diagnostic, digest: flaw.digest, meant: flaw.meant }
+                            }
+                            Severity::Warning => NoticeKind::Surprising(diagnostic),
+                        };
+                        self.tell(Notice { about: about.clone(), what });
+                    }
+                }
+            }
+            Loaded::Parsed(Parsed::Disabled) => self.tell(Notice { about, what: NoticeKind::Disabled }),
+            Loaded::SameFile(original) => {
+                self.tell(Notice { about, what: NoticeKind::SameFile { original: original.clone() } });
+            }
+            Loaded::Parsed(Parsed::NotAPlugin) | Loaded::Missing | Loaded::Unsettled => {}
+        }
+        let gone = matches!(loaded, Loaded::Missing | Loaded::Parsed(Parsed::NotAPlugin | Parsed::Disabled));
+        if let (true, Some(was)) = (gone, before.and_then(File::known))
+            && self.tree.files.owner(&was.key) == Owner::None
+            && self.policy.selects_plugin(was)
+        {
+            let leaves = self.site.lanes.get(&was.key).is_some_and(|lane| lane.removal.is_some());
+            let next = leaves.then_some((self.policy.on_delete, self.policy.gone_after));
+            let on_server = self.site.ledger.get(&was.key).is_some_and(|record| record.deployed.is_some());
+            let file_there = *loaded != Loaded::Missing;
+            self.tell(Notice::of(was, NoticeKind::Removed { file_there, on_server, next }));
+        }
+    }
+
+    /// Two files claim one id. After a rename that is only so until the old path is looked at, so look first.
+    pub(super) fn recheck_claims(&mut self, key: &Key, paths: Vec<Arc<Path>>, since: Duration) {
+        let checked = self.tree.doubted.get(key).cloned().unwrap_or_default();
+        let unchecked: Vec<_> = paths.iter().filter(|path| !checked.contains(*path)).cloned().collect();
+        if unchecked.is_empty() {
+            // Somebody has just saved one of them, and is told even if that is no news.
+            self.tree.doubted.remove(key);
+            self.tree.conflicts.remove(key);
+            self.conflict(key, paths);
+            return;
+        }
+        for path in unchecked {
+            if !self.tree.pending.contains_key(&path) {
+                // Nobody has said that its writer is done.
+                self.reread(path, Pending { since, due: None, held: Held::No, saved: None });
+            }
+        }
+    }
+
+    pub(super) fn conflict(&mut self, key: &Key, paths: Vec<Arc<Path>>) {
+        self.cancel(key);
+        let selected = paths.iter().any(|path| self.policy.selects(path, Some(key.id.as_str())));
+        if !selected {
+            return;
+        }
+        if self.tree.conflicts.get(key) != Some(&paths) {
+            self.tree.conflicts.insert(key.clone(), paths.clone());
+            let entry = self.tree.files.get(&paths[0]).and_then(File::plugin).map(|plugin| plugin.entry);
+            let about = Subject { key: Some(key.clone()), entry, ..Subject::default() };
+            self.tree.complaints.extend(paths.iter().map(|path| (Arc::clone(path), Complaint::Error)));
+            self.tell(Notice { about, what: NoticeKind::Conflict { paths } });
+        }
+    }
+}
