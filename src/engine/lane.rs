@@ -71,7 +71,7 @@ impl Lane {
     fn hand_over(self) -> Self {
         let Self { removal, session, unanswered, crash, retry, .. } = self;
         let retry = retry.filter(|retry| retry.cause == Cause::Crash);
-        Self { removal, session, unanswered, crash, retry, ..Self::default() }
+        Self { session, removal, unanswered, crash, retry, ..Self::default() }
     }
 
     fn take_over(&mut self, lane: Self) {
@@ -277,7 +277,9 @@ impl Lanes {
     }
 
     pub(super) fn take_over(&mut self, lanes: BTreeMap<Key, Lane>) {
-        lanes.into_iter().for_each(|(key, lane)| self.of(&key).take_over(lane));
+        for (key, lane) in lanes {
+            self.of(&key).take_over(lane);
+        }
     }
 
     /// Asks for a job. Answers the waiting one that it replaces; it keeps that one's place in the order.

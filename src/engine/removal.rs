@@ -243,7 +243,7 @@ impl Engine {
             FilePresence::Folder
                 if self.site.lanes.with(|lane| lane.duplicate.as_ref()).any(|(_, other)| *other == key) =>
             {
-                self.keep(&key, KeepReason::Renamed)
+                self.keep(&key, KeepReason::Renamed);
             }
             FilePresence::Folder if self.tree.has_broken_files() => {
                 let due = now.at + self.policy.gone_after;
@@ -330,16 +330,13 @@ impl Engine {
         let has_no_room = matches!(failure, Failure::KeepFailed { .. });
         let what = self.wait_out(failure, now);
         let due = now.at + if has_no_room { RETRY } else { Duration::ZERO };
-        let told = match self.site.removal_mut(&plugin.key).filter(|_| has_no_room || what.is_ok()) {
-            Some(removal) => {
-                removal.due = Some(due);
-                has_no_room && std::mem::replace(&mut removal.told, true)
-            }
-            None => {
-                self.site.end_removal(&plugin.key);
-                false
-            }
-        };
+        let mut told = false;
+        if let Some(removal) = self.site.removal_mut(&plugin.key).filter(|_| has_no_room || what.is_ok()) {
+            removal.due = Some(due);
+            told = has_no_room && std::mem::replace(&mut removal.told, true);
+        } else {
+            self.site.end_removal(&plugin.key);
+        }
         if !told {
             self.tell_failed(plugin.into(), what, took);
         }

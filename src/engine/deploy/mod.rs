@@ -12,10 +12,10 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use super::call::{Call, Cause, Failure, Form, Reply, Row, Version};
-pub use super::form::message;
-use super::form::{form_of_stub, form_to_create, form_to_update, is_stub};
+pub use crate::engine::call::{Call, Cause, Failure, Form, Reply, Row, Version};
 use crate::engine::duplicate::{self, Duplicate, Duplicates, Identity};
+pub use crate::engine::form::message;
+use crate::engine::form::{form_of_stub, form_to_create, form_to_update, is_stub};
 use crate::engine::ledger::{Refusal, UpdateIntent};
 use crate::engine::plan::Why;
 use crate::engine::refusal;
@@ -273,6 +273,7 @@ pub struct DeployContext {
 }
 
 /// One conversation about one plugin.
+#[expect(clippy::struct_excessive_bools, reason = "what is known of the text that left, each a fact of its own")]
 #[derive(Clone, Debug)]
 pub struct Deploy {
     plugin: Arc<Plugin>,

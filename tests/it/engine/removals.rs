@@ -678,3 +678,46 @@ fn a_removal_ends_where_its_file_is_back_and_broken() {
         "#]],
     );
 }
+
+/// A web page in its place may be a proxy whose server is being started.
+#[test]
+fn a_removal_waits_for_a_server_behind_something_else() {
+    leaving(
+        OnDelete::Delete,
+        "2000ms delete a
+         2350ms wake
+         32350ms wake
+         32350ms looked a gone
+         32351ms #1 foreign
+         32851ms wake
+         32852ms #2 connected
+         32853ms #3 rows a=v1 b=v1 c=v1
+         32854ms wake
+         32854ms looked a gone",
+        &expect![[r#"
+            2000ms delete a
+                  held path=plugins/a.py
+            2350ms wake
+                  a removed
+            32350ms wake
+                  look for plugins/a.py
+            32350ms looked a gone
+                  #1 get a
+            32351ms #1 foreign
+                  not_open_webui status=200 words="a web page"
+                  a waiting reason=Away
+            32851ms wake
+                  #2 connect
+            32852ms #2 connected
+                  #3 overview of functions
+            32853ms #3 rows a=v1 b=v1 c=v1
+                  b unchanged
+                  c unchanged
+                  back away_ms=502
+            32854ms wake
+                  look for plugins/a.py
+            32854ms looked a gone
+                  #4 get a
+        "#]],
+    );
+}
