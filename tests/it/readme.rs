@@ -294,6 +294,19 @@ fn the_drawing_is_that_of_the_map() {
 }
 
 #[test]
+fn the_map_names_only_files_that_exist() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let is_file = |name: &&str| name.ends_with(".rs") && !name.contains(' ');
+    let named: Vec<_> = MAP.split('`').skip(1).step_by(2).filter(is_file).collect();
+    assert!(named.len() > 50, "the table is not found");
+    let missing: Vec<_> = named
+        .iter()
+        .filter(|name| ![project.join("src").join(name), project.join(name)].iter().any(|path| path.is_file()))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
 fn every_link_to_a_file_or_heading_leads_somewhere() {
     let anchors: BTreeSet<_> = README
         .lines()
