@@ -209,7 +209,7 @@ pub async fn refuse_tracked(state: &Path) -> Result<(), StateError> {
 /// Opens the state that a run needs: none for a dry run, and none where `held`, that of the run to be replaced, is the same.
 async fn open_state(plan: &Plan, held: Option<&State>) -> Result<Option<State>, StateError> {
     let Plan { config, policy, .. } = plan;
-    if policy.terms.dry_run || held.is_some_and(|state| state.is_of(&config.state, &config.url)) {
+    if policy.deploy.dry_run || held.is_some_and(|state| state.is_of(&config.state, &config.url)) {
         return Ok(None);
     }
     refuse_tracked(&config.state).await?;
@@ -500,7 +500,7 @@ impl<'a> Daemon<'a> {
         };
         let start = match (self.setup.plan)(*config) {
             Ok(mut plan) => {
-                plan.policy.terms.force &= self.driver.engine().in_first_pass();
+                plan.policy.deploy.force &= self.driver.engine().in_first_pass();
                 match open_state(&plan, self.outside.state.as_ref()).await {
                     Ok(state) => Start::new(plan, state),
                     Err(error) => Err(error.into()),
@@ -630,11 +630,11 @@ fn saved_state(start: &Start) -> (SavedState, Option<StateError>) {
     let Start { plan: Plan { config, .. }, state, .. } = start;
     if let Some(state) = state {
         let (ledger, trouble) = state.load();
-        return (SavedState { ledger, rollbacks: state.rollbacks(), under_way: state.intents() }, trouble);
+        return (SavedState { ledger, rollbacks: state.rollbacks(), intents: state.intents() }, trouble);
     }
     // What was cut short is not a dry run's to make good.
     let folder = Folder::new(config.state.clone(), &config.url);
-    (SavedState { ledger: folder.peek(), rollbacks: folder.rollbacks(), under_way: BTreeMap::new() }, None)
+    (SavedState { ledger: folder.peek(), rollbacks: folder.rollbacks(), intents: BTreeMap::new() }, None)
 }
 
 /// Waits for the task that is under way, for ever if there is none.

@@ -64,13 +64,13 @@ impl Engine {
     /// The server failed at a text. Answers how the deploy ended, where it is not tried again.
     pub(super) fn on_crashed(
         &mut self,
-        exchange: &Deploy,
+        deploy: &Deploy,
         words: String,
         left: Aftermath,
         in_pass: bool,
         now: Now,
     ) -> Option<Outcome> {
-        let plugin = exchange.plugin();
+        let plugin = deploy.plugin();
         let lane = self.site.lanes.of(&plugin.key);
         let before = lane.crash.as_ref().filter(|crash| crash.is_of(plugin));
         let times = before.map_or(0, |crash| crash.times) + 1;
@@ -78,7 +78,7 @@ impl Engine {
         let suspect_until = Some(now.at + AFTERMATH);
         lane.crash = Some(Crash { digest: plugin.digest, times, words: words.clone(), suspect_until, in_pass });
         let due = pause.map(|pause| now.at + pause);
-        lane.retry = Some(Retry { due, why: exchange.why_again(), ..Retry::new(Cause::Crash) });
+        lane.retry = Some(Retry { due, why: deploy.why_again(), ..Retry::new(Cause::Crash) });
         let Some(next) = pause else { return Some(Outcome::Crashed { words, left }) };
         self.tree.complaints.insert(Arc::clone(&plugin.path), Complaint::Error);
         self.note_result(&plugin.key, PassResult::Failed);

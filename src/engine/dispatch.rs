@@ -33,12 +33,12 @@ impl Engine {
         }
         match self.tree.present_owner(key) {
             Owner::None => {
-                self.tree.doubted.remove(key);
+                self.tree.rechecked.remove(key);
                 self.tree.conflicts.remove(key);
                 self.cancel(key);
             }
             Owner::One(plugin) => {
-                self.tree.doubted.remove(key);
+                self.tree.rechecked.remove(key);
                 self.tree.conflicts.remove(key);
                 if !self.is_plannable(&plugin) {
                     return;
@@ -56,7 +56,7 @@ impl Engine {
             return remote;
         }
         let planned = !self.site.lanes.is_idle(key);
-        // What was seen before an absence is old.
+        // What was seen before an outage is old.
         let known = self.site.is_open() && !planned;
         match self.site.pass.as_ref().filter(|pass| known && pass.planned && !pass.results.contains_key(key)) {
             Some(pass) => pass.holds.of(key),
@@ -91,8 +91,8 @@ impl Engine {
         };
         self.tell_switched_off(plugin);
         let in_pass = remote != Remote::NotAsked;
-        if let Some(flying) = self.site.lanes.in_flight(key).and_then(|flight| flight.conversation.deploys()) {
-            if flying.digest == plugin.digest {
+        if let Some(in_flight) = self.site.lanes.in_flight(key).and_then(|flight| flight.conversation.deploys()) {
+            if in_flight.digest == plugin.digest {
                 self.cancel(key);
                 self.tell_unchanged(plugin, in_pass, None);
             } else {
@@ -102,7 +102,7 @@ impl Engine {
         }
         let reason = match &self.site.access {
             Access::Open => None,
-            // After an absence, only an answer tells that it is over.
+            // After an outage, only an answer tells that it is over.
             Access::Away { .. } => Some(WaitReason::Away),
             Access::Probing(_) if self.site.denied.is_some() => Some(WaitReason::Denied),
             Access::Probing(_) if self.site.outage.is_some() => Some(WaitReason::Away),
@@ -111,8 +111,8 @@ impl Engine {
             Access::Denied { .. } => Some(WaitReason::Denied),
         };
         // Once: a text that ends the server must not do so whenever the pass is taken up again.
-        let came = self.site.pass.as_ref().is_some_and(|pass| pass.results.contains_key(key));
-        let forced = in_pass && self.first_pass && self.policy.terms.force && !came;
+        let has_result = self.site.pass.as_ref().is_some_and(|pass| pass.results.contains_key(key));
+        let forced = in_pass && self.first_pass && self.policy.deploy.force && !has_result;
         let decision = plan::decide(&Situation {
             forced,
             waiting: self.site.lanes.waiting(key).and_then(Job::deploy).map(|(_, why)| why),
@@ -157,7 +157,7 @@ impl Engine {
             }
             Decision::RefusedBefore(Refusal { words, .. }) => {
                 self.cancel(key);
-                // When the server comes back from an absence, it is no news.
+                // When the server comes back from an outage, it is no news.
                 if !in_pass || self.site.pass.is_some() {
                     let span = refusal::place(&words, &plugin.text);
                     let on_server = match remote {
@@ -221,7 +221,7 @@ impl Engine {
             return;
         }
         self.tell(Notice::of(plugin, NoticeKind::LeftOff));
-        if !self.policy.terms.dry_run {
+        if !self.policy.deploy.dry_run {
             self.site.ledger.switched_off(&plugin.key, false);
             self.effects.push(Effect::Save(plugin.key.clone()));
         }
@@ -270,13 +270,13 @@ impl Engine {
                         self.tell(Notice::of(&plugin, NoticeKind::Sending { why }));
                     }
                     let adopt = self.adopt(&plugin.path);
-                    let terms = DeployPolicy { force: why == Why::Forced, adopt, ..self.policy.terms };
-                    let known = self.context(&plugin, why, in_pass);
+                    let policy = DeployPolicy { force: why == Why::Forced, adopt, ..self.policy.deploy };
+                    let context = self.context(&plugin, why, in_pass);
                     let lane = self.site.lanes.of(&key);
                     lane.end_retry(Cause::Crash);
                     lane.sent = Some(now.at);
-                    let (exchange, step) = Deploy::start(plugin, known, terms);
-                    (Conversation::Deploy(exchange), step.map_done(Ended::Deploy))
+                    let (deploy, step) = Deploy::start(plugin, context, policy);
+                    (Conversation::Deploy(deploy), step.map_done(Ended::Deploy))
                 }
             };
             // In a pass, waiting for one's turn is no part of how long a deploy took.
@@ -285,7 +285,7 @@ impl Engine {
             self.site.lanes.start(key.clone(), InFlight { conversation, since, in_pass, rolled_back: false, slow_at });
             match self.asked_ahead(&key, &step, now) {
                 Some(Asked::Answered(reply)) => self.converse(key, reply, now),
-                Some(Asked::UpdateIntent(ticket)) => {
+                Some(Asked::OnItsWay(ticket)) => {
                     self.site.tickets.insert(ticket, key);
                 }
                 None => self.step(key, step, now),
@@ -326,7 +326,7 @@ impl Engine {
 
     /// What to do about a new plugin that seems to be on the server under another id.
     pub(super) fn adopt(&self, path: &Path) -> Adopt {
-        self.policy.adopt_files.get(path).copied().unwrap_or(self.policy.terms.adopt)
+        self.policy.adopt_files.get(path).copied().unwrap_or(self.policy.deploy.adopt)
     }
 
     /// What a conversation is to know.
@@ -340,7 +340,7 @@ impl Engine {
         DeployContext {
             ours: deployed.into_iter().chain(sent.iter().copied()).chain(rolled_back).collect(),
             unarchived: sent.iter().copied().filter(|sent| Some(*sent) != deployed).collect(),
-            twins: match (self.adopt(&plugin.path), lacking) {
+            duplicates: match (self.adopt(&plugin.path), lacking) {
                 (Adopt::Never, _) => Duplicates::Ignored,
                 _ if !Identity::of(plugin).tells() => Duplicates::Ignored,
                 (Adopt::Ask, Some(holds)) => Duplicates::Known(self.duplicate_of(plugin, holds)),
@@ -410,18 +410,18 @@ impl Engine {
             let others = self.tree.claimed_elsewhere().filter(|other| other.kind == key.kind && **other != key);
             others.map(|key| key.id.clone()).collect()
         });
-        let spared = self.kept_meanwhile(&key);
+        let kept = self.kept_meanwhile(&key);
         if let Some(flight) = self.site.lanes.in_flight_mut(&key) {
-            if let (Conversation::Deploy(exchange), Some(others)) = (&mut flight.conversation, others) {
-                exchange.claimed_elsewhere(others);
+            if let (Conversation::Deploy(deploy), Some(others)) = (&mut flight.conversation, others) {
+                deploy.claimed_elsewhere(others);
             }
             // What is found there then is not ours, whatever it says.
-            if let Conversation::Deploy(exchange) = &flight.conversation
-                && exchange.is_rejected_by(&reply)
+            if let Conversation::Deploy(deploy) = &flight.conversation
+                && deploy.is_rejected_by(&reply)
             {
-                self.site.ledger.rejected(&key, exchange.plugin().digest);
+                self.site.ledger.rejected(&key, deploy.plugin().digest);
             }
-            let step = spared.unwrap_or_else(|| flight.conversation.reply(reply));
+            let step = kept.unwrap_or_else(|| flight.conversation.reply(reply));
             self.step(key, step, now);
         }
     }
@@ -434,9 +434,9 @@ impl Engine {
         now: Now,
     ) {
         let Some(key) = self.site.tickets.remove(&ticket) else { return };
-        let spared = self.kept_meanwhile(&key);
+        let kept = self.kept_meanwhile(&key);
         let step =
-            spared.or_else(|| self.site.lanes.in_flight_mut(&key).and_then(|flight| written(&mut flight.conversation)));
+            kept.or_else(|| self.site.lanes.in_flight_mut(&key).and_then(|flight| written(&mut flight.conversation)));
         if let Some(step) = step {
             self.step(key, step, now);
         }

@@ -70,7 +70,7 @@ pub struct Duplicate {
     /// That id.
     pub id: PluginId,
     /// What tells.
-    pub sign: MatchedBy,
+    pub matched_by: MatchedBy,
 }
 
 /// What is known of twins when a conversation begins.
@@ -91,9 +91,9 @@ pub fn find<'a>(
     rows: impl IntoIterator<Item = (&'a PluginId, &'a Identity)>,
     claimed_elsewhere: impl Fn(&PluginId) -> bool,
 ) -> Option<Duplicate> {
-    let twin = |(id, other): (&PluginId, &Identity)| {
-        let sign = identity.matches(other).filter(|_| id != own && !claimed_elsewhere(id))?;
-        Some(Duplicate { id: id.clone(), sign })
+    let duplicate = |(id, other): (&PluginId, &Identity)| {
+        let matched_by = identity.matches(other).filter(|_| id != own && !claimed_elsewhere(id))?;
+        Some(Duplicate { id: id.clone(), matched_by })
     };
-    rows.into_iter().find_map(twin)
+    rows.into_iter().find_map(duplicate)
 }

@@ -22,7 +22,7 @@ pub struct SavedState {
     /// What was rolled back.
     pub rollbacks: BTreeMap<Key, Rollback>,
     /// Updates of which nobody knows how they ended.
-    pub under_way: BTreeMap<Key, UpdateIntent>,
+    pub intents: BTreeMap<Key, UpdateIntent>,
 }
 
 impl From<Ledger> for SavedState {
@@ -188,7 +188,7 @@ impl Ledger {
     }
 
     /// Notes that what was refused may be taken now. Answers whose texts that are.
-    pub fn doubt_refusals(&mut self) -> Vec<Key> {
+    pub fn retry_refusals(&mut self) -> Vec<Key> {
         let mut doubted = Vec::new();
         for (key, record) in &mut self.records {
             if let LastAttempt::Refused { digest, .. } = record.last {

@@ -180,7 +180,7 @@ pub struct Policy {
     /// `Some` for `--once`: how long to go on trying while the server is away.
     pub once: Option<Duration>,
     /// For each conversation; `force` holds for the first pass.
-    pub terms: DeployPolicy,
+    pub deploy: DeployPolicy,
     /// What becomes on the server of a plugin whose file is gone.
     pub on_delete: OnDelete,
     /// How long the file must have stayed gone before.
@@ -189,7 +189,7 @@ pub struct Policy {
     pub keep_versions: Option<NonZeroUsize>,
     /// The files that watch.toml has settings for.
     pub named: Vec<PathBuf>,
-    /// What to do about single new plugins that seem to be on the server under another id, instead of what `terms` says.
+    /// What to do about single new plugins that seem to be on the server under another id, instead of what `deploy` says.
     pub adopt_files: BTreeMap<PathBuf, Adopt>,
     /// Paths and ids that the work is limited to; empty for no limit.
     pub only: Vec<String>,
@@ -355,7 +355,7 @@ impl Engine {
             Event::Replied(ticket, reply) => self.on_replied(ticket, reply, now),
             Event::BackupSaved(ticket, saved) => self.on_written(ticket, |it| it.backup_saved(saved), now),
             Event::IntentSaved(ticket, saved) => self.on_written(ticket, |it| it.intent_saved(saved), now),
-            Event::PresenceChecked(path, trace) => self.on_presence(&path, trace, now),
+            Event::PresenceChecked(path, presence) => self.on_presence(&path, presence, now),
             Event::RolledBack(rollbacks) => self.on_rolled_back(rollbacks),
             Event::Wake => self.on_wake(now),
             Event::Stop => self.on_stop(now),
@@ -559,7 +559,7 @@ impl Engine {
         }
         let Some(pass) = self.site.pass.take() else { return };
         self.first_pass = false;
-        let (tally, dry_run) = (self.tally(&pass), self.policy.terms.dry_run);
+        let (tally, dry_run) = (self.tally(&pass), self.policy.deploy.dry_run);
         self.tell(Notice::general(NoticeKind::Summary { tally, took: now.at.saturating_sub(pass.since), dry_run }));
         if self.policy.once.is_some() {
             let code = match tally.is_complete() {

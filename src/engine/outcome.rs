@@ -99,9 +99,9 @@ impl Engine {
         }
     }
 
-    fn on_deployed(&mut self, exchange: &Deploy, outcome: Outcome, in_pass: bool, took: Duration, now: Now) {
-        let plugin = exchange.plugin();
-        let is_known = self.note_for_retry(exchange, &outcome, took, now);
+    fn on_deployed(&mut self, deploy: &Deploy, outcome: Outcome, in_pass: bool, took: Duration, now: Now) {
+        let plugin = deploy.plugin();
+        let is_known = self.note_for_retry(deploy, &outcome, took, now);
         let outcome = match self.answered(plugin, outcome, now) {
             // It was sent once more only because of what an earlier refusal has left behind.
             Outcome::Crashed { left, .. } if let Some(refusal) = self.site.refused_before(plugin) => {
@@ -109,7 +109,7 @@ impl Engine {
             }
             Outcome::Crashed { words, left } => {
                 self.record_attempt(&plugin.key, LastAttempt::Failed { digest: plugin.digest });
-                match self.on_crashed(exchange, words, left, in_pass, now) {
+                match self.on_crashed(deploy, words, left, in_pass, now) {
                     Some(outcome) => outcome,
                     None => return,
                 }
@@ -129,8 +129,8 @@ impl Engine {
             }
             Outcome::Updated { .. } => self.record_deployed(plugin, now),
             Outcome::Unchanged => self.record_found(plugin, now),
-            Outcome::Duplicate(twin) => {
-                let other = Key { kind: plugin.key.kind, id: twin.id.clone() };
+            Outcome::Duplicate(duplicate) => {
+                let other = Key { kind: plugin.key.kind, id: duplicate.id.clone() };
                 self.site.lanes.of(&plugin.key).duplicate = Some(other);
             }
             Outcome::Refused { refusal, .. } => {
@@ -152,11 +152,11 @@ impl Engine {
                 }
                 return;
             }
-            Outcome::Unchanged => self.tell_unchanged(plugin, in_pass, exchange.on_server().and_then(|row| row.active)),
+            Outcome::Unchanged => self.tell_unchanged(plugin, in_pass, deploy.on_server().and_then(|row| row.active)),
             outcome => {
                 self.note_outcome(plugin, &outcome);
                 let version = if let Outcome::Updated { version, .. } = &outcome { version.clone() } else { None };
-                for what in NoticeKind::of_outcome(outcome, plugin, exchange.on_server(), in_pass, took) {
+                for what in NoticeKind::of_outcome(outcome, plugin, deploy.on_server(), in_pass, took) {
                     self.tell(Notice::of(plugin, what));
                 }
                 self.prune(&plugin.key, version, now);
@@ -199,7 +199,7 @@ impl Engine {
     pub(super) fn tell_failed(&mut self, about: Subject, what: Result<WaitReason, Failure>, took: Duration) {
         let what = match what {
             Ok(reason) => {
-                let again = self.site.outage.as_ref().is_some_and(|absence| absence.attempts > 1);
+                let again = self.site.outage.as_ref().is_some_and(|outage| outage.attempts > 1);
                 NoticeKind::Waiting { reason, again: again && reason == WaitReason::Away }
             }
             Err(failure) => {
@@ -312,7 +312,7 @@ impl Engine {
 
     /// The server has taken a text from us.
     fn record_deployed(&mut self, plugin: &Plugin, now: Now) {
-        if self.policy.terms.dry_run {
+        if self.policy.deploy.dry_run {
             return;
         }
         self.end_rollback(&plugin.key);
@@ -323,7 +323,7 @@ impl Engine {
     /// The server holds a text of ours already.
     pub(super) fn record_found(&mut self, plugin: &Plugin, now: Now) {
         self.end_rollback(&plugin.key);
-        if !self.site.is_recorded(plugin) && !self.policy.terms.dry_run {
+        if !self.site.is_recorded(plugin) && !self.policy.deploy.dry_run {
             // What was sent and got no answer was taken after all.
             let was_sent = self.site.ledger.get(&plugin.key).is_some_and(|record| record.sent.contains(&plugin.digest));
             let by_us = was_sent || self.site.deployed_by_us(&plugin.key) == Some(plugin.digest);
@@ -345,13 +345,13 @@ impl Engine {
 
     /// The server holds the file's text again.
     fn end_rollback(&mut self, key: &Key) {
-        if !self.policy.terms.dry_run && self.site.lanes.get_mut(key).and_then(|lane| lane.rollback.take()).is_some() {
+        if !self.policy.deploy.dry_run && self.site.lanes.get_mut(key).and_then(|lane| lane.rollback.take()).is_some() {
             self.effects.push(Effect::EndRollback(key.clone()));
         }
     }
 
     pub(super) fn record_attempt(&mut self, key: &Key, last: LastAttempt) {
-        if !self.policy.terms.dry_run {
+        if !self.policy.deploy.dry_run {
             self.site.ledger.ended(key, last);
             self.effects.push(Effect::Save(key.clone()));
         }

@@ -119,7 +119,7 @@ impl Engine {
     }
 
     pub(super) fn tally(&self, pass: &Pass) -> PassSummary {
-        let count = |came| pass.results.values().filter(|result| **result == came).count();
+        let count = |kind| pass.results.values().filter(|result| **result == kind).count();
         PassSummary {
             created: count(PassResult::Created),
             updated: count(PassResult::Updated),

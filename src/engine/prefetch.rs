@@ -54,7 +54,7 @@ pub(super) enum Asked {
     /// The answer is there.
     Answered(Reply),
     /// It will come, with this ticket.
-    UpdateIntent(Ticket),
+    OnItsWay(Ticket),
 }
 
 impl Engine {
@@ -97,6 +97,6 @@ impl Engine {
         if ahead.key != *key || !ahead.is_good(now) || !matches!(first, Step::Call(Call::Get(_))) {
             return None;
         }
-        Some(ahead.answer.map_or(Asked::UpdateIntent(ahead.ticket), |(_, reply)| Asked::Answered(reply)))
+        Some(ahead.answer.map_or(Asked::OnItsWay(ahead.ticket), |(_, reply)| Asked::Answered(reply)))
     }
 }

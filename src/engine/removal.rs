@@ -83,7 +83,7 @@ enum Stage {
     /// What does the server hold?
     Asked,
     /// The copy is being written.
-    Keeping,
+    SavingBackup,
     /// It is being deleted.
     Deleting { kept: PathBuf },
     /// Is it gone?
@@ -103,7 +103,7 @@ impl Removal {
 
     /// Whether anything has been changed on the server, or is about to be.
     pub(super) fn has_begun(&self) -> bool {
-        !matches!(self.stage, Stage::Asked | Stage::Keeping)
+        !matches!(self.stage, Stage::Asked | Stage::SavingBackup)
     }
 
     /// Takes the reply to the last call.
@@ -135,7 +135,7 @@ impl Removal {
     /// Takes the answer to [`Step::SaveBackup`].
     pub(super) fn backup_saved(&mut self, kept: Result<PathBuf, String>) -> Step {
         match (std::mem::replace(&mut self.stage, Stage::Asked), kept) {
-            (Stage::Keeping, Ok(kept)) => self.call(Stage::Deleting { kept }, Call::Delete(self.key.clone())),
+            (Stage::SavingBackup, Ok(kept)) => self.call(Stage::Deleting { kept }, Call::Delete(self.key.clone())),
             (_, Ok(_)) => failed(Failure::Odd { words: "a copy was kept that nobody asked for".to_owned() }),
             (_, Err(words)) => failed(Failure::KeepFailed { words }),
         }
@@ -148,7 +148,7 @@ impl Removal {
             Mode::Deactivate if row.is_active != Some(true) => Step::Done(Outcome::Kept(Why::Off)),
             Mode::Deactivate => self.flip(false),
             Mode::Delete => {
-                self.stage = Stage::Keeping;
+                self.stage = Stage::SavingBackup;
                 Step::SaveBackup(Backup { key: self.key.clone(), text: text.to_owned(), digest: self.deployed })
             }
         }
@@ -182,7 +182,7 @@ impl Engine {
     pub(super) fn on_file_gone(&mut self, path: &Path, loaded: &Loaded, before: Option<&File>, now: Now) {
         // It was there again, if only for a moment: the while begins anew.
         let again =
-            |leaving: &&mut PendingRemoval| before.is_none() && *leaving.plugin.path == *path && leaving.due.is_some();
+            |removal: &&mut PendingRemoval| before.is_none() && *removal.plugin.path == *path && removal.due.is_some();
         if let Some(removal) = self.site.lanes.values_mut().filter_map(|lane| lane.removal.as_mut()).find(again) {
             removal.due = Some(now.at + self.policy.gone_after);
         }
@@ -192,7 +192,7 @@ impl Engine {
             OnDelete::Deactivate => was.key.kind.has_switch(),
             OnDelete::Delete => true,
         };
-        let watching = self.policy.once.is_none() && !self.policy.terms.dry_run;
+        let watching = self.policy.once.is_none() && !self.policy.deploy.dry_run;
         let unclaimed = self.tree.files.owner(&was.key) == Owner::None;
         if wanted
             && watching
@@ -207,29 +207,29 @@ impl Engine {
     }
 
     /// The file has stayed gone, or not. What took more with it than a file was no wish to take one plugin away.
-    pub(super) fn on_presence(&mut self, path: &Path, trace: FilePresence, now: Now) {
+    pub(super) fn on_presence(&mut self, path: &Path, presence: FilePresence, now: Now) {
         // One file may have had several ids, and gone with each.
         let is_meant = |(key, removal): &(&Key, &PendingRemoval)| {
             *removal.plugin.path == *path && removal.due.is_none() && self.site.lanes.is_idle(key)
         };
         let keys: Vec<_> = self.site.removals().filter(is_meant).map(|(key, _)| key.clone()).collect();
         for key in keys {
-            self.on_still_gone(key, path, trace, now);
+            self.on_still_gone(key, path, presence, now);
         }
     }
 
-    pub(super) fn on_still_gone(&mut self, key: Key, path: &Path, trace: FilePresence, now: Now) {
+    pub(super) fn on_still_gone(&mut self, key: Key, path: &Path, presence: FilePresence, now: Now) {
         if self.tree.files.owner(&key) != Owner::None {
             // Another file has taken its place.
             self.site.end_removal(&key);
             return;
         }
         let many = self.site.removals().count() > self.tree.files.plugins().count();
-        match trace {
+        match presence {
             FilePresence::File => drop(self.site.end_removal(&key)),
             FilePresence::Unsettled => {
-                if let Some(leaving) = self.site.removal_mut(&key) {
-                    leaving.due = Some(now.at + UNSETTLED);
+                if let Some(removal) = self.site.removal_mut(&key) {
+                    removal.due = Some(now.at + UNSETTLED);
                 }
             }
             FilePresence::Nothing => self.keep(&key, KeepReason::Folder),
@@ -272,13 +272,13 @@ impl Engine {
     /// A removal that has changed nothing yet ends where the plugin is back, or may be.
     pub(super) fn kept_meanwhile(&self, key: &Key) -> Option<deploy::Step<Ended>> {
         let Conversation::Remove(plugin, removal) = &self.site.lanes.in_flight(key)?.conversation else { return None };
-        let spared = match self.tree.files.owner(key) {
+        let kept = match self.tree.files.owner(key) {
             _ if removal.has_begun() => return None,
             Owner::One(_) | Owner::Conflict(_) => Why::Back,
             Owner::None if self.tree.files.get(&plugin.path).is_some() || self.tree.has_broken_files() => Why::Unclear,
             Owner::None => return None,
         };
-        Some(deploy::Step::Done(Ended::Remove(Outcome::Kept(spared))))
+        Some(deploy::Step::Done(Ended::Remove(Outcome::Kept(kept))))
     }
 
     fn keep(&mut self, key: &Key, why: KeepReason) {

@@ -20,11 +20,11 @@ use crate::notice::{Notice, NoticeKind};
 use crate::plugin::{Digest, Key, Kind, Plugin};
 
 /// The longest `Retry-After` that is obeyed.
-const LONGEST_WISH: Duration = Duration::from_secs(30);
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30);
 /// How soon after a failed try a save brings about the next one.
 const NEXT_FOR_A_SAVE: Duration = Duration::from_secs(1);
 /// How soon a server that does not let us in is asked again.
-const SHUT_OUT: Duration = Duration::from_mins(1);
+const DENIED_PAUSE: Duration = Duration::from_mins(1);
 
 /// One server: what it holds, and what is under way there.
 #[derive(Debug)]
@@ -111,9 +111,9 @@ pub(super) struct Seen {
 impl Site {
     /// A server of which this was written down.
     pub(super) fn new(concurrency: NonZeroUsize, saved: SavedState) -> Self {
-        let SavedState { mut ledger, rollbacks, under_way } = saved;
+        let SavedState { mut ledger, rollbacks, intents } = saved;
         let mut lanes = Lanes::new(concurrency);
-        for (key, intent) in under_way {
+        for (key, intent) in intents {
             intent.ours.iter().for_each(|digest| ledger.sending(&key, *digest));
             lanes.of(&key).intent = Some(intent);
         }
@@ -260,7 +260,7 @@ impl Engine {
             }
             if self.site.version.replace(version).is_some() {
                 // What this version makes of them is another question.
-                self.site.ledger.doubt_refusals().into_iter().for_each(|key| self.effects.push(Effect::Save(key)));
+                self.site.ledger.retry_refusals().into_iter().for_each(|key| self.effects.push(Effect::Save(key)));
             }
         }
         let intents: Vec<_> = self.site.lanes.with(|lane| lane.intent.as_ref()).map(|(key, _)| key.clone()).collect();
@@ -285,7 +285,7 @@ impl Engine {
                 Owner::None => {}
             }
         }
-        self.tree.doubted.clear();
+        self.tree.rechecked.clear();
         self.record_listed(&probe.holds);
         self.plan_pass(probe.holds, self.tree.pending.len().saturating_sub(unread));
         if self.site.lanes.n_waiting() == 0 && self.tree.pending.is_empty() {
@@ -315,11 +315,11 @@ impl Engine {
 
     /// The server has shown that it is there again.
     pub(super) fn on_connected(&mut self, now: Now) {
-        if let (Some(absence), Access::Open) = (self.site.outage, &self.site.access) {
+        if let (Some(outage), Access::Open) = (self.site.outage, &self.site.access) {
             self.site.outage = None;
-            let (away, waiting) = (now.at.saturating_sub(absence.since), self.n_undeployed());
+            let (away, waiting) = (now.at.saturating_sub(outage.since), self.n_undeployed());
             let what =
-                if absence.denied { NoticeKind::AccessGranted { waiting } } else { NoticeKind::Back { away, waiting } };
+                if outage.denied { NoticeKind::AccessGranted { waiting } } else { NoticeKind::Back { away, waiting } };
             self.tell(Notice::general(what));
         }
     }
@@ -328,7 +328,7 @@ impl Engine {
     pub(super) fn on_unreachable(&mut self, cause: Cause, retry_after: Option<Duration>, now: Now) {
         let Some((attempt, next)) = self.back_off(retry_after, now) else { return };
         let (server, configured) = (self.policy.server.clone(), self.policy.configured);
-        let since = self.site.outage.map_or(now.at, |absence| absence.since);
+        let since = self.site.outage.map_or(now.at, |outage| outage.since);
         if let Some(patience) = self.policy.once
             // What the server asks for counts here as a whole.
             && now.at.saturating_add(next.max(retry_after.unwrap_or_default())) > since + patience
@@ -366,11 +366,11 @@ impl Engine {
         if matches!(self.site.access, Access::Away { .. } | Access::Denied { .. }) {
             return None;
         }
-        let absence = self.site.outage.get_or_insert(Outage { since: now.at, attempts: 0, denied: false });
-        absence.attempts += 1;
-        absence.denied = false;
-        let attempt = absence.attempts;
-        let next = backoff(attempt, now.chance).max(retry_after.unwrap_or_default().min(LONGEST_WISH));
+        let outage = self.site.outage.get_or_insert(Outage { since: now.at, attempts: 0, denied: false });
+        outage.attempts += 1;
+        outage.denied = false;
+        let attempt = outage.attempts;
+        let next = backoff(attempt, now.chance).max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER));
         self.site.lanes.cancel_all();
         self.site.lanes.values_mut().for_each(|lane| drop(lane.forget_crash()));
         self.site.access = Access::Away { tried: now.at, until: now.at + next, asked: retry_after.is_some() };
@@ -396,7 +396,7 @@ impl Engine {
         if matches!(self.site.access, Access::Denied { .. }) {
             return;
         }
-        self.site.access = Access::Denied { until: self.policy.once.is_none().then_some(now.at + SHUT_OUT) };
+        self.site.access = Access::Denied { until: self.policy.once.is_none().then_some(now.at + DENIED_PAUSE) };
         let denied = matches!(what, NoticeKind::NotAllowed { .. });
         self.site.outage.get_or_insert(Outage { since: now.at, attempts: 0, denied }).denied = denied;
         self.site.lanes.cancel_all();

@@ -33,7 +33,7 @@ pub(super) struct Tree {
     /// Paths that are being read, or will be read again.
     pub(super) pending: BTreeMap<Arc<Path>, Pending>,
     /// Ids that several files seem to claim: which of the claims have been looked at again.
-    pub(super) doubted: BTreeMap<Key, BTreeSet<Arc<Path>>>,
+    pub(super) rechecked: BTreeMap<Key, BTreeSet<Arc<Path>>>,
     /// Conflicts that the user knows of.
     pub(super) conflicts: BTreeMap<Key, Vec<Arc<Path>>>,
     /// Files whose last notice was an error.
@@ -81,7 +81,7 @@ impl Tree {
     /// The contested id that a path stands in the way of.
     pub(super) fn contested_key(&self, path: &Path) -> Option<Key> {
         let key = &self.files.get(path)?.plugin()?.key;
-        self.doubted.contains_key(key).then(|| key.clone())
+        self.rechecked.contains_key(key).then(|| key.clone())
     }
 
     /// Whether a file was not there a moment ago, which is not believed yet.
@@ -104,7 +104,7 @@ impl Tree {
 
     /// Whether one claim less makes a difference to what is done about an id.
     pub(super) fn is_open_question(&self, key: &Key) -> bool {
-        self.files.owner(key) == Owner::None || self.conflicts.contains_key(key) || self.doubted.contains_key(key)
+        self.files.owner(key) == Owner::None || self.conflicts.contains_key(key) || self.rechecked.contains_key(key)
     }
 
     /// The ids that files here have, or had before they were broken. A file that was not there a moment ago may have
@@ -148,7 +148,7 @@ impl Engine {
             self.on_loaded(path, loaded, now);
         }
         self.tree.scanning = false;
-        self.tree.doubted.clear();
+        self.tree.rechecked.clear();
         let keys: Vec<_> = self.tree.files.keys().cloned().collect();
         for key in keys {
             if let Owner::Conflict(paths) = self.tree.files.owner(&key) {
@@ -293,10 +293,10 @@ impl Engine {
             if let Some(lane) = self.site.lanes.get_mut(&key) {
                 lane.removal = None;
             }
-            if let Some(checked) = self.tree.doubted.get_mut(&key) {
+            if let Some(checked) = self.tree.rechecked.get_mut(&key) {
                 checked.insert(path);
             } else {
-                self.tree.doubted.insert(key.clone(), BTreeSet::from([path]));
+                self.tree.rechecked.insert(key.clone(), BTreeSet::from([path]));
             }
             self.consider(&key, since, now);
         }
@@ -362,11 +362,11 @@ impl Engine {
 
     /// Two files claim one id. After a rename that is only so until the old path is looked at, so look first.
     pub(super) fn recheck_claims(&mut self, key: &Key, paths: Vec<Arc<Path>>, since: Duration) {
-        let checked = self.tree.doubted.get(key).cloned().unwrap_or_default();
+        let checked = self.tree.rechecked.get(key).cloned().unwrap_or_default();
         let unchecked: Vec<_> = paths.iter().filter(|path| !checked.contains(*path)).cloned().collect();
         if unchecked.is_empty() {
             // Somebody has just saved one of them, and is told even if that is no news.
-            self.tree.doubted.remove(key);
+            self.tree.rechecked.remove(key);
             self.tree.conflicts.remove(key);
             self.conflict(key, paths);
             return;

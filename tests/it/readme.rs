@@ -121,7 +121,7 @@ fn examples() -> Vec<NoticeKind> {
         NoticeKind::Pruned,
         NoticeKind::Untested { version: text() },
         NoticeKind::RemoteEdit { theirs: Some(text()) },
-        NoticeKind::Duplicate { twin: Duplicate { id: key.id.clone(), sign: MatchedBy::OpenwebuiId } },
+        NoticeKind::Duplicate { duplicate: Duplicate { id: key.id.clone(), matched_by: MatchedBy::OpenwebuiId } },
         NoticeKind::RolledBack,
         NoticeKind::RollbackUndone { put_back: digest },
         NoticeKind::Deactivated,

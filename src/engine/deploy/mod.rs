@@ -262,7 +262,7 @@ pub struct DeployContext {
     /// Those of them of which there may be no copy, since nobody has seen until now that the server has taken them.
     pub unarchived: Vec<Digest>,
     /// Whether the plugin is there under another id.
-    pub twins: Duplicates,
+    pub duplicates: Duplicates,
     /// The server's words, where it has refused this very text: it is not created once more.
     pub refused: Option<Refusal>,
     /// The server says of an update why it refuses it, but not of a create (0.12).
@@ -277,8 +277,8 @@ pub struct DeployContext {
 #[derive(Clone, Debug)]
 pub struct Deploy {
     plugin: Arc<Plugin>,
-    known: DeployContext,
-    terms: DeployPolicy,
+    context: DeployContext,
+    policy: DeployPolicy,
     stage: Stage,
     /// How often the world changed under us (created or deleted meanwhile), so that the talk starts again.
     restarts: u8,
@@ -289,7 +289,7 @@ pub struct Deploy {
     /// The text has left.
     has_sent: bool,
     /// Something was noted before it left.
-    has_noted: bool,
+    has_saved_intent: bool,
     /// The digest of the text that is reloaded after a refusal.
     restores: Option<Digest>,
     /// What the server has, as far as its last answer tells.
@@ -309,19 +309,19 @@ enum Stage {
     /// Does it exist, and what does it hold?
     Asked,
     /// We were turned away: is it this plugin, or the key?
-    Doubted { words: String, absence: MissingRow },
+    Doubted { words: String, missing: MissingRow },
     /// Is it there under another id?
-    LookingForTwins,
+    LookingForDuplicates,
     /// The copy of what will be replaced.
-    Keeping { before: Box<Row> },
+    SavingBackup { before: Box<Row> },
     /// The note of what will be sent.
-    Noting { next: Box<Stage>, call: Call },
+    SavingIntent { next: Box<Stage>, call: Call },
     /// The update.
     Updating { before: Box<Row>, kept: Option<PathBuf> },
     /// Nobody knows what became of the update.
     ReadingBack { before: Box<Row>, kept: Option<PathBuf>, doubt: Unverified },
     /// What the refused update did to a running plugin is made good.
-    Repair { healing: Repair, verdict: Verdict },
+    Repair { repair: Repair, verdict: Verdict },
     /// The create.
     Creating,
     /// What a create that was refused left behind.
@@ -363,26 +363,26 @@ const MOST_RESTARTS: u8 = 2;
 
 impl Deploy {
     /// Begins a conversation: the first step is to ask what the server has, unless it has just said that it has not.
-    pub fn start(plugin: Arc<Plugin>, known: DeployContext, terms: DeployPolicy) -> (Self, Step) {
-        let mut exchange = Self {
+    pub fn start(plugin: Arc<Plugin>, context: DeployContext, policy: DeployPolicy) -> (Self, Step) {
+        let mut deploy = Self {
             plugin,
-            known,
-            terms,
+            context,
+            policy,
             stage: Stage::Asked,
             restarts: 0,
             in_doubt: false,
             was_lost: false,
             has_sent: false,
-            has_noted: false,
+            has_saved_intent: false,
             restores: None,
             on_server: None,
         };
-        let step = if exchange.known.unlisted && !terms.dry_run {
-            exchange.on_asked(Reply::Absent)
+        let step = if deploy.context.unlisted && !policy.dry_run {
+            deploy.on_asked(Reply::Absent)
         } else {
-            exchange.ask(Stage::Asked)
+            deploy.ask(Stage::Asked)
         };
-        (exchange, step)
+        (deploy, step)
     }
 
     /// The plugin that this is about.
@@ -406,7 +406,7 @@ impl Deploy {
     /// Why the same text is deployed once more.
     #[must_use]
     pub fn why_again(&self) -> Why {
-        if self.terms.force { Why::Forced } else { Why::Retry }
+        if self.policy.force { Why::Forced } else { Why::Retry }
     }
 
     /// Whether nobody knows what has become of a text that has left.
@@ -426,7 +426,7 @@ impl Deploy {
     pub fn is_rejected_by(&self, reply: &Reply) -> bool {
         match self.stage {
             // An earlier one, of which nobody knows what became, may have arrived.
-            _ if self.was_lost || self.known.unarchived.contains(&self.plugin.digest) => false,
+            _ if self.was_lost || self.context.unarchived.contains(&self.plugin.digest) => false,
             Stage::Creating => matches!(reply, Reply::Refused { .. } | Reply::Taken),
             Stage::Updating { .. } => matches!(reply, Reply::Refused { .. }),
             _ => false,
@@ -436,12 +436,12 @@ impl Deploy {
     /// Whether the next reply tells of plugins under other ids, for which [`Deploy::claimed_elsewhere`] is to be said before.
     #[must_use]
     pub fn looks_for_duplicates(&self) -> bool {
-        matches!(self.stage, Stage::LookingForTwins)
+        matches!(self.stage, Stage::LookingForDuplicates)
     }
 
     /// These ids belong to other files here.
     pub fn claimed_elsewhere(&mut self, ids: BTreeSet<PluginId>) {
-        self.known.twins = Duplicates::Unknown(ids);
+        self.context.duplicates = Duplicates::Unknown(ids);
     }
 
     /// Takes the reply to the last call.
@@ -466,15 +466,15 @@ impl Deploy {
         self.was_lost |= self.in_doubt;
         match std::mem::replace(&mut self.stage, Stage::Asked) {
             Stage::Asked => self.on_asked(reply),
-            Stage::Doubted { words, absence } => self.on_doubted(reply, words, absence),
-            Stage::LookingForTwins => self.on_listed(reply),
+            Stage::Doubted { words, missing } => self.on_doubted(reply, words, missing),
+            Stage::LookingForDuplicates => self.on_listed(reply),
             // Not to be repeated: a reply may hold a whole source text.
-            Stage::Keeping { .. } | Stage::Noting { .. } => odd("an answer while nothing was asked"),
+            Stage::SavingBackup { .. } | Stage::SavingIntent { .. } => odd("an answer while nothing was asked"),
             Stage::Updating { before, kept } => self.on_updated(reply, before, kept),
             Stage::ReadingBack { before, kept, doubt } => self.on_read_back(reply, &before, kept, doubt),
-            Stage::Repair { mut healing, verdict } => {
-                let next = healing.reply(reply);
-                self.heal(healing, next, verdict)
+            Stage::Repair { mut repair, verdict } => {
+                let next = repair.reply(reply);
+                self.heal(repair, next, verdict)
             }
             Stage::Creating => self.on_created(reply),
             Stage::CheckingRefused { verdict } => self.on_refused_checked(reply, verdict),
@@ -482,14 +482,14 @@ impl Deploy {
             Stage::CreatingStub { verdict } => self.on_stub_created(reply, verdict),
             Stage::CheckingStub { verdict } => self.on_stub_checked(reply, verdict),
             Stage::DeletingStub { outcome } => on_stub_deleted(reply, outcome),
-            Stage::Activating(healing) => self.on_activated(reply, healing),
+            Stage::Activating(repair) => self.on_activated(reply, repair),
         }
     }
 
     /// Takes the answer to [`Step::SaveBackup`]: where the copy lies, or why it could not be written.
     pub fn backup_saved(&mut self, kept: Result<PathBuf, String>) -> Step {
         match (std::mem::replace(&mut self.stage, Stage::Asked), kept) {
-            (Stage::Keeping { before }, Ok(path)) => self.update(before, Some(path)),
+            (Stage::SavingBackup { before }, Ok(path)) => self.update(before, Some(path)),
             (_, Ok(_)) => odd("a copy was kept that nobody asked for"),
             (_, Err(words)) => Step::Done(Outcome::Failed(Failure::KeepFailed { words })),
         }
@@ -498,7 +498,7 @@ impl Deploy {
     /// Takes the answer to [`Step::SaveIntent`]: it is on disk, or why it could not be written.
     pub fn intent_saved(&mut self, noted: Result<(), String>) -> Step {
         match (std::mem::replace(&mut self.stage, Stage::Asked), noted) {
-            (Stage::Noting { next, call }, Ok(())) => self.call(*next, call),
+            (Stage::SavingIntent { next, call }, Ok(())) => self.call(*next, call),
             (_, Ok(())) => odd("a note was taken that nobody asked for"),
             (_, Err(words)) => Step::Done(Outcome::Failed(Failure::KeepFailed { words })),
         }
@@ -529,15 +529,15 @@ impl Deploy {
     fn on_asked(&mut self, reply: Reply) -> Step {
         match reply {
             Reply::Row(row) => self.on_found(row),
-            Reply::Absent if let Some(refusal) = self.known.refused.take() => {
+            Reply::Absent if let Some(refusal) = self.context.refused.take() => {
                 Step::Done(Outcome::Refused { refusal, left: Aftermath::AsItWas })
             }
-            Reply::Absent => match (self.terms.adopt, &self.known.twins) {
+            Reply::Absent => match (self.policy.adopt, &self.context.duplicates) {
                 (Adopt::Never, _) | (Adopt::Ask, Duplicates::Ignored | Duplicates::Known(None)) => self.create(),
-                (Adopt::Ask, Duplicates::Known(Some(twin))) => Step::Done(Outcome::Duplicate(twin.clone())),
+                (Adopt::Ask, Duplicates::Known(Some(duplicate))) => Step::Done(Outcome::Duplicate(duplicate.clone())),
                 (Adopt::Ask, Duplicates::Unknown(_)) => {
                     let call = Call::Overview(self.plugin.key.kind);
-                    self.call(Stage::LookingForTwins, call)
+                    self.call(Stage::LookingForDuplicates, call)
                 }
             },
             Reply::Unclear { words } => self.doubt(words, MissingRow::Possible),
@@ -546,14 +546,14 @@ impl Deploy {
     }
 
     /// The key opens the table or it does not: that tells what being turned away meant.
-    fn doubt(&mut self, words: String, absence: MissingRow) -> Step {
+    fn doubt(&mut self, words: String, missing: MissingRow) -> Step {
         let call = Call::Overview(self.plugin.key.kind);
-        self.call(Stage::Doubted { words, absence }, call)
+        self.call(Stage::Doubted { words, missing }, call)
     }
 
-    fn on_doubted(&mut self, reply: Reply, words: String, absence: MissingRow) -> Step {
+    fn on_doubted(&mut self, reply: Reply, words: String, missing: MissingRow) -> Step {
         let listed = |rows: &[Row]| rows.iter().any(|row| row.id == self.plugin.key.id.as_str());
-        match (reply, absence) {
+        match (reply, missing) {
             (Reply::Rows(rows), MissingRow::Possible) if !listed(&rows) => self.on_asked(Reply::Absent),
             // A list without it proves nothing when a write was turned down.
             (Reply::Rows(_), MissingRow::Possible | MissingRow::Excluded) => {
@@ -566,7 +566,7 @@ impl Deploy {
     }
 
     fn on_listed(&mut self, reply: Reply) -> Step {
-        let (Duplicates::Unknown(claimed_elsewhere), Reply::Rows(rows)) = (&self.known.twins, &reply) else {
+        let (Duplicates::Unknown(claimed_elsewhere), Reply::Rows(rows)) = (&self.context.duplicates, &reply) else {
             return match reply {
                 // Whoever may create a tool may not always list what others have, or they have too much.
                 Reply::NotAllowed { .. } | Reply::Unclear { .. } | Reply::Unusable { .. } => self.create(),
@@ -578,13 +578,13 @@ impl Deploy {
         let others = others.iter().map(|(id, identity)| (id, identity));
         let identity = Identity::of(&self.plugin);
         match duplicate::find(&identity, &self.plugin.key.id, others, |id| claimed_elsewhere.contains(id)) {
-            Some(twin) => Step::Done(Outcome::Duplicate(twin)),
+            Some(duplicate) => Step::Done(Outcome::Duplicate(duplicate)),
             None => self.create(),
         }
     }
 
     fn create(&mut self) -> Step {
-        if self.terms.dry_run {
+        if self.policy.dry_run {
             return Step::Done(Outcome::WouldCreate);
         }
         let call = Call::Create(self.plugin.key.clone(), Arc::new(form_to_create(&self.plugin)));
@@ -593,7 +593,7 @@ impl Deploy {
 
     /// Whether a function is switched on once it is created.
     fn activates(&self) -> bool {
-        self.terms.activate_new && self.plugin.key.kind.has_switch()
+        self.policy.activate_new && self.plugin.key.kind.has_switch()
     }
 
     fn on_found(&mut self, row: Box<Row>) -> Step {
@@ -602,27 +602,27 @@ impl Deploy {
             return Step::Done(Outcome::Failed(Failure::NotOurs { words }));
         };
         let digest = Digest::of_text(text);
-        if digest == self.plugin.digest && !self.terms.force {
+        if digest == self.plugin.digest && !self.policy.force {
             return Step::Done(Outcome::Unchanged);
         }
-        let ours = digest == self.plugin.digest || self.known.ours.contains(&digest) || is_stub(&row);
-        if !ours && self.terms.on_remote_edit == OnRemoteEdit::Hold && !self.terms.force {
+        let ours = digest == self.plugin.digest || self.context.ours.contains(&digest) || is_stub(&row);
+        if !ours && self.policy.on_remote_edit == OnRemoteEdit::Hold && !self.policy.force {
             return Step::Done(Outcome::RemoteEdit { theirs: row.version() });
         }
-        if self.terms.dry_run {
+        if self.policy.dry_run {
             return Step::Done(Outcome::WouldUpdate {
                 from: row.version(),
-                foreign: !ours && self.terms.on_remote_edit != OnRemoteEdit::Overwrite,
+                foreign: !ours && self.policy.on_remote_edit != OnRemoteEdit::Overwrite,
             });
         }
         let backup = Backup { key: self.plugin.key.clone(), text: text.clone(), digest };
-        if self.known.unarchived.contains(&digest) {
+        if self.context.unarchived.contains(&digest) {
             return Step::Archive(backup, Box::new(self.update(row, None)));
         }
-        if ours || self.terms.on_remote_edit == OnRemoteEdit::Overwrite {
+        if ours || self.policy.on_remote_edit == OnRemoteEdit::Overwrite {
             return self.update(row, None);
         }
-        self.stage = Stage::Keeping { before: row };
+        self.stage = Stage::SavingBackup { before: row };
         Step::SaveBackup(backup)
     }
 
@@ -638,16 +638,16 @@ impl Deploy {
     /// What must be known of it after a crash is on disk before it leaves: what there would be to make good, that a new
     /// function is switched on, and, where a text that is not known for ours would hold all further deploys, whose it is.
     fn send(&mut self, replaced: Option<Digest>, was_active: bool, next: Stage, call: Call) -> Step {
-        let is_needed = replaced.is_some() || was_active || self.terms.on_remote_edit == OnRemoteEdit::Hold;
+        let is_needed = replaced.is_some() || was_active || self.policy.on_remote_edit == OnRemoteEdit::Hold;
         // What this conversation has noted before does not hold any more.
-        if !is_needed && !self.has_noted {
+        if !is_needed && !self.has_saved_intent {
             return self.call(next, call);
         }
-        self.has_noted = true;
-        let ours = self.known.ours.iter().copied().chain([self.plugin.digest]).collect();
-        let under_way = UpdateIntent { ours, replaced, was_active };
-        self.stage = Stage::Noting { next: Box::new(next), call };
-        Step::SaveIntent(under_way)
+        self.has_saved_intent = true;
+        let ours = self.context.ours.iter().copied().chain([self.plugin.digest]).collect();
+        let intent = UpdateIntent { ours, replaced, was_active };
+        self.stage = Stage::SavingIntent { next: Box::new(next), call };
+        Step::SaveIntent(intent)
     }
 
     fn on_updated(&mut self, reply: Reply, before: Box<Row>, kept: Option<PathBuf>) -> Step {
@@ -731,13 +731,13 @@ impl Deploy {
         // Who has put another text there meanwhile has loaded it, and may be about to put the next one there.
         let reload = before.digest() == after.digest();
         self.restores = after.digest();
-        let (healing, next) = Repair::start(&self.plugin.key, before.is_active == Some(true), after, reload);
-        self.heal(healing, next, verdict)
+        let (repair, next) = Repair::start(&self.plugin.key, before.is_active == Some(true), after, reload);
+        self.heal(repair, next, verdict)
     }
 
-    fn heal(&mut self, healing: Repair, next: Next, verdict: Verdict) -> Step {
+    fn heal(&mut self, repair: Repair, next: Next, verdict: Verdict) -> Step {
         match next {
-            Next::Call(call) => self.call(Stage::Repair { healing, verdict }, call),
+            Next::Call(call) => self.call(Stage::Repair { repair, verdict }, call),
             Next::Over(left) => verdict.over(left),
         }
     }
@@ -762,9 +762,9 @@ impl Deploy {
         let masked = matches!(&verdict, Verdict::Refused(words) if refusal::masked(words));
         match reply {
             // It was there all the time, and the list did not have it.
-            Reply::Row(row) if std::mem::take(&mut self.known.unlisted) => self.on_found(row),
+            Reply::Row(row) if std::mem::take(&mut self.context.unlisted) => self.on_found(row),
             Reply::Row(row) if self.is_ours(&row) => self.created(&row),
-            Reply::Absent if self.known.explains_updates && masked => {
+            Reply::Absent if self.context.explains_updates && masked => {
                 let call = Call::Create(self.plugin.key.clone(), Arc::new(form_of_stub(&self.plugin)));
                 self.call(Stage::CreatingStub { verdict }, call)
             }
@@ -779,7 +779,7 @@ impl Deploy {
     fn on_lost_checked(&mut self, reply: Reply, cause: String) -> Step {
         match reply {
             Reply::Row(row) if self.is_ours(&row) => self.created(&row),
-            Reply::Row(row) if std::mem::take(&mut self.known.unlisted) => self.on_found(row),
+            Reply::Row(row) if std::mem::take(&mut self.context.unlisted) => self.on_found(row),
             Reply::Row(_) => Step::Done(Outcome::Failed(Failure::StoredOther)),
             Reply::Absent | Reply::Unreachable { .. } | Reply::Lost { .. } => unanswered(cause),
             other => self.unexpected(other),
@@ -789,15 +789,15 @@ impl Deploy {
     /// It is there, for the first time.
     fn created(&mut self, row: &Row) -> Step {
         if self.activates() && row.is_active == Some(false) {
-            let (healing, next) = Repair::switch_on_new(&self.plugin.key, self.plugin.digest, row);
-            return self.activate(healing, next);
+            let (repair, next) = Repair::switch_on_new(&self.plugin.key, self.plugin.digest, row);
+            return self.activate(repair, next);
         }
         Step::Done(Outcome::Created { active: row.is_active, left: Aftermath::AsItWas })
     }
 
-    fn activate(&mut self, healing: Repair, next: Next) -> Step {
+    fn activate(&mut self, repair: Repair, next: Next) -> Step {
         match next {
-            Next::Call(call) => self.call(Stage::Activating(healing), call),
+            Next::Call(call) => self.call(Stage::Activating(repair), call),
             Next::Over(Aftermath::Restored) => {
                 Step::Done(Outcome::Created { active: Some(true), left: Aftermath::AsItWas })
             }
@@ -814,7 +814,7 @@ impl Deploy {
         match reply {
             // From here on it is an update like any other. The stub is created once, whatever comes of it.
             Reply::Row(_) | Reply::Lost { .. } => {
-                self.known.explains_updates = false;
+                self.context.explains_updates = false;
                 self.ask(Stage::Asked)
             }
             Reply::Taken => self.restart(),
@@ -841,12 +841,12 @@ impl Deploy {
         self.call(Stage::DeletingStub { outcome }, call)
     }
 
-    fn on_activated(&mut self, reply: Reply, mut healing: Repair) -> Step {
+    fn on_activated(&mut self, reply: Reply, mut repair: Repair) -> Step {
         if reply == Reply::Absent {
             return self.restart();
         }
-        let next = healing.reply(reply);
-        self.activate(healing, next)
+        let next = repair.reply(reply);
+        self.activate(repair, next)
     }
 
     /// The server stores what we sent, as it says itself.

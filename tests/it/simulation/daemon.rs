@@ -56,11 +56,11 @@ impl World {
     }
 
     fn saved_state(&self) -> SavedState {
-        let dry_run = self.setup.policy.terms.dry_run;
+        let dry_run = self.setup.policy.deploy.dry_run;
         SavedState {
             ledger: self.state.ledger.clone(),
             rollbacks: self.state.rollbacks.clone(),
-            under_way: if dry_run { BTreeMap::new() } else { self.state.under_way.clone() },
+            intents: if dry_run { BTreeMap::new() } else { self.state.intents.clone() },
         }
     }
 
@@ -140,7 +140,7 @@ impl World {
         let Some(driver) = self.driver.take() else { return Ok(()) };
         // What was forced is so once.
         let mut policy = self.setup.policy.clone();
-        policy.terms.force &= driver.engine().in_first_pass();
+        policy.deploy.force &= driver.engine().in_first_pass();
         let saved = SavedState { ledger: driver.engine().ledger().clone(), ..self.saved_state() };
         self.driver = Some(driver.replaced(policy, saved, DEBOUNCE, server));
         let rollbacks = self.state.rollbacks.clone();
@@ -194,7 +194,7 @@ impl World {
     }
 
     fn is_writable(&self) -> Result<(), String> {
-        let dry_run = self.setup.policy.terms.dry_run;
+        let dry_run = self.setup.policy.deploy.dry_run;
         if self.state.full || dry_run { Err("no space left".to_owned()) } else { Ok(()) }
     }
 
@@ -230,7 +230,7 @@ impl World {
             Write::Intent(ticket, key, intent) => {
                 if writable.is_ok() {
                     self.superfluous(|keys| keys.remove(&key));
-                    self.state.under_way.insert(key, intent);
+                    self.state.intents.insert(key, intent);
                 }
                 (None, Some(Event::IntentSaved(ticket, writable)))
             }
@@ -239,7 +239,7 @@ impl World {
                 if self.state.behind {
                     self.superfluous(|keys| keys.insert(key));
                 } else if writable.is_ok() {
-                    self.state.under_way.remove(&key);
+                    self.state.intents.remove(&key);
                 }
                 (None, None)
             }
@@ -258,7 +258,7 @@ impl World {
         }
         if let Some(daemon) = &mut self.daemon {
             for key in std::mem::take(&mut daemon.superfluous) {
-                self.state.under_way.remove(&key);
+                self.state.intents.remove(&key);
             }
         }
         LedgerWritten::Done
@@ -317,7 +317,7 @@ impl driver::World for World {
 
     fn rollbacks(&mut self) -> Option<BTreeMap<Key, Rollback>> {
         let is_unseen = self.daemon.as_mut().is_some_and(|daemon| std::mem::take(&mut daemon.rollbacks_unseen));
-        (is_unseen && !self.setup.policy.terms.dry_run).then(|| self.state.rollbacks.clone())
+        (is_unseen && !self.setup.policy.deploy.dry_run).then(|| self.state.rollbacks.clone())
     }
 
     fn scan(&mut self, _: &Ledger) {
@@ -367,7 +367,7 @@ impl driver::World for World {
             // What the file held then counts as ours, also where somebody else has put it there.
             self.promises.ours.extend(intent.ours.iter().map(|digest| (key.clone(), *digest)));
         }
-        let Some(daemon) = self.daemon.as_mut().filter(|_| !self.setup.policy.terms.dry_run) else { return };
+        let Some(daemon) = self.daemon.as_mut().filter(|_| !self.setup.policy.deploy.dry_run) else { return };
         daemon.writes.push_back(write);
         if daemon.writes.len() == 1 {
             self.schedule_write();
