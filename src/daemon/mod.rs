@@ -3,11 +3,11 @@
 #![expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock and waits for a time")]
 
 mod settings;
+mod start;
 mod world;
 mod writer;
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,19 +15,19 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 
-use crate::client::Client;
-use crate::config::{Config, Reading, Sources, Warning};
-use crate::disk::{Folder, Plugins, State, StateError};
+use crate::config::{Config, Warning};
+use crate::disk::StateError;
 use crate::driver::{Driver, Server, World as _};
-use crate::engine::ledger::SavedState;
-use crate::engine::{Code, Event, Policy, Scan};
+use crate::engine::{Code, Event, Scan};
 use crate::error::Error;
 use crate::git::{self, Leak};
 use crate::notice::{Notice, NoticeKind};
 use crate::output::{Console, Output};
 use crate::systemd::supervisor::Supervisor;
-use crate::watcher::{ConfigFileEvent, Sign, Watcher};
+use crate::watcher::{ConfigFileEvent, Sign};
 use settings::{New, News, Settings};
+pub use start::{Plan, Setup, refuse_tracked};
+use start::{Start, open_state, saved_state};
 use world::{Outside, Scanned};
 use writer::Written;
 
@@ -62,31 +62,6 @@ pub enum Signal {
     Stop(u8),
     /// `SIGHUP`: read the settings again, and compare everything with the server.
     Rescan,
-}
-
-/// The input of a run.
-pub struct Setup<'a> {
-    /// The settings to begin with.
-    pub config: Config,
-    /// The files that they were read from.
-    pub sources: Sources,
-    /// Reads the settings again.
-    pub read: &'a dyn Fn() -> Reading,
-    /// Turns settings into a plan.
-    pub plan: &'a dyn Fn(Config) -> Result<Plan, Error>,
-    /// Whether to wait for another owui-watch on the same project and server to exit.
-    pub wait: bool,
-}
-
-/// Settings, flags and arguments, combined.
-#[derive(Clone)]
-pub struct Plan {
-    /// The settings.
-    pub config: Config,
-    /// The engine's policy.
-    pub policy: Policy,
-    /// The server.
-    pub client: Client,
 }
 
 /// Everything that wakes the loop.
@@ -166,54 +141,6 @@ impl Signals {
             }
         }
     }
-}
-
-/// The parts of a start that can fail, made before the running daemon is replaced.
-struct Start {
-    plan: Plan,
-    plugins: Plugins,
-    watcher: Option<Watcher>,
-    signs: UnboundedReceiver<Sign>,
-    /// `None` for a dry run, and if the running daemon already holds the lock.
-    state: Option<State>,
-}
-
-impl Start {
-    fn new(plan: Plan, state: Option<State>) -> Result<Self, Error> {
-        let Plan { config, policy, .. } = &plan;
-        let (send, signs) = unbounded_channel();
-        let watcher = match policy.once {
-            Some(_) => None,
-            // A closed channel means that the program is ending.
-            None => Some(Watcher::new(&config.roots, config.debounce, config.poll, move |sign| {
-                send.send(sign).ok();
-            })?),
-        };
-        let plugins = Plugins::new(
-            config.roots.clone(),
-            &config.exclude,
-            &config.state,
-            config.files.clone(),
-            config.follow_links,
-        )?
-        .within(&config.root_bounds);
-        Ok(Self { plan, plugins, watcher, signs, state })
-    }
-}
-
-/// A state folder in git would travel with every clone, and so would planted state.
-pub async fn refuse_tracked(state: &Path) -> Result<(), StateError> {
-    if git::tracks(state).await { Err(StateError::tracked(state)) } else { Ok(()) }
-}
-
-/// Opens the state folder. `None` for a dry run, and if `held`, that of the running daemon, is the same.
-async fn open_state(plan: &Plan, held: Option<&State>) -> Result<Option<State>, StateError> {
-    let Plan { config, policy, .. } = plan;
-    if policy.deploy.dry_run || held.is_some_and(|state| state.is_of(&config.state, &config.url)) {
-        return Ok(None);
-    }
-    refuse_tracked(&config.state).await?;
-    State::open(config.state.clone(), &config.url).map(Some)
 }
 
 /// Runs until the work is done or a signal stops it.
@@ -625,18 +552,6 @@ impl<'a> Daemon<'a> {
             drop(self.outside.on_written(written, &mut self.driver));
         }
     }
-}
-
-/// The state that an earlier run saved, and why it cannot be used, if so.
-fn saved_state(start: &Start) -> (SavedState, Option<StateError>) {
-    let Start { plan: Plan { config, .. }, state, .. } = start;
-    if let Some(state) = state {
-        let (ledger, trouble) = state.load();
-        return (SavedState { ledger, rollbacks: state.rollbacks(), intents: state.intents() }, trouble);
-    }
-    // A dry run repairs nothing.
-    let folder = Folder::new(config.state.clone(), &config.url);
-    (SavedState { ledger: folder.peek(), rollbacks: folder.rollbacks(), intents: BTreeMap::new() }, None)
 }
 
 /// Waits for the task, forever if there is none.
