@@ -1,4 +1,6 @@
 //! The table of the conversation: every stage, every reply; and what is sent.
+//!
+//! Long because it is one table over every stage and every reply.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -1,4 +1,6 @@
 //! A text at which the server fails: it is sent again, alone and after growing pauses, before it counts as refused.
+//!
+//! Long because every test is a whole script of events and effects.
 
 use expect_test::expect;
 use owui_watch::engine::Policy;

@@ -1,4 +1,6 @@
 //! What a refused deploy or a crash has switched off or left running on an old server is made good.
+//!
+//! Long because every test is a whole script of events and effects.
 
 use std::collections::BTreeMap;
 

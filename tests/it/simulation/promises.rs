@@ -1,5 +1,7 @@
 //! What holds whatever happens: the nine invariants of `src/lib.rs`, and what follows from them. Each is looked at where
 //! it could be broken: at a request, at an answer, at a notice, and when everything has come to rest.
+//!
+//! Long because the promises read the same record of what was seen.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

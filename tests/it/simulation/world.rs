@@ -1,5 +1,7 @@
-//! The simulated world: a disk, a server, a clock, and the daemon between them, which does with the real engine what
-//! `daemon.rs` does. A run is a pure function of its script: all luck is drawn from the script's seed.
+//! The simulated world: a disk, a server, a clock, and the daemon between them, which runs the
+//! real driver. A run is a pure function of its script: all luck is drawn from the script's seed.
+//!
+//! Long because the events of the simulated world share one state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
