@@ -107,6 +107,15 @@ pub enum LedgerWritten {
     Failed,
 }
 
+/// Whether a scan runs. While one does no file is read, so that an older reading never replaces a newer one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scanning {
+    No,
+    Once,
+    /// Another scan was requested meanwhile.
+    Twice,
+}
+
 /// See the module's documentation.
 #[derive(Debug)]
 pub struct Driver {
@@ -114,10 +123,7 @@ pub struct Driver {
     debouncer: Debouncer,
     /// Ready to be read, a few at a time.
     ready: BTreeMap<Arc<Path>, Duration>,
-    /// While a scan runs no file is read, so that an older reading never replaces a newer one.
-    is_scanning: bool,
-    /// Another scan was requested meanwhile.
-    scans_again: bool,
+    scanning: Scanning,
     /// Plugins whose records have changed since the ledger was last written.
     unsaved: BTreeSet<Key>,
     /// Plugins whose intents are cleared once those records are on disk.
@@ -142,8 +148,7 @@ impl Driver {
             engine,
             debouncer,
             ready: BTreeMap::new(),
-            is_scanning: false,
-            scans_again: false,
+            scanning: Scanning::No,
             unsaved: BTreeSet::new(),
             cleared: BTreeSet::new(),
             // An earlier run may have left a truncated file.
@@ -175,20 +180,20 @@ impl Driver {
     /// When [`Event::Wake`] is wanted, if at all.
     #[must_use]
     pub fn next_wake(&self) -> Option<Duration> {
-        let settles = self.debouncer.next_wake().filter(|_| !self.is_scanning);
+        let settles = self.debouncer.next_wake().filter(|_| !self.is_scanning());
         self.engine.next_wake().into_iter().chain(settles).min()
     }
 
     /// Whether a scan is running: events of the watcher can wait until it ends.
     #[must_use]
     pub fn is_scanning(&self) -> bool {
-        self.is_scanning
+        self.scanning != Scanning::No
     }
 
     /// Whether the next [`Driver::settle`] has more files to read.
     #[must_use]
     pub fn has_more(&self) -> bool {
-        !self.ready.is_empty() && !self.is_scanning
+        !self.ready.is_empty() && !self.is_scanning()
     }
 
     // ---- signs of the watcher ---------------------------------------------------------------------------------------
@@ -226,7 +231,7 @@ impl Driver {
 
     /// Reads the files that are ready by now.
     pub fn settle(&mut self, world: &mut impl World) -> Option<Code> {
-        if self.is_scanning {
+        if self.is_scanning() {
             return None;
         }
         let at = world.now().at;
@@ -252,11 +257,12 @@ impl Driver {
 
     /// Takes the result of a scan.
     pub fn on_scanned(&mut self, mut scan: Scan, world: &mut impl World) -> Option<Code> {
-        if std::mem::take(&mut self.scans_again) {
+        if self.scanning == Scanning::Twice {
+            self.scanning = Scanning::Once;
             world.scan(self.engine.ledger());
             return None;
         }
-        self.is_scanning = false;
+        self.scanning = Scanning::No;
         for (_, loaded) in scan.files.iter_mut().filter(|(path, _)| self.debouncer.is_changing(path)) {
             *loaded = Loaded::Unsettled;
         }
@@ -286,9 +292,10 @@ impl Driver {
     fn perform(&mut self, effect: Effect, world: &mut impl World) -> Option<Event> {
         match effect {
             Effect::Scan => {
-                if std::mem::replace(&mut self.is_scanning, true) {
-                    self.scans_again = true;
+                if self.is_scanning() {
+                    self.scanning = Scanning::Twice;
                 } else {
+                    self.scanning = Scanning::Once;
                     world.scan(self.engine.ledger());
                 }
             }
@@ -302,7 +309,7 @@ impl Driver {
                 return Some(Event::Loaded(path, loaded));
             }
             Effect::CheckPresence(path) => {
-                let is_settled = self.debouncer.is_idle() && self.ready.is_empty() && !self.is_scanning;
+                let is_settled = self.debouncer.is_idle() && self.ready.is_empty() && !self.is_scanning();
                 let presence = if is_settled { world.presence(&path) } else { FilePresence::Unsettled };
                 return Some(Event::PresenceChecked(path, presence));
             }

@@ -244,7 +244,9 @@ impl Outside {
 
     /// Takes the result of a scan.
     pub(super) fn on_scanned(&mut self, Scanned { scan, notices }: Scanned) -> Scan {
-        notices.into_iter().for_each(|notice| self.tell(notice));
+        for notice in notices {
+            self.tell(notice);
+        }
         scan
     }
 }
@@ -318,7 +320,7 @@ impl World for Outside {
 
     fn scan(&mut self, ledger: &Ledger) {
         self.git.prepare();
-        let folder = self.state.as_ref().map(|state| state.folder());
+        let folder = self.state.as_ref().map(State::folder);
         let (eyes, debounce) = (Arc::clone(&self.eyes), self.debounce);
         let held: Vec<_> = ledger.all_held().map(|(key, digest)| (key.clone(), digest)).collect();
         self.scanning = Some(tokio::task::spawn_blocking(move || {
