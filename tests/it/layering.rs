@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may use of the rest of the crate. Only where everything meets may everything be known.
-const MAY_USE: [(&str, &[&str]); 19] = [
+const MAY_USE: [(&str, &[&str]); 20] = [
     ("plugin", &[]),
     ("printable", &[]),
     ("paths", &[]),
@@ -14,6 +14,7 @@ const MAY_USE: [(&str, &[&str]); 19] = [
     ("engine", &["notice", "plugin"]),
     ("notice", &["engine", "plugin"]),
     ("debounce", &[]),
+    ("driver", &["debounce", "engine", "notice", "plugin"]),
     ("regular_file", &[]),
     ("cli", &[]),
     ("config", &["cli", "engine", "error", "paths", "plugin", "regular_file"]),
@@ -135,7 +136,9 @@ fn sources() -> Vec<Source> {
         let code = code(&fs::read_to_string(&path).unwrap());
         Source { path, room, code }
     };
-    let sources: Vec<_> = files(&["src"]).into_iter().map(read).collect();
+    // A file of tests alone may set up whatever it likes.
+    let is_code = |path: &PathBuf| !path.ends_with("tests.rs") && !path.ends_with("samples.rs");
+    let sources: Vec<_> = files(&["src"]).into_iter().filter(is_code).map(read).collect();
     assert!(sources.len() > 20, "the sources are not found");
     sources
 }
