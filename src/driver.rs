@@ -108,6 +108,7 @@ pub enum LedgerWritten {
 
 /// See the module's documentation.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Driver {
     engine: Engine,
     debouncer: Debouncer,
@@ -162,7 +163,12 @@ impl Driver {
             Server::SameInAnotherWay => engine.take_over(self.engine.hand_over().with_another_way()),
             Server::Other => {}
         }
-        Self::of(engine, self.debouncer.with_debounce(debounce))
+        let mut driver = Self::of(engine, self.debouncer.with_debounce(debounce));
+        if to != Server::Other {
+            // There may have been no room for it on the disk before.
+            driver.save_whole();
+        }
+        driver
     }
 
     /// The engine.
@@ -233,10 +239,12 @@ impl Driver {
         let long_written = self.debouncer.long_written(at);
         let mut events = Vec::new();
         if !ready.is_empty() {
-            if world.admit(&ready) {
-                events.push(Event::Rescan);
-            }
+            let has_lost_root = world.admit(&ready);
             self.ready.extend(ready);
+            if has_lost_root {
+                // They are read when everything has been looked at.
+                return self.take(vec![Event::Rescan], world);
+            }
         }
         // The first of many are on the wire before the last are read.
         let some: Vec<_> = std::iter::from_fn(|| self.ready.pop_first()).take(AT_ONCE).collect();
@@ -296,7 +304,7 @@ impl Driver {
                 return Some(Event::Loaded(path, loaded));
             }
             Effect::Reread(path) => {
-                let is_changing = self.debouncer.is_changing(&path);
+                let is_changing = self.is_scanning || self.debouncer.is_changing(&path);
                 let loaded = if is_changing { Loaded::Unsettled } else { world.read(&path, false) };
                 return Some(Event::Loaded(path, loaded));
             }
@@ -329,7 +337,8 @@ impl Driver {
 
     /// Writes what has changed in the ledger, and clears the intents that this makes superfluous.
     pub fn save(&mut self, world: &mut impl World) {
-        if self.unsaved.is_empty() && !std::mem::take(&mut self.is_due) {
+        let is_due = std::mem::take(&mut self.is_due);
+        if self.unsaved.is_empty() && !is_due {
             return;
         }
         let (unsaved, ledger) = (std::mem::take(&mut self.unsaved), self.engine.ledger());

@@ -299,9 +299,9 @@ impl<'a> Daemon<'a> {
     /// The one that goes on with other settings. Where it keeps state in the same place, the lock is handed over.
     fn replaced(mut self, mut start: Start) -> Self {
         // What its own watch has seen, the other one may not have.
-        if self.outside.scanning.is_none()
-            && let Ok(sign) = self.outside.signs.try_recv()
-        {
+        if self.outside.scanning.is_some() {
+            self.outside.hand_on_signs(&mut self.driver);
+        } else if let Ok(sign) = self.outside.signs.try_recv() {
             self.on_signs(sign);
             self.outside.tell_all();
         }
@@ -414,7 +414,7 @@ impl<'a> Daemon<'a> {
                 return End::Done(code);
             }
             self.driver.save(&mut self.outside);
-            let (at, reloaded) = (self.outside.at(), self.successor.is_none());
+            let (at, reloaded) = (self.outside.at(), self.successor.is_none() && !self.driver.is_scanning());
             self.outside.audience.supervisor.turn(at, reloaded);
             events = match self.next(signals, stopping).await {
                 // It ends already, and nobody reads how.
@@ -544,7 +544,7 @@ impl<'a> Daemon<'a> {
         let message = format!("this owui-watch ends, since its lock was deleted: {error}");
         self.tell(Notice::general(NoticeKind::Trouble { message, hint: None }));
         // It is the other one's to write.
-        (self.outside.state, self.outside.writer) = (None, None);
+        (self.outside.state, self.outside.writer, self.successor) = (None, None, None);
         Some(Code::NotDeployed)
     }
 

@@ -192,6 +192,18 @@ impl Outside {
         (rescan.into_iter().chain(signs.saving.into_iter().map(Event::Saving)).collect(), signs.anything)
     }
 
+    /// Takes in who is writing what, in the middle of a scan. The rest is for whoever goes on to find out.
+    pub(super) fn hand_on_signs(&mut self, driver: &mut Driver) {
+        let at = self.at();
+        while let Ok(sign) = self.signs.try_recv() {
+            match sign {
+                Sign::Changing(path) => drop(driver.on_changing(&path, at)),
+                Sign::Complete(path) | Sign::Gone(path) => drop(driver.on_complete(&path, at)),
+                _ => {}
+            }
+        }
+    }
+
     fn on_sign(&mut self, sign: Sign, driver: &mut Driver, signs: &mut Signs) {
         let at = self.at();
         match sign {
@@ -243,7 +255,9 @@ impl Outside {
 
     /// Takes what a scan has found.
     pub(super) fn on_scanned(&mut self, Scanned { scan, notices }: Scanned) -> Scan {
-        notices.into_iter().for_each(|notice| self.tell(notice));
+        for notice in notices {
+            self.tell(notice);
+        }
         scan
     }
 }
@@ -317,7 +331,7 @@ impl World for Outside {
 
     fn scan(&mut self, ledger: &Ledger) {
         self.git.prepare();
-        let folder = self.state.as_ref().map(|state| state.folder());
+        let folder = self.state.as_ref().map(State::folder);
         let (eyes, debounce) = (Arc::clone(&self.eyes), self.debounce);
         let held: Vec<_> = ledger.all_held().map(|(key, digest)| (key.clone(), digest)).collect();
         self.scanning = Some(tokio::task::spawn_blocking(move || {

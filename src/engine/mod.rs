@@ -161,7 +161,7 @@ pub enum Code {
 }
 
 /// Which call an answer belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Ticket(u64);
 
 /// How the engine is to behave.

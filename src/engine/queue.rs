@@ -83,7 +83,9 @@ mod tests {
 
     fn queue(limit: usize, waiting: &[&str]) -> Queue {
         let mut queue = Queue::new(NonZeroUsize::new(limit).unwrap());
-        waiting.iter().for_each(|name| queue.push(key(name)));
+        for name in waiting {
+            queue.push(key(name));
+        }
         queue
     }
 

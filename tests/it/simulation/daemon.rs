@@ -22,6 +22,7 @@ use super::world::{DEBOUNCE, Happening, World, ms};
 
 /// A daemon that runs.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Daemon {
     /// What is being written, the first of it just now.
     pub(super) writes: VecDeque<Write>,
@@ -176,7 +177,9 @@ impl World {
                 break;
             }
             while let Some((written, _)) = self.write_next() {
-                written.into_iter().for_each(|written| driver.on_ledger_written(written));
+                if let Some(written) = written {
+                    driver.on_ledger_written(written);
+                }
             }
         }
         self.driver = Some(driver);
