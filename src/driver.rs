@@ -118,6 +118,7 @@ enum Scanning {
 
 /// See the module's documentation.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Driver {
     engine: Engine,
     debouncer: Debouncer,
@@ -168,7 +169,12 @@ impl Driver {
             Server::SameInAnotherWay => engine.take_over(self.engine.hand_over().with_another_way()),
             Server::Other => {}
         }
-        Self::of(engine, self.debouncer.with_debounce(debounce))
+        let mut driver = Self::of(engine, self.debouncer.with_debounce(debounce));
+        if to != Server::Other {
+            // There may have been no room for it on the disk before.
+            driver.save_whole();
+        }
+        driver
     }
 
     /// The engine.
@@ -239,10 +245,12 @@ impl Driver {
         let long_written = self.debouncer.long_written(at);
         let mut events = Vec::new();
         if !ready.is_empty() {
-            if world.admit(&ready) {
-                events.push(Event::Rescan);
-            }
+            let has_lost_root = world.admit(&ready);
             self.ready.extend(ready);
+            if has_lost_root {
+                // They are read when everything has been looked at.
+                return self.take(vec![Event::Rescan], world);
+            }
         }
         // With many files, the first are on the wire before the last are read.
         let some: Vec<_> = std::iter::from_fn(|| self.ready.pop_first()).take(AT_ONCE).collect();
@@ -304,7 +312,7 @@ impl Driver {
                 return Some(Event::Loaded(path, loaded));
             }
             Effect::Reread(path) => {
-                let is_changing = self.debouncer.is_changing(&path);
+                let is_changing = self.is_scanning() || self.debouncer.is_changing(&path);
                 let loaded = if is_changing { Loaded::Unsettled } else { world.read(&path, false) };
                 return Some(Event::Loaded(path, loaded));
             }
@@ -337,7 +345,8 @@ impl Driver {
 
     /// Writes the changed records of the ledger, and clears the intents that they replace.
     pub fn save(&mut self, world: &mut impl World) {
-        if self.unsaved.is_empty() && !std::mem::take(&mut self.is_due) {
+        let is_due = std::mem::take(&mut self.is_due);
+        if self.unsaved.is_empty() && !is_due {
             return;
         }
         let (unsaved, ledger) = (std::mem::take(&mut self.unsaved), self.engine.ledger());

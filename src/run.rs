@@ -33,7 +33,12 @@ pub fn run(args: &Args, world: &World) -> ExitCode {
         .enable_all()
         .build()
         .map_err(|error| Error::new("cannot start").because(error))
-        .and_then(|runtime| runtime.block_on(start(args, world)));
+        .and_then(|runtime| {
+            let end = runtime.block_on(start(args, world));
+            // A scan of a dead network folder may never end.
+            runtime.shutdown_background();
+            end
+        });
     match end {
         Ok(End::Done(code)) => code.into(),
         Ok(End::Interrupted(signal)) => ExitCode::from(128 + signal),

@@ -191,7 +191,7 @@ fn refusal(typed: &str, spelled: &str, listing: &Listing) -> Error {
     }
     if Path::new(spelled).exists() {
         return Error::new(format!("`{typed}` is not watched"))
-            .hinted("name a plugin file or a folder in a root that neither `exclude` nor .gitignore leaves out");
+            .hinted("name a plugin file, or a folder, in a root that neither `exclude` nor .gitignore leaves out");
     }
     if let Some(root) = listing.missing.first() {
         return Error::new(format!("cannot look for `{typed}`: there is no folder `{}`", root.display()))

@@ -230,9 +230,9 @@ impl<'a> Daemon<'a> {
     /// The daemon that continues with other settings. If its state folder is the same, the lock is handed over.
     fn replaced(mut self, mut start: Start) -> Self {
         // The new watcher may not have seen these events.
-        if self.outside.scanning.is_none()
-            && let Ok(sign) = self.outside.signs.try_recv()
-        {
+        if self.outside.scanning.is_some() {
+            self.outside.hand_on_signs(&mut self.driver);
+        } else if let Ok(sign) = self.outside.signs.try_recv() {
             self.on_signs(sign);
             self.outside.tell_all();
         }
@@ -345,7 +345,7 @@ impl<'a> Daemon<'a> {
                 return End::Done(code);
             }
             self.driver.save(&mut self.outside);
-            let (at, reloaded) = (self.outside.at(), self.successor.is_none());
+            let (at, reloaded) = (self.outside.at(), self.successor.is_none() && !self.driver.is_scanning());
             self.outside.audience.supervisor.turn(at, reloaded);
             events = match self.next(signals, stopping).await {
                 // Already stopping, and no reader is left to see it.
@@ -474,7 +474,7 @@ impl<'a> Daemon<'a> {
         let message = format!("this owui-watch ends, since its lock was deleted: {error}");
         self.tell(Notice::general(NoticeKind::Trouble { message, hint: None }));
         // From now on the other one writes.
-        (self.outside.state, self.outside.writer) = (None, None);
+        (self.outside.state, self.outside.writer, self.successor) = (None, None, None);
         Some(Code::NotDeployed)
     }
 

@@ -193,6 +193,18 @@ impl Outside {
         (rescan.into_iter().chain(signs.saving.into_iter().map(Event::Saving)).collect(), signs.anything)
     }
 
+    /// Takes in who is writing what, in the middle of a scan. The rest is for whoever goes on to find out.
+    pub(super) fn hand_on_signs(&mut self, driver: &mut Driver) {
+        let at = self.at();
+        while let Ok(sign) = self.signs.try_recv() {
+            match sign {
+                Sign::Changing(path) => drop(driver.on_changing(&path, at)),
+                Sign::Complete(path) | Sign::Gone(path) => drop(driver.on_complete(&path, at)),
+                _ => {}
+            }
+        }
+    }
+
     fn on_sign(&mut self, sign: Sign, driver: &mut Driver, signs: &mut Signs) {
         let at = self.at();
         match sign {

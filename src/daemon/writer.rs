@@ -33,6 +33,8 @@ pub(super) struct Writer {
     running: Option<JoinHandle<Vec<Written>>>,
     /// Intents to clear once the ledger is on disk.
     superfluous: BTreeSet<Key>,
+    /// The last write of the ledger failed, perhaps half-way: nothing can be appended to the file.
+    needs_whole: bool,
     /// The length of the ledger when it was last written whole, and of what was appended since, in bytes.
     whole: usize,
     added: usize,
@@ -40,14 +42,19 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(folder: Folder) -> Self {
-        Self { folder, queue: VecDeque::new(), running: None, superfluous: BTreeSet::new(), whole: 0, added: 0 }
+        Self {
+            folder,
+            queue: VecDeque::new(),
+            running: None,
+            superfluous: BTreeSet::new(),
+            needs_whole: false,
+            whole: 0,
+            added: 0,
+        }
     }
 
     /// Queues a write.
     pub(super) fn push(&mut self, write: Write) {
-        if let Write::Intent(_, key, _) = &write {
-            self.superfluous.remove(key);
-        }
         self.queue.push_back(write);
     }
 
@@ -60,13 +67,24 @@ impl Writer {
             self.running = match write {
                 Write::Ledger(text) => {
                     let (text, superfluous) = self.ledger(text);
-                    Some(tokio::task::spawn_blocking(move || write_ledger(&folder, &text, superfluous)))
+                    let is_possible = !self.needs_whole || matches!(text, LedgerText::Whole(_));
+                    Some(tokio::task::spawn_blocking(move || {
+                        if is_possible {
+                            write_ledger(&folder, &text, superfluous)
+                        } else {
+                            vec![Written::Ledger(LedgerWritten::NotAdded, None)]
+                        }
+                    }))
                 }
                 Write::ClearIntent(key) => {
                     self.superfluous.insert(key);
                     None
                 }
                 Write::Backup(..) | Write::Intent(..) | Write::Archive(_) | Write::ArchiveFound(_) => {
+                    // The one that was superfluous is replaced, and not before its turn.
+                    if let Write::Intent(_, key, _) = &write {
+                        self.superfluous.remove(key);
+                    }
                     Some(tokio::task::spawn_blocking(move || vec![perform(&folder, write)]))
                 }
             };
@@ -109,7 +127,9 @@ impl Writer {
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
         for written in &mut written {
-            if let Written::Ledger(what @ LedgerWritten::Done, _) = written {
+            let Written::Ledger(what, _) = written else { continue };
+            self.needs_whole = *what != LedgerWritten::Done;
+            if *what == LedgerWritten::Done {
                 self.superfluous.clear();
                 if self.added > self.whole.max(LEAST_ROOM) {
                     *what = LedgerWritten::Full;
@@ -156,5 +176,77 @@ fn perform(folder: &Folder, write: Write) -> Written {
         Write::ArchiveFound(backup) => Written::Nothing(folder.archive_found(&backup, Timestamp::now())),
         // `Writer::start` handles these.
         Write::Ledger(_) | Write::ClearIntent(_) => Written::Nothing(Ok(())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::State;
+    use crate::engine::Ticket;
+    use crate::engine::ledger::{LastAttempt, Ledger, UpdateIntent};
+    use crate::plugin::{Digest, Kind, id::PluginId};
+
+    const SERVER: &str = "http://server";
+
+    fn key(id: &str) -> Key {
+        Key { kind: Kind::Function, id: PluginId::new(id).unwrap() }
+    }
+
+    fn intent() -> UpdateIntent {
+        UpdateIntent { ours: Vec::new(), replaced: Some(Digest::of(b"old")), was_active: true }
+    }
+
+    /// A ledger with these plugins, as a whole and as it is added.
+    fn texts(ids: &[&str]) -> (LedgerText, LedgerText) {
+        let mut ledger = Ledger::default();
+        let keys: Vec<_> = ids.iter().map(|id| key(id)).collect();
+        for key in &keys {
+            ledger.ended(key, LastAttempt::Failed { digest: Digest::of(b"new") });
+        }
+        (LedgerText::Whole(ledger.to_json()), LedgerText::Added(ledger.addition(&keys).unwrap()))
+    }
+
+    async fn write(writer: &mut Writer, asked: impl IntoIterator<Item = Write>) -> Vec<LedgerWritten> {
+        for write in asked {
+            writer.push(write);
+        }
+        let written = writer.flush().await.into_iter();
+        written.filter_map(|written| if let Written::Ledger(what, _) = written { Some(what) } else { None }).collect()
+    }
+
+    #[tokio::test]
+    async fn an_intent_goes_when_its_record_is_on_disk_and_not_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(".owui-watch");
+        let state = State::open(path.clone(), SERVER).unwrap();
+        let mut writer = Writer::new(state.folder());
+        let save = |id| Write::Intent(Ticket::default(), key(id), intent());
+        let (whole, _) = texts(&["a"]);
+        let (_, b) = texts(&["b"]);
+        let (_, c) = texts(&["c"]);
+        assert_eq!(write(&mut writer, [save("a"), save("b"), Write::Ledger(whole)]).await, [LedgerWritten::Done]);
+        assert_eq!(state.intents().len(), 2);
+
+        // There is nothing to add to any more: what waits behind is no record of `a` either.
+        let ledger = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path());
+        let ledger: Vec<_> = ledger.filter(|path| path.extension().is_some_and(|it| it == "json")).collect();
+        ledger.iter().filter(|path| path.to_str().unwrap().contains("ledger-")).for_each(|path| remove(path));
+        let asked = [Write::Ledger(b), Write::ClearIntent(key("a")), save("c"), Write::Ledger(c)];
+        assert_eq!(write(&mut writer, asked).await, [LedgerWritten::NotAdded, LedgerWritten::NotAdded]);
+        assert_eq!(state.intents().len(), 3);
+
+        // The intent of a newer update outlives the clearing of the one before.
+        let (whole, _) = texts(&["a", "b", "c"]);
+        assert_eq!(write(&mut writer, [save("a"), Write::Ledger(whole)]).await, [LedgerWritten::Done]);
+        assert!(state.intents().contains_key(&key("a")));
+        let (_, a) = texts(&["a"]);
+        let asked = [Write::Ledger(a), Write::ClearIntent(key("a")), Write::ClearIntent(key("b"))];
+        assert_eq!(write(&mut writer, asked).await, [LedgerWritten::Done]);
+        assert_eq!(state.intents().into_keys().collect::<Vec<_>>(), [key("c")]);
+    }
+
+    fn remove(path: &std::path::Path) {
+        std::fs::remove_file(path).unwrap();
     }
 }

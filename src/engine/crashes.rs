@@ -128,6 +128,8 @@ impl Engine {
             if let Owner::One(plugin) = self.tree.files.owner(&key)
                 && crash.is_of(&plugin)
             {
+                // It may wait for its turn.
+                self.cancel(&key);
                 let what = NoticeKind::Refused {
                     words: refusal.words,
                     kind: refusal.kind,

@@ -160,7 +160,7 @@ pub enum Code {
 }
 
 /// Matches an answer to its request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Ticket(u64);
 
 /// The settings that the engine follows.
@@ -435,8 +435,14 @@ impl Engine {
         }
         if let Reply::Connected { version } = reply {
             probe.version = Some(version);
-            return self.advance_probe(now);
+        } else {
+            probe.failure = Some(reply);
         }
+        self.advance_probe(now);
+    }
+
+    /// The server does not answer a probe as it should.
+    pub(super) fn on_probe_failed(&mut self, reply: Reply, now: Now) {
         match reply.into_failure() {
             Failure::Unreachable { cause, retry_after } => self.on_unreachable(cause, retry_after, now),
             Failure::NotAllowed { status, words } => self.on_denied(status, words, now),

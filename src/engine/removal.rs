@@ -275,7 +275,14 @@ impl Engine {
         let kept = match self.tree.files.owner(key) {
             _ if removal.has_begun() => return None,
             Owner::One(_) | Owner::Conflict(_) => Why::Back,
-            Owner::None if self.tree.files.get(&plugin.path).is_some() || self.tree.has_broken_files() => Why::Unclear,
+            // A scan that is under way may find it.
+            Owner::None
+                if self.tree.scanning
+                    || self.tree.files.get(&plugin.path).is_some()
+                    || self.tree.has_broken_files() =>
+            {
+                Why::Unclear
+            }
             Owner::None => return None,
         };
         Some(deploy::Step::Done(Ended::Remove(Outcome::Kept(kept))))

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use super::deploy::{Call, Cause};
+use super::deploy::{Call, Cause, Reply};
 use super::duplicate::Identity;
 use super::files::Owner;
 use super::lane::{Job, Lanes, Task};
@@ -72,6 +72,8 @@ pub(super) struct Outage {
 #[derive(Debug)]
 pub(super) struct Probe {
     pub(super) connecting: Option<Ticket>,
+    /// The answer that ends it.
+    pub(super) failure: Option<Reply>,
     pub(super) version: Option<String>,
     /// `None` until the tables have been requested.
     pub(super) overviews: Option<BTreeMap<Ticket, Kind>>,
@@ -208,6 +210,7 @@ impl Engine {
         let ticket = self.ticket();
         self.site.access = Access::Probing(Probe {
             connecting: Some(ticket),
+            failure: None,
             version: None,
             overviews: None,
             holds: ServerListing::default(),
@@ -215,10 +218,16 @@ impl Engine {
         self.effects.push(Effect::Call(ticket, Call::Connect));
     }
 
-    /// Continues the probe: the tables to ask for are known once the scan is done.
+    /// Continues the probe once the scan is done: only then are the tables to ask for and the waiting plugins known.
     pub(super) fn advance_probe(&mut self, now: Now) {
-        let Access::Probing(probe) = &self.site.access else { return };
-        if self.tree.scanning || probe.version.is_none() {
+        let Access::Probing(probe) = &mut self.site.access else { return };
+        if self.tree.scanning {
+            return;
+        }
+        if let Some(reply) = probe.failure.take() {
+            return self.on_probe_failed(reply, now);
+        }
+        if probe.version.is_none() {
             return;
         }
         // A single pass plans everything at once: a file that is still incomplete may claim the same id.

@@ -32,6 +32,8 @@ pub(super) struct Daemon {
     pub(super) rollbacks_unseen: bool,
     /// Files that are being written, as it was told, and when it was.
     pub(super) changing: BTreeMap<char, Duration>,
+    /// A scan is under way.
+    pub(super) is_scanning: bool,
     /// Other settings wait for it to come to an end.
     pub(super) is_replaced: bool,
     /// Effects that it has before it crashes.
@@ -146,7 +148,7 @@ impl World {
         self.driver = Some(driver.replaced(policy, saved, DEBOUNCE, server));
         let rollbacks = self.state.rollbacks.clone();
         if let Some(daemon) = &mut self.daemon {
-            (daemon.is_replaced, daemon.rollbacks_unseen) = (false, false);
+            (daemon.is_replaced, daemon.is_scanning, daemon.rollbacks_unseen) = (false, false, false);
         }
         // What the one before was still reading or asking is nobody's.
         self.generation += 1;
@@ -192,6 +194,7 @@ impl World {
     /// The scan is over.
     pub(super) fn on_scanned(&mut self, found: Option<Scan>) -> Result<(), Broken> {
         let scan = found.unwrap_or_else(|| self.find());
+        self.daemon.iter_mut().for_each(|daemon| daemon.is_scanning = false);
         self.drive(|driver, world| driver.on_scanned(scan, world))?;
         self.turn(Vec::new())
     }
@@ -325,6 +328,7 @@ impl driver::World for World {
 
     fn scan(&mut self, _: &Ledger) {
         self.needs_rescan = false;
+        self.daemon.iter_mut().for_each(|daemon| daemon.is_scanning = true);
         // What it finds is from the begin, or from the end.
         let found = (self.luck("found", 2) == 0).then(|| self.find());
         let pause = self.luck("scan", 20) + if self.luck("scan", 10) == 0 { self.luck("scan", 1000) } else { 0 };

@@ -803,3 +803,18 @@ fn nothing_is_switched_off_while_git_holds_files_back() {
          0 swap c b2",
     );
 }
+
+#[test]
+fn what_is_blamed_for_an_outage_waits_for_no_further_turn() {
+    replay(
+        "seed 50433984
+         0 write a a1*
+         0 hand a a1
+         0 crash 0 1915
+         0 fault after update 1
+         9061 rescan
+         0 fault refuse get 1
+         0 write b b5!
+         1000 write a other",
+    );
+}

@@ -385,9 +385,10 @@ pub(super) fn on_notice(world: &mut World, notice: &Notice) -> Result<(), Broken
             promises.quiet_until = now + *next;
             patient(1, *next, promises.wish)
         }
-        NoticeKind::Foreign { .. } => {
+        // A single pass ends with it.
+        NoticeKind::Foreign { .. } if world.setup.policy.once.is_none() => {
             promises.on_away();
-            promises.attempts += u32::from(world.setup.policy.once.is_none());
+            promises.attempts += 1;
             Ok(())
         }
         NoticeKind::StillUnreachable { attempt, next, .. } => {

@@ -91,7 +91,9 @@ impl World {
         trace!(self, "      -> {}", say(&call));
         promises::on_call(self, &call)?;
         let word = call.word();
-        let looks = self.looks && matches!(call, Call::Overview(_));
+        // A conversation may ask for a list as well.
+        let waits = self.daemon.as_ref().is_some_and(|daemon| daemon.is_scanning);
+        let looks = self.looks && !waits && matches!(call, Call::Overview(_));
         self.lists_asked |= looks;
         self.look += u64::from(call == Call::Connect);
         let restores = matches!(&call, Call::Update(_, form) if form.file.is_none());
