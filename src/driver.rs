@@ -118,7 +118,6 @@ enum Scanning {
 
 /// See the module's documentation.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Driver {
     engine: Engine,
     debouncer: Debouncer,
