@@ -1,8 +1,8 @@
 //! When a path that had file events is ready to be read. Pure: events and the time in, paths out.
 //!
-//! Where the kernel says that a writer is done, a path is ready at once. Where it does not, the path is ready when it has
-//! been quiet for the debounce; and for ten times as long while a writer is known to be at work, who will say when it is
-//! done. While git holds its lock nothing is ready: what stands on disk then is half a checkout.
+//! Where the kernel says that a writer is done, a path is ready at once. Where it does not, the path is ready when it
+//! has been quiet for the debounce; and for ten times as long while a writer is known to be at work, who will say when
+//! it is done. While git holds its lock nothing is ready: what stands on disk then is half a checkout.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// The longest that a git lock holds anything back, so that one left behind by a crash cannot stop the deploys.
 const GIT_PATIENCE: Duration = Duration::from_secs(5);
-/// How often the lock is looked at meanwhile.
+/// How often the lock is checked meanwhile.
 const GIT_GLANCE: Duration = Duration::from_millis(20);
 
 /// How long a file may be written before the user is told that it is waited for.
@@ -23,9 +23,9 @@ pub struct Debouncer {
     debounce: Duration,
     /// Being written, as far as we know.
     changing: BTreeMap<Arc<Path>, Changing>,
-    /// Complete since then.
+    /// Complete, and since when.
     ready: BTreeMap<Arc<Path>, Duration>,
-    /// Since when git has been holding them back, and when to look again.
+    /// Since when git has held them back, and when to look again.
     git: Option<(Duration, Duration)>,
 }
 
@@ -34,31 +34,31 @@ pub struct Debouncer {
 struct Changing {
     /// When that began.
     since: Duration,
-    /// When it has been quiet for long enough.
+    /// When it will have been quiet for long enough.
     due: Duration,
-    /// Whether the user knows.
+    /// Whether the user was told.
     told: bool,
 }
 
 impl Debouncer {
-    /// Nothing yet; a path of which nobody says more has to be quiet for `debounce`.
+    /// An empty debouncer. Without further events, a path is ready after `debounce`.
     #[must_use]
     pub fn new(debounce: Duration) -> Self {
         Self { debounce, changing: BTreeMap::new(), ready: BTreeMap::new(), git: None }
     }
 
-    /// Goes on with another debounce: who is writing what has nothing to do with it.
+    /// Continues with another debounce; known writers are kept.
     #[must_use]
     pub fn with_debounce(self, debounce: Duration) -> Self {
         Self { debounce, ..self }
     }
 
-    /// Somebody is writing the path, and will close it. Not always: a writer may keep it open.
+    /// The path is being written; its writer will usually close it, but may keep it open.
     pub fn changing(&mut self, path: Arc<Path>, now: Duration) {
         self.quiet_until(path, now, now + 10 * self.debounce);
     }
 
-    /// The path is there, and nobody saw how it came to be: it may be complete, or in the middle of being written.
+    /// The path appeared unseen: it may be complete or half written.
     pub fn appeared(&mut self, path: Arc<Path>, now: Duration) {
         self.quiet_until(path, now, now + self.debounce);
     }
@@ -69,25 +69,25 @@ impl Debouncer {
         changing.due = changing.due.max(due);
     }
 
-    /// The path is as its writer wanted it: closed, moved into place, or gone.
+    /// The writer is done: the path was closed, moved into place, or removed.
     pub fn complete(&mut self, path: Arc<Path>, now: Duration) {
         self.changing.remove(&path);
         self.ready.insert(path, now);
     }
 
-    /// Whether nothing is being written or held back, as far as we know.
+    /// Whether no path is known to be written or held back.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.changing.is_empty() && self.ready.is_empty()
     }
 
-    /// Whether somebody is writing the path, as far as we know.
+    /// Whether the path is known to be written.
     #[must_use]
     pub fn is_changing(&self, path: &Path) -> bool {
         self.changing.contains_key(path)
     }
 
-    /// Hands on what is ready, and since when. `git_busy` is asked only when something is.
+    /// Hands out the ready paths, and since when. `git_busy` is called only if there are any.
     pub fn take(&mut self, now: Duration, git_busy: impl FnOnce() -> bool) -> BTreeMap<Arc<Path>, Duration> {
         let quiet: Vec<_> = self
             .changing
@@ -99,7 +99,7 @@ impl Debouncer {
             self.complete(path, now);
         }
         if self.ready.is_empty() {
-            // What git held back is being written again: there is nothing to glance at its lock for.
+            // The paths that git held back are being written again: no need to look at its lock.
             self.git = None;
             return BTreeMap::new();
         }
@@ -117,8 +117,8 @@ impl Debouncer {
         std::mem::take(&mut self.ready)
     }
 
-    /// The paths that have been written for so long by now that the user should know why nothing happens; each is named
-    /// once. What is not complete is never handed on, however long it takes.
+    /// Paths that have been written for so long that the user should know why nothing happens; each is named once. An
+    /// incomplete path is never handed out, however long it takes.
     pub fn long_written(&mut self, now: Duration) -> Vec<Arc<Path>> {
         let long = |changing: &Changing| !changing.told && changing.since + WRITER_PATIENCE <= now;
         let named = self.changing.iter_mut().filter(|(_, changing)| long(changing));
@@ -236,7 +236,7 @@ mod tests {
         assert_eq!(take(&mut debouncer, at(20), BUSY), []);
         assert_eq!(take(&mut debouncer, at(40), FREE), [path("a.py"), path("b.py")]);
 
-        // What it holds back may be written again meanwhile.
+        // A path that it holds back may be written again meanwhile.
         debouncer.complete(path("a.py"), at(0));
         assert_eq!(take(&mut debouncer, at(50), BUSY), []);
         debouncer.changing(path("a.py"), at(60));

@@ -1,8 +1,8 @@
-//! The driver: hands the engine what happened, and performs what it says on a [`World`]. The daemon's world is real, those
-//! of the simulation and of the engine's scripts are models. All of them run this one.
+//! The driver: hands events to the engine and performs its effects on a [`World`]. The daemon's world is real; those of
+//! the simulation and of the engine's scripts are models. All of them run this driver.
 //!
-//! What reaches the disk goes through one queue, in order ([`Write`]): a record is on disk before the intent that it makes
-//! superfluous is cleared, without anybody waiting for it.
+//! Writes go through one ordered queue ([`Write`]): a record is on disk before the intent that it replaces is cleared,
+//! and nothing waits for it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
@@ -20,63 +20,64 @@ use crate::plugin::Key;
 /// How many files are read before what they led to is sent.
 const AT_ONCE: usize = 4;
 
-/// What effects are performed on.
+/// Effects are performed on this.
 pub trait World {
     /// The time, and one draw of luck.
     fn now(&mut self) -> Now;
 
-    /// Sees what happened, before the engine does. A model keeps account of it.
+    /// Sees each event before the engine does. A model keeps its books by it.
     fn observe(&mut self, event: &Event) {
         let _ = event;
     }
 
-    /// Whether anything is performed any more. Only a simulated program stops between two effects.
+    /// Whether the program still runs. Only a simulated one stops between two effects.
     fn is_running(&mut self) -> bool {
         true
     }
 
-    /// The rollbacks that hold, where they may have changed since this was last asked.
+    /// The current rollbacks; `None` if they have not changed since the last call.
     fn rollbacks(&mut self) -> Option<BTreeMap<Key, Rollback>>;
 
-    /// Begins a walk of the roots that reads every file, never two at a time. What it found comes by
-    /// [`Driver::on_scanned`]. `ledger` tells which texts need not be kept in memory.
+    /// Starts a walk of the roots that reads every file; never two at a time. [`Driver::on_scanned`] takes the result.
+    /// `ledger` tells which texts need not be kept in memory.
     fn scan(&mut self, ledger: &Ledger);
 
-    /// Reads one file; during a scan it may be left unsettled. `is_complete`: its writer is done, as far as the system tells.
+    /// Reads one file; during a scan it may answer [`Loaded::Unsettled`]. `is_complete`: the system says that its
+    /// writer is done.
     fn read(&mut self, path: &Arc<Path>, is_complete: bool) -> Loaded;
 
-    /// What is left of a file that was seen to go.
+    /// Looks again at a file that seems to be gone.
     fn presence(&mut self, path: &Path) -> FilePresence;
 
     /// Whether git is in the middle of changing the work tree.
     fn is_git_busy(&mut self) -> bool;
 
-    /// Files that may be new are about to be read. Answers whether a root that was lost is to be looked for.
+    /// Prepares to read files that may be new. Answers whether a lost root may be back, which needs a scan.
     fn admit(&mut self, paths: &BTreeMap<Arc<Path>, Duration>) -> bool;
 
-    /// Makes a request. Its answer comes as [`Event::Replied`].
+    /// Sends a request. The answer arrives as [`Event::Replied`].
     fn call(&mut self, ticket: Ticket, call: Call);
 
-    /// Puts something on disk, after all that was asked for before. What waits for it hears of it as an event.
+    /// Queues a write behind all earlier ones. If the engine waits for it, an event follows.
     fn write(&mut self, write: Write);
 
-    /// Forgets the note of a rollback, at once: what is read of them next is without it.
+    /// Deletes the note of a rollback at once: [`World::rollbacks`] no longer has it.
     fn end_rollback(&mut self, key: &Key);
 
     /// Tells the user.
     fn tell(&mut self, notice: Notice);
 }
 
-/// What is put on disk.
+/// One write to disk.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Write {
-    /// A copy of a text that is about to be replaced. Answered by [`Event::BackupSaved`].
+    /// A copy of a text that is about to be replaced. [`Event::BackupSaved`] follows.
     Backup(Ticket, Backup),
-    /// What is known of an update that is about to leave. Answered by [`Event::IntentSaved`].
+    /// An update that is about to be sent. [`Event::IntentSaved`] follows.
     Intent(Ticket, Key, UpdateIntent),
-    /// The ledger. Answered by [`Driver::on_ledger_written`].
+    /// The ledger. [`Driver::on_ledger_written`] takes the result.
     Ledger(LedgerText),
-    /// Such an intent goes, once the ledger before it is on disk.
+    /// Deletes an intent, once the ledger queued before it is on disk.
     ClearIntent(Key),
     /// A copy of a text of ours.
     Archive(Backup),
@@ -84,7 +85,7 @@ pub enum Write {
     ArchiveFound(Backup),
 }
 
-/// What is written of the ledger.
+/// The part of the ledger to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LedgerText {
     /// All of it.
@@ -93,40 +94,45 @@ pub enum LedgerText {
     Added(String),
 }
 
-/// What became of writing the ledger.
+/// The result of writing the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LedgerWritten {
     /// It is on disk.
     Done,
-    /// It is on disk, and its file has grown so long that the next write takes all of it.
+    /// It is on disk, and the file has grown so long that the next write should replace it.
     Full,
-    /// A part could not be added. As a whole it may be written all the same.
+    /// The change could not be appended. Writing the whole ledger may still work.
     NotAdded,
     /// It could not be written.
     Failed,
 }
 
+/// Whether a scan runs. While one does no file is read, so that an older reading never replaces a newer one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scanning {
+    No,
+    Once,
+    /// Another scan was requested meanwhile.
+    Twice,
+}
+
 /// See the module's documentation.
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Driver {
     engine: Engine,
     debouncer: Debouncer,
-    /// What is ready to be read, a few at a time.
+    /// Ready to be read, a few at a time.
     ready: BTreeMap<Arc<Path>, Duration>,
-    /// A scan is under way. Until it ends no file is read, so that nothing older is believed after something newer.
-    is_scanning: bool,
-    /// Another one was asked for meanwhile.
-    scans_again: bool,
-    /// Whose records have changed since the ledger was last written.
+    scanning: Scanning,
+    /// Plugins whose records have changed since the ledger was last written.
     unsaved: BTreeSet<Key>,
-    /// Whose intents are cleared when those are on disk.
+    /// Plugins whose intents are cleared once those records are on disk.
     cleared: BTreeSet<Key>,
-    /// What stands on disk is to be replaced as a whole by the next write.
+    /// The next write replaces the whole file.
     needs_whole: bool,
-    /// That write is due, whatever has changed.
+    /// A write is due even if no record has changed.
     is_due: bool,
-    /// The last one failed.
+    /// The last write failed.
     has_failed: bool,
 }
 
@@ -142,19 +148,18 @@ impl Driver {
             engine,
             debouncer,
             ready: BTreeMap::new(),
-            is_scanning: false,
-            scans_again: false,
+            scanning: Scanning::No,
             unsaved: BTreeSet::new(),
             cleared: BTreeSet::new(),
-            // What an earlier run left may be cut short.
+            // An earlier run may have left a truncated file.
             needs_whole: true,
             is_due: false,
             has_failed: false,
         }
     }
 
-    /// The one that goes on with other settings; the conversations must be over. What it has in mind is handed on where it
-    /// is about the same server, whether or not that is reached in another way.
+    /// A driver that continues with other settings; no conversation may be in flight. State that is in no file is
+    /// handed over if the server is the same.
     #[must_use]
     pub fn replaced(self, policy: Policy, saved: SavedState, debounce: Duration, to: Server) -> Self {
         let mut engine = Engine::new(policy, saved);
@@ -180,58 +185,58 @@ impl Driver {
     /// When [`Event::Wake`] is wanted, if at all.
     #[must_use]
     pub fn next_wake(&self) -> Option<Duration> {
-        let settles = self.debouncer.next_wake().filter(|_| !self.is_scanning);
+        let settles = self.debouncer.next_wake().filter(|_| !self.is_scanning());
         self.engine.next_wake().into_iter().chain(settles).min()
     }
 
-    /// Whether a scan is under way: what the watcher says has time until it ends.
+    /// Whether a scan is running: events of the watcher can wait until it ends.
     #[must_use]
     pub fn is_scanning(&self) -> bool {
-        self.is_scanning
+        self.scanning != Scanning::No
     }
 
-    /// Whether more files are to be read by the next [`Driver::settle`].
+    /// Whether the next [`Driver::settle`] has more files to read.
     #[must_use]
     pub fn has_more(&self) -> bool {
-        !self.ready.is_empty() && !self.is_scanning
+        !self.ready.is_empty() && !self.is_scanning()
     }
 
-    // ---- what the watcher says --------------------------------------------------------------------------------------
+    // ---- signs of the watcher ---------------------------------------------------------------------------------------
 
-    /// Somebody is writing this file. Answers whether that is the begin of a save, as far as one can see.
+    /// This file is being written. Answers whether that seems to be the start of a save.
     pub fn on_changing(&mut self, path: &Arc<Path>, at: Duration) -> bool {
         let is_new = !self.debouncer.is_changing(path);
         self.debouncer.changing(Arc::clone(path), at);
         is_new
     }
 
-    /// Its writer is done, or it is gone. Answers whether nobody was known to write it.
+    /// Its writer is done, or the file is gone. Answers whether no writer was known before.
     pub fn on_complete(&mut self, path: &Arc<Path>, at: Duration) -> bool {
         let is_new = !self.debouncer.is_changing(path);
         self.debouncer.complete(Arc::clone(path), at);
         is_new
     }
 
-    /// It was found, and nobody knows whether it is complete.
+    /// A file was found that may be incomplete.
     pub fn on_appeared(&mut self, path: Arc<Path>, at: Duration) {
         self.debouncer.appeared(path, at);
     }
 
-    // ---- what happened ----------------------------------------------------------------------------------------------
+    // ---- events -----------------------------------------------------------------------------------------------------
 
-    /// Hands events to the engine and performs what it says. Answers how the program ends, if it does.
+    /// Hands events to the engine and performs its effects. Answers the exit code if the program ends.
     pub fn take(&mut self, events: Vec<Event>, world: &mut impl World) -> Option<Code> {
         if events.is_empty() {
             return None;
         }
-        // What was rolled back beside us is known before anything is decided.
+        // Another process may have rolled a plugin back: the engine must know before it decides.
         let rolled_back = world.rollbacks().map(Event::RolledBack);
         rolled_back.into_iter().chain(events).find_map(|event| self.take_one(event, world))
     }
 
-    /// What the paths that had events have come to by now.
+    /// Reads the files that are ready by now.
     pub fn settle(&mut self, world: &mut impl World) -> Option<Code> {
-        if self.is_scanning {
+        if self.is_scanning() {
             return None;
         }
         let at = world.now().at;
@@ -246,7 +251,7 @@ impl Driver {
                 return self.take(vec![Event::Rescan], world);
             }
         }
-        // The first of many are on the wire before the last are read.
+        // With many files, the first are on the wire before the last are read.
         let some: Vec<_> = std::iter::from_fn(|| self.ready.pop_first()).take(AT_ONCE).collect();
         if !some.is_empty() {
             events.push(Event::Ready(some));
@@ -257,20 +262,21 @@ impl Driver {
         self.take(events, world)
     }
 
-    /// Takes what a scan has found.
+    /// Takes the result of a scan.
     pub fn on_scanned(&mut self, mut scan: Scan, world: &mut impl World) -> Option<Code> {
-        if std::mem::take(&mut self.scans_again) {
+        if self.scanning == Scanning::Twice {
+            self.scanning = Scanning::Once;
             world.scan(self.engine.ledger());
             return None;
         }
-        self.is_scanning = false;
+        self.scanning = Scanning::No;
         for (_, loaded) in scan.files.iter_mut().filter(|(path, _)| self.debouncer.is_changing(path)) {
             *loaded = Loaded::Unsettled;
         }
         self.take(vec![Event::Scanned(scan)], world)
     }
 
-    /// Hands an event to the engine, does what it says, and goes on with the answers that are there at once.
+    /// Hands over one event, performs the effects, and continues with the answers that are available at once.
     fn take_one(&mut self, event: Event, world: &mut impl World) -> Option<Code> {
         let mut events = VecDeque::from([event]);
         let mut end = None;
@@ -293,9 +299,10 @@ impl Driver {
     fn perform(&mut self, effect: Effect, world: &mut impl World) -> Option<Event> {
         match effect {
             Effect::Scan => {
-                if std::mem::replace(&mut self.is_scanning, true) {
-                    self.scans_again = true;
+                if self.is_scanning() {
+                    self.scanning = Scanning::Twice;
                 } else {
+                    self.scanning = Scanning::Once;
                     world.scan(self.engine.ledger());
                 }
             }
@@ -304,12 +311,12 @@ impl Driver {
                 return Some(Event::Loaded(path, loaded));
             }
             Effect::Reread(path) => {
-                let is_changing = self.is_scanning || self.debouncer.is_changing(&path);
+                let is_changing = self.is_scanning() || self.debouncer.is_changing(&path);
                 let loaded = if is_changing { Loaded::Unsettled } else { world.read(&path, false) };
                 return Some(Event::Loaded(path, loaded));
             }
             Effect::CheckPresence(path) => {
-                let is_settled = self.debouncer.is_idle() && self.ready.is_empty() && !self.is_scanning;
+                let is_settled = self.debouncer.is_idle() && self.ready.is_empty() && !self.is_scanning();
                 let presence = if is_settled { world.presence(&path) } else { FilePresence::Unsettled };
                 return Some(Event::PresenceChecked(path, presence));
             }
@@ -335,7 +342,7 @@ impl Driver {
 
     // ---- the ledger -------------------------------------------------------------------------------------------------
 
-    /// Writes what has changed in the ledger, and clears the intents that this makes superfluous.
+    /// Writes the changed records of the ledger, and clears the intents that they replace.
     pub fn save(&mut self, world: &mut impl World) {
         let is_due = std::mem::take(&mut self.is_due);
         if self.unsaved.is_empty() && !is_due {
@@ -350,7 +357,7 @@ impl Driver {
         }
     }
 
-    /// Takes what became of a [`Write::Ledger`].
+    /// Takes the result of a [`Write::Ledger`].
     pub fn on_ledger_written(&mut self, written: LedgerWritten) {
         match written {
             LedgerWritten::Done => {}
@@ -360,23 +367,23 @@ impl Driver {
         }
     }
 
-    /// What could not be written is due once more.
+    /// Makes a failed write due again.
     pub fn save_what_failed(&mut self) {
         self.is_due |= self.has_failed;
     }
 
-    /// The next [`Driver::save`] writes all of it: what is on disk may be gone or behind.
+    /// Makes the next [`Driver::save`] write the whole ledger: the file may be gone or outdated.
     pub fn save_whole(&mut self) {
         (self.needs_whole, self.is_due) = (true, true);
     }
 }
 
-/// What the server of other settings is to that of those before.
+/// How the server of the new settings relates to that of the old ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Server {
     /// The same.
     Same,
-    /// The same, but whether it is reached is another question.
+    /// The same, with other connection settings: whether it can be reached is open.
     SameInAnotherWay,
     /// Another one.
     Other,

@@ -165,7 +165,7 @@ fn plan(args: &Args, config: Config, scope: &Scope) -> Result<Plan, Error> {
         key: config.key_origin.as_ref().map(ToString::to_string),
         concurrency: config.concurrency,
         once: args.one_pass().then_some(config.once_patience),
-        terms: DeployPolicy {
+        deploy: DeployPolicy {
             force: args.force,
             dry_run: args.dry_run,
             activate_new: config.activate_new,

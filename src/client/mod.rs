@@ -13,6 +13,7 @@
 //! such plugin, or no such version of it, or the server is older than 0.12 and keeps none. Which of them it is, the row
 //! tells: [`Row::versioned`](crate::engine::deploy::Row::versioned).
 
+mod broken;
 mod classify;
 mod endpoints;
 mod list;
@@ -21,7 +22,6 @@ mod secret;
 
 use std::collections::HashSet;
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,14 +35,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
-use crate::engine::deploy::{self, Call, Form, Reply, Row, Version};
+use crate::engine::deploy::{self, Call, Form, Reply};
 use crate::error::Error;
 use crate::plugin::{Key, Kind};
+use broken::{Broken, Cause};
 use classify::{Answer, Asked, classify, failure, listed_row, newest_first, overview, page_length, summed_up_row};
 use endpoints::{Names, endpoint};
 use list::List;
 use proxy::Proxy;
-use secret::Secret;
+use secret::{Secret, mask, words, words_on_the_way};
 
 /// No answer is read further than this. Four thousand large plugins fit.
 const LARGEST_ANSWER: usize = 64 << 20;
@@ -544,214 +545,4 @@ fn understood(asked: Asked, mut received: Received, secret: &Secret) -> Reply {
     }
     mask(&mut reply, secret);
     reply
-}
-
-/// Takes the secret out of all that may be shown or written down. Texts stay as they are, and so does what is sent back.
-fn mask(reply: &mut Reply, secret: &Secret) {
-    let mask = |text: &mut String| *text = secret.mask(text);
-    match reply {
-        Reply::Row(row) => mask_row(row, secret),
-        Reply::Rows(rows) => rows.iter_mut().for_each(|row| mask_row(row, secret)),
-        Reply::Versions(versions) => {
-            for Version { id, at: _, parent, message, author } in versions {
-                mask(id);
-                [parent, message, author].into_iter().flatten().for_each(mask);
-            }
-        }
-        other => {
-            words(other).map(mask);
-        }
-    }
-}
-
-/// The manifest, which the server makes anew from each text, is shown and not sent back.
-fn mask_row(row: &mut Row, secret: &Secret) {
-    let mask = |text: &mut String| *text = secret.mask(text);
-    row.version_id.as_mut().map(mask);
-    if let Some(manifest) = row.meta.get_mut("manifest").and_then(Value::as_object_mut) {
-        let texts =
-            manifest.values_mut().filter_map(|value| if let Value::String(text) = value { Some(text) } else { None });
-        texts.for_each(mask);
-    }
-}
-
-/// The words about what a proxy may have had a hand in.
-fn words_on_the_way(reply: &mut Reply) -> Option<&mut String> {
-    match reply {
-        Reply::Unreachable { cause: deploy::Cause { words, .. }, .. }
-        | Reply::Lost { cause: words }
-        | Reply::Foreign { words, .. }
-        // 407: the proxy wants to know who asks.
-        | Reply::NotAllowed { status: 407, words } => Some(words),
-        _ => None,
-    }
-}
-
-/// The words in a reply.
-fn words(reply: &mut Reply) -> Option<&mut String> {
-    match reply {
-        Reply::Connected { version: words }
-        | Reply::Refused { words }
-        | Reply::Crashed { words }
-        | Reply::NotAllowed { words, .. }
-        | Reply::Unclear { words }
-        | Reply::Unusable { words }
-        | Reply::Foreign { words, .. }
-        | Reply::Unreachable { cause: deploy::Cause { words, .. }, .. }
-        | Reply::Stumbled { cause: words }
-        | Reply::Lost { cause: words } => Some(words),
-        Reply::Rows(_)
-        | Reply::Row(_)
-        | Reply::Deleted
-        | Reply::Versions(_)
-        | Reply::Text(_)
-        | Reply::Absent
-        | Reply::Taken => None,
-    }
-}
-
-/// What went wrong on the wire.
-#[derive(Debug)]
-enum Broken {
-    /// There was no connection to put the request on.
-    NotSent(Cause),
-    /// The connection went away after the request was put on it.
-    Off(Cause),
-    /// Time ran out after the request was put on the connection.
-    Late(Cause),
-    /// An answer came that is longer than any can be.
-    TooLong { status: u16 },
-}
-
-impl Broken {
-    fn before(error: &reqwest::Error) -> Self {
-        let cause = Cause::of(error);
-        if error.is_connect() || error.is_builder() {
-            Self::NotSent(cause)
-        } else if error.is_timeout() {
-            Self::Late(cause)
-        } else {
-            Self::Off(cause)
-        }
-    }
-
-    fn within(error: &reqwest::Error) -> Self {
-        let cause = Cause::of(error);
-        if error.is_timeout() { Self::Late(cause) } else { Self::Off(cause) }
-    }
-}
-
-/// Kinds of error whose names say nothing to the user of a network.
-const VAGUE: [io::ErrorKind; 3] = [io::ErrorKind::Other, io::ErrorKind::UnexpectedEof, io::ErrorKind::BrokenPipe];
-
-/// The innermost reason for a network error, which is the only part of it that a person can use.
-#[derive(Debug, PartialEq)]
-enum Cause {
-    NameNotFound,
-    Untrusted(String),
-    Tls(String),
-    TimedOut,
-    Io(io::ErrorKind),
-    Closed,
-    Other(String),
-}
-
-impl Cause {
-    fn of(error: &reqwest::Error) -> Self {
-        let chain = chain(error);
-        let tls = chain.iter().find_map(|error| error.downcast_ref::<rustls::Error>());
-        let io = chain.iter().rev().find_map(|error| error.downcast_ref::<io::Error>());
-        let last = chain.last().map(ToString::to_string).unwrap_or_default();
-        if let Some(error) = tls {
-            tls_cause(error)
-        } else if error.is_dns() {
-            Self::NameNotFound
-        } else if error.is_timeout() {
-            Self::TimedOut
-        } else if let Some(kind) = io.map(io::Error::kind).filter(|kind| !VAGUE.contains(kind)) {
-            Self::Io(kind)
-        } else if !error.is_connect() && !error.is_builder() {
-            Self::Closed
-        } else {
-            Self::Other(last)
-        }
-    }
-
-    fn words(&self, host: &str) -> String {
-        match self {
-            Self::NameNotFound => format!("name not found: {host}"),
-            Self::Tls(words) | Self::Untrusted(words) => words.clone(),
-            Self::TimedOut => "timed out".to_owned(),
-            // The standard library's own words for a kind: `connection refused`, `host unreachable`.
-            Self::Io(kind) => kind.to_string(),
-            Self::Closed => "the connection was closed before the whole answer came".to_owned(),
-            Self::Other(words) => words.clone(),
-        }
-    }
-}
-
-/// An error and what is behind it, outermost first. An [`io::Error`] keeps what it wraps out of `source`.
-fn chain(error: &reqwest::Error) -> Vec<&(dyn std::error::Error + 'static)> {
-    let mut chain: Vec<&(dyn std::error::Error + 'static)> = vec![error];
-    let mut next = std::error::Error::source(error);
-    while let Some(error) = next {
-        chain.push(error);
-        let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        next = wrapped.map(|error| error as &(dyn std::error::Error + 'static)).or_else(|| error.source());
-    }
-    chain
-}
-
-fn tls_cause(error: &rustls::Error) -> Cause {
-    use rustls::{CertificateError as Bad, Error};
-    Cause::Tls(if let Error::InvalidCertificate(bad) = error {
-        if matches!(bad, Bad::Expired | Bad::ExpiredContext { .. }) {
-            "certificate expired".to_owned()
-        } else if matches!(bad, Bad::NotValidForName | Bad::NotValidForNameContext { .. }) {
-            "certificate is for another name".to_owned()
-        } else if matches!(bad, Bad::UnknownIssuer) {
-            return Cause::Untrusted("certificate not trusted".to_owned());
-        } else if let Bad::Other(other) = bad
-            && other.to_string().contains("CaUsedAsEndEntity")
-        {
-            // What one gets for making a certificate the short way; to name it in `ca_file` does not help.
-            "the certificate is that of an authority (CA:TRUE), and not of a server".to_owned()
-        } else if let Bad::Other(other) = bad {
-            return Cause::Untrusted(format!("certificate not trusted: {other}"));
-        } else {
-            return Cause::Untrusted(format!("certificate not trusted: {bad}"));
-        }
-    } else if matches!(error, Error::InvalidMessage(_)) {
-        "no TLS is spoken there, perhaps plain http".to_owned()
-    } else {
-        format!("TLS failed: {error}")
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_said_of_a_certificate() {
-        use rustls::{AlertDescription, CertificateError as Bad, Error, InvalidMessage, OtherError};
-        let other = OtherError(Arc::new(io::Error::other("CaUsedAsEndEntity")));
-        for (error, words) in [
-            (Error::InvalidCertificate(Bad::UnknownIssuer), "certificate not trusted"),
-            (Error::InvalidCertificate(Bad::Expired), "certificate expired"),
-            (Error::InvalidCertificate(Bad::NotValidForName), "certificate is for another name"),
-            (
-                Error::InvalidCertificate(Bad::Other(other)),
-                "the certificate is that of an authority (CA:TRUE), and not of a server",
-            ),
-            (Error::InvalidCertificate(Bad::Revoked), "certificate not trusted: Revoked"),
-            (Error::InvalidMessage(InvalidMessage::InvalidContentType), "no TLS is spoken there, perhaps plain http"),
-            (
-                Error::AlertReceived(AlertDescription::HandshakeFailure),
-                "TLS failed: received fatal alert: HandshakeFailure",
-            ),
-        ] {
-            assert_eq!(tls_cause(&error).words(""), words);
-        }
-    }
 }

@@ -3,7 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use reqwest::header::HeaderValue;
+use serde_json::Value;
 
+use crate::engine::deploy::{self, Reply, Row, Version};
 use crate::printable;
 
 /// What stands in its place.
@@ -92,6 +94,70 @@ fn in_base64(token: &str, before: usize) -> String {
     let whole = STANDARD_NO_PAD.encode(&padded);
     let end = whole.len() - usize::from(padded.len() % 3 != 0);
     whole[(before * 8).div_ceil(6)..end].to_owned()
+}
+
+/// Takes the secret out of all that may be shown or written down. Texts stay as they are, and so does what is sent back.
+pub(super) fn mask(reply: &mut Reply, secret: &Secret) {
+    let mask = |text: &mut String| *text = secret.mask(text);
+    match reply {
+        Reply::Row(row) => mask_row(row, secret),
+        Reply::Rows(rows) => rows.iter_mut().for_each(|row| mask_row(row, secret)),
+        Reply::Versions(versions) => {
+            for Version { id, at: _, parent, message, author } in versions {
+                mask(id);
+                [parent, message, author].into_iter().flatten().for_each(mask);
+            }
+        }
+        other => {
+            words(other).map(mask);
+        }
+    }
+}
+
+/// The manifest, which the server makes anew from each text, is shown and not sent back.
+fn mask_row(row: &mut Row, secret: &Secret) {
+    let mask = |text: &mut String| *text = secret.mask(text);
+    row.version_id.as_mut().map(mask);
+    if let Some(manifest) = row.meta.get_mut("manifest").and_then(Value::as_object_mut) {
+        let texts =
+            manifest.values_mut().filter_map(|value| if let Value::String(text) = value { Some(text) } else { None });
+        texts.for_each(mask);
+    }
+}
+
+/// The words about what a proxy may have had a hand in.
+pub(super) fn words_on_the_way(reply: &mut Reply) -> Option<&mut String> {
+    match reply {
+        Reply::Unreachable { cause: deploy::Cause { words, .. }, .. }
+        | Reply::Lost { cause: words }
+        | Reply::Foreign { words, .. }
+        // 407: the proxy wants to know who asks.
+        | Reply::NotAllowed { status: 407, words } => Some(words),
+        _ => None,
+    }
+}
+
+/// The words in a reply.
+pub(super) fn words(reply: &mut Reply) -> Option<&mut String> {
+    match reply {
+        Reply::Connected { version: words }
+        | Reply::Refused { words }
+        | Reply::Crashed { words }
+        | Reply::NotAllowed { words, .. }
+        | Reply::Unclear { words }
+        | Reply::Unusable { words }
+        | Reply::Foreign { words, .. }
+        | Reply::Unreachable { cause: deploy::Cause { words, .. }, .. }
+        | Reply::Stumbled { cause: words }
+        | Reply::Lost { cause: words } => Some(words),
+        Reply::Rows(_)
+        | Reply::Row(_)
+        | Reply::Deleted
+        | Reply::Versions(_)
+        | Reply::Text(_)
+        | Reply::Absent
+        | Reply::Taken => None,
+    }
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ pub struct Rollback {
     files: Files,
     /// What the server holds, if it is a text of which there is a copy.
     known: Option<Digest>,
-    terms: DeployPolicy,
+    policy: DeployPolicy,
     client: Client,
     folder: Folder,
     /// What we have noted of what is under way.
@@ -86,7 +86,7 @@ pub async fn agree(context: &CommandContext, name: &str, wanted: Option<&str>) -
         screen.aside(&Line::new("left_alone", "nothing was put back"));
         return Ok(Agreed::Over(Code::NotDeployed));
     }
-    let terms = DeployPolicy {
+    let policy = DeployPolicy {
         force: false,
         dry_run: false,
         activate_new: context.config.activate_new,
@@ -99,7 +99,7 @@ pub async fn agree(context: &CommandContext, name: &str, wanted: Option<&str>) -
         target,
         files,
         known,
-        terms,
+        policy,
         client: context.client.clone(),
         folder: context.folder.clone(),
         noted: None,
@@ -221,13 +221,13 @@ impl Rollback {
         // It may have been saved while the user was asked.
         let local_digest = local.as_ref().and_then(|local| self.files.deploys(&local.path, &key));
         let note = ledger::Rollback { local: local_digest, server: self.plugin.digest, done: false };
-        if let Some(under_way) = self.folder.intents().get(&key) {
+        if let Some(intent) = self.folder.intents().get(&key) {
             // What may still be on its way would undo a rollback, and is not ours to make good.
             if let Some(other) = self.folder.holder() {
                 let refusal = Error::failed(format!("nothing was put back: {other} is deploying {key} just now"));
                 return Err(refusal.hinted("try again in a moment"));
             }
-            if let Some(code) = self.recover(under_way.clone()).await {
+            if let Some(code) = self.recover(intent.clone()).await {
                 return Ok(code);
             }
         }
@@ -275,8 +275,8 @@ impl Rollback {
 
     /// What a deploy that was cut short has left behind is made good first. `Some` if it could not be: the rollback would
     /// take what it finds for what is to be.
-    async fn recover(&mut self, under_way: UpdateIntent) -> Option<Code> {
-        let (mut recovery, mut step) = Recovery::start(self.target.key.clone(), under_way);
+    async fn recover(&mut self, intent: UpdateIntent) -> Option<Code> {
+        let (mut recovery, mut step) = Recovery::start(self.target.key.clone(), intent);
         let outcome = loop {
             step = match step {
                 Step::Call(call) => recovery.reply(self.client.call(call).await),
@@ -308,29 +308,29 @@ impl Rollback {
         let known = DeployContext {
             ours,
             unarchived: Vec::new(),
-            twins: Duplicates::Ignored,
+            duplicates: Duplicates::Ignored,
             refused: None,
             explains_updates: false,
             unlisted: false,
         };
-        let (mut exchange, mut step) = Deploy::start(Arc::clone(&self.plugin), known, self.terms);
+        let (mut deploy, mut step) = Deploy::start(Arc::clone(&self.plugin), known, self.policy);
         loop {
             step = match step {
-                Step::Call(call) => exchange.reply(self.client.call(call).await),
+                Step::Call(call) => deploy.reply(self.client.call(call).await),
                 Step::SaveBackup(backup) => {
                     let kept = self.folder.save_backup(&backup, now());
-                    exchange.backup_saved(kept.map_err(|error| format!("{error:#}")))
+                    deploy.backup_saved(kept.map_err(|error| format!("{error:#}")))
                 }
-                Step::SaveIntent(under_way) => {
-                    self.noted = Some(under_way.clone());
-                    let noted = self.folder.save_intent(&self.target.key, &under_way);
-                    exchange.intent_saved(noted.map_err(|error| format!("{error:#}")))
+                Step::SaveIntent(intent) => {
+                    self.noted = Some(intent.clone());
+                    let noted = self.folder.save_intent(&self.target.key, &intent);
+                    deploy.intent_saved(noted.map_err(|error| format!("{error:#}")))
                 }
                 Step::Archive(backup, next) => {
                     self.trouble(self.folder.archive(&backup, now()));
                     *next
                 }
-                Step::Done(outcome) => return (outcome, exchange.on_server()),
+                Step::Done(outcome) => return (outcome, deploy.on_server()),
             };
         }
     }

@@ -1,13 +1,13 @@
-//! The loop: it names what happened, hands it to the engine, and does what the engine says. The only clock, and the only
-//! place that knows every edge.
+//! The loop of the watch: waits for the next event, hands it to the driver, and replaces itself when the settings
+//! change. The only clock, and the only place that knows every edge.
 #![expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock and waits for a time")]
 
 mod settings;
+mod start;
 mod world;
 mod writer;
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,32 +15,32 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 
-use crate::client::Client;
-use crate::config::{Config, Reading, Sources, Warning};
-use crate::disk::{Folder, Plugins, State, StateError};
+use crate::config::{Config, Warning};
+use crate::disk::StateError;
 use crate::driver::{Driver, Server, World as _};
-use crate::engine::ledger::SavedState;
-use crate::engine::{Code, Event, Policy, Scan};
+use crate::engine::{Code, Event, Scan};
 use crate::error::Error;
 use crate::git::{self, Leak};
 use crate::notice::{Notice, NoticeKind};
 use crate::output::{Console, Output};
 use crate::systemd::supervisor::Supervisor;
-use crate::watcher::{ConfigFileEvent, Sign, Watcher};
+use crate::watcher::{ConfigFileEvent, Sign};
 use settings::{New, News, Settings};
+pub use start::{Plan, Setup, refuse_tracked};
+use start::{Start, open_state, saved_state};
 use world::{Outside, Scanned};
 use writer::Written;
 
-/// What the system would end a program by that writes to a pipe which nobody reads.
+/// The signal that ends a program whose output pipe has no reader.
 const SIGPIPE: u8 = 13;
 
 /// How often to see whether another owui-watch has ended.
 const IN_LINE: Duration = Duration::from_millis(200);
 
-/// The settings that decide whether the server is reached.
+/// The settings that decide how the server is reached.
 const WAY: [&str; 3] = ["url", "ca_file", "timeout"];
 
-/// How long one pass waits for git to say whether it has a file with a key.
+/// How long a single pass waits for git to say whether it tracks a file with a key.
 const LEAKS_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long the program waits at its end for a reader who makes no progress.
@@ -49,7 +49,7 @@ const READER_PATIENCE: Duration = Duration::from_secs(1);
 /// How the program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// By itself, or after the first signal.
+    /// By itself, or after a first signal.
     Done(Code),
     /// By a second signal, whose number it was.
     Interrupted(u8),
@@ -64,31 +64,6 @@ pub enum Signal {
     Rescan,
 }
 
-/// What a run is begun with.
-pub struct Setup<'a> {
-    /// The settings to begin with, and what they were read from.
-    pub config: Config,
-    /// The same.
-    pub sources: Sources,
-    /// Reads the settings again.
-    pub read: &'a dyn Fn() -> Reading,
-    /// Says what is to be done with settings.
-    pub plan: &'a dyn Fn(Config) -> Result<Plan, Error>,
-    /// Whether to wait for another owui-watch that does the same.
-    pub wait: bool,
-}
-
-/// What settings, flags and arguments come to.
-#[derive(Clone)]
-pub struct Plan {
-    /// The settings.
-    pub config: Config,
-    /// How the engine is to behave.
-    pub policy: Policy,
-    /// The server.
-    pub client: Client,
-}
-
 /// Everything that wakes the loop.
 enum Wakeup {
     Signal(Signal),
@@ -99,23 +74,23 @@ enum Wakeup {
     Scanned(Scanned),
     Leaks(Vec<(PathBuf, Leak)>),
     Time,
-    /// There is more to be read.
+    /// More files are ready to be read.
     More,
 }
 
 struct Daemon<'a> {
     driver: Driver,
     outside: Outside,
-    /// `None` where there is one pass.
+    /// `None` for a single pass.
     settings: Option<Settings<'a>>,
     setup: &'a Setup<'a>,
-    /// What takes this one's place when nothing is in flight any more.
+    /// Replaces this daemon once nothing is in flight.
     successor: Option<Start>,
-    /// The check whether git has the files with a key, or may get them.
+    /// Checks whether git tracks, or does not ignore, files with a key.
     leaks: Option<JoinHandle<Vec<(PathBuf, Leak)>>>,
 }
 
-/// Who is told what happens.
+/// The recipients of notices.
 struct Audience {
     output: Output,
     supervisor: Supervisor,
@@ -128,10 +103,10 @@ impl Audience {
     }
 }
 
-/// The system's signals, and the end of the reader of our output, which counts as one.
+/// The system's signals. A reader of our output that goes away counts as one.
 struct Signals {
     system: UnboundedReceiver<Signal>,
-    /// A message when the reader is gone; closed when everything is printed.
+    /// Gets a message when the reader is gone; closed once everything is printed.
     gone: UnboundedReceiver<()>,
     stopped: bool,
 }
@@ -148,8 +123,8 @@ impl Signals {
         Some(signal)
     }
 
-    /// Waits until everything is printed. A watch gives up on a reader who makes no progress; a pass that ended by itself
-    /// waits for as long as it takes, so that a slow reader of `--once` misses nothing.
+    /// Waits until everything is printed. A watch gives up on a reader that makes no progress; a pass that ended by
+    /// itself waits as long as it takes, so that a slow reader of `--once` misses nothing.
     async fn printed(&mut self, output: &Output, once: bool) {
         output.close();
         let mut taken = output.taken();
@@ -168,55 +143,11 @@ impl Signals {
     }
 }
 
-/// All that can fail of a start, so that it fails before the one that is to be replaced has ended.
-struct Start {
-    plan: Plan,
-    plugins: Plugins,
-    watcher: Option<Watcher>,
-    signs: UnboundedReceiver<Sign>,
-    /// None for a dry run, and where the lock is held already.
-    state: Option<State>,
-}
-
-impl Start {
-    fn new(plan: Plan, state: Option<State>) -> Result<Self, Error> {
-        let Plan { config, policy, .. } = &plan;
-        let (send, signs) = unbounded_channel();
-        let watcher = match policy.once {
-            Some(_) => None,
-            // Nobody listens any more when the channel is closed: the program is ending.
-            None => Some(Watcher::new(&config.roots, config.debounce, config.poll, move |sign| {
-                send.send(sign).ok();
-            })?),
-        };
-        let plugins = Plugins::new(
-            config.roots.clone(),
-            &config.exclude,
-            &config.state,
-            config.files.clone(),
-            config.follow_links,
-        )?
-        .within(&config.root_bounds);
-        Ok(Self { plan, plugins, watcher, signs, state })
-    }
-}
-
-/// A state folder in git would travel with every clone, and so would planted state.
-pub async fn refuse_tracked(state: &Path) -> Result<(), StateError> {
-    if git::tracks(state).await { Err(StateError::tracked(state)) } else { Ok(()) }
-}
-
-/// Opens the state that a run needs: none for a dry run, and none where `held`, that of the run to be replaced, is the same.
-async fn open_state(plan: &Plan, held: Option<&State>) -> Result<Option<State>, StateError> {
-    let Plan { config, policy, .. } = plan;
-    if policy.terms.dry_run || held.is_some_and(|state| state.is_of(&config.state, &config.url)) {
-        return Ok(None);
-    }
-    refuse_tracked(&config.state).await?;
-    State::open(config.state.clone(), &config.url).map(Some)
-}
-
-/// Runs until there is nothing more to do, or somebody says stop.
+/// Runs until the work is done or a signal stops it.
+///
+/// # Errors
+///
+/// If the start fails: the state cannot be opened, a root cannot be watched, or the output thread cannot start.
 pub async fn run(
     setup: Setup<'_>,
     console: Console,
@@ -227,7 +158,7 @@ pub async fn run(
     let once = plan.policy.once.is_some();
     let (send, gone) = unbounded_channel();
     let reader_gone = move || {
-        // Where nobody listens any more, the program has ended.
+        // A closed channel means that the program has ended.
         send.send(()).ok();
     };
     let output = Output::start(console, reader_gone).map_err(|error| Error::new("cannot start").because(error))?;
@@ -264,7 +195,7 @@ async fn live(plan: Plan, setup: Setup<'_>, mut audience: Audience, signals: &mu
     }
 }
 
-/// Starts, after another owui-watch has ended if need be; nothing, if somebody says stop before that.
+/// Starts, after waiting for another owui-watch if need be. `None` if a signal comes first.
 async fn begin(plan: Plan, wait: bool, audience: &mut Audience, signals: &mut Signals) -> Result<Option<Start>, Error> {
     let mut told = false;
     loop {
@@ -296,9 +227,9 @@ impl<'a> Daemon<'a> {
         daemon
     }
 
-    /// The one that goes on with other settings. Where it keeps state in the same place, the lock is handed over.
+    /// The daemon that continues with other settings. If its state folder is the same, the lock is handed over.
     fn replaced(mut self, mut start: Start) -> Self {
-        // What its own watch has seen, the other one may not have.
+        // The new watcher may not have seen these events.
         if self.outside.scanning.is_some() {
             self.outside.hand_on_signs(&mut self.driver);
         } else if let Ok(sign) = self.outside.signs.try_recv() {
@@ -311,7 +242,7 @@ impl<'a> Daemon<'a> {
         }
         let (mut saved, trouble) = saved_state(&start);
         if is_same {
-            // There may have been no room for it on the disk.
+            // The file may be outdated: the disk may have been full.
             saved.ledger = self.driver.engine().ledger().clone();
         }
         let Plan { config, policy, .. } = start.plan.clone();
@@ -341,19 +272,19 @@ impl<'a> Daemon<'a> {
         }
     }
 
-    /// Says who stands between us and the server.
+    /// Warns of a proxy, and of a connection that others can read.
     fn warn_of_the_way(&mut self, config: &Config) {
         let (server, proxy) = (config.url.clone(), self.outside.client.proxy().map(str::to_owned));
         if let Some(proxy) = proxy.clone() {
             self.tell(Notice::general(NoticeKind::Proxied { server: server.clone(), proxy }));
         }
-        // No proxy is asked for what is on this machine.
+        // An address on this machine is reached without a proxy.
         if config.is_overheard() || (proxy.is_some() && server.starts_with("http://")) {
             self.tell(Notice::general(NoticeKind::Insecure { server, proxy }));
         }
     }
 
-    /// Warns of what is odd in these settings and was not in those before.
+    /// Tells the warnings about these settings that the earlier ones did not have.
     fn warn(&mut self, config: &Config, before: Option<&Config>) {
         if before.is_none_or(|before| before.url != config.url) {
             self.warn_of_the_way(config);
@@ -362,7 +293,7 @@ impl<'a> Daemon<'a> {
         for Warning { message, hint } in config.warnings.iter().filter(|warning| !told.contains(warning)) {
             self.tell(Notice::general(NoticeKind::Trouble { message: message.clone(), hint: Some(hint.clone()) }));
         }
-        // A check that is under way starts again with all files.
+        // A running check starts again with all files.
         let known = before.filter(|_| self.leaks.is_none()).map_or(&[][..], |before| &before.key_files);
         let files: Vec<_> = config.key_files.iter().filter(|file| !known.contains(file)).cloned().collect();
         if !files.is_empty() {
@@ -395,7 +326,7 @@ impl<'a> Daemon<'a> {
         }
     }
 
-    /// Waits for the check of the files with a key, and tells what it found.
+    /// Waits for the check of the files with a key, and tells its results.
     async fn finish_leaks(&mut self) {
         if let Some(leaks) = self.leaks.take()
             && let Ok(Ok(leaks)) = tokio::time::timeout(LEAKS_PATIENCE, leaks).await
@@ -417,7 +348,7 @@ impl<'a> Daemon<'a> {
             let (at, reloaded) = (self.outside.at(), self.successor.is_none() && !self.driver.is_scanning());
             self.outside.audience.supervisor.turn(at, reloaded);
             events = match self.next(signals, stopping).await {
-                // It ends already, and nobody reads how.
+                // Already stopping, and no reader is left to see it.
                 Wakeup::Signal(Signal::Stop(SIGPIPE)) if stopping => Vec::new(),
                 Wakeup::Signal(Signal::Stop(number)) if stopping => {
                     self.successor = None;
@@ -425,11 +356,11 @@ impl<'a> Daemon<'a> {
                 }
                 Wakeup::Signal(Signal::Stop(_)) => {
                     stopping = true;
-                    // Also where it was to be replaced.
+                    // A stop overrides a reload.
                     self.successor = None;
                     vec![Event::Stop]
                 }
-                // Other settings would begin it anew.
+                // A reload would start over.
                 Wakeup::Signal(Signal::Rescan) if stopping => Vec::new(),
                 Wakeup::Signal(Signal::Rescan) => self.hang_up().await,
                 Wakeup::Sign(sign) => self.on_signs(sign),
@@ -467,7 +398,7 @@ impl<'a> Daemon<'a> {
     async fn hang_up(&mut self) -> Vec<Event> {
         self.outside.audience.supervisor.reloading();
         if self.successor.is_some() {
-            // It looks at everything anyway, at what has changed in the settings since as well.
+            // The successor looks at everything anyway, including later changes of the settings.
             return Vec::new();
         }
         let news = self.settings.as_mut().map_or(News::None, |settings| settings.reread(Instant::now()));
@@ -483,8 +414,7 @@ impl<'a> Daemon<'a> {
         events.unwrap_or_default()
     }
 
-    /// Tells what is new in the settings, and prepares to go on with them if they are others. Where that is not possible,
-    /// the old ones stay.
+    /// Tells what changed in the settings, and prepares a successor if they differ. If that fails, the old ones stay.
     async fn learn(&mut self, news: News) -> Option<Vec<Event>> {
         let (config, New { files, keys }) = match news {
             News::None => return None,
@@ -500,7 +430,7 @@ impl<'a> Daemon<'a> {
         };
         let start = match (self.setup.plan)(*config) {
             Ok(mut plan) => {
-                plan.policy.terms.force &= self.driver.engine().in_first_pass();
+                plan.policy.deploy.force &= self.driver.engine().in_first_pass();
                 match open_state(&plan, self.outside.state.as_ref()).await {
                     Ok(state) => Start::new(plan, state),
                     Err(error) => Err(error.into()),
@@ -526,12 +456,12 @@ impl<'a> Daemon<'a> {
         self.tell(Notice::general(NoticeKind::Trouble { message, hint }));
     }
 
-    /// Ends where another owui-watch has taken the place of this one: two would undo each other's deploys.
+    /// Ends this daemon if another owui-watch has taken its lock: two would undo each other's deploys.
     fn keep_lock(&mut self) -> Option<Code> {
         let error = match self.outside.state.as_mut()?.keep_lock() {
             Ok(false) => return None,
             Ok(true) => {
-                // The ledger may be gone with it.
+                // The ledger may be gone with the lock.
                 self.driver.save_whole();
                 return None;
             }
@@ -543,13 +473,13 @@ impl<'a> Daemon<'a> {
         }
         let message = format!("this owui-watch ends, since its lock was deleted: {error}");
         self.tell(Notice::general(NoticeKind::Trouble { message, hint: None }));
-        // It is the other one's to write.
+        // From now on the other one writes.
         (self.outside.state, self.outside.writer, self.successor) = (None, None, None);
         Some(Code::NotDeployed)
     }
 
-    /// Waits for whatever happens first. It only names it. File events come last: of them alone there may be no end, and
-    /// the answers to the deploys that they led to must not wait for that.
+    /// Waits for whatever happens first. File events come last: they may never pause, and the answers to deploys must
+    /// not wait for them.
     async fn next(&mut self, signals: &mut Signals, stopping: bool) -> Wakeup {
         let Outside { audience, started, .. } = &self.outside;
         let wakes = [self.driver.next_wake(), audience.supervisor.next_turn()];
@@ -587,9 +517,8 @@ impl<'a> Daemon<'a> {
         events
     }
 
-    /// One turn: what happened, then what is ready to be read, then what was answered while it was read. After each, the
-    /// requests have their turn: what is to be sent leaves before a file is read or a line is written, and what was
-    /// answered meanwhile is there.
+    /// One turn: takes the events, then the files that are ready, then the answers that came meanwhile. Requests run in
+    /// between: they leave before a file is read or a line is printed.
     async fn turn(&mut self, happened: Vec<Event>, scan: Option<Scan>) -> Option<Code> {
         if let Some(code) = self.keep_lock() {
             return Some(code);
@@ -609,9 +538,9 @@ impl<'a> Daemon<'a> {
         self.outside.tell(notice);
     }
 
-    /// Waits until all is written that is to be written.
+    /// Waits until everything is on disk.
     async fn flush(&mut self) {
-        // There may be room for it by now.
+        // The disk may have room by now.
         self.driver.save_what_failed();
         loop {
             self.driver.save(&mut self.outside);
@@ -619,25 +548,13 @@ impl<'a> Daemon<'a> {
             if written.is_empty() {
                 return;
             }
-            // Nobody goes on with a deploy.
+            // No deploy continues from here.
             drop(self.outside.on_written(written, &mut self.driver));
         }
     }
 }
 
-/// What an earlier run wrote down, and what is the matter with that.
-fn saved_state(start: &Start) -> (SavedState, Option<StateError>) {
-    let Start { plan: Plan { config, .. }, state, .. } = start;
-    if let Some(state) = state {
-        let (ledger, trouble) = state.load();
-        return (SavedState { ledger, rollbacks: state.rollbacks(), under_way: state.intents() }, trouble);
-    }
-    // What was cut short is not a dry run's to make good.
-    let folder = Folder::new(config.state.clone(), &config.url);
-    (SavedState { ledger: folder.peek(), rollbacks: folder.rollbacks(), under_way: BTreeMap::new() }, None)
-}
-
-/// Waits for the task that is under way, for ever if there is none.
+/// Waits for the task, forever if there is none.
 async fn done<T>(task: &mut Option<JoinHandle<T>>) -> Result<T, JoinError> {
     match task {
         Some(task) => task.await,
@@ -653,7 +570,7 @@ async fn reached(deadline: Option<Instant>) {
     }
 }
 
-/// Waits for what happens to the files of the settings, for ever where they are not watched.
+/// Waits for an event of the settings files, forever if they are not watched.
 async fn touch(settings: &mut Option<Settings<'_>>) -> ConfigFileEvent {
     match settings {
         Some(settings) => settings.touch().await,

@@ -1,8 +1,8 @@
-//! When the settings are read again, and what that comes to. A reload is a restart in place: here is decided whether
-//! there is to be one, and [`daemon`](super) carries it out.
+//! Decides when the settings are read again, and whether they have changed. A reload is a restart in place, which
+//! [`daemon`](super) carries out.
 //!
-//! A file event is a hint here as well; the bytes are the truth. A save is believed when two readings, a moment apart,
-//! are the same: half a `watch.toml` may be a good one, about another server.
+//! A file event is a hint; the bytes are the truth. A save counts once two readings, a moment apart, are the same: half a
+//! `watch.toml` may be valid and name another server.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -14,41 +14,41 @@ use tokio::time::Instant;
 use crate::config::{Config, Reading, Sources};
 use crate::watcher::{ConfigFileEvent, FileWatcher};
 
-/// How long a file that is gone or empty is given to come back before that is believed.
+/// How long a missing or empty file may take to come back before it counts.
 const HOLD: Duration = Duration::from_millis(300);
-/// How often the files are read where nobody says when they change.
+/// How often the files are read where they cannot be watched.
 const PACE: Duration = Duration::from_secs(2);
 
 /// The settings in use, and the watch of the files that they come from.
 pub(super) struct Settings<'a> {
     read: &'a dyn Fn() -> Reading,
     config: Config,
-    /// What was in the files when they were last believed.
+    /// The accepted contents of the files.
     sources: Sources,
-    /// Another content that was seen once, and when it may be believed.
+    /// New contents that were read once, and when they are accepted.
     seen: Option<(Sources, Instant)>,
-    /// The files that have changed since settings could not be used any more.
+    /// Set while the settings are unusable: the files that have changed since.
     wrong: Option<BTreeSet<PathBuf>>,
     watcher: Option<FileWatcher>,
     touches: UnboundedReceiver<ConfigFileEvent>,
-    /// When to read the files because of an event, and when anyway.
+    /// When to read the files after an event, and when regardless.
     due: Option<Instant>,
     patrol: Option<Instant>,
 }
 
-/// What a reading of the files came to.
+/// The result of reading the files.
 pub(super) enum News {
-    /// They are as they were.
+    /// Nothing changed.
     None,
     /// Other settings.
     Config(Box<Config>, New),
-    /// Something else in the files, and the same settings.
+    /// The files changed, the settings did not.
     Same(New),
-    /// Settings that cannot be used, and the remedy.
+    /// The settings cannot be used: why, and a hint.
     Wrong(String, Option<String>),
 }
 
-/// What is new.
+/// The changed files and keys.
 pub(super) struct New {
     pub(super) files: Vec<PathBuf>,
     pub(super) keys: Vec<&'static str>,
@@ -58,7 +58,7 @@ impl<'a> Settings<'a> {
     /// Watches the files that these settings come from. `read` reads them again.
     pub(super) fn new(config: Config, sources: Sources, read: &'a dyn Fn() -> Reading, now: Instant) -> Self {
         let (send, touches) = unbounded_channel();
-        // Nobody listens any more when the channel is closed: the program is ending, or watches them otherwise.
+        // A closed channel means that the program is ending, or that a new watcher has taken over.
         let watcher = || {
             FileWatcher::new(move |touch| {
                 send.send(touch).ok();
@@ -81,20 +81,20 @@ impl<'a> Settings<'a> {
         settings
     }
 
-    /// Other settings are in use; hands out those of before.
+    /// Switches to other settings; answers the earlier ones.
     pub(super) fn use_now(&mut self, config: Config, now: Instant) -> Config {
         let new = Self::new(config, std::mem::take(&mut self.sources), self.read, now);
         std::mem::replace(self, new).config
     }
 
-    /// Watches the files as they stand. Where that is not possible they are read now and then.
+    /// Watches the current files. If that fails, they are read every few seconds.
     fn watch(&mut self, now: Instant) {
         let watched = self.watcher.as_mut().is_some_and(|watcher| watcher.watch(self.sources.paths()).is_ok());
         let pace = self.config.poll.unwrap_or(PACE);
         self.patrol = if watched { None } else { self.patrol.or(Some(now + pace)) };
     }
 
-    /// Waits for the next event, for ever if there is none.
+    /// Waits for the next event, forever if the files are not watched.
     pub(super) async fn touch(&mut self) -> ConfigFileEvent {
         match self.touches.recv().await {
             Some(touch) => touch,
@@ -102,20 +102,20 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// Takes in an event, and those that came with it.
+    /// Takes an event and those queued behind it.
     pub(super) fn touched(&mut self, first: ConfigFileEvent, now: Instant) {
         let mut touch = Some(first);
         while let Some(this) = touch {
             self.due = Some(match this {
                 ConfigFileEvent::Changed => now,
-                // Its writer says when it is done, if it does not die before.
+                // An event follows when its writer is done, unless it dies first.
                 ConfigFileEvent::Changing => now + 10 * self.config.debounce,
             });
             touch = self.touches.try_recv().ok();
         }
     }
 
-    /// What made the settings unusable may be gone without a save: a file in the place of a root.
+    /// Reads unusable settings again: the cause may be gone without a save, such as a file in the place of a root.
     pub(super) fn look_again(&mut self, now: Instant) {
         if self.wrong.is_some() {
             self.due = self.due.or(Some(now));
@@ -127,13 +127,13 @@ impl<'a> Settings<'a> {
         self.due.into_iter().chain(self.patrol).min()
     }
 
-    /// Reads the files if it is time to, and says what is new in them as soon as that is certain.
+    /// Reads the files if that is due, and answers what changed once it is certain.
     pub(super) fn glance(&mut self, now: Instant) -> News {
         if self.next_wake().is_none_or(|wake| now < wake) {
             return News::None;
         }
         (self.due, self.patrol) = (None, None);
-        // Before they are read: what changes later is an event.
+        // Watch before reading: a later change is an event.
         self.watch(now);
         let reading = (self.read)();
         if self.sources.changed(&reading.sources).is_empty() {
@@ -157,7 +157,7 @@ impl<'a> Settings<'a> {
         News::None
     }
 
-    /// Reads the files at once: whoever asks for it has written what is to be written.
+    /// Reads the files at once: on request, they are taken to be complete.
     pub(super) fn reread(&mut self, now: Instant) -> News {
         self.watch(now);
         let reading = (self.read)();
@@ -170,7 +170,7 @@ impl<'a> Settings<'a> {
         let news = match reading.config {
             Err(error) => {
                 self.wrong.get_or_insert_default().extend(changed);
-                // It may have stopped at the first file.
+                // Reading may have stopped at the first file.
                 self.sources.extend(reading.sources);
                 News::Wrong(error.to_string(), error.hint().map(str::to_owned))
             }
@@ -276,7 +276,7 @@ mod tests {
         assert_eq!((look(1100), look(1199), wake()), ("-".to_owned(), "-".to_owned(), Some(ms(1200))));
         assert_eq!(look(1200), "[\"url\"] in 1");
 
-        // What is gone or empty may come back.
+        // A missing or empty file may come back.
         scene.write("");
         touched(ConfigFileEvent::Changed, 3000);
         assert_eq!((look(3000), wake()), ("-".to_owned(), Some(ms(3300))));

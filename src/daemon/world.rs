@@ -1,4 +1,5 @@
-//! The daemon's world: the disk, the watcher, git, the server and the user, as [`Driver`](crate::driver::Driver) needs them.
+//! The daemon's world: the disk, the watcher, git, the server and the user, as [`Driver`](crate::driver::Driver) needs
+//! them.
 #![expect(clippy::disallowed_methods, reason = "the loop's clock is read here")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,9 +39,9 @@ pub(super) struct Outside {
     pub(super) client: Client,
     pub(super) audience: Audience,
     pub(super) calls: JoinSet<(Ticket, Reply)>,
-    /// What the user is to be told, with when it happened.
+    /// Notices not yet told, and when each happened.
     untold: Vec<(Notice, Timestamp)>,
-    /// What is said once: a full disk would say it with every line, and with every save.
+    /// Told once: a full disk would repeat it with every line and every save.
     write_failed: bool,
     ledger_failed: bool,
     trust: Trust,
@@ -48,15 +49,15 @@ pub(super) struct Outside {
     pub(super) started: Instant,
 }
 
-/// What sees the files.
+/// The files and their watcher.
 struct Eyes {
     plugins: Plugins,
     watcher: Option<Watcher>,
-    /// The links that the watcher looks behind.
+    /// The links that the watcher follows.
     followed: BTreeSet<Arc<Path>>,
 }
 
-/// What a scan has found, and what the user is to be told of it.
+/// The result of a scan, with notices about it.
 pub(super) struct Scanned {
     scan: Scan,
     notices: Vec<Notice>,
@@ -66,7 +67,7 @@ impl Outside {
     pub(super) fn new(start: Start, audience: Audience, started: Instant) -> Self {
         let Start { plan: Plan { config, client, .. }, plugins, watcher, signs, mut state } = start;
         if let Some(state) = &mut state {
-            // They are known from the start.
+            // The engine starts with the current ones.
             state.rollbacks_changed();
         }
         let exact = watcher.as_ref().is_some_and(Watcher::is_exact);
@@ -95,12 +96,12 @@ impl Outside {
 
     // ---- answers ----------------------------------------------------------------------------------------------------
 
-    /// What was answered by now.
+    /// The answers that have arrived by now.
     pub(super) fn answered(&mut self) -> Vec<Event> {
         std::iter::from_fn(|| self.calls.try_join_next()).map(event).collect()
     }
 
-    /// Waits until all is written that was asked for.
+    /// Waits until the queue is on disk.
     pub(super) async fn flush(&mut self) -> Vec<Written> {
         match &mut self.writer {
             Some(writer) => writer.flush().await,
@@ -108,7 +109,7 @@ impl Outside {
         }
     }
 
-    /// Takes what became of writes. Answers what the engine waited for.
+    /// Takes the results of writes. Answers the events that the engine waits for.
     pub(super) fn on_written(&mut self, written: Vec<Written>, driver: &mut Driver) -> Vec<Event> {
         let mut events = Vec::new();
         for written in written {
@@ -126,7 +127,7 @@ impl Outside {
     }
 
     fn on_ledger_written(&mut self, written: LedgerWritten, error: Option<anyhow::Error>) {
-        // Somebody may have cleaned up: written as a whole, it may fit again.
+        // The disk may have room by now: the whole ledger may fit.
         if written == LedgerWritten::NotAdded {
             return;
         }
@@ -137,7 +138,7 @@ impl Outside {
         }
     }
 
-    /// That something could not be written which nothing waits for is told once.
+    /// Tells once that a write failed that nothing waits for.
     pub(super) fn cannot_write(&mut self, error: &anyhow::Error) {
         if !std::mem::replace(&mut self.write_failed, true) {
             let hint = Some("deploys go on".to_owned());
@@ -173,8 +174,8 @@ impl Outside {
 
     // ---- the watcher ------------------------------------------------------------------------------------------------
 
-    /// Takes in everything that the watcher has to say by now. Answers what the engine is to know of it, and whether the
-    /// files of the settings are to be looked at too.
+    /// Takes this sign and all that are queued behind it. Answers the events for the engine, and whether the settings
+    /// files must be read again too.
     pub(super) fn on_signs(&mut self, first: Sign, driver: &mut Driver) -> (Vec<Event>, bool) {
         let (mut signs, mut appeared) = (Signs::default(), Vec::new());
         let mut sign = Some(first);
@@ -207,7 +208,7 @@ impl Outside {
     fn on_sign(&mut self, sign: Sign, driver: &mut Driver, signs: &mut Signs) {
         let at = self.at();
         match sign {
-            // Somebody who writes for long is asked about when that begins, and not with every line.
+            // A long write counts as a save when it begins, not with every line.
             Sign::Complete(path) => {
                 if driver.on_complete(&path, at) {
                     signs.saving.insert(path);
@@ -229,7 +230,7 @@ impl Outside {
                 }
             }
             Sign::Appeared(path) => self.on_appeared(&[path], driver),
-            // Behind a folder there may be anything.
+            // A folder may contain anything.
             Sign::Permitted(path) if self.eyes().plugins.is_closed(&path) && path.is_dir() => signs.anything = true,
             Sign::Permitted(path) if self.eyes().plugins.is_closed(&path) => drop(driver.on_complete(&path, at)),
             Sign::Permitted(_) => {}
@@ -238,7 +239,7 @@ impl Outside {
         }
     }
 
-    /// Files in folders that appeared may have been written before those were watched, and may still be: nobody says.
+    /// Files in new folders may have been written before the folders were watched, or may still be: no event tells.
     fn on_appeared(&mut self, folders: &[Arc<Path>], driver: &mut Driver) {
         let at = self.at();
         let (files, blind) = self.eyes().walk(folders);
@@ -248,12 +249,12 @@ impl Outside {
         self.untold.extend(blind.map(|notice| (notice, Timestamp::now())));
     }
 
-    /// Never waits: what the watcher says is taken in between scans.
+    /// Never waits: signs are taken only between scans.
     fn eyes(&self) -> MutexGuard<'_, Eyes> {
         self.eyes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes what a scan has found.
+    /// Takes the result of a scan.
     pub(super) fn on_scanned(&mut self, Scanned { scan, notices }: Scanned) -> Scan {
         for notice in notices {
             self.tell(notice);
@@ -263,7 +264,7 @@ impl Outside {
 }
 
 impl Eyes {
-    /// Every file in folders that appeared, which are watched from now on; and what the user is to be told if they cannot.
+    /// Starts to watch new folders. Answers every file in them, and a notice if they cannot be watched.
     fn walk(&mut self, folders: &[Arc<Path>]) -> (Vec<Arc<Path>>, Option<Notice>) {
         let watcher = &mut self.watcher;
         let mut blind = None;
@@ -301,7 +302,7 @@ impl Eyes {
         Scanned { scan, notices }
     }
 
-    /// Has the watcher look behind the links that there are by now.
+    /// Has the watcher follow the current links.
     fn follow_links(&mut self) {
         let links = self.plugins.links();
         if *links != self.followed
@@ -313,7 +314,7 @@ impl Eyes {
     }
 }
 
-/// What the user is told where a folder cannot be watched.
+/// The notice about a folder that cannot be watched.
 fn blindness(sign: Sign) -> Option<Notice> {
     let Sign::Blind(message, hint) = sign else { return None };
     Some(Notice::general(NoticeKind::Trouble { message, hint }))
@@ -337,10 +338,10 @@ impl World for Outside {
         self.scanning = Some(tokio::task::spawn_blocking(move || {
             let mut cache = folder.as_ref().map_or_else(ScanCache::default, Folder::seen);
             cache.deployed(held.iter().map(|(key, digest)| (key, *digest)));
-            // While something may be in the middle of being written, only what has been quiet is believed.
+            // Files may be half written: only quiet ones count.
             let scanned = eyes.lock().unwrap_or_else(PoisonError::into_inner).scan(Trust::Quiet(debounce), &mut cache);
             if let Some(folder) = folder.filter(|_| cache.has_changed()) {
-                // It goes on without.
+                // Scans work without the cache.
                 folder.write_seen(&cache).inspect_err(|error| tracing::debug!("{error:#}")).ok();
             }
             scanned
@@ -361,7 +362,7 @@ impl World for Outside {
     }
 
     fn admit(&mut self, paths: &BTreeMap<Arc<Path>, Duration>) -> bool {
-        // Where a folder around it was moved, nobody tells but the files that are changed there.
+        // When a folder above a root was moved, only changes of files in it show that.
         let mut eyes = self.eyes();
         let has_lost_root = eyes.plugins.has_lost_root();
         eyes.plugins.admit_all(paths.keys());
@@ -387,27 +388,27 @@ impl World for Outside {
         }
     }
 
-    /// When there is nothing more urgent to be done.
+    /// Told at the end of the turn, after more urgent work.
     fn tell(&mut self, notice: Notice) {
         self.untold.push((notice, Timestamp::now()));
     }
 }
 
-/// What the watcher has said.
+/// The events that signs add up to.
 #[derive(Default)]
 struct Signs {
-    /// Files that somebody has begun to save.
+    /// Files whose save has begun.
     saving: BTreeSet<Arc<Path>>,
-    /// Anything may have changed.
+    /// Anything may have changed, which needs a scan.
     anything: bool,
 }
 
-/// Waits for the answer to a call; `None` while there is none under way.
+/// Waits for the answer to a call; `None` if none is in flight.
 pub(super) async fn replied(calls: &mut JoinSet<(Ticket, Reply)>) -> Option<Event> {
     calls.join_next().await.map(event)
 }
 
-/// Waits for what is being written; for ever where nothing is.
+/// Waits for a write; forever if there is no writer.
 pub(super) async fn written(writer: &mut Option<Writer>) -> Vec<Written> {
     match writer {
         Some(writer) => writer.next().await,
@@ -415,7 +416,7 @@ pub(super) async fn written(writer: &mut Option<Writer>) -> Vec<Written> {
     }
 }
 
-/// Only a bug ends a call without a reply; the program is not to go on as if nothing were.
+/// Only a bug ends a call without a reply, so the panic continues here.
 fn event(done: Result<(Ticket, Reply), JoinError>) -> Event {
     match done {
         Ok((ticket, reply)) => Event::Replied(ticket, reply),
@@ -423,7 +424,7 @@ fn event(done: Result<(Ticket, Reply), JoinError>) -> Event {
     }
 }
 
-/// The same call, with the commit that its text stands on in the message.
+/// Adds the commit that the text stands on to the message of the call.
 async fn stamped(mut call: Call, git: &Git) -> Call {
     if let Call::Create(_, form) | Call::Update(_, form) = &mut call
         && let Some(file) = &form.file

@@ -1,5 +1,5 @@
-//! What is put on disk, in order and off the loop: a disk that is slow to sync holds up neither the answers of the server
-//! nor the next save.
+//! Writes to disk, in order and off the loop: a disk that syncs slowly delays neither the server's answers nor the next
+//! save.
 #![expect(clippy::disallowed_methods, reason = "copies are named by the time that they are made at")]
 
 use std::collections::{BTreeSet, VecDeque};
@@ -12,17 +12,17 @@ use crate::driver::{LedgerText, LedgerWritten, Write};
 use crate::engine::Event;
 use crate::plugin::Key;
 
-/// How much is added to a small ledger before it is written as a whole again.
+/// How many bytes are appended to a small ledger before it is written whole again.
 const LEAST_ROOM: usize = 64 * 1024;
 
-/// What became of a [`Write`].
+/// The result of a [`Write`].
 #[derive(Debug)]
 pub(super) enum Written {
-    /// It was waited for.
+    /// The engine waits for it.
     Event(Event),
     /// The ledger, with the error if there is one.
     Ledger(LedgerWritten, Option<anyhow::Error>),
-    /// Nothing waits for it.
+    /// The engine does not wait for it.
     Nothing(anyhow::Result<()>),
 }
 
@@ -31,11 +31,11 @@ pub(super) struct Writer {
     folder: Folder,
     queue: VecDeque<Write>,
     running: Option<JoinHandle<Vec<Written>>>,
-    /// Intents that are cleared when the ledger is on disk.
+    /// Intents to clear once the ledger is on disk.
     superfluous: BTreeSet<Key>,
-    /// The last write of the ledger failed, perhaps half-way: nothing can be added to what is on disk.
+    /// The last write of the ledger failed, perhaps half-way: nothing can be appended to the file.
     needs_whole: bool,
-    /// The length of the ledger as it was last written as a whole, and what was added since, in bytes.
+    /// The length of the ledger when it was last written whole, and of what was appended since, in bytes.
     whole: usize,
     added: usize,
 }
@@ -53,12 +53,12 @@ impl Writer {
         }
     }
 
-    /// Asks for a write.
+    /// Queues a write.
     pub(super) fn push(&mut self, write: Write) {
         self.queue.push_back(write);
     }
 
-    /// Starts the next write, unless one is under way.
+    /// Starts the next write, unless one is running.
     pub(super) fn start(&mut self) {
         while self.running.is_none()
             && let Some(write) = self.queue.pop_front()
@@ -91,8 +91,8 @@ impl Writer {
         }
     }
 
-    /// All that is asked for of the ledger in one go, with the intents that it makes superfluous. What is in the queue
-    /// between two of its writes keeps its place.
+    /// Merges consecutive ledger writes into one, with the intents to clear. Other writes between two of them keep
+    /// their place.
     fn ledger(&mut self, mut text: LedgerText) -> (LedgerText, BTreeSet<Key>) {
         while let Some(Write::Ledger(_) | Write::ClearIntent(_)) = self.queue.front() {
             match (self.queue.pop_front(), &mut text) {
@@ -111,7 +111,7 @@ impl Writer {
         (text, self.superfluous.clone())
     }
 
-    /// Waits for the write that is under way; for ever if there is none.
+    /// Waits for the running write; forever if there is none.
     pub(super) async fn next(&mut self) -> Vec<Written> {
         self.start();
         let Some(running) = &mut self.running else { return std::future::pending().await };
@@ -174,7 +174,7 @@ fn perform(folder: &Folder, write: Write) -> Written {
         }
         Write::Archive(backup) => Written::Nothing(folder.archive(&backup, Timestamp::now())),
         Write::ArchiveFound(backup) => Written::Nothing(folder.archive_found(&backup, Timestamp::now())),
-        // These have a way of their own, in `Writer::start`.
+        // `Writer::start` handles these.
         Write::Ledger(_) | Write::ClearIntent(_) => Written::Nothing(Ok(())),
     }
 }

@@ -1,5 +1,7 @@
 //! The disk: which files there are (`walk`), what is in them (`read`), and what we write ourselves (`state`). Only this
 //! room, the configuration and the sandbox open files.
+//!
+//! Long because two thirds of it are tests, on real files and folders.
 
 pub mod file;
 mod git_folder;

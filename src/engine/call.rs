@@ -1,4 +1,4 @@
-//! What is said to the server and what it answers, in the engine's words. The client knows how it is spelled in HTTP.
+//! Requests to the server and its answers, in the engine's terms. `client` translates them to HTTP.
 
 use std::fmt;
 use std::path::Path;
@@ -10,10 +10,10 @@ use serde_json::{Map, Value};
 
 use crate::plugin::{Digest, Key, Kind, id::PluginId};
 
-/// One request to the server, in the engine's words. `client.rs` knows how it is spelled in HTTP.
+/// One request to the server.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Call {
-    /// Ask who is there, and get in: version, and a session where the server has no login.
+    /// Connect: ask for the version, and for a session if the server has no login.
     Connect,
     /// Every row of a table, with its text: the export.
     Overview(Kind),
@@ -36,7 +36,7 @@ pub enum Call {
 }
 
 impl Call {
-    /// What it is called in tests and diagnostics.
+    /// Its name in tests and diagnostics.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
@@ -54,7 +54,7 @@ impl Call {
     }
 }
 
-/// What is sent to create or update a plugin.
+/// The body that creates or updates a plugin.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Form {
     /// The name shown to users.
@@ -65,7 +65,7 @@ pub struct Form {
     pub meta: Map<String, Value>,
     /// Tools on servers before 0.8: who may use it. `None` leaves the field out.
     pub access_control: Option<Value>,
-    /// What the server's version history (0.12) shows beside the change. Older servers ignore it.
+    /// The message in the server's version history (0.12). Older servers ignore it.
     pub message: String,
     /// The file that the text was read from; `None` if it comes from elsewhere.
     pub file: Option<Arc<Path>>,
@@ -91,7 +91,7 @@ pub struct Row {
     /// The row has a version of its own, as since 0.12: an update that is refused leaves everything as it was. Before,
     /// the server switches the function off and may go on with a module that is not the stored one.
     pub versioned: bool,
-    /// Which version it is, where it is versioned.
+    /// The current version, if it is versioned.
     pub version_id: Option<String>,
 }
 
@@ -102,20 +102,20 @@ pub struct Version {
     pub id: String,
     /// When it was made.
     pub at: Timestamp,
-    /// What it was made from; `None` for the first one.
+    /// The version that it was made from; `None` for the first one.
     pub parent: Option<String>,
     /// The words that came with the change.
     pub message: Option<String>,
-    /// Who made it: the name of an account.
+    /// The name of the account that made it.
     pub author: Option<String>,
 }
 
 /// Why the server cannot be reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cause {
-    /// What happened, for the user.
+    /// The cause, for the user.
     pub words: String,
-    /// Nobody vouches for the server's certificate.
+    /// The server's certificate is not trusted.
     pub untrusted: bool,
 }
 
@@ -131,7 +131,7 @@ impl fmt::Display for Cause {
     }
 }
 
-/// What came of a [`Call`].
+/// The answer to a [`Call`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
     /// To [`Call::Connect`]: an Open WebUI of this version answers.
@@ -153,13 +153,13 @@ pub enum Reply {
     Absent,
     /// To [`Call::Create`]: the id exists after all.
     Taken,
-    /// The server would not take the code, in its own words (which may be empty).
+    /// The server refused the code, in its own words (which may be empty).
     Refused {
         /// The server's `detail`, unaltered.
         words: String,
     },
     /// The server, or a proxy in front of it, failed at this request: a 500, or a 4xx that says nothing about the code
-    /// (409, 413, 422, 425 …). That may be the plugin's doing or not; the server is not away.
+    /// (409, 413, 422, 425 …). The plugin may be the cause or not; the server is reachable.
     Crashed {
         /// The body, shortened.
         words: String,
@@ -183,20 +183,20 @@ pub enum Reply {
         /// `Retry-After`, where the server gave one.
         retry_after: Option<Duration>,
     },
-    /// Its database would not take the change, which is not the text's doing. Before 0.12 a text that was sent may be
-    /// what runs from then on, whatever is stored.
+    /// Its database refused the change, which is not the text's fault. Before 0.12 the server may run the sent text
+    /// from then on, whatever is stored.
     Stumbled {
-        /// What happened, for the user.
+        /// The cause, for the user.
         cause: String,
     },
-    /// The request left and no answer came (timeout, reset): carried out or not, nobody knows.
+    /// The request was sent and no answer came (timeout, reset): it may have been carried out or not.
     Lost {
-        /// What happened, for the user.
+        /// The cause, for the user.
         cause: String,
     },
     /// The answer to a question is too long, in no known form, or about something else: it tells nothing.
     Unusable {
-        /// What is the matter with it, for the user.
+        /// What is wrong with it, for the user.
         words: String,
     },
     /// Something answers there, but not Open WebUI's API (a web page, a wrong path).
@@ -209,7 +209,7 @@ pub enum Reply {
 }
 
 impl Reply {
-    /// What it means where it is no answer to what was asked.
+    /// The failure that it means where no stage expects it.
     #[must_use]
     pub fn into_failure(self) -> Failure {
         match self {
@@ -248,15 +248,14 @@ pub enum Failure {
         /// How long the server asks to be left alone.
         retry_after: Option<Duration>,
     },
-    /// It was sent, no answer came, and the server does not hold it, or does not answer at all any more. That may have been
-    /// the text's doing.
+    /// It was sent, no answer came, and the server does not hold it, or no longer answers. The text may be the cause.
     Unanswered {
-        /// What happened.
+        /// The cause.
         cause: String,
     },
-    /// The server could not store it, which is not the text's doing. Before 0.12 it may be what runs all the same.
+    /// The server could not store it, which is not the text's fault. Before 0.12 it may run all the same.
     Stumbled {
-        /// What happened.
+        /// The cause.
         cause: String,
     },
     /// The key or its role is not enough for anything.
@@ -266,7 +265,7 @@ pub enum Failure {
         /// The server's words.
         words: String,
     },
-    /// What answers is not Open WebUI's API.
+    /// Something other than Open WebUI's API answers.
     Foreign {
         /// HTTP status.
         status: u16,
@@ -278,9 +277,9 @@ pub enum Failure {
         /// The server's words.
         words: String,
     },
-    /// The server holds another text than the one it has just taken: somebody else wrote at the same moment.
+    /// The server holds another text than it just took: somebody else wrote at the same moment.
     StoredOther,
-    /// The server hides why, and would not take a plugin of one line either: it is not the text's doing.
+    /// The server gives no reason, and refuses even the stub: the text is not the cause.
     TakesNone {
         /// Its words.
         words: String,
@@ -298,12 +297,12 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Whether it is known that nothing was changed on the server.
+    /// Whether the server certainly changed nothing.
     pub(super) fn is_certain(&self) -> bool {
         !matches!(self, Failure::Unanswered { .. } | Failure::Stumbled { .. } | Failure::Odd { .. })
     }
 
-    /// Whether the server is away, or in trouble.
+    /// Whether the server is away or failing.
     pub(super) fn is_away(&self) -> bool {
         matches!(self, Failure::Unreachable { .. } | Failure::Unanswered { .. } | Failure::Stumbled { .. })
     }
@@ -317,7 +316,7 @@ impl Row {
         (!version.is_empty()).then(|| version.to_owned())
     }
 
-    /// Of the stored text, where the server shows it.
+    /// The digest of the stored text, if the server shows it.
     #[must_use]
     pub fn digest(&self) -> Option<Digest> {
         self.content.as_deref().map(Digest::of_text)

@@ -1,10 +1,10 @@
-//! Texts at which the server failed: a 500, or a 4xx that says nothing about the code (409, 413, 422, 425 …). That may be
-//! the text's doing or the server's. So such a text is sent again, alone, after growing pauses, and counts as refused only
-//! when the last try has failed as well.
+//! Texts at which the server failed: a 500, or a 4xx that says nothing about the code (409, 413, 422, 425 …). The text
+//! may be the cause, or the server. So the text is sent again, alone, after growing pauses, and counts as refused only
+//! once the last try has failed.
 //!
-//! The count is kept in memory alone. It starts anew with the program, when the file is saved again, and when the server
-//! was away meanwhile. A server that goes away soon after it failed at a text may have gone because of it: that counts like
-//! an answer that never came.
+//! The count is in memory only. It restarts with the program, with a save of the file, and after an outage. A server
+//! that goes away soon after it failed at a text may have crashed because of it: that counts like an answer that never
+//! came.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,14 +26,14 @@ const PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(3), D
 /// A server that cannot be reached within this time after it failed at a text may have gone because of it.
 const AFTERMATH: Duration = Duration::from_secs(10);
 
-/// How often the server has failed at one text, one try after the other.
+/// The failed tries of one text in a row.
 #[derive(Debug)]
 pub(super) struct Crash {
     digest: Digest,
     times: usize,
-    /// The server's, the last time.
+    /// The server's last words about it.
     words: String,
-    /// How long it is suspected of having ended a server that cannot be reached.
+    /// Until when it is suspected if the server goes away.
     suspect_until: Option<Duration>,
     in_pass: bool,
 }
@@ -44,33 +44,33 @@ impl Crash {
         self.digest == plugin.digest
     }
 
-    /// The server's, the last time.
+    /// The server's last words about it.
     pub(super) fn words(&self) -> &str {
         &self.words
     }
 
-    /// No try is left.
+    /// Whether no try is left.
     pub(super) fn is_final(&self) -> bool {
         self.times > PAUSES.len()
     }
 
-    /// It may be tried as often as the first time.
+    /// Allows all tries again.
     pub(super) fn start_anew(&mut self) {
         self.times = 0;
     }
 }
 
 impl Engine {
-    /// The server failed at a text. Answers how the deploy ended, where it is not tried again.
+    /// Counts a failure of the server at a text. Answers the outcome of the deploy if no try is left.
     pub(super) fn on_crashed(
         &mut self,
-        exchange: &Deploy,
+        deploy: &Deploy,
         words: String,
         left: Aftermath,
         in_pass: bool,
         now: Now,
     ) -> Option<Outcome> {
-        let plugin = exchange.plugin();
+        let plugin = deploy.plugin();
         let lane = self.site.lanes.of(&plugin.key);
         let before = lane.crash.as_ref().filter(|crash| crash.is_of(plugin));
         let times = before.map_or(0, |crash| crash.times) + 1;
@@ -78,7 +78,7 @@ impl Engine {
         let suspect_until = Some(now.at + AFTERMATH);
         lane.crash = Some(Crash { digest: plugin.digest, times, words: words.clone(), suspect_until, in_pass });
         let due = pause.map(|pause| now.at + pause);
-        lane.retry = Some(Retry { due, why: exchange.why_again(), ..Retry::new(Cause::Crash) });
+        lane.retry = Some(Retry { due, why: deploy.why_again(), ..Retry::new(Cause::Crash) });
         let Some(next) = pause else { return Some(Outcome::Crashed { words, left }) };
         self.tree.complaints.insert(Arc::clone(&plugin.path), Complaint::Error);
         self.note_result(&plugin.key, PassResult::Failed);
@@ -89,11 +89,11 @@ impl Engine {
         None
     }
 
-    /// Sends a text again that has waited long enough.
+    /// Sends a text again after its pause.
     pub(super) fn retry_crashed(&mut self, key: &Key, why: Why, now: Now) {
         let Some(crash) = self.site.lanes.get(key).and_then(|lane| lane.crash.as_ref()) else { return };
         let (digest, in_pass) = (crash.digest, crash.in_pass);
-        // Without its text, something else was decided about it meanwhile.
+        // Without its text, another decision was made about it meanwhile.
         if let Owner::One(plugin) = self.tree.present_owner(key)
             && self.site.lanes.is_idle(key)
             && plugin.digest == digest
@@ -103,18 +103,18 @@ impl Engine {
         }
     }
 
-    /// A server that cannot be reached may have gone because of what it failed at just before, which must not happen over
-    /// and over.
+    /// Blames an unreachable server on the texts at which it failed just before, so that they do not bring it down
+    /// again and again.
     pub(super) fn blame_crashes(&mut self, reply: &Reply, now: Now) {
         if !matches!(reply, Reply::Unreachable { retry_after: None, .. }) {
             return;
         }
         let mut blamed = Vec::new();
         for (key, lane) in self.site.lanes.iter_mut() {
-            // A text that has left again comes to its own end.
+            // A text that was sent again gets an outcome of its own.
             let has_left = lane.has_sent();
             let Some(crash) = lane.crash.as_mut().filter(|_| !has_left) else { continue };
-            // It is blamed once.
+            // Each failure is blamed once.
             if crash.suspect_until.take_if(|until| now.at < *until).is_some()
                 && lane.unanswered.replace(crash.digest) == Some(crash.digest)
             {

@@ -1,5 +1,5 @@
-//! From a file that is ready to a conversation that is in flight: what is to be done about a plugin, whose turn it is, and
-//! what a conversation is told before it begins.
+//! From a file that was read to a conversation in flight: plans a plugin, picks whose turn it is, and gives a
+//! conversation its context.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -25,20 +25,20 @@ use crate::plugin::id::PluginId;
 use crate::plugin::{Digest, Key, Plugin};
 
 impl Engine {
-    /// Decides about one id after something about its files changed.
+    /// Decides about an id after its files changed.
     pub(super) fn consider(&mut self, key: &Key, since: Duration, now: Now) {
-        // Everything is planned at once when the walk is done and the server has said what it holds.
+        // After the scan everything is planned at once, against what the server holds.
         if self.tree.scanning {
             return;
         }
         match self.tree.present_owner(key) {
             Owner::None => {
-                self.tree.doubted.remove(key);
+                self.tree.rechecked.remove(key);
                 self.tree.conflicts.remove(key);
                 self.cancel(key);
             }
             Owner::One(plugin) => {
-                self.tree.doubted.remove(key);
+                self.tree.rechecked.remove(key);
                 self.tree.conflicts.remove(key);
                 if !self.is_plannable(&plugin) {
                     return;
@@ -50,13 +50,13 @@ impl Engine {
         }
     }
 
-    /// What the server was seen to hold, for a plugin that the pass under way has not come to yet.
+    /// What the server holds, by the listing of the current pass, if that has no result for the plugin yet.
     pub(super) fn remote(&mut self, key: &Key) -> Remote {
         if let Some(remote) = self.site.lanes.get_mut(key).and_then(|lane| lane.unread.take()) {
             return remote;
         }
         let planned = !self.site.lanes.is_idle(key);
-        // What was seen before an absence is old.
+        // After an outage the listing is outdated.
         let known = self.site.is_open() && !planned;
         match self.site.pass.as_ref().filter(|pass| known && pass.planned && !pass.results.contains_key(key)) {
             Some(pass) => pass.holds.of(key),
@@ -64,22 +64,21 @@ impl Engine {
         }
     }
 
-    /// Takes back a deploy, or a removal, that has not begun. What a crash has left behind is made good all the same.
+    /// Takes back a waiting deploy or removal. A waiting recovery stays.
     pub(super) fn cancel(&mut self, key: &Key) {
         if self.site.lanes.waiting(key).is_some_and(|job| !matches!(job.task, Task::Recover)) {
             self.site.lanes.cancel(key);
         }
     }
 
-    /// What is known of a file that is about to be read may be old: it is planned when it was read. What is known of a
-    /// root that is not there holds again when it is back.
+    /// Whether the state of the file is current: it is not about to be read again, and its root is not missing.
     pub(super) fn is_plannable(&self, plugin: &Plugin) -> bool {
         self.policy.selects_plugin(plugin)
             && !self.tree.is_out_of_reach(&plugin.path)
             && !self.tree.pending.contains_key(&plugin.path)
     }
 
-    /// The plan for one plugin whose id nobody else claims.
+    /// Plans one plugin whose id no other file claims.
     pub(super) fn plan(&mut self, plugin: &Arc<Plugin>, remote: Remote, since: Duration, now: Now) {
         if !self.is_plannable(plugin) {
             return;
@@ -91,8 +90,8 @@ impl Engine {
         };
         self.tell_switched_off(plugin);
         let in_pass = remote != Remote::NotAsked;
-        if let Some(flying) = self.site.lanes.in_flight(key).and_then(|flight| flight.conversation.deploys()) {
-            if flying.digest == plugin.digest {
+        if let Some(in_flight) = self.site.lanes.in_flight(key).and_then(|flight| flight.conversation.deploys()) {
+            if in_flight.digest == plugin.digest {
                 self.cancel(key);
                 self.tell_unchanged(plugin, in_pass, None);
             } else {
@@ -102,17 +101,17 @@ impl Engine {
         }
         let reason = match &self.site.access {
             Access::Open => None,
-            // After an absence, only an answer tells that it is over.
+            // Only an answer of the server ends an outage.
             Access::Away { .. } => Some(WaitReason::Away),
             Access::Probing(_) if self.site.denied.is_some() => Some(WaitReason::Denied),
             Access::Probing(_) if self.site.outage.is_some() => Some(WaitReason::Away),
-            // What it holds is about to be known, and then everything is planned.
+            // The probe will end soon, and then everything is planned.
             Access::Probing(_) => return,
             Access::Denied { .. } => Some(WaitReason::Denied),
         };
-        // Once: a text that ends the server must not do so whenever the pass is taken up again.
-        let came = self.site.pass.as_ref().is_some_and(|pass| pass.results.contains_key(key));
-        let forced = in_pass && self.first_pass && self.policy.terms.force && !came;
+        // Only once: a text that crashes the server must not do so each time the pass is resumed.
+        let has_result = self.site.pass.as_ref().is_some_and(|pass| pass.results.contains_key(key));
+        let forced = in_pass && self.first_pass && self.policy.deploy.force && !has_result;
         let decision = plan::decide(&Situation {
             forced,
             waiting: self.site.lanes.waiting(key).and_then(Job::deploy).map(|(_, why)| why),
@@ -126,7 +125,7 @@ impl Engine {
             Decision::RolledBack => false,
         };
         if needs_text && !plugin.has_text() {
-            // It is planned again with what is read.
+            // The plan continues when the text has been read.
             self.site.lanes.of(key).unread = Some(remote);
             if !self.tree.pending.contains_key(&plugin.path) {
                 let pending = Pending { since, due: None, held: Held::No, saved: None };
@@ -157,7 +156,7 @@ impl Engine {
             }
             Decision::RefusedBefore(Refusal { words, .. }) => {
                 self.cancel(key);
-                // When the server comes back from an absence, it is no news.
+                // After an outage this is no news.
                 if !in_pass || self.site.pass.is_some() {
                     let span = refusal::place(&words, &plugin.text);
                     let on_server = match remote {
@@ -186,13 +185,13 @@ impl Engine {
         }
     }
 
-    /// What a save of the plugin would come to, by what the ledger believes.
+    /// The decision about a save of the plugin, by the ledger alone.
     pub(super) fn decide(&self, plugin: &Plugin) -> Decision {
         plan::decide(&self.situation(plugin, Remote::NotAsked))
     }
 
-    /// It was saved again as it is. Where the server's words are not about a line of it, the cause may have been elsewhere,
-    /// and the user may have seen to that. A formatter that saves after the editor is no user.
+    /// Allows another try of a refused text that the user saved again unchanged: unless the server's words name a line
+    /// of it, the cause may have been elsewhere, and be fixed. A formatter's save does not count.
     pub(super) fn reconsider_refusal(&mut self, plugin: &Plugin, saved: Duration) {
         let (key, digest) = (&plugin.key, plugin.digest);
         if self.is_hot(key, saved) {
@@ -214,14 +213,14 @@ impl Engine {
         }
     }
 
-    /// Its file is back, and we have switched it off meanwhile. What the user wants now, and what others have done to
-    /// the switch since, is not known.
+    /// Tells that a returned plugin is still switched off by us. It is left off: neither the user's wish nor later
+    /// changes by others are known.
     pub(super) fn tell_switched_off(&mut self, plugin: &Plugin) {
         if self.site.ledger.get(&plugin.key).is_none_or(|record| !record.switched_off) {
             return;
         }
         self.tell(Notice::of(plugin, NoticeKind::LeftOff));
-        if !self.policy.terms.dry_run {
+        if !self.policy.deploy.dry_run {
             self.site.ledger.switched_off(&plugin.key, false);
             self.effects.push(Effect::Save(plugin.key.clone()));
         }
@@ -237,7 +236,7 @@ impl Engine {
         }
     }
 
-    /// Starts what may start.
+    /// Starts every job that may start.
     pub(super) fn pump(&mut self, now: Now) {
         if self.ending.is_some() || self.exit.is_some() || !self.site.is_open() {
             return;
@@ -245,7 +244,7 @@ impl Engine {
         self.cancel_outdated();
         while let Some((key, job)) = self.next_job() {
             let Job { task, since, in_pass } = job;
-            // What a deploy that was cut short has left behind comes first.
+            // The repair after an interrupted deploy comes first.
             let (conversation, step) = match (self.site.lanes.of(&key).intent.clone(), task) {
                 (Some(intent), task) => {
                     let (recovery, step) = Recovery::start(key.clone(), intent);
@@ -259,33 +258,33 @@ impl Engine {
                     let (removal, step) = Removal::start(key.clone(), mode, deployed);
                     (Conversation::Remove(plugin, removal), step.map_done(Ended::Remove))
                 }
-                // It was asked for before the rollback.
+                // The deploy was requested before the rollback.
                 (None, Task::Deploy { plugin, why }) if why != Why::Forced && self.site.is_rolled_back(&plugin) => {
                     self.tell_rolled_back(&plugin);
                     continue;
                 }
                 (None, Task::Deploy { plugin, why }) => {
-                    // What was saved as it is goes nowhere, as far as we know.
+                    // An unchanged save is only compared, as far as we know.
                     if why != Why::SavedAgain {
                         self.tell(Notice::of(&plugin, NoticeKind::Sending { why }));
                     }
                     let adopt = self.adopt(&plugin.path);
-                    let terms = DeployPolicy { force: why == Why::Forced, adopt, ..self.policy.terms };
-                    let known = self.context(&plugin, why, in_pass);
+                    let policy = DeployPolicy { force: why == Why::Forced, adopt, ..self.policy.deploy };
+                    let context = self.context(&plugin, why, in_pass);
                     let lane = self.site.lanes.of(&key);
                     lane.end_retry(Cause::Crash);
                     lane.sent = Some(now.at);
-                    let (exchange, step) = Deploy::start(plugin, known, terms);
-                    (Conversation::Deploy(exchange), step.map_done(Ended::Deploy))
+                    let (deploy, step) = Deploy::start(plugin, context, policy);
+                    (Conversation::Deploy(deploy), step.map_done(Ended::Deploy))
                 }
             };
-            // In a pass, waiting for one's turn is no part of how long a deploy took.
+            // In a pass, the wait for a turn does not count as part of the deploy.
             let since = if in_pass { now.at } else { since };
             let slow_at = Some(now.at + SLOW);
             self.site.lanes.start(key.clone(), InFlight { conversation, since, in_pass, rolled_back: false, slow_at });
             match self.asked_ahead(&key, &step, now) {
                 Some(Asked::Answered(reply)) => self.converse(key, reply, now),
-                Some(Asked::UpdateIntent(ticket)) => {
+                Some(Asked::OnItsWay(ticket)) => {
                     self.site.tickets.insert(ticket, key);
                 }
                 None => self.step(key, step, now),
@@ -293,8 +292,8 @@ impl Engine {
         }
     }
 
-    /// Takes back what waits to be deployed and is in its file no more, or in a root that is not there. It is planned again
-    /// when the file, or the root, is back.
+    /// Takes back waiting deploys whose file has changed or whose root is missing. They are planned again when it is
+    /// back.
     pub(super) fn cancel_outdated(&mut self) {
         let is_current = |plugin: &Plugin| {
             let held = self.tree.files.get(&plugin.path).and_then(File::plugin);
@@ -308,8 +307,8 @@ impl Engine {
         }
     }
 
-    /// What may have taken the server's answer away, or made it fail, is sent alone, so that no other text is blamed for
-    /// what it does, and it is blamed for no other.
+    /// The next job that may start. A text that may have brought the server down is sent alone, so that the right text
+    /// is blamed.
     pub(super) fn next_job(&mut self) -> Option<(Key, Job)> {
         let is_suspect = |lane: &Lane, plugin: Option<&Arc<Plugin>>| plugin.is_some_and(|plugin| lane.suspects(plugin));
         if self.site.lanes.all_in_flight().any(|(_, lane, flight)| is_suspect(lane, flight.conversation.deploys())) {
@@ -324,12 +323,12 @@ impl Engine {
         })
     }
 
-    /// What to do about a new plugin that seems to be on the server under another id.
+    /// How to treat a new plugin that seems to be on the server under another id.
     pub(super) fn adopt(&self, path: &Path) -> Adopt {
-        self.policy.adopt_files.get(path).copied().unwrap_or(self.policy.terms.adopt)
+        self.policy.adopt_files.get(path).copied().unwrap_or(self.policy.deploy.adopt)
     }
 
-    /// What a conversation is to know.
+    /// The context of a deploy.
     pub(super) fn context(&self, plugin: &Plugin, why: Why, in_pass: bool) -> DeployContext {
         let key = &plugin.key;
         let record = self.site.ledger.get(key);
@@ -340,11 +339,11 @@ impl Engine {
         DeployContext {
             ours: deployed.into_iter().chain(sent.iter().copied()).chain(rolled_back).collect(),
             unarchived: sent.iter().copied().filter(|sent| Some(*sent) != deployed).collect(),
-            twins: match (self.adopt(&plugin.path), lacking) {
+            duplicates: match (self.adopt(&plugin.path), lacking) {
                 (Adopt::Never, _) => Duplicates::Ignored,
                 _ if !Identity::of(plugin).tells() => Duplicates::Ignored,
                 (Adopt::Ask, Some(holds)) => Duplicates::Known(self.duplicate_of(plugin, holds)),
-                // No list is at hand; or it is listed and then not there, so that the list is old.
+                // There is no listing; or it lists the plugin, which is gone since, so the listing is outdated.
                 (Adopt::Ask, None) => Duplicates::Unknown(BTreeSet::new()),
             },
             refused: self.site.refused_before(plugin).filter(|_| why != Why::Forced),
@@ -353,7 +352,7 @@ impl Engine {
         }
     }
 
-    /// The same plugin under another id, as an overview shows it.
+    /// The same plugin under another id, by an overview.
     pub(super) fn duplicate_of(&self, plugin: &Plugin, holds: &ServerListing) -> Option<Duplicate> {
         let kind = plugin.key.kind;
         let others = holds.rows.iter().filter(|(key, _)| key.kind == kind).map(|(key, seen)| (&key.id, &seen.identity));
@@ -386,10 +385,10 @@ impl Engine {
         }
     }
 
-    /// A text that leaves may be on the server from then on, whether its answer comes or not: it is not to be taken for
-    /// somebody else's.
+    /// Records a text that is being sent: the server may hold it from now on, even without an answer, and it must not
+    /// be taken for somebody else's.
     pub(super) fn record_sending(&mut self, key: &Key, call: &Call) {
-        // Whether its answer comes or not, the user is to know of it when the file is back.
+        // With or without an answer, the user must hear of it when the file is back.
         let removes = |flight: &InFlight| matches!(flight.conversation, Conversation::Remove(..));
         if matches!(call, Call::Toggle(_)) && self.site.lanes.in_flight(key).is_some_and(removes) {
             self.site.ledger.switched_off(key, true);
@@ -402,7 +401,7 @@ impl Engine {
         self.site.ledger.sending(key, Digest::of_text(&form.content));
     }
 
-    /// Goes on with a conversation.
+    /// Continues a conversation with a reply.
     pub(super) fn converse(&mut self, key: Key, reply: Reply, now: Now) {
         let looks_for_duplicates =
             |flight: &&InFlight| flight.conversation.deploy().is_some_and(Deploy::looks_for_duplicates);
@@ -410,23 +409,23 @@ impl Engine {
             let others = self.tree.claimed_elsewhere().filter(|other| other.kind == key.kind && **other != key);
             others.map(|key| key.id.clone()).collect()
         });
-        let spared = self.kept_meanwhile(&key);
+        let kept = self.kept_meanwhile(&key);
         if let Some(flight) = self.site.lanes.in_flight_mut(&key) {
-            if let (Conversation::Deploy(exchange), Some(others)) = (&mut flight.conversation, others) {
-                exchange.claimed_elsewhere(others);
+            if let (Conversation::Deploy(deploy), Some(others)) = (&mut flight.conversation, others) {
+                deploy.claimed_elsewhere(others);
             }
-            // What is found there then is not ours, whatever it says.
-            if let Conversation::Deploy(exchange) = &flight.conversation
-                && exchange.is_rejected_by(&reply)
+            // A text found there later is not ours, even if it is equal.
+            if let Conversation::Deploy(deploy) = &flight.conversation
+                && deploy.is_rejected_by(&reply)
             {
-                self.site.ledger.rejected(&key, exchange.plugin().digest);
+                self.site.ledger.rejected(&key, deploy.plugin().digest);
             }
-            let step = spared.unwrap_or_else(|| flight.conversation.reply(reply));
+            let step = kept.unwrap_or_else(|| flight.conversation.reply(reply));
             self.step(key, step, now);
         }
     }
 
-    /// Something that a conversation waited for is on disk, or cannot be.
+    /// Continues a conversation that waited for a write, which succeeded or failed.
     pub(super) fn on_written(
         &mut self,
         ticket: Ticket,
@@ -434,15 +433,15 @@ impl Engine {
         now: Now,
     ) {
         let Some(key) = self.site.tickets.remove(&ticket) else { return };
-        let spared = self.kept_meanwhile(&key);
+        let kept = self.kept_meanwhile(&key);
         let step =
-            spared.or_else(|| self.site.lanes.in_flight_mut(&key).and_then(|flight| written(&mut flight.conversation)));
+            kept.or_else(|| self.site.lanes.in_flight_mut(&key).and_then(|flight| written(&mut flight.conversation)));
         if let Some(step) = step {
             self.step(key, step, now);
         }
     }
 
-    /// What is in flight now was begun before the rollback, and does not end it.
+    /// Takes the current rollbacks. A conversation already in flight does not end a new one.
     pub(super) fn on_rolled_back(&mut self, rollbacks: BTreeMap<Key, Rollback>) {
         let mut before: BTreeMap<_, _> =
             self.site.lanes.iter_mut().filter_map(|(key, lane)| Some((key.clone(), lane.rollback.take()?))).collect();
@@ -455,9 +454,9 @@ impl Engine {
         }
     }
 
-    /// After an error, the user hears that the file is good again.
+    /// Tells that the server holds the text; after an error, that the file is good again.
     pub(super) fn tell_unchanged(&mut self, plugin: &Plugin, in_pass: bool, active: Option<bool>) {
-        // What the server says of what is in flight is not known yet.
+        // The outcome of a conversation in flight is still open.
         let good_again = self.site.lanes.in_flight(&plugin.key).is_none()
             && self.tree.complaints.remove(&plugin.path) == Some(Complaint::Error);
         if in_pass {
@@ -472,7 +471,7 @@ impl Engine {
     }
 }
 
-/// Whether a server of this version says why it refuses an update. Of a create none since 0.10 says it.
+/// Whether a server of this version gives a reason when it refuses an update. Since 0.10, none gives one for a create.
 fn explains_updates(version: &str) -> bool {
     let mut numbers = version.split('.').map_while(|number| number.parse::<u32>().ok());
     (numbers.next(), numbers.next()) >= (Some(0), Some(12))

@@ -1,5 +1,5 @@
-//! Is a plugin that is about to be created on the server already, under another id? Its title and author, or the id that
-//! the community site gave it, tell.
+//! Finds a plugin that is about to be created on the server under another id: by its title and author, or by the id
+//! that the community site gave it.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use crate::engine::deploy::Row;
 use crate::plugin::Plugin;
 use crate::plugin::id::PluginId;
 
-/// What tells a plugin from others, whatever its id. Empty where the frontmatter does not say.
+/// What identifies a plugin whatever its id. Fields are empty if the frontmatter does not give them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     title: String,
@@ -16,14 +16,14 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Of a plugin here.
+    /// The identity of a plugin here.
     #[must_use]
     pub fn of(plugin: &Plugin) -> Self {
         let field = |name| plugin.frontmatter.get(name).unwrap_or_default().trim().to_owned();
         Self { title: field("title"), author: field("author"), openwebui_id: field("openwebui_id") }
     }
 
-    /// Of a plugin on the server, whose manifest is its frontmatter.
+    /// The identity of a plugin on the server, whose manifest is its frontmatter.
     #[must_use]
     pub fn of_row(row: &Row) -> Self {
         let manifest = row.meta.get("manifest");
@@ -34,13 +34,13 @@ impl Identity {
         Self { title: field("title"), author: field("author"), openwebui_id: field("openwebui_id") }
     }
 
-    /// Whether it can tell anything.
+    /// Whether it identifies anything.
     #[must_use]
     pub fn tells(&self) -> bool {
         !self.openwebui_id.is_empty() || (!self.title.is_empty() && !self.author.is_empty())
     }
 
-    /// Whether two are the same plugin, as far as their authors say.
+    /// Whether two plugins seem to be the same, and by what.
     fn matches(&self, other: &Self) -> Option<MatchedBy> {
         if !self.openwebui_id.is_empty() && self.openwebui_id == other.openwebui_id {
             Some(MatchedBy::OpenwebuiId)
@@ -55,7 +55,7 @@ impl Identity {
     }
 }
 
-/// What two plugins have in common.
+/// The fields that two plugins share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MatchedBy {
     /// Title and author.
@@ -67,33 +67,33 @@ pub enum MatchedBy {
 /// The same plugin under another id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Duplicate {
-    /// That id.
+    /// The other id.
     pub id: PluginId,
-    /// What tells.
-    pub sign: MatchedBy,
+    /// The shared fields.
+    pub matched_by: MatchedBy,
 }
 
-/// What is known of twins when a conversation begins.
+/// What a deploy knows of duplicates when it begins.
 #[derive(Clone, Debug)]
 pub enum Duplicates {
-    /// Nobody wants to know.
+    /// They do not matter.
     Ignored,
     /// The server was asked just now.
     Known(Option<Duplicate>),
-    /// The server is to be asked, where it matters; these ids belong to other files here, which is looked at then.
+    /// The server must be asked, if the plugin is to be created; these ids belong to other files here.
     Unknown(BTreeSet<PluginId>),
 }
 
-/// Looks for a twin among what the server holds, apart from what other files here are.
+/// Looks for a duplicate among the server's plugins, except those of other files here.
 pub fn find<'a>(
     identity: &Identity,
     own: &PluginId,
     rows: impl IntoIterator<Item = (&'a PluginId, &'a Identity)>,
     claimed_elsewhere: impl Fn(&PluginId) -> bool,
 ) -> Option<Duplicate> {
-    let twin = |(id, other): (&PluginId, &Identity)| {
-        let sign = identity.matches(other).filter(|_| id != own && !claimed_elsewhere(id))?;
-        Some(Duplicate { id: id.clone(), sign })
+    let duplicate = |(id, other): (&PluginId, &Identity)| {
+        let matched_by = identity.matches(other).filter(|_| id != own && !claimed_elsewhere(id))?;
+        Some(Duplicate { id: id.clone(), matched_by })
     };
-    rows.into_iter().find_map(twin)
+    rows.into_iter().find_map(duplicate)
 }

@@ -1,4 +1,4 @@
-//! What the disk holds, as far as it was read: each file's meaning, and which files claim which id.
+//! The files that were read: what each is, and which files claim which id.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::plugin::{Invalid, Key, Kind, Parsed, Plugin};
 
-/// What came of reading one path.
+/// The result of reading one path.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Loaded {
     /// It was read whole.
@@ -19,7 +19,7 @@ pub enum Loaded {
     Unsettled,
 }
 
-/// Where a link may lead that is to be deployed.
+/// How far a link to a plugin may lead.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Links {
     /// To a file below a root.
@@ -29,7 +29,7 @@ pub enum Links {
     Anywhere,
 }
 
-/// What is left of a file that was seen to go.
+/// What is at the path of a file that seems to be gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FilePresence {
     /// It is there again.
@@ -77,13 +77,13 @@ impl File {
         }
     }
 
-    /// Whether it is meant as a plugin, but not deployable. What its id is cannot be known then.
+    /// Whether it is meant as a plugin but cannot be deployed. Its id is then unknown.
     #[must_use]
     pub fn is_broken(&self) -> bool {
         matches!(self, File::Flawed { flaw, was } if flaw.meant || was.is_some())
     }
 
-    /// Whether it is no file, but a folder in which there may be plugins.
+    /// Whether it is a folder that may contain plugins.
     #[must_use]
     pub fn is_unreadable_folder(&self) -> bool {
         matches!(self, File::Flawed { flaw, .. } if flaw.is_of_folder())
@@ -97,7 +97,7 @@ pub struct Files {
     claims: BTreeMap<Key, BTreeSet<Arc<Path>>>,
 }
 
-/// Who claims an id.
+/// The owner of an id.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Owner {
     /// No file.
@@ -133,7 +133,7 @@ impl Files {
         Some(before)
     }
 
-    /// A plugin's text is where it is to be, and its file has it.
+    /// Drops a deployed text from memory: the file has it.
     pub fn drop_text(&mut self, plugin: &Plugin) {
         if let Some(File::Plugin(held)) = self.by_path.get_mut(&plugin.path)
             && held.digest == plugin.digest
@@ -143,13 +143,13 @@ impl Files {
         }
     }
 
-    /// What a path held when it was last read.
+    /// The last reading of a path.
     #[must_use]
     pub fn get(&self, path: &Path) -> Option<&File> {
         self.by_path.get(path)
     }
 
-    /// Who claims an id.
+    /// The owner of an id.
     #[must_use]
     pub fn owner(&self, key: &Key) -> Owner {
         let Some(claimants) = self.claims.get(key) else { return Owner::None };

@@ -1,5 +1,5 @@
-//! What is sent to create or update a plugin, and the stub that stands on the server for a moment to learn why the server
-//! refuses to create one.
+//! The bodies that create and update a plugin, and the stub: a plugin of two lines that is on the server for a moment,
+//! to learn why the server refuses to create the real one.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::call::{Form, Row};
 use crate::plugin::{Digest, Entry, Plugin};
 
-/// How a text begins that stands on the server for a moment only.
+/// The first line of the stub.
 const STUB_HEAD: &str = "# owui-watch put this here for a moment, to learn why the server refuses the plugin.\n";
 
 /// A new plugin: named by its title, private (which servers before 0.8 have to be told).
@@ -32,7 +32,7 @@ pub(super) fn stub_text(entry: Entry) -> String {
     format!("{STUB_HEAD}class {}:\n    pass\n", entry.class())
 }
 
-/// Whether this is what stands on the server for a moment, where the plugin is of this type.
+/// Whether this is the digest of the stub for this type of plugin.
 pub(super) fn is_of_stub(digest: Digest, entry: Entry) -> bool {
     Digest::of_text(&stub_text(entry)) == digest
 }
@@ -41,8 +41,8 @@ pub(super) fn is_stub(row: &Row) -> bool {
     row.content.as_deref().is_some_and(|text| text.starts_with(STUB_HEAD))
 }
 
-/// An update is what was read, with our text. Name and description follow the frontmatter as long as nobody changed
-/// them on the server: the stored manifest, which the server makes from the stored text, tells what they were made from.
+/// The row as it was read, with our text. Name and description follow the frontmatter unless somebody changed them on
+/// the server: the stored manifest, which the server makes from the stored text, shows what they were made from.
 pub(super) fn form_to_update(plugin: &Plugin, before: &Row) -> Form {
     let mut meta = before.meta.clone();
     let manifest = meta.remove("manifest");
@@ -66,7 +66,7 @@ pub(super) fn form_to_update(plugin: &Plugin, before: &Row) -> Form {
     }
 }
 
-/// What the server's history shows beside a deploy of a text with this version; a commit may follow after a comma.
+/// The message in the server's history for a text of this version; a commit may follow after a comma.
 #[must_use]
 pub fn message(version: Option<&str>) -> String {
     match version {

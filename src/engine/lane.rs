@@ -1,5 +1,5 @@
-//! All that is known of one plugin on one server, and the order in which plugins get their turn. A lane about which nothing
-//! is known any more goes away.
+//! Everything known of one plugin on one server, and the order in which plugins get their turn. Empty lanes are
+//! dropped.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroUsize;
@@ -22,52 +22,52 @@ use crate::plugin::{Digest, Key, Plugin};
 /// One plugin on one server.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
-    /// What waits for its turn. The queue has its place.
+    /// The job that waits for its turn; the queue has its place.
     job: Option<Job>,
     in_flight: Option<Box<InFlight>>,
-    /// An update that is on its way, or whose end nobody knows.
+    /// An update that was sent and not confirmed.
     pub(super) intent: Option<UpdateIntent>,
     pub(super) rollback: Option<Rollback>,
     pub(super) session: Option<Session>,
-    /// Its file is gone, where that may mean something on the server.
+    /// Its file is gone, if that may concern the server.
     pub(super) removal: Option<PendingRemoval>,
-    /// The text that got no answer the last time that it was sent.
+    /// The text that got no answer when it was last sent.
     pub(super) unanswered: Option<Digest>,
-    /// The text at which the server failed the last time that it was sent.
+    /// The text at which the server failed when it was last sent.
     pub(super) crash: Option<Crash>,
     pub(super) retry: Option<Retry>,
-    /// When it was last sent, since the start.
+    /// When it was last sent.
     pub(super) sent: Option<Duration>,
-    /// The plugin on the server that this new one may be, about which the user was asked.
+    /// The plugin on the server that this new one may duplicate; the user was asked.
     pub(super) duplicate: Option<Key>,
-    /// What the server was seen to hold, while the text is read for the plan that follows from it.
+    /// What the server holds, kept while the file's text is read for the plan.
     pub(super) unread: Option<Remote>,
 }
 
 impl Lane {
-    /// Whether this text may take the server's answer away, or make it fail.
+    /// Whether this text may bring the server down or make it fail.
     pub(super) fn suspects(&self, plugin: &Plugin) -> bool {
         self.unanswered == Some(plugin.digest) || self.crash.as_ref().is_some_and(|crash| crash.is_of(plugin))
     }
 
-    /// Whether a text of the conversation in flight has left.
+    /// Whether the conversation in flight has sent its text.
     pub(super) fn has_sent(&self) -> bool {
         let deploy = self.in_flight.as_ref().and_then(|flight| flight.conversation.deploy());
         deploy.is_some_and(Deploy::has_sent)
     }
 
-    /// The server is not blamed on a text any more, and the text is not sent again for it.
+    /// Clears a text of suspicion, and ends the retry.
     pub(super) fn forget_crash(&mut self) -> Option<Crash> {
         self.end_retry(Cause::Crash);
         self.crash.take()
     }
 
-    /// There is no reason any more to try again because of this.
+    /// Ends the retry for this cause.
     pub(super) fn end_retry(&mut self, cause: Cause) {
         self.retry.take_if(|retry| retry.cause == cause);
     }
 
-    /// What another engine for the same server goes on with.
+    /// The state for the next engine of the same server.
     fn hand_over(self) -> Self {
         let Self { removal, session, unanswered, crash, retry, .. } = self;
         let retry = retry.filter(|retry| retry.cause == Cause::Crash);
@@ -89,7 +89,7 @@ impl Lane {
     }
 }
 
-/// What one editing session has left in the server's history of a plugin.
+/// The versions that one editing session made in the server's history of a plugin.
 #[derive(Debug)]
 pub(super) struct Session {
     /// The server's names of the versions, oldest first.
@@ -98,7 +98,7 @@ pub(super) struct Session {
     pub(super) last: Duration,
 }
 
-/// What is asked for.
+/// A task that waits for its turn.
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) task: Task,
@@ -130,9 +130,9 @@ pub(super) struct InFlight {
     pub(super) conversation: Conversation,
     pub(super) since: Duration,
     pub(super) in_pass: bool,
-    /// A rollback has come in between.
+    /// A rollback happened meanwhile.
     pub(super) rolled_back: bool,
-    /// When the user is to be told that it is still on its way; `None` when that was done.
+    /// When to tell the user that it is still running; `None` once told.
     pub(super) slow_at: Option<Duration>,
 }
 
@@ -165,7 +165,7 @@ impl Conversation {
         }
     }
 
-    /// Takes the answer to [`Step::SaveBackup`]. `None` where nothing was to be kept.
+    /// Takes the answer to [`Step::SaveBackup`]. `None` for a conversation without backups.
     pub(super) fn backup_saved(&mut self, saved: Result<PathBuf, String>) -> Option<Step<Ended>> {
         match self {
             Conversation::Deploy(deploy) => Some(deploy.backup_saved(saved).map_done(Ended::Deploy)),
@@ -174,7 +174,7 @@ impl Conversation {
         }
     }
 
-    /// Takes the answer to [`Step::SaveIntent`]. `None` where nothing was to be noted.
+    /// Takes the answer to [`Step::SaveIntent`]. `None` for a conversation without intents.
     pub(super) fn intent_saved(&mut self, saved: Result<(), String>) -> Option<Step<Ended>> {
         match self {
             Conversation::Deploy(deploy) => Some(deploy.intent_saved(saved).map_done(Ended::Deploy)),
@@ -192,7 +192,7 @@ pub(super) enum Ended {
 }
 
 impl Ended {
-    /// Why it has left something that is to be made good when the server is looked at again, if it has.
+    /// Why a repair must follow at the next probe, if one must.
     pub(super) fn unsettled(&self) -> Option<&str> {
         match self {
             Ended::Deploy(outcome) => outcome.unsettled(),
@@ -201,8 +201,8 @@ impl Ended {
         }
     }
 
-    /// Whether it is known what it has left on the server. Else the note of what was under way is still of use: also after a
-    /// recovery that failed, unless the plugin is out of our reach.
+    /// Whether its result on the server is known. If not, the intent is kept: also after a failed recovery, unless the
+    /// plugin belongs to others.
     pub(super) fn is_certain(&self) -> bool {
         match self {
             Ended::Deploy(outcome) => outcome.is_certain(),
@@ -245,7 +245,7 @@ impl Lanes {
         self.by_key.get_mut(key)
     }
 
-    /// A plugin's lane, in which something is about to be put down.
+    /// The lane of a plugin; made if missing.
     pub(super) fn of(&mut self, key: &Key) -> &mut Lane {
         self.by_key.entry(key.clone()).or_default()
     }
@@ -258,7 +258,7 @@ impl Lanes {
         self.by_key.values_mut()
     }
 
-    /// The lanes in which this was put down.
+    /// The lanes that have this, with it.
     pub(super) fn with<'a, T>(&'a self, what: impl Fn(&'a Lane) -> Option<T>) -> impl Iterator<Item = (&'a Key, T)> {
         self.by_key.iter().filter_map(move |(key, lane)| Some((key, what(lane)?)))
     }
@@ -267,7 +267,7 @@ impl Lanes {
         self.by_key.retain(|_, lane| !lane.is_empty());
     }
 
-    /// What another engine for the same server goes on with.
+    /// The state for the next engine of the same server.
     pub(super) fn hand_over(self) -> BTreeMap<Key, Lane> {
         self.by_key
             .into_iter()
@@ -282,7 +282,7 @@ impl Lanes {
         }
     }
 
-    /// Asks for a job. Answers the waiting one that it replaces; it keeps that one's place in the order.
+    /// Queues a job. Answers the waiting job that it replaces, whose place it takes.
     pub(super) fn request(&mut self, key: Key, job: Job) -> Option<Job> {
         let replaced = self.of(&key).job.replace(job);
         if replaced.is_none() {
@@ -304,8 +304,7 @@ impl Lanes {
         self.values_mut().for_each(|lane| lane.job = None);
     }
 
-    /// The next job that may start, if any, for all that the queue and the caller know. The caller starts it and says so
-    /// with [`Lanes::start`].
+    /// The next job that the queue and the caller allow to start. The caller starts it and calls [`Lanes::start`].
     pub(super) fn next_job(&mut self, may_start: impl Fn(&Key, &Lane, &Job) -> bool) -> Option<(Key, Job)> {
         let Self { by_key, queue } = self;
         let may_start = |key: &Key| {
@@ -338,7 +337,7 @@ impl Lanes {
         self.by_key.values().filter_map(|lane| lane.job.as_ref())
     }
 
-    /// What is in flight in this lane.
+    /// The conversation in flight in this lane.
     pub(super) fn in_flight(&self, key: &Key) -> Option<&InFlight> {
         self.get(key)?.in_flight.as_deref()
     }

@@ -1,5 +1,5 @@
-//! What we believe the server holds, per plugin. Lost or damaged, it costs a comparison with the server and never a
-//! wrong deploy: every write to the server is preceded by a look at it.
+//! The ledger: what we believe the server holds, per plugin. If it is lost or damaged, that costs a comparison with the
+//! server and never a wrong deploy: every write to the server is preceded by a read.
 
 use std::collections::BTreeMap;
 
@@ -11,18 +11,18 @@ use crate::plugin::{Digest, Key, Kind, id::PluginId};
 /// The format that this program writes. A file with a higher one is left alone.
 pub const FORMAT: u32 = 1;
 
-/// How many texts are remembered that the server may have taken.
+/// How many unconfirmed texts are kept per plugin.
 const MOST_SENT: usize = 16;
 
-/// What an earlier run wrote down about one server.
+/// The state that an earlier run saved about one server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SavedState {
-    /// What we believe that it holds.
+    /// What we believe it holds.
     pub ledger: Ledger,
-    /// What was rolled back.
+    /// The current rollbacks.
     pub rollbacks: BTreeMap<Key, Rollback>,
-    /// Updates of which nobody knows how they ended.
-    pub under_way: BTreeMap<Key, UpdateIntent>,
+    /// Updates that were sent and not confirmed.
+    pub intents: BTreeMap<Key, UpdateIntent>,
 }
 
 impl From<Ledger> for SavedState {
@@ -37,18 +37,17 @@ pub struct Ledger {
     records: BTreeMap<Key, Record>,
 }
 
-/// What became of one plugin.
+/// What is known of one plugin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// The text that the server is known to have taken from us, or to have held already.
+    /// The last text that the server certainly held.
     pub deployed: Option<Deployed>,
     /// How the newest attempt ended.
     pub last: LastAttempt,
-    /// Texts of ours that were sent since then, of which nobody knows whether the server has taken them. Whichever of
-    /// them it holds, it is nobody else's.
+    /// Texts of ours that were sent since and never confirmed. If the server holds one of them, it is ours.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sent: Vec<Digest>,
-    /// We have switched the function off, since its file was gone (`on_delete`).
+    /// We switched the function off because its file was gone (`on_delete`).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub switched_off: bool,
 }
@@ -56,7 +55,7 @@ pub struct Record {
 /// A text on the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deployed {
-    /// Of the text.
+    /// The digest of the text.
     pub digest: Digest,
     /// The frontmatter's version, where it gives one.
     pub version: Option<String>,
@@ -75,20 +74,20 @@ pub enum LastAttempt {
     Deployed,
     /// The server would not take it; not to be tried again as it stands.
     Refused {
-        /// Of the refused text.
+        /// The digest of the refused text.
         digest: Digest,
-        /// In which words.
+        /// The reason.
         #[serde(flatten)]
         refusal: Refusal,
     },
     /// It failed on the way: the server may hold it or not.
     Failed {
-        /// Of the text that was on the way.
+        /// The digest of the text.
         digest: Digest,
     },
 }
 
-/// That the server will not take a text.
+/// The reason why the server refuses a text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     /// The server's words, unaltered, which may be empty; or ours, where it gave none.
@@ -123,7 +122,7 @@ impl Refusal {
         Self { words: words.into(), kind: RefusalKind::Said }
     }
 
-    /// Of a text to which no answer came twice.
+    /// For a text that got no answer twice.
     #[must_use]
     pub fn unanswered(cause: &str) -> Self {
         Self { words: format!("the server gave no answer to it, twice: {cause}"), kind: RefusalKind::NoAnswer }
@@ -133,23 +132,23 @@ impl Refusal {
 /// A rollback: the server was given an earlier text on purpose, so the file's text is not deployed until it changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rollback {
-    /// Of the file's text then, where there was a file.
+    /// The digest of the file's text at that time, if there was a file.
     pub local: Option<Digest>,
-    /// Of the text that was put back: not somebody else's.
+    /// The digest of the text that was put back: it counts as ours.
     pub server: Digest,
-    /// The server holds that text. Until then the note says what is about to be done.
+    /// Whether the server holds that text already; if not, the rollback is about to be sent.
     #[serde(default)]
     pub done: bool,
 }
 
-/// A text that is about to leave. It is on disk before that, so that the next start knows whose text it is, and can make
-/// good what a crash in between leaves behind where the server may switch off what it refuses (before 0.12).
+/// An update that is about to be sent. It is on disk first, so that after a crash the next start knows whose text the
+/// server holds, and can repair a function that the server switched off (before 0.12).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpdateIntent {
-    /// Of the text that is sent, after those that may be on the server already without being somebody else's: the ledger
-    /// that has them may not be on disk yet.
+    /// The digests of our texts that the server may hold, and last that of the text to send: the ledger with them may
+    /// not be on disk yet.
     pub ours: Vec<Digest>,
-    /// Of the text that it replaces, where a refusal may leave something to be made good.
+    /// The digest of the text that it replaces, if a refusal may need a repair.
     pub replaced: Option<Digest>,
     /// It is a function that was on; or, where nothing is replaced, one that is switched on once it is created.
     pub was_active: bool,
@@ -187,16 +186,16 @@ impl Ledger {
         self.records.insert(key.clone(), Record { deployed, last, sent, switched_off });
     }
 
-    /// Notes that what was refused may be taken now. Answers whose texts that are.
-    pub fn doubt_refusals(&mut self) -> Vec<Key> {
-        let mut doubted = Vec::new();
+    /// Allows another try of all refused texts. Answers their plugins.
+    pub fn retry_refusals(&mut self) -> Vec<Key> {
+        let mut refused = Vec::new();
         for (key, record) in &mut self.records {
             if let LastAttempt::Refused { digest, .. } = record.last {
                 record.last = LastAttempt::Failed { digest };
-                doubted.push(key.clone());
+                refused.push(key.clone());
             }
         }
-        doubted
+        refused
     }
 
     /// Notes that a text is about to leave: from now on the server may hold it.
@@ -217,7 +216,7 @@ impl Ledger {
         }
     }
 
-    /// Notes that we are about to switch a function off, or that the user knows.
+    /// Notes that we are about to switch a function off, or that the user was told.
     pub fn switched_off(&mut self, key: &Key, off: bool) {
         if let Some(record) = self.records.get_mut(key) {
             record.switched_off = off;
@@ -236,7 +235,7 @@ impl Ledger {
         self.records.keys().filter_map(|key| Some((key, self.held(key)?)))
     }
 
-    /// Knows nothing of a plugin any more.
+    /// Drops the record of a plugin.
     pub fn forget(&mut self, key: &Key) {
         self.records.remove(key);
     }
@@ -247,16 +246,16 @@ impl Ledger {
         serde_json::to_string_pretty(&LedgerFile::of(&self.records)).unwrap_or_default()
     }
 
-    /// What is added to the file's content where only these records have changed, so that a save costs the same among many
-    /// plugins as among few. `None` where one of them is gone, which only the whole content says.
+    /// The text to append to the file if only these records have changed, so that a save costs the same with many
+    /// plugins as with few. `None` if one of them is gone: only the whole content says that.
     #[must_use]
     pub fn addition<'a>(&self, keys: impl IntoIterator<Item = &'a Key>) -> Option<String> {
         let records: Option<Vec<_>> = keys.into_iter().map(|key| self.records.get_key_value(key)).collect();
         Some(format!("\n{}", serde_json::to_string(&LedgerFile::of(records?)).unwrap_or_default()))
     }
 
-    /// Reads the file's content, with what was added to it; the error says what is wrong with it, for a message that goes
-    /// on without. An addition that was cut short is none.
+    /// Reads the file's content, with what was added to it; the error says what is wrong with it, for a message that
+    /// goes on without. An addition that was cut short is none.
     pub fn from_json(text: &str) -> Result<Self, String> {
         #[derive(Deserialize)]
         struct Version {
@@ -276,7 +275,7 @@ impl Ledger {
                     }
                 }
                 Err(error) if error.is_eof() && parts.byte_offset() > 0 => break,
-                // What another format looks like inside is nobody's business.
+                // Do not parse other formats.
                 unusable => {
                     let mut versions = serde_json::Deserializer::from_str(text).into_iter::<Version>();
                     let other = versions.find_map(|version| Some(version.ok()?.format).filter(|it| *it != FORMAT));
@@ -472,7 +471,7 @@ mod tests {
     fn what_is_not_understood_is_said() {
         let record = r#"{"deployed": null, "last": "deployed"}"#;
         refused(r#"{"format": 2}"#, "it has format 2, and this version reads format 1");
-        // What a later format looks like inside is nobody's business here.
+        // The inside of a later format is not parsed.
         refused(r#"{"format": 2, "function": []}"#, "format 2");
         refused(r#"{"format": "1"}"#, "invalid type");
         refused("{}", "missing field `format`");

@@ -1,12 +1,12 @@
-//! Every decision. Pure: [`Engine::handle`] takes one event and the time, and answers what is to be done. No IO, no clock,
-//! no randomness, no async, no logging in here, so that tests and simulations can drive it through any schedule.
+//! Every decision. Pure: [`Engine::handle`] takes one event and the time, and answers with effects. No IO, no clock, no
+//! randomness, no async, no logging, so that tests and simulations can drive it through any schedule.
 //!
-//! The shape of it: `tree` is what the disk holds, `site` what one server holds and what is under way there, with a `lane`
-//! for each plugin. Everything else follows from the two. What waits while the server is away is therefore not a list that
-//! could go stale: when the server is back, [`plan`] compares the two again.
+//! `tree` is what the disk holds; `site` is what one server holds and what is in flight there, with a `lane` per plugin.
+//! Everything else follows from these two. While the server is away no list of waiting plugins is kept that could go stale:
+//! when it is back, [`plan`] compares the two again.
 //!
-//! In here are the events and the effects, and where each event goes. The way of a save: `tree` reads it, `dispatch` plans
-//! it and begins the conversation ([`deploy`], [`repair`] or `removal`), `outcome` draws the conclusions.
+//! This file has the events, the effects, and the routes between them. A save goes through `tree` (read), `dispatch`
+//! (plan, start the conversation: [`deploy`], [`repair`] or `removal`) and `outcome` (record, tell).
 
 mod call;
 mod crashes;
@@ -60,60 +60,59 @@ const STOP_PATIENCE: Duration = Duration::from_secs(10);
 /// The time, and one draw of luck, as the daemon hands them in.
 #[derive(Clone, Copy, Debug)]
 pub struct Now {
-    /// Since the daemon started; never goes back.
+    /// Time since the daemon started; never goes back.
     pub at: Duration,
-    /// What the calendar says, for the ledger.
+    /// The calendar time, for the ledger.
     pub wall: Timestamp,
     /// A random number from 0 to 1, for jitter.
     pub chance: f64,
 }
 
-/// What can happen to the engine.
+/// Everything the engine reacts to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// Look at everything again: start-up, events were lost, the configuration changed.
     Rescan,
-    /// Try a server that is away now, however long its pause: the user asks for it.
+    /// Try an unreachable server now, whatever its pause: the user asks for it.
     TryNow,
     /// The answer to [`Effect::Scan`].
     Scanned(Scan),
-    /// Somebody has begun to save this file, as far as one can see. More may follow, or nothing.
+    /// A save of this file seems to begin. More may follow, or nothing.
     Saving(Arc<Path>),
-    /// Something was written here, and is ready to be read. The time is when its writer was done: git may have held it
-    /// back since.
+    /// These files are ready to be read. The time is when the writer was done: git may have held the file back since.
     Ready(Vec<(Arc<Path>, Duration)>),
-    /// Somebody has been writing these for a while; they are not ready.
+    /// These have been written for a while and are not ready.
     BeingWritten(Vec<Arc<Path>>),
     /// The answer to [`Effect::Read`].
     Loaded(Arc<Path>, Loaded),
     /// The answer to [`Effect::Call`].
     Replied(Ticket, Reply),
-    /// The answer to [`Effect::SaveBackup`]: where the copy lies, or why there is none.
+    /// The answer to [`Effect::SaveBackup`]: the path of the copy, or why there is none.
     BackupSaved(Ticket, Result<PathBuf, String>),
     /// The answer to [`Effect::SaveIntent`]: it is on disk, or why it is not.
     IntentSaved(Ticket, Result<(), String>),
     /// The answer to [`Effect::CheckPresence`].
     PresenceChecked(Arc<Path>, FilePresence),
-    /// Somebody has rolled plugins back beside us, or such a rollback has ended: this is what holds now.
+    /// Another process started or ended rollbacks: these are the current ones.
     RolledBack(BTreeMap<Key, Rollback>),
     /// The time of [`Engine::next_wake`] has come.
     Wake,
-    /// Finish what is in flight, and end: the user does not wait for ever.
+    /// Finish what is in flight, within a limit, and end.
     Stop,
-    /// Finish what is in flight, however long that takes, and end: another engine goes on.
+    /// Finish what is in flight, however long that takes, and end: another engine continues.
     Replace,
 }
 
-/// Everything that a walk of the roots found.
+/// The result of a walk of the roots.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Scan {
     /// The files.
     pub files: Vec<(Arc<Path>, Loaded)>,
-    /// Roots that are not there.
+    /// Missing roots.
     pub missing: Vec<PathBuf>,
 }
 
-/// What the daemon is to do.
+/// What the driver must do.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub enum Effect {
@@ -121,23 +120,23 @@ pub enum Effect {
     Scan,
     /// Read one file, whose writer is done.
     Read(Arc<Path>),
-    /// Read one file again that was not complete, and of which nobody has said that it is now.
+    /// Read an incomplete file again; no event said that it is complete now.
     Reread(Arc<Path>),
     /// Make one request.
     Call(Ticket, Call),
-    /// Put a copy of somebody else's text on disk, before the call that replaces it.
+    /// Save a copy of somebody else's text, before the call that replaces it.
     SaveBackup(Ticket, Backup),
-    /// Put on disk, before the update leaves, what is known of it.
+    /// Save the intent of an update, before the update leaves.
     SaveIntent(Ticket, Key, UpdateIntent),
-    /// Such a note has served.
+    /// Delete an intent that is no longer needed.
     ClearIntent(Key),
-    /// Keep a copy of a text of ours that the server holds, for going back to it later.
+    /// Keep a copy of a text of ours that the server holds, for a later rollback.
     Archive(Backup),
-    /// Keep a copy of this text too, which the server held without a deploy of ours.
+    /// Keep a copy of a text that the server held without a deploy of ours.
     ArchiveFound(Backup),
-    /// A rollback is over: the file has changed and is deployed.
+    /// End a rollback: the file has changed and is deployed.
     EndRollback(Key),
-    /// See what is left of a file that was seen to go.
+    /// Look again at a file that seems to be gone.
     CheckPresence(Arc<Path>),
     /// Write this plugin's record in [`Engine::ledger`] to disk.
     Save(Key),
@@ -156,54 +155,54 @@ pub enum Code {
     NotDeployed = 1,
     /// Wrong usage or configuration.
     Usage = 2,
-    /// The server could not be reached, or did not let us in.
+    /// The server could not be reached, or denied access.
     NoServer = 3,
 }
 
-/// Which call an answer belongs to.
+/// Matches an answer to its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Ticket(u64);
 
-/// How the engine is to behave.
+/// The settings that the engine follows.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// What is watched, for messages.
+    /// The watched folders, for messages.
     pub roots: Vec<PathBuf>,
-    /// Where the plugins go, for messages.
+    /// The server's address, for messages.
     pub server: String,
-    /// Whether somebody said where that is, or it is the default.
+    /// Whether the address was configured; otherwise it is the default.
     pub configured: bool,
     /// Where the key was found, for messages; `None` without one.
     pub key: Option<String>,
     /// How many conversations may be in flight at once.
     pub concurrency: NonZeroUsize,
-    /// `Some` for `--once`: how long to go on trying while the server is away.
+    /// `Some` for `--once`: how long to keep trying while the server is away.
     pub once: Option<Duration>,
     /// For each conversation; `force` holds for the first pass.
-    pub terms: DeployPolicy,
-    /// What becomes on the server of a plugin whose file is gone.
+    pub deploy: DeployPolicy,
+    /// What to do on the server about a plugin whose file is gone.
     pub on_delete: OnDelete,
-    /// How long the file must have stayed gone before.
+    /// How long the file must stay gone first.
     pub gone_after: Duration,
-    /// How many of the versions that one editing session makes are to stay in the server's history; `None` for all.
+    /// How many versions of one editing session stay in the server's history; `None` for all.
     pub keep_versions: Option<NonZeroUsize>,
-    /// The files that watch.toml has settings for.
+    /// The files with settings of their own in watch.toml.
     pub named: Vec<PathBuf>,
-    /// What to do about single new plugins that seem to be on the server under another id, instead of what `terms` says.
+    /// Exceptions to `deploy.adopt` for single files.
     pub adopt_files: BTreeMap<PathBuf, Adopt>,
-    /// Paths and ids that the work is limited to; empty for no limit.
+    /// The paths and ids to work on; empty for all.
     pub only: Vec<String>,
 }
 
-/// What becomes on the server of a plugin whose file is gone.
+/// What to do on the server about a plugin whose file is gone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnDelete {
     /// Nothing.
     #[default]
     Keep,
-    /// A function is switched off.
+    /// Switch a function off.
     Deactivate,
-    /// It is deleted, with a copy on disk.
+    /// Delete it, after a copy is on disk.
     Delete,
 }
 
@@ -221,12 +220,12 @@ impl Policy {
     }
 }
 
-/// Whether an argument on the command line means this file: its id, its path, or a folder above it.
+/// Whether an argument names this file: by its id, its path, or a folder above it.
 fn names(argument: &str, path: &Path, id: Option<&str>) -> bool {
     id == Some(argument) || path.starts_with(argument.strip_prefix("./").unwrap_or(argument))
 }
 
-/// The whole state: what the disk holds, and what the server holds. See the module's documentation.
+/// The whole state: what the disk holds and what the server holds.
 #[derive(Debug)]
 pub struct Engine {
     policy: Policy,
@@ -234,27 +233,28 @@ pub struct Engine {
     site: Site,
     n_tickets: u64,
     first_pass: bool,
-    /// Whether the plugins that were asked for are there.
+    /// Whether the plugins named on the command line exist.
     asked_for: AskedFor,
-    /// How a single pass ends that cannot go on.
+    /// The exit code of a single pass that cannot continue.
     exit: Option<Code>,
-    /// Nothing is begun any more.
+    /// While set, nothing new starts.
     ending: Option<Ending>,
     effects: Vec<Effect>,
 }
 
-/// What becomes of what is in flight when the engine ends.
+/// How the engine treats conversations in flight when it ends.
 #[derive(Clone, Copy, Debug)]
 enum Ending {
-    /// It is given up then.
+    /// They are given up then.
     Stop { by: Duration },
-    /// It is finished. To the one that goes on it would be unknown: an older text might arrive after a newer one, and what
-    /// the server switches off would stay so. When the user is to be told that this takes long; `None` when that was done.
+    /// They are finished. The next engine would not know of them: an older text could arrive after a newer one, and a
+    /// function that the server switches off would stay off. `slow_at`: when to tell the user that this takes long;
+    /// `None` once told.
     Replace { slow_at: Option<Duration> },
 }
 
-/// What a run has in mind that is in no file: plugins whose files are gone, the versions of an editing session, texts that
-/// no answer came to, since when the server is away.
+/// The state of a run that is in no file: pending removals, the versions of editing sessions, texts that got no answer,
+/// the outage of the server.
 #[derive(Debug)]
 pub struct Handover {
     lanes: BTreeMap<Key, Lane>,
@@ -263,7 +263,7 @@ pub struct Handover {
 }
 
 impl Handover {
-    /// There is another way to the server. Whether it is there, the user hears as at the first time.
+    /// The connection settings changed: report reachability from scratch.
     #[must_use]
     pub fn with_another_way(self) -> Self {
         Self { outage: None, ..self }
@@ -271,7 +271,7 @@ impl Handover {
 }
 
 impl Engine {
-    /// An engine that knows what an earlier run wrote down.
+    /// An engine that continues from the state of an earlier run.
     #[must_use]
     pub fn new(policy: Policy, saved: SavedState) -> Self {
         Self {
@@ -287,20 +287,20 @@ impl Engine {
         }
     }
 
-    /// What we believe the server holds, for [`Effect::Save`].
+    /// The believed contents of the server, for [`Effect::Save`].
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
         &self.site.ledger
     }
 
-    /// What another engine for the same server is to go on with. The conversations must be over.
+    /// State for the next engine of the same server. No conversation may be in flight.
     #[must_use]
     pub fn hand_over(self) -> Handover {
         let Self { tree, site, .. } = self;
         Handover { lanes: site.lanes.hand_over(), complaints: tree.complaints, outage: site.outage }
     }
 
-    /// Goes on with what an engine for the same server had in mind, by the same clock.
+    /// Continues with the state of an earlier engine for the same server and clock.
     pub fn take_over(&mut self, unfinished: Handover) {
         let Handover { lanes, complaints, outage } = unfinished;
         (self.tree.complaints, self.site.outage) = (complaints, outage);
@@ -308,19 +308,19 @@ impl Engine {
         for lane in self.site.lanes.values_mut() {
             lane.removal.take_if(|removal| !self.policy.watches(&removal.plugin.path));
             if let Some(removal) = &mut lane.removal {
-                // What was being acted on is looked at again.
+                // A removal in progress is checked again.
                 removal.due.get_or_insert_default();
             }
         }
     }
 
-    /// Whether the first pass, which `force` holds for, is still to be made or under way.
+    /// Whether the first pass, to which `force` applies, has not ended yet.
     #[must_use]
     pub fn in_first_pass(&self) -> bool {
         self.first_pass
     }
 
-    /// When the engine wants [`Event::Wake`], if it waits for a time at all.
+    /// When the engine needs [`Event::Wake`], if at all.
     #[must_use]
     pub fn next_wake(&self) -> Option<Duration> {
         let server = match &self.site.access {
@@ -340,7 +340,7 @@ impl Engine {
         rereads.chain(slow).chain(removals).chain(retry).chain(server).chain(ending).min()
     }
 
-    /// Takes what happened, and answers what is to be done, in this order.
+    /// Takes one event, and answers with effects to perform in this order.
     pub fn handle(&mut self, event: Event, now: Now) -> Vec<Effect> {
         match event {
             Event::Rescan => self.on_rescan(now),
@@ -355,7 +355,7 @@ impl Engine {
             Event::Replied(ticket, reply) => self.on_replied(ticket, reply, now),
             Event::BackupSaved(ticket, saved) => self.on_written(ticket, |it| it.backup_saved(saved), now),
             Event::IntentSaved(ticket, saved) => self.on_written(ticket, |it| it.intent_saved(saved), now),
-            Event::PresenceChecked(path, trace) => self.on_presence(&path, trace, now),
+            Event::PresenceChecked(path, presence) => self.on_presence(&path, presence, now),
             Event::RolledBack(rollbacks) => self.on_rolled_back(rollbacks),
             Event::Wake => self.on_wake(now),
             Event::Stop => self.on_stop(now),
@@ -369,7 +369,7 @@ impl Engine {
     }
 
     fn on_rescan(&mut self, now: Now) {
-        // One that is begun anew does not do again what was forced.
+        // A pass that starts over does not repeat forced deploys.
         let results = self.site.pass.take().map(|pass| pass.results).unwrap_or_default();
         self.site.pass = Some(Pass { since: now.at, planned: false, holds: ServerListing::default(), results });
         self.tree.scanning = true;
@@ -380,7 +380,7 @@ impl Engine {
         }
     }
 
-    /// A ticket by which the answer finds its way to a plugin's conversation.
+    /// A ticket that routes the answer to a plugin's conversation.
     fn ticket_of(&mut self, key: Key) -> Ticket {
         let ticket = self.ticket();
         self.site.tickets.insert(ticket, key);
@@ -401,9 +401,9 @@ impl Engine {
         if let Some((key, version)) = self.site.prunes.remove(&ticket) {
             match reply {
                 Reply::Deleted => self.tell(Notice { about: self.about(&key), what: NoticeKind::Pruned }),
-                // It is gone, or cannot be pruned.
+                // Already gone, or impossible to prune.
                 Reply::Absent | Reply::Refused { .. } => {}
-                // It is surplus still when the next one is.
+                // Try it again with the next one.
                 _ => {
                     if let Some(session) = self.site.lanes.get_mut(&key).and_then(|lane| lane.session.as_mut()) {
                         session.versions.push_front(version);
@@ -426,7 +426,7 @@ impl Engine {
                 probe.holds.kinds.insert(kind);
                 return self.advance_probe(now);
             }
-            // That is others' doing. A plugin that is not listed is looked at by itself.
+            // Other users' rows can cause this. A plugin that is not listed is asked for by its id.
             if let Reply::Unusable { .. } = reply {
                 return self.advance_probe(now);
             }
@@ -448,7 +448,7 @@ impl Engine {
             Failure::NotAllowed { status, words } => self.on_denied(status, words, now),
             Failure::NotOurs { words } => self.on_denied(401, words, now),
             Failure::Foreign { status, words } => self.on_foreign(status, words, now),
-            // The last ones are no reply's meaning.
+            // No reply means the last three.
             Failure::Odd { words: cause }
             | Failure::Stumbled { cause }
             | Failure::Unanswered { cause }
@@ -471,7 +471,7 @@ impl Engine {
             .map(|(path, pending)| (Arc::clone(path), *pending))
             .collect();
         for (path, pending) in due {
-            // Its writer was done, but may have begun again since.
+            // Its writer may have started again since.
             self.reread(path, pending);
         }
         if self.site.is_open() && self.ending.is_none() {
@@ -519,12 +519,12 @@ impl Engine {
         }
     }
 
-    /// To the user, who is told of the new settings, nothing ends.
+    /// Tells nothing: the user hears of the new settings instead.
     fn on_replace(&mut self, now: Now) {
         self.ending.get_or_insert(Ending::Replace { slow_at: Some(now.at + SLOW) });
     }
 
-    /// Ends a pass that has nothing left to do, and the program when it is to end.
+    /// Ends a pass that has nothing left to do, and the program if it must end.
     fn finish(&mut self, now: Now) {
         if let Some(Ending::Replace { .. }) = self.ending {
             if self.site.lanes.n_in_flight() == 0 {
@@ -545,7 +545,7 @@ impl Engine {
             return;
         }
         if let Some(code) = self.exit {
-            // What is in flight may have something to be made good.
+            // Conversations in flight may still have something to repair.
             if self.site.lanes.n_in_flight() == 0 {
                 self.effects.push(Effect::Exit(code));
             }
@@ -557,7 +557,7 @@ impl Engine {
             && self.tree.pending.is_empty()
             && !self.tree.scanning
             && self.site.is_open();
-        // A watch says how the pass went, and goes on trying.
+        // A watch reports the pass and keeps retrying.
         let retries = self.site.next_retry().is_some();
         let idle = idle && (self.policy.once.is_none() || !retries);
         if !idle || !self.site.pass.as_ref().is_some_and(|pass| pass.planned) {
@@ -565,7 +565,7 @@ impl Engine {
         }
         let Some(pass) = self.site.pass.take() else { return };
         self.first_pass = false;
-        let (tally, dry_run) = (self.tally(&pass), self.policy.terms.dry_run);
+        let (tally, dry_run) = (self.tally(&pass), self.policy.deploy.dry_run);
         self.tell(Notice::general(NoticeKind::Summary { tally, took: now.at.saturating_sub(pass.since), dry_run }));
         if self.policy.once.is_some() {
             let code = match tally.is_complete() {

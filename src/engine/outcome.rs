@@ -1,4 +1,4 @@
-//! What follows from how a conversation has ended: what is written down, what is told, and what is to be done next.
+//! Draws the consequences of an outcome: what to record, what to tell, and what to do next.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ impl Engine {
         {
             lane.end_retry(Cause::Activation);
             if matches!(ended, Ended::Recover(_)) {
-                // Whose text that was, the ledger says from now on.
+                // From now on the ledger says whose text that was.
                 self.effects.push(Effect::Save(key.clone()));
             }
             self.effects.push(Effect::ClearIntent(key.clone()));
@@ -65,7 +65,7 @@ impl Engine {
         if let Some(plugin) = arrived {
             self.undo_rollback(&plugin);
         }
-        // What is off is not left to the next look, whenever that is.
+        // A function that is off is repaired soon, not only at the next probe.
         match unsettled {
             Some(_) if switches_on => self.activate_later(key, now),
             Some(cause) => self.on_unreachable(cause.into(), None, now),
@@ -73,7 +73,8 @@ impl Engine {
         }
     }
 
-    /// What is made good later is the text that the server was seen to hold after the refusal, whoever put it there.
+    /// Updates the intent: a later repair restores the text that the server held after the refusal, whoever put it
+    /// there.
     fn note_restored(&mut self, key: &Key, text: Option<Digest>) {
         if let (Some(text), Some(intent)) = (text, self.site.lanes.get_mut(key).and_then(|lane| lane.intent.as_mut()))
             && intent.replaced.is_some_and(|replaced| replaced != text)
@@ -85,8 +86,8 @@ impl Engine {
         }
     }
 
-    /// What was under way has reached the server. A rollback that still holds was done in the meantime, and is undone by
-    /// that. One that is not done yet will be, after it. What waits meanwhile is held back all the same.
+    /// A deploy that was in flight has undone a rollback made meanwhile. A rollback that is still to be sent will win.
+    /// Either way, waiting deploys are held back.
     fn undo_rollback(&mut self, plugin: &Plugin) {
         let Some(Rollback { local: Some(local), server, done: true }) = self.site.rollback(&plugin.key) else {
             return;
@@ -99,17 +100,17 @@ impl Engine {
         }
     }
 
-    fn on_deployed(&mut self, exchange: &Deploy, outcome: Outcome, in_pass: bool, took: Duration, now: Now) {
-        let plugin = exchange.plugin();
-        let is_known = self.note_for_retry(exchange, &outcome, took, now);
+    fn on_deployed(&mut self, deploy: &Deploy, outcome: Outcome, in_pass: bool, took: Duration, now: Now) {
+        let plugin = deploy.plugin();
+        let is_known = self.note_for_retry(deploy, &outcome, took, now);
         let outcome = match self.answered(plugin, outcome, now) {
-            // It was sent once more only because of what an earlier refusal has left behind.
+            // It was refused before, and sent again only for a repair.
             Outcome::Crashed { left, .. } if let Some(refusal) = self.site.refused_before(plugin) => {
                 Outcome::Refused { refusal, left }
             }
             Outcome::Crashed { words, left } => {
                 self.record_attempt(&plugin.key, LastAttempt::Failed { digest: plugin.digest });
-                match self.on_crashed(exchange, words, left, in_pass, now) {
+                match self.on_crashed(deploy, words, left, in_pass, now) {
                     Some(outcome) => outcome,
                     None => return,
                 }
@@ -122,22 +123,22 @@ impl Engine {
                 self.site.lanes.of(&plugin.key).duplicate = None;
                 let had_it = self.site.ledger.get(&plugin.key).is_some_and(|record| record.deployed.is_some());
                 if had_it && !in_pass && self.site.is_open() {
-                    // It has lost this one, and perhaps others.
+                    // The server lost this one, and perhaps others.
                     self.probe();
                 }
                 self.record_deployed(plugin, now);
             }
             Outcome::Updated { .. } => self.record_deployed(plugin, now),
             Outcome::Unchanged => self.record_found(plugin, now),
-            Outcome::Duplicate(twin) => {
-                let other = Key { kind: plugin.key.kind, id: twin.id.clone() };
+            Outcome::Duplicate(duplicate) => {
+                let other = Key { kind: plugin.key.kind, id: duplicate.id.clone() };
                 self.site.lanes.of(&plugin.key).duplicate = Some(other);
             }
             Outcome::Refused { refusal, .. } => {
                 let (digest, refusal) = (plugin.digest, refusal.clone());
                 self.record_attempt(&plugin.key, LastAttempt::Refused { digest, refusal });
             }
-            // What was refused before stays so.
+            // A refused text stays refused.
             Outcome::Failed(_) if self.site.refused_before(plugin).is_some() => {}
             Outcome::Failed(_) => self.record_attempt(&plugin.key, LastAttempt::Failed { digest: plugin.digest }),
             _ => {}
@@ -145,18 +146,18 @@ impl Engine {
         match outcome {
             Outcome::Failed(failure) => {
                 let what = self.wait_out(failure, now);
-                // The server may just have been found to have gone because of it, of which the user was told.
+                // The user may just have been told that this text brought the server down.
                 let is_known = is_known || what.is_ok() && self.site.refused_before(plugin).is_some();
                 if !is_known {
                     self.tell_failed((&**plugin).into(), what, took);
                 }
                 return;
             }
-            Outcome::Unchanged => self.tell_unchanged(plugin, in_pass, exchange.on_server().and_then(|row| row.active)),
+            Outcome::Unchanged => self.tell_unchanged(plugin, in_pass, deploy.on_server().and_then(|row| row.active)),
             outcome => {
                 self.note_outcome(plugin, &outcome);
                 let version = if let Outcome::Updated { version, .. } = &outcome { version.clone() } else { None };
-                for what in NoticeKind::of_outcome(outcome, plugin, exchange.on_server(), in_pass, took) {
+                for what in NoticeKind::of_outcome(outcome, plugin, deploy.on_server(), in_pass, took) {
                     self.tell(Notice::of(plugin, what));
                 }
                 self.prune(&plugin.key, version, now);
@@ -167,7 +168,7 @@ impl Engine {
         }
     }
 
-    /// What came of a deploy, for the pass and for what is told of the file next.
+    /// Notes the outcome of a deploy, for the pass and for the next notice about the file.
     fn note_outcome(&mut self, plugin: &Plugin, outcome: &Outcome) {
         let complaint = match outcome {
             Outcome::RemoteEdit { .. } | Outcome::Duplicate(_) => Some(Complaint::Held),
@@ -195,11 +196,11 @@ impl Engine {
         );
     }
 
-    /// Tells of a conversation that came to nothing: what it waits for, or why it failed.
+    /// Tells that a conversation waits, or why it failed.
     pub(super) fn tell_failed(&mut self, about: Subject, what: Result<WaitReason, Failure>, took: Duration) {
         let what = match what {
             Ok(reason) => {
-                let again = self.site.outage.as_ref().is_some_and(|absence| absence.attempts > 1);
+                let again = self.site.outage.as_ref().is_some_and(|outage| outage.attempts > 1);
                 NoticeKind::Waiting { reason, again: again && reason == WaitReason::Away }
             }
             Err(failure) => {
@@ -213,7 +214,7 @@ impl Engine {
         self.tell(Notice { about, what });
     }
 
-    /// A text that took the server's answer away twice may take the server away a third time: that counts as a refusal.
+    /// Counts a text that got no answer twice as refused: it may bring the server down.
     fn answered(&mut self, plugin: &Plugin, outcome: Outcome, now: Now) -> Outcome {
         let Outcome::Failed(Failure::Unanswered { cause }) = outcome else { return outcome };
         let lane = self.site.lanes.of(&plugin.key);
@@ -225,11 +226,11 @@ impl Engine {
         Outcome::Failed(Failure::Unanswered { cause })
     }
 
-    /// `switches_on`: what was to be made good is that a new function is not on.
+    /// Ends a recovery. `switches_on`: it was about a new function that was not switched on.
     fn on_recovered(&mut self, key: &Key, outcome: repair::Outcome, switches_on: bool, took: Duration, now: Now) {
         let about = self.about(key);
         match outcome {
-            // What is left to be made good is not tried again at once.
+            // Do not repeat the repair at once.
             repair::Outcome::Failed(Failure::Odd { words }) => self.on_unreachable(words.into(), None, now),
             repair::Outcome::Failed(failure) => {
                 let what = self.wait_out(failure, now);
@@ -256,7 +257,7 @@ impl Engine {
                     };
                     self.tell(Notice { about, what });
                 }
-                // It may have changed since the list that the plan went by.
+                // The text may have changed since the listing that the plan was based on.
                 let was_held = self.site.ledger.held(key);
                 self.record_seen(key, holds);
                 if let Owner::One(plugin) = self.tree.present_owner(key)
@@ -270,7 +271,7 @@ impl Engine {
         }
     }
 
-    /// Of the versions that one editing session makes, only so many are to stay in the server's history.
+    /// Keeps only the newest versions of an editing session in the server's history.
     fn prune(&mut self, key: &Key, version: Option<String>, now: Now) {
         let Some((version, most)) = version.zip(self.policy.keep_versions) else { return };
         let fresh = || Session { versions: VecDeque::new(), last: now.at };
@@ -279,7 +280,7 @@ impl Engine {
             session.versions.clear();
         }
         session.last = now.at;
-        // Going back to an earlier text may make it current again under its old name.
+        // A return to an earlier text may make its old version current again.
         session.versions.retain(|known| *known != version);
         session.versions.push_back(version);
         let surplus = session.versions.len().saturating_sub(most.get());
@@ -291,7 +292,7 @@ impl Engine {
         }
     }
 
-    /// Waits for the server where that is what a conversation failed at; gives back any other failure.
+    /// Starts to wait if the server is the reason of a failure; gives back any other failure.
     pub(super) fn wait_out(&mut self, failure: Failure, now: Now) -> Result<WaitReason, Failure> {
         match failure {
             Failure::Unreachable { cause, retry_after } => self.on_unreachable(cause, retry_after, now),
@@ -310,9 +311,9 @@ impl Engine {
         Ok(WaitReason::Away)
     }
 
-    /// The server has taken a text from us.
+    /// Records that the server took a text from us.
     fn record_deployed(&mut self, plugin: &Plugin, now: Now) {
-        if self.policy.terms.dry_run {
+        if self.policy.deploy.dry_run {
             return;
         }
         self.end_rollback(&plugin.key);
@@ -320,15 +321,15 @@ impl Engine {
         self.effects.push(Effect::Archive(backup(plugin)));
     }
 
-    /// The server holds a text of ours already.
+    /// Records that the server already holds the file's text.
     pub(super) fn record_found(&mut self, plugin: &Plugin, now: Now) {
         self.end_rollback(&plugin.key);
-        if !self.site.is_recorded(plugin) && !self.policy.terms.dry_run {
-            // What was sent and got no answer was taken after all.
+        if !self.site.is_recorded(plugin) && !self.policy.deploy.dry_run {
+            // A text that was sent without an answer did arrive.
             let was_sent = self.site.ledger.get(&plugin.key).is_some_and(|record| record.sent.contains(&plugin.digest));
             let by_us = was_sent || self.site.deployed_by_us(&plugin.key) == Some(plugin.digest);
             self.record(plugin, by_us, now);
-            // From here on it counts as ours, and is replaced without a further copy.
+            // From now on it counts as ours and is replaced without another copy.
             let archive = if by_us { Effect::Archive } else { Effect::ArchiveFound };
             self.effects.push(archive(backup(plugin)));
         }
@@ -343,15 +344,15 @@ impl Engine {
         self.effects.push(Effect::Save(plugin.key.clone()));
     }
 
-    /// The server holds the file's text again.
+    /// Ends the rollback: the server holds the file's text again.
     fn end_rollback(&mut self, key: &Key) {
-        if !self.policy.terms.dry_run && self.site.lanes.get_mut(key).and_then(|lane| lane.rollback.take()).is_some() {
+        if !self.policy.deploy.dry_run && self.site.lanes.get_mut(key).and_then(|lane| lane.rollback.take()).is_some() {
             self.effects.push(Effect::EndRollback(key.clone()));
         }
     }
 
     pub(super) fn record_attempt(&mut self, key: &Key, last: LastAttempt) {
-        if !self.policy.terms.dry_run {
+        if !self.policy.deploy.dry_run {
             self.site.ledger.ended(key, last);
             self.effects.push(Effect::Save(key.clone()));
         }

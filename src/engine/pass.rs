@@ -1,4 +1,4 @@
-//! A pass over everything: what is said at its beginning, what came of each plugin, and how many there are of each sort.
+//! A pass over all plugins: its first notice, the result of each plugin, and the counts.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,13 +18,13 @@ use crate::plugin::{Key, Plugin};
 pub(super) struct Pass {
     pub(super) since: Duration,
     pub(super) planned: bool,
-    /// What the server held when the pass was planned, for plugins whose files were not complete then.
+    /// What the server held when the pass was planned, for files that were incomplete then.
     pub(super) holds: ServerListing,
-    /// What came of each plugin. A pass that is interrupted looks at a plugin again, which counts once.
+    /// The result of each plugin. A resumed pass may visit a plugin again, which counts once.
     pub(super) results: BTreeMap<Key, PassResult>,
 }
 
-/// What came of a plugin in a pass.
+/// The result of a plugin in a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PassResult {
     Created,
@@ -35,19 +35,19 @@ pub(super) enum PassResult {
     Failed,
 }
 
-/// Whether the plugins that were asked for are there.
+/// Whether the plugins named on the command line exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AskedFor {
     /// Not every file has been read.
     Unknown,
-    /// The user was told what is not there, if anything.
+    /// The user was told what is missing, if anything.
     Told,
-    /// A single pass cannot do what it was asked for.
+    /// A single pass cannot do what was asked.
     Absent,
 }
 
 impl Engine {
-    /// Says once what was looked for and is not there, as soon as every file that there is was read.
+    /// Tells once which named plugins and files are missing, as soon as every file has been read.
     pub(super) fn tell_absent(&mut self) {
         if self.asked_for != AskedFor::Unknown
             || self.tree.scanning
@@ -56,7 +56,7 @@ impl Engine {
         {
             return;
         }
-        // What is in a root that is waited for is not known yet.
+        // A missing root may still turn up with them.
         if self.policy.once.is_none() && !self.tree.missing.is_empty() {
             return;
         }
@@ -87,7 +87,7 @@ impl Engine {
                 ),
             }));
         }
-        // A script that finds nothing to deploy looks in the wrong place.
+        // A script that finds nothing to deploy probably looks in the wrong place.
         let none_found =
             self.tree.files.plugins().next().is_none() && self.n_skipped() + self.n_unreadable_folders() == 0;
         let nothing = self.policy.only.is_empty() && none_found;
@@ -103,11 +103,11 @@ impl Engine {
         if usage && self.site.lanes.with(|lane| lane.intent.as_ref()).next().is_none() {
             self.exit.get_or_insert(Code::Usage);
         }
-        // What a deploy that was cut short has left behind is made good before.
+        // The repair after an interrupted deploy comes first.
         self.asked_for = if usage { AskedFor::Absent } else { AskedFor::Told };
     }
 
-    /// `unread`: so many are planned when their text is there.
+    /// Starts the pass proper. `unread`: the number of plugins whose text must be read first.
     pub(super) fn plan_pass(&mut self, holds: ServerListing, unread: usize) {
         let todo = self.site.lanes.n_waiting() + unread;
         let Some(pass) = &mut self.site.pass else { return };
@@ -119,7 +119,7 @@ impl Engine {
     }
 
     pub(super) fn tally(&self, pass: &Pass) -> PassSummary {
-        let count = |came| pass.results.values().filter(|result| **result == came).count();
+        let count = |kind| pass.results.values().filter(|result| **result == kind).count();
         PassSummary {
             created: count(PassResult::Created),
             updated: count(PassResult::Updated),
@@ -154,12 +154,12 @@ impl Engine {
         self.tree.files.iter().filter(unreadable).count()
     }
 
-    /// How many plugins the server does not hold as they stand in their files, and will be given when that can be.
+    /// How many plugins are still to be deployed.
     pub(super) fn n_undeployed(&self) -> usize {
         self.n_planned(|_, decision| matches!(decision, Decision::Deploy(_)))
     }
 
-    /// How many plugins that no other file claims have such a plan. A file that was saved and not read yet counts as one to
+    /// How many plugins without a conflict have such a decision. A saved file that is still unread counts as one to
     /// deploy.
     pub(super) fn n_planned(&self, counts: impl Fn(&Plugin, &Decision) -> bool) -> usize {
         let sole = |key| match self.tree.files.owner(key) {
@@ -175,7 +175,7 @@ impl Engine {
         in_reach.filter(|plugin| self.policy.selects_plugin(plugin) && counts(plugin, &decision(plugin))).count()
     }
 
-    /// The last line: how many plugins the server does not have as their files have them, and why.
+    /// The last notice: how many plugins the server does not hold as their files do, and why.
     pub(super) fn stopped(&self) -> NoticeKind {
         let is_held = |plugin: &Plugin| {
             let told = self.tree.complaints.get(&plugin.path);
@@ -193,10 +193,10 @@ impl Engine {
         }
     }
 
-    /// What came of a plugin in the pass, if one is under way.
+    /// Notes the result of a plugin, if a pass is running.
     pub(super) fn note_result(&mut self, key: &Key, result: PassResult) {
         let Some(pass) = &mut self.site.pass else { return };
-        // What was deployed a moment ago is found unchanged when the pass is taken up again.
+        // A resumed pass finds a plugin unchanged that it deployed before.
         let is_newer = result != PassResult::Unchanged
             || !matches!(pass.results.get(key), Some(PassResult::Created | PassResult::Updated));
         if is_newer {

@@ -1,9 +1,9 @@
-//! Deploy or skip, and why: one table over what we know, what the server holds and what the file holds.
+//! Deploy or skip, and why: one table over what the ledger, the server and the file hold.
 
 use crate::engine::ledger::{LastAttempt, Record, Refusal, Rollback};
 use crate::plugin::Digest;
 
-/// What an overview of the server said of one plugin.
+/// What the server is known to hold of one plugin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Remote {
     /// The server was not asked: a save is planned from the ledger.
@@ -12,11 +12,11 @@ pub enum Remote {
     NotListed,
     /// The server holds a text with this digest.
     Holds(Digest),
-    /// The server holds what was to stand there for a moment only, to learn why it refuses the plugin.
+    /// The server holds our stub, which should have been there only for a moment, to learn why it refuses the plugin.
     Stub,
 }
 
-/// What is to be done about a plugin file.
+/// What to do about a plugin file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Decision {
@@ -41,16 +41,16 @@ pub enum Why {
     Retry,
     /// We deployed it, and the server holds something else now.
     ChangedOnServer,
-    /// We deployed it, and the server does not list it any more.
+    /// We deployed it, and the server no longer lists it.
     MissingOnServer,
-    /// It was saved as it was deployed, and the server has been asked already what it holds.
+    /// It was saved unchanged, and the server has already been asked what it holds.
     SavedAgain,
     /// `--force`.
     Forced,
 }
 
 impl Why {
-    /// Whether it holds whatever the ledger says: the server was seen to hold something else, or the user insists.
+    /// Whether it holds whatever the ledger says: the server holds something else, or the user insists.
     #[must_use]
     pub fn overrides_ledger(self) -> bool {
         match self {
@@ -64,7 +64,7 @@ impl Why {
     pub fn word(self) -> &'static str {
         match self {
             Why::New => "new",
-            // Nobody is told of a deploy that begins only to compare.
+            // A deploy that begins only to compare is not told.
             Why::Edited | Why::SavedAgain => "edited",
             Why::Retry => "retry",
             Why::ChangedOnServer => "changed_on_server",
@@ -74,24 +74,24 @@ impl Why {
     }
 }
 
-/// What a plan follows from.
+/// The facts that decide.
 #[derive(Clone, Copy, Debug)]
 pub struct Situation<'a> {
-    /// What we know of the plugin.
+    /// The ledger's record.
     pub record: Option<&'a Record>,
-    /// An earlier text was put back.
+    /// The rollback, if the plugin is rolled back.
     pub rollback: Option<Rollback>,
-    /// The server failed at this text over and over, with these words.
+    /// The server's words, if it failed at this text at every try.
     pub given_up: Option<&'a str>,
-    /// What the server was seen to hold.
+    /// What the server is known to hold.
     pub remote: Remote,
-    /// Of the file's text.
+    /// The digest of the file's text.
     pub local: Digest,
     /// The user insists.
     pub forced: bool,
-    /// Why a deploy of the plugin waits for its turn already, if one does.
+    /// The reason of a deploy that already waits, if any.
     pub waiting: Option<Why>,
-    /// The server has been asked already what it holds, since a save began.
+    /// The server has already been asked what it holds, since a save began.
     pub asked: bool,
 }
 
@@ -99,19 +99,19 @@ pub struct Situation<'a> {
 pub fn decide(situation: &Situation) -> Decision {
     let &Situation { remote, waiting, asked, .. } = situation;
     match (decide_anew(situation), waiting) {
-        // What waits because of what the server was seen to hold is not done with by what the ledger believes.
+        // The ledger's belief does not cancel a deploy that waits because of what the server holds.
         (Decision::Unchanged | Decision::Deploy(_), Some(why))
             if remote == Remote::NotAsked && why.overrides_ledger() =>
         {
             Decision::Deploy(why)
         }
-        // What the ledger believes is not told to whoever saves when it is about to be known.
+        // The server's answer is on its way: wait for it instead of telling the ledger's belief.
         (Decision::Unchanged, _) if remote == Remote::NotAsked && asked => Decision::Deploy(Why::SavedAgain),
         (decision, _) => decision,
     }
 }
 
-/// Decides about one plugin that nothing is under way of.
+/// Decides without regard to a waiting deploy or a question asked ahead.
 fn decide_anew(situation: &Situation) -> Decision {
     let &Situation { record, rollback, given_up, remote, local, forced, .. } = situation;
     if forced {
@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(&decide(&plain), expected);
         let forced = Situation { given_up: Some("500"), forced: true, ..plain };
         assert_eq!(decide(&forced), Decision::Deploy(Why::Forced));
-        // What the server failed at over and over is what would be tried again else.
+        // Giving up replaces a retry, and nothing else.
         let given_up = match expected {
             Decision::Deploy(Why::Retry) => Decision::RefusedBefore(Refusal::said("500")),
             expected => expected.clone(),
@@ -196,14 +196,14 @@ mod tests {
         let insists = Situation { rollback: rolled_back("new"), forced: true, ..plain };
         assert_eq!(decide(&insists), Decision::Deploy(Why::Forced));
         assert_eq!(&decide(&Situation { rollback: rolled_back("old"), ..plain }), expected);
-        // What waits stays, until the server is seen again, where more than the ledger asked for it.
+        // A waiting deploy stays if more than the ledger asked for it.
         let is_open = matches!(expected, Decision::Unchanged | Decision::Deploy(_)) && remote == Remote::NotAsked;
         for why in [Why::ChangedOnServer, Why::MissingOnServer, Why::Forced] {
             let waits = if is_open { Decision::Deploy(why) } else { expected.clone() };
             assert_eq!(decide(&Situation { waiting: Some(why), ..plain }), waits);
         }
         assert_eq!(&decide(&Situation { waiting: Some(Why::Edited), ..plain }), expected);
-        // What was asked ahead is compared with what comes of that.
+        // With a question asked ahead, an unchanged text is compared with the answer.
         let compared = match (expected, remote) {
             (Decision::Unchanged, Remote::NotAsked) => Decision::Deploy(Why::SavedAgain),
             (expected, _) => expected.clone(),

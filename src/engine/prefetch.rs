@@ -1,9 +1,9 @@
-//! Asking ahead: what the server holds of a plugin is asked at the first sign of a save, while its file is still being
-//! written, read and parsed. The connection is open by then, and the answer there, or nearly, when the text is.
+//! Prefetch: asks what the server holds of a plugin at the first sign of a save, while the file is still being written,
+//! read and parsed. By the time the text is known, the answer is there, or nearly.
 //!
-//! Nothing is promised less for it. The first question of a conversation is the same whatever the text is; here it only
-//! leaves earlier. Between a read and an update somebody may always edit the plugin on the server unseen, for the server
-//! knows no update on a condition. That gap, which was as long as an answer is on its way, grows by [`GOOD_FOR`].
+//! No promise suffers. The first question of a conversation does not depend on the text; it only leaves earlier.
+//! Somebody may always edit the plugin on the server between our read and our update, since the server has no
+//! conditional update. That gap grows by [`GOOD_FOR`] at most.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,15 +14,15 @@ use super::lane::Ended;
 use super::{Effect, Engine, Now, Ticket};
 use crate::plugin::Key;
 
-/// How long an answer may lie about before it is asked for again: as long as an editor needs for a save.
+/// How long an answer may be used: as long as an editor needs for a save.
 const GOOD_FOR: Duration = Duration::from_millis(50);
 
-/// What was asked before there was anything to deploy. There is one at most: a user saves one file at a time.
+/// A question asked ahead of a deploy. At most one: a user saves one file at a time.
 #[derive(Debug)]
 pub(super) struct Ahead {
     key: Key,
     ticket: Ticket,
-    /// With when it came.
+    /// The answer, and when it arrived.
     answer: Option<(Duration, Reply)>,
 }
 
@@ -31,34 +31,34 @@ impl Ahead {
         self.key == *key
     }
 
-    /// Whether it may stand in for a question that is asked now.
+    /// Whether it can replace a question that would be asked now.
     fn is_good(&self, now: Now) -> bool {
         self.answer.as_ref().is_none_or(|(came, _)| now.at <= *came + GOOD_FOR)
     }
 
-    /// Whether the server has told nothing of the plugin. Then it is left alone until there is something to deploy, and
-    /// what that comes to is waited out and told.
+    /// Whether the answer says nothing about the plugin. Then nothing more is asked ahead: the next deploy will meet
+    /// the cause and tell it.
     fn has_failed(&self) -> bool {
         let tells = |reply: &Reply| matches!(reply, Reply::Row(_) | Reply::Absent | Reply::Unclear { .. });
         self.answer.as_ref().is_some_and(|(_, reply)| !tells(reply))
     }
 
-    /// Whether it is on its way beside a conversation about this plugin: then it counts like another one.
+    /// Whether it is in flight and about another plugin: then it counts as a conversation.
     pub(super) fn runs_beside(&self, key: &Key) -> bool {
         self.answer.is_none() && self.key != *key
     }
 }
 
-/// What came of asking ahead.
+/// The state of a question asked ahead.
 pub(super) enum Asked {
-    /// The answer is there.
+    /// The answer arrived.
     Answered(Reply),
-    /// It will come, with this ticket.
-    UpdateIntent(Ticket),
+    /// The answer will arrive with this ticket.
+    OnItsWay(Ticket),
 }
 
 impl Engine {
-    /// Somebody has begun to save this file: asks what the server holds of it, if nothing else is going on.
+    /// A save of this file begins: asks what the server holds of it, if nothing is in flight or waiting.
     pub(super) fn on_saving(&mut self, path: &Path, now: Now) {
         let busy = self.site.lanes.n_in_flight() + self.site.lanes.n_waiting() > 0;
         let asked = self.site.ahead.as_ref().is_some_and(|ahead| ahead.is_good(now) || ahead.has_failed());
@@ -70,7 +70,7 @@ impl Engine {
         else {
             return;
         };
-        // Its first save waits for longer than an answer is good for.
+        // The first save of a hot plugin waits for longer than an answer can be used.
         if self.is_hot(&plugin.key, now.at) && !self.tree.pending.contains_key(path) {
             return;
         }
@@ -80,7 +80,7 @@ impl Engine {
         self.site.ahead = Some(Ahead { key, ticket, answer: None });
     }
 
-    /// Takes the answer to what was asked ahead, or gives back that of another call.
+    /// Takes the answer to the question asked ahead; gives back any other.
     pub(super) fn on_asked_ahead(&mut self, ticket: Ticket, reply: Reply, now: Now) -> Option<Reply> {
         match self.site.ahead.as_mut().filter(|ahead| ahead.ticket == ticket) {
             Some(ahead) => {
@@ -91,12 +91,12 @@ impl Engine {
         }
     }
 
-    /// What came of asking ahead, if that is what a conversation begins with. It is good for one.
+    /// The question asked ahead, if a conversation begins with it. It serves one conversation.
     pub(super) fn asked_ahead(&mut self, key: &Key, first: &Step<Ended>, now: Now) -> Option<Asked> {
         let ahead = self.site.ahead.take_if(|ahead| ahead.key == *key || ahead.has_failed())?;
         if ahead.key != *key || !ahead.is_good(now) || !matches!(first, Step::Call(Call::Get(_))) {
             return None;
         }
-        Some(ahead.answer.map_or(Asked::UpdateIntent(ahead.ticket), |(_, reply)| Asked::Answered(reply)))
+        Some(ahead.answer.map_or(Asked::OnItsWay(ahead.ticket), |(_, reply)| Asked::Answered(reply)))
     }
 }

@@ -1,5 +1,5 @@
-//! Whose turn it is: at most one conversation per plugin in flight, at most N in all. What waits and what is in flight, the
-//! lanes know.
+//! The order of turns: at most one conversation per plugin in flight, at most N in all. The lanes hold the jobs and the
+//! conversations.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::num::NonZeroUsize;
@@ -26,18 +26,18 @@ impl Queue {
         self.order.push_back(key);
     }
 
-    /// In this lane, nothing waits any more.
+    /// Removes a lane whose job was taken back.
     pub(super) fn remove(&mut self, key: &Key) {
         self.order.retain(|waiting| waiting != key);
     }
 
-    /// Nothing waits any more.
+    /// Removes all lanes.
     pub(super) fn clear(&mut self) {
         self.order.clear();
     }
 
-    /// Takes out the next lane that may have its turn, if any, for all that the queue and the caller know. The caller
-    /// starts what waits there and says so with [`Queue::start`].
+    /// Takes out the next lane that the queue and the caller allow to start. The caller starts its job and calls
+    /// [`Queue::start`].
     pub(super) fn next(&mut self, may_start: impl Fn(&Key) -> bool) -> Option<Key> {
         if self.in_flight.len() >= self.limit.get() {
             return None;

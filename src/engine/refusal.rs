@@ -1,7 +1,7 @@
 //! A server's refusal, read with the plugin's text beside it: which line its words are about.
 //!
-//! The text is sent as it stands in the file but for line ends, and the server's rewriting keeps line numbers, so a line
-//! that the server names is a line of the file.
+//! The text is sent as it stands in the file but for line ends, and the server's rewriting keeps line numbers, so a
+//! line that the server names is a line of the file.
 
 use crate::plugin::Span;
 
@@ -15,13 +15,13 @@ pub fn place(words: &str, text: &str) -> Option<Span> {
     whole_line(text, line)
 }
 
-/// What the server's own modules begin with, and what its rewriting puts before some others.
+/// The prefix of the server's own modules, which its rewriting also puts before some others.
 pub const OWN: &str = "open_webui.";
 
-/// What a server says of a text in which it finds none of the classes that it looks for.
+/// The server's words about a text without an entry class.
 pub const NO_FUNCTION: &str = "No Function class found in the module";
 
-/// Whether the server could not install what the frontmatter requires. That may be no fault of the text's.
+/// Whether the server could not install the packages of the frontmatter, which may not be the text's fault.
 #[must_use]
 pub fn install_failed(words: &str) -> bool {
     words.contains("'pip', 'install'") && words.contains("returned non-zero exit status")
@@ -54,7 +54,7 @@ fn requirements_line(text: &str) -> Option<usize> {
     text.split('\n').position(names).map(|index| index + 1)
 }
 
-/// Whether these are the words by which some server versions hide why they refused.
+/// Whether these are the words with which some versions hide their reason.
 #[must_use]
 pub fn masked(words: &str) -> bool {
     ["creating function", "creating tool", "updating function", "updating tool"]
@@ -62,7 +62,7 @@ pub fn masked(words: &str) -> bool {
         .any(|what| words.contains(&format!("Error {what}")))
 }
 
-/// Whether the server (since 0.12) refused a text because the values that it stores for its valves do not fit it.
+/// Whether the server (since 0.12) refused a text because its stored valves do not fit it.
 #[must_use]
 pub fn valves_do_not_fit(words: &str) -> bool {
     words.starts_with("Current Valves are incompatible with this code")
@@ -75,7 +75,7 @@ pub fn missing_module(words: &str) -> Option<&str> {
     rest.split('\'').next().filter(|module| !module.is_empty())
 }
 
-/// Whether they are about a line of the text.
+/// Whether the words name a line of the text.
 #[must_use]
 pub fn names_a_line(words: &str) -> bool {
     named_line(words).is_some()
@@ -89,7 +89,7 @@ fn named_line(words: &str) -> Option<usize> {
 }
 
 /// The first line that imports a module, by the words that begin it. The module may be one that an import of the
-/// plugin's needs itself; then there is no such line. What the server says is the module as it has rewritten it.
+/// plugin's needs itself; then there is no such line. The server names the module as it has rewritten it.
 fn importing_line(module: &str, text: &str) -> Option<usize> {
     line_that_imports(module, text).or_else(|| line_that_imports(module.strip_prefix(OWN)?, text))
 }

@@ -1,5 +1,5 @@
-//! Plugins whose files are gone: whether that is to mean something on the server (`on_delete`), and the conversation that
-//! makes it so. Only what holds our own text is touched; a copy is on disk before it is deleted.
+//! Plugins whose files are gone: whether the server must follow (`on_delete`), and the conversation that does it. Only
+//! a plugin that holds our own text is touched; a copy is on disk before it is deleted.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,28 +13,28 @@ use super::{Effect, Engine, Now, OnDelete};
 use crate::notice::{KeepReason, Notice, NoticeKind, WaitReason};
 use crate::plugin::{Digest, Key, Plugin};
 
-/// How soon to try again where the disk had no room for the copy.
+/// The pause before the next try if the disk had no room for the copy.
 const RETRY: Duration = Duration::from_secs(30);
 
-/// How soon to look again where other files are being written.
+/// The pause before the next look if other files are being written.
 const UNSETTLED: Duration = Duration::from_secs(1);
 
 /// A plugin whose file is gone.
 #[derive(Debug)]
 pub(super) struct PendingRemoval {
     pub(super) plugin: Arc<Plugin>,
-    /// When that is believed; `None` while it is being acted on.
+    /// When the file counts as gone; `None` while the removal is in progress.
     pub(super) due: Option<Duration>,
-    /// Whether the user knows that it takes longer, and why.
+    /// Whether the user was told why it takes longer.
     pub(super) told: bool,
 }
 
-/// What is to be done.
+/// What to do on the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
-    /// A function is switched off.
+    /// Switch a function off.
     Deactivate,
-    /// It is deleted.
+    /// Delete the plugin.
     Delete,
 }
 
@@ -56,7 +56,7 @@ pub(super) enum Outcome {
 pub(super) enum Why {
     /// It holds another text than the one that we deployed.
     Edited,
-    /// It is not there any more.
+    /// It is no longer there.
     Gone,
     /// It is off already.
     Off,
@@ -73,24 +73,24 @@ type Step = deploy::Step<Outcome>;
 pub(super) struct Removal {
     key: Key,
     mode: Mode,
-    /// What we put there.
+    /// The text that we deployed.
     deployed: Digest,
     stage: Stage,
 }
 
 #[derive(Clone, Debug)]
 enum Stage {
-    /// What does the server hold?
+    /// Asked what the server holds.
     Asked,
     /// The copy is being written.
-    Keeping,
+    SavingBackup,
     /// It is being deleted.
     Deleting { kept: PathBuf },
-    /// Is it gone?
+    /// Checking that it is gone.
     Checking { kept: PathBuf },
-    /// It was flipped. `last`: and flipped back, since somebody else had been faster.
+    /// The switch was flipped. `last`: for the second time, since somebody else had flipped it first.
     Flipping { last: bool },
-    /// Nobody knows what became of the flip.
+    /// The flip got no answer: reading the switch back.
     ReadingBack,
 }
 
@@ -101,9 +101,9 @@ impl Removal {
         (Self { key, mode, deployed, stage: Stage::Asked }, ask)
     }
 
-    /// Whether anything has been changed on the server, or is about to be.
+    /// Whether anything was changed on the server, or is about to be.
     pub(super) fn has_begun(&self) -> bool {
-        !matches!(self.stage, Stage::Asked | Stage::Keeping)
+        !matches!(self.stage, Stage::Asked | Stage::SavingBackup)
     }
 
     /// Takes the reply to the last call.
@@ -121,7 +121,7 @@ impl Removal {
             (Stage::Flipping { .. } | Stage::ReadingBack, Reply::Row(row)) if row.is_active == Some(false) => {
                 Step::Done(Outcome::Deactivated)
             }
-            // Somebody else had switched it off between our look and our flip.
+            // Somebody else switched it off between our read and our flip.
             (Stage::Flipping { last: false }, Reply::Row(_)) => self.flip(true),
             (Stage::Flipping { .. }, Reply::Lost { .. }) => self.call(Stage::ReadingBack, Call::Get(self.key.clone())),
             (Stage::Flipping { .. } | Stage::ReadingBack, Reply::Row(_)) => {
@@ -135,7 +135,7 @@ impl Removal {
     /// Takes the answer to [`Step::SaveBackup`].
     pub(super) fn backup_saved(&mut self, kept: Result<PathBuf, String>) -> Step {
         match (std::mem::replace(&mut self.stage, Stage::Asked), kept) {
-            (Stage::Keeping, Ok(kept)) => self.call(Stage::Deleting { kept }, Call::Delete(self.key.clone())),
+            (Stage::SavingBackup, Ok(kept)) => self.call(Stage::Deleting { kept }, Call::Delete(self.key.clone())),
             (_, Ok(_)) => failed(Failure::Odd { words: "a copy was kept that nobody asked for".to_owned() }),
             (_, Err(words)) => failed(Failure::KeepFailed { words }),
         }
@@ -148,7 +148,7 @@ impl Removal {
             Mode::Deactivate if row.is_active != Some(true) => Step::Done(Outcome::Kept(Why::Off)),
             Mode::Deactivate => self.flip(false),
             Mode::Delete => {
-                self.stage = Stage::Keeping;
+                self.stage = Stage::SavingBackup;
                 Step::SaveBackup(Backup { key: self.key.clone(), text: text.to_owned(), digest: self.deployed })
             }
         }
@@ -168,7 +168,7 @@ fn failed(failure: Failure) -> Step {
     Step::Done(Outcome::Failed(failure))
 }
 
-/// Nothing is lost by a removal that fails: it is tried again when the server is there.
+/// A removal that fails loses nothing: it is tried again when the server is back.
 fn failure(reply: Reply) -> Failure {
     match reply {
         Reply::NotAllowed { words, .. } | Reply::Refused { words } => Failure::NotOurs { words },
@@ -177,12 +177,11 @@ fn failure(reply: Reply) -> Failure {
 }
 
 impl Engine {
-    /// A file went. Where the user wants the server to follow, that is believed after a while; and only for what we put
-    /// there ourselves.
+    /// Schedules the removal of a plugin whose file is gone, if `on_delete` asks for it and we deployed the plugin.
     pub(super) fn on_file_gone(&mut self, path: &Path, loaded: &Loaded, before: Option<&File>, now: Now) {
-        // It was there again, if only for a moment: the while begins anew.
+        // The file was back for a moment: the wait starts again.
         let again =
-            |leaving: &&mut PendingRemoval| before.is_none() && *leaving.plugin.path == *path && leaving.due.is_some();
+            |removal: &&mut PendingRemoval| before.is_none() && *removal.plugin.path == *path && removal.due.is_some();
         if let Some(removal) = self.site.lanes.values_mut().filter_map(|lane| lane.removal.as_mut()).find(again) {
             removal.due = Some(now.at + self.policy.gone_after);
         }
@@ -192,7 +191,7 @@ impl Engine {
             OnDelete::Deactivate => was.key.kind.has_switch(),
             OnDelete::Delete => true,
         };
-        let watching = self.policy.once.is_none() && !self.policy.terms.dry_run;
+        let watching = self.policy.once.is_none() && !self.policy.deploy.dry_run;
         let unclaimed = self.tree.files.owner(&was.key) == Owner::None;
         if wanted
             && watching
@@ -206,30 +205,31 @@ impl Engine {
         }
     }
 
-    /// The file has stayed gone, or not. What took more with it than a file was no wish to take one plugin away.
-    pub(super) fn on_presence(&mut self, path: &Path, trace: FilePresence, now: Now) {
-        // One file may have had several ids, and gone with each.
+    /// Takes a second look at a missing file. If more than the file is gone, the plugin is kept: that was no wish to
+    /// remove one plugin.
+    pub(super) fn on_presence(&mut self, path: &Path, presence: FilePresence, now: Now) {
+        // One file may have had several ids.
         let is_meant = |(key, removal): &(&Key, &PendingRemoval)| {
             *removal.plugin.path == *path && removal.due.is_none() && self.site.lanes.is_idle(key)
         };
         let keys: Vec<_> = self.site.removals().filter(is_meant).map(|(key, _)| key.clone()).collect();
         for key in keys {
-            self.on_still_gone(key, path, trace, now);
+            self.on_still_gone(key, path, presence, now);
         }
     }
 
-    pub(super) fn on_still_gone(&mut self, key: Key, path: &Path, trace: FilePresence, now: Now) {
+    pub(super) fn on_still_gone(&mut self, key: Key, path: &Path, presence: FilePresence, now: Now) {
         if self.tree.files.owner(&key) != Owner::None {
             // Another file has taken its place.
             self.site.end_removal(&key);
             return;
         }
         let many = self.site.removals().count() > self.tree.files.plugins().count();
-        match trace {
+        match presence {
             FilePresence::File => drop(self.site.end_removal(&key)),
             FilePresence::Unsettled => {
-                if let Some(leaving) = self.site.removal_mut(&key) {
-                    leaving.due = Some(now.at + UNSETTLED);
+                if let Some(removal) = self.site.removal_mut(&key) {
+                    removal.due = Some(now.at + UNSETTLED);
                 }
             }
             FilePresence::Nothing => self.keep(&key, KeepReason::Folder),
@@ -269,10 +269,10 @@ impl Engine {
         }
     }
 
-    /// A removal that has changed nothing yet ends where the plugin is back, or may be.
+    /// Ends a removal that has changed nothing yet if the plugin is back, or may be.
     pub(super) fn kept_meanwhile(&self, key: &Key) -> Option<deploy::Step<Ended>> {
         let Conversation::Remove(plugin, removal) = &self.site.lanes.in_flight(key)?.conversation else { return None };
-        let spared = match self.tree.files.owner(key) {
+        let kept = match self.tree.files.owner(key) {
             _ if removal.has_begun() => return None,
             Owner::One(_) | Owner::Conflict(_) => Why::Back,
             // A scan that is under way may find it.
@@ -285,7 +285,7 @@ impl Engine {
             }
             Owner::None => return None,
         };
-        Some(deploy::Step::Done(Ended::Remove(Outcome::Kept(spared))))
+        Some(deploy::Step::Done(Ended::Remove(Outcome::Kept(kept))))
     }
 
     fn keep(&mut self, key: &Key, why: KeepReason) {
@@ -303,7 +303,7 @@ impl Engine {
                 self.effects.push(Effect::Save(key.clone()));
                 NoticeKind::Deleted { kept }
             }
-            // It is looked at again.
+            // Check it again at once.
             Outcome::Kept(Why::Unclear) => {
                 if let Some(removal) = self.site.removal_mut(key) {
                     removal.due = Some(now.at);
@@ -332,7 +332,7 @@ impl Engine {
         self.plan_returned(key, now);
     }
 
-    /// It is tried again when the server is back, or when the disk may have room for the copy; and not where it cannot be.
+    /// Schedules another try if the server is away or the disk has no room for the copy; otherwise gives up.
     fn on_not_removed(&mut self, plugin: &Plugin, failure: Failure, took: Duration, now: Now) {
         let has_no_room = matches!(failure, Failure::KeepFailed { .. });
         let what = self.wait_out(failure, now);
@@ -349,7 +349,7 @@ impl Engine {
         }
     }
 
-    /// The file may have come back meanwhile, and what it asks for was decided by a ledger that is not true any more.
+    /// Plans a file that came back meanwhile: the earlier decision was based on an outdated ledger.
     fn plan_returned(&mut self, key: &Key, now: Now) {
         if let Owner::One(plugin) = self.tree.files.owner(key) {
             self.plan(&plugin, Remote::NotAsked, now.at, now);

@@ -1,8 +1,8 @@
-//! Making good what a refused update did to a plugin that was running, on servers before 0.12: the old text is loaded once
-//! more, since the server may go on with another than it stores, and a function that was on is switched on again. Every
-//! flip is preceded by a look, and followed by one. No version touches any other switch, whatever it is sent.
+//! Repairs a running plugin after a refused update, on servers before 0.12: loads the old text again, since the server
+//! may run another text than it stores, and switches the function on again if it was on. The switch is read before and
+//! after every flip. No version touches any other switch, whatever it is sent.
 //!
-//! A deploy does it right after the refusal; a [`Recovery`] at the next start, or when the server is back.
+//! A deploy repairs right after the refusal; a [`Recovery`] does it at the next start, or when the server is back.
 
 use std::sync::Arc;
 
@@ -10,53 +10,55 @@ use crate::engine::deploy::{self, Aftermath, Call, Failure, Form, Reply, Row};
 use crate::engine::ledger::UpdateIntent;
 use crate::plugin::{Digest, Key};
 
-/// What is to be done next.
+/// The next step of a repair.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Next {
     Call(Call),
     Over(Aftermath),
 }
 
-/// The switch may be flipped, and flipped back; and once more, where no answer came.
+/// The most flips of one repair: there and back, and once more each if no answer came.
 const MOST_FLIPS: u8 = 4;
 
-/// The calls that it takes.
+/// A repair in progress.
 #[derive(Clone, Debug)]
 pub(super) struct Repair {
     key: Key,
     was_active: bool,
-    /// The text that is there. Whoever puts another one there knows how it is to be switched.
+    /// The stored text. Whoever stores another one decides about its switch.
     text: Option<Digest>,
     stage: Stage,
-    /// How often anything was flipped.
+    /// The number of flips.
     flips: u8,
-    /// No answer came when the old text was loaded.
+    /// Why it is unknown whether the old text was loaded.
     unsettled: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// The old text is being loaded once more. What was seen before: whether something is off. `last`: it is tried no more.
+    /// The old text is being loaded again. `seen_off`: the function was off before. `last`: no further try.
     Restoring { seen_off: bool, last: bool },
-    /// The old text was refused, or nobody knows: looked at, and loaded again where the server failed at it.
+    /// The old text was refused, or got no answer: the row is read. `reload`: load it again, since the server failed at
+    /// it.
     Looking { cause: String, reload: bool },
     /// The switch was flipped once.
     Flipping,
-    /// It was flipped back, since the first flip found it on already.
+    /// It was flipped back, since somebody else had switched it on before the first flip.
     FlippingBack,
-    /// Nobody knows what became of the flip.
+    /// The flip got no answer: reading the switch back.
     ReadingBack,
 }
 
 impl Repair {
-    /// After a refusal: `after` is what it left. `reload`: what runs may be another text than the one that is there.
+    /// Starts after a refusal, which left the row `after`. `reload`: the server may run another text than the stored
+    /// one.
     pub(super) fn start(key: &Key, was_active: bool, after: &Row, reload: bool) -> (Self, Next) {
         let mut repair = Self::new(key, was_active, after.digest());
         let next = if reload { repair.reload(after, false) } else { repair.switch_on(after) };
         (repair, next)
     }
 
-    /// Switches a function on that holds this text, after its create.
+    /// Starts to switch on a new function that holds this text.
     pub(super) fn switch_on_new(key: &Key, text: Digest, row: &Row) -> (Self, Next) {
         let mut repair = Self::new(key, true, Some(text));
         let next = repair.switch_on(row);
@@ -68,7 +70,7 @@ impl Repair {
         Self { key: key.clone(), was_active, text, stage, flips: 0, unsettled: None }
     }
 
-    /// It was on and is not any more.
+    /// Whether it was on and is now off.
     fn is_off(&self, row: &Row) -> bool {
         self.was_active && row.is_active == Some(false)
     }
@@ -81,7 +83,7 @@ impl Repair {
 
     pub(super) fn reply(&mut self, reply: Reply) -> Next {
         match (self.stage.clone(), reply) {
-            // A flip of ours that switched it off is taken back, whatever text is there by now.
+            // If our flip switched it off, flip it back, whatever text is stored by now.
             (Stage::Flipping, Reply::Row(row)) if self.is_off(&row) => self.flip(Stage::FlippingBack),
             (Stage::FlippingBack, Reply::Row(row)) if self.is_off(&row) => self.contested(),
             (_, Reply::Row(row)) if row.content.is_some() && row.digest() != self.text => {
@@ -89,12 +91,12 @@ impl Repair {
             }
             (Stage::Looking { reload: true, .. }, Reply::Row(row)) => self.reload(&row, true),
             (Stage::Restoring { .. } | Stage::Looking { .. }, Reply::Row(row)) => self.switch_on(&row),
-            // Refusing the old text, it may have switched the function off just now.
+            // Refusing the old text may have switched the function off.
             (
                 Stage::Restoring { last, .. },
                 reply @ (Reply::Refused { .. } | Reply::Crashed { .. } | Reply::Lost { .. }),
             ) => {
-                // Once more, since that may be the server's own doing.
+                // Try once more: the server may be the cause.
                 let reload = matches!(reply, Reply::Crashed { .. }) && !last;
                 if let Reply::Lost { cause } = &reply {
                     self.unsettled = Some(cause.clone());
@@ -110,12 +112,12 @@ impl Repair {
                 let (_, later) = cause_of(reply);
                 Next::Over(Aftermath::Off { cause, later })
             }
-            // Somebody else had switched it on between our look and our flip.
-            // What got no answer was not carried out, as it seems, and is done again where it is still off.
+            // No answer, and still off: the flip was probably not carried out.
             (Stage::ReadingBack, Reply::Row(row)) if self.flips >= MOST_FLIPS && self.is_off(&row) => {
                 let cause = "no answer came".to_owned();
                 Next::Over(Aftermath::Off { cause, later: true })
             }
+            // Flip again if it is still off.
             (Stage::Flipping | Stage::FlippingBack | Stage::ReadingBack, Reply::Row(row)) => self.switch_on(&row),
             (Stage::Flipping | Stage::FlippingBack, Reply::Lost { .. }) => self.look(Stage::ReadingBack),
             (_, reply) => {
@@ -152,7 +154,7 @@ impl Repair {
 
     fn contested(&self) -> Next {
         let cause = "somebody else switches it at the same moment".to_owned();
-        // The old text is to be loaded once more in any case.
+        // The old text must be loaded again in any case.
         Next::Over(Aftermath::Off { cause, later: self.unsettled.is_some() })
     }
 
@@ -162,7 +164,7 @@ impl Repair {
     }
 }
 
-/// What is left of a plugin that was not on, if its old text could not be loaded.
+/// The aftermath for a plugin that was not on, if its old text could not be loaded.
 fn not_on(reply: Reply) -> Aftermath {
     match cause_of(reply) {
         (cause, true) => Aftermath::Unsettled { cause },
@@ -170,8 +172,8 @@ fn not_on(reply: Reply) -> Aftermath {
     }
 }
 
-/// What was there, to the letter (`toggle` too: leaving it out clears it before 0.12). The manifest is made anew from the
-/// text by the server. `None` if the server does not show the text.
+/// The row unchanged (with `toggle`: leaving it out clears it before 0.12). The server makes the manifest from the text.
+/// `None` if the server does not show the text.
 fn form_to_restore(row: &Row) -> Option<Form> {
     let mut meta = row.meta.clone();
     meta.remove("manifest");
@@ -185,7 +187,7 @@ fn form_to_restore(row: &Row) -> Option<Form> {
     })
 }
 
-/// Why it did not succeed, and whether that may be another matter when the server is looked at again.
+/// Why a call failed, and whether it may succeed at the next probe.
 pub(super) fn cause_of(reply: Reply) -> (String, bool) {
     match reply {
         Reply::Refused { words } => (words, false),
@@ -208,9 +210,9 @@ pub(super) fn cause_of(reply: Reply) -> (String, bool) {
 /// How a recovery ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// What was left behind is made good, as far as it could be.
+    /// The repair ended; `left` says how far it got.
     Recovered {
-        /// What became of the switches.
+        /// The state of the function.
         left: Aftermath,
         /// The digest of the server's text; `None` if the server has no such plugin.
         holds: Option<Digest>,
@@ -221,8 +223,8 @@ pub enum Outcome {
 
 type Step = deploy::Step<Outcome>;
 
-/// The conversation about an update of which nobody knows how it ended: the program or the server went away between the
-/// update and its answer. Before 0.12 the server may have refused it and switched the function off.
+/// The conversation after an unconfirmed update: the program or the server went away before the answer. Before 0.12 the
+/// server may have refused the update and switched the function off.
 #[derive(Clone, Debug)]
 pub struct Recovery {
     key: Key,
@@ -235,11 +237,11 @@ pub struct Recovery {
 /// What the next reply answers.
 #[derive(Clone, Debug)]
 enum RecoveryStage {
-    /// What does the server hold?
+    /// Asked what the server holds.
     Asked,
-    /// We were turned away: is it this plugin, or the key?
+    /// Access was denied: to this plugin, or to the key?
     Doubted { words: String },
-    /// It is being made good.
+    /// The repair is running.
     Repair(Repair),
 }
 
@@ -258,13 +260,13 @@ impl Recovery {
                 self.follow(repair, next)
             }
             (RecoveryStage::Asked, Reply::Row(row)) => self.on_found(&row),
-            // Nothing is there that could be dark.
+            // No function that could be off.
             (RecoveryStage::Asked, Reply::Absent) => done(Aftermath::AsItWas, None),
             (RecoveryStage::Asked, Reply::Unclear { words }) => {
                 self.stage = RecoveryStage::Doubted { words };
                 Step::Call(Call::Overview(self.key.kind))
             }
-            // It is not there, or not ours to touch.
+            // It does not exist, or belongs to others.
             (RecoveryStage::Doubted { .. }, Reply::Rows(rows))
                 if rows.iter().all(|row| row.id != self.key.id.as_str()) =>
             {
@@ -287,7 +289,8 @@ impl Recovery {
         let (repair, next) = match holds {
             Some(_) if holds == replaced => Repair::start(&self.key, self.intent.was_active, row, true),
             Some(text) if self.intent.switches_on(text) => Repair::switch_on_new(&self.key, text, row),
-            // The server took the update after all; or somebody else has been there since, and knows how it is to be.
+            // The server took the update after all, or somebody else changed the plugin since and decides about its
+            // switch.
             _ => return done(Aftermath::AsItWas, holds),
         };
         self.holds = holds;

@@ -1,6 +1,5 @@
-//! What is tried again on its own, with growing pauses, while the server is there: a text at which it failed, a deploy for
-//! which the disk had no room, a new function that could not be switched on. A server that is away is another matter: what
-//! waits for it is planned anew when it is back.
+//! Retries with growing pauses while the server can be reached: of a text at which it failed, of a deploy for which the
+//! disk had no room, of switching on a new function. After an outage of the server everything is planned anew instead.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +22,7 @@ const MOST_ACTIVATIONS_IN_A_PASS: u32 = 3;
 pub(super) enum Cause {
     /// The server failed at the text.
     Crash,
-    /// The disk had no room for the copy or the note that has to be there first.
+    /// The disk had no room for the copy or the intent that must be saved first.
     DiskFull,
     /// A new function could not be switched on, as `activate_new` asks.
     Activation,
@@ -35,11 +34,11 @@ pub(super) struct Retry {
     pub(super) cause: Cause,
     /// Failures in a row.
     pub(super) attempts: u32,
-    /// When the next try begins; `None` once the time has come, and when no try is left.
+    /// When the next try begins; `None` once it has begun, and if no try is left.
     pub(super) due: Option<Duration>,
-    /// When its time came last.
+    /// When the last try began.
     pub(super) tried: Option<Duration>,
-    /// What the next try is told to be for.
+    /// The reason that the next try is told with.
     pub(super) why: Why,
 }
 
@@ -50,8 +49,8 @@ impl Retry {
 }
 
 impl Engine {
-    /// Takes note of how a deploy ended. Answers whether the user knows already: it failed as the attempt before did, and
-    /// nobody saved in between.
+    /// Schedules a retry if a deploy failed for lack of room on the disk. Answers whether the user was told already:
+    /// the try before failed in the same way, without a save in between.
     pub(super) fn note_for_retry(&mut self, deploy: &Deploy, outcome: &Outcome, took: Duration, now: Now) -> bool {
         let lane = self.site.lanes.of(&deploy.plugin().key);
         if !matches!(outcome, Outcome::Failed(Failure::KeepFailed { .. })) || self.policy.once.is_some() {
@@ -67,7 +66,7 @@ impl Engine {
         is_known
     }
 
-    /// Tries later again to switch a new function on.
+    /// Schedules another try to switch a new function on.
     pub(super) fn activate_later(&mut self, key: &Key, now: Now) {
         let lane = self.site.lanes.of(key);
         let earlier = lane.retry.take().filter(|retry| retry.cause == Cause::Activation);
@@ -95,7 +94,7 @@ impl Engine {
             match cause {
                 Cause::Crash => self.retry_crashed(&key, why, now),
                 Cause::DiskFull => self.retry_stored(&key, why, now),
-                // A deploy makes good what was left behind before it begins.
+                // A deploy starts with this repair anyway.
                 Cause::Activation if self.site.lanes.is_idle(&key) => {
                     self.site.lanes.request(key, Job { task: Task::Recover, since: now.at, in_pass: false });
                 }
@@ -104,7 +103,7 @@ impl Engine {
         }
     }
 
-    /// The disk may have room by now: what the file holds now is deployed.
+    /// The disk may have room by now: deploys what the file holds now.
     fn retry_stored(&mut self, key: &Key, why: Why, now: Now) {
         match self.tree.present_owner(key) {
             Owner::One(plugin) if why == Why::Forced && plugin.has_text() => {
@@ -117,14 +116,14 @@ impl Engine {
                 let pending = Pending { since: now.at, due: None, held: Held::No, saved: None };
                 self.reread(Arc::clone(&plugin.path), pending);
             }
-            // No file has it any more, or several do.
+            // No file has this id, or several do.
             Owner::None | Owner::Conflict(_) => self.site.lanes.of(key).end_retry(Cause::DiskFull),
         }
     }
 }
 
-/// How long to leave a server alone after the `attempt`th failure in a row (from 1): from half a second, doubling, up to
-/// half a minute, less up to a quarter by `chance` (0 to 1), so that several daemons do not come back in step.
+/// How long to leave a server alone after the `attempt`th failure in a row (from 1): from half a second, doubling, up
+/// to half a minute, less up to a quarter by `chance` (0 to 1), so that several daemons do not come back in step.
 pub(super) fn backoff(attempt: u32, chance: f64) -> Duration {
     let doubled = Duration::from_millis(500).saturating_mul(1 << attempt.saturating_sub(1).min(10));
     doubled.min(LONGEST_BACKOFF).mul_f64(1.0 - 0.25 * chance.clamp(0.0, 1.0))

@@ -1,5 +1,5 @@
-//! One server: whether it is there and lets us in, what it holds, and what is under way there. A probe asks; an outage is
-//! waited out.
+//! One server: whether it can be reached and grants access, what it holds, and what is in flight there. A probe asks;
+//! an outage is waited out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
@@ -20,102 +20,102 @@ use crate::notice::{Notice, NoticeKind};
 use crate::plugin::{Digest, Key, Kind, Plugin};
 
 /// The longest `Retry-After` that is obeyed.
-const LONGEST_WISH: Duration = Duration::from_secs(30);
-/// How soon after a failed try a save brings about the next one.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30);
+/// The least pause after a failed try before a save causes the next one.
 const NEXT_FOR_A_SAVE: Duration = Duration::from_secs(1);
-/// How soon a server that does not let us in is asked again.
-const SHUT_OUT: Duration = Duration::from_mins(1);
+/// The pause before a server that denied access is asked again.
+const DENIED_PAUSE: Duration = Duration::from_mins(1);
 
-/// One server: what it holds, and what is under way there.
+/// One server: what it holds, and what is in flight there.
 #[derive(Debug)]
 pub(super) struct Site {
     pub(super) ledger: Ledger,
     pub(super) lanes: Lanes,
     pub(super) access: Access,
-    /// Why it denies access, as the user was told.
+    /// The last notice about denied access.
     pub(super) denied: Option<NoticeKind>,
     pub(super) outage: Option<Outage>,
-    /// What the server said that it is, when it was last looked at.
+    /// The version that the server last reported.
     pub(super) version: Option<String>,
-    /// What was asked before there was anything to deploy.
+    /// A question asked before there was anything to deploy.
     pub(super) ahead: Option<Ahead>,
     pub(super) pass: Option<Pass>,
     /// Versions being pruned.
     pub(super) prunes: BTreeMap<Ticket, (Key, String)>,
-    /// Which conversation an answer belongs to.
+    /// The conversations that wait for an answer.
     pub(super) tickets: BTreeMap<Ticket, Key>,
 }
 
-/// What we know of the server.
+/// Whether the server can be used.
 #[derive(Debug)]
 pub(super) enum Access {
-    /// Being looked at.
+    /// A probe is running.
     Probing(Probe),
-    /// It lets us in.
+    /// It grants access.
     Open,
-    /// Away since `tried`, and tried again at `until`. `asked`: the server itself has named the pause.
+    /// Unreachable when last `tried`; tried again at `until`. `asked`: the server itself named the pause.
     Away { tried: Duration, until: Duration, asked: bool },
-    /// It was not looked at yet, or does not let us in: looked at again then, for somebody may see to that on the server.
+    /// Not probed yet, or it denied access: probed again at `until`, since an admin may fix that on the server.
     Denied { until: Option<Duration> },
 }
 
-/// How long the server has been away, over several looks. A server that answers a look but no deploy is not back.
+/// An outage of the server, over several probes. A server that answers a probe but no deploy is not back.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outage {
     pub(super) since: Duration,
     pub(super) attempts: u32,
-    /// It is there, but denied access when it was last looked at.
+    /// It answered the last probe, but denied access.
     pub(super) denied: bool,
 }
 
-/// A look at the server: who is there, and what it holds.
+/// A look at the server: its version and what it holds.
 #[derive(Debug)]
 pub(super) struct Probe {
     pub(super) connecting: Option<Ticket>,
     /// The answer that ends it.
     pub(super) failure: Option<Reply>,
     pub(super) version: Option<String>,
-    /// `None` until the tables were asked for.
+    /// `None` until the tables have been requested.
     pub(super) overviews: Option<BTreeMap<Ticket, Kind>>,
     pub(super) holds: ServerListing,
 }
 
-/// What the overviews show.
+/// The plugins on the server, as the overviews list them.
 #[derive(Debug, Default)]
 pub(super) struct ServerListing {
-    /// Of these there is an overview: of each that there was a file of when they were asked for.
+    /// The kinds with an overview: those of the files here when it was requested.
     pub(super) kinds: BTreeSet<Kind>,
     pub(super) rows: BTreeMap<Key, Seen>,
-    /// Plugins of which a conversation has ended since the overviews were asked for: these may be from before.
+    /// Plugins with a conversation that ended after the overviews were requested: their rows may be outdated.
     pub(super) ended: BTreeSet<Key>,
 }
 
 impl ServerListing {
-    /// What they say of one plugin. One that is listed without its text might as well not be: it is looked at.
+    /// What they say of one plugin. One listed without its text counts as not listed: it is asked for by its id.
     pub(super) fn of(&self, key: &Key) -> Remote {
         self.rows.get(key).and_then(|seen| seen.digest).map_or(Remote::NotListed, Remote::Holds)
     }
 
-    /// There was an overview of its kind, and it was not in there.
+    /// Whether there is an overview of its kind that does not list it.
     pub(super) fn lacks(&self, key: &Key) -> bool {
         self.kinds.contains(&key.kind) && !self.rows.contains_key(key) && !self.ended.contains(key)
     }
 }
 
-/// What an overview shows of one plugin.
+/// One plugin in an overview.
 #[derive(Debug)]
 pub(super) struct Seen {
-    /// Of its text, where the server shows that.
+    /// The digest of its text, if the server shows that.
     pub(super) digest: Option<Digest>,
     pub(super) identity: Identity,
 }
 
 impl Site {
-    /// A server of which this was written down.
+    /// A server with this saved state.
     pub(super) fn new(concurrency: NonZeroUsize, saved: SavedState) -> Self {
-        let SavedState { mut ledger, rollbacks, under_way } = saved;
+        let SavedState { mut ledger, rollbacks, intents } = saved;
         let mut lanes = Lanes::new(concurrency);
-        for (key, intent) in under_way {
+        for (key, intent) in intents {
             intent.ours.iter().for_each(|digest| ledger.sending(&key, *digest));
             lanes.of(&key).intent = Some(intent);
         }
@@ -145,7 +145,7 @@ impl Site {
         self.lanes.get(key)?.rollback
     }
 
-    /// Whether another text was put back in place of the one that the file holds.
+    /// Whether a rollback replaced exactly the text that the file holds.
     pub(super) fn is_rolled_back(&self, plugin: &Plugin) -> bool {
         self.rollback(&plugin.key).is_some_and(|rollback| rollback.local == Some(plugin.digest))
     }
@@ -154,7 +154,7 @@ impl Site {
         self.lanes.get(key)?.intent.as_ref()
     }
 
-    /// The server's words, where it has refused this very text.
+    /// The server's refusal, if it refused this very text.
     pub(super) fn refused_before(&self, plugin: &Plugin) -> Option<Refusal> {
         match &self.ledger.get(&plugin.key)?.last {
             LastAttempt::Refused { digest, refusal } if *digest == plugin.digest => Some(refusal.clone()),
@@ -162,18 +162,18 @@ impl Site {
         }
     }
 
-    /// Whether we know already that the server holds it.
+    /// Whether the ledger says that the server holds it.
     pub(super) fn is_recorded(&self, plugin: &Plugin) -> bool {
         self.ledger.held(&plugin.key) == Some(plugin.digest)
     }
 
-    /// The text that we have put on the server ourselves.
+    /// The text that we put on the server ourselves.
     pub(super) fn deployed_by_us(&self, key: &Key) -> Option<Digest> {
         let deployed = self.ledger.get(key)?.deployed.as_ref()?;
         deployed.by_us.then_some(deployed.digest)
     }
 
-    /// The plugins whose files are gone, where that may mean something on the server.
+    /// Plugins whose files are gone, if that may concern the server.
     pub(super) fn removals(&self) -> impl Iterator<Item = (&Key, &PendingRemoval)> {
         self.lanes.with(|lane| lane.removal.as_ref())
     }
@@ -186,7 +186,7 @@ impl Site {
         self.lanes.get_mut(key)?.removal.take()
     }
 
-    /// The server's words about this text, where no try is left.
+    /// The server's words about this text, if no try is left.
     pub(super) fn given_up(&self, plugin: &Plugin) -> Option<&str> {
         let crash = self.lanes.get(&plugin.key)?.crash.as_ref()?;
         (crash.is_of(plugin) && crash.is_final()).then(|| crash.words())
@@ -197,14 +197,14 @@ impl Site {
         self.lanes.with(|lane| lane.retry.as_ref()?.due).map(|(_, due)| due).min()
     }
 
-    /// Whether there is no need to guess what the server holds of a plugin.
+    /// Whether the server has already been asked what it holds of a plugin.
     pub(super) fn is_asked_ahead(&self, key: &Key) -> bool {
         self.ahead.as_ref().is_some_and(|ahead| ahead.is_of(key))
     }
 }
 
 impl Engine {
-    /// Begins a look at the server.
+    /// Starts to probe the server.
     pub(super) fn probe(&mut self) {
         self.site.lanes.values_mut().for_each(|lane| lane.unread = None);
         let ticket = self.ticket();
@@ -218,7 +218,7 @@ impl Engine {
         self.effects.push(Effect::Call(ticket, Call::Connect));
     }
 
-    /// Goes on with the probe when the scan is over: then it is known which tables matter, and how many plugins wait.
+    /// Continues the probe once the scan is done: only then are the tables to ask for and the waiting plugins known.
     pub(super) fn advance_probe(&mut self, now: Now) {
         let Access::Probing(probe) = &mut self.site.access else { return };
         if self.tree.scanning {
@@ -230,7 +230,7 @@ impl Engine {
         if probe.version.is_none() {
             return;
         }
-        // A single pass plans everything at once: another file that is not complete yet may claim the same id.
+        // A single pass plans everything at once: a file that is still incomplete may claim the same id.
         if self.policy.once.is_some() && !self.tree.pending.is_empty() {
             return;
         }
@@ -254,7 +254,7 @@ impl Engine {
         }
     }
 
-    /// The server is there and lets us in: plan everything against what it holds.
+    /// The server grants access: plans everything against what it holds.
     fn open(&mut self, now: Now) {
         let Access::Probing(mut probe) = std::mem::replace(&mut self.site.access, Access::Open) else { return };
         self.site.denied = None;
@@ -268,8 +268,8 @@ impl Engine {
                 self.tell(Notice::general(NoticeKind::Untested { version: version.clone() }));
             }
             if self.site.version.replace(version).is_some() {
-                // What this version makes of them is another question.
-                self.site.ledger.doubt_refusals().into_iter().for_each(|key| self.effects.push(Effect::Save(key)));
+                // Another version may accept what the last one refused.
+                self.site.ledger.retry_refusals().into_iter().for_each(|key| self.effects.push(Effect::Save(key)));
             }
         }
         let intents: Vec<_> = self.site.lanes.with(|lane| lane.intent.as_ref()).map(|(key, _)| key.clone()).collect();
@@ -281,7 +281,7 @@ impl Engine {
         let since = self.site.pass.as_ref().map_or(now.at, |pass| pass.since);
         let unread = self.tree.pending.len();
         let mut keys: Vec<_> = self.tree.files.keys().cloned().collect();
-        // What was tried last comes last: one plugin that the server cannot cope with must not keep the others from it.
+        // The last one sent comes last: a plugin that brings the server down must not keep the others waiting.
         keys.sort_by_key(|key| self.site.lanes.get(key).and_then(|lane| lane.sent));
         self.tree.conflicts.retain(|key, _| matches!(self.tree.files.owner(key), Owner::Conflict(_)));
         for key in keys {
@@ -294,7 +294,7 @@ impl Engine {
                 Owner::None => {}
             }
         }
-        self.tree.doubted.clear();
+        self.tree.rechecked.clear();
         self.record_listed(&probe.holds);
         self.plan_pass(probe.holds, self.tree.pending.len().saturating_sub(unread));
         if self.site.lanes.n_waiting() == 0 && self.tree.pending.is_empty() {
@@ -302,8 +302,8 @@ impl Engine {
         }
     }
 
-    /// The ledger does not go on believing what the list shows to be otherwise: what is planned by that may be taken back, or
-    /// nothing is planned since two files claim the id.
+    /// Corrects the ledger by the overviews, even where no deploy follows: the plan may be taken back, or two files
+    /// claim the id.
     fn record_listed(&mut self, holds: &ServerListing) {
         let is_known = |key: &Key| !holds.ended.contains(key) && self.site.lanes.in_flight(key).is_none();
         let listed: Vec<_> = (self.site.ledger.all_held())
@@ -315,31 +315,32 @@ impl Engine {
         }
     }
 
-    /// The server was seen to hold this text; `None` if it does not have the plugin.
+    /// Corrects the ledger: the server holds this text; `None` if it does not have the plugin.
     pub(super) fn record_seen(&mut self, key: &Key, digest: Option<Digest>) {
         if let Some(held) = self.site.ledger.held(key).filter(|held| Some(*held) != digest) {
             self.site.ledger.ended(key, LastAttempt::Failed { digest: held });
         }
     }
 
-    /// The server has shown that it is there again.
+    /// Ends an outage: the server works again.
     pub(super) fn on_connected(&mut self, now: Now) {
-        if let (Some(absence), Access::Open) = (self.site.outage, &self.site.access) {
+        if let (Some(outage), Access::Open) = (self.site.outage, &self.site.access) {
             self.site.outage = None;
-            let (away, waiting) = (now.at.saturating_sub(absence.since), self.n_undeployed());
+            let (away, waiting) = (now.at.saturating_sub(outage.since), self.n_undeployed());
             let what =
-                if absence.denied { NoticeKind::AccessGranted { waiting } } else { NoticeKind::Back { away, waiting } };
+                if outage.denied { NoticeKind::AccessGranted { waiting } } else { NoticeKind::Back { away, waiting } };
             self.tell(Notice::general(what));
         }
     }
 
-    /// The server is away. What waits is not kept as a list: it is planned anew when the server is back.
+    /// Starts or continues an outage. Waiting plugins are not kept as a list: they are planned again when the server is
+    /// back.
     pub(super) fn on_unreachable(&mut self, cause: Cause, retry_after: Option<Duration>, now: Now) {
         let Some((attempt, next)) = self.back_off(retry_after, now) else { return };
         let (server, configured) = (self.policy.server.clone(), self.policy.configured);
-        let since = self.site.outage.map_or(now.at, |absence| absence.since);
+        let since = self.site.outage.map_or(now.at, |outage| outage.since);
         if let Some(patience) = self.policy.once
-            // What the server asks for counts here as a whole.
+            // Here the server's whole wish counts.
             && now.at.saturating_add(next.max(retry_after.unwrap_or_default())) > since + patience
         {
             let after = now.at.saturating_sub(since);
@@ -358,8 +359,8 @@ impl Engine {
         self.deny(NoticeKind::NotAllowed { status, words, key }, now);
     }
 
-    /// Something else answers. That may be the wrong address, which is said at once; or a proxy whose server is being
-    /// started, so a watch looks again.
+    /// Something else answers: a wrong address, which is told at once, or a proxy whose server is starting, so a watch
+    /// tries again.
     pub(super) fn on_foreign(&mut self, status: u16, words: String, now: Now) {
         let foreign = NoticeKind::Foreign { server: self.policy.server.clone(), status, words: words.clone() };
         if self.policy.once.is_some() {
@@ -370,42 +371,42 @@ impl Engine {
         }
     }
 
-    /// Leaves the server alone for a while. Answers how many looks have failed by now, and when the next one is.
+    /// Pauses before the next try. Answers the number of failed tries and the pause; `None` if it pauses already.
     fn back_off(&mut self, retry_after: Option<Duration>, now: Now) -> Option<(u32, Duration)> {
         if matches!(self.site.access, Access::Away { .. } | Access::Denied { .. }) {
             return None;
         }
-        let absence = self.site.outage.get_or_insert(Outage { since: now.at, attempts: 0, denied: false });
-        absence.attempts += 1;
-        absence.denied = false;
-        let attempt = absence.attempts;
-        let next = backoff(attempt, now.chance).max(retry_after.unwrap_or_default().min(LONGEST_WISH));
+        let outage = self.site.outage.get_or_insert(Outage { since: now.at, attempts: 0, denied: false });
+        outage.attempts += 1;
+        outage.denied = false;
+        let attempt = outage.attempts;
+        let next = backoff(attempt, now.chance).max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER));
         self.site.lanes.cancel_all();
         self.site.lanes.values_mut().for_each(|lane| drop(lane.forget_crash()));
         self.site.access = Access::Away { tried: now.at, until: now.at + next, asked: retry_after.is_some() };
         Some((attempt, next))
     }
 
-    /// Ends the pause of a server that is away: somebody wants it tried now.
+    /// Ends the pause of an unreachable server.
     pub(super) fn try_now(&mut self, now: Now) {
         if let Access::Away { until, asked, .. } = &mut self.site.access {
             (*until, *asked) = (now.at, false);
         }
     }
 
-    /// Shortens the pause of a server that is away for a save, so that a storm of saves makes one try a second.
+    /// Shortens the pause of an unreachable server after a save: a storm of saves causes one try a second.
     pub(super) fn try_soon(&mut self) {
         if let Access::Away { tried, until, .. } = &mut self.site.access {
             *until = (*until).min(*tried + NEXT_FOR_A_SAVE);
         }
     }
 
-    /// The server does not let us in: said once, and nothing is sent any more.
+    /// The server denied access: told once, and nothing more is sent.
     fn deny(&mut self, what: NoticeKind, now: Now) {
         if matches!(self.site.access, Access::Denied { .. }) {
             return;
         }
-        self.site.access = Access::Denied { until: self.policy.once.is_none().then_some(now.at + SHUT_OUT) };
+        self.site.access = Access::Denied { until: self.policy.once.is_none().then_some(now.at + DENIED_PAUSE) };
         let denied = matches!(what, NoticeKind::NotAllowed { .. });
         self.site.outage.get_or_insert(Outage { since: now.at, attempts: 0, denied }).denied = denied;
         self.site.lanes.cancel_all();

@@ -1,5 +1,5 @@
-//! What the disk holds, as far as it was read: files that are being read or will be, ids that several files claim, roots that
-//! are not there, and what the user was told of it all.
+//! What the disk holds, as far as it was read: files to read, ids that several files claim, missing roots, and the
+//! complaints told about them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -12,18 +12,18 @@ use super::{Effect, Engine, Now, Scan};
 use crate::notice::{Notice, NoticeKind, Subject};
 use crate::plugin::{Invalid, Key, Parsed, Rule, Severity};
 
-/// How long an empty, vanished or changing file is given to become whole before it is believed.
+/// How long an empty, missing or changing file may take to become complete before its state counts.
 const HOLD: Duration = Duration::from_millis(300);
-/// How soon such a file is read again.
+/// The pause before such a file is read again.
 const REREAD: Duration = Duration::from_millis(40);
-/// How long `--once` waits for a file that somebody keeps writing.
+/// How long `--once` waits for a file that is written all the time.
 const ONCE_HOLD: Duration = Duration::from_secs(10);
 /// A plugin deployed less than this ago is hot: a formatter may still be at work on the save.
 const HOT: Duration = Duration::from_secs(1);
-/// How long a hot plugin's file is given to be written once more before it is read.
+/// How long the file of a hot plugin waits for one more save before it is read.
 const HOT_QUIET: Duration = Duration::from_millis(150);
-/// What happens to a file within this time is one save: an editor may move it aside, write it anew, and see to it that it
-/// is on the disk. No formatter is as quick.
+/// Events of a file within this time are one save: an editor may move the file aside, write it anew and sync it. No
+/// formatter is as quick.
 const ONE_SAVE: Duration = Duration::from_millis(20);
 
 /// The disk.
@@ -32,15 +32,15 @@ pub(super) struct Tree {
     pub(super) files: Files,
     /// Paths that are being read, or will be read again.
     pub(super) pending: BTreeMap<Arc<Path>, Pending>,
-    /// Ids that several files seem to claim: which of the claims have been looked at again.
-    pub(super) doubted: BTreeMap<Key, BTreeSet<Arc<Path>>>,
-    /// Conflicts that the user knows of.
+    /// Ids that several files seem to claim, with the files that have been read again since.
+    pub(super) rechecked: BTreeMap<Key, BTreeSet<Arc<Path>>>,
+    /// Conflicts that the user was told of.
     pub(super) conflicts: BTreeMap<Key, Vec<Arc<Path>>>,
     /// Files whose last notice was an error.
     pub(super) complaints: BTreeMap<Arc<Path>, Complaint>,
-    /// The roots that are not there, as the user was told.
+    /// Missing roots, as told to the user.
     pub(super) missing: Vec<PathBuf>,
-    /// A walk of the roots is under way.
+    /// A scan is running.
     pub(super) scanning: bool,
 }
 
@@ -57,39 +57,39 @@ pub(super) struct Pending {
     pub(super) saved: Option<Duration>,
 }
 
-/// Why a path that was read is read again.
+/// Why a path is read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Held {
-    /// It was not read yet.
+    /// It has not been read yet.
     No,
     /// It was empty, or changed while it was read.
     Incomplete,
-    /// It was not there.
+    /// It was missing.
     Missing,
 }
 
-/// What an error of a file was about.
+/// What the last error told about a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Complaint {
     /// The file, or the server's answer to it.
     Error,
-    /// The user is to decide.
+    /// The user must decide.
     Held,
 }
 
 impl Tree {
-    /// The contested id that a path stands in the way of.
+    /// The id of the file at this path, if several files claim it.
     pub(super) fn contested_key(&self, path: &Path) -> Option<Key> {
         let key = &self.files.get(path)?.plugin()?.key;
-        self.doubted.contains_key(key).then(|| key.clone())
+        self.rechecked.contains_key(key).then(|| key.clone())
     }
 
-    /// Whether a file was not there a moment ago, which is not believed yet.
+    /// Whether a file was missing a moment ago, and may come back.
     pub(super) fn is_missing(&self, path: &Arc<Path>) -> bool {
         self.pending.get(path).is_some_and(|pending| pending.held == Held::Missing)
     }
 
-    /// Who claims an id, apart from files that were not there a moment ago.
+    /// The owner of an id, without files that were missing a moment ago.
     pub(super) fn present_owner(&self, key: &Key) -> Owner {
         let Owner::Conflict(paths) = self.files.owner(key) else { return self.files.owner(key) };
         let present: Vec<_> = paths.into_iter().filter(|path| !self.is_missing(path)).collect();
@@ -102,31 +102,31 @@ impl Tree {
         }
     }
 
-    /// Whether one claim less makes a difference to what is done about an id.
+    /// Whether one claim fewer changes the decision about an id.
     pub(super) fn is_open_question(&self, key: &Key) -> bool {
-        self.files.owner(key) == Owner::None || self.conflicts.contains_key(key) || self.doubted.contains_key(key)
+        self.files.owner(key) == Owner::None || self.conflicts.contains_key(key) || self.rechecked.contains_key(key)
     }
 
-    /// The ids that files here have, or had before they were broken. A file that was not there a moment ago may have
-    /// another name now.
+    /// The ids of the files here, including those of broken files. Files that were missing a moment ago do not count:
+    /// they may have been renamed.
     pub(super) fn claimed_elsewhere(&self) -> impl Iterator<Item = &Key> {
         let files = self.files.iter().filter(|(path, _)| !self.is_missing(path));
         files.filter_map(|(_, file)| file.known()).map(|plugin| &plugin.key)
     }
 
-    /// Whether any file is broken. Read again, it may turn out to be a plugin that is gone.
+    /// Whether any file is broken. Once repaired, it may turn out to be the plugin that is gone.
     pub(super) fn has_broken_files(&self) -> bool {
         self.files.iter().any(|(_, file)| file.is_broken())
     }
 
-    /// Whether a file's folder still has plugins, at whatever depth. Where it has none, a share may have been unmounted.
+    /// Whether a file's folder still has plugins, at any depth. If not, a share may have been unmounted.
     pub(super) fn has_plugins_beside(&self, path: &Path) -> bool {
         let Some(folder) = path.parent() else { return false };
         let mut beside = self.files.iter().filter(|(other, _)| other.starts_with(folder));
         beside.any(|(other, file)| (file.plugin().is_some() || file.is_broken()) && !self.is_missing(other))
     }
 
-    /// Whether a path is in a root that is not there: what is known of it holds again when the root is back.
+    /// Whether a path is in a missing root: its state counts again when the root is back.
     pub(super) fn is_out_of_reach(&self, path: &Path) -> bool {
         self.missing.iter().any(|root| path.starts_with(root))
     }
@@ -148,23 +148,23 @@ impl Engine {
             self.on_loaded(path, loaded, now);
         }
         self.tree.scanning = false;
-        self.tree.doubted.clear();
+        self.tree.rechecked.clear();
         let keys: Vec<_> = self.tree.files.keys().cloned().collect();
         for key in keys {
             if let Owner::Conflict(paths) = self.tree.files.owner(&key) {
                 self.conflict(&key, paths);
             }
         }
-        // A file that a walk did not find is believed to be gone only when its own path says so.
+        // A file that the scan did not find counts as gone only once its own path is read.
         for path in vanished {
             if !self.tree.pending.contains_key(&path) {
-                // Nobody has said that its writer is done: it may be back by now.
+                // No event said that it is gone: it may be back by now.
                 let pending = Pending { since: now.at, due: None, held: Held::No, saved: Some(now.at) };
                 self.reread(path, pending);
             }
         }
         if self.first_pass && self.policy.once.is_none() {
-            // A file that was written a moment ago is read in a moment, and is likely to be one.
+            // Files still to be read are probably plugins.
             let found = self.tree.files.plugins().filter(|plugin| self.policy.selects_plugin(plugin)).count();
             let plugins = found + self.tree.pending.len();
             let (roots, server) = (self.policy.roots.clone(), self.policy.server.clone());
@@ -173,9 +173,9 @@ impl Engine {
         self.advance_probe(now);
     }
 
-    /// A path may have changed: read it, at once unless a formatter may still be about to write it once more. When that has
-    /// come there is nothing more to wait for, also where it was no formatter but a program that saves all the time. Its
-    /// saves are sent as often as the server takes them.
+    /// Reads a path that may have changed: at once, unless a formatter may still save it again. After that second save
+    /// nothing is waited for, even if a program saves all the time: its saves are sent as fast as the server takes
+    /// them.
     pub(super) fn on_ready(&mut self, path: Arc<Path>, saved: Duration, now: Now) {
         let before = self.tree.pending.get(&path).copied();
         let fresh = Pending { since: now.at, due: None, held: Held::No, saved: Some(saved) };
@@ -192,7 +192,7 @@ impl Engine {
         }
     }
 
-    /// Whether a formatter may still be at work on what was deployed last.
+    /// Whether a formatter may still save the plugin that was deployed last.
     pub(super) fn is_hot(&self, key: &Key, saved: Duration) -> bool {
         self.site.lanes.get(key).and_then(|lane| lane.sent).is_some_and(|sent| saved < sent + HOT)
     }
@@ -212,7 +212,7 @@ impl Engine {
         let since = pending.map_or(now.at, |pending| pending.since);
         let waited_enough = now.at >= since + HOLD;
         let loaded = match loaded {
-            // A watch can wait; a pass has to end.
+            // A watch can wait; a single pass must end.
             Loaded::Unsettled if self.policy.once.is_some() && now.at >= since + ONCE_HOLD => {
                 let rule = Rule::Unreadable("it is being written all the time".to_owned());
                 Loaded::Parsed(Parsed::Invalid(Invalid::unread(&path, rule)))
@@ -233,7 +233,7 @@ impl Engine {
         }
     }
 
-    /// Half a save is no save: the file is read again soon. A claim of a file that is not there does not count meanwhile.
+    /// Reads an incomplete file again soon. Meanwhile a missing file has no claim on its id.
     pub(super) fn hold(&mut self, path: &Arc<Path>, loaded: &Loaded, pending: Option<Pending>, now: Now) {
         let since = pending.map_or(now.at, |pending| pending.since);
         let saved = pending.and_then(|pending| pending.saved);
@@ -248,7 +248,7 @@ impl Engine {
         }
     }
 
-    /// Believes what was read, and decides what follows from it.
+    /// Takes a reading as the state of the file, and decides what follows.
     pub(super) fn accept(
         &mut self,
         path: Arc<Path>,
@@ -293,16 +293,16 @@ impl Engine {
             if let Some(lane) = self.site.lanes.get_mut(&key) {
                 lane.removal = None;
             }
-            if let Some(checked) = self.tree.doubted.get_mut(&key) {
+            if let Some(checked) = self.tree.rechecked.get_mut(&key) {
                 checked.insert(path);
             } else {
-                self.tree.doubted.insert(key.clone(), BTreeSet::from([path]));
+                self.tree.rechecked.insert(key.clone(), BTreeSet::from([path]));
             }
             self.consider(&key, since, now);
         }
     }
 
-    /// What reading a file has to say for itself. What a save shows is always told, what a scan shows only when it is new.
+    /// Tells what reading a file showed: after a save always, after a scan only what is new.
     pub(super) fn tell_loaded(&mut self, path: &Arc<Path>, loaded: &Loaded, before: Option<&File>, saved: bool) {
         let was = before.and_then(File::plugin);
         let about = Subject::file(path);
@@ -360,20 +360,20 @@ impl Engine {
         }
     }
 
-    /// Two files claim one id. After a rename that is only so until the old path is looked at, so look first.
+    /// Several files claim one id. After a rename this ends once the old path is read, so reads it first.
     pub(super) fn recheck_claims(&mut self, key: &Key, paths: Vec<Arc<Path>>, since: Duration) {
-        let checked = self.tree.doubted.get(key).cloned().unwrap_or_default();
+        let checked = self.tree.rechecked.get(key).cloned().unwrap_or_default();
         let unchecked: Vec<_> = paths.iter().filter(|path| !checked.contains(*path)).cloned().collect();
         if unchecked.is_empty() {
             // Somebody has just saved one of them, and is told even if that is no news.
-            self.tree.doubted.remove(key);
+            self.tree.rechecked.remove(key);
             self.tree.conflicts.remove(key);
             self.conflict(key, paths);
             return;
         }
         for path in unchecked {
             if !self.tree.pending.contains_key(&path) {
-                // Nobody has said that its writer is done.
+                // No event said that its writer is done.
                 self.reread(path, Pending { since, due: None, held: Held::No, saved: None });
             }
         }

@@ -60,12 +60,12 @@ impl Notice {
                     id()
                 ));
             }
-            NoticeKind::Duplicate { twin } => {
+            NoticeKind::Duplicate { duplicate } => {
                 let path = self.about.path.as_ref().map_or(String::new(), |path| path.display().to_string());
                 return Some(format!(
                     "if it is the same plugin, write `id = \"{}\"` under `[plugins.\"{path}\"]` in watch.toml\n\
                      if it is another one, write `adopt = \"never\"` there instead (with --once: or add --yes)",
-                    twin.id
+                    duplicate.id
                 ));
             }
             NoticeKind::Insecure { proxy: Some(_), .. } => {

@@ -196,7 +196,7 @@ impl Notice {
                 vec![("cause", json!(cause))]
             }
             NoticeKind::RemoteEdit { theirs } => vec![("server_plugin_version", json!(theirs))],
-            NoticeKind::Duplicate { twin } => vec![("other_id", json!(twin.id.as_str()))],
+            NoticeKind::Duplicate { duplicate } => vec![("other_id", json!(duplicate.id.as_str()))],
             NoticeKind::Deleted { kept } => vec![("backup", json!(kept.display().to_string()))],
             NoticeKind::RollbackUndone { put_back } => vec![("put_back", json!(put_back))],
             NoticeKind::Spared { why } => vec![("reason", json!(why.word()))],

@@ -293,7 +293,7 @@ pub enum NoticeKind {
     /// Not created: the server seems to have it under another id.
     Duplicate {
         /// That id, and what matches.
-        twin: Duplicate,
+        duplicate: Duplicate,
     },
     /// Not deployed: a rollback put an earlier text back.
     RolledBack,

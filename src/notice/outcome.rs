@@ -26,7 +26,7 @@ impl NoticeKind {
             Outcome::WouldCreate => (NoticeKind::WouldCreate, None),
             Outcome::WouldUpdate { from, foreign } => (NoticeKind::WouldUpdate { from, foreign }, None),
             Outcome::RemoteEdit { theirs } => (NoticeKind::RemoteEdit { theirs }, None),
-            Outcome::Duplicate(twin) => (NoticeKind::Duplicate { twin }, None),
+            Outcome::Duplicate(duplicate) => (NoticeKind::Duplicate { duplicate }, None),
             Outcome::Crashed { words, left } => {
                 let outcome = Outcome::Refused { refusal: Refusal::said(words), left };
                 return Self::of_outcome(outcome, plugin, on_server, in_pass, took);

@@ -184,9 +184,11 @@ pub(super) fn samples() -> Vec<Notice> {
         NoticeKind::RemoteEdit { theirs: None },
         NoticeKind::RemoteEdit { theirs: Some("1.0".to_owned()) },
         NoticeKind::Duplicate {
-            twin: Duplicate { id: PluginId::new("old").unwrap(), sign: MatchedBy::TitleAndAuthor },
+            duplicate: Duplicate { id: PluginId::new("old").unwrap(), matched_by: MatchedBy::TitleAndAuthor },
         },
-        NoticeKind::Duplicate { twin: Duplicate { id: PluginId::new("old").unwrap(), sign: MatchedBy::OpenwebuiId } },
+        NoticeKind::Duplicate {
+            duplicate: Duplicate { id: PluginId::new("old").unwrap(), matched_by: MatchedBy::OpenwebuiId },
+        },
         NoticeKind::RolledBack,
         NoticeKind::RollbackUndone { put_back: Digest::of_text("earlier") },
         refused(&words(), Some(span()), None),

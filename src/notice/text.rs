@@ -207,12 +207,12 @@ impl Notice {
                 let version = theirs.as_ref().map_or_else(String::new, |version| format!(" (version {version})"));
                 format!("someone else changed it on the server{version}")
             }
-            NoticeKind::Duplicate { twin: Duplicate { id, sign } } => {
-                let sign = match sign {
+            NoticeKind::Duplicate { duplicate: Duplicate { id, matched_by } } => {
+                let matched_by = match matched_by {
                     MatchedBy::TitleAndAuthor => "title and author",
                     MatchedBy::OpenwebuiId => "openwebui_id",
                 };
-                format!("the server has a plugin with the same {sign} under the id `{id}`")
+                format!("the server has a plugin with the same {matched_by} under the id `{id}`")
             }
             NoticeKind::Refused { words, .. } | NoticeKind::RefusedBefore { words, .. } => reason(words).to_owned(),
             NoticeKind::Failed { .. } | NoticeKind::Flawed { .. } | NoticeKind::Surprising(_) => {

@@ -1,4 +1,4 @@
-//! systemd, where there is one. [`supervisor`] is what it is told while it runs us as a service; [`unit`] is what makes it
+//! systemd, where there is one. [`supervisor`] is what it is told while it runs us as a service; [`mod@unit`] is what makes it
 //! do so; [`control`] has its tools install that.
 
 pub mod control;

@@ -3,7 +3,7 @@
 //! On Linux each folder that the walk admits is watched by itself, so that ignored folders cost nothing, and the kernel
 //! tells when a writer is done. On macOS and Windows nobody tells: the roots are watched as a whole through
 //! `notify-debouncer-full`, and files are believed only when they have been quiet. Where there are no events, by the
-//! user's word (`poll`) or because the system has no watch left, [`polling`] looks again and again: at just the folders
+//! user's word (`poll`) or because the system has no watch left, `polling` looks again and again: at just the folders
 //! that have no watch. All speak the same [`Sign`]s.
 //!
 //! Nothing is decided in the callbacks: they run on notify's threads, where any work makes the kernel's queue overflow.

@@ -2,6 +2,8 @@
 //! against a real one, of every version that we know. A case that holds on one only is a lie of the fake's.
 //!
 //! Where versions differ, [`Expectations`] says how. Cases share one real server, so each has ids of its own.
+//!
+//! Long because the cases share one server and one table of what its versions do.
 
 use std::sync::Arc;
 use std::time::Duration;

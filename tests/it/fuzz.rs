@@ -451,11 +451,11 @@ proptest! {
         let temporary = tempfile::tempdir().unwrap();
         let folder = Folder::new(temporary.path().join("state"), "http://h");
         let rollback = Rollback { local, server: replaced, done: was_active };
-        let under_way = UpdateIntent { ours, replaced: Some(replaced).filter(|_| was_active), was_active };
+        let intent = UpdateIntent { ours, replaced: Some(replaced).filter(|_| was_active), was_active };
         folder.save_rollback(&key, &rollback).unwrap();
-        folder.save_intent(&key, &under_way).unwrap();
+        folder.save_intent(&key, &intent).unwrap();
         prop_assert_eq!(folder.rollbacks(), BTreeMap::from([(key.clone(), rollback)]));
-        prop_assert_eq!(folder.intents(), BTreeMap::from([(key.clone(), under_way)]));
+        prop_assert_eq!(folder.intents(), BTreeMap::from([(key.clone(), intent)]));
         let name = format!("{}-{}.json", key.kind.word(), key.id);
         let paths = ["rollbacks/h", "under-way/h"].map(|part| temporary.path().join("state").join(part).join(&name));
         let whole = paths.each_ref().map(|path| fs::read(path).unwrap());

@@ -5,6 +5,8 @@
 //! The scenarios set things up as an admin would, over the server's own HTTP, and read them back from there. Between
 //! owui-watch and the server is a [`Relay`], which loses what is to be lost. On a real server they run side by side with
 //! others, so each has ids of its own.
+//!
+//! Long because the README's table is made of this one list of promises.
 
 use std::fmt::Write as _;
 use std::fs;

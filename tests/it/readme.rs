@@ -121,7 +121,7 @@ fn examples() -> Vec<NoticeKind> {
         NoticeKind::Pruned,
         NoticeKind::Untested { version: text() },
         NoticeKind::RemoteEdit { theirs: Some(text()) },
-        NoticeKind::Duplicate { twin: Duplicate { id: key.id.clone(), sign: MatchedBy::OpenwebuiId } },
+        NoticeKind::Duplicate { duplicate: Duplicate { id: key.id.clone(), matched_by: MatchedBy::OpenwebuiId } },
         NoticeKind::RolledBack,
         NoticeKind::RollbackUndone { put_back: digest },
         NoticeKind::Deactivated,
@@ -291,6 +291,20 @@ fn the_drawing_is_that_of_the_map() {
     for line in drawing.lines() {
         assert!(MAP.contains(line.trim_end()), "{line}");
     }
+}
+
+#[test]
+fn the_map_names_only_files_that_exist() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let is_file =
+        |name: &&str| Path::new(name).extension().is_some_and(|extension| extension == "rs") && !name.contains(' ');
+    let named: Vec<_> = MAP.split('`').skip(1).step_by(2).filter(is_file).collect();
+    assert!(named.len() > 50, "the table is not found");
+    let missing: Vec<_> = named
+        .iter()
+        .filter(|name| ![project.join("src").join(name), project.join(name)].iter().any(|path| path.is_file()))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 #[test]

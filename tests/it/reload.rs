@@ -1,4 +1,6 @@
 //! The built binary when its settings change: it goes on with the new ones, or with the old ones and says why.
+//!
+//! Long because every test plays a whole life of the program, with settings that change.
 
 #![cfg(target_os = "linux")]
 

@@ -163,8 +163,8 @@ fn planted_state_switches_nothing_on_and_deletes_nothing() {
     let at = "2026-01-02T03:04:05Z".parse().unwrap();
     ledger.deployed(&key(), Deployed { digest, version: None, at, by_us: true });
     state.save(&ledger.to_json()).unwrap();
-    let under_way = UpdateIntent { ours: Vec::new(), replaced: Some(digest), was_active: true };
-    state.save_intent(&key(), &under_way).unwrap();
+    let intent = UpdateIntent { ours: Vec::new(), replaced: Some(digest), was_active: true };
+    state.save_intent(&key(), &intent).unwrap();
     drop(state);
     plant(&theirs.path().join("state"), &ours.path(".owui-watch"));
 

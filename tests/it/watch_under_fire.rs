@@ -1,5 +1,7 @@
 //! The built binary when the file system does its worst: events that are lost, limits that are reached, roots that come
 //! and go, times that lie, files that cannot be read, and very many of them.
+//!
+//! Long because every test sets up a file system of its own.
 #![cfg(target_os = "linux")]
 
 use std::ffi::OsStr;

@@ -4,7 +4,7 @@
 //! Existence, permission and refused code share statuses on this server, so the texts decide. A text that can mean two
 //! things is taken for the milder one: asking again is better than doing the wrong thing.
 //!
-//! The file is long because its tests are one table over all kinds of answers.
+//! Long because its tests are one table over all kinds of answers.
 
 mod history;
 mod rows;

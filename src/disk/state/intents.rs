@@ -169,10 +169,10 @@ mod tests {
         folder.save_rollback(&tool, &rollback(Some("local"))).unwrap();
         folder.clear_rollback(&function).unwrap();
         assert_eq!(folder.rollbacks(), BTreeMap::from([(tool, rollback(Some("local"))), (umlaut, rollback(None))]));
-        let under_way =
+        let intent =
             UpdateIntent { ours: vec![Digest::of(b"new")], replaced: Some(Digest::of(b"old")), was_active: true };
-        folder.save_intent(&function, &under_way).unwrap();
-        assert_eq!(folder.intents(), BTreeMap::from([(function.clone(), under_way)]));
+        folder.save_intent(&function, &intent).unwrap();
+        assert_eq!(folder.intents(), BTreeMap::from([(function.clone(), intent)]));
         // Each server has its own.
         let other = Folder::new(temporary.path().join("state"), "http://other");
         assert!(other.rollbacks().is_empty() && other.intents().is_empty());

@@ -1,12 +1,11 @@
 //! One deploy as a conversation with the server: which [`Call`] to make, and what its [`Reply`] means.
 //!
-//! It begins with a look at what the server has, with one exception: what a list that was made for the pass does not have,
-//! and of which the ledger knows nothing, is created at once, so that a first deploy of many plugins makes one request for
-//! each. Nothing is at risk: every version of the server looks at the id before it looks at the text, and answers that it is
-//! taken, or that plugins are off, without touching what is there. Then the look is made up for, and what is found is
-//! treated like any other: as somebody else's.
+//! It begins by reading what the server has, with one exception: a plugin that is neither in the listing of the pass
+//! nor in the ledger is created at once, so that a first deploy of many plugins makes one request each. Nothing is at
+//! risk: every version of the server checks the id before the text, and answers that the id is taken, or that plugins
+//! are off, without touching anything. Then the row is read after all, and treated as somebody else's.
 //!
-//! Longer than other files, since it is one table: what each reply means at each stage. Its tests are in `tests.rs`.
+//! Long because it is one table: what each reply means at each stage. Its tests are in `tests.rs`.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -22,61 +21,61 @@ use crate::engine::refusal;
 use crate::engine::repair::{self, Next, Repair};
 use crate::plugin::{Digest, Key, Plugin, id::PluginId};
 
-/// What the conversation needs to know beside the plugin.
+/// The user's settings for a deploy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeployPolicy {
-    /// Send even what the server holds already.
+    /// Send the text even if the server already holds it.
     pub force: bool,
-    /// Look, and say what would be sent, but send nothing.
+    /// Read and tell what would be sent, but send nothing.
     pub dry_run: bool,
-    /// Switch a function on that was created just now.
+    /// Switch a new function on.
     pub activate_new: bool,
-    /// What to do about a text on the server that is neither ours nor what we last deployed.
+    /// How to treat a text on the server that is not ours.
     pub on_remote_edit: OnRemoteEdit,
-    /// What to do about a plugin to be created that seems to be on the server under another id.
+    /// How to treat a new plugin that seems to be on the server under another id.
     pub adopt: Adopt,
 }
 
-/// What to do about a text on the server that somebody else put there.
+/// How to treat somebody else's text on the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnRemoteEdit {
     /// Keep a copy on disk, and deploy.
     #[default]
     Backup,
-    /// Leave it, and tell how to go on.
+    /// Leave it, and tell how to continue.
     Hold,
     /// Deploy.
     Overwrite,
 }
 
-/// What to do about a plugin to be created whose title and author stand on the server under another id.
+/// How to treat a new plugin whose title and author are on the server under another id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Adopt {
-    /// Create nothing, and tell how to go on.
+    /// Create nothing, and tell how to continue.
     #[default]
     Ask,
     /// Create it.
     Never,
 }
 
-/// What a conversation wants next.
+/// The next step of a conversation.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub enum Step<O = Outcome> {
-    /// Make this call and come back with its reply.
+    /// Make this call; its reply continues the conversation.
     Call(Call),
-    /// Keep this copy of the server's text, which is about to be replaced, and come back with where it lies.
+    /// Save a copy of the server's text, which is about to be replaced; its path continues the conversation.
     SaveBackup(Backup),
-    /// Write this down before the text leaves, and come back when it is on disk.
+    /// Save this intent; the text leaves once it is on disk.
     SaveIntent(UpdateIntent),
-    /// Archive this text of ours, and take the step after it.
+    /// Archive this text of ours, and take the next step at once.
     Archive(Backup, Box<Self>),
     /// Over.
     Done(O),
 }
 
 impl<O> Step<O> {
-    /// The same step of a conversation whose end means more.
+    /// The same step, with another type of outcome.
     pub(super) fn map_done<P>(self, done: impl FnOnce(O) -> P) -> Step<P> {
         match self {
             Step::Call(call) => Step::Call(call),
@@ -91,7 +90,7 @@ impl<O> Step<O> {
 /// A text, as the server holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backup {
-    /// Whose text it is.
+    /// The plugin.
     pub key: Key,
     /// The text, unaltered.
     pub text: String,
@@ -106,16 +105,16 @@ pub enum Outcome {
     Created {
         /// The on/off switch, for a function.
         active: Option<bool>,
-        /// What became of switching it on.
+        /// The result of switching it on.
         left: Aftermath,
     },
     /// It holds our text now.
     Updated {
         /// The version that was replaced.
         from: Option<String>,
-        /// The copy of what was replaced, where that was neither ours nor the same.
+        /// The copy of the replaced text, if that was somebody else's.
         kept: Option<PathBuf>,
-        /// The server's name for the version that this has made, where it keeps versions.
+        /// The server's name for the new version, if it keeps versions.
         version: Option<String>,
     },
     /// It held our text already.
@@ -126,28 +125,28 @@ pub enum Outcome {
     WouldUpdate {
         /// The version that would be replaced.
         from: Option<String>,
-        /// Whether what would be replaced is somebody else's text, of which a copy would be kept.
+        /// Whether it would replace somebody else's text, with a copy.
         foreign: bool,
     },
-    /// Somebody else's text is on the server, and the user wants to decide: nothing was sent.
+    /// Somebody else's text is on the server and the user wants to decide: nothing was sent.
     RemoteEdit {
         /// Its version.
         theirs: Option<String>,
     },
-    /// It seems to be on the server under another id, and the user wants to decide: nothing was sent.
+    /// It seems to be on the server under another id and the user wants to decide: nothing was sent.
     Duplicate(Duplicate),
-    /// The server will not take this text.
+    /// The server refuses this text.
     Refused {
-        /// In which words.
+        /// The reason.
         refusal: Refusal,
-        /// What became of the plugin that is running.
+        /// The state of the running plugin.
         left: Aftermath,
     },
-    /// The server failed at this text, which may be the text's doing or its own.
+    /// The server failed at this text; either may be the cause.
     Crashed {
         /// Its words.
         words: String,
-        /// What became of the plugin that is running.
+        /// The state of the running plugin.
         left: Aftermath,
     },
     /// Something else went wrong.
@@ -155,7 +154,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// Why it has left something that is to be made good when the server is looked at again, if it has.
+    /// Why a repair must follow at the next probe, if one must.
     #[must_use]
     pub fn unsettled(&self) -> Option<&str> {
         match self {
@@ -166,8 +165,7 @@ impl Outcome {
         }
     }
 
-    /// Whether it is known what the conversation has left on the server. Else the note of what was under way is still of
-    /// use.
+    /// Whether the result on the server is known. If not, the intent is kept.
     #[must_use]
     pub fn is_certain(&self) -> bool {
         match self {
@@ -184,7 +182,7 @@ impl Outcome {
 }
 
 impl Aftermath {
-    /// Why there is something left to be made good when the server is looked at again, if there is.
+    /// Why a repair must follow at the next probe, if one must.
     pub(super) fn unsettled(&self) -> Option<&str> {
         match self {
             Aftermath::Off { cause, later: true } | Aftermath::Unsettled { cause } => Some(cause),
@@ -193,7 +191,7 @@ impl Aftermath {
     }
 }
 
-/// Why the server has not taken a text.
+/// Why the server did not take a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Verdict {
     /// It says what is wrong with the text, in its own words.
@@ -223,7 +221,8 @@ impl Verdict {
         Step::Done(self.outcome(left))
     }
 
-    /// The server is gone since. It may be this text that took it down, which must not happen over and over.
+    /// Ends the conversation after the server went away: this text may have brought it down, and must not do so again
+    /// and again.
     fn gone(self, left: Aftermath, cause: &str) -> Step {
         match self {
             Verdict::Refused(_) => self.over(left),
@@ -232,15 +231,15 @@ impl Verdict {
     }
 }
 
-/// What a refused update left of a function that was on.
+/// The state of a function that was on, after a refused update.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Aftermath {
     /// Everything as it was.
     AsItWas,
     /// The server had switched the function off, and it is on again.
     Restored,
-    /// Nothing is off, but the old text could not be loaded again, so that what runs may be the refused one: tried again
-    /// when the server is looked at the next time.
+    /// Nothing is off, but the old text could not be loaded again, so the refused one may be running: tried again at
+    /// the next probe.
     Unsettled {
         /// Why not.
         cause: String,
@@ -249,50 +248,50 @@ pub enum Aftermath {
     Off {
         /// Why not.
         cause: String,
-        /// Whether it is tried again when the server is looked at the next time.
+        /// Whether it is tried again at the next probe.
         later: bool,
     },
 }
 
-/// What is known when a conversation begins.
+/// The facts that a conversation begins with.
 #[derive(Clone, Debug)]
 pub struct DeployContext {
-    /// The texts that may be on the server without being somebody else's: what we deployed last, what a rollback put back.
+    /// Our texts that may be on the server: the last deployed one, unconfirmed ones, one that a rollback put back.
     pub ours: Vec<Digest>,
-    /// Those of them of which there may be no copy, since nobody has seen until now that the server has taken them.
+    /// The subset not yet archived: sent, never confirmed.
     pub unarchived: Vec<Digest>,
-    /// Whether the plugin is there under another id.
-    pub twins: Duplicates,
-    /// The server's words, where it has refused this very text: it is not created once more.
+    /// Whether the plugin is on the server under another id.
+    pub duplicates: Duplicates,
+    /// The server's refusal of this very text, if any: it is not created again.
     pub refused: Option<Refusal>,
-    /// The server says of an update why it refuses it, but not of a create (0.12).
+    /// The server gives a reason when it refuses an update, but not for a create (0.12).
     pub explains_updates: bool,
-    /// The list that the pass goes by does not have it, and we have never deployed it. That is no proof that it does not
-    /// exist, but worth a try: no version touches what is there when it is to be created once more.
+    /// It is not in the listing of the pass, and we never deployed it. That does not prove that it does not exist, but
+    /// a create is worth a try: no version touches an existing row then.
     pub unlisted: bool,
 }
 
 /// One conversation about one plugin.
-#[expect(clippy::struct_excessive_bools, reason = "what is known of the text that left, each a fact of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "separate facts about the sent text")]
 #[derive(Clone, Debug)]
 pub struct Deploy {
     plugin: Arc<Plugin>,
-    known: DeployContext,
-    terms: DeployPolicy,
+    context: DeployContext,
+    policy: DeployPolicy,
     stage: Stage,
-    /// How often the world changed under us (created or deleted meanwhile), so that the talk starts again.
+    /// How often the conversation started again, since the row was created or deleted meanwhile.
     restarts: u8,
-    /// A text has left, and the server has not said yet what it holds since.
+    /// The text was sent, and the server has not yet said what it holds since.
     in_doubt: bool,
-    /// The text has left, and at least once no answer came that tells what became of it.
+    /// The text was sent, and at least once no answer told what became of it.
     was_lost: bool,
-    /// The text has left.
+    /// The text was sent.
     has_sent: bool,
-    /// Something was noted before it left.
-    has_noted: bool,
-    /// The digest of the text that is reloaded after a refusal.
+    /// An intent was saved before.
+    has_saved_intent: bool,
+    /// The digest of the text that is loaded again after a refusal.
     restores: Option<Digest>,
-    /// What the server has, as far as its last answer tells.
+    /// The server's plugin, by its last answer.
     on_server: Option<OnServer>,
 }
 
@@ -303,56 +302,56 @@ pub struct OnServer {
     pub active: Option<bool>,
 }
 
-/// What the next reply answers.
+/// The question that the next reply answers.
 #[derive(Clone, Debug)]
 enum Stage {
-    /// Does it exist, and what does it hold?
+    /// Asked what the server holds.
     Asked,
-    /// We were turned away: is it this plugin, or the key?
-    Doubted { words: String, absence: MissingRow },
-    /// Is it there under another id?
-    LookingForTwins,
-    /// The copy of what will be replaced.
-    Keeping { before: Box<Row> },
-    /// The note of what will be sent.
-    Noting { next: Box<Stage>, call: Call },
-    /// The update.
+    /// Access was denied: to this plugin, or to the key?
+    Doubted { words: String, missing: MissingRow },
+    /// Asked whether it is there under another id.
+    LookingForDuplicates,
+    /// The copy of the text to replace is being saved.
+    SavingBackup { before: Box<Row> },
+    /// The intent is being saved.
+    SavingIntent { next: Box<Stage>, call: Call },
+    /// The update was sent.
     Updating { before: Box<Row>, kept: Option<PathBuf> },
-    /// Nobody knows what became of the update.
+    /// The update is unconfirmed: reading the row back.
     ReadingBack { before: Box<Row>, kept: Option<PathBuf>, doubt: Unverified },
-    /// What the refused update did to a running plugin is made good.
-    Repair { healing: Repair, verdict: Verdict },
-    /// The create.
+    /// The running plugin is being repaired after a refused update.
+    Repair { repair: Repair, verdict: Verdict },
+    /// The create was sent.
     Creating,
-    /// What a create that was refused left behind.
+    /// A refused create may have left a row: reading it.
     CheckingRefused { verdict: Verdict },
-    /// What a create to which no answer came left behind.
+    /// A create without an answer may have left a row: reading it.
     CheckingLost { cause: String },
-    /// The server hides why it refused to create it: a stub is created in its place, of whose update it says more.
+    /// The server hides why it refused the create: a stub is created instead, since an update of it gives the reason.
     CreatingStub { verdict: Verdict },
-    /// The stub, which has served, is looked at before it goes.
+    /// The stub is no longer needed: reading it before it is deleted.
     CheckingStub { verdict: Verdict },
-    /// The stub is deleted.
+    /// The stub is being deleted.
     DeletingStub { outcome: Outcome },
     /// The new function is being switched on.
     Activating(Repair),
 }
 
-/// What being turned away can mean, if the key is good.
+/// What denied access can mean, if the key is good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum MissingRow {
-    /// That there is no such id: some servers say it with a 401.
+    /// There may be no such id: some servers answer that with a 401.
     Possible,
-    /// Only that this plugin is not ours to touch.
+    /// Only that the plugin belongs to others.
     Excluded,
 }
 
-/// Why a write is read back.
+/// Why an update is read back.
 #[derive(Clone, Debug)]
 enum Unverified {
     /// No answer came.
     Lost(String),
-    /// The answer was no, which may have left traces.
+    /// The server refused it, which may have had effects.
     Refused(Verdict),
     /// The answer shows another text than the one sent.
     Other,
@@ -362,27 +361,27 @@ enum Unverified {
 const MOST_RESTARTS: u8 = 2;
 
 impl Deploy {
-    /// Begins a conversation: the first step is to ask what the server has, unless it has just said that it has not.
-    pub fn start(plugin: Arc<Plugin>, known: DeployContext, terms: DeployPolicy) -> (Self, Step) {
-        let mut exchange = Self {
+    /// Begins a conversation: asks what the server has, unless its listing has just shown that it lacks the plugin.
+    pub fn start(plugin: Arc<Plugin>, context: DeployContext, policy: DeployPolicy) -> (Self, Step) {
+        let mut deploy = Self {
             plugin,
-            known,
-            terms,
+            context,
+            policy,
             stage: Stage::Asked,
             restarts: 0,
             in_doubt: false,
             was_lost: false,
             has_sent: false,
-            has_noted: false,
+            has_saved_intent: false,
             restores: None,
             on_server: None,
         };
-        let step = if exchange.known.unlisted && !terms.dry_run {
-            exchange.on_asked(Reply::Absent)
+        let step = if deploy.context.unlisted && !policy.dry_run {
+            deploy.on_asked(Reply::Absent)
         } else {
-            exchange.ask(Stage::Asked)
+            deploy.ask(Stage::Asked)
         };
-        (exchange, step)
+        (deploy, step)
     }
 
     /// The plugin that this is about.
@@ -391,64 +390,64 @@ impl Deploy {
         &self.plugin
     }
 
-    /// Whether the text has left, at least once.
+    /// Whether the text was sent, at least once.
     #[must_use]
     pub fn has_sent(&self) -> bool {
         self.has_sent
     }
 
-    /// The digest of the text that is reloaded after a refusal; `None` if none is.
+    /// The digest of the text that is loaded again after a refusal, if one is.
     #[must_use]
     pub fn restores(&self) -> Option<Digest> {
         self.restores
     }
 
-    /// Why the same text is deployed once more.
+    /// The reason of a further deploy of the same text.
     #[must_use]
     pub fn why_again(&self) -> Why {
-        if self.terms.force { Why::Forced } else { Why::Retry }
+        if self.policy.force { Why::Forced } else { Why::Retry }
     }
 
-    /// Whether nobody knows what has become of a text that has left.
+    /// Whether the text was sent and is unconfirmed.
     #[must_use]
     pub fn is_in_doubt(&self) -> bool {
         self.in_doubt
     }
 
-    /// What the server has of the plugin, as far as its last answer tells.
+    /// The server's plugin, by its last answer.
     #[must_use]
     pub fn on_server(&self) -> Option<OnServer> {
         self.on_server
     }
 
-    /// Whether this reply to the last call says that what stands there, if anything, is not what was sent.
+    /// Whether this reply shows that the server does not hold the sent text.
     #[must_use]
     pub fn is_rejected_by(&self, reply: &Reply) -> bool {
         match self.stage {
-            // An earlier one, of which nobody knows what became, may have arrived.
-            _ if self.was_lost || self.known.unarchived.contains(&self.plugin.digest) => false,
+            // An earlier, unconfirmed request may have arrived.
+            _ if self.was_lost || self.context.unarchived.contains(&self.plugin.digest) => false,
             Stage::Creating => matches!(reply, Reply::Refused { .. } | Reply::Taken),
             Stage::Updating { .. } => matches!(reply, Reply::Refused { .. }),
             _ => false,
         }
     }
 
-    /// Whether the next reply tells of plugins under other ids, for which [`Deploy::claimed_elsewhere`] is to be said before.
+    /// Whether the next reply lists plugins under other ids. Then [`Deploy::claimed_elsewhere`] must be called first.
     #[must_use]
     pub fn looks_for_duplicates(&self) -> bool {
-        matches!(self.stage, Stage::LookingForTwins)
+        matches!(self.stage, Stage::LookingForDuplicates)
     }
 
-    /// These ids belong to other files here.
+    /// Takes the ids that belong to other files here.
     pub fn claimed_elsewhere(&mut self, ids: BTreeSet<PluginId>) {
-        self.known.twins = Duplicates::Unknown(ids);
+        self.context.duplicates = Duplicates::Unknown(ids);
     }
 
     /// Takes the reply to the last call.
     pub fn reply(&mut self, reply: Reply) -> Step {
         match &reply {
             Reply::Row(row) => self.on_server = Some(OnServer { active: row.is_active }),
-            // Turned down, a call leaves what is there.
+            // A refused call changes nothing.
             Reply::Refused { .. } | Reply::Crashed { .. } => {}
             _ => self.on_server = None,
         }
@@ -466,15 +465,15 @@ impl Deploy {
         self.was_lost |= self.in_doubt;
         match std::mem::replace(&mut self.stage, Stage::Asked) {
             Stage::Asked => self.on_asked(reply),
-            Stage::Doubted { words, absence } => self.on_doubted(reply, words, absence),
-            Stage::LookingForTwins => self.on_listed(reply),
+            Stage::Doubted { words, missing } => self.on_doubted(reply, words, missing),
+            Stage::LookingForDuplicates => self.on_listed(reply),
             // Not to be repeated: a reply may hold a whole source text.
-            Stage::Keeping { .. } | Stage::Noting { .. } => odd("an answer while nothing was asked"),
+            Stage::SavingBackup { .. } | Stage::SavingIntent { .. } => odd("an answer while nothing was asked"),
             Stage::Updating { before, kept } => self.on_updated(reply, before, kept),
             Stage::ReadingBack { before, kept, doubt } => self.on_read_back(reply, &before, kept, doubt),
-            Stage::Repair { mut healing, verdict } => {
-                let next = healing.reply(reply);
-                self.heal(healing, next, verdict)
+            Stage::Repair { mut repair, verdict } => {
+                let next = repair.reply(reply);
+                self.heal(repair, next, verdict)
             }
             Stage::Creating => self.on_created(reply),
             Stage::CheckingRefused { verdict } => self.on_refused_checked(reply, verdict),
@@ -482,14 +481,14 @@ impl Deploy {
             Stage::CreatingStub { verdict } => self.on_stub_created(reply, verdict),
             Stage::CheckingStub { verdict } => self.on_stub_checked(reply, verdict),
             Stage::DeletingStub { outcome } => on_stub_deleted(reply, outcome),
-            Stage::Activating(healing) => self.on_activated(reply, healing),
+            Stage::Activating(repair) => self.on_activated(reply, repair),
         }
     }
 
-    /// Takes the answer to [`Step::SaveBackup`]: where the copy lies, or why it could not be written.
+    /// Takes the answer to [`Step::SaveBackup`]: the path of the copy, or why it could not be written.
     pub fn backup_saved(&mut self, kept: Result<PathBuf, String>) -> Step {
         match (std::mem::replace(&mut self.stage, Stage::Asked), kept) {
-            (Stage::Keeping { before }, Ok(path)) => self.update(before, Some(path)),
+            (Stage::SavingBackup { before }, Ok(path)) => self.update(before, Some(path)),
             (_, Ok(_)) => odd("a copy was kept that nobody asked for"),
             (_, Err(words)) => Step::Done(Outcome::Failed(Failure::KeepFailed { words })),
         }
@@ -498,7 +497,7 @@ impl Deploy {
     /// Takes the answer to [`Step::SaveIntent`]: it is on disk, or why it could not be written.
     pub fn intent_saved(&mut self, noted: Result<(), String>) -> Step {
         match (std::mem::replace(&mut self.stage, Stage::Asked), noted) {
-            (Stage::Noting { next, call }, Ok(())) => self.call(*next, call),
+            (Stage::SavingIntent { next, call }, Ok(())) => self.call(*next, call),
             (_, Ok(())) => odd("a note was taken that nobody asked for"),
             (_, Err(words)) => Step::Done(Outcome::Failed(Failure::KeepFailed { words })),
         }
@@ -517,7 +516,7 @@ impl Deploy {
         self.call(stage, call)
     }
 
-    /// The world changed between two calls: begin again, but not for ever.
+    /// Starts again, since the row was created or deleted between two calls; gives up after [`MOST_RESTARTS`].
     fn restart(&mut self) -> Step {
         self.restarts += 1;
         if self.restarts > MOST_RESTARTS {
@@ -529,15 +528,15 @@ impl Deploy {
     fn on_asked(&mut self, reply: Reply) -> Step {
         match reply {
             Reply::Row(row) => self.on_found(row),
-            Reply::Absent if let Some(refusal) = self.known.refused.take() => {
+            Reply::Absent if let Some(refusal) = self.context.refused.take() => {
                 Step::Done(Outcome::Refused { refusal, left: Aftermath::AsItWas })
             }
-            Reply::Absent => match (self.terms.adopt, &self.known.twins) {
+            Reply::Absent => match (self.policy.adopt, &self.context.duplicates) {
                 (Adopt::Never, _) | (Adopt::Ask, Duplicates::Ignored | Duplicates::Known(None)) => self.create(),
-                (Adopt::Ask, Duplicates::Known(Some(twin))) => Step::Done(Outcome::Duplicate(twin.clone())),
+                (Adopt::Ask, Duplicates::Known(Some(duplicate))) => Step::Done(Outcome::Duplicate(duplicate.clone())),
                 (Adopt::Ask, Duplicates::Unknown(_)) => {
                     let call = Call::Overview(self.plugin.key.kind);
-                    self.call(Stage::LookingForTwins, call)
+                    self.call(Stage::LookingForDuplicates, call)
                 }
             },
             Reply::Unclear { words } => self.doubt(words, MissingRow::Possible),
@@ -545,17 +544,17 @@ impl Deploy {
         }
     }
 
-    /// The key opens the table or it does not: that tells what being turned away meant.
-    fn doubt(&mut self, words: String, absence: MissingRow) -> Step {
+    /// Asks for the whole table: whether the key may read that tells what the denial meant.
+    fn doubt(&mut self, words: String, missing: MissingRow) -> Step {
         let call = Call::Overview(self.plugin.key.kind);
-        self.call(Stage::Doubted { words, absence }, call)
+        self.call(Stage::Doubted { words, missing }, call)
     }
 
-    fn on_doubted(&mut self, reply: Reply, words: String, absence: MissingRow) -> Step {
+    fn on_doubted(&mut self, reply: Reply, words: String, missing: MissingRow) -> Step {
         let listed = |rows: &[Row]| rows.iter().any(|row| row.id == self.plugin.key.id.as_str());
-        match (reply, absence) {
+        match (reply, missing) {
             (Reply::Rows(rows), MissingRow::Possible) if !listed(&rows) => self.on_asked(Reply::Absent),
-            // A list without it proves nothing when a write was turned down.
+            // A listing without it proves nothing if a write was denied.
             (Reply::Rows(_), MissingRow::Possible | MissingRow::Excluded) => {
                 Step::Done(Outcome::Failed(Failure::NotOurs { words }))
             }
@@ -566,9 +565,9 @@ impl Deploy {
     }
 
     fn on_listed(&mut self, reply: Reply) -> Step {
-        let (Duplicates::Unknown(claimed_elsewhere), Reply::Rows(rows)) = (&self.known.twins, &reply) else {
+        let (Duplicates::Unknown(claimed_elsewhere), Reply::Rows(rows)) = (&self.context.duplicates, &reply) else {
             return match reply {
-                // Whoever may create a tool may not always list what others have, or they have too much.
+                // A user who may create tools may not be allowed to list all; or the list is too long.
                 Reply::NotAllowed { .. } | Reply::Unclear { .. } | Reply::Unusable { .. } => self.create(),
                 other => self.unexpected(other),
             };
@@ -578,22 +577,22 @@ impl Deploy {
         let others = others.iter().map(|(id, identity)| (id, identity));
         let identity = Identity::of(&self.plugin);
         match duplicate::find(&identity, &self.plugin.key.id, others, |id| claimed_elsewhere.contains(id)) {
-            Some(twin) => Step::Done(Outcome::Duplicate(twin)),
+            Some(duplicate) => Step::Done(Outcome::Duplicate(duplicate)),
             None => self.create(),
         }
     }
 
     fn create(&mut self) -> Step {
-        if self.terms.dry_run {
+        if self.policy.dry_run {
             return Step::Done(Outcome::WouldCreate);
         }
         let call = Call::Create(self.plugin.key.clone(), Arc::new(form_to_create(&self.plugin)));
         self.send(None, self.activates(), Stage::Creating, call)
     }
 
-    /// Whether a function is switched on once it is created.
+    /// Whether a new function is switched on.
     fn activates(&self) -> bool {
-        self.terms.activate_new && self.plugin.key.kind.has_switch()
+        self.policy.activate_new && self.plugin.key.kind.has_switch()
     }
 
     fn on_found(&mut self, row: Box<Row>) -> Step {
@@ -602,31 +601,31 @@ impl Deploy {
             return Step::Done(Outcome::Failed(Failure::NotOurs { words }));
         };
         let digest = Digest::of_text(text);
-        if digest == self.plugin.digest && !self.terms.force {
+        if digest == self.plugin.digest && !self.policy.force {
             return Step::Done(Outcome::Unchanged);
         }
-        let ours = digest == self.plugin.digest || self.known.ours.contains(&digest) || is_stub(&row);
-        if !ours && self.terms.on_remote_edit == OnRemoteEdit::Hold && !self.terms.force {
+        let ours = digest == self.plugin.digest || self.context.ours.contains(&digest) || is_stub(&row);
+        if !ours && self.policy.on_remote_edit == OnRemoteEdit::Hold && !self.policy.force {
             return Step::Done(Outcome::RemoteEdit { theirs: row.version() });
         }
-        if self.terms.dry_run {
+        if self.policy.dry_run {
             return Step::Done(Outcome::WouldUpdate {
                 from: row.version(),
-                foreign: !ours && self.terms.on_remote_edit != OnRemoteEdit::Overwrite,
+                foreign: !ours && self.policy.on_remote_edit != OnRemoteEdit::Overwrite,
             });
         }
         let backup = Backup { key: self.plugin.key.clone(), text: text.clone(), digest };
-        if self.known.unarchived.contains(&digest) {
+        if self.context.unarchived.contains(&digest) {
             return Step::Archive(backup, Box::new(self.update(row, None)));
         }
-        if ours || self.terms.on_remote_edit == OnRemoteEdit::Overwrite {
+        if ours || self.policy.on_remote_edit == OnRemoteEdit::Overwrite {
             return self.update(row, None);
         }
-        self.stage = Stage::Keeping { before: row };
+        self.stage = Stage::SavingBackup { before: row };
         Step::SaveBackup(backup)
     }
 
-    /// A server that may switch the function off is not sent anything before it is on disk that the function is on.
+    /// Sends the update. If the server may switch the function off, an intent that says it is on is saved first.
     fn update(&mut self, before: Box<Row>, kept: Option<PathBuf>) -> Step {
         let call = Call::Update(self.plugin.key.clone(), Arc::new(form_to_update(&self.plugin, &before)));
         let replaced = before.digest().filter(|_| !before.versioned);
@@ -635,26 +634,26 @@ impl Deploy {
         self.send(replaced, was_active, Stage::Updating { before, kept }, call)
     }
 
-    /// What must be known of it after a crash is on disk before it leaves: what there would be to make good, that a new
-    /// function is switched on, and, where a text that is not known for ours would hold all further deploys, whose it is.
+    /// Sends the text, after saving an intent if one is needed after a crash: for a repair, to switch a new function
+    /// on, or to know the text for ours where an unknown one would hold all further deploys.
     fn send(&mut self, replaced: Option<Digest>, was_active: bool, next: Stage, call: Call) -> Step {
-        let is_needed = replaced.is_some() || was_active || self.terms.on_remote_edit == OnRemoteEdit::Hold;
-        // What this conversation has noted before does not hold any more.
-        if !is_needed && !self.has_noted {
+        let is_needed = replaced.is_some() || was_active || self.policy.on_remote_edit == OnRemoteEdit::Hold;
+        // An intent that this conversation saved before must be replaced.
+        if !is_needed && !self.has_saved_intent {
             return self.call(next, call);
         }
-        self.has_noted = true;
-        let ours = self.known.ours.iter().copied().chain([self.plugin.digest]).collect();
-        let under_way = UpdateIntent { ours, replaced, was_active };
-        self.stage = Stage::Noting { next: Box::new(next), call };
-        Step::SaveIntent(under_way)
+        self.has_saved_intent = true;
+        let ours = self.context.ours.iter().copied().chain([self.plugin.digest]).collect();
+        let intent = UpdateIntent { ours, replaced, was_active };
+        self.stage = Stage::SavingIntent { next: Box::new(next), call };
+        Step::SaveIntent(intent)
     }
 
     fn on_updated(&mut self, reply: Reply, before: Box<Row>, kept: Option<PathBuf>) -> Step {
         match reply {
             Reply::Row(after) if self.is_ours(&after) => self.taken(&before, &after, kept),
             Reply::Row(_) => self.ask(Stage::ReadingBack { before, kept, doubt: Unverified::Other }),
-            // A proxy that answers for the server does not know either what became of it.
+            // A proxy that answers for the server does not know the result either.
             Reply::Lost { cause } | Reply::Foreign { words: cause, .. } => {
                 self.ask(Stage::ReadingBack { before, kept, doubt: Unverified::Lost(cause) })
             }
@@ -670,16 +669,16 @@ impl Deploy {
 
     fn on_read_back(&mut self, reply: Reply, before: &Row, kept: Option<PathBuf>, doubt: Unverified) -> Step {
         match (reply, doubt) {
-            // What it held before, it may have refused to take again.
+            // The server may have refused the text that it held before.
             (Reply::Row(after), Unverified::Refused(verdict)) if !self.is_ours(&after) || self.is_ours(before) => {
                 self.restore(before, &after, verdict)
             }
-            // A refusal switches a function off. So may somebody else, so that the text is sent once more.
+            // A refusal switches a function off, but so may somebody else: the text is sent again.
             (Reply::Row(after), Unverified::Lost(cause)) if went_off(before, &after) => {
                 self.restore(before, &after, Verdict::Crashed(cause))
             }
             (Reply::Row(after), _) if self.is_ours(&after) => self.taken(before, &after, kept),
-            // Somebody else wrote at the same moment: that is looked at like any text of theirs.
+            // Somebody else wrote at the same moment: treated like any foreign text.
             (Reply::Row(after), Unverified::Other) => {
                 self.restarts += 1;
                 if self.restarts > MOST_RESTARTS {
@@ -688,14 +687,14 @@ impl Deploy {
                 self.on_found(after)
             }
             (Reply::Absent, _) => self.restart(),
-            // What stands there for a moment goes, or else is found by the next try.
+            // Delete the stub, or leave it to the next try.
             (Reply::Row(after), Unverified::Lost(cause)) if is_stub(before) && is_stub(&after) => {
                 self.delete_stub(Outcome::Failed(Failure::Unanswered { cause }))
             }
             (reply, Unverified::Lost(_)) if is_stub(before) && !matches!(reply, Reply::Row(_)) => {
                 self.unexpected(reply)
             }
-            // Not carried out, as it seems; the next try starts by looking again.
+            // Probably not carried out; the next try reads first.
             (_, Unverified::Lost(cause)) => unanswered(cause),
             (reply, Unverified::Refused(verdict)) => {
                 let gone = matches!(reply, Reply::Unreachable { .. } | Reply::Lost { .. });
@@ -711,41 +710,41 @@ impl Deploy {
         }
     }
 
-    /// The server holds our text. No version touches a switch when it takes a text: one that was flipped meanwhile was
-    /// flipped by somebody, and stays.
+    /// Ends the update: the server holds our text. No version touches the switch when it takes a text, so somebody
+    /// flipped a changed one, and it stays.
     fn taken(&mut self, before: &Row, after: &Row, kept: Option<PathBuf>) -> Step {
         if is_stub(before) {
             return self.created(after);
         }
-        // A text that is equal to the stored one makes no version: what stands there then is not of our making.
+        // A text equal to the stored one makes no version: the current one is not ours.
         let version = after.version_id.clone().filter(|made| before.version_id.as_ref() != Some(made));
         Step::Done(Outcome::Updated { from: before.version(), kept, version })
     }
 
-    /// The server would not have our text. Before 0.12 that leaves traces, which go when it loads the old text once more:
-    /// the switch of the function, and what runs of it.
+    /// Starts the repair after a refusal. Before 0.12 a refusal affects the function's switch and the running text,
+    /// until the old text is loaded again.
     fn restore(&mut self, before: &Row, after: &Row, verdict: Verdict) -> Step {
         if before.versioned {
             return verdict.over(Aftermath::AsItWas);
         }
-        // Who has put another text there meanwhile has loaded it, and may be about to put the next one there.
+        // Somebody else already loaded another text: do not reload ours.
         let reload = before.digest() == after.digest();
         self.restores = after.digest();
-        let (healing, next) = Repair::start(&self.plugin.key, before.is_active == Some(true), after, reload);
-        self.heal(healing, next, verdict)
+        let (repair, next) = Repair::start(&self.plugin.key, before.is_active == Some(true), after, reload);
+        self.heal(repair, next, verdict)
     }
 
-    fn heal(&mut self, healing: Repair, next: Next, verdict: Verdict) -> Step {
+    fn heal(&mut self, repair: Repair, next: Next, verdict: Verdict) -> Step {
         match next {
-            Next::Call(call) => self.call(Stage::Repair { healing, verdict }, call),
+            Next::Call(call) => self.call(Stage::Repair { repair, verdict }, call),
             Next::Over(left) => verdict.over(left),
         }
     }
 
     fn on_created(&mut self, reply: Reply) -> Step {
         match reply {
-            // The answer to a create carries no text, but it says enough: the id was free, and of two who create the same
-            // at once the server tells one that it was not. So what is stored there is what we sent.
+            // The answer to a create has no text, but it is enough: the id was free, and of two creates at once the
+            // server tells one that it was taken. So it stores what we sent.
             Reply::Row(row) if row.content.is_none() || self.is_ours(&row) => self.created(&row),
             Reply::Row(_) => Step::Done(Outcome::Failed(Failure::StoredOther)),
             Reply::Taken => self.restart(),
@@ -761,10 +760,10 @@ impl Deploy {
     fn on_refused_checked(&mut self, reply: Reply, verdict: Verdict) -> Step {
         let masked = matches!(&verdict, Verdict::Refused(words) if refusal::masked(words));
         match reply {
-            // It was there all the time, and the list did not have it.
-            Reply::Row(row) if std::mem::take(&mut self.known.unlisted) => self.on_found(row),
+            // It existed, and the listing did not have it.
+            Reply::Row(row) if std::mem::take(&mut self.context.unlisted) => self.on_found(row),
             Reply::Row(row) if self.is_ours(&row) => self.created(&row),
-            Reply::Absent if self.known.explains_updates && masked => {
+            Reply::Absent if self.context.explains_updates && masked => {
                 let call = Call::Create(self.plugin.key.clone(), Arc::new(form_of_stub(&self.plugin)));
                 self.call(Stage::CreatingStub { verdict }, call)
             }
@@ -775,33 +774,33 @@ impl Deploy {
         }
     }
 
-    /// A create to which no answer came may have been carried out.
+    /// A create without an answer may have been carried out.
     fn on_lost_checked(&mut self, reply: Reply, cause: String) -> Step {
         match reply {
             Reply::Row(row) if self.is_ours(&row) => self.created(&row),
-            Reply::Row(row) if std::mem::take(&mut self.known.unlisted) => self.on_found(row),
+            Reply::Row(row) if std::mem::take(&mut self.context.unlisted) => self.on_found(row),
             Reply::Row(_) => Step::Done(Outcome::Failed(Failure::StoredOther)),
             Reply::Absent | Reply::Unreachable { .. } | Reply::Lost { .. } => unanswered(cause),
             other => self.unexpected(other),
         }
     }
 
-    /// It is there, for the first time.
+    /// The create succeeded; switches the function on if asked to.
     fn created(&mut self, row: &Row) -> Step {
         if self.activates() && row.is_active == Some(false) {
-            let (healing, next) = Repair::switch_on_new(&self.plugin.key, self.plugin.digest, row);
-            return self.activate(healing, next);
+            let (repair, next) = Repair::switch_on_new(&self.plugin.key, self.plugin.digest, row);
+            return self.activate(repair, next);
         }
         Step::Done(Outcome::Created { active: row.is_active, left: Aftermath::AsItWas })
     }
 
-    fn activate(&mut self, healing: Repair, next: Next) -> Step {
+    fn activate(&mut self, repair: Repair, next: Next) -> Step {
         match next {
-            Next::Call(call) => self.call(Stage::Activating(healing), call),
+            Next::Call(call) => self.call(Stage::Activating(repair), call),
             Next::Over(Aftermath::Restored) => {
                 Step::Done(Outcome::Created { active: Some(true), left: Aftermath::AsItWas })
             }
-            // Somebody else has put another text there.
+            // Somebody else stored another text.
             Next::Over(Aftermath::AsItWas) => Step::Done(Outcome::Failed(Failure::StoredOther)),
             Next::Over(left @ (Aftermath::Unsettled { .. } | Aftermath::Off { .. })) => {
                 Step::Done(Outcome::Created { active: Some(false), left })
@@ -809,12 +808,12 @@ impl Deploy {
         }
     }
 
-    /// The update of the stub is what the server gives its reason for; if it takes it after all, so much the better.
+    /// The server gives a reason if it refuses the update of the stub. If it takes the update, the plugin is deployed.
     fn on_stub_created(&mut self, reply: Reply, verdict: Verdict) -> Step {
         match reply {
-            // From here on it is an update like any other. The stub is created once, whatever comes of it.
+            // From now on it is an ordinary update. The stub is created only once.
             Reply::Row(_) | Reply::Lost { .. } => {
-                self.known.explains_updates = false;
+                self.context.explains_updates = false;
                 self.ask(Stage::Asked)
             }
             Reply::Taken => self.restart(),
@@ -827,7 +826,7 @@ impl Deploy {
         }
     }
 
-    /// Only what is still the stub is deleted.
+    /// Deletes the row only if it is still the stub.
     fn on_stub_checked(&mut self, reply: Reply, verdict: Verdict) -> Step {
         let outcome = verdict.outcome(Aftermath::AsItWas);
         match reply {
@@ -841,20 +840,20 @@ impl Deploy {
         self.call(Stage::DeletingStub { outcome }, call)
     }
 
-    fn on_activated(&mut self, reply: Reply, mut healing: Repair) -> Step {
+    fn on_activated(&mut self, reply: Reply, mut repair: Repair) -> Step {
         if reply == Reply::Absent {
             return self.restart();
         }
-        let next = healing.reply(reply);
-        self.activate(healing, next)
+        let next = repair.reply(reply);
+        self.activate(repair, next)
     }
 
-    /// The server stores what we sent, as it says itself.
+    /// Whether this row has our text.
     fn is_ours(&self, row: &Row) -> bool {
         row.digest() == Some(self.plugin.digest)
     }
 
-    /// The replies that mean the same at every stage.
+    /// Handles the replies that mean the same at every stage.
     fn unexpected(&mut self, reply: Reply) -> Step {
         match reply {
             Reply::NotAllowed { words, .. } | Reply::Unclear { words } => self.doubt(words, MissingRow::Excluded),
@@ -864,7 +863,7 @@ impl Deploy {
     }
 }
 
-/// What stands on the server for a moment is not left behind: while nobody knows whether it is, this is not over.
+/// Ends the conversation once the stub is certainly gone; otherwise it fails and is tried again.
 fn on_stub_deleted(reply: Reply, outcome: Outcome) -> Step {
     match reply {
         Reply::Unreachable { .. } | Reply::Lost { .. } | Reply::Stumbled { .. } | Reply::Crashed { .. } => {
@@ -882,7 +881,7 @@ fn not_allowed(status: u16, words: String) -> Step {
     Step::Done(Outcome::Failed(Failure::NotAllowed { status, words }))
 }
 
-/// The server has switched the function off, as it does before 0.12 when it refuses a text.
+/// Whether the server switched the function off, as it does before 0.12 when it refuses a text.
 fn went_off(before: &Row, after: &Row) -> bool {
     let off = before.is_active == Some(true) && after.is_active == Some(false);
     !before.versioned && off && before.digest() == after.digest()

@@ -1,4 +1,6 @@
 //! The table of the conversation: every stage, every reply; and what is sent.
+//!
+//! Long because it is one table over every stage and every reply.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -27,7 +29,7 @@ fn known() -> DeployContext {
     DeployContext {
         ours,
         unarchived: Vec::new(),
-        twins: Duplicates::Known(None),
+        duplicates: Duplicates::Known(None),
         refused: None,
         explains_updates: true,
         unlisted: false,
@@ -113,9 +115,9 @@ fn reply(name: &str) -> Reply {
 
 /// A conversation under the eyes of the rules.
 struct Conversation {
-    exchange: Deploy,
+    deploy: Deploy,
     step: Step,
-    terms: DeployPolicy,
+    policy: DeployPolicy,
     /// Everything that was said, newest last: the step, and the name of what came back.
     said: Vec<(Step, Reply)>,
     /// The texts that were kept.
@@ -125,16 +127,16 @@ struct Conversation {
 }
 
 impl Conversation {
-    fn start(terms: DeployPolicy) -> Self {
-        let (exchange, step) = Deploy::start(Arc::new(plugin_of(&source("2"))), known(), terms);
-        let talk = Self { exchange, step, terms, said: Vec::new(), kept: Vec::new(), noted: Vec::new() };
+    fn start(policy: DeployPolicy) -> Self {
+        let (deploy, step) = Deploy::start(Arc::new(plugin_of(&source("2"))), known(), policy);
+        let talk = Self { deploy, step, policy, said: Vec::new(), kept: Vec::new(), noted: Vec::new() };
         talk.check();
         talk
     }
 
     /// Answers with these replies; `kept` and `not kept` are the answers to a keep.
-    fn with(terms: DeployPolicy, script: &[&str]) -> Self {
-        let mut talk = Self::start(terms);
+    fn with(policy: DeployPolicy, script: &[&str]) -> Self {
+        let mut talk = Self::start(policy);
         for name in script {
             talk.answer(name);
         }
@@ -145,19 +147,19 @@ impl Conversation {
         assert!(!matches!(self.step, Step::Done(_)), "over already: {:?}", self.step);
         if let (Step::SaveBackup(backup), "kept") = (&self.step, name) {
             self.kept.push(backup.text.clone());
-            self.step = self.exchange.backup_saved(Ok(PathBuf::from("copy.py")));
-        } else if let (Step::SaveIntent(under_way), "noted") = (&self.step, name) {
+            self.step = self.deploy.backup_saved(Ok(PathBuf::from("copy.py")));
+        } else if let (Step::SaveIntent(intent), "noted") = (&self.step, name) {
             // What may be on the server already, and what is about to be.
-            assert_eq!(under_way.ours, ["1", "2"].map(|version| Digest::of_text(&source(version))));
-            self.noted.push(under_way.clone());
-            self.step = self.exchange.intent_saved(Ok(()));
+            assert_eq!(intent.ours, ["1", "2"].map(|version| Digest::of_text(&source(version))));
+            self.noted.push(intent.clone());
+            self.step = self.deploy.intent_saved(Ok(()));
         } else if name == "not noted" {
-            self.step = self.exchange.intent_saved(Err("disk full".to_owned()));
+            self.step = self.deploy.intent_saved(Err("disk full".to_owned()));
         } else if name == "not kept" {
-            self.step = self.exchange.backup_saved(Err("disk full".to_owned()));
+            self.step = self.deploy.backup_saved(Err("disk full".to_owned()));
         } else {
             let reply = reply(name);
-            let next = self.exchange.reply(reply.clone());
+            let next = self.deploy.reply(reply.clone());
             self.said.push((std::mem::replace(&mut self.step, next), reply));
         }
         self.check();
@@ -169,7 +171,7 @@ impl Conversation {
         assert!(said.len() <= MOST_STEPS, "no end: {said:?}");
         let writes =
             matches!(self.step, Step::Call(Call::Create(..) | Call::Update(..) | Call::Toggle(_) | Call::Delete(_)));
-        assert!(!self.terms.dry_run || !(writes || matches!(self.step, Step::SaveBackup(_))), "a dry run only looks");
+        assert!(!self.policy.dry_run || !(writes || matches!(self.step, Step::SaveBackup(_))), "a dry run only looks");
         match &self.step {
             Step::Call(Call::Create(..)) => match said.as_slice() {
                 [.., (Step::Call(Call::Get(_)), Reply::Absent)] => {}
@@ -213,7 +215,7 @@ impl Conversation {
                 let was_on = |(step, reply): &(Step, Reply)| matches!((step, reply), (Step::Call(Call::Get(_)), Reply::Row(row)) if row.is_active == Some(true));
                 let refused = said.iter().any(was_on);
                 assert!(
-                    (created && self.terms.activate_new) || (refused && !created),
+                    (created && self.policy.activate_new) || (refused && !created),
                     "flipped what is not ours to flip: {said:?}"
                 );
             }
@@ -258,17 +260,17 @@ fn say(step: &Step) -> String {
     }
 }
 
-fn stage(exchange: &Deploy) -> &'static str {
-    match &exchange.stage {
+fn stage(deploy: &Deploy) -> &'static str {
+    match &deploy.stage {
         Stage::Asked => "asked",
-        Stage::Doubted { absence: MissingRow::Possible, .. } => "doubted",
-        Stage::Doubted { absence: MissingRow::Excluded, .. } => "turned away",
-        Stage::Keeping { .. } => "keeping",
+        Stage::Doubted { missing: MissingRow::Possible, .. } => "doubted",
+        Stage::Doubted { missing: MissingRow::Excluded, .. } => "turned away",
+        Stage::SavingBackup { .. } => "keeping",
         Stage::Updating { kept: None, .. } => "updating",
         Stage::Updating { kept: Some(_), .. } => "updating, kept",
-        Stage::LookingForTwins => "looking for twins",
-        Stage::Noting { .. } => "noting",
-        Stage::Repair { healing, .. } => match healing.stage() {
+        Stage::LookingForDuplicates => "looking for duplicates",
+        Stage::SavingIntent { .. } => "noting",
+        Stage::Repair { repair, .. } => match repair.stage() {
             repair::Stage::Restoring { .. } => "restoring",
             repair::Stage::Looking { .. } => "restoring, looking",
             repair::Stage::Flipping => "switching on",
@@ -284,7 +286,7 @@ fn stage(exchange: &Deploy) -> &'static str {
         Stage::Creating => "creating",
         Stage::CheckingRefused { .. } => "checking, refused",
         Stage::CheckingLost { .. } => "checking, lost",
-        Stage::Activating(healing) => match healing.stage() {
+        Stage::Activating(repair) => match repair.stage() {
             repair::Stage::FlippingBack => "activating, back",
             repair::Stage::ReadingBack => "activating, reading back",
             _ => "activating",
@@ -333,7 +335,7 @@ const WAYS: [(&str, &[&str]); 35] = [
 
 /// What the same replies come to at every stage that has no other use for them.
 fn everywhere(reply: Reply) -> String {
-    say(&Conversation::start(ACTIVATE).exchange.unexpected(reply))
+    say(&Conversation::start(ACTIVATE).deploy.unexpected(reply))
 }
 
 /// Replies under the step that they lead to, in the order of the first.
@@ -364,7 +366,7 @@ fn the_conversation() {
         let names = names.chain(["noted", "not noted"].into_iter().filter(|_| at == "noting"));
         let steps = names.filter_map(|name| {
             let mut talk = Conversation::with(ACTIVATE, way);
-            assert_eq!(stage(&talk.exchange), at);
+            assert_eq!(stage(&talk.deploy), at);
             talk.answer(name);
             let next = say(&talk.step);
             let common = !name.ends_with("kept") && !name.ends_with("noted") && next == everywhere(reply(name));
@@ -620,7 +622,7 @@ fn every_reply_is_in_the_table() {
 
 #[test]
 fn terms_change_what_is_said_first() {
-    for (terms, first, expected) in [
+    for (policy, first, expected) in [
         (PLAIN, "ours", "Unchanged"),
         (PLAIN, "deployed", "update"),
         (PLAIN, "theirs", "keep"),
@@ -633,7 +635,7 @@ fn terms_change_what_is_said_first() {
         (DeployPolicy { force: true, ..PLAIN }, "theirs", "keep"),
         (DeployPolicy { force: true, ..LOOK }, "ours", "WouldUpdate { from: Some(\"2\"), foreign: false }"),
     ] {
-        assert_eq!(say(&Conversation::with(terms, &[first]).step), expected, "{terms:?} {first}");
+        assert_eq!(say(&Conversation::with(policy, &[first]).step), expected, "{policy:?} {first}");
     }
     assert_eq!(say(&Conversation::with(LOOK, &["unclear", "rows"]).step), "WouldCreate");
     let created = Conversation::with(PLAIN, &["absent", "no text"]).step;
@@ -642,9 +644,9 @@ fn terms_change_what_is_said_first() {
 
 #[test]
 fn what_no_list_has_is_created_without_a_further_look() {
-    let start = |terms| {
+    let start = |policy| {
         let known = DeployContext { unlisted: true, ..known() };
-        Deploy::start(Arc::new(plugin_of(&source("2"))), known, terms)
+        Deploy::start(Arc::new(plugin_of(&source("2"))), known, policy)
     };
     for (script, expected) in [
         (&["no text"][..], "toggle"),
@@ -660,12 +662,12 @@ fn what_no_list_has_is_created_without_a_further_look() {
         (&["lost", "absent"], "Unanswered { cause: \"words\" }"),
         (&["refused", "absent"], "Refused { refusal: Refusal { words: \"words\", kind: Said }, left: AsItWas }"),
     ] {
-        let (mut exchange, mut step) = start(ACTIVATE);
+        let (mut deploy, mut step) = start(ACTIVATE);
         assert_eq!(say(&step), "note");
-        step = exchange.intent_saved(Ok(()));
+        step = deploy.intent_saved(Ok(()));
         assert_eq!(say(&step), "create");
         for name in script {
-            step = exchange.reply(reply(name));
+            step = deploy.reply(reply(name));
         }
         assert_eq!(say(&step), expected, "{script:?}");
     }
@@ -686,9 +688,9 @@ fn a_random_walk_keeps_the_rules() {
     let names: Vec<_> = replies().into_iter().map(|(name, _)| name).collect();
     for seed in 0..5000 {
         let mut random = fastrand::Rng::with_seed(seed);
-        let terms =
+        let policy =
             DeployPolicy { force: random.bool(), dry_run: random.u8(0..8) == 0, activate_new: random.bool(), ..PLAIN };
-        let mut talk = Conversation::start(terms);
+        let mut talk = Conversation::start(policy);
         while !matches!(talk.step, Step::Done(_)) {
             // Mostly what carries the conversation on, or it would be over at once.
             let likely: &[&str] = match &talk.step {
@@ -716,7 +718,7 @@ fn a_random_walk_keeps_the_rules() {
 fn an_answer_that_nobody_asked_for_is_no_disaster() {
     let mut talk = Conversation::start(PLAIN);
     assert_eq!(
-        say(&talk.exchange.backup_saved(Ok(PathBuf::from("x")))),
+        say(&talk.deploy.backup_saved(Ok(PathBuf::from("x")))),
         "Odd { words: \"a copy was kept that nobody asked for\" }"
     );
 }

@@ -1,4 +1,6 @@
 //! A text at which the server fails: it is sent again, alone and after growing pauses, before it counts as refused.
+//!
+//! Long because every test is a whole script of events and effects.
 
 use expect_test::expect;
 use owui_watch::engine::Policy;
@@ -8,7 +10,7 @@ use owui_watch::engine::ledger::Ledger;
 use super::{check, check_with, old_server, once, play, policy};
 
 fn activate(policy: Policy) -> Policy {
-    Policy { terms: DeployPolicy { activate_new: true, ..policy.terms }, ..policy }
+    Policy { deploy: DeployPolicy { activate_new: true, ..policy.deploy }, ..policy }
 }
 
 #[test]
@@ -815,9 +817,9 @@ fn a_busy_server_is_no_sign_that_a_text_has_ended_it() {
 
 #[test]
 fn a_retry_is_forced_as_the_first_try_was() {
-    let terms = DeployPolicy { force: true, on_remote_edit: OnRemoteEdit::Hold, ..policy().terms };
+    let deploy = DeployPolicy { force: true, on_remote_edit: OnRemoteEdit::Hold, ..policy().deploy };
     check_with(
-        Policy { terms, ..once() },
+        Policy { deploy, ..once() },
         old_server(),
         "0ms edit a v2
          0ms rescan

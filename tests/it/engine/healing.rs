@@ -1,4 +1,6 @@
 //! What a refused deploy or a crash has switched off or left running on an old server is made good.
+//!
+//! Long because every test is a whole script of events and effects.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +10,7 @@ use owui_watch::plugin::{Digest, Key};
 
 use super::{check, check_with, force, key, log_of, old_server, play, policy, source};
 
-fn under_way(sent: &str, replaced: &str) -> BTreeMap<Key, UpdateIntent> {
+fn intents(sent: &str, replaced: &str) -> BTreeMap<Key, UpdateIntent> {
     let digest = |version| Digest::of_text(&source("a", version));
     let (sent, replaced) = (digest(sent), digest(replaced));
     BTreeMap::from([(key("a"), UpdateIntent { ours: vec![sent], replaced: Some(replaced), was_active: true })])
@@ -73,7 +75,7 @@ fn a_note_that_cannot_be_written_means_that_nothing_is_sent() {
 fn what_a_crash_left_switched_off_is_switched_on_at_the_next_start() {
     check_with(
         policy(),
-        SavedState { ledger: old_server(), under_way: under_way("v2", "v1"), ..SavedState::default() },
+        SavedState { ledger: old_server(), intents: intents("v2", "v1"), ..SavedState::default() },
         "0ms edit a v2
          0ms rescan
          1ms #1 connected 0.11.4
@@ -113,7 +115,7 @@ fn what_a_crash_left_switched_off_is_switched_on_at_the_next_start() {
 fn what_a_crash_left_is_made_good_also_without_a_file() {
     check_with(
         policy(),
-        SavedState { ledger: old_server(), under_way: under_way("v2", "v1"), ..SavedState::default() },
+        SavedState { ledger: old_server(), intents: intents("v2", "v1"), ..SavedState::default() },
         "0ms rescan
          1ms #1 connected 0.11.4
          2ms #2 row a v1 old off
@@ -145,7 +147,7 @@ fn what_a_crash_left_is_made_good_also_without_a_file() {
 fn what_somebody_else_has_changed_since_a_crash_is_left_alone() {
     check_with(
         policy(),
-        SavedState { ledger: old_server(), under_way: under_way("v2", "v1"), ..SavedState::default() },
+        SavedState { ledger: old_server(), intents: intents("v2", "v1"), ..SavedState::default() },
         "0ms rescan
          1ms #1 connected 0.11.4
          2ms #2 row a v9 old off",
@@ -662,7 +664,7 @@ fn flips_that_never_arrive_are_done_again_when_the_server_is_back() {
 
 #[test]
 fn a_refused_text_is_not_sent_again_after_something_was_made_good() {
-    let memory = SavedState { under_way: under_way("v2", "v1"), ..old_server().into() };
+    let memory = SavedState { intents: intents("v2", "v1"), ..old_server().into() };
     let mut run = play(
         policy(),
         memory,

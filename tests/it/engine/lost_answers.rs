@@ -203,8 +203,8 @@ fn what_we_have_sent_is_ours_whether_an_answer_came_or_not() {
 #[test]
 fn what_was_on_its_way_when_the_program_ended_is_ours() {
     let sent = Digest::of_text(&source("a", "v2"));
-    let under_way = BTreeMap::from([(key("a"), UpdateIntent { ours: vec![sent], replaced: None, was_active: true })]);
-    let memory = SavedState { under_way, ..old_server().into() };
+    let intents = BTreeMap::from([(key("a"), UpdateIntent { ours: vec![sent], replaced: None, was_active: true })]);
+    let memory = SavedState { intents, ..old_server().into() };
     let run = play(
         hold(),
         memory,

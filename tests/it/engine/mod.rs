@@ -211,9 +211,9 @@ impl Script {
                     self.tickets.push(ticket);
                     writeln!(self.log, "      #{} keep {}", self.tickets.len(), version(&backup.text)).unwrap();
                 }
-                Effect::SaveIntent(ticket, key, under_way) => {
+                Effect::SaveIntent(ticket, key, intent) => {
                     self.tickets.push(ticket);
-                    let was = if under_way.was_active { "on" } else { "off" };
+                    let was = if intent.was_active { "on" } else { "off" };
                     writeln!(self.log, "      #{} note that {} is {was}", self.tickets.len(), key.id).unwrap();
                 }
                 Effect::ClearIntent(key) => writeln!(self.log, "      unnote {}", key.id).unwrap(),
@@ -394,11 +394,11 @@ fn once() -> Policy {
 }
 
 fn force() -> Policy {
-    Policy { terms: DeployPolicy { force: true, ..policy().terms }, ..policy() }
+    Policy { deploy: DeployPolicy { force: true, ..policy().deploy }, ..policy() }
 }
 
 fn hold() -> Policy {
-    Policy { terms: DeployPolicy { on_remote_edit: OnRemoteEdit::Hold, ..policy().terms }, ..policy() }
+    Policy { deploy: DeployPolicy { on_remote_edit: OnRemoteEdit::Hold, ..policy().deploy }, ..policy() }
 }
 
 fn old_server() -> Ledger {

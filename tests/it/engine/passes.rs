@@ -229,9 +229,9 @@ fn one_pass_over_nothing_says_so() {
 
 #[test]
 fn a_dry_run_asks_and_changes_nothing() {
-    let terms = DeployPolicy { dry_run: true, ..policy().terms };
+    let deploy = DeployPolicy { dry_run: true, ..policy().deploy };
     check_with(
-        Policy { terms, ..once() },
+        Policy { deploy, ..once() },
         Ledger::default(),
         "0ms edit a v1
          0ms edit b v2
@@ -303,9 +303,9 @@ fn force_sends_what_is_there_already() {
 
 #[test]
 fn a_function_that_was_created_is_switched_on_when_asked_for() {
-    let terms = DeployPolicy { activate_new: true, ..policy().terms };
+    let deploy = DeployPolicy { activate_new: true, ..policy().deploy };
     check_with(
-        Policy { terms, ..once() },
+        Policy { deploy, ..once() },
         Ledger::default(),
         "0ms edit a v1
          0ms rescan
@@ -526,10 +526,10 @@ fn a_pass_that_is_begun_anew_does_not_force_again_what_was_forced() {
 /// is it switched on, nor taken away later.
 #[test]
 fn what_no_list_had_and_was_there_all_the_time_stays_somebody_else_s() {
-    let activates = DeployPolicy { activate_new: true, ..policy().terms };
+    let activates = DeployPolicy { activate_new: true, ..policy().deploy };
     for answer in ["taken", "refused hidden"] {
         let run = play(
-            Policy { terms: activates, on_delete: OnDelete::Delete, ..policy() },
+            Policy { deploy: activates, on_delete: OnDelete::Delete, ..policy() },
             Ledger::default(),
             &format!(
                 "0ms edit a v1

@@ -288,9 +288,9 @@ fn a_remote_edit_is_held_where_the_user_wants_to_decide() {
 
 #[test]
 fn force_ends_a_hold_and_keeps_a_copy() {
-    let terms = DeployPolicy { force: true, ..hold().terms };
+    let deploy = DeployPolicy { force: true, ..hold().deploy };
     check_with(
-        Policy { terms, once: Some(Duration::ZERO), ..policy() },
+        Policy { deploy, once: Some(Duration::ZERO), ..policy() },
         Ledger::default(),
         "0ms edit a v1
          0ms rescan
@@ -330,9 +330,9 @@ fn force_ends_a_hold_and_keeps_a_copy() {
 
 #[test]
 fn a_remote_edit_is_overwritten_where_the_user_wants_that() {
-    let terms = DeployPolicy { on_remote_edit: OnRemoteEdit::Overwrite, ..policy().terms };
+    let deploy = DeployPolicy { on_remote_edit: OnRemoteEdit::Overwrite, ..policy().deploy };
     check_with(
-        Policy { terms, ..policy() },
+        Policy { deploy, ..policy() },
         Ledger::default(),
         "0ms given a=v1
          10ms write a v2

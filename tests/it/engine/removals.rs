@@ -1,4 +1,6 @@
 //! A file that is gone, and what becomes of its plugin on the server.
+//!
+//! Long because every test is a whole script of events and effects.
 
 use std::time::Duration;
 

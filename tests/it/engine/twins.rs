@@ -122,11 +122,11 @@ fn a_saved_plugin_s_twin_is_looked_for() {
 
 #[test]
 fn a_single_file_may_differ_in_adopt() {
-    let never = DeployPolicy { adopt: Adopt::Never, ..policy().terms };
-    for (terms, of_b, created, kept) in [(policy().terms, Adopt::Never, "b", "a"), (never, Adopt::Ask, "a", "b")] {
+    let never = DeployPolicy { adopt: Adopt::Never, ..policy().deploy };
+    for (deploy, of_b, created, kept) in [(policy().deploy, Adopt::Never, "b", "a"), (never, Adopt::Ask, "a", "b")] {
         let adopt_files = BTreeMap::from([(PathBuf::from("plugins/b.py"), of_b)]);
         let log = log_of_with(
-            Policy { terms, adopt_files, once: Some(Duration::ZERO), ..policy() },
+            Policy { deploy, adopt_files, once: Some(Duration::ZERO), ..policy() },
             Ledger::default(),
             &format!(
                 "0ms edit a v1~Shout
@@ -144,9 +144,9 @@ fn a_single_file_may_differ_in_adopt() {
 
 #[test]
 fn a_twin_is_ignored_where_the_user_says_so() {
-    let terms = DeployPolicy { adopt: Adopt::Never, ..policy().terms };
+    let deploy = DeployPolicy { adopt: Adopt::Never, ..policy().deploy };
     check_with(
-        Policy { terms, ..policy() },
+        Policy { deploy, ..policy() },
         Ledger::default(),
         "0ms edit a v1~Shout
          0ms rescan

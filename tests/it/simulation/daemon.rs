@@ -22,7 +22,7 @@ use super::world::{DEBOUNCE, Happening, World, ms};
 
 /// A daemon that runs.
 #[derive(Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+#[expect(clippy::struct_excessive_bools, reason = "separate facts about the simulated program")]
 pub(super) struct Daemon {
     /// What is being written, the first of it just now.
     pub(super) writes: VecDeque<Write>,
@@ -59,11 +59,11 @@ impl World {
     }
 
     fn saved_state(&self) -> SavedState {
-        let dry_run = self.setup.policy.terms.dry_run;
+        let dry_run = self.setup.policy.deploy.dry_run;
         SavedState {
             ledger: self.state.ledger.clone(),
             rollbacks: self.state.rollbacks.clone(),
-            under_way: if dry_run { BTreeMap::new() } else { self.state.under_way.clone() },
+            intents: if dry_run { BTreeMap::new() } else { self.state.intents.clone() },
         }
     }
 
@@ -143,7 +143,7 @@ impl World {
         let Some(driver) = self.driver.take() else { return Ok(()) };
         // What was forced is so once.
         let mut policy = self.setup.policy.clone();
-        policy.terms.force &= driver.engine().in_first_pass();
+        policy.deploy.force &= driver.engine().in_first_pass();
         let saved = SavedState { ledger: driver.engine().ledger().clone(), ..self.saved_state() };
         self.driver = Some(driver.replaced(policy, saved, DEBOUNCE, server));
         let rollbacks = self.state.rollbacks.clone();
@@ -200,7 +200,7 @@ impl World {
     }
 
     fn is_writable(&self) -> Result<(), String> {
-        let dry_run = self.setup.policy.terms.dry_run;
+        let dry_run = self.setup.policy.deploy.dry_run;
         if self.state.full || dry_run { Err("no space left".to_owned()) } else { Ok(()) }
     }
 
@@ -236,7 +236,7 @@ impl World {
             Write::Intent(ticket, key, intent) => {
                 if writable.is_ok() {
                     self.superfluous(|keys| keys.remove(&key));
-                    self.state.under_way.insert(key, intent);
+                    self.state.intents.insert(key, intent);
                 }
                 (None, Some(Event::IntentSaved(ticket, writable)))
             }
@@ -245,7 +245,7 @@ impl World {
                 if self.state.behind {
                     self.superfluous(|keys| keys.insert(key));
                 } else if writable.is_ok() {
-                    self.state.under_way.remove(&key);
+                    self.state.intents.remove(&key);
                 }
                 (None, None)
             }
@@ -264,7 +264,7 @@ impl World {
         }
         if let Some(daemon) = &mut self.daemon {
             for key in std::mem::take(&mut daemon.superfluous) {
-                self.state.under_way.remove(&key);
+                self.state.intents.remove(&key);
             }
         }
         LedgerWritten::Done
@@ -323,7 +323,7 @@ impl driver::World for World {
 
     fn rollbacks(&mut self) -> Option<BTreeMap<Key, Rollback>> {
         let is_unseen = self.daemon.as_mut().is_some_and(|daemon| std::mem::take(&mut daemon.rollbacks_unseen));
-        (is_unseen && !self.setup.policy.terms.dry_run).then(|| self.state.rollbacks.clone())
+        (is_unseen && !self.setup.policy.deploy.dry_run).then(|| self.state.rollbacks.clone())
     }
 
     fn scan(&mut self, _: &Ledger) {
@@ -374,7 +374,7 @@ impl driver::World for World {
             // What the file held then counts as ours, also where somebody else has put it there.
             self.promises.ours.extend(intent.ours.iter().map(|digest| (key.clone(), *digest)));
         }
-        let Some(daemon) = self.daemon.as_mut().filter(|_| !self.setup.policy.terms.dry_run) else { return };
+        let Some(daemon) = self.daemon.as_mut().filter(|_| !self.setup.policy.deploy.dry_run) else { return };
         daemon.writes.push_back(write);
         if daemon.writes.len() == 1 {
             self.schedule_write();

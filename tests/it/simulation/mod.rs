@@ -5,6 +5,8 @@
 //! one that fails is shortened as long as it fails in the same way, and printed, to be pasted into a test at the end of
 //! this file. `OWUI_WATCH_SEEDS=100000 cargo test simulation` plays so many, from `OWUI_WATCH_FIRST_SEED` on.
 //! `OWUI_WATCH_SEED=17` plays one, and `OWUI_WATCH_SCRIPT=file` a script, with all that happens in it.
+//!
+//! Long because the scripts of seeds that once failed stay at its end.
 
 /// A line of what happens, for who wants to read it.
 macro_rules! trace {

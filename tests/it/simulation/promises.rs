@@ -1,5 +1,7 @@
 //! What holds whatever happens: the nine invariants of `src/lib.rs`, and what follows from them. Each is looked at where
 //! it could be broken: at a request, at an answer, at a notice, and when everything has come to rest.
+//!
+//! Long because the promises read the same record of what was seen.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -348,7 +350,7 @@ fn selected(world: &World, key: &Key) -> bool {
 }
 
 fn forced(world: &World) -> bool {
-    world.setup.policy.terms.force && world.promises.first_pass
+    world.setup.policy.deploy.force && world.promises.first_pass
 }
 
 /// What the user is told is true, and what follows from it is kept.
@@ -590,7 +592,7 @@ fn on_sending(world: &mut World, key: &Key, notice: &Notice, why: Why) -> Result
 /// Looks at a request that is about to leave.
 pub(super) fn on_call(world: &mut World, call: &Call) -> Result<(), Broken> {
     let changes = !matches!(call, Call::Connect | Call::Overview(_) | Call::Get(_));
-    if changes && world.setup.policy.terms.dry_run {
+    if changes && world.setup.policy.deploy.dry_run {
         return broken("a dry run changes nothing", call.word().to_owned());
     }
     world.promises.changes += u32::from(changes);
@@ -620,7 +622,7 @@ pub(super) fn on_call(world: &mut World, call: &Call) -> Result<(), Broken> {
                 world.claimants(&key).is_empty() || !world.hears_since(lately) || world.changed_since(&key, lately);
             let leaves = world.setup.policy.on_delete == OnDelete::Deactivate && is_gone;
             let seen = world.promises.switches.get(&key).copied();
-            let activate = world.setup.policy.terms.activate_new;
+            let activate = world.setup.policy.deploy.activate_new;
             // A switch is flipped to make a function as it is to be, and never unseen.
             let as_wanted = match world.setup.policy.on_delete {
                 OnDelete::Deactivate if leaves => world.server.versioned && !activate && seen == Some(false),
@@ -693,7 +695,7 @@ fn on_write(world: &mut World, key: &Key, form: &Form, creates: bool) -> Result<
         None if !world.server.rows.contains_key(key) => {}
         None => return broken("nothing is replaced unseen", format!("{key}: {text}")),
     }
-    if !creates && !world.server.versioned && !world.state.under_way.contains_key(key) {
+    if !creates && !world.server.versioned && !world.state.intents.contains_key(key) {
         return broken("9: before 0.12 nothing is sent before it is noted", format!("{key}"));
     }
     world.promises.ours.insert((key.clone(), text.digest()));
@@ -748,7 +750,7 @@ fn in_order(world: &mut World, key: &Key, text: Text) -> Result<(), Broken> {
 
 /// Somebody else's work is kept, or left alone, as the user wants it.
 fn replaces(world: &World, key: &Key, form: &Form, read: &Held) -> Result<(), Broken> {
-    let policy = &world.setup.policy.terms;
+    let policy = &world.setup.policy.deploy;
     let foreign = read.writer == Writer::Hand
         && read.text.sort != Sort::Stub
         && Text::of(&form.content) != Some(read.text)
@@ -774,7 +776,7 @@ fn replaces(world: &World, key: &Key, form: &Form, read: &Held) -> Result<(), Br
 
 /// The same plugin under another id, that no file here claims.
 fn twin(world: &World, key: &Key, text: Text) -> Option<Key> {
-    let asks = world.setup.policy.terms.adopt == Adopt::Ask && text.sort == Sort::Titled;
+    let asks = world.setup.policy.deploy.adopt == Adopt::Ask && text.sort == Sort::Titled;
     let is_twin = |(other, held): &(&Key, &Held)| {
         let same = *other != key && other.kind == key.kind && held.text.sort == Sort::Titled;
         asks && same && world.claimants(other).is_empty()
@@ -1016,7 +1018,7 @@ pub(super) fn on_exit(world: &mut World, code: Code) -> Result<(), Broken> {
 fn excuse(world: &World, key: &Key, text: Text, strict: bool) -> Option<&'static str> {
     let promises = &world.promises;
     let row = world.server.rows.get(key);
-    let hold = world.setup.policy.terms.on_remote_edit == OnRemoteEdit::Hold;
+    let hold = world.setup.policy.deploy.on_remote_edit == OnRemoteEdit::Hold;
     let rollback = world.state.rollbacks.get(key);
     let touched = promises.touched.get(key).copied().unwrap_or_default();
     // What is under way is not looked at.
@@ -1052,7 +1054,7 @@ fn excuse(world: &World, key: &Key, text: Text, strict: bool) -> Option<&'static
 
 /// Looks at everything when nothing happens any more. `strict`: the daemon has looked at everything as well.
 pub(super) fn at_rest(world: &mut World, strict: bool) -> Result<(), Broken> {
-    if world.setup.policy.terms.dry_run {
+    if world.setup.policy.deploy.dry_run {
         return Ok(());
     }
     // A text that ends the server does so for longer than one pass has patience.

@@ -164,7 +164,7 @@ impl World {
         let dead = flight.generation != self.generation;
         let (reply, aftermath) = self.answer(&call, fault);
         // What a dead one was about to switch on for the first time, when somebody else did, nobody flips back.
-        if let (true, true, Call::Toggle(_)) = (dead, self.setup.policy.terms.activate_new, &call)
+        if let (true, true, Call::Toggle(_)) = (dead, self.setup.policy.deploy.activate_new, &call)
             && let Some(held) = key_in(&call).and_then(|key| self.server.rows.get_mut(&key))
         {
             held.wanted_active = None;
@@ -206,7 +206,7 @@ impl World {
         let (reply, aftermath) = self.server.answer(call);
         // A full disk has kept the note of an update of a row that is gone: the next start may go by it.
         if let Call::Create(key, _) = call
-            && self.state.under_way.get(key).is_some_and(|under_way| under_way.replaced.is_some())
+            && self.state.intents.get(key).is_some_and(|intent| intent.replaced.is_some())
             && let Some(held) = self.server.rows.get_mut(key)
         {
             held.wanted_active = None;

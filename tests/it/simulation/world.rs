@@ -1,5 +1,7 @@
-//! The simulated world: a disk, a server, a clock, and the daemon between them, which does with the real engine what
-//! `daemon.rs` does. A run is a pure function of its script: all luck is drawn from the script's seed.
+//! The simulated world: a disk, a server, a clock, and the daemon between them, which runs the
+//! real driver. A run is a pure function of its script: all luck is drawn from the script's seed.
+//!
+//! Long because the events of the simulated world share one state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -54,12 +56,12 @@ impl Setup {
                 "seed" => setup.seed = next().parse().unwrap(),
                 "quiet" => setup.exact = false,
                 "once" => policy.once = Some(Duration::from_secs(5)),
-                "force" => policy.terms.force = true,
-                "dry-run" => policy.terms.dry_run = true,
-                "activate" => policy.terms.activate_new = true,
-                "hold" => policy.terms.on_remote_edit = OnRemoteEdit::Hold,
-                "overwrite" => policy.terms.on_remote_edit = OnRemoteEdit::Overwrite,
-                "adopt-never" => policy.terms.adopt = Adopt::Never,
+                "force" => policy.deploy.force = true,
+                "dry-run" => policy.deploy.dry_run = true,
+                "activate" => policy.deploy.activate_new = true,
+                "hold" => policy.deploy.on_remote_edit = OnRemoteEdit::Hold,
+                "overwrite" => policy.deploy.on_remote_edit = OnRemoteEdit::Overwrite,
+                "adopt-never" => policy.deploy.adopt = Adopt::Never,
                 "deactivate" => policy.on_delete = OnDelete::Deactivate,
                 "delete" => policy.on_delete = OnDelete::Delete,
                 "jobs" => policy.concurrency = next().parse().unwrap(),
@@ -78,7 +80,7 @@ impl Setup {
 pub(super) struct State {
     pub(super) ledger: Ledger,
     pub(super) rollbacks: BTreeMap<Key, Rollback>,
-    pub(super) under_way: BTreeMap<Key, UpdateIntent>,
+    pub(super) intents: BTreeMap<Key, UpdateIntent>,
     pub(super) backups: BTreeSet<(Key, Digest)>,
     /// Nothing can be written.
     pub(super) full: bool,
@@ -174,7 +176,7 @@ pub(super) fn play(script: &str, traced: bool) -> (Result<(), Broken>, String) {
         mounted: true,
         git_until: Duration::ZERO,
         deaf_until: Duration::ZERO,
-        server: Server::new(setup.version, setup.policy.terms.activate_new),
+        server: Server::new(setup.version, setup.policy.deploy.activate_new),
         down_until: Duration::ZERO,
         page_until: Duration::ZERO,
         fail_until: Duration::ZERO,
@@ -365,7 +367,7 @@ impl World {
     /// Somebody else than the daemon writes a text.
     fn write(&mut self, key: &Key, text: Text, writer: Writer) {
         let held = self.server.rows.get(key);
-        let is_new = held.is_none_or(|held| held.ours && !held.active) && self.setup.policy.terms.activate_new;
+        let is_new = held.is_none_or(|held| held.ours && !held.active) && self.setup.policy.deploy.activate_new;
         self.touch(key);
         self.server.write(key, text, writer);
         // It may just be switched on for the first time; or off, by a request that is on its way.
@@ -406,7 +408,7 @@ impl World {
     pub(super) fn lie(&mut self, call: &Call) {
         let Some(key) = key_in(call) else { return };
         self.promises.touched.insert(key.clone(), self.now);
-        let (versioned, activates) = (self.server.versioned, self.setup.policy.terms.activate_new);
+        let (versioned, activates) = (self.server.versioned, self.setup.policy.deploy.activate_new);
         let Some(held) = self.server.rows.get_mut(&key) else { return };
         if !versioned {
             held.contested = true;
@@ -419,7 +421,7 @@ impl World {
 
     /// Whether the daemon, or a dead one, is in the middle of something with a row.
     pub(super) fn is_busy(&self, key: &Key) -> bool {
-        self.state.under_way.contains_key(key)
+        self.state.intents.contains_key(key)
             || self.waits_for_disk(key)
             || self.promises.is_answered_for(key, self.now)
             || self.flights.values().any(|flight| key_in(&flight.call).as_ref() == Some(key))
@@ -430,7 +432,7 @@ impl World {
         let policy = &self.setup.policy;
         let Some(held) = self.server.rows.get_mut(key) else { return };
         // Since 0.12 nothing is ever flipped but what the user wants to have flipped.
-        let flipped = policy.on_delete == OnDelete::Deactivate || policy.terms.activate_new;
+        let flipped = policy.on_delete == OnDelete::Deactivate || policy.deploy.activate_new;
         let uncertain = busy && (flipped || !self.server.versioned);
         match what {
             "rename" => (held.renamed, held.name) = (true, "Called by hand".to_owned()),
@@ -451,7 +453,7 @@ impl World {
 
     fn roll_back(&mut self, id: char, text: Text, pause: Duration) {
         let key = key_of(id);
-        if !self.server.rows.contains_key(&key) || self.setup.policy.terms.dry_run {
+        if !self.server.rows.contains_key(&key) || self.setup.policy.deploy.dry_run {
             return;
         }
         let claimants = self.claimants(&key);

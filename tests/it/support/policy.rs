@@ -17,7 +17,7 @@ pub(crate) fn policy() -> Policy {
         key: None,
         concurrency: NonZeroUsize::new(2).unwrap(),
         once: None,
-        terms: DeployPolicy {
+        deploy: DeployPolicy {
             force: false,
             dry_run: false,
             activate_new: false,

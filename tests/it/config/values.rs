@@ -1,0 +1,340 @@
+//! Values of settings: paths, addresses, keys and certificates.
+
+use super::*;
+
+#[test]
+fn paths_are_relative_to_where_they_are_written() {
+    let project = Project::new()
+        .with_folder("sub/mine")
+        .with_folder("sub/dot")
+        .with("sub/watch.toml", "root = './mine/'\nstate = 'kept'\n[plugins.'./mine//a.py']\nid = 'a'")
+        .with_user("watch.toml", "api_key_file = 'key'")
+        .with_user("key", "sk-user");
+    let config = project.good("--config sub/watch.toml");
+    assert_eq!(config.project, Path::new("sub"));
+    assert_eq!(config.roots, [Path::new("sub/mine")]);
+    assert_eq!(config.state, Path::new("sub/kept"));
+    assert_eq!(config.files.keys().collect::<Vec<_>>(), [Path::new("sub/mine/a.py")]);
+    assert_eq!(key(&config).unwrap().0, "sk-user");
+
+    let project = project.with("sub/.env", "OWUI_WATCH_ROOT=dot");
+    assert_eq!(project.good("--config sub/watch.toml").roots, [Path::new("sub/dot")]);
+    assert_eq!(project.good("--config ./sub/watch.toml --root ./plugins/").roots, [Path::new("plugins")]);
+
+    let sub = project.world.cwd.join("sub");
+    let config = project.good(&format!("--config {0}/watch.toml --root {0}/mine", sub.display()));
+    assert_eq!(config.roots, [sub.join("mine")]);
+    assert_eq!(config.files.keys().collect::<Vec<_>>(), [&sub.join("mine/a.py")]);
+}
+
+#[test]
+fn a_tilde_is_the_home() {
+    let project = Project::new().with("watch.toml", "api_key_file = '~/k'").with("../home/k", "sk-home");
+    assert_eq!(project.trust(""), ["let `api_key_file` lead outside the folder, to `/tmp/home/k`"]);
+    assert_eq!(key(&project.good("")).unwrap().0, "sk-home");
+}
+
+#[test]
+fn the_current_folder_can_be_the_root() {
+    let config = Project::new().with("watch.toml", "root = '.'\n[plugins.'a.py']\nid = 'x'").good("");
+    assert_eq!(config.roots, [Path::new(".")]);
+    assert_eq!(config.files.keys().collect::<Vec<_>>(), [Path::new("a.py")]);
+}
+
+#[test]
+fn file_settings_are_spelled_like_the_files_below_the_root() {
+    let project = Project::new().with("watch.toml", "[plugins.'plugins/a.py']\nid = 'x'");
+    let root = project.world.cwd.join("plugins");
+    let config = project.good(&format!("--root {}", root.display()));
+    assert_eq!(config.files.keys().collect::<Vec<_>>(), [&root.join("a.py")]);
+}
+
+#[test]
+fn file_settings_written_from_the_root_are_told() {
+    let project = Project::new().with("sub/plugins/a.py", "").with("sub/watch.toml", "[plugins.'a.py']\nid = 'x'");
+    project.refusal("--config sub/watch.toml").says(&expect![[r#"
+        error: cannot use `sub/watch.toml:1:10`: `[plugins."a.py"]` is about a file that is not below a root
+        hint: a path starts at the folder of watch.toml: [plugins."plugins/a.py"]
+    "#]]);
+}
+
+#[test]
+fn an_error_in_a_table_names_the_file_with_the_table() {
+    let project = Project::new()
+        .with("plugins/a.py", "")
+        .with_user("watch.toml", "[plugins.'/abs/a.py']\nid = 'x'")
+        .with("watch.toml", "[plugins.'a.py']\nid = 'x'");
+    project.refusal("").says(&expect![[r#"
+        error: cannot use `watch.toml:1:10`: `[plugins."a.py"]` is about a file that is not below a root
+        hint: a path starts at the folder of watch.toml: [plugins."plugins/a.py"]
+    "#]]);
+}
+
+#[test]
+fn file_settings_outside_the_root_of_this_run_are_no_error() {
+    let project = Project::new().with_folder("other").with("watch.toml", "[plugins.'plugins/a.py']\nid = 'x'");
+    assert_eq!(project.good("--root other").files.len(), 1);
+}
+
+#[test]
+fn roots() {
+    let project = Project::new().with_folder("plugins/pipes").with("plugins/a.py", "").with_folder("b");
+    assert_eq!(project.good("--root b --root plugins --root ./b/").roots, [Path::new("b"), Path::new("plugins")]);
+    project.refusal("--root plugins/pipes --root plugins").says(&expect![[r#"
+        error: cannot use `--root`: `plugins/pipes` and `plugins` hold the same files
+        hint: a root covers the folders below it: name only the outer one
+    "#]]);
+    project.refusal("--root plugins/a.py").says(&expect![[r#"
+        error: cannot watch `plugins/a.py`: it is not a folder
+        hint: `root` is the folder around it; to limit a run to this plugin: owui-watch plugins/a.py
+    "#]]);
+    fs::remove_dir(project.world.cwd.join("b")).unwrap();
+    project.refusal("--once --root b").says(&expect![[r#"
+        error: cannot watch `b`: there is no such folder
+        hint: create it, or set `root` in watch.toml (or --root) to the folder with the plugins
+    "#]]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_another_root_is_that_root() {
+    let project = Project::new();
+    std::os::unix::fs::symlink("plugins", project.world.cwd.join("link")).unwrap();
+    assert_eq!(project.good("--root link").roots, [Path::new("link")]);
+    project.refusal("--root plugins --root link").says(&expect![[r#"
+        error: cannot use `--root`: `plugins` and `link` hold the same files
+        hint: a root covers the folders below it: name only the outer one
+    "#]]);
+}
+
+#[test]
+fn urls_are_made_plain() {
+    for (written, plain) in [
+        ("http://localhost:8080/", "http://localhost:8080"),
+        ("HTTPS://Chat.Example.com:443", "https://chat.example.com"),
+        ("http://localhost:8080/api", "http://localhost:8080"),
+        ("http://localhost:8080/api/v1/", "http://localhost:8080"),
+        ("https://example.com/chat//", "https://example.com/chat"),
+        ("https://example.com/chat/api/v1", "https://example.com/chat"),
+        ("https://example.com/myapi", "https://example.com/myapi"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
+    ] {
+        assert_eq!(Project::new().good(&format!("--url {written}")).url, plain, "{written}");
+    }
+}
+
+#[test]
+fn urls_that_cannot_be_a_server() {
+    let url = |url: &str| Project::new().refusal(&format!("--url {url}"));
+    url("localhost:8080").says(&expect![[r#"
+        error: cannot use `--url`: `url` must begin with http:// or https://
+        hint: did you mean `http://localhost:8080`?
+    "#]]);
+    url("chat.example.com").says(&expect![[r#"
+        error: cannot use `--url`: `url` must begin with http:// or https://
+        hint: did you mean `https://chat.example.com`?
+    "#]]);
+    url("/tmp/socket").says(&expect![[r#"
+        error: cannot use `--url`: `url` must begin with http:// or https://
+    "#]]);
+    url("ftp://example.com").says(&expect![[r#"
+        error: cannot use `--url`: `url` must begin with http:// or https://, not ftp://
+    "#]]);
+    url("http://").says(&expect![[r#"
+        error: cannot use `--url`: `url` is not a URL: empty host
+    "#]]);
+    url("http://localhost:99999").says(&expect![[r#"
+        error: cannot use `--url`: `url` is not a URL: invalid port number
+    "#]]);
+    url("http://me:5ecre7@example.com").says(&expect![[r#"
+        error: cannot use `--url`: `url` must not hold a name or a password
+        hint: set OPENWEBUI_API_KEY to an API key or login token, for example in `.env`
+    "#]]);
+    url("me:5ecre7@example.com").says(&expect![[r#"
+        error: cannot use `--url`: `url` must begin with http:// or https://
+    "#]]);
+    url("http://example.com/?token=5ecre7").says(&expect![[r#"
+        error: cannot use `--url`: `url` must end before the `?` or `#`
+    "#]]);
+    url("http://example.com/#/admin").says(&expect![[r#"
+        error: cannot use `--url`: `url` must end before the `?` or `#`
+    "#]]);
+}
+
+#[test]
+fn the_key_comes_from_the_first_place_that_has_it() {
+    let project = Project::new();
+    assert_eq!(key(&project.good("")), None);
+
+    let project = project
+        .with("credentials/openwebui_api_key", "sk-credential\n")
+        .with_env("CREDENTIALS_DIRECTORY", "credentials");
+    let expected = ("sk-credential", "the credential `openwebui_api_key`".to_owned());
+    assert_eq!(key(&project.good("")), Some(expected));
+
+    let project = project.with("watch.toml", "api_key_file = 'k'").with("k", "\u{feff} sk-file \r\n\n");
+    assert_eq!(key(&project.good("")), Some(("sk-file", "`k`".to_owned())));
+
+    let project = project.with(".env", "api_key='sk-script' # mine");
+    assert_eq!(key(&project.good("")), Some(("sk-script", "`api_key` in `.env`".to_owned())));
+
+    let project = project.with(".env", "api_key=sk-script\nexport OPENWEBUI_API_KEY=\"sk-dotenv\"  ");
+    assert_eq!(key(&project.good("")), Some(("sk-dotenv", "`OPENWEBUI_API_KEY` in `.env`".to_owned())));
+
+    let token = "eyJhbGciOiJIUzI1NiJ9.eyJpZCI6IjEifQ.x-_y";
+    let project = project.with_env("OPENWEBUI_API_KEY", token);
+    assert_eq!(key(&project.good("")), Some((token, "`OPENWEBUI_API_KEY`".to_owned())));
+}
+
+#[test]
+fn a_credentials_folder_without_ours_is_no_error() {
+    assert_eq!(key(&Project::new().with_env("CREDENTIALS_DIRECTORY", "nowhere").good("")), None);
+}
+
+#[test]
+fn keys_that_cannot_be_used_are_not_shown() {
+    let key = |key: &str| Project::new().with_env("OPENWEBUI_API_KEY", key).refusal("");
+    key("Bearer sk-5ecre7").says(&expect![[r#"
+        error: cannot use the API key from `OPENWEBUI_API_KEY`: it contains a space, a line break or a control character
+        hint: leave out the word `Bearer`
+    "#]]);
+    key("sk 5ecre7").says(&expect![[r#"
+        error: cannot use the API key from `OPENWEBUI_API_KEY`: it contains a space, a line break or a control character
+    "#]]);
+    key("sk-\u{7}5ecre7").says(&expect![[r#"
+        error: cannot use the API key from `OPENWEBUI_API_KEY`: it contains a space, a line break or a control character
+    "#]]);
+    key("sk-5ecre7…").says(&expect![[r#"
+        error: cannot use the API key from `OPENWEBUI_API_KEY`: it contains a character that is not ASCII
+    "#]]);
+    let file = || Project::new().with("watch.toml", "api_key_file = 'k'");
+    file().refusal("").says(&expect![[r#"
+        error: cannot read the API key: `api_key_file` is `k`, and there is no such file
+    "#]]);
+    file().with("k", " \n").refusal("").says(&expect![[r#"
+        error: cannot use the API key from `k`: it is empty
+    "#]]);
+    file().with("k", "sk-1\nsk-2\n").refusal("").says(&expect![[r#"
+        error: cannot use the API key from `k`: it contains a space, a line break or a control character
+    "#]]);
+    file().with_folder("k").refusal("").says(&expect![[r#"
+        error: cannot read `k`: it is a folder
+    "#]]);
+    Project::new().with("watch.toml", "api_key_file = 'sk-5ecre7'").refusal("").says(&expect![[r#"
+        error: cannot read the API key: `api_key_file` seems to be the key itself
+        hint: put the key into a file of its own, and name that file
+    "#]]);
+}
+
+#[test]
+fn who_can_listen() {
+    for (url, overheard) in [
+        ("http://localhost:8080", false),
+        ("http://chat.localhost", false),
+        ("http://127.0.0.1:3000", false),
+        ("http://127.1.2.3", false),
+        ("http://[::1]", false),
+        ("http://0.0.0.0:8080", false),
+        ("http://10.1.2.3", false),
+        ("http://172.16.0.1", false),
+        ("http://172.31.255.255", false),
+        ("http://172.32.0.1", true),
+        ("http://192.168.1.2:8080", false),
+        ("http://192.169.1.2", true),
+        ("http://169.254.1.1", false),
+        ("http://[fd12:3456::1]", false),
+        ("http://[fe80::1]", false),
+        ("http://[::ffff:10.0.0.1]", false),
+        ("http://[::ffff:8.8.8.8]", true),
+        ("http://[2001:db8::1]", true),
+        ("http://8.8.8.8", true),
+        ("http://openwebui:8080", false),
+        ("http://nas.local", false),
+        ("http://nas.local.", false),
+        ("http://chat.corp.internal", false),
+        ("http://nas.lan", false),
+        ("http://nas.home.arpa", false),
+        ("http://chat.example.org", true),
+        ("http://local.example.org", true),
+        ("http://notlocal", false),
+        ("http://my.notlocal", true),
+        ("HTTP://CHAT.EXAMPLE.ORG", true),
+        ("https://chat.example.org", false),
+        ("https://8.8.8.8", false),
+    ] {
+        assert_eq!(Project::new().good(&format!("--url {url}")).is_overheard(), overheard, "{url}");
+    }
+}
+
+#[test]
+fn certificates_that_cannot_be_used() {
+    let file = || Project::new().with("watch.toml", "ca_file = 'c.pem'");
+    file().refusal("").says(&expect![[r#"
+        error: cannot use `watch.toml:1:1`: `ca_file` is `c.pem`, and there is no such file
+    "#]]);
+    file().with("c.pem", "").refusal("").says(&expect![[r#"
+        error: cannot use `watch.toml:1:1`: `ca_file` is `c.pem`, and that is empty
+    "#]]);
+    file().with("c.pem", "5ecre7").refusal("").says(&expect![[r#"
+        error: cannot use `watch.toml:1:1`: `ca_file` is `c.pem`, and there is no certificate in it that begins with -----BEGIN CERTIFICATE-----
+        hint: `openssl x509 -inform der -in FILE -out FILE.pem` converts a .cer or .der file
+    "#]]);
+    file().with("c.pem", "-----BEGIN EC PRIVATE KEY-----\n5ecre7").refusal("").says(&expect![[r#"
+        error: cannot use `watch.toml:1:1`: `ca_file` is `c.pem`, and that is a private key
+        hint: name the file with the certificate, which is no secret
+    "#]]);
+    file().with_folder("c.pem").refusal("").says(&expect![[r#"
+        error: cannot read `c.pem`: it is a folder
+    "#]]);
+    let der = file();
+    fs::write(der.world.cwd.join("c.pem"), [0x30, 0x82, 0xff]).unwrap();
+    der.refusal("").says(&expect![[r#"
+        error: cannot use `watch.toml:1:1`: `ca_file` is `c.pem`, and there is no certificate in it that begins with -----BEGIN CERTIFICATE-----
+        hint: `openssl x509 -inform der -in FILE -out FILE.pem` converts a .cer or .der file
+    "#]]);
+}
+
+#[test]
+fn the_key_is_not_in_debug() {
+    let config = Project::new().with_env("OPENWEBUI_API_KEY", "sk-5ecre7").good("");
+    assert!(!format!("{config:?}").contains("5ecre7"));
+}
+
+#[test]
+fn a_dotenv_is_shared_with_other_programs() {
+    let text = "\u{feff}GREETING=a b c\r\n%%% nonsense\r\n# api_key=no\r\nWEBUI_URL=http://no\r\nurl=http://yes\r\n";
+    assert_eq!(Project::new().with(".env", text).good("").url, "http://yes");
+}
+
+#[test]
+fn a_line_of_dotenv_that_is_ours_and_broken_is_not_shown() {
+    let dotenv = |text: &str| Project::new().with(".env", text).refusal("");
+    dotenv("A=1\nOPENWEBUI_API_KEY sk-5ecre7\n").says(&expect![[r#"
+        error: cannot use `.env:2`: the value of `OPENWEBUI_API_KEY` cannot be read
+        hint: write NAME=value, in single quotes where it has blanks, and close the quotes above it
+    "#]]);
+    dotenv("api_key=sk-5ecre7 and more\n").says(&expect![[r#"
+        error: cannot use `.env:1`: the value of `api_key` cannot be read
+        hint: write NAME=value, in single quotes where it has blanks, and close the quotes above it
+    "#]]);
+    dotenv("export api_key='sk-5ecre7\n").says(&expect![[r#"
+        error: cannot use `.env:1`: the value of `api_key` cannot be read
+        hint: write NAME=value, in single quotes where it has blanks, and close the quotes above it
+    "#]]);
+    dotenv("GREETING=don't\napi_key=sk-5ecre7\n").says(&expect![[r#"
+        error: cannot use `.env:2`: the value of `api_key` cannot be read
+        hint: write NAME=value, in single quotes where it has blanks, and close the quotes above it
+    "#]]);
+    dotenv("api_key=sk-1\napi_key=\"sk-5ecre7\n").says(&expect![[r#"
+        error: cannot use `.env:2`: the value of `api_key` cannot be read
+        hint: write NAME=value, in single quotes where it has blanks, and close the quotes above it
+    "#]]);
+    dotenv("OWUI_WATCH_API_KEY=sk-5ecre7\n").says(&expect![[r#"
+        error: cannot use `OWUI_WATCH_API_KEY` in `.env`: there is no such variable
+        hint: the variable for the API key is OPENWEBUI_API_KEY
+    "#]]);
+    dotenv("api_key=Bearer\\ sk-5ecre7\n").says(&expect![[r#"
+        error: cannot use the API key from `api_key` in `.env`: it contains a space, a line break or a control character
+        hint: leave out the word `Bearer`
+    "#]]);
+}
