@@ -118,6 +118,7 @@ impl Engine {
             if crash.suspect_until.take_if(|until| now.at < *until).is_some()
                 && lane.unanswered.replace(crash.digest) == Some(crash.digest)
             {
+                lane.blame_flight();
                 blamed.extend(lane.forget_crash().map(|crash| (key.clone(), crash)));
             }
         }

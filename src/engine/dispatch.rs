@@ -198,7 +198,7 @@ impl Engine {
             return;
         }
         if let Some(lane) = self.site.lanes.get_mut(key)
-            && let Some(crash) = &mut lane.crash
+            && let Some(crash) = lane.crash.as_mut().filter(|crash| crash.is_of(plugin))
         {
             crash.start_anew();
             lane.end_retry(Cause::Crash);
@@ -281,7 +281,10 @@ impl Engine {
             // In a pass, the wait for a turn does not count as part of the deploy.
             let since = if in_pass { now.at } else { since };
             let slow_at = Some(now.at + SLOW);
-            self.site.lanes.start(key.clone(), InFlight { conversation, since, in_pass, rolled_back: false, slow_at });
+            self.site.lanes.start(
+                key.clone(),
+                InFlight { conversation, since, in_pass, rolled_back: false, is_blamed: false, slow_at },
+            );
             match self.asked_ahead(&key, &step, now) {
                 Some(Asked::Answered(reply)) => self.converse(key, reply, now),
                 Some(Asked::OnItsWay(ticket)) => {
@@ -362,6 +365,16 @@ impl Engine {
     }
 
     pub(super) fn step(&mut self, key: Key, step: Step<Ended>, now: Now) {
+        let sends = match &step {
+            Step::Call(Call::Create(_, form) | Call::Update(_, form)) => form.file.is_some(),
+            Step::SaveIntent(_) => true,
+            _ => false,
+        };
+        // The user was told already that it is not sent any more.
+        if sends && self.site.lanes.in_flight(&key).is_some_and(|flight| flight.is_blamed) {
+            self.site.lanes.finish(&key);
+            return;
+        }
         match step {
             Step::Call(call) => {
                 self.record_sending(&key, &call);

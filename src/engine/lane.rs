@@ -50,6 +50,13 @@ impl Lane {
         self.unanswered == Some(plugin.digest) || self.crash.as_ref().is_some_and(|crash| crash.is_of(plugin))
     }
 
+    /// What is in flight must not send its text any more.
+    pub(super) fn blame_flight(&mut self) {
+        if let Some(flight) = &mut self.in_flight {
+            flight.is_blamed = true;
+        }
+    }
+
     /// Whether the conversation in flight has sent its text.
     pub(super) fn has_sent(&self) -> bool {
         let deploy = self.in_flight.as_ref().and_then(|flight| flight.conversation.deploy());
@@ -132,6 +139,8 @@ pub(super) struct InFlight {
     pub(super) in_pass: bool,
     /// A rollback happened meanwhile.
     pub(super) rolled_back: bool,
+    /// The text is blamed for an outage, and must not leave once more.
+    pub(super) is_blamed: bool,
     /// When to tell the user that it is still running; `None` once told.
     pub(super) slow_at: Option<Duration>,
 }

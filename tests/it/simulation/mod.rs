@@ -818,3 +818,31 @@ fn what_is_blamed_for_an_outage_waits_for_no_further_turn() {
          1000 write a other",
     );
 }
+
+#[test]
+fn what_is_blamed_for_an_outage_does_not_leave_once_more() {
+    replay(
+        "seed 60283309
+         0 write a a1*
+         0 write b b2*
+         100 start
+         10 slow b broken b2 899
+         95 down 4100
+         5953 hand c c4
+         0 write t t5#
+         1000 fault refuse connect 4
+         0 deaf 358
+         1000 move a a",
+    );
+}
+
+#[test]
+fn a_half_save_of_another_file_sends_no_text_again_that_was_given_up() {
+    replay(
+        "seed 60810979 quiet
+         0 start
+         0 write b c5*
+         46093 git 872
+         1000 slow c c6? broken 572",
+    );
+}

@@ -311,6 +311,7 @@ impl Promises {
 
     /// The server holds it.
     fn is_there(&mut self, key: &Key) {
+        self.refused.remove(key);
         self.deployed.insert(key.clone());
         self.unanswered.remove(key);
         self.crashed.remove(key);
