@@ -76,15 +76,15 @@ impl Lane {
 
     /// The state for the next engine of the same server.
     fn hand_over(self) -> Self {
-        let Self { removal, session, unanswered, crash, retry, .. } = self;
+        let Self { removal, session, unanswered, crash, retry, sent, .. } = self;
         let retry = retry.filter(|retry| retry.cause == Cause::Crash);
-        Self { session, removal, unanswered, crash, retry, ..Self::default() }
+        Self { session, removal, unanswered, crash, retry, sent, ..Self::default() }
     }
 
     fn take_over(&mut self, lane: Self) {
-        let Self { removal, session, unanswered, crash, retry, .. } = lane;
+        let Self { removal, session, unanswered, crash, retry, sent, .. } = lane;
         (self.removal, self.session, self.unanswered) = (removal, session, unanswered);
-        (self.crash, self.retry) = (crash, retry);
+        (self.crash, self.retry, self.sent) = (crash, retry, sent);
     }
 
     fn is_empty(&self) -> bool {

@@ -846,3 +846,20 @@ fn a_half_save_of_another_file_sends_no_text_again_that_was_given_up() {
          1000 slow c c6? broken 572",
     );
 }
+
+#[test]
+fn a_formatter_that_saves_after_a_reload_is_still_one() {
+    replay(
+        "seed 70113851 quiet
+         0 write t t2
+         100 start
+         0 hand t t4
+         0 fault before update 2
+         0 fault before connect 1
+         0 crash 3 2464
+         2146 fault before get 1
+         1938 mount
+         0 move t c
+         29 reload",
+    );
+}
