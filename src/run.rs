@@ -59,7 +59,7 @@ async fn start(args: &Args, world: &World) -> Result<End, Error> {
         Some(Command::Sandbox { openwebui, keep, .. }) => {
             return play(args, agreed(args, world)?, world, openwebui.as_deref(), *keep).await;
         }
-        // A service can be stopped also where the settings cannot be used any more.
+        // A service can be stopped even if its settings have become invalid.
         Some(Command::Service { action }) => commands::service(action, args, world, format, least)?,
         Some(Command::Trust { .. }) => commands::trust(args, world, format, least)?,
         Some(Command::History { plugin, .. }) => commands::history(&context(args, world).await?, plugin).await?,

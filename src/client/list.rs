@@ -122,7 +122,7 @@ impl<T> List<T> {
         if self.state == State::Other {
             return;
         }
-        // What was parsed is not needed any more, nor what is not going to be.
+        // Drops what was parsed, and what will never be.
         self.at = self.at.min(self.rest.len());
         let is_arriving = self.depth > 1;
         self.skips |= is_arriving && self.rest.len() - self.begin > LARGEST_ELEMENT;

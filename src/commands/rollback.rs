@@ -69,7 +69,7 @@ pub async fn agree(context: &CommandContext, name: &str, wanted: Option<&str>) -
             let text = server.version(&target.key, &version.id).await?;
             Text::new(&text.ok_or_else(|| Error::failed("the server does not give the text of this version"))?)
         }
-        (None, None) => return Err(Error::failed("nobody has this text any more")),
+        (None, None) => return Err(Error::failed("no copy of this text is left")),
     };
     let screen = Screen::new(context);
     if now.as_ref().is_some_and(|now| now.digest == text.digest) {

@@ -152,7 +152,7 @@ impl Config {
         url::is_overheard(&self.url)
     }
 
-    /// The keys of `watch.toml` whose values differ, and `api_key` for the key that has none there.
+    /// The settings that differ, by their names in `watch.toml`; `api_key` for the API key.
     #[must_use]
     pub fn changes(&self, other: &Self) -> Vec<&'static str> {
         let changes = self.settings.changes(&other.settings);

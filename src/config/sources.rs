@@ -79,7 +79,7 @@ impl Sources {
         self.0.keys().map(PathBuf::as_path)
     }
 
-    /// The files whose content differs in a later reading, among those that it looked at.
+    /// The files of this reading that have changed in a later one.
     #[must_use]
     pub fn changed(&self, later: &Self) -> Vec<PathBuf> {
         let other = |(path, content): &(&PathBuf, _)| later.0.get(*path).is_some_and(|later| later != *content);

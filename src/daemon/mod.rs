@@ -338,6 +338,10 @@ impl<'a> Daemon<'a> {
     async fn run(&mut self, signals: &mut Signals) -> End {
         let mut stopping = false;
         let (mut events, mut scan) = (vec![Event::Rescan], None);
+        // A folder that cannot be watched is told of before the scan, during which no sign is taken.
+        if let Ok(sign) = self.outside.signs.try_recv() {
+            events.extend(self.on_signs(sign).into_iter().filter(|event| *event != Event::Rescan));
+        }
         loop {
             let end = self.turn(events, scan.take()).await;
             self.outside.tell_all();

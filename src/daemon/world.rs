@@ -193,7 +193,7 @@ impl Outside {
         (rescan.into_iter().chain(signs.saving.into_iter().map(Event::Saving)).collect(), signs.anything)
     }
 
-    /// Takes in who is writing what, in the middle of a scan. The rest is for whoever goes on to find out.
+    /// Passes on which files are being written, during a scan. The next daemon finds the rest by a scan of its own.
     pub(super) fn hand_on_signs(&mut self, driver: &mut Driver) {
         let at = self.at();
         while let Ok(sign) = self.signs.try_recv() {

@@ -228,7 +228,7 @@ mod tests {
         assert_eq!(write(&mut writer, [save("a"), save("b"), Write::Ledger(whole)]).await, [LedgerWritten::Done]);
         assert_eq!(state.intents().len(), 2);
 
-        // There is nothing to add to any more: what waits behind is no record of `a` either.
+        // The file is gone, so neither addition may count as a record of `a`.
         let ledger = std::fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path());
         let ledger: Vec<_> = ledger.filter(|path| path.extension().is_some_and(|it| it == "json")).collect();
         ledger.iter().filter(|path| path.to_str().unwrap().contains("ledger-")).for_each(|path| remove(path));

@@ -370,7 +370,7 @@ impl Engine {
             Step::SaveIntent(_) => true,
             _ => false,
         };
-        // The user was told already that it is not sent any more.
+        // The user already knows that it will not be sent again.
         if sends && self.site.lanes.in_flight(&key).is_some_and(|flight| flight.is_blamed) {
             self.site.lanes.finish(&key);
             return;

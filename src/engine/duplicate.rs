@@ -80,7 +80,7 @@ pub enum Duplicates {
     Ignored,
     /// The server was asked just now.
     Known(Option<Duplicate>),
-    /// The server must be asked, if the plugin is to be created; these ids belong to other files here.
+    /// Ask the server before creating the plugin. These ids belong to other files here.
     Unknown(BTreeSet<PluginId>),
 }
 

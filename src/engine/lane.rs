@@ -50,7 +50,7 @@ impl Lane {
         self.unanswered == Some(plugin.digest) || self.crash.as_ref().is_some_and(|crash| crash.is_of(plugin))
     }
 
-    /// What is in flight must not send its text any more.
+    /// Keeps the deploy in flight from sending its text.
     pub(super) fn blame_flight(&mut self) {
         if let Some(flight) = &mut self.in_flight {
             flight.is_blamed = true;
@@ -241,7 +241,7 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    /// No lanes, of which `limit` may have a conversation in flight at once.
+    /// An empty set. At most `limit` lanes have a conversation in flight at once.
     pub(super) fn new(limit: NonZeroUsize) -> Self {
         Self { by_key: BTreeMap::new(), queue: Queue::new(limit) }
     }

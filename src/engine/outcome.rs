@@ -38,7 +38,7 @@ impl Engine {
         {
             lane.end_retry(Cause::Activation);
             if matches!(ended, Ended::Recover(_)) {
-                // From now on the ledger says whose text that was.
+                // From now on the ledger itself records the text as ours.
                 self.effects.push(Effect::Save(key.clone()));
             }
             self.effects.push(Effect::ClearIntent(key.clone()));

@@ -1,4 +1,4 @@
-//! Child processes that end when nobody waits for them any more, and what differs between systems about that.
+//! Child processes that end with their parent, on each system.
 
 use std::collections::VecDeque;
 use std::io;

@@ -159,7 +159,7 @@ mod tests {
         ];
         let order = |versions: Vec<Version>| newest_first(versions).into_iter().map(|it| it.id).collect::<String>();
         assert_eq!(order(told), "edcba");
-        // Of two that were made from the same one, nobody knows.
+        // Two versions with the same parent: their order is unknown.
         assert_eq!(order(vec![second("y", "a", 2), second("x", "a", 2), second("a", "", 2)]), "yxa");
         // No server says this, and it has an end nevertheless.
         assert_eq!(order(vec![second("x", "y", 2), second("y", "x", 2)]).len(), 2);

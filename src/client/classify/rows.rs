@@ -1,4 +1,4 @@
-//! Rows as the server spells them: one plugin, and lists of which no more is kept than is needed.
+//! The server's rows: one plugin, and lists, of which only the needed fields are kept.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -67,7 +67,7 @@ pub(in crate::client) fn summed_up_row(bytes: &[u8]) -> Option<Row> {
     serde_json::from_slice(bytes).ok().map(to_row).or_else(|| spoiled_row(bytes))
 }
 
-/// A row of which only the id can be read. Its text is requested separately.
+/// A row with a readable id and nothing else. Its text is requested separately.
 fn spoiled_row(bytes: &[u8]) -> Option<Row> {
     let Named { id } = serde_json::from_slice(bytes).ok()?;
     Some(bare_row(id))

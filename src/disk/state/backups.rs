@@ -120,7 +120,7 @@ impl Folder {
         if self.owner().is_none() {
             return Vec::new();
         }
-        // Of two copies in one moment the replaced text is the older one.
+        // If two copies have the same time, the replaced text is the older one.
         let mut files: Vec<_> =
             [BACKUPS, DEPLOYED].iter().flat_map(|name| self.listed_in(&self.copies_of(name, key), name)).collect();
         files.sort_by_key(|file| file.at);

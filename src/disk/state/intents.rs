@@ -1,5 +1,5 @@
-//! Intents and rollbacks: an update that is about to be sent and whose end nobody has confirmed, and a text that was put
-//! back. Each is a file of its own, so that a command can write one while a daemon runs.
+//! Intents (updates about to be sent, whose result is unknown) and rollbacks (texts that were put back). Each is a file of
+//! its own, so that a command can write one while a daemon runs.
 //!
 //! One counts only in the state folder that it was written in: a planted one could have a function switched on.
 
@@ -52,7 +52,7 @@ impl Folder {
         self.save_signed(&self.intents_folder(), key, intent)
     }
 
-    /// The updates whose end nobody has confirmed. One that cannot be used is skipped and logged.
+    /// The updates whose result is unknown. A file that cannot be used is skipped and logged.
     #[must_use]
     pub fn intents(&self) -> BTreeMap<Key, UpdateIntent> {
         self.all_signed(&self.intents_folder())

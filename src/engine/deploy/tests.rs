@@ -78,7 +78,7 @@ fn replies() -> Vec<(&'static str, Reply)> {
         ("ours, off", row("2", false)),
         ("deployed", row("1", true)),
         ("theirs", row("theirs", false)),
-        // Of a server before 0.12.
+        // As servers before 0.12 answer.
         ("old", Reply::Row(Box::new(Row { versioned: false, ..self::row("1", true) }))),
         ("old, off", Reply::Row(Box::new(Row { versioned: false, ..self::row("1", false) }))),
         ("stub", Reply::Row(Box::new(stub()))),
@@ -355,7 +355,7 @@ fn grouped(steps: impl Iterator<Item = (&'static str, String)>) -> String {
 
 /// Every stage, every reply. What is not listed at a stage is as everywhere.
 #[test]
-#[expect(clippy::too_many_lines, reason = "the table is long, and is to be read in one piece")]
+#[expect(clippy::too_many_lines, reason = "one long table")]
 fn the_conversation() {
     let common = replies().into_iter().map(|(name, reply)| (name, everywhere(reply)));
     let mut table = format!("everywhere\n{}", grouped(common));
@@ -671,7 +671,7 @@ fn what_no_list_has_is_created_without_a_further_look() {
         }
         assert_eq!(say(&step), expected, "{script:?}");
     }
-    // Who only looks, looks well.
+    // A dry run that only looks still asks the server.
     assert_eq!(say(&start(LOOK).1), "get");
 }
 

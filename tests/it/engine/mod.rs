@@ -346,7 +346,7 @@ fn read_reply(words: &[&str]) -> Reply {
         }
         ["row", id, version] => Reply::Row(Box::new(row(id, version))),
         ["row", id, version, "off"] => Reply::Row(Box::new(Row { is_active: Some(false), ..row(id, version) })),
-        // Of a server before 0.12.
+        // As servers before 0.12 answer.
         ["row", id, version, "old"] => Reply::Row(Box::new(old_row(id, version))),
         ["row", id, version, "old", "off"] => {
             Reply::Row(Box::new(Row { is_active: Some(false), ..old_row(id, version) }))
