@@ -256,6 +256,11 @@ impl Recovery {
     pub fn reply(&mut self, reply: Reply) -> Step {
         match (std::mem::replace(&mut self.stage, RecoveryStage::Asked), reply) {
             (RecoveryStage::Repair(mut repair), reply) => {
+                match &reply {
+                    Reply::Row(row) if row.content.is_some() => self.holds = row.digest(),
+                    Reply::Absent => self.holds = None,
+                    _ => {}
+                }
                 let next = repair.reply(reply);
                 self.follow(repair, next)
             }

@@ -230,8 +230,10 @@ impl Engine {
         if probe.version.is_none() {
             return;
         }
-        // A single pass plans everything at once: a file that is still incomplete may claim the same id.
-        if self.policy.once.is_some() && !self.tree.pending.is_empty() {
+        // A file that is still incomplete may claim the id of another: an older text must not be sent before that is
+        // known. A single pass waits for all of them.
+        let is_single = self.policy.once.is_some();
+        if self.tree.awaits_first_reading(now) || is_single && !self.tree.pending.is_empty() {
             return;
         }
         match &probe.overviews {

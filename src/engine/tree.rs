@@ -126,6 +126,15 @@ impl Tree {
         beside.any(|(other, file)| (file.plugin().is_some() || file.is_broken()) && !self.is_missing(other))
     }
 
+    /// Whether a file that a scan found incomplete may still turn out to claim any id. Not for long: a file may be
+    /// written all the time.
+    pub(super) fn awaits_first_reading(&self, now: Now) -> bool {
+        let is_unread = |(path, pending): (&Arc<Path>, &Pending)| {
+            pending.saved.is_none() && now.at < pending.since + HOLD && self.files.get(path).is_none()
+        };
+        self.pending.iter().any(is_unread)
+    }
+
     /// Whether a path is in a missing root: its state counts again when the root is back.
     pub(super) fn is_out_of_reach(&self, path: &Path) -> bool {
         self.missing.iter().any(|root| path.starts_with(root))
@@ -229,8 +238,8 @@ impl Engine {
             self.hold(&path, &loaded, pending, now);
         } else {
             self.accept(path, &loaded, since, pending.and_then(|pending| pending.saved), now);
-            self.advance_probe(now);
         }
+        self.advance_probe(now);
     }
 
     /// Reads an incomplete file again soon. Meanwhile a missing file has no claim on its id.

@@ -330,7 +330,7 @@ enum Stage {
     /// The server hides why it refused the create: a stub is created instead, since an update of it gives the reason.
     CreatingStub { verdict: Verdict },
     /// The stub is no longer needed: reading it before it is deleted.
-    CheckingStub { verdict: Verdict },
+    CheckingStub { outcome: Outcome },
     /// The stub is being deleted.
     DeletingStub { outcome: Outcome },
     /// The new function is being switched on.
@@ -479,7 +479,7 @@ impl Deploy {
             Stage::CheckingRefused { verdict } => self.on_refused_checked(reply, verdict),
             Stage::CheckingLost { cause } => self.on_lost_checked(reply, cause),
             Stage::CreatingStub { verdict } => self.on_stub_created(reply, verdict),
-            Stage::CheckingStub { verdict } => self.on_stub_checked(reply, verdict),
+            Stage::CheckingStub { outcome } => self.on_stub_checked(reply, outcome),
             Stage::DeletingStub { outcome } => on_stub_deleted(reply, outcome),
             Stage::Activating(repair) => self.on_activated(reply, repair),
         }
@@ -604,6 +604,12 @@ impl Deploy {
         if digest == self.plugin.digest && !self.policy.force {
             return Step::Done(Outcome::Unchanged);
         }
+        // The text is not sent again. Only the stub that an earlier deploy left behind is deleted.
+        if let Some(refusal) = self.context.refused.take() {
+            let outcome = Outcome::Refused { refusal, left: Aftermath::AsItWas };
+            let is_left_behind = is_stub(&row) && !self.policy.dry_run;
+            return if is_left_behind { self.ask(Stage::CheckingStub { outcome }) } else { Step::Done(outcome) };
+        }
         let ours = digest == self.plugin.digest || self.context.ours.contains(&digest) || is_stub(&row);
         if !ours && self.policy.on_remote_edit == OnRemoteEdit::Hold && !self.policy.force {
             return Step::Done(Outcome::RemoteEdit { theirs: row.version() });
@@ -651,7 +657,11 @@ impl Deploy {
 
     fn on_updated(&mut self, reply: Reply, before: Box<Row>, kept: Option<PathBuf>) -> Step {
         match reply {
-            Reply::Row(after) if self.is_ours(&after) => self.taken(&before, &after, kept),
+            Reply::Row(after) if self.is_ours(&after) => {
+                // A text equal to the stored one makes no version: the current one is not ours.
+                let version = after.version_id.clone().filter(|made| before.version_id.as_ref() != Some(made));
+                self.taken(&before, &after, kept, version)
+            }
             Reply::Row(_) => self.ask(Stage::ReadingBack { before, kept, doubt: Unverified::Other }),
             // A proxy that answers for the server does not know the result either.
             Reply::Lost { cause } | Reply::Foreign { words: cause, .. } => {
@@ -659,7 +669,9 @@ impl Deploy {
             }
             Reply::Stumbled { cause } if !before.versioned => Step::Done(Outcome::Failed(Failure::Stumbled { cause })),
             reply => match Verdict::of(&reply) {
-                Some(verdict) if is_stub(&before) => self.ask(Stage::CheckingStub { verdict }),
+                Some(verdict) if is_stub(&before) => {
+                    self.ask(Stage::CheckingStub { outcome: verdict.outcome(Aftermath::AsItWas) })
+                }
                 Some(verdict @ Verdict::Refused(_)) if before.versioned => verdict.over(Aftermath::AsItWas),
                 Some(verdict) => self.ask(Stage::ReadingBack { before, kept, doubt: Unverified::Refused(verdict) }),
                 None => self.unexpected(reply),
@@ -677,7 +689,8 @@ impl Deploy {
             (Reply::Row(after), Unverified::Lost(cause)) if went_off(before, &after) => {
                 self.restore(before, &after, Verdict::Crashed(cause))
             }
-            (Reply::Row(after), _) if self.is_ours(&after) => self.taken(before, &after, kept),
+            // Somebody else may have stored the same text since, so the version is not known to be ours.
+            (Reply::Row(after), _) if self.is_ours(&after) => self.taken(before, &after, kept, None),
             // Somebody else wrote at the same moment: treated like any foreign text.
             (Reply::Row(after), Unverified::Other) => {
                 self.restarts += 1;
@@ -712,12 +725,10 @@ impl Deploy {
 
     /// Ends the update: the server holds our text. No version touches the switch when it takes a text, so somebody
     /// flipped a changed one, and it stays.
-    fn taken(&mut self, before: &Row, after: &Row, kept: Option<PathBuf>) -> Step {
+    fn taken(&mut self, before: &Row, after: &Row, kept: Option<PathBuf>, version: Option<String>) -> Step {
         if is_stub(before) {
             return self.created(after);
         }
-        // A text equal to the stored one makes no version: the current one is not ours.
-        let version = after.version_id.clone().filter(|made| before.version_id.as_ref() != Some(made));
         Step::Done(Outcome::Updated { from: before.version(), kept, version })
     }
 
@@ -827,8 +838,7 @@ impl Deploy {
     }
 
     /// Deletes the row only if it is still the stub.
-    fn on_stub_checked(&mut self, reply: Reply, verdict: Verdict) -> Step {
-        let outcome = verdict.outcome(Aftermath::AsItWas);
+    fn on_stub_checked(&mut self, reply: Reply, outcome: Outcome) -> Step {
         match reply {
             Reply::Row(row) if is_stub(&row) => self.delete_stub(outcome),
             reply => on_stub_deleted(reply, outcome),

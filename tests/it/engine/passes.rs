@@ -92,8 +92,9 @@ fn what_no_overview_was_about_is_looked_at_before_it_is_created() {
         "0ms edit a half
          0ms rescan
          1ms #1 connected
-         2ms write a v1
-         3ms #2 row a v1",
+         300ms wake
+         301ms write a v1
+         302ms #2 row a v1",
         &expect![[r#"
             0ms edit a half
             0ms rescan
@@ -101,15 +102,16 @@ fn what_no_overview_was_about_is_looked_at_before_it_is_created() {
                   ready plugins=1 roots=["plugins"]
                   #1 connect
             1ms #1 connected
+            300ms wake
                   connected server_version=0.12.4
-            2ms write a v1
+            301ms write a v1
                   a sending why=new
                   #2 get a
-            3ms #2 row a v1
+            302ms #2 row a v1
                   save
                   archive v1, found
                   a unchanged active=true
-                  summary ms=3 unchanged=1
+                  summary ms=302 unchanged=1
         "#]],
     );
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use owui_watch::driver::{self, Driver, LedgerText, LedgerWritten, Server, Write};
-use owui_watch::engine::deploy::{Backup, Call};
+use owui_watch::engine::deploy::{Backup, Call, Reply};
 use owui_watch::engine::files::{FilePresence, Loaded};
 use owui_watch::engine::ledger::{Ledger, Rollback, SavedState};
 use owui_watch::engine::{Code, Event, Now, Scan, Ticket};
@@ -97,7 +97,13 @@ impl World {
 
     /// One turn of the daemon's loop.
     pub(super) fn turn(&mut self, events: Vec<Event>) -> Result<(), Broken> {
+        // After an answer to a conversation, the same conversation may ask for a list.
+        let is_answer =
+            |event: &Event| matches!(event, Event::Replied(_, reply) if !matches!(reply, Reply::Connected { .. }));
+        let looks = self.looks;
+        self.looks &= !events.iter().any(is_answer);
         self.drive(|driver, world| driver.take(events, world))?;
+        self.looks = looks;
         self.drive(Driver::settle)?;
         // The tables are asked for all at once.
         self.looks &= !std::mem::take(&mut self.lists_asked);

@@ -863,3 +863,86 @@ fn a_formatter_that_saves_after_a_reload_is_still_one() {
          29 reload",
     );
 }
+
+#[test]
+fn after_a_scan_no_text_is_sent_before_every_claim_is_read() {
+    replay(
+        "seed 80935431
+         0 write a a1
+         0 start
+         170 write a b5
+         0 write b -8
+         10 reload",
+    );
+}
+
+#[test]
+fn a_text_that_a_recovery_finds_is_planned_against() {
+    replay(
+        "seed 80650225 0.6.43
+         0 hand b b3
+         0 start
+         0 fault after restore 3
+         0 slow b empty b6# 199
+         1000 swap b b3
+         10000 swap t t7
+         0 fault slow restore 1
+         100 down 11195
+         0 hand b b8",
+    );
+}
+
+#[test]
+fn a_refused_text_is_not_sent_again_to_delete_a_stub() {
+    replay(
+        "seed 80879557 quiet force activate jobs 4
+         0 write a -1
+         0 write b b3
+         0 hand b b4
+         0 write c c5*
+         0 write t t6!
+         0 hand t t3
+         100 start
+         100 write c c7#
+         6298 crash 10 2177
+         9131 down 17098
+         0 slow t empty t8 101
+         0 drop b
+         100 swap c c9!
+         0 crash 11 2808
+         7642 drop c
+         0 fault shut create 2
+         10000 fault no-list toggle 1
+         0 write b b13~
+         100 fault forbid delete 1
+         0 deaf 538
+         0 blink a broken a14 373
+         1000 reload
+         0 deaf 130
+         0 swap t t15~
+         1000 deaf 923
+         0 hand c c17",
+    );
+}
+
+#[test]
+fn a_version_seen_only_after_a_lost_answer_is_not_pruned() {
+    replay(
+        "seed 80028306 keep 2 jobs 2
+         0 write a a1
+         0 start
+         0 slow c c2? c1 337
+         72 swap t t3
+         0 blink t empty t4* 129
+         1102 write t t5
+         0 write a a6
+         0 write a a7
+         4557 fault after update 1
+         0 write t t6
+         0 rollback c c7 85
+         0 swap c c7
+         5003 fault late update 1
+         0 write c c4
+         0 slow c broken c3 36",
+    );
+}

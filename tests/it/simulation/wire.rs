@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use owui_watch::driver::Driver;
 use owui_watch::engine::deploy::{Call, Reply};
 use owui_watch::engine::{Event, Ticket};
 use owui_watch::plugin::{Key, Kind};
@@ -294,11 +293,7 @@ impl World {
         }
         promises::on_reply(self, &call, &reply, heard);
         self.looks |= matches!(reply, Reply::Connected { .. });
-        let result = self.turn(vec![Event::Replied(ticket, reply)]);
-        // They are asked for when the scan is over, and in a single pass when every file is complete.
-        let waits = self.driver.as_ref().is_some_and(Driver::is_scanning) || self.setup.policy.once.is_some();
-        self.looks &= waits;
-        result
+        self.turn(vec![Event::Replied(ticket, reply)])
     }
 }
 
