@@ -779,6 +779,10 @@ impl Deploy {
                 self.call(Stage::CreatingStub { verdict }, call)
             }
             Reply::Row(_) | Reply::Absent => verdict.over(Aftermath::AsItWas),
+            // The reason is still to be asked for, and may not be the text.
+            Reply::Unreachable { .. } | Reply::Lost { .. } if self.context.explains_updates && masked => {
+                self.unexpected(reply)
+            }
             Reply::Unreachable { cause, .. } => verdict.gone(Aftermath::AsItWas, &cause.words),
             Reply::Lost { cause } => verdict.gone(Aftermath::AsItWas, &cause),
             other => self.unexpected(other),

@@ -190,7 +190,7 @@ impl Author {
 
     fn server(&mut self) -> String {
         let id = self.file();
-        match self.random.u8(0..21) {
+        match self.random.u8(0..24) {
             0..4 => format!("hand {id} {}", self.good(id)),
             4 => format!("hand x {}~", self.good("x")),
             5 => format!("rename {id}"),
@@ -200,6 +200,8 @@ impl Author {
             13 => "wipe".to_owned(),
             14 | 15 => format!("down {}", self.random.u32(10..20_000)),
             16 => format!("page {}", self.random.u32(10..5000)),
+            21 => format!("upgrade {} {}", self.of(&TESTED[1..]), self.random.u32(10..20_000)),
+            22 | 23 => format!("off {}", self.random.u32(10..8000)),
             20 => format!("fail {}", self.random.u32(10..8000)),
             17 => format!("key {}", self.of(&["bad", "good", "good"])),
             _ => {

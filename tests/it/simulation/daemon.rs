@@ -13,7 +13,7 @@ use owui_watch::engine::files::{FilePresence, Loaded};
 use owui_watch::engine::ledger::{Ledger, Rollback, SavedState};
 use owui_watch::engine::{Code, Event, Now, Scan, Ticket};
 use owui_watch::notice::Notice;
-use owui_watch::plugin::{Digest, Key};
+use owui_watch::plugin::{Digest, Key, Parsed};
 
 use super::promises::{self, Broken};
 use super::text::{Sort, file_of, path_of};
@@ -38,6 +38,8 @@ pub(super) struct Daemon {
     pub(super) is_replaced: bool,
     /// Effects that it has before it crashes.
     pub(super) fuse: Option<u32>,
+    /// What the ledger held when the scan began: the texts that a scan need not keep.
+    held: BTreeSet<(Key, Digest)>,
     /// Somebody has said stop.
     pub(super) is_stopping: bool,
     /// They are used up.
@@ -194,7 +196,17 @@ impl World {
     fn find(&self) -> Scan {
         let missing = if self.mounted { Vec::new() } else { vec![PathBuf::from("plugins")] };
         let files = self.disk.keys().filter(|_| self.mounted);
-        Scan { files: files.map(|file| (path_of(*file), self.load(*file, true))).collect(), missing }
+        let held = self.daemon.as_ref().map(|daemon| &daemon.held);
+        let found = |file: char| {
+            let mut loaded = self.load(file, true);
+            if let Loaded::Parsed(Parsed::Plugin(plugin)) = &mut loaded
+                && held.is_some_and(|held| held.contains(&(plugin.key.clone(), plugin.digest)))
+            {
+                Arc::make_mut(plugin).drop_text();
+            }
+            (path_of(file), loaded)
+        };
+        Scan { files: files.map(|file| found(*file)).collect(), missing }
     }
 
     /// The scan is over.
@@ -332,9 +344,12 @@ impl driver::World for World {
         (is_unseen && !self.setup.policy.deploy.dry_run).then(|| self.state.rollbacks.clone())
     }
 
-    fn scan(&mut self, _: &Ledger) {
+    fn scan(&mut self, ledger: &Ledger) {
         self.needs_rescan = false;
-        self.daemon.iter_mut().for_each(|daemon| daemon.is_scanning = true);
+        if let Some(daemon) = &mut self.daemon {
+            daemon.is_scanning = true;
+            daemon.held = ledger.all_held().map(|(key, digest)| (key.clone(), digest)).collect();
+        }
         // What it finds is from the begin, or from the end.
         let found = (self.luck("found", 2) == 0).then(|| self.find());
         let pause = self.luck("scan", 20) + if self.luck("scan", 10) == 0 { self.luck("scan", 1000) } else { 0 };

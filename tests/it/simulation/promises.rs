@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use owui_watch::engine::deploy::{Adopt, Call, Form, OnRemoteEdit, Reply, Row};
 use owui_watch::engine::files::Loaded;
-use owui_watch::engine::ledger::{Ledger, Rollback};
+use owui_watch::engine::ledger::{LastAttempt, Ledger, Rollback};
 use owui_watch::engine::plan::Why;
 use owui_watch::engine::{Code, Event, OnDelete};
 use owui_watch::notice::{Notice, NoticeKind};
@@ -79,8 +79,9 @@ pub(super) struct Promises {
     pub(super) ours: BTreeSet<(Key, Digest)>,
     /// What the daemon that runs has deployed, or found as it was to be.
     deployed: BTreeSet<Key>,
-    /// What the daemon that runs knows to be refused.
+    /// What the daemon that runs knows to be refused, and by which version of the server.
     refused: BTreeMap<Key, Digest>,
+    version: Option<String>,
     /// Ids for which a refusal may have been mistaken.
     doubtful: BTreeSet<Key>,
     /// What was sent, and is looked for since no answer came, or since the server failed at it.
@@ -136,7 +137,6 @@ pub(super) struct Promises {
     /// Of which the user was told that they failed.
     failed: BTreeSet<Key>,
     /// What the user was last told of each refusal.
-    told_refused: BTreeSet<Key>,
     /// Of which the user was told last that it may be there under another id.
     told_twin: BTreeSet<Key>,
     /// What the server would not delete.
@@ -187,6 +187,7 @@ impl Promises {
         self.restored.clear();
         self.stops = false;
         self.refused.clear();
+        self.version = None;
         self.looked.clear();
         self.shown.clear();
         self.listed.clear();
@@ -197,7 +198,6 @@ impl Promises {
         self.ahead.clear();
         self.loaded.clear();
         self.failed.clear();
-        self.told_refused.clear();
         self.told_twin.clear();
         self.lost.clear();
         self.unanswered.clear();
@@ -218,6 +218,7 @@ impl Promises {
         if in_another_way {
             self.attempts = 0;
         }
+        self.version = None;
         self.loaded.clear();
         self.listed.clear();
         self.list_asked.clear();
@@ -516,13 +517,11 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
     match &notice.what {
         NoticeKind::Refused { .. } | NoticeKind::RefusedBefore { .. } => {
             promises.refused.extend(digest.map(|digest| (key.clone(), digest)));
-            promises.told_refused.insert(key.clone());
         }
         NoticeKind::Failed { .. } => drop(promises.failed.insert(key.clone())),
         NoticeKind::Duplicate { .. } => drop(promises.told_twin.insert(key.clone())),
         NoticeKind::Sending { .. } | NoticeKind::Unchanged { .. } => {
             promises.failed.remove(key);
-            promises.told_refused.remove(key);
             promises.told_twin.remove(key);
             promises.told_silenced.remove(key);
         }
@@ -927,6 +926,12 @@ pub(super) fn on_reply(world: &mut World, call: &Call, reply: &Reply, heard: Hea
         world.promises.on_no_connection(&flying, world.now);
     }
     on_answer(world, call, reply);
+    if let Reply::Connected { version } = reply
+        && world.promises.version.replace(version.clone()).is_some_and(|before| before != *version)
+    {
+        // It may take what the one before refused.
+        world.promises.refused.clear();
+    }
     // While something is made good, that it is busy is one cause among others.
     let asks = match call {
         Call::Connect | Call::Overview(_) => true,
@@ -1032,7 +1037,7 @@ fn excuse(world: &World, key: &Key, text: Text, strict: bool) -> Option<&'static
         Some("the server has failed at it over and over")
     } else if promises.told_silenced.get(key) == Some(&text.digest()) {
         Some("it has taken the server's answer away twice")
-    } else if promises.doubtful.contains(key) && promises.told_refused.contains(key) {
+    } else if promises.doubtful.contains(key) && is_recorded_as_refused(world, key, text) {
         Some("its refusal may be a mistake")
     } else if hold && row.is_some_and(|row| row.writer != Writer::Daemon) {
         Some("somebody else has changed it")
@@ -1051,6 +1056,11 @@ fn excuse(world: &World, key: &Key, text: Text, strict: bool) -> Option<&'static
     } else {
         None
     }
+}
+
+fn is_recorded_as_refused(world: &World, key: &Key, text: Text) -> bool {
+    let last = world.state.ledger.get(key).map(|record| &record.last);
+    matches!(last, Some(LastAttempt::Refused { digest, .. }) if *digest == text.digest())
 }
 
 /// Looks at everything when nothing happens any more. `strict`: the daemon has looked at everything as well.

@@ -74,6 +74,8 @@ pub(super) struct Server {
     pub(super) n_versions: u32,
     /// What the daemon creates is to be on.
     activates: bool,
+    /// An admin has switched plugins off on the server (since 0.11): it takes no text and lists no function.
+    pub(super) is_off: bool,
 }
 
 /// What an answer says of the server itself.
@@ -86,7 +88,37 @@ pub(super) enum Aftermath {
 
 impl Server {
     pub(super) fn new(version: &'static str, activates: bool) -> Self {
-        Self { version, versioned: version == "0.12.4", rows: BTreeMap::new(), n_versions: 0, activates }
+        let versioned = version == "0.12.4";
+        Self { version, versioned, rows: BTreeMap::new(), n_versions: 0, activates, is_off: false }
+    }
+
+    /// It comes back as another version.
+    pub(super) fn upgrade(&mut self, version: &'static str) {
+        self.version = version;
+        let was_versioned = std::mem::replace(&mut self.versioned, version == "0.12.4");
+        if !was_versioned {
+            // Those before it kept none.
+            self.rows.values_mut().for_each(|held| held.versions.clear());
+        }
+    }
+
+    /// Whether this version lets an admin switch plugins off.
+    pub(super) fn can_be_off(&self) -> bool {
+        self.versioned || self.version == "0.11.4"
+    }
+
+    /// The words for a text that is not taken because plugins are off: 0.11 hides the reason, 0.12 that of a create.
+    fn refused_as_off(&self, call: &Call) -> Option<Reply> {
+        let masked = |what: &str| Some(Reply::Refused { words: format!("[ERROR: Error {what} function]") });
+        match call {
+            Call::Create(..) => masked("creating"),
+            Call::Update(..) if !self.versioned => masked("updating"),
+            Call::Update(..) => {
+                let words = "Functions are disabled by ENABLE_PLUGINS or ENABLE_FUNCTIONS".to_owned();
+                Some(Reply::NotAllowed { status: 400, words })
+            }
+            _ => None,
+        }
     }
 
     /// Whether a text can end it.
@@ -97,7 +129,13 @@ impl Server {
     /// Carries a request out.
     pub(super) fn answer(&mut self, call: &Call) -> (Reply, Aftermath) {
         let fine = |reply| (reply, Aftermath::Fine);
+        if self.is_off
+            && let Some(reply) = self.refused_as_off(call)
+        {
+            return fine(reply);
+        }
         match call {
+            Call::Overview(Kind::Function) if self.is_off => fine(Reply::Rows(Vec::new())),
             Call::Connect => fine(Reply::Connected { version: self.version.to_owned() }),
             Call::Overview(kind) => {
                 let rows = self.rows.iter().filter(|(key, _)| key.kind == *kind);

@@ -202,6 +202,14 @@ impl World {
         if let Some(reply) = fault.and_then(|fault| self.befall(call, fault)) {
             return (reply, Aftermath::Fine);
         }
+        self.server.is_off = self.now < self.off_until && self.server.can_be_off();
+        if let Call::Create(key, _) | Call::Update(key, _) = call
+            && self.server.is_off
+            && !self.server.versioned
+        {
+            // Its words are those of a refusal.
+            self.promises.doubt(key);
+        }
         let (reply, aftermath) = self.server.answer(call);
         // A full disk has kept the note of an update of a row that is gone: the next start may go by it.
         if let Call::Create(key, _) = call

@@ -134,6 +134,8 @@ pub(super) struct World {
     pub(super) page_until: Duration,
     /// It answers everything with 500 until then.
     pub(super) fail_until: Duration,
+    /// Plugins are switched off on the server until then.
+    pub(super) off_until: Duration,
     pub(super) key_good: bool,
     pub(super) state: State,
     pub(super) daemon: Option<Daemon>,
@@ -180,6 +182,7 @@ pub(super) fn play(script: &str, traced: bool) -> (Result<(), Broken>, String) {
         down_until: Duration::ZERO,
         page_until: Duration::ZERO,
         fail_until: Duration::ZERO,
+        off_until: Duration::ZERO,
         key_good: true,
         state: State::default(),
         daemon: None,
@@ -332,6 +335,20 @@ impl World {
             }
             ["down", pause] => {
                 self.go_down(millis(pause));
+                Ok(())
+            }
+            ["upgrade", version, pause] => {
+                let place = |version: &str| TESTED.iter().position(|known| *known == version).unwrap();
+                if place(version) > place(self.server.version) {
+                    self.go_down(millis(pause));
+                    self.server.upgrade(TESTED[place(version)]);
+                }
+                Ok(())
+            }
+            ["off", pause] => {
+                // That is a variable of its environment: the server is started anew.
+                self.go_down(Duration::ZERO);
+                self.off_until = self.now + millis(pause);
                 Ok(())
             }
             ["fail", pause] => {
@@ -699,6 +716,7 @@ impl World {
         self.down_until = self.now;
         self.page_until = self.now;
         self.fail_until = self.now;
+        self.off_until = self.now;
         let was_shut = self.needs_rescan || !self.key_good;
         self.key_good = true;
         if let Some(daemon) = &mut self.daemon {
