@@ -1,11 +1,12 @@
-//! Git, asked which commit a file stands on, for the message that a deploy leaves in the server's history. No git, no
-//! repository, one that git does not trust: then there is nothing to say, and nothing is said.
+//! Asks git which commit a file belongs to, for the message that a deploy leaves in the server's history. Without git,
+//! without a repository, or in one that git does not trust, the message has no commit.
 //!
-//! A save does not wait for a program to start. What git knows is asked ahead and kept; that HEAD has not moved since is
-//! seen in the small files that git keeps it in. Only the first save after a commit has git list the files again.
+//! A save does not start a process: that takes longer (2 to 8 ms measured) than everything else between the save and its
+//! request. The answers of git are kept, and the small files in which git stores HEAD show whether it has moved. Only
+//! the first save after a commit lists the files again.
 //!
-//! A file belongs to the nearest repository above it, which may be a submodule or a linked work tree. Nothing that comes
-//! with a repository is run: no hooks, no monitors, no fetching.
+//! A file belongs to the nearest repository above it, which may be a submodule or a linked work tree. Nothing in the
+//! repository is run: no hooks, no monitors, no fetching.
 #![expect(clippy::disallowed_methods, reason = "the one place that runs git")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,20 +26,19 @@ use tokio::sync::Mutex;
 use crate::plugin::kind;
 use crate::regular_file;
 
-/// How long git may take for one answer.
+/// The timeout of one git command.
 const LIMIT: Duration = Duration::from_secs(10);
-/// How long a deploy waits for git: a disk that has fallen asleep is not to make it late.
+/// How long a deploy waits for git. A disk may have to wake up first.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Git's longest line here is the name of a branch.
+/// The most bytes to read from a file with the name of a branch or commit.
 const LARGEST_REFERENCE: u64 = 64 * 1024;
 
-/// How many digits of a commit's id are shown: as many as git itself shows in a repository of usual size.
+/// How many digits of a commit's id to show: as many as git shows in a repository of usual size.
 const SHORT: usize = 7;
 
-/// What a hook sets in the environment of the programs that it starts, and what would lead git to another repository
-/// than the file's.
-const LEADS_ASTRAY: [&str; 11] = [
+/// Variables that would lead git to another repository than the file's. A hook sets some of them.
+const REDIRECTS_GIT: [&str; 11] = [
     "GIT_DIR",
     "GIT_WORK_TREE",
     "GIT_IMPLICIT_WORK_TREE",
@@ -52,10 +52,10 @@ const LEADS_ASTRAY: [&str; 11] = [
     "GIT_PREFIX",
 ];
 
-/// What a service manager says to its service alone.
-const NOT_FOR_GIT: [&str; 4] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "CREDENTIALS_DIRECTORY"];
+/// Variables that a service manager sets for its service alone.
+const FOR_THE_SERVICE: [&str; 4] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "CREDENTIALS_DIRECTORY"];
 
-/// The commit that a text stands on, and how it differs from it; in the words of a deploy's message.
+/// The commit that is checked out, and how the text differs from it, as the message of a deploy says it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stamp {
     /// The commit has this very text.
@@ -64,7 +64,7 @@ pub enum Stamp {
     Changed(String),
     /// The commit does not have the file.
     Without(String),
-    /// There is a repository, and nothing in it.
+    /// The repository has no commit yet.
     NoCommit,
 }
 
@@ -79,7 +79,7 @@ impl fmt::Display for Stamp {
     }
 }
 
-/// What is known of the repositories that the plugins stand in.
+/// The repositories of the plugins, as last read.
 #[derive(Clone)]
 pub struct Git(Arc<Inner>);
 
@@ -88,17 +88,17 @@ struct Inner {
     known: Mutex<Known>,
 }
 
-/// By the folder that has the `.git`; `None` where git had no answer, which is not asked for again with every save.
+/// By the folder with the `.git`; `None` if git gave no answer, so that not every save asks again.
 type Known = BTreeMap<PathBuf, Option<Repository>>;
 
 impl Git {
-    /// Looks at nothing yet.
+    /// Reads nothing yet.
     #[must_use]
     pub fn new(roots: Vec<PathBuf>) -> Self {
         Self(Arc::new(Inner { roots, known: Mutex::default() }))
     }
 
-    /// Asks git anew, without waiting for its answers.
+    /// Starts to read all repositories, without waiting for git.
     pub fn prepare(&self) {
         let git = self.clone();
         tokio::spawn(async move {
@@ -112,9 +112,10 @@ impl Git {
         });
     }
 
-    /// What this text of this file stands on. `text` is the file's, without a byte order mark and with `\n` line ends.
+    /// The commit for the message of a deploy. `text` is the file's, without a byte order mark and with `\n` line ends.
+    /// `None` if git has no answer in time.
     pub async fn stamp(&self, file: &Path, text: &Arc<str>) -> Option<Stamp> {
-        // What takes too long for this deploy goes on, for the next one.
+        // If it takes too long for this deploy, it goes on for the next one.
         let look = tokio::spawn(self.clone().look(file.to_owned(), Arc::clone(text)));
         match tokio::time::timeout(PATIENCE, look).await {
             Ok(Ok(stamp)) => stamp,
@@ -151,9 +152,9 @@ pub enum Leak {
     NotIgnored,
 }
 
-/// How this file may get into the repository it lies in, if it may.
+/// How this file may get into its repository; `None` if git ignores it, or has no answer.
 pub async fn leak(file: &Path) -> Option<Leak> {
-    // Of a link git keeps no more than its path.
+    // Git stores only the path of a link.
     let file = file.canonicalize().ok()?;
     let (folder, name) = (file.parent()?, file.file_name()?);
     top_of(folder)?;
@@ -166,7 +167,7 @@ pub async fn leak(file: &Path) -> Option<Leak> {
     }
 }
 
-/// Whether git has files of this folder, or the folder itself as a link. Where git has no answer it has none.
+/// Whether git tracks files in this folder, or the folder itself as a link. False if git has no answer.
 pub async fn tracks(folder: &Path) -> bool {
     let Ok(full) = std::path::absolute(folder) else { return false };
     let (Some(around), Some(name), true) = (full.parent(), full.file_name(), full.symlink_metadata().is_ok()) else {
@@ -194,7 +195,7 @@ fn top_of(folder: &Path) -> Option<PathBuf> {
     folder.ancestors().find(|folder| folder.join(".git").exists()).map(Path::to_owned)
 }
 
-/// A work tree at its HEAD.
+/// A work tree, and the commit that is checked out.
 struct Repository {
     places: Places,
     trace: Trace,
@@ -203,7 +204,7 @@ struct Repository {
     blobs: BTreeMap<Vec<u8>, String>,
 }
 
-/// The folders in which git keeps what belongs to this work tree alone, and what belongs to all of the repository.
+/// The folders with git's own files: those of this work tree, and those of the whole repository.
 struct Places {
     own: PathBuf,
     common: PathBuf,
@@ -214,14 +215,14 @@ impl Repository {
         let asked = ["rev-parse", "--show-toplevel", "--git-dir", "--git-common-dir"];
         let said = String::from_utf8(good(git(top, asked).await?)?).ok()?;
         let [there, own, common] = said.lines().collect::<Vec<_>>().try_into().ok()?;
-        // What git does not take for a repository may lie in another one.
+        // A folder that git does not take for a repository may lie in another one.
         if Path::new(there).canonicalize().ok()? != top {
             return None;
         }
         Self::read(top, Places { own: top.join(own), common: top.join(common) }, roots).await
     }
 
-    /// As it is now.
+    /// Reads it again if HEAD has moved.
     async fn refreshed(self, top: &Path, roots: &[PathBuf]) -> Option<Self> {
         match Trace::read(&self.places) {
             Some(trace) if trace == self.trace => Some(self),
@@ -231,7 +232,7 @@ impl Repository {
     }
 
     async fn read(top: &Path, places: Places, roots: &[PathBuf]) -> Option<Self> {
-        // A HEAD that moves after this is seen next time.
+        // If HEAD moves from here on, the next save sees it.
         let trace = Trace::read(&places)?;
         let commit = match trace.commit() {
             Some(commit) => Some(commit.to_owned()),
@@ -256,7 +257,7 @@ impl Repository {
     }
 }
 
-/// The commit that HEAD names, asked of git; `None` inside where there is none yet.
+/// The commit of HEAD, by git; the inner `None` means that there is no commit yet.
 async fn head(top: &Path) -> Option<Option<String>> {
     let output = git(top, ["rev-parse", "--verify", "--quiet", "HEAD"]).await?;
     if output.status.code() == Some(1) && output.stdout.is_empty() {
@@ -280,12 +281,12 @@ async fn blobs(top: &Path, commit: &str, folders: &[PathBuf]) -> Option<BTreeMap
     Some(python.filter_map(entry).collect())
 }
 
-/// The files that change when HEAD comes to mean another commit, as they were.
+/// The contents of the files that change when HEAD moves.
 #[derive(Debug, PartialEq, Eq)]
 struct Trace {
     head: String,
     branch: Option<String>,
-    /// Where branches have no files of their own.
+    /// For repositories whose branches have no files of their own.
     tables: [Option<(SystemTime, u64)>; 3],
 }
 
@@ -304,30 +305,30 @@ impl Trace {
         Some(Self { head, branch, tables })
     }
 
-    /// The commit, where one of the files names it.
+    /// The commit, if one of the files names it.
     fn commit(&self) -> Option<&str> {
         id(self.branch.as_ref().unwrap_or(&self.head))
     }
 }
 
-/// When a file was written, and how long it is.
+/// A file's time of modification and length.
 fn written(path: &Path) -> Option<(SystemTime, u64)> {
     let metadata = path.metadata().ok()?;
     Some((metadata.modified().ok()?, metadata.len()))
 }
 
-/// The text of a file that names a commit or a branch.
+/// The content of a file with the name of a commit or branch.
 fn reference(path: &Path) -> Option<String> {
     String::from_utf8(regular_file::read(path, LARGEST_REFERENCE).ok()?).ok()
 }
 
-/// A line that is the id of an object: a SHA-1, or a SHA-256 in a repository that was made so.
+/// The id of an object, if that is the whole line: a SHA-1, or a SHA-256 in repositories that use it.
 fn id(line: &str) -> Option<&str> {
     let id = line.trim_end();
     (matches!(id.len(), 40 | 64) && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(id)
 }
 
-/// Whether git would know this text by this id, in one of the forms that the text of a file may have in a repository.
+/// Whether this is the id of the text, in any of the forms that it may have in a repository.
 fn is_blob(text: &str, id: &str) -> bool {
     let digest = if id.len() == 64 { blob_id::<Sha256> } else { blob_id::<Sha1> };
     digest(text) == id || {
@@ -341,17 +342,17 @@ fn blob_id<D: Digest>(text: &str) -> String {
     digest.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
-/// Asks git. `None` where there is no answer.
+/// Runs git. `None` if it does not start, or does not end in time.
 async fn git(top: &Path, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Option<Output> {
     let mut command = Command::new("git");
     command.args(["--no-pager", "--literal-pathspecs", "-c", "core.fsmonitor=false", "-C"]).arg(top).args(arguments);
-    for name in LEADS_ASTRAY.iter().chain(&NOT_FOR_GIT) {
+    for name in REDIRECTS_GIT.iter().chain(&FOR_THE_SERVICE) {
         command.env_remove(name);
     }
-    // Whatever git starts has no business with the server.
+    // No program that git starts may have the key.
     command.env_remove("OPENWEBUI_API_KEY");
     command.env("GIT_OPTIONAL_LOCKS", "0").env("GIT_TERMINAL_PROMPT", "0");
-    // What a partial clone left out is not fetched. Versions before 2.44 know only the second.
+    // A partial clone must not fetch missing objects. Versions before 2.44 know only the second.
     command.env("GIT_NO_LAZY_FETCH", "1").env("GIT_ALLOW_PROTOCOL", "none");
     command.stdin(Stdio::null()).kill_on_drop(true);
     match tokio::time::timeout(LIMIT, command.output()).await {
@@ -367,7 +368,7 @@ async fn git(top: &Path, arguments: impl IntoIterator<Item = impl AsRef<OsStr>>)
     }
 }
 
-/// What git said, where it did as it was asked.
+/// The output, if git succeeded.
 fn good(output: Output) -> Option<Vec<u8>> {
     if output.status.success() {
         return Some(output.stdout);
