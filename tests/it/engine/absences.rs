@@ -4,9 +4,8 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use expect_test::expect;
-use owui_watch::engine::deploy::Reply;
+use owui_watch::engine::Policy;
 use owui_watch::engine::ledger::Ledger;
-use owui_watch::engine::{Event, Policy};
 
 use super::{after, check, check_with, force, log_of, play, policy};
 
@@ -33,9 +32,9 @@ fn a_server_that_goes_is_tried_less_and_less_and_gets_the_newest_text_once() {
                   a sending why=edited
                   #1 get a
             11ms #1 unreachable
-                  save
                   unreachable cause="connection refused" next_ms=500 waiting=1
                   a waiting reason=Away
+                  save
             100ms write a v3
             200ms write a v4
                   a waiting reason=Away
@@ -59,9 +58,9 @@ fn a_server_that_goes_is_tried_less_and_less_and_gets_the_newest_text_once() {
                   #7 update a v4
             21517ms #7 row a v4
                   back away_ms=21506 waiting=1
-                  save
                   archive v4
                   a updated active=true from_version=v1 ms=2
+                  save
         "#]],
     );
 }
@@ -91,9 +90,9 @@ fn a_server_that_answers_questions_but_no_deploy_is_not_back() {
             11ms #1 row a v1
                   #2 update a v2
             12ms #2 unreachable
-                  save
                   unreachable cause="connection refused" next_ms=500 waiting=1
                   a waiting reason=Away
+                  save
             512ms wake
                   #3 connect
             513ms #3 connected
@@ -104,9 +103,9 @@ fn a_server_that_answers_questions_but_no_deploy_is_not_back() {
             515ms #5 row a v1
                   #6 update a v2
             516ms #6 unreachable
-                  save
                   still_unreachable attempt=2 cause="connection refused" next_ms=1000
                   a waiting reason=Away
+                  save
             1516ms wake
                   #7 connect
             1517ms #7 connected
@@ -117,9 +116,9 @@ fn a_server_that_answers_questions_but_no_deploy_is_not_back() {
             1519ms #9 row a v1
                   #10 update a v2
             1520ms #10 unreachable
-                  save
                   still_unreachable attempt=3 cause="connection refused" next_ms=2000
                   a waiting reason=Away
+                  save
             3520ms wake
                   #11 connect
         "#]],
@@ -142,22 +141,22 @@ fn a_server_that_lost_its_data_gets_all_of_it_again() {
                   a sending why=edited
                   #1 get a
             11ms #1 unreachable
-                  save
                   unreachable cause="connection refused" next_ms=500 waiting=1
                   a waiting reason=Away
+                  save
             511ms wake
                   #2 connect
             512ms #2 connected
                   #3 overview of functions
             513ms #3 rows
-                  b sending why=missing_on_server
-                  #4 get b
                   a sending why=retry
-                  #5 get a
+                  #4 get a
+                  b sending why=missing_on_server
+                  #5 get b
             514ms #4 absent
-                  #6 create b v1
+                  #6 create a v2
             515ms #5 absent
-                  #7 create a v2
+                  #7 create b v1
         "#]],
     );
 }
@@ -181,9 +180,9 @@ fn a_save_during_a_look_at_a_server_that_is_away_is_said_to_wait() {
                   a sending why=edited
                   #1 get a
             11ms #1 unreachable
-                  save
                   unreachable cause="connection refused" next_ms=500 waiting=1
                   a waiting reason=Away
+                  save
             2000ms wake
                   #2 connect
             2001ms write a v3
@@ -205,10 +204,9 @@ fn a_save_during_a_look_at_a_server_that_is_away_is_said_to_wait() {
 
 #[test]
 fn a_server_that_wants_to_be_left_alone_for_ever_is_asked_again() {
-    let mut run = play(policy(), Ledger::default(), "0ms edit a v1\n0ms rescan");
-    let wish = Reply::Unreachable { cause: "busy".into(), retry_after: Some(Duration::from_secs(u64::MAX)) };
-    run.give(Event::Replied(run.tickets[0], wish));
-    assert_eq!(run.engine.next_wake(), Some(Duration::from_secs(30)));
+    let script = format!("0ms edit a v1\n0ms rescan\n0ms #1 unreachable {}", u64::MAX);
+    let run = play(policy(), Ledger::default(), &script);
+    assert_eq!(run.driver.next_wake(), Some(Duration::from_secs(30)));
 }
 
 #[test]
@@ -222,13 +220,13 @@ fn a_save_ends_a_long_pause() {
          5100ms write b v2",
     );
     // Saves in a row bring about one try a second.
-    assert_eq!(run.engine.next_wake(), Some(Duration::from_millis(6001)));
+    assert_eq!(run.driver.next_wake(), Some(Duration::from_millis(6001)));
     run.go_on("6001ms wake\n6002ms #1 unreachable 300");
-    assert_eq!(run.engine.next_wake(), Some(Duration::from_millis(36_002)));
+    assert_eq!(run.driver.next_wake(), Some(Duration::from_millis(36_002)));
     run.go_on("20000ms write c v1");
-    assert_eq!(run.engine.next_wake(), Some(Duration::from_millis(36_002)), "nothing new was saved");
+    assert_eq!(run.driver.next_wake(), Some(Duration::from_millis(36_002)), "nothing new was saved");
     run.go_on("20001ms write c v2\n20002ms wake");
-    assert!(after(&run.log, "20002ms").contains("connect"), "{}", run.log);
+    assert!(after(run.log(), "20002ms").contains("connect"), "{}", run.log());
 }
 
 #[test]
@@ -241,7 +239,7 @@ fn a_hang_up_ends_every_pause() {
          5001ms #1 unreachable 300",
     );
     run.go_on("5002ms hang up");
-    assert!(run.log.contains("connect"), "{}", run.log);
+    assert!(run.log().contains("connect"), "{}", run.log());
 }
 
 #[test]
@@ -263,9 +261,9 @@ fn a_plugin_that_the_server_cannot_cope_with_does_not_keep_the_others_from_it() 
                   a sending why=edited
                   #1 get a
             20ms #1 unreachable
-                  save
                   unreachable cause="connection refused" next_ms=500 waiting=1
                   a waiting reason=Away
+                  save
             600ms write b v2
                   b waiting reason=Away
             700ms wake
@@ -297,9 +295,9 @@ fn a_proxy_that_answers_for_its_server_for_a_while_is_told_once_and_asked_again(
                   a sending why=edited
                   #1 get a
             5010ms #1 foreign
-                  save
                   not_open_webui status=200 words="a web page"
                   a waiting reason=Away
+                  save
             5600ms wake
                   #2 connect
             5610ms #2 foreign
@@ -315,9 +313,9 @@ fn a_proxy_that_answers_for_its_server_for_a_while_is_told_once_and_asked_again(
                   #6 update a v2
             7040ms #6 row a v2
                   back away_ms=2030 waiting=1
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=20
+                  save
         "#]],
     );
     check_with(
@@ -365,8 +363,8 @@ fn a_server_that_only_fails_at_deploys_is_told_of_once() {
         &expect![[r#"
             0ms edit a v1
             0ms rescan
-                  ready plugins=1 roots=["plugins"]
                   #1 connect
+                  ready plugins=1 roots=["plugins"]
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows
@@ -375,9 +373,9 @@ fn a_server_that_only_fails_at_deploys_is_told_of_once() {
                   a sending why=new
                   #3 create a v1
             4ms #3 unreachable
-                  save
                   unreachable cause="connection refused" next_ms=500 waiting=1
                   a waiting reason=Away
+                  save
             504ms wake
                   #4 connect
             505ms #4 connected
@@ -388,9 +386,9 @@ fn a_server_that_only_fails_at_deploys_is_told_of_once() {
             507ms #6 absent
                   #7 create a v1
             508ms #7 unreachable
-                  save
                   still_unreachable attempt=2 cause="connection refused" next_ms=1000
                   a waiting reason=Away
+                  save
             1508ms wake
                   #8 connect
             1509ms #8 connected
@@ -401,13 +399,13 @@ fn a_server_that_only_fails_at_deploys_is_told_of_once() {
             1511ms #10 absent
                   #11 create a v1
             1512ms #11 unreachable
-                  save
                   still_unreachable attempt=3 cause="connection refused" next_ms=2000
                   a waiting reason=Away
+                  save
             2000ms write a v2
             3512ms wake
-                  a waiting reason=Away
                   #12 connect
+                  a waiting reason=Away
             3513ms #12 connected
                   #13 overview of functions
             3514ms #13 rows
@@ -417,10 +415,10 @@ fn a_server_that_only_fails_at_deploys_is_told_of_once() {
                   #15 create a v2
             3516ms #15 created a
                   back away_ms=3512 waiting=1
-                  save
                   archive v2
                   a created ms=2
                   summary created=1 ms=3516
+                  save
         "#]],
     );
 }
@@ -451,8 +449,8 @@ fn force_does_not_end_the_server_again_and_again() {
             0ms edit a v1
             0ms edit b v1
             0ms rescan
-                  ready plugins=2 roots=["plugins"]
                   #1 connect
+                  ready plugins=2 roots=["plugins"]
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows
@@ -463,14 +461,14 @@ fn force_does_not_end_the_server_again_and_again() {
                   b sending why=forced
                   #4 create b v1
             4ms #4 unreachable
-                  save
                   unreachable cause="connection refused" next_ms=500 waiting=2
                   b waiting reason=Away
+                  save
             5ms #3 crashed
                   #5 get a
             6ms #5 unreachable
-                  save
                   a waiting reason=Away
+                  save
             510ms wake
                   #6 connect
             511ms #6 connected
@@ -484,8 +482,8 @@ fn force_does_not_end_the_server_again_and_again() {
                   #10 get a
             515ms #10 unreachable
                   still_unreachable attempt=2 cause="Internal Server Error, and then connection refused" next_ms=1000
-                  save
                   a refused ms=3 words="the server gave no answer to it, twice: Internal Server Error, and then connection refused"
+                  save
             2000ms wake
                   #11 connect
             2001ms #11 connected

@@ -26,9 +26,9 @@ fn what_the_server_holds_is_asked_while_the_file_is_being_saved() {
             5003ms #1 row a v1
                   #2 update a v2
             5004ms #2 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=2
+                  save
         "#]],
     );
 }
@@ -49,9 +49,9 @@ fn an_answer_that_is_there_already_is_used() {
                   a sending why=edited
                   #2 update a v2
             5053ms #2 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=1
+                  save
         "#]],
     );
 }
@@ -95,9 +95,9 @@ fn an_answer_is_good_for_one_conversation() {
                   a sending why=edited
                   #2 update a v2
             5003ms #2 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=1
+                  save
             5004ms write a v3
             5154ms wake
                   a sending why=edited
@@ -132,9 +132,9 @@ fn a_save_without_a_change_is_compared_with_what_the_server_holds() {
             9003ms #3 kept
                   #4 update a v1
             9004ms #4 row a v1
-                  save
                   archive v1
                   a updated active=true backup=the/copy.py from_version=v9 ms=2
+                  save
         "#]],
     );
 }
@@ -175,9 +175,9 @@ fn nothing_is_asked_of_what_is_not_known_or_beside_a_deploy() {
                   #2 create b v1
             5003ms saving a
             5004ms #2 created b
-                  save
                   archive v1
                   b created ms=3
+                  save
         "#]],
     );
 }
@@ -239,9 +239,9 @@ fn a_server_that_does_not_answer_is_found_out_once() {
             5001ms #1 unreachable
             5002ms write a v2
                   a sending why=edited
-                  save
                   unreachable cause="connection refused" next_ms=500 waiting=1
                   a waiting reason=Away
+                  save
         "#]],
     );
 }
@@ -287,9 +287,9 @@ fn the_first_save_after_a_deploy_waits_and_is_not_asked_about_ahead() {
             5001ms #1 row a v1
                   #2 update a v2
             5002ms #2 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=2
+                  save
             5300ms saving a
             5301ms write a v3
             5340ms saving a

@@ -46,8 +46,8 @@ fn a_500_is_tried_again_three_times_before_it_counts_as_refused() {
             12ms #2 crashed
                   #3 get a
             13ms #3 row a v1
-                  save
                   a retrying next_ms=1000 words="Internal Server Error"
+                  save
             1012ms wake
             1013ms wake
                   a sending why=retry
@@ -57,8 +57,8 @@ fn a_500_is_tried_again_three_times_before_it_counts_as_refused() {
             1015ms #5 crashed
                   #6 get a
             1016ms #6 row a v1
-                  save
                   a retrying next_ms=3000 words="Internal Server Error"
+                  save
             4016ms wake
                   a sending why=retry
                   #7 get a
@@ -67,8 +67,8 @@ fn a_500_is_tried_again_three_times_before_it_counts_as_refused() {
             4018ms #8 crashed
                   #9 get a
             4019ms #9 row a v1
-                  save
                   a retrying next_ms=9000 words="Internal Server Error"
+                  save
             13019ms wake
                   a sending why=retry
                   #10 get a
@@ -77,8 +77,8 @@ fn a_500_is_tried_again_three_times_before_it_counts_as_refused() {
             13021ms #11 crashed
                   #12 get a
             13022ms #12 row a v1
-                  save
                   a refused ms=3 old_version=running words="Internal Server Error"
+                  save
             60000ms rescan
                   #13 connect
             60001ms #13 connected
@@ -110,17 +110,17 @@ fn a_text_the_server_failed_at_once_is_deployed_by_the_next_try() {
             12ms #2 crashed
                   #3 get a
             13ms #3 row a v1
-                  save
                   a retrying next_ms=1000 words="Internal Server Error"
+                  save
             1013ms wake
                   a sending why=retry
                   #4 get a
             1014ms #4 row a v1
                   #5 update a v2
             1015ms #5 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=2
+                  save
         "#]],
     );
 }
@@ -150,8 +150,8 @@ fn the_count_starts_anew_when_the_file_is_saved_again() {
             12ms #2 crashed
                   #3 get a
             13ms #3 row a v1
-                  save
                   a retrying next_ms=1000 words="Internal Server Error"
+                  save
             1013ms wake
                   a sending why=retry
                   #4 get a
@@ -160,8 +160,8 @@ fn the_count_starts_anew_when_the_file_is_saved_again() {
             1015ms #5 crashed
                   #6 get a
             1016ms #6 row a v1
-                  save
                   a retrying next_ms=3000 words="Internal Server Error"
+                  save
             3000ms write a v2
                   a sending why=retry
                   #7 get a
@@ -170,8 +170,8 @@ fn the_count_starts_anew_when_the_file_is_saved_again() {
             3002ms #8 crashed
                   #9 get a
             3003ms #9 row a v1
-                  save
                   a retrying next_ms=1000 words="Internal Server Error"
+                  save
         "#]],
     );
 }
@@ -205,8 +205,8 @@ fn the_count_starts_anew_when_the_server_was_away() {
             12ms #2 crashed
                   #3 get a
             13ms #3 row a v1
-                  save
                   a retrying next_ms=1000 words="Internal Server Error"
+                  save
             1013ms wake
                   a sending why=retry
                   #4 get a
@@ -215,15 +215,15 @@ fn the_count_starts_anew_when_the_server_was_away() {
             1015ms #5 crashed
                   #6 get a
             1016ms #6 row a v1
-                  save
                   a retrying next_ms=3000 words="Internal Server Error"
+                  save
             1100ms write b v2
                   b sending why=edited
                   #7 get b
             1101ms #7 unreachable
-                  save
                   unreachable cause="connection refused" next_ms=500 waiting=2
                   b waiting reason=Away
+                  save
             2000ms wake
                   #8 connect
             2001ms #8 connected
@@ -237,10 +237,10 @@ fn the_count_starts_anew_when_the_server_was_away() {
                   #12 get a
             2005ms #12 row a v1
                   back away_ms=904 waiting=2
-                  save
                   a retrying next_ms=1000 words="Internal Server Error"
                   b sending why=retry
                   #13 get b
+                  save
         "#]],
     );
 }
@@ -273,9 +273,9 @@ fn a_server_that_goes_away_twice_after_it_failed_at_a_text_is_spared_it() {
             12ms #2 crashed
                   #3 get a
             13ms #3 unreachable
-                  save
                   unreachable cause="Internal Server Error, and then connection refused" next_ms=500 waiting=1
                   a waiting reason=Away
+                  save
             2000ms wake
                   #4 connect
             2001ms #4 connected
@@ -289,15 +289,15 @@ fn a_server_that_goes_away_twice_after_it_failed_at_a_text_is_spared_it() {
                   #8 get a
             2005ms #8 row a v1
                   back away_ms=1992 waiting=1
-                  save
                   a retrying next_ms=1000 words="Internal Server Error"
+                  save
             3005ms wake
                   a sending why=retry
                   #9 get a
             3006ms #9 unreachable
-                  save
                   a refused words="the server gave no answer to it, twice: Internal Server Error"
                   unreachable cause="connection refused" next_ms=500
+                  save
             9000ms wake
                   #10 connect
             9001ms #10 connected
@@ -332,8 +332,8 @@ fn what_the_server_failed_at_is_sent_alone() {
             12ms #2 crashed
                   #3 get a
             13ms #3 row a v1
-                  save
                   a retrying next_ms=1000 words="Internal Server Error"
+                  save
             1000ms write b v2
                   b sending why=edited
                   #4 get b
@@ -341,20 +341,20 @@ fn what_the_server_failed_at_is_sent_alone() {
                   #5 update b v2
             1013ms wake
             1014ms #5 row b v2
-                  save
                   archive v2
                   b updated active=true from_version=v1 ms=14
                   a sending why=retry
                   #6 get a
+                  save
             1015ms write c v2
             1016ms #6 row a v1
                   #7 update a v2
             1017ms #7 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=4
                   c sending why=edited
                   #8 get c
+                  save
         "#]],
     );
 }
@@ -387,18 +387,18 @@ fn a_single_pass_waits_for_the_last_try() {
             3ms #3 crashed
                   #4 get a
             4ms #4 absent
-                  save
                   a retrying next_ms=1000 words="Internal Server Error"
+                  save
             1004ms wake
                   a sending why=retry
                   #5 get a
             1005ms #5 absent
                   #6 create a v1
             1006ms #6 row a v1
-                  save
                   archive v1
                   a created active=true ms=2
                   summary created=1 ms=1006
+                  save
                   exit Fine
         "#]],
     );
@@ -427,10 +427,10 @@ fn a_start_tries_again_what_was_given_up() {
          13021ms #11 crashed
          13022ms #12 row a v1",
     );
-    assert!(run.log.contains("a refused "), "{}", run.log);
+    assert!(run.log().contains("a refused "), "{}", run.log());
     check_with(
         policy(),
-        run.engine.ledger().clone(),
+        run.ledger().clone(),
         "0ms edit a v2
          0ms rescan
          1ms #1 connected
@@ -439,8 +439,8 @@ fn a_start_tries_again_what_was_given_up() {
         &expect![[r#"
             0ms edit a v2
             0ms rescan
-                  ready plugins=1 roots=["plugins"]
                   #1 connect
+                  ready plugins=1 roots=["plugins"]
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows a=v1
@@ -476,8 +476,8 @@ fn a_new_function_is_switched_on_when_the_server_is_back() {
         &expect![[r#"
             0ms edit a v1
             0ms rescan
-                  ready plugins=1 roots=["plugins"]
                   #1 connect
+                  ready plugins=1 roots=["plugins"]
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows
@@ -490,11 +490,11 @@ fn a_new_function_is_switched_on_when_the_server_is_back() {
             4ms #4 created a
                   #5 toggle a
             5ms #5 unreachable
-                  save
                   archive v1
                   a created ms=3
                   a not_switched_on cause="connection refused"
                   summary failed=1 ms=5
+                  save
             505ms wake
                   #6 get a
             506ms #6 unreachable
@@ -511,9 +511,9 @@ fn a_new_function_is_switched_on_when_the_server_is_back() {
                   #10 toggle a
             1104ms #10 row a v1
                   back away_ms=598
+                  a switched_on
                   save
                   unnote a
-                  a switched_on
         "#]],
     );
 }
@@ -538,8 +538,8 @@ fn a_new_function_is_switched_on_where_the_answer_to_its_create_was_lost() {
         &expect![[r#"
             0ms edit a v1
             0ms rescan
-                  ready plugins=1 roots=["plugins"]
                   #1 connect
+                  ready plugins=1 roots=["plugins"]
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows
@@ -552,26 +552,26 @@ fn a_new_function_is_switched_on_where_the_answer_to_its_create_was_lost() {
             4ms #4 lost
                   #5 get a
             5ms #5 unreachable
-                  save
                   unreachable cause="no answer" next_ms=500 waiting=1
                   a waiting reason=Away
+                  save
             1000ms wake
                   #6 connect
             1001ms #6 connected
                   #7 overview of functions
             1002ms #7 rows a=v1
-                  save
                   archive v1
                   a unchanged
                   #8 get a
+                  save
             1003ms #8 row a v1 off
                   #9 toggle a
             1004ms #9 row a v1
                   back away_ms=999
-                  save
-                  unnote a
                   a switched_on
                   summary created=1 ms=1004
+                  save
+                  unnote a
         "#]],
     );
 }
@@ -595,8 +595,8 @@ fn a_new_function_that_cannot_be_switched_on_keeps_no_other_waiting() {
         &expect![[r#"
             0ms edit a v1
             0ms rescan
-                  ready plugins=1 roots=["plugins"]
                   #1 connect
+                  ready plugins=1 roots=["plugins"]
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows
@@ -609,11 +609,11 @@ fn a_new_function_that_cannot_be_switched_on_keeps_no_other_waiting() {
             4ms #4 created a
                   #5 toggle a
             5ms #5 crashed
-                  save
                   archive v1
                   a created ms=3
                   a not_switched_on cause="the server fails: Internal Server Error"
                   summary failed=1 ms=5
+                  save
             100ms write b v1
                   b sending why=new
                   #6 get b
@@ -663,10 +663,10 @@ fn a_single_pass_that_cannot_switch_a_function_on_ends_with_1() {
             4ms #4 created a
                   #5 toggle a
             5ms #5 crashed
-                  save
                   archive v1
                   a created ms=3
                   a not_switched_on cause="the server fails: Internal Server Error"
+                  save
             505ms wake
                   #6 get a
             506ms #6 row a v1 off
@@ -707,8 +707,8 @@ fn a_new_function_is_switched_on_after_a_create_that_a_proxy_answered() {
         &expect![[r#"
             0ms edit a v1
             0ms rescan
-                  ready plugins=1 roots=["plugins"]
                   #1 connect
+                  ready plugins=1 roots=["plugins"]
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows
@@ -719,26 +719,26 @@ fn a_new_function_is_switched_on_after_a_create_that_a_proxy_answered() {
             3ms #3 noted
                   #4 create a v1
             4ms #4 foreign
-                  save
                   not_open_webui status=200 words="a web page"
                   a waiting reason=Away
+                  save
             600ms wake
                   #5 connect
             601ms #5 connected
                   #6 overview of functions
             602ms #6 rows a=v1
-                  save
                   archive v1
                   a unchanged
                   #7 get a
+                  save
             603ms #7 row a v1 off
                   #8 toggle a
             604ms #8 row a v1
                   back away_ms=600
-                  save
-                  unnote a
                   a switched_on
                   summary created=1 ms=604
+                  save
+                  unnote a
         "#]],
     );
 }
@@ -773,15 +773,15 @@ fn a_busy_server_is_no_sign_that_a_text_has_ended_it() {
             12ms #2 crashed
                   #3 get a
             13ms #3 row a v1
-                  save
                   a retrying next_ms=1000 words="Internal Server Error"
+                  save
             1013ms wake
                   a sending why=retry
                   #4 get a
             1014ms #4 unreachable 2
-                  save
                   unreachable cause="too many requests" next_ms=2000 waiting=1
                   a waiting reason=Away
+                  save
             3100ms wake
                   #5 connect
             3101ms #5 connected
@@ -795,15 +795,15 @@ fn a_busy_server_is_no_sign_that_a_text_has_ended_it() {
                   #9 get a
             3105ms #9 row a v1
                   back away_ms=2091 waiting=1
-                  save
                   a retrying next_ms=1000 words="Internal Server Error"
+                  save
             4200ms wake
                   a sending why=retry
                   #10 get a
             4201ms #10 unreachable 2
-                  save
                   unreachable cause="too many requests" next_ms=2000 waiting=1
                   a waiting reason=Away
+                  save
             9000ms wake
                   #11 connect
             9001ms #11 connected
@@ -852,9 +852,9 @@ fn a_retry_is_forced_as_the_first_try_was() {
             6ms #6 crashed
                   #7 get a
             7ms #7 row a v9
-                  unnote a
-                  save
                   a retrying next_ms=1000 words="Internal Server Error"
+                  save
+                  unnote a
             1007ms wake
                   a sending why=forced
                   #8 get a
@@ -886,8 +886,8 @@ fn a_text_is_not_good_again_before_the_server_has_answered() {
             2700ms wake
                   a unchanged
             2800ms #2 refused no
-                  save
                   a refused ms=800 old_version=running words=no
+                  save
         "#]],
     );
 }

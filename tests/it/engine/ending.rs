@@ -22,10 +22,10 @@ fn a_stop_finishes_what_is_in_flight() {
             12ms #1 row a v1
                   #2 update a v2
             13ms #2 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=3
                   stopped
+                  save
                   exit Fine
         "#]],
     );
@@ -79,9 +79,9 @@ fn what_is_in_flight_is_finished_before_another_engine_goes_on() {
             600001ms #1 row a v1
                   #2 update a v2
             600002ms #2 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=599992
+                  save
                   exit Fine
         "#]],
     );
@@ -128,9 +128,9 @@ fn a_save_that_waits_for_its_formatter_is_not_forgotten_in_silence() {
             5001ms #1 row a v1
                   #2 update a v2
             5002ms #2 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=2
+                  save
             5300ms write a v3
             5320ms stop
                   stopping
@@ -168,9 +168,9 @@ fn a_stop_counts_what_is_not_deployed_and_why() {
             22ms #2 noted
                   #3 update b v2
             23ms #3 refused boom (<string>, line 4)
-                  unnote b
-                  save
                   b refused column=1 line=4 ms=3 old_version=running words="boom (<string>, line 4)"
+                  save
+                  unnote b
             30ms write c v2
                   c sending why=edited
                   #4 get c
@@ -183,10 +183,10 @@ fn a_stop_counts_what_is_not_deployed_and_why() {
             60ms stop
                   stopping in_flight=1
             61ms #5 unreachable
-                  save
                   unreachable cause="connection refused" next_ms=500 waiting=2
                   d waiting reason=Away
                   stopped held=1 refused=1 skipped=1 waiting=1
+                  save
                   exit Fine
         "#]],
     );
@@ -223,15 +223,15 @@ fn a_single_pass_that_is_stopped_ends_with_1_where_something_was_refused() {
             3ms #3 refused no
                   #5 get a
             4ms #5 absent
-                  save
                   a refused ms=2 words=no
+                  save
             5ms stop
                   stopping in_flight=1
             6ms #4 row b v1
-                  save
                   archive v1
                   b created active=true ms=4
                   stopped refused=1
+                  save
                   exit NotDeployed
         "#]],
     );

@@ -35,9 +35,9 @@ fn an_empty_file_is_held_and_a_vanished_one_too() {
             51ms #1 row a v1
                   #2 update a v2
             52ms #2 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=42
+                  save
             5000ms delete a
                   held path=plugins/a.py
             5040ms edit a v3
@@ -47,9 +47,9 @@ fn an_empty_file_is_held_and_a_vanished_one_too() {
             5041ms #3 row a v2
                   #4 update a v3
             5042ms #4 row a v3
-                  save
                   archive v3
                   a updated active=true from_version=v2 ms=42
+                  save
             9000ms write a empty
                   held path=plugins/a.py
             9040ms wake
@@ -147,9 +147,9 @@ fn two_files_with_one_id_are_both_named_and_neither_is_sent() {
             0ms edit a v1
             0ms edit b as a v2
             0ms rescan
+                  #1 connect
                   a conflict paths=["plugins/a.py","plugins/b.py"]
                   ready plugins=2 roots=["plugins"]
-                  #1 connect
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows a=v1
@@ -187,8 +187,8 @@ fn a_rename_that_keeps_the_id_is_no_conflict_and_no_removal() {
         &expect![[r#"
             0ms edit a as x v1
             0ms rescan
-                  ready plugins=1 roots=["plugins"]
                   #1 connect
+                  ready plugins=1 roots=["plugins"]
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows x=v0
@@ -201,10 +201,10 @@ fn a_rename_that_keeps_the_id_is_no_conflict_and_no_removal() {
             4ms #4 kept
                   #5 update x v1
             5ms #5 row x v1
-                  save
                   archive v1
                   x updated active=true backup=the/copy.py from_version=v0 ms=3 path=plugins/a.py
                   summary ms=5 updated=1
+                  save
             5000ms remove a
             5000ms write b as x v1
                   held path=plugins/a.py
@@ -231,9 +231,9 @@ fn a_rename_that_changes_the_id_says_what_becomes_of_the_old_one() {
             5001ms #1 absent
                   #2 create b v1
             5002ms #2 created b
-                  save
                   archive v1
                   b created ms=2 path=plugins/a.py
+                  save
         "#]],
     );
 }
@@ -249,8 +249,8 @@ fn what_the_walk_does_not_find_is_looked_at_again() {
         &expect![[r#"
             10ms remove a
             10ms rescan
-                  held path=plugins/a.py
                   #1 connect
+                  held path=plugins/a.py
             11ms #1 connected
                   #2 overview of functions
             350ms wake
@@ -278,8 +278,8 @@ fn a_conflict_that_was_over_meanwhile_is_told_again() {
         &expect![[r#"
             5000ms edit b as a v2
             5000ms rescan
-                  a conflict paths=["plugins/a.py","plugins/b.py"]
                   #1 connect
+                  a conflict paths=["plugins/a.py","plugins/b.py"]
             5010ms #1 connected
                   #2 overview of functions
             5020ms #2 rows a=v1
@@ -291,15 +291,15 @@ fn a_conflict_that_was_over_meanwhile_is_told_again() {
                   #4 overview of functions
             6020ms #4 rows a=v1 b=v2
                   a unchanged good_again=true
-                  save
                   archive v2, found
                   b unchanged good_again=true
                   summary ms=20 unchanged=2
+                  save
             7000ms edit b as a v2
             7000ms rescan
+                  #5 connect
                   a id_changed from_id=b path=plugins/b.py
                   a conflict paths=["plugins/a.py","plugins/b.py"]
-                  #5 connect
             7010ms #5 connected
                   #6 overview of functions
             7020ms #6 rows a=v1 b=v2
@@ -327,8 +327,8 @@ fn nothing_is_said_or_done_about_the_files_of_a_root_that_is_gone() {
                   flawed column=14 line=1 path=plugins/c.py reason=syntax
             10ms root gone
             10ms rescan
-                  root_missing root=plugins
                   #1 connect
+                  root_missing root=plugins
             11ms #1 connected
                   #2 overview of functions
             12ms #2 rows a=v9 b=v1
@@ -366,9 +366,9 @@ fn a_file_that_is_written_again_while_it_is_given_time_is_not_read_half_way() {
             5001ms #1 row a v1
                   #2 update a v2
             5002ms #2 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=2
+                  save
             5100ms write a v3
             5200ms edit a half
             5250ms wake
@@ -408,8 +408,8 @@ fn what_the_server_lost_meanwhile_is_deployed_when_a_conflict_is_over() {
         &expect![[r#"
             10ms edit b as a v2
             10ms rescan
-                  a conflict paths=["plugins/a.py","plugins/b.py"]
                   #1 connect
+                  a conflict paths=["plugins/a.py","plugins/b.py"]
             11ms #1 connected
                   #2 overview of functions
             12ms #2 rows
@@ -464,9 +464,9 @@ fn a_new_file_that_is_mended_to_what_the_server_holds_is_good_again() {
                   a sending why=new
                   #1 get a
             21ms #1 row a v1
-                  save
                   archive v1, found
                   a unchanged active=true good_again=true
+                  save
         "#]],
     );
 }
@@ -527,7 +527,7 @@ fn a_refused_text_that_is_taken_back_is_good_again() {
          2000ms write a v1
          2001ms #3 row a v1",
     );
-    assert!(log.ends_with("a unchanged active=true good_again=true\n"), "{log}");
+    assert!(log.ends_with("a unchanged active=true good_again=true\n      save\n"), "{log}");
 }
 
 /// Nobody knows how many plugins are in it.
@@ -547,17 +547,17 @@ fn an_unreadable_folder_counts_as_a_folder() {
             0ms edit b broken
             0ms edit closed folder
             0ms rescan
+                  #1 connect
                   flawed column=14 line=1 path=plugins/b.py reason=syntax
                   flawed path=plugins/closed.py reason=unreadable_folder
-                  #1 connect
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows a=v1
                   connected server_version=0.12.4
-                  save
                   archive v1, found
                   a unchanged
                   summary ms=2 skipped=1 unchanged=1 unread=1
+                  save
                   exit NotDeployed
         "#]],
     );
@@ -574,8 +574,8 @@ fn where_there_is_but_an_unreadable_folder_it_is_not_said_that_there_are_no_plug
         &expect![[r#"
             0ms edit closed folder
             0ms rescan
-                  flawed path=plugins/closed.py reason=unreadable_folder
                   #1 connect
+                  flawed path=plugins/closed.py reason=unreadable_folder
             1ms #1 connected
                   connected server_version=0.12.4
                   summary ms=1 unread=1

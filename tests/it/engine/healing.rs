@@ -42,10 +42,10 @@ fn an_old_server_is_sent_nothing_before_it_is_noted_that_the_function_is_on() {
             15ms #5 row a v1 old off
                   #6 toggle a
             16ms #6 row a v1 old
-                  unnote a
-                  save
                   a refused ms=6 old_version=running words=boom
                   a restored
+                  save
+                  unnote a
         "#]],
     );
 }
@@ -64,9 +64,9 @@ fn a_note_that_cannot_be_written_means_that_nothing_is_sent() {
             11ms #1 row a v1 old
                   #2 note that a is on
             12ms #2 not-noted
-                  unnote a
-                  save
                   a failed ms=2 reason=backup_failed
+                  save
+                  unnote a
         "#]],
     );
 }
@@ -87,8 +87,8 @@ fn what_a_crash_left_switched_off_is_switched_on_at_the_next_start() {
         &expect![[r#"
             0ms edit a v2
             0ms rescan
-                  ready plugins=1 roots=["plugins"]
                   #1 connect
+                  ready plugins=1 roots=["plugins"]
             1ms #1 connected 0.11.4
                   #2 overview of functions
             2ms #2 rows a=v1
@@ -100,11 +100,11 @@ fn what_a_crash_left_switched_off_is_switched_on_at_the_next_start() {
             4ms #4 row a v1 old off
                   #5 toggle a
             5ms #5 row a v1 old
-                  save
-                  unnote a
                   a restored
                   a sending why=edited
                   #6 get a
+                  save
+                  unnote a
             6ms #6 row a v1 old
                   #7 note that a is on
         "#]],
@@ -123,9 +123,9 @@ fn what_a_crash_left_is_made_good_also_without_a_file() {
          4ms #4 row a v1 old",
         &expect![[r#"
             0ms rescan
+                  #1 connect
                   ready roots=["plugins"]
                   nothing_found roots=["plugins"]
-                  #1 connect
             1ms #1 connected 0.11.4
                   connected server_version=0.11.4
                   pass todo=1
@@ -135,10 +135,10 @@ fn what_a_crash_left_is_made_good_also_without_a_file() {
             3ms #3 row a v1 old off
                   #4 toggle a
             4ms #4 row a v1 old
-                  save
-                  unnote a
                   a restored
                   summary ms=4
+                  save
+                  unnote a
         "#]],
     );
 }
@@ -153,18 +153,18 @@ fn what_somebody_else_has_changed_since_a_crash_is_left_alone() {
          2ms #2 row a v9 old off",
         &expect![[r#"
             0ms rescan
+                  #1 connect
                   ready roots=["plugins"]
                   nothing_found roots=["plugins"]
-                  #1 connect
             1ms #1 connected 0.11.4
                   connected server_version=0.11.4
                   pass todo=1
                   #2 get a
             2ms #2 row a v9 old off
-                  save
-                  unnote a
                   a recovered
                   summary ms=2
+                  save
+                  unnote a
         "#]],
     );
 }
@@ -198,9 +198,9 @@ fn an_update_that_an_absence_swallowed_is_made_good_before_anything_else() {
             13ms #3 lost
                   #4 get a
             14ms #4 unreachable
-                  save
                   unreachable cause="no answer" next_ms=500 waiting=1
                   a waiting reason=Away
+                  save
             600ms wake
                   #5 connect
             601ms #5 connected 0.11.4
@@ -214,20 +214,20 @@ fn an_update_that_an_absence_swallowed_is_made_good_before_anything_else() {
                   #9 toggle a
             605ms #9 row a v1 old
                   back away_ms=591 waiting=1
-                  save
-                  unnote a
                   a restored
                   a sending why=retry
                   #10 get a
+                  save
+                  unnote a
             606ms #10 row a v1 old
                   #11 note that a is on
             607ms #11 noted
                   #12 update a v2
             608ms #12 row a v2 old
-                  unnote a
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=3
+                  save
+                  unnote a
         "#]],
     );
 }
@@ -247,9 +247,9 @@ fn who_switches_a_function_off_during_an_update_has_his_way() {
             11ms #1 row a v1
                   #2 update a v2
             12ms #2 row a v2 off
-                  save
                   archive v2
                   a updated from_version=v1 ms=2
+                  save
         "#]],
     );
     let versioned_and_lost = "0ms given a=v1
@@ -268,9 +268,9 @@ fn who_switches_a_function_off_during_an_update_has_his_way() {
             12ms #2 lost
                   #3 get a
             13ms #3 row a v1 off
-                  save
                   unreachable cause="no answer" next_ms=500 waiting=1
                   a waiting reason=Away
+                  save
         "#]],
     );
 }
@@ -291,8 +291,8 @@ fn what_was_certainly_not_carried_out_leaves_no_note() {
         &expect![[r#"
             0ms edit a v2
             0ms rescan
-                  ready plugins=1 roots=["plugins"]
                   #1 connect
+                  ready plugins=1 roots=["plugins"]
             1ms #1 connected 0.9.6
                   #2 overview of functions
             2ms #2 rows a=v1
@@ -305,10 +305,10 @@ fn what_was_certainly_not_carried_out_leaves_no_note() {
             4ms #4 noted
                   #5 update a v2
             5ms #5 unreachable
-                  unnote a
-                  save
                   unreachable cause="connection refused" next_ms=500 waiting=1
                   a waiting reason=Away
+                  save
+                  unnote a
         "#]],
     );
 }
@@ -335,8 +335,8 @@ fn what_the_server_ran_and_could_not_store_is_made_good() {
         &expect![[r#"
             0ms edit a v2
             0ms rescan
-                  ready plugins=1 roots=["plugins"]
                   #1 connect
+                  ready plugins=1 roots=["plugins"]
             1ms #1 connected 0.9.6
                   #2 overview of functions
             2ms #2 rows a=v1
@@ -349,9 +349,9 @@ fn what_the_server_ran_and_could_not_store_is_made_good() {
             4ms #4 noted
                   #5 update a v2
             5ms #5 stumbled
-                  save
                   unreachable cause="the server's database is locked" next_ms=500 waiting=1
                   a waiting reason=Away
+                  save
             505ms wake
                   #6 connect
             506ms #6 connected 0.9.6
@@ -362,11 +362,11 @@ fn what_the_server_ran_and_could_not_store_is_made_good() {
                   #9 update a v1
             509ms #9 row a v1 old
                   back away_ms=504 waiting=1
-                  save
-                  unnote a
                   a recovered
                   a sending why=retry
                   #10 get a
+                  save
+                  unnote a
             510ms #10 row a v1 old
                   #11 note that a is on
         "#]],
@@ -393,8 +393,8 @@ fn a_refused_text_that_the_server_held_before_is_a_refusal() {
         &expect![[r#"
             0ms edit a v1
             0ms rescan
-                  ready plugins=1 roots=["plugins"]
                   #1 connect
+                  ready plugins=1 roots=["plugins"]
             1ms #1 connected 0.9.6
                   #2 overview of functions
             2ms #2 rows a=v1
@@ -415,11 +415,11 @@ fn a_refused_text_that_the_server_held_before_is_a_refusal() {
             8ms #8 row a v1 old off
                   #9 toggle a
             9ms #9 row a v1 old
-                  unnote a
-                  save
                   a refused ms=7 old_version=running words="No module named 'x'"
                   a restored
                   summary ms=9 refused=1
+                  save
+                  unnote a
         "#]],
     );
 }
@@ -448,8 +448,8 @@ fn what_could_not_be_switched_on_again_is_tried_again_soon() {
         &expect![[r#"
             0ms edit a v2
             0ms rescan
-                  ready plugins=1 roots=["plugins"]
                   #1 connect
+                  ready plugins=1 roots=["plugins"]
             1ms #1 connected 0.9.6
                   #2 overview of functions
             2ms #2 rows a=v1
@@ -468,10 +468,10 @@ fn what_could_not_be_switched_on_again_is_tried_again_soon() {
             7ms #7 row a v1 old off
                   #8 toggle a
             8ms #8 unreachable
-                  save
                   a refused ms=6 words=no
                   a went_off cause="connection refused"
                   unreachable cause="connection refused" next_ms=500
+                  save
             508ms wake
                   #9 connect
             509ms #9 connected 0.9.6
@@ -485,10 +485,10 @@ fn what_could_not_be_switched_on_again_is_tried_again_soon() {
                   #13 toggle a
             513ms #13 row a v1 old
                   back away_ms=505
-                  save
-                  unnote a
                   a restored
                   summary ms=513 refused=1
+                  save
+                  unnote a
         "#]],
     );
 }
@@ -517,8 +517,8 @@ fn what_may_not_be_switched_on_again_is_tried_again_at_the_next_look() {
         &expect![[r#"
             0ms edit a v2
             0ms rescan
-                  ready plugins=1 roots=["plugins"]
                   #1 connect
+                  ready plugins=1 roots=["plugins"]
             1ms #1 connected 0.9.6
                   #2 overview of functions
             2ms #2 rows a=v1
@@ -537,13 +537,13 @@ fn what_may_not_be_switched_on_again_is_tried_again_at_the_next_look() {
             7ms #7 row a v1 old off
                   #8 toggle a
             8ms #8 not-allowed
-                  save
                   a refused ms=6 words=no
                   a went_off cause="401 Unauthorized"
                   unreachable cause="401 Unauthorized" next_ms=500
+                  save
             5000ms rescan
-                  ready plugins=1 roots=["plugins"]
                   #9 connect
+                  ready plugins=1 roots=["plugins"]
             5001ms #9 connected 0.9.6
                   #10 overview of functions
             5002ms #10 rows a=v1
@@ -556,10 +556,10 @@ fn what_may_not_be_switched_on_again_is_tried_again_at_the_next_look() {
                   #13 toggle a
             5005ms #13 row a v1 old
                   back away_ms=4997
-                  save
-                  unnote a
                   a restored
                   summary ms=5 refused=1
+                  save
+                  unnote a
         "#]],
     );
 }
@@ -596,10 +596,10 @@ fn a_flip_that_never_arrived_is_done_again() {
             17ms #7 row a v1 old off
                   #8 toggle a
             18ms #8 row a v1 old
-                  unnote a
-                  save
                   a refused ms=8 old_version=running words=boom
                   a restored
+                  save
+                  unnote a
         "#]],
     );
 }
@@ -652,10 +652,10 @@ fn flips_that_never_arrive_are_done_again_when_the_server_is_back() {
             22ms #12 lost
                   #13 get a
             23ms #13 row a v1 old off
-                  save
                   a refused ms=13 words=boom
                   a went_off cause="no answer came"
                   unreachable cause="no answer came" next_ms=500
+                  save
             523ms wake
                   #14 connect
         "#]],
@@ -694,8 +694,8 @@ fn a_refused_text_is_not_sent_again_after_something_was_made_good() {
     );
     expect![[r#"
         5000ms rescan
-              ready plugins=1 roots=["plugins"]
               #1 connect
+              ready plugins=1 roots=["plugins"]
         5001ms #1 connected 0.9.6
               #2 overview of functions
         5002ms #2 rows a=v1
@@ -703,8 +703,8 @@ fn a_refused_text_is_not_sent_again_after_something_was_made_good() {
               pass todo=1
               #3 get a
         6000ms rescan
-              ready plugins=1 roots=["plugins"]
               #4 connect
+              ready plugins=1 roots=["plugins"]
         6001ms #4 connected 0.9.6
               #5 overview of functions
         6002ms #5 rows a=v1
@@ -715,12 +715,12 @@ fn a_refused_text_is_not_sent_again_after_something_was_made_good() {
         6004ms #6 row a v1 old off
               #7 toggle a
         6005ms #7 row a v1 old
-              save
-              unnote a
               a restored
               summary ms=5 refused=1
+              save
+              unnote a
     "#]]
-    .assert_eq(&run.log);
+    .assert_eq(run.log());
 }
 
 /// While a refused update is on its way, somebody (a rollback, say) puts another text there. The refusal switches the

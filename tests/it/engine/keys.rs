@@ -18,8 +18,8 @@ fn a_bad_key_stops_the_sending_and_is_said_once() {
             0ms edit a v1
             0ms edit b v1
             0ms rescan
-                  ready plugins=2 roots=["plugins"]
                   #1 connect
+                  ready plugins=2 roots=["plugins"]
             1ms #1 connected
                   #2 overview of functions
             2ms #2 unclear
@@ -52,9 +52,9 @@ fn a_key_that_is_taken_back_stops_the_sending() {
             11ms #1 unclear
                   #2 overview of functions
             12ms #2 unclear
-                  save
                   not_allowed status=401 words="401 Unauthorized"
                   a waiting reason=Denied
+                  save
             2000ms write a v3
                   a waiting reason=Denied
             3000ms rescan
@@ -69,10 +69,10 @@ fn a_key_that_is_taken_back_stops_the_sending() {
                   #6 update a v3
             3004ms #6 row a v3
                   access_granted waiting=1
-                  save
                   archive v3
                   a updated active=true from_version=v1 ms=2
                   summary ms=4 updated=1
+                  save
         "#]],
     );
 }
@@ -94,9 +94,9 @@ fn an_unclear_answer_with_a_good_key_means_that_it_does_not_exist() {
             12ms #2 rows b=v1
                   #3 create a v1
             13ms #3 created a
-                  save
                   archive v1
                   a created ms=3
+                  save
         "#]],
     );
 }

@@ -32,13 +32,13 @@ fn a_text_that_was_live_unseen_is_archived_before_it_is_replaced() {
             5002ms #2 lost
                   #3 get a
             5003ms #3 unreachable
-                  save
                   unreachable cause="no answer" next_ms=500 waiting=1
                   a waiting reason=Away
+                  save
             5100ms write a v3
             5600ms wake
-                  a waiting reason=Away
                   #4 connect
+                  a waiting reason=Away
             5601ms #4 connected
                   #5 overview of functions
             5602ms #5 rows a=v2
@@ -49,9 +49,9 @@ fn a_text_that_was_live_unseen_is_archived_before_it_is_replaced() {
                   #7 update a v3
             5604ms #7 row a v3
                   back away_ms=601 waiting=1
-                  save
                   archive v3
                   a updated active=true from_version=v2 ms=2
+                  save
         "#]],
     );
 }
@@ -82,9 +82,9 @@ fn an_update_without_an_answer_is_read_back() {
             12ms #2 lost
                   #3 get a
             13ms #3 row a v3
-                  save
                   archive v3
                   a updated active=true from_version=v2 ms=3
+                  save
             2000ms write a v4
                   a sending why=edited
                   #4 get a
@@ -93,9 +93,9 @@ fn an_update_without_an_answer_is_read_back() {
             2002ms #5 lost
                   #6 get a
             2003ms #6 row a v3
-                  save
                   unreachable cause="no answer" next_ms=500 waiting=1
                   a waiting reason=Away
+                  save
             2503ms wake
                   #7 connect
             2504ms #7 connected
@@ -107,9 +107,9 @@ fn an_update_without_an_answer_is_read_back() {
                   #10 update a v4
             2507ms #10 row a v4
                   back away_ms=504 waiting=1
-                  save
                   archive v4
                   a updated active=true from_version=v3 ms=2
+                  save
         "#]],
     );
 }
@@ -126,8 +126,8 @@ fn a_create_without_an_answer_is_never_repeated_blindly() {
         &expect![[r#"
             0ms edit a v1
             0ms rescan
-                  ready plugins=1 roots=["plugins"]
                   #1 connect
+                  ready plugins=1 roots=["plugins"]
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows
@@ -138,10 +138,10 @@ fn a_create_without_an_answer_is_never_repeated_blindly() {
             4ms #3 lost
                   #4 get a
             5ms #4 row a v1
-                  save
                   archive v1
                   a created active=true ms=3
                   summary created=1 ms=5
+                  save
         "#]],
     );
 }
@@ -174,24 +174,24 @@ fn what_we_have_sent_is_ours_whether_an_answer_came_or_not() {
             13ms #3 lost
                   #4 get a
             14ms #4 unreachable
-                  save
                   unreachable cause="no answer" next_ms=500 waiting=1
                   a waiting reason=Away
+                  save
             20ms write a v3
             514ms wake
-                  a waiting reason=Away
                   #5 connect
+                  a waiting reason=Away
             515ms #5 connected
                   #6 overview of functions
             516ms #6 rows a=v2
                   #7 get a
             517ms #7 row a v2
                   back away_ms=503 waiting=1
-                  save
-                  unnote a
                   a recovered
                   a sending why=edited
                   #8 get a
+                  save
+                  unnote a
             518ms #8 row a v2
                   archive v2
                   #9 note that a is off
@@ -218,8 +218,8 @@ fn what_was_on_its_way_when_the_program_ended_is_ours() {
     expect![[r#"
         0ms edit a v3
         0ms rescan
-              ready plugins=1 roots=["plugins"]
               #1 connect
+              ready plugins=1 roots=["plugins"]
         1ms #1 connected
               #2 overview of functions
         2ms #2 rows a=v2
@@ -227,16 +227,16 @@ fn what_was_on_its_way_when_the_program_ended_is_ours() {
               pass todo=1
               #3 get a
         3ms #3 row a v2
-              save
-              unnote a
               a recovered
               a sending why=edited
               #4 get a
+              save
+              unnote a
         4ms #4 row a v2
               archive v2
               #5 note that a is off
     "#]]
-    .assert_eq(&run.log);
+    .assert_eq(run.log());
 }
 
 #[test]
@@ -267,9 +267,9 @@ fn a_text_that_takes_the_server_s_answer_away_twice_is_not_sent_a_third_time() {
             12ms #2 lost
                   #3 get a
             13ms #3 unreachable
-                  save
                   unreachable cause="no answer" next_ms=500 waiting=1
                   a waiting reason=Away
+                  save
             600ms wake
                   #4 connect
             601ms #4 connected
@@ -283,8 +283,8 @@ fn a_text_that_takes_the_server_s_answer_away_twice_is_not_sent_a_third_time() {
                   #8 get a
             605ms #8 unreachable
                   still_unreachable attempt=2 cause="no answer" next_ms=1000
-                  save
                   a refused ms=3 words="the server gave no answer to it, twice: no answer"
+                  save
             1700ms wake
                   #9 connect
             1701ms #9 connected
@@ -377,18 +377,18 @@ fn what_was_seen_to_be_there_is_sent_as_often_as_any_other_text() {
             12ms #2 lost
                   #3 get a
             13ms #3 unreachable
-                  save
                   unreachable cause="no answer" next_ms=500 waiting=1
                   a waiting reason=Away
+                  save
             600ms wake
                   #4 connect
             601ms #4 connected
                   #5 overview of functions
             602ms #5 rows a=v2
-                  save
                   archive v2
                   a unchanged
                   back away_ms=589
+                  save
             5000ms rescan
                   #6 connect
             5001ms #6 connected
@@ -402,9 +402,9 @@ fn what_was_seen_to_be_there_is_sent_as_often_as_any_other_text() {
             5004ms #9 lost
                   #10 get a
             5005ms #10 absent
-                  save
                   unreachable cause="no answer" next_ms=500 waiting=1
                   a waiting reason=Away
+                  save
         "#]],
     );
 }
@@ -440,10 +440,10 @@ fn a_function_that_is_off_after_a_lost_answer_is_switched_on_and_sent_again() {
         5004ms #5 row a v1 old off
               #6 toggle a
         5005ms #6 row a v1 old
-              unnote a
-              save
               a retrying next_ms=1000 words="no answer"
               a restored
+              save
+              unnote a
         6005ms wake
               a sending why=retry
               #7 get a
@@ -452,12 +452,12 @@ fn a_function_that_is_off_after_a_lost_answer_is_switched_on_and_sent_again() {
         6006ms #8 noted
               #9 update a v2
         6007ms #9 row a v2 old
-              unnote a
-              save
               archive v2
               a updated active=true from_version=v1 ms=2
+              save
+              unnote a
     "#]]
-    .assert_eq(&run.log);
+    .assert_eq(run.log());
 }
 
 #[test]
@@ -497,9 +497,9 @@ fn what_got_no_answer_twice_is_ours() {
         5002ms #3 lost
               #4 get a
         5003ms #4 lost
-              save
               unreachable cause="no answer" next_ms=500 waiting=1
               a waiting reason=Away
+              save
         5600ms wake
               #5 connect
         5601ms #5 connected
@@ -508,11 +508,11 @@ fn what_got_no_answer_twice_is_ours() {
               #7 get a
         5603ms #7 row a v1
               back away_ms=600 waiting=1
-              save
-              unnote a
               a recovered
               a sending why=retry
               #8 get a
+              save
+              unnote a
         5604ms #8 row a v1
               #9 note that a is off
         5605ms #9 noted
@@ -521,33 +521,33 @@ fn what_got_no_answer_twice_is_ours() {
               #11 get a
         5607ms #11 lost
               unreachable cause="no answer" next_ms=500 waiting=1
-              save
               a refused ms=4 words="the server gave no answer to it, twice: no answer"
+              save
         5700ms write a v3
         6200ms wake
-              a waiting reason=Away
               #12 connect
+              a waiting reason=Away
         6201ms #12 connected
               #13 overview of functions
         6202ms #13 rows a=v2
               #14 get a
         6203ms #14 row a v2
               back away_ms=596 waiting=1
-              save
-              unnote a
               a recovered
               a sending why=edited
               #15 get a
+              save
+              unnote a
         6204ms #15 row a v2
               archive v2
               #16 note that a is off
         6205ms #16 noted
               #17 update a v3
         6206ms #17 row a v3
-              unnote a
-              save
               archive v3
               a updated active=true from_version=v2 ms=3
+              save
+              unnote a
     "#]]
-    .assert_eq(&run.log);
+    .assert_eq(run.log());
 }

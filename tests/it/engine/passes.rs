@@ -22,23 +22,23 @@ fn a_first_pass_creates_what_is_new_and_leaves_what_is_there() {
             0ms edit a v1
             0ms edit b v1
             0ms rescan
-                  ready plugins=2 roots=["plugins"]
                   #1 connect
+                  ready plugins=2 roots=["plugins"]
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows b=v1 theirs=v9
                   connected server_version=0.12.4
-                  save
                   archive v1, found
                   b unchanged
                   pass todo=1
                   a sending why=new
                   #3 create a v1
-            4ms #3 created a
                   save
+            4ms #3 created a
                   archive v1
                   a created ms=2
                   summary created=1 ms=4 unchanged=1
+                  save
         "#]],
     );
 }
@@ -59,8 +59,8 @@ fn where_the_list_is_too_long_each_plugin_is_looked_at_by_itself() {
             0ms edit a v1
             0ms edit b v1
             0ms rescan
-                  ready plugins=2 roots=["plugins"]
                   #1 connect
+                  ready plugins=2 roots=["plugins"]
             1ms #1 connected
                   #2 overview of functions
             2ms #2 too-long
@@ -71,16 +71,16 @@ fn where_the_list_is_too_long_each_plugin_is_looked_at_by_itself() {
                   b sending why=new
                   #4 get b
             3ms #3 row a v1
-                  save
                   archive v1, found
                   a unchanged active=true
+                  save
             3ms #4 absent
                   #5 create b v1
             4ms #5 created b
-                  save
                   archive v1
                   b created ms=2
                   summary created=1 ms=4 unchanged=1
+                  save
         "#]],
     );
 }
@@ -97,19 +97,19 @@ fn what_no_overview_was_about_is_looked_at_before_it_is_created() {
         &expect![[r#"
             0ms edit a half
             0ms rescan
+                  #1 connect
                   held path=plugins/a.py
                   ready plugins=1 roots=["plugins"]
-                  #1 connect
             1ms #1 connected
                   connected server_version=0.12.4
             2ms write a v1
                   a sending why=new
                   #2 get a
             3ms #2 row a v1
-                  save
                   archive v1, found
                   a unchanged active=true
                   summary ms=3 unchanged=1
+                  save
         "#]],
     );
 }
@@ -132,24 +132,24 @@ fn one_pass_ends_with_a_summary_and_a_code() {
             0ms edit b broken
             0ms edit c v1
             0ms rescan
-                  flawed column=14 line=1 path=plugins/b.py reason=syntax
                   #1 connect
+                  flawed column=14 line=1 path=plugins/b.py reason=syntax
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows a=v1
                   connected server_version=0.12.4
-                  save
                   archive v1, found
                   a unchanged
                   pass todo=1
                   c sending why=new
                   #3 create c v1
+                  save
             4ms #3 refused
                   #4 get c
             5ms #4 absent
-                  save
                   c refused ms=3 words=
                   summary ms=5 refused=1 skipped=1 unchanged=1
+                  save
                   exit NotDeployed
         "#]],
     );
@@ -213,15 +213,12 @@ fn one_pass_over_nothing_says_so() {
     check_with(
         once(),
         Ledger::default(),
-        "0ms edit a other\n0ms rescan\n1ms #1 connected",
+        "0ms edit a other\n0ms rescan",
         &expect![[r#"
             0ms edit a other
             0ms rescan
-                  nothing_found roots=["plugins"]
-                  exit Usage
                   #1 connect
-            1ms #1 connected
-                  connected server_version=0.12.4
+                  nothing_found roots=["plugins"]
                   exit Usage
         "#]],
     );
@@ -292,10 +289,10 @@ fn force_sends_what_is_there_already() {
             3ms #3 row a v1
                   #4 update a v1
             4ms #4 row a v1
-                  save
                   archive v1
                   a updated active=true from_version=v1 ms=2
                   summary ms=4 updated=1
+                  save
                   exit Fine
         "#]],
     );
@@ -330,11 +327,11 @@ fn a_function_that_was_created_is_switched_on_when_asked_for() {
             4ms #4 created a
                   #5 toggle a
             5ms #5 row a v1
-                  unnote a
-                  save
                   archive v1
                   a created active=true ms=3
                   summary created=1 ms=5
+                  save
+                  unnote a
                   exit Fine
         "#]],
     );
@@ -362,13 +359,12 @@ fn names_limit_the_work_and_unknown_names_are_an_error() {
                   #2 overview of functions
             2ms #2 rows b=v1 c=v1
                   connected server_version=0.12.4
-                  save
                   archive v1, found
                   b unchanged
-                  save
                   archive v1, found
                   c unchanged
                   summary ms=2 unchanged=2
+                  save
                   exit Fine
         "#]],
     );
@@ -380,9 +376,9 @@ fn names_limit_the_work_and_unknown_names_are_an_error() {
         &expect![[r#"
             0ms edit a v1
             0ms rescan
+                  #1 connect
                   trouble
                   exit Usage
-                  #1 connect
         "#]],
     );
 }
@@ -400,8 +396,8 @@ fn a_pass_does_not_wait_for_ever_for_a_file_that_is_always_written() {
         &expect![[r#"
             0ms edit a unsettled
             0ms rescan
-                  held path=plugins/a.py
                   #1 connect
+                  held path=plugins/a.py
             1ms #1 connected
             9999ms wake
             10040ms wake
@@ -426,17 +422,17 @@ fn a_version_that_the_tests_do_not_know_is_told_once() {
         &expect![[r#"
             0ms edit a v1
             0ms rescan
-                  ready plugins=1 roots=["plugins"]
                   #1 connect
+                  ready plugins=1 roots=["plugins"]
             1ms #1 connected 0.13.0
                   #2 overview of functions
             2ms #2 rows a=v1
                   connected server_version=0.13.0
                   untested server_version=0.13.0
-                  save
                   archive v1, found
                   a unchanged
                   summary ms=2 unchanged=1
+                  save
             10ms rescan
                   #3 connect
             11ms #3 connected 0.13.0
@@ -542,8 +538,8 @@ fn what_no_list_had_and_was_there_all_the_time_stays_somebody_else_s() {
                  5ms #5 row a v1 off"
             ),
         );
-        assert!(run.log.contains("a unchanged"), "{answer}:\n{}", run.log);
-        let ours = run.engine.ledger().get(&key("a")).unwrap().deployed.as_ref().unwrap().by_us;
+        assert!(run.log().contains("a unchanged"), "{answer}:\n{}", run.log());
+        let ours = run.ledger().get(&key("a")).unwrap().deployed.as_ref().unwrap().by_us;
         assert!(!ours, "{answer}");
     }
 }
@@ -565,9 +561,9 @@ fn a_single_pass_waits_for_files_that_may_claim_the_same_id() {
             0ms edit a unsettled
             0ms edit b unsettled
             0ms rescan
+                  #1 connect
                   held path=plugins/a.py
                   held path=plugins/b.py
-                  #1 connect
             1ms #1 connected
             30ms edit a as x v1
             30ms edit b as x v1

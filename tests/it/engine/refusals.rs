@@ -22,17 +22,17 @@ fn a_refused_text_is_not_sent_again_until_it_changes() {
             11ms #1 row a v1
                   #2 update a v2
             12ms #2 refused invalid syntax (<string>, line 4)
-                  save
                   a refused column=1 line=4 ms=2 old_version=running words="invalid syntax (<string>, line 4)"
+                  save
             2000ms write a v2
                   a refused_before column=1 line=4 on_server=true words="invalid syntax (<string>, line 4)"
             4000ms write a v1
                   a sending why=edited
                   #3 get a
             4001ms #3 row a v1
-                  save
                   archive v1, found
                   a unchanged active=true good_again=true
+                  save
         "#]],
     );
 }
@@ -49,8 +49,8 @@ fn what_is_refused_on_create_is_checked_for_what_it_left_behind() {
         &expect![[r#"
             0ms edit a v1
             0ms rescan
-                  ready plugins=1 roots=["plugins"]
                   #1 connect
+                  ready plugins=1 roots=["plugins"]
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows
@@ -79,8 +79,8 @@ fn a_ledger_spares_the_next_start_what_was_refused() {
          4ms #4 kept
          5ms #5 refused boom",
     );
-    let ledger = Ledger::from_json(&first.engine.ledger().to_json()).unwrap();
-    assert_eq!(&ledger, first.engine.ledger());
+    let ledger = Ledger::from_json(&first.ledger().to_json()).unwrap();
+    assert_eq!(&ledger, first.ledger());
     check_with(
         once(),
         ledger,
@@ -125,8 +125,8 @@ fn what_could_not_be_installed_is_tried_again_when_it_is_saved_again() {
             11ms #1 row a v1
                   #2 update a v2
             12ms #2 refused Command '['python', '-m', 'pip', 'install', 'x']' returned non-zero exit status 1.
-                  save
                   a refused ms=2 old_version=running words="Command '['python', '-m', 'pip', 'install', 'x']' returned non-zero exit status 1."
+                  save
             100ms rescan
                   #3 connect
             101ms #3 connected
@@ -135,18 +135,18 @@ fn what_could_not_be_installed_is_tried_again_when_it_is_saved_again() {
                   a refused_before on_server=true words="Command '['python', '-m', 'pip', 'install', 'x']' returned non-zero exit status 1."
                   summary ms=2 refused=1
             2000ms write a v2
-                  save
                   a sending why=retry
                   #5 get a
+                  save
             2001ms #5 row a v1
                   #6 update a v2
             2002ms #6 refused No module named 'x'
-                  save
                   a refused ms=2 old_version=running words="No module named 'x'"
-            4000ms write a v2
                   save
+            4000ms write a v2
                   a sending why=retry
                   #7 get a
+                  save
         "#]],
     );
 }
@@ -168,8 +168,8 @@ fn a_server_that_hides_why_it_refuses_a_new_plugin_is_asked_another_way() {
         &expect![[r#"
             0ms edit a v1
             0ms rescan
-                  ready plugins=1 roots=["plugins"]
                   #1 connect
+                  ready plugins=1 roots=["plugins"]
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows
@@ -190,9 +190,9 @@ fn a_server_that_hides_why_it_refuses_a_new_plugin_is_asked_another_way() {
             9ms #8 row a stub
                   #9 delete a
             10ms #9 deleted
-                  save
                   a refused ms=8 words="No module named 'x'"
                   summary ms=10 refused=1
+                  save
         "#]],
     );
 }
@@ -221,8 +221,8 @@ fn what_is_put_there_for_a_moment_is_not_left_behind() {
         &expect![[r#"
             0ms edit a v1
             0ms rescan
-                  ready plugins=1 roots=["plugins"]
                   #1 connect
+                  ready plugins=1 roots=["plugins"]
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows
@@ -243,9 +243,9 @@ fn what_is_put_there_for_a_moment_is_not_left_behind() {
             9ms #8 row a stub
                   #9 delete a
             10ms #9 unreachable
-                  save
                   unreachable cause="connection refused" next_ms=500 waiting=1
                   a waiting reason=Away
+                  save
             510ms wake
                   #10 connect
             511ms #10 connected
@@ -261,9 +261,9 @@ fn what_is_put_there_for_a_moment_is_not_left_behind() {
                   #15 delete a
             516ms #15 deleted
                   back away_ms=506 waiting=1
-                  save
                   a refused ms=4 words="No module named 'x'"
                   summary ms=516 refused=1
+                  save
         "#]],
     );
 }

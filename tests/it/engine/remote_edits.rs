@@ -22,8 +22,8 @@ fn a_text_that_is_not_ours_is_kept_before_it_is_replaced() {
         &expect![[r#"
             0ms edit a v2
             0ms rescan
-                  ready plugins=1 roots=["plugins"]
                   #1 connect
+                  ready plugins=1 roots=["plugins"]
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows a=theirs
@@ -36,10 +36,10 @@ fn a_text_that_is_not_ours_is_kept_before_it_is_replaced() {
             4ms #4 kept
                   #5 update a v2
             5ms #5 row a v2
-                  save
                   archive v2
                   a updated active=true backup=the/copy.py from_version=theirs ms=3
                   summary ms=5 updated=1
+                  save
         "#]],
     );
 }
@@ -56,8 +56,8 @@ fn what_cannot_be_kept_is_not_replaced() {
         &expect![[r#"
             0ms edit a v2
             0ms rescan
-                  ready plugins=1 roots=["plugins"]
                   #1 connect
+                  ready plugins=1 roots=["plugins"]
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows a=theirs
@@ -68,9 +68,9 @@ fn what_cannot_be_kept_is_not_replaced() {
             3ms #3 row a theirs
                   #4 keep theirs
             4ms #4 not-kept
-                  save
                   a failed ms=2 reason=backup_failed
                   summary failed=1 ms=4
+                  save
         "#]],
     );
 }
@@ -104,8 +104,8 @@ fn a_deploy_that_a_full_disk_stopped_is_retried() {
             11ms #1 row a theirs
                   #2 keep theirs
             12ms #2 not-kept
-                  save
                   a failed ms=2 reason=backup_failed
+                  save
             512ms wake
                   a sending why=retry
                   #3 get a
@@ -126,8 +126,8 @@ fn a_deploy_that_a_full_disk_stopped_is_retried() {
             3001ms #7 row a theirs
                   #8 keep theirs
             3002ms #8 not-kept
-                  save
                   a failed ms=2 reason=backup_failed
+                  save
             8000ms wake
                   a sending why=retry
                   #9 get a
@@ -136,9 +136,9 @@ fn a_deploy_that_a_full_disk_stopped_is_retried() {
             8002ms #10 kept
                   #11 update a v3
             8003ms #11 row a v3
-                  save
                   archive v3
                   a updated active=true backup=the/copy.py from_version=theirs ms=3
+                  save
             99000ms wake
         "#]],
     );
@@ -164,8 +164,8 @@ fn a_retry_deploys_what_the_file_holds_by_then() {
             11ms #1 row a theirs
                   #2 keep theirs
             12ms #2 not-kept
-                  save
                   a failed ms=2 reason=backup_failed
+                  save
             20ms edit a broken
             512ms wake
                   a flawed column=14 line=1 reason=syntax
@@ -176,8 +176,8 @@ fn a_retry_deploys_what_the_file_holds_by_then() {
             10001ms #3 row a theirs
                   #4 keep theirs
             10002ms #4 not-kept
-                  save
                   a failed ms=2 reason=backup_failed
+                  save
         "#]],
     );
 }
@@ -196,8 +196,8 @@ fn a_row_that_appears_meanwhile_is_updated() {
         &expect![[r#"
             0ms edit a v1
             0ms rescan
-                  ready plugins=1 roots=["plugins"]
                   #1 connect
+                  ready plugins=1 roots=["plugins"]
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows
@@ -212,10 +212,10 @@ fn a_row_that_appears_meanwhile_is_updated() {
             6ms #5 kept
                   #6 update a v1
             7ms #6 row a v1
-                  save
                   archive v1
                   a updated active=true backup=the/copy.py from_version=theirs ms=5
                   summary ms=7 updated=1
+                  save
         "#]],
     );
 }
@@ -243,18 +243,18 @@ fn a_remote_edit_is_held_where_the_user_wants_to_decide() {
             0ms edit a v1
             0ms edit b v1
             0ms rescan
-                  ready plugins=2 roots=["plugins"]
                   #1 connect
+                  ready plugins=2 roots=["plugins"]
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows a=v9 b=v1
                   connected server_version=0.12.4
-                  save
                   archive v1, found
                   b unchanged
                   pass todo=1
                   a sending why=new
                   #3 get a
+                  save
             3ms #3 row a v9
                   a remote_edit server_plugin_version=v9
                   summary held=1 ms=3 unchanged=1
@@ -271,17 +271,17 @@ fn a_remote_edit_is_held_where_the_user_wants_to_decide() {
             4022ms #6 noted
                   #7 update b v2
             4023ms #7 row b v2
-                  unnote b
-                  save
                   archive v2
                   b updated active=true from_version=v1 ms=3
+                  save
+                  unnote b
             6030ms write a v9
                   a sending why=new
                   #8 get a
             6031ms #8 row a v9
-                  save
                   archive v9, found
                   a unchanged active=true
+                  save
         "#]],
     );
 }
@@ -318,11 +318,11 @@ fn force_ends_a_hold_and_keeps_a_copy() {
             5ms #5 noted
                   #6 update a v1
             6ms #6 row a v1
-                  unnote a
-                  save
                   archive v1
                   a updated active=true backup=the/copy.py from_version=v9 ms=4
                   summary ms=6 updated=1
+                  save
+                  unnote a
                   exit Fine
         "#]],
     );
@@ -345,9 +345,9 @@ fn a_remote_edit_is_overwritten_where_the_user_wants_that() {
             11ms #1 row a v9
                   #2 update a v2
             12ms #2 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v9 ms=2
+                  save
         "#]],
     );
 }

@@ -63,18 +63,18 @@ fn what_was_rolled_back_is_deployed_when_the_file_changes() {
                   #4 update a v3
             32ms #4 row a v3
                   end the rollback of a
-                  save
                   archive v3
                   a updated active=true from_version=v1 ms=2
+                  save
             5000ms write a v2
                   a sending why=edited
                   #5 get a
             5001ms #5 row a v3
                   #6 update a v2
             5002ms #6 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v3 ms=2
+                  save
         "#]],
     );
 }
@@ -98,11 +98,11 @@ fn a_deploy_that_ends_after_a_rollback_undoes_it_and_says_so() {
             6000ms rolling-back a v2 v0
             6100ms rolled-back a v2 v0
             7000ms #2 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=2000
                   end the rollback of a
                   a rollback_undone put_back=54a657c3f84eec4ea2474fcdc041b435100c31d32ccc1ec2827eaf0be7a849f0
+                  save
             8000ms write a v2
                   a unchanged
         "#]],
@@ -128,9 +128,9 @@ fn a_deploy_that_ends_before_a_rollback_does_not_undo_it() {
                   #2 update a v2
             6000ms rolling-back a v2 v0
             6100ms #2 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=1100
+                  save
             7000ms rolled-back a v2 v0
             8000ms write a v2
                   a rolled_back
@@ -155,9 +155,9 @@ fn a_deploy_that_ends_after_a_pull_undoes_nothing() {
                   #2 update a v2
             6000ms pulled a v1
             7000ms #2 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=2000
+                  save
         "#]],
     );
 }
@@ -181,11 +181,11 @@ fn what_waits_for_its_turn_while_it_is_rolled_back_is_not_deployed() {
             7002ms #1 row a v1
                   #2 update a v2
             7003ms #2 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=2003
                   a rollback_undone put_back=54a657c3f84eec4ea2474fcdc041b435100c31d32ccc1ec2827eaf0be7a849f0
                   a rolled_back
+                  save
             9000ms write a v4
                   a sending why=edited
                   #3 get a

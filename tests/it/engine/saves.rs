@@ -22,9 +22,9 @@ fn a_save_is_read_compared_and_sent() {
             5001ms #1 row a v1
                   #2 update a v2
             5002ms #2 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=2
+                  save
         "#]],
     );
 }
@@ -62,17 +62,17 @@ fn the_newest_save_wins_and_one_is_in_flight() {
             2020ms #1 row a v1
                   #2 update a v2
             2030ms #2 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=2020
                   a sending why=edited
                   #3 get a
+                  save
             2040ms #3 row a v2
                   #4 update a v4
             2050ms #4 row a v4
-                  save
                   archive v4
                   a updated active=true from_version=v2 ms=40
+                  save
         "#]],
     );
 }
@@ -100,17 +100,17 @@ fn back_and_forth_during_a_deploy_ends_with_what_the_file_holds() {
                   #2 update a v2
             2003ms write a v1
             2004ms #2 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=1994
                   a sending why=edited
                   #3 get a
+                  save
             2005ms #3 row a v2
                   #4 update a v1
             2006ms #4 row a v1
-                  save
                   archive v1
                   a updated active=true from_version=v2 ms=3
+                  save
         "#]],
     );
 }
@@ -133,9 +133,9 @@ fn a_formatter_at_work_makes_one_version_and_not_two() {
             11ms #1 row a v1
                   #2 update a v2
             12ms #2 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=2
+                  save
             300ms write a v3
             350ms write a v4
                   a sending why=edited
@@ -167,9 +167,9 @@ fn a_deploy_that_takes_long_is_said_to_be_on_its_way_once() {
                   a slow so_far_ms=3000
             9000ms wake
             60000ms #2 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=59990
+                  save
         "#]],
     );
 }
@@ -206,11 +206,11 @@ fn a_save_without_a_change_does_not_take_back_what_the_server_lacks() {
             5060ms #3 absent
                   #4 create a v1
             5070ms #4 created a
-                  save
                   archive v1
                   a created ms=50
                   b sending why=missing_on_server
                   #5 get b
+                  save
             5090ms #5 absent
                   #6 create b v1
         "#]],
@@ -242,8 +242,8 @@ fn what_waits_for_its_turn_and_is_no_plugin_any_more_is_not_deployed() {
             5000ms write c v2
             5001ms edit c broken
             5001ms rescan
-                  c flawed column=14 line=1 reason=syntax
                   #3 connect
+                  c flawed column=14 line=1 reason=syntax
             5002ms #1 row a v1
                   #4 update a v2
             5002ms #2 row b v1
@@ -254,14 +254,14 @@ fn what_waits_for_its_turn_and_is_no_plugin_any_more_is_not_deployed() {
                   a unchanged
                   b unchanged
             5005ms #4 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=5
-            5006ms #5 row b v2
                   save
+            5006ms #5 row b v2
                   archive v2
                   b updated active=true from_version=v1 ms=6
                   summary ms=5 skipped=1 updated=2
+                  save
         "#]],
     );
 }
@@ -285,9 +285,9 @@ fn what_happens_to_a_file_within_a_moment_is_one_save() {
             5001ms #1 row a v1
                   #2 update a v2
             5002ms #2 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=2
+                  save
             5300ms delete a
             5304ms write a v3
             5340ms write a v4
@@ -317,9 +317,9 @@ fn a_save_of_a_function_that_is_off_says_so() {
             11ms #1 row a v1 off
                   #2 update a v2
             12ms #2 row a v2 off
-                  save
                   archive v2
                   a updated from_version=v1 ms=2
+                  save
             5000ms saving a
                   #3 get a
             5001ms #3 row a v2 off
@@ -338,5 +338,5 @@ fn a_function_that_is_on_by_now_is_not_said_to_be_off() {
          11ms #1 row a v1 off
          12ms #2 row a v2",
     );
-    assert!(log.ends_with("a updated active=true from_version=v1 ms=2\n"), "{log}");
+    assert!(log.ends_with("a updated active=true from_version=v1 ms=2\n      save\n"), "{log}");
 }

@@ -53,7 +53,6 @@ fn a_plugin_that_is_there_under_another_id_is_not_created() {
                   #2 overview of functions
             2ms #2 rows old=v0~Shout c=v1~Whisper
                   connected server_version=0.12.4
-                  save
                   archive v1, found
                   c unchanged
                   pass todo=2
@@ -61,11 +60,12 @@ fn a_plugin_that_is_there_under_another_id_is_not_created() {
                   a twin other_id=old
                   b sending why=new
                   #3 create b v1
-            4ms #3 created b
                   save
+            4ms #3 created b
                   archive v1
                   b created ms=2
                   summary created=1 held=1 ms=4 unchanged=1
+                  save
                   exit NotDeployed
         "#]],
     );
@@ -102,9 +102,9 @@ fn a_saved_plugin_s_twin_is_looked_for() {
             22ms #4 rows b=v1~Whisper
                   #5 create c v1
             23ms #5 created c
-                  save
                   archive v1
                   c created ms=3
+                  save
             30ms write d v1~Hum
                   d sending why=new
                   #6 get d
@@ -113,9 +113,9 @@ fn a_saved_plugin_s_twin_is_looked_for() {
             32ms #7 not-allowed
                   #8 create d v1
             33ms #8 created d
-                  save
                   archive v1
                   d created ms=3
+                  save
         "#]],
     );
 }
@@ -156,8 +156,8 @@ fn a_twin_is_ignored_where_the_user_says_so() {
         &expect![[r#"
             0ms edit a v1~Shout
             0ms rescan
-                  ready plugins=1 roots=["plugins"]
                   #1 connect
+                  ready plugins=1 roots=["plugins"]
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows old=v0~Shout
@@ -166,10 +166,10 @@ fn a_twin_is_ignored_where_the_user_says_so() {
                   a sending why=new
                   #3 create a v1
             4ms #3 created a
-                  save
                   archive v1
                   a created ms=2
                   summary created=1 ms=4
+                  save
         "#]],
     );
 }
