@@ -13,23 +13,26 @@
 //! - `#3 row a v1`, `#3 rows a=v1 b=v2`, `#3 connected`, `#3 absent`, `#3 refused WORDS`, … answer the request with that
 //!   number. `#3 kept`: the copy is written; `#3 noted`: the intent is. `#3 not-kept`, `#3 not-noted`: the disk is full.
 //!
-//! Scans, reads and the ledger take no time. `given a=v1` stands for a first pass over a disk and a server that hold this.
+//! - `given …` is an opening that many scripts share, see [`prelude`]. It and the lines before it are not logged.
+//!
+//! Scans, reads and the ledger take no time.
 
 mod absences;
-mod ahead;
 mod crashes;
+mod duplicate;
 mod ending;
 mod files;
-mod healing;
 mod keys;
 mod lost_answers;
 mod passes;
+mod prefetch;
+mod prelude;
 mod refusals;
 mod remote_edits;
 mod removals;
+mod repair;
 mod rollbacks;
 mod saves;
-mod twins;
 mod versions;
 
 use std::collections::BTreeMap;
@@ -49,6 +52,7 @@ use owui_watch::plugin::id::PluginId;
 use owui_watch::plugin::{self, Digest, FileSettings, Invalid, Key, Kind, Parsed, Rule};
 use serde_json::{Map, Value, json};
 
+use self::prelude::Request;
 use crate::support::policy::policy;
 
 /// Without further signs, a path is ready after this.
@@ -59,6 +63,10 @@ struct Script {
     driver: Driver,
     world: ScriptWorld,
     has_ended: bool,
+    /// What the server of the preludes holds.
+    server: BTreeMap<String, String>,
+    /// Whether it is older than 0.12.
+    is_old: bool,
 }
 
 /// A world that logs each effect. Disk and scans answer at once; requests and writes are answered by the script.
@@ -69,8 +77,8 @@ struct ScriptWorld {
     rollbacks: BTreeMap<Key, Rollback>,
     rollbacks_changed: bool,
     is_scanning: bool,
-    /// The requests and the writes that the script answers, in the order of their numbers.
-    tickets: Vec<Ticket>,
+    /// What the script has to answer, in the order of the numbers; `None` once answered.
+    requests: Vec<(Ticket, Option<Request>)>,
     log: String,
     at: Duration,
 }
@@ -90,7 +98,13 @@ fn check_with(policy: Policy, saved: impl Into<SavedState>, script: &str, expect
 fn play(policy: Policy, saved: impl Into<SavedState>, script: &str) -> Script {
     let saved = saved.into();
     let world = ScriptWorld { rollbacks: saved.rollbacks.clone(), ..ScriptWorld::default() };
-    let mut run = Script { driver: Driver::new(policy, saved, DEBOUNCE), world, has_ended: false };
+    let mut run = Script {
+        driver: Driver::new(policy, saved, DEBOUNCE),
+        world,
+        has_ended: false,
+        server: BTreeMap::new(),
+        is_old: false,
+    };
     run.lines(script);
     run
 }
@@ -104,15 +118,16 @@ impl Script {
         self.driver.engine().ledger()
     }
 
-    /// Plays more lines; the log and the numbers start over.
+    /// Plays more lines, with an empty log and other numbers.
     #[track_caller]
     fn go_on(&mut self, script: &str) {
         self.forget();
         self.lines(script);
     }
 
+    /// Empties the log, and numbers the open requests from 1.
     fn forget(&mut self) {
-        self.world.tickets.clear();
+        self.world.requests.retain(|(_, request)| request.is_some());
         self.world.log.clear();
     }
 
@@ -127,11 +142,20 @@ impl Script {
     fn line(&mut self, line: &str) {
         assert!(!self.has_ended, "the program has ended before `{line}`");
         let (time, rest) = line.split_once(' ').unwrap();
-        self.world.at = Duration::from_millis(time.strip_suffix("ms").unwrap().parse().unwrap());
+        let at = Duration::from_millis(time.strip_suffix("ms").unwrap().parse().unwrap());
+        // The last step of a prelude takes no time.
+        assert!(at + Duration::from_millis(1) >= self.world.at, "`{line}` is before the line above");
+        self.world.at = at;
         writeln!(self.world.log, "{line}").unwrap();
-        let words: Vec<_> = rest.split(' ').collect();
+        self.play(rest);
+    }
+
+    /// Plays a line without its time.
+    #[track_caller]
+    fn play(&mut self, what: &str) {
+        let words: Vec<_> = what.split(' ').collect();
         match words.as_slice() {
-            ["given", rows @ ..] => self.given(rows),
+            ["given", words @ ..] => self.given(words),
             ["rescan"] => self.turn(vec![Event::Rescan]),
             ["hang", "up"] => self.turn(vec![Event::TryNow, Event::Rescan]),
             ["root", "gone"] => self.world.root_is_gone = true,
@@ -165,7 +189,7 @@ impl Script {
             }
             [number, reply @ ..] => {
                 let number: usize = number.strip_prefix('#').unwrap().parse().unwrap();
-                let ticket = self.world.tickets[number - 1];
+                let ticket = self.world.take_request(number);
                 let event = match reply {
                     ["kept"] => Event::BackupSaved(ticket, Ok(PathBuf::from("the/copy.py"))),
                     ["noted"] => Event::IntentSaved(ticket, Ok(())),
@@ -177,16 +201,6 @@ impl Script {
             }
             [] => unreachable!(),
         }
-    }
-
-    fn given(&mut self, rows: &[&str]) {
-        for (name, version) in rows.iter().map(|row| row.split_once('=').unwrap()) {
-            self.world.edit(name, &[version]);
-        }
-        self.turn(vec![Event::Rescan]);
-        self.turn(vec![Event::Replied(self.world.tickets[0], read_reply(&["connected"]))]);
-        self.turn(vec![Event::Replied(self.world.tickets[1], read_reply(&[&["rows"], rows].concat()))]);
-        self.forget();
     }
 
     /// The writer of this file is done.
@@ -217,10 +231,18 @@ impl ScriptWorld {
         writeln!(self.log, "      {what}").unwrap();
     }
 
-    /// Logs what the script answers by a number.
-    fn ask(&mut self, ticket: Ticket, what: impl Display) {
-        self.tickets.push(ticket);
-        self.say(format_args!("#{} {what}", self.tickets.len()));
+    /// Logs what the script has to answer.
+    fn ask(&mut self, ticket: Ticket, request: Request, what: impl Display) {
+        self.requests.push((ticket, Some(request)));
+        self.say(format_args!("#{} {what}", self.requests.len()));
+    }
+
+    /// The request is answered.
+    #[track_caller]
+    fn take_request(&mut self, number: usize) -> Ticket {
+        let (ticket, request) = &mut self.requests[number - 1];
+        assert!(request.take().is_some(), "#{number} was answered before");
+        *ticket
     }
 
     fn edit(&mut self, name: &str, what: &[&str]) {
@@ -293,15 +315,18 @@ impl World for ScriptWorld {
     }
 
     fn call(&mut self, ticket: Ticket, call: Call) {
-        self.ask(ticket, say(&call));
+        let what = say(&call);
+        self.ask(ticket, Request::Call(call), what);
     }
 
     fn write(&mut self, write: Write) {
         match write {
-            Write::Backup(ticket, backup) => self.ask(ticket, format_args!("keep {}", version(&backup.text))),
+            Write::Backup(ticket, backup) => {
+                self.ask(ticket, Request::Backup(backup.key), format_args!("keep {}", version(&backup.text)));
+            }
             Write::Intent(ticket, key, intent) => {
                 let was = if intent.was_active { "on" } else { "off" };
-                self.ask(ticket, format_args!("note that {} is {was}", key.id));
+                self.ask(ticket, Request::Intent(key.clone()), format_args!("note that {} is {was}", key.id));
             }
             Write::Ledger(_) => self.say("save"),
             Write::ClearIntent(key) => self.say(format_args!("unnote {}", key.id)),
