@@ -129,34 +129,26 @@ fn a_server_that_answers_questions_but_no_deploy_is_not_back() {
 fn a_server_that_lost_its_data_gets_all_of_it_again() {
     check(
         "0ms given a=v1 b=v1
-         10ms write a v2
-         11ms #1 unreachable
+         10ms given away a v2
          511ms wake
-         512ms #2 connected
-         513ms #3 rows
-         514ms #4 absent
-         515ms #5 absent",
+         512ms #1 connected
+         513ms #2 rows
+         514ms #3 absent
+         515ms #4 absent",
         &expect![[r#"
-            10ms write a v2
-                  a sending why=edited
-                  #1 get a
-            11ms #1 unreachable
-                  unreachable cause="connection refused" next_ms=500 waiting=1
-                  a waiting reason=Away
-                  save
             511ms wake
-                  #2 connect
-            512ms #2 connected
-                  #3 overview of functions
-            513ms #3 rows
+                  #1 connect
+            512ms #1 connected
+                  #2 overview of functions
+            513ms #2 rows
                   a sending why=retry
-                  #4 get a
+                  #3 get a
                   b sending why=missing_on_server
-                  #5 get b
-            514ms #4 absent
-                  #6 create a v2
-            515ms #5 absent
-                  #7 create b v1
+                  #4 get b
+            514ms #3 absent
+                  #5 create a v2
+            515ms #4 absent
+                  #6 create b v1
         "#]],
     );
 }
@@ -166,38 +158,30 @@ fn a_server_that_lost_its_data_gets_all_of_it_again() {
 fn a_save_during_a_look_at_a_server_that_is_away_is_said_to_wait() {
     check(
         "0ms given a=v1
-         10ms write a v2
-         11ms #1 unreachable
+         10ms given away a v2
          2000ms wake
          2001ms write a v3
-         2002ms #2 unreachable
+         2002ms #1 unreachable
          4000ms wake
          4001ms write a v4
-         4002ms #3 connected
-         4003ms #4 rows a=v1",
+         4002ms #2 connected
+         4003ms #3 rows a=v1",
         &expect![[r#"
-            10ms write a v2
-                  a sending why=edited
-                  #1 get a
-            11ms #1 unreachable
-                  unreachable cause="connection refused" next_ms=500 waiting=1
-                  a waiting reason=Away
-                  save
             2000ms wake
-                  #2 connect
+                  #1 connect
             2001ms write a v3
                   a waiting reason=Away
-            2002ms #2 unreachable
+            2002ms #1 unreachable
                   still_unreachable attempt=2 cause="connection refused" next_ms=1000
             4000ms wake
-                  #3 connect
+                  #2 connect
             4001ms write a v4
                   a waiting reason=Away
-            4002ms #3 connected
-                  #4 overview of functions
-            4003ms #4 rows a=v1
+            4002ms #2 connected
+                  #3 overview of functions
+            4003ms #3 rows a=v1
                   a sending why=edited
-                  #5 get a
+                  #4 get a
         "#]],
     );
 }
@@ -249,30 +233,21 @@ fn a_plugin_that_the_server_cannot_cope_with_does_not_keep_the_others_from_it() 
         Ledger::default(),
         "0ms given a=v1 b=v1
          10ms edit b v2
-         10ms write a v2
-         20ms #1 unreachable
+         10ms given away a v2
          600ms write b v2
          700ms wake
-         710ms #2 connected
-         720ms #3 rows a=v1 b=v1",
+         710ms #1 connected
+         720ms #2 rows a=v1 b=v1",
         &expect![[r#"
-            10ms edit b v2
-            10ms write a v2
-                  a sending why=edited
-                  #1 get a
-            20ms #1 unreachable
-                  unreachable cause="connection refused" next_ms=500 waiting=1
-                  a waiting reason=Away
-                  save
             600ms write b v2
                   b waiting reason=Away
             700ms wake
-                  #2 connect
-            710ms #2 connected
-                  #3 overview of functions
-            720ms #3 rows a=v1 b=v1
+                  #1 connect
+            710ms #1 connected
+                  #2 overview of functions
+            720ms #2 rows a=v1 b=v1
                   b sending why=edited
-                  #4 get b
+                  #3 get b
         "#]],
     );
 }
@@ -339,81 +314,67 @@ fn a_proxy_that_answers_for_its_server_for_a_while_is_told_once_and_asked_again(
 #[test]
 fn a_server_that_only_fails_at_deploys_is_told_of_once() {
     check(
-        "0ms edit a v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows
-         4ms #3 unreachable
+        "0ms given new a=v1
+         4ms #1 unreachable
          504ms wake
-         505ms #4 connected
-         506ms #5 rows
-         507ms #6 absent
-         508ms #7 unreachable
+         505ms #2 connected
+         506ms #3 rows
+         507ms #4 absent
+         508ms #5 unreachable
          1508ms wake
-         1509ms #8 connected
-         1510ms #9 rows
-         1511ms #10 absent
-         1512ms #11 unreachable
+         1509ms #6 connected
+         1510ms #7 rows
+         1511ms #8 absent
+         1512ms #9 unreachable
          2000ms write a v2
          3512ms wake
-         3513ms #12 connected
-         3514ms #13 rows
-         3515ms #14 absent
-         3516ms #15 created a",
+         3513ms #10 connected
+         3514ms #11 rows
+         3515ms #12 absent
+         3516ms #13 created a",
         &expect![[r#"
-            0ms edit a v1
-            0ms rescan
-                  #1 connect
-                  ready plugins=1 roots=["plugins"]
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows
-                  connected server_version=0.12.4
-                  pass todo=1
-                  a sending why=new
-                  #3 create a v1
-            4ms #3 unreachable
+            4ms #1 unreachable
                   unreachable cause="connection refused" next_ms=500 waiting=1
                   a waiting reason=Away
                   save
             504ms wake
-                  #4 connect
-            505ms #4 connected
-                  #5 overview of functions
-            506ms #5 rows
+                  #2 connect
+            505ms #2 connected
+                  #3 overview of functions
+            506ms #3 rows
                   a sending why=retry
-                  #6 get a
-            507ms #6 absent
-                  #7 create a v1
-            508ms #7 unreachable
+                  #4 get a
+            507ms #4 absent
+                  #5 create a v1
+            508ms #5 unreachable
                   still_unreachable attempt=2 cause="connection refused" next_ms=1000
                   a waiting reason=Away
                   save
             1508ms wake
-                  #8 connect
-            1509ms #8 connected
-                  #9 overview of functions
-            1510ms #9 rows
+                  #6 connect
+            1509ms #6 connected
+                  #7 overview of functions
+            1510ms #7 rows
                   a sending why=retry
-                  #10 get a
-            1511ms #10 absent
-                  #11 create a v1
-            1512ms #11 unreachable
+                  #8 get a
+            1511ms #8 absent
+                  #9 create a v1
+            1512ms #9 unreachable
                   still_unreachable attempt=3 cause="connection refused" next_ms=2000
                   a waiting reason=Away
                   save
             2000ms write a v2
             3512ms wake
-                  #12 connect
+                  #10 connect
                   a waiting reason=Away
-            3513ms #12 connected
-                  #13 overview of functions
-            3514ms #13 rows
+            3513ms #10 connected
+                  #11 overview of functions
+            3514ms #11 rows
                   a sending why=edited
-                  #14 get a
-            3515ms #14 absent
-                  #15 create a v2
-            3516ms #15 created a
+                  #12 get a
+            3515ms #12 absent
+                  #13 create a v2
+            3516ms #13 created a
                   back away_ms=3512 waiting=1
                   archive v2
                   a created ms=2
@@ -428,70 +389,52 @@ fn force_does_not_end_the_server_again_and_again() {
     check_with(
         force(),
         Ledger::default(),
-        "0ms edit a v1
-         0ms edit b v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows
-         4ms #4 unreachable
-         5ms #3 crashed
-         6ms #5 unreachable
+        "0ms given new a=v1 b=v1
+         4ms #2 unreachable
+         5ms #1 crashed
+         6ms #3 unreachable
          510ms wake
-         511ms #6 connected
-         512ms #7 rows
-         513ms #8 absent
-         514ms #9 crashed
-         515ms #10 unreachable
+         511ms #4 connected
+         512ms #5 rows
+         513ms #6 absent
+         514ms #7 crashed
+         515ms #8 unreachable
          2000ms wake
-         2001ms #11 connected
-         2002ms #12 rows",
+         2001ms #9 connected
+         2002ms #10 rows",
         &expect![[r#"
-            0ms edit a v1
-            0ms edit b v1
-            0ms rescan
-                  #1 connect
-                  ready plugins=2 roots=["plugins"]
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows
-                  connected server_version=0.12.4
-                  pass todo=2
-                  a sending why=forced
-                  #3 create a v1
-                  b sending why=forced
-                  #4 create b v1
-            4ms #4 unreachable
+            4ms #2 unreachable
                   unreachable cause="connection refused" next_ms=500 waiting=2
                   b waiting reason=Away
                   save
-            5ms #3 crashed
-                  #5 get a
-            6ms #5 unreachable
+            5ms #1 crashed
+                  #3 get a
+            6ms #3 unreachable
                   a waiting reason=Away
                   save
             510ms wake
-                  #6 connect
-            511ms #6 connected
-                  #7 overview of functions
-            512ms #7 rows
+                  #4 connect
+            511ms #4 connected
+                  #5 overview of functions
+            512ms #5 rows
                   a sending why=forced
+                  #6 get a
+            513ms #6 absent
+                  #7 create a v1
+            514ms #7 crashed
                   #8 get a
-            513ms #8 absent
-                  #9 create a v1
-            514ms #9 crashed
-                  #10 get a
-            515ms #10 unreachable
+            515ms #8 unreachable
                   still_unreachable attempt=2 cause="Internal Server Error, and then connection refused" next_ms=1000
                   a refused ms=3 words="the server gave no answer to it, twice: Internal Server Error, and then connection refused"
                   save
             2000ms wake
-                  #11 connect
-            2001ms #11 connected
-                  #12 overview of functions
-            2002ms #12 rows
+                  #9 connect
+            2001ms #9 connected
+                  #10 overview of functions
+            2002ms #10 rows
                   a refused_before words="the server gave no answer to it, twice: Internal Server Error, and then connection refused"
                   b sending why=forced
-                  #13 get b
+                  #11 get b
         "#]],
     );
 }

@@ -13,41 +13,27 @@ use super::{after, check, check_with, hold, key, log_of, log_of_with, old_server
 fn a_text_that_was_live_unseen_is_archived_before_it_is_replaced() {
     check(
         "0ms given a=v1
-         5000ms write a v2
-         5001ms #1 row a v1
-         5002ms #2 lost
-         5003ms #3 unreachable
+         5000ms given lost a v2
          5100ms write a v3
          5600ms wake
-         5601ms #4 connected
-         5602ms #5 rows a=v2
-         5603ms #6 row a v2
-         5604ms #7 row a v3",
+         5601ms #1 connected
+         5602ms #2 rows a=v2
+         5603ms #3 row a v2
+         5604ms #4 row a v3",
         &expect![[r#"
-            5000ms write a v2
-                  a sending why=edited
-                  #1 get a
-            5001ms #1 row a v1
-                  #2 update a v2
-            5002ms #2 lost
-                  #3 get a
-            5003ms #3 unreachable
-                  unreachable cause="no answer" next_ms=500 waiting=1
-                  a waiting reason=Away
-                  save
             5100ms write a v3
             5600ms wake
-                  #4 connect
+                  #1 connect
                   a waiting reason=Away
-            5601ms #4 connected
-                  #5 overview of functions
-            5602ms #5 rows a=v2
+            5601ms #1 connected
+                  #2 overview of functions
+            5602ms #2 rows a=v2
                   a sending why=edited
-                  #6 get a
-            5603ms #6 row a v2
+                  #3 get a
+            5603ms #3 row a v2
                   archive v2
-                  #7 update a v3
-            5604ms #7 row a v3
+                  #4 update a v3
+            5604ms #4 row a v3
                   back away_ms=601 waiting=1
                   archive v3
                   a updated active=true from_version=v2 ms=2
@@ -117,27 +103,13 @@ fn an_update_without_an_answer_is_read_back() {
 #[test]
 fn a_create_without_an_answer_is_never_repeated_blindly() {
     check(
-        "0ms edit a v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows
-         4ms #3 lost
-         5ms #4 row a v1",
+        "0ms given new a=v1
+         4ms #1 lost
+         5ms #2 row a v1",
         &expect![[r#"
-            0ms edit a v1
-            0ms rescan
-                  #1 connect
-                  ready plugins=1 roots=["plugins"]
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows
-                  connected server_version=0.12.4
-                  pass todo=1
-                  a sending why=new
-                  #3 create a v1
-            4ms #3 lost
-                  #4 get a
-            5ms #4 row a v1
+            4ms #1 lost
+                  #2 get a
+            5ms #2 row a v1
                   archive v1
                   a created active=true ms=3
                   summary created=1 ms=5
@@ -152,49 +124,32 @@ fn what_we_have_sent_is_ours_whether_an_answer_came_or_not() {
         hold(),
         Ledger::default(),
         "0ms given a=v1
-         10ms write a v2
-         11ms #1 row a v1
-         12ms #2 noted
-         13ms #3 lost
-         14ms #4 unreachable
+         10ms given lost a v2
          20ms write a v3
          514ms wake
-         515ms #5 connected
-         516ms #6 rows a=v2
-         517ms #7 row a v2
-         518ms #8 row a v2",
+         515ms #1 connected
+         516ms #2 rows a=v2
+         517ms #3 row a v2
+         518ms #4 row a v2",
         &expect![[r#"
-            10ms write a v2
-                  a sending why=edited
-                  #1 get a
-            11ms #1 row a v1
-                  #2 note that a is off
-            12ms #2 noted
-                  #3 update a v2
-            13ms #3 lost
-                  #4 get a
-            14ms #4 unreachable
-                  unreachable cause="no answer" next_ms=500 waiting=1
-                  a waiting reason=Away
-                  save
             20ms write a v3
             514ms wake
-                  #5 connect
+                  #1 connect
                   a waiting reason=Away
-            515ms #5 connected
-                  #6 overview of functions
-            516ms #6 rows a=v2
-                  #7 get a
-            517ms #7 row a v2
+            515ms #1 connected
+                  #2 overview of functions
+            516ms #2 rows a=v2
+                  #3 get a
+            517ms #3 row a v2
                   back away_ms=503 waiting=1
                   a recovered
                   a sending why=edited
-                  #8 get a
+                  #4 get a
                   save
                   unnote a
-            518ms #8 row a v2
+            518ms #4 row a v2
                   archive v2
-                  #9 note that a is off
+                  #5 note that a is off
         "#]],
     );
 }
@@ -243,59 +198,45 @@ fn what_was_on_its_way_when_the_program_ended_is_ours() {
 fn a_text_that_takes_the_server_s_answer_away_twice_is_not_sent_a_third_time() {
     check(
         "0ms given a=v1
-         10ms write a v2
-         11ms #1 row a v1
-         12ms #2 lost
-         13ms #3 unreachable
+         10ms given lost a v2
          600ms wake
-         601ms #4 connected
-         602ms #5 rows a=v1
-         603ms #6 row a v1
-         604ms #7 lost
-         605ms #8 unreachable
+         601ms #1 connected
+         602ms #2 rows a=v1
+         603ms #3 row a v1
+         604ms #4 lost
+         605ms #5 unreachable
          1700ms wake
-         1701ms #9 connected
-         1702ms #10 rows a=v1
+         1701ms #6 connected
+         1702ms #7 rows a=v1
          5000ms write a v3
-         5001ms #11 row a v1",
+         5001ms #8 row a v1",
         &expect![[r#"
-            10ms write a v2
-                  a sending why=edited
-                  #1 get a
-            11ms #1 row a v1
-                  #2 update a v2
-            12ms #2 lost
-                  #3 get a
-            13ms #3 unreachable
-                  unreachable cause="no answer" next_ms=500 waiting=1
-                  a waiting reason=Away
-                  save
             600ms wake
-                  #4 connect
-            601ms #4 connected
-                  #5 overview of functions
-            602ms #5 rows a=v1
+                  #1 connect
+            601ms #1 connected
+                  #2 overview of functions
+            602ms #2 rows a=v1
                   a sending why=retry
-                  #6 get a
-            603ms #6 row a v1
-                  #7 update a v2
-            604ms #7 lost
-                  #8 get a
-            605ms #8 unreachable
+                  #3 get a
+            603ms #3 row a v1
+                  #4 update a v2
+            604ms #4 lost
+                  #5 get a
+            605ms #5 unreachable
                   still_unreachable attempt=2 cause="no answer" next_ms=1000
                   a refused ms=3 words="the server gave no answer to it, twice: no answer"
                   save
             1700ms wake
-                  #9 connect
-            1701ms #9 connected
-                  #10 overview of functions
-            1702ms #10 rows a=v1
+                  #6 connect
+            1701ms #6 connected
+                  #7 overview of functions
+            1702ms #7 rows a=v1
                   back away_ms=1689
             5000ms write a v3
                   a sending why=edited
-                  #11 get a
-            5001ms #11 row a v1
-                  #12 update a v3
+                  #8 get a
+            5001ms #8 row a v1
+                  #9 update a v3
         "#]],
     );
 }
@@ -307,20 +248,15 @@ fn what_was_seen_before_an_absence_is_not_believed_during_it() {
         Ledger::default(),
         "0ms given a=v1
          5000ms edit a v2
-         5000ms rescan
-         5001ms #1 connected
-         5002ms #2 rows a=v1
-         5003ms #3 row a v1
-         5004ms #4 noted
-         5004ms #5 lost
-         5005ms #6 unreachable
+         5000ms given start a=v1
+         5003ms given lost a
          5006ms write a v1
          5156ms wake
          5600ms wake
-         5601ms #7 connected
-         5602ms #8 rows a=v2
-         5603ms #9 row a v2
-         5604ms #10 row a v2",
+         5601ms #1 connected
+         5602ms #2 rows a=v2
+         5603ms #3 row a v2
+         5604ms #4 row a v2",
     );
     assert!(
         !log.contains("remote_edit") && !after(&log, "5156ms wake").contains("a unchanged"),
@@ -332,19 +268,18 @@ fn what_was_seen_before_an_absence_is_not_believed_during_it() {
 fn two_connections_that_broke_are_no_refusal() {
     let log = log_of(
         "0ms given a=v1
-         5000ms write a v2
-         5001ms #1 row a v1
-         5002ms #2 lost
-         5003ms #3 row a v1
+         5000ms given sent a v2
+         5002ms #1 lost
+         5003ms #2 row a v1
          5503ms wake
-         5504ms #4 connected
-         5505ms #5 rows a=v1
-         5506ms #6 row a v1
-         5507ms #7 lost
-         5508ms #8 row a v1
+         5504ms #3 connected
+         5505ms #4 rows a=v1
+         5506ms #5 row a v1
+         5507ms #6 lost
+         5508ms #7 row a v1
          6508ms wake
-         6509ms #9 connected
-         6510ms #10 rows a=v1
+         6509ms #8 connected
+         6510ms #9 rows a=v1
          9000ms write a v2",
     );
     assert!(after(&log, "6510ms").contains("a sending"), "never sent again:\n{log}");
@@ -355,53 +290,39 @@ fn two_connections_that_broke_are_no_refusal() {
 fn what_was_seen_to_be_there_is_sent_as_often_as_any_other_text() {
     check(
         "0ms given a=v1
-         10ms write a v2
-         11ms #1 row a v1
-         12ms #2 lost
-         13ms #3 unreachable
+         10ms given lost a v2
          600ms wake
-         601ms #4 connected
-         602ms #5 rows a=v2
+         601ms #1 connected
+         602ms #2 rows a=v2
          5000ms rescan
-         5001ms #6 connected
-         5002ms #7 rows
-         5003ms #8 absent
-         5004ms #9 lost
-         5005ms #10 absent",
+         5001ms #3 connected
+         5002ms #4 rows
+         5003ms #5 absent
+         5004ms #6 lost
+         5005ms #7 absent",
         &expect![[r#"
-            10ms write a v2
-                  a sending why=edited
-                  #1 get a
-            11ms #1 row a v1
-                  #2 update a v2
-            12ms #2 lost
-                  #3 get a
-            13ms #3 unreachable
-                  unreachable cause="no answer" next_ms=500 waiting=1
-                  a waiting reason=Away
-                  save
             600ms wake
-                  #4 connect
-            601ms #4 connected
-                  #5 overview of functions
-            602ms #5 rows a=v2
+                  #1 connect
+            601ms #1 connected
+                  #2 overview of functions
+            602ms #2 rows a=v2
                   archive v2
                   a unchanged
                   back away_ms=589
                   save
             5000ms rescan
-                  #6 connect
-            5001ms #6 connected
-                  #7 overview of functions
-            5002ms #7 rows
+                  #3 connect
+            5001ms #3 connected
+                  #4 overview of functions
+            5002ms #4 rows
                   pass todo=1
                   a sending why=missing_on_server
-                  #8 get a
-            5003ms #8 absent
-                  #9 create a v2
-            5004ms #9 lost
-                  #10 get a
-            5005ms #10 absent
+                  #5 get a
+            5003ms #5 absent
+                  #6 create a v2
+            5004ms #6 lost
+                  #7 get a
+            5005ms #7 absent
                   unreachable cause="no answer" next_ms=500 waiting=1
                   a waiting reason=Away
                   save

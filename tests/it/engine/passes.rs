@@ -304,29 +304,16 @@ fn a_function_that_was_created_is_switched_on_when_asked_for() {
     check_with(
         Policy { deploy, ..once() },
         Ledger::default(),
-        "0ms edit a v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows
-         3ms #3 noted
-         4ms #4 created a
-         5ms #5 row a v1",
+        "0ms given new a=v1
+         3ms #1 noted
+         4ms #2 created a
+         5ms #3 row a v1",
         &expect![[r#"
-            0ms edit a v1
-            0ms rescan
-                  #1 connect
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows
-                  connected server_version=0.12.4
-                  pass todo=1
-                  a sending why=new
-                  #3 note that a is on
-            3ms #3 noted
-                  #4 create a v1
-            4ms #4 created a
-                  #5 toggle a
-            5ms #5 row a v1
+            3ms #1 noted
+                  #2 create a v1
+            4ms #2 created a
+                  #3 toggle a
+            5ms #3 row a v1
                   archive v1
                   a created active=true ms=3
                   summary created=1 ms=5
@@ -449,32 +436,30 @@ fn a_version_that_the_tests_do_not_know_is_told_once() {
 fn an_overview_older_than_a_deploy_that_ended_is_not_believed() {
     let log = log_of(
         "0ms given a=v1
-         5000ms write a v2
-         5001ms #1 row a v1
+         5000ms given sent a v2
          5002ms edit a v1
          5002ms rescan
-         5003ms #3 connected
-         5004ms #2 row a v2
-         5200ms #4 rows a=v1
+         5003ms #2 connected
+         5004ms #1 row a v2
+         5200ms #3 rows a=v1
          9000ms write a v1",
     );
-    assert!(after(&log, "#4 rows a=v1").contains("a sending"), "the server holds v2, and nothing is sent:\n{log}");
+    assert!(after(&log, "#3 rows a=v1").contains("a sending"), "the server holds v2, and nothing is sent:\n{log}");
 }
 
 #[test]
 fn an_overview_older_than_a_deploy_is_not_believed_when_the_file_is_saved_either() {
     let log = log_of(
         "0ms given a=v1
-         5000ms write a v2
-         5001ms #1 row a v1
+         5000ms given sent a v2
          5002ms rescan
-         5003ms #3 connected
-         5004ms #2 row a v2
+         5003ms #2 connected
+         5004ms #1 row a v2
          5010ms write a v1
          5160ms wake
-         5200ms #4 rows a=v1",
+         5200ms #3 rows a=v1",
     );
-    assert!(after(&log, "#4 rows a=v1").contains("a sending"), "the server holds v2, and nothing is sent:\n{log}");
+    assert!(after(&log, "#3 rows a=v1").contains("a sending"), "the server holds v2, and nothing is sent:\n{log}");
 }
 
 /// One answer that is a web page ends a single pass while another plugin, which the server has switched off just now,

@@ -40,28 +40,14 @@ fn a_refused_text_is_not_sent_again_until_it_changes() {
 #[test]
 fn what_is_refused_on_create_is_checked_for_what_it_left_behind() {
     check(
-        "0ms edit a v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows
-         4ms #3 refused [ERROR: Error creating function]
-         5ms #4 absent",
+        "0ms given new a=v1
+         4ms #1 refused [ERROR: Error creating function]
+         5ms #2 absent",
         &expect![[r#"
-            0ms edit a v1
-            0ms rescan
-                  #1 connect
-                  ready plugins=1 roots=["plugins"]
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows
-                  connected server_version=0.12.4
-                  pass todo=1
-                  a sending why=new
-                  #3 create a v1
-            4ms #3 refused [ERROR: Error creating function]
-                  #4 get a
-            5ms #4 absent
-                  #5 create a ?
+            4ms #1 refused [ERROR: Error creating function]
+                  #2 get a
+            5ms #2 absent
+                  #3 create a ?
         "#]],
     );
 }
@@ -72,12 +58,8 @@ fn a_ledger_spares_the_next_start_what_was_refused() {
         policy(),
         Ledger::default(),
         "0ms edit a v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows a=v0
-         3ms #3 row a v0
-         4ms #4 kept
-         5ms #5 refused boom",
+         0ms given start a=v0
+         3ms given refused a",
     );
     let ledger = Ledger::from_json(&first.ledger().to_json()).unwrap();
     assert_eq!(&ledger, first.ledger());
@@ -154,42 +136,28 @@ fn what_could_not_be_installed_is_tried_again_when_it_is_saved_again() {
 #[test]
 fn a_server_that_hides_why_it_refuses_a_new_plugin_is_asked_another_way() {
     check(
-        "0ms edit a v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows
-         4ms #3 refused [ERROR: Error creating function]
-         5ms #4 absent
-         6ms #5 created a
-         7ms #6 row a stub
-         8ms #7 refused No module named 'x'
-         9ms #8 row a stub
-         10ms #9 deleted",
+        "0ms given new a=v1
+         4ms #1 refused [ERROR: Error creating function]
+         5ms #2 absent
+         6ms #3 created a
+         7ms #4 row a stub
+         8ms #5 refused No module named 'x'
+         9ms #6 row a stub
+         10ms #7 deleted",
         &expect![[r#"
-            0ms edit a v1
-            0ms rescan
-                  #1 connect
-                  ready plugins=1 roots=["plugins"]
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows
-                  connected server_version=0.12.4
-                  pass todo=1
-                  a sending why=new
-                  #3 create a v1
-            4ms #3 refused [ERROR: Error creating function]
+            4ms #1 refused [ERROR: Error creating function]
+                  #2 get a
+            5ms #2 absent
+                  #3 create a ?
+            6ms #3 created a
                   #4 get a
-            5ms #4 absent
-                  #5 create a ?
-            6ms #5 created a
+            7ms #4 row a stub
+                  #5 update a v1
+            8ms #5 refused No module named 'x'
                   #6 get a
-            7ms #6 row a stub
-                  #7 update a v1
-            8ms #7 refused No module named 'x'
-                  #8 get a
-            9ms #8 row a stub
-                  #9 delete a
-            10ms #9 deleted
+            9ms #6 row a stub
+                  #7 delete a
+            10ms #7 deleted
                   a refused ms=8 words="No module named 'x'"
                   summary ms=10 refused=1
                   save
@@ -200,66 +168,52 @@ fn a_server_that_hides_why_it_refuses_a_new_plugin_is_asked_another_way() {
 #[test]
 fn what_is_put_there_for_a_moment_is_not_left_behind() {
     check(
-        "0ms edit a v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows
-         4ms #3 refused [ERROR: Error creating function]
-         5ms #4 absent
-         6ms #5 created a
-         7ms #6 row a stub
-         8ms #7 refused No module named 'x'
-         9ms #8 row a stub
-         10ms #9 unreachable
+        "0ms given new a=v1
+         4ms #1 refused [ERROR: Error creating function]
+         5ms #2 absent
+         6ms #3 created a
+         7ms #4 row a stub
+         8ms #5 refused No module named 'x'
+         9ms #6 row a stub
+         10ms #7 unreachable
          510ms wake
-         511ms #10 connected
-         512ms #11 rows a=stub
-         513ms #12 row a stub
-         514ms #13 refused No module named 'x'
-         515ms #14 row a stub
-         516ms #15 deleted",
+         511ms #8 connected
+         512ms #9 rows a=stub
+         513ms #10 row a stub
+         514ms #11 refused No module named 'x'
+         515ms #12 row a stub
+         516ms #13 deleted",
         &expect![[r#"
-            0ms edit a v1
-            0ms rescan
-                  #1 connect
-                  ready plugins=1 roots=["plugins"]
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows
-                  connected server_version=0.12.4
-                  pass todo=1
-                  a sending why=new
-                  #3 create a v1
-            4ms #3 refused [ERROR: Error creating function]
+            4ms #1 refused [ERROR: Error creating function]
+                  #2 get a
+            5ms #2 absent
+                  #3 create a ?
+            6ms #3 created a
                   #4 get a
-            5ms #4 absent
-                  #5 create a ?
-            6ms #5 created a
+            7ms #4 row a stub
+                  #5 update a v1
+            8ms #5 refused No module named 'x'
                   #6 get a
-            7ms #6 row a stub
-                  #7 update a v1
-            8ms #7 refused No module named 'x'
-                  #8 get a
-            9ms #8 row a stub
-                  #9 delete a
-            10ms #9 unreachable
+            9ms #6 row a stub
+                  #7 delete a
+            10ms #7 unreachable
                   unreachable cause="connection refused" next_ms=500 waiting=1
                   a waiting reason=Away
                   save
             510ms wake
-                  #10 connect
-            511ms #10 connected
-                  #11 overview of functions
-            512ms #11 rows a=stub
+                  #8 connect
+            511ms #8 connected
+                  #9 overview of functions
+            512ms #9 rows a=stub
                   a sending why=retry
+                  #10 get a
+            513ms #10 row a stub
+                  #11 update a v1
+            514ms #11 refused No module named 'x'
                   #12 get a
-            513ms #12 row a stub
-                  #13 update a v1
-            514ms #13 refused No module named 'x'
-                  #14 get a
-            515ms #14 row a stub
-                  #15 delete a
-            516ms #15 deleted
+            515ms #12 row a stub
+                  #13 delete a
+            516ms #13 deleted
                   back away_ms=506 waiting=1
                   a refused ms=4 words="No module named 'x'"
                   summary ms=516 refused=1
@@ -271,17 +225,15 @@ fn what_is_put_there_for_a_moment_is_not_left_behind() {
 #[test]
 fn what_a_busy_database_of_0_11_refused_is_tried_again() {
     let log = log_of(
-        "0ms given a=v1
-         5000ms write a v2
-         5001ms #1 row a v1 old
-         5001ms #2 noted
-         5002ms #3 refused [ERROR: Error updating function]
-         5003ms #4 row a v1 old
-         5004ms #5 row a v1 old
+        "0ms given 0.11.4 a=v1
+         5000ms given sent a v2
+         5002ms #1 refused [ERROR: Error updating function]
+         5003ms #2 row a v1 old
+         5004ms #3 row a v1 old
          9000ms write a v2
          9100ms rescan
-         9101ms #6 connected 0.11.4
-         9102ms #7 rows a=v1",
+         9101ms #4 connected 0.11.4
+         9102ms #5 rows a=v1",
     );
     assert!(after(&log, "9000ms").contains("a sending"), "never tried again:\n{log}");
 }
@@ -289,15 +241,12 @@ fn what_a_busy_database_of_0_11_refused_is_tried_again() {
 #[test]
 fn another_version_of_the_server_may_take_what_this_one_refused() {
     let log = log_of(
-        "0ms edit a v1
-         0ms rescan
-         1ms #1 connected 0.9.6
-         2ms #2 rows
-         4ms #3 refused No Function class found in the module
-         5ms #4 absent
+        "0ms given new 0.9.6 a=v1
+         4ms #1 refused No Function class found in the module
+         5ms #2 absent
          6000ms rescan
-         6001ms #5 connected 0.12.4
-         6002ms #6 rows",
+         6001ms #3 connected 0.12.4
+         6002ms #4 rows",
     );
     assert!(after(&log, "6002ms").contains("a sending"), "never tried again:\n{log}");
 }
@@ -350,16 +299,12 @@ fn a_refusal_says_what_the_server_keeps() {
 #[test]
 fn a_refusal_that_is_repeated_says_what_the_server_keeps() {
     let log = log_of(
-        "0ms edit a v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows
-         3ms #3 refused bad (<string>, line 4)
-         4ms #4 absent
+        "0ms given new a=v1
+         4ms given refused a v1 bad (<string>, line 4)
          2000ms write a v1
          3000ms rescan
-         3001ms #5 connected
-         3002ms #6 rows a=v0",
+         3001ms #1 connected
+         3002ms #2 rows a=v0",
     );
     let said: Vec<_> = log.lines().filter_map(|line| Some(line.split_once("a refused_before ")?.1)).collect();
     assert_eq!(

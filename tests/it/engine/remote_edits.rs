@@ -48,26 +48,13 @@ fn a_text_that_is_not_ours_is_kept_before_it_is_replaced() {
 fn what_cannot_be_kept_is_not_replaced() {
     check(
         "0ms edit a v2
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows a=theirs
-         3ms #3 row a theirs
-         4ms #4 not-kept",
+         0ms given start a=theirs
+         3ms #1 row a theirs
+         4ms #2 not-kept",
         &expect![[r#"
-            0ms edit a v2
-            0ms rescan
-                  #1 connect
-                  ready plugins=1 roots=["plugins"]
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows a=theirs
-                  connected server_version=0.12.4
-                  pass todo=1
-                  a sending why=new
-                  #3 get a
-            3ms #3 row a theirs
-                  #4 keep theirs
-            4ms #4 not-kept
+            3ms #1 row a theirs
+                  #2 keep theirs
+            4ms #2 not-kept
                   a failed ms=2 reason=backup_failed
                   summary failed=1 ms=4
                   save
@@ -185,33 +172,19 @@ fn a_retry_deploys_what_the_file_holds_by_then() {
 #[test]
 fn a_row_that_appears_meanwhile_is_updated() {
     check(
-        "0ms edit a v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows
-         4ms #3 taken
-         5ms #4 row a theirs
-         6ms #5 kept
-         7ms #6 row a v1",
+        "0ms given new a=v1
+         4ms #1 taken
+         5ms #2 row a theirs
+         6ms #3 kept
+         7ms #4 row a v1",
         &expect![[r#"
-            0ms edit a v1
-            0ms rescan
-                  #1 connect
-                  ready plugins=1 roots=["plugins"]
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows
-                  connected server_version=0.12.4
-                  pass todo=1
-                  a sending why=new
-                  #3 create a v1
-            4ms #3 taken
-                  #4 get a
-            5ms #4 row a theirs
-                  #5 keep theirs
-            6ms #5 kept
-                  #6 update a v1
-            7ms #6 row a v1
+            4ms #1 taken
+                  #2 get a
+            5ms #2 row a theirs
+                  #3 keep theirs
+            6ms #3 kept
+                  #4 update a v1
+            7ms #4 row a v1
                   archive v1
                   a updated active=true backup=the/copy.py from_version=theirs ms=5
                   summary ms=7 updated=1
@@ -356,10 +329,9 @@ fn a_remote_edit_is_overwritten_where_the_user_wants_that() {
 fn what_somebody_else_wrote_at_the_same_moment_is_replaced_as_soon_as_it_is_kept() {
     let log = log_of(
         "0ms given a=v1
-         5000ms write a v2
-         5001ms #1 row a v1
-         5002ms #2 row a v9
-         5003ms #3 row a v9
+         5000ms given sent a v2
+         5002ms #1 row a v9
+         5003ms #2 row a v9
          900000ms wake",
     );
     assert!(

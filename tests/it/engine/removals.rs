@@ -96,18 +96,9 @@ fn a_file_that_comes_back_changes_nothing() {
 fn what_was_changed_on_the_server_is_not_taken_away() {
     leaving(
         OnDelete::Delete,
-        "2000ms delete a
-         2350ms wake
-         32350ms wake
+        "2000ms given gone a
          32351ms #1 row a v9",
         &expect![[r#"
-            2000ms delete a
-                  held path=plugins/a.py
-            2350ms wake
-                  a removed
-            32350ms wake
-                  look for plugins/a.py
-                  #1 get a
             32351ms #1 row a v9
                   a spared reason=edited_on_server
         "#]],
@@ -118,19 +109,10 @@ fn what_was_changed_on_the_server_is_not_taken_away() {
 fn a_copy_that_cannot_be_kept_means_that_nothing_is_deleted() {
     leaving(
         OnDelete::Delete,
-        "2000ms delete a
-         2350ms wake
-         32350ms wake
+        "2000ms given gone a
          32351ms #1 row a v1
          32352ms #2 not-kept",
         &expect![[r#"
-            2000ms delete a
-                  held path=plugins/a.py
-            2350ms wake
-                  a removed
-            32350ms wake
-                  look for plugins/a.py
-                  #1 get a
             32351ms #1 row a v1
                   #2 keep v1
             32352ms #2 not-kept
@@ -221,21 +203,12 @@ fn when_more_files_go_than_are_left_nothing_is_taken_away() {
 fn a_function_is_switched_off_where_the_user_wants_that() {
     leaving(
         OnDelete::Deactivate,
-        "2000ms delete a
-         2350ms wake
-         32350ms wake
+        "2000ms given gone a
          32351ms #1 row a v1
          32352ms #2 row a v1 off
          40000ms write a v1
          41000ms write a v1",
         &expect![[r#"
-            2000ms delete a
-                  held path=plugins/a.py
-            2350ms wake
-                  a removed
-            32350ms wake
-                  look for plugins/a.py
-                  #1 get a
             32351ms #1 row a v1
                   #2 toggle a
                   save
@@ -255,21 +228,12 @@ fn a_function_is_switched_off_where_the_user_wants_that() {
 fn a_function_of_which_nobody_knows_whether_it_was_switched_off_is_mentioned_when_its_file_is_back() {
     leaving(
         OnDelete::Deactivate,
-        "2000ms delete a
-         2350ms wake
-         32350ms wake
+        "2000ms given gone a
          32351ms #1 row a v1
          32352ms #2 lost
          32353ms #3 unreachable
          40000ms write a v2",
         &expect![[r#"
-            2000ms delete a
-                  held path=plugins/a.py
-            2350ms wake
-                  a removed
-            32350ms wake
-                  look for plugins/a.py
-                  #1 get a
             32351ms #1 row a v1
                   #2 toggle a
                   save
@@ -290,9 +254,7 @@ fn a_function_of_which_nobody_knows_whether_it_was_switched_off_is_mentioned_whe
 fn a_removal_waits_for_a_server_that_is_away() {
     leaving(
         OnDelete::Delete,
-        "2000ms delete a
-         2350ms wake
-         32350ms wake
+        "2000ms given gone a
          32351ms #1 unreachable
          32851ms wake
          32852ms #2 connected
@@ -303,13 +265,6 @@ fn a_removal_waits_for_a_server_that_is_away() {
          32856ms #6 lost
          32857ms #7 absent",
         &expect![[r#"
-            2000ms delete a
-                  held path=plugins/a.py
-            2350ms wake
-                  a removed
-            32350ms wake
-                  look for plugins/a.py
-                  #1 get a
             32351ms #1 unreachable
                   unreachable cause="connection refused" next_ms=500
                   a waiting reason=Away
@@ -571,9 +526,7 @@ fn an_overview_older_than_a_removal_is_not_believed() {
          4ms #4 created b";
     let mut run = play(Policy { on_delete: OnDelete::Delete, ..policy() }, Ledger::default(), deployed);
     run.go_on(
-        "2000ms delete a
-         2350ms wake
-         32350ms wake
+        "2000ms given gone a
          32351ms #1 row a v1
          32352ms #2 kept
          32353ms rescan
@@ -584,7 +537,7 @@ fn an_overview_older_than_a_removal_is_not_believed() {
          32400ms #5 rows a=v1 b=v1",
     );
     let log = run.log();
-    assert!(after(&log, "32400ms").contains("a sending"), "the server does not have it, and nothing is sent:\n{log}");
+    assert!(after(log, "32400ms").contains("a sending"), "the server does not have it, and nothing is sent:\n{log}");
 }
 
 #[test]
@@ -617,20 +570,11 @@ fn nothing_is_deleted_while_files_are_being_written() {
 fn a_removal_ends_where_its_file_is_back_and_broken() {
     leaving(
         OnDelete::Delete,
-        "2000ms delete a
-         2350ms wake
-         32350ms wake
+        "2000ms given gone a
          32351ms write a broken
          32352ms #1 row a v1
          32352ms wake",
         &expect![[r#"
-            2000ms delete a
-                  held path=plugins/a.py
-            2350ms wake
-                  a removed
-            32350ms wake
-                  look for plugins/a.py
-                  #1 get a
             32351ms write a broken
                   flawed column=14 line=1 path=plugins/a.py reason=syntax
             32352ms #1 row a v1
@@ -645,22 +589,13 @@ fn a_removal_ends_where_its_file_is_back_and_broken() {
 fn a_removal_waits_for_a_server_behind_something_else() {
     leaving(
         OnDelete::Delete,
-        "2000ms delete a
-         2350ms wake
-         32350ms wake
+        "2000ms given gone a
          32351ms #1 foreign
          32851ms wake
          32852ms #2 connected
          32853ms #3 rows a=v1 b=v1 c=v1
          32854ms wake",
         &expect![[r#"
-            2000ms delete a
-                  held path=plugins/a.py
-            2350ms wake
-                  a removed
-            32350ms wake
-                  look for plugins/a.py
-                  #1 get a
             32351ms #1 foreign
                   not_open_webui status=200 words="a web page"
                   a waiting reason=Away

@@ -172,58 +172,40 @@ fn what_somebody_else_has_changed_since_a_crash_is_left_alone() {
 #[test]
 fn an_update_that_an_absence_swallowed_is_made_good_before_anything_else() {
     check(
-        "0ms given a=v1
-         10ms write a v2
-         11ms #1 row a v1 old
-         12ms #2 noted
-         13ms #3 lost
-         14ms #4 unreachable
+        "0ms given 0.11.4 a=v1
+         10ms given lost a v2
          600ms wake
-         601ms #5 connected 0.11.4
-         602ms #6 rows a=v1
-         603ms #7 row a v1 old off
-         604ms #8 row a v1 old off
-         605ms #9 row a v1 old
-         606ms #10 row a v1 old
-         607ms #11 noted
-         608ms #12 row a v2 old",
+         601ms #1 connected 0.11.4
+         602ms #2 rows a=v1
+         603ms #3 row a v1 old off
+         604ms #4 row a v1 old off
+         605ms #5 row a v1 old
+         606ms #6 row a v1 old
+         607ms #7 noted
+         608ms #8 row a v2 old",
         &expect![[r#"
-            10ms write a v2
-                  a sending why=edited
-                  #1 get a
-            11ms #1 row a v1 old
-                  #2 note that a is on
-            12ms #2 noted
-                  #3 update a v2
-            13ms #3 lost
-                  #4 get a
-            14ms #4 unreachable
-                  unreachable cause="no answer" next_ms=500 waiting=1
-                  a waiting reason=Away
-                  save
             600ms wake
-                  #5 connect
-            601ms #5 connected 0.11.4
-                  #6 overview of functions
-            602ms #6 rows a=v1
-                  connected server_version=0.11.4
-                  #7 get a
-            603ms #7 row a v1 old off
-                  #8 update a v1
-            604ms #8 row a v1 old off
-                  #9 toggle a
-            605ms #9 row a v1 old
+                  #1 connect
+            601ms #1 connected 0.11.4
+                  #2 overview of functions
+            602ms #2 rows a=v1
+                  #3 get a
+            603ms #3 row a v1 old off
+                  #4 update a v1
+            604ms #4 row a v1 old off
+                  #5 toggle a
+            605ms #5 row a v1 old
                   back away_ms=591 waiting=1
                   a restored
                   a sending why=retry
-                  #10 get a
+                  #6 get a
                   save
                   unnote a
-            606ms #10 row a v1 old
-                  #11 note that a is on
-            607ms #11 noted
-                  #12 update a v2
-            608ms #12 row a v2 old
+            606ms #6 row a v1 old
+                  #7 note that a is on
+            607ms #7 noted
+                  #8 update a v2
+            608ms #8 row a v2 old
                   archive v2
                   a updated active=true from_version=v1 ms=3
                   save
@@ -253,21 +235,15 @@ fn who_switches_a_function_off_during_an_update_has_his_way() {
         "#]],
     );
     let versioned_and_lost = "0ms given a=v1
-         10ms write a v2
-         11ms #1 row a v1
-         12ms #2 lost
-         13ms #3 row a v1 off";
+         10ms given sent a v2
+         12ms #1 lost
+         13ms #2 row a v1 off";
     check(
         versioned_and_lost,
         &expect![[r#"
-            10ms write a v2
-                  a sending why=edited
-                  #1 get a
-            11ms #1 row a v1
-                  #2 update a v2
-            12ms #2 lost
-                  #3 get a
-            13ms #3 row a v1 off
+            12ms #1 lost
+                  #2 get a
+            13ms #2 row a v1 off
                   unreachable cause="no answer" next_ms=500 waiting=1
                   a waiting reason=Away
                   save
@@ -282,29 +258,11 @@ fn what_was_certainly_not_carried_out_leaves_no_note() {
         policy(),
         old_server(),
         "0ms edit a v2
-         0ms rescan
-         1ms #1 connected 0.9.6
-         2ms #2 rows a=v1
-         3ms #3 row a v1 old
-         4ms #4 noted
-         5ms #5 unreachable",
+         0ms given start 0.9.6 a=v1
+         3ms given sent a
+         5ms #1 unreachable",
         &expect![[r#"
-            0ms edit a v2
-            0ms rescan
-                  #1 connect
-                  ready plugins=1 roots=["plugins"]
-            1ms #1 connected 0.9.6
-                  #2 overview of functions
-            2ms #2 rows a=v1
-                  connected server_version=0.9.6
-                  pass todo=1
-                  a sending why=edited
-                  #3 get a
-            3ms #3 row a v1 old
-                  #4 note that a is on
-            4ms #4 noted
-                  #5 update a v2
-            5ms #5 unreachable
+            5ms #1 unreachable
                   unreachable cause="connection refused" next_ms=500 waiting=1
                   a waiting reason=Away
                   save
@@ -320,55 +278,37 @@ fn what_the_server_ran_and_could_not_store_is_made_good() {
         policy(),
         old_server(),
         "0ms edit a v2
-         0ms rescan
-         1ms #1 connected 0.9.6
-         2ms #2 rows a=v1
-         3ms #3 row a v1 old
-         4ms #4 noted
-         5ms #5 stumbled
+         0ms given start 0.9.6 a=v1
+         3ms given sent a
+         5ms #1 stumbled
          505ms wake
-         506ms #6 connected 0.9.6
-         507ms #7 rows a=v1
-         508ms #8 row a v1 old
-         509ms #9 row a v1 old
-         510ms #10 row a v1 old",
+         506ms #2 connected 0.9.6
+         507ms #3 rows a=v1
+         508ms #4 row a v1 old
+         509ms #5 row a v1 old
+         510ms #6 row a v1 old",
         &expect![[r#"
-            0ms edit a v2
-            0ms rescan
-                  #1 connect
-                  ready plugins=1 roots=["plugins"]
-            1ms #1 connected 0.9.6
-                  #2 overview of functions
-            2ms #2 rows a=v1
-                  connected server_version=0.9.6
-                  pass todo=1
-                  a sending why=edited
-                  #3 get a
-            3ms #3 row a v1 old
-                  #4 note that a is on
-            4ms #4 noted
-                  #5 update a v2
-            5ms #5 stumbled
+            5ms #1 stumbled
                   unreachable cause="the server's database is locked" next_ms=500 waiting=1
                   a waiting reason=Away
                   save
             505ms wake
-                  #6 connect
-            506ms #6 connected 0.9.6
-                  #7 overview of functions
-            507ms #7 rows a=v1
-                  #8 get a
-            508ms #8 row a v1 old
-                  #9 update a v1
-            509ms #9 row a v1 old
+                  #2 connect
+            506ms #2 connected 0.9.6
+                  #3 overview of functions
+            507ms #3 rows a=v1
+                  #4 get a
+            508ms #4 row a v1 old
+                  #5 update a v1
+            509ms #5 row a v1 old
                   back away_ms=504 waiting=1
                   a recovered
                   a sending why=retry
-                  #10 get a
+                  #6 get a
                   save
                   unnote a
-            510ms #10 row a v1 old
-                  #11 note that a is on
+            510ms #6 row a v1 old
+                  #7 note that a is on
         "#]],
     );
 }
@@ -380,41 +320,23 @@ fn a_refused_text_that_the_server_held_before_is_a_refusal() {
         force(),
         old_server(),
         "0ms edit a v1
-         0ms rescan
-         1ms #1 connected 0.9.6
-         2ms #2 rows a=v1
-         3ms #3 row a v1 old
-         4ms #4 noted
-         5ms #5 refused No module named 'x'
-         6ms #6 row a v1 old off
-         7ms #7 refused No module named 'x'
-         8ms #8 row a v1 old off
-         9ms #9 row a v1 old",
+         0ms given start 0.9.6 a=v1
+         3ms given sent a
+         5ms #1 refused No module named 'x'
+         6ms #2 row a v1 old off
+         7ms #3 refused No module named 'x'
+         8ms #4 row a v1 old off
+         9ms #5 row a v1 old",
         &expect![[r#"
-            0ms edit a v1
-            0ms rescan
-                  #1 connect
-                  ready plugins=1 roots=["plugins"]
-            1ms #1 connected 0.9.6
-                  #2 overview of functions
-            2ms #2 rows a=v1
-                  connected server_version=0.9.6
-                  pass todo=1
-                  a sending why=forced
-                  #3 get a
-            3ms #3 row a v1 old
-                  #4 note that a is on
-            4ms #4 noted
-                  #5 update a v1
-            5ms #5 refused No module named 'x'
-                  #6 get a
-            6ms #6 row a v1 old off
-                  #7 update a v1
-            7ms #7 refused No module named 'x'
-                  #8 get a
-            8ms #8 row a v1 old off
-                  #9 toggle a
-            9ms #9 row a v1 old
+            5ms #1 refused No module named 'x'
+                  #2 get a
+            6ms #2 row a v1 old off
+                  #3 update a v1
+            7ms #3 refused No module named 'x'
+                  #4 get a
+            8ms #4 row a v1 old off
+                  #5 toggle a
+            9ms #5 row a v1 old
                   a refused ms=7 old_version=running words="No module named 'x'"
                   a restored
                   summary ms=9 refused=1
@@ -430,60 +352,33 @@ fn what_could_not_be_switched_on_again_is_tried_again_soon() {
         policy(),
         old_server(),
         "0ms edit a v2
-         0ms rescan
-         1ms #1 connected 0.9.6
-         2ms #2 rows a=v1
-         3ms #3 row a v1 old
-         4ms #4 noted
-         5ms #5 refused no
-         6ms #6 row a v1 old off
-         7ms #7 row a v1 old off
-         8ms #8 unreachable
+         0ms given start 0.9.6 a=v1
+         3ms given refused a
+         8ms #1 unreachable
          508ms wake
-         509ms #9 connected 0.9.6
-         510ms #10 rows a=v1
-         511ms #11 row a v1 old off
-         512ms #12 row a v1 old off
-         513ms #13 row a v1 old",
+         509ms #2 connected 0.9.6
+         510ms #3 rows a=v1
+         511ms #4 row a v1 old off
+         512ms #5 row a v1 old off
+         513ms #6 row a v1 old",
         &expect![[r#"
-            0ms edit a v2
-            0ms rescan
-                  #1 connect
-                  ready plugins=1 roots=["plugins"]
-            1ms #1 connected 0.9.6
-                  #2 overview of functions
-            2ms #2 rows a=v1
-                  connected server_version=0.9.6
-                  pass todo=1
-                  a sending why=edited
-                  #3 get a
-            3ms #3 row a v1 old
-                  #4 note that a is on
-            4ms #4 noted
-                  #5 update a v2
-            5ms #5 refused no
-                  #6 get a
-            6ms #6 row a v1 old off
-                  #7 update a v1
-            7ms #7 row a v1 old off
-                  #8 toggle a
-            8ms #8 unreachable
-                  a refused ms=6 words=no
+            8ms #1 unreachable
+                  a refused ms=6 words=boom
                   a went_off cause="connection refused"
                   unreachable cause="connection refused" next_ms=500
                   save
             508ms wake
-                  #9 connect
-            509ms #9 connected 0.9.6
-                  #10 overview of functions
-            510ms #10 rows a=v1
-                  a refused_before on_server=true words=no
-                  #11 get a
-            511ms #11 row a v1 old off
-                  #12 update a v1
-            512ms #12 row a v1 old off
-                  #13 toggle a
-            513ms #13 row a v1 old
+                  #2 connect
+            509ms #2 connected 0.9.6
+                  #3 overview of functions
+            510ms #3 rows a=v1
+                  a refused_before on_server=true words=boom
+                  #4 get a
+            511ms #4 row a v1 old off
+                  #5 update a v1
+            512ms #5 row a v1 old off
+                  #6 toggle a
+            513ms #6 row a v1 old
                   back away_ms=505
                   a restored
                   summary ms=513 refused=1
@@ -499,62 +394,35 @@ fn what_may_not_be_switched_on_again_is_tried_again_at_the_next_look() {
         policy(),
         old_server(),
         "0ms edit a v2
-         0ms rescan
-         1ms #1 connected 0.9.6
-         2ms #2 rows a=v1
-         3ms #3 row a v1 old
-         4ms #4 noted
-         5ms #5 refused no
-         6ms #6 row a v1 old off
-         7ms #7 row a v1 old off
-         8ms #8 not-allowed
+         0ms given start 0.9.6 a=v1
+         3ms given refused a
+         8ms #1 not-allowed
          5000ms rescan
-         5001ms #9 connected 0.9.6
-         5002ms #10 rows a=v1
-         5003ms #11 row a v1 old off
-         5004ms #12 row a v1 old off
-         5005ms #13 row a v1 old",
+         5001ms #2 connected 0.9.6
+         5002ms #3 rows a=v1
+         5003ms #4 row a v1 old off
+         5004ms #5 row a v1 old off
+         5005ms #6 row a v1 old",
         &expect![[r#"
-            0ms edit a v2
-            0ms rescan
-                  #1 connect
-                  ready plugins=1 roots=["plugins"]
-            1ms #1 connected 0.9.6
-                  #2 overview of functions
-            2ms #2 rows a=v1
-                  connected server_version=0.9.6
-                  pass todo=1
-                  a sending why=edited
-                  #3 get a
-            3ms #3 row a v1 old
-                  #4 note that a is on
-            4ms #4 noted
-                  #5 update a v2
-            5ms #5 refused no
-                  #6 get a
-            6ms #6 row a v1 old off
-                  #7 update a v1
-            7ms #7 row a v1 old off
-                  #8 toggle a
-            8ms #8 not-allowed
-                  a refused ms=6 words=no
+            8ms #1 not-allowed
+                  a refused ms=6 words=boom
                   a went_off cause="401 Unauthorized"
                   unreachable cause="401 Unauthorized" next_ms=500
                   save
             5000ms rescan
-                  #9 connect
+                  #2 connect
                   ready plugins=1 roots=["plugins"]
-            5001ms #9 connected 0.9.6
-                  #10 overview of functions
-            5002ms #10 rows a=v1
-                  a refused_before on_server=true words=no
+            5001ms #2 connected 0.9.6
+                  #3 overview of functions
+            5002ms #3 rows a=v1
+                  a refused_before on_server=true words=boom
                   pass todo=1
-                  #11 get a
-            5003ms #11 row a v1 old off
-                  #12 update a v1
-            5004ms #12 row a v1 old off
-                  #13 toggle a
-            5005ms #13 row a v1 old
+                  #4 get a
+            5003ms #4 row a v1 old off
+                  #5 update a v1
+            5004ms #5 row a v1 old off
+                  #6 toggle a
+            5005ms #6 row a v1 old
                   back away_ms=4997
                   a restored
                   summary ms=5 refused=1
@@ -567,35 +435,17 @@ fn what_may_not_be_switched_on_again_is_tried_again_at_the_next_look() {
 #[test]
 fn a_flip_that_never_arrived_is_done_again() {
     check(
-        "0ms given a=v1
-         10ms write a v2
-         11ms #1 row a v1 old
-         12ms #2 noted
-         13ms #3 refused boom
-         14ms #4 row a v1 old off
-         15ms #5 row a v1 old off
-         16ms #6 lost
-         17ms #7 row a v1 old off
-         18ms #8 row a v1 old",
+        "0ms given 0.9.6 a=v1
+         10ms given refused a v2
+         16ms #1 lost
+         17ms #2 row a v1 old off
+         18ms #3 row a v1 old",
         &expect![[r#"
-            10ms write a v2
-                  a sending why=edited
-                  #1 get a
-            11ms #1 row a v1 old
-                  #2 note that a is on
-            12ms #2 noted
-                  #3 update a v2
-            13ms #3 refused boom
-                  #4 get a
-            14ms #4 row a v1 old off
-                  #5 update a v1
-            15ms #5 row a v1 old off
-                  #6 toggle a
-            16ms #6 lost
-                  #7 get a
-            17ms #7 row a v1 old off
-                  #8 toggle a
-            18ms #8 row a v1 old
+            16ms #1 lost
+                  #2 get a
+            17ms #2 row a v1 old off
+                  #3 toggle a
+            18ms #3 row a v1 old
                   a refused ms=8 old_version=running words=boom
                   a restored
                   save
@@ -607,57 +457,39 @@ fn a_flip_that_never_arrived_is_done_again() {
 #[test]
 fn flips_that_never_arrive_are_done_again_when_the_server_is_back() {
     check(
-        "0ms given a=v1
-         10ms write a v2
-         11ms #1 row a v1 old
-         12ms #2 noted
-         13ms #3 refused boom
-         14ms #4 row a v1 old off
-         15ms #5 row a v1 old off
-         16ms #6 lost
-         17ms #7 row a v1 old off
-         18ms #8 lost
-         19ms #9 row a v1 old off
-         20ms #10 lost
-         21ms #11 row a v1 old off
-         22ms #12 lost
-         23ms #13 row a v1 old off
+        "0ms given 0.9.6 a=v1
+         10ms given refused a v2
+         16ms #1 lost
+         17ms #2 row a v1 old off
+         18ms #3 lost
+         19ms #4 row a v1 old off
+         20ms #5 lost
+         21ms #6 row a v1 old off
+         22ms #7 lost
+         23ms #8 row a v1 old off
          523ms wake",
         &expect![[r#"
-            10ms write a v2
-                  a sending why=edited
-                  #1 get a
-            11ms #1 row a v1 old
-                  #2 note that a is on
-            12ms #2 noted
-                  #3 update a v2
-            13ms #3 refused boom
+            16ms #1 lost
+                  #2 get a
+            17ms #2 row a v1 old off
+                  #3 toggle a
+            18ms #3 lost
                   #4 get a
-            14ms #4 row a v1 old off
-                  #5 update a v1
-            15ms #5 row a v1 old off
-                  #6 toggle a
-            16ms #6 lost
-                  #7 get a
-            17ms #7 row a v1 old off
-                  #8 toggle a
-            18ms #8 lost
-                  #9 get a
-            19ms #9 row a v1 old off
-                  #10 toggle a
-            20ms #10 lost
-                  #11 get a
-            21ms #11 row a v1 old off
-                  #12 toggle a
-            22ms #12 lost
-                  #13 get a
-            23ms #13 row a v1 old off
+            19ms #4 row a v1 old off
+                  #5 toggle a
+            20ms #5 lost
+                  #6 get a
+            21ms #6 row a v1 old off
+                  #7 toggle a
+            22ms #7 lost
+                  #8 get a
+            23ms #8 row a v1 old off
                   a refused ms=13 words=boom
                   a went_off cause="no answer came"
                   unreachable cause="no answer came" next_ms=500
                   save
             523ms wake
-                  #14 connect
+                  #9 connect
         "#]],
     );
 }
@@ -728,12 +560,10 @@ fn a_refused_text_is_not_sent_again_after_something_was_made_good() {
 #[test]
 fn a_refusal_that_switched_off_a_text_of_somebody_elses_is_not_as_it_was() {
     let log = log_of(
-        "0ms given a=v1
-         5000ms write a v2
-         5001ms #1 row a v1 old
-         5001ms #2 noted
-         5002ms #3 refused no
-         5003ms #4 row a v0 old off",
+        "0ms given 0.9.6 a=v1
+         5000ms given sent a v2
+         5002ms #1 refused no
+         5003ms #2 row a v0 old off",
     );
     assert!(log.contains("toggle a") || log.contains("went_off"), "it is off, and nobody knows:\n{log}");
 }

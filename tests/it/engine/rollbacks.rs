@@ -83,21 +83,15 @@ fn what_was_rolled_back_is_deployed_when_the_file_changes() {
 fn a_deploy_that_ends_after_a_rollback_undoes_it_and_says_so() {
     check(
         "0ms given a=v1
-         5000ms write a v2
-         5001ms #1 row a v1
+         5000ms given sent a v2
          6000ms rolling-back a v2 v0
          6100ms rolled-back a v2 v0
-         7000ms #2 row a v2
+         7000ms #1 row a v2
          8000ms write a v2",
         &expect![[r#"
-            5000ms write a v2
-                  a sending why=edited
-                  #1 get a
-            5001ms #1 row a v1
-                  #2 update a v2
             6000ms rolling-back a v2 v0
             6100ms rolled-back a v2 v0
-            7000ms #2 row a v2
+            7000ms #1 row a v2
                   archive v2
                   a updated active=true from_version=v1 ms=2000
                   end the rollback of a
@@ -114,20 +108,14 @@ fn a_deploy_that_ends_after_a_rollback_undoes_it_and_says_so() {
 fn a_deploy_that_ends_before_a_rollback_does_not_undo_it() {
     check(
         "0ms given a=v1
-         5000ms write a v2
-         5001ms #1 row a v1
+         5000ms given sent a v2
          6000ms rolling-back a v2 v0
-         6100ms #2 row a v2
+         6100ms #1 row a v2
          7000ms rolled-back a v2 v0
          8000ms write a v2",
         &expect![[r#"
-            5000ms write a v2
-                  a sending why=edited
-                  #1 get a
-            5001ms #1 row a v1
-                  #2 update a v2
             6000ms rolling-back a v2 v0
-            6100ms #2 row a v2
+            6100ms #1 row a v2
                   archive v2
                   a updated active=true from_version=v1 ms=1100
                   save
@@ -143,18 +131,12 @@ fn a_deploy_that_ends_before_a_rollback_does_not_undo_it() {
 fn a_deploy_that_ends_after_a_pull_undoes_nothing() {
     check(
         "0ms given a=v1
-         5000ms write a v2
-         5001ms #1 row a v1
+         5000ms given sent a v2
          6000ms pulled a v1
-         7000ms #2 row a v2",
+         7000ms #1 row a v2",
         &expect![[r#"
-            5000ms write a v2
-                  a sending why=edited
-                  #1 get a
-            5001ms #1 row a v1
-                  #2 update a v2
             6000ms pulled a v1
-            7000ms #2 row a v2
+            7000ms #1 row a v2
                   archive v2
                   a updated active=true from_version=v1 ms=2000
                   save

@@ -119,27 +119,16 @@ fn back_and_forth_during_a_deploy_ends_with_what_the_file_holds() {
 fn a_formatter_at_work_makes_one_version_and_not_two() {
     check(
         "0ms given a=v1
-         10ms write a v2
-         11ms #1 row a v1
-         12ms #2 row a v2
+         10ms given deployed a v2
          300ms write a v3
          350ms write a v4
          450ms wake
          500ms wake",
         &expect![[r#"
-            10ms write a v2
-                  a sending why=edited
-                  #1 get a
-            11ms #1 row a v1
-                  #2 update a v2
-            12ms #2 row a v2
-                  archive v2
-                  a updated active=true from_version=v1 ms=2
-                  save
             300ms write a v3
             350ms write a v4
                   a sending why=edited
-                  #3 get a
+                  #1 get a
             450ms wake
             500ms wake
         "#]],
@@ -271,30 +260,19 @@ fn what_waits_for_its_turn_and_is_no_plugin_any_more_is_not_deployed() {
 fn what_happens_to_a_file_within_a_moment_is_one_save() {
     check(
         "0ms given a=v1
-         5000ms write a v2
-         5001ms #1 row a v1
-         5002ms #2 row a v2
+         5000ms given deployed a v2
          5300ms delete a
          5304ms write a v3
          5340ms write a v4
-         5341ms #3 row a v2",
+         5341ms #1 row a v2",
         &expect![[r#"
-            5000ms write a v2
-                  a sending why=edited
-                  #1 get a
-            5001ms #1 row a v1
-                  #2 update a v2
-            5002ms #2 row a v2
-                  archive v2
-                  a updated active=true from_version=v1 ms=2
-                  save
             5300ms delete a
             5304ms write a v3
             5340ms write a v4
                   a sending why=edited
-                  #3 get a
-            5341ms #3 row a v2
-                  #4 update a v4
+                  #1 get a
+            5341ms #1 row a v2
+                  #2 update a v4
         "#]],
     );
 }
