@@ -72,16 +72,12 @@ fn a_server_that_answers_questions_but_no_deploy_is_not_back() {
          10ms write a v2
          11ms #1 row a v1
          12ms #2 unreachable
-         512ms wake
-         513ms #3 connected
-         514ms #4 rows a=v1
-         515ms #5 row a v1
-         516ms #6 unreachable
-         1516ms wake
-         1517ms #7 connected
-         1518ms #8 rows a=v1
-         1519ms #9 row a v1
-         1520ms #10 unreachable
+         512ms wake: a=v1
+         515ms #3 row a v1
+         516ms #4 unreachable
+         1516ms wake: a=v1
+         1519ms #5 row a v1
+         1520ms #6 unreachable
          3520ms wake",
         &expect![[r#"
             10ms write a v2
@@ -93,34 +89,26 @@ fn a_server_that_answers_questions_but_no_deploy_is_not_back() {
                   unreachable cause="connection refused" next_ms=500 waiting=1
                   a waiting reason=Away
                   save
-            512ms wake
-                  #3 connect
-            513ms #3 connected
-                  #4 overview of functions
-            514ms #4 rows a=v1
+            512ms wake: a=v1
                   a sending why=retry
-                  #5 get a
-            515ms #5 row a v1
-                  #6 update a v2
-            516ms #6 unreachable
+                  #3 get a
+            515ms #3 row a v1
+                  #4 update a v2
+            516ms #4 unreachable
                   still_unreachable attempt=2 cause="connection refused" next_ms=1000
                   a waiting reason=Away
                   save
-            1516ms wake
-                  #7 connect
-            1517ms #7 connected
-                  #8 overview of functions
-            1518ms #8 rows a=v1
+            1516ms wake: a=v1
                   a sending why=retry
-                  #9 get a
-            1519ms #9 row a v1
-                  #10 update a v2
-            1520ms #10 unreachable
+                  #5 get a
+            1519ms #5 row a v1
+                  #6 update a v2
+            1520ms #6 unreachable
                   still_unreachable attempt=3 cause="connection refused" next_ms=2000
                   a waiting reason=Away
                   save
             3520ms wake
-                  #11 connect
+                  #7 connect
         "#]],
     );
 }
@@ -130,25 +118,19 @@ fn a_server_that_lost_its_data_gets_all_of_it_again() {
     check(
         "0ms given a=v1 b=v1
          10ms given away a v2
-         511ms wake
-         512ms #1 connected
-         513ms #2 rows
-         514ms #3 absent
-         515ms #4 absent",
+         511ms wake: nothing
+         514ms #1 absent
+         515ms #2 absent",
         &expect![[r#"
-            511ms wake
-                  #1 connect
-            512ms #1 connected
-                  #2 overview of functions
-            513ms #2 rows
+            511ms wake: nothing
                   a sending why=retry
-                  #3 get a
+                  #1 get a
                   b sending why=missing_on_server
-                  #4 get b
-            514ms #3 absent
-                  #5 create a v2
-            515ms #4 absent
-                  #6 create b v1
+                  #2 get b
+            514ms #1 absent
+                  #3 create a v2
+            515ms #2 absent
+                  #4 create b v1
         "#]],
     );
 }
@@ -235,19 +217,13 @@ fn a_plugin_that_the_server_cannot_cope_with_does_not_keep_the_others_from_it() 
          10ms edit b v2
          10ms given away a v2
          600ms write b v2
-         700ms wake
-         710ms #1 connected
-         720ms #2 rows a=v1 b=v1",
+         700ms wake: a=v1 b=v1",
         &expect![[r#"
             600ms write b v2
                   b waiting reason=Away
-            700ms wake
-                  #1 connect
-            710ms #1 connected
-                  #2 overview of functions
-            720ms #2 rows a=v1 b=v1
+            700ms wake: a=v1 b=v1
                   b sending why=edited
-                  #3 get b
+                  #1 get b
         "#]],
     );
 }
@@ -260,11 +236,9 @@ fn a_proxy_that_answers_for_its_server_for_a_while_is_told_once_and_asked_again(
          5010ms #1 foreign
          5600ms wake
          5610ms #2 foreign
-         7000ms wake
-         7010ms #3 connected
-         7020ms #4 rows a=v1
-         7030ms #5 row a v1
-         7040ms #6 row a v2",
+         7000ms wake: a=v1
+         7030ms #3 row a v1
+         7040ms #4 row a v2",
         &expect![[r#"
             5000ms write a v2
                   a sending why=edited
@@ -277,19 +251,15 @@ fn a_proxy_that_answers_for_its_server_for_a_while_is_told_once_and_asked_again(
                   #2 connect
             5610ms #2 foreign
                   still_unreachable attempt=2 cause="a web page" next_ms=1000
-            7000ms wake
-                  #3 connect
-            7010ms #3 connected
-                  #4 overview of functions
-            7020ms #4 rows a=v1
+            7000ms wake: a=v1
                   a sending why=retry
-                  #5 get a
-            7030ms #5 row a v1
-                  #6 update a v2
-            7040ms #6 row a v2
+                  #3 get a
+            7030ms #3 row a v1
+                  #4 update a v2
+            7040ms #4 row a v2
                   back away_ms=2030 waiting=1
                   archive v2
-                  a updated active=true from_version=v1 ms=20
+                  a updated active=true from_version=v1 ms=38
                   save
         "#]],
     );
@@ -316,65 +286,47 @@ fn a_server_that_only_fails_at_deploys_is_told_of_once() {
     check(
         "0ms given new a=v1
          4ms #1 unreachable
-         504ms wake
-         505ms #2 connected
-         506ms #3 rows
-         507ms #4 absent
-         508ms #5 unreachable
-         1508ms wake
-         1509ms #6 connected
-         1510ms #7 rows
-         1511ms #8 absent
-         1512ms #9 unreachable
+         504ms wake: nothing
+         507ms #2 absent
+         508ms #3 unreachable
+         1508ms wake: nothing
+         1511ms #4 absent
+         1512ms #5 unreachable
          2000ms write a v2
-         3512ms wake
-         3513ms #10 connected
-         3514ms #11 rows
-         3515ms #12 absent
-         3516ms #13 created a",
+         3512ms wake: nothing
+         3515ms #6 absent
+         3516ms #7 created a",
         &expect![[r#"
             4ms #1 unreachable
                   unreachable cause="connection refused" next_ms=500 waiting=1
                   a waiting reason=Away
                   save
-            504ms wake
-                  #2 connect
-            505ms #2 connected
-                  #3 overview of functions
-            506ms #3 rows
+            504ms wake: nothing
                   a sending why=retry
-                  #4 get a
-            507ms #4 absent
-                  #5 create a v1
-            508ms #5 unreachable
+                  #2 get a
+            507ms #2 absent
+                  #3 create a v1
+            508ms #3 unreachable
                   still_unreachable attempt=2 cause="connection refused" next_ms=1000
                   a waiting reason=Away
                   save
-            1508ms wake
-                  #6 connect
-            1509ms #6 connected
-                  #7 overview of functions
-            1510ms #7 rows
+            1508ms wake: nothing
                   a sending why=retry
-                  #8 get a
-            1511ms #8 absent
-                  #9 create a v1
-            1512ms #9 unreachable
+                  #4 get a
+            1511ms #4 absent
+                  #5 create a v1
+            1512ms #5 unreachable
                   still_unreachable attempt=3 cause="connection refused" next_ms=2000
                   a waiting reason=Away
                   save
             2000ms write a v2
-            3512ms wake
-                  #10 connect
+            3512ms wake: nothing
                   a waiting reason=Away
-            3513ms #10 connected
-                  #11 overview of functions
-            3514ms #11 rows
                   a sending why=edited
-                  #12 get a
-            3515ms #12 absent
-                  #13 create a v2
-            3516ms #13 created a
+                  #6 get a
+            3515ms #6 absent
+                  #7 create a v2
+            3516ms #7 created a
                   back away_ms=3512 waiting=1
                   archive v2
                   a created ms=2
@@ -393,15 +345,11 @@ fn force_does_not_end_the_server_again_and_again() {
          4ms #2 unreachable
          5ms #1 crashed
          6ms #3 unreachable
-         510ms wake
-         511ms #4 connected
-         512ms #5 rows
-         513ms #6 absent
-         514ms #7 crashed
-         515ms #8 unreachable
-         2000ms wake
-         2001ms #9 connected
-         2002ms #10 rows",
+         510ms wake: nothing
+         513ms #4 absent
+         514ms #5 crashed
+         515ms #6 unreachable
+         2000ms wake: nothing",
         &expect![[r#"
             4ms #2 unreachable
                   unreachable cause="connection refused" next_ms=500 waiting=2
@@ -412,29 +360,21 @@ fn force_does_not_end_the_server_again_and_again() {
             6ms #3 unreachable
                   a waiting reason=Away
                   save
-            510ms wake
-                  #4 connect
-            511ms #4 connected
-                  #5 overview of functions
-            512ms #5 rows
+            510ms wake: nothing
                   a sending why=forced
+                  #4 get a
+            513ms #4 absent
+                  #5 create a v1
+            514ms #5 crashed
                   #6 get a
-            513ms #6 absent
-                  #7 create a v1
-            514ms #7 crashed
-                  #8 get a
-            515ms #8 unreachable
+            515ms #6 unreachable
                   still_unreachable attempt=2 cause="Internal Server Error, and then connection refused" next_ms=1000
                   a refused ms=3 words="the server gave no answer to it, twice: Internal Server Error, and then connection refused"
                   save
-            2000ms wake
-                  #9 connect
-            2001ms #9 connected
-                  #10 overview of functions
-            2002ms #10 rows
+            2000ms wake: nothing
                   a refused_before words="the server gave no answer to it, twice: Internal Server Error, and then connection refused"
                   b sending why=forced
-                  #11 get b
+                  #7 get b
         "#]],
     );
 }

@@ -34,9 +34,7 @@ fn a_500_is_tried_again_three_times_before_it_counts_as_refused() {
          13020ms #10 row a v1
          13021ms #11 crashed
          13022ms #12 row a v1
-         60000ms rescan
-         60001ms #13 connected
-         60002ms #14 rows a=v1",
+         60000ms rescan: a=v1",
         &expect![[r#"
             10ms write a v2
                   a sending why=edited
@@ -79,11 +77,7 @@ fn a_500_is_tried_again_three_times_before_it_counts_as_refused() {
             13022ms #12 row a v1
                   a refused ms=3 old_version=running words="Internal Server Error"
                   save
-            60000ms rescan
-                  #13 connect
-            60001ms #13 connected
-                  #14 overview of functions
-            60002ms #14 rows a=v1
+            60000ms rescan: a=v1
                   a refused_before on_server=true words="Internal Server Error"
                   summary ms=2 refused=1
         "#]],
@@ -147,12 +141,10 @@ fn the_count_starts_anew_when_the_server_was_away() {
          1014ms given crashed a
          1100ms write b v2
          1101ms #1 unreachable
-         2000ms wake
-         2001ms #2 connected
-         2002ms #3 rows a=v1 b=v1
-         2003ms #4 row a v1
-         2004ms #5 crashed
-         2005ms #6 row a v1",
+         2000ms wake: a=v1 b=v1
+         2003ms #2 row a v1
+         2004ms #3 crashed
+         2005ms #4 row a v1",
         &expect![[r#"
             1100ms write b v2
                   b sending why=edited
@@ -161,22 +153,18 @@ fn the_count_starts_anew_when_the_server_was_away() {
                   unreachable cause="connection refused" next_ms=500 waiting=2
                   b waiting reason=Away
                   save
-            2000ms wake
-                  #2 connect
-            2001ms #2 connected
-                  #3 overview of functions
-            2002ms #3 rows a=v1 b=v1
+            2000ms wake: a=v1 b=v1
                   a sending why=retry
+                  #2 get a
+            2003ms #2 row a v1
+                  #3 update a v2
+            2004ms #3 crashed
                   #4 get a
-            2003ms #4 row a v1
-                  #5 update a v2
-            2004ms #5 crashed
-                  #6 get a
-            2005ms #6 row a v1
+            2005ms #4 row a v1
                   back away_ms=904 waiting=2
                   a retrying next_ms=1000 words="Internal Server Error"
                   b sending why=retry
-                  #7 get b
+                  #5 get b
                   save
         "#]],
     );
@@ -189,17 +177,13 @@ fn a_server_that_goes_away_twice_after_it_failed_at_a_text_is_spared_it() {
          10ms given sent a v2
          12ms #1 crashed
          13ms #2 unreachable
-         2000ms wake
-         2001ms #3 connected
-         2002ms #4 rows a=v1
-         2003ms #5 row a v1
-         2004ms #6 crashed
-         2005ms #7 row a v1
+         2000ms wake: a=v1
+         2003ms #3 row a v1
+         2004ms #4 crashed
+         2005ms #5 row a v1
          3005ms wake
-         3006ms #8 unreachable
-         9000ms wake
-         9001ms #9 connected
-         9002ms #10 rows a=v1",
+         3006ms #6 unreachable
+         9000ms wake: a=v1",
         &expect![[r#"
             12ms #1 crashed
                   #2 get a
@@ -207,33 +191,25 @@ fn a_server_that_goes_away_twice_after_it_failed_at_a_text_is_spared_it() {
                   unreachable cause="Internal Server Error, and then connection refused" next_ms=500 waiting=1
                   a waiting reason=Away
                   save
-            2000ms wake
-                  #3 connect
-            2001ms #3 connected
-                  #4 overview of functions
-            2002ms #4 rows a=v1
+            2000ms wake: a=v1
                   a sending why=retry
+                  #3 get a
+            2003ms #3 row a v1
+                  #4 update a v2
+            2004ms #4 crashed
                   #5 get a
-            2003ms #5 row a v1
-                  #6 update a v2
-            2004ms #6 crashed
-                  #7 get a
-            2005ms #7 row a v1
+            2005ms #5 row a v1
                   back away_ms=1992 waiting=1
                   a retrying next_ms=1000 words="Internal Server Error"
                   save
             3005ms wake
                   a sending why=retry
-                  #8 get a
-            3006ms #8 unreachable
+                  #6 get a
+            3006ms #6 unreachable
                   a refused words="the server gave no answer to it, twice: Internal Server Error"
                   unreachable cause="connection refused" next_ms=500
                   save
-            9000ms wake
-                  #9 connect
-            9001ms #9 connected
-                  #10 overview of functions
-            9002ms #10 rows a=v1
+            9000ms wake: a=v1
                   back away_ms=5996
         "#]],
     );
@@ -324,24 +300,18 @@ fn a_start_tries_again_what_was_given_up() {
         policy(),
         run.ledger().clone(),
         "0ms edit a v2
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows a=v1
-         3ms #3 row a v1",
+         0ms rescan: a=v1
+         3ms #1 row a v1",
         &expect![[r#"
             0ms edit a v2
-            0ms rescan
-                  #1 connect
+            0ms rescan: a=v1
                   ready plugins=1 roots=["plugins"]
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows a=v1
                   connected server_version=0.12.4
                   pass todo=1
                   a sending why=retry
-                  #3 get a
-            3ms #3 row a v1
-                  #4 update a v2
+                  #1 get a
+            3ms #1 row a v1
+                  #2 update a v2
         "#]],
     );
 }
@@ -356,11 +326,9 @@ fn a_new_function_is_switched_on_when_the_server_is_back() {
          5ms #1 unreachable
          505ms wake
          506ms #2 unreachable
-         1100ms wake
-         1101ms #3 connected
-         1102ms #4 rows a=v1
-         1103ms #5 row a v1 off
-         1104ms #6 row a v1",
+         1100ms wake: a=v1
+         1103ms #3 row a v1 off
+         1104ms #4 row a v1",
         &expect![[r#"
             5ms #1 unreachable
                   archive v1
@@ -373,16 +341,12 @@ fn a_new_function_is_switched_on_when_the_server_is_back() {
             506ms #2 unreachable
                   unreachable cause="connection refused" next_ms=500
                   a waiting reason=Away
-            1100ms wake
-                  #3 connect
-            1101ms #3 connected
-                  #4 overview of functions
-            1102ms #4 rows a=v1
+            1100ms wake: a=v1
                   a unchanged
-                  #5 get a
-            1103ms #5 row a v1 off
-                  #6 toggle a
-            1104ms #6 row a v1
+                  #3 get a
+            1103ms #3 row a v1 off
+                  #4 toggle a
+            1104ms #4 row a v1
                   back away_ms=598
                   a switched_on
                   save
@@ -398,24 +362,18 @@ fn a_new_function_is_switched_on_where_the_answer_to_its_create_was_lost() {
         Ledger::default(),
         "0ms given new a=v1
          3ms given lost a
-         1000ms wake
-         1001ms #1 connected
-         1002ms #2 rows a=v1
-         1003ms #3 row a v1 off
-         1004ms #4 row a v1",
+         1000ms wake: a=v1
+         1003ms #1 row a v1 off
+         1004ms #2 row a v1",
         &expect![[r#"
-            1000ms wake
-                  #1 connect
-            1001ms #1 connected
-                  #2 overview of functions
-            1002ms #2 rows a=v1
+            1000ms wake: a=v1
                   archive v1
                   a unchanged
-                  #3 get a
+                  #1 get a
                   save
-            1003ms #3 row a v1 off
-                  #4 toggle a
-            1004ms #4 row a v1
+            1003ms #1 row a v1 off
+                  #2 toggle a
+            1004ms #2 row a v1
                   back away_ms=999
                   a switched_on
                   summary created=1 ms=1004
@@ -508,28 +466,22 @@ fn a_new_function_is_switched_on_after_a_create_that_a_proxy_answered() {
         "0ms given new a=v1
          3ms given sent a
          4ms #1 foreign
-         600ms wake
-         601ms #2 connected
-         602ms #3 rows a=v1
-         603ms #4 row a v1 off
-         604ms #5 row a v1",
+         600ms wake: a=v1
+         603ms #2 row a v1 off
+         604ms #3 row a v1",
         &expect![[r#"
             4ms #1 foreign
                   not_open_webui status=200 words="a web page"
                   a waiting reason=Away
                   save
-            600ms wake
-                  #2 connect
-            601ms #2 connected
-                  #3 overview of functions
-            602ms #3 rows a=v1
+            600ms wake: a=v1
                   archive v1
                   a unchanged
-                  #4 get a
+                  #2 get a
                   save
-            603ms #4 row a v1 off
-                  #5 toggle a
-            604ms #5 row a v1
+            603ms #2 row a v1 off
+                  #3 toggle a
+            604ms #3 row a v1
                   back away_ms=600
                   a switched_on
                   summary created=1 ms=604
@@ -546,17 +498,13 @@ fn a_busy_server_is_no_sign_that_a_text_has_ended_it() {
          10ms given crashed a v2
          1013ms wake
          1014ms #1 unreachable 2
-         3100ms wake
-         3101ms #2 connected
-         3102ms #3 rows a=v1
-         3103ms #4 row a v1
-         3104ms #5 crashed
-         3105ms #6 row a v1
+         3100ms wake: a=v1
+         3103ms #2 row a v1
+         3104ms #3 crashed
+         3105ms #4 row a v1
          4200ms wake
-         4201ms #7 unreachable 2
-         9000ms wake
-         9001ms #8 connected
-         9002ms #9 rows a=v1",
+         4201ms #5 unreachable 2
+         9000ms wake: a=v1",
         &expect![[r#"
             1013ms wake
                   a sending why=retry
@@ -565,35 +513,27 @@ fn a_busy_server_is_no_sign_that_a_text_has_ended_it() {
                   unreachable cause="too many requests" next_ms=2000 waiting=1
                   a waiting reason=Away
                   save
-            3100ms wake
-                  #2 connect
-            3101ms #2 connected
-                  #3 overview of functions
-            3102ms #3 rows a=v1
+            3100ms wake: a=v1
                   a sending why=retry
+                  #2 get a
+            3103ms #2 row a v1
+                  #3 update a v2
+            3104ms #3 crashed
                   #4 get a
-            3103ms #4 row a v1
-                  #5 update a v2
-            3104ms #5 crashed
-                  #6 get a
-            3105ms #6 row a v1
+            3105ms #4 row a v1
                   back away_ms=2091 waiting=1
                   a retrying next_ms=1000 words="Internal Server Error"
                   save
             4200ms wake
                   a sending why=retry
-                  #7 get a
-            4201ms #7 unreachable 2
+                  #5 get a
+            4201ms #5 unreachable 2
                   unreachable cause="too many requests" next_ms=2000 waiting=1
                   a waiting reason=Away
                   save
-            9000ms wake
-                  #8 connect
-            9001ms #8 connected
-                  #9 overview of functions
-            9002ms #9 rows a=v1
+            9000ms wake: a=v1
                   a sending why=retry
-                  #10 get a
+                  #6 get a
         "#]],
     );
 }

@@ -39,19 +39,13 @@ fn a_plugin_that_is_there_under_another_id_is_not_created() {
         "0ms edit a v1~Shout
          0ms edit b v1~Whisper
          0ms edit c v1~Whisper
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows old=v0~Shout c=v1~Whisper
-         4ms #3 created b",
+         0ms rescan: old=v0~Shout c=v1~Whisper
+         4ms #1 created b",
         &expect![[r#"
             0ms edit a v1~Shout
             0ms edit b v1~Whisper
             0ms edit c v1~Whisper
-            0ms rescan
-                  #1 connect
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows old=v0~Shout c=v1~Whisper
+            0ms rescan: old=v0~Shout c=v1~Whisper
                   connected server_version=0.12.4
                   archive v1, found
                   c unchanged
@@ -59,9 +53,9 @@ fn a_plugin_that_is_there_under_another_id_is_not_created() {
                   a sending why=new
                   a twin other_id=old
                   b sending why=new
-                  #3 create b v1
+                  #1 create b v1
                   save
-            4ms #3 created b
+            4ms #1 created b
                   archive v1
                   b created ms=2
                   summary created=1 held=1 ms=4 unchanged=1
@@ -131,14 +125,12 @@ fn a_single_file_may_differ_in_adopt() {
             &format!(
                 "0ms edit a v1~Shout
                  0ms edit b v1~Shout
-                 0ms rescan
-                 1ms #1 connected
-                 2ms #2 rows old=v0~Shout
-                 4ms #3 created {created}"
+                 0ms rescan: old=v0~Shout
+                 4ms #1 created {created}"
             ),
         );
         assert!(log.contains(&format!("{kept} twin ")), "{log}");
-        assert!(log.contains(&format!("#3 create {created} v1")) && log.contains("summary created=1 held=1"), "{log}");
+        assert!(log.contains(&format!("#1 create {created} v1")) && log.contains("summary created=1 held=1"), "{log}");
     }
 }
 
@@ -149,23 +141,17 @@ fn a_twin_is_ignored_where_the_user_says_so() {
         Policy { deploy, ..policy() },
         Ledger::default(),
         "0ms edit a v1~Shout
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows old=v0~Shout
-         4ms #3 created a",
+         0ms rescan: old=v0~Shout
+         4ms #1 created a",
         &expect![[r#"
             0ms edit a v1~Shout
-            0ms rescan
-                  #1 connect
+            0ms rescan: old=v0~Shout
                   ready plugins=1 roots=["plugins"]
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows old=v0~Shout
                   connected server_version=0.12.4
                   pass todo=1
                   a sending why=new
-                  #3 create a v1
-            4ms #3 created a
+                  #1 create a v1
+            4ms #1 created a
                   archive v1
                   a created ms=2
                   summary created=1 ms=4

@@ -135,9 +135,7 @@ fn two_files_with_one_id_are_both_named_and_neither_is_sent() {
     check(
         "0ms edit a v1
          0ms edit b as a v2
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows a=v1
+         0ms rescan: a=v1
          10ms write b as a v3
          20ms delete b
          320ms wake
@@ -146,13 +144,9 @@ fn two_files_with_one_id_are_both_named_and_neither_is_sent() {
         &expect![[r#"
             0ms edit a v1
             0ms edit b as a v2
-            0ms rescan
-                  #1 connect
+            0ms rescan: a=v1
                   a conflict paths=["plugins/a.py","plugins/b.py"]
                   ready plugins=2 roots=["plugins"]
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows a=v1
                   connected server_version=0.12.4
                   summary ms=2 skipped=2
             10ms write b as a v3
@@ -161,7 +155,7 @@ fn two_files_with_one_id_are_both_named_and_neither_is_sent() {
                   held path=plugins/b.py
             320ms wake
                   a sending why=new
-                  #3 get a
+                  #1 get a
             330ms write c as a v4
                   a conflict paths=["plugins/a.py","plugins/c.py"]
             340ms write c v1
@@ -240,46 +234,28 @@ fn a_conflict_that_was_over_meanwhile_is_told_again() {
     check(
         "0ms given a=v1
          5000ms edit b as a v2
-         5000ms rescan
-         5010ms #1 connected
-         5020ms #2 rows a=v1
+         5000ms rescan: a=v1
          6000ms edit b v2
-         6000ms rescan
-         6010ms #3 connected
-         6020ms #4 rows a=v1 b=v2
+         6000ms rescan: a=v1 b=v2
          7000ms edit b as a v2
-         7000ms rescan
-         7010ms #5 connected
-         7020ms #6 rows a=v1 b=v2",
+         7000ms rescan: a=v1 b=v2",
         &expect![[r#"
             5000ms edit b as a v2
-            5000ms rescan
-                  #1 connect
+            5000ms rescan: a=v1
                   a conflict paths=["plugins/a.py","plugins/b.py"]
-            5010ms #1 connected
-                  #2 overview of functions
-            5020ms #2 rows a=v1
-                  summary ms=20 skipped=2
+                  summary ms=2 skipped=2
             6000ms edit b v2
-            6000ms rescan
-                  #3 connect
-            6010ms #3 connected
-                  #4 overview of functions
-            6020ms #4 rows a=v1 b=v2
+            6000ms rescan: a=v1 b=v2
                   a unchanged good_again=true
                   archive v2, found
                   b unchanged good_again=true
-                  summary ms=20 unchanged=2
+                  summary ms=2 unchanged=2
                   save
             7000ms edit b as a v2
-            7000ms rescan
-                  #5 connect
+            7000ms rescan: a=v1 b=v2
                   a id_changed from_id=b path=plugins/b.py
                   a conflict paths=["plugins/a.py","plugins/b.py"]
-            7010ms #5 connected
-                  #6 overview of functions
-            7020ms #6 rows a=v1 b=v2
-                  summary ms=20 skipped=2
+                  summary ms=2 skipped=2
         "#]],
     );
 }
@@ -291,34 +267,22 @@ fn nothing_is_said_or_done_about_the_files_of_a_root_that_is_gone() {
         "0ms given a=v1 b=v1
          5ms write c broken
          10ms root gone
-         10ms rescan
-         11ms #1 connected
-         12ms #2 rows a=v9 b=v1
+         10ms rescan: a=v9 b=v1
          20ms root back
-         20ms rescan
-         21ms #3 connected
-         22ms #4 rows a=v9 b=v1",
+         20ms rescan: a=v9 b=v1",
         &expect![[r#"
             5ms write c broken
                   flawed column=14 line=1 path=plugins/c.py reason=syntax
             10ms root gone
-            10ms rescan
-                  #1 connect
+            10ms rescan: a=v9 b=v1
                   root_missing root=plugins
-            11ms #1 connected
-                  #2 overview of functions
-            12ms #2 rows a=v9 b=v1
                   summary ms=2
             20ms root back
-            20ms rescan
-                  #3 connect
-            21ms #3 connected
-                  #4 overview of functions
-            22ms #4 rows a=v9 b=v1
+            20ms rescan: a=v9 b=v1
                   b unchanged
                   pass todo=1
                   a sending why=changed_on_server
-                  #5 get a
+                  #1 get a
         "#]],
     );
 }
@@ -365,26 +329,20 @@ fn what_the_server_lost_meanwhile_is_deployed_when_a_conflict_is_over() {
     check(
         "0ms given a=v1
          10ms edit b as a v2
-         10ms rescan
-         11ms #1 connected
-         12ms #2 rows
+         10ms rescan: nothing
          5000ms write b broken
-         5001ms #3 absent",
+         5001ms #1 absent",
         &expect![[r#"
             10ms edit b as a v2
-            10ms rescan
-                  #1 connect
+            10ms rescan: nothing
                   a conflict paths=["plugins/a.py","plugins/b.py"]
-            11ms #1 connected
-                  #2 overview of functions
-            12ms #2 rows
                   summary ms=2 skipped=2
             5000ms write b broken
                   a flawed column=14 line=1 path=plugins/b.py reason=syntax
                   a sending why=retry
-                  #3 get a
-            5001ms #3 absent
-                  #4 create a v1
+                  #1 get a
+            5001ms #1 absent
+                  #2 create a v1
         "#]],
     );
 }
@@ -442,18 +400,12 @@ fn a_file_that_was_mended_without_an_event_is_good_again_at_the_next_pass() {
         "0ms given a=v1 b=v1
          10ms write a broken
          20ms edit a v1
-         30ms rescan
-         31ms #1 connected
-         32ms #2 rows a=v1 b=v1",
+         30ms rescan: a=v1 b=v1",
         &expect![[r#"
             10ms write a broken
                   a flawed column=14 line=1 reason=syntax
             20ms edit a v1
-            30ms rescan
-                  #1 connect
-            31ms #1 connected
-                  #2 overview of functions
-            32ms #2 rows a=v1 b=v1
+            30ms rescan: a=v1 b=v1
                   a unchanged good_again=true
                   b unchanged
                   summary ms=2 unchanged=2
@@ -502,20 +454,14 @@ fn an_unreadable_folder_counts_as_a_folder() {
         "0ms edit a v1
          0ms edit b broken
          0ms edit closed folder
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows a=v1",
+         0ms rescan: a=v1",
         &expect![[r#"
             0ms edit a v1
             0ms edit b broken
             0ms edit closed folder
-            0ms rescan
-                  #1 connect
+            0ms rescan: a=v1
                   flawed column=14 line=1 path=plugins/b.py reason=syntax
                   flawed path=plugins/closed.py reason=unreadable_folder
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows a=v1
                   connected server_version=0.12.4
                   archive v1, found
                   a unchanged

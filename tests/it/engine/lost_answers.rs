@@ -15,25 +15,19 @@ fn a_text_that_was_live_unseen_is_archived_before_it_is_replaced() {
         "0ms given a=v1
          5000ms given lost a v2
          5100ms write a v3
-         5600ms wake
-         5601ms #1 connected
-         5602ms #2 rows a=v2
-         5603ms #3 row a v2
-         5604ms #4 row a v3",
+         5600ms wake: a=v2
+         5603ms #1 row a v2
+         5604ms #2 row a v3",
         &expect![[r#"
             5100ms write a v3
-            5600ms wake
-                  #1 connect
+            5600ms wake: a=v2
                   a waiting reason=Away
-            5601ms #1 connected
-                  #2 overview of functions
-            5602ms #2 rows a=v2
                   a sending why=edited
-                  #3 get a
-            5603ms #3 row a v2
+                  #1 get a
+            5603ms #1 row a v2
                   archive v2
-                  #4 update a v3
-            5604ms #4 row a v3
+                  #2 update a v3
+            5604ms #2 row a v3
                   back away_ms=601 waiting=1
                   archive v3
                   a updated active=true from_version=v2 ms=2
@@ -54,11 +48,9 @@ fn an_update_without_an_answer_is_read_back() {
          2001ms #4 row a v3
          2002ms #5 lost
          2003ms #6 row a v3
-         2503ms wake
-         2504ms #7 connected
-         2505ms #8 rows a=v3
-         2506ms #9 row a v3
-         2507ms #10 row a v4",
+         2503ms wake: a=v3
+         2506ms #7 row a v3
+         2507ms #8 row a v4",
         &expect![[r#"
             10ms write a v3
                   a sending why=edited
@@ -82,16 +74,12 @@ fn an_update_without_an_answer_is_read_back() {
                   unreachable cause="no answer" next_ms=500 waiting=1
                   a waiting reason=Away
                   save
-            2503ms wake
-                  #7 connect
-            2504ms #7 connected
-                  #8 overview of functions
-            2505ms #8 rows a=v3
+            2503ms wake: a=v3
                   a sending why=retry
-                  #9 get a
-            2506ms #9 row a v3
-                  #10 update a v4
-            2507ms #10 row a v4
+                  #7 get a
+            2506ms #7 row a v3
+                  #8 update a v4
+            2507ms #8 row a v4
                   back away_ms=504 waiting=1
                   archive v4
                   a updated active=true from_version=v3 ms=2
@@ -126,30 +114,24 @@ fn what_we_have_sent_is_ours_whether_an_answer_came_or_not() {
         "0ms given a=v1
          10ms given lost a v2
          20ms write a v3
-         514ms wake
-         515ms #1 connected
-         516ms #2 rows a=v2
-         517ms #3 row a v2
-         518ms #4 row a v2",
+         514ms wake: a=v2
+         517ms #1 row a v2
+         518ms #2 row a v2",
         &expect![[r#"
             20ms write a v3
-            514ms wake
-                  #1 connect
+            514ms wake: a=v2
                   a waiting reason=Away
-            515ms #1 connected
-                  #2 overview of functions
-            516ms #2 rows a=v2
-                  #3 get a
-            517ms #3 row a v2
+                  #1 get a
+            517ms #1 row a v2
                   back away_ms=503 waiting=1
                   a recovered
                   a sending why=edited
-                  #4 get a
+                  #2 get a
                   save
                   unnote a
-            518ms #4 row a v2
+            518ms #2 row a v2
                   archive v2
-                  #5 note that a is off
+                  #3 note that a is off
         "#]],
     );
 }
@@ -164,32 +146,26 @@ fn what_was_on_its_way_when_the_program_ended_is_ours() {
         hold(),
         memory,
         "0ms edit a v3
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows a=v2
-         3ms #3 row a v2
-         4ms #4 row a v2",
+         0ms rescan: a=v2
+         3ms #1 row a v2
+         4ms #2 row a v2",
     );
     expect![[r#"
         0ms edit a v3
-        0ms rescan
-              #1 connect
+        0ms rescan: a=v2
               ready plugins=1 roots=["plugins"]
-        1ms #1 connected
-              #2 overview of functions
-        2ms #2 rows a=v2
               connected server_version=0.12.4
               pass todo=1
-              #3 get a
-        3ms #3 row a v2
+              #1 get a
+        3ms #1 row a v2
               a recovered
               a sending why=edited
-              #4 get a
+              #2 get a
               save
               unnote a
-        4ms #4 row a v2
+        4ms #2 row a v2
               archive v2
-              #5 note that a is off
+              #3 note that a is off
     "#]]
     .assert_eq(run.log());
 }
@@ -199,44 +175,32 @@ fn a_text_that_takes_the_server_s_answer_away_twice_is_not_sent_a_third_time() {
     check(
         "0ms given a=v1
          10ms given lost a v2
-         600ms wake
-         601ms #1 connected
-         602ms #2 rows a=v1
-         603ms #3 row a v1
-         604ms #4 lost
-         605ms #5 unreachable
-         1700ms wake
-         1701ms #6 connected
-         1702ms #7 rows a=v1
+         600ms wake: a=v1
+         603ms #1 row a v1
+         604ms #2 lost
+         605ms #3 unreachable
+         1700ms wake: a=v1
          5000ms write a v3
-         5001ms #8 row a v1",
+         5001ms #4 row a v1",
         &expect![[r#"
-            600ms wake
-                  #1 connect
-            601ms #1 connected
-                  #2 overview of functions
-            602ms #2 rows a=v1
+            600ms wake: a=v1
                   a sending why=retry
+                  #1 get a
+            603ms #1 row a v1
+                  #2 update a v2
+            604ms #2 lost
                   #3 get a
-            603ms #3 row a v1
-                  #4 update a v2
-            604ms #4 lost
-                  #5 get a
-            605ms #5 unreachable
+            605ms #3 unreachable
                   still_unreachable attempt=2 cause="no answer" next_ms=1000
                   a refused ms=3 words="the server gave no answer to it, twice: no answer"
                   save
-            1700ms wake
-                  #6 connect
-            1701ms #6 connected
-                  #7 overview of functions
-            1702ms #7 rows a=v1
+            1700ms wake: a=v1
                   back away_ms=1689
             5000ms write a v3
                   a sending why=edited
-                  #8 get a
-            5001ms #8 row a v1
-                  #9 update a v3
+                  #4 get a
+            5001ms #4 row a v1
+                  #5 update a v3
         "#]],
     );
 }
@@ -252,11 +216,9 @@ fn what_was_seen_before_an_absence_is_not_believed_during_it() {
          5003ms given lost a
          5006ms write a v1
          5156ms wake
-         5600ms wake
-         5601ms #1 connected
-         5602ms #2 rows a=v2
-         5603ms #3 row a v2
-         5604ms #4 row a v2",
+         5600ms wake: a=v2
+         5603ms #1 row a v2
+         5604ms #2 row a v2",
     );
     assert!(
         !log.contains("remote_edit") && !after(&log, "5156ms wake").contains("a unchanged"),
@@ -271,18 +233,14 @@ fn two_connections_that_broke_are_no_refusal() {
          5000ms given sent a v2
          5002ms #1 lost
          5003ms #2 row a v1
-         5503ms wake
-         5504ms #3 connected
-         5505ms #4 rows a=v1
-         5506ms #5 row a v1
-         5507ms #6 lost
-         5508ms #7 row a v1
-         6508ms wake
-         6509ms #8 connected
-         6510ms #9 rows a=v1
+         5503ms wake: a=v1
+         5506ms #3 row a v1
+         5507ms #4 lost
+         5508ms #5 row a v1
+         6508ms wake: a=v1
          9000ms write a v2",
     );
-    assert!(after(&log, "6510ms").contains("a sending"), "never sent again:\n{log}");
+    assert!(after(&log, "6508ms").contains("a sending"), "never sent again:\n{log}");
 }
 
 /// It was there, so it was answered after all; that somebody has removed it since is another matter.
@@ -291,38 +249,26 @@ fn what_was_seen_to_be_there_is_sent_as_often_as_any_other_text() {
     check(
         "0ms given a=v1
          10ms given lost a v2
-         600ms wake
-         601ms #1 connected
-         602ms #2 rows a=v2
-         5000ms rescan
-         5001ms #3 connected
-         5002ms #4 rows
-         5003ms #5 absent
-         5004ms #6 lost
-         5005ms #7 absent",
+         600ms wake: a=v2
+         5000ms rescan: nothing
+         5003ms #1 absent
+         5004ms #2 lost
+         5005ms #3 absent",
         &expect![[r#"
-            600ms wake
-                  #1 connect
-            601ms #1 connected
-                  #2 overview of functions
-            602ms #2 rows a=v2
+            600ms wake: a=v2
                   archive v2
                   a unchanged
                   back away_ms=589
                   save
-            5000ms rescan
-                  #3 connect
-            5001ms #3 connected
-                  #4 overview of functions
-            5002ms #4 rows
+            5000ms rescan: nothing
                   pass todo=1
                   a sending why=missing_on_server
-                  #5 get a
-            5003ms #5 absent
-                  #6 create a v2
-            5004ms #6 lost
-                  #7 get a
-            5005ms #7 absent
+                  #1 get a
+            5003ms #1 absent
+                  #2 create a v2
+            5004ms #2 lost
+                  #3 get a
+            5005ms #3 absent
                   unreachable cause="no answer" next_ms=500 waiting=1
                   a waiting reason=Away
                   save
@@ -390,22 +336,18 @@ fn what_got_no_answer_twice_is_ours() {
          5001ms #2 noted
          5002ms #3 lost
          5003ms #4 lost
-         5600ms wake
-         5601ms #5 connected
-         5602ms #6 rows a=v1
-         5603ms #7 row a v1
-         5604ms #8 row a v1
-         5605ms #9 noted
-         5606ms #10 lost
-         5607ms #11 lost
+         5600ms wake: a=v1
+         5603ms #5 row a v1
+         5604ms #6 row a v1
+         5605ms #7 noted
+         5606ms #8 lost
+         5607ms #9 lost
          5700ms write a v3
-         6200ms wake
-         6201ms #12 connected
-         6202ms #13 rows a=v2
-         6203ms #14 row a v2
-         6204ms #15 row a v2
-         6205ms #16 noted
-         6206ms #17 row a v3",
+         6200ms wake: a=v2
+         6203ms #10 row a v2
+         6204ms #11 row a v2
+         6205ms #12 noted
+         6206ms #13 row a v3",
     );
     expect![[r#"
         5000ms write a v2
@@ -421,50 +363,42 @@ fn what_got_no_answer_twice_is_ours() {
               unreachable cause="no answer" next_ms=500 waiting=1
               a waiting reason=Away
               save
-        5600ms wake
-              #5 connect
-        5601ms #5 connected
-              #6 overview of functions
-        5602ms #6 rows a=v1
-              #7 get a
-        5603ms #7 row a v1
+        5600ms wake: a=v1
+              #5 get a
+        5603ms #5 row a v1
               back away_ms=600 waiting=1
               a recovered
               a sending why=retry
-              #8 get a
+              #6 get a
               save
               unnote a
-        5604ms #8 row a v1
-              #9 note that a is off
-        5605ms #9 noted
-              #10 update a v2
-        5606ms #10 lost
-              #11 get a
-        5607ms #11 lost
+        5604ms #6 row a v1
+              #7 note that a is off
+        5605ms #7 noted
+              #8 update a v2
+        5606ms #8 lost
+              #9 get a
+        5607ms #9 lost
               unreachable cause="no answer" next_ms=500 waiting=1
               a refused ms=4 words="the server gave no answer to it, twice: no answer"
               save
         5700ms write a v3
-        6200ms wake
-              #12 connect
+        6200ms wake: a=v2
               a waiting reason=Away
-        6201ms #12 connected
-              #13 overview of functions
-        6202ms #13 rows a=v2
-              #14 get a
-        6203ms #14 row a v2
+              #10 get a
+        6203ms #10 row a v2
               back away_ms=596 waiting=1
               a recovered
               a sending why=edited
-              #15 get a
+              #11 get a
               save
               unnote a
-        6204ms #15 row a v2
+        6204ms #11 row a v2
               archive v2
-              #16 note that a is off
-        6205ms #16 noted
-              #17 update a v3
-        6206ms #17 row a v3
+              #12 note that a is off
+        6205ms #12 noted
+              #13 update a v3
+        6206ms #13 row a v3
               archive v3
               a updated active=true from_version=v2 ms=3
               save

@@ -10,6 +10,8 @@
 //! - `root gone`, `root back`: the watched folder.
 //! - `rolling-back a v2 v1`, `rolled-back a v2 v1`, `pulled a v1`: another process, known from the next event on.
 //! - `rescan`, `wake`, `hang up`, `stop`, `replace`.
+//! - `rescan: a=v1` and `wake: a=v1`, or `nothing`: the same, and the server answers the probe that follows with this list.
+//!   The probe takes 2 ms and has no numbers. `rescan: 0.9.6 a=v1` names the server's version.
 //! - `#3 row a v1`, `#3 rows a=v1 b=v2`, `#3 connected`, `#3 absent`, `#3 refused WORDS`, … answer the request with that
 //!   number. `#3 kept`: the copy is written; `#3 noted`: the intent is. `#3 not-kept`, `#3 not-noted`: the disk is full.
 //!
@@ -58,6 +60,8 @@ use crate::support::policy::policy;
 /// Without further signs, a path is ready after this.
 const DEBOUNCE: Duration = Duration::from_millis(100);
 
+const MILLISECOND: Duration = Duration::from_millis(1);
+
 /// The driver and its world.
 struct Script {
     driver: Driver,
@@ -79,6 +83,8 @@ struct ScriptWorld {
     is_scanning: bool,
     /// What the script has to answer, in the order of the numbers; `None` once answered.
     requests: Vec<(Ticket, Option<Request>)>,
+    /// What a line answers itself, where it does.
+    probes: Option<Vec<Ticket>>,
     log: String,
     at: Duration,
 }
@@ -144,7 +150,7 @@ impl Script {
         let (time, rest) = line.split_once(' ').unwrap();
         let at = Duration::from_millis(time.strip_suffix("ms").unwrap().parse().unwrap());
         // The last step of a prelude takes no time.
-        assert!(at + Duration::from_millis(1) >= self.world.at, "`{line}` is before the line above");
+        assert!(at + MILLISECOND >= self.world.at, "`{line}` is before the line above");
         self.world.at = at;
         writeln!(self.world.log, "{line}").unwrap();
         self.play(rest);
@@ -157,6 +163,8 @@ impl Script {
         match words.as_slice() {
             ["given", words @ ..] => self.given(words),
             ["rescan"] => self.turn(vec![Event::Rescan]),
+            ["rescan:", rows @ ..] => self.probe("rescan", rows),
+            ["wake:", rows @ ..] => self.probe("wake", rows),
             ["hang", "up"] => self.turn(vec![Event::TryNow, Event::Rescan]),
             ["root", "gone"] => self.world.root_is_gone = true,
             ["root", "back"] => self.world.root_is_gone = false,
@@ -201,6 +209,35 @@ impl Script {
             }
             [] => unreachable!(),
         }
+    }
+
+    /// An event at which the server is asked what it holds, and the answers, a millisecond each.
+    #[track_caller]
+    fn probe(&mut self, event: &str, rows: &[&str]) {
+        let (server, rows) = match rows {
+            ["nothing"] => ("0.12.4", &[][..]),
+            [version, rows @ ..] if !version.contains('=') => (*version, rows),
+            rows => ("0.12.4", rows),
+        };
+        self.world.probes = Some(Vec::new());
+        self.step(event);
+        let replies = [read_reply(&["connected", server]), read_reply(&[&["rows"], rows].concat())];
+        for reply in replies {
+            let probes = self.world.probes.replace(Vec::new()).unwrap();
+            assert!(!probes.is_empty(), "the server is not asked:\n{}", self.log());
+            for ticket in probes {
+                self.turn(vec![Event::Replied(ticket, reply.clone())]);
+            }
+            self.world.at += MILLISECOND;
+        }
+        self.world.probes = None;
+    }
+
+    /// Plays a line without its time, and lets a millisecond pass.
+    #[track_caller]
+    fn step(&mut self, what: &str) {
+        self.play(what);
+        self.world.at += MILLISECOND;
     }
 
     /// The writer of this file is done.
@@ -315,6 +352,9 @@ impl World for ScriptWorld {
     }
 
     fn call(&mut self, ticket: Ticket, call: Call) {
+        if let (Call::Connect | Call::Overview(_), Some(probes)) = (&call, &mut self.probes) {
+            return probes.push(ticket);
+        }
         let what = say(&call);
         self.ask(ticket, Request::Call(call), what);
     }

@@ -122,31 +122,25 @@ fn one_pass_ends_with_a_summary_and_a_code() {
         "0ms edit a v1
          0ms edit b broken
          0ms edit c v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows a=v1
-         4ms #3 refused
-         5ms #4 absent",
+         0ms rescan: a=v1
+         4ms #1 refused
+         5ms #2 absent",
         &expect![[r#"
             0ms edit a v1
             0ms edit b broken
             0ms edit c v1
-            0ms rescan
-                  #1 connect
+            0ms rescan: a=v1
                   flawed column=14 line=1 path=plugins/b.py reason=syntax
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows a=v1
                   connected server_version=0.12.4
                   archive v1, found
                   a unchanged
                   pass todo=1
                   c sending why=new
-                  #3 create c v1
+                  #1 create c v1
                   save
-            4ms #3 refused
-                  #4 get c
-            5ms #4 absent
+            4ms #1 refused
+                  #2 get c
+            5ms #2 absent
                   c refused ms=3 words=
                   summary ms=5 refused=1 skipped=1 unchanged=1
                   save
@@ -233,30 +227,24 @@ fn a_dry_run_asks_and_changes_nothing() {
         "0ms edit a v1
          0ms edit b v2
          0ms edit c v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows b=v1 c=v1
-         3ms #3 absent
-         4ms #4 row b v1",
+         0ms rescan: b=v1 c=v1
+         3ms #1 absent
+         4ms #2 row b v1",
         &expect![[r#"
             0ms edit a v1
             0ms edit b v2
             0ms edit c v1
-            0ms rescan
-                  #1 connect
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows b=v1 c=v1
+            0ms rescan: b=v1 c=v1
                   connected server_version=0.12.4
                   c unchanged
                   pass todo=2
                   a sending why=new
-                  #3 get a
+                  #1 get a
                   b sending why=new
-                  #4 get b
-            3ms #3 absent
+                  #2 get b
+            3ms #1 absent
                   a would_create
-            4ms #4 row b v1
+            4ms #2 row b v1
                   b would_update foreign=true from_version=v1
                   summary created=1 dry_run=true ms=4 unchanged=1 updated=1
                   exit Fine
@@ -270,25 +258,19 @@ fn force_sends_what_is_there_already() {
         Policy { once: once().once, ..force() },
         Ledger::default(),
         "0ms edit a v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows a=v1
-         3ms #3 row a v1
-         4ms #4 row a v1",
+         0ms rescan: a=v1
+         3ms #1 row a v1
+         4ms #2 row a v1",
         &expect![[r#"
             0ms edit a v1
-            0ms rescan
-                  #1 connect
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows a=v1
+            0ms rescan: a=v1
                   connected server_version=0.12.4
                   pass todo=1
                   a sending why=forced
-                  #3 get a
-            3ms #3 row a v1
-                  #4 update a v1
-            4ms #4 row a v1
+                  #1 get a
+            3ms #1 row a v1
+                  #2 update a v1
+            4ms #2 row a v1
                   archive v1
                   a updated active=true from_version=v1 ms=2
                   summary ms=4 updated=1
@@ -333,18 +315,12 @@ fn names_limit_the_work_and_unknown_names_are_an_error() {
         "0ms edit a v1
          0ms edit b v1
          0ms edit c v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows b=v1 c=v1",
+         0ms rescan: b=v1 c=v1",
         &expect![[r#"
             0ms edit a v1
             0ms edit b v1
             0ms edit c v1
-            0ms rescan
-                  #1 connect
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows b=v1 c=v1
+            0ms rescan: b=v1 c=v1
                   connected server_version=0.12.4
                   archive v1, found
                   b unchanged
@@ -400,31 +376,19 @@ fn a_pass_does_not_wait_for_ever_for_a_file_that_is_always_written() {
 fn a_version_that_the_tests_do_not_know_is_told_once() {
     check(
         "0ms edit a v1
-         0ms rescan
-         1ms #1 connected 0.13.0
-         2ms #2 rows a=v1
-         10ms rescan
-         11ms #3 connected 0.13.0
-         12ms #4 rows a=v1",
+         0ms rescan: 0.13.0 a=v1
+         10ms rescan: 0.13.0 a=v1",
         &expect![[r#"
             0ms edit a v1
-            0ms rescan
-                  #1 connect
+            0ms rescan: 0.13.0 a=v1
                   ready plugins=1 roots=["plugins"]
-            1ms #1 connected 0.13.0
-                  #2 overview of functions
-            2ms #2 rows a=v1
                   connected server_version=0.13.0
                   untested server_version=0.13.0
                   archive v1, found
                   a unchanged
                   summary ms=2 unchanged=1
                   save
-            10ms rescan
-                  #3 connect
-            11ms #3 connected 0.13.0
-                  #4 overview of functions
-            12ms #4 rows a=v1
+            10ms rescan: 0.13.0 a=v1
                   a unchanged
                   summary ms=2 unchanged=1
         "#]],
@@ -471,14 +435,12 @@ fn a_pass_does_not_end_while_something_is_switched_off() {
         Ledger::default(),
         "0ms edit a v2
          0ms edit b v2
-         0ms rescan
-         1ms #1 connected 0.9.6
-         2ms #2 rows a=v1 b=v1
-         3ms #3 row a v1 old
-         4ms #5 kept
-         5ms #6 noted
-         6ms #7 refused no
-         7ms #4 foreign",
+         0ms rescan: 0.9.6 a=v1 b=v1
+         3ms #1 row a v1 old
+         4ms #3 kept
+         5ms #4 noted
+         6ms #5 refused no
+         7ms #2 foreign",
     );
     assert!(!log.contains("exit"), "the program ends while a is switched off:\n{log}");
 }
@@ -491,16 +453,12 @@ fn a_pass_that_is_begun_anew_does_not_force_again_what_was_forced() {
         "0ms edit a v1
          0ms edit b v1
          0ms edit c v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows a=v1 b=v1 c=v1
-         3ms #3 row a v1
-         4ms #5 row a v1
-         5ms rescan
-         6ms #7 connected
-         7ms #8 rows a=v1 b=v1 c=v1",
+         0ms rescan: a=v1 b=v1 c=v1
+         3ms #1 row a v1
+         4ms #3 row a v1
+         5ms rescan: a=v1 b=v1 c=v1",
     );
-    assert!(!after(&log, "7ms").contains("pass todo=1"), "a is forced twice:\n{log}");
+    assert!(!after(&log, "5ms rescan").contains("pass todo=1"), "a is forced twice:\n{log}");
 }
 
 /// Lists are empty where plugins are switched off, and so are creates refused. What stands there is not ours then: neither
@@ -515,12 +473,10 @@ fn what_no_list_had_and_was_there_all_the_time_stays_somebody_else_s() {
             &format!(
                 "0ms edit a v1
                  0ms edit b v1
-                 0ms rescan
-                 1ms #1 connected
-                 2ms #2 rows b=v1
-                 3ms #3 noted
-                 4ms #4 {answer}
-                 5ms #5 row a v1 off"
+                 0ms rescan: b=v1
+                 3ms #1 noted
+                 4ms #2 {answer}
+                 5ms #3 row a v1 off"
             ),
         );
         assert!(run.log().contains("a unchanged"), "{answer}:\n{}", run.log());

@@ -20,7 +20,7 @@ use owui_watch::engine::Event;
 use owui_watch::engine::deploy::{Call, Reply, Row};
 use owui_watch::plugin::Key;
 
-use super::{Script, key, old_row, row, version};
+use super::{MILLISECOND, Script, key, old_row, row, version};
 
 /// What a script has to answer.
 #[derive(Clone, Debug)]
@@ -114,16 +114,10 @@ impl Script {
         self.forget();
     }
 
-    /// Plays the rest of a line, and lets a millisecond pass.
-    fn step(&mut self, what: &str) {
-        self.play(what);
-        self.world.at += Duration::from_millis(1);
-    }
-
     fn answer(&mut self, number: usize, reply: Reply) {
         let event = Event::Replied(self.world.take_request(number), reply);
         self.turn(vec![event]);
-        self.world.at += Duration::from_millis(1);
+        self.world.at += MILLISECOND;
     }
 
     fn on_disk(&mut self, rows: &[&str]) {
@@ -139,20 +133,12 @@ impl Script {
     }
 
     fn start(&mut self, rows: &[&str]) {
-        let (server, rows) = match rows {
-            [version, rows @ ..] if !version.contains('=') => (*version, rows),
-            rows => ("0.12.4", rows),
-        };
-        self.is_old = !server.starts_with("0.12.");
+        self.is_old = rows.first().is_some_and(|version| !version.contains('=') && !version.starts_with("0.12."));
         self.server.extend(rows.iter().filter_map(|row| {
             let (id, version) = row.split_once('=')?;
             Some((id.to_owned(), version.to_owned()))
         }));
-        self.step("rescan");
-        let (number, _) = self.open_request(|request| matches!(request, Request::Call(Call::Connect))).unwrap();
-        self.step(&format!("#{number} connected {server}"));
-        let (number, _) = self.open_request(|request| matches!(request, Request::Call(Call::Overview(_)))).unwrap();
-        self.step(format!("#{number} rows {}", rows.join(" ")).trim_end());
+        self.probe("rescan", rows);
     }
 
     fn save(&mut self, id: &str, text: &[&str]) {

@@ -13,29 +13,23 @@ use super::{after, check, check_with, hold, log_of, policy};
 fn a_text_that_is_not_ours_is_kept_before_it_is_replaced() {
     check(
         "0ms edit a v2
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows a=theirs
-         3ms #3 row a theirs
-         4ms #4 kept
-         5ms #5 row a v2",
+         0ms rescan: a=theirs
+         3ms #1 row a theirs
+         4ms #2 kept
+         5ms #3 row a v2",
         &expect![[r#"
             0ms edit a v2
-            0ms rescan
-                  #1 connect
+            0ms rescan: a=theirs
                   ready plugins=1 roots=["plugins"]
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows a=theirs
                   connected server_version=0.12.4
                   pass todo=1
                   a sending why=new
-                  #3 get a
-            3ms #3 row a theirs
-                  #4 keep theirs
-            4ms #4 kept
-                  #5 update a v2
-            5ms #5 row a v2
+                  #1 get a
+            3ms #1 row a theirs
+                  #2 keep theirs
+            4ms #2 kept
+                  #3 update a v2
+            5ms #3 row a v2
                   archive v2
                   a updated active=true backup=the/copy.py from_version=theirs ms=3
                   summary ms=5 updated=1
@@ -200,58 +194,52 @@ fn a_remote_edit_is_held_where_the_user_wants_to_decide() {
         Ledger::default(),
         "0ms edit a v1
          0ms edit b v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows a=v9 b=v1
-         3ms #3 row a v9
+         0ms rescan: a=v9 b=v1
+         3ms #1 row a v9
          2010ms write a v2
-         2011ms #4 row a v9
+         2011ms #2 row a v9
          4020ms write b v2
-         4021ms #5 row b v1
-         4022ms #6 noted
-         4023ms #7 row b v2
+         4021ms #3 row b v1
+         4022ms #4 noted
+         4023ms #5 row b v2
          6030ms write a v9
-         6031ms #8 row a v9",
+         6031ms #6 row a v9",
         &expect![[r#"
             0ms edit a v1
             0ms edit b v1
-            0ms rescan
-                  #1 connect
+            0ms rescan: a=v9 b=v1
                   ready plugins=2 roots=["plugins"]
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows a=v9 b=v1
                   connected server_version=0.12.4
                   archive v1, found
                   b unchanged
                   pass todo=1
                   a sending why=new
-                  #3 get a
+                  #1 get a
                   save
-            3ms #3 row a v9
+            3ms #1 row a v9
                   a remote_edit server_plugin_version=v9
                   summary held=1 ms=3 unchanged=1
             2010ms write a v2
                   a sending why=new
-                  #4 get a
-            2011ms #4 row a v9
+                  #2 get a
+            2011ms #2 row a v9
                   a remote_edit server_plugin_version=v9
             4020ms write b v2
                   b sending why=edited
-                  #5 get b
-            4021ms #5 row b v1
-                  #6 note that b is off
-            4022ms #6 noted
-                  #7 update b v2
-            4023ms #7 row b v2
+                  #3 get b
+            4021ms #3 row b v1
+                  #4 note that b is off
+            4022ms #4 noted
+                  #5 update b v2
+            4023ms #5 row b v2
                   archive v2
                   b updated active=true from_version=v1 ms=3
                   save
                   unnote b
             6030ms write a v9
                   a sending why=new
-                  #8 get a
-            6031ms #8 row a v9
+                  #6 get a
+            6031ms #6 row a v9
                   archive v9, found
                   a unchanged active=true
                   save
@@ -266,31 +254,25 @@ fn force_ends_a_hold_and_keeps_a_copy() {
         Policy { deploy, once: Some(Duration::ZERO), ..policy() },
         Ledger::default(),
         "0ms edit a v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows a=v9
-         3ms #3 row a v9
-         4ms #4 kept
-         5ms #5 noted
-         6ms #6 row a v1",
+         0ms rescan: a=v9
+         3ms #1 row a v9
+         4ms #2 kept
+         5ms #3 noted
+         6ms #4 row a v1",
         &expect![[r#"
             0ms edit a v1
-            0ms rescan
-                  #1 connect
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows a=v9
+            0ms rescan: a=v9
                   connected server_version=0.12.4
                   pass todo=1
                   a sending why=forced
-                  #3 get a
-            3ms #3 row a v9
-                  #4 keep v9
-            4ms #4 kept
-                  #5 note that a is off
-            5ms #5 noted
-                  #6 update a v1
-            6ms #6 row a v1
+                  #1 get a
+            3ms #1 row a v9
+                  #2 keep v9
+            4ms #2 kept
+                  #3 note that a is off
+            5ms #3 noted
+                  #4 update a v1
+            6ms #4 row a v1
                   archive v1
                   a updated active=true backup=the/copy.py from_version=v9 ms=4
                   summary ms=6 updated=1

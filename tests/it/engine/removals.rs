@@ -15,12 +15,10 @@ fn leaving(on_delete: OnDelete, script: &str, expected: &Expect) {
     let deployed = "0ms edit a v1
          0ms edit b v1
          0ms edit c v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows
-         4ms #3 created a
-         4ms #4 created b
-         7ms #5 created c";
+         0ms rescan: nothing
+         4ms #1 created a
+         4ms #2 created b
+         7ms #3 created c";
     let mut run = play(Policy { on_delete, ..policy() }, Ledger::default(), deployed);
     run.go_on(script);
     expected.assert_eq(run.log());
@@ -256,36 +254,30 @@ fn a_removal_waits_for_a_server_that_is_away() {
         OnDelete::Delete,
         "2000ms given gone a
          32351ms #1 unreachable
-         32851ms wake
-         32852ms #2 connected
-         32853ms #3 rows a=v1 b=v1 c=v1
+         32851ms wake: a=v1 b=v1 c=v1
          32853ms wake
-         32854ms #4 row a v1
-         32855ms #5 kept
-         32856ms #6 lost
-         32857ms #7 absent",
+         32854ms #2 row a v1
+         32855ms #3 kept
+         32856ms #4 lost
+         32857ms #5 absent",
         &expect![[r#"
             32351ms #1 unreachable
                   unreachable cause="connection refused" next_ms=500
                   a waiting reason=Away
-            32851ms wake
-                  #2 connect
-            32852ms #2 connected
-                  #3 overview of functions
-            32853ms #3 rows a=v1 b=v1 c=v1
+            32851ms wake: a=v1 b=v1 c=v1
                   b unchanged
                   c unchanged
                   back away_ms=502
             32853ms wake
                   look for plugins/a.py
-                  #4 get a
-            32854ms #4 row a v1
-                  #5 keep v1
-            32855ms #5 kept
-                  #6 delete a
-            32856ms #6 lost
-                  #7 get a
-            32857ms #7 absent
+                  #2 get a
+            32854ms #2 row a v1
+                  #3 keep v1
+            32855ms #3 kept
+                  #4 delete a
+            32856ms #4 lost
+                  #5 get a
+            32857ms #5 absent
                   a deleted backup=the/copy.py
                   save
         "#]],
@@ -332,34 +324,26 @@ fn nothing_is_taken_away_where_nobody_asked_for_it() {
 #[test]
 fn a_pass_takes_nothing_away() {
     let deployed = "0ms edit a v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows
-         5ms #3 created a";
+         0ms rescan: nothing
+         5ms #1 created a";
     check_with(
         Policy { on_delete: OnDelete::Delete, once: Some(Duration::from_mins(1)), ..policy() },
         play(policy(), Ledger::default(), deployed).ledger().clone(),
         "0ms edit a v1
          0ms edit b v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows a=v1
+         0ms rescan: a=v1
          3ms delete a
          400ms wake
          40000ms wake",
         &expect![[r#"
             0ms edit a v1
             0ms edit b v1
-            0ms rescan
-                  #1 connect
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows a=v1
+            0ms rescan: a=v1
                   connected server_version=0.12.4
                   a unchanged
                   pass todo=1
                   b sending why=new
-                  #3 create b v1
+                  #1 create b v1
             3ms delete a
                   held path=plugins/a.py
             400ms wake
@@ -377,10 +361,8 @@ fn a_plugin_that_a_renamed_file_may_be_is_not_taken_away() {
         Ledger::default(),
         "0ms edit a v1~Shout
          0ms edit b v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows b=v1
-         4ms #3 created a",
+         0ms rescan: b=v1
+         4ms #1 created a",
     );
     run.go_on(
         "2000ms delete a
@@ -490,9 +472,7 @@ fn what_another_file_has_taken_over_is_not_taken_away() {
         "5000ms delete a
          5301ms wake
          6000ms edit d as a v1
-         6000ms rescan
-         6001ms #1 connected
-         6002ms #2 rows a=v1 b=v1 c=v1
+         6000ms rescan: a=v1 b=v1 c=v1
          35301ms wake",
         &expect![[r#"
             5000ms delete a
@@ -500,11 +480,7 @@ fn what_another_file_has_taken_over_is_not_taken_away() {
             5301ms wake
                   a removed
             6000ms edit d as a v1
-            6000ms rescan
-                  #1 connect
-            6001ms #1 connected
-                  #2 overview of functions
-            6002ms #2 rows a=v1 b=v1 c=v1
+            6000ms rescan: a=v1 b=v1 c=v1
                   a unchanged path=plugins/d.py
                   b unchanged
                   c unchanged
@@ -519,11 +495,9 @@ fn what_another_file_has_taken_over_is_not_taken_away() {
 fn an_overview_older_than_a_removal_is_not_believed() {
     let deployed = "0ms edit a v1
          0ms edit b v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows
-         4ms #3 created a
-         4ms #4 created b";
+         0ms rescan: nothing
+         4ms #1 created a
+         4ms #2 created b";
     let mut run = play(Policy { on_delete: OnDelete::Delete, ..policy() }, Ledger::default(), deployed);
     run.go_on(
         "2000ms given gone a
@@ -591,25 +565,19 @@ fn a_removal_waits_for_a_server_behind_something_else() {
         OnDelete::Delete,
         "2000ms given gone a
          32351ms #1 foreign
-         32851ms wake
-         32852ms #2 connected
-         32853ms #3 rows a=v1 b=v1 c=v1
+         32851ms wake: a=v1 b=v1 c=v1
          32854ms wake",
         &expect![[r#"
             32351ms #1 foreign
                   not_open_webui status=200 words="a web page"
                   a waiting reason=Away
-            32851ms wake
-                  #2 connect
-            32852ms #2 connected
-                  #3 overview of functions
-            32853ms #3 rows a=v1 b=v1 c=v1
+            32851ms wake: a=v1 b=v1 c=v1
                   b unchanged
                   c unchanged
                   back away_ms=502
             32854ms wake
                   look for plugins/a.py
-                  #4 get a
+                  #2 get a
         "#]],
     );
 }

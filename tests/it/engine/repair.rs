@@ -77,36 +77,30 @@ fn what_a_crash_left_switched_off_is_switched_on_at_the_next_start() {
         policy(),
         SavedState { ledger: old_server(), intents: intents("v2", "v1"), ..SavedState::default() },
         "0ms edit a v2
-         0ms rescan
-         1ms #1 connected 0.11.4
-         2ms #2 rows a=v1
-         3ms #3 row a v1 old off
-         4ms #4 row a v1 old off
-         5ms #5 row a v1 old
-         6ms #6 row a v1 old",
+         0ms rescan: 0.11.4 a=v1
+         3ms #1 row a v1 old off
+         4ms #2 row a v1 old off
+         5ms #3 row a v1 old
+         6ms #4 row a v1 old",
         &expect![[r#"
             0ms edit a v2
-            0ms rescan
-                  #1 connect
+            0ms rescan: 0.11.4 a=v1
                   ready plugins=1 roots=["plugins"]
-            1ms #1 connected 0.11.4
-                  #2 overview of functions
-            2ms #2 rows a=v1
                   connected server_version=0.11.4
                   pass todo=1
-                  #3 get a
-            3ms #3 row a v1 old off
-                  #4 update a v1
-            4ms #4 row a v1 old off
-                  #5 toggle a
-            5ms #5 row a v1 old
+                  #1 get a
+            3ms #1 row a v1 old off
+                  #2 update a v1
+            4ms #2 row a v1 old off
+                  #3 toggle a
+            5ms #3 row a v1 old
                   a restored
                   a sending why=edited
-                  #6 get a
+                  #4 get a
                   save
                   unnote a
-            6ms #6 row a v1 old
-                  #7 note that a is on
+            6ms #4 row a v1 old
+                  #5 note that a is on
         "#]],
     );
 }
@@ -174,38 +168,32 @@ fn an_update_that_an_absence_swallowed_is_made_good_before_anything_else() {
     check(
         "0ms given 0.11.4 a=v1
          10ms given lost a v2
-         600ms wake
-         601ms #1 connected 0.11.4
-         602ms #2 rows a=v1
-         603ms #3 row a v1 old off
-         604ms #4 row a v1 old off
-         605ms #5 row a v1 old
-         606ms #6 row a v1 old
-         607ms #7 noted
-         608ms #8 row a v2 old",
+         600ms wake: 0.11.4 a=v1
+         603ms #1 row a v1 old off
+         604ms #2 row a v1 old off
+         605ms #3 row a v1 old
+         606ms #4 row a v1 old
+         607ms #5 noted
+         608ms #6 row a v2 old",
         &expect![[r#"
-            600ms wake
-                  #1 connect
-            601ms #1 connected 0.11.4
-                  #2 overview of functions
-            602ms #2 rows a=v1
-                  #3 get a
-            603ms #3 row a v1 old off
-                  #4 update a v1
-            604ms #4 row a v1 old off
-                  #5 toggle a
-            605ms #5 row a v1 old
+            600ms wake: 0.11.4 a=v1
+                  #1 get a
+            603ms #1 row a v1 old off
+                  #2 update a v1
+            604ms #2 row a v1 old off
+                  #3 toggle a
+            605ms #3 row a v1 old
                   back away_ms=591 waiting=1
                   a restored
                   a sending why=retry
-                  #6 get a
+                  #4 get a
                   save
                   unnote a
-            606ms #6 row a v1 old
-                  #7 note that a is on
-            607ms #7 noted
-                  #8 update a v2
-            608ms #8 row a v2 old
+            606ms #4 row a v1 old
+                  #5 note that a is on
+            607ms #5 noted
+                  #6 update a v2
+            608ms #6 row a v2 old
                   archive v2
                   a updated active=true from_version=v1 ms=3
                   save
@@ -281,34 +269,28 @@ fn what_the_server_ran_and_could_not_store_is_made_good() {
          0ms given start 0.9.6 a=v1
          3ms given sent a
          5ms #1 stumbled
-         505ms wake
-         506ms #2 connected 0.9.6
-         507ms #3 rows a=v1
-         508ms #4 row a v1 old
-         509ms #5 row a v1 old
-         510ms #6 row a v1 old",
+         505ms wake: 0.9.6 a=v1
+         508ms #2 row a v1 old
+         509ms #3 row a v1 old
+         510ms #4 row a v1 old",
         &expect![[r#"
             5ms #1 stumbled
                   unreachable cause="the server's database is locked" next_ms=500 waiting=1
                   a waiting reason=Away
                   save
-            505ms wake
-                  #2 connect
-            506ms #2 connected 0.9.6
-                  #3 overview of functions
-            507ms #3 rows a=v1
-                  #4 get a
-            508ms #4 row a v1 old
-                  #5 update a v1
-            509ms #5 row a v1 old
+            505ms wake: 0.9.6 a=v1
+                  #2 get a
+            508ms #2 row a v1 old
+                  #3 update a v1
+            509ms #3 row a v1 old
                   back away_ms=504 waiting=1
                   a recovered
                   a sending why=retry
-                  #6 get a
+                  #4 get a
                   save
                   unnote a
-            510ms #6 row a v1 old
-                  #7 note that a is on
+            510ms #4 row a v1 old
+                  #5 note that a is on
         "#]],
     );
 }
@@ -355,30 +337,24 @@ fn what_could_not_be_switched_on_again_is_tried_again_soon() {
          0ms given start 0.9.6 a=v1
          3ms given refused a
          8ms #1 unreachable
-         508ms wake
-         509ms #2 connected 0.9.6
-         510ms #3 rows a=v1
-         511ms #4 row a v1 old off
-         512ms #5 row a v1 old off
-         513ms #6 row a v1 old",
+         508ms wake: 0.9.6 a=v1
+         511ms #2 row a v1 old off
+         512ms #3 row a v1 old off
+         513ms #4 row a v1 old",
         &expect![[r#"
             8ms #1 unreachable
                   a refused ms=6 words=boom
                   a went_off cause="connection refused"
                   unreachable cause="connection refused" next_ms=500
                   save
-            508ms wake
-                  #2 connect
-            509ms #2 connected 0.9.6
-                  #3 overview of functions
-            510ms #3 rows a=v1
+            508ms wake: 0.9.6 a=v1
                   a refused_before on_server=true words=boom
-                  #4 get a
-            511ms #4 row a v1 old off
-                  #5 update a v1
-            512ms #5 row a v1 old off
-                  #6 toggle a
-            513ms #6 row a v1 old
+                  #2 get a
+            511ms #2 row a v1 old off
+                  #3 update a v1
+            512ms #3 row a v1 old off
+                  #4 toggle a
+            513ms #4 row a v1 old
                   back away_ms=505
                   a restored
                   summary ms=513 refused=1
@@ -397,32 +373,26 @@ fn what_may_not_be_switched_on_again_is_tried_again_at_the_next_look() {
          0ms given start 0.9.6 a=v1
          3ms given refused a
          8ms #1 not-allowed
-         5000ms rescan
-         5001ms #2 connected 0.9.6
-         5002ms #3 rows a=v1
-         5003ms #4 row a v1 old off
-         5004ms #5 row a v1 old off
-         5005ms #6 row a v1 old",
+         5000ms rescan: 0.9.6 a=v1
+         5003ms #2 row a v1 old off
+         5004ms #3 row a v1 old off
+         5005ms #4 row a v1 old",
         &expect![[r#"
             8ms #1 not-allowed
                   a refused ms=6 words=boom
                   a went_off cause="401 Unauthorized"
                   unreachable cause="401 Unauthorized" next_ms=500
                   save
-            5000ms rescan
-                  #2 connect
+            5000ms rescan: 0.9.6 a=v1
                   ready plugins=1 roots=["plugins"]
-            5001ms #2 connected 0.9.6
-                  #3 overview of functions
-            5002ms #3 rows a=v1
                   a refused_before on_server=true words=boom
                   pass todo=1
-                  #4 get a
-            5003ms #4 row a v1 old off
-                  #5 update a v1
-            5004ms #5 row a v1 old off
-                  #6 toggle a
-            5005ms #6 row a v1 old
+                  #2 get a
+            5003ms #2 row a v1 old off
+                  #3 update a v1
+            5004ms #3 row a v1 old off
+                  #4 toggle a
+            5005ms #4 row a v1 old
                   back away_ms=4997
                   a restored
                   summary ms=5 refused=1
@@ -501,52 +471,38 @@ fn a_refused_text_is_not_sent_again_after_something_was_made_good() {
         policy(),
         memory,
         "0ms edit a v2
-         0ms rescan
-         1ms #1 connected 0.9.6
-         2ms #2 rows a=v1
-         3ms #3 row a v1 old
-         4ms #4 row a v1 old
-         5ms #5 row a v1 old
-         6ms #6 noted
-         7ms #7 refused boom
-         8ms #8 row a v1 old off
-         9ms #9 row a v1 old off
-         10ms #10 not-allowed",
+         0ms rescan: 0.9.6 a=v1
+         3ms #1 row a v1 old
+         4ms #2 row a v1 old
+         5ms #3 row a v1 old
+         6ms #4 noted
+         7ms #5 refused boom
+         8ms #6 row a v1 old off
+         9ms #7 row a v1 old off
+         10ms #8 not-allowed",
     );
     run.go_on(
-        "5000ms rescan
-         5001ms #1 connected 0.9.6
-         5002ms #2 rows a=v1
-         6000ms rescan
-         6001ms #4 connected 0.9.6
-         6002ms #5 rows a=v1
-         6003ms #3 row a v1 old off
-         6004ms #6 row a v1 old off
-         6005ms #7 row a v1 old",
+        "5000ms rescan: 0.9.6 a=v1
+         6000ms rescan: 0.9.6 a=v1
+         6003ms #1 row a v1 old off
+         6004ms #2 row a v1 old off
+         6005ms #3 row a v1 old",
     );
     expect![[r#"
-        5000ms rescan
-              #1 connect
+        5000ms rescan: 0.9.6 a=v1
               ready plugins=1 roots=["plugins"]
-        5001ms #1 connected 0.9.6
-              #2 overview of functions
-        5002ms #2 rows a=v1
               a refused_before on_server=true words=boom
               pass todo=1
-              #3 get a
-        6000ms rescan
-              #4 connect
+              #1 get a
+        6000ms rescan: 0.9.6 a=v1
               ready plugins=1 roots=["plugins"]
-        6001ms #4 connected 0.9.6
-              #5 overview of functions
-        6002ms #5 rows a=v1
               a refused_before on_server=true words=boom
               back away_ms=5992
-        6003ms #3 row a v1 old off
-              #6 update a v1
-        6004ms #6 row a v1 old off
-              #7 toggle a
-        6005ms #7 row a v1 old
+        6003ms #1 row a v1 old off
+              #2 update a v1
+        6004ms #2 row a v1 old off
+              #3 toggle a
+        6005ms #3 row a v1 old
               a restored
               summary ms=5 refused=1
               save

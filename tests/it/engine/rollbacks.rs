@@ -11,18 +11,12 @@ fn a_rollback_ends_when_the_server_holds_the_files_text_again() {
         "0ms given a=v2
          10ms rolled-back a v2 v1
          11ms write a v2
-         20ms rescan
-         21ms #1 connected
-         22ms #2 rows a=v2",
+         20ms rescan: a=v2",
         &expect![[r#"
             10ms rolled-back a v2 v1
             11ms write a v2
                   a rolled_back
-            20ms rescan
-                  #1 connect
-            21ms #1 connected
-                  #2 overview of functions
-            22ms #2 rows a=v2
+            20ms rescan: a=v2
                   end the rollback of a
                   a unchanged
                   summary ms=2 unchanged=1
@@ -36,42 +30,36 @@ fn what_was_rolled_back_is_deployed_when_the_file_changes() {
         "0ms given a=v2
          10ms rolled-back a v2 v1
          11ms write a v2
-         20ms rescan
-         21ms #1 connected
-         22ms #2 rows a=v1
+         20ms rescan: a=v1
          30ms write a v3
-         31ms #3 row a v1
-         32ms #4 row a v3
+         31ms #1 row a v1
+         32ms #2 row a v3
          5000ms write a v2
-         5001ms #5 row a v3
-         5002ms #6 row a v2",
+         5001ms #3 row a v3
+         5002ms #4 row a v2",
         &expect![[r#"
             10ms rolled-back a v2 v1
             11ms write a v2
                   a rolled_back
-            20ms rescan
-                  #1 connect
-            21ms #1 connected
-                  #2 overview of functions
-            22ms #2 rows a=v1
+            20ms rescan: a=v1
                   a rolled_back
                   summary held=1 ms=2
             30ms write a v3
                   a sending why=edited
-                  #3 get a
-            31ms #3 row a v1
-                  #4 update a v3
-            32ms #4 row a v3
+                  #1 get a
+            31ms #1 row a v1
+                  #2 update a v3
+            32ms #2 row a v3
                   end the rollback of a
                   archive v3
                   a updated active=true from_version=v1 ms=2
                   save
             5000ms write a v2
                   a sending why=edited
-                  #5 get a
-            5001ms #5 row a v3
-                  #6 update a v2
-            5002ms #6 row a v2
+                  #3 get a
+            5001ms #3 row a v3
+                  #4 update a v2
+            5002ms #4 row a v2
                   archive v2
                   a updated active=true from_version=v3 ms=2
                   save

@@ -169,39 +169,33 @@ fn a_save_without_a_change_does_not_take_back_what_the_server_lacks() {
         Policy { concurrency: NonZeroUsize::MIN, ..policy() },
         Ledger::default(),
         "0ms given a=v1 b=v1
-         5000ms rescan
-         5010ms #1 connected
-         5020ms #2 rows
+         5000ms rescan: nothing
          5030ms write b v1
          5040ms write b v2
          5050ms write b v1
-         5060ms #3 absent
-         5070ms #4 created a
-         5090ms #5 absent",
+         5060ms #1 absent
+         5070ms #2 created a
+         5090ms #3 absent",
         &expect![[r#"
-            5000ms rescan
-                  #1 connect
-            5010ms #1 connected
-                  #2 overview of functions
-            5020ms #2 rows
+            5000ms rescan: nothing
                   pass todo=2
                   a sending why=missing_on_server
-                  #3 get a
+                  #1 get a
             5030ms write b v1
             5040ms write b v2
                   b superseded
             5050ms write b v1
                   b superseded
-            5060ms #3 absent
-                  #4 create a v1
-            5070ms #4 created a
+            5060ms #1 absent
+                  #2 create a v1
+            5070ms #2 created a
                   archive v1
-                  a created ms=50
+                  a created ms=68
                   b sending why=missing_on_server
-                  #5 get b
+                  #3 get b
                   save
-            5090ms #5 absent
-                  #6 create b v1
+            5090ms #3 absent
+                  #4 create b v1
         "#]],
     );
 }
