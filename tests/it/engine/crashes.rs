@@ -1,6 +1,6 @@
-//! A text at which the server fails: it is sent again, alone and after growing pauses, before it counts as refused.
+//! Texts at which the server fails: retried alone, after growing pauses, before they count as refused.
 //!
-//! Long because every test is a whole script of events and effects.
+//! Long: every test is a whole script of events and effects.
 
 use expect_test::expect;
 use owui_watch::engine::Policy;
@@ -14,7 +14,7 @@ fn activate(policy: Policy) -> Policy {
 }
 
 #[test]
-fn a_500_is_tried_again_three_times_before_it_counts_as_refused() {
+fn a_500_counts_as_refused_after_three_retries() {
     check(
         "0ms given a=v1
          10ms write a v2
@@ -85,7 +85,7 @@ fn a_500_is_tried_again_three_times_before_it_counts_as_refused() {
 }
 
 #[test]
-fn a_text_the_server_failed_at_once_is_deployed_by_the_next_try() {
+fn a_retry_after_a_500_can_succeed() {
     check(
         "0ms given a=v1
          10ms given crashed a v2
@@ -107,7 +107,7 @@ fn a_text_the_server_failed_at_once_is_deployed_by_the_next_try() {
 }
 
 #[test]
-fn the_count_starts_anew_when_the_file_is_saved_again() {
+fn saving_the_file_restarts_the_count_of_retries() {
     check(
         "0ms given a=v1
          10ms given crashed a v2
@@ -133,7 +133,7 @@ fn the_count_starts_anew_when_the_file_is_saved_again() {
 }
 
 #[test]
-fn the_count_starts_anew_when_the_server_was_away() {
+fn an_outage_restarts_the_count_of_retries() {
     check(
         "0ms given a=v1 b=v1
          10ms given crashed a v2
@@ -171,7 +171,7 @@ fn the_count_starts_anew_when_the_server_was_away() {
 }
 
 #[test]
-fn a_server_that_goes_away_twice_after_it_failed_at_a_text_is_spared_it() {
+fn two_outages_after_a_500_count_as_a_refusal() {
     check(
         "0ms given a=v1
          10ms given sent a v2
@@ -216,7 +216,7 @@ fn a_server_that_goes_away_twice_after_it_failed_at_a_text_is_spared_it() {
 }
 
 #[test]
-fn what_the_server_failed_at_is_sent_alone() {
+fn a_retry_after_a_500_is_sent_alone() {
     check(
         "0ms given a=v1 b=v1 c=v1
          10ms given crashed a v2
@@ -254,7 +254,7 @@ fn what_the_server_failed_at_is_sent_alone() {
 }
 
 #[test]
-fn a_single_pass_waits_for_the_last_try() {
+fn a_single_pass_waits_for_the_last_retry() {
     check_with(
         once(),
         Ledger::default(),
@@ -280,7 +280,7 @@ fn a_single_pass_waits_for_the_last_try() {
 }
 
 #[test]
-fn a_start_tries_again_what_was_given_up() {
+fn a_new_start_retries_a_text_that_was_given_up() {
     let run = play(
         policy(),
         Ledger::default(),
@@ -317,7 +317,7 @@ fn a_start_tries_again_what_was_given_up() {
 }
 
 #[test]
-fn a_new_function_is_switched_on_when_the_server_is_back() {
+fn a_new_function_is_switched_on_after_an_outage() {
     check_with(
         activate(policy()),
         Ledger::default(),
@@ -350,13 +350,13 @@ fn a_new_function_is_switched_on_when_the_server_is_back() {
                   back away_ms=598
                   a switched_on
                   save
-                  unnote a
+                  clear intent of a
         "#]],
     );
 }
 
 #[test]
-fn a_new_function_is_switched_on_where_the_answer_to_its_create_was_lost() {
+fn a_new_function_is_switched_on_after_a_lost_create() {
     check_with(
         activate(policy()),
         Ledger::default(),
@@ -378,13 +378,13 @@ fn a_new_function_is_switched_on_where_the_answer_to_its_create_was_lost() {
                   a switched_on
                   summary created=1 ms=1004
                   save
-                  unnote a
+                  clear intent of a
         "#]],
     );
 }
 
 #[test]
-fn a_new_function_that_cannot_be_switched_on_keeps_no_other_waiting() {
+fn a_failing_switch_does_not_block_other_plugins() {
     check_with(
         activate(policy()),
         Ledger::default(),
@@ -415,7 +415,7 @@ fn a_new_function_that_cannot_be_switched_on_keeps_no_other_waiting() {
 }
 
 #[test]
-fn a_single_pass_that_cannot_switch_a_function_on_ends_with_1() {
+fn a_single_pass_that_cannot_switch_on_exits_with_1() {
     check_with(
         activate(once()),
         Ledger::default(),
@@ -459,7 +459,7 @@ fn a_single_pass_that_cannot_switch_a_function_on_ends_with_1() {
 }
 
 #[test]
-fn a_new_function_is_switched_on_after_a_create_that_a_proxy_answered() {
+fn a_new_function_is_switched_on_after_a_proxys_answer() {
     check_with(
         activate(policy()),
         Ledger::default(),
@@ -486,13 +486,13 @@ fn a_new_function_is_switched_on_after_a_create_that_a_proxy_answered() {
                   a switched_on
                   summary created=1 ms=604
                   save
-                  unnote a
+                  clear intent of a
         "#]],
     );
 }
 
 #[test]
-fn a_busy_server_is_no_sign_that_a_text_has_ended_it() {
+fn a_busy_server_is_not_blamed_on_a_text() {
     check(
         "0ms given a=v1
          10ms given crashed a v2
@@ -539,7 +539,7 @@ fn a_busy_server_is_no_sign_that_a_text_has_ended_it() {
 }
 
 #[test]
-fn a_retry_is_forced_as_the_first_try_was() {
+fn the_retry_of_a_forced_deploy_is_forced() {
     let deploy = DeployPolicy { force: true, on_remote_edit: OnRemoteEdit::Hold, ..policy().deploy };
     check_with(
         Policy { deploy, ..once() },
@@ -554,13 +554,13 @@ fn a_retry_is_forced_as_the_first_try_was() {
                   a sending why=forced
                   #1 get a
             1008ms #1 row a v9
-                  #2 keep v9
+                  #2 back up v9
         "#]],
     );
 }
 
 #[test]
-fn a_text_is_not_good_again_before_the_server_has_answered() {
+fn good_again_waits_for_the_servers_answer() {
     check(
         "0ms given a=v1
          10ms write a broken

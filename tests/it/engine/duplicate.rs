@@ -1,4 +1,4 @@
-//! A plugin that is on the server already, under another id.
+//! Plugins that the server already has under another id.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,9 +11,9 @@ use owui_watch::engine::ledger::Ledger;
 
 use super::{check, check_with, log_of_with, policy};
 
-/// Whether it is there under another id cannot be known then, as where an account may not list what others have.
+/// An account that may not list other users' plugins cannot know of duplicates either.
 #[test]
-fn where_the_list_is_too_long_nobody_is_asked_about_twins() {
+fn without_a_list_no_duplicate_is_looked_for() {
     check(
         "0ms given a=v1~Shout
          5000ms write b v1~Shout
@@ -32,7 +32,7 @@ fn where_the_list_is_too_long_nobody_is_asked_about_twins() {
 }
 
 #[test]
-fn a_plugin_that_is_there_under_another_id_is_not_created() {
+fn a_duplicate_is_not_created() {
     check_with(
         Policy { once: Some(Duration::ZERO), ..policy() },
         Ledger::default(),
@@ -66,7 +66,7 @@ fn a_plugin_that_is_there_under_another_id_is_not_created() {
 }
 
 #[test]
-fn a_saved_plugin_s_twin_is_looked_for() {
+fn a_save_of_a_new_plugin_looks_for_duplicates() {
     check(
         "0ms given b=v1~Whisper
          10ms write a v1~Shout
@@ -115,7 +115,7 @@ fn a_saved_plugin_s_twin_is_looked_for() {
 }
 
 #[test]
-fn a_single_file_may_differ_in_adopt() {
+fn adopt_can_be_set_for_a_single_file() {
     let never = DeployPolicy { adopt: Adopt::Never, ..policy().deploy };
     for (deploy, of_b, created, kept) in [(policy().deploy, Adopt::Never, "b", "a"), (never, Adopt::Ask, "a", "b")] {
         let adopt_files = BTreeMap::from([(PathBuf::from("plugins/b.py"), of_b)]);
@@ -135,7 +135,7 @@ fn a_single_file_may_differ_in_adopt() {
 }
 
 #[test]
-fn a_twin_is_ignored_where_the_user_says_so() {
+fn adopt_never_ignores_duplicates() {
     let deploy = DeployPolicy { adopt: Adopt::Never, ..policy().deploy };
     check_with(
         Policy { deploy, ..policy() },

@@ -1,4 +1,4 @@
-//! The end of an engine: a stop, or another one that goes on in its place.
+//! The end of an engine: a stop, or a replacement with other settings.
 
 use expect_test::expect;
 use owui_watch::engine::ledger::Ledger;
@@ -32,7 +32,7 @@ fn a_stop_finishes_what_is_in_flight() {
 }
 
 #[test]
-fn a_stop_does_not_wait_for_ever() {
+fn a_stop_gives_up_after_ten_seconds() {
     check(
         "0ms given a=v1
          10ms write a v2
@@ -52,9 +52,9 @@ fn a_stop_does_not_wait_for_ever() {
     );
 }
 
-/// It could arrive after a newer text, if another engine went on without knowing of it.
+/// Otherwise an older text could arrive after a newer one of the next engine.
 #[test]
-fn what_is_in_flight_is_finished_before_another_engine_goes_on() {
+fn a_replacement_waits_for_deploys_in_flight() {
     check(
         "0ms given a=v1
          10ms write a v2
@@ -88,7 +88,7 @@ fn what_is_in_flight_is_finished_before_another_engine_goes_on() {
 }
 
 #[test]
-fn a_stop_is_not_put_off_by_what_another_engine_would_wait_for() {
+fn a_stop_overrides_a_replacement() {
     check(
         "0ms given a=v1
          10ms write a v2
@@ -113,7 +113,7 @@ fn a_stop_is_not_put_off_by_what_another_engine_would_wait_for() {
 }
 
 #[test]
-fn a_save_that_waits_for_its_formatter_is_not_forgotten_in_silence() {
+fn a_stop_counts_a_save_that_waits_for_its_formatter() {
     check(
         "0ms given a=v1
          5000ms given deployed a v2
@@ -166,7 +166,7 @@ fn a_stop_counts_what_is_not_deployed_and_why() {
 }
 
 #[test]
-fn a_single_pass_that_is_stopped_ends_with_1_where_something_was_refused() {
+fn a_stopped_single_pass_with_a_refusal_exits_with_1() {
     check_with(
         once(),
         Ledger::default(),

@@ -1,4 +1,4 @@
-//! What is on disk: files that are empty, half written, broken, renamed, gone, or two with one id.
+//! Files that are empty, half written, broken, renamed, gone, or share an id.
 
 use expect_test::expect;
 use owui_watch::engine::ledger::Ledger;
@@ -6,7 +6,7 @@ use owui_watch::engine::ledger::Ledger;
 use super::{check, check_with, log_of, once};
 
 #[test]
-fn an_empty_file_is_held_and_a_vanished_one_too() {
+fn empty_and_missing_files_are_held_for_a_moment() {
     check(
         "0ms given a=v1
          10ms write a empty
@@ -65,7 +65,7 @@ fn an_empty_file_is_held_and_a_vanished_one_too() {
 }
 
 #[test]
-fn a_file_that_is_being_written_is_read_again_until_it_is_whole() {
+fn an_unsettled_file_is_read_again_until_it_is_complete() {
     check(
         "0ms given a=v1
          10ms write a unsettled
@@ -87,7 +87,7 @@ fn a_file_that_is_being_written_is_read_again_until_it_is_whole() {
 }
 
 #[test]
-fn a_broken_file_is_told_with_its_place_and_never_sent() {
+fn a_broken_file_is_reported_and_never_sent() {
     check(
         "0ms given a=v1
          10ms write a broken
@@ -111,7 +111,7 @@ fn a_broken_file_is_told_with_its_place_and_never_sent() {
 }
 
 #[test]
-fn each_error_of_a_file_is_told_and_the_file_counts_once() {
+fn each_error_is_reported_but_the_file_counts_once() {
     check(
         "0ms given a=v1
          10ms write a harmful
@@ -131,7 +131,7 @@ fn each_error_of_a_file_is_told_and_the_file_counts_once() {
 }
 
 #[test]
-fn two_files_with_one_id_are_both_named_and_neither_is_sent() {
+fn files_that_share_an_id_are_reported_and_not_sent() {
     check(
         "0ms edit a v1
          0ms edit b as a v2
@@ -164,7 +164,7 @@ fn two_files_with_one_id_are_both_named_and_neither_is_sent() {
 }
 
 #[test]
-fn a_rename_that_keeps_the_id_is_no_conflict_and_no_removal() {
+fn a_rename_that_keeps_the_id_is_no_conflict() {
     check(
         "0ms edit a as x v1
          0ms given start x=v0
@@ -187,7 +187,7 @@ fn a_rename_that_keeps_the_id_is_no_conflict_and_no_removal() {
 }
 
 #[test]
-fn a_rename_that_changes_the_id_says_what_becomes_of_the_old_one() {
+fn a_rename_that_changes_the_id_is_reported() {
     check(
         "0ms given a=v1
          5000ms write a as b v1
@@ -209,7 +209,7 @@ fn a_rename_that_changes_the_id_says_what_becomes_of_the_old_one() {
 }
 
 #[test]
-fn what_the_walk_does_not_find_is_looked_at_again() {
+fn a_file_missing_from_a_scan_is_read_again() {
     check(
         "0ms given a=v1
          10ms remove a
@@ -230,7 +230,7 @@ fn what_the_walk_does_not_find_is_looked_at_again() {
 }
 
 #[test]
-fn a_conflict_that_was_over_meanwhile_is_told_again() {
+fn a_conflict_that_returns_is_reported_again() {
     check(
         "0ms given a=v1
          5000ms edit b as a v2
@@ -260,9 +260,9 @@ fn a_conflict_that_was_over_meanwhile_is_told_again() {
     );
 }
 
-/// What was in it is not known to be gone, nor to be there.
+/// Whether its files still exist is unknown.
 #[test]
-fn nothing_is_said_or_done_about_the_files_of_a_root_that_is_gone() {
+fn files_of_a_missing_root_are_left_alone() {
     check(
         "0ms given a=v1 b=v1
          5ms write c broken
@@ -288,7 +288,7 @@ fn nothing_is_said_or_done_about_the_files_of_a_root_that_is_gone() {
 }
 
 #[test]
-fn a_file_that_is_written_again_while_it_is_given_time_is_not_read_half_way() {
+fn a_file_is_not_read_while_it_is_being_written() {
     check(
         "0ms given a=v1
          5000ms given deployed a v2
@@ -308,7 +308,7 @@ fn a_file_that_is_written_again_while_it_is_given_time_is_not_read_half_way() {
             5410ms wake
         "#]],
     );
-    // Nor is the other file, when two seem to have one id.
+    // The same goes for the other file of a conflict.
     check(
         "0ms given a=v1
          5000ms edit a half
@@ -325,7 +325,7 @@ fn a_file_that_is_written_again_while_it_is_given_time_is_not_read_half_way() {
 }
 
 #[test]
-fn what_the_server_lost_meanwhile_is_deployed_when_a_conflict_is_over() {
+fn the_end_of_a_conflict_deploys_what_the_server_lost() {
     check(
         "0ms given a=v1
          10ms edit b as a v2
@@ -347,9 +347,9 @@ fn what_the_server_lost_meanwhile_is_deployed_when_a_conflict_is_over() {
     );
 }
 
-/// The user saw an error; whichever way it went, the next `unchanged` says that it is over, and only that one.
+/// The user saw an error: the next `unchanged` says that it is over, and no later one does.
 #[test]
-fn a_mended_file_is_said_to_be_good_again() {
+fn a_repaired_file_is_reported_as_good_again_once() {
     check(
         "0ms given a=v1 b=v1
          10ms write a broken
@@ -374,7 +374,7 @@ fn a_mended_file_is_said_to_be_good_again() {
 
 /// It was never deployed from here.
 #[test]
-fn a_new_file_that_is_mended_to_what_the_server_holds_is_good_again() {
+fn a_new_file_repaired_to_the_servers_text_is_good() {
     check(
         "0ms given b=v1
          10ms write a broken
@@ -395,7 +395,7 @@ fn a_new_file_that_is_mended_to_what_the_server_holds_is_good_again() {
 }
 
 #[test]
-fn a_file_that_was_mended_without_an_event_is_good_again_at_the_next_pass() {
+fn the_next_pass_notices_a_repaired_file() {
     check(
         "0ms given a=v1 b=v1
          10ms write a broken
@@ -414,7 +414,7 @@ fn a_file_that_was_mended_without_an_event_is_good_again_at_the_next_pass() {
 }
 
 #[test]
-fn a_conflict_that_is_solved_is_good_again() {
+fn a_resolved_conflict_is_good_again() {
     check(
         "0ms given a=v1
          10ms write b as a v2
@@ -433,9 +433,9 @@ fn a_conflict_that_is_solved_is_good_again() {
     );
 }
 
-/// The server refused it, and the author goes back.
+/// The server refused a text, and the author restores the old one.
 #[test]
-fn a_refused_text_that_is_taken_back_is_good_again() {
+fn a_reverted_refusal_is_good_again() {
     let log = log_of(
         "0ms given a=v1
          10ms given refused a v2
@@ -445,9 +445,9 @@ fn a_refused_text_that_is_taken_back_is_good_again() {
     assert!(log.ends_with("a unchanged active=true good_again=true\n      save\n"), "{log}");
 }
 
-/// Nobody knows how many plugins are in it.
+/// How many plugins it has is unknown.
 #[test]
-fn an_unreadable_folder_counts_as_a_folder() {
+fn an_unreadable_folder_is_counted_apart() {
     check_with(
         once(),
         Ledger::default(),
@@ -473,7 +473,7 @@ fn an_unreadable_folder_counts_as_a_folder() {
 }
 
 #[test]
-fn where_there_is_but_an_unreadable_folder_it_is_not_said_that_there_are_no_plugins() {
+fn an_unreadable_folder_is_not_an_empty_one() {
     check_with(
         once(),
         Ledger::default(),

@@ -1,11 +1,11 @@
-//! A server that denies access, and answers that may mean it.
+//! A server that denies access, and unclear answers that may mean the same.
 
 use expect_test::expect;
 
 use super::{after, check, log_of};
 
 #[test]
-fn a_bad_key_stops_the_sending_and_is_said_once() {
+fn a_bad_key_stops_sending_and_is_reported_once() {
     check(
         "0ms edit a v1
          0ms edit b v1
@@ -33,7 +33,7 @@ fn a_bad_key_stops_the_sending_and_is_said_once() {
 }
 
 #[test]
-fn a_key_that_is_taken_back_stops_the_sending() {
+fn a_revoked_key_stops_sending() {
     check(
         "0ms given a=v1
          10ms write a v2
@@ -72,7 +72,7 @@ fn a_key_that_is_taken_back_stops_the_sending() {
 }
 
 #[test]
-fn an_unclear_answer_with_a_good_key_means_that_it_does_not_exist() {
+fn an_unclear_answer_to_a_good_key_means_absent() {
     check(
         "0ms given b=v1
          10ms write a v1
@@ -96,7 +96,7 @@ fn an_unclear_answer_with_a_good_key_means_that_it_does_not_exist() {
 }
 
 #[test]
-fn who_is_let_in_again_is_served_again() {
+fn a_save_after_a_denial_tries_again() {
     let log = log_of(
         "0ms given a=v1
          5000ms write a v2
@@ -109,9 +109,9 @@ fn who_is_let_in_again_is_served_again() {
     assert!(after(&log, "9000ms").contains("connect"), "never asked again:\n{log}");
 }
 
-/// What the user heard last decides what it is called.
+/// The user last heard of an outage, not of the denial.
 #[test]
-fn a_server_that_went_away_after_it_denied_access_is_back() {
+fn an_outage_after_a_denial_ends_with_back() {
     let log = log_of(
         "0ms given a=v1
          10ms write a v2

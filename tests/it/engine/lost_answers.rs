@@ -1,4 +1,4 @@
-//! A call whose answer never came: it is read back, neither believed nor repeated blindly.
+//! Requests whose answer is lost: their effect is read back, and they are not repeated blindly.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,11 @@ use expect_test::expect;
 use owui_watch::engine::ledger::{Ledger, SavedState, UpdateIntent};
 use owui_watch::plugin::Digest;
 
-use super::{after, check, check_with, hold, key, log_of, log_of_with, old_server, play, policy, source};
+use super::{after, check, check_with, hold, key, log_of, log_of_with, old_server, play, source};
 
-/// Its answer never came, and nobody has seen it there before the next one takes its place.
+/// The answer was lost, and nobody saw the text on the server before the next one replaces it.
 #[test]
-fn a_text_that_was_live_unseen_is_archived_before_it_is_replaced() {
+fn an_unconfirmed_text_is_archived_before_it_is_replaced() {
     check(
         "0ms given a=v1
          5000ms given lost a v2
@@ -89,7 +89,7 @@ fn an_update_without_an_answer_is_read_back() {
 }
 
 #[test]
-fn a_create_without_an_answer_is_never_repeated_blindly() {
+fn a_create_without_an_answer_is_read_back() {
     check(
         "0ms given new a=v1
          4ms #1 lost
@@ -107,7 +107,7 @@ fn a_create_without_an_answer_is_never_repeated_blindly() {
 }
 
 #[test]
-fn what_we_have_sent_is_ours_whether_an_answer_came_or_not() {
+fn a_text_sent_without_an_answer_counts_as_ours() {
     check_with(
         hold(),
         Ledger::default(),
@@ -128,17 +128,17 @@ fn what_we_have_sent_is_ours_whether_an_answer_came_or_not() {
                   a sending why=edited
                   #2 get a
                   save
-                  unnote a
+                  clear intent of a
             518ms #2 row a v2
                   archive v2
-                  #3 note that a is off
+                  #3 save intent: a is off
         "#]],
     );
 }
 
-/// It was sent, and then the program was killed, before it had written down that it was.
+/// The program was killed after it sent the text, before it recorded that.
 #[test]
-fn what_was_on_its_way_when_the_program_ended_is_ours() {
+fn a_text_sent_before_a_crash_counts_as_ours() {
     let sent = Digest::of_text(&source("a", "v2"));
     let intents = BTreeMap::from([(key("a"), UpdateIntent { ours: vec![sent], replaced: None, was_active: true })]);
     let memory = SavedState { intents, ..old_server().into() };
@@ -162,16 +162,16 @@ fn what_was_on_its_way_when_the_program_ended_is_ours() {
               a sending why=edited
               #2 get a
               save
-              unnote a
+              clear intent of a
         4ms #2 row a v2
               archive v2
-              #3 note that a is off
+              #3 save intent: a is off
     "#]]
     .assert_eq(run.log());
 }
 
 #[test]
-fn a_text_that_takes_the_server_s_answer_away_twice_is_not_sent_a_third_time() {
+fn a_text_that_got_no_answer_twice_is_refused() {
     check(
         "0ms given a=v1
          10ms given lost a v2
@@ -206,7 +206,7 @@ fn a_text_that_takes_the_server_s_answer_away_twice_is_not_sent_a_third_time() {
 }
 
 #[test]
-fn what_was_seen_before_an_absence_is_not_believed_during_it() {
+fn earlier_overviews_are_not_believed_during_an_outage() {
     let log = log_of_with(
         hold(),
         Ledger::default(),
@@ -222,12 +222,12 @@ fn what_was_seen_before_an_absence_is_not_believed_during_it() {
     );
     assert!(
         !log.contains("remote_edit") && !after(&log, "5156ms wake").contains("a unchanged"),
-        "our own v2 is taken for somebody else's:\n{log}"
+        "our own v2 is taken for a remote edit:\n{log}"
     );
 }
 
 #[test]
-fn two_connections_that_broke_are_no_refusal() {
+fn two_broken_connections_are_no_refusal() {
     let log = log_of(
         "0ms given a=v1
          5000ms given sent a v2
@@ -243,9 +243,9 @@ fn two_connections_that_broke_are_no_refusal() {
     assert!(after(&log, "6508ms").contains("a sending"), "never sent again:\n{log}");
 }
 
-/// It was there, so it was answered after all; that somebody has removed it since is another matter.
+/// The server took it after all. Somebody removed it later.
 #[test]
-fn what_was_seen_to_be_there_is_sent_as_often_as_any_other_text() {
+fn a_text_seen_on_the_server_may_be_sent_again() {
     check(
         "0ms given a=v1
          10ms given lost a v2
@@ -277,132 +277,114 @@ fn what_was_seen_to_be_there_is_sent_as_often_as_any_other_text() {
 }
 
 #[test]
-fn a_function_that_is_off_after_a_lost_answer_is_switched_on_and_sent_again() {
-    let mut run = play(policy(), Ledger::default(), "0ms given a=v1");
-    run.go_on(
-        "5000ms write a v2
-         5001ms #1 row a v1 old
-         5001ms #2 noted
-         5002ms #3 lost
-         5003ms #4 row a v1 old off
-         5004ms #5 row a v1 old off
-         5005ms #6 row a v1 old
+fn a_function_switched_off_by_a_lost_update_is_repaired() {
+    check(
+        "0ms given 0.11.4 a=v1
+         5000ms given sent a v2
+         5002ms #1 lost
+         5003ms #2 row a v1 old off
+         5004ms #3 row a v1 old off
+         5005ms #4 row a v1 old
          6005ms wake
-         6006ms #7 row a v1 old
-         6006ms #8 noted
-         6007ms #9 row a v2 old",
+         6006ms #5 row a v1 old
+         6006ms #6 saved
+         6007ms #7 row a v2 old",
+        &expect![[r#"
+            5002ms #1 lost
+                  #2 get a
+            5003ms #2 row a v1 old off
+                  #3 update a v1
+            5004ms #3 row a v1 old off
+                  #4 toggle a
+            5005ms #4 row a v1 old
+                  a retrying next_ms=1000 words="no answer"
+                  a restored
+                  save
+                  clear intent of a
+            6005ms wake
+                  a sending why=retry
+                  #5 get a
+            6006ms #5 row a v1 old
+                  #6 save intent: a is on
+            6006ms #6 saved
+                  #7 update a v2
+            6007ms #7 row a v2 old
+                  archive v2
+                  a updated active=true from_version=v1 ms=2
+                  save
+                  clear intent of a
+        "#]],
     );
-    expect![[r#"
-        5000ms write a v2
-              a sending why=edited
-              #1 get a
-        5001ms #1 row a v1 old
-              #2 note that a is on
-        5001ms #2 noted
-              #3 update a v2
-        5002ms #3 lost
-              #4 get a
-        5003ms #4 row a v1 old off
-              #5 update a v1
-        5004ms #5 row a v1 old off
-              #6 toggle a
-        5005ms #6 row a v1 old
-              a retrying next_ms=1000 words="no answer"
-              a restored
-              save
-              unnote a
-        6005ms wake
-              a sending why=retry
-              #7 get a
-        6006ms #7 row a v1 old
-              #8 note that a is on
-        6006ms #8 noted
-              #9 update a v2
-        6007ms #9 row a v2 old
-              archive v2
-              a updated active=true from_version=v1 ms=2
-              save
-              unnote a
-    "#]]
-    .assert_eq(run.log());
 }
 
 #[test]
-fn what_got_no_answer_twice_is_ours() {
-    let mut run = play(hold(), Ledger::default(), "0ms given a=v1");
-    run.go_on(
-        "5000ms write a v2
-         5001ms #1 row a v1
-         5001ms #2 noted
-         5002ms #3 lost
-         5003ms #4 lost
+fn a_text_refused_without_answers_still_counts_as_ours() {
+    check_with(
+        hold(),
+        Ledger::default(),
+        "0ms given a=v1
+         5000ms given sent a v2
+         5002ms #1 lost
+         5003ms #2 lost
          5600ms wake: a=v1
-         5603ms #5 row a v1
-         5604ms #6 row a v1
-         5605ms #7 noted
-         5606ms #8 lost
-         5607ms #9 lost
+         5603ms #3 row a v1
+         5604ms #4 row a v1
+         5605ms #5 saved
+         5606ms #6 lost
+         5607ms #7 lost
          5700ms write a v3
          6200ms wake: a=v2
-         6203ms #10 row a v2
-         6204ms #11 row a v2
-         6205ms #12 noted
-         6206ms #13 row a v3",
+         6203ms #8 row a v2
+         6204ms #9 row a v2
+         6205ms #10 saved
+         6206ms #11 row a v3",
+        &expect![[r#"
+            5002ms #1 lost
+                  #2 get a
+            5003ms #2 lost
+                  unreachable cause="no answer" next_ms=500 waiting=1
+                  a waiting reason=Away
+                  save
+            5600ms wake: a=v1
+                  #3 get a
+            5603ms #3 row a v1
+                  back away_ms=600 waiting=1
+                  a recovered
+                  a sending why=retry
+                  #4 get a
+                  save
+                  clear intent of a
+            5604ms #4 row a v1
+                  #5 save intent: a is off
+            5605ms #5 saved
+                  #6 update a v2
+            5606ms #6 lost
+                  #7 get a
+            5607ms #7 lost
+                  unreachable cause="no answer" next_ms=500 waiting=1
+                  a refused ms=4 words="the server gave no answer to it, twice: no answer"
+                  save
+            5700ms write a v3
+            6200ms wake: a=v2
+                  a waiting reason=Away
+                  #8 get a
+            6203ms #8 row a v2
+                  back away_ms=596 waiting=1
+                  a recovered
+                  a sending why=edited
+                  #9 get a
+                  save
+                  clear intent of a
+            6204ms #9 row a v2
+                  archive v2
+                  #10 save intent: a is off
+            6205ms #10 saved
+                  #11 update a v3
+            6206ms #11 row a v3
+                  archive v3
+                  a updated active=true from_version=v2 ms=3
+                  save
+                  clear intent of a
+        "#]],
     );
-    expect![[r#"
-        5000ms write a v2
-              a sending why=edited
-              #1 get a
-        5001ms #1 row a v1
-              #2 note that a is off
-        5001ms #2 noted
-              #3 update a v2
-        5002ms #3 lost
-              #4 get a
-        5003ms #4 lost
-              unreachable cause="no answer" next_ms=500 waiting=1
-              a waiting reason=Away
-              save
-        5600ms wake: a=v1
-              #5 get a
-        5603ms #5 row a v1
-              back away_ms=600 waiting=1
-              a recovered
-              a sending why=retry
-              #6 get a
-              save
-              unnote a
-        5604ms #6 row a v1
-              #7 note that a is off
-        5605ms #7 noted
-              #8 update a v2
-        5606ms #8 lost
-              #9 get a
-        5607ms #9 lost
-              unreachable cause="no answer" next_ms=500 waiting=1
-              a refused ms=4 words="the server gave no answer to it, twice: no answer"
-              save
-        5700ms write a v3
-        6200ms wake: a=v2
-              a waiting reason=Away
-              #10 get a
-        6203ms #10 row a v2
-              back away_ms=596 waiting=1
-              a recovered
-              a sending why=edited
-              #11 get a
-              save
-              unnote a
-        6204ms #11 row a v2
-              archive v2
-              #12 note that a is off
-        6205ms #12 noted
-              #13 update a v3
-        6206ms #13 row a v3
-              archive v3
-              a updated active=true from_version=v2 ms=3
-              save
-              unnote a
-    "#]]
-    .assert_eq(run.log());
 }

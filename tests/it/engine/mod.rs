@@ -13,19 +13,19 @@
 //! - `rescan: a=v1` and `wake: a=v1`, or `nothing`: the same, and the server answers the probe that follows with this list.
 //!   The probe takes 2 ms and has no numbers. `rescan: 0.9.6 a=v1` names the server's version.
 //! - `#3 row a v1`, `#3 rows a=v1 b=v2`, `#3 connected`, `#3 absent`, `#3 refused WORDS`, … answer the request with that
-//!   number. `#3 kept`: the copy is written; `#3 noted`: the intent is. `#3 not-kept`, `#3 not-noted`: the disk is full.
+//!   number. `#3 saved`: the backup or the intent is on disk; `#3 not-saved`: the disk is full.
 //!
 //! - `given …` is an opening that many scripts share, see [`prelude`]. It and the lines before it are not logged.
 //!
 //! Scans, reads and the ledger take no time.
 
-mod absences;
 mod crashes;
 mod duplicate;
 mod ending;
 mod files;
 mod keys;
 mod lost_answers;
+mod outages;
 mod passes;
 mod prefetch;
 mod prelude;
@@ -197,12 +197,18 @@ impl Script {
             }
             [number, reply @ ..] => {
                 let number: usize = number.strip_prefix('#').unwrap().parse().unwrap();
-                let ticket = self.world.take_request(number);
+                let (ticket, request) = self.world.take_request(number);
                 let event = match reply {
-                    ["kept"] => Event::BackupSaved(ticket, Ok(PathBuf::from("the/copy.py"))),
-                    ["noted"] => Event::IntentSaved(ticket, Ok(())),
-                    ["not-noted"] => Event::IntentSaved(ticket, Err("disk full".to_owned())),
-                    ["not-kept"] => Event::BackupSaved(ticket, Err("disk full".to_owned())),
+                    [saved @ ("saved" | "not-saved")] => {
+                        let saved = if *saved == "saved" { Ok(()) } else { Err("disk full".to_owned()) };
+                        match request {
+                            Request::Backup(_) => {
+                                Event::BackupSaved(ticket, saved.map(|()| PathBuf::from("the/copy.py")))
+                            }
+                            Request::Intent(_) => Event::IntentSaved(ticket, saved),
+                            Request::Call(call) => panic!("{call:?} is no write"),
+                        }
+                    }
                     reply => Event::Replied(ticket, read_reply(reply)),
                 };
                 self.turn(vec![event]);
@@ -276,10 +282,9 @@ impl ScriptWorld {
 
     /// The request is answered.
     #[track_caller]
-    fn take_request(&mut self, number: usize) -> Ticket {
+    fn take_request(&mut self, number: usize) -> (Ticket, Request) {
         let (ticket, request) = &mut self.requests[number - 1];
-        assert!(request.take().is_some(), "#{number} was answered before");
-        *ticket
+        (*ticket, request.take().unwrap_or_else(|| panic!("#{number} was answered before")))
     }
 
     fn edit(&mut self, name: &str, what: &[&str]) {
@@ -362,14 +367,14 @@ impl World for ScriptWorld {
     fn write(&mut self, write: Write) {
         match write {
             Write::Backup(ticket, backup) => {
-                self.ask(ticket, Request::Backup(backup.key), format_args!("keep {}", version(&backup.text)));
+                self.ask(ticket, Request::Backup(backup.key), format_args!("back up {}", version(&backup.text)));
             }
             Write::Intent(ticket, key, intent) => {
                 let was = if intent.was_active { "on" } else { "off" };
-                self.ask(ticket, Request::Intent(key.clone()), format_args!("note that {} is {was}", key.id));
+                self.ask(ticket, Request::Intent(key.clone()), format_args!("save intent: {} is {was}", key.id));
             }
             Write::Ledger(_) => self.say("save"),
-            Write::ClearIntent(key) => self.say(format_args!("unnote {}", key.id)),
+            Write::ClearIntent(key) => self.say(format_args!("clear intent of {}", key.id)),
             Write::Archive(backup) => self.say(format_args!("archive {}", version(&backup.text))),
             Write::ArchiveFound(backup) => self.say(format_args!("archive {}, found", version(&backup.text))),
         }

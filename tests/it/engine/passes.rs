@@ -1,4 +1,4 @@
-//! A look at everything: the first pass, what an overview may be believed, and `--once` with its options.
+//! Passes over all plugins: the first one, how far overviews are trusted, and `--once` with its options.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use owui_watch::engine::{OnDelete, Policy};
 use super::{after, check, check_with, force, key, log_of, log_of_with, once, play, policy};
 
 #[test]
-fn a_first_pass_creates_what_is_new_and_leaves_what_is_there() {
+fn a_first_pass_creates_only_what_is_missing() {
     check(
         "0ms edit a v1
          0ms edit b v1
@@ -43,9 +43,9 @@ fn a_first_pass_creates_what_is_new_and_leaves_what_is_there() {
     );
 }
 
-/// What others have there does not keep ours from the server.
+/// Other users' plugins can make the list too long.
 #[test]
-fn where_the_list_is_too_long_each_plugin_is_looked_at_by_itself() {
+fn without_an_overview_each_plugin_is_read() {
     check(
         "0ms edit a v1
          0ms edit b v1
@@ -85,9 +85,9 @@ fn where_the_list_is_too_long_each_plugin_is_looked_at_by_itself() {
     );
 }
 
-/// There was no file of its kind when the server was asked what it holds.
+/// There was no file of its kind when the overviews were requested.
 #[test]
-fn what_no_overview_was_about_is_looked_at_before_it_is_created() {
+fn a_kind_without_an_overview_is_read_before_a_create() {
     check(
         "0ms edit a half
          0ms rescan
@@ -115,7 +115,7 @@ fn what_no_overview_was_about_is_looked_at_before_it_is_created() {
 }
 
 #[test]
-fn one_pass_ends_with_a_summary_and_a_code() {
+fn a_single_pass_ends_with_a_summary_and_a_code() {
     check_with(
         once(),
         Ledger::default(),
@@ -150,7 +150,7 @@ fn one_pass_ends_with_a_summary_and_a_code() {
 }
 
 #[test]
-fn one_pass_gives_up_after_its_patience() {
+fn a_single_pass_gives_up_after_a_while() {
     check_with(
         once(),
         Ledger::default(),
@@ -181,7 +181,7 @@ fn one_pass_gives_up_after_its_patience() {
 }
 
 #[test]
-fn one_pass_is_not_let_in() {
+fn a_single_pass_that_is_denied_access_exits_with_3() {
     check_with(
         once(),
         Ledger::default(),
@@ -203,7 +203,7 @@ fn one_pass_is_not_let_in() {
 }
 
 #[test]
-fn one_pass_over_nothing_says_so() {
+fn a_single_pass_without_plugins_is_a_usage_error() {
     check_with(
         once(),
         Ledger::default(),
@@ -219,7 +219,7 @@ fn one_pass_over_nothing_says_so() {
 }
 
 #[test]
-fn a_dry_run_asks_and_changes_nothing() {
+fn a_dry_run_reads_and_changes_nothing() {
     let deploy = DeployPolicy { dry_run: true, ..policy().deploy };
     check_with(
         Policy { deploy, ..once() },
@@ -253,7 +253,7 @@ fn a_dry_run_asks_and_changes_nothing() {
 }
 
 #[test]
-fn force_sends_what_is_there_already() {
+fn force_sends_an_unchanged_text() {
     check_with(
         Policy { once: once().once, ..force() },
         Ledger::default(),
@@ -281,17 +281,17 @@ fn force_sends_what_is_there_already() {
 }
 
 #[test]
-fn a_function_that_was_created_is_switched_on_when_asked_for() {
+fn activate_new_switches_a_created_function_on() {
     let deploy = DeployPolicy { activate_new: true, ..policy().deploy };
     check_with(
         Policy { deploy, ..once() },
         Ledger::default(),
         "0ms given new a=v1
-         3ms #1 noted
+         3ms #1 saved
          4ms #2 created a
          5ms #3 row a v1",
         &expect![[r#"
-            3ms #1 noted
+            3ms #1 saved
                   #2 create a v1
             4ms #2 created a
                   #3 toggle a
@@ -300,14 +300,14 @@ fn a_function_that_was_created_is_switched_on_when_asked_for() {
                   a created active=true ms=3
                   summary created=1 ms=5
                   save
-                  unnote a
+                  clear intent of a
                   exit Fine
         "#]],
     );
 }
 
 #[test]
-fn names_limit_the_work_and_unknown_names_are_an_error() {
+fn names_limit_the_work_and_unknown_ones_are_errors() {
     let policy = Policy { only: vec!["b".to_owned(), "plugins/c.py".to_owned()], ..once() };
     check_with(
         policy,
@@ -347,7 +347,7 @@ fn names_limit_the_work_and_unknown_names_are_an_error() {
 }
 
 #[test]
-fn a_pass_does_not_wait_for_ever_for_a_file_that_is_always_written() {
+fn a_single_pass_gives_up_on_an_unsettled_file() {
     check_with(
         Policy { once: Some(Duration::ZERO), ..policy() },
         Ledger::default(),
@@ -373,7 +373,7 @@ fn a_pass_does_not_wait_for_ever_for_a_file_that_is_always_written() {
 }
 
 #[test]
-fn a_version_that_the_tests_do_not_know_is_told_once() {
+fn an_untested_server_version_is_reported_once() {
     check(
         "0ms edit a v1
          0ms rescan: 0.13.0 a=v1
@@ -395,9 +395,9 @@ fn a_version_that_the_tests_do_not_know_is_told_once() {
     );
 }
 
-/// The overview was read by the server before the update of v2 was carried out, and arrives after its answer.
+/// The server read the overview before it stored v2, and its answer arrives after that of the update.
 #[test]
-fn an_overview_older_than_a_deploy_that_ended_is_not_believed() {
+fn an_overview_older_than_a_deploy_is_not_believed() {
     let log = log_of(
         "0ms given a=v1
          5000ms given sent a v2
@@ -412,7 +412,7 @@ fn an_overview_older_than_a_deploy_that_ended_is_not_believed() {
 }
 
 #[test]
-fn an_overview_older_than_a_deploy_is_not_believed_when_the_file_is_saved_either() {
+fn an_overview_older_than_a_deploy_hides_no_save() {
     let log = log_of(
         "0ms given a=v1
          5000ms given sent a v2
@@ -426,10 +426,9 @@ fn an_overview_older_than_a_deploy_is_not_believed_when_the_file_is_saved_either
     assert!(after(&log, "#3 rows a=v1").contains("a sending"), "the server holds v2, and nothing is sent:\n{log}");
 }
 
-/// One answer that is a web page ends a single pass while another plugin, which the server has switched off just now,
-/// is about to be made good.
+/// A web page as an answer ends a single pass, while another plugin, just switched off by the server, needs a repair.
 #[test]
-fn a_pass_does_not_end_while_something_is_switched_off() {
+fn a_single_pass_does_not_end_before_a_repair() {
     let log = log_of_with(
         once(),
         Ledger::default(),
@@ -437,8 +436,8 @@ fn a_pass_does_not_end_while_something_is_switched_off() {
          0ms edit b v2
          0ms rescan: 0.9.6 a=v1 b=v1
          3ms #1 row a v1 old
-         4ms #3 kept
-         5ms #4 noted
+         4ms #3 saved
+         5ms #4 saved
          6ms #5 refused no
          7ms #2 foreign",
     );
@@ -446,7 +445,7 @@ fn a_pass_does_not_end_while_something_is_switched_off() {
 }
 
 #[test]
-fn a_pass_that_is_begun_anew_does_not_force_again_what_was_forced() {
+fn a_restarted_pass_does_not_force_twice() {
     let log = log_of_with(
         force(),
         Ledger::default(),
@@ -461,10 +460,10 @@ fn a_pass_that_is_begun_anew_does_not_force_again_what_was_forced() {
     assert!(!after(&log, "5ms rescan").contains("pass todo=1"), "a is forced twice:\n{log}");
 }
 
-/// Lists are empty where plugins are switched off, and so are creates refused. What stands there is not ours then: neither
-/// is it switched on, nor taken away later.
+/// A server with plugins disabled lists none and refuses creates. A plugin found there is not ours: it is not switched on,
+/// nor removed later.
 #[test]
-fn what_no_list_had_and_was_there_all_the_time_stays_somebody_else_s() {
+fn a_plugin_hidden_from_lists_stays_somebody_elses() {
     let activates = DeployPolicy { activate_new: true, ..policy().deploy };
     for answer in ["taken", "refused hidden"] {
         let run = play(
@@ -474,7 +473,7 @@ fn what_no_list_had_and_was_there_all_the_time_stays_somebody_else_s() {
                 "0ms edit a v1
                  0ms edit b v1
                  0ms rescan: b=v1
-                 3ms #1 noted
+                 3ms #1 saved
                  4ms #2 {answer}
                  5ms #3 row a v1 off"
             ),
@@ -486,7 +485,7 @@ fn what_no_list_had_and_was_there_all_the_time_stays_somebody_else_s() {
 }
 
 #[test]
-fn a_single_pass_waits_for_files_that_may_claim_the_same_id() {
+fn a_single_pass_waits_for_files_that_may_conflict() {
     check_with(
         once(),
         Ledger::default(),

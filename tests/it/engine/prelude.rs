@@ -115,7 +115,7 @@ impl Script {
     }
 
     fn answer(&mut self, number: usize, reply: Reply) {
-        let event = Event::Replied(self.world.take_request(number), reply);
+        let event = Event::Replied(self.world.take_request(number).0, reply);
         self.turn(vec![event]);
         self.world.at += MILLISECOND;
     }
@@ -154,8 +154,7 @@ impl Script {
         loop {
             match self.request_about(id) {
                 (number, Request::Call(call @ (Call::Create(..) | Call::Update(..)))) => return (number, call),
-                (number, Request::Intent(_)) => self.step(&format!("#{number} noted")),
-                (number, Request::Backup(_)) => self.step(&format!("#{number} kept")),
+                (number, Request::Intent(_) | Request::Backup(_)) => self.step(&format!("#{number} saved")),
                 _ => self.read(id),
             }
         }

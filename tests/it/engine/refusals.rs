@@ -38,7 +38,7 @@ fn a_refused_text_is_not_sent_again_until_it_changes() {
 }
 
 #[test]
-fn what_is_refused_on_create_is_checked_for_what_it_left_behind() {
+fn a_refused_create_is_read_back() {
     check(
         "0ms given new a=v1
          4ms #1 refused [ERROR: Error creating function]
@@ -53,7 +53,7 @@ fn what_is_refused_on_create_is_checked_for_what_it_left_behind() {
 }
 
 #[test]
-fn a_ledger_spares_the_next_start_what_was_refused() {
+fn the_next_start_remembers_a_refusal() {
     let first = play(
         policy(),
         Ledger::default(),
@@ -81,7 +81,7 @@ fn a_ledger_spares_the_next_start_what_was_refused() {
 
 /// The server's network may have been down.
 #[test]
-fn what_could_not_be_installed_is_tried_again_when_it_is_saved_again() {
+fn a_failed_installation_is_retried_at_the_next_save() {
     check(
         "0ms given a=v1
          10ms write a v2
@@ -122,7 +122,7 @@ fn what_could_not_be_installed_is_tried_again_when_it_is_saved_again() {
 }
 
 #[test]
-fn a_server_that_hides_why_it_refuses_a_new_plugin_is_asked_another_way() {
+fn a_hidden_reason_is_found_with_a_stub() {
     check(
         "0ms given new a=v1
          4ms #1 refused [ERROR: Error creating function]
@@ -154,7 +154,7 @@ fn a_server_that_hides_why_it_refuses_a_new_plugin_is_asked_another_way() {
 }
 
 #[test]
-fn what_is_put_there_for_a_moment_is_not_left_behind() {
+fn the_stub_is_removed_after_an_outage() {
     check(
         "0ms given new a=v1
          4ms #1 refused [ERROR: Error creating function]
@@ -205,7 +205,7 @@ fn what_is_put_there_for_a_moment_is_not_left_behind() {
 }
 
 #[test]
-fn what_a_busy_database_of_0_11_refused_is_tried_again() {
+fn a_refusal_by_a_busy_0_11_database_is_retried() {
     let log = log_of(
         "0ms given 0.11.4 a=v1
          5000ms given sent a v2
@@ -219,7 +219,7 @@ fn what_a_busy_database_of_0_11_refused_is_tried_again() {
 }
 
 #[test]
-fn another_version_of_the_server_may_take_what_this_one_refused() {
+fn another_server_version_retries_refusals() {
     let log = log_of(
         "0ms given new 0.9.6 a=v1
          4ms #1 refused No Function class found in the module
@@ -230,13 +230,13 @@ fn another_version_of_the_server_may_take_what_this_one_refused() {
 }
 
 #[test]
-fn a_refusal_says_what_the_server_keeps() {
+fn a_refusal_says_which_version_stays() {
     let refused = |script: &str| {
         let log = log_of(script);
         let refused = log.lines().find(|line| line.contains("a refused ")).expect(&log);
         refused.split(' ').find_map(|word| word.strip_prefix("old_version=")).unwrap_or_default().to_owned()
     };
-    // On, off, and a server that has to be healed.
+    // On, off, and switched off by the server.
     for (before, healing, said) in [
         ("v1", "", "running"),
         ("v1 off", "", "off"),
@@ -247,35 +247,35 @@ fn a_refusal_says_what_the_server_keeps() {
              15ms #6 row a v1 old",
             "running",
         ),
-        // It could not be switched on again, which has a line of its own.
+        // The repair fails, which has a notice of its own.
         ("v1 old", "13ms #4 row a v1 old off\n14ms #5 row a v1 old off\n15ms #6 refused no", ""),
     ] {
         let old = before.contains("old");
         let (noted, refusal) =
-            if old { ("11ms #2 noted", "12ms #3 refused boom") } else { ("", "12ms #2 refused boom") };
+            if old { ("11ms #2 saved", "12ms #3 refused boom") } else { ("", "12ms #2 refused boom") };
         let script = format!("0ms given a=v1\n10ms write a v2\n11ms #1 row a {before}\n{noted}\n{refusal}\n{healing}");
         assert_eq!(refused(&script), said, "{script}");
     }
-    // There is none: it was to be created.
+    // There was none.
     let created = "0ms given b=v1
                    10ms write a v1
                    11ms #1 absent
                    12ms #2 refused boom
                    13ms #3 absent";
     assert_eq!(refused(created), "");
-    // Nobody knows: the server may have gone down with it.
+    // Unknown: the server may have gone down.
     let down = "0ms given a=v1
                 10ms write a v2
                 11ms #1 row a v1 old
-                11ms #2 noted
+                11ms #2 saved
                 12ms #3 refused boom
                 13ms #4 unreachable";
     assert_eq!(refused(down), "");
 }
 
-/// What the overview lists is there; of a save the ledger tells.
+/// In a pass the overview tells, after a save the ledger does.
 #[test]
-fn a_refusal_that_is_repeated_says_what_the_server_keeps() {
+fn a_repeated_refusal_says_whether_an_old_version_stays() {
     let log = log_of(
         "0ms given new a=v1
          4ms given refused a v1 bad (<string>, line 4)

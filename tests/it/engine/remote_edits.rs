@@ -1,4 +1,4 @@
-//! Somebody else's text on the server: kept before it is replaced, held, or overwritten.
+//! Somebody else's text on the server: backed up before it is replaced, held, or overwritten.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use owui_watch::engine::ledger::Ledger;
 use super::{after, check, check_with, hold, log_of, policy};
 
 #[test]
-fn a_text_that_is_not_ours_is_kept_before_it_is_replaced() {
+fn somebody_elses_text_is_backed_up_before_it_is_replaced() {
     check(
         "0ms edit a v2
          0ms rescan: a=theirs
          3ms #1 row a theirs
-         4ms #2 kept
+         4ms #2 saved
          5ms #3 row a v2",
         &expect![[r#"
             0ms edit a v2
@@ -26,8 +26,8 @@ fn a_text_that_is_not_ours_is_kept_before_it_is_replaced() {
                   a sending why=new
                   #1 get a
             3ms #1 row a theirs
-                  #2 keep theirs
-            4ms #2 kept
+                  #2 back up theirs
+            4ms #2 saved
                   #3 update a v2
             5ms #3 row a v2
                   archive v2
@@ -39,16 +39,16 @@ fn a_text_that_is_not_ours_is_kept_before_it_is_replaced() {
 }
 
 #[test]
-fn what_cannot_be_kept_is_not_replaced() {
+fn without_a_backup_nothing_is_replaced() {
     check(
         "0ms edit a v2
          0ms given start a=theirs
          3ms #1 row a theirs
-         4ms #2 not-kept",
+         4ms #2 not-saved",
         &expect![[r#"
             3ms #1 row a theirs
-                  #2 keep theirs
-            4ms #2 not-kept
+                  #2 back up theirs
+            4ms #2 not-saved
                   a failed ms=2 reason=backup_failed
                   summary failed=1 ms=4
                   save
@@ -56,26 +56,26 @@ fn what_cannot_be_kept_is_not_replaced() {
     );
 }
 
-/// It is told once; a save is told again.
+/// It is reported once per save.
 #[test]
-fn a_deploy_that_a_full_disk_stopped_is_retried() {
+fn a_deploy_stopped_by_a_full_disk_is_retried() {
     check(
         "0ms given a=v1
          10ms write a v2
          11ms #1 row a theirs
-         12ms #2 not-kept
+         12ms #2 not-saved
          512ms wake
          513ms #3 row a theirs
-         514ms #4 not-kept
+         514ms #4 not-saved
          1514ms wake
          1515ms #5 row a theirs
-         1516ms #6 not-kept
+         1516ms #6 not-saved
          3000ms write a v3
          3001ms #7 row a theirs
-         3002ms #8 not-kept
+         3002ms #8 not-saved
          8000ms wake
          8001ms #9 row a theirs
-         8002ms #10 kept
+         8002ms #10 saved
          8003ms #11 row a v3
          99000ms wake",
         &expect![[r#"
@@ -83,38 +83,38 @@ fn a_deploy_that_a_full_disk_stopped_is_retried() {
                   a sending why=edited
                   #1 get a
             11ms #1 row a theirs
-                  #2 keep theirs
-            12ms #2 not-kept
+                  #2 back up theirs
+            12ms #2 not-saved
                   a failed ms=2 reason=backup_failed
                   save
             512ms wake
                   a sending why=retry
                   #3 get a
             513ms #3 row a theirs
-                  #4 keep theirs
-            514ms #4 not-kept
+                  #4 back up theirs
+            514ms #4 not-saved
                   save
             1514ms wake
                   a sending why=retry
                   #5 get a
             1515ms #5 row a theirs
-                  #6 keep theirs
-            1516ms #6 not-kept
+                  #6 back up theirs
+            1516ms #6 not-saved
                   save
             3000ms write a v3
                   a sending why=edited
                   #7 get a
             3001ms #7 row a theirs
-                  #8 keep theirs
-            3002ms #8 not-kept
+                  #8 back up theirs
+            3002ms #8 not-saved
                   a failed ms=2 reason=backup_failed
                   save
             8000ms wake
                   a sending why=retry
                   #9 get a
             8001ms #9 row a theirs
-                  #10 keep theirs
-            8002ms #10 kept
+                  #10 back up theirs
+            8002ms #10 saved
                   #11 update a v3
             8003ms #11 row a v3
                   archive v3
@@ -126,25 +126,25 @@ fn a_deploy_that_a_full_disk_stopped_is_retried() {
 }
 
 #[test]
-fn a_retry_deploys_what_the_file_holds_by_then() {
+fn a_retry_deploys_the_current_file() {
     check(
         "0ms given a=v1
          10ms write a v2
          11ms #1 row a theirs
-         12ms #2 not-kept
+         12ms #2 not-saved
          20ms edit a broken
          512ms wake
          9999ms wake
          10000ms write a v2
          10001ms #3 row a theirs
-         10002ms #4 not-kept",
+         10002ms #4 not-saved",
         &expect![[r#"
             10ms write a v2
                   a sending why=edited
                   #1 get a
             11ms #1 row a theirs
-                  #2 keep theirs
-            12ms #2 not-kept
+                  #2 back up theirs
+            12ms #2 not-saved
                   a failed ms=2 reason=backup_failed
                   save
             20ms edit a broken
@@ -155,8 +155,8 @@ fn a_retry_deploys_what_the_file_holds_by_then() {
                   a sending why=retry
                   #3 get a
             10001ms #3 row a theirs
-                  #4 keep theirs
-            10002ms #4 not-kept
+                  #4 back up theirs
+            10002ms #4 not-saved
                   a failed ms=2 reason=backup_failed
                   save
         "#]],
@@ -164,19 +164,19 @@ fn a_retry_deploys_what_the_file_holds_by_then() {
 }
 
 #[test]
-fn a_row_that_appears_meanwhile_is_updated() {
+fn a_plugin_created_meanwhile_is_updated() {
     check(
         "0ms given new a=v1
          4ms #1 taken
          5ms #2 row a theirs
-         6ms #3 kept
+         6ms #3 saved
          7ms #4 row a v1",
         &expect![[r#"
             4ms #1 taken
                   #2 get a
             5ms #2 row a theirs
-                  #3 keep theirs
-            6ms #3 kept
+                  #3 back up theirs
+            6ms #3 saved
                   #4 update a v1
             7ms #4 row a v1
                   archive v1
@@ -188,7 +188,7 @@ fn a_row_that_appears_meanwhile_is_updated() {
 }
 
 #[test]
-fn a_remote_edit_is_held_where_the_user_wants_to_decide() {
+fn hold_leaves_a_remote_edit_to_the_user() {
     check_with(
         hold(),
         Ledger::default(),
@@ -200,7 +200,7 @@ fn a_remote_edit_is_held_where_the_user_wants_to_decide() {
          2011ms #2 row a v9
          4020ms write b v2
          4021ms #3 row b v1
-         4022ms #4 noted
+         4022ms #4 saved
          4023ms #5 row b v2
          6030ms write a v9
          6031ms #6 row a v9",
@@ -228,14 +228,14 @@ fn a_remote_edit_is_held_where_the_user_wants_to_decide() {
                   b sending why=edited
                   #3 get b
             4021ms #3 row b v1
-                  #4 note that b is off
-            4022ms #4 noted
+                  #4 save intent: b is off
+            4022ms #4 saved
                   #5 update b v2
             4023ms #5 row b v2
                   archive v2
                   b updated active=true from_version=v1 ms=3
                   save
-                  unnote b
+                  clear intent of b
             6030ms write a v9
                   a sending why=new
                   #6 get a
@@ -248,7 +248,7 @@ fn a_remote_edit_is_held_where_the_user_wants_to_decide() {
 }
 
 #[test]
-fn force_ends_a_hold_and_keeps_a_copy() {
+fn force_replaces_a_held_edit_after_a_backup() {
     let deploy = DeployPolicy { force: true, ..hold().deploy };
     check_with(
         Policy { deploy, once: Some(Duration::ZERO), ..policy() },
@@ -256,8 +256,8 @@ fn force_ends_a_hold_and_keeps_a_copy() {
         "0ms edit a v1
          0ms rescan: a=v9
          3ms #1 row a v9
-         4ms #2 kept
-         5ms #3 noted
+         4ms #2 saved
+         5ms #3 saved
          6ms #4 row a v1",
         &expect![[r#"
             0ms edit a v1
@@ -267,24 +267,24 @@ fn force_ends_a_hold_and_keeps_a_copy() {
                   a sending why=forced
                   #1 get a
             3ms #1 row a v9
-                  #2 keep v9
-            4ms #2 kept
-                  #3 note that a is off
-            5ms #3 noted
+                  #2 back up v9
+            4ms #2 saved
+                  #3 save intent: a is off
+            5ms #3 saved
                   #4 update a v1
             6ms #4 row a v1
                   archive v1
                   a updated active=true backup=the/copy.py from_version=v9 ms=4
                   summary ms=6 updated=1
                   save
-                  unnote a
+                  clear intent of a
                   exit Fine
         "#]],
     );
 }
 
 #[test]
-fn a_remote_edit_is_overwritten_where_the_user_wants_that() {
+fn overwrite_replaces_a_remote_edit_without_a_backup() {
     let deploy = DeployPolicy { on_remote_edit: OnRemoteEdit::Overwrite, ..policy().deploy };
     check_with(
         Policy { deploy, ..policy() },
@@ -308,7 +308,7 @@ fn a_remote_edit_is_overwritten_where_the_user_wants_that() {
 }
 
 #[test]
-fn what_somebody_else_wrote_at_the_same_moment_is_replaced_as_soon_as_it_is_kept() {
+fn a_simultaneous_remote_edit_is_replaced_after_a_backup() {
     let log = log_of(
         "0ms given a=v1
          5000ms given sent a v2
@@ -317,7 +317,7 @@ fn what_somebody_else_wrote_at_the_same_moment_is_replaced_as_soon_as_it_is_kept
          900000ms wake",
     );
     assert!(
-        after(&log, "5003ms").contains("connect") || after(&log, "5003ms").contains("keep v9"),
+        after(&log, "5003ms").contains("connect") || after(&log, "5003ms").contains("back up v9"),
         "never tried again:\n{log}"
     );
 }

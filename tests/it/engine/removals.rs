@@ -1,6 +1,6 @@
-//! A file that is gone, and what becomes of its plugin on the server.
+//! Files that are gone, and what happens to their plugins on the server.
 //!
-//! Long because every test is a whole script of events and effects.
+//! Long: every test is a whole script of events and effects.
 
 use std::time::Duration;
 
@@ -8,32 +8,25 @@ use expect_test::{Expect, expect};
 use owui_watch::engine::ledger::Ledger;
 use owui_watch::engine::{OnDelete, Policy};
 
-use super::{after, check_with, play, policy};
+use super::{after, check_with, log_of_with, play, policy};
 
-/// Three plugins that we have deployed, and what is done about a deleted file.
-fn leaving(on_delete: OnDelete, script: &str, expected: &Expect) {
-    let deployed = "0ms edit a v1
-         0ms edit b v1
-         0ms edit c v1
-         0ms rescan: nothing
-         4ms #1 created a
-         4ms #2 created b
-         7ms #3 created c";
-    let mut run = play(Policy { on_delete, ..policy() }, Ledger::default(), deployed);
-    run.go_on(script);
-    expected.assert_eq(run.log());
+/// Plays a script after three plugins were deployed.
+#[track_caller]
+fn check_removal(on_delete: OnDelete, script: &str, expected: &Expect) {
+    let script = format!("0ms given created a=v1 b=v1 c=v1\n{script}");
+    check_with(Policy { on_delete, ..policy() }, Ledger::default(), &script, expected);
 }
 
 #[test]
-fn a_file_that_stays_gone_takes_its_plugin_along_where_the_user_wants_that() {
-    leaving(
+fn on_delete_removes_a_plugin_whose_file_stays_gone() {
+    check_removal(
         OnDelete::Delete,
         "2000ms delete a
          2350ms wake
          10000ms wake
          32350ms wake
          32351ms #1 row a v1
-         32352ms #2 kept
+         32352ms #2 saved
          32353ms #3 deleted
          32354ms #4 absent
          33000ms write a v1
@@ -49,8 +42,8 @@ fn a_file_that_stays_gone_takes_its_plugin_along_where_the_user_wants_that() {
                   look for plugins/a.py
                   #1 get a
             32351ms #1 row a v1
-                  #2 keep v1
-            32352ms #2 kept
+                  #2 back up v1
+            32352ms #2 saved
                   #3 delete a
             32353ms #3 deleted
                   #4 get a
@@ -71,8 +64,8 @@ fn a_file_that_stays_gone_takes_its_plugin_along_where_the_user_wants_that() {
 }
 
 #[test]
-fn a_file_that_comes_back_changes_nothing() {
-    leaving(
+fn a_file_that_comes_back_cancels_the_removal() {
+    check_removal(
         OnDelete::Delete,
         "2000ms delete a
          2350ms wake
@@ -91,8 +84,8 @@ fn a_file_that_comes_back_changes_nothing() {
 }
 
 #[test]
-fn what_was_changed_on_the_server_is_not_taken_away() {
-    leaving(
+fn a_plugin_edited_on_the_server_is_not_removed() {
+    check_removal(
         OnDelete::Delete,
         "2000ms given gone a
          32351ms #1 row a v9",
@@ -104,24 +97,24 @@ fn what_was_changed_on_the_server_is_not_taken_away() {
 }
 
 #[test]
-fn a_copy_that_cannot_be_kept_means_that_nothing_is_deleted() {
-    leaving(
+fn without_a_backup_nothing_is_removed() {
+    check_removal(
         OnDelete::Delete,
         "2000ms given gone a
          32351ms #1 row a v1
-         32352ms #2 not-kept",
+         32352ms #2 not-saved",
         &expect![[r#"
             32351ms #1 row a v1
-                  #2 keep v1
-            32352ms #2 not-kept
+                  #2 back up v1
+            32352ms #2 not-saved
                   a failed ms=2 reason=backup_failed
         "#]],
     );
 }
 
 #[test]
-fn a_folder_that_goes_takes_nothing_along() {
-    leaving(
+fn a_missing_folder_removes_nothing() {
+    check_removal(
         OnDelete::Delete,
         "2000ms delete a
          2350ms wake
@@ -140,10 +133,10 @@ fn a_folder_that_goes_takes_nothing_along() {
     );
 }
 
-/// What is unmounted leaves its folder behind, and Python leaves `__pycache__`.
+/// An unmounted share leaves an empty folder behind, and Python leaves `__pycache__`.
 #[test]
-fn a_folder_that_is_left_without_plugins_takes_nothing_along() {
-    leaving(
+fn a_folder_without_plugins_removes_nothing() {
+    check_removal(
         OnDelete::Delete,
         "1000ms write x/d as d v1
          1001ms #1 absent
@@ -173,8 +166,8 @@ fn a_folder_that_is_left_without_plugins_takes_nothing_along() {
 }
 
 #[test]
-fn when_more_files_go_than_are_left_nothing_is_taken_away() {
-    leaving(
+fn when_most_files_vanish_nothing_is_removed() {
+    check_removal(
         OnDelete::Delete,
         "2000ms delete a
          2000ms delete b
@@ -198,8 +191,8 @@ fn when_more_files_go_than_are_left_nothing_is_taken_away() {
 }
 
 #[test]
-fn a_function_is_switched_off_where_the_user_wants_that() {
-    leaving(
+fn on_delete_can_switch_a_function_off() {
+    check_removal(
         OnDelete::Deactivate,
         "2000ms given gone a
          32351ms #1 row a v1
@@ -223,8 +216,8 @@ fn a_function_is_switched_off_where_the_user_wants_that() {
 }
 
 #[test]
-fn a_function_of_which_nobody_knows_whether_it_was_switched_off_is_mentioned_when_its_file_is_back() {
-    leaving(
+fn a_function_left_off_is_reported_when_its_file_returns() {
+    check_removal(
         OnDelete::Deactivate,
         "2000ms given gone a
          32351ms #1 row a v1
@@ -249,15 +242,15 @@ fn a_function_of_which_nobody_knows_whether_it_was_switched_off_is_mentioned_whe
 }
 
 #[test]
-fn a_removal_waits_for_a_server_that_is_away() {
-    leaving(
+fn a_removal_waits_for_the_end_of_an_outage() {
+    check_removal(
         OnDelete::Delete,
         "2000ms given gone a
          32351ms #1 unreachable
          32851ms wake: a=v1 b=v1 c=v1
          32853ms wake
          32854ms #2 row a v1
-         32855ms #3 kept
+         32855ms #3 saved
          32856ms #4 lost
          32857ms #5 absent",
         &expect![[r#"
@@ -272,8 +265,8 @@ fn a_removal_waits_for_a_server_that_is_away() {
                   look for plugins/a.py
                   #2 get a
             32854ms #2 row a v1
-                  #3 keep v1
-            32855ms #3 kept
+                  #3 back up v1
+            32855ms #3 saved
                   #4 delete a
             32856ms #4 lost
                   #5 get a
@@ -285,7 +278,7 @@ fn a_removal_waits_for_a_server_that_is_away() {
 }
 
 #[test]
-fn what_we_did_not_put_there_is_not_taken_away() {
+fn a_plugin_deployed_by_others_is_not_removed() {
     check_with(
         Policy { on_delete: OnDelete::Delete, ..policy() },
         Ledger::default(),
@@ -304,8 +297,8 @@ fn what_we_did_not_put_there_is_not_taken_away() {
 }
 
 #[test]
-fn nothing_is_taken_away_where_nobody_asked_for_it() {
-    leaving(
+fn by_default_nothing_is_removed() {
+    check_removal(
         OnDelete::Keep,
         "2000ms delete a
          2350ms wake
@@ -320,15 +313,12 @@ fn nothing_is_taken_away_where_nobody_asked_for_it() {
     );
 }
 
-/// A single pass sees the disk for a moment only, which tells nobody's wishes.
+/// A single pass cannot see that a file stays gone.
 #[test]
-fn a_pass_takes_nothing_away() {
-    let deployed = "0ms edit a v1
-         0ms rescan: nothing
-         5ms #1 created a";
+fn a_single_pass_removes_nothing() {
     check_with(
         Policy { on_delete: OnDelete::Delete, once: Some(Duration::from_mins(1)), ..policy() },
-        play(policy(), Ledger::default(), deployed).ledger().clone(),
+        play(policy(), Ledger::default(), "0ms given created a=v1").ledger().clone(),
         "0ms edit a v1
          0ms edit b v1
          0ms rescan: a=v1
@@ -355,46 +345,43 @@ fn a_pass_takes_nothing_away() {
 }
 
 #[test]
-fn a_plugin_that_a_renamed_file_may_be_is_not_taken_away() {
-    let mut run = play(
+fn a_plugin_whose_file_may_be_renamed_is_not_removed() {
+    check_with(
         Policy { on_delete: OnDelete::Delete, ..policy() },
         Ledger::default(),
         "0ms edit a v1~Shout
          0ms edit b v1
-         0ms rescan: b=v1
-         4ms #1 created a",
-    );
-    run.go_on(
-        "2000ms delete a
+         0ms given start b=v1
+         4ms given deployed a
+         2000ms delete a
          2000ms write c v1~Shout
          2350ms wake
          2351ms #1 absent
          2352ms #2 rows a=v1~Shout b=v1
          32350ms wake",
+        &expect![[r#"
+            2000ms delete a
+                  held path=plugins/a.py
+            2000ms write c v1~Shout
+                  c sending why=new
+                  #1 get c
+            2350ms wake
+                  a removed
+            2351ms #1 absent
+                  #2 overview of functions
+            2352ms #2 rows a=v1~Shout b=v1
+                  c twin other_id=a
+            32350ms wake
+                  look for plugins/a.py
+                  a spared reason=maybe_renamed
+        "#]],
     );
-    expect![[r#"
-        2000ms delete a
-              held path=plugins/a.py
-        2000ms write c v1~Shout
-              c sending why=new
-              #1 get c
-        2350ms wake
-              a removed
-        2351ms #1 absent
-              #2 overview of functions
-        2352ms #2 rows a=v1~Shout b=v1
-              c twin other_id=a
-        32350ms wake
-              look for plugins/a.py
-              a spared reason=maybe_renamed
-    "#]]
-    .assert_eq(run.log());
 }
 
-/// Which plugin a broken file is cannot be known: it may be the missing one under a new name.
+/// A broken file may be the missing plugin under a new name.
 #[test]
-fn what_a_broken_file_may_be_is_not_taken_away() {
-    leaving(
+fn a_broken_file_postpones_removals() {
+    check_removal(
         OnDelete::Delete,
         "5000ms delete a
          5000ms write d broken
@@ -429,7 +416,7 @@ fn what_a_broken_file_may_be_is_not_taken_away() {
             95303ms wake
         "#]],
     );
-    leaving(
+    check_removal(
         OnDelete::Delete,
         "5000ms delete a
          5000ms write b broken
@@ -466,8 +453,8 @@ fn what_a_broken_file_may_be_is_not_taken_away() {
 }
 
 #[test]
-fn what_another_file_has_taken_over_is_not_taken_away() {
-    leaving(
+fn a_plugin_taken_over_by_another_file_is_not_removed() {
+    check_removal(
         OnDelete::Delete,
         "5000ms delete a
          5301ms wake
@@ -490,19 +477,16 @@ fn what_another_file_has_taken_over_is_not_taken_away() {
     );
 }
 
-/// A plugin was deleted since its file was gone; the file comes back while an overview from before that is on its way.
+/// The file comes back after the removal, while an overview from before it is in flight.
 #[test]
 fn an_overview_older_than_a_removal_is_not_believed() {
-    let deployed = "0ms edit a v1
-         0ms edit b v1
-         0ms rescan: nothing
-         4ms #1 created a
-         4ms #2 created b";
-    let mut run = play(Policy { on_delete: OnDelete::Delete, ..policy() }, Ledger::default(), deployed);
-    run.go_on(
-        "2000ms given gone a
+    let log = log_of_with(
+        Policy { on_delete: OnDelete::Delete, ..policy() },
+        Ledger::default(),
+        "0ms given created a=v1 b=v1
+         2000ms given gone a
          32351ms #1 row a v1
-         32352ms #2 kept
+         32352ms #2 saved
          32353ms rescan
          32354ms #4 connected
          32355ms #3 deleted
@@ -510,13 +494,12 @@ fn an_overview_older_than_a_removal_is_not_believed() {
          32357ms write a v1
          32400ms #5 rows a=v1 b=v1",
     );
-    let log = run.log();
-    assert!(after(log, "32400ms").contains("a sending"), "the server does not have it, and nothing is sent:\n{log}");
+    assert!(after(&log, "32400ms").contains("a sending"), "the server does not have it, and nothing is sent:\n{log}");
 }
 
 #[test]
-fn nothing_is_deleted_while_files_are_being_written() {
-    leaving(
+fn nothing_is_removed_while_files_are_being_written() {
+    check_removal(
         OnDelete::Delete,
         "2000ms delete a
          2350ms wake
@@ -541,8 +524,8 @@ fn nothing_is_deleted_while_files_are_being_written() {
 }
 
 #[test]
-fn a_removal_ends_where_its_file_is_back_and_broken() {
-    leaving(
+fn a_broken_file_that_comes_back_cancels_the_removal() {
+    check_removal(
         OnDelete::Delete,
         "2000ms given gone a
          32351ms write a broken
@@ -558,10 +541,10 @@ fn a_removal_ends_where_its_file_is_back_and_broken() {
     );
 }
 
-/// A web page in its place may be a proxy whose server is being started.
+/// A web page may come from a proxy whose server is starting.
 #[test]
-fn a_removal_waits_for_a_server_behind_something_else() {
-    leaving(
+fn a_removal_waits_while_a_proxy_answers() {
+    check_removal(
         OnDelete::Delete,
         "2000ms given gone a
          32351ms #1 foreign

@@ -1,6 +1,6 @@
-//! What a refused deploy or a crash has switched off or left running on an old server is made good.
+//! Repairs of what a refused deploy or a crash switched off, or left running, on an old server.
 //!
-//! Long because every test is a whole script of events and effects.
+//! Long: every test is a whole script of events and effects.
 
 use std::collections::BTreeMap;
 
@@ -17,12 +17,12 @@ fn intents(sent: &str, replaced: &str) -> BTreeMap<Key, UpdateIntent> {
 }
 
 #[test]
-fn an_old_server_is_sent_nothing_before_it_is_noted_that_the_function_is_on() {
+fn an_intent_is_saved_before_an_old_server_is_updated() {
     check(
         "0ms given a=v1
          10ms write a v2
          11ms #1 row a v1 old
-         12ms #2 noted
+         12ms #2 saved
          13ms #3 refused boom
          14ms #4 row a v1 old off
          15ms #5 row a v1 old off
@@ -32,8 +32,8 @@ fn an_old_server_is_sent_nothing_before_it_is_noted_that_the_function_is_on() {
                   a sending why=edited
                   #1 get a
             11ms #1 row a v1 old
-                  #2 note that a is on
-            12ms #2 noted
+                  #2 save intent: a is on
+            12ms #2 saved
                   #3 update a v2
             13ms #3 refused boom
                   #4 get a
@@ -45,34 +45,34 @@ fn an_old_server_is_sent_nothing_before_it_is_noted_that_the_function_is_on() {
                   a refused ms=6 old_version=running words=boom
                   a restored
                   save
-                  unnote a
+                  clear intent of a
         "#]],
     );
 }
 
 #[test]
-fn a_note_that_cannot_be_written_means_that_nothing_is_sent() {
+fn without_an_intent_nothing_is_sent() {
     check(
         "0ms given a=v1
          10ms write a v2
          11ms #1 row a v1 old
-         12ms #2 not-noted",
+         12ms #2 not-saved",
         &expect![[r#"
             10ms write a v2
                   a sending why=edited
                   #1 get a
             11ms #1 row a v1 old
-                  #2 note that a is on
-            12ms #2 not-noted
+                  #2 save intent: a is on
+            12ms #2 not-saved
                   a failed ms=2 reason=backup_failed
                   save
-                  unnote a
+                  clear intent of a
         "#]],
     );
 }
 
 #[test]
-fn what_a_crash_left_switched_off_is_switched_on_at_the_next_start() {
+fn a_function_left_off_by_a_crash_is_switched_on() {
     check_with(
         policy(),
         SavedState { ledger: old_server(), intents: intents("v2", "v1"), ..SavedState::default() },
@@ -98,15 +98,15 @@ fn what_a_crash_left_switched_off_is_switched_on_at_the_next_start() {
                   a sending why=edited
                   #4 get a
                   save
-                  unnote a
+                  clear intent of a
             6ms #4 row a v1 old
-                  #5 note that a is on
+                  #5 save intent: a is on
         "#]],
     );
 }
 
 #[test]
-fn what_a_crash_left_is_made_good_also_without_a_file() {
+fn a_crash_is_repaired_without_the_file() {
     check_with(
         policy(),
         SavedState { ledger: old_server(), intents: intents("v2", "v1"), ..SavedState::default() },
@@ -132,13 +132,13 @@ fn what_a_crash_left_is_made_good_also_without_a_file() {
                   a restored
                   summary ms=4
                   save
-                  unnote a
+                  clear intent of a
         "#]],
     );
 }
 
 #[test]
-fn what_somebody_else_has_changed_since_a_crash_is_left_alone() {
+fn a_plugin_edited_since_the_crash_is_left_alone() {
     check_with(
         policy(),
         SavedState { ledger: old_server(), intents: intents("v2", "v1"), ..SavedState::default() },
@@ -158,13 +158,13 @@ fn what_somebody_else_has_changed_since_a_crash_is_left_alone() {
                   a recovered
                   summary ms=2
                   save
-                  unnote a
+                  clear intent of a
         "#]],
     );
 }
 
 #[test]
-fn an_update_that_an_absence_swallowed_is_made_good_before_anything_else() {
+fn an_update_lost_in_an_outage_is_repaired_first() {
     check(
         "0ms given 0.11.4 a=v1
          10ms given lost a v2
@@ -173,7 +173,7 @@ fn an_update_that_an_absence_swallowed_is_made_good_before_anything_else() {
          604ms #2 row a v1 old off
          605ms #3 row a v1 old
          606ms #4 row a v1 old
-         607ms #5 noted
+         607ms #5 saved
          608ms #6 row a v2 old",
         &expect![[r#"
             600ms wake: 0.11.4 a=v1
@@ -188,23 +188,23 @@ fn an_update_that_an_absence_swallowed_is_made_good_before_anything_else() {
                   a sending why=retry
                   #4 get a
                   save
-                  unnote a
+                  clear intent of a
             606ms #4 row a v1 old
-                  #5 note that a is on
-            607ms #5 noted
+                  #5 save intent: a is on
+            607ms #5 saved
                   #6 update a v2
             608ms #6 row a v2 old
                   archive v2
                   a updated active=true from_version=v1 ms=3
                   save
-                  unnote a
+                  clear intent of a
         "#]],
     );
 }
 
-/// No version of the server flips a switch when it takes a text, so somebody else did.
+/// No server version changes the switch when it accepts a text, so somebody else did.
 #[test]
-fn who_switches_a_function_off_during_an_update_has_his_way() {
+fn a_function_switched_off_during_an_update_stays_off() {
     check(
         "0ms given a=v1
          10ms write a v2
@@ -239,9 +239,9 @@ fn who_switches_a_function_off_during_an_update_has_his_way() {
     );
 }
 
-/// A refused connection carries nothing out: what was noted for a crash must not undo later what an admin does.
+/// A refused connection changes nothing on the server. A leftover intent would later undo what an admin does.
 #[test]
-fn what_was_certainly_not_carried_out_leaves_no_note() {
+fn an_update_that_certainly_failed_clears_its_intent() {
     check_with(
         policy(),
         old_server(),
@@ -254,14 +254,14 @@ fn what_was_certainly_not_carried_out_leaves_no_note() {
                   unreachable cause="connection refused" next_ms=500 waiting=1
                   a waiting reason=Away
                   save
-                  unnote a
+                  clear intent of a
         "#]],
     );
 }
 
-/// The server has run the text and could not store it: what runs is made good when it is back.
+/// The server runs the text but could not store it: the old text is loaded again after the outage.
 #[test]
-fn what_the_server_ran_and_could_not_store_is_made_good() {
+fn a_text_run_but_not_stored_is_repaired() {
     check_with(
         policy(),
         old_server(),
@@ -288,16 +288,16 @@ fn what_the_server_ran_and_could_not_store_is_made_good() {
                   a sending why=retry
                   #4 get a
                   save
-                  unnote a
+                  clear intent of a
             510ms #4 row a v1 old
-                  #5 note that a is on
+                  #5 save intent: a is on
         "#]],
     );
 }
 
-/// The very text that the server holds is refused when it is forced there: it needs something that is gone.
+/// For example because a module that it needs is gone.
 #[test]
-fn a_refused_text_that_the_server_held_before_is_a_refusal() {
+fn a_forced_text_that_the_server_holds_can_be_refused() {
     check_with(
         force(),
         old_server(),
@@ -323,13 +323,13 @@ fn a_refused_text_that_the_server_held_before_is_a_refusal() {
                   a restored
                   summary ms=9 refused=1
                   save
-                  unnote a
+                  clear intent of a
         "#]],
     );
 }
 
 #[test]
-fn what_could_not_be_switched_on_again_is_tried_again_soon() {
+fn a_failed_repair_is_retried_after_an_outage() {
     check_with(
         policy(),
         old_server(),
@@ -359,13 +359,13 @@ fn what_could_not_be_switched_on_again_is_tried_again_soon() {
                   a restored
                   summary ms=513 refused=1
                   save
-                  unnote a
+                  clear intent of a
         "#]],
     );
 }
 
 #[test]
-fn what_may_not_be_switched_on_again_is_tried_again_at_the_next_look() {
+fn a_denied_repair_is_retried_at_the_next_pass() {
     check_with(
         policy(),
         old_server(),
@@ -397,13 +397,13 @@ fn what_may_not_be_switched_on_again_is_tried_again_at_the_next_look() {
                   a restored
                   summary ms=5 refused=1
                   save
-                  unnote a
+                  clear intent of a
         "#]],
     );
 }
 
 #[test]
-fn a_flip_that_never_arrived_is_done_again() {
+fn a_lost_toggle_is_repeated() {
     check(
         "0ms given 0.9.6 a=v1
          10ms given refused a v2
@@ -419,13 +419,13 @@ fn a_flip_that_never_arrived_is_done_again() {
                   a refused ms=8 old_version=running words=boom
                   a restored
                   save
-                  unnote a
+                  clear intent of a
         "#]],
     );
 }
 
 #[test]
-fn flips_that_never_arrive_are_done_again_when_the_server_is_back() {
+fn toggles_that_stay_lost_count_as_an_outage() {
     check(
         "0ms given 0.9.6 a=v1
          10ms given refused a v2
@@ -465,7 +465,7 @@ fn flips_that_never_arrive_are_done_again_when_the_server_is_back() {
 }
 
 #[test]
-fn a_refused_text_is_not_sent_again_after_something_was_made_good() {
+fn a_repair_does_not_resend_a_refused_text() {
     let memory = SavedState { intents: intents("v2", "v1"), ..old_server().into() };
     let mut run = play(
         policy(),
@@ -475,7 +475,7 @@ fn a_refused_text_is_not_sent_again_after_something_was_made_good() {
          3ms #1 row a v1 old
          4ms #2 row a v1 old
          5ms #3 row a v1 old
-         6ms #4 noted
+         6ms #4 saved
          7ms #5 refused boom
          8ms #6 row a v1 old off
          9ms #7 row a v1 old off
@@ -506,15 +506,15 @@ fn a_refused_text_is_not_sent_again_after_something_was_made_good() {
               a restored
               summary ms=5 refused=1
               save
-              unnote a
+              clear intent of a
     "#]]
     .assert_eq(run.log());
 }
 
-/// While a refused update is on its way, somebody (a rollback, say) puts another text there. The refusal switches the
-/// function off all the same.
+/// While the update is in flight, somebody else, for example a rollback, replaces the text. The refusal still switches the
+/// function off.
 #[test]
-fn a_refusal_that_switched_off_a_text_of_somebody_elses_is_not_as_it_was() {
+fn a_refusal_that_switched_another_text_off_is_noticed() {
     let log = log_of(
         "0ms given 0.9.6 a=v1
          5000ms given sent a v2

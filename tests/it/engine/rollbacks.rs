@@ -1,12 +1,12 @@
-//! What `rollback` and `pull` put back, beside the deploys that are under way or come later.
+//! Texts that `rollback` and `pull` put back, and the deploys in flight meanwhile or later.
 
 use expect_test::expect;
 
 use super::check;
 
-/// Somebody has pasted the file's text back in the browser: the rollback is over, though nothing is sent.
+/// Somebody pasted the file's text back in the browser: the rollback is over, and nothing is sent.
 #[test]
-fn a_rollback_ends_when_the_server_holds_the_files_text_again() {
+fn a_rollback_ends_when_the_files_text_is_back() {
     check(
         "0ms given a=v2
          10ms rolled-back a v2 v1
@@ -25,7 +25,7 @@ fn a_rollback_ends_when_the_server_holds_the_files_text_again() {
 }
 
 #[test]
-fn what_was_rolled_back_is_deployed_when_the_file_changes() {
+fn a_changed_file_ends_a_rollback() {
     check(
         "0ms given a=v2
          10ms rolled-back a v2 v1
@@ -68,7 +68,7 @@ fn what_was_rolled_back_is_deployed_when_the_file_changes() {
 }
 
 #[test]
-fn a_deploy_that_ends_after_a_rollback_undoes_it_and_says_so() {
+fn a_deploy_that_ends_after_a_rollback_undoes_it() {
     check(
         "0ms given a=v1
          5000ms given sent a v2
@@ -91,9 +91,9 @@ fn a_deploy_that_ends_after_a_rollback_undoes_it_and_says_so() {
     );
 }
 
-/// The rollback is not done yet, and comes after it.
+/// The rollback is still in progress, and replaces the deployed text.
 #[test]
-fn a_deploy_that_ends_before_a_rollback_does_not_undo_it() {
+fn a_deploy_that_ends_before_a_rollback_keeps_it() {
     check(
         "0ms given a=v1
          5000ms given sent a v2
@@ -114,7 +114,7 @@ fn a_deploy_that_ends_before_a_rollback_does_not_undo_it() {
     );
 }
 
-/// A pull has put nothing on the server.
+/// A pull changes nothing on the server.
 #[test]
 fn a_deploy_that_ends_after_a_pull_undoes_nothing() {
     check(
@@ -133,7 +133,7 @@ fn a_deploy_that_ends_after_a_pull_undoes_nothing() {
 }
 
 #[test]
-fn what_waits_for_its_turn_while_it_is_rolled_back_is_not_deployed() {
+fn a_rolled_back_plugin_loses_its_turn() {
     check(
         "0ms given a=v1
          5000ms write a v2

@@ -1,4 +1,4 @@
-//! A save, from the read to the server: the newest text wins, one is in flight, and nothing is sent twice.
+//! Saves, from the read to the server: the newest text wins, one is in flight, and nothing is sent twice.
 
 use std::num::NonZeroUsize;
 
@@ -30,7 +30,7 @@ fn a_save_is_read_compared_and_sent() {
 }
 
 #[test]
-fn a_save_without_a_change_sends_nothing() {
+fn an_unchanged_save_sends_nothing() {
     check(
         "0ms given a=v1
          10ms write a v1",
@@ -78,7 +78,7 @@ fn the_newest_save_wins_and_one_is_in_flight() {
 }
 
 #[test]
-fn back_and_forth_during_a_deploy_ends_with_what_the_file_holds() {
+fn saves_during_a_deploy_end_with_the_files_text() {
     check(
         "0ms given a=v1
          10ms write a v2
@@ -116,7 +116,7 @@ fn back_and_forth_during_a_deploy_ends_with_what_the_file_holds() {
 }
 
 #[test]
-fn a_formatter_at_work_makes_one_version_and_not_two() {
+fn a_formatter_after_a_save_makes_one_version() {
     check(
         "0ms given a=v1
          10ms given deployed a v2
@@ -136,7 +136,7 @@ fn a_formatter_at_work_makes_one_version_and_not_two() {
 }
 
 #[test]
-fn a_deploy_that_takes_long_is_said_to_be_on_its_way_once() {
+fn a_slow_deploy_is_reported_once() {
     check(
         "0ms given a=v1
          10ms write a v2
@@ -164,7 +164,7 @@ fn a_deploy_that_takes_long_is_said_to_be_on_its_way_once() {
 }
 
 #[test]
-fn a_save_without_a_change_does_not_take_back_what_the_server_lacks() {
+fn an_unchanged_save_keeps_a_waiting_deploy() {
     check_with(
         Policy { concurrency: NonZeroUsize::MIN, ..policy() },
         Ledger::default(),
@@ -201,7 +201,7 @@ fn a_save_without_a_change_does_not_take_back_what_the_server_lacks() {
 }
 
 #[test]
-fn what_waits_for_its_turn_and_is_no_plugin_any_more_is_not_deployed() {
+fn a_waiting_plugin_that_breaks_is_not_deployed() {
     check(
         "0ms given a=v1 b=v1 c=v1
          5000ms write a v2
@@ -249,9 +249,9 @@ fn what_waits_for_its_turn_and_is_no_plugin_any_more_is_not_deployed() {
     );
 }
 
-/// An editor may move the file aside, and write it anew: that is one save, after which the formatter is still to come.
+/// An editor may move the file aside and write a new one: this is one save, and its formatter has yet to run.
 #[test]
-fn what_happens_to_a_file_within_a_moment_is_one_save() {
+fn changes_within_a_moment_are_one_save() {
     check(
         "0ms given a=v1
          5000ms given deployed a v2
@@ -271,9 +271,9 @@ fn what_happens_to_a_file_within_a_moment_is_one_save() {
     );
 }
 
-/// Saving a function that is off has no effect for anyone, which an author has to know.
+/// Saving a function that is off has no effect, and its author should know why.
 #[test]
-fn a_save_of_a_function_that_is_off_says_so() {
+fn a_save_of_an_inactive_function_says_so() {
     check(
         "0ms given a=v1
          10ms write a v2
@@ -301,9 +301,9 @@ fn a_save_of_a_function_that_is_off_says_so() {
     );
 }
 
-/// It was switched on by somebody while it was being deployed.
+/// Somebody switched it on during the deploy.
 #[test]
-fn a_function_that_is_on_by_now_is_not_said_to_be_off() {
+fn a_function_switched_on_meanwhile_is_not_reported_as_off() {
     let log = log_of(
         "0ms given a=v1
          10ms write a v2

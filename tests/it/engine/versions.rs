@@ -1,4 +1,4 @@
-//! The versions that the server keeps of a plugin, of which only so many stay.
+//! The versions of a plugin that the server keeps: older ones of an editing session are pruned.
 
 use std::num::NonZeroUsize;
 
@@ -9,7 +9,7 @@ use owui_watch::engine::ledger::Ledger;
 use super::{after, check_with, log_of_with, policy};
 
 #[test]
-fn only_so_many_versions_of_one_session_stay() {
+fn only_the_newest_versions_of_a_session_stay() {
     check_with(
         Policy { keep_versions: NonZeroUsize::new(2), ..policy() },
         Ledger::default(),

@@ -1,4 +1,4 @@
-//! A server that is away, fails, is not Open WebUI for a while, or comes back without its data.
+//! Outages: a server that is away, fails, is not Open WebUI for a while, or comes back without its data.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use owui_watch::engine::ledger::Ledger;
 use super::{after, check, check_with, force, log_of, play, policy};
 
 #[test]
-fn a_server_that_goes_is_tried_less_and_less_and_gets_the_newest_text_once() {
+fn retries_back_off_and_send_only_the_newest_text() {
     check(
         "0ms given a=v1
          10ms write a v2
@@ -66,7 +66,7 @@ fn a_server_that_goes_is_tried_less_and_less_and_gets_the_newest_text_once() {
 }
 
 #[test]
-fn a_server_that_answers_questions_but_no_deploy_is_not_back() {
+fn an_outage_ends_only_with_a_deploy() {
     check(
         "0ms given a=v1
          10ms write a v2
@@ -114,7 +114,7 @@ fn a_server_that_answers_questions_but_no_deploy_is_not_back() {
 }
 
 #[test]
-fn a_server_that_lost_its_data_gets_all_of_it_again() {
+fn a_server_that_lost_its_data_gets_every_plugin_again() {
     check(
         "0ms given a=v1 b=v1
          10ms given away a v2
@@ -135,9 +135,9 @@ fn a_server_that_lost_its_data_gets_all_of_it_again() {
     );
 }
 
-/// Whether the server is back is being asked just then, and it is not.
+/// The probe then fails.
 #[test]
-fn a_save_during_a_look_at_a_server_that_is_away_is_said_to_wait() {
+fn a_save_during_the_probe_of_an_outage_waits() {
     check(
         "0ms given a=v1
          10ms given away a v2
@@ -169,7 +169,7 @@ fn a_save_during_a_look_at_a_server_that_is_away_is_said_to_wait() {
 }
 
 #[test]
-fn a_server_that_wants_to_be_left_alone_for_ever_is_asked_again() {
+fn retry_after_is_obeyed_for_half_a_minute_at_most() {
     let script = format!("0ms edit a v1\n0ms rescan\n0ms #1 unreachable {}", u64::MAX);
     let run = play(policy(), Ledger::default(), &script);
     assert_eq!(run.driver.next_wake(), Some(Duration::from_secs(30)));
@@ -185,7 +185,7 @@ fn a_save_ends_a_long_pause() {
          5001ms #1 unreachable 300
          5100ms write b v2",
     );
-    // Saves in a row bring about one try a second.
+    // Saves in a row cause one try a second.
     assert_eq!(run.driver.next_wake(), Some(Duration::from_millis(6001)));
     run.go_on("6001ms wake\n6002ms #1 unreachable 300");
     assert_eq!(run.driver.next_wake(), Some(Duration::from_millis(36_002)));
@@ -209,7 +209,7 @@ fn a_hang_up_ends_every_pause() {
 }
 
 #[test]
-fn a_plugin_that_the_server_cannot_cope_with_does_not_keep_the_others_from_it() {
+fn the_last_text_sent_is_retried_last() {
     check_with(
         Policy { concurrency: NonZeroUsize::MIN, ..policy() },
         Ledger::default(),
@@ -229,7 +229,7 @@ fn a_plugin_that_the_server_cannot_cope_with_does_not_keep_the_others_from_it() 
 }
 
 #[test]
-fn a_proxy_that_answers_for_its_server_for_a_while_is_told_once_and_asked_again() {
+fn an_answer_that_is_not_open_webui_is_retried() {
     check(
         "0ms given a=v1
          5000ms write a v2
@@ -280,9 +280,9 @@ fn a_proxy_that_answers_for_its_server_for_a_while_is_told_once_and_asked_again(
     );
 }
 
-/// A server whose disk is full, say, answers each look and no deploy: it goes once and comes back once.
+/// A server with a full disk, for example, answers probes and fails at deploys: one outage, not one per probe.
 #[test]
-fn a_server_that_only_fails_at_deploys_is_told_of_once() {
+fn a_server_that_fails_only_at_deploys_is_reported_once() {
     check(
         "0ms given new a=v1
          4ms #1 unreachable
@@ -337,7 +337,7 @@ fn a_server_that_only_fails_at_deploys_is_told_of_once() {
 }
 
 #[test]
-fn force_does_not_end_the_server_again_and_again() {
+fn a_forced_text_that_got_no_answer_twice_is_refused() {
     check_with(
         force(),
         Ledger::default(),
@@ -379,9 +379,9 @@ fn force_does_not_end_the_server_again_and_again() {
     );
 }
 
-/// The server was restored from an old backup while nothing was saved; the first save shows it.
+/// The server was restored from an old backup, and the first save notices it.
 #[test]
-fn a_server_that_turns_out_to_have_lost_one_plugin_is_asked_about_the_others() {
+fn a_plugin_missing_on_the_server_causes_a_probe() {
     let log = log_of(
         "0ms given a=v1 b=v1 c=v1
          5000ms write b v2
@@ -393,7 +393,7 @@ fn a_server_that_turns_out_to_have_lost_one_plugin_is_asked_about_the_others() {
 }
 
 #[test]
-fn a_server_that_wants_to_be_left_alone_is_left_alone_whatever_the_kernel_forgets() {
+fn a_rescan_does_not_cut_retry_after_short() {
     let log = log_of(
         "0ms given a=v1
          5000ms write a v2
