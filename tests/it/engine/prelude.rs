@@ -6,9 +6,9 @@
 //! - `given start a=v1`: a pass over the disk as it is; the server lists this.
 //! - `given created a=v1 b=v1`: as `new`, and all of it is created.
 //! - `given sent a v2`: `a` is saved, and its text is on its way. Without `v2`: the deploy in flight is continued to there.
-//! - `given deployed a v2`, `given refused a v2 WORDS`, `given crashed a v2`, `given lost a v2`, `given away a v2`: as
-//!   `sent`, and this is the answer. After `crashed` the server still has the old text. After `lost` it cannot be reached;
-//!   neither with `away`, which nothing was sent to.
+//! - `given deployed a v2`, `given refused a v2` (or `refused a v2: WORDS`), `given crashed a v2`, `given lost a v2`: as
+//!   `sent`, with this answer. After it the old text is read back, but not after `lost`: the server cannot be reached then.
+//! - `given away a v2`: `a` is saved, and the server cannot be reached.
 //! - `given gone a`: the file is deleted and stays away for as long as a removal waits.
 //!
 //! `given`, `new` and `start` take the server's version as their first word. Before 0.12 it has no versions of plugins, and
@@ -66,15 +66,16 @@ impl Script {
                 }
                 self.server.insert((*id).to_owned(), version(sent_text(&call)).to_owned());
             }
-            ["refused", id, text @ ..] => {
-                let (text, words) = text.split_at(text.len().min(1));
-                let (number, call) = self.sent(id, text);
-                let words = if words.is_empty() { "boom".to_owned() } else { words.join(" ") };
+            ["refused", rest @ ..] => {
+                let rest = rest.join(" ");
+                let (save, words) = rest.split_once(": ").unwrap_or((&rest, "boom"));
+                let (id, text) = save.split_once(' ').map_or((save, None), |(id, text)| (id, Some(text)));
+                let (number, call) = self.sent(id, text.as_slice());
                 self.step(&format!("#{number} refused {words}"));
                 if self.is_old {
                     for _ in ["the old text is read", "and sent again"] {
                         let (number, _) = self.request_about(id);
-                        let row = self.row(id, &self.server[*id], "off");
+                        let row = self.row(id, &self.server[id], "off");
                         self.answer(number, Reply::Row(Box::new(row)));
                     }
                 } else if matches!(call, Call::Create(..)) {

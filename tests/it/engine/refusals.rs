@@ -157,45 +157,40 @@ fn a_hidden_reason_is_found_with_a_stub() {
 fn the_stub_is_removed_after_an_outage() {
     check(
         "0ms given new a=v1
-         4ms #1 refused [ERROR: Error creating function]
-         5ms #2 absent
-         6ms #3 created a
-         7ms #4 row a stub
-         8ms #5 refused No module named 'x'
-         9ms #6 row a stub
-         10ms #7 unreachable
+         4ms given refused a: [ERROR: Error creating function]
+         6ms #1 created a
+         7ms #2 row a stub
+         8ms #3 refused No module named 'x'
+         9ms #4 row a stub
+         10ms #5 unreachable
          510ms wake: a=stub
-         513ms #8 row a stub
-         514ms #9 refused No module named 'x'
-         515ms #10 row a stub
-         516ms #11 deleted",
+         513ms #6 row a stub
+         514ms #7 refused No module named 'x'
+         515ms #8 row a stub
+         516ms #9 deleted",
         &expect![[r#"
-            4ms #1 refused [ERROR: Error creating function]
+            6ms #1 created a
                   #2 get a
-            5ms #2 absent
-                  #3 create a ?
-            6ms #3 created a
+            7ms #2 row a stub
+                  #3 update a v1
+            8ms #3 refused No module named 'x'
                   #4 get a
-            7ms #4 row a stub
-                  #5 update a v1
-            8ms #5 refused No module named 'x'
-                  #6 get a
-            9ms #6 row a stub
-                  #7 delete a
-            10ms #7 unreachable
+            9ms #4 row a stub
+                  #5 delete a
+            10ms #5 unreachable
                   unreachable cause="connection refused" next_ms=500 waiting=1
                   a waiting reason=Away
                   save
             510ms wake: a=stub
                   a sending why=retry
+                  #6 get a
+            513ms #6 row a stub
+                  #7 update a v1
+            514ms #7 refused No module named 'x'
                   #8 get a
-            513ms #8 row a stub
-                  #9 update a v1
-            514ms #9 refused No module named 'x'
-                  #10 get a
-            515ms #10 row a stub
-                  #11 delete a
-            516ms #11 deleted
+            515ms #8 row a stub
+                  #9 delete a
+            516ms #9 deleted
                   back away_ms=506 waiting=1
                   a refused ms=4 words="No module named 'x'"
                   summary ms=516 refused=1
@@ -278,7 +273,7 @@ fn a_refusal_says_which_version_stays() {
 fn a_repeated_refusal_says_whether_an_old_version_stays() {
     let log = log_of(
         "0ms given new a=v1
-         4ms given refused a v1 bad (<string>, line 4)
+         4ms given refused a: bad (<string>, line 4)
          2000ms write a v1
          3000ms rescan: a=v0",
     );
