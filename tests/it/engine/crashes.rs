@@ -1,6 +1,6 @@
-//! A text at which the server fails: it is sent again, alone and after growing pauses, before it counts as refused.
+//! Texts at which the server fails: retried alone, after growing pauses, before they count as refused.
 //!
-//! Long because every test is a whole script of events and effects.
+//! Long: every test is a whole script of events and effects.
 
 use expect_test::expect;
 use owui_watch::engine::Policy;
@@ -14,7 +14,7 @@ fn activate(policy: Policy) -> Policy {
 }
 
 #[test]
-fn a_500_is_tried_again_three_times_before_it_counts_as_refused() {
+fn a_500_counts_as_refused_after_three_retries() {
     check(
         "0ms given a=v1
          10ms write a v2
@@ -34,9 +34,7 @@ fn a_500_is_tried_again_three_times_before_it_counts_as_refused() {
          13020ms #10 row a v1
          13021ms #11 crashed
          13022ms #12 row a v1
-         60000ms rescan
-         60001ms #13 connected
-         60002ms #14 rows a=v1",
+         60000ms rescan: a=v1",
         &expect![[r#"
             10ms write a v2
                   a sending why=edited
@@ -46,8 +44,8 @@ fn a_500_is_tried_again_three_times_before_it_counts_as_refused() {
             12ms #2 crashed
                   #3 get a
             13ms #3 row a v1
-                  save
                   a retrying next_ms=1000 words="Internal Server Error"
+                  save
             1012ms wake
             1013ms wake
                   a sending why=retry
@@ -57,8 +55,8 @@ fn a_500_is_tried_again_three_times_before_it_counts_as_refused() {
             1015ms #5 crashed
                   #6 get a
             1016ms #6 row a v1
-                  save
                   a retrying next_ms=3000 words="Internal Server Error"
+                  save
             4016ms wake
                   a sending why=retry
                   #7 get a
@@ -67,8 +65,8 @@ fn a_500_is_tried_again_three_times_before_it_counts_as_refused() {
             4018ms #8 crashed
                   #9 get a
             4019ms #9 row a v1
-                  save
                   a retrying next_ms=9000 words="Internal Server Error"
+                  save
             13019ms wake
                   a sending why=retry
                   #10 get a
@@ -77,13 +75,9 @@ fn a_500_is_tried_again_three_times_before_it_counts_as_refused() {
             13021ms #11 crashed
                   #12 get a
             13022ms #12 row a v1
-                  save
                   a refused ms=3 old_version=running words="Internal Server Error"
-            60000ms rescan
-                  #13 connect
-            60001ms #13 connected
-                  #14 overview of functions
-            60002ms #14 rows a=v1
+                  save
+            60000ms rescan: a=v1
                   a refused_before on_server=true words="Internal Server Error"
                   summary ms=2 refused=1
         "#]],
@@ -91,597 +85,373 @@ fn a_500_is_tried_again_three_times_before_it_counts_as_refused() {
 }
 
 #[test]
-fn a_text_the_server_failed_at_once_is_deployed_by_the_next_try() {
+fn a_retry_after_a_500_can_succeed() {
     check(
         "0ms given a=v1
-         10ms write a v2
-         11ms #1 row a v1
-         12ms #2 crashed
-         13ms #3 row a v1
+         10ms given crashed a v2
          1013ms wake
-         1014ms #4 row a v1
-         1015ms #5 row a v2",
+         1014ms #1 row a v1
+         1015ms #2 row a v2",
         &expect![[r#"
-            10ms write a v2
-                  a sending why=edited
-                  #1 get a
-            11ms #1 row a v1
-                  #2 update a v2
-            12ms #2 crashed
-                  #3 get a
-            13ms #3 row a v1
-                  save
-                  a retrying next_ms=1000 words="Internal Server Error"
             1013ms wake
                   a sending why=retry
-                  #4 get a
-            1014ms #4 row a v1
-                  #5 update a v2
-            1015ms #5 row a v2
-                  save
+                  #1 get a
+            1014ms #1 row a v1
+                  #2 update a v2
+            1015ms #2 row a v2
                   archive v2
                   a updated active=true from_version=v1 ms=2
+                  save
         "#]],
     );
 }
 
 #[test]
-fn the_count_starts_anew_when_the_file_is_saved_again() {
+fn saving_the_file_restarts_the_count_of_retries() {
     check(
         "0ms given a=v1
-         10ms write a v2
-         11ms #1 row a v1
-         12ms #2 crashed
-         13ms #3 row a v1
+         10ms given crashed a v2
          1013ms wake
-         1014ms #4 row a v1
-         1015ms #5 crashed
-         1016ms #6 row a v1
+         1014ms given crashed a
          3000ms write a v2
-         3001ms #7 row a v1
-         3002ms #8 crashed
-         3003ms #9 row a v1",
+         3001ms #1 row a v1
+         3002ms #2 crashed
+         3003ms #3 row a v1",
         &expect![[r#"
-            10ms write a v2
-                  a sending why=edited
-                  #1 get a
-            11ms #1 row a v1
-                  #2 update a v2
-            12ms #2 crashed
-                  #3 get a
-            13ms #3 row a v1
-                  save
-                  a retrying next_ms=1000 words="Internal Server Error"
-            1013ms wake
-                  a sending why=retry
-                  #4 get a
-            1014ms #4 row a v1
-                  #5 update a v2
-            1015ms #5 crashed
-                  #6 get a
-            1016ms #6 row a v1
-                  save
-                  a retrying next_ms=3000 words="Internal Server Error"
             3000ms write a v2
                   a sending why=retry
-                  #7 get a
-            3001ms #7 row a v1
-                  #8 update a v2
-            3002ms #8 crashed
-                  #9 get a
-            3003ms #9 row a v1
-                  save
+                  #1 get a
+            3001ms #1 row a v1
+                  #2 update a v2
+            3002ms #2 crashed
+                  #3 get a
+            3003ms #3 row a v1
                   a retrying next_ms=1000 words="Internal Server Error"
+                  save
         "#]],
     );
 }
 
 #[test]
-fn the_count_starts_anew_when_the_server_was_away() {
+fn an_outage_restarts_the_count_of_retries() {
     check(
         "0ms given a=v1 b=v1
-         10ms write a v2
-         11ms #1 row a v1
-         12ms #2 crashed
-         13ms #3 row a v1
+         10ms given crashed a v2
          1013ms wake
-         1014ms #4 row a v1
-         1015ms #5 crashed
-         1016ms #6 row a v1
+         1014ms given crashed a
          1100ms write b v2
-         1101ms #7 unreachable
-         2000ms wake
-         2001ms #8 connected
-         2002ms #9 rows a=v1 b=v1
-         2003ms #10 row a v1
-         2004ms #11 crashed
-         2005ms #12 row a v1",
+         1101ms #1 unreachable
+         2000ms wake: a=v1 b=v1
+         2003ms #2 row a v1
+         2004ms #3 crashed
+         2005ms #4 row a v1",
         &expect![[r#"
-            10ms write a v2
-                  a sending why=edited
-                  #1 get a
-            11ms #1 row a v1
-                  #2 update a v2
-            12ms #2 crashed
-                  #3 get a
-            13ms #3 row a v1
-                  save
-                  a retrying next_ms=1000 words="Internal Server Error"
-            1013ms wake
-                  a sending why=retry
-                  #4 get a
-            1014ms #4 row a v1
-                  #5 update a v2
-            1015ms #5 crashed
-                  #6 get a
-            1016ms #6 row a v1
-                  save
-                  a retrying next_ms=3000 words="Internal Server Error"
             1100ms write b v2
                   b sending why=edited
-                  #7 get b
-            1101ms #7 unreachable
-                  save
+                  #1 get b
+            1101ms #1 unreachable
                   unreachable cause="connection refused" next_ms=500 waiting=2
                   b waiting reason=Away
-            2000ms wake
-                  #8 connect
-            2001ms #8 connected
-                  #9 overview of functions
-            2002ms #9 rows a=v1 b=v1
-                  a sending why=retry
-                  #10 get a
-            2003ms #10 row a v1
-                  #11 update a v2
-            2004ms #11 crashed
-                  #12 get a
-            2005ms #12 row a v1
-                  back away_ms=904 waiting=2
                   save
+            2000ms wake: a=v1 b=v1
+                  a sending why=retry
+                  #2 get a
+            2003ms #2 row a v1
+                  #3 update a v2
+            2004ms #3 crashed
+                  #4 get a
+            2005ms #4 row a v1
+                  back away_ms=904 waiting=2
                   a retrying next_ms=1000 words="Internal Server Error"
                   b sending why=retry
-                  #13 get b
+                  #5 get b
+                  save
         "#]],
     );
 }
 
 #[test]
-fn a_server_that_goes_away_twice_after_it_failed_at_a_text_is_spared_it() {
+fn two_outages_after_a_500_count_as_a_refusal() {
     check(
         "0ms given a=v1
-         10ms write a v2
-         11ms #1 row a v1
-         12ms #2 crashed
-         13ms #3 unreachable
-         2000ms wake
-         2001ms #4 connected
-         2002ms #5 rows a=v1
-         2003ms #6 row a v1
-         2004ms #7 crashed
-         2005ms #8 row a v1
+         10ms given sent a v2
+         12ms #1 crashed
+         13ms #2 unreachable
+         2000ms wake: a=v1
+         2003ms #3 row a v1
+         2004ms #4 crashed
+         2005ms #5 row a v1
          3005ms wake
-         3006ms #9 unreachable
-         9000ms wake
-         9001ms #10 connected
-         9002ms #11 rows a=v1",
+         3006ms #6 unreachable
+         9000ms wake: a=v1",
         &expect![[r#"
-            10ms write a v2
-                  a sending why=edited
-                  #1 get a
-            11ms #1 row a v1
-                  #2 update a v2
-            12ms #2 crashed
-                  #3 get a
-            13ms #3 unreachable
-                  save
+            12ms #1 crashed
+                  #2 get a
+            13ms #2 unreachable
                   unreachable cause="Internal Server Error, and then connection refused" next_ms=500 waiting=1
                   a waiting reason=Away
-            2000ms wake
-                  #4 connect
-            2001ms #4 connected
-                  #5 overview of functions
-            2002ms #5 rows a=v1
-                  a sending why=retry
-                  #6 get a
-            2003ms #6 row a v1
-                  #7 update a v2
-            2004ms #7 crashed
-                  #8 get a
-            2005ms #8 row a v1
-                  back away_ms=1992 waiting=1
                   save
+            2000ms wake: a=v1
+                  a sending why=retry
+                  #3 get a
+            2003ms #3 row a v1
+                  #4 update a v2
+            2004ms #4 crashed
+                  #5 get a
+            2005ms #5 row a v1
+                  back away_ms=1992 waiting=1
                   a retrying next_ms=1000 words="Internal Server Error"
+                  save
             3005ms wake
                   a sending why=retry
-                  #9 get a
-            3006ms #9 unreachable
-                  save
+                  #6 get a
+            3006ms #6 unreachable
                   a refused words="the server gave no answer to it, twice: Internal Server Error"
                   unreachable cause="connection refused" next_ms=500
-            9000ms wake
-                  #10 connect
-            9001ms #10 connected
-                  #11 overview of functions
-            9002ms #11 rows a=v1
+                  save
+            9000ms wake: a=v1
                   back away_ms=5996
         "#]],
     );
 }
 
 #[test]
-fn what_the_server_failed_at_is_sent_alone() {
+fn a_retry_after_a_500_is_sent_alone() {
     check(
         "0ms given a=v1 b=v1 c=v1
-         10ms write a v2
-         11ms #1 row a v1
-         12ms #2 crashed
-         13ms #3 row a v1
+         10ms given crashed a v2
          1000ms write b v2
-         1001ms #4 row b v1
+         1001ms #1 row b v1
          1013ms wake
-         1014ms #5 row b v2
+         1014ms #2 row b v2
          1015ms write c v2
-         1016ms #6 row a v1
-         1017ms #7 row a v2",
+         1016ms #3 row a v1
+         1017ms #4 row a v2",
         &expect![[r#"
-            10ms write a v2
-                  a sending why=edited
-                  #1 get a
-            11ms #1 row a v1
-                  #2 update a v2
-            12ms #2 crashed
-                  #3 get a
-            13ms #3 row a v1
-                  save
-                  a retrying next_ms=1000 words="Internal Server Error"
             1000ms write b v2
                   b sending why=edited
-                  #4 get b
-            1001ms #4 row b v1
-                  #5 update b v2
+                  #1 get b
+            1001ms #1 row b v1
+                  #2 update b v2
             1013ms wake
-            1014ms #5 row b v2
-                  save
+            1014ms #2 row b v2
                   archive v2
                   b updated active=true from_version=v1 ms=14
                   a sending why=retry
-                  #6 get a
-            1015ms write c v2
-            1016ms #6 row a v1
-                  #7 update a v2
-            1017ms #7 row a v2
+                  #3 get a
                   save
+            1015ms write c v2
+            1016ms #3 row a v1
+                  #4 update a v2
+            1017ms #4 row a v2
                   archive v2
                   a updated active=true from_version=v1 ms=4
                   c sending why=edited
-                  #8 get c
+                  #5 get c
+                  save
         "#]],
     );
 }
 
 #[test]
-fn a_single_pass_waits_for_the_last_try() {
+fn a_single_pass_waits_for_the_last_retry() {
     check_with(
         once(),
         Ledger::default(),
-        "0ms edit a v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows
-         3ms #3 crashed
-         4ms #4 absent
+        "0ms given new a=v1
+         3ms given crashed a
          1004ms wake
-         1005ms #5 absent
-         1006ms #6 row a v1",
+         1005ms #1 absent
+         1006ms #2 row a v1",
         &expect![[r#"
-            0ms edit a v1
-            0ms rescan
-                  #1 connect
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows
-                  connected server_version=0.12.4
-                  pass todo=1
-                  a sending why=new
-                  #3 create a v1
-            3ms #3 crashed
-                  #4 get a
-            4ms #4 absent
-                  save
-                  a retrying next_ms=1000 words="Internal Server Error"
             1004ms wake
                   a sending why=retry
-                  #5 get a
-            1005ms #5 absent
-                  #6 create a v1
-            1006ms #6 row a v1
-                  save
+                  #1 get a
+            1005ms #1 absent
+                  #2 create a v1
+            1006ms #2 row a v1
                   archive v1
                   a created active=true ms=2
                   summary created=1 ms=1006
+                  save
                   exit Fine
         "#]],
     );
 }
 
 #[test]
-fn a_start_tries_again_what_was_given_up() {
+fn a_new_start_retries_a_text_that_was_given_up() {
     let run = play(
         policy(),
         Ledger::default(),
         "0ms given a=v1
-         10ms write a v2
-         11ms #1 row a v1
-         12ms #2 crashed
-         13ms #3 row a v1
+         10ms given crashed a v2
          1013ms wake
-         1014ms #4 row a v1
-         1015ms #5 crashed
-         1016ms #6 row a v1
+         1014ms given crashed a
          4016ms wake
-         4017ms #7 row a v1
-         4018ms #8 crashed
-         4019ms #9 row a v1
+         4017ms given crashed a
          13019ms wake
-         13020ms #10 row a v1
-         13021ms #11 crashed
-         13022ms #12 row a v1",
+         13020ms #1 row a v1
+         13021ms #2 crashed
+         13022ms #3 row a v1",
     );
-    assert!(run.log.contains("a refused "), "{}", run.log);
+    assert!(run.log().contains("a refused "), "{}", run.log());
     check_with(
         policy(),
-        run.engine.ledger().clone(),
+        run.ledger().clone(),
         "0ms edit a v2
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows a=v1
-         3ms #3 row a v1",
+         0ms rescan: a=v1
+         3ms #1 row a v1",
         &expect![[r#"
             0ms edit a v2
-            0ms rescan
+            0ms rescan: a=v1
                   ready plugins=1 roots=["plugins"]
-                  #1 connect
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows a=v1
                   connected server_version=0.12.4
                   pass todo=1
                   a sending why=retry
-                  #3 get a
-            3ms #3 row a v1
-                  #4 update a v2
+                  #1 get a
+            3ms #1 row a v1
+                  #2 update a v2
         "#]],
     );
 }
 
 #[test]
-fn a_new_function_is_switched_on_when_the_server_is_back() {
+fn a_new_function_is_switched_on_after_an_outage() {
     check_with(
         activate(policy()),
         Ledger::default(),
-        "0ms edit a v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows
-         3ms #3 noted
-         4ms #4 created a
-         5ms #5 unreachable
+        "0ms given new a=v1
+         3ms given deployed a
+         5ms #1 unreachable
          505ms wake
-         506ms #6 unreachable
-         1100ms wake
-         1101ms #7 connected
-         1102ms #8 rows a=v1
-         1103ms #9 row a v1 off
-         1104ms #10 row a v1",
+         506ms #2 unreachable
+         1100ms wake: a=v1
+         1103ms #3 row a v1 off
+         1104ms #4 row a v1",
         &expect![[r#"
-            0ms edit a v1
-            0ms rescan
-                  ready plugins=1 roots=["plugins"]
-                  #1 connect
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows
-                  connected server_version=0.12.4
-                  pass todo=1
-                  a sending why=new
-                  #3 note that a is on
-            3ms #3 noted
-                  #4 create a v1
-            4ms #4 created a
-                  #5 toggle a
-            5ms #5 unreachable
-                  save
+            5ms #1 unreachable
                   archive v1
                   a created ms=3
                   a not_switched_on cause="connection refused"
                   summary failed=1 ms=5
+                  save
             505ms wake
-                  #6 get a
-            506ms #6 unreachable
+                  #2 get a
+            506ms #2 unreachable
                   unreachable cause="connection refused" next_ms=500
                   a waiting reason=Away
-            1100ms wake
-                  #7 connect
-            1101ms #7 connected
-                  #8 overview of functions
-            1102ms #8 rows a=v1
+            1100ms wake: a=v1
                   a unchanged
-                  #9 get a
-            1103ms #9 row a v1 off
-                  #10 toggle a
-            1104ms #10 row a v1
+                  #3 get a
+            1103ms #3 row a v1 off
+                  #4 toggle a
+            1104ms #4 row a v1
                   back away_ms=598
-                  save
-                  unnote a
                   a switched_on
+                  save
+                  clear intent of a
         "#]],
     );
 }
 
 #[test]
-fn a_new_function_is_switched_on_where_the_answer_to_its_create_was_lost() {
+fn a_new_function_is_switched_on_after_a_lost_create() {
     check_with(
         activate(policy()),
         Ledger::default(),
-        "0ms edit a v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows
-         3ms #3 noted
-         4ms #4 lost
-         5ms #5 unreachable
-         1000ms wake
-         1001ms #6 connected
-         1002ms #7 rows a=v1
-         1003ms #8 row a v1 off
-         1004ms #9 row a v1",
+        "0ms given new a=v1
+         3ms given lost a
+         1000ms wake: a=v1
+         1003ms #1 row a v1 off
+         1004ms #2 row a v1",
         &expect![[r#"
-            0ms edit a v1
-            0ms rescan
-                  ready plugins=1 roots=["plugins"]
-                  #1 connect
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows
-                  connected server_version=0.12.4
-                  pass todo=1
-                  a sending why=new
-                  #3 note that a is on
-            3ms #3 noted
-                  #4 create a v1
-            4ms #4 lost
-                  #5 get a
-            5ms #5 unreachable
-                  save
-                  unreachable cause="no answer" next_ms=500 waiting=1
-                  a waiting reason=Away
-            1000ms wake
-                  #6 connect
-            1001ms #6 connected
-                  #7 overview of functions
-            1002ms #7 rows a=v1
-                  save
+            1000ms wake: a=v1
                   archive v1
                   a unchanged
-                  #8 get a
-            1003ms #8 row a v1 off
-                  #9 toggle a
-            1004ms #9 row a v1
-                  back away_ms=999
+                  #1 get a
                   save
-                  unnote a
+            1003ms #1 row a v1 off
+                  #2 toggle a
+            1004ms #2 row a v1
+                  back away_ms=999
                   a switched_on
                   summary created=1 ms=1004
+                  save
+                  clear intent of a
         "#]],
     );
 }
 
 #[test]
-fn a_new_function_that_cannot_be_switched_on_keeps_no_other_waiting() {
+fn a_failing_switch_does_not_block_other_plugins() {
     check_with(
         activate(policy()),
         Ledger::default(),
-        "0ms edit a v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows
-         3ms #3 noted
-         4ms #4 created a
-         5ms #5 crashed
+        "0ms given new a=v1
+         3ms given deployed a
+         5ms #1 crashed
          100ms write b v1
          505ms wake
-         506ms #7 row a v1 off
-         507ms #8 crashed",
+         506ms #3 row a v1 off
+         507ms #4 crashed",
         &expect![[r#"
-            0ms edit a v1
-            0ms rescan
-                  ready plugins=1 roots=["plugins"]
-                  #1 connect
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows
-                  connected server_version=0.12.4
-                  pass todo=1
-                  a sending why=new
-                  #3 note that a is on
-            3ms #3 noted
-                  #4 create a v1
-            4ms #4 created a
-                  #5 toggle a
-            5ms #5 crashed
-                  save
+            5ms #1 crashed
                   archive v1
                   a created ms=3
                   a not_switched_on cause="the server fails: Internal Server Error"
                   summary failed=1 ms=5
+                  save
             100ms write b v1
                   b sending why=new
-                  #6 get b
+                  #2 get b
             505ms wake
-                  #7 get a
-            506ms #7 row a v1 off
-                  #8 toggle a
-            507ms #8 crashed
+                  #3 get a
+            506ms #3 row a v1 off
+                  #4 toggle a
+            507ms #4 crashed
         "#]],
     );
 }
 
 #[test]
-fn a_single_pass_that_cannot_switch_a_function_on_ends_with_1() {
+fn a_single_pass_that_cannot_switch_on_exits_with_1() {
     check_with(
         activate(once()),
         Ledger::default(),
-        "0ms edit a v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows
-         3ms #3 noted
-         4ms #4 created a
-         5ms #5 crashed
+        "0ms given new a=v1
+         3ms given deployed a
+         5ms #1 crashed
          505ms wake
-         506ms #6 row a v1 off
-         507ms #7 crashed
+         506ms #2 row a v1 off
+         507ms #3 crashed
          1507ms wake
-         1508ms #8 row a v1 off
-         1509ms #9 crashed
+         1508ms #4 row a v1 off
+         1509ms #5 crashed
          3509ms wake
-         3510ms #10 row a v1 off
-         3511ms #11 crashed",
+         3510ms #6 row a v1 off
+         3511ms #7 crashed",
         &expect![[r#"
-            0ms edit a v1
-            0ms rescan
-                  #1 connect
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows
-                  connected server_version=0.12.4
-                  pass todo=1
-                  a sending why=new
-                  #3 note that a is on
-            3ms #3 noted
-                  #4 create a v1
-            4ms #4 created a
-                  #5 toggle a
-            5ms #5 crashed
-                  save
+            5ms #1 crashed
                   archive v1
                   a created ms=3
                   a not_switched_on cause="the server fails: Internal Server Error"
+                  save
             505ms wake
-                  #6 get a
-            506ms #6 row a v1 off
-                  #7 toggle a
-            507ms #7 crashed
+                  #2 get a
+            506ms #2 row a v1 off
+                  #3 toggle a
+            507ms #3 crashed
             1507ms wake
-                  #8 get a
-            1508ms #8 row a v1 off
-                  #9 toggle a
-            1509ms #9 crashed
+                  #4 get a
+            1508ms #4 row a v1 off
+                  #5 toggle a
+            1509ms #5 crashed
             3509ms wake
-                  #10 get a
-            3510ms #10 row a v1 off
-                  #11 toggle a
-            3511ms #11 crashed
+                  #6 get a
+            3510ms #6 row a v1 off
+                  #7 toggle a
+            3511ms #7 crashed
                   summary failed=1 ms=3511
                   exit NotDeployed
         "#]],
@@ -689,183 +459,108 @@ fn a_single_pass_that_cannot_switch_a_function_on_ends_with_1() {
 }
 
 #[test]
-fn a_new_function_is_switched_on_after_a_create_that_a_proxy_answered() {
+fn a_new_function_is_switched_on_after_a_proxys_answer() {
     check_with(
         activate(policy()),
         Ledger::default(),
-        "0ms edit a v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows
-         3ms #3 noted
-         4ms #4 foreign
-         600ms wake
-         601ms #5 connected
-         602ms #6 rows a=v1
-         603ms #7 row a v1 off
-         604ms #8 row a v1",
+        "0ms given new a=v1
+         3ms given sent a
+         4ms #1 foreign
+         600ms wake: a=v1
+         603ms #2 row a v1 off
+         604ms #3 row a v1",
         &expect![[r#"
-            0ms edit a v1
-            0ms rescan
-                  ready plugins=1 roots=["plugins"]
-                  #1 connect
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows
-                  connected server_version=0.12.4
-                  pass todo=1
-                  a sending why=new
-                  #3 note that a is on
-            3ms #3 noted
-                  #4 create a v1
-            4ms #4 foreign
-                  save
+            4ms #1 foreign
                   not_open_webui status=200 words="a web page"
                   a waiting reason=Away
-            600ms wake
-                  #5 connect
-            601ms #5 connected
-                  #6 overview of functions
-            602ms #6 rows a=v1
                   save
+            600ms wake: a=v1
                   archive v1
                   a unchanged
-                  #7 get a
-            603ms #7 row a v1 off
-                  #8 toggle a
-            604ms #8 row a v1
-                  back away_ms=600
+                  #2 get a
                   save
-                  unnote a
+            603ms #2 row a v1 off
+                  #3 toggle a
+            604ms #3 row a v1
+                  back away_ms=600
                   a switched_on
                   summary created=1 ms=604
+                  save
+                  clear intent of a
         "#]],
     );
 }
 
 #[test]
-fn a_busy_server_is_no_sign_that_a_text_has_ended_it() {
+fn a_busy_server_is_not_blamed_on_a_text() {
     check(
         "0ms given a=v1
-         10ms write a v2
-         11ms #1 row a v1
-         12ms #2 crashed
-         13ms #3 row a v1
+         10ms given crashed a v2
          1013ms wake
-         1014ms #4 unreachable 2
-         3100ms wake
-         3101ms #5 connected
-         3102ms #6 rows a=v1
-         3103ms #7 row a v1
-         3104ms #8 crashed
-         3105ms #9 row a v1
+         1014ms #1 unreachable 2
+         3100ms wake: a=v1
+         3103ms #2 row a v1
+         3104ms #3 crashed
+         3105ms #4 row a v1
          4200ms wake
-         4201ms #10 unreachable 2
-         9000ms wake
-         9001ms #11 connected
-         9002ms #12 rows a=v1",
+         4201ms #5 unreachable 2
+         9000ms wake: a=v1",
         &expect![[r#"
-            10ms write a v2
-                  a sending why=edited
-                  #1 get a
-            11ms #1 row a v1
-                  #2 update a v2
-            12ms #2 crashed
-                  #3 get a
-            13ms #3 row a v1
-                  save
-                  a retrying next_ms=1000 words="Internal Server Error"
             1013ms wake
                   a sending why=retry
-                  #4 get a
-            1014ms #4 unreachable 2
-                  save
+                  #1 get a
+            1014ms #1 unreachable 2
                   unreachable cause="too many requests" next_ms=2000 waiting=1
                   a waiting reason=Away
-            3100ms wake
-                  #5 connect
-            3101ms #5 connected
-                  #6 overview of functions
-            3102ms #6 rows a=v1
-                  a sending why=retry
-                  #7 get a
-            3103ms #7 row a v1
-                  #8 update a v2
-            3104ms #8 crashed
-                  #9 get a
-            3105ms #9 row a v1
-                  back away_ms=2091 waiting=1
                   save
+            3100ms wake: a=v1
+                  a sending why=retry
+                  #2 get a
+            3103ms #2 row a v1
+                  #3 update a v2
+            3104ms #3 crashed
+                  #4 get a
+            3105ms #4 row a v1
+                  back away_ms=2091 waiting=1
                   a retrying next_ms=1000 words="Internal Server Error"
+                  save
             4200ms wake
                   a sending why=retry
-                  #10 get a
-            4201ms #10 unreachable 2
-                  save
+                  #5 get a
+            4201ms #5 unreachable 2
                   unreachable cause="too many requests" next_ms=2000 waiting=1
                   a waiting reason=Away
-            9000ms wake
-                  #11 connect
-            9001ms #11 connected
-                  #12 overview of functions
-            9002ms #12 rows a=v1
+                  save
+            9000ms wake: a=v1
                   a sending why=retry
-                  #13 get a
+                  #6 get a
         "#]],
     );
 }
 
 #[test]
-fn a_retry_is_forced_as_the_first_try_was() {
+fn the_retry_of_a_forced_deploy_is_forced() {
     let deploy = DeployPolicy { force: true, on_remote_edit: OnRemoteEdit::Hold, ..policy().deploy };
     check_with(
         Policy { deploy, ..once() },
         old_server(),
         "0ms edit a v2
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows a=v9
-         3ms #3 row a v9
-         4ms #4 kept
-         5ms #5 noted
-         6ms #6 crashed
-         7ms #7 row a v9
+         0ms given start a=v9
+         3ms given crashed a
          1007ms wake
-         1008ms #8 row a v9",
+         1008ms #1 row a v9",
         &expect![[r#"
-            0ms edit a v2
-            0ms rescan
-                  #1 connect
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows a=v9
-                  connected server_version=0.12.4
-                  pass todo=1
-                  a sending why=forced
-                  #3 get a
-            3ms #3 row a v9
-                  #4 keep v9
-            4ms #4 kept
-                  #5 note that a is off
-            5ms #5 noted
-                  #6 update a v2
-            6ms #6 crashed
-                  #7 get a
-            7ms #7 row a v9
-                  unnote a
-                  save
-                  a retrying next_ms=1000 words="Internal Server Error"
             1007ms wake
                   a sending why=forced
-                  #8 get a
-            1008ms #8 row a v9
-                  #9 keep v9
+                  #1 get a
+            1008ms #1 row a v9
+                  #2 back up v9
         "#]],
     );
 }
 
 #[test]
-fn a_text_is_not_good_again_before_the_server_has_answered() {
+fn good_again_waits_for_the_servers_answer() {
     check(
         "0ms given a=v1
          10ms write a broken
@@ -886,8 +581,8 @@ fn a_text_is_not_good_again_before_the_server_has_answered() {
             2700ms wake
                   a unchanged
             2800ms #2 refused no
-                  save
                   a refused ms=800 old_version=running words=no
+                  save
         "#]],
     );
 }

@@ -1,4 +1,4 @@
-//! The end of an engine: a stop, or another one that goes on in its place.
+//! The end of an engine: a stop, or a replacement with other settings.
 
 use expect_test::expect;
 use owui_watch::engine::ledger::Ledger;
@@ -22,17 +22,17 @@ fn a_stop_finishes_what_is_in_flight() {
             12ms #1 row a v1
                   #2 update a v2
             13ms #2 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=3
                   stopped
+                  save
                   exit Fine
         "#]],
     );
 }
 
 #[test]
-fn a_stop_does_not_wait_for_ever() {
+fn a_stop_gives_up_after_ten_seconds() {
     check(
         "0ms given a=v1
          10ms write a v2
@@ -52,9 +52,9 @@ fn a_stop_does_not_wait_for_ever() {
     );
 }
 
-/// It could arrive after a newer text, if another engine went on without knowing of it.
+/// Otherwise an older text could arrive after a newer one of the next engine.
 #[test]
-fn what_is_in_flight_is_finished_before_another_engine_goes_on() {
+fn a_replacement_waits_for_deploys_in_flight() {
     check(
         "0ms given a=v1
          10ms write a v2
@@ -79,16 +79,16 @@ fn what_is_in_flight_is_finished_before_another_engine_goes_on() {
             600001ms #1 row a v1
                   #2 update a v2
             600002ms #2 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=599992
+                  save
                   exit Fine
         "#]],
     );
 }
 
 #[test]
-fn a_stop_is_not_put_off_by_what_another_engine_would_wait_for() {
+fn a_stop_overrides_a_replacement() {
     check(
         "0ms given a=v1
          10ms write a v2
@@ -113,24 +113,13 @@ fn a_stop_is_not_put_off_by_what_another_engine_would_wait_for() {
 }
 
 #[test]
-fn a_save_that_waits_for_its_formatter_is_not_forgotten_in_silence() {
+fn a_stop_counts_a_save_that_waits_for_its_formatter() {
     check(
         "0ms given a=v1
-         5000ms write a v2
-         5001ms #1 row a v1
-         5002ms #2 row a v2
+         5000ms given deployed a v2
          5300ms write a v3
          5320ms stop",
         &expect![[r#"
-            5000ms write a v2
-                  a sending why=edited
-                  #1 get a
-            5001ms #1 row a v1
-                  #2 update a v2
-            5002ms #2 row a v2
-                  save
-                  archive v2
-                  a updated active=true from_version=v1 ms=2
             5300ms write a v3
             5320ms stop
                   stopping
@@ -147,91 +136,58 @@ fn a_stop_counts_what_is_not_deployed_and_why() {
         Ledger::default(),
         "0ms given a=v1 b=v1 c=v1 d=v1 e=v1
          10ms write a broken
-         20ms write b v2
-         21ms #1 row b v1
-         22ms #2 noted
-         23ms #3 refused boom (<string>, line 4)
+         20ms given refused b v2
          30ms write c v2
-         31ms #4 row c v9
+         31ms #1 row c v9
          40ms edit closed folder
          50ms write d v2
          60ms stop
-         61ms #5 unreachable",
+         61ms #2 unreachable",
         &expect![[r#"
-            10ms write a broken
-                  a flawed column=14 line=1 reason=syntax
-            20ms write b v2
-                  b sending why=edited
-                  #1 get b
-            21ms #1 row b v1
-                  #2 note that b is off
-            22ms #2 noted
-                  #3 update b v2
-            23ms #3 refused boom (<string>, line 4)
-                  unnote b
-                  save
-                  b refused column=1 line=4 ms=3 old_version=running words="boom (<string>, line 4)"
             30ms write c v2
                   c sending why=edited
-                  #4 get c
-            31ms #4 row c v9
+                  #1 get c
+            31ms #1 row c v9
                   c remote_edit server_plugin_version=v9
             40ms edit closed folder
             50ms write d v2
                   d sending why=edited
-                  #5 get d
+                  #2 get d
             60ms stop
                   stopping in_flight=1
-            61ms #5 unreachable
-                  save
+            61ms #2 unreachable
                   unreachable cause="connection refused" next_ms=500 waiting=2
                   d waiting reason=Away
                   stopped held=1 refused=1 skipped=1 waiting=1
+                  save
                   exit Fine
         "#]],
     );
 }
 
 #[test]
-fn a_single_pass_that_is_stopped_ends_with_1_where_something_was_refused() {
+fn a_stopped_single_pass_with_a_refusal_exits_with_1() {
     check_with(
         once(),
         Ledger::default(),
-        "0ms edit a v1
-         0ms edit b v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows
-         3ms #3 refused no
-         4ms #5 absent
+        "0ms given new a=v1 b=v1
+         3ms #1 refused no
+         4ms #3 absent
          5ms stop
-         6ms #4 row b v1",
+         6ms #2 row b v1",
         &expect![[r#"
-            0ms edit a v1
-            0ms edit b v1
-            0ms rescan
-                  #1 connect
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows
-                  connected server_version=0.12.4
-                  pass todo=2
-                  a sending why=new
-                  #3 create a v1
-                  b sending why=new
-                  #4 create b v1
-            3ms #3 refused no
-                  #5 get a
-            4ms #5 absent
-                  save
+            3ms #1 refused no
+                  #3 get a
+            4ms #3 absent
                   a refused ms=2 words=no
+                  save
             5ms stop
                   stopping in_flight=1
-            6ms #4 row b v1
-                  save
+            6ms #2 row b v1
                   archive v1
                   b created active=true ms=4
                   stopped refused=1
+                  save
                   exit NotDeployed
         "#]],
     );

@@ -1,4 +1,4 @@
-//! What is on disk: files that are empty, half written, broken, renamed, gone, or two with one id.
+//! Files that are empty, half written, broken, renamed, gone, or share an id.
 
 use expect_test::expect;
 use owui_watch::engine::ledger::Ledger;
@@ -6,7 +6,7 @@ use owui_watch::engine::ledger::Ledger;
 use super::{check, check_with, log_of, once};
 
 #[test]
-fn an_empty_file_is_held_and_a_vanished_one_too() {
+fn empty_and_missing_files_are_held_for_a_moment() {
     check(
         "0ms given a=v1
          10ms write a empty
@@ -35,9 +35,9 @@ fn an_empty_file_is_held_and_a_vanished_one_too() {
             51ms #1 row a v1
                   #2 update a v2
             52ms #2 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=42
+                  save
             5000ms delete a
                   held path=plugins/a.py
             5040ms edit a v3
@@ -47,9 +47,9 @@ fn an_empty_file_is_held_and_a_vanished_one_too() {
             5041ms #3 row a v2
                   #4 update a v3
             5042ms #4 row a v3
-                  save
                   archive v3
                   a updated active=true from_version=v2 ms=42
+                  save
             9000ms write a empty
                   held path=plugins/a.py
             9040ms wake
@@ -65,7 +65,7 @@ fn an_empty_file_is_held_and_a_vanished_one_too() {
 }
 
 #[test]
-fn a_file_that_is_being_written_is_read_again_until_it_is_whole() {
+fn an_unsettled_file_is_read_again_until_it_is_complete() {
     check(
         "0ms given a=v1
          10ms write a unsettled
@@ -87,7 +87,7 @@ fn a_file_that_is_being_written_is_read_again_until_it_is_whole() {
 }
 
 #[test]
-fn a_broken_file_is_told_with_its_place_and_never_sent() {
+fn a_broken_file_is_reported_and_never_sent() {
     check(
         "0ms given a=v1
          10ms write a broken
@@ -111,7 +111,7 @@ fn a_broken_file_is_told_with_its_place_and_never_sent() {
 }
 
 #[test]
-fn each_error_of_a_file_is_told_and_the_file_counts_once() {
+fn each_error_is_reported_but_the_file_counts_once() {
     check(
         "0ms given a=v1
          10ms write a harmful
@@ -131,13 +131,11 @@ fn each_error_of_a_file_is_told_and_the_file_counts_once() {
 }
 
 #[test]
-fn two_files_with_one_id_are_both_named_and_neither_is_sent() {
+fn files_that_share_an_id_are_reported_and_not_sent() {
     check(
         "0ms edit a v1
          0ms edit b as a v2
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows a=v1
+         0ms rescan: a=v1
          10ms write b as a v3
          20ms delete b
          320ms wake
@@ -146,13 +144,9 @@ fn two_files_with_one_id_are_both_named_and_neither_is_sent() {
         &expect![[r#"
             0ms edit a v1
             0ms edit b as a v2
-            0ms rescan
+            0ms rescan: a=v1
                   a conflict paths=["plugins/a.py","plugins/b.py"]
                   ready plugins=2 roots=["plugins"]
-                  #1 connect
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows a=v1
                   connected server_version=0.12.4
                   summary ms=2 skipped=2
             10ms write b as a v3
@@ -161,7 +155,7 @@ fn two_files_with_one_id_are_both_named_and_neither_is_sent() {
                   held path=plugins/b.py
             320ms wake
                   a sending why=new
-                  #3 get a
+                  #1 get a
             330ms write c as a v4
                   a conflict paths=["plugins/a.py","plugins/c.py"]
             340ms write c v1
@@ -170,41 +164,17 @@ fn two_files_with_one_id_are_both_named_and_neither_is_sent() {
 }
 
 #[test]
-fn a_rename_that_keeps_the_id_is_no_conflict_and_no_removal() {
+fn a_rename_that_keeps_the_id_is_no_conflict() {
     check(
         "0ms edit a as x v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows x=v0
-         3ms #3 row x v0
-         4ms #4 kept
-         5ms #5 row x v1
+         0ms given start x=v0
+         3ms given deployed x
          5000ms remove a
          5000ms write b as x v1
          5001ms delete a
          5041ms wake
          5301ms wake",
         &expect![[r#"
-            0ms edit a as x v1
-            0ms rescan
-                  ready plugins=1 roots=["plugins"]
-                  #1 connect
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows x=v0
-                  connected server_version=0.12.4
-                  pass todo=1
-                  x sending path=plugins/a.py why=new
-                  #3 get x
-            3ms #3 row x v0
-                  #4 keep v0
-            4ms #4 kept
-                  #5 update x v1
-            5ms #5 row x v1
-                  save
-                  archive v1
-                  x updated active=true backup=the/copy.py from_version=v0 ms=3 path=plugins/a.py
-                  summary ms=5 updated=1
             5000ms remove a
             5000ms write b as x v1
                   held path=plugins/a.py
@@ -217,7 +187,7 @@ fn a_rename_that_keeps_the_id_is_no_conflict_and_no_removal() {
 }
 
 #[test]
-fn a_rename_that_changes_the_id_says_what_becomes_of_the_old_one() {
+fn a_rename_that_changes_the_id_is_reported() {
     check(
         "0ms given a=v1
          5000ms write a as b v1
@@ -231,15 +201,15 @@ fn a_rename_that_changes_the_id_says_what_becomes_of_the_old_one() {
             5001ms #1 absent
                   #2 create b v1
             5002ms #2 created b
-                  save
                   archive v1
                   b created ms=2 path=plugins/a.py
+                  save
         "#]],
     );
 }
 
 #[test]
-fn what_the_walk_does_not_find_is_looked_at_again() {
+fn a_file_missing_from_a_scan_is_read_again() {
     check(
         "0ms given a=v1
          10ms remove a
@@ -249,8 +219,8 @@ fn what_the_walk_does_not_find_is_looked_at_again() {
         &expect![[r#"
             10ms remove a
             10ms rescan
-                  held path=plugins/a.py
                   #1 connect
+                  held path=plugins/a.py
             11ms #1 connected
                   #2 overview of functions
             350ms wake
@@ -260,126 +230,85 @@ fn what_the_walk_does_not_find_is_looked_at_again() {
 }
 
 #[test]
-fn a_conflict_that_was_over_meanwhile_is_told_again() {
+fn a_conflict_that_returns_is_reported_again() {
     check(
         "0ms given a=v1
          5000ms edit b as a v2
-         5000ms rescan
-         5010ms #1 connected
-         5020ms #2 rows a=v1
+         5000ms rescan: a=v1
          6000ms edit b v2
-         6000ms rescan
-         6010ms #3 connected
-         6020ms #4 rows a=v1 b=v2
+         6000ms rescan: a=v1 b=v2
          7000ms edit b as a v2
-         7000ms rescan
-         7010ms #5 connected
-         7020ms #6 rows a=v1 b=v2",
+         7000ms rescan: a=v1 b=v2",
         &expect![[r#"
             5000ms edit b as a v2
-            5000ms rescan
+            5000ms rescan: a=v1
                   a conflict paths=["plugins/a.py","plugins/b.py"]
-                  #1 connect
-            5010ms #1 connected
-                  #2 overview of functions
-            5020ms #2 rows a=v1
-                  summary ms=20 skipped=2
+                  summary ms=2 skipped=2
             6000ms edit b v2
-            6000ms rescan
-                  #3 connect
-            6010ms #3 connected
-                  #4 overview of functions
-            6020ms #4 rows a=v1 b=v2
+            6000ms rescan: a=v1 b=v2
                   a unchanged good_again=true
-                  save
                   archive v2, found
                   b unchanged good_again=true
-                  summary ms=20 unchanged=2
+                  summary ms=2 unchanged=2
+                  save
             7000ms edit b as a v2
-            7000ms rescan
+            7000ms rescan: a=v1 b=v2
                   a id_changed from_id=b path=plugins/b.py
                   a conflict paths=["plugins/a.py","plugins/b.py"]
-                  #5 connect
-            7010ms #5 connected
-                  #6 overview of functions
-            7020ms #6 rows a=v1 b=v2
-                  summary ms=20 skipped=2
+                  summary ms=2 skipped=2
         "#]],
     );
 }
 
-/// What was in it is not known to be gone, nor to be there.
+/// Whether its files still exist is unknown.
 #[test]
-fn nothing_is_said_or_done_about_the_files_of_a_root_that_is_gone() {
+fn files_of_a_missing_root_are_left_alone() {
     check(
         "0ms given a=v1 b=v1
          5ms write c broken
          10ms root gone
-         10ms rescan
-         11ms #1 connected
-         12ms #2 rows a=v9 b=v1
+         10ms rescan: a=v9 b=v1
          20ms root back
-         20ms rescan
-         21ms #3 connected
-         22ms #4 rows a=v9 b=v1",
+         20ms rescan: a=v9 b=v1",
         &expect![[r#"
             5ms write c broken
                   flawed column=14 line=1 path=plugins/c.py reason=syntax
             10ms root gone
-            10ms rescan
+            10ms rescan: a=v9 b=v1
                   root_missing root=plugins
-                  #1 connect
-            11ms #1 connected
-                  #2 overview of functions
-            12ms #2 rows a=v9 b=v1
                   summary ms=2
             20ms root back
-            20ms rescan
-                  #3 connect
-            21ms #3 connected
-                  #4 overview of functions
-            22ms #4 rows a=v9 b=v1
+            20ms rescan: a=v9 b=v1
                   b unchanged
                   pass todo=1
                   a sending why=changed_on_server
-                  #5 get a
+                  #1 get a
         "#]],
     );
 }
 
 #[test]
-fn a_file_that_is_written_again_while_it_is_given_time_is_not_read_half_way() {
+fn a_file_is_not_read_while_it_is_being_written() {
     check(
         "0ms given a=v1
-         5000ms write a v2
-         5001ms #1 row a v1
-         5002ms #2 row a v2
+         5000ms given deployed a v2
          5100ms write a v3
          5200ms edit a half
          5250ms wake
          5260ms write a v4
          5410ms wake",
         &expect![[r#"
-            5000ms write a v2
-                  a sending why=edited
-                  #1 get a
-            5001ms #1 row a v1
-                  #2 update a v2
-            5002ms #2 row a v2
-                  save
-                  archive v2
-                  a updated active=true from_version=v1 ms=2
             5100ms write a v3
             5200ms edit a half
             5250ms wake
                   held path=plugins/a.py
             5260ms write a v4
                   a sending why=edited
-                  #3 get a
+                  #1 get a
             5410ms wake
         "#]],
     );
-    // Nor is the other file, when two seem to have one id.
+    // The same goes for the other file of a conflict.
     check(
         "0ms given a=v1
          5000ms edit a half
@@ -396,37 +325,31 @@ fn a_file_that_is_written_again_while_it_is_given_time_is_not_read_half_way() {
 }
 
 #[test]
-fn what_the_server_lost_meanwhile_is_deployed_when_a_conflict_is_over() {
+fn the_end_of_a_conflict_deploys_what_the_server_lost() {
     check(
         "0ms given a=v1
          10ms edit b as a v2
-         10ms rescan
-         11ms #1 connected
-         12ms #2 rows
+         10ms rescan: nothing
          5000ms write b broken
-         5001ms #3 absent",
+         5001ms #1 absent",
         &expect![[r#"
             10ms edit b as a v2
-            10ms rescan
+            10ms rescan: nothing
                   a conflict paths=["plugins/a.py","plugins/b.py"]
-                  #1 connect
-            11ms #1 connected
-                  #2 overview of functions
-            12ms #2 rows
                   summary ms=2 skipped=2
             5000ms write b broken
                   a flawed column=14 line=1 path=plugins/b.py reason=syntax
                   a sending why=retry
-                  #3 get a
-            5001ms #3 absent
-                  #4 create a v1
+                  #1 get a
+            5001ms #1 absent
+                  #2 create a v1
         "#]],
     );
 }
 
-/// The user saw an error; whichever way it went, the next `unchanged` says that it is over, and only that one.
+/// The user saw an error: the next `unchanged` says that it is over, and no later one does.
 #[test]
-fn a_mended_file_is_said_to_be_good_again() {
+fn a_repaired_file_is_reported_as_good_again_once() {
     check(
         "0ms given a=v1 b=v1
          10ms write a broken
@@ -451,7 +374,7 @@ fn a_mended_file_is_said_to_be_good_again() {
 
 /// It was never deployed from here.
 #[test]
-fn a_new_file_that_is_mended_to_what_the_server_holds_is_good_again() {
+fn a_new_file_repaired_to_the_servers_text_is_good() {
     check(
         "0ms given b=v1
          10ms write a broken
@@ -464,31 +387,25 @@ fn a_new_file_that_is_mended_to_what_the_server_holds_is_good_again() {
                   a sending why=new
                   #1 get a
             21ms #1 row a v1
-                  save
                   archive v1, found
                   a unchanged active=true good_again=true
+                  save
         "#]],
     );
 }
 
 #[test]
-fn a_file_that_was_mended_without_an_event_is_good_again_at_the_next_pass() {
+fn the_next_pass_notices_a_repaired_file() {
     check(
         "0ms given a=v1 b=v1
          10ms write a broken
          20ms edit a v1
-         30ms rescan
-         31ms #1 connected
-         32ms #2 rows a=v1 b=v1",
+         30ms rescan: a=v1 b=v1",
         &expect![[r#"
             10ms write a broken
                   a flawed column=14 line=1 reason=syntax
             20ms edit a v1
-            30ms rescan
-                  #1 connect
-            31ms #1 connected
-                  #2 overview of functions
-            32ms #2 rows a=v1 b=v1
+            30ms rescan: a=v1 b=v1
                   a unchanged good_again=true
                   b unchanged
                   summary ms=2 unchanged=2
@@ -497,7 +414,7 @@ fn a_file_that_was_mended_without_an_event_is_good_again_at_the_next_pass() {
 }
 
 #[test]
-fn a_conflict_that_is_solved_is_good_again() {
+fn a_resolved_conflict_is_good_again() {
     check(
         "0ms given a=v1
          10ms write b as a v2
@@ -516,55 +433,47 @@ fn a_conflict_that_is_solved_is_good_again() {
     );
 }
 
-/// The server refused it, and the author goes back.
+/// The server refused a text, and the author restores the old one.
 #[test]
-fn a_refused_text_that_is_taken_back_is_good_again() {
+fn a_reverted_refusal_is_good_again() {
     let log = log_of(
         "0ms given a=v1
-         10ms write a v2
-         11ms #1 row a v1
-         12ms #2 refused boom (<string>, line 4)
+         10ms given refused a v2
          2000ms write a v1
-         2001ms #3 row a v1",
+         2001ms #1 row a v1",
     );
-    assert!(log.ends_with("a unchanged active=true good_again=true\n"), "{log}");
+    assert!(log.ends_with("a unchanged active=true good_again=true\n      save\n"), "{log}");
 }
 
-/// Nobody knows how many plugins are in it.
+/// How many plugins it has is unknown.
 #[test]
-fn an_unreadable_folder_counts_as_a_folder() {
+fn an_unreadable_folder_is_counted_apart() {
     check_with(
         once(),
         Ledger::default(),
         "0ms edit a v1
          0ms edit b broken
          0ms edit closed folder
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows a=v1",
+         0ms rescan: a=v1",
         &expect![[r#"
             0ms edit a v1
             0ms edit b broken
             0ms edit closed folder
-            0ms rescan
+            0ms rescan: a=v1
                   flawed column=14 line=1 path=plugins/b.py reason=syntax
                   flawed path=plugins/closed.py reason=unreadable_folder
-                  #1 connect
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows a=v1
                   connected server_version=0.12.4
-                  save
                   archive v1, found
                   a unchanged
                   summary ms=2 skipped=1 unchanged=1 unread=1
+                  save
                   exit NotDeployed
         "#]],
     );
 }
 
 #[test]
-fn where_there_is_but_an_unreadable_folder_it_is_not_said_that_there_are_no_plugins() {
+fn an_unreadable_folder_is_not_an_empty_one() {
     check_with(
         once(),
         Ledger::default(),
@@ -574,8 +483,8 @@ fn where_there_is_but_an_unreadable_folder_it_is_not_said_that_there_are_no_plug
         &expect![[r#"
             0ms edit closed folder
             0ms rescan
-                  flawed path=plugins/closed.py reason=unreadable_folder
                   #1 connect
+                  flawed path=plugins/closed.py reason=unreadable_folder
             1ms #1 connected
                   connected server_version=0.12.4
                   summary ms=1 unread=1

@@ -1,4 +1,4 @@
-//! A call whose answer never came: it is read back, neither believed nor repeated blindly.
+//! Requests whose answer is lost: their effect is read back, and they are not repeated blindly.
 
 use std::collections::BTreeMap;
 
@@ -6,52 +6,32 @@ use expect_test::expect;
 use owui_watch::engine::ledger::{Ledger, SavedState, UpdateIntent};
 use owui_watch::plugin::Digest;
 
-use super::{after, check, check_with, hold, key, log_of, log_of_with, old_server, play, policy, source};
+use super::{after, check, check_with, hold, key, log_of, log_of_with, old_server, play, source};
 
-/// Its answer never came, and nobody has seen it there before the next one takes its place.
+/// The answer was lost, and nobody saw the text on the server before the next one replaces it.
 #[test]
-fn a_text_that_was_live_unseen_is_archived_before_it_is_replaced() {
+fn an_unconfirmed_text_is_archived_before_it_is_replaced() {
     check(
         "0ms given a=v1
-         5000ms write a v2
-         5001ms #1 row a v1
-         5002ms #2 lost
-         5003ms #3 unreachable
+         5000ms given lost a v2
          5100ms write a v3
-         5600ms wake
-         5601ms #4 connected
-         5602ms #5 rows a=v2
-         5603ms #6 row a v2
-         5604ms #7 row a v3",
+         5600ms wake: a=v2
+         5603ms #1 row a v2
+         5604ms #2 row a v3",
         &expect![[r#"
-            5000ms write a v2
+            5100ms write a v3
+            5600ms wake: a=v2
+                  a waiting reason=Away
                   a sending why=edited
                   #1 get a
-            5001ms #1 row a v1
-                  #2 update a v2
-            5002ms #2 lost
-                  #3 get a
-            5003ms #3 unreachable
-                  save
-                  unreachable cause="no answer" next_ms=500 waiting=1
-                  a waiting reason=Away
-            5100ms write a v3
-            5600ms wake
-                  a waiting reason=Away
-                  #4 connect
-            5601ms #4 connected
-                  #5 overview of functions
-            5602ms #5 rows a=v2
-                  a sending why=edited
-                  #6 get a
-            5603ms #6 row a v2
+            5603ms #1 row a v2
                   archive v2
-                  #7 update a v3
-            5604ms #7 row a v3
+                  #2 update a v3
+            5604ms #2 row a v3
                   back away_ms=601 waiting=1
-                  save
                   archive v3
                   a updated active=true from_version=v2 ms=2
+                  save
         "#]],
     );
 }
@@ -68,11 +48,9 @@ fn an_update_without_an_answer_is_read_back() {
          2001ms #4 row a v3
          2002ms #5 lost
          2003ms #6 row a v3
-         2503ms wake
-         2504ms #7 connected
-         2505ms #8 rows a=v3
-         2506ms #9 row a v3
-         2507ms #10 row a v4",
+         2503ms wake: a=v3
+         2506ms #7 row a v3
+         2507ms #8 row a v4",
         &expect![[r#"
             10ms write a v3
                   a sending why=edited
@@ -82,9 +60,9 @@ fn an_update_without_an_answer_is_read_back() {
             12ms #2 lost
                   #3 get a
             13ms #3 row a v3
-                  save
                   archive v3
                   a updated active=true from_version=v2 ms=3
+                  save
             2000ms write a v4
                   a sending why=edited
                   #4 get a
@@ -93,115 +71,74 @@ fn an_update_without_an_answer_is_read_back() {
             2002ms #5 lost
                   #6 get a
             2003ms #6 row a v3
-                  save
                   unreachable cause="no answer" next_ms=500 waiting=1
                   a waiting reason=Away
-            2503ms wake
-                  #7 connect
-            2504ms #7 connected
-                  #8 overview of functions
-            2505ms #8 rows a=v3
-                  a sending why=retry
-                  #9 get a
-            2506ms #9 row a v3
-                  #10 update a v4
-            2507ms #10 row a v4
-                  back away_ms=504 waiting=1
                   save
+            2503ms wake: a=v3
+                  a sending why=retry
+                  #7 get a
+            2506ms #7 row a v3
+                  #8 update a v4
+            2507ms #8 row a v4
+                  back away_ms=504 waiting=1
                   archive v4
                   a updated active=true from_version=v3 ms=2
+                  save
         "#]],
     );
 }
 
 #[test]
-fn a_create_without_an_answer_is_never_repeated_blindly() {
+fn a_create_without_an_answer_is_read_back() {
     check(
-        "0ms edit a v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows
-         4ms #3 lost
-         5ms #4 row a v1",
+        "0ms given new a=v1
+         4ms #1 lost
+         5ms #2 row a v1",
         &expect![[r#"
-            0ms edit a v1
-            0ms rescan
-                  ready plugins=1 roots=["plugins"]
-                  #1 connect
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows
-                  connected server_version=0.12.4
-                  pass todo=1
-                  a sending why=new
-                  #3 create a v1
-            4ms #3 lost
-                  #4 get a
-            5ms #4 row a v1
-                  save
+            4ms #1 lost
+                  #2 get a
+            5ms #2 row a v1
                   archive v1
                   a created active=true ms=3
                   summary created=1 ms=5
+                  save
         "#]],
     );
 }
 
 #[test]
-fn what_we_have_sent_is_ours_whether_an_answer_came_or_not() {
+fn a_text_sent_without_an_answer_counts_as_ours() {
     check_with(
         hold(),
         Ledger::default(),
         "0ms given a=v1
-         10ms write a v2
-         11ms #1 row a v1
-         12ms #2 noted
-         13ms #3 lost
-         14ms #4 unreachable
+         10ms given lost a v2
          20ms write a v3
-         514ms wake
-         515ms #5 connected
-         516ms #6 rows a=v2
-         517ms #7 row a v2
-         518ms #8 row a v2",
+         514ms wake: a=v2
+         517ms #1 row a v2
+         518ms #2 row a v2",
         &expect![[r#"
-            10ms write a v2
-                  a sending why=edited
-                  #1 get a
-            11ms #1 row a v1
-                  #2 note that a is off
-            12ms #2 noted
-                  #3 update a v2
-            13ms #3 lost
-                  #4 get a
-            14ms #4 unreachable
-                  save
-                  unreachable cause="no answer" next_ms=500 waiting=1
-                  a waiting reason=Away
             20ms write a v3
-            514ms wake
+            514ms wake: a=v2
                   a waiting reason=Away
-                  #5 connect
-            515ms #5 connected
-                  #6 overview of functions
-            516ms #6 rows a=v2
-                  #7 get a
-            517ms #7 row a v2
+                  #1 get a
+            517ms #1 row a v2
                   back away_ms=503 waiting=1
-                  save
-                  unnote a
                   a recovered
                   a sending why=edited
-                  #8 get a
-            518ms #8 row a v2
+                  #2 get a
+                  save
+                  clear intent of a
+            518ms #2 row a v2
                   archive v2
-                  #9 note that a is off
+                  #3 save intent: a is off
         "#]],
     );
 }
 
-/// It was sent, and then the program was killed, before it had written down that it was.
+/// The program was killed after it sent the text, before it recorded that.
 #[test]
-fn what_was_on_its_way_when_the_program_ended_is_ours() {
+fn a_text_sent_before_a_crash_counts_as_ours() {
     let sent = Digest::of_text(&source("a", "v2"));
     let intents = BTreeMap::from([(key("a"), UpdateIntent { ours: vec![sent], replaced: None, was_active: true })]);
     let memory = SavedState { intents, ..old_server().into() };
@@ -209,345 +146,245 @@ fn what_was_on_its_way_when_the_program_ended_is_ours() {
         hold(),
         memory,
         "0ms edit a v3
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows a=v2
-         3ms #3 row a v2
-         4ms #4 row a v2",
+         0ms rescan: a=v2
+         3ms #1 row a v2
+         4ms #2 row a v2",
     );
     expect![[r#"
         0ms edit a v3
-        0ms rescan
+        0ms rescan: a=v2
               ready plugins=1 roots=["plugins"]
-              #1 connect
-        1ms #1 connected
-              #2 overview of functions
-        2ms #2 rows a=v2
               connected server_version=0.12.4
               pass todo=1
-              #3 get a
-        3ms #3 row a v2
-              save
-              unnote a
+              #1 get a
+        3ms #1 row a v2
               a recovered
               a sending why=edited
-              #4 get a
-        4ms #4 row a v2
+              #2 get a
+              save
+              clear intent of a
+        4ms #2 row a v2
               archive v2
-              #5 note that a is off
+              #3 save intent: a is off
     "#]]
-    .assert_eq(&run.log);
+    .assert_eq(run.log());
 }
 
 #[test]
-fn a_text_that_takes_the_server_s_answer_away_twice_is_not_sent_a_third_time() {
+fn a_text_that_got_no_answer_twice_is_refused() {
     check(
         "0ms given a=v1
-         10ms write a v2
-         11ms #1 row a v1
-         12ms #2 lost
-         13ms #3 unreachable
-         600ms wake
-         601ms #4 connected
-         602ms #5 rows a=v1
-         603ms #6 row a v1
-         604ms #7 lost
-         605ms #8 unreachable
-         1700ms wake
-         1701ms #9 connected
-         1702ms #10 rows a=v1
+         10ms given lost a v2
+         600ms wake: a=v1
+         603ms #1 row a v1
+         604ms #2 lost
+         605ms #3 unreachable
+         1700ms wake: a=v1
          5000ms write a v3
-         5001ms #11 row a v1",
+         5001ms #4 row a v1",
         &expect![[r#"
-            10ms write a v2
-                  a sending why=edited
-                  #1 get a
-            11ms #1 row a v1
-                  #2 update a v2
-            12ms #2 lost
-                  #3 get a
-            13ms #3 unreachable
-                  save
-                  unreachable cause="no answer" next_ms=500 waiting=1
-                  a waiting reason=Away
-            600ms wake
-                  #4 connect
-            601ms #4 connected
-                  #5 overview of functions
-            602ms #5 rows a=v1
+            600ms wake: a=v1
                   a sending why=retry
-                  #6 get a
-            603ms #6 row a v1
-                  #7 update a v2
-            604ms #7 lost
-                  #8 get a
-            605ms #8 unreachable
+                  #1 get a
+            603ms #1 row a v1
+                  #2 update a v2
+            604ms #2 lost
+                  #3 get a
+            605ms #3 unreachable
                   still_unreachable attempt=2 cause="no answer" next_ms=1000
-                  save
                   a refused ms=3 words="the server gave no answer to it, twice: no answer"
-            1700ms wake
-                  #9 connect
-            1701ms #9 connected
-                  #10 overview of functions
-            1702ms #10 rows a=v1
+                  save
+            1700ms wake: a=v1
                   back away_ms=1689
             5000ms write a v3
                   a sending why=edited
-                  #11 get a
-            5001ms #11 row a v1
-                  #12 update a v3
+                  #4 get a
+            5001ms #4 row a v1
+                  #5 update a v3
         "#]],
     );
 }
 
 #[test]
-fn what_was_seen_before_an_absence_is_not_believed_during_it() {
+fn earlier_overviews_are_not_believed_during_an_outage() {
     let log = log_of_with(
         hold(),
         Ledger::default(),
         "0ms given a=v1
          5000ms edit a v2
-         5000ms rescan
-         5001ms #1 connected
-         5002ms #2 rows a=v1
-         5003ms #3 row a v1
-         5004ms #4 noted
-         5004ms #5 lost
-         5005ms #6 unreachable
+         5000ms given start a=v1
+         5003ms given lost a
          5006ms write a v1
          5156ms wake
-         5600ms wake
-         5601ms #7 connected
-         5602ms #8 rows a=v2
-         5603ms #9 row a v2
-         5604ms #10 row a v2",
+         5600ms wake: a=v2
+         5603ms #1 row a v2
+         5604ms #2 row a v2",
     );
     assert!(
         !log.contains("remote_edit") && !after(&log, "5156ms wake").contains("a unchanged"),
-        "our own v2 is taken for somebody else's:\n{log}"
+        "our own v2 is taken for a remote edit:\n{log}"
     );
 }
 
 #[test]
-fn two_connections_that_broke_are_no_refusal() {
+fn two_broken_connections_are_no_refusal() {
     let log = log_of(
         "0ms given a=v1
-         5000ms write a v2
-         5001ms #1 row a v1
-         5002ms #2 lost
-         5003ms #3 row a v1
-         5503ms wake
-         5504ms #4 connected
-         5505ms #5 rows a=v1
-         5506ms #6 row a v1
-         5507ms #7 lost
-         5508ms #8 row a v1
-         6508ms wake
-         6509ms #9 connected
-         6510ms #10 rows a=v1
+         5000ms given sent a v2
+         5002ms #1 lost
+         5003ms #2 row a v1
+         5503ms wake: a=v1
+         5506ms #3 row a v1
+         5507ms #4 lost
+         5508ms #5 row a v1
+         6508ms wake: a=v1
          9000ms write a v2",
     );
-    assert!(after(&log, "6510ms").contains("a sending"), "never sent again:\n{log}");
+    assert!(after(&log, "6508ms").contains("a sending"), "never sent again:\n{log}");
 }
 
-/// It was there, so it was answered after all; that somebody has removed it since is another matter.
+/// The server took it after all. Somebody removed it later.
 #[test]
-fn what_was_seen_to_be_there_is_sent_as_often_as_any_other_text() {
+fn a_text_seen_on_the_server_may_be_sent_again() {
     check(
         "0ms given a=v1
-         10ms write a v2
-         11ms #1 row a v1
-         12ms #2 lost
-         13ms #3 unreachable
-         600ms wake
-         601ms #4 connected
-         602ms #5 rows a=v2
-         5000ms rescan
-         5001ms #6 connected
-         5002ms #7 rows
-         5003ms #8 absent
-         5004ms #9 lost
-         5005ms #10 absent",
+         10ms given lost a v2
+         600ms wake: a=v2
+         5000ms rescan: nothing
+         5003ms #1 absent
+         5004ms #2 lost
+         5005ms #3 absent",
         &expect![[r#"
-            10ms write a v2
-                  a sending why=edited
-                  #1 get a
-            11ms #1 row a v1
-                  #2 update a v2
-            12ms #2 lost
-                  #3 get a
-            13ms #3 unreachable
-                  save
-                  unreachable cause="no answer" next_ms=500 waiting=1
-                  a waiting reason=Away
-            600ms wake
-                  #4 connect
-            601ms #4 connected
-                  #5 overview of functions
-            602ms #5 rows a=v2
-                  save
+            600ms wake: a=v2
                   archive v2
                   a unchanged
                   back away_ms=589
-            5000ms rescan
-                  #6 connect
-            5001ms #6 connected
-                  #7 overview of functions
-            5002ms #7 rows
+                  save
+            5000ms rescan: nothing
                   pass todo=1
                   a sending why=missing_on_server
-                  #8 get a
-            5003ms #8 absent
-                  #9 create a v2
-            5004ms #9 lost
-                  #10 get a
-            5005ms #10 absent
-                  save
+                  #1 get a
+            5003ms #1 absent
+                  #2 create a v2
+            5004ms #2 lost
+                  #3 get a
+            5005ms #3 absent
                   unreachable cause="no answer" next_ms=500 waiting=1
                   a waiting reason=Away
+                  save
         "#]],
     );
 }
 
 #[test]
-fn a_function_that_is_off_after_a_lost_answer_is_switched_on_and_sent_again() {
-    let mut run = play(policy(), Ledger::default(), "0ms given a=v1");
-    run.go_on(
-        "5000ms write a v2
-         5001ms #1 row a v1 old
-         5001ms #2 noted
-         5002ms #3 lost
-         5003ms #4 row a v1 old off
-         5004ms #5 row a v1 old off
-         5005ms #6 row a v1 old
+fn a_function_switched_off_by_a_lost_update_is_repaired() {
+    check(
+        "0ms given 0.11.4 a=v1
+         5000ms given sent a v2
+         5002ms #1 lost
+         5003ms #2 row a v1 old off
+         5004ms #3 row a v1 old off
+         5005ms #4 row a v1 old
          6005ms wake
-         6006ms #7 row a v1 old
-         6006ms #8 noted
-         6007ms #9 row a v2 old",
+         6006ms #5 row a v1 old
+         6006ms #6 saved
+         6007ms #7 row a v2 old",
+        &expect![[r#"
+            5002ms #1 lost
+                  #2 get a
+            5003ms #2 row a v1 old off
+                  #3 update a v1
+            5004ms #3 row a v1 old off
+                  #4 toggle a
+            5005ms #4 row a v1 old
+                  a retrying next_ms=1000 words="no answer"
+                  a restored
+                  save
+                  clear intent of a
+            6005ms wake
+                  a sending why=retry
+                  #5 get a
+            6006ms #5 row a v1 old
+                  #6 save intent: a is on
+            6006ms #6 saved
+                  #7 update a v2
+            6007ms #7 row a v2 old
+                  archive v2
+                  a updated active=true from_version=v1 ms=2
+                  save
+                  clear intent of a
+        "#]],
     );
-    expect![[r#"
-        5000ms write a v2
-              a sending why=edited
-              #1 get a
-        5001ms #1 row a v1 old
-              #2 note that a is on
-        5001ms #2 noted
-              #3 update a v2
-        5002ms #3 lost
-              #4 get a
-        5003ms #4 row a v1 old off
-              #5 update a v1
-        5004ms #5 row a v1 old off
-              #6 toggle a
-        5005ms #6 row a v1 old
-              unnote a
-              save
-              a retrying next_ms=1000 words="no answer"
-              a restored
-        6005ms wake
-              a sending why=retry
-              #7 get a
-        6006ms #7 row a v1 old
-              #8 note that a is on
-        6006ms #8 noted
-              #9 update a v2
-        6007ms #9 row a v2 old
-              unnote a
-              save
-              archive v2
-              a updated active=true from_version=v1 ms=2
-    "#]]
-    .assert_eq(&run.log);
 }
 
 #[test]
-fn what_got_no_answer_twice_is_ours() {
-    let mut run = play(hold(), Ledger::default(), "0ms given a=v1");
-    run.go_on(
-        "5000ms write a v2
-         5001ms #1 row a v1
-         5001ms #2 noted
-         5002ms #3 lost
-         5003ms #4 lost
-         5600ms wake
-         5601ms #5 connected
-         5602ms #6 rows a=v1
-         5603ms #7 row a v1
-         5604ms #8 row a v1
-         5605ms #9 noted
-         5606ms #10 lost
-         5607ms #11 lost
+fn a_text_refused_without_answers_still_counts_as_ours() {
+    check_with(
+        hold(),
+        Ledger::default(),
+        "0ms given a=v1
+         5000ms given sent a v2
+         5002ms #1 lost
+         5003ms #2 lost
+         5600ms wake: a=v1
+         5603ms #3 row a v1
+         5604ms #4 row a v1
+         5605ms #5 saved
+         5606ms #6 lost
+         5607ms #7 lost
          5700ms write a v3
-         6200ms wake
-         6201ms #12 connected
-         6202ms #13 rows a=v2
-         6203ms #14 row a v2
-         6204ms #15 row a v2
-         6205ms #16 noted
-         6206ms #17 row a v3",
+         6200ms wake: a=v2
+         6203ms #8 row a v2
+         6204ms #9 row a v2
+         6205ms #10 saved
+         6206ms #11 row a v3",
+        &expect![[r#"
+            5002ms #1 lost
+                  #2 get a
+            5003ms #2 lost
+                  unreachable cause="no answer" next_ms=500 waiting=1
+                  a waiting reason=Away
+                  save
+            5600ms wake: a=v1
+                  #3 get a
+            5603ms #3 row a v1
+                  back away_ms=600 waiting=1
+                  a recovered
+                  a sending why=retry
+                  #4 get a
+                  save
+                  clear intent of a
+            5604ms #4 row a v1
+                  #5 save intent: a is off
+            5605ms #5 saved
+                  #6 update a v2
+            5606ms #6 lost
+                  #7 get a
+            5607ms #7 lost
+                  unreachable cause="no answer" next_ms=500 waiting=1
+                  a refused ms=4 words="the server gave no answer to it, twice: no answer"
+                  save
+            5700ms write a v3
+            6200ms wake: a=v2
+                  a waiting reason=Away
+                  #8 get a
+            6203ms #8 row a v2
+                  back away_ms=596 waiting=1
+                  a recovered
+                  a sending why=edited
+                  #9 get a
+                  save
+                  clear intent of a
+            6204ms #9 row a v2
+                  archive v2
+                  #10 save intent: a is off
+            6205ms #10 saved
+                  #11 update a v3
+            6206ms #11 row a v3
+                  archive v3
+                  a updated active=true from_version=v2 ms=3
+                  save
+                  clear intent of a
+        "#]],
     );
-    expect![[r#"
-        5000ms write a v2
-              a sending why=edited
-              #1 get a
-        5001ms #1 row a v1
-              #2 note that a is off
-        5001ms #2 noted
-              #3 update a v2
-        5002ms #3 lost
-              #4 get a
-        5003ms #4 lost
-              save
-              unreachable cause="no answer" next_ms=500 waiting=1
-              a waiting reason=Away
-        5600ms wake
-              #5 connect
-        5601ms #5 connected
-              #6 overview of functions
-        5602ms #6 rows a=v1
-              #7 get a
-        5603ms #7 row a v1
-              back away_ms=600 waiting=1
-              save
-              unnote a
-              a recovered
-              a sending why=retry
-              #8 get a
-        5604ms #8 row a v1
-              #9 note that a is off
-        5605ms #9 noted
-              #10 update a v2
-        5606ms #10 lost
-              #11 get a
-        5607ms #11 lost
-              unreachable cause="no answer" next_ms=500 waiting=1
-              save
-              a refused ms=4 words="the server gave no answer to it, twice: no answer"
-        5700ms write a v3
-        6200ms wake
-              a waiting reason=Away
-              #12 connect
-        6201ms #12 connected
-              #13 overview of functions
-        6202ms #13 rows a=v2
-              #14 get a
-        6203ms #14 row a v2
-              back away_ms=596 waiting=1
-              save
-              unnote a
-              a recovered
-              a sending why=edited
-              #15 get a
-        6204ms #15 row a v2
-              archive v2
-              #16 note that a is off
-        6205ms #16 noted
-              #17 update a v3
-        6206ms #17 row a v3
-              unnote a
-              save
-              archive v3
-              a updated active=true from_version=v2 ms=3
-    "#]]
-    .assert_eq(&run.log);
 }

@@ -1,178 +1,290 @@
-//! Whole schedules against the engine alone: timed lines in, effects out. No runtime, no sleeping, no disk, no server.
+//! Whole schedules against driver and engine: timed lines in, effects out. No runtime, no sleeping, no disk, no server.
 //!
-//! A script's lines are `<time> <what> …`:
+//! A script's lines are `<time> <event> …`:
 //!
-//! - `write a v1` puts a filter with this version at `a.py` and says that it is ready; `write a as b v1` gives it an id.
-//!   `write a empty`, `broken`, `harmful` (two errors and a warning), `other`, `unsettled`, `unreadable` and `folder` (one that cannot be read) are what they say, and `half` is a save in the middle; `delete a`
-//!   removes it; `edit …` changes the disk
-//!   without a word, as before a rescan. The engine's reads are answered from there at once, as the daemon does.
-//! - `given a=v1` is a beginning in which disk and server hold this, and the first pass is over.
-//! - `rescan`, `wake`, `stop`.
-//! - `#3 row v1`, `#3 rows a=v1 b=v2`, `#3 connected`, `#3 absent`, `#3 refused WORDS`, … reply to the call with that number;
-//!   `#3 kept` says that the copy is written, `#3 not-kept` that it could not be.
+//! - `write a v1` puts a filter with this version at `a.py`, and its writer is done; `write a as b v1` gives it an id. Other
+//!   texts: `empty`, `broken`, `harmful` (two errors and a warning), `other` (no plugin), `unsettled` (changes while it is
+//!   read), `half` (complete only if an event says so), `unreadable`, and `folder` (an unreadable folder).
+//! - `delete a` removes the file. `edit a v1` and `remove a` change the disk without an event, as before a rescan.
+//! - `saving a` begins a save; with `changing a` its writer is known to be at work.
+//! - `root gone`, `root back`: the watched folder.
+//! - `rolling-back a v2 v1`, `rolled-back a v2 v1`, `pulled a v1`: another process, known from the next event on.
+//! - `rescan`, `wake`, `hang up`, `stop`, `replace`.
+//! - `rescan: a=v1` and `wake: a=v1`, or `nothing`: the same, and the server answers the probe that follows with this list.
+//!   The probe takes 2 ms and has no numbers. `rescan: 0.9.6 a=v1` names the server's version.
+//! - `#3 row a v1`, `#3 rows a=v1 b=v2`, `#3 connected`, `#3 absent`, `#3 refused WORDS`, … answer the request with that
+//!   number. `#3 saved`: the backup or the intent is on disk; `#3 not-saved`: the disk is full.
+//!
+//! - `given …` is an opening that many scripts share, see [`prelude`]. It and the lines before it are not logged.
+//!
+//! Scans, reads and the ledger take no time.
 
-mod absences;
-mod ahead;
 mod crashes;
+mod duplicate;
 mod ending;
 mod files;
-mod healing;
 mod keys;
 mod lost_answers;
+mod outages;
 mod passes;
+mod prefetch;
+mod prelude;
 mod refusals;
 mod remote_edits;
 mod removals;
+mod repair;
 mod rollbacks;
 mod saves;
-mod twins;
 mod versions;
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use expect_test::Expect;
+use owui_watch::driver::{Driver, LedgerWritten, World, Write};
 use owui_watch::engine::deploy::{Call, DeployPolicy, OnRemoteEdit, Reply, Row};
 use owui_watch::engine::files::{FilePresence, Loaded};
 use owui_watch::engine::ledger::{Ledger, Rollback, SavedState};
-use owui_watch::engine::{Effect, Engine, Event, Now, Policy, Scan, Ticket};
+use owui_watch::engine::{Event, Now, Policy, Scan, Ticket};
 use owui_watch::notice::{Notice, NoticeKind};
 use owui_watch::plugin::id::PluginId;
 use owui_watch::plugin::{self, Digest, FileSettings, Invalid, Key, Kind, Parsed, Rule};
 use serde_json::{Map, Value, json};
 
+use self::prelude::Request;
 use crate::support::policy::policy;
 
-/// The engine, and as much of a world as it needs.
+/// Without further signs, a path is ready after this.
+const DEBOUNCE: Duration = Duration::from_millis(100);
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// The driver and its world.
 struct Script {
-    engine: Engine,
+    driver: Driver,
+    world: ScriptWorld,
+    has_ended: bool,
+    /// What the server of the preludes holds.
+    server: BTreeMap<String, String>,
+    /// Whether it is older than 0.12.
+    is_old: bool,
+}
+
+/// A world that logs each effect. Disk and scans answer at once; requests and writes are answered by the script.
+#[derive(Default)]
+struct ScriptWorld {
     disk: BTreeMap<String, String>,
     root_is_gone: bool,
-    tickets: Vec<Ticket>,
+    rollbacks: BTreeMap<Key, Rollback>,
+    rollbacks_changed: bool,
+    is_scanning: bool,
+    /// What the script has to answer, in the order of the numbers; `None` once answered.
+    requests: Vec<(Ticket, Option<Request>)>,
+    /// What a line answers itself, where it does.
+    probes: Option<Vec<Ticket>>,
     log: String,
     at: Duration,
 }
 
-/// Runs a script from nothing and compares what came of it.
+/// Runs a script from nothing and compares its log.
 #[track_caller]
 fn check(script: &str, expected: &Expect) {
     check_with(policy(), Ledger::default(), script, expected);
 }
 
 #[track_caller]
-fn check_with(policy: Policy, memory: impl Into<SavedState>, script: &str, expected: &Expect) {
-    expected.assert_eq(&play(policy, memory, script).log);
+fn check_with(policy: Policy, saved: impl Into<SavedState>, script: &str, expected: &Expect) {
+    expected.assert_eq(play(policy, saved, script).log());
 }
 
-fn play(policy: Policy, memory: impl Into<SavedState>, script: &str) -> Script {
+#[track_caller]
+fn play(policy: Policy, saved: impl Into<SavedState>, script: &str) -> Script {
+    let saved = saved.into();
+    let world = ScriptWorld { rollbacks: saved.rollbacks.clone(), ..ScriptWorld::default() };
     let mut run = Script {
-        engine: Engine::new(policy, memory.into()),
-        disk: BTreeMap::new(),
-        root_is_gone: false,
-        tickets: Vec::new(),
-        log: String::new(),
-        at: Duration::ZERO,
+        driver: Driver::new(policy, saved, DEBOUNCE),
+        world,
+        has_ended: false,
+        server: BTreeMap::new(),
+        is_old: false,
     };
     run.lines(script);
     run
 }
 
 impl Script {
-    /// Plays more of it; the log and the calls' numbers begin anew.
+    fn log(&self) -> &str {
+        &self.world.log
+    }
+
+    fn ledger(&self) -> &Ledger {
+        self.driver.engine().ledger()
+    }
+
+    /// Plays more lines, with an empty log and other numbers.
+    #[track_caller]
     fn go_on(&mut self, script: &str) {
         self.forget();
         self.lines(script);
     }
 
+    /// Empties the log, and numbers the open requests from 1.
     fn forget(&mut self) {
-        self.tickets.clear();
-        self.log.clear();
+        self.world.requests.retain(|(_, request)| request.is_some());
+        self.world.log.clear();
     }
 
+    #[track_caller]
     fn lines(&mut self, script: &str) {
         for line in script.lines().map(str::trim).filter(|line| !line.is_empty()) {
             self.line(line);
         }
     }
 
+    #[track_caller]
     fn line(&mut self, line: &str) {
+        assert!(!self.has_ended, "the program has ended before `{line}`");
         let (time, rest) = line.split_once(' ').unwrap();
-        self.at = Duration::from_millis(time.strip_suffix("ms").unwrap().parse().unwrap());
-        writeln!(self.log, "{line}").unwrap();
-        let words: Vec<_> = rest.split(' ').collect();
+        let at = Duration::from_millis(time.strip_suffix("ms").unwrap().parse().unwrap());
+        // The last step of a prelude takes no time.
+        assert!(at + MILLISECOND >= self.world.at, "`{line}` is before the line above");
+        self.world.at = at;
+        writeln!(self.world.log, "{line}").unwrap();
+        self.play(rest);
+    }
+
+    /// Plays a line without its time.
+    #[track_caller]
+    fn play(&mut self, what: &str) {
+        let words: Vec<_> = what.split(' ').collect();
         match words.as_slice() {
-            ["given", rows @ ..] => self.given(rows),
-            ["rescan"] => self.give(Event::Rescan),
-            ["hang", "up"] => {
-                self.give(Event::TryNow);
-                self.give(Event::Rescan);
-            }
-            ["root", "gone"] => self.root_is_gone = true,
-            ["root", "back"] => self.root_is_gone = false,
-            ["wake"] => self.give(Event::Wake),
-            ["stop"] => self.give(Event::Stop),
-            ["replace"] => self.give(Event::Replace),
-            ["looked", name, trace] => {
-                let trace = match *trace {
-                    "there" => FilePresence::File,
-                    "gone" => FilePresence::Folder,
-                    "all-gone" => FilePresence::Nothing,
-                    "unsettled" => FilePresence::Unsettled,
-                    _ => panic!("{trace}"),
-                };
-                self.give(Event::PresenceChecked(path(name), trace));
-            }
+            ["given", words @ ..] => self.given(words),
+            ["rescan"] => self.turn(vec![Event::Rescan]),
+            ["rescan:", rows @ ..] => self.probe("rescan", rows),
+            ["wake:", rows @ ..] => self.probe("wake", rows),
+            ["hang", "up"] => self.turn(vec![Event::TryNow, Event::Rescan]),
+            ["root", "gone"] => self.world.root_is_gone = true,
+            ["root", "back"] => self.world.root_is_gone = false,
+            ["wake"] => self.turn(vec![Event::Wake]),
+            ["stop"] => self.turn(vec![Event::Stop]),
+            ["replace"] => self.turn(vec![Event::Replace]),
             ["rolling-back" | "rolled-back", id, local, server] => {
                 let digest = |version| Digest::of_text(&source(id, version));
                 let done = words[0] == "rolled-back";
-                let rollback = Rollback { local: Some(digest(local)), server: digest(server), done };
-                self.give(Event::RolledBack(BTreeMap::from([(key(id), rollback)])));
+                self.world.roll_back(id, Rollback { local: Some(digest(local)), server: digest(server), done });
             }
             ["pulled", id, server] => {
                 let server = Digest::of_text(&source(id, server));
-                let rollback = Rollback { local: None, server, done: true };
-                self.give(Event::RolledBack(BTreeMap::from([(key(id), rollback)])));
+                self.world.roll_back(id, Rollback { local: None, server, done: true });
             }
-            ["edit", name, what @ ..] => self.edit(name, what),
-            ["saving", name] => self.give(Event::Saving(path(name))),
+            ["edit", name, what @ ..] => self.world.edit(name, what),
+            ["saving", name] => self.turn(vec![Event::Saving(path(name))]),
+            ["changing", name] => {
+                self.driver.on_changing(&path(name), self.world.at);
+                self.turn(Vec::new());
+            }
             ["write", name, what @ ..] => {
-                self.edit(name, what);
-                self.give(Event::Ready(vec![(path(name), self.at)]));
+                self.world.edit(name, what);
+                self.complete(name);
             }
-            ["remove", name] => {
-                self.disk.remove(*name);
-            }
+            ["remove", name] => drop(self.world.disk.remove(*name)),
             ["delete", name] => {
-                self.disk.remove(*name);
-                self.give(Event::Ready(vec![(path(name), self.at)]));
+                self.world.disk.remove(*name);
+                self.complete(name);
             }
             [number, reply @ ..] => {
                 let number: usize = number.strip_prefix('#').unwrap().parse().unwrap();
-                let ticket = self.tickets[number - 1];
+                let (ticket, request) = self.world.take_request(number);
                 let event = match reply {
-                    ["kept"] => Event::BackupSaved(ticket, Ok(PathBuf::from("the/copy.py"))),
-                    ["noted"] => Event::IntentSaved(ticket, Ok(())),
-                    ["not-noted"] => Event::IntentSaved(ticket, Err("disk full".to_owned())),
-                    ["not-kept"] => Event::BackupSaved(ticket, Err("disk full".to_owned())),
+                    [saved @ ("saved" | "not-saved")] => {
+                        let saved = if *saved == "saved" { Ok(()) } else { Err("disk full".to_owned()) };
+                        match request {
+                            Request::Backup(_) => {
+                                Event::BackupSaved(ticket, saved.map(|()| PathBuf::from("the/copy.py")))
+                            }
+                            Request::Intent(_) => Event::IntentSaved(ticket, saved),
+                            Request::Call(call) => panic!("{call:?} is no write"),
+                        }
+                    }
                     reply => Event::Replied(ticket, read_reply(reply)),
                 };
-                self.give(event);
+                self.turn(vec![event]);
             }
             [] => unreachable!(),
         }
     }
 
-    fn given(&mut self, rows: &[&str]) {
-        for (name, version) in rows.iter().map(|row| row.split_once('=').unwrap()) {
-            self.edit(name, &[version]);
+    /// An event at which the server is asked what it holds, and the answers, a millisecond each.
+    #[track_caller]
+    fn probe(&mut self, event: &str, rows: &[&str]) {
+        let (server, rows) = match rows {
+            ["nothing"] => ("0.12.4", &[][..]),
+            [version, rows @ ..] if !version.contains('=') => (*version, rows),
+            rows => ("0.12.4", rows),
+        };
+        self.world.probes = Some(Vec::new());
+        self.step(event);
+        let replies = [read_reply(&["connected", server]), read_reply(&[&["rows"], rows].concat())];
+        for reply in replies {
+            let probes = self.world.probes.replace(Vec::new()).unwrap();
+            assert!(!probes.is_empty(), "the server is not asked:\n{}", self.log());
+            for ticket in probes {
+                self.turn(vec![Event::Replied(ticket, reply.clone())]);
+            }
+            self.world.at += MILLISECOND;
         }
-        self.give(Event::Rescan);
-        self.give(Event::Replied(self.tickets[0], read_reply(&["connected"])));
-        self.give(Event::Replied(self.tickets[1], read_reply(&[&["rows"], rows].concat())));
-        self.forget();
+        self.world.probes = None;
+    }
+
+    /// Plays a line without its time, and lets a millisecond pass.
+    #[track_caller]
+    fn step(&mut self, what: &str) {
+        self.play(what);
+        self.world.at += MILLISECOND;
+    }
+
+    /// The writer of this file is done.
+    fn complete(&mut self, name: &str) {
+        self.driver.on_complete(&path(name), self.world.at);
+        self.turn(Vec::new());
+    }
+
+    /// One turn of the loop, as the daemon makes it. A scan and a write of the ledger take no time.
+    fn turn(&mut self, events: Vec<Event>) {
+        let Self { driver, world, .. } = self;
+        let mut end = driver.take(events, world);
+        while end.is_none() && std::mem::take(&mut world.is_scanning) {
+            end = driver.on_scanned(world.find(), world);
+        }
+        let end = end.or_else(|| driver.settle(world));
+        driver.save(world);
+        driver.on_ledger_written(LedgerWritten::Done);
+        if let Some(code) = end {
+            world.say(format_args!("exit {code:?}"));
+            self.has_ended = true;
+        }
+    }
+}
+
+impl ScriptWorld {
+    fn say(&mut self, what: impl Display) {
+        writeln!(self.log, "      {what}").unwrap();
+    }
+
+    /// Logs what the script has to answer.
+    fn ask(&mut self, ticket: Ticket, request: Request, what: impl Display) {
+        self.requests.push((ticket, Some(request)));
+        self.say(format_args!("#{} {what}", self.requests.len()));
+    }
+
+    /// The request is answered.
+    #[track_caller]
+    fn take_request(&mut self, number: usize) -> (Ticket, Request) {
+        let (ticket, request) = &mut self.requests[number - 1];
+        (*ticket, request.take().unwrap_or_else(|| panic!("#{number} was answered before")))
     }
 
     fn edit(&mut self, name: &str, what: &[&str]) {
@@ -184,64 +296,98 @@ impl Script {
         self.disk.insert(name.to_owned(), text);
     }
 
-    fn give(&mut self, event: Event) {
-        let now = Now { at: self.at, wall: jiff::Timestamp::UNIX_EPOCH, chance: 0.0 };
-        for effect in self.engine.handle(event, now) {
-            match effect {
-                Effect::Scan if self.root_is_gone => {
-                    self.give(Event::Scanned(Scan { files: Vec::new(), missing: vec![PathBuf::from("plugins")] }));
-                }
-                Effect::Scan => {
-                    let files = self.disk.keys().map(|name| (path(name), self.load(name, false))).collect();
-                    self.give(Event::Scanned(Scan { files, missing: Vec::new() }));
-                }
-                Effect::Read(path) => {
-                    let loaded = self.load(name(&path), true);
-                    self.give(Event::Loaded(path, loaded));
-                }
-                Effect::Reread(path) => {
-                    let loaded = self.load(name(&path), false);
-                    self.give(Event::Loaded(path, loaded));
-                }
-                Effect::Call(ticket, call) => {
-                    self.tickets.push(ticket);
-                    writeln!(self.log, "      #{} {}", self.tickets.len(), say(&call)).unwrap();
-                }
-                Effect::SaveBackup(ticket, backup) => {
-                    self.tickets.push(ticket);
-                    writeln!(self.log, "      #{} keep {}", self.tickets.len(), version(&backup.text)).unwrap();
-                }
-                Effect::SaveIntent(ticket, key, intent) => {
-                    self.tickets.push(ticket);
-                    let was = if intent.was_active { "on" } else { "off" };
-                    writeln!(self.log, "      #{} note that {} is {was}", self.tickets.len(), key.id).unwrap();
-                }
-                Effect::ClearIntent(key) => writeln!(self.log, "      unnote {}", key.id).unwrap(),
-                Effect::Archive(backup) => writeln!(self.log, "      archive {}", version(&backup.text)).unwrap(),
-                Effect::ArchiveFound(backup) => {
-                    writeln!(self.log, "      archive {}, found", version(&backup.text)).unwrap();
-                }
-                Effect::EndRollback(key) => writeln!(self.log, "      end the rollback of {}", key.id).unwrap(),
-                Effect::CheckPresence(path) => writeln!(self.log, "      look for {}", path.display()).unwrap(),
-                Effect::Save(_) => writeln!(self.log, "      save").unwrap(),
-                Effect::Tell(notice) => {
-                    writeln!(self.log, "      {}", facts(&notice)).unwrap();
-                }
-                Effect::Exit(code) => writeln!(self.log, "      exit {code:?}").unwrap(),
-            }
-        }
+    fn roll_back(&mut self, id: &str, rollback: Rollback) {
+        self.rollbacks.insert(key(id), rollback);
+        self.rollbacks_changed = true;
     }
 
-    /// `complete`: its writer is done, as far as the engine has been told.
-    fn load(&self, name: &str, complete: bool) -> Loaded {
-        match self.disk.get(name).map(String::as_str) {
+    fn find(&self) -> Scan {
+        if self.root_is_gone {
+            return Scan { files: Vec::new(), missing: vec![PathBuf::from("plugins")] };
+        }
+        let files = self.disk.keys().map(|name| (path(name), self.load(name, false)));
+        Scan { files: files.collect(), missing: Vec::new() }
+    }
+
+    /// `is_complete`: an event said that its writer is done.
+    fn load(&self, name: &str, is_complete: bool) -> Loaded {
+        match self.disk.get(name).filter(|_| !self.root_is_gone).map(String::as_str) {
             None => Loaded::Missing,
             Some("unsettled") => Loaded::Unsettled,
-            Some("half") if !complete => Loaded::Unsettled,
+            Some("half") if !is_complete => Loaded::Unsettled,
             Some("unreadable") => invalid(name, Rule::Unreadable("permission denied".to_owned())),
             Some("folder") => invalid(name, Rule::UnreadableFolder("permission denied".to_owned())),
             Some(text) => Loaded::Parsed(plugin::parse(&path(name), text.as_bytes(), &FileSettings::default())),
         }
+    }
+}
+
+impl World for ScriptWorld {
+    fn now(&mut self) -> Now {
+        Now { at: self.at, wall: jiff::Timestamp::UNIX_EPOCH, chance: 0.0 }
+    }
+
+    fn rollbacks(&mut self) -> Option<BTreeMap<Key, Rollback>> {
+        std::mem::take(&mut self.rollbacks_changed).then(|| self.rollbacks.clone())
+    }
+
+    fn scan(&mut self, _: &Ledger) {
+        self.is_scanning = true;
+    }
+
+    fn read(&mut self, path: &Arc<Path>, is_complete: bool) -> Loaded {
+        self.load(name(path), is_complete)
+    }
+
+    fn presence(&mut self, path: &Path) -> FilePresence {
+        self.say(format_args!("look for {}", path.display()));
+        match self.disk.contains_key(name(path)) {
+            _ if self.root_is_gone => FilePresence::Nothing,
+            true => FilePresence::File,
+            false => FilePresence::Folder,
+        }
+    }
+
+    fn is_git_busy(&mut self) -> bool {
+        false
+    }
+
+    fn admit(&mut self, _: &BTreeMap<Arc<Path>, Duration>) -> bool {
+        false
+    }
+
+    fn call(&mut self, ticket: Ticket, call: Call) {
+        if let (Call::Connect | Call::Overview(_), Some(probes)) = (&call, &mut self.probes) {
+            return probes.push(ticket);
+        }
+        let what = say(&call);
+        self.ask(ticket, Request::Call(call), what);
+    }
+
+    fn write(&mut self, write: Write) {
+        match write {
+            Write::Backup(ticket, backup) => {
+                self.ask(ticket, Request::Backup(backup.key), format_args!("back up {}", version(&backup.text)));
+            }
+            Write::Intent(ticket, key, intent) => {
+                let was = if intent.was_active { "on" } else { "off" };
+                self.ask(ticket, Request::Intent(key.clone()), format_args!("save intent: {} is {was}", key.id));
+            }
+            Write::Ledger(_) => self.say("save"),
+            Write::ClearIntent(key) => self.say(format_args!("clear intent of {}", key.id)),
+            Write::Archive(backup) => self.say(format_args!("archive {}", version(&backup.text))),
+            Write::ArchiveFound(backup) => self.say(format_args!("archive {}, found", version(&backup.text))),
+        }
+    }
+
+    fn end_rollback(&mut self, key: &Key) {
+        self.say(format_args!("end the rollback of {}", key.id));
+        self.rollbacks.remove(key);
+        self.rollbacks_changed = true;
+    }
+
+    fn tell(&mut self, notice: Notice) {
+        self.say(facts(&notice));
     }
 }
 
@@ -403,15 +549,15 @@ fn hold() -> Policy {
 
 fn old_server() -> Ledger {
     // Version 1 was deployed.
-    play(policy(), Ledger::default(), "0ms given a=v1").engine.ledger().clone()
+    play(policy(), Ledger::default(), "0ms given a=v1").ledger().clone()
 }
 
 fn log_of(script: &str) -> String {
     log_of_with(policy(), Ledger::default(), script)
 }
 
-fn log_of_with(policy: Policy, memory: impl Into<SavedState>, script: &str) -> String {
-    play(policy, memory, script).log
+fn log_of_with(policy: Policy, saved: impl Into<SavedState>, script: &str) -> String {
+    play(policy, saved, script).world.log
 }
 
 /// What came after a line.

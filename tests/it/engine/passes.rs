@@ -1,4 +1,4 @@
-//! A look at everything: the first pass, what an overview may be believed, and `--once` with its options.
+//! Passes over all plugins: the first one, how far overviews are trusted, and `--once` with its options.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use owui_watch::engine::{OnDelete, Policy};
 use super::{after, check, check_with, force, key, log_of, log_of_with, once, play, policy};
 
 #[test]
-fn a_first_pass_creates_what_is_new_and_leaves_what_is_there() {
+fn a_first_pass_creates_only_what_is_missing() {
     check(
         "0ms edit a v1
          0ms edit b v1
@@ -22,30 +22,30 @@ fn a_first_pass_creates_what_is_new_and_leaves_what_is_there() {
             0ms edit a v1
             0ms edit b v1
             0ms rescan
-                  ready plugins=2 roots=["plugins"]
                   #1 connect
+                  ready plugins=2 roots=["plugins"]
             1ms #1 connected
                   #2 overview of functions
             2ms #2 rows b=v1 theirs=v9
                   connected server_version=0.12.4
-                  save
                   archive v1, found
                   b unchanged
                   pass todo=1
                   a sending why=new
                   #3 create a v1
-            4ms #3 created a
                   save
+            4ms #3 created a
                   archive v1
                   a created ms=2
                   summary created=1 ms=4 unchanged=1
+                  save
         "#]],
     );
 }
 
-/// What others have there does not keep ours from the server.
+/// Other users' plugins can make the list too long.
 #[test]
-fn where_the_list_is_too_long_each_plugin_is_looked_at_by_itself() {
+fn without_an_overview_each_plugin_is_read() {
     check(
         "0ms edit a v1
          0ms edit b v1
@@ -59,8 +59,8 @@ fn where_the_list_is_too_long_each_plugin_is_looked_at_by_itself() {
             0ms edit a v1
             0ms edit b v1
             0ms rescan
-                  ready plugins=2 roots=["plugins"]
                   #1 connect
+                  ready plugins=2 roots=["plugins"]
             1ms #1 connected
                   #2 overview of functions
             2ms #2 too-long
@@ -71,23 +71,23 @@ fn where_the_list_is_too_long_each_plugin_is_looked_at_by_itself() {
                   b sending why=new
                   #4 get b
             3ms #3 row a v1
-                  save
                   archive v1, found
                   a unchanged active=true
+                  save
             3ms #4 absent
                   #5 create b v1
             4ms #5 created b
-                  save
                   archive v1
                   b created ms=2
                   summary created=1 ms=4 unchanged=1
+                  save
         "#]],
     );
 }
 
-/// There was no file of its kind when the server was asked what it holds.
+/// There was no file of its kind when the overviews were requested.
 #[test]
-fn what_no_overview_was_about_is_looked_at_before_it_is_created() {
+fn a_kind_without_an_overview_is_read_before_a_create() {
     check(
         "0ms edit a half
          0ms rescan
@@ -98,9 +98,9 @@ fn what_no_overview_was_about_is_looked_at_before_it_is_created() {
         &expect![[r#"
             0ms edit a half
             0ms rescan
+                  #1 connect
                   held path=plugins/a.py
                   ready plugins=1 roots=["plugins"]
-                  #1 connect
             1ms #1 connected
             300ms wake
                   connected server_version=0.12.4
@@ -108,57 +108,51 @@ fn what_no_overview_was_about_is_looked_at_before_it_is_created() {
                   a sending why=new
                   #2 get a
             302ms #2 row a v1
-                  save
                   archive v1, found
                   a unchanged active=true
                   summary ms=302 unchanged=1
+                  save
         "#]],
     );
 }
 
 #[test]
-fn one_pass_ends_with_a_summary_and_a_code() {
+fn a_single_pass_ends_with_a_summary_and_a_code() {
     check_with(
         once(),
         Ledger::default(),
         "0ms edit a v1
          0ms edit b broken
          0ms edit c v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows a=v1
-         4ms #3 refused
-         5ms #4 absent",
+         0ms rescan: a=v1
+         4ms #1 refused
+         5ms #2 absent",
         &expect![[r#"
             0ms edit a v1
             0ms edit b broken
             0ms edit c v1
-            0ms rescan
+            0ms rescan: a=v1
                   flawed column=14 line=1 path=plugins/b.py reason=syntax
-                  #1 connect
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows a=v1
                   connected server_version=0.12.4
-                  save
                   archive v1, found
                   a unchanged
                   pass todo=1
                   c sending why=new
-                  #3 create c v1
-            4ms #3 refused
-                  #4 get c
-            5ms #4 absent
+                  #1 create c v1
                   save
+            4ms #1 refused
+                  #2 get c
+            5ms #2 absent
                   c refused ms=3 words=
                   summary ms=5 refused=1 skipped=1 unchanged=1
+                  save
                   exit NotDeployed
         "#]],
     );
 }
 
 #[test]
-fn one_pass_gives_up_after_its_patience() {
+fn a_single_pass_gives_up_after_a_while() {
     check_with(
         once(),
         Ledger::default(),
@@ -189,7 +183,7 @@ fn one_pass_gives_up_after_its_patience() {
 }
 
 #[test]
-fn one_pass_is_not_let_in() {
+fn a_single_pass_that_is_denied_access_exits_with_3() {
     check_with(
         once(),
         Ledger::default(),
@@ -211,26 +205,23 @@ fn one_pass_is_not_let_in() {
 }
 
 #[test]
-fn one_pass_over_nothing_says_so() {
+fn a_single_pass_without_plugins_is_a_usage_error() {
     check_with(
         once(),
         Ledger::default(),
-        "0ms edit a other\n0ms rescan\n1ms #1 connected",
+        "0ms edit a other\n0ms rescan",
         &expect![[r#"
             0ms edit a other
             0ms rescan
-                  nothing_found roots=["plugins"]
-                  exit Usage
                   #1 connect
-            1ms #1 connected
-                  connected server_version=0.12.4
+                  nothing_found roots=["plugins"]
                   exit Usage
         "#]],
     );
 }
 
 #[test]
-fn a_dry_run_asks_and_changes_nothing() {
+fn a_dry_run_reads_and_changes_nothing() {
     let deploy = DeployPolicy { dry_run: true, ..policy().deploy };
     check_with(
         Policy { deploy, ..once() },
@@ -238,30 +229,24 @@ fn a_dry_run_asks_and_changes_nothing() {
         "0ms edit a v1
          0ms edit b v2
          0ms edit c v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows b=v1 c=v1
-         3ms #3 absent
-         4ms #4 row b v1",
+         0ms rescan: b=v1 c=v1
+         3ms #1 absent
+         4ms #2 row b v1",
         &expect![[r#"
             0ms edit a v1
             0ms edit b v2
             0ms edit c v1
-            0ms rescan
-                  #1 connect
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows b=v1 c=v1
+            0ms rescan: b=v1 c=v1
                   connected server_version=0.12.4
                   c unchanged
                   pass todo=2
                   a sending why=new
-                  #3 get a
+                  #1 get a
                   b sending why=new
-                  #4 get b
-            3ms #3 absent
+                  #2 get b
+            3ms #1 absent
                   a would_create
-            4ms #4 row b v1
+            4ms #2 row b v1
                   b would_update foreign=true from_version=v1
                   summary created=1 dry_run=true ms=4 unchanged=1 updated=1
                   exit Fine
@@ -270,80 +255,61 @@ fn a_dry_run_asks_and_changes_nothing() {
 }
 
 #[test]
-fn force_sends_what_is_there_already() {
+fn force_sends_an_unchanged_text() {
     check_with(
         Policy { once: once().once, ..force() },
         Ledger::default(),
         "0ms edit a v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows a=v1
-         3ms #3 row a v1
-         4ms #4 row a v1",
+         0ms rescan: a=v1
+         3ms #1 row a v1
+         4ms #2 row a v1",
         &expect![[r#"
             0ms edit a v1
-            0ms rescan
-                  #1 connect
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows a=v1
+            0ms rescan: a=v1
                   connected server_version=0.12.4
                   pass todo=1
                   a sending why=forced
-                  #3 get a
-            3ms #3 row a v1
-                  #4 update a v1
-            4ms #4 row a v1
-                  save
+                  #1 get a
+            3ms #1 row a v1
+                  #2 update a v1
+            4ms #2 row a v1
                   archive v1
                   a updated active=true from_version=v1 ms=2
                   summary ms=4 updated=1
+                  save
                   exit Fine
         "#]],
     );
 }
 
 #[test]
-fn a_function_that_was_created_is_switched_on_when_asked_for() {
+fn activate_new_switches_a_created_function_on() {
     let deploy = DeployPolicy { activate_new: true, ..policy().deploy };
     check_with(
         Policy { deploy, ..once() },
         Ledger::default(),
-        "0ms edit a v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows
-         3ms #3 noted
-         4ms #4 created a
-         5ms #5 row a v1",
+        "0ms given new a=v1
+         3ms #1 saved
+         4ms #2 created a
+         5ms #3 row a v1",
         &expect![[r#"
-            0ms edit a v1
-            0ms rescan
-                  #1 connect
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows
-                  connected server_version=0.12.4
-                  pass todo=1
-                  a sending why=new
-                  #3 note that a is on
-            3ms #3 noted
-                  #4 create a v1
-            4ms #4 created a
-                  #5 toggle a
-            5ms #5 row a v1
-                  unnote a
-                  save
+            3ms #1 saved
+                  #2 create a v1
+            4ms #2 created a
+                  #3 toggle a
+            5ms #3 row a v1
                   archive v1
                   a created active=true ms=3
                   summary created=1 ms=5
+                  save
+                  clear intent of a
                   exit Fine
         "#]],
     );
 }
 
 #[test]
-fn names_limit_the_work_and_unknown_names_are_an_error() {
+fn names_limit_the_work_and_unknown_ones_are_errors() {
     let policy = Policy { only: vec!["b".to_owned(), "plugins/c.py".to_owned()], ..once() };
     check_with(
         policy,
@@ -351,26 +317,19 @@ fn names_limit_the_work_and_unknown_names_are_an_error() {
         "0ms edit a v1
          0ms edit b v1
          0ms edit c v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows b=v1 c=v1",
+         0ms rescan: b=v1 c=v1",
         &expect![[r#"
             0ms edit a v1
             0ms edit b v1
             0ms edit c v1
-            0ms rescan
-                  #1 connect
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows b=v1 c=v1
+            0ms rescan: b=v1 c=v1
                   connected server_version=0.12.4
-                  save
                   archive v1, found
                   b unchanged
-                  save
                   archive v1, found
                   c unchanged
                   summary ms=2 unchanged=2
+                  save
                   exit Fine
         "#]],
     );
@@ -382,15 +341,15 @@ fn names_limit_the_work_and_unknown_names_are_an_error() {
         &expect![[r#"
             0ms edit a v1
             0ms rescan
+                  #1 connect
                   trouble
                   exit Usage
-                  #1 connect
         "#]],
     );
 }
 
 #[test]
-fn a_pass_does_not_wait_for_ever_for_a_file_that_is_always_written() {
+fn a_single_pass_gives_up_on_an_unsettled_file() {
     check_with(
         Policy { once: Some(Duration::ZERO), ..policy() },
         Ledger::default(),
@@ -402,8 +361,8 @@ fn a_pass_does_not_wait_for_ever_for_a_file_that_is_always_written() {
         &expect![[r#"
             0ms edit a unsettled
             0ms rescan
-                  held path=plugins/a.py
                   #1 connect
+                  held path=plugins/a.py
             1ms #1 connected
             9999ms wake
             10040ms wake
@@ -416,118 +375,97 @@ fn a_pass_does_not_wait_for_ever_for_a_file_that_is_always_written() {
 }
 
 #[test]
-fn a_version_that_the_tests_do_not_know_is_told_once() {
+fn an_untested_server_version_is_reported_once() {
     check(
         "0ms edit a v1
-         0ms rescan
-         1ms #1 connected 0.13.0
-         2ms #2 rows a=v1
-         10ms rescan
-         11ms #3 connected 0.13.0
-         12ms #4 rows a=v1",
+         0ms rescan: 0.13.0 a=v1
+         10ms rescan: 0.13.0 a=v1",
         &expect![[r#"
             0ms edit a v1
-            0ms rescan
+            0ms rescan: 0.13.0 a=v1
                   ready plugins=1 roots=["plugins"]
-                  #1 connect
-            1ms #1 connected 0.13.0
-                  #2 overview of functions
-            2ms #2 rows a=v1
                   connected server_version=0.13.0
                   untested server_version=0.13.0
-                  save
                   archive v1, found
                   a unchanged
                   summary ms=2 unchanged=1
-            10ms rescan
-                  #3 connect
-            11ms #3 connected 0.13.0
-                  #4 overview of functions
-            12ms #4 rows a=v1
+                  save
+            10ms rescan: 0.13.0 a=v1
                   a unchanged
                   summary ms=2 unchanged=1
         "#]],
     );
 }
 
-/// The overview was read by the server before the update of v2 was carried out, and arrives after its answer.
+/// The server read the overview before it stored v2, and its answer arrives after that of the update.
 #[test]
-fn an_overview_older_than_a_deploy_that_ended_is_not_believed() {
+fn an_overview_older_than_a_deploy_is_not_believed() {
     let log = log_of(
         "0ms given a=v1
-         5000ms write a v2
-         5001ms #1 row a v1
+         5000ms given sent a v2
          5002ms edit a v1
          5002ms rescan
-         5003ms #3 connected
-         5004ms #2 row a v2
-         5200ms #4 rows a=v1
+         5003ms #2 connected
+         5004ms #1 row a v2
+         5200ms #3 rows a=v1
          9000ms write a v1",
     );
-    assert!(after(&log, "#4 rows a=v1").contains("a sending"), "the server holds v2, and nothing is sent:\n{log}");
+    assert!(after(&log, "#3 rows a=v1").contains("a sending"), "the server holds v2, and nothing is sent:\n{log}");
 }
 
 #[test]
-fn an_overview_older_than_a_deploy_is_not_believed_when_the_file_is_saved_either() {
+fn an_overview_older_than_a_deploy_hides_no_save() {
     let log = log_of(
         "0ms given a=v1
-         5000ms write a v2
-         5001ms #1 row a v1
+         5000ms given sent a v2
          5002ms rescan
-         5003ms #3 connected
-         5004ms #2 row a v2
+         5003ms #2 connected
+         5004ms #1 row a v2
          5010ms write a v1
          5160ms wake
-         5200ms #4 rows a=v1",
+         5200ms #3 rows a=v1",
     );
-    assert!(after(&log, "#4 rows a=v1").contains("a sending"), "the server holds v2, and nothing is sent:\n{log}");
+    assert!(after(&log, "#3 rows a=v1").contains("a sending"), "the server holds v2, and nothing is sent:\n{log}");
 }
 
-/// One answer that is a web page ends a single pass while another plugin, which the server has switched off just now,
-/// is about to be made good.
+/// A web page as an answer ends a single pass, while another plugin, just switched off by the server, needs a repair.
 #[test]
-fn a_pass_does_not_end_while_something_is_switched_off() {
+fn a_single_pass_does_not_end_before_a_repair() {
     let log = log_of_with(
         once(),
         Ledger::default(),
         "0ms edit a v2
          0ms edit b v2
-         0ms rescan
-         1ms #1 connected 0.9.6
-         2ms #2 rows a=v1 b=v1
-         3ms #3 row a v1 old
-         4ms #5 kept
-         5ms #6 noted
-         6ms #7 refused no
-         7ms #4 foreign",
+         0ms rescan: 0.9.6 a=v1 b=v1
+         3ms #1 row a v1 old
+         4ms #3 saved
+         5ms #4 saved
+         6ms #5 refused no
+         7ms #2 foreign",
     );
     assert!(!log.contains("exit"), "the program ends while a is switched off:\n{log}");
 }
 
 #[test]
-fn a_pass_that_is_begun_anew_does_not_force_again_what_was_forced() {
+fn a_restarted_pass_does_not_force_twice() {
     let log = log_of_with(
         force(),
         Ledger::default(),
         "0ms edit a v1
          0ms edit b v1
          0ms edit c v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows a=v1 b=v1 c=v1
-         3ms #3 row a v1
-         4ms #5 row a v1
-         5ms rescan
-         6ms #7 connected
-         7ms #8 rows a=v1 b=v1 c=v1",
+         0ms rescan: a=v1 b=v1 c=v1
+         3ms #1 row a v1
+         4ms #3 row a v1
+         5ms rescan: a=v1 b=v1 c=v1",
     );
-    assert!(!after(&log, "7ms").contains("pass todo=1"), "a is forced twice:\n{log}");
+    assert!(!after(&log, "5ms rescan").contains("pass todo=1"), "a is forced twice:\n{log}");
 }
 
-/// Lists are empty where plugins are switched off, and so are creates refused. What stands there is not ours then: neither
-/// is it switched on, nor taken away later.
+/// A server with plugins disabled lists none and refuses creates. A plugin found there is not ours: it is not switched on,
+/// nor removed later.
 #[test]
-fn what_no_list_had_and_was_there_all_the_time_stays_somebody_else_s() {
+fn a_plugin_hidden_from_lists_stays_somebody_elses() {
     let activates = DeployPolicy { activate_new: true, ..policy().deploy };
     for answer in ["taken", "refused hidden"] {
         let run = play(
@@ -536,22 +474,20 @@ fn what_no_list_had_and_was_there_all_the_time_stays_somebody_else_s() {
             &format!(
                 "0ms edit a v1
                  0ms edit b v1
-                 0ms rescan
-                 1ms #1 connected
-                 2ms #2 rows b=v1
-                 3ms #3 noted
-                 4ms #4 {answer}
-                 5ms #5 row a v1 off"
+                 0ms rescan: b=v1
+                 3ms #1 saved
+                 4ms #2 {answer}
+                 5ms #3 row a v1 off"
             ),
         );
-        assert!(run.log.contains("a unchanged"), "{answer}:\n{}", run.log);
-        let ours = run.engine.ledger().get(&key("a")).unwrap().deployed.as_ref().unwrap().by_us;
+        assert!(run.log().contains("a unchanged"), "{answer}:\n{}", run.log());
+        let ours = run.ledger().get(&key("a")).unwrap().deployed.as_ref().unwrap().by_us;
         assert!(!ours, "{answer}");
     }
 }
 
 #[test]
-fn a_single_pass_waits_for_files_that_may_claim_the_same_id() {
+fn a_single_pass_waits_for_files_that_may_conflict() {
     check_with(
         once(),
         Ledger::default(),
@@ -567,9 +503,9 @@ fn a_single_pass_waits_for_files_that_may_claim_the_same_id() {
             0ms edit a unsettled
             0ms edit b unsettled
             0ms rescan
+                  #1 connect
                   held path=plugins/a.py
                   held path=plugins/b.py
-                  #1 connect
             1ms #1 connected
             30ms edit a as x v1
             30ms edit b as x v1

@@ -22,79 +22,55 @@ fn a_refused_text_is_not_sent_again_until_it_changes() {
             11ms #1 row a v1
                   #2 update a v2
             12ms #2 refused invalid syntax (<string>, line 4)
-                  save
                   a refused column=1 line=4 ms=2 old_version=running words="invalid syntax (<string>, line 4)"
+                  save
             2000ms write a v2
                   a refused_before column=1 line=4 on_server=true words="invalid syntax (<string>, line 4)"
             4000ms write a v1
                   a sending why=edited
                   #3 get a
             4001ms #3 row a v1
-                  save
                   archive v1, found
                   a unchanged active=true good_again=true
+                  save
         "#]],
     );
 }
 
 #[test]
-fn what_is_refused_on_create_is_checked_for_what_it_left_behind() {
+fn a_refused_create_is_read_back() {
     check(
-        "0ms edit a v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows
-         4ms #3 refused [ERROR: Error creating function]
-         5ms #4 absent",
+        "0ms given new a=v1
+         4ms #1 refused [ERROR: Error creating function]
+         5ms #2 absent",
         &expect![[r#"
-            0ms edit a v1
-            0ms rescan
-                  ready plugins=1 roots=["plugins"]
-                  #1 connect
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows
-                  connected server_version=0.12.4
-                  pass todo=1
-                  a sending why=new
-                  #3 create a v1
-            4ms #3 refused [ERROR: Error creating function]
-                  #4 get a
-            5ms #4 absent
-                  #5 create a ?
+            4ms #1 refused [ERROR: Error creating function]
+                  #2 get a
+            5ms #2 absent
+                  #3 create a ?
         "#]],
     );
 }
 
 #[test]
-fn a_ledger_spares_the_next_start_what_was_refused() {
+fn the_next_start_remembers_a_refusal() {
     let first = play(
         policy(),
         Ledger::default(),
         "0ms edit a v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows a=v0
-         3ms #3 row a v0
-         4ms #4 kept
-         5ms #5 refused boom",
+         0ms given start a=v0
+         3ms given refused a",
     );
-    let ledger = Ledger::from_json(&first.engine.ledger().to_json()).unwrap();
-    assert_eq!(&ledger, first.engine.ledger());
+    let ledger = Ledger::from_json(&first.ledger().to_json()).unwrap();
+    assert_eq!(&ledger, first.ledger());
     check_with(
         once(),
         ledger,
         "0ms edit a v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows a=v0",
+         0ms rescan: a=v0",
         &expect![[r#"
             0ms edit a v1
-            0ms rescan
-                  #1 connect
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows a=v0
+            0ms rescan: a=v0
                   connected server_version=0.12.4
                   a refused_before on_server=true words=boom
                   summary ms=2 refused=1
@@ -105,18 +81,16 @@ fn a_ledger_spares_the_next_start_what_was_refused() {
 
 /// The server's network may have been down.
 #[test]
-fn what_could_not_be_installed_is_tried_again_when_it_is_saved_again() {
+fn a_failed_installation_is_retried_at_the_next_save() {
     check(
         "0ms given a=v1
          10ms write a v2
          11ms #1 row a v1
          12ms #2 refused Command '['python', '-m', 'pip', 'install', 'x']' returned non-zero exit status 1.
-         100ms rescan
-         101ms #3 connected
-         102ms #4 rows a=v1
+         100ms rescan: a=v1
          2000ms write a v2
-         2001ms #5 row a v1
-         2002ms #6 refused No module named 'x'
+         2001ms #3 row a v1
+         2002ms #4 refused No module named 'x'
          4000ms write a v2",
         &expect![[r#"
             10ms write a v2
@@ -125,191 +99,139 @@ fn what_could_not_be_installed_is_tried_again_when_it_is_saved_again() {
             11ms #1 row a v1
                   #2 update a v2
             12ms #2 refused Command '['python', '-m', 'pip', 'install', 'x']' returned non-zero exit status 1.
-                  save
                   a refused ms=2 old_version=running words="Command '['python', '-m', 'pip', 'install', 'x']' returned non-zero exit status 1."
-            100ms rescan
-                  #3 connect
-            101ms #3 connected
-                  #4 overview of functions
-            102ms #4 rows a=v1
+                  save
+            100ms rescan: a=v1
                   a refused_before on_server=true words="Command '['python', '-m', 'pip', 'install', 'x']' returned non-zero exit status 1."
                   summary ms=2 refused=1
             2000ms write a v2
+                  a sending why=retry
+                  #3 get a
                   save
+            2001ms #3 row a v1
+                  #4 update a v2
+            2002ms #4 refused No module named 'x'
+                  a refused ms=2 old_version=running words="No module named 'x'"
+                  save
+            4000ms write a v2
                   a sending why=retry
                   #5 get a
-            2001ms #5 row a v1
-                  #6 update a v2
-            2002ms #6 refused No module named 'x'
                   save
-                  a refused ms=2 old_version=running words="No module named 'x'"
-            4000ms write a v2
-                  save
-                  a sending why=retry
-                  #7 get a
         "#]],
     );
 }
 
 #[test]
-fn a_server_that_hides_why_it_refuses_a_new_plugin_is_asked_another_way() {
+fn a_hidden_reason_is_found_with_a_stub() {
     check(
-        "0ms edit a v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows
-         4ms #3 refused [ERROR: Error creating function]
-         5ms #4 absent
-         6ms #5 created a
-         7ms #6 row a stub
-         8ms #7 refused No module named 'x'
-         9ms #8 row a stub
-         10ms #9 deleted",
+        "0ms given new a=v1
+         4ms #1 refused [ERROR: Error creating function]
+         5ms #2 absent
+         6ms #3 created a
+         7ms #4 row a stub
+         8ms #5 refused No module named 'x'
+         9ms #6 row a stub
+         10ms #7 deleted",
         &expect![[r#"
-            0ms edit a v1
-            0ms rescan
-                  ready plugins=1 roots=["plugins"]
-                  #1 connect
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows
-                  connected server_version=0.12.4
-                  pass todo=1
-                  a sending why=new
-                  #3 create a v1
-            4ms #3 refused [ERROR: Error creating function]
+            4ms #1 refused [ERROR: Error creating function]
+                  #2 get a
+            5ms #2 absent
+                  #3 create a ?
+            6ms #3 created a
                   #4 get a
-            5ms #4 absent
-                  #5 create a ?
-            6ms #5 created a
+            7ms #4 row a stub
+                  #5 update a v1
+            8ms #5 refused No module named 'x'
                   #6 get a
-            7ms #6 row a stub
-                  #7 update a v1
-            8ms #7 refused No module named 'x'
-                  #8 get a
-            9ms #8 row a stub
-                  #9 delete a
-            10ms #9 deleted
-                  save
+            9ms #6 row a stub
+                  #7 delete a
+            10ms #7 deleted
                   a refused ms=8 words="No module named 'x'"
                   summary ms=10 refused=1
+                  save
         "#]],
     );
 }
 
 #[test]
-fn what_is_put_there_for_a_moment_is_not_left_behind() {
+fn the_stub_is_removed_after_an_outage() {
     check(
-        "0ms edit a v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows
-         4ms #3 refused [ERROR: Error creating function]
-         5ms #4 absent
-         6ms #5 created a
-         7ms #6 row a stub
-         8ms #7 refused No module named 'x'
-         9ms #8 row a stub
-         10ms #9 unreachable
-         510ms wake
-         511ms #10 connected
-         512ms #11 rows a=stub
-         513ms #12 row a stub
-         514ms #13 refused No module named 'x'
-         515ms #14 row a stub
-         516ms #15 deleted",
+        "0ms given new a=v1
+         4ms given refused a: [ERROR: Error creating function]
+         6ms #1 created a
+         7ms #2 row a stub
+         8ms #3 refused No module named 'x'
+         9ms #4 row a stub
+         10ms #5 unreachable
+         510ms wake: a=stub
+         513ms #6 row a stub
+         514ms #7 refused No module named 'x'
+         515ms #8 row a stub
+         516ms #9 deleted",
         &expect![[r#"
-            0ms edit a v1
-            0ms rescan
-                  ready plugins=1 roots=["plugins"]
-                  #1 connect
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows
-                  connected server_version=0.12.4
-                  pass todo=1
-                  a sending why=new
-                  #3 create a v1
-            4ms #3 refused [ERROR: Error creating function]
+            6ms #1 created a
+                  #2 get a
+            7ms #2 row a stub
+                  #3 update a v1
+            8ms #3 refused No module named 'x'
                   #4 get a
-            5ms #4 absent
-                  #5 create a ?
-            6ms #5 created a
-                  #6 get a
-            7ms #6 row a stub
-                  #7 update a v1
-            8ms #7 refused No module named 'x'
-                  #8 get a
-            9ms #8 row a stub
-                  #9 delete a
-            10ms #9 unreachable
-                  save
+            9ms #4 row a stub
+                  #5 delete a
+            10ms #5 unreachable
                   unreachable cause="connection refused" next_ms=500 waiting=1
                   a waiting reason=Away
-            510ms wake
-                  #10 connect
-            511ms #10 connected
-                  #11 overview of functions
-            512ms #11 rows a=stub
-                  a sending why=retry
-                  #12 get a
-            513ms #12 row a stub
-                  #13 update a v1
-            514ms #13 refused No module named 'x'
-                  #14 get a
-            515ms #14 row a stub
-                  #15 delete a
-            516ms #15 deleted
-                  back away_ms=506 waiting=1
                   save
+            510ms wake: a=stub
+                  a sending why=retry
+                  #6 get a
+            513ms #6 row a stub
+                  #7 update a v1
+            514ms #7 refused No module named 'x'
+                  #8 get a
+            515ms #8 row a stub
+                  #9 delete a
+            516ms #9 deleted
+                  back away_ms=506 waiting=1
                   a refused ms=4 words="No module named 'x'"
                   summary ms=516 refused=1
+                  save
         "#]],
     );
 }
 
 #[test]
-fn what_a_busy_database_of_0_11_refused_is_tried_again() {
+fn a_refusal_by_a_busy_0_11_database_is_retried() {
     let log = log_of(
-        "0ms given a=v1
-         5000ms write a v2
-         5001ms #1 row a v1 old
-         5001ms #2 noted
-         5002ms #3 refused [ERROR: Error updating function]
-         5003ms #4 row a v1 old
-         5004ms #5 row a v1 old
+        "0ms given 0.11.4 a=v1
+         5000ms given sent a v2
+         5002ms #1 refused [ERROR: Error updating function]
+         5003ms #2 row a v1 old
+         5004ms #3 row a v1 old
          9000ms write a v2
-         9100ms rescan
-         9101ms #6 connected 0.11.4
-         9102ms #7 rows a=v1",
+         9100ms rescan: 0.11.4 a=v1",
     );
     assert!(after(&log, "9000ms").contains("a sending"), "never tried again:\n{log}");
 }
 
 #[test]
-fn another_version_of_the_server_may_take_what_this_one_refused() {
+fn another_server_version_retries_refusals() {
     let log = log_of(
-        "0ms edit a v1
-         0ms rescan
-         1ms #1 connected 0.9.6
-         2ms #2 rows
-         4ms #3 refused No Function class found in the module
-         5ms #4 absent
-         6000ms rescan
-         6001ms #5 connected 0.12.4
-         6002ms #6 rows",
+        "0ms given new 0.9.6 a=v1
+         4ms #1 refused No Function class found in the module
+         5ms #2 absent
+         6000ms rescan: 0.12.4",
     );
-    assert!(after(&log, "6002ms").contains("a sending"), "never tried again:\n{log}");
+    assert!(after(&log, "6000ms").contains("a sending"), "never tried again:\n{log}");
 }
 
 #[test]
-fn a_refusal_says_what_the_server_keeps() {
+fn a_refusal_says_which_version_stays() {
     let refused = |script: &str| {
         let log = log_of(script);
         let refused = log.lines().find(|line| line.contains("a refused ")).expect(&log);
         refused.split(' ').find_map(|word| word.strip_prefix("old_version=")).unwrap_or_default().to_owned()
     };
-    // On, off, and a server that has to be healed.
+    // On, off, and switched off by the server.
     for (before, healing, said) in [
         ("v1", "", "running"),
         ("v1 off", "", "off"),
@@ -320,46 +242,40 @@ fn a_refusal_says_what_the_server_keeps() {
              15ms #6 row a v1 old",
             "running",
         ),
-        // It could not be switched on again, which has a line of its own.
+        // The repair fails, which has a notice of its own.
         ("v1 old", "13ms #4 row a v1 old off\n14ms #5 row a v1 old off\n15ms #6 refused no", ""),
     ] {
         let old = before.contains("old");
         let (noted, refusal) =
-            if old { ("11ms #2 noted", "12ms #3 refused boom") } else { ("", "12ms #2 refused boom") };
+            if old { ("11ms #2 saved", "12ms #3 refused boom") } else { ("", "12ms #2 refused boom") };
         let script = format!("0ms given a=v1\n10ms write a v2\n11ms #1 row a {before}\n{noted}\n{refusal}\n{healing}");
         assert_eq!(refused(&script), said, "{script}");
     }
-    // There is none: it was to be created.
+    // There was none.
     let created = "0ms given b=v1
                    10ms write a v1
                    11ms #1 absent
                    12ms #2 refused boom
                    13ms #3 absent";
     assert_eq!(refused(created), "");
-    // Nobody knows: the server may have gone down with it.
+    // Unknown: the server may have gone down.
     let down = "0ms given a=v1
                 10ms write a v2
                 11ms #1 row a v1 old
-                11ms #2 noted
+                11ms #2 saved
                 12ms #3 refused boom
                 13ms #4 unreachable";
     assert_eq!(refused(down), "");
 }
 
-/// What the overview lists is there; of a save the ledger tells.
+/// In a pass the overview tells, after a save the ledger does.
 #[test]
-fn a_refusal_that_is_repeated_says_what_the_server_keeps() {
+fn a_repeated_refusal_says_whether_an_old_version_stays() {
     let log = log_of(
-        "0ms edit a v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows
-         3ms #3 refused bad (<string>, line 4)
-         4ms #4 absent
+        "0ms given new a=v1
+         4ms given refused a: bad (<string>, line 4)
          2000ms write a v1
-         3000ms rescan
-         3001ms #5 connected
-         3002ms #6 rows a=v0",
+         3000ms rescan: a=v0",
     );
     let said: Vec<_> = log.lines().filter_map(|line| Some(line.split_once("a refused_before ")?.1)).collect();
     assert_eq!(

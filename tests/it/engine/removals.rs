@@ -1,6 +1,6 @@
-//! A file that is gone, and what becomes of its plugin on the server.
+//! Files that are gone, and what happens to their plugins on the server.
 //!
-//! Long because every test is a whole script of events and effects.
+//! Long: every test is a whole script of events and effects.
 
 use std::time::Duration;
 
@@ -8,35 +8,25 @@ use expect_test::{Expect, expect};
 use owui_watch::engine::ledger::Ledger;
 use owui_watch::engine::{OnDelete, Policy};
 
-use super::{after, check_with, play, policy};
+use super::{after, check_with, log_of_with, play, policy};
 
-/// Three plugins that we have deployed, and what is done about a deleted file.
-fn leaving(on_delete: OnDelete, script: &str, expected: &Expect) {
-    let deployed = "0ms edit a v1
-         0ms edit b v1
-         0ms edit c v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows
-         4ms #3 created a
-         4ms #4 created b
-         7ms #5 created c";
-    let mut run = play(Policy { on_delete, ..policy() }, Ledger::default(), deployed);
-    run.go_on(script);
-    expected.assert_eq(&run.log);
+/// Plays a script after three plugins were deployed.
+#[track_caller]
+fn check_removal(on_delete: OnDelete, script: &str, expected: &Expect) {
+    let script = format!("0ms given created a=v1 b=v1 c=v1\n{script}");
+    check_with(Policy { on_delete, ..policy() }, Ledger::default(), &script, expected);
 }
 
 #[test]
-fn a_file_that_stays_gone_takes_its_plugin_along_where_the_user_wants_that() {
-    leaving(
+fn on_delete_removes_a_plugin_whose_file_stays_gone() {
+    check_removal(
         OnDelete::Delete,
         "2000ms delete a
          2350ms wake
          10000ms wake
          32350ms wake
-         32350ms looked a gone
          32351ms #1 row a v1
-         32352ms #2 kept
+         32352ms #2 saved
          32353ms #3 deleted
          32354ms #4 absent
          33000ms write a v1
@@ -50,33 +40,32 @@ fn a_file_that_stays_gone_takes_its_plugin_along_where_the_user_wants_that() {
             10000ms wake
             32350ms wake
                   look for plugins/a.py
-            32350ms looked a gone
                   #1 get a
             32351ms #1 row a v1
-                  #2 keep v1
-            32352ms #2 kept
+                  #2 back up v1
+            32352ms #2 saved
                   #3 delete a
             32353ms #3 deleted
                   #4 get a
             32354ms #4 absent
-                  save
                   a deleted backup=the/copy.py
+                  save
             33000ms write a v1
                   a sending why=new
                   #5 get a
             33001ms #5 absent
                   #6 create a v1
             33002ms #6 created a
-                  save
                   archive v1
                   a created ms=2
+                  save
         "#]],
     );
 }
 
 #[test]
-fn a_file_that_comes_back_changes_nothing() {
-    leaving(
+fn a_file_that_comes_back_cancels_the_removal() {
+    check_removal(
         OnDelete::Delete,
         "2000ms delete a
          2350ms wake
@@ -95,23 +84,12 @@ fn a_file_that_comes_back_changes_nothing() {
 }
 
 #[test]
-fn what_was_changed_on_the_server_is_not_taken_away() {
-    leaving(
+fn a_plugin_edited_on_the_server_is_not_removed() {
+    check_removal(
         OnDelete::Delete,
-        "2000ms delete a
-         2350ms wake
-         32350ms wake
-         32350ms looked a gone
+        "2000ms given gone a
          32351ms #1 row a v9",
         &expect![[r#"
-            2000ms delete a
-                  held path=plugins/a.py
-            2350ms wake
-                  a removed
-            32350ms wake
-                  look for plugins/a.py
-            32350ms looked a gone
-                  #1 get a
             32351ms #1 row a v9
                   a spared reason=edited_on_server
         "#]],
@@ -119,65 +97,53 @@ fn what_was_changed_on_the_server_is_not_taken_away() {
 }
 
 #[test]
-fn a_copy_that_cannot_be_kept_means_that_nothing_is_deleted() {
-    leaving(
+fn without_a_backup_nothing_is_removed() {
+    check_removal(
         OnDelete::Delete,
-        "2000ms delete a
-         2350ms wake
-         32350ms wake
-         32350ms looked a gone
+        "2000ms given gone a
          32351ms #1 row a v1
-         32352ms #2 not-kept",
+         32352ms #2 not-saved",
         &expect![[r#"
-            2000ms delete a
-                  held path=plugins/a.py
-            2350ms wake
-                  a removed
-            32350ms wake
-                  look for plugins/a.py
-            32350ms looked a gone
-                  #1 get a
             32351ms #1 row a v1
-                  #2 keep v1
-            32352ms #2 not-kept
+                  #2 back up v1
+            32352ms #2 not-saved
                   a failed ms=2 reason=backup_failed
         "#]],
     );
 }
 
 #[test]
-fn a_folder_that_goes_takes_nothing_along() {
-    leaving(
+fn a_missing_folder_removes_nothing() {
+    check_removal(
         OnDelete::Delete,
         "2000ms delete a
          2350ms wake
-         32350ms wake
-         32350ms looked a all-gone",
+         3000ms root gone
+         32350ms wake",
         &expect![[r#"
             2000ms delete a
                   held path=plugins/a.py
             2350ms wake
                   a removed
+            3000ms root gone
             32350ms wake
                   look for plugins/a.py
-            32350ms looked a all-gone
                   a spared reason=folder_gone
         "#]],
     );
 }
 
-/// What is unmounted leaves its folder behind, and Python leaves `__pycache__`.
+/// An unmounted share leaves an empty folder behind, and Python leaves `__pycache__`.
 #[test]
-fn a_folder_that_is_left_without_plugins_takes_nothing_along() {
-    leaving(
+fn a_folder_without_plugins_removes_nothing() {
+    check_removal(
         OnDelete::Delete,
         "1000ms write x/d as d v1
          1001ms #1 absent
          1002ms #2 created d
          2000ms delete x/d
          2350ms wake
-         32350ms wake
-         32350ms looked x/d gone",
+         32350ms wake",
         &expect![[r#"
             1000ms write x/d as d v1
                   d sending path=plugins/x/d.py why=new
@@ -185,31 +151,28 @@ fn a_folder_that_is_left_without_plugins_takes_nothing_along() {
             1001ms #1 absent
                   #2 create d v1
             1002ms #2 created d
-                  save
                   archive v1
                   d created ms=2 path=plugins/x/d.py
+                  save
             2000ms delete x/d
                   held path=plugins/x/d.py
             2350ms wake
                   d removed path=plugins/x/d.py
             32350ms wake
                   look for plugins/x/d.py
-            32350ms looked x/d gone
                   d spared path=plugins/x/d.py reason=folder_emptied
         "#]],
     );
 }
 
 #[test]
-fn when_more_files_go_than_are_left_nothing_is_taken_away() {
-    leaving(
+fn when_most_files_vanish_nothing_is_removed() {
+    check_removal(
         OnDelete::Delete,
         "2000ms delete a
          2000ms delete b
          2350ms wake
-         32350ms wake
-         32350ms looked a gone
-         32350ms looked b gone",
+         32350ms wake",
         &expect![[r#"
             2000ms delete a
                   held path=plugins/a.py
@@ -221,44 +184,31 @@ fn when_more_files_go_than_are_left_nothing_is_taken_away() {
             32350ms wake
                   look for plugins/a.py
                   look for plugins/b.py
-            32350ms looked a gone
                   a spared reason=many_gone
                   b spared reason=many_gone
-            32350ms looked b gone
         "#]],
     );
 }
 
 #[test]
-fn a_function_is_switched_off_where_the_user_wants_that() {
-    leaving(
+fn on_delete_can_switch_a_function_off() {
+    check_removal(
         OnDelete::Deactivate,
-        "2000ms delete a
-         2350ms wake
-         32350ms wake
-         32350ms looked a gone
+        "2000ms given gone a
          32351ms #1 row a v1
          32352ms #2 row a v1 off
          40000ms write a v1
          41000ms write a v1",
         &expect![[r#"
-            2000ms delete a
-                  held path=plugins/a.py
-            2350ms wake
-                  a removed
-            32350ms wake
-                  look for plugins/a.py
-            32350ms looked a gone
-                  #1 get a
             32351ms #1 row a v1
-                  save
                   #2 toggle a
+                  save
             32352ms #2 row a v1 off
                   a deactivated
             40000ms write a v1
                   a left_off
-                  save
                   a unchanged
+                  save
             41000ms write a v1
                   a unchanged
         "#]],
@@ -266,29 +216,18 @@ fn a_function_is_switched_off_where_the_user_wants_that() {
 }
 
 #[test]
-fn a_function_of_which_nobody_knows_whether_it_was_switched_off_is_mentioned_when_its_file_is_back() {
-    leaving(
+fn a_function_left_off_is_reported_when_its_file_returns() {
+    check_removal(
         OnDelete::Deactivate,
-        "2000ms delete a
-         2350ms wake
-         32350ms wake
-         32350ms looked a gone
+        "2000ms given gone a
          32351ms #1 row a v1
          32352ms #2 lost
          32353ms #3 unreachable
          40000ms write a v2",
         &expect![[r#"
-            2000ms delete a
-                  held path=plugins/a.py
-            2350ms wake
-                  a removed
-            32350ms wake
-                  look for plugins/a.py
-            32350ms looked a gone
-                  #1 get a
             32351ms #1 row a v1
-                  save
                   #2 toggle a
+                  save
             32352ms #2 lost
                   #3 get a
             32353ms #3 unreachable
@@ -296,69 +235,50 @@ fn a_function_of_which_nobody_knows_whether_it_was_switched_off_is_mentioned_whe
                   a waiting reason=Away
             40000ms write a v2
                   a left_off
-                  save
                   a waiting reason=Away
+                  save
         "#]],
     );
 }
 
 #[test]
-fn a_removal_waits_for_a_server_that_is_away() {
-    leaving(
+fn a_removal_waits_for_the_end_of_an_outage() {
+    check_removal(
         OnDelete::Delete,
-        "2000ms delete a
-         2350ms wake
-         32350ms wake
-         32350ms looked a gone
+        "2000ms given gone a
          32351ms #1 unreachable
-         32851ms wake
-         32852ms #2 connected
-         32853ms #3 rows a=v1 b=v1 c=v1
+         32851ms wake: a=v1 b=v1 c=v1
          32853ms wake
-         32853ms looked a gone
-         32854ms #4 row a v1
-         32855ms #5 kept
-         32856ms #6 lost
-         32857ms #7 absent",
+         32854ms #2 row a v1
+         32855ms #3 saved
+         32856ms #4 lost
+         32857ms #5 absent",
         &expect![[r#"
-            2000ms delete a
-                  held path=plugins/a.py
-            2350ms wake
-                  a removed
-            32350ms wake
-                  look for plugins/a.py
-            32350ms looked a gone
-                  #1 get a
             32351ms #1 unreachable
                   unreachable cause="connection refused" next_ms=500
                   a waiting reason=Away
-            32851ms wake
-                  #2 connect
-            32852ms #2 connected
-                  #3 overview of functions
-            32853ms #3 rows a=v1 b=v1 c=v1
+            32851ms wake: a=v1 b=v1 c=v1
                   b unchanged
                   c unchanged
                   back away_ms=502
             32853ms wake
                   look for plugins/a.py
-            32853ms looked a gone
-                  #4 get a
-            32854ms #4 row a v1
-                  #5 keep v1
-            32855ms #5 kept
-                  #6 delete a
-            32856ms #6 lost
-                  #7 get a
-            32857ms #7 absent
-                  save
+                  #2 get a
+            32854ms #2 row a v1
+                  #3 back up v1
+            32855ms #3 saved
+                  #4 delete a
+            32856ms #4 lost
+                  #5 get a
+            32857ms #5 absent
                   a deleted backup=the/copy.py
+                  save
         "#]],
     );
 }
 
 #[test]
-fn what_we_did_not_put_there_is_not_taken_away() {
+fn a_plugin_deployed_by_others_is_not_removed() {
     check_with(
         Policy { on_delete: OnDelete::Delete, ..policy() },
         Ledger::default(),
@@ -377,121 +297,97 @@ fn what_we_did_not_put_there_is_not_taken_away() {
 }
 
 #[test]
-fn nothing_is_taken_away_where_nobody_asked_for_it() {
-    leaving(
+fn by_default_nothing_is_removed() {
+    check_removal(
         OnDelete::Keep,
         "2000ms delete a
          2350ms wake
-         40000ms wake
-         40000ms looked a gone",
+         40000ms wake",
         &expect![[r#"
             2000ms delete a
                   held path=plugins/a.py
             2350ms wake
                   a removed
             40000ms wake
-            40000ms looked a gone
         "#]],
     );
 }
 
-/// A single pass sees the disk for a moment only, which tells nobody's wishes.
+/// A single pass cannot see that a file stays gone.
 #[test]
-fn a_pass_takes_nothing_away() {
-    let deployed = "0ms edit a v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows
-         5ms #3 created a";
+fn a_single_pass_removes_nothing() {
     check_with(
         Policy { on_delete: OnDelete::Delete, once: Some(Duration::from_mins(1)), ..policy() },
-        play(policy(), Ledger::default(), deployed).engine.ledger().clone(),
+        play(policy(), Ledger::default(), "0ms given created a=v1").ledger().clone(),
         "0ms edit a v1
          0ms edit b v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows a=v1
+         0ms rescan: a=v1
          3ms delete a
          400ms wake
-         40000ms wake
-         40000ms looked a gone",
+         40000ms wake",
         &expect![[r#"
             0ms edit a v1
             0ms edit b v1
-            0ms rescan
-                  #1 connect
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows a=v1
+            0ms rescan: a=v1
                   connected server_version=0.12.4
                   a unchanged
                   pass todo=1
                   b sending why=new
-                  #3 create b v1
+                  #1 create b v1
             3ms delete a
                   held path=plugins/a.py
             400ms wake
                   a removed
             40000ms wake
                   b slow so_far_ms=39998
-            40000ms looked a gone
         "#]],
     );
 }
 
 #[test]
-fn a_plugin_that_a_renamed_file_may_be_is_not_taken_away() {
-    let mut run = play(
+fn a_plugin_whose_file_may_be_renamed_is_not_removed() {
+    check_with(
         Policy { on_delete: OnDelete::Delete, ..policy() },
         Ledger::default(),
         "0ms edit a v1~Shout
          0ms edit b v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows b=v1
-         4ms #3 created a",
-    );
-    run.go_on(
-        "2000ms delete a
+         0ms given start b=v1
+         4ms given deployed a
+         2000ms delete a
          2000ms write c v1~Shout
          2350ms wake
          2351ms #1 absent
          2352ms #2 rows a=v1~Shout b=v1
-         32350ms wake
-         32350ms looked a gone",
+         32350ms wake",
+        &expect![[r#"
+            2000ms delete a
+                  held path=plugins/a.py
+            2000ms write c v1~Shout
+                  c sending why=new
+                  #1 get c
+            2350ms wake
+                  a removed
+            2351ms #1 absent
+                  #2 overview of functions
+            2352ms #2 rows a=v1~Shout b=v1
+                  c twin other_id=a
+            32350ms wake
+                  look for plugins/a.py
+                  a spared reason=maybe_renamed
+        "#]],
     );
-    expect![[r#"
-        2000ms delete a
-              held path=plugins/a.py
-        2000ms write c v1~Shout
-              c sending why=new
-              #1 get c
-        2350ms wake
-              a removed
-        2351ms #1 absent
-              #2 overview of functions
-        2352ms #2 rows a=v1~Shout b=v1
-              c twin other_id=a
-        32350ms wake
-              look for plugins/a.py
-        32350ms looked a gone
-              a spared reason=maybe_renamed
-    "#]]
-    .assert_eq(&run.log);
 }
 
-/// Which plugin a broken file is cannot be known: it may be the missing one under a new name.
+/// A broken file may be the missing plugin under a new name.
 #[test]
-fn what_a_broken_file_may_be_is_not_taken_away() {
-    leaving(
+fn a_broken_file_postpones_removals() {
+    check_removal(
         OnDelete::Delete,
         "5000ms delete a
          5000ms write d broken
          5301ms wake
          35301ms wake
-         35302ms looked a gone
          65302ms wake
-         65303ms looked a gone
          70000ms write d as a v2
          70001ms #1 row a v1
          70002ms #2 row a v2
@@ -505,35 +401,31 @@ fn what_a_broken_file_may_be_is_not_taken_away() {
                   a removed
             35301ms wake
                   look for plugins/a.py
-            35302ms looked a gone
                   a waiting reason=BrokenFile
             65302ms wake
                   look for plugins/a.py
-            65303ms looked a gone
             70000ms write d as a v2
                   a sending path=plugins/d.py why=edited
                   #1 get a
             70001ms #1 row a v1
                   #2 update a v2
             70002ms #2 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=2 path=plugins/d.py
+                  save
             95303ms wake
         "#]],
     );
-    leaving(
+    check_removal(
         OnDelete::Delete,
         "5000ms delete a
          5000ms write b broken
          5301ms wake
          35301ms wake
-         35302ms looked a gone
          40000ms write b v2
          40001ms #1 row b v1
          40002ms #2 row b v2
-         65302ms wake
-         65303ms looked a gone",
+         65302ms wake",
         &expect![[r#"
             5000ms delete a
                   held path=plugins/a.py
@@ -543,7 +435,6 @@ fn what_a_broken_file_may_be_is_not_taken_away() {
                   a removed
             35301ms wake
                   look for plugins/a.py
-            35302ms looked a gone
                   a waiting reason=BrokenFile
             40000ms write b v2
                   b sending why=edited
@@ -551,68 +442,51 @@ fn what_a_broken_file_may_be_is_not_taken_away() {
             40001ms #1 row b v1
                   #2 update b v2
             40002ms #2 row b v2
-                  save
                   archive v2
                   b updated active=true from_version=v1 ms=2
+                  save
             65302ms wake
                   look for plugins/a.py
-            65303ms looked a gone
                   #3 get a
         "#]],
     );
 }
 
 #[test]
-fn what_another_file_has_taken_over_is_not_taken_away() {
-    leaving(
+fn a_plugin_taken_over_by_another_file_is_not_removed() {
+    check_removal(
         OnDelete::Delete,
         "5000ms delete a
          5301ms wake
          6000ms edit d as a v1
-         6000ms rescan
-         6001ms #1 connected
-         6002ms #2 rows a=v1 b=v1 c=v1
-         35301ms wake
-         35302ms looked a gone",
+         6000ms rescan: a=v1 b=v1 c=v1
+         35301ms wake",
         &expect![[r#"
             5000ms delete a
                   held path=plugins/a.py
             5301ms wake
                   a removed
             6000ms edit d as a v1
-            6000ms rescan
-                  #1 connect
-            6001ms #1 connected
-                  #2 overview of functions
-            6002ms #2 rows a=v1 b=v1 c=v1
+            6000ms rescan: a=v1 b=v1 c=v1
                   a unchanged path=plugins/d.py
                   b unchanged
                   c unchanged
                   summary ms=2 unchanged=3
             35301ms wake
-            35302ms looked a gone
         "#]],
     );
 }
 
-/// A plugin was deleted since its file was gone; the file comes back while an overview from before that is on its way.
+/// The file comes back after the removal, while an overview from before it is in flight.
 #[test]
 fn an_overview_older_than_a_removal_is_not_believed() {
-    let deployed = "0ms edit a v1
-         0ms edit b v1
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows
-         4ms #3 created a
-         4ms #4 created b";
-    let mut run = play(Policy { on_delete: OnDelete::Delete, ..policy() }, Ledger::default(), deployed);
-    run.go_on(
-        "2000ms delete a
-         2350ms wake
-         32350ms wake
-         32350ms looked a gone
+    let log = log_of_with(
+        Policy { on_delete: OnDelete::Delete, ..policy() },
+        Ledger::default(),
+        "0ms given created a=v1 b=v1
+         2000ms given gone a
          32351ms #1 row a v1
-         32352ms #2 kept
+         32352ms #2 saved
          32353ms rescan
          32354ms #4 connected
          32355ms #3 deleted
@@ -620,106 +494,73 @@ fn an_overview_older_than_a_removal_is_not_believed() {
          32357ms write a v1
          32400ms #5 rows a=v1 b=v1",
     );
-    let log = run.log;
     assert!(after(&log, "32400ms").contains("a sending"), "the server does not have it, and nothing is sent:\n{log}");
 }
 
 #[test]
-fn nothing_is_deleted_while_files_are_being_written() {
-    leaving(
+fn nothing_is_removed_while_files_are_being_written() {
+    check_removal(
         OnDelete::Delete,
         "2000ms delete a
          2350ms wake
+         32349ms changing b
          32350ms wake
-         32350ms looked a unsettled
-         33350ms wake
-         33350ms looked a gone",
+         32400ms write b v1
+         33350ms wake",
         &expect![[r#"
             2000ms delete a
                   held path=plugins/a.py
             2350ms wake
                   a removed
+            32349ms changing b
             32350ms wake
-                  look for plugins/a.py
-            32350ms looked a unsettled
+            32400ms write b v1
+                  b unchanged
             33350ms wake
                   look for plugins/a.py
-            33350ms looked a gone
                   #1 get a
         "#]],
     );
 }
 
 #[test]
-fn a_removal_ends_where_its_file_is_back_and_broken() {
-    leaving(
+fn a_broken_file_that_comes_back_cancels_the_removal() {
+    check_removal(
         OnDelete::Delete,
-        "2000ms delete a
-         2350ms wake
-         32350ms wake
-         32350ms looked a gone
+        "2000ms given gone a
          32351ms write a broken
          32352ms #1 row a v1
-         32352ms wake
-         32352ms looked a there",
+         32352ms wake",
         &expect![[r#"
-            2000ms delete a
-                  held path=plugins/a.py
-            2350ms wake
-                  a removed
-            32350ms wake
-                  look for plugins/a.py
-            32350ms looked a gone
-                  #1 get a
             32351ms write a broken
                   flawed column=14 line=1 path=plugins/a.py reason=syntax
             32352ms #1 row a v1
             32352ms wake
                   look for plugins/a.py
-            32352ms looked a there
         "#]],
     );
 }
 
-/// A web page in its place may be a proxy whose server is being started.
+/// A web page may come from a proxy whose server is starting.
 #[test]
-fn a_removal_waits_for_a_server_behind_something_else() {
-    leaving(
+fn a_removal_waits_while_a_proxy_answers() {
+    check_removal(
         OnDelete::Delete,
-        "2000ms delete a
-         2350ms wake
-         32350ms wake
-         32350ms looked a gone
+        "2000ms given gone a
          32351ms #1 foreign
-         32851ms wake
-         32852ms #2 connected
-         32853ms #3 rows a=v1 b=v1 c=v1
-         32854ms wake
-         32854ms looked a gone",
+         32851ms wake: a=v1 b=v1 c=v1
+         32854ms wake",
         &expect![[r#"
-            2000ms delete a
-                  held path=plugins/a.py
-            2350ms wake
-                  a removed
-            32350ms wake
-                  look for plugins/a.py
-            32350ms looked a gone
-                  #1 get a
             32351ms #1 foreign
                   not_open_webui status=200 words="a web page"
                   a waiting reason=Away
-            32851ms wake
-                  #2 connect
-            32852ms #2 connected
-                  #3 overview of functions
-            32853ms #3 rows a=v1 b=v1 c=v1
+            32851ms wake: a=v1 b=v1 c=v1
                   b unchanged
                   c unchanged
                   back away_ms=502
             32854ms wake
                   look for plugins/a.py
-            32854ms looked a gone
-                  #4 get a
+                  #2 get a
         "#]],
     );
 }

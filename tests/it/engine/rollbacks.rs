@@ -1,28 +1,22 @@
-//! What `rollback` and `pull` put back, beside the deploys that are under way or come later.
+//! Texts that `rollback` and `pull` put back, and the deploys in flight meanwhile or later.
 
 use expect_test::expect;
 
 use super::check;
 
-/// Somebody has pasted the file's text back in the browser: the rollback is over, though nothing is sent.
+/// Somebody pasted the file's text back in the browser: the rollback is over, and nothing is sent.
 #[test]
-fn a_rollback_ends_when_the_server_holds_the_files_text_again() {
+fn a_rollback_ends_when_the_files_text_is_back() {
     check(
         "0ms given a=v2
          10ms rolled-back a v2 v1
          11ms write a v2
-         20ms rescan
-         21ms #1 connected
-         22ms #2 rows a=v2",
+         20ms rescan: a=v2",
         &expect![[r#"
             10ms rolled-back a v2 v1
             11ms write a v2
                   a rolled_back
-            20ms rescan
-                  #1 connect
-            21ms #1 connected
-                  #2 overview of functions
-            22ms #2 rows a=v2
+            20ms rescan: a=v2
                   end the rollback of a
                   a unchanged
                   summary ms=2 unchanged=1
@@ -31,106 +25,88 @@ fn a_rollback_ends_when_the_server_holds_the_files_text_again() {
 }
 
 #[test]
-fn what_was_rolled_back_is_deployed_when_the_file_changes() {
+fn a_changed_file_ends_a_rollback() {
     check(
         "0ms given a=v2
          10ms rolled-back a v2 v1
          11ms write a v2
-         20ms rescan
-         21ms #1 connected
-         22ms #2 rows a=v1
+         20ms rescan: a=v1
          30ms write a v3
-         31ms #3 row a v1
-         32ms #4 row a v3
+         31ms #1 row a v1
+         32ms #2 row a v3
          5000ms write a v2
-         5001ms #5 row a v3
-         5002ms #6 row a v2",
+         5001ms #3 row a v3
+         5002ms #4 row a v2",
         &expect![[r#"
             10ms rolled-back a v2 v1
             11ms write a v2
                   a rolled_back
-            20ms rescan
-                  #1 connect
-            21ms #1 connected
-                  #2 overview of functions
-            22ms #2 rows a=v1
+            20ms rescan: a=v1
                   a rolled_back
                   summary held=1 ms=2
             30ms write a v3
                   a sending why=edited
-                  #3 get a
-            31ms #3 row a v1
-                  #4 update a v3
-            32ms #4 row a v3
+                  #1 get a
+            31ms #1 row a v1
+                  #2 update a v3
+            32ms #2 row a v3
                   end the rollback of a
-                  save
                   archive v3
                   a updated active=true from_version=v1 ms=2
+                  save
             5000ms write a v2
                   a sending why=edited
-                  #5 get a
-            5001ms #5 row a v3
-                  #6 update a v2
-            5002ms #6 row a v2
-                  save
+                  #3 get a
+            5001ms #3 row a v3
+                  #4 update a v2
+            5002ms #4 row a v2
                   archive v2
                   a updated active=true from_version=v3 ms=2
+                  save
         "#]],
     );
 }
 
 #[test]
-fn a_deploy_that_ends_after_a_rollback_undoes_it_and_says_so() {
+fn a_deploy_that_ends_after_a_rollback_undoes_it() {
     check(
         "0ms given a=v1
-         5000ms write a v2
-         5001ms #1 row a v1
+         5000ms given sent a v2
          6000ms rolling-back a v2 v0
          6100ms rolled-back a v2 v0
-         7000ms #2 row a v2
+         7000ms #1 row a v2
          8000ms write a v2",
         &expect![[r#"
-            5000ms write a v2
-                  a sending why=edited
-                  #1 get a
-            5001ms #1 row a v1
-                  #2 update a v2
             6000ms rolling-back a v2 v0
             6100ms rolled-back a v2 v0
-            7000ms #2 row a v2
-                  save
+            7000ms #1 row a v2
                   archive v2
                   a updated active=true from_version=v1 ms=2000
                   end the rollback of a
                   a rollback_undone put_back=54a657c3f84eec4ea2474fcdc041b435100c31d32ccc1ec2827eaf0be7a849f0
+                  save
             8000ms write a v2
                   a unchanged
         "#]],
     );
 }
 
-/// The rollback is not done yet, and comes after it.
+/// The rollback is still in progress, and replaces the deployed text.
 #[test]
-fn a_deploy_that_ends_before_a_rollback_does_not_undo_it() {
+fn a_deploy_that_ends_before_a_rollback_keeps_it() {
     check(
         "0ms given a=v1
-         5000ms write a v2
-         5001ms #1 row a v1
+         5000ms given sent a v2
          6000ms rolling-back a v2 v0
-         6100ms #2 row a v2
+         6100ms #1 row a v2
          7000ms rolled-back a v2 v0
          8000ms write a v2",
         &expect![[r#"
-            5000ms write a v2
-                  a sending why=edited
-                  #1 get a
-            5001ms #1 row a v1
-                  #2 update a v2
             6000ms rolling-back a v2 v0
-            6100ms #2 row a v2
-                  save
+            6100ms #1 row a v2
                   archive v2
                   a updated active=true from_version=v1 ms=1100
+                  save
             7000ms rolled-back a v2 v0
             8000ms write a v2
                   a rolled_back
@@ -138,32 +114,26 @@ fn a_deploy_that_ends_before_a_rollback_does_not_undo_it() {
     );
 }
 
-/// A pull has put nothing on the server.
+/// A pull changes nothing on the server.
 #[test]
 fn a_deploy_that_ends_after_a_pull_undoes_nothing() {
     check(
         "0ms given a=v1
-         5000ms write a v2
-         5001ms #1 row a v1
+         5000ms given sent a v2
          6000ms pulled a v1
-         7000ms #2 row a v2",
+         7000ms #1 row a v2",
         &expect![[r#"
-            5000ms write a v2
-                  a sending why=edited
-                  #1 get a
-            5001ms #1 row a v1
-                  #2 update a v2
             6000ms pulled a v1
-            7000ms #2 row a v2
-                  save
+            7000ms #1 row a v2
                   archive v2
                   a updated active=true from_version=v1 ms=2000
+                  save
         "#]],
     );
 }
 
 #[test]
-fn what_waits_for_its_turn_while_it_is_rolled_back_is_not_deployed() {
+fn a_rolled_back_plugin_loses_its_turn() {
     check(
         "0ms given a=v1
          5000ms write a v2
@@ -181,11 +151,11 @@ fn what_waits_for_its_turn_while_it_is_rolled_back_is_not_deployed() {
             7002ms #1 row a v1
                   #2 update a v2
             7003ms #2 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=2003
                   a rollback_undone put_back=54a657c3f84eec4ea2474fcdc041b435100c31d32ccc1ec2827eaf0be7a849f0
                   a rolled_back
+                  save
             9000ms write a v4
                   a sending why=edited
                   #3 get a

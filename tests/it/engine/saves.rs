@@ -1,4 +1,4 @@
-//! A save, from the read to the server: the newest text wins, one is in flight, and nothing is sent twice.
+//! Saves, from the read to the server: the newest text wins, one is in flight, and nothing is sent twice.
 
 use std::num::NonZeroUsize;
 
@@ -22,15 +22,15 @@ fn a_save_is_read_compared_and_sent() {
             5001ms #1 row a v1
                   #2 update a v2
             5002ms #2 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=2
+                  save
         "#]],
     );
 }
 
 #[test]
-fn a_save_without_a_change_sends_nothing() {
+fn an_unchanged_save_sends_nothing() {
     check(
         "0ms given a=v1
          10ms write a v1",
@@ -62,23 +62,23 @@ fn the_newest_save_wins_and_one_is_in_flight() {
             2020ms #1 row a v1
                   #2 update a v2
             2030ms #2 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=2020
                   a sending why=edited
                   #3 get a
+                  save
             2040ms #3 row a v2
                   #4 update a v4
             2050ms #4 row a v4
-                  save
                   archive v4
                   a updated active=true from_version=v2 ms=40
+                  save
         "#]],
     );
 }
 
 #[test]
-fn back_and_forth_during_a_deploy_ends_with_what_the_file_holds() {
+fn saves_during_a_deploy_end_with_the_files_text() {
     check(
         "0ms given a=v1
          10ms write a v2
@@ -100,46 +100,35 @@ fn back_and_forth_during_a_deploy_ends_with_what_the_file_holds() {
                   #2 update a v2
             2003ms write a v1
             2004ms #2 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=1994
                   a sending why=edited
                   #3 get a
+                  save
             2005ms #3 row a v2
                   #4 update a v1
             2006ms #4 row a v1
-                  save
                   archive v1
                   a updated active=true from_version=v2 ms=3
+                  save
         "#]],
     );
 }
 
 #[test]
-fn a_formatter_at_work_makes_one_version_and_not_two() {
+fn a_formatter_after_a_save_makes_one_version() {
     check(
         "0ms given a=v1
-         10ms write a v2
-         11ms #1 row a v1
-         12ms #2 row a v2
+         10ms given deployed a v2
          300ms write a v3
          350ms write a v4
          450ms wake
          500ms wake",
         &expect![[r#"
-            10ms write a v2
-                  a sending why=edited
-                  #1 get a
-            11ms #1 row a v1
-                  #2 update a v2
-            12ms #2 row a v2
-                  save
-                  archive v2
-                  a updated active=true from_version=v1 ms=2
             300ms write a v3
             350ms write a v4
                   a sending why=edited
-                  #3 get a
+                  #1 get a
             450ms wake
             500ms wake
         "#]],
@@ -147,7 +136,7 @@ fn a_formatter_at_work_makes_one_version_and_not_two() {
 }
 
 #[test]
-fn a_deploy_that_takes_long_is_said_to_be_on_its_way_once() {
+fn a_slow_deploy_is_reported_once() {
     check(
         "0ms given a=v1
          10ms write a v2
@@ -167,58 +156,52 @@ fn a_deploy_that_takes_long_is_said_to_be_on_its_way_once() {
                   a slow so_far_ms=3000
             9000ms wake
             60000ms #2 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=59990
+                  save
         "#]],
     );
 }
 
 #[test]
-fn a_save_without_a_change_does_not_take_back_what_the_server_lacks() {
+fn an_unchanged_save_keeps_a_waiting_deploy() {
     check_with(
         Policy { concurrency: NonZeroUsize::MIN, ..policy() },
         Ledger::default(),
         "0ms given a=v1 b=v1
-         5000ms rescan
-         5010ms #1 connected
-         5020ms #2 rows
+         5000ms rescan: nothing
          5030ms write b v1
          5040ms write b v2
          5050ms write b v1
-         5060ms #3 absent
-         5070ms #4 created a
-         5090ms #5 absent",
+         5060ms #1 absent
+         5070ms #2 created a
+         5090ms #3 absent",
         &expect![[r#"
-            5000ms rescan
-                  #1 connect
-            5010ms #1 connected
-                  #2 overview of functions
-            5020ms #2 rows
+            5000ms rescan: nothing
                   pass todo=2
                   a sending why=missing_on_server
-                  #3 get a
+                  #1 get a
             5030ms write b v1
             5040ms write b v2
                   b superseded
             5050ms write b v1
                   b superseded
-            5060ms #3 absent
-                  #4 create a v1
-            5070ms #4 created a
-                  save
+            5060ms #1 absent
+                  #2 create a v1
+            5070ms #2 created a
                   archive v1
-                  a created ms=50
+                  a created ms=68
                   b sending why=missing_on_server
-                  #5 get b
-            5090ms #5 absent
-                  #6 create b v1
+                  #3 get b
+                  save
+            5090ms #3 absent
+                  #4 create b v1
         "#]],
     );
 }
 
 #[test]
-fn what_waits_for_its_turn_and_is_no_plugin_any_more_is_not_deployed() {
+fn a_waiting_plugin_that_breaks_is_not_deployed() {
     check(
         "0ms given a=v1 b=v1 c=v1
          5000ms write a v2
@@ -242,8 +225,8 @@ fn what_waits_for_its_turn_and_is_no_plugin_any_more_is_not_deployed() {
             5000ms write c v2
             5001ms edit c broken
             5001ms rescan
-                  c flawed column=14 line=1 reason=syntax
                   #3 connect
+                  c flawed column=14 line=1 reason=syntax
             5002ms #1 row a v1
                   #4 update a v2
             5002ms #2 row b v1
@@ -254,54 +237,43 @@ fn what_waits_for_its_turn_and_is_no_plugin_any_more_is_not_deployed() {
                   a unchanged
                   b unchanged
             5005ms #4 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=5
-            5006ms #5 row b v2
                   save
+            5006ms #5 row b v2
                   archive v2
                   b updated active=true from_version=v1 ms=6
                   summary ms=5 skipped=1 updated=2
+                  save
         "#]],
     );
 }
 
-/// An editor may move the file aside, and write it anew: that is one save, after which the formatter is still to come.
+/// An editor may move the file aside and write a new one: this is one save, and its formatter has yet to run.
 #[test]
-fn what_happens_to_a_file_within_a_moment_is_one_save() {
+fn changes_within_a_moment_are_one_save() {
     check(
         "0ms given a=v1
-         5000ms write a v2
-         5001ms #1 row a v1
-         5002ms #2 row a v2
+         5000ms given deployed a v2
          5300ms delete a
          5304ms write a v3
          5340ms write a v4
-         5341ms #3 row a v2",
+         5341ms #1 row a v2",
         &expect![[r#"
-            5000ms write a v2
-                  a sending why=edited
-                  #1 get a
-            5001ms #1 row a v1
-                  #2 update a v2
-            5002ms #2 row a v2
-                  save
-                  archive v2
-                  a updated active=true from_version=v1 ms=2
             5300ms delete a
             5304ms write a v3
             5340ms write a v4
                   a sending why=edited
-                  #3 get a
-            5341ms #3 row a v2
-                  #4 update a v4
+                  #1 get a
+            5341ms #1 row a v2
+                  #2 update a v4
         "#]],
     );
 }
 
-/// Saving a function that is off has no effect for anyone, which an author has to know.
+/// Saving a function that is off has no effect, and its author should know why.
 #[test]
-fn a_save_of_a_function_that_is_off_says_so() {
+fn a_save_of_an_inactive_function_says_so() {
     check(
         "0ms given a=v1
          10ms write a v2
@@ -317,9 +289,9 @@ fn a_save_of_a_function_that_is_off_says_so() {
             11ms #1 row a v1 off
                   #2 update a v2
             12ms #2 row a v2 off
-                  save
                   archive v2
                   a updated from_version=v1 ms=2
+                  save
             5000ms saving a
                   #3 get a
             5001ms #3 row a v2 off
@@ -329,14 +301,14 @@ fn a_save_of_a_function_that_is_off_says_so() {
     );
 }
 
-/// It was switched on by somebody while it was being deployed.
+/// Somebody switched it on during the deploy.
 #[test]
-fn a_function_that_is_on_by_now_is_not_said_to_be_off() {
+fn a_function_switched_on_meanwhile_is_not_reported_as_off() {
     let log = log_of(
         "0ms given a=v1
          10ms write a v2
          11ms #1 row a v1 off
          12ms #2 row a v2",
     );
-    assert!(log.ends_with("a updated active=true from_version=v1 ms=2\n"), "{log}");
+    assert!(log.ends_with("a updated active=true from_version=v1 ms=2\n      save\n"), "{log}");
 }

@@ -1,4 +1,4 @@
-//! The versions that the server keeps of a plugin, of which only so many stay.
+//! The versions of a plugin that the server keeps: older ones of an editing session are pruned.
 
 use std::num::NonZeroUsize;
 
@@ -9,7 +9,7 @@ use owui_watch::engine::ledger::Ledger;
 use super::{after, check_with, log_of_with, policy};
 
 #[test]
-fn only_so_many_versions_of_one_session_stay() {
+fn only_the_newest_versions_of_a_session_stay() {
     check_with(
         Policy { keep_versions: NonZeroUsize::new(2), ..policy() },
         Ledger::default(),
@@ -34,28 +34,28 @@ fn only_so_many_versions_of_one_session_stay() {
             11ms #1 row a v1 as first
                   #2 update a v2
             12ms #2 row a v2 as second
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=2
+                  save
             5000ms write a v3
                   a sending why=edited
                   #3 get a
             5001ms #3 row a v2 as second
                   #4 update a v3
             5002ms #4 row a v3 as third
-                  save
                   archive v3
                   a updated active=true from_version=v2 ms=2
+                  save
             10000ms write a v4
                   a sending why=edited
                   #5 get a
             10001ms #5 row a v3 as third
                   #6 update a v4
             10002ms #6 row a v4 as fourth
-                  save
                   archive v4
                   a updated active=true from_version=v3 ms=2
                   #7 prune second of a
+                  save
             10003ms #7 deleted
                   a pruned
             4000000ms write a v5
@@ -64,9 +64,9 @@ fn only_so_many_versions_of_one_session_stay() {
             4000001ms #8 row a v4 as fourth
                   #9 update a v5
             4000002ms #9 row a v5 as fifth
-                  save
                   archive v5
                   a updated active=true from_version=v4 ms=2
+                  save
         "#]],
     );
 }

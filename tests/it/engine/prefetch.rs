@@ -1,4 +1,4 @@
-//! What the server holds of a plugin is asked at the first sign of a save, and used by the deploy that follows.
+//! Prefetch: the first sign of a save asks what the server holds, and the deploy that follows uses the answer.
 
 use std::num::NonZeroUsize;
 
@@ -9,7 +9,7 @@ use owui_watch::engine::ledger::Ledger;
 use super::{check, check_with, policy};
 
 #[test]
-fn what_the_server_holds_is_asked_while_the_file_is_being_saved() {
+fn a_save_in_progress_asks_what_the_server_holds() {
     check(
         "0ms given a=v1
          5000ms saving a
@@ -26,15 +26,15 @@ fn what_the_server_holds_is_asked_while_the_file_is_being_saved() {
             5003ms #1 row a v1
                   #2 update a v2
             5004ms #2 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=2
+                  save
         "#]],
     );
 }
 
 #[test]
-fn an_answer_that_is_there_already_is_used() {
+fn an_answer_that_has_arrived_is_used() {
     check(
         "0ms given a=v1
          5000ms saving a
@@ -49,15 +49,15 @@ fn an_answer_that_is_there_already_is_used() {
                   a sending why=edited
                   #2 update a v2
             5053ms #2 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=1
+                  save
         "#]],
     );
 }
 
 #[test]
-fn an_answer_that_has_lain_about_is_asked_for_again() {
+fn an_old_answer_is_asked_for_again() {
     check(
         "0ms given a=v1
          5000ms saving a
@@ -72,13 +72,13 @@ fn an_answer_that_has_lain_about_is_asked_for_again() {
                   a sending why=edited
                   #2 get a
             5054ms #2 row a v9
-                  #3 keep v9
+                  #3 back up v9
         "#]],
     );
 }
 
 #[test]
-fn an_answer_is_good_for_one_conversation() {
+fn an_answer_serves_one_deploy() {
     check(
         "0ms given a=v1
          5000ms saving a
@@ -95,9 +95,9 @@ fn an_answer_is_good_for_one_conversation() {
                   a sending why=edited
                   #2 update a v2
             5003ms #2 row a v2
-                  save
                   archive v2
                   a updated active=true from_version=v1 ms=1
+                  save
             5004ms write a v3
             5154ms wake
                   a sending why=edited
@@ -107,7 +107,7 @@ fn an_answer_is_good_for_one_conversation() {
 }
 
 #[test]
-fn a_save_without_a_change_is_compared_with_what_the_server_holds() {
+fn an_unchanged_save_is_compared_with_the_server() {
     check(
         "0ms given a=v1
          5000ms saving a
@@ -116,7 +116,7 @@ fn a_save_without_a_change_is_compared_with_what_the_server_holds() {
          9000ms saving a
          9001ms #2 row a v9
          9002ms write a v1
-         9003ms #3 kept
+         9003ms #3 saved
          9004ms #4 row a v1",
         &expect![[r#"
             5000ms saving a
@@ -128,19 +128,19 @@ fn a_save_without_a_change_is_compared_with_what_the_server_holds() {
                   #2 get a
             9001ms #2 row a v9
             9002ms write a v1
-                  #3 keep v9
-            9003ms #3 kept
+                  #3 back up v9
+            9003ms #3 saved
                   #4 update a v1
             9004ms #4 row a v1
-                  save
                   archive v1
                   a updated active=true backup=the/copy.py from_version=v9 ms=2
+                  save
         "#]],
     );
 }
 
 #[test]
-fn a_save_without_a_change_beside_a_deploy_is_known_from_the_ledger() {
+fn an_unchanged_save_during_a_deploy_consults_the_ledger() {
     check(
         "0ms given a=v1 b=v1
          5000ms write b v2
@@ -158,7 +158,7 @@ fn a_save_without_a_change_beside_a_deploy_is_known_from_the_ledger() {
 }
 
 #[test]
-fn nothing_is_asked_of_what_is_not_known_or_beside_a_deploy() {
+fn no_prefetch_for_unknown_files_or_during_a_deploy() {
     check(
         "0ms given a=v1
          5000ms saving b
@@ -175,15 +175,15 @@ fn nothing_is_asked_of_what_is_not_known_or_beside_a_deploy() {
                   #2 create b v1
             5003ms saving a
             5004ms #2 created b
-                  save
                   archive v1
                   b created ms=3
+                  save
         "#]],
     );
 }
 
 #[test]
-fn one_question_is_asked_ahead() {
+fn one_prefetch_runs_at_a_time() {
     check(
         "0ms given a=v1 b=v1
          5000ms saving a
@@ -204,7 +204,7 @@ fn one_question_is_asked_ahead() {
 }
 
 #[test]
-fn who_asks_ahead_counts_like_a_conversation() {
+fn a_prefetch_counts_towards_concurrency() {
     check_with(
         Policy { concurrency: NonZeroUsize::MIN, ..policy() },
         Ledger::default(),
@@ -227,7 +227,7 @@ fn who_asks_ahead_counts_like_a_conversation() {
 }
 
 #[test]
-fn a_server_that_does_not_answer_is_found_out_once() {
+fn a_failed_prefetch_is_reported_by_the_deploy() {
     check(
         "0ms given a=v1
          5000ms saving a
@@ -239,15 +239,15 @@ fn a_server_that_does_not_answer_is_found_out_once() {
             5001ms #1 unreachable
             5002ms write a v2
                   a sending why=edited
-                  save
                   unreachable cause="connection refused" next_ms=500 waiting=1
                   a waiting reason=Away
+                  save
         "#]],
     );
 }
 
 #[test]
-fn a_server_that_fails_is_not_asked_ahead_again() {
+fn a_failed_prefetch_is_not_repeated() {
     check(
         "0ms given a=v1
          5000ms saving a
@@ -269,35 +269,24 @@ fn a_server_that_fails_is_not_asked_ahead_again() {
 }
 
 #[test]
-fn the_first_save_after_a_deploy_waits_and_is_not_asked_about_ahead() {
+fn no_prefetch_for_the_first_save_after_a_deploy() {
     check(
         "0ms given a=v1
-         5000ms write a v2
-         5001ms #1 row a v1
-         5002ms #2 row a v2
+         5000ms given deployed a v2
          5300ms saving a
          5301ms write a v3
          5340ms saving a
          5341ms write a v4
-         5342ms #3 row a v2",
+         5342ms #1 row a v2",
         &expect![[r#"
-            5000ms write a v2
-                  a sending why=edited
-                  #1 get a
-            5001ms #1 row a v1
-                  #2 update a v2
-            5002ms #2 row a v2
-                  save
-                  archive v2
-                  a updated active=true from_version=v1 ms=2
             5300ms saving a
             5301ms write a v3
             5340ms saving a
-                  #3 get a
+                  #1 get a
             5341ms write a v4
                   a sending why=edited
-            5342ms #3 row a v2
-                  #4 update a v4
+            5342ms #1 row a v2
+                  #2 update a v4
         "#]],
     );
 }

@@ -1,4 +1,4 @@
-//! A plugin that is on the server already, under another id.
+//! Plugins that the server already has under another id.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,9 +11,9 @@ use owui_watch::engine::ledger::Ledger;
 
 use super::{check, check_with, log_of_with, policy};
 
-/// Whether it is there under another id cannot be known then, as where an account may not list what others have.
+/// An account that may not list other users' plugins cannot know of duplicates either.
 #[test]
-fn where_the_list_is_too_long_nobody_is_asked_about_twins() {
+fn without_a_list_no_duplicate_is_looked_for() {
     check(
         "0ms given a=v1~Shout
          5000ms write b v1~Shout
@@ -32,47 +32,41 @@ fn where_the_list_is_too_long_nobody_is_asked_about_twins() {
 }
 
 #[test]
-fn a_plugin_that_is_there_under_another_id_is_not_created() {
+fn a_duplicate_is_not_created() {
     check_with(
         Policy { once: Some(Duration::ZERO), ..policy() },
         Ledger::default(),
         "0ms edit a v1~Shout
          0ms edit b v1~Whisper
          0ms edit c v1~Whisper
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows old=v0~Shout c=v1~Whisper
-         4ms #3 created b",
+         0ms rescan: old=v0~Shout c=v1~Whisper
+         4ms #1 created b",
         &expect![[r#"
             0ms edit a v1~Shout
             0ms edit b v1~Whisper
             0ms edit c v1~Whisper
-            0ms rescan
-                  #1 connect
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows old=v0~Shout c=v1~Whisper
+            0ms rescan: old=v0~Shout c=v1~Whisper
                   connected server_version=0.12.4
-                  save
                   archive v1, found
                   c unchanged
                   pass todo=2
                   a sending why=new
                   a twin other_id=old
                   b sending why=new
-                  #3 create b v1
-            4ms #3 created b
+                  #1 create b v1
                   save
+            4ms #1 created b
                   archive v1
                   b created ms=2
                   summary created=1 held=1 ms=4 unchanged=1
+                  save
                   exit NotDeployed
         "#]],
     );
 }
 
 #[test]
-fn a_saved_plugin_s_twin_is_looked_for() {
+fn a_save_of_a_new_plugin_looks_for_duplicates() {
     check(
         "0ms given b=v1~Whisper
          10ms write a v1~Shout
@@ -102,9 +96,9 @@ fn a_saved_plugin_s_twin_is_looked_for() {
             22ms #4 rows b=v1~Whisper
                   #5 create c v1
             23ms #5 created c
-                  save
                   archive v1
                   c created ms=3
+                  save
             30ms write d v1~Hum
                   d sending why=new
                   #6 get d
@@ -113,15 +107,15 @@ fn a_saved_plugin_s_twin_is_looked_for() {
             32ms #7 not-allowed
                   #8 create d v1
             33ms #8 created d
-                  save
                   archive v1
                   d created ms=3
+                  save
         "#]],
     );
 }
 
 #[test]
-fn a_single_file_may_differ_in_adopt() {
+fn adopt_can_be_set_for_a_single_file() {
     let never = DeployPolicy { adopt: Adopt::Never, ..policy().deploy };
     for (deploy, of_b, created, kept) in [(policy().deploy, Adopt::Never, "b", "a"), (never, Adopt::Ask, "a", "b")] {
         let adopt_files = BTreeMap::from([(PathBuf::from("plugins/b.py"), of_b)]);
@@ -131,45 +125,37 @@ fn a_single_file_may_differ_in_adopt() {
             &format!(
                 "0ms edit a v1~Shout
                  0ms edit b v1~Shout
-                 0ms rescan
-                 1ms #1 connected
-                 2ms #2 rows old=v0~Shout
-                 4ms #3 created {created}"
+                 0ms rescan: old=v0~Shout
+                 4ms #1 created {created}"
             ),
         );
         assert!(log.contains(&format!("{kept} twin ")), "{log}");
-        assert!(log.contains(&format!("#3 create {created} v1")) && log.contains("summary created=1 held=1"), "{log}");
+        assert!(log.contains(&format!("#1 create {created} v1")) && log.contains("summary created=1 held=1"), "{log}");
     }
 }
 
 #[test]
-fn a_twin_is_ignored_where_the_user_says_so() {
+fn adopt_never_ignores_duplicates() {
     let deploy = DeployPolicy { adopt: Adopt::Never, ..policy().deploy };
     check_with(
         Policy { deploy, ..policy() },
         Ledger::default(),
         "0ms edit a v1~Shout
-         0ms rescan
-         1ms #1 connected
-         2ms #2 rows old=v0~Shout
-         4ms #3 created a",
+         0ms rescan: old=v0~Shout
+         4ms #1 created a",
         &expect![[r#"
             0ms edit a v1~Shout
-            0ms rescan
+            0ms rescan: old=v0~Shout
                   ready plugins=1 roots=["plugins"]
-                  #1 connect
-            1ms #1 connected
-                  #2 overview of functions
-            2ms #2 rows old=v0~Shout
                   connected server_version=0.12.4
                   pass todo=1
                   a sending why=new
-                  #3 create a v1
-            4ms #3 created a
-                  save
+                  #1 create a v1
+            4ms #1 created a
                   archive v1
                   a created ms=2
                   summary created=1 ms=4
+                  save
         "#]],
     );
 }
