@@ -52,6 +52,14 @@ pub struct Record {
     pub switched_off: bool,
 }
 
+impl Record {
+    /// The text that the server is believed to hold.
+    #[must_use]
+    pub fn held(&self) -> Option<Digest> {
+        self.deployed.as_ref().filter(|_| self.last == LastAttempt::Deployed).map(|deployed| deployed.digest)
+    }
+}
+
 /// A text on the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deployed {
@@ -141,6 +149,14 @@ pub struct Rollback {
     pub done: bool,
 }
 
+impl Rollback {
+    /// Whether it replaced exactly this text, which is held back therefore.
+    #[must_use]
+    pub fn replaced(&self, text: Digest) -> bool {
+        self.local == Some(text)
+    }
+}
+
 /// An update that is about to be sent. It is on disk first, so that after a crash the next start knows whose text the
 /// server holds, and can repair a function that the server switched off (before 0.12).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -226,13 +242,12 @@ impl Ledger {
     /// The text that the server is believed to hold of a plugin.
     #[must_use]
     pub fn held(&self, key: &Key) -> Option<Digest> {
-        let record = self.records.get(key).filter(|record| record.last == LastAttempt::Deployed)?;
-        record.deployed.as_ref().map(|deployed| deployed.digest)
+        self.records.get(key)?.held()
     }
 
     /// The texts that the server is believed to hold.
     pub fn all_held(&self) -> impl Iterator<Item = (&Key, Digest)> {
-        self.records.keys().filter_map(|key| Some((key, self.held(key)?)))
+        self.records.iter().filter_map(|(key, record)| Some((key, record.held()?)))
     }
 
     /// Drops the record of a plugin.

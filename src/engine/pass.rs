@@ -183,11 +183,11 @@ impl Engine {
         };
         NoticeKind::Stopped {
             waiting: self.n_planned(|plugin, plan| matches!(plan, Decision::Deploy(_)) && !is_held(plugin)),
-            refused: self.n_planned(|_, plan| matches!(plan, Decision::RefusedBefore(_))),
+            refused: self.n_planned(|_, plan| matches!(plan, Decision::RefusedBefore { .. })),
             held: self.n_planned(|plugin, plan| match plan {
                 Decision::Deploy(_) => is_held(plugin),
                 Decision::RolledBack => true,
-                Decision::RefusedBefore(_) | Decision::Unchanged => false,
+                _ => false,
             }),
             with_errors: self.n_skipped(),
         }

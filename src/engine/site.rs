@@ -11,7 +11,7 @@ use super::files::Owner;
 use super::lane::{Job, Lanes, Task};
 use super::ledger::{LastAttempt, Ledger, Refusal, Rollback, SavedState, UpdateIntent};
 use super::pass::Pass;
-use super::plan::Remote;
+use super::plan::{self, Remote};
 use super::prefetch::Ahead;
 use super::removal::PendingRemoval;
 use super::retry::backoff;
@@ -140,14 +140,19 @@ impl Site {
         matches!(self.access, Access::Open)
     }
 
+    /// Whether it can be used, as far as a plan needs to know.
+    pub(super) fn access(&self) -> plan::Access {
+        match self.access {
+            Access::Open => plan::Access::Open,
+            Access::Probing(_) => plan::Access::Probing { denied: self.denied.is_some(), away: self.outage.is_some() },
+            Access::Away { .. } => plan::Access::Away,
+            Access::Denied { .. } => plan::Access::Denied,
+        }
+    }
+
     /// The rollback of a plugin, if it is rolled back.
     pub(super) fn rollback(&self, key: &Key) -> Option<Rollback> {
         self.lanes.get(key)?.rollback
-    }
-
-    /// Whether a rollback replaced exactly the text that the file holds.
-    pub(super) fn is_rolled_back(&self, plugin: &Plugin) -> bool {
-        self.rollback(&plugin.key).is_some_and(|rollback| rollback.local == Some(plugin.digest))
     }
 
     pub(super) fn intent(&self, key: &Key) -> Option<&UpdateIntent> {
