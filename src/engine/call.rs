@@ -209,22 +209,22 @@ pub enum Reply {
 }
 
 impl Reply {
-    /// The failure that it means where no stage expects it.
+    /// What it means where no conversation expects it.
     #[must_use]
-    pub fn into_failure(self) -> Failure {
+    pub fn into_failure(self) -> CallFailure {
         match self {
-            Reply::Unreachable { cause, retry_after } => Failure::Unreachable { cause, retry_after },
+            Reply::Unreachable { cause, retry_after } => CallFailure::Unreachable { cause, retry_after },
             // A question that got no answer changed nothing; and a server that fails at one is in trouble itself.
             Reply::Lost { cause } | Reply::Stumbled { cause } => {
-                Failure::Unreachable { cause: cause.into(), retry_after: None }
+                CallFailure::Unreachable { cause: cause.into(), retry_after: None }
             }
             Reply::Crashed { words } => {
-                Failure::Unreachable { cause: format!("the server fails: {words}").into(), retry_after: None }
+                CallFailure::Unreachable { cause: format!("the server fails: {words}").into(), retry_after: None }
             }
-            Reply::NotAllowed { status, words } => Failure::NotAllowed { status, words },
-            Reply::Unclear { words } => Failure::NotOurs { words },
-            Reply::Foreign { status, words } => Failure::Foreign { status, words },
-            Reply::Refused { words } | Reply::Unusable { words } => Failure::Odd { words },
+            Reply::NotAllowed { status, words } => CallFailure::NotAllowed { status, words },
+            Reply::Unclear { words } => CallFailure::NotOurs { words },
+            Reply::Foreign { status, words } => CallFailure::Foreign { status, words },
+            Reply::Refused { words } | Reply::Unusable { words } => CallFailure::Odd { words },
             Reply::Connected { .. }
             | Reply::Rows(_)
             | Reply::Row(_)
@@ -233,30 +233,20 @@ impl Reply {
             | Reply::Deleted
             | Reply::Versions(_)
             // Not to be repeated: a reply may hold a whole source text.
-            | Reply::Text(_) => Failure::Odd { words: "an answer to another question than the one asked".to_owned() },
+            | Reply::Text(_) => CallFailure::Odd { words: "an answer to another question than the one asked".to_owned() },
         }
     }
 }
 
-/// Why a conversation ended without a verdict on the text.
+/// Why a call led to nothing. Each conversation has an outcome of its own with what else can happen in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum CallFailure {
     /// The server is away, or busy: to be tried again.
     Unreachable {
         /// Why.
         cause: Cause,
         /// How long the server asks to be left alone.
         retry_after: Option<Duration>,
-    },
-    /// It was sent, no answer came, and the server does not hold it, or no longer answers. The text may be the cause.
-    Unanswered {
-        /// The cause.
-        cause: String,
-    },
-    /// The server could not store it, which is not the text's fault. Before 0.12 it may run all the same.
-    Stumbled {
-        /// The cause.
-        cause: String,
     },
     /// The key or its role is not enough for anything.
     NotAllowed {
@@ -277,35 +267,11 @@ pub enum Failure {
         /// The server's words.
         words: String,
     },
-    /// The server holds another text than it just took: somebody else wrote at the same moment.
-    StoredOther,
-    /// The server gives no reason, and refuses even the stub: the text is not the cause.
-    TakesNone {
-        /// Its words.
-        words: String,
-    },
-    /// The copy of what was about to be replaced could not be written, so nothing was sent.
-    KeepFailed {
-        /// The system's words.
-        words: String,
-    },
     /// An answer that fits nothing we know.
     Odd {
         /// What it looked like.
         words: String,
     },
-}
-
-impl Failure {
-    /// Whether the server certainly changed nothing.
-    pub(super) fn is_certain(&self) -> bool {
-        !matches!(self, Failure::Unanswered { .. } | Failure::Stumbled { .. } | Failure::Odd { .. })
-    }
-
-    /// Whether the server is away or failing.
-    pub(super) fn is_away(&self) -> bool {
-        matches!(self, Failure::Unreachable { .. } | Failure::Unanswered { .. } | Failure::Stumbled { .. })
-    }
 }
 
 impl Row {

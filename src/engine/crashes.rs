@@ -6,7 +6,6 @@
 //! that goes away soon after it failed at a text may have crashed because of it: that counts like an answer that never
 //! came.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::deploy::{Aftermath, Deploy, Outcome, Reply};
@@ -80,7 +79,7 @@ impl Engine {
         let due = pause.map(|pause| now.at + pause);
         lane.retry = Some(Retry { due, why: deploy.why_again(), ..Retry::new(Cause::Crash) });
         let Some(next) = pause else { return Some(Outcome::Crashed { words, left }) };
-        self.tree.complaints.insert(Arc::clone(&plugin.path), Complaint::Error);
+        self.tree.complain(plugin, Complaint::Error);
         self.note_result(&plugin.key, PassResult::Failed);
         self.tell(Notice::of(plugin, NoticeKind::Crashed { words, next }));
         if let Some(what) = NoticeKind::left(left) {
@@ -139,7 +138,7 @@ impl Engine {
                     old_version: None,
                     took: Duration::ZERO,
                 };
-                self.tree.complaints.insert(Arc::clone(&plugin.path), Complaint::Error);
+                self.tree.complain(&plugin, Complaint::Error);
                 self.note_result(&key, PassResult::Refused);
                 self.tell(Notice::of(&plugin, what));
             }

@@ -129,7 +129,7 @@ impl Engine {
                 // After an outage this is no news.
                 if !in_pass || self.site.pass.is_some() {
                     let span = refusal::place(&words, &plugin.text);
-                    self.tree.complaints.insert(Arc::clone(&plugin.path), Complaint::Error);
+                    self.tree.complain(plugin, Complaint::Error);
                     self.note_result(key, PassResult::Refused);
                     self.tell(Notice::of(plugin, NoticeKind::RefusedBefore { words, span, on_server }));
                 }
@@ -137,23 +137,12 @@ impl Engine {
         }
     }
 
-    /// The facts about a plugin if the server could be used and nothing were under way.
+    /// The facts about the texts of a plugin.
     fn situation(&self, plugin: &Plugin, remote: Remote) -> Situation<'_> {
-        Situation {
-            record: self.site.ledger.get(&plugin.key),
-            rollback: self.site.rollback(&plugin.key),
-            given_up: self.site.given_up(plugin),
-            remote,
-            access: plan::Access::Open,
-            local: plugin.digest,
-            entry: plugin.entry,
-            has_text: true,
-            force: false,
-            has_result: false,
-            in_flight: None,
-            waiting: None,
-            asked: false,
-        }
+        let rollback = self.site.rollback(&plugin.key);
+        let given_up = self.site.given_up(plugin);
+        let record = self.site.ledger.get(&plugin.key);
+        Situation { rollback, given_up, ..Situation::new(record, remote, plugin.digest, plugin.entry) }
     }
 
     /// The decision about a save of the plugin, by the ledger alone.

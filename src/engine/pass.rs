@@ -35,6 +35,15 @@ pub(super) enum PassResult {
     Failed,
 }
 
+/// How many plugins the server does not hold as their files do, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Undeployed {
+    pub(super) waiting: usize,
+    pub(super) refused: usize,
+    pub(super) held: usize,
+    pub(super) with_errors: usize,
+}
+
 /// Whether the plugins named on the command line exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AskedFor {
@@ -175,13 +184,13 @@ impl Engine {
         in_reach.filter(|plugin| self.policy.selects_plugin(plugin) && counts(plugin, &decision(plugin))).count()
     }
 
-    /// The last notice: how many plugins the server does not hold as their files do, and why.
-    pub(super) fn stopped(&self) -> NoticeKind {
+    /// How many plugins the server does not hold as their files do.
+    pub(super) fn undeployed(&self) -> Undeployed {
         let is_held = |plugin: &Plugin| {
             let told = self.tree.complaints.get(&plugin.path);
             told == Some(&Complaint::Held) && !self.tree.pending.contains_key(&plugin.path)
         };
-        NoticeKind::Stopped {
+        Undeployed {
             waiting: self.n_planned(|plugin, plan| matches!(plan, Decision::Deploy(_)) && !is_held(plugin)),
             refused: self.n_planned(|_, plan| matches!(plan, Decision::RefusedBefore { .. })),
             held: self.n_planned(|plugin, plan| match plan {

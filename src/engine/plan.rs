@@ -138,7 +138,27 @@ pub struct Situation<'a> {
     pub asked: bool,
 }
 
-impl Situation<'_> {
+impl<'a> Situation<'a> {
+    /// A server that can be used, and nothing under way.
+    #[must_use]
+    pub fn new(record: Option<&'a Record>, remote: Remote, local: Digest, entry: Entry) -> Self {
+        Self {
+            record,
+            rollback: None,
+            given_up: None,
+            remote,
+            access: Access::Open,
+            local,
+            entry,
+            has_text: true,
+            force: false,
+            has_result: false,
+            in_flight: None,
+            waiting: None,
+            asked: false,
+        }
+    }
+
     /// Whether a pass compares the file with what the server holds.
     #[must_use]
     pub fn in_pass(&self) -> bool {
@@ -273,8 +293,8 @@ mod tests {
         LastAttempt::Failed { digest: digest(text) }
     }
 
-    fn rolled_back(text: &str) -> Option<Rollback> {
-        Some(Rollback { local: Some(digest(text)), server: digest("earlier"), done: true })
+    fn rollback(text: &str) -> Rollback {
+        Rollback { local: Some(digest(text)), server: digest("earlier"), done: true }
     }
 
     fn refused_before(words: &str, on_server: bool) -> Decision {
@@ -283,21 +303,7 @@ mod tests {
 
     /// The file holds `new`, and the server grants access.
     fn situation(record: Option<&Record>, remote: Remote) -> Situation<'_> {
-        Situation {
-            record,
-            rollback: None,
-            given_up: None,
-            remote,
-            access: Access::Open,
-            local: digest("new"),
-            entry: Entry::Filter,
-            has_text: true,
-            force: false,
-            has_result: false,
-            in_flight: None,
-            waiting: None,
-            asked: false,
-        }
+        Situation::new(record, remote, digest("new"), Entry::Filter)
     }
 
     const CLOSED: [(Access, WaitReason); 5] = [
@@ -319,7 +325,7 @@ mod tests {
         let forced = Situation { given_up: Some("500"), force: true, ..plain };
         if !saved {
             assert_eq!(decide(&forced), Decision::Deploy(Why::Forced));
-            assert_eq!(decide(&Situation { rollback: rolled_back("new"), ..forced }), Decision::Deploy(Why::Forced));
+            assert_eq!(decide(&Situation { rollback: Some(rollback("new")), ..forced }), Decision::Deploy(Why::Forced));
         }
         assert_eq!(&decide(&Situation { force: true, has_result: true, ..plain }), expected);
 
@@ -334,8 +340,8 @@ mod tests {
 
         // A rollback of this very text holds it back, unless the server holds it; one of another text is over.
         let held = if remote == Remote::Holds(digest("new")) { Decision::Unchanged } else { Decision::RolledBack };
-        assert_eq!(decide(&Situation { rollback: rolled_back("new"), ..plain }), held);
-        assert_eq!(&decide(&Situation { rollback: rolled_back("old"), ..plain }), expected);
+        assert_eq!(decide(&Situation { rollback: Some(rollback("new")), ..plain }), held);
+        assert_eq!(&decide(&Situation { rollback: Some(rollback("old")), ..plain }), expected);
 
         // A waiting deploy stays if more than the ledger asked for it.
         let is_open = matches!(expected, Decision::Unchanged | Decision::Deploy(_)) && saved;
@@ -427,7 +433,7 @@ mod tests {
 
         // The stub is replaced whatever else is known.
         for record in [deployed("new"), record(Some("old"), refused("new")), record(None, failed("new"))] {
-            let left = Situation { rollback: rolled_back("new"), ..situation(Some(&record), stub) };
+            let left = Situation { rollback: Some(rollback("new")), ..situation(Some(&record), stub) };
             assert_eq!(decide(&left), Deploy(Why::Retry));
         }
         let of_another_kind = Situation { entry: Entry::Pipe, ..situation(None, stub) };
@@ -449,9 +455,9 @@ mod tests {
 
     #[test]
     fn a_rollback_holds_back_a_deploy_that_waited() {
-        assert!(is_rolled_back(Why::Edited, rolled_back("new"), digest("new")));
-        assert!(!is_rolled_back(Why::Edited, rolled_back("old"), digest("new")));
-        assert!(!is_rolled_back(Why::Forced, rolled_back("new"), digest("new")));
+        assert!(is_rolled_back(Why::Edited, Some(rollback("new")), digest("new")));
+        assert!(!is_rolled_back(Why::Edited, Some(rollback("old")), digest("new")));
+        assert!(!is_rolled_back(Why::Forced, Some(rollback("new")), digest("new")));
         assert!(!is_rolled_back(Why::Edited, None, digest("new")));
     }
 }

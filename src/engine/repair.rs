@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::deploy::{self, Aftermath, Call, Failure, Form, Reply, Row};
+use crate::engine::deploy::{self, Aftermath, Call, CallFailure, Form, Reply, Row};
 use crate::engine::ledger::UpdateIntent;
 use crate::plugin::{Digest, Key};
 
@@ -193,16 +193,11 @@ pub(super) fn cause_of(reply: Reply) -> (String, bool) {
         Reply::Refused { words } => (words, false),
         Reply::Absent => ("it was deleted meanwhile".to_owned(), false),
         reply => match reply.into_failure() {
-            Failure::Unreachable { cause, .. } => (cause.words, true),
-            Failure::NotAllowed { words, .. } | Failure::NotOurs { words } | Failure::Foreign { words, .. } => {
-                (words, true)
-            }
-            Failure::Odd { words: cause }
-            | Failure::TakesNone { words: cause }
-            | Failure::KeepFailed { words: cause }
-            | Failure::Stumbled { cause }
-            | Failure::Unanswered { cause } => (cause, false),
-            Failure::StoredOther => (String::new(), false),
+            CallFailure::Unreachable { cause, .. } => (cause.words, true),
+            CallFailure::NotAllowed { words, .. }
+            | CallFailure::NotOurs { words }
+            | CallFailure::Foreign { words, .. } => (words, true),
+            CallFailure::Odd { words } => (words, false),
         },
     }
 }
@@ -217,8 +212,8 @@ pub enum Outcome {
         /// The digest of the server's text; `None` if the server has no such plugin.
         holds: Option<Digest>,
     },
-    /// Something went wrong.
-    Failed(Failure),
+    /// A call led to nothing.
+    Failed(CallFailure),
 }
 
 type Step = deploy::Step<Outcome>;
@@ -273,10 +268,10 @@ impl Recovery {
                 done(Aftermath::AsItWas, None)
             }
             (RecoveryStage::Doubted { words }, Reply::Rows(_)) => {
-                Step::Done(Outcome::Failed(Failure::NotOurs { words }))
+                Step::Done(Outcome::Failed(CallFailure::NotOurs { words }))
             }
             (RecoveryStage::Doubted { words }, Reply::Unclear { .. }) => {
-                Step::Done(Outcome::Failed(Failure::NotAllowed { status: 401, words }))
+                Step::Done(Outcome::Failed(CallFailure::NotAllowed { status: 401, words }))
             }
             (RecoveryStage::Asked | RecoveryStage::Doubted { .. }, reply) => {
                 Step::Done(Outcome::Failed(reply.into_failure()))

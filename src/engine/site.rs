@@ -32,8 +32,8 @@ pub(super) struct Site {
     pub(super) ledger: Ledger,
     pub(super) lanes: Lanes,
     pub(super) access: Access,
-    /// The last notice about denied access.
-    pub(super) denied: Option<NoticeKind>,
+    /// Why it denied access, until it grants access again.
+    pub(super) denied: Option<Denial>,
     pub(super) outage: Option<Outage>,
     /// The version that the server last reported.
     pub(super) version: Option<String>,
@@ -57,6 +57,15 @@ pub(super) enum Access {
     Away { tried: Duration, until: Duration, asked: bool },
     /// Not probed yet, or it denied access: probed again at `until`, since an admin may fix that on the server.
     Denied { until: Option<Duration> },
+}
+
+/// Why a server that answers cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Denial {
+    /// The key or its role is not enough.
+    NotAllowed { status: u16, words: String },
+    /// It is not Open WebUI.
+    Foreign { status: u16, words: String },
 }
 
 /// An outage of the server, over several probes. A server that answers a probe but no deploy is not back.
@@ -360,19 +369,19 @@ impl Engine {
     }
 
     pub(super) fn on_denied(&mut self, status: u16, words: String, now: Now) {
-        let key = self.policy.key.clone();
-        self.deny(NoticeKind::NotAllowed { status, words, key }, now);
+        self.deny(Denial::NotAllowed { status, words }, now);
     }
 
     /// Something else answers: a wrong address, which is told at once, or a proxy whose server is starting, so a watch
     /// tries again.
     pub(super) fn on_foreign(&mut self, status: u16, words: String, now: Now) {
-        let foreign = NoticeKind::Foreign { server: self.policy.server.clone(), status, words: words.clone() };
         if self.policy.once.is_some() {
-            self.deny(foreign, now);
+            self.deny(Denial::Foreign { status, words }, now);
         } else if let Some((attempt, next)) = self.back_off(None, now) {
-            let still = NoticeKind::StillUnreachable { cause: words, attempt, next };
-            self.tell(Notice::general(if attempt == 1 { foreign } else { still }));
+            self.tell(Notice::general(match attempt {
+                1 => NoticeKind::Foreign { server: self.policy.server.clone(), status, words },
+                _ => NoticeKind::StillUnreachable { cause: words, attempt, next },
+            }));
         }
     }
 
@@ -407,20 +416,27 @@ impl Engine {
     }
 
     /// The server denied access: told once, and nothing more is sent.
-    fn deny(&mut self, what: NoticeKind, now: Now) {
+    fn deny(&mut self, denial: Denial, now: Now) {
         if matches!(self.site.access, Access::Denied { .. }) {
             return;
         }
         self.site.access = Access::Denied { until: self.policy.once.is_none().then_some(now.at + DENIED_PAUSE) };
-        let denied = matches!(what, NoticeKind::NotAllowed { .. });
+        let denied = matches!(denial, Denial::NotAllowed { .. });
         self.site.outage.get_or_insert(Outage { since: now.at, attempts: 0, denied }).denied = denied;
         self.site.lanes.cancel_all();
         if self.policy.once.is_some() {
             self.exit.get_or_insert(Code::NoServer);
         }
-        if self.site.denied.as_ref() != Some(&what) {
-            self.site.denied = Some(what.clone());
-            self.tell(Notice::general(what));
+        if self.site.denied.as_ref() != Some(&denial) {
+            self.tell(Notice::general(match denial.clone() {
+                Denial::NotAllowed { status, words } => {
+                    NoticeKind::NotAllowed { status, words, key: self.policy.key.clone() }
+                }
+                Denial::Foreign { status, words } => {
+                    NoticeKind::Foreign { server: self.policy.server.clone(), status, words }
+                }
+            }));
+            self.site.denied = Some(denial);
         }
     }
 }

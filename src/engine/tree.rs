@@ -10,7 +10,7 @@ use super::files::{File, Files, Loaded, Owner};
 use super::plan::Decision;
 use super::{Effect, Engine, Now, Scan};
 use crate::notice::{Notice, NoticeKind, Subject};
-use crate::plugin::{Invalid, Key, Parsed, Rule, Severity};
+use crate::plugin::{Invalid, Key, Parsed, Plugin, Rule, Severity};
 
 /// How long an empty, missing or changing file may take to become complete before its state counts.
 const HOLD: Duration = Duration::from_millis(300);
@@ -36,7 +36,7 @@ pub(super) struct Tree {
     pub(super) rechecked: BTreeMap<Key, BTreeSet<Arc<Path>>>,
     /// Conflicts that the user was told of.
     pub(super) conflicts: BTreeMap<Key, Vec<Arc<Path>>>,
-    /// Files whose last notice was an error.
+    /// The files with which something was wrong last, as the user was told.
     pub(super) complaints: BTreeMap<Arc<Path>, Complaint>,
     /// Missing roots, as told to the user.
     pub(super) missing: Vec<PathBuf>,
@@ -68,10 +68,10 @@ pub(super) enum Held {
     Missing,
 }
 
-/// What the last error told about a file.
+/// What is wrong with a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Complaint {
-    /// The file, or the server's answer to it.
+    /// The file has an error, the server refused it, or its deploy failed.
     Error,
     /// The user must decide.
     Held,
@@ -124,6 +124,11 @@ impl Tree {
         let Some(folder) = path.parent() else { return false };
         let mut beside = self.files.iter().filter(|(other, _)| other.starts_with(folder));
         beside.any(|(other, file)| (file.plugin().is_some() || file.is_broken()) && !self.is_missing(other))
+    }
+
+    /// Notes that the user was told of an error in a plugin, or that its text waits for a decision of the user.
+    pub(super) fn complain(&mut self, plugin: &Plugin, complaint: Complaint) {
+        self.complaints.insert(Arc::clone(&plugin.path), complaint);
     }
 
     /// Whether a path is in a missing root: its state counts again when the root is back.

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use crate::engine::call::{Call, Cause, Failure, Form, Reply, Row, Version};
+pub use crate::engine::call::{Call, CallFailure, Cause, Form, Reply, Row, Version};
 use crate::engine::duplicate::{self, Duplicate, Duplicates, Identity};
 pub use crate::engine::form::message;
 use crate::engine::form::{form_of_stub, form_to_create, form_to_update, is_stub};
@@ -149,8 +149,58 @@ pub enum Outcome {
         /// The state of the running plugin.
         left: Aftermath,
     },
-    /// Something else went wrong.
+    /// It came to no verdict on the text.
     Failed(Failure),
+}
+
+/// Why a deploy came to no verdict on the text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// A call led to nothing.
+    Call(CallFailure),
+    /// It was sent, no answer came, and the server does not hold it, or no longer answers. The text may be the cause.
+    Unanswered {
+        /// The cause.
+        cause: String,
+    },
+    /// The server could not store it, which is not the text's fault. Before 0.12 it may run all the same.
+    Stumbled {
+        /// The cause.
+        cause: String,
+    },
+    /// The server holds another text than it just took: somebody else wrote at the same moment.
+    StoredOther,
+    /// The server gives no reason, and refuses even the stub: the text is not the cause.
+    TakesNone {
+        /// Its words.
+        words: String,
+    },
+    /// What must be on disk first could not be written, so nothing was sent.
+    KeepFailed {
+        /// The system's words.
+        words: String,
+    },
+}
+
+impl From<CallFailure> for Failure {
+    fn from(failure: CallFailure) -> Self {
+        Failure::Call(failure)
+    }
+}
+
+impl Failure {
+    /// Whether the server certainly changed nothing.
+    fn is_certain(&self) -> bool {
+        !matches!(self, Failure::Unanswered { .. } | Failure::Stumbled { .. } | Failure::Call(CallFailure::Odd { .. }))
+    }
+
+    /// Whether the server is away or failing.
+    pub(super) fn is_away(&self) -> bool {
+        matches!(
+            self,
+            Failure::Call(CallFailure::Unreachable { .. }) | Failure::Unanswered { .. } | Failure::Stumbled { .. }
+        )
+    }
 }
 
 impl Outcome {
@@ -490,7 +540,7 @@ impl Deploy {
         match (std::mem::replace(&mut self.stage, Stage::Asked), kept) {
             (Stage::SavingBackup { before }, Ok(path)) => self.update(before, Some(path)),
             (_, Ok(_)) => odd("a copy was kept that nobody asked for"),
-            (_, Err(words)) => Step::Done(Outcome::Failed(Failure::KeepFailed { words })),
+            (_, Err(words)) => failed(Failure::KeepFailed { words }),
         }
     }
 
@@ -499,7 +549,7 @@ impl Deploy {
         match (std::mem::replace(&mut self.stage, Stage::Asked), noted) {
             (Stage::SavingIntent { next, call }, Ok(())) => self.call(*next, call),
             (_, Ok(())) => odd("a note was taken that nobody asked for"),
-            (_, Err(words)) => Step::Done(Outcome::Failed(Failure::KeepFailed { words })),
+            (_, Err(words)) => failed(Failure::KeepFailed { words }),
         }
     }
 
@@ -555,11 +605,9 @@ impl Deploy {
         match (reply, missing) {
             (Reply::Rows(rows), MissingRow::Possible) if !listed(&rows) => self.on_asked(Reply::Absent),
             // A listing without it proves nothing if a write was denied.
-            (Reply::Rows(_), MissingRow::Possible | MissingRow::Excluded) => {
-                Step::Done(Outcome::Failed(Failure::NotOurs { words }))
-            }
-            (Reply::Unclear { words }, _) => not_allowed(401, words),
-            (Reply::NotAllowed { status, words }, _) => not_allowed(status, words),
+            (Reply::Rows(_), MissingRow::Possible | MissingRow::Excluded) => failed(CallFailure::NotOurs { words }),
+            (Reply::Unclear { words }, _) => failed(CallFailure::NotAllowed { status: 401, words }),
+            (Reply::NotAllowed { status, words }, _) => failed(CallFailure::NotAllowed { status, words }),
             (other, _) => self.unexpected(other),
         }
     }
@@ -598,7 +646,7 @@ impl Deploy {
     fn on_found(&mut self, row: Box<Row>) -> Step {
         let Some(text) = &row.content else {
             let words = "the server does not show its text to this key".to_owned();
-            return Step::Done(Outcome::Failed(Failure::NotOurs { words }));
+            return failed(CallFailure::NotOurs { words });
         };
         let digest = Digest::of_text(text);
         if digest == self.plugin.digest && !self.policy.force {
@@ -657,7 +705,7 @@ impl Deploy {
             Reply::Lost { cause } | Reply::Foreign { words: cause, .. } => {
                 self.ask(Stage::ReadingBack { before, kept, doubt: Unverified::Lost(cause) })
             }
-            Reply::Stumbled { cause } if !before.versioned => Step::Done(Outcome::Failed(Failure::Stumbled { cause })),
+            Reply::Stumbled { cause } if !before.versioned => failed(Failure::Stumbled { cause }),
             reply => match Verdict::of(&reply) {
                 Some(verdict) if is_stub(&before) => self.ask(Stage::CheckingStub { verdict }),
                 Some(verdict @ Verdict::Refused(_)) if before.versioned => verdict.over(Aftermath::AsItWas),
@@ -682,7 +730,7 @@ impl Deploy {
             (Reply::Row(after), Unverified::Other) => {
                 self.restarts += 1;
                 if self.restarts > MOST_RESTARTS {
-                    return Step::Done(Outcome::Failed(Failure::StoredOther));
+                    return failed(Failure::StoredOther);
                 }
                 self.on_found(after)
             }
@@ -746,7 +794,7 @@ impl Deploy {
             // The answer to a create has no text, but it is enough: the id was free, and of two creates at once the
             // server tells one that it was taken. So it stores what we sent.
             Reply::Row(row) if row.content.is_none() || self.is_ours(&row) => self.created(&row),
-            Reply::Row(_) => Step::Done(Outcome::Failed(Failure::StoredOther)),
+            Reply::Row(_) => failed(Failure::StoredOther),
             Reply::Taken => self.restart(),
             Reply::Lost { cause } => self.ask(Stage::CheckingLost { cause }),
             reply => match Verdict::of(&reply) {
@@ -779,7 +827,7 @@ impl Deploy {
         match reply {
             Reply::Row(row) if self.is_ours(&row) => self.created(&row),
             Reply::Row(row) if std::mem::take(&mut self.context.unlisted) => self.on_found(row),
-            Reply::Row(_) => Step::Done(Outcome::Failed(Failure::StoredOther)),
+            Reply::Row(_) => failed(Failure::StoredOther),
             Reply::Absent | Reply::Unreachable { .. } | Reply::Lost { .. } => unanswered(cause),
             other => self.unexpected(other),
         }
@@ -801,7 +849,7 @@ impl Deploy {
                 Step::Done(Outcome::Created { active: Some(true), left: Aftermath::AsItWas })
             }
             // Somebody else stored another text.
-            Next::Over(Aftermath::AsItWas) => Step::Done(Outcome::Failed(Failure::StoredOther)),
+            Next::Over(Aftermath::AsItWas) => failed(Failure::StoredOther),
             Next::Over(left @ (Aftermath::Unsettled { .. } | Aftermath::Off { .. })) => {
                 Step::Done(Outcome::Created { active: Some(false), left })
             }
@@ -819,7 +867,7 @@ impl Deploy {
             Reply::Taken => self.restart(),
             Reply::Refused { .. } => {
                 let (Verdict::Refused(words) | Verdict::Crashed(words)) = verdict;
-                Step::Done(Outcome::Failed(Failure::TakesNone { words }))
+                failed(Failure::TakesNone { words })
             }
             Reply::Crashed { words } => Verdict::Crashed(words).over(Aftermath::AsItWas),
             other => self.unexpected(other),
@@ -858,7 +906,7 @@ impl Deploy {
         match reply {
             Reply::NotAllowed { words, .. } | Reply::Unclear { words } => self.doubt(words, MissingRow::Excluded),
             Reply::Absent => self.restart(),
-            other => Step::Done(Outcome::Failed(other.into_failure())),
+            other => failed(other.into_failure()),
         }
     }
 }
@@ -867,18 +915,18 @@ impl Deploy {
 fn on_stub_deleted(reply: Reply, outcome: Outcome) -> Step {
     match reply {
         Reply::Unreachable { .. } | Reply::Lost { .. } | Reply::Stumbled { .. } | Reply::Crashed { .. } => {
-            Step::Done(Outcome::Failed(reply.into_failure()))
+            failed(reply.into_failure())
         }
         _ => Step::Done(outcome),
     }
 }
 
 fn odd(words: &str) -> Step {
-    Step::Done(Outcome::Failed(Failure::Odd { words: words.to_owned() }))
+    failed(CallFailure::Odd { words: words.to_owned() })
 }
 
-fn not_allowed(status: u16, words: String) -> Step {
-    Step::Done(Outcome::Failed(Failure::NotAllowed { status, words }))
+fn failed(failure: impl Into<Failure>) -> Step {
+    Step::Done(Outcome::Failed(failure.into()))
 }
 
 /// Whether the server switched the function off, as it does before 0.12 when it refuses a text.
@@ -888,7 +936,7 @@ fn went_off(before: &Row, after: &Row) -> bool {
 }
 
 fn unanswered(cause: String) -> Step {
-    Step::Done(Outcome::Failed(Failure::Unanswered { cause }))
+    failed(Failure::Unanswered { cause })
 }
 
 #[cfg(test)]
