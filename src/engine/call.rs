@@ -27,11 +27,11 @@ pub enum Call {
     Toggle(PluginId),
     /// Remove a row for good.
     Delete(Key),
-    /// The versions of a row that the server keeps (since 0.12), without their texts: the newest thousand at most.
+    /// The versions of a row in the server's history (since 0.12), without their texts: the newest thousand at most.
     Versions(Key),
-    /// One of them, with its text.
+    /// One version, with its text.
     Version(Key, String),
-    /// Remove one of them; never the current one.
+    /// Remove one version; never the current one.
     Prune(Key, String),
 }
 
@@ -80,7 +80,7 @@ pub struct Row {
     pub name: String,
     /// The stored text; some answers come without it.
     pub content: Option<String>,
-    /// Its digest, where the client has kept no more of it.
+    /// Its digest, if the client dropped the text.
     pub digest: Option<Digest>,
     /// The meta object.
     pub meta: Map<String, Value>,
@@ -88,8 +88,8 @@ pub struct Row {
     pub is_active: Option<bool>,
     /// Tools on servers before 0.8: present, if only as null.
     pub access_control: Option<Value>,
-    /// The row has a version of its own, as since 0.12: an update that is refused leaves everything as it was. Before,
-    /// the server switches the function off and may go on with a module that is not the stored one.
+    /// Whether the server keeps versions of the row (since 0.12). Then a refused update changes nothing. An older server
+    /// switches the function off, and may run another module than the stored one.
     pub versioned: bool,
     /// The current version, if it is versioned.
     pub version_id: Option<String>,
@@ -149,7 +149,7 @@ pub enum Reply {
     Versions(Vec<Version>),
     /// To [`Call::Version`]: its text.
     Text(String),
-    /// The server says that this id does not exist; or that version of it, or that it keeps no versions (before 0.12).
+    /// The server says that the id or the version does not exist, or that it keeps no versions (before 0.12).
     Absent,
     /// To [`Call::Create`]: the id exists after all.
     Taken,
@@ -159,7 +159,7 @@ pub enum Reply {
         words: String,
     },
     /// The server, or a proxy in front of it, failed at this request: a 500, or a 4xx that says nothing about the code
-    /// (409, 413, 422, 425 …). The plugin may be the cause or not; the server is reachable.
+    /// (409, 413, 422, 425 …). The plugin may be the cause. The server is reachable.
     Crashed {
         /// The body, shortened.
         words: String,
@@ -176,15 +176,15 @@ pub enum Reply {
         /// The server's words.
         words: String,
     },
-    /// Certain not to have been carried out: refused connection, 429, 503.
+    /// The request was certainly not carried out: refused connection, 429, 503.
     Unreachable {
         /// Why.
         cause: Cause,
         /// `Retry-After`, where the server gave one.
         retry_after: Option<Duration>,
     },
-    /// Its database refused the change, which is not the text's fault. Before 0.12 the server may run the sent text
-    /// from then on, whatever is stored.
+    /// The server's database refused the change; the text is not the cause. Before 0.12 the server may run the sent text
+    /// although it did not store it.
     Stumbled {
         /// The cause, for the user.
         cause: String,
@@ -194,7 +194,7 @@ pub enum Reply {
         /// The cause, for the user.
         cause: String,
     },
-    /// The answer to a question is too long, in no known form, or about something else: it tells nothing.
+    /// The answer is too long, in an unknown form, or about something else.
     Unusable {
         /// What is wrong with it, for the user.
         words: String,
@@ -238,7 +238,7 @@ impl Reply {
     }
 }
 
-/// Why a call led to nothing. Each conversation has an outcome of its own with what else can happen in it.
+/// Why a call failed. What else can go wrong in a conversation is in its own outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallFailure {
     /// The server is away, or busy: to be tried again.

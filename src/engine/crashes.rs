@@ -3,8 +3,7 @@
 //! once the last try has failed.
 //!
 //! The count is in memory only. It restarts with the program, with a save of the file, and after an outage. A server
-//! that goes away soon after it failed at a text may have crashed because of it: that counts like an answer that never
-//! came.
+//! that goes away soon after it failed at a text may have crashed because of it: that counts like a missing answer.
 
 use std::time::Duration;
 
@@ -92,7 +91,7 @@ impl Engine {
     pub(super) fn retry_crashed(&mut self, key: &Key, why: Why, now: Now) {
         let Some(crash) = self.site.lanes.get(key).and_then(|lane| lane.crash.as_ref()) else { return };
         let (digest, in_pass) = (crash.digest, crash.in_pass);
-        // Without its text, another decision was made about it meanwhile.
+        // If its text was dropped, another decision was made about it meanwhile.
         if let Owner::One(plugin) = self.tree.present_owner(key)
             && self.site.lanes.is_idle(key)
             && plugin.digest == digest

@@ -139,7 +139,7 @@ pub(super) struct InFlight {
     pub(super) in_pass: bool,
     /// A rollback happened meanwhile.
     pub(super) rolled_back: bool,
-    /// The text is blamed for an outage, and must not leave once more.
+    /// The text is blamed for an outage, and must not be sent again.
     pub(super) is_blamed: bool,
     /// When to tell the user that it is still running; `None` once told.
     pub(super) slow_at: Option<Duration>,
@@ -210,7 +210,7 @@ impl Ended {
         }
     }
 
-    /// Whether its result on the server is known. If not, the intent is kept: also after a failed recovery, unless the
+    /// Whether its result on the server is known. If not, the intent is kept. A failed recovery keeps it too, unless the
     /// plugin belongs to others.
     pub(super) fn is_certain(&self) -> bool {
         match self {
@@ -222,7 +222,7 @@ impl Ended {
         }
     }
 
-    /// Whether it came to nothing since the server is away or failing.
+    /// Whether it failed because the server is away or failing.
     pub(super) fn is_away(&self) -> bool {
         match self {
             Ended::Deploy(deploy::Outcome::Failed(failure)) => failure.is_away(),

@@ -112,7 +112,7 @@ pub enum RefusalKind {
     /// The server said so.
     #[default]
     Said,
-    /// The text took the server's answer away, twice.
+    /// The text got no answer, twice.
     NoAnswer,
 }
 
@@ -150,7 +150,7 @@ pub struct Rollback {
 }
 
 impl Rollback {
-    /// Whether it replaced exactly this text, which is held back therefore.
+    /// Whether it replaced exactly this text.
     #[must_use]
     pub fn replaced(&self, text: Digest) -> bool {
         self.local == Some(text)
@@ -161,8 +161,8 @@ impl Rollback {
 /// server holds, and can repair a function that the server switched off (before 0.12).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpdateIntent {
-    /// The digests of our texts that the server may hold, and last that of the text to send: the ledger with them may
-    /// not be on disk yet.
+    /// The digests of our texts that the server may hold; the text to send comes last. The ledger that has them may not
+    /// be on disk yet.
     pub ours: Vec<Digest>,
     /// The digest of the text that it replaces, if a refusal may need a repair.
     pub replaced: Option<Digest>,
@@ -214,7 +214,7 @@ impl Ledger {
         refused
     }
 
-    /// Notes that a text is about to leave: from now on the server may hold it.
+    /// Notes that a text is about to be sent: the server may hold it from then on.
     pub fn sending(&mut self, key: &Key, digest: Digest) {
         let unknown =
             || Record { deployed: None, last: LastAttempt::Failed { digest }, sent: Vec::new(), switched_off: false };
@@ -225,7 +225,7 @@ impl Ledger {
         sent.drain(..surplus);
     }
 
-    /// Notes that the server says of a text that it did not take it.
+    /// Notes that the server says that it did not take a text.
     pub fn rejected(&mut self, key: &Key, digest: Digest) {
         if let Some(record) = self.records.get_mut(key) {
             record.sent.retain(|known| *known != digest);
@@ -262,15 +262,15 @@ impl Ledger {
     }
 
     /// The text to append to the file if only these records have changed, so that a save costs the same with many
-    /// plugins as with few. `None` if one of them is gone: only the whole content says that.
+    /// plugins as with few. `None` if one of them is gone: only the whole content can say so.
     #[must_use]
     pub fn addition<'a>(&self, keys: impl IntoIterator<Item = &'a Key>) -> Option<String> {
         let records: Option<Vec<_>> = keys.into_iter().map(|key| self.records.get_key_value(key)).collect();
         Some(format!("\n{}", serde_json::to_string(&LedgerFile::of(records?)).unwrap_or_default()))
     }
 
-    /// Reads the file's content, with what was added to it; the error says what is wrong with it, for a message that
-    /// goes on without. An addition that was cut short is none.
+    /// Reads the file's content and what was appended to it. An addition that was cut short is ignored. The error says
+    /// what is wrong with the content.
     pub fn from_json(text: &str) -> Result<Self, String> {
         #[derive(Deserialize)]
         struct Version {

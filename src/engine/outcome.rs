@@ -1,4 +1,4 @@
-//! Draws the consequences of an outcome: what to record, what to tell, and what to do next.
+//! What follows from an outcome: what to record, what to tell, and what to do next.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -37,7 +37,7 @@ impl Engine {
         {
             lane.end_retry(Cause::Activation);
             if matches!(ended, Ended::Recover(_)) {
-                // From now on the ledger itself records the text as ours.
+                // The ledger itself now records the text as ours.
                 self.effects.push(Effect::Save(key.clone()));
             }
             self.effects.push(Effect::ClearIntent(key.clone()));
@@ -85,7 +85,7 @@ impl Engine {
         }
     }
 
-    /// A deploy that was in flight has undone a rollback made meanwhile. A rollback that is still to be sent will win.
+    /// Handles a deploy that undid a rollback made while it was in flight. A rollback that is still to be sent will win.
     /// Either way, waiting deploys are held back.
     fn undo_rollback(&mut self, plugin: &Plugin) {
         let Some(Rollback { local: Some(local), server, done: true }) = self.site.rollback(&plugin.key) else {
@@ -167,7 +167,7 @@ impl Engine {
         self.prune(&plugin.key, version, now);
     }
 
-    /// A deploy came to no verdict on the text. `is_known`: the user was told so after the try before.
+    /// Handles a deploy without a verdict on the text. `is_known`: the user was told after the previous try.
     fn on_failed(&mut self, plugin: &Plugin, failure: Failure, is_known: bool, took: Duration, now: Now) {
         // A refused text stays refused.
         let was_refused = self.site.refused_before(plugin).is_some();
@@ -314,7 +314,7 @@ impl Engine {
             let was_sent = self.site.ledger.get(&plugin.key).is_some_and(|record| record.sent.contains(&plugin.digest));
             let by_us = was_sent || self.site.deployed_by_us(&plugin.key) == Some(plugin.digest);
             self.record(plugin, by_us, now);
-            // From now on it counts as ours and is replaced without another copy.
+            // It counts as ours from now on, and is replaced without another copy.
             let archive = if by_us { Effect::Archive } else { Effect::ArchiveFound };
             self.effects.push(archive(backup(plugin)));
         }

@@ -49,9 +49,9 @@ pub(super) struct Undeployed {
 pub(super) enum AskedFor {
     /// Not every file has been read.
     Unknown,
-    /// The user was told what is missing, if anything.
+    /// Every file was read, and the user was told which plugins are missing.
     Told,
-    /// A single pass cannot do what was asked.
+    /// A single pass was asked for plugins that do not exist.
     Absent,
 }
 

@@ -43,13 +43,13 @@ pub(super) enum Mode {
 pub(super) enum Outcome {
     /// The function is switched off.
     Deactivated,
-    /// It is deleted. `kept`: the copy of what was there.
+    /// It is deleted. `kept`: the copy of its text.
     Deleted { kept: PathBuf },
     /// It was left as it is.
     Kept(Why),
-    /// The copy of what was there could not be written, so it was left as it is.
+    /// The copy of its text could not be written, so it was left as it is.
     NotSaved { words: String },
-    /// A call led to nothing.
+    /// A call failed.
     Failed(CallFailure),
 }
 
@@ -170,7 +170,7 @@ fn failed(failure: CallFailure) -> Step {
     Step::Done(Outcome::Failed(failure))
 }
 
-/// A removal that fails loses nothing: it is tried again when the server is back.
+/// What a failed call means for a removal.
 fn failure(reply: Reply) -> CallFailure {
     match reply {
         Reply::NotAllowed { words, .. } | Reply::Refused { words } => CallFailure::NotOurs { words },
@@ -207,8 +207,8 @@ impl Engine {
         }
     }
 
-    /// Takes a second look at a missing file. If more than the file is gone, the plugin is kept: that was no wish to
-    /// remove one plugin.
+    /// Takes a second look at a missing file. If more than the file is gone, the user did not mean to remove this
+    /// plugin, and it is kept.
     pub(super) fn on_presence(&mut self, path: &Path, presence: FilePresence, now: Now) {
         // One file may have had several ids.
         let is_meant = |(key, removal): &(&Key, &PendingRemoval)| {

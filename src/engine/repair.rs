@@ -1,6 +1,6 @@
 //! Repairs a running plugin after a refused update, on servers before 0.12: loads the old text again, since the server
 //! may run another text than it stores, and switches the function on again if it was on. The switch is read before and
-//! after every flip. No version touches any other switch, whatever it is sent.
+//! after every flip. No call changes another switch.
 //!
 //! A deploy repairs right after the refusal; a [`Recovery`] does it at the next start, or when the server is back.
 
@@ -17,7 +17,7 @@ pub(super) enum Next {
     Over(Aftermath),
 }
 
-/// The most flips of one repair: there and back, and once more each if no answer came.
+/// The most flips of one repair: there and back, and each again if no answer came.
 const MOST_FLIPS: u8 = 4;
 
 /// A repair in progress.
@@ -25,7 +25,7 @@ const MOST_FLIPS: u8 = 4;
 pub(super) struct Repair {
     key: Key,
     was_active: bool,
-    /// The stored text. Whoever stores another one decides about its switch.
+    /// The stored text. If somebody stores another one, its switch is theirs to set.
     text: Option<Digest>,
     stage: Stage,
     /// The number of flips.
@@ -43,7 +43,7 @@ pub(super) enum Stage {
     Looking { cause: String, reload: bool },
     /// The switch was flipped once.
     Flipping,
-    /// It was flipped back, since somebody else had switched it on before the first flip.
+    /// It was flipped back: somebody else had switched it on before the first flip.
     FlippingBack,
     /// The flip got no answer: reading the switch back.
     ReadingBack,
@@ -212,7 +212,7 @@ pub enum Outcome {
         /// The digest of the server's text; `None` if the server has no such plugin.
         holds: Option<Digest>,
     },
-    /// A call led to nothing.
+    /// A call failed.
     Failed(CallFailure),
 }
 

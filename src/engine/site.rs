@@ -354,7 +354,7 @@ impl Engine {
         let (server, configured) = (self.policy.server.clone(), self.policy.configured);
         let since = self.site.outage.map_or(now.at, |outage| outage.since);
         if let Some(patience) = self.policy.once
-            // Here the server's whole wish counts.
+            // The server's pause counts in full here.
             && now.at.saturating_add(next.max(retry_after.unwrap_or_default())) > since + patience
         {
             let after = now.at.saturating_sub(since);

@@ -178,9 +178,8 @@ impl Engine {
         self.advance_probe(now);
     }
 
-    /// Reads a path that may have changed: at once, unless a formatter may still save it again. After that second save
-    /// nothing is waited for, even if a program saves all the time: its saves are sent as fast as the server takes
-    /// them.
+    /// Reads a path that may have changed: at once, unless a formatter may still save it again. It waits for one more
+    /// save only: if a program saves all the time, its saves are sent as fast as the server takes them.
     pub(super) fn on_ready(&mut self, path: Arc<Path>, saved: Duration, now: Now) {
         let before = self.tree.pending.get(&path).copied();
         let fresh = Pending { since: now.at, due: None, held: Held::No, saved: Some(saved) };
@@ -307,7 +306,7 @@ impl Engine {
         }
     }
 
-    /// Tells what reading a file showed: after a save always, after a scan only what is new.
+    /// Tells what is in a file that was read: everything after a save, only what is new after a scan.
     pub(super) fn tell_loaded(&mut self, path: &Arc<Path>, loaded: &Loaded, before: Option<&File>, saved: bool) {
         let was = before.and_then(File::plugin);
         let about = Subject::file(path);
@@ -365,7 +364,7 @@ impl Engine {
         }
     }
 
-    /// Several files claim one id. After a rename this ends once the old path is read, so reads it first.
+    /// Several files claim one id. After a rename that ends once the old path is read, so it is read first.
     pub(super) fn recheck_claims(&mut self, key: &Key, paths: Vec<Arc<Path>>, since: Duration) {
         let checked = self.tree.rechecked.get(key).cloned().unwrap_or_default();
         let unchecked: Vec<_> = paths.iter().filter(|path| !checked.contains(*path)).cloned().collect();

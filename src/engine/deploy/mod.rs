@@ -1,9 +1,9 @@
 //! One deploy as a conversation with the server: which [`Call`] to make, and what its [`Reply`] means.
 //!
 //! It begins by reading what the server has, with one exception: a plugin that is neither in the listing of the pass
-//! nor in the ledger is created at once, so that a first deploy of many plugins makes one request each. Nothing is at
-//! risk: every version of the server checks the id before the text, and answers that the id is taken, or that plugins
-//! are off, without touching anything. Then the row is read after all, and treated as somebody else's.
+//! nor in the ledger is created at once, so that a first deploy of many plugins makes one request each. That is safe:
+//! every version of the server checks the id before the text. If the id is taken or plugins are off, it says so and
+//! changes nothing. Then the row is read after all, and treated as somebody else's.
 //!
 //! Long because it is one table: what each reply means at each stage. Its tests are in `tests.rs`.
 
@@ -149,33 +149,33 @@ pub enum Outcome {
         /// The state of the running plugin.
         left: Aftermath,
     },
-    /// It came to no verdict on the text.
+    /// It ended without a verdict on the text.
     Failed(Failure),
 }
 
-/// Why a deploy came to no verdict on the text.
+/// Why a deploy ended without a verdict on the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// A call led to nothing.
+    /// A call failed.
     Call(CallFailure),
     /// It was sent, no answer came, and the server does not hold it, or no longer answers. The text may be the cause.
     Unanswered {
         /// The cause.
         cause: String,
     },
-    /// The server could not store it, which is not the text's fault. Before 0.12 it may run all the same.
+    /// The server could not store it; the text is not the cause. Before 0.12 the server may run it anyway.
     Stumbled {
         /// The cause.
         cause: String,
     },
-    /// The server holds another text than it just took: somebody else wrote at the same moment.
+    /// The server holds another text than the one it just took: somebody else wrote at the same moment.
     StoredOther,
     /// The server gives no reason, and refuses even the stub: the text is not the cause.
     TakesNone {
         /// Its words.
         words: String,
     },
-    /// What must be on disk first could not be written, so nothing was sent.
+    /// The copy or the intent that must be on disk first could not be written, so nothing was sent.
     KeepFailed {
         /// The system's words.
         words: String,
@@ -316,8 +316,8 @@ pub struct DeployContext {
     pub refused: Option<Refusal>,
     /// The server gives a reason when it refuses an update, but not for a create (0.12).
     pub explains_updates: bool,
-    /// It is not in the listing of the pass, and we never deployed it. That does not prove that it does not exist, but
-    /// a create is worth a try: no version touches an existing row then.
+    /// It is not in the listing of the pass, and we never deployed it. It may exist all the same, but a create is safe:
+    /// no version of the server touches an existing row then.
     pub unlisted: bool,
 }
 
@@ -333,7 +333,7 @@ pub struct Deploy {
     restarts: u8,
     /// The text was sent, and the server has not yet said what it holds since.
     in_doubt: bool,
-    /// The text was sent, and at least once no answer told what became of it.
+    /// The text was sent, and at least one answer did not say whether the server took it.
     was_lost: bool,
     /// The text was sent.
     has_sent: bool,
@@ -407,7 +407,7 @@ enum Unverified {
     Other,
 }
 
-/// How often a conversation starts again because the row came or went meanwhile.
+/// How often a conversation starts again because the row was created or deleted meanwhile.
 const MOST_RESTARTS: u8 = 2;
 
 impl Deploy {
@@ -764,7 +764,7 @@ impl Deploy {
         if is_stub(before) {
             return self.created(after);
         }
-        // A text equal to the stored one makes no version: the current one is not ours.
+        // A text equal to the stored one makes no new version: the current version is not ours.
         let version = after.version_id.clone().filter(|made| before.version_id.as_ref() != Some(made));
         Step::Done(Outcome::Updated { from: before.version(), kept, version })
     }
@@ -791,8 +791,8 @@ impl Deploy {
 
     fn on_created(&mut self, reply: Reply) -> Step {
         match reply {
-            // The answer to a create has no text, but it is enough: the id was free, and of two creates at once the
-            // server tells one that it was taken. So it stores what we sent.
+            // The answer to a create has no text, but it is enough: the id was free, so the server stores what we sent.
+            // If two clients create an id at once, the server tells one of them that it is taken.
             Reply::Row(row) if row.content.is_none() || self.is_ours(&row) => self.created(&row),
             Reply::Row(_) => failed(Failure::StoredOther),
             Reply::Taken => self.restart(),
@@ -859,7 +859,7 @@ impl Deploy {
     /// The server gives a reason if it refuses the update of the stub. If it takes the update, the plugin is deployed.
     fn on_stub_created(&mut self, reply: Reply, verdict: Verdict) -> Step {
         match reply {
-            // From now on it is an ordinary update. The stub is created only once.
+            // The rest is an ordinary update. The stub is created only once.
             Reply::Row(_) | Reply::Lost { .. } => {
                 self.context.explains_updates = false;
                 self.ask(Stage::Asked)
