@@ -18,7 +18,7 @@ use owui_watch::engine::plan::{Remote, Situation, decide};
 use owui_watch::engine::{Effect, Engine, Event, Now, Scan};
 use owui_watch::plugin::frontmatter::Frontmatter;
 use owui_watch::plugin::id::PluginId;
-use owui_watch::plugin::{self, Digest, FileSettings, Key, Kind};
+use owui_watch::plugin::{self, Digest, Entry, FileSettings, Key, Kind};
 use serde_json::Map;
 
 use policy::policy;
@@ -59,16 +59,7 @@ fn plan(bencher: Bencher<'_, '_>) {
     let key = key("p");
     ledger.deployed(&key, Deployed { digest: old, version: None, at: Timestamp::UNIX_EPOCH, by_us: true });
     bencher.bench(|| {
-        drop(decide(&Situation {
-            record: ledger.get(black_box(&key)),
-            rollback: None,
-            given_up: None,
-            remote: Remote::NotAsked,
-            local: new,
-            forced: false,
-            waiting: None,
-            asked: false,
-        }));
+        drop(decide(&Situation::new(ledger.get(black_box(&key)), Remote::NotAsked, new, Entry::Tools)));
     });
 }
 

@@ -16,7 +16,8 @@ use super::{CommandContext, now};
 use crate::client::Client;
 use crate::disk::Folder;
 use crate::engine::deploy::{
-    Adopt, Aftermath, Backup, Deploy, DeployContext, DeployPolicy, Failure, OnRemoteEdit, OnServer, Outcome, Step,
+    Adopt, Aftermath, Backup, CallFailure, Deploy, DeployContext, DeployPolicy, Failure, OnRemoteEdit, OnServer,
+    Outcome, Step,
 };
 use crate::engine::duplicate::Duplicates;
 use crate::engine::ledger::UpdateIntent;
@@ -286,8 +287,8 @@ impl Rollback {
         };
         match outcome {
             repair::Outcome::Recovered { left: Aftermath::Unsettled { cause }, .. } => {
-                let failure = Failure::Unreachable { cause: cause.into(), retry_after: None };
-                Some(self.tell(Outcome::Failed(failure), None, Duration::ZERO))
+                let failure = CallFailure::Unreachable { cause: cause.into(), retry_after: None };
+                Some(self.tell(Outcome::Failed(failure.into()), None, Duration::ZERO))
             }
             repair::Outcome::Recovered { left, .. } => {
                 let later = matches!(left, Aftermath::Off { later: true, .. });
@@ -298,7 +299,7 @@ impl Rollback {
                 self.trouble(self.folder.clear_intent(&self.target.key));
                 None
             }
-            repair::Outcome::Failed(failure) => Some(self.tell(Outcome::Failed(failure), None, Duration::ZERO)),
+            repair::Outcome::Failed(failure) => Some(self.tell(Outcome::Failed(failure.into()), None, Duration::ZERO)),
         }
     }
 
@@ -339,10 +340,10 @@ impl Rollback {
     fn tell(&mut self, outcome: Outcome, on_server: Option<OnServer>, took: Duration) -> Code {
         let code = match &outcome {
             Outcome::Failed(
-                Failure::Unreachable { .. }
-                | Failure::Unanswered { .. }
-                | Failure::NotAllowed { .. }
-                | Failure::Foreign { .. },
+                Failure::Unanswered { .. }
+                | Failure::Call(
+                    CallFailure::Unreachable { .. } | CallFailure::NotAllowed { .. } | CallFailure::Foreign { .. },
+                ),
             ) => Code::NoServer,
             Outcome::Refused { .. } | Outcome::Crashed { .. } | Outcome::Failed(_) => Code::NotDeployed,
             _ => Code::Fine,

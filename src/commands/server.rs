@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::client::Client;
 use crate::config::{Config, DEFAULT_URL, Origin};
-use crate::engine::deploy::{Call, Failure, Reply, Row, Version};
+use crate::engine::deploy::{Call, CallFailure, Reply, Row, Version};
 use crate::notice::{Level, Notice, NoticeKind};
 use crate::plugin::{Key, Kind};
 
@@ -82,15 +82,17 @@ impl<'a> Server<'a> {
         let server = self.config.url.clone();
         let key = || self.config.key_origin.as_ref().map(ToString::to_string);
         let (message, what) = match reply.into_failure() {
-            Failure::Unreachable { cause, .. } => {
+            CallFailure::Unreachable { cause, .. } => {
                 let configured = self.config.url_origin != Origin::Default && server != DEFAULT_URL;
                 let message = format!("cannot reach {server}: {cause}");
                 (Some(message), NoticeKind::GaveUp { after: std::time::Duration::ZERO, cause, server, configured })
             }
-            Failure::NotAllowed { status, words } => (None, NoticeKind::NotAllowed { status, words, key: key() }),
-            Failure::NotOurs { words } => (None, NoticeKind::NotAllowed { status: 401, words, key: key() }),
-            Failure::Foreign { status, words } => (None, NoticeKind::Foreign { server, status, words }),
-            other => (None, NoticeKind::Failed { failure: other, took: std::time::Duration::ZERO }),
+            CallFailure::NotAllowed { status, words } => (None, NoticeKind::NotAllowed { status, words, key: key() }),
+            CallFailure::NotOurs { words } => (None, NoticeKind::NotAllowed { status: 401, words, key: key() }),
+            CallFailure::Foreign { status, words } => (None, NoticeKind::Foreign { server, status, words }),
+            odd @ CallFailure::Odd { .. } => {
+                (None, NoticeKind::Failed { failure: odd.into(), took: std::time::Duration::ZERO })
+            }
         };
         let notice = Notice::general(what);
         Error::no_server(message.unwrap_or_else(|| notice.sentence())).hinted_if(notice.hint())

@@ -86,7 +86,7 @@ impl Sources {
         self.0.iter().filter(other).map(|(path, _)| path.clone()).collect()
     }
 
-    /// Whether a file is gone or empty in a later reading and was not before: it was read in the middle of a save.
+    /// Whether a file with content is gone or empty in a later reading: it was read in the middle of a save.
     #[must_use]
     pub fn lost(&self, later: &Self) -> bool {
         let empty = Digest::of(b"");
@@ -94,7 +94,7 @@ impl Sources {
         self.0.iter().any(|(path, content)| holds(content) && later.0.get(path).is_some_and(|later| !holds(later)))
     }
 
-    /// Takes over what a later reading found. One that failed has not looked at every file.
+    /// Adds the files of a later reading. A reading that failed did not look at every file.
     pub fn extend(&mut self, later: Self) {
         self.0.extend(later.0);
     }

@@ -33,7 +33,7 @@ pub use state::{Copy, Folder, Origin, Other, State, StateError};
 pub struct Plugins {
     roots: Vec<PathBuf>,
     exclude: Gitignore,
-    /// Our own folders, as the walk of a root spells them. They hold copies of plugins.
+    /// Our own folders, as paths of the walk of a root. They hold copies of plugins.
     ours: Vec<PathBuf>,
     settings: BTreeMap<PathBuf, FileSettings>,
     where_links_lead: Links,

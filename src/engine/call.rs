@@ -27,11 +27,11 @@ pub enum Call {
     Toggle(PluginId),
     /// Remove a row for good.
     Delete(Key),
-    /// The versions of a row that the server keeps (since 0.12), without their texts: the newest thousand at most.
+    /// The versions of a row in the server's history (since 0.12), without their texts: the newest thousand at most.
     Versions(Key),
-    /// One of them, with its text.
+    /// One version, with its text.
     Version(Key, String),
-    /// Remove one of them; never the current one.
+    /// Remove one version; never the current one.
     Prune(Key, String),
 }
 
@@ -80,7 +80,7 @@ pub struct Row {
     pub name: String,
     /// The stored text; some answers come without it.
     pub content: Option<String>,
-    /// Its digest, where the client has kept no more of it.
+    /// Its digest, if the client dropped the text.
     pub digest: Option<Digest>,
     /// The meta object.
     pub meta: Map<String, Value>,
@@ -88,8 +88,8 @@ pub struct Row {
     pub is_active: Option<bool>,
     /// Tools on servers before 0.8: present, if only as null.
     pub access_control: Option<Value>,
-    /// The row has a version of its own, as since 0.12: an update that is refused leaves everything as it was. Before,
-    /// the server switches the function off and may go on with a module that is not the stored one.
+    /// Whether the server keeps versions of the row (since 0.12). Then a refused update changes nothing. An older server
+    /// switches the function off, and may run another module than the stored one.
     pub versioned: bool,
     /// The current version, if it is versioned.
     pub version_id: Option<String>,
@@ -149,7 +149,7 @@ pub enum Reply {
     Versions(Vec<Version>),
     /// To [`Call::Version`]: its text.
     Text(String),
-    /// The server says that this id does not exist; or that version of it, or that it keeps no versions (before 0.12).
+    /// The server says that the id or the version does not exist, or that it keeps no versions (before 0.12).
     Absent,
     /// To [`Call::Create`]: the id exists after all.
     Taken,
@@ -159,7 +159,7 @@ pub enum Reply {
         words: String,
     },
     /// The server, or a proxy in front of it, failed at this request: a 500, or a 4xx that says nothing about the code
-    /// (409, 413, 422, 425 …). The plugin may be the cause or not; the server is reachable.
+    /// (409, 413, 422, 425 …). The plugin may be the cause. The server is reachable.
     Crashed {
         /// The body, shortened.
         words: String,
@@ -176,15 +176,15 @@ pub enum Reply {
         /// The server's words.
         words: String,
     },
-    /// Certain not to have been carried out: refused connection, 429, 503.
+    /// The request was certainly not carried out: refused connection, 429, 503.
     Unreachable {
         /// Why.
         cause: Cause,
         /// `Retry-After`, where the server gave one.
         retry_after: Option<Duration>,
     },
-    /// Its database refused the change, which is not the text's fault. Before 0.12 the server may run the sent text
-    /// from then on, whatever is stored.
+    /// The server's database refused the change; the text is not the cause. Before 0.12 the server may run the sent text
+    /// although it did not store it.
     Stumbled {
         /// The cause, for the user.
         cause: String,
@@ -194,7 +194,7 @@ pub enum Reply {
         /// The cause, for the user.
         cause: String,
     },
-    /// The answer to a question is too long, in no known form, or about something else: it tells nothing.
+    /// The answer is too long, in an unknown form, or about something else.
     Unusable {
         /// What is wrong with it, for the user.
         words: String,
@@ -209,22 +209,22 @@ pub enum Reply {
 }
 
 impl Reply {
-    /// The failure that it means where no stage expects it.
+    /// What it means where no conversation expects it.
     #[must_use]
-    pub fn into_failure(self) -> Failure {
+    pub fn into_failure(self) -> CallFailure {
         match self {
-            Reply::Unreachable { cause, retry_after } => Failure::Unreachable { cause, retry_after },
+            Reply::Unreachable { cause, retry_after } => CallFailure::Unreachable { cause, retry_after },
             // A question that got no answer changed nothing; and a server that fails at one is in trouble itself.
             Reply::Lost { cause } | Reply::Stumbled { cause } => {
-                Failure::Unreachable { cause: cause.into(), retry_after: None }
+                CallFailure::Unreachable { cause: cause.into(), retry_after: None }
             }
             Reply::Crashed { words } => {
-                Failure::Unreachable { cause: format!("the server fails: {words}").into(), retry_after: None }
+                CallFailure::Unreachable { cause: format!("the server fails: {words}").into(), retry_after: None }
             }
-            Reply::NotAllowed { status, words } => Failure::NotAllowed { status, words },
-            Reply::Unclear { words } => Failure::NotOurs { words },
-            Reply::Foreign { status, words } => Failure::Foreign { status, words },
-            Reply::Refused { words } | Reply::Unusable { words } => Failure::Odd { words },
+            Reply::NotAllowed { status, words } => CallFailure::NotAllowed { status, words },
+            Reply::Unclear { words } => CallFailure::NotOurs { words },
+            Reply::Foreign { status, words } => CallFailure::Foreign { status, words },
+            Reply::Refused { words } | Reply::Unusable { words } => CallFailure::Odd { words },
             Reply::Connected { .. }
             | Reply::Rows(_)
             | Reply::Row(_)
@@ -233,30 +233,20 @@ impl Reply {
             | Reply::Deleted
             | Reply::Versions(_)
             // Not to be repeated: a reply may hold a whole source text.
-            | Reply::Text(_) => Failure::Odd { words: "an answer to another question than the one asked".to_owned() },
+            | Reply::Text(_) => CallFailure::Odd { words: "an answer to another question than the one asked".to_owned() },
         }
     }
 }
 
-/// Why a conversation ended without a verdict on the text.
+/// Why a call failed. What else can go wrong in a conversation is in its own outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum CallFailure {
     /// The server is away, or busy: to be tried again.
     Unreachable {
         /// Why.
         cause: Cause,
         /// How long the server asks to be left alone.
         retry_after: Option<Duration>,
-    },
-    /// It was sent, no answer came, and the server does not hold it, or no longer answers. The text may be the cause.
-    Unanswered {
-        /// The cause.
-        cause: String,
-    },
-    /// The server could not store it, which is not the text's fault. Before 0.12 it may run all the same.
-    Stumbled {
-        /// The cause.
-        cause: String,
     },
     /// The key or its role is not enough for anything.
     NotAllowed {
@@ -277,35 +267,11 @@ pub enum Failure {
         /// The server's words.
         words: String,
     },
-    /// The server holds another text than it just took: somebody else wrote at the same moment.
-    StoredOther,
-    /// The server gives no reason, and refuses even the stub: the text is not the cause.
-    TakesNone {
-        /// Its words.
-        words: String,
-    },
-    /// The copy of what was about to be replaced could not be written, so nothing was sent.
-    KeepFailed {
-        /// The system's words.
-        words: String,
-    },
     /// An answer that fits nothing we know.
     Odd {
         /// What it looked like.
         words: String,
     },
-}
-
-impl Failure {
-    /// Whether the server certainly changed nothing.
-    pub(super) fn is_certain(&self) -> bool {
-        !matches!(self, Failure::Unanswered { .. } | Failure::Stumbled { .. } | Failure::Odd { .. })
-    }
-
-    /// Whether the server is away or failing.
-    pub(super) fn is_away(&self) -> bool {
-        matches!(self, Failure::Unreachable { .. } | Failure::Unanswered { .. } | Failure::Stumbled { .. })
-    }
 }
 
 impl Row {

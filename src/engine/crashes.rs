@@ -3,10 +3,8 @@
 //! once the last try has failed.
 //!
 //! The count is in memory only. It restarts with the program, with a save of the file, and after an outage. A server
-//! that goes away soon after it failed at a text may have crashed because of it: that counts like an answer that never
-//! came.
+//! that goes away soon after it failed at a text may have crashed because of it: that counts like a missing answer.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::deploy::{Aftermath, Deploy, Outcome, Reply};
@@ -80,7 +78,7 @@ impl Engine {
         let due = pause.map(|pause| now.at + pause);
         lane.retry = Some(Retry { due, why: deploy.why_again(), ..Retry::new(Cause::Crash) });
         let Some(next) = pause else { return Some(Outcome::Crashed { words, left }) };
-        self.tree.complaints.insert(Arc::clone(&plugin.path), Complaint::Error);
+        self.tree.complain(plugin, Complaint::Error);
         self.note_result(&plugin.key, PassResult::Failed);
         self.tell(Notice::of(plugin, NoticeKind::Crashed { words, next }));
         if let Some(what) = NoticeKind::left(left) {
@@ -93,7 +91,7 @@ impl Engine {
     pub(super) fn retry_crashed(&mut self, key: &Key, why: Why, now: Now) {
         let Some(crash) = self.site.lanes.get(key).and_then(|lane| lane.crash.as_ref()) else { return };
         let (digest, in_pass) = (crash.digest, crash.in_pass);
-        // Without its text, another decision was made about it meanwhile.
+        // If its text was dropped, another decision was made about it meanwhile.
         if let Owner::One(plugin) = self.tree.present_owner(key)
             && self.site.lanes.is_idle(key)
             && plugin.digest == digest
@@ -139,7 +137,7 @@ impl Engine {
                     old_version: None,
                     took: Duration::ZERO,
                 };
-                self.tree.complaints.insert(Arc::clone(&plugin.path), Complaint::Error);
+                self.tree.complain(&plugin, Complaint::Error);
                 self.note_result(&key, PassResult::Refused);
                 self.tell(Notice::of(&plugin, what));
             }

@@ -10,17 +10,17 @@ use super::deploy::{Adopt, Call, Deploy, DeployContext, DeployPolicy, Reply, Ste
 use super::duplicate::{self, Duplicate, Duplicates, Identity};
 use super::files::{File, Owner};
 use super::lane::{Conversation, Ended, InFlight, Job, Lane, Task};
-use super::ledger::{LastAttempt, Refusal, Rollback};
+use super::ledger::{LastAttempt, Rollback};
 use super::pass::PassResult;
 use super::plan::{self, Decision, Remote, Situation, Why};
 use super::prefetch::Asked;
 use super::removal::Removal;
 use super::repair::Recovery;
 use super::retry::Cause;
-use super::site::{Access, ServerListing};
+use super::site::ServerListing;
 use super::tree::{Complaint, Held, Pending};
-use super::{Effect, Engine, Now, SLOW, Ticket, form, refusal};
-use crate::notice::{Notice, NoticeKind, WaitReason};
+use super::{Effect, Engine, Now, SLOW, Ticket, refusal};
+use crate::notice::{Notice, NoticeKind};
 use crate::plugin::id::PluginId;
 use crate::plugin::{Digest, Key, Plugin};
 
@@ -84,62 +84,32 @@ impl Engine {
             return;
         }
         let key = &plugin.key;
-        let remote = match remote {
-            Remote::Holds(digest) if form::is_of_stub(digest, plugin.entry) => Remote::Stub,
-            remote => remote,
-        };
         self.tell_switched_off(plugin);
-        let in_pass = remote != Remote::NotAsked;
-        if let Some(in_flight) = self.site.lanes.in_flight(key).and_then(|flight| flight.conversation.deploys()) {
-            if in_flight.digest == plugin.digest {
+        let lanes = &self.site.lanes;
+        let in_flight = lanes.in_flight(key).and_then(|flight| flight.conversation.deploys());
+        let situation = Situation {
+            access: self.site.access(),
+            has_text: plugin.has_text(),
+            force: self.first_pass && self.policy.deploy.force,
+            has_result: self.site.pass.as_ref().is_some_and(|pass| pass.results.contains_key(key)),
+            in_flight: in_flight.map(|plugin| plugin.digest),
+            waiting: lanes.waiting(key).and_then(Job::deploy).map(|(_, why)| why),
+            asked: self.site.is_asked_ahead(key),
+            ..self.situation(plugin, remote)
+        };
+        let in_pass = situation.in_pass();
+        match plan::decide(&situation) {
+            Decision::Deploy(why) => self.request(plugin, why, since, in_pass),
+            Decision::Wait(reason) => self.tell(Notice::of(plugin, NoticeKind::Waiting { reason, again: false })),
+            Decision::AwaitProbe => {}
+            Decision::ReadText => {
+                self.site.lanes.of(key).unread = Some(remote);
+                self.reread(Arc::clone(&plugin.path), Pending { since, due: None, held: Held::No, saved: None });
+            }
+            Decision::InFlight => {
                 self.cancel(key);
                 self.tell_unchanged(plugin, in_pass, None);
-            } else {
-                self.request(plugin, Why::Edited, since, in_pass);
             }
-            return;
-        }
-        let reason = match &self.site.access {
-            Access::Open => None,
-            // Only an answer of the server ends an outage.
-            Access::Away { .. } => Some(WaitReason::Away),
-            Access::Probing(_) if self.site.denied.is_some() => Some(WaitReason::Denied),
-            Access::Probing(_) if self.site.outage.is_some() => Some(WaitReason::Away),
-            // The probe will end soon, and then everything is planned.
-            Access::Probing(_) => return,
-            Access::Denied { .. } => Some(WaitReason::Denied),
-        };
-        // Only once: a text that crashes the server must not do so each time the pass is resumed.
-        let has_result = self.site.pass.as_ref().is_some_and(|pass| pass.results.contains_key(key));
-        let forced = in_pass && self.first_pass && self.policy.deploy.force && !has_result;
-        let decision = plan::decide(&Situation {
-            forced,
-            waiting: self.site.lanes.waiting(key).and_then(Job::deploy).map(|(_, why)| why),
-            asked: reason.is_none() && self.site.is_asked_ahead(key),
-            ..self.situation(plugin, remote)
-        });
-        let needs_text = match &decision {
-            Decision::Deploy(_) => reason.is_none(),
-            Decision::RefusedBefore(_) => true,
-            Decision::Unchanged => in_pass && !self.site.is_recorded(plugin),
-            Decision::RolledBack => false,
-        };
-        if needs_text && !plugin.has_text() {
-            // The plan continues when the text has been read.
-            self.site.lanes.of(key).unread = Some(remote);
-            if !self.tree.pending.contains_key(&plugin.path) {
-                let pending = Pending { since, due: None, held: Held::No, saved: None };
-                self.reread(Arc::clone(&plugin.path), pending);
-            }
-            return;
-        }
-        match decision {
-            Decision::Deploy(why) => match reason {
-                None => self.request(plugin, why, since, in_pass),
-                Some(reason) => {
-                    self.tell(Notice::of(plugin, NoticeKind::Waiting { reason, again: false }));
-                }
-            },
             Decision::Unchanged => {
                 self.cancel(key);
                 self.site.lanes.of(key).end_retry(Cause::DiskFull);
@@ -154,17 +124,12 @@ impl Engine {
                 self.tree.files.drop_text(plugin);
                 self.tell_rolled_back(plugin);
             }
-            Decision::RefusedBefore(Refusal { words, .. }) => {
+            Decision::RefusedBefore { words, on_server } => {
                 self.cancel(key);
                 // After an outage this is no news.
                 if !in_pass || self.site.pass.is_some() {
                     let span = refusal::place(&words, &plugin.text);
-                    let on_server = match remote {
-                        Remote::Holds(_) => true,
-                        Remote::NotListed | Remote::Stub => false,
-                        Remote::NotAsked => self.site.ledger.get(key).is_some_and(|record| record.deployed.is_some()),
-                    };
-                    self.tree.complaints.insert(Arc::clone(&plugin.path), Complaint::Error);
+                    self.tree.complain(plugin, Complaint::Error);
                     self.note_result(key, PassResult::Refused);
                     self.tell(Notice::of(plugin, NoticeKind::RefusedBefore { words, span, on_server }));
                 }
@@ -172,17 +137,12 @@ impl Engine {
         }
     }
 
+    /// The facts about the texts of a plugin.
     fn situation(&self, plugin: &Plugin, remote: Remote) -> Situation<'_> {
-        Situation {
-            record: self.site.ledger.get(&plugin.key),
-            rollback: self.site.rollback(&plugin.key),
-            given_up: self.site.given_up(plugin),
-            remote,
-            local: plugin.digest,
-            forced: false,
-            waiting: None,
-            asked: false,
-        }
+        let rollback = self.site.rollback(&plugin.key);
+        let given_up = self.site.given_up(plugin);
+        let record = self.site.ledger.get(&plugin.key);
+        Situation { rollback, given_up, ..Situation::new(record, remote, plugin.digest, plugin.entry) }
     }
 
     /// The decision about a save of the plugin, by the ledger alone.
@@ -258,8 +218,9 @@ impl Engine {
                     let (removal, step) = Removal::start(key.clone(), mode, deployed);
                     (Conversation::Remove(plugin, removal), step.map_done(Ended::Remove))
                 }
-                // The deploy was requested before the rollback.
-                (None, Task::Deploy { plugin, why }) if why != Why::Forced && self.site.is_rolled_back(&plugin) => {
+                (None, Task::Deploy { plugin, why })
+                    if plan::is_rolled_back(why, self.site.rollback(&key), plugin.digest) =>
+                {
                     self.tell_rolled_back(&plugin);
                     continue;
                 }

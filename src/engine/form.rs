@@ -23,7 +23,7 @@ pub(super) fn form_to_create(plugin: &Plugin) -> Form {
     }
 }
 
-/// The least that the server takes as a plugin of this type.
+/// The smallest plugin of this type that the server accepts.
 pub(super) fn form_of_stub(plugin: &Plugin) -> Form {
     Form { content: Arc::from(stub_text(plugin.entry)), file: None, ..form_to_create(plugin) }
 }
@@ -49,7 +49,7 @@ pub(super) fn form_to_update(plugin: &Plugin, before: &Row) -> Form {
     let was = |field: &str| manifest.as_ref().and_then(|manifest| manifest.get(field)).and_then(Value::as_str);
     let never_renamed = before.name == was("title").filter(|title| !title.is_empty()).unwrap_or(&before.id);
     let described = meta.get("description").and_then(Value::as_str).unwrap_or_default();
-    // The stub has no frontmatter, but what was made from ours.
+    // The stub has no frontmatter: its name and description were made from ours.
     let stub = is_stub(before);
     if described == was("description").unwrap_or_default() || stub {
         meta.insert("description".to_owned(), Value::from(description(plugin)));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::crashes::Crash;
-use super::deploy::{self, Deploy, Failure, Reply, Step};
+use super::deploy::{self, CallFailure, Deploy, Reply, Step};
 use super::ledger::{Rollback, UpdateIntent};
 use super::plan::{Remote, Why};
 use super::queue::Queue;
@@ -139,7 +139,7 @@ pub(super) struct InFlight {
     pub(super) in_pass: bool,
     /// A rollback happened meanwhile.
     pub(super) rolled_back: bool,
-    /// The text is blamed for an outage, and must not leave once more.
+    /// The text is blamed for an outage, and must not be sent again.
     pub(super) is_blamed: bool,
     /// When to tell the user that it is still running; `None` once told.
     pub(super) slow_at: Option<Duration>,
@@ -210,25 +210,26 @@ impl Ended {
         }
     }
 
-    /// Whether its result on the server is known. If not, the intent is kept: also after a failed recovery, unless the
+    /// Whether its result on the server is known. If not, the intent is kept. A failed recovery keeps it too, unless the
     /// plugin belongs to others.
     pub(super) fn is_certain(&self) -> bool {
         match self {
             Ended::Deploy(outcome) => outcome.is_certain(),
             Ended::Recover(repair::Outcome::Recovered { left, .. }) => left.unsettled().is_none(),
-            Ended::Recover(repair::Outcome::Failed(failure)) => matches!(failure, Failure::NotOurs { .. }),
-            Ended::Remove(removal::Outcome::Failed(failure)) => failure.is_certain(),
+            Ended::Recover(repair::Outcome::Failed(failure)) => matches!(failure, CallFailure::NotOurs { .. }),
+            Ended::Remove(removal::Outcome::Failed(failure)) => !matches!(failure, CallFailure::Odd { .. }),
             Ended::Remove(_) => true,
         }
     }
 
-    /// Why it came to nothing, if it did.
-    pub(super) fn failure(&self) -> Option<&Failure> {
+    /// Whether it failed because the server is away or failing.
+    pub(super) fn is_away(&self) -> bool {
         match self {
-            Ended::Deploy(deploy::Outcome::Failed(failure))
-            | Ended::Recover(repair::Outcome::Failed(failure))
-            | Ended::Remove(removal::Outcome::Failed(failure)) => Some(failure),
-            Ended::Deploy(_) | Ended::Recover(_) | Ended::Remove(_) => None,
+            Ended::Deploy(deploy::Outcome::Failed(failure)) => failure.is_away(),
+            Ended::Recover(repair::Outcome::Failed(failure)) | Ended::Remove(removal::Outcome::Failed(failure)) => {
+                matches!(failure, CallFailure::Unreachable { .. })
+            }
+            Ended::Deploy(_) | Ended::Recover(_) | Ended::Remove(_) => false,
         }
     }
 }

@@ -52,6 +52,14 @@ pub struct Record {
     pub switched_off: bool,
 }
 
+impl Record {
+    /// The text that the server is believed to hold.
+    #[must_use]
+    pub fn held(&self) -> Option<Digest> {
+        self.deployed.as_ref().filter(|_| self.last == LastAttempt::Deployed).map(|deployed| deployed.digest)
+    }
+}
+
 /// A text on the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deployed {
@@ -104,7 +112,7 @@ pub enum RefusalKind {
     /// The server said so.
     #[default]
     Said,
-    /// The text took the server's answer away, twice.
+    /// The text got no answer, twice.
     NoAnswer,
 }
 
@@ -141,12 +149,20 @@ pub struct Rollback {
     pub done: bool,
 }
 
+impl Rollback {
+    /// Whether it replaced exactly this text.
+    #[must_use]
+    pub fn replaced(&self, text: Digest) -> bool {
+        self.local == Some(text)
+    }
+}
+
 /// An update that is about to be sent. It is on disk first, so that after a crash the next start knows whose text the
 /// server holds, and can repair a function that the server switched off (before 0.12).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpdateIntent {
-    /// The digests of our texts that the server may hold, and last that of the text to send: the ledger with them may
-    /// not be on disk yet.
+    /// The digests of our texts that the server may hold; the text to send comes last. The ledger that has them may not
+    /// be on disk yet.
     pub ours: Vec<Digest>,
     /// The digest of the text that it replaces, if a refusal may need a repair.
     pub replaced: Option<Digest>,
@@ -198,7 +214,7 @@ impl Ledger {
         refused
     }
 
-    /// Notes that a text is about to leave: from now on the server may hold it.
+    /// Notes that a text is about to be sent: the server may hold it from then on.
     pub fn sending(&mut self, key: &Key, digest: Digest) {
         let unknown =
             || Record { deployed: None, last: LastAttempt::Failed { digest }, sent: Vec::new(), switched_off: false };
@@ -209,7 +225,7 @@ impl Ledger {
         sent.drain(..surplus);
     }
 
-    /// Notes that the server says of a text that it did not take it.
+    /// Notes that the server says that it did not take a text.
     pub fn rejected(&mut self, key: &Key, digest: Digest) {
         if let Some(record) = self.records.get_mut(key) {
             record.sent.retain(|known| *known != digest);
@@ -226,13 +242,12 @@ impl Ledger {
     /// The text that the server is believed to hold of a plugin.
     #[must_use]
     pub fn held(&self, key: &Key) -> Option<Digest> {
-        let record = self.records.get(key).filter(|record| record.last == LastAttempt::Deployed)?;
-        record.deployed.as_ref().map(|deployed| deployed.digest)
+        self.records.get(key)?.held()
     }
 
     /// The texts that the server is believed to hold.
     pub fn all_held(&self) -> impl Iterator<Item = (&Key, Digest)> {
-        self.records.keys().filter_map(|key| Some((key, self.held(key)?)))
+        self.records.iter().filter_map(|(key, record)| Some((key, record.held()?)))
     }
 
     /// Drops the record of a plugin.
@@ -247,15 +262,15 @@ impl Ledger {
     }
 
     /// The text to append to the file if only these records have changed, so that a save costs the same with many
-    /// plugins as with few. `None` if one of them is gone: only the whole content says that.
+    /// plugins as with few. `None` if one of them is gone: only the whole content can say so.
     #[must_use]
     pub fn addition<'a>(&self, keys: impl IntoIterator<Item = &'a Key>) -> Option<String> {
         let records: Option<Vec<_>> = keys.into_iter().map(|key| self.records.get_key_value(key)).collect();
         Some(format!("\n{}", serde_json::to_string(&LedgerFile::of(records?)).unwrap_or_default()))
     }
 
-    /// Reads the file's content, with what was added to it; the error says what is wrong with it, for a message that
-    /// goes on without. An addition that was cut short is none.
+    /// Reads the file's content and what was appended to it. An addition that was cut short is ignored. The error says
+    /// what is wrong with the content.
     pub fn from_json(text: &str) -> Result<Self, String> {
         #[derive(Deserialize)]
         struct Version {

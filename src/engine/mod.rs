@@ -40,12 +40,12 @@ use jiff::Timestamp;
 use crate::notice::{Notice, NoticeKind, Subject};
 use crate::plugin::id::PluginId;
 use crate::plugin::{Digest, Key, Plugin};
-use deploy::{Adopt, Backup, Call, DeployPolicy, Failure, Reply};
+use deploy::{Adopt, Backup, Call, CallFailure, DeployPolicy, Reply};
 use duplicate::Identity;
 use files::{FilePresence, Loaded, Owner};
 use lane::Lane;
 use ledger::{Ledger, Rollback, SavedState, UpdateIntent};
-use pass::{AskedFor, Pass};
+use pass::{AskedFor, Pass, Undeployed};
 use site::{Access, Outage, Seen, ServerListing, Site};
 use tree::{Complaint, Tree};
 
@@ -444,17 +444,11 @@ impl Engine {
     /// The server does not answer a probe as it should.
     pub(super) fn on_probe_failed(&mut self, reply: Reply, now: Now) {
         match reply.into_failure() {
-            Failure::Unreachable { cause, retry_after } => self.on_unreachable(cause, retry_after, now),
-            Failure::NotAllowed { status, words } => self.on_denied(status, words, now),
-            Failure::NotOurs { words } => self.on_denied(401, words, now),
-            Failure::Foreign { status, words } => self.on_foreign(status, words, now),
-            // No reply means the last three.
-            Failure::Odd { words: cause }
-            | Failure::Stumbled { cause }
-            | Failure::Unanswered { cause }
-            | Failure::TakesNone { words: cause }
-            | Failure::KeepFailed { words: cause } => self.on_unreachable(cause.into(), None, now),
-            Failure::StoredOther => {}
+            CallFailure::Unreachable { cause, retry_after } => self.on_unreachable(cause, retry_after, now),
+            CallFailure::NotAllowed { status, words } => self.on_denied(status, words, now),
+            CallFailure::NotOurs { words } => self.on_denied(401, words, now),
+            CallFailure::Foreign { status, words } => self.on_foreign(status, words, now),
+            CallFailure::Odd { words } => self.on_unreachable(words.into(), None, now),
         }
     }
 
@@ -534,11 +528,10 @@ impl Engine {
         }
         if let Some(Ending::Stop { by }) = self.ending {
             if self.site.lanes.n_in_flight() == 0 || by <= now.at {
-                let stopped = self.stopped();
-                let is_complete =
-                    matches!(stopped, NoticeKind::Stopped { waiting: 0, refused: 0, held: 0, with_errors: 0 });
-                let cut_short = self.policy.once.is_some() && !is_complete;
-                self.tell(Notice::general(stopped));
+                let undeployed = self.undeployed();
+                let cut_short = self.policy.once.is_some() && undeployed != Undeployed::default();
+                let Undeployed { waiting, refused, held, with_errors } = undeployed;
+                self.tell(Notice::general(NoticeKind::Stopped { waiting, refused, held, with_errors }));
                 let code = if cut_short { Code::NotDeployed } else { Code::Fine };
                 self.effects.push(Effect::Exit(code));
             }

@@ -1,10 +1,9 @@
-//! Draws the consequences of an outcome: what to record, what to tell, and what to do next.
+//! What follows from an outcome: what to record, what to tell, and what to do next.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::deploy::{Aftermath, Backup, Call, Deploy, Failure, Outcome};
+use super::deploy::{Aftermath, Backup, Call, CallFailure, Deploy, Failure, Outcome};
 use super::files::Owner;
 use super::lane::{Conversation, Ended, Session};
 use super::ledger::{Deployed, LastAttempt, Refusal, Rollback};
@@ -27,7 +26,7 @@ impl Engine {
             probe.holds.ended.insert(key.clone());
         }
         let unsettled = ended.unsettled().map(str::to_owned);
-        if unsettled.is_none() && !ended.failure().is_some_and(Failure::is_away) {
+        if unsettled.is_none() && !ended.is_away() {
             self.on_connected(now);
         }
         let switches_on = self.site.intent(key).is_some_and(|intent| intent.replaced.is_none());
@@ -38,7 +37,7 @@ impl Engine {
         {
             lane.end_retry(Cause::Activation);
             if matches!(ended, Ended::Recover(_)) {
-                // From now on the ledger itself records the text as ours.
+                // The ledger itself now records the text as ours.
                 self.effects.push(Effect::Save(key.clone()));
             }
             self.effects.push(Effect::ClearIntent(key.clone()));
@@ -86,7 +85,7 @@ impl Engine {
         }
     }
 
-    /// A deploy that was in flight has undone a rollback made meanwhile. A rollback that is still to be sent will win.
+    /// Handles a deploy that undid a rollback made while it was in flight. A rollback that is still to be sent will win.
     /// Either way, waiting deploys are held back.
     fn undo_rollback(&mut self, plugin: &Plugin) {
         let Some(Rollback { local: Some(local), server, done: true }) = self.site.rollback(&plugin.key) else {
@@ -117,9 +116,15 @@ impl Engine {
             }
             outcome => outcome,
         };
-        let is_there = matches!(outcome, Outcome::Created { .. } | Outcome::Updated { .. } | Outcome::Unchanged);
-        match &outcome {
-            Outcome::Created { .. } => {
+        let on_server = deploy.on_server();
+        let result = match &outcome {
+            Outcome::Failed(failure) => return self.on_failed(plugin, failure.clone(), is_known, took, now),
+            Outcome::Unchanged => {
+                self.record_found(plugin, now);
+                self.tell_unchanged(plugin, in_pass, on_server.and_then(|row| row.active));
+                return self.tree.files.drop_text(plugin);
+            }
+            Outcome::Created { left, .. } => {
                 self.site.lanes.of(&plugin.key).duplicate = None;
                 let had_it = self.site.ledger.get(&plugin.key).is_some_and(|record| record.deployed.is_some());
                 if had_it && !in_pass && self.site.is_open() {
@@ -127,73 +132,53 @@ impl Engine {
                     self.probe();
                 }
                 self.record_deployed(plugin, now);
+                if let Aftermath::Off { .. } = left { PassResult::Failed } else { PassResult::Created }
             }
-            Outcome::Updated { .. } => self.record_deployed(plugin, now),
-            Outcome::Unchanged => self.record_found(plugin, now),
+            Outcome::Updated { .. } => {
+                self.record_deployed(plugin, now);
+                PassResult::Updated
+            }
+            Outcome::WouldCreate => PassResult::Created,
+            Outcome::WouldUpdate { .. } => PassResult::Updated,
+            Outcome::RemoteEdit { .. } => {
+                self.tree.complain(plugin, Complaint::Held);
+                PassResult::Held
+            }
             Outcome::Duplicate(duplicate) => {
                 let other = Key { kind: plugin.key.kind, id: duplicate.id.clone() };
                 self.site.lanes.of(&plugin.key).duplicate = Some(other);
+                self.tree.complain(plugin, Complaint::Held);
+                PassResult::Held
             }
-            Outcome::Refused { refusal, .. } => {
-                let (digest, refusal) = (plugin.digest, refusal.clone());
-                self.record_attempt(&plugin.key, LastAttempt::Refused { digest, refusal });
-            }
-            // A refused text stays refused.
-            Outcome::Failed(_) if self.site.refused_before(plugin).is_some() => {}
-            Outcome::Failed(_) => self.record_attempt(&plugin.key, LastAttempt::Failed { digest: plugin.digest }),
-            _ => {}
-        }
-        match outcome {
-            Outcome::Failed(failure) => {
-                let what = self.wait_out(failure, now);
-                // The user may just have been told that this text brought the server down.
-                let is_known = is_known || what.is_ok() && self.site.refused_before(plugin).is_some();
-                if !is_known {
-                    self.tell_failed((&**plugin).into(), what, took);
+            Outcome::Refused { left, .. } | Outcome::Crashed { left, .. } => {
+                if let Outcome::Refused { refusal, .. } = &outcome {
+                    let (digest, refusal) = (plugin.digest, refusal.clone());
+                    self.record_attempt(&plugin.key, LastAttempt::Refused { digest, refusal });
                 }
-                return;
+                self.tree.complain(plugin, Complaint::Error);
+                if let Aftermath::Off { .. } = left { PassResult::Failed } else { PassResult::Refused }
             }
-            Outcome::Unchanged => self.tell_unchanged(plugin, in_pass, deploy.on_server().and_then(|row| row.active)),
-            outcome => {
-                self.note_outcome(plugin, &outcome);
-                let version = if let Outcome::Updated { version, .. } = &outcome { version.clone() } else { None };
-                for what in NoticeKind::of_outcome(outcome, plugin, deploy.on_server(), in_pass, took) {
-                    self.tell(Notice::of(plugin, what));
-                }
-                self.prune(&plugin.key, version, now);
-            }
+        };
+        self.note_result(&plugin.key, result);
+        let version = if let Outcome::Updated { version, .. } = &outcome { version.clone() } else { None };
+        for what in NoticeKind::of_outcome(outcome, plugin, on_server, in_pass, took) {
+            self.tell(Notice::of(plugin, what));
         }
-        if is_there {
-            self.tree.files.drop_text(plugin);
-        }
+        self.prune(&plugin.key, version, now);
     }
 
-    /// Notes the outcome of a deploy, for the pass and for the next notice about the file.
-    fn note_outcome(&mut self, plugin: &Plugin, outcome: &Outcome) {
-        let complaint = match outcome {
-            Outcome::RemoteEdit { .. } | Outcome::Duplicate(_) => Some(Complaint::Held),
-            Outcome::Refused { .. } | Outcome::Crashed { .. } | Outcome::Failed(_) => Some(Complaint::Error),
-            Outcome::Created { .. } | Outcome::Updated { .. } => {
-                self.tree.complaints.remove(&plugin.path);
-                None
-            }
-            Outcome::Unchanged | Outcome::WouldCreate | Outcome::WouldUpdate { .. } => None,
-        };
-        self.tree.complaints.extend(complaint.map(|complaint| (Arc::clone(&plugin.path), complaint)));
-        self.note_result(
-            &plugin.key,
-            match outcome {
-                Outcome::Created { left: Aftermath::Off { .. }, .. }
-                | Outcome::Refused { left: Aftermath::Off { .. }, .. }
-                | Outcome::Crashed { left: Aftermath::Off { .. }, .. }
-                | Outcome::Failed(_) => PassResult::Failed,
-                Outcome::Created { .. } | Outcome::WouldCreate => PassResult::Created,
-                Outcome::Updated { .. } | Outcome::WouldUpdate { .. } => PassResult::Updated,
-                Outcome::Unchanged => PassResult::Unchanged,
-                Outcome::Refused { .. } | Outcome::Crashed { .. } => PassResult::Refused,
-                Outcome::RemoteEdit { .. } | Outcome::Duplicate(_) => PassResult::Held,
-            },
-        );
+    /// Handles a deploy without a verdict on the text. `is_known`: the user was told after the previous try.
+    fn on_failed(&mut self, plugin: &Plugin, failure: Failure, is_known: bool, took: Duration, now: Now) {
+        // A refused text stays refused.
+        let was_refused = self.site.refused_before(plugin).is_some();
+        if !was_refused {
+            self.record_attempt(&plugin.key, LastAttempt::Failed { digest: plugin.digest });
+        }
+        let what = self.wait_out(failure, now);
+        // The user may just have been told that this text brought the server down.
+        if !is_known && !(what.is_ok() && was_refused) {
+            self.tell_failed(plugin.into(), what, took);
+        }
     }
 
     /// Tells that a conversation waits, or why it failed.
@@ -231,9 +216,9 @@ impl Engine {
         let about = self.about(key);
         match outcome {
             // Do not repeat the repair at once.
-            repair::Outcome::Failed(Failure::Odd { words }) => self.on_unreachable(words.into(), None, now),
+            repair::Outcome::Failed(CallFailure::Odd { words }) => self.on_unreachable(words.into(), None, now),
             repair::Outcome::Failed(failure) => {
-                let what = self.wait_out(failure, now);
+                let what = self.wait_out(failure.into(), now);
                 self.tell_failed(about, what, took);
             }
             repair::Outcome::Recovered { left: Aftermath::Unsettled { .. }, .. } => {}
@@ -295,18 +280,16 @@ impl Engine {
     /// Starts to wait if the server is the reason of a failure; gives back any other failure.
     pub(super) fn wait_out(&mut self, failure: Failure, now: Now) -> Result<WaitReason, Failure> {
         match failure {
-            Failure::Unreachable { cause, retry_after } => self.on_unreachable(cause, retry_after, now),
+            Failure::Call(CallFailure::Unreachable { cause, retry_after }) => {
+                self.on_unreachable(cause, retry_after, now);
+            }
             Failure::Unanswered { cause } | Failure::Stumbled { cause } => self.on_unreachable(cause.into(), None, now),
-            Failure::Foreign { status, words } => self.on_foreign(status, words, now),
-            Failure::NotAllowed { status, words } => {
+            Failure::Call(CallFailure::Foreign { status, words }) => self.on_foreign(status, words, now),
+            Failure::Call(CallFailure::NotAllowed { status, words }) => {
                 self.on_denied(status, words, now);
                 return Ok(WaitReason::Denied);
             }
-            failure @ (Failure::NotOurs { .. }
-            | Failure::StoredOther
-            | Failure::TakesNone { .. }
-            | Failure::KeepFailed { .. }
-            | Failure::Odd { .. }) => return Err(failure),
+            failure => return Err(failure),
         }
         Ok(WaitReason::Away)
     }
@@ -316,9 +299,11 @@ impl Engine {
         if self.policy.deploy.dry_run {
             return;
         }
+        self.tree.complaints.remove(&plugin.path);
         self.end_rollback(&plugin.key);
         self.record(plugin, true, now);
         self.effects.push(Effect::Archive(backup(plugin)));
+        self.tree.files.drop_text(plugin);
     }
 
     /// Records that the server already holds the file's text.
@@ -329,7 +314,7 @@ impl Engine {
             let was_sent = self.site.ledger.get(&plugin.key).is_some_and(|record| record.sent.contains(&plugin.digest));
             let by_us = was_sent || self.site.deployed_by_us(&plugin.key) == Some(plugin.digest);
             self.record(plugin, by_us, now);
-            // From now on it counts as ours and is replaced without another copy.
+            // It counts as ours from now on, and is replaced without another copy.
             let archive = if by_us { Effect::Archive } else { Effect::ArchiveFound };
             self.effects.push(archive(backup(plugin)));
         }

@@ -35,14 +35,23 @@ pub(super) enum PassResult {
     Failed,
 }
 
+/// How many plugins the server does not hold as their files do, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Undeployed {
+    pub(super) waiting: usize,
+    pub(super) refused: usize,
+    pub(super) held: usize,
+    pub(super) with_errors: usize,
+}
+
 /// Whether the plugins named on the command line exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AskedFor {
     /// Not every file has been read.
     Unknown,
-    /// The user was told what is missing, if anything.
+    /// Every file was read, and the user was told which plugins are missing.
     Told,
-    /// A single pass cannot do what was asked.
+    /// A single pass was asked for plugins that do not exist.
     Absent,
 }
 
@@ -175,19 +184,19 @@ impl Engine {
         in_reach.filter(|plugin| self.policy.selects_plugin(plugin) && counts(plugin, &decision(plugin))).count()
     }
 
-    /// The last notice: how many plugins the server does not hold as their files do, and why.
-    pub(super) fn stopped(&self) -> NoticeKind {
+    /// How many plugins the server does not hold as their files do.
+    pub(super) fn undeployed(&self) -> Undeployed {
         let is_held = |plugin: &Plugin| {
             let told = self.tree.complaints.get(&plugin.path);
             told == Some(&Complaint::Held) && !self.tree.pending.contains_key(&plugin.path)
         };
-        NoticeKind::Stopped {
+        Undeployed {
             waiting: self.n_planned(|plugin, plan| matches!(plan, Decision::Deploy(_)) && !is_held(plugin)),
-            refused: self.n_planned(|_, plan| matches!(plan, Decision::RefusedBefore(_))),
+            refused: self.n_planned(|_, plan| matches!(plan, Decision::RefusedBefore { .. })),
             held: self.n_planned(|plugin, plan| match plan {
                 Decision::Deploy(_) => is_held(plugin),
                 Decision::RolledBack => true,
-                Decision::RefusedBefore(_) | Decision::Unchanged => false,
+                _ => false,
             }),
             with_errors: self.n_skipped(),
         }

@@ -1,7 +1,7 @@
 //! Prefetch: asks what the server holds of a plugin at the first sign of a save, while the file is still being written,
 //! read and parsed. By the time the text is known, the answer is there, or nearly.
 //!
-//! No promise suffers. The first question of a conversation does not depend on the text; it only leaves earlier.
+//! That breaks no promise: the first question of a conversation does not depend on the text, so it can leave earlier.
 //! Somebody may always edit the plugin on the server between our read and our update, since the server has no
 //! conditional update. That gap grows by [`GOOD_FOR`] at most.
 

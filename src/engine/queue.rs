@@ -21,7 +21,7 @@ impl Queue {
         Self { limit, order: VecDeque::new(), in_flight: BTreeSet::new() }
     }
 
-    /// Puts a lane last in which nothing waited so far.
+    /// Puts a lane last. No job may have waited in it.
     pub(super) fn push(&mut self, key: Key) {
         self.order.push_back(key);
     }

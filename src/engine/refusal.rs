@@ -27,7 +27,7 @@ pub fn install_failed(words: &str) -> bool {
     words.contains("'pip', 'install'") && words.contains("returned non-zero exit status")
 }
 
-/// The class of which the server wants an instance and cannot have one, as in `Pipe.__init__() missing 1 required
+/// The class that the server could not instantiate, as in `Pipe.__init__() missing 1 required
 /// positional argument: 'x'`.
 #[must_use]
 pub fn uncallable_class(words: &str) -> Option<&str> {
@@ -88,8 +88,8 @@ fn named_line(words: &str) -> Option<usize> {
     digits.parse().ok().filter(|line| *line > 0)
 }
 
-/// The first line that imports a module, by the words that begin it. The module may be one that an import of the
-/// plugin's needs itself; then there is no such line. The server names the module as it has rewritten it.
+/// The first line that imports a module, by the words that begin it. There is none if only an imported module needs
+/// it. The server names the module as it has rewritten it.
 fn importing_line(module: &str, text: &str) -> Option<usize> {
     line_that_imports(module, text).or_else(|| line_that_imports(module.strip_prefix(OWN)?, text))
 }

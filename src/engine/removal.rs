@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::deploy::{self, Backup, Call, Failure, Reply, Row};
+use super::deploy::{self, Backup, Call, CallFailure, Failure, Reply, Row};
 use super::files::{File, FilePresence, Loaded, Owner};
 use super::lane::{Conversation, Ended, Job, Task};
 use super::plan::Remote;
@@ -43,12 +43,14 @@ pub(super) enum Mode {
 pub(super) enum Outcome {
     /// The function is switched off.
     Deactivated,
-    /// It is deleted. `kept`: the copy of what was there.
+    /// It is deleted. `kept`: the copy of its text.
     Deleted { kept: PathBuf },
     /// It was left as it is.
     Kept(Why),
-    /// Something else went wrong.
-    Failed(Failure),
+    /// The copy of its text could not be written, so it was left as it is.
+    NotSaved { words: String },
+    /// A call failed.
+    Failed(CallFailure),
 }
 
 /// Why a plugin whose file is gone was left as it is.
@@ -116,7 +118,7 @@ impl Removal {
             }
             (Stage::Checking { kept }, Reply::Absent) => Step::Done(Outcome::Deleted { kept }),
             (Stage::Checking { .. }, Reply::Row(_)) => {
-                failed(Failure::Unreachable { cause: "the server has not deleted it".into(), retry_after: None })
+                failed(CallFailure::Unreachable { cause: "the server has not deleted it".into(), retry_after: None })
             }
             (Stage::Flipping { .. } | Stage::ReadingBack, Reply::Row(row)) if row.is_active == Some(false) => {
                 Step::Done(Outcome::Deactivated)
@@ -125,7 +127,7 @@ impl Removal {
             (Stage::Flipping { last: false }, Reply::Row(_)) => self.flip(true),
             (Stage::Flipping { .. }, Reply::Lost { .. }) => self.call(Stage::ReadingBack, Call::Get(self.key.clone())),
             (Stage::Flipping { .. } | Stage::ReadingBack, Reply::Row(_)) => {
-                failed(Failure::Odd { words: "somebody else switches it at the same moment".to_owned() })
+                failed(CallFailure::Odd { words: "somebody else switches it at the same moment".to_owned() })
             }
             (Stage::Flipping { .. } | Stage::ReadingBack, Reply::Absent) => Step::Done(Outcome::Kept(Why::Gone)),
             (_, reply) => failed(failure(reply)),
@@ -136,8 +138,8 @@ impl Removal {
     pub(super) fn backup_saved(&mut self, kept: Result<PathBuf, String>) -> Step {
         match (std::mem::replace(&mut self.stage, Stage::Asked), kept) {
             (Stage::SavingBackup, Ok(kept)) => self.call(Stage::Deleting { kept }, Call::Delete(self.key.clone())),
-            (_, Ok(_)) => failed(Failure::Odd { words: "a copy was kept that nobody asked for".to_owned() }),
-            (_, Err(words)) => failed(Failure::KeepFailed { words }),
+            (_, Ok(_)) => failed(CallFailure::Odd { words: "a copy was kept that nobody asked for".to_owned() }),
+            (_, Err(words)) => Step::Done(Outcome::NotSaved { words }),
         }
     }
 
@@ -164,14 +166,14 @@ impl Removal {
     }
 }
 
-fn failed(failure: Failure) -> Step {
+fn failed(failure: CallFailure) -> Step {
     Step::Done(Outcome::Failed(failure))
 }
 
-/// A removal that fails loses nothing: it is tried again when the server is back.
-fn failure(reply: Reply) -> Failure {
+/// What a failed call means for a removal.
+fn failure(reply: Reply) -> CallFailure {
     match reply {
-        Reply::NotAllowed { words, .. } | Reply::Refused { words } => Failure::NotOurs { words },
+        Reply::NotAllowed { words, .. } | Reply::Refused { words } => CallFailure::NotOurs { words },
         reply => reply.into_failure(),
     }
 }
@@ -205,8 +207,8 @@ impl Engine {
         }
     }
 
-    /// Takes a second look at a missing file. If more than the file is gone, the plugin is kept: that was no wish to
-    /// remove one plugin.
+    /// Takes a second look at a missing file. If more than the file is gone, the user did not mean to remove this
+    /// plugin, and it is kept.
     pub(super) fn on_presence(&mut self, path: &Path, presence: FilePresence, now: Now) {
         // One file may have had several ids.
         let is_meant = |(key, removal): &(&Key, &PendingRemoval)| {
@@ -322,31 +324,32 @@ impl Engine {
                 };
                 NoticeKind::Spared { why }
             }
+            // The disk may have room for it later.
+            Outcome::NotSaved { words } => {
+                let removal = self.site.removal_mut(key);
+                let is_known = removal.is_some_and(|removal| {
+                    removal.due = Some(now.at + RETRY);
+                    std::mem::replace(&mut removal.told, true)
+                });
+                if !is_known {
+                    self.tell_failed((&**plugin).into(), Err(Failure::KeepFailed { words }), took);
+                }
+                return self.plan_returned(key, now);
+            }
             Outcome::Failed(failure) => {
-                self.on_not_removed(plugin, failure, took, now);
+                let what = self.wait_out(failure.into(), now);
+                if what.is_err() {
+                    self.site.end_removal(key);
+                } else if let Some(removal) = self.site.removal_mut(key) {
+                    removal.due = Some(now.at);
+                }
+                self.tell_failed((&**plugin).into(), what, took);
                 return self.plan_returned(key, now);
             }
         };
         self.site.end_removal(key);
         self.tell(Notice::of(plugin, what));
         self.plan_returned(key, now);
-    }
-
-    /// Schedules another try if the server is away or the disk has no room for the copy; otherwise gives up.
-    fn on_not_removed(&mut self, plugin: &Plugin, failure: Failure, took: Duration, now: Now) {
-        let has_no_room = matches!(failure, Failure::KeepFailed { .. });
-        let what = self.wait_out(failure, now);
-        let due = now.at + if has_no_room { RETRY } else { Duration::ZERO };
-        let mut told = false;
-        if let Some(removal) = self.site.removal_mut(&plugin.key).filter(|_| has_no_room || what.is_ok()) {
-            removal.due = Some(due);
-            told = has_no_room && std::mem::replace(&mut removal.told, true);
-        } else {
-            self.site.end_removal(&plugin.key);
-        }
-        if !told {
-            self.tell_failed(plugin.into(), what, took);
-        }
     }
 
     /// Plans a file that came back meanwhile: the earlier decision was based on an outdated ledger.

@@ -1,12 +1,12 @@
 //! Repairs a running plugin after a refused update, on servers before 0.12: loads the old text again, since the server
 //! may run another text than it stores, and switches the function on again if it was on. The switch is read before and
-//! after every flip. No version touches any other switch, whatever it is sent.
+//! after every flip. No call changes another switch.
 //!
 //! A deploy repairs right after the refusal; a [`Recovery`] does it at the next start, or when the server is back.
 
 use std::sync::Arc;
 
-use crate::engine::deploy::{self, Aftermath, Call, Failure, Form, Reply, Row};
+use crate::engine::deploy::{self, Aftermath, Call, CallFailure, Form, Reply, Row};
 use crate::engine::ledger::UpdateIntent;
 use crate::plugin::{Digest, Key};
 
@@ -17,7 +17,7 @@ pub(super) enum Next {
     Over(Aftermath),
 }
 
-/// The most flips of one repair: there and back, and once more each if no answer came.
+/// The most flips of one repair: there and back, and each again if no answer came.
 const MOST_FLIPS: u8 = 4;
 
 /// A repair in progress.
@@ -25,7 +25,7 @@ const MOST_FLIPS: u8 = 4;
 pub(super) struct Repair {
     key: Key,
     was_active: bool,
-    /// The stored text. Whoever stores another one decides about its switch.
+    /// The stored text. If somebody stores another one, its switch is theirs to set.
     text: Option<Digest>,
     stage: Stage,
     /// The number of flips.
@@ -43,7 +43,7 @@ pub(super) enum Stage {
     Looking { cause: String, reload: bool },
     /// The switch was flipped once.
     Flipping,
-    /// It was flipped back, since somebody else had switched it on before the first flip.
+    /// It was flipped back: somebody else had switched it on before the first flip.
     FlippingBack,
     /// The flip got no answer: reading the switch back.
     ReadingBack,
@@ -193,16 +193,11 @@ pub(super) fn cause_of(reply: Reply) -> (String, bool) {
         Reply::Refused { words } => (words, false),
         Reply::Absent => ("it was deleted meanwhile".to_owned(), false),
         reply => match reply.into_failure() {
-            Failure::Unreachable { cause, .. } => (cause.words, true),
-            Failure::NotAllowed { words, .. } | Failure::NotOurs { words } | Failure::Foreign { words, .. } => {
-                (words, true)
-            }
-            Failure::Odd { words: cause }
-            | Failure::TakesNone { words: cause }
-            | Failure::KeepFailed { words: cause }
-            | Failure::Stumbled { cause }
-            | Failure::Unanswered { cause } => (cause, false),
-            Failure::StoredOther => (String::new(), false),
+            CallFailure::Unreachable { cause, .. } => (cause.words, true),
+            CallFailure::NotAllowed { words, .. }
+            | CallFailure::NotOurs { words }
+            | CallFailure::Foreign { words, .. } => (words, true),
+            CallFailure::Odd { words } => (words, false),
         },
     }
 }
@@ -217,8 +212,8 @@ pub enum Outcome {
         /// The digest of the server's text; `None` if the server has no such plugin.
         holds: Option<Digest>,
     },
-    /// Something went wrong.
-    Failed(Failure),
+    /// A call failed.
+    Failed(CallFailure),
 }
 
 type Step = deploy::Step<Outcome>;
@@ -278,10 +273,10 @@ impl Recovery {
                 done(Aftermath::AsItWas, None)
             }
             (RecoveryStage::Doubted { words }, Reply::Rows(_)) => {
-                Step::Done(Outcome::Failed(Failure::NotOurs { words }))
+                Step::Done(Outcome::Failed(CallFailure::NotOurs { words }))
             }
             (RecoveryStage::Doubted { words }, Reply::Unclear { .. }) => {
-                Step::Done(Outcome::Failed(Failure::NotAllowed { status: 401, words }))
+                Step::Done(Outcome::Failed(CallFailure::NotAllowed { status: 401, words }))
             }
             (RecoveryStage::Asked | RecoveryStage::Doubted { .. }, reply) => {
                 Step::Done(Outcome::Failed(reply.into_failure()))

@@ -49,8 +49,8 @@ impl Retry {
 }
 
 impl Engine {
-    /// Schedules a retry if a deploy failed for lack of room on the disk. Answers whether the user was told already:
-    /// the try before failed in the same way, without a save in between.
+    /// Schedules a retry if a deploy failed because the disk is full. Answers whether the user was told already: the
+    /// previous try failed in the same way, without a save in between.
     pub(super) fn note_for_retry(&mut self, deploy: &Deploy, outcome: &Outcome, took: Duration, now: Now) -> bool {
         let lane = self.site.lanes.of(&deploy.plugin().key);
         if !matches!(outcome, Outcome::Failed(Failure::KeepFailed { .. })) || self.policy.once.is_some() {

@@ -11,7 +11,7 @@ use super::files::Owner;
 use super::lane::{Job, Lanes, Task};
 use super::ledger::{LastAttempt, Ledger, Refusal, Rollback, SavedState, UpdateIntent};
 use super::pass::Pass;
-use super::plan::Remote;
+use super::plan::{self, Remote};
 use super::prefetch::Ahead;
 use super::removal::PendingRemoval;
 use super::retry::backoff;
@@ -32,8 +32,8 @@ pub(super) struct Site {
     pub(super) ledger: Ledger,
     pub(super) lanes: Lanes,
     pub(super) access: Access,
-    /// The last notice about denied access.
-    pub(super) denied: Option<NoticeKind>,
+    /// Why it denied access, until it grants access again.
+    pub(super) denied: Option<Denial>,
     pub(super) outage: Option<Outage>,
     /// The version that the server last reported.
     pub(super) version: Option<String>,
@@ -57,6 +57,15 @@ pub(super) enum Access {
     Away { tried: Duration, until: Duration, asked: bool },
     /// Not probed yet, or it denied access: probed again at `until`, since an admin may fix that on the server.
     Denied { until: Option<Duration> },
+}
+
+/// Why a server that answers cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Denial {
+    /// The key or its role is not enough.
+    NotAllowed { status: u16, words: String },
+    /// It is not Open WebUI.
+    Foreign { status: u16, words: String },
 }
 
 /// An outage of the server, over several probes. A server that answers a probe but no deploy is not back.
@@ -140,14 +149,19 @@ impl Site {
         matches!(self.access, Access::Open)
     }
 
+    /// Whether it can be used, as far as a plan needs to know.
+    pub(super) fn access(&self) -> plan::Access {
+        match self.access {
+            Access::Open => plan::Access::Open,
+            Access::Probing(_) => plan::Access::Probing { denied: self.denied.is_some(), away: self.outage.is_some() },
+            Access::Away { .. } => plan::Access::Away,
+            Access::Denied { .. } => plan::Access::Denied,
+        }
+    }
+
     /// The rollback of a plugin, if it is rolled back.
     pub(super) fn rollback(&self, key: &Key) -> Option<Rollback> {
         self.lanes.get(key)?.rollback
-    }
-
-    /// Whether a rollback replaced exactly the text that the file holds.
-    pub(super) fn is_rolled_back(&self, plugin: &Plugin) -> bool {
-        self.rollback(&plugin.key).is_some_and(|rollback| rollback.local == Some(plugin.digest))
     }
 
     pub(super) fn intent(&self, key: &Key) -> Option<&UpdateIntent> {
@@ -342,7 +356,7 @@ impl Engine {
         let (server, configured) = (self.policy.server.clone(), self.policy.configured);
         let since = self.site.outage.map_or(now.at, |outage| outage.since);
         if let Some(patience) = self.policy.once
-            // Here the server's whole wish counts.
+            // The server's pause counts in full here.
             && now.at.saturating_add(next.max(retry_after.unwrap_or_default())) > since + patience
         {
             let after = now.at.saturating_sub(since);
@@ -357,19 +371,19 @@ impl Engine {
     }
 
     pub(super) fn on_denied(&mut self, status: u16, words: String, now: Now) {
-        let key = self.policy.key.clone();
-        self.deny(NoticeKind::NotAllowed { status, words, key }, now);
+        self.deny(Denial::NotAllowed { status, words }, now);
     }
 
     /// Something else answers: a wrong address, which is told at once, or a proxy whose server is starting, so a watch
     /// tries again.
     pub(super) fn on_foreign(&mut self, status: u16, words: String, now: Now) {
-        let foreign = NoticeKind::Foreign { server: self.policy.server.clone(), status, words: words.clone() };
         if self.policy.once.is_some() {
-            self.deny(foreign, now);
+            self.deny(Denial::Foreign { status, words }, now);
         } else if let Some((attempt, next)) = self.back_off(None, now) {
-            let still = NoticeKind::StillUnreachable { cause: words, attempt, next };
-            self.tell(Notice::general(if attempt == 1 { foreign } else { still }));
+            self.tell(Notice::general(match attempt {
+                1 => NoticeKind::Foreign { server: self.policy.server.clone(), status, words },
+                _ => NoticeKind::StillUnreachable { cause: words, attempt, next },
+            }));
         }
     }
 
@@ -404,20 +418,27 @@ impl Engine {
     }
 
     /// The server denied access: told once, and nothing more is sent.
-    fn deny(&mut self, what: NoticeKind, now: Now) {
+    fn deny(&mut self, denial: Denial, now: Now) {
         if matches!(self.site.access, Access::Denied { .. }) {
             return;
         }
         self.site.access = Access::Denied { until: self.policy.once.is_none().then_some(now.at + DENIED_PAUSE) };
-        let denied = matches!(what, NoticeKind::NotAllowed { .. });
+        let denied = matches!(denial, Denial::NotAllowed { .. });
         self.site.outage.get_or_insert(Outage { since: now.at, attempts: 0, denied }).denied = denied;
         self.site.lanes.cancel_all();
         if self.policy.once.is_some() {
             self.exit.get_or_insert(Code::NoServer);
         }
-        if self.site.denied.as_ref() != Some(&what) {
-            self.site.denied = Some(what.clone());
-            self.tell(Notice::general(what));
+        if self.site.denied.as_ref() != Some(&denial) {
+            self.tell(Notice::general(match denial.clone() {
+                Denial::NotAllowed { status, words } => {
+                    NoticeKind::NotAllowed { status, words, key: self.policy.key.clone() }
+                }
+                Denial::Foreign { status, words } => {
+                    NoticeKind::Foreign { server: self.policy.server.clone(), status, words }
+                }
+            }));
+            self.site.denied = Some(denial);
         }
     }
 }

@@ -10,7 +10,7 @@ use super::files::{File, Files, Loaded, Owner};
 use super::plan::Decision;
 use super::{Effect, Engine, Now, Scan};
 use crate::notice::{Notice, NoticeKind, Subject};
-use crate::plugin::{Invalid, Key, Parsed, Rule, Severity};
+use crate::plugin::{Invalid, Key, Parsed, Plugin, Rule, Severity};
 
 /// How long an empty, missing or changing file may take to become complete before its state counts.
 const HOLD: Duration = Duration::from_millis(300);
@@ -36,7 +36,7 @@ pub(super) struct Tree {
     pub(super) rechecked: BTreeMap<Key, BTreeSet<Arc<Path>>>,
     /// Conflicts that the user was told of.
     pub(super) conflicts: BTreeMap<Key, Vec<Arc<Path>>>,
-    /// Files whose last notice was an error.
+    /// The files with which something was wrong last, as the user was told.
     pub(super) complaints: BTreeMap<Arc<Path>, Complaint>,
     /// Missing roots, as told to the user.
     pub(super) missing: Vec<PathBuf>,
@@ -68,10 +68,10 @@ pub(super) enum Held {
     Missing,
 }
 
-/// What the last error told about a file.
+/// What is wrong with a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Complaint {
-    /// The file, or the server's answer to it.
+    /// The file has an error, the server refused it, or its deploy failed.
     Error,
     /// The user must decide.
     Held,
@@ -135,6 +135,11 @@ impl Tree {
         self.pending.iter().any(is_unread)
     }
 
+    /// Notes that the user was told of an error in a plugin, or that its text waits for a decision of the user.
+    pub(super) fn complain(&mut self, plugin: &Plugin, complaint: Complaint) {
+        self.complaints.insert(Arc::clone(&plugin.path), complaint);
+    }
+
     /// Whether a path is in a missing root: its state counts again when the root is back.
     pub(super) fn is_out_of_reach(&self, path: &Path) -> bool {
         self.missing.iter().any(|root| path.starts_with(root))
@@ -182,9 +187,8 @@ impl Engine {
         self.advance_probe(now);
     }
 
-    /// Reads a path that may have changed: at once, unless a formatter may still save it again. After that second save
-    /// nothing is waited for, even if a program saves all the time: its saves are sent as fast as the server takes
-    /// them.
+    /// Reads a path that may have changed: at once, unless a formatter may still save it again. It waits for one more
+    /// save only: if a program saves all the time, its saves are sent as fast as the server takes them.
     pub(super) fn on_ready(&mut self, path: Arc<Path>, saved: Duration, now: Now) {
         let before = self.tree.pending.get(&path).copied();
         let fresh = Pending { since: now.at, due: None, held: Held::No, saved: Some(saved) };
@@ -311,7 +315,7 @@ impl Engine {
         }
     }
 
-    /// Tells what reading a file showed: after a save always, after a scan only what is new.
+    /// Tells what is in a file that was read: everything after a save, only what is new after a scan.
     pub(super) fn tell_loaded(&mut self, path: &Arc<Path>, loaded: &Loaded, before: Option<&File>, saved: bool) {
         let was = before.and_then(File::plugin);
         let about = Subject::file(path);
@@ -369,7 +373,7 @@ impl Engine {
         }
     }
 
-    /// Several files claim one id. After a rename this ends once the old path is read, so reads it first.
+    /// Several files claim one id. After a rename that ends once the old path is read, so it is read first.
     pub(super) fn recheck_claims(&mut self, key: &Key, paths: Vec<Arc<Path>>, since: Duration) {
         let checked = self.tree.rechecked.get(key).cloned().unwrap_or_default();
         let unchecked: Vec<_> = paths.iter().filter(|path| !checked.contains(*path)).cloned().collect();

@@ -1,7 +1,7 @@
 //! What the user can do about a notice: one remedy a line.
 
 use super::{KeepReason, Notice, NoticeKind};
-use crate::engine::deploy::Failure;
+use crate::engine::deploy::{CallFailure, Failure};
 use crate::engine::ledger::RefusalKind;
 use crate::engine::refusal::{self, NO_FUNCTION, OWN};
 use crate::plugin::{Entry, Span};
@@ -104,7 +104,7 @@ impl Notice {
                  leave all but one out with `exclude` in watch.toml"
             }
             NoticeKind::Trouble { hint, .. } => return hint.clone(),
-            NoticeKind::Failed { failure: Failure::NotOurs { .. }, .. } => {
+            NoticeKind::Failed { failure: Failure::Call(CallFailure::NotOurs { .. }), .. } => {
                 "use the key of an admin or of the tool's owner"
             }
             NoticeKind::Failed { failure: Failure::TakesNone { .. }, .. } => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::{KeepReason, Notice, NoticeKind, OldVersion, WaitReason};
-use crate::engine::deploy::Failure;
+use crate::engine::deploy::{CallFailure, Failure};
 use crate::plugin::Entry;
 
 impl Notice {
@@ -252,16 +252,16 @@ impl Failure {
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
-            Failure::Unreachable { .. } => "unreachable",
+            Failure::Call(CallFailure::Unreachable { .. }) => "unreachable",
             Failure::Unanswered { .. } => "unanswered",
             Failure::Stumbled { .. } => "stumbled",
             Failure::TakesNone { .. } => "takes_none",
-            Failure::NotAllowed { .. } => "not_allowed",
-            Failure::Foreign { .. } => "not_open_webui",
-            Failure::NotOurs { .. } => "not_ours",
+            Failure::Call(CallFailure::NotAllowed { .. }) => "not_allowed",
+            Failure::Call(CallFailure::Foreign { .. }) => "not_open_webui",
+            Failure::Call(CallFailure::NotOurs { .. }) => "not_ours",
             Failure::StoredOther => "stored_other",
             Failure::KeepFailed { .. } => "backup_failed",
-            Failure::Odd { .. } => "odd_answer",
+            Failure::Call(CallFailure::Odd { .. }) => "odd_answer",
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Subject, WaitReason};
 use crate::engine::OnDelete;
-use crate::engine::deploy::{Cause, Failure};
+use crate::engine::deploy::{CallFailure, Cause, Failure};
 use crate::engine::duplicate::{Duplicate, MatchedBy};
 use crate::engine::ledger::RefusalKind;
 use crate::engine::plan::Why;
@@ -209,16 +209,16 @@ pub(super) fn samples() -> Vec<Notice> {
         NoticeKind::RefusedBefore { words: words(), span: Some(span()), on_server: false },
         NoticeKind::RefusedBefore { words: String::new(), span: None, on_server: true },
         NoticeKind::RefusedBefore { words: pip(), span: None, on_server: false },
-        failed(Failure::Unreachable { cause: cause().into(), retry_after: None }),
+        failed(CallFailure::Unreachable { cause: cause().into(), retry_after: None }.into()),
         failed(Failure::Unanswered { cause: cause() }),
-        failed(Failure::NotAllowed { status: 401, words: "401 Unauthorized".to_owned() }),
-        failed(Failure::Foreign { status: 200, words: "a web page".to_owned() }),
-        failed(Failure::NotOurs { words: "401 Unauthorized".to_owned() }),
+        failed(CallFailure::NotAllowed { status: 401, words: "401 Unauthorized".to_owned() }.into()),
+        failed(CallFailure::Foreign { status: 200, words: "a web page".to_owned() }.into()),
+        failed(CallFailure::NotOurs { words: "401 Unauthorized".to_owned() }.into()),
         failed(Failure::StoredOther),
         failed(Failure::Stumbled { cause: "the server's database is locked".to_owned() }),
         failed(Failure::TakesNone { words: "[ERROR: Error creating function]".to_owned() }),
         failed(Failure::KeepFailed { words: "No space left on device".to_owned() }),
-        failed(Failure::Odd { words: "null".to_owned() }),
+        failed(CallFailure::Odd { words: "null".to_owned() }.into()),
         flawed(Rule::Syntax("expected `)`".to_owned()), Some(span())),
         flawed(Rule::DanglingLink("gone.py".to_owned()), None),
         flawed(Rule::UnreadableFolder("permission denied".to_owned()), None),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::format::{count, duration, list};
 use super::{KeepReason, Notice, NoticeKind, OldVersion, PassSummary, WaitReason};
 use crate::engine::OnDelete;
-use crate::engine::deploy::Failure;
+use crate::engine::deploy::{CallFailure, Failure};
 use crate::engine::duplicate::{Duplicate, MatchedBy};
 
 impl Notice {
@@ -267,22 +267,24 @@ fn reason(words: &str) -> &str {
 
 fn failed(failure: &Failure) -> String {
     match failure {
-        Failure::Unreachable { cause, .. } => format!("the server is away: {cause}"),
+        Failure::Call(CallFailure::Unreachable { cause, .. }) => format!("the server is away: {cause}"),
         Failure::Unanswered { cause } => format!("no answer came: {cause}"),
         Failure::Stumbled { cause } => cause.clone(),
         Failure::TakesNone { words } => {
             format!("the server rejects every new plugin, even an empty one: {}", reason(words))
         }
-        Failure::NotAllowed { words, .. } => format!("the server denied access: {words}"),
-        Failure::Foreign { words, .. } => format!("the address does not answer as Open WebUI: {words}"),
-        Failure::NotOurs { words } => format!("this key may not change it: {words}"),
+        Failure::Call(CallFailure::NotAllowed { words, .. }) => format!("the server denied access: {words}"),
+        Failure::Call(CallFailure::Foreign { words, .. }) => {
+            format!("the address does not answer as Open WebUI: {words}")
+        }
+        Failure::Call(CallFailure::NotOurs { words }) => format!("this key may not change it: {words}"),
         Failure::StoredOther => {
             "the server holds another text than the one sent: someone else just edited it".to_owned()
         }
         Failure::KeepFailed { words } => {
             format!("nothing was sent: the state folder cannot be written: {words}")
         }
-        Failure::Odd { words } => format!("the server gave an unexpected answer: {words}"),
+        Failure::Call(CallFailure::Odd { words }) => format!("the server gave an unexpected answer: {words}"),
     }
 }
 

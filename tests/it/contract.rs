@@ -490,7 +490,7 @@ async fn everything(server: &Server, key: &Key) -> Value {
     row
 }
 
-/// The row itself, as the server spells it.
+/// The row itself, as the server sends it.
 async fn stored(server: &Server, key: &Key) -> Value {
     let (status, row) = server.get(&format!("/api/v1/{}s/id/{}", key.kind.word(), key.id)).await;
     assert_eq!(status, 200, "{row}");

@@ -1,4 +1,4 @@
-//! The server's history of a function: versions as it spells them, and their order.
+//! The server's history of a function: the versions as JSON, and their order.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -66,8 +66,8 @@ pub(super) struct Snapshot {
     pub(super) content: String,
 }
 
-/// Sorts versions, newest first. Of two in the same second, which the server lists in any order, the one that was made
-/// from the other comes first.
+/// Sorts versions, newest first. The server lists versions of the same second in any order: the one that was made from
+/// the other comes first.
 pub(in crate::client) fn newest_first(mut versions: Vec<Version>) -> Vec<Version> {
     let heights = heights(&versions);
     versions.sort_by_cached_key(|version| Reverse((version.at, heights.get(&version.id).copied())));

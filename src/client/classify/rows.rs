@@ -1,4 +1,4 @@
-//! The server's rows: one plugin, and lists, of which only the needed fields are kept.
+//! The server's rows: one plugin, or lists of plugins. Only the fields that we need are kept.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -87,7 +87,7 @@ pub(super) fn bare_row(id: String) -> Row {
     }
 }
 
-/// A row as the server spells it. Anything else in it (specs, grants, history) is skipped.
+/// A row as the server sends it. Other fields (specs, grants, history) are skipped.
 #[derive(Deserialize)]
 pub(super) struct WireRow {
     pub(super) id: String,

@@ -60,8 +60,8 @@ pub enum Origin {
 }
 
 impl Folder {
-    /// Saves a text that is about to be replaced, durably, and answers where. If the newest copy is of the same text, since
-    /// the server refused its replacement, that copy serves.
+    /// Saves a text that is about to be replaced, durably, and answers where. If the newest copy has the same text (the
+    /// server refused to replace it), that copy serves.
     pub fn save_backup(&self, backup: &Backup, at: Timestamp) -> anyhow::Result<PathBuf> {
         if let Some(newest) = self.newest(&backup.key).filter(|newest| newest.is(Origin::Replaced, backup.digest))
             && self.read(&newest.path, MOST_BYTES).is_ok_and(|bytes| bytes == backup.text.as_bytes())
@@ -147,7 +147,7 @@ impl Folder {
         self.path.join(name).join(&self.server).join(key.kind.word()).join(key.id.as_str())
     }
 
-    /// The copies in a folder, oldest first. What is not named as one is not ours.
+    /// The copies in a folder, oldest first. Files with other names are not ours.
     fn listed_in(&self, folder: &Path, name: &str) -> Vec<Listed> {
         let origin = if name == DEPLOYED { Origin::Deployed } else { Origin::Replaced };
         let mut copies: Vec<_> = self
@@ -174,7 +174,7 @@ impl Folder {
         });
         let text = match text {
             Ok(text) => text,
-            // Another process has deleted it as one too many.
+            // Another process deleted it, as the oldest of too many.
             Err(error) if error.kind() == ErrorKind::NotFound => return None,
             Err(error) => {
                 tracing::error!("cannot read `{}`: {error}", path.display());
@@ -186,7 +186,7 @@ impl Folder {
     }
 }
 
-/// A time as the name of a copy begins. One plugin never has two copies in a millisecond.
+/// The time at which the name of a copy begins. A plugin never has two copies of one millisecond.
 fn stamp(at: Timestamp) -> String {
     at.strftime("%Y%m%dT%H%M%S%.3fZ").to_string()
 }
@@ -271,10 +271,10 @@ mod tests {
         // Of one kind and one id.
         let other = Key { kind: Kind::Function, ..key() };
         assert!(folder.copies(&other).is_empty() && !folder.has_copies(&other) && folder.has_copies(&key()));
-        // And of one server: what was tried on one is nothing to go back to on another.
+        // And of one server: copies of one server are not for another.
         let elsewhere = Folder::new(temporary.path().join("state"), "http://other");
         assert!(elsewhere.copies(&key()).is_empty() && !elsewhere.has_copies(&key()));
-        // What is not ours, or was there a moment ago.
+        // Files that are not ours, or that are gone by now.
         let deployed = temporary.path().join("state/deployed/h/tool/clock");
         for name in ["notes.py", "20260102T030000Z.py", "20260102T030000Z-abc.txt", ".tmp123"] {
             fs::write(deployed.join(name), "").unwrap();
@@ -316,10 +316,10 @@ mod tests {
         folder.archive(&ours, at(1)).unwrap();
         let path = folder.save_backup(&theirs, at(2)).unwrap();
         assert_eq!(folder.save_backup(&theirs, at(3)).unwrap(), path, "what was to take its place was refused");
-        // What a pull took out of a file was never there.
+        // The text that a pull replaced in a local file was never on the server.
         folder.save_local_file(&key(), b"x", Digest::of(b"x"), at(4)).unwrap();
         assert_eq!(folder.save_backup(&theirs, at(5)).unwrap(), path);
-        // A copy that somebody has spoiled is none.
+        // A damaged copy is skipped.
         fs::write(&path, "").unwrap();
         assert_ne!(folder.save_backup(&theirs, at(6)).unwrap(), path);
         fs::remove_file(&path).unwrap();

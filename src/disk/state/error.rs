@@ -1,4 +1,4 @@
-//! Why there is no state, or none of what was there, and what to do about it.
+//! Why the state cannot be used, and what to do about it.
 
 use std::path::Path;
 use std::{fmt, io};
@@ -6,7 +6,7 @@ use std::{fmt, io};
 use super::trust::Distrust;
 use super::{Folder, Other};
 
-/// Why there can be no state, or none of what was there, and what to do about it.
+/// Why the state cannot be used, and what to do about it.
 #[derive(Debug)]
 pub struct StateError {
     pub(super) message: String,

@@ -1,5 +1,5 @@
-//! Whose state folder it is. Files that were planted in a project, by whoever packed or committed it, must not pass for
-//! what we know: a ledger decides what may be replaced or deleted without asking.
+//! Whose state folder it is. A ledger decides what may be replaced or deleted without asking, so files that somebody
+//! planted in a project must not pass for ours.
 //!
 //! The folder has an identity, a random number that each ledger, intent and rollback repeats. The number counts only in the folder
 //! that it was made for, which is known by its time of birth: no archive and no clone can set that on Linux. State that
@@ -43,7 +43,7 @@ struct Identity {
     mark: Mark,
 }
 
-/// What no archive can carry from one folder to another.
+/// A property of a folder that no archive can carry to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Mark {
     /// When the folder was born, where the system tells.
@@ -79,7 +79,7 @@ impl Mark {
     }
 }
 
-/// What state must say to be believed.
+/// The number that a file of the state must repeat to be believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::disk) struct Owner {
     /// The folder's own number.
@@ -100,12 +100,12 @@ pub(super) fn owner(folder: &Path) -> Option<Owner> {
 
 /// Whether the folder holds state that does not belong to it.
 pub(super) fn holds_unused_state(folder: &Path) -> io::Result<bool> {
-    // An identity that was made meanwhile counts.
+    // Another process may have made an identity meanwhile: it counts.
     let names = trust::names(folder)?;
     Ok(names.iter().any(|name| is_state(name)) && known(folder)?.is_none())
 }
 
-/// Refuses a folder of another name than ours with entries, unless it is known to be ours. Changes nothing.
+/// Refuses a folder that has entries and another name than ours, unless it is known to be ours. Changes nothing.
 pub(super) fn refuse_foreign(folder: &Path) -> io::Result<()> {
     let is_ours = |name: &OsStr| name == OUR_NAME;
     let has_our_name = full(folder).is_some_and(|path| path.file_name().is_some_and(is_ours));
@@ -185,7 +185,7 @@ pub(super) fn born_apart() -> Option<(tempfile::TempDir, tempfile::TempDir)> {
     let born = |folder: &tempfile::TempDir| Mark::of(folder.path()).unwrap().born;
     let one = folder();
     let first = born(&one)?;
-    // Two that are made in one tick of the file system's clock are born at the same time.
+    // Folders made within one tick of the file system's clock have the same time of birth.
     let mut others = std::iter::repeat_with(folder);
     let other = others.find(|other| born(other) != Some(first));
     Some((one, other?))

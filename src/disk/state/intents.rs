@@ -36,7 +36,7 @@ impl Folder {
         self.save_signed(&self.rollbacks_folder(), key, rollback)
     }
 
-    /// The rollbacks in force. One that cannot be used is skipped and logged.
+    /// The current rollbacks. A file that cannot be used is skipped and logged.
     #[must_use]
     pub fn rollbacks(&self) -> BTreeMap<Key, Rollback> {
         self.all_signed(&self.rollbacks_folder())
@@ -58,7 +58,7 @@ impl Folder {
         self.all_signed(&self.intents_folder())
     }
 
-    /// Clears an intent: it is known how the update ended.
+    /// Clears an intent: the result of the update is known.
     pub fn clear_intent(&self, key: &Key) -> anyhow::Result<()> {
         self.clear(&self.intents_folder(), key)
     }
@@ -112,7 +112,7 @@ impl State {
         };
         let modified = metadata.modified().ok();
         let changed = modified.is_none() || modified != self.rollbacks_seen;
-        // One that follows in the same moment would not be seen.
+        // A later change within the same tick of the clock would be missed.
         let settled = age(&metadata).is_none_or(|age| age > ONE_TICK);
         self.rollbacks_seen = modified.filter(|_| settled);
         changed
@@ -198,7 +198,7 @@ mod tests {
         assert!(!notes.join("tool-clock.json").exists());
     }
 
-    /// As a pull of somebody else's commits may do.
+    /// A pull of somebody else's commits may do that.
     #[test]
     fn a_planted_rollback_is_skipped() {
         let temporary = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! The file of the ledger: what was deployed from here to one server. One that cannot be used is set aside, never deleted.
+//! The ledger's file: what was deployed from here to one server. A file that cannot be used is set aside, never deleted.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write as _};
@@ -12,17 +12,17 @@ use super::trust::{self, Lasting};
 use super::{Folder, NOT_OURS, State, StateError, write_whole};
 use crate::engine::ledger::{self, Ledger};
 
-/// A ledger of ten thousand plugins has 4 MiB. Nothing that is larger was written here.
+/// A ledger of ten thousand plugins has 4 MiB. We never write a larger one.
 const LARGEST_LEDGER: u64 = 64 * 1024 * 1024;
 
 impl Folder {
-    /// The ledger as it stands, without the lock. One that cannot be used counts as empty.
+    /// The current ledger, without the lock. A file that cannot be used counts as empty.
     #[must_use]
     pub fn peek(&self) -> Ledger {
         self.owner().and_then(|owner| self.read_ledger(&owner).ok()).flatten().unwrap_or_default()
     }
 
-    /// `None` where there is none. The error says what is wrong with the one that there is.
+    /// `None` if there is no file. The error says why it cannot be used.
     fn read_ledger(&self, owner: &Owner) -> Result<Option<Ledger>, String> {
         let bytes = match self.read(&self.ledger(), LARGEST_LEDGER) {
             Ok(bytes) => bytes,
@@ -47,7 +47,7 @@ impl Folder {
         save().with_context(|| format!("cannot write `{}`", path.display()))
     }
 
-    /// Adds to the ledger's text, durably. Fails where there is no ledger: then it has to be written as a whole.
+    /// Appends to the ledger's text, durably. Fails if there is no ledger: it must be written as a whole then.
     pub fn add(&self, text: &str) -> anyhow::Result<()> {
         let mut file = trust::open(&self.path, &self.ledger(), OpenOptions::new().append(true))?;
         file.write_all(text.as_bytes())?;
@@ -60,8 +60,8 @@ impl Folder {
 }
 
 impl State {
-    /// Reads the ledger. One that cannot be used is set aside, and the error says so: to go on without is safe. It may be
-    /// a newer version's, which will want it back, so nothing that was set aside before is replaced by it.
+    /// Reads the ledger. A file that cannot be used is set aside, and the error says so: it is safe to continue without it.
+    /// A newer version may have written it and want it back, so it never replaces a file that was set aside before.
     #[must_use]
     pub fn load(&self) -> (Ledger, Option<StateError>) {
         let owner = self.folder.made().map_err(|error| format!("{error:#}"));
@@ -208,7 +208,7 @@ mod tests {
             assert!(error.unwrap().to_string().contains(&name), "{bytes:?}");
             assert!(state.load().1.is_none(), "it is out of the way");
         }
-        // Each is there as it was: the second may be a newer version's, which will want it back.
+        // Both are unchanged: a newer version may have written the second, and want it back.
         for (n, bytes) in damaged.into_iter().enumerate() {
             let name = if n == 0 { String::new() } else { format!("-{}", n + 1) };
             assert_eq!(fs::read(folder.path().join(format!("ledger-h.json.unusable{name}"))).unwrap(), bytes);

@@ -12,7 +12,7 @@ use crate::regular_file::Rejection;
 /// Another owui-watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Other {
-    /// Its process. On Windows nobody can read it, since a locked file cannot be read there.
+    /// Its process; unknown on Windows, where a locked file cannot be read.
     pub pid: Option<u32>,
 }
 

@@ -1,4 +1,4 @@
-//! A log per plugin. It is bounded: of two files the older one goes.
+//! A log per plugin, bounded: two files, and the older one is deleted when the newer one is full.
 
 use std::fs;
 use std::io::{ErrorKind, Write as _};

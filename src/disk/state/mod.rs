@@ -36,7 +36,7 @@ use crate::paths::{self, real};
 /// The prefix of a file that is being written.
 const UNFINISHED: &str = ".owui-watch-";
 
-/// The writer of a file that has been unfinished for this long was killed.
+/// A file that stays unfinished for this long belongs to a writer that was killed.
 const ABANDONED: Duration = Duration::from_mins(1);
 
 /// Why state is not used.
@@ -51,7 +51,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// The folder, for what is about this server. Nothing is made or read yet.
+    /// The folder, for one server. Creates and reads nothing yet.
     #[must_use]
     pub fn new(path: PathBuf, server: &str) -> Self {
         Self { path, server: address::file_name(server) }
@@ -96,7 +96,7 @@ impl Folder {
 
     /// The owner whose state is used; `None` if no state here is.
     pub(super) fn owner(&self) -> Option<Owner> {
-        // Nothing of a folder that is not ours is changed, not even its permissions.
+        // A folder that is not ours is not changed, not even its permissions.
         let owner = identity::owner(&self.path)?;
         trust::check_folders(&self.path, &self.path).ok()?;
         Some(owner)
@@ -199,7 +199,7 @@ impl State {
         Ok(Self { folder, aside, rollbacks_seen: None, lock })
     }
 
-    /// The folder, for what needs no lock.
+    /// The folder, for uses that need no lock.
     #[must_use]
     pub fn folder(&self) -> Folder {
         self.folder.clone()
@@ -213,8 +213,8 @@ impl State {
     }
 }
 
-/// The folders that the walk of a root must skip, as it would spell them: the state folder, and the copies in it in case
-/// the root itself lies in the state folder.
+/// The folders that the walk of a root must skip, as paths of that walk: the state folder, and its copies in case the
+/// root itself lies in the state folder.
 pub(super) fn folders_under(state: &Path, root: &Path) -> Vec<PathBuf> {
     let names = [(full(state), full(root)), (real(state), real(root))];
     let inside = names.into_iter().filter_map(|(state, root)| Some((state?, root?))).flat_map(|(state, root)| {

@@ -1,4 +1,4 @@
-//! What may be used below the state folder: real folders and regular files of this user, that nobody else can write to.
+//! Only real folders and regular files of this user that nobody else can write to are used below the state folder.
 //! A cloned or unpacked project may carry links there that lead to any other file of the user.
 #![expect(clippy::disallowed_methods, reason = "the files of the state folder are opened here alone")]
 
@@ -160,7 +160,7 @@ fn keep_others_out(path: &Path, metadata: &Metadata, top: &Path, change: Change)
     }
     let mended = change(path, fs::Permissions::from_mode(mode & !OTHERS_WRITE));
     let now = path.symlink_metadata()?;
-    // Some file systems take a change of permissions and do nothing.
+    // Some file systems accept a change of permissions and ignore it.
     let is_private = mended.is_ok() && now.permissions().mode() & OTHERS_WRITE == 0;
     if is_private || is_as_open(&parent(&std::path::absolute(top)?).metadata()?, &now) {
         Ok(())
@@ -286,7 +286,7 @@ pub(super) fn entries(top: &Path, folder: &Path) -> impl Iterator<Item = DirEntr
     listed.into_iter().flatten().filter_map(Result::ok)
 }
 
-/// What a write survives.
+/// The worst event that a write survives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::disk) enum Lasting {
     /// A power cut.

@@ -1,9 +1,9 @@
 //! One deploy as a conversation with the server: which [`Call`] to make, and what its [`Reply`] means.
 //!
 //! It begins by reading what the server has, with one exception: a plugin that is neither in the listing of the pass
-//! nor in the ledger is created at once, so that a first deploy of many plugins makes one request each. Nothing is at
-//! risk: every version of the server checks the id before the text, and answers that the id is taken, or that plugins
-//! are off, without touching anything. Then the row is read after all, and treated as somebody else's.
+//! nor in the ledger is created at once, so that a first deploy of many plugins makes one request each. That is safe:
+//! every version of the server checks the id before the text. If the id is taken or plugins are off, it says so and
+//! changes nothing. Then the row is read after all, and treated as somebody else's.
 //!
 //! Long because it is one table: what each reply means at each stage. Its tests are in `tests.rs`.
 
@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use crate::engine::call::{Call, Cause, Failure, Form, Reply, Row, Version};
+pub use crate::engine::call::{Call, CallFailure, Cause, Form, Reply, Row, Version};
 use crate::engine::duplicate::{self, Duplicate, Duplicates, Identity};
 pub use crate::engine::form::message;
 use crate::engine::form::{form_of_stub, form_to_create, form_to_update, is_stub};
@@ -149,8 +149,58 @@ pub enum Outcome {
         /// The state of the running plugin.
         left: Aftermath,
     },
-    /// Something else went wrong.
+    /// It ended without a verdict on the text.
     Failed(Failure),
+}
+
+/// Why a deploy ended without a verdict on the text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// A call failed.
+    Call(CallFailure),
+    /// It was sent, no answer came, and the server does not hold it, or no longer answers. The text may be the cause.
+    Unanswered {
+        /// The cause.
+        cause: String,
+    },
+    /// The server could not store it; the text is not the cause. Before 0.12 the server may run it anyway.
+    Stumbled {
+        /// The cause.
+        cause: String,
+    },
+    /// The server holds another text than the one it just took: somebody else wrote at the same moment.
+    StoredOther,
+    /// The server gives no reason, and refuses even the stub: the text is not the cause.
+    TakesNone {
+        /// Its words.
+        words: String,
+    },
+    /// The copy or the intent that must be on disk first could not be written, so nothing was sent.
+    KeepFailed {
+        /// The system's words.
+        words: String,
+    },
+}
+
+impl From<CallFailure> for Failure {
+    fn from(failure: CallFailure) -> Self {
+        Failure::Call(failure)
+    }
+}
+
+impl Failure {
+    /// Whether the server certainly changed nothing.
+    fn is_certain(&self) -> bool {
+        !matches!(self, Failure::Unanswered { .. } | Failure::Stumbled { .. } | Failure::Call(CallFailure::Odd { .. }))
+    }
+
+    /// Whether the server is away or failing.
+    pub(super) fn is_away(&self) -> bool {
+        matches!(
+            self,
+            Failure::Call(CallFailure::Unreachable { .. }) | Failure::Unanswered { .. } | Failure::Stumbled { .. }
+        )
+    }
 }
 
 impl Outcome {
@@ -266,8 +316,8 @@ pub struct DeployContext {
     pub refused: Option<Refusal>,
     /// The server gives a reason when it refuses an update, but not for a create (0.12).
     pub explains_updates: bool,
-    /// It is not in the listing of the pass, and we never deployed it. That does not prove that it does not exist, but
-    /// a create is worth a try: no version touches an existing row then.
+    /// It is not in the listing of the pass, and we never deployed it. It may exist all the same, but a create is safe:
+    /// no version of the server touches an existing row then.
     pub unlisted: bool,
 }
 
@@ -283,7 +333,7 @@ pub struct Deploy {
     restarts: u8,
     /// The text was sent, and the server has not yet said what it holds since.
     in_doubt: bool,
-    /// The text was sent, and at least once no answer told what became of it.
+    /// The text was sent, and at least one answer did not say whether the server took it.
     was_lost: bool,
     /// The text was sent.
     has_sent: bool,
@@ -357,7 +407,7 @@ enum Unverified {
     Other,
 }
 
-/// How often a conversation starts again because the row came or went meanwhile.
+/// How often a conversation starts again because the row was created or deleted meanwhile.
 const MOST_RESTARTS: u8 = 2;
 
 impl Deploy {
@@ -490,7 +540,7 @@ impl Deploy {
         match (std::mem::replace(&mut self.stage, Stage::Asked), kept) {
             (Stage::SavingBackup { before }, Ok(path)) => self.update(before, Some(path)),
             (_, Ok(_)) => odd("a copy was kept that nobody asked for"),
-            (_, Err(words)) => Step::Done(Outcome::Failed(Failure::KeepFailed { words })),
+            (_, Err(words)) => failed(Failure::KeepFailed { words }),
         }
     }
 
@@ -499,7 +549,7 @@ impl Deploy {
         match (std::mem::replace(&mut self.stage, Stage::Asked), noted) {
             (Stage::SavingIntent { next, call }, Ok(())) => self.call(*next, call),
             (_, Ok(())) => odd("a note was taken that nobody asked for"),
-            (_, Err(words)) => Step::Done(Outcome::Failed(Failure::KeepFailed { words })),
+            (_, Err(words)) => failed(Failure::KeepFailed { words }),
         }
     }
 
@@ -555,11 +605,9 @@ impl Deploy {
         match (reply, missing) {
             (Reply::Rows(rows), MissingRow::Possible) if !listed(&rows) => self.on_asked(Reply::Absent),
             // A listing without it proves nothing if a write was denied.
-            (Reply::Rows(_), MissingRow::Possible | MissingRow::Excluded) => {
-                Step::Done(Outcome::Failed(Failure::NotOurs { words }))
-            }
-            (Reply::Unclear { words }, _) => not_allowed(401, words),
-            (Reply::NotAllowed { status, words }, _) => not_allowed(status, words),
+            (Reply::Rows(_), MissingRow::Possible | MissingRow::Excluded) => failed(CallFailure::NotOurs { words }),
+            (Reply::Unclear { words }, _) => failed(CallFailure::NotAllowed { status: 401, words }),
+            (Reply::NotAllowed { status, words }, _) => failed(CallFailure::NotAllowed { status, words }),
             (other, _) => self.unexpected(other),
         }
     }
@@ -598,7 +646,7 @@ impl Deploy {
     fn on_found(&mut self, row: Box<Row>) -> Step {
         let Some(text) = &row.content else {
             let words = "the server does not show its text to this key".to_owned();
-            return Step::Done(Outcome::Failed(Failure::NotOurs { words }));
+            return failed(CallFailure::NotOurs { words });
         };
         let digest = Digest::of_text(text);
         if digest == self.plugin.digest && !self.policy.force {
@@ -667,7 +715,7 @@ impl Deploy {
             Reply::Lost { cause } | Reply::Foreign { words: cause, .. } => {
                 self.ask(Stage::ReadingBack { before, kept, doubt: Unverified::Lost(cause) })
             }
-            Reply::Stumbled { cause } if !before.versioned => Step::Done(Outcome::Failed(Failure::Stumbled { cause })),
+            Reply::Stumbled { cause } if !before.versioned => failed(Failure::Stumbled { cause }),
             reply => match Verdict::of(&reply) {
                 Some(verdict) if is_stub(&before) => {
                     self.ask(Stage::CheckingStub { outcome: verdict.outcome(Aftermath::AsItWas) })
@@ -695,7 +743,7 @@ impl Deploy {
             (Reply::Row(after), Unverified::Other) => {
                 self.restarts += 1;
                 if self.restarts > MOST_RESTARTS {
-                    return Step::Done(Outcome::Failed(Failure::StoredOther));
+                    return failed(Failure::StoredOther);
                 }
                 self.on_found(after)
             }
@@ -754,10 +802,10 @@ impl Deploy {
 
     fn on_created(&mut self, reply: Reply) -> Step {
         match reply {
-            // The answer to a create has no text, but it is enough: the id was free, and of two creates at once the
-            // server tells one that it was taken. So it stores what we sent.
+            // The answer to a create has no text, but it is enough: the id was free, so the server stores what we sent.
+            // If two clients create an id at once, the server tells one of them that it is taken.
             Reply::Row(row) if row.content.is_none() || self.is_ours(&row) => self.created(&row),
-            Reply::Row(_) => Step::Done(Outcome::Failed(Failure::StoredOther)),
+            Reply::Row(_) => failed(Failure::StoredOther),
             Reply::Taken => self.restart(),
             Reply::Lost { cause } => self.ask(Stage::CheckingLost { cause }),
             reply => match Verdict::of(&reply) {
@@ -794,7 +842,7 @@ impl Deploy {
         match reply {
             Reply::Row(row) if self.is_ours(&row) => self.created(&row),
             Reply::Row(row) if std::mem::take(&mut self.context.unlisted) => self.on_found(row),
-            Reply::Row(_) => Step::Done(Outcome::Failed(Failure::StoredOther)),
+            Reply::Row(_) => failed(Failure::StoredOther),
             Reply::Absent | Reply::Unreachable { .. } | Reply::Lost { .. } => unanswered(cause),
             other => self.unexpected(other),
         }
@@ -816,7 +864,7 @@ impl Deploy {
                 Step::Done(Outcome::Created { active: Some(true), left: Aftermath::AsItWas })
             }
             // Somebody else stored another text.
-            Next::Over(Aftermath::AsItWas) => Step::Done(Outcome::Failed(Failure::StoredOther)),
+            Next::Over(Aftermath::AsItWas) => failed(Failure::StoredOther),
             Next::Over(left @ (Aftermath::Unsettled { .. } | Aftermath::Off { .. })) => {
                 Step::Done(Outcome::Created { active: Some(false), left })
             }
@@ -826,7 +874,7 @@ impl Deploy {
     /// The server gives a reason if it refuses the update of the stub. If it takes the update, the plugin is deployed.
     fn on_stub_created(&mut self, reply: Reply, verdict: Verdict) -> Step {
         match reply {
-            // From now on it is an ordinary update. The stub is created only once.
+            // The rest is an ordinary update. The stub is created only once.
             Reply::Row(_) | Reply::Lost { .. } => {
                 self.context.explains_updates = false;
                 self.ask(Stage::Asked)
@@ -834,7 +882,7 @@ impl Deploy {
             Reply::Taken => self.restart(),
             Reply::Refused { .. } => {
                 let (Verdict::Refused(words) | Verdict::Crashed(words)) = verdict;
-                Step::Done(Outcome::Failed(Failure::TakesNone { words }))
+                failed(Failure::TakesNone { words })
             }
             Reply::Crashed { words } => Verdict::Crashed(words).over(Aftermath::AsItWas),
             other => self.unexpected(other),
@@ -872,7 +920,7 @@ impl Deploy {
         match reply {
             Reply::NotAllowed { words, .. } | Reply::Unclear { words } => self.doubt(words, MissingRow::Excluded),
             Reply::Absent => self.restart(),
-            other => Step::Done(Outcome::Failed(other.into_failure())),
+            other => failed(other.into_failure()),
         }
     }
 }
@@ -881,18 +929,18 @@ impl Deploy {
 fn on_stub_deleted(reply: Reply, outcome: Outcome) -> Step {
     match reply {
         Reply::Unreachable { .. } | Reply::Lost { .. } | Reply::Stumbled { .. } | Reply::Crashed { .. } => {
-            Step::Done(Outcome::Failed(reply.into_failure()))
+            failed(reply.into_failure())
         }
         _ => Step::Done(outcome),
     }
 }
 
 fn odd(words: &str) -> Step {
-    Step::Done(Outcome::Failed(Failure::Odd { words: words.to_owned() }))
+    failed(CallFailure::Odd { words: words.to_owned() })
 }
 
-fn not_allowed(status: u16, words: String) -> Step {
-    Step::Done(Outcome::Failed(Failure::NotAllowed { status, words }))
+fn failed(failure: impl Into<Failure>) -> Step {
+    Step::Done(Outcome::Failed(failure.into()))
 }
 
 /// Whether the server switched the function off, as it does before 0.12 when it refuses a text.
@@ -902,7 +950,7 @@ fn went_off(before: &Row, after: &Row) -> bool {
 }
 
 fn unanswered(cause: String) -> Step {
-    Step::Done(Outcome::Failed(Failure::Unanswered { cause }))
+    failed(Failure::Unanswered { cause })
 }
 
 #[cfg(test)]

@@ -255,6 +255,7 @@ fn say(step: &Step) -> String {
         Step::SaveBackup(_) => "keep".to_owned(),
         Step::SaveIntent(_) => "note".to_owned(),
         Step::Archive(_, next) => format!("archive, {}", say(next)),
+        Step::Done(Outcome::Failed(Failure::Call(failure))) => format!("{failure:?}"),
         Step::Done(Outcome::Failed(failure)) => format!("{failure:?}"),
         Step::Done(outcome) => format!("{outcome:?}"),
     }
