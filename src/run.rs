@@ -19,7 +19,7 @@ use crate::engine::deploy::{Adopt, DeployPolicy};
 use crate::engine::{Code, Policy};
 use crate::error::Error;
 use crate::notice::Level;
-use crate::output::{Console, Format, Steps};
+use crate::output::{Console, Format, Screen, Steps};
 use crate::printable;
 use crate::sandbox::{self, Sandbox};
 use crate::systemd::supervisor::{self, Supervisor};
@@ -50,7 +50,7 @@ pub fn run(args: &Args, world: &World) -> ExitCode {
 }
 
 async fn start(args: &Args, world: &World) -> Result<End, Error> {
-    let (format, least) = (format(args), least(args));
+    let screen = screen(args);
     let code = match &args.command {
         None => {
             let read = || config::read(args, world);
@@ -60,8 +60,8 @@ async fn start(args: &Args, world: &World) -> Result<End, Error> {
             return play(args, agreed(args, world)?, world, openwebui.as_deref(), *keep).await;
         }
         // A service can be stopped even if its settings have become invalid.
-        Some(Command::Service { action }) => commands::service(action, args, world, format, least)?,
-        Some(Command::Trust { .. }) => commands::trust(args, world, format, least)?,
+        Some(Command::Service { action }) => commands::service(action, args, world, screen)?,
+        Some(Command::Trust { .. }) => commands::trust(args, world, screen)?,
         Some(Command::History { plugin, .. }) => commands::history(&context(args, world).await?, plugin).await?,
         Some(Command::Diff { plugin, .. }) => commands::diff(&context(args, world).await?, plugin.as_slice()).await?,
         Some(Command::Pull { plugins, all, .. }) => commands::pull(&context(args, world).await?, plugins, *all).await?,
@@ -112,7 +112,7 @@ async fn context(args: &Args, world: &World) -> Result<CommandContext, Error> {
     let (config, _) = agreed(args, world)?;
     daemon::refuse_tracked(&config.state).await?;
     let client = client(&config)?;
-    Ok(CommandContext::new(config, world.cwd.clone(), client, format(args), least(args), args.yes))
+    Ok(CommandContext::new(config, world.cwd.clone(), client, screen(args), args.yes))
 }
 
 /// Carries out a rollback. The first signal lets it finish; the second interrupts it.
@@ -250,6 +250,10 @@ async fn stop(signals: &mut UnboundedReceiver<Signal>) -> u8 {
             None => std::future::pending().await,
         }
     }
+}
+
+fn screen(args: &Args) -> Screen {
+    Screen { format: format(args), least: least(args) }
 }
 
 fn format(args: &Args) -> Format {

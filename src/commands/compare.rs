@@ -1,54 +1,50 @@
-//! The files against the server's rows: `diff` shows where they differ, and `pull` writes the server's text to the file.
+//! Compares files with the server: `diff` shows the differences, `pull` writes the server's text to the file.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::json;
-
+use super::ask::agreed;
 use super::history::Text;
-use super::screen::{Line, Screen, agreed};
 use super::server::{Server, text};
 use super::target::{Files, Local, Target, claimed_id, no_folder};
-use super::{CommandContext, now};
+use super::{CommandContext, failed, now, trouble};
 use crate::disk::file;
 use crate::engine::Code;
 use crate::engine::deploy::{Backup, Row};
 use crate::engine::ledger::Rollback;
 use crate::error::Error;
-use crate::notice::Level;
+use crate::notice::{Notice, Report, Subject, Task};
+use crate::output::{Screen, unified};
 use crate::plugin::id::PluginId;
 use crate::plugin::{Key, Kind, normal};
 
-/// With more plugins than this the server's tables are asked for as a whole.
+/// With more plugins than this, read the server's whole tables.
 const FEW: usize = 3;
 
-/// How many of the plugins that are on the server alone are named in one line.
-const MOST_NAMED: usize = 5;
-
-/// What a command compares.
+/// The files and the server's rows for one command.
 struct Compared {
-    /// What was named.
+    /// The plugins that the user named.
     names: Vec<String>,
     /// Whether everything is compared.
     both_ways: bool,
-    /// What the server has and no file is, where everything is compared.
+    /// Plugins that only the server has. Filled only when everything is compared.
     alone: BTreeSet<Key>,
     files: Files,
     targets: Vec<Target>,
     rows: BTreeMap<Key, Row>,
-    /// What could not be compared was said already.
+    /// Whether a comparison failed. The error is already printed.
     failed: bool,
     screen: Screen,
 }
 
 impl Compared {
-    /// Compares what is named, or everything, and then also finds what is on the server alone.
+    /// Reads the named plugins, or everything; then also finds the plugins that only the server has.
     async fn read(context: &CommandContext, server: Server<'_>, typed: &[String]) -> Result<Self, Error> {
         let names: Vec<_> = typed.iter().map(|word| context.spelled(word)).collect();
-        // No name means everything, and so does the folder around all roots.
+        // No name means everything. So does the folder that contains all roots.
         let both_ways = names.is_empty() || names.iter().any(String::is_empty);
-        let (files, screen) = (Files::read(&context.config)?, Screen::new(context));
+        let (files, screen) = (Files::read(&context.config)?, context.screen);
         let mut targets = Vec::new();
         if both_ways {
             targets.extend(files.all());
@@ -69,12 +65,12 @@ impl Compared {
         };
         if both_ways {
             for folder in compared.files.missing.clone() {
-                compared.failed(Line::new("not_compared", "").at(&folder), &no_folder(&folder, ""));
+                compared.fail(Subject::file(&Arc::from(&*folder)), Task::Compare, &no_folder(&folder, ""));
             }
-            for (path, why) in compared.files.unreadable() {
-                let line = Line::new("not_compared", format!("cannot compare `{}`: {why}", path.display()));
-                screen.aside(&line.at(path).level(Level::Error));
-                compared.failed = true;
+            let unreadable: Vec<_> =
+                compared.files.unreadable().map(|(path, error)| (Subject::file(path), error)).collect();
+            for (about, error) in unreadable {
+                compared.fail(about, Task::Compare, &error);
             }
         }
         let kinds: BTreeSet<_> = targets.iter().map(|target| target.key.kind).collect();
@@ -86,16 +82,15 @@ impl Compared {
             match server.rows(kind).await {
                 Ok(Some(rows)) => compared.take_in(kind, rows, both_ways),
                 Ok(None) if both_ways => {
-                    let message = format!("the server's {}s are too large to be listed; those here are", kind.word());
-                    screen.aside(&Line::new("not_compared", message + " compared").level(Level::Warning));
+                    screen.aside(&Notice::report(Subject::default(), Report::TooLarge(kind)));
                 }
                 Ok(None) => {}
-                // An account may be let in to the one table and not to the other, and read its own rows alone.
+                // An account may have access to one table only, and still read its own rows in the other.
                 Err(why) if many || targets.is_empty() => return Err(why),
                 Err(_) => {}
             }
         }
-        // With a folder its plugins are gone from sight, and not only from here.
+        // A missing folder hides its plugins: they may have files.
         if !compared.files.missing.is_empty() {
             compared.alone.clear();
         }
@@ -106,7 +101,7 @@ impl Compared {
     }
 
     async fn add(&mut self, server: Server<'_>, target: Target) -> Result<(), Error> {
-        // A list may be empty or partial for reasons of its own.
+        // The server may return a partial list.
         if !self.rows.contains_key(&target.key)
             && let Some(row) = server.row(&target.key).await?
         {
@@ -127,7 +122,7 @@ impl Compared {
         }
     }
 
-    /// What the server holds of a plugin.
+    /// A plugin's text on the server.
     fn stored(&self, target: &Target) -> Result<Option<Text>, Error> {
         match self.rows.get(&target.key) {
             Some(row) => Ok(Some(Text::new(text(&target.key, row)?))),
@@ -135,29 +130,13 @@ impl Compared {
         }
     }
 
-    fn failed(&mut self, line: Line, refusal: &Error) {
-        self.screen.aside(&line.failing(refusal));
+    fn fail(&mut self, about: Subject, task: Task, error: &Error) {
+        self.screen.aside(&failed(about, task, error));
         self.failed = true;
     }
 }
 
-/// A plugin as messages name it.
-fn called(target: &Target) -> String {
-    match &target.local {
-        Some(local) => format!("`{}`", local.path.display()),
-        None => target.key.to_string(),
-    }
-}
-
-fn about(event: &'static str, message: impl Into<String>, target: &Target) -> Line {
-    let line = Line::new(event, message).of(&target.key);
-    match &target.local {
-        Some(local) => line.at(&local.path),
-        None => line,
-    }
-}
-
-/// Shows where the files differ from what the server holds.
+/// Shows where files and server differ.
 pub async fn diff(context: &CommandContext, typed: &[String]) -> Result<Code, Error> {
     let mut compared = Compared::read(context, Server::connect(context).await?, typed).await?;
     let screen = compared.screen;
@@ -166,95 +145,72 @@ pub async fn diff(context: &CommandContext, typed: &[String]) -> Result<Code, Er
         let stored = match compared.stored(&target) {
             Ok(stored) => stored,
             Err(refusal) => {
-                compared.failed(about("not_compared", "", &target), &refusal);
+                compared.fail(target.subject(), Task::Compare, &refusal);
                 continue;
             }
         };
         match (&target.local, stored) {
             (Some(local), Some(stored)) if local.digest == stored.digest => {
                 same += 1;
-                let line = about("same", format!("{} is as the server holds it", called(&target)), &target);
-                screen.aside(&line.level(Level::Detail));
+                screen.aside(&Notice::report(target.subject(), Report::Same { named: false }));
             }
             (Some(local), Some(stored)) => {
                 differ = true;
                 let path = slashed(&local.path);
-                let line = about("difference", format!("{} differs from the server", called(&target)), &target);
-                // As the file would have it: the server's rewriting is no difference.
+                // Undo the server's rewriting of imports: it is not a difference.
                 let theirs = normal::respelled(&stored.source, &local.text);
                 let (from, to) = (format!("a/{path}\t(server)"), format!("b/{path}"));
-                screen.difference(line, (&from, &theirs), (&to, &local.text));
+                let diff = unified((&from, &theirs), (&to, &local.text));
+                screen.difference(&Notice::report(target.subject(), Report::Difference { diff, restores: None }));
             }
             (Some(_), None) => {
                 differ = true;
-                screen.aside(&about("not_on_server", format!("{} is not on the server", called(&target)), &target));
+                screen.aside(&Notice::report(target.subject(), Report::NotOnServer { is_error: false }));
             }
             (None, Some(_)) => {
                 differ = true;
-                let hint = format!("`owui-watch pull {}` writes one", target.key.id);
-                screen.aside(&about("no_file", format!("{} has no file here", called(&target)), &target).hinted(hint));
+                screen.aside(&Notice::report(target.subject(), Report::NoFile { listed: false }));
             }
-            (None, None) => {
-                let message = format!("{} is neither here nor on the server", called(&target));
-                screen.aside(&about("no_file", message, &target));
-            }
+            (None, None) => screen.aside(&Notice::report(target.subject(), Report::Nowhere)),
         }
     }
-    tell_alone(&compared.alone, screen, Some(WRITES_THEM));
+    tell_alone(&compared.alone, screen, true);
     if !differ && !compared.failed {
-        let plugins = if same == 1 { "1 plugin".to_owned() } else { format!("{same} plugins") };
-        screen.aside(&Line::new("no_difference", format!("no difference ({plugins})")));
+        screen.aside(&Notice::report(Subject::default(), Report::NoDifference { plugins: same }));
     }
     Ok(if differ || compared.failed { Code::NotDeployed } else { Code::Fine })
 }
 
-/// How to get files for plugins that only the server has.
-const WRITES_THEM: &str = "`owui-watch pull ID` writes one, `owui-watch pull --all` writes all of them";
-
 /// Reports plugins that only the server has. They count as no difference: most belong to others.
-fn tell_alone(alone: &BTreeSet<Key>, screen: Screen, hint: Option<&str>) {
+fn tell_alone(alone: &BTreeSet<Key>, screen: Screen, hinted: bool) {
     for key in alone {
-        let line = Line::new("no_file", format!("{key} has no file here")).of(key);
-        screen.aside(&line.level(Level::Detail));
+        screen.aside(&Notice::report(key.into(), Report::NoFile { listed: true }));
     }
-    let mut named: Vec<_> = alone.iter().take(MOST_NAMED).map(ToString::to_string).collect();
-    if alone.len() > MOST_NAMED {
-        named.push(format!("{} more (--verbose names them)", alone.len() - MOST_NAMED));
+    if !alone.is_empty() {
+        let keys = alone.iter().cloned().collect();
+        screen.aside(&Notice::report(Subject::default(), Report::NoFiles { keys, hinted }));
     }
-    let (named, has) = match named.split_last() {
-        None => return,
-        Some((only, [])) => (only.clone(), "1 plugin of the server has".to_owned()),
-        Some((last, others)) => {
-            (format!("{} and {last}", others.join(", ")), format!("{} plugins of the server have", alone.len()))
-        }
-    };
-    let line = Line::new("no_files", format!("{has} no file here: {named}"));
-    let line = line.with("plugins", json!(alone.len()));
-    screen.aside(&match hint {
-        Some(hint) => line.hinted(hint),
-        None => line,
-    });
 }
 
-/// A path as patches name it, on every system.
+/// A path with slashes, as patches need it.
 fn slashed(path: &Path) -> String {
     path.to_string_lossy().replace('\\', "/").trim_start_matches('/').to_owned()
 }
 
-/// Writes the server's texts to the files that have others; with `all`, also to new files.
+/// Writes the server's texts to the files that differ; with `all`, also to new files.
 pub async fn pull(context: &CommandContext, typed: &[String], all: bool) -> Result<Code, Error> {
-    Screen::new(context).warn_of_unused_state(&context.folder);
+    context.warn_of_unused_state();
     let server = Server::connect(context).await?;
     let mut compared = Compared::read(context, server, typed).await?;
     let screen = compared.screen;
     let one_by_one = !compared.both_ways;
     let new = if all { std::mem::take(&mut compared.alone) } else { BTreeSet::new() };
     if !new.is_empty() && !context.yes {
-        tell_alone(&new, screen, None);
+        tell_alone(&new, screen, false);
         let (root, n) = (first_root(context), new.len());
         let files = if n == 1 { "1 new file".to_owned() } else { format!("{n} new files") };
-        if !agreed(&format!("write {files} to `{}`?", root.display()), "nothing was written")? {
-            screen.aside(&Line::new("left_alone", "nothing was written"));
+        if !agreed(&format!("write {files} to `{}`?", root.display()), Task::Pull)? {
+            screen.aside(&Notice::report(Subject::default(), Report::Declined { task: Task::Pull, folder: None }));
             return Ok(Code::NotDeployed);
         }
     }
@@ -264,46 +220,37 @@ pub async fn pull(context: &CommandContext, typed: &[String], all: bool) -> Resu
     let mut pulled = 0;
     for target in std::mem::take(&mut compared.targets) {
         match take(context, &mut compared, &target) {
-            Ok(Came::Pulled(line)) => {
+            Ok(PullResult::Pulled(notice)) => {
                 pulled += 1;
-                screen.say(&line);
+                screen.say(&notice);
             }
-            Ok(Came::Same) => {
-                let level = if one_by_one { Level::Info } else { Level::Detail };
-                let message = format!("{} is as the server holds it", called(&target));
-                screen.say(&about("same", message, &target).level(level));
+            Ok(PullResult::Same) => screen.say(&Notice::report(target.subject(), Report::Same { named: one_by_one })),
+            Ok(PullResult::NotOnServer) => {
+                compared.failed |= one_by_one;
+                screen.aside(&Notice::report(target.subject(), Report::NotOnServer { is_error: one_by_one }));
             }
-            Ok(Came::NotThere) => {
-                let line = about("not_on_server", format!("{} is not on the server", called(&target)), &target);
-                if one_by_one {
-                    compared.failed = true;
-                    screen.aside(&line.level(Level::Error));
-                } else {
-                    screen.aside(&line);
-                }
-            }
-            Err(refusal) => compared.failed(about("not_pulled", "", &target), &refusal),
+            Err(refusal) => compared.fail(target.subject(), Task::Pull, &refusal),
         }
     }
-    tell_alone(&compared.alone, screen, Some(WRITES_THEM));
+    tell_alone(&compared.alone, screen, true);
     if pulled == 0 && !one_by_one && !compared.failed {
-        screen.aside(&Line::new("no_difference", "nothing to pull: no file differs from the server"));
+        screen.aside(&Notice::report(Subject::default(), Report::NothingToPull));
     }
     Ok(if compared.failed { Code::NotDeployed } else { Code::Fine })
 }
 
-/// What came of pulling one plugin.
-enum Came {
-    Pulled(Line),
+/// The result of pulling one plugin.
+enum PullResult {
+    Pulled(Box<Notice>),
     Same,
-    NotThere,
+    NotOnServer,
 }
 
-fn take(context: &CommandContext, compared: &mut Compared, target: &Target) -> Result<Came, Error> {
-    let Some(stored) = compared.stored(target)? else { return Ok(Came::NotThere) };
+fn take(context: &CommandContext, compared: &mut Compared, target: &Target) -> Result<PullResult, Error> {
+    let Some(stored) = compared.stored(target)? else { return Ok(PullResult::NotOnServer) };
     let Some(local) = &target.local else { return write(context, compared, target, &stored) };
     if local.digest == stored.digest {
-        return Ok(Came::Same);
+        return Ok(PullResult::Same);
     }
     if let Some(rival) = compared.files.rival(local, &compared.names) {
         let (path, id) = (local.path.display(), &target.key.id);
@@ -314,40 +261,39 @@ fn take(context: &CommandContext, compared: &mut Compared, target: &Target) -> R
     check(context, &local.path, &stored, &target.key)?;
     let bytes = file::read(&local.path)?;
     let read = normal::clean(&bytes).ok().filter(|text| **text == *local.text);
-    let read = read.ok_or_else(|| Error::failed(format!("{} was changed meanwhile", called(target))))?;
+    let read = read.ok_or_else(|| Error::failed(format!("`{}` was changed meanwhile", local.path.display())))?;
     let copy = context.folder.save_local_file(&target.key, &bytes, local.digest, now())?;
     file::replace(&local.path, &bytes, &file::with_style_of(&normal::respelled(&stored.source, &read), &bytes))?;
     know(context, target, &stored)?;
-    let was = Text::new(&local.text).version;
-    let versions = match (&was, &stored.version) {
-        (was, now) if was == now => now.as_ref().map(|now| format!(" {now}")).unwrap_or_default(),
-        (was, now) => format!(" {} → {}", was.as_deref().unwrap_or("none"), now.as_deref().unwrap_or("none")),
-    };
-    let message = format!("pulled {}{versions}; what was in it is in {}", local.path.display(), copy.display());
-    let line = about("pulled", message, target)
-        .with("version", json!(stored.version))
-        .with("digest", json!(stored.digest))
-        .with("from_version", json!(was))
-        .with("backup", json!(copy.display().to_string()));
-    found(compared, local, &stored, target);
-    Ok(Came::Pulled(line))
+    warn_if_not_deployed(compared, local, &stored);
+    Ok(pulled(local, &stored, Report::Pulled { from_version: Text::new(&local.text).version, backup: Some(copy) }))
 }
 
-/// Takes the server's text for ours from here on, with a copy of it: the next save replaces nobody else's text. A rollback
-/// is over.
+fn pulled(local: &Local, stored: &Text, report: Report) -> PullResult {
+    let about = Subject { version: stored.version.clone(), digest: Some(stored.digest), ..local.subject() };
+    PullResult::Pulled(Box::new(Notice::report(about, report)))
+}
+
+/// Records the server's text as ours, so that the next save does not count as replacing someone else's. Ends a
+/// rollback.
 fn know(context: &CommandContext, target: &Target, stored: &Text) -> anyhow::Result<()> {
     let text = stored.source.to_string();
     context.folder.archive_found(&Backup { key: target.key.clone(), text, digest: stored.digest }, now())?;
     context.folder.save_rollback(&target.key, &Rollback { local: None, server: stored.digest, done: true })
 }
 
-/// Where new files go.
+/// The folder for new files.
 fn first_root(context: &CommandContext) -> &Path {
     context.config.roots.first().map_or(Path::new(""), |root| root)
 }
 
-/// Writes a text to a file of its own, in the first root.
-fn write(context: &CommandContext, compared: &mut Compared, target: &Target, stored: &Text) -> Result<Came, Error> {
+/// Writes a text to a new file in the first root.
+fn write(
+    context: &CommandContext,
+    compared: &mut Compared,
+    target: &Target,
+    stored: &Text,
+) -> Result<PullResult, Error> {
     let root = first_root(context);
     let name = target.key.kind.file_name(&target.key.id);
     let path: Arc<Path> = if root == Path::new(".") { Path::new(&name).into() } else { root.join(&name).into() };
@@ -358,17 +304,12 @@ fn write(context: &CommandContext, compared: &mut Compared, target: &Target, sto
     let text = normal::respelled(&stored.source, "");
     file::create(&path, text.as_bytes())?;
     know(context, target, stored)?;
-    let line = Line::new("pulled", format!("pulled {} to {}, which is new", target.key, path.display()))
-        .of(&target.key)
-        .at(&path)
-        .with("version", json!(stored.version))
-        .with("digest", json!(stored.digest));
     let local = Local { path, key: target.key.clone(), text: text.into(), digest: stored.digest, is_plugin: true };
-    found(compared, &local, stored, target);
-    Ok(Came::Pulled(line))
+    warn_if_not_deployed(compared, &local, stored);
+    Ok(pulled(&local, stored, Report::Pulled { from_version: None, backup: None }))
 }
 
-/// A file with another id would be another plugin on the server.
+/// Refuses a text that would give the file another id: the server would treat it as another plugin.
 fn check(context: &CommandContext, path: &Path, stored: &Text, key: &Key) -> Result<(), Error> {
     match claimed_id(path, &stored.source, context.config.files.get(path)) {
         Some(id) if id == key.id => Ok(()),
@@ -382,10 +323,10 @@ fn check(context: &CommandContext, path: &Path, stored: &Text, key: &Key) -> Res
 }
 
 /// Warns if a watch would not deploy the file.
-fn found(compared: &mut Compared, local: &Local, stored: &Text, target: &Target) {
-    if compared.files.deploys(&local.path, &target.key) != Some(stored.digest) {
-        let message = format!("`{}` is no plugin that a run would deploy", local.path.display());
-        let hint = "it is excluded, or has a flaw that `owui-watch --once --dry-run` names";
-        compared.screen.aside(&about("trouble", message, target).hinted(hint).level(Level::Warning));
+fn warn_if_not_deployed(compared: &mut Compared, local: &Local, stored: &Text) {
+    if compared.files.deploys(&local.path, &local.key) != Some(stored.digest) {
+        let message = format!("a watch would not deploy `{}`", local.path.display());
+        let hint = "`owui-watch --once --dry-run` names the error in it, unless `exclude` leaves it out".to_owned();
+        compared.screen.aside(&trouble(local.subject(), message, Some(hint)));
     }
 }

@@ -1,13 +1,13 @@
-//! Every command that is not the watch. `history`, `diff`, `rollback` and `pull` read the disk and the server once, do one
-//! thing, and end. They may run beside a daemon: they share only files that are replaced as a whole, and the server, where a
+//! The commands other than the watch. `history`, `diff`, `rollback` and `pull` read the disk and the server once, do
+//! one thing, and exit. They may run beside a daemon: both replace shared files atomically, and on the server a
 //! rollback is a deploy like any other. `service` runs the watch under systemd; `trust` records the user's consent.
 //! `words` resolves the plugins and folders that a command line names.
-#![expect(clippy::disallowed_methods, reason = "a command is a loop of its own, in which something takes time")]
+#![expect(clippy::disallowed_methods, reason = "commands read the clock")]
 
+mod ask;
 mod compare;
 mod history;
 mod rollback;
-mod screen;
 mod server;
 mod service;
 mod target;
@@ -19,15 +19,15 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 
 use crate::client::Client;
-use crate::config::Config;
+use crate::config::{Config, Warning};
 use crate::disk::Folder;
-use crate::notice::Level;
-use crate::output::Format;
+use crate::error::Error;
+use crate::notice::{Level, Notice, NoticeKind, Report, Subject, Task};
+use crate::output::{Format, Screen};
 
 pub use compare::{diff, pull};
 pub use history::history;
 pub use rollback::{Agreed, Rollback, agree};
-pub use screen::report;
 pub use service::service;
 pub use trust::{confirm, somebody_answers, trust};
 pub use words::Scope;
@@ -36,33 +36,57 @@ pub use words::Scope;
 pub struct CommandContext {
     /// The settings.
     pub config: Config,
-    /// Where paths are typed from.
+    /// The folder that typed paths are relative to.
     pub cwd: PathBuf,
     /// The server.
     pub client: Client,
     /// The state folder.
     pub folder: Folder,
-    /// How to print.
-    pub format: Format,
-    /// The least level to print.
-    pub least: Level,
+    /// Where to print.
+    pub screen: Screen,
     /// Whether to act without asking.
     pub yes: bool,
 }
 
 impl CommandContext {
-    /// A context for these settings. Warns of what is odd in them.
+    /// A context for these settings. Prints their warnings.
     #[must_use]
-    pub fn new(config: Config, cwd: PathBuf, client: Client, format: Format, least: Level, yes: bool) -> Self {
+    pub fn new(config: Config, cwd: PathBuf, client: Client, screen: Screen, yes: bool) -> Self {
         let folder = Folder::new(config.state.clone(), &config.url);
-        screen::Screen::of(format, least).warn(&config);
-        Self { config, cwd, client, folder, format, least, yes }
+        print_warnings(&config, screen);
+        Self { config, cwd, client, folder, screen, yes }
     }
 
-    /// What the user typed, in the words that files are named by.
+    /// Warns if the state folder holds state that is not used.
+    fn warn_of_unused_state(&self) {
+        if let Some(message) = self.folder.unused() {
+            self.screen.aside(&trouble(Subject::default(), message, None));
+        }
+    }
+
+    /// The path or id that the user typed, as the listings spell it.
     fn spelled(&self, typed: &str) -> String {
         words::spelled(typed, &self.config, &self.cwd)
     }
+}
+
+/// Prints why the program, or a command, cannot go on.
+pub fn report(error: &Error, format: Format) {
+    Screen { format, least: Level::Error }.aside(&failed(Subject::default(), Task::Run, error));
+}
+
+fn print_warnings(config: &Config, screen: Screen) {
+    for Warning { message, hint } in &config.warnings {
+        screen.aside(&trouble(Subject::default(), message, Some(hint.clone())));
+    }
+}
+
+fn failed(about: Subject, task: Task, error: &Error) -> Notice {
+    Notice::report(about, Report::Failed { task, message: error.to_string(), hint: error.hint().map(str::to_owned) })
+}
+
+fn trouble(about: Subject, message: impl Into<String>, hint: Option<String>) -> Notice {
+    Notice { about, what: NoticeKind::Trouble { message: message.into(), hint } }
 }
 
 fn now() -> Timestamp {

@@ -1,4 +1,4 @@
-//! Puts an earlier text back on the server: the same conversation as a deploy, with a text that is not the file's.
+//! Restores an earlier text on the server: a deploy with a text that is not the file's.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use jiff::tz::TimeZone;
-use serde_json::json;
 
-use super::history::{Entry, Text, What as Was, gather, name, short};
-use super::screen::{Line, Screen, agreed, clock};
+use super::ask::agreed;
+use super::history::{Entry, Text, clock, gather, name, short};
 use super::server::Server;
 use super::target::{Files, Target};
-use super::{CommandContext, now};
+use super::{CommandContext, now, trouble};
 use crate::client::Client;
 use crate::disk::Folder;
 use crate::engine::deploy::{
@@ -24,32 +23,32 @@ use crate::engine::ledger::UpdateIntent;
 use crate::engine::repair::Recovery;
 use crate::engine::{Code, ledger, repair};
 use crate::error::Error;
-use crate::notice::{Level, Notice, NoticeKind};
-use crate::output::{Console, Format};
+use crate::notice::{Level, Notice, NoticeKind, Provenance, Report, Subject, Task};
+use crate::output::{Console, Format, Screen, unified};
 use crate::plugin::{self, Digest, FileSettings, Parsed, Plugin};
 
-/// How many of the texts that may be meant are named.
+/// How many candidates an ambiguous-version error names.
 const MOST_NAMED: usize = 3;
 
-/// What came of showing the difference and asking.
+/// The user's answer after seeing the difference.
 pub enum Agreed {
-    /// There is nothing to be done.
+    /// Nothing to do.
     Over(Code),
-    /// This is to be done.
+    /// Go ahead.
     On(Box<Rollback>),
 }
 
-/// A rollback that the user wants.
+/// A rollback that the user agreed to.
 pub struct Rollback {
     plugin: Arc<Plugin>,
     target: Target,
     files: Files,
-    /// What the server holds, if it is a text of which there is a copy.
+    /// The text on the server, if we have a copy of it.
     known: Option<Digest>,
     policy: DeployPolicy,
     client: Client,
     folder: Folder,
-    /// What we have noted of what is under way.
+    /// The intent that we saved for this update.
     noted: Option<UpdateIntent>,
     console: Console,
     screen: Screen,
@@ -57,7 +56,7 @@ pub struct Rollback {
 
 /// Finds the text, shows the difference, and asks.
 pub async fn agree(context: &CommandContext, name: &str, wanted: Option<&str>) -> Result<Agreed, Error> {
-    Screen::new(context).warn_of_unused_state(&context.folder);
+    context.warn_of_unused_state();
     let files = Files::read(&context.config)?;
     let server = Server::connect(context).await?;
     let target = files.select_one(&context.spelled(name), context, Some(server)).await?;
@@ -72,26 +71,26 @@ pub async fn agree(context: &CommandContext, name: &str, wanted: Option<&str>) -
         }
         (None, None) => return Err(Error::failed("no copy of this text is left")),
     };
-    let screen = Screen::new(context);
+    let screen = context.screen;
     if now.as_ref().is_some_and(|now| now.digest == text.digest) {
-        let line = Line::new("unchanged", format!("the server holds this text of {} already", target.key));
-        screen.say(&line.of(&target.key).with("digest", json!(text.digest)));
+        let about = Subject { digest: Some(text.digest), ..Subject::from(&target.key) };
+        screen.say(&Notice::report(about, Report::AlreadyOnServer));
         return Ok(Agreed::Over(Code::Fine));
     }
     let plugin = parsed(entry, &text, &target)?;
     let known = now.as_ref().and_then(|now| kept(context, &target, &entries, now));
-    if !(context.yes && context.least > Level::Info && context.format == Format::Lines) {
+    if !(context.yes && screen.least > Level::Info && screen.format == Format::Lines) {
         show(screen, &target, now.as_ref(), entry, &text);
     }
-    if !context.yes && !agreed("put it back?", "nothing was put back")? {
-        screen.aside(&Line::new("left_alone", "nothing was put back"));
+    if !context.yes && !agreed("put it back?", Task::RollBack)? {
+        screen.aside(&Notice::report(Subject::default(), Report::Declined { task: Task::RollBack, folder: None }));
         return Ok(Agreed::Over(Code::NotDeployed));
     }
     let policy = DeployPolicy {
         force: false,
         dry_run: false,
         activate_new: context.config.activate_new,
-        // The user has seen what is there, and may still want it later.
+        // The user has seen the current text, and may want it back later.
         on_remote_edit: OnRemoteEdit::Backup,
         adopt: Adopt::Never,
     };
@@ -104,14 +103,14 @@ pub async fn agree(context: &CommandContext, name: &str, wanted: Option<&str>) -
         client: context.client.clone(),
         folder: context.folder.clone(),
         noted: None,
-        console: Console::new(context.format, context.least),
+        console: Console::new(screen.format, screen.least),
         screen,
     })))
 }
 
-/// The old text as a plugin, under the name that it has on the server.
+/// Parses the old text as a plugin with its id on the server.
 fn parsed(entry: &Entry, text: &Text, target: &Target) -> Result<Arc<Plugin>, Error> {
-    // What is wrong with it, is wrong there, and not in the file that has another text by now.
+    // Errors are in this copy, not in the file, which has changed since.
     let path = entry.copy.clone().unwrap_or_else(|| target.key.kind.file_name(&target.key.id).into());
     let settings = FileSettings { id: Some(target.key.id.to_string()), kind: Some(target.key.kind), enabled: None };
     let problem = match plugin::parse(&Arc::from(path), text.source.as_bytes(), &settings) {
@@ -123,8 +122,8 @@ fn parsed(entry: &Entry, text: &Text, target: &Target) -> Result<Arc<Plugin>, Er
     Err(Error::failed(format!("this text of {} cannot be put back: {problem}", target.key)))
 }
 
-/// The digest of what the server holds, if a copy of it is sure to stay. A text of ours from before there were copies
-/// gets one.
+/// The digest of the text on the server, if we have a copy of it. A text that we deployed before copies were kept is
+/// copied now.
 fn kept(context: &CommandContext, target: &Target, entries: &[Entry], now: &Text) -> Option<Digest> {
     let key = &target.key;
     let is_kept = |entry: &Entry| entry.copy.is_some() && entry.digest() == Some(now.digest);
@@ -150,15 +149,13 @@ fn show(screen: Screen, target: &Target, now: Option<&Text>, entry: &Entry, text
         None => "/dev/null".to_owned(),
     };
     let to = format!("b/{name}\t({})", described(entry));
-    let line = Line::new("difference", format!("what putting back {} changes on the server", described(entry)))
-        .of(&target.key)
-        .with("digest", json!(text.digest))
-        .with("version", json!(text.version));
     let before = now.map(|now| plugin::normal::normal(&now.source).into_owned()).unwrap_or_default();
-    screen.difference(line, (&from, &before), (&to, &plugin::normal::normal(&text.source)));
+    let diff = unified((&from, &before), (&to, &plugin::normal::normal(&text.source)));
+    let about = Subject { version: text.version.clone(), digest: Some(text.digest), ..Subject::from(&target.key) };
+    screen.difference(&Notice::report(about, Report::Difference { diff, restores: Some(described(entry)) }));
 }
 
-/// A text by all that names it.
+/// A text with its version, digest, version id and time.
 fn described(entry: &Entry) -> String {
     let names = [
         entry.text.as_ref().and_then(|text| text.version.clone()),
@@ -169,7 +166,7 @@ fn described(entry: &Entry) -> String {
     names.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
-/// The text that is meant.
+/// Finds the text that the user wants.
 fn chosen<'e>(
     entries: &'e [Entry],
     wanted: Option<&str>,
@@ -179,7 +176,7 @@ fn chosen<'e>(
     let key = &target.key;
     let id = &key.id;
     let Some(wanted) = wanted else {
-        let before = |entry: &&Entry| entry.what != Was::Local && entry.text.is_some() && entry.digest() != now;
+        let before = |entry: &&Entry| entry.what != Provenance::Local && entry.text.is_some() && entry.digest() != now;
         return entries.iter().find(before).ok_or_else(|| {
             Error::new(format!("no other text of {key} is known"))
                 .hinted("what is deployed from now on is kept, and can be put back")
@@ -195,7 +192,7 @@ fn chosen<'e>(
     if fits.is_empty() {
         fits = entries.iter().filter(|entry| begins(entry)).collect();
     }
-    // The same text may have been there more than once.
+    // The same text may be listed more than once.
     let mut seen = BTreeSet::new();
     fits.retain(|entry| entry.digest().is_none_or(|digest| seen.insert(digest)));
     match fits.as_slice() {
@@ -214,16 +211,16 @@ fn chosen<'e>(
 }
 
 impl Rollback {
-    /// Puts the text on the server, and tells what came of it.
+    /// Deploys the text, and reports the result.
     pub async fn carry_out(mut self) -> Result<Code, Error> {
         let started = Instant::now();
         let key = self.target.key.clone();
         let local = self.target.local.clone().filter(|local| local.is_plugin);
-        // It may have been saved while the user was asked.
+        // The file may have been saved while the question was open.
         let local_digest = local.as_ref().and_then(|local| self.files.deploys(&local.path, &key));
         let note = ledger::Rollback { local: local_digest, server: self.plugin.digest, done: false };
         if let Some(intent) = self.folder.intents().get(&key) {
-            // What may still be on its way would undo a rollback, and is not ours to make good.
+            // A deploy in flight would undo the rollback, and its daemon repairs it.
             if let Some(other) = self.folder.holder() {
                 let refusal = Error::failed(format!("nothing was put back: {other} is deploying {key} just now"));
                 return Err(refusal.hinted("try again in a moment"));
@@ -233,7 +230,7 @@ impl Rollback {
             }
         }
         let before = self.folder.rollbacks().get(&key).copied();
-        // A daemon beside us that looks at the server in between must know whose text that is.
+        // A running daemon that reads the server now must know that the text is ours.
         self.folder.save_rollback(&key, &note).context("nothing was put back")?;
         let (outcome, on_server) = self.converse().await;
         let took = started.elapsed();
@@ -242,13 +239,13 @@ impl Rollback {
         let code = self.tell(outcome, on_server, took);
         let as_in_file = note.local == Some(note.server);
         let noted = match before {
-            // A deploy of a daemon's that ends later than this undoes it.
+            // A daemon whose deploy ends later undoes the rollback, and must notice that.
             _ if done && !as_in_file => self.folder.save_rollback(&key, &ledger::Rollback { done: true, ..note }),
             Some(before) if !done => self.folder.save_rollback(&key, &before),
             Some(_) | None => self.folder.clear_rollback(&key),
         };
         self.trouble(noted);
-        // Beside a daemon, the note may be one of its own by now.
+        // A running daemon may have saved an intent of its own.
         if certain && self.noted.is_some() && self.folder.intents().get(&key) == self.noted.as_ref() {
             self.trouble(self.folder.clear_intent(&key));
         }
@@ -260,22 +257,20 @@ impl Rollback {
             self.trouble(archived);
         }
         if let (true, false, Some(local)) = (done, as_in_file, local) {
-            let message = format!("`{}` is not deployed again until it changes", local.path.display());
-            let hint = format!("`owui-watch pull {}` writes the server's text to it", key.id);
-            self.screen.say(&Line::new("rolled_back", message).of(&key).at(&local.path).hinted(hint));
+            self.screen.say(&Notice::report(local.subject(), Report::RolledBack));
         }
         Ok(code)
     }
 
-    /// What is done on the server stays done, whatever becomes of our notes.
+    /// Warns that state could not be saved. The server's change stands.
     fn trouble(&self, noted: anyhow::Result<()>) {
         if let Err(error) = noted {
-            self.screen.aside(&Line::new("trouble", format!("{error:#}")).of(&self.target.key).level(Level::Warning));
+            self.screen.aside(&trouble((&self.target.key).into(), format!("{error:#}"), None));
         }
     }
 
-    /// What a deploy that was cut short has left behind is made good first. `Some` if it could not be: the rollback would
-    /// take what it finds for what is to be.
+    /// First repairs what an interrupted deploy left behind. `Some` if that failed: the rollback cannot go on, since it
+    /// would preserve the wrong switch.
     async fn recover(&mut self, intent: UpdateIntent) -> Option<Code> {
         let (mut recovery, mut step) = Recovery::start(self.target.key.clone(), intent);
         let outcome = loop {
@@ -303,7 +298,7 @@ impl Rollback {
         }
     }
 
-    /// The conversation of a deploy, one step after the other.
+    /// Runs the deploy, step by step.
     async fn converse(&mut self) -> (Outcome, Option<OnServer>) {
         let ours = self.known.into_iter().collect();
         let known = DeployContext {
@@ -336,7 +331,7 @@ impl Rollback {
         }
     }
 
-    /// In the words of a deploy, here and in the plugin's log.
+    /// Reports the outcome as for any deploy, here and in the plugin's log.
     fn tell(&mut self, outcome: Outcome, on_server: Option<OnServer>, took: Duration) -> Code {
         let code = match &outcome {
             Outcome::Failed(
@@ -356,7 +351,7 @@ impl Rollback {
 
     fn say(&mut self, what: NoticeKind) {
         let mut notice = Notice::of(&self.plugin, what);
-        // Where it is about the text, the path is that of the text; else it is the plugin's.
+        // A notice about a line names the copy; any other names the plugin's file.
         if notice.span().is_none()
             && let Some(local) = &self.target.local
         {

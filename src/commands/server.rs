@@ -1,15 +1,12 @@
-//! The server, as the commands ask it: an answer, or the reason why there is none.
-
-use serde_json::json;
+//! The server as the commands query it: an answer or an error.
 
 use crate::client::Client;
 use crate::config::{Config, DEFAULT_URL, Origin};
 use crate::engine::deploy::{Call, CallFailure, Reply, Row, Version};
-use crate::notice::{Level, Notice, NoticeKind};
+use crate::notice::{Notice, NoticeKind};
 use crate::plugin::{Key, Kind};
 
 use super::CommandContext;
-use super::screen::{Line, Screen};
 use crate::error::Error;
 
 /// The server of a command.
@@ -24,9 +21,8 @@ impl<'a> Server<'a> {
     pub(super) async fn connect(context: &'a CommandContext) -> Result<Self, Error> {
         let server = Self { client: &context.client, config: &context.config };
         if let Some(proxy) = context.client.proxy() {
-            let url = &context.config.url;
-            let line = Line::new("proxy", format!("{url} is reached through the proxy {proxy}")).level(Level::Detail);
-            Screen::new(context).say(&line.with("server", json!(url)).with("proxy", json!(proxy)));
+            let (server, proxy) = (context.config.url.clone(), proxy.to_string());
+            context.screen.say(&Notice::general(NoticeKind::Proxied { server, proxy }));
         }
         match context.client.call(Call::Connect).await {
             Reply::Connected { .. } => Ok(server),
@@ -39,7 +35,7 @@ impl<'a> Server<'a> {
         match self.client.call(Call::Get(key.clone())).await {
             Reply::Row(row) => Ok(Some(*row)),
             Reply::Absent => Ok(None),
-            // Being turned away may mean that there is no such row. The key opens the table or it does not: that tells.
+            // This answer may mean that there is no such row. Reading the whole table tells.
             Reply::Unclear { words } => match self.rows(key.kind).await? {
                 Some(rows) if rows.iter().all(|row| row.id != key.id.as_str()) => Ok(None),
                 Some(_) | None => Err(not_ours(key, &words)),
@@ -48,7 +44,7 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// All rows of a table; nothing, if they are more than is read.
+    /// All rows of a table; `None` if it is too large.
     pub(super) async fn rows(&self, kind: Kind) -> Result<Option<Vec<Row>>, Error> {
         match self.client.call(Call::Overview(kind)).await {
             Reply::Rows(rows) => Ok(Some(rows)),
@@ -57,7 +53,7 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// The versions of a row that the server keeps, newest first; nothing, if this account may not see them.
+    /// The server's versions of a row, newest first; `None` if this account may not see them.
     pub(super) async fn versions(&self, key: &Key) -> Result<Option<Vec<Version>>, Error> {
         match self.client.call(Call::Versions(key.clone())).await {
             Reply::Versions(versions) => Ok(Some(versions)),
@@ -67,17 +63,17 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// The text of one of them, if the server gives it.
+    /// The text of a version, if the server returns it.
     pub(super) async fn version(&self, key: &Key, id: &str) -> Result<Option<String>, Error> {
         match self.client.call(Call::Version(key.clone(), id.to_owned())).await {
             Reply::Text(text) => Ok(Some(text)),
-            // An answer that makes no sense leaves the other versions alone.
+            // An unreadable version does not affect the others.
             Reply::Absent | Reply::Unusable { .. } => Ok(None),
             reply => Err(self.refusal(reply)),
         }
     }
 
-    /// The reply as an error, in the words of a deploy.
+    /// The reply as an error, worded as for a deploy.
     fn refusal(&self, reply: Reply) -> Error {
         let server = self.config.url.clone();
         let key = || self.config.key_origin.as_ref().map(ToString::to_string);
@@ -104,7 +100,7 @@ fn not_ours(key: &Key, words: &str) -> Error {
         .hinted("use the key of an admin or of the tool's owner")
 }
 
-/// The text of a row, which the server may not show to everybody.
+/// The text of a row; an error if this account may not read it.
 pub(super) fn text<'r>(key: &Key, row: &'r Row) -> Result<&'r str, Error> {
     row.content.as_deref().ok_or_else(|| not_ours(key, "it does not show its text to this key"))
 }

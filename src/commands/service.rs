@@ -4,36 +4,28 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
-use serde_json::json;
 
-use super::screen::{Line, Screen};
+use super::print_warnings;
 use super::trust::keep;
 use crate::cli::{Args, ServiceAction};
 use crate::config::{self, CREDENTIAL, Config, ConfigError, Origin, Request, Settings, World};
 use crate::engine::Code;
 use crate::error::Error;
-use crate::notice::Level;
-use crate::output::Format;
+use crate::notice::{Notice, Report, ServiceEvent, ServiceStatus, Subject};
+use crate::output::{Screen, unified};
 use crate::systemd::control;
 use crate::systemd::unit::{self, OLDEST, Sandbox, Service};
 
-/// How many of the log's last lines `status` shows.
+/// How many lines of the log `status` shows.
 const LAST_LINES: usize = 8;
 
 /// Installs or uninstalls the service of this project, or prints its status.
-pub fn service(
-    action: &ServiceAction,
-    args: &Args,
-    world: &World,
-    format: Format,
-    least: Level,
-) -> Result<Code, Error> {
+pub fn service(action: &ServiceAction, args: &Args, world: &World, screen: Screen) -> Result<Code, Error> {
     let place = Place::of(args, world)?;
-    let screen = Screen::of(format, least);
     match action {
         ServiceAction::Install { hardened, .. } => install(&place, *hardened, args, world, screen),
         ServiceAction::Uninstall { .. } => uninstall(&place, world, args.yes, screen),
-        ServiceAction::Status => status(&place, world, screen, format),
+        ServiceAction::Status => status(&place, world, screen),
     }
 }
 
@@ -54,22 +46,12 @@ impl Place {
         Ok(Self { folder, unit, file })
     }
 
-    fn line(&self, event: &'static str, message: String) -> Line {
-        Line::new(event, message).with("unit", json!(self.unit))
-    }
-
-    fn of_file(&self, file: &Path, event: &'static str, done: &str) -> Line {
-        let file = file.display();
-        self.line(event, format!("{done} `{file}`")).with("file", json!(file.to_string()))
-    }
-
-    fn of_log(&self) -> Line {
-        let command = format!("journalctl --user -u {} -f", self.unit);
-        self.line("service_log", format!("its log: {command}")).with("command", json!(command))
+    fn notice(&self, event: ServiceEvent) -> Notice {
+        Notice::report(Subject::default(), Report::Service { unit: self.unit.clone(), event })
     }
 }
 
-/// Writes the unit, and starts it, now and at each login.
+/// Writes the unit, and starts the service now and at each login.
 fn install(place: &Place, hardened: bool, args: &Args, world: &World, screen: Screen) -> Result<Code, Error> {
     reachable(true, world)?;
     let (config, requests) = of_service(args, world)?;
@@ -88,16 +70,16 @@ fn install(place: &Place, hardened: bool, args: &Args, world: &World, screen: Sc
     };
 
     let was_there = control::read(&place.file)?.is_some();
-    // Nothing is written before it is known that everything may be.
+    // Write nothing before both files are checked.
     let wanted = [(&place.file, Some(&text)), (&drop_in, hardening.as_ref())];
     for (file, new) in wanted {
         check_edited(place, file, new, args.yes, screen)?;
     }
-    // A service has nobody who could be asked.
+    // A service cannot ask the user.
     for request in &requests {
         keep(request, world, screen)?;
     }
-    screen.warn(&config);
+    print_warnings(&config, screen);
     let mut changed = false;
     for (file, new) in wanted {
         changed |= put(place, file, new, screen)?;
@@ -109,49 +91,47 @@ fn install(place: &Place, hardened: bool, args: &Args, world: &World, screen: Sc
     }
     control::ask(&["enable", "--now", &place.unit]).map_err(not_started)?;
 
-    let message = format!("{} runs, now and from each login on", place.unit);
-    screen.say(&place.line("service_started", message).with("folder", json!(place.folder.display().to_string())));
-    screen.say(&place.of_log());
+    screen.say(&place.notice(ServiceEvent::Started { folder: place.folder.clone() }));
+    screen.say(&place.notice(ServiceEvent::Log));
     if control::lingers() == Some(false) {
-        let line = place.line("no_linger", "it ends when you log out".to_owned());
-        screen.aside(&line.hinted("`loginctl enable-linger` keeps your services running while you are not logged in"));
+        screen.aside(&place.notice(ServiceEvent::NoLinger));
     }
     Ok(Code::Fine)
 }
 
-/// Refuses to replace or remove a file of ours that somebody has edited, and shows what would be different.
+/// Refuses to replace or remove a unit that someone edited, and shows the difference.
 fn check_edited(place: &Place, file: &Path, new: Option<&String>, yes: bool, screen: Screen) -> Result<(), Error> {
     let Some(old) = control::read(file)?.filter(|old| Some(old) != new && !unit::is_ours(old) && !yes) else {
         return Ok(());
     };
     let does = if new.is_some() { "replaces" } else { "removes" };
     if let Some(new) = new {
-        let line = place.of_file(file, "unit_edited", "somebody has edited");
-        screen.difference(line, (&file.display().to_string(), &old), ("what would take its place", new));
+        let diff = unified((&file.display().to_string(), &old), ("what would take its place", new));
+        screen.difference(&place.notice(ServiceEvent::Edited { file: file.to_owned(), diff }));
     }
     Err(edited(place, file, does))
 }
 
-/// Makes a file have this text, or none. Answers whether it had another.
+/// Writes a unit file, or removes it. Returns whether it changed.
 fn put(place: &Place, file: &Path, new: Option<&String>, screen: Screen) -> Result<bool, Error> {
     let old = control::read(file)?;
     let changed = old.as_ref() != new;
     match new {
         Some(new) if changed => {
             control::write(file, new)?;
-            screen.say(&place.of_file(file, "unit_written", "wrote"));
+            screen.say(&place.notice(ServiceEvent::Written(file.to_owned())));
         }
-        Some(_) => screen.say(&place.of_file(file, "unit_unchanged", "nothing has changed in")),
+        Some(_) => screen.say(&place.notice(ServiceEvent::Unchanged(file.to_owned()))),
         None if changed => {
             control::remove_drop_in(file)?;
-            screen.say(&place.of_file(file, "hardening_removed", "removed"));
+            screen.say(&place.notice(ServiceEvent::HardeningRemoved(file.to_owned())));
         }
         None => {}
     }
     Ok(changed)
 }
 
-/// The folders that a hardened service writes to: its project's, and that of its state where it lies elsewhere.
+/// The folders that a hardened service may write to: the project, and its state folder if that is elsewhere.
 fn writable(place: &Place, config: &Config, world: &World) -> Result<Vec<PathBuf>, Error> {
     let state = world.cwd.join(&config.state);
     let above = state.parent().and_then(|folder| folder.canonicalize().ok());
@@ -170,8 +150,7 @@ fn writable(place: &Place, config: &Config, world: &World) -> Result<Vec<PathBuf
 fn uninstall(place: &Place, world: &World, yes: bool, screen: Screen) -> Result<Code, Error> {
     reachable(false, world)?;
     if control::read(&place.file)?.is_none() {
-        let folder = place.folder.display();
-        screen.say(&place.line("no_service", format!("there is no service for `{folder}`")));
+        screen.say(&place.notice(ServiceEvent::Missing { folder: place.folder.clone(), hinted: false }));
         return Ok(Code::Fine);
     }
     let drop_in = unit::drop_in(&place.file);
@@ -182,55 +161,42 @@ fn uninstall(place: &Place, world: &World, yes: bool, screen: Screen) -> Result<
     control::remove(&place.file)?;
     put(place, &drop_in, None, screen)?;
     control::ask(&["daemon-reload"])?;
-    screen.say(&place.of_file(&place.file, "unit_removed", "stopped the service, and removed"));
+    screen.say(&place.notice(ServiceEvent::Removed(place.file.clone())));
     Ok(Code::Fine)
 }
 
 /// Prints the state of the service and the end of its log.
-fn status(place: &Place, world: &World, screen: Screen, format: Format) -> Result<Code, Error> {
+fn status(place: &Place, world: &World, screen: Screen) -> Result<Code, Error> {
     reachable(false, world)?;
     let names =
         ["LoadState", "UnitFileState", "ActiveState", "SubState", "StateChangeTimestamp", "StatusText", "NRestarts"];
     let mut properties = control::properties(&place.unit, &names)?;
     let mut property = |name: &str| properties.remove(name).filter(|value| !value.is_empty());
     if property("LoadState").is_none_or(|state| state == "not-found") {
-        let message = format!("there is no service for `{}`", place.folder.display());
-        screen.say(&place.line("no_service", message).hinted("`owui-watch service install` makes one"));
+        screen.say(&place.notice(ServiceEvent::Missing { folder: place.folder.clone(), hinted: true }));
         return Ok(Code::NotDeployed);
     }
     let state = property("ActiveState").unwrap_or_default();
-    let (sub, since) = (property("SubState").unwrap_or_default(), property("StateChangeTimestamp"));
-    let enabled = property("UnitFileState").unwrap_or_default();
     let runs = matches!(state.as_str(), "active" | "reloading");
-    // A stopped service still has its last status text.
-    let said = property("StatusText").filter(|_| runs);
-    let restarts = property("NRestarts").and_then(|n| n.parse::<u64>().ok());
-    let log = control::log(&place.unit, LAST_LINES);
-
-    let mut message = format!("{}: {state} ({sub})", place.unit);
-    if let Some(since) = &since {
-        message = format!("{message} since {since}");
-    }
-    message = format!("{message}, {enabled}");
-    if let Some(restarts) = restarts.filter(|restarts| *restarts > 0) {
-        message = format!("{message}, restarts: {restarts}");
-    }
-    let line = place.line("service_status", message).with("state", json!(state)).with("sub_state", json!(sub));
-    let line = line.with("enabled", json!(enabled)).with("since", json!(since)).with("restarts", json!(restarts));
-    screen.say(&line.with("status", json!(said)).with("log", json!(log)));
-    if format == Format::Lines {
-        if let Some(said) = said {
-            screen.say(&place.line("service_status", said));
-        }
-        for line in log {
-            screen.say(&place.line("service_status", format!("  {line}")));
-        }
-    }
-    screen.say(&place.of_log());
+    let status = ServiceStatus {
+        state,
+        sub_state: property("SubState").unwrap_or_default(),
+        enabled: property("UnitFileState").unwrap_or_default(),
+        since: property("StateChangeTimestamp"),
+        restarts: property("NRestarts").and_then(|n| n.parse().ok()),
+        // A stopped service still has its last status text.
+        status: property("StatusText").filter(|_| runs),
+        log: control::log(&place.unit, LAST_LINES),
+    };
+    let below =
+        status.status.iter().cloned().chain(status.log.iter().map(|line| format!("  {line}"))).collect::<Vec<_>>();
+    let notice = place.notice(ServiceEvent::Status(status));
+    screen.say_with(&notice, &below);
+    screen.say(&place.notice(ServiceEvent::Log));
     Ok(if runs { Code::Fine } else { Code::NotDeployed })
 }
 
-/// Makes sure that there is a service manager; `new` if it is about a new unit.
+/// Checks that there is a service manager. `new` also checks that it is recent enough for a new unit.
 fn reachable(new: bool, world: &World) -> Result<(), Error> {
     let runtime = world.env.get("XDG_RUNTIME_DIR").map(Path::new);
     let version = control::version(runtime)?;
@@ -241,7 +207,7 @@ fn reachable(new: bool, world: &World) -> Result<(), Error> {
     Ok(())
 }
 
-/// The settings as the service will find them. They must equal those of this shell, where the user tried them out.
+/// The settings as the service will read them. They must equal those of this shell, where the user tried them.
 fn of_service(args: &Args, world: &World) -> Result<(Config, Vec<Request>), Error> {
     let (here, _) = consenting(args, world)?;
     let project = here.project.join(".env").display().to_string();
@@ -277,7 +243,7 @@ fn of_service(args: &Args, world: &World) -> Result<(Config, Vec<Request>), Erro
     Ok((there, requests))
 }
 
-/// The settings of a folder that the user trusts, and what that trust is needed for.
+/// The settings as if the user agreed to everything, and the requests for consent that they need.
 fn consenting(args: &Args, world: &World) -> Result<(Config, Vec<Request>), ConfigError> {
     let mut world = world.clone();
     loop {
@@ -291,7 +257,7 @@ fn consenting(args: &Args, world: &World) -> Result<(Config, Vec<Request>), Conf
     }
 }
 
-/// Everything but the key, where things were set, and warnings.
+/// The settings without the key, the origins and the warnings, for comparison.
 fn plain(config: &Config) -> String {
     let bare = Config {
         settings: Settings { api_key_file: None, ..config.settings.clone() },
@@ -310,7 +276,7 @@ fn credential(world: &World) -> String {
     home.join("owui-watch").join("openwebui_api_key").display().to_string()
 }
 
-/// The flags of this run that are the service's as well, with paths that mean the same from everywhere.
+/// The flags of this run that the service gets too, with absolute paths.
 fn arguments(args: &Args, cwd: &Path) -> Result<Vec<String>, Error> {
     let path = |path: &Path| {
         let full: PathBuf = cwd.join(path).components().collect();

@@ -1,4 +1,4 @@
-//! Which plugins a command is about: what stands in the files, and what an argument means.
+//! Finds the plugins that a command is about: from the files, and from its arguments.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -15,6 +15,7 @@ use super::CommandContext;
 use super::server::Server;
 use super::words::nearest_plugin;
 use crate::error::Error;
+use crate::notice::Subject;
 
 /// A file that is a plugin, or was one before it was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +29,7 @@ pub(super) struct Local {
     pub(super) is_plugin: bool,
 }
 
-/// What a command is about.
+/// A plugin that a command is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) key: Key,
@@ -39,9 +40,9 @@ pub(super) struct Target {
 pub(super) struct Files {
     plugins: Plugins,
     found: Vec<Local>,
-    /// Files that are meant as plugins and have no text to compare, and why not.
+    /// Files meant as plugins whose text cannot be read, with the reason.
     unreadable: Vec<(Arc<Path>, String)>,
-    /// Links to plugins that have a place of their own.
+    /// Links to plugins that are found by their own path.
     links: BTreeMap<Arc<Path>, PathBuf>,
     /// Plugins disabled in the settings.
     disabled: BTreeSet<Key>,
@@ -49,6 +50,18 @@ pub(super) struct Files {
     unread: BTreeSet<PluginId>,
     /// Missing roots.
     pub(super) missing: Vec<PathBuf>,
+}
+
+impl Local {
+    pub(super) fn subject(&self) -> Subject {
+        Subject { path: Some(Arc::clone(&self.path)), ..Subject::from(&self.key) }
+    }
+}
+
+impl Target {
+    pub(super) fn subject(&self) -> Subject {
+        self.local.as_ref().map_or_else(|| Subject::from(&self.key), Local::subject)
+    }
 }
 
 impl Files {
@@ -80,7 +93,7 @@ impl Files {
                     digest: plugin.digest,
                     is_plugin: true,
                 }),
-                // What has no digest was not read, for a reason that holds here, too.
+                // A file without a digest could not be read, and cannot be now.
                 Loaded::Parsed(Parsed::Invalid(invalid)) if invalid.meant => {
                     match invalid.digest.and_then(|_| broken(&path, config.files.get(&*path))) {
                         Some(local) => files.found.push(local),
@@ -106,12 +119,12 @@ impl Files {
         self.unreadable.push((path, why));
     }
 
-    /// Everything that can be compared, each once.
+    /// All files that can be compared.
     pub(super) fn all(&self) -> impl Iterator<Item = Target> {
         self.found.iter().map(|local| Target { key: local.key.clone(), local: Some(local.clone()) })
     }
 
-    /// Another file that would be the same plugin. A file that was named is the one that is meant.
+    /// Another file with the same id; `None` if the user named this one by path.
     pub(super) fn rival(&self, local: &Local, names: &[String]) -> Option<&Path> {
         if names.iter().any(|name| self.path(name) == &*local.path) {
             return None;
@@ -120,24 +133,25 @@ impl Files {
         rival.map(|rival| &*rival.path)
     }
 
-    /// The file that an argument means, if it is a path.
+    /// The file for an argument that is a path.
     fn path<'n>(&'n self, name: &'n str) -> &'n Path {
         let path = Path::new(name.strip_prefix("./").unwrap_or(name));
         self.links.get(path).map_or(path, PathBuf::as_path)
     }
 
-    /// Whether a file is this plugin, deployed or not.
+    /// Whether any file here may be this plugin.
     pub(super) fn has(&self, key: &Key) -> bool {
         let is_unread = self.unread.contains(&key.id);
         is_unread || self.disabled.contains(key) || self.found.iter().any(|local| local.key == *key)
     }
 
-    /// Plugin files whose text cannot be read, each with the reason.
-    pub(super) fn unreadable(&self) -> impl Iterator<Item = (&Path, &str)> {
-        self.unreadable.iter().map(|(path, why)| (&**path, why.as_str()))
+    /// Plugin files whose text cannot be read, each with the error.
+    pub(super) fn unreadable(&self) -> impl Iterator<Item = (&Arc<Path>, Error)> {
+        let error = |path: &Path, why: &str| Error::failed(format!("cannot compare `{}`: {why}", path.display()));
+        self.unreadable.iter().map(move |(path, why)| (path, error(path, why)))
     }
 
-    /// The text that a plugin is deployed with from this file as it stands now.
+    /// The digest of the text that a deploy of this file would send now.
     pub(super) fn deploys(&mut self, path: &Arc<Path>, key: &Key) -> Option<Digest> {
         match self.plugins.read(path, Trust::Closed) {
             Loaded::Parsed(Parsed::Plugin(plugin)) if plugin.key == *key => Some(plugin.digest),
@@ -145,7 +159,7 @@ impl Files {
         }
     }
 
-    /// What an argument means: a path, a folder, an id, or an id with its kind.
+    /// The plugins for an argument: a path, a folder, an id, or an id with its kind.
     pub(super) async fn select(
         &self,
         name: &str,
@@ -163,8 +177,8 @@ impl Files {
         if !below.is_empty() {
             return Ok(below);
         }
-        if let Some((path, why)) = self.unreadable().find(|(file, _)| file.starts_with(path)) {
-            return Err(Error::failed(format!("cannot compare `{}`: {why}", path.display())));
+        if let Some((_, error)) = self.unreadable().find(|(file, _)| file.starts_with(path)) {
+            return Err(error);
         }
         let Some(id) = PluginId::new(name) else {
             return Err(self.unknown(name));
@@ -228,13 +242,13 @@ fn with_kind(name: &str) -> Option<Key> {
     Some(Key { kind, id: PluginId::new(id)? })
 }
 
-/// A missing root is not created: it may be a typing error, or a folder that is gone.
+/// The error for a missing root, which is not created: it may be a typo.
 pub(super) fn no_folder(folder: &Path, what_for: &str) -> Error {
     Error::new(format!("there is no folder `{}`{what_for}", folder.display()))
         .hinted("create it, or set `root` in watch.toml (or --root) to the folder with the plugins")
 }
 
-/// The kinds under which the server, or a local copy of what it held, knows an id that no file has.
+/// The plugins with this id on the server or among our copies, for an id that no file has.
 async fn known(id: &PluginId, context: &CommandContext, server: Option<Server<'_>>) -> Result<Vec<Key>, Error> {
     let (mut keys, mut refusal) = (Vec::new(), None);
     for kind in Kind::ALL {
@@ -252,18 +266,18 @@ async fn known(id: &PluginId, context: &CommandContext, server: Option<Server<'_
         }
     }
     match refusal {
-        // An account may be let in to the one table and not to the other.
+        // An account may have access to one table only.
         Some(why) if keys.is_empty() => Err(why),
         Some(_) | None => Ok(keys),
     }
 }
 
-/// A file that cannot be deployed as it stands, by the text that it has.
+/// A file with errors, by its text.
 fn broken(path: &Arc<Path>, settings: Option<&FileSettings>) -> Option<Local> {
     let bytes = file::read(path).ok()?;
     let text = normal::clean(&bytes).ok()?;
     let id = claimed_id(path, &text, settings)?;
-    // A text that does not parse does not say what it is but by its looks.
+    // The text does not parse, so guess the kind.
     let has_tools = text.lines().any(|line| line.starts_with("class Tools"));
     let kind = settings.and_then(|settings| settings.kind);
     let kind = kind.unwrap_or(if has_tools { Kind::Tool } else { Kind::Function });
@@ -271,7 +285,7 @@ fn broken(path: &Arc<Path>, settings: Option<&FileSettings>) -> Option<Local> {
     Some(Local { path: Arc::clone(path), key: Key { kind, id }, text: Arc::from(&*text), digest, is_plugin: false })
 }
 
-/// The id of a file that cannot be parsed, by what can be read of it.
+/// The id of a file that cannot be parsed.
 pub(super) fn id_of_broken(path: &Path, settings: Option<&FileSettings>) -> Option<PluginId> {
     let text = file::read(path).ok().and_then(|bytes| Some(normal::clean(&bytes).ok()?.into_owned()));
     claimed_id(path, &text.unwrap_or_default(), settings)

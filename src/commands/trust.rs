@@ -2,36 +2,33 @@
 
 use std::io::IsTerminal as _;
 
-use serde_json::json;
-
-use super::screen::{Line, Screen, ask};
+use super::ask::ask;
 use crate::cli::Args;
 use crate::config::{self, ConfigError, Request, World};
 use crate::engine::Code;
 use crate::error::Error;
-use crate::notice::Level;
-use crate::output::Format;
+use crate::notice::{Notice, Report, Subject, Task};
+use crate::output::Screen;
 
-/// Asks about everything that the settings in this folder need the user's consent for.
-pub fn trust(args: &Args, world: &World, format: Format, least: Level) -> Result<Code, Error> {
-    let screen = Screen::of(format, least);
+/// Asks about everything in the settings of this folder that needs the user's consent.
+pub fn trust(args: &Args, world: &World, screen: Screen) -> Result<Code, Error> {
     let mut asked = false;
     loop {
         let error = match config::load(args, world) {
             Ok(_) if asked => return Ok(Code::Fine),
             Ok(_) => {
-                screen.say(&Line::new("nothing_to_trust", "these settings need no trust, or have it already"));
+                screen.say(&Notice::report(Subject::default(), Report::NothingToTrust));
                 return Ok(Code::Fine);
             }
             Err(error) => error,
         };
         let Some(request) = error.request() else { return Err(error.into()) };
-        let folder = json!(request.folder().display().to_string());
         if !args.yes && !somebody_answers() {
             return Err(error.unattended().into());
         }
         if !args.yes && !confirm(request) {
-            screen.say(&Line::new("left_alone", "nothing is allowed").with("folder", folder));
+            let declined = Report::Declined { task: Task::Trust, folder: Some(request.folder().to_owned()) };
+            screen.say(&Notice::report(Subject::default(), declined));
             return Ok(Code::NotDeployed);
         }
         keep(request, world, screen)?;
@@ -39,11 +36,11 @@ pub fn trust(args: &Args, world: &World, format: Format, least: Level) -> Result
     }
 }
 
-/// Remembers what the user agreed to, and says so.
+/// Remembers what the user agreed to, and reports it.
 pub(super) fn keep(request: &Request, world: &World, screen: Screen) -> Result<(), ConfigError> {
     request.allow(world)?;
-    let line = Line::new("trusted", format!("allowed from now on: {}", request.question()));
-    screen.say(&line.with("folder", json!(request.folder().display().to_string())));
+    let trusted = Report::Trusted { folder: request.folder().to_owned(), allowed: request.question().to_owned() };
+    screen.say(&Notice::report(Subject::default(), trusted));
     Ok(())
 }
 

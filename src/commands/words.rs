@@ -1,5 +1,5 @@
-//! The words of a command line that name plugins, files and folders. A word that names nothing ends a watch before it
-//! begins, since it is probably a mistyped command.
+//! Resolves the words of a command line that name plugins, files and folders. A word that names nothing is an error,
+//! since it is probably a mistyped command.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,19 +17,19 @@ use crate::plugin::id::PluginId;
 /// Two words at least this similar count as a misspelling.
 const LIKENESS: f64 = 0.8;
 
-/// What the user typed, as a path from the project's folder, or as it is where it may be an id (no slash, no dot). Users
-/// type paths relative to where they are; editors and hooks pass absolute ones. The folder around all roots is the empty path.
+/// A typed word as a path relative to the project; unchanged if it may be an id (no slash, no dot). The folder that
+/// contains all roots becomes the empty path.
 pub(super) fn spelled(typed: &str, config: &Config, cwd: &Path) -> String {
     let may_be_id = !typed.contains(['/', '.']);
     let path = if may_be_id { None } else { config.spelled(Path::new(typed), cwd) };
     path.as_deref().and_then(Path::to_str).unwrap_or(typed).to_owned()
 }
 
-/// What a watch or a pass is limited to.
+/// The plugins that a watch or a pass is limited to.
 pub struct Scope {
     words: Vec<String>,
     cwd: PathBuf,
-    /// The ids among them of files that could not be deployed, with their paths: the engine knows such a file by its path only.
+    /// Ids of broken files, with their paths: the engine knows a broken file only by its path.
     broken: BTreeMap<String, Vec<PathBuf>>,
 }
 
@@ -65,7 +65,7 @@ impl Scope {
         Ok(Self { words: words.to_vec(), cwd: cwd.to_owned(), broken })
     }
 
-    /// The ids and paths, with these settings; none, if one of the words means everything.
+    /// The ids and paths under these settings; empty if one of the words means everything.
     #[must_use]
     pub fn only(&self, config: &Config) -> Vec<String> {
         let only: Vec<_> = self.words.iter().map(|typed| spelled(typed, config, &self.cwd)).collect();
@@ -80,7 +80,7 @@ impl Scope {
     }
 }
 
-/// Whether a walk of the roots admits this file or folder, whatever it contains.
+/// Whether the walk of the roots admits this file or folder.
 fn names_path(plugins: &mut Plugins, spelled: &str, config: &Config) -> bool {
     let path = Path::new(spelled.strip_prefix("./").unwrap_or(spelled));
     // The watch waits for a missing root.
@@ -99,7 +99,7 @@ fn names_path(plugins: &mut Plugins, spelled: &str, config: &Config) -> bool {
 /// Everything that a word can name.
 struct Listing {
     ids: Vec<Owner>,
-    /// From all files that the walk admits.
+    /// All files that the walk admits.
     paths: Vec<Arc<Path>>,
     missing: Vec<PathBuf>,
 }

@@ -104,6 +104,7 @@ impl Notice {
                  leave all but one out with `exclude` in watch.toml"
             }
             NoticeKind::Trouble { hint, .. } => return hint.clone(),
+            NoticeKind::Report(report) => return report.said(&self.about).hint,
             NoticeKind::Failed { failure: Failure::Call(CallFailure::NotOurs { .. }), .. } => {
                 "use the key of an admin or of the tool's owner"
             }

@@ -72,6 +72,7 @@ impl Notice {
             NoticeKind::BeingWritten => "being_written",
             NoticeKind::Disabled => "disabled",
             NoticeKind::SameFile { .. } => "same_file",
+            NoticeKind::Report(report) => report.word(),
         }
     }
 
@@ -200,6 +201,7 @@ impl Notice {
             NoticeKind::Deleted { kept } => vec![("backup", json!(kept.display().to_string()))],
             NoticeKind::RollbackUndone { put_back } => vec![("put_back", json!(put_back))],
             NoticeKind::Spared { why } => vec![("reason", json!(why.word()))],
+            NoticeKind::Report(report) => report.said(&self.about).fields,
             _ => Vec::new(),
         }
     }

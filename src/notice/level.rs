@@ -96,6 +96,7 @@ impl Notice {
             | NoticeKind::Failed { .. }
             | NoticeKind::Flawed { .. }
             | NoticeKind::Conflict { .. } => Level::Error,
+            NoticeKind::Report(report) => report.said(&self.about).level,
         }
     }
 }

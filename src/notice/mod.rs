@@ -8,6 +8,7 @@ mod json;
 mod level;
 mod log;
 mod outcome;
+mod report;
 mod text;
 
 #[cfg(test)]
@@ -26,6 +27,7 @@ use crate::plugin::{Diagnostic, Digest, Entry, Key, Plugin, Span};
 
 pub use format::{duration, format_place};
 pub use level::Level;
+pub use report::{Provenance, Report, ServiceEvent, ServiceStatus, Task};
 
 /// One thing that happened, and what it happened to.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +58,12 @@ impl Subject {
     #[must_use]
     pub fn file(path: &Arc<Path>) -> Self {
         Self { path: Some(Arc::clone(path)), ..Self::default() }
+    }
+}
+
+impl From<&Key> for Subject {
+    fn from(key: &Key) -> Self {
+        Self { key: Some(key.clone()), ..Self::default() }
     }
 }
 
@@ -426,6 +434,9 @@ pub enum NoticeKind {
         /// That path.
         original: PathBuf,
     },
+
+    /// A command reports something.
+    Report(Report),
 }
 
 /// What the server still has of a plugin whose new text it refused.
@@ -523,6 +534,12 @@ impl Notice {
         Self { about: Subject::default(), what }
     }
 
+    /// A notice of a command.
+    #[must_use]
+    pub fn report(about: Subject, report: Report) -> Self {
+        Self { about, what: NoticeKind::Report(report) }
+    }
+
     /// The file that it is about.
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
@@ -538,6 +555,17 @@ impl Notice {
         match &self.what {
             NoticeKind::Flawed { diagnostic, .. } | NoticeKind::Surprising(diagnostic) => diagnostic.span.as_ref(),
             NoticeKind::Refused { span, .. } | NoticeKind::RefusedBefore { span, .. } => span.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The difference that a command found.
+    #[must_use]
+    pub fn diff(&self) -> Option<&str> {
+        match &self.what {
+            NoticeKind::Report(
+                Report::Difference { diff, .. } | Report::Service { event: ServiceEvent::Edited { diff, .. }, .. },
+            ) => Some(diff),
             _ => None,
         }
     }

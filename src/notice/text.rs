@@ -168,6 +168,7 @@ impl Notice {
             NoticeKind::BeingWritten => "still being written; will be deployed once it is complete".to_owned(),
             NoticeKind::Disabled => "disabled in watch.toml".to_owned(),
             NoticeKind::SameFile { original } => format!("a link to {}, which is deployed", original.display()),
+            NoticeKind::Report(report) => report.said(&self.about).message,
         }
     }
 

@@ -6,9 +6,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::lines::Lines;
-use super::{Format, columns};
+use super::{Format, columns, json_line};
 use crate::notice::{Level, Notice, NoticeKind};
-use crate::printable;
 
 /// A pass with at least this many conversations gets a progress bar.
 const LONG_PASS: usize = 12;
@@ -36,7 +35,7 @@ impl Console {
     pub fn tell(&mut self, notice: &Notice, time: Timestamp) {
         match self.format {
             Format::Json => {
-                self.gone |= print(&printable::json(&notice.to_json(&time.to_string()).to_string()), "").is_err();
+                self.gone |= print(&json_line(notice, time), "").is_err();
             }
             Format::Lines => {
                 self.progress(notice);

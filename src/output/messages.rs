@@ -2,18 +2,16 @@
 
 use std::io::Write as _;
 
-use anstyle::{AnsiColor, Effects, Style};
+use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Format, columns};
 use crate::printable;
 
 const GREEN: Style = AnsiColor::Green.on_default();
-const RED: Style = AnsiColor::Red.on_default().effects(Effects::BOLD);
 
 /// A message of one or more lines: each line after the first is indented, so that none passes for a message of its own.
-#[must_use]
-pub fn message(text: &str) -> String {
+pub(super) fn message(text: &str) -> String {
     let text = printable::text(text);
     let mut lines = text.trim_end_matches('\n').split('\n');
     let first = lines.next().unwrap_or_default().to_owned();
@@ -23,18 +21,8 @@ pub fn message(text: &str) -> String {
     })
 }
 
-/// Prints an error that ends the program, and its hint.
-pub fn fatal(message: &str, hint: Option<&str>) {
-    let mut stderr = anstream::stderr().lock();
-    writeln!(stderr, "{RED}error{RED:#}: {}", self::message(message)).ok();
-    drop(stderr);
-    if let Some(hint) = hint {
-        print_hint(hint);
-    }
-}
-
 /// Prints a hint to stderr; each of its lines is a remedy of its own.
-pub fn print_hint(hint: &str) {
+pub(super) fn print_hint(hint: &str) {
     let columns = columns(&console::Term::stderr());
     let mut stderr = anstream::stderr().lock();
     for remedy in hint.lines() {

@@ -5,6 +5,7 @@ mod console;
 mod frames;
 mod lines;
 mod messages;
+mod screen;
 
 use std::collections::VecDeque;
 use std::io;
@@ -13,9 +14,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 
 use crate::notice::{Level, Notice};
+use crate::printable;
+
+use messages::{message, print_hint};
 
 pub use console::Console;
-pub use messages::{Steps, fatal, message, print_hint};
+pub use messages::Steps;
+pub use screen::{Screen, unified};
 
 /// How many notices are kept for a slow reader.
 const MOST_WAITING: usize = 10_000;
@@ -143,6 +148,11 @@ impl Backlog {
         self.taken += usize::from(next.is_some());
         next
     }
+}
+
+/// A notice as a line for programs, with no character that steers a terminal.
+fn json_line(notice: &Notice, time: Timestamp) -> String {
+    printable::json(&notice.to_json(&time.to_string()).to_string()).into_owned()
 }
 
 /// How wide a terminal is, if it is one.

@@ -1,5 +1,5 @@
-//! What a user's service manager is asked to do, through systemd's own tools, and the unit files that it reads.
-#![expect(clippy::disallowed_methods, reason = "the one place that runs systemd's tools, and writes units")]
+//! Controls the user's service manager through systemd's tools, and writes its unit files.
+#![expect(clippy::disallowed_methods, reason = "the one place that runs systemd's tools and writes units")]
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
@@ -11,16 +11,16 @@ use anyhow::Context as _;
 
 use crate::error::Error;
 
-/// Why there is no service manager to be asked.
+/// Why no service manager can be used.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Unavailable {
     /// There is no systemd.
     NotHere,
-    /// There is one, but it did not start this system: a container.
+    /// systemd is installed but did not start this system: a container.
     NotRunning,
-    /// It started this system, and runs no manager for this user.
+    /// systemd started this system, but runs no manager for this user.
     NoSession,
-    /// The user's manager is there and does not answer. In its words.
+    /// The user's manager does not answer; with its words.
     Silent(String),
 }
 
@@ -52,7 +52,7 @@ impl From<Unavailable> for Error {
 }
 
 impl Unavailable {
-    /// `booted`: systemd runs the system. `session`: the user's own manager listens.
+    /// `booted`: systemd runs the system. `session`: the user's manager listens.
     fn of(booted: bool, session: bool, words: String) -> Self {
         match (booted, session) {
             (_, true) => Unavailable::Silent(words),
@@ -62,7 +62,7 @@ impl Unavailable {
     }
 }
 
-/// The version of the user's service manager, which shows that there is one. `runtime` is the user's runtime folder.
+/// The version of the user's service manager. `runtime` is the user's runtime folder.
 pub fn version(runtime: Option<&Path>) -> Result<u32, Unavailable> {
     if !cfg!(target_os = "linux") {
         return Err(Unavailable::NotHere);
@@ -77,7 +77,7 @@ pub fn version(runtime: Option<&Path>) -> Result<u32, Unavailable> {
     match digits.parse() {
         Ok(version) if output.status.success() => Ok(version),
         Ok(_) | Err(_) => {
-            // As sd_booted(3) asks; and the socket that `systemctl --user` speaks to.
+            // The test of sd_booted(3), and the socket of `systemctl --user`.
             let booted = Path::new("/run/systemd/system").is_dir();
             let session = runtime.is_some_and(|folder| folder.join("systemd").join("private").exists());
             Err(Unavailable::of(booted, session, words(&output)))
@@ -85,7 +85,7 @@ pub fn version(runtime: Option<&Path>) -> Result<u32, Unavailable> {
     }
 }
 
-/// Has the manager do something, which must succeed.
+/// Runs `systemctl`, which must succeed.
 pub fn ask(arguments: &[&str]) -> anyhow::Result<()> {
     let line = format!("systemctl --user {}", arguments.join(" "));
     let output = systemctl(arguments).output().with_context(|| format!("`{line}` does not run"))?;
@@ -93,7 +93,7 @@ pub fn ask(arguments: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the manager knows of a unit, by the names of its properties.
+/// Properties of a unit, by name.
 pub fn properties(unit: &str, names: &[&str]) -> anyhow::Result<BTreeMap<String, String>> {
     let property = format!("--property={}", names.join(","));
     let output = systemctl(&["show", &property, unit]).output().context("`systemctl` does not run")?;
@@ -102,7 +102,7 @@ pub fn properties(unit: &str, names: &[&str]) -> anyhow::Result<BTreeMap<String,
     Ok(text.lines().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect())
 }
 
-/// The last lines of a unit's log; none where it cannot be read.
+/// The last lines of a unit's log; empty if it cannot be read.
 #[must_use]
 pub fn log(unit: &str, lines: usize) -> Vec<String> {
     let mut command = Command::new("journalctl");
@@ -113,7 +113,7 @@ pub fn log(unit: &str, lines: usize) -> Vec<String> {
     text.iter().flat_map(|text| text.lines()).map(str::to_owned).collect()
 }
 
-/// Whether the user's services run while the user is not logged in, where that can be known.
+/// Whether the user's services keep running after logout, where known.
 #[cfg(unix)]
 #[must_use]
 pub fn lingers() -> Option<bool> {
@@ -126,19 +126,19 @@ pub fn lingers() -> Option<bool> {
     }
 }
 
-/// There is nothing to be known.
+/// Never known here.
 #[cfg(not(unix))]
 #[must_use]
 pub fn lingers() -> Option<bool> {
     None
 }
 
-/// The program that runs now.
+/// The path of this program.
 pub fn program() -> anyhow::Result<PathBuf> {
     std::env::current_exe().context("cannot tell where owui-watch is")
 }
 
-/// A unit file's text; nothing where there is none.
+/// A unit file's text; `None` if there is no file.
 pub fn read(file: &Path) -> anyhow::Result<Option<String>> {
     match fs::read(file) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
@@ -147,7 +147,7 @@ pub fn read(file: &Path) -> anyhow::Result<Option<String>> {
     }
 }
 
-/// Writes a unit file, at any moment wholly old or wholly new.
+/// Writes a unit file atomically.
 pub fn write(file: &Path, text: &str) -> anyhow::Result<()> {
     let folder = file.parent().context("a unit is in a folder")?;
     let write = || {
@@ -165,7 +165,7 @@ pub fn remove(file: &Path) -> anyhow::Result<()> {
     fs::remove_file(file).with_context(|| format!("cannot remove `{}`", file.display()))
 }
 
-/// Removes a drop-in, and its folder if there is no other in it.
+/// Removes a drop-in, and its folder if that is empty.
 pub fn remove_drop_in(file: &Path) -> anyhow::Result<()> {
     remove(file)?;
     if let Some(folder) = file.parent() {
@@ -180,7 +180,7 @@ fn systemctl(arguments: &[&str]) -> Command {
     command
 }
 
-/// What a tool said, in one line.
+/// A tool's output in one line.
 fn words(output: &Output) -> String {
     let stderr = String::from_utf8_lossy(&output.stderr);
     let lines: Vec<_> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();

@@ -1,5 +1,5 @@
-//! systemd, where there is one. [`supervisor`] is what it is told while it runs us as a service; [`mod@unit`] is what makes it
-//! do so; [`control`] has its tools install that.
+//! systemd: [`supervisor`] reports to it while it runs us as a service; [`mod@unit`] writes the service's unit;
+//! [`control`] installs that.
 
 pub mod control;
 pub mod supervisor;

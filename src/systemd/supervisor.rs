@@ -1,8 +1,8 @@
-//! The service manager that started us, if one did and wants to know how we are: `sd_notify(3)`. Where it did not,
-//! nothing is sent, no clock is set, and an idle program stays asleep.
+//! Reports to the service manager that started us: `sd_notify(3)`. Without one nothing is sent and no timer is set, so
+//! an idle program stays asleep.
 //!
-//! The protocol is one datagram per message. The `sd-notify` crate does not know abstract sockets, which managers in
-//! containers offer, and could take from us little more than the writing of `READY=1`.
+//! The protocol is one datagram per message. The `sd-notify` crate does not support abstract sockets, which managers in
+//! containers offer, and would save little code.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,23 +14,22 @@ use crate::notice::board::Board;
 use crate::notice::{Notice, NoticeKind};
 use crate::printable;
 
-/// How the manager says where it listens, and how often it wants to hear. They are meant for us alone: what we start
-/// does not get them.
+/// The manager's socket and watchdog interval. Child processes do not get these variables.
 pub const VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
 
-/// The service manager. `at` is always the time since the program started.
+/// The service manager. `at` is the time since the program started.
 pub struct Supervisor {
     socket: Option<Socket>,
     watchdog: Option<Watchdog>,
     zone: TimeZone,
     board: Board,
-    /// The status line that it has.
+    /// The status line that was sent last.
     said: String,
     reloading: bool,
     stopping: bool,
 }
 
-/// A manager that ends us when it does not hear from us. It hears from the loop itself, so that a loop that hangs is
+/// A manager that kills us when it does not hear from us. The loop itself sends the pings, so that a hanging loop is
 /// noticed.
 struct Watchdog {
     every: Duration,
@@ -38,7 +37,7 @@ struct Watchdog {
 }
 
 impl Supervisor {
-    /// The one that this environment names, if any.
+    /// The manager that this environment names, if any.
     #[must_use]
     pub fn new(environment: &BTreeMap<String, String>) -> Self {
         let variable = |name| environment.get(name).filter(|value| !value.is_empty());
@@ -48,7 +47,7 @@ impl Supervisor {
             .filter(|_| ours && socket.is_some())
             .and_then(|usec| usec.parse().ok())
             .filter(|usec| *usec > 0)
-            // Half of it, as the protocol asks for.
+            // Half the interval, as the protocol recommends.
             .map(|usec| Watchdog { every: Duration::from_micros(usec) / 2, due: Duration::ZERO });
         Self {
             socket,
@@ -61,12 +60,12 @@ impl Supervisor {
         }
     }
 
-    /// Hears what the user is told.
+    /// Takes in a notice for the status line.
     pub fn tell(&mut self, notice: &Notice, time: Timestamp) {
         if self.socket.is_none() {
             return;
         }
-        // Unlike a line on the terminal, this one may be read days later.
+        // With the date: the status may be read days later.
         let clock = time.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string();
         self.board.tell(notice, &clock);
         match notice.what {
@@ -82,14 +81,13 @@ impl Supervisor {
         }
     }
 
-    /// The start waits for somebody, and is not to be taken for one that hangs. To be said more often than every few
-    /// seconds.
+    /// Says that the start is waiting, not hanging. Call this at least every few seconds.
     pub fn waiting(&self) {
         self.send("EXTEND_TIMEOUT_USEC=5000000", Urgency::May);
     }
 
-    /// Everything is about to be read again, because the manager asked for it or because the settings are others. It is
-    /// over with a [`turn`] that says so.
+    /// Says that a reload begins, because the manager asked for it or the settings changed. A [`turn`] with `reloaded`
+    /// ends it.
     ///
     /// [`turn`]: Self::turn
     pub fn reloading(&mut self) {
@@ -100,8 +98,7 @@ impl Supervisor {
         self.send(&format!("RELOADING=1\nMONOTONIC_USEC={}", monotonic_usec()), Urgency::Must);
     }
 
-    /// The loop has done everything that there was to do, and is about to wait. `reloaded` if what is in use is what was
-    /// read last.
+    /// The loop has finished its work and is about to wait. `reloaded`: the settings in use are those read last.
     pub fn turn(&mut self, at: Duration, reloaded: bool) {
         if self.socket.is_none() {
             return;
@@ -120,7 +117,7 @@ impl Supervisor {
         }
     }
 
-    /// When there must be another [`turn`](Self::turn), whatever happens.
+    /// The latest time of the next [`turn`](Self::turn).
     #[must_use]
     pub fn next_turn(&self) -> Option<Duration> {
         self.watchdog.as_ref().map(|watchdog| watchdog.due)
@@ -133,16 +130,16 @@ impl Supervisor {
     }
 }
 
-/// What is to be done about a manager that has no time to listen.
+/// Whether to wait for a busy manager.
 #[derive(Clone, Copy)]
 enum Urgency {
-    /// Wait for it, for a moment: a service that is not heard is ended.
+    /// Wait for a moment: the manager would kill a service that it does not hear.
     Must,
-    /// Leave it: there will be another.
+    /// Drop the message: another will follow.
     May,
 }
 
-/// A server's words cannot become a line of the protocol. A message that is longer than the manager's buffer is lost.
+/// One short line: a line break would start another field, and the manager drops long messages.
 fn one_line(text: &str) -> String {
     printable::line(text).chars().take(500).collect()
 }
@@ -161,7 +158,7 @@ mod linux {
 
     use super::Urgency;
 
-    /// How long a busy manager is waited for.
+    /// How long to wait for a busy manager.
     const PATIENCE: Duration = Duration::from_secs(1);
 
     pub(super) struct Socket {
@@ -170,7 +167,7 @@ mod linux {
     }
 
     impl Socket {
-        /// Where it cannot be opened, the program runs as it does without a manager.
+        /// Opens the socket. On failure the program runs as without a manager.
         pub(super) fn open(address: &str) -> Option<Self> {
             let open = || {
                 let address = match address.strip_prefix('@') {
@@ -190,7 +187,7 @@ mod linux {
         }
     }
 
-    /// The time by which the manager tells an answer to its own reload from an earlier one.
+    /// The time by which the manager matches a reload to its request.
     pub(super) fn monotonic_usec() -> i64 {
         let now = clock_gettime(ClockId::Monotonic);
         now.tv_sec * 1_000_000 + now.tv_nsec / 1000
@@ -204,7 +201,7 @@ use elsewhere::{Socket, monotonic_usec};
 mod elsewhere {
     use super::Urgency;
 
-    /// There is none.
+    /// No sockets on this system.
     pub(super) enum Socket {}
 
     impl Socket {
@@ -241,7 +238,7 @@ mod tests {
         for environment in [
             &[][..],
             &[("NOTIFY_SOCKET", "")],
-            // The watchdog of nobody, and that of another process.
+            // A watchdog without a socket, and one for another process.
             &[("WATCHDOG_USEC", "1000")],
             &[("NOTIFY_SOCKET", "@x"), ("WATCHDOG_USEC", "1000"), ("WATCHDOG_PID", "0")],
             &[("NOTIFY_SOCKET", "@x"), ("WATCHDOG_USEC", "0"), ("WATCHDOG_PID", &own)],

@@ -1,26 +1,25 @@
-//! The unit that has systemd run owui-watch for one project: `systemd/owui-watch.service`, in which the lines are replaced
-//! that are about the project, and the instructions for installing it by hand. And the drop-in that hardens it, made from
-//! `systemd/hardened.conf` in the same way.
+//! The unit for one project: `systemd/owui-watch.service` with the project's own lines, without the instructions for
+//! installing it by hand. The drop-in that hardens it is made from `systemd/hardened.conf` in the same way.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-/// What is shipped for installing by hand.
+/// The unit as shipped for installing by hand.
 const TEMPLATE: &str = include_str!("../../systemd/owui-watch.service");
-/// What is shipped for hardening it.
+/// The drop-in as shipped.
 const DROP_IN: &str = include_str!("../../systemd/hardened.conf");
 /// The drop-in's name. It sorts before `override.conf`, so that `systemctl edit` has the last word.
 const DROP_IN_NAME: &str = "10-hardened.conf";
 /// What `PrivateTmp=` hides.
 const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
-/// The line by which we know our own text again. What follows it has this digest.
+/// The line that marks an unedited file: the text after it has this digest.
 const SEAL: &str = "# Unedited as long as this is the SHA-256 of what follows: ";
-/// The oldest systemd that knows what the unit needs.
+/// The oldest systemd that supports the unit.
 pub const OLDEST: u32 = 247;
 
-/// What is different from project to project.
+/// The parts of the unit that depend on the project.
 #[derive(Clone, Copy, Debug)]
 pub struct Service<'a> {
     /// The project: the folder of `watch.toml`, without links in its path.
@@ -29,20 +28,20 @@ pub struct Service<'a> {
     pub program: &'a Path,
     /// Its flags.
     pub arguments: &'a [String],
-    /// Whether the key is a credential. One that is not there would keep the service from starting.
+    /// Whether the key is a credential. A missing credential would keep the service from starting.
     pub credential: bool,
 }
 
-/// What the sandbox of a hardened service leaves open.
+/// The folders that a hardened service may use.
 #[derive(Clone, Copy, Debug)]
 pub struct Sandbox<'a> {
     /// The only folders that the service may write to.
     pub writable: &'a [PathBuf],
-    /// What else it must see: its program, its roots.
+    /// Paths that it must be able to read: its program, its roots.
     pub visible: &'a [PathBuf],
 }
 
-/// What cannot be written in a unit.
+/// A text that cannot be written in a unit.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Unwritable(String);
 
@@ -54,7 +53,7 @@ impl fmt::Display for Unwritable {
 
 impl std::error::Error for Unwritable {}
 
-/// The name of a project's unit: readable, and no other project's.
+/// The name of a project's unit: readable and unique.
 #[must_use]
 pub fn name(folder: &Path) -> String {
     let last = folder.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
@@ -91,7 +90,7 @@ pub fn hardened(folder: &Path, sandbox: &Sandbox<'_>) -> Result<String, Unwritab
     Ok(sealed("install --hardened", folder, &body))
 }
 
-/// A file that says who wrote it, and by which an edit is seen.
+/// Adds a header that names the author and reveals later edits.
 fn sealed(command: &str, folder: &Path, body: &str) -> String {
     let (name, version) = (name(folder), env!("CARGO_PKG_VERSION"));
     format!(
@@ -101,14 +100,14 @@ fn sealed(command: &str, folder: &Path, body: &str) -> String {
     )
 }
 
-/// Whether a text is as we wrote it.
+/// Whether we wrote a text and nobody edited it.
 #[must_use]
 pub fn is_ours(text: &str) -> bool {
     let sealed = text.split_once(SEAL).and_then(|(_, rest)| rest.split_once("\n\n"));
     sealed.is_some_and(|(seal, body)| seal == digest(body))
 }
 
-/// All below the instructions.
+/// The unit's text below the header.
 fn body(service: &Service<'_>) -> Result<String, Unwritable> {
     let folder = folder(service.folder)?;
     let mut command = word(path(service.program)?, false)?;
@@ -125,7 +124,7 @@ fn body(service: &Service<'_>) -> Result<String, Unwritable> {
     }))
 }
 
-/// A text in which lines of the form `name=value` are replaced.
+/// Replaces lines of the form `name=value`.
 fn with_lines(text: &str, replace: impl Fn(&str, &str) -> Option<String>) -> String {
     text.lines().fold(String::new(), |text, line| {
         let replaced = line.split_once('=').and_then(|(name, value)| replace(name, value));
@@ -137,17 +136,17 @@ fn path(path: &Path) -> Result<&str, Unwritable> {
     path.to_str().ok_or_else(|| Unwritable(path.display().to_string()))
 }
 
-/// A folder as the whole of a line, where nothing can be quoted.
+/// A folder as a whole value, which cannot be quoted.
 fn folder(folder: &Path) -> Result<String, Unwritable> {
     let text = path(folder)?;
-    // A backslash would join the next line, and blanks are not seen at an end.
+    // A trailing backslash would join the next line; systemd trims blanks.
     if text.ends_with('\\') || text.trim() != text {
         return Err(Unwritable(text.to_owned()));
     }
     percent(text)
 }
 
-/// A word of a command. In the program's own path variables are not replaced.
+/// A word of a command line. systemd expands variables in arguments, but not in the program's path.
 fn word(text: &str, is_argument: bool) -> Result<String, Unwritable> {
     let escaped = percent(text)?.replace('\\', r"\\").replace('"', "\\\"");
     let escaped = if is_argument { escaped.replace('$', "$$") } else { escaped };
@@ -155,7 +154,7 @@ fn word(text: &str, is_argument: bool) -> Result<String, Unwritable> {
     Ok(if !text.is_empty() && text.chars().all(plain) { escaped } else { format!("\"{escaped}\"") })
 }
 
-/// A text in which nothing is replaced.
+/// Escapes systemd's `%` specifiers.
 fn percent(text: &str) -> Result<String, Unwritable> {
     if text.chars().any(char::is_control) {
         return Err(Unwritable(text.to_owned()));
@@ -180,7 +179,7 @@ mod tests {
         Service { folder: Path::new(folder), program, arguments, credential: true }
     }
 
-    /// What a line of the unit says.
+    /// The values of a name in the unit.
     fn said<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
         text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('=')).collect()
     }

@@ -50,11 +50,11 @@ const REACHES_OUT: [(&str, &[&str]); 20] = [
     ("ignore", &["config", "disk"]),
     ("indicatif", &["output"]),
     ("annotate_snippets", &["output"]),
-    ("similar", &["commands"]),
+    ("similar", &["output"]),
     ("textwrap", &["output"]),
     // What is printed passes `printable` here.
     ("anstream", &["commands", "output", "run"]),
-    ("std::io::stdout", &["commands", "output"]),
+    ("std::io::stdout", &["output"]),
     ("std::io::stderr", &[]),
 ];
 

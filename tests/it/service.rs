@@ -106,7 +106,7 @@ fn it_is_installed() {
     let ran = scene.run(&["install"], 0);
     expect![[r#"
         wrote `HOME/.config/systemd/user/UNIT`
-        UNIT runs, now and from each login on
+        UNIT runs, now and after each login
         its log: journalctl --user -u UNIT -f
     "#]]
     .assert_eq(&scene.plain(&ran.stdout));
@@ -201,7 +201,7 @@ fn to_install_is_to_trust_the_settings() {
         allowed from now on: let `state` lead outside the folder, to `/var/tmp`
         allowed from now on: send your API key from the credential `openwebui_api_key` to URL
         wrote `HOME/.config/systemd/user/UNIT`
-        UNIT runs, now and from each login on
+        UNIT runs, now and after each login
         its log: journalctl --user -u UNIT -f
     "#]]
     .assert_eq(&scene.plain(&ran.stdout).replace(&server.url(), "URL"));
@@ -295,7 +295,7 @@ fn it_is_hardened_and_softened_again() {
     expect![[r#"
         wrote `HOME/.config/systemd/user/UNIT`
         wrote `HOME/.config/systemd/user/UNIT.d/10-hardened.conf`
-        UNIT runs, now and from each login on
+        UNIT runs, now and after each login
         its log: journalctl --user -u UNIT -f
     "#]]
     .assert_eq(&scene.plain(&ran.stdout));
@@ -366,7 +366,7 @@ fn it_is_uninstalled() {
     scene.project.write("watch.toml", "no such key");
     let ran = scene.run(&["uninstall"], 0);
     expect![[r#"
-        stopped the service, and removed `HOME/.config/systemd/user/UNIT`
+        stopped the service and removed `HOME/.config/systemd/user/UNIT`
     "#]]
     .assert_eq(&scene.plain(&ran.stdout));
     assert_eq!(scene.text(), None);
@@ -404,7 +404,7 @@ fn how_it_is() {
     scene.project.write("state", "LoadState=not-found\nActiveState=inactive\nSubState=dead\n");
     let ran = scene.run(&["status"], 1);
     assert_eq!(scene.plain(&ran.stdout), "there is no service for `HOME`\n");
-    assert_eq!(ran.stderr, "hint: `owui-watch service install` makes one\n");
+    assert_eq!(ran.stderr, "hint: `owui-watch service install` installs one\n");
 }
 
 #[test]

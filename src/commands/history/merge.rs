@@ -1,15 +1,16 @@
-//! Our copies and the server's versions as one list: which of them are the same text, put there by the same deploy.
+//! Merges our copies and the server's versions into one list, matching those that come from the same deploy.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Entry, Text, What, beside};
+use super::{Entry, Text, beside};
 use crate::disk::Copy;
 use crate::engine::deploy::{Version, message};
+use crate::notice::Provenance;
 
-/// Everything in one list, newest first. A text of ours that the server has as a version is one entry.
+/// Merges both into one list, newest first. Our copy and the server's version of it become one entry.
 pub(super) fn merged(
     copies: Vec<Copy>,
     versions: Vec<(Version, Option<Text>)>,
@@ -19,11 +20,11 @@ pub(super) fn merged(
     let mut alone: Vec<_> = versions.into_iter().map(Some).collect();
     let has_versions = !alone.is_empty();
     let digests: BTreeSet<_> = entries.iter().filter_map(Entry::digest).collect();
-    // Deployed texts get their versions first, then those found on the server.
+    // Match versions to deployed texts first, then to texts found on the server.
     for (digest, found) in digests.into_iter().flat_map(|digest| [(digest, false), (digest, true)]) {
         let ours: Vec<_> = (0..entries.len())
-            .filter(|n| entries[*n].digest() == Some(digest) && entries[*n].what != What::Local)
-            .filter(|n| (entries[*n].what == What::Server) == found)
+            .filter(|n| entries[*n].digest() == Some(digest) && entries[*n].what != Provenance::Local)
+            .filter(|n| (entries[*n].what == Provenance::Server) == found)
             .filter_map(|n| Some((entries[n].at?, n)))
             .collect();
         let has_it = |version: &Option<(Version, Option<Text>)>| {
@@ -44,7 +45,7 @@ pub(super) fn merged(
     }
     leave_out_known(&entries, &mut alone);
     entries.extend(alone.into_iter().flatten().map(|(version, text)| Entry {
-        what: What::Server,
+        what: Provenance::Server,
         at: Some(version.at),
         text,
         copy: None,
@@ -56,13 +57,13 @@ pub(super) fn merged(
         let is_version = |entry: &Entry| {
             version_id.is_some() && entry.version.as_ref().map(|version| &version.id) == version_id.as_ref()
         };
-        let newest = entries.iter().position(|entry| entry.what != What::Local);
-        // What was replaced is there again if somebody has put it there again, of which there is no entry yet.
+        let newest = entries.iter().position(|entry| entry.what != Provenance::Local);
+        // A replaced text may be current again: someone restored it, and that has no entry yet.
         let is_text = |(n, entry): (usize, &Entry)| {
             let is_there = match entry.what {
-                What::Deployed | What::Server => true,
-                What::Replaced => Some(n) == newest,
-                What::Local => false,
+                Provenance::Deployed | Provenance::Server => true,
+                Provenance::Replaced => Some(n) == newest,
+                Provenance::Local => false,
             };
             (is_there && entry.digest() == Some(text.digest)).then_some(n)
         };
@@ -71,33 +72,41 @@ pub(super) fn merged(
             Some(place) => {
                 let entry = &mut entries[place];
                 entry.current = true;
-                if entry.what == What::Replaced {
-                    // It was kept, and then the server refused what was to take its place.
-                    entry.what = What::Server;
+                if entry.what == Provenance::Replaced {
+                    // We backed it up, and then the server refused the new text.
+                    entry.what = Provenance::Server;
                 }
             }
             None => entries.insert(
                 0,
-                Entry { what: What::Server, at: None, text: Some(text), copy: None, version: None, current: true },
+                Entry {
+                    what: Provenance::Server,
+                    at: None,
+                    text: Some(text),
+                    copy: None,
+                    version: None,
+                    current: true,
+                },
             ),
         }
     }
     entries
 }
 
-/// Drops texts found on the server where another entry tells how they came there.
+/// Drops texts found on the server that another entry already explains.
 fn leave_out_found(entries: &mut Vec<Entry>) {
-    let is_found = |entry: &Entry| entry.what == What::Server && entry.version.is_none();
-    let others = entries.iter().filter(|entry| entry.what != What::Local && !is_found(entry));
+    let is_found = |entry: &Entry| entry.what == Provenance::Server && entry.version.is_none();
+    let others = entries.iter().filter(|entry| entry.what != Provenance::Local && !is_found(entry));
     let told: BTreeSet<_> = others.filter_map(Entry::digest).collect();
     entries.retain(|entry| !is_found(entry) || entry.digest().is_none_or(|digest| !told.contains(&digest)));
 }
 
-/// Takes out of the server's versions those that are deploys of ours by what stands beside them, if nobody has asked for
-/// their texts: they would be told of twice. That they are the same is not certain, so they lend us no name.
+/// Drops server versions without a text whose commit message marks them as our deploys: they would be listed twice. The
+/// match is a guess, so our entries do not take over their ids.
 fn leave_out_known(entries: &[Entry], versions: &mut [Option<(Version, Option<Text>)>]) {
     let message = |entry: &Entry| message(entry.text.as_ref().and_then(|text| text.version.as_deref()));
-    let ours: Vec<_> = entries.iter().filter(|entry| entry.what == What::Deployed && entry.version.is_none()).collect();
+    let ours: Vec<_> =
+        entries.iter().filter(|entry| entry.what == Provenance::Deployed && entry.version.is_none()).collect();
     let messages: BTreeSet<_> = ours.iter().map(|entry| message(entry)).collect();
     for deploy in messages {
         let ours = ours.iter().enumerate().filter(|(_, entry)| message(entry) == deploy);
@@ -113,15 +122,15 @@ fn leave_out_known(entries: &[Entry], versions: &mut [Option<(Version, Option<Te
     }
 }
 
-/// Pairs the times when a text was put on the server by our clock with those by the server's. The clocks may differ, so
-/// the order counts first, and then the distance: a text may have been put there by others as well.
+/// Pairs our deploy times with the server's version times. The clocks may differ, so order counts first, then distance.
+/// Others may have deployed the same text too.
 fn paired(mut ours: Vec<(Timestamp, usize)>, mut theirs: Vec<(Timestamp, usize)>) -> Vec<(usize, usize)> {
     if ours.len() > theirs.len() {
         return paired(theirs, ours).into_iter().map(|(theirs, ours)| (ours, theirs)).collect();
     }
     ours.sort_unstable();
     theirs.sort_unstable();
-    // The best pairing of all of ours so far with some of the first `n` of theirs.
+    // `best[n]`: the best pairing of all our times so far with the server's first `n`.
     let mut best = vec![Some(Pairing::default()); theirs.len() + 1];
     for (our_time, our) in ours {
         let mut next: Vec<Option<Pairing>> = vec![None];
@@ -138,7 +147,7 @@ fn paired(mut ours: Vec<(Timestamp, usize)>, mut theirs: Vec<(Timestamp, usize)>
     best.pop().flatten().map(|best| best.pairs).unwrap_or_default()
 }
 
-/// Which belong together, and how far apart they are in all.
+/// Matched indexes, and the sum of their distances in time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Pairing {
     distance: SignedDuration,
@@ -169,7 +178,7 @@ mod tests {
             (&[10], &[10, 20], &[(0, 0)]),
             (&[20], &[10, 20], &[(0, 1)]),
             (&[10, 20], &[11, 21], &[(0, 0), (1, 1)]),
-            // A clock that is an hour late.
+            // A clock that is an hour slow.
             (&[110, 120], &[50, 60], &[(0, 0), (1, 1)]),
             (&[10, 20, 30], &[20, 31], &[(1, 0), (2, 1)]),
             (&[30, 10], &[10, 20, 31], &[(1, 0), (0, 2)]),
@@ -188,7 +197,7 @@ mod tests {
         Version { id: id.to_owned(), at: at(minutes), parent: None, message: None, author: None }
     }
 
-    /// One line for each, as `deployed a @3 =v1 current`.
+    /// One line per entry: `deployed a @3 =v1 current`.
     #[track_caller]
     fn check(entries: &[Entry], expected: &[&str]) {
         let told: Vec<_> = entries
@@ -198,7 +207,7 @@ mod tests {
                 let at = entry.at.map(|at| format!(" @{}", at.as_second() / 60)).unwrap_or_default();
                 let version = entry.version.as_ref().map(|version| format!(" ={}", version.id)).unwrap_or_default();
                 let current = if entry.current { " current" } else { "" };
-                format!("{} {source}{at}{version}{current}", entry.what.word())
+                format!("{} {source}{at}{version}{current}", entry.what.label())
             })
             .collect();
         assert_eq!(told, expected);
@@ -213,7 +222,7 @@ mod tests {
             copy(Origin::Local, 6, "b"),
             copy(Origin::Deployed, 7, "a"),
         ];
-        // Of one second the later one is the newer one.
+        // Within one second, list order decides.
         let same = vec![copy(Origin::Deployed, 1, "a"), copy(Origin::Deployed, 1, "b"), copy(Origin::Deployed, 1, "c")];
         check(&merged(same, Vec::new(), None), &["deployed c @1", "deployed b @1", "deployed a @1"]);
         let versions = || {
@@ -235,11 +244,11 @@ mod tests {
                 "deployed b @5 =v3",
                 "replaced theirs @5 =v2",
                 "deployed a @1",
-                // Nobody has asked whether it is the same.
+                // Its text was not read.
                 "server ? @1 =v1",
             ],
         );
-        // Without versions the newest of that text is the one.
+        // Without versions, the newest entry with that text is current.
         check(
             &merged(copies.clone(), Vec::new(), now("b", None)),
             &["deployed a @7", "local b @6", "deployed b @5 current", "replaced theirs @5", "deployed a @1"],
@@ -257,17 +266,17 @@ mod tests {
         let versions = || vec![(version("v2", 4), Some(Text::new("b"))), (version("v1", 2), Some(Text::new("theirs")))];
         let now = |source, version: Option<&str>| Some((Text::new(source), version.map(str::to_owned)));
         let found = |minutes, source| copy(Origin::Found, minutes, source);
-        // The server knows when it came there.
+        // The server knows when it was saved.
         check(
             &merged(vec![found(9, "b")], versions(), now("b", Some("v2"))),
             &["server b @4 =v2 current", "server theirs @2 =v1"],
         );
-        // What was deployed from here stays so, whatever was seen later.
+        // A text deployed from here stays `deployed`, even if it was also found later.
         check(
             &merged(vec![copy(Origin::Deployed, 7, "b"), found(5, "b")], versions(), now("b", Some("v2"))),
             &["deployed b @7 =v2 current", "server theirs @2 =v1"],
         );
-        // Without versions it is known when it was seen.
+        // Without versions, only the time of discovery is known.
         check(
             &merged(vec![copy(Origin::Deployed, 1, "a"), found(5, "b")], Vec::new(), now("b", None)),
             &["server b @5 current", "deployed a @1"],
@@ -296,11 +305,11 @@ mod tests {
         let versions = vec![
             said("v6", 6, "owui-watch: 2, commit 5d1c0f2"),
             said("v5", 4, "owui-watch: 1"),
-            // Of somebody else who uses it.
+            // From someone else who uses owui-watch.
             said("v4", 2, "owui-watch: 1.5"),
             said("v3", 1, "owui-watch: 1"),
             said("v2", 1, "by hand"),
-            // More often than we know of: which one it is, is told by the time.
+            // Deployed more often than we know: the time decides which version matches.
             said("v1", 0, "owui-watch: 1"),
         ];
         let merged = merged(copies, versions, None);

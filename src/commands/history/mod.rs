@@ -1,4 +1,4 @@
-//! What a plugin's text was: our copies of what was deployed and replaced, and the versions that the server keeps.
+//! The earlier texts of a plugin: our copies of deployed and replaced texts, and the server's versions.
 
 mod merge;
 mod table;
@@ -8,81 +8,46 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde_json::json;
 
-use super::CommandContext;
-use super::screen::{Line, Screen};
 use super::server::{Server, text};
 use super::target::{Files, Target};
+use super::{CommandContext, trouble};
 use crate::disk::{Copy, Origin};
 use crate::engine::Code;
 use crate::engine::deploy::Version;
 use crate::error::Error;
-use crate::notice::Level;
+use crate::notice::{Notice, Provenance, Report, Subject};
+use crate::output::Screen;
 use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::{Digest, Key, normal};
 use merge::merged;
 use table::{Cells, aligned, cells};
 
-/// How many of the server's versions are asked for their texts.
+/// How many of the server's versions to read with their texts.
 const MOST_TEXTS: usize = 20;
 
 /// A text that the plugin had.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
-    pub(super) what: What,
-    /// When it was deployed, replaced, or made on the server; `None` for what is simply there.
+    pub(super) what: Provenance,
+    /// When it was deployed, replaced, or saved on the server, where known.
     pub(super) at: Option<Timestamp>,
-    /// `None` where only the server has it, and was not asked for it.
+    /// `None` if only the server has it and it was not read.
     pub(super) text: Option<Text>,
     /// Our copy.
     pub(super) copy: Option<PathBuf>,
     /// The server's version of it.
     pub(super) version: Option<Version>,
-    /// Whether it is what the server holds now.
+    /// Whether the server holds it now.
     pub(super) current: bool,
 }
 
-/// What became of a text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum What {
-    /// We put it on the server.
-    Deployed,
-    /// It is, or was, on the server, and we have nothing to do with it.
-    Server,
-    /// It was somebody else's, and we replaced it.
-    Replaced,
-    /// It was a file's, and a pull replaced it.
-    Local,
-}
-
-impl What {
-    fn word(self) -> &'static str {
-        match self {
-            What::Deployed => "deployed",
-            What::Server => "server",
-            What::Replaced => "replaced",
-            What::Local => "local",
-        }
-    }
-
-    /// Its name for programs.
-    fn name(self) -> &'static str {
-        match self {
-            What::Deployed => "deployed",
-            What::Server => "on_the_server",
-            What::Replaced => "replaced",
-            What::Local => "local_file",
-        }
-    }
-}
-
-/// A text, and what names it.
+/// A text with its digest and version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Text {
     pub(super) source: Arc<str>,
     pub(super) digest: Digest,
-    /// In its frontmatter.
+    /// From its frontmatter.
     pub(super) version: Option<String>,
 }
 
@@ -96,10 +61,10 @@ impl Text {
 impl From<Copy> for Entry {
     fn from(copy: Copy) -> Self {
         let what = match copy.origin {
-            Origin::Deployed => What::Deployed,
-            Origin::Found => What::Server,
-            Origin::Replaced => What::Replaced,
-            Origin::Local => What::Local,
+            Origin::Deployed => Provenance::Deployed,
+            Origin::Found => Provenance::Server,
+            Origin::Replaced => Provenance::Replaced,
+            Origin::Local => Provenance::Local,
         };
         let text = Text { source: copy.text.into(), digest: copy.digest, version: copy.version };
         Self { what, at: Some(copy.at), text: Some(text), copy: Some(copy.path), version: None, current: false }
@@ -114,19 +79,18 @@ impl Entry {
 
 /// Prints the history of a plugin.
 pub async fn history(context: &CommandContext, name: &str) -> Result<Code, Error> {
-    Screen::new(context).warn_of_unused_state(&context.folder);
+    context.warn_of_unused_state();
     let files = Files::read(&context.config)?;
-    // Our own copies can be listed without it.
+    // Our own copies can be listed without the server.
     let (server, mut away) = match Server::connect(context).await {
         Ok(server) => (Some(server), None),
         Err(refusal) => (None, Some(refusal)),
     };
     let target = match files.select_one(&context.spelled(name), context, server).await {
         Ok(target) => target,
-        // Whether there is such a plugin, only the server knows.
+        // Only the server knows whether there is such a plugin.
         Err(refusal) => return Err(away.unwrap_or(refusal)),
     };
-    let screen = Screen::new(context);
     let entries = match server {
         Some(server) => match gather(context, server, &target).await {
             Ok(entries) => entries,
@@ -140,18 +104,18 @@ pub async fn history(context: &CommandContext, name: &str) -> Result<Code, Error
     let zone = TimeZone::system();
     let table: Vec<_> = entries.iter().map(|entry| cells(entry, &zone)).collect();
     for ((entry, cells), row) in entries.iter().zip(&table).zip(aligned(&table, Screen::columns())) {
-        screen.row(&line(entry, cells, &target.key), &row);
+        context.screen.row(&notice(entry, cells, &target.key), &row);
     }
     if let Some(refusal) = away {
         return Err(refusal);
     }
     if entries.is_empty() {
-        screen.aside(&Line::new("no_history", format!("nothing is known of {} yet", target.key)).of(&target.key));
+        context.screen.aside(&Notice::report(Subject::from(&target.key), Report::NoHistory));
     }
     Ok(Code::Fine)
 }
 
-/// What the server holds, and everything that it, and we, know of before.
+/// The current text on the server, and all earlier texts that the server or we know.
 pub(super) async fn gather(context: &CommandContext, server: Server<'_>, target: &Target) -> Result<Vec<Entry>, Error> {
     let key = &target.key;
     let row = server.row(key).await?;
@@ -175,46 +139,50 @@ pub(super) async fn gather(context: &CommandContext, server: Server<'_>, target:
     Ok(merged(context.folder.copies(key), versions, now))
 }
 
-/// The server's versions. An account that may not see them can still see the rest.
+/// The server's versions; none, with a warning, if this account may not see them.
 async fn listed(context: &CommandContext, server: Server<'_>, key: &Key) -> Result<Vec<Version>, Error> {
     let versions = server.versions(key).await?;
     if versions.is_none() {
-        let line = Line::new("trouble", format!("the server does not show the versions of {key} to this key"));
-        Screen::new(context).aside(&line.of(key).level(Level::Warning));
+        let message = format!("the server does not show the versions of {key} to this key");
+        context.screen.aside(&trouble(key.into(), message, None));
     }
     Ok(versions.unwrap_or_default())
 }
 
-/// What a message says beside that it is about this deploy; `None` if it is not.
+/// The rest of a commit message after the prefix of this deploy; `None` if it has another prefix.
 fn beside<'m>(message: &'m str, deploy: &str) -> Option<&'m str> {
     let rest = message.strip_prefix(deploy)?;
     if rest.is_empty() { Some(rest) } else { rest.strip_prefix(", ") }
 }
 
-/// What a rollback takes it by.
+/// The short id by which `rollback` accepts it.
 pub(super) fn name(entry: &Entry) -> String {
     let digest = entry.digest().map(|digest| short(&digest.to_string()).to_owned());
     let version = || entry.version.as_ref().map(|version| short(&version.id).to_owned());
     digest.or_else(version).unwrap_or_default()
 }
 
-/// The server's version ids are long; their beginning tells them apart.
+/// A local time.
+pub(super) fn clock(at: Timestamp, zone: &TimeZone) -> String {
+    at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
+/// The beginning of a version id or digest: enough to tell them apart.
 pub(super) fn short(id: &str) -> &str {
     id.get(..8).unwrap_or(id)
 }
 
-fn line(entry: &Entry, cells: &Cells, key: &Key) -> Line {
-    let version = entry.version.as_ref();
-    let message = cells.iter().filter(|cell| !cell.is_empty()).map(String::as_str).collect::<Vec<_>>().join(" ");
-    Line::new("history", message)
-        .of(key)
-        .with("what", json!(entry.what.name()))
-        .with("at", json!(entry.at.map(|at| at.to_string())))
-        .with("current", json!(entry.current))
-        .with("version", json!(entry.text.as_ref().and_then(|text| text.version.as_ref())))
-        .with("digest", json!(entry.digest()))
-        .with("copy", json!(entry.copy.as_ref().map(|path| path.display().to_string())))
-        .with("server_version_id", json!(version.map(|version| &version.id)))
-        .with("commit_message", json!(version.and_then(|version| version.message.as_ref())))
-        .with("author", json!(version.and_then(|version| version.author.as_ref())))
+fn notice(entry: &Entry, cells: &Cells, key: &Key) -> Notice {
+    let row = cells.iter().filter(|cell| !cell.is_empty()).map(String::as_str).collect::<Vec<_>>().join(" ");
+    let version = entry.text.as_ref().and_then(|text| text.version.clone());
+    let about = Subject { version, digest: entry.digest(), ..Subject::from(key) };
+    let history = Report::History {
+        row,
+        what: entry.what,
+        at: entry.at,
+        current: entry.current,
+        backup: entry.copy.clone(),
+        version: entry.version.clone(),
+    };
+    Notice::report(about, history)
 }

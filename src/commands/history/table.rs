@@ -1,17 +1,16 @@
-//! The history as a table that is as wide as the terminal at most.
+//! The history as a table that fits the terminal.
 
 use jiff::tz::TimeZone;
 
-use super::super::screen::clock;
-use super::{Entry, What, beside, name};
+use super::{Entry, beside, clock, name};
 use crate::engine::deploy::message;
+use crate::notice::Provenance;
 use crate::printable;
 
-/// How wide the last column must be at least to say anything.
+/// The last column is hidden below this width.
 const LEAST_WORDS: usize = 10;
 
-/// Which column holds the version in the frontmatter, which is as long as people like, and how much of it tells
-/// something.
+/// The column with the frontmatter version, which may be long, and its minimum width.
 const VERSION: usize = 3;
 const LEAST_VERSION: usize = 5;
 
@@ -22,7 +21,7 @@ pub(super) fn cells(entry: &Entry, zone: &TimeZone) -> Cells {
     let cells = [
         if entry.current { "*".to_owned() } else { String::new() },
         entry.at.map(|at| clock(at, zone)).unwrap_or_default(),
-        entry.what.word().to_owned(),
+        entry.what.label().to_owned(),
         entry.text.as_ref().and_then(|text| text.version.clone()).unwrap_or_default(),
         name(entry),
         words(entry),
@@ -30,19 +29,19 @@ pub(super) fn cells(entry: &Entry, zone: &TimeZone) -> Cells {
     cells.map(|cell| printable::line(&cell).into_owned())
 }
 
-/// What the server says beside a version, without what the row says already.
+/// The server's commit message and author, without what the row already says.
 fn words(entry: &Entry) -> String {
     let Some(version) = &entry.version else { return String::new() };
     let said = version.message.as_deref().unwrap_or_default();
     let deploy = message(entry.text.as_ref().and_then(|text| text.version.as_deref()));
-    let said = beside(said, &deploy).filter(|_| entry.what == What::Deployed).unwrap_or(said);
+    let said = beside(said, &deploy).filter(|_| entry.what == Provenance::Deployed).unwrap_or(said);
     let said = said.lines().next().unwrap_or_default().to_owned();
     let author = version.author.as_ref().map(|author| format!("({author})"));
     [Some(said), author].into_iter().flatten().filter(|words| !words.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// The rows of the table, as wide as the terminal at most, if it is one. What no entry has takes no room; the words at the
-/// end are cut, and then versions that are long.
+/// The rows of the table, cut to `columns`. Empty columns take no room; first the last column is cut, then long
+/// versions.
 pub(super) fn aligned(table: &[Cells], columns: Option<usize>) -> Vec<String> {
     let mut widths = [0; 6];
     for cells in table {
@@ -54,7 +53,7 @@ pub(super) fn aligned(table: &[Cells], columns: Option<usize>) -> Vec<String> {
     let [words_before @ .., words] = &mut widths;
     let fixed: usize = words_before.iter().map(room).sum();
     if let Some(columns) = columns {
-        // The mark has the half of a gap behind it.
+        // The mark is followed by one space, not a full gap.
         let left = (columns + 1).saturating_sub(fixed);
         *words = if left < LEAST_WORDS { 0 } else { left.min(*words) };
         let over = fixed.saturating_sub(columns + 1 + GAP.len());
@@ -103,20 +102,20 @@ mod tests {
             text: Some(Text::new(&format!("\"\"\"\nversion: {version}\n\"\"\"\n"))),
             copy: None,
             version: words,
-            current: what == What::Deployed,
+            current: what == Provenance::Deployed,
         };
         let entries = [
             entry(
-                What::Deployed,
+                Provenance::Deployed,
                 "1.3.0",
                 said("v2", "owui-watch: 1.3.0, commit 5d1c0f2 with uncommitted changes", "Ann"),
             ),
-            entry(What::Replaced, "1.2.0-beta.11", None),
+            entry(Provenance::Replaced, "1.2.0-beta.11", None),
             Entry {
                 text: None,
-                ..entry(What::Server, "", said("6c30bdbd-1", "a fix\nthat is told of at length", "Bob"))
+                ..entry(Provenance::Server, "", said("6c30bdbd-1", "a fix\nthat is told of at length", "Bob"))
             },
-            Entry { at: None, version: None, ..entry(What::Local, "1.2", None) },
+            Entry { at: None, version: None, ..entry(Provenance::Local, "1.2", None) },
         ];
         let table: Vec<_> = entries.iter().map(|entry| cells(entry, &TimeZone::UTC)).collect();
         let shown = |columns| {
@@ -152,8 +151,8 @@ mod tests {
                                    local     1.2      23299f66
         "]]
         .assert_eq(&shown(Some(50)));
-        // Without a word from the server there is room for everything.
-        let plain = [cells(&entry(What::Deployed, "1.3.0", None), &TimeZone::UTC)];
+        // Without a commit message, everything fits.
+        let plain = [cells(&entry(Provenance::Deployed, "1.3.0", None), &TimeZone::UTC)];
         assert_eq!(aligned(&plain, Some(48)), aligned(&plain, None));
     }
 }

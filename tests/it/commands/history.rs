@@ -134,7 +134,7 @@ fn a_plugin_is_named_by_path_or_id_or_kind() {
     refused(&["diff", "one"], "`plugins/more/one.py` and `plugins/other/one.py` claim the id `one`\nhint: ");
     let ran = project.run(&["history", "plugins/other/one.py"]);
     check(&ran, 0);
-    assert_eq!(ran.stderr, "nothing is known of function one yet\n");
+    assert_eq!(ran.stderr, "function one has no history yet\n");
 }
 
 /// The server holds what somebody else has put there, as long as it refuses what is to take its place.

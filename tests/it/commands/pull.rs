@@ -49,7 +49,7 @@ fn a_pull_undoes_the_servers_rewriting_and_nothing_else() {
     check(&ran, 0);
     assert!(
         ran.stdout.starts_with(&format!(
-            "pulled plugins/a.py; what was in it is in {}/",
+            "pulled plugins/a.py; a copy of the old text is in {}/",
             copies("backups", &server.url(), "function/a")
         )),
         "{}",
@@ -96,11 +96,7 @@ fn a_plugin_without_a_file_gets_one() {
     server.seed(Kind::Tool, "hidden", &tool("1"));
     let ran = project.run(&["pull", "hidden"]);
     check(&ran, 0);
-    assert!(
-        ran.stderr.starts_with("warning: `plugins/hidden.py` is no plugin that a run would deploy\nhint: "),
-        "{}",
-        ran.stderr
-    );
+    assert!(ran.stderr.starts_with("warning: a watch would not deploy `plugins/hidden.py`\nhint: "), "{}", ran.stderr);
 }
 
 #[test]

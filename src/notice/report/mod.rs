@@ -1,0 +1,500 @@
+//! What the commands report. Most of it is said in one place only, so each report has its words and its English here.
+
+mod service;
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::format::count;
+use super::{Level, Subject};
+use crate::engine::deploy::Version;
+use crate::plugin::{Key, Kind};
+pub use service::{ServiceEvent, ServiceStatus};
+
+/// How many plugins a line names.
+const MOST_NAMED: usize = 5;
+
+/// A fact that a command reports.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Report {
+    /// A task failed.
+    Failed {
+        /// What failed.
+        task: Task,
+        /// What could not be done, and why.
+        message: String,
+        /// The remedies, one a line.
+        hint: Option<String>,
+    },
+    /// The user declined a task.
+    Declined {
+        /// What was not done.
+        task: Task,
+        /// The folder that was not trusted.
+        folder: Option<PathBuf>,
+    },
+    /// The file and the server hold the same text.
+    Same {
+        /// Whether the user named this plugin.
+        named: bool,
+    },
+    /// Two texts differ.
+    Difference {
+        /// As `diff -u` shows it.
+        diff: String,
+        /// The text that a rollback would restore; `None` for a file compared with the server.
+        restores: Option<String>,
+    },
+    /// The server does not have the plugin.
+    NotOnServer {
+        /// Whether that makes the command fail.
+        is_error: bool,
+    },
+    /// The plugin has no file here.
+    NoFile {
+        /// Whether [`Report::NoFiles`] follows.
+        listed: bool,
+    },
+    /// The plugin is neither here nor on the server.
+    Nowhere,
+    /// These plugins of the server have no file here.
+    NoFiles {
+        /// All of them.
+        keys: Vec<Key>,
+        /// Whether to say how to get the files.
+        hinted: bool,
+    },
+    /// The server's plugins of one kind are too large to list.
+    TooLarge(Kind),
+    /// No file differs from the server.
+    NoDifference {
+        /// How many plugins were compared.
+        plugins: usize,
+    },
+    /// `pull` found nothing to write.
+    NothingToPull,
+    /// The server's text was written to the file.
+    Pulled {
+        /// The version that it replaced.
+        from_version: Option<String>,
+        /// The copy of the replaced text; `None` for a new file.
+        backup: Option<PathBuf>,
+    },
+    /// The server already holds the text to restore.
+    AlreadyOnServer,
+    /// After a rollback the file is not deployed until it changes.
+    RolledBack,
+    /// A text that the plugin had.
+    History {
+        /// The entry in words.
+        row: String,
+        /// Where the text comes from.
+        what: Provenance,
+        /// When it was deployed, replaced, or made on the server.
+        at: Option<Timestamp>,
+        /// Whether the server holds it now.
+        current: bool,
+        /// Our copy.
+        backup: Option<PathBuf>,
+        /// The server's version of it.
+        version: Option<Version>,
+    },
+    /// The plugin has no history.
+    NoHistory,
+    /// The user allowed what the settings ask for.
+    Trusted {
+        /// The folder of the settings.
+        folder: PathBuf,
+        /// What they may do.
+        allowed: String,
+    },
+    /// The settings need no consent, or have it.
+    NothingToTrust,
+    /// The systemd service.
+    Service {
+        /// Its name.
+        unit: String,
+        /// What happened to it.
+        event: ServiceEvent,
+    },
+}
+
+/// What a command does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// The whole run.
+    Run,
+    /// Comparing a plugin.
+    Compare,
+    /// Writing the server's text to a file.
+    Pull,
+    /// Restoring an earlier text.
+    RollBack,
+    /// Trusting a folder.
+    Trust,
+}
+
+/// Where a text of the history comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provenance {
+    /// We deployed it.
+    Deployed,
+    /// Someone else put it on the server.
+    Server,
+    /// Someone else put it on the server, and we replaced it.
+    Replaced,
+    /// It was in the file, and a pull replaced it.
+    Local,
+}
+
+/// What is said of a report.
+pub(super) struct Said {
+    pub(super) level: Level,
+    pub(super) message: String,
+    pub(super) hint: Option<String>,
+    /// Fields of `--json`.
+    pub(super) fields: Vec<(&'static str, Value)>,
+}
+
+impl Said {
+    fn info(message: impl Into<String>) -> Self {
+        Self { level: Level::Info, message: message.into(), hint: None, fields: Vec::new() }
+    }
+
+    fn at(self, level: Level) -> Self {
+        Self { level, ..self }
+    }
+
+    fn hinted(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    fn with(mut self, name: &'static str, value: Value) -> Self {
+        self.fields.push((name, value));
+        self
+    }
+}
+
+impl Report {
+    /// The stable word for it: `event` in `--json`.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Report::Failed { task: Task::Compare, .. } | Report::TooLarge(_) => "not_compared",
+            Report::Failed { task: Task::Pull, .. } => "not_pulled",
+            Report::Failed { .. } => "error",
+            Report::Declined { .. } => "left_alone",
+            Report::Same { .. } => "same",
+            Report::Difference { .. } => "difference",
+            Report::NotOnServer { .. } => "not_on_server",
+            Report::NoFile { .. } | Report::Nowhere => "no_file",
+            Report::NoFiles { .. } => "no_files",
+            Report::NoDifference { .. } | Report::NothingToPull => "no_difference",
+            Report::Pulled { .. } => "pulled",
+            Report::AlreadyOnServer => "unchanged",
+            Report::RolledBack => "rolled_back",
+            Report::History { .. } => "history",
+            Report::NoHistory => "no_history",
+            Report::Trusted { .. } => "trusted",
+            Report::NothingToTrust => "nothing_to_trust",
+            Report::Service { event, .. } => event.word(),
+        }
+    }
+
+    pub(super) fn said(&self, about: &Subject) -> Said {
+        let (name, id) = (name(about), about.key.as_ref().map_or("PLUGIN", |key| key.id.as_str()));
+        let path = about.path.as_deref().unwrap_or(Path::new("")).display();
+        match self {
+            Report::Failed { message, hint, .. } => Said { hint: hint.clone(), ..Said::info(message).at(Level::Error) },
+            Report::Declined { task, folder } => {
+                let nothing = Said::info(task.nothing_done());
+                nothing.with("folder", json!(folder.as_deref().map(shown)))
+            }
+            Report::Same { named } => Said::info(format!("{name} is as the server holds it")).at(if *named {
+                Level::Info
+            } else {
+                Level::Detail
+            }),
+            Report::Difference { diff, restores } => match restores {
+                Some(text) => Said::info(format!("rolling back to {text} would change the server's text")),
+                None => Said::info(format!("{name} differs from the server")),
+            }
+            .with("diff", json!(diff)),
+            Report::NotOnServer { is_error } => Said::info(format!("{name} is not on the server")).at(if *is_error {
+                Level::Error
+            } else {
+                Level::Info
+            }),
+            Report::NoFile { listed: true } => Said::info(format!("{name} has no file here")).at(Level::Detail),
+            Report::NoFile { listed: false } => {
+                Said::info(format!("{name} has no file here")).hinted(format!("`owui-watch pull {id}` writes one"))
+            }
+            Report::Nowhere => Said::info(format!("{name} is neither here nor on the server")),
+            Report::NoFiles { keys, hinted } => {
+                let hint = "`owui-watch pull ID` writes one, `owui-watch pull --all` writes all of them";
+                let said = Said::info(without_files(keys)).with("plugins", json!(keys.len()));
+                if *hinted { said.hinted(hint) } else { said }
+            }
+            Report::TooLarge(kind) => {
+                let word = kind.word();
+                Said::info(format!("cannot list the server's {word}s, they are too large: compared those here only"))
+                    .at(Level::Warning)
+            }
+            Report::NoDifference { plugins } => Said::info(format!("no difference ({})", count(*plugins, "plugin"))),
+            Report::NothingToPull => Said::info("nothing to pull: no file differs from the server"),
+            Report::Pulled { from_version, backup: Some(backup) } => {
+                let versions = match (from_version.as_deref(), about.version.as_deref()) {
+                    (old, new) if old == new => new.map(|new| format!(" {new}")).unwrap_or_default(),
+                    (old, new) => format!(" {} → {}", old.unwrap_or("none"), new.unwrap_or("none")),
+                };
+                let backup = shown(backup);
+                Said::info(format!("pulled {path}{versions}; a copy of the old text is in {backup}"))
+                    .with("from_version", json!(from_version))
+                    .with("backup", json!(backup))
+            }
+            Report::Pulled { .. } => {
+                let key = about.key.as_ref().map(Key::to_string).unwrap_or_default();
+                Said::info(format!("pulled {key} to the new file {path}"))
+            }
+            Report::AlreadyOnServer => Said::info(format!("the server already holds this text of {name}")),
+            Report::RolledBack => Said::info(format!("{name} is not deployed again until it changes"))
+                .hinted(format!("`owui-watch pull {id}` writes the server's text to it")),
+            Report::History { row, what, at, current, backup, version } => {
+                let version = version.as_ref();
+                Said::info(row)
+                    .with("what", json!(what.word()))
+                    .with("at", json!(at.map(|at| at.to_string())))
+                    .with("current", json!(current))
+                    .with("copy", json!(backup.as_deref().map(shown)))
+                    .with("server_version_id", json!(version.map(|version| &version.id)))
+                    .with("commit_message", json!(version.and_then(|version| version.message.as_ref())))
+                    .with("author", json!(version.and_then(|version| version.author.as_ref())))
+            }
+            Report::NoHistory => Said::info(format!("{name} has no history yet")),
+            Report::Trusted { folder, allowed } => {
+                Said::info(format!("allowed from now on: {allowed}")).with("folder", json!(shown(folder)))
+            }
+            Report::NothingToTrust => Said::info("these settings need no trust, or have it already"),
+            Report::Service { unit, event } => event.said(unit).with("unit", json!(unit)),
+        }
+    }
+}
+
+impl Task {
+    /// What it comes to when the user declines it.
+    #[must_use]
+    pub fn nothing_done(self) -> &'static str {
+        match self {
+            Task::Run | Task::Compare => "nothing was done",
+            Task::Pull => "nothing was written",
+            Task::RollBack => "nothing was put back",
+            Task::Trust => "nothing is allowed",
+        }
+    }
+}
+
+impl Provenance {
+    /// The stable word for it: `what` in `--json`.
+    fn word(self) -> &'static str {
+        match self {
+            Provenance::Deployed => "deployed",
+            Provenance::Server => "on_the_server",
+            Provenance::Replaced => "replaced",
+            Provenance::Local => "local_file",
+        }
+    }
+
+    /// As the table of the history shows it.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Provenance::Deployed => "deployed",
+            Provenance::Server => "server",
+            Provenance::Replaced => "replaced",
+            Provenance::Local => "local",
+        }
+    }
+}
+
+/// A plugin as messages name it: by its file if it has one.
+fn name(about: &Subject) -> String {
+    match (&about.path, &about.key) {
+        (Some(path), _) => format!("`{}`", path.display()),
+        (None, Some(key)) => key.to_string(),
+        (None, None) => String::new(),
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn without_files(keys: &[Key]) -> String {
+    let mut named: Vec<_> = keys.iter().take(MOST_NAMED).map(ToString::to_string).collect();
+    if keys.len() > MOST_NAMED {
+        named.push(format!("{} more (--verbose names them)", keys.len() - MOST_NAMED));
+    }
+    let has = if keys.len() == 1 { "has" } else { "have" };
+    let named = match named.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} and {last}", others.join(", ")),
+        _ => named.join(""),
+    };
+    format!("{} of the server {has} no file here: {named}", count(keys.len(), "plugin"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes every snapshot with them")]
+
+    use std::fmt::Write as _;
+    use std::sync::Arc;
+
+    use expect_test::expect;
+
+    use super::*;
+    use crate::notice::Notice;
+    use crate::plugin::Digest;
+    use crate::plugin::id::PluginId;
+
+    fn key(id: &str) -> Key {
+        Key { kind: Kind::Function, id: PluginId::new(id).unwrap() }
+    }
+
+    fn samples() -> Vec<(Subject, Report)> {
+        let alone = Subject::from(&key("shout"));
+        let here = Subject { path: Some(Arc::from(Path::new("plugins/shout.py"))), ..alone.clone() };
+        let stored = Subject { version: Some("1.1".to_owned()), digest: Some(Digest::of(b"v1")), ..here.clone() };
+        let (general, file, diff) = (Subject::default(), PathBuf::from("u.service"), "-a\n+b\n".to_owned());
+        let failed = |task| Report::Failed { task, message: "a message".to_owned(), hint: Some("a hint".to_owned()) };
+        let declined = |task, folder| Report::Declined { task, folder };
+        let no_files = |n: usize| {
+            let keys = ["a", "b", "c", "d", "e", "f", "g"].map(key)[..n].to_vec();
+            Report::NoFiles { keys, hinted: n > 1 }
+        };
+        let pulled = |backup: Option<PathBuf>| Report::Pulled {
+            from_version: backup.as_ref().map(|_| "1.0".to_owned()),
+            backup,
+        };
+        let at = Timestamp::UNIX_EPOCH;
+        let version =
+            Version { id: "v1".to_owned(), at, parent: None, message: Some("a fix".to_owned()), author: None };
+        let history = Report::History {
+            row: "1.1 3bfc2695".to_owned(),
+            what: Provenance::Server,
+            at: Some(at),
+            current: true,
+            backup: Some(PathBuf::from("copy.py")),
+            version: Some(version),
+        };
+        let status = ServiceStatus {
+            state: "active".to_owned(),
+            sub_state: "running".to_owned(),
+            enabled: "enabled".to_owned(),
+            since: Some("today".to_owned()),
+            restarts: Some(2),
+            status: Some("watching".to_owned()),
+            log: vec!["a line".to_owned()],
+        };
+        let stopped = ServiceStatus { state: "inactive".to_owned(), ..ServiceStatus::default() };
+        let reports = [
+            (general.clone(), failed(Task::Run)),
+            (here.clone(), failed(Task::Compare)),
+            (here.clone(), failed(Task::Pull)),
+            (general.clone(), declined(Task::Pull, None)),
+            (general.clone(), declined(Task::RollBack, None)),
+            (general.clone(), declined(Task::Trust, Some(PathBuf::from("folder")))),
+            (here.clone(), Report::Same { named: true }),
+            (here.clone(), Report::Difference { diff: diff.clone(), restores: None }),
+            (alone.clone(), Report::Difference { diff: diff.clone(), restores: Some("1.0".to_owned()) }),
+            (here.clone(), Report::NotOnServer { is_error: true }),
+            (alone.clone(), Report::NoFile { listed: false }),
+            (alone.clone(), Report::NoFile { listed: true }),
+            (alone.clone(), Report::Nowhere),
+            (general.clone(), no_files(1)),
+            (general.clone(), no_files(2)),
+            (general.clone(), no_files(7)),
+            (general.clone(), Report::TooLarge(Kind::Tool)),
+            (general.clone(), Report::NoDifference { plugins: 1 }),
+            (general.clone(), Report::NothingToPull),
+            (stored.clone(), pulled(Some(PathBuf::from("copy.py")))),
+            (stored.clone(), pulled(None)),
+            (stored.clone(), Report::AlreadyOnServer),
+            (here, Report::RolledBack),
+            (stored, history),
+            (alone, Report::NoHistory),
+            (general.clone(), Report::Trusted { folder: "folder".into(), allowed: "read a key".to_owned() }),
+            (general, Report::NothingToTrust),
+        ];
+        let events = [
+            ServiceEvent::Written(file.clone()),
+            ServiceEvent::Unchanged(file.clone()),
+            ServiceEvent::Edited { file: file.clone(), diff },
+            ServiceEvent::Removed(file.clone()),
+            ServiceEvent::HardeningRemoved(file),
+            ServiceEvent::Started { folder: "folder".into() },
+            ServiceEvent::Log,
+            ServiceEvent::NoLinger,
+            ServiceEvent::Status(status),
+            ServiceEvent::Status(stopped),
+            ServiceEvent::Missing { folder: "folder".into(), hinted: true },
+        ];
+        let events = events.map(|event| (Subject::default(), Report::Service { unit: "u".to_owned(), event }));
+        reports.into_iter().chain(events).collect()
+    }
+
+    #[test]
+    fn reports_keep_their_words_and_fields() {
+        let mut table = String::new();
+        for (about, report) in samples() {
+            let mut json = Notice::report(about, report).to_json("now");
+            let fields = json.as_object_mut().unwrap();
+            let mut take = |name| fields.remove(name).map(|value| value.as_str().unwrap().to_owned());
+            take("time");
+            let (event, level) = (take("event").unwrap(), take("level").unwrap());
+            let (message, hint) = (take("message").unwrap(), take("hint"));
+            let hint = hint.map(|hint| format!(" | {hint}")).unwrap_or_default();
+            writeln!(table, "{event} {level}: {message}{hint} {json}").unwrap();
+        }
+        expect![[r#"
+            error error: a message | a hint {}
+            not_compared error: a message | a hint {"id":"shout","kind":"function","path":"plugins/shout.py"}
+            not_pulled error: a message | a hint {"id":"shout","kind":"function","path":"plugins/shout.py"}
+            left_alone info: nothing was written {}
+            left_alone info: nothing was put back {}
+            left_alone info: nothing is allowed {"folder":"folder"}
+            same info: `plugins/shout.py` is as the server holds it {"id":"shout","kind":"function","path":"plugins/shout.py"}
+            difference info: `plugins/shout.py` differs from the server {"diff":"-a\n+b\n","id":"shout","kind":"function","path":"plugins/shout.py"}
+            difference info: rolling back to 1.0 would change the server's text {"diff":"-a\n+b\n","id":"shout","kind":"function"}
+            not_on_server error: `plugins/shout.py` is not on the server {"id":"shout","kind":"function","path":"plugins/shout.py"}
+            no_file info: function shout has no file here | `owui-watch pull shout` writes one {"id":"shout","kind":"function"}
+            no_file detail: function shout has no file here {"id":"shout","kind":"function"}
+            no_file info: function shout is neither here nor on the server {"id":"shout","kind":"function"}
+            no_files info: 1 plugin of the server has no file here: function a {"plugins":1}
+            no_files info: 2 plugins of the server have no file here: function a and function b | `owui-watch pull ID` writes one, `owui-watch pull --all` writes all of them {"plugins":2}
+            no_files info: 7 plugins of the server have no file here: function a, function b, function c, function d, function e and 2 more (--verbose names them) | `owui-watch pull ID` writes one, `owui-watch pull --all` writes all of them {"plugins":7}
+            not_compared warning: cannot list the server's tools, they are too large: compared those here only {}
+            no_difference info: no difference (1 plugin) {}
+            no_difference info: nothing to pull: no file differs from the server {}
+            pulled info: pulled plugins/shout.py 1.0 → 1.1; a copy of the old text is in copy.py {"backup":"copy.py","digest":"3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe","from_version":"1.0","id":"shout","kind":"function","path":"plugins/shout.py","version":"1.1"}
+            pulled info: pulled function shout to the new file plugins/shout.py {"digest":"3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe","id":"shout","kind":"function","path":"plugins/shout.py","version":"1.1"}
+            unchanged info: the server already holds this text of `plugins/shout.py` {"digest":"3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe","id":"shout","kind":"function","path":"plugins/shout.py","version":"1.1"}
+            rolled_back info: `plugins/shout.py` is not deployed again until it changes | `owui-watch pull shout` writes the server's text to it {"id":"shout","kind":"function","path":"plugins/shout.py"}
+            history info: 1.1 3bfc2695 {"at":"1970-01-01T00:00:00Z","commit_message":"a fix","copy":"copy.py","current":true,"digest":"3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe","id":"shout","kind":"function","path":"plugins/shout.py","server_version_id":"v1","version":"1.1","what":"on_the_server"}
+            no_history info: function shout has no history yet {"id":"shout","kind":"function"}
+            trusted info: allowed from now on: read a key {"folder":"folder"}
+            nothing_to_trust info: these settings need no trust, or have it already {}
+            unit_written info: wrote `u.service` {"file":"u.service","unit":"u"}
+            unit_unchanged info: nothing has changed in `u.service` {"file":"u.service","unit":"u"}
+            unit_edited info: someone has edited `u.service` {"diff":"-a\n+b\n","file":"u.service","unit":"u"}
+            unit_removed info: stopped the service and removed `u.service` {"file":"u.service","unit":"u"}
+            hardening_removed info: removed `u.service` {"file":"u.service","unit":"u"}
+            service_started info: u runs, now and after each login {"folder":"folder","unit":"u"}
+            service_log info: its log: journalctl --user -u u -f {"command":"journalctl --user -u u -f","unit":"u"}
+            no_linger info: it ends when you log out | `loginctl enable-linger` keeps your services running while you are not logged in {"unit":"u"}
+            service_status info: u: active (running) since today, enabled, restarts: 2 {"enabled":"enabled","log":["a line"],"restarts":2,"since":"today","state":"active","status":"watching","sub_state":"running","unit":"u"}
+            service_status info: u: inactive (),  {"enabled":"","log":[],"state":"inactive","sub_state":"","unit":"u"}
+            no_service info: there is no service for `folder` | `owui-watch service install` installs one {"unit":"u"}
+        "#]].assert_eq(&table);
+    }
+}

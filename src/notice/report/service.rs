@@ -1,0 +1,122 @@
+//! What `service` reports.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::{Said, shown};
+
+/// What happened to the systemd service.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ServiceEvent {
+    /// A unit file was written.
+    Written(PathBuf),
+    /// A unit file was already as it should be.
+    Unchanged(PathBuf),
+    /// Someone edited a unit file that would be replaced.
+    Edited {
+        /// The file.
+        file: PathBuf,
+        /// As `diff -u` shows it.
+        diff: String,
+    },
+    /// The service was stopped and its unit file removed.
+    Removed(PathBuf),
+    /// The drop-in that hardened it was removed.
+    HardeningRemoved(PathBuf),
+    /// It runs.
+    Started {
+        /// Its project.
+        folder: PathBuf,
+    },
+    /// How to follow its log.
+    Log,
+    /// It ends when the user logs out.
+    NoLinger,
+    /// Its state.
+    Status(ServiceStatus),
+    /// There is none.
+    Missing {
+        /// The project.
+        folder: PathBuf,
+        /// Whether to say how to install it.
+        hinted: bool,
+    },
+}
+
+/// The state of a service, in systemd's words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceStatus {
+    /// `ActiveState`.
+    pub state: String,
+    /// `SubState`.
+    pub sub_state: String,
+    /// `UnitFileState`.
+    pub enabled: String,
+    /// `StateChangeTimestamp`.
+    pub since: Option<String>,
+    /// `NRestarts`.
+    pub restarts: Option<u64>,
+    /// `StatusText`, while it runs.
+    pub status: Option<String>,
+    /// The end of its log.
+    pub log: Vec<String>,
+}
+
+impl ServiceEvent {
+    /// The stable word for it: `event` in `--json`.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            ServiceEvent::Written(_) => "unit_written",
+            ServiceEvent::Unchanged(_) => "unit_unchanged",
+            ServiceEvent::Edited { .. } => "unit_edited",
+            ServiceEvent::Removed(_) => "unit_removed",
+            ServiceEvent::HardeningRemoved(_) => "hardening_removed",
+            ServiceEvent::Started { .. } => "service_started",
+            ServiceEvent::Log => "service_log",
+            ServiceEvent::NoLinger => "no_linger",
+            ServiceEvent::Status(_) => "service_status",
+            ServiceEvent::Missing { .. } => "no_service",
+        }
+    }
+
+    pub(super) fn said(&self, unit: &str) -> Said {
+        let of_file = |done: &str, file: &Path| {
+            let file = shown(file);
+            Said::info(format!("{done} `{file}`")).with("file", json!(file))
+        };
+        match self {
+            ServiceEvent::Written(file) => of_file("wrote", file),
+            ServiceEvent::Unchanged(file) => of_file("nothing has changed in", file),
+            ServiceEvent::Edited { file, diff } => of_file("someone has edited", file).with("diff", json!(diff)),
+            ServiceEvent::Removed(file) => of_file("stopped the service and removed", file),
+            ServiceEvent::HardeningRemoved(file) => of_file("removed", file),
+            ServiceEvent::Started { folder } => {
+                Said::info(format!("{unit} runs, now and after each login")).with("folder", json!(shown(folder)))
+            }
+            ServiceEvent::Log => {
+                let command = format!("journalctl --user -u {unit} -f");
+                Said::info(format!("its log: {command}")).with("command", json!(command))
+            }
+            ServiceEvent::NoLinger => Said::info("it ends when you log out")
+                .hinted("`loginctl enable-linger` keeps your services running while you are not logged in"),
+            ServiceEvent::Status(status) => {
+                let ServiceStatus { state, sub_state, enabled, since, restarts, status, log } = status;
+                let since_when = since.as_ref().map(|since| format!(" since {since}")).unwrap_or_default();
+                let often = restarts.filter(|n| *n > 0).map(|n| format!(", restarts: {n}")).unwrap_or_default();
+                Said::info(format!("{unit}: {state} ({sub_state}){since_when}, {enabled}{often}"))
+                    .with("state", json!(state))
+                    .with("sub_state", json!(sub_state))
+                    .with("enabled", json!(enabled))
+                    .with("since", json!(since))
+                    .with("restarts", json!(restarts))
+                    .with("status", json!(status))
+                    .with("log", json!(log))
+            }
+            ServiceEvent::Missing { folder, hinted } => {
+                let said = Said::info(format!("there is no service for `{}`", folder.display()));
+                if *hinted { said.hinted("`owui-watch service install` installs one") } else { said }
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! What the commands print: messages without time and sign, tables, differences; or JSON.
+#![expect(clippy::disallowed_methods, reason = "commands read the clock")]
+
+use std::io::{IsTerminal as _, Write as _};
+
+use anstyle::{AnsiColor, Effects, Style};
+use jiff::Timestamp;
+use similar::TextDiff;
+
+use super::{Format, columns, json_line, message, print_hint};
+use crate::notice::{Level, Notice};
+use crate::printable;
+
+const BOLD: Style = Style::new().effects(Effects::BOLD);
+const RED: Style = AnsiColor::Red.on_default();
+const GREEN: Style = AnsiColor::Green.on_default();
+const YELLOW: Style = AnsiColor::Yellow.on_default();
+const CYAN: Style = AnsiColor::Cyan.on_default();
+
+/// Prints the notices of a command, in the format and from the level that the user asked for.
+#[derive(Clone, Copy)]
+pub struct Screen {
+    /// How to print.
+    pub format: Format,
+    /// The least level to print.
+    pub least: Level,
+}
+
+impl Screen {
+    /// Prints a result, to stdout.
+    pub fn say(self, notice: &Notice) {
+        self.say_with(notice, &[]);
+    }
+
+    /// Prints a result. `below` are lines for people alone: programs find their content in the fields.
+    pub fn say_with(self, notice: &Notice, below: &[String]) {
+        match self.format {
+            Format::Json => out(&format!("{}\n", json_line(notice, Timestamp::now()))),
+            Format::Lines if notice.level() >= self.least => {
+                let lines = [notice.sentence()];
+                out(&lines.iter().chain(below).fold(String::new(), |text, line| text + &message(line) + "\n"));
+                print_hint_of(notice);
+            }
+            Format::Lines => {}
+        }
+    }
+
+    /// Prints what is no result, to stderr.
+    pub fn aside(self, notice: &Notice) {
+        match self.format {
+            Format::Json => self.say(notice),
+            Format::Lines if notice.level() >= self.least => {
+                let message = message(&notice.sentence());
+                let mut stderr = anstream::stderr().lock();
+                match notice.level() {
+                    Level::Detail | Level::Info => writeln!(stderr, "{message}"),
+                    Level::Warning => writeln!(stderr, "{YELLOW}warning{YELLOW:#}: {message}"),
+                    Level::Error => writeln!(stderr, "{RED}error{RED:#}: {message}"),
+                }
+                .ok();
+                drop(stderr);
+                print_hint_of(notice);
+            }
+            Format::Lines => {}
+        }
+    }
+
+    /// Prints a row of the requested table, also with `--quiet`.
+    pub fn row(self, notice: &Notice, aligned: &str) {
+        match self.format {
+            Format::Json => self.say(notice),
+            Format::Lines => out(&format!("{aligned}\n")),
+        }
+    }
+
+    /// Prints a difference, also with `--quiet`.
+    pub fn difference(self, notice: &Notice) {
+        match (self.format, notice.diff()) {
+            (Format::Json, _) | (_, None) => self.say(notice),
+            (Format::Lines, Some(diff)) => {
+                let choice = anstream::AutoStream::choice(&std::io::stdout());
+                if choice == anstream::ColorChoice::Never && !std::io::stdout().is_terminal() {
+                    // Unfiltered: `patch` reads it.
+                    std::io::stdout().lock().write_all(diff.as_bytes()).ok();
+                } else {
+                    out(&coloured(diff));
+                }
+            }
+        }
+    }
+
+    /// How wide the terminal is, if stdout is one.
+    #[must_use]
+    pub fn columns() -> Option<usize> {
+        columns(&console::Term::stdout()).map(usize::from)
+    }
+}
+
+fn print_hint_of(notice: &Notice) {
+    if let Some(hint) = notice.hint() {
+        print_hint(&hint);
+    }
+}
+
+/// Prints to stdout. A closed stdout is no error.
+fn out(text: &str) {
+    let mut stdout = anstream::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).ok();
+}
+
+/// The difference of two texts, each with its name, as `diff -u` shows it.
+#[must_use]
+pub fn unified(from: (&str, &str), to: (&str, &str)) -> String {
+    // A line break in a name would start a line of the difference.
+    let [from_name, to_name] = [from.0, to.0].map(|name| printable::source(name).replace('\n', " "));
+    TextDiff::from_lines(from.1, to.1).unified_diff().header(&from_name, &to_name).to_string()
+}
+
+fn coloured(diff: &str) -> String {
+    let mut heading = true;
+    diff.split_inclusive('\n').fold(String::new(), |text, line| {
+        heading &= !line.starts_with("@@");
+        let style = match line.chars().next() {
+            Some('@') => CYAN,
+            Some('-' | '+') if heading => BOLD,
+            Some('-') => RED,
+            Some('+') => GREEN,
+            Some(_) | None => Style::new(),
+        };
+        text + &format!("{style}{}{style:#}\n", printable::source(line.trim_end_matches('\n')))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::*;
+
+    #[test]
+    fn a_difference_is_that_of_diff() {
+        let old = "a\nb\nc\nd\ne\nf\ng\nh\n";
+        let new = old.replace('b', "B").replace("h\n", "h");
+        let diff = unified(("a/x.py (server)", old), ("b/x.py", &new));
+        expect![[r"
+            --- a/x.py (server)
+            +++ b/x.py
+            @@ -1,8 +1,8 @@
+             a
+            -b
+            +B
+             c
+             d
+             e
+             f
+             g
+            -h
+            +h
+            \ No newline at end of file
+        "]]
+        .assert_eq(&diff);
+        assert_eq!(unified(("a", old), ("b", old)), "");
+    }
+
+    #[test]
+    fn a_text_does_not_steer_the_terminal() {
+        let diff = unified(("a", "x\u{1b}[2J\t\u{202e}\n"), ("b", "--- y\n"));
+        let shown = coloured(&diff);
+        assert!(!shown.contains("\u{1b}[2J") && !shown.contains('\u{202e}') && shown.contains('\t'), "{shown:?}");
+        assert!(shown.contains(&format!("{GREEN}+--- y{GREEN:#}\n")), "{shown:?}");
+        assert!(shown.contains(&format!("{BOLD}--- a{BOLD:#}\n")), "{shown:?}");
+    }
+}
