@@ -84,6 +84,12 @@ impl Tree {
         self.rechecked.contains_key(key).then(|| key.clone())
     }
 
+    /// Whether other files claim the id of this one.
+    fn is_contested(&self, path: &Path) -> bool {
+        let plugin = self.files.get(path).and_then(File::plugin);
+        plugin.is_some_and(|plugin| matches!(self.files.owner(&plugin.key), Owner::Conflict(_)))
+    }
+
     /// Whether a file was missing a moment ago, and may come back.
     pub(super) fn is_missing(&self, path: &Arc<Path>) -> bool {
         self.pending.get(path).is_some_and(|pending| pending.held == Held::Missing)
@@ -235,7 +241,11 @@ impl Engine {
         let hold = match &loaded {
             Loaded::Unsettled => true,
             Loaded::Missing => !waited_enough && self.tree.files.get(&path).is_some(),
-            Loaded::Parsed(Parsed::Invalid(flaw)) => flaw.rules().any(|rule| *rule == Rule::Empty) && !waited_enough,
+            // A save that is half done must not leave a contested id to the other file.
+            Loaded::Parsed(Parsed::Invalid(flaw)) => {
+                let is_half = self.tree.is_contested(&path) || flaw.rules().any(|rule| *rule == Rule::Empty);
+                is_half && !waited_enough
+            }
             Loaded::Parsed(_) | Loaded::SameFile(_) => false,
         };
         if hold {

@@ -946,3 +946,16 @@ fn a_version_seen_only_after_a_lost_answer_is_not_pruned() {
          0 slow c broken c3 36",
     );
 }
+
+#[test]
+fn half_a_save_leaves_no_contested_id_to_the_other_file() {
+    replay(
+        "seed 90771632
+         0 start
+         762 slow c empty c6 207
+         53 write a a3
+         9 swap a c7!
+         8052 slow a a9? a8 247
+         0 blink c broken c10 35",
+    );
+}
