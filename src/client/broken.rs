@@ -1,17 +1,17 @@
-//! Requests that got no answer: what went wrong on the wire, and why.
+//! Requests without an answer: what went wrong on the wire, and why.
 
 use std::io;
 
 /// What went wrong on the wire.
 #[derive(Debug)]
 pub(super) enum Broken {
-    /// There was no connection to put the request on.
+    /// There was no connection: the request was not sent.
     NotSent(Cause),
-    /// The connection went away after the request was put on it.
+    /// The connection broke after the request was sent.
     Off(Cause),
-    /// Time ran out after the request was put on the connection.
+    /// The request timed out after it was sent.
     Late(Cause),
-    /// An answer came that is longer than any can be.
+    /// The answer exceeded the size limit.
     TooLong { status: u16 },
 }
 
@@ -33,10 +33,10 @@ impl Broken {
     }
 }
 
-/// Kinds of error whose names say nothing to the user of a network.
+/// Kinds of error whose names tell the user nothing.
 const VAGUE: [io::ErrorKind; 3] = [io::ErrorKind::Other, io::ErrorKind::UnexpectedEof, io::ErrorKind::BrokenPipe];
 
-/// The innermost reason for a network error, which is the only part of it that a person can use.
+/// The innermost reason for a network error: the only useful part of it.
 #[derive(Debug, PartialEq)]
 pub(super) enum Cause {
     NameNotFound,
@@ -82,7 +82,7 @@ impl Cause {
     }
 }
 
-/// An error and what is behind it, outermost first. An [`io::Error`] keeps what it wraps out of `source`.
+/// An error and its sources, outermost first. An [`io::Error`] does not report the error that it wraps as its `source`.
 fn chain(error: &reqwest::Error) -> Vec<&(dyn std::error::Error + 'static)> {
     let mut chain: Vec<&(dyn std::error::Error + 'static)> = vec![error];
     let mut next = std::error::Error::source(error);
@@ -106,7 +106,7 @@ fn tls_cause(error: &rustls::Error) -> Cause {
         } else if let Bad::Other(other) = bad
             && other.to_string().contains("CaUsedAsEndEntity")
         {
-            // What one gets for making a certificate the short way; to name it in `ca_file` does not help.
+            // The result of a simple self-signing command. Naming it in `ca_file` does not help.
             "the certificate is that of an authority (CA:TRUE), and not of a server".to_owned()
         } else if let Bad::Other(other) = bad {
             return Cause::Untrusted(format!("certificate not trusted: {other}"));
