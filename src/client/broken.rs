@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_said_of_a_certificate() {
+    fn certificate_errors_are_explained() {
         use rustls::{AlertDescription, CertificateError as Bad, Error, InvalidMessage, OtherError};
         let other = OtherError(Arc::new(io::Error::other("CaUsedAsEndEntity")));
         for (error, words) in [

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn elements_are_read_whatever_the_pieces() {
+    fn elements_are_parsed_from_any_chunks() {
         check("[]", Some((&[], 0)));
         check(
             r#" [{"n": 1, "x": "= \"]}\\\"[{\"", "y": {"z": "[}", "l": [{}]}},{"n": 2} , {"ü": "\n", "n": 3}] "#,
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_element_spoils_itself_alone() {
+    fn an_invalid_element_does_not_affect_others() {
         for bad in [
             r#"{"n": -1}"#,
             r#"{"n": 1e999999}"#,
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_no_list() {
+    fn other_json_is_not_a_list() {
         for text in [
             "",
             "{}",
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn an_element_that_is_too_large_is_passed_over() {
+    fn an_oversized_element_is_skipped() {
         let mut list = List::new(n);
         list.take(br#"[{"n": 1}, {"n": 2, "x": ""#);
         for _ in 0..300 {
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_list_that_is_too_long_the_beginning_is_kept() {
+    fn only_the_beginning_of_a_long_list_is_kept() {
         let text = format!("[{}{{\"n\": 1}}]", "{\"n\": 1},".repeat(MOST_ELEMENTS));
         let listed = List::of(text.as_bytes(), n).unwrap();
         assert_eq!((listed.elements.len(), listed.is_too_long()), (MOST_ELEMENTS, true));

@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_are_almost_ours() {
+    fn misspelled_variables_are_recognised() {
         for (name, ours) in [
             ("OPENWEBUI_ULR", Some("OPENWEBUI_URL")),
             ("openwebui_url", Some("OPENWEBUI_URL")),
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_would_be_replaced_is_hidden_from_the_parser() {
+    fn only_expandable_dollars_are_escaped() {
         let hidden = |text: &str| without_expansion(text).replace(DOLLAR, "S");
         for (text, expected) in [
             ("a=$b${c}", "a=SbS{c}"),

@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_its_owner_is_told_to_protect_a_key_file() {
+    fn only_the_owner_is_warned_about_a_key_file() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(0o444)).unwrap();
         assert!(is_exposed(file.path(), user()));

@@ -451,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn every_value_in_the_words_of_an_error_is_taken() {
+    fn every_value_named_in_an_error_is_valid() {
         for key in rows().filter(|key| key.form == Form::Plain) {
             for word in quoted(key.must_be) {
                 assert!(fits(key, word), "{} {word}", key.name);
@@ -460,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_words_takes_no_other_word() {
+    fn a_key_with_words_refuses_other_words() {
         let only_words =
             |key: &&KeyRow| key.must_be.split('"').step_by(2).all(|rest| matches!(rest, "" | ", " | " or "));
         let keys: Vec<_> = rows().filter(only_words).collect();
@@ -474,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_in_the_words_of_an_error_is_the_range() {
+    fn a_range_named_in_an_error_is_the_range() {
         let mut n = 0;
         for key in rows() {
             let Some((_, range)) = key.must_be.split_once(" from ") else { continue };
@@ -501,7 +501,7 @@ mod tests {
     }
 
     #[test]
-    fn every_default_fits() {
+    fn every_default_is_valid() {
         use ::config::{FileFormat, Format as _};
 
         for key in rows().filter(|key| !key.default.is_empty()) {

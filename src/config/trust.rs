@@ -240,7 +240,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_path_leads_where_its_links_lead() {
+    fn a_paths_target_resolves_all_links() {
         use std::os::unix::fs::symlink;
         let folder = tempfile::tempdir().unwrap();
         let top = folder.path().canonicalize().unwrap();
@@ -269,7 +269,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn an_answer_is_kept_for_its_folder_and_for_nobody_else() {
+    fn an_answer_is_private_and_for_one_folder() {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let world = World { config_home: Some(folder.path().join("home")), ..World::default() };

@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_dressed_as_the_file_was() {
+    fn a_text_gets_the_style_of_the_file() {
         for (like, expected) in [
             (&b""[..], &b"a\nb\n"[..]),
             (b"x", b"a\nb\n"),
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_replaced_only_as_it_was_read() {
+    fn a_file_changed_since_its_read_is_not_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.py");
         fs::write(&path, "old").unwrap();
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_is_not_created() {
+    fn an_existing_file_is_not_created() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.py");
         create(&path, b"new").unwrap();

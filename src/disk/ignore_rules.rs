@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn too_many_patterns_are_a_problem_of_the_folder_and_all_below() {
+    fn too_many_patterns_make_a_folder_unusable() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(".gitignore");
         let comments = "# nothing\n\n".repeat(3000);
@@ -194,7 +194,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_is_no_regular_file_counts_as_missing() {
+    fn an_irregular_file_counts_as_missing() {
         let folder = tempfile::tempdir().unwrap();
         let ignore = folder.path().join(".gitignore");
         fs::write(folder.path().join("patterns"), "a.py").unwrap();

@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn the_walk_finds_what_is_not_ignored() {
+    fn the_walk_skips_ignored_files() {
         let world = World::with(&[
             "a.py",
             "deep/er/b.py",
@@ -335,7 +335,7 @@ mod tests {
 
     /// Without its rules, the folder is not walked.
     #[test]
-    fn a_folder_whose_rules_cannot_be_used_is_not_read() {
+    fn a_folder_with_unusable_rules_is_not_read() {
         let world = World::with(&["a.py", "huge/b.py", "huge/deep/c.py"]);
         world.write("huge/.gitignore", &"*x?1*\n".repeat(MOST_PATTERNS + 1));
         assert_eq!(world.scan(), ["a.py: function a", "huge: unreadable_folder"]);
@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_created_just_before_a_folder_is_watched_is_found() {
+    fn a_file_created_just_before_the_watch_is_found() {
         let world = World::with(&["folder/a.py"]);
         let mut plugins = world.plugins();
         let mut create = |folder: &Path| {
@@ -406,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn a_root_that_is_not_there_is_named() {
+    fn a_missing_root_is_reported() {
         let world = World::with(&[]);
         let mut plugins = world.plugins_in(&["gone"]).unwrap();
         let scan = plugins.scan(Trust::Closed, &mut ScanCache::default(), &mut |_| {});
@@ -445,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_said() {
+    fn unreadable_entries_are_reported() {
         let world = World::with(&["big.py", "empty.py", "latin.py"]);
         File::options().write(true).open(world.path("big.py")).unwrap().set_len(LARGEST_MIB * 1024 * 1024 + 1).unwrap();
         world.write("empty.py", "");
@@ -455,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_nobody_closed_is_believed_when_it_is_quiet() {
+    fn an_unclosed_file_counts_once_quiet() {
         let world = World::with(&["a.py"]);
         let (path, hour) = (Arc::from(world.path("a.py")), Duration::from_hours(1));
         let mut plugins = world.plugins();
@@ -470,7 +470,7 @@ mod tests {
     }
 
     #[test]
-    fn git_is_busy_while_a_young_lock_is_there() {
+    fn git_is_busy_while_its_lock_is_recent() {
         let world = World::with(&["plugins/a.py"]);
         let lock = world.path(".git/index.lock");
         fs::create_dir(world.path(".git")).unwrap();
@@ -508,7 +508,7 @@ mod tests {
         use super::*;
 
         #[test]
-        fn links_lead_to_what_is_in_the_roots() {
+        fn links_lead_only_into_the_roots() {
             let world = World::with(&["a.py", "ignored/b.py"]);
             world.write(".gitignore", "ignored\n");
             world.write("../outside/c.py", PIPE);
@@ -537,7 +537,7 @@ mod tests {
         }
 
         #[test]
-        fn links_lead_anywhere_where_that_is_wanted() {
+        fn links_lead_anywhere_if_allowed() {
             let mut world = World::with(&["a.py"]);
             world.links = Links::Anywhere;
             world.write("../outside/c.py", PIPE);
@@ -561,7 +561,7 @@ mod tests {
 
         /// Between walk and read, a link may replace a folder.
         #[test]
-        fn a_folder_that_becomes_a_link_takes_its_files_out_of_the_root() {
+        fn files_behind_a_new_folder_link_are_gone() {
             let world = World::with(&["folder/deep/a.py", "b.py"]);
             world.write("../outside/deep/a.py", PIPE);
             let mut plugins = world.plugins();
@@ -589,7 +589,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_no_file_is_not_waited_for() {
+        fn fifos_and_devices_do_not_block() {
             let world = World::with(&[]);
             let made = std::process::Command::new("mkfifo").arg(world.path("pipe.py")).status();
             if !made.is_ok_and(|status| status.success()) {
@@ -600,7 +600,7 @@ mod tests {
         }
 
         #[test]
-        fn an_unreadable_file_is_a_flaw() {
+        fn an_unreadable_file_is_an_error() {
             let world = World::with(&["a.py", "folder/b.py"]);
             fs::set_permissions(world.path("a.py"), fs::Permissions::from_mode(0o000)).unwrap();
             // Root may read everything.
@@ -610,7 +610,7 @@ mod tests {
         }
 
         #[test]
-        fn a_name_need_not_be_text() {
+        fn names_need_not_be_unicode() {
             let world = World::with(&[]);
             let name = std::ffi::OsStr::from_bytes(b"caf\xe9.py");
             // Some file systems allow only Unicode names.

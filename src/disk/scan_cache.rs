@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_seen_is_known_until_the_file_is_another() {
+    fn cached_files_are_known_until_they_change() {
         let temporary = tempfile::tempdir().unwrap();
         let (path, text) = (temporary.path().join("a.py"), "\"\"\"\ntitle: A\n\"\"\"\nclass Tools:\n    pass\n");
         fs::write(&path, text).unwrap();
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_there_is_a_word_to_be_said_about_is_read_again() {
+    fn files_with_diagnostics_are_read_again() {
         let path = Path::new("a.py");
         let stat = Stat { size: 1, inode: 1, modified: (1, 0), changed: (1, 0) };
         assert!(stat.is_settled());

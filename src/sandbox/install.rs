@@ -239,7 +239,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_version_is_a_safe_name_for_a_folder_and_an_argument() {
+    fn versions_are_safe_as_folder_names_and_arguments() {
         let cases = [
             ("0.12.4", true),
             ("0.6.43", true),
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_lines_that_show_progress_are_told() {
+    fn only_progress_lines_are_shown() {
         let cases = [
             ("Downloading open-webui (101.4MiB)", true),
             ("Resolved 217 packages in 1.89s", true),
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn the_remedy_follows_from_what_the_installer_said() {
+    fn the_installers_output_selects_the_remedy() {
         let cases = [
             ("error: Failed to fetch: `https://…`\n  Caused by: dns error", "the network"),
             ("error: Request failed after 3 retries\n  Caused by: operation timed out", "the network"),

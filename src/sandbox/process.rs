@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tail_is_the_last_lines_that_say_something() {
+    fn the_tail_is_the_last_non_empty_lines() {
         let cases = [
             ("", ""),
             ("\n \n", ""),

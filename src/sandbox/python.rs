@@ -315,7 +315,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_interpreter_is_what_it_says_of_itself() {
+    fn an_interpreter_reports_its_own_path_and_version() {
         let cases = [
             ("python cpython 3 11 7 /usr/bin/python3.11", Some((Version(3, 11, 7), "/usr/bin/python3.11"))),
             ("python cpython 3 12 0 /a folder/python\n", Some((Version(3, 12, 0), "/a folder/python"))),

@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_port_is_known_by_the_systems_words() {
+    fn a_taken_port_is_recognised_by_the_systems_words() {
         let cases = [
             (
                 "ERROR: [Errno 98] error while attempting to bind on address ('127.0.0.1', 8080): address already in use",
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_others_may_not_talk_to_it() {
+    fn other_web_pages_may_not_use_the_server() {
         let settings = launch(false).settings(4321, "mark");
         let value = |name: &str| settings.iter().find(|(key, _)| *key == name).and_then(|(_, value)| value.to_str());
         assert_eq!(value("CORS_ALLOW_ORIGIN"), Some("http://127.0.0.1:4321;http://localhost:4321"));

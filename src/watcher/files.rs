@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_event_about_a_file_means() {
+    fn events_about_single_files() {
         let data = EventKind::Modify(ModifyKind::Data(DataChange::Any));
         for (kind, exact, elsewhere) in [
             (EventKind::Access(AccessKind::Open(AccessMode::Any)), None, None),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_has_the_names_of_all_links_to_it() {
+    fn a_file_is_watched_under_all_its_names() {
         let folder = tempfile::tempdir().unwrap();
         let real = folder.path().canonicalize().unwrap();
         let file = real.join("a/watch.toml");

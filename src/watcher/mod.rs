@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernels_events_mean() {
+    fn kernel_events_become_signs() {
         let close = EventKind::Access(AccessKind::Close(AccessMode::Write));
         let open = EventKind::Access(AccessKind::Open(AccessMode::Any));
         let data = EventKind::Modify(ModifyKind::Data(DataChange::Any));
@@ -442,14 +442,14 @@ mod tests {
     }
 
     #[test]
-    fn a_full_queue_means_anything() {
+    fn an_overflow_means_anything_may_have_changed() {
         let event = Event::new(EventKind::Other).set_flag(notify::event::Flag::Rescan);
         assert_eq!(signs(&event, &roots()), [Sign::Anything]);
     }
 
     /// What a debouncer reports has been quiet, but it does not say whether a path is a file, or still there.
     #[test]
-    fn what_the_debouncers_events_mean() {
+    fn debouncer_events_become_signs() {
         let (send, signs) = std::sync::mpsc::channel();
         let mut handler = debounced(roots().into(), move |sign| send.send(sign).unwrap());
         let mut check = |kind: EventKind, path: &str, expected: &[Sign]| {
@@ -480,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn the_system_s_limits_have_names_and_a_remedy() {
+    fn system_limits_have_names_and_remedies() {
         for (error, words, sysctl) in [
             (notify::Error::new(ErrorKind::MaxFilesWatch), "inotify watches", "max_user_watches"),
             (notify::Error::io(std::io::Error::from_raw_os_error(24)), "inotify instances", "max_user_instances"),

@@ -368,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_complete_when_two_looks_see_the_same() {
+    fn a_file_is_complete_when_seen_unchanged_twice() {
         let mut world = World::new();
         world.check(Places::look, &[]);
         world.write("a.py", "half", fine());
@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_in_whole_seconds_is_not_believed_while_it_is_young() {
+    fn recent_times_in_whole_seconds_are_not_trusted() {
         let mut world = World::new();
         let second =
             |time: SystemTime| UNIX_EPOCH + Duration::from_secs(time.duration_since(UNIX_EPOCH).unwrap().as_secs());
@@ -407,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_and_rules_have_their_own_signs() {
+    fn folders_and_ignore_rules_have_their_own_signs() {
         let mut world = World::new();
         fs::create_dir_all(world.path("new/deep")).unwrap();
         world.write(".gitignore", "x", fine());
@@ -433,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn a_root_that_comes_is_told_once() {
+    fn a_new_root_is_reported_once() {
         let mut world = World::new();
         world.places.awaited.insert(world.path("root"), None);
         world.check(Places::look, &[]);
@@ -444,7 +444,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn behind_a_link_the_target_is_seen() {
+    fn changes_behind_a_link_are_seen() {
         let mut world = World::new();
         world.places.folders.clear();
         let link: Arc<Path> = Arc::from(world.path("link.py"));

@@ -108,7 +108,7 @@ mod tests {
     use Asked::Versions;
 
     #[test]
-    fn histories() {
+    fn histories_are_parsed() {
         let entry = |id: &str, parent: Option<&str>, second: i64| Version {
             id: id.into(),
             at: Timestamp::from_second(second).unwrap(),
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn of_one_second_the_newest_is_the_one_made_from_the_others() {
+    fn within_one_second_children_come_before_parents() {
         let second = |id: &str, parent: &str, at: i64| Version {
             id: id.into(),
             at: Timestamp::from_second(at).unwrap(),

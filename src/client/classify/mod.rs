@@ -364,7 +364,7 @@ mod tests {
 
     /// The server passes on `SQLAlchemy`'s words.
     #[test]
-    fn a_database_that_cannot_be_written_is_no_refusal_and_its_sql_is_not_shown() {
+    fn a_failed_database_write_is_not_a_refusal() {
         let sql = |reason: &str, statement: &str| {
             format!("(sqlite3.OperationalError) {reason}\n[SQL: {statement} SET content=?]\n[parameters: ('5ecre7',)]")
         };
@@ -442,7 +442,7 @@ mod tests {
 
             /// Any answer has a meaning, with a bounded text.
             #[test]
-            fn no_answer_is_too_odd(
+            fn any_answer_is_understood(
                 asked in prop::sample::select(all()),
                 status in prop_oneof![0..1000_u16, Just(200), Just(400), Just(401), Just(404)],
                 headers in [header(), header(), header(), header()],
@@ -546,7 +546,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_deleted_and_what_is_not() {
+    fn answers_to_a_delete() {
         let page = "<title>Open WebUI</title>";
         for asked in [Delete, Prune] {
             assert_eq!(answered(asked, 200, "application/json", "true"), Reply::Deleted);
@@ -565,7 +565,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_about_something_else_is_not_believed() {
+    fn an_answer_about_another_plugin_is_rejected() {
         let unusable = |words: &str| Reply::Unusable { words: words.into() };
         let another = "the server answers about another plugin";
         let odd = "the server describes it in a form that is not understood";

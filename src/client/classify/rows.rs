@@ -204,7 +204,7 @@ mod tests {
     use Asked::{Connect, Get, Overview, Update};
 
     #[test]
-    fn a_bad_row_spoils_itself_alone() {
+    fn an_invalid_row_does_not_affect_others() {
         let good = |id: &str| Row { content: Some("x".into()), ..bare_row(id.to_owned()) };
         for (bad, expected) in [
             // The id can be read: the text is requested separately.
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_list_no_more_is_kept_than_is_needed() {
+    fn lists_keep_only_needed_fields() {
         let many = format!("[{}0]", "0,".repeat(1 << 20));
         let body = format!(
             r#"[{{"id": "a", "content": "x = 1\n", "meta": {{"icon": {many}, "manifest": {{"title": "A", "x": {many}}}}},
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn one_plugin_has_only_so_many_parts() {
+    fn the_number_of_json_values_is_limited() {
         let many = |part: &str| format!(r#"{{"id": "a", "meta": {{"x": [{}0]}}}}"#, part.repeat(600_000));
         for part in ["0,", "[],", "{},"] {
             let cause = TOO_MANY_VALUES.to_owned();

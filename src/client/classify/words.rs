@@ -171,13 +171,13 @@ mod tests {
     use Asked::{Connect, Create, Get, Update};
 
     #[test]
-    fn words_without_end_are_cut() {
+    fn long_words_are_cut() {
         let Reply::Refused { words } = said(Create(Tool), 400, &"é".repeat(1 << 20)) else { panic!() };
         assert_eq!((words.chars().count(), words.ends_with('…')), (8001, true));
     }
 
     #[test]
-    fn a_rejected_form_is_told_without_the_form() {
+    fn a_rejected_form_is_reported_without_its_content() {
         let body = r#"{"detail": [
             {"type": "missing", "loc": ["body", "name"], "msg": "Field required", "input": {"content": "SOURCE"}},
             {"type": "x", "loc": ["body", "access_grants", 0], "msg": "Input should be a list", "input": "SOURCE"}]}"#;
