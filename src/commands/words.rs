@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::target::id_of_broken;
+use super::target::{self, id_of_broken};
 use crate::cli;
 use crate::config::Config;
 use crate::disk::{Plugins, ScanCache, Trust};
@@ -40,13 +40,7 @@ impl Scope {
     ///
     /// A word names nothing here, or `exclude` has a bad glob.
     pub fn read(words: &[String], config: &Config, cwd: &Path) -> Result<Self, Error> {
-        let mut plugins = Plugins::new(
-            config.roots.clone(),
-            &config.exclude,
-            &config.state,
-            config.files.clone(),
-            config.follow_links,
-        )?;
+        let mut plugins = target::plugins(config)?;
         let (mut broken, mut listing) = (BTreeMap::new(), None);
         for typed in words {
             let spelled = spelled(typed, config, cwd);

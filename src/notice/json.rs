@@ -72,7 +72,7 @@ impl Notice {
             NoticeKind::BeingWritten => "being_written",
             NoticeKind::Disabled => "disabled",
             NoticeKind::SameFile { .. } => "same_file",
-            NoticeKind::Report(report) => report.word(),
+            NoticeKind::Report(report) => report.said(&self.about).word,
         }
     }
 

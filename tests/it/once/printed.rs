@@ -181,7 +181,7 @@ fn other_peoples_large_plugins_do_not_block_ours() {
     check(&ran, 0);
     assert_eq!(
         ran.stderr,
-        "warning: cannot list the server's functions, they are too large: compared those here only\n\
+        "warning: the server's functions are too large to list; only those with a file here are compared\n\
                 no difference (1 plugin)\n"
     );
 }
