@@ -107,14 +107,14 @@ fn tls_cause(error: &rustls::Error) -> Cause {
             && other.to_string().contains("CaUsedAsEndEntity")
         {
             // The result of a simple self-signing command. Naming it in `ca_file` does not help.
-            "the certificate is that of an authority (CA:TRUE), and not of a server".to_owned()
+            "the certificate belongs to a CA (CA:TRUE), not to a server".to_owned()
         } else if let Bad::Other(other) = bad {
             return Cause::Untrusted(format!("certificate not trusted: {other}"));
         } else {
             return Cause::Untrusted(format!("certificate not trusted: {bad}"));
         }
     } else if matches!(error, Error::InvalidMessage(_)) {
-        "no TLS is spoken there, perhaps plain http".to_owned()
+        "the server does not speak TLS, perhaps plain http".to_owned()
     } else {
         format!("TLS failed: {error}")
     })
@@ -136,10 +136,13 @@ mod tests {
             (Error::InvalidCertificate(Bad::NotValidForName), "certificate is for another name"),
             (
                 Error::InvalidCertificate(Bad::Other(other)),
-                "the certificate is that of an authority (CA:TRUE), and not of a server",
+                "the certificate belongs to a CA (CA:TRUE), not to a server",
             ),
             (Error::InvalidCertificate(Bad::Revoked), "certificate not trusted: Revoked"),
-            (Error::InvalidMessage(InvalidMessage::InvalidContentType), "no TLS is spoken there, perhaps plain http"),
+            (
+                Error::InvalidMessage(InvalidMessage::InvalidContentType),
+                "the server does not speak TLS, perhaps plain http",
+            ),
             (
                 Error::AlertReceived(AlertDescription::HandshakeFailure),
                 "TLS failed: received fatal alert: HandshakeFailure",

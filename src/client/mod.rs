@@ -333,7 +333,7 @@ impl Client {
             Broken::Off(cause) | Broken::Late(cause) => (cause.words(host), changes),
             Broken::TooLong { .. } if changes => ("the answer has no end".to_owned(), true),
             Broken::TooLong { status } => {
-                let (status, words) = (*status, format!("an answer of more than {} MiB", LARGEST_ANSWER >> 20));
+                let (status, words) = (*status, format!("an answer larger than {} MiB", LARGEST_ANSWER >> 20));
                 let has_texts = !matches!(asked, Asked::Connect | Asked::Config | Asked::SignIn);
                 return if has_texts { Reply::Unusable { words } } else { Reply::Foreign { status, words } };
             }

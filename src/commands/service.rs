@@ -41,7 +41,7 @@ impl Project {
         let folder = world.cwd.join(args.config.as_deref().and_then(Path::parent).unwrap_or(Path::new("")));
         let folder = folder.canonicalize().with_context(|| format!("cannot use `{}`", folder.display()))?;
         let unit = unit::name(&folder);
-        let home = world.config_home.as_ref().context("cannot tell where your configuration folder is")?;
+        let home = world.config_home.as_ref().context("cannot find your configuration folder")?;
         let file = home.join("systemd").join("user").join(&unit);
         Ok(Self { folder, unit, file })
     }
@@ -301,7 +301,7 @@ fn cannot_install(cause: impl std::fmt::Display) -> Error {
 }
 
 fn edited(project: &Project, file: &Path, does: &str) -> Error {
-    Error::failed(format!("`{}` was edited, and is left as it is", file.display()))
+    Error::failed(format!("`{}` was edited and is left alone", file.display()))
         .hinted(format!("`--yes` {does} it; changes in a drop-in are safe: systemctl --user edit {}", project.unit))
 }
 

@@ -210,7 +210,7 @@ impl Files {
             Some(nearest) => format!("did you mean `{nearest}`?"),
             None => "name it by its path or its id".to_owned(),
         };
-        Error::new(format!("there is no plugin `{name}`, neither here nor on the server")).hinted(hint)
+        Error::new(format!("there is no plugin `{name}` here or on the server")).hinted(hint)
     }
 
     /// A plugin with its file; an error if several files claim it.

@@ -88,7 +88,7 @@ impl Merged {
             && url.starts_with("https:")
         {
             let (place, path) = (masked(&self.place_of("ca_file")), masked(&ticked(path)));
-            let question = format!("send {origin} to whoever has a certificate from {path}");
+            let question = format!("send {origin} to any server with a certificate from {path}");
             project.check("ca_file", format!("ca_file {}", Digest::of(pem.as_bytes())), question, || {
                 ConfigError::verbatim(format!(
                     "cannot send {origin} to {shown}: {place} trusts the certificates in {path}, and you have not agreed \
@@ -192,7 +192,7 @@ impl Merged {
         let written = path.strip_prefix(project).unwrap_or(path);
         let meant = roots.iter().map(|root| root.join(written)).find(|meant| world.cwd.join(meant).is_file());
         let Some(meant) = meant else { return Ok(()) };
-        let problem = format!("`[plugins.\"{}\"]` is about a file that is not below a root", written.display());
+        let problem = format!("`[plugins.\"{}\"]` is for a file that is not below a root", written.display());
         let meant = meant.strip_prefix(project).unwrap_or(&meant).display();
         Err(ConfigError::at(&self.place_of_table(path, written), problem)
             .hinted(format!("a path starts at the folder of watch.toml: [plugins.\"{meant}\"]")))

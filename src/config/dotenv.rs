@@ -55,7 +55,7 @@ impl DotEnv {
             }
             if ours && variables.get(name).is_some_and(|value| names_a_variable(unquoted(line, value))) {
                 return Err(ConfigError::at(&place(), format!("`{name}` names another variable with `$`")).hinted(
-                    "write its value: owui-watch replaces no variables\nkeep a `$` by putting the value in '…'",
+                    "write its value: owui-watch does not expand variables\nto keep a `$`, put the value in '…'",
                 ));
             }
             rest = below;
@@ -82,7 +82,7 @@ impl DotEnv {
         format!(" in {}", ticked(&self.path))
     }
 
-    /// Warnings about misspelled variables of ours.
+    /// Warnings about misspelled names of our variables.
     pub(super) fn lookalikes(&self) -> Vec<Warning> {
         let place = |name: &str| format!("`{name}`{}", self.whence());
         lookalikes(&self.variables, |meant| self.variables.contains_key(meant), place)
@@ -125,7 +125,7 @@ fn names_a_variable(value: &str) -> bool {
     value.split(DOLLAR).skip(1).any(is_name)
 }
 
-/// Warnings about misspelled variables of ours, unless the intended one is set.
+/// Warnings about misspelled names of our variables, unless the intended one is set.
 pub(super) fn lookalikes(
     variables: &BTreeMap<String, String>,
     is_set: impl Fn(&str) -> bool,
@@ -139,7 +139,7 @@ pub(super) fn lookalikes(
     variables.keys().filter_map(almost).map(warning).collect()
 }
 
-/// The variable of ours that a name probably misspells.
+/// Our variable that a name probably misspells.
 fn meant(name: &str) -> Option<String> {
     const KEY: &str = "OPENWEBUI_API_KEY";
     const URL: &str = "OPENWEBUI_URL";

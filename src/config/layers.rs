@@ -276,7 +276,7 @@ fn plugin_tables(
             return Err(ConfigError::at(&place, problem).hinted(hint));
         }
         if resolved.insert(path.to_string_lossy().into_owned(), value).is_some() {
-            return Err(ConfigError::at(&place, format!("more than one table is about {}", ticked(&path))));
+            return Err(ConfigError::at(&place, format!("more than one table is for {}", ticked(&path))));
         }
     }
     Ok(resolved)

@@ -15,7 +15,7 @@ use super::secret::masked;
 use super::{ConfigError, Sources, World};
 
 /// The remedy if answers cannot be saved.
-const NO_HOME: &str = "set HOME or XDG_CONFIG_HOME to a folder of yours, which keeps your answer";
+const NO_HOME: &str = "set HOME or XDG_CONFIG_HOME to your own folder, which stores your answer";
 
 /// More links than any system follows in one path.
 const MOST_LINKS: usize = 64;
@@ -289,7 +289,7 @@ mod tests {
         let file = path(Path::new("/a"), &world).unwrap();
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
 
-        // What cannot be read allows nothing.
+        // An unreadable file allows nothing.
         std::fs::write(&file, "{").unwrap();
         assert!(allowed("/a").unwrap_err().to_string().ends_with("it is damaged"));
         assert!(request("three").allow(&World::default()).is_err(), "there is no place for it");

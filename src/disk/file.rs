@@ -24,7 +24,7 @@ pub fn replace(path: &Path, old: &[u8], new: &[u8]) -> anyhow::Result<()> {
     let permissions = target.metadata().with_context(|| format!("cannot read `{}`", path.display()))?.permissions();
     let file = written(&target, new, Some(permissions)).with_context(|| cannot_write(path))?;
     if read(&target)? != old {
-        bail!("`{}` was changed meanwhile", path.display());
+        bail!("`{}` has changed meanwhile", path.display());
     }
     file.persist(&target).with_context(|| cannot_write(path))?;
     Ok(())
@@ -36,7 +36,7 @@ pub fn create(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     match file.persist_noclobber(path) {
         Ok(_) => Ok(()),
         Err(error) if error.error.kind() == ErrorKind::AlreadyExists => {
-            bail!("`{}` is there already, and is not this plugin", path.display())
+            bail!("`{}` exists already, and is not this plugin", path.display())
         }
         Err(error) => Err(error).with_context(|| cannot_write(path)),
     }
@@ -113,7 +113,7 @@ mod tests {
         replace(&path, b"old", b"new").unwrap();
         assert_eq!(read(&path).unwrap(), b"new");
         let error = replace(&path, b"old", b"newer").unwrap_err();
-        assert!(format!("{error:#}").ends_with("a.py` was changed meanwhile"), "{error:#}");
+        assert!(format!("{error:#}").ends_with("a.py` has changed meanwhile"), "{error:#}");
         assert_eq!(read(&path).unwrap(), b"new");
         assert!(replace(&folder.path().join("gone.py"), b"old", b"new").is_err());
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing is left behind");
@@ -125,7 +125,7 @@ mod tests {
         let path = folder.path().join("a.py");
         create(&path, b"new").unwrap();
         let error = create(&path, b"newer").unwrap_err();
-        assert!(format!("{error:#}").contains("is there already"), "{error:#}");
+        assert!(format!("{error:#}").contains("exists already"), "{error:#}");
         assert_eq!(read(&path).unwrap(), b"new");
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing is left behind");
     }

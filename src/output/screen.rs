@@ -1,4 +1,4 @@
-//! What the commands print: messages without time and sign, tables, differences; or JSON.
+//! The output of commands: messages without time and sign, tables and differences; or JSON.
 #![expect(clippy::disallowed_methods, reason = "commands read the clock")]
 
 use std::io::{IsTerminal as _, Write as _};
@@ -41,7 +41,7 @@ impl Screen {
         }
     }
 
-    /// Prints what is no result, to stderr.
+    /// Prints a remark or an error, to stderr.
     pub fn aside(self, notice: &Notice) {
         if self.wants_lines(notice) && notice.level() >= self.least {
             let label = match notice.level() {
@@ -73,7 +73,7 @@ impl Screen {
         }
     }
 
-    /// Prints the notice if the output is JSON. Whether it is lines.
+    /// Whether to print lines. If not, prints the notice as JSON.
     fn wants_lines(self, notice: &Notice) -> bool {
         if self.format == Format::Json {
             out(&format!("{}\n", json_line(notice, Timestamp::now())));

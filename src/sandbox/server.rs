@@ -209,15 +209,15 @@ impl Server {
             Ok(Some(status)) => status.to_string(),
             Err(e) => e.to_string(),
         };
-        Some(Error::new("Open WebUI has ended").because(end).quoting(&self.said()).hinted(self.more()))
+        Some(Error::new("Open WebUI exited").because(end).quoting(&self.said()).hinted(self.more()))
     }
 
     /// Where to read more than the quoted lines.
     fn more(&self) -> String {
         if self.keep {
-            format!("the whole of its log is `{}`", self.log.display())
+            format!("its full log is `{}`", self.log.display())
         } else {
-            "the lines above are the last of its log; `--keep` keeps the whole of it".to_owned()
+            "the lines above end its log; `--keep` keeps all of it".to_owned()
         }
     }
 

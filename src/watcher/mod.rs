@@ -334,7 +334,7 @@ fn blind(error: &notify::Error, folder: Option<&Path>) -> Sign {
         let enough = (2 * value).max(limit.enough);
         format!("raise it with `sudo sysctl {sysctl}={enough}`; {}", limit.raised)
     });
-    Sign::Blind(format!("no file events{whose}: {cause}; it is looked at every second instead"), hint)
+    Sign::Blind(format!("no file events{whose}: {cause}; polling every second instead"), hint)
 }
 
 /// A system limit that watching can reach.
@@ -447,7 +447,7 @@ mod tests {
         assert_eq!(signs(&event, &roots()), [Sign::Anything]);
     }
 
-    /// What a debouncer reports has been quiet, but it does not say whether a path is a file, or still there.
+    /// A debouncer reports quiet paths, but not whether a path is a file or still exists.
     #[test]
     fn debouncer_events_become_signs() {
         let (send, signs) = std::sync::mpsc::channel();
@@ -497,7 +497,7 @@ mod tests {
             assert_eq!(limit.value(both(5)), Some((format!("user.{}", sysctl.replace("user", "inotify")), 5)));
         }
         let other = blind(&notify::Error::path_not_found(), None);
-        let words = "no file events: it does not exist; it is looked at every second instead";
+        let words = "no file events: it does not exist; polling every second instead";
         assert_eq!(other, Sign::Blind(words.to_owned(), None));
     }
 }

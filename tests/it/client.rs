@@ -212,7 +212,7 @@ async fn an_address_that_leads_nowhere() {
 async fn tls_where_there_is_none() {
     let fake = FakeServer::start();
     let reply = client(&fake.url().replace("http:", "https:")).call(update("f")).await;
-    let cause = "no TLS is spoken there, perhaps plain http".into();
+    let cause = "the server does not speak TLS, perhaps plain http".into();
     assert_eq!(reply, Reply::Unreachable { cause, retry_after: None });
 }
 
@@ -231,7 +231,7 @@ async fn an_answer_that_ends_too_early_or_never() {
         while stream.write_all(&[b' '; 1 << 14]).is_ok() {}
     });
     let client = client(&url);
-    let words = "an answer of more than 64 MiB".to_owned();
+    let words = "an answer larger than 64 MiB".to_owned();
     assert_eq!(client.call(Call::Overview(Kind::Tool)).await, Reply::Unusable { words });
     assert_eq!(client.call(update("f")).await, Reply::Lost { cause: "the answer has no end".into() });
     ended(server).await;

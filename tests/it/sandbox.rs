@@ -189,7 +189,7 @@ async fn the_servers_settings_are_its_own() {
     options.environment.push(("DATABASE_URL".into(), "postgresql://of-the-real-one".into()));
     options.settings.push(("MORE".to_owned(), "more".to_owned()));
     let error = Sandbox::start(&options, |_| ()).await.err().unwrap();
-    let expected = format!("Open WebUI has ended: exit status: 7\n  | ,false,more,{}", machine.path("home").display());
+    let expected = format!("Open WebUI exited: exit status: 7\n  | ,false,more,{}", machine.path("home").display());
     assert_eq!(error.to_string(), expected);
 }
 
@@ -227,7 +227,7 @@ async fn a_dead_server_is_quoted_and_its_data_removed() {
     machine.uv("exit 0", DIES);
     let (error, told) = machine.fails().await;
     let text = error.to_string();
-    assert!(text.starts_with("Open WebUI has ended: exit status: 3\n  | first line\n  | data in "), "{text}");
+    assert!(text.starts_with("Open WebUI exited: exit status: 3\n  | first line\n  | data in "), "{text}");
     let data = Path::new(text.rsplit(" in ").next().unwrap());
     assert!(data.is_absolute() && !data.exists(), "{}", data.display());
     let line = "Resolved 226 packages in 1ms".to_owned();
@@ -254,8 +254,8 @@ async fn concurrent_starts_install_once() {
     machine.python("python3.12", "3 12 1");
     machine.uv("/bin/sleep 0.3", DIES);
     let ((one, mut told), (two, told_too)) = tokio::join!(machine.fails(), machine.fails());
-    assert!(one.to_string().starts_with("Open WebUI has ended"), "{one}");
-    assert!(two.to_string().starts_with("Open WebUI has ended"), "{two}");
+    assert!(one.to_string().starts_with("Open WebUI exited"), "{one}");
+    assert!(two.to_string().starts_with("Open WebUI exited"), "{two}");
     assert_eq!(machine.uv_calls("pip install"), 1);
     told.extend(told_too);
     assert!(told.contains(&Progress::WaitingForAnother));
@@ -379,7 +379,7 @@ async fn real_end_is_noticed() {
     let id = line.split_whitespace().next().unwrap();
     assert!(Command::new("kill").args(["-KILL", id]).status().unwrap().success());
     let error = tokio::time::timeout(Duration::from_secs(10), sandbox.ended()).await.unwrap();
-    assert!(error.to_string().starts_with("Open WebUI has ended: signal: 9"), "{error}");
+    assert!(error.to_string().starts_with("Open WebUI exited: signal: 9"), "{error}");
 }
 
 const HOLD: &str = "OWUI_WATCH_TEST_HOLD";

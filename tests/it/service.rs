@@ -272,7 +272,7 @@ fn an_edited_unit_is_left_alone() {
     let ran = scene.run(&["install"], 1);
     assert!(ran.stdout.contains("\n-WatchdogSec=1min\n+WatchdogSec=2min\n"), "{}", ran.stdout);
     expect![[r#"
-        error: `HOME/.config/systemd/user/UNIT` was edited, and is left as it is
+        error: `HOME/.config/systemd/user/UNIT` was edited and is left alone
         hint: `--yes` replaces it; changes in a drop-in are safe: systemctl --user edit UNIT
     "#]]
     .assert_eq(&scene.plain(&ran.stderr));
@@ -317,7 +317,7 @@ fn hardening_can_be_added_and_removed() {
     fs::write(&drop_in, text.replace("PrivateDevices=yes", "PrivateDevices=no")).unwrap();
     for refused in [&["install", "--hardened"][..], &["install"], &["uninstall"]] {
         let ran = scene.run(refused, 1);
-        assert!(ran.stderr.contains("10-hardened.conf` was edited, and is left as it is\n"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("10-hardened.conf` was edited and is left alone\n"), "{}", ran.stderr);
         assert!(drop_in.exists() && scene.text().is_some());
     }
     scene.run(&["install", "--hardened", "--yes"], 0);
@@ -462,7 +462,7 @@ fn a_missing_manager_is_an_error() {
     assert_eq!(ran.code, Some(2));
     expect![[r#"
         error: there is no systemd here
-        hint: start `owui-watch` in the folder of your plugins with whatever starts programs at login here
+        hint: start `owui-watch` in your plugins' folder with this system's autostart
     "#]]
     .assert_eq(&ran.stderr);
 

@@ -36,7 +36,7 @@ async fn trusted_and_untrusted_certificates() {
     for (kind, cause) in [
         (Kind::Expired, "certificate expired"),
         (Kind::OtherName, "certificate is for another name"),
-        (Kind::Authority, "the certificate is that of an authority (CA:TRUE), and not of a server"),
+        (Kind::Authority, "the certificate belongs to a CA (CA:TRUE), not to a server"),
     ] {
         let certified = Certified::new(kind);
         let front = TlsFront::of(&server, &certified);

@@ -156,7 +156,7 @@ fn check_limit(notices: &[Value], words: &str, hint: &str) {
     let [trouble] = &troubles[..] else { panic!("told once, and not {troubles:#?}") };
     let message = trouble["message"].as_str().unwrap();
     assert!(message.contains(words), "{message}");
-    assert!(message.contains("looked at every second instead"), "{message}");
+    assert!(message.contains("polling every second instead"), "{message}");
     assert!(trouble["hint"].as_str().unwrap().contains(hint), "{trouble}");
 }
 

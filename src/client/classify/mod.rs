@@ -149,7 +149,7 @@ fn got(answer: &Answer<'_>) -> Option<Reply> {
             Some(Reply::NotAllowed { status: answer.status, words })
         }
         None => read::<Named>(answer)
-            .map(|_| Reply::Unusable { words: "the server describes it in a form that is not understood".to_owned() }),
+            .map(|_| Reply::Unusable { words: "the server returns it in an unknown form".to_owned() }),
     }
 }
 
@@ -191,7 +191,7 @@ fn too_large(sent: usize) -> String {
 
 fn misunderstood(asked: Asked, answer: &Answer<'_>) -> Reply {
     if asked.changes() && serde_json::from_slice::<Value>(answer.body).is_ok() {
-        return Reply::Lost { cause: "the server said yes in words that are not understood".to_owned() };
+        return Reply::Lost { cause: "the server reported success in an unknown form".to_owned() };
     }
     if asked.is_about_history() && !asked.changes() && is_a_page(answer) {
         // The web app answers any path that the API lacks.
@@ -553,7 +553,7 @@ mod tests {
             let no = answered(asked, 200, "application/json", "false");
             assert_eq!(no, stumbled("the server stumbled: it was not deleted"));
             let odd = answered(asked, 200, "application/json", "[]");
-            assert_eq!(odd, Reply::Lost { cause: "the server said yes in words that are not understood".into() });
+            assert_eq!(odd, Reply::Lost { cause: "the server reported success in an unknown form".into() });
         }
         assert_eq!(answered(Delete, 200, "text/html", page), foreign(200, "a web page titled `Open WebUI`"));
         let current = "Cannot delete the current version";
@@ -568,7 +568,7 @@ mod tests {
     fn an_answer_about_another_plugin_is_rejected() {
         let unusable = |words: &str| Reply::Unusable { words: words.into() };
         let another = "the server answers about another plugin";
-        let odd = "the server describes it in a form that is not understood";
+        let odd = "the server returns it in an unknown form";
         let version = r#"{"id": "w", "snapshot": {"content": "x"}}"#;
         for (asked, about, body, expected) in [
             (Get(Tool), "a", r#"{"id": "b"}"#, unusable(another)),
@@ -807,7 +807,7 @@ mod tests {
         // A success with unknown content.
         assert_eq!(
             answered(Update(Tool), 200, "application/json", "null"),
-            Reply::Lost { cause: "the server said yes in words that are not understood".into() }
+            Reply::Lost { cause: "the server reported success in an unknown form".into() }
         );
     }
 }

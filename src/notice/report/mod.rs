@@ -1,4 +1,4 @@
-//! What the commands report. Most of it is said in one place only, so each report has its words and its English here.
+//! The reports of the commands. Most are rare, so each has its words, fields and English in one place.
 
 mod service;
 
@@ -149,7 +149,7 @@ pub enum Provenance {
     Local,
 }
 
-/// What is said of a report.
+/// The words, fields and English of a report.
 pub(super) struct Said {
     /// The stable word for it: `event` in `--json`.
     pub(super) word: &'static str,
@@ -265,7 +265,7 @@ impl Report {
 }
 
 impl Task {
-    /// What it comes to when the user declines it.
+    /// The result if the user declines it.
     #[must_use]
     pub fn nothing_done(self) -> &'static str {
         match self {
@@ -454,7 +454,7 @@ mod tests {
             no_files info: 1 plugin of the server has no file here: function a {"plugins":1}
             no_files info: 2 plugins of the server have no file here: function a and function b | `owui-watch pull ID` writes one, `owui-watch pull --all` writes all of them {"plugins":2}
             no_files info: 7 plugins of the server have no file here: function a, function b, function c, function d, function e and 2 more (--verbose names them) | `owui-watch pull ID` writes one, `owui-watch pull --all` writes all of them {"plugins":7}
-            not_compared warning: cannot list the server's tools, they are too large: compared those here only {}
+            not_compared warning: the server's tools are too large to list; only those with a file here are compared {}
             no_difference info: no difference (1 plugin) {}
             no_difference info: nothing to pull: no file differs from the server {}
             pulled info: pulled plugins/shout.py 1.0 → 1.1; a copy of the old text is in copy.py {"backup":"copy.py","digest":"3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe","from_version":"1.0","id":"shout","kind":"function","path":"plugins/shout.py","version":"1.1"}

@@ -1,4 +1,4 @@
-//! What `service` reports.
+//! The reports of `service`.
 
 use std::path::{Path, PathBuf};
 

@@ -124,7 +124,7 @@ fn a_plugin_is_named_by_path_or_id_or_kind() {
         check(&ran, 2);
         assert!(ran.stderr.starts_with(&format!("error: {words}")), "{arguments:?} {}", ran.stderr);
     };
-    refused(&["history", "gone"], "there is no plugin `gone`, neither here nor on the server\nhint: ");
+    refused(&["history", "gone"], "there is no plugin `gone` here or on the server\nhint: ");
     refused(&["rollback", "plugins/gone.py"], "there is no plugin `plugins/gone.py`");
     project.put("plugins/more/one.py", filter("1"));
     project.put("plugins/more/two.py", filter("1"));

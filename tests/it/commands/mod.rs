@@ -113,8 +113,8 @@ fn json_output_has_json_errors() {
     let server = FakeServer::start();
     let project = deployed_twice(&server);
     for (arguments, code, message) in [
-        (&["history", "gone"][..], 2, "there is no plugin `gone`, neither here nor on the server"),
-        (&["diff", "gone"], 2, "there is no plugin `gone`, neither here nor on the server"),
+        (&["history", "gone"][..], 2, "there is no plugin `gone` here or on the server"),
+        (&["diff", "gone"], 2, "there is no plugin `gone` here or on the server"),
         (&["rollback", "a", "9", "--yes"], 2, "no version `9` of function a is known"),
         (&["rollback", "a"], 2, "nothing was put back: cannot ask, standard input is not a terminal"),
         (&["--once", "--root", "gone"], 2, "cannot watch `gone`: there is no such folder"),

@@ -96,7 +96,7 @@ fn rollback_accepts_the_names_that_history_prints() {
     check(&ran, 2);
     assert_eq!(
         ran.stderr,
-        "error: no version `no-such` of function a is known\nhint: `owui-watch history a` lists what there is\n"
+        "error: no version `no-such` of function a is known\nhint: `owui-watch history a` lists the known texts\n"
     );
     assert_eq!(text(&server, "a"), filter("3"));
 }

@@ -15,7 +15,7 @@ fn a_mistyped_command_does_nothing() {
     let project = Project::on(&server);
     project.put("plugins/shout.py", filter("1"));
     project.put("plugins/clock.py", tool("1"));
-    let nothing = |word: &str| format!("`{word}` is no command, and no plugin here has this id or path");
+    let nothing = |word: &str| format!("`{word}` is neither a command nor the id or path of a plugin here");
     let list = "name a plugin by its id or path; `owui-watch --help` lists the commands";
     for (arguments, word, hint) in [
         (&["roolback", "shout"][..], "roolback", "did you mean `owui-watch rollback`?"),
@@ -48,7 +48,7 @@ fn a_mistyped_command_does_nothing() {
     assert!(!project.path(".owui-watch").exists(), "nothing is kept");
     // A name after a command may exist only on the server.
     for command in ["diff", "pull"] {
-        let message = "there is no plugin `shuot`, neither here nor on the server";
+        let message = "there is no plugin `shuot` here or on the server";
         refused(&project, &[command, "shuot"], message, "did you mean `shout`?");
     }
 }

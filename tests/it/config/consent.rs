@@ -179,11 +179,11 @@ fn an_unreadable_home_matters_only_for_consent() {
         project = project.with("watch.toml", "url = 'https://it'");
         project.refusal("").says(&expect![[r#"
             error: cannot send your API key from `OPENWEBUI_API_KEY` to https://it: `watch.toml:1:1` sets that address, and you have not agreed to it
-            hint: set HOME or XDG_CONFIG_HOME to a folder of yours, which keeps your answer
+            hint: set HOME or XDG_CONFIG_HOME to your own folder, which stores your answer
         "#]]);
         let error = project.load("").unwrap_err();
         let cannot_keep = error.request().unwrap().allow(&project.world).unwrap_err();
-        let hint = "set HOME or XDG_CONFIG_HOME to a folder of yours, which keeps your answer";
+        let hint = "set HOME or XDG_CONFIG_HOME to your own folder, which stores your answer";
         assert_eq!(cannot_keep.hint(), Some(hint));
         let expected = format!("{hint}\nor set OPENWEBUI_URL in the environment");
         assert_eq!(error.unattended().hint(), Some(&*expected));
@@ -255,7 +255,7 @@ fn each_certificate_of_the_folder_needs_consent() {
     let project = project.with("watch.toml", "ca_file = 'ca.pem'");
     assert_eq!(project.asks(""), None, "the default is not encrypted");
     let project = project.with_env("OPENWEBUI_URL", "https://it");
-    let question = "send your API key from `OPENWEBUI_API_KEY` to whoever has a certificate from `ca.pem`";
+    let question = "send your API key from `OPENWEBUI_API_KEY` to any server with a certificate from `ca.pem`";
     assert_eq!(project.trust(""), [question]);
     let project = project.with("ca.pem", &format!("{PEM}another"));
     assert_eq!(project.asks("").as_deref(), Some(question));
@@ -377,17 +377,17 @@ fn a_dotenv_is_not_expanded() {
     let refused = |text: &str| Project::new().with(".env", text).refusal("");
     refused("OPENWEBUI_URL=https://evil/${AWS_SECRET_ACCESS_KEY}\n").says(&expect![[r#"
         error: cannot use `.env:1`: `OPENWEBUI_URL` names another variable with `$`
-        hint: write its value: owui-watch replaces no variables
-        keep a `$` by putting the value in '…'
+        hint: write its value: owui-watch does not expand variables
+        to keep a `$`, put the value in '…'
     "#]]);
     refused("OWUI_WATCH_STATE=${HOME}/st\n").says(&expect![[r#"
         error: cannot use `.env:1`: `OWUI_WATCH_STATE` names another variable with `$`
-        hint: write its value: owui-watch replaces no variables
-        keep a `$` by putting the value in '…'
+        hint: write its value: owui-watch does not expand variables
+        to keep a `$`, put the value in '…'
     "#]]);
     refused("A=1\napi_key=$MY_KEY\n").says(&expect![[r#"
         error: cannot use `.env:2`: `api_key` names another variable with `$`
-        hint: write its value: owui-watch replaces no variables
-        keep a `$` by putting the value in '…'
+        hint: write its value: owui-watch does not expand variables
+        to keep a `$`, put the value in '…'
     "#]]);
 }

@@ -428,7 +428,7 @@ fn tables_about_files() {
         error: cannot use `watch.toml:2:1`: `enabled` in `[plugins."plugins/a.py"]` must be true or false, not "perhaps"
     "#]]);
     invalid("file_from_root").says(&expect![[r#"
-        error: cannot use `watch.toml:1:10`: `[plugins."a.py"]` is about a file that is not below a root
+        error: cannot use `watch.toml:1:10`: `[plugins."a.py"]` is for a file that is not below a root
         hint: a path starts at the folder of watch.toml: [plugins."plugins/a.py"]
     "#]]);
     invalid("file_is_folder").says(&expect![[r#"
@@ -439,7 +439,7 @@ fn tables_about_files() {
         error: cannot use `watch.toml:2:1`: `kind` in `[plugins."plugins/a.py"]` must be "function" or "tool", not "pipe"
     "#]]);
     invalid("file_twice").says(&expect![[r#"
-        error: cannot use `watch.toml:1:10`: more than one table is about `plugins/a.py`
+        error: cannot use `watch.toml:1:10`: more than one table is for `plugins/a.py`
     "#]]);
     invalid("file_unknown_key").says(&expect![[r#"
         error: cannot use `watch.toml:2:1`: unknown key `enable` in `[plugins."plugins/a.py"]`

@@ -53,7 +53,7 @@ fn file_settings_are_spelled_like_the_files_below_the_root() {
 fn file_settings_written_from_the_root_are_told() {
     let project = Project::new().with("sub/plugins/a.py", "").with("sub/watch.toml", "[plugins.'a.py']\nid = 'x'");
     project.refusal("--config sub/watch.toml").says(&expect![[r#"
-        error: cannot use `sub/watch.toml:1:10`: `[plugins."a.py"]` is about a file that is not below a root
+        error: cannot use `sub/watch.toml:1:10`: `[plugins."a.py"]` is for a file that is not below a root
         hint: a path starts at the folder of watch.toml: [plugins."plugins/a.py"]
     "#]]);
 }
@@ -65,7 +65,7 @@ fn an_error_in_a_table_names_the_file_with_the_table() {
         .with_user("watch.toml", "[plugins.'/abs/a.py']\nid = 'x'")
         .with("watch.toml", "[plugins.'a.py']\nid = 'x'");
     project.refusal("").says(&expect![[r#"
-        error: cannot use `watch.toml:1:10`: `[plugins."a.py"]` is about a file that is not below a root
+        error: cannot use `watch.toml:1:10`: `[plugins."a.py"]` is for a file that is not below a root
         hint: a path starts at the folder of watch.toml: [plugins."plugins/a.py"]
     "#]]);
 }
