@@ -280,7 +280,7 @@ fn help_of_service_install() {
 }
 
 #[test]
-fn a_service_is_told_how_to_run_when_it_is_installed() {
+fn a_service_gets_its_flags_at_installation() {
     let action = |line| match read(line).unwrap().command {
         Some(Command::Service { action }) => action,
         other => panic!("{other:?}"),

@@ -238,7 +238,7 @@ async fn an_answer_that_ends_too_early_or_never() {
 }
 
 #[tokio::test]
-async fn a_session_that_ends_is_renewed_where_there_is_no_login() {
+async fn an_expired_session_without_login_is_renewed() {
     let fake = FakeServer::start();
     fake.seed(Kind::Function, "f", PIPE);
     fake.open_the_door();
@@ -266,7 +266,7 @@ async fn a_session_that_ends_is_renewed_where_there_is_no_login() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_refused_is_not_traded_for_a_session() {
+async fn a_refused_key_is_not_replaced_by_a_session() {
     let fake = FakeServer::start();
     let client = Server::fake(&fake).client();
     fake.set_key("sk-another");

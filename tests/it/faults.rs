@@ -149,7 +149,7 @@ fn saves_during_an_outage_become_one_deploy() {
 }
 
 #[test]
-fn a_bad_key_is_told_once_and_the_server_is_left_alone() {
+fn a_bad_key_is_reported_once() {
     let server = FakeServer::start();
     let project = project(&server);
     server.set_key("sk-another");
@@ -241,7 +241,7 @@ fn the_last_finished_deploy_is_remembered() {
 }
 
 #[test]
-fn a_save_after_the_signal_is_left_for_the_next_start() {
+fn a_save_after_the_signal_waits_for_the_next_start() {
     let server = FakeServer::start();
     let (project, mut watch) = in_flight(&server);
     watch.signal("TERM");
@@ -268,7 +268,7 @@ fn the_second_signal_ends_it_at_once() {
 }
 
 #[test]
-fn a_stop_does_not_wait_for_a_server_that_is_away() {
+fn a_stop_does_not_wait_for_an_unreachable_server() {
     let mut server = FakeServer::start();
     let (project, mut watch) = watched(&server);
     server.go_down();

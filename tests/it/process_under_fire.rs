@@ -541,7 +541,7 @@ fn hundreds_of_saves_leave_no_file_open() {
 
 #[test]
 #[ignore = "takes most of an hour; UNDER_FIRE_SAVES says how many"]
-fn a_hundred_thousand_saves_need_no_more_memory_than_the_first() {
+fn a_hundred_thousand_saves_need_no_more_memory() {
     let samples = soak(set("UNDER_FIRE_SAVES", 100_000), 50);
     assert_no_handles_leak(&samples);
     #[expect(clippy::cast_precision_loss, reason = "there are hundreds")]

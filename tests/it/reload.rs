@@ -311,7 +311,7 @@ fn an_unchanged_setting_starts_nothing() {
 // ---- wrong settings -------------------------------------------------------------------------------------------------
 
 #[test]
-fn wrong_settings_keep_the_old_ones_and_say_where_and_why() {
+fn invalid_settings_keep_the_old_ones_and_say_why() {
     let (server, project, mut watch) = watched();
     for (n, (more, why, hint)) in [
         (

@@ -194,7 +194,7 @@ async fn the_servers_settings_are_its_own() {
 }
 
 #[tokio::test]
-async fn keep_keeps_the_log_of_a_server_that_did_not_start() {
+async fn keep_keeps_the_log_of_a_failed_start() {
     let machine = Machine::new();
     machine.python("python3.12", "3 12 1");
     machine.uv("exit 0", DIES);

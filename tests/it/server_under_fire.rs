@@ -93,7 +93,7 @@ fn retries_of_a_503_slow_down_and_then_send_once() {
 }
 
 #[test]
-fn a_web_page_in_place_of_the_server_is_waited_out() {
+fn a_web_page_in_the_servers_place_is_waited_out() {
     check_answers_from_a_proxy(Fault::Html, "not_open_webui");
 }
 

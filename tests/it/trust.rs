@@ -90,7 +90,7 @@ fn trust_is_given_once_and_can_be_taken_back() {
 
 /// A running watch cannot ask: it keeps its settings until the user agrees elsewhere.
 #[test]
-fn a_watch_keeps_its_server_until_the_user_trusts_the_new_one() {
+fn a_watch_keeps_its_server_until_the_user_agrees() {
     let (mine, theirs) = (FakeServer::start(), FakeServer::start());
     let project = cloned(&mine);
     assert_eq!(project.run(&["trust", "--yes"]).code, Some(0));
@@ -113,7 +113,7 @@ fn a_watch_keeps_its_server_until_the_user_trusts_the_new_one() {
 
 /// The same for a root that would send other projects' plugins.
 #[test]
-fn a_watch_keeps_its_root_until_the_user_trusts_the_new_one() {
+fn a_watch_keeps_its_root_until_the_user_agrees() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     project.put("here/plugins/a.py", filter("1"));
@@ -240,7 +240,7 @@ fn troubles(notices: &[Value]) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn a_key_that_git_has_or_may_get_is_warned_about() {
+fn a_key_that_git_may_track_is_warned_about() {
     let server = FakeServer::start();
     let path = std::env::var("PATH").unwrap();
     let project = Project::new().with("OPENWEBUI_URL", &server.url()).with("PATH", &path);

@@ -207,7 +207,7 @@ fn slowly(file: &mut File, text: &str, pieces: usize, pause: Duration) {
 const PAUSE: Duration = Duration::from_millis(30);
 
 #[test]
-fn no_half_file_is_sent_when_truncated_and_written_in_pieces() {
+fn no_half_file_is_sent_when_truncated_and_rewritten() {
     check_save(|project, text| {
         let mut file = OpenOptions::new().write(true).truncate(true).open(project.path(A)).unwrap();
         slowly(&mut file, text, 2, PAUSE);
@@ -336,7 +336,7 @@ fn renamed_moved_in_and_removed_files() {
 }
 
 #[test]
-fn a_folder_that_moves_within_the_root_is_watched_in_its_new_place() {
+fn a_moved_folder_is_watched_in_its_new_place() {
     let server = FakeServer::start();
     let (project, mut watch) = watched(&server);
     project.write("plugins/old/b/b.py", &filter("1"));

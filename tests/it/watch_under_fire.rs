@@ -350,7 +350,7 @@ fn a_change_behind_a_link_is_seen() {
 
 /// A `ConfigMap` mount of Kubernetes: each file is a link through a folder link, which is switched.
 #[test]
-fn a_folder_link_on_the_way_to_a_file_may_change() {
+fn a_folder_link_above_a_file_may_change() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     let change_over = |version: &str| {

@@ -69,7 +69,7 @@ fn help_is_a_command() {
 
 /// A watch accepts existing files, even if they cannot be deployed yet.
 #[test]
-fn a_file_that_is_not_yet_a_plugin_can_be_watched() {
+fn a_file_without_a_plugin_can_be_watched() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     project.put("plugins/empty.py", "");

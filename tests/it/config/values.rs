@@ -59,7 +59,7 @@ fn file_settings_written_from_the_root_are_told() {
 }
 
 #[test]
-fn an_error_in_a_table_names_the_file_with_the_table() {
+fn a_table_error_names_its_file() {
     let project = Project::new()
         .with("plugins/a.py", "")
         .with_user("watch.toml", "[plugins.'/abs/a.py']\nid = 'x'")

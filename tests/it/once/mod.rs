@@ -396,7 +396,7 @@ fn an_admins_settings_stay() {
 }
 
 #[test]
-fn an_edit_on_the_server_is_copied_before_it_is_replaced() {
+fn a_server_edit_is_copied_before_it_is_replaced() {
     let server = FakeServer::start();
     let project = deployed(&server);
     server.edit_row(Kind::Function, "a", |row| row.content = filter("theirs"));
