@@ -13,7 +13,7 @@ use owui_watch::engine::files::{FilePresence, Loaded};
 use owui_watch::engine::ledger::{Ledger, Rollback, SavedState};
 use owui_watch::engine::{Code, Event, Now, Scan, Ticket};
 use owui_watch::notice::Notice;
-use owui_watch::plugin::{Digest, Key};
+use owui_watch::plugin::{Digest, Key, Parsed};
 
 use super::promises::{self, Broken};
 use super::text::{Sort, file_of, path_of};
@@ -34,6 +34,8 @@ pub(super) struct Daemon {
     pub(super) changing: BTreeMap<char, Duration>,
     /// A scan is under way.
     pub(super) is_scanning: bool,
+    /// The texts that it leaves to the files, since the server held them when it began.
+    held: BTreeMap<Key, Digest>,
     /// Other settings wait for it to come to an end.
     pub(super) is_replaced: bool,
     /// Effects that it has before it crashes.
@@ -193,8 +195,17 @@ impl World {
 
     /// The scan is over.
     pub(super) fn on_scanned(&mut self, found: Option<Scan>) -> Result<(), Broken> {
-        let scan = found.unwrap_or_else(|| self.find());
-        self.daemon.iter_mut().for_each(|daemon| daemon.is_scanning = false);
+        let mut scan = found.unwrap_or_else(|| self.find());
+        if let Some(daemon) = &mut self.daemon {
+            daemon.is_scanning = false;
+            for (_, loaded) in &mut scan.files {
+                if let Loaded::Parsed(Parsed::Plugin(plugin)) = loaded
+                    && daemon.held.get(&plugin.key) == Some(&plugin.digest)
+                {
+                    Arc::make_mut(plugin).drop_text();
+                }
+            }
+        }
         self.drive(|driver, world| driver.on_scanned(scan, world))?;
         self.turn(Vec::new())
     }
@@ -326,9 +337,12 @@ impl driver::World for World {
         (is_unseen && !self.setup.policy.deploy.dry_run).then(|| self.state.rollbacks.clone())
     }
 
-    fn scan(&mut self, _: &Ledger) {
+    fn scan(&mut self, ledger: &Ledger) {
         self.needs_rescan = false;
-        self.daemon.iter_mut().for_each(|daemon| daemon.is_scanning = true);
+        if let Some(daemon) = &mut self.daemon {
+            daemon.is_scanning = true;
+            daemon.held = ledger.all_held().map(|(key, digest)| (key.clone(), digest)).collect();
+        }
         // What it finds is from the begin, or from the end.
         let found = (self.luck("found", 2) == 0).then(|| self.find());
         let pause = self.luck("scan", 20) + if self.luck("scan", 10) == 0 { self.luck("scan", 1000) } else { 0 };
