@@ -91,14 +91,18 @@ fn help_of_sandbox() {
         Usage: owui-watch sandbox [OPTIONS]
 
         Options:
-              --openwebui <VERSION>  The release of Open WebUI to run [default: 0.12.4]
-              --keep                 Keep its folder when it ends
-              --root <DIR>           The folder with the plugins; repeatable [default: `root` in watch.toml]
-              --config <FILE>        The settings [default: watch.toml, where there is one]
-              --json                 Print one JSON object per line
-          -v, --verbose...           Say more about what is done and why (-vv: everything)
-          -q, --quiet                Say only what went wrong
-          -h, --help                 Print help
+              --openwebui <VERSION>   The release of Open WebUI to run [default: 0.12.4]
+              --port <PORT>           Its port [default: 8470, or the next free one]
+              --data <DIR>            Keep chats, valves and accounts in this folder, for the next start
+              --keep                  Keep its temporary folder when it ends
+              --install-requirements  Let the server install what plugins ask for with `requirements:`
+              --root <DIR>            The folder with the plugins; repeatable [default: `root` in
+                                      watch.toml]
+              --config <FILE>         The settings [default: watch.toml, where there is one]
+              --json                  Print one JSON object per line
+          -v, --verbose...            Say more about what is done and why (-vv: everything)
+          -q, --quiet                 Say only what went wrong
+          -h, --help                  Print help (see more with '--help')
     "#]]
     .assert_eq(&sandbox.render_help().to_string());
     assert!(sandbox.render_help().to_string().contains(owui_watch::sandbox::OPEN_WEBUI), "the default is what is run");
