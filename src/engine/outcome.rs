@@ -33,11 +33,14 @@ impl Engine {
         let in_doubt = flight.conversation.deploy().is_some_and(Deploy::is_in_doubt);
         let is_settled = ended.is_certain() && !in_doubt;
         if let Some(lane) = self.site.lanes.get_mut(key).filter(|_| is_settled)
-            && lane.intent.take().is_some()
+            && let Some(intent) = lane.intent.take()
         {
             lane.end_retry(Cause::Activation);
-            if matches!(ended, Ended::Recover(_)) {
-                // The ledger itself now records the text as ours.
+            if let Ended::Recover(outcome) = &ended {
+                // From now on only the ledger can tell that the text is ours. It may have arrived after a listing.
+                if let Some(text) = outcome.holds().filter(|text| intent.ours.contains(text)) {
+                    self.site.ledger.sending(key, text);
+                }
                 self.effects.push(Effect::Save(key.clone()));
             }
             self.effects.push(Effect::ClearIntent(key.clone()));

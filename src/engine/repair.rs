@@ -216,6 +216,17 @@ pub enum Outcome {
     Failed(CallFailure),
 }
 
+impl Outcome {
+    /// The digest of the server's text, if it has the plugin and the repair ended.
+    #[must_use]
+    pub fn holds(&self) -> Option<Digest> {
+        match self {
+            Outcome::Recovered { holds, .. } => *holds,
+            Outcome::Failed(_) => None,
+        }
+    }
+}
+
 type Step = deploy::Step<Outcome>;
 
 /// The conversation after an unconfirmed update: the program or the server went away before the answer. Before 0.12 the

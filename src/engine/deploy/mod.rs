@@ -339,6 +339,8 @@ pub struct Deploy {
     has_sent: bool,
     /// An intent was saved before.
     has_saved_intent: bool,
+    /// A stub was created, to learn the reason of a refusal.
+    has_tried_stub: bool,
     /// The digest of the text that is loaded again after a refusal.
     restores: Option<Digest>,
     /// The server's plugin, by its last answer.
@@ -423,6 +425,7 @@ impl Deploy {
             was_lost: false,
             has_sent: false,
             has_saved_intent: false,
+            has_tried_stub: false,
             restores: None,
             on_server: None,
         };
@@ -824,6 +827,8 @@ impl Deploy {
             // It existed, and an earlier answer was wrong about that.
             Reply::Row(row) if std::mem::take(&mut self.context.unlisted) || is_unexplained => self.on_found(row),
             Reply::Row(row) if self.is_ours(&row) => self.created(&row),
+            // Not remembered as a refusal: the next try may learn the reason.
+            Reply::Absent if is_unexplained && self.has_tried_stub => takes_none(verdict),
             Reply::Absent if is_unexplained => {
                 let call = Call::Create(self.plugin.key.clone(), Arc::new(form_of_stub(&self.plugin)));
                 self.call(Stage::CreatingStub { verdict }, call)
@@ -875,14 +880,11 @@ impl Deploy {
         match reply {
             // The rest is an ordinary update. The stub is created only once.
             Reply::Row(_) | Reply::Lost { .. } => {
-                self.context.explains_updates = false;
+                self.has_tried_stub = true;
                 self.ask(Stage::Asked)
             }
             Reply::Taken => self.restart(),
-            Reply::Refused { .. } => {
-                let (Verdict::Refused(words) | Verdict::Crashed(words)) = verdict;
-                failed(Failure::TakesNone { words })
-            }
+            Reply::Refused { .. } => takes_none(verdict),
             Reply::Crashed { words } => Verdict::Crashed(words).over(Aftermath::AsItWas),
             other => self.unexpected(other),
         }
@@ -946,6 +948,12 @@ fn failed(failure: impl Into<Failure>) -> Step {
 fn went_off(before: &Row, after: &Row) -> bool {
     let off = before.is_active == Some(true) && after.is_active == Some(false);
     !before.versioned && off && before.digest() == after.digest()
+}
+
+/// Ends the conversation if the server takes not even the stub.
+fn takes_none(verdict: Verdict) -> Step {
+    let (Verdict::Refused(words) | Verdict::Crashed(words)) = verdict;
+    failed(Failure::TakesNone { words })
 }
 
 fn unanswered(cause: String) -> Step {

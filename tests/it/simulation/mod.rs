@@ -1020,3 +1020,40 @@ fn an_upgrade_in_the_middle_of_a_repair_leaves_no_function_off() {
          138 upgrade 0.12.4 14979",
     );
 }
+
+#[test]
+fn a_text_that_arrived_after_a_listing_is_ours() {
+    replay(
+        "seed 100137564 0.9.6 hold
+         0 start
+         0 blink c gone c2 232
+         100 write t t3
+         1000 touch t
+         0 swap t t7!
+         668 write c c2
+         0 write t t8
+         0 fault slow any 3
+         1000 slow t broken t3 645
+         2640 swap b b9!
+         0 crash 0 2881",
+    );
+}
+
+#[test]
+fn a_refusal_that_a_lost_stub_could_not_explain_is_not_remembered() {
+    replay(
+        "seed 100126806 jobs 2
+         0 write a a1
+         0 write c c2
+         0 start
+         100 write a -4!
+         0 blink c empty c4 261
+         0 write t a5!
+         929 fault after get 1
+         0 write b -10
+         295 off 2079
+         169 reload
+         0 fault after create 1
+         9175 move c c",
+    );
+}

@@ -81,7 +81,7 @@ pub(super) struct Promises {
     deployed: BTreeSet<Key>,
     /// What the daemon that runs knows to be refused, and by which version of the server.
     refused: BTreeMap<Key, Digest>,
-    version: Option<String>,
+    pub(super) version: Option<String>,
     /// Ids for which a refusal may have been mistaken.
     doubtful: BTreeSet<Key>,
     /// What was sent, and is looked for since no answer came, or since the server failed at it.
@@ -155,16 +155,18 @@ pub(super) struct Promises {
 }
 
 impl Promises {
-    pub(super) fn remember(&mut self, key: &Key, texts: &[Text], now: Duration) {
+    /// `deaf_until`: what happened before was not heard.
+    pub(super) fn remember(&mut self, key: &Key, texts: &[Text], deaf_until: Duration, now: Duration) {
         self.history.entry(key.clone()).or_default().extend(texts);
         if texts.len() > 1 {
             self.contested.entry(key.clone()).or_insert(now);
         } else {
             self.contested.remove(key);
         }
-        if texts.is_empty() {
+        // Half a save is not read.
+        if texts.iter().all(|text| text.sort == Sort::Half) {
             // What was back for a moment only, nobody has seen.
-            let before = self.back.remove(key).filter(|(back, _)| now < *back + UNSEEN);
+            let before = self.back.remove(key).filter(|(back, _)| now < deaf_until.max(*back) + UNSEEN);
             self.gone.entry(key.clone()).or_insert(before.map_or(now, |(_, gone)| gone));
         } else if let Some(gone) = self.gone.remove(key) {
             self.back.insert(key.clone(), (now, gone));

@@ -219,7 +219,7 @@ impl Server {
 
     /// Runs a text that is not stored.
     pub(super) fn run(&mut self, key: &Key, text: Text) {
-        if let Some(held) = self.rows.get_mut(key).filter(|_| !self.versioned) {
+        if let Some(held) = self.rows.get_mut(key).filter(|_| !self.versioned && !self.is_off) {
             held.runs = text;
         }
     }

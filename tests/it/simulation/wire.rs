@@ -187,6 +187,7 @@ impl World {
     }
 
     fn answer(&mut self, call: &Call, fault: Option<Fault>) -> (Reply, Aftermath) {
+        self.server.is_off = self.now < self.off_until && self.server.can_be_off();
         if self.now < self.down_until {
             return (unreachable("connection refused"), Aftermath::Fine);
         }
@@ -202,12 +203,11 @@ impl World {
         if let Some(reply) = fault.and_then(|fault| self.befall(call, fault)) {
             return (reply, Aftermath::Fine);
         }
-        self.server.is_off = self.now < self.off_until && self.server.can_be_off();
         if let Call::Create(key, _) | Call::Update(key, _) = call
             && self.server.is_off
-            && !self.server.versioned
+            && (!self.server.versioned || self.promises.version.as_deref() != Some(self.server.version))
         {
-            // Its words are those of a refusal.
+            // Its words are those of a refusal, or the daemon does not know that this version says more if asked.
             self.promises.doubt(key);
         }
         let (reply, aftermath) = self.server.answer(call);

@@ -347,8 +347,10 @@ impl World {
             }
             ["off", pause] => {
                 // That is a variable of its environment: the server is started anew.
-                self.go_down(Duration::ZERO);
-                self.off_until = self.now + millis(pause);
+                if self.server.can_be_off() {
+                    self.go_down(Duration::ZERO);
+                    self.off_until = self.now + millis(pause);
+                }
                 Ok(())
             }
             ["fail", pause] => {
@@ -537,7 +539,7 @@ impl World {
     fn remember(&mut self, key: &Key) {
         let claimants = self.claimants(key);
         let texts: Vec<_> = claimants.iter().map(|file| self.disk[file].text).collect();
-        self.promises.remember(key, &texts, self.now);
+        self.promises.remember(key, &texts, self.deaf_until, self.now);
     }
 
     fn remember_all(&mut self) {
