@@ -176,7 +176,7 @@ impl Engine {
         }
         let what = self.wait_out(failure, now);
         // The user may just have been told that this text brought the server down.
-        if !is_known && !(what.is_ok() && was_refused) {
+        if !(is_known || what.is_ok() && was_refused) {
             self.tell_failed(plugin.into(), what, took);
         }
     }

@@ -96,9 +96,11 @@ fn help_of_sandbox() {
               --data <DIR>            Keep chats, valves and accounts in this folder, for the next start
               --keep                  Keep its temporary folder when it ends
               --install-requirements  Let the server install what plugins ask for with `requirements:`
+              --quiet-calls           Leave out the calls of plugins that go well
+              --log                   Show the server's log
+              --config <FILE>         The settings [default: watch.toml, where there is one]
               --root <DIR>            The folder with the plugins; repeatable [default: `root` in
                                       watch.toml]
-              --config <FILE>         The settings [default: watch.toml, where there is one]
               --json                  Print one JSON object per line
           -v, --verbose...            Say more about what is done and why (-vv: everything)
           -q, --quiet                 Say only what went wrong

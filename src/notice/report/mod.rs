@@ -345,8 +345,6 @@ fn without_files(keys: &[Key]) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes every snapshot with them")]
-
     use std::fmt::Write as _;
     use std::sync::Arc;
 
