@@ -98,6 +98,7 @@ fn sign(notice: &Notice) -> (&'static str, Style) {
     match &notice.what {
         NoticeKind::Created { .. } | NoticeKind::Updated { .. } => ("✓", GREEN),
         NoticeKind::Unchanged { .. } => ("=", DIM),
+        NoticeKind::ServerLog { .. } => ("·", DIM),
         NoticeKind::WouldCreate | NoticeKind::WouldUpdate { .. } => ("→", Style::new()),
         NoticeKind::Summary { tally, .. } if !tally.is_complete() => ("!", YELLOW),
         NoticeKind::Waiting { .. }

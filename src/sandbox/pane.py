@@ -427,7 +427,7 @@ class Call:
     def pieces(self, first, count):
         text = "".join(piece for piece in first if type(piece) is str)
         more = "1 piece" if count == 1 else f"{count} pieces"
-        return f"{brief(text[: RESULT - 40])} in {more}" if text else more
+        return f"{brief(cut(text, RESULT - 20))} in {more}" if text else more
 
     def relay(self, inner):
         first, count = [], 0
