@@ -184,6 +184,7 @@ fn what_is_published_has_what_it_needs() {
         .into_iter()
         .chain([
             "src/sandbox/launcher.py",
+            "src/sandbox/pane.py",
             "systemd/owui-watch.service",
             "systemd/hardened.conf",
             "plugins/filters/today.py",
