@@ -76,7 +76,7 @@ impl Notice {
             NoticeKind::Raised(_) => "raised",
             NoticeKind::Printed { .. } => "printed",
             NoticeKind::ServerLog { .. } => "server_log",
-            NoticeKind::Report(report) => report.word(),
+            NoticeKind::Report(report) => report.said(&self.about).word,
         }
     }
 
@@ -360,7 +360,7 @@ mod tests {
               "words": ""
             }"#]]
         .assert_eq(&format!("{:#}", json(&shout(refused))));
-        // What each has beside the fields that all may have.
+        // The fields of each kind besides the common ones.
         let common = [
             "time", "event", "level", "kind", "id", "type", "path", "version", "digest", "message", "hint", "line",
             "column", "ms",
