@@ -196,6 +196,14 @@ pub enum Command {
         #[arg(long)]
         install_requirements: bool,
 
+        /// Leave out the calls of plugins that go well
+        #[arg(long)]
+        quiet_calls: bool,
+
+        /// Show the server's log
+        #[arg(long)]
+        log: bool,
+
         /// The folder with the plugins; repeatable [default: `root` in watch.toml]
         #[arg(long, value_name = "DIR")]
         root: Vec<PathBuf>,

@@ -49,7 +49,7 @@
 //! | [`daemon`] | the loop of the watch: start, reload, stop |
 //! | [`commands`] | the commands other than the watch |
 //! | [`run`] | from flags to an exit code |
-//! | [`sandbox`] | a throw-away Open WebUI to try things on |
+//! | [`sandbox`] | a throw-away Open WebUI to try things on, with a model; what plugins do there |
 //! | [`systemd`] | the watch as a user service |
 //! | [`error`] | why something could not be done, with a hint |
 //! | [`paths`] | paths as the user would type them |

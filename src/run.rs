@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use anyhow::Context as _;
 use tracing_subscriber::field::MakeExt as _;
@@ -18,11 +18,14 @@ use crate::daemon::{self, End, Plan, Setup, Signal};
 use crate::engine::deploy::{Adopt, DeployPolicy};
 use crate::engine::{Code, Policy};
 use crate::error::Error;
-use crate::notice::Level;
+use crate::notice::{Level, Notice};
 use crate::output::{Console, Format, Screen, Steps};
 use crate::printable;
-use crate::sandbox::{self, Port, Sandbox};
+use crate::sandbox::{self, Pane, Port, Sandbox};
 use crate::systemd::supervisor::{self, Supervisor};
+
+/// How many notices of the sandbox may wait for the daemon.
+const NOTICES: usize = 1000;
 
 /// Does what the command line asks for, and says how it ended.
 #[must_use]
@@ -54,16 +57,20 @@ async fn start(args: &Args, world: &World) -> Result<End, Error> {
     let code = match &args.command {
         None => {
             let read = || config::read(args, world);
-            return watch(args, agreed(args, world)?, world, &read, signals()?).await;
+            // Nobody but the daemon has notices.
+            let (_, notices) = mpsc::channel(1);
+            return watch(args, agreed(args, world)?, world, &read, signals()?, notices).await;
         }
-        Some(Command::Sandbox { openwebui, port, data, keep, install_requirements, .. }) => {
+        Some(Command::Sandbox { openwebui, port, data, keep, install_requirements, quiet_calls, log, .. }) => {
+            let (send, notices) = mpsc::channel(NOTICES);
             let wish = |options: &mut sandbox::Options| {
                 options.openwebui = openwebui.clone().unwrap_or_else(|| sandbox::OPEN_WEBUI.to_owned());
                 options.port = port.map_or(Port::From(sandbox::PORT), Port::Exactly);
                 options.data = data.as_ref().map(|data| world.cwd.join(data));
                 (options.keep, options.requirements, options.dev) = (*keep, *install_requirements, true);
+                options.pane = Some(Pane { calls: !quiet_calls, log: *log, notices: send.clone() });
             };
-            return play(args, agreed(args, world)?, world, &wish).await;
+            return play(args, agreed(args, world)?, world, &wish, notices).await;
         }
         // A service can be stopped even if its settings have become invalid.
         Some(Command::Service { action }) => commands::service(action, args, world, screen)?,
@@ -155,11 +162,13 @@ async fn watch(
     world: &World,
     read: &dyn Fn() -> Reading,
     signals: UnboundedReceiver<Signal>,
+    notices: mpsc::Receiver<Notice>,
 ) -> Result<End, Error> {
     let scope = Scope::read(&args.plugins, &config, &world.cwd)?;
     let plan = |config| plan(args, config, &scope);
     let (console, supervisor) = (Console::new(format(args), least(args)), Supervisor::new(&world.env));
-    daemon::run(Setup { config, sources, read, plan: &plan, wait: args.wait }, console, supervisor, signals).await
+    daemon::run(Setup { config, sources, read, plan: &plan, wait: args.wait }, console, supervisor, signals, notices)
+        .await
 }
 
 fn plan(args: &Args, config: Config, scope: &Scope) -> Result<Plan, Error> {
@@ -194,6 +203,7 @@ async fn play(
     (config, sources): (Config, Sources),
     world: &World,
     wish: &dyn Fn(&mut sandbox::Options),
+    notices: mpsc::Receiver<Notice>,
 ) -> Result<End, Error> {
     // From here on: Ctrl-C ends what asked the user before.
     let mut signals = signals()?;
@@ -240,7 +250,7 @@ async fn play(
         Reading { config: config.map(here), sources }
     };
     let end = tokio::select! {
-        end = watch(args, (here(config), sources), world, &read, signals) => end,
+        end = watch(args, (here(config), sources), world, &read, signals, notices) => end,
         why = sandbox.ended() => Err(why),
     };
     if let Some(folder) = sandbox.stop()? {

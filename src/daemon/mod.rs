@@ -1,5 +1,7 @@
 //! The loop of the watch: waits for the next event, hands it to the driver, and replaces itself when the settings
 //! change. The only clock, and the only place that knows every edge.
+//!
+//! Long because all that wakes the loop meets here.
 #![expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock and waits for a time")]
 
 mod settings;
@@ -11,7 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, UnboundedReceiver, unbounded_channel};
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 
@@ -21,8 +23,9 @@ use crate::driver::{Driver, Server, World as _};
 use crate::engine::{Code, Event, Scan};
 use crate::error::Error;
 use crate::git::{self, Leak};
-use crate::notice::{Notice, NoticeKind};
+use crate::notice::{Notice, NoticeKind, Subject};
 use crate::output::{Console, Output};
+use crate::plugin::Key;
 use crate::systemd::supervisor::Supervisor;
 use crate::watcher::{ConfigFileEvent, Sign};
 use settings::{New, News, Settings};
@@ -39,6 +42,9 @@ const IN_LINE: Duration = Duration::from_millis(200);
 
 /// The settings that decide how the server is reached.
 const WAY: [&str; 3] = ["url", "ca_file", "timeout"];
+
+/// How many notices from elsewhere are told in one turn.
+const HEARD_AT_ONCE: usize = 100;
 
 /// How long a single pass waits for git to say whether it tracks a file with a key.
 const LEAKS_PATIENCE: Duration = Duration::from_secs(1);
@@ -73,6 +79,8 @@ enum Wakeup {
     Written(Vec<Written>),
     Scanned(Scanned),
     Leaks(Vec<(PathBuf, Leak)>),
+    /// A notice from elsewhere.
+    Heard(Box<Notice>),
     Time,
     /// More files are ready to be read.
     More,
@@ -86,6 +94,8 @@ struct Daemon<'a> {
     setup: &'a Setup<'a>,
     /// Replaces this daemon once nothing is in flight.
     successor: Option<Start>,
+    /// Notices from elsewhere. Closed where there is nobody else.
+    notices: Receiver<Notice>,
     /// Checks whether git tracks, or does not ignore, files with a key.
     leaks: Option<JoinHandle<Vec<(PathBuf, Leak)>>>,
 }
@@ -143,7 +153,7 @@ impl Signals {
     }
 }
 
-/// Runs until the work is done or a signal stops it.
+/// Runs until the work is done or a signal stops it. Shows what comes through `notices`, as if it were its own.
 ///
 /// # Errors
 ///
@@ -153,6 +163,7 @@ pub async fn run(
     console: Console,
     supervisor: Supervisor,
     signals: UnboundedReceiver<Signal>,
+    notices: Receiver<Notice>,
 ) -> Result<End, Error> {
     let plan = (setup.plan)(setup.config.clone())?;
     let once = plan.policy.once.is_some();
@@ -164,12 +175,18 @@ pub async fn run(
     let output = Output::start(console, reader_gone).map_err(|error| Error::new("cannot start").because(error))?;
     let mut signals = Signals { system: signals, gone, stopped: false };
     let audience = Audience { output: output.clone(), supervisor };
-    let end = Box::pin(live(plan, setup, audience, &mut signals)).await;
+    let end = Box::pin(live(plan, setup, audience, &mut signals, notices)).await;
     signals.printed(&output, once).await;
     end
 }
 
-async fn live(plan: Plan, setup: Setup<'_>, mut audience: Audience, signals: &mut Signals) -> Result<End, Error> {
+async fn live(
+    plan: Plan,
+    setup: Setup<'_>,
+    mut audience: Audience,
+    signals: &mut Signals,
+    notices: Receiver<Notice>,
+) -> Result<End, Error> {
     let Some(start) = begin(plan, setup.wait, &mut audience, signals).await? else {
         return Ok(End::Done(Code::NotDeployed));
     };
@@ -177,7 +194,7 @@ async fn live(plan: Plan, setup: Setup<'_>, mut audience: Audience, signals: &mu
         .watcher
         .as_ref()
         .map(|_| Settings::new(setup.config.clone(), setup.sources.clone(), setup.read, Instant::now()));
-    let mut daemon = Daemon::new(start, &setup, settings, audience);
+    let mut daemon = Daemon::new(start, &setup, settings, audience, notices);
     daemon.warn(&setup.config, None);
     loop {
         let end = daemon.run(signals).await;
@@ -218,11 +235,17 @@ async fn begin(plan: Plan, wait: bool, audience: &mut Audience, signals: &mut Si
 }
 
 impl<'a> Daemon<'a> {
-    fn new(start: Start, setup: &'a Setup<'a>, settings: Option<Settings<'a>>, audience: Audience) -> Self {
+    fn new(
+        start: Start,
+        setup: &'a Setup<'a>,
+        settings: Option<Settings<'a>>,
+        audience: Audience,
+        notices: Receiver<Notice>,
+    ) -> Self {
         let (saved, trouble) = saved_state(&start);
         let driver = Driver::new(start.plan.policy.clone(), saved, start.plan.config.debounce);
         let outside = Outside::new(start, audience, Instant::now());
-        let mut daemon = Self { driver, outside, settings, setup, successor: None, leaks: None };
+        let mut daemon = Self { driver, outside, settings, setup, successor: None, notices, leaks: None };
         daemon.tell_of_state(trouble);
         daemon
     }
@@ -382,6 +405,10 @@ impl<'a> Daemon<'a> {
                     self.leaks(leaks);
                     Vec::new()
                 }
+                Wakeup::Heard(notice) => {
+                    self.on_heard(*notice);
+                    Vec::new()
+                }
                 Wakeup::Time => vec![Event::Wake],
                 Wakeup::More => Vec::new(),
             };
@@ -509,7 +536,19 @@ impl<'a> Daemon<'a> {
             () = reached(deadline) => Wakeup::Time,
             touch = touch(&mut self.settings) => Wakeup::ConfigFileEvent(touch),
             Some(sign) = signs.recv(), if listens => Wakeup::Sign(sign),
+            Some(notice) = self.notices.recv() => Wakeup::Heard(Box::new(notice)),
             () = tokio::task::yield_now(), if self.driver.has_more() => Wakeup::More,
+        }
+    }
+
+    /// Tells a notice from elsewhere, and those behind it, with the files of their plugins.
+    fn on_heard(&mut self, first: Notice) {
+        let more = std::iter::from_fn(|| self.notices.try_recv().ok());
+        let notices: Vec<_> = std::iter::once(first).chain(more).take(HEARD_AT_ONCE).collect();
+        for notice in notices {
+            let subject = |key: &Key| self.driver.engine().plugin(key).map(|plugin| Subject::from(&*plugin));
+            let notice = notice.located(&subject);
+            self.tell(notice);
         }
     }
 

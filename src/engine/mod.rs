@@ -305,6 +305,15 @@ impl Engine {
         &self.site.ledger
     }
 
+    /// The plugin of this id, if one file here has it.
+    #[must_use]
+    pub fn plugin(&self, key: &Key) -> Option<Arc<Plugin>> {
+        match self.tree.present_owner(key) {
+            Owner::One(plugin) => Some(plugin),
+            Owner::None | Owner::Conflict(_) => None,
+        }
+    }
+
     /// State for the next engine of the same server. No conversation may be in flight.
     #[must_use]
     pub fn hand_over(self) -> Handover {

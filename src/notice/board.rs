@@ -1,6 +1,7 @@
 //! How things stand now, for somebody who looks only now: a fold over all notices so far. The status line for systemd is made
 //! of it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -209,7 +210,7 @@ impl Board {
             Last::Program(what) => Some(what.clone()),
             Last::Plugin(name) => {
                 let Standing { news, since, .. } = self.plugins.get(name)?;
-                let what = news.headline().map_or_else(|| news.sentence(), str::to_owned);
+                let what = news.headline().map_or_else(|| news.sentence(), Cow::into_owned);
                 Some(format!("{name} {what} ({since})"))
             }
         });

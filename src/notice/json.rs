@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::{KeepReason, Notice, NoticeKind, OldVersion, WaitReason};
+use super::{Frame, KeepReason, Notice, NoticeKind, OldVersion, WaitReason};
 use crate::engine::deploy::{CallFailure, Failure};
 use crate::plugin::Entry;
 
@@ -72,6 +72,10 @@ impl Notice {
             NoticeKind::BeingWritten => "being_written",
             NoticeKind::Disabled => "disabled",
             NoticeKind::SameFile { .. } => "same_file",
+            NoticeKind::Called { .. } => "called",
+            NoticeKind::Raised(_) => "raised",
+            NoticeKind::Printed { .. } => "printed",
+            NoticeKind::ServerLog { .. } => "server_log",
             NoticeKind::Report(report) => report.said(&self.about).word,
         }
     }
@@ -106,6 +110,7 @@ impl Notice {
     }
 
     /// The fields that only this kind of notice has.
+    #[expect(clippy::too_many_lines, reason = "one table")]
     fn details(&self) -> Vec<(&'static str, Value)> {
         match &self.what {
             NoticeKind::Ready { roots, plugins, server } => {
@@ -201,6 +206,16 @@ impl Notice {
             NoticeKind::Deleted { kept } => vec![("backup", json!(kept.display().to_string()))],
             NoticeKind::RollbackUndone { put_back } => vec![("put_back", json!(put_back))],
             NoticeKind::Spared { why } => vec![("reason", json!(why.word()))],
+            NoticeKind::Called { hook, result, times, .. } => {
+                vec![("hook", json!(hook)), ("result", json!(result)), ("times", json!(times))]
+            }
+            NoticeKind::Raised(raised) => vec![
+                ("hook", json!(raised.hook)),
+                ("error", json!(raised.error)),
+                ("trace", json!(raised.frames.iter().map(Frame::place).collect::<Vec<_>>())),
+            ],
+            NoticeKind::Printed { text, log_level } => vec![("text", json!(text)), ("log_level", json!(log_level))],
+            NoticeKind::ServerLog { text } => vec![("text", json!(text))],
             NoticeKind::Report(report) => report.said(&self.about).fields,
             _ => Vec::new(),
         }
@@ -476,6 +491,13 @@ mod tests {
             being_written {}
             disabled {}
             same_file {"original":"plugins/whisper.py"}
+            called {"hook":"pipe","result":"\"HI\"","times":1}
+            called {"hook":"pipe","result":"","times":14}
+            raised {"error":"KeyError: 'nope'","hook":"pipe","trace":["plugins/shout.py:3:5","plugins/shout.py:9:5"]}
+            raised {"error":"KeyError: 'nope'","hook":"load","trace":[]}
+            printed {"text":"hello"}
+            printed {"log_level":"warning","text":"careful"}
+            server_log {"text":"INFO started"}
         "#]]
         .assert_eq(&table);
     }

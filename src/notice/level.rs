@@ -11,7 +11,7 @@ pub enum Level {
     Info,
     /// The user should look.
     Warning,
-    /// Something was not deployed.
+    /// Something was not deployed, or failed.
     Error,
 }
 
@@ -72,7 +72,14 @@ impl Notice {
             | NoticeKind::Slow { .. }
             | NoticeKind::Restored
             | NoticeKind::SwitchedOn
+            | NoticeKind::Called { .. }
+            | NoticeKind::ServerLog { .. }
             | NoticeKind::Waiting { again: false, .. } => Level::Info,
+            NoticeKind::Printed { log_level, .. } => match log_level.as_deref() {
+                Some("warning") => Level::Warning,
+                Some("error" | "critical") => Level::Error,
+                _ => Level::Info,
+            },
             NoticeKind::NothingFound { .. }
             | NoticeKind::Untested { .. }
             | NoticeKind::Unreachable { .. }
@@ -95,6 +102,7 @@ impl Notice {
             | NoticeKind::WentOff { .. }
             | NoticeKind::Failed { .. }
             | NoticeKind::Flawed { .. }
+            | NoticeKind::Raised(_)
             | NoticeKind::Conflict { .. } => Level::Error,
             NoticeKind::Report(report) => report.said(&self.about).level,
         }

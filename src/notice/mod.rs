@@ -1,5 +1,7 @@
 //! The facts that the user may be told. The English stands in `text.rs` and `hint.rs`, and only there; programs read the
 //! stable words of `json.rs`.
+//!
+//! Long because one enum has every fact.
 
 pub mod board;
 mod format;
@@ -10,6 +12,7 @@ mod log;
 mod outcome;
 mod report;
 mod text;
+mod traceback;
 
 #[cfg(test)]
 mod samples;
@@ -28,6 +31,7 @@ use crate::plugin::{Diagnostic, Digest, Entry, Key, Plugin, Span};
 pub use format::{duration, format_place};
 pub use level::Level;
 pub use report::{Provenance, Report, ServiceEvent, ServiceStatus, Task};
+pub use traceback::{Frame, Raised};
 
 /// One thing that happened, and what it happened to.
 #[derive(Clone, Debug, PartialEq)]
@@ -435,6 +439,32 @@ pub enum NoticeKind {
         original: PathBuf,
     },
 
+    /// The sandbox's server called a plugin.
+    Called {
+        /// The method.
+        hook: String,
+        /// What it returned, in few words.
+        result: String,
+        /// How many calls this stands for.
+        times: u64,
+        /// How long they took together.
+        took: Duration,
+    },
+    /// A plugin raised an exception in the sandbox.
+    Raised(Box<Raised>),
+    /// A plugin printed or logged a line in the sandbox.
+    Printed {
+        /// The line.
+        text: String,
+        /// The name of its level, for a log record.
+        log_level: Option<String>,
+    },
+    /// A line of the sandbox's server's log.
+    ServerLog {
+        /// The line.
+        text: String,
+    },
+
     /// A command reports something.
     Report(Report),
 }
@@ -545,6 +575,7 @@ impl Notice {
     pub fn file(&self) -> Option<&Path> {
         match &self.what {
             NoticeKind::Flawed { diagnostic, .. } | NoticeKind::Surprising(diagnostic) => Some(&diagnostic.file),
+            NoticeKind::Raised(raised) => raised.frames.first()?.path.as_deref(),
             _ => self.about.path.as_deref(),
         }
     }
@@ -555,6 +586,7 @@ impl Notice {
         match &self.what {
             NoticeKind::Flawed { diagnostic, .. } | NoticeKind::Surprising(diagnostic) => diagnostic.span.as_ref(),
             NoticeKind::Refused { span, .. } | NoticeKind::RefusedBefore { span, .. } => span.as_ref(),
+            NoticeKind::Raised(raised) => Some(&raised.frames.first()?.span),
             _ => None,
         }
     }
@@ -570,7 +602,7 @@ impl Notice {
         }
     }
 
-    /// How long it took, for an outcome.
+    /// How long it took, for an outcome and for a call.
     #[must_use]
     pub fn took(&self) -> Option<Duration> {
         match &self.what {
@@ -578,7 +610,9 @@ impl Notice {
             | NoticeKind::Updated { took, .. }
             | NoticeKind::Refused { took, .. }
             | NoticeKind::Failed { took, .. }
+            | NoticeKind::Called { took, .. }
             | NoticeKind::Summary { took, .. } => Some(*took),
+            NoticeKind::Raised(raised) => raised.took,
             _ => None,
         }
     }

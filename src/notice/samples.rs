@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Subject, WaitReason};
+use super::{Frame, KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Raised, Subject, WaitReason};
 use crate::engine::OnDelete;
 use crate::engine::deploy::{CallFailure, Cause, Failure};
 use crate::engine::duplicate::{Duplicate, MatchedBy};
@@ -39,6 +39,30 @@ pub(super) fn shout(what: NoticeKind) -> Notice {
         digest: Some(Digest::of(b"v1")),
     };
     Notice { about, what }
+}
+
+pub(super) fn called(result: &str, times: u64) -> NoticeKind {
+    NoticeKind::Called { hook: "pipe".to_owned(), result: result.to_owned(), times, took: ms(34) }
+}
+
+pub(super) fn raised(hook: &str) -> Raised {
+    let key = Key { kind: Kind::Function, id: PluginId::new("shout").unwrap() };
+    let path: Option<Arc<Path>> = Some(Arc::from(Path::new("plugins/shout.py")));
+    let frame = |line, function: &str| Frame {
+        key: key.clone(),
+        path: path.clone(),
+        function: function.to_owned(),
+        span: Span { line, column: 5, width: 9, source: "    body[key]".to_owned() },
+    };
+    Raised {
+        hook: hook.to_owned(),
+        error: "KeyError: 'nope'".to_owned(),
+        frames: vec![frame(3, "lookup"), frame(9, "pipe")],
+        outside: 2,
+        at: Some("json/decoder.py:355".to_owned()),
+        causes: vec![("ValueError: no".to_owned(), Some(frame(4, "lookup"))), ("OSError".to_owned(), None)],
+        took: Some(ms(34)),
+    }
 }
 
 #[expect(clippy::too_many_lines, reason = "one of each")]
@@ -160,7 +184,7 @@ pub(super) fn samples() -> Vec<Notice> {
         NoticeKind::Stopped { waiting: 2, refused: 1, held: 3, with_errors: 4 },
         NoticeKind::Trouble { message: "something beside the plugins".to_owned(), hint: Some("a remedy".to_owned()) },
     ];
-    let about_one = [
+    let about_one = vec![
         NoticeKind::Sending { why: Why::ChangedOnServer },
         NoticeKind::Slow { so_far: ms(3000), installs: None },
         NoticeKind::Slow { so_far: ms(3000), installs: Some("httpx, pydantic".to_owned()) },
@@ -248,6 +272,13 @@ pub(super) fn samples() -> Vec<Notice> {
         NoticeKind::BeingWritten,
         NoticeKind::Disabled,
         NoticeKind::SameFile { original: PathBuf::from("plugins/whisper.py") },
+        called("\"HI\"", 1),
+        called("", 14),
+        NoticeKind::Raised(Box::new(raised("pipe"))),
+        NoticeKind::Raised(Box::new(Raised { frames: Vec::new(), took: None, ..raised("load") })),
+        NoticeKind::Printed { text: "hello".to_owned(), log_level: None },
+        NoticeKind::Printed { text: "careful".to_owned(), log_level: Some("warning".to_owned()) },
+        NoticeKind::ServerLog { text: "INFO started".to_owned() },
     ];
     general.into_iter().map(Notice::general).chain(about_one.into_iter().map(shout)).collect()
 }

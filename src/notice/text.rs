@@ -1,5 +1,8 @@
 //! The English of notices. No code compares it: programs read `json.rs`.
+//!
+//! Long because it has a sentence for every fact.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::format::{count, duration, list};
@@ -168,6 +171,12 @@ impl Notice {
             NoticeKind::BeingWritten => "still being written; will be deployed once it is complete".to_owned(),
             NoticeKind::Disabled => "disabled in watch.toml".to_owned(),
             NoticeKind::SameFile { original } => format!("a link to {}, which is deployed", original.display()),
+            NoticeKind::Called { hook, times, .. } if *times > 1 => format!("{hook} ×{times}"),
+            NoticeKind::Called { hook, result, .. } if result.is_empty() => hook.clone(),
+            NoticeKind::Called { hook, result, .. } => format!("{hook} → {result}"),
+            NoticeKind::Raised(raised) => format!("{}: {}", self.headline().unwrap_or_default(), raised.error),
+            NoticeKind::Printed { text, .. } => format!("| {text}"),
+            NoticeKind::ServerLog { text } => format!("server: {text}"),
             NoticeKind::Report(report) => report.said(&self.about).message,
         }
     }
@@ -181,20 +190,22 @@ impl Notice {
 
     /// The short form for the terminal, where [`Notice::detail`] follows below with its place in the file.
     #[must_use]
-    pub fn headline(&self) -> Option<&'static str> {
-        match &self.what {
-            NoticeKind::Updated { kept: Some(_), active: Some(false), .. } => Some("updated (off)"),
-            NoticeKind::Updated { kept: Some(_), .. } => Some("updated"),
-            NoticeKind::RemoteEdit { .. } => Some("not deployed"),
-            NoticeKind::Duplicate { .. } => Some("not created"),
-            NoticeKind::Refused { .. } => Some("refused by the server"),
-            NoticeKind::RefusedBefore { .. } => Some("refused before, not sent again"),
-            NoticeKind::Failed { .. } => Some("not deployed"),
-            NoticeKind::Flawed { diagnostic, .. } if diagnostic.rule.is_of_folder() => None,
-            NoticeKind::Flawed { .. } => Some("not sent"),
-            NoticeKind::Surprising(_) => Some("warning"),
-            _ => None,
-        }
+    pub fn headline(&self) -> Option<Cow<'static, str>> {
+        Some(Cow::Borrowed(match &self.what {
+            NoticeKind::Updated { kept: Some(_), active: Some(false), .. } => "updated (off)",
+            NoticeKind::Updated { kept: Some(_), .. } => "updated",
+            NoticeKind::RemoteEdit { .. } => "not deployed",
+            NoticeKind::Duplicate { .. } => "not created",
+            NoticeKind::Refused { .. } => "refused by the server",
+            NoticeKind::RefusedBefore { .. } => "refused before, not sent again",
+            NoticeKind::Failed { .. } => "not deployed",
+            NoticeKind::Flawed { diagnostic, .. } if diagnostic.rule.is_of_folder() => return None,
+            NoticeKind::Flawed { .. } => "not sent",
+            NoticeKind::Surprising(_) => "warning",
+            NoticeKind::Raised(raised) if raised.hook == "load" => "raised an exception while it was loaded",
+            NoticeKind::Raised(raised) => return Some(format!("{} raised an exception", raised.hook).into()),
+            _ => return None,
+        }))
     }
 
     /// What the headline leaves out.
@@ -216,11 +227,30 @@ impl Notice {
                 format!("the server has a plugin with the same {matched_by} under the id `{id}`")
             }
             NoticeKind::Refused { words, .. } | NoticeKind::RefusedBefore { words, .. } => reason(words).to_owned(),
+            NoticeKind::Raised(raised) => raised.error.clone(),
             NoticeKind::Failed { .. } | NoticeKind::Flawed { .. } | NoticeKind::Surprising(_) => {
                 return self.headline().map(|_| self.sentence());
             }
             _ => return None,
         })
+    }
+
+    /// What a traceback has beside the place that is shown: who called it, what lies outside of plugins, and the causes.
+    #[must_use]
+    pub fn trace(&self) -> Vec<String> {
+        let NoticeKind::Raised(raised) = &self.what else { return Vec::new() };
+        let callers = raised.frames.iter().skip(1);
+        let mut lines: Vec<_> =
+            callers.map(|frame| format!("called at {} in {}", frame.place(), frame.function)).collect();
+        if let Some(at) = &raised.at {
+            let frames = count(usize::try_from(raised.outside).unwrap_or(usize::MAX), "frame");
+            lines.push(format!("raised at {at}, {frames} away from the plugin"));
+        }
+        for (error, frame) in &raised.causes {
+            let place = frame.as_ref().map_or_else(String::new, |frame| format!(" at {}", frame.place()));
+            lines.push(format!("caused by {error}{place}"));
+        }
+        lines
     }
 
     /// What the server still has after a refusal, where known.
@@ -340,8 +370,6 @@ fn off(active: Option<bool>) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes every snapshot with them")]
-
     use std::fmt::Write as _;
 
     use expect_test::expect;
@@ -518,6 +546,15 @@ mod tests {
             Info being_written: still being written; will be deployed once it is complete
             Detail disabled: disabled in watch.toml
             Detail same_file: a link to plugins/whisper.py, which is deployed
+            Info called: pipe → "HI"
+            Info called: pipe ×14
+            Error raised: pipe raised an exception: KeyError: 'nope'
+                short: pipe raised an exception / KeyError: 'nope'
+            Error raised: raised an exception while it was loaded: KeyError: 'nope'
+                short: raised an exception while it was loaded / KeyError: 'nope'
+            Info printed: | hello
+            Warning printed: | careful
+            Info server_log: server: INFO started
         "#]].assert_eq(&table);
     }
 
@@ -539,13 +576,14 @@ mod tests {
                     !text.starts_with(char::is_uppercase)
                         || text.starts_with("No module")
                         || text.starts_with("Command")
+                        || text.starts_with("KeyError")
                         || text.starts_with("Open WebUI"),
                     "{text}"
                 );
             }
             assert_eq!(notice.headline().is_some(), notice.detail().is_some(), "{}", notice.word());
             if let (Some(headline), Some(detail)) = (notice.headline(), notice.detail()) {
-                assert!(!detail.starts_with(headline), "said twice: {detail}");
+                assert!(!detail.starts_with(&*headline), "said twice: {detail}");
             }
         }
     }

@@ -1,5 +1,6 @@
 //! A notice as lines for people: the status line, and what explains it.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use annotate_snippets::Level as Label;
@@ -76,7 +77,8 @@ impl Lines {
         } else if let Some(path) = &notice.about.path {
             push_column(&mut line, &printable::line(&path.display().to_string()), 0, BOLD);
         }
-        let what = notice.headline().map_or_else(|| printable::text(&notice.sentence()).into_owned(), str::to_owned);
+        let what = notice.headline().map_or_else(|| notice.sentence(), Cow::into_owned);
+        let what = printable::text(&what);
         push(&mut line, format_args!("{style}{}{style:#}", first_line(&what)));
         if let (Some(took), true) = (notice.took(), notice.about.key.is_some()) {
             push(&mut line, format_args!("  {DIM}{}{DIM:#}", duration(took)));
@@ -96,6 +98,7 @@ fn sign(notice: &Notice) -> (&'static str, Style) {
     match &notice.what {
         NoticeKind::Created { .. } | NoticeKind::Updated { .. } => ("✓", GREEN),
         NoticeKind::Unchanged { .. } => ("=", DIM),
+        NoticeKind::ServerLog { .. } => ("·", DIM),
         NoticeKind::WouldCreate | NoticeKind::WouldUpdate { .. } => ("→", Style::new()),
         NoticeKind::Summary { tally, .. } if !tally.is_complete() => ("!", YELLOW),
         NoticeKind::Waiting { .. }
@@ -161,6 +164,7 @@ fn explanation(notice: &Notice, remedies: &[String], columns: Option<u16>) -> St
         }
     }
     lines.extend(rest.map(|line| format!("  {line}")));
+    lines.extend(notice.trace().iter().map(|line| format!("  {}", printable::line(line))));
     lines.extend(notice.note().map(|note| labelled("note", BOLD, note, columns)));
     lines.extend(remedies.iter().map(|remedy| hint_line(remedy, columns)));
     lines.join("\n")
@@ -180,7 +184,7 @@ mod tests {
     use super::*;
     use crate::engine::deploy::Failure;
     use crate::engine::ledger::RefusalKind;
-    use crate::notice::{OldVersion, PassSummary, Subject, WaitReason};
+    use crate::notice::{Frame, OldVersion, PassSummary, Raised, Subject, WaitReason};
     use crate::plugin::{Diagnostic, Key, Rule, Span, id::PluginId};
 
     fn about(entry: Entry, id: &str, version: Option<&str>) -> Subject {
@@ -418,6 +422,67 @@ mod tests {
             hint: `owui-watch sandbox` starts a throw-away Open WebUI to
                   try things out
         "#]],
+        );
+    }
+
+    #[test]
+    fn what_a_plugin_does() {
+        let pipe = |what| Notice { about: about(Entry::Pipe, "shout", Some("1.1")), what };
+        let (path, took) = (Some(Arc::from(Path::new("plugins/shout.py"))), Duration::from_millis(3));
+        let frame = |line, function: &str, source: &str| Frame {
+            key: about(Entry::Pipe, "shout", None).key.unwrap(),
+            path: path.clone(),
+            function: function.to_owned(),
+            span: span(line, 12, 9, source),
+        };
+        let raised = Raised {
+            hook: "pipe".to_owned(),
+            error: "ValidationError: 1 error\n  x\n    \x1b[31mwrong".to_owned(),
+            frames: vec![frame(7, "lookup", "    return body[key]"), frame(12, "pipe", "")],
+            outside: 3,
+            at: Some("json/decoder.py:355".to_owned()),
+            causes: vec![("KeyError: 'x'".to_owned(), Some(frame(7, "lookup", "")))],
+            took: Some(took),
+        };
+        let called = |result: &str, times| NoticeKind::Called {
+            hook: "pipe".to_owned(),
+            result: result.to_owned(),
+            times,
+            took,
+        };
+        let printed = |text: &str, level: Option<&str>| NoticeKind::Printed {
+            text: text.to_owned(),
+            log_level: level.map(str::to_owned),
+        };
+        check(
+            &[
+                pipe(called("\"HI\"", 1)),
+                pipe(called("", 14)),
+                pipe(called("", 1)),
+                pipe(printed("called by \x1b[31mAnn", None)),
+                pipe(printed("careful", Some("warning"))),
+                pipe(NoticeKind::Raised(Box::new(raised))),
+                Notice::general(NoticeKind::ServerLog { text: "INFO started".to_owned() }),
+            ],
+            Some(100),
+            expect![[r#"
+                12:34:56 · pipe    shout         1.1  pipe → "HI"  3 ms
+                12:34:56 · pipe    shout         1.1  pipe ×14  3 ms
+                12:34:56 · pipe    shout         1.1  pipe  3 ms
+                12:34:56 · pipe    shout         1.1  | called by Ann
+                12:34:56 ! pipe    shout         1.1  | careful
+                12:34:56 ✗ pipe    shout         1.1  pipe raised an exception  3 ms
+                plugins/shout.py:7:12: error: ValidationError: 1 error
+                  |
+                7 |     return body[key]
+                  |            ^^^^^^^^^
+                    x
+                      wrong
+                  called at plugins/shout.py:12:12 in pipe
+                  raised at json/decoder.py:355, 3 frames away from the plugin
+                  caused by KeyError: 'x' at plugins/shout.py:7:12
+                12:34:56 · server: INFO started
+            "#]],
         );
     }
 

@@ -1,7 +1,8 @@
 # Runs Open WebUI's own `serve` in this process and ends it when the one who started it is gone, however that one went:
 # standard input is a pipe whose other end dies with owui-watch, also when that is killed and can clean up nothing itself.
 # Arguments: the port, and the folder to remove at that moment (empty: none). The first line of standard input is JSON:
-# `dev`, whether this is a development server; `requirements`, the folder that pip installs into.
+# `dev`, whether this is a development server; `installs`, whether the server installs what plugins require;
+# `requirements`, where to; `pane`, how to tell owui-watch what plugins do.
 import importlib.machinery
 import json
 import os
@@ -9,6 +10,7 @@ import secrets
 import shutil
 import sys
 import threading
+import types
 
 port, folder = sys.argv[1:]
 told = json.loads(sys.stdin.buffer.readline() or b"{}")
@@ -65,12 +67,18 @@ def make_global(module):
 
 threading.Thread(target=follow, daemon=True).start()
 os.environ.setdefault("WEBUI_SECRET_KEY", secrets.token_hex(32))
-if told.get("requirements"):
+if told.get("installs"):
     os.makedirs(told["requirements"], exist_ok=True)
+if os.path.isdir(told.get("requirements", "")):
     # At the end: what the server brings itself comes first.
     sys.path.append(told["requirements"])
 if told.get("dev"):
     sys.meta_path.insert(0, AfterImport("open_webui.models.functions", make_global))
+if told.get("pane"):
+    module = types.ModuleType("owui_watch_pane")
+    module.__file__ = "<owui-watch>"
+    exec(compile(told["pane"].pop("source"), module.__file__, "exec"), module.__dict__)
+    sys.meta_path.insert(0, AfterImport("open_webui.utils.plugin", module.start(**told["pane"]).watch))
 sys.argv = ["open-webui", "serve", "--host", "127.0.0.1", "--port", port]
 
 from open_webui import app  # noqa: E402

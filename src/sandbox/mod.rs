@@ -1,13 +1,14 @@
 //! A real Open WebUI on loopback: a development server for users without one, and a server for our own tests.
 //!
 //! It is installed once into the cache folder (`install`, with the help of `python`), then started (`server`) on a data
-//! folder (`data`). `launcher.py` runs in the server's process. A development server also has a `model`. Dropping a value
-//! ends the processes behind it.
+//! folder (`data`). `launcher.py` runs in the server's process. A development server also has a `model`, and `pane.py` in its
+//! process tells `pane` what plugins do. Dropping a value ends the processes behind it.
 #![expect(clippy::disallowed_methods, reason = "installs and runs another program, before or beside the daemon's loop")]
 
 mod data;
 mod install;
 mod model;
+mod pane;
 mod process;
 mod python;
 mod server;
@@ -23,10 +24,12 @@ use secrecy::SecretString;
 use crate::error::Error;
 use data::Data;
 use model::Model;
+use pane::Listener;
 use python::Environment;
 use server::{Launch, Server};
 
 pub use model::MODEL;
+pub use pane::Pane;
 
 /// The default version: the newest that owui-watch is tested with.
 pub const OPEN_WEBUI: &str = "0.12.4";
@@ -47,6 +50,7 @@ pub enum Port {
 
 /// What kind of sandbox to start. It cannot be printed: the environment may hold keys.
 #[derive(Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a wish of its own")]
 pub struct Options {
     /// The version of Open WebUI.
     pub openwebui: String,
@@ -62,6 +66,8 @@ pub struct Options {
     pub requirements: bool,
     /// Whether it is a development server: it has a model, and new filters and actions work in every chat.
     pub dev: bool,
+    /// Who is told what plugins do there.
+    pub pane: Option<Pane>,
     /// Where versions are installed, see [`default_cache`].
     pub cache: PathBuf,
     /// The environment of owui-watch. Programs are found by its `PATH`; the installer gets all of it, the server very
@@ -83,6 +89,7 @@ impl Options {
             data: None,
             requirements: false,
             dev: false,
+            pane: None,
             cache,
             environment: environment.into_iter().collect(),
             settings: Vec::new(),
@@ -179,6 +186,7 @@ pub struct Sandbox {
     // The order matters: fields are dropped from the top, and the server must end before its folder is removed.
     server: Server,
     _model: Option<Model>,
+    _pane: Option<Listener>,
     data: Data,
     log: PathBuf,
     keep: bool,
@@ -191,9 +199,10 @@ impl Sandbox {
         let tell: Tell<'_> = &mut tell;
         let environment = Environment(&options.environment);
         let python = install::ensure(&options.openwebui, &options.cache, &environment, tell).await?;
-        let pip = match options.requirements {
-            true => Some(install::ensure_pip(&options.openwebui, &options.cache, &python, &environment, tell).await?),
-            false => None,
+        let pip = if options.requirements {
+            Some(install::ensure_pip(&options.openwebui, &options.cache, &python, &environment, tell).await?)
+        } else {
+            None
         };
         let data = match &options.data {
             Some(folder) => Data::named(folder)?,
@@ -202,9 +211,10 @@ impl Sandbox {
         let keep = options.keep || options.data.is_some();
         let port = server::choose(options.port)?;
         let cannot = |e| Error::new("cannot start the sandbox's model").because(e);
-        let model = match options.dev {
-            true => Some(Model::start(port.saturating_add(1)).await.map_err(cannot)?),
-            false => None,
+        let model = if options.dev { Some(Model::start(port.saturating_add(1)).await.map_err(cannot)?) } else { None };
+        let pane = match options.pane.clone() {
+            Some(pane) => Some(Listener::start(pane).await?),
+            None => None,
         };
         let log = data.path().join("server.log");
         let mut settings = Vec::new();
@@ -219,6 +229,7 @@ impl Sandbox {
             port,
             is_port_fixed: matches!(options.port, Port::Exactly(_)),
             model: model.as_ref().map(|model| model.url.as_str()),
+            pane: pane.as_ref(),
             pip: pip.as_deref(),
             environment: &options.environment,
             settings: &settings,
@@ -229,7 +240,7 @@ impl Sandbox {
             server.connect(&model.url, &admin).await?;
         }
         tell(Progress::Ready { url: server.url.clone() });
-        Ok(Sandbox { server, _model: model, data, log, keep, admin })
+        Ok(Sandbox { server, _model: model, _pane: pane, data, log, keep, admin })
     }
 
     /// Its address, without a trailing slash.

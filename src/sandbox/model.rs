@@ -116,6 +116,9 @@ impl Reply {
         if let Some(answer) = task(&said) {
             return Self::Text(answer.to_string());
         }
+        if let Some(results) = context(&said) {
+            return Self::Text(results);
+        }
         if let Some(tools) = messages.iter().filter(|message| has_role(message, "system")).find_map(described_tools) {
             let (_, query) = said.rsplit_once("Query: ").unwrap_or(("", &said));
             let calls: Vec<_> = choose(&tools, query)
@@ -214,6 +217,16 @@ fn task(said: &str) -> Option<Value> {
     let first = said.lines().find_map(|line| line.trim().strip_prefix("USER: ")).unwrap_or("Chat");
     let title: String = first.chars().take(40).collect();
     Some(json!({ "title": title, "tags": [], "follow_ups": [], "queries": [], "text": "" }))
+}
+
+/// What tools have returned, where function calling is not native: the server puts it into the user's message.
+fn context(said: &str) -> Option<String> {
+    let (_, context) = said.strip_prefix("### Task:")?.split_once("<context>")?;
+    let (context, _) = context.split_once("</context>")?;
+    let sources =
+        context.split("<source").skip(1).filter_map(|source| source.split_once('>')?.1.split_once("</source>"));
+    let results: Vec<_> = sources.map(|(result, _)| result.trim()).collect();
+    Some(results.join("\n"))
 }
 
 /// The tools that a server describes in a system message, as it does where function calling is not native.
@@ -379,6 +392,8 @@ mod tests {
         let said = user("History:\nUSER: \"\"\"Hi\"\"\"\nQuery: add {\"a\": 1, \"b\": 2}");
         let expected = json!({ "tool_calls": [{ "name": "add", "parameters": { "a": 1, "b": 2 } }] });
         assert_eq!(Reply::to(&json!({ "messages": [system, said] })), Reply::Text(expected.to_string()));
+        let said = "### Task:\nUse <source id=\"1\">.\n<context>\n<source id=\"1\" name=\"calc/add\">3</source>\n</context>\nadd";
+        assert_eq!(Reply::to(&json!({ "messages": [user(said)] })), text("3"));
     }
 
     #[test]

@@ -14,12 +14,14 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::model::MODEL;
+use super::pane::Listener;
 use super::python::same_variable;
 use super::{Admin, Port, Progress, Tell, process};
 use crate::error::Error;
 use crate::printable;
 
 const LAUNCHER: &str = include_str!("launcher.py");
+const PANE: &str = include_str!("pane.py");
 
 /// A first start on a slow disk, which compiles every module, can take more than a minute.
 const STARTING: Duration = Duration::from_mins(3);
@@ -84,6 +86,8 @@ pub(super) struct Launch<'a> {
     pub(super) is_port_fixed: bool,
     /// The address of the model of a development server.
     pub(super) model: Option<&'a str>,
+    /// Who is told what plugins do.
+    pub(super) pane: Option<&'a Listener>,
     /// The folder with pip, where the server installs what plugins require.
     pub(super) pip: Option<&'a Path>,
     pub(super) environment: &'a [(OsString, OsString)],
@@ -139,8 +143,22 @@ impl Launch<'_> {
 
     /// What the launcher reads before it starts the server.
     fn instructions(&self) -> String {
-        let requirements = self.pip.map(|_| self.data.join(REQUIREMENTS));
-        json!({ "dev": self.model.is_some(), "requirements": requirements }).to_string() + "\n"
+        let pane = self.pane.map(|pane| {
+            json!({
+                "source": PANE,
+                "port": pane.port,
+                "token": pane.token.expose_secret(),
+                "calls": pane.calls,
+                "log": pane.log,
+            })
+        });
+        let instructions = json!({
+            "dev": self.model.is_some(),
+            "installs": self.pip.is_some(),
+            "requirements": self.data.join(REQUIREMENTS),
+            "pane": pane,
+        });
+        instructions.to_string() + "\n"
     }
 
     fn start(&self, port: u16, mark: &str) -> io::Result<Server> {
@@ -311,7 +329,9 @@ impl Server {
         if stale.is_empty() {
             return Ok(());
         }
-        stale.into_iter().for_each(|url| *url = json!(model));
+        for url in stale {
+            *url = json!(model);
+        }
         let post = client.post(format!("{}/openai/config/update", self.url)).bearer_auth(token).json(&config);
         post.send().await.and_then(reqwest::Response::error_for_status).map_err(cannot)?;
         Ok(())
@@ -419,6 +439,7 @@ mod tests {
             port: 4321,
             is_port_fixed: false,
             model: None,
+            pane: None,
             pip: None,
             environment: &[],
             settings: &[],

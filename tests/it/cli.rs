@@ -96,9 +96,11 @@ fn help_of_sandbox() {
               --data <DIR>            Keep chats, valves and accounts in this folder, for the next start
               --keep                  Keep its temporary folder when it ends
               --install-requirements  Let the server install what plugins ask for with `requirements:`
+              --quiet-calls           Leave out the calls of plugins that go well
+              --log                   Show the server's log
+              --config <FILE>         The settings file [default: watch.toml, if it exists]
               --root <DIR>            The folder with the plugins; repeatable [default: `root` in
                                       watch.toml]
-              --config <FILE>         The settings file [default: watch.toml, if it exists]
               --json                  Print one JSON object per line
           -v, --verbose...            Print more details and reasons (-vv: everything)
           -q, --quiet                 Print only warnings and errors

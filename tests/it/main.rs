@@ -27,6 +27,7 @@ mod readme;
 mod real;
 mod reload;
 mod sandbox;
+mod sandbox_pane;
 mod secret;
 mod server_under_fire;
 mod service;

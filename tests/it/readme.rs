@@ -13,7 +13,7 @@ use owui_watch::engine::deploy::Failure;
 use owui_watch::engine::duplicate::{Duplicate, MatchedBy};
 use owui_watch::engine::ledger::RefusalKind;
 use owui_watch::engine::plan::Why;
-use owui_watch::notice::{KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Subject, WaitReason};
+use owui_watch::notice::{Frame, KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Raised, Subject, WaitReason};
 use owui_watch::plugin::id::PluginId;
 use owui_watch::plugin::{Diagnostic, Digest, Entry, Key, Kind, Rule, Span};
 use tempfile::TempDir;
@@ -84,6 +84,7 @@ fn examples() -> Vec<NoticeKind> {
     let diagnostic = |rule| Diagnostic { rule, file: path().into(), span: Some(span()) };
     let digest = Digest::of(b"x");
     let key = Key { kind: Kind::Tool, id: PluginId::new("x").expect("an id") };
+    let frames_key = key.clone();
     vec![
         NoticeKind::Ready { roots: vec![path()], plugins: 1, server: text() },
         NoticeKind::Connected { server: text(), version: text() },
@@ -150,6 +151,18 @@ fn examples() -> Vec<NoticeKind> {
         NoticeKind::BeingWritten,
         NoticeKind::Disabled,
         NoticeKind::SameFile { original: path() },
+        NoticeKind::Called { hook: text(), result: text(), times: 1, took },
+        NoticeKind::Raised(Box::new(Raised {
+            hook: text(),
+            error: text(),
+            frames: vec![Frame { key: frames_key, path: Some(Arc::from(path())), function: text(), span: span() }],
+            outside: 1,
+            at: Some(text()),
+            causes: Vec::new(),
+            took: Some(took),
+        })),
+        NoticeKind::Printed { text: text(), log_level: Some(text()) },
+        NoticeKind::ServerLog { text: text() },
     ]
 }
 

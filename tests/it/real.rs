@@ -9,6 +9,7 @@ use owui_watch::engine::deploy::{Call, Reply, Row};
 use owui_watch::plugin::{Key, Kind, id::PluginId};
 use owui_watch::sandbox::default_cache;
 use secrecy::ExposeSecret as _;
+use serde_json::Value;
 
 use crate::support::command::{Project, Watch};
 use crate::support::fake_server::Version;
@@ -92,7 +93,7 @@ async fn a_save_is_live_on_a_real_server() {
     // Valves, the switch and a new name on the server stay.
     let path = "/api/v1/functions/id/today/valves/update";
     assert_eq!(server.post(path, &serde_json::json!({"priority": 7})).await.0, 200);
-    assert_eq!(server.post("/api/v1/functions/id/today/toggle", &serde_json::Value::Null).await.0, 200);
+    assert_eq!(server.post("/api/v1/functions/id/today/toggle", &Value::Null).await.0, 200);
     let text = project.read("plugins/filters/today.py").replace("version: 1.0.0", "version: 1.0.1");
     project.write("plugins/filters/today.py", &text);
     watch.wait("updated", Some("today"));
@@ -129,4 +130,183 @@ fn the_sandbox_command_deploys_watches_and_leaves_nothing_behind() {
     assert!(TcpStream::connect(address).is_err(), "the server is gone");
     assert_eq!(fs::read_dir(temporary).unwrap().count(), 0, "its data is gone");
     assert!(!project.path(".owui-watch").exists(), "its state is not the project's");
+}
+
+const BOOM: &str = r#""""
+title: Boom
+"""
+
+
+def lookup(body, key):
+    return body[key]
+
+
+class Pipe:
+    async def pipe(self, body: dict, __user__: dict):
+        print("called by", __user__["role"])
+        yield "so far"
+        lookup(body, "nope")
+"#;
+
+const CALC: &str = r#""""
+title: Calculator
+"""
+
+
+class Tools:
+    def add(self, a: int, b: int) -> int:
+        """Adds two numbers.
+        :param a: the first
+        :param b: the second
+        """
+        return a + b
+"#;
+
+const MANNERS: &str = r#""""
+title: Manners
+"""
+
+
+class Filter:
+    def inlet(self, body: dict) -> dict:
+        body["messages"][-1]["content"] += " please"
+        return body
+
+    def stream(self, event: dict) -> dict:
+        return event
+"#;
+
+/// A user of the server that a sandbox runs.
+struct User {
+    client: reqwest::Client,
+    url: String,
+    token: String,
+}
+
+impl User {
+    async fn of(url: &str) -> Self {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let mut user = Self { client, url: url.to_owned(), token: String::new() };
+        let body = serde_json::json!({ "email": "a@example.com", "password": "x" });
+        let answer: Value = serde_json::from_str(&user.post("/api/v1/auths/signin", &body).await).unwrap();
+        answer["token"].as_str().unwrap().clone_into(&mut user.token);
+        user
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> String {
+        let request = self.client.post(format!("{}{path}", self.url)).bearer_auth(&self.token).json(body);
+        request.send().await.unwrap().text().await.unwrap()
+    }
+
+    async fn chat(&self, model: &str, text: &str, stream: bool) -> String {
+        // The server knows no model before it was asked for the list.
+        let list = self.client.get(format!("{}/api/models", self.url)).bearer_auth(&self.token);
+        list.send().await.unwrap();
+        let body = serde_json::json!({
+            "model": model,
+            "messages": [{ "role": "user", "content": text }],
+            "stream": stream,
+            "tool_ids": text.starts_with("add").then_some(["calc"]),
+            "params": { "function_calling": "legacy" },
+        });
+        self.post("/api/chat/completions", &body).await
+    }
+}
+
+async fn what_plugins_do_is_shown(version: &str) {
+    let cache = default_cache().unwrap();
+    let project = Project::new()
+        .with("XDG_CACHE_HOME", cache.parent().unwrap().to_str().unwrap())
+        .with("PATH", &std::env::var("PATH").unwrap());
+    for (id, text) in [("boom", BOOM), ("calc", CALC), ("manners", MANNERS)] {
+        project.write(&format!("plugins/{id}.py"), text);
+    }
+    let mut watch = project.watch_with(&["sandbox", "--openwebui", version]);
+    let ready = watch.wait_long("ready", None).pop().unwrap();
+    watch.wait("summary", None);
+    let user = User::of(ready["server"].as_str().unwrap()).await;
+
+    // The model answers, and a new filter takes part in the chat.
+    let answer = user.chat("echo-model", "Hello", false).await;
+    assert!(answer.contains("Hello please"), "{answer}");
+    let called = watch.wait("called", Some("manners")).pop().unwrap();
+    assert_eq!((&called["hook"], &called["result"]), (&"inlet".into(), &"1 message: \"Hello please\"".into()));
+    assert!(user.chat("echo-model", "Hello there", true).await.ends_with("[DONE]\n\n"));
+    loop {
+        let called = watch.wait("called", Some("manners")).pop().unwrap();
+        if called["hook"] == "stream" {
+            // One line for a whole answer.
+            assert!(called["times"].as_u64().unwrap() >= 3, "{called}");
+            break;
+        }
+    }
+
+    // It calls a tool, and answers with its result.
+    let answer = user.chat("echo-model", r#"add {"a": 1, "b": 2}"#, false).await;
+    let called = watch.wait("called", Some("calc")).pop().unwrap();
+    assert_eq!((&called["hook"], &called["result"]), (&"add".into(), &"3".into()));
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["choices"][0]["message"]["content"], "3");
+
+    // An exception half way has its place in the author's file.
+    user.chat("boom", "Hello", true).await;
+    assert_eq!(watch.wait("printed", Some("boom")).pop().unwrap()["text"], "called by admin");
+    let raised = watch.wait("raised", Some("boom")).pop().unwrap();
+    assert_eq!(
+        (&raised["path"], &raised["line"], &raised["column"]),
+        (&"plugins/boom.py".into(), &7.into(), &12.into())
+    );
+    assert_eq!(raised["error"], "KeyError: 'nope'");
+    assert_eq!(raised["trace"], serde_json::json!(["plugins/boom.py:7:12", "plugins/boom.py:14:9"]));
+
+    // A refusal is told in the server's words, as on any server.
+    project.write("plugins/calc.py", &format!("{CALC}\nimport no_such_module\n"));
+    watch.wait("refused", Some("calc"));
+    watch.signal("INT");
+    assert!(watch.ended().success());
+}
+
+#[tokio::test]
+#[ignore = "starts a real Open WebUI"]
+async fn what_plugins_do_is_shown_by_0_12_4() {
+    what_plugins_do_is_shown("0.12.4").await;
+}
+
+#[tokio::test]
+#[ignore = "starts a real Open WebUI"]
+async fn what_plugins_do_is_shown_by_0_11_4() {
+    what_plugins_do_is_shown("0.11.4").await;
+}
+
+#[tokio::test]
+#[ignore = "starts a real Open WebUI"]
+async fn what_plugins_do_is_shown_by_0_9_6() {
+    what_plugins_do_is_shown("0.9.6").await;
+}
+
+#[tokio::test]
+#[ignore = "starts a real Open WebUI"]
+async fn what_plugins_do_is_shown_by_0_6_43() {
+    what_plugins_do_is_shown("0.6.43").await;
+}
+
+#[test]
+#[ignore = "starts a real Open WebUI"]
+fn the_data_of_a_sandbox_can_be_kept() {
+    let cache = default_cache().unwrap();
+    let project = project()
+        .with("XDG_CACHE_HOME", cache.parent().unwrap().to_str().unwrap())
+        .with("PATH", &std::env::var("PATH").unwrap());
+    let run = |expected: &str| {
+        let mut watch = project.watch_with(&["sandbox", "--data", "data"]);
+        watch.wait_long("ready", None);
+        let summary = watch.wait("summary", None).pop().unwrap();
+        assert_eq!(summary[expected], 5, "{summary}");
+        watch.signal("INT");
+        assert!(watch.ended().success());
+    };
+    run("created");
+    run("unchanged");
+    assert!(project.path("data/webui.db").is_file());
 }

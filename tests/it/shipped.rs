@@ -184,6 +184,7 @@ fn the_published_crate_is_complete() {
         .into_iter()
         .chain([
             "src/sandbox/launcher.py",
+            "src/sandbox/pane.py",
             "systemd/owui-watch.service",
             "systemd/hardened.conf",
             "plugins/filters/today.py",

@@ -164,7 +164,8 @@ fn live(settings: &str, watchdog: Option<Duration>, script: impl AsyncFnOnce(&Sc
             let config::Reading { config, sources } = read();
             let setup = Setup { config: config.unwrap(), sources, read: &read, plan: &plan, wait: false };
             let console = Console::new(Format::Lines, Level::Error);
-            daemon::run(setup, console, Supervisor::new(&environment), signals).await
+            let (_, notices) = tokio::sync::mpsc::channel(1);
+            daemon::run(setup, console, Supervisor::new(&environment), signals, notices).await
         };
         let noted = Noted { run: Box::pin(run), wakes: Rc::clone(&scene.wakes), began: scene.began };
         let mut daemon = tokio::task::spawn_local(noted);

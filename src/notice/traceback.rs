@@ -1,0 +1,125 @@
+//! Where a plugin raised an exception, and the files of plugins that notices from the sandbox are about.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Notice, NoticeKind, Subject, format_place};
+use crate::plugin::id::PluginId;
+use crate::plugin::{Key, Kind, Span};
+
+/// An exception of a plugin, with its traceback.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Raised {
+    /// The method that was called; `load` if the plugin was only loaded.
+    pub hook: String,
+    /// Its type and words.
+    pub error: String,
+    /// Where it is in plugins, the innermost first.
+    pub frames: Vec<Frame>,
+    /// How many frames lie outside of plugins.
+    pub outside: u64,
+    /// The place outside of plugins where it was raised, if it was.
+    pub at: Option<String>,
+    /// What it was raised from, with the place in a plugin.
+    pub causes: Vec<(String, Option<Frame>)>,
+    /// How long the call took.
+    pub took: Option<Duration>,
+}
+
+/// A place in a plugin that a traceback names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Frame {
+    /// The plugin.
+    pub key: Key,
+    /// Its file.
+    pub path: Option<Arc<Path>>,
+    /// The function.
+    pub function: String,
+    /// The place.
+    pub span: Span,
+}
+
+impl Frame {
+    /// Its place as `path:line:column`; the plugin's id stands for a file that is not there.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let path = self.path.as_deref().unwrap_or(Path::new(self.key.id.as_str()));
+        format_place(path, &self.span)
+    }
+}
+
+impl Notice {
+    /// The same notice with what is known of its plugins here: the path, type and version. A traceback of Python's own
+    /// names the file too.
+    #[must_use]
+    pub fn located(mut self, subject: &dyn Fn(&Key) -> Option<Subject>) -> Self {
+        if let Some(known) = self.about.key.as_ref().and_then(subject) {
+            self.about = known;
+        }
+        let locate = |frame: &mut Frame| frame.path = subject(&frame.key).and_then(|known| known.path);
+        match &mut self.what {
+            NoticeKind::Raised(raised) => {
+                let causes = raised.causes.iter_mut().filter_map(|(_, frame)| frame.as_mut());
+                raised.frames.iter_mut().chain(causes).for_each(locate);
+            }
+            NoticeKind::Printed { text, .. } | NoticeKind::ServerLog { text } => *text = with_paths(text, subject),
+            _ => {}
+        }
+        self
+    }
+}
+
+/// The text with paths for the names that plugins' code has in the sandbox, as in `File "<function shout 3>"`.
+fn with_paths(text: &str, subject: &dyn Fn(&Key) -> Option<Subject>) -> String {
+    let mut parts = text.split('<');
+    let mut located = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let path = part.split_once('>').and_then(|(name, rest)| {
+            let [kind, id, _] = name.split(' ').collect::<Vec<_>>().try_into().ok()?;
+            let kind = Kind::ALL.into_iter().find(|known| known.word() == kind)?;
+            let path = subject(&Key { kind, id: PluginId::new(id)? })?.path?;
+            Some((path, rest))
+        });
+        if let Some((path, rest)) = path {
+            located += &path.display().to_string();
+            located += rest;
+        } else {
+            located.push('<');
+            located += part;
+        }
+    }
+    located
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notice::samples::{raised, shout};
+
+    #[test]
+    fn notices_from_the_sandbox_get_the_paths_of_their_files() {
+        let known = shout(NoticeKind::Held).about;
+        let subject = |key: &Key| (known.key.as_ref() == Some(key)).then(|| known.clone());
+        let printed = |text: &str| NoticeKind::Printed { text: text.to_owned(), log_level: None };
+        let about = |what| Notice { about: Subject { path: None, ..known.clone() }, what };
+        for (text, expected) in [
+            (r#"  File "<function shout 3>", line 8, in pipe"#, r#"  File "plugins/shout.py", line 8, in pipe"#),
+            ("<function shout 1><function shout 2>", "plugins/shout.pyplugins/shout.py"),
+            ("<tool shout 1> <function else 1> <function shout>", "<tool shout 1> <function else 1> <function shout>"),
+            ("a < b > c <", "a < b > c <"),
+        ] {
+            let located = about(printed(text)).located(&subject);
+            assert_eq!((located.what, located.about), (printed(expected), known.clone()));
+        }
+        let mut lost = raised("pipe");
+        lost.frames.iter_mut().for_each(|frame| frame.path = None);
+        assert_eq!(lost.frames[0].place(), "shout:3:5");
+        let located = about(NoticeKind::Raised(Box::new(lost))).located(&subject);
+        assert_eq!(located.what, NoticeKind::Raised(Box::new(raised("pipe"))));
+        // A plugin whose file is gone keeps its name.
+        let key = Key { kind: Kind::Tool, id: PluginId::new("gone").unwrap() };
+        let gone = Notice { about: Subject::from(&key), what: printed("x") };
+        assert_eq!(gone.clone().located(&subject), gone);
+    }
+}

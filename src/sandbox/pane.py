@@ -1,0 +1,559 @@
+# Tells owui-watch what plugins do: their calls, what they print and log, and where they raise. The launcher runs this in the
+# server's process. Plugins see nothing of it: the server gets a stand-in for a plugin's instance, and the stand-in wraps
+# the methods that the server calls.
+import __future__
+
+import builtins
+import collections
+import contextvars
+import functools
+import inspect
+import itertools
+import json
+import linecache
+import logging
+import queue
+import socket
+import sys
+import threading
+import time
+import types
+
+HOOKS = {"pipe", "inlet", "stream", "outlet", "action", "event"}
+LONGEST = 2000  # characters of a line or a message
+RESULT = 100  # characters of a result
+FRAMES = 8  # of a traceback
+WAITING = 1000  # messages that are not sent yet
+KEPT = 3  # texts of one plugin: what runs now, and what still runs
+FUTURES = functools.reduce(lambda flags, name: flags | getattr(__future__, name).compiler_flag, __future__.all_feature_names, 0)
+
+# The plugin that is being loaded: its kind and id.
+loading = contextvars.ContextVar("loading", default=None)
+# Whether this thread writes a plugin's log record, which was told already.
+writing = threading.local()
+
+
+def cut(text, longest=LONGEST):
+    text = text if len(text) <= longest else text[: longest - 1] + "…"
+    # JSON knows no half of a surrogate pair.
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+class Wire:
+    """Sends messages, on a thread of its own. Nobody waits for it: what does not fit is counted and left out."""
+
+    def __init__(self, port, token):
+        self.port, self.token = port, token
+        self.waiting = queue.Queue(WAITING)
+        self.lost = 0
+        threading.Thread(target=self.run, name="owui-watch", daemon=True).start()
+
+    def send(self, message):
+        try:
+            self.waiting.put_nowait(message)
+        except queue.Full:
+            self.lost += 1
+
+    def run(self):
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 10) as connection:
+                connection.sendall(self.token.encode() + b"\n")
+                for message in self.messages():
+                    connection.sendall(json.dumps(message).encode() + b"\n")
+        except OSError:
+            # Nobody listens any more. What is still told fills the queue, and no more than that.
+            pass
+
+    def messages(self):
+        """All messages. The calls of a `stream` hook, one for each piece of an answer, become one."""
+        streams = {}
+        while True:
+            try:
+                message = self.waiting.get(timeout=0.5 if streams else None)
+            except queue.Empty:
+                message = None
+            if message and message["what"] == "call" and message["hook"] == "stream":
+                sum_of = streams.setdefault((message["kind"], message["id"]), {**message, "result": "", "times": 0, "ms": 0})
+                sum_of["times"] += 1
+                sum_of["ms"] += message["ms"]
+                continue
+            yield from streams.values()
+            streams.clear()
+            lost, self.lost = self.lost, 0
+            if lost:
+                yield {"what": "lost", "count": lost}
+            if message:
+                yield message
+
+
+class Sources:
+    """The texts of plugins, by the file names that their code is compiled with. Owui-watch knows the files' paths."""
+
+    def __init__(self):
+        self.about, self.names, self.count = {}, collections.defaultdict(list), 0
+
+    def add(self, about, text):
+        self.count += 1
+        name = f"<{about[0]} {about[1]} {self.count}>"
+        self.about[name] = about
+        # Python itself quotes source lines from here.
+        linecache.cache[name] = (len(text), None, text.splitlines(True), name)
+        names = self.names[about]
+        names.append(name)
+        while len(names) > KEPT:
+            old = names.pop(0)
+            self.about.pop(old, None)
+            linecache.cache.pop(old, None)
+        return name
+
+
+def brief(value, depth=2):
+    """A value in few words. It runs no code of a plugin's, so its own types are no more than named."""
+    kind = type(value)
+    if kind is str:
+        return '"%s"' % value[: RESULT + 1].replace("\r", "").replace("\n", "⏎")
+    if value is None or kind in (bool, int, float):
+        return repr(value) if kind is not int or abs(value) < 10**30 else "a large number"
+    if kind is dict and type(value.get("messages")) is list and value["messages"]:
+        messages = value["messages"]
+        last = messages[-1].get("content") if type(messages[-1]) is dict else None
+        count = "1 message" if len(messages) == 1 else f"{len(messages)} messages, the last"
+        return f"{count}: {brief(last, 1)}"
+    if kind in (dict, list, tuple) and depth > 0:
+        some = itertools.islice(value.items() if kind is dict else value, 6)
+        if kind is dict:
+            inside = [f"{brief(key, 0)}: {brief(item, depth - 1)}" for key, item in some]
+        else:
+            inside = [brief(item, depth - 1) for item in some]
+        inside += ["…"] if len(value) > len(inside) else []
+        return ("{%s}" if kind is dict else "[%s]" if kind is list else "(%s)") % ", ".join(inside)
+    if kind in (dict, list, tuple, set, bytes):
+        return f"{kind.__name__} of {len(value)}"
+    return f"<{kind.__qualname__}>"
+
+
+def named(error):
+    """An exception as Python's own last line of a traceback."""
+    kind = type(error)
+    module = "" if kind.__module__ in ("builtins", "__main__") else kind.__module__ + "."
+    # A class of a plugin's is known without the name of its module, which nobody has chosen.
+    module = "" if module.startswith(("function_", "tool_")) else module
+    try:
+        words = str(error)
+    except Exception:
+        words = "<no words>"
+    return cut(f"{module}{kind.__qualname__}: {words}" if words else module + kind.__qualname__)
+
+
+def place(code, line, position):
+    """A place in a plugin's text: line, column, width and the line itself. Columns count characters from 1."""
+    text = linecache.getline(code.co_filename, line).rstrip("\r\n")
+    _, end_line, start, end = position
+    if start is None or end is None:
+        start, end = len(text) - len(text.lstrip()), len(text.rstrip())
+    else:
+        raw = text.encode("utf-8", "replace")
+        start = len(raw[:start].decode("utf-8", "replace"))
+        end = len(raw[:end].decode("utf-8", "replace")) if end_line == line else len(text.rstrip())
+    return {"line": line, "column": start + 1, "width": max(end - start, 1), "source": cut(text, 500)}
+
+
+class Pane:
+    def __init__(self, wire, calls=True, log=False):
+        self.wire, self.calls, self.log = wire, calls, log
+        self.sources = Sources()
+        self.lines = {}
+        self.lock = threading.Lock()
+
+    def tell(self, what, about, **more):
+        kind, id = about or (None, None)
+        self.wire.send({"what": what, "kind": kind, "id": id, **more})
+
+    # ---- calls ----
+
+    def wrap(self, function, about, hook):
+        """A function that does what this one does, and tells of it. For the server it is of the same kind."""
+        if inspect.iscoroutinefunction(function):
+
+            async def wrapper(*args, **kwargs):
+                call = Call(self, about, hook, function)
+                try:
+                    result = await function(*args, **kwargs)
+                except BaseException as error:
+                    call.raised(error)
+                    raise
+                return call.returned(result)
+
+        else:
+
+            def wrapper(*args, **kwargs):
+                call = Call(self, about, hook, function)
+                try:
+                    result = function(*args, **kwargs)
+                except BaseException as error:
+                    call.raised(error)
+                    raise
+                return call.returned(result)
+
+        return functools.wraps(function)(wrapper)
+
+    def wrap_method(self, method, about, hook):
+        if isinstance(method, types.MethodType):
+            return types.MethodType(self.wrap(method.__func__, about, hook), method.__self__)
+        return self.wrap(method, about, hook)
+
+    # ---- tracebacks ----
+
+    def frames(self, error):
+        """The plugins' frames of a traceback, the innermost first, and what lies outside of plugins."""
+        inside, outside, at = [], 0, None
+        trace = error.__traceback__
+        while trace:
+            code = trace.tb_frame.f_code
+            about = self.sources.about.get(code.co_filename)
+            if about:
+                position = next(itertools.islice(code.co_positions(), trace.tb_lasti // 2, None), (None,) * 4)
+                where = place(code, trace.tb_lineno, position)
+                inside.append({"kind": about[0], "id": about[1], "name": code.co_name, **where})
+                at = None
+            elif code.co_filename != __file__:
+                outside += 1
+                at = "/".join(code.co_filename.replace("\\", "/").split("/")[-2:]) + f":{trace.tb_lineno}"
+            trace = trace.tb_next
+        inside.reverse()
+        return inside[:FRAMES], outside, at
+
+    def traceback(self, error):
+        frames, outside, at = self.frames(error)
+        causes, cause = [], error
+        while len(causes) < 3:
+            cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
+            if cause is None:
+                break
+            theirs, _, _ = self.frames(cause)
+            causes.append({"error": named(cause), "frame": theirs[0] if theirs else None})
+        return {"error": named(error), "frames": frames, "outside": outside, "at": at, "causes": causes}
+
+    # ---- what is printed and logged ----
+
+    def who_prints(self, frame):
+        for _ in range(200):
+            if frame is None or frame.f_globals.get("__name__") == "logging":
+                return None
+            about = self.sources.about.get(frame.f_code.co_filename)
+            if about:
+                return about
+            frame = frame.f_back
+
+    def heard(self, text, frame, stream):
+        """Something was written to the standard output or error."""
+        if getattr(writing, "told", False):
+            return
+        about = self.who_prints(frame)
+        if about is None and not self.log:
+            return
+        key = (about, threading.get_ident(), stream)
+        with self.lock:
+            *lines, rest = (self.lines.pop(key, "") + text).split("\n")
+            if len(rest) > LONGEST:
+                lines, rest = [*lines, rest], ""
+            if rest:
+                self.lines[key] = rest
+        self.tell_lines(about, lines)
+
+    def tell_lines(self, about, lines):
+        for line in filter(str.strip, lines):
+            self.tell("print" if about else "log", about, text=cut(line.rstrip()))
+
+    def flush(self, about):
+        """A line without an end is told when the call that began it ends."""
+        with self.lock:
+            keys = [key for key in self.lines if key[0] == about]
+            rest = [self.lines.pop(key) for key in keys]
+        self.tell_lines(about, rest)
+
+    def logged(self, about, record):
+        text = record.getMessage()
+        if record.exc_info and record.exc_info[1] is not None:
+            frames, _, _ = self.frames(record.exc_info[1])
+            text += f" ({named(record.exc_info[1])}{', line %d' % frames[0]['line'] if frames else ''})"
+        for line in filter(str.strip, text.split("\n")):
+            self.tell("print", about, text=cut(line), level=record.levelname.lower())
+
+    def listen(self):
+        """Listens to what is printed and logged from now on."""
+        sys.stdout, sys.stderr = Tee(self, sys.stdout), Tee(self, sys.stderr)
+        handle = logging.Logger.handle
+
+        @functools.wraps(handle)
+        def wrapper(logger, record):
+            about = self.sources.about.get(record.pathname)
+            if about is None or logger.disabled:
+                return handle(logger, record)
+            try:
+                self.logged(about, record)
+            except Exception:
+                pass
+            writing.told = True
+            try:
+                return handle(logger, record)
+            finally:
+                writing.told = False
+
+        logging.Logger.handle = wrapper
+
+    # ---- loading ----
+
+    def watch(self, module):
+        """Has the server's module `open_webui.utils.plugin` load plugins that are watched."""
+        module.exec = self.run
+        for kind in ("function", "tool"):
+            name = f"load_{kind}_module_by_id"
+            setattr(module, name, self.wrap_loader(getattr(module, name), kind))
+
+    def run(self, text, scope):
+        """Stands for `exec` in the server's module: the code knows its file."""
+        about = loading.get()
+        # As the builtin does: what the caller has from `__future__` counts.
+        flags = sys._getframe(1).f_code.co_flags & FUTURES
+        if about is None or not isinstance(text, str):
+            return builtins.exec(text, scope)
+        name = self.sources.add(about, text)
+        try:
+            code = compile(text, name, "exec", flags, True)
+        except Exception:
+            # In the server's words.
+            code = compile(text, "<string>", "exec", flags, True)
+        builtins.exec(code, scope)
+
+    def wrap_loader(self, load, kind):
+        def begin(args, kwargs):
+            about = (kind, str(args[0] if args else kwargs.get(f"{kind}_id")))
+            return about, loading.set(about)
+
+        def failed(about, error):
+            self.flush(about)
+            # What the server says of these is enough.
+            if isinstance(error, Exception) and not isinstance(error, (SyntaxError, ImportError)):
+                told = self.traceback(error)
+                if told["frames"]:
+                    self.tell("raise", about, hook="load", ms=None, **told)
+
+        def loaded(about, result):
+            self.flush(about)
+            return (StandIn(self, about, result[0]), *result[1:])
+
+        if inspect.iscoroutinefunction(load):
+
+            async def wrapper(*args, **kwargs):
+                about, before = begin(args, kwargs)
+                try:
+                    result = await load(*args, **kwargs)
+                except BaseException as error:
+                    failed(about, error)
+                    raise
+                finally:
+                    loading.reset(before)
+                return loaded(about, result)
+
+        else:
+
+            def wrapper(*args, **kwargs):
+                about, before = begin(args, kwargs)
+                try:
+                    result = load(*args, **kwargs)
+                except BaseException as error:
+                    failed(about, error)
+                    raise
+                finally:
+                    loading.reset(before)
+                return loaded(about, result)
+
+        return functools.wraps(load)(wrapper)
+
+
+class Call:
+    """One call of a plugin, which ends with its result, or with the end of the generator that it has returned."""
+
+    def __init__(self, pane, about, hook, function):
+        self.pane, self.about, self.hook, self.function = pane, about, hook, function
+        self.began = time.perf_counter()
+
+    def ms(self):
+        return (time.perf_counter() - self.began) * 1000
+
+    def told(self, result):
+        try:
+            self.pane.flush(self.about)
+            # What models there are is asked all the time.
+            if self.pane.calls and self.hook != "pipes":
+                self.pane.tell("call", self.about, hook=self.hook, ms=self.ms(), result=cut(result, RESULT), times=1)
+        except Exception:
+            pass
+
+    def raised(self, error):
+        try:
+            if not isinstance(error, Exception):
+                self.told("cancelled")
+                return
+            self.pane.flush(self.about)
+            told = self.pane.traceback(error)
+            if not told["frames"] and hasattr(self.function, "__code__"):
+                # It was called in another way than it is defined.
+                code = self.function.__code__
+                where = place(code, code.co_firstlineno, (None,) * 4)
+                told["frames"] = [{"kind": self.about[0], "id": self.about[1], "name": code.co_name, **where}]
+            self.pane.tell("raise", self.about, hook=self.hook, ms=self.ms(), **told)
+        except Exception:
+            pass
+
+    def returned(self, result):
+        if isinstance(result, types.GeneratorType):
+            return self.relay(result)
+        if isinstance(result, types.AsyncGeneratorType):
+            return self.relay_async(result)
+        try:
+            body = getattr(result, "body_iterator", None)
+            if isinstance(body, types.AsyncGeneratorType):
+                # A streaming response.
+                result.body_iterator = self.relay_async(body)
+                return result
+            told = brief(result)
+        except Exception:
+            told = f"<{type(result).__qualname__}>"
+        self.told(told)
+        return result
+
+    def pieces(self, first, count):
+        text = "".join(piece for piece in first if type(piece) is str)
+        more = "1 piece" if count == 1 else f"{count} pieces"
+        return f"{brief(cut(text, RESULT - 20))} in {more}" if text else more
+
+    def relay(self, inner):
+        first, count = [], 0
+        step = functools.partial(next, inner)
+        try:
+            while True:
+                item = step()
+                count += 1
+                if len(first) < 40:
+                    first.append(item)
+                try:
+                    sent = yield item
+                except GeneratorExit:
+                    inner.close()
+                    raise
+                except BaseException as error:
+                    step = functools.partial(inner.throw, error)
+                else:
+                    step = functools.partial(inner.send, sent)
+        except StopIteration as end:
+            self.told(self.pieces(first, count))
+            return end.value
+        except GeneratorExit:
+            self.told(f"{self.pieces(first, count)}, then cancelled")
+            raise
+        except BaseException as error:
+            self.raised(error)
+            raise
+
+    async def relay_async(self, inner):
+        first, count = [], 0
+        step = functools.partial(inner.asend, None)
+        try:
+            while True:
+                item = await step()
+                count += 1
+                if len(first) < 40:
+                    first.append(item)
+                try:
+                    sent = yield item
+                except GeneratorExit:
+                    await inner.aclose()
+                    raise
+                except BaseException as error:
+                    step = functools.partial(inner.athrow, error)
+                else:
+                    step = functools.partial(inner.asend, sent)
+        except StopAsyncIteration:
+            self.told(self.pieces(first, count))
+        except GeneratorExit:
+            self.told(f"{self.pieces(first, count)}, then cancelled")
+            raise
+        except BaseException as error:
+            self.raised(error)
+            raise
+
+
+class StandIn:
+    """What the server gets for a plugin's instance. Whatever is read, set or asked is the instance's own, but for the
+    methods that the server calls."""
+
+    def __init__(self, pane, about, instance):
+        for name, value in (("_pane", pane), ("_about", about), ("_instance", instance)):
+            object.__setattr__(self, name, value)
+
+    def __getattribute__(self, name):
+        instance = object.__getattribute__(self, "_instance")
+        value = getattr(instance, name)
+        about = object.__getattribute__(self, "_about")
+        is_hook = name in HOOKS or name == "pipes" if about[0] == "function" else not name.startswith("_")
+        if is_hook and inspect.isroutine(value):
+            return object.__getattribute__(self, "_pane").wrap_method(value, about, name)
+        return value
+
+    def __setattr__(self, name, value):
+        setattr(object.__getattribute__(self, "_instance"), name, value)
+
+    def __delattr__(self, name):
+        delattr(object.__getattribute__(self, "_instance"), name)
+
+    def __dir__(self):
+        return dir(object.__getattribute__(self, "_instance"))
+
+    def __repr__(self):
+        return repr(object.__getattribute__(self, "_instance"))
+
+    def __str__(self):
+        return str(object.__getattribute__(self, "_instance"))
+
+    def __eq__(self, other):
+        other = object.__getattribute__(other, "_instance") if type(other) is StandIn else other
+        return object.__getattribute__(self, "_instance") == other
+
+    def __hash__(self):
+        return hash(object.__getattribute__(self, "_instance"))
+
+    def __bool__(self):
+        return bool(object.__getattribute__(self, "_instance"))
+
+    def __reduce_ex__(self, protocol):
+        return object.__getattribute__(self, "_instance").__reduce_ex__(protocol)
+
+
+class Tee:
+    """A stream that is also listened to."""
+
+    def __init__(self, pane, stream):
+        self._pane, self._stream = pane, stream
+
+    def write(self, text):
+        written = self._stream.write(text)
+        try:
+            self._pane.heard(text, sys._getframe(1), id(self))
+        except Exception:
+            pass
+        return written
+
+    def writelines(self, lines):
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name):
+        return getattr(self._stream, name)
+
+
+def start(port, token, calls, log):
+    pane = Pane(Wire(port, token), calls, log)
+    pane.listen()
+    return pane
