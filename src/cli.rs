@@ -80,6 +80,62 @@ pub struct Args {
 /// What `owui-watch` does beside watching.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
+    /// Show how each plugin is: here, on the server, on or off
+    ///
+    /// Reads the files and the server's lists, and changes nothing. The exit code is 1 if a file is broken, or if the
+    /// server does not hold its text.
+    Status {
+        /// Paths or ids; `function:ID` or `tool:ID` if both have this id [default: all plugins, here and on the server]
+        #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        plugins: Vec<String>,
+
+        /// Which files, and which server.
+        #[command(flatten)]
+        place: Place,
+    },
+
+    /// Switch functions on
+    ///
+    /// The exit code is 1 if one of them is not on afterwards. A tool has no switch.
+    On {
+        /// Their ids or paths
+        #[arg(required = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        functions: Vec<String>,
+
+        /// Which files, and which server.
+        #[command(flatten)]
+        place: Place,
+    },
+
+    /// Switch functions off
+    ///
+    /// The exit code is 1 if one of them is not off afterwards. A tool has no switch.
+    Off {
+        /// Their ids or paths
+        #[arg(required = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        functions: Vec<String>,
+
+        /// Which files, and which server.
+        #[command(flatten)]
+        place: Place,
+    },
+
+    /// Make filters and actions global, for all models, or no longer
+    ///
+    /// The exit code is 1 if one of them is not as asked for afterwards.
+    Global {
+        /// `on` or `off`
+        is: OnOff,
+
+        /// Their ids or paths
+        #[arg(required = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        functions: Vec<String>,
+
+        /// Which files, and which server.
+        #[command(flatten)]
+        place: Place,
+    },
+
     /// List what was deployed of a plugin, and what was replaced
     ///
     /// Newest first; `*` is what the server holds now. `server` is a text that nobody here has put there: Open WebUI 0.12
@@ -188,6 +244,15 @@ pub enum Command {
     },
 }
 
+/// How a switch is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum OnOff {
+    /// On.
+    On,
+    /// Off.
+    Off,
+}
+
 /// What to do with the service of this project.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum ServiceAction {
@@ -253,7 +318,14 @@ impl Command {
     #[must_use]
     pub fn is_rollback(&self) -> bool {
         match self {
-            Command::History { .. } | Command::Rollback { .. } | Command::Diff { .. } | Command::Pull { .. } => true,
+            Command::Status { .. }
+            | Command::On { .. }
+            | Command::Off { .. }
+            | Command::Global { .. }
+            | Command::History { .. }
+            | Command::Rollback { .. }
+            | Command::Diff { .. }
+            | Command::Pull { .. } => true,
             Command::Service { .. } | Command::Trust { .. } | Command::Sandbox { .. } => false,
         }
     }
@@ -261,6 +333,10 @@ impl Command {
     /// Its name, and which of a run's flags it takes.
     fn parts(&self) -> (&'static str, Taken<'_>) {
         match self {
+            Command::Status { place, .. } => ("status", Taken::of(place)),
+            Command::On { place, .. } => ("on", Taken::of(place)),
+            Command::Off { place, .. } => ("off", Taken::of(place)),
+            Command::Global { place, .. } => ("global", Taken::of(place)),
             Command::History { place, .. } => ("history", Taken::of(place)),
             Command::Rollback { place, yes, .. } => ("rollback", Taken { yes: Some(*yes), ..Taken::of(place) }),
             Command::Diff { place, .. } => ("diff", Taken::of(place)),

@@ -10,12 +10,13 @@ use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::prelude::*;
 
-use crate::cli::{Args, Command};
+use crate::cli::{Args, Command, OnOff};
 use crate::client::{self, Authorities, Client, Timeouts};
 use crate::commands::{self, Agreed, CommandContext, Scope};
 use crate::config::{self, Config, ConfigError, DEFAULT_URL, Origin, Reading, Settings, Sources, World};
 use crate::daemon::{self, End, Plan, Setup, Signal};
 use crate::engine::deploy::{Adopt, DeployPolicy};
+use crate::engine::switch::Switch;
 use crate::engine::{Code, Policy};
 use crate::error::Error;
 use crate::notice::Level;
@@ -62,6 +63,12 @@ async fn start(args: &Args, world: &World) -> Result<End, Error> {
         // A service can be stopped even if its settings have become invalid.
         Some(Command::Service { action }) => commands::service(action, args, world, screen)?,
         Some(Command::Trust { .. }) => commands::trust(args, world, screen)?,
+        Some(Command::Status { plugins, .. }) => commands::status(context(args, world).await?, plugins).await?,
+        Some(Command::On { functions, .. }) => switch(args, world, functions, Switch::Active, true).await?,
+        Some(Command::Off { functions, .. }) => switch(args, world, functions, Switch::Active, false).await?,
+        Some(Command::Global { is, functions, .. }) => {
+            switch(args, world, functions, Switch::Global, *is == OnOff::On).await?
+        }
         Some(Command::History { plugin, .. }) => commands::history(&context(args, world).await?, plugin).await?,
         Some(Command::Diff { plugin, .. }) => commands::diff(&context(args, world).await?, plugin.as_slice()).await?,
         Some(Command::Pull { plugins, all, .. }) => commands::pull(&context(args, world).await?, plugins, *all).await?,
@@ -113,6 +120,10 @@ async fn context(args: &Args, world: &World) -> Result<CommandContext, Error> {
     daemon::refuse_tracked(&config.state).await?;
     let client = client(&config)?;
     Ok(CommandContext::new(config, world.cwd.clone(), client, screen(args), args.yes))
+}
+
+async fn switch(args: &Args, world: &World, functions: &[String], switch: Switch, is: bool) -> Result<Code, Error> {
+    commands::switch(&context(args, world).await?, functions, switch, is).await
 }
 
 /// Carries out a rollback. The first signal lets it finish; the second interrupts it.

@@ -27,6 +27,7 @@ mod removal;
 pub mod repair;
 mod retry;
 mod site;
+pub mod switch;
 mod tree;
 
 use std::collections::BTreeMap;

@@ -41,12 +41,12 @@ impl Notice {
             }
             NoticeKind::Foreign { .. } => "use the address you open in the browser, without /api",
             NoticeKind::Created { active: Some(false), .. } => {
-                "switch it on in Admin Panel > Functions\n\
+                "`owui-watch on ID` switches it on\n\
                  set `activate_new = true` in watch.toml to have new functions switched on"
             }
             NoticeKind::Updated { active: Some(false), .. }
             | NoticeKind::Unchanged { active: Some(false), in_pass: false, .. }
-            | NoticeKind::LeftOff => "switch it on in Admin Panel > Functions",
+            | NoticeKind::LeftOff => "`owui-watch on ID` switches it on",
             NoticeKind::Refused { words, kind, span, requirements, .. } => {
                 return of_refusal(words, *kind, self.about.entry, span.as_ref(), requirements.as_deref());
             }
@@ -87,8 +87,8 @@ impl Notice {
             NoticeKind::Spared { why: KeepReason::Folder | KeepReason::Emptied | KeepReason::Many } => {
                 "if you no longer need it, delete it or switch it off on the server"
             }
-            NoticeKind::NotSwitchedOn { later: false, .. } => "switch it on in Admin Panel > Functions",
-            NoticeKind::WentOff { later: false, .. } => "check it in Admin Panel > Functions and switch it on there",
+            NoticeKind::NotSwitchedOn { later: false, .. } => "`owui-watch on ID` switches it on",
+            NoticeKind::WentOff { later: false, .. } => "`owui-watch on ID` switches it on again",
             NoticeKind::RefusedBefore { words, .. } if refusal::install_failed(words) => {
                 "correct `requirements` in its frontmatter\n\
                  save the file again to retry (with --once: add --force)"
@@ -220,12 +220,12 @@ mod tests {
             root_missing: create the folder
             root_missing: set `root` in watch.toml (or --root) to the folder with the plugins
             trouble: a remedy
-            created: switch it on in Admin Panel > Functions
+            created: `owui-watch on ID` switches it on
             created: set `activate_new = true` in watch.toml to have new functions switched on
-            updated: switch it on in Admin Panel > Functions
-            updated: switch it on in Admin Panel > Functions
-            unchanged: switch it on in Admin Panel > Functions
-            unchanged: switch it on in Admin Panel > Functions
+            updated: `owui-watch on ID` switches it on
+            updated: `owui-watch on ID` switches it on
+            unchanged: `owui-watch on ID` switches it on
+            unchanged: `owui-watch on ID` switches it on
             remote_edit: `owui-watch pull shout` takes the server's text and keeps a copy of yours
             remote_edit: to deploy yours, set `on_remote_edit = "backup"` in watch.toml: a copy of the server's text is kept
             remote_edit: `owui-watch pull shout` takes the server's text and keeps a copy of yours
@@ -240,8 +240,8 @@ mod tests {
             refused: often a module is missing: name its package under `requirements` in the frontmatter
             refused: the server's log may say more
             refused: its frontmatter requires yaml, attrs: if another package provides the module, name it there as well
-            went_off: check it in Admin Panel > Functions and switch it on there
-            not_switched_on: switch it on in Admin Panel > Functions
+            went_off: `owui-watch on ID` switches it on again
+            not_switched_on: `owui-watch on ID` switches it on
             refused_before: correct the file and save it
             refused_before: correct the file
             refused_before: save it again to retry (with --once: add --force)
@@ -262,7 +262,7 @@ mod tests {
             removed: a plugin defines Pipe, Filter, Action, Event or Tools at the top level of its file
             removed: restore the file to prevent this
             removed: restore the file to prevent this
-            left_off: switch it on in Admin Panel > Functions
+            left_off: `owui-watch on ID` switches it on
             spared: if you no longer need it, delete it or switch it off on the server
             spared: if you no longer need it, delete it or switch it off on the server
             spared: if you no longer need it, delete it or switch it off on the server

@@ -327,7 +327,7 @@ mod tests {
                 12:34:56 · http://localhost:8080 is Open WebUI 0.12.4
                 12:34:56 ✓ tool    clock         created  34 ms
                 12:34:56 ✓ pipe    rubber_duck_of_the_house  0.3  created, switched off  34 ms
-                hint: switch it on in Admin Panel > Functions
+                hint: `owui-watch on ID` switches it on
                 hint: set `activate_new = true` in watch.toml to have new functions switched on
                 12:34:56 ✓ pipe    rubber_duck_of_the_house  0.3  created, switched off  34 ms
                 12:34:56 ✓ filter  shout                     1.0 → 1.1  updated  34 ms

@@ -73,6 +73,20 @@ impl Screen {
         }
     }
 
+    /// Prints a row that begins with a sign, which is coloured by the level.
+    pub fn signed_row(self, notice: &Notice, sign: &str, aligned: &str) {
+        let style = match notice.level() {
+            Level::Detail | Level::Info => Style::new(),
+            Level::Warning => YELLOW,
+            Level::Error => RED,
+        };
+        let style = if sign == "✓" { GREEN } else { style };
+        match aligned.strip_prefix(sign) {
+            Some(rest) => self.row(notice, &format!("{style}{sign}{style:#}{rest}")),
+            None => self.row(notice, aligned),
+        }
+    }
+
     /// Prints a difference, also with `--quiet`.
     pub fn difference(self, notice: &Notice) {
         match (self.format, notice.diff()) {

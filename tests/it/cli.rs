@@ -38,6 +38,10 @@ fn help() {
         Usage: owui-watch [OPTIONS] [PLUGINS]... [COMMAND]
 
         Commands:
+          status    Show how each plugin is: here, on the server, on or off
+          on        Switch functions on
+          off       Switch functions off
+          global    Make filters and actions global, for all models, or no longer
           history   List what was deployed of a plugin, and what was replaced
           rollback  Put an earlier text of a plugin on the server, after showing the difference
           diff      Show the difference between the server's texts and the files

@@ -23,6 +23,7 @@ const MAP: &str = include_str!("../../src/lib.rs");
 const NOTICE: &str = include_str!("../../src/notice/json.rs");
 const PLAN: &str = include_str!("../../src/engine/plan.rs");
 const REPORT: &str = include_str!("../../src/notice/report/mod.rs");
+const STATUS: &str = include_str!("../../src/notice/report/status.rs");
 const SERVICE: &str = include_str!("../../src/notice/report/service.rs");
 const DIAGNOSTIC: &str = include_str!("../../src/plugin/diagnostic.rs");
 
@@ -213,6 +214,7 @@ fn every_word_of_json_is_listed() {
         (NOTICE, "impl KeepReason {"),
         (NOTICE, "impl OldVersion {"),
         (REPORT, "impl Provenance {"),
+        (STATUS, "impl PluginStatus {"),
         (DIAGNOSTIC, "impl Rule {"),
     ] {
         let missing = &words(source, mark) - &listed;

@@ -472,6 +472,8 @@ fn row(id: &str, version: &str) -> Row {
         },
         is_active: Some(true),
         access_control: None,
+        is_global: None,
+        entry: None,
         versioned: true,
         version_id: Some("v".to_owned()),
         digest: None,
@@ -524,12 +526,12 @@ fn read_reply(words: &[&str]) -> Reply {
 
 fn say(call: &Call) -> String {
     match call {
-        Call::Connect => "connect".to_owned(),
+        Call::Connect | Call::Attached => call.word().to_owned(),
         Call::Overview(kind) => format!("overview of {}s", kind.word()),
         Call::Get(key) => format!("get {}", key.id),
         Call::Create(key, form) => format!("create {} {}", key.id, version(&form.content)),
         Call::Update(key, form) => format!("update {} {}", key.id, version(&form.content)),
-        Call::Toggle(id) => format!("{} {id}", call.word()),
+        Call::Toggle(id) | Call::ToggleGlobal(id) => format!("{} {id}", call.word()),
         Call::Delete(key) | Call::Versions(key) => format!("{} {}", call.word(), key.id),
         Call::Version(key, id) | Call::Prune(key, id) => format!("{} {id} of {}", call.word(), key.id),
     }
