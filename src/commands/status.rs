@@ -22,7 +22,7 @@ use crate::error::Error;
 use crate::notice::{Level, Notice, PluginState, PluginStatus, Report, StatusCounts, Subject, Task, Use};
 use crate::output::Screen;
 use crate::plugin::id::PluginId;
-use crate::plugin::{Digest, Entry, Invalid, Key, Kind, Parsed, Plugin, Severity};
+use crate::plugin::{Diagnostic, Digest, Entry, Invalid, Key, Kind, Parsed, Plugin, Severity};
 use crate::printable;
 
 /// How many plugins that no list shows are asked for by their ids.
@@ -372,7 +372,7 @@ fn lines(
 
 fn broken_state(invalid: &Invalid) -> PluginState {
     let first = invalid.diagnostics.iter().find(|diagnostic| diagnostic.severity() == Severity::Error);
-    let message = first.map_or_else(|| invalid.message(), |diagnostic| diagnostic.message());
+    let message = first.map_or_else(|| invalid.message(), Diagnostic::message);
     PluginState::Broken { message, span: first.and_then(|diagnostic| diagnostic.span.clone()) }
 }
 

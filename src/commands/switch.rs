@@ -1,7 +1,5 @@
 //! Switches functions on and off, and makes them global or not.
 
-use std::collections::BTreeSet;
-
 use super::CommandContext;
 use super::server::Server;
 use super::target::{Files, Target, with_kind};
@@ -11,7 +9,6 @@ use crate::engine::switch::{Outcome, Switch};
 use crate::error::Error;
 use crate::notice::{Notice, Report, SwitchFailure, Use};
 use crate::plugin::id::PluginId;
-use crate::plugin::{Key, Kind};
 
 /// Sets a switch of the named functions, one after the other.
 ///
@@ -28,14 +25,14 @@ pub async fn switch(context: &CommandContext, words: &[String], switch: Switch, 
             targets.push(target);
         }
     }
-    let (mut code, mut attached) = (Code::Fine, None);
+    let (mut code, mut models) = (Code::Fine, Models::default());
     for target in targets {
         let about = target.subject();
         let failed = |cause| Report::NotSwitched { switch, wanted, cause };
         let report = if target.key.kind.has_switch() {
             match server.set(&target.key.id, switch, wanted).await {
                 Outcome::AsWanted { row, flipped } => {
-                    let usage = Use::of(&row, is_unused(server, &row, &mut attached).await?);
+                    let usage = Use::of(&row, models.leave_unused(&row, server).await?);
                     Report::Switched { switch, is: wanted, before: !flipped, usage }
                 }
                 Outcome::Absent => failed(SwitchFailure::Absent),
@@ -58,22 +55,30 @@ pub async fn switch(context: &CommandContext, words: &[String], switch: Switch, 
 /// The plugin for a word. Of a function and a tool with one id it is the function: the tool has no switch.
 async fn find(files: &Files, word: &str, context: &CommandContext, server: Server<'_>) -> Result<Target, Error> {
     if let (None, Some(id)) = (with_kind(word), PluginId::new(word)) {
-        let kinds: BTreeSet<_> = files.all().map(|target| target.key).filter(|key| key.id == id).collect();
-        let switched = Kind::ALL.into_iter().filter(|kind| kind.has_switch());
-        for key in switched.map(|kind| Key { kind, id: id.clone() }).filter(|key| kinds.contains(key)) {
+        let mut keys = files.all().map(|target| target.key).filter(|key| key.id == id);
+        if let Some(key) = keys.find(|key| key.kind.has_switch()) {
             return files.select_one(&format!("{}:{}", key.kind.word(), key.id), context, Some(server)).await;
         }
     }
     files.select_one(word, context, Some(server)).await
 }
 
-/// Whether no model uses a function that is on. The models are read once, and only where they matter.
-async fn is_unused(server: Server<'_>, row: &Row, known: &mut Option<Option<Attached>>) -> Result<bool, Error> {
-    if !Attached::default().is_unused(row) {
-        return Ok(false);
+/// The functions that models use. They are read once, and only where they matter.
+#[derive(Default)]
+struct Models {
+    are_read: bool,
+    attached: Option<Attached>,
+}
+
+impl Models {
+    /// Whether no model uses a function that is on.
+    async fn leave_unused(&mut self, row: &Row, server: Server<'_>) -> Result<bool, Error> {
+        if !Attached::default().is_unused(row) {
+            return Ok(false);
+        }
+        if !std::mem::replace(&mut self.are_read, true) {
+            self.attached = server.attached().await?;
+        }
+        Ok(self.attached.as_ref().is_some_and(|attached| attached.is_unused(row)))
     }
-    if known.is_none() {
-        *known = Some(server.attached().await?);
-    }
-    Ok(known.iter().flatten().any(|attached| attached.is_unused(row)))
 }

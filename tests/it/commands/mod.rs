@@ -326,13 +326,8 @@ async fn status_and_switches(version: Version) {
         let model = json!({"id": id, "base_model_id": base, "name": id, "meta": meta, "params": {}});
         assert_eq!(server.post("/api/v1/models/create", &model).await.0, 200);
         assert_eq!(state("a", 0), "ok", "{id}");
-        let body = json!({"id": id});
-        let old = version == Version::V0_6_43;
-        let gone = if old {
-            server.send(reqwest::Method::DELETE, &format!("/api/v1/models/model/delete?id={id}"), None).await
-        } else {
-            server.post("/api/v1/models/model/delete", &body).await
-        };
+        // Old servers look in the address, others in the body.
+        let gone = server.post(&format!("/api/v1/models/model/delete?id={id}"), &json!({"id": id})).await;
         assert_eq!(gone.0, 200, "{gone:?}");
         assert_eq!(state("a", 0), "unused", "{id}");
     }
