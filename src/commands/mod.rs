@@ -37,7 +37,7 @@ pub use switch::switch;
 pub use trust::{confirm, somebody_answers, trust};
 pub use words::Scope;
 
-/// What every command works with.
+/// The context of every command.
 pub struct CommandContext {
     /// The settings.
     pub config: Config,

@@ -66,13 +66,7 @@ impl Target {
 
 impl Files {
     pub(super) fn read(config: &Config) -> Result<Self, Error> {
-        let plugins = Plugins::new(
-            config.roots.clone(),
-            &config.exclude,
-            &config.state,
-            config.files.clone(),
-            config.follow_links,
-        )?;
+        let plugins = plugins(config)?;
         let mut files = Self {
             plugins,
             found: Vec::new(),
@@ -236,7 +230,7 @@ pub(super) fn unknown<'a>(
         Some(nearest) => format!("did you mean `{nearest}`?"),
         None => "name it by its path or its id".to_owned(),
     };
-    Error::new(format!("there is no plugin `{name}`, neither here nor on the server")).hinted(hint)
+    Error::new(format!("there is no plugin `{name}` here or on the server")).hinted(hint)
 }
 
 fn is_below(target: &Target, path: &Path) -> bool {
@@ -248,6 +242,12 @@ pub(super) fn with_kind(name: &str) -> Option<Key> {
     let (word, id) = name.split_once(':')?;
     let kind = Kind::from_word(word)?;
     Some(Key { kind, id: PluginId::new(id)? })
+}
+
+/// The plugins under the roots of these settings.
+pub(super) fn plugins(config: &Config) -> anyhow::Result<Plugins> {
+    let (roots, files) = (config.roots.clone(), config.files.clone());
+    Plugins::new(roots, &config.exclude, &config.state, files, config.follow_links)
 }
 
 /// The error for a missing root, which is not created: it may be a typo.

@@ -87,7 +87,7 @@ impl Output {
     }
 }
 
-/// What waits to be printed. Not a channel: none in the standard library drops its oldest when full.
+/// The queue of notices to print. Not a channel: none in the standard library drops its oldest when full.
 #[derive(Default)]
 struct Queue {
     backlog: Mutex<Backlog>,

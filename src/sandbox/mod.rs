@@ -1,11 +1,8 @@
-//! A throw-away real Open WebUI on loopback, for people who have none at hand and for our own tests.
+//! A real, throw-away Open WebUI on loopback, for users without a server and for our own tests.
 //!
-//! Installed once into the cache folder (`install`, with what `python` finds), then started with a fresh data folder
-//! (`server`). Everything that was started ends with the value that stands for it, on every way out.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "an edge of its own: it installs and runs another program, long before or beside the daemon's loop"
-)]
+//! It is installed once into the cache folder (`install`, with the help of `python`), then started with a fresh data
+//! folder (`server`). Dropping a value ends the processes behind it.
+#![expect(clippy::disallowed_methods, reason = "installs and runs another program, before or beside the daemon's loop")]
 
 mod install;
 mod process;
@@ -25,7 +22,7 @@ use crate::error::Error;
 use python::Environment;
 use server::{Launch, Server};
 
-/// The version that is installed when none is named: the newest that owui-watch was tried with.
+/// The default version: the newest that owui-watch is tested with.
 pub const OPEN_WEBUI: &str = "0.12.4";
 
 /// What kind of sandbox to start. It cannot be printed: the environment may hold keys.
@@ -33,21 +30,21 @@ pub const OPEN_WEBUI: &str = "0.12.4";
 pub struct Options {
     /// The version of Open WebUI.
     pub openwebui: String,
-    /// Whether the data folder stays when the sandbox ends, also when it could not be started.
+    /// Whether to keep the data folder when the sandbox ends or fails to start.
     pub keep: bool,
-    /// Whether the server asks for a login; then its admin gets an API key too.
+    /// Whether the server requires a login; then its admin gets an API key.
     pub login: bool,
     /// Where versions are installed, see [`default_cache`].
     pub cache: PathBuf,
-    /// The environment that owui-watch was started with. Programs are looked up in its `PATH`; the installer sees all
-    /// of it, the server next to nothing.
+    /// The environment of owui-watch. Programs are found by its `PATH`; the installer gets all of it, the server very
+    /// little.
     pub environment: Vec<(OsString, OsString)>,
-    /// More settings for the server, stronger than the sandbox's own.
+    /// More settings for the server. They override the sandbox's own.
     pub settings: Vec<(String, String)>,
 }
 
 impl Options {
-    /// The sandbox that a user gets who asks for nothing special.
+    /// The sandbox with default options.
     #[must_use]
     pub fn new(cache: PathBuf, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Options {
         Options {
@@ -69,27 +66,27 @@ pub fn default_cache() -> Result<PathBuf, Error> {
     Ok(strategy.cache_dir().join("owui-watch"))
 }
 
-/// What is being done now. Its text is one line.
+/// The current step of the start. Its text is one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// Looking for a Python 3.11 or 3.12 and for uv.
     FindingPython,
     /// Another owui-watch is installing into the same cache folder.
     WaitingForAnother,
-    /// There is no uv; it is installed into the cache folder.
+    /// Installing uv into the cache folder.
     InstallingUv,
-    /// There is no Python that fits; uv downloads one.
+    /// No Python fits; uv downloads one.
     FetchingPython,
-    /// The virtual environment is made with this version of Python.
+    /// Creating the virtual environment.
     MakingVenv {
-        /// As in `3.12.1`.
+        /// The version of Python, for example `3.12.1`.
         python: String,
     },
-    /// The installer said something.
+    /// The installer printed a line.
     Installing {
-        /// What it installs.
+        /// The package.
         what: String,
-        /// Its own words.
+        /// The line.
         line: String,
     },
     /// The server process was started.
@@ -97,7 +94,7 @@ pub enum Progress {
         /// The port that it will listen on.
         port: u16,
     },
-    /// It does not answer yet. Told once a second.
+    /// It does not answer yet. Reported once a second.
     Waiting {
         /// How long it has been starting.
         elapsed: Duration,
@@ -125,27 +122,26 @@ impl fmt::Display for Progress {
     }
 }
 
-/// Who is told. A trait object, so that each step is compiled once.
+/// The receiver of the progress. A trait object, so that each step is compiled once.
 type Tell<'a> = &'a mut dyn FnMut(Progress);
 
-/// The admin of a sandbox, with all that one can sign in with.
+/// The admin of a sandbox, with all credentials.
 #[derive(Clone, Debug)]
 pub struct Admin {
     /// The e-mail address to sign in with.
     pub email: String,
     /// The password to sign in with.
     pub password: SecretString,
-    /// A session's token, good for four weeks.
+    /// A session's token, valid for four weeks.
     pub token: SecretString,
-    /// An API key, where the server asks for a login.
+    /// An API key, if the server requires a login.
     pub api_key: Option<SecretString>,
 }
 
-/// A running Open WebUI. Dropping it kills the server and removes its data folder; so does, though without a word, the
-/// end of this process.
+/// A running Open WebUI. Dropping it kills the server and removes its data folder. So does the end of this process.
 #[must_use = "the server ends with this value"]
 pub struct Sandbox {
-    // The order matters: fields are dropped from the top, and the folder can go only when nobody writes into it.
+    // The order matters: fields are dropped from the top, and the server must end before its folder is removed.
     server: Server,
     data: TempDir,
     log: PathBuf,
@@ -154,7 +150,7 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Installs what is missing, starts a server and waits until it answers. Dropping the future ends all of that.
+    /// Installs what is missing, starts a server and waits until it answers. Dropping the future stops and cleans up.
     pub async fn start(options: &Options, mut tell: impl FnMut(Progress)) -> Result<Sandbox, Error> {
         let tell: Tell<'_> = &mut tell;
         let environment = Environment(&options.environment);
@@ -180,13 +176,13 @@ impl Sandbox {
         Ok(Sandbox { server, data, log, keep: options.keep, admin })
     }
 
-    /// Where it answers, without a slash at the end.
+    /// Its address, without a trailing slash.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.server.url
     }
 
-    /// Who may deploy to it.
+    /// Its admin, who may deploy.
     #[must_use]
     pub fn admin(&self) -> &Admin {
         &self.admin
@@ -198,13 +194,13 @@ impl Sandbox {
         self.data.path()
     }
 
-    /// What the server prints.
+    /// The file with the server's output.
     #[must_use]
     pub fn log(&self) -> &Path {
         &self.log
     }
 
-    /// Waits for the server's own end, which a plugin can bring about, and tells why. Safe to cancel.
+    /// Waits until the server exits by itself, for example because of a plugin, and returns the reason. Safe to cancel.
     pub async fn ended(&mut self) -> Error {
         loop {
             if let Some(error) = self.server.ended() {

@@ -20,14 +20,14 @@ use crate::printable;
 
 const LAUNCHER: &str = include_str!("launcher.py");
 
-/// A cold start on a slow disk, with every module compiled for the first time, has been seen to take more than a minute.
+/// A first start on a slow disk, which compiles every module, can take more than a minute.
 const STARTING: Duration = Duration::from_mins(3);
 const LOOKING: Duration = Duration::from_millis(100);
 const ANSWERING: Duration = Duration::from_secs(20);
 const DYING: Duration = Duration::from_secs(5);
 
-/// What the server gets to see of the user's environment. Nothing else: a `DATABASE_URL` or `REDIS_URL` of a real
-/// installation would make this one work on the real data.
+/// The variables that the server inherits. No others: `DATABASE_URL` or `REDIS_URL` of a real installation would let it
+/// change real data.
 const INHERITED: [&str; 31] = [
     "PATH",
     "HOME",
@@ -41,7 +41,7 @@ const INHERITED: [&str; 31] = [
     "TMPDIR",
     "TMP",
     "TEMP",
-    // Plugins call the services that they are made for.
+    // Plugins call external services.
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "NO_PROXY",
@@ -64,7 +64,7 @@ const INHERITED: [&str; 31] = [
     "PROGRAMDATA",
 ];
 
-/// How to start it.
+/// How to start the server.
 pub(super) struct Launch<'a> {
     pub(super) python: &'a Path,
     pub(super) data: &'a Path,
@@ -76,20 +76,20 @@ pub(super) struct Launch<'a> {
 }
 
 impl Launch<'_> {
-    /// What makes it a sandbox, on every version of Open WebUI.
+    /// The settings that make it a sandbox, for all versions of Open WebUI.
     fn settings(&self, port: u16, mark: &str) -> Vec<(&'static str, OsString)> {
         let text = |value: &str| OsString::from(value);
         let mut settings = vec![
             ("DATA_DIR", self.data.into()),
-            // At its start the server rewrites this folder. Inside the installation, servers that start together would
-            // get in each other's way, and its files may be hard links into the installer's cache.
+            // The server rewrites this folder when it starts. Inside the installation, servers that start together
+            // would collide, and its files may be hard links into the installer's cache.
             ("STATIC_DIR", self.data.join("static").into()),
             ("DEPLOYMENT_ID", text(mark)),
-            // The default lets every page in the user's browser talk to a server that asks for no password.
+            // By default any page in the user's browser could use a server without a password.
             ("CORS_ALLOW_ORIGIN", format!("http://127.0.0.1:{port};http://localhost:{port}").into()),
             ("RAG_EMBEDDING_ENGINE", text("openai")),
             ("ENABLE_API_KEYS", text("true")),
-            // Its name before 0.6.37, and the permission that even an admin needed then.
+            // The name before 0.6.37, and the permission that even admins needed then.
             ("ENABLE_API_KEY", text("true")),
             ("USER_PERMISSIONS_FEATURES_API_KEYS", text("true")),
             ("WEBUI_AUTH", text(if self.login { "true" } else { "false" })),
@@ -105,8 +105,8 @@ impl Launch<'_> {
     fn start(&self, port: u16, mark: &str) -> io::Result<Server> {
         let log = File::create(self.log)?;
         let mut command = Command::new(self.python);
-        // Isolated, so that neither the user's Python settings nor a file in the folder change what is imported; UTF-8,
-        // because Windows would refuse the server's own banner in a file.
+        // Isolated from the user's Python settings and files in the folder. UTF-8, because Windows cannot write the
+        // server's banner to a file otherwise.
         command.args(["-I", "-u", "-X", "utf8", "-c", LAUNCHER]);
         command.arg(port.to_string()).arg(if self.keep { OsStr::new("") } else { self.data.as_os_str() });
         let inherited =
@@ -122,10 +122,10 @@ impl Launch<'_> {
     }
 }
 
-/// A server process. Dropping it kills the process, with all that it started, and waits for its end.
+/// A server process. Dropping it kills the process and its children, and waits for their end.
 pub(super) struct Server {
     child: Child,
-    /// The server ends by itself when this closes, which is what a killed owui-watch leaves to happen.
+    /// The server exits when this closes, also if owui-watch is killed.
     _lifeline: Option<ChildStdin>,
     pub(super) url: String,
     log: PathBuf,
@@ -134,7 +134,7 @@ pub(super) struct Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Once it was waited for, the number may be somebody else's; `try_wait` remembers that.
+        // After a wait the id may belong to another process; `try_wait` remembers that.
         if matches!(self.child.try_wait(), Ok(Some(_))) {
             return;
         }
@@ -163,7 +163,7 @@ impl Server {
             let mut server = launch.start(port, &mark).map_err(cannot)?;
             match server.ready(&client, &mark, tell).await {
                 Ok(()) => return Ok(server),
-                // Between the choice of a port and its use somebody else may take it, but not twice in a row.
+                // Another program may take the port before the server does, but hardly twice in a row.
                 Err(_) if again && port_taken(&server.said()) => again = false,
                 Err(error) => return Err(error),
             }
@@ -194,7 +194,7 @@ impl Server {
         }
     }
 
-    /// Whether it is our server that answers. Versions that know the mark repeat it; older ones are believed.
+    /// Whether our server answers. Newer versions repeat the mark; older ones are trusted.
     async fn answers(&self, client: &Client, mark: &str) -> bool {
         let Ok(response) = client.get(format!("{}/api/version", self.url)).send().await else { return false };
         let Ok(value) = response.json::<Value>().await else { return false };
@@ -202,22 +202,22 @@ impl Server {
         ours && value.get("version").is_some()
     }
 
-    /// The error to tell, if the server is no more.
+    /// The error, if the server has exited.
     pub(super) fn ended(&mut self) -> Option<Error> {
         let end = match self.child.try_wait() {
             Ok(None) => return None,
             Ok(Some(status)) => status.to_string(),
             Err(e) => e.to_string(),
         };
-        Some(Error::new("Open WebUI has ended").because(end).quoting(&self.said()).hinted(self.more()))
+        Some(Error::new("Open WebUI exited").because(end).quoting(&self.said()).hinted(self.more()))
     }
 
-    /// Where there is more to read than what is quoted.
+    /// Where to read more than the quoted lines.
     fn more(&self) -> String {
         if self.keep {
-            format!("the whole of its log is `{}`", self.log.display())
+            format!("its full log is `{}`", self.log.display())
         } else {
-            "the lines above are the last of its log; `--keep` keeps the whole of it".to_owned()
+            "the lines above end its log; `--keep` keeps all of it".to_owned()
         }
     }
 
@@ -230,7 +230,7 @@ impl Server {
     pub(super) async fn admin(&self, login: bool) -> Result<Admin, Error> {
         let client = client()?;
         if !login {
-            // Whatever is sent here, a server without login makes and returns this admin.
+            // A server without login creates and returns this admin for any credentials.
             let (email, password) = ("admin@localhost", "admin");
             let body = json!({ "email": email, "password": password });
             let token = self.ask_for("token", &client, "/api/v1/auths/signin", None, &body).await?;
@@ -243,7 +243,7 @@ impl Server {
         Ok(Admin { email: email.to_owned(), password: password.into(), token, api_key: Some(api_key) })
     }
 
-    /// Asks for a secret, which is one field of the answer.
+    /// Requests a secret: one field of the answer.
     async fn ask_for(
         &self,
         field: &str,
@@ -267,14 +267,14 @@ impl Server {
         if status.is_success() {
             return text(field).map(SecretString::from).ok_or_else(|| cannot(format!("the answer has no `{field}`")));
         }
-        // Only the server's word for it: a whole answer may repeat the password.
+        // Only the server's message: the whole answer may repeat the password.
         Err(cannot(format!("{status} {}", text("detail").unwrap_or_default()).trim_end().to_owned()))
     }
 }
 
-/// A client for loopback: a proxy of the user's is not asked for the way to one's own machine.
+/// A client for loopback, without the user's proxy.
 fn client() -> Result<Client, Error> {
-    // It fails only where another part of the program was first, which is as good.
+    // Fails only if a provider is already installed, which is fine.
     rustls::crypto::ring::default_provider().install_default().ok();
     Client::builder()
         .no_proxy()
@@ -283,7 +283,7 @@ fn client() -> Result<Client, Error> {
         .map_err(|e| Error::new("cannot make an HTTP client").because(e))
 }
 
-/// Sixteen bytes that nobody can guess, as text.
+/// Sixteen random bytes, as text.
 fn random() -> Result<String, Error> {
     let mut bytes = [0; 16];
     let source = rustls::crypto::ring::default_provider().secure_random;
@@ -295,7 +295,7 @@ fn free_port() -> io::Result<u16> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr().map(|address| address.port())
 }
 
-/// What the systems say when a port is in use, through asyncio's mouth.
+/// Whether the server's output says that the port is in use.
 fn port_taken(said: &str) -> bool {
     let said = said.to_lowercase();
     said.contains("address already in use") || said.contains("only one usage of each socket address")
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_port_is_known_by_the_systems_words() {
+    fn a_taken_port_is_recognised_by_the_systems_words() {
         let cases = [
             (
                 "ERROR: [Errno 98] error while attempting to bind on address ('127.0.0.1', 8080): address already in use",
@@ -350,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_others_may_not_talk_to_it() {
+    fn other_web_pages_may_not_use_the_server() {
         let settings = launch(false).settings(4321, "mark");
         let value = |name: &str| settings.iter().find(|(key, _)| *key == name).and_then(|(_, value)| value.to_str());
         assert_eq!(value("CORS_ALLOW_ORIGIN"), Some("http://127.0.0.1:4321;http://localhost:4321"));

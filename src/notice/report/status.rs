@@ -200,7 +200,7 @@ impl PluginStatus {
             None => self.label(),
         };
         let id = about.key.as_ref().map_or("ID", |key| key.id.as_str());
-        let said = Said::info(message).at(self.level()).with("state", json!(self.word()));
+        let said = Said::info("status", message).at(self.level()).with("state", json!(self.word()));
         let said = Said { hint: hint(self.word(), id), ..self.usage.fields(said) };
         let theirs = if let PluginState::Differs { theirs } = &self.state { theirs.as_ref() } else { None };
         let other =
@@ -285,7 +285,7 @@ impl StatusCounts {
         };
         let hints: Vec<_> =
             some().filter_map(|(state, ids)| hint(state, if let [id] = ids.as_slice() { id } else { "ID" })).collect();
-        let said = Said { hint: (!hints.is_empty()).then(|| hints.join("\n")), ..Said::info(message) };
+        let said = Said { hint: (!hints.is_empty()).then(|| hints.join("\n")), ..Said::info("status_counts", message) };
         let said = said.with("plugins", json!(total));
         self.ids.iter().fold(said, |said, (state, ids)| said.with(state, json!(ids.len())))
     }
@@ -319,7 +319,8 @@ pub(super) fn switched(about: &Subject, switch: Switch, is: bool, before: bool, 
         (Switch::Global, Use { active: Some(false), .. }) if is => (", but off", "off"),
         _ => ("", ""),
     };
-    let said = Said::info(format!("{name} is {was}{position}{now}{but}")).with("switch", json!(word_of(switch)));
+    let said =
+        Said::info("switched", format!("{name} is {was}{position}{now}{but}")).with("switch", json!(word_of(switch)));
     let said = said.with("was_so_before", json!(before));
     Said { hint: hint(word, id), ..usage.fields(said) }
 }
@@ -327,21 +328,20 @@ pub(super) fn switched(about: &Subject, switch: Switch, is: bool, before: bool, 
 /// What is said of a switch that is not as the user wants it.
 pub(super) fn not_switched(about: &Subject, switch: Switch, wanted: bool, cause: SwitchFailure) -> Said {
     let (name, position) = (name(about), position(switch, wanted));
-    let said = match cause {
-        SwitchFailure::Tool => {
-            Said::info(format!("{name} has no switch: a tool is used where a model or a user picks it"))
-        }
+    let id = about.key.as_ref().map_or("ID", |key| key.id.as_str());
+    let (message, hint) = match cause {
+        SwitchFailure::Tool => (format!("{name} has no switch: a model or a user picks a tool"), None),
         SwitchFailure::Absent => {
-            let id = about.key.as_ref().map_or("ID", |key| key.id.as_str());
-            let said = Said::info(format!("{name} is not on the server"));
-            if about.path.is_some() { said.hinted(format!("`owui-watch --once {id}` deploys it")) } else { said }
+            let hint = about.path.is_some().then(|| format!("`owui-watch --once {id}` deploys it"));
+            (format!("{name} is not on the server"), hint)
         }
-        SwitchFailure::Contested => {
-            Said::info(format!("{name} is not {position}: somebody else switches it at the same moment"))
-                .hinted("try again in a moment")
-        }
+        SwitchFailure::Contested => (
+            format!("{name} is not {position}: someone else switches it at the same moment"),
+            Some("try again in a moment".to_owned()),
+        ),
     };
-    said.at(Level::Error).with("switch", json!(word_of(switch)))
+    let said = Said::info("not_switched", message).at(Level::Error).with("switch", json!(word_of(switch)));
+    Said { hint, ..said }
 }
 
 #[cfg(test)]
@@ -449,10 +449,10 @@ mod tests {
             `plugins/shout.py` is global now | 
             `plugins/shout.py` is already global, but off | `owui-watch on shout` switches it on
             `plugins/shout.py` is not global now, used by no model | `owui-watch global on shout` has all models use it | attach it to a model under Workspace > Models
-            `plugins/shout.py` has no switch: a tool is used where a model or a user picks it | 
+            `plugins/shout.py` has no switch: a model or a user picks a tool | 
             `plugins/shout.py` is not on the server | `owui-watch --once shout` deploys it
             function shout is not on the server | 
-            function shout is not global: somebody else switches it at the same moment | try again in a moment
+            function shout is not global: someone else switches it at the same moment | try again in a moment
         "#]].assert_eq(&table);
     }
 }

@@ -160,7 +160,7 @@ fn some_plugins_can_be_named() {
     check_states(&project, &["plugins/broken.py"], 1, &[("broken", "broken")]);
     let ran = project.run(&["status", "offf", "off"]);
     check(&ran, 2);
-    let expected = "error: there is no plugin `offf`, neither here nor on the server\nhint: did you mean `off`?\n";
+    let expected = "error: there is no plugin `offf` here or on the server\nhint: did you mean `off`?\n";
     assert_eq!(ran.stderr, expected);
     let quiet = project.run(&["status", "--quiet"]);
     check(&quiet, 1);

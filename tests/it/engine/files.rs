@@ -331,17 +331,20 @@ fn the_end_of_a_conflict_deploys_what_the_server_lost() {
          10ms edit b as a v2
          10ms rescan: nothing
          5000ms write b broken
-         5001ms #1 absent",
+         5300ms wake
+         5301ms #1 absent",
         &expect![[r#"
             10ms edit b as a v2
             10ms rescan: nothing
                   a conflict paths=["plugins/a.py","plugins/b.py"]
                   summary ms=2 skipped=2
             5000ms write b broken
+                  held path=plugins/b.py
+            5300ms wake
                   a flawed column=14 line=1 path=plugins/b.py reason=syntax
                   a sending why=retry
                   #1 get a
-            5001ms #1 absent
+            5301ms #1 absent
                   #2 create a v1
         "#]],
     );

@@ -946,3 +946,43 @@ fn a_version_seen_only_after_a_lost_answer_is_not_pruned() {
          0 slow c broken c3 36",
     );
 }
+
+#[test]
+fn half_a_save_leaves_no_contested_id_to_the_other_file() {
+    replay(
+        "seed 90771632
+         0 start
+         762 slow c empty c6 207
+         53 write a a3
+         9 swap a c7!
+         8052 slow a a9? a8 247
+         0 blink c broken c10 35",
+    );
+}
+
+#[test]
+fn a_text_left_to_its_file_is_read_before_it_is_sent() {
+    replay(
+        "seed 20316
+         0 start
+         100 deaf 167
+         1654 touch t
+         179 swap t t7
+         100 delete t
+         0 slow t broken t1 550
+         1000 deaf 284
+         0 swap t t7",
+    );
+}
+
+#[test]
+fn a_text_left_to_its_file_is_read_before_it_is_archived() {
+    replay(
+        "seed 34518
+         0 start
+         100 write b b4
+         1000 swap b b5!
+         0 write b b4
+         0 deaf 211",
+    );
+}

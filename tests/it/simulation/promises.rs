@@ -12,7 +12,7 @@ use owui_watch::engine::ledger::{LastAttempt, Ledger, Rollback};
 use owui_watch::engine::plan::Why;
 use owui_watch::engine::{Code, Event, OnDelete};
 use owui_watch::notice::{Notice, NoticeKind};
-use owui_watch::plugin::{Digest, Key, Kind, Parsed, Rule};
+use owui_watch::plugin::{Digest, Key, Kind, Parsed};
 
 use super::server::{Held, Writer};
 use super::text::{Sort, Text, file_of, key_of};
@@ -253,7 +253,8 @@ impl Promises {
     fn on_loaded(&mut self, file: char, loaded: &Loaded) {
         match loaded {
             Loaded::Parsed(Parsed::Plugin(plugin)) => drop(self.loaded.insert(file, Some(plugin.digest))),
-            Loaded::Parsed(Parsed::Invalid(invalid)) if invalid.rules().any(|rule| *rule == Rule::Empty) => {}
+            // It may be half a save.
+            Loaded::Parsed(Parsed::Invalid(_)) => {}
             Loaded::Parsed(_) | Loaded::SameFile(_) => drop(self.loaded.insert(file, None)),
             Loaded::Missing | Loaded::Unsettled => {}
         }
