@@ -94,6 +94,20 @@ pub enum Command {
         project: ProjectFlags,
     },
 
+    /// Deploy plugins now, also if they are unchanged, held, or were refused before
+    ///
+    /// If a watch runs for this project and server, it deploys them; else this is a pass like `--once --force`. The exit
+    /// code is that of `--once`.
+    Deploy {
+        /// Their ids, paths or folders
+        #[arg(required = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        plugins: Vec<String>,
+
+        /// Which files, and which server.
+        #[command(flatten)]
+        project: ProjectFlags,
+    },
+
     /// Switch functions on
     ///
     /// The exit code is 1 if one of them is not on afterwards. A tool has no switch.
@@ -325,7 +339,7 @@ impl Command {
             | Command::Rollback { .. }
             | Command::Diff { .. }
             | Command::Pull { .. } => true,
-            Command::Service { .. } | Command::Trust { .. } | Command::Sandbox { .. } => false,
+            Command::Deploy { .. } | Command::Service { .. } | Command::Trust { .. } | Command::Sandbox { .. } => false,
         }
     }
 
@@ -333,6 +347,7 @@ impl Command {
     fn parts(&self) -> (&'static str, SharedFlags<'_>) {
         match self {
             Command::Status { project, .. } => ("status", SharedFlags::of(project)),
+            Command::Deploy { project, .. } => ("deploy", SharedFlags::of(project)),
             Command::On { project, .. } => ("on", SharedFlags::of(project)),
             Command::Off { project, .. } => ("off", SharedFlags::of(project)),
             Command::Global { project, .. } => ("global", SharedFlags::of(project)),

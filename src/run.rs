@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -12,9 +13,10 @@ use tracing_subscriber::prelude::*;
 
 use crate::cli::{Args, Command, OnOff};
 use crate::client::{self, Authorities, Client, Timeouts};
-use crate::commands::{self, Agreed, CommandContext, Scope};
+use crate::commands::{self, Agreed, CommandContext, DeployRequest, RequestProgress, Scope};
 use crate::config::{self, Config, ConfigError, DEFAULT_URL, Origin, Reading, Settings, Sources, World};
 use crate::daemon::{self, End, Plan, Setup, Signal};
+use crate::disk::Folder;
 use crate::engine::deploy::{Adopt, DeployPolicy};
 use crate::engine::switch::Switch;
 use crate::engine::{Code, Policy};
@@ -24,6 +26,9 @@ use crate::output::{Console, Format, Screen, Steps};
 use crate::printable;
 use crate::sandbox::{self, Sandbox};
 use crate::systemd::supervisor::{self, Supervisor};
+
+/// The pause before the answer of a running watch is looked for again.
+const ANSWER_PAUSE: Duration = Duration::from_millis(20);
 
 /// Does what the command line asks for, and says how it ended.
 #[must_use]
@@ -64,6 +69,7 @@ async fn start(args: &Args, world: &World) -> Result<End, Error> {
         Some(Command::Service { action }) => commands::service(action, args, world, screen)?,
         Some(Command::Trust { .. }) => commands::trust(args, world, screen)?,
         Some(Command::Status { plugins, .. }) => commands::status(context(args, world).await?, plugins).await?,
+        Some(Command::Deploy { plugins, .. }) => return deploy(args, world, plugins).await,
         Some(Command::On { functions, .. }) => switch(args, world, functions, Switch::Active, true).await?,
         Some(Command::Off { functions, .. }) => switch(args, world, functions, Switch::Active, false).await?,
         Some(Command::Global { is, functions, .. }) => {
@@ -120,6 +126,28 @@ async fn context(args: &Args, world: &World) -> Result<CommandContext, Error> {
     daemon::refuse_tracked(&config.state).await?;
     let client = client(&config)?;
     Ok(CommandContext::new(config, world.cwd.clone(), client, screen(args), args.yes))
+}
+
+/// Deploys plugins: by way of the running watch if there is one, else in a pass.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the answer is a file of another process, which is looked for again and again"
+)]
+async fn deploy(args: &Args, world: &World, plugins: &[String]) -> Result<End, Error> {
+    let (config, _) = agreed(args, world)?;
+    let is_watched = Folder::new(config.state.clone(), &config.url).holder().is_some();
+    if is_watched && let Some(mut request) = DeployRequest::send(&context(args, world).await?, plugins).await? {
+        loop {
+            match request.poll()? {
+                RequestProgress::Answered(code) => return Ok(End::Done(code)),
+                RequestProgress::WatchGone => break,
+                RequestProgress::Open => tokio::time::sleep(ANSWER_PAUSE).await,
+            }
+        }
+    }
+    let args = Args { plugins: plugins.to_vec(), once: true, force: true, command: None, ..args.clone() };
+    let read = || config::read(&args, world);
+    watch(&args, agreed(&args, world)?, world, &read, signals()?).await
 }
 
 async fn switch(args: &Args, world: &World, functions: &[String], switch: Switch, is: bool) -> Result<Code, Error> {

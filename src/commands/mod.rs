@@ -6,6 +6,7 @@
 
 mod ask;
 mod compare;
+mod deploy;
 mod history;
 mod rollback;
 mod server;
@@ -29,6 +30,7 @@ use crate::notice::{Level, Notice, NoticeKind, Report, Subject, Task};
 use crate::output::{Format, Screen};
 
 pub use compare::{diff, pull};
+pub use deploy::{DeployRequest, RequestProgress};
 pub use history::history;
 pub use rollback::{Agreed, Rollback, agree};
 pub use service::service;

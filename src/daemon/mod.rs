@@ -2,6 +2,7 @@
 //! change. The only clock, and the only place that knows every edge.
 #![expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock and waits for a time")]
 
+mod requests;
 mod settings;
 mod start;
 mod world;
@@ -16,7 +17,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 
 use crate::config::{Config, Warning};
-use crate::disk::StateError;
+use crate::disk::{State, StateError};
 use crate::driver::{Driver, Server, World as _};
 use crate::engine::{Code, Event, Scan};
 use crate::error::Error;
@@ -187,6 +188,9 @@ async fn live(plan: Plan, setup: Setup<'_>, mut audience: Audience, signals: &mu
                 daemon.finish_leaks().await;
             }
         }
+        if daemon.successor.is_none() {
+            daemon.answer_requests(true);
+        }
         daemon.outside.tell_all();
         match daemon.successor.take() {
             Some(successor) => daemon = daemon.replaced(successor),
@@ -224,6 +228,7 @@ impl<'a> Daemon<'a> {
         let outside = Outside::new(start, audience, Instant::now());
         let mut daemon = Self { driver, outside, settings, setup, successor: None, leaks: None };
         daemon.tell_of_state(trouble);
+        daemon.listen();
         daemon
     }
 
@@ -253,15 +258,17 @@ impl<'a> Daemon<'a> {
             true if changed.iter().any(|key| WAY.contains(key)) => Server::SameInAnotherWay,
             true => Server::Same,
         };
-        let Outside { audience, started, .. } = self.outside;
+        let Outside { audience, started, requests, .. } = self.outside;
         let mut daemon = Self {
             driver: self.driver.replaced(policy, saved, config.debounce, server),
             outside: Outside::new(start, audience, started),
             successor: None,
             ..self
         };
+        daemon.outside.requests = requests;
         daemon.tell_of_state(trouble);
         daemon.warn(&config, before.as_ref());
+        daemon.listen();
         daemon
     }
 
@@ -344,6 +351,7 @@ impl<'a> Daemon<'a> {
         }
         loop {
             let end = self.turn(events, scan.take()).await;
+            self.answer_requests(false);
             self.outside.tell_all();
             if let Some(code) = end {
                 return End::Done(code);
@@ -387,7 +395,31 @@ impl<'a> Daemon<'a> {
             };
             if !stopping && self.successor.is_none() {
                 events.extend(self.glance().await);
+                events.extend(self.take_requests());
             }
+        }
+    }
+
+    // ---- requests ---------------------------------------------------------------------------------------------------
+
+    /// Takes the requests of the command `deploy`. A single pass takes none.
+    fn take_requests(&mut self) -> Option<Event> {
+        self.settings.as_ref()?;
+        let requests = self.outside.state.as_mut()?.take_requests();
+        let take = |(id, request)| self.outside.requests.take(id, &request);
+        let plugins: Vec<_> = requests.into_iter().flat_map(take).collect();
+        (!plugins.is_empty()).then_some(Event::Deploy(plugins))
+    }
+
+    fn answer_requests(&mut self, ends: bool) {
+        let folder = self.outside.state.as_ref().map(State::folder);
+        self.outside.requests.answer(self.driver.engine(), folder.as_ref(), ends);
+    }
+
+    /// Has the watch of the settings wake the loop for requests too.
+    fn listen(&mut self) {
+        if let (Some(settings), Some(state)) = (&mut self.settings, &self.outside.state) {
+            settings.listen(state.bell(), Instant::now());
         }
     }
 

@@ -75,6 +75,20 @@ impl Screen {
         }
     }
 
+    /// Prints what another process was told: a status line, what explains it, and the JSON.
+    pub fn relay(self, level: Level, line: &str, more: &str, json: &str) {
+        match self.format {
+            Format::Json => out(&format!("{}\n", printable::line(json))),
+            Format::Lines if level >= self.least => {
+                out(&format!("{}\n", printable::line(line)));
+                if !more.is_empty() {
+                    writeln!(anstream::stderr().lock(), "{}", printable::text(more)).ok();
+                }
+            }
+            Format::Lines => {}
+        }
+    }
+
     /// Prints a difference, also with `--quiet`.
     pub fn difference(self, notice: &Notice) {
         let Some(diff) = notice.diff().filter(|_| self.wants_lines(notice)) else { return };

@@ -62,7 +62,11 @@ fn a_tool_has_no_switch() {
     for arguments in [&["off", "clock", "a"][..], &["global", "on", "clock"]] {
         let ran = project.run(arguments);
         check(&ran, 1);
-        assert!(ran.stderr.starts_with("error: `plugins/clock.py` has no switch: a model or a user picks a tool"), "{}", ran.stderr);
+        assert!(
+            ran.stderr.starts_with("error: `plugins/clock.py` has no switch: a model or a user picks a tool"),
+            "{}",
+            ran.stderr
+        );
     }
     assert!(!switches(&server, "a").0, "the function beside it was switched");
     // Of two with one id it is the function.
