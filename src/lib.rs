@@ -77,6 +77,8 @@
 //! | what is deployed, and why | `engine/plan.rs` |
 //! | what is written to disk | `driver.rs` (`Write`); `daemon/writer.rs` (in order, off the loop); `disk/state/mod.rs` and its neighbours (where and how); `engine/ledger.rs` (the ledger's format) |
 //! | a command | `cli.rs`; `run.rs`; `commands/mod.rs`; what it reports in `notice/report/mod.rs` |
+//! | a command that asks the running watch | `commands/deploy.rs`; the request and its answer in `disk/state/requests.rs`; `daemon/requests.rs` takes and answers it; `engine/request.rs` carries it out |
+//! | a state that `status` shows | `notice/report/status.rs` (the state and its words); `commands/status.rs` (which one it is) |
 
 pub mod cli;
 pub mod client;

@@ -17,7 +17,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::Instant;
 
 use crate::config::{Config, Warning};
-use crate::disk::{State, StateError};
+use crate::disk::StateError;
 use crate::driver::{Driver, Server, World as _};
 use crate::engine::{Code, Event, Scan};
 use crate::error::Error;
@@ -397,29 +397,6 @@ impl<'a> Daemon<'a> {
                 events.extend(self.glance().await);
                 events.extend(self.take_requests());
             }
-        }
-    }
-
-    // ---- requests ---------------------------------------------------------------------------------------------------
-
-    /// Takes the requests of the command `deploy`. A single pass takes none.
-    fn take_requests(&mut self) -> Option<Event> {
-        self.settings.as_ref()?;
-        let requests = self.outside.state.as_mut()?.take_requests();
-        let take = |(id, request)| self.outside.requests.take(id, &request);
-        let plugins: Vec<_> = requests.into_iter().flat_map(take).collect();
-        (!plugins.is_empty()).then_some(Event::Deploy(plugins))
-    }
-
-    fn answer_requests(&mut self, ends: bool) {
-        let folder = self.outside.state.as_ref().map(State::folder);
-        self.outside.requests.answer(self.driver.engine(), folder.as_ref(), ends);
-    }
-
-    /// Has the watch of the settings wake the loop for requests too.
-    fn listen(&mut self) {
-        if let (Some(settings), Some(state)) = (&mut self.settings, &self.outside.state) {
-            settings.listen(state.bell(), Instant::now());
         }
     }
 

@@ -4,10 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
-use crate::disk::{Answer, Folder, Request, RequestId, Told};
+use super::Daemon;
+use crate::disk::{Answer, Folder, Request, RequestId, State, Told};
 use crate::engine::request::Progress;
-use crate::engine::{Code, Engine};
+use crate::engine::{Code, Engine, Event};
 use crate::notice::{Level, Notice, NoticeKind, Subject};
 use crate::output::Transcript;
 use crate::plugin::Key;
@@ -97,7 +99,7 @@ impl Requests {
                 let what = NoticeKind::Trouble { message: message.to_owned(), hint: None };
                 let about = request.plugins.first().map(|(key, _)| Subject::from(key)).unwrap_or_default();
                 let notice = Notice { about, what };
-                let (line, more, json) = transcript.add(&notice, request_time());
+                let (line, more, json) = transcript.add(&notice, wall_clock());
                 told.push(Told { level: Level::Warning.name().to_owned(), line, more, json });
             }
             let answer = Answer { code: request.code(is_waiting) as u8, told };
@@ -109,7 +111,35 @@ impl Requests {
     }
 }
 
+impl Daemon<'_> {
+    /// Takes the requests of the command `deploy`. A single pass takes none.
+    pub(super) fn take_requests(&mut self) -> Option<Event> {
+        self.settings.as_ref()?;
+        let requests = self.outside.state.as_mut()?.take_requests();
+        let take = |(id, request)| self.outside.requests.take(id, &request);
+        let plugins: Vec<_> = requests.into_iter().flat_map(take).collect();
+        (!plugins.is_empty()).then_some(Event::Deploy(plugins))
+    }
+
+    pub(super) fn answer_requests(&mut self, ends: bool) {
+        let folder = self.outside.state.as_ref().map(State::folder);
+        self.outside.requests.answer(self.driver.engine(), folder.as_ref(), ends);
+    }
+
+    /// Has the watch of the settings wake the loop for requests too.
+    pub(super) fn listen(&mut self) {
+        if let (Some(settings), Some(state)) = (&mut self.settings, &self.outside.state) {
+            settings.listen(state.bell(), now());
+        }
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "a part of the daemon, which reads the clock")]
-fn request_time() -> Timestamp {
+fn wall_clock() -> Timestamp {
     Timestamp::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a part of the daemon, which reads the clock")]
+fn now() -> Instant {
+    Instant::now()
 }

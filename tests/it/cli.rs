@@ -39,6 +39,7 @@ fn help() {
 
         Commands:
           status    Show how each plugin is: here, on the server, on or off
+          deploy    Deploy plugins now, also if they are unchanged, held, or were refused before
           on        Switch functions on
           off       Switch functions off
           global    Make filters and actions global, for all models, or no longer

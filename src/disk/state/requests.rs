@@ -202,3 +202,72 @@ impl State {
         requests
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::disallowed_methods, reason = "the tests plant and age files")]
+
+    use std::fs;
+    use std::time::SystemTime;
+
+    use super::*;
+
+    fn request(id: &str) -> Request {
+        let key = Key { kind: Kind::Tool, id: PluginId::new(id).unwrap() };
+        Request { plugins: vec![Requested::new(&key, Path::new("plugins/clock.py"))] }
+    }
+
+    #[test]
+    fn a_request_and_its_answer_are_taken_once() {
+        let temporary = tempfile::tempdir().unwrap();
+        let mut state = State::open(temporary.path().join("state"), "http://h").unwrap();
+        let beside = state.folder();
+        assert!(state.take_requests().is_empty());
+        let bell = state.bell();
+        assert!(bell.parent().unwrap().is_dir() && !bell.exists());
+        let id = beside.save_request(&request("clock")).unwrap();
+        assert!(bell.exists() && beside.has_request(&id));
+        assert_eq!(beside.take_answer(&id), None);
+        assert_eq!(state.take_requests(), [(id.clone(), request("clock"))]);
+        assert!(state.take_requests().is_empty() && !beside.has_request(&id));
+        assert_eq!(request("clock").plugins[0].key().unwrap().id.as_str(), "clock");
+        let told = Told { level: "info".into(), line: "a line".into(), more: String::new(), json: "{}".into() };
+        let answer = Answer { code: 1, told: vec![told] };
+        state.save_answer(&id, &answer).unwrap();
+        assert_eq!((beside.take_answer(&id), beside.take_answer(&id)), (Some(answer), None));
+        // Each server has its own.
+        let id = Folder::new(temporary.path().join("state"), "http://other").save_request(&request("clock")).unwrap();
+        assert!(state.take_requests().is_empty());
+        Folder::new(temporary.path().join("state"), "http://other").clear_request(&id).unwrap();
+    }
+
+    #[test]
+    fn an_old_or_a_planted_request_is_dropped() {
+        let temporary = tempfile::tempdir().unwrap();
+        let mut state = State::open(temporary.path().join("state"), "http://h").unwrap();
+        let old = state.save_request(&request("old")).unwrap();
+        let path = state.request(&old);
+        let whole = fs::read_to_string(&path).unwrap();
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        file.set_modified(SystemTime::now() - 2 * OUTDATED).unwrap();
+        let planted = |n: u8, text: &str| fs::write(path.with_file_name(format!("{n:032x}.json")), text).unwrap();
+        planted(1, &whole.replacen(r#""state":""#, r#""state":"0"#, 1));
+        planted(2, "{}");
+        planted(3, &whole[1..]);
+        planted(4, &(whole.clone() + &" ".repeat(1024 * 1024)));
+        fs::write(path.with_file_name("readme"), &whole).unwrap();
+        assert!(state.take_requests().is_empty());
+        let left: Vec<_> =
+            fs::read_dir(path.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left.len(), 2, "the bell, and what is no request: {left:?}");
+        planted(5, &whole);
+        assert_eq!(state.take_requests().len(), 1, "it is ours by that number alone");
+        // An answer that nobody took goes with a later one.
+        let answered = |n: u8| RequestId(format!("{n:032x}"));
+        state.save_answer(&answered(1), &Answer::default()).unwrap();
+        let file = fs::File::options().write(true).open(state.answer(&answered(1))).unwrap();
+        file.set_modified(SystemTime::now() - 2 * OUTDATED).unwrap();
+        state.save_answer(&answered(2), &Answer::default()).unwrap();
+        assert_eq!((state.take_answer(&answered(1)), state.take_answer(&answered(2))), (None, Some(Answer::default())));
+    }
+}

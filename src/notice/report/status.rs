@@ -234,7 +234,9 @@ fn hint(word: &str, id: &str) -> Option<String> {
         "unused" => {
             format!("`owui-watch global on {id}` has all models use it\nattach it to a model under Workspace > Models")
         }
-        "held" => format!("`owui-watch diff {id}` shows the difference"),
+        "differs" | "not_on_server" => format!("`owui-watch deploy {id}` deploys it"),
+        "refused" => format!("`owui-watch deploy {id}` sends it again as it is"),
+        "held" => format!("`owui-watch diff {id}` shows the difference\n`owui-watch deploy {id}` deploys the file"),
         _ => return None,
     })
 }
@@ -332,7 +334,7 @@ pub(super) fn not_switched(about: &Subject, switch: Switch, wanted: bool, cause:
     let (message, hint) = match cause {
         SwitchFailure::Tool => (format!("{name} has no switch: a model or a user picks a tool"), None),
         SwitchFailure::Absent => {
-            let hint = about.path.is_some().then(|| format!("`owui-watch --once {id}` deploys it"));
+            let hint = about.path.is_some().then(|| format!("`owui-watch deploy {id}` deploys it"));
             (format!("{name} is not on the server"), hint)
         }
         SwitchFailure::Contested => (
@@ -450,7 +452,7 @@ mod tests {
             `plugins/shout.py` is already global, but off | `owui-watch on shout` switches it on
             `plugins/shout.py` is not global now, used by no model | `owui-watch global on shout` has all models use it | attach it to a model under Workspace > Models
             `plugins/shout.py` has no switch: a model or a user picks a tool | 
-            `plugins/shout.py` is not on the server | `owui-watch --once shout` deploys it
+            `plugins/shout.py` is not on the server | `owui-watch deploy shout` deploys it
             function shout is not on the server | 
             function shout is not global: someone else switches it at the same moment | try again in a moment
         "#]].assert_eq(&table);

@@ -88,6 +88,9 @@ fn each_plugin_has_its_line() {
         hint: `owui-watch on off` switches it on
         hint: `owui-watch global on unused` has all models use it
         hint: attach it to a model under Workspace > Models
+        hint: `owui-watch deploy differs` deploys it
+        hint: `owui-watch deploy fresh` deploys it
+        hint: `owui-watch deploy refused` sends it again as it is
     "#]]
     .assert_eq(&ran.stderr);
 }
@@ -127,9 +130,9 @@ fn status_asks_for_lists_and_changes_nothing() {
         check(&project.run(&["--once"]), 0);
         switch_on(&server, "p7");
         let before = server.lines().len();
-        let files = names(&project.path(".owui-watch"));
         // Beside a watch, too, which holds the lock.
         let mut watch = project.watch();
+        let files = names(&project.path(".owui-watch"));
         let watched = server.lines().len();
         check(&project.run(&["status"]), 0);
         let asked = server.lines().split_off(watched);

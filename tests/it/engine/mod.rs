@@ -33,6 +33,7 @@ mod refusals;
 mod remote_edits;
 mod removals;
 mod repair;
+mod requests;
 mod rollbacks;
 mod saves;
 mod versions;
@@ -169,6 +170,7 @@ impl Script {
             ["root", "gone"] => self.world.root_is_gone = true,
             ["root", "back"] => self.world.root_is_gone = false,
             ["wake"] => self.turn(vec![Event::Wake]),
+            ["deploy", id] => self.turn(vec![Event::Deploy(vec![(key(id), path(id))])]),
             ["stop"] => self.turn(vec![Event::Stop]),
             ["replace"] => self.turn(vec![Event::Replace]),
             ["rolling-back" | "rolled-back", id, local, server] => {
