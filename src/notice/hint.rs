@@ -44,6 +44,11 @@ impl Notice {
                 "`owui-watch on ID` switches it on\n\
                  set `activate_new = true` in watch.toml to have new functions switched on"
             }
+            NoticeKind::Created { active: Some(true), .. }
+                if matches!(self.about.entry, Some(Entry::Filter | Entry::Action)) =>
+            {
+                "it runs once it is global (Admin Panel > Functions) or attached to a model (Workspace > Models)"
+            }
             NoticeKind::Updated { active: Some(false), .. }
             | NoticeKind::Unchanged { active: Some(false), in_pass: false, .. }
             | NoticeKind::LeftOff => "`owui-watch on ID` switches it on",
@@ -227,6 +232,7 @@ mod tests {
             trouble: a remedy
             created: `owui-watch on ID` switches it on
             created: set `activate_new = true` in watch.toml to have new functions switched on
+            created: it runs once it is global (Admin Panel > Functions) or attached to a model (Workspace > Models)
             updated: `owui-watch on ID` switches it on
             updated: `owui-watch on ID` switches it on
             unchanged: `owui-watch on ID` switches it on
