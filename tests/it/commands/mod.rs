@@ -336,7 +336,11 @@ async fn status_and_switches(version: Version) {
     assert_eq!(state("a", 1), "differs");
     check(&project.run(&["off", "a"]), 0);
     check(&project.run(&["on", "clock"]), 1);
-    check(&project.run(&["--once"]), 0);
+    let mut watch = project.watch();
+    check(&project.run(&["deploy", "a"]), 0);
+    watch.wait("updated", Some("a"));
+    watch.stop();
+    check(&project.run(&["deploy", "a"]), 0);
     assert_eq!(state("a", 0), "off");
     fs::remove_file(project.path(A)).unwrap();
     assert_eq!(state("a", 0), "only_on_server");
