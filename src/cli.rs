@@ -241,15 +241,30 @@ pub enum Command {
         yes: bool,
     },
 
-    /// Run a throw-away Open WebUI on this machine, and deploy to it
+    /// Run a throw-away Open WebUI on this machine, and watch against it
+    ///
+    /// It has a model that answers with what it is sent, and calls the tools that it is offered: a message
+    /// `add {"a": 1, "b": 2}` calls `add` with these arguments.
     Sandbox {
         /// The release of Open WebUI to run [default: 0.12.4]
         #[arg(long, value_name = "VERSION")]
         openwebui: Option<String>,
 
-        /// Keep its folder when it ends
+        /// Its port [default: 8470, or the next free one]
+        #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+        port: Option<u16>,
+
+        /// Keep chats, valves and accounts in this folder, for the next start
+        #[arg(long, value_name = "DIR", conflicts_with = "keep")]
+        data: Option<PathBuf>,
+
+        /// Keep its temporary folder when it ends
         #[arg(long)]
         keep: bool,
+
+        /// Let the server install what plugins ask for with `requirements:`
+        #[arg(long)]
+        install_requirements: bool,
 
         /// The folder with the plugins; repeatable [default: `root` in watch.toml]
         #[arg(long, value_name = "DIR")]

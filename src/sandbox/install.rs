@@ -63,6 +63,36 @@ pub(super) async fn ensure(
     Ok(python)
 }
 
+/// Makes sure that there is a pip beside this installation, and returns its folder. The installation itself has none: the
+/// server would install what plugins require into it, for every sandbox.
+pub(super) async fn ensure_pip(
+    version: &str,
+    cache: &Path,
+    python: &Path,
+    environment: &Environment<'_>,
+    tell: Tell<'_>,
+) -> Result<PathBuf, Error> {
+    let folder = cache.join("open-webui").join(version);
+    let pip = folder.join("pip");
+    if pip.join("pip").join("__main__.py").is_file() {
+        return Ok(pip);
+    }
+    let could_not = "cannot install pip";
+    let _lock = lock(&cache.join("lock"), tell).await.map_err(|e| Error::new(could_not).because(e))?;
+    tell(Progress::InstallingPip);
+    let found = python::find(environment, cache).await;
+    let uv = python::find_uv(environment, &found, cache, tell).await?;
+    let attempt =
+        tempfile::Builder::new().prefix("pip-").tempdir_in(&folder).map_err(|e| Error::new(could_not).because(e))?;
+    let mut install = command(&uv, environment, &folder);
+    install.args(["pip", "install", "--python"]).arg(python).arg("--target").arg(attempt.path()).arg("pip");
+    step(install, could_not, "pip", version, tell).await?;
+    if !pip.exists() {
+        fs::rename(attempt.keep(), &pip).map_err(|e| Error::new(could_not).because(e))?;
+    }
+    Ok(pip)
+}
+
 /// Checks the version, since it becomes a folder's name and an argument of the installer.
 fn check_version(version: &str) -> Result<(), Error> {
     let sound = version.starts_with(|c: char| c.is_ascii_digit())

@@ -1,10 +1,13 @@
-//! A real, throw-away Open WebUI on loopback, for users without a server and for our own tests.
+//! A real Open WebUI on loopback: a development server for users without one, and a server for our own tests.
 //!
-//! It is installed once into the cache folder (`install`, with the help of `python`), then started with a fresh data
-//! folder (`server`). Dropping a value ends the processes behind it.
+//! It is installed once into the cache folder (`install`, with the help of `python`), then started (`server`) on a data
+//! folder (`data`). `launcher.py` runs in the server's process. A development server also has a `model`. Dropping a value
+//! ends the processes behind it.
 #![expect(clippy::disallowed_methods, reason = "installs and runs another program, before or beside the daemon's loop")]
 
+mod data;
 mod install;
+mod model;
 mod process;
 mod python;
 mod server;
@@ -16,14 +19,31 @@ use std::time::Duration;
 
 use etcetera::BaseStrategy as _;
 use secrecy::SecretString;
-use tempfile::TempDir;
 
 use crate::error::Error;
+use data::Data;
+use model::Model;
 use python::Environment;
 use server::{Launch, Server};
 
+pub use model::MODEL;
+
 /// The default version: the newest that owui-watch is tested with.
 pub const OPEN_WEBUI: &str = "0.12.4";
+
+/// Where a development server listens if it can: the browser's tab is still right after the next start.
+pub const PORT: u16 = 8470;
+
+/// Which port the server listens on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// One that is free.
+    Any,
+    /// This one, or the next one that is free.
+    From(u16),
+    /// This one.
+    Exactly(u16),
+}
 
 /// What kind of sandbox to start. It cannot be printed: the environment may hold keys.
 #[derive(Clone)]
@@ -34,6 +54,14 @@ pub struct Options {
     pub keep: bool,
     /// Whether the server requires a login; then its admin gets an API key.
     pub login: bool,
+    /// The port that it listens on.
+    pub port: Port,
+    /// The data folder, which is made if it is missing and stays; `None` for a temporary one.
+    pub data: Option<PathBuf>,
+    /// Whether the server installs what plugins require, into its data folder.
+    pub requirements: bool,
+    /// Whether it is a development server: it has a model, and new filters and actions work in every chat.
+    pub dev: bool,
     /// Where versions are installed, see [`default_cache`].
     pub cache: PathBuf,
     /// The environment of owui-watch. Programs are found by its `PATH`; the installer gets all of it, the server very
@@ -51,6 +79,10 @@ impl Options {
             openwebui: OPEN_WEBUI.to_owned(),
             keep: false,
             login: false,
+            port: Port::Any,
+            data: None,
+            requirements: false,
+            dev: false,
             cache,
             environment: environment.into_iter().collect(),
             settings: Vec::new(),
@@ -75,6 +107,8 @@ pub enum Progress {
     WaitingForAnother,
     /// Installing uv into the cache folder.
     InstallingUv,
+    /// The server gets pip, to install what plugins require.
+    InstallingPip,
     /// No Python fits; uv downloads one.
     FetchingPython,
     /// Creating the virtual environment.
@@ -111,6 +145,7 @@ impl fmt::Display for Progress {
         match self {
             Progress::FindingPython => f.write_str("looking for Python 3.11 or 3.12 and for uv"),
             Progress::WaitingForAnother => f.write_str("waiting for another owui-watch that is installing"),
+            Progress::InstallingPip => f.write_str("installing pip into the cache folder"),
             Progress::InstallingUv => f.write_str("installing uv into the cache folder"),
             Progress::FetchingPython => f.write_str("no Python 3.11 or 3.12 here: uv downloads one"),
             Progress::MakingVenv { python } => write!(f, "making a virtual environment with Python {python}"),
@@ -143,7 +178,8 @@ pub struct Admin {
 pub struct Sandbox {
     // The order matters: fields are dropped from the top, and the server must end before its folder is removed.
     server: Server,
-    data: TempDir,
+    _model: Option<Model>,
+    data: Data,
     log: PathBuf,
     keep: bool,
     admin: Admin,
@@ -155,31 +191,57 @@ impl Sandbox {
         let tell: Tell<'_> = &mut tell;
         let environment = Environment(&options.environment);
         let python = install::ensure(&options.openwebui, &options.cache, &environment, tell).await?;
-        let mut data = tempfile::Builder::new()
-            .prefix("owui-watch-sandbox-")
-            .tempdir()
-            .map_err(|e| Error::new("cannot make a data folder").because(e))?;
-        data.disable_cleanup(options.keep);
+        let pip = match options.requirements {
+            true => Some(install::ensure_pip(&options.openwebui, &options.cache, &python, &environment, tell).await?),
+            false => None,
+        };
+        let data = match &options.data {
+            Some(folder) => Data::named(folder)?,
+            None => Data::temporary(options.keep)?,
+        };
+        let keep = options.keep || options.data.is_some();
+        let port = server::choose(options.port)?;
+        let cannot = |e| Error::new("cannot start the sandbox's model").because(e);
+        let model = match options.dev {
+            true => Some(Model::start(port.saturating_add(1)).await.map_err(cannot)?),
+            false => None,
+        };
         let log = data.path().join("server.log");
+        let mut settings = Vec::new();
+        settings.extend(data.secret()?.map(|secret| ("WEBUI_SECRET_KEY".to_owned(), secret)));
+        settings.extend(options.settings.iter().cloned());
         let launch = Launch {
             python: &python,
             data: data.path(),
             log: &log,
-            keep: options.keep,
+            keep,
             login: options.login,
+            port,
+            is_port_fixed: matches!(options.port, Port::Exactly(_)),
+            model: model.as_ref().map(|model| model.url.as_str()),
+            pip: pip.as_deref(),
             environment: &options.environment,
-            settings: &options.settings,
+            settings: &settings,
         };
         let server = Server::launch(&launch, tell).await?;
         let admin = server.admin(options.login).await?;
+        if let (Some(model), Some(_)) = (&model, &options.data) {
+            server.connect(&model.url, &admin).await?;
+        }
         tell(Progress::Ready { url: server.url.clone() });
-        Ok(Sandbox { server, data, log, keep: options.keep, admin })
+        Ok(Sandbox { server, _model: model, data, log, keep, admin })
     }
 
     /// Its address, without a trailing slash.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.server.url
+    }
+
+    /// The port that it listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.server.port
     }
 
     /// Its admin, who may deploy.
@@ -210,16 +272,11 @@ impl Sandbox {
         }
     }
 
-    /// Ends the server and removes its data folder; returns the folder if it was to be kept.
+    /// Ends the server and removes its data folder; returns the folder if it stays.
     pub fn stop(self) -> Result<Option<PathBuf>, Error> {
         let Sandbox { server, data, keep, .. } = self;
         drop(server);
-        if keep {
-            return Ok(Some(data.keep()));
-        }
-        let path = data.path().to_owned();
-        data.close().map_err(|e| Error::new(format!("cannot remove `{}`", path.display())).because(e))?;
-        Ok(None)
+        data.close(keep)
     }
 }
 
@@ -233,6 +290,7 @@ mod tests {
         let cases = [
             (Progress::FindingPython, "looking for Python 3.11 or 3.12 and for uv"),
             (Progress::WaitingForAnother, "waiting for another owui-watch that is installing"),
+            (Progress::InstallingPip, "installing pip into the cache folder"),
             (Progress::InstallingUv, "installing uv into the cache folder"),
             (Progress::FetchingPython, "no Python 3.11 or 3.12 here: uv downloads one"),
             (Progress::MakingVenv { python: "3.12.1".to_owned() }, "making a virtual environment with Python 3.12.1"),

@@ -49,7 +49,7 @@ fn help() {
           pull      Write the server's texts to the files
           service   Run the watch as a systemd user service: install, uninstall, status
           trust     Let this folder's settings use your API key, and paths outside the folder
-          sandbox   Run a throw-away Open WebUI on this machine, and deploy to it
+          sandbox   Run a throw-away Open WebUI on this machine, and watch against it
           help      Print this message or the help of the given subcommand(s)
 
         Arguments:
@@ -91,19 +91,23 @@ fn help_of_sandbox() {
     command.build();
     let sandbox = command.find_subcommand_mut("sandbox").expect("sandbox is a subcommand");
     expect![[r#"
-        Run a throw-away Open WebUI on this machine, and deploy to it
+        Run a throw-away Open WebUI on this machine, and watch against it
 
         Usage: owui-watch sandbox [OPTIONS]
 
         Options:
-              --openwebui <VERSION>  The release of Open WebUI to run [default: 0.12.4]
-              --keep                 Keep its folder when it ends
-              --root <DIR>           The folder with the plugins; repeatable [default: `root` in watch.toml]
-              --config <FILE>        The settings file [default: watch.toml, if it exists]
-              --json                 Print one JSON object per line
-          -v, --verbose...           Print more details and reasons (-vv: everything)
-          -q, --quiet                Print only warnings and errors
-          -h, --help                 Print help
+              --openwebui <VERSION>   The release of Open WebUI to run [default: 0.12.4]
+              --port <PORT>           Its port [default: 8470, or the next free one]
+              --data <DIR>            Keep chats, valves and accounts in this folder, for the next start
+              --keep                  Keep its temporary folder when it ends
+              --install-requirements  Let the server install what plugins ask for with `requirements:`
+              --root <DIR>            The folder with the plugins; repeatable [default: `root` in
+                                      watch.toml]
+              --config <FILE>         The settings file [default: watch.toml, if it exists]
+              --json                  Print one JSON object per line
+          -v, --verbose...            Print more details and reasons (-vv: everything)
+          -q, --quiet                 Print only warnings and errors
+          -h, --help                  Print help (see more with '--help')
     "#]]
     .assert_eq(&sandbox.render_help().to_string());
     assert!(sandbox.render_help().to_string().contains(owui_watch::sandbox::OPEN_WEBUI), "the default is what is run");

@@ -34,11 +34,12 @@ const MAY_USE: [(&str, &[&str]); 20] = [
 const KNOW_EVERYONE: [&str; 3] = ["run", "daemon", "main"];
 
 /// Modules that touch the world, and the rooms that may use them.
-const REACHES_OUT: [(&str, &[&str]); 20] = [
+const REACHES_OUT: [(&str, &[&str]); 21] = [
     ("notify", &["watcher"]),
     ("notify_debouncer_full", &["watcher"]),
     ("reqwest", &["client", "sandbox"]),
-    ("hyper_util", &["client"]),
+    ("hyper", &["sandbox"]),
+    ("hyper_util", &["client", "sandbox"]),
     ("rustls", &["client", "sandbox"]),
     ("tokio", &["client", "daemon", "git", "run", "sandbox"]),
     ("std::fs", &["config", "disk", "regular_file", "sandbox", "systemd", "watcher"]),

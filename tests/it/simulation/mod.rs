@@ -986,3 +986,37 @@ fn a_text_left_to_its_file_is_read_before_it_is_archived() {
          0 deaf 211",
     );
 }
+
+#[test]
+fn a_refusal_without_a_reason_is_not_remembered() {
+    replay(
+        "seed 5293
+         0 start
+         0 off 6823
+         0 write a a5
+         0 fault gateway get 2
+         100 wipe",
+    );
+    replay(
+        "seed 40852
+         0 hand b b2
+         0 crash 4 2783
+         0 swap c c10
+         0 fault unclear get 3
+         10000 delete c
+         1588 write b -13
+         0 off 5066
+         1000 deaf 871",
+    );
+}
+
+#[test]
+fn an_upgrade_in_the_middle_of_a_repair_leaves_no_function_off() {
+    replay(
+        "seed 73560 0.9.6 deactivate
+         0 write a a1!
+         0 hand a a1
+         100 start
+         138 upgrade 0.12.4 14979",
+    );
+}

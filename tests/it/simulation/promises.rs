@@ -626,7 +626,7 @@ pub(super) fn on_call(world: &mut World, call: &Call) -> Result<(), Broken> {
             let activate = world.setup.policy.deploy.activate_new;
             // A switch is flipped to make a function as it is to be, and never unseen.
             let as_wanted = match world.setup.policy.on_delete {
-                OnDelete::Deactivate if leaves => world.server.versioned && !activate && seen == Some(false),
+                OnDelete::Deactivate if leaves => !world.is_repaired(&key) && !activate && seen == Some(false),
                 _ => seen == Some(true),
             };
             let promises = &world.promises;
@@ -1060,7 +1060,8 @@ fn excuse(world: &World, key: &Key, text: Text, strict: bool) -> Option<&'static
 }
 
 fn is_recorded_as_refused(world: &World, key: &Key, text: Text) -> bool {
-    let last = world.state.ledger.get(key).map(|record| &record.last);
+    let ledger = world.driver.as_ref().map_or(&world.state.ledger, |driver| driver.engine().ledger());
+    let last = ledger.get(key).map(|record| &record.last);
     matches!(last, Some(LastAttempt::Refused { digest, .. }) if *digest == text.digest())
 }
 
