@@ -154,6 +154,8 @@ fn row(key: &Key, content: &str) -> Row {
         meta: Map::new(),
         is_active: Some(true),
         access_control: None,
+        is_global: None,
+        entry: None,
         versioned: true,
         version_id: Some("1".to_owned()),
         digest: None,

@@ -80,6 +80,76 @@ pub struct Args {
 /// The commands other than the watch.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
+    /// Show how each plugin is: here, on the server, on or off
+    ///
+    /// Reads the files and the server's lists, and changes nothing. The exit code is 1 if a file is broken, or if the
+    /// server does not hold its text.
+    Status {
+        /// Paths or ids; `function:ID` or `tool:ID` if both have this id [default: all plugins, here and on the server]
+        #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        plugins: Vec<String>,
+
+        /// Which files, and which server.
+        #[command(flatten)]
+        project: ProjectFlags,
+    },
+
+    /// Deploy plugins now, also if they are unchanged, held, or were refused before
+    ///
+    /// If a watch runs for this project and server, it deploys them; else this is a pass like `--once --force`. The exit
+    /// code is that of `--once`.
+    Deploy {
+        /// Their ids, paths or folders
+        #[arg(required = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        plugins: Vec<String>,
+
+        /// Which files, and which server.
+        #[command(flatten)]
+        project: ProjectFlags,
+    },
+
+    /// Switch functions on
+    ///
+    /// The exit code is 1 if one of them is not on afterwards. A tool has no switch.
+    On {
+        /// Their ids or paths
+        #[arg(required = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        functions: Vec<String>,
+
+        /// Which files, and which server.
+        #[command(flatten)]
+        project: ProjectFlags,
+    },
+
+    /// Switch functions off
+    ///
+    /// The exit code is 1 if one of them is not off afterwards. A tool has no switch.
+    Off {
+        /// Their ids or paths
+        #[arg(required = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        functions: Vec<String>,
+
+        /// Which files, and which server.
+        #[command(flatten)]
+        project: ProjectFlags,
+    },
+
+    /// Make filters and actions global, for all models, or no longer
+    ///
+    /// The exit code is 1 if one of them is not as asked for afterwards.
+    Global {
+        /// `on` or `off`
+        is: OnOff,
+
+        /// Their ids or paths
+        #[arg(required = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        functions: Vec<String>,
+
+        /// Which files, and which server.
+        #[command(flatten)]
+        project: ProjectFlags,
+    },
+
     /// List a plugin's deployed and replaced texts
     ///
     /// Newest first; `*` marks the text on the server now. `server`: a text that was not deployed from here (Open WebUI
@@ -210,6 +280,15 @@ pub enum Command {
     },
 }
 
+/// How a switch is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum OnOff {
+    /// On.
+    On,
+    /// Off.
+    Off,
+}
+
 /// What to do with the service of this project.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum ServiceAction {
@@ -275,14 +354,26 @@ impl Command {
     #[must_use]
     pub fn is_rollback(&self) -> bool {
         match self {
-            Command::History { .. } | Command::Rollback { .. } | Command::Diff { .. } | Command::Pull { .. } => true,
-            Command::Service { .. } | Command::Trust { .. } | Command::Sandbox { .. } => false,
+            Command::Status { .. }
+            | Command::On { .. }
+            | Command::Off { .. }
+            | Command::Global { .. }
+            | Command::History { .. }
+            | Command::Rollback { .. }
+            | Command::Diff { .. }
+            | Command::Pull { .. } => true,
+            Command::Deploy { .. } | Command::Service { .. } | Command::Trust { .. } | Command::Sandbox { .. } => false,
         }
     }
 
     /// Its name, and the run's flags that it takes.
     fn parts(&self) -> (&'static str, SharedFlags<'_>) {
         match self {
+            Command::Status { project, .. } => ("status", SharedFlags::of(project)),
+            Command::Deploy { project, .. } => ("deploy", SharedFlags::of(project)),
+            Command::On { project, .. } => ("on", SharedFlags::of(project)),
+            Command::Off { project, .. } => ("off", SharedFlags::of(project)),
+            Command::Global { project, .. } => ("global", SharedFlags::of(project)),
             Command::History { project, .. } => ("history", SharedFlags::of(project)),
             Command::Rollback { project, yes, .. } => {
                 ("rollback", SharedFlags { yes: Some(*yes), ..SharedFlags::of(project) })

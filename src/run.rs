@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -10,12 +11,14 @@ use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::prelude::*;
 
-use crate::cli::{Args, Command};
+use crate::cli::{Args, Command, OnOff};
 use crate::client::{self, Authorities, Client, Timeouts};
-use crate::commands::{self, Agreed, CommandContext, Scope};
+use crate::commands::{self, Agreed, CommandContext, DeployRequest, RequestProgress, Scope};
 use crate::config::{self, Config, ConfigError, DEFAULT_URL, Origin, Reading, Settings, Sources, World};
 use crate::daemon::{self, End, Plan, Setup, Signal};
+use crate::disk::Folder;
 use crate::engine::deploy::{Adopt, DeployPolicy};
+use crate::engine::switch::Switch;
 use crate::engine::{Code, Policy};
 use crate::error::Error;
 use crate::notice::{Level, Notice};
@@ -26,6 +29,8 @@ use crate::systemd::supervisor::{self, Supervisor};
 
 /// How many notices of the sandbox may wait for the daemon.
 const NOTICES: usize = 1000;
+/// The pause before the answer of a running watch is looked for again.
+const ANSWER_PAUSE: Duration = Duration::from_millis(20);
 
 /// Does what the command line asks for, and says how it ended.
 #[must_use]
@@ -75,6 +80,13 @@ async fn start(args: &Args, world: &World) -> Result<End, Error> {
         // A service can be stopped even if its settings have become invalid.
         Some(Command::Service { action }) => commands::service(action, args, world, screen)?,
         Some(Command::Trust { .. }) => commands::trust(args, world, screen)?,
+        Some(Command::Status { plugins, .. }) => commands::status(context(args, world).await?, plugins).await?,
+        Some(Command::Deploy { plugins, .. }) => return deploy(args, world, plugins).await,
+        Some(Command::On { functions, .. }) => switch(args, world, functions, Switch::Active, true).await?,
+        Some(Command::Off { functions, .. }) => switch(args, world, functions, Switch::Active, false).await?,
+        Some(Command::Global { is, functions, .. }) => {
+            switch(args, world, functions, Switch::Global, *is == OnOff::On).await?
+        }
         Some(Command::History { plugin, .. }) => commands::history(&context(args, world).await?, plugin).await?,
         Some(Command::Diff { plugin, .. }) => commands::diff(&context(args, world).await?, plugin.as_slice()).await?,
         Some(Command::Pull { plugins, all, .. }) => commands::pull(&context(args, world).await?, plugins, *all).await?,
@@ -126,6 +138,32 @@ async fn context(args: &Args, world: &World) -> Result<CommandContext, Error> {
     daemon::refuse_tracked(&config.state).await?;
     let client = client(&config)?;
     Ok(CommandContext::new(config, world.cwd.clone(), client, screen(args), args.yes))
+}
+
+/// Deploys plugins: by way of the running watch if there is one, else in a pass.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the answer is a file of another process, which is looked for again and again"
+)]
+async fn deploy(args: &Args, world: &World, plugins: &[String]) -> Result<End, Error> {
+    let (config, _) = agreed(args, world)?;
+    let is_watched = Folder::new(config.state.clone(), &config.url).holder().is_some();
+    if is_watched && let Some(mut request) = DeployRequest::send(&context(args, world).await?, plugins).await? {
+        loop {
+            match request.poll()? {
+                RequestProgress::Answered(code) => return Ok(End::Done(code)),
+                RequestProgress::WatchGone => break,
+                RequestProgress::Open => tokio::time::sleep(ANSWER_PAUSE).await,
+            }
+        }
+    }
+    let args = Args { plugins: plugins.to_vec(), once: true, force: true, command: None, ..args.clone() };
+    let read = || config::read(&args, world);
+    watch(&args, agreed(&args, world)?, world, &read, signals()?).await
+}
+
+async fn switch(args: &Args, world: &World, functions: &[String], switch: Switch, is: bool) -> Result<Code, Error> {
+    commands::switch(&context(args, world).await?, functions, switch, is).await
 }
 
 /// Carries out a rollback. The first signal lets it finish; the second interrupts it.

@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 
-use super::classify::Asked;
+use super::classify::{Asked, Models};
 use crate::plugin::{Key, Kind};
 
 /// The values for a path's placeholders.
@@ -44,6 +44,10 @@ pub(super) fn endpoint(asked: Asked) -> (Method, &'static str) {
         Asked::Create(_) => (Method::POST, "api/v1/{table}/create"),
         Asked::Update(_) => (Method::POST, "api/v1/{table}/id/{id}/update"),
         Asked::Toggle => (Method::POST, "api/v1/{table}/id/{id}/toggle"),
+        Asked::ToggleGlobal => (Method::POST, "api/v1/{table}/id/{id}/toggle/global"),
+        Asked::Models(Models::All) => (Method::GET, "api/v1/models/all"),
+        Asked::Models(Models::Workspace) => (Method::GET, "api/v1/models/export"),
+        Asked::Models(Models::Base) => (Method::GET, "api/v1/models/base"),
         Asked::Delete => (Method::DELETE, "api/v1/{table}/id/{id}/delete"),
         Asked::Versions => (Method::GET, "api/v1/{table}/id/{id}/history"),
         Asked::Version => (Method::GET, "api/v1/{table}/id/{id}/history/{version}"),

@@ -38,7 +38,9 @@ use crate::engine::deploy::{self, Call, Form, Reply};
 use crate::error::Error;
 use crate::plugin::{Key, Kind};
 use broken::{Broken, Cause};
-use classify::{Answer, Asked, classify, failure, listed_row, newest_first, overview, page_length, summed_up_row};
+use classify::{
+    Answer, Asked, Models, classify, failure, listed_row, newest_first, overview, page_length, summed_up_row,
+};
 use endpoints::{Names, endpoint};
 use list::List;
 use proxy::Proxy;
@@ -226,6 +228,7 @@ impl Client {
     async fn ask(&self, request: &Request, token: Option<&HeaderValue>) -> Reply {
         let reply = match request.asked {
             Asked::Versions => self.ask_for_pages(request, token).await,
+            Asked::Models(_) => self.ask_for_models(request, token).await,
             _ => self.fetch(request, token).await.map(|received| self.understood(request, received, token)),
         };
         let mut reply = reply.unwrap_or_else(|reply| reply);
@@ -260,6 +263,28 @@ impl Client {
         versions = newest_first(versions);
         versions.truncate(MOST_VERSIONS);
         Ok(Reply::Versions(versions))
+    }
+
+    /// All models. Before 0.11 there is no single list of them: a web page answers in its place.
+    async fn ask_for_models(&self, request: &Request, token: Option<&HeaderValue>) -> Result<Reply, Reply> {
+        let received = self.fetch(request, token).await?;
+        let reply = self.understood(request, received, token);
+        if !matches!(reply, Reply::Foreign { .. }) {
+            return Ok(reply);
+        }
+        let mut all = deploy::Attached::default();
+        for models in [Models::Workspace, Models::Base] {
+            let request = Request::new(Asked::Models(models), Names::default());
+            let received = self.fetch(&request, token).await?;
+            match self.understood(&request, received, token) {
+                Reply::Attached(some) => {
+                    all.filters.extend(some.filters);
+                    all.actions.extend(some.actions);
+                }
+                other => return Ok(other),
+            }
+        }
+        Ok(Reply::Attached(all))
     }
 
     /// Sends a request. The only place that does.
@@ -422,6 +447,10 @@ impl Request {
             Call::Create(key, _) => (Asked::Create(key.kind), Names::of(key)),
             Call::Update(key, _) => (Asked::Update(key.kind), Names::of(key)),
             Call::Toggle(id) => (Asked::Toggle, Names { kind: Some(Kind::Function), id: id.as_str(), version: "" }),
+            Call::ToggleGlobal(id) => {
+                (Asked::ToggleGlobal, Names { kind: Some(Kind::Function), id: id.as_str(), version: "" })
+            }
+            Call::Attached => (Asked::Models(Models::All), Names::default()),
             Call::Delete(key) => (Asked::Delete, Names::of(key)),
             Call::Versions(key) => (Asked::Versions, Names::of(key)),
             Call::Version(key, version) => (Asked::Version, Names { version, ..Names::of(key) }),

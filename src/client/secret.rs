@@ -152,6 +152,7 @@ pub(super) fn words(reply: &mut Reply) -> Option<&mut String> {
         | Reply::Lost { cause: words } => Some(words),
         Reply::Rows(_)
         | Reply::Row(_)
+        | Reply::Attached(_)
         | Reply::Deleted
         | Reply::Versions(_)
         | Reply::Text(_)

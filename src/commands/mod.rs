@@ -1,15 +1,19 @@
-//! The commands other than the watch. `history`, `diff`, `rollback` and `pull` read the disk and the server once, do
-//! one thing, and exit. They may run beside a daemon: both replace shared files atomically, and on the server a
-//! rollback is a deploy like any other. `service` runs the watch under systemd; `trust` records the user's consent.
+//! The commands other than the watch. `status`, `history`, `diff`, `rollback`, `pull`, `on`, `off` and `global` read the
+//! disk and the server once, do one thing, and exit. They may run beside a daemon: both replace shared files atomically,
+//! and on the server a rollback is a deploy like any other. `service` runs the watch under systemd; `trust` records the user's consent.
 //! `words` resolves the plugins and folders that a command line names.
 #![expect(clippy::disallowed_methods, reason = "commands read the clock")]
 
 mod ask;
 mod compare;
+mod deploy;
 mod history;
 mod rollback;
 mod server;
 mod service;
+mod status;
+mod switch;
+mod table;
 mod target;
 mod trust;
 mod words;
@@ -26,9 +30,12 @@ use crate::notice::{Level, Notice, NoticeKind, Report, Subject, Task};
 use crate::output::{Format, Screen};
 
 pub use compare::{diff, pull};
+pub use deploy::{DeployRequest, RequestProgress};
 pub use history::history;
 pub use rollback::{Agreed, Rollback, agree};
 pub use service::service;
+pub use status::status;
+pub use switch::switch;
 pub use trust::{confirm, somebody_answers, trust};
 pub use words::Scope;
 

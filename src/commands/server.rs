@@ -2,8 +2,10 @@
 
 use crate::client::Client;
 use crate::config::{Config, DEFAULT_URL, Origin};
-use crate::engine::deploy::{Call, CallFailure, Reply, Row, Version};
+use crate::engine::deploy::{Attached, Call, CallFailure, Reply, Row, Step, Version};
+use crate::engine::switch::{self, Switch, Switching};
 use crate::notice::{Notice, NoticeKind};
+use crate::plugin::id::PluginId;
 use crate::plugin::{Key, Kind};
 
 use super::CommandContext;
@@ -73,11 +75,37 @@ impl<'a> Server<'a> {
         }
     }
 
+    /// The functions that models use; `None` if this account may not see all models, or they cannot be read.
+    pub(super) async fn attached(&self) -> Result<Option<Attached>, Error> {
+        match self.client.call(Call::Attached).await {
+            Reply::Attached(attached) => Ok(Some(attached)),
+            Reply::NotAllowed { .. } | Reply::Foreign { .. } | Reply::Unusable { .. } => Ok(None),
+            reply => Err(self.refusal(reply)),
+        }
+    }
+
+    /// Sets a switch of a function.
+    pub(super) async fn set(&self, id: &PluginId, switch: Switch, wanted: bool) -> switch::Outcome {
+        let (mut switching, mut step) = Switching::start(id.clone(), switch, wanted);
+        loop {
+            step = match step {
+                Step::Call(call) => switching.reply(self.client.call(call).await),
+                Step::Done(outcome) => return outcome,
+                Step::SaveBackup(_) | Step::SaveIntent(_) | Step::Archive(..) => unreachable!("it replaces no text"),
+            };
+        }
+    }
+
     /// The reply as an error, worded as for a deploy.
     fn refusal(&self, reply: Reply) -> Error {
+        self.error(reply.into_failure())
+    }
+
+    /// A failed call as an error, worded as for a deploy.
+    pub(super) fn error(&self, failure: CallFailure) -> Error {
         let server = self.config.url.clone();
         let key = || self.config.key_origin.as_ref().map(ToString::to_string);
-        let (message, what) = match reply.into_failure() {
+        let (message, what) = match failure {
             CallFailure::Unreachable { cause, .. } => {
                 let configured = self.config.url_origin != Origin::Default && server != DEFAULT_URL;
                 let message = format!("cannot reach {server}: {cause}");

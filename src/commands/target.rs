@@ -205,12 +205,7 @@ impl Files {
     }
 
     fn unknown(&self, name: &str) -> Error {
-        let (ids, paths) = (self.found.iter().map(|local| &local.key.id), self.found.iter().map(|local| &*local.path));
-        let hint = match nearest_plugin(name, ids, paths) {
-            Some(nearest) => format!("did you mean `{nearest}`?"),
-            None => "name it by its path or its id".to_owned(),
-        };
-        Error::new(format!("there is no plugin `{name}` here or on the server")).hinted(hint)
+        unknown(name, self.found.iter().map(|local| &local.key.id), self.found.iter().map(|local| &*local.path))
     }
 
     /// A plugin with its file; an error if several files claim it.
@@ -225,12 +220,25 @@ impl Files {
     }
 }
 
+/// The error for a word that names no plugin, with the id or path that it probably misspells.
+pub(super) fn unknown<'a>(
+    name: &str,
+    ids: impl Iterator<Item = &'a PluginId>,
+    paths: impl Iterator<Item = &'a Path>,
+) -> Error {
+    let hint = match nearest_plugin(name, ids, paths) {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => "name it by its path or its id".to_owned(),
+    };
+    Error::new(format!("there is no plugin `{name}` here or on the server")).hinted(hint)
+}
+
 fn is_below(target: &Target, path: &Path) -> bool {
     target.local.as_ref().is_some_and(|local| local.path.starts_with(path))
 }
 
 /// `tool:clock`
-fn with_kind(name: &str) -> Option<Key> {
+pub(super) fn with_kind(name: &str) -> Option<Key> {
     let (word, id) = name.split_once(':')?;
     let kind = Kind::from_word(word)?;
     Some(Key { kind, id: PluginId::new(id)? })
@@ -273,7 +281,7 @@ async fn known(id: &PluginId, context: &CommandContext, server: Option<Server<'_
 }
 
 /// A file with errors, by its text.
-fn broken(path: &Arc<Path>, settings: Option<&FileSettings>) -> Option<Local> {
+pub(super) fn broken(path: &Arc<Path>, settings: Option<&FileSettings>) -> Option<Local> {
     let bytes = file::read(path).ok()?;
     let text = normal::clean(&bytes).ok()?;
     let id = claimed_id(path, &text, settings)?;

@@ -4,6 +4,7 @@
 //! Long because all that wakes the loop meets here.
 #![expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock and waits for a time")]
 
+mod requests;
 mod settings;
 mod start;
 mod world;
@@ -204,6 +205,9 @@ async fn live(
                 daemon.finish_leaks().await;
             }
         }
+        if daemon.successor.is_none() {
+            daemon.answer_requests(true);
+        }
         daemon.outside.tell_all();
         match daemon.successor.take() {
             Some(successor) => daemon = daemon.replaced(successor),
@@ -247,6 +251,7 @@ impl<'a> Daemon<'a> {
         let outside = Outside::new(start, audience, Instant::now());
         let mut daemon = Self { driver, outside, settings, setup, successor: None, notices, leaks: None };
         daemon.tell_of_state(trouble);
+        daemon.listen();
         daemon
     }
 
@@ -276,15 +281,17 @@ impl<'a> Daemon<'a> {
             true if changed.iter().any(|key| WAY.contains(key)) => Server::SameInAnotherWay,
             true => Server::Same,
         };
-        let Outside { audience, started, .. } = self.outside;
+        let Outside { audience, started, requests, .. } = self.outside;
         let mut daemon = Self {
             driver: self.driver.replaced(policy, saved, config.debounce, server),
             outside: Outside::new(start, audience, started),
             successor: None,
             ..self
         };
+        daemon.outside.requests = requests;
         daemon.tell_of_state(trouble);
         daemon.warn(&config, before.as_ref());
+        daemon.listen();
         daemon
     }
 
@@ -367,6 +374,7 @@ impl<'a> Daemon<'a> {
         }
         loop {
             let end = self.turn(events, scan.take()).await;
+            self.answer_requests(false);
             self.outside.tell_all();
             if let Some(code) = end {
                 return End::Done(code);
@@ -414,6 +422,7 @@ impl<'a> Daemon<'a> {
             };
             if !stopping && self.successor.is_none() {
                 events.extend(self.glance().await);
+                events.extend(self.take_requests());
             }
         }
     }

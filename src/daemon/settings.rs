@@ -25,6 +25,8 @@ pub(super) struct Settings<'a> {
     config: Config,
     /// The accepted contents of the files.
     sources: Sources,
+    /// Another file, whose changes wake the loop.
+    bell: Option<PathBuf>,
     /// New contents that were read once, and when they are accepted.
     seen: Option<(Sources, Instant)>,
     /// Set while the settings are unusable: the files that have changed since.
@@ -71,6 +73,7 @@ impl<'a> Settings<'a> {
             read,
             config,
             sources,
+            bell: None,
             seen: None,
             wrong: None,
             // They may have changed before they were watched.
@@ -89,9 +92,18 @@ impl<'a> Settings<'a> {
 
     /// Watches the current files. If that fails, they are read every few seconds.
     fn watch(&mut self, now: Instant) {
-        let watched = self.watcher.as_mut().is_some_and(|watcher| watcher.watch(self.sources.paths()).is_ok());
+        let watched = self.watcher.as_mut().is_some_and(|watcher| {
+            let bell = self.bell.as_deref();
+            watcher.watch(self.sources.paths().chain(bell)).is_ok()
+        });
         let pace = self.config.poll.unwrap_or(PACE);
         self.patrol = if watched { None } else { self.patrol.or(Some(now + pace)) };
+    }
+
+    /// Wakes the loop for changes of this file too.
+    pub(super) fn listen(&mut self, bell: PathBuf, now: Instant) {
+        self.bell = Some(bell);
+        self.watch(now);
     }
 
     /// Waits for the next event, forever if the files are not watched.

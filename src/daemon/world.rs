@@ -12,6 +12,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::Instant;
 
+use super::requests::Requests;
 use super::writer::{Writer, Written};
 use super::{Audience, Plan, Start};
 use crate::client::Client;
@@ -41,6 +42,8 @@ pub(super) struct Outside {
     pub(super) calls: JoinSet<(Ticket, Reply)>,
     /// Notices not yet told, and when each happened.
     untold: Vec<(Notice, Timestamp)>,
+    /// Deploys that the user asked this watch for.
+    pub(super) requests: Requests,
     /// Told once: a full disk would repeat it with every line and every save.
     write_failed: bool,
     ledger_failed: bool,
@@ -82,6 +85,7 @@ impl Outside {
             audience,
             calls: JoinSet::new(),
             untold: Vec::new(),
+            requests: Requests::default(),
             write_failed: false,
             ledger_failed: false,
             trust: if exact { Trust::Closed } else { Trust::Quiet(config.debounce) },
@@ -390,7 +394,9 @@ impl World for Outside {
 
     /// Told at the end of the turn, after more urgent work.
     fn tell(&mut self, notice: Notice) {
-        self.untold.push((notice, Timestamp::now()));
+        let time = Timestamp::now();
+        self.requests.hear(&notice, time);
+        self.untold.push((notice, time));
     }
 }
 

@@ -1,5 +1,6 @@
 //! Requests to the server and its answers, in the engine's terms. `client` translates them to HTTP.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use crate::plugin::{Digest, Key, Kind, id::PluginId};
+use crate::plugin::{Digest, Entry, Key, Kind, id::PluginId};
 
 /// One request to the server.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +26,10 @@ pub enum Call {
     Update(Key, Arc<Form>),
     /// Flip a function's on/off switch. There is no "set": never flip without having read.
     Toggle(PluginId),
+    /// Flip whether a function is global. Like [`Call::Toggle`], it only flips.
+    ToggleGlobal(PluginId),
+    /// The functions that models use.
+    Attached,
     /// Remove a row for good.
     Delete(Key),
     /// The versions of a row in the server's history (since 0.12), without their texts: the newest thousand at most.
@@ -46,6 +51,8 @@ impl Call {
             Call::Create(..) => "create",
             Call::Update(..) => "update",
             Call::Toggle(_) => "toggle",
+            Call::ToggleGlobal(_) => "toggle global",
+            Call::Attached => "attached",
             Call::Delete(_) => "delete",
             Call::Versions(_) => "versions",
             Call::Version(..) => "version",
@@ -86,6 +93,10 @@ pub struct Row {
     pub meta: Map<String, Value>,
     /// The on/off switch (functions only).
     pub is_active: Option<bool>,
+    /// Whether it is for all models (functions only).
+    pub is_global: Option<bool>,
+    /// Its type, which the server takes from the text.
+    pub entry: Option<Entry>,
     /// Tools on servers before 0.8: present, if only as null.
     pub access_control: Option<Value>,
     /// Whether the server keeps versions of the row (since 0.12). Then a refused update changes nothing. An older server
@@ -93,6 +104,28 @@ pub struct Row {
     pub versioned: bool,
     /// The current version, if it is versioned.
     pub version_id: Option<String>,
+}
+
+/// The functions that are attached to at least one model, which may be switched off itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attached {
+    /// The ids of filters.
+    pub filters: BTreeSet<String>,
+    /// The ids of actions.
+    pub actions: BTreeSet<String>,
+}
+
+impl Attached {
+    /// Whether nothing uses a function that is on: a filter or an action that is neither global nor attached.
+    #[must_use]
+    pub fn is_unused(&self, row: &Row) -> bool {
+        let attached = match row.entry {
+            Some(Entry::Filter) => &self.filters,
+            Some(Entry::Action) => &self.actions,
+            Some(Entry::Pipe | Entry::Event | Entry::Tools) | None => return false,
+        };
+        row.is_active == Some(true) && row.is_global == Some(false) && !attached.contains(&row.id)
+    }
 }
 
 /// A version of a row, as the server's history lists it.
@@ -141,6 +174,8 @@ pub enum Reply {
     },
     /// To [`Call::Overview`].
     Rows(Vec<Row>),
+    /// To [`Call::Attached`].
+    Attached(Attached),
     /// To the others, when they succeed.
     Row(Box<Row>),
     /// To [`Call::Delete`] and [`Call::Prune`]: it is gone.
@@ -227,6 +262,7 @@ impl Reply {
             Reply::Refused { words } | Reply::Unusable { words } => CallFailure::Odd { words },
             Reply::Connected { .. }
             | Reply::Rows(_)
+            | Reply::Attached(_)
             | Reply::Row(_)
             | Reply::Absent
             | Reply::Taken

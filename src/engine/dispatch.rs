@@ -91,6 +91,7 @@ impl Engine {
             access: self.site.access(),
             has_text: plugin.has_text(),
             force: self.first_pass && self.policy.deploy.force,
+            requested: lanes.get(key).is_some_and(|lane| lane.requested),
             has_result: self.site.pass.as_ref().is_some_and(|pass| pass.results.contains_key(key)),
             in_flight: in_flight.map(|plugin| plugin.digest),
             waiting: lanes.waiting(key).and_then(Job::deploy).map(|(_, why)| why),
@@ -98,7 +99,13 @@ impl Engine {
             ..self.situation(plugin, remote)
         };
         let in_pass = situation.in_pass();
-        match plan::decide(&situation) {
+        let decision = plan::decide(&situation);
+        if let Decision::Deploy(_) | Decision::InFlight = decision
+            && let Some(lane) = self.site.lanes.get_mut(key)
+        {
+            lane.requested = false;
+        }
+        match decision {
             Decision::Deploy(why) => self.request(plugin, why, since, in_pass),
             Decision::Wait(reason) => self.tell(Notice::of(plugin, NoticeKind::Waiting { reason, again: false })),
             Decision::AwaitProbe => {}

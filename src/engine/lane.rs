@@ -42,6 +42,8 @@ pub(super) struct Lane {
     pub(super) duplicate: Option<Key>,
     /// What the server holds, kept while the file's text is read for the plan.
     pub(super) unread: Option<Remote>,
+    /// The user asked for a deploy of it, which has not started yet.
+    pub(super) requested: bool,
 }
 
 impl Lane {
@@ -84,9 +86,9 @@ impl Lane {
 
     /// The state for the next engine of the same server.
     fn hand_over(self) -> Self {
-        let Self { removal, session, unanswered, crash, retry, sent, .. } = self;
+        let Self { removal, session, unanswered, crash, retry, sent, requested, .. } = self;
         let retry = retry.filter(|retry| retry.cause == Cause::Crash);
-        Self { session, removal, unanswered, crash, retry, sent, ..Self::default() }
+        Self { session, removal, unanswered, crash, retry, sent, requested, ..Self::default() }
     }
 
     /// Adds that state to what was saved.
@@ -97,8 +99,8 @@ impl Lane {
 
     fn is_empty(&self) -> bool {
         let Self { job, in_flight, intent, rollback, session, removal, .. } = self;
-        let Self { unanswered, crash, retry, sent, duplicate, unread, .. } = self;
-        let is_idle = job.is_none() && in_flight.is_none() && intent.is_none() && retry.is_none();
+        let Self { unanswered, crash, retry, sent, duplicate, unread, requested, .. } = self;
+        let is_idle = job.is_none() && in_flight.is_none() && intent.is_none() && retry.is_none() && !requested;
         let is_trusted = unanswered.is_none() && crash.is_none() && duplicate.is_none() && unread.is_none();
         is_idle && is_trusted && rollback.is_none() && session.is_none() && removal.is_none() && sent.is_none()
     }

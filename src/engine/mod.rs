@@ -37,8 +37,10 @@ mod queue;
 pub mod refusal;
 mod removal;
 pub mod repair;
+pub mod request;
 mod retry;
 mod site;
+pub mod switch;
 mod tree;
 
 use std::collections::BTreeMap;
@@ -105,6 +107,8 @@ pub enum Event {
     IntentSaved(Ticket, Result<(), String>),
     /// The answer to [`Effect::CheckPresence`].
     PresenceChecked(Arc<Path>, FilePresence),
+    /// The user asks for a deploy of these plugins now, also if they are held or were refused.
+    Deploy(Vec<(Key, Arc<Path>)>),
     /// Another process started or ended rollbacks: these are the current ones.
     RolledBack(BTreeMap<Key, Rollback>),
     /// The time of [`Engine::next_wake`] has come.
@@ -377,6 +381,7 @@ impl Engine {
             Event::BackupSaved(ticket, saved) => self.on_written(ticket, |it| it.backup_saved(saved), now),
             Event::IntentSaved(ticket, saved) => self.on_written(ticket, |it| it.intent_saved(saved), now),
             Event::PresenceChecked(path, presence) => self.on_presence(&path, presence, now),
+            Event::Deploy(plugins) => plugins.into_iter().for_each(|(key, path)| self.on_requested(&key, path, now)),
             Event::RolledBack(rollbacks) => self.on_rolled_back(rollbacks),
             Event::Wake => self.on_wake(now),
             Event::Stop => self.on_stop(now),

@@ -77,7 +77,7 @@ pub enum Why {
     MissingOnServer,
     /// It was saved unchanged, and the server has already been asked what it holds.
     SavedAgain,
-    /// `--force`.
+    /// `--force`, or a request of the user for this plugin.
     Forced,
 }
 
@@ -128,6 +128,8 @@ pub struct Situation<'a> {
     pub has_text: bool,
     /// The user insists on a deploy in the first pass, and this is the first pass.
     pub force: bool,
+    /// The user asks for a deploy of this plugin now.
+    pub requested: bool,
     /// The pass has a result for the plugin.
     pub has_result: bool,
     /// The text that is being sent, if any.
@@ -152,6 +154,7 @@ impl<'a> Situation<'a> {
             entry,
             has_text: true,
             force: false,
+            requested: false,
             has_result: false,
             in_flight: None,
             waiting: None,
@@ -216,6 +219,9 @@ fn decide_idle(situation: &Situation) -> Decision {
 /// Decides by the texts alone: here, on the server, and in the ledger.
 fn by_texts(situation: &Situation) -> Decision {
     let &Situation { record, rollback, given_up, remote, local, .. } = situation;
+    if situation.requested {
+        return Decision::Deploy(Why::Forced);
+    }
     // Only once: a text that crashes the server must not do so each time the pass is resumed.
     if situation.force && situation.in_pass() && !situation.has_result {
         return Decision::Deploy(Why::Forced);
@@ -328,6 +334,13 @@ mod tests {
             assert_eq!(decide(&Situation { rollback: Some(rollback("new")), ..forced }), Decision::Deploy(Why::Forced));
         }
         assert_eq!(&decide(&Situation { force: true, has_result: true, ..plain }), expected);
+
+        // A request of the user applies whatever else is known, once the server can be used.
+        let requested = Situation { requested: true, rollback: Some(rollback("new")), ..forced };
+        assert_eq!(decide(&requested), Decision::Deploy(Why::Forced));
+        for (access, reason) in CLOSED {
+            assert_eq!(decide(&Situation { access, ..requested }), Decision::Wait(reason));
+        }
 
         // Giving up replaces a retry, and nothing else.
         if let Decision::Deploy(Why::Retry) = expected {

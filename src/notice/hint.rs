@@ -41,12 +41,17 @@ impl Notice {
             }
             NoticeKind::Foreign { .. } => "use the address you open in the browser, without /api",
             NoticeKind::Created { active: Some(false), .. } => {
-                "switch it on in Admin Panel > Functions\n\
+                "`owui-watch on ID` switches it on\n\
                  set `activate_new = true` in watch.toml to have new functions switched on"
+            }
+            NoticeKind::Created { active: Some(true), .. }
+                if matches!(self.about.entry, Some(Entry::Filter | Entry::Action)) =>
+            {
+                "it runs once it is global (Admin Panel > Functions) or attached to a model (Workspace > Models)"
             }
             NoticeKind::Updated { active: Some(false), .. }
             | NoticeKind::Unchanged { active: Some(false), in_pass: false, .. }
-            | NoticeKind::LeftOff => "switch it on in Admin Panel > Functions",
+            | NoticeKind::LeftOff => "`owui-watch on ID` switches it on",
             NoticeKind::Refused { words, kind, span, requirements, .. } => {
                 return of_refusal(words, *kind, self.about.entry, span.as_ref(), requirements.as_deref());
             }
@@ -56,7 +61,8 @@ impl Notice {
             NoticeKind::RemoteEdit { .. } => {
                 return Some(format!(
                     "`owui-watch pull {}` takes the server's text and keeps a copy of yours\n\
-                     to deploy yours, set `on_remote_edit = \"backup\"` in watch.toml: a copy of the server's text is kept",
+                     `owui-watch deploy {}` deploys yours and keeps a copy of the server's",
+                    id(),
                     id()
                 ));
             }
@@ -73,7 +79,9 @@ impl Notice {
                  if it can be reached without the proxy, add its host to `NO_PROXY`"
             }
             NoticeKind::Insecure { .. } => "use https, a tunnel or a VPN",
-            NoticeKind::RolledBack => "change the file and save it to deploy it",
+            NoticeKind::RolledBack => {
+                return Some(format!("`owui-watch deploy {}` deploys it as it is; so does a change", id()));
+            }
             NoticeKind::RollbackUndone { put_back } => {
                 return Some(format!("`owui-watch rollback {} {}` restores it", id(), put_back.short()));
             }
@@ -87,16 +95,16 @@ impl Notice {
             NoticeKind::Spared { why: KeepReason::Folder | KeepReason::Emptied | KeepReason::Many } => {
                 "if you no longer need it, delete it or switch it off on the server"
             }
-            NoticeKind::NotSwitchedOn { later: false, .. } => "switch it on in Admin Panel > Functions",
-            NoticeKind::WentOff { later: false, .. } => "check it in Admin Panel > Functions and switch it on there",
+            NoticeKind::NotSwitchedOn { later: false, .. } => "`owui-watch on ID` switches it on",
+            NoticeKind::WentOff { later: false, .. } => "`owui-watch on ID` switches it on again",
             NoticeKind::RefusedBefore { words, .. } if refusal::install_failed(words) => {
                 "correct `requirements` in its frontmatter\n\
-                 save the file again to retry (with --once: add --force)"
+                 `owui-watch deploy ID` sends it again as it is"
             }
             NoticeKind::RefusedBefore { words, .. } if refusal::names_a_line(words) => "correct the file and save it",
             NoticeKind::RefusedBefore { .. } => {
                 "correct the file\n\
-                 save it again to retry (with --once: add --force)"
+                 `owui-watch deploy ID` sends it again as it is"
             }
             NoticeKind::Flawed { diagnostic, .. } | NoticeKind::Surprising(diagnostic) => return diagnostic.hint(),
             NoticeKind::Conflict { .. } => {
@@ -112,7 +120,9 @@ impl Notice {
                 "check ENABLE_PLUGINS, ENABLE_FUNCTIONS and ENABLE_TOOLS in the server's environment\n\
                  the server's log may say more"
             }
-            NoticeKind::Failed { failure: Failure::StoredOther, .. } => "save it again when nobody else is editing it",
+            NoticeKind::Failed { failure: Failure::StoredOther, .. } => {
+                "`owui-watch deploy ID` sends it again, once nobody else is editing it"
+            }
             NoticeKind::Failed { failure: Failure::KeepFailed { .. }, .. } => {
                 "free disk space or make the state folder writable; a watch then retries"
             }
@@ -136,7 +146,7 @@ fn of_refusal(
          often a module is missing: name its package under `requirements` in the frontmatter"
     } else if kind == RefusalKind::NoAnswer {
         "if the server takes long to load it, raise `timeout` in watch.toml\n\
-         save the file again to retry (with --once: add --force)"
+         `owui-watch deploy ID` sends it again as it is"
     } else if words.starts_with("413 ") {
         "raise the proxy's limit (in nginx: `client_max_body_size`)\n\
          make the plugin smaller"
@@ -147,7 +157,7 @@ fn of_refusal(
         let packages = requirements.unwrap_or("its requirements");
         return Some(format!(
             "the server could not install {packages}: correct the line; the server's log has pip's words\n\
-             if its package index was out of reach, save the file again to retry (with --once: add --force)"
+             if its package index was out of reach, `owui-watch deploy ID` sends it again"
         ));
     } else if let Some(module) = refusal::missing_module(words) {
         return Some(of_missing_module(module, span, requirements));
@@ -220,35 +230,36 @@ mod tests {
             root_missing: create the folder
             root_missing: set `root` in watch.toml (or --root) to the folder with the plugins
             trouble: a remedy
-            created: switch it on in Admin Panel > Functions
+            created: `owui-watch on ID` switches it on
             created: set `activate_new = true` in watch.toml to have new functions switched on
-            updated: switch it on in Admin Panel > Functions
-            updated: switch it on in Admin Panel > Functions
-            unchanged: switch it on in Admin Panel > Functions
-            unchanged: switch it on in Admin Panel > Functions
+            created: it runs once it is global (Admin Panel > Functions) or attached to a model (Workspace > Models)
+            updated: `owui-watch on ID` switches it on
+            updated: `owui-watch on ID` switches it on
+            unchanged: `owui-watch on ID` switches it on
+            unchanged: `owui-watch on ID` switches it on
             remote_edit: `owui-watch pull shout` takes the server's text and keeps a copy of yours
-            remote_edit: to deploy yours, set `on_remote_edit = "backup"` in watch.toml: a copy of the server's text is kept
+            remote_edit: `owui-watch deploy shout` deploys yours and keeps a copy of the server's
             remote_edit: `owui-watch pull shout` takes the server's text and keeps a copy of yours
-            remote_edit: to deploy yours, set `on_remote_edit = "backup"` in watch.toml: a copy of the server's text is kept
+            remote_edit: `owui-watch deploy shout` deploys yours and keeps a copy of the server's
             twin: if it is the same plugin, write `id = "old"` under `[plugins."plugins/shout.py"]` in watch.toml
             twin: if it is another one, write `adopt = "never"` there instead (with --once: or add --yes)
             twin: if it is the same plugin, write `id = "old"` under `[plugins."plugins/shout.py"]` in watch.toml
             twin: if it is another one, write `adopt = "never"` there instead (with --once: or add --yes)
-            rolled_back: change the file and save it to deploy it
+            rolled_back: `owui-watch deploy shout` deploys it as it is; so does a change
             rollback_undone: `owui-watch rollback shout 2a51d3547c23` restores it
             refused: this version of Open WebUI hides the reason: look for it in the server's log
             refused: often a module is missing: name its package under `requirements` in the frontmatter
             refused: the server's log may say more
             refused: its frontmatter requires yaml, attrs: if another package provides the module, name it there as well
-            went_off: check it in Admin Panel > Functions and switch it on there
-            not_switched_on: switch it on in Admin Panel > Functions
+            went_off: `owui-watch on ID` switches it on again
+            not_switched_on: `owui-watch on ID` switches it on
             refused_before: correct the file and save it
             refused_before: correct the file
-            refused_before: save it again to retry (with --once: add --force)
+            refused_before: `owui-watch deploy ID` sends it again as it is
             refused_before: correct `requirements` in its frontmatter
-            refused_before: save the file again to retry (with --once: add --force)
+            refused_before: `owui-watch deploy ID` sends it again as it is
             failed: use the key of an admin or of the tool's owner
-            failed: save it again when nobody else is editing it
+            failed: `owui-watch deploy ID` sends it again, once nobody else is editing it
             failed: check ENABLE_PLUGINS, ENABLE_FUNCTIONS and ENABLE_TOOLS in the server's environment
             failed: the server's log may say more
             failed: free disk space or make the state folder writable; a watch then retries
@@ -262,11 +273,12 @@ mod tests {
             removed: a plugin defines Pipe, Filter, Action, Event or Tools at the top level of its file
             removed: restore the file to prevent this
             removed: restore the file to prevent this
-            left_off: switch it on in Admin Panel > Functions
+            left_off: `owui-watch on ID` switches it on
             spared: if you no longer need it, delete it or switch it off on the server
             spared: if you no longer need it, delete it or switch it off on the server
             spared: if you no longer need it, delete it or switch it off on the server
-        "#]].assert_eq(&table);
+        "#]]
+        .assert_eq(&table);
     }
 
     /// Words as servers say them, what the text has to do with them, and the hint.
@@ -319,7 +331,7 @@ mod tests {
             `Command '['/usr/bin/python3', '-m', 'pip', 'install', 'httpx==99']' returned non-zero exit status 1.`
                 3: requirements: httpx==99
                 the server could not install httpx==99: correct the line; the server's log has pip's words
-                if its package index was out of reach, save the file again to retry (with --once: add --force)
+                if its package index was out of reach, `owui-watch deploy ID` sends it again
             `No module named 'open_webui.configparser'`
                 2: from configparser import ConfigParser
                 the server rewrites `from configparser` to `from open_webui.configparser`: write `import configparser` instead

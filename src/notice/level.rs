@@ -26,6 +26,12 @@ impl Level {
             Level::Error => "error",
         }
     }
+
+    /// The level of this name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        [Level::Detail, Level::Info, Level::Warning, Level::Error].into_iter().find(|level| level.name() == name)
+    }
 }
 
 impl Notice {

@@ -11,6 +11,7 @@ mod level;
 mod log;
 mod outcome;
 mod report;
+mod summary;
 mod text;
 mod traceback;
 
@@ -30,7 +31,10 @@ use crate::plugin::{Diagnostic, Digest, Entry, Key, Plugin, Span};
 
 pub use format::{duration, format_place};
 pub use level::Level;
-pub use report::{Provenance, Report, ServiceEvent, ServiceStatus, Task};
+pub use report::{
+    PluginState, PluginStatus, Provenance, Report, ServiceEvent, ServiceStatus, StatusCounts, SwitchFailure, Task, Use,
+};
+pub use summary::PassSummary;
 pub use traceback::{Frame, Raised};
 
 /// One thing that happened, and what it happened to.
@@ -510,47 +514,6 @@ pub enum KeepReason {
     Back,
 }
 
-/// How many plugins of a pass came to which outcome.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PassSummary {
-    /// New on the server (or would be).
-    pub created: usize,
-    /// Replaced on the server (or would be).
-    pub updated: usize,
-    /// On the server already.
-    pub unchanged: usize,
-    /// Refused by the server.
-    pub refused: usize,
-    /// Waiting for the user to decide.
-    pub held: usize,
-    /// Files with errors.
-    pub skipped: usize,
-    /// Failed for another reason.
-    pub failed: usize,
-    /// Folders that could not be read. They count as no plugin, since their content is unknown.
-    pub unreadable_folders: usize,
-}
-
-impl PassSummary {
-    /// How many plugins the pass was about.
-    #[must_use]
-    pub fn total(&self) -> usize {
-        self.created + self.updated + self.unchanged + self.not_deployed()
-    }
-
-    /// How many plugins the server does not hold as their files have them.
-    #[must_use]
-    pub fn not_deployed(&self) -> usize {
-        self.refused + self.held + self.skipped + self.failed
-    }
-
-    /// Whether the server holds every plugin as its file has it, as far as can be known.
-    #[must_use]
-    pub fn is_complete(&self) -> bool {
-        self.not_deployed() == 0 && self.unreadable_folders == 0
-    }
-}
-
 impl Notice {
     /// A notice about one plugin.
     #[must_use]
@@ -587,6 +550,7 @@ impl Notice {
             NoticeKind::Flawed { diagnostic, .. } | NoticeKind::Surprising(diagnostic) => diagnostic.span.as_ref(),
             NoticeKind::Refused { span, .. } | NoticeKind::RefusedBefore { span, .. } => span.as_ref(),
             NoticeKind::Raised(raised) => Some(&raised.frames.first()?.span),
+            NoticeKind::Report(Report::Status(status)) => status.span(),
             _ => None,
         }
     }

@@ -331,7 +331,7 @@ mod tests {
                 12:34:56 · http://localhost:8080 is Open WebUI 0.12.4
                 12:34:56 ✓ tool    clock         created  34 ms
                 12:34:56 ✓ pipe    rubber_duck_of_the_house  0.3  created, switched off  34 ms
-                hint: switch it on in Admin Panel > Functions
+                hint: `owui-watch on ID` switches it on
                 hint: set `activate_new = true` in watch.toml to have new functions switched on
                 12:34:56 ✓ pipe    rubber_duck_of_the_house  0.3  created, switched off  34 ms
                 12:34:56 ✓ filter  shout                     1.0 → 1.1  updated  34 ms
@@ -359,10 +359,10 @@ mod tests {
                 plugins/shout.py:1:1: warning: No Function class found in the module
                 note: the server keeps the old version
                 hint: correct the file
-                hint: save it again to retry (with --once: add --force)
+                hint: `owui-watch deploy ID` sends it again as it is
                 12:34:56 ✗ filter  shout                     1.1        not deployed  34 ms
                 plugins/shout.py:1:1: error: the server holds another text than the one sent: someone else just edited it
-                hint: save it again when nobody else is editing it
+                hint: `owui-watch deploy ID` sends it again, once nobody else is editing it
                 12:34:56 ✗ filter  shout                     1.1        not sent
                 plugins/shout.py:2:14: error: invalid Python: expected `)`
                   |
@@ -407,21 +407,21 @@ mod tests {
             &notices,
             Some(60),
             expect![[r#"
-            12:34:56 ! filter  shout  1.1  refused before, not sent again
-            plugins/shout.py:1:1: warning: No Function class found in the module
-            note: the server keeps the old version
-            hint: correct the file
-            hint: save it again to retry (with --once: add --force)
-            12:34:56 ✗ filter  shout  not deployed: `a.py` and `b.py` claim this id
-            hint: set another `id` in its frontmatter or under
-                  `[plugins."path"]` in watch.toml
-            hint: leave all but one out with `exclude` in watch.toml
-            12:34:56 ! cannot reach http://localhost:8080: connection refused (next try in 500 ms, 1 plugin waiting)
-            hint: set OPENWEBUI_URL, or `url` in watch.toml, to the
-                  address of your server
-            hint: `owui-watch sandbox` starts a throw-away Open WebUI to
-                  try things out
-        "#]],
+                12:34:56 ! filter  shout  1.1  refused before, not sent again
+                plugins/shout.py:1:1: warning: No Function class found in the module
+                note: the server keeps the old version
+                hint: correct the file
+                hint: `owui-watch deploy ID` sends it again as it is
+                12:34:56 ✗ filter  shout  not deployed: `a.py` and `b.py` claim this id
+                hint: set another `id` in its frontmatter or under
+                      `[plugins."path"]` in watch.toml
+                hint: leave all but one out with `exclude` in watch.toml
+                12:34:56 ! cannot reach http://localhost:8080: connection refused (next try in 500 ms, 1 plugin waiting)
+                hint: set OPENWEBUI_URL, or `url` in watch.toml, to the
+                      address of your server
+                hint: `owui-watch sandbox` starts a throw-away Open WebUI to
+                      try things out
+            "#]],
         );
     }
 

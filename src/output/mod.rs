@@ -6,6 +6,7 @@ mod frames;
 mod lines;
 mod messages;
 mod screen;
+mod transcript;
 
 use std::collections::VecDeque;
 use std::io;
@@ -21,6 +22,7 @@ use messages::{message, print_hint};
 pub use console::Console;
 pub use messages::Steps;
 pub use screen::{Screen, unified};
+pub use transcript::Transcript;
 
 /// How many notices are kept for a slow reader.
 const MOST_WAITING: usize = 10_000;

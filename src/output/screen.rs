@@ -61,6 +61,34 @@ impl Screen {
         }
     }
 
+    /// Prints a row that begins with a sign, which is coloured by the level.
+    pub fn signed_row(self, notice: &Notice, sign: &str, aligned: &str) {
+        let style = match notice.level() {
+            Level::Detail | Level::Info => Style::new(),
+            Level::Warning => YELLOW,
+            Level::Error => RED,
+        };
+        let style = if sign == "✓" { GREEN } else { style };
+        match aligned.strip_prefix(sign) {
+            Some(rest) => self.row(notice, &format!("{style}{sign}{style:#}{rest}")),
+            None => self.row(notice, aligned),
+        }
+    }
+
+    /// Prints what another process was told: a status line, what explains it, and the JSON.
+    pub fn relay(self, level: Level, line: &str, more: &str, json: &str) {
+        match self.format {
+            Format::Json => out(&format!("{}\n", printable::line(json))),
+            Format::Lines if level >= self.least => {
+                out(&format!("{}\n", printable::line(line)));
+                if !more.is_empty() {
+                    writeln!(anstream::stderr().lock(), "{}", printable::text(more)).ok();
+                }
+            }
+            Format::Lines => {}
+        }
+    }
+
     /// Prints a difference, also with `--quiet`.
     pub fn difference(self, notice: &Notice) {
         let Some(diff) = notice.diff().filter(|_| self.wants_lines(notice)) else { return };

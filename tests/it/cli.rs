@@ -38,6 +38,11 @@ fn help() {
         Usage: owui-watch [OPTIONS] [PLUGINS]... [COMMAND]
 
         Commands:
+          status    Show how each plugin is: here, on the server, on or off
+          deploy    Deploy plugins now, also if they are unchanged, held, or were refused before
+          on        Switch functions on
+          off       Switch functions off
+          global    Make filters and actions global, for all models, or no longer
           history   List a plugin's deployed and replaced texts
           rollback  Restore an earlier text of a plugin on the server, after showing the difference
           diff      Show the differences between the server's texts and the files

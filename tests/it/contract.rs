@@ -11,7 +11,7 @@ use std::time::Duration;
 use owui_watch::client::Client;
 use owui_watch::engine::deploy::{Call, Form, Reply, Row, Version as Past};
 use owui_watch::plugin::id::PluginId;
-use owui_watch::plugin::{Key, Kind};
+use owui_watch::plugin::{Entry, Key, Kind};
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
@@ -72,6 +72,7 @@ cases! {
     no_key_is_not_allowed,
     a_toggle_flips,
     a_global_toggle_flips,
+    models_tell_what_they_use,
     what_is_deleted_is_gone_but_for_the_users_own_valves,
     the_least_that_is_taken,
     a_stub_brings_out_the_reason,
@@ -743,17 +744,47 @@ async fn a_global_toggle_flips(server: Server) {
     let client = server.client();
     let key = key(Kind::Function, "global_switch");
     row(client.call(Call::Create(key.clone(), form("A", FILTER))).await);
-    assert_eq!(stored(&server, &key).await["is_global"], json!(false));
+    let read = async || {
+        let read = row(client.call(Call::Get(key.clone())).await);
+        (read.entry, read.is_active, read.is_global)
+    };
+    assert_eq!(read().await, (Some(Entry::Filter), Some(false), Some(false)));
     for expected in [true, false, true] {
-        let flipped = flip_global(&server, &key).await;
-        assert_eq!((&flipped["is_global"], &flipped["is_active"]), (&json!(expected), &json!(false)));
-        assert_eq!(stored(&server, &key).await["is_global"], json!(expected));
+        let flipped = row(client.call(Call::ToggleGlobal(key.id.clone())).await);
+        assert_eq!((flipped.is_global, flipped.is_active), (Some(expected), Some(false)));
+        assert_eq!(read().await, (Some(Entry::Filter), Some(false), Some(expected)));
     }
     row(client.call(Call::Update(key.clone(), form("A", PIPE))).await);
-    assert_eq!(stored(&server, &key).await["is_global"], json!(true), "an update leaves it as it was");
+    assert_eq!(read().await, (Some(Entry::Pipe), Some(false), Some(true)), "an update leaves it as it was");
+    let Reply::Rows(rows) = client.call(Call::Overview(Kind::Function)).await else { panic!() };
+    let listed = rows.iter().find(|row| row.id == key.id.as_str()).unwrap();
+    assert_eq!((listed.entry, listed.is_active, listed.is_global), (Some(Entry::Pipe), Some(false), Some(true)));
     let tool = self::key(Kind::Tool, "global_switch");
     row(client.call(Call::Create(tool.clone(), form("A", TOOLS))).await);
     assert_eq!(stored(&server, &tool).await.get("is_global"), None);
+    let absent = PluginId::new("no_such_switch").unwrap();
+    assert_eq!(client.call(Call::ToggleGlobal(absent)).await, Reply::Absent);
+}
+
+async fn models_tell_what_they_use(server: Server) {
+    let client = server.client();
+    let attached = async || match client.call(Call::Attached).await {
+        Reply::Attached(attached) => attached,
+        reply => panic!("{reply:?}"),
+    };
+    assert!(!attached().await.filters.contains("of_a_model"));
+    for (id, base, meta) in [
+        ("contract-a", json!("another"), json!({"filterIds": ["of_a_model", "of_two"], "description": null})),
+        ("contract-b", Value::Null, json!({"filterIds": ["of_two"], "actionIds": ["an_action"]})),
+        ("contract-c", json!("another"), json!({})),
+    ] {
+        let model = json!({"id": id, "base_model_id": base, "name": id, "meta": meta, "params": {}});
+        let (status, answer) = server.post("/api/v1/models/create", &model).await;
+        assert_eq!(status, 200, "{answer}");
+    }
+    let attached = attached().await;
+    assert!(["of_a_model", "of_two"].iter().all(|id| attached.filters.contains(*id)), "{attached:?}");
+    assert!(attached.actions.contains("an_action") && !attached.filters.contains("an_action"), "{attached:?}");
 }
 
 async fn what_is_deleted_is_gone_but_for_the_users_own_valves(server: Server) {

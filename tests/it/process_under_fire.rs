@@ -441,7 +441,7 @@ fn written_files_are_private() {
     let mut seen: Vec<_> = names(&state);
     // The ledger exists, perhaps incomplete; a log follows each deploy.
     seen.retain(|name| !name.starts_with("ledger-") && !name.starts_with(".owui-watch-") && name != "logs");
-    assert_eq!(seen, [".gitignore", "backups", "deployed", "identity", "under-way"]);
+    assert_eq!(seen, [".gitignore", "backups", "deployed", "identity", "requests", "under-way"]);
     server.release();
     watch.wait("updated", Some("a"));
     assert!(watch.stop().success());

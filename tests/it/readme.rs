@@ -23,6 +23,7 @@ const MAP: &str = include_str!("../../src/lib.rs");
 const NOTICE: &str = include_str!("../../src/notice/json.rs");
 const PLAN: &str = include_str!("../../src/engine/plan.rs");
 const REPORT: &str = include_str!("../../src/notice/report/mod.rs");
+const STATUS: &str = include_str!("../../src/notice/report/status.rs");
 const SERVICE: &str = include_str!("../../src/notice/report/service.rs");
 const DIAGNOSTIC: &str = include_str!("../../src/plugin/diagnostic.rs");
 
@@ -220,8 +221,9 @@ fn every_event_of_a_service_is_listed() {
 #[test]
 fn every_event_of_a_command_is_listed() {
     let listed: BTreeSet<_> = table("event of a command").iter().flat_map(|row| ticked(&row[0])).collect();
+    let reports = [REPORT, STATUS].concat();
     let told =
-        words_of_calls(REPORT, &["Said::info(\"", "Task::Compare => \"", "Task::Pull => \"", "Task::Trust => \""]);
+        words_of_calls(&reports, &["Said::info(\"", "Task::Compare => \"", "Task::Pull => \"", "Task::Trust => \""]);
     assert_eq!(listed, &told - &words(NOTICE, "impl Notice {"));
 }
 
@@ -236,6 +238,7 @@ fn every_word_of_json_is_listed() {
         (NOTICE, "impl KeepReason {"),
         (NOTICE, "impl OldVersion {"),
         (REPORT, "impl Provenance {"),
+        (STATUS, "impl PluginStatus {"),
         (DIAGNOSTIC, "impl Rule {"),
     ] {
         let missing = &words(source, mark) - &listed;

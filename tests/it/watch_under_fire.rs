@@ -165,12 +165,12 @@ fn folders_beyond_the_limit_of_watches_are_polled() {
     let server = FakeServer::start();
     let files: Vec<_> = (0..8).map(|n| format!("plugins/{n}/p{n}.py")).collect();
     let project = deployed(&server, &files.iter().map(String::as_str).collect::<Vec<_>>());
-    // The project (twice, also for its settings), the root, and three of the eight.
-    let Some(mut watch) = limited(&project, "max_inotify_watches", 6) else { return };
+    // The project (twice, also for its settings), the requests, the root, and three of the eight.
+    let Some(mut watch) = limited(&project, "max_inotify_watches", 7) else { return };
     let notices = watch.wait("summary", None);
     check_limit(
         &notices,
-        "no file events of `plugins/3`: the system's limit of inotify watches is reached (user.max_inotify_watches is 6)",
+        "no file events of `plugins/3`: the system's limit of inotify watches is reached (user.max_inotify_watches is 7)",
         "sudo sysctl user.max_inotify_watches=524288",
     );
     for file in &files {
@@ -198,7 +198,7 @@ fn next(watch: &mut Watch) -> Value {
 fn new_folders_beyond_the_limit_are_polled() {
     let server = FakeServer::start();
     let project = deployed(&server, &[A]);
-    let Some(mut watch) = limited(&project, "max_inotify_watches", 4) else { return };
+    let Some(mut watch) = limited(&project, "max_inotify_watches", 5) else { return };
     assert_eq!(troubles(&watch.wait("summary", None)), Vec::<&Value>::new());
     project.write("plugins/one/b.py", &filter("1"));
     watch.wait("created", Some("b"));

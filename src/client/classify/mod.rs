@@ -1,5 +1,5 @@
-//! Interprets answers. Pure: one table of the statuses and texts of all server versions. `words`, `rows` and `history`
-//! parse the answers' content.
+//! Interprets answers. Pure: one table of the statuses and texts of all server versions. `words`, `rows`, `models`
+//! and `history` parse the answers' content.
 //!
 //! On this server, missing rows, missing permission and refused code share statuses, so the texts decide. An ambiguous
 //! text counts as the milder case: asking again is better than a wrong action.
@@ -7,6 +7,7 @@
 //! Long because its tests are one table over all kinds of answers.
 
 mod history;
+mod models;
 mod rows;
 mod words;
 
@@ -18,6 +19,7 @@ use crate::engine::deploy::Reply;
 use crate::plugin::Kind;
 use history::{WireSnapshot, listed_version};
 pub(super) use history::{newest_first, page_length};
+use models::{attached, listed_model};
 use rows::{Named, TOO_MANY_VALUES, WireRow, has_too_many_values};
 pub(super) use rows::{listed_row, overview, summed_up_row};
 use words::{
@@ -36,10 +38,20 @@ pub(super) enum Asked {
     Create(Kind),
     Update(Kind),
     Toggle,
+    ToggleGlobal,
+    Models(Models),
     Delete,
     Versions,
     Version,
     Prune,
+}
+
+/// A list of models. `All` exists since 0.11; the other two make it up before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Models {
+    All,
+    Workspace,
+    Base,
 }
 
 impl Asked {
@@ -52,9 +64,15 @@ impl Asked {
             | Asked::SignIn
             | Asked::Overview(_)
             | Asked::Get(_)
+            | Asked::Models(_)
             | Asked::Versions
             | Asked::Version => false,
-            Asked::Create(_) | Asked::Update(_) | Asked::Toggle | Asked::Delete | Asked::Prune => true,
+            Asked::Create(_)
+            | Asked::Update(_)
+            | Asked::Toggle
+            | Asked::ToggleGlobal
+            | Asked::Delete
+            | Asked::Prune => true,
         }
     }
 
@@ -65,7 +83,12 @@ impl Asked {
 
     /// Whether it names a row that may not exist.
     fn names_a_row(self) -> bool {
-        matches!(self, Asked::Get(_) | Asked::Update(_) | Asked::Toggle | Asked::Delete) || self.is_about_history()
+        let is_named = matches!(self, Asked::Get(_) | Asked::Update(_) | Asked::Delete);
+        is_named || self.flips() || self.is_about_history()
+    }
+
+    fn flips(self) -> bool {
+        matches!(self, Asked::Toggle | Asked::ToggleGlobal)
     }
 
     /// Whether servers before 0.12 lack this path.
@@ -106,16 +129,21 @@ pub(super) fn classify(asked: Asked, answer: &Answer<'_>) -> Reply {
         Asked::Connect => read::<Connected>(answer).map(|it| Reply::Connected { version: shortened(&it.version) }),
         Asked::Overview(_) => List::of(answer.body, listed_row).map(overview),
         Asked::Get(_) => got(answer),
-        Asked::Create(_) | Asked::Update(_) | Asked::Toggle if has_too_many_values(answer.body) => {
+        Asked::Create(_) | Asked::Update(_) | Asked::Toggle | Asked::ToggleGlobal
+            if has_too_many_values(answer.body) =>
+        {
             Some(Reply::Lost { cause: TOO_MANY_VALUES.to_owned() })
         }
-        Asked::Create(_) | Asked::Update(_) | Asked::Toggle => read::<WireRow>(answer).map(|row| {
-            if answer.is_about(&row.id) {
-                Reply::Row(Box::new(row.into()))
-            } else {
-                Reply::Lost { cause: ANOTHER_PLUGIN.to_owned() }
-            }
-        }),
+        Asked::Create(_) | Asked::Update(_) | Asked::Toggle | Asked::ToggleGlobal => {
+            read::<WireRow>(answer).map(|row| {
+                if answer.is_about(&row.id) {
+                    Reply::Row(Box::new(row.into()))
+                } else {
+                    Reply::Lost { cause: ANOTHER_PLUGIN.to_owned() }
+                }
+            })
+        }
+        Asked::Models(_) => List::of(answer.body, listed_model).map(attached),
         // `false`: the server's database refused.
         Asked::Delete | Asked::Prune => {
             read(answer).map(|done| if done { Reply::Deleted } else { stumbled("it was not deleted") })
@@ -243,13 +271,17 @@ fn bad_request(asked: Asked, answer: &Answer<'_>) -> Reply {
     match asked {
         Asked::Create(_) | Asked::Update(_) => Reply::Refused { words: unwrapped(&detail).to_owned() },
         // The database refused the change.
-        Asked::Toggle | Asked::Delete => stumbled(&detail),
+        Asked::Toggle | Asked::ToggleGlobal | Asked::Delete => stumbled(&detail),
         Asked::SignIn => Reply::NotAllowed { status, words: detail },
         // The server may fail here for other reasons, which do not concern the text.
         Asked::Prune => Reply::Refused { words: detail },
-        Asked::Connect | Asked::Config | Asked::Overview(_) | Asked::Get(_) | Asked::Versions | Asked::Version => {
-            Reply::Foreign { status, words: detail }
-        }
+        Asked::Connect
+        | Asked::Config
+        | Asked::Overview(_)
+        | Asked::Get(_)
+        | Asked::Models(_)
+        | Asked::Versions
+        | Asked::Version => Reply::Foreign { status, words: detail },
     }
 }
 

@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use crate::client::list::Listed;
 use crate::engine::deploy::{Reply, Row};
-use crate::plugin::Digest;
 use crate::plugin::id::PluginId;
+use crate::plugin::{Digest, Entry};
 
 pub(super) const TOO_MANY_VALUES: &str = "the server's answer has more parts than a plugin can have";
 
@@ -81,6 +81,8 @@ pub(super) fn bare_row(id: String) -> Row {
         digest: None,
         meta: Map::new(),
         is_active: None,
+        is_global: None,
+        entry: None,
         access_control: None,
         versioned: false,
         version_id: None,
@@ -95,6 +97,9 @@ pub(super) struct WireRow {
     content: Option<String>,
     meta: Option<Map<String, Value>>,
     is_active: Option<bool>,
+    is_global: Option<bool>,
+    #[serde(default, rename = "type", deserialize_with = "entry")]
+    entry: Option<Entry>,
     #[serde(default, deserialize_with = "present")]
     access_control: Option<Value>,
     version_id: Option<String>,
@@ -114,6 +119,9 @@ struct ListedRow<Text> {
     content: Option<Text>,
     meta: Option<ListedMeta>,
     is_active: Option<bool>,
+    is_global: Option<bool>,
+    #[serde(default, rename = "type", deserialize_with = "entry")]
+    entry: Option<Entry>,
     version_id: Option<String>,
 }
 
@@ -144,6 +152,8 @@ impl<Text> ListedRow<Text> {
             name: self.name.unwrap_or_default(),
             meta: meta.unwrap_or_default(),
             is_active: self.is_active,
+            is_global: self.is_global,
+            entry: self.entry,
             versioned: self.version_id.is_some(),
             version_id: self.version_id,
             ..bare_row(self.id)
@@ -178,6 +188,12 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, 
     Value::deserialize(deserializer).map(Some)
 }
 
+/// The type of a function; `None` for one that a later version has.
+fn entry<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Entry>, D::Error> {
+    let word = Value::deserialize(deserializer)?;
+    Ok(Entry::ALL.into_iter().find(|entry| word.as_str() == Some(entry.word())))
+}
+
 impl From<WireRow> for Row {
     fn from(row: WireRow) -> Self {
         Self {
@@ -186,6 +202,8 @@ impl From<WireRow> for Row {
             content: row.content,
             meta: row.meta.unwrap_or_default(),
             is_active: row.is_active,
+            is_global: row.is_global,
+            entry: row.entry,
             access_control: row.access_control,
             versioned: row.version_id.is_some(),
             version_id: row.version_id,
@@ -287,6 +305,8 @@ mod tests {
             content: None,
             meta: Map::new(),
             is_active: None,
+            is_global: None,
+            entry: None,
             access_control: None,
             versioned: false,
             version_id: None,

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::server::{Server, text};
+use super::table::{Cells, aligned};
 use super::target::{Files, Target};
 use super::{CommandContext, trouble};
 use crate::disk::{Copy, Origin};
@@ -21,7 +22,7 @@ use crate::output::Screen;
 use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::{Digest, Key, normal};
 use merge::merged;
-use table::{Cells, aligned, cells};
+use table::cells;
 
 /// How many of the server's versions to read with their texts.
 const MOST_TEXTS: usize = 20;

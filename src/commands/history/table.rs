@@ -1,22 +1,14 @@
-//! The history as a table that fits the terminal.
+//! The history as a table.
 
 use jiff::tz::TimeZone;
 
+use super::super::table::Cells;
 use super::{Entry, beside, clock, name};
 use crate::engine::deploy::message;
 use crate::notice::Provenance;
 use crate::printable;
 
-/// The last column is hidden below this width.
-const LEAST_WORDS: usize = 10;
-
-/// The column with the frontmatter version, which may be long, and its minimum width.
-const VERSION: usize = 3;
-const LEAST_VERSION: usize = 5;
-
 /// An entry as a row of the table.
-pub(super) type Cells = [String; 6];
-
 pub(super) fn cells(entry: &Entry, zone: &TimeZone) -> Cells {
     let cells = [
         if entry.current { "*".to_owned() } else { String::new() },
@@ -40,51 +32,12 @@ fn words(entry: &Entry) -> String {
     [Some(said), author].into_iter().flatten().filter(|words| !words.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// The rows of the table, cut to `columns`. Empty columns take no room; first the last column is cut, then long
-/// versions.
-pub(super) fn aligned(table: &[Cells], columns: Option<usize>) -> Vec<String> {
-    let mut widths = [0; 6];
-    for cells in table {
-        for (widest, cell) in widths.iter_mut().zip(cells) {
-            *widest = width(cell).max(*widest);
-        }
-    }
-    let room = |width: &usize| if *width > 0 { width + GAP.len() } else { 0 };
-    let [words_before @ .., words] = &mut widths;
-    let fixed: usize = words_before.iter().map(room).sum();
-    if let Some(columns) = columns {
-        // The mark is followed by one space, not a full gap.
-        let left = (columns + 1).saturating_sub(fixed);
-        *words = if left < LEAST_WORDS { 0 } else { left.min(*words) };
-        let over = fixed.saturating_sub(columns + 1 + GAP.len());
-        let version = &mut words_before[VERSION];
-        *version = (*version).min(version.saturating_sub(over).max(LEAST_VERSION));
-    }
-    table.iter().map(|cells| row(cells, &widths)).collect()
-}
-
-const GAP: &str = "  ";
-
-fn row(cells: &Cells, widths: &[usize; 6]) -> String {
-    let mut line = String::new();
-    for (n, (cell, columns)) in cells.iter().zip(widths).enumerate().filter(|(_, (_, columns))| **columns > 0) {
-        let cell = console::truncate_str(cell, *columns, "…");
-        let padding = " ".repeat(columns.saturating_sub(width(&cell)));
-        line = line + &cell + &padding + if n == 0 { " " } else { GAP };
-    }
-    line.truncate(line.trim_end().len());
-    line
-}
-
-fn width(text: &str) -> usize {
-    console::measure_text_width(text)
-}
-
 #[cfg(test)]
 mod tests {
     use expect_test::expect;
     use jiff::Timestamp;
 
+    use super::super::super::table::{aligned, width};
     use super::super::Text;
     use super::*;
     use crate::engine::deploy::Version;

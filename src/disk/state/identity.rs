@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::backups::{BACKUPS, DEPLOYED};
 use super::intents::{INTENTS, ROLLBACKS};
 use super::log::LOGS;
+use super::requests::{ANSWERS, REQUESTS};
 use super::trust::{self, Lasting};
 use super::{UNFINISHED, full};
 use crate::regular_file::Rejection;
@@ -174,7 +175,7 @@ fn set_aside(folder: &Path) -> io::Result<Option<PathBuf>> {
 
 fn is_state(name: &OsStr) -> bool {
     let Some(name) = name.to_str() else { return false };
-    [FILE, "seen.json", BACKUPS, DEPLOYED, LOGS, ROLLBACKS, INTENTS].contains(&name)
+    [FILE, "seen.json", BACKUPS, DEPLOYED, LOGS, ROLLBACKS, INTENTS, REQUESTS, ANSWERS].contains(&name)
         || name.starts_with("ledger-") && name.contains(".json")
 }
 

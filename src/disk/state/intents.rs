@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 use serde::de::DeserializeOwned;
@@ -74,17 +74,17 @@ impl Folder {
     fn save_signed(&self, folder: &Path, key: &Key, value: &impl Serialize) -> anyhow::Result<()> {
         let path = folder.join(name(key));
         let owner = self.made().with_context(|| format!("writing `{}`", path.display()))?;
-        self.write(&path, &serde_json::to_vec(&Signed { state: Some(owner.id), value })?, Lasting::Synced)
+        self.write(&path, &serde_json::to_vec(&Signed::new(&owner, value))?, Lasting::Synced)
     }
 
     fn all_signed<T: DeserializeOwned>(&self, folder: &Path) -> BTreeMap<Key, T> {
         let Some(owner) = self.owner() else { return BTreeMap::new() };
         let keys = self.entries(folder).filter_map(|entry| Some((key(entry.file_name().to_str()?)?, entry.path())));
-        keys.filter_map(|(key, path)| Some((key, self.read_signed(&path, &owner)?))).collect()
+        keys.filter_map(|(key, path)| Some((key, self.read_signed(&path, &owner, LARGEST)?))).collect()
     }
 
-    fn read_signed<T: DeserializeOwned>(&self, path: &Path, owner: &Owner) -> Option<T> {
-        let cause = match self.read(path, LARGEST) {
+    pub(super) fn read_signed<T: DeserializeOwned>(&self, path: &Path, owner: &Owner, most: u64) -> Option<T> {
+        let cause = match self.read(path, most) {
             Ok(bytes) => match serde_json::from_slice::<Signed<T>>(&bytes) {
                 Ok(signed) if owner.wrote(signed.state.as_deref()) => return Some(signed.value),
                 Ok(_) => format!("it {NOT_OURS}"),
@@ -107,24 +107,34 @@ impl Folder {
 impl State {
     /// Whether the rollbacks may have changed since this was last asked. The first time, whether there are any.
     pub fn rollbacks_changed(&mut self) -> bool {
-        let Ok(metadata) = self.folder.rollbacks_folder().symlink_metadata() else {
-            return self.rollbacks_seen.take().is_some();
-        };
-        let modified = metadata.modified().ok();
-        let changed = modified.is_none() || modified != self.rollbacks_seen;
-        // A later change within the same tick of the clock would be missed.
-        let settled = age(&metadata).is_none_or(|age| age > ONE_TICK);
-        self.rollbacks_seen = modified.filter(|_| settled);
-        changed
+        let folder = self.folder.rollbacks_folder();
+        has_changed(&folder, &mut self.rollbacks_seen)
     }
+}
+
+/// Whether a folder has changed since it was `seen`. The first time, whether it is there.
+pub(super) fn has_changed(folder: &Path, seen: &mut Option<SystemTime>) -> bool {
+    let Ok(metadata) = folder.symlink_metadata() else { return seen.take().is_some() };
+    let modified = metadata.modified().ok();
+    let changed = modified.is_none() || modified != *seen;
+    // A later change within the same tick of the clock would be missed.
+    let settled = age(&metadata).is_none_or(|age| age > ONE_TICK);
+    *seen = modified.filter(|_| settled);
+    changed
 }
 
 /// An intent or rollback, with the id of the state folder that it was written in.
 #[derive(Serialize, Deserialize)]
-struct Signed<T> {
+pub(super) struct Signed<T> {
     state: Option<String>,
     #[serde(flatten)]
     value: T,
+}
+
+impl<T> Signed<T> {
+    pub(super) fn new(owner: &Owner, value: T) -> Self {
+        Self { state: Some(owner.id.clone()), value }
+    }
 }
 
 fn name(key: &Key) -> String {

@@ -11,6 +11,7 @@ mod intents;
 mod ledger;
 mod lock;
 mod log;
+mod requests;
 mod trust;
 
 use std::fs::{self, File, OpenOptions};
@@ -28,6 +29,8 @@ use identity::{Owner, UNUSABLE};
 use intents::{INTENTS, ROLLBACKS};
 pub use lock::Other;
 use log::LOGS;
+use requests::{ANSWERS, REQUESTS};
+pub use requests::{Answer, Request, RequestId, Requested, Told};
 pub(super) use trust::Lasting;
 
 use crate::disk::read::age;
@@ -151,7 +154,8 @@ impl Folder {
     fn clear_up(&self) {
         let mut folders = vec![self.path.clone()];
         // Only in our own folders: the user may keep other things here.
-        folders.extend([LOGS, BACKUPS, DEPLOYED, ROLLBACKS, INTENTS].map(|name| self.path.join(name)));
+        folders
+            .extend([LOGS, BACKUPS, DEPLOYED, ROLLBACKS, INTENTS, REQUESTS, ANSWERS].map(|name| self.path.join(name)));
         while let Some(folder) = folders.pop() {
             for entry in self.entries(&folder) {
                 let Ok(kind) = entry.file_type() else { continue };
@@ -177,6 +181,8 @@ pub struct State {
     aside: Option<PathBuf>,
     /// When the folder of the rollbacks was last seen to change.
     rollbacks_seen: Option<SystemTime>,
+    /// When the folder of the requests was.
+    requests_seen: Option<SystemTime>,
     /// Held as long as the process lives: two writers would overwrite each other's records.
     lock: File,
 }
@@ -196,7 +202,7 @@ impl State {
         let (_, aside) = folder.make().map_err(|error| folder.cannot_keep(&error))?;
         let lock = folder.take_lock(&folder.lock())?;
         folder.clear_up();
-        Ok(Self { folder, aside, rollbacks_seen: None, lock })
+        Ok(Self { folder, aside, rollbacks_seen: None, requests_seen: None, lock })
     }
 
     /// The folder, for uses that need no lock.

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use crate::engine::call::{Call, CallFailure, Cause, Form, Reply, Row, Version};
+pub use crate::engine::call::{Attached, Call, CallFailure, Cause, Form, Reply, Row, Version};
 use crate::engine::duplicate::{self, Duplicate, Duplicates, Identity};
 pub use crate::engine::form::message;
 use crate::engine::form::{form_of_stub, form_to_create, form_to_update, is_stub};

@@ -58,6 +58,8 @@ fn row(version: &str, is_active: bool) -> Row {
         meta: object(json!({"manifest": {"title": "Shout", "version": version}})),
         is_active: Some(is_active),
         access_control: None,
+        is_global: None,
+        entry: None,
         versioned: true,
         version_id: Some("v".to_owned()),
         digest: None,
@@ -600,7 +602,8 @@ fn every_reply_is_in_the_table() {
         .iter()
         .map(|(_, reply)| match reply {
             Reply::Connected { .. } => 0,
-            Reply::Rows(_) => 1,
+            // The second is about models, which no deploy asks for.
+            Reply::Rows(_) | Reply::Attached(_) => 1,
             Reply::Row(_) => 2,
             Reply::Absent => 3,
             Reply::Taken => 4,

@@ -1,6 +1,7 @@
 //! The reports of the commands. Most are rare, so each has its words, fields and English in one place.
 
 mod service;
+mod status;
 
 use std::path::{Path, PathBuf};
 
@@ -10,8 +11,10 @@ use serde_json::{Value, json};
 use super::format::count;
 use super::{Level, Subject};
 use crate::engine::deploy::Version;
+use crate::engine::switch::Switch;
 use crate::plugin::{Key, Kind};
 pub use service::{ServiceEvent, ServiceStatus};
+pub use status::{PluginState, PluginStatus, StatusCounts, Use};
 
 /// How many plugins a line names.
 const MOST_NAMED: usize = 5;
@@ -112,6 +115,30 @@ pub enum Report {
     },
     /// The settings need no consent, or have it.
     NothingToTrust,
+    /// How a plugin is, here and on the server.
+    Status(PluginStatus),
+    /// How many plugins are in which state.
+    StatusCounts(StatusCounts),
+    /// A switch of a function is as the user wants it.
+    Switched {
+        /// The switch.
+        switch: Switch,
+        /// How it stands.
+        is: bool,
+        /// Whether it stood like that before.
+        before: bool,
+        /// What the function is used for now.
+        usage: Use,
+    },
+    /// A switch could not be set: somebody else flips it, or the server has no such function.
+    NotSwitched {
+        /// The switch.
+        switch: Switch,
+        /// How it should stand.
+        wanted: bool,
+        /// Why it does not.
+        cause: SwitchFailure,
+    },
     /// The systemd service.
     Service {
         /// Its name.
@@ -119,6 +146,17 @@ pub enum Report {
         /// What happened to it.
         event: ServiceEvent,
     },
+}
+
+/// Why a switch is not as the user wants it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SwitchFailure {
+    /// It is a tool.
+    Tool,
+    /// The server has no such function.
+    Absent,
+    /// Somebody else flips it at the same moment.
+    Contested,
 }
 
 /// What a command does.
@@ -259,6 +297,10 @@ impl Report {
             Report::NothingToTrust => {
                 Said::info("nothing_to_trust", "these settings need no trust, or have it already")
             }
+            Report::Status(status) => status.said(about),
+            Report::StatusCounts(counts) => counts.said(),
+            Report::Switched { switch, is, before, usage } => status::switched(about, *switch, *is, *before, *usage),
+            Report::NotSwitched { switch, wanted, cause } => status::not_switched(about, *switch, *wanted, *cause),
             Report::Service { unit, event } => event.said(unit).with("unit", json!(unit)),
         }
     }

@@ -88,7 +88,7 @@ fn a_held_plugin_can_be_pulled_beside_a_daemon() {
         project.write("plugins/a.py", &filter(ours));
         let held = watch.wait("remote_edit", Some("a")).pop().unwrap();
         let hint = held["hint"].as_str().unwrap();
-        assert!(hint.contains("`owui-watch pull a`") && hint.contains("on_remote_edit = \"backup\""), "{hint}");
+        assert!(hint.contains("`owui-watch pull a`") && hint.contains("`owui-watch deploy a`"), "{hint}");
     };
     // Saving again does not help.
     hold(&mut watch, "theirs", "2");

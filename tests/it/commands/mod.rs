@@ -1,9 +1,12 @@
-//! The built binary's `history`, `rollback`, `diff` and `pull`, against the fake server.
+//! The built binary's `status`, `on`, `off`, `global`, `history`, `rollback`, `diff` and `pull`, against the fake server.
 
+mod deploy;
 mod diff;
 mod history;
 mod pull;
 mod rollback;
+mod status;
+mod switch;
 mod words;
 
 use std::fs;
@@ -63,7 +66,8 @@ fn rollback_of(project: &Project, server: &FakeServer, key: &Key) -> Option<Roll
 fn a_server_that_denies_access_gives_a_reason() {
     let mut server = FakeServer::start();
     let project = deployed_twice(&server);
-    let commands = [&["diff"][..], &["pull"], &["rollback", "a", "--yes"], &["history", "a"]];
+    let commands =
+        [&["diff"][..], &["pull"], &["rollback", "a", "--yes"], &["history", "a"], &["status"], &["on", "a"]];
     let wrong = deployed_twice(&server).with("OPENWEBUI_API_KEY", "sk-wrong");
     for arguments in commands {
         let ran = wrong.run(arguments);
@@ -290,4 +294,86 @@ async fn there_and_back_on_a_real_server() {
 #[ignore = "starts a real Open WebUI"]
 async fn there_and_back_on_an_older_one() {
     there_and_back(Version::V0_9_6).await;
+}
+
+/// What the switches do, and what the status says of it, on a server of this version.
+#[cfg(unix)]
+async fn status_and_switches(version: Version) {
+    use crate::support::{Login, Server, real_server};
+    use secrecy::ExposeSecret as _;
+
+    let sandbox = real_server(version, Login::Asked).await;
+    let server = Server::real(&sandbox);
+    let secret = server.key.as_ref().unwrap().expose_secret();
+    let project = Project::new().with("OPENWEBUI_URL", &server.url).with("OPENWEBUI_API_KEY", secret);
+    let state = |id: &str, code| {
+        let told = notices(&project, &["status", id], code);
+        of(&told, "status")["state"].as_str().unwrap().to_owned()
+    };
+    project.put(A, filter("1"));
+    project.put("plugins/clock.py", tool("1"));
+    assert_eq!(state("a", 1), "not_on_server");
+    check(&project.run(&["--once"]), 0);
+    assert_eq!((state("a", 0), state("clock", 0)), ("off".to_owned(), "ok".to_owned()));
+    check(&project.run(&["on", "a"]), 0);
+    check(&project.run(&["on", "a"]), 0);
+    assert_eq!(state("a", 0), "unused");
+    check(&project.run(&["global", "on", "a"]), 0);
+    assert_eq!(state("a", 0), "ok");
+    check(&project.run(&["global", "off", "a"]), 0);
+    assert_eq!(state("a", 0), "unused");
+    for (id, base) in [("of-a-provider", Value::Null), ("of-ours", json!("another"))] {
+        let meta = json!({"filterIds": ["a"]});
+        let model = json!({"id": id, "base_model_id": base, "name": id, "meta": meta, "params": {}});
+        assert_eq!(server.post("/api/v1/models/create", &model).await.0, 200);
+        assert_eq!(state("a", 0), "ok", "{id}");
+        // Old servers look in the address, others in the body.
+        let gone = server.post(&format!("/api/v1/models/model/delete?id={id}"), &json!({"id": id})).await;
+        assert_eq!(gone.0, 200, "{gone:?}");
+        assert_eq!(state("a", 0), "unused", "{id}");
+    }
+    project.put(A, filter("2"));
+    assert_eq!(state("a", 1), "differs");
+    check(&project.run(&["off", "a"]), 0);
+    check(&project.run(&["on", "clock"]), 1);
+    let mut watch = project.watch();
+    check(&project.run(&["deploy", "a"]), 0);
+    watch.wait("updated", Some("a"));
+    watch.stop();
+    check(&project.run(&["deploy", "a"]), 0);
+    assert_eq!(state("a", 0), "off");
+    fs::remove_file(project.path(A)).unwrap();
+    assert_eq!(state("a", 0), "only_on_server");
+    let ran = project.run(&["status"]);
+    check(&ran, 0);
+    assert!(ran.stdout.ends_with("2 plugins: 1 ok, 1 only on the server\n"), "{}", ran.stdout);
+    sandbox.stop();
+}
+
+#[cfg(unix)]
+#[tokio::test]
+#[ignore = "starts a real Open WebUI"]
+async fn status_and_switches_on_0_6_43() {
+    status_and_switches(Version::V0_6_43).await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+#[ignore = "starts a real Open WebUI"]
+async fn status_and_switches_on_0_9_6() {
+    status_and_switches(Version::V0_9_6).await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+#[ignore = "starts a real Open WebUI"]
+async fn status_and_switches_on_0_11_4() {
+    status_and_switches(Version::V0_11_4).await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+#[ignore = "starts a real Open WebUI"]
+async fn status_and_switches_on_0_12_4() {
+    status_and_switches(Version::V0_12_4).await;
 }

@@ -20,7 +20,7 @@ fn a_mistyped_command_does_nothing() {
     for (arguments, word, hint) in [
         (&["roolback", "shout"][..], "roolback", "did you mean `owui-watch rollback`?"),
         (&["histroy", "shout"], "histroy", "did you mean `owui-watch history`?"),
-        (&["status"], "status", "did you mean `owui-watch service status`?"),
+        (&["statsu"], "statsu", "did you mean `owui-watch status`?"),
         (&["watch"], "watch", "did you mean `owui-watch`?"),
         (&["wait"], "wait", "did you mean `owui-watch --wait`?"),
         (&["version"], "version", "did you mean `owui-watch --version`?"),

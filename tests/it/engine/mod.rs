@@ -33,6 +33,7 @@ mod refusals;
 mod remote_edits;
 mod removals;
 mod repair;
+mod requests;
 mod rollbacks;
 mod saves;
 mod versions;
@@ -169,6 +170,7 @@ impl Script {
             ["root", "gone"] => self.world.root_is_gone = true,
             ["root", "back"] => self.world.root_is_gone = false,
             ["wake"] => self.turn(vec![Event::Wake]),
+            ["deploy", id] => self.turn(vec![Event::Deploy(vec![(key(id), path(id))])]),
             ["stop"] => self.turn(vec![Event::Stop]),
             ["replace"] => self.turn(vec![Event::Replace]),
             ["rolling-back" | "rolled-back", id, local, server] => {
@@ -472,6 +474,8 @@ fn row(id: &str, version: &str) -> Row {
         },
         is_active: Some(true),
         access_control: None,
+        is_global: None,
+        entry: None,
         versioned: true,
         version_id: Some("v".to_owned()),
         digest: None,
@@ -524,12 +528,12 @@ fn read_reply(words: &[&str]) -> Reply {
 
 fn say(call: &Call) -> String {
     match call {
-        Call::Connect => "connect".to_owned(),
+        Call::Connect | Call::Attached => call.word().to_owned(),
         Call::Overview(kind) => format!("overview of {}s", kind.word()),
         Call::Get(key) => format!("get {}", key.id),
         Call::Create(key, form) => format!("create {} {}", key.id, version(&form.content)),
         Call::Update(key, form) => format!("update {} {}", key.id, version(&form.content)),
-        Call::Toggle(id) => format!("{} {id}", call.word()),
+        Call::Toggle(id) | Call::ToggleGlobal(id) => format!("{} {id}", call.word()),
         Call::Delete(key) | Call::Versions(key) => format!("{} {}", call.word(), key.id),
         Call::Version(key, id) | Call::Prune(key, id) => format!("{} {id} of {}", call.word(), key.id),
     }

@@ -150,7 +150,7 @@ impl Server {
                 (None, Kind::Tool) => Reply::Absent,
             }),
             Call::Prune(key, version) => fine(self.prune(key, version)),
-            Call::Versions(_) | Call::Version(..) => fine(Reply::Absent),
+            Call::Versions(_) | Call::Version(..) | Call::ToggleGlobal(_) | Call::Attached => fine(Reply::Absent),
         }
     }
 
@@ -289,6 +289,8 @@ impl Server {
             meta,
             is_active: function.then_some(held.active),
             access_control: None,
+            is_global: None,
+            entry: None,
             versioned: self.versioned,
             version_id: held.versions.last().filter(|_| self.versioned).map(|(version, _)| version.to_string()),
         }

@@ -328,7 +328,7 @@ pub(super) fn lost(cause: &str) -> Reply {
 /// The row that a call is about.
 pub(super) fn key_in(call: &Call) -> Option<Key> {
     match call {
-        Call::Connect | Call::Overview(_) => None,
+        Call::Connect | Call::Overview(_) | Call::Attached => None,
         Call::Get(key)
         | Call::Create(key, _)
         | Call::Update(key, _)
@@ -336,7 +336,7 @@ pub(super) fn key_in(call: &Call) -> Option<Key> {
         | Call::Versions(key)
         | Call::Version(key, _)
         | Call::Prune(key, _) => Some(key.clone()),
-        Call::Toggle(id) => Some(Key { kind: Kind::Function, id: id.clone() }),
+        Call::Toggle(id) | Call::ToggleGlobal(id) => Some(Key { kind: Kind::Function, id: id.clone() }),
     }
 }
 

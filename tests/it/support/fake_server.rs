@@ -6,6 +6,7 @@
 
 mod answer;
 mod history;
+mod models;
 mod plugins;
 mod version;
 
@@ -115,6 +116,8 @@ struct State {
     functions: BTreeMap<String, Row>,
     tools: BTreeMap<String, Row>,
     user_valves: BTreeMap<(Kind, String), Map<String, Value>>,
+    /// As they were sent.
+    models: Vec<Value>,
     requests: Vec<Recorded>,
     faults: Vec<Planned>,
     held: Option<String>,
@@ -150,6 +153,7 @@ impl FakeServer {
             functions: BTreeMap::new(),
             tools: BTreeMap::new(),
             user_valves: BTreeMap::new(),
+            models: Vec::new(),
             requests: Vec::new(),
             faults: Vec::new(),
             held: None,
@@ -296,6 +300,14 @@ impl FakeServer {
         row.written(&before, tick, None);
     }
 
+    /// An admin attaches functions to a model, which may be one of a provider.
+    pub(crate) fn attach(&self, base: Option<&str>, filters: &[&str], actions: &[&str]) {
+        let mut state = self.state();
+        let id = format!("model_{}", state.models.len());
+        let meta = json!({ "filterIds": filters, "actionIds": actions });
+        state.models.push(json!({ "id": id, "base_model_id": base, "name": id, "meta": meta, "params": {} }));
+    }
+
     /// An admin deletes a row in the web UI.
     pub(crate) fn delete_row(&self, kind: Kind, id: &str) {
         self.state().table(kind).remove(id).expect("the row is there");
@@ -436,6 +448,16 @@ impl State {
                 "features": { "auth": self.key.is_some(), "enable_signup": false, "enable_login_form": true },
             })),
             ("POST", ["api", "v1", "auths", "signin"]) => self.sign_in(),
+            (_, ["api", "v1", "models", list @ ("all" | "base" | "export" | "create")]) => {
+                if !models::is_an_endpoint(self.version, method, list) {
+                    return nothing_there(method);
+                }
+                match self.come_in(headers, body) {
+                    Ok(_) if self.demoted => Answer::detail(401, UNAUTH),
+                    Ok(body) => self.models(list, body),
+                    Err(refused) => refused,
+                }
+            }
             (_, ["api", "v1", table @ ("functions" | "tools"), rest @ ..]) => {
                 let kind = if *table == "functions" { Kind::Function } else { Kind::Tool };
                 if !is_an_endpoint(self.version, kind, method, rest) {

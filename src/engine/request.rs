@@ -1,0 +1,58 @@
+//! A deploy that the user asks a running watch for. It is handled like a save that is sent whatever the ledger says.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::files::Owner;
+use super::site::Access;
+use super::tree::Pending;
+use super::{Engine, Now};
+use crate::plugin::Key;
+
+/// How far a request has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It is being read or deployed.
+    Busy,
+    /// It is deployed when the server can be used again.
+    Waiting,
+    /// Nothing more follows.
+    Done,
+}
+
+impl Engine {
+    /// Reads the file, whose plugin is sent even if it is held or was refused.
+    pub(super) fn on_requested(&mut self, key: &Key, path: Arc<Path>, now: Now) {
+        if !self.policy.selects(&path, Some(key.id.as_str())) {
+            return;
+        }
+        self.site.lanes.of(key).requested = true;
+        self.try_soon();
+        self.read(path, Pending::new(now.at, Some(now.at)));
+    }
+
+    /// How far a request for this plugin has come.
+    #[must_use]
+    pub fn progress(&self, key: &Key, path: &Path) -> Progress {
+        let lane = self.site.lanes.get(key);
+        let is_requested = lane.is_some_and(|lane| lane.requested);
+        let retries = lane.is_some_and(|lane| lane.retry.as_ref().is_some_and(|retry| retry.due.is_some()));
+        if self.tree.scanning || self.tree.pending.contains_key(path) {
+            return Progress::Busy;
+        }
+        let is_sole = matches!(self.tree.files.owner(key), Owner::One(_));
+        match self.site.access {
+            Access::Away { .. } | Access::Denied { .. } if is_sole && self.site.lanes.in_flight(key).is_none() => {
+                if is_requested || !self.site.lanes.is_idle(key) {
+                    Progress::Waiting
+                } else {
+                    Progress::Done
+                }
+            }
+            _ if !self.site.lanes.is_idle(key) || retries => Progress::Busy,
+            // It is planned when the probe ends.
+            Access::Probing(_) if is_requested && is_sole => Progress::Busy,
+            _ => Progress::Done,
+        }
+    }
+}

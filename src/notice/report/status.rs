@@ -1,0 +1,460 @@
+//! How a plugin is, here and on the server: what `status` shows, and what `on`, `off` and `global` answer.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::{Level, Said, Subject, SwitchFailure, name};
+use crate::engine::deploy::Row;
+use crate::engine::duplicate::Duplicate;
+use crate::engine::switch::Switch;
+use crate::notice::format::{count, format_place, list};
+use crate::plugin::Span;
+
+/// How a plugin is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PluginStatus {
+    /// The text.
+    pub state: PluginState,
+    /// What the server uses it for.
+    pub usage: Use,
+}
+
+/// How the text here and the text on the server relate.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PluginState {
+    /// The server holds the file's text.
+    Same,
+    /// The file has errors.
+    Broken {
+        /// The first error.
+        message: String,
+        /// Its line.
+        span: Option<Span>,
+    },
+    /// Several files claim the id.
+    Conflict {
+        /// The files.
+        paths: Vec<Arc<Path>>,
+    },
+    /// The server refused this text.
+    Refused {
+        /// The server's words.
+        words: String,
+        /// The line that they name.
+        span: Option<Span>,
+    },
+    /// Somebody else changed it on the server, and `on_remote_edit` is `hold`.
+    EditedThere,
+    /// A rollback put an earlier text back.
+    RolledBack,
+    /// The server seems to have it under another id.
+    Duplicate(Duplicate),
+    /// The server holds another text.
+    Differs {
+        /// The version of the server's text.
+        theirs: Option<String>,
+    },
+    /// The server does not have it.
+    NotOnServer,
+    /// It has no file here.
+    OnlyOnServer,
+    /// Unknown: the server did not tell.
+    Unknown {
+        /// Why.
+        why: String,
+    },
+}
+
+/// What the server uses a function for, as far as it is known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Use {
+    /// Whether it is on; functions only.
+    pub active: Option<bool>,
+    /// Whether it is global; functions only.
+    pub global: Option<bool>,
+    /// Whether it is on, and a filter or action that is neither global nor attached to a model.
+    pub is_unused: bool,
+}
+
+impl Use {
+    /// What this row is used for. `is_unused`: it is on, and no model uses it.
+    #[must_use]
+    pub fn of(row: &Row, is_unused: bool) -> Self {
+        Self { active: row.is_active, global: row.is_global, is_unused }
+    }
+
+    fn fields(self, said: Said) -> Said {
+        let said = said.with("active", json!(self.active)).with("global", json!(self.global));
+        said.with("unused", json!(self.is_unused.then_some(true)))
+    }
+}
+
+impl PluginStatus {
+    /// The stable word for it: `state` in `--json`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match &self.state {
+            PluginState::Same if self.usage.is_unused => "unused",
+            PluginState::Same if self.usage.active == Some(false) => "off",
+            PluginState::Same => "ok",
+            PluginState::Broken { .. } => "broken",
+            PluginState::Conflict { .. } => "conflict",
+            PluginState::Refused { .. } => "refused",
+            PluginState::EditedThere | PluginState::RolledBack | PluginState::Duplicate(_) => "held",
+            PluginState::Differs { .. } => "differs",
+            PluginState::NotOnServer => "not_on_server",
+            PluginState::OnlyOnServer => "only_on_server",
+            PluginState::Unknown { .. } => "unknown",
+        }
+    }
+
+    /// Whether the server does not hold what the file holds, or the file is broken.
+    #[must_use]
+    pub fn is_wrong(&self) -> bool {
+        match self.state {
+            PluginState::Same | PluginState::OnlyOnServer | PluginState::Unknown { .. } => false,
+            PluginState::Broken { .. }
+            | PluginState::Conflict { .. }
+            | PluginState::Refused { .. }
+            | PluginState::EditedThere
+            | PluginState::RolledBack
+            | PluginState::Duplicate(_)
+            | PluginState::Differs { .. }
+            | PluginState::NotOnServer => true,
+        }
+    }
+
+    /// The sign of its row, which says without colour what the colour says.
+    #[must_use]
+    pub fn sign(&self) -> &'static str {
+        match (self.level(), &self.state) {
+            (Level::Error, _) => "✗",
+            (Level::Warning, _) => "!",
+            (_, PluginState::Same) if self.usage.active != Some(false) => "✓",
+            _ => "·",
+        }
+    }
+
+    /// The state in words.
+    #[must_use]
+    pub fn label(&self) -> String {
+        let label = label(self.word());
+        match self.state {
+            PluginState::Same => label.to_owned(),
+            _ if self.usage.active == Some(false) => format!("{label} (off)"),
+            _ => label.to_owned(),
+        }
+    }
+
+    /// What there is to say beside the state, and where: `path:line:column: …`.
+    #[must_use]
+    pub fn detail(&self, path: Option<&Path>) -> String {
+        let shown = path.map(|path| path.display().to_string()).unwrap_or_default();
+        let at = |span: &Option<Span>, words: &str| match (path, span) {
+            (Some(path), Some(span)) => format!("{}: {words}", format_place(path, span)),
+            _ => format!("{shown}: {words}"),
+        };
+        match &self.state {
+            PluginState::Broken { message, span } => at(span, message),
+            PluginState::Refused { words, span } => at(span, words.lines().next().unwrap_or_default()),
+            PluginState::Conflict { paths } => format!("{} claim this id", list(paths)),
+            PluginState::EditedThere => format!("{shown}: someone else changed it on the server"),
+            PluginState::RolledBack => format!("{shown}: rolled back; not deployed until the file changes"),
+            PluginState::Duplicate(duplicate) => format!("{shown}: the server seems to have it as `{}`", duplicate.id),
+            PluginState::Differs { theirs: Some(theirs) } => format!("{shown}: the server has version {theirs}"),
+            PluginState::Unknown { why } => format!("{shown}: {why}").trim_start_matches(": ").to_owned(),
+            PluginState::Same
+            | PluginState::Differs { theirs: None }
+            | PluginState::NotOnServer
+            | PluginState::OnlyOnServer => shown,
+        }
+    }
+
+    pub(in crate::notice) fn span(&self) -> Option<&Span> {
+        match &self.state {
+            PluginState::Broken { span, .. } | PluginState::Refused { span, .. } => span.as_ref(),
+            _ => None,
+        }
+    }
+
+    fn level(&self) -> Level {
+        match self.state {
+            _ if self.is_wrong() => Level::Error,
+            PluginState::Unknown { .. } => Level::Warning,
+            PluginState::Same if self.usage.is_unused => Level::Warning,
+            _ => Level::Info,
+        }
+    }
+
+    pub(super) fn said(&self, about: &Subject) -> Said {
+        let words = match &self.state {
+            PluginState::Broken { message, .. } => Some(message.clone()),
+            PluginState::Refused { words, .. } => Some(words.clone()),
+            PluginState::Unknown { why } => Some(why.clone()),
+            _ => None,
+        };
+        let message = match &words {
+            Some(words) => format!("{}: {words}", self.label()),
+            None => self.label(),
+        };
+        let id = about.key.as_ref().map_or("ID", |key| key.id.as_str());
+        let said = Said::info("status", message).at(self.level()).with("state", json!(self.word()));
+        let said = Said { hint: hint(self.word(), id), ..self.usage.fields(said) };
+        let theirs = if let PluginState::Differs { theirs } = &self.state { theirs.as_ref() } else { None };
+        let other =
+            if let PluginState::Duplicate(duplicate) = &self.state { Some(duplicate.id.as_str()) } else { None };
+        let why = match self.state {
+            PluginState::EditedThere => Some("edited_on_server"),
+            PluginState::RolledBack => Some("rolled_back"),
+            PluginState::Duplicate(_) => Some("twin"),
+            _ => None,
+        };
+        let said = said.with("server_plugin_version", json!(theirs)).with("other_id", json!(other));
+        said.with("words", json!(words)).with("reason", json!(why))
+    }
+}
+
+/// A state in words.
+fn label(word: &str) -> &str {
+    match word {
+        "unused" => "used by no model",
+        "not_on_server" => "not on the server",
+        "only_on_server" => "only on the server",
+        "conflict" => "claimed twice",
+        word => word,
+    }
+}
+
+/// What can be done about a state. The remedies for a broken file are in the file.
+fn hint(word: &str, id: &str) -> Option<String> {
+    Some(match word {
+        "off" => format!("`owui-watch on {id}` switches it on"),
+        "unused" => {
+            format!("`owui-watch global on {id}` has all models use it\nattach it to a model under Workspace > Models")
+        }
+        "differs" | "not_on_server" => format!("`owui-watch deploy {id}` deploys it"),
+        "refused" => format!("`owui-watch deploy {id}` sends it again as it is"),
+        "held" => format!("`owui-watch diff {id}` shows the difference\n`owui-watch deploy {id}` deploys the file"),
+        _ => return None,
+    })
+}
+
+/// How many plugins are in which state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StatusCounts {
+    /// For each state the ids.
+    ids: Vec<(&'static str, Vec<String>)>,
+}
+
+/// The states in the order of the last line.
+const STATES: [&str; 11] = [
+    "ok",
+    "off",
+    "unused",
+    "differs",
+    "not_on_server",
+    "refused",
+    "held",
+    "broken",
+    "conflict",
+    "unknown",
+    "only_on_server",
+];
+
+impl StatusCounts {
+    /// Counts these plugins.
+    #[must_use]
+    pub fn of<'a>(plugins: impl Iterator<Item = (&'a Subject, &'a PluginStatus)>) -> Self {
+        let mut ids: Vec<_> = STATES.iter().map(|state| (*state, Vec::new())).collect();
+        for (about, status) in plugins {
+            let id = about.key.as_ref().map_or_else(String::new, |key| key.id.to_string());
+            if let Some((_, ids)) = ids.iter_mut().find(|(state, _)| *state == status.word()) {
+                ids.push(id);
+            }
+        }
+        Self { ids }
+    }
+
+    pub(super) fn said(&self) -> Said {
+        let total: usize = self.ids.iter().map(|(_, ids)| ids.len()).sum();
+        let some = || self.ids.iter().filter(|(_, ids)| !ids.is_empty());
+        let parts: Vec<_> = some().map(|(state, ids)| format!("{} {}", ids.len(), label(state))).collect();
+        let message = match parts.as_slice() {
+            [] => "no plugins".to_owned(),
+            _ => format!("{}: {}", count(total, "plugin"), parts.join(", ")),
+        };
+        let hints: Vec<_> =
+            some().filter_map(|(state, ids)| hint(state, if let [id] = ids.as_slice() { id } else { "ID" })).collect();
+        let said = Said { hint: (!hints.is_empty()).then(|| hints.join("\n")), ..Said::info("status_counts", message) };
+        let said = said.with("plugins", json!(total));
+        self.ids.iter().fold(said, |said, (state, ids)| said.with(state, json!(ids.len())))
+    }
+}
+
+fn position(switch: Switch, is: bool) -> &'static str {
+    match (switch, is) {
+        (Switch::Active, true) => "on",
+        (Switch::Active, false) => "off",
+        (Switch::Global, true) => "global",
+        (Switch::Global, false) => "not global",
+    }
+}
+
+/// The stable word for a switch: `switch` in `--json`.
+fn word_of(switch: Switch) -> &'static str {
+    match switch {
+        Switch::Active => "active",
+        Switch::Global => "global",
+    }
+}
+
+/// What is said of a switch that is as the user wants it.
+pub(super) fn switched(about: &Subject, switch: Switch, is: bool, before: bool, usage: Use) -> Said {
+    let (name, position) = (name(about), position(switch, is));
+    let was = if before { "already " } else { "" };
+    let now = if before { "" } else { " now" };
+    let id = about.key.as_ref().map_or("ID", |key| key.id.as_str());
+    let (but, word) = match (switch, usage) {
+        (_, Use { is_unused: true, .. }) => (", used by no model", "unused"),
+        (Switch::Global, Use { active: Some(false), .. }) if is => (", but off", "off"),
+        _ => ("", ""),
+    };
+    let said =
+        Said::info("switched", format!("{name} is {was}{position}{now}{but}")).with("switch", json!(word_of(switch)));
+    let said = said.with("was_so_before", json!(before));
+    Said { hint: hint(word, id), ..usage.fields(said) }
+}
+
+/// What is said of a switch that is not as the user wants it.
+pub(super) fn not_switched(about: &Subject, switch: Switch, wanted: bool, cause: SwitchFailure) -> Said {
+    let (name, position) = (name(about), position(switch, wanted));
+    let id = about.key.as_ref().map_or("ID", |key| key.id.as_str());
+    let (message, hint) = match cause {
+        SwitchFailure::Tool => (format!("{name} has no switch: a model or a user picks a tool"), None),
+        SwitchFailure::Absent => {
+            let hint = about.path.is_some().then(|| format!("`owui-watch deploy {id}` deploys it"));
+            (format!("{name} is not on the server"), hint)
+        }
+        SwitchFailure::Contested => (
+            format!("{name} is not {position}: someone else switches it at the same moment"),
+            Some("try again in a moment".to_owned()),
+        ),
+    };
+    let said = Said::info("not_switched", message).at(Level::Error).with("switch", json!(word_of(switch)));
+    Said { hint, ..said }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes every snapshot with them")]
+
+    use std::fmt::Write as _;
+
+    use expect_test::expect;
+
+    use super::*;
+    use crate::engine::duplicate::MatchedBy;
+    use crate::notice::{Notice, Report};
+    use crate::plugin::id::PluginId;
+    use crate::plugin::{Key, Kind};
+
+    fn about(path: bool) -> Subject {
+        let key = Key { kind: Kind::Function, id: PluginId::new("shout").unwrap() };
+        Subject { path: path.then(|| Arc::from(Path::new("plugins/shout.py"))), ..Subject::from(&key) }
+    }
+
+    fn usage(active: bool, global: bool, is_unused: bool) -> Use {
+        Use { active: Some(active), global: Some(global), is_unused }
+    }
+
+    #[test]
+    fn each_state_has_its_row() {
+        let span = Some(Span { line: 3, column: 5, width: 1, source: "x".to_owned() });
+        let text = || "words".to_owned();
+        let id = PluginId::new("old").unwrap();
+        let (off, on) = (usage(false, false, false), usage(true, true, false));
+        let mut table = String::new();
+        for (state, usage) in [
+            (PluginState::Same, on),
+            (PluginState::Same, off),
+            (PluginState::Same, self::usage(true, false, true)),
+            (PluginState::Same, Use::default()),
+            (PluginState::Broken { message: text(), span: span.clone() }, off),
+            (PluginState::Broken { message: text(), span: None }, Use::default()),
+            (PluginState::Conflict { paths: vec![Arc::from(Path::new("a")), Arc::from(Path::new("b"))] }, on),
+            (PluginState::Refused { words: "words\nand more".to_owned(), span }, on),
+            (PluginState::EditedThere, on),
+            (PluginState::RolledBack, on),
+            (PluginState::Duplicate(Duplicate { id, matched_by: MatchedBy::OpenwebuiId }), Use::default()),
+            (PluginState::Differs { theirs: Some("1.0".to_owned()) }, off),
+            (PluginState::Differs { theirs: None }, on),
+            (PluginState::NotOnServer, Use::default()),
+            (PluginState::OnlyOnServer, on),
+            (PluginState::Unknown { why: text() }, Use::default()),
+        ] {
+            let status = PluginStatus { state, usage };
+            let path = (status.state != PluginState::OnlyOnServer).then_some(Path::new("p.py"));
+            let (sign, label, detail) = (status.sign(), status.label(), status.detail(path));
+            writeln!(table, "{sign} {} | {label} | {detail} | {}", status.word(), status.is_wrong()).unwrap();
+        }
+        expect![[r#"
+            ✓ ok | ok | p.py | false
+            · off | off | p.py | false
+            ! unused | used by no model | p.py | false
+            ✓ ok | ok | p.py | false
+            ✗ broken | broken (off) | p.py:3:5: words | true
+            ✗ broken | broken | p.py: words | true
+            ✗ conflict | claimed twice | `a` and `b` claim this id | true
+            ✗ refused | refused | p.py:3:5: words | true
+            ✗ held | held | p.py: someone else changed it on the server | true
+            ✗ held | held | p.py: rolled back; not deployed until the file changes | true
+            ✗ held | held | p.py: the server seems to have it as `old` | true
+            ✗ differs | differs (off) | p.py: the server has version 1.0 | true
+            ✗ differs | differs | p.py | true
+            ✗ not_on_server | not on the server | p.py | true
+            · only_on_server | only on the server |  | false
+            ! unknown | unknown | p.py: words | false
+        "#]]
+        .assert_eq(&table);
+    }
+
+    #[test]
+    fn a_switch_is_told_with_what_follows() {
+        let mut table = String::new();
+        for (switch, is, before, usage) in [
+            (Switch::Active, true, false, usage(true, true, false)),
+            (Switch::Active, true, true, usage(true, false, true)),
+            (Switch::Active, false, false, usage(false, true, false)),
+            (Switch::Global, true, false, usage(true, true, false)),
+            (Switch::Global, true, true, usage(false, true, false)),
+            (Switch::Global, false, false, usage(true, false, true)),
+        ] {
+            let notice = Notice::report(about(true), Report::Switched { switch, is, before, usage });
+            writeln!(table, "{} | {}", notice.sentence(), notice.hint().unwrap_or_default().replace('\n', " | "))
+                .unwrap();
+        }
+        for (switch, cause, path) in [
+            (Switch::Active, SwitchFailure::Tool, true),
+            (Switch::Active, SwitchFailure::Absent, true),
+            (Switch::Global, SwitchFailure::Absent, false),
+            (Switch::Global, SwitchFailure::Contested, false),
+        ] {
+            let notice = Notice::report(about(path), Report::NotSwitched { switch, wanted: true, cause });
+            writeln!(table, "{} | {}", notice.sentence(), notice.hint().unwrap_or_default()).unwrap();
+        }
+        expect![[r#"
+            `plugins/shout.py` is on now | 
+            `plugins/shout.py` is already on, used by no model | `owui-watch global on shout` has all models use it | attach it to a model under Workspace > Models
+            `plugins/shout.py` is off now | 
+            `plugins/shout.py` is global now | 
+            `plugins/shout.py` is already global, but off | `owui-watch on shout` switches it on
+            `plugins/shout.py` is not global now, used by no model | `owui-watch global on shout` has all models use it | attach it to a model under Workspace > Models
+            `plugins/shout.py` has no switch: a model or a user picks a tool | 
+            `plugins/shout.py` is not on the server | `owui-watch deploy shout` deploys it
+            function shout is not on the server | 
+            function shout is not global: someone else switches it at the same moment | try again in a moment
+        "#]].assert_eq(&table);
+    }
+}

@@ -1,0 +1,146 @@
+//! `deploy`: by way of the running watch, or in a pass of its own.
+
+use super::*;
+
+fn updates(server: &FakeServer) -> usize {
+    server.lines().iter().filter(|line| line.ends_with("/update")).count()
+}
+
+/// A watch that leaves somebody else's text alone.
+fn holding() -> (FakeServer, Project, Watch) {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    project.put("watch.toml", "on_remote_edit = 'hold'\n");
+    server.edit_row(Kind::Function, "a", |row| row.content = filter("theirs"));
+    let mut watch = project.watch_with(&[]);
+    watch.wait("remote_edit", Some("a"));
+    watch.wait("summary", None);
+    (server, project, watch)
+}
+
+#[test]
+fn without_a_watch_it_is_a_pass() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    let before = updates(&server);
+    let told = notices(&project, &["deploy", "a"], 0);
+    of(&told, "updated");
+    of(&told, "summary");
+    assert_eq!(updates(&server), before + 1, "also what is unchanged");
+    project.put(A, REFUSED);
+    check(&project.run(&["--once"]), 1);
+    let told = notices(&project, &["deploy", A], 1);
+    of(&told, "refused");
+    check(&project.run(&["deploy", "nothing_like_it"]), 2);
+    check(&project.run(&["deploy"]), 2);
+}
+
+#[test]
+fn a_running_watch_deploys_what_it_holds() {
+    let (server, project, mut watch) = holding();
+    let ran = project.run(&["deploy", "a"]);
+    check(&ran, 0);
+    assert_eq!(text(&server, "a"), filter("2"));
+    assert_eq!(ran.stdout.lines().count(), 1, "{}", ran.stdout);
+    assert!(ran.stdout.contains(" ✓ filter  a ") && ran.stdout.contains("  updated  "), "{}", ran.stdout);
+    assert!(ran.stderr.contains("a copy is in .owui-watch/backups/"), "{}", ran.stderr);
+    watch.wait("updated", Some("a"));
+    // Another time, and as programs read it.
+    let told = notices(&project, &["deploy", A, "a"], 0);
+    assert_eq!(of(&told, "updated")["id"], "a");
+    // Nothing is left, and the next save is no different from others.
+    let left = |folder: &str| names(&project.path(folder)).len();
+    let server_folder = names(&project.path(".owui-watch/requests")).pop().unwrap();
+    assert_eq!(names(&project.path(&format!(".owui-watch/requests/{server_folder}"))), ["bell"]);
+    assert_eq!(left(&format!(".owui-watch/answers/{server_folder}")), 0);
+    server.edit_row(Kind::Function, "a", |row| row.content = filter("theirs again"));
+    project.write(A, &filter("3"));
+    watch.wait("remote_edit", Some("a"));
+}
+
+#[test]
+fn what_was_refused_or_rolled_back_is_sent_again() {
+    let server = FakeServer::of(Version::V0_9_6);
+    let project = deployed_twice(&server);
+    let mut watch = project.watch();
+    project.write(A, REFUSED);
+    watch.wait("refused", Some("a"));
+    let before = updates(&server);
+    let ran = project.run(&["deploy", "a"]);
+    check(&ran, 1);
+    assert!(ran.stdout.contains("  refused by the server"), "{}", ran.stdout);
+    assert!(ran.stderr.starts_with("plugins/a.py:1:1: error: No module named 'no_such_thing'\n"), "{}", ran.stderr);
+    assert!(updates(&server) > before);
+    project.write(A, &filter("3"));
+    watch.wait("updated", Some("a"));
+    check(&project.run(&["rollback", "a", "2", "--yes"]), 0);
+    assert_eq!(text(&server, "a"), filter("2"));
+    check(&project.run(&["deploy", "a"]), 0);
+    assert_eq!(text(&server, "a"), filter("3"));
+    assert_eq!(rollback_of(&project, &server, &key(Kind::Function, "a")), None);
+    check(&project.run(&["deploy", "a", "--quiet"]), 0);
+}
+
+#[test]
+fn a_file_with_an_error_is_told_again() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    let mut watch = project.watch();
+    project.write(A, "class Filter(:\n    pass\n");
+    watch.wait("flawed", Some("a"));
+    let ran = project.run(&["deploy", "a"]);
+    check(&ran, 1);
+    assert!(ran.stderr.starts_with("plugins/a.py:1:14: error: "), "{}", ran.stderr);
+    assert_eq!(text(&server, "a"), filter("2"));
+    project.write(A, &filter("3"));
+    watch.wait("updated", Some("a"));
+}
+
+#[test]
+fn while_the_server_is_away_the_deploy_waits() {
+    let (mut server, project, mut watch) = holding();
+    server.go_down();
+    project.write(A, &filter("3"));
+    watch.wait("waiting", Some("a"));
+    let ran = project.run(&["deploy", "a"]);
+    check(&ran, 3);
+    assert!(ran.stdout.contains("waiting: the server is away"), "{}", ran.stdout);
+    server.come_up();
+    watch.wait("updated", Some("a"));
+    assert_eq!(text(&server, "a"), filter("3"), "it is not held any more: the user asked for it");
+}
+
+#[test]
+fn a_watch_of_other_plugins_says_so() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    project.put("plugins/b.py", filter("1"));
+    let mut watch = project.watch_with(&["b"]);
+    watch.wait("summary", None);
+    let ran = project.run(&["deploy", "a"]);
+    check(&ran, 1);
+    assert!(ran.stdout.contains("the running watch does not deploy it"), "{}", ran.stdout);
+    check(&project.run(&["deploy", "b"]), 0);
+    let ran = project.run(&["deploy", "c"]);
+    check(&ran, 2);
+    assert!(ran.stderr.starts_with("error: there is no plugin `c` here"), "{}", ran.stderr);
+}
+
+/// A commit that somebody pulls may bring it.
+#[test]
+fn a_planted_request_does_nothing() {
+    let (server, project, mut watch) = holding();
+    let folder = format!(".owui-watch/requests/{}", names(&project.path(".owui-watch/requests"))[0]);
+    let request = json!({"state": "0", "plugins": [{"kind": "function", "id": "a", "path": A}]});
+    project.write(&format!("{folder}/{}.json", "0".repeat(32)), &request.to_string());
+    project.write(&format!("{folder}/bell"), "");
+    project.write("plugins/b.py", &filter("1"));
+    watch.wait("created", Some("b"));
+    assert_eq!(text(&server, "a"), filter("theirs"));
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("/dev/zero", project.path(&format!("{folder}/{}.json", "1".repeat(32)))).unwrap();
+        check(&project.run(&["deploy", "b"]), 0);
+    }
+    assert_eq!(names(&project.path(&folder)), ["bell"]);
+}
