@@ -28,7 +28,7 @@ impl Console {
     /// Prints notices of at least this level; all of them as JSON.
     #[must_use]
     pub fn new(format: Format, least: Level) -> Self {
-        Self { format, least, zone: TimeZone::system(), lines: Lines::new(), bar: None, gone: false }
+        Self { format, least, zone: TimeZone::system(), lines: Lines::new(true), bar: None, gone: false }
     }
 
     /// Prints a notice.
