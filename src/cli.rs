@@ -64,6 +64,10 @@ pub struct Args {
     #[arg(long, global = true)]
     pub json: bool,
 
+    /// Show no live view and take no keys: print plain lines
+    #[arg(long, global = true)]
+    pub no_live: bool,
+
     /// Say more about what is done and why (-vv: everything)
     #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,

@@ -19,7 +19,7 @@ use crate::engine::deploy::{Adopt, DeployPolicy};
 use crate::engine::{Code, Policy};
 use crate::error::Error;
 use crate::notice::Level;
-use crate::output::{Console, Format, Screen, Steps};
+use crate::output::{Console, Format, Screen, Steps, Terminal};
 use crate::printable;
 use crate::sandbox::{self, Sandbox};
 use crate::systemd::supervisor::{self, Supervisor};
@@ -152,7 +152,10 @@ async fn watch(
 ) -> Result<End, Error> {
     let scope = Scope::read(&args.plugins, &config, &world.cwd)?;
     let plan = |config| plan(args, config, &scope);
-    let (console, supervisor) = (Console::new(format(args), least(args)), Supervisor::new(&world.env));
+    // Developers' diagnostics go to the terminal from anywhere.
+    let terminal = Terminal::find(&world.env).filter(|_| !args.no_live && args.verbose < 2);
+    let console = Console::new(format(args), least(args)).live(terminal, args.one_pass());
+    let supervisor = Supervisor::new(&world.env);
     daemon::run(Setup { config, sources, read, plan: &plan, wait: args.wait }, console, supervisor, signals).await
 }
 
@@ -246,7 +249,7 @@ async fn stop(signals: &mut UnboundedReceiver<Signal>) -> u8 {
     loop {
         match signals.recv().await {
             Some(Signal::Stop(number)) => return number,
-            Some(Signal::Rescan) => {}
+            Some(Signal::Rescan | Signal::Browse) => {}
             None => std::future::pending().await,
         }
     }

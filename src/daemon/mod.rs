@@ -2,8 +2,10 @@
 //! change. The only clock, and the only place that knows every edge.
 #![expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock and waits for a time")]
 
+mod browser;
 mod settings;
 mod start;
+mod terminal;
 mod world;
 mod writer;
 
@@ -28,6 +30,7 @@ use crate::watcher::{ConfigFileEvent, Sign};
 use settings::{New, News, Settings};
 pub use start::{Plan, Setup, refuse_tracked};
 use start::{Start, open_state, saved_state};
+use terminal::Terminal;
 use world::{Outside, Scanned};
 use writer::Written;
 
@@ -62,6 +65,8 @@ pub enum Signal {
     Stop(u8),
     /// `SIGHUP`: read the settings again, and compare everything with the server.
     Rescan,
+    /// A key: open the server in the browser.
+    Browse,
 }
 
 /// Everything that wakes the loop.
@@ -103,9 +108,10 @@ impl Audience {
     }
 }
 
-/// The system's signals. A reader of our output that goes away counts as one.
+/// The system's signals. A reader of our output that goes away counts as one, and so do keys.
 struct Signals {
     system: UnboundedReceiver<Signal>,
+    keys: UnboundedReceiver<Signal>,
     /// Gets a message when the reader is gone; closed once everything is printed.
     gone: UnboundedReceiver<()>,
     stopped: bool,
@@ -116,6 +122,7 @@ impl Signals {
         let signal = tokio::select! {
             biased;
             Some(signal) = self.system.recv() => signal,
+            Some(signal) = self.keys.recv() => signal,
             Some(()) = self.gone.recv() => Signal::Stop(SIGPIPE),
             else => return None,
         };
@@ -161,8 +168,11 @@ pub async fn run(
         // A closed channel means that the program has ended.
         send.send(()).ok();
     };
+    let is_live = console.is_live();
     let output = Output::start(console, reader_gone).map_err(|error| Error::new("cannot start").because(error))?;
-    let mut signals = Signals { system: signals, gone, stopped: false };
+    let (press, keys) = unbounded_channel();
+    let mut signals = Signals { system: signals, keys, gone, stopped: false };
+    let _terminal = is_live.then(|| Terminal::listen(&output, &press));
     let audience = Audience { output: output.clone(), supervisor };
     let end = Box::pin(live(plan, setup, audience, &mut signals)).await;
     signals.printed(&output, once).await;
@@ -367,6 +377,10 @@ impl<'a> Daemon<'a> {
                 // A reload would start over.
                 Wakeup::Signal(Signal::Rescan) if stopping => Vec::new(),
                 Wakeup::Signal(Signal::Rescan) => self.hang_up().await,
+                Wakeup::Signal(Signal::Browse) => {
+                    self.browse();
+                    Vec::new()
+                }
                 Wakeup::Sign(sign) => self.on_signs(sign),
                 Wakeup::ConfigFileEvent(touch) => {
                     self.touched(touch);
@@ -397,6 +411,18 @@ impl<'a> Daemon<'a> {
         if let Some(settings) = &mut self.settings {
             settings.touched(touch, Instant::now());
         }
+    }
+
+    /// Opens the server in the browser; says so if that fails.
+    fn browse(&self) {
+        let Some(url) = self.settings.as_ref().map(|settings| settings.server().to_owned()) else { return };
+        let output = self.outside.audience.output.clone();
+        tokio::spawn(async move {
+            if let Err(why) = browser::open(&url).await {
+                let (message, hint) = (format!("cannot open {url} in a browser: {why}"), None);
+                output.tell([(Notice::general(NoticeKind::Trouble { message, hint }), Timestamp::now())]);
+            }
+        });
     }
 
     async fn hang_up(&mut self) -> Vec<Event> {

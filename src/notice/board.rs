@@ -15,12 +15,27 @@ use crate::plugin::Key;
 pub struct Board {
     /// Every plugin and broken file that was told of.
     pub plugins: BTreeMap<Name, Standing>,
+    /// What each file was called last.
+    names: BTreeMap<Arc<Path>, Name>,
+    /// The server's address.
+    pub(super) server: Option<String>,
     /// Why nothing can be deployed, if so.
-    trouble: Option<String>,
+    pub(super) trouble: Option<String>,
+    /// How far a pass has come.
+    pub(super) pass: Option<PassProgress>,
+    /// Whether a pass over all plugins was completed: until then, others may exist.
+    pub(super) compared: bool,
     watching: Option<String>,
     last: Option<Last>,
     /// Set when the program stops: nothing else is shown then.
-    end: Option<String>,
+    pub(super) end: Option<String>,
+}
+
+/// How far a pass has come.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PassProgress {
+    pub(super) done: usize,
+    pub(super) todo: usize,
 }
 
 /// What a plugin is called.
@@ -104,6 +119,8 @@ impl State {
             NoticeKind::Failed { .. } => State::Failed,
             NoticeKind::Flawed { .. } | NoticeKind::Conflict { .. } => State::Broken,
             NoticeKind::Removed { .. }
+            | NoticeKind::Disabled
+            | NoticeKind::SameFile { .. }
             | NoticeKind::Deactivated
             | NoticeKind::Deleted { .. }
             | NoticeKind::Spared { .. } => State::Gone,
@@ -129,10 +146,14 @@ impl Board {
             // How many plugins there are would be old news soon.
             NoticeKind::Ready { roots, server, .. } => {
                 self.watching = Some(format!("watching {} for {server}", list(roots)));
+                self.server = Some(server.clone());
             }
-            NoticeKind::Connected { .. } | NoticeKind::Back { .. } | NoticeKind::AccessGranted { .. } => {
+            NoticeKind::Connected { server, .. } => {
+                self.server = Some(server.clone());
                 self.trouble = None;
             }
+            NoticeKind::Back { .. } | NoticeKind::AccessGranted { .. } => self.trouble = None,
+            NoticeKind::Pass { todo } => self.pass = Some(PassProgress { done: 0, todo: *todo }),
             NoticeKind::Summary { tally, .. } => {
                 let not_deployed = Some(tally.not_deployed()).filter(|n| *n > 0);
                 let unreadable = Some(tally.unreadable_folders).filter(|n| *n > 0);
@@ -142,16 +163,18 @@ impl Board {
                     unreadable.map(|n| format!("{} cannot be read", count(n, "folder"))),
                 ];
                 happened(parts.into_iter().flatten().collect::<Vec<_>>().join(", "));
-                self.trouble = None;
+                (self.trouble, self.pass, self.compared) = (None, None, true);
             }
             NoticeKind::Unreachable { server, cause, .. } => {
                 self.trouble = Some(format!("{server} is away since {clock}: {cause}"));
+                self.pass = None;
             }
             NoticeKind::InLine { .. }
             | NoticeKind::GaveUp { .. }
             | NoticeKind::NotAllowed { .. }
             | NoticeKind::Foreign { .. } => {
                 self.trouble = Some(notice.sentence());
+                self.pass = None;
             }
             NoticeKind::Reloaded { changed, .. } => {
                 happened(notice.sentence());
@@ -177,26 +200,50 @@ impl Board {
 
     /// A plugin turns into this state.
     fn turn(&mut self, notice: &Notice, state: State, clock: &str) {
-        let path = notice.about.path.as_ref().map(|path| Name::File(Arc::clone(path)));
+        if let Some(pass) = self.pass.as_mut().filter(|_| notice.is_outcome()) {
+            pass.done = pass.todo.min(pass.done + 1);
+        }
         let key = notice.about.key.clone().map(Name::Plugin);
-        let Some(name) = key.or_else(|| path.clone()) else { return };
+        let Some(name) = key.or_else(|| notice.about.path.clone().map(Name::File)) else { return };
+        if let Some(path) = &notice.about.path {
+            self.rename(path, &name);
+        }
         let is_news = match &notice.what {
             NoticeKind::Sending { .. } | NoticeKind::SwitchedOn => false,
             // In a pass over everything the sum says it.
             NoticeKind::Unchanged { in_pass, good_again, .. } => !in_pass || *good_again,
+            // The first error of a text is the one to correct.
+            NoticeKind::Flawed { digest, .. } => !self.plugins.get(&name).is_some_and(|standing| {
+                matches!(&standing.news.what, NoticeKind::Flawed { digest: before, .. } if digest.is_some() && before == digest)
+            }),
             _ => true,
         };
         let standing = || Standing { state, news: notice.clone(), since: clock.to_owned() };
         if is_news {
-            // What was broken under its path has an id by now.
-            if let Some(path) = path {
-                self.plugins.remove(&path);
-            }
             self.plugins.insert(name.clone(), standing());
             self.last = Some(Last::Plugin(name));
         } else {
             self.plugins.entry(name).or_insert_with(standing).state = state;
         }
+    }
+
+    /// A file has one name: what was broken has an id by now, or another one than before.
+    fn rename(&mut self, path: &Arc<Path>, name: &Name) {
+        if self.names.get(path) == Some(name) {
+            return;
+        }
+        let is_of_path = |standing: &Standing| standing.news.about.path.as_ref() == Some(path);
+        if let Some(before) = self.names.insert(Arc::clone(path), name.clone())
+            && self.plugins.get(&before).is_some_and(is_of_path)
+        {
+            self.plugins.remove(&before);
+        }
+    }
+
+    /// How many plugins the current pass compares, if there is one.
+    #[must_use]
+    pub fn pass_todo(&self) -> Option<usize> {
+        self.pass.map(|pass| pass.todo)
     }
 
     /// The status line; empty before the first notice.

@@ -3,6 +3,7 @@
 
 pub mod board;
 mod format;
+pub mod glance;
 mod hint;
 mod json;
 mod level;

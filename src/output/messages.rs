@@ -104,7 +104,9 @@ impl Steps {
 
     /// Prints a finished step, which stays on the screen.
     pub fn done(&self, what: &str) {
-        self.0.suspend(|| writeln!(anstream::stderr().lock(), "{}", message(what)).ok());
+        let columns = columns(&console::Term::stderr());
+        let message = wrapped(&message(what), "  ", columns);
+        self.0.suspend(|| writeln!(anstream::stderr().lock(), "{message}").ok());
     }
 
     /// Removes the spinner.
