@@ -55,7 +55,7 @@ mod unix {
             if let Some(keys) = keyboard.clone() {
                 let send = send.clone();
                 on(&mut tasks, SignalKind::quit(), move || {
-                    // The end comes at once, but not without giving the keyboard back.
+                    // The end comes at once, but not without the terminal.
                     keys.release();
                     for _ in 0..2 {
                         send.send(Signal::Stop(QUIT)).ok();
@@ -88,7 +88,9 @@ mod unix {
             return;
         }
         output.suspend();
-        keyboard.iter().for_each(|keyboard| keyboard.release());
+        if let Some(keyboard) = keyboard {
+            keyboard.release();
+        }
         kill_process(getpid(), Signal::STOP).ok();
     }
 }

@@ -71,7 +71,7 @@ impl Board {
             _ => format!("{deployed} of {}", count(total, "plugin")),
         };
         let parts = [
-            (n(&[State::Off]), "switched off"),
+            (n(&[State::Off]), "off"),
             (n(&[State::Broken]), "broken"),
             (n(&[State::Refused]), "refused"),
             (n(&[State::Failed]), "failed"),

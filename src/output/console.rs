@@ -6,18 +6,11 @@ use std::time::Duration;
 
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::bottom::{Bottom, Redraw};
 use super::lines::Lines;
+use super::live::{Live, Window};
 use super::terminal::{self, Terminal};
-use super::view::{Frame, Keys, view};
 use super::{Format, Request, columns, json_line};
-use crate::notice::board::Board;
 use crate::notice::{Level, Notice};
-
-/// A single pass with at least this many conversations shows how far it has come.
-const LONG_PASS: usize = 12;
-/// How long the view waits before it shows a change that is no line of the log: most deploys are over by then.
-pub(super) const CALM: Duration = Duration::from_millis(150);
 
 /// Prints notices at once, and waits while the terminal is stopped. The daemon prints through [`Output`](super::Output),
 /// which does not wait.
@@ -31,18 +24,6 @@ pub struct Console {
     gone: bool,
 }
 
-/// The live view.
-struct Live {
-    terminal: Terminal,
-    once: bool,
-    board: Board,
-    bottom: Bottom,
-    keys: Option<Keys>,
-    help: bool,
-    /// Since when there is something that the view does not show.
-    undrawn: Option<Timestamp>,
-}
-
 impl Console {
     /// Prints notices of at least this level; all of them as JSON.
     #[must_use]
@@ -53,15 +34,8 @@ impl Console {
     /// Shows a live view in this terminal. That of a single pass is no more than how far a long one has come.
     #[must_use]
     pub fn live(self, terminal: Option<Terminal>, once: bool) -> Self {
-        let live = terminal.filter(|_| self.format == Format::Lines).map(|terminal| Live {
-            terminal,
-            once,
-            board: Board::default(),
-            bottom: Bottom::new(terminal.reflows),
-            keys: None,
-            help: false,
-            undrawn: None,
-        });
+        let terminal = terminal.filter(|_| self.format == Format::Lines);
+        let live = terminal.map(|terminal| Live::new(terminal, once));
         // Editors that run a pass look for the line with the place.
         Self { live, lines: Lines::new(!once), ..self }
     }
@@ -83,53 +57,64 @@ impl Console {
     /// Prints notices, and brings the live view up to date.
     pub(super) fn show(&mut self, notices: &[(Notice, Timestamp)], requests: Vec<Request>) {
         if self.live.is_none() {
-            notices.iter().for_each(|(notice, time)| self.tell(notice, *time));
+            for (notice, time) in notices {
+                self.tell(notice, *time);
+            }
             return;
         }
-        let stdout = console::Term::stdout();
-        let (rows, columns) = stdout.size_checked().unwrap_or((24, 80));
-        let (mut log, mut aside) = (String::new(), String::new());
-        for (notice, time) in notices {
-            let clock = self.clock(*time);
-            if notice.level() >= self.least {
-                let below = super::columns(&console::Term::stderr());
-                let (line, more) = self.lines.render(notice, &clock, Some(columns), below);
-                log += &(line + "\n");
-                if !more.is_empty() {
-                    let shown = self.live.as_ref().is_some_and(|live| live.terminal.shows_stderr);
-                    *(if shown { &mut log } else { &mut aside }) += &(more + "\n");
-                }
-            }
-            if let Some(live) = &mut self.live {
-                live.board.tell(notice, &clock);
-            }
-        }
+        let (rows, columns) = console::Term::stdout().size_checked().unwrap_or((24, 80));
+        let (log, aside) = self.log(notices, columns);
         let Some(live) = &mut self.live else { return };
         let last = notices.last().map(|(_, time)| *time);
-        let text = live.text(&log, last, requests, (rows, columns));
+        let window = Window { rows, columns, is_ours: terminal::is_ours() };
+        let (text, suspended) = live.text(&log, last, requests, window);
         let printed = text.map_or(Ok(()), |text| write(&text));
+        // Who suspends us waits for this.
+        drop(suspended);
         self.gone |= printed.is_err();
         if !aside.is_empty() {
             anstream::stderr().lock().write_all(aside.as_bytes()).ok();
         }
     }
 
+    /// The lines of the log, and those for another stderr.
+    fn log(&mut self, notices: &[(Notice, Timestamp)], columns: u16) -> (String, String) {
+        let (mut log, mut aside) = (String::new(), String::new());
+        let below = super::columns(&console::Term::stderr());
+        for (notice, time) in notices {
+            let clock = self.clock(*time);
+            if notice.level() >= self.least {
+                let (line, more) = self.lines.render(notice, &clock, Some(columns), below);
+                log += &(line + "\n");
+                if !more.is_empty() {
+                    let is_one = self.live.as_ref().is_some_and(Live::shows_stderr);
+                    *(if is_one { &mut log } else { &mut aside }) += &(more + "\n");
+                }
+            }
+            if let Some(live) = &mut self.live {
+                live.tell(notice, &clock);
+            }
+        }
+        (log, aside)
+    }
+
     /// Leaves the terminal as it was.
     pub(super) fn finish(&mut self) {
-        if let Some(live) = self.live.take() {
-            live.clear().ok();
+        if let Some(mut live) = self.live.take() {
+            let text = live.clear(columns(&console::Term::stdout()).unwrap_or(80));
+            write(&text).ok();
         }
     }
 
     /// How long the next change of the view may wait, if there is one.
     pub(super) fn patience(&self) -> Option<Duration> {
-        self.live.as_ref().and_then(|live| live.undrawn).map(|_| CALM)
+        self.live.as_ref().and_then(Live::patience)
     }
 
     /// Whether there is a live view of a watch.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        self.live.as_ref().is_some_and(|live| !live.once)
+        self.live.as_ref().is_some_and(Live::is_of_watch)
     }
 
     /// Whether several notices are printed at once.
@@ -145,68 +130,6 @@ impl Console {
 
     fn clock(&self, time: Timestamp) -> String {
         time.to_zoned(self.zone.clone()).strftime("%H:%M:%S").to_string()
-    }
-}
-
-impl Live {
-    /// What to write now, if anything. What is only a change of the view waits, in case the next notice undoes it.
-    fn text(
-        &mut self,
-        log: &str,
-        last: Option<Timestamp>,
-        requests: Vec<Request>,
-        (rows, columns): (u16, u16),
-    ) -> Option<String> {
-        let is_news = !log.is_empty() || !requests.is_empty();
-        if let (Some(time), false) = (last, is_news)
-            && time.duration_since(*self.undrawn.get_or_insert(time)).unsigned_abs() < CALM
-        {
-            return None;
-        }
-        self.undrawn = None;
-        let mut insists = false;
-        let mut suspended = Vec::new();
-        for request in requests {
-            match request {
-                Request::Redraw => insists = true,
-                Request::Help => self.help = !self.help,
-                Request::Keys(keys) => self.keys = keys,
-                Request::Suspend(done) => suspended.push(done),
-            }
-        }
-        if !suspended.is_empty() || !terminal::is_ours() {
-            let text = self.bottom.clear(columns) + log;
-            let text = if text.is_empty() { None } else { Some(text) };
-            if suspended.is_empty() {
-                return text;
-            }
-            // Who suspends us waits for this.
-            if let Some(text) = text {
-                write(&text).ok();
-            }
-            drop(suspended);
-            return None;
-        }
-        let glance = self.board.glance();
-        let keys = self.keys.map(|keys| Keys { browser: keys.browser && self.terminal.browser });
-        let lines =
-            if self.is_shown() { view(&glance, Frame { rows, columns, keys, help: self.help }) } else { Vec::new() };
-        let title = (self.terminal.titled && !self.once).then(|| match glance.problems.len() {
-            0 => "owui-watch".to_owned(),
-            broken => format!("{broken} broken · owui-watch"),
-        });
-        self.bottom.draw(log, lines, title, Redraw { columns, insists })
-    }
-
-    /// Whether there is enough to show.
-    fn is_shown(&self) -> bool {
-        !self.once || self.board.pass_todo().is_some_and(|todo| todo >= LONG_PASS)
-    }
-
-    fn clear(mut self) -> std::io::Result<()> {
-        let columns = columns(&console::Term::stdout()).unwrap_or(80);
-        let text = self.bottom.clear(columns);
-        if text.is_empty() { Ok(()) } else { write(&text) }
     }
 }
 

@@ -1,18 +1,16 @@
 //! The keys of the live view. They need no Enter: the terminal hands over each character and shows none. Signals stay what
 //! they are (Ctrl-C, Ctrl-Z, Ctrl-\), and so does Ctrl-S.
 
-use std::io::{IsTerminal as _, stdin};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::io::{IsTerminal as _, PipeReader, PipeWriter, Read as _, Write as _, pipe, stdin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 
 /// How often to see whether the shell has given the terminal back, while it has it. No signal tells that of a program that
 /// runs in the background.
-const IN_BACKGROUND: Duration = Duration::from_secs(1);
+const IN_BACKGROUND: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// A key that does something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +47,8 @@ pub struct Keyboard(Arc<Guard>);
 struct Guard {
     /// The mode to give back; `None` while it is given back.
     before: Mutex<Option<Termios>>,
-    /// Wakes the thread that reads, once the terminal is ours again.
-    ours: Sender<()>,
+    /// Wakes the thread that reads, to see whether the terminal is still ours.
+    wake: PipeWriter,
 }
 
 impl Keyboard {
@@ -61,14 +59,14 @@ impl Keyboard {
         if !stdin().is_terminal() || !is_ours() {
             return None;
         }
-        let (ours, again) = channel();
-        let keyboard = Self(Arc::new(Guard { before: Mutex::new(None), ours }));
+        let (woken, wake) = pipe().ok()?;
+        let keyboard = Self(Arc::new(Guard { before: Mutex::new(None), wake }));
         if !keyboard.0.grab() {
             return None;
         }
         let guard = Arc::downgrade(&keyboard.0);
         let thread = std::thread::Builder::new().name("keys".to_owned());
-        thread.spawn(move || read(&guard, &again, pressed, back)).ok()?;
+        thread.spawn(move || read(&guard, woken, pressed, back)).ok()?;
         Some(keyboard)
     }
 
@@ -81,9 +79,9 @@ impl Keyboard {
     pub fn resume(&self) {
         if is_ours() {
             self.0.grab();
-            // Nobody reads from a terminal that is gone.
-            self.0.ours.send(()).ok();
         }
+        // Nobody reads from a terminal that is gone.
+        (&self.0.wake).write_all(&[0]).ok();
     }
 }
 
@@ -130,30 +128,36 @@ fn is_ours() -> bool {
     tcgetpgrp(stdin()).is_ok_and(|group| group == rustix::process::getpgrp())
 }
 
-/// Reads keys until the terminal is gone. In the background it waits: reading would stop the program.
-fn read(guard: &Weak<Guard>, again: &Receiver<()>, pressed: impl Fn(Key), back: impl Fn()) {
+/// Reads keys until the terminal or the guard is gone. In the background it waits: reading would stop the program.
+fn read(guard: &Weak<Guard>, mut woken: PipeReader, pressed: impl Fn(Key), back: impl Fn()) {
     let stdin = stdin();
+    let mut was_ours = true;
     loop {
-        while !is_ours() {
-            if again.recv_timeout(IN_BACKGROUND) == Err(RecvTimeoutError::Disconnected) {
-                return;
+        let is_ours_now = is_ours();
+        if is_ours_now && !was_ours {
+            if let Some(guard) = guard.upgrade() {
+                guard.grab();
             }
-            if is_ours() {
-                guard.upgrade().map(|guard| guard.grab());
-                back();
-            }
+            back();
         }
-        match poll(&mut [PollFd::new(&stdin, PollFlags::IN)], None) {
-            Ok(_) if !is_ours() => continue,
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(_) => return,
+        was_ours = is_ours_now;
+        let mut sources = [PollFd::new(&woken, PollFlags::IN), PollFd::new(&stdin, PollFlags::IN)];
+        let polled = if is_ours_now { poll(&mut sources, None) } else { poll(&mut sources[..1], Some(&IN_BACKGROUND)) };
+        if polled.is_err_and(|error| error != Errno::INTR) {
+            return;
         }
+        let [is_woken, has_keys] = sources.map(|source| !source.revents().is_empty());
         let mut bytes = [0; 64];
-        match rustix::io::read(&stdin, &mut bytes) {
-            Ok(0) => return,
-            Ok(n) => Key::read(&bytes[..n]).into_iter().for_each(&pressed),
-            Err(Errno::INTR | Errno::AGAIN) => {}
-            Err(_) => return,
+        if is_woken && !woken.read(&mut bytes).is_ok_and(|n| n > 0) {
+            return;
+        }
+        if has_keys && is_ours() {
+            match rustix::io::read(&stdin, &mut bytes) {
+                Ok(0) => return,
+                Ok(n) => Key::read(&bytes[..n]).into_iter().for_each(&pressed),
+                Err(Errno::INTR | Errno::AGAIN) => {}
+                Err(_) => return,
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ mod frames;
 #[cfg(unix)]
 mod keyboard;
 mod lines;
+mod live;
 mod messages;
 mod screen;
 mod terminal;
@@ -146,6 +147,9 @@ enum Request {
     Suspend(Sender<()>),
 }
 
+/// What to print, and what to do with the live view.
+type Work = (Vec<(Notice, Timestamp)>, Vec<Request>);
+
 /// What waits to be printed. Not a channel: none in the standard library drops its oldest when full.
 #[derive(Default)]
 struct Queue {
@@ -160,7 +164,7 @@ impl Queue {
 
     /// Waits for the next notices, at most so many, and requests; `None` once closed and empty. Nothing comes of it if
     /// the patience ends first.
-    fn next(&self, most: usize, patience: Option<Duration>) -> Option<(Vec<(Notice, Timestamp)>, Vec<Request>)> {
+    fn next(&self, most: usize, patience: Option<Duration>) -> Option<Work> {
         let is_idle =
             |backlog: &mut Backlog| backlog.waiting.is_empty() && backlog.requests.is_empty() && !backlog.closed;
         let backlog = self.backlog();

@@ -5,6 +5,7 @@ use std::io::IsTerminal as _;
 
 /// A terminal that can show the live view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an ability of its own")]
 pub struct Terminal {
     /// Whether it wraps anew what was printed, when its width changes.
     pub(super) reflows: bool,
@@ -23,7 +24,7 @@ impl Terminal {
         if !cfg!(unix) || !std::io::stdout().is_terminal() {
             return None;
         }
-        let shows_stderr = std::io::stderr().is_terminal();
+        let shows_stderr = console::Term::stderr().is_term();
         Self::named(environment).map(|terminal| Self { shows_stderr, ..terminal })
     }
 

@@ -16,7 +16,7 @@ const RULE: &str = "────────";
 /// Between the parts of a line.
 const BETWEEN: &str = " · ";
 /// A problem has one line if at least so much of its words fits behind its place.
-const FEWEST_WORDS: usize = 24;
+const FEWEST_WORDS: usize = 30;
 /// How many columns may stay empty behind the last word of a text that is too long.
 const RAGGED: usize = 10;
 /// In a narrower terminal there is no view.
@@ -67,18 +67,18 @@ pub(super) fn view(glance: &Glance, frame: Frame) -> Vec<String> {
     if !glance.in_flight.is_empty() {
         middle.push(signed("↑", Style::new(), &listed("on the way", &glance.in_flight, columns - 2)));
     }
-    if frame.help {
-        middle.extend(pieces(&help(glance, frame), columns));
-    }
-    // What does not fit is counted in the totals all the same.
+    // What does not fit is counted in the totals all the same: first the names, then the problems.
     let mut room = most - below.len();
     above.truncate(room);
     room -= above.len();
     let rule = room > 0;
     room -= usize::from(rule);
-    let problems = problems(&glance.problems, columns, room.saturating_sub(middle.len()).max(room.min(1)));
-    room -= problems.len();
-    middle.truncate(room);
+    let mut help = if frame.help { pieces(&help(glance, frame), columns) } else { Vec::new() };
+    help.truncate(room);
+    room -= help.len();
+    let problems = problems(&glance.problems, columns, room);
+    middle.truncate(room - problems.len());
+    middle.extend(help);
     let rule = rule.then(|| format!("{DIM}{RULE}{DIM:#}"));
     rule.into_iter().chain(above).chain(problems).chain(middle).chain(below).collect()
 }
