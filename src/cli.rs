@@ -1,4 +1,4 @@
-//! The command line as the user writes it. What it comes to, together with files and variables, is [`crate::config`].
+//! The command line as the user writes it. [`crate::config`] merges it with files and variables.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -23,8 +23,8 @@ credential.";
 #[command(name = "owui-watch", version, after_help = EXAMPLES, max_term_width = 100)]
 #[expect(clippy::struct_excessive_bools, reason = "each one is a flag that the user may give alone")]
 pub struct Args {
-    /// Only these plugins, by path or id (one that is called like a command: by its path)
-    // An empty word, as of a script's unset variable, would mean all of them.
+    /// Only these plugins, by path or id (by path if the id is also a command)
+    // An empty word, for example a script's unset variable, would mean all plugins.
     #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub plugins: Vec<String>,
 
@@ -32,19 +32,19 @@ pub struct Args {
     #[arg(long)]
     pub once: bool,
 
-    /// Say what one pass would do, and change nothing
+    /// Show what one pass would do; change nothing
     #[arg(long)]
     pub dry_run: bool,
 
-    /// In the first pass, send also what is unchanged or was refused
+    /// In the first pass, also send unchanged and refused plugins
     #[arg(long)]
     pub force: bool,
 
-    /// Wait until another owui-watch has ended that deploys from here to this server
+    /// Wait for another owui-watch on this project and server to exit
     #[arg(long)]
     pub wait: bool,
 
-    /// Create a plugin also where the server seems to have it under another id
+    /// Create a plugin even if the server seems to have it under another id
     #[arg(long)]
     pub yes: bool,
 
@@ -56,7 +56,7 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     pub root: Vec<PathBuf>,
 
-    /// The settings [default: watch.toml, where there is one]
+    /// The settings file [default: watch.toml, if it exists]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
@@ -68,26 +68,26 @@ pub struct Args {
     #[arg(long, global = true)]
     pub no_live: bool,
 
-    /// Say more about what is done and why (-vv: everything)
+    /// Print more details and reasons (-vv: everything)
     #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
 
-    /// Say only what went wrong
+    /// Print only warnings and errors
     #[arg(short, long, global = true)]
     pub quiet: bool,
 
-    /// What to do instead of watching.
+    /// The command, if not to watch.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
-/// What `owui-watch` does beside watching.
+/// The commands other than the watch.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
-    /// List what was deployed of a plugin, and what was replaced
+    /// List a plugin's deployed and replaced texts
     ///
-    /// Newest first; `*` is what the server holds now. `server` is a text that nobody here has put there: Open WebUI 0.12
-    /// and later keeps versions. `local` is what a pull took out of the file.
+    /// Newest first; `*` marks the text on the server now. `server`: a text that was not deployed from here (Open WebUI
+    /// 0.12 and later keeps versions). `local`: a file's text that a pull replaced.
     History {
         /// Its id or path; `function:ID` or `tool:ID` if both have this id
         #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
@@ -95,35 +95,35 @@ pub enum Command {
 
         /// Which files, and which server.
         #[command(flatten)]
-        place: Place,
+        project: ProjectFlags,
     },
 
-    /// Put an earlier text of a plugin on the server, after showing the difference
+    /// Restore an earlier text of a plugin on the server, after showing the difference
     ///
-    /// The file stays as it is, and is not deployed again until it changes. `owui-watch pull` changes it to what the
-    /// server holds.
+    /// The file stays as it is, and is not deployed again until it changes. `owui-watch pull` writes the server's text
+    /// to it.
     Rollback {
         /// Its id or path; `function:ID` or `tool:ID` if both have this id
         #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
         plugin: String,
 
         /// A version, or the beginning of a digest or of a server's version id, as `history` prints them [default: the
-        /// newest text that is not the server's now]
+        /// newest text other than the current one]
         #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
         version: Option<String>,
 
         /// Which files, and which server.
         #[command(flatten)]
-        place: Place,
+        project: ProjectFlags,
 
-        /// Put it back without asking
+        /// Restore it without asking
         #[arg(long)]
         yes: bool,
     },
 
-    /// Show the difference between the server's texts and the files
+    /// Show the differences between the server's texts and the files
     ///
-    /// The exit code is 0 if there is none, and 1 if there is one.
+    /// The exit code is 0 without differences, and 1 with.
     Diff {
         /// Its id or path; `function:ID` or `tool:ID` if both have this id [default: all plugins under the roots]
         #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
@@ -131,20 +131,19 @@ pub enum Command {
 
         /// Which files, and which server.
         #[command(flatten)]
-        place: Place,
+        project: ProjectFlags,
     },
 
-    /// Write the server's text of plugins to their files
+    /// Write the server's texts to the files
     ///
-    /// The file's text is kept as a copy in the state folder. A plugin that is named and has no file gets one in the first
-    /// root.
+    /// The state folder keeps a copy of the old text. A named plugin without a file gets one in the first root.
     Pull {
         /// Their ids or paths; `function:ID` or `tool:ID` if both have this id [default: all plugins under the roots whose
         /// text differs]
         #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
         plugins: Vec<String>,
 
-        /// Write also all plugins of the server that have no file here, after asking
+        /// Also write all plugins of the server that have no file here, after asking
         #[arg(long, conflicts_with = "plugins")]
         all: bool,
 
@@ -154,12 +153,12 @@ pub enum Command {
 
         /// Which files, and which server.
         #[command(flatten)]
-        place: Place,
+        project: ProjectFlags,
     },
 
-    /// Run the watch as a systemd service of yours: install, uninstall, status
+    /// Run the watch as a systemd user service: install, uninstall, status
     ///
-    /// Each project, that is each folder with a watch.toml, has a service of its own.
+    /// Each project (a folder with a watch.toml) has its own service.
     Service {
         /// What to do with it.
         #[command(subcommand)]
@@ -169,22 +168,37 @@ pub enum Command {
     /// Let this folder's settings use your API key, and paths outside the folder
     ///
     /// Asks about each address and path that you have not agreed to yet, and remembers the answer for this folder. A
-    /// running watch takes it up at once.
+    /// running watch applies it at once.
     Trust {
-        /// Agree to everything that the settings ask for now
+        /// Agree to everything that the settings ask for
         #[arg(long)]
         yes: bool,
     },
 
     /// Run a throw-away Open WebUI on this machine, and watch against it
+    ///
+    /// It has a model that answers with what it is sent, and calls the tools that it is offered: a message
+    /// `add {"a": 1, "b": 2}` calls `add` with these arguments.
     Sandbox {
         /// The release of Open WebUI to run [default: 0.12.4]
         #[arg(long, value_name = "VERSION")]
         openwebui: Option<String>,
 
-        /// Keep its folder when it ends
+        /// Its port [default: 8470, or the next free one]
+        #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+        port: Option<u16>,
+
+        /// Keep chats, valves and accounts in this folder, for the next start
+        #[arg(long, value_name = "DIR", conflicts_with = "keep")]
+        data: Option<PathBuf>,
+
+        /// Keep its temporary folder when it ends
         #[arg(long)]
         keep: bool,
+
+        /// Let the server install what plugins ask for with `requirements:`
+        #[arg(long)]
+        install_requirements: bool,
 
         /// The folder with the plugins; repeatable [default: `root` in watch.toml]
         #[arg(long, value_name = "DIR")]
@@ -195,40 +209,40 @@ pub enum Command {
 /// What to do with the service of this project.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum ServiceAction {
-    /// Write the unit for this folder, and start it, now and at each login
+    /// Write the unit for this folder; start it now and at each login
     ///
-    /// It runs this very program with the given --root, --config and --url. It does not see this shell's environment: the
+    /// It runs this program with the given --root, --config and --url. It does not see this shell's environment: the
     /// API key must be in `.env`, in the file that `api_key_file` names, or in ~/.config/owui-watch/openwebui_api_key.
     Install {
         /// Which files, and which server.
         #[command(flatten)]
-        place: Place,
+        project: ProjectFlags,
 
-        /// Let it write to this folder and its state alone, and see no devices; needs user namespaces
+        /// Let it write only to this folder and its state, and see no devices; needs user namespaces
         #[arg(long)]
         hardened: bool,
 
-        /// Replace also a unit that somebody has edited
+        /// Replace the unit even if someone edited it
         #[arg(long)]
         yes: bool,
     },
 
     /// Stop the service of this folder, and remove its unit
     Uninstall {
-        /// Remove also a unit that somebody has edited
+        /// Remove the unit even if someone edited it
         #[arg(long)]
         yes: bool,
     },
 
-    /// Say how the service of this folder is, with the end of its log
+    /// Show the state of this folder's service, and the end of its log
     ///
     /// The exit code is 0 if it runs, and 1 if it does not.
     Status,
 }
 
-/// Which files and which server, said after a command.
+/// The flags for files and server, given after a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
-pub struct Place {
+pub struct ProjectFlags {
     /// The server [default: `OPENWEBUI_URL`, else `url` in watch.toml]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
@@ -238,22 +252,22 @@ pub struct Place {
     pub root: Vec<PathBuf>,
 }
 
-/// What a command takes of the flags that a run takes as well, and what was said of them after it.
+/// The flags of a run that a command takes too, and their values after the command.
 #[derive(Default)]
-struct Taken<'a> {
-    place: Option<&'a Place>,
+struct SharedFlags<'a> {
+    project: Option<&'a ProjectFlags>,
     root: Option<&'a [PathBuf]>,
     yes: Option<bool>,
 }
 
-impl<'a> Taken<'a> {
-    fn of(place: &'a Place) -> Self {
-        Self { place: Some(place), root: Some(&place.root), yes: None }
+impl<'a> SharedFlags<'a> {
+    fn of(project: &'a ProjectFlags) -> Self {
+        Self { project: Some(project), root: Some(&project.root), yes: None }
     }
 }
 
 impl Command {
-    /// Whether it is about texts that may be on the server alone.
+    /// Whether it deals with texts that may exist only on the server.
     #[must_use]
     pub fn is_rollback(&self) -> bool {
         match self {
@@ -262,27 +276,31 @@ impl Command {
         }
     }
 
-    /// Its name, and which of a run's flags it takes.
-    fn parts(&self) -> (&'static str, Taken<'_>) {
+    /// Its name, and the run's flags that it takes.
+    fn parts(&self) -> (&'static str, SharedFlags<'_>) {
         match self {
-            Command::History { place, .. } => ("history", Taken::of(place)),
-            Command::Rollback { place, yes, .. } => ("rollback", Taken { yes: Some(*yes), ..Taken::of(place) }),
-            Command::Diff { place, .. } => ("diff", Taken::of(place)),
-            Command::Pull { place, all, yes, .. } => ("pull", Taken { yes: all.then_some(*yes), ..Taken::of(place) }),
-            Command::Service { action: ServiceAction::Install { place, yes, .. } } => {
-                ("service", Taken { yes: Some(*yes), ..Taken::of(place) })
+            Command::History { project, .. } => ("history", SharedFlags::of(project)),
+            Command::Rollback { project, yes, .. } => {
+                ("rollback", SharedFlags { yes: Some(*yes), ..SharedFlags::of(project) })
+            }
+            Command::Diff { project, .. } => ("diff", SharedFlags::of(project)),
+            Command::Pull { project, all, yes, .. } => {
+                ("pull", SharedFlags { yes: all.then_some(*yes), ..SharedFlags::of(project) })
+            }
+            Command::Service { action: ServiceAction::Install { project, yes, .. } } => {
+                ("service", SharedFlags { yes: Some(*yes), ..SharedFlags::of(project) })
             }
             Command::Service { action: ServiceAction::Uninstall { yes } } => {
-                ("service", Taken { yes: Some(*yes), ..Taken::default() })
+                ("service", SharedFlags { yes: Some(*yes), ..SharedFlags::default() })
             }
-            Command::Service { action: ServiceAction::Status } => ("service", Taken::default()),
-            Command::Trust { yes } => ("trust", Taken { yes: Some(*yes), ..Taken::default() }),
-            Command::Sandbox { root, .. } => ("sandbox", Taken { root: Some(root), ..Taken::default() }),
+            Command::Service { action: ServiceAction::Status } => ("service", SharedFlags::default()),
+            Command::Trust { yes } => ("trust", SharedFlags { yes: Some(*yes), ..SharedFlags::default() }),
+            Command::Sandbox { root, .. } => ("sandbox", SharedFlags { root: Some(root), ..SharedFlags::default() }),
         }
     }
 }
 
-/// The words after `owui-watch` that are no plugin: commands, and flags without a value.
+/// The words after `owui-watch` that are not plugins: commands, and flags without a value.
 #[must_use]
 pub fn commands() -> Vec<String> {
     let mut args = Args::command();
@@ -309,9 +327,9 @@ impl Args {
     {
         let mut args = Self::try_parse_from(words)?;
         let Some(command) = args.command.take() else { return Ok(args) };
-        let (name, taken) = command.parts();
+        let (name, shared) = command.parts();
         // clap would take `--once sandbox` and forget the `--once`.
-        if let Some(other) = args.beside_a_command(&taken) {
+        if let Some(other) = args.beside_a_command(&shared) {
             let reason = match (name, other) {
                 (_, "--yes") => "asks nothing",
                 ("sandbox", _) => "watches against a server of its own",
@@ -324,11 +342,11 @@ impl Args {
                 format!("'{other}' cannot be used with '{name}', which {reason}"),
             ));
         }
-        if let Some(url) = taken.place.and_then(|place| place.url.as_ref()) {
+        if let Some(url) = shared.project.and_then(|project| project.url.as_ref()) {
             args.url = Some(url.clone());
         }
-        args.root.extend(taken.root.unwrap_or_default().iter().cloned());
-        args.yes |= taken.yes.unwrap_or_default();
+        args.root.extend(shared.root.unwrap_or_default().iter().cloned());
+        args.yes |= shared.yes.unwrap_or_default();
         args.command = Some(command);
         Ok(args)
     }
@@ -339,16 +357,16 @@ impl Args {
         self.once || self.dry_run
     }
 
-    /// What is about a run, and not about this command.
-    fn beside_a_command(&self, taken: &Taken<'_>) -> Option<&str> {
+    /// The first flag that does not apply to this command.
+    fn beside_a_command(&self, shared: &SharedFlags<'_>) -> Option<&str> {
         let flags = [
             (self.once, "--once"),
             (self.dry_run, "--dry-run"),
             (self.force, "--force"),
             (self.wait, "--wait"),
-            (self.url.is_some() && taken.place.is_none(), "--url"),
-            (!self.root.is_empty() && taken.root.is_none(), "--root"),
-            (self.yes && taken.yes.is_none(), "--yes"),
+            (self.url.is_some() && shared.project.is_none(), "--url"),
+            (!self.root.is_empty() && shared.root.is_none(), "--root"),
+            (self.yes && shared.yes.is_none(), "--yes"),
         ];
         flags.iter().find(|(given, _)| *given).map(|(_, flag)| *flag).or(self.plugins.first().map(String::as_str))
     }

@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn foreign_words_get_lines_of_their_own() {
+    fn quoted_output_gets_its_own_lines() {
         let error = Error::new("cannot install Open WebUI 0.12.4").because("uv ended with exit status: 2");
         assert_eq!(error.to_string(), "cannot install Open WebUI 0.12.4: uv ended with exit status: 2");
         let error = error.quoting("error: Failed to fetch\n  Caused by: dns error").hinted("check the network");

@@ -36,7 +36,7 @@
 //! | room | what it knows |
 //! | --- | --- |
 //! | [`plugin`] | what a plugin is: bytes in, values out (pure) |
-//! | [`engine`] | every decision (pure): `tree` is what the disk holds, `site` what one server holds, a `lane` one plugin there |
+//! | [`engine`] | every decision (pure) |
 //! | [`notice`] | the facts that the user may be told, their English and their JSON (pure) |
 //! | [`debounce`] | when a path is ready to be read (pure) |
 //! | [`driver`] | performs effects on a world |
@@ -56,27 +56,53 @@
 //! | [`printable`] | the filter for all text that is printed or logged |
 //! | [`regular_file`] | reads files that may be hostile |
 //!
+//! # The words
+//!
+//! | word | meaning |
+//! | --- | --- |
+//! | entry class | the class that makes a file a plugin: `Pipe`, `Filter`, `Action`, `Event` or `Tools` |
+//! | tree | what the disk holds: one for the program |
+//! | site | what one server holds, and what is under way there |
+//! | lane | all that is known of one plugin on one site |
+//! | ledger | what we believe a server holds, and what it refused; kept on disk |
+//! | job | a deploy, removal or recovery that waits in its lane |
+//! | conversation | the calls of a job under way: a state machine from reply to next call |
+//! | ticket | the number that matches a reply to its call |
+//! | notice | a fact for the user; its English, JSON and log words are made from it |
+//! | board | a fold over notices: the state of each plugin, now |
+//! | scripts | the engine's tests: timed events in, effects out |
+//!
+//! The other commands do not run the engine: they read through [`disk`], ask through [`client`], and report notices.
+//!
 //! A room's tests lie at the end of its files; scripts, the simulation and real servers are in `tests/it/`. `clippy.toml`
 //! and `tests/it/layering.rs` keep the walls: who may use whom, and who may touch the world.
 //!
 //! # Where a feature goes
 //!
+//! "+" marks a new file. "(reads)" marks a file that is used as it is. Every other file changes. A row may need others:
+//! they are named in italics.
+//!
 //! | feature | files |
 //! | --- | --- |
-//! | a plugin kind with a file extension of its own | a row in `plugin/kind.rs` (extension, API table, switch); its parser beside `plugin/python/mod.rs`, chosen in `plugin/mod.rs` (`parse`); its text form in `plugin/normal.rs`; odd endpoints in `client/endpoints.rs`; its table in `engine/ledger.rs` |
-//! | an entry class, or a rule about a plugin's text | a row in `plugin/kind.rs` (`Entry`); `plugin/python/entry.rs`, `plugin/python/walk.rs`; a `Rule` in `plugin/diagnostic.rs` |
-//! | a second server | `engine/mod.rs` (the one `Site` becomes one per server; tickets and effects name theirs); `engine/site.rs`; `driver.rs` (one ledger per site); `notice/mod.rs` (`Subject` names the server); `config/schema.rs`, `config/mod.rs` and `run.rs` (its address and key); `daemon/start.rs`, `daemon/world.rs` (a client and a state folder each) |
-//! | a live screen | `notice/board.rs` (the state of each plugin, now); a screen beside `output/console.rs`, started on the thread of `output/mod.rs` (`Format`); a flag in `cli.rs`; `run.rs` |
-//! | a command that prints every diagnostic as SARIF | `cli.rs` (`Command`); `run.rs`; a file beside `commands/compare.rs`, named in `commands/mod.rs`; `commands/target.rs` and `disk/mod.rs` (`Plugins::scan` reads all files); `plugin/diagnostic.rs` (rule, severity, file, span, message, hint); the format beside `output/console.rs` |
-//! | a text made of several files | a bundler beside `plugin/normal.rs`; `plugin/mod.rs` (`parse`, `Plugin`); `plugin/python/imports.rs` (which files); `plugin/diagnostic.rs` (`Diagnostic` has the file); `disk/read.rs` and `disk/scan_cache.rs` (read and cache the parts); `engine/tree.rs`, `engine/files.rs` (a saved part plans its plugins); `engine/refusal.rs` (the server's line → the part's line); `driver.rs` if an effect reads several files |
-//! | a setting | a row in `config/schema.rs`; a flag in `cli.rs`, if it has one; a check against other settings in `config/check.rs`; `run.rs` hands it to the engine (`Policy` in `engine/mod.rs`) |
-//! | a notice | `notice/mod.rs` (the fact); `notice/text.rs`, `notice/hint.rs`, `notice/json.rs`, `notice/level.rs`; `notice/board.rs` if it changes a plugin's state; `notice/samples.rs` |
-//! | a version of Open WebUI | `TESTED` in `engine/mod.rs`; what it answers differently in `client/classify/mod.rs` and `engine/refusal.rs`; `tests/it/support/fake_server/version.rs`, `tests/it/contract.rs` |
+//! | a plugin kind with a file extension of its own | `plugin/kind.rs` (a row: extension, URL path, switch; walk and watcher ask it which files count); + a parser, a folder beside `plugin/python/mod.rs`; `plugin/mod.rs` (`parse` chooses the parser); `plugin/normal.rs` (the text as the server stores it); `plugin/diagnostic.rs` (what the parser finds); `client/endpoints.rs` (if its paths differ from the others'); `engine/ledger.rs` (a map of its records in the file) |
+//! | an entry class, or a rule about a plugin's text | `plugin/kind.rs` (`Entry`); `plugin/python/entry.rs`, `plugin/python/walk.rs`; `plugin/diagnostic.rs` (a `Rule`) |
+//! | a second server | `engine/mod.rs` (a `Site` each; tickets, calls and writes name theirs; `concurrency` is per site); `engine/site.rs`; `driver.rs` (a ledger per site); `notice/mod.rs` (`Subject` gets the server's name), `notice/text.rs`, `notice/json.rs`, `notice/board.rs`; `run.rs`, `daemon/start.rs`, `daemon/world.rs` (a client, a state folder and a writer each); `commands/target.rs` (which server a command means); *a setting* |
+//! | a live screen | `notice/board.rs` (what it shows); + a screen beside `output/console.rs`, which owns the terminal; `output/mod.rs` (its thread); *a flag* |
+//! | a command that prints every diagnostic as SARIF | + a file beside `commands/compare.rs`; + the format beside `output/console.rs`; `output/mod.rs` (`Format`); `commands/target.rs`, `disk/mod.rs` (`Plugins::scan`) and `plugin/diagnostic.rs` (reads: rule, severity, file, span, message, hint); *a command* |
+//! | a text made of several files | + a bundler beside `plugin/normal.rs`; `plugin/mod.rs` (`parse` asks for more files; `Plugin` knows them); `plugin/python/imports.rs` (which files); `plugin/diagnostic.rs` (reads: a `Diagnostic` names its file); `disk/read.rs`, `disk/scan_cache.rs` (read and cache the parts); `engine/tree.rs`, `engine/files.rs` (a saved part plans its plugins); `engine/refusal.rs` (the server's line → the part's line); `engine/mod.rs`, `driver.rs` (one reading covers several files) |
+//! | a setting | `config/schema.rs` (a row); `config/check.rs` (if other settings limit it); `run.rs` (hands it to `Policy`); `engine/mod.rs` (`Policy`); `watch.toml`; *a flag*, if it has one |
+//! | a flag | `cli.rs`; `run.rs` |
+//! | a notice | `notice/mod.rs` (the fact); `notice/text.rs`, `notice/hint.rs`, `notice/json.rs`, `notice/level.rs`; `notice/board.rs` (if it changes a plugin's state); `notice/samples.rs` |
+//! | a version of Open WebUI | `engine/mod.rs` (`TESTED`); `client/classify/mod.rs`, `engine/refusal.rs` (what it answers differently); `tests/it/support/fake_server/version.rs`, `tests/it/contract.rs` |
 //! | a call to the server | `engine/call.rs` (`Call`, `Reply`); `client/endpoints.rs`; `client/mod.rs` (the request); `client/classify/mod.rs` (its answers); `tests/it/support/fake_server/answer.rs` |
 //! | another retry | `engine/retry.rs` (`Cause`, `backoff`); a server that is away: `engine/site.rs`; a text at which the server fails: `engine/crashes.rs` |
+//! | a step of a deploy | `engine/deploy/mod.rs` (`Stage`: reply → next call); `engine/outcome.rs` (what its end means for ledger and user) |
 //! | what is deployed, and why | `engine/plan.rs` |
 //! | what is written to disk | `driver.rs` (`Write`); `daemon/writer.rs` (in order, off the loop); `disk/state/mod.rs` and its neighbours (where and how); `engine/ledger.rs` (the ledger's format) |
-//! | a command | `cli.rs`; `run.rs`; `commands/mod.rs`; what it reports in `notice/report/mod.rs` |
+//! | a command | `cli.rs` (`Command`); `run.rs`; + a file, named in `commands/mod.rs`; `notice/report/mod.rs` (what it reports) |
+//!
+//! Each needs a test where its room's tests are. A change of the promises above needs one in
+//! `tests/it/simulation/promises.rs`.
 
 pub mod cli;
 pub mod client;

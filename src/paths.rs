@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_is_shown_as_it_would_be_typed() {
+    fn paths_are_shown_as_typed() {
         let root = |typed: &str| ProjectPath {
             typed: PathBuf::from(typed),
             full: PathBuf::from("/project/plugins"),
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_yet_has_a_real_place() {
+    fn a_missing_path_has_a_real_place() {
         let folder = tempfile::tempdir().unwrap();
         let top = folder.path().canonicalize().unwrap();
         assert_eq!(real(&top.join("new/er")), Some(top.join("new/er")));

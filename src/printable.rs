@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_text_steers_hides_or_turns() {
+    fn no_text_controls_the_terminal() {
         // Each row: a text, its lines, and the same as source.
         for (given, lines, as_source) in [
             ("", "", ""),

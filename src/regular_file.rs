@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_is_told_in_its_largest_unit() {
+    fn limits_are_shown_in_their_largest_unit() {
         for (most, words) in [
             (ONE_MIB, "larger than 1 MiB"),
             (64 * ONE_MIB, "larger than 64 MiB"),

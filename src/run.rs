@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::notice::Level;
 use crate::output::{Console, Format, Screen, Steps, Terminal};
 use crate::printable;
-use crate::sandbox::{self, Sandbox};
+use crate::sandbox::{self, Port, Sandbox};
 use crate::systemd::supervisor::{self, Supervisor};
 
 /// Does what the command line asks for, and says how it ended.
@@ -56,8 +56,14 @@ async fn start(args: &Args, world: &World) -> Result<End, Error> {
             let read = || config::read(args, world);
             return watch(args, agreed(args, world)?, world, &read, signals()?).await;
         }
-        Some(Command::Sandbox { openwebui, keep, .. }) => {
-            return play(args, agreed(args, world)?, world, openwebui.as_deref(), *keep).await;
+        Some(Command::Sandbox { openwebui, port, data, keep, install_requirements, .. }) => {
+            let wish = |options: &mut sandbox::Options| {
+                options.openwebui = openwebui.clone().unwrap_or_else(|| sandbox::OPEN_WEBUI.to_owned());
+                options.port = port.map_or(Port::From(sandbox::PORT), Port::Exactly);
+                options.data = data.as_ref().map(|data| world.cwd.join(data));
+                (options.keep, options.requirements, options.dev) = (*keep, *install_requirements, true);
+            };
+            return play(args, agreed(args, world)?, world, &wish).await;
         }
         // A service can be stopped even if its settings have become invalid.
         Some(Command::Service { action }) => commands::service(action, args, world, screen)?,
@@ -190,8 +196,7 @@ async fn play(
     args: &Args,
     (config, sources): (Config, Sources),
     world: &World,
-    version: Option<&str>,
-    keep: bool,
+    wish: &dyn Fn(&mut sandbox::Options),
 ) -> Result<End, Error> {
     // From here on: Ctrl-C ends what asked the user before.
     let mut signals = signals()?;
@@ -200,10 +205,7 @@ async fn play(
     let environment = world.env.iter().filter(|(name, _)| !ours_alone(name));
     let environment = environment.map(|(name, value)| (name.into(), value.into()));
     let mut options = sandbox::Options::new(sandbox::default_cache()?, environment);
-    options.keep = keep;
-    if let Some(version) = version {
-        version.clone_into(&mut options.openwebui);
-    }
+    wish(&mut options);
     let steps = Steps::new(format(args));
     let starting = Sandbox::start(&options, |progress| steps.doing(&progress.to_string()));
     let mut sandbox = tokio::select! {
@@ -215,6 +217,12 @@ async fn play(
         options.openwebui,
         sandbox.url()
     ));
+    if let (Port::From(wanted), port) = (options.port, sandbox.port())
+        && wanted != port
+    {
+        steps.done(&format!("port {wanted} is taken: it listens on {port} this time"));
+    }
+    steps.done(&format!("its log is {}", sandbox.log().display()));
     steps.finish();
     let (url, state) = (sandbox.url().to_owned(), sandbox.data().join("owui-watch"));
     let here = |config: Config| Config {
@@ -239,7 +247,7 @@ async fn play(
         why = sandbox.ended() => Err(why),
     };
     if let Some(folder) = sandbox.stop()? {
-        Steps::new(format(args)).done(&format!("the sandbox's data is kept in {}", folder.display()));
+        Steps::new(format(args)).done(&format!("the sandbox's data is in {}", folder.display()));
     }
     end
 }

@@ -1,17 +1,17 @@
-//! Requests that got no answer: what went wrong on the wire, and why.
+//! Requests without an answer: what went wrong on the wire, and why.
 
 use std::io;
 
 /// What went wrong on the wire.
 #[derive(Debug)]
 pub(super) enum Broken {
-    /// There was no connection to put the request on.
+    /// There was no connection: the request was not sent.
     NotSent(Cause),
-    /// The connection went away after the request was put on it.
+    /// The connection broke after the request was sent.
     Off(Cause),
-    /// Time ran out after the request was put on the connection.
+    /// The request timed out after it was sent.
     Late(Cause),
-    /// An answer came that is longer than any can be.
+    /// The answer exceeded the size limit.
     TooLong { status: u16 },
 }
 
@@ -33,10 +33,10 @@ impl Broken {
     }
 }
 
-/// Kinds of error whose names say nothing to the user of a network.
+/// Kinds of error whose names tell the user nothing.
 const VAGUE: [io::ErrorKind; 3] = [io::ErrorKind::Other, io::ErrorKind::UnexpectedEof, io::ErrorKind::BrokenPipe];
 
-/// The innermost reason for a network error, which is the only part of it that a person can use.
+/// The innermost reason for a network error: the only useful part of it.
 #[derive(Debug, PartialEq)]
 pub(super) enum Cause {
     NameNotFound,
@@ -82,7 +82,7 @@ impl Cause {
     }
 }
 
-/// An error and what is behind it, outermost first. An [`io::Error`] keeps what it wraps out of `source`.
+/// An error and its sources, outermost first. An [`io::Error`] does not report the error that it wraps as its `source`.
 fn chain(error: &reqwest::Error) -> Vec<&(dyn std::error::Error + 'static)> {
     let mut chain: Vec<&(dyn std::error::Error + 'static)> = vec![error];
     let mut next = std::error::Error::source(error);
@@ -106,15 +106,15 @@ fn tls_cause(error: &rustls::Error) -> Cause {
         } else if let Bad::Other(other) = bad
             && other.to_string().contains("CaUsedAsEndEntity")
         {
-            // What one gets for making a certificate the short way; to name it in `ca_file` does not help.
-            "the certificate is that of an authority (CA:TRUE), and not of a server".to_owned()
+            // The result of a simple self-signing command. Naming it in `ca_file` does not help.
+            "the certificate belongs to a CA (CA:TRUE), not to a server".to_owned()
         } else if let Bad::Other(other) = bad {
             return Cause::Untrusted(format!("certificate not trusted: {other}"));
         } else {
             return Cause::Untrusted(format!("certificate not trusted: {bad}"));
         }
     } else if matches!(error, Error::InvalidMessage(_)) {
-        "no TLS is spoken there, perhaps plain http".to_owned()
+        "the server does not speak TLS, perhaps plain http".to_owned()
     } else {
         format!("TLS failed: {error}")
     })
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_said_of_a_certificate() {
+    fn certificate_errors_are_explained() {
         use rustls::{AlertDescription, CertificateError as Bad, Error, InvalidMessage, OtherError};
         let other = OtherError(Arc::new(io::Error::other("CaUsedAsEndEntity")));
         for (error, words) in [
@@ -136,10 +136,13 @@ mod tests {
             (Error::InvalidCertificate(Bad::NotValidForName), "certificate is for another name"),
             (
                 Error::InvalidCertificate(Bad::Other(other)),
-                "the certificate is that of an authority (CA:TRUE), and not of a server",
+                "the certificate belongs to a CA (CA:TRUE), not to a server",
             ),
             (Error::InvalidCertificate(Bad::Revoked), "certificate not trusted: Revoked"),
-            (Error::InvalidMessage(InvalidMessage::InvalidContentType), "no TLS is spoken there, perhaps plain http"),
+            (
+                Error::InvalidMessage(InvalidMessage::InvalidContentType),
+                "the server does not speak TLS, perhaps plain http",
+            ),
             (
                 Error::AlertReceived(AlertDescription::HandshakeFailure),
                 "TLS failed: received fatal alert: HandshakeFailure",

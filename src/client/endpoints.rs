@@ -1,11 +1,11 @@
-//! The server's endpoints: one row per question, for every kind.
+//! The server's endpoints: one row per request, for all kinds.
 
 use reqwest::Method;
 
 use super::classify::Asked;
 use crate::plugin::{Key, Kind};
 
-/// What replaces the placeholders of a path.
+/// The values for a path's placeholders.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Names<'a> {
     /// `{table}`
@@ -33,7 +33,7 @@ impl<'a> Names<'a> {
     }
 }
 
-/// The method and path of a question.
+/// The method and path of a request.
 pub(super) fn endpoint(asked: Asked) -> (Method, &'static str) {
     match asked {
         Asked::Connect => (Method::GET, "api/version"),
@@ -51,7 +51,7 @@ pub(super) fn endpoint(asked: Asked) -> (Method, &'static str) {
     }
 }
 
-/// The list of a kind's plugins, for users who may write but not export them. Newer servers leave out the texts.
+/// The list of a kind's plugins, for users who may write but not export them. Newer servers omit the texts.
 pub(super) fn list(kind: Kind) -> Option<&'static str> {
     match kind {
         Kind::Function => None,

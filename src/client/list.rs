@@ -1,32 +1,32 @@
-//! A JSON list, read while it arrives: each element is parsed as soon as it is complete, and its bytes are dropped. One that
-//! cannot be parsed spoils nothing but itself.
+//! Parses a JSON list while it arrives: each element as soon as it is complete, then drops its bytes. An invalid
+//! element does not affect the others.
 
-/// The longest element that is parsed, in bytes. A larger one counts as one that cannot be.
+/// The longest element that is parsed, in bytes. A longer one counts as invalid.
 const LARGEST_ELEMENT: usize = 16 << 20;
 
 /// How many elements of a list are kept.
 const MOST_ELEMENTS: usize = 20_000;
 
-/// What has arrived so far.
+/// A list that is arriving.
 #[derive(Debug)]
 pub(super) struct List<T> {
     parse: fn(&[u8]) -> Option<T>,
     elements: Vec<T>,
     n: usize,
-    /// What is not a complete element yet, and how far it was looked at.
+    /// The bytes of the incomplete element, and how many are scanned.
     rest: Vec<u8>,
     at: usize,
-    /// Where the element that is arriving begins.
+    /// Where the current element begins.
     begin: usize,
     depth: usize,
-    /// The element that is arriving is too large.
+    /// Whether the current element is too large.
     skips: bool,
     quoted: Quoted,
     slot: Slot,
     state: State,
 }
 
-/// A list that has arrived.
+/// A complete list.
 #[derive(Debug, PartialEq)]
 pub(super) struct Listed<T> {
     /// The elements that could be parsed.
@@ -36,7 +36,7 @@ pub(super) struct Listed<T> {
 }
 
 impl<T> Listed<T> {
-    /// Whether there are more elements than are kept of any list.
+    /// Whether there are more elements than we keep.
     pub(super) fn is_too_long(&self) -> bool {
         self.n > MOST_ELEMENTS
     }
@@ -47,16 +47,16 @@ enum Quoted {
     #[default]
     No,
     Yes,
-    /// Behind a backslash.
+    /// After a backslash.
     Escape,
 }
 
-/// What stands between two commas of the list.
+/// An element of the list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Slot {
     #[default]
     Empty,
-    /// A number or a word, which may go on.
+    /// A number or a word, perhaps incomplete.
     Literal,
     Full,
 }
@@ -67,7 +67,7 @@ enum State {
     Open,
     /// The list has ended.
     Complete,
-    /// It is no list.
+    /// Not a list.
     Other,
 }
 
@@ -89,10 +89,10 @@ impl<T> List<T> {
         }
     }
 
-    /// Reads a text that has arrived already.
+    /// Parses a complete text.
     pub(super) fn of(text: &[u8], parse: fn(&[u8]) -> Option<T>) -> Option<Listed<T>> {
         let mut list = Self::new(parse);
-        // In pieces, so that it is not copied as a whole.
+        // In chunks, to avoid copying all of it.
         text.chunks(1 << 16).for_each(|piece| list.take(piece));
         list.end().ok()
     }
@@ -100,7 +100,7 @@ impl<T> List<T> {
     pub(super) fn take(&mut self, bytes: &[u8]) {
         let free = self.rest.capacity() - self.rest.len();
         if bytes.len() > free {
-            // Doubling it, as a vector does by itself, would take twice the memory of the largest element.
+            // A vector would double its capacity: up to twice the memory of the largest element.
             self.rest.reserve_exact(bytes.len().max(self.rest.len() / 4));
         }
         self.rest.extend_from_slice(bytes);
@@ -122,7 +122,7 @@ impl<T> List<T> {
         if self.state == State::Other {
             return;
         }
-        // Drops what was parsed, and what will never be.
+        // Drop parsed bytes, and those of elements to skip.
         self.at = self.at.min(self.rest.len());
         let is_arriving = self.depth > 1;
         self.skips |= is_arriving && self.rest.len() - self.begin > LARGEST_ELEMENT;
@@ -131,7 +131,7 @@ impl<T> List<T> {
         (self.begin, self.at) = (0, self.at - done);
     }
 
-    /// At a byte that is no part of a string.
+    /// Handles a byte outside of strings.
     fn look(&mut self) {
         match (self.rest[self.at], self.depth) {
             (b' ' | b'\t' | b'\r' | b'\n', 1) if self.slot == Slot::Literal => self.slot = Slot::Full,
@@ -172,8 +172,7 @@ impl<T> List<T> {
         self.elements.extend((self.parse)(&self.rest[self.begin..=self.at]));
     }
 
-    /// The list; or, where it was something else, what is left of it. Nor is it a list of these elements if not one of
-    /// them can be parsed.
+    /// The list, or the remaining bytes if it is not a list. A list of which no element can be parsed does not count.
     pub(super) fn end(self) -> Result<Listed<T>, Vec<u8>> {
         let is_of_others = self.elements.is_empty() && self.n > 0;
         if self.state != State::Complete || is_of_others {
@@ -192,7 +191,7 @@ mod tests {
         serde_json::from_slice::<serde_json::Value>(bytes).ok()?.get("n")?.as_u64()
     }
 
-    /// In pieces of every size: the elements, and how many there are.
+    /// Parses in chunks of every size; returns the elements and their number.
     #[track_caller]
     fn check(text: &str, expected: Option<(&[u64], usize)>) {
         for size in 1..=text.len().max(1) {
@@ -204,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn elements_are_read_whatever_the_pieces() {
+    fn elements_are_parsed_from_any_chunks() {
         check("[]", Some((&[], 0)));
         check(
             r#" [{"n": 1, "x": "= \"]}\\\"[{\"", "y": {"z": "[}", "l": [{}]}},{"n": 2} , {"ü": "\n", "n": 3}] "#,
@@ -213,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_element_spoils_itself_alone() {
+    fn an_invalid_element_does_not_affect_others() {
         for bad in [
             r#"{"n": -1}"#,
             r#"{"n": 1e999999}"#,
@@ -233,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_no_list() {
+    fn other_json_is_not_a_list() {
         for text in [
             "",
             "{}",
@@ -255,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn an_element_that_is_too_large_is_passed_over() {
+    fn an_oversized_element_is_skipped() {
         let mut list = List::new(n);
         list.take(br#"[{"n": 1}, {"n": 2, "x": ""#);
         for _ in 0..300 {
@@ -267,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_list_that_is_too_long_the_beginning_is_kept() {
+    fn only_the_beginning_of_a_long_list_is_kept() {
         let text = format!("[{}{{\"n\": 1}}]", "{\"n\": 1},".repeat(MOST_ELEMENTS));
         let listed = List::of(text.as_bytes(), n).unwrap();
         assert_eq!((listed.elements.len(), listed.is_too_long()), (MOST_ELEMENTS, true));

@@ -1,17 +1,16 @@
 //! One [`Call`] in, one [`Reply`] out: the server's HTTP, and the only user of reqwest.
 //!
-//! Nothing here decides, waits or remembers, with two exceptions that only this layer can know about. A question
-//! that was cut off before a single byte of answer is put once more, because the server closes idle connections
-//! unannounced; what changes something on the server is never repeated, but answered with [`Reply::Lost`]. And where
-//! the server has no login, the session it gives out is kept here, and renewed when it has ended.
+//! Nothing here decides, waits or remembers, with two exceptions. A read that broke off before the first byte of its
+//! answer is repeated once, because the server closes idle connections without notice; a write is never repeated, but
+//! becomes [`Reply::Lost`]. And the session of a server without login is kept here, and renewed when it expires.
 //!
-//! [`Reply::NotAllowed`] to [`Call::Connect`] or [`Call::Overview`] is about the key: `Overview(Function)` succeeds for
-//! admins alone, `Overview(Tool)` for admins and for whoever may export tools. To the other calls it may be about that
-//! one plugin: an account without the export permission can still own tools, and reads and updates them by id.
+//! [`Reply::NotAllowed`] to [`Call::Connect`] or [`Call::Overview`] concerns the key: `Overview(Function)` succeeds
+//! only for admins, `Overview(Tool)` for admins and users who may export tools. To other calls it may concern one
+//! plugin: an account without the export permission can still own tools, and read and update them by id.
 //!
-//! [`Reply::Absent`] to [`Call::Versions`], [`Call::Version`] or [`Call::Prune`] means "no history there": there is no
-//! such plugin, or no such version of it, or the server is older than 0.12 and keeps none. Which of them it is, the row
-//! tells: [`Row::versioned`](crate::engine::deploy::Row::versioned).
+//! [`Reply::Absent`] to [`Call::Versions`], [`Call::Version`] or [`Call::Prune`] means "no history": the plugin or
+//! version does not exist, or the server is older than 0.12 and keeps none.
+//! [`Row::versioned`](crate::engine::deploy::Row::versioned) tells which.
 
 mod broken;
 mod classify;
@@ -45,42 +44,42 @@ use list::List;
 use proxy::Proxy;
 use secret::{Secret, mask, words, words_on_the_way};
 
-/// No answer is read further than this. Four thousand large plugins fit.
+/// The longest answer that is read. Four thousand large plugins fit.
 const LARGEST_ANSWER: usize = 64 << 20;
 
-/// How many versions the server tells of at a time.
+/// How many versions the server lists per page.
 const PAGE: usize = 20;
 
-/// No history is read further than this.
+/// The most pages of a history that are read.
 const MOST_PAGES: u32 = 50;
 const MOST_VERSIONS: usize = 1000;
 
-/// The server closes a connection that was idle for 5 s without saying so; ours must be gone before.
+/// The server closes a connection after 5 s without notice; close ours earlier.
 const IDLE: Duration = Duration::from_secs(4);
 
-/// Where the server is and how to get in.
+/// The server's address and how to access it.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The address that the browser is given, with a path prefix where there is one: `https://host/chat/`.
+    /// The address as in the browser, perhaps with a path prefix: `https://host/chat/`.
     pub url: String,
     /// An API key or a session token. `None` for a server without login.
     pub key: Option<SecretString>,
-    /// Who is trusted beside those that the system trusts.
+    /// Certificates to trust besides the system's.
     pub authorities: Authorities,
     /// How long to wait.
     pub timeouts: Timeouts,
 }
 
-/// Certificates that vouch for servers.
+/// Certificate authorities.
 #[derive(Clone, Debug, Default)]
 pub struct Authorities(Vec<reqwest::Certificate>);
 
 impl Authorities {
-    /// Takes PEM apart. Each certificate is tried, since the builder would say only that one of them is no good.
+    /// Parses PEM. Checks each certificate, since the builder's error would not tell which one is invalid.
     pub fn read(pem: &str) -> anyhow::Result<Self> {
         let mut certificates = Vec::new();
         for (n, der) in (1..).zip(CertificateDer::pem_slice_iter(pem.as_bytes())) {
-            // What is the matter with it nobody could mend by hand.
+            // The reason is dropped: nobody could fix the certificate by hand.
             let tried = der.ok().filter(|der| RootCertStore::empty().add(der.clone()).is_ok());
             let certificate = tried.and_then(|der| reqwest::Certificate::from_der(&der).ok());
             certificates.push(certificate.with_context(|| format!("certificate {n} in it is damaged"))?);
@@ -92,9 +91,9 @@ impl Authorities {
 /// How long to wait for the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// For a connection.
+    /// For a connection to be established.
     pub connect: Duration,
-    /// For the answer to a question. The server answers nothing while it loads a plugin, so this is not short.
+    /// For the answer to a read. Not short, since the server answers nothing while it loads a plugin.
     pub ask: Duration,
     /// For the answer to a create or update, during which the server may install the plugin's requirements.
     pub deploy: Duration,
@@ -110,7 +109,7 @@ impl Default for Timeouts {
 #[derive(Clone)]
 pub struct Client(Arc<Inner>, Texts);
 
-/// What is brought of the texts in an overview.
+/// Whether overviews carry texts or their digests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Texts {
     Whole,
@@ -120,16 +119,16 @@ enum Texts {
 struct Inner {
     http: reqwest::Client,
     base: Url,
-    /// The proxy in between, if there is one.
+    /// The proxy, if there is one.
     proxy: Option<Proxy>,
     key: Option<HeaderValue>,
-    /// Where the server has no login: the session it gave.
+    /// The session of a server without login.
     session: Mutex<Option<HeaderValue>>,
     timeouts: Timeouts,
 }
 
 impl Client {
-    /// Prepares a connection; nothing is sent yet.
+    /// Prepares a connection. Sends nothing yet.
     pub fn new(options: &Options) -> Result<Self, Error> {
         let base = base(&options.url)?;
         let key = match &options.key {
@@ -142,19 +141,19 @@ impl Client {
         Ok(Self(Arc::new(inner), Texts::Whole))
     }
 
-    /// The address of the proxy in between, without its password.
+    /// The address of the proxy, without its password.
     #[must_use]
     pub fn proxy(&self) -> Option<&str> {
         self.0.proxy.as_ref().map(Proxy::address)
     }
 
-    /// The same connection, whose overviews bring the digests of texts in the place of the texts.
+    /// The same connection, with overviews that carry digests instead of texts.
     #[must_use]
     pub fn with_digests(self) -> Self {
         Self(self.0, Texts::Digests)
     }
 
-    /// Carries one call to the server and brings back what came of it.
+    /// Sends one call to the server, and returns the reply.
     pub async fn call(&self, call: Call) -> Reply {
         if call == Call::Connect {
             return self.connect().await;
@@ -172,7 +171,7 @@ impl Client {
             reply = self.ask(&Request { path, ..request.clone() }, token.as_ref()).await;
         }
         match (&reply, token) {
-            // Refused at the door, so not carried out: it may go again, whatever it is.
+            // The session expired, so the request was not carried out: even a write may be repeated.
             (Reply::NotAllowed { status: 401, .. } | Reply::Unclear { .. }, Some(ended)) if self.0.key.is_none() => {
                 match self.sign_in(Some(&ended)).await {
                     Ok(session) => self.ask(&request, Some(&session)).await,
@@ -207,8 +206,8 @@ impl Client {
         self.sign_in(None).await.map(drop)
     }
 
-    /// Gets a session from a server without login, which asks for credentials and looks at none. `ended` is the one
-    /// that is refused now: of several calls that find out, the first one renews it for all.
+    /// Gets a session from a server without login, which ignores credentials. `ended` is the expired session: of
+    /// several calls that notice it, the first renews it for all.
     async fn sign_in(&self, ended: Option<&HeaderValue>) -> Result<HeaderValue, Reply> {
         let mut session = self.0.session.lock().await;
         if let Some(session) = session.as_ref().filter(|session| Some(*session) != ended) {
@@ -240,9 +239,8 @@ impl Client {
         understood(request.asked, received, &Secret::of(token.or(self.0.key.as_ref())))
     }
 
-    /// All pages of a history. A page that is not full is the last one, and so is one that tells nothing new: it comes
-    /// from a server that knows no pages. A version that is made meanwhile moves others to the next page, where they are
-    /// told again.
+    /// Reads all pages of a history. The last page is one that is not full, or has nothing new: some servers ignore the
+    /// page number. A version created meanwhile shifts others to the next page, where they appear again.
     async fn ask_for_pages(&self, request: &Request, token: Option<&HeaderValue>) -> Result<Reply, Reply> {
         let (mut versions, mut known) = (Vec::new(), HashSet::new());
         for page in 1..=MOST_PAGES {
@@ -264,12 +262,12 @@ impl Client {
         Ok(Reply::Versions(versions))
     }
 
-    /// The one place where something goes over the wire.
+    /// Sends a request. The only place that does.
     async fn fetch(&self, request: &Request, token: Option<&HeaderValue>) -> Result<Received, Reply> {
         let changes = request.asked.changes();
         match self.send(request, token).await {
             Ok(received) => Ok(received),
-            // The server had closed the connection that this question was put on.
+            // The server had closed this idle connection.
             Err(Broken::Off(_)) if !changes => {
                 self.send(request, token).await.map_err(|broken| self.reply_to(&broken, request.asked))
             }
@@ -335,7 +333,7 @@ impl Client {
             Broken::Off(cause) | Broken::Late(cause) => (cause.words(host), changes),
             Broken::TooLong { .. } if changes => ("the answer has no end".to_owned(), true),
             Broken::TooLong { status } => {
-                let (status, words) = (*status, format!("an answer of more than {} MiB", LARGEST_ANSWER >> 20));
+                let (status, words) = (*status, format!("an answer larger than {} MiB", LARGEST_ANSWER >> 20));
                 let has_texts = !matches!(asked, Asked::Connect | Asked::Config | Asked::SignIn);
                 return if has_texts { Reply::Unusable { words } } else { Reply::Foreign { status, words } };
             }
@@ -353,14 +351,14 @@ impl fmt::Debug for Client {
     }
 }
 
-/// Checks and tidies the configured address.
+/// Checks and normalises the configured address.
 fn base(url: &str) -> anyhow::Result<Url> {
     let mut base = Url::parse(url.trim()).with_context(|| format!("`{url}` is not a URL"))?;
     if !matches!(base.scheme(), "http" | "https") {
         bail!("`{url}` is not an http or https URL");
     }
     if !base.username().is_empty() || base.password().is_some() {
-        // The address is printed and logged.
+        // The address is printed and logged, so it must hold no secret.
         bail!("the URL must not hold a user name or password");
     }
     base.set_query(None);
@@ -369,7 +367,7 @@ fn base(url: &str) -> anyhow::Result<Url> {
 }
 
 fn http(base: &Url, proxy: Option<&Proxy>, options: &Options) -> anyhow::Result<reqwest::Client> {
-    // An error means that somebody has installed one before, and any will do.
+    // An error means that a provider is already installed, and any will do.
     let _installed = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("owui-watch/", env!("CARGO_PKG_VERSION")))
@@ -380,7 +378,7 @@ fn http(base: &Url, proxy: Option<&Proxy>, options: &Options) -> anyhow::Result<
         .tcp_nodelay(true)
         .http1_only();
     builder = if base.scheme() == "http" {
-        // Nothing to check, so it must not fail where the system has no certificates, as in small containers.
+        // Plain HTTP needs no certificates, and must work where the system has none, as in small containers.
         builder.tls_certs_only([])
     } else {
         builder.tls_certs_merge(options.authorities.0.iter().cloned())
@@ -401,16 +399,16 @@ fn json(body: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(body).expect("strings and JSON values serialise")
 }
 
-/// One HTTP request, spelled out.
+/// One HTTP request.
 #[derive(Clone)]
 struct Request {
     asked: Asked,
     method: Method,
     /// The path's segments, not yet percent-encoded.
     path: Vec<String>,
-    /// The id of the plugin or version that the answer has to be about.
+    /// The id of the plugin or version that the answer must be about.
     about: Option<String>,
-    /// Of an answer that comes in pages.
+    /// The page, if the answer comes in pages.
     page: Option<u32>,
     body: Option<Vec<u8>>,
 }
@@ -443,8 +441,8 @@ impl Request {
     }
 }
 
-/// The request form. Two fields are never sent: `access_grants`, because sending it could change who may use a tool,
-/// and anything about the switch or the valves, which belong to the admin.
+/// The form of a create or update. It never has `access_grants`, which could change who may use a tool, nor the switch
+/// or the valves, which belong to the admin.
 fn wire(key: &Key, form: &Form) -> Vec<u8> {
     #[derive(Serialize)]
     struct Wire<'a> {
@@ -482,18 +480,18 @@ fn yes() -> bool {
     true
 }
 
-/// The answer to a sign-in. It holds the session, so it is read for that and never shown: no `Debug`.
+/// The answer to a sign-in. No `Debug`, since it holds the session.
 #[derive(Deserialize)]
 struct SignedIn {
     token: Option<String>,
 }
 
-/// An answer that arrived whole.
+/// A complete answer.
 struct Received {
     status: u16,
     headers: HeaderMap,
     body: Vec<u8>,
-    /// What a list of plugins means, which was read in the place of the body.
+    /// The reply to an overview, which was parsed while it arrived; the body is empty then.
     overview: Option<Reply>,
     asked_for: String,
     about: Option<String>,
@@ -533,13 +531,13 @@ impl Received {
     }
 }
 
-/// What an answer means. In words that the user may come to see, what we got in with is masked; in the texts and rows
-/// that are compared with ours nothing is touched.
+/// Interprets an answer. Masks our credentials in words that the user may see, but not in texts and rows that are
+/// compared with ours.
 fn understood(asked: Asked, mut received: Received, secret: &Secret) -> Reply {
     let mut reply = received.overview.take().unwrap_or_else(|| classify(asked, &received.answer()));
     if words(&mut reply).is_some() {
-        // Mask the raw answer first, since some words are shortened later. Mask the words again, since JSON can spell a
-        // text in more than one way.
+        // Mask the raw answer first, since some words are shortened later. Mask the words again, since JSON can encode
+        // a text in several ways.
         received.mask(secret);
         reply = classify(asked, &received.answer());
     }

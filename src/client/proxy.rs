@@ -1,4 +1,4 @@
-//! The proxy between us and the server. reqwest finds it by itself; here the same rules tell which one it is.
+//! Names the proxy between us and the server, by the same rules by which reqwest chooses it.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -10,12 +10,12 @@ use url::Host;
 
 use crate::error::Error;
 
-/// A proxy, by its address.
+/// The address of a proxy.
 pub(super) struct Proxy(String);
 
 impl Proxy {
-    /// The proxy that the environment (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`) or the system's settings name for
-    /// this server. None can reach what is on this machine.
+    /// The proxy for this server, from the environment (`HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`) or the
+    /// system's settings. Servers on this machine are reached directly.
     pub(super) fn of_system(server: &Url) -> Result<Option<Self>, Error> {
         Self::of(server, &Matcher::from_system())
     }
@@ -23,7 +23,7 @@ impl Proxy {
     fn of(server: &Url, rules: &Matcher) -> Result<Option<Self>, Error> {
         let uri: Uri = server.as_str().parse().with_context(|| format!("`{server}` is not a URL"))?;
         let Some(proxy) = rules.intercept(&uri).filter(|_| !is_loopback(server)) else { return Ok(None) };
-        // Put together without a name and a password.
+        // Without user name and password.
         let scheme = proxy.uri().scheme_str().unwrap_or("http");
         let host = proxy.uri().host().unwrap_or_default();
         let port = proxy.uri().port_u16().map(|port| format!(":{port}")).unwrap_or_default();
@@ -43,7 +43,7 @@ impl Proxy {
     }
 }
 
-/// Whether a server is on this machine, however its address is spelled.
+/// Whether a server is on this machine.
 pub(super) fn is_loopback(server: &Url) -> bool {
     let v4 = |address: Ipv4Addr| address.is_loopback() || address.is_unspecified();
     match server.host() {

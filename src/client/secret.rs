@@ -1,4 +1,4 @@
-//! What a request got in with, taken out of the answer's words: a proxy, or a page made for debugging, may send it back.
+//! Masks our credentials in answers: a proxy or a debug page may echo them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -8,20 +8,20 @@ use serde_json::Value;
 use crate::engine::deploy::{self, Reply, Row, Version};
 use crate::printable;
 
-/// What stands in its place.
+/// The replacement for a secret.
 const MASK: &str = "[key]";
 
-/// What stands where a text was cut.
+/// Marks where a text was cut.
 pub(super) const CUT: char = '…';
 
-/// Shorter ones would be found in words that mean something else, and no server gives them out.
+/// Shorter ones would match ordinary words, and no server issues them.
 const SHORTEST: usize = 8;
 
-/// A key or a session, in all the spellings that an answer may have it in. It cannot be printed.
+/// A key or a session, in all spellings that an answer may contain. No `Debug`.
 pub(super) struct Secret(Vec<String>);
 
 impl Secret {
-    /// What a request's header holds, if it has one.
+    /// The secret in a request's header, if any.
     pub(super) fn of(header: Option<&HeaderValue>) -> Self {
         let text = header.and_then(|header| header.to_str().ok()).unwrap_or_default();
         let token = text.strip_prefix("Bearer ").unwrap_or(text);
@@ -31,7 +31,7 @@ impl Secret {
         Self(std::iter::once(token.to_owned()).chain((0..3).map(|before| in_base64(token, before))).collect())
     }
 
-    /// The text without it. A text that would show it only after the filter for terminals comes back filtered.
+    /// Masks it in a text. If only the filter for terminals would reveal it, the result is filtered.
     pub(super) fn mask(&self, text: &str) -> String {
         let masked = self.mask_as_it_is(text);
         let shown = printable::text(&masked);
@@ -44,7 +44,7 @@ impl Secret {
         self.0.iter().fold(masked, |text, spelling| mask_cut(&text, spelling))
     }
 
-    /// A body without it. One that is not text stays as it is: nothing of it is shown.
+    /// Masks it in a body. A body that is not text is unchanged, and never shown.
     pub(super) fn mask_body(&self, body: &mut Vec<u8>) {
         if let Ok(text) = std::str::from_utf8(body)
             && self.0.iter().any(|spelling| text.contains(spelling))
@@ -54,8 +54,8 @@ impl Secret {
     }
 }
 
-/// What a reader takes in of a text, and where it stands. A key is made of these characters; whatever stands between them
-/// (a NUL, a space without width, a line break) does not hide it.
+/// The visible characters of a text, with their positions. Other characters within a key (a NUL, a zero-width space, a
+/// line break) do not hide it.
 fn visible(text: &str) -> (String, Vec<usize>) {
     let graphic = text.bytes().enumerate().filter(|(_, byte)| byte.is_ascii_graphic());
     graphic.map(|(at, byte)| (char::from(byte), at)).unzip()
@@ -73,7 +73,7 @@ fn mask_whole(text: &str, spelling: &str) -> String {
     masked + &text[rest..]
 }
 
-/// Masks the beginning of a spelling where a text was cut.
+/// Masks the beginning of a secret where a text was cut.
 fn mask_cut(text: &str, spelling: &str) -> String {
     let mask_end = |piece: &str| {
         let Some(before) = piece.strip_suffix(CUT) else { return piece.to_owned() };
@@ -87,8 +87,8 @@ fn mask_cut(text: &str, spelling: &str) -> String {
     text.split_inclusive(CUT).map(mask_end).collect()
 }
 
-/// How a token looks in the Base64 of any text that has it somewhere, after `before` bytes and a multiple of three. The
-/// characters at both ends depend on what stands around it, and are left out.
+/// A token as it appears in the Base64 of a longer text, at offset `before` modulo three. The characters at both ends
+/// depend on the text around it, and are dropped.
 fn in_base64(token: &str, before: usize) -> String {
     let padded = [&vec![0; before], token.as_bytes()].concat();
     let whole = STANDARD_NO_PAD.encode(&padded);
@@ -96,7 +96,7 @@ fn in_base64(token: &str, before: usize) -> String {
     whole[(before * 8).div_ceil(6)..end].to_owned()
 }
 
-/// Takes the secret out of all that may be shown or written down. Texts stay as they are, and so does what is sent back.
+/// Masks the secret in everything that may be shown or logged, but not in texts, nor in fields that are sent back.
 pub(super) fn mask(reply: &mut Reply, secret: &Secret) {
     let mask = |text: &mut String| *text = secret.mask(text);
     match reply {
@@ -114,7 +114,7 @@ pub(super) fn mask(reply: &mut Reply, secret: &Secret) {
     }
 }
 
-/// The manifest, which the server makes anew from each text, is shown and not sent back.
+/// Masks the manifest, which is shown but not sent back.
 fn mask_row(row: &mut Row, secret: &Secret) {
     let mask = |text: &mut String| *text = secret.mask(text);
     row.version_id.as_mut().map(mask);
@@ -125,13 +125,13 @@ fn mask_row(row: &mut Row, secret: &Secret) {
     }
 }
 
-/// The words about what a proxy may have had a hand in.
+/// The words of a reply that may come from a proxy.
 pub(super) fn words_on_the_way(reply: &mut Reply) -> Option<&mut String> {
     match reply {
         Reply::Unreachable { cause: deploy::Cause { words, .. }, .. }
         | Reply::Lost { cause: words }
         | Reply::Foreign { words, .. }
-        // 407: the proxy wants to know who asks.
+        // 407: the proxy requires authentication.
         | Reply::NotAllowed { status: 407, words } => Some(words),
         _ => None,
     }
@@ -201,7 +201,7 @@ mod tests {
                 }
             }
         }
-        // What hides nothing stays as it came.
+        // Text without the secret is unchanged.
         assert_eq!(secret.mask("\u{1b}[31mno\0\u{1b}[0m"), "\u{1b}[31mno\0\u{1b}[0m");
     }
 
@@ -212,7 +212,7 @@ mod tests {
             ("no sk-5ec2e7f0c0ffee5ec2e7f0c0ffee5ec…", "no [key]…"),
             ("a page titled `no sk-5ec2\0e7f0…`", "a page titled `no [key]…`"),
             ("no sk-5ec2e…", "no [key]…"),
-            // No more than any key begins with.
+            // Only the common prefix of keys.
             ("no sk-5ec2…", "no sk-5ec2…"),
             ("sk-5ec2e7f0c0 and so on…", "sk-5ec2e7f0c0 and so on…"),
         ] {

@@ -14,7 +14,7 @@ use crate::engine::Code;
 use crate::engine::deploy::{Backup, Row};
 use crate::engine::ledger::Rollback;
 use crate::error::Error;
-use crate::notice::{Notice, Report, Subject, Task};
+use crate::notice::{Level, Notice, Report, Subject, Task};
 use crate::output::{Screen, unified};
 use crate::plugin::id::PluginId;
 use crate::plugin::{Key, Kind, normal};
@@ -152,7 +152,7 @@ pub async fn diff(context: &CommandContext, typed: &[String]) -> Result<Code, Er
         match (&target.local, stored) {
             (Some(local), Some(stored)) if local.digest == stored.digest => {
                 same += 1;
-                screen.aside(&Notice::report(target.subject(), Report::Same { named: false }));
+                screen.aside(&Notice::report(target.subject(), Report::Same { level: Level::Detail }));
             }
             (Some(local), Some(stored)) => {
                 differ = true;
@@ -165,7 +165,7 @@ pub async fn diff(context: &CommandContext, typed: &[String]) -> Result<Code, Er
             }
             (Some(_), None) => {
                 differ = true;
-                screen.aside(&Notice::report(target.subject(), Report::NotOnServer { is_error: false }));
+                screen.aside(&Notice::report(target.subject(), Report::NotOnServer { level: Level::Info }));
             }
             (None, Some(_)) => {
                 differ = true;
@@ -224,10 +224,14 @@ pub async fn pull(context: &CommandContext, typed: &[String], all: bool) -> Resu
                 pulled += 1;
                 screen.say(&notice);
             }
-            Ok(PullResult::Same) => screen.say(&Notice::report(target.subject(), Report::Same { named: one_by_one })),
+            Ok(PullResult::Same) => {
+                let level = if one_by_one { Level::Info } else { Level::Detail };
+                screen.say(&Notice::report(target.subject(), Report::Same { level }));
+            }
             Ok(PullResult::NotOnServer) => {
                 compared.failed |= one_by_one;
-                screen.aside(&Notice::report(target.subject(), Report::NotOnServer { is_error: one_by_one }));
+                let level = if one_by_one { Level::Error } else { Level::Info };
+                screen.aside(&Notice::report(target.subject(), Report::NotOnServer { level }));
             }
             Err(refusal) => compared.fail(target.subject(), Task::Pull, &refusal),
         }
@@ -261,7 +265,7 @@ fn take(context: &CommandContext, compared: &mut Compared, target: &Target) -> R
     check(context, &local.path, &stored, &target.key)?;
     let bytes = file::read(&local.path)?;
     let read = normal::clean(&bytes).ok().filter(|text| **text == *local.text);
-    let read = read.ok_or_else(|| Error::failed(format!("`{}` was changed meanwhile", local.path.display())))?;
+    let read = read.ok_or_else(|| Error::failed(format!("`{}` has changed meanwhile", local.path.display())))?;
     let copy = context.folder.save_local_file(&target.key, &bytes, local.digest, now())?;
     file::replace(&local.path, &bytes, &file::with_style_of(&normal::respelled(&stored.source, &read), &bytes))?;
     know(context, target, &stored)?;

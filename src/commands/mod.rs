@@ -32,7 +32,7 @@ pub use service::service;
 pub use trust::{confirm, somebody_answers, trust};
 pub use words::Scope;
 
-/// What every command works with.
+/// The context of every command.
 pub struct CommandContext {
     /// The settings.
     pub config: Config,

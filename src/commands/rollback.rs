@@ -67,7 +67,7 @@ pub async fn agree(context: &CommandContext, name: &str, wanted: Option<&str>) -
         (Some(text), _) => text.clone(),
         (None, Some(version)) => {
             let text = server.version(&target.key, &version.id).await?;
-            Text::new(&text.ok_or_else(|| Error::failed("the server does not give the text of this version"))?)
+            Text::new(&text.ok_or_else(|| Error::failed("the server does not return the text of this version"))?)
         }
         (None, None) => return Err(Error::failed("no copy of this text is left")),
     };
@@ -117,7 +117,7 @@ fn parsed(entry: &Entry, text: &Text, target: &Target) -> Result<Arc<Plugin>, Er
         Parsed::Plugin(plugin) if plugin.key == target.key => return Ok(plugin),
         Parsed::Plugin(plugin) => format!("it is a {}", plugin.key.kind.word()),
         Parsed::Invalid(invalid) => invalid.message(),
-        Parsed::NotAPlugin | Parsed::Disabled => "it is no plugin".to_owned(),
+        Parsed::NotAPlugin | Parsed::Disabled => "it is not a plugin".to_owned(),
     };
     Err(Error::failed(format!("this text of {} cannot be put back: {problem}", target.key)))
 }
@@ -179,7 +179,7 @@ fn chosen<'e>(
         let before = |entry: &&Entry| entry.what != Provenance::Local && entry.text.is_some() && entry.digest() != now;
         return entries.iter().find(before).ok_or_else(|| {
             Error::new(format!("no other text of {key} is known"))
-                .hinted("what is deployed from now on is kept, and can be put back")
+                .hinted("texts deployed from now on are kept and can be restored")
         });
     };
     let has_version = |entry: &Entry| entry.text.as_ref().and_then(|text| text.version.as_deref()) == Some(wanted);
@@ -198,7 +198,7 @@ fn chosen<'e>(
     match fits.as_slice() {
         [entry] => Ok(entry),
         [] => Err(Error::new(format!("no version `{wanted}` of {key} is known"))
-            .hinted(format!("`owui-watch history {id}` lists what there is"))),
+            .hinted(format!("`owui-watch history {id}` lists the known texts"))),
         several => {
             let mut few: Vec<_> = several.iter().take(MOST_NAMED).map(|entry| name(entry)).collect();
             let last = few.pop().unwrap_or_default();

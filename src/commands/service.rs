@@ -21,27 +21,27 @@ const LAST_LINES: usize = 8;
 
 /// Installs or uninstalls the service of this project, or prints its status.
 pub fn service(action: &ServiceAction, args: &Args, world: &World, screen: Screen) -> Result<Code, Error> {
-    let place = Place::of(args, world)?;
+    let project = Project::of(args, world)?;
     match action {
-        ServiceAction::Install { hardened, .. } => install(&place, *hardened, args, world, screen),
-        ServiceAction::Uninstall { .. } => uninstall(&place, world, args.yes, screen),
-        ServiceAction::Status => status(&place, world, screen),
+        ServiceAction::Install { hardened, .. } => install(&project, *hardened, args, world, screen),
+        ServiceAction::Uninstall { .. } => uninstall(&project, world, args.yes, screen),
+        ServiceAction::Status => status(&project, world, screen),
     }
 }
 
 /// The project, and where its unit is.
-struct Place {
+struct Project {
     folder: PathBuf,
     unit: String,
     file: PathBuf,
 }
 
-impl Place {
+impl Project {
     fn of(args: &Args, world: &World) -> Result<Self, Error> {
         let folder = world.cwd.join(args.config.as_deref().and_then(Path::parent).unwrap_or(Path::new("")));
         let folder = folder.canonicalize().with_context(|| format!("cannot use `{}`", folder.display()))?;
         let unit = unit::name(&folder);
-        let home = world.config_home.as_ref().context("cannot tell where your configuration folder is")?;
+        let home = world.config_home.as_ref().context("cannot find your configuration folder")?;
         let file = home.join("systemd").join("user").join(&unit);
         Ok(Self { folder, unit, file })
     }
@@ -52,28 +52,28 @@ impl Place {
 }
 
 /// Writes the unit, and starts the service now and at each login.
-fn install(place: &Place, hardened: bool, args: &Args, world: &World, screen: Screen) -> Result<Code, Error> {
+fn install(project: &Project, hardened: bool, args: &Args, world: &World, screen: Screen) -> Result<Code, Error> {
     reachable(true, world)?;
     let (config, requests) = of_service(args, world)?;
     let credential = config.key_origin.as_ref().is_some_and(|origin| origin.to_string() == CREDENTIAL);
     let (program, arguments) = (control::program()?, arguments(args, &world.cwd)?);
-    let service = Service { folder: &place.folder, program: &program, arguments: &arguments, credential };
+    let service = Service { folder: &project.folder, program: &program, arguments: &arguments, credential };
     let text = unit::text(&service).map_err(cannot_install)?;
-    let drop_in = unit::drop_in(&place.file);
+    let drop_in = unit::drop_in(&project.file);
     let hardening = if hardened {
-        let writable = writable(place, &config, world)?;
+        let writable = writable(project, &config, world)?;
         let visible: Vec<_> = config.roots.iter().map(|root| world.cwd.join(root)).chain([program.clone()]).collect();
         let sandbox = Sandbox { writable: &writable, visible: &visible };
-        Some(unit::hardened(&place.folder, &sandbox).map_err(cannot_install)?)
+        Some(unit::hardened(&project.folder, &sandbox).map_err(cannot_install)?)
     } else {
         None
     };
 
-    let was_there = control::read(&place.file)?.is_some();
+    let was_there = control::read(&project.file)?.is_some();
     // Write nothing before both files are checked.
-    let wanted = [(&place.file, Some(&text)), (&drop_in, hardening.as_ref())];
+    let wanted = [(&project.file, Some(&text)), (&drop_in, hardening.as_ref())];
     for (file, new) in wanted {
-        check_edited(place, file, new, args.yes, screen)?;
+        check_edited(project, file, new, args.yes, screen)?;
     }
     // A service cannot ask the user.
     for request in &requests {
@@ -82,49 +82,49 @@ fn install(place: &Place, hardened: bool, args: &Args, world: &World, screen: Sc
     print_warnings(&config, screen);
     let mut changed = false;
     for (file, new) in wanted {
-        changed |= put(place, file, new, screen)?;
+        changed |= put(project, file, new, screen)?;
     }
-    let not_started = |error: anyhow::Error| not_started(place, hardened, &error);
+    let not_started = |error: anyhow::Error| not_started(project, hardened, &error);
     control::ask(&["daemon-reload"])?;
     if changed && was_there {
-        control::ask(&["try-restart", &place.unit]).map_err(not_started)?;
+        control::ask(&["try-restart", &project.unit]).map_err(not_started)?;
     }
-    control::ask(&["enable", "--now", &place.unit]).map_err(not_started)?;
+    control::ask(&["enable", "--now", &project.unit]).map_err(not_started)?;
 
-    screen.say(&place.notice(ServiceEvent::Started { folder: place.folder.clone() }));
-    screen.say(&place.notice(ServiceEvent::Log));
+    screen.say(&project.notice(ServiceEvent::Started { folder: project.folder.clone() }));
+    screen.say(&project.notice(ServiceEvent::Log));
     if control::lingers() == Some(false) {
-        screen.aside(&place.notice(ServiceEvent::NoLinger));
+        screen.aside(&project.notice(ServiceEvent::NoLinger));
     }
     Ok(Code::Fine)
 }
 
 /// Refuses to replace or remove a unit that someone edited, and shows the difference.
-fn check_edited(place: &Place, file: &Path, new: Option<&String>, yes: bool, screen: Screen) -> Result<(), Error> {
+fn check_edited(project: &Project, file: &Path, new: Option<&String>, yes: bool, screen: Screen) -> Result<(), Error> {
     let Some(old) = control::read(file)?.filter(|old| Some(old) != new && !unit::is_ours(old) && !yes) else {
         return Ok(());
     };
     let does = if new.is_some() { "replaces" } else { "removes" };
     if let Some(new) = new {
-        let diff = unified((&file.display().to_string(), &old), ("what would take its place", new));
-        screen.difference(&place.notice(ServiceEvent::Edited { file: file.to_owned(), diff }));
+        let diff = unified((&file.display().to_string(), &old), ("the new unit", new));
+        screen.difference(&project.notice(ServiceEvent::Edited { file: file.to_owned(), diff }));
     }
-    Err(edited(place, file, does))
+    Err(edited(project, file, does))
 }
 
 /// Writes a unit file, or removes it. Returns whether it changed.
-fn put(place: &Place, file: &Path, new: Option<&String>, screen: Screen) -> Result<bool, Error> {
+fn put(project: &Project, file: &Path, new: Option<&String>, screen: Screen) -> Result<bool, Error> {
     let old = control::read(file)?;
     let changed = old.as_ref() != new;
     match new {
         Some(new) if changed => {
             control::write(file, new)?;
-            screen.say(&place.notice(ServiceEvent::Written(file.to_owned())));
+            screen.say(&project.notice(ServiceEvent::Written(file.to_owned())));
         }
-        Some(_) => screen.say(&place.notice(ServiceEvent::Unchanged(file.to_owned()))),
+        Some(_) => screen.say(&project.notice(ServiceEvent::Unchanged(file.to_owned()))),
         None if changed => {
             control::remove_drop_in(file)?;
-            screen.say(&place.notice(ServiceEvent::HardeningRemoved(file.to_owned())));
+            screen.say(&project.notice(ServiceEvent::HardeningRemoved(file.to_owned())));
         }
         None => {}
     }
@@ -132,48 +132,48 @@ fn put(place: &Place, file: &Path, new: Option<&String>, screen: Screen) -> Resu
 }
 
 /// The folders that a hardened service may write to: the project, and its state folder if that is elsewhere.
-fn writable(place: &Place, config: &Config, world: &World) -> Result<Vec<PathBuf>, Error> {
+fn writable(project: &Project, config: &Config, world: &World) -> Result<Vec<PathBuf>, Error> {
     let state = world.cwd.join(&config.state);
     let above = state.parent().and_then(|folder| folder.canonicalize().ok());
-    if above.is_some_and(|folder| folder.starts_with(&place.folder)) {
-        return Ok(vec![place.folder.clone()]);
+    if above.is_some_and(|folder| folder.starts_with(&project.folder)) {
+        return Ok(vec![project.folder.clone()]);
     }
     let there = state.canonicalize().map_err(|error| {
         let shown = state.display();
         cannot_install(format!("its state folder `{shown}` cannot be used: {error}"))
             .hinted(format!("create it first: mkdir -m 700 -p '{shown}'"))
     })?;
-    Ok(vec![place.folder.clone(), there])
+    Ok(vec![project.folder.clone(), there])
 }
 
 /// Stops the service, and removes our unit.
-fn uninstall(place: &Place, world: &World, yes: bool, screen: Screen) -> Result<Code, Error> {
+fn uninstall(project: &Project, world: &World, yes: bool, screen: Screen) -> Result<Code, Error> {
     reachable(false, world)?;
-    if control::read(&place.file)?.is_none() {
-        screen.say(&place.notice(ServiceEvent::Missing { folder: place.folder.clone(), hinted: false }));
+    if control::read(&project.file)?.is_none() {
+        screen.say(&project.notice(ServiceEvent::Missing { folder: project.folder.clone(), hinted: false }));
         return Ok(Code::Fine);
     }
-    let drop_in = unit::drop_in(&place.file);
-    for file in [&place.file, &drop_in] {
-        check_edited(place, file, None, yes, screen)?;
+    let drop_in = unit::drop_in(&project.file);
+    for file in [&project.file, &drop_in] {
+        check_edited(project, file, None, yes, screen)?;
     }
-    control::ask(&["disable", "--now", &place.unit])?;
-    control::remove(&place.file)?;
-    put(place, &drop_in, None, screen)?;
+    control::ask(&["disable", "--now", &project.unit])?;
+    control::remove(&project.file)?;
+    put(project, &drop_in, None, screen)?;
     control::ask(&["daemon-reload"])?;
-    screen.say(&place.notice(ServiceEvent::Removed(place.file.clone())));
+    screen.say(&project.notice(ServiceEvent::Removed(project.file.clone())));
     Ok(Code::Fine)
 }
 
 /// Prints the state of the service and the end of its log.
-fn status(place: &Place, world: &World, screen: Screen) -> Result<Code, Error> {
+fn status(project: &Project, world: &World, screen: Screen) -> Result<Code, Error> {
     reachable(false, world)?;
     let names =
         ["LoadState", "UnitFileState", "ActiveState", "SubState", "StateChangeTimestamp", "StatusText", "NRestarts"];
-    let mut properties = control::properties(&place.unit, &names)?;
+    let mut properties = control::properties(&project.unit, &names)?;
     let mut property = |name: &str| properties.remove(name).filter(|value| !value.is_empty());
     if property("LoadState").is_none_or(|state| state == "not-found") {
-        screen.say(&place.notice(ServiceEvent::Missing { folder: place.folder.clone(), hinted: true }));
+        screen.say(&project.notice(ServiceEvent::Missing { folder: project.folder.clone(), hinted: true }));
         return Ok(Code::NotDeployed);
     }
     let state = property("ActiveState").unwrap_or_default();
@@ -186,13 +186,13 @@ fn status(place: &Place, world: &World, screen: Screen) -> Result<Code, Error> {
         restarts: property("NRestarts").and_then(|n| n.parse().ok()),
         // A stopped service still has its last status text.
         status: property("StatusText").filter(|_| runs),
-        log: control::log(&place.unit, LAST_LINES),
+        log: control::log(&project.unit, LAST_LINES),
     };
     let below =
         status.status.iter().cloned().chain(status.log.iter().map(|line| format!("  {line}"))).collect::<Vec<_>>();
-    let notice = place.notice(ServiceEvent::Status(status));
+    let notice = project.notice(ServiceEvent::Status(status));
     screen.say_with(&notice, &below);
-    screen.say(&place.notice(ServiceEvent::Log));
+    screen.say(&project.notice(ServiceEvent::Log));
     Ok(if runs { Code::Fine } else { Code::NotDeployed })
 }
 
@@ -300,15 +300,15 @@ fn cannot_install(cause: impl std::fmt::Display) -> Error {
     Error::new("cannot install the service").because(cause)
 }
 
-fn edited(place: &Place, file: &Path, does: &str) -> Error {
-    Error::failed(format!("`{}` was edited, and is left as it is", file.display()))
-        .hinted(format!("`--yes` {does} it; changes in a drop-in are safe: systemctl --user edit {}", place.unit))
+fn edited(project: &Project, file: &Path, does: &str) -> Error {
+    Error::failed(format!("`{}` was edited and is left alone", file.display()))
+        .hinted(format!("`--yes` {does} it; changes in a drop-in are safe: systemctl --user edit {}", project.unit))
 }
 
-fn not_started(place: &Place, hardened: bool, error: &anyhow::Error) -> Error {
+fn not_started(project: &Project, hardened: bool, error: &anyhow::Error) -> Error {
     Error::failed(format!("the service does not start: {error:#}")).hinted(if hardened {
         "install it without `--hardened` if user namespaces are forbidden here".to_owned()
     } else {
-        format!("its log says why: journalctl --user -u {} -n 20", place.unit)
+        format!("its log says why: journalctl --user -u {} -n 20", project.unit)
     })
 }

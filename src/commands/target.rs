@@ -66,13 +66,7 @@ impl Target {
 
 impl Files {
     pub(super) fn read(config: &Config) -> Result<Self, Error> {
-        let plugins = Plugins::new(
-            config.roots.clone(),
-            &config.exclude,
-            &config.state,
-            config.files.clone(),
-            config.follow_links,
-        )?;
+        let plugins = plugins(config)?;
         let mut files = Self {
             plugins,
             found: Vec::new(),
@@ -216,7 +210,7 @@ impl Files {
             Some(nearest) => format!("did you mean `{nearest}`?"),
             None => "name it by its path or its id".to_owned(),
         };
-        Error::new(format!("there is no plugin `{name}`, neither here nor on the server")).hinted(hint)
+        Error::new(format!("there is no plugin `{name}` here or on the server")).hinted(hint)
     }
 
     /// A plugin with its file; an error if several files claim it.
@@ -240,6 +234,12 @@ fn with_kind(name: &str) -> Option<Key> {
     let (word, id) = name.split_once(':')?;
     let kind = Kind::from_word(word)?;
     Some(Key { kind, id: PluginId::new(id)? })
+}
+
+/// The plugins under the roots of these settings.
+pub(super) fn plugins(config: &Config) -> anyhow::Result<Plugins> {
+    let (roots, files) = (config.roots.clone(), config.files.clone());
+    Plugins::new(roots, &config.exclude, &config.state, files, config.follow_links)
 }
 
 /// The error for a missing root, which is not created: it may be a typo.

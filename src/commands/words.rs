@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::target::id_of_broken;
+use super::target::{self, id_of_broken};
 use crate::cli;
 use crate::config::Config;
 use crate::disk::{Plugins, ScanCache, Trust};
@@ -40,13 +40,7 @@ impl Scope {
     ///
     /// A word names nothing here, or `exclude` has a bad glob.
     pub fn read(words: &[String], config: &Config, cwd: &Path) -> Result<Self, Error> {
-        let mut plugins = Plugins::new(
-            config.roots.clone(),
-            &config.exclude,
-            &config.state,
-            config.files.clone(),
-            config.follow_links,
-        )?;
+        let mut plugins = target::plugins(config)?;
         let (mut broken, mut listing) = (BTreeMap::new(), None);
         for typed in words {
             let spelled = spelled(typed, config, cwd);
@@ -201,5 +195,5 @@ fn refusal(typed: &str, spelled: &str, listing: &Listing) -> Error {
         Some(name) => format!("did you mean `{name}`?"),
         None => "name a plugin by its id or path; `owui-watch --help` lists the commands".to_owned(),
     };
-    Error::new(format!("`{typed}` is no command, and no plugin here has this id or path")).hinted(hint)
+    Error::new(format!("`{typed}` is neither a command nor the id or path of a plugin here")).hinted(hint)
 }

@@ -1,5 +1,5 @@
-//! The checks of what single values cannot tell: roots that exist and do not overlap, globs that can match, tables about
-//! files below a root, certificates, and what the project's own files may decide.
+//! Checks across settings: roots exist and do not overlap, globs can match, tables name files below a root,
+//! certificates are readable, and the project's own files stay within their limits.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,8 +21,8 @@ use crate::paths::{tidy, without_dots};
 use crate::plugin::Digest;
 
 impl Merged {
-    /// Makes sure that nothing in the project's own files leads outside the project, unless the user agreed. Answers the
-    /// bounds of the roots.
+    /// Checks that paths in the project's own files stay inside the project, unless the user agreed. Returns the bounds
+    /// of the roots.
     pub(super) fn stay_inside(
         &self,
         settings: &Settings,
@@ -31,7 +31,7 @@ impl Merged {
     ) -> Result<Vec<PathBuf>, ConfigError> {
         let check = |key: &str, path: &Path| project.check_path(key, &format!("`{key}`"), &self.place_of(key), path);
         let mut root_bounds = Vec::new();
-        // Its default is a name in the project, and that may be a link.
+        // The default is a name in the project, which may be a link.
         if self.from_project.contains("root") || self.origin("root").is_none() {
             root_bounds.push(folder.to_owned());
             for root in &settings.root {
@@ -57,7 +57,7 @@ impl Merged {
         Ok(root_bounds)
     }
 
-    /// Makes sure that the user's key goes only where the user wants it.
+    /// Checks that the user's key goes only to an address that the user chose.
     pub(super) fn check_destination(
         &self,
         url: &str,
@@ -67,10 +67,10 @@ impl Merged {
         args: &Args,
     ) -> Result<(), ConfigError> {
         let origin = match (found, &args.command) {
-            // The sandbox is a server of its own, without a key.
+            // The sandbox's server needs no key.
             (_, Some(Command::Sandbox { .. })) => return Ok(()),
             (Some(found), _) if found.is_users => format!("your API key from {}", found.origin),
-            // A service may have one that cannot be seen from here.
+            // A service may have a key that is not visible here.
             (None, Some(Command::Trust { .. })) => "your API key".to_owned(),
             (Some(_) | None, _) => return Ok(()),
         };
@@ -83,12 +83,12 @@ impl Merged {
                 ))
             })?;
         }
-        // Whoever has a certificate that is trusted can pretend to be any server.
+        // The owner of a trusted certificate can impersonate any server.
         if let Some(CaFile { path, pem }) = certificates.filter(|_| self.from_project.contains("ca_file"))
             && url.starts_with("https:")
         {
             let (place, path) = (masked(&self.place_of("ca_file")), masked(&ticked(path)));
-            let question = format!("send {origin} to whoever has a certificate from {path}");
+            let question = format!("send {origin} to any server with a certificate from {path}");
             project.check("ca_file", format!("ca_file {}", Digest::of(pem.as_bytes())), question, || {
                 ConfigError::verbatim(format!(
                     "cannot send {origin} to {shown}: {place} trusts the certificates in {path}, and you have not agreed \
@@ -99,8 +99,7 @@ impl Merged {
         Ok(())
     }
 
-    /// Checks that the roots are folders, and that no file is under two of them. A run that `waits` for its roots does
-    /// not need them yet.
+    /// Checks that the roots are folders and do not overlap. With `waits`, they may be missing.
     pub(super) fn roots(&self, written: &[PathBuf], waits: bool, world: &World) -> Result<Vec<PathBuf>, ConfigError> {
         let mut roots: Vec<(PathBuf, PathBuf)> = Vec::new();
         for root in written {
@@ -108,7 +107,7 @@ impl Merged {
             let real = match fs::canonicalize(world.cwd.join(root)) {
                 Ok(real) => real,
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(&why(&error))),
-                // A key in the place of a folder is neither waited for nor shown.
+                // An API key in place of a folder is an error at once, and is not shown.
                 Err(_) if waits && root.to_str().is_none_or(|root| masked(root) == root) => {
                     without_dots(&world.cwd.join(root))
                 }
@@ -151,7 +150,7 @@ impl Merged {
             if let Some(cause) = never_matches(glob, n == 0) {
                 return Err(self.at("exclude", format!("`{glob}` never matches: {cause}")));
             }
-            // The user's own globs are for all projects.
+            // The user's own globs apply to all projects, and need not match here.
             let meant = from_above_the_root(glob, roots, world).filter(|_| self.from_project.contains("exclude"));
             if let Some(meant) = meant {
                 return Err(self
@@ -162,7 +161,7 @@ impl Merged {
         Ok(())
     }
 
-    /// The tables about single files, by path as the files below the roots are spelled.
+    /// The tables for single files, by the path of the file as the walk spells it.
     pub(super) fn plugins(
         &self,
         tables: &BTreeMap<PathBuf, PluginSettings>,
@@ -176,13 +175,13 @@ impl Merged {
             if spelled.is_none() {
                 self.refuse_from_root(path, roots, project, world)?;
             }
-            // With --root, tables about files elsewhere are no mistake.
+            // With --root, tables for files elsewhere are fine.
             files.insert(spelled.unwrap_or_else(|| tidy(path)), table.clone());
         }
         Ok(files)
     }
 
-    /// Refuses a path that was written as if it started at a root: it would match no file.
+    /// Refuses a path written relative to a root: it would match no file.
     fn refuse_from_root(
         &self,
         path: &Path,
@@ -193,13 +192,13 @@ impl Merged {
         let written = path.strip_prefix(project).unwrap_or(path);
         let meant = roots.iter().map(|root| root.join(written)).find(|meant| world.cwd.join(meant).is_file());
         let Some(meant) = meant else { return Ok(()) };
-        let problem = format!("`[plugins.\"{}\"]` is about a file that is not below a root", written.display());
+        let problem = format!("`[plugins.\"{}\"]` is for a file that is not below a root", written.display());
         let meant = meant.strip_prefix(project).unwrap_or(&meant).display();
         Err(ConfigError::at(&self.place_of_table(path, written), problem)
             .hinted(format!("a path starts at the folder of watch.toml: [plugins.\"{meant}\"]")))
     }
 
-    /// Reads certificates, as far as can be told without parsing them.
+    /// Reads certificates, and checks them as far as possible without parsing.
     pub(super) fn certificates(
         &self,
         path: &Path,
@@ -222,7 +221,7 @@ impl Merged {
     }
 }
 
-/// Why a glob can match nothing, whatever the files are.
+/// Why a glob can never match.
 fn never_matches(glob: &str, is_first: bool) -> Option<&'static str> {
     let bare = glob.strip_prefix('!').unwrap_or(glob).trim_end();
     let path = bare.strip_prefix('/').unwrap_or(bare);
@@ -240,11 +239,11 @@ fn never_matches(glob: &str, is_first: bool) -> Option<&'static str> {
     }
 }
 
-/// The glob that was meant by one that is written as if it started above the roots, as `plugins/old/` is.
+/// The intended glob for one written from above the roots, such as `plugins/old/`.
 fn from_above_the_root(glob: &str, roots: &[PathBuf], world: &World) -> Option<String> {
     let path = Path::new(glob.strip_prefix('/').unwrap_or(glob));
     let first = path.iter().next()?;
-    // There may be such a folder in a root.
+    // A root may contain such a folder.
     if roots.iter().any(|root| world.cwd.join(root).join(first).exists()) {
         return None;
     }

@@ -1,4 +1,4 @@
-//! The variables in `.env`, a file that other programs often use as well.
+//! The variables in `.env`, which other programs often use too.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use super::sources::filled;
 use super::trust::Project;
 use super::{ConfigError, Sources, Warning, World};
 
-/// Stands for a `$` while the file is parsed. Unicode will never give it a meaning.
+/// Replaces `$` while the file is parsed. A Unicode noncharacter.
 const DOLLAR: char = '\u{fdd0}';
 
-/// What `.env` says.
+/// The content of `.env`.
 pub(super) struct DotEnv {
     path: PathBuf,
     variables: BTreeMap<String, String>,
@@ -24,7 +24,7 @@ pub(super) struct DotEnv {
 
 impl DotEnv {
     const KEYS: [&str; 2] = ["OPENWEBUI_API_KEY", "api_key"];
-    /// The server in scripts that deploy. The environment has too many other variables of this name.
+    /// The server's name in deploy scripts. Read from `.env` only: in the environment it may mean anything.
     const URL: &str = "url";
 
     pub(super) fn read(
@@ -34,18 +34,18 @@ impl DotEnv {
         sources: &mut Sources,
     ) -> Result<Self, ConfigError> {
         project.check_path(".env", "it", &ticked(path), path)?;
-        // Without a line end, dotenvy takes a blank at the end of the last line for an error.
+        // Without a final line break, dotenvy rejects a trailing blank.
         let text = without_expansion(&(sources.read(path, world)?.unwrap_or_default() + "\n"));
         let variables: BTreeMap<_, _> = dotenvy::from_read_iter(text.as_bytes()).filter_map(Result::ok).collect();
 
-        // Only a line about us is ours to refuse. The parser's error is not shown: it repeats the line.
+        // Refuse only lines with our variables. The parser's error is not shown: it repeats the line.
         let mut rest = text.as_str();
         for at in 1.. {
             let Some((line, below)) = rest.split_once('\n') else { break };
             let name = name(line);
             let ours = Self::KEYS.contains(&name) || name == Self::URL || is_ours(name);
             let place = || format!("`{}:{at}`", path.display());
-            // Alone it may be fine, and yet belong to a quote that an earlier line left open.
+            // A line may parse alone, and still be part of a quote that an earlier line opened.
             let unread = || {
                 !variables.contains_key(name) || matches!(dotenvy::from_read_iter(rest.as_bytes()).next(), Some(Err(_)))
             };
@@ -55,7 +55,7 @@ impl DotEnv {
             }
             if ours && variables.get(name).is_some_and(|value| names_a_variable(unquoted(line, value))) {
                 return Err(ConfigError::at(&place(), format!("`{name}` names another variable with `$`")).hinted(
-                    "write its value: owui-watch replaces no variables\nkeep a `$` by putting the value in '…'",
+                    "write its value: owui-watch does not expand variables\nto keep a `$`, put the value in '…'",
                 ));
             }
             rest = below;
@@ -82,7 +82,7 @@ impl DotEnv {
         format!(" in {}", ticked(&self.path))
     }
 
-    /// Warnings about names that are almost ours.
+    /// Warnings about misspelled names of our variables.
     pub(super) fn lookalikes(&self) -> Vec<Warning> {
         let place = |name: &str| format!("`{name}`{}", self.whence());
         lookalikes(&self.variables, |meant| self.variables.contains_key(meant), place)
@@ -94,15 +94,15 @@ fn is_ours(name: &str) -> bool {
     name.starts_with(PREFIX) || KEYS.iter().any(|key| key.also.contains(&name))
 }
 
-/// The name that a line gives a value to.
+/// The name that a line sets.
 fn name(line: &str) -> &str {
     let line = line.trim_start();
     let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
     line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.').next().unwrap_or_default()
 }
 
-/// The text with [`DOLLAR`] for each `$` that dotenvy would replace a variable at: by one of the process, which may be a
-/// secret that is none of this folder's business.
+/// Replaces each `$` that dotenvy would expand with [`DOLLAR`]: the process's variables may be secrets that this folder
+/// must not get.
 fn without_expansion(text: &str) -> String {
     let mut is_escaped = false;
     let plain = |c| {
@@ -113,7 +113,7 @@ fn without_expansion(text: &str) -> String {
     text.chars().map(plain).collect()
 }
 
-/// What a shell would replace variables in: of a value in single quotes, only what follows them.
+/// The part of a value in which a shell would expand variables: after single quotes, only the rest.
 fn unquoted<'a>(line: &'a str, value: &'a str) -> &'a str {
     let written = line.split_once('=').map_or("", |(_, written)| written.trim_start());
     let Some(quoted) = written.strip_prefix('\'') else { return value };
@@ -125,7 +125,7 @@ fn names_a_variable(value: &str) -> bool {
     value.split(DOLLAR).skip(1).any(is_name)
 }
 
-/// Warnings about names that are almost ours, unless what was meant is set.
+/// Warnings about misspelled names of our variables, unless the intended one is set.
 pub(super) fn lookalikes(
     variables: &BTreeMap<String, String>,
     is_set: impl Fn(&str) -> bool,
@@ -139,7 +139,7 @@ pub(super) fn lookalikes(
     variables.keys().filter_map(almost).map(warning).collect()
 }
 
-/// The variable of ours that was meant by a name that is almost the same.
+/// Our variable that a name probably misspells.
 fn meant(name: &str) -> Option<String> {
     const KEY: &str = "OPENWEBUI_API_KEY";
     const URL: &str = "OPENWEBUI_URL";
@@ -158,7 +158,7 @@ fn meant(name: &str) -> Option<String> {
         Some(_) if names_secret(name) => return Some(KEY.to_owned()),
         Some(_) | None => {}
     }
-    // One slip for every eight letters.
+    // One typo per eight letters.
     let slips = |ours: &String| strsim::damerau_levenshtein(&name.to_uppercase(), ours);
     ours.into_iter().filter(|ours| slips(ours) <= ours.len() / 8).min_by_key(slips)
 }
@@ -168,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_are_almost_ours() {
+    fn misspelled_variables_are_recognised() {
         for (name, ours) in [
             ("OPENWEBUI_ULR", Some("OPENWEBUI_URL")),
             ("openwebui_url", Some("OPENWEBUI_URL")),
@@ -182,11 +182,11 @@ mod tests {
             ("OPENWBUI_URL", Some("OPENWEBUI_URL")),
             ("OPENWEBUI_API_KYE", Some("OPENWEBUI_API_KEY")),
             ("OWUI_WACTH_DEBOUNCE", Some("OWUI_WATCH_DEBOUNCE")),
-            // Ours, or an error of its own.
+            // Ours, or already an error.
             ("OPENWEBUI_URL", None),
             ("OWUI_WATCH_DEBOUNCE", None),
             ("OWUI_WATCH_DEBOUNC", None),
-            // Other programs'.
+            // Variables of other programs.
             ("OPENWEBUI_PORT", None),
             ("OPENWEBUI_IMAGE", None),
             ("OPENWEBUI_UI", None),
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_would_be_replaced_is_hidden_from_the_parser() {
+    fn only_expandable_dollars_are_escaped() {
         let hidden = |text: &str| without_expansion(text).replace(DOLLAR, "S");
         for (text, expected) in [
             ("a=$b${c}", "a=SbS{c}"),

@@ -26,7 +26,7 @@ impl ConfigError {
         Self { message, hint: None, request: None }
     }
 
-    /// Rejects what stands in `place`.
+    /// Rejects the value at `place`.
     pub(super) fn at(place: &str, problem: impl fmt::Display) -> Self {
         Self::new(format!("cannot use {place}: {problem}"))
     }
@@ -47,13 +47,13 @@ impl ConfigError {
         Self { request: Some(Box::new(request)), ..self }
     }
 
-    /// The user's consent, where only that is missing.
+    /// The request for consent, if only that is missing.
     #[must_use]
     pub fn request(&self) -> Option<&Request> {
         self.request.as_deref()
     }
 
-    /// The error as a script needs it: no remedy in it asks the user.
+    /// The error for a script: its remedies need no interaction.
     #[must_use]
     pub fn unattended(self) -> Self {
         let hint = self.request.as_ref().map(|request| request.unattended_hint().to_owned()).or(self.hint);
@@ -79,7 +79,7 @@ impl From<ConfigError> for crate::error::Error {
     }
 }
 
-/// The system's reason, in a message's words.
+/// The system's reason, worded for a message.
 pub(super) fn why(error: &io::Error) -> String {
     if let Some(rejection) = Rejection::of(error) {
         return format!("it is {rejection}");

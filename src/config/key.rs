@@ -1,4 +1,4 @@
-//! The API key: where it is found, whether it can be one, and whether others can read its file.
+//! Finds and checks the API key, and warns if others can read its file.
 
 use std::path::{Path, PathBuf};
 
@@ -11,13 +11,13 @@ use super::secret::looks_secret;
 use super::trust::Project;
 use super::{CREDENTIAL, ConfigError, Origin, Sources, Warning, World};
 
-/// An API key, and where it is from.
+/// An API key and its origin.
 pub(super) struct FoundKey {
     pub(super) key: SecretString,
     pub(super) origin: Origin,
-    /// The file that holds it, unless that is a credential.
+    /// The file that holds it, except a credential.
     pub(super) file: Option<PathBuf>,
-    /// Whether it is the user's own, and not the project's.
+    /// Whether it comes from the user, not from the project's files.
     pub(super) is_users: bool,
 }
 
@@ -79,7 +79,7 @@ fn is_dotenv(path: &Path) -> bool {
     name == ".env" || name.starts_with(".env.")
 }
 
-/// Refuses what cannot be sent in a header, without showing it.
+/// Refuses a key that cannot be sent in a header, without showing it.
 fn check(key: &str, place: &str) -> Result<(), ConfigError> {
     let problem = if key.is_empty() {
         "it is empty"
@@ -88,7 +88,7 @@ fn check(key: &str, place: &str) -> Result<(), ConfigError> {
     } else if !key.is_ascii() {
         "it contains a character that is not ASCII"
     } else if !key.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '+' | '~')) {
-        // It may be another program's secret: `NAME=value`, a URL with a password.
+        // It may be another secret: `NAME=value`, or a URL with a password.
         return Err(ConfigError::new(format!("{place} does not hold an API key or token")));
     } else {
         return Ok(());
@@ -106,8 +106,8 @@ pub(super) fn readable_by_others(file: &Path, world: &World) -> Option<Warning> 
     })
 }
 
-/// Whether others can read a file that belongs to `user`. Only its owner can change that: a secret that is mounted into a
-/// container belongs to somebody else.
+/// Whether others can read a file that belongs to `user`. Files of other owners, such as secrets mounted into a
+/// container, do not count: the user cannot change them.
 #[cfg(unix)]
 fn is_exposed(file: &Path, user: u32) -> bool {
     use std::os::unix::fs::MetadataExt as _;
@@ -120,7 +120,7 @@ fn is_exposed(_: &Path, _: u32) -> bool {
     false
 }
 
-/// The user that runs us.
+/// The current user.
 #[cfg(unix)]
 fn user() -> u32 {
     rustix::process::geteuid().as_raw()
@@ -136,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_its_owner_is_told_to_protect_a_key_file() {
+    fn only_the_owner_is_warned_about_a_key_file() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(0o444)).unwrap();
         assert!(is_exposed(file.path(), user()));

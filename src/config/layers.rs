@@ -1,5 +1,5 @@
-//! The layers of settings: defaults, the user's file, the project's file, `.env`, the environment and the flags. Merges
-//! them so that the last one with a key wins, and knows where each value was set.
+//! The layers of settings: defaults, the user's file, the project's file, `.env`, the environment and the flags. The
+//! last layer that sets a key wins, and each value keeps its origin.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use super::{ConfigError, Sources, World, trust, url};
 use crate::cli::Args;
 use crate::paths::tidy;
 
-/// One source of settings: known keys, paths resolved, each value with the name of the place where it was set.
+/// One source of settings, with resolved paths and the origin of each value.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Layer(Map<String, Value>);
 
@@ -32,7 +32,7 @@ impl Source for Layer {
 }
 
 impl Layer {
-    /// Makes the paths in it usable from the current folder.
+    /// Resolves its paths relative to the current folder.
     fn resolved(mut self, base: &Path, world: &World) -> Self {
         for key in KEYS.iter().filter(|key| key.form.is_path()) {
             if let Some(value) = self.0.get_mut(key.name) {
@@ -43,7 +43,7 @@ impl Layer {
     }
 }
 
-/// A value of another type is left for its reader to refuse.
+/// Resolves a path in a value. Values of another type are refused later.
 fn resolve(value: &mut Value, base: &Path, world: &World) {
     if let ValueKind::String(path) = &mut value.kind {
         *path = world.resolve(base, path).to_string_lossy().into_owned();
@@ -54,10 +54,10 @@ fn resolve(value: &mut Value, base: &Path, world: &World) {
     }
 }
 
-/// All layers in one.
+/// All layers, merged.
 pub(super) struct Merged {
     pub(super) values: Map<String, Value>,
-    /// The keys whose values the project's own files set.
+    /// The keys that the project's own files set.
     pub(super) from_project: BTreeSet<String>,
     /// The server in the user's file, else the default.
     pub(super) users_url: String,
@@ -66,7 +66,7 @@ pub(super) struct Merged {
 }
 
 impl Merged {
-    /// Reads all layers. `path` is the project's file, which `wanted` says has to exist.
+    /// Reads all layers. `path` is the project's file, which must exist if `wanted`.
     pub(super) fn read(
         path: &Path,
         wanted: bool,
@@ -77,7 +77,7 @@ impl Merged {
     ) -> Result<Self, ConfigError> {
         let folder = path.parent().unwrap_or(Path::new(""));
         let user_path = world.config_home.as_ref().map(|home| home.join("owui-watch").join("watch.toml"));
-        // Where the home is not the user's, as in a container, no settings of theirs are in it.
+        // In a container the home may belong to someone else: ignore the settings in it.
         let user_path = user_path.filter(|path| {
             let found = fs::metadata(world.cwd.join(path)).map_err(|error| error.kind());
             !matches!(found, Err(io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory))
@@ -88,7 +88,7 @@ impl Merged {
         };
         let (own, own_positions) = file(path, wanted, world, sources)?;
         let (from_dotenv, environment, flags) = (dotenv.layer(folder, world)?, environment(world)?, flags(args));
-        // The user's own file may also be given with `--config`. A link to it elsewhere changes what its paths mean.
+        // `--config` may name the user's own file. A link elsewhere would change the meaning of its paths.
         let is_users = user_path.is_some_and(|user| {
             let home = user.parent().unwrap_or(Path::new(""));
             trust::is_same(world, home, folder) && trust::is_same(world, &user, path)
@@ -120,7 +120,7 @@ impl Merged {
         self.place_in(self.origin(key).unwrap_or("the settings"), &[key])
     }
 
-    /// The same of the table about a file, whose path was resolved to `path` and is `written` like this.
+    /// The place of a file's table. Its path is `written` in the settings, and resolves to `path`.
     pub(super) fn place_of_table(&self, path: &Path, written: &Path) -> String {
         let table = match self.values.get("plugins").map(|plugins| &plugins.kind) {
             Some(ValueKind::Table(tables)) => tables.get(&*path.to_string_lossy()),
@@ -139,7 +139,7 @@ impl Merged {
         ConfigError::at(&self.place_of(key), problem)
     }
 
-    /// Says what a key must be, and what it is.
+    /// The error for a value of the wrong form.
     pub(super) fn misfit(&self, key: &str) -> ConfigError {
         let expected = KeyRow::find(key).map_or("something else", |key| key.must_be);
         let value = self.values.get(key).map_or_else(|| "missing".to_owned(), described);
@@ -150,7 +150,7 @@ impl Merged {
 
 /// The place where a value was set.
 fn origin(value: &Value) -> Option<&str> {
-    // Tables are laid over each other key by key: then only the parts know their place.
+    // Tables merge key by key, so only their parts know their origin.
     value
         .origin()
         .or_else(|| if let ValueKind::Table(keys) = &value.kind { keys.values().find_map(origin) } else { None })
@@ -164,11 +164,11 @@ fn defaults(project: &Path, world: &World) -> Result<Layer, ConfigError> {
     Ok(Layer(values).resolved(project, world))
 }
 
-/// Where the keys of a `watch.toml` stand.
+/// The positions of the keys in a `watch.toml`.
 #[derive(Default)]
 struct Positions {
     path: PathBuf,
-    /// Line and column of each key, by the keys on the way to it.
+    /// Line and column of each key, by its full path of keys.
     positions: BTreeMap<Vec<String>, (usize, usize)>,
 }
 
@@ -199,7 +199,7 @@ impl Positions {
         ticked(&self.path)
     }
 
-    /// The position of a key, as errors name it; without one, the file.
+    /// The position of a key, as errors name it; without a position, the file.
     fn at(&self, keys: &[&str]) -> String {
         let keys: Vec<_> = keys.iter().map(|key| (*key).to_owned()).collect();
         match self.positions.get(&keys) {
@@ -220,7 +220,7 @@ fn file(path: &Path, wanted: bool, world: &World, sources: &mut Sources) -> Resu
     let mut values =
         FileFormat::Toml.parse(Some(&name), &text).map_err(|error| syntax(path, &text, &error.to_string()))?;
     let positions = Positions::of(path, &text);
-    // In order, so that the same file gets the same answer.
+    // Sorted, so that the same file gives the same error.
     for (key, value) in BTreeMap::from_iter(&values) {
         let place = positions.at(&[key]);
         refuse_secret(&place, key)?;
@@ -276,13 +276,13 @@ fn plugin_tables(
             return Err(ConfigError::at(&place, problem).hinted(hint));
         }
         if resolved.insert(path.to_string_lossy().into_owned(), value).is_some() {
-            return Err(ConfigError::at(&place, format!("more than one table is about {}", ticked(&path))));
+            return Err(ConfigError::at(&place, format!("more than one table is for {}", ticked(&path))));
         }
     }
     Ok(resolved)
 }
 
-/// Shows where the TOML cannot be read, unless that would show a secret.
+/// The error for invalid TOML, with the line unless that may hold a secret.
 fn syntax(path: &Path, text: &str, report: &str) -> ConfigError {
     // The parser reports in lines: place, rule, source, caret, message.
     let position = report.strip_prefix("TOML parse error at line ").and_then(|rest| {
@@ -309,8 +309,8 @@ fn environment(world: &World) -> Result<Layer, ConfigError> {
     variables(&world.env, None, Path::new(""), "", world)
 }
 
-/// Takes the settings from variables: `OWUI_WATCH_<KEY>`, else the other variables of the key, else for the server the
-/// one named `plain_url`. `whence` says where they are, as messages say it.
+/// Reads settings from variables: `OWUI_WATCH_<KEY>`, else the key's other variables, else `plain_url` for the server.
+/// `whence` names their source in messages.
 pub(super) fn variables(
     all: &BTreeMap<String, String>,
     plain_url: Option<&str>,

@@ -1,5 +1,5 @@
-//! The settings: `watch.toml`, `.env`, the environment and the flags become one checked [`Config`]. `schema` has a row
-//! for each key; `layers` reads and merges the places where keys are set; the rest checks what they are together.
+//! The settings: merges `watch.toml`, `.env`, the environment and the flags into one checked [`Config`]. `schema` has a
+//! row for each key; `layers` reads and merges the sources; the rest checks the result.
 #![expect(
     clippy::disallowed_methods,
     reason = "the one place that reads the environment and writes the user's answers"
@@ -38,12 +38,12 @@ pub use sources::{Sources, World};
 use trust::Project;
 pub use trust::Request;
 
-/// Where a key is from that systemd handed over, as messages name it.
+/// The name of systemd's credential in messages.
 pub const CREDENTIAL: &str = "the credential `openwebui_api_key`";
 
 /// The settings in use: complete, checked, every path as the user would type it.
 ///
-/// A key is taken from the last of these that has it:
+/// The last of these that sets a key wins:
 ///
 /// 1. the defaults, which `watch.toml` at the top of this repository spells out
 /// 2. `owui-watch/watch.toml` in the XDG configuration folder
@@ -53,26 +53,26 @@ pub const CREDENTIAL: &str = "the credential `openwebui_api_key`";
 /// 6. the flags
 ///
 /// In 4 and 5 a key of `watch.toml` is spelled `OWUI_WATCH_<KEY>`, with commas between the parts of a list. The server
-/// is also read from `OPENWEBUI_URL` or `OPENWEBUI_BASE_URL`, and in `.env` from `url`.
-/// An empty variable counts as not set.
+/// is also read from `OPENWEBUI_URL` or `OPENWEBUI_BASE_URL`, and in `.env` from `url`. An empty variable counts as
+/// unset.
 ///
 /// The API key comes from the first of: `OPENWEBUI_API_KEY` in the environment; `OPENWEBUI_API_KEY` or `api_key` in
 /// `.env`; the file that `api_key_file` names; the systemd credential `openwebui_api_key`. Nowhere else.
 ///
 /// Paths in a file are relative to the folder of that file, paths in variables and flags to the current folder.
 ///
-/// 3 and 4 are the project's own files, and somebody else may have written them. Without the user's consent ([`Request`])
-/// they send no key from outside the project to an address of theirs, and their paths lead nowhere outside the project.
+/// 3 and 4 are the project's own files, which somebody else may have written. Without the user's consent ([`Request`])
+/// they cannot send a key from outside the project to their own address, and their paths must stay inside the project.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The value of each key. `url` has no slash or `/api` at its end; `roots`, `certificates`, `files` and `adopt_files`
-    /// below are what `root`, `ca_file` and `plugins` come to.
+    /// The value of each key. `url` has no trailing slash or `/api`. `roots`, `certificates`, `files` and `adopt_files`
+    /// are derived from `root`, `ca_file` and `plugins`.
     pub settings: Settings,
     /// The folder of `watch.toml`, as given: empty for the current one.
     pub project: PathBuf,
-    /// The folders with plugins: they exist, and none is inside another.
+    /// The folders with plugins. They do not overlap.
     pub roots: Vec<PathBuf>,
-    /// The folders that links may lead the roots to, unless the user set the roots; none for anywhere.
+    /// The folders that the roots must stay in, even through links. Empty if the user set the roots: no limit.
     pub root_bounds: Vec<PathBuf>,
     /// Where the server was set.
     pub url_origin: Origin,
@@ -82,13 +82,13 @@ pub struct Config {
     pub key_origin: Option<Origin>,
     /// Certificates to trust besides the system's.
     pub certificates: Option<CaFile>,
-    /// What is said of single files, by path.
+    /// Settings of single files, by path.
     pub files: BTreeMap<PathBuf, FileSettings>,
     /// `adopt` for single files, by path.
     pub adopt_files: BTreeMap<PathBuf, Adopt>,
     /// The files that hold an API key, except credentials.
     pub key_files: Vec<PathBuf>,
-    /// Oddities that stop nothing.
+    /// Warnings.
     pub warnings: Vec<Warning>,
 }
 
@@ -100,7 +100,7 @@ impl Deref for Config {
     }
 }
 
-/// An oddity in the settings that stops nothing.
+/// A warning about the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     /// One sentence.
@@ -114,7 +114,7 @@ pub struct Warning {
 pub struct CaFile {
     /// The file.
     pub path: PathBuf,
-    /// What is in it, as PEM.
+    /// Its content, as PEM.
     pub pem: String,
 }
 
@@ -137,8 +137,8 @@ impl fmt::Display for Origin {
 }
 
 impl Config {
-    /// A path from the current folder on, as the files below the roots are spelled. Empty if all roots are in it; `None`
-    /// if it is not below one.
+    /// A path relative to the current folder, as the walk spells it. Empty if it contains all roots; `None` if it is
+    /// not below a root.
     #[must_use]
     pub fn spelled(&self, path: &Path, cwd: &Path) -> Option<PathBuf> {
         let full = without_dots(&cwd.join(path));
@@ -152,11 +152,11 @@ impl Config {
         url::is_overheard(&self.url)
     }
 
-    /// The settings that differ, by their names in `watch.toml`; `api_key` for the API key.
+    /// The names of the settings that differ, as in `watch.toml`, and `api_key`.
     #[must_use]
     pub fn changes(&self, other: &Self) -> Vec<&'static str> {
         let changes = self.settings.changes(&other.settings);
-        // What a value leads to may change while the value stays.
+        // A value may stay the same while the file behind it changes.
         let has_changed = |key: &'static str| match key {
             "root" => self.roots != other.roots || self.root_bounds != other.root_bounds,
             "api_key_file" => {
@@ -172,7 +172,7 @@ impl Config {
     }
 }
 
-/// The settings, or why there are none; and the files that they depend on.
+/// The settings or an error, and the files that they depend on.
 pub struct Reading {
     /// The settings.
     pub config: Result<Config, ConfigError>,
@@ -180,12 +180,12 @@ pub struct Reading {
     pub sources: Sources,
 }
 
-/// Puts the settings together and checks them.
+/// Reads and checks the settings.
 pub fn load(args: &Args, world: &World) -> Result<Config, ConfigError> {
     read(args, world).config
 }
 
-/// Like [`load`], with the files whose changes may change the settings.
+/// Like [`load`], and also returns the files that they depend on.
 #[must_use]
 pub fn read(args: &Args, world: &World) -> Reading {
     let mut sources = Sources::default();
@@ -204,7 +204,7 @@ fn config(args: &Args, world: &World, sources: &mut Sources) -> Result<Config, C
 
     let mut settings = Settings::read(&merged.values).map_err(|key| merged.misfit(key))?;
     let root_bounds = merged.stay_inside(&settings, folder, &project)?;
-    // Only a watch has the time to wait for a folder, and a command says itself what it misses.
+    // Only a watch waits for a missing folder. A command reports it itself.
     let waits = match &args.command {
         None => !args.one_pass(),
         Some(Command::Trust { .. }) => true,
@@ -222,7 +222,7 @@ fn config(args: &Args, world: &World, sources: &mut Sources) -> Result<Config, C
         dotenv.key_file().into_iter().chain(found.as_ref().and_then(|found| found.file.clone())).collect();
     let (key, key_origin) = found.map(|found| (found.key, found.origin)).unzip();
     let mut warnings = dotenv.lookalikes();
-    // The environment has other programs' variables too.
+    // The environment also has variables of other programs.
     let is_set = |variable: &str| match variable.strip_prefix(schema::PREFIX) {
         Some(key) => merged.origin(&key.to_lowercase()).is_some(),
         None if variable == "OPENWEBUI_API_KEY" => key.is_some(),

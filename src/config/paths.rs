@@ -1,10 +1,10 @@
-//! Paths in settings: as the user would type them, and so that two of them can be compared.
+//! Paths in settings, in a form that can be shown and compared.
 
 use std::path::{Path, PathBuf};
 
 use crate::paths::{tidy, without_dots};
 
-/// A path below a root as the files that are found there are spelled; `None` where it is below none.
+/// A path below a root as the walk spells it; `None` outside the roots.
 pub(super) fn spelled(path: &Path, roots: &[PathBuf], cwd: &Path) -> Option<PathBuf> {
     let full = without_dots(&cwd.join(path));
     let below =

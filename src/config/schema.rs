@@ -1,6 +1,6 @@
-//! The keys, one row each: name, type, reader, what a value must be, default, flag and a line of documentation. The
-//! types that hold the values, the variables, the error messages and the tests that hold `watch.toml`, the README and
-//! `--help` to the keys are all made from these rows.
+//! The keys, one row each: name, type, reader, what a value must be, default, flag and a line of documentation. These
+//! rows define the types, the variables and the error messages. Tests check `watch.toml`, the README and `--help`
+//! against them.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -16,7 +16,7 @@ use crate::engine::deploy::{Adopt, OnRemoteEdit};
 use crate::engine::files::Links;
 use crate::plugin::Kind;
 
-/// What the variable of a key begins with.
+/// The prefix of the keys' variables.
 pub(super) const PREFIX: &str = "OWUI_WATCH_";
 /// Where Open WebUI listens by default.
 pub const DEFAULT_URL: &str = "http://localhost:8080";
@@ -26,13 +26,13 @@ pub const DEFAULT_URL: &str = "http://localhost:8080";
 pub struct KeyRow {
     /// Its name in `watch.toml`.
     pub name: &'static str,
-    /// What an error says that a value must be. Each word and each bound in quotes is a value that is taken.
+    /// The form of a value, as errors name it. Each word and bound in quotes is a valid value.
     pub must_be: &'static str,
-    /// Its default, as TOML; empty for a key that is not set by default.
+    /// Its default, as TOML; empty if it has none.
     pub default: &'static str,
-    /// What its values are made of.
+    /// The form of its values.
     pub form: Form,
-    /// Variables that set it besides its own, the first of them being preferred.
+    /// Other variables that set it, by priority.
     pub also: &'static [&'static str],
     /// The flag that sets it.
     pub flag: Option<&'static str>,
@@ -40,14 +40,14 @@ pub struct KeyRow {
     fits: fn(&Value) -> bool,
 }
 
-/// What the values of a key are made of.
+/// The form of a key's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// One value.
     Plain,
     /// Texts, separated by commas in a variable.
     List,
-    /// A path, relative to the folder of the file that it is written in. A project's own file may not lead outside.
+    /// A path, relative to the folder of its file. In a project's own file it must stay inside the project.
     Path,
     /// Several such paths.
     Paths,
@@ -75,19 +75,19 @@ impl KeyRow {
         find(KEYS, name)
     }
 
-    /// What it is for: what the comment in the reference `watch.toml` begins with.
+    /// Its purpose: the beginning of its comment in the reference `watch.toml`.
     #[must_use]
     pub fn doc(&self) -> &'static str {
         self.doc.trim()
     }
 
-    /// The variable of its own.
+    /// Its own variable.
     #[must_use]
     pub fn variable(&self) -> Option<String> {
         (self.form != Form::Tables).then(|| format!("{PREFIX}{}", self.name.to_uppercase()))
     }
 
-    /// Whether a value is what it must be.
+    /// Whether a value is valid.
     #[must_use]
     pub fn fits(&self, value: &Value) -> bool {
         (self.fits)(value)
@@ -99,7 +99,7 @@ pub(super) fn find(keys: &'static [KeyRow], name: &str) -> Option<&'static KeyRo
     keys.iter().find(|key| key.name == name)
 }
 
-/// A value is not what its key must be.
+/// A value is not valid for its key.
 struct Misfit;
 
 type Read<T> = Result<T, Misfit>;
@@ -110,7 +110,7 @@ impl From<::config::ConfigError> for Misfit {
     }
 }
 
-/// Makes a type and its rows. `read` makes a value of the type, or refuses it.
+/// Defines a type and its rows. `read` converts a value, or refuses it.
 macro_rules! keys {
     (
         $(#[doc = $type_doc:literal])+ $settings:ident, $(#[doc = $rows_doc:literal])+ $rows:ident:
@@ -135,7 +135,7 @@ macro_rules! keys {
         }),+];
 
         impl $settings {
-            /// Reads all keys. The error is the name of the one that does not fit.
+            /// Reads all keys. The error is the name of an invalid one.
             pub(super) fn read(values: &Map<String, Value>) -> Result<Self, &'static str> {
                 let value = |name: &str| values.get(name).cloned().unwrap_or(Value::from(ValueKind::Nil));
                 Ok(Self {
@@ -160,8 +160,8 @@ macro_rules! keys {
 }
 
 keys! {
-    /// The value of each key of `watch.toml`, with paths as seen from the current folder. Each value fits by itself;
-    /// `Config` has what they are together.
+    /// The value of each key of `watch.toml`, with paths relative to the current folder. Each value is valid alone;
+    /// `Config` checks them together.
     Settings,
     /// The keys of `watch.toml`.
     KEYS:
@@ -351,7 +351,7 @@ fn unless<T>(value: Value, none: &str, read: impl FnOnce(Value) -> Read<T>) -> R
     if value.kind == ValueKind::from(none) { Ok(None) } else { read(value).map(Some) }
 }
 
-/// `true` and `false`, also as `yes`, `on`, `1` and their opposites.
+/// `true` or `false`, also as `yes`, `on`, `1` and their opposites.
 fn switch(value: Value) -> Read<bool> {
     Ok(value.into_bool()?)
 }
@@ -399,7 +399,7 @@ fn tables(value: Value) -> Read<BTreeMap<PathBuf, PluginSettings>> {
     value.into_table()?.into_iter().map(|(path, value)| Ok((path.into(), table(value)?))).collect()
 }
 
-/// The remedy for an unknown key: the one that was meant, or all that exist.
+/// The remedy for an unknown key: the likely one, or all keys.
 pub(super) fn suggestion(written: &str, value: &Value, keys: &[KeyRow]) -> String {
     if matches!(value.kind, ValueKind::Table(_)) && Path::new(written).extension().is_some() {
         return format!("settings of one file stand under [plugins.\"{written}\"]");
@@ -409,14 +409,14 @@ pub(super) fn suggestion(written: &str, value: &Value, keys: &[KeyRow]) -> Strin
         .map_or_else(|| format!("the keys are {}", all()), |key| format!("did you mean `{}`?", key.name))
 }
 
-/// The key that is written most like this.
+/// The key with the most similar name.
 pub(super) fn nearest<'a>(written: &str, keys: impl IntoIterator<Item = &'a KeyRow>) -> Option<&'a KeyRow> {
     let plain = written.to_lowercase().replace('-', "_");
     let likeness = keys.into_iter().map(|key| (strsim::jaro_winkler(&plain, key.name), key));
     likeness.filter(|(likeness, _)| *likeness > 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, key)| key)
 }
 
-/// A value as an error shows it.
+/// A value as errors show it.
 pub(super) fn described(value: &Value) -> String {
     match &value.kind {
         ValueKind::Nil => "nothing".to_owned(),
@@ -451,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn every_value_in_the_words_of_an_error_is_taken() {
+    fn every_value_named_in_an_error_is_valid() {
         for key in rows().filter(|key| key.form == Form::Plain) {
             for word in quoted(key.must_be) {
                 assert!(fits(key, word), "{} {word}", key.name);
@@ -460,7 +460,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_of_words_takes_no_other_word() {
+    fn a_key_with_words_refuses_other_words() {
         let only_words =
             |key: &&KeyRow| key.must_be.split('"').step_by(2).all(|rest| matches!(rest, "" | ", " | " or "));
         let keys: Vec<_> = rows().filter(only_words).collect();
@@ -474,7 +474,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_in_the_words_of_an_error_is_the_range() {
+    fn a_range_named_in_an_error_is_the_range() {
         let mut n = 0;
         for key in rows() {
             let Some((_, range)) = key.must_be.split_once(" from ") else { continue };
@@ -501,7 +501,7 @@ mod tests {
     }
 
     #[test]
-    fn every_default_fits() {
+    fn every_default_is_valid() {
         use ::config::{FileFormat, Format as _};
 
         for key in rows().filter(|key| !key.default.is_empty()) {

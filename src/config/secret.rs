@@ -1,13 +1,13 @@
-//! What looks like an API key or a token. People put one in the place of a path, of a flag's value or of an unknown
-//! key; no message repeats it.
+//! Recognises API keys and tokens. People put them in place of a path, a flag's value or an unknown key, and no message
+//! may repeat them.
 
 use super::ConfigError;
 
-/// The remedy where a key stands in a file that is easily shared.
+/// The remedy for a key in a file that is easily shared.
 pub(super) const KEY_ELSEWHERE: &str =
     "put OPENWEBUI_API_KEY=… into `.env` beside it, or name a file with `api_key_file`";
 
-/// Refuses an API key in a file that is likely to be kept in git.
+/// Refuses an API key in a file that is probably in git.
 pub(super) fn refuse_secret(place: &str, key: &str) -> Result<(), ConfigError> {
     if names_secret(key) {
         Err(ConfigError::at(place, format!("`{key}` does not belong in a file that is easily shared"))
@@ -17,25 +17,25 @@ pub(super) fn refuse_secret(place: &str, key: &str) -> Result<(), ConfigError> {
     }
 }
 
-/// Whether somebody would keep a secret under this name.
+/// Whether a name suggests a secret.
 pub(super) fn names_secret(key: &str) -> bool {
     let plain: String = key.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
     let plain = plain.strip_prefix("openwebui").or(plain.strip_prefix("owui")).unwrap_or(&plain);
     ["apikey", "key", "token", "apitoken", "jwt", "bearer", "secret", "password"].contains(&plain)
 }
 
-/// Whether a line may hold a secret: by the name at its head, or by its look.
+/// Whether a line may hold a secret, by its name or its form.
 pub(super) fn holds_secret(line: &str) -> bool {
     let head = line.split(['=', ':']).next().unwrap_or_default();
     names_secret(head) || line.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').any(looks_secret)
 }
 
-/// Whether a word begins as the server's API keys and login tokens do.
+/// Whether a word has the prefix of the server's API keys or login tokens.
 pub(super) fn looks_secret(word: &str) -> bool {
     word.starts_with("sk-") || word.starts_with("eyJ")
 }
 
-/// A text with `[key]` for each key and token in it.
+/// Replaces each key and token with `[key]`.
 pub(super) fn masked(text: &str) -> String {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let words = text.split_inclusive(|c| !is_part(c));
@@ -48,7 +48,7 @@ pub(super) fn masked(text: &str) -> String {
         .collect()
 }
 
-/// A URL without keys, but with its whole host: that is what the user agrees to. Parsing has spelled the host in ASCII.
+/// A URL with keys masked, but with its whole host, which the user agrees to. Parsing has converted the host to ASCII.
 pub(super) fn with_host(url: &str) -> String {
     let start = url.find("://").map_or(0, |at| at + 3);
     let end = url[start..].find('/').map_or(url.len(), |at| start + at);

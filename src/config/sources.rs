@@ -1,4 +1,4 @@
-//! What settings are read from: the process's surroundings, and files whose changes are noticed.
+//! The sources of settings: the process's environment, and the files that were read.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use crate::paths::tidy;
 use crate::plugin::Digest;
 use crate::regular_file::{self, ONE_MIB};
 
-/// What outside the program its settings depend on.
+/// The environment that the settings depend on.
 #[derive(Clone, Default)]
 pub struct World {
-    /// The environment. It holds the API key, which is why a `World` cannot be printed.
+    /// The environment variables. They may hold the API key, so a `World` has no `Debug`.
     pub env: BTreeMap<String, String>,
     /// The current folder.
     pub cwd: PathBuf,
@@ -20,7 +20,7 @@ pub struct World {
     pub config_home: Option<PathBuf>,
     /// The user's home, for paths that begin with `~/`.
     pub home: Option<PathBuf>,
-    /// What the user agreed to in this run and is not saved yet.
+    /// Requests that the user agreed to in this run, not saved yet.
     pub agreed: Vec<Request>,
 }
 
@@ -33,7 +33,7 @@ impl World {
         let text = |word: std::ffi::OsString| word.to_string_lossy().into_owned();
         Self {
             env: env::vars_os().map(|(name, value)| (text(name), text(value))).collect(),
-            // Where the current folder is gone, relative paths fail one by one, each with its own name.
+            // If the current folder is gone, each relative path fails with its own error.
             cwd: env::current_dir().unwrap_or_default(),
             config_home: Xdg::new().ok().map(|xdg| xdg.config_dir()),
             home: etcetera::home_dir().ok(),
@@ -41,7 +41,7 @@ impl World {
         }
     }
 
-    /// The world of a service of this user, which sees nothing of this shell. Its credentials are the files beside the
+    /// The world of this user's service, which does not inherit this shell. Its credentials are the files beside the
     /// user's `watch.toml`.
     #[must_use]
     pub fn of_service(&self) -> Self {
@@ -55,7 +55,7 @@ impl World {
         self.env.get(name).and_then(|value| filled(value))
     }
 
-    /// A path that is written in a file in `base`, as seen from the current folder.
+    /// A path written in a file in `base`, relative to the current folder.
     pub(super) fn resolve(&self, base: &Path, path: &str) -> PathBuf {
         match (path.strip_prefix("~/"), &self.home) {
             (Some(rest), Some(home)) => tidy(&home.join(rest)),
@@ -64,12 +64,12 @@ impl World {
     }
 }
 
-/// A value without blanks around it, unless nothing is left.
+/// A trimmed value; `None` if it is empty.
 pub(super) fn filled(value: &str) -> Option<&str> {
     Some(value.trim()).filter(|value| !value.is_empty())
 }
 
-/// The files that settings were looked for in, whether they exist or not, and what was in them.
+/// The files that were read for the settings, existing or not, with their content.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Sources(BTreeMap<PathBuf, Result<Digest, io::ErrorKind>>);
 
@@ -86,7 +86,7 @@ impl Sources {
         self.0.iter().filter(other).map(|(path, _)| path.clone()).collect()
     }
 
-    /// Whether a file with content is gone or empty in a later reading: it was read in the middle of a save.
+    /// Whether a file disappeared or became empty in a later reading, which suggests a save in progress.
     #[must_use]
     pub fn lost(&self, later: &Self) -> bool {
         let empty = Digest::of(b"");
@@ -94,21 +94,21 @@ impl Sources {
         self.0.iter().any(|(path, content)| holds(content) && later.0.get(path).is_some_and(|later| !holds(later)))
     }
 
-    /// Adds the files of a later reading. A reading that failed did not look at every file.
+    /// Adds a later reading. It may be partial: a failed reading stops early.
     pub fn extend(&mut self, later: Self) {
         self.0.extend(later.0);
     }
 
-    /// Reads a text; `None` where there is no such file.
+    /// Reads a text; `None` if there is no such file.
     pub(super) fn read(&mut self, path: &Path, world: &World) -> Result<Option<String>, ConfigError> {
         let Some(bytes) = self.bytes(path, world)? else { return Ok(None) };
         let not_text = |_| ConfigError::unreadable(path, &io::ErrorKind::InvalidData.into());
         let text = String::from_utf8(bytes).map_err(not_text)?;
-        // Editors on Windows put a byte order mark first.
+        // Editors on Windows add a byte order mark.
         Ok(Some(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)))
     }
 
-    /// Reads a regular file; `None` where there is none.
+    /// Reads a regular file; `None` if there is none.
     pub(super) fn bytes(&mut self, path: &Path, world: &World) -> Result<Option<Vec<u8>>, ConfigError> {
         let full = world.cwd.join(path);
         let bytes = regular_file::read(&full, ONE_MIB);

@@ -1,6 +1,6 @@
-//! Limits what a project's own files may decide. A folder may have been cloned: then somebody else wrote its `watch.toml`
-//! and `.env`. They may not send a key of the user's to an address of their own, nor lead outside the folder, until the
-//! user agrees. The answer is kept at user level, in a private file for each folder.
+//! Limits the settings in a project's own files. A cloned folder has somebody else's `watch.toml` and `.env`. Until the
+//! user agrees, they cannot send the user's key to their own address, and their paths must stay inside the folder. The
+//! answer is kept at user level, in a private file for each folder.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io::Write as _;
@@ -14,19 +14,19 @@ use super::schema::KeyRow;
 use super::secret::masked;
 use super::{ConfigError, Sources, World};
 
-/// The remedy where no answer can be kept.
-const NO_HOME: &str = "set HOME or XDG_CONFIG_HOME to a folder of yours, which keeps your answer";
+/// The remedy if answers cannot be saved.
+const NO_HOME: &str = "set HOME or XDG_CONFIG_HOME to your own folder, which stores your answer";
 
-/// More links than any system follows on one path.
+/// More links than any system follows in one path.
 const MOST_LINKS: usize = 64;
 
-/// What a project's files ask for and the user has not agreed to.
+/// A setting in a project's files that needs the user's consent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     folder: PathBuf,
     grant: String,
     question: String,
-    /// What to do where nobody can be asked; each line is a remedy.
+    /// The remedies if nobody can be asked, one a line.
     unattended_hint: String,
 }
 
@@ -37,7 +37,7 @@ impl Request {
         &self.question
     }
 
-    /// What to do where nobody can be asked; each line is a remedy.
+    /// The remedies if nobody can be asked, one a line.
     #[must_use]
     pub fn unattended_hint(&self) -> &str {
         &self.unattended_hint
@@ -67,13 +67,13 @@ impl Request {
     }
 }
 
-/// What the user has agreed to for one folder.
+/// The user's consent for one folder.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Consent {
     /// For people who read the file.
     folder: PathBuf,
     allowed: BTreeSet<String>,
-    /// Whether there is no file for it, and can be none.
+    /// Whether consent cannot be saved.
     #[serde(skip)]
     is_out_of_reach: bool,
 }
@@ -82,7 +82,7 @@ impl Consent {
     fn read(folder: &Path, world: &World, sources: &mut Sources) -> Result<Self, ConfigError> {
         let none = |is_out_of_reach| Self { folder: folder.to_owned(), allowed: BTreeSet::new(), is_out_of_reach };
         let Some(path) = path(folder, world) else { return Ok(none(true)) };
-        // What cannot be read allows nothing. Whether anything needs consent is not known yet.
+        // An unreadable file allows nothing. It may not be needed.
         let Ok(text) = sources.read(&path, world) else { return Ok(none(true)) };
         let Some(text) = text else { return Ok(none(false)) };
         serde_json::from_str(&text).map_err(|_| {
@@ -96,14 +96,14 @@ impl Consent {
     }
 }
 
-/// The file that keeps the answers for a folder.
+/// The file with the answers for a folder.
 fn path(folder: &Path, world: &World) -> Option<PathBuf> {
     let digest = Sha256::digest(folder.as_os_str().as_encoded_bytes());
     let name = digest.iter().take(16).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     Some(world.config_home.as_ref()?.join("owui-watch").join("trusted").join(name + ".json"))
 }
 
-/// Writes a file that nobody else can read, whole or not at all.
+/// Writes a private file atomically.
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
@@ -114,12 +114,12 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     Ok(())
 }
 
-/// A project's folder, and what its files may decide.
+/// A project's folder, and the consent for it.
 pub(super) struct Project<'a> {
     folder: PathBuf,
     consent: Consent,
     world: &'a World,
-    /// What was given as `--config`.
+    /// The value of `--config`.
     config: Option<&'a Path>,
 }
 
@@ -135,18 +135,18 @@ impl<'a> Project<'a> {
         Ok(Self { folder, consent, world, config })
     }
 
-    /// Where a path leads through all its links.
+    /// The target of a path, with all links resolved.
     pub(super) fn destination(&self, path: &Path) -> PathBuf {
         destination(&self.world.cwd, path)
     }
 
-    /// Where a path leads, if that is outside the project.
+    /// The target of a path, if that is outside the project.
     pub(super) fn outside(&self, path: &Path) -> Option<PathBuf> {
         Some(self.destination(path)).filter(|real| !real.starts_with(&self.folder))
     }
 
-    /// Makes sure that a path leads nowhere outside the project, or that the user agreed to it. `what` is the setting in the
-    /// words of a message, and `place` is where it was set.
+    /// Checks that a path stays inside the project, or that the user agreed to it. `what` names the setting in
+    /// messages; `place` is where it was set.
     pub(super) fn check_path(&self, key: &str, what: &str, place: &str, path: &Path) -> Result<(), ConfigError> {
         let Some(real) = self.outside(path) else { return Ok(()) };
         let leads = format!("outside the folder, to {}", ticked(&real));
@@ -156,7 +156,7 @@ impl<'a> Project<'a> {
         })
     }
 
-    /// The same of the default of a setting, which leads outside the project only as a link.
+    /// Like [`Self::check_path`] for a default, which can lead outside only through a link.
     pub(super) fn check_link(&self, key: &str, path: &Path) -> Result<(), ConfigError> {
         let Some(real) = self.outside(path) else { return Ok(()) };
         let (link, leads) = (ticked(path), format!("outside the folder, to {}", ticked(&real)));
@@ -166,7 +166,7 @@ impl<'a> Project<'a> {
         })
     }
 
-    /// Makes sure that the user agreed to `grant`, which the setting `key` asks for. The question holds no key.
+    /// Checks that the user agreed to `grant`, which the setting `key` needs. The question holds no API key.
     pub(super) fn check(
         &self,
         key: &str,
@@ -202,12 +202,12 @@ impl<'a> Project<'a> {
     }
 }
 
-/// Whether two paths lead to the same place.
+/// Whether two paths have the same target.
 pub(super) fn is_same(world: &World, one: &Path, other: &Path) -> bool {
     destination(&world.cwd, one) == destination(&world.cwd, other)
 }
 
-/// Where a path leads through all its links, also where nothing is there yet.
+/// The target of a path with all links resolved, even if it does not exist.
 fn destination(cwd: &Path, path: &Path) -> PathBuf {
     let parts = |path: &Path| -> VecDeque<_> { path.iter().map(PathBuf::from).collect() };
     let mut rest = parts(&cwd.join(path));
@@ -240,7 +240,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_path_leads_where_its_links_lead() {
+    fn a_paths_target_resolves_all_links() {
         use std::os::unix::fs::symlink;
         let folder = tempfile::tempdir().unwrap();
         let top = folder.path().canonicalize().unwrap();
@@ -254,7 +254,7 @@ mod tests {
             ("a/./b/../c", "project/a/c"),
             ("../project/a", "project/a"),
             ("a/link", "other/deep"),
-            // Up from where the link leads, and not from where it stands.
+            // `..` applies to the link's target.
             ("a/link/..", "other"),
             ("a/link/../../project/x", "project/x"),
             ("dangling/x", "nowhere/x"),
@@ -269,7 +269,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn an_answer_is_kept_for_its_folder_and_for_nobody_else() {
+    fn an_answer_is_private_and_for_one_folder() {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let world = World { config_home: Some(folder.path().join("home")), ..World::default() };
@@ -289,7 +289,7 @@ mod tests {
         let file = path(Path::new("/a"), &world).unwrap();
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
 
-        // What cannot be read allows nothing.
+        // An unreadable file allows nothing.
         std::fs::write(&file, "{").unwrap();
         assert!(allowed("/a").unwrap_err().to_string().ends_with("it is damaged"));
         assert!(request("three").allow(&World::default()).is_err(), "there is no place for it");

@@ -1,4 +1,4 @@
-//! The server's address: checked, made plain, and whether others can listen on the way to it.
+//! Checks and normalises the server's address, and tells whether others can eavesdrop on the way to it.
 
 use std::net::Ipv4Addr;
 
@@ -6,7 +6,7 @@ use ::url::{Host, Url};
 
 use super::secret::looks_secret;
 
-/// Checks a server's URL, and makes one of it that paths can be appended to. The error is a problem and its remedy.
+/// Checks a server's URL, and normalises it so that paths can be appended. The error is a problem and its remedy.
 pub(super) fn plain(text: &str) -> Result<String, (String, Option<String>)> {
     let text = text.trim();
     if looks_secret(text) {
@@ -33,18 +33,18 @@ pub(super) fn plain(text: &str) -> Result<String, (String, Option<String>)> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err(("`url` must end before the `?` or `#`".to_owned(), None));
     }
-    // People copy it from the API's documentation.
+    // Users copy `/api` from the API's documentation.
     let bare = url.as_str().trim_end_matches('/');
     let bare = bare.strip_suffix("/api/v1").or(bare.strip_suffix("/api")).unwrap_or(bare);
     Ok(bare.trim_end_matches('/').to_owned())
 }
 
-/// Whether others can read what is sent there: plain HTTP that leaves this machine and private networks.
+/// Whether others can read the traffic: plain HTTP that leaves this machine and private networks.
 pub(super) fn is_overheard(url: &str) -> bool {
     Url::parse(url).is_ok_and(|url| url.scheme() == "http" && !url.host().is_some_and(|host| is_near(&host)))
 }
 
-/// Whether a host is this machine, or one that only a private network can have.
+/// Whether a host is this machine or in a private network.
 fn is_near(host: &Host<&str>) -> bool {
     let v4 = |it: Ipv4Addr| it.is_loopback() || it.is_private() || it.is_link_local() || it.is_unspecified();
     match host {
@@ -57,7 +57,7 @@ fn is_near(host: &Host<&str>) -> bool {
         }
         Host::Domain(name) => {
             let name = name.trim_end_matches('.');
-            // A name of one part comes from a private network's own list, for example a container's.
+            // A name without a dot resolves only in a private network, for example to a container.
             let home = [".localhost", ".local", ".internal", ".lan", ".home.arpa"];
             !name.contains('.') || home.iter().any(|end| name.ends_with(end))
         }

@@ -1,4 +1,4 @@
-//! A plugin's file as bytes, for the commands that compare it with the server's text, and the one that replaces it.
+//! Reads and writes plugin files as bytes, for `diff` and `pull`.
 
 use std::fs::Permissions;
 use std::io::{ErrorKind, Write as _};
@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 
 use super::read::{Trust, Whole, read_whole};
 
-/// The bytes of a file that is there and not being written.
+/// The bytes of a file. Fails while it is being written.
 pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     match read_whole(path, Trust::Closed).with_context(|| format!("cannot read `{}`", path.display()))? {
         Whole::Bytes(bytes) => Ok(bytes),
@@ -18,26 +18,25 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     }
 }
 
-/// Replaces a file's bytes, at any moment wholly old or wholly new, unless it has other bytes than `old` by now. Behind a
-/// link it is the link's target that is replaced.
+/// Replaces a file's bytes atomically, unless they are no longer `old`. For a link it replaces the target.
 pub fn replace(path: &Path, old: &[u8], new: &[u8]) -> anyhow::Result<()> {
     let target = path.canonicalize().with_context(|| format!("cannot read `{}`", path.display()))?;
     let permissions = target.metadata().with_context(|| format!("cannot read `{}`", path.display()))?.permissions();
     let file = written(&target, new, Some(permissions)).with_context(|| cannot_write(path))?;
     if read(&target)? != old {
-        bail!("`{}` was changed meanwhile", path.display());
+        bail!("`{}` has changed meanwhile", path.display());
     }
     file.persist(&target).with_context(|| cannot_write(path))?;
     Ok(())
 }
 
-/// Writes a file that is not there yet.
+/// Writes a new file.
 pub fn create(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let file = written(path, bytes, None).with_context(|| cannot_write(path))?;
     match file.persist_noclobber(path) {
         Ok(_) => Ok(()),
         Err(error) if error.error.kind() == ErrorKind::AlreadyExists => {
-            bail!("`{}` is there already, and is not this plugin", path.display())
+            bail!("`{}` exists already, and is not this plugin", path.display())
         }
         Err(error) => Err(error).with_context(|| cannot_write(path)),
     }
@@ -47,14 +46,14 @@ fn cannot_write(path: &Path) -> String {
     format!("cannot write `{}`", path.display())
 }
 
-/// A file beside the one that it is to become. Its name is none that the walk would find.
+/// A temporary file beside the target, with a name that the walk ignores.
 fn written(target: &Path, bytes: &[u8], permissions: Option<Permissions>) -> anyhow::Result<tempfile::NamedTempFile> {
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.map_or_else(|| PathBuf::from("."), Path::to_owned);
     let mut builder = tempfile::Builder::new();
     #[cfg(unix)]
     let open_to_all = <Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666);
-    // As far as the user's mask lets them.
+    // Limited by the user's umask.
     #[cfg(unix)]
     builder.permissions(open_to_all);
     let mut file = builder.prefix(".owui-watch-").tempfile_in(folder)?;
@@ -66,8 +65,8 @@ fn written(target: &Path, bytes: &[u8], permissions: Option<Permissions>) -> any
     Ok(file)
 }
 
-/// The bytes of a text in the way that a file's are: with its byte order mark, and with its line ends if they are all
-/// those of Windows. `text` has neither.
+/// The bytes of a text in the style of a file: with its byte order mark, and with `\r\n` if all its lines end so.
+/// `text` has neither.
 #[must_use]
 pub fn with_style_of(text: &str, like: &[u8]) -> Vec<u8> {
     const MARK: &[u8] = "\u{feff}".as_bytes();
@@ -88,14 +87,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_dressed_as_the_file_was() {
+    fn a_text_gets_the_style_of_the_file() {
         for (like, expected) in [
             (&b""[..], &b"a\nb\n"[..]),
             (b"x", b"a\nb\n"),
             (b"x\ny\n", b"a\nb\n"),
             (b"x\r\ny\r\n", b"a\r\nb\r\n"),
             (b"x\r\ny", b"a\r\nb\r\n"),
-            // Not throughout.
+            // Mixed line ends.
             (b"x\r\ny\n", b"a\nb\n"),
             (b"x\r\ny\rz\r\n", b"a\nb\n"),
             (b"x\ry\r", b"a\nb\n"),
@@ -107,26 +106,26 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_replaced_only_as_it_was_read() {
+    fn a_file_changed_since_its_read_is_not_replaced() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.py");
         fs::write(&path, "old").unwrap();
         replace(&path, b"old", b"new").unwrap();
         assert_eq!(read(&path).unwrap(), b"new");
         let error = replace(&path, b"old", b"newer").unwrap_err();
-        assert!(format!("{error:#}").ends_with("a.py` was changed meanwhile"), "{error:#}");
+        assert!(format!("{error:#}").ends_with("a.py` has changed meanwhile"), "{error:#}");
         assert_eq!(read(&path).unwrap(), b"new");
         assert!(replace(&folder.path().join("gone.py"), b"old", b"new").is_err());
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing is left behind");
     }
 
     #[test]
-    fn what_is_there_is_not_created() {
+    fn an_existing_file_is_not_created() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.py");
         create(&path, b"new").unwrap();
         let error = create(&path, b"newer").unwrap_err();
-        assert!(format!("{error:#}").contains("is there already"), "{error:#}");
+        assert!(format!("{error:#}").contains("exists already"), "{error:#}");
         assert_eq!(read(&path).unwrap(), b"new");
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing is left behind");
     }
@@ -146,7 +145,7 @@ mod tests {
             (read(&path).unwrap(), path.metadata().unwrap().permissions().mode() & 0o777),
             (b"new".into(), 0o640)
         );
-        // A new one is as any other that the user makes.
+        // A new file has the user's default permissions.
         let (new, any) = (folder.path().join("new.py"), folder.path().join("any"));
         create(&new, b"new").unwrap();
         fs::write(&any, "").unwrap();

@@ -7,7 +7,7 @@ use super::Plugins;
 use super::read::age;
 use crate::regular_file::{self, ONE_MIB};
 
-/// An older git lock was left behind by a process that is gone.
+/// A git lock older than this is stale.
 pub(super) const STALE_LOCK: Duration = Duration::from_secs(30);
 
 impl Plugins {
@@ -24,14 +24,14 @@ impl Plugins {
     }
 }
 
-/// The folder where git keeps the state of the work tree that `path` stands in.
+/// The folder where git keeps the state of the work tree around `path`.
 fn git_folder(path: &Path) -> Option<PathBuf> {
     let full = std::path::absolute(path).ok()?;
     let dot_git = full.ancestors().map(|folder| folder.join(".git")).find(|dot_git| dot_git.exists())?;
     named_git_folder(&dot_git)
 }
 
-/// The folder that a `.git` is, or that it names in a linked work tree.
+/// The folder that `.git` is, or names in a linked work tree.
 fn named_git_folder(dot_git: &Path) -> Option<PathBuf> {
     if dot_git.is_dir() {
         return Some(dot_git.to_owned());
@@ -40,7 +40,7 @@ fn named_git_folder(dot_git: &Path) -> Option<PathBuf> {
     Some(dot_git.parent()?.join(folder))
 }
 
-/// The folder in which git keeps what belongs to all work trees of a repository.
+/// The folder that all work trees of a repository share.
 pub(super) fn common_git_folder(dot_git: &Path) -> Option<PathBuf> {
     let own = named_git_folder(dot_git)?;
     match first_line(&own.join("commondir")) {

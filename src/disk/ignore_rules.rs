@@ -1,6 +1,6 @@
-//! Which files git and the user want left alone, by `.gitignore`, `.ignore`, `.git/info/exclude` and the user's own ignore
-//! file. The `ignore` crate matches; the files are read here, since they may be hostile: a link or a FIFO counts as
-//! missing, as git has it, and a file of more patterns than anyone writes by hand would take seconds to compile.
+//! The ignore rules: `.gitignore`, `.ignore`, `.git/info/exclude` and the user's own ignore file. The `ignore` crate
+//! matches them. The files are read here, since they may be hostile: as in git, a link or a FIFO counts as missing, and
+//! huge files, which would take seconds to compile, are refused.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,23 +11,23 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use crate::regular_file::{self, Rejection};
 
-/// The most patterns that are compiled at once. Hostile ones compile in a quarter of a second, and a path takes half a
-/// millisecond to match.
+/// The most patterns in a file. Hostile ones then compile in a quarter of a second, and a path matches in half a
+/// millisecond.
 pub(super) const MOST_PATTERNS: usize = 2000;
 
 /// The largest file of patterns.
 const LARGEST: u64 = 64 * 1024;
 
-/// The rules of the folders that one walk comes through, each read once.
+/// The rules of the folders on a walk, each read once.
 pub(super) struct IgnoreRules {
     global: Gitignore,
     known: Mutex<HashMap<PathBuf, Rules>>,
 }
 
-/// The rules that hold in a folder, or why one of its files cannot be used.
+/// The rules for a folder, or why one of its files cannot be used.
 type Rules = Result<Option<Arc<FolderRules>>, String>;
 
-/// The rules of the nearest folder that has any.
+/// The rules of one folder, with a link to the next folder above that has some.
 struct FolderRules {
     folder: PathBuf,
     /// By precedence: `.ignore`, `.gitignore`, `.git/info/exclude`.
@@ -41,7 +41,7 @@ impl IgnoreRules {
         Self { global, known: Mutex::default() }
     }
 
-    /// Whether the walk passes over an entry of a folder whose rules can be used. Both paths are absolute.
+    /// Whether the walk skips an entry. Its path is absolute, and the rules of its folder can be used.
     pub(super) fn skips(&self, path: &Path, is_dir: bool) -> bool {
         let rules = path.parent().and_then(|folder| self.of(folder).ok().flatten());
         let mut verdict = Match::None;
@@ -92,7 +92,7 @@ fn read(folder: &Path, outer: Option<Arc<FolderRules>>) -> Rules {
             Err(error) if matches!(Rejection::of(&error), Some(Rejection::LargerThan(_))) => {
                 return Err(cannot(format!("is {error}")));
             }
-            // As git has it.
+            // As in git.
             Err(_) => {}
         }
     }
@@ -109,7 +109,7 @@ fn compiled(text: &str) -> Result<Gitignore, String> {
     }
     let mut builder = GitignoreBuilder::new("");
     for line in lines {
-        // A line that is no pattern says nothing.
+        // Ignore invalid patterns.
         builder.add_line(None, line).ok();
     }
     builder.build().map_err(|_| "has patterns that take too much memory".to_owned())
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn too_many_patterns_are_a_problem_of_the_folder_and_all_below() {
+    fn too_many_patterns_make_a_folder_unusable() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join(".gitignore");
         let comments = "# nothing\n\n".repeat(3000);
@@ -194,7 +194,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_is_no_regular_file_counts_as_missing() {
+    fn an_irregular_file_counts_as_missing() {
         let folder = tempfile::tempdir().unwrap();
         let ignore = folder.path().join(".gitignore");
         fs::write(folder.path().join("patterns"), "a.py").unwrap();

@@ -1,5 +1,5 @@
-//! The disk: which files there are (`walk`), what is in them (`read`), and what we write ourselves (`state`). Only this
-//! room, the configuration and the sandbox open files.
+//! The disk: finds files (`walk`), reads them (`read`), and keeps our own (`state`). Only this room, the configuration
+//! and the sandbox open files.
 //!
 //! Long because two thirds of it are tests, on real files and folders.
 
@@ -33,29 +33,29 @@ pub use state::{Copy, Folder, Origin, Other, State, StateError};
 pub struct Plugins {
     roots: Vec<PathBuf>,
     exclude: Gitignore,
-    /// Our own folders, as paths of the walk of a root. They hold copies of plugins.
+    /// Our own folders, as the walk spells them. They hold copies of plugins, so the walk skips them.
     ours: Vec<PathBuf>,
     settings: BTreeMap<PathBuf, FileSettings>,
     where_links_lead: Links,
-    /// The files that the walk admits. An event about one of them needs no second look at the ignore rules.
+    /// The files that the walk admits. An event about one of them needs no check of the ignore rules.
     admitted: BTreeSet<Arc<Path>>,
     /// The links among them.
     links: BTreeSet<Arc<Path>>,
     /// Files and folders that could not be read.
     closed: BTreeSet<Arc<Path>>,
-    /// The folders that the roots must not lead out of, not even through a link; empty for no limit.
+    /// The folders that the roots must stay in, even through links; empty for no limit.
     bounds: Vec<PathBuf>,
-    /// The roots that led out of them at the last scan, and where to.
+    /// The roots outside these bounds at the last scan, with their targets.
     strayed: BTreeMap<PathBuf, PathBuf>,
-    /// The roots that were not there at the last scan.
+    /// The roots that were missing at the last scan.
     missing: Vec<PathBuf>,
-    /// The locks of the repositories that the roots stand in.
+    /// The git locks of the repositories around the roots.
     git_locks: BTreeSet<PathBuf>,
 }
 
 impl Plugins {
-    /// Reads nothing yet. `exclude` are globs as in `.gitignore`, relative to each root; `state` is the state folder,
-    /// which is never looked into, wherever it lies.
+    /// Reads nothing yet. `exclude` are globs as in `.gitignore`, relative to each root. `state` is the state folder,
+    /// which the walk always skips.
     pub fn new(
         roots: Vec<PathBuf>,
         exclude: &[String],
@@ -98,13 +98,13 @@ impl Plugins {
         Self { bounds: bounds.iter().map(here).map(real).collect(), ..self }
     }
 
-    /// The roots that led out of their bounds at the last scan, and where to.
+    /// The roots outside their bounds at the last scan, with their targets.
     #[must_use]
     pub fn strayed(&self) -> &BTreeMap<PathBuf, PathBuf> {
         &self.strayed
     }
 
-    /// Where a root leads, if that is out of its bounds.
+    /// The target of a root, if that is outside its bounds.
     fn strays(&self, root: &Path) -> Option<PathBuf> {
         if self.bounds.is_empty() {
             return None;
@@ -113,14 +113,13 @@ impl Plugins {
         (!self.bounds.iter().any(|bound| real.starts_with(bound))).then_some(real)
     }
 
-    /// Walks the roots and reads, on all cores, every file that is not in the cache `seen`, which is brought up to date.
-    /// `on_folder` is told each admitted folder before its content is listed for good, so that a watch set there
-    /// misses nothing.
+    /// Walks the roots and reads, on all cores, every file that is not in the cache `seen`, and updates the cache.
+    /// `on_folder` gets each admitted folder before its final listing, so that a watch set there misses nothing.
     pub fn scan(&mut self, trust: Trust, seen: &mut ScanCache, on_folder: &mut dyn FnMut(&Path)) -> Scan {
         self.admitted.clear();
         self.links.clear();
         self.closed.clear();
-        // The roots may have come with a repository of their own.
+        // New roots may have brought a repository.
         self.find_git();
         let strayed = self.roots.iter().filter_map(|root| Some((root.clone(), self.strays(root)?)));
         self.strayed = strayed.collect();
@@ -153,7 +152,7 @@ impl Plugins {
         &self.links
     }
 
-    /// Whether a root went since the last scan.
+    /// Whether a root disappeared since the last scan.
     #[must_use]
     pub fn has_lost_root(&self) -> bool {
         let is_lost = |root: &PathBuf| !root.is_dir() || self.strays(root).is_some();
@@ -171,7 +170,7 @@ impl Plugins {
         self.admitted.iter().filter(move |path| is_under(path, folder)).cloned()
     }
 
-    /// Reads one path. Anything that the walk would not find is [`Loaded::Missing`].
+    /// Reads one path. A path that the walk would not find is [`Loaded::Missing`].
     pub fn read(&mut self, path: &Arc<Path>, trust: Trust) -> Loaded {
         self.admit_all(std::iter::once(path));
         let has_strayed = self.roots.iter().any(|root| is_under(path, root) && self.strays(root).is_some());
@@ -194,7 +193,7 @@ impl Plugins {
         loaded
     }
 
-    /// What is left of a file that was removed.
+    /// The result for a file that was removed.
     #[must_use]
     pub fn trace(&self, path: &Path) -> FilePresence {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -223,7 +222,7 @@ mod tests {
 
     const PIPE: &str = "class Pipe: pass\n";
 
-    /// A folder with a root in it. Its name does not begin with a dot, as that of a temporary folder does.
+    /// A folder with a root. Its name has no leading dot, unlike those of temporary folders.
     struct World {
         _folder: tempfile::TempDir,
         root: PathBuf,
@@ -266,7 +265,7 @@ mod tests {
             Plugins::new(roots.collect(), &self.exclude, &self.state, self.settings.clone(), self.links)
         }
 
-        /// What a scan finds, by path in the root.
+        /// The results of a scan, by path in the root.
         fn scan(&self) -> Vec<String> {
             let scan = self.plugins().scan(Trust::Closed, &mut ScanCache::default(), &mut |_| {});
             assert_eq!(scan.missing, Vec::<PathBuf>::new());
@@ -295,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn the_walk_finds_what_is_not_ignored() {
+    fn the_walk_skips_ignored_files() {
         let world = World::with(&[
             "a.py",
             "deep/er/b.py",
@@ -313,7 +312,7 @@ mod tests {
         world.write(".ignore", "own\n");
         world.write("skipped/.gitignore", "*\n");
         assert_eq!(world.scan(), ["a.py: function a", "deep/er/b.py: function b", "git/kept.py: function kept"]);
-        // One path at a time, by the same rules.
+        // Single reads follow the same rules.
         for (name, expected) in [
             ("a.py", "function a"),
             ("deep/er/b.py", "function b"),
@@ -334,9 +333,9 @@ mod tests {
         }
     }
 
-    /// What the user wants left alone is not known there.
+    /// Without its rules, the folder is not walked.
     #[test]
-    fn a_folder_whose_rules_cannot_be_used_is_not_read() {
+    fn a_folder_with_unusable_rules_is_not_read() {
         let world = World::with(&["a.py", "huge/b.py", "huge/deep/c.py"]);
         world.write("huge/.gitignore", &"*x?1*\n".repeat(MOST_PATTERNS + 1));
         assert_eq!(world.scan(), ["a.py: function a", "huge: unreadable_folder"]);
@@ -369,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_created_just_before_a_folder_is_watched_is_found() {
+    fn a_file_created_just_before_the_watch_is_found() {
         let world = World::with(&["folder/a.py"]);
         let mut plugins = world.plugins();
         let mut create = |folder: &Path| {
@@ -389,7 +388,7 @@ mod tests {
         world.state = world.path("state");
         assert_eq!(world.scan(), ["a.py: function a", "backups/b.py: function b"]);
         assert_eq!(world.read("state/backups/function/a/copy.py"), Loaded::Missing);
-        // Where the root is the state folder, or lies in it, at least the copies are left alone.
+        // Even if the root is the state folder or inside it, the copies are skipped.
         world.state = world.root.clone();
         assert_eq!(
             world.scan(),
@@ -397,7 +396,7 @@ mod tests {
         );
         world.state = world.root.parent().unwrap().to_owned();
         assert_eq!(world.scan().len(), 4);
-        // Nor is it found by another name, even if it is not there yet when the program starts.
+        // Another spelling does not reveal it, even if it is created later.
         world.state = world.path("backups/../state");
         assert_eq!(world.scan(), ["a.py: function a", "backups/b.py: function b"]);
         world.state = world.path("later");
@@ -407,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn a_root_that_is_not_there_is_named() {
+    fn a_missing_root_is_reported() {
         let world = World::with(&[]);
         let mut plugins = world.plugins_in(&["gone"]).unwrap();
         let scan = plugins.scan(Trust::Closed, &mut ScanCache::default(), &mut |_| {});
@@ -446,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_said() {
+    fn unreadable_entries_are_reported() {
         let world = World::with(&["big.py", "empty.py", "latin.py"]);
         File::options().write(true).open(world.path("big.py")).unwrap().set_len(LARGEST_MIB * 1024 * 1024 + 1).unwrap();
         world.write("empty.py", "");
@@ -456,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_nobody_closed_is_believed_when_it_is_quiet() {
+    fn an_unclosed_file_counts_once_quiet() {
         let world = World::with(&["a.py"]);
         let (path, hour) = (Arc::from(world.path("a.py")), Duration::from_hours(1));
         let mut plugins = world.plugins();
@@ -465,13 +464,13 @@ mod tests {
         let set = |time| File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
         set(SystemTime::now() - 2 * hour);
         assert_eq!(say(&plugins.read(&path, Trust::Quiet(hour))), "function a");
-        // Another machine's clock may be ahead of ours.
+        // Another machine's clock may be ahead.
         set(SystemTime::now() + 2 * hour);
         assert_eq!(say(&plugins.read(&path, Trust::Quiet(hour))), "function a");
     }
 
     #[test]
-    fn git_is_busy_while_a_young_lock_is_there() {
+    fn git_is_busy_while_its_lock_is_recent() {
         let world = World::with(&["plugins/a.py"]);
         let lock = world.path(".git/index.lock");
         fs::create_dir(world.path(".git")).unwrap();
@@ -509,7 +508,7 @@ mod tests {
         use super::*;
 
         #[test]
-        fn links_lead_to_what_is_in_the_roots() {
+        fn links_lead_only_into_the_roots() {
             let world = World::with(&["a.py", "ignored/b.py"]);
             world.write(".gitignore", "ignored\n");
             world.write("../outside/c.py", PIPE);
@@ -538,7 +537,7 @@ mod tests {
         }
 
         #[test]
-        fn links_lead_anywhere_where_that_is_wanted() {
+        fn links_lead_anywhere_if_allowed() {
             let mut world = World::with(&["a.py"]);
             world.links = Links::Anywhere;
             world.write("../outside/c.py", PIPE);
@@ -560,9 +559,9 @@ mod tests {
             assert_eq!(world.read("folder/c.py"), Loaded::Missing, "that is for files");
         }
 
-        /// Between a walk and a read, what was a folder may have become a link.
+        /// Between walk and read, a link may replace a folder.
         #[test]
-        fn a_folder_that_becomes_a_link_takes_its_files_out_of_the_root() {
+        fn files_behind_a_new_folder_link_are_gone() {
             let world = World::with(&["folder/deep/a.py", "b.py"]);
             world.write("../outside/deep/a.py", PIPE);
             let mut plugins = world.plugins();
@@ -590,7 +589,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_no_file_is_not_waited_for() {
+        fn fifos_and_devices_do_not_block() {
             let world = World::with(&[]);
             let made = std::process::Command::new("mkfifo").arg(world.path("pipe.py")).status();
             if !made.is_ok_and(|status| status.success()) {
@@ -601,20 +600,20 @@ mod tests {
         }
 
         #[test]
-        fn an_unreadable_file_is_a_flaw() {
+        fn an_unreadable_file_is_an_error() {
             let world = World::with(&["a.py", "folder/b.py"]);
             fs::set_permissions(world.path("a.py"), fs::Permissions::from_mode(0o000)).unwrap();
-            // The administrator may read everything.
+            // Root may read everything.
             if File::open(world.path("a.py")).is_err() {
                 assert_eq!(world.scan(), ["a.py: unreadable", "folder/b.py: function b"]);
             }
         }
 
         #[test]
-        fn a_name_need_not_be_text() {
+        fn names_need_not_be_unicode() {
             let world = World::with(&[]);
             let name = std::ffi::OsStr::from_bytes(b"caf\xe9.py");
-            // Some file systems take text only.
+            // Some file systems allow only Unicode names.
             if fs::write(world.root.join(name), PIPE).is_ok() {
                 assert_eq!(world.scan(), ["caf\u{fffd}.py: function caf_"]);
             }

@@ -1,5 +1,5 @@
-//! Reads plugin files: all of a walk on all cores, or one of them. A file that is being written, and a link that leads
-//! elsewhere, are no plugins.
+//! Reads plugin files: all files of a walk on all cores, or one file. Files being written and links that lead outside
+//! do not count as plugins.
 
 use std::io::{ErrorKind, Read as _};
 use std::panic::resume_unwind;
@@ -16,21 +16,21 @@ use crate::paths::{ProjectPath, is_under};
 use crate::plugin::{self, FileSettings, Invalid, Parsed, Rule};
 use crate::regular_file::{self, Rejection};
 
-/// Larger files are not read: the largest real plugin that was seen has 0.4 MiB.
+/// Larger files are not read. The largest known plugin has 0.4 MiB.
 pub(super) const LARGEST_MIB: u64 = 16;
 
 /// How far a file's completeness can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// The kernel said that the writer is done.
+    /// The kernel reported that the writer is done.
     Closed,
-    /// It did not say so: a file counts as complete when it was not written for this long.
+    /// The kernel does not report that: a file is complete when it was not written for this long.
     Quiet(Duration),
 }
 
 impl Plugins {
     pub(super) fn read_all(&self, paths: &[Arc<Path>], trust: Trust, seen: &ScanCache) -> Vec<Look> {
-        // Large files stand together, and so do unchanged ones: each thread takes the next file when it is done.
+        // Each thread takes the next file when it is free, since large files often stand together.
         let next = AtomicUsize::new(0);
         let take = || {
             let n = next.fetch_add(1, Ordering::Relaxed);
@@ -50,7 +50,7 @@ impl Plugins {
         looks.into_iter().map(|(_, look)| look).collect()
     }
 
-    /// Reads a file that the walk has just found, unless the cache is right.
+    /// Reads a file that the walk has just found, unless the cache is current.
     fn look(&self, path: &Arc<Path>, trust: Trust, seen: &ScanCache) -> Look {
         let settings = self.settings.get(&**path).cloned().unwrap_or_default();
         let stat = if self.links.contains(path) || settings.enabled == Some(false) { None } else { Stat::of(path) };
@@ -65,7 +65,7 @@ impl Plugins {
         }
         // It was a regular file, not a link, a moment ago.
         let loaded = seen.without_text(loaded(path, read_whole(path, trust), &settings));
-        // A file that changed while it was read has another stat now.
+        // If the file changed while it was read, its stat differs now.
         let entry = if Stat::of(path) == Some(stat) { CacheEntry::of(&loaded, stat, settings) } else { None };
         Some((loaded, entry))
     }
@@ -84,7 +84,7 @@ impl Plugins {
         loaded(path, read_whole(path, trust), &settings)
     }
 
-    /// Whether a folder on the way to a file is a link. The walk follows none, but one may have replaced a folder since.
+    /// Whether a parent folder is a link. The walk follows none, but one may have replaced a folder since.
     fn is_behind_a_link(&self, path: &Path) -> bool {
         let Some(root) = self.roots.iter().find(|root| is_under(path, root)) else { return false };
         let mut folders =
@@ -92,8 +92,8 @@ impl Plugins {
         folders.any(Path::is_symlink)
     }
 
-    /// A link is deployed only when it leads to a file that is not found by itself, and inside the roots unless the user
-    /// says otherwise.
+    /// A link counts only if the walk does not find its target, and the target is inside the roots or allowed by the
+    /// user.
     fn follow_link(&self, path: &Arc<Path>) -> Option<Loaded> {
         if !path.is_symlink() {
             return None;
@@ -112,7 +112,7 @@ impl Plugins {
     }
 }
 
-/// What a scan read of a file, and its new cache entry; `None` where the cached one is still right.
+/// A scanned file and its new cache entry; `None` if the cached entry is current.
 pub(super) type Look = Option<(Loaded, Option<CacheEntry>)>;
 
 fn loaded(path: &Arc<Path>, read: std::io::Result<Whole>, settings: &FileSettings) -> Loaded {
@@ -147,13 +147,13 @@ pub(super) fn invalid(path: &Arc<Path>, rule: Rule) -> Loaded {
 pub(super) enum Whole {
     Bytes(Vec<u8>),
     TooLarge,
-    /// It changed while it was read, or just before.
+    /// It changed during the read, or just before.
     Unsettled,
     /// A folder, a pipe, a device.
     NoFile,
 }
 
-/// Reads a file, and checks before and after whether somebody is writing it.
+/// Reads a file, and checks before and after whether it is being written.
 pub(super) fn read_whole(path: &Path, trust: Trust) -> std::io::Result<Whole> {
     let mut file = match regular_file::open(path) {
         Err(error) if Rejection::of(&error) == Some(Rejection::NotRegular) => return Ok(Whole::NoFile),
@@ -176,8 +176,8 @@ pub(super) fn read_whole(path: &Path, trust: Trust) -> std::io::Result<Whole> {
     Ok(if whole { Whole::Bytes(bytes) } else { Whole::Unsettled })
 }
 
-/// How long ago a file was written. `None` where the clock and the file system do not agree, as on network drives: such
-/// a file must not wait forever.
+/// How long ago a file was written. `None` if its time is in the future, as on some network drives: such a file must
+/// not wait forever.
 #[expect(clippy::disallowed_methods, reason = "a file's age is a fact of the disk, compared with the disk's own clock")]
 pub(super) fn age(metadata: &std::fs::Metadata) -> Option<Duration> {
     SystemTime::now().duration_since(metadata.modified().ok()?).ok()

@@ -1,9 +1,9 @@
-//! The cache of what earlier runs have read: an unchanged file is not read and parsed again, which for ten thousand
-//! files would be the longest part of a start.
+//! A cache of the last scan, so that unchanged files are not read and parsed again: with ten thousand files, that would
+//! dominate the start.
 //!
-//! A file counts as unchanged if its size, inode, and times of modification and of change are the same; nobody can set
-//! the last of these. A file that was changed just before it was read is not cached yet: it may change again within the
-//! same tick of the file system's clock. Files with diagnostics are not cached, since these have to be told.
+//! A file is unchanged if its size, inode, mtime and ctime are the same; nobody can set the ctime. A file that changed
+//! just before it was read is not cached: it may change again within the same clock tick of the file system. Files with
+//! diagnostics are not cached either, since each start must report these.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use crate::plugin::{Digest, Entry, FileSettings, Key, Parsed, Plugin, id::Plugin
 /// Enough for a hundred thousand files.
 const LARGEST: u64 = 64 * 1024 * 1024;
 
-/// The coarsest clock that a file system is known to have.
+/// The coarsest clock of any known file system.
 const TICK: Duration = Duration::from_secs(2);
 
 /// The cache entries by path.
@@ -29,16 +29,16 @@ pub struct ScanCache {
     files: BTreeMap<PathBuf, CacheEntry>,
     /// Whether the entries differ from those on disk.
     pub(super) changed: bool,
-    /// Plugins whose texts are deployed, and need not be in memory.
+    /// Deployed texts, which need not stay in memory.
     deployed: BTreeMap<Key, Digest>,
 }
 
-/// What was in a file with this stat and these settings.
+/// The cached result for a file with this stat and these settings.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct CacheEntry {
     stat: Stat,
     settings: FileSettings,
-    /// `None` for a file that is no plugin.
+    /// `None` if the file is not a plugin.
     plugin: Option<CachedPlugin>,
 }
 
@@ -51,7 +51,7 @@ struct CachedPlugin {
     frontmatter: Frontmatter,
 }
 
-/// What tells whether a file is unchanged.
+/// The metadata that identifies an unchanged file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Stat {
     size: u64,
@@ -85,7 +85,7 @@ impl ScanCache {
         self.files.len()
     }
 
-    /// Whether the cache has to be saved.
+    /// Whether the cache must be saved.
     #[must_use]
     pub fn has_changed(&self) -> bool {
         self.changed
@@ -96,8 +96,7 @@ impl ScanCache {
         self.files.get(path).is_some_and(|entry| entry.stat == stat && entry.settings == *settings)
     }
 
-    /// Takes the entry of an unchanged file. It is moved and not copied: the process never returns memory that it needed
-    /// once.
+    /// Moves out the entry of an unchanged file. A copy would raise the process's peak memory.
     pub(super) fn take(&mut self, path: &Arc<Path>) -> (Loaded, Option<CacheEntry>) {
         let entry = self.files.remove(&**path);
         (entry.as_ref().map_or(Loaded::Missing, |entry| entry.loaded(path)), entry)
@@ -105,7 +104,7 @@ impl ScanCache {
 }
 
 impl CacheEntry {
-    /// The entry of a file that was read; `None` where it is not cached.
+    /// The entry for a file that was read; `None` if it is not cached.
     pub(super) fn of(loaded: &Loaded, stat: Stat, settings: FileSettings) -> Option<Self> {
         let plugin = match loaded {
             Loaded::Parsed(Parsed::NotAPlugin) => None,
@@ -136,7 +135,7 @@ impl CacheEntry {
 }
 
 impl Stat {
-    /// The stat of a regular file, where the system tells enough.
+    /// The stat of a regular file, where the system provides it.
     #[cfg(unix)]
     pub(super) fn of(path: &Path) -> Option<Self> {
         use std::os::unix::fs::MetadataExt as _;
@@ -154,7 +153,7 @@ impl Stat {
         None
     }
 
-    /// Whether any later change would show in the stat.
+    /// Whether a later change would alter the stat.
     #[expect(
         clippy::disallowed_methods,
         reason = "a file's age is a fact of the disk, compared with the disk's own clock"
@@ -170,13 +169,13 @@ impl Stat {
 /// The cache on disk.
 #[derive(Serialize, Deserialize)]
 struct CacheFile<S> {
-    /// Another version may read the same file differently.
+    /// Another version may parse the same file differently.
     program: String,
     files: BTreeMap<PathBuf, S>,
 }
 
 impl Folder {
-    /// The cache of the run before; empty if that was another version.
+    /// The cache of the previous run; empty if that was another version.
     #[must_use]
     pub fn seen(&self) -> ScanCache {
         let bytes = self.owner().and_then(|_| self.read(&self.seen_file(), LARGEST).ok());
@@ -185,7 +184,7 @@ impl Folder {
             .map_or_else(ScanCache::default, |file| ScanCache { files: file.files, ..ScanCache::default() })
     }
 
-    /// Saves the cache. Without it the next start takes longer, and nothing else.
+    /// Saves the cache. Without it the next start is slower.
     pub fn write_seen(&self, seen: &ScanCache) -> anyhow::Result<()> {
         let files = seen.files.iter().filter(|(path, _)| path.to_str().is_some());
         let file = CacheFile { program: program(), files: files.map(|(path, entry)| (path.clone(), entry)).collect() };
@@ -197,7 +196,7 @@ impl Folder {
     }
 }
 
-/// The version of this program, to the build.
+/// The exact build of this program.
 fn program() -> String {
     let built = std::env::current_exe().ok().and_then(|path| Stat::of(&path));
     let built =
@@ -219,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_seen_is_known_until_the_file_is_another() {
+    fn cached_files_are_known_until_they_change() {
         let temporary = tempfile::tempdir().unwrap();
         let (path, text) = (temporary.path().join("a.py"), "\"\"\"\ntitle: A\n\"\"\"\nclass Tools:\n    pass\n");
         fs::write(&path, text).unwrap();
@@ -237,14 +236,14 @@ mod tests {
         assert!(seen.has(&path, stat, &settings));
         let other = FileSettings { id: Some("b".to_owned()), ..FileSettings::default() };
         assert!(!seen.has(&path, stat, &other));
-        // The same size, and the same time of modification: the inode's own time tells.
+        // Same size and mtime: the ctime tells.
         let modified = fs::metadata(&path).unwrap().modified().unwrap();
         loop {
             fs::write(&path, text.replace('A', "B")).unwrap();
             File::options().write(true).open(&path).unwrap().set_modified(modified).unwrap();
             let now = Stat::of(&path).unwrap();
             assert_eq!((now.size, now.modified), (stat.size, stat.modified));
-            // Within one tick of the clock it may not.
+            // Within one clock tick the ctime may be the same.
             if now.changed != stat.changed {
                 assert!(!seen.has(&path, now, &settings));
                 break;
@@ -256,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_there_is_a_word_to_be_said_about_is_read_again() {
+    fn files_with_diagnostics_are_read_again() {
         let path = Path::new("a.py");
         let stat = Stat { size: 1, inode: 1, modified: (1, 0), changed: (1, 0) };
         assert!(stat.is_settled());

@@ -1,4 +1,4 @@
-//! The walk: which folders and plugin files there are below the roots, by the ignore rules that hold there.
+//! The walk: finds the folders and plugin files below the roots, by the ignore rules.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,15 +12,14 @@ use crate::engine::files::Loaded;
 use crate::paths::{is_here, tidy};
 use crate::plugin::{Rule, kind};
 
-/// Far longer than a walk takes, and than the clocks of machines that share a drive differ.
+/// Far longer than a walk, and than the clock difference of machines that share a drive.
 const QUIET: Duration = Duration::from_mins(1);
 
-/// How often a scan walks a tree in which new folders keep appearing. New folders in a watched one send events of their
-/// own.
+/// How often a scan repeats its walk while new folders appear. New folders in a watched folder send events.
 const MOST_WALKS: usize = 4;
 
 impl Plugins {
-    /// Walks the folders that appeared under the roots, and answers the files in them. One walk for all, because each walk
+    /// Walks the folders that appeared under the roots, and returns their files. One walk for all, because each walk
     /// passes the siblings on the way.
     pub fn walk(&mut self, appeared: &[Arc<Path>], on_folder: &mut dyn FnMut(&Path)) -> Vec<Arc<Path>> {
         let folders: BTreeSet<_> =
@@ -37,7 +36,7 @@ impl Plugins {
         found
     }
 
-    /// Takes in those of the paths that the walk admits, with one walk for all of them.
+    /// Registers the paths that the walk admits, with one walk for all.
     pub fn admit_all<'a>(&mut self, paths: impl Iterator<Item = &'a Arc<Path>>) {
         let new: BTreeSet<_> =
             paths.filter(|path| !self.admitted.contains(*path)).map(|path| path.to_path_buf()).collect();
@@ -54,8 +53,8 @@ impl Plugins {
         unreadable: &mut Vec<(Arc<Path>, Loaded)>,
     ) -> Vec<Arc<Path>> {
         let mut told = BTreeSet::new();
-        // A folder may be listed before it is named, and what is created between that and its watch sends no event and
-        // is not in the list: once the folders are watched, everything is listed anew.
+        // A file created after a folder was listed and before it was watched is in no list and sends no event. So list
+        // everything again once the folders are watched.
         for _ in 0..MOST_WALKS {
             let entries: Vec<_> = self.entries(folders).collect();
             let n_told = told.len();
@@ -74,7 +73,7 @@ impl Plugins {
         self.admit(entries, unreadable)
     }
 
-    /// Takes in what a walk found; answers the files.
+    /// Registers the entries of a walk, and returns the files.
     fn admit(&mut self, entries: Vec<Entry>, unreadable: &mut Vec<(Arc<Path>, Loaded)>) -> Vec<Arc<Path>> {
         let mut found = Vec::new();
         let mut add = |path: PathBuf, rule| {
@@ -101,8 +100,8 @@ impl Plugins {
         found
     }
 
-    /// What a walk finds at the targets and below. It starts at the roots, so that the rules above the targets hold, and
-    /// goes down no other way.
+    /// The entries at and below the targets. The walk starts at the roots, so that the rules above the targets apply,
+    /// and enters only the folders on the way.
     fn entries(&self, targets: &BTreeSet<PathBuf>) -> impl Iterator<Item = Entry> + use<> {
         let targets = Arc::new(Targets::new(targets));
         let is_on_the_way = |root: &&PathBuf| targets.touch(root) && self.strays(root).is_none();
@@ -112,7 +111,7 @@ impl Plugins {
         on_the_way.into_iter().flat_map(move |root| {
             let (exclude, ours, base) = (exclude.clone(), ours.clone(), root.clone());
             let (wanted, targets, rules) = (Arc::clone(&targets), Arc::clone(&targets), Arc::clone(&rules));
-            // The rules of the folders above a linked root are those above its target.
+            // For a linked root, the rules above its target apply.
             let full = root.canonicalize().unwrap_or_else(|_| root.clone());
             let unruly = Arc::new(Mutex::new(Vec::new()));
             let (found_unruly, unruly_root) = (Arc::clone(&unruly), rules.problem(&full));
@@ -125,7 +124,7 @@ impl Plugins {
                     && !ours.contains(&path)
                     && (inside.as_os_str().is_empty()
                         || !exclude.matched(inside, is_dir).is_ignore() && !rules.skips(&full.join(inside), is_dir));
-                // Without its rules it is not known what the user wants left alone.
+                // Without its rules the folder cannot be walked.
                 let problem = if admitted && is_dir { rules.problem(&full.join(inside)) } else { None };
                 let is_ruly = problem.is_none();
                 let problem = problem.map(|words| Entry::Unruly(path, words));
@@ -144,10 +143,10 @@ impl Plugins {
     }
 }
 
-/// The destinations of a walk.
+/// The paths that a walk looks for.
 struct Targets {
     whole: BTreeSet<PathBuf>,
-    /// The folders around them.
+    /// Their parent folders.
     around: BTreeSet<PathBuf>,
 }
 
@@ -157,27 +156,27 @@ impl Targets {
         Self { whole: targets.clone(), around }
     }
 
-    /// Whether a path is a target, or in one.
+    /// Whether a path is a target or below one.
     fn hold(&self, path: &Path) -> bool {
         path.ancestors().any(|folder| self.whole.contains(folder)) || self.whole.iter().any(|target| is_here(target))
     }
 
-    /// Whether a path is a target, in one, or on the way to one.
+    /// Whether a path is a target, below one, or above one.
     fn touch(&self, path: &Path) -> bool {
         is_here(path) || self.around.contains(path) || self.hold(path)
     }
 }
 
-/// A finding of the walk.
+/// An entry that the walk found.
 enum Entry {
     Folder(PathBuf),
     File {
         path: PathBuf,
         is_link: bool,
     },
-    /// For example a folder that could not be listed, with the system's words.
+    /// For example a folder that cannot be listed, with the system's error.
     Unreadable(PathBuf, String),
-    /// A folder with a file of ignore patterns that cannot be used, and why.
+    /// A folder whose ignore file cannot be used, and why.
     Unruly(PathBuf, String),
 }
 
@@ -203,7 +202,7 @@ fn found(entry: &ignore::DirEntry) -> Option<Entry> {
     }
 }
 
-/// A failure of the walk, where it has a place.
+/// An error of the walk, if it has a path.
 fn unreadable(error: &ignore::Error) -> Option<Entry> {
     match error {
         ignore::Error::WithDepth { err, .. } => unreadable(err),
@@ -216,7 +215,7 @@ fn unreadable(error: &ignore::Error) -> Option<Entry> {
     }
 }
 
-/// Whether nothing was created or removed in a folder for so long that a listing of it is still right.
+/// Whether a folder has been quiet for so long that a listing of it is complete.
 fn is_quiet(folder: &Path) -> bool {
     folder.metadata().is_ok_and(|metadata| age(&metadata).is_some_and(|age| age > QUIET))
 }

@@ -18,7 +18,7 @@ use super::removal::Removal;
 use super::repair::Recovery;
 use super::retry::Cause;
 use super::site::ServerListing;
-use super::tree::{Complaint, Held, Pending};
+use super::tree::{Complaint, Pending};
 use super::{Effect, Engine, Now, SLOW, Ticket, refusal};
 use crate::notice::{Notice, NoticeKind};
 use crate::plugin::id::PluginId;
@@ -104,7 +104,7 @@ impl Engine {
             Decision::AwaitProbe => {}
             Decision::ReadText => {
                 self.site.lanes.of(key).unread = Some(remote);
-                self.reread(Arc::clone(&plugin.path), Pending { since, due: None, held: Held::No, saved: None });
+                self.reread(Arc::clone(&plugin.path), Pending::new(since, None));
             }
             Decision::InFlight => {
                 self.cancel(key);
@@ -377,26 +377,22 @@ impl Engine {
 
     /// Continues a conversation with a reply.
     pub(super) fn converse(&mut self, key: Key, reply: Reply, now: Now) {
-        let looks_for_duplicates =
-            |flight: &&InFlight| flight.conversation.deploy().is_some_and(Deploy::looks_for_duplicates);
-        let others = self.site.lanes.in_flight(&key).filter(looks_for_duplicates).map(|_| {
+        let deploy = self.site.lanes.in_flight(&key).and_then(|flight| flight.conversation.deploy());
+        let others = deploy.filter(|deploy| deploy.looks_for_duplicates()).map(|_| {
             let others = self.tree.claimed_elsewhere().filter(|other| other.kind == key.kind && **other != key);
             others.map(|key| key.id.clone()).collect()
         });
-        let kept = self.kept_meanwhile(&key);
-        if let Some(flight) = self.site.lanes.in_flight_mut(&key) {
-            if let (Conversation::Deploy(deploy), Some(others)) = (&mut flight.conversation, others) {
+        // A text found there later is not ours, even if it is equal.
+        if let Some(deploy) = deploy.filter(|deploy| deploy.is_rejected_by(&reply)) {
+            self.site.ledger.rejected(&key, deploy.plugin().digest);
+        }
+        let reply = |conversation: &mut Conversation| {
+            if let (Conversation::Deploy(deploy), Some(others)) = (&mut *conversation, others) {
                 deploy.claimed_elsewhere(others);
             }
-            // A text found there later is not ours, even if it is equal.
-            if let Conversation::Deploy(deploy) = &flight.conversation
-                && deploy.is_rejected_by(&reply)
-            {
-                self.site.ledger.rejected(&key, deploy.plugin().digest);
-            }
-            let step = kept.unwrap_or_else(|| flight.conversation.reply(reply));
-            self.step(key, step, now);
-        }
+            Some(conversation.reply(reply))
+        };
+        self.proceed(key, reply, now);
     }
 
     /// Continues a conversation that waited for a write, which succeeded or failed.
@@ -406,11 +402,16 @@ impl Engine {
         written: impl FnOnce(&mut Conversation) -> Option<Step<Ended>>,
         now: Now,
     ) {
-        let Some(key) = self.site.tickets.remove(&ticket) else { return };
+        if let Some(key) = self.site.tickets.remove(&ticket) {
+            self.proceed(key, written, now);
+        }
+    }
+
+    /// Takes the next step of a conversation, or ends it if its plugin is kept.
+    fn proceed(&mut self, key: Key, next: impl FnOnce(&mut Conversation) -> Option<Step<Ended>>, now: Now) {
         let kept = self.kept_meanwhile(&key);
-        let step =
-            kept.or_else(|| self.site.lanes.in_flight_mut(&key).and_then(|flight| written(&mut flight.conversation)));
-        if let Some(step) = step {
+        let Some(flight) = self.site.lanes.in_flight_mut(&key) else { return };
+        if let Some(step) = kept.or_else(|| next(&mut flight.conversation)) {
             self.step(key, step, now);
         }
     }

@@ -69,6 +69,14 @@ impl Lane {
         self.crash.take()
     }
 
+    /// Counts a failure, which follows earlier ones for the same cause.
+    pub(super) fn count_retry(&mut self, cause: Cause) -> &mut Retry {
+        let earlier = self.retry.take().filter(|retry| retry.cause == cause);
+        let retry = self.retry.insert(earlier.unwrap_or_else(|| Retry::new(cause)));
+        retry.attempts += 1;
+        retry
+    }
+
     /// Ends the retry for this cause.
     pub(super) fn end_retry(&mut self, cause: Cause) {
         self.retry.take_if(|retry| retry.cause == cause);
@@ -81,10 +89,10 @@ impl Lane {
         Self { session, removal, unanswered, crash, retry, sent, ..Self::default() }
     }
 
+    /// Adds that state to what was saved.
     fn take_over(&mut self, lane: Self) {
-        let Self { removal, session, unanswered, crash, retry, sent, .. } = lane;
-        (self.removal, self.session, self.unanswered) = (removal, session, unanswered);
-        (self.crash, self.retry, self.sent) = (crash, retry, sent);
+        let Self { intent, rollback, .. } = std::mem::take(self);
+        *self = Self { intent, rollback, ..lane };
     }
 
     fn is_empty(&self) -> bool {

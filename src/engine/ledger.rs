@@ -53,6 +53,10 @@ pub struct Record {
 }
 
 impl Record {
+    fn new(last: LastAttempt) -> Self {
+        Self { deployed: None, last, sent: Vec::new(), switched_off: false }
+    }
+
     /// The text that the server is believed to hold.
     #[must_use]
     pub fn held(&self) -> Option<Digest> {
@@ -187,19 +191,14 @@ impl Ledger {
 
     /// Notes that the server holds a text of ours.
     pub fn deployed(&mut self, key: &Key, deployed: Deployed) {
-        let record =
-            Record { deployed: Some(deployed), last: LastAttempt::Deployed, sent: Vec::new(), switched_off: false };
+        let record = Record { deployed: Some(deployed), ..Record::new(LastAttempt::Deployed) };
         self.records.insert(key.clone(), record);
     }
 
     /// Notes an attempt that did not end with our text on the server.
     pub fn ended(&mut self, key: &Key, last: LastAttempt) {
-        let before = self.records.remove(key);
-        let (deployed, sent, switched_off) = match before {
-            Some(record) => (record.deployed, record.sent, record.switched_off),
-            None => (None, Vec::new(), false),
-        };
-        self.records.insert(key.clone(), Record { deployed, last, sent, switched_off });
+        let before = self.records.remove(key).unwrap_or_else(|| Record::new(last.clone()));
+        self.records.insert(key.clone(), Record { last, ..before });
     }
 
     /// Allows another try of all refused texts. Answers their plugins.
@@ -216,8 +215,7 @@ impl Ledger {
 
     /// Notes that a text is about to be sent: the server may hold it from then on.
     pub fn sending(&mut self, key: &Key, digest: Digest) {
-        let unknown =
-            || Record { deployed: None, last: LastAttempt::Failed { digest }, sent: Vec::new(), switched_off: false };
+        let unknown = || Record::new(LastAttempt::Failed { digest });
         let sent = &mut self.records.entry(key.clone()).or_insert_with(unknown).sent;
         sent.retain(|known| *known != digest);
         sent.push(digest);

@@ -5,8 +5,20 @@
 //! Everything else follows from these two. While the server is away no list of waiting plugins is kept that could go stale:
 //! when it is back, [`plan`] compares the two again.
 //!
-//! This file has the events, the effects, and the routes between them. A save goes through `tree` (read), `dispatch`
-//! (plan, start the conversation: [`deploy`], [`repair`] or `removal`) and `outcome` (record, tell).
+//! This file has the events, the effects, and the routes between them. A save goes through `tree` (read), [`plan`]
+//! (decide), `dispatch` (gather the facts, act on the decision, start the conversation: [`deploy`], [`repair`] or
+//! `removal`) and `outcome` (record, tell).
+//!
+//! # One server
+//!
+//! The engine has one `Site`, and not a list of one. Two thirds of its methods work on the site, often together with the
+//! tree, so each would take an index that is always 0; effects and events would carry it through the driver, the daemon
+//! and the models of the tests. That is several hundred lines without a use.
+//!
+//! What a second server needs is in reach all the same. The state of a server is in its `Site`, except its address and
+//! key (in [`Policy`]), the end of its first pass, and the complaints about files that it refused. A [`Ticket`] is unique
+//! in the engine, so an answer finds its site by it. What has no ticket would have to name its server: the effects
+//! `Save`, `ClearIntent`, `Archive`, `ArchiveFound` and `EndRollback`, and the event `RolledBack`.
 
 mod call;
 mod crashes;

@@ -176,7 +176,7 @@ impl Engine {
         }
         let what = self.wait_out(failure, now);
         // The user may just have been told that this text brought the server down.
-        if !is_known && !(what.is_ok() && was_refused) {
+        if !is_known && (what.is_err() || !was_refused) {
             self.tell_failed(plugin.into(), what, took);
         }
     }
@@ -309,7 +309,7 @@ impl Engine {
     /// Records that the server already holds the file's text.
     pub(super) fn record_found(&mut self, plugin: &Plugin, now: Now) {
         self.end_rollback(&plugin.key);
-        if !self.site.is_recorded(plugin) && !self.policy.deploy.dry_run {
+        if self.site.ledger.held(&plugin.key) != Some(plugin.digest) && !self.policy.deploy.dry_run {
             // A text that was sent without an answer did arrive.
             let was_sent = self.site.ledger.get(&plugin.key).is_some_and(|record| record.sent.contains(&plugin.digest));
             let by_us = was_sent || self.site.deployed_by_us(&plugin.key) == Some(plugin.digest);

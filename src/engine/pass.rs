@@ -165,41 +165,38 @@ impl Engine {
 
     /// How many plugins are still to be deployed.
     pub(super) fn n_undeployed(&self) -> usize {
-        self.n_planned(|_, decision| matches!(decision, Decision::Deploy(_)))
+        self.planned().filter(|(_, decision)| matches!(decision, Decision::Deploy(_))).count()
     }
 
-    /// How many plugins without a conflict have such a decision. A saved file that is still unread counts as one to
-    /// deploy.
-    pub(super) fn n_planned(&self, counts: impl Fn(&Plugin, &Decision) -> bool) -> usize {
-        let sole = |key| match self.tree.files.owner(key) {
+    /// The decision about each plugin without a conflict. A saved file that is still unread counts as one to deploy.
+    fn planned(&self) -> impl Iterator<Item = (Arc<Plugin>, Decision)> {
+        let sole = self.tree.files.keys().filter_map(|key| match self.tree.files.owner(key) {
             Owner::One(plugin) => Some(plugin),
             Owner::None | Owner::Conflict(_) => None,
-        };
-        let plugins = self.tree.files.keys().filter_map(sole);
-        let in_reach = plugins.filter(|plugin| !self.tree.is_out_of_reach(&plugin.path));
-        let decision = |plugin: &Plugin| {
-            let saved = self.tree.pending.contains_key(&plugin.path);
-            if saved { Decision::Deploy(Why::Edited) } else { self.decide(plugin) }
-        };
-        in_reach.filter(|plugin| self.policy.selects_plugin(plugin) && counts(plugin, &decision(plugin))).count()
+        });
+        let in_reach = sole.filter(|plugin| !self.tree.is_out_of_reach(&plugin.path));
+        in_reach.filter(|plugin| self.policy.selects_plugin(plugin)).map(|plugin| {
+            let is_saved = self.tree.pending.contains_key(&plugin.path);
+            let decision = if is_saved { Decision::Deploy(Why::Edited) } else { self.decide(&plugin) };
+            (plugin, decision)
+        })
     }
 
     /// How many plugins the server does not hold as their files do.
     pub(super) fn undeployed(&self) -> Undeployed {
-        let is_held = |plugin: &Plugin| {
-            let told = self.tree.complaints.get(&plugin.path);
-            told == Some(&Complaint::Held) && !self.tree.pending.contains_key(&plugin.path)
-        };
-        Undeployed {
-            waiting: self.n_planned(|plugin, plan| matches!(plan, Decision::Deploy(_)) && !is_held(plugin)),
-            refused: self.n_planned(|_, plan| matches!(plan, Decision::RefusedBefore { .. })),
-            held: self.n_planned(|plugin, plan| match plan {
-                Decision::Deploy(_) => is_held(plugin),
-                Decision::RolledBack => true,
-                _ => false,
-            }),
-            with_errors: self.n_skipped(),
+        let mut undeployed = Undeployed { with_errors: self.n_skipped(), ..Undeployed::default() };
+        for (plugin, decision) in self.planned() {
+            let is_held = self.tree.complaints.get(&plugin.path) == Some(&Complaint::Held)
+                && !self.tree.pending.contains_key(&plugin.path);
+            match decision {
+                Decision::Deploy(_) if is_held => undeployed.held += 1,
+                Decision::Deploy(_) => undeployed.waiting += 1,
+                Decision::RolledBack => undeployed.held += 1,
+                Decision::RefusedBefore { .. } => undeployed.refused += 1,
+                _ => {}
+            }
         }
+        undeployed
     }
 
     /// Notes the result of a plugin, if a pass is running.

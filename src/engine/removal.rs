@@ -46,26 +46,13 @@ pub(super) enum Outcome {
     /// It is deleted. `kept`: the copy of its text.
     Deleted { kept: PathBuf },
     /// It was left as it is.
-    Kept(Why),
+    Kept(KeepReason),
+    /// It was left as it is: a file that is broken may be the same plugin.
+    Unclear,
     /// The copy of its text could not be written, so it was left as it is.
     NotSaved { words: String },
     /// A call failed.
     Failed(CallFailure),
-}
-
-/// Why a plugin whose file is gone was left as it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Why {
-    /// It holds another text than the one that we deployed.
-    Edited,
-    /// It is no longer there.
-    Gone,
-    /// It is off already.
-    Off,
-    /// Its file is back.
-    Back,
-    /// A file that is broken may be the same plugin.
-    Unclear,
 }
 
 type Step = deploy::Step<Outcome>;
@@ -112,7 +99,7 @@ impl Removal {
     pub(super) fn reply(&mut self, reply: Reply) -> Step {
         match (std::mem::replace(&mut self.stage, Stage::Asked), reply) {
             (Stage::Asked, Reply::Row(row)) => self.on_found(&row),
-            (Stage::Asked, Reply::Absent) => Step::Done(Outcome::Kept(Why::Gone)),
+            (Stage::Asked, Reply::Absent) => Step::Done(Outcome::Kept(KeepReason::Gone)),
             (Stage::Deleting { kept }, Reply::Deleted | Reply::Absent | Reply::Lost { .. }) => {
                 self.call(Stage::Checking { kept }, Call::Get(self.key.clone()))
             }
@@ -129,7 +116,7 @@ impl Removal {
             (Stage::Flipping { .. } | Stage::ReadingBack, Reply::Row(_)) => {
                 failed(CallFailure::Odd { words: "somebody else switches it at the same moment".to_owned() })
             }
-            (Stage::Flipping { .. } | Stage::ReadingBack, Reply::Absent) => Step::Done(Outcome::Kept(Why::Gone)),
+            (Stage::Flipping { .. } | Stage::ReadingBack, Reply::Absent) => Step::Done(Outcome::Kept(KeepReason::Gone)),
             (_, reply) => failed(failure(reply)),
         }
     }
@@ -145,9 +132,9 @@ impl Removal {
 
     fn on_found(&mut self, row: &Row) -> Step {
         let ours = row.content.as_deref().filter(|text| Digest::of_text(text) == self.deployed);
-        let Some(text) = ours else { return Step::Done(Outcome::Kept(Why::Edited)) };
+        let Some(text) = ours else { return Step::Done(Outcome::Kept(KeepReason::Edited)) };
         match self.mode {
-            Mode::Deactivate if row.is_active != Some(true) => Step::Done(Outcome::Kept(Why::Off)),
+            Mode::Deactivate if row.is_active != Some(true) => Step::Done(Outcome::Kept(KeepReason::Off)),
             Mode::Deactivate => self.flip(false),
             Mode::Delete => {
                 self.stage = Stage::SavingBackup;
@@ -276,18 +263,18 @@ impl Engine {
         let Conversation::Remove(plugin, removal) = &self.site.lanes.in_flight(key)?.conversation else { return None };
         let kept = match self.tree.files.owner(key) {
             _ if removal.has_begun() => return None,
-            Owner::One(_) | Owner::Conflict(_) => Why::Back,
+            Owner::One(_) | Owner::Conflict(_) => Outcome::Kept(KeepReason::Back),
             // A scan that is under way may find it.
             Owner::None
                 if self.tree.scanning
                     || self.tree.files.get(&plugin.path).is_some()
                     || self.tree.has_broken_files() =>
             {
-                Why::Unclear
+                Outcome::Unclear
             }
             Owner::None => return None,
         };
-        Some(deploy::Step::Done(Ended::Remove(Outcome::Kept(kept))))
+        Some(deploy::Step::Done(Ended::Remove(kept)))
     }
 
     fn keep(&mut self, key: &Key, why: KeepReason) {
@@ -298,43 +285,36 @@ impl Engine {
 
     pub(super) fn on_removed(&mut self, plugin: &Arc<Plugin>, outcome: Outcome, took: Duration, now: Now) {
         let key = &plugin.key;
-        let what = match outcome {
-            Outcome::Deactivated => NoticeKind::Deactivated,
+        let ended = match outcome {
+            Outcome::Deactivated => Some(NoticeKind::Deactivated),
             Outcome::Deleted { kept } => {
                 self.site.ledger.forget(key);
                 self.effects.push(Effect::Save(key.clone()));
-                NoticeKind::Deleted { kept }
+                Some(NoticeKind::Deleted { kept })
+            }
+            Outcome::Kept(why) => {
+                if let KeepReason::Edited | KeepReason::Gone = why {
+                    self.record_seen(key, None);
+                }
+                Some(NoticeKind::Spared { why })
             }
             // Check it again at once.
-            Outcome::Kept(Why::Unclear) => {
+            Outcome::Unclear => {
                 if let Some(removal) = self.site.removal_mut(key) {
                     removal.due = Some(now.at);
                 }
                 return;
             }
-            Outcome::Kept(why) => {
-                if let Why::Edited | Why::Gone = why {
-                    self.record_seen(key, None);
-                }
-                let why = match why {
-                    Why::Edited => KeepReason::Edited,
-                    Why::Gone => KeepReason::Gone,
-                    Why::Off => KeepReason::Off,
-                    Why::Back | Why::Unclear => KeepReason::Back,
-                };
-                NoticeKind::Spared { why }
-            }
             // The disk may have room for it later.
             Outcome::NotSaved { words } => {
-                let removal = self.site.removal_mut(key);
-                let is_known = removal.is_some_and(|removal| {
+                let is_known = self.site.removal_mut(key).is_some_and(|removal| {
                     removal.due = Some(now.at + RETRY);
                     std::mem::replace(&mut removal.told, true)
                 });
                 if !is_known {
                     self.tell_failed((&**plugin).into(), Err(Failure::KeepFailed { words }), took);
                 }
-                return self.plan_returned(key, now);
+                None
             }
             Outcome::Failed(failure) => {
                 let what = self.wait_out(failure.into(), now);
@@ -344,16 +324,14 @@ impl Engine {
                     removal.due = Some(now.at);
                 }
                 self.tell_failed((&**plugin).into(), what, took);
-                return self.plan_returned(key, now);
+                None
             }
         };
-        self.site.end_removal(key);
-        self.tell(Notice::of(plugin, what));
-        self.plan_returned(key, now);
-    }
-
-    /// Plans a file that came back meanwhile: the earlier decision was based on an outdated ledger.
-    fn plan_returned(&mut self, key: &Key, now: Now) {
+        if let Some(what) = ended {
+            self.site.end_removal(key);
+            self.tell(Notice::of(plugin, what));
+        }
+        // It may be back: the earlier decision was based on an outdated ledger.
         if let Owner::One(plugin) = self.tree.files.owner(key) {
             self.plan(&plugin, Remote::NotAsked, now.at, now);
         }

@@ -8,7 +8,7 @@ use super::deploy::{Deploy, Failure, Outcome};
 use super::files::Owner;
 use super::lane::{Job, Task};
 use super::plan::Why;
-use super::tree::{Held, Pending};
+use super::tree::Pending;
 use super::{Engine, Now};
 use crate::plugin::Key;
 
@@ -57,10 +57,8 @@ impl Engine {
             lane.end_retry(Cause::DiskFull);
             return false;
         }
-        let earlier = lane.retry.take().filter(|retry| retry.cause == Cause::DiskFull);
-        let retry = lane.retry.insert(earlier.unwrap_or_else(|| Retry::new(Cause::DiskFull)));
+        let retry = lane.count_retry(Cause::DiskFull);
         let is_known = retry.tried == Some(now.at.saturating_sub(took));
-        retry.attempts += 1;
         retry.why = deploy.why_again();
         retry.due = Some(now.at + backoff(retry.attempts, now.chance));
         is_known
@@ -68,10 +66,7 @@ impl Engine {
 
     /// Schedules another try to switch a new function on.
     pub(super) fn activate_later(&mut self, key: &Key, now: Now) {
-        let lane = self.site.lanes.of(key);
-        let earlier = lane.retry.take().filter(|retry| retry.cause == Cause::Activation);
-        let retry = lane.retry.insert(earlier.unwrap_or_else(|| Retry::new(Cause::Activation)));
-        retry.attempts += 1;
+        let retry = self.site.lanes.of(key).count_retry(Cause::Activation);
         let goes_on = self.policy.once.is_none() || retry.attempts <= MOST_ACTIVATIONS_IN_A_PASS;
         retry.due = goes_on.then(|| now.at + backoff(retry.attempts, now.chance));
     }
@@ -113,8 +108,7 @@ impl Engine {
             }
             Owner::One(plugin) if self.tree.pending.contains_key(&plugin.path) => {}
             Owner::One(plugin) => {
-                let pending = Pending { since: now.at, due: None, held: Held::No, saved: None };
-                self.reread(Arc::clone(&plugin.path), pending);
+                self.reread(Arc::clone(&plugin.path), Pending::new(now.at, None));
             }
             // No file has this id, or several do.
             Owner::None | Owner::Conflict(_) => self.site.lanes.of(key).end_retry(Cause::DiskFull),

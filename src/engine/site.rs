@@ -176,11 +176,6 @@ impl Site {
         }
     }
 
-    /// Whether the ledger says that the server holds it.
-    pub(super) fn is_recorded(&self, plugin: &Plugin) -> bool {
-        self.ledger.held(&plugin.key) == Some(plugin.digest)
-    }
-
     /// The text that we put on the server ourselves.
     pub(super) fn deployed_by_us(&self, key: &Key) -> Option<Digest> {
         let deployed = self.ledger.get(key)?.deployed.as_ref()?;

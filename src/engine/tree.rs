@@ -57,6 +57,13 @@ pub(super) struct Pending {
     pub(super) saved: Option<Duration>,
 }
 
+impl Pending {
+    /// A path that is read at once.
+    pub(super) fn new(since: Duration, saved: Option<Duration>) -> Self {
+        Self { since, due: None, held: Held::No, saved }
+    }
+}
+
 /// Why a path is read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Held {
@@ -179,8 +186,7 @@ impl Engine {
         for path in vanished {
             if !self.tree.pending.contains_key(&path) {
                 // No event said that it is gone: it may be back by now.
-                let pending = Pending { since: now.at, due: None, held: Held::No, saved: Some(now.at) };
-                self.reread(path, pending);
+                self.reread(path, Pending::new(now.at, Some(now.at)));
             }
         }
         if self.first_pass && self.policy.once.is_none() {
@@ -197,8 +203,7 @@ impl Engine {
     /// save only: if a program saves all the time, its saves are sent as fast as the server takes them.
     pub(super) fn on_ready(&mut self, path: Arc<Path>, saved: Duration, now: Now) {
         let before = self.tree.pending.get(&path).copied();
-        let fresh = Pending { since: now.at, due: None, held: Held::No, saved: Some(saved) };
-        let pending = Pending { saved: Some(saved), ..before.unwrap_or(fresh) };
+        let pending = Pending { saved: Some(saved), ..before.unwrap_or_else(|| Pending::new(now.at, None)) };
         let key = self.tree.files.get(&path).and_then(File::plugin).map(|plugin| &plugin.key);
         let hot = key.is_some_and(|key| self.is_hot(key, now.at));
         let same_save = |pending: Pending| pending.held == Held::No && now.at < pending.since + ONE_SAVE;
@@ -406,7 +411,7 @@ impl Engine {
         for path in unchecked {
             if !self.tree.pending.contains_key(&path) {
                 // No event said that its writer is done.
-                self.reread(path, Pending { since, due: None, held: Held::No, saved: None });
+                self.reread(path, Pending::new(since, None));
             }
         }
     }

@@ -72,7 +72,7 @@ impl Notice {
             NoticeKind::BeingWritten => "being_written",
             NoticeKind::Disabled => "disabled",
             NoticeKind::SameFile { .. } => "same_file",
-            NoticeKind::Report(report) => report.word(),
+            NoticeKind::Report(report) => report.said(&self.about).word,
         }
     }
 
@@ -345,7 +345,7 @@ mod tests {
               "words": ""
             }"#]]
         .assert_eq(&format!("{:#}", json(&shout(refused))));
-        // What each has beside the fields that all may have.
+        // The fields of each kind besides the common ones.
         let common = [
             "time", "event", "level", "kind", "id", "type", "path", "version", "digest", "message", "hint", "line",
             "column", "ms",

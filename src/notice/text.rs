@@ -1,4 +1,4 @@
-//! What is said of a notice, in English, and only here. No code compares it: programs read `json.rs`.
+//! The English of notices. No code compares it: programs read `json.rs`.
 
 use std::time::Duration;
 
@@ -235,12 +235,12 @@ impl Notice {
         }
     }
 
-    /// The version as it is to be shown: `1.0 → 1.1` when an update changed it.
+    /// The version as shown: `1.0 → 1.1` when an update changed it.
     #[must_use]
     pub fn version(&self) -> Option<String> {
         let new = self.about.version.as_deref();
         match &self.what {
-            // What is on again is not what was refused.
+            // The restored text is not the refused one.
             NoticeKind::Restored | NoticeKind::Recovered | NoticeKind::WentOff { .. } => None,
             NoticeKind::Updated { from: Some(old), .. } | NoticeKind::WouldUpdate { from: Some(old), .. }
                 if new != Some(old) =>

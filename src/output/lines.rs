@@ -48,7 +48,7 @@ impl Lines {
         let mut remedies = notice.hint().unwrap_or_default().lines().map(str::to_owned).collect::<Vec<_>>();
         remedies.retain(|remedy| {
             let new = self.hinted.insert(remedy.clone());
-            // What was said when the trying began is not said again when it ends.
+            // Giving up does not repeat the hints of the first failure.
             new || notice.level() > Level::Info && !matches!(notice.what, NoticeKind::GaveUp { .. })
         });
         let aligned = above.is_none_or(|columns| columns >= NARROW);

@@ -1,4 +1,4 @@
-//! What is printed beside notices, on stderr: errors, hints, and the steps before a watch starts.
+//! Prints hints and the steps before a watch starts, to stderr.
 
 use std::io::Write as _;
 

@@ -150,7 +150,7 @@ enum Request {
 /// What to print, and what to do with the live view.
 type Work = (Vec<(Notice, Timestamp)>, Vec<Request>);
 
-/// What waits to be printed. Not a channel: none in the standard library drops its oldest when full.
+/// The queue of notices to print. Not a channel: none in the standard library drops its oldest when full.
 #[derive(Default)]
 struct Queue {
     backlog: Mutex<Backlog>,

@@ -1,4 +1,4 @@
-//! What the commands print: messages without time and sign, tables, differences; or JSON.
+//! The output of commands: messages without time and sign, tables and differences; or JSON.
 #![expect(clippy::disallowed_methods, reason = "commands read the clock")]
 
 use std::io::{IsTerminal as _, Write as _};
@@ -34,71 +34,57 @@ impl Screen {
 
     /// Prints a result. `below` are lines for people alone: programs find their content in the fields.
     pub fn say_with(self, notice: &Notice, below: &[String]) {
-        match self.format {
-            Format::Json => out(&format!("{}\n", json_line(notice, Timestamp::now()))),
-            Format::Lines if notice.level() >= self.least => {
-                let lines = [notice.sentence()];
-                out(&lines.iter().chain(below).fold(String::new(), |text, line| text + &message(line) + "\n"));
-                print_hint_of(notice);
-            }
-            Format::Lines => {}
+        if self.wants_lines(notice) && notice.level() >= self.least {
+            let lines = [notice.sentence()];
+            out(&lines.iter().chain(below).fold(String::new(), |text, line| text + &message(line) + "\n"));
+            print_hint(&notice.hint().unwrap_or_default());
         }
     }
 
-    /// Prints what is no result, to stderr.
+    /// Prints a remark or an error, to stderr.
     pub fn aside(self, notice: &Notice) {
-        match self.format {
-            Format::Json => self.say(notice),
-            Format::Lines if notice.level() >= self.least => {
-                let message = message(&notice.sentence());
-                let mut stderr = anstream::stderr().lock();
-                match notice.level() {
-                    Level::Detail | Level::Info => writeln!(stderr, "{message}"),
-                    Level::Warning => writeln!(stderr, "{YELLOW}warning{YELLOW:#}: {message}"),
-                    Level::Error => writeln!(stderr, "{RED}error{RED:#}: {message}"),
-                }
-                .ok();
-                drop(stderr);
-                print_hint_of(notice);
-            }
-            Format::Lines => {}
+        if self.wants_lines(notice) && notice.level() >= self.least {
+            let label = match notice.level() {
+                Level::Detail | Level::Info => String::new(),
+                Level::Warning => format!("{YELLOW}warning{YELLOW:#}: "),
+                Level::Error => format!("{RED}error{RED:#}: "),
+            };
+            writeln!(anstream::stderr().lock(), "{label}{}", message(&notice.sentence())).ok();
+            print_hint(&notice.hint().unwrap_or_default());
         }
     }
 
     /// Prints a row of the requested table, also with `--quiet`.
     pub fn row(self, notice: &Notice, aligned: &str) {
-        match self.format {
-            Format::Json => self.say(notice),
-            Format::Lines => out(&format!("{aligned}\n")),
+        if self.wants_lines(notice) {
+            out(&format!("{aligned}\n"));
         }
     }
 
     /// Prints a difference, also with `--quiet`.
     pub fn difference(self, notice: &Notice) {
-        match (self.format, notice.diff()) {
-            (Format::Json, _) | (_, None) => self.say(notice),
-            (Format::Lines, Some(diff)) => {
-                let choice = anstream::AutoStream::choice(&std::io::stdout());
-                if choice == anstream::ColorChoice::Never && !std::io::stdout().is_terminal() {
-                    // Unfiltered: `patch` reads it.
-                    std::io::stdout().lock().write_all(diff.as_bytes()).ok();
-                } else {
-                    out(&coloured(diff));
-                }
-            }
+        let Some(diff) = notice.diff().filter(|_| self.wants_lines(notice)) else { return };
+        let choice = anstream::AutoStream::choice(&std::io::stdout());
+        if choice == anstream::ColorChoice::Never && !std::io::stdout().is_terminal() {
+            // Unfiltered: `patch` reads it.
+            std::io::stdout().lock().write_all(diff.as_bytes()).ok();
+        } else {
+            out(&coloured(diff));
         }
+    }
+
+    /// Whether to print lines. If not, prints the notice as JSON.
+    fn wants_lines(self, notice: &Notice) -> bool {
+        if self.format == Format::Json {
+            out(&format!("{}\n", json_line(notice, Timestamp::now())));
+        }
+        self.format == Format::Lines
     }
 
     /// How wide the terminal is, if stdout is one.
     #[must_use]
     pub fn columns() -> Option<usize> {
         columns(&console::Term::stdout()).map(usize::from)
-    }
-}
-
-fn print_hint_of(notice: &Notice) {
-    if let Some(hint) = notice.hint() {
-        print_hint(&hint);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Installs one version of Open WebUI into the cache, once, however many ask for it at the same time.
+//! Installs one version of Open WebUI into the cache; concurrent runs share one installation.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -11,7 +11,7 @@ use super::python::{self, Call, Environment, Python};
 use super::{Progress, Tell};
 use crate::error::Error;
 
-/// The machine-learning packages. Together they are several gigabytes, and no plugin is deployed with them.
+/// The machine-learning packages: several gigabytes, and no deploy needs them.
 const LEFT_OUT: [&str; 7] = [
     "torch",
     "accelerate",
@@ -26,7 +26,7 @@ const LEFT_OUT: [&str; 7] = [
 /// environment: every attempt has its own, because an installer that outlives a killed owui-watch may still write.
 const MARKER: &str = "complete";
 
-/// A slow line needs minutes for some hundred megabytes, and uv itself gives up on a line that is dead.
+/// A slow connection needs minutes for some hundred megabytes; uv itself gives up on a dead one.
 const INSTALLING: Duration = Duration::from_mins(30);
 const LOOKING_AT_THE_LOCK: Duration = Duration::from_millis(200);
 
@@ -63,7 +63,37 @@ pub(super) async fn ensure(
     Ok(python)
 }
 
-/// The version becomes a folder's name and an argument of the installer.
+/// Makes sure that there is a pip beside this installation, and returns its folder. The installation itself has none: the
+/// server would install what plugins require into it, for every sandbox.
+pub(super) async fn ensure_pip(
+    version: &str,
+    cache: &Path,
+    python: &Path,
+    environment: &Environment<'_>,
+    tell: Tell<'_>,
+) -> Result<PathBuf, Error> {
+    let folder = cache.join("open-webui").join(version);
+    let pip = folder.join("pip");
+    if pip.join("pip").join("__main__.py").is_file() {
+        return Ok(pip);
+    }
+    let could_not = "cannot install pip";
+    let _lock = lock(&cache.join("lock"), tell).await.map_err(|e| Error::new(could_not).because(e))?;
+    tell(Progress::InstallingPip);
+    let found = python::find(environment, cache).await;
+    let uv = python::find_uv(environment, &found, cache, tell).await?;
+    let attempt =
+        tempfile::Builder::new().prefix("pip-").tempdir_in(&folder).map_err(|e| Error::new(could_not).because(e))?;
+    let mut install = command(&uv, environment, &folder);
+    install.args(["pip", "install", "--python"]).arg(python).arg("--target").arg(attempt.path()).arg("pip");
+    step(install, could_not, "pip", version, tell).await?;
+    if !pip.exists() {
+        fs::rename(attempt.keep(), &pip).map_err(|e| Error::new(could_not).because(e))?;
+    }
+    Ok(pip)
+}
+
+/// Checks the version, since it becomes a folder's name and an argument of the installer.
 fn check_version(version: &str) -> Result<(), Error> {
     let sound = version.starts_with(|c: char| c.is_ascii_digit())
         && version.chars().all(|c| c.is_ascii_alphanumeric() || c == '.')
@@ -75,7 +105,7 @@ fn check_version(version: &str) -> Result<(), Error> {
         .hinted("write it as its releases do, for example `0.12.4`"))
 }
 
-/// The interpreter of a complete installation. It is asked, for the Python that it was made from may have been removed.
+/// The interpreter of a complete installation. It is run once, since the Python behind it may have been removed.
 async fn installed(folder: &Path, environment: &Environment<'_>) -> Option<PathBuf> {
     let name = fs::read_to_string(folder.join(MARKER)).ok()?;
     let python = python::interpreter(&folder.join(name), "python");
@@ -83,8 +113,7 @@ async fn installed(folder: &Path, environment: &Environment<'_>) -> Option<PathB
     Some(python)
 }
 
-/// The lock of everything that is installed into the cache. It is looked at again and again rather than waited for,
-/// because a thread that waits for it could not be told to stop.
+/// Takes the lock of the cache. Polls for it, because a thread that blocks on a lock cannot be stopped.
 async fn lock(path: &Path, tell: Tell<'_>) -> io::Result<File> {
     let file = File::create(path)?;
     let mut told = false;
@@ -103,7 +132,7 @@ async fn lock(path: &Path, tell: Tell<'_>) -> io::Result<File> {
     }
 }
 
-/// Removes what interrupted installations have left. What cannot be removed takes up room and does no other harm.
+/// Removes the leftovers of interrupted installations. Those that cannot be removed only take up space.
 fn remove_attempts(folder: &Path) {
     fs::remove_file(folder.join(MARKER)).ok();
     for entry in folder.read_dir().into_iter().flatten().filter_map(Result::ok) {
@@ -188,7 +217,7 @@ async fn step(command: Command, could_not: &str, what: &str, version: &str, tell
         .hinted(hint(&ended.said, version)))
 }
 
-/// Of uv's lines, those that show that it gets on; the rest is a list of 200 packages, and advice on using the folder.
+/// Whether a line of uv's shows progress. The others list 200 packages or give advice.
 fn worth_telling(line: &str) -> bool {
     let dull = ["+ ", "Using ", "Creating virtual environment", "Activate with"];
     !dull.iter().any(|start| line.trim_start().starts_with(start))
@@ -198,7 +227,7 @@ fn overrides_text() -> String {
     LEFT_OUT.map(|package| format!("{package} ; sys_platform == 'never'\n")).concat()
 }
 
-/// What to do about an installer's failure, by what it said.
+/// The remedy for an installer's failure, by its output.
 fn hint(said: &str, version: &str) -> String {
     let said = said.to_lowercase();
     let any = |words: &[&str]| words.iter().any(|word| said.contains(word));
@@ -240,7 +269,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_version_is_a_safe_name_for_a_folder_and_an_argument() {
+    fn versions_are_safe_as_folder_names_and_arguments() {
         let cases = [
             ("0.12.4", true),
             ("0.6.43", true),
@@ -268,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_lines_that_show_progress_are_told() {
+    fn only_progress_lines_are_shown() {
         let cases = [
             ("Downloading open-webui (101.4MiB)", true),
             ("Resolved 217 packages in 1.89s", true),
@@ -286,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn the_remedy_follows_from_what_the_installer_said() {
+    fn the_installers_output_selects_the_remedy() {
         let cases = [
             ("error: Failed to fetch: `https://…`\n  Caused by: dns error", "the network"),
             ("error: Request failed after 3 retries\n  Caused by: operation timed out", "the network"),

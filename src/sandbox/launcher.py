@@ -1,6 +1,9 @@
 # Runs Open WebUI's own `serve` in this process and ends it when the one who started it is gone, however that one went:
 # standard input is a pipe whose other end dies with owui-watch, also when that is killed and can clean up nothing itself.
-# Arguments: the port, and the folder to remove at that moment (empty: none).
+# Arguments: the port, and the folder to remove at that moment (empty: none). The first line of standard input is JSON:
+# `dev`, whether this is a development server; `requirements`, the folder that pip installs into.
+import importlib.machinery
+import json
 import os
 import secrets
 import shutil
@@ -8,6 +11,7 @@ import sys
 import threading
 
 port, folder = sys.argv[1:]
+told = json.loads(sys.stdin.buffer.readline() or b"{}")
 
 # Plugins and their children must neither read the pipe nor keep it open.
 lifeline = os.dup(0)
@@ -28,8 +32,45 @@ def follow():
     os._exit(0)
 
 
+class AfterImport:
+    """Finds a module as Python would, and runs a function on it once it is imported."""
+
+    def __init__(self, name, then):
+        self.name, self.then = name, then
+
+    def find_spec(self, name, path, target=None):
+        if name != self.name:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.machinery.PathFinder.find_spec(name, path, target)
+        load, then = spec.loader.exec_module, self.then
+
+        def exec_module(module):
+            load(module)
+            then(module)
+
+        spec.loader.exec_module = exec_module
+        return spec
+
+
+def make_global(module):
+    """New filters and actions take part in every chat, as if an admin had set them to."""
+    from sqlalchemy import event
+
+    @event.listens_for(module.Function, "before_insert")
+    def before_insert(mapper, connection, function):
+        if function.type in ("filter", "action"):
+            function.is_global = True
+
+
 threading.Thread(target=follow, daemon=True).start()
 os.environ.setdefault("WEBUI_SECRET_KEY", secrets.token_hex(32))
+if told.get("requirements"):
+    os.makedirs(told["requirements"], exist_ok=True)
+    # At the end: what the server brings itself comes first.
+    sys.path.append(told["requirements"])
+if told.get("dev"):
+    sys.meta_path.insert(0, AfterImport("open_webui.models.functions", make_global))
 sys.argv = ["open-webui", "serve", "--host", "127.0.0.1", "--port", port]
 
 from open_webui import app  # noqa: E402

@@ -1,13 +1,13 @@
-//! A throw-away real Open WebUI on loopback, for people who have none at hand and for our own tests.
+//! A real Open WebUI on loopback: a development server for users without one, and a server for our own tests.
 //!
-//! Installed once into the cache folder (`install`, with what `python` finds), then started with a fresh data folder
-//! (`server`). Everything that was started ends with the value that stands for it, on every way out.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "an edge of its own: it installs and runs another program, long before or beside the daemon's loop"
-)]
+//! It is installed once into the cache folder (`install`, with the help of `python`), then started (`server`) on a data
+//! folder (`data`). `launcher.py` runs in the server's process. A development server also has a `model`. Dropping a value
+//! ends the processes behind it.
+#![expect(clippy::disallowed_methods, reason = "installs and runs another program, before or beside the daemon's loop")]
 
+mod data;
 mod install;
+mod model;
 mod process;
 mod python;
 mod server;
@@ -19,41 +19,70 @@ use std::time::Duration;
 
 use etcetera::BaseStrategy as _;
 use secrecy::SecretString;
-use tempfile::TempDir;
 
 use crate::error::Error;
+use data::Data;
+use model::Model;
 use python::Environment;
 use server::{Launch, Server};
 
-/// The version that is installed when none is named: the newest that owui-watch was tried with.
+pub use model::MODEL;
+
+/// The default version: the newest that owui-watch is tested with.
 pub const OPEN_WEBUI: &str = "0.12.4";
+
+/// Where a development server listens if it can: the browser's tab is still right after the next start.
+pub const PORT: u16 = 8470;
+
+/// Which port the server listens on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// One that is free.
+    Any,
+    /// This one, or the next one that is free.
+    From(u16),
+    /// This one.
+    Exactly(u16),
+}
 
 /// What kind of sandbox to start. It cannot be printed: the environment may hold keys.
 #[derive(Clone)]
 pub struct Options {
     /// The version of Open WebUI.
     pub openwebui: String,
-    /// Whether the data folder stays when the sandbox ends, also when it could not be started.
+    /// Whether to keep the data folder when the sandbox ends or fails to start.
     pub keep: bool,
-    /// Whether the server asks for a login; then its admin gets an API key too.
+    /// Whether the server requires a login; then its admin gets an API key.
     pub login: bool,
+    /// The port that it listens on.
+    pub port: Port,
+    /// The data folder, which is made if it is missing and stays; `None` for a temporary one.
+    pub data: Option<PathBuf>,
+    /// Whether the server installs what plugins require, into its data folder.
+    pub requirements: bool,
+    /// Whether it is a development server: it has a model, and new filters and actions work in every chat.
+    pub dev: bool,
     /// Where versions are installed, see [`default_cache`].
     pub cache: PathBuf,
-    /// The environment that owui-watch was started with. Programs are looked up in its `PATH`; the installer sees all
-    /// of it, the server next to nothing.
+    /// The environment of owui-watch. Programs are found by its `PATH`; the installer gets all of it, the server very
+    /// little.
     pub environment: Vec<(OsString, OsString)>,
-    /// More settings for the server, stronger than the sandbox's own.
+    /// More settings for the server. They override the sandbox's own.
     pub settings: Vec<(String, String)>,
 }
 
 impl Options {
-    /// The sandbox that a user gets who asks for nothing special.
+    /// The sandbox with default options.
     #[must_use]
     pub fn new(cache: PathBuf, environment: impl IntoIterator<Item = (OsString, OsString)>) -> Options {
         Options {
             openwebui: OPEN_WEBUI.to_owned(),
             keep: false,
             login: false,
+            port: Port::Any,
+            data: None,
+            requirements: false,
+            dev: false,
             cache,
             environment: environment.into_iter().collect(),
             settings: Vec::new(),
@@ -69,27 +98,29 @@ pub fn default_cache() -> Result<PathBuf, Error> {
     Ok(strategy.cache_dir().join("owui-watch"))
 }
 
-/// What is being done now. Its text is one line.
+/// The current step of the start. Its text is one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// Looking for a Python 3.11 or 3.12 and for uv.
     FindingPython,
     /// Another owui-watch is installing into the same cache folder.
     WaitingForAnother,
-    /// There is no uv; it is installed into the cache folder.
+    /// Installing uv into the cache folder.
     InstallingUv,
-    /// There is no Python that fits; uv downloads one.
+    /// The server gets pip, to install what plugins require.
+    InstallingPip,
+    /// No Python fits; uv downloads one.
     FetchingPython,
-    /// The virtual environment is made with this version of Python.
+    /// Creating the virtual environment.
     MakingVenv {
-        /// As in `3.12.1`.
+        /// The version of Python, for example `3.12.1`.
         python: String,
     },
-    /// The installer said something.
+    /// The installer printed a line.
     Installing {
-        /// What it installs.
+        /// The package.
         what: String,
-        /// Its own words.
+        /// The line.
         line: String,
     },
     /// The server process was started.
@@ -97,7 +128,7 @@ pub enum Progress {
         /// The port that it will listen on.
         port: u16,
     },
-    /// It does not answer yet. Told once a second.
+    /// It does not answer yet. Reported once a second.
     Waiting {
         /// How long it has been starting.
         elapsed: Duration,
@@ -114,6 +145,7 @@ impl fmt::Display for Progress {
         match self {
             Progress::FindingPython => f.write_str("looking for Python 3.11 or 3.12 and for uv"),
             Progress::WaitingForAnother => f.write_str("waiting for another owui-watch that is installing"),
+            Progress::InstallingPip => f.write_str("installing pip into the cache folder"),
             Progress::InstallingUv => f.write_str("installing uv into the cache folder"),
             Progress::FetchingPython => f.write_str("no Python 3.11 or 3.12 here: uv downloads one"),
             Progress::MakingVenv { python } => write!(f, "making a virtual environment with Python {python}"),
@@ -125,68 +157,94 @@ impl fmt::Display for Progress {
     }
 }
 
-/// Who is told. A trait object, so that each step is compiled once.
+/// The receiver of the progress. A trait object, so that each step is compiled once.
 type Tell<'a> = &'a mut dyn FnMut(Progress);
 
-/// The admin of a sandbox, with all that one can sign in with.
+/// The admin of a sandbox, with all credentials.
 #[derive(Clone, Debug)]
 pub struct Admin {
     /// The e-mail address to sign in with.
     pub email: String,
     /// The password to sign in with.
     pub password: SecretString,
-    /// A session's token, good for four weeks.
+    /// A session's token, valid for four weeks.
     pub token: SecretString,
-    /// An API key, where the server asks for a login.
+    /// An API key, if the server requires a login.
     pub api_key: Option<SecretString>,
 }
 
-/// A running Open WebUI. Dropping it kills the server and removes its data folder; so does, though without a word, the
-/// end of this process.
+/// A running Open WebUI. Dropping it kills the server and removes its data folder. So does the end of this process.
 #[must_use = "the server ends with this value"]
 pub struct Sandbox {
-    // The order matters: fields are dropped from the top, and the folder can go only when nobody writes into it.
+    // The order matters: fields are dropped from the top, and the server must end before its folder is removed.
     server: Server,
-    data: TempDir,
+    _model: Option<Model>,
+    data: Data,
     log: PathBuf,
     keep: bool,
     admin: Admin,
 }
 
 impl Sandbox {
-    /// Installs what is missing, starts a server and waits until it answers. Dropping the future ends all of that.
+    /// Installs what is missing, starts a server and waits until it answers. Dropping the future stops and cleans up.
     pub async fn start(options: &Options, mut tell: impl FnMut(Progress)) -> Result<Sandbox, Error> {
         let tell: Tell<'_> = &mut tell;
         let environment = Environment(&options.environment);
         let python = install::ensure(&options.openwebui, &options.cache, &environment, tell).await?;
-        let mut data = tempfile::Builder::new()
-            .prefix("owui-watch-sandbox-")
-            .tempdir()
-            .map_err(|e| Error::new("cannot make a data folder").because(e))?;
-        data.disable_cleanup(options.keep);
+        let pip = match options.requirements {
+            true => Some(install::ensure_pip(&options.openwebui, &options.cache, &python, &environment, tell).await?),
+            false => None,
+        };
+        let data = match &options.data {
+            Some(folder) => Data::named(folder)?,
+            None => Data::temporary(options.keep)?,
+        };
+        let keep = options.keep || options.data.is_some();
+        let port = server::choose(options.port)?;
+        let cannot = |e| Error::new("cannot start the sandbox's model").because(e);
+        let model = match options.dev {
+            true => Some(Model::start(port.saturating_add(1)).await.map_err(cannot)?),
+            false => None,
+        };
         let log = data.path().join("server.log");
+        let mut settings = Vec::new();
+        settings.extend(data.secret()?.map(|secret| ("WEBUI_SECRET_KEY".to_owned(), secret)));
+        settings.extend(options.settings.iter().cloned());
         let launch = Launch {
             python: &python,
             data: data.path(),
             log: &log,
-            keep: options.keep,
+            keep,
             login: options.login,
+            port,
+            is_port_fixed: matches!(options.port, Port::Exactly(_)),
+            model: model.as_ref().map(|model| model.url.as_str()),
+            pip: pip.as_deref(),
             environment: &options.environment,
-            settings: &options.settings,
+            settings: &settings,
         };
         let server = Server::launch(&launch, tell).await?;
         let admin = server.admin(options.login).await?;
+        if let (Some(model), Some(_)) = (&model, &options.data) {
+            server.connect(&model.url, &admin).await?;
+        }
         tell(Progress::Ready { url: server.url.clone() });
-        Ok(Sandbox { server, data, log, keep: options.keep, admin })
+        Ok(Sandbox { server, _model: model, data, log, keep, admin })
     }
 
-    /// Where it answers, without a slash at the end.
+    /// Its address, without a trailing slash.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.server.url
     }
 
-    /// Who may deploy to it.
+    /// The port that it listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.server.port
+    }
+
+    /// Its admin, who may deploy.
     #[must_use]
     pub fn admin(&self) -> &Admin {
         &self.admin
@@ -198,13 +256,13 @@ impl Sandbox {
         self.data.path()
     }
 
-    /// What the server prints.
+    /// The file with the server's output.
     #[must_use]
     pub fn log(&self) -> &Path {
         &self.log
     }
 
-    /// Waits for the server's own end, which a plugin can bring about, and tells why. Safe to cancel.
+    /// Waits until the server exits by itself, for example because of a plugin, and returns the reason. Safe to cancel.
     pub async fn ended(&mut self) -> Error {
         loop {
             if let Some(error) = self.server.ended() {
@@ -214,16 +272,11 @@ impl Sandbox {
         }
     }
 
-    /// Ends the server and removes its data folder; returns the folder if it was to be kept.
+    /// Ends the server and removes its data folder; returns the folder if it stays.
     pub fn stop(self) -> Result<Option<PathBuf>, Error> {
         let Sandbox { server, data, keep, .. } = self;
         drop(server);
-        if keep {
-            return Ok(Some(data.keep()));
-        }
-        let path = data.path().to_owned();
-        data.close().map_err(|e| Error::new(format!("cannot remove `{}`", path.display())).because(e))?;
-        Ok(None)
+        data.close(keep)
     }
 }
 
@@ -237,6 +290,7 @@ mod tests {
         let cases = [
             (Progress::FindingPython, "looking for Python 3.11 or 3.12 and for uv"),
             (Progress::WaitingForAnother, "waiting for another owui-watch that is installing"),
+            (Progress::InstallingPip, "installing pip into the cache folder"),
             (Progress::InstallingUv, "installing uv into the cache folder"),
             (Progress::FetchingPython, "no Python 3.11 or 3.12 here: uv downloads one"),
             (Progress::MakingVenv { python: "3.12.1".to_owned() }, "making a virtual environment with Python 3.12.1"),

@@ -9,20 +9,20 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader, Split};
 
 use crate::printable;
 
-/// With how many of its last lines a process is quoted.
+/// How many of a process's last lines an error quotes.
 pub(super) const QUOTED_LINES: usize = 15;
 
-/// What a process that ran to its end has left.
+/// The output of a process that exited.
 pub(super) struct Ended {
     pub(super) status: ExitStatus,
-    /// The first line of its standard output: the answer of a tool that was asked something.
+    /// The first line of its standard output.
     pub(super) answer: String,
-    /// The last lines of all that it said.
+    /// The last lines of its output.
     pub(super) said: String,
 }
 
-/// Runs a command to its end and hands on every line that it says. When this future is dropped, or when `limit` has
-/// passed, the process and its children are killed.
+/// Runs a command and hands on every line of its output. Kills it and its children after `limit`, or when this future
+/// is dropped.
 pub(super) async fn run(mut command: Command, limit: Duration, mut heard: impl FnMut(&str)) -> io::Result<Ended> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     own_group(&mut command);
@@ -65,7 +65,7 @@ struct Job {
 
 impl Drop for Job {
     fn drop(&mut self) {
-        // `None` once the child was waited for: a number that may by now be somebody else's is never used.
+        // `None` once the child was waited for: its id may belong to another process by then.
         if let Some(id) = self.child.id() {
             kill_group(id);
         }
@@ -76,50 +76,50 @@ fn lines<R: AsyncRead + Unpin>(stream: R) -> Split<BufReader<R>> {
     BufReader::new(stream).split(b'\n')
 }
 
-/// The next line; at the end of the stream, `None` for the line and for the stream.
+/// The next line. At the end of the stream, returns `None` and sets the stream to `None`.
 async fn next<R: AsyncRead + Unpin>(stream: &mut Option<Split<BufReader<R>>>) -> io::Result<Option<String>> {
     let Some(segments) = stream else { return Ok(None) };
     let segment = segments.next_segment().await?;
     if segment.is_none() {
         *stream = None;
     }
-    // With the colours that it has, an answer could not be read.
+    // Strip colours: they would garble the answer.
     Ok(segment.map(|bytes| printable::line(String::from_utf8_lossy(&bytes).trim_end()).into_owned()))
 }
 
-/// The last lines of a text that say something.
+/// The last non-empty lines of a text.
 pub(super) fn tail(text: &str, count: usize) -> String {
     let mut lines: Vec<&str> = text.lines().rev().filter(|line| !line.trim().is_empty()).take(count).collect();
     lines.reverse();
     lines.join("\n")
 }
 
-/// Puts the child into a group of its own: a terminal's Ctrl-C reaches us alone, and we end the child in our order.
+/// Puts the child into its own group: a terminal's Ctrl-C reaches only us, and we end the child in order.
 #[cfg(unix)]
 pub(super) fn own_group(command: &mut Command) {
     std::os::unix::process::CommandExt::process_group(command, 0);
 }
 
-/// Kills a child that leads its own group, with all that it started.
+/// Kills a child that leads its own group, with its children.
 #[cfg(unix)]
 pub(super) fn kill_group(id: u32) {
     if let Some(group) = i32::try_from(id).ok().and_then(rustix::process::Pid::from_raw) {
-        // It fails only where nobody is left to be killed.
+        // Fails only if nobody is left.
         rustix::process::kill_process_group(group, rustix::process::Signal::KILL).ok();
     }
 }
 
-/// Puts the child into a group of its own: a terminal's Ctrl-C reaches us alone, and we end the child in our order.
+/// Puts the child into its own group: a terminal's Ctrl-C reaches only us, and we end the child in order.
 #[cfg(windows)]
 pub(super) fn own_group(command: &mut Command) {
     const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
     std::os::windows::process::CommandExt::creation_flags(command, CREATE_NEW_PROCESS_GROUP);
 }
 
-/// Kills a child with all that it started.
+/// Kills a child with its children.
 #[cfg(windows)]
 pub(super) fn kill_group(id: u32) {
-    // It fails only where nobody is left to be killed.
+    // Fails only if nobody is left.
     Command::new("taskkill").args(["/T", "/F", "/PID", &id.to_string()]).output().ok();
 }
 
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tail_is_the_last_lines_that_say_something() {
+    fn the_tail_is_the_last_non_empty_lines() {
         let cases = [
             ("", ""),
             ("\n \n", ""),

@@ -10,15 +10,15 @@ use super::process::{self, Ended};
 use super::{Progress, Tell};
 use crate::error::Error;
 
-/// A tool that only tells its version answers at once; a stub that opens a shop window instead never does.
+/// A tool that prints its version answers at once. A stub that opens an app store never does.
 const ASKING: Duration = Duration::from_secs(20);
 const INSTALLING_UV: Duration = Duration::from_mins(5);
 
-/// The interpreter tells its own name, because what was called may be a shim that is another one in another folder.
+/// Asks the interpreter for its own path, because the program may be a shim that depends on the folder.
 const QUESTION: &str =
     "import sys; v = sys.version_info; print('python', sys.implementation.name, v[0], v[1], v[2], sys.executable)";
 
-/// The process environment that owui-watch was started with, as a value, so that tests can give another.
+/// The process environment of owui-watch, as a value, so that tests can replace it.
 pub(super) struct Environment<'a>(pub(super) &'a [(OsString, OsString)]);
 
 impl<'a> Environment<'a> {
@@ -32,17 +32,17 @@ impl<'a> Environment<'a> {
         (!value.is_empty()).then(|| PathBuf::from(value))
     }
 
-    /// All programs of this name on the search path. All, because the first may be a shim that only says what is missing.
+    /// All programs of this name on the search path. The first may be a shim that only prints an error.
     fn programs(&self, name: &str) -> Vec<PathBuf> {
         let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
         let path = self.get("PATH").unwrap_or_default();
-        // A relative folder would mean whichever folder the user happens to be in.
+        // A relative folder would depend on the current folder.
         let folders = std::env::split_paths(path).filter(|folder| folder.is_absolute());
         folders.map(|folder| folder.join(&file)).filter(|program| program.is_file()).collect()
     }
 
-    /// A command that sees the user's settings for installers (mirrors, proxies, certificates), but not a surrounding
-    /// virtual environment, which would change what is installed where.
+    /// A command with the user's settings for installers (mirrors, proxies, certificates), but outside any virtual
+    /// environment, which would change where packages go.
     pub(super) fn command(&self, program: &Path, folder: &Path) -> Command {
         const OF_ANOTHER_PYTHON: [&str; 6] =
             ["PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "CONDA_PREFIX", "UV_PYTHON", "UV_PROJECT_ENVIRONMENT"];
@@ -53,7 +53,7 @@ impl<'a> Environment<'a> {
     }
 }
 
-/// Windows does not tell `Path` and `PATH` apart.
+/// Whether two names are the same variable: Windows ignores case.
 pub(super) fn same_variable(key: &OsStr, name: &str) -> bool {
     if cfg!(windows) { key.eq_ignore_ascii_case(name) } else { key == name }
 }
@@ -68,7 +68,7 @@ impl Version {
         matches!(self, Version(3, 11 | 12, _))
     }
 
-    /// Any Python that today's uv can be installed with.
+    /// Whether uv can be installed with it.
     fn carries_uv(self) -> bool {
         self.0 == 3 && self.1 >= 8
     }
@@ -80,7 +80,7 @@ impl fmt::Display for Version {
     }
 }
 
-/// An interpreter that answered.
+/// A working interpreter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Python {
     pub(super) program: PathBuf,
@@ -99,7 +99,7 @@ impl Python {
         program.is_absolute().then_some(Python { program, version })
     }
 
-    /// Asks an interpreter what it is; `None` where it is none, or broken.
+    /// Asks an interpreter for its version and path; `None` if it is broken or something else.
     pub(super) async fn ask(environment: &Environment<'_>, call: &Call, folder: &Path) -> Option<Python> {
         let mut command = environment.command(&call.program, folder);
         command.args(&call.arguments).args(["-I", "-c", QUESTION]);
@@ -107,7 +107,7 @@ impl Python {
     }
 }
 
-/// A program and what comes first on its command line.
+/// A program and its first arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Call {
     pub(super) program: PathBuf,
@@ -120,11 +120,11 @@ impl From<PathBuf> for Call {
     }
 }
 
-/// What the machine has.
+/// The interpreters of this machine.
 pub(super) struct Found {
     /// The interpreter that Open WebUI can run on.
     pub(super) fit: Option<Python>,
-    /// The ones seen before it, which at least can carry uv.
+    /// Interpreters seen before it that can at least run uv.
     others: Vec<Python>,
 }
 
@@ -163,7 +163,7 @@ fn candidates(environment: &Environment<'_>) -> Vec<Call> {
                 .extend(["-3.12", "-3.11"].map(|version| Call { program: launcher.clone(), arguments: vec![version] }));
         }
     }
-    // pyenv's shims run only the versions that are switched on in the folder they are called in.
+    // pyenv's shims run only the versions that are enabled for the current folder.
     let pyenv = environment.get("PYENV_ROOT").map(PathBuf::from);
     if let Some(root) = pyenv.or_else(|| environment.home().map(|home| home.join(".pyenv"))) {
         calls.extend(pyenv_versions(&root).into_iter().map(Call::from));
@@ -201,7 +201,7 @@ pub(super) async fn find_uv(
 ) -> Result<Call, Error> {
     let mut calls: Vec<Call> = environment.programs("uv").into_iter().map(Call::from).collect();
     if let Some(home) = environment.home() {
-        // Where its own installer and pipx put it, which a service's or an editor's search path often lacks.
+        // Its own installer and pipx put it here, where the search path of a service or an editor often does not lead.
         calls.push(home.join(".local/bin").join(format!("uv{}", std::env::consts::EXE_SUFFIX)).into());
     }
     let carriers = || found.fit.iter().chain(&found.others).filter(|python| python.version.carries_uv());
@@ -247,7 +247,7 @@ async fn install_uv(environment: &Environment<'_>, python: &Python, own: &Path, 
     Err(Error::new(could_not).quoting(&ended.said).hinted(hint))
 }
 
-/// An interpreter that fits and that uv knows of. This never downloads one.
+/// An installed interpreter that fits, found by uv. Never downloads one.
 pub(super) async fn find_by_uv(environment: &Environment<'_>, uv: &Call, folder: &Path) -> Option<Python> {
     for version in ["3.12", "3.11"] {
         let mut command = environment.command(&uv.program, folder);
@@ -263,7 +263,7 @@ pub(super) async fn find_by_uv(environment: &Environment<'_>, uv: &Call, folder:
     None
 }
 
-/// Runs a command that only answers a question; no answer is the answer no.
+/// Runs a command that answers a question; `None` if it fails.
 async fn answer(command: Command) -> Option<Ended> {
     process::run(command, ASKING, |_| ()).await.ok().filter(|ended| ended.status.success())
 }
@@ -277,7 +277,7 @@ fn no_python() -> Error {
     ))
 }
 
-/// How to get uv, on a system by the name that Rust gives it.
+/// How to get uv on a system, by Rust's name for it.
 fn ways_to_uv(system: &str) -> &'static str {
     match system {
         "macos" => "`brew install uv`",
@@ -286,7 +286,7 @@ fn ways_to_uv(system: &str) -> &'static str {
     }
 }
 
-/// How to get a Python that fits, on a system by the name that Rust gives it.
+/// How to get a suitable Python on a system, by Rust's name for it.
 pub(super) fn ways_to_python(system: &str) -> &'static str {
     match system {
         "macos" => "install Python itself: `brew install python@3.12`",
@@ -298,7 +298,7 @@ pub(super) fn ways_to_python(system: &str) -> &'static str {
     }
 }
 
-/// Debian and Ubuntu ship Python without the part that makes virtual environments.
+/// Debian and Ubuntu ship Python without `venv`.
 fn venv_hint(said: &str, version: Version) -> String {
     if said.contains("ensurepip") || said.contains("No module named venv") {
         format!(
@@ -315,7 +315,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_interpreter_is_what_it_says_of_itself() {
+    fn an_interpreter_reports_its_own_path_and_version() {
         let cases = [
             ("python cpython 3 11 7 /usr/bin/python3.11", Some((Version(3, 11, 7), "/usr/bin/python3.11"))),
             ("python cpython 3 12 0 /a folder/python\n", Some((Version(3, 12, 0), "/a folder/python"))),

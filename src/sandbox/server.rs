@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -13,21 +13,29 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::model::MODEL;
 use super::python::same_variable;
-use super::{Admin, Progress, Tell, process};
+use super::{Admin, Port, Progress, Tell, process};
 use crate::error::Error;
 use crate::printable;
 
 const LAUNCHER: &str = include_str!("launcher.py");
 
-/// A cold start on a slow disk, with every module compiled for the first time, has been seen to take more than a minute.
+/// A first start on a slow disk, which compiles every module, can take more than a minute.
 const STARTING: Duration = Duration::from_mins(3);
 const LOOKING: Duration = Duration::from_millis(100);
 const ANSWERING: Duration = Duration::from_secs(20);
 const DYING: Duration = Duration::from_secs(5);
 
-/// What the server gets to see of the user's environment. Nothing else: a `DATABASE_URL` or `REDIS_URL` of a real
-/// installation would make this one work on the real data.
+/// By this key the connection to our model is known among those that a user has added.
+const MODEL_KEY: &str = "owui-watch";
+/// The folder that pip installs into.
+const REQUIREMENTS: &str = "requirements";
+/// How many ports are tried for a free one.
+const PORTS: u16 = 50;
+
+/// The variables that the server inherits. No others: `DATABASE_URL` or `REDIS_URL` of a real installation would let it
+/// change real data.
 const INHERITED: [&str; 31] = [
     "PATH",
     "HOME",
@@ -41,7 +49,7 @@ const INHERITED: [&str; 31] = [
     "TMPDIR",
     "TMP",
     "TEMP",
-    // Plugins call the services that they are made for.
+    // Plugins call external services.
     "HTTP_PROXY",
     "HTTPS_PROXY",
     "NO_PROXY",
@@ -64,77 +72,117 @@ const INHERITED: [&str; 31] = [
     "PROGRAMDATA",
 ];
 
-/// How to start it.
+/// How to start the server.
 pub(super) struct Launch<'a> {
     pub(super) python: &'a Path,
     pub(super) data: &'a Path,
     pub(super) log: &'a Path,
     pub(super) keep: bool,
     pub(super) login: bool,
+    pub(super) port: u16,
+    /// Whether no other port will do.
+    pub(super) is_port_fixed: bool,
+    /// The address of the model of a development server.
+    pub(super) model: Option<&'a str>,
+    /// The folder with pip, where the server installs what plugins require.
+    pub(super) pip: Option<&'a Path>,
     pub(super) environment: &'a [(OsString, OsString)],
     pub(super) settings: &'a [(String, String)],
 }
 
 impl Launch<'_> {
-    /// What makes it a sandbox, on every version of Open WebUI.
+    /// The settings that make it a sandbox, for all versions of Open WebUI.
     fn settings(&self, port: u16, mark: &str) -> Vec<(&'static str, OsString)> {
         let text = |value: &str| OsString::from(value);
         let mut settings = vec![
             ("DATA_DIR", self.data.into()),
-            // At its start the server rewrites this folder. Inside the installation, servers that start together would
-            // get in each other's way, and its files may be hard links into the installer's cache.
+            // The server rewrites this folder when it starts. Inside the installation, servers that start together
+            // would collide, and its files may be hard links into the installer's cache.
             ("STATIC_DIR", self.data.join("static").into()),
             ("DEPLOYMENT_ID", text(mark)),
-            // The default lets every page in the user's browser talk to a server that asks for no password.
+            // By default any page in the user's browser could use a server without a password.
             ("CORS_ALLOW_ORIGIN", format!("http://127.0.0.1:{port};http://localhost:{port}").into()),
             ("RAG_EMBEDDING_ENGINE", text("openai")),
             ("ENABLE_API_KEYS", text("true")),
-            // Its name before 0.6.37, and the permission that even an admin needed then.
+            // The name before 0.6.37, and the permission that even admins needed then.
             ("ENABLE_API_KEY", text("true")),
             ("USER_PERMISSIONS_FEATURES_API_KEYS", text("true")),
             ("WEBUI_AUTH", text(if self.login { "true" } else { "false" })),
         ];
+        settings.extend(["HF_HUB_OFFLINE", "DO_NOT_TRACK", "SCARF_NO_ANALYTICS"].map(|on| (on, text("true"))));
         settings.extend(
-            ["OFFLINE_MODE", "HF_HUB_OFFLINE", "DO_NOT_TRACK", "SCARF_NO_ANALYTICS"].map(|on| (on, text("true"))),
+            ["ENABLE_OLLAMA_API", "ANONYMIZED_TELEMETRY", "ENABLE_VERSION_UPDATE_CHECK"]
+                .map(|off| (off, text("false"))),
         );
+        settings.push(("ENABLE_OPENAI_API", text(if self.model.is_some() { "true" } else { "false" })));
+        if let Some(model) = self.model {
+            settings.extend([
+                ("OPENAI_API_BASE_URL", text(model)),
+                ("OPENAI_API_KEY", text(MODEL_KEY)),
+                ("DEFAULT_MODELS", text(MODEL)),
+                // Else the first tool that the model is offered is the server's own.
+                ("DEFAULT_MODEL_METADATA", text(r#"{"capabilities": {"builtin_tools": false}}"#)),
+            ]);
+        }
+        settings.push(("OFFLINE_MODE", text(if self.pip.is_some() { "false" } else { "true" })));
+        if let Some(pip) = self.pip {
+            settings.extend([
+                // The launcher ignores it; the server's `python -m pip` does not.
+                ("PYTHONPATH", pip.into()),
+                // Beside the chats, and not in the installation, which other sandboxes use.
+                ("PIP_TARGET", self.data.join(REQUIREMENTS).into()),
+                ("PIP_DISABLE_PIP_VERSION_CHECK", text("true")),
+            ]);
+        }
         settings
-            .extend(["ENABLE_OLLAMA_API", "ENABLE_OPENAI_API", "ANONYMIZED_TELEMETRY"].map(|off| (off, text("false"))));
-        settings
+    }
+
+    /// What the launcher reads before it starts the server.
+    fn instructions(&self) -> String {
+        let requirements = self.pip.map(|_| self.data.join(REQUIREMENTS));
+        json!({ "dev": self.model.is_some(), "requirements": requirements }).to_string() + "\n"
     }
 
     fn start(&self, port: u16, mark: &str) -> io::Result<Server> {
         let log = File::create(self.log)?;
         let mut command = Command::new(self.python);
-        // Isolated, so that neither the user's Python settings nor a file in the folder change what is imported; UTF-8,
-        // because Windows would refuse the server's own banner in a file.
+        // Isolated from the user's Python settings and files in the folder. UTF-8, because Windows cannot write the
+        // server's banner to a file otherwise.
         command.args(["-I", "-u", "-X", "utf8", "-c", LAUNCHER]);
         command.arg(port.to_string()).arg(if self.keep { OsStr::new("") } else { self.data.as_os_str() });
-        let inherited =
-            self.environment.iter().filter(|(key, _)| INHERITED.iter().any(|name| same_variable(key, name)));
+        // Such as the address of a package index.
+        let is_pips = |key: &OsStr| self.pip.is_some() && key.to_str().is_some_and(|key| key.starts_with("PIP_"));
+        let is_inherited = |key: &OsStr| INHERITED.iter().any(|name| same_variable(key, name)) || is_pips(key);
+        let inherited = self.environment.iter().filter(|(key, _)| is_inherited(key));
         command.env_clear().envs(inherited.map(|(key, value)| (key, value)));
         command.envs(self.settings(port, mark)).envs(self.settings.iter().map(|(key, value)| (key, value)));
         command.current_dir(self.data).stdin(Stdio::piped()).stderr(log.try_clone()?).stdout(log);
         process::own_group(&mut command);
         let mut child = command.spawn()?;
-        let lifeline = child.stdin.take();
+        let mut lifeline = child.stdin.take();
+        if let Some(lifeline) = &mut lifeline {
+            // A child that has ended already says why in its log.
+            lifeline.write_all(self.instructions().as_bytes()).and_then(|()| lifeline.flush()).ok();
+        }
         let url = format!("http://127.0.0.1:{port}");
-        Ok(Server { child, _lifeline: lifeline, url, log: self.log.to_owned(), keep: self.keep })
+        Ok(Server { child, _lifeline: lifeline, url, port, log: self.log.to_owned(), keep: self.keep })
     }
 }
 
-/// A server process. Dropping it kills the process, with all that it started, and waits for its end.
+/// A server process. Dropping it kills the process and its children, and waits for their end.
 pub(super) struct Server {
     child: Child,
-    /// The server ends by itself when this closes, which is what a killed owui-watch leaves to happen.
+    /// The server exits when this closes, also if owui-watch is killed.
     _lifeline: Option<ChildStdin>,
     pub(super) url: String,
+    pub(super) port: u16,
     log: PathBuf,
     keep: bool,
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Once it was waited for, the number may be somebody else's; `try_wait` remembers that.
+        // After a wait the id may belong to another process; `try_wait` remembers that.
         if matches!(self.child.try_wait(), Ok(Some(_))) {
             return;
         }
@@ -154,17 +202,20 @@ impl Server {
     /// Starts a server and waits until it answers.
     pub(super) async fn launch(launch: &Launch<'_>, tell: Tell<'_>) -> Result<Server, Error> {
         let client = client()?;
-        let mut again = true;
+        let mut again = !launch.is_port_fixed;
+        let mut port = launch.port;
         loop {
             let cannot = |e: io::Error| Error::new("cannot start Open WebUI").because(e);
-            let port = free_port().map_err(cannot)?;
             tell(Progress::Starting { port });
             let mark = random()?;
             let mut server = launch.start(port, &mark).map_err(cannot)?;
             match server.ready(&client, &mark, tell).await {
                 Ok(()) => return Ok(server),
-                // Between the choice of a port and its use somebody else may take it, but not twice in a row.
-                Err(_) if again && port_taken(&server.said()) => again = false,
+                // Another program may take the port before the server does, but hardly twice in a row.
+                Err(_) if again && port_taken(&server.said()) => {
+                    again = false;
+                    port = free_port().map_err(cannot)?;
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -194,7 +245,7 @@ impl Server {
         }
     }
 
-    /// Whether it is our server that answers. Versions that know the mark repeat it; older ones are believed.
+    /// Whether our server answers. Newer versions repeat the mark; older ones are trusted.
     async fn answers(&self, client: &Client, mark: &str) -> bool {
         let Ok(response) = client.get(format!("{}/api/version", self.url)).send().await else { return false };
         let Ok(value) = response.json::<Value>().await else { return false };
@@ -202,22 +253,22 @@ impl Server {
         ours && value.get("version").is_some()
     }
 
-    /// The error to tell, if the server is no more.
+    /// The error, if the server has exited.
     pub(super) fn ended(&mut self) -> Option<Error> {
         let end = match self.child.try_wait() {
             Ok(None) => return None,
             Ok(Some(status)) => status.to_string(),
             Err(e) => e.to_string(),
         };
-        Some(Error::new("Open WebUI has ended").because(end).quoting(&self.said()).hinted(self.more()))
+        Some(Error::new("Open WebUI exited").because(end).quoting(&self.said()).hinted(self.more()))
     }
 
-    /// Where there is more to read than what is quoted.
+    /// Where to read more than the quoted lines.
     fn more(&self) -> String {
         if self.keep {
-            format!("the whole of its log is `{}`", self.log.display())
+            format!("its full log is `{}`", self.log.display())
         } else {
-            "the lines above are the last of its log; `--keep` keeps the whole of it".to_owned()
+            "the lines above end its log; `--keep` keeps all of it".to_owned()
         }
     }
 
@@ -230,7 +281,7 @@ impl Server {
     pub(super) async fn admin(&self, login: bool) -> Result<Admin, Error> {
         let client = client()?;
         if !login {
-            // Whatever is sent here, a server without login makes and returns this admin.
+            // A server without login creates and returns this admin for any credentials.
             let (email, password) = ("admin@localhost", "admin");
             let body = json!({ "email": email, "password": password });
             let token = self.ask_for("token", &client, "/api/v1/auths/signin", None, &body).await?;
@@ -243,7 +294,30 @@ impl Server {
         Ok(Admin { email: email.to_owned(), password: password.into(), token, api_key: Some(api_key) })
     }
 
-    /// Asks for a secret, which is one field of the answer.
+    /// Has the connection to our model lead to this address: in a folder that was kept it may be an earlier start's.
+    pub(super) async fn connect(&self, model: &str, admin: &Admin) -> Result<(), Error> {
+        let client = client()?;
+        let cannot = |e: reqwest::Error| {
+            Error::new("cannot connect the sandbox's model")
+                .because(format!("{:#}", anyhow::Error::new(e.without_url())))
+        };
+        let token = admin.token.expose_secret();
+        let get = client.get(format!("{}/openai/config", self.url)).bearer_auth(token);
+        let mut config: Value = get.send().await.map_err(cannot)?.json().await.map_err(cannot)?;
+        let keys = config.get("OPENAI_API_KEYS").and_then(Value::as_array).cloned().unwrap_or_default();
+        let Some(urls) = config.get_mut("OPENAI_API_BASE_URLS").and_then(Value::as_array_mut) else { return Ok(()) };
+        let ours = urls.iter_mut().zip(keys).filter(|(_, key)| key == MODEL_KEY).map(|(url, _)| url);
+        let stale: Vec<_> = ours.filter(|url| **url != model).collect();
+        if stale.is_empty() {
+            return Ok(());
+        }
+        stale.into_iter().for_each(|url| *url = json!(model));
+        let post = client.post(format!("{}/openai/config/update", self.url)).bearer_auth(token).json(&config);
+        post.send().await.and_then(reqwest::Response::error_for_status).map_err(cannot)?;
+        Ok(())
+    }
+
+    /// Requests a secret: one field of the answer.
     async fn ask_for(
         &self,
         field: &str,
@@ -267,14 +341,14 @@ impl Server {
         if status.is_success() {
             return text(field).map(SecretString::from).ok_or_else(|| cannot(format!("the answer has no `{field}`")));
         }
-        // Only the server's word for it: a whole answer may repeat the password.
+        // Only the server's message: the whole answer may repeat the password.
         Err(cannot(format!("{status} {}", text("detail").unwrap_or_default()).trim_end().to_owned()))
     }
 }
 
-/// A client for loopback: a proxy of the user's is not asked for the way to one's own machine.
+/// A client for loopback, without the user's proxy.
 fn client() -> Result<Client, Error> {
-    // It fails only where another part of the program was first, which is as good.
+    // Fails only if a provider is already installed, which is fine.
     rustls::crypto::ring::default_provider().install_default().ok();
     Client::builder()
         .no_proxy()
@@ -283,8 +357,8 @@ fn client() -> Result<Client, Error> {
         .map_err(|e| Error::new("cannot make an HTTP client").because(e))
 }
 
-/// Sixteen bytes that nobody can guess, as text.
-fn random() -> Result<String, Error> {
+/// Sixteen random bytes, as text.
+pub(super) fn random() -> Result<String, Error> {
     let mut bytes = [0; 16];
     let source = rustls::crypto::ring::default_provider().secure_random;
     source.fill(&mut bytes).map_err(|_| Error::new("cannot get random bytes from the system"))?;
@@ -295,7 +369,26 @@ fn free_port() -> io::Result<u16> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr().map(|address| address.port())
 }
 
-/// What the systems say when a port is in use, through asyncio's mouth.
+/// The port to start on.
+pub(super) fn choose(port: Port) -> Result<u16, Error> {
+    let is_free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    let cannot = |e: io::Error| Error::new("cannot start Open WebUI").because(e);
+    match port {
+        Port::Any => free_port().map_err(cannot),
+        Port::From(port) => match (port..port.saturating_add(PORTS)).find(|port| is_free(*port)) {
+            Some(port) => Ok(port),
+            None => free_port().map_err(cannot),
+        },
+        Port::Exactly(port) => match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            Ok(_) => Ok(port),
+            Err(error) => Err(Error::new(format!("cannot listen on port {port}"))
+                .because(error)
+                .hinted("name another one with `--port`, or leave the flag out")),
+        },
+    }
+}
+
+/// Whether the server's output says that the port is in use.
 fn port_taken(said: &str) -> bool {
     let said = said.to_lowercase();
     said.contains("address already in use") || said.contains("only one usage of each socket address")
@@ -317,11 +410,23 @@ mod tests {
 
     fn launch(login: bool) -> Launch<'static> {
         let (python, data, log) = (Path::new("python"), Path::new("data"), Path::new("log"));
-        Launch { python, data, log, keep: false, login, environment: &[], settings: &[] }
+        Launch {
+            python,
+            data,
+            log,
+            keep: false,
+            login,
+            port: 4321,
+            is_port_fixed: false,
+            model: None,
+            pip: None,
+            environment: &[],
+            settings: &[],
+        }
     }
 
     #[test]
-    fn a_taken_port_is_known_by_the_systems_words() {
+    fn a_taken_port_is_recognised_by_the_systems_words() {
         let cases = [
             (
                 "ERROR: [Errno 98] error while attempting to bind on address ('127.0.0.1', 8080): address already in use",
@@ -350,11 +455,22 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_others_may_not_talk_to_it() {
+    fn other_web_pages_may_not_use_the_server() {
         let settings = launch(false).settings(4321, "mark");
         let value = |name: &str| settings.iter().find(|(key, _)| *key == name).and_then(|(_, value)| value.to_str());
         assert_eq!(value("CORS_ALLOW_ORIGIN"), Some("http://127.0.0.1:4321;http://localhost:4321"));
         assert_eq!(value("WEBUI_AUTH"), Some("false"));
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_passed_over_or_an_error() {
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = taken.local_addr().unwrap().port();
+        assert!(choose(Port::From(port)).unwrap() > port);
+        let error = choose(Port::Exactly(port)).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("cannot listen on port {port}: ")), "{error}");
+        drop(taken);
+        assert_eq!(choose(Port::Exactly(port)), Ok(port));
     }
 
     #[test]

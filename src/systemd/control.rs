@@ -40,9 +40,7 @@ impl fmt::Display for Unavailable {
 impl From<Unavailable> for Error {
     fn from(unavailable: Unavailable) -> Self {
         let hint = match unavailable {
-            Unavailable::NotHere => {
-                "start `owui-watch` in the folder of your plugins with whatever starts programs at login here"
-            }
+            Unavailable::NotHere => "start `owui-watch` in your plugins' folder with this system's autostart",
             Unavailable::NotRunning => "start `owui-watch` itself, for example as the command of the container",
             Unavailable::NoSession => "log in as that user directly: `su` and `sudo` start no session",
             Unavailable::Silent(_) => "log in again, or look at the manager: systemctl --user status",
@@ -135,7 +133,7 @@ pub fn lingers() -> Option<bool> {
 
 /// The path of this program.
 pub fn program() -> anyhow::Result<PathBuf> {
-    std::env::current_exe().context("cannot tell where owui-watch is")
+    std::env::current_exe().context("cannot find the program of owui-watch")
 }
 
 /// A unit file's text; `None` if there is no file.

@@ -224,13 +224,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_no_message() {
+    fn text_cannot_forge_a_message() {
         assert_eq!(one_line("401\nSTOPPING=1\r\u{1b}[2J"), "401 STOPPING=1␍");
         assert_eq!(one_line(&"ä".repeat(9000)).chars().count(), 500);
     }
 
     #[test]
-    fn nobody_listens_and_nothing_is_due() {
+    fn without_a_manager_nothing_is_due() {
         let variables = |all: &[(&str, &str)]| {
             Supervisor::new(&all.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
         };

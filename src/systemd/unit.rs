@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_is_what_is_shipped_but_for_the_project() {
+    fn a_unit_differs_from_the_template_only_by_project() {
         let text = text(&service("/home/ann/plugins", &[])).unwrap();
         let ours: Vec<_> = text.split_once("\n\n").unwrap().1.lines().collect();
         let shipped: Vec<_> = TEMPLATE.split_once("\n\n").unwrap().1.lines().collect();
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_credential_that_is_not_there_is_not_loaded() {
+    fn a_missing_credential_is_not_loaded() {
         let with = service("/p", &[]);
         let without = text(&Service { credential: false, ..with }).unwrap();
         assert!(said(&without, "LoadCredential").is_empty());
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn words_stay_what_they_are() {
+    fn command_words_are_quoted() {
         for (folder, words, working_directory, start) in [
             ("/p", &["--root", "/p/a"][..], "/p", " --root /p/a"),
             ("/50% off", &["/50% $HOME", "a\"b\\c", ""], "/50%% off", r#" "/50%% $$HOME" "a\"b\\c" """#),
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hardened_service_writes_to_its_own_folders_alone() {
+    fn a_hardened_service_writes_only_to_its_folders() {
         let paths = |paths: &[&str]| -> Vec<_> { paths.iter().map(PathBuf::from).collect() };
         for (writable, visible, read_write, private_tmp) in [
             (&["/home/ann/plugins"][..], &["/usr/bin/owui-watch"][..], "/home/ann/plugins", true),
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_be_another_line_is_refused() {
+    fn a_line_break_is_refused() {
         for folder in ["/a\nExecStart=/bin/false", "/a\\", "/a ", "/a\t"] {
             assert!(text(&service(folder, &[])).is_err(), "{folder:?}");
         }
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_readable_and_its_own() {
+    fn unit_names_are_readable_and_unique() {
         for (folder, start) in [
             ("/home/ann/Plugins", "owui-watch-plugins-"),
             ("/home/ann/my plugins (old)", "owui-watch-my-plugins--old-"),
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn an_edit_is_seen() {
+    fn edits_of_a_unit_are_noticed() {
         let text = text(&service("/p", &[])).unwrap();
         assert!(is_ours(&text));
         for edited in [

@@ -1,8 +1,8 @@
-//! Single files that need not exist, as the settings are: whatever happens to one of them, or to a folder on the way to
-//! it, is a sign.
+//! Watches single files that may not exist, such as the settings. Anything that happens to one of them, or to a folder
+//! above it, is a sign.
 //!
-//! Watched are folders and not the files, since a save often puts another file in the place of the old. Where a file's
-//! folder is not there, the nearest one above it tells when that changes.
+//! It watches folders, not files, since a save often replaces the file. If a file's folder is missing, it watches the
+//! nearest existing one above.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -13,19 +13,19 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::EXACT;
 
-/// What an event means to whoever reads the files.
+/// The meaning of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConfigFileEvent {
-    /// A file is being written, and its writer will say when it is done.
+    /// A file is being written, and an event will follow when it is closed.
     Changing,
-    /// Something changed, and nobody is known to be at work on it.
+    /// Something changed, and no writer is known to be active.
     Changed,
 }
 
 /// Watches files.
 pub struct FileWatcher {
     watcher: RecommendedWatcher,
-    /// The files under all their names, and every folder above them.
+    /// The files under all their names, and all folders above them.
     names: Arc<RwLock<BTreeSet<PathBuf>>>,
     folders: BTreeSet<PathBuf>,
 }
@@ -47,18 +47,18 @@ impl FileWatcher {
         Ok(Self { watcher, names, folders: BTreeSet::new() })
     }
 
-    /// Watches these files, and those of before no more. To be called again after each sign: a folder may have come, or
-    /// be another one of the same name.
+    /// Watches these files instead of the earlier ones. Call it again after each sign: folders may have been created or
+    /// replaced.
     pub fn watch<'a>(&mut self, files: impl Iterator<Item = &'a Path>) -> notify::Result<()> {
         let files: BTreeSet<_> = files.flat_map(all_names).collect();
         let names = files.iter().flat_map(|file| file.ancestors()).map(Path::to_owned).collect();
         let folders: BTreeSet<_> = files.iter().filter_map(|file| nearest_folder(file)).map(Path::to_owned).collect();
-        // No callback panics, so nobody can have left the lock poisoned.
+        // No callback panics, so the lock is never poisoned.
         if let Ok(mut known) = self.names.write() {
             *known = names;
         }
         for gone in std::mem::take(&mut self.folders).difference(&folders) {
-            // The system has dropped the watch of a deleted folder already.
+            // The system has already dropped the watch of a deleted folder.
             drop(self.watcher.unwatch(gone));
         }
         for folder in folders {
@@ -69,7 +69,7 @@ impl FileWatcher {
     }
 }
 
-/// A file as the user calls it, and as the system may: through no links in its folder, or in itself.
+/// A file's path as written, with the links in its folder resolved, and with all links resolved.
 fn all_names(file: &Path) -> Vec<PathBuf> {
     let Ok(full) = std::path::absolute(file) else { return Vec::new() };
     let folder = full.parent().and_then(|folder| folder.canonicalize().ok());
@@ -82,11 +82,11 @@ fn nearest_folder(file: &Path) -> Option<&Path> {
     file.ancestors().skip(1).find(|folder| folder.is_dir())
 }
 
-/// What an event about one of the files means. `exact`: a writer that is done says so.
+/// The meaning of an event about one of the files. `exact`: the system reports when a writer is done.
 fn touch(kind: EventKind, exact: bool) -> Option<ConfigFileEvent> {
     match kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(ConfigFileEvent::Changed),
-        // Our own reading among them.
+        // This includes our own reads.
         EventKind::Access(_) => None,
         EventKind::Create(CreateKind::File) | EventKind::Modify(ModifyKind::Data(_) | ModifyKind::Any) if exact => {
             Some(ConfigFileEvent::Changing)
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_event_about_a_file_means() {
+    fn events_about_single_files() {
         let data = EventKind::Modify(ModifyKind::Data(DataChange::Any));
         for (kind, exact, elsewhere) in [
             (EventKind::Access(AccessKind::Open(AccessMode::Any)), None, None),
@@ -126,7 +126,7 @@ mod tests {
                 Some(ConfigFileEvent::Changed),
                 Some(ConfigFileEvent::Changed),
             ),
-            // It may be readable now.
+            // A change of permissions: it may be readable now.
             (
                 EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any)),
                 Some(ConfigFileEvent::Changed),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_has_the_names_of_all_links_to_it() {
+    fn a_file_is_watched_under_all_its_names() {
         let folder = tempfile::tempdir().unwrap();
         let real = folder.path().canonicalize().unwrap();
         let file = real.join("a/watch.toml");

@@ -1,14 +1,12 @@
-//! File events → signs that paths changed. The only user of `notify`.
+//! Turns file events into signs that paths changed. The only user of `notify`.
 //!
-//! On Linux each folder that the walk admits is watched by itself, so that ignored folders cost nothing, and the kernel
-//! tells when a writer is done. On macOS and Windows nobody tells: the roots are watched as a whole through
-//! `notify-debouncer-full`, and files are believed only when they have been quiet. Where there are no events, by the
-//! user's word (`poll`) or because the system has no watch left, `polling` looks again and again: at just the folders
-//! that have no watch. All speak the same [`Sign`]s.
+//! On Linux each folder that the walk admits has its own watch, so ignored folders cost nothing, and the kernel reports
+//! when a writer is done. macOS and Windows do not report that: the roots are watched as a whole through
+//! `notify-debouncer-full`, and a file counts once it has been quiet. Without events (`poll`, or no watches left)
+//! `polling` looks at the folders without a watch. All of them send the same [`Sign`]s.
 //!
-//! Nothing is decided in the callbacks: they run on notify's threads, where any work makes the kernel's queue overflow.
-//! Reading a file is an event as well (`Access(Open)`); only writes, moves and removals are signs, so our own reads are
-//! not seen again.
+//! The callbacks decide nothing: they run on notify's threads, where slow work would overflow the kernel's queue. Reads
+//! are events too (`Access(Open)`). Only writes, moves and removals become signs, so our own reads trigger nothing.
 
 mod files;
 mod polling;
@@ -27,32 +25,32 @@ use crate::paths::ProjectPath;
 use crate::plugin::kind::is_source;
 use polling::Poller;
 
-/// Whether the system tells when a writer is done.
+/// Whether the system reports when a writer is done.
 const EXACT: bool = cfg!(any(target_os = "linux", target_os = "android"));
 
-/// How often is looked where events were expected: behind links, and where the system's limits leave no watch.
+/// How often to poll where events were expected: behind links, and where the system has no watches left.
 const GLANCE: Duration = Duration::from_secs(1);
 
 pub use files::{ConfigFileEvent, FileWatcher};
 
-/// What an event means to us.
+/// The meaning of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sign {
-    /// The file is as its writer wanted it.
+    /// The file is complete: its writer closed it.
     Complete(Arc<Path>),
     /// The file is being written.
     Changing(Arc<Path>),
-    /// The file is not there any more under this name.
+    /// The file is gone from this path.
     Gone(Arc<Path>),
-    /// Something is not there any more that may have been a folder.
+    /// Something is gone that may have been a folder.
     FolderGone(Arc<Path>),
-    /// Something appeared that may be a folder, with files in it that nobody saw coming.
+    /// Something appeared that may be a folder, with files that sent no events.
     Appeared(Arc<Path>),
-    /// Who may read it may have changed.
+    /// Its permissions may have changed.
     Permitted(Arc<Path>),
-    /// Anything may have changed: events were lost, a root came or went, or the rules of what is ignored changed.
+    /// Anything may have changed: events were lost, a root came or went, or the ignore rules changed.
     Anything,
-    /// A part of the tree cannot be watched.
+    /// A part of the tree cannot be watched: a message and its hint.
     Blind(String, Option<String>),
 }
 
@@ -61,24 +59,24 @@ pub struct Watcher {
     backend: Backend,
     poller: Poller,
     roots: Arc<[ProjectPath]>,
-    /// The folders that are watched one by one, and the roots that are watched as a whole.
+    /// Folders watched one by one, and roots watched as a whole.
     watched: BTreeSet<PathBuf>,
-    /// The user knows that the system's limits leave something to polling.
+    /// Whether the user was told that something is polled because of the system's limits.
     told: bool,
 }
 
 enum Backend {
-    /// Linux: the kernel tells when a writer is done.
+    /// Linux: the kernel reports when a writer is done.
     Exact(RecommendedWatcher),
     /// macOS, Windows, BSD.
     Debounced(Debouncer<RecommendedWatcher, RecommendedCache>),
-    /// There are no events.
+    /// Without events.
     Polling,
 }
 
 impl Watcher {
-    /// Sets the watch up; [`Watcher::watch_folder`] begins it. `poll` is the pause between two looks, where the system's
-    /// events are not to be used; `send` is called from other threads and must not block.
+    /// Sets the watch up; [`Watcher::watch_folder`] starts it. `poll` replaces events by polling at this interval.
+    /// `send` is called from other threads and must not block.
     pub fn new(
         roots: &[PathBuf],
         debounce: Duration,
@@ -102,19 +100,19 @@ impl Watcher {
         Ok(Self { backend, poller, roots, watched: BTreeSet::new(), told: false })
     }
 
-    /// Whether the kernel says when a file is complete.
+    /// Whether the kernel reports when a file is complete.
     #[must_use]
     pub fn is_exact(&self) -> bool {
         matches!(self.backend, Backend::Exact(_))
     }
 
-    /// Watches one folder that the walk admits, before its content is listed. What cannot be watched is polled, and the
+    /// Watches one folder that the walk admits, before its content is listed. Polls it if it cannot be watched; the
     /// error says so, once.
     pub fn watch_folder(&mut self, folder: &Path) -> Result<(), Sign> {
         match self.try_watch(folder) {
             Ok(true) => {
                 if self.poller.forget_folder(folder) && !self.poller.has_folders() {
-                    // The limit was raised: should it be reached again, that is news.
+                    // The limit was raised: if it is reached again, report it again.
                     self.told = false;
                 }
                 Ok(())
@@ -123,7 +121,7 @@ impl Watcher {
                 self.poller.watch_folder(folder);
                 Ok(())
             }
-            // It is gone again, or not to be read; the one is told by its own event, the other by whoever lists it.
+            // The folder is gone, which is an event of its own, or unreadable, which the walk reports.
             Err(error) if is_of_the_folder(&error) => Ok(()),
             Err(error) => {
                 self.poller.watch_folder(folder);
@@ -132,18 +130,17 @@ impl Watcher {
         }
     }
 
-    /// Whether events tell of this folder from now on.
+    /// Whether this folder sends events from now on.
     fn try_watch(&mut self, folder: &Path) -> notify::Result<bool> {
         let root = self.roots.iter().find(|root| *root.typed == *folder);
         match &mut self.backend {
             Backend::Polling => return Ok(false),
             Backend::Exact(watcher) => {
-                // The parent tells when the root comes back; and whoever waits for that looks from time to time.
+                // The parent reports when the root comes back; polling covers the rest.
                 if let Some(parent) = root.and_then(|root| root.full.parent()) {
                     watcher.watch(parent, RecursiveMode::NonRecursive)?;
                 }
-                // Also when it is watched already: a folder that was replaced by another of the same name needs a new
-                // watch.
+                // Even if it is watched already: a replaced folder needs a new watch.
                 let full = std::path::absolute(folder).map_err(notify::Error::io)?;
                 watcher.watch(&full, RecursiveMode::NonRecursive)?;
             }
@@ -159,14 +156,14 @@ impl Watcher {
         Ok(true)
     }
 
-    /// Ends the watch of a folder that is gone, and of those in it: a moved folder would report under its old name.
+    /// Ends the watch of a folder that is gone, and of its subfolders: a moved folder would report its old path.
     pub fn forget_folder(&mut self, folder: &Path) {
         self.poller.forget_folders_in(folder);
         let gone: Vec<_> = self.watched.iter().filter(|watched| watched.starts_with(folder)).cloned().collect();
         for folder in &gone {
             self.watched.remove(folder);
             let Ok(full) = std::path::absolute(folder) else { continue };
-            // The system may have dropped the watch of a deleted folder already.
+            // The system may have already dropped the watch of a deleted folder.
             match &mut self.backend {
                 Backend::Exact(watcher) => drop(watcher.unwatch(&full)),
                 Backend::Debounced(debouncer) => drop(debouncer.unwatch(&full)),
@@ -175,28 +172,28 @@ impl Watcher {
         }
     }
 
-    /// These roots are not there, or must not be followed to where they lead: a change of that is a sign.
+    /// Sets the roots that are missing, or that lead where they must not. A change of that is a sign.
     pub fn await_roots(&mut self, roots: BTreeMap<PathBuf, Option<PathBuf>>) {
         for root in roots.keys() {
             self.forget_folder(root);
             let known = self.roots.iter().find(|known| known.typed == *root);
             if let (Backend::Exact(watcher), Some(parent)) = (&mut self.backend, known.and_then(|it| it.full.parent()))
             {
-                // Polling does it, if later.
+                // If this fails, polling notices it later.
                 watcher.watch(parent, RecursiveMode::NonRecursive).ok();
             }
         }
         self.poller.await_roots(roots);
     }
 
-    /// These are the links to files: what happens to a file behind one happens in another folder, which may have no watch.
+    /// Sets the links to files. Their targets lie in other folders, which may have no watch, so they are polled.
     pub fn follow_links(&mut self, links: Vec<Arc<Path>>) {
         self.poller.follow_links(links);
     }
 }
 
 impl Backend {
-    /// By the events of the system.
+    /// A watcher that uses the system's events.
     fn with_events(
         roots: &Arc<[ProjectPath]>,
         debounce: Duration,
@@ -215,12 +212,12 @@ impl Backend {
     }
 }
 
-/// The path as the user would type it, if it is in a root.
+/// The path as the user would type it; `None` outside the roots.
 fn shown(path: &Path, roots: &[ProjectPath]) -> Option<Arc<Path>> {
     roots.iter().find_map(|root| root.show(path)).map(Arc::from)
 }
 
-/// What one event of the kernel's means.
+/// The signs for one kernel event.
 fn signs(event: &notify::Event, roots: &[ProjectPath]) -> Vec<Sign> {
     if event.need_rescan() {
         return vec![Sign::Anything];
@@ -233,7 +230,7 @@ fn signs(event: &notify::Event, roots: &[ProjectPath]) -> Vec<Sign> {
             of_file(path, Sign::Changing)
         }
         EventKind::Create(CreateKind::Folder | CreateKind::Any | CreateKind::Other) => Some(Sign::Appeared(path)),
-        // The kernel does not say whether a folder was moved in, or a file.
+        // The kernel does not say whether a file or a folder was moved in.
         EventKind::Modify(ModifyKind::Name(RenameMode::To)) if is_source(&path) => Some(Sign::Complete(path)),
         EventKind::Modify(ModifyKind::Name(RenameMode::To)) if is_rules(&path) => Some(Sign::Anything),
         EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Some(Sign::Appeared(path)),
@@ -249,7 +246,7 @@ fn signs(event: &notify::Event, roots: &[ProjectPath]) -> Vec<Sign> {
     sign.into_iter().map(|sign| of_roots(sign, roots)).collect()
 }
 
-/// With a root, everything comes or goes.
+/// A sign about a root itself means that anything may have changed.
 fn of_roots(sign: Sign, roots: &[ProjectPath]) -> Sign {
     match sign {
         Sign::FolderGone(path) | Sign::Appeared(path) if roots.iter().any(|root| *root.typed == *path) => {
@@ -259,7 +256,7 @@ fn of_roots(sign: Sign, roots: &[ProjectPath]) -> Sign {
     }
 }
 
-/// A sign about a file, if files of this name matter.
+/// A sign about a file, if a file of this name can be a plugin.
 fn of_file(path: Arc<Path>, sign: impl FnOnce(Arc<Path>) -> Sign) -> Option<Sign> {
     if is_source(&path) {
         Some(sign(path))
@@ -270,12 +267,12 @@ fn of_file(path: Arc<Path>, sign: impl FnOnce(Arc<Path>) -> Sign) -> Option<Sign
     }
 }
 
-/// These say what is ignored.
+/// Whether this file contains ignore rules.
 fn is_rules(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == ".gitignore" || name == ".ignore")
 }
 
-/// The handler of a debouncer: what it reports has been quiet, but may be gone again or a folder.
+/// The handler for a debouncer. The paths that it reports have been quiet, but may be gone, or folders.
 fn debounced(
     roots: Arc<[ProjectPath]>,
     send: impl Fn(Sign) + Send + 'static,
@@ -308,7 +305,7 @@ fn debounced(
     }
 }
 
-/// Whether an error is about this one folder, and not about what the system can watch.
+/// Whether an error concerns only this folder, not the system's limits.
 fn is_of_the_folder(error: &notify::Error) -> bool {
     match &error.kind {
         ErrorKind::PathNotFound => true,
@@ -319,8 +316,8 @@ fn is_of_the_folder(error: &notify::Error) -> bool {
     }
 }
 
-/// What cannot be watched, and what is done instead. `folder` is the first of what may be several; without one it is all
-/// of them.
+/// The sign that something cannot be watched, and is polled instead. `folder` is the first of perhaps several; `None`
+/// means everything.
 fn blind(error: &notify::Error, folder: Option<&Path>) -> Sign {
     let whose = folder.or_else(|| error.paths.first().map(PathBuf::as_path));
     let whose = whose.map(|path| format!(" of `{}`", path.display())).unwrap_or_default();
@@ -337,15 +334,15 @@ fn blind(error: &notify::Error, folder: Option<&Path>) -> Sign {
         let enough = (2 * value).max(limit.enough);
         format!("raise it with `sudo sysctl {sysctl}={enough}`; {}", limit.raised)
     });
-    Sign::Blind(format!("no file events{whose}: {cause}; it is looked at every second instead"), hint)
+    Sign::Blind(format!("no file events{whose}: {cause}; polling every second instead"), hint)
 }
 
-/// A limit of the system that a watch can meet.
+/// A system limit that watching can reach.
 #[derive(Clone, Copy)]
 struct Limit {
     what: &'static str,
     name: &'static str,
-    /// What is commonly set.
+    /// A common value.
     enough: u64,
     /// When a higher limit takes effect.
     raised: &'static str,
@@ -366,8 +363,7 @@ impl Limit {
         }
     }
 
-    /// The setting that counts, and its value. In a container without an administrator, the user namespace's own may be
-    /// lower than the system's.
+    /// The effective setting and its value: in a container, that of the user namespace may be lower than the system's.
     fn value(self, value: impl Fn(&str) -> Option<u64>) -> Option<(String, u64)> {
         let names = [format!("fs.inotify.{}", self.name), format!("user.{}", self.name.replace("user", "inotify"))];
         names.into_iter().filter_map(|name| value(&name).map(|value| (name, value))).min_by_key(|(_, value)| *value)
@@ -413,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernels_events_mean() {
+    fn kernel_events_become_signs() {
         let close = EventKind::Access(AccessKind::Close(AccessMode::Write));
         let open = EventKind::Access(AccessKind::Open(AccessMode::Any));
         let data = EventKind::Modify(ModifyKind::Data(DataChange::Any));
@@ -439,21 +435,21 @@ mod tests {
         check(close, "/project/plugins/.gitignore", &[Sign::Anything]);
         check(EventKind::Remove(RemoveKind::Folder), "/project/plugins", &[Sign::Anything]);
         check(EventKind::Create(CreateKind::Folder), "/project/plugins", &[Sign::Anything]);
-        // Neighbours of the root, and editors' own files.
+        // Files beside the root, and editors' temporary files.
         check(close, "/project/other.py", &[]);
         check(close, "/project/plugins/a.py~", &[]);
         check(close, "/project/plugins/.a.py.swp", &[]);
     }
 
     #[test]
-    fn a_full_queue_means_anything() {
+    fn an_overflow_means_anything_may_have_changed() {
         let event = Event::new(EventKind::Other).set_flag(notify::event::Flag::Rescan);
         assert_eq!(signs(&event, &roots()), [Sign::Anything]);
     }
 
-    /// What a debouncer reports has been quiet, but it does not say whether a path is a file, or still there.
+    /// A debouncer reports quiet paths, but not whether a path is a file or still exists.
     #[test]
-    fn what_the_debouncers_events_mean() {
+    fn debouncer_events_become_signs() {
         let (send, signs) = std::sync::mpsc::channel();
         let mut handler = debounced(roots().into(), move |sign| send.send(sign).unwrap());
         let mut check = |kind: EventKind, path: &str, expected: &[Sign]| {
@@ -484,7 +480,7 @@ mod tests {
     }
 
     #[test]
-    fn the_system_s_limits_have_names_and_a_remedy() {
+    fn system_limits_have_names_and_remedies() {
         for (error, words, sysctl) in [
             (notify::Error::new(ErrorKind::MaxFilesWatch), "inotify watches", "max_user_watches"),
             (notify::Error::io(std::io::Error::from_raw_os_error(24)), "inotify instances", "max_user_instances"),
@@ -495,13 +491,13 @@ mod tests {
             let limit = Limit::of(&error).unwrap();
             let found = limit.value(|name| name.starts_with("fs.").then_some(128));
             assert_eq!(found, Some((format!("fs.inotify.{sysctl}"), 128)));
-            // A user namespace's own limit counts where it is lower; where they are equal there is but one.
+            // The user namespace's limit counts if it is lower than the system's.
             let both = |own: u64| move |name: &str| Some(if name.starts_with("fs.") { 128 } else { own });
             assert_eq!(limit.value(both(128)), found);
             assert_eq!(limit.value(both(5)), Some((format!("user.{}", sysctl.replace("user", "inotify")), 5)));
         }
         let other = blind(&notify::Error::path_not_found(), None);
-        let words = "no file events: it does not exist; it is looked at every second instead";
+        let words = "no file events: it does not exist; polling every second instead";
         assert_eq!(other, Sign::Blind(words.to_owned(), None));
     }
 }

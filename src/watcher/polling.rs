@@ -1,11 +1,10 @@
-//! Looking again and again where nobody tells: on file systems without events (`poll`), in folders for which the system
-//! has no watch left, behind links, and for roots that are not there.
+//! Polls where there are no events: with `poll`, in folders for which the system has no watch left, behind links, and
+//! for missing roots.
 //!
-//! Each folder that the walk admits is listed by itself, as each is watched by itself where the kernel tells, so that
-//! ignored folders cost nothing. A file counts as changed when its time, size, or place on the disk differ; times to the
-//! nanosecond, so that a second save within one second is seen. Only where the file system has whole seconds are the
-//! contents of young files compared. A changed file is looked at again after the debounce, and is complete when it is
-//! the same twice: nothing here compares the disk's clock with ours to tell whether a writer is done.
+//! It lists each folder that the walk admits, so ignored folders cost nothing. A file counts as changed when its time
+//! (to the nanosecond), size or inode differs. On file systems with whole seconds, the contents of recent files are
+//! compared too. A changed file is checked again after the debounce, and is complete if it is the same twice. The
+//! disk's clock is never compared with ours for that.
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;
@@ -19,32 +18,32 @@ use super::{Sign, is_rules};
 use crate::paths;
 use crate::plugin::kind::is_source;
 
-/// How old a file must be before a time in whole seconds tells its versions apart for certain, clocks being what they are.
+/// A file this old cannot change again within the same whole second, even if clocks differ.
 const YOUNG: Duration = Duration::from_mins(1);
 
-/// The thread that looks. It sleeps while there is nothing to look at.
+/// The polling thread. It sleeps while there is nothing to poll.
 pub(super) struct Poller(Arc<Shared>);
 
 struct Shared {
     places: Mutex<Places>,
-    /// There is something to look at, or the end has come.
+    /// Signals that there is something to poll, or that the thread must end.
     woken: Condvar,
 }
 
-/// All that is looked at, and how it was when it was last seen.
+/// Everything that is polled, with its last seen state.
 #[derive(Default)]
 struct Places {
     folders: BTreeMap<PathBuf, BTreeMap<Arc<Path>, Mark>>,
-    /// Links, of which no event tells when the file behind them changes.
+    /// Links: a change of their target sends no event.
     links: BTreeMap<Arc<Path>, Mark>,
-    /// Roots that are not there.
+    /// Missing roots.
     awaited: BTreeMap<PathBuf, Option<PathBuf>>,
-    /// What changed since the look before, and in which folder it was found.
+    /// Files that changed since the last poll, with their folders.
     unsettled: BTreeMap<Arc<Path>, Option<PathBuf>>,
     closed: bool,
 }
 
-/// What can be told of a file without reading it. Two that differ are two versions.
+/// The state of a file. Two versions differ in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Mark {
     Nothing,
@@ -52,21 +51,21 @@ enum Mark {
     File {
         modified: Option<SystemTime>,
         size: u64,
-        /// The file's number on the disk, and who may read it.
+        /// Inode and permissions.
         place: (u64, u32),
-        /// The content, where the time does not tell.
+        /// A hash of the content, where the time is too coarse.
         text: Option<u64>,
     },
 }
 
 impl Poller {
-    /// Nothing to look at yet. `pause` lies between two looks, `debounce` before the second look at what changed.
+    /// Starts with nothing to poll. `pause` is the polling interval; a changed file is checked again after `debounce`.
     pub(super) fn new(pause: Duration, debounce: Duration, send: impl Fn(Sign) + Send + 'static) -> Self {
         let shared = Arc::new(Shared { places: Mutex::default(), woken: Condvar::new() });
         let own = Arc::clone(&shared);
         std::thread::spawn(move || {
             let mut places = own.places();
-            // Since the last look at everything.
+            // Since the last full poll.
             let mut waited = Duration::ZERO;
             while !places.closed {
                 if places.is_idle() {
@@ -83,7 +82,7 @@ impl Poller {
                 let mut signs = Vec::new();
                 places.look_again(&mut signs);
                 waited += span;
-                // A file that never stops changing does not keep the others waiting.
+                // A file that keeps changing must not delay the others.
                 if waited >= pause {
                     waited = Duration::ZERO;
                     places.look(&mut signs);
@@ -94,33 +93,33 @@ impl Poller {
         Self(shared)
     }
 
-    /// Looks at a folder from now on: as it is now, it is known.
+    /// Polls a folder from now on. Its current content counts as known.
     pub(super) fn watch_folder(&self, folder: &Path) {
-        // What cannot be listed now is new when it can.
+        // If it cannot be listed now, everything in it is new later.
         let entries = entries(folder).unwrap_or_default();
         self.begin(|places| drop(places.folders.insert(folder.to_owned(), entries)));
     }
 
-    /// Whether a folder was looked at, which ends here.
+    /// Stops polling a folder. Returns whether it was polled.
     pub(super) fn forget_folder(&self, folder: &Path) -> bool {
         let mut places = self.0.places();
         places.awaited.remove(folder);
         places.folders.remove(folder).is_some()
     }
 
-    /// Whether there is any folder to look at.
+    /// Whether any folder is polled.
     pub(super) fn has_folders(&self) -> bool {
         !self.0.places().folders.is_empty()
     }
 
-    /// Ends the looks at a folder and at those in it.
+    /// Stops polling a folder and its subfolders.
     pub(super) fn forget_folders_in(&self, folder: &Path) {
         let mut places = self.0.places();
         places.folders.retain(|known, _| !known.starts_with(folder));
         places.links.retain(|link, _| !link.starts_with(folder));
     }
 
-    /// These are the links to look behind.
+    /// Sets the links whose targets to poll.
     pub(super) fn follow_links(&self, links: Vec<Arc<Path>>) {
         self.begin(|places| {
             let mut before = std::mem::take(&mut places.links);
@@ -132,7 +131,7 @@ impl Poller {
         });
     }
 
-    /// These roots are not there; that one comes is a sign.
+    /// Sets the missing roots. A root that appears is a sign.
     pub(super) fn await_roots(&self, roots: BTreeMap<PathBuf, Option<PathBuf>>) {
         self.begin(|places| places.awaited = roots);
     }
@@ -165,7 +164,7 @@ impl Places {
         self.folders.is_empty() && self.links.is_empty() && self.awaited.is_empty()
     }
 
-    /// One look at everything.
+    /// Polls everything once.
     fn look(&mut self, signs: &mut Vec<Sign>) {
         self.awaited.retain(|root, known| {
             let changed = root.canonicalize().ok().filter(|real| real.is_dir()) != *known;
@@ -184,7 +183,7 @@ impl Places {
                 Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                     gone.push(folder.clone());
                 }
-                // A drive that does not answer says nothing about its files.
+                // An unreachable drive tells nothing about its files.
                 Err(error) => tracing::debug!(?folder, %error, "cannot look"),
             }
         }
@@ -202,7 +201,7 @@ impl Places {
         }
     }
 
-    /// A second look at what changed.
+    /// Checks changed files again.
     fn look_again(&mut self, signs: &mut Vec<Sign>) {
         for (path, folder) in std::mem::take(&mut self.unsettled) {
             let known = match &folder {
@@ -222,7 +221,7 @@ impl Places {
     }
 }
 
-/// What a folder holds that can matter.
+/// The entries of a folder that can matter.
 fn entries(folder: &Path) -> std::io::Result<BTreeMap<Arc<Path>, Mark>> {
     let mut entries = BTreeMap::new();
     for entry in folder.read_dir()? {
@@ -238,7 +237,7 @@ fn entries(folder: &Path) -> std::io::Result<BTreeMap<Arc<Path>, Mark>> {
     Ok(entries)
 }
 
-/// How a file is now, or the one behind a link.
+/// The current state of a file, or of a link's target.
 fn mark(path: &Path) -> Mark {
     let Ok(metadata) = path.metadata() else { return Mark::Nothing };
     if metadata.is_dir() {
@@ -249,8 +248,8 @@ fn mark(path: &Path) -> Mark {
     Mark::File { modified, size: metadata.len(), place: place(&metadata), text }
 }
 
-/// Whether another save may have this very time: it is in whole seconds, and not long ago or, by another machine's clock,
-/// yet to come.
+/// Whether another save may get the same time: it is in whole seconds and recent, or in the future by another machine's
+/// clock.
 #[expect(clippy::disallowed_methods, reason = "a file's age is a fact of the disk, compared with the disk's own clock")]
 fn is_vague(modified: SystemTime) -> bool {
     let whole = modified.duration_since(UNIX_EPOCH).is_ok_and(|since| since.subsec_nanos() == 0);
@@ -275,7 +274,7 @@ fn place(_: &Metadata) -> (u64, u32) {
     (0, 0)
 }
 
-/// What became of a folder's entries since the look before.
+/// The differences in a folder since the last poll.
 fn differences(
     before: &BTreeMap<Arc<Path>, Mark>,
     now: &BTreeMap<Arc<Path>, Mark>,
@@ -336,7 +335,7 @@ mod tests {
             self.places.folders.insert(self.path(name), entries(&self.path(name)).unwrap());
         }
 
-        /// Writes a file with this time of change.
+        /// Writes a file with this modification time.
         fn write(&self, name: &str, text: &str, modified: SystemTime) {
             fs::write(self.path(name), text).unwrap();
             File::options().write(true).open(self.path(name)).unwrap().set_modified(modified).unwrap();
@@ -363,13 +362,13 @@ mod tests {
         }
     }
 
-    /// A time that a file system with nanoseconds could have given, and one that has whole seconds only.
+    /// A time with nanoseconds.
     fn fine() -> SystemTime {
         UNIX_EPOCH + Duration::new(1_700_000_000, 5)
     }
 
     #[test]
-    fn a_file_is_complete_when_two_looks_see_the_same() {
+    fn a_file_is_complete_when_seen_unchanged_twice() {
         let mut world = World::new();
         world.check(Places::look, &[]);
         world.write("a.py", "half", fine());
@@ -379,7 +378,7 @@ mod tests {
         world.check(Places::look_again, &["changing a.py"]);
         world.check(Places::look_again, &["complete a.py"]);
         world.check(Places::look, &[]);
-        // Back in time is a change like any other: a restored backup, say.
+        // An older time is a change too, for example a restored backup.
         world.write("a.py", "more than half", fine() - Duration::from_hours(1));
         world.check(Places::look, &["changing a.py"]);
         world.check(Places::look_again, &["complete a.py"]);
@@ -389,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_in_whole_seconds_is_not_believed_while_it_is_young() {
+    fn recent_times_in_whole_seconds_are_not_trusted() {
         let mut world = World::new();
         let second =
             |time: SystemTime| UNIX_EPOCH + Duration::from_secs(time.duration_since(UNIX_EPOCH).unwrap().as_secs());
@@ -408,7 +407,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_and_rules_have_their_own_signs() {
+    fn folders_and_ignore_rules_have_their_own_signs() {
         let mut world = World::new();
         fs::create_dir_all(world.path("new/deep")).unwrap();
         world.write(".gitignore", "x", fine());
@@ -434,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn a_root_that_comes_is_told_once() {
+    fn a_new_root_is_reported_once() {
         let mut world = World::new();
         world.places.awaited.insert(world.path("root"), None);
         world.check(Places::look, &[]);
@@ -445,14 +444,14 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn behind_a_link_the_target_is_seen() {
+    fn changes_behind_a_link_are_seen() {
         let mut world = World::new();
         world.places.folders.clear();
         let link: Arc<Path> = Arc::from(world.path("link.py"));
         std::os::unix::fs::symlink("current/a", &link).unwrap();
         world.places.links.insert(Arc::clone(&link), mark(&link));
         world.check(Places::look, &[]);
-        // As a ConfigMap is mounted: a folder link is changed over to another folder.
+        // A ConfigMap mount: a link is switched to another folder.
         for version in ["one", "two"] {
             fs::create_dir(world.path(version)).unwrap();
             world.write(&format!("{version}/a"), version, fine());

@@ -1,4 +1,4 @@
-//! The command line: what it says of itself, and what it takes.
+//! The command line: its help and its arguments.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ fn read(line: &str) -> Result<Args, String> {
     Args::read(["owui-watch"].into_iter().chain(line.split_whitespace())).map_err(|error| error.to_string())
 }
 
-/// What clap prints about a line that it does not take.
+/// clap's error for an invalid line.
 struct Refusal(String);
 
 impl Refusal {
@@ -38,30 +38,30 @@ fn help() {
         Usage: owui-watch [OPTIONS] [PLUGINS]... [COMMAND]
 
         Commands:
-          history   List what was deployed of a plugin, and what was replaced
-          rollback  Put an earlier text of a plugin on the server, after showing the difference
-          diff      Show the difference between the server's texts and the files
-          pull      Write the server's text of plugins to their files
-          service   Run the watch as a systemd service of yours: install, uninstall, status
+          history   List a plugin's deployed and replaced texts
+          rollback  Restore an earlier text of a plugin on the server, after showing the difference
+          diff      Show the differences between the server's texts and the files
+          pull      Write the server's texts to the files
+          service   Run the watch as a systemd user service: install, uninstall, status
           trust     Let this folder's settings use your API key, and paths outside the folder
           sandbox   Run a throw-away Open WebUI on this machine, and watch against it
           help      Print this message or the help of the given subcommand(s)
 
         Arguments:
-          [PLUGINS]...  Only these plugins, by path or id (one that is called like a command: by its path)
+          [PLUGINS]...  Only these plugins, by path or id (by path if the id is also a command)
 
         Options:
               --once           Make one pass and exit
-              --dry-run        Say what one pass would do, and change nothing
-              --force          In the first pass, send also what is unchanged or was refused
-              --wait           Wait until another owui-watch has ended that deploys from here to this server
-              --yes            Create a plugin also where the server seems to have it under another id
+              --dry-run        Show what one pass would do; change nothing
+              --force          In the first pass, also send unchanged and refused plugins
+              --wait           Wait for another owui-watch on this project and server to exit
+              --yes            Create a plugin even if the server seems to have it under another id
               --url <URL>      The server [default: `OPENWEBUI_URL`, else `url` in watch.toml]
               --root <DIR>     The folder with the plugins; repeatable [default: `root` in watch.toml]
-              --config <FILE>  The settings [default: watch.toml, where there is one]
+              --config <FILE>  The settings file [default: watch.toml, if it exists]
               --json           Print one JSON object per line
-          -v, --verbose...     Say more about what is done and why (-vv: everything)
-          -q, --quiet          Say only what went wrong
+          -v, --verbose...     Print more details and reasons (-vv: everything)
+          -q, --quiet          Print only warnings and errors
           -h, --help           Print help
           -V, --version        Print version
 
@@ -91,14 +91,18 @@ fn help_of_sandbox() {
         Usage: owui-watch sandbox [OPTIONS]
 
         Options:
-              --openwebui <VERSION>  The release of Open WebUI to run [default: 0.12.4]
-              --keep                 Keep its folder when it ends
-              --root <DIR>           The folder with the plugins; repeatable [default: `root` in watch.toml]
-              --config <FILE>        The settings [default: watch.toml, where there is one]
-              --json                 Print one JSON object per line
-          -v, --verbose...           Say more about what is done and why (-vv: everything)
-          -q, --quiet                Say only what went wrong
-          -h, --help                 Print help
+              --openwebui <VERSION>   The release of Open WebUI to run [default: 0.12.4]
+              --port <PORT>           Its port [default: 8470, or the next free one]
+              --data <DIR>            Keep chats, valves and accounts in this folder, for the next start
+              --keep                  Keep its temporary folder when it ends
+              --install-requirements  Let the server install what plugins ask for with `requirements:`
+              --root <DIR>            The folder with the plugins; repeatable [default: `root` in
+                                      watch.toml]
+              --config <FILE>         The settings file [default: watch.toml, if it exists]
+              --json                  Print one JSON object per line
+          -v, --verbose...            Print more details and reasons (-vv: everything)
+          -q, --quiet                 Print only warnings and errors
+          -h, --help                  Print help (see more with '--help')
     "#]]
     .assert_eq(&sandbox.render_help().to_string());
     assert!(sandbox.render_help().to_string().contains(owui_watch::sandbox::OPEN_WEBUI), "the default is what is run");
@@ -110,10 +114,10 @@ fn help_of_rollback() {
     command.build();
     let rollback = command.find_subcommand_mut("rollback").expect("rollback is a subcommand");
     expect![[r#"
-        Put an earlier text of a plugin on the server, after showing the difference
+        Restore an earlier text of a plugin on the server, after showing the difference
 
-        The file stays as it is, and is not deployed again until it changes. `owui-watch pull` changes it to
-        what the server holds.
+        The file stays as it is, and is not deployed again until it changes. `owui-watch pull` writes the
+        server's text to it.
 
         Usage: owui-watch rollback [OPTIONS] <PLUGIN> [VERSION]
 
@@ -123,7 +127,7 @@ fn help_of_rollback() {
 
           [VERSION]
                   A version, or the beginning of a digest or of a server's version id, as `history` prints
-                  them [default: the newest text that is not the server's now]
+                  them [default: the newest text other than the current one]
 
         Options:
               --url <URL>
@@ -133,19 +137,19 @@ fn help_of_rollback() {
                   The folder with the plugins; repeatable [default: `root` in watch.toml]
 
               --yes
-                  Put it back without asking
+                  Restore it without asking
 
               --config <FILE>
-                  The settings [default: watch.toml, where there is one]
+                  The settings file [default: watch.toml, if it exists]
 
               --json
                   Print one JSON object per line
 
           -v, --verbose...
-                  Say more about what is done and why (-vv: everything)
+                  Print more details and reasons (-vv: everything)
 
           -q, --quiet
-                  Say only what went wrong
+                  Print only warnings and errors
 
           -h, --help
                   Print help (see a summary with '-h')
@@ -204,7 +208,7 @@ fn a_command_does_not_silently_drop_a_flag() {
 }
 
 #[test]
-fn a_command_has_no_flag_that_it_does_not_heed() {
+fn a_command_refuses_flags_that_it_ignores() {
     for line in ["history shout", "diff", "pull", "service status", "sandbox"] {
         let name = line.split(' ').next().unwrap();
         let refused = read(&format!("--yes {line}")).unwrap_err();
@@ -240,9 +244,9 @@ fn help_of_service_install() {
     let service = command.find_subcommand_mut("service").expect("service is a subcommand");
     let install = service.find_subcommand_mut("install").expect("install is one of it");
     expect![[r#"
-        Write the unit for this folder, and start it, now and at each login
+        Write the unit for this folder; start it now and at each login
 
-        It runs this very program with the given --root, --config and --url. It does not see this shell's
+        It runs this program with the given --root, --config and --url. It does not see this shell's
         environment: the API key must be in `.env`, in the file that `api_key_file` names, or in
         ~/.config/owui-watch/openwebui_api_key.
 
@@ -256,22 +260,22 @@ fn help_of_service_install() {
                   The folder with the plugins; repeatable [default: `root` in watch.toml]
 
               --hardened
-                  Let it write to this folder and its state alone, and see no devices; needs user namespaces
+                  Let it write only to this folder and its state, and see no devices; needs user namespaces
 
               --yes
-                  Replace also a unit that somebody has edited
+                  Replace the unit even if someone edited it
 
               --config <FILE>
-                  The settings [default: watch.toml, where there is one]
+                  The settings file [default: watch.toml, if it exists]
 
               --json
                   Print one JSON object per line
 
           -v, --verbose...
-                  Say more about what is done and why (-vv: everything)
+                  Print more details and reasons (-vv: everything)
 
           -q, --quiet
-                  Say only what went wrong
+                  Print only warnings and errors
 
           -h, --help
                   Print help (see a summary with '-h')
@@ -280,7 +284,7 @@ fn help_of_service_install() {
 }
 
 #[test]
-fn a_service_is_told_how_to_run_when_it_is_installed() {
+fn a_service_gets_its_flags_at_installation() {
     let action = |line| match read(line).unwrap().command {
         Some(Command::Service { action }) => action,
         other => panic!("{other:?}"),
@@ -331,7 +335,7 @@ fn a_dry_run_is_one_pass() {
 }
 
 #[test]
-fn nobody_says_yes_unasked() {
+fn yes_is_off_by_default() {
     assert!(read("--yes --once shout").unwrap().yes);
     assert!(!read("--once --force shout").unwrap().yes);
     refusal("--yes=no").says(&expect![[r#"
@@ -405,7 +409,7 @@ fn sandbox_does_not_silently_drop_a_flag() {
 }
 
 #[test]
-fn loud_and_quiet_at_once_is_refused() {
+fn verbose_and_quiet_exclude_each_other() {
     refusal("-v -q").says(&expect![[r#"
         error: the argument '--verbose...' cannot be used with '--quiet'
 

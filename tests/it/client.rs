@@ -1,4 +1,4 @@
-//! The wire: how a call is spelled, and what comes of everything that can happen to it on the way.
+//! The wire: the requests of each call, and the replies for everything that can go wrong.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -50,7 +50,7 @@ async fn each_call_is_one_request() {
         (Call::Delete(tool("t")), "DELETE /api/v1/tools/id/t/delete", Value::Null),
         (Call::Versions(function("f")), "GET /api/v1/functions/id/f/history?page=1", Value::Null),
         (Call::Versions(tool("t")), "GET /api/v1/tools/id/t/history?page=1", Value::Null),
-        // Nobody knows what a version is called.
+        // Version ids are opaque.
         (Call::Version(tool("t"), "v ?#%".into()), "GET /api/v1/tools/id/t/history/v ?#%", Value::Null),
         (Call::Prune(function("f"), "v".into()), "DELETE /api/v1/functions/id/f/history/v", Value::Null),
     ];
@@ -121,7 +121,7 @@ async fn a_proxy_in_trouble() {
 }
 
 #[tokio::test]
-async fn a_question_that_is_cut_off_is_put_once_more() {
+async fn an_interrupted_read_is_repeated_once() {
     let fake = FakeServer::start();
     let client = Server::fake(&fake).client();
     fake.seed(Kind::Function, "f", PIPE);
@@ -137,7 +137,7 @@ async fn a_question_that_is_cut_off_is_put_once_more() {
 }
 
 #[tokio::test]
-async fn a_change_that_is_cut_off_is_lost_and_not_repeated() {
+async fn an_interrupted_write_is_lost_and_not_repeated() {
     let fake = FakeServer::start();
     let client = Server::fake(&fake).client();
     let lost = Reply::Lost { cause: CUT_OFF.into() };
@@ -166,7 +166,7 @@ async fn a_change_that_is_cut_off_is_lost_and_not_repeated() {
 }
 
 #[tokio::test]
-async fn an_answer_that_does_not_come_in_time() {
+async fn a_timeout_is_a_lost_answer() {
     let fake = FakeServer::start();
     fake.seed(Kind::Function, "f", PIPE);
     let soon = Duration::from_millis(20);
@@ -181,7 +181,7 @@ async fn an_answer_that_does_not_come_in_time() {
     fake.hold("GET");
     let asked = client.call(Call::Get(function("f"))).await;
     assert_eq!(asked, Reply::Unreachable { cause: "timed out".into(), retry_after: None });
-    // On a slow day time may be up before the request has arrived.
+    // On a slow machine the timeout may strike before the request arrives.
     assert!(fake.lines().len() <= 2, "nothing is repeated after so long");
 }
 
@@ -202,7 +202,7 @@ async fn a_server_that_goes_and_comes_back() {
 
 #[tokio::test]
 async fn an_address_that_leads_nowhere() {
-    // No resolver is asked for a label that is too long for one.
+    // A label that is too long fails without asking a resolver.
     let host = format!("{}.invalid", "x".repeat(64));
     let reply = client(&format!("http://{host}")).call(update("f")).await;
     assert_eq!(reply, Reply::Unreachable { cause: format!("name not found: {host}").into(), retry_after: None });
@@ -212,14 +212,14 @@ async fn an_address_that_leads_nowhere() {
 async fn tls_where_there_is_none() {
     let fake = FakeServer::start();
     let reply = client(&fake.url().replace("http:", "https:")).call(update("f")).await;
-    let cause = "no TLS is spoken there, perhaps plain http".into();
+    let cause = "the server does not speak TLS, perhaps plain http".into();
     assert_eq!(reply, Reply::Unreachable { cause, retry_after: None });
 }
 
 #[tokio::test]
 async fn an_answer_that_ends_too_early_or_never() {
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99999999\r\n\r\n";
-    // Asked twice, because the first answer broke off.
+    // Sent twice, because the first answer broke off.
     let (url, server) = raw(2, move |mut stream| stream.write_all(format!("{head}[").as_bytes()).unwrap());
     let reply = client(&url).call(Call::Overview(Kind::Tool)).await;
     assert_eq!(reply, Reply::Unreachable { cause: CUT_OFF.into(), retry_after: None });
@@ -227,18 +227,18 @@ async fn an_answer_that_ends_too_early_or_never() {
 
     let (url, server) = raw(2, move |mut stream| {
         stream.write_all(head.as_bytes()).unwrap();
-        // Until the other side has had enough.
+        // Until the client gives up.
         while stream.write_all(&[b' '; 1 << 14]).is_ok() {}
     });
     let client = client(&url);
-    let words = "an answer of more than 64 MiB".to_owned();
+    let words = "an answer larger than 64 MiB".to_owned();
     assert_eq!(client.call(Call::Overview(Kind::Tool)).await, Reply::Unusable { words });
     assert_eq!(client.call(update("f")).await, Reply::Lost { cause: "the answer has no end".into() });
     ended(server).await;
 }
 
 #[tokio::test]
-async fn a_session_that_ends_is_renewed_where_there_is_no_login() {
+async fn an_expired_session_without_login_is_renewed() {
     let fake = FakeServer::start();
     fake.seed(Kind::Function, "f", PIPE);
     fake.open_the_door();
@@ -249,7 +249,7 @@ async fn a_session_that_ends_is_renewed_where_there_is_no_login() {
     assert_eq!(sign_ins(), 1);
 
     fake.end_sessions();
-    // All of them find out; one renews it.
+    // All calls notice it; one renews the session.
     let (get, overview, updated) = tokio::join!(
         client.call(Call::Get(function("f"))),
         client.call(Call::Overview(Kind::Tool)),
@@ -258,7 +258,7 @@ async fn a_session_that_ends_is_renewed_where_there_is_no_login() {
     assert!(matches!((get, overview, updated), (Reply::Row(_), Reply::Rows(_), Reply::Row(_))));
     assert_eq!(sign_ins(), 2);
 
-    // The door is shut: the session cannot be renewed, and the first answer stands.
+    // The session cannot be renewed, so the first answer stands.
     fake.set_key("sk-other");
     let refused = Reply::NotAllowed { status: 401, words: "401 Unauthorized".into() };
     assert_eq!(client.call(update("f")).await, refused);
@@ -266,7 +266,7 @@ async fn a_session_that_ends_is_renewed_where_there_is_no_login() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_refused_is_not_traded_for_a_session() {
+async fn a_refused_key_is_not_replaced_by_a_session() {
     let fake = FakeServer::start();
     let client = Server::fake(&fake).client();
     fake.set_key("sk-another");
@@ -276,7 +276,7 @@ async fn a_key_that_is_refused_is_not_traded_for_a_session() {
 }
 
 #[tokio::test]
-async fn who_may_write_tools_but_not_export_them_lists_them() {
+async fn users_without_export_permission_list_their_tools() {
     let fake = FakeServer::start();
     fake.seed(Kind::Tool, "clock", "class Tools:\n    pass\n");
     fake.fail_next_of("tools/export", 1, Fault::Status(403));
@@ -286,7 +286,7 @@ async fn who_may_write_tools_but_not_export_them_lists_them() {
 }
 
 #[tokio::test]
-async fn a_history_is_read_to_its_end_but_no_further_than_that() {
+async fn history_pages_are_read_only_to_the_last() {
     let fake = FakeServer::start();
     let client = Server::fake(&fake).client();
     fake.seed(Kind::Function, "f", PIPE);
@@ -301,14 +301,14 @@ async fn a_history_is_read_to_its_end_but_no_further_than_that() {
         assert!(told.iter().map(|it| &it.id).eq(newest.map(|it| &it.id)), "{versions}");
         assert_eq!(fake.lines().len() - before, pages);
     }
-    // What fails on the way fails as a whole.
+    // An error on one page fails the whole call.
     fake.fail_next_of("page=3", 1, Fault::Status(503));
     let reply = client.call(Call::Versions(function("f"))).await;
     assert_eq!(reply, Reply::Unreachable { cause: "503 Service Unavailable".into(), retry_after: None });
 }
 
 #[tokio::test]
-async fn a_server_that_knows_no_pages_is_not_asked_for_all_of_them() {
+async fn a_server_without_pages_gets_few_requests() {
     let entries: Vec<_> = (0..20).map(|n| json!({"id": n.to_string(), "created_at": 9 - n})).collect();
     let body = Value::from(entries).to_string();
     let (url, server) = raw(2, move |mut stream| {
@@ -336,7 +336,7 @@ async fn a_session_that_ends_between_two_pages_is_renewed() {
 }
 
 #[tokio::test]
-async fn the_key_is_nowhere_to_be_read() {
+async fn the_key_is_in_no_debug_output() {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
@@ -344,8 +344,8 @@ async fn the_key_is_nowhere_to_be_read() {
         .with_writer(move || writer.clone())
         .with_ansi(false)
         .finish();
-    // For all threads: what tests beside this one log must not hold the key either, and a subscriber of one thread can
-    // miss what others were the first to say.
+    // For all threads: other tests must not log the key either, and a thread's subscriber can miss events first emitted
+    // by others.
     tracing::subscriber::set_global_default(subscriber).unwrap();
 
     let fake = FakeServer::start();
@@ -409,7 +409,7 @@ fn the_fake_holds_and_lets_go() {
     let Reply::Row(row) = delayed.join().unwrap() else { panic!() };
     assert_eq!(row.name, "From the web");
 
-    // A flip is no new version, and a deletion is one.
+    // A toggle makes no version, but a deletion does.
     calls(Call::Toggle(function("f").id)).join().unwrap();
     assert_eq!(fake.row(Kind::Function, "f").unwrap().version_id, version);
     fake.delete_row(Kind::Function, "f");
@@ -443,7 +443,7 @@ fn update(id: &str) -> Call {
     Call::Update(function(id), form(CHANGED))
 }
 
-/// Something on loopback that takes so many connections, reads one request from each, and then does as it likes.
+/// A listener that accepts so many connections, reads one request from each, and then runs the given code.
 fn raw(times: usize, answer: impl Fn(TcpStream) + Send + 'static) -> (String, JoinHandle<()>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -464,7 +464,7 @@ async fn ended(server: JoinHandle<()>) {
     tokio::task::spawn_blocking(|| server.join()).await.unwrap().unwrap();
 }
 
-/// What was logged.
+/// The log.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 

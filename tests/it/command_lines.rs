@@ -1,4 +1,4 @@
-//! Every command line that is shown to somebody is one: cargo and owui-watch read it as they would read it typed.
+//! Every command line in docs and help is valid: cargo and owui-watch parse it as if typed.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,15 +15,15 @@ const README: &str = include_str!("../../README.md");
 const CONTRIBUTING: &str = include_str!("../../CONTRIBUTING.md");
 const WORKFLOW: &str = include_str!("../../.github/workflows/ci.yml");
 
-/// The programs whose lines are read here. A line of another one needs a check of its own.
+/// The programs whose lines are checked. Lines of others need their own checks.
 const OURS: [&str; 3] = ["owui-watch", "cargo", "bash"];
-/// What systemd's tools are asked for.
+/// The verbs of systemd's tools.
 const VERBS: [&str; 5] = ["status", "reload", "restart", "-u", "edit"];
-/// Subcommands of cargo that are installed by themselves.
+/// Subcommands of cargo that are installed separately.
 const INSTALLED_APART: [&str; 1] = ["deny"];
 /// Flags of cargo that take the next word.
 const TAKES_A_WORD: [&str; 5] = ["--test", "--bench", "--path", "--git", "--rev"];
-/// Variables that a library reads, and not we.
+/// Variables read by a library, not by us.
 const OF_LIBRARIES: [&str; 2] = ["PROPTEST_CASES", "TMPDIR"];
 
 /// The tests of this binary, by name.
@@ -35,7 +35,7 @@ static SOURCES: LazyLock<String> = LazyLock::new(|| all_text("src"));
 static TESTS_TEXT: LazyLock<String> = LazyLock::new(|| all_text("tests"));
 static BENCHES: LazyLock<String> = LazyLock::new(|| all_text("benches"));
 
-/// All that is written in a folder.
+/// All texts in a folder.
 fn all_text(folder: &str) -> String {
     let mut folders = vec![Path::new(TOP).join(folder)];
     let mut text = String::new();
@@ -74,20 +74,20 @@ fn of_markdown(text: &str) -> Vec<String> {
     lines
 }
 
-/// Those that the build server runs.
+/// The lines that the build server runs.
 fn of_workflow() -> Vec<String> {
     let steps = WORKFLOW.lines().filter_map(|line| line.trim_start_matches([' ', '-']).strip_prefix("run: "));
     steps.filter(|step| *step != "|").map(str::to_owned).collect()
 }
 
-/// Those that the help shows, with what they do behind two blanks.
+/// The lines in the help; their explanation follows two blanks.
 fn of_help() -> Vec<String> {
     let help = Args::command().render_long_help().to_string();
     let examples = help.lines().filter_map(|line| line.strip_prefix("  owui-watch"));
     examples.map(|line| format!("owui-watch{}", line.split("  ").next().unwrap_or_default())).collect()
 }
 
-/// Those that messages, units and comments name. What is filled in later is a plugin, or one of several commands.
+/// The lines in messages, units and comments. A placeholder is a plugin, or one of several commands.
 fn of_sources() -> Vec<String> {
     let text = all_text("src") + &all_text("systemd") + &fs::read_to_string(Path::new(TOP).join("watch.toml")).unwrap();
     let ticked = text.split("`owui-watch ").skip(1).filter_map(|rest| rest.split(['`', '\n']).next());
@@ -116,7 +116,7 @@ fn program(line: &str) -> Option<&str> {
     words(line).into_iter().find(|word| !is_variable(word))
 }
 
-/// What is wrong with a line.
+/// The error of a line.
 fn check(line: &str) -> Result<(), String> {
     let all = words(line);
     let (variables, words) = all.split_at(all.iter().take_while(|word| is_variable(word)).count());
@@ -153,7 +153,7 @@ fn check_cargo(subcommand: &str, rest: &[&str]) -> Result<(), String> {
     if INSTALLED_APART.contains(&subcommand) && !cargo(&[subcommand, "--version"])?.is_empty() {
         return Ok(());
     }
-    // It reads the line up to here, as it would to run it, before it answers with its help.
+    // It parses the line up to here before it prints its help.
     let complaint = cargo(&[&[subcommand], own, &["-h"]].concat())?;
     if !complaint.is_empty() {
         return Err(complaint);
@@ -197,7 +197,7 @@ fn check_cargo(subcommand: &str, rest: &[&str]) -> Result<(), String> {
     Ok(())
 }
 
-/// What cargo has against these words.
+/// cargo's error for these words.
 fn cargo(words: &[&str]) -> Result<String, String> {
     let output =
         Command::new(env!("CARGO")).args(words).current_dir(TOP).output().map_err(|error| error.to_string())?;
@@ -212,7 +212,7 @@ fn exists(paths: &[PathBuf]) -> Result<(), String> {
 }
 
 #[test]
-fn every_command_line_is_one() {
+fn every_shown_command_line_parses() {
     let shown = [of_markdown(README), of_markdown(CONTRIBUTING), of_workflow(), of_help(), of_sources()];
     assert!(shown.iter().zip([40, 10, 5, 5, 15]).all(|(lines, least)| lines.len() >= least), "{shown:#?}");
     let lines: BTreeSet<_> = shown.into_iter().flatten().collect();
@@ -220,9 +220,9 @@ fn every_command_line_is_one() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// A checker that finds nothing proves nothing.
+/// A checker that finds no errors proves nothing.
 #[test]
-fn a_wrong_command_line_is_seen() {
+fn a_wrong_command_line_is_noticed() {
     for wrong in [
         "cargo test any:: fuzz::",
         "cargo test --relase",

@@ -1,7 +1,7 @@
-//! What the server promises, and what we take it at: the same cases through the client, against the fake server and
-//! against a real one, of every version that we know. A case that holds on one only is a lie of the fake's.
+//! The server's behaviour that we rely on: the same cases run through the client against the fake and the real server,
+//! for every tested version. A case that differs is an error of the fake.
 //!
-//! Where versions differ, [`Expectations`] says how. Cases share one real server, so each has ids of its own.
+//! [`Expectations`] lists the differences between versions. Cases share one real server, so each has its own ids.
 //!
 //! Long because the cases share one server and one table of what its versions do.
 
@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 use crate::support::fake_server::{FakeServer, Version};
 use crate::support::{Login, Server, real_server};
 
-/// Lists the cases once, for the fake servers one test each, for a real one all in a row.
+/// Lists the cases once: for the fake servers one test each, for a real one all in a row.
 macro_rules! cases {
     ($($case:ident,)+) => {
         cases_on! { contract_on_the_fake_0_6_43, V0_6_43, $($case,)+ }
@@ -26,7 +26,7 @@ macro_rules! cases {
         cases_on! { contract_on_the_fake_0_11_4, V0_11_4, $($case,)+ }
         cases_on! { contract_on_the_fake_0_12_4, V0_12_4, $($case,)+ }
 
-        /// Runs every case, also after one that failed, and says which did.
+        /// Runs every case, even after a failure, and names the failed ones.
         async fn every_case(server: &Server) {
             let mut failed = Vec::new();
             $(
@@ -96,60 +96,60 @@ cases! {
     where_there_is_no_history,
     what_is_not_there_is_a_web_page_or_not_allowed,
     a_form_is_looked_at_in_this_order,
-    // The end of some servers, so it comes last.
+    // This ends some servers, so it comes last.
     what_ends_the_interpreter_may_end_the_server,
 }
 
-/// What differs between versions by nature. What is not in here is the same on all of them.
+/// The differences between versions. Everything else is the same on all.
 #[expect(clippy::struct_excessive_bools, reason = "a table of yes and no, read by name and never passed on")]
 struct Expectations {
-    /// Whether the reason of a refusal is told, on create and on update.
+    /// Whether the reason of a refusal is reported, on create and on update.
     create_tells_why: bool,
     update_tells_why: bool,
-    /// What is told of a tool that raised an exception without a text.
+    /// The text for a tool that raises an exception without a message.
     of_a_wordless_tool: &'static str,
-    /// Whether a function that is refused on update is off afterwards.
+    /// Whether a refused update switches a function off.
     refusal_switches_off: bool,
-    /// The reply to an update, with fine code, of a function that is not there.
+    /// The reply to an update of a missing function with valid code.
     unknown_function: Reply,
-    /// The status of a GET of a tool that is not there.
+    /// The status of a GET of a missing tool.
     unknown_tool: u16,
     has_events: bool,
     has_version_ids: bool,
-    /// Whether a list of tools that has a place for their texts holds them.
+    /// Whether the list of tools has their texts.
     lists_texts: bool,
-    /// Whether requirements are installed although the server was told to be offline, as a sandbox is.
+    /// Whether requirements are installed even offline, as in a sandbox.
     installs_when_offline: bool,
     survives_an_exit: bool,
-    /// Whether the valves that are set are held against new code before that is taken.
+    /// Whether stored valves are checked against new code.
     checks_valves: bool,
-    /// Whether a user can set own valves of a function that is off.
+    /// Whether users can set their valves of a function that is off.
     sets_user_valves_when_off: bool,
-    /// The fields of a tool's meta that are kept; `None` for all.
+    /// The kept fields of a tool's meta; `None` for all.
     tool_meta: Option<&'static [&'static str]>,
     chat_switch: ChatSwitch,
     sharing: Sharing,
 }
 
-/// When a filter's `toggle` is noted in its meta.
+/// When a filter's `toggle` is stored in its meta.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ChatSwitch {
-    /// When it is true, on update.
+    /// If true, on update.
     Updated,
-    /// When it is true, on create and update.
+    /// If true, on create and update.
     Written,
-    /// Whatever it is, and at once.
+    /// Always, at once.
     Exact,
 }
 
 /// How a tool is shared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sharing {
-    /// By a field that each create and update sets; null, and nothing at all, is for everybody.
+    /// By a field of each create and update; null or missing means everybody.
     AccessControl,
-    /// By grants that a create and an update may replace.
+    /// By grants that creates and updates may replace.
     GrantsInForm { null_is_refused: bool },
-    /// By grants that a create may set and an update leaves alone.
+    /// By grants that a create may set and an update keeps.
     GrantsApart,
 }
 
@@ -198,7 +198,7 @@ fn expectations(version: Version) -> Expectations {
             update_tells_why: false,
             of_a_wordless_tool: "",
             refusal_switches_off: true,
-            // The same words as for code that it refuses: only a GET tells.
+            // The same words as for refused code: only a GET tells.
             unknown_function: Reply::Refused { words: "[ERROR: Error updating function]".into() },
             unknown_tool: 404,
             has_events: true,
@@ -234,7 +234,7 @@ fn expectations(version: Version) -> Expectations {
 }
 
 impl Expectations {
-    /// What is said of code that is refused for this reason.
+    /// The words for code that is refused for this reason.
     fn refused_create(&self, kind: Kind, reason: &str) -> Reply {
         let masked = format!("[ERROR: Error creating {}]", kind.word());
         Reply::Refused { words: if self.create_tells_why { self.told(kind, reason) } else { masked } }
@@ -284,7 +284,7 @@ async fn contract_on_open_webui_0_12_4() {
 async fn contract_on_a_real(version: Version) {
     let real = real_server(version, Login::Asked).await;
     let server = Server::real(&real);
-    // A session's token opens the same doors as a key.
+    // A session's token grants the same access as a key.
     let client = server.client_with(Some(real.admin().token.clone()));
     assert_eq!(client.call(Call::Overview(Kind::Function)).await, Reply::Rows(Vec::new()));
     every_case(&server).await;
@@ -306,9 +306,9 @@ async fn contract_on_the_fake_without_login() {
     getting_in_where_there_is_no_login(Server { key: None, ..Server::fake(&fake) }).await;
 }
 
-/// A server that a plugin has ended is started again by whoever looks after it.
+/// Restarts a server that a plugin has ended.
 #[tokio::test]
-async fn the_fake_comes_back_with_what_it_knew() {
+async fn the_fake_keeps_its_data_over_a_restart() {
     let mut fake = FakeServer::of(Version::V0_9_6);
     let server = Server::fake(&fake);
     what_ends_the_interpreter_may_end_the_server(server.clone()).await;
@@ -321,7 +321,7 @@ async fn the_fake_comes_back_with_what_it_knew() {
 async fn connecting_tells_the_version(server: Server) {
     let connected = Reply::Connected { version: server.version.name().into() };
     assert_eq!(server.client().call(Call::Connect).await, connected);
-    // Who asks is not looked at yet.
+    // The key is not checked yet.
     assert_eq!(server.client_with(Some("sk-wrong".into())).call(Call::Connect).await, connected);
 }
 
@@ -365,7 +365,7 @@ async fn every_type_is_created_and_read_back(server: Server) {
     }
 }
 
-/// The text, the switch, the version and the manifest; of the meta nothing else is kept.
+/// The text, the switch, the version and the manifest of a row.
 async fn an_overview_holds_all_that_tells_rows_apart(server: Server) {
     let client = server.client();
     for (kind, text) in [(Kind::Function, PIPE), (Kind::Tool, TOOLS)] {
@@ -418,7 +418,7 @@ async fn an_update_may_change_the_type(server: Server) {
     assert_eq!((updated.content.as_deref(), updated.is_active), (Some(ACTION), Some(true)));
 }
 
-/// Text, and what the server says of it when it says something.
+/// A text, and the server's words about it, if any.
 const REFUSED: [(&str, &str); 8] = [
     ("class Pipe:\n    pass\n\ndef broken(:\n    pass\n", "invalid syntax (<string>, line 4)"),
     ("import no_such_module\n\nclass Pipe:\n    pass\n", "No module named 'no_such_module'"),
@@ -477,7 +477,7 @@ fn with_valves(kind: Kind) -> String {
     }
 }
 
-/// All that the server says of a plugin, also what the client does not read, but for the time of the last change.
+/// Everything that the server returns for a plugin, except the time of the last change.
 async fn everything(server: &Server, key: &Key) -> Value {
     let path = format!("/api/v1/{}s/id/{}", key.kind.word(), key.id);
     let mut row = stored(server, key).await;
@@ -490,20 +490,20 @@ async fn everything(server: &Server, key: &Key) -> Value {
     row
 }
 
-/// The row itself, as the server sends it.
+/// The raw row.
 async fn stored(server: &Server, key: &Key) -> Value {
     let (status, row) = server.get(&format!("/api/v1/{}s/id/{}", key.kind.word(), key.id)).await;
     assert_eq!(status, 200, "{row}");
     row
 }
 
-/// A plugin that has been in use: described, with valves set by the admin and by a user and, if it has switches, both on.
+/// A plugin in use: with a description, valves of admin and user, and its switches on.
 async fn in_use(server: &Server, key: &Key) -> Value {
     let client = server.client();
     let meta = object(json!({"description": "ours", "i18n": {"de-DE": {"name": "Name"}}}));
     let form = Arc::new(Form { meta, access_control: Some(json!({})), ..bare("A", &with_valves(key.kind)) });
     row(client.call(Call::Create(key.clone(), form.clone())).await);
-    // 0.6.43 does not look for the filter's `toggle` before.
+    // 0.6.43 ignores the filter's `toggle` before that.
     row(client.call(Call::Update(key.clone(), form)).await);
     let path = format!("/api/v1/{}s/id/{}", key.kind.word(), key.id);
     let valves = json!({"n": 7, "s": null, "unknown": 1});
@@ -517,7 +517,7 @@ async fn in_use(server: &Server, key: &Key) -> Value {
     everything(server, key).await
 }
 
-/// Flips whether a function applies to every model, which nothing of ours ever does.
+/// Toggles whether a function is global, which owui-watch never does.
 async fn flip_global(server: &Server, key: &Key) -> Value {
     let (status, row) = server.post(&format!("/api/v1/functions/id/{}/toggle/global", key.id), &Value::Null).await;
     assert_eq!(status, 200, "{row}");
@@ -543,7 +543,7 @@ async fn what_is_refused_on_update_changes_the_switch_at_most(server: Server) {
     }
 }
 
-/// What is not caught as an exception is not handled as one either: the switch stays.
+/// An exception that the server does not catch leaves the switch alone.
 async fn what_is_no_exception_changes_nothing(server: Server) {
     let client = server.client();
     for kind in [Kind::Function, Kind::Tool] {
@@ -558,7 +558,7 @@ async fn what_is_no_exception_changes_nothing(server: Server) {
     }
 }
 
-/// A sandbox has no pip and is told not to use it, which 0.6.43 does nevertheless.
+/// A sandbox has no pip and is set to offline, but 0.6.43 calls it anyway.
 async fn requirements_that_cannot_be_installed_change_nothing(server: Server) {
     let (client, expected) = (server.client(), expectations(server.version));
     for kind in [Kind::Function, Kind::Tool] {
@@ -580,7 +580,7 @@ async fn requirements_that_cannot_be_installed_change_nothing(server: Server) {
     }
 }
 
-/// How a refusal is made good, and an update taken back.
+/// How to repair a refusal, and undo an update.
 async fn what_was_read_and_is_sent_back_restores_the_row(server: Server) {
     let (client, expected) = (server.client(), expectations(server.version));
     for kind in [Kind::Function, Kind::Tool] {
@@ -608,7 +608,7 @@ async fn what_was_read_and_is_sent_back_restores_the_row(server: Server) {
         }
         assert_eq!(everything(&server, &key).await, before);
 
-        // With the switch in the chat gone too, and another type.
+        // Also without the switch in the chat, and of another type.
         let fine = other(&with_valves(kind).replace("Filter", "Action").replace("True", "False"));
         row(client.call(Call::Update(key.clone(), fine)).await);
         assert_ne!(everything(&server, &key).await, before);
@@ -649,11 +649,11 @@ async fn an_unknown_id_is_absent(server: Server) {
     assert_eq!(client.call(Call::Get(function.clone())).await, Reply::Absent);
     assert_eq!(client.call(Call::Toggle(function.id.clone())).await, Reply::Absent);
     assert_eq!(client.call(Call::Update(function.clone(), form("A", PIPE))).await, expected.unknown_function);
-    // The code is looked at first. The fake knows fewer words than Python.
+    // The code is checked first. The fake knows fewer errors than Python.
     let reply = client.call(Call::Update(function.clone(), broken())).await;
     let said = [words, "invalid syntax (<string>, line 1)"].map(|words| expected.refused_update(Kind::Function, words));
     assert!(said.contains(&reply), "{reply:?}");
-    // Nothing of that makes a row.
+    // None of these creates a row.
     assert_eq!(client.call(Call::Get(function)).await, Reply::Absent);
 
     let tool = key(Kind::Tool, "nobody");
@@ -713,7 +713,7 @@ async fn everything_is_not_allowed(server: &Server, by: Option<SecretString>, wo
         if expected.has_version_ids {
             calls.extend(history);
         } else {
-            // It is not even asked who wants to know.
+            // No key is required.
             for call in history {
                 assert_eq!(client.call(call.clone()).await, Reply::Absent, "{call:?}");
             }
@@ -769,12 +769,12 @@ async fn what_is_deleted_is_gone_but_for_the_users_own_valves(server: Server) {
         assert_eq!(client.call(Call::Versions(key.clone())).await, Reply::Absent);
         let Reply::Rows(rows) = client.call(Call::Overview(kind)).await else { panic!("no rows") };
         assert!(rows.iter().all(|row| row.id != key.id.as_str()));
-        // The server does not ask whether there is such a function.
+        // The server does not check that the function exists.
         let again = if kind == Kind::Function { Reply::Deleted } else { Reply::Absent };
         assert_eq!(client.call(Call::Delete(key.clone())).await, again);
         row(client.call(Call::Get(neighbour)).await);
 
-        // The id is free, and of the one before nothing is left but what stands with the user.
+        // The id is free, and only the user's valves of the old plugin remain.
         row(client.call(Call::Create(key.clone(), form("B", &with_valves(kind)))).await);
         let after = everything(&server, &key).await;
         assert_eq!((&before["valves"], &after["valves"]), (&json!({"n": 7}), &json!({})));
@@ -782,7 +782,7 @@ async fn what_is_deleted_is_gone_but_for_the_users_own_valves(server: Server) {
     }
 }
 
-/// What each class needs for the server to take it, which is nothing: no method, no header.
+/// The minimal text of each class: no method, no header.
 async fn the_least_that_is_taken(server: Server) {
     let (client, expected) = (server.client(), expectations(server.version));
     for class in ["Pipe", "Filter", "Action", "Event", "Tools"] {
@@ -803,7 +803,7 @@ async fn the_least_that_is_taken(server: Server) {
     }
 }
 
-/// How to be told why, where a create does not say it and an update does.
+/// How to learn the reason where only an update reports it.
 async fn a_stub_brings_out_the_reason(server: Server) {
     let (client, expected) = (server.client(), expectations(server.version));
     for kind in [Kind::Function, Kind::Tool] {
@@ -840,7 +840,7 @@ async fn meta_is_kept_as_sent(server: Server) {
     for (kind, text) in [(Kind::Function, PIPE), (Kind::Tool, TOOLS)] {
         let key = key(kind, "meta");
         let mut meta = object(sent.clone());
-        // What the server sets by itself it does not take from outside.
+        // The server ignores fields that it sets itself.
         meta.insert("manifest".into(), json!({"title": "a lie"}));
         let form = Arc::new(Form { meta, ..bare("A", text) });
         row(client.call(Call::Create(key.clone(), form.clone())).await);
@@ -868,7 +868,7 @@ async fn the_switch_in_the_chat_is_the_servers_business(server: Server) {
     let updated = row(client.call(Call::Update(key.clone(), send(FILTER, json!({})))).await);
     assert_eq!(updated.meta.get("toggle").cloned(), exact(true), "before 0.12 the answer is from before that step");
     assert_eq!(read().await, Some(true.into()));
-    // Sent back to a filter that has none any more, it stays for ever before 0.12; left out, it goes.
+    // Before 0.12, `toggle` sent back to a filter without one stays forever; left out, it goes.
     row(client.call(Call::Update(key.clone(), send(&without, json!({"toggle": true})))).await);
     assert_eq!(read().await, Some((expected != ChatSwitch::Exact).into()));
     row(client.call(Call::Update(key.clone(), send(&without, json!({})))).await);
@@ -884,7 +884,7 @@ async fn valves_are_kept(server: Server) {
         let text = with_valves(kind).replace("s: str = 'a'", "s: str = 'b'\n        more: int = 3");
         row(client.call(Call::Update(key.clone(), form("A", &text))).await);
         assert_eq!(everything(&server, &key).await["valves"], before["valves"]);
-        // Nor do they go with a class that has none.
+        // They also stay with a class without valves.
         let (text, path) =
             (text.replace("Valves", "Other"), format!("/api/v1/{}s/id/valves/valves/update", kind.word()));
         row(client.call(Call::Update(key.clone(), form("A", &text))).await);
@@ -950,7 +950,7 @@ async fn valves_have_a_shape(server: Server) {
     }
 }
 
-/// The form that owui-watch makes of a row that it has read, for a new text.
+/// The form that owui-watch builds from a row for a new text.
 fn as_deployed(read: &Row, text: &str) -> Arc<Form> {
     let mut meta = read.meta.clone();
     for the_servers_business in ["manifest", "toggle"] {
@@ -1009,7 +1009,7 @@ async fn a_deploy_leaves_alone_what_is_the_admins(server: Server) {
     }
 }
 
-/// What `GET` says of who may use a tool, without what the server makes up.
+/// The access to a tool in a `GET`, without generated fields.
 async fn sharing(server: &Server, id: &str) -> Value {
     let (_, mut row) = server.get(&format!("/api/v1/tools/id/{id}")).await;
     assert_ne!(row.get("access_control").is_some(), row.get("access_grants").is_some(), "{row}");
@@ -1018,8 +1018,7 @@ async fn sharing(server: &Server, id: &str) -> Value {
     grants.as_array().unwrap().iter().map(|grant| told.map(|field| grant[field].clone()).to_vec()).collect()
 }
 
-/// The one thing that is sent for all versions: it means "private" before 0.8, and nothing since, where private is
-/// what a tool is.
+/// Sent for all versions: it means "private" before 0.8, and nothing since, where tools are private by default.
 async fn a_new_tool_is_private(server: Server) {
     let (client, expected) = (server.client(), expectations(server.version));
     let key = key(Kind::Tool, "private");
@@ -1034,13 +1033,13 @@ async fn a_new_tool_is_private(server: Server) {
     let updated = row(client.call(Call::Update(key, form)).await);
     assert_eq!((updated.access_control, sharing(&server, "private").await), (told, nobody));
 
-    // Functions are passed over with it.
+    // Functions are skipped with it.
     let key = self::key(Kind::Function, "private");
     let form = Arc::new(Form { access_control: Some(json!({})), ..bare("A", PIPE) });
     assert_eq!(row(client.call(Call::Create(key, form)).await).access_control, None);
 }
 
-/// Sends back what it reads, which is nothing since 0.8.
+/// Sends back what it reads: nothing since 0.8.
 async fn a_tool_stays_shared_as_it_was(server: Server) {
     let (client, expected) = (server.client(), expectations(server.version));
     let key = key(Kind::Tool, "shared");
@@ -1077,7 +1076,7 @@ async fn a_tool_stays_shared_as_it_was(server: Server) {
         let form = Form { access_control: read.access_control, ..bare("B", TOOLS) };
         row(client.call(Call::Update(key.clone(), Arc::new(form))).await);
         assert_eq!(sharing(&server, "shared").await, before);
-        // A refused one does not touch it either.
+        // A refused update keeps it too.
         assert!(matches!(client.call(Call::Update(key.clone(), self::form("C", ""))).await, Reply::Refused { .. }));
         assert_eq!(sharing(&server, "shared").await, before);
     }
@@ -1138,7 +1137,7 @@ async fn an_id_may_be_in_any_script(server: Server) {
     }
 }
 
-// From here on what the client does not ask or look at, so that nobody has to believe the fake in it.
+// The following is not used by the client; it proves the fake.
 
 async fn rows_have_these_fields(server: Server) {
     let expected = expectations(server.version);
@@ -1155,7 +1154,7 @@ async fn rows_have_these_fields(server: Server) {
             Kind::Tool if !past => format!("{whole} user write_access"),
             Kind::Tool | Kind::Function => whole.clone(),
         };
-        // Two lists, for those who use plugins and for those who write them.
+        // Two lists: for users and for writers of plugins.
         let (listed, to_authors) = match kind {
             Kind::Function if past => (bare.clone(), format!("{whole} user")),
             Kind::Function => (bare.clone(), format!("{bare} user")),
@@ -1229,7 +1228,7 @@ async fn a_version_is_what_was_sent_and_nothing_else(server: Server) {
     }
 }
 
-/// What is told of a history, which must be there.
+/// A history that must exist.
 async fn history(client: &Client, key: &Key) -> Vec<Past> {
     match client.call(Call::Versions(key.clone())).await {
         Reply::Versions(versions) => versions,
@@ -1246,7 +1245,7 @@ fn said(message: &str, text: &str) -> Arc<Form> {
     Arc::new(Form { message: message.into(), ..bare("A", text) })
 }
 
-/// The ids of as many versions, oldest first, each made from the one before.
+/// The ids of so many versions, oldest first, each based on the previous one.
 async fn versions_of(client: &Client, key: &Key, versions: u32) -> Vec<String> {
     row(client.call(Call::Create(key.clone(), said("0", &numbered(key.kind, 0)))).await);
     for n in 1..versions {
@@ -1285,12 +1284,12 @@ async fn a_history_is_told_newest_first(server: Server) {
         assert_eq!((new.message.as_deref(), old.message.as_deref()), (Some("changed \u{1f980}"), Some("made")));
         assert_eq!((new.author.as_deref(), new.at >= old.at), (Some("Admin"), true));
 
-        // The text as it is stored, which is not always as it was sent.
+        // The text as stored, which may differ from the sent one.
         let text = async |version: &Past| client.call(Call::Version(key.clone(), version.id.clone())).await;
         assert_eq!(text(old).await, Reply::Text(numbered(kind, 1)));
         assert_eq!(text(new).await, Reply::Text(format!("{}# from open_webui.utils\n", numbered(kind, 2))));
 
-        // What the client does not look at.
+        // Not used by the client.
         let entry = format!("commit_message created_at {}_id id parent_id user user_id", kind.word());
         let (_, list) = server.get(&format!("{path}/history?page=0")).await;
         assert_eq!(fields(&list[0]), sorted(&entry));
@@ -1303,7 +1302,7 @@ async fn a_history_is_told_newest_first(server: Server) {
     }
 }
 
-/// Most of them are of one second, where the server tells them in any order.
+/// Most are from the same second, where the server's order is random.
 async fn a_long_history_comes_in_pages(server: Server) {
     if expectations(server.version).has_version_ids {
         let ids = versions_of(&server.client(), &key(Kind::Function, "long"), 45).await;
@@ -1329,7 +1328,7 @@ async fn a_version_from_the_middle_is_deleted(server: Server) {
         let before = everything(&server, &key).await;
         assert_eq!(before["version_id"], json!(last));
 
-        // Whoever stood on it stands on what it stood on.
+        // Its children get its parent.
         assert_eq!(prune(second).await, Reply::Deleted);
         assert_eq!(chain().await, [link(last, Some(third)), link(third, Some(first)), link(first, None)]);
         assert_eq!(prune(second).await, Reply::Absent);
@@ -1340,11 +1339,11 @@ async fn a_version_from_the_middle_is_deleted(server: Server) {
         assert_eq!(prune(last).await, Reply::Refused { words: "Cannot delete the current version".into() });
         assert_eq!(prune(third).await, Reply::Deleted);
         assert_eq!(chain().await, [link(last, None)]);
-        // To the plugin nothing has happened.
+        // The plugin is unchanged.
         let mut after = everything(&server, &key).await;
         assert_eq!(after, before);
 
-        // And it goes on from there, for others as well.
+        // New versions continue from there, for all clients.
         row(client.call(Call::Update(key.clone(), said("on", &numbered(kind, 9)))).await);
         after = everything(&server, &key).await;
         let next = after["version_id"].as_str().unwrap().to_owned();
@@ -1371,7 +1370,7 @@ async fn a_version_is_made_the_current_one_again(server: Server) {
         assert_eq!((status, &answer["version_id"], &answer["content"]), (200, &json!(a), &json!(numbered(kind, 0))));
         assert_eq!(history(&client, &key).await.len(), 3, "that is no new version");
 
-        // Now the newest is not the current one, and what is changed next has the older one for its parent.
+        // Now the newest is not current, and the next change has the older one as its parent.
         let prune = async |id: &String| client.call(Call::Prune(key.clone(), id.clone())).await;
         assert_eq!(prune(a).await, Reply::Refused { words: "Cannot delete the current version".into() });
         assert_eq!(prune(c).await, Reply::Deleted);
@@ -1379,7 +1378,7 @@ async fn a_version_is_made_the_current_one_again(server: Server) {
             row(client.call(Call::Update(key.clone(), said("on", &numbered(kind, 9)))).await).version_id.unwrap();
         let mut chain: Vec<_> = history(&client, &key).await.into_iter().map(|it| (it.id, it.parent)).collect();
         let mut expected = vec![(next, Some(a.clone())), (b.clone(), Some(a.clone())), (a.clone(), None)];
-        // Two that stand on the same one may be of the same second.
+        // Two versions with the same parent may be from the same second.
         chain.sort();
         expected.sort();
         assert_eq!(chain, expected);
@@ -1405,7 +1404,7 @@ async fn where_there_is_no_history(server: Server) {
             }
         }
         assert_eq!(client.call(Call::Versions(nobody)).await, Reply::Absent);
-        // On a server that is too old it is the web app that answers.
+        // On older servers the web app answers.
         let told = client.call(Call::Versions(somebody)).await;
         assert_eq!(matches!(told, Reply::Versions(_)), expected.has_version_ids);
         assert_eq!(told == Reply::Absent, !expected.has_version_ids);
@@ -1447,7 +1446,7 @@ async fn a_form_is_looked_at_in_this_order(server: Server) {
     }
 }
 
-/// Why the client sends nothing but what it read.
+/// Why the client sends only what it has read.
 async fn what_else_an_update_does_to_sharing(server: Server) {
     let expected = expectations(server.version).sharing;
     let grants = json!([{"principal_type": "user", "principal_id": "*", "permission": "read"}]);
@@ -1469,7 +1468,7 @@ async fn what_else_an_update_does_to_sharing(server: Server) {
     }
     let public = json!([["user", "*", "read"]]);
     assert_eq!(sharing(&server, "grants").await, public);
-    // Left out, it is left alone.
+    // A missing field is kept.
     assert_eq!(server.post(update, &form("access_control", &Value::Null)).await.0, 200);
     assert_eq!(sharing(&server, "grants").await, public);
     let null_is_refused = expected == Sharing::GrantsInForm { null_is_refused: true };
@@ -1498,7 +1497,7 @@ fn sorted(words: &str) -> String {
     words.join(" ")
 }
 
-/// A server that has no login gives out sessions to whoever asks.
+/// A server without login gives a session to anyone.
 async fn getting_in_where_there_is_no_login(server: Server) {
     let client = server.client_with(None);
     let key = key(Kind::Function, "open");

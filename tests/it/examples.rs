@@ -1,4 +1,4 @@
-//! The plugins that come with owui-watch are what it is shown with: they are good examples, and they deploy.
+//! The plugins in this repository are good examples, and they deploy.
 
 use std::fs;
 use std::path::Path;
@@ -26,7 +26,7 @@ fn text(path: &str) -> String {
 }
 
 #[test]
-fn each_example_is_a_good_one() {
+fn every_example_is_valid() {
     for (path, entry, id, title) in EXAMPLES {
         let bytes = fs::read(folder().join(path)).unwrap();
         let parsed = plugin::parse(&Arc::from(Path::new(path)), &bytes, &FileSettings::default());
@@ -37,17 +37,17 @@ fn each_example_is_a_good_one() {
         assert_eq!(field("version"), Some("1.0.0"), "{path}");
         assert_eq!(field("license"), Some("MIT"), "{path}");
         assert_eq!(field("author"), Some("owui-watch contributors"), "{path}");
-        // Nothing that a server would have to install before it answers.
+        // No packages that a server would have to install.
         assert_eq!(field("requirements"), None, "{path}");
         assert_eq!(plugin.warnings, [], "{path}");
-        // The server stores it as it stands in the file: what is shown there is what was written here.
+        // The server stores it exactly as in the file.
         assert_eq!(normal::normal(&plugin.text).as_bytes(), bytes, "{path}");
     }
 }
 
-/// Leftovers of an editor or of trying something out are no examples.
+/// No leftovers of editors or experiments.
 #[test]
-fn nothing_else_lies_beside_them() {
+fn the_plugins_folder_holds_only_the_examples() {
     let folders = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
     let mut found: Vec<_> = folders
         .flat_map(|folder| fs::read_dir(folder).unwrap())

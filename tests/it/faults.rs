@@ -1,4 +1,4 @@
-//! The built binary when the server is away, busy, or shut, and when it is told to stop.
+//! The built binary when the server is away, busy or denies access, and when it must stop.
 
 #![cfg(unix)]
 
@@ -33,7 +33,7 @@ fn count(watch: &Watch, event: &str) -> usize {
     watch.said().iter().filter(|said| **said == event).count()
 }
 
-/// The versions that were sent, in this order.
+/// The sent versions, in order.
 fn sent(server: &FakeServer) -> Vec<String> {
     let writes = server.requests().into_iter().filter(|request| request.method == "POST");
     writes.map(|request| request.body["content"].as_str().unwrap().to_owned()).collect()
@@ -70,7 +70,7 @@ fn a_busy_server_is_asked_again() {
     );
 }
 
-/// A pass that is interrupted is taken up again, and each plugin counts once.
+/// An interrupted pass is resumed, and each plugin counts once.
 #[test]
 fn a_pass_goes_on_where_it_was_interrupted() {
     let server = FakeServer::start();
@@ -82,7 +82,7 @@ fn a_pass_goes_on_where_it_was_interrupted() {
     let summary = run.wait("summary", None).pop().unwrap();
     assert_eq!((&summary["created"], &summary["unchanged"], &summary["failed"]), (&json!(2), &json!(0), &json!(0)));
     assert_eq!(run.ended().code(), Some(0));
-    // The one that was turned away is sent once more.
+    // The failed one is sent once more.
     assert_eq!(sent(&server).len(), 3);
 }
 
@@ -98,16 +98,16 @@ fn retry_after_is_obeyed() {
     assert!(back["away_ms"].as_f64().unwrap() >= 1000.0, "{back}");
     assert_eq!(run.ended().code(), Some(0));
 
-    // Who has less patience than the server asks for has none.
+    // A patience below the server's `Retry-After` ends at once.
     server.fail_next(1, Fault::StatusWithRetryAfter(503, 3600));
     let mut run = project.watch_with(&["--once"]);
     run.wait("gave_up", None);
     assert_eq!(run.ended().code(), Some(3));
 }
 
-/// An answer that never came is neither a success nor a failure: the server is asked what it holds.
+/// A lost answer is neither success nor failure: the server's text is read.
 #[test]
-fn an_answer_that_is_lost_is_looked_up() {
+fn a_lost_answer_is_checked() {
     for fault in [Fault::ResetAfter, Fault::ResetBefore] {
         let server = FakeServer::start();
         let project = project(&server);
@@ -124,14 +124,14 @@ fn an_answer_that_is_lost_is_looked_up() {
         assert_eq!((&summary["updated"], &summary["unchanged"]), (&json!(1), &json!(0)), "{fault:?}");
         assert_eq!(run.ended().code(), Some(0));
         assert_eq!(text(&server), filter("2"));
-        // What was carried out is not carried out again.
+        // A completed deploy is not repeated.
         let times = if fault == Fault::ResetAfter { 1 } else { 2 };
         assert_eq!(sent(&server).len(), 2 * times, "{fault:?}");
     }
 }
 
 #[test]
-fn saves_while_the_server_is_away_are_one_deploy_when_it_is_back() {
+fn saves_during_an_outage_become_one_deploy() {
     let mut server = FakeServer::start();
     let (project, mut watch) = watched(&server);
     server.go_down();
@@ -149,7 +149,7 @@ fn saves_while_the_server_is_away_are_one_deploy_when_it_is_back() {
 }
 
 #[test]
-fn a_bad_key_is_told_once_and_the_server_is_left_alone() {
+fn a_bad_key_is_reported_once() {
     let server = FakeServer::start();
     let project = project(&server);
     server.set_key("sk-another");
@@ -165,7 +165,7 @@ fn a_bad_key_is_told_once_and_the_server_is_left_alone() {
     assert_eq!(count(&watch, "not_allowed"), 1);
 }
 
-/// What `systemctl reload` does.
+/// Like `systemctl reload`.
 #[test]
 fn a_hangup_compares_everything_again() {
     let server = FakeServer::start();
@@ -180,9 +180,9 @@ fn a_hangup_compares_everything_again() {
     assert!(watch.stop().success());
 }
 
-/// What is asked for by name is watched alone.
+/// Only the named plugin is watched.
 #[test]
-fn a_watch_may_be_about_one_plugin() {
+fn a_watch_can_be_limited_to_one_plugin() {
     let server = FakeServer::start();
     let project = project(&server);
     project.put("plugins/b.py", filter("1"));
@@ -201,7 +201,7 @@ fn a_watch_may_be_about_one_plugin() {
 
 // ---- the end --------------------------------------------------------------------------------------------------------
 
-/// A watch with the update of `a` in flight, which the server does not answer yet.
+/// A watch with an unanswered update of `a` in flight.
 fn in_flight(server: &FakeServer) -> (Project, Watch) {
     let (project, mut watch) = watched(server);
     server.hold("/update");
@@ -226,9 +226,9 @@ fn the_first_signal_finishes_what_is_in_flight() {
     assert_eq!(watch.stderr(), "");
 }
 
-/// What it finished is written down: the next start has nothing to do.
+/// Finished deploys are recorded: the next start has nothing to do.
 #[test]
-fn what_was_finished_last_is_remembered() {
+fn the_last_finished_deploy_is_remembered() {
     let server = FakeServer::start();
     let (project, mut watch) = in_flight(&server);
     watch.signal("INT");
@@ -241,7 +241,7 @@ fn what_was_finished_last_is_remembered() {
 }
 
 #[test]
-fn a_save_after_the_signal_is_left_for_the_next_start() {
+fn a_save_after_the_signal_waits_for_the_next_start() {
     let server = FakeServer::start();
     let (project, mut watch) = in_flight(&server);
     watch.signal("TERM");
@@ -268,7 +268,7 @@ fn the_second_signal_ends_it_at_once() {
 }
 
 #[test]
-fn a_stop_does_not_wait_for_a_server_that_is_away() {
+fn a_stop_does_not_wait_for_an_unreachable_server() {
     let mut server = FakeServer::start();
     let (project, mut watch) = watched(&server);
     server.go_down();

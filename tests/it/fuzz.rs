@@ -1,7 +1,7 @@
-//! What must hold for whatever comes in: files, names, headers, ledgers and notices, made up at random.
+//! Properties that hold for any input: random files, names, headers, ledgers and notices.
 //!
-//! Each property runs 256 cases, or as many as `PROPTEST_CASES` says. A case that fails is made small and printed with
-//! its values, and becomes a named test beside the code that it was about.
+//! Each property runs 256 cases, or as many as `PROPTEST_CASES` says. A failing case is minimised and printed, and
+//! becomes a named test beside the code.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -20,13 +20,13 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 
 fn config() -> ProptestConfig {
-    // Cases that were found are tests with names, not lines in a file.
+    // Found cases become named tests, not lines in a file.
     ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
 }
 
 // ---- frontmatter ----------------------------------------------------------------------------------------------------
 
-/// The pieces that headers are made of, and what comes close to them.
+/// The pieces of headers, and near misses.
 fn piece() -> impl Strategy<Value = String> {
     prop_oneof![
         prop::sample::select(vec![
@@ -73,7 +73,7 @@ fn text_of_pieces() -> impl Strategy<Value = String> {
         .prop_map(|(header, pieces)| format!("{}{}", if header { "\"\"\"\n" } else { "" }, pieces.concat()))
 }
 
-/// The server's rule told another way: a state machine over characters, where ours cuts lines and splits at colons.
+/// The server's rule as a state machine over characters; ours splits lines at colons.
 fn frontmatter_by_character(text: &str) -> BTreeMap<String, String> {
     let is_space = |c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c);
     let strip = |chars: &[char]| -> String {
@@ -114,7 +114,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn a_header_is_read_as_the_servers_rule_says(text in text_of_pieces()) {
+    fn headers_are_read_by_the_servers_rule(text in text_of_pieces()) {
         let ours: BTreeMap<_, _> =
             Frontmatter::parse(&text).iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
         prop_assert_eq!(ours, frontmatter_by_character(&text));
@@ -139,7 +139,7 @@ fn assert_is_an_id(id: &PluginId) {
     assert_eq!(PluginId::new(text).as_ref(), Some(id), "made an id again, it is the same");
     assert!(text.chars().all(|c| c == '_' || unicode_ident::is_xid_continue(c)), "{text}");
     assert!(text.starts_with(|c| c == '_' || unicode_ident::is_xid_start(c)), "{text}");
-    // So it can be part of a path, and leads nowhere.
+    // So it is safe in a path.
     assert!(!text.contains(['/', '\\', '.', ':', '\0']), "{text}");
 }
 
@@ -159,7 +159,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn an_id_is_an_identifier_in_lower_case_whatever_it_is_made_of(name in name()) {
+    fn any_name_becomes_a_lower_case_identifier(name in name()) {
         if let Some(id) = PluginId::new(&name) {
             assert_is_an_id(&id);
         }
@@ -180,9 +180,9 @@ proptest! {
         }
     }
 
-    /// Neither an id nor an address leads out of the state folder, or writes where something else of it is.
+    /// No id or address leads out of the state folder, or collides with its other files.
     #[test]
-    fn nothing_is_written_outside_of_the_state_folder(names in vec(name(), 1..3), server in server()) {
+    fn nothing_is_written_outside_the_state_folder(names in vec(name(), 1..3), server in server()) {
         let around = tempfile::tempdir().unwrap();
         let state = around.path().join("state");
         let folder = Folder::new(state.clone(), &server);
@@ -216,7 +216,7 @@ fn server() -> impl Strategy<Value = String> {
 
 // ---- plugins --------------------------------------------------------------------------------------------------------
 
-/// Real plugins to begin with.
+/// Real plugins as a start.
 static REAL: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins")];
     let mut texts = Vec::new();
@@ -233,10 +233,10 @@ static REAL: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     texts
 });
 
-/// At a place in a text, so many bytes are replaced by these.
+/// Replaces so many bytes at a place in a text.
 type Cut = (f64, usize, Vec<u8>);
 
-/// What is done to one of the plugins.
+/// A change of one of the plugins.
 fn cuts() -> impl Strategy<Value = (usize, Vec<Cut>)> {
     let put = prop_oneof![
         vec(any::<u8>(), 0..6),
@@ -288,7 +288,7 @@ fn mutated((which, cuts): &(usize, Vec<Cut>)) -> Vec<u8> {
     bytes
 }
 
-/// Parses a file; whatever it is, what is said of it fits the file.
+/// Parses a file, and checks that the result is consistent with it.
 fn assert_parses(bytes: &[u8], settings: &FileSettings) {
     let path = Path::new("plugins/some/main.py").into();
     let parsed = plugin::parse(&path, bytes, settings);
@@ -304,7 +304,7 @@ fn assert_parses(bytes: &[u8], settings: &FileSettings) {
             assert!(!plugin.text.contains(['\r', '\0']) && !plugin.text.starts_with('\u{feff}'));
             assert_eq!(Digest::of_text(&plugin.text), plugin.digest);
             plugin.warnings.iter().for_each(told);
-            // What is sent is the same plugin.
+            // The sent text is the same plugin.
             let again = plugin::parse(&path, plugin.text.as_bytes(), settings);
             assert_eq!(&again, &parsed);
         }
@@ -316,7 +316,7 @@ fn assert_parses(bytes: &[u8], settings: &FileSettings) {
     }
 }
 
-/// A place is one that the file has.
+/// A place is inside the file.
 #[track_caller]
 fn assert_in(span: &Span, text: &str) {
     let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n").replace('\r', "\n");
@@ -331,12 +331,12 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn any_bytes_are_read_as_a_plugin_or_not(bytes in vec(any::<u8>(), 0..300)) {
+    fn any_bytes_can_be_parsed(bytes in vec(any::<u8>(), 0..300)) {
         assert_parses(&bytes, &FileSettings::default());
     }
 
     #[test]
-    fn any_text_of_pieces_is_read_as_a_plugin_or_not(text in text_of_pieces(), tail in any::<bool>()) {
+    fn any_combination_of_snippets_can_be_parsed(text in text_of_pieces(), tail in any::<bool>()) {
         let text = format!("{text}{}", if tail { "\nclass Pipe: pass\n" } else { "" });
         assert_parses(text.as_bytes(), &FileSettings::default());
     }
@@ -348,8 +348,8 @@ proptest! {
     }
 
     #[test]
-    fn a_place_is_in_the_text_whatever_the_range(text in text_of_pieces(), ends in any::<[u8; 2]>()) {
-        // Of a text as it is parsed: with our line ends, and without a mark.
+    fn any_range_maps_to_a_place_in_the_text(text in text_of_pieces(), ends in any::<[u8; 2]>()) {
+        // Positions refer to the parsed text: with `\n`, and without a byte order mark.
         let text = text.replace(['\r', '\u{feff}'], "");
         let [start, end] = ends.map(usize::from);
         assert_in(&Span::new(&text, start..end), &text);
@@ -404,11 +404,11 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn a_ledger_that_was_written_is_read_again(ledger in ledger()) {
+    fn a_written_ledger_can_be_read_again(ledger in ledger()) {
         prop_assert_eq!(Ledger::from_json(&ledger.to_json()), Ok(ledger));
     }
 
-    /// Half of it is an error; what can be read is a ledger that could have been written.
+    /// A truncated ledger is an error; a readable one is valid.
     #[test]
     fn a_ledger_may_be_damaged_in_any_way(
         ledger in ledger(),
@@ -436,11 +436,11 @@ proptest! {
 }
 
 proptest! {
-    // Each note waits for the disk, so there are fewer of them, and each is damaged several times.
+    // Each intent waits for the disk, so there are fewer, and each is damaged several times.
     #![proptest_config(ProptestConfig { cases: config().cases.div_ceil(8), ..config() })]
 
     #[test]
-    fn notes_that_were_written_are_read_again_and_damaged_ones_count_as_none(
+    fn intents_survive_a_restart_and_damaged_ones_are_ignored(
         key in key(),
         local in prop::option::of(digest()),
         ours in vec(digest(), 0..20),

@@ -1,4 +1,4 @@
-//! What a deploy's message says of the file's commit, in repositories that a real git made.
+//! The commit in a deploy's message, in repositories created by a real git.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::support::fake_server::FakeServer;
 
 const A: &str = "plugins/a.py";
 
-/// Runs git as if nobody had ever set it up, which must succeed. Says what it said.
+/// Runs git with default settings, which must succeed. Returns its output.
 #[track_caller]
 pub(crate) fn git(folder: &Path, line: &str) -> String {
     let run = tried(folder, line);
@@ -30,7 +30,7 @@ fn tried(folder: &Path, line: &str) -> Result<String, String> {
     if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
 }
 
-/// A folder with `plugins/`, and what is known of its repository, if it is one.
+/// A folder with `plugins/`, perhaps a repository.
 struct World {
     folder: TempDir,
     git: Git,
@@ -44,7 +44,7 @@ impl World {
         Self { folder, git }
     }
 
-    /// A repository, made with these further options, in which `a.py` is committed.
+    /// A repository with `a.py` committed, created with these options.
     fn committed(options: &str) -> Self {
         let world = Self::new();
         world.git(&format!("init --quiet {options}"));
@@ -74,10 +74,10 @@ impl World {
         self.git("commit --quiet --allow-empty -m words");
     }
 
-    /// What is known of a file with this text.
+    /// The commit of a file with this text.
     async fn stamp(&self, path: &str, text: &str) -> Option<Stamp> {
         let text = Arc::from(text);
-        // A machine that is busy may take its time; what it found is there for the next question.
+        // A busy machine may be slow; the result is there for the next call.
         for _ in 0..20 {
             let stamp = self.git.stamp(&self.path(path), &text).await;
             if stamp.is_some() {
@@ -94,7 +94,7 @@ pub(crate) fn at(folder: &Path) -> String {
     git(folder, "rev-parse --short=7 HEAD")
 }
 
-/// A file with `1` is the commit's, with `2` is not, and another is not in it; in the work tree that stands in `folder`.
+/// Checks a work tree: a file with `1` matches the commit, with `2` differs, and another is not in it.
 async fn check(world: &World, folder: &str) {
     let commit = at(&world.path(folder));
     let path = |name: &str| format!("{folder}/{name}");
@@ -182,7 +182,7 @@ async fn a_repository_of_sha_256() {
 #[tokio::test]
 async fn a_linked_work_tree() {
     let world = World::committed("");
-    // The second is at another commit than the first, whatever becomes of that.
+    // The second is at another commit than the first.
     world.git("worktree add --quiet linked");
     git(&world.path("linked"), "commit --quiet --allow-empty -m more");
     check(&world, "linked/plugins").await;
@@ -276,7 +276,7 @@ async fn no_repository() {
     check(&world, "plugins").await;
 }
 
-/// What looks like a repository, and is not, must not be taken for the one around it.
+/// A broken repository must not be confused with the one around it.
 #[tokio::test]
 async fn an_empty_repository_in_a_good_one() {
     let world = World::committed("");
@@ -297,7 +297,7 @@ async fn nothing_of_the_repository_is_run() {
     assert!(world.path("sprung").exists(), "the trap works");
 }
 
-/// The messages of all that was sent so far.
+/// The messages of all deploys so far.
 fn messages(server: &FakeServer) -> Vec<String> {
     let requests = server.requests().into_iter().filter(|request| request.method == "POST");
     requests.filter_map(|request| request.body["commit_message"].as_str().map(str::to_owned)).collect()
@@ -308,9 +308,9 @@ pub(crate) fn path() -> String {
 }
 
 #[test]
-fn a_deploy_says_what_it_stands_on() {
+fn a_deploy_names_its_commit() {
     let server = FakeServer::start();
-    // As in a hook of another repository.
+    // Like in a hook of another repository.
     let project = Project::on(&server).with("PATH", &path()).with("GIT_DIR", "/nowhere");
     let folder = project.path("");
     let run = || assert_eq!(project.run(&["--once"]).code, Some(0));
@@ -364,7 +364,7 @@ fn with_git(project: Project, script: &str) -> Project {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_git_that_does_not_answer_is_not_waited_for() {
+fn a_hanging_git_is_not_waited_for() {
     let server = FakeServer::start();
     let project = with_git(Project::on(&server), "exec sleep 1000");
     git(&project.path(""), "init --quiet");

@@ -38,7 +38,8 @@ const REACHES_OUT: [(&str, &[&str]); 21] = [
     ("notify", &["watcher"]),
     ("notify_debouncer_full", &["watcher"]),
     ("reqwest", &["client", "sandbox"]),
-    ("hyper_util", &["client"]),
+    ("hyper", &["sandbox"]),
+    ("hyper_util", &["client", "sandbox"]),
     ("rustls", &["client", "sandbox"]),
     ("tokio", &["client", "daemon", "git", "run", "sandbox"]),
     ("std::fs", &["config", "disk", "regular_file", "sandbox", "systemd", "watcher"]),
@@ -59,7 +60,7 @@ const REACHES_OUT: [(&str, &[&str]); 21] = [
     ("std::io::stderr", &[]),
 ];
 
-/// Rooms that only compute: time and luck are handed to them.
+/// Rooms that only compute: time and randomness are arguments.
 const PURE: [&str; 6] = ["plugin", "engine", "notice", "debounce", "driver", "printable"];
 /// Crates that only compute.
 const HARMLESS: [&str; 11] = [
@@ -75,7 +76,7 @@ const HARMLESS: [&str; 11] = [
     "crate",
     "super",
 ];
-/// The parts of the standard library that do more than compute.
+/// The parts of the standard library with side effects.
 const WORLDLY: [&str; 9] = [
     "std::fs",
     "std::env",
@@ -88,10 +89,10 @@ const WORLDLY: [&str; 9] = [
     "std::time::SystemTime",
 ];
 
-/// The one circle that is allowed: the engine tells notices, and notices have the engine's types.
+/// The one allowed cycle: the engine emits notices, and notices have the engine's types.
 const MAY_BE_A_CIRCLE: [(&str, &str); 1] = [("notice", "engine")];
 
-/// A longer file, its tests included, gives a reason at its head.
+/// A longer file (with tests) gives a reason at its head.
 const LONGEST: usize = 600;
 const LONG_BECAUSE: &str = "//! Long because ";
 
@@ -109,7 +110,7 @@ fn sources() -> Vec<Source> {
         let code = code(&fs::read_to_string(&path).unwrap());
         Source { path, room, code }
     };
-    // A file of tests alone may set up whatever it likes.
+    // Files with only tests may set up anything.
     let is_code = |path: &PathBuf| !path.ends_with("tests.rs") && !path.ends_with("samples.rs");
     let sources: Vec<_> = files(&["src"]).into_iter().filter(is_code).map(read).collect();
     assert!(sources.len() > 20, "the sources are not found");
@@ -134,7 +135,7 @@ pub(crate) fn files(folders: &[&str]) -> Vec<PathBuf> {
 }
 
 fn code(text: &str) -> String {
-    // Tests stand at the end of each file, and may set up whatever they like.
+    // Tests are at the end of each file, and may set up anything.
     let is_tests = |at: &usize| {
         let mut lines = text[*at..].lines().skip_while(|line| line.is_empty() || line.starts_with("#["));
         lines.next().is_some_and(|line| line.starts_with("mod tests {"))
@@ -211,7 +212,7 @@ fn expanded(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn each_room_knows_only_what_it_may() {
+fn rooms_use_only_the_rooms_they_may() {
     let may_use: BTreeMap<_, _> = MAY_USE.into_iter().collect();
     for source in sources().iter().filter(|source| !KNOW_EVERYONE.contains(&&*source.room)) {
         let allowed = may_use.get(&*source.room).unwrap_or_else(|| panic!("`{}` is a new room", source.room));
@@ -221,7 +222,7 @@ fn each_room_knows_only_what_it_may() {
         let strangers: Vec<_> =
             source.paths("crate").into_iter().filter(|used| !is_own(used) && !is_allowed(used)).collect();
         assert!(strangers.is_empty(), "{} uses {strangers:?}", source.path.display());
-        // The way around: as many `super` as the module is deep are the whole house.
+        // A way around: enough `super`s reach the crate root.
         let inside = source.path.strip_prefix(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap();
         let depth = inside.iter().filter(|part| *part != "mod.rs").count();
         let leaves = !source.paths(&vec!["super"; depth].join("::")).is_empty();
@@ -230,7 +231,7 @@ fn each_room_knows_only_what_it_may() {
 }
 
 #[test]
-fn the_world_is_reached_from_the_edges_alone() {
+fn only_edges_touch_the_world() {
     for source in sources() {
         for (outside, rooms) in REACHES_OUT {
             assert!(
@@ -240,7 +241,7 @@ fn the_world_is_reached_from_the_edges_alone() {
             );
         }
     }
-    // An unused right could come into use unseen.
+    // An unused permission could be used unnoticed.
     for (outside, rooms) in REACHES_OUT {
         for room in rooms {
             let used = sources().iter().any(|source| source.room == *room && source.names(outside));
@@ -250,7 +251,7 @@ fn the_world_is_reached_from_the_edges_alone() {
 }
 
 #[test]
-fn what_decides_only_computes() {
+fn pure_rooms_only_compute() {
     for source in sources().iter().filter(|source| PURE.contains(&&*source.room)) {
         let is_own = |root: &str| source.code.contains(&format!("mod {root};"));
         let strangers: Vec<_> =
@@ -265,7 +266,7 @@ fn what_decides_only_computes() {
 
 /// A new kind is a row of `plugin/kind.rs` and one of the endpoints.
 #[test]
-fn what_is_special_about_a_kind_stands_in_its_row() {
+fn kinds_differ_only_in_their_table_rows() {
     const ROWS: [&str; 2] = ["plugin/kind.rs", "client/endpoints.rs"];
     // Their messages show examples of whole names, and the sandbox runs Python itself.
     const NAME_FILES: [&str; 3] = ["cli", "config", "sandbox"];
@@ -314,9 +315,9 @@ fn long_files_give_a_reason_at_their_head() {
     assert!(unexplained.is_empty(), "too long without a reason: {unexplained:?}");
 }
 
-/// A checker that finds nothing proves nothing.
+/// A checker that finds no errors proves nothing.
 #[test]
-fn the_walls_are_seen_in_every_spelling() {
+fn walls_hold_for_every_spelling() {
     let source = |code: &str| Source { path: PathBuf::new(), room: String::new(), code: code.to_owned() };
     let grouped =
         source("use std::{collections::{BTreeMap, BTreeSet}, fs::{File, copy}};\nuse crate::{disk, engine::plan};");

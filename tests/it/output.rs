@@ -1,4 +1,4 @@
-//! The built binary where its output is read slowly, not at all, or no more. Nobody who reads holds up a deploy.
+//! The built binary when its output is read slowly, not at all, or no longer. No reader delays a deploy.
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -16,7 +16,7 @@ const PLUGINS: usize = 200;
 const PIPE: usize = 64 * 1024;
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A watch whose first pass has more to say than its pipe takes, and nobody who reads it.
+/// A watch whose first pass prints more than its unread pipe can hold.
 fn unread(server: &FakeServer) -> (Project, Child) {
     let project = Project::on(server);
     for n in 0..PLUGINS {
@@ -37,7 +37,7 @@ fn until(is_so: impl Fn() -> bool) {
     }
 }
 
-/// Saves a plugin, which is deployed.
+/// Saves a plugin, and waits for its deploy.
 fn save(project: &Project, server: &FakeServer, id: &str, text: &str) {
     project.write(&format!("plugins/{id}.py"), text);
     until(|| server.row(Kind::Function, id).is_some_and(|row| row.content == text));
@@ -47,7 +47,7 @@ fn terminate(child: &Child) {
     assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
 }
 
-/// Waits for the end, without reading what is printed.
+/// Waits for the exit without reading the output.
 fn ended(child: &mut Child) -> ExitStatus {
     let deadline = Instant::now() + DEADLINE;
     loop {
@@ -60,12 +60,12 @@ fn ended(child: &mut Child) -> ExitStatus {
 }
 
 #[test]
-fn a_pipe_that_nobody_reads_holds_up_no_deploy() {
+fn an_unread_pipe_delays_no_deploy() {
     let server = FakeServer::start();
     let (project, mut child) = unread(&server);
     save(&project, &server, "p0", &filter("2"));
     save(&project, &server, "new", &filter("1"));
-    // Whoever reads at last misses nothing.
+    // A late reader misses nothing.
     terminate(&child);
     let mut all = String::new();
     child.stdout.take().unwrap().read_to_string(&mut all).unwrap();
@@ -77,7 +77,7 @@ fn a_pipe_that_nobody_reads_holds_up_no_deploy() {
 }
 
 #[test]
-fn a_pipe_that_nobody_reads_does_not_keep_a_watch_from_ending() {
+fn an_unread_pipe_does_not_keep_a_watch_running() {
     let server = FakeServer::start();
     let (_project, mut child) = unread(&server);
     terminate(&child);
@@ -93,7 +93,7 @@ fn a_pass_waits_for_a_slow_reader() {
     server.forget();
     let mut child = project.command(&["--json", "--once", "--force"]).spawn().unwrap();
     server.wait_for("update", PLUGINS);
-    // Longer than the end of a watch waits.
+    // Longer than a stopping watch waits.
     std::thread::sleep(Duration::from_millis(1500));
     let mut all = String::new();
     child.stdout.take().unwrap().read_to_string(&mut all).unwrap();
@@ -112,7 +112,7 @@ fn a_closed_pipe_ends_the_watch() {
         writeln!(heard, "{}", lines.next().unwrap().unwrap()).unwrap();
     }
     drop(lines);
-    // It notices when it has something to say.
+    // It notices at the next output.
     project.write("plugins/a.py", &filter("1"));
     assert!(ended(&mut child).success());
     assert!(server.row(Kind::Function, "a").is_some(), "what was in flight is finished");

@@ -1,6 +1,6 @@
-//! The built binary when it is killed, when its disk fails it, and when it runs for long.
+//! The built binary when it is killed, when its disk fails, and when it runs for long.
 //!
-//! How often it is killed and how much is saved can be set, and so can the seed of what is random; see CONTRIBUTING.
+//! The number of kills and saves and the random seed can be set; see CONTRIBUTING.
 
 #![cfg(target_os = "linux")]
 
@@ -22,10 +22,10 @@ use crate::support::command::{Project, Watch, filter, is_whole, names};
 use crate::support::fake_server::{FakeServer, Fault, Version};
 
 const A: &str = "plugins/a.py";
-/// What the name of a file begins with that is being written.
+/// The prefix of temporary files.
 const UNFINISHED: &str = ".owui-watch-";
 
-/// A number that somebody may set for a longer run, or to see the same again.
+/// A number from a variable, for a longer or repeated run.
 fn set<T: FromStr>(variable: &str, otherwise: T) -> T {
     std::env::var(variable).ok().map_or(otherwise, |value| value.parse().ok().expect("a number"))
 }
@@ -59,9 +59,9 @@ fn file_name(path: &Path) -> &str {
 
 // ---- the end --------------------------------------------------------------------------------------------------------
 
-/// Ten seconds are what it gives a server that does not answer.
+/// It waits ten seconds for a silent server.
 #[test]
-fn a_stop_waits_for_a_server_that_does_not_answer_but_not_for_ever() {
+fn a_stop_waits_for_a_silent_server_but_not_forever() {
     let server = FakeServer::start();
     let project = running(&server);
     let mut watch = project.watch();
@@ -79,12 +79,12 @@ fn a_stop_waits_for_a_server_that_does_not_answer_but_not_for_ever() {
 
 // ---- killed ---------------------------------------------------------------------------------------------------------
 
-/// What no server takes.
+/// A text that every server refuses.
 fn refused(n: u64) -> String {
     format!("import no_such_thing\n\n{}", filter(&n.to_string()))
 }
 
-/// Nothing in the state folder is half of something, whenever its writer was killed.
+/// No file in the state folder is incomplete, whenever its writer was killed.
 #[track_caller]
 fn assert_state_is_whole(project: &Project, server: &FakeServer) {
     let state = project.path(".owui-watch");
@@ -116,7 +116,7 @@ fn assert_state_is_whole(project: &Project, server: &FakeServer) {
     assert_eq!(BTreeMap::from([("rollbacks", folder.rollbacks().len()), ("under-way", folder.intents().len())]), notes);
 }
 
-/// Kills it again and again in the middle of things, and looks at what is there; then lets it run.
+/// Kills it repeatedly and checks the state; then lets it finish.
 #[expect(clippy::print_stdout, reason = "what was random is shown when the test fails")]
 fn check_kills(version: Version, kills: usize) {
     let seed = set("UNDER_FIRE_SEED", fastrand::u64(..));
@@ -126,7 +126,7 @@ fn check_kills(version: Version, kills: usize) {
     let project = Project::on(&server);
     let ids = ["a", "b", "c"];
     let path = |id: &str| format!("plugins/{id}.py");
-    // Nobody else is there: whatever the server holds, it is to be known for ours.
+    // There are no other writers: every text on the server must count as ours.
     project.put("watch.toml", "on_remote_edit = \"hold\"\n");
     for id in ids {
         project.put(&path(id), filter("0"));
@@ -138,7 +138,7 @@ fn check_kills(version: Version, kills: usize) {
     let mut n = 0;
     for _ in 0..kills {
         let mut watch = project.watch_with(&[]);
-        // Before it is ready, too.
+        // Also before it is ready.
         if random.u8(..4) > 0 {
             watch.wait("ready", None);
         }
@@ -155,7 +155,7 @@ fn check_kills(version: Version, kills: usize) {
             assert!(is_whole(&row.content) && !row.content.contains("no_such_thing"), "{id}: {}", row.content);
         }
     }
-    // What was refused left the function as it was, also where it was killed before it could see to that.
+    // A refusal left the function as it was, even if the repair was interrupted by a kill.
     let once = |code: i32| {
         let ran = project.run(&["--once", "--json"]);
         let notices = ran.notices();
@@ -191,18 +191,18 @@ fn check_kills(version: Version, kills: usize) {
 }
 
 #[test]
-fn killed_at_any_moment_it_leaves_nothing_half_done() {
+fn a_kill_at_any_moment_leaves_nothing_half_done() {
     check_kills(Version::V0_12_4, 20);
 }
 
 #[test]
-fn killed_at_any_moment_it_leaves_no_function_off_that_an_older_server_switched_off() {
+fn a_killed_update_leaves_no_function_off_on_older_servers() {
     check_kills(Version::V0_11_4, 20);
 }
 
 #[test]
 #[ignore = "takes a minute; UNDER_FIRE_KILLS says how often each"]
-fn killed_hundreds_of_times_it_leaves_nothing_half_done() {
+fn hundreds_of_killed_runs_leave_nothing_half_done() {
     for version in [Version::V0_12_4, Version::V0_11_4] {
         check_kills(version, set("UNDER_FIRE_KILLS", 200));
     }
@@ -210,14 +210,13 @@ fn killed_hundreds_of_times_it_leaves_nothing_half_done() {
 
 // ---- the disk -------------------------------------------------------------------------------------------------------
 
-/// Where a project has its state, and which can be full: a small file system where one may be mounted, else a limit on
-/// what the process may write.
+/// A state folder that can be full: on a small file system if one can be mounted, else by a limit on file sizes.
 struct Disk {
     mounted: Option<PathBuf>,
 }
 
 impl Disk {
-    /// One that is mounted there, if that may be done.
+    /// A mounted one, if permitted.
     fn at(path: PathBuf, options: &str) -> Self {
         fs::create_dir_all(&path).unwrap();
         let mount = Command::new("mount").args(["-t", "tmpfs", "-o", options, "none"]).arg(&path).output();
@@ -250,13 +249,13 @@ impl Drop for Disk {
     }
 }
 
-/// The lower of two limits alone: it can be raised again.
+/// Only the soft limit: it can be raised again.
 fn limit(watch: &Watch, bytes: &str) {
     let limits = [format!("--pid={}", watch.pid()), format!("--fsize={bytes}:")];
     assert!(Command::new("prlimit").args(limits).status().unwrap().success());
 }
 
-/// A watch that a shell has prepared.
+/// A watch prepared by a shell.
 fn watch_after(project: &Project, preparation: &str) -> Watch {
     let plain = project.command(&["--json"]);
     let mut shell = Command::new("/bin/sh");
@@ -271,19 +270,19 @@ fn watch_after(project: &Project, preparation: &str) -> Watch {
     watch
 }
 
-/// A project whose state may be on a disk of its own, and its watch.
+/// A project with its state perhaps on another disk, and its watch.
 fn on_a_small_disk(server: &FakeServer) -> (Project, Disk, Watch) {
     let project = Project::on(server);
     let disk = Disk::at(project.path(".owui-watch"), "size=1m,mode=0700");
     project.put(A, filter("1"));
     assert_eq!(project.run(&["--once"]).code, Some(0));
     server.edit_row(Kind::Function, "a", |row| row.is_active = true);
-    // Else the first byte beyond the limit ends it.
+    // Otherwise the first byte beyond the limit kills it.
     let watch = watch_after(&project, "trap '' XFSZ");
     (project, disk, watch)
 }
 
-/// The newest text on the server, then a stop, and a start that finds all in order.
+/// Checks that the newest text arrives, then stops, and checks that the next start finds everything in order.
 fn assert_all_is_well(project: &Project, server: &FakeServer, watch: &mut Watch, version: &str) {
     assert!(watch.stop().success());
     assert_eq!((text(server), server.row(Kind::Function, "a").unwrap().is_active), (filter(version), true));
@@ -297,7 +296,7 @@ fn assert_all_is_well(project: &Project, server: &FakeServer, watch: &mut Watch,
 }
 
 #[test]
-fn a_full_disk_is_said_once_holds_no_deploy_up_and_loses_nobodys_text() {
+fn a_full_disk_is_reported_once_and_loses_no_text() {
     let server = FakeServer::start();
     let (project, disk, mut watch) = on_a_small_disk(&server);
     disk.fill(&watch);
@@ -305,7 +304,7 @@ fn a_full_disk_is_said_once_holds_no_deploy_up_and_loses_nobodys_text() {
         project.write(A, &filter(version));
         watch.wait("updated", Some("a"));
     }
-    // The ledger, and what else is written of a deploy.
+    // The ledger, and other records of a deploy.
     assert!((1..=3).contains(&count(&watch, "trouble")), "{:?}", watch.said());
     // Without a copy nothing is replaced.
     server.edit_row(Kind::Function, "a", |row| row.content = filter("theirs"));
@@ -325,9 +324,9 @@ fn a_full_disk_is_said_once_holds_no_deploy_up_and_loses_nobodys_text() {
     assert_all_is_well(&project, &server, &mut watch, "7");
 }
 
-/// There is room again just before the end, and nothing to be written but what could not be.
+/// There is room again just before the end, for the writes that failed.
 #[test]
-fn what_a_full_disk_did_not_take_is_written_at_the_end() {
+fn writes_that_failed_on_a_full_disk_are_retried() {
     let server = FakeServer::start();
     let (project, disk, mut watch) = on_a_small_disk(&server);
     disk.fill(&watch);
@@ -338,9 +337,9 @@ fn what_a_full_disk_did_not_take_is_written_at_the_end() {
     assert_all_is_well(&project, &server, &mut watch, "2");
 }
 
-/// It could not make good what that server does when it refuses a text.
+/// It could not repair what that server does on a refusal.
 #[test]
-fn on_a_full_disk_nothing_is_sent_to_a_server_that_may_switch_the_function_off() {
+fn a_full_disk_blocks_updates_on_servers_that_switch_off() {
     let server = FakeServer::of(Version::V0_11_4);
     let (project, disk, mut watch) = on_a_small_disk(&server);
     disk.fill(&watch);
@@ -357,7 +356,7 @@ fn on_a_full_disk_nothing_is_sent_to_a_server_that_may_switch_the_function_off()
 }
 
 #[test]
-fn a_state_folder_that_is_read_only_is_a_mistake_and_no_hindrance_to_a_dry_run() {
+fn a_read_only_state_folder_stops_all_but_dry_runs() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     project.put(A, filter("1"));
@@ -381,9 +380,9 @@ fn a_state_folder_that_is_read_only_is_a_mistake_and_no_hindrance_to_a_dry_run()
     }
 }
 
-/// Who goes back to an older owui-watch for a day has all of it when they come again.
+/// A user may go back to an older owui-watch for a day, and lose nothing.
 #[test]
-fn a_newer_ledger_is_kept_aside_whatever_becomes_of_the_next_ones() {
+fn a_newer_ledger_is_set_aside_and_kept() {
     let server = FakeServer::start();
     let project = running(&server);
     let state = project.path(".owui-watch");
@@ -403,7 +402,7 @@ fn a_newer_ledger_is_kept_aside_whatever_becomes_of_the_next_ones() {
 }
 
 #[test]
-fn a_logs_folder_that_is_lost_meanwhile_is_made_again() {
+fn a_lost_logs_folder_is_created_again() {
     let server = FakeServer::start();
     let project = running(&server);
     let mut watch = project.watch();
@@ -416,7 +415,7 @@ fn a_logs_folder_that_is_lost_meanwhile_is_made_again() {
 }
 
 #[test]
-fn a_state_folder_that_is_lost_meanwhile_is_made_again() {
+fn a_lost_state_folder_is_created_again() {
     let server = FakeServer::start();
     let project = running(&server);
     let mut watch = project.watch();
@@ -427,9 +426,9 @@ fn a_state_folder_that_is_lost_meanwhile_is_made_again() {
     assert_all_is_well(&project, &server, &mut watch, "2");
 }
 
-/// Whatever the user's mask lets others do.
+/// Whatever the umask.
 #[test]
-fn what_it_writes_is_for_the_user_alone() {
+fn written_files_are_private() {
     let server = FakeServer::of(Version::V0_11_4);
     let project = running(&server);
     fs::remove_dir_all(project.path(".owui-watch")).unwrap();
@@ -440,7 +439,7 @@ fn what_it_writes_is_for_the_user_alone() {
     server.wait_for("/update", 1);
     let state = project.path(".owui-watch");
     let mut seen: Vec<_> = names(&state);
-    // The ledger is there, or half written; a log follows what is sent.
+    // The ledger exists, perhaps incomplete; a log follows each deploy.
     seen.retain(|name| !name.starts_with("ledger-") && !name.starts_with(".owui-watch-") && name != "logs");
     assert_eq!(seen, [".gitignore", "backups", "deployed", "identity", "under-way"]);
     server.release();
@@ -456,7 +455,7 @@ fn what_it_writes_is_for_the_user_alone() {
 
 // ---- for long -------------------------------------------------------------------------------------------------------
 
-/// What the system says of a process: kilobytes in memory, and open files.
+/// A process's memory in KiB, and its number of open files.
 fn sample(watch: &Watch) -> (f64, usize) {
     let folder = PathBuf::from(format!("/proc/{}", watch.pid()));
     let status = fs::read_to_string(folder.join("status")).unwrap();
@@ -464,7 +463,7 @@ fn sample(watch: &Watch) -> (f64, usize) {
     (rss.trim().trim_end_matches(" kB").parse().unwrap(), fs::read_dir(folder.join("fd")).unwrap().count())
 }
 
-/// The most that a watch has had in memory after its first pass, in KiB, where the server's list of functions is this.
+/// The peak memory of a watch after its first pass, in KiB, with this list of functions.
 fn peak_for_a_list(list: &'static str) -> usize {
     let server = FakeServer::start();
     let project = Project::on(&server);
@@ -478,7 +477,7 @@ fn peak_for_a_list(list: &'static str) -> usize {
 }
 
 #[test]
-fn a_list_needs_less_than_four_times_its_size_in_memory() {
+fn a_list_needs_less_memory_than_four_times_its_size() {
     const SIZE: usize = 8 << 20;
     let without = peak_for_a_list("[]");
     for (head, part, tail) in [
@@ -493,7 +492,7 @@ fn a_list_needs_less_than_four_times_its_size_in_memory() {
     }
 }
 
-/// Saves so often, every plugin in turn, and looks at the process after each turn.
+/// Saves so often, each plugin in turn, and samples the process after each turn.
 fn soak(saves: usize, plugins: usize) -> Vec<(f64, usize)> {
     let server = FakeServer::start();
     let project = Project::on(&server);
@@ -531,7 +530,7 @@ fn quarters(samples: &[(f64, usize)]) -> [&[(f64, usize)]; 2] {
 #[track_caller]
 fn assert_no_handles_leak(samples: &[(f64, usize)]) {
     let [first, last] = quarters(samples).map(|part| part.iter().map(|(_, fds)| *fds).max().unwrap());
-    // A connection more or less, as it happens.
+    // The number of connections varies.
     assert!(last <= first + 2, "{first} open files became {last}: {samples:?}");
 }
 
@@ -542,7 +541,7 @@ fn hundreds_of_saves_leave_no_file_open() {
 
 #[test]
 #[ignore = "takes most of an hour; UNDER_FIRE_SAVES says how many"]
-fn a_hundred_thousand_saves_need_no_more_memory_than_the_first() {
+fn a_hundred_thousand_saves_need_no_more_memory() {
     let samples = soak(set("UNDER_FIRE_SAVES", 100_000), 50);
     assert_no_handles_leak(&samples);
     #[expect(clippy::cast_precision_loss, reason = "there are hundreds")]

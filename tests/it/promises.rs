@@ -1,10 +1,8 @@
-//! A deploy cannot hurt: what that means in single promises, each one kept by the built binary on every version of Open
-//! WebUI, or known to be out of reach there. The same scenarios run against fake servers and real ones, and the README's
-//! table is made of the same list.
+//! A deploy cannot hurt: single promises that the built binary keeps on every version of Open WebUI, or that are known
+//! to be impossible there. The same scenarios run against fake and real servers, and define the README's table.
 //!
-//! The scenarios set things up as an admin would, over the server's own HTTP, and read them back from there. Between
-//! owui-watch and the server is a [`Relay`], which loses what is to be lost. On a real server they run side by side with
-//! others, so each has ids of its own.
+//! The scenarios act as an admin over the server's own HTTP. Between owui-watch and the server is a [`Relay`] that can
+//! lose requests. On a real server they run side by side, so each has its own ids.
 //!
 //! Long because the README's table is made of this one list of promises.
 
@@ -26,19 +24,19 @@ const VERSIONS: [Version; 4] = [Version::V0_6_43, Version::V0_9_6, Version::V0_1
 
 /// Kept.
 const YES: &str = "yes";
-/// Kept by making good at once what the server does.
+/// Kept by repairing at once what the server does.
 const REPAIRED: &str = "repaired";
-/// Out of reach: the server says that something went wrong, and no more.
+/// Impossible: the server hides the reason.
 const HIDDEN: &str = "hidden";
-/// Out of reach: the server takes everything.
+/// Impossible: the server accepts everything.
 const UNCHECKED: &str = "not checked";
-/// There is nothing to keep it with.
+/// Impossible: the server keeps no history.
 const NO_HISTORY: &str = "no history";
 
 const ALWAYS: [&str; 4] = [YES; 4];
 const SINCE_0_12_UNHURT: [&str; 4] = [REPAIRED, REPAIRED, REPAIRED, YES];
 
-/// Lists the promises once: the scenario, the words of the README's table, and what the scenario comes to on each version.
+/// Lists the promises once: the scenario, the words of the README's table, and the result on each version.
 macro_rules! promises {
     ($($scenario:ident, $name:literal, $cells:expr;)+) => {
         const PROMISES: &[(&str, [&str; 4])] = &[$(($name, $cells)),+];
@@ -53,7 +51,7 @@ macro_rules! promises {
             )+
         }
 
-        /// Tries every promise, also after one that is broken, and says which are.
+        /// Tries every promise, even after a failure, and names the broken ones.
         async fn every_promise(server: &Server) {
             let place = VERSIONS.iter().position(|version| *version == server.version).unwrap();
             let mut broken = Vec::new();
@@ -102,7 +100,7 @@ promises! {
         "it keeps `keep_versions` of a session's versions", [NO_HISTORY, NO_HISTORY, NO_HISTORY, YES];
 }
 
-/// The versions side by side: some scenarios have to wait for a time to pass.
+/// The versions side by side, since some scenarios have to wait.
 fn on_the_fakes<F: Future<Output = &'static str>>(scenario: fn(Scene) -> F, cells: [&str; 4]) {
     let run = |version| {
         let fake = FakeServer::of(version);
@@ -147,7 +145,7 @@ impl It {
         format!("plugins/{}.py", self.id)
     }
 
-    /// A text of it. Which one the server runs is told by its valves, and by what it says.
+    /// A text of the plugin. Its valves and its answer tell which text the server runs.
     fn text(&self, version: u32) -> String {
         let (class, method) = match self.kind {
             Kind::Function => ("Pipe", "pipe(self, body: dict)"),
@@ -163,7 +161,7 @@ impl It {
         )
     }
 
-    /// A text that the server refuses, though nothing is wrong with it here; and the line that is to blame.
+    /// A text that only the server refuses, and the line at fault.
     fn refused(&self, version: u32) -> (String, usize) {
         let text = self.text(version) + "\n\nimport no_such_module\n";
         let line = text.lines().count();
@@ -197,7 +195,7 @@ impl Scene {
         fs::remove_file(self.project.path(&it.file())).unwrap();
     }
 
-    /// Runs to the end with these arguments, with this exit code. Hands out the notices.
+    /// Runs with these arguments, checks the exit code, and returns the notices.
     #[track_caller]
     fn run(&self, arguments: &[&str], code: i32) -> Vec<Value> {
         let ran = self.project.run(&[&["--json"], arguments].concat());
@@ -210,7 +208,7 @@ impl Scene {
         self.run(&["--once"], code)
     }
 
-    /// Starts a pass that will not come to its end, and kills it where the relay was cut.
+    /// Starts a pass, and kills it when the relay is cut.
     fn kill_where_cut(&self) {
         let mut run = self.project.watch_with(&["--once"]);
         self.relay.wait_until_shut();
@@ -252,8 +250,8 @@ impl Scene {
         rows.as_array().unwrap().iter().any(|row| row["id"] == it.id)
     }
 
-    /// All that the server says of it, but for the time of the last change; with the fields of the valves of the text that
-    /// it runs, and what that text says.
+    /// Everything that the server returns for it, except the time of the last change; with the valve fields and the
+    /// answer of the running text.
     async fn everything(&self, it: &It) -> Value {
         let mut row = self.get(it, "").await;
         row.as_object_mut().unwrap().remove("updated_at");
@@ -277,7 +275,7 @@ impl Scene {
         answer["choices"][0]["message"]["content"].take()
     }
 
-    /// Edits it in the web UI, which sends back what it was given, apart from what was changed.
+    /// Edits it like the web UI, which sends all other fields back unchanged.
     async fn edit(&self, it: &It, change: impl FnOnce(&mut Value)) {
         let row = self.get(it, "").await;
         let mut form = json!({});
@@ -290,7 +288,7 @@ impl Scene {
         self.post(it, "/update", &form).await;
     }
 
-    /// Deploys it, and does with it what an admin and a user do. Answers with everything as it is then.
+    /// Deploys it, sets it up as an admin and a user do, and returns the result.
     async fn in_use(&self, it: &It) -> Value {
         self.put(it, it.text(1));
         self.once(0);
@@ -332,7 +330,7 @@ async fn a_refused_save_leaves_the_plugin_as_it_was(scene: Scene) -> &'static st
     for it in &both {
         before.push(scene.in_use(it).await);
     }
-    // What the server catches as an exception, what it fails at, and what it finds out after it has begun to run a tool.
+    // An exception that the server catches, one that it does not, and an error after a tool was loaded.
     let odd = "class Own:\n    pass\n\n\ndef odd(self, own: Own):\n    pass\n\n\nTools.odd = odd\n";
     let endings = [("import no_such_module\n", true), ("raise GeneratorExit()\n", true), (odd, false)];
     for (ending, of_both) in endings.into_iter().filter(|(_, of_both)| *of_both || scene.is_real) {
@@ -350,7 +348,7 @@ async fn a_refused_save_leaves_the_plugin_as_it_was(scene: Scene) -> &'static st
             assert_eq!(told("restored", it), usize::from(was_off), "{ending}");
             assert_eq!(scene.everything(it).await, *before, "{ending}");
         }
-        // The next round is about its own text alone.
+        // The next round uses its own text.
         for it in both.iter().filter(|it| is_sent(it)) {
             scene.put(it, it.text(1));
         }
@@ -388,7 +386,7 @@ async fn a_lost_answer_changes_nothing_of_it(scene: Scene) -> &'static str {
 async fn a_kill_in_between_is_made_good(scene: Scene) -> &'static str {
     let it = It::new(Kind::Function, "killed");
     let before = scene.in_use(&it).await;
-    // Before anything was repaired, and in the middle of it.
+    // Before the repair, and during it.
     let mut cuts = vec![("/update", Cut::After)];
     if !scene.is_transactional() {
         cuts.push(("/toggle", Cut::Before));
@@ -398,7 +396,7 @@ async fn a_kill_in_between_is_made_good(scene: Scene) -> &'static str {
         scene.relay.cut(of, cut);
         scene.kill_where_cut();
         assert_eq!(scene.get(&it, "").await["is_active"], scene.is_transactional());
-        // The file is as it was, so that nothing is deployed that would repair it on its way.
+        // The file is restored, so that no deploy can repair it in passing.
         scene.put(&it, it.text(1));
         let notices = scene.once(0);
         assert_eq!(says(&notices, "restored"), !scene.is_transactional());
@@ -408,7 +406,7 @@ async fn a_kill_in_between_is_made_good(scene: Scene) -> &'static str {
         assert_eq!(scene.relay.writes(), Vec::<String>::new(), "once is enough");
     }
 
-    // What the server has taken is no edit of somebody else's.
+    // A text that the server accepted is not someone else's edit.
     scene.put(&it, it.text(3));
     scene.relay.cut("/update", Cut::After);
     scene.kill_where_cut();
@@ -423,13 +421,13 @@ async fn a_deploy_that_takes_too_long_is_looked_up(scene: Scene) -> &'static str
     scene.project.write("watch.toml", "timeout = \"1s\"\n");
     for it in It::both("slow") {
         for (version, request) in [(1, "/create"), (2, "/update")] {
-            // A fake does not sleep, so its answer is kept back.
+            // A fake does not sleep, so its answer is held.
             scene.put(&it, it.text(version) + "\n\nimport time\n\ntime.sleep(1.5)\n");
             scene.relay.cut(request, Cut::Late);
             scene.relay.requests();
-            // Whether the look finds it done at once, or only after another pause, is the server's to say.
+            // The read may find it done at once, or after another pause.
             scene.once(0);
-            // A list that does not have it is look enough for the first time.
+            // The first time, a list without it is enough.
             let mut looked = version == 1;
             for request in scene.relay.requests() {
                 assert!(looked || request.method == "GET", "{} is sent without a look", request.line());
@@ -464,7 +462,7 @@ async fn the_reason_of_a_refused_create_is_told(scene: Scene) -> &'static str {
     came
 }
 
-/// What is told when the server refuses saves of these.
+/// The notices when the server refuses these texts.
 fn reasons(scene: &Scene, its: &[It]) -> &'static str {
     for it in its {
         scene.put(it, it.refused(2).0);
@@ -484,7 +482,7 @@ fn reasons(scene: &Scene, its: &[It]) -> &'static str {
     same(came)
 }
 
-/// What several have come to.
+/// The results of several.
 fn same(cells: impl IntoIterator<Item = &'static str>) -> &'static str {
     let cells: Vec<_> = cells.into_iter().collect();
     assert!(cells.windows(2).all(|two| two[0] == two[1]), "{cells:?}");
@@ -553,7 +551,7 @@ async fn sharing_stays(scene: Scene) -> &'static str {
         scene.once(0);
         assert_eq!(scene.get(&it, "").await["content"], it.text(version));
         assert_eq!(told(&scene.get(&it, "").await), before);
-        // Nor does a refused one change it, and what makes that one good.
+        // A refusal and its repair do not change it either.
         scene.put(&it, it.refused(99).0 + &"#".repeat(version as usize));
         scene.once(1);
         assert_eq!(told(&scene.get(&it, "").await), before);
@@ -633,7 +631,7 @@ async fn an_edit_on_the_server_is_kept(scene: Scene) -> &'static str {
         assert_eq!(scene.project.read(backup), theirs);
         assert_eq!(scene.get(&it, "").await["content"], it.text(2));
 
-        // Without a ledger every text may be somebody else's.
+        // Without a ledger every text may be someone else's.
         scene.forget_everything();
         scene.put(&it, it.text(3));
         assert!(the(&scene.once(0), "updated")["backup"].is_string());
@@ -686,7 +684,7 @@ async fn a_deleted_file_deletes_nothing(scene: Scene) -> &'static str {
         let removed = watch.wait("removed", Some(&it.id)).pop().unwrap();
         assert!(removed["message"].as_str().unwrap().contains("the server keeps it"), "{removed}");
         drop(watch);
-        // A wish for more is for what goes while somebody watches.
+        // `on_delete` applies only to files deleted during a watch.
         scene.relay.requests();
         scene.project.write("watch.toml", "on_delete = \"delete\"\n");
         scene.once(0);
@@ -699,7 +697,7 @@ async fn a_deleted_file_deletes_nothing(scene: Scene) -> &'static str {
 }
 
 async fn a_deleted_file_takes_along_what_was_asked_for(scene: Scene) -> &'static str {
-    // Where none is left, none is taken along.
+    // If no plugin is left, all are kept.
     let beside = [It::new(Kind::Function, "beside"), It::new(Kind::Tool, "beside")];
     for it in &beside {
         scene.put(it, it.text(1));
@@ -764,7 +762,7 @@ async fn nothing_is_created_twice(scene: Scene) -> &'static str {
             scene.relay.requests();
             let notices = scene.once(1);
             assert_eq!(the(&notices, "twin")["other_id"], there.id);
-            // Nor where it is saved while somebody watches.
+            // Nor when it is saved during a watch.
             let mut watch = scene.project.watch();
             scene.project.write(&here.file(), &text(3));
             watch.wait("twin", Some(&here.id));
@@ -772,7 +770,7 @@ async fn nothing_is_created_twice(scene: Scene) -> &'static str {
             assert_eq!(scene.relay.writes(), Vec::<String>::new());
             assert!(!scene.is_there(&here).await);
 
-            // It is what the user says that it is.
+            // The user decides which plugin it is.
             let adopt = format!("[plugins.\"{}\"]\nid = \"{}\"\n", here.file(), there.id);
             scene.project.write("watch.toml", &adopt);
             scene.put(&here, text(4));
@@ -800,7 +798,7 @@ async fn an_earlier_text_can_be_put_back(scene: Scene) -> &'static str {
         }
         assert_eq!(after, before);
 
-        // It stays, whoever looks, until the file changes.
+        // It stays until the file changes.
         scene.relay.requests();
         the(&scene.once(1), "rolled_back");
         let mut watch = scene.project.watch_with(&[]);
@@ -895,7 +893,7 @@ async fn the_history_stays_short(scene: Scene) -> &'static str {
     let mut messages: Vec<_> =
         history.as_array().unwrap().iter().map(|entry| entry["commit_message"].clone()).collect();
     messages.sort_by_key(|message| message.as_str().map(str::to_owned));
-    // What is there from another time, and from others, is not ours to prune.
+    // Older versions and those of others are not pruned.
     assert_eq!(json!(messages), json!([null, "owui-watch: 1", "owui-watch: 4", "owui-watch: 5"]));
     YES
 }
@@ -904,7 +902,7 @@ async fn the_history_stays_short(scene: Scene) -> &'static str {
 
 #[tokio::test]
 #[cfg(unix)]
-async fn an_untested_version_is_told_of_once_and_used_all_the_same() {
+async fn an_untested_version_is_reported_once_and_used() {
     let fake = FakeServer::start();
     fake.claim_to_be("0.13.0");
     let scene = Scene::new(Server::fake(&fake), false);
@@ -922,7 +920,7 @@ async fn an_untested_version_is_told_of_once_and_used_all_the_same() {
         watch.wait("summary", None);
     }
     assert_eq!(watch.said().iter().filter(|event| **event == "untested").count(), 1);
-    // Whoever brings the server up to date while we watch hears of it.
+    // An update of the server during a watch is reported.
     fake.claim_to_be("0.13.1");
     watch.signal("HUP");
     assert_eq!(watch.wait("untested", None).pop().unwrap()["server_version"], "0.13.1");

@@ -1,4 +1,4 @@
-//! The built binary against a real Open WebUI: what an author does on a first day.
+//! The built binary against a real Open WebUI: an author's first day.
 #![cfg(unix)]
 
 use std::fs;
@@ -78,18 +78,18 @@ async fn a_save_is_live_on_a_real_server() {
     project.write("plugins/pipes/rubber_duck.py", &new);
     watch.wait("unchanged", Some("rubber_duck"));
 
-    // A save that the server refuses, in its own words, and that leaves what is there.
+    // The server refuses a save in its own words, and keeps the old text.
     project.write("plugins/pipes/rubber_duck.py", &format!("{new}\nimport no_such_module\n"));
     let refused = watch.wait("refused", Some("rubber_duck")).pop().unwrap();
     assert_eq!(refused["words"], "No module named 'no_such_module'");
     assert_eq!(row(&server, Kind::Function, "rubber_duck").await.content, Some(new));
 
-    // A save that does not parse never gets there, and names its place.
+    // A save that does not parse is not sent, and its place is named.
     project.write("plugins/tools/date_math.py", "class Tools:\n    def broken(:\n        pass\n");
     let flawed = watch.wait("flawed", Some("date_math")).pop().unwrap();
     assert_eq!((&flawed["reason"], &flawed["line"]), (&"syntax".into(), &2.into()));
 
-    // Valves, the switch, a new name: what somebody set on the server stays.
+    // Valves, the switch and a new name on the server stay.
     let path = "/api/v1/functions/id/today/valves/update";
     assert_eq!(server.post(path, &serde_json::json!({"priority": 7})).await.0, 200);
     assert_eq!(server.post("/api/v1/functions/id/today/toggle", &serde_json::Value::Null).await.0, 200);

@@ -1,6 +1,6 @@
-//! The built binary when its settings change: it goes on with the new ones, or with the old ones and says why.
+//! The built binary when its settings change: it uses the new ones, or keeps the old ones and says why.
 //!
-//! Long because every test plays a whole life of the program, with settings that change.
+//! Long because every test runs the program through changing settings.
 
 #![cfg(target_os = "linux")]
 
@@ -25,7 +25,7 @@ fn project(server: &FakeServer) -> Project {
     project
 }
 
-/// It as it is watched, with the server to which it is deployed.
+/// The watched project, and its server.
 fn watched() -> (FakeServer, Project, Watch) {
     let server = FakeServer::start();
     let project = project(&server);
@@ -45,7 +45,7 @@ fn text(server: &FakeServer, id: &str) -> String {
     server.row(Kind::Function, id).unwrap().content
 }
 
-/// Waits until other settings are in use, and hands out which keys are new.
+/// Waits until new settings are in use, and returns the changed keys.
 #[track_caller]
 fn reloaded(watch: &mut Watch) -> Value {
     let notice = watch.wait("reloaded", None).pop().unwrap();
@@ -55,7 +55,7 @@ fn reloaded(watch: &mut Watch) -> Value {
     notice["changed"].clone()
 }
 
-/// Waits until settings were found to be wrong, and hands out what is said of them.
+/// Waits until settings are rejected, and returns the message.
 #[track_caller]
 fn wrong(watch: &mut Watch) -> (String, Value) {
     let trouble = watch.wait("trouble", None).pop().unwrap();
@@ -83,7 +83,7 @@ fn another_server() {
     watch.wait("updated", Some("a"));
     assert_eq!((text(&old, "a"), text(&new, "a"), old.lines()), (filter("1"), filter("2"), asked));
 
-    // The old server's part of the state is free again, the new one's is not.
+    // The old server's state is unlocked, the new one's is locked.
     assert_eq!(project.run(&["--once", "--url", &old.url()]).code, Some(0));
     let refused = project.run(&["--once"]);
     assert_eq!(refused.code, Some(2));
@@ -113,7 +113,7 @@ fn another_root_and_other_files_in_it() {
 }
 
 #[test]
-fn a_root_that_is_not_there_is_waited_for() {
+fn a_missing_root_is_waited_for() {
     let (server, project, mut watch) = watched();
     project.write("watch.toml", &toml(&server, "root = [\"plugins\", \"late\"]\n"));
     assert_eq!(reloaded(&mut watch), json!(["root"]));
@@ -125,17 +125,17 @@ fn a_root_that_is_not_there_is_waited_for() {
 }
 
 #[test]
-fn whether_links_may_lead_out_of_the_root() {
+fn a_reload_applies_follow_links() {
     let server = FakeServer::start();
     let project = project(&server);
     project.put("elsewhere/b.py", filter("1"));
     std::os::unix::fs::symlink("../elsewhere/b.py", project.path("plugins/b.py")).unwrap();
     let mut watch = project.watch();
-    // In the folder's own settings it is something to be asked about.
+    // In the folder's own settings it needs consent.
     project.write(".config/owui-watch/watch.toml", "follow_links = \"anywhere\"\n");
     assert_eq!(reloaded(&mut watch), json!(["follow_links"]));
     watch.wait("created", Some("b"));
-    // Behind a link is looked once a second.
+    // Links are polled once a second.
     project.write("elsewhere/b.py", &filter("2"));
     watch.wait("updated", Some("b"));
 }
@@ -148,7 +148,7 @@ fn the_settings_of_a_file() {
     watch.wait("created", Some("other"));
 }
 
-/// What is forced is forced once, not again with every change of the settings.
+/// `--force` applies once, not after every change of the settings.
 #[test]
 fn force_is_for_the_first_pass() {
     let server = FakeServer::start();
@@ -163,7 +163,7 @@ fn force_is_for_the_first_pass() {
 }
 
 #[test]
-fn a_key_that_is_corrected_gets_in() {
+fn a_corrected_key_is_used() {
     let server = FakeServer::start();
     let project = project(&server);
     project.put(".env", dotenv("sk-wrong"));
@@ -176,7 +176,7 @@ fn a_key_that_is_corrected_gets_in() {
     // The server was there all the time.
     assert_eq!((count(&watch, "access_granted"), count(&watch, "back")), (1, 0), "{:?}", watch.said());
 
-    // And one that is spoilt does not.
+    // And an invalid key is refused.
     watch.wait("summary", None);
     project.write(".env", &dotenv("sk-spoilt"));
     assert_eq!(reloaded(&mut watch), json!(["api_key"]));
@@ -197,7 +197,7 @@ fn a_key_file_and_what_is_in_it() {
     assert_eq!(reloaded(&mut watch), json!(["api_key"]));
     watch.wait("created", Some("a"));
 
-    // Its folder may be put in place of another.
+    // Its folder may be replaced.
     project.write("new/key", "sk-wrong");
     fs::rename(project.path("secret"), project.path("old")).unwrap();
     fs::rename(project.path("new"), project.path("secret")).unwrap();
@@ -207,7 +207,7 @@ fn a_key_file_and_what_is_in_it() {
     assert_eq!(reloaded(&mut watch), json!(["api_key"]));
     watch.wait("summary", None);
 
-    // Where it is to be is known before it is there.
+    // Its path is known before it exists.
     project.write("watch.toml", &toml(&server, "api_key_file = \"late/key\"\n"));
     let (why, _) = wrong(&mut watch);
     assert_eq!(why, "cannot read the API key: `api_key_file` is `late/key`, and there is no such file");
@@ -269,7 +269,7 @@ fn created_later_and_deleted_later() {
     assert_eq!(reloaded(&mut watch), json!(["root"]));
     assert_eq!(watch.wait("summary", None).pop().unwrap()["unchanged"], 1);
 
-    // The user's own, whose folder is not there either.
+    // The user's own file, whose folder does not exist either.
     project.write(".config/owui-watch/watch.toml", "concurrency = 2\n");
     assert_eq!(reloaded(&mut watch), json!(["concurrency"]));
     project.write(".config/owui-watch/watch.toml", "concurrency = 3\n");
@@ -280,7 +280,7 @@ fn created_later_and_deleted_later() {
 }
 
 #[test]
-fn noticed_also_where_files_are_polled() {
+fn changes_are_noticed_when_files_are_polled() {
     let server = FakeServer::start();
     let project = project(&server);
     project.put("watch.toml", toml(&server, "poll = \"100ms\"\n"));
@@ -294,7 +294,7 @@ fn noticed_also_where_files_are_polled() {
 }
 
 #[test]
-fn what_changes_no_setting_starts_nothing() {
+fn an_unchanged_setting_starts_nothing() {
     let (server, project, mut watch) = watched();
     let asked = server.lines();
     project.write("watch.toml", &toml(&server, ""));
@@ -311,7 +311,7 @@ fn what_changes_no_setting_starts_nothing() {
 // ---- wrong settings -------------------------------------------------------------------------------------------------
 
 #[test]
-fn wrong_settings_keep_the_old_ones_and_say_where_and_why() {
+fn invalid_settings_keep_the_old_ones_and_say_why() {
     let (server, project, mut watch) = watched();
     for (n, (more, why, hint)) in [
         (
@@ -336,7 +336,7 @@ fn wrong_settings_keep_the_old_ones_and_say_where_and_why() {
     assert_eq!(reloaded(&mut watch), json!(["concurrency"]));
     watch.wait("summary", None);
 
-    // A mistake that is taken back is no change.
+    // An undone mistake is not a change.
     project.write(".env", "OPENWEBUI_API_KEY='sk-\n");
     assert_eq!(wrong(&mut watch).0, "cannot use `.env:1`: the value of `OPENWEBUI_API_KEY` cannot be read");
     project.write(".env", &dotenv(KEY));
@@ -345,9 +345,9 @@ fn wrong_settings_keep_the_old_ones_and_say_where_and_why() {
     assert_eq!(count(&watch, "trouble"), 4);
 }
 
-/// What can be found out only by trying keeps the old settings too.
+/// Errors that show only on use keep the old settings too.
 #[test]
-fn settings_that_another_owui_watch_uses_are_refused_with_its_pid() {
+fn settings_of_another_running_owui_watch_are_refused() {
     let (server, other) = (FakeServer::start(), FakeServer::start());
     let project = project(&server);
     let mut first = project.watch();
@@ -366,7 +366,7 @@ fn settings_that_another_owui_watch_uses_are_refused_with_its_pid() {
 }
 
 #[test]
-fn what_stands_in_the_place_of_a_root_is_trouble_until_it_goes() {
+fn a_file_in_place_of_a_root_is_trouble() {
     let server = FakeServer::start();
     let project = project(&server);
     project.put("watch.toml", toml(&server, "root = [\"plugins\", \"more\"]\n"));
@@ -388,7 +388,7 @@ fn what_stands_in_the_place_of_a_root_is_trouble_until_it_goes() {
 fn a_hangup_reads_the_settings_and_compares_everything() {
     let server = FakeServer::start();
     let project = project(&server);
-    // So far away that nobody but the signal can be the reason.
+    // So long that only the signal can be the reason.
     project.put("watch.toml", toml(&server, "poll = \"1h\"\n"));
     let mut watch = project.watch();
 
@@ -414,9 +414,9 @@ fn a_hangup_reads_the_settings_and_compares_everything() {
 
 // ---- the switch -----------------------------------------------------------------------------------------------------
 
-/// The engine that goes on with the new settings knows what the user heard last.
+/// The new engine remembers what the user was told last.
 #[test]
-fn a_conflict_that_the_settings_end_is_good_again() {
+fn settings_can_end_a_conflict() {
     let server = FakeServer::start();
     let project = project(&server);
     let mut watch = project.watch();
@@ -430,9 +430,9 @@ fn a_conflict_that_the_settings_end_is_good_again() {
     assert!(watch.stop().success());
 }
 
-/// Whoever deletes a plugin's file takes its settings out of watch.toml next.
+/// Users delete a plugin's file, and then its settings in watch.toml.
 #[test]
-fn a_file_that_is_gone_is_not_forgotten() {
+fn a_reload_remembers_missing_files() {
     let server = FakeServer::start();
     let project = project(&server);
     let on_delete = |more: &str| toml(&server, &format!("on_delete = \"delete\"\ngone_after = \"1s\"\n{more}"));
@@ -449,7 +449,7 @@ fn a_file_that_is_gone_is_not_forgotten() {
 }
 
 #[test]
-fn what_is_in_flight_is_finished_first() {
+fn deploys_in_flight_are_finished_first() {
     let (old, new) = (FakeServer::start(), FakeServer::start());
     let project = project(&old);
     let mut watch = project.watch();
@@ -459,7 +459,7 @@ fn what_is_in_flight_is_finished_first() {
     old.wait_for("/update", 1);
     project.write("watch.toml", &toml(&new, ""));
     watch.wait("reloaded", None);
-    // What is saved meanwhile is for the new server.
+    // Saves meanwhile go to the new server.
     project.write("plugins/b.py", &filter("1"));
     old.release();
     watch.wait("updated", Some("a"));
@@ -470,7 +470,7 @@ fn what_is_in_flight_is_finished_first() {
     assert_eq!(old.row(Kind::Function, "b"), None);
     assert_eq!((count(&watch, "stopping"), count(&watch, "stopped")), (1, 1));
 
-    // It was written down: the text on the old server is known as ours.
+    // It was recorded: the text on the old server counts as ours.
     project.put(A, filter("3"));
     let ran = project.run(&["--once", "--json", "--url", &old.url()]);
     let updated = ran.notices().into_iter().find(|notice| notice["event"] == "updated").unwrap();
@@ -478,7 +478,7 @@ fn what_is_in_flight_is_finished_first() {
 }
 
 #[test]
-fn that_the_server_is_away_is_told_again_where_there_is_another_way_to_it() {
+fn an_outage_is_reported_again_after_a_connection_change() {
     let mut server = FakeServer::start();
     let project = project(&server);
     let mut watch = project.watch();
@@ -500,10 +500,10 @@ fn that_the_server_is_away_is_told_again_where_there_is_another_way_to_it() {
 
 /// The other watch has not seen that the writer began.
 #[test]
-fn a_file_that_is_being_written_meanwhile_is_sent_when_it_is_whole() {
+fn a_file_written_during_a_reload_is_sent_when_complete() {
     let server = FakeServer::start();
     let project = project(&server);
-    // Nothing but the writer's close makes the file ready while the test runs.
+    // Only the writer's close makes the file ready during the test.
     let slow = |more: &str| toml(&server, &format!("debounce = \"1m\"\n{more}"));
     project.put("watch.toml", slow(""));
     let mut watch = project.watch();
@@ -511,7 +511,7 @@ fn a_file_that_is_being_written_meanwhile_is_sent_when_it_is_whole() {
     let (half, rest) = text.split_once("\n\nEND").unwrap();
     let mut file = fs::File::create(project.path(A)).unwrap();
     file.write_all(half.as_bytes()).unwrap();
-    // By its age alone it would be taken for complete.
+    // By its age alone it would count as complete.
     file.set_modified(SystemTime::now() - Duration::from_hours(1)).unwrap();
     watch.wait("being_written", None);
     project.write("watch.toml", &slow("concurrency = 2\n"));
@@ -535,7 +535,7 @@ fn hold_a_deploy(server: &FakeServer, project: &Project, text: &str) {
     server.wait_for("/update", updates + 1);
 }
 
-/// Has the server take its time for a text, and other settings wait for that.
+/// Makes a deploy hang while new settings wait for it.
 fn slow_deploy(server: &FakeServer, project: &Project, watch: &mut Watch, text: &str) {
     hold_a_deploy(server, project, text);
     project.write("watch.toml", &toml(server, "concurrency = 2\n"));
@@ -544,9 +544,9 @@ fn slow_deploy(server: &FakeServer, project: &Project, watch: &mut Watch, text: 
     assert_eq!(waits["ids"], json!(["a"]));
 }
 
-/// Its text would arrive after those that were saved later.
+/// Its text would arrive after later saves.
 #[test]
-fn a_deploy_that_takes_long_is_not_given_up() {
+fn a_long_deploy_is_not_given_up() {
     let (server, project, mut watch) = watched();
     slow_deploy(&server, &project, &mut watch, &filter("2"));
     project.write(A, &filter("3"));
@@ -558,9 +558,9 @@ fn a_deploy_that_takes_long_is_not_given_up() {
     assert_eq!(text(&server, "a"), filter("3"));
 }
 
-/// A server before 0.12 switches off what it refuses, and whoever has sent it switches it on again.
+/// A server before 0.12 switches off a refused function, and we switch it on again.
 #[test]
-fn a_text_that_is_refused_late_leaves_the_function_on() {
+fn a_late_refusal_leaves_the_function_on() {
     let server = FakeServer::of(Version::V0_11_4);
     let project = project(&server);
     let mut watch = project.watch();
@@ -574,7 +574,7 @@ fn a_text_that_is_refused_late_leaves_the_function_on() {
 }
 
 #[test]
-fn a_stop_meanwhile_is_a_stop() {
+fn a_stop_during_a_reload_stops() {
     let (server, project, mut watch) = watched();
     hold_a_deploy(&server, &project, &filter("2"));
     project.write("watch.toml", &toml(&server, "concurrency = 2\n"));
@@ -589,7 +589,7 @@ fn a_stop_meanwhile_is_a_stop() {
 }
 
 #[test]
-fn a_hangup_after_a_stop_begins_nothing() {
+fn a_hangup_after_a_stop_starts_nothing() {
     let (server, project, mut watch) = watched();
     hold_a_deploy(&server, &project, &filter("2"));
     watch.signal("TERM");
@@ -602,10 +602,9 @@ fn a_hangup_after_a_stop_begins_nothing() {
     assert!(watch.ended().success());
 }
 
-/// Whatever the moment of a save, before the switch, in it or after it: it arrives. And at no moment is there room for
-/// another owui-watch.
+/// A save arrives whether it comes before, during or after the reload. The lock is held all the time.
 #[test]
-fn no_save_is_missed_in_the_switch() {
+fn no_save_is_missed_during_a_reload() {
     let (server, project, mut watch) = watched();
     let stop = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -616,7 +615,7 @@ fn no_save_is_missed_in_the_switch() {
             }
         });
         for n in 1..=8 {
-            // In one piece, for the other one reads it too.
+            // Atomically, since the other one reads it too.
             project.write("new.toml", &toml(&server, &format!("concurrency = {n}\ndebounce = \"{n}ms\"\n")));
             fs::rename(project.path("new.toml"), project.path("watch.toml")).unwrap();
             let mut saves = 0;

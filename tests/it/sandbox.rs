@@ -1,4 +1,4 @@
-//! The sandbox: first with an installer and a server that are shell scripts, then (ignored) with the real ones.
+//! The sandbox: first with shell scripts as installer and server, then (ignored) with real ones.
 #![cfg(unix)]
 
 use std::ffi::OsString;
@@ -14,7 +14,7 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A machine with nothing but what a test puts on it.
+/// A machine with only the test's programs.
 struct Machine {
     root: TempDir,
 }
@@ -30,8 +30,8 @@ impl Machine {
         self.root.path().join(name)
     }
 
-    /// Puts a script somewhere. Another process writes it: while this one has it open for writing, a child that a test
-    /// beside this one starts would inherit that, and the kernel refuses to run a program that is being written.
+    /// Writes a script through another process. If this one wrote it, children of parallel tests could inherit the open
+    /// file, and the kernel refuses to run a program that is open for writing.
     fn script(&self, name: &str, body: &str) {
         let mut writer = Command::new("/bin/sh");
         writer.args(["-c", r#"cat >"$1" && chmod 755 "$1""#, "sh"]).arg(self.path(name)).stdin(Stdio::piped());
@@ -45,7 +45,7 @@ impl Machine {
         self.script(&format!("bin/{name}"), &format!("echo \"python cpython {version} $0\""));
     }
 
-    /// An uv whose environments have `server` for an Open WebUI, and whose `pip install` does `installing`.
+    /// A fake uv whose environments have `server` as Open WebUI, and whose `pip install` runs `installing`.
     fn uv(&self, installing: &str, server: &str) {
         let asked = r#"if [ "$2" = -c ]; then echo "python cpython 3 12 1 $0"; exit; fi"#;
         self.script("venv-python", &format!("{asked}\n{server}"));
@@ -82,7 +82,7 @@ impl Machine {
         (end.err().expect("there is no server to start"), told)
     }
 
-    /// Starts, and gives up as soon as `when` is told.
+    /// Starts, and cancels as soon as `when` is reported.
     async fn gives_up(&self, when: impl Fn(&Progress) -> bool) {
         let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
         let options = self.options();
@@ -94,19 +94,19 @@ impl Machine {
         }
     }
 
-    /// What an installation has left in its folder.
+    /// The files that an installation left.
     fn installed(&self) -> Vec<String> {
         let folder = self.path("cache/open-webui/0.12.4").read_dir().unwrap();
         folder.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
 
-    /// Waits for the end of a process that a script has noted.
+    /// Waits for the end of a process whose id a script wrote.
     async fn is_gone(&self, noted: &str) {
         let id = fs::read_to_string(self.path(noted)).unwrap();
         within(Duration::from_secs(10), "the process is gone", || {
             let ps = Command::new("ps").args(["-o", "stat=", "-p", id.trim()]).output().unwrap();
             let state = String::from_utf8_lossy(&ps.stdout).into_owned();
-            // Where nobody waits for orphans, the dead stay on the list.
+            // Without a reaper, dead orphans stay in the process list.
             state.trim().is_empty() || state.starts_with('Z')
         })
         .await;
@@ -124,7 +124,7 @@ async fn within(limit: Duration, what: &str, mut holds: impl FnMut() -> bool) {
 const DIES: &str = r#"echo "first line"; echo "data in $PWD" >&2; exit 3"#;
 
 #[tokio::test]
-async fn without_python_and_uv_it_says_what_to_install() {
+async fn a_missing_python_and_uv_is_reported_with_remedies() {
     let machine = Machine::new();
     let (error, _) = machine.fails().await;
     assert_eq!(error.to_string(), "cannot set up an Open WebUI: neither Python 3.11 or 3.12 nor uv was found");
@@ -132,7 +132,7 @@ async fn without_python_and_uv_it_says_what_to_install() {
 }
 
 #[tokio::test]
-async fn a_version_that_is_none_is_refused_before_anything_is_done() {
+async fn an_invalid_version_is_refused_at_once() {
     let machine = Machine::new();
     let options = Options { openwebui: "latest".to_owned(), ..machine.options() };
     let error = Sandbox::start(&options, |_| ()).await.err().unwrap();
@@ -141,7 +141,7 @@ async fn a_version_that_is_none_is_refused_before_anything_is_done() {
 }
 
 #[tokio::test]
-async fn a_python_without_venv_is_told_by_the_package_that_lacks() {
+async fn a_python_without_venv_names_the_missing_package() {
     let machine = Machine::new();
     let venv = "echo 'The virtual environment was not created because ensurepip is not available.'; exit 1";
     machine.script(
@@ -160,7 +160,7 @@ async fn a_python_without_venv_is_told_by_the_package_that_lacks() {
 }
 
 #[tokio::test]
-async fn a_python_that_does_not_fit_lets_uv_fetch_one() {
+async fn uv_fetches_a_python_if_none_fits() {
     let machine = Machine::new();
     machine.python("python3", "3 13 5");
     machine.script("bin/python3.12", "echo 'pyenv: python3.12: command not found' >&2; exit 127");
@@ -171,7 +171,7 @@ async fn a_python_that_does_not_fit_lets_uv_fetch_one() {
 }
 
 #[tokio::test]
-async fn a_python_that_cannot_be_fetched_is_told_with_other_ways_to_get_one() {
+async fn a_failed_python_download_names_alternatives() {
     let machine = Machine::new();
     machine.script("bin/uv", "[ $1 = --version ] && echo 'uv 0.0.0' && exit; echo 'error: dns error' >&2; exit 2");
     let (error, _) = machine.fails().await;
@@ -189,12 +189,12 @@ async fn the_servers_settings_are_its_own() {
     options.environment.push(("DATABASE_URL".into(), "postgresql://of-the-real-one".into()));
     options.settings.push(("MORE".to_owned(), "more".to_owned()));
     let error = Sandbox::start(&options, |_| ()).await.err().unwrap();
-    let expected = format!("Open WebUI has ended: exit status: 7\n  | ,false,more,{}", machine.path("home").display());
+    let expected = format!("Open WebUI exited: exit status: 7\n  | ,false,more,{}", machine.path("home").display());
     assert_eq!(error.to_string(), expected);
 }
 
 #[tokio::test]
-async fn keep_keeps_the_log_of_a_server_that_did_not_start() {
+async fn keep_keeps_the_log_of_a_failed_start() {
     let machine = Machine::new();
     machine.python("python3.12", "3 12 1");
     machine.uv("exit 0", DIES);
@@ -207,7 +207,7 @@ async fn keep_keeps_the_log_of_a_server_that_did_not_start() {
 }
 
 #[tokio::test]
-async fn a_failed_installation_is_told_in_the_installers_words_and_leaves_nothing() {
+async fn a_failed_installation_quotes_the_installer_and_cleans_up() {
     let machine = Machine::new();
     machine.python("python3.12", "3 12 1");
     machine.uv("echo 'error: Failed to fetch' >&2; echo '  Caused by: dns error' >&2; exit 2", DIES);
@@ -221,13 +221,13 @@ async fn a_failed_installation_is_told_in_the_installers_words_and_leaves_nothin
 }
 
 #[tokio::test]
-async fn a_server_that_dies_is_quoted_and_leaves_no_data_but_its_installation() {
+async fn a_dead_server_is_quoted_and_its_data_removed() {
     let machine = Machine::new();
     machine.python("python3.11", "3 11 2");
     machine.uv("exit 0", DIES);
     let (error, told) = machine.fails().await;
     let text = error.to_string();
-    assert!(text.starts_with("Open WebUI has ended: exit status: 3\n  | first line\n  | data in "), "{text}");
+    assert!(text.starts_with("Open WebUI exited: exit status: 3\n  | first line\n  | data in "), "{text}");
     let data = Path::new(text.rsplit(" in ").next().unwrap());
     assert!(data.is_absolute() && !data.exists(), "{}", data.display());
     let line = "Resolved 226 packages in 1ms".to_owned();
@@ -249,20 +249,20 @@ async fn a_taken_port_is_changed_once() {
 }
 
 #[tokio::test]
-async fn who_comes_together_installs_once() {
+async fn concurrent_starts_install_once() {
     let machine = Machine::new();
     machine.python("python3.12", "3 12 1");
     machine.uv("/bin/sleep 0.3", DIES);
     let ((one, mut told), (two, told_too)) = tokio::join!(machine.fails(), machine.fails());
-    assert!(one.to_string().starts_with("Open WebUI has ended"), "{one}");
-    assert!(two.to_string().starts_with("Open WebUI has ended"), "{two}");
+    assert!(one.to_string().starts_with("Open WebUI exited"), "{one}");
+    assert!(two.to_string().starts_with("Open WebUI exited"), "{two}");
     assert_eq!(machine.uv_calls("pip install"), 1);
     told.extend(told_too);
     assert!(told.contains(&Progress::WaitingForAnother));
 }
 
 #[tokio::test]
-async fn giving_up_while_installing_leaves_no_process_and_no_half_installation() {
+async fn a_cancelled_installation_leaves_nothing() {
     let machine = Machine::new();
     machine.python("python3.12", "3 12 1");
     machine.uv(r#"/bin/sleep 1000 & echo $! >"$root/child"; echo $$ >"$root/uv-id"; echo waiting >&2; wait"#, DIES);
@@ -277,7 +277,7 @@ async fn giving_up_while_installing_leaves_no_process_and_no_half_installation()
 }
 
 #[tokio::test]
-async fn giving_up_while_the_server_starts_leaves_no_process() {
+async fn a_cancelled_start_leaves_no_process() {
     let machine = Machine::new();
     machine.python("python3.12", "3 12 1");
     let root = machine.root.path().display();
@@ -293,7 +293,7 @@ async fn giving_up_while_the_server_starts_leaves_no_process() {
 }
 
 #[tokio::test]
-async fn an_installation_whose_python_was_removed_is_made_anew() {
+async fn an_installation_without_its_python_is_replaced() {
     let machine = Machine::new();
     machine.python("python3.12", "3 12 1");
     machine.uv("exit 0", DIES);
@@ -379,12 +379,12 @@ async fn real_end_is_noticed() {
     let id = line.split_whitespace().next().unwrap();
     assert!(Command::new("kill").args(["-KILL", id]).status().unwrap().success());
     let error = tokio::time::timeout(Duration::from_secs(10), sandbox.ended()).await.unwrap();
-    assert!(error.to_string().starts_with("Open WebUI has ended: signal: 9"), "{error}");
+    assert!(error.to_string().starts_with("Open WebUI exited: signal: 9"), "{error}");
 }
 
 const HOLD: &str = "OWUI_WATCH_TEST_HOLD";
 
-/// Not a test of its own: the process that the next one kills.
+/// Not a test: the process that the next test kills.
 #[tokio::test]
 #[ignore = "starts a real Open WebUI"]
 async fn real_hold() {

@@ -1,5 +1,5 @@
-//! The API key is in nothing that the built binary prints, writes, or hands to another program, whatever the server says
-//! and whatever is wrong with the settings.
+//! The built binary never prints, writes or passes on the API key, whatever the server answers and whatever the
+//! settings.
 
 #![cfg(target_os = "linux")]
 
@@ -17,7 +17,7 @@ use crate::support::fake_server::{FakeServer, Fault};
 
 const SECRET: &str = "sk-5ec2e7f0c0ffee5ec2e7f0c0ffee5ec2";
 
-/// The parts of the key that would give it away, as it is and in Base64.
+/// The parts of the key that would reveal it, plain and in Base64.
 fn parts() -> Vec<String> {
     let in_base64 = ["", "a", "ab"].map(|before| STANDARD.encode(format!("{before}{SECRET}")));
     let spellings = std::iter::once(SECRET.to_owned()).chain(in_base64.map(|text| text[4..44].to_owned()));
@@ -46,7 +46,7 @@ fn assert_silent_state(project: &Project) {
     }
 }
 
-/// A server that lets the secret in, and a project whose plugin it holds. The key is in `.env`.
+/// A server that accepts the secret key, and a project with a deployed plugin. The key is in `.env`.
 fn scene() -> (FakeServer, Project) {
     let server = FakeServer::start();
     server.set_key(SECRET);
@@ -57,7 +57,7 @@ fn scene() -> (FakeServer, Project) {
     (server, project)
 }
 
-/// Runs to the end, as loud as it can, and hands out what was said.
+/// Runs with full verbosity, and returns the output.
 #[track_caller]
 fn silent(project: &Project, arguments: &[&str]) -> String {
     let ran = project.run(arguments);
@@ -89,7 +89,7 @@ fn when_all_is_well() {
     assert_silent_state(&project);
 }
 
-/// Whatever else the state is about, others cannot read it.
+/// Others cannot read any of the state.
 #[test]
 fn the_state_is_the_user_s_own() {
     let (server, project) = scene();
@@ -134,22 +134,22 @@ fn when_the_server_sends_it_back() {
         project.put("plugins/a.py", filter("2"));
         let body: &'static str = body.leak();
         let mut said = String::new();
-        // Only where it is about the plugin, and then to everything.
+        // Only for requests about the plugin, but for all of them.
         for of in ["/id/a", ""] {
             server.fail_next_of(of, 1000, Fault::Says(status, body));
             for run in RUNS {
                 said += &silent(&project, run);
             }
         }
-        // Of a proxy in trouble only the status is shown, and of what is no answer to the question nothing.
+        // For a failing proxy only the status is shown; other answers are not shown at all.
         assert!(said.contains("[key]") || status == 502 || body.contains("version"), "{status} {body}: {said}");
         assert_silent_state(&project);
     }
 }
 
-/// In the server's history, in a plugin's header there, and with something in between that no terminal shows.
+/// In the server's history, in a plugin's header there, and with invisible characters in it.
 #[test]
-fn when_it_stands_in_what_the_server_lists() {
+fn when_the_server_lists_it() {
     for between in ["", "\0", "\u{200b}", "\u{1b}[0m", "\u{9d}0;x\u{9c}"] {
         let (server, project) = scene();
         silent(&project, &["--once"]);
@@ -201,7 +201,7 @@ fn when_a_redirect_leads_elsewhere() {
 }
 
 #[test]
-fn when_it_stands_in_the_wrong_place() {
+fn when_it_is_in_the_wrong_place() {
     for watch_toml in [
         format!("api_key = \"{SECRET}\"\n"),
         format!("url = \"{SECRET}\"\n"),
@@ -272,9 +272,9 @@ fn while_watching_and_when_the_settings_change() {
     assert_silent_state(&project);
 }
 
-/// A key in the environment is not handed on to the programs that are started.
+/// Child processes do not get a key from the environment.
 #[test]
-fn what_other_programs_get_to_see() {
+fn other_programs_do_not_get_the_key() {
     let server = FakeServer::start();
     server.set_key(SECRET);
     let project = Project::new();

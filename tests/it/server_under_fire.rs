@@ -1,5 +1,4 @@
-//! The built binary while the server fails it for longer: what it costs the server, what the user is told, and what is
-//! there afterwards.
+//! The built binary during a longer outage: the server's load, the user's notices, and the final state.
 
 #![cfg(unix)]
 
@@ -12,7 +11,7 @@ use crate::support::fake_server::{FakeServer, Fault, KEY};
 const A: &str = "plugins/a.py";
 const ALWAYS: usize = usize::MAX;
 
-/// The pauses in milliseconds before which the first looks at a server that is away are made, at most.
+/// The maximum pauses in milliseconds before the first probes of an unreachable server.
 const PAUSES: [f64; 3] = [500.0, 1000.0, 2000.0];
 
 /// A watched project with `a` and `b` deployed by an earlier run.
@@ -34,13 +33,13 @@ fn count(watch: &Watch, event: &str) -> usize {
     watch.said().iter().filter(|said| **said == event).count()
 }
 
-/// The texts that arrived, in this order, whatever became of them.
+/// The texts that arrived, in order, accepted or not.
 fn sent(server: &FakeServer) -> Vec<String> {
     let writes = server.requests().into_iter().filter(|request| request.method == "POST");
     writes.map(|request| request.body["content"].as_str().unwrap().to_owned()).collect()
 }
 
-/// Saves `a` some times, each of which is said to wait.
+/// Saves `a` several times; each save is reported as waiting.
 fn save_meanwhile(project: &Project, watch: &mut Watch, versions: &[&str]) {
     for version in versions {
         project.write(A, &filter(version));
@@ -48,8 +47,7 @@ fn save_meanwhile(project: &Project, watch: &mut Watch, versions: &[&str]) {
     }
 }
 
-/// Waits for as many looks at a server that is away as there are pauses. Each comes after a longer one, and they are not
-/// in step with those of others.
+/// Waits for one probe per pause. The pauses grow, and have jitter.
 #[track_caller]
 fn assert_pauses_grow(first: &Value, watch: &mut Watch) {
     let rest = PAUSES[1..].iter().map(|_| watch.wait("still_unreachable", None).pop().unwrap());
@@ -63,8 +61,8 @@ fn assert_pauses_grow(first: &Value, watch: &mut Watch) {
     assert!(pauses.iter().any(|pause| !PAUSES.contains(pause)), "no jitter in {pauses:?}");
 }
 
-/// While everything is answered by `fault`, `gone` is said once, the server is asked once for each look and not for
-/// saves, and afterwards it gets the newest text once.
+/// While all answers are `fault`, `gone` is reported once, only probes reach the server, and afterwards it gets the
+/// newest text once.
 fn check_answers_from_a_proxy(fault: Fault, gone: &str) {
     let server = FakeServer::start();
     let (project, mut watch) = watched(&server);
@@ -77,7 +75,7 @@ fn check_answers_from_a_proxy(fault: Fault, gone: &str) {
     project.write(A, &filter("5"));
     watch.wait("waiting", Some("a"));
     let asked = server.lines().split_off(before);
-    // The question about the plugin that was saved first, and a look after each pause but the one under way.
+    // The read of the plugin saved first, and a probe after each completed pause.
     assert!(asked.len() <= PAUSES.len() + 1, "{fault:?}: {asked:#?}");
     server.recover();
     watch.wait("back", None);
@@ -90,22 +88,22 @@ fn check_answers_from_a_proxy(fault: Fault, gone: &str) {
 }
 
 #[test]
-fn a_proxy_that_says_503_is_asked_ever_more_rarely_and_then_gets_the_newest_text_once() {
+fn retries_of_a_503_slow_down_and_then_send_once() {
     check_answers_from_a_proxy(Fault::Status(503), "unreachable");
 }
 
 #[test]
-fn a_web_page_in_the_servers_place_is_no_answer_and_costs_the_server_nothing() {
+fn a_web_page_in_the_servers_place_is_waited_out() {
     check_answers_from_a_proxy(Fault::Html, "not_open_webui");
 }
 
 #[test]
-fn a_redirect_to_elsewhere_is_not_followed_and_waited_out() {
+fn a_redirect_elsewhere_is_waited_out_and_not_followed() {
     check_answers_from_a_proxy(Fault::Redirect("https://elsewhere.example/login"), "not_open_webui");
 }
 
 #[test]
-fn connections_that_are_cut_are_an_absence_like_any_other() {
+fn broken_connections_count_as_an_outage() {
     let server = FakeServer::start();
     let (project, mut watch) = watched(&server);
     let before = server.lines().len();
@@ -113,7 +111,7 @@ fn connections_that_are_cut_are_an_absence_like_any_other() {
     project.write(A, &filter("2"));
     let gone = watch.wait("unreachable", None).pop().unwrap();
     assert_pauses_grow(&gone, &mut watch);
-    // A question that is cut off is put once more.
+    // An interrupted read is repeated once.
     assert!(server.lines().len() - before <= 2 * (PAUSES.len() + 1), "{:#?}", server.lines());
     server.recover();
     watch.wait("back", None);
@@ -124,7 +122,7 @@ fn connections_that_are_cut_are_an_absence_like_any_other() {
 }
 
 #[test]
-fn a_server_that_is_down_when_the_watch_starts_gets_everything_when_it_is_up() {
+fn a_server_down_at_the_start_gets_everything_later() {
     let mut server = FakeServer::start();
     let project = Project::on(&server);
     for path in [A, "plugins/b.py"] {
@@ -145,7 +143,7 @@ fn a_server_that_is_down_when_the_watch_starts_gets_everything_when_it_is_up() {
 }
 
 #[test]
-fn a_server_that_restarts_in_the_middle_of_an_update_gets_the_newest_text_once_more() {
+fn a_restart_during_an_update_gets_the_newest_text() {
     let mut server = FakeServer::start();
     let (project, mut watch) = watched(&server);
     server.hold("/update");
@@ -166,9 +164,9 @@ fn a_server_that_restarts_in_the_middle_of_an_update_gets_the_newest_text_once_m
     assert_eq!((count(&watch, "unreachable"), count(&watch, "back")), (1, 1));
 }
 
-/// Put back from an old backup, or set up anew: what the ledger says is not believed.
+/// Restored from an old backup or set up anew: the ledger is not trusted.
 #[test]
-fn a_server_that_comes_back_without_its_data_gets_all_of_it() {
+fn a_server_that_lost_its_data_gets_everything() {
     let mut server = FakeServer::start();
     let (project, mut watch) = watched(&server);
     server.go_down();
@@ -189,7 +187,7 @@ fn a_server_that_comes_back_without_its_data_gets_all_of_it() {
 }
 
 #[test]
-fn a_slow_server_is_waited_for_and_gets_the_newest_text_when_it_is_done() {
+fn a_slow_server_gets_the_newest_text_next() {
     let server = FakeServer::start();
     let (project, mut watch) = watched(&server);
     server.hold("/update");
@@ -207,7 +205,7 @@ fn a_slow_server_is_waited_for_and_gets_the_newest_text_when_it_is_done() {
     assert_eq!((count(&watch, "slow"), count(&watch, "unreachable")), (1, 0));
 }
 
-/// `lock` shuts us out, which is said once and asked about no more; after `open` and a hangup the newest text is sent.
+/// `lock` denies us access, which is reported once and not retried; after `open` and a hangup the newest text is sent.
 fn check_shut_out(lock: impl FnOnce(&FakeServer), open: impl FnOnce(&FakeServer), words: &str) {
     let server = FakeServer::start();
     let (project, mut watch) = watched(&server);
@@ -228,11 +226,11 @@ fn check_shut_out(lock: impl FnOnce(&FakeServer), open: impl FnOnce(&FakeServer)
 }
 
 #[test]
-fn a_key_that_is_changed_meanwhile_is_said_once_and_asked_about_no_more() {
+fn a_revoked_key_is_reported_once() {
     check_shut_out(|server| server.set_key("sk-another"), |server| server.set_key(KEY), "Your session has expired");
 }
 
 #[test]
-fn a_role_that_is_lowered_meanwhile_is_said_once_and_asked_about_no_more() {
+fn a_lowered_role_is_reported_once() {
     check_shut_out(|server| server.demote(true), |server| server.demote(false), "You do not have permission");
 }

@@ -1,4 +1,4 @@
-//! The built binary's `service`, with tools of systemd's names that write down how they are called.
+//! The built binary's `service`, with fake systemd tools that record their calls.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -12,11 +12,11 @@ use owui_watch::systemd::unit::{self, Service};
 use crate::support::command::{Project, Ran, check, filter, said_outright, text};
 use crate::support::fake_server::{FakeServer, KEY};
 
-/// What `systemctl show` says of a service that runs.
+/// The output of `systemctl show` for a running service.
 const RUNNING: &str = "LoadState=loaded\nUnitFileState=enabled\nActiveState=active\nSubState=running\n\
                        StateChangeTimestamp=Sat 2026-11-21 02:36:04 UTC\nStatusText=watching `plugins`\nNRestarts=0\n";
 
-/// A project, which is its user's home as well, with systemd's tools and a key in `.env`.
+/// A project that is also the user's home, with fake systemd tools and a key in `.env`.
 struct Scene {
     project: Project,
 }
@@ -81,7 +81,7 @@ impl Scene {
         ran
     }
 
-    /// How the tools were called since this was asked last, without what is the same each time.
+    /// The tools' calls since the last time, without their common arguments.
     fn calls(&self) -> Vec<String> {
         let calls = fs::read_to_string(self.project.path("calls")).unwrap_or_default();
         fs::remove_file(self.project.path("calls")).ok();
@@ -89,19 +89,19 @@ impl Scene {
         plain.lines().map(str::to_owned).collect()
     }
 
-    /// A text without what differs from run to run.
+    /// A text without the parts that differ from run to run.
     fn plain(&self, text: &str) -> String {
         text.replace(&self.name(), "UNIT").replace(&*self.folder().to_string_lossy(), "HOME")
     }
 }
 
-/// The lines that a unit has under this name.
+/// The values of a name in a unit.
 fn said<'a>(text: &'a str, name: &str) -> Vec<&'a str> {
     text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('=')).collect()
 }
 
 #[test]
-fn it_is_installed() {
+fn install_writes_and_starts_the_unit() {
     let scene = Scene::new();
     let ran = scene.run(&["install"], 0);
     expect![[r#"
@@ -132,7 +132,7 @@ fn it_is_installed() {
 }
 
 #[test]
-fn it_is_installed_again() {
+fn installing_again_updates_the_unit() {
     let scene = Scene::new();
     scene.run(&["install"], 0);
     let first = scene.text();
@@ -143,7 +143,7 @@ fn it_is_installed_again() {
     assert_eq!(scene.text(), first);
     assert_eq!(scene.calls()[1..3], ["systemctl daemon-reload", "systemctl enable --now UNIT"]);
 
-    // What has changed counts from now on, and not from the next login on.
+    // Changes apply now, not at the next login.
     scene.run(&["install", "--url", "http://localhost:3000", "--root", "./plugins"], 0);
     let program = Path::new(env!("CARGO_BIN_EXE_owui-watch")).canonicalize().unwrap();
     let root = scene.folder().join("plugins");
@@ -178,7 +178,7 @@ fn the_key_may_be_a_credential() {
     scene.run(&["install"], 0);
     let credential = "openwebui_api_key:%E/owui-watch/openwebui_api_key";
     assert_eq!(said(&scene.text().unwrap(), "LoadCredential"), [credential]);
-    // Another place comes first. Then the file may go, which is no reason not to start.
+    // Another source comes first. Then a missing file must not prevent the start.
     scene.project.write(".env", "OPENWEBUI_API_KEY=sk-2\n");
     scene.run(&["install"], 0);
     assert!(said(&scene.text().unwrap(), "LoadCredential").is_empty());
@@ -186,12 +186,12 @@ fn the_key_may_be_a_credential() {
 
 /// Nobody can ask a service whether it may send the key to the address in `watch.toml`.
 #[test]
-fn to_install_is_to_trust_the_settings() {
+fn installing_trusts_the_settings() {
     let server = FakeServer::start();
     let scene = Scene::bare();
     scene.project.write(".config/owui-watch/openwebui_api_key", KEY);
     scene.project.write("watch.toml", &format!("url = \"{}\"\nstate = \"/tmp/../var/tmp\"\n", server.url()));
-    // What is refused trusts nothing.
+    // A refused installation trusts nothing.
     let scene = scene.with("OWUI_WATCH_STATE", "kept");
     scene.run(&["install"], 2);
     assert!(!scene.project.path(".config/owui-watch/trusted").exists());
@@ -216,7 +216,7 @@ fn to_install_is_to_trust_the_settings() {
 }
 
 #[test]
-fn what_this_shell_alone_knows_is_refused() {
+fn settings_known_only_to_this_shell_are_refused() {
     let says = |scene: &Scene| {
         let ran = scene.run(&["install"], 2);
         assert_eq!((scene.text(), ran.stdout.as_str()), (None, ""));
@@ -253,7 +253,7 @@ fn what_this_shell_alone_knows_is_refused() {
 }
 
 #[test]
-fn variables_that_change_nothing_are_no_matter() {
+fn redundant_variables_are_fine() {
     let scene = Scene::new()
         .with("OPENWEBUI_API_KEY", "sk-1")
         .with("OPENWEBUI_URL", "http://localhost:8080/")
@@ -262,7 +262,7 @@ fn variables_that_change_nothing_are_no_matter() {
 }
 
 #[test]
-fn an_edited_unit_is_left_as_it_is() {
+fn an_edited_unit_is_left_alone() {
     let scene = Scene::new();
     scene.run(&["install"], 0);
     let (ours, edited) = (scene.text().unwrap(), scene.text().unwrap().replace("WatchdogSec=2min", "WatchdogSec=1min"));
@@ -272,7 +272,7 @@ fn an_edited_unit_is_left_as_it_is() {
     let ran = scene.run(&["install"], 1);
     assert!(ran.stdout.contains("\n-WatchdogSec=1min\n+WatchdogSec=2min\n"), "{}", ran.stdout);
     expect![[r#"
-        error: `HOME/.config/systemd/user/UNIT` was edited, and is left as it is
+        error: `HOME/.config/systemd/user/UNIT` was edited and is left alone
         hint: `--yes` replaces it; changes in a drop-in are safe: systemctl --user edit UNIT
     "#]]
     .assert_eq(&scene.plain(&ran.stderr));
@@ -288,7 +288,7 @@ fn an_edited_unit_is_left_as_it_is() {
 }
 
 #[test]
-fn it_is_hardened_and_softened_again() {
+fn hardening_can_be_added_and_removed() {
     let scene = Scene::new();
     let drop_in = unit::drop_in(&scene.file());
     let ran = scene.run(&["install", "--hardened"], 0);
@@ -304,7 +304,7 @@ fn it_is_hardened_and_softened_again() {
     assert_eq!(said(&text, "ReadWritePaths"), [scene.folder().to_str().unwrap()]);
     scene.calls();
 
-    // Without the flag it is what it was.
+    // Without the flag the hardening is gone.
     let ran = scene.run(&["install"], 0);
     assert!(scene.plain(&ran.stdout).contains("\nremoved `HOME/.config/systemd/user/UNIT.d/10-hardened.conf`\n"));
     assert!(!drop_in.parent().unwrap().exists());
@@ -317,7 +317,7 @@ fn it_is_hardened_and_softened_again() {
     fs::write(&drop_in, text.replace("PrivateDevices=yes", "PrivateDevices=no")).unwrap();
     for refused in [&["install", "--hardened"][..], &["install"], &["uninstall"]] {
         let ran = scene.run(refused, 1);
-        assert!(ran.stderr.contains("10-hardened.conf` was edited, and is left as it is\n"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("10-hardened.conf` was edited and is left alone\n"), "{}", ran.stderr);
         assert!(drop_in.exists() && scene.text().is_some());
     }
     scene.run(&["install", "--hardened", "--yes"], 0);
@@ -358,11 +358,11 @@ fn a_hardened_service_that_fails_says_what_else_to_try() {
 }
 
 #[test]
-fn it_is_uninstalled() {
+fn uninstall_stops_and_removes_the_unit() {
     let scene = Scene::new();
     scene.run(&["install"], 0);
     scene.calls();
-    // Settings that cannot be used are a reason to uninstall it.
+    // It can be uninstalled with invalid settings.
     scene.project.write("watch.toml", "no such key");
     let ran = scene.run(&["uninstall"], 0);
     expect![[r#"
@@ -378,7 +378,7 @@ fn it_is_uninstalled() {
 }
 
 #[test]
-fn how_it_is() {
+fn status_shows_state_and_log() {
     let scene = Scene::new();
     let ran = scene.run(&["status"], 0);
     expect![[r#"
@@ -408,7 +408,7 @@ fn how_it_is() {
 }
 
 #[test]
-fn programs_are_told_as_well() {
+fn service_events_are_json_too() {
     let scene = Scene::new();
     let events = |ran: &Ran| -> Vec<_> {
         ran.notices().iter().map(|notice| notice["event"].as_str().unwrap().to_owned()).collect()
@@ -428,7 +428,7 @@ fn programs_are_told_as_well() {
 }
 
 #[test]
-fn where_there_is_no_manager_it_is_said() {
+fn a_missing_manager_is_an_error() {
     let scene = Scene::new();
     scene.project.write("fails", "--property=Version");
     let no_session = if Path::new("/run/systemd/system").exists() {
@@ -447,7 +447,7 @@ fn where_there_is_no_manager_it_is_said() {
     }
     assert_eq!(scene.text(), None);
 
-    // A manager that is there, and in trouble.
+    // A manager that fails.
     scene.project.write("run/systemd/private", "");
     let runtime = scene.project.path("run");
     let scene = scene.with("XDG_RUNTIME_DIR", runtime.to_str().unwrap());
@@ -462,7 +462,7 @@ fn where_there_is_no_manager_it_is_said() {
     assert_eq!(ran.code, Some(2));
     expect![[r#"
         error: there is no systemd here
-        hint: start `owui-watch` in the folder of your plugins with whatever starts programs at login here
+        hint: start `owui-watch` in your plugins' folder with this system's autostart
     "#]]
     .assert_eq(&ran.stderr);
 
@@ -502,7 +502,7 @@ fn analyze(arguments: &[&str], unit: &Path, home: &Path) -> Option<Output> {
 
 /// The shipped unit with the program that it names, generated ones, and one that is hardened.
 #[test]
-fn systemd_accepts_the_units_and_finds_them_closed() {
+fn systemd_accepts_the_units_and_rates_them_safe() {
     let scene = Scene::bare();
     let home = scene.folder();
     scene.project.write(".cargo/bin/owui-watch", "#!/bin/sh\n");
@@ -525,11 +525,11 @@ fn systemd_accepts_the_units_and_finds_them_closed() {
     let whole = scene.project.path("hardened.service");
     let text = fs::read_to_string(&units[0]).unwrap() + include_str!("../../systemd/hardened.conf");
     fs::write(&whole, text).unwrap();
-    // From 0 to 100. What is left is the network, and what a user's manager cannot close.
+    // From 0 to 100. The rest is the network, and what a user's manager cannot restrict.
     let units = units.iter().map(|unit| (unit, "65")).chain([(&whole, "20")]);
     for (unit, most) in units {
         let Some(verify) = analyze(&["verify"], unit, &home) else { return };
-        // It says what it does not understand, and exits with 0 all the same.
+        // It prints warnings, but exits with 0.
         assert_eq!(String::from_utf8_lossy(&verify.stderr), "", "{}", unit.display());
         assert!(verify.status.success());
 

@@ -1,4 +1,4 @@
-//! What lies beside the sources is true.
+//! The shipped files beside the sources are correct.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ fn load(watch_toml: Option<&str>) -> Config {
     config::load(&Args::default(), &world).expect("the settings are fine")
 }
 
-/// The reference with its examples switched on: `#key = …` and `#[table]`, where prose begins with `# `.
+/// The reference with its examples uncommented: `#key = …` and `#[table]`; prose begins with `# `.
 fn with_examples() -> String {
     REFERENCE
         .lines()
@@ -83,7 +83,7 @@ fn the_examples_in_watch_toml_work() {
     assert_eq!(config.roots, [PathBuf::from("plugins")]);
 }
 
-/// What the unit says under this name, each time it does.
+/// All values of a name in the unit.
 fn said(name: &str) -> Vec<&'static str> {
     UNIT.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('=')).collect()
 }
@@ -100,12 +100,12 @@ fn the_unit_starts_the_program_as_it_is() {
     // The oldest systemd that it may meet does not know `notify-reload`.
     assert_eq!(said("Type"), ["notify"]);
     assert!(UNIT.contains(&format!("with systemd {OLDEST} or later")));
-    // What the comments promise of the working directory.
+    // The comments' promise about the working directory.
     assert!(UNIT.contains(".owui-watch/") && load(None).state.ends_with(".owui-watch"));
 }
 
 #[test]
-fn the_key_comes_by_the_credential_that_the_unit_names() {
+fn the_units_credential_provides_the_key() {
     let folder = TempDir::new().unwrap();
     let [credential] = said("LoadCredential")[..] else { panic!("one credential") };
     let (name, source) = credential.split_once(':').unwrap();
@@ -123,7 +123,7 @@ fn the_key_comes_by_the_credential_that_the_unit_names() {
 }
 
 #[test]
-fn the_other_places_for_the_key_that_the_unit_names_are_read() {
+fn other_key_places_named_in_the_unit_work() {
     let folder = TempDir::new().unwrap();
     fs::create_dir(folder.path().join("plugins")).unwrap();
     let world = World { cwd: folder.path().to_owned(), ..World::default() };
@@ -137,7 +137,7 @@ fn the_other_places_for_the_key_that_the_unit_names_are_read() {
 }
 
 #[test]
-fn the_changelog_begins_with_what_is_not_released() {
+fn the_changelog_begins_with_unreleased_changes() {
     let first = CHANGELOG.lines().find(|line| line.starts_with("## "));
     assert_eq!(first, Some("## [Unreleased]"));
 }
@@ -156,22 +156,22 @@ fn every_action_is_pinned_by_its_digest() {
 }
 
 #[test]
-fn dependencies_are_checked_wherever_that_can_be() {
+fn dependencies_are_checked() {
     let steps = |text: &'static str| text.lines().map(|line| line.trim_start_matches([' ', '-']));
     assert!(steps(WORKFLOW).any(|step| step == "run: cargo deny --locked check"), "advisories as well");
     assert!(steps(CI).any(|step| step == "cargo deny --locked check bans licenses sources"));
 }
 
-/// What is installed on a build server is what somebody has looked at.
+/// Tools on the build server are pinned to reviewed versions.
 #[test]
-fn what_is_installed_from_git_is_one_commit() {
+fn installations_from_git_pin_a_commit() {
     let installs: Vec<_> =
         README.lines().filter(|line| line.contains("cargo install") && line.contains("--git")).collect();
     assert!(!installs.is_empty() && installs.iter().all(|line| line.contains(" --rev ")), "{installs:?}");
 }
 
 #[test]
-fn what_is_published_has_what_it_needs() {
+fn the_published_crate_is_complete() {
     let list = Command::new(env!("CARGO"))
         .args(["package", "--list", "--allow-dirty", "--offline"])
         .current_dir(TOP)

@@ -1,4 +1,4 @@
-//! The state folder in hostile and unlucky hands: planted files, git, a second writer.
+//! The state folder under attack and accidents: planted files, git, a second writer.
 #![cfg(unix)]
 
 use std::fs;
@@ -29,7 +29,7 @@ fn plant(from: &Path, to: &Path) {
 }
 
 #[test]
-fn planted_links_lead_nowhere() {
+fn planted_links_are_not_followed() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     let outside = tempfile::tempdir().unwrap();
@@ -113,7 +113,7 @@ fn a_folder_with_other_files_is_left_as_it_is() {
 }
 
 #[test]
-fn a_command_tells_of_state_that_it_does_not_use() {
+fn a_command_warns_of_unused_state() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     project.put(A, filter("1"));
@@ -130,7 +130,7 @@ fn a_command_tells_of_state_that_it_does_not_use() {
 }
 
 #[test]
-fn a_folder_in_the_place_of_a_file_is_named() {
+fn a_folder_in_place_of_a_state_file_is_named() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     project.put(A, filter("1"));
@@ -174,7 +174,7 @@ fn planted_state_switches_nothing_on_and_deletes_nothing() {
     let folder = Folder::new(ours.path(".owui-watch"), &server.url());
     assert!(folder.intents().is_empty() && folder.peek().get(&key()).is_none());
 
-    // The note alone, as a pull of a commit brings it.
+    // Only the intent, as a pull of a commit brings it.
     let note = "under-way/".to_owned() + &server.url().replace("http://127.0.0.1:", "localhost-") + "/function-a.json";
     fs::create_dir_all(ours.path(".owui-watch").join(&note).parent().unwrap()).unwrap();
     fs::copy(theirs.path().join("state").join(&note), ours.path(".owui-watch").join(&note)).unwrap();
@@ -207,7 +207,7 @@ fn a_state_folder_in_git_is_refused() {
 }
 
 #[test]
-fn two_names_of_a_server_are_one_writer() {
+fn two_names_of_a_server_share_a_lock() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     project.put(A, filter("1"));
@@ -226,7 +226,7 @@ fn a_watch_whose_lock_was_deleted_takes_it_again() {
     let project = Project::on(&server);
     project.put(A, filter("1"));
     let mut watch = project.watch();
-    // In one step, so that nothing is written there meanwhile.
+    // Atomically, so that nothing is written there meanwhile.
     fs::rename(project.path(".owui-watch"), project.path("gone")).unwrap();
     project.write(A, &filter("2"));
     watch.wait("updated", Some("a"));
@@ -238,7 +238,7 @@ fn a_watch_whose_lock_was_deleted_takes_it_again() {
 }
 
 #[test]
-fn a_watch_whose_lock_another_has_ends() {
+fn a_watch_ends_if_another_took_its_lock() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     project.put(A, filter("1"));

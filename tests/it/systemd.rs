@@ -1,4 +1,4 @@
-//! What a service manager hears from the built binary, and what the binary does with a service manager.
+//! The built binary's messages to a service manager, and its life under one.
 #![cfg(target_os = "linux")]
 
 use std::fs::{self, File};
@@ -18,9 +18,9 @@ use crate::support::fake_server::{FakeServer, KEY};
 use crate::support::status::{AWAY, RELOADED, compared, updated};
 
 const A: &str = "plugins/a.py";
-/// How long something may take before its test fails. It is there to end a test that is broken, not to time one.
+/// How long to wait. Ends broken tests; does not time working ones.
 const DEADLINE: Duration = Duration::from_secs(30);
-/// How often to ask for what nobody tells.
+/// How often to poll.
 const POLL: Duration = Duration::from_millis(20);
 
 /// The manager's end of `NOTIFY_SOCKET`.
@@ -55,7 +55,7 @@ impl Notified {
         String::from_utf8_lossy(&buffer[..length]).contains(wanted)
     }
 
-    /// Waits for a message that contains this, and hands out all the messages up to it.
+    /// Waits for a message that contains this, and returns all messages up to it.
     #[track_caller]
     fn wait(&mut self, wanted: &str) -> Vec<String> {
         let deadline = Instant::now() + DEADLINE;
@@ -66,7 +66,7 @@ impl Notified {
             let mut buffer = [0; 4096];
             let length = match self.socket.recv(&mut buffer) {
                 Ok(length) => length,
-                // By a signal that is about the process of another test.
+                // By a signal for another test's process.
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => {
                     panic!("waiting for {wanted}: {error}\nheard before: {:#?}\nsince: {messages:#?}", self.heard)
@@ -84,7 +84,7 @@ impl Notified {
 }
 
 #[test]
-fn a_manager_hears_how_things_stand() {
+fn the_manager_gets_the_status() {
     let mut server = FakeServer::start();
     let (project, mut manager) = supervised(&server);
     project.put(A, filter("1"));
@@ -117,9 +117,9 @@ fn a_manager_hears_how_things_stand() {
     assert!(manager.heard.iter().all(|message| !message.contains("WATCHDOG")), "{:#?}", manager.heard);
 }
 
-/// A start that waits is not ended for being slow.
+/// A waiting start is not killed as too slow.
 #[test]
-fn a_manager_hears_that_a_start_is_waiting() {
+fn the_manager_hears_that_a_start_is_waiting() {
     let server = FakeServer::start();
     let (project, mut manager) = supervised(&server);
     project.put(A, filter("1"));
@@ -135,9 +135,9 @@ fn a_manager_hears_that_a_start_is_waiting() {
     assert!(second.stop().success());
 }
 
-/// New settings are a reload, which is over when they are in use; and the loop that uses them is as alive as the old.
+/// New settings are a reload, which ends when they are in use; the new loop pings the watchdog too.
 #[test]
-fn a_manager_hears_of_other_settings() {
+fn the_manager_hears_of_a_reload() {
     let server = FakeServer::start();
     let (project, mut manager) = supervised(&server);
     let project = project.with("WATCHDOG_USEC", "200000");
@@ -151,7 +151,7 @@ fn a_manager_hears_of_other_settings() {
     project.write("watch.toml", "concurrency = 2\n");
     manager.wait("RELOADING=1");
     assert!(manager.wait(RELOADED).pop().unwrap().contains("concurrency"));
-    // What is on its way is finished first.
+    // Deploys in flight are finished first.
     assert!(manager.wait("WATCHDOG=1").iter().all(|message| message != "READY=1"));
     server.release();
     manager.wait("READY=1");
@@ -179,20 +179,20 @@ fn a_watchdog_hears_from_an_idle_loop() {
 }
 
 #[test]
-fn a_server_that_does_not_let_us_in_is_seen_from_outside() {
+fn the_status_shows_denied_access() {
     let server = FakeServer::start();
     server.set_key("sk-another");
     let (project, mut manager) = supervised(&server);
     project.put(A, filter("1"));
     let _watch = project.watch_with(&[]);
-    // It is ready all the same: it runs, and looks again when it is told to.
+    // It is ready nevertheless: it runs, and checks again on request.
     manager.wait("READY=1");
     manager.wait("STATUS=the server denied access with the key from `OPENWEBUI_API_KEY`: ");
 }
 
-/// A manager that is gone, or never was, is no reason to stop.
+/// It runs on if the manager is gone or never existed.
 #[test]
-fn nobody_needs_to_listen() {
+fn it_runs_without_a_listening_manager() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     let nobody = project.path("nobody");
@@ -204,7 +204,7 @@ fn nobody_needs_to_listen() {
 }
 
 #[test]
-fn what_we_start_is_not_the_service() {
+fn child_processes_do_not_get_the_managers_variables() {
     let server = FakeServer::start();
     let (project, mut manager) = supervised(&server);
     let (seen, git) = (project.path("seen"), project.path("bin/git"));
@@ -226,15 +226,14 @@ fn what_we_start_is_not_the_service() {
     }
 }
 
-/// A service manager of its own for a test, whose user's home is the project.
+/// A test's own service manager, with the project as its user's home.
 struct UserManager {
     process: Child,
     path: String,
     runtime: PathBuf,
 }
 
-/// Where systemd does not run the system: a place in which it looks as if it did. `$1` is the control group for the manager
-/// and its services, `$2` the manager.
+/// Imitates a system booted by systemd. `$1` is the control group for the manager and its services, `$2` the manager.
 const AS_ROOT: &str = r#"
 # Credentials are mounted by a child, and seen by others where mounts are shared, as they are on a machine.
 mount --make-rshared / && mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/system || exit
@@ -247,7 +246,7 @@ exec "$2" --user --unit=basic.target
 "#;
 
 impl UserManager {
-    /// `None`, and the reason outright, where none can run.
+    /// `None`, with the reason printed, if none can run.
     fn start(project: &Project) -> Option<Self> {
         let skip = |why: &str| {
             said_outright(&format!("skipped: no service manager for the test: {why}"));
@@ -264,7 +263,7 @@ impl UserManager {
         let user = Command::new("id").arg("-u").output().unwrap();
         let user = String::from_utf8(user.stdout).unwrap().trim().to_owned();
         let mut command = if Path::new("/run/systemd/system").exists() {
-            // A part of the control groups, where the user's own manager hands it out.
+            // A control group delegated by the user's manager.
             let mut command = Command::new("systemd-run");
             command.args(["--user", "--scope", "--quiet", "--property=Delegate=yes", "env"]);
             command.arg(format!("XDG_RUNTIME_DIR={}", runtime.display())).args([systemd, "--user"]);
@@ -306,7 +305,7 @@ impl UserManager {
         format!("owui-watch-test-{}", std::process::id())
     }
 
-    /// A command of owui-watch's or of systemd's tools, as the manager's user would give it.
+    /// Runs owui-watch or a systemd tool as the manager's user.
     fn run(&self, command: &mut Command) -> Output {
         command.env("XDG_RUNTIME_DIR", &self.runtime).env("PATH", &self.path).output().unwrap()
     }
@@ -339,7 +338,7 @@ impl Drop for UserManager {
     }
 }
 
-/// What looks like files in a control group goes with its folder.
+/// The pseudo files of a control group vanish with its folder.
 fn remove_folders(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
@@ -349,7 +348,7 @@ fn remove_folders(folder: &Path) {
     fs::remove_dir(folder).ok();
 }
 
-/// Asks until the answer is yes.
+/// Polls until the answer is yes.
 #[track_caller]
 fn until(what: &str, mut is_so: impl FnMut() -> bool, state: impl Fn() -> String) {
     let deadline = Instant::now() + DEADLINE;
@@ -359,10 +358,10 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool, state: impl Fn() -> String
     }
 }
 
-/// The whole life of a service, in a folder with a name that is hard to write.
+/// The whole life of a service, in a folder with a difficult name.
 #[test]
 #[ignore = "starts a service manager"]
-fn a_service_is_started_reloaded_killed_and_comes_back() {
+fn a_service_starts_reloads_and_survives_a_kill() {
     const FOLDER: &str = "50% of $HOME's \"plugins\"";
     let server = FakeServer::start();
     let project = Project::new();
@@ -374,7 +373,7 @@ fn a_service_is_started_reloaded_killed_and_comes_back() {
     project.write(".config/owui-watch/openwebui_api_key", KEY);
     let folder = project.path(FOLDER).canonicalize().unwrap();
     let unit = unit::name(&folder);
-    // A change of one's own, which also makes the test short.
+    // A user's drop-in, which also shortens the test.
     project
         .write(&format!(".config/systemd/user/{unit}.d/quick.conf"), "[Service]\nRestartSec=100ms\nWatchdogSec=5s\n");
     let owui_watch = |arguments: &[&str]| {
@@ -418,7 +417,7 @@ fn a_service_is_started_reloaded_killed_and_comes_back() {
     let security = manager.run(&mut security);
     let (said, why) = (String::from_utf8_lossy(&security.stdout), String::from_utf8_lossy(&security.stderr));
     assert!(security.status.success(), "{said}{why}");
-    // It deploys, and writes down what it did.
+    // It deploys, and records it.
     project.write(&a, &filter("hardened"));
     until("a save to be deployed by a hardened service", || text() == Some(filter("hardened")), state);
     until("the status", || show("StatusText").contains(&updated("a")), state);
@@ -439,7 +438,7 @@ fn a_service_is_started_reloaded_killed_and_comes_back() {
     project.write(&a, &filter("3"));
     until("a save to be deployed by the other", || text() == Some(filter("3")), state);
 
-    // A process that has stopped does not say that it is alive.
+    // A stopped process does not ping the watchdog.
     let second = show("MainPID");
     assert!(manager.systemctl(&project, &["kill", "--signal=STOP", &unit]).0);
     until("a third process", || !["0", &second].contains(&&*show("MainPID")) && show("SubState") == "running", state);
@@ -447,7 +446,7 @@ fn a_service_is_started_reloaded_killed_and_comes_back() {
     project.write(&a, &filter("4"));
     until("a save to be deployed by the third", || text() == Some(filter("4")), state);
 
-    // What a restart does not mend is not tried again.
+    // An error that a restart cannot fix is not retried.
     project.write(&format!("{FOLDER}/watch.toml"), "no such key");
     assert!(!manager.systemctl(&project, &["restart", &unit]).0, "{}", state());
     assert_eq!(

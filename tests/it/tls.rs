@@ -1,4 +1,4 @@
-//! Certificates: whom the client trusts, and what is said where it does not.
+//! Certificates: which ones the client trusts, and its errors for others.
 
 use owui_watch::client::{Authorities, Client, Options, Timeouts};
 use owui_watch::engine::deploy::{Call, Cause, Reply};
@@ -14,7 +14,7 @@ async fn connect(front: &TlsFront, pem: &str) -> Reply {
 }
 
 #[tokio::test]
-async fn who_is_trusted() {
+async fn trusted_and_untrusted_certificates() {
     let server = FakeServer::start();
     let good = Certified::new(Kind::Signed);
     let front = TlsFront::of(&server, &good);
@@ -36,7 +36,7 @@ async fn who_is_trusted() {
     for (kind, cause) in [
         (Kind::Expired, "certificate expired"),
         (Kind::OtherName, "certificate is for another name"),
-        (Kind::Authority, "the certificate is that of an authority (CA:TRUE), and not of a server"),
+        (Kind::Authority, "the certificate belongs to a CA (CA:TRUE), not to a server"),
     ] {
         let certified = Certified::new(kind);
         let front = TlsFront::of(&server, &certified);
@@ -45,7 +45,7 @@ async fn who_is_trusted() {
 }
 
 #[test]
-fn certificates_that_are_none() {
+fn invalid_certificates_are_refused() {
     let pem = Certified::new(Kind::Signed).authority_pem();
     let empty = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     let cut = pem.replace("-----END", "");
@@ -57,9 +57,9 @@ fn certificates_that_are_none() {
     }
 }
 
-/// From the first error to the first deploy, by the hints alone.
+/// From the first error to the first deploy, by following the hints.
 #[test]
-fn a_certificate_of_ones_own() {
+fn a_self_signed_certificate_can_be_trusted() {
     let server = FakeServer::start();
     let certified = Certified::new(Kind::Signed);
     let front = TlsFront::of(&server, &certified);
@@ -99,7 +99,7 @@ fn a_certificate_of_ones_own() {
     assert_eq!(project.run(&["diff"]).code, Some(0));
 }
 
-/// A certificate that is renewed, or a file that is repaired, is taken up like every other setting.
+/// A renewed certificate or a repaired file takes effect like other settings.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_ca_file_that_changes() {

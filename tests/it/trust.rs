@@ -1,4 +1,4 @@
-//! The built binary in a folder that somebody else wrote: whom the user's key goes to, and who is asked.
+//! The built binary in someone else's folder: where the user's key goes, and when the user is asked.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -30,7 +30,7 @@ fn refusal(server: &FakeServer) -> String {
     )
 }
 
-/// The same with the hint of a script.
+/// The error with the hint for scripts.
 fn refusal_unattended(server: &FakeServer) -> String {
     let hint = "if you trust this folder, run `owui-watch trust --yes` in it";
     format!("{}hint: {hint}\nhint: or set OPENWEBUI_URL in the environment\n", refusal(server))
@@ -57,7 +57,7 @@ fn no_command_sends_the_users_key_to_a_folders_address() {
     assert_eq!(server.lines(), [""; 0], "nobody has heard of us");
     assert_eq!(names(&project.path("")), ["plugins", "watch.toml"]);
 
-    // Who says both is not asked.
+    // If the user sets both, there is no question.
     let url = server.url();
     assert_eq!(project.run(&["--once", "--url", &url]).code, Some(0));
 }
@@ -79,7 +79,7 @@ fn trust_is_given_once_and_can_be_taken_back() {
     assert_eq!(project.run(&["--once"]).code, Some(0));
     assert_eq!(text(&server, "a"), filter("1"));
 
-    // Another address is another question.
+    // Another address needs another consent.
     let other = FakeServer::start();
     project.put("watch.toml", format!("url = \"{}\"\n", other.url()));
     assert_eq!(project.run(&["--once"]).stderr, refusal_unattended(&other));
@@ -88,9 +88,9 @@ fn trust_is_given_once_and_can_be_taken_back() {
     assert_eq!(project.run(&["--once"]).stderr, refusal_unattended(&server));
 }
 
-/// Nobody can be asked in the middle of a watch: it goes on as it was until the user has answered elsewhere.
+/// A running watch cannot ask: it keeps its settings until the user agrees elsewhere.
 #[test]
-fn a_watch_keeps_its_server_until_the_user_trusts_the_new_one() {
+fn a_watch_keeps_its_server_until_the_user_agrees() {
     let (mine, theirs) = (FakeServer::start(), FakeServer::start());
     let project = cloned(&mine);
     assert_eq!(project.run(&["trust", "--yes"]).code, Some(0));
@@ -111,9 +111,9 @@ fn a_watch_keeps_its_server_until_the_user_trusts_the_new_one() {
     assert!(watch.stop().success());
 }
 
-/// So it does with a folder that would send other projects' plugins.
+/// The same for a root that would send other projects' plugins.
 #[test]
-fn a_watch_keeps_its_root_until_the_user_trusts_the_new_one() {
+fn a_watch_keeps_its_root_until_the_user_agrees() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     project.put("here/plugins/a.py", filter("1"));
@@ -130,7 +130,7 @@ fn a_watch_keeps_its_root_until_the_user_trusts_the_new_one() {
     assert!(watch.stop().success());
 }
 
-/// A pull may put a link in the place of the folder with the plugins.
+/// A git pull may replace the plugin folder by a link.
 #[test]
 fn a_watch_follows_no_root_that_becomes_a_link_outside() {
     let server = FakeServer::start();
@@ -162,7 +162,7 @@ fn a_watch_follows_no_root_that_becomes_a_link_outside() {
     }
 }
 
-/// What stands in the place of the settings cannot stop a watch, nor keep it from ending.
+/// No file in place of the settings can stop a watch, or keep it from exiting.
 #[test]
 fn a_watch_goes_on_without_a_file_of_settings() {
     let goes_on = |path: &str, make: &[&str]| {
@@ -183,7 +183,7 @@ fn a_watch_goes_on_without_a_file_of_settings() {
         assert_eq!(text(&server, "a"), filter("2"));
         assert!(watch.stop().success());
     };
-    // Each of them waits for a moment that passes.
+    // Each waits for a transient state.
     std::thread::scope(|scope| {
         for (path, make) in [
             ("watch.toml", &["mkfifo", "watch.toml"][..]),
@@ -240,7 +240,7 @@ fn troubles(notices: &[Value]) -> Vec<(&str, &str)> {
 }
 
 #[test]
-fn a_key_that_git_has_or_may_get_is_warned_about() {
+fn a_key_that_git_may_track_is_warned_about() {
     let server = FakeServer::start();
     let path = std::env::var("PATH").unwrap();
     let project = Project::new().with("OPENWEBUI_URL", &server.url()).with("PATH", &path);
@@ -261,7 +261,7 @@ fn a_key_that_git_has_or_may_get_is_warned_about() {
     );
     assert_eq!(troubles(&said(&["--once"])), [tracked]);
 
-    // A watch says it once, whatever else changes.
+    // A watch reports it once, whatever else changes.
     let mut watch: Watch = project.watch_with(&[]);
     let told = watch.wait("trouble", None).pop().unwrap();
     assert_eq!(told["message"], tracked.0);

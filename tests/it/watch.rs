@@ -13,8 +13,7 @@ use crate::support::fake_server::FakeServer;
 
 const A: &str = "plugins/a.py";
 
-/// A watched project with `a` deployed in its first version. The plugin is not hot any more: what was sent was the
-/// file of a run before.
+/// A watched project with the first version of `a` deployed by an earlier run.
 fn watched(server: &FakeServer) -> (Project, Watch) {
     let project = Project::on(server);
     project.write(A, &filter("1"));
@@ -29,7 +28,7 @@ fn text(server: &FakeServer, id: &str) -> String {
     server.row(Kind::Function, id).unwrap().content
 }
 
-/// Every text that ever reached the server for a plugin was whole.
+/// Checks that every text that reached the server was complete.
 #[track_caller]
 fn assert_only_whole(server: &FakeServer, id: &str) {
     for request in server.requests().iter().filter(|request| request.body["id"] == id) {
@@ -38,7 +37,7 @@ fn assert_only_whole(server: &FakeServer, id: &str) {
     }
 }
 
-/// A save, whatever the style, is one deploy with the final text.
+/// Any style of saving causes one deploy with the final text.
 #[track_caller]
 fn check_save(save: impl FnOnce(&Project, &str)) {
     let server = FakeServer::start();
@@ -46,7 +45,7 @@ fn check_save(save: impl FnOnce(&Project, &str)) {
     save(&project, &filter("2"));
     watch.wait("updated", Some("a"));
     assert_eq!(text(&server, "a"), filter("2"));
-    // What the watcher has to say about `a` comes before what it has to say about a later save of another file.
+    // All signs about `a` come before those about a later save of another file.
     project.write("plugins/sentinel.py", &filter("2"));
     watch.wait("updated", Some("sentinel"));
     assert!(watch.stop().success());
@@ -167,7 +166,7 @@ fn a_save_without_a_change_sends_nothing() {
 }
 
 #[test]
-fn a_save_without_a_change_replaces_what_was_edited_on_the_server() {
+fn an_unchanged_save_replaces_an_edit_on_the_server() {
     let server = FakeServer::start();
     let (project, mut watch) = watched(&server);
     server.edit_row(Kind::Function, "a", |row| row.content = filter("9"));
@@ -177,7 +176,7 @@ fn a_save_without_a_change_replaces_what_was_edited_on_the_server() {
     watch.stop();
 }
 
-/// Our own reads are file events too: one save is one evaluation, however often it is read.
+/// Our own reads are file events too, but one save is evaluated once.
 #[test]
 fn no_feedback_from_our_own_reads() {
     let server = FakeServer::start();
@@ -195,7 +194,7 @@ fn no_feedback_from_our_own_reads() {
     assert_eq!((evaluations("a"), evaluations("sentinel")), (11, 11));
 }
 
-/// A writer that takes its time. The pauses are what is tested, not a wait for anything.
+/// A slow writer. The pauses are the test's subject, not a wait.
 fn slowly(file: &mut File, text: &str, pieces: usize, pause: Duration) {
     let size = text.len().div_ceil(pieces);
     for piece in text.as_bytes().chunks(size) {
@@ -208,7 +207,7 @@ fn slowly(file: &mut File, text: &str, pieces: usize, pause: Duration) {
 const PAUSE: Duration = Duration::from_millis(30);
 
 #[test]
-fn half_a_file_is_not_sent_when_it_is_truncated_and_written_in_pieces() {
+fn no_half_file_is_sent_when_truncated_and_rewritten() {
     check_save(|project, text| {
         let mut file = OpenOptions::new().write(true).truncate(true).open(project.path(A)).unwrap();
         slowly(&mut file, text, 2, PAUSE);
@@ -216,7 +215,7 @@ fn half_a_file_is_not_sent_when_it_is_truncated_and_written_in_pieces() {
 }
 
 #[test]
-fn half_a_file_is_not_sent_when_it_is_new_and_written_in_pieces() {
+fn no_half_file_is_sent_when_new_and_in_pieces() {
     let server = FakeServer::start();
     let (project, mut watch) = watched(&server);
     let mut file = File::create(project.path("plugins/b.py")).unwrap();
@@ -229,7 +228,7 @@ fn half_a_file_is_not_sent_when_it_is_new_and_written_in_pieces() {
 }
 
 #[test]
-fn half_a_file_is_not_sent_when_it_is_truncated_closed_and_then_written() {
+fn no_half_file_is_sent_when_truncated_closed_then_written() {
     check_save(|project, text| {
         drop(File::create(project.path(A)).unwrap());
         std::thread::sleep(PAUSE);
@@ -238,7 +237,7 @@ fn half_a_file_is_not_sent_when_it_is_truncated_closed_and_then_written() {
 }
 
 #[test]
-fn half_a_file_is_not_sent_when_it_is_written_slowly_in_a_new_folder() {
+fn no_half_file_is_sent_from_a_new_folder() {
     let server = FakeServer::start();
     let (project, mut watch) = watched(&server);
     fs::create_dir_all(project.path("plugins/new/deep")).unwrap();
@@ -252,7 +251,7 @@ fn half_a_file_is_not_sent_when_it_is_written_slowly_in_a_new_folder() {
 }
 
 #[test]
-fn half_a_file_is_not_sent_when_everything_is_looked_at_meanwhile() {
+fn no_half_file_is_sent_by_a_rescan() {
     let server = FakeServer::start();
     let (project, mut watch) = watched(&server);
     let (half, rest) =
@@ -270,7 +269,7 @@ fn half_a_file_is_not_sent_when_everything_is_looked_at_meanwhile() {
 }
 
 #[test]
-fn a_file_that_stays_open_is_waited_for_and_the_user_is_told() {
+fn a_file_that_stays_open_is_reported_and_waited_for() {
     let server = FakeServer::start();
     let (project, mut watch) = watched(&server);
     let mut file = File::create(project.path("plugins/b.py")).unwrap();
@@ -283,9 +282,9 @@ fn a_file_that_stays_open_is_waited_for_and_the_user_is_told() {
     assert_only_whole(&server, "b");
 }
 
-/// What the kernel says about a folder comes after the files in it were written.
+/// The event about a folder comes after its files were written.
 #[test]
-fn files_in_folders_created_a_moment_ago_are_found_every_time() {
+fn files_in_new_folders_are_always_found() {
     const TIMES: usize = 50;
     let server = FakeServer::start();
     let (project, mut watch) = watched(&server);
@@ -304,7 +303,7 @@ fn files_in_folders_created_a_moment_ago_are_found_every_time() {
         let created = watch.wait("created", None).pop().unwrap();
         missing.retain(|id| created["id"] != id.as_str());
     }
-    // A later save in such a folder is seen like any other.
+    // Later saves in such a folder are seen too.
     project.write("plugins/made7/b/c/made7.py", &filter("2"));
     watch.wait("updated", Some("made7"));
 }
@@ -321,12 +320,12 @@ fn renamed_moved_in_and_removed_files() {
     fs::rename(project.path("elsewhere/c.py"), project.path("plugins/c.py")).unwrap();
     watch.wait("created", Some("c"));
 
-    // Out of a folder that is gone, all of its plugins are.
+    // When a folder is gone, all its plugins are.
     project.write("plugins/folder/d.py", &filter("1"));
     watch.wait("created", Some("d"));
     fs::rename(project.path("plugins/folder"), project.path("elsewhere/folder")).unwrap();
     watch.wait("removed", Some("d"));
-    // What happens to it there is nobody's business.
+    // Changes there are ignored.
     project.write("elsewhere/folder/d.py", &filter("2"));
     fs::remove_file(project.path("plugins/c.py")).unwrap();
     watch.wait("removed", Some("c"));
@@ -337,7 +336,7 @@ fn renamed_moved_in_and_removed_files() {
 }
 
 #[test]
-fn a_folder_that_moves_within_the_root_is_watched_in_its_new_place() {
+fn a_moved_folder_is_watched_in_its_new_place() {
     let server = FakeServer::start();
     let (project, mut watch) = watched(&server);
     project.write("plugins/old/b/b.py", &filter("1"));
@@ -382,7 +381,7 @@ fn ignored_files_are_left_alone_until_the_rules_change() {
 }
 
 #[test]
-fn git_at_work_holds_a_save_back_until_it_is_done() {
+fn a_save_waits_until_git_is_done() {
     let server = FakeServer::start();
     let (project, watch) = watched(&server);
     drop(watch);
@@ -398,7 +397,7 @@ fn git_at_work_holds_a_save_back_until_it_is_done() {
     assert_eq!(watch.said_of("a"), ["unchanged", "sending", "updated"]);
 }
 
-/// `notify-debouncer-full` where the kernel does not tell: here by polling, as on network drives.
+/// `notify-debouncer-full` without kernel events: here with polling, as on network drives.
 #[test]
 fn polling_finds_saves_new_files_and_removals() {
     let server = FakeServer::start();

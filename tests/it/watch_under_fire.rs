@@ -1,7 +1,7 @@
-//! The built binary when the file system does its worst: events that are lost, limits that are reached, roots that come
-//! and go, times that lie, files that cannot be read, and very many of them.
+//! The built binary on a difficult file system: lost events, reached limits, roots that come and go, wrong times,
+//! unreadable files, and very many files.
 //!
-//! Long because every test sets up a file system of its own.
+//! Long because every test sets up its own file system.
 #![cfg(target_os = "linux")]
 
 use std::ffi::OsStr;
@@ -48,7 +48,7 @@ fn count(watch: &Watch, event: &str) -> usize {
     watch.said().iter().filter(|said| **said == event).count()
 }
 
-/// Waits for notices of this kind about all of these plugins, in whatever order they come.
+/// Waits for notices of this kind about all these plugins, in any order.
 #[track_caller]
 fn wait_for_all(watch: &mut Watch, event: &str, mut ids: Vec<String>) {
     while !ids.is_empty() {
@@ -57,7 +57,7 @@ fn wait_for_all(watch: &mut Watch, event: &str, mut ids: Vec<String>) {
     }
 }
 
-/// Runs git as somebody who commits.
+/// Runs git with an author set.
 fn git(project: &Project, arguments: &[&str]) {
     let who = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"];
     project.sh("git", &[&who[..], arguments].concat());
@@ -65,38 +65,38 @@ fn git(project: &Project, arguments: &[&str]) {
 
 // ---- lost events ----------------------------------------------------------------------------------------------------
 
-/// The queue of the kernel has room for so many events.
+/// The size of the kernel's event queue.
 fn queue() -> usize {
     fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap().trim().parse().unwrap()
 }
 
 #[test]
-fn when_the_queue_of_the_kernel_overflows_everything_is_looked_at() {
+fn an_overflow_of_the_kernels_queue_causes_a_rescan() {
     let server = FakeServer::start();
     let (project, mut watch) = watched(&server, &[A, "plugins/deep/b.py"]);
     watch.signal("STOP");
-    // Two files in turn, since the kernel makes one event of two that are alike; each write is three events at least.
+    // Two files in turn, since the kernel merges equal events; each write causes at least three.
     for n in 0..=queue() / 3 {
         fs::write(project.path(["plugins/noise", "plugins/sound"][n % 2]), "x").unwrap();
     }
-    // Nobody will ever hear of these.
+    // The events of these are lost.
     project.write(A, &filter("2"));
     project.write("plugins/deep/b.py", &filter("2"));
     project.write("plugins/new/c.py", &filter("1"));
     watch.signal("CONT");
-    // In whatever order they come.
+    // In any order.
     let mut awaited = vec![("updated", "a"), ("updated", "b"), ("created", "c")];
     while !awaited.is_empty() {
         let notice = watch.wait_any(&["updated", "created"]);
         awaited.retain(|(event, id)| notice["event"] != *event || notice["id"] != *id);
     }
-    // What is new is watched by now.
+    // New folders are watched by now.
     project.write("plugins/new/c.py", &filter("2"));
     watch.wait("updated", Some("c"));
 }
 
 #[test]
-fn what_happened_while_the_machine_slept_is_made_good() {
+fn changes_during_sleep_are_deployed_afterwards() {
     let server = FakeServer::start();
     let (project, mut watch) = watched(&server, &[A, "plugins/b.py"]);
     watch.signal("STOP");
@@ -109,12 +109,12 @@ fn what_happened_while_the_machine_slept_is_made_good() {
     watch.wait("removed", Some("b"));
     assert!(watch.stop().success());
     assert_eq!(text(&server, "a"), filter("3"));
-    // The version that nobody saw is not sent.
+    // A version that was never seen is not sent.
     let sent = server.requests().into_iter().filter(|request| request.method == "POST" && request.body["id"] == "a");
     assert_eq!(sent.count(), 2);
 }
 
-/// Each watch that is set asks notify's thread, which must not be stuck in the events of the folders before.
+/// Setting a watch needs notify's thread, which must not be blocked by earlier events.
 #[test]
 fn hundreds_of_folders_under_two_roots_are_watched() {
     let server = FakeServer::start();
@@ -125,7 +125,7 @@ fn hundreds_of_folders_under_two_roots_are_watched() {
         fs::create_dir_all(project.path(&format!("tools/{n}"))).unwrap();
     }
     let mut watch = project.watch();
-    // All is watched anew, while events of the same folders come in.
+    // Everything is watched again while events arrive.
     watch.signal("STOP");
     for n in 0..300 {
         project.write(&format!("plugins/{n}/deep/noise"), "x");
@@ -140,7 +140,7 @@ fn hundreds_of_folders_under_two_roots_are_watched() {
 
 // ---- limits ---------------------------------------------------------------------------------------------------------
 
-/// Starts a watch with a limit of its own, where the system lets us set one.
+/// Starts a watch with its own limit, if the system permits.
 fn limited(project: &Project, sysctl: &str, value: usize) -> Option<Watch> {
     let script = "echo $0 > /proc/sys/user/$1 && shift && exec \"$@\"";
     let value = value.to_string();
@@ -156,7 +156,7 @@ fn check_limit(notices: &[Value], words: &str, hint: &str) {
     let [trouble] = &troubles[..] else { panic!("told once, and not {troubles:#?}") };
     let message = trouble["message"].as_str().unwrap();
     assert!(message.contains(words), "{message}");
-    assert!(message.contains("looked at every second instead"), "{message}");
+    assert!(message.contains("polling every second instead"), "{message}");
     assert!(trouble["hint"].as_str().unwrap().contains(hint), "{trouble}");
 }
 
@@ -165,7 +165,7 @@ fn folders_beyond_the_limit_of_watches_are_polled() {
     let server = FakeServer::start();
     let files: Vec<_> = (0..8).map(|n| format!("plugins/{n}/p{n}.py")).collect();
     let project = deployed(&server, &files.iter().map(String::as_str).collect::<Vec<_>>());
-    // The project, that once more for its settings, the root, and three of the eight.
+    // The project (twice, also for its settings), the root, and three of the eight.
     let Some(mut watch) = limited(&project, "max_inotify_watches", 6) else { return };
     let notices = watch.wait("summary", None);
     check_limit(
@@ -189,13 +189,13 @@ fn folders_beyond_the_limit_of_watches_are_polled() {
     assert_eq!(count(&watch, "trouble"), 1, "{:?}", watch.said());
 }
 
-/// The next notice that ends something.
+/// The next outcome.
 fn next(watch: &mut Watch) -> Value {
     watch.wait_any(&["updated", "created", "removed"])
 }
 
 #[test]
-fn folders_that_come_when_the_watches_are_used_up_are_polled() {
+fn new_folders_beyond_the_limit_are_polled() {
     let server = FakeServer::start();
     let project = deployed(&server, &[A]);
     let Some(mut watch) = limited(&project, "max_inotify_watches", 4) else { return };
@@ -215,7 +215,7 @@ fn folders_that_come_when_the_watches_are_used_up_are_polled() {
     assert_eq!(count(&watch, "trouble"), 1, "{:?}", watch.said());
 }
 
-/// With a limit of nothing, everything is polled, and the root as well.
+/// With a limit of zero everything is polled, even the root.
 #[track_caller]
 fn check_without_events(sysctl: &str, words: &str, hint: &str) {
     let server = FakeServer::start();
@@ -254,7 +254,7 @@ fn where_no_watch_is_left_everything_is_polled() {
 // ---- roots ----------------------------------------------------------------------------------------------------------
 
 #[test]
-fn a_root_that_was_removed_and_made_again_is_watched_again() {
+fn a_recreated_root_is_watched_again() {
     let server = FakeServer::start();
     let (project, mut watch) = watched(&server, &[A, "plugins/deep/b.py"]);
     for version in ["2", "3"] {
@@ -269,9 +269,9 @@ fn a_root_that_was_removed_and_made_again_is_watched_again() {
     assert_eq!(count(&watch, "removed"), 0, "{:?}", watch.said());
 }
 
-/// The folder around it tells when a root comes back, unless it went as well.
+/// The parent reports a returning root, unless it is gone too.
 #[test]
-fn a_root_that_went_with_the_folders_around_it_is_watched_when_it_is_back() {
+fn a_root_lost_with_its_parents_is_watched_again() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     project.write("watch.toml", "root = \"project/deep/plugins\"\n");
@@ -279,7 +279,7 @@ fn a_root_that_went_with_the_folders_around_it_is_watched_when_it_is_back() {
     project.put(file, filter("1"));
     let mut watch = project.watch();
     fs::rename(project.path("project"), project.path("away")).unwrap();
-    // Nothing tells of it but what is done there.
+    // No event reports it.
     project.write("away/deep/plugins/a.py", &filter("ghost"));
     watch.wait("root_missing", None);
     project.write(file, &filter("2"));
@@ -289,14 +289,14 @@ fn a_root_that_went_with_the_folders_around_it_is_watched_when_it_is_back() {
     assert_eq!(text(&server, "a"), filter("3"));
 }
 
-/// A root that is not there at the start is waited for, and told of once.
+/// A missing root is waited for, and reported once.
 #[track_caller]
 fn check_late_root(root: &str) {
     let server = FakeServer::start();
     let project = Project::on(&server);
     fs::remove_dir(project.path("plugins")).unwrap();
     project.write("watch.toml", &format!("root = \"{root}\"\n"));
-    // A script has no time to wait.
+    // `--once` does not wait.
     let once = project.run(&["--once"]);
     assert_eq!(once.code, Some(2));
     assert!(once.stderr.contains("there is no such folder"), "{}", once.stderr);
@@ -305,7 +305,7 @@ fn check_late_root(root: &str) {
     watch.signal("HUP");
     watch.wait("summary", None);
     let file = format!("{root}/deep/a.py");
-    // In one piece: of a root that is there and empty something is to be said.
+    // Atomically: an empty root would be reported.
     project.put("aside/deep/a.py", filter("1"));
     fs::create_dir_all(project.path(root).parent().unwrap()).unwrap();
     fs::rename(project.path("aside"), project.path(root)).unwrap();
@@ -317,18 +317,18 @@ fn check_late_root(root: &str) {
 }
 
 #[test]
-fn a_root_that_is_not_there_at_the_start_is_waited_for() {
+fn a_root_missing_at_the_start_is_waited_for() {
     check_late_root("plugins");
 }
 
 #[test]
-fn a_root_may_come_with_the_folders_around_it() {
+fn a_root_may_appear_with_its_parents() {
     check_late_root("not/yet/plugins");
 }
 
 // ---- links ----------------------------------------------------------------------------------------------------------
 
-/// No event tells of it: the file that changes is in a folder that is not watched.
+/// No event reports it: the changed file is in an unwatched folder.
 #[test]
 fn a_change_behind_a_link_is_seen() {
     let server = FakeServer::start();
@@ -340,7 +340,7 @@ fn a_change_behind_a_link_is_seen() {
     assert_eq!(text(&server, "a"), filter("1"));
     project.write("plugins/store/a.py", &filter("2"));
     watch.wait("updated", Some("a"));
-    // A link that comes later is followed as well.
+    // A later link is followed too.
     project.put("plugins/store/b.py", filter("1"));
     symlink("store/b.py", project.path("plugins/b.py")).unwrap();
     watch.wait("created", Some("b"));
@@ -348,9 +348,9 @@ fn a_change_behind_a_link_is_seen() {
     watch.wait("updated", Some("b"));
 }
 
-/// As Kubernetes mounts a `ConfigMap`: each file is a link through a folder link, which is changed over.
+/// A `ConfigMap` mount of Kubernetes: each file is a link through a folder link, which is switched.
 #[test]
-fn a_folder_link_on_the_way_to_a_file_may_change() {
+fn a_folder_link_above_a_file_may_change() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     let change_over = |version: &str| {
@@ -378,7 +378,7 @@ fn many() -> impl Iterator<Item = (String, String)> {
     (0..MANY).map(|n| (format!("p{n}"), format!("plugins/{}/p{n}.py", n % 50)))
 }
 
-/// The first text of each is on the server already: what is measured is the watch.
+/// The first texts are already on the server, so only the watch is measured.
 fn many_deployed(server: &FakeServer) -> Project {
     let project = Project::on(server);
     project.put("watch.toml", "concurrency = 32\n");
@@ -390,7 +390,7 @@ fn many_deployed(server: &FakeServer) -> Project {
 }
 
 #[test]
-fn a_thousand_files_in_one_folder_are_looked_up_together() {
+fn a_thousand_files_in_one_folder_need_one_walk() {
     let server = FakeServer::start();
     let (project, mut watch) = watched(&server, &[A]);
     let before = busy(&watch);
@@ -398,7 +398,7 @@ fn a_thousand_files_in_one_folder_are_looked_up_together() {
     for n in 0..MANY {
         fs::write(project.path(&format!("prepared/f{n}.py")), "x = 1\n").unwrap();
     }
-    // One by one, as git does, and while they cannot be taken one by one.
+    // One by one like git, but faster than they can be handled singly.
     watch.signal("STOP");
     for n in 0..MANY {
         fs::rename(project.path(&format!("prepared/f{n}.py")), project.path(&format!("plugins/f{n}.py"))).unwrap();
@@ -436,7 +436,7 @@ fn a_checkout_that_changes_a_thousand_plugins_deploys_each_once() {
     assert_eq!(sent, MANY);
 }
 
-/// How long a watch has been at work, which is the same on a machine that has other things to do.
+/// The CPU time of a watch, which does not depend on the machine's load.
 fn busy(watch: &Watch) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{}/stat", watch.pid())).unwrap();
     let (_, fields) = stat.rsplit_once(") ").unwrap();
@@ -445,10 +445,10 @@ fn busy(watch: &Watch) -> Duration {
     Duration::from_millis(10 * ticks)
 }
 
-/// Each file that is new must not cost a look at all the others.
+/// A new file must not cost a check of all others.
 #[test]
 #[ignore = "writing ten thousand files takes a busy disk ten seconds"]
-fn ten_thousand_files_do_not_make_it_slow() {
+fn ten_thousand_files_stay_fast() {
     const FILES: usize = 10_000;
     let server = FakeServer::start();
     let (project, mut watch) = watched(&server, &[A]);
@@ -462,7 +462,7 @@ fn ten_thousand_files_do_not_make_it_slow() {
     project.write("plugins/flat/b.py", &filter("1"));
     watch.wait("created", Some("b"));
     let took = busy(&watch).saturating_sub(before);
-    // Three seconds in a debug build; minutes when each new file is looked for in a list of all of them.
+    // Three seconds in a debug build; minutes with a quadratic algorithm.
     assert!(took < Duration::from_secs(20), "{took:?}");
     watch.signal("HUP");
     watch.wait("summary", None);
@@ -492,7 +492,7 @@ fn a_rebase_ends_with_the_text_of_its_head() {
     let mut watch = project.watch();
     git(&project, &["rebase", "-q", "main"]);
     watch.wait("created", Some("b"));
-    // Whatever is still under way comes before a save that is made when the rebase is over.
+    // Everything pending comes before a save after the rebase.
     for id in ["a", "n2", "n3", "n4"] {
         project.write(&format!("plugins/{id}.py"), &filter(&format!("after {id}")));
         watch.wait("updated", Some(id));
@@ -509,7 +509,7 @@ fn a_rebase_ends_with_the_text_of_its_head() {
 
 // ---- clocks ---------------------------------------------------------------------------------------------------------
 
-/// A file that says it was written tomorrow, or in 1970: the clock was set, or it is another machine's.
+/// Files with a time of tomorrow or 1970: a wrong clock, or another machine's.
 #[test]
 fn files_from_the_future_and_from_1970_are_deployed() {
     for settings in ["", "poll = \"100ms\"\ndebounce = \"50ms\"\n"] {
@@ -530,7 +530,7 @@ fn files_from_the_future_and_from_1970_are_deployed() {
             watch.wait("updated", Some("a"));
             assert_eq!(text(&server, "a"), filter(version));
         }
-        // A start with such files finds them as well.
+        // A start finds such files too.
         drop(watch);
         for (file, time) in [(A, UNIX_EPOCH), ("plugins/b.py", SystemTime::now() + Duration::from_hours(24))] {
             project.put(file, filter("6"));
@@ -541,7 +541,7 @@ fn files_from_the_future_and_from_1970_are_deployed() {
     }
 }
 
-/// On a file system whose times are whole seconds, two saves within one look alike from outside.
+/// On a file system with whole seconds, two saves within a second have the same stat.
 #[test]
 fn a_second_save_within_one_second_is_seen() {
     for settings in ["", "poll = \"100ms\"\ndebounce = \"50ms\"\n"] {
@@ -563,7 +563,7 @@ fn a_second_save_within_one_second_is_seen() {
 
 // ---- without events -------------------------------------------------------------------------------------------------
 
-/// As on a network drive.
+/// Like a network drive.
 #[test]
 fn polling_survives_what_events_survive() {
     let server = FakeServer::start();
@@ -601,7 +601,7 @@ fn polling_does_not_send_half_a_file() {
     project.put("watch.toml", "poll = \"100ms\"\ndebounce = \"100ms\"\n");
     let mut watch = project.watch();
     let text = filter("2");
-    // The clock of the drive is ahead of ours: nothing there is ever old.
+    // The drive's clock is ahead of ours: its files are never old.
     for end in (0..text.len()).step_by(8).chain([text.len()]) {
         fs::write(project.path(A), &text[..end]).unwrap();
         let file = File::options().write(true).open(project.path(A)).unwrap();
@@ -618,11 +618,11 @@ fn polling_does_not_send_half_a_file() {
 // ---- names and rights -----------------------------------------------------------------------------------------------
 
 #[test]
-fn what_editors_leave_beside_a_file_is_no_business_of_ours() {
+fn editors_temporary_files_are_ignored() {
     let server = FakeServer::start();
     let (project, mut watch) = watched(&server, &[A]);
     let before = server.lines().len();
-    // A lock link of Emacs leads nowhere.
+    // A lock link of Emacs is dangling.
     symlink("user@host.1234:1700000000", project.path("plugins/.#a.py")).unwrap();
     for name in
         ["a.py~", "#a.py#", "4913", ".a.py.swp", ".a.py.swx", "a.py___jb_tmp___", "a.py___jb_old___", "a.py.bak"]
@@ -638,7 +638,7 @@ fn what_editors_leave_beside_a_file_is_no_business_of_ours() {
     assert_eq!(count(&watch, "flawed") + count(&watch, "held"), 0, "{:?}", watch.said());
 }
 
-/// Starts a watch that may read no more than anybody else, also where the tests run as root.
+/// Starts a watch without root's permissions, even if the tests run as root.
 fn without_privileges(project: &Project) -> Watch {
     let probe = project.path("probe");
     fs::write(&probe, "").unwrap();
@@ -654,7 +654,7 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 #[test]
-fn what_may_not_be_read_is_said_and_read_as_soon_as_it_may_be() {
+fn an_unreadable_file_is_reported_and_read_once_readable() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     project.put(A, filter("1"));
@@ -667,7 +667,7 @@ fn what_may_not_be_read_is_said_and_read_as_soon_as_it_may_be() {
     let notices = watch.wait("summary", None);
     let closed = |path: &str| notices.iter().any(|notice| notice["event"] == "flawed" && notice["path"] == path);
     assert!(closed("plugins/closed.py") && closed("plugins/folder"), "{notices:#?}");
-    // What is in the folder nobody knows.
+    // The folder's content is unknown.
     let reasons: Vec<_> = notices.iter().filter(|it| it["event"] == "flawed").map(|it| &it["reason"]).collect();
     assert_eq!(reasons, ["unreadable", "unreadable_folder"]);
     let summary = of(&notices, "summary");
@@ -681,7 +681,7 @@ fn what_may_not_be_read_is_said_and_read_as_soon_as_it_may_be() {
     watch.wait("created", Some("b"));
     project.write("plugins/folder/deep/b.py", &filter("2"));
     watch.wait("updated", Some("b"));
-    // One that comes closed.
+    // A file that arrives unreadable.
     project.put("prepared/c.py", filter("1"));
     set_mode(&project.path("prepared"), 0o000);
     fs::rename(project.path("prepared"), project.path("plugins/late")).unwrap();
@@ -693,11 +693,11 @@ fn what_may_not_be_read_is_said_and_read_as_soon_as_it_may_be() {
 }
 
 #[test]
-fn a_name_that_is_not_text_is_a_name() {
+fn a_name_that_is_not_unicode_works() {
     let server = FakeServer::start();
     let (project, mut watch) = watched(&server, &[A]);
     let path = |name: &[u8]| project.path("plugins").join(OsStr::from_bytes(name));
-    // Some file systems take text only.
+    // Some file systems allow only Unicode names.
     if fs::write(path(b"caf\xe9.py"), filter("1")).is_err() {
         return;
     }

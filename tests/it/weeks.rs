@@ -1,5 +1,5 @@
-//! The daemon's own loop for weeks, in virtual time. While something real is under way (a save, a request, a write) the
-//! clock stands still; when nothing is, it leaps to the next timer.
+//! The daemon's loop for weeks in virtual time. During real work (a save, a request, a write) the clock stands still;
+//! otherwise it jumps to the next timer.
 #![cfg(target_os = "linux")]
 
 use std::cell::RefCell;
@@ -31,12 +31,12 @@ use crate::support::status::{AWAY, RELOADED, compared, updated};
 
 const DAY: Duration = Duration::from_hours(24);
 const DAYS: u32 = 30;
-/// How long something real may take before its test fails. It is there to end a test that is broken, not to time one.
+/// How long to wait for real work. Ends broken tests; does not time working ones.
 const DEADLINE: Duration = Duration::from_secs(30);
-/// No event costs this many polls: a loop that is polled so often at one moment spins.
+/// More polls at one moment than any event needs: the loop spins.
 const SPINNING: u32 = 1000;
 
-/// A project whose watch lives in virtual time, seen by its service manager.
+/// A project whose watch runs in virtual time under a service manager.
 #[derive(Clone)]
 struct Scene {
     project: Arc<Project>,
@@ -46,7 +46,7 @@ struct Scene {
     began: Instant,
 }
 
-/// When the loop was woken, as the time since the beginning, and how often it was polled then.
+/// The times when the loop was woken, since the beginning, with the number of polls.
 type Wakes = BTreeMap<Duration, u32>;
 
 impl Scene {
@@ -55,7 +55,7 @@ impl Scene {
         self.began.elapsed()
     }
 
-    /// Does something real while the clock stands still: a blocking task keeps it from leaping.
+    /// Does real work while the clock stands still: a blocking task keeps it from jumping.
     async fn real<T: Send + 'static>(&self, act: impl FnOnce(&Project, &mut FakeServer) -> T + Send + 'static) -> T {
         let (project, server) = (Arc::clone(&self.project), Arc::clone(&self.server));
         tokio::task::spawn_blocking(move || act(&project, &mut server.lock().unwrap())).await.unwrap()
@@ -75,7 +75,7 @@ impl Scene {
         tokio::task::spawn_blocking(wait).await.unwrap();
     }
 
-    /// Lets this much time pass, step by step, while the clock does not leap: for timers with real work between them.
+    /// Advances the clock step by step: for timers with real work between them.
     async fn pass(&self, time: Duration) {
         const STEPS: u32 = 100;
         let (end, wait) = channel::<()>();
@@ -99,7 +99,7 @@ impl Scene {
     }
 }
 
-/// The loop, with a note of each time that it is woken.
+/// The loop, with a record of each wake-up.
 struct Noted<F> {
     run: Pin<Box<F>>,
     wakes: Rc<RefCell<Wakes>>,
@@ -181,7 +181,7 @@ fn live(settings: &str, watchdog: Option<Duration>, script: impl AsyncFnOnce(&Sc
     });
 }
 
-/// The manager's end of `NOTIFY_SOCKET`, which is read at once: nobody is to wait for a manager.
+/// The manager's end of `NOTIFY_SOCKET`, which is read at once, so that nothing waits for it.
 fn heard(project: &Project) -> Receiver<String> {
     let socket = UnixDatagram::bind(project.path("notify")).unwrap();
     let (send, heard) = channel();
@@ -209,7 +209,7 @@ fn a_save_a_day_is_deployed_for_a_month() {
         for day in 1..=DAYS {
             tokio::time::sleep(DAY).await;
             days.insert(scene.at());
-            // In turn, so that no two statuses are the same.
+            // In turn, so that successive statuses differ.
             let id = ["a", "b"][day as usize % 2];
             let text = filter(&format!("1.{day}"));
             let saved = text.clone();
@@ -223,18 +223,18 @@ fn a_save_a_day_is_deployed_for_a_month() {
     });
 }
 
-/// A timer may come late by the clock's smallest step, a millisecond, and never early.
+/// A timer may be late by one clock step, a millisecond, and never early.
 #[track_caller]
 fn check_pauses(pauses: &[Duration], each: Duration, in_all: usize) {
     let odd: Vec<_> =
         pauses.iter().filter(|pause: &&Duration| !(each..each + Duration::from_millis(2)).contains(*pause)).collect();
     assert!(odd.is_empty(), "{odd:?}");
-    // The milliseconds of a month may add up to a pause.
+    // Over a month these milliseconds may add up to a pause.
     assert!(pauses.len() == in_all || pauses.len() + 1 == in_all, "{} and not {in_all}", pauses.len());
 }
 
 #[test]
-fn a_watchdog_wakes_the_loop_on_time_and_nothing_else_does() {
+fn only_the_watchdog_wakes_an_idle_loop() {
     live("", Some(Duration::from_mins(20)), async |scene| {
         tokio::time::sleep(DAYS * DAY).await;
         check_pauses(&scene.pauses(), Duration::from_mins(10), 30 * 24 * 6);
@@ -260,7 +260,7 @@ fn new_settings_are_noticed_after_a_month() {
         while !scene.wakes().contains(&scene.at()) {
             scene.real(|_, _| std::thread::yield_now()).await;
         }
-        // A save is believed when it has stood for a moment.
+        // A save counts after a moment without changes.
         scene.pass(Duration::from_secs(3)).await;
         scene.hears(RELOADED).await;
         scene.hears(&compared(2)).await;
@@ -276,7 +276,7 @@ fn a_server_that_was_away_for_days_gets_the_save() {
         scene.hears(AWAY).await;
         let days = 2;
         tokio::time::sleep(days * DAY).await;
-        // Half a minute, less up to a quarter by chance; after a few shorter ones.
+        // Half a minute with up to a quarter of jitter, after a few shorter ones.
         let (pauses, most) = (scene.pauses().split_off(1), days as usize * 24 * 60 * 4);
         assert!(pauses.iter().all(|pause| *pause < Duration::from_secs(31)), "it is not tried again");
         assert!(pauses.len() < most, "{} wake-ups", pauses.len());

@@ -1,4 +1,4 @@
-//! The server's history of a function: the versions as JSON, and their order.
+//! The server's history of a function: its versions and their order.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use super::rows::Named;
 use crate::client::list::List;
 use crate::engine::deploy::Version;
 
-/// One entry of a history. It is empty where nothing but the id can be read.
+/// One entry of a history. Empty if only the id can be read.
 pub(super) fn listed_version(bytes: &[u8]) -> Option<Vec<Version>> {
     let Named { .. } = serde_json::from_slice(bytes).ok()?;
     Some(serde_json::from_slice::<WireVersion>(bytes).map(Version::from).into_iter().collect())
@@ -22,7 +22,7 @@ pub(in crate::client) fn page_length(body: &[u8]) -> usize {
     List::of(body, |_| Some(())).map_or(0, |page| page.n)
 }
 
-/// An entry of a history. Its other fields say whose history it is.
+/// An entry of a history. The skipped fields identify the function.
 #[derive(Deserialize)]
 struct WireVersion {
     id: String,
@@ -54,7 +54,7 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::E
     Timestamp::from_second(i64::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
-/// The same entry by its id.
+/// An entry with its content, requested by id.
 #[derive(Deserialize)]
 pub(super) struct WireSnapshot {
     pub(super) id: Option<String>,
@@ -66,15 +66,15 @@ pub(super) struct Snapshot {
     pub(super) content: String,
 }
 
-/// Sorts versions, newest first. The server lists versions of the same second in any order: the one that was made from
-/// the other comes first.
+/// Sorts versions, newest first. Within one second, where the server's order is random, a version comes before its
+/// parent.
 pub(in crate::client) fn newest_first(mut versions: Vec<Version>) -> Vec<Version> {
     let heights = heights(&versions);
     versions.sort_by_cached_key(|version| Reverse((version.at, heights.get(&version.id).copied())));
     versions
 }
 
-/// How many ancestors in the same second each version has, by its id.
+/// The number of ancestors within the same second, by version id.
 fn heights(versions: &[Version]) -> HashMap<String, usize> {
     let by_id: HashMap<_, _> = versions.iter().map(|version| (version.id.as_str(), version)).collect();
     let parent = |version: &Version| {
@@ -86,7 +86,7 @@ fn heights(versions: &[Version]) -> HashMap<String, usize> {
         let mut chain = Vec::new();
         let mut next = Some(version);
         while let Some(version) = next.filter(|version| !heights.contains_key(&version.id)) {
-            // Until the chain is known. Ends a circle, should the server send one.
+            // A placeholder that also ends cycles, should the server send one.
             heights.insert(version.id.clone(), 0);
             chain.push(version);
             next = parent(version);
@@ -108,7 +108,7 @@ mod tests {
     use Asked::Versions;
 
     #[test]
-    fn histories() {
+    fn histories_are_parsed() {
         let entry = |id: &str, parent: Option<&str>, second: i64| Version {
             id: id.into(),
             at: Timestamp::from_second(second).unwrap(),
@@ -127,7 +127,7 @@ mod tests {
         for odd in ["{}", "[7]", r#"[{"created_at": 5}]"#] {
             assert_eq!(answered(Versions, 200, "application/json", odd), foreign(200, "JSON of another kind"));
         }
-        // One entry that makes no sense spoils itself alone. The last one is of the year 9999999.
+        // An invalid entry does not affect the others. The last time is in the year 9999999.
         for odd in ["null", "\"9999999-01-01\"", "-1e400", "9223372036854775807", "315569519616000"] {
             let entries = format!(r#"[{{"id": "b", "created_at": {odd}}}, {{"id": "a", "created_at": 5}}]"#);
             let expected = Reply::Versions(vec![entry("a", None, 5)]);
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn of_one_second_the_newest_is_the_one_made_from_the_others() {
+    fn within_one_second_children_come_before_parents() {
         let second = |id: &str, parent: &str, at: i64| Version {
             id: id.into(),
             at: Timestamp::from_second(at).unwrap(),
@@ -161,10 +161,10 @@ mod tests {
         assert_eq!(order(told), "edcba");
         // Two versions with the same parent: their order is unknown.
         assert_eq!(order(vec![second("y", "a", 2), second("x", "a", 2), second("a", "", 2)]), "yxa");
-        // No server says this, and it has an end nevertheless.
+        // No server sends a cycle, but it must end.
         assert_eq!(order(vec![second("x", "y", 2), second("y", "x", 2)]).len(), 2);
         assert_eq!(order(vec![second("x", "x", 2), second("y", "x", 2)]), "yx");
-        // Comparing each with all others would take an hour here.
+        // A quadratic algorithm would take an hour here.
         let name = |n: u32| format!("{n:06}");
         let mut long: Vec<_> = (0..200_000).map(|n| second(&name(n), &name(n.saturating_sub(1)), 2)).collect();
         long.rotate_left(77_777);

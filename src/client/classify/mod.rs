@@ -1,8 +1,8 @@
-//! What an answer means. Pure: the whole table of the server's statuses and texts, of all versions. `words`, `rows` and
-//! `history` read what is in an answer.
+//! Interprets answers. Pure: one table of the statuses and texts of all server versions. `words`, `rows` and `history`
+//! parse the answers' content.
 //!
-//! Existence, permission and refused code share statuses on this server, so the texts decide. A text that can mean two
-//! things is taken for the milder one: asking again is better than doing the wrong thing.
+//! On this server, missing rows, missing permission and refused code share statuses, so the texts decide. An ambiguous
+//! text counts as the milder case: asking again is better than a wrong action.
 //!
 //! Long because its tests are one table over all kinds of answers.
 
@@ -25,7 +25,7 @@ use words::{
     told, unwrapped, whole_detail, words,
 };
 
-/// What was asked: a call without its arguments, or one of the two steps of connecting to a server without logins.
+/// The kind of request: a call without its arguments, or one of the two steps of connecting to a server without login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     Connect,
@@ -43,10 +43,10 @@ pub(super) enum Asked {
 }
 
 impl Asked {
-    /// Whether it changes what the server holds.
+    /// Whether it changes the server's data.
     pub(super) fn changes(self) -> bool {
         match self {
-            // A second session is no worse than one.
+            // A second session does no harm.
             Asked::Connect
             | Asked::Config
             | Asked::SignIn
@@ -63,18 +63,18 @@ impl Asked {
         matches!(self, Asked::Create(_) | Asked::Update(_))
     }
 
-    /// Whether it is about one row that may not exist.
+    /// Whether it names a row that may not exist.
     fn names_a_row(self) -> bool {
         matches!(self, Asked::Get(_) | Asked::Update(_) | Asked::Toggle | Asked::Delete) || self.is_about_history()
     }
 
-    /// Whether a server before 0.12 has no such path.
+    /// Whether servers before 0.12 lack this path.
     fn is_about_history(self) -> bool {
         matches!(self, Asked::Versions | Asked::Version | Asked::Prune)
     }
 }
 
-/// An HTTP answer, as far as it matters.
+/// The relevant parts of an HTTP answer.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Answer<'a> {
     pub(super) status: u16,
@@ -84,7 +84,7 @@ pub(super) struct Answer<'a> {
     pub(super) location: Option<&'a str>,
     /// The path of the request, encoded.
     pub(super) asked_for: &'a str,
-    /// The id of the plugin or version that was asked for, if it was one.
+    /// The id of the requested plugin or version.
     pub(super) about: Option<&'a str>,
     /// How many bytes the request carried.
     pub(super) sent: usize,
@@ -97,7 +97,7 @@ impl Answer<'_> {
     }
 }
 
-/// What an answer means for what was asked.
+/// Interprets an answer to a request.
 pub(super) fn classify(asked: Asked, answer: &Answer<'_>) -> Reply {
     if !(200..300).contains(&answer.status) {
         return failure(asked, answer);
@@ -116,7 +116,7 @@ pub(super) fn classify(asked: Asked, answer: &Answer<'_>) -> Reply {
                 Reply::Lost { cause: ANOTHER_PLUGIN.to_owned() }
             }
         }),
-        // `false` means that its database refused.
+        // `false`: the server's database refused.
         Asked::Delete | Asked::Prune => {
             read(answer).map(|done| if done { Reply::Deleted } else { stumbled("it was not deleted") })
         }
@@ -143,17 +143,17 @@ fn got(answer: &Answer<'_>) -> Option<Reply> {
     match read::<Option<WireRow>>(answer) {
         Some(Some(row)) if answer.is_about(&row.id) => Some(Reply::Row(Box::new(row.into()))),
         Some(Some(_)) => Some(Reply::Unusable { words: ANOTHER_PLUGIN.to_owned() }),
-        // The answer of 0.6 for somebody else's tool.
+        // 0.6 answers `null` for somebody else's tool.
         Some(None) => {
             let words = "it exists, but this account may not read it".to_owned();
             Some(Reply::NotAllowed { status: answer.status, words })
         }
         None => read::<Named>(answer)
-            .map(|_| Reply::Unusable { words: "the server describes it in a form that is not understood".to_owned() }),
+            .map(|_| Reply::Unusable { words: "the server returns it in an unknown form".to_owned() }),
     }
 }
 
-/// What an answer means that is not the expected one.
+/// Interprets an unexpected answer.
 pub(super) fn failure(asked: Asked, answer: &Answer<'_>) -> Reply {
     let status = answer.status;
     match status {
@@ -164,26 +164,26 @@ pub(super) fn failure(asked: Asked, answer: &Answer<'_>) -> Reply {
         403 | 407 => Reply::NotAllowed { status, words: words(answer) },
         404 | 405 if asked.is_about_history() && detail(answer).is_some() => Reply::Absent,
         404 => match detail(answer) {
-            // A web framework's words for an unknown path.
+            // `Not Found` is the web framework's text for an unknown path.
             Some(detail) if asked.names_a_row() && detail != "Not Found" => Reply::Absent,
             _ => Reply::Foreign { status, words: words(answer) },
         },
         405 => Reply::Foreign { status, words: words(answer) },
         413 if asked.deploys() => Reply::Crashed { words: format!("{}: {}", heading(status), too_large(answer.sent)) },
         408 | 429 | 503 => away(answer),
-        // The server or a proxy rejects what was sent, and will again.
+        // The server or a proxy rejects the request, and will again.
         402 | 406 | 409..=428 | 430..500 if asked.deploys() => {
             Reply::Crashed { words: format!("{}: {}", heading(status), words(answer)) }
         }
         500 => Reply::Crashed { words: words(answer) },
-        // A proxy lost the server, possibly after the request had arrived.
+        // A proxy lost the server, perhaps after the request had arrived.
         501..600 if asked.changes() => Reply::Lost { cause: heading_and_words(answer) },
         501..600 => away(answer),
         _ => Reply::Foreign { status, words: words(answer) },
     }
 }
 
-/// Open WebUI itself has no such limit.
+/// The message for a proxy's size limit; Open WebUI has none.
 fn too_large(sent: usize) -> String {
     let kib = sent.div_ceil(1 << 10);
     format!("the plugin makes a request of {kib} KiB, which is over the limit of a proxy in front of the server")
@@ -191,10 +191,10 @@ fn too_large(sent: usize) -> String {
 
 fn misunderstood(asked: Asked, answer: &Answer<'_>) -> Reply {
     if asked.changes() && serde_json::from_slice::<Value>(answer.body).is_ok() {
-        return Reply::Lost { cause: "the server said yes in words that are not understood".to_owned() };
+        return Reply::Lost { cause: "the server reported success in an unknown form".to_owned() };
     }
     if asked.is_about_history() && !asked.changes() && is_a_page(answer) {
-        // The web app, which answers wherever the API has no path.
+        // The web app answers any path that the API lacks.
         return Reply::Absent;
     }
     Reply::Foreign { status: answer.status, words: looks(answer) }
@@ -203,7 +203,7 @@ fn misunderstood(asked: Asked, answer: &Answer<'_>) -> Reply {
 fn unauthorised(asked: Asked, answer: &Answer<'_>) -> Reply {
     let status = answer.status;
     let Some(detail) = detail(answer) else {
-        // A gate in front of the server.
+        // A login page or a proxy in front of the server.
         return Reply::NotAllowed { status, words: words(answer) };
     };
     if !asked.names_a_row() || ABOUT_THE_KEY.contains(&detail.as_str()) {
@@ -233,7 +233,7 @@ fn bad_request(asked: Asked, answer: &Answer<'_>) -> Reply {
     if unwrapped(&detail).starts_with("(sqlite3.OperationalError) database is locked") {
         return Reply::Stumbled { cause: "the server's database is locked".to_owned() };
     }
-    // A full disk, a read-only file: the code ran and was accepted, and then a write failed.
+    // A full disk or a read-only file: the code was accepted, and then the write failed.
     if is_the_servers_own_write(&whole) {
         return stumbled(unwrapped(&detail));
     }
@@ -245,7 +245,7 @@ fn bad_request(asked: Asked, answer: &Answer<'_>) -> Reply {
         // The database refused the change.
         Asked::Toggle | Asked::Delete => stumbled(&detail),
         Asked::SignIn => Reply::NotAllowed { status, words: detail },
-        // Its formatter fails in other ways too, which say nothing about the text.
+        // The server may fail here for other reasons, which do not concern the text.
         Asked::Prune => Reply::Refused { words: detail },
         Asked::Connect | Asked::Config | Asked::Overview(_) | Asked::Get(_) | Asked::Versions | Asked::Version => {
             Reply::Foreign { status, words: detail }
@@ -253,7 +253,7 @@ fn bad_request(asked: Asked, answer: &Answer<'_>) -> Reply {
     }
 }
 
-/// The server is up and failed for reasons of its own. It did nothing.
+/// The server failed for reasons of its own, and changed nothing.
 fn stumbled(words: &str) -> Reply {
     Reply::Stumbled { cause: format!("the server stumbled: {words}") }
 }
@@ -266,7 +266,7 @@ const NOT_FOUND: &str = "We could not find what you're looking for :/";
 
 const ID_TAKEN: &str = "Uh-oh! This id is already registered. Please choose another id string.";
 
-/// The texts of a 401 that is about who asks, of all versions.
+/// The texts of a 401 about the key or session, of all versions.
 const ABOUT_THE_KEY: [&str; 7] = [
     "401 Unauthorized",
     "Not authenticated",
@@ -277,8 +277,8 @@ const ABOUT_THE_KEY: [&str; 7] = [
     "You do not have permission to access this resource. Please contact your administrator for assistance.",
 ];
 
-/// The texts of a 400 that is not about the code: the code ran and was accepted, and then a write failed (up to 0.9, also
-/// where two clients created the same id at once, or where there is no such function), or the request arrived damaged.
+/// The texts of a 400 that is not about the code: a write failed after the code was accepted (up to 0.9 also if two
+/// clients create the same id at once, or the function does not exist), or the request arrived damaged.
 const STUMBLED: [&str; 5] = [
     "[ERROR: 400: [ERROR: Error updating function]]",
     "[ERROR: 400: [ERROR: Error updating tool]]",
@@ -304,7 +304,7 @@ mod tests {
     use Asked::{Connect, Create, Delete, Get, Overview, Prune, SignIn, Toggle, Update, Versions};
     use Kind::{Function, Tool};
 
-    /// What is asked only of a server that has let us in.
+    /// Requests that are sent only after the server granted access.
     const ABOUT_PLUGINS: [Asked; 13] = [
         Overview(Function),
         Overview(Tool),
@@ -362,9 +362,9 @@ mod tests {
         }
     }
 
-    /// The words are `SQLAlchemy`'s, as the server passes them on.
+    /// The server passes on `SQLAlchemy`'s words.
     #[test]
-    fn a_database_that_cannot_be_written_is_no_refusal_and_its_sql_is_not_shown() {
+    fn a_failed_database_write_is_not_a_refusal() {
         let sql = |reason: &str, statement: &str| {
             format!("(sqlite3.OperationalError) {reason}\n[SQL: {statement} SET content=?]\n[parameters: ('5ecre7',)]")
         };
@@ -374,7 +374,7 @@ mod tests {
         }
         let wrapped = format!("[ERROR: {}]", sql("database or disk is full", "UPDATE function"));
         check(&[(Update(Function), 400, &wrapped, stumbled(full))]);
-        // A statement of the plugin's own.
+        // The plugin's own SQL.
         let own = refused("(sqlite3.OperationalError) no such table: x");
         check(&[(Update(Function), 400, &sql("no such table: x", "UPDATE functions_of_mine"), own)]);
     }
@@ -389,7 +389,7 @@ mod tests {
             [Connect, Asked::Config, SignIn].into_iter().chain(ABOUT_PLUGINS).collect()
         }
 
-        /// Stands for the source in what a server echoes.
+        /// Stands for the source in echoed requests.
         const SOURCE: &str = "5ecre7";
 
         fn json(leaf: impl Strategy<Value = Value> + 'static) -> impl Strategy<Value = Value> {
@@ -440,9 +440,9 @@ mod tests {
         proptest! {
             #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-            /// Whatever answers, it means something, and not too much of it.
+            /// Any answer has a meaning, with a bounded text.
             #[test]
-            fn no_answer_is_too_odd(
+            fn any_answer_is_understood(
                 asked in prop::sample::select(all()),
                 status in prop_oneof![0..1000_u16, Just(200), Just(400), Just(401), Just(404)],
                 headers in [header(), header(), header(), header()],
@@ -471,13 +471,13 @@ mod tests {
                 prop_assert!(told.len() < 40_000, "{}", told);
             }
 
-            /// A rejected form comes back with the form in it, and a proxy may echo anything.
+            /// A rejected form is echoed in the answer, and a proxy may echo anything.
             #[test]
             fn the_source_is_not_shown(
                 asked in prop::sample::select(all()),
                 status in prop_oneof![400..600_u16, Just(422)],
                 echo in json(Just(Value::from(SOURCE))),
-                // A list of problems, something named, or nothing in particular.
+                // A list of problems, a named field, or anything else.
                 shape in 0..4,
                 page in any::<bool>(),
             ) {
@@ -501,7 +501,7 @@ mod tests {
     #[test]
     fn an_unknown_id() {
         check(&[
-            // 0.6.43 to 0.12.4: a function that is not there is a 401, a tool a 404 since 0.8.
+            // 0.6.43 to 0.12.4: a missing function is a 401; a missing tool is a 404 since 0.8.
             (Get(Function), 401, NOT_FOUND, Reply::Absent),
             (Get(Tool), 401, NOT_FOUND, Reply::Absent),
             (Get(Tool), 404, NOT_FOUND, Reply::Absent),
@@ -510,14 +510,14 @@ mod tests {
             (Toggle, 401, NOT_FOUND, Reply::Absent),
             (Update(Function), 400, "Function not found", Reply::Absent),
             (Delete, 401, NOT_FOUND, Reply::Absent),
-            // Up to 0.9 this also says that the database is busy, so it proves nothing.
+            // Up to 0.9 this may also mean a busy database, so it proves nothing.
             (
                 Update(Function),
                 400,
                 "[ERROR: 400: [ERROR: Error updating function]]",
                 stumbled("the server stumbled: [ERROR: 400: [ERROR: Error updating function]]"),
             ),
-            // A server that does not know the path does not know the id either, but that is another matter.
+            // An unknown path does not mean an unknown id.
             (Get(Tool), 404, "Not Found", foreign(404, "Not Found")),
             (Overview(Tool), 404, NOT_FOUND, foreign(404, NOT_FOUND)),
             (Create(Tool), 404, NOT_FOUND, foreign(404, NOT_FOUND)),
@@ -531,29 +531,29 @@ mod tests {
             check(&[
                 (asked, 404, "Not found", Reply::Absent),
                 (asked, 404, "Version not found", Reply::Absent),
-                // Before 0.12, with the web app and without it.
+                // Before 0.12, with and without the web app.
                 (asked, 405, "Method Not Allowed", Reply::Absent),
                 (asked, 404, "Not Found", Reply::Absent),
             ]);
             let page = answered(asked, 200, "text/html; charset=utf-8", app);
-            // To what is no GET the web app does not answer, but others may.
+            // The web app answers only GET, but others may answer.
             let other = foreign(200, "a web page titled `Open WebUI`");
             assert_eq!(page, if asked == Prune { other } else { Reply::Absent });
-            // Somebody else's words.
+            // Not the server's words.
             assert_eq!(answered(asked, 404, "text/html", "<p>"), foreign(404, "a web page"));
             assert_eq!(answered(asked, 200, "text/plain", "pong"), foreign(200, "pong"));
         }
     }
 
     #[test]
-    fn what_is_deleted_and_what_is_not() {
+    fn answers_to_a_delete() {
         let page = "<title>Open WebUI</title>";
         for asked in [Delete, Prune] {
             assert_eq!(answered(asked, 200, "application/json", "true"), Reply::Deleted);
             let no = answered(asked, 200, "application/json", "false");
             assert_eq!(no, stumbled("the server stumbled: it was not deleted"));
             let odd = answered(asked, 200, "application/json", "[]");
-            assert_eq!(odd, Reply::Lost { cause: "the server said yes in words that are not understood".into() });
+            assert_eq!(odd, Reply::Lost { cause: "the server reported success in an unknown form".into() });
         }
         assert_eq!(answered(Delete, 200, "text/html", page), foreign(200, "a web page titled `Open WebUI`"));
         let current = "Cannot delete the current version";
@@ -565,10 +565,10 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_about_something_else_is_not_believed() {
+    fn an_answer_about_another_plugin_is_rejected() {
         let unusable = |words: &str| Reply::Unusable { words: words.into() };
         let another = "the server answers about another plugin";
-        let odd = "the server describes it in a form that is not understood";
+        let odd = "the server returns it in an unknown form";
         let version = r#"{"id": "w", "snapshot": {"content": "x"}}"#;
         for (asked, about, body, expected) in [
             (Get(Tool), "a", r#"{"id": "b"}"#, unusable(another)),
@@ -582,7 +582,7 @@ mod tests {
             (Asked::Version, "w", version, Reply::Text("x".into())),
             (Asked::Version, "w", r#"{"snapshot": {"content": "x"}}"#, Reply::Text("x".into())),
             (Get(Tool), "a", r#"{"id": "a"}"#, Reply::Row(Box::new(bare_row("a".into())))),
-            // That is no plugin at all.
+            // Not a plugin.
             (Get(Tool), "a", r#"{"status": "maintenance"}"#, foreign(200, "JSON of another kind")),
         ] {
             let answer = Answer {
@@ -622,7 +622,7 @@ mod tests {
             (Update(Tool), 400, ID_TAKEN, refused(ID_TAKEN)),
             (Create(Function), 400, bad, refused(bad)),
             (Create(Function), 400, "[ERROR: File name is too long.]", refused("File name is too long.")),
-            // Two clients at once, up to 0.9.
+            // Up to 0.9: two clients at once.
             (
                 Create(Function),
                 400,
@@ -649,18 +649,18 @@ mod tests {
             (Create(Function), 400, MASKED[2], refused(MASKED[2])),
             (Create(Tool), 400, MASKED[3], refused(MASKED[3])),
             (Update(Tool), 400, "[ERROR: Server storage is not writable.]", refused("Server storage is not writable.")),
-            // 0.12.4 says it bare.
+            // 0.12.4 does not wrap it.
             (Update(Function), 400, syntax, refused(syntax)),
             (Update(Function), 400, "", refused("")),
             (Update(Function), 400, valves, refused(valves)),
             (Update(Tool), 400, "No Tools class found in the module", refused("No Tools class found in the module")),
-            // The plugin's own words, however much they look like the server's.
+            // The plugin's own words, even if they resemble the server's.
             (Update(Tool), 400, "Function not found", refused("Function not found")),
             (Update(Tool), 400, "database is locked", refused("database is locked")),
             (Update(Tool), 400, "[ERROR: 400: no]", refused("400: no")),
             (Update(Tool), 400, "[1] is wrong]", refused("[1] is wrong]")),
         ]);
-        // What says nothing about the code may be the server's own doing, or a proxy's.
+        // An error that does not mention the code may come from the server or a proxy.
         let crashed = |words: &str| Reply::Crashed { words: words.into() };
         check(&[
             (Update(Tool), 409, "version conflict", crashed("409 Conflict: version conflict")),
@@ -724,7 +724,7 @@ mod tests {
             (Get(Tool), 403, human, not_allowed(403, human)),
             (SignIn, 400, "wrong", not_allowed(400, "wrong")),
             (SignIn, 403, "off", not_allowed(403, "off")),
-            // Words of a version to come: for a row they may mean that it is not there.
+            // Words of a future version: for a row they may mean that it is missing.
             (Get(Function), 401, "Nothing here", Reply::Unclear { words: "Nothing here".into() }),
             (Update(Tool), 401, "Nothing here", Reply::Unclear { words: "Nothing here".into() }),
             (Toggle, 401, "Nothing here", Reply::Unclear { words: "Nothing here".into() }),
@@ -733,7 +733,7 @@ mod tests {
             (Overview(Tool), 401, "Nothing here", not_allowed(401, "Nothing here")),
             (Create(Tool), 401, "Nothing here", not_allowed(401, "Nothing here")),
         ]);
-        // A gate before the server.
+        // A login page in front of the server.
         let page = "<html><title>Who are you?</title>";
         assert_eq!(answered(Get(Tool), 401, "text/html", page), not_allowed(401, "a web page titled `Who are you?`"));
         assert_eq!(answered(Get(Tool), 407, "text/plain", "no"), not_allowed(407, "no"));
@@ -754,7 +754,7 @@ mod tests {
             (Connect, 522, unreachable("522")),
             (Update(Tool), 503, unreachable("503 Service Unavailable")),
             (Update(Tool), 429, unreachable("429 Too Many Requests")),
-            // The proxy passed the request on, and lost the server while that was at work, or before.
+            // The proxy lost the server before or after it passed the request on.
             (Update(Tool), 502, Reply::Lost { cause: "502 Bad Gateway".into() }),
             (Create(Tool), 504, Reply::Lost { cause: "504 Gateway Timeout".into() }),
             (Toggle, 504, Reply::Lost { cause: "504 Gateway Timeout".into() }),
@@ -801,13 +801,13 @@ mod tests {
             answered(Update(Tool), 400, "text/html", page),
             foreign(400, "a web page titled `400 The plain HTTP request was sent to HTTPS port`")
         );
-        // A session may stand in such an answer.
+        // Such an answer may contain a session.
         let answer = r#"{"token": "SECRET", "user": 1}"#;
         assert_eq!(answered(SignIn, 200, "application/json", answer), foreign(200, "JSON of another kind"));
-        // Said yes to, and yet unknown.
+        // A success with unknown content.
         assert_eq!(
             answered(Update(Tool), 200, "application/json", "null"),
-            Reply::Lost { cause: "the server said yes in words that are not understood".into() }
+            Reply::Lost { cause: "the server reported success in an unknown form".into() }
         );
     }
 }

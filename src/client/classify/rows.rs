@@ -1,4 +1,4 @@
-//! The server's rows: one plugin, or lists of plugins. Only the fields that we need are kept.
+//! The server's rows: single plugins, and lists with only the needed fields.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use crate::plugin::id::PluginId;
 
 pub(super) const TOO_MANY_VALUES: &str = "the server's answer has more parts than a plugin can have";
 
-/// Whether JSON has so many values that they would need far more memory than its text.
+/// Whether JSON has so many values that parsing would need far more memory than its text.
 pub(super) fn has_too_many_values(json: &[u8]) -> bool {
     const MOST: usize = 500_000;
     let (mut quoted, mut escaped) = (false, false);
@@ -24,22 +24,22 @@ pub(super) fn has_too_many_values(json: &[u8]) -> bool {
         escaped = **byte == b'\\' && !escaped;
         is_syntax
     };
-    // A shorter text cannot have so many.
+    // A shorter text cannot have that many.
     json.len() > MOST && json.iter().filter(begins_value).count() > MOST
 }
 
-/// What a list of rows means.
+/// Interprets a list of rows.
 pub(in crate::client) fn overview(listed: Listed<Row>) -> Reply {
     if listed.is_too_long() {
         return Reply::Unusable { words: format!("a list of {} plugins", listed.n) };
     }
     let mut places = HashMap::<String, usize>::new();
     let mut rows = Vec::<Row>::new();
-    // No plugin here can have an invalid id.
+    // Skip invalid ids: no plugin here can have one.
     for row in listed.elements.into_iter().filter(|row| PluginId::new(&row.id).is_some_and(|id| id.as_str() == row.id))
     {
         if let Some(place) = places.get(&row.id) {
-            // Two rows with one id: either may be right.
+            // Two rows with one id: either may be current, so trust neither text.
             (rows[*place].content, rows[*place].digest) = (None, None);
         } else {
             places.insert(row.id.clone(), rows.len());
@@ -67,7 +67,7 @@ pub(in crate::client) fn summed_up_row(bytes: &[u8]) -> Option<Row> {
     serde_json::from_slice(bytes).ok().map(to_row).or_else(|| spoiled_row(bytes))
 }
 
-/// A row with a readable id and nothing else. Its text is requested separately.
+/// A row of which only the id can be read. Its text is requested separately.
 fn spoiled_row(bytes: &[u8]) -> Option<Row> {
     let Named { id } = serde_json::from_slice(bytes).ok()?;
     Some(bare_row(id))
@@ -100,13 +100,13 @@ pub(super) struct WireRow {
     version_id: Option<String>,
 }
 
-/// What names a row, whatever else is in it.
+/// The id of a row.
 #[derive(Deserialize)]
 pub(super) struct Named {
     pub(super) id: String,
 }
 
-/// A row of a list, with the few fields that a list is used for: there may be thousands of rows.
+/// A row of a list with the few needed fields: there may be thousands of rows.
 #[derive(Deserialize)]
 struct ListedRow<Text> {
     id: String,
@@ -132,7 +132,7 @@ struct Manifest {
 }
 
 impl<Text> ListedRow<Text> {
-    /// Its text, and the row without it.
+    /// Splits off the text.
     fn split(self) -> (Option<Text>, Row) {
         let meta = self.meta.and_then(|meta| meta.manifest).map(|manifest| {
             let Manifest { title, author, openwebui_id, version } = manifest;
@@ -152,7 +152,7 @@ impl<Text> ListedRow<Text> {
     }
 }
 
-/// The digest of a text that is not kept.
+/// The digest of a text, which is dropped.
 struct TextDigest(Digest);
 
 impl<'de> Deserialize<'de> for TextDigest {
@@ -204,19 +204,19 @@ mod tests {
     use Asked::{Connect, Get, Overview, Update};
 
     #[test]
-    fn a_bad_row_spoils_itself_alone() {
+    fn an_invalid_row_does_not_affect_others() {
         let good = |id: &str| Row { content: Some("x".into()), ..bare_row(id.to_owned()) };
         for (bad, expected) in [
-            // Its id can be read: what it holds is asked for.
+            // The id can be read: the text is requested separately.
             (r#"{"id": "b", "content": 7}"#, Some("b")),
             (r#"{"id": "b", "name": [], "content": "x"}"#, Some("b")),
             (r#"{"id": "b", "meta": "m", "content": "x"}"#, Some("b")),
             (r#"{"id": "b", "meta": {"manifest": {"title": {}}}, "content": "x"}"#, Some("b")),
             (r#"{"id": "b", "is_active": 1e999, "content": "x"}"#, Some("b")),
             (r#"{"id": "b", "version_id": 99999999999999999999999999, "content": "x"}"#, Some("b")),
-            // Two that claim to be the same plugin.
+            // Two rows with the same id.
             (r#"{"id": "b", "content": "x"}, {"id": "b", "content": "y"}"#, Some("b")),
-            // None that a file here could be.
+            // An id that no file can have.
             (r#"{"id": "B", "content": "x"}"#, None),
             (r#"{"id": "A", "content": "y"}"#, None),
             (r#"{"id": "b-c", "content": "x"}"#, None),
@@ -235,7 +235,7 @@ mod tests {
             let rows = [Some(good("a")), bad_row, Some(good("c"))].into_iter().flatten().collect();
             assert_eq!(answered(Overview(Tool), 200, "application/json", &body), Reply::Rows(rows), "{bad}");
         }
-        // No list of plugins at all.
+        // Not a list of plugins.
         for odd in ["[7]", r#"[{"name": "a"}]"#, "[[]]", r#"[{"id": "a"}"#, "{}"] {
             let reply = answered(Overview(Tool), 200, "application/json", odd);
             assert_eq!(reply, foreign(200, "JSON of another kind"), "{odd}");
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_list_no_more_is_kept_than_is_needed() {
+    fn lists_keep_only_needed_fields() {
         let many = format!("[{}0]", "0,".repeat(1 << 20));
         let body = format!(
             r#"[{{"id": "a", "content": "x = 1\n", "meta": {{"icon": {many}, "manifest": {{"title": "A", "x": {many}}}}},
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn one_plugin_has_only_so_many_parts() {
+    fn the_number_of_json_values_is_limited() {
         let many = |part: &str| format!(r#"{{"id": "a", "meta": {{"x": [{}0]}}}}"#, part.repeat(600_000));
         for part in ["0,", "[],", "{},"] {
             let cause = TOO_MANY_VALUES.to_owned();
@@ -305,7 +305,7 @@ mod tests {
             answered(Connect, 200, "application/json", r#"{"version": "0.12.4", "deployment_id": ""}"#),
             Reply::Connected { version: "0.12.4".into() }
         );
-        // 0.6.43, of somebody else's tool.
+        // 0.6.43, for somebody else's tool.
         assert_eq!(
             answered(Get(Tool), 200, "application/json", "null"),
             not_allowed(200, "it exists, but this account may not read it")

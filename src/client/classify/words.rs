@@ -1,5 +1,5 @@
-//! The words of an answer: the server's own out of whatever they are wrapped in, else what the answer looks like. What may
-//! hold a secret or the source is left out.
+//! The words of an answer: the server's message without its wrapper, else a description of the answer. Parts that may
+//! hold a secret or the source are dropped.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use serde_json::{Map, Value};
 use super::{Answer, read};
 use crate::client::secret::CUT;
 
-/// What follows the reason in an error of `SQLAlchemy`.
+/// Separates the reason from the statement in an error of `SQLAlchemy`.
 const SQL: &str = "\n[SQL: ";
 
-/// What servers from 0.10 on answer instead of the reason. These words are the server's whole answer, brackets included.
+/// Servers from 0.10 on answer with these texts instead of the reason, brackets included.
 pub(super) const MASKED: [&str; 4] = [
     "[ERROR: Error updating function]",
     "[ERROR: Error updating tool]",
@@ -21,7 +21,7 @@ pub(super) const MASKED: [&str; 4] = [
     "[ERROR: Error creating tool]",
 ];
 
-/// The text of an exception, out of the wrapper that versions up to 0.11 put around it.
+/// The text of an exception without the wrapper of versions up to 0.11.
 pub(super) fn unwrapped(detail: &str) -> &str {
     if MASKED.contains(&detail) {
         return detail;
@@ -29,13 +29,13 @@ pub(super) fn unwrapped(detail: &str) -> &str {
     detail.strip_prefix("[ERROR: ").and_then(|rest| rest.strip_suffix(']')).unwrap_or(detail)
 }
 
-/// The server's own words in a JSON answer. For a rejected form, only what is wrong and where: the rest of
-/// that answer is the form, with the source in it.
+/// The server's message in a JSON answer. For a rejected form, only the problem and its place: the rest repeats the
+/// form with the source.
 pub(super) fn detail(answer: &Answer<'_>) -> Option<String> {
     whole_detail(answer).map(|words| told(&words))
 }
 
-/// The server's words without SQL, which has the source in it, cut to a readable length.
+/// The server's words without SQL, which contains the source, cut to a readable length.
 pub(super) fn told(words: &str) -> String {
     const ENOUGH: usize = 8000;
     let end = words.find(SQL).unwrap_or(words.len());
@@ -43,7 +43,7 @@ pub(super) fn told(words: &str) -> String {
     format!("{}{bracket}", cut(&words[..end], ENOUGH))
 }
 
-/// Whether a failed statement is the server's write of a plugin, and not the plugin's own.
+/// Whether a failed SQL statement is the server's write of a plugin, not the plugin's own.
 pub(super) fn is_the_servers_own_write(words: &str) -> bool {
     let Some((_, sql)) = words.split_once(SQL) else { return false };
     let sql = sql.replace('"', "");
@@ -88,7 +88,7 @@ pub(super) fn heading_and_words(answer: &Answer<'_>) -> String {
     }
 }
 
-/// The server's words if it is the server that speaks, else what the answer looks like.
+/// The server's message, else a description of the answer.
 pub(super) fn words(answer: &Answer<'_>) -> String {
     detail(answer).unwrap_or_else(|| looks(answer))
 }
@@ -103,7 +103,7 @@ pub(super) fn looks(answer: &Answer<'_>) -> String {
     if text.is_empty() {
         "an empty answer".to_owned()
     } else if type_is(answer, "application/json") {
-        // Not shown: it may be anything, a session among them.
+        // Not shown: it may contain anything, even a session.
         "JSON of another kind".to_owned()
     } else {
         shortened(text)
@@ -139,8 +139,7 @@ fn cut(text: &str, enough: usize) -> String {
     }
 }
 
-/// The target of a redirect as it can be put into `url`: without our own path, and without the query, which may hold
-/// secrets.
+/// The target of a redirect in a form for `url`: without our path, and without the query, which may hold secrets.
 pub(super) fn redirect(answer: &Answer<'_>) -> String {
     let Some(location) = answer.location else {
         return "a redirect to nowhere".to_owned();
@@ -151,8 +150,7 @@ pub(super) fn redirect(answer: &Answer<'_>) -> String {
     format!("a redirect to `{}`", shortened(base))
 }
 
-/// `Retry-After` in either of its forms. A date is compared with the server's own clock. The
-/// engine limits it.
+/// `Retry-After` in either form. A date is relative to the server's own clock. The engine limits it.
 pub(super) fn retry_after(answer: &Answer<'_>) -> Option<Duration> {
     let value = answer.retry_after?.trim();
     if let Ok(seconds) = value.parse() {
@@ -173,13 +171,13 @@ mod tests {
     use Asked::{Connect, Create, Get, Update};
 
     #[test]
-    fn words_without_end_are_cut() {
+    fn long_words_are_cut() {
         let Reply::Refused { words } = said(Create(Tool), 400, &"é".repeat(1 << 20)) else { panic!() };
         assert_eq!((words.chars().count(), words.ends_with('…')), (8001, true));
     }
 
     #[test]
-    fn a_rejected_form_is_told_without_the_form() {
+    fn a_rejected_form_is_reported_without_its_content() {
         let body = r#"{"detail": [
             {"type": "missing", "loc": ["body", "name"], "msg": "Field required", "input": {"content": "SOURCE"}},
             {"type": "x", "loc": ["body", "access_grants", 0], "msg": "Input should be a list", "input": "SOURCE"}]}"#;
@@ -197,9 +195,9 @@ mod tests {
             (Some("7"), None, Some(7)),
             (Some(" 120 "), None, Some(120)),
             (Some("Wed, 21 Oct 2015 07:28:00 GMT"), Some("Wed, 21 Oct 2015 07:27:30 GMT"), Some(30)),
-            // In the past already.
+            // Already past.
             (Some("Wed, 21 Oct 2015 07:28:00 GMT"), Some("Wed, 21 Oct 2015 07:28:30 GMT"), Some(0)),
-            // No clock to hold it against.
+            // No server time to compare with.
             (Some("Wed, 21 Oct 2015 07:28:00 GMT"), None, None),
             (Some("soon"), Some("Wed, 21 Oct 2015 07:28:30 GMT"), None),
             (Some("-1"), None, None),

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_together_is_found_by_order_and_then_by_time() {
+    fn pairing_is_by_order_and_then_by_time() {
         for (ours, theirs, expected) in [
             (&[][..], &[1][..], &[][..]),
             (&[1], &[], &[]),
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn our_copies_and_the_servers_versions_are_one_list() {
+    fn copies_and_versions_are_merged() {
         let copies = vec![
             copy(Origin::Deployed, 1, "a"),
             copy(Origin::Replaced, 5, "theirs"),
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_was_found_on_the_server_is_the_servers() {
+    fn a_text_found_on_the_server_counts_as_the_servers() {
         let versions = || vec![(version("v2", 4), Some(Text::new("b"))), (version("v1", 2), Some(Text::new("theirs")))];
         let now = |source, version: Option<&str>| Some((Text::new(source), version.map(str::to_owned)));
         let found = |minutes, source| copy(Origin::Found, minutes, source);
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deploy_of_ours_that_the_server_lists_without_its_text_is_told_of_once() {
+    fn our_deploy_listed_without_text_appears_once() {
         let source = |version: &str, n: i64| format!("\"\"\"\nversion: {version}\n\"\"\"\n# {n}\n");
         let of = |version: &str, minutes| {
             let source = source(version, minutes);
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_before_it_is_replaced_is_on_the_server_still() {
+    fn a_backed_up_text_may_still_be_current() {
         let copies = || vec![copy(Origin::Deployed, 1, "a"), copy(Origin::Replaced, 5, "theirs")];
         let now = |source| Some((Text::new(source), None));
         check(&merged(copies(), Vec::new(), now("theirs")), &["server theirs @5 current", "deployed a @1"]);

@@ -90,7 +90,7 @@ mod tests {
     use crate::engine::deploy::Version;
 
     #[test]
-    fn the_table_is_as_wide_as_the_terminal_at_most() {
+    fn the_table_fits_the_terminal() {
         let at = Timestamp::from_second(180).unwrap();
         let said = |id: &str, words: &str, author: &str| {
             let (message, author) = (Some(words.to_owned()), Some(author.to_owned()));

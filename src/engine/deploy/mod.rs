@@ -818,19 +818,18 @@ impl Deploy {
     /// A create that is refused may have left a row behind.
     fn on_refused_checked(&mut self, reply: Reply, verdict: Verdict) -> Step {
         let masked = matches!(&verdict, Verdict::Refused(words) if refusal::masked(words));
+        // The reason is still to be asked for, and may not be the text.
+        let is_unexplained = self.context.explains_updates && masked;
         match reply {
-            // It existed, and the listing did not have it.
-            Reply::Row(row) if std::mem::take(&mut self.context.unlisted) => self.on_found(row),
+            // It existed, and an earlier answer was wrong about that.
+            Reply::Row(row) if std::mem::take(&mut self.context.unlisted) || is_unexplained => self.on_found(row),
             Reply::Row(row) if self.is_ours(&row) => self.created(&row),
-            Reply::Absent if self.context.explains_updates && masked => {
+            Reply::Absent if is_unexplained => {
                 let call = Call::Create(self.plugin.key.clone(), Arc::new(form_of_stub(&self.plugin)));
                 self.call(Stage::CreatingStub { verdict }, call)
             }
             Reply::Row(_) | Reply::Absent => verdict.over(Aftermath::AsItWas),
-            // The reason is still to be asked for, and may not be the text.
-            Reply::Unreachable { .. } | Reply::Lost { .. } if self.context.explains_updates && masked => {
-                self.unexpected(reply)
-            }
+            Reply::Unreachable { .. } | Reply::Lost { .. } if is_unexplained => self.unexpected(reply),
             Reply::Unreachable { cause, .. } => verdict.gone(Aftermath::AsItWas, &cause.words),
             Reply::Lost { cause } => verdict.gone(Aftermath::AsItWas, &cause),
             other => self.unexpected(other),

@@ -1,4 +1,4 @@
-//! What the commands report. Most of it is said in one place only, so each report has its words and its English here.
+//! The reports of the commands. Most are rare, so each has its words, fields and English in one place.
 
 mod service;
 
@@ -37,8 +37,8 @@ pub enum Report {
     },
     /// The file and the server hold the same text.
     Same {
-        /// Whether the user named this plugin.
-        named: bool,
+        /// How much that matters.
+        level: Level,
     },
     /// Two texts differ.
     Difference {
@@ -49,8 +49,8 @@ pub enum Report {
     },
     /// The server does not have the plugin.
     NotOnServer {
-        /// Whether that makes the command fail.
-        is_error: bool,
+        /// How much that matters.
+        level: Level,
     },
     /// The plugin has no file here.
     NoFile {
@@ -149,8 +149,10 @@ pub enum Provenance {
     Local,
 }
 
-/// What is said of a report.
+/// The words, fields and English of a report.
 pub(super) struct Said {
+    /// The stable word for it: `event` in `--json`.
+    pub(super) word: &'static str,
     pub(super) level: Level,
     pub(super) message: String,
     pub(super) hint: Option<String>,
@@ -159,8 +161,8 @@ pub(super) struct Said {
 }
 
 impl Said {
-    fn info(message: impl Into<String>) -> Self {
-        Self { level: Level::Info, message: message.into(), hint: None, fields: Vec::new() }
+    fn info(word: &'static str, message: impl Into<String>) -> Self {
+        Self { word, level: Level::Info, message: message.into(), hint: None, fields: Vec::new() }
     }
 
     fn at(self, level: Level) -> Self {
@@ -178,91 +180,70 @@ impl Said {
 }
 
 impl Report {
-    /// The stable word for it: `event` in `--json`.
-    pub(super) fn word(&self) -> &'static str {
-        match self {
-            Report::Failed { task: Task::Compare, .. } | Report::TooLarge(_) => "not_compared",
-            Report::Failed { task: Task::Pull, .. } => "not_pulled",
-            Report::Failed { .. } => "error",
-            Report::Declined { .. } => "left_alone",
-            Report::Same { .. } => "same",
-            Report::Difference { .. } => "difference",
-            Report::NotOnServer { .. } => "not_on_server",
-            Report::NoFile { .. } | Report::Nowhere => "no_file",
-            Report::NoFiles { .. } => "no_files",
-            Report::NoDifference { .. } | Report::NothingToPull => "no_difference",
-            Report::Pulled { .. } => "pulled",
-            Report::AlreadyOnServer => "unchanged",
-            Report::RolledBack => "rolled_back",
-            Report::History { .. } => "history",
-            Report::NoHistory => "no_history",
-            Report::Trusted { .. } => "trusted",
-            Report::NothingToTrust => "nothing_to_trust",
-            Report::Service { event, .. } => event.word(),
-        }
-    }
-
     pub(super) fn said(&self, about: &Subject) -> Said {
         let (name, id) = (name(about), about.key.as_ref().map_or("PLUGIN", |key| key.id.as_str()));
         let path = about.path.as_deref().unwrap_or(Path::new("")).display();
         match self {
-            Report::Failed { message, hint, .. } => Said { hint: hint.clone(), ..Said::info(message).at(Level::Error) },
+            Report::Failed { task, message, hint } => {
+                let word = match task {
+                    Task::Compare => "not_compared",
+                    Task::Pull => "not_pulled",
+                    Task::Run | Task::RollBack | Task::Trust => "error",
+                };
+                Said { hint: hint.clone(), ..Said::info(word, message).at(Level::Error) }
+            }
             Report::Declined { task, folder } => {
-                let nothing = Said::info(task.nothing_done());
-                nothing.with("folder", json!(folder.as_deref().map(shown)))
+                Said::info("left_alone", task.nothing_done()).with("folder", json!(folder.as_deref().map(shown)))
             }
-            Report::Same { named } => Said::info(format!("{name} is as the server holds it")).at(if *named {
-                Level::Info
-            } else {
-                Level::Detail
-            }),
-            Report::Difference { diff, restores } => match restores {
-                Some(text) => Said::info(format!("rolling back to {text} would change the server's text")),
-                None => Said::info(format!("{name} differs from the server")),
+            Report::Same { level } => Said::info("same", format!("{name} is as the server holds it")).at(*level),
+            Report::Difference { diff, restores } => {
+                let message = match restores {
+                    Some(text) => format!("rolling back to {text} would change the server's text"),
+                    None => format!("{name} differs from the server"),
+                };
+                Said::info("difference", message).with("diff", json!(diff))
             }
-            .with("diff", json!(diff)),
-            Report::NotOnServer { is_error } => Said::info(format!("{name} is not on the server")).at(if *is_error {
-                Level::Error
-            } else {
-                Level::Info
-            }),
-            Report::NoFile { listed: true } => Said::info(format!("{name} has no file here")).at(Level::Detail),
-            Report::NoFile { listed: false } => {
-                Said::info(format!("{name} has no file here")).hinted(format!("`owui-watch pull {id}` writes one"))
+            Report::NotOnServer { level } => {
+                Said::info("not_on_server", format!("{name} is not on the server")).at(*level)
             }
-            Report::Nowhere => Said::info(format!("{name} is neither here nor on the server")),
+            Report::NoFile { listed } => {
+                let said = Said::info("no_file", format!("{name} has no file here"));
+                if *listed { said.at(Level::Detail) } else { said.hinted(format!("`owui-watch pull {id}` writes one")) }
+            }
+            Report::Nowhere => Said::info("no_file", format!("{name} is neither here nor on the server")),
             Report::NoFiles { keys, hinted } => {
                 let hint = "`owui-watch pull ID` writes one, `owui-watch pull --all` writes all of them";
-                let said = Said::info(without_files(keys)).with("plugins", json!(keys.len()));
+                let said = Said::info("no_files", without_files(keys)).with("plugins", json!(keys.len()));
                 if *hinted { said.hinted(hint) } else { said }
             }
             Report::TooLarge(kind) => {
-                let word = kind.word();
-                Said::info(format!("cannot list the server's {word}s, they are too large: compared those here only"))
-                    .at(Level::Warning)
+                let message = "are too large to list; only those with a file here are compared";
+                Said::info("not_compared", format!("the server's {}s {message}", kind.word())).at(Level::Warning)
             }
-            Report::NoDifference { plugins } => Said::info(format!("no difference ({})", count(*plugins, "plugin"))),
-            Report::NothingToPull => Said::info("nothing to pull: no file differs from the server"),
+            Report::NoDifference { plugins } => {
+                Said::info("no_difference", format!("no difference ({})", count(*plugins, "plugin")))
+            }
+            Report::NothingToPull => Said::info("no_difference", "nothing to pull: no file differs from the server"),
             Report::Pulled { from_version, backup: Some(backup) } => {
                 let versions = match (from_version.as_deref(), about.version.as_deref()) {
                     (old, new) if old == new => new.map(|new| format!(" {new}")).unwrap_or_default(),
                     (old, new) => format!(" {} → {}", old.unwrap_or("none"), new.unwrap_or("none")),
                 };
                 let backup = shown(backup);
-                Said::info(format!("pulled {path}{versions}; a copy of the old text is in {backup}"))
+                Said::info("pulled", format!("pulled {path}{versions}; a copy of the old text is in {backup}"))
                     .with("from_version", json!(from_version))
                     .with("backup", json!(backup))
             }
             Report::Pulled { .. } => {
                 let key = about.key.as_ref().map(Key::to_string).unwrap_or_default();
-                Said::info(format!("pulled {key} to the new file {path}"))
+                Said::info("pulled", format!("pulled {key} to the new file {path}"))
             }
-            Report::AlreadyOnServer => Said::info(format!("the server already holds this text of {name}")),
-            Report::RolledBack => Said::info(format!("{name} is not deployed again until it changes"))
+            Report::AlreadyOnServer => Said::info("unchanged", format!("the server already holds this text of {name}")),
+            Report::RolledBack => Said::info("rolled_back", format!("{name} is not deployed again until it changes"))
                 .hinted(format!("`owui-watch pull {id}` writes the server's text to it")),
             Report::History { row, what, at, current, backup, version } => {
                 let version = version.as_ref();
-                Said::info(row)
+                Said::info("history", row)
                     .with("what", json!(what.word()))
                     .with("at", json!(at.map(|at| at.to_string())))
                     .with("current", json!(current))
@@ -271,18 +252,20 @@ impl Report {
                     .with("commit_message", json!(version.and_then(|version| version.message.as_ref())))
                     .with("author", json!(version.and_then(|version| version.author.as_ref())))
             }
-            Report::NoHistory => Said::info(format!("{name} has no history yet")),
+            Report::NoHistory => Said::info("no_history", format!("{name} has no history yet")),
             Report::Trusted { folder, allowed } => {
-                Said::info(format!("allowed from now on: {allowed}")).with("folder", json!(shown(folder)))
+                Said::info("trusted", format!("allowed from now on: {allowed}")).with("folder", json!(shown(folder)))
             }
-            Report::NothingToTrust => Said::info("these settings need no trust, or have it already"),
+            Report::NothingToTrust => {
+                Said::info("nothing_to_trust", "these settings need no trust, or have it already")
+            }
             Report::Service { unit, event } => event.said(unit).with("unit", json!(unit)),
         }
     }
 }
 
 impl Task {
-    /// What it comes to when the user declines it.
+    /// The result if the user declines it.
     #[must_use]
     pub fn nothing_done(self) -> &'static str {
         match self {
@@ -345,8 +328,6 @@ fn without_files(keys: &[Key]) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes every snapshot with them")]
-
     use std::fmt::Write as _;
     use std::sync::Arc;
 
@@ -404,10 +385,10 @@ mod tests {
             (general.clone(), declined(Task::Pull, None)),
             (general.clone(), declined(Task::RollBack, None)),
             (general.clone(), declined(Task::Trust, Some(PathBuf::from("folder")))),
-            (here.clone(), Report::Same { named: true }),
+            (here.clone(), Report::Same { level: Level::Info }),
             (here.clone(), Report::Difference { diff: diff.clone(), restores: None }),
             (alone.clone(), Report::Difference { diff: diff.clone(), restores: Some("1.0".to_owned()) }),
-            (here.clone(), Report::NotOnServer { is_error: true }),
+            (here.clone(), Report::NotOnServer { level: Level::Error }),
             (alone.clone(), Report::NoFile { listed: false }),
             (alone.clone(), Report::NoFile { listed: true }),
             (alone.clone(), Report::Nowhere),
@@ -473,7 +454,7 @@ mod tests {
             no_files info: 1 plugin of the server has no file here: function a {"plugins":1}
             no_files info: 2 plugins of the server have no file here: function a and function b | `owui-watch pull ID` writes one, `owui-watch pull --all` writes all of them {"plugins":2}
             no_files info: 7 plugins of the server have no file here: function a, function b, function c, function d, function e and 2 more (--verbose names them) | `owui-watch pull ID` writes one, `owui-watch pull --all` writes all of them {"plugins":7}
-            not_compared warning: cannot list the server's tools, they are too large: compared those here only {}
+            not_compared warning: the server's tools are too large to list; only those with a file here are compared {}
             no_difference info: no difference (1 plugin) {}
             no_difference info: nothing to pull: no file differs from the server {}
             pulled info: pulled plugins/shout.py 1.0 → 1.1; a copy of the old text is in copy.py {"backup":"copy.py","digest":"3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe","from_version":"1.0","id":"shout","kind":"function","path":"plugins/shout.py","version":"1.1"}

@@ -1,4 +1,4 @@
-//! What `service` reports.
+//! The reports of `service`.
 
 use std::path::{Path, PathBuf};
 
@@ -64,47 +64,36 @@ pub struct ServiceStatus {
 }
 
 impl ServiceEvent {
-    /// The stable word for it: `event` in `--json`.
-    pub(super) fn word(&self) -> &'static str {
-        match self {
-            ServiceEvent::Written(_) => "unit_written",
-            ServiceEvent::Unchanged(_) => "unit_unchanged",
-            ServiceEvent::Edited { .. } => "unit_edited",
-            ServiceEvent::Removed(_) => "unit_removed",
-            ServiceEvent::HardeningRemoved(_) => "hardening_removed",
-            ServiceEvent::Started { .. } => "service_started",
-            ServiceEvent::Log => "service_log",
-            ServiceEvent::NoLinger => "no_linger",
-            ServiceEvent::Status(_) => "service_status",
-            ServiceEvent::Missing { .. } => "no_service",
-        }
-    }
-
     pub(super) fn said(&self, unit: &str) -> Said {
-        let of_file = |done: &str, file: &Path| {
+        let of_file = |word, done: &str, file: &Path| {
             let file = shown(file);
-            Said::info(format!("{done} `{file}`")).with("file", json!(file))
+            Said::info(word, format!("{done} `{file}`")).with("file", json!(file))
         };
         match self {
-            ServiceEvent::Written(file) => of_file("wrote", file),
-            ServiceEvent::Unchanged(file) => of_file("nothing has changed in", file),
-            ServiceEvent::Edited { file, diff } => of_file("someone has edited", file).with("diff", json!(diff)),
-            ServiceEvent::Removed(file) => of_file("stopped the service and removed", file),
-            ServiceEvent::HardeningRemoved(file) => of_file("removed", file),
+            ServiceEvent::Written(file) => of_file("unit_written", "wrote", file),
+            ServiceEvent::Unchanged(file) => of_file("unit_unchanged", "nothing has changed in", file),
+            ServiceEvent::Edited { file, diff } => {
+                of_file("unit_edited", "someone has edited", file).with("diff", json!(diff))
+            }
+            ServiceEvent::Removed(file) => of_file("unit_removed", "stopped the service and removed", file),
+            ServiceEvent::HardeningRemoved(file) => of_file("hardening_removed", "removed", file),
             ServiceEvent::Started { folder } => {
-                Said::info(format!("{unit} runs, now and after each login")).with("folder", json!(shown(folder)))
+                Said::info("service_started", format!("{unit} runs, now and after each login"))
+                    .with("folder", json!(shown(folder)))
             }
             ServiceEvent::Log => {
                 let command = format!("journalctl --user -u {unit} -f");
-                Said::info(format!("its log: {command}")).with("command", json!(command))
+                Said::info("service_log", format!("its log: {command}")).with("command", json!(command))
             }
-            ServiceEvent::NoLinger => Said::info("it ends when you log out")
-                .hinted("`loginctl enable-linger` keeps your services running while you are not logged in"),
-            ServiceEvent::Status(status) => {
-                let ServiceStatus { state, sub_state, enabled, since, restarts, status, log } = status;
+            ServiceEvent::NoLinger => {
+                let hint = "`loginctl enable-linger` keeps your services running while you are not logged in";
+                Said::info("no_linger", "it ends when you log out").hinted(hint)
+            }
+            ServiceEvent::Status(ServiceStatus { state, sub_state, enabled, since, restarts, status, log }) => {
                 let since_when = since.as_ref().map(|since| format!(" since {since}")).unwrap_or_default();
                 let often = restarts.filter(|n| *n > 0).map(|n| format!(", restarts: {n}")).unwrap_or_default();
-                Said::info(format!("{unit}: {state} ({sub_state}){since_when}, {enabled}{often}"))
+                let message = format!("{unit}: {state} ({sub_state}){since_when}, {enabled}{often}");
+                Said::info("service_status", message)
                     .with("state", json!(state))
                     .with("sub_state", json!(sub_state))
                     .with("enabled", json!(enabled))
@@ -114,7 +103,7 @@ impl ServiceEvent {
                     .with("log", json!(log))
             }
             ServiceEvent::Missing { folder, hinted } => {
-                let said = Said::info(format!("there is no service for `{}`", folder.display()));
+                let said = Said::info("no_service", format!("there is no service for `{}`", folder.display()));
                 if *hinted { said.hinted("`owui-watch service install` installs one") } else { said }
             }
         }

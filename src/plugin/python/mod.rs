@@ -31,7 +31,7 @@ pub struct Intent {
 /// What a text is, and what is to be said of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// The class that the server will take. Without one, and without diagnostics, it is no plugin.
+    /// The class that the server will take. Without one, and without diagnostics, it is not a plugin.
     pub entry: Option<Entry>,
     /// Errors and warnings, from the top of the file to its end.
     pub diagnostics: Vec<Diagnostic>,

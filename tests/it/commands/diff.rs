@@ -40,14 +40,14 @@ fn diff_shows_what_a_deploy_would_change() {
 }
 
 #[test]
-fn line_ends_and_the_servers_rewriting_are_no_difference() {
+fn diff_ignores_line_ends_and_the_servers_rewriting() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     let text = format!("from utils import misc\n{}", filter("1"));
     project.put(A, format!("\u{feff}{}", text.replace('\n', "\r\n")));
     check(&project.run(&["--once"]), 0);
     check(&project.run(&["diff"]), 0);
-    // Beside a real one neither is shown.
+    // With a real difference neither line is printed.
     server.edit_row(Kind::Function, "a", |row| row.content = row.content.replace("pass", "...").replace('\n', "\r\n"));
     let ran = project.run(&["diff"]);
     check(&ran, 1);
@@ -56,7 +56,7 @@ fn line_ends_and_the_servers_rewriting_are_no_difference() {
 }
 
 #[test]
-fn diff_says_what_has_nothing_to_be_compared_with() {
+fn diff_names_plugins_without_a_counterpart() {
     let server = FakeServer::start();
     let project = deployed_twice(&server);
     project.put("plugins/new.py", tool("1"));
@@ -75,9 +75,9 @@ fn diff_says_what_has_nothing_to_be_compared_with() {
     assert_eq!(ran.stderr, "function theirs has no file here\nhint: `owui-watch pull theirs` writes one\n");
 }
 
-/// The ways on that the hint of a held deploy names, with nobody ended for them.
+/// The remedies in the hint of a held deploy work without stopping the watch.
 #[test]
-fn what_is_held_is_gone_on_with_beside_a_daemon() {
+fn a_held_plugin_can_be_pulled_beside_a_daemon() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     project.put("plugins/a.py", filter("1"));
@@ -90,11 +90,11 @@ fn what_is_held_is_gone_on_with_beside_a_daemon() {
         let hint = held["hint"].as_str().unwrap();
         assert!(hint.contains("`owui-watch pull a`") && hint.contains("on_remote_edit = \"backup\""), "{hint}");
     };
-    // Saving it again changes nothing.
+    // Saving again does not help.
     hold(&mut watch, "theirs", "2");
     project.write("plugins/a.py", &filter("2"));
     watch.wait("remote_edit", Some("a"));
-    // What is pulled is known, and what is saved after it deployed: it was kept.
+    // The pulled text is known, and the copy can be saved and deployed.
     let told = notices(&project, &["pull", "a"], 0);
     let ours = project.read(of(&told, "pulled")["backup"].as_str().unwrap());
     watch.wait("unchanged", Some("a"));
@@ -110,7 +110,7 @@ fn what_is_held_is_gone_on_with_beside_a_daemon() {
 }
 
 #[test]
-fn a_file_that_is_broken_can_be_compared_and_pulled() {
+fn a_broken_file_can_be_compared_and_pulled() {
     let server = FakeServer::start();
     let project = deployed_twice(&server);
     let broken = filter("2").replace("class Filter:", "class Filter");
@@ -139,7 +139,7 @@ fn many_plugins_cost_few_requests() {
 }
 
 #[test]
-fn a_difference_is_coloured_for_people_only() {
+fn differences_are_coloured_only_on_a_terminal() {
     let server = FakeServer::start();
     let project = deployed_twice(&server);
     project.put(A, filter("3"));
@@ -153,7 +153,7 @@ fn a_difference_is_coloured_for_people_only() {
 }
 
 #[test]
-fn diff_tells_of_what_is_on_the_server_alone() {
+fn diff_lists_plugins_that_only_the_server_has() {
     let server = FakeServer::start();
     let project = deployed_twice(&server);
     project.put("plugins/off.py", tool("1"));
@@ -184,6 +184,6 @@ fn diff_tells_of_what_is_on_the_server_alone() {
         "{}",
         ran.stderr
     );
-    // What one is asked about is not the rest.
+    // A named plugin says nothing about the others.
     assert_eq!(project.run(&["diff", "a"]).stderr, "no difference (1 plugin)\n");
 }

@@ -24,7 +24,7 @@ fn history_lists_what_was_deployed_and_replaced() {
     .assert_eq(&ran.stdout);
     assert_eq!(ran.stderr, "");
 
-    // What the server holds now may be nothing that we know of.
+    // The current text may be unknown to us.
     server.edit_row(Kind::Function, "a", |row| row.content = filter("3"));
     let told = notices(&project, &["history", "a"], 0);
     let brief: Vec<_> = told.iter().map(|entry| json!([entry["what"], entry["version"], entry["current"]])).collect();
@@ -46,7 +46,7 @@ fn history_lists_what_was_deployed_and_replaced() {
 }
 
 #[test]
-fn history_and_the_servers_own_are_one_list() {
+fn history_merges_our_copies_and_the_servers_versions() {
     let server = FakeServer::start();
     let project = deployed_twice(&server);
     server.edit_row(Kind::Function, "a", |row| row.content = filter("theirs"));
@@ -67,7 +67,7 @@ fn history_and_the_servers_own_are_one_list() {
 }
 
 #[test]
-fn history_asks_for_few_texts_however_many_versions_there_are() {
+fn history_reads_few_texts_of_many_versions() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     server.seed(Kind::Tool, "t", &tool("0"));
@@ -84,7 +84,7 @@ fn history_asks_for_few_texts_however_many_versions_there_are() {
 }
 
 #[test]
-fn history_without_the_server_is_that_of_our_copies() {
+fn history_without_the_server_lists_our_copies() {
     let mut server = FakeServer::start();
     let project = deployed_twice(&server);
     server.go_down();
@@ -92,7 +92,7 @@ fn history_without_the_server_is_that_of_our_copies() {
     check(&ran, 3);
     assert_eq!(ran.stdout.lines().count(), 2, "{}", ran.stdout);
     assert!(ran.stderr.starts_with("error: cannot reach http://127.0.0.1"), "{}", ran.stderr);
-    // What nobody here knows of may be on the server.
+    // A plugin that is unknown here may be on the server.
     let ran = project.run(&["history", "b"]);
     check(&ran, 3);
     assert!(ran.stderr.starts_with("error: cannot reach"), "{}", ran.stderr);
@@ -114,7 +114,7 @@ fn a_plugin_is_named_by_path_or_id_or_kind() {
     for (name, version) in [("function:clock", "f"), ("tool:clock", "t"), ("only", "only")] {
         assert_eq!(notices(&project, &["history", name], 0)[0]["version"], version);
     }
-    // A file says which is meant.
+    // A file decides which one is meant.
     project.put("plugins/clock.py", tool("t"));
     assert_eq!(notices(&project, &["history", "clock"], 0)[0]["version"], "t");
     assert_eq!(notices(&project, &["history", "plugins/clock.py"], 0)[0]["version"], "t");
@@ -124,7 +124,7 @@ fn a_plugin_is_named_by_path_or_id_or_kind() {
         check(&ran, 2);
         assert!(ran.stderr.starts_with(&format!("error: {words}")), "{arguments:?} {}", ran.stderr);
     };
-    refused(&["history", "gone"], "there is no plugin `gone`, neither here nor on the server\nhint: ");
+    refused(&["history", "gone"], "there is no plugin `gone` here or on the server\nhint: ");
     refused(&["rollback", "plugins/gone.py"], "there is no plugin `plugins/gone.py`");
     project.put("plugins/more/one.py", filter("1"));
     project.put("plugins/more/two.py", filter("1"));
@@ -137,9 +137,9 @@ fn a_plugin_is_named_by_path_or_id_or_kind() {
     assert_eq!(ran.stderr, "function one has no history yet\n");
 }
 
-/// The server holds what somebody else has put there, as long as it refuses what is to take its place.
+/// Someone else's text stays on the server while it refuses ours.
 #[test]
-fn what_a_refused_deploy_did_not_replace_is_not_replaced() {
+fn history_shows_no_replacement_after_a_refused_deploy() {
     for version in VERSIONS {
         let server = FakeServer::of(version);
         let project = deployed_twice(&server);
@@ -163,7 +163,7 @@ fn what_a_refused_deploy_did_not_replace_is_not_replaced() {
         project.put(A, filter("3"));
         check(&project.run(&["--once"]), 0);
         what(&["deployed 3*", "replaced theirs", "deployed 2", "deployed 1"]);
-        // What was deployed before may be so again.
+        // An earlier text may be deployed again.
         server.edit_row(Kind::Function, "a", |row| row.content = filter("theirs"));
         check(&project.run(&["--once"]), 0);
         what(&["deployed 3*", "replaced theirs", "deployed 3", "replaced theirs", "deployed 2", "deployed 1"]);
@@ -186,9 +186,9 @@ fn many_deploys_are_one_line_each() {
     assert_eq!(texts, 19);
 }
 
-/// What was taken over from the server counts as ours from then on, so it is kept as ours is.
+/// A pulled text counts as ours, so a copy is kept.
 #[test]
-fn what_was_pulled_can_be_put_back() {
+fn a_pulled_over_text_can_be_restored() {
     let server = FakeServer::of(Version::V0_9_6);
     let project = deployed_twice(&server);
     server.edit_row(Kind::Function, "a", |row| row.content = filter("theirs"));

@@ -21,7 +21,7 @@ use crate::support::command::{
 use crate::support::fake_server::{FakeServer, Fault, Version};
 
 const A: &str = "plugins/a.py";
-/// One that keeps versions, and one that does not and switches off what it refuses.
+/// One that keeps versions; one that does not, and switches off functions that it refuses.
 const VERSIONS: [Version; 2] = [Version::V0_12_4, Version::V0_9_6];
 
 fn key(kind: Kind, id: &str) -> Key {
@@ -32,7 +32,7 @@ fn state(project: &Project, server: &FakeServer) -> Folder {
     Folder::new(project.path(".owui-watch"), &server.url())
 }
 
-/// As a run leaves it that has deployed this text.
+/// Leaves state as a run does that deployed this text.
 fn archive(project: &Project, server: &FakeServer, key: &Key, text: &str, at: &str) {
     let backup = Backup { key: key.clone(), digest: Digest::of_text(text), text: text.to_owned() };
     state(project, server).archive(&backup, at.parse().unwrap()).unwrap();
@@ -60,7 +60,7 @@ fn rollback_of(project: &Project, server: &FakeServer, key: &Key) -> Option<Roll
 // ---- all of them ----------------------------------------------------------------------------------------------------
 
 #[test]
-fn without_a_server_that_lets_us_in_there_is_a_reason() {
+fn a_server_that_denies_access_gives_a_reason() {
     let mut server = FakeServer::start();
     let project = deployed_twice(&server);
     let commands = [&["diff"][..], &["pull"], &["rollback", "a", "--yes"], &["history", "a"]];
@@ -84,7 +84,7 @@ fn without_a_server_that_lets_us_in_there_is_a_reason() {
 }
 
 #[test]
-fn the_server_can_be_said_on_either_side_of_the_command() {
+fn the_server_flag_works_before_and_after_the_command() {
     let server = FakeServer::start();
     let project = deployed_twice(&server);
     let elsewhere = Project::new().with("OPENWEBUI_API_KEY", crate::support::fake_server::KEY);
@@ -98,7 +98,7 @@ fn the_server_can_be_said_on_either_side_of_the_command() {
 }
 
 #[test]
-fn without_a_login_there_is_a_session() {
+fn commands_work_on_a_server_without_login() {
     let server = FakeServer::start();
     server.open_the_door();
     let project = Project::new().with("OPENWEBUI_URL", &server.url());
@@ -109,12 +109,12 @@ fn without_a_login_there_is_a_session() {
 }
 
 #[test]
-fn an_error_is_json_where_json_is_wanted() {
+fn json_output_has_json_errors() {
     let server = FakeServer::start();
     let project = deployed_twice(&server);
     for (arguments, code, message) in [
-        (&["history", "gone"][..], 2, "there is no plugin `gone`, neither here nor on the server"),
-        (&["diff", "gone"], 2, "there is no plugin `gone`, neither here nor on the server"),
+        (&["history", "gone"][..], 2, "there is no plugin `gone` here or on the server"),
+        (&["diff", "gone"], 2, "there is no plugin `gone` here or on the server"),
         (&["rollback", "a", "9", "--yes"], 2, "no version `9` of function a is known"),
         (&["rollback", "a"], 2, "nothing was put back: cannot ask, standard input is not a terminal"),
         (&["--once", "--root", "gone"], 2, "cannot watch `gone`: there is no such folder"),
@@ -131,7 +131,7 @@ fn an_error_is_json_where_json_is_wanted() {
 
 // ---- what others say ------------------------------------------------------------------------------------------------
 
-/// The title of a captive portal, or any other text, with all that a terminal could obey.
+/// A hostile text with everything that a terminal could interpret.
 const HOSTILE: &str = "\u{1b}]0;owned\u{7}\u{9b}2J\u{0}\u{1b}[2Jfree\u{202e}\u{61c}\u{200b} wifi\u{2028}";
 
 #[track_caller]
@@ -143,7 +143,7 @@ fn steers_nothing(ran: &Ran) {
 }
 
 #[test]
-fn no_answer_steers_the_terminal() {
+fn answers_cannot_control_the_terminal() {
     let portal = format!("<html><head><title>{HOSTILE}</title></head></html>").leak();
     let server = FakeServer::start();
     let project = deployed_twice(&server);
@@ -161,7 +161,7 @@ fn no_answer_steers_the_terminal() {
 }
 
 #[test]
-fn no_text_on_the_server_steers_the_terminal() {
+fn server_texts_cannot_control_the_terminal() {
     let server = FakeServer::start();
     let project = deployed_twice(&server);
     let refused = json!({ "detail": HOSTILE }).to_string().leak();
@@ -186,7 +186,7 @@ fn no_text_on_the_server_steers_the_terminal() {
 
 #[test]
 #[cfg(unix)]
-fn no_name_steers_the_terminal() {
+fn names_cannot_control_the_terminal() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     let name = "plugins/free\u{1b}[2J\u{202e}\u{9b}2J\nwifi.py";
@@ -255,17 +255,17 @@ async fn there_and_back(version: Version) {
     assert_eq!(project.read(A), text("1"));
     check(&project.run(&["diff"]), 0);
 
-    // What the server refuses leaves it as it was. A pull has kept it.
+    // A refusal leaves the plugin as it was. The pull has kept a copy.
     project.put(A, REFUSED);
     check(&project.run(&["pull", "a"]), 0);
-    // How the import was spelled here, this file did not say.
+    // This file did not show how the import was spelled here.
     assert_eq!(project.read(A), stored(&text("1")));
     project.put(A, text("1"));
     let told = notices(&project, &["rollback", "a", &short(REFUSED), "--yes"], 1);
     assert_eq!(of(&told, "refused")["words"], "No module named 'no_such_thing'");
     assert_eq!(content().await, (stored(&text("1")), Some(true)));
 
-    // What an admin does in the browser is kept, and comes here with a pull.
+    // An admin's edit in the browser is kept, and a pull writes it here.
     let row = server.get("/api/v1/functions/id/a").await.1;
     let theirs = json!({"id": "a", "name": row["name"], "content": text("theirs"), "meta": row["meta"]});
     assert_eq!(server.post("/api/v1/functions/id/a/update", &theirs).await.0, 200);

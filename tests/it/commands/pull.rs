@@ -1,9 +1,9 @@
-//! `pull`: the server's text is written to the file.
+//! `pull`: writes the server's text to the file.
 
 use super::*;
 
 #[test]
-fn pull_writes_what_differs_and_keeps_what_was_there() {
+fn pull_writes_differing_files_and_keeps_copies() {
     for version in VERSIONS {
         let server = FakeServer::of(version);
         let project = deployed_twice(&server);
@@ -23,20 +23,20 @@ fn pull_writes_what_differs_and_keeps_what_was_there() {
         assert_eq!(project.read("plugins/new.py"), tool("1"));
         assert_eq!(writes(&server).len(), n_writes, "nothing changes on the server");
 
-        // To a run it is what the server holds.
+        // A run finds it unchanged.
         let told = notices(&project, &["--once"], 0);
         assert_eq!(told.iter().filter(|notice| notice["event"] == "updated").count(), 0, "{told:#?}");
         let ran = project.run(&["pull"]);
         check(&ran, 0);
         assert_eq!(ran.stderr, "nothing to pull: no file differs from the server\n");
-        // The copy is part of the history, and not what a rollback goes back to by itself.
+        // The copy is part of the history, but not the default of a rollback.
         let told = notices(&project, &["history", "a"], 0);
         of(&told.iter().filter(|entry| entry["what"] == "local_file").cloned().collect::<Vec<_>>(), "history");
     }
 }
 
 #[test]
-fn a_pull_undoes_the_servers_rewriting_and_nothing_else() {
+fn pull_undoes_only_the_servers_rewriting() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     let mine = format!("from utils import misc\nfrom open_webui.config import x\n{}", filter("1"));
@@ -71,15 +71,15 @@ fn a_plugin_without_a_file_gets_one() {
     assert_eq!(project.read("plugins/theirs.py"), theirs.replace('\r', ""));
     assert_eq!(of(&notices(&project, &["--once"], 0), "summary")["unchanged"], 1);
 
-    // What is there under that name is not touched.
+    // An existing file is not touched.
     server.seed(Kind::Tool, "taken", &tool("1"));
     project.put("plugins/taken.py", "print('something else')\n");
     let ran = project.run(&["pull", "taken"]);
     check(&ran, 1);
-    assert_eq!(ran.stderr, "error: `plugins/taken.py` is there already, and is not this plugin\n");
+    assert_eq!(ran.stderr, "error: `plugins/taken.py` exists already, and is not this plugin\n");
     assert_eq!(project.read("plugins/taken.py"), "print('something else')\n");
 
-    // Nor is a file made that would be another plugin.
+    // No file is created that would be another plugin.
     server.seed(Kind::Tool, "old_name", &tool("1").replace("title", "id: new_name\ntitle"));
     let ran = project.run(&["pull", "old_name"]);
     check(&ran, 1);
@@ -91,7 +91,7 @@ fn a_plugin_without_a_file_gets_one() {
     assert!(!project.path("plugins/old_name.py").exists());
     check(&project.run(&["pull", "gone"]), 2);
 
-    // One that a run would not find is told of.
+    // A file that a run would not find is warned about.
     project.put("plugins/.gitignore", "hidden.py\n");
     server.seed(Kind::Tool, "hidden", &tool("1"));
     let ran = project.run(&["pull", "hidden"]);
@@ -100,7 +100,7 @@ fn a_plugin_without_a_file_gets_one() {
 }
 
 #[test]
-fn pull_tells_of_what_has_no_file_and_writes_it_when_told_to() {
+fn pull_lists_plugins_without_files_and_writes_them_with_all() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     for n in 1..=13 {
@@ -113,7 +113,7 @@ fn pull_tells_of_what_has_no_file_and_writes_it_when_told_to() {
     let hint = "hint: `owui-watch pull ID` writes one, `owui-watch pull --all` writes all of them\n";
     assert_eq!(ran.stderr, format!("{alone}{hint}nothing to pull: no file differs from the server\n"));
 
-    // Nobody is there to say yes.
+    // Nobody can answer.
     let ran = project.run(&["pull", "--all"]);
     check(&ran, 2);
     let refused =
@@ -121,7 +121,7 @@ fn pull_tells_of_what_has_no_file_and_writes_it_when_told_to() {
     assert_eq!(ran.stderr, format!("{alone}{refused}"));
     assert_eq!(names(&project.path("plugins")), Vec::<String>::new());
 
-    // Of several, one that there is not spoils all.
+    // One unknown name stops the whole command.
     check(&project.run(&["pull", "t01", "t02", "nope"]), 2);
     assert_eq!(names(&project.path("plugins")), Vec::<String>::new());
     let told = notices(&project, &["pull", "t01", "t02", "t01"], 0);
@@ -143,14 +143,14 @@ fn pull_tells_of_what_has_no_file_and_writes_it_when_told_to() {
 }
 
 #[test]
-fn what_was_not_deployed_from_here_is_not_called_so() {
+fn history_does_not_call_a_pulled_text_deployed() {
     for version in VERSIONS {
         let server = FakeServer::of(version);
         let project = deployed_twice(&server);
-        // By a pull.
+        // Found by a pull.
         server.edit_row(Kind::Function, "a", |row| row.content = filter("theirs"));
         check(&project.run(&["pull", "a"]), 0);
-        // By a first look.
+        // Found by the first comparison.
         server.seed(Kind::Function, "b", &filter("1"));
         project.put("plugins/b.py", filter("1"));
         check(&project.run(&["--once"]), 0);
@@ -167,7 +167,7 @@ fn what_was_not_deployed_from_here_is_not_called_so() {
 }
 
 #[test]
-fn a_pull_that_was_asked_for_and_is_not_needed_says_so() {
+fn a_named_pull_without_a_difference_says_so() {
     let server = FakeServer::start();
     let project = deployed_twice(&server);
     let ran = project.run(&["pull", "a"]);
@@ -192,7 +192,7 @@ fn a_pull_ends_a_rollback() {
 }
 
 #[test]
-fn what_was_pulled_is_nobody_elses_when_the_file_changes() {
+fn a_pulled_text_counts_as_ours() {
     let server = FakeServer::start();
     let project = deployed_twice(&server);
     project.put("watch.toml", "on_remote_edit = \"hold\"\n");
@@ -205,7 +205,7 @@ fn what_was_pulled_is_nobody_elses_when_the_file_changes() {
 }
 
 #[test]
-fn nothing_is_overwritten_that_cannot_be_kept() {
+fn pull_overwrites_nothing_without_a_copy() {
     let server = FakeServer::start();
     let project = deployed_twice(&server);
     server.edit_row(Kind::Function, "a", |row| row.content = filter("theirs"));
@@ -219,11 +219,11 @@ fn nothing_is_overwritten_that_cannot_be_kept() {
 
 #[cfg(unix)]
 #[test]
-fn a_pull_goes_through_a_link_and_keeps_permissions() {
+fn pull_follows_links_and_keeps_permissions() {
     use std::os::unix::fs::{PermissionsExt as _, symlink};
     let server = FakeServer::start();
     let project = Project::on(&server);
-    // Not found there by itself, so that the link is the plugin.
+    // The target is not found itself, so the link is the plugin.
     project.put("plugins/.versions/a-2.py", filter("2"));
     symlink(".versions/a-2.py", project.path(A)).unwrap();
     let target = project.path("plugins/.versions/a-2.py");
@@ -244,7 +244,7 @@ fn a_pull_goes_through_a_link_and_keeps_permissions() {
 }
 
 #[test]
-fn what_two_files_claim_is_pulled_into_neither() {
+fn pull_skips_files_with_the_same_id() {
     let server = FakeServer::start();
     let project = deployed_twice(&server);
     let other = "plugins/other/a.py";
@@ -272,7 +272,7 @@ fn what_two_files_claim_is_pulled_into_neither() {
 }
 
 #[test]
-fn without_the_folder_there_is_still_a_way_back() {
+fn rollback_works_without_the_plugin_folder() {
     let server = FakeServer::start();
     let project = deployed_twice(&server);
     fs::remove_dir_all(project.path("plugins")).unwrap();

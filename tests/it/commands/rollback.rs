@@ -1,9 +1,9 @@
-//! `rollback`: an earlier text is put back on the server, also beside a daemon.
+//! `rollback`: restores an earlier text on the server, also beside a daemon.
 
 use super::*;
 
 #[test]
-fn rollback_puts_the_text_before_back_and_changes_nothing_else() {
+fn rollback_restores_only_the_previous_text() {
     for version in VERSIONS {
         let server = FakeServer::of(version);
         let project = deployed_twice(&server);
@@ -12,7 +12,7 @@ fn rollback_puts_the_text_before_back_and_changes_nothing_else() {
         check(&ran, 0);
         assert_eq!((text(&server, "a"), project.read(A)), (filter("1"), filter("2")), "{version:?}");
         assert!(server.row(Kind::Function, "a").unwrap().is_active);
-        // The difference, what came of it, and what will come of the file.
+        // The difference, the result, and what happens to the file.
         let mut lines = ran.stdout.lines();
         assert_eq!(lines.next(), Some("--- a/a.py\t(server)"));
         assert!(
@@ -24,7 +24,7 @@ fn rollback_puts_the_text_before_back_and_changes_nothing_else() {
         assert!(ran.stdout.contains(" ✓ filter  a             2 → 1  "), "{}", ran.stdout);
         assert!(ran.stdout.ends_with("`plugins/a.py` is not deployed again until it changes\n"), "{}", ran.stdout);
         assert_eq!(ran.stderr, "hint: `owui-watch pull a` writes the server's text to it\n");
-        // What a daemon reads.
+        // The record that a daemon reads.
         let (local, server_digest) = (Digest::of_text(&filter("2")), Digest::of_text(&filter("1")));
         assert_eq!(
             rollback_of(&project, &server, &a),
@@ -39,7 +39,7 @@ fn rollback_puts_the_text_before_back_and_changes_nothing_else() {
         );
         assert!(!project.path(".owui-watch/backups").exists(), "what was replaced is ours, and there is a copy of it");
 
-        // Once more is forward again: to what the file has, which may then be deployed.
+        // A second rollback restores the file's text, which may then be deployed.
         check(&project.run(&["rollback", "a", "--yes"]), 0);
         assert_eq!(text(&server, "a"), filter("2"));
         assert_eq!(rollback_of(&project, &server, &a), None);
@@ -47,7 +47,7 @@ fn rollback_puts_the_text_before_back_and_changes_nothing_else() {
 }
 
 #[test]
-fn rollback_does_nothing_without_a_yes() {
+fn rollback_needs_consent() {
     let server = FakeServer::start();
     let project = deployed_twice(&server);
     let n_writes = writes(&server).len();
@@ -60,14 +60,14 @@ fn rollback_does_nothing_without_a_yes() {
     );
     assert_eq!(writes(&server).len(), n_writes);
     assert_eq!(rollback_of(&project, &server, &key(Kind::Function, "a")), None);
-    // Where it is wanted and nothing else, nothing else is said.
+    // With --quiet only the result is printed.
     let ran = project.run(&["rollback", "a", "--yes", "--quiet"]);
     check(&ran, 0);
     assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", ""));
 }
 
 #[test]
-fn rollback_takes_what_history_prints() {
+fn rollback_accepts_the_names_that_history_prints() {
     let server = FakeServer::start();
     let project = deployed_twice(&server);
     // The same version twice, and a text that only the server has.
@@ -96,13 +96,13 @@ fn rollback_takes_what_history_prints() {
     check(&ran, 2);
     assert_eq!(
         ran.stderr,
-        "error: no version `no-such` of function a is known\nhint: `owui-watch history a` lists what there is\n"
+        "error: no version `no-such` of function a is known\nhint: `owui-watch history a` lists the known texts\n"
     );
     assert_eq!(text(&server, "a"), filter("3"));
 }
 
 #[test]
-fn rollback_finds_a_version_whose_text_was_not_asked_for() {
+fn rollback_finds_versions_whose_text_was_not_read() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     server.seed(Kind::Tool, "t", &tool("0"));
@@ -116,7 +116,7 @@ fn rollback_finds_a_version_whose_text_was_not_asked_for() {
 }
 
 #[test]
-fn rollback_to_what_is_there_sends_nothing() {
+fn rollback_to_the_current_text_sends_nothing() {
     let server = FakeServer::start();
     let project = deployed_twice(&server);
     let n_writes = writes(&server).len();
@@ -133,7 +133,7 @@ fn rollback_to_what_is_there_sends_nothing() {
 }
 
 #[test]
-fn rollback_keeps_a_copy_of_what_is_not_ours() {
+fn rollback_copies_other_peoples_text_first() {
     for version in VERSIONS {
         let server = FakeServer::of(version);
         let project = deployed_twice(&server);
@@ -143,14 +143,14 @@ fn rollback_keeps_a_copy_of_what_is_not_ours() {
         assert_eq!(updated["version"], "2");
         assert_eq!(project.read(updated["backup"].as_str().unwrap()), filter("theirs"));
         assert_eq!(of(&told, "difference")["version"], "2");
-        // Which is the way back.
+        // A rollback returns to it.
         check(&project.run(&["rollback", "a", "theirs", "--yes"]), 0);
         assert_eq!(text(&server, "a"), filter("theirs"));
     }
 }
 
 #[test]
-fn a_text_of_ours_from_before_there_were_copies_gets_one() {
+fn rollback_copies_our_uncopied_text_first() {
     let server = FakeServer::of(Version::V0_9_6);
     let project = deployed_twice(&server);
     let deployed = project.path(&copies("deployed", &server.url(), "function/a"));
@@ -164,7 +164,7 @@ fn a_text_of_ours_from_before_there_were_copies_gets_one() {
 }
 
 #[test]
-fn a_rollback_that_is_refused_leaves_everything_as_it_was() {
+fn a_refused_rollback_changes_nothing() {
     for version in VERSIONS {
         let server = FakeServer::of(version);
         let project = deployed_twice(&server);
@@ -181,7 +181,7 @@ fn a_rollback_that_is_refused_leaves_everything_as_it_was() {
         assert!(state(&project, &server).intents().is_empty());
         assert_eq!(told.iter().any(|notice| notice["event"] == "restored"), version == Version::V0_9_6);
 
-        // What held before, holds.
+        // The earlier rollback still applies.
         check(&project.run(&["rollback", "a", "1", "--yes"]), 0);
         let held = rollback_of(&project, &server, &a);
         assert!(held.is_some());
@@ -190,9 +190,9 @@ fn a_rollback_that_is_refused_leaves_everything_as_it_was() {
     }
 }
 
-/// Between a refusal and its healing the program was killed, and the function is off.
+/// The program was killed between a refusal and its repair, so the function is off.
 #[test]
-fn a_rollback_first_makes_good_what_a_crash_has_left_behind() {
+fn rollback_first_repairs_an_interrupted_deploy() {
     let server = FakeServer::of(Version::V0_9_6);
     let project = deployed_twice(&server);
     let (a, now) = (key(Kind::Function, "a"), filter("2"));
@@ -208,7 +208,7 @@ fn a_rollback_first_makes_good_what_a_crash_has_left_behind() {
 }
 
 #[test]
-fn what_cannot_work_is_not_put_back() {
+fn a_broken_text_is_not_restored() {
     let server = FakeServer::start();
     let project = deployed_twice(&server);
     let n_writes = writes(&server).len();
@@ -225,7 +225,7 @@ fn what_cannot_work_is_not_put_back() {
 }
 
 #[test]
-fn what_was_deleted_on_the_server_can_be_put_back() {
+fn a_plugin_deleted_on_the_server_can_be_restored() {
     let server = FakeServer::start();
     let project = deployed_twice(&server);
     server.delete_row(Kind::Function, "a");
@@ -239,7 +239,7 @@ fn what_was_deleted_on_the_server_can_be_put_back() {
 }
 
 #[test]
-fn a_rollback_whose_answer_is_lost_is_looked_at_again() {
+fn a_lost_answer_to_a_rollback_is_checked() {
     for version in VERSIONS {
         let server = FakeServer::of(version);
         let project = deployed_twice(&server);
@@ -266,12 +266,12 @@ fn the_commands_run_beside_a_daemon() {
 }
 
 #[test]
-fn after_a_rollback_a_daemon_waits_for_a_change() {
+fn after_a_rollback_the_daemon_waits_for_a_change() {
     let server = FakeServer::start();
     let project = deployed_twice(&server);
     let mut watch = project.watch();
     check(&project.run(&["rollback", "a", "--yes"]), 0);
-    // Saved as it was.
+    // Saved unchanged.
     project.write(A, &filter("2"));
     watch.wait("rolled_back", Some("a"));
     assert_eq!(text(&server, "a"), filter("1"));
@@ -280,7 +280,7 @@ fn after_a_rollback_a_daemon_waits_for_a_change() {
     assert_eq!(text(&server, "a"), filter("3"));
     assert_eq!(rollback_of(&project, &server, &key(Kind::Function, "a")), None);
 
-    // The same for one that is started later.
+    // The same for a daemon started later.
     check(&project.run(&["rollback", "a", "2", "--yes"]), 0);
     drop(watch);
     let mut watch = project.watch_with(&[]);
@@ -289,16 +289,16 @@ fn after_a_rollback_a_daemon_waits_for_a_change() {
     assert_eq!(text(&server, "a"), filter("2"));
 }
 
-/// Else the daemon would take for somebody else's what stands on the server after that.
+/// Otherwise the daemon would take the restored text for someone else's.
 #[test]
-fn a_rollback_knows_what_was_saved_since_it_began() {
+fn a_rollback_notices_saves_during_the_question() {
     let server = FakeServer::start();
     let project = deployed_twice(&server);
     server.hold("/api/version");
     std::thread::scope(|scope| {
         let n_before = server.lines().iter().filter(|line| line.contains("/api/version")).count();
         let rollback = scope.spawn(|| project.run(&["rollback", "a", &short(&filter("2")), "--yes"]));
-        // It has read the files by then.
+        // By then it has read the files.
         server.wait_for("/api/version", n_before + 1);
         project.write(A, &filter("3"));
         server.edit_row(Kind::Function, "a", |row| row.content = filter("3"));
@@ -311,9 +311,9 @@ fn a_rollback_knows_what_was_saved_since_it_began() {
     assert_eq!((noted.local, noted.server, noted.done), (Some(digest("3")), digest("2"), true));
 }
 
-/// A deploy takes minutes, and the user wants an earlier text back meanwhile.
+/// A deploy takes minutes, and the user rolls back meanwhile.
 #[test]
-fn a_rollback_beside_a_slow_deploy_is_undone_by_it_and_the_user_is_told() {
+fn a_slow_deploy_undoes_a_rollback_and_says_so() {
     let server = FakeServer::of(Version::V0_12_4);
     let project = deployed_twice(&server);
     let mut watch = project.watch();
@@ -328,16 +328,16 @@ fn a_rollback_beside_a_slow_deploy_is_undone_by_it_and_the_user_is_told() {
     assert!(hint.as_str().unwrap().contains(&format!("`owui-watch rollback a {wanted}`")), "{hint}");
     let a = key(Kind::Function, "a");
     assert_eq!(rollback_of(&project, &server, &a), None);
-    // As it says.
+    // The hint works.
     check(&project.run(&["rollback", "a", &wanted, "--yes"]), 0);
     project.write(A, &filter("3"));
     watch.wait("rolled_back", Some("a"));
     assert_eq!(text(&server, "a"), filter("1"));
 }
 
-/// Where the server may switch off what it refuses, it is on disk that something is under way.
+/// Where the server may switch off functions that it refuses, an intent is saved first.
 #[test]
-fn what_a_daemon_is_known_to_deploy_is_not_rolled_back_meanwhile() {
+fn no_rollback_during_a_daemons_deploy_of_the_plugin() {
     let server = FakeServer::of(Version::V0_9_6);
     let project = deployed_twice(&server);
     let (mut watch, a) = (project.watch(), key(Kind::Function, "a"));
@@ -358,7 +358,7 @@ fn what_a_daemon_is_known_to_deploy_is_not_rolled_back_meanwhile() {
     assert_eq!(text(&server, "a"), filter("3"));
 }
 
-/// Saves a third text, which is on its way until the server is released.
+/// Saves a third text, whose deploy hangs until the server is released.
 fn deploying(server: &FakeServer, project: &Project) {
     let before = server.lines().iter().filter(|line| line.contains("/update")).count();
     server.fail_next_of("/update", 1, Fault::Delay);
@@ -367,13 +367,13 @@ fn deploying(server: &FakeServer, project: &Project) {
 }
 
 #[test]
-fn a_pulled_file_is_unchanged_to_a_daemon() {
+fn a_daemon_treats_a_pulled_file_as_unchanged() {
     let server = FakeServer::start();
     let project = deployed_twice(&server);
     server.edit_row(Kind::Function, "a", |row| row.content = filter("theirs"));
     let n_writes = writes(&server).len();
     let mut watch = project.watch();
-    // The first pass has deployed the file; an edit after it is what is pulled.
+    // The first pass deployed the file; the pull gets a later edit.
     server.edit_row(Kind::Function, "a", |row| row.content = filter("later"));
     check(&project.run(&["pull", "a"]), 0);
     let told = watch.wait("unchanged", Some("a"));
@@ -382,7 +382,7 @@ fn a_pulled_file_is_unchanged_to_a_daemon() {
 }
 
 #[test]
-fn copies_are_those_of_one_server() {
+fn each_server_has_its_own_copies() {
     let (staging, production) = (FakeServer::of(Version::V0_9_6), FakeServer::of(Version::V0_9_6));
     let project = deployed_twice(&production);
     for version in ["3-staging", "4-staging"] {
@@ -402,7 +402,7 @@ fn copies_are_those_of_one_server() {
 }
 
 #[test]
-fn of_many_texts_that_may_be_meant_a_few_are_named() {
+fn an_ambiguous_version_names_a_few_candidates() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     let same_version = |n: u32| filter("1.0").replace("pass", &format!("n = {n}"));

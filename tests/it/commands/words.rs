@@ -15,7 +15,7 @@ fn a_mistyped_command_does_nothing() {
     let project = Project::on(&server);
     project.put("plugins/shout.py", filter("1"));
     project.put("plugins/clock.py", tool("1"));
-    let nothing = |word: &str| format!("`{word}` is no command, and no plugin here has this id or path");
+    let nothing = |word: &str| format!("`{word}` is neither a command nor the id or path of a plugin here");
     let list = "name a plugin by its id or path; `owui-watch --help` lists the commands";
     for (arguments, word, hint) in [
         (&["roolback", "shout"][..], "roolback", "did you mean `owui-watch rollback`?"),
@@ -46,9 +46,9 @@ fn a_mistyped_command_does_nothing() {
     );
     assert_eq!(server.lines(), Vec::<String>::new(), "nothing is asked, and nothing sent");
     assert!(!project.path(".owui-watch").exists(), "nothing is kept");
-    // What is named after a command may be on the server alone.
+    // A name after a command may exist only on the server.
     for command in ["diff", "pull"] {
-        let message = "there is no plugin `shuot`, neither here nor on the server";
+        let message = "there is no plugin `shuot` here or on the server";
         refused(&project, &[command, "shuot"], message, "did you mean `shout`?");
     }
 }
@@ -67,9 +67,9 @@ fn help_is_a_command() {
     assert!(unknown.stderr.contains("unrecognized subcommand 'shout'"), "{}", unknown.stderr);
 }
 
-/// A watch is about what is there, whether it can be deployed yet or not.
+/// A watch accepts existing files, even if they cannot be deployed yet.
 #[test]
-fn a_file_that_is_no_plugin_yet_can_be_watched() {
+fn a_file_without_a_plugin_can_be_watched() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     project.put("plugins/empty.py", "");
@@ -95,7 +95,7 @@ fn a_file_that_is_no_plugin_yet_can_be_watched() {
     let ran = project.run(&["--once", "broken"]);
     check(&ran, 1);
     assert!(ran.stderr.contains("plugins/broken.py:1:14: error: invalid Python"), "{}", ran.stderr);
-    // What is mended is deployed, also when it was named by its id.
+    // A fixed file is deployed, even if it was named by its id.
     for (id, file) in [("empty", "empty"), ("broken", "broken"), ("renamed", "mine")] {
         let mut watch = project.watch_with(&[id]);
         watch.wait("ready", None);
@@ -106,7 +106,7 @@ fn a_file_that_is_no_plugin_yet_can_be_watched() {
 }
 
 #[test]
-fn what_is_left_out_cannot_be_watched() {
+fn an_excluded_file_cannot_be_watched() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     for path in ["plugins/tests/a.py", "plugins/notes.txt", "elsewhere/b.py", "plugins/ignored.py"] {
@@ -133,7 +133,7 @@ fn what_is_left_out_cannot_be_watched() {
 }
 
 #[test]
-fn a_path_is_one_from_where_the_user_stands() {
+fn paths_are_relative_to_the_current_folder() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     project.put("plugins/deep/a.py", filter("1"));

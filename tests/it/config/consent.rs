@@ -1,13 +1,13 @@
-//! What a folder's own files may decide, and when the user must agree.
+//! The limits of a folder's own files, and when the user must agree.
 
 use super::*;
 
 /// Adds one way to set something.
 type Set = fn(Project) -> Project;
 
-/// Who may have written what: the user, or the author of the folder.
+/// Possible authors of a setting: the user, or the folder's author.
 #[test]
-fn a_key_of_the_users_goes_to_no_address_of_the_folders() {
+fn the_users_key_goes_to_no_address_of_the_folder() {
     let keys: [(&str, bool, Set); 7] = [
         ("`OPENWEBUI_API_KEY`", true, |p| p.with_env("OPENWEBUI_API_KEY", "sk-5ecre7")),
         ("`/tmp/home/.config/owui-watch/k`", true, |p| {
@@ -43,7 +43,7 @@ fn a_key_of_the_users_goes_to_no_address_of_the_folders() {
             assert_eq!(project.asks("sandbox"), None);
         }
     }
-    // The user's own file is the user's, in whatever way it is named.
+    // The user's own file counts as the user's, however it is named.
     let project = Project::new()
         .with_user("watch.toml", "url = 'https://it'\nroot = '/tmp'")
         .with_env("OPENWEBUI_API_KEY", "sk-1");
@@ -53,7 +53,7 @@ fn a_key_of_the_users_goes_to_no_address_of_the_folders() {
 
 /// Otherwise a folder could send the key of the user's server to a program on this machine.
 #[test]
-fn the_default_address_is_the_users_only_where_they_set_no_other() {
+fn the_default_address_counts_as_the_users_unless_overridden() {
     let project = || {
         let project = Project::new().with_user("k", "sk-1");
         project.with_user("watch.toml", "url = 'https://chat.mine.example/'\napi_key_file = 'k'")
@@ -62,14 +62,14 @@ fn the_default_address_is_the_users_only_where_they_set_no_other() {
     let question = "send your API key from `/tmp/home/.config/owui-watch/k` to http://localhost:8080";
     assert_eq!(asks("http://localhost:8080").as_deref(), Some(question));
     assert_eq!(project().with(".env", "url=http://localhost:8080\n").asks("").as_deref(), Some(question));
-    // Saying what the user says changes nothing.
+    // Repeating the user's setting changes nothing.
     assert_eq!(asks("https://chat.mine.example/api/v1"), None);
     assert_eq!(project().asks(""), None);
 }
 
-/// The folder's author may have made it for other programs' secrets.
+/// The folder's author may point it at other programs' secrets.
 #[test]
-fn an_api_key_file_holds_nothing_but_a_key() {
+fn an_api_key_file_holds_only_a_key() {
     let file = |name: &str, text: &str| {
         Project::new().with("watch.toml", &format!("api_key_file = '{name}'")).with(name, text)
     };
@@ -107,10 +107,10 @@ fn an_api_key_file_holds_nothing_but_a_key() {
     assert!(named.good("").key.is_some());
 }
 
-/// Its paths are relative to the folder, whatever the file is.
+/// Its paths are relative to the folder of the link.
 #[cfg(unix)]
 #[test]
-fn a_link_to_the_users_settings_is_the_folders() {
+fn a_link_to_the_users_settings_counts_as_the_folders() {
     let project = Project::new().with_user("watch.toml", "state = '../state'").with_user(".env", "");
     assert_eq!(project.asks("--config ../home/.config/owui-watch/watch.toml"), None);
     let project = project.with_link("watch.toml", "../home/.config/owui-watch/watch.toml");
@@ -142,7 +142,7 @@ fn consent_shows_the_whole_host() {
     assert!(project.with("watch.toml", "url = \"https://a\\u001b[2Jb\"").load("").is_err());
 }
 
-/// A script is told what it can do: nobody is there to be asked.
+/// A script gets remedies without a question: nobody can answer.
 #[test]
 fn without_a_terminal_the_hint_names_yes_and_the_variable() {
     for (line, variable, value) in [
@@ -160,7 +160,7 @@ fn without_a_terminal_the_hint_names_yes_and_the_variable() {
              or set {variable} in the environment"
         );
         assert_eq!(hint(project.load("--config sub/watch.toml").unwrap_err()), Some(expected), "{line}");
-        // Either is enough.
+        // Either variable is enough.
         assert_eq!(project.with_env(variable, value).asks("--config sub/watch.toml"), None, "{line}");
     }
     let other = Project::new().with("watch.toml", "state = 'a").load("").unwrap_err();
@@ -170,7 +170,7 @@ fn without_a_terminal_the_hint_names_yes_and_the_variable() {
 /// A container may run us as a user without a home.
 #[cfg(unix)]
 #[test]
-fn a_home_that_cannot_be_read_matters_only_for_consent() {
+fn an_unreadable_home_matters_only_for_consent() {
     let mut project = Project::new().with("watch.toml", "state = 'here'").with_env("OPENWEBUI_API_KEY", "sk-1");
     for home in [Some("/dev/null/.config"), None] {
         project.world.config_home = home.map(PathBuf::from);
@@ -179,11 +179,11 @@ fn a_home_that_cannot_be_read_matters_only_for_consent() {
         project = project.with("watch.toml", "url = 'https://it'");
         project.refusal("").says(&expect![[r#"
             error: cannot send your API key from `OPENWEBUI_API_KEY` to https://it: `watch.toml:1:1` sets that address, and you have not agreed to it
-            hint: set HOME or XDG_CONFIG_HOME to a folder of yours, which keeps your answer
+            hint: set HOME or XDG_CONFIG_HOME to your own folder, which stores your answer
         "#]]);
         let error = project.load("").unwrap_err();
         let cannot_keep = error.request().unwrap().allow(&project.world).unwrap_err();
-        let hint = "set HOME or XDG_CONFIG_HOME to a folder of yours, which keeps your answer";
+        let hint = "set HOME or XDG_CONFIG_HOME to your own folder, which stores your answer";
         assert_eq!(cannot_keep.hint(), Some(hint));
         let expected = format!("{hint}\nor set OPENWEBUI_URL in the environment");
         assert_eq!(error.unattended().hint(), Some(&*expected));
@@ -191,7 +191,7 @@ fn a_home_that_cannot_be_read_matters_only_for_consent() {
 }
 
 #[test]
-fn consent_is_asked_for_in_these_words() {
+fn consent_questions_are_worded_like_this() {
     let project =
         Project::new().with_env("OPENWEBUI_API_KEY", "sk-5ecre7").with("watch.toml", "\nurl = 'https://evil'");
     project.refusal("--once").says(&expect![[r#"
@@ -221,7 +221,7 @@ fn consent_is_for_one_folder_and_one_address() {
     let asks = |project: &Project, line| project.asks(line).is_some();
     let project = Project::new().with_env("OPENWEBUI_API_KEY", "sk-1").with("watch.toml", "url = 'https://one'");
     assert_eq!(project.trust(""), ["send your API key from `OPENWEBUI_API_KEY` to https://one"]);
-    // With another key as well, and by every command.
+    // Also with another key, and for every command.
     let project = project.with_env("OPENWEBUI_API_KEY", "sk-2");
     for line in ["", "--once", "--dry-run", "history a", "diff", "pull", "rollback a", "service status"] {
         assert!(!asks(&project, line), "{line}");
@@ -237,7 +237,7 @@ fn consent_is_for_one_folder_and_one_address() {
     assert!(!asks(&project, ""), "the first one is remembered");
 }
 
-/// Before a service is started by hand, nobody sees the key that it will have.
+/// A service's key may not be visible before it starts.
 #[test]
 fn trust_can_be_given_before_there_is_a_key() {
     let project = Project::new().with("watch.toml", "url = 'https://it'");
@@ -248,14 +248,14 @@ fn trust_can_be_given_before_there_is_a_key() {
     assert_eq!(own.asks("trust"), None);
 }
 
-/// Whoever has a certificate that is trusted can pretend to be the user's server.
+/// The owner of a trusted certificate can impersonate the user's server.
 #[test]
-fn certificates_of_the_folders_are_agreed_to_one_by_one() {
+fn each_certificate_of_the_folder_needs_consent() {
     let project = Project::new().with_env("OPENWEBUI_API_KEY", "sk-1").with("ca.pem", PEM);
     let project = project.with("watch.toml", "ca_file = 'ca.pem'");
     assert_eq!(project.asks(""), None, "the default is not encrypted");
     let project = project.with_env("OPENWEBUI_URL", "https://it");
-    let question = "send your API key from `OPENWEBUI_API_KEY` to whoever has a certificate from `ca.pem`";
+    let question = "send your API key from `OPENWEBUI_API_KEY` to any server with a certificate from `ca.pem`";
     assert_eq!(project.trust(""), [question]);
     let project = project.with("ca.pem", &format!("{PEM}another"));
     assert_eq!(project.asks("").as_deref(), Some(question));
@@ -263,7 +263,7 @@ fn certificates_of_the_folders_are_agreed_to_one_by_one() {
 }
 
 #[test]
-fn paths_of_the_folders_files_stay_inside() {
+fn paths_in_the_folders_files_stay_inside() {
     let project = || {
         let project = Project::new().with_folder("../home/plugins").with_folder("sub").with("inside.pem", PEM);
         project.with("../home/ca.pem", PEM).with("../home/k", "sk-1").with("inside", "sk-1")
@@ -297,7 +297,7 @@ fn paths_of_the_folders_files_stay_inside() {
         if !value.starts_with("/not") && key != "api_key_file" {
             assert_eq!(project().with_env(&name, &full).asks(""), None, "{line}");
         }
-        // The user may say otherwise.
+        // The user may override it.
         assert_eq!(asked.trust("trust"), [leads], "{line}");
         assert_eq!(asked.asks(""), None, "{line}");
     }
@@ -305,7 +305,7 @@ fn paths_of_the_folders_files_stay_inside() {
 
 #[cfg(unix)]
 #[test]
-fn links_in_the_folder_lead_out_of_it_no_more_than_paths() {
+fn links_in_the_folder_stay_inside_like_paths() {
     let asks = |project: Project| project.asks("");
     let project = || {
         let project = Project::new().with_folder("../home/plugins").with("../home/.env", "OPENWEBUI_API_KEY=sk-1\n");
@@ -314,10 +314,10 @@ fn links_in_the_folder_lead_out_of_it_no_more_than_paths() {
     assert_eq!(asks(project().with("watch.toml", "root = 'in'")), None);
     let to_home = Some("let `root` lead outside the folder, to `/tmp/home/plugins`".to_owned());
     assert_eq!(asks(project().with("watch.toml", "root = 'out/plugins'")), to_home);
-    // Up from where the link leads.
+    // `..` applies to the link's target.
     let to_top = Some("let `root` lead outside the folder, to `/tmp`".to_owned());
     assert_eq!(asks(project().with("watch.toml", "root = 'out/..'")), to_top);
-    // The default is a name that the folder's author may have made a link; also one that leads nowhere yet.
+    // The default may be a link, even a dangling one.
     for target in ["../home/plugins", "../later"] {
         let project = project();
         fs::remove_dir(project.world.cwd.join("plugins")).unwrap();
@@ -334,7 +334,7 @@ fn links_in_the_folder_lead_out_of_it_no_more_than_paths() {
 /// Otherwise a folder could send the key of another folder to an address of its own.
 #[cfg(unix)]
 #[test]
-fn a_key_from_outside_the_folder_is_the_users() {
+fn a_key_from_outside_the_folder_counts_as_the_users() {
     let url = "send your API key from";
     let project =
         Project::new().with("watch.toml", "url = 'https://it'\napi_key_file = '~/k'").with("../home/k", "sk-1");
@@ -351,12 +351,12 @@ fn a_key_from_outside_the_folder_is_the_users() {
             &format!("{url} `api_key` in `.env` to https://it")
         ]
     );
-    // Inside, a link is as good as a file.
+    // A link that stays inside is fine.
     let project = Project::new().with("watch.toml", "url = 'https://it'").with("env/.env", "api_key=sk-1\n");
     assert_eq!(project.with_link(".env", "env/.env").asks(""), None);
 }
 
-/// It would put what the process knows into an address.
+/// It would put the process's variables into an address.
 #[test]
 fn a_dotenv_is_not_expanded() {
     let (name, value) = std::env::vars().find(|(name, _)| name.eq_ignore_ascii_case("path")).unwrap();
@@ -377,17 +377,17 @@ fn a_dotenv_is_not_expanded() {
     let refused = |text: &str| Project::new().with(".env", text).refusal("");
     refused("OPENWEBUI_URL=https://evil/${AWS_SECRET_ACCESS_KEY}\n").says(&expect![[r#"
         error: cannot use `.env:1`: `OPENWEBUI_URL` names another variable with `$`
-        hint: write its value: owui-watch replaces no variables
-        keep a `$` by putting the value in '…'
+        hint: write its value: owui-watch does not expand variables
+        to keep a `$`, put the value in '…'
     "#]]);
     refused("OWUI_WATCH_STATE=${HOME}/st\n").says(&expect![[r#"
         error: cannot use `.env:1`: `OWUI_WATCH_STATE` names another variable with `$`
-        hint: write its value: owui-watch replaces no variables
-        keep a `$` by putting the value in '…'
+        hint: write its value: owui-watch does not expand variables
+        to keep a `$`, put the value in '…'
     "#]]);
     refused("A=1\napi_key=$MY_KEY\n").says(&expect![[r#"
         error: cannot use `.env:2`: `api_key` names another variable with `$`
-        hint: write its value: owui-watch replaces no variables
-        keep a `$` by putting the value in '…'
+        hint: write its value: owui-watch does not expand variables
+        to keep a `$`, put the value in '…'
     "#]]);
 }

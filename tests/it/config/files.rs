@@ -55,14 +55,14 @@ fn a_key_that_others_can_read_is_warned_about() {
     assert_eq!(warned(0o600, dotenv(), ".env"), []);
     let key = Project::new().with("watch.toml", "api_key_file = 'k'").with("k", "sk-1");
     assert_eq!(warned(0o644, key, "k"), told("k"));
-    // Without a key it is no secret.
+    // Without a key the file is not secret.
     assert_eq!(warned(0o644, Project::new().with(".env", "OPENWEBUI_URL=http://it\n"), ".env"), []);
-    // It holds one, whichever is used.
+    // It holds a key, even if another is used.
     assert_eq!(warned(0o644, dotenv().with_env("OPENWEBUI_API_KEY", "sk-2"), ".env"), told(".env"));
 }
 
 #[test]
-fn a_variable_that_is_almost_ours_is_named() {
+fn a_misspelled_variable_is_warned_about() {
     let warned = |project: Project| {
         let warnings = project.good("").warnings;
         warnings.into_iter().map(|warning| format!("{} | {}", warning.message, warning.hint)).collect::<Vec<_>>()
@@ -75,14 +75,14 @@ fn a_variable_that_is_almost_ours_is_named() {
         warned(Project::new().with_env("OPENWEBUI_APIKEY", "sk-5ecre7")),
         ["owui-watch does not know `OPENWEBUI_APIKEY` in the environment | did you mean `OPENWEBUI_API_KEY`?"]
     );
-    // Other programs have variables too: ours is set elsewhere.
+    // A variable of another program, since ours is set elsewhere.
     let project = Project::new().with_env("OPEN_WEBUI_URL", "http://no").with_env("OPENWEBUI_PASSWORD", "5ecre7");
     let project = project.with_env("OWUI_WACTH_POLL", "1s");
     assert_eq!(warned(project).len(), 3);
     let project = Project::new().with_env("OPEN_WEBUI_URL", "http://no").with_env("OPENWEBUI_PASSWORD", "5ecre7");
     let project = project.with_env("OWUI_WACTH_POLL", "1s").with("watch.toml", "url = 'http://it'\npoll = '2s'");
     assert_eq!(warned(project.with(".env", "api_key=sk-1\n")), [""; 0]);
-    // The right one is there as well.
+    // The right one is set too.
     assert_eq!(warned(Project::new().with(".env", "OPENWEBUI_ULR=a\nOPENWEBUI_URL=http://it\n")), [""; 0]);
 }
 
@@ -113,10 +113,10 @@ fn globs_that_never_match_are_refused() {
         error: cannot use `watch.toml:1:1`: `plugins/old/` never matches: a path in it starts at the root
         hint: did you mean `/old/`?
     "#]]);
-    // There may be one in the other.
+    // A root may contain such a folder.
     let nested = exclude("'plugins/old/'").with_folder("plugins/plugins");
     assert_eq!(nested.good("").exclude, ["plugins/old/"]);
-    // The user's patterns are for all folders.
+    // The user's patterns apply to all folders.
     assert_eq!(Project::new().with_user("watch.toml", "exclude = ['plugins/old']").good("").exclude, ["plugins/old"]);
 }
 

@@ -43,13 +43,13 @@ fn each_layer_covers_the_one_before() {
 }
 
 #[test]
-fn names_of_deploy_scripts_are_for_dotenv_alone() {
+fn names_of_deploy_scripts_count_only_in_dotenv() {
     let config = Project::new().with_env("url", "http://elsewhere").with_env("api_key", "sk-elsewhere").good("");
     assert_eq!((config.url.as_str(), key(&config)), ("http://localhost:8080", None));
 }
 
 #[test]
-fn keys_that_a_higher_layer_leaves_out_stay() {
+fn keys_missing_in_a_higher_layer_stay() {
     let config = Project::new()
         .with_user("watch.toml", "concurrency = 2\npoll = '2s'\n[plugins.'/abs/a.py']\nid = 'a'\nenabled = false")
         .with("watch.toml", "poll = 'off'\n[plugins.'/abs/a.py']\nenabled = true")
@@ -174,7 +174,7 @@ fn help_names_the_key_that_a_flag_sets() {
 }
 
 #[test]
-fn words_and_what_they_mean() {
+fn setting_words_map_to_values() {
     let file = |line: &str| {
         let project = Project::new().with("watch.toml", line);
         project.trust("");
@@ -220,9 +220,9 @@ fn a_word_of_a_higher_layer_covers_the_one_below() {
     assert_eq!((config.keep_versions, config.on_remote_edit), (None, OnRemoteEdit::Overwrite));
 }
 
-/// `--yes` is said for one run: no file or variable says it, and it changes no setting.
+/// `--yes` is for one run: no file or variable sets it, and it changes no setting.
 #[test]
-fn yes_is_no_setting() {
+fn yes_is_not_a_setting() {
     assert_eq!(Project::new().good("--yes").adopt, Adopt::Ask);
     Project::new().with_env("OWUI_WATCH_YES", "true").refusal("").says(&expect![[r#"
         error: cannot use `OWUI_WATCH_YES`: there is no such variable

@@ -1,4 +1,4 @@
-//! What the files, the variables and the flags come to, and what is said when they come to nothing.
+//! The settings from files, variables and flags, and the errors of invalid ones.
 
 mod consent;
 mod files;
@@ -20,7 +20,7 @@ use owui_watch::engine::files::Links;
 use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
 
-/// A folder with `plugins/`, and a world that is nothing else.
+/// A folder with `plugins/`, and a world without anything else.
 struct Project {
     folder: TempDir,
     world: World,
@@ -50,7 +50,7 @@ impl Project {
         let path = self.world.cwd.join(path);
         fs::create_dir_all(path.parent().expect("a file is in a folder")).expect("a folder");
         fs::write(&path, text).expect("a file");
-        // Nobody else may read a key.
+        // A key's file must be private.
         #[cfg(unix)]
         fs::set_permissions(&path, <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o600)).unwrap();
         self
@@ -63,7 +63,7 @@ impl Project {
         self
     }
 
-    /// Trusts the folder with everything that it asks for, and hands out what that is.
+    /// Agrees to everything that the folder asks for, and returns the requests.
     fn trust(&self, line: &str) -> Vec<String> {
         let mut questions = Vec::new();
         while let Err(error) = self.load(line) {
@@ -74,7 +74,7 @@ impl Project {
         questions
     }
 
-    /// What the user would be asked first.
+    /// The first question to the user.
     fn asks(&self, line: &str) -> Option<String> {
         let error = self.load(line).err()?;
         let request = error.request().unwrap_or_else(|| panic!("{}", self.said(&error)));
@@ -118,7 +118,7 @@ impl Project {
     }
 }
 
-/// An error, as it is printed. The secret `5ecre7` is not in it.
+/// An error as it is printed, without the secret `5ecre7`.
 struct Refusal(String);
 
 impl Refusal {
@@ -142,7 +142,7 @@ fn example(name: &str) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// What the settings take for certificates; the client looks closer.
+/// A text that the settings accept as certificates; the client checks more.
 const PEM: &str = "-----BEGIN CERTIFICATE-----";
 
 fn valid(name: &str) -> String {
@@ -174,7 +174,7 @@ fn every_example_is_tested() {
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "every key, twice")]
-fn files_that_are_fine() {
+fn valid_files_are_accepted() {
     expect![[r#"
         Config {
             settings: Settings {
@@ -354,7 +354,7 @@ fn a_key_has_no_place_in_the_file() {
 }
 
 #[test]
-fn values_that_do_not_fit() {
+fn invalid_values_are_refused() {
     invalid("follow_links_bool").says(&expect![[r#"
         error: cannot use `watch.toml:1:1`: `follow_links` must be "inside" or "anywhere", not true
     "#]]);
@@ -428,7 +428,7 @@ fn tables_about_files() {
         error: cannot use `watch.toml:2:1`: `enabled` in `[plugins."plugins/a.py"]` must be true or false, not "perhaps"
     "#]]);
     invalid("file_from_root").says(&expect![[r#"
-        error: cannot use `watch.toml:1:10`: `[plugins."a.py"]` is about a file that is not below a root
+        error: cannot use `watch.toml:1:10`: `[plugins."a.py"]` is for a file that is not below a root
         hint: a path starts at the folder of watch.toml: [plugins."plugins/a.py"]
     "#]]);
     invalid("file_is_folder").says(&expect![[r#"
@@ -439,7 +439,7 @@ fn tables_about_files() {
         error: cannot use `watch.toml:2:1`: `kind` in `[plugins."plugins/a.py"]` must be "function" or "tool", not "pipe"
     "#]]);
     invalid("file_twice").says(&expect![[r#"
-        error: cannot use `watch.toml:1:10`: more than one table is about `plugins/a.py`
+        error: cannot use `watch.toml:1:10`: more than one table is for `plugins/a.py`
     "#]]);
     invalid("file_unknown_key").says(&expect![[r#"
         error: cannot use `watch.toml:2:1`: unknown key `enable` in `[plugins."plugins/a.py"]`
@@ -460,7 +460,7 @@ fn tables_about_files() {
 }
 
 #[test]
-fn text_that_is_not_toml() {
+fn invalid_toml_is_refused() {
     invalid("syntax").says(&expect![[r#"
         error: cannot use `watch.toml:2:12`: string values must be quoted, expected literal string
           |

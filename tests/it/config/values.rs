@@ -53,25 +53,25 @@ fn file_settings_are_spelled_like_the_files_below_the_root() {
 fn file_settings_written_from_the_root_are_told() {
     let project = Project::new().with("sub/plugins/a.py", "").with("sub/watch.toml", "[plugins.'a.py']\nid = 'x'");
     project.refusal("--config sub/watch.toml").says(&expect![[r#"
-        error: cannot use `sub/watch.toml:1:10`: `[plugins."a.py"]` is about a file that is not below a root
+        error: cannot use `sub/watch.toml:1:10`: `[plugins."a.py"]` is for a file that is not below a root
         hint: a path starts at the folder of watch.toml: [plugins."plugins/a.py"]
     "#]]);
 }
 
 #[test]
-fn an_error_in_a_table_names_the_file_with_the_table() {
+fn a_table_error_names_its_file() {
     let project = Project::new()
         .with("plugins/a.py", "")
         .with_user("watch.toml", "[plugins.'/abs/a.py']\nid = 'x'")
         .with("watch.toml", "[plugins.'a.py']\nid = 'x'");
     project.refusal("").says(&expect![[r#"
-        error: cannot use `watch.toml:1:10`: `[plugins."a.py"]` is about a file that is not below a root
+        error: cannot use `watch.toml:1:10`: `[plugins."a.py"]` is for a file that is not below a root
         hint: a path starts at the folder of watch.toml: [plugins."plugins/a.py"]
     "#]]);
 }
 
 #[test]
-fn file_settings_outside_the_root_of_this_run_are_no_error() {
+fn file_settings_outside_this_runs_root_are_fine() {
     let project = Project::new().with_folder("other").with("watch.toml", "[plugins.'plugins/a.py']\nid = 'x'");
     assert_eq!(project.good("--root other").files.len(), 1);
 }
@@ -108,7 +108,7 @@ fn a_link_to_another_root_is_that_root() {
 }
 
 #[test]
-fn urls_are_made_plain() {
+fn urls_are_normalised() {
     for (written, plain) in [
         ("http://localhost:8080/", "http://localhost:8080"),
         ("HTTPS://Chat.Example.com:443", "https://chat.example.com"),
@@ -124,7 +124,7 @@ fn urls_are_made_plain() {
 }
 
 #[test]
-fn urls_that_cannot_be_a_server() {
+fn invalid_urls_are_refused() {
     let url = |url: &str| Project::new().refusal(&format!("--url {url}"));
     url("localhost:8080").says(&expect![[r#"
         error: cannot use `--url`: `url` must begin with http:// or https://
@@ -187,12 +187,12 @@ fn the_key_comes_from_the_first_place_that_has_it() {
 }
 
 #[test]
-fn a_credentials_folder_without_ours_is_no_error() {
+fn a_credentials_folder_without_our_key_is_fine() {
     assert_eq!(key(&Project::new().with_env("CREDENTIALS_DIRECTORY", "nowhere").good("")), None);
 }
 
 #[test]
-fn keys_that_cannot_be_used_are_not_shown() {
+fn unusable_keys_are_not_shown() {
     let key = |key: &str| Project::new().with_env("OPENWEBUI_API_KEY", key).refusal("");
     key("Bearer sk-5ecre7").says(&expect![[r#"
         error: cannot use the API key from `OPENWEBUI_API_KEY`: it contains a space, a line break or a control character
@@ -227,7 +227,7 @@ fn keys_that_cannot_be_used_are_not_shown() {
 }
 
 #[test]
-fn who_can_listen() {
+fn plain_http_beyond_private_networks_is_overheard() {
     for (url, overheard) in [
         ("http://localhost:8080", false),
         ("http://chat.localhost", false),
@@ -307,7 +307,7 @@ fn a_dotenv_is_shared_with_other_programs() {
 }
 
 #[test]
-fn a_line_of_dotenv_that_is_ours_and_broken_is_not_shown() {
+fn an_invalid_line_of_ours_in_dotenv_is_not_shown() {
     let dotenv = |text: &str| Project::new().with(".env", text).refusal("");
     dotenv("A=1\nOPENWEBUI_API_KEY sk-5ecre7\n").says(&expect![[r#"
         error: cannot use `.env:2`: the value of `OPENWEBUI_API_KEY` cannot be read

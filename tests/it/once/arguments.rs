@@ -5,7 +5,7 @@ use super::*;
 // ---- arguments ------------------------------------------------------------------------------------------------------
 
 #[test]
-fn arguments_say_which_plugins() {
+fn arguments_limit_the_plugins() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     for name in ["a", "b", "c", "deep/d", "deep/e"] {
@@ -27,13 +27,13 @@ fn arguments_say_which_plugins() {
         sent.sort_by_key(|id| id.as_str());
         assert_eq!(sent, expected, "{arguments:?}");
     }
-    // A folder means all in it, also what cannot be deployed.
+    // A folder means all files in it, even invalid ones.
     let notices = notices(&project, &["--once", "plugins/deep/"], 1);
     assert_eq!((&of(&notices, "summary")["unchanged"], &of(&notices, "summary")["skipped"]), (&json!(2), &json!(1)));
 }
 
 #[test]
-fn a_path_starts_in_the_current_folder_wherever_the_roots_are() {
+fn typed_paths_start_in_the_current_folder() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     for name in ["a", "deep/b", "deep/er/c"] {
@@ -41,7 +41,7 @@ fn a_path_starts_in_the_current_folder_wherever_the_roots_are() {
     }
     let absolute = project.path("plugins").canonicalize().unwrap();
     let absolute = absolute.to_str().unwrap();
-    // A name that is an id and that of a folder here is the id.
+    // A name that is both an id and a folder means the id.
     project.put("plugins/deep/a/d.py", filter("1"));
     let everything: &[&str] = &["a", "b", "c", "d"];
     let cases: [(&str, &[&str], &[&str]); 12] = [
@@ -71,13 +71,13 @@ fn a_path_starts_in_the_current_folder_wherever_the_roots_are() {
 }
 
 #[test]
-fn a_name_that_nothing_has_is_a_mistake() {
+fn an_unknown_name_is_a_usage_error() {
     let server = FakeServer::start();
     let project = deployed(&server);
     for name in ["nope", "plugins/nope.py"] {
         let ran = project.run(&["--once", name, "a"]);
         check(&ran, 2);
-        let message = format!("error: `{name}` is no command, and no plugin here has this id or path\n");
+        let message = format!("error: `{name}` is neither a command nor the id or path of a plugin here\n");
         assert!(ran.stderr.starts_with(&message), "{}", ran.stderr);
     }
     assert_eq!(writes(&server).len(), 1, "nothing is deployed by half a command");
@@ -87,7 +87,7 @@ fn a_name_that_nothing_has_is_a_mistake() {
 }
 
 #[test]
-fn mistakes_in_usage_and_configuration_end_with_2() {
+fn usage_and_configuration_errors_exit_with_2() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     let ran = project.run(&["--onse"]);
@@ -104,14 +104,14 @@ fn mistakes_in_usage_and_configuration_end_with_2() {
 }
 
 #[test]
-fn a_second_one_for_the_same_server_is_refused() {
+fn a_second_run_for_the_same_server_is_refused() {
     let server = FakeServer::start();
     let project = deployed(&server);
     let watch = project.watch();
     let ran = project.run(&["--once"]);
     check(&ran, 2);
     assert!(ran.stderr.contains(&format!("another owui-watch (pid {})", watch.pid())), "{}", ran.stderr);
-    // It may look all the same, and deploy to another server.
+    // A dry run is still possible, and so is a deploy to another server.
     check(&project.run(&["--dry-run"]), 0);
     let other = FakeServer::start();
     check(&project.run(&["--once", "--url", &other.url()]), 0);
@@ -121,7 +121,7 @@ fn a_second_one_for_the_same_server_is_refused() {
 
 #[cfg(unix)]
 #[test]
-fn a_second_one_waits_for_the_first_if_told_to() {
+fn a_second_run_waits_with_wait() {
     let server = FakeServer::start();
     let project = deployed(&server);
     let mut first = project.watch();
@@ -139,7 +139,7 @@ fn a_second_one_waits_for_the_first_if_told_to() {
     assert_eq!(second.ended().code(), Some(0));
     assert!(server.lines().len() > asked.len());
     assert_eq!(second.said().iter().filter(|said| **said == "in_line").count(), 1);
-    // Nobody is waited for who does not deploy, or deploys elsewhere.
+    // It does not wait for a run that deploys nothing, or elsewhere.
     let other = FakeServer::start();
     let _first = project.watch();
     check(&project.run(&["--dry-run", "--wait"]), 0);
@@ -147,10 +147,10 @@ fn a_second_one_waits_for_the_first_if_told_to() {
 }
 
 #[test]
-fn who_may_be_overheard_is_told_once() {
+fn plain_http_is_warned_about_once() {
     let server = FakeServer::start();
     let project = deployed(&server);
-    // No resolver is asked for a label that is too long for one.
+    // A label that is too long fails without asking a resolver.
     let far = format!("{}.example", "x".repeat(64));
     project.put("watch.toml", "once_patience = \"0s\"\n");
     let said = |url: &str| {
@@ -165,7 +165,7 @@ fn who_may_be_overheard_is_told_once() {
 
 /// The fake server takes requests as a proxy does, and answers them itself.
 #[test]
-fn the_proxy_in_between_is_named_without_its_password() {
+fn the_proxy_is_named_without_its_password() {
     let server = FakeServer::start();
     let proxy = server.url();
     let with_password = proxy.replace("http://", "http://me:s3cret@");
@@ -175,7 +175,7 @@ fn the_proxy_in_between_is_named_without_its_password() {
         project.put(A, filter("1"));
         project.with("HTTP_PROXY", proxy).with("ALL_PROXY", proxy)
     };
-    // A host at home is near, but the proxy need not be.
+    // The host is near, but the proxy may not be.
     let near = project("http://chat.lan", &with_password);
     let ran = near.run(&["--once", "--json"]);
     assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("s3cret"));
@@ -187,14 +187,14 @@ fn the_proxy_in_between_is_named_without_its_password() {
     assert_eq!(text(&server, "a"), filter("1"));
     let said = near.run(&["diff", "--verbose"]).stdout;
     assert!(said.starts_with(&format!("http://chat.lan is reached through the proxy {proxy}\n")), "{said}");
-    // What goes wrong may be the proxy's doing.
+    // The error may come from the proxy.
     let dead = "http://me:s3cret@127.0.0.1:1";
     let told = notices(&project("http://chat.lan", dead), &["--once"], 3);
     assert_eq!(of(&told, "gave_up")["cause"], "connection refused, through the proxy http://127.0.0.1:1");
     let ran = project("https://chat.example", &with_password).run(&["diff"]);
     assert!(ran.stderr.contains(&format!(", through the proxy {proxy}\n")), "{}", ran.stderr);
     assert!(!ran.stderr.contains("s3cret") && ran.code == Some(3), "{}", ran.stderr);
-    // What is on this machine is reached without one.
+    // Servers on this machine are reached directly.
     for host in ["127.0.0.1", "localhost", "0.0.0.0", "127.1"] {
         let told = notices(&project(&proxy.replace("127.0.0.1", host), dead), &["--once"], 0);
         assert!(told.iter().all(|notice| notice["event"] != "proxy" && notice["event"] != "insecure"), "{host}");
@@ -204,7 +204,7 @@ fn the_proxy_in_between_is_named_without_its_password() {
 // ---- the server -----------------------------------------------------------------------------------------------------
 
 #[test]
-fn a_bad_key_ends_with_3() {
+fn a_bad_key_exits_with_3() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     project.put(A, filter("1"));
@@ -217,7 +217,7 @@ fn a_bad_key_ends_with_3() {
 }
 
 #[test]
-fn a_missing_key_ends_with_3_and_says_where_to_get_one() {
+fn a_missing_key_exits_with_3_and_a_remedy() {
     let server = FakeServer::start();
     let project = Project::new().with("OPENWEBUI_URL", &server.url());
     project.put(A, filter("1"));
@@ -237,7 +237,7 @@ fn a_server_without_login_needs_no_key() {
 }
 
 #[test]
-fn nobody_there_ends_with_3_when_the_patience_is_over() {
+fn an_unreachable_server_exits_with_3_after_the_patience() {
     let mut server = FakeServer::start();
     let project = Project::on(&server);
     project.write("watch.toml", "once_patience = \"1s\"\n");
@@ -251,7 +251,7 @@ fn nobody_there_ends_with_3_when_the_patience_is_over() {
 }
 
 #[test]
-fn something_else_at_the_address_ends_with_3() {
+fn another_program_at_the_address_exits_with_3() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     project.put(A, filter("1"));

@@ -43,7 +43,7 @@ fn a_new_plugin_is_created_switched_off() {
 }
 
 #[test]
-fn a_new_plugin_is_switched_on_where_that_is_wanted() {
+fn activate_new_switches_a_new_plugin_on() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     project.write("watch.toml", "activate_new = true\n");
@@ -56,7 +56,7 @@ fn a_new_plugin_is_switched_on_where_that_is_wanted() {
     }
     assert!(server.row(Kind::Function, "a").unwrap().is_active);
 
-    // That is for new ones: what an admin switches off stays off.
+    // Only for new functions: one that an admin switched off stays off.
     server.edit_row(Kind::Function, "a", |row| row.is_active = false);
     project.put(A, filter("2"));
     check(&project.run(&["--once"]), 0);
@@ -65,7 +65,7 @@ fn a_new_plugin_is_switched_on_where_that_is_wanted() {
 }
 
 #[test]
-fn what_is_unchanged_costs_three_requests_however_much_it_is() {
+fn any_number_of_unchanged_plugins_costs_three_requests() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     for n in 0..15 {
@@ -88,9 +88,9 @@ fn what_is_unchanged_costs_three_requests_however_much_it_is() {
     assert_eq!(server.lines().split_off(before), ["GET /api/version", "GET /api/v1/functions/export"]);
 }
 
-/// Files that were written a moment ago are waited for, and are part of the pass like the others.
+/// A pass waits for files that were just written, and includes them.
 #[test]
-fn what_was_written_a_moment_ago_counts() {
+fn a_file_written_just_before_a_pass_counts() {
     let server = FakeServer::start();
     let project = deployed(&server);
     server.edit_row(Kind::Function, "a", |row| row.content = filter("theirs"));
@@ -108,7 +108,7 @@ fn what_was_written_a_moment_ago_counts() {
 }
 
 #[test]
-fn force_sends_what_was_written_a_moment_ago_too() {
+fn force_sends_a_file_written_just_before() {
     let server = FakeServer::start();
     let project = deployed(&server);
     project.write(A, &filter("1"));
@@ -118,7 +118,7 @@ fn force_sends_what_was_written_a_moment_ago_too() {
 }
 
 #[test]
-fn a_dry_run_says_what_would_be_done_and_does_nothing() {
+fn a_dry_run_only_shows_what_it_would_do() {
     let server = FakeServer::start();
     server.seed(Kind::Function, "b", &filter("1"));
     let project = Project::on(&server);
@@ -139,7 +139,7 @@ fn a_dry_run_says_what_would_be_done_and_does_nothing() {
 }
 
 #[test]
-fn a_dry_run_leaves_the_state_of_an_earlier_run_as_it_was() {
+fn a_dry_run_leaves_earlier_state_unchanged() {
     let server = FakeServer::start();
     let project = deployed(&server);
     let state = project.path(".owui-watch");
@@ -153,7 +153,7 @@ fn a_dry_run_leaves_the_state_of_an_earlier_run_as_it_was() {
 }
 
 #[test]
-fn the_files_bytes_are_made_into_text_that_the_server_takes() {
+fn file_bytes_become_text_that_the_server_accepts() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     let windows = format!("\u{feff}{}", filter("1").replace('\n', "\r\n"));
@@ -164,9 +164,9 @@ fn the_files_bytes_are_made_into_text_that_the_server_takes() {
     assert_eq!(fs::read(project.path(A)).unwrap(), windows.as_bytes(), "the file is not ours to change");
 }
 
-/// The server stores another text than it is sent, and that is not an edit.
+/// The server rewrites the sent text, which is not an edit.
 #[test]
-fn the_servers_rewriting_is_no_change() {
+fn the_servers_rewriting_is_not_an_edit() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     project.put(A, format!("from utils import misc\n{}", filter("1")));
@@ -174,7 +174,7 @@ fn the_servers_rewriting_is_no_change() {
     assert!(text(&server, "a").starts_with("from open_webui.utils import misc\n"));
     let n_writes = writes(&server).len();
     assert_eq!(of(&notices(&project, &["--once"], 0), "unchanged")["id"], "a");
-    // Nor is it without the ledger.
+    // Not even without the ledger.
     fs::remove_dir_all(project.path(".owui-watch")).unwrap();
     assert_eq!(of(&notices(&project, &["--once"], 0), "unchanged")["id"], "a");
     assert_eq!(writes(&server).len(), n_writes);
@@ -193,7 +193,7 @@ fn an_id_may_be_in_any_script() {
 }
 
 #[test]
-fn single_files_have_settings() {
+fn single_files_can_have_settings() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     project.write(
@@ -233,7 +233,7 @@ fn there_may_be_several_roots() {
 // ---- what is not ----------------------------------------------------------------------------------------------------
 
 #[test]
-fn refused_code_is_remembered_and_the_running_plugin_stays() {
+fn a_refusal_is_remembered_and_the_running_plugin_stays() {
     let server = FakeServer::start();
     server.seed(Kind::Function, "a", &filter("1"));
     let project = Project::on(&server);
@@ -258,9 +258,9 @@ fn refused_code_is_remembered_and_the_running_plugin_stays() {
     assert_eq!(of(&notices(&project, &["--once"], 0), "updated")["from_version"], "1");
 }
 
-/// Each file that cannot be deployed, and the word for it; nothing of it reaches the server.
+/// Invalid files, each with its word; none reaches the server.
 #[test]
-fn what_cannot_be_deployed_is_not_sent() {
+fn invalid_plugins_are_not_sent() {
     let cases: [(&[u8], &str); 5] = [
         (BROKEN.as_bytes(), "syntax"),
         (b"from . import helper\n\n\nclass Filter:\n    pass\n", "relative_import"),
@@ -294,7 +294,7 @@ fn a_plugin_for_another_program_is_a_warning() {
     assert_eq!((&flawed["reason"], &flawed["level"]), (&json!("pipeline"), &json!("warning")));
     let summary = of(&told, "summary");
     assert_eq!((&summary["created"], &summary["skipped"]), (&json!(1), &json!(0)));
-    // One that is named in the settings is meant to be deployed.
+    // A file named in the settings is meant to be deployed.
     project.write("watch.toml", "[plugins.\"plugins/other.py\"]\nid = \"other\"\n");
     let told = notices(&project, &["--once"], 1);
     assert_eq!(of(&told, "flawed")["level"], "error");
@@ -317,7 +317,7 @@ fn a_helper_with_a_common_name_is_left_alone() {
 
 #[cfg(unix)]
 #[test]
-fn a_link_out_of_the_root_is_deployed_only_where_that_is_wanted() {
+fn links_out_of_the_root_need_follow_links() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     project.put(A, filter("1"));
@@ -336,7 +336,7 @@ fn a_link_out_of_the_root_is_deployed_only_where_that_is_wanted() {
 }
 
 #[test]
-fn of_two_files_with_one_id_neither_is_deployed() {
+fn two_files_with_one_id_are_not_deployed() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     project.put("plugins/one/same.py", filter("1"));
@@ -352,7 +352,7 @@ fn of_two_files_with_one_id_neither_is_deployed() {
 }
 
 #[test]
-fn a_folder_without_plugins_is_a_mistake() {
+fn a_folder_without_plugins_is_an_error() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     project.put("plugins/helper.py", "def help():\n    pass\n");
@@ -363,7 +363,7 @@ fn a_folder_without_plugins_is_a_mistake() {
 // ---- what stays -----------------------------------------------------------------------------------------------------
 
 #[test]
-fn what_an_admin_set_stays_as_it_is() {
+fn an_admins_settings_stay() {
     let server = FakeServer::start();
     let project = deployed(&server);
     project.put("plugins/t.py", tool("1"));
@@ -389,14 +389,14 @@ fn what_an_admin_set_stays_as_it_is() {
     assert_eq!((row.is_active, row.is_global), (true, true));
     let row = server.row(Kind::Tool, "t").unwrap();
     assert_eq!((row.content, row.name.as_str(), row.access_grants), (tool("2"), "Renamed too", grants));
-    // None of it is sent, so that none of it can be changed.
+    // These fields are never sent, so they cannot change.
     for request in server.requests().iter().filter(|request| request.line().ends_with("/update")) {
         assert!(request.body.get("access_grants").is_none() && request.body.get("is_active").is_none(), "{request:?}");
     }
 }
 
 #[test]
-fn an_edit_on_the_server_is_on_disk_before_it_is_replaced() {
+fn a_server_edit_is_copied_before_it_is_replaced() {
     let server = FakeServer::start();
     let project = deployed(&server);
     server.edit_row(Kind::Function, "a", |row| row.content = filter("theirs"));
@@ -414,7 +414,7 @@ fn an_edit_on_the_server_is_on_disk_before_it_is_replaced() {
     assert_eq!(run.ended().code(), Some(0));
     assert_eq!(text(&server, "a"), filter("2"));
 
-    // What we deployed ourselves is no loss, and no copy of it is kept.
+    // A text that we deployed needs no backup.
     project.put(A, filter("3"));
     assert_eq!(of(&notices(&project, &["--once"], 0), "updated")["backup"], Value::Null);
     assert_eq!(names(&project.path(&folder)), kept);
@@ -447,7 +447,7 @@ fn a_lost_or_damaged_ledger_costs_nothing() {
         assert_eq!(of(&notices, "unchanged")["id"], "a");
     }
     assert_eq!(writes(&server).len(), n_writes);
-    // Without it nobody knows whose text is on the server: a copy is kept.
+    // Without the ledger the text may be someone else's: a copy is kept.
     fs::remove_file(project.path(&ledger)).unwrap();
     project.put(A, filter("2"));
     assert!(of(&notices(&project, &["--once"], 0), "updated")["backup"].is_string());
@@ -455,7 +455,7 @@ fn a_lost_or_damaged_ledger_costs_nothing() {
 }
 
 #[test]
-fn the_state_folder_tells_each_plugins_story_and_stays_out_of_git() {
+fn the_state_folder_has_logs_and_stays_out_of_git() {
     let server = FakeServer::start();
     let project = deployed(&server);
     project.put(A, filter("2"));
@@ -471,7 +471,7 @@ fn the_state_folder_tells_each_plugins_story_and_stays_out_of_git() {
     assert!(log.lines().last().unwrap().ends_with(": No module named 'no_such_thing'"), "{log}");
 }
 
-/// Where we cannot keep a copy, nothing is replaced that somebody may miss.
+/// Without a copy, someone else's text is not replaced.
 #[test]
 fn without_a_copy_nothing_is_replaced() {
     let server = FakeServer::start();
@@ -484,16 +484,16 @@ fn without_a_copy_nothing_is_replaced() {
     assert_eq!(of(&told, "summary")["failed"], 1);
     assert_eq!(text(&server, "a"), filter("theirs"));
 
-    // It is tried again as soon as there is a chance.
+    // The next run retries.
     fs::remove_file(project.path(".owui-watch/backups")).unwrap();
     assert!(of(&notices(&project, &["--once"], 0), "updated")["backup"].is_string());
 }
 
 #[test]
-fn logs_that_cannot_be_written_are_told_once_and_hold_nothing_up() {
+fn unwritable_logs_are_reported_once_and_delay_nothing() {
     let server = FakeServer::start();
     let project = Project::on(&server);
-    // Else it would be set aside, since it was not written here.
+    // Otherwise it would be set aside as foreign state.
     drop(State::open(project.path(".owui-watch"), &server.url()).unwrap());
     project.write(".owui-watch/logs", "not a folder");
     project.put(A, filter("1"));
@@ -504,7 +504,7 @@ fn logs_that_cannot_be_written_are_told_once_and_hold_nothing_up() {
 }
 
 #[test]
-fn a_state_folder_that_cannot_be_is_a_mistake() {
+fn an_impossible_state_folder_is_an_error() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     project.put(A, filter("1"));
@@ -515,8 +515,8 @@ fn a_state_folder_that_cannot_be_is_a_mistake() {
     assert_eq!(server.lines(), Vec::<String>::new());
 }
 
-/// What people are shown, without the words: of a status line the sign and what it is about, of what explains it the
-/// place or the label. The words are those of [`Notice`](owui_watch::notice::Notice), and tested there.
+/// The output for people without the words: sign and subject of each status line, place or label of each explanation.
+/// The words are tested with [`Notice`](owui_watch::notice::Notice).
 fn outline(text: &str) -> String {
     text.lines().fold(String::new(), |whole, line| whole + &outline_of_line(line) + "\n")
 }
@@ -538,7 +538,7 @@ fn outline_of_line(line: &str) -> String {
     labels.map_or_else(|| if is_place { place() } else { line.to_owned() }, str::to_owned)
 }
 
-/// Whether a name in the state folder is that of the ledger.
+/// Whether a file in the state folder is the ledger.
 fn is_ledger(name: &String) -> bool {
     Path::new(name).extension().is_some_and(|extension| extension == "json")
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A pass in which one of everything happens. One at a time, so that the order is always the same.
+/// A pass with one of each outcome. One deploy at a time, so that the order is fixed.
 fn typical(server: &FakeServer) -> Project {
     let project = Project::on(server);
     project.write("watch.toml", "concurrency = 1\n");
@@ -25,7 +25,7 @@ fn typical(server: &FakeServer) -> Project {
 }
 
 #[test]
-fn people_read_this() {
+fn output_for_people() {
     let server = FakeServer::start();
     let project = typical(&server);
     let ran = project.run(&["--once"]);
@@ -70,7 +70,7 @@ fn people_read_this() {
 }
 
 #[test]
-fn people_who_ask_for_more_or_less_read_that() {
+fn output_with_verbose_and_quiet() {
     let server = FakeServer::start();
     let project = typical(&server);
     let quiet = project.run(&["--dry-run", "--quiet"]);
@@ -105,7 +105,7 @@ fn people_who_ask_for_more_or_less_read_that() {
 }
 
 #[test]
-fn programs_read_this() {
+fn output_for_programs() {
     let server = FakeServer::start();
     let project = typical(&server);
     let notices = notices(&project, &["--once"], 1);
@@ -127,7 +127,7 @@ fn programs_read_this() {
 }
 
 #[test]
-fn colours_are_for_those_who_want_them() {
+fn colours_can_be_switched_off() {
     let server = FakeServer::start();
     let project = typical(&server);
     let escaped = |ran: Ran| ran.stdout.contains('\u{1b}') || ran.stderr.contains('\u{1b}');
@@ -141,7 +141,7 @@ fn colours_are_for_those_who_want_them() {
 }
 
 #[test]
-fn the_key_is_nowhere() {
+fn the_key_is_never_printed() {
     let server = FakeServer::start();
     let project = typical(&server);
     let mut said = String::new();
@@ -166,7 +166,7 @@ fn the_key_is_nowhere() {
 }
 
 #[test]
-fn other_peoples_large_plugins_do_not_keep_ours_from_the_server() {
+fn other_peoples_large_plugins_do_not_block_ours() {
     let server = FakeServer::start();
     let project = Project::on(&server);
     let large = format!("{}\n# {}\n", filter("1"), "x".repeat(14 << 20));
@@ -176,12 +176,12 @@ fn other_peoples_large_plugins_do_not_keep_ours_from_the_server() {
     project.put(A, filter("1"));
     check(&project.run(&["--once"]), 0);
     assert_eq!(server.row(Kind::Function, "a").unwrap().content, filter("1"));
-    // What is compared, is; and what cannot be is said.
+    // The files are compared, and the rest is reported.
     let ran = project.run(&["diff"]);
     check(&ran, 0);
     assert_eq!(
         ran.stderr,
-        "warning: the server's functions are too large to be listed; those here are compared\n\
+        "warning: the server's functions are too large to list; only those with a file here are compared\n\
                 no difference (1 plugin)\n"
     );
 }

@@ -34,12 +34,12 @@ pub(super) struct Daemon {
     pub(super) changing: BTreeMap<char, Duration>,
     /// A scan is under way.
     pub(super) is_scanning: bool,
+    /// The texts that it leaves to the files, since the server held them when it began.
+    held: BTreeMap<Key, Digest>,
     /// Other settings wait for it to come to an end.
     pub(super) is_replaced: bool,
     /// Effects that it has before it crashes.
     pub(super) fuse: Option<u32>,
-    /// What the ledger held when the scan began: the texts that a scan need not keep.
-    held: BTreeSet<(Key, Digest)>,
     /// Somebody has said stop.
     pub(super) is_stopping: bool,
     /// They are used up.
@@ -196,23 +196,22 @@ impl World {
     fn find(&self) -> Scan {
         let missing = if self.mounted { Vec::new() } else { vec![PathBuf::from("plugins")] };
         let files = self.disk.keys().filter(|_| self.mounted);
-        let held = self.daemon.as_ref().map(|daemon| &daemon.held);
-        let found = |file: char| {
-            let mut loaded = self.load(file, true);
-            if let Loaded::Parsed(Parsed::Plugin(plugin)) = &mut loaded
-                && held.is_some_and(|held| held.contains(&(plugin.key.clone(), plugin.digest)))
-            {
-                Arc::make_mut(plugin).drop_text();
-            }
-            (path_of(file), loaded)
-        };
-        Scan { files: files.map(|file| found(*file)).collect(), missing }
+        Scan { files: files.map(|file| (path_of(*file), self.load(*file, true))).collect(), missing }
     }
 
     /// The scan is over.
     pub(super) fn on_scanned(&mut self, found: Option<Scan>) -> Result<(), Broken> {
-        let scan = found.unwrap_or_else(|| self.find());
-        self.daemon.iter_mut().for_each(|daemon| daemon.is_scanning = false);
+        let mut scan = found.unwrap_or_else(|| self.find());
+        if let Some(daemon) = &mut self.daemon {
+            daemon.is_scanning = false;
+            for (_, loaded) in &mut scan.files {
+                if let Loaded::Parsed(Parsed::Plugin(plugin)) = loaded
+                    && daemon.held.get(&plugin.key) == Some(&plugin.digest)
+                {
+                    Arc::make_mut(plugin).drop_text();
+                }
+            }
+        }
         self.drive(|driver, world| driver.on_scanned(scan, world))?;
         self.turn(Vec::new())
     }

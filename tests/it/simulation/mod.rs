@@ -959,3 +959,64 @@ fn half_a_save_leaves_no_contested_id_to_the_other_file() {
          0 blink c broken c10 35",
     );
 }
+
+#[test]
+fn a_text_left_to_its_file_is_read_before_it_is_sent() {
+    replay(
+        "seed 20316
+         0 start
+         100 deaf 167
+         1654 touch t
+         179 swap t t7
+         100 delete t
+         0 slow t broken t1 550
+         1000 deaf 284
+         0 swap t t7",
+    );
+}
+
+#[test]
+fn a_text_left_to_its_file_is_read_before_it_is_archived() {
+    replay(
+        "seed 34518
+         0 start
+         100 write b b4
+         1000 swap b b5!
+         0 write b b4
+         0 deaf 211",
+    );
+}
+
+#[test]
+fn a_refusal_without_a_reason_is_not_remembered() {
+    replay(
+        "seed 5293
+         0 start
+         0 off 6823
+         0 write a a5
+         0 fault gateway get 2
+         100 wipe",
+    );
+    replay(
+        "seed 40852
+         0 hand b b2
+         0 crash 4 2783
+         0 swap c c10
+         0 fault unclear get 3
+         10000 delete c
+         1588 write b -13
+         0 off 5066
+         1000 deaf 871",
+    );
+}
+
+#[test]
+fn an_upgrade_in_the_middle_of_a_repair_leaves_no_function_off() {
+    replay(
+        "seed 73560 0.9.6 deactivate
+         0 write a a1!
+         0 hand a a1
+         100 start
+         138 upgrade 0.12.4 14979",
+    );
+}

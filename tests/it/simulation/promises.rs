@@ -12,7 +12,7 @@ use owui_watch::engine::ledger::{LastAttempt, Ledger, Rollback};
 use owui_watch::engine::plan::Why;
 use owui_watch::engine::{Code, Event, OnDelete};
 use owui_watch::notice::{Notice, NoticeKind};
-use owui_watch::plugin::{Digest, Key, Kind, Parsed, Rule};
+use owui_watch::plugin::{Digest, Key, Kind, Parsed};
 
 use super::server::{Held, Writer};
 use super::text::{Sort, Text, file_of, key_of};
@@ -253,7 +253,8 @@ impl Promises {
     fn on_loaded(&mut self, file: char, loaded: &Loaded) {
         match loaded {
             Loaded::Parsed(Parsed::Plugin(plugin)) => drop(self.loaded.insert(file, Some(plugin.digest))),
-            Loaded::Parsed(Parsed::Invalid(invalid)) if invalid.rules().any(|rule| *rule == Rule::Empty) => {}
+            // It may be half a save.
+            Loaded::Parsed(Parsed::Invalid(_)) => {}
             Loaded::Parsed(_) | Loaded::SameFile(_) => drop(self.loaded.insert(file, None)),
             Loaded::Missing | Loaded::Unsettled => {}
         }
@@ -625,7 +626,7 @@ pub(super) fn on_call(world: &mut World, call: &Call) -> Result<(), Broken> {
             let activate = world.setup.policy.deploy.activate_new;
             // A switch is flipped to make a function as it is to be, and never unseen.
             let as_wanted = match world.setup.policy.on_delete {
-                OnDelete::Deactivate if leaves => world.server.versioned && !activate && seen == Some(false),
+                OnDelete::Deactivate if leaves => !world.is_repaired(&key) && !activate && seen == Some(false),
                 _ => seen == Some(true),
             };
             let promises = &world.promises;
@@ -1059,7 +1060,8 @@ fn excuse(world: &World, key: &Key, text: Text, strict: bool) -> Option<&'static
 }
 
 fn is_recorded_as_refused(world: &World, key: &Key, text: Text) -> bool {
-    let last = world.state.ledger.get(key).map(|record| &record.last);
+    let ledger = world.driver.as_ref().map_or(&world.state.ledger, |driver| driver.engine().ledger());
+    let last = ledger.get(key).map(|record| &record.last);
     matches!(last, Some(LastAttempt::Refused { digest, .. }) if *digest == text.digest())
 }
 

@@ -389,7 +389,7 @@ impl World {
         self.server.write(key, text, writer);
         // It may just be switched on for the first time; or off, by a request that is on its way.
         if self.is_busy(key)
-            && (is_new || !self.server.versioned)
+            && (is_new || self.is_repaired(key))
             && let Some(held) = self.server.rows.get_mut(key)
         {
             held.wanted_active = None;
@@ -444,13 +444,19 @@ impl World {
             || self.flights.values().any(|flight| key_in(&flight.call).as_ref() == Some(key))
     }
 
+    /// Whether the daemon may have to load the old text again and flip the switch, for the server as it is or as it was.
+    pub(super) fn is_repaired(&self, key: &Key) -> bool {
+        let intent = self.state.intents.get(key);
+        !self.server.versioned || intent.is_some_and(|intent| intent.replaced.is_some())
+    }
+
     fn administer(&mut self, what: &str, key: &Key) {
-        let busy = self.is_busy(key);
+        let (busy, is_repaired) = (self.is_busy(key), self.is_repaired(key));
         let policy = &self.setup.policy;
         let Some(held) = self.server.rows.get_mut(key) else { return };
         // Since 0.12 nothing is ever flipped but what the user wants to have flipped.
         let flipped = policy.on_delete == OnDelete::Deactivate || policy.deploy.activate_new;
-        let uncertain = busy && (flipped || !self.server.versioned);
+        let uncertain = busy && (flipped || is_repaired);
         match what {
             "rename" => (held.renamed, held.name) = (true, "Called by hand".to_owned()),
             "icon" => held.icon = true,
@@ -460,7 +466,7 @@ impl World {
                 let agreed = held.active && held.wanted_active == Some(true);
                 held.wanted_active = (!uncertain || agreed).then_some(held.active);
                 // A function that goes off in the middle of an update looks like one whose update was refused.
-                if busy && !self.server.versioned {
+                if busy && is_repaired {
                     self.promises.doubt(key);
                 }
             }

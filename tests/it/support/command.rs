@@ -1,4 +1,4 @@
-//! The built binary in a folder of its own: nothing of the machine's settings reaches it.
+//! Runs the built binary in its own folder, isolated from the machine's settings.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -15,16 +15,16 @@ use tempfile::TempDir;
 
 use super::fake_server::{FakeServer, KEY};
 
-/// How long a notice may take before its test fails. It is there to end a test that is broken, not to time one.
+/// How long to wait for a notice. Ends broken tests; does not time working ones.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A folder with plugins, and the environment that owui-watch is started in.
+/// A folder with plugins, and the environment of owui-watch.
 pub(crate) struct Project {
     folder: TempDir,
     environment: Vec<(String, String)>,
 }
 
-/// What a run that ended by itself came to.
+/// The result of a finished run.
 pub(crate) struct Ran {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
@@ -41,14 +41,14 @@ impl Ran {
 }
 
 impl Project {
-    /// An empty `plugins/`, and nothing said about a server.
+    /// An empty `plugins/`, and no server set.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("plugins")).unwrap();
         Self { folder, environment: Vec::new() }
     }
 
-    /// The same, for this server.
+    /// A project for this server.
     pub(crate) fn on(server: &FakeServer) -> Self {
         Self::new().with("OPENWEBUI_URL", &server.url()).with("OPENWEBUI_API_KEY", KEY)
     }
@@ -69,7 +69,7 @@ impl Project {
         write(&path, text.as_bytes());
     }
 
-    /// Writes a file as if it had been done a while ago, so that nobody waits for it to be complete.
+    /// Writes a file with an older time, so that it counts as complete at once.
     pub(crate) fn put(&self, path: &str, text: impl AsRef<[u8]>) {
         let path = self.path(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -97,7 +97,7 @@ impl Project {
         command
     }
 
-    /// The environment that everything runs in.
+    /// The environment of all commands.
     fn surround(&self, command: &mut Command) {
         command.current_dir(self.folder.path()).env_clear();
         // Windows needs these two to open a socket.
@@ -109,7 +109,7 @@ impl Project {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     }
 
-    /// Runs owui-watch to its end.
+    /// Runs owui-watch until it exits.
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         let output = self.command(arguments).output().unwrap();
         Ran {
@@ -127,12 +127,12 @@ impl Project {
         watch
     }
 
-    /// Starts a watch with these arguments beside `--json`.
+    /// Starts a watch with `--json` and these arguments.
     pub(crate) fn watch_with(&self, arguments: &[&str]) -> Watch {
         Watch::start(&mut self.command(&[&["--json"], arguments].concat()))
     }
 
-    /// Starts a watch by a program that becomes it, after it has changed what the system allows.
+    /// Starts a watch through a program that changes system limits and then execs it.
     #[cfg(target_os = "linux")]
     pub(crate) fn watch_by(&self, program: &[&str]) -> Watch {
         Watch::start(&mut self.by(program, &[env!("CARGO_BIN_EXE_owui-watch"), "--json"]))
@@ -149,7 +149,7 @@ impl Project {
     }
 }
 
-/// Writes a file as `>` does. One with a key is the user's alone from the beginning.
+/// Writes a file as `>` does. A file with a key is private from the start.
 fn write(path: &Path, bytes: &[u8]) {
     let mut options = fs::File::options();
     options.write(true).create(true).truncate(true);
@@ -160,24 +160,24 @@ fn write(path: &Path, bytes: &[u8]) {
     options.open(path).unwrap().write_all(bytes).unwrap();
 }
 
-/// Where the copies of a plugin of one server are, of `deployed` or `backups`; the plugin as in `function/a`.
+/// The folder of a plugin's copies in `deployed` or `backups`; the plugin as in `function/a`.
 pub(crate) fn copies(what: &str, server: &str, plugin: &str) -> String {
     let server = server.trim_start_matches("http://").replace("127.0.0.1", "localhost").replace(':', "-");
     format!(".owui-watch/{what}/{server}/{plugin}")
 }
 
-/// A running watch, and what it has said so far.
+/// A running watch, and its output so far.
 pub(crate) struct Watch {
     child: Child,
     lines: Receiver<String>,
     stderr: Option<JoinHandle<String>>,
     seen: Vec<Value>,
-    /// How many notices were handed out by [`Watch::wait`].
+    /// How many notices [`Watch::wait`] has returned.
     taken: usize,
 }
 
 impl Watch {
-    /// Runs a command that comes to a watch with `--json`.
+    /// Runs a command that becomes a watch with `--json`.
     pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (send, lines) = channel();
@@ -198,13 +198,13 @@ impl Watch {
         Self { child, lines, stderr: Some(stderr), seen: Vec::new(), taken: 0 }
     }
 
-    /// Waits for the next notice of this kind about this plugin, and hands out all the notices up to it.
+    /// Waits for the next notice of this kind about this plugin, and returns all notices up to it.
     #[track_caller]
     pub(crate) fn wait(&mut self, event: &str, id: Option<&str>) -> Vec<Value> {
         self.wait_until(event, id, Instant::now() + DEADLINE)
     }
 
-    /// The same, where a real server has to be installed and started first.
+    /// Like [`Watch::wait`], with time to install and start a real server.
     #[track_caller]
     pub(crate) fn wait_long(&mut self, event: &str, id: Option<&str>) -> Vec<Value> {
         self.wait_until(event, id, Instant::now() + 20 * DEADLINE)
@@ -251,25 +251,25 @@ impl Watch {
         }
     }
 
-    /// Whether it has said this as many times by now.
+    /// Whether it has printed this so many times.
     #[cfg(target_os = "linux")]
     pub(crate) fn has_said(&mut self, event: &str, times: usize) -> bool {
         self.seen.extend(self.lines.try_iter().map(|line| serde_json::from_str::<Value>(&line).unwrap()));
         self.said().iter().filter(|said| **said == event).count() >= times
     }
 
-    /// Everything said so far, as it was printed.
+    /// All output so far.
     #[cfg(target_os = "linux")]
     pub(crate) fn all_said(&self) -> String {
         self.seen.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     }
 
-    /// Everything said so far, as words.
+    /// All notices so far, as words.
     pub(crate) fn said(&self) -> Vec<&str> {
         self.seen.iter().map(|notice| notice["event"].as_str().unwrap()).collect()
     }
 
-    /// Everything said so far about a plugin, as words.
+    /// All notices about a plugin so far, as words.
     #[cfg(target_os = "linux")]
     pub(crate) fn said_of(&self, id: &str) -> Vec<String> {
         let about = self.seen.iter().filter(|notice| notice["id"] == id);
@@ -287,27 +287,27 @@ impl Watch {
         assert!(kill.success());
     }
 
-    /// Forgets what was handed out by [`Watch::wait`]: for tests that wait without end.
+    /// Forgets the notices that [`Watch::wait`] returned: for endless tests.
     #[cfg(target_os = "linux")]
     pub(crate) fn forget(&mut self) {
         self.seen.drain(..self.taken);
         self.taken = 0;
     }
 
-    /// Asks it to end, waits until it has, and takes in all it had left to say.
+    /// Stops it, waits for its exit, and reads the rest of its output.
     #[cfg(unix)]
     pub(crate) fn stop(&mut self) -> ExitStatus {
         self.signal("TERM");
         self.ended()
     }
 
-    /// Ends it in the middle of whatever it does.
+    /// Kills it.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// Waits for the end, and takes in all that was left to say.
+    /// Waits for its exit, and reads the rest of its output.
     pub(crate) fn ended(&mut self) -> ExitStatus {
         while let Ok(line) = self.lines.recv_timeout(DEADLINE) {
             self.seen.push(serde_json::from_str(&line).unwrap());
@@ -315,7 +315,7 @@ impl Watch {
         self.child.wait().unwrap()
     }
 
-    /// What it wrote to stderr, after its end.
+    /// Its stderr, after its exit.
     pub(crate) fn stderr(&mut self) -> String {
         self.stderr.take().unwrap().join().unwrap()
     }
@@ -332,7 +332,7 @@ fn brief(notice: &Value) -> String {
     format!("{} {} {}", notice["event"], notice["id"], notice["message"])
 }
 
-/// A small plugin: a filter with this version, whose last line tells that it is whole.
+/// A small plugin: a filter with this version, whose last line proves that it is complete.
 pub(crate) fn filter(version: &str) -> String {
     format!("\"\"\"\ntitle: A filter\nversion: {version}\n\"\"\"\n\n\nclass Filter:\n    pass\n\n\nEND = True\n")
 }
@@ -342,28 +342,28 @@ pub(crate) fn tool(version: &str) -> String {
     format!("\"\"\"\ntitle: A tool\nversion: {version}\n\"\"\"\n\n\nclass Tools:\n    def now(self):\n        pass\n")
 }
 
-/// What the server refuses, although it parses.
+/// A text that parses, but that the server refuses.
 pub(crate) const REFUSED: &str = "import no_such_thing\n\n\nclass Filter:\n    pass\n";
 
-/// Whether a text is one of [`filter`]'s, whole.
+/// Whether a text is a complete one of [`filter`].
 #[cfg(target_os = "linux")]
 pub(crate) fn is_whole(text: &str) -> bool {
     text.ends_with("END = True\n")
 }
 
-/// Says why a test proves nothing here, also where what a test prints is kept from sight.
+/// Prints why a test is skipped, even if test output is captured.
 #[cfg(target_os = "linux")]
 pub(crate) fn said_outright(why: &str) {
     std::io::stderr().write_all(format!("{why}\n").as_bytes()).unwrap();
 }
 
-/// That a run ended with this exit code.
+/// Checks the exit code of a run.
 #[track_caller]
 pub(crate) fn check(ran: &Ran, code: i32) {
     assert_eq!(ran.code, Some(code), "\nstdout: {}\nstderr: {}", ran.stdout, ran.stderr);
 }
 
-/// Runs with `--json` to this exit code, and hands out the notices.
+/// Runs with `--json`, checks the exit code, and returns the notices.
 #[track_caller]
 pub(crate) fn notices(project: &Project, arguments: &[&str], code: i32) -> Vec<Value> {
     let ran = project.run(&[arguments, &["--json"]].concat());
@@ -380,12 +380,12 @@ pub(crate) fn of<'a>(notices: &'a [Value], event: &str) -> &'a Value {
     found[0]
 }
 
-/// The requests that change something.
+/// The writing requests.
 pub(crate) fn writes(server: &FakeServer) -> Vec<String> {
     server.lines().into_iter().filter(|line| !line.starts_with("GET")).collect()
 }
 
-/// What the server holds of a function.
+/// A function's text on the server.
 pub(crate) fn text(server: &FakeServer, id: &str) -> String {
     server.row(Kind::Function, id).unwrap().content
 }

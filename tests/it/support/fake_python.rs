@@ -1,5 +1,5 @@
-//! What running a plugin does, as far as a fake server needs to know. It runs no Python: it walks the statements of the
-//! module in their order and knows the few that plugins fail by.
+//! Imitates running a plugin, as far as the fake server needs it. It runs no Python: it walks the module's statements
+//! in order, and knows the few by which plugins fail.
 
 use std::collections::BTreeMap;
 
@@ -12,16 +12,16 @@ use serde_json::{Value, json};
 pub(crate) enum Failure {
     /// An exception with this text, which the server catches.
     Exception(String),
-    /// Something that is no `Exception`, which the server does not catch.
+    /// A `BaseException`, which the server does not catch.
     Uncaught,
-    /// The end of the interpreter, which is no `Exception` either, and which not every server survives.
+    /// The end of the interpreter, which not every server survives.
     Exit,
 }
 
 /// The names of fields, with their types.
 pub(crate) type Fields = BTreeMap<String, String>;
 
-/// What the server learns from a module that it has loaded.
+/// What the server learns from a loaded module.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) entry: Entry,
@@ -34,10 +34,10 @@ pub(crate) struct Loaded {
     pub(crate) specs: Value,
 }
 
-/// Top-level packages that are not on the server, beside everything that starts with `no_such_`.
+/// Top-level packages missing on the server, besides all that start with `no_such_`.
 const NOT_INSTALLED: [&str; 3] = ["torch_geometric", "pyspark", "pulsar"];
 
-/// What `open_webui` consists of. Others are what the server's import rewriting makes of honest imports.
+/// The modules of `open_webui`. Others result from the server's rewriting of imports.
 const OPEN_WEBUI: [&str; 8] = ["config", "constants", "env", "internal", "main", "models", "routers", "utils"];
 
 /// Runs the module and makes the object, which is of one of these types.
@@ -75,7 +75,7 @@ pub(crate) fn load(entries: &[Entry], text: &str) -> Result<Loaded, Failure> {
     })
 }
 
-/// What a module binds, with the class where it is one.
+/// The names that a module binds, with their classes.
 type Names<'a> = BTreeMap<&'a str, Option<&'a StmtClassDef>>;
 
 fn exception<T>(words: &str) -> Result<T, Failure> {

@@ -1,8 +1,8 @@
-//! A *stateful* fake Open WebUI on loopback: it remembers plugins, answers as the real one does, odd as that is, and
-//! records what it is asked. That it does so truly is what `contract.rs` is for.
+//! A *stateful* fake Open WebUI on loopback: it remembers plugins, answers like the real one, and records requests.
+//! `contract.rs` proves that it is faithful.
 //!
-//! It runs on a thread of its own, so that it serves tests of the built binary as well as async ones. Nothing in it
-//! sleeps or looks at a clock: a test that needs an order of things holds requests and lets them go.
+//! It runs on its own thread, so that it serves tests of the built binary as well as async ones. It never sleeps or
+//! reads a clock: a test that needs a certain order holds and releases requests.
 
 mod answer;
 mod history;
@@ -40,21 +40,21 @@ const PROHIBITED: &str =
     "You do not have permission to access this resource. Please contact your administrator for assistance.";
 const EXPIRED: &str = "Your session has expired or the token is invalid. Please sign in again.";
 
-/// The key of a fake server that was not given another.
+/// The default key of a fake server.
 pub(crate) const KEY: &str = "sk-fa4e0000000000000000000000000000";
 
-/// What goes wrong with a request.
+/// A fault of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// Answered by a proxy, and not carried out.
     Status(u16),
-    /// The same, with `Retry-After` in seconds.
+    /// Like `Status`, with `Retry-After` in seconds.
     StatusWithRetryAfter(u16, u64),
-    /// The connection is closed, and nothing carried out.
+    /// The connection is closed; the request is not carried out.
     ResetBefore,
-    /// Carried out, and the connection closed without a word.
+    /// Carried out, but the connection is closed without an answer.
     ResetAfter,
-    /// Carried out only when [`FakeServer::release`] is called, even if the client has left by then.
+    /// Carried out once [`FakeServer::release`] is called, even if the client has left.
     Delay,
     /// Answered by a web page, and not carried out.
     Html,
@@ -71,7 +71,7 @@ pub(crate) struct Recorded {
     pub(crate) method: String,
     /// Percent-decoded, with the query.
     pub(crate) path: String,
-    /// Null where there was none, or none that is JSON.
+    /// Null if there was none, or it is not JSON.
     pub(crate) body: Value,
 }
 
@@ -96,7 +96,7 @@ struct Running {
 struct Shared {
     state: Mutex<State>,
     arrived: Condvar,
-    /// Counts the calls of `release`: who waits, waits for the next one.
+    /// Counts the calls of `release`; held requests wait for the next one.
     released: watch::Sender<u64>,
     /// Whether a plugin has ended the server.
     ended: watch::Sender<bool>,
@@ -104,11 +104,11 @@ struct Shared {
 
 struct State {
     version: Version,
-    /// What it says that it is, where that is not true.
+    /// The version that it pretends to be.
     claims: Option<&'static str>,
     /// `None`: no login.
     key: Option<String>,
-    /// Where there is no login: which one of the sessions given out is good.
+    /// Without login: the valid session.
     session: u64,
     /// Whether the owner of the key has lost the role of an admin.
     demoted: bool,
@@ -125,7 +125,7 @@ struct State {
 }
 
 struct Planned {
-    /// What the line of the request contains.
+    /// A part of the request line.
     of: String,
     times: usize,
     fault: Fault,
@@ -137,7 +137,7 @@ impl FakeServer {
         Self::of(Version::V0_12_4)
     }
 
-    /// The same of a version.
+    /// A server of this version, with nothing on it.
     pub(crate) fn of(version: Version) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
@@ -174,21 +174,21 @@ impl FakeServer {
         self.state().version
     }
 
-    /// Refuses connections from now on, and drops those there are.
+    /// Refuses new connections, and drops existing ones.
     pub(crate) fn go_down(&mut self) {
         let running = self.running.take().expect("it was up");
-        // Nobody listens where a plugin has ended it before.
+        // A plugin may have ended it before.
         running.stop.send(()).ok();
         running.thread.join().unwrap();
     }
 
-    /// Comes back at the same address, with everything it knew.
+    /// Comes back at the same address, with all its data.
     pub(crate) fn come_up(&mut self) {
         assert!(self.running.is_none(), "it was down");
         self.running = Some(run(TcpListener::bind(self.address).unwrap(), &self.shared).unwrap());
     }
 
-    /// Says that it is another version from now on, and behaves as before.
+    /// Pretends to be another version, with unchanged behaviour.
     pub(crate) fn claim_to_be(&self, version: &'static str) {
         self.state().claims = Some(version);
     }
@@ -204,22 +204,22 @@ impl FakeServer {
         self.state().demoted = demoted;
     }
 
-    /// Has no login from now on, as with `WEBUI_AUTH=false`.
+    /// Switches the login off, as with `WEBUI_AUTH=false`.
     pub(crate) fn open_the_door(&self) {
         self.state().key = None;
     }
 
-    /// Ends the sessions given out so far, where there is no login.
+    /// Without login: ends all sessions.
     pub(crate) fn end_sessions(&self) {
         self.state().session += 1;
     }
 
-    /// Everything asked so far.
+    /// All requests so far.
     pub(crate) fn requests(&self) -> Vec<Recorded> {
         self.state().requests.clone()
     }
 
-    /// Forgets what was asked, and of each plugin's history all but what is there now: for tests that ask without end.
+    /// Forgets all requests and old versions: for endless tests.
     #[cfg(target_os = "linux")]
     pub(crate) fn forget(&self) {
         let mut state = self.state();
@@ -229,7 +229,7 @@ impl FakeServer {
         }
     }
 
-    /// The lines of everything asked so far.
+    /// The lines of all requests so far.
     pub(crate) fn lines(&self) -> Vec<String> {
         self.state().requests.iter().map(Recorded::line).collect()
     }
@@ -254,7 +254,7 @@ impl FakeServer {
         self.state().faults.push(Planned { of: of.to_owned(), times, fault });
     }
 
-    /// Nothing goes wrong any more.
+    /// Ends all faults.
     #[cfg(unix)]
     pub(crate) fn recover(&self) {
         self.state().faults.clear();
@@ -265,7 +265,7 @@ impl FakeServer {
         self.state().held = Some(of.to_owned());
     }
 
-    /// Lets go what is held or delayed, and holds no more.
+    /// Releases held and delayed requests, and holds no more.
     pub(crate) fn release(&self) {
         self.state().held = None;
         self.shared.released.send_modify(|count| *count += 1);
@@ -275,7 +275,7 @@ impl FakeServer {
         self.state().table(kind).get(id).cloned()
     }
 
-    /// Puts a plugin there as if it had been for long: switched on, if it has a switch.
+    /// Adds a plugin that has been there before: switched on, if it has a switch.
     pub(crate) fn seed(&self, kind: Kind, id: &str, content: &str) {
         let mut state = self.state();
         let (name, content) = (id.to_owned(), content.to_owned());
@@ -315,7 +315,7 @@ impl Drop for FakeServer {
 }
 
 impl Shared {
-    /// A test that panics with the lock held must not hide behind the next one that meets it.
+    /// A panic of a test with the lock held must not cause panics elsewhere.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -332,30 +332,30 @@ fn run(listener: TcpListener, shared: &Arc<Shared>) -> io::Result<Running> {
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
             let router = Router::new().fallback(move |request| serve(Arc::clone(&shared), request));
-            // Answers what it was asked before the end.
+            // Finish open requests first.
             let ended = async move { drop(ended.wait_for(|ended| *ended).await) };
             tokio::select! {
                 served = axum::serve(listener, router).with_graceful_shutdown(ended).into_future() => served.unwrap(),
                 _ = stopped => {}
             }
         });
-        // With the runtime go the connections, wherever they stand.
+        // Dropping the runtime drops all connections.
     });
     Ok(Running { stop, thread })
 }
 
 async fn serve(shared: Arc<Shared>, request: Request) -> Response {
-    // A task of its own: the server finishes what it has begun, whether or not somebody waits for it.
+    // A separate task: the server finishes requests even if the client has left.
     match tokio::spawn(exchange(shared, request)).await.unwrap() {
         Some(answer) => answer.into_response(),
-        // Unwinding ends the connection without a byte, and without a message as a panic would write it.
+        // Unwinding ends the connection without an answer, and without a panic message.
         None => resume_unwind(Box::new("reset")),
     }
 }
 
 async fn exchange(shared: Arc<Shared>, request: Request) -> Option<Answer> {
     let (head, body) = request.into_parts();
-    // Without the host, which a proxy is told.
+    // Without the host, which proxies receive.
     let path = decoded(head.uri.path_and_query().map_or("/", |path| path.as_str()));
     let body = to_bytes(body, usize::MAX).await.ok()?;
     let json = serde_json::from_slice::<Value>(&body);
@@ -423,7 +423,7 @@ impl State {
         self.claims.unwrap_or_else(|| self.version.name())
     }
 
-    /// The router. `body` is `None` where it is there and not JSON.
+    /// The router. `body` is `None` if it is not JSON.
     fn answer(&mut self, method: &Method, path: &str, headers: &HeaderMap, body: Option<Value>) -> Answer {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let segments: Vec<_> = path.trim_start_matches('/').split('/').collect();
@@ -442,7 +442,7 @@ impl State {
                     return nothing_there(method);
                 }
                 match self.come_in(headers, body) {
-                    // A user may list what there is to be used.
+                    // A user may list usable plugins.
                     Ok(_) if self.demoted && rest != [""] => {
                         Answer::detail(401, if kind == Kind::Function { PROHIBITED } else { UNAUTH })
                     }
@@ -469,7 +469,7 @@ impl State {
         }
     }
 
-    /// In this order: text that is not JSON is refused before the key is looked at, fields that are missing after it.
+    /// Invalid JSON is refused before the key is checked, missing fields after.
     fn come_in(&self, headers: &HeaderMap, body: Option<Value>) -> Result<Value, Answer> {
         let body = body.ok_or_else(|| {
             let problem =

@@ -36,7 +36,7 @@ impl Server {
         Self { url: real.url().to_owned(), version: real.version, key: real.admin().api_key.clone() }
     }
 
-    /// As the user who set it up.
+    /// With the admin's credentials.
     pub(crate) fn client(&self) -> Client {
         self.client_with(self.key.clone())
     }
@@ -53,12 +53,12 @@ impl Server {
 }
 
 impl Server {
-    /// Asks past the client, for what it does not know.
+    /// Sends a request without the client, for endpoints that it lacks.
     pub(crate) async fn get(&self, path: &str) -> (u16, Value) {
         self.send(Method::GET, path, None).await
     }
 
-    /// The same; null is no body.
+    /// Like `ask`; null means no body.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         self.send(Method::POST, path, (!body.is_null()).then(|| body.to_string())).await
     }
@@ -81,7 +81,7 @@ impl Server {
     }
 }
 
-/// Whether a server asks who one is.
+/// Whether a server requires a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Login {
     Asked,
@@ -92,15 +92,15 @@ pub(crate) enum Login {
 pub(crate) struct RealServer {
     sandbox: Sandbox,
     version: Version,
-    /// Given back when the server has ended, so it comes last.
+    /// Released after the server has ended, so it comes last.
     _room: SemaphorePermit<'static>,
 }
 
-/// A server that starts keeps a processor busy for a quarter of a minute. More than a small machine can take at once
-/// would make each other late, and tests run as many threads as there are processors, or as they are told to.
+/// A starting server keeps a processor busy for 15 seconds. Too many at once would delay each other, so the number is
+/// limited.
 static ROOM: Semaphore = Semaphore::const_new(2);
 
-/// Starts one, installed first where that was not done before. Waits for its turn.
+/// Installs and starts a server. Waits for its turn.
 pub(crate) async fn real_server(version: Version, login: Login) -> RealServer {
     let room = ROOM.acquire().await.unwrap();
     let options = sandbox::Options {
@@ -121,7 +121,7 @@ impl RealServer {
         self.sandbox.admin()
     }
 
-    /// Ends it, which must leave nothing behind.
+    /// Stops it, and checks that nothing is left behind.
     pub(crate) fn stop(self) {
         assert_eq!(self.sandbox.stop().unwrap(), None);
     }

@@ -1,4 +1,4 @@
-//! The policy that the engine's tests, the simulation and the benches begin with.
+//! The default policy of the engine's tests, the simulation and the benches.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use owui_watch::engine::deploy::{Adopt, DeployPolicy, OnRemoteEdit};
 use owui_watch::engine::{OnDelete, Policy};
 
-/// As where the user has set nothing, but for how much happens at a time: no more than a script can follow.
+/// The defaults, with less concurrency, so that scripts stay readable.
 pub(crate) fn policy() -> Policy {
     Policy {
         roots: vec![PathBuf::from("plugins")],

@@ -1,5 +1,5 @@
-//! The way to a server, fake or real, on which things get lost: a relay that notes what it passes on, and cuts where it
-//! is told to. It speaks enough HTTP for that, one request per connection.
+//! A relay to a fake or real server that records requests and can lose them. It speaks just enough HTTP: one request
+//! per connection.
 
 use std::io::{self, Read, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -9,18 +9,18 @@ use std::time::Duration;
 
 use super::fake_server::Recorded;
 
-/// What becomes of a request.
+/// The fate of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cut {
-    /// It does not get there.
+    /// It does not arrive.
     Request,
-    /// It gets there, and its answer does not come back.
+    /// It arrives, but its answer is lost.
     Answer,
-    /// Its answer comes when whoever asked has left.
+    /// Its answer comes after the client has left.
     Late,
-    /// It does not get there, nor does anything after it until [`Relay::open`].
+    /// It does not arrive, and nothing else does until [`Relay::open`].
     Before,
-    /// It gets there, and then nothing gets anywhere until [`Relay::open`], its answer neither.
+    /// It arrives; then nothing passes until [`Relay::open`], not even its answer.
     After,
 }
 
@@ -60,7 +60,7 @@ impl Relay {
                         return;
                     }
                     let shared = Arc::clone(&shared);
-                    // Whoever hangs up, hangs up.
+                    // The client may hang up.
                     std::thread::spawn(move || shared.pass(client).ok());
                 }
             }
@@ -77,7 +77,7 @@ impl Relay {
         self.shared.state().planned = Some((of.to_owned(), cut));
     }
 
-    /// Blocks until it is cut, and nothing gets through any more.
+    /// Blocks until the connection is cut.
     pub(crate) fn wait_until_shut(&self) {
         let deadline = Duration::from_secs(30);
         let state = self.shared.state();
@@ -85,18 +85,18 @@ impl Relay {
         assert!(!late.timed_out(), "what was to be cut did not come");
     }
 
-    /// Lets everything through again. What was stopped is lost.
+    /// Lets everything through again. Stopped requests are lost.
     pub(crate) fn open(&self) {
         self.shared.state().shut = false;
         self.shared.changed.notify_all();
     }
 
-    /// What has come by, cut or not, since this was asked last.
+    /// All requests since the last call, cut or not.
     pub(crate) fn requests(&self) -> Vec<Recorded> {
         std::mem::take(&mut self.shared.state().requests)
     }
 
-    /// The lines of what has come by and changes something on the server.
+    /// The lines of all writing requests.
     pub(crate) fn writes(&self) -> Vec<String> {
         self.requests().iter().map(Recorded::line).filter(|line| !line.starts_with("GET ")).collect()
     }
@@ -152,13 +152,13 @@ impl Shared {
         }
     }
 
-    /// Nothing gets through until the relay is opened.
+    /// Blocks everything until the relay is opened.
     fn stop(&self) {
         self.changed.notify_all();
         drop(self.changed.wait_while(self.state(), |state| state.shut));
     }
 
-    /// The answer, whole: the server closes the connection after it.
+    /// The complete answer: the server closes the connection after it.
     fn ask(&self, request: &[u8]) -> io::Result<Vec<u8>> {
         let mut server = TcpStream::connect(self.to)?;
         server.write_all(request)?;
@@ -169,7 +169,7 @@ impl Shared {
     }
 }
 
-/// One request, as it is passed on: the server is to close the connection after its answer.
+/// One request as it is passed on, with `Connection: close`.
 fn read(client: &mut TcpStream) -> io::Result<(Vec<u8>, Recorded)> {
     let (mut bytes, mut chunk) = (Vec::new(), [0; 8192]);
     let (head, body_at) = loop {

@@ -1,4 +1,4 @@
-//! The words of the status line that a service manager is told, for the tests that wait for them.
+//! The status lines for a service manager, for tests that wait for them.
 
 /// A pass over this many plugins was the last that happened.
 pub(crate) fn compared(plugins: usize) -> String {

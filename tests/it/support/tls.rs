@@ -13,7 +13,7 @@ use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 use super::fake_server::FakeServer;
 
-/// An authority of a test's own, and a certificate that it has signed.
+/// A test's own authority, and a certificate signed by it.
 pub(crate) struct Certified {
     authority: Certificate,
     certificate: Certificate,
@@ -23,13 +23,13 @@ pub(crate) struct Certified {
 /// What kind of certificate a server has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Signed by an authority, and as it should be.
+    /// Valid, and signed by an authority.
     Signed,
     Expired,
     OtherName,
     /// Signed by itself.
     SelfSigned,
-    /// The same, and it may sign others: what `openssl req -x509` makes.
+    /// Self-signed, and may sign others: the default of `openssl req -x509`.
     Authority,
 }
 
@@ -38,7 +38,7 @@ static AUTHORITIES: AtomicUsize = AtomicUsize::new(0);
 impl Certified {
     pub(crate) fn new(kind: Kind) -> Self {
         let mut params = named("127.0.0.1");
-        // Two of one name would be taken for each other, until their signatures are looked at.
+        // Two authorities with the same name would be confused.
         let nth = AUTHORITIES.fetch_add(1, Ordering::Relaxed);
         params.distinguished_name.push(DnType::CommonName, format!("authority {nth}"));
         if kind != Kind::SelfSigned {
@@ -60,7 +60,7 @@ impl Certified {
         Self { authority, certificate, key }
     }
 
-    /// The authority's certificate, as one has it in a file.
+    /// The authority's certificate as PEM.
     pub(crate) fn authority_pem(&self) -> String {
         self.authority.pem()
     }

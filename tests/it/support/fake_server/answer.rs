@@ -1,4 +1,4 @@
-//! What the fake server answers, in the shapes that the real one and a proxy have for it.
+//! The fake server's answers, in the forms of the real one and of proxies.
 
 use axum::body::Body;
 use axum::http::{Method, StatusCode, header};
@@ -11,7 +11,7 @@ pub(super) struct Answer {
     pub(super) body: Said,
     pub(super) retry_after: Option<u64>,
     pub(super) location: Option<&'static str>,
-    /// Whether it tells of an exception that the plugin was caught with.
+    /// Whether it reports an exception of the plugin.
     pub(super) is_an_exception: bool,
 }
 
@@ -35,7 +35,7 @@ impl Answer {
         Self::new(status, Said::Json(json!({ "detail": words.into() })))
     }
 
-    /// JSON if it is, a page if it looks like one.
+    /// JSON or a web page, by the look of the body.
     pub(super) fn saying(status: u16, body: &'static str) -> Self {
         let said = match serde_json::from_str(body) {
             Ok(json) => Said::Json(json),
@@ -45,7 +45,7 @@ impl Answer {
         Self::new(status, said)
     }
 
-    /// The web app, or what a proxy shows in its place.
+    /// The web app, or a proxy's page.
     pub(super) fn page(status: u16) -> Self {
         let title = match StatusCode::from_u16(status).unwrap() {
             StatusCode::OK => "Open WebUI".to_owned(),
@@ -69,7 +69,7 @@ impl Answer {
             response = response.header(header::LOCATION, location);
         }
         if self.status == 500 {
-            // As the real one does after a failure.
+            // As the real server after a failure.
             response = response.header(header::CONNECTION, "close");
         }
         response.body(Body::from(body)).unwrap()
@@ -77,7 +77,7 @@ impl Answer {
 }
 
 pub(super) fn missing(field: &str, body: &Value) -> Value {
-    // It echoes what was sent, the source included.
+    // It echoes the request, including the source.
     json!({ "type": "missing", "loc": ["body", field], "msg": "Field required", "input": body })
 }
 

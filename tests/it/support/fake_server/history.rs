@@ -1,4 +1,4 @@
-//! What 0.12 keeps of the past of a plugin.
+//! The history that 0.12 keeps of a plugin.
 
 use owui_watch::plugin::Kind;
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ impl Entry {
 }
 
 impl State {
-    /// One page of it, newest first.
+    /// One page of the history, newest first.
     pub(super) fn history(&mut self, kind: Kind, id: &str, query: &str) -> Answer {
         let Some(row) = self.table(kind).get(id) else { return Answer::detail(404, "Not found") };
         let page = query.split('&').find_map(|pair| pair.strip_prefix("page=")).map_or(Ok(1), str::parse::<usize>);
@@ -58,7 +58,7 @@ impl State {
         }
     }
 
-    /// What was made from it is then made from what it was made from.
+    /// Its children get its parent.
     pub(super) fn delete_history_entry(&mut self, kind: Kind, id: &str, version: &str) -> Answer {
         let Some(row) = self.table(kind).get_mut(id) else { return Answer::detail(404, "Not found") };
         if row.version_id == version {
@@ -74,7 +74,7 @@ impl State {
         Answer::json(true.into())
     }
 
-    /// Makes a version the current one again, by the same way as an update.
+    /// Makes a version current again, like an update.
     pub(super) fn update_version(&mut self, kind: Kind, id: &str, mut body: Value) -> Answer {
         let Some(Value::String(version)) = body.get_mut("version_id").map(Value::take) else {
             return unprocessable(&json!([missing("version_id", &body)]));

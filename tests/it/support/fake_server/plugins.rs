@@ -1,4 +1,4 @@
-//! The two tables of plugins: their rows, and all that can be done to one.
+//! The two tables of plugins: their rows, and the operations on them.
 
 use owui_watch::plugin::Kind;
 use owui_watch::plugin::frontmatter::Frontmatter;
@@ -21,16 +21,16 @@ pub(crate) struct Row {
     pub(crate) meta: Map<String, Value>,
     pub(crate) is_active: bool,
     pub(crate) is_global: bool,
-    /// Who may use a tool: since 0.8, and before. Null is everybody.
+    /// Access to a tool: since 0.8, and before. Null is everybody.
     pub(crate) access_grants: Value,
     pub(crate) access_control: Value,
-    /// What an admin has set, without the defaults.
+    /// The admin's valves, without the defaults.
     pub(crate) valves: Map<String, Value>,
-    /// What can be set, if anything, by an admin and by each user.
+    /// The schemas of valves and user valves, if any.
     settable: Option<Fields>,
     settable_by_users: Option<Fields>,
     pub(crate) specs: Value,
-    /// Kept as a version to come would, and told since 0.12.
+    /// The current version; reported since 0.12.
     pub(crate) version_id: String,
     /// Oldest first.
     pub(crate) history: Vec<Entry>,
@@ -38,7 +38,7 @@ pub(crate) struct Row {
     created_at: u64,
 }
 
-/// The fields of a create or update that count.
+/// The relevant fields of a create or update.
 pub(super) struct Form {
     pub(super) name: String,
     pub(super) content: String,
@@ -52,7 +52,7 @@ pub(super) struct Form {
 }
 
 impl State {
-    /// Runs a plugin, for an answer where that fails.
+    /// Runs a plugin; the error is the server's answer.
     fn load(&mut self, kind: Kind, content: &str, words: impl Fn(&str) -> String) -> Result<Loaded, Answer> {
         if self.version.installs_when_offline() && Frontmatter::parse(content).get("requirements").is_some() {
             // There is no pip in a sandbox.
@@ -115,7 +115,7 @@ impl State {
 
     /// `again`: the version that it is taken back to.
     pub(super) fn update(&mut self, kind: Kind, id: &str, form: Form, again: Option<String>) -> Answer {
-        // Tools are looked for before the code is run, functions after.
+        // The server looks up tools before it runs the code, functions after.
         if kind == Kind::Tool && !self.tools.contains_key(id) {
             return Answer::detail(401, NOT_FOUND);
         }
@@ -146,7 +146,7 @@ impl State {
         row.meta = stored_meta(version, kind, form.meta, &content, &loaded);
         row.content = content;
         row.access_control = form.access_control;
-        // Since 0.12 grants are changed apart only.
+        // Since 0.12, grants can only be changed separately.
         if let Some(grants) = form.access_grants.filter(|_| !version.is_transactional()) {
             row.access_grants = grants;
         }
@@ -155,7 +155,7 @@ impl State {
         row.specs = loaded.specs;
         match again {
             None => row.written(&before, tick, form.commit_message),
-            // No new version, but the one that was.
+            // No new version: the old one is current again.
             Some(version) => {
                 row.touched(tick);
                 row.version_id = version;
@@ -188,7 +188,7 @@ impl State {
         Answer::json(row.json(version, Kind::Tool, Shape::Whole))
     }
 
-    /// What there is to be set, in the words of JSON schema; null where there is nothing.
+    /// The JSON schema of the valves; null without valves.
     pub(super) fn valves_spec(&mut self, kind: Kind, id: &str, class: &str) -> Answer {
         let version = self.version;
         let Some(row) = self.table(kind).get(id) else { return version.absent(kind) };
@@ -201,7 +201,7 @@ impl State {
         }))
     }
 
-    /// Puts what is sent in the place of all that was set before.
+    /// Replaces all values with those sent.
     pub(super) fn set_valves(&mut self, kind: Kind, id: &str, body: Value) -> Answer {
         let (version, tick) = (self.version, self.tick());
         let row = self.table(kind).get_mut(id);
@@ -218,7 +218,7 @@ impl State {
         }
     }
 
-    /// What the one user there is has set. It stands with the user, so it is there before a plugin of that id, and after.
+    /// The only user's valves. They belong to the user, so they outlive the plugin.
     pub(super) fn user_valves(&mut self, kind: Kind, id: &str) -> Answer {
         if !self.table(kind).contains_key(id) {
             return self.version.absent(kind);
@@ -245,13 +245,13 @@ impl State {
     pub(super) fn delete(&mut self, kind: Kind, id: &str) -> Answer {
         match (self.table(kind).remove(id), kind) {
             (None, Kind::Tool) => Answer::detail(401, NOT_FOUND),
-            // Of functions it is not even asked whether they are there.
+            // For functions the server does not check that they exist.
             (Some(_), _) | (None, Kind::Function) => Answer::json(true.into()),
         }
     }
 }
 
-/// The values that are kept of those that were sent.
+/// The sent values that are kept.
 fn taken(
     version: Version,
     kind: Kind,
@@ -269,7 +269,7 @@ fn taken(
     }
 }
 
-/// The first value that does not fit its field, and what pydantic says of it.
+/// The first invalid value, with pydantic's message.
 fn misfit(fields: &Fields, valves: &Map<String, Value>) -> Option<(String, String)> {
     valves.iter().find_map(|(field, value)| {
         let wanted = in_full(fields.get(field)?);
@@ -300,14 +300,14 @@ fn in_full(annotation: &str) -> &str {
 /// How much of a row an answer shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// What is left to say to somebody who has just sent it all.
+    /// The answer to a create or update, without the text.
     Created,
-    /// For whoever may use it: `GET /`.
+    /// For users: `GET /`.
     Listed,
-    /// For whoever may write it: `GET /list`.
+    /// For writers: `GET /list`.
     ListedToAuthors,
     Whole,
-    /// Whole, and what the caller may do.
+    /// The whole row, with the caller's rights.
     ById,
 }
 
@@ -369,14 +369,14 @@ impl Row {
         json
     }
 
-    /// Versions before 0.12 note the switch of a filter after all else, and never take the note back.
+    /// Versions before 0.12 set a filter's `toggle` last, and never remove it.
     fn put_a_switch_into_the_chat(&mut self, toggle: bool) {
         if toggle && self.entry == "filter" {
             self.meta.insert("toggle".to_owned(), true.into());
         }
     }
 
-    /// What a new version is judged by.
+    /// The fields that decide whether an update makes a new version.
     pub(super) fn snapshot(&self) -> Value {
         let mut meta = self.meta.clone();
         for set_by_the_server in ["manifest", "has_user_valves", "toggle"] {
@@ -388,12 +388,12 @@ impl Row {
         json!({ "name": self.name, "content": self.content, "meta": meta })
     }
 
-    /// Any second will do as the first.
+    /// An arbitrary first second.
     fn touched(&mut self, tick: u64) {
         self.updated_at = 1_700_000_000 + tick;
     }
 
-    /// Notes a new version where it is one.
+    /// Adds a version if the update makes one.
     pub(super) fn written(&mut self, before: &Value, tick: u64, message: Option<String>) {
         self.touched(tick);
         let snapshot = self.snapshot();
@@ -406,7 +406,7 @@ impl Row {
     }
 }
 
-/// The meta object as it is kept: what was sent, and what the server knows better.
+/// The stored meta: the sent fields, with those that the server sets itself.
 fn stored_meta(
     version: Version,
     kind: Kind,

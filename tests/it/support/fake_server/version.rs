@@ -5,7 +5,7 @@ use owui_watch::plugin::{Entry, Kind};
 use super::NOT_FOUND;
 use super::answer::Answer;
 
-/// Which Open WebUI it is. What differs between versions is asked of this and of nothing else.
+/// The version of Open WebUI. All differences between versions are decided here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Version {
     V0_6_43,
@@ -24,7 +24,7 @@ impl Version {
         }
     }
 
-    /// What it looks for in a module, in this order.
+    /// The classes that it looks for in a module, in order.
     pub(super) fn entries(self, kind: Kind) -> &'static [Entry] {
         match (kind, self) {
             (Kind::Function, Version::V0_6_43 | Version::V0_9_6) => &[Entry::Pipe, Entry::Filter, Entry::Action],
@@ -35,7 +35,7 @@ impl Version {
         }
     }
 
-    /// What a failed create says of the exception.
+    /// The text of a failed create for an exception.
     pub(super) fn create_failed(self, kind: Kind, words: &str) -> String {
         match self {
             Version::V0_6_43 | Version::V0_9_6 => wrapped(kind, words),
@@ -43,7 +43,7 @@ impl Version {
         }
     }
 
-    /// What a failed update says of the exception.
+    /// The text of a failed update for an exception.
     pub(super) fn update_failed(self, kind: Kind, words: &str) -> String {
         match self {
             Version::V0_6_43 | Version::V0_9_6 => wrapped(kind, words),
@@ -52,7 +52,7 @@ impl Version {
         }
     }
 
-    /// What is said of valves that do not fit.
+    /// The text for incompatible valves.
     pub(super) fn valves_failed(self, kind: Kind, class: &str, words: &str) -> String {
         match self {
             Version::V0_6_43 | Version::V0_9_6 => wrapped(kind, words),
@@ -63,7 +63,7 @@ impl Version {
         }
     }
 
-    /// What an update of a function says that does not exist, when the code is fine.
+    /// The answer to an update of a missing function with valid code.
     pub(super) fn no_such_function(self) -> &'static str {
         match self {
             Version::V0_6_43 | Version::V0_9_6 => "[ERROR: 400: [ERROR: Error updating function]]",
@@ -72,7 +72,7 @@ impl Version {
         }
     }
 
-    /// How a GET says that a row does not exist.
+    /// The answer to a GET of a missing row.
     pub(super) fn absent(self, kind: Kind) -> Answer {
         match (self, kind) {
             (_, Kind::Function) | (Version::V0_6_43, Kind::Tool) => Answer::detail(401, NOT_FOUND),
@@ -80,13 +80,13 @@ impl Version {
         }
     }
 
-    /// Since 0.8 grants are things of their own; before, access is a field that an update sets, and that makes the tool
-    /// public when it is not sent.
+    /// Since 0.8 grants are separate objects. Before, access is a field of an update, and a missing field makes the
+    /// tool public.
     pub(super) fn has_grants(self) -> bool {
         self >= Version::V0_9_6
     }
 
-    /// Whether a user can set own valves of a function that is off.
+    /// Whether users can set their valves of a function that is off.
     pub(super) fn sets_user_valves_when_off(self) -> bool {
         self <= Version::V0_9_6
     }
@@ -96,19 +96,18 @@ impl Version {
         self <= Version::V0_9_6
     }
 
-    /// Whether requirements are installed although it is told to be offline, as a sandbox is.
+    /// Whether requirements are installed even offline, as in a sandbox.
     pub(super) fn installs_when_offline(self) -> bool {
         self == Version::V0_6_43
     }
 
-    /// Whether an update that fails leaves the switch of a function as it was, what it would do to the valves is
-    /// checked, and versions are kept and told of.
+    /// Whether a failed update leaves the switch alone, valves are checked, and versions are kept.
     pub(super) fn is_transactional(self) -> bool {
         self >= Version::V0_12_4
     }
 }
 
-/// What versions say that hide nothing, before 0.10.
+/// The text of versions before 0.10, which hide nothing.
 fn wrapped(kind: Kind, words: &str) -> String {
     match (kind, words) {
         (Kind::Tool, "") => "Something went wrong :/".to_owned(),

@@ -1,0 +1,138 @@
+//! The folder with a server's database: a temporary one, or one that the user names and keeps.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::server::random;
+use crate::error::Error;
+
+/// Marks a folder as a sandbox's, and is locked by the sandbox that uses it.
+const MARKER: &str = "owui-watch-sandbox";
+/// Signs the tokens of browsers that are logged in.
+const SECRET: &str = "secret-key";
+
+/// A data folder. A temporary one is removed with this value, unless it is to be kept.
+pub(super) enum Data {
+    /// The sandbox's own.
+    Temporary(TempDir),
+    /// The user's.
+    Named {
+        /// Where it is.
+        path: PathBuf,
+        /// Held as long as the folder is used.
+        _lock: File,
+    },
+}
+
+impl Data {
+    /// Makes a temporary folder.
+    pub(super) fn temporary(keep: bool) -> Result<Self, Error> {
+        let mut folder = tempfile::Builder::new()
+            .prefix("owui-watch-sandbox-")
+            .tempdir()
+            .map_err(|e| Error::new("cannot make a data folder").because(e))?;
+        folder.disable_cleanup(keep);
+        Ok(Self::Temporary(folder))
+    }
+
+    /// Opens or makes the user's folder. It must be empty, or a sandbox's: a server without login would open the data of
+    /// a real installation to everyone on this machine.
+    pub(super) fn named(folder: &Path) -> Result<Self, Error> {
+        let cannot = |cause: io::Error| {
+            Error::new(format!("cannot use `{}` as the sandbox's data folder", folder.display())).because(cause)
+        };
+        fs::create_dir_all(folder).map_err(cannot)?;
+        let path = folder.canonicalize().map_err(cannot)?;
+        let marker = path.join(MARKER);
+        if !marker.is_file() && path.read_dir().map_err(cannot)?.next().is_some() {
+            return Err(Error::new(format!("`{}` is not empty and no sandbox has made it", folder.display()))
+                .hinted("name a new folder with `--data`"));
+        }
+        let lock = OpenOptions::new().create(true).append(true).open(marker).map_err(cannot)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self::Named { path, _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(Error::new(format!("another sandbox uses `{}`", folder.display()))
+                .hinted("end it, or name another folder")),
+            Err(TryLockError::Error(error)) => Err(cannot(error)),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        match self {
+            Self::Temporary(folder) => folder.path(),
+            Self::Named { path, .. } => path,
+        }
+    }
+
+    /// The key that browsers' tokens are signed with: that of the first start, so that a tab stays logged in.
+    pub(super) fn secret(&self) -> Result<Option<String>, Error> {
+        let Self::Named { path, .. } = self else { return Ok(None) };
+        let file = path.join(SECRET);
+        let cannot = |cause: io::Error| Error::new(format!("cannot use `{}`", file.display())).because(cause);
+        match fs::read_to_string(&file) {
+            Ok(secret) if !secret.trim().is_empty() => return Ok(Some(secret.trim().to_owned())),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(error)),
+            Ok(_) | Err(_) => {}
+        }
+        let secret = random()?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.open(&file).and_then(|mut file| file.write_all(secret.as_bytes())).map_err(cannot)?;
+        Ok(Some(secret))
+    }
+
+    /// Removes a temporary folder; returns the folder that stays.
+    pub(super) fn close(self, keep: bool) -> Result<Option<PathBuf>, Error> {
+        match self {
+            Self::Temporary(folder) if keep => Ok(Some(folder.keep())),
+            Self::Temporary(folder) => {
+                let path = folder.path().to_owned();
+                folder.close().map_err(|e| Error::new(format!("cannot remove `{}`", path.display())).because(e))?;
+                Ok(None)
+            }
+            Self::Named { path, .. } => Ok(Some(path)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_named_folder_is_new_or_a_sandboxes_own() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("new/data");
+        let data = Data::named(&folder).unwrap();
+        let secret = data.secret().unwrap().unwrap();
+        let error = Data::named(&folder).err().unwrap();
+        assert!(error.to_string().starts_with("another sandbox uses"), "{error}");
+        assert_eq!(data.close(false).unwrap(), Some(folder.canonicalize().unwrap()));
+
+        let again = Data::named(&folder).unwrap();
+        assert_eq!(again.secret().unwrap().unwrap(), secret);
+
+        // A real installation's, or a project.
+        let error = Data::named(home.path()).err().unwrap();
+        assert!(error.to_string().ends_with("is not empty and no sandbox has made it"), "{error}");
+        fs::write(home.path().join("file"), "").unwrap();
+        assert!(Data::named(&home.path().join("file")).is_err());
+    }
+
+    #[test]
+    fn a_temporary_folder_goes_unless_it_is_kept() {
+        let data = Data::temporary(false).unwrap();
+        let path = data.path().to_owned();
+        assert_eq!((data.secret().unwrap(), data.close(false).unwrap()), (None, None));
+        assert!(!path.exists());
+        let data = Data::temporary(true).unwrap();
+        let path = data.close(true).unwrap().unwrap();
+        assert!(path.is_dir());
+        fs::remove_dir(path).unwrap();
+    }
+}
