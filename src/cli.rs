@@ -14,6 +14,9 @@ Examples:
   owui-watch diff                      show what differs between here and the server
   owui-watch rollback shout            put the text before on the server
 
+In a terminal, a watch shows the state of all plugins below its log; `?` shows its keys: \
+r compares everything with the server, o opens the server in the browser, q exits.
+
 The API key (or login token) has no flag, since a process list would show it. It is read from \
 OPENWEBUI_API_KEY, in the environment or in `.env`, from the file that `api_key_file` names, or from a systemd \
 credential.";
@@ -64,7 +67,7 @@ pub struct Args {
     #[arg(long, global = true)]
     pub json: bool,
 
-    /// Show no live view and take no keys: print plain lines
+    /// Print plain lines: no live view below the log, and no keys
     #[arg(long, global = true)]
     pub no_live: bool,
 

@@ -4,6 +4,7 @@
 
 mod browser;
 mod settings;
+mod signals;
 mod start;
 mod terminal;
 mod world;
@@ -28,14 +29,12 @@ use crate::output::{Console, Output};
 use crate::systemd::supervisor::Supervisor;
 use crate::watcher::{ConfigFileEvent, Sign};
 use settings::{New, News, Settings};
+use signals::{SIGPIPE, Signals};
 pub use start::{Plan, Setup, refuse_tracked};
 use start::{Start, open_state, saved_state};
 use terminal::Terminal;
 use world::{Outside, Scanned};
 use writer::Written;
-
-/// The signal that ends a program whose output pipe has no reader.
-const SIGPIPE: u8 = 13;
 
 /// How often to see whether another owui-watch has ended.
 const IN_LINE: Duration = Duration::from_millis(200);
@@ -45,9 +44,6 @@ const WAY: [&str; 3] = ["url", "ca_file", "timeout"];
 
 /// How long a single pass waits for git to say whether it tracks a file with a key.
 const LEAKS_PATIENCE: Duration = Duration::from_secs(1);
-
-/// How long the program waits at its end for a reader who makes no progress.
-const READER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How the program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,48 +104,6 @@ impl Audience {
     }
 }
 
-/// The system's signals. A reader of our output that goes away counts as one, and so do keys.
-struct Signals {
-    system: UnboundedReceiver<Signal>,
-    keys: UnboundedReceiver<Signal>,
-    /// Gets a message when the reader is gone; closed once everything is printed.
-    gone: UnboundedReceiver<()>,
-    stopped: bool,
-}
-
-impl Signals {
-    async fn recv(&mut self) -> Option<Signal> {
-        let signal = tokio::select! {
-            biased;
-            Some(signal) = self.system.recv() => signal,
-            Some(signal) = self.keys.recv() => signal,
-            Some(()) = self.gone.recv() => Signal::Stop(SIGPIPE),
-            else => return None,
-        };
-        self.stopped |= matches!(signal, Signal::Stop(_));
-        Some(signal)
-    }
-
-    /// Waits until everything is printed. A watch gives up on a reader that makes no progress; a pass that ended by
-    /// itself waits as long as it takes, so that a slow reader of `--once` misses nothing.
-    async fn printed(&mut self, output: &Output, once: bool) {
-        output.close();
-        let mut taken = output.taken();
-        loop {
-            tokio::select! {
-                biased;
-                _ = self.gone.recv() => return,
-                Some(Signal::Stop(_)) = self.system.recv() => return,
-                () = tokio::time::sleep(READER_PATIENCE) => {}
-            }
-            let before = std::mem::replace(&mut taken, output.taken());
-            if before == taken && (!once || self.stopped) {
-                return;
-            }
-        }
-    }
-}
-
 /// Runs until the work is done or a signal stops it.
 ///
 /// # Errors
@@ -171,7 +125,7 @@ pub async fn run(
     let is_live = console.is_live();
     let output = Output::start(console, reader_gone).map_err(|error| Error::new("cannot start").because(error))?;
     let (press, keys) = unbounded_channel();
-    let mut signals = Signals { system: signals, keys, gone, stopped: false };
+    let mut signals = Signals::new(signals, keys, gone);
     let _terminal = is_live.then(|| Terminal::listen(&output, &press));
     let audience = Audience { output: output.clone(), supervisor };
     let end = Box::pin(live(plan, setup, audience, &mut signals)).await;

@@ -3,7 +3,6 @@
 
 pub mod board;
 mod format;
-pub mod glance;
 mod hint;
 mod json;
 mod level;

@@ -3,7 +3,7 @@
 use anstyle::{AnsiColor, Effects, Style};
 
 use super::messages::wrapped;
-use crate::notice::glance::{Glance, Problem};
+use crate::notice::board::{Glance, Problem};
 use crate::printable;
 
 const BOLD: Style = Style::new().effects(Effects::BOLD);

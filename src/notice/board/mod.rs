@@ -1,6 +1,8 @@
 //! How things stand now, for somebody who looks only now: a fold over all notices so far. The status line for systemd is made
 //! of it.
 
+mod glance;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
@@ -10,6 +12,8 @@ use super::format::{count, list};
 use super::{Notice, NoticeKind};
 use crate::plugin::Key;
 
+pub use glance::{Glance, Problem};
+
 /// The state of each plugin, and of the whole.
 #[derive(Clone, Debug, Default)]
 pub struct Board {
@@ -18,24 +22,24 @@ pub struct Board {
     /// What each file was called last.
     names: BTreeMap<Arc<Path>, Name>,
     /// The server's address.
-    pub(super) server: Option<String>,
+    server: Option<String>,
     /// Why nothing can be deployed, if so.
-    pub(super) trouble: Option<String>,
+    trouble: Option<String>,
     /// How far a pass has come.
-    pub(super) pass: Option<PassProgress>,
+    pass: Option<PassProgress>,
     /// Whether a pass over all plugins was completed: until then, others may exist.
-    pub(super) compared: bool,
+    compared: bool,
     watching: Option<String>,
     last: Option<Last>,
     /// Set when the program stops: nothing else is shown then.
-    pub(super) end: Option<String>,
+    end: Option<String>,
 }
 
 /// How far a pass has come.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct PassProgress {
-    pub(super) done: usize,
-    pub(super) todo: usize,
+struct PassProgress {
+    done: usize,
+    todo: usize,
 }
 
 /// What a plugin is called.

@@ -1,8 +1,8 @@
 //! How things stand now, at a glance: what the live view shows.
 
-use super::board::{Board, Name, Standing, State};
-use super::format::count;
-use super::{Level, Notice, NoticeKind, format_place};
+use super::super::format::count;
+use super::super::{Level, Notice, NoticeKind, format_place};
+use super::{Board, Name, Standing, State};
 
 /// How things stand now. A plugin that is not fine is either a problem, or waits, or is on its way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
