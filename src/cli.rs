@@ -68,7 +68,7 @@ pub struct Args {
     pub json: bool,
 
     /// Print plain lines: no live view below the log, and no keys
-    #[arg(long, global = true)]
+    #[arg(long)]
     pub no_live: bool,
 
     /// Print more details and reasons (-vv: everything)
@@ -199,6 +199,10 @@ pub enum Command {
         #[arg(long)]
         keep: bool,
 
+        /// Print plain lines: no live view below the log, and no keys
+        #[arg(long)]
+        no_live: bool,
+
         /// Let the server install what plugins ask for with `requirements:`
         #[arg(long)]
         install_requirements: bool,
@@ -261,11 +265,12 @@ struct SharedFlags<'a> {
     project: Option<&'a ProjectFlags>,
     root: Option<&'a [PathBuf]>,
     yes: Option<bool>,
+    no_live: Option<bool>,
 }
 
 impl<'a> SharedFlags<'a> {
     fn of(project: &'a ProjectFlags) -> Self {
-        Self { project: Some(project), root: Some(&project.root), yes: None }
+        Self { project: Some(project), root: Some(&project.root), ..Self::default() }
     }
 }
 
@@ -298,7 +303,9 @@ impl Command {
             }
             Command::Service { action: ServiceAction::Status } => ("service", SharedFlags::default()),
             Command::Trust { yes } => ("trust", SharedFlags { yes: Some(*yes), ..SharedFlags::default() }),
-            Command::Sandbox { root, .. } => ("sandbox", SharedFlags { root: Some(root), ..SharedFlags::default() }),
+            Command::Sandbox { root, no_live, .. } => {
+                ("sandbox", SharedFlags { root: Some(root), no_live: Some(*no_live), ..SharedFlags::default() })
+            }
         }
     }
 }
@@ -335,6 +342,7 @@ impl Args {
         if let Some(other) = args.beside_a_command(&shared) {
             let reason = match (name, other) {
                 (_, "--yes") => "asks nothing",
+                (_, "--no-live") => "shows no live view",
                 ("sandbox", _) => "watches against a server of its own",
                 ("trust", "--url" | "--root") => "is about the settings in files",
                 ("service", "--url" | "--root") => "takes it after `install` alone",
@@ -350,6 +358,7 @@ impl Args {
         }
         args.root.extend(shared.root.unwrap_or_default().iter().cloned());
         args.yes |= shared.yes.unwrap_or_default();
+        args.no_live |= shared.no_live.unwrap_or_default();
         args.command = Some(command);
         Ok(args)
     }
@@ -370,6 +379,7 @@ impl Args {
             (self.url.is_some() && shared.project.is_none(), "--url"),
             (!self.root.is_empty() && shared.root.is_none(), "--root"),
             (self.yes && shared.yes.is_none(), "--yes"),
+            (self.no_live && shared.no_live.is_none(), "--no-live"),
         ];
         flags.iter().find(|(given, _)| *given).map(|(_, flag)| *flag).or(self.plugins.first().map(String::as_str))
     }

@@ -472,4 +472,71 @@ mod tests {
         board.tell(&created, "2:00");
         assert_eq!(board.plugins.values().map(|standing| standing.state).collect::<Vec<_>>(), [State::Deployed]);
     }
+
+    fn problems(board: &Board) -> Vec<String> {
+        board.glance().problems.into_iter().map(|problem| problem.place).collect()
+    }
+
+    #[test]
+    fn a_file_has_one_name() {
+        let path: Arc<Path> = Arc::from(Path::new("a.py"));
+        let of = |id: &str, what| {
+            let key = Key { kind: Kind::Function, id: PluginId::new(id).unwrap() };
+            Notice { about: Subject { key: Some(key), ..Subject::file(&path) }, what }
+        };
+        let mut board = Board::default();
+        let Notice { what, .. } = broken(&path);
+        board.tell(&of("old", what), "1:00");
+        assert_eq!(problems(&board), ["a.py"]);
+        board.tell(&of("new", NoticeKind::Created { active: None, took: Duration::ZERO }), "2:00");
+        assert_eq!((problems(&board).len(), board.plugins.len()), (0, 1), "the old id is no longer here");
+        for gone in [NoticeKind::Disabled, NoticeKind::Removed { file_there: true, on_server: false, next: None }] {
+            board.tell(&broken(&path), "3:00");
+            assert_eq!(problems(&board), ["a.py"]);
+            board.tell(&Notice { about: Subject::file(&path), what: gone }, "4:00");
+            assert_eq!(problems(&board).len(), 0);
+        }
+    }
+
+    #[test]
+    fn a_problem_ends_when_it_is_known_to_be_good() {
+        let took = Duration::from_millis(34);
+        let mut board = Board::default();
+        let mut after = |what| {
+            board.tell(&shout(what), "1:00");
+            problems(&board).len()
+        };
+        for (what, expected) in [
+            (NoticeKind::Failed { failure: Failure::StoredOther, took }, 1),
+            (NoticeKind::Sending { why: Why::Edited }, 1),
+            (NoticeKind::Waiting { reason: WaitReason::Away, again: false }, 0),
+            (NoticeKind::RemoteEdit { theirs: None }, 1),
+            (NoticeKind::Unchanged { in_pass: true, active: None, good_again: false }, 0),
+            (NoticeKind::WentOff { cause: "no".to_owned(), later: true }, 1),
+            (NoticeKind::SwitchedOn, 0),
+            (NoticeKind::RolledBack, 0),
+            (NoticeKind::Conflict { paths: Vec::new() }, 1),
+            (NoticeKind::Unchanged { in_pass: false, active: None, good_again: true }, 0),
+        ] {
+            assert_eq!(after(what.clone()), expected, "{what:?}");
+        }
+    }
+
+    #[test]
+    fn totals_wait_for_the_first_pass() {
+        let mut board = Board::default();
+        board.tell(&broken(&Arc::from(Path::new("a.py"))), "1:00");
+        assert!(board.glance().totals.is_empty(), "others may exist");
+        let pass = NoticeKind::Pass { todo: 2 };
+        board.tell(&Notice::general(pass), "1:00");
+        board.tell(&shout(NoticeKind::Created { active: Some(false), took: Duration::ZERO }), "1:00");
+        assert_eq!(board.glance().totals, ["1 of 2 plugins compared"]);
+        let tally = PassSummary::default();
+        let summary = NoticeKind::Summary { tally, took: Duration::ZERO, dry_run: false };
+        board.tell(&Notice::general(summary.clone()), "1:00");
+        assert_eq!(board.glance().totals, ["1 of 2 plugins deployed", "1 off", "1 broken"]);
+        let mut empty = Board::default();
+        empty.tell(&Notice::general(summary), "1:00");
+        assert_eq!(empty.glance().totals, ["no plugins"]);
+    }
 }
