@@ -42,6 +42,7 @@ mod unix {
             };
             let keyboard = Keyboard::take(pressed, move || back.redraw());
             output.offer(keyboard.as_ref().map(|_| Keys { browser: true }));
+            tell_panics_below_the_log(output.clone());
             let mut tasks = JoinSet::new();
             let redraw = output.clone();
             on(&mut tasks, SignalKind::window_change(), move || redraw.redraw());
@@ -64,6 +65,15 @@ mod unix {
             }
             Self { _tasks: tasks, _keyboard: keyboard }
         }
+    }
+
+    /// The message of a panic would be erased with the view.
+    fn tell_panics_below_the_log(output: Output) {
+        let tell = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            output.suspend();
+            tell(panic);
+        }));
     }
 
     const CONTINUE: i32 = rustix::process::Signal::CONT.as_raw();

@@ -367,6 +367,33 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_is_away_is_said_so() {
+        let mut scene = Scene::new(60, 24);
+        scene.tell(&start(3));
+        let away = NoticeKind::Unreachable {
+            cause: "connection refused".into(),
+            server: "http://localhost:8080".to_owned(),
+            next: Duration::from_millis(500),
+            waiting: 0,
+            configured: true,
+        };
+        scene.tell(&[Notice::general(away), waiting("plugins/p1.py")]);
+        scene.check(expect![[r#"
+            ────────
+            ! http://localhost:8080 is away since 12:34:56: connection
+              refused
+            … waiting: p1
+            2 of 3 plugins deployed · 1 waiting · http://localhost:8080
+        "#]]);
+        scene.tell(&[Notice::general(NoticeKind::Back { away: Duration::from_secs(3), waiting: 1 })]);
+        scene.tell(&[updated("plugins/p1.py")]);
+        scene.check(expect![[r#"
+            ────────
+            3 plugins deployed · http://localhost:8080
+        "#]]);
+    }
+
+    #[test]
     fn what_is_good_again_leaves_the_view() {
         let mut scene = Scene::new(80, 24);
         troubled(&mut scene);

@@ -56,10 +56,7 @@ pub(super) fn view(glance: &Glance, frame: Frame) -> Vec<String> {
         *last = joined(last, &hint);
     }
     below.truncate(most);
-    let mut above = Vec::new();
-    if let Some(trouble) = &glance.trouble {
-        above.push(signed("!", YELLOW, &fitted(trouble, columns - 2)));
-    }
+    let mut above = glance.trouble.as_ref().map_or_else(Vec::new, |trouble| warning(trouble, columns));
     let mut middle = Vec::new();
     if !glance.waiting.is_empty() {
         middle.push(signed("…", YELLOW, &listed("waiting", &glance.waiting, columns - 2)));
@@ -116,6 +113,18 @@ fn block(problem: &Problem, columns: usize) -> Vec<String> {
     let hidden = (width(&place) + 1).saturating_sub(room);
     let place = if width(&place) > room { tail(&place, hidden) } else { place.into_owned() };
     vec![signed("✗", RED, &format!("{BOLD}{place}{BOLD:#}")), format!("  {}", fitted(&words, room))]
+}
+
+/// A sentence on two lines at most.
+fn warning(text: &str, columns: usize) -> Vec<String> {
+    let text = printable::line(text);
+    let whole = wrapped(&format!("! {text}"), "  ", u16::try_from(columns).ok());
+    match whole.lines().collect::<Vec<_>>().as_slice() {
+        [first, second] if width(first) <= columns && width(second) <= columns => {
+            vec![signed("!", YELLOW, first.trim_start_matches("! ")), (*second).to_owned()]
+        }
+        _ => vec![signed("!", YELLOW, &fitted(&text, columns - 2))],
+    }
 }
 
 fn totals(glance: &Glance) -> Vec<String> {
