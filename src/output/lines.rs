@@ -19,6 +19,8 @@ const WIDEST_ID: usize = 28;
 const WIDEST_VERSION: usize = 15;
 /// What a status line continues under: what happened, behind time and sign.
 const BEHIND_THE_SIGN: &str = "           ";
+/// A space at which no line is wrapped, between a number and its unit.
+const BOUND: &str = "\u{a0}";
 
 /// Renders notices. Remembers the widths of the columns and the hints that were given.
 pub(super) struct Lines {
@@ -52,7 +54,7 @@ impl Lines {
             new || notice.level() > Level::Info && !matches!(notice.what, NoticeKind::GaveUp { .. })
         });
         let aligned = above.is_none_or(|columns| columns >= NARROW);
-        let line = wrapped(&self.line(notice, clock, aligned), BEHIND_THE_SIGN, above);
+        let line = wrapped(&self.line(notice, clock, aligned), BEHIND_THE_SIGN, above).replace(BOUND, " ");
         (line, self.explanation(notice, &remedies, below))
     }
 
@@ -84,7 +86,8 @@ impl Lines {
         let what = notice.headline().map_or_else(|| printable::text(&notice.sentence()).into_owned(), str::to_owned);
         push(&mut line, format_args!("{style}{}{style:#}", first_line(&what)));
         if let (Some(took), true) = (notice.took(), notice.about.key.is_some()) {
-            push(&mut line, format_args!("  {DIM}{}{DIM:#}", duration(took)));
+            let took = duration(took).replace(' ', BOUND);
+            push(&mut line, format_args!("  {DIM}{took}{DIM:#}"));
         }
         line
     }
