@@ -14,6 +14,9 @@ Examples:
   owui-watch diff                      show what differs between here and the server
   owui-watch rollback shout            put the text before on the server
 
+In a terminal, a watch shows the state of all plugins below its log; `?` shows its keys: \
+r compares everything with the server, o opens the server in the browser, q exits.
+
 The API key (or login token) has no flag, since a process list would show it. It is read from \
 OPENWEBUI_API_KEY, in the environment or in `.env`, from the file that `api_key_file` names, or from a systemd \
 credential.";
@@ -63,6 +66,10 @@ pub struct Args {
     /// Print one JSON object per line
     #[arg(long, global = true)]
     pub json: bool,
+
+    /// Print plain lines: no live view below the log, and no keys
+    #[arg(long)]
+    pub no_live: bool,
 
     /// Print more details and reasons (-vv: everything)
     #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
@@ -262,6 +269,10 @@ pub enum Command {
         #[arg(long)]
         keep: bool,
 
+        /// Print plain lines: no live view below the log, and no keys
+        #[arg(long)]
+        no_live: bool,
+
         /// Let the server install what plugins ask for with `requirements:`
         #[arg(long)]
         install_requirements: bool,
@@ -341,11 +352,12 @@ struct SharedFlags<'a> {
     project: Option<&'a ProjectFlags>,
     root: Option<&'a [PathBuf]>,
     yes: Option<bool>,
+    no_live: Option<bool>,
 }
 
 impl<'a> SharedFlags<'a> {
     fn of(project: &'a ProjectFlags) -> Self {
-        Self { project: Some(project), root: Some(&project.root), yes: None }
+        Self { project: Some(project), root: Some(&project.root), ..Self::default() }
     }
 }
 
@@ -390,7 +402,9 @@ impl Command {
             }
             Command::Service { action: ServiceAction::Status } => ("service", SharedFlags::default()),
             Command::Trust { yes } => ("trust", SharedFlags { yes: Some(*yes), ..SharedFlags::default() }),
-            Command::Sandbox { root, .. } => ("sandbox", SharedFlags { root: Some(root), ..SharedFlags::default() }),
+            Command::Sandbox { root, no_live, .. } => {
+                ("sandbox", SharedFlags { root: Some(root), no_live: Some(*no_live), ..SharedFlags::default() })
+            }
         }
     }
 }
@@ -427,6 +441,7 @@ impl Args {
         if let Some(other) = args.beside_a_command(&shared) {
             let reason = match (name, other) {
                 (_, "--yes") => "asks nothing",
+                (_, "--no-live") => "shows no live view",
                 ("sandbox", _) => "watches against a server of its own",
                 ("trust", "--url" | "--root") => "is about the settings in files",
                 ("service", "--url" | "--root") => "takes it after `install` alone",
@@ -442,6 +457,7 @@ impl Args {
         }
         args.root.extend(shared.root.unwrap_or_default().iter().cloned());
         args.yes |= shared.yes.unwrap_or_default();
+        args.no_live |= shared.no_live.unwrap_or_default();
         args.command = Some(command);
         Ok(args)
     }
@@ -462,6 +478,7 @@ impl Args {
             (self.url.is_some() && shared.project.is_none(), "--url"),
             (!self.root.is_empty() && shared.root.is_none(), "--root"),
             (self.yes && shared.yes.is_none(), "--yes"),
+            (self.no_live && shared.no_live.is_none(), "--no-live"),
         ];
         flags.iter().find(|(given, _)| *given).map(|(_, flag)| *flag).or(self.plugins.first().map(String::as_str))
     }

@@ -22,7 +22,7 @@ use crate::engine::switch::Switch;
 use crate::engine::{Code, Policy};
 use crate::error::Error;
 use crate::notice::{Level, Notice};
-use crate::output::{Console, Format, Screen, Steps};
+use crate::output::{Console, Format, Screen, Steps, Terminal};
 use crate::printable;
 use crate::sandbox::{self, Pane, Port, Sandbox};
 use crate::systemd::supervisor::{self, Supervisor};
@@ -159,7 +159,9 @@ async fn deploy(args: &Args, world: &World, plugins: &[String]) -> Result<End, E
     }
     let args = Args { plugins: plugins.to_vec(), once: true, force: true, command: None, ..args.clone() };
     let read = || config::read(&args, world);
-    watch(&args, agreed(&args, world)?, world, &read, signals()?).await
+    // Nobody but the daemon has notices.
+    let (_, notices) = mpsc::channel(1);
+    watch(&args, agreed(&args, world)?, world, &read, signals()?, notices).await
 }
 
 async fn switch(args: &Args, world: &World, functions: &[String], switch: Switch, is: bool) -> Result<Code, Error> {
@@ -204,7 +206,10 @@ async fn watch(
 ) -> Result<End, Error> {
     let scope = Scope::read(&args.plugins, &config, &world.cwd)?;
     let plan = |config| plan(args, config, &scope);
-    let (console, supervisor) = (Console::new(format(args), least(args)), Supervisor::new(&world.env));
+    // Developers' diagnostics go to the terminal from anywhere.
+    let terminal = Terminal::find(&world.env).filter(|_| !args.no_live && args.verbose < 2);
+    let console = Console::new(format(args), least(args)).live(terminal, args.one_pass());
+    let supervisor = Supervisor::new(&world.env);
     daemon::run(Setup { config, sources, read, plan: &plan, wait: args.wait }, console, supervisor, signals, notices)
         .await
 }
@@ -302,7 +307,7 @@ async fn stop(signals: &mut UnboundedReceiver<Signal>) -> u8 {
     loop {
         match signals.recv().await {
             Some(Signal::Stop(number)) => return number,
-            Some(Signal::Rescan) => {}
+            Some(Signal::Rescan | Signal::Browse) => {}
             None => std::future::pending().await,
         }
     }

@@ -4,9 +4,12 @@
 //! Long because all that wakes the loop meets here.
 #![expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock and waits for a time")]
 
+mod browser;
 mod requests;
 mod settings;
+mod signals;
 mod start;
+mod terminal;
 mod world;
 mod writer;
 
@@ -30,13 +33,12 @@ use crate::plugin::Key;
 use crate::systemd::supervisor::Supervisor;
 use crate::watcher::{ConfigFileEvent, Sign};
 use settings::{New, News, Settings};
+use signals::{SIGPIPE, Signals};
 pub use start::{Plan, Setup, refuse_tracked};
 use start::{Start, open_state, saved_state};
+use terminal::Terminal;
 use world::{Outside, Scanned};
 use writer::Written;
-
-/// The signal that ends a program whose output pipe has no reader.
-const SIGPIPE: u8 = 13;
 
 /// How often to see whether another owui-watch has ended.
 const IN_LINE: Duration = Duration::from_millis(200);
@@ -49,9 +51,6 @@ const HEARD_AT_ONCE: usize = 100;
 
 /// How long a single pass waits for git to say whether it tracks a file with a key.
 const LEAKS_PATIENCE: Duration = Duration::from_secs(1);
-
-/// How long the program waits at its end for a reader who makes no progress.
-const READER_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How the program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +68,8 @@ pub enum Signal {
     Stop(u8),
     /// `SIGHUP`: read the settings again, and compare everything with the server.
     Rescan,
+    /// A key: open the server in the browser.
+    Browse,
 }
 
 /// Everything that wakes the loop.
@@ -114,46 +115,6 @@ impl Audience {
     }
 }
 
-/// The system's signals. A reader of our output that goes away counts as one.
-struct Signals {
-    system: UnboundedReceiver<Signal>,
-    /// Gets a message when the reader is gone; closed once everything is printed.
-    gone: UnboundedReceiver<()>,
-    stopped: bool,
-}
-
-impl Signals {
-    async fn recv(&mut self) -> Option<Signal> {
-        let signal = tokio::select! {
-            biased;
-            Some(signal) = self.system.recv() => signal,
-            Some(()) = self.gone.recv() => Signal::Stop(SIGPIPE),
-            else => return None,
-        };
-        self.stopped |= matches!(signal, Signal::Stop(_));
-        Some(signal)
-    }
-
-    /// Waits until everything is printed. A watch gives up on a reader that makes no progress; a pass that ended by
-    /// itself waits as long as it takes, so that a slow reader of `--once` misses nothing.
-    async fn printed(&mut self, output: &Output, once: bool) {
-        output.close();
-        let mut taken = output.taken();
-        loop {
-            tokio::select! {
-                biased;
-                _ = self.gone.recv() => return,
-                Some(Signal::Stop(_)) = self.system.recv() => return,
-                () = tokio::time::sleep(READER_PATIENCE) => {}
-            }
-            let before = std::mem::replace(&mut taken, output.taken());
-            if before == taken && (!once || self.stopped) {
-                return;
-            }
-        }
-    }
-}
-
 /// Runs until the work is done or a signal stops it. Shows what comes through `notices`, as if it were its own.
 ///
 /// # Errors
@@ -173,8 +134,11 @@ pub async fn run(
         // A closed channel means that the program has ended.
         send.send(()).ok();
     };
+    let is_live = console.is_live();
     let output = Output::start(console, reader_gone).map_err(|error| Error::new("cannot start").because(error))?;
-    let mut signals = Signals { system: signals, gone, stopped: false };
+    let (press, keys) = unbounded_channel();
+    let mut signals = Signals::new(signals, keys, gone);
+    let _terminal = is_live.then(|| Terminal::listen(&output, &press));
     let audience = Audience { output: output.clone(), supervisor };
     let end = Box::pin(live(plan, setup, audience, &mut signals, notices)).await;
     signals.printed(&output, once).await;
@@ -398,6 +362,10 @@ impl<'a> Daemon<'a> {
                 // A reload would start over.
                 Wakeup::Signal(Signal::Rescan) if stopping => Vec::new(),
                 Wakeup::Signal(Signal::Rescan) => self.hang_up().await,
+                Wakeup::Signal(Signal::Browse) => {
+                    self.browse();
+                    Vec::new()
+                }
                 Wakeup::Sign(sign) => self.on_signs(sign),
                 Wakeup::ConfigFileEvent(touch) => {
                     self.touched(touch);
@@ -433,6 +401,18 @@ impl<'a> Daemon<'a> {
         if let Some(settings) = &mut self.settings {
             settings.touched(touch, Instant::now());
         }
+    }
+
+    /// Opens the server in the browser; says so if that fails.
+    fn browse(&self) {
+        let Some(url) = self.settings.as_ref().map(|settings| settings.server().to_owned()) else { return };
+        let output = self.outside.audience.output.clone();
+        tokio::spawn(async move {
+            if let Err(why) = browser::open(&url).await {
+                let (message, hint) = (format!("cannot open {url} in a browser: {why}"), None);
+                output.tell([(Notice::general(NoticeKind::Trouble { message, hint }), Timestamp::now())]);
+            }
+        });
     }
 
     async fn hang_up(&mut self) -> Vec<Event> {

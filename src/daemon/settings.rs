@@ -90,6 +90,11 @@ impl<'a> Settings<'a> {
         std::mem::replace(self, new).config
     }
 
+    /// The server's address.
+    pub(super) fn server(&self) -> &str {
+        &self.config.url
+    }
+
     /// Watches the current files. If that fails, they are read every few seconds.
     fn watch(&mut self, now: Instant) {
         let watched = self.watcher.as_mut().is_some_and(|watcher| {

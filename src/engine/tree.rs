@@ -375,6 +375,15 @@ impl Engine {
             }
             Loaded::Parsed(Parsed::NotAPlugin) | Loaded::Missing | Loaded::Unsettled => {}
         }
+        // What was broken and never a plugin has no id to tell it by.
+        if let Some(file @ File::Flawed { was: None, .. }) = before
+            && !matches!(loaded, Loaded::Parsed(Parsed::Plugin(_) | Parsed::Invalid(_)))
+            && self.tree.complaints.remove(path).is_some()
+        {
+            let file_there = *loaded != Loaded::Missing || file.is_unreadable_folder();
+            let what = NoticeKind::Removed { file_there, on_server: false, next: None };
+            self.tell(Notice { about: Subject::file(path), what });
+        }
         let gone = matches!(loaded, Loaded::Missing | Loaded::Parsed(Parsed::NotAPlugin | Parsed::Disabled));
         if let (true, Some(was)) = (gone, before.and_then(File::known))
             && self.tree.files.owner(&was.key) == Owner::None

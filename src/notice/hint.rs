@@ -85,7 +85,7 @@ impl Notice {
             NoticeKind::RollbackUndone { put_back } => {
                 return Some(format!("`owui-watch rollback {} {}` restores it", id(), put_back.short()));
             }
-            NoticeKind::Removed { file_there: true, .. } => {
+            NoticeKind::Removed { file_there: true, .. } if self.about.key.is_some() => {
                 "a plugin defines Pipe, Filter, Action, Event or Tools at the top level of its file"
             }
             NoticeKind::Removed { next: Some(_), .. } => "restore the file to prevent this",

@@ -132,6 +132,7 @@ impl Notice {
             NoticeKind::Flawed { diagnostic, .. } | NoticeKind::Surprising(diagnostic) => diagnostic.message(),
             NoticeKind::Conflict { paths } => format!("not deployed: {} claim this id", list(paths)),
             NoticeKind::Removed { file_there: false, on_server: false, .. } => "removed here".to_owned(),
+            NoticeKind::Removed { file_there: true, .. } if self.about.key.is_none() => "no longer broken".to_owned(),
             NoticeKind::Removed { file_there: true, on_server: false, .. } => "no longer a plugin".to_owned(),
             NoticeKind::Removed { file_there: true, .. } => {
                 "no longer a plugin; the server keeps the last version".to_owned()

@@ -1,16 +1,16 @@
-//! The terminal: status lines go to stdout, what explains them (frames, hints) to stderr.
+//! The terminal: status lines go to stdout, what explains them (frames, hints) to stderr. Where there is a live view, both
+//! are written above it.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
+use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::lines::Lines;
-use super::{Format, columns, json_line};
-use crate::notice::{Level, Notice, NoticeKind};
-
-/// A pass with at least this many conversations gets a progress bar.
-const LONG_PASS: usize = 12;
+use super::live::{Live, Window};
+use super::terminal::{self, Terminal};
+use super::{Format, Request, columns, json_line};
+use crate::notice::{Level, Notice};
 
 /// Prints notices at once, and waits while the terminal is stopped. The daemon prints through [`Output`](super::Output),
 /// which does not wait.
@@ -19,7 +19,7 @@ pub struct Console {
     least: Level,
     zone: TimeZone,
     lines: Lines,
-    bar: Option<ProgressBar>,
+    live: Option<Live>,
     /// Whether stdout takes no more.
     gone: bool,
 }
@@ -28,29 +28,98 @@ impl Console {
     /// Prints notices of at least this level; all of them as JSON.
     #[must_use]
     pub fn new(format: Format, least: Level) -> Self {
-        Self { format, least, zone: TimeZone::system(), lines: Lines::new(), bar: None, gone: false }
+        Self { format, least, zone: TimeZone::system(), lines: Lines::new(true), live: None, gone: false }
+    }
+
+    /// Shows a live view in this terminal. That of a single pass is no more than how far a long one has come.
+    #[must_use]
+    pub fn live(self, terminal: Option<Terminal>, once: bool) -> Self {
+        let terminal = terminal.filter(|_| self.format == Format::Lines);
+        let live = terminal.map(|terminal| Live::new(terminal, once));
+        // Editors that run a pass look for the line with the place.
+        Self { live, lines: Lines::new(!once), ..self }
     }
 
     /// Prints a notice.
     pub fn tell(&mut self, notice: &Notice, time: Timestamp) {
-        match self.format {
-            Format::Json => {
-                self.gone |= print(&json_line(notice, time), "").is_err();
-            }
+        let printed = match self.format {
+            Format::Json => print(&json_line(notice, time), ""),
+            Format::Lines if notice.level() < self.least => return,
             Format::Lines => {
-                self.progress(notice);
-                if notice.level() >= self.least {
-                    let clock = time.to_zoned(self.zone.clone()).strftime("%H:%M:%S").to_string();
-                    let [above, below] = [console::Term::stdout(), console::Term::stderr()].map(|it| columns(&it));
-                    let (line, more) = self.lines.render(notice, &clock, above, below);
-                    let printed = match &self.bar {
-                        Some(bar) => bar.suspend(|| print(&line, &more)),
-                        None => print(&line, &more),
-                    };
-                    self.gone |= printed.is_err();
+                let [above, below] = [console::Term::stdout(), console::Term::stderr()].map(|it| columns(&it));
+                let (line, more) = self.lines.render(notice, &self.clock(time), above, below);
+                print(&line, &more)
+            }
+        };
+        self.gone |= printed.is_err();
+    }
+
+    /// Prints notices, and brings the live view up to date.
+    pub(super) fn show(&mut self, notices: &[(Notice, Timestamp)], requests: Vec<Request>) {
+        if self.live.is_none() {
+            for (notice, time) in notices {
+                self.tell(notice, *time);
+            }
+            return;
+        }
+        let (rows, columns) = console::Term::stdout().size_checked().unwrap_or((24, 80));
+        let (log, aside) = self.log(notices, columns);
+        let Some(live) = &mut self.live else { return };
+        let last = notices.last().map(|(_, time)| *time);
+        let window = Window { rows, columns, is_ours: terminal::is_ours() };
+        let (text, suspended) = live.text(&log, last, requests, window);
+        let printed = text.map_or(Ok(()), |text| write(&text));
+        // Who suspends us waits for this.
+        drop(suspended);
+        self.gone |= printed.is_err();
+        if !aside.is_empty() {
+            anstream::stderr().lock().write_all(aside.as_bytes()).ok();
+        }
+    }
+
+    /// The lines of the log, and those for another stderr.
+    fn log(&mut self, notices: &[(Notice, Timestamp)], columns: u16) -> (String, String) {
+        let (mut log, mut aside) = (String::new(), String::new());
+        let below = super::columns(&console::Term::stderr());
+        for (notice, time) in notices {
+            let clock = self.clock(*time);
+            if notice.level() >= self.least {
+                let (line, more) = self.lines.render(notice, &clock, Some(columns), below);
+                log += &(line + "\n");
+                if !more.is_empty() {
+                    let is_one = self.live.as_ref().is_some_and(Live::shows_stderr);
+                    *(if is_one { &mut log } else { &mut aside }) += &(more + "\n");
                 }
             }
+            if let Some(live) = &mut self.live {
+                live.tell(notice, &clock);
+            }
         }
+        (log, aside)
+    }
+
+    /// Leaves the terminal as it was.
+    pub(super) fn finish(&mut self) {
+        if let Some(mut live) = self.live.take() {
+            let text = live.clear(columns(&console::Term::stdout()).unwrap_or(80));
+            write(&text).ok();
+        }
+    }
+
+    /// How long the next change of the view may wait, if there is one.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        self.live.as_ref().and_then(Live::patience)
+    }
+
+    /// Whether there is a live view of a watch.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.live.as_ref().is_some_and(Live::is_of_watch)
+    }
+
+    /// Whether several notices are printed at once.
+    pub(super) fn takes_many(&self) -> bool {
+        self.live.is_some()
     }
 
     /// Whether the reader is gone, as after `owui-watch | head`.
@@ -59,32 +128,8 @@ impl Console {
         self.gone
     }
 
-    fn progress(&mut self, notice: &Notice) {
-        match &notice.what {
-            NoticeKind::Pass { todo } if *todo >= LONG_PASS && std::io::stdout().is_terminal() => {
-                let bar = ProgressBar::with_draw_target(u64::try_from(*todo).ok(), ProgressDrawTarget::stderr());
-                if let Ok(style) = ProgressStyle::with_template("{bar:32} {pos}/{len} plugins") {
-                    bar.set_style(style);
-                }
-                self.bar = Some(bar);
-            }
-            NoticeKind::Summary { .. }
-            | NoticeKind::Unreachable { .. }
-            | NoticeKind::NotAllowed { .. }
-            | NoticeKind::Foreign { .. }
-            | NoticeKind::GaveUp { .. }
-            | NoticeKind::Stopping { .. } => {
-                if let Some(bar) = self.bar.take() {
-                    bar.finish_and_clear();
-                }
-            }
-            _ if notice.is_outcome() => {
-                if let Some(bar) = &self.bar {
-                    bar.inc(1);
-                }
-            }
-            _ => {}
-        }
+    fn clock(&self, time: Timestamp) -> String {
+        time.to_zoned(self.zone.clone()).strftime("%H:%M:%S").to_string()
     }
 }
 
@@ -98,4 +143,29 @@ fn print(line: &str, more: &str) -> std::io::Result<()> {
         writeln!(anstream::stderr().lock(), "{more}").ok();
     }
     Ok(())
+}
+
+/// Writes to the terminal as it is, but for the colours that are not wanted.
+fn write(text: &str) -> std::io::Result<()> {
+    let plain = anstream::AutoStream::choice(&std::io::stdout()) == anstream::ColorChoice::Never;
+    let text = if plain { without_colours(text) } else { text.to_owned() };
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
+}
+
+/// A text without the sequences that set colours; those that move the cursor stay.
+fn without_colours(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let end = part.find(|c: char| !c.is_ascii_digit() && c != ';');
+        match end {
+            Some(end) if part[end..].starts_with('m') => plain.push_str(&part[end + 1..]),
+            _ => {
+                plain.push_str("\x1b[");
+                plain.push_str(part);
+            }
+        }
+    }
+    plain
 }

@@ -7,7 +7,7 @@ use annotate_snippets::Level as Label;
 use anstyle::{AnsiColor, Effects, Style};
 
 use super::frames::frame;
-use super::messages::{hint_line, labelled};
+use super::messages::{hint_line, labelled, wrapped};
 use crate::notice::{Level, Notice, NoticeKind, duration};
 use crate::plugin::Entry;
 use crate::printable;
@@ -18,9 +18,15 @@ const NARROW: u16 = 72;
 const WIDEST_ID: usize = 28;
 /// So do those of a version: `1.3.0 → 1.3.1` fits.
 const WIDEST_VERSION: usize = 15;
+/// What a status line continues under: what happened, behind time and sign.
+const BEHIND_THE_SIGN: &str = "           ";
+/// A space at which no line is wrapped, between a number and its unit.
+const BOUND: &str = "\u{a0}";
 
 /// Renders notices. Remembers the widths of the columns and the hints that were given.
 pub(super) struct Lines {
+    /// Whether the line with a place is wrapped, too. Editors that run a pass look for it as a whole.
+    wraps_places: bool,
     id_width: usize,
     version_width: usize,
     /// Hints to good news that were given already: one is helpful, one per plugin is noise.
@@ -28,8 +34,8 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    pub(super) fn new() -> Self {
-        Self { id_width: 12, version_width: 0, hinted: BTreeSet::new() }
+    pub(super) fn new(wraps_places: bool) -> Self {
+        Self { wraps_places, id_width: 12, version_width: 0, hinted: BTreeSet::new() }
     }
 
     /// The status line, and what stands below it (which may be nothing). `above` and `below` are the widths of the
@@ -49,7 +55,8 @@ impl Lines {
             new || notice.level() > Level::Info && !matches!(notice.what, NoticeKind::GaveUp { .. })
         });
         let aligned = above.is_none_or(|columns| columns >= NARROW);
-        (self.line(notice, clock, aligned), explanation(notice, &remedies, below))
+        let line = wrapped(&self.line(notice, clock, aligned), BEHIND_THE_SIGN, above).replace(BOUND, " ");
+        (line, self.explanation(notice, &remedies, below))
     }
 
     fn widen(&mut self, notice: &Notice) {
@@ -81,9 +88,43 @@ impl Lines {
         let what = printable::text(&what);
         push(&mut line, format_args!("{style}{}{style:#}", first_line(&what)));
         if let (Some(took), true) = (notice.took(), notice.about.key.is_some()) {
-            push(&mut line, format_args!("  {DIM}{}{DIM:#}", duration(took)));
+            let took = duration(took).replace(' ', BOUND);
+            push(&mut line, format_args!("  {DIM}{took}{DIM:#}"));
         }
         line
+    }
+
+    /// Where it is, in the form that editors jump to; the source line; the rest of the words; the remedy.
+    fn explanation(&self, notice: &Notice, remedies: &[String], columns: Option<u16>) -> String {
+        let mut lines = Vec::new();
+        let words = notice.detail().unwrap_or_else(|| notice.sentence());
+        let words = printable::text(&words);
+        let mut rest = words.lines();
+        let severity = match notice.level() {
+            Level::Detail | Level::Info => None,
+            Level::Warning => Some(("warning", Label::WARNING)),
+            Level::Error => Some(("error", Label::ERROR)),
+        };
+        // Without a headline, the first line stands above already.
+        if notice.headline().is_none() {
+            rest.next();
+        }
+        if let (Some(path), Some((severity, label)), Some(_)) = (notice.file(), severity, notice.headline()) {
+            let (line, column) = notice.span().map_or((1, 1), |span| (span.line, span.column));
+            let path = path.display().to_string();
+            let path = printable::line(&path);
+            // Without colour: editors look for this line with an expression that starts at its first character.
+            let place = format!("{path}:{line}:{column}: {severity}: {}", rest.next().unwrap_or_default());
+            lines.push(wrapped(&place, "  ", columns.filter(|_| self.wraps_places)));
+            if let Some(span) = notice.span() {
+                lines.push(frame(span, label, columns));
+            }
+        }
+        lines.extend(rest.map(|line| wrapped(&format!("  {line}"), "  ", columns)));
+        lines.extend(notice.trace().iter().map(|line| wrapped(&format!("  {}", printable::line(line)), "  ", columns)));
+        lines.extend(notice.note().map(|note| labelled("note", BOLD, note, columns)));
+        lines.extend(remedies.iter().map(|remedy| hint_line(remedy, columns)));
+        lines.join("\n")
     }
 }
 
@@ -138,38 +179,6 @@ fn first_line(text: &str) -> &str {
     text.lines().next().unwrap_or_default()
 }
 
-/// Where it is, in the form that editors jump to; the source line; the rest of the words; the remedy.
-fn explanation(notice: &Notice, remedies: &[String], columns: Option<u16>) -> String {
-    let mut lines = Vec::new();
-    let words = notice.detail().unwrap_or_else(|| notice.sentence());
-    let words = printable::text(&words);
-    let mut rest = words.lines();
-    let severity = match notice.level() {
-        Level::Detail | Level::Info => None,
-        Level::Warning => Some(("warning", Label::WARNING)),
-        Level::Error => Some(("error", Label::ERROR)),
-    };
-    // Without a headline, the first line stands above already.
-    if notice.headline().is_none() {
-        rest.next();
-    }
-    if let (Some(path), Some((severity, label)), Some(_)) = (notice.file(), severity, notice.headline()) {
-        let (line, column) = notice.span().map_or((1, 1), |span| (span.line, span.column));
-        let path = path.display().to_string();
-        let path = printable::line(&path);
-        // Without colour: editors look for this line with an expression that starts at its first character.
-        lines.push(format!("{path}:{line}:{column}: {severity}: {}", rest.next().unwrap_or_default()));
-        if let Some(span) = notice.span() {
-            lines.push(frame(span, label, columns));
-        }
-    }
-    lines.extend(rest.map(|line| format!("  {line}")));
-    lines.extend(notice.trace().iter().map(|line| format!("  {}", printable::line(line))));
-    lines.extend(notice.note().map(|note| labelled("note", BOLD, note, columns)));
-    lines.extend(remedies.iter().map(|remedy| hint_line(remedy, columns)));
-    lines.join("\n")
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes every snapshot with them")]
@@ -212,11 +221,11 @@ mod tests {
 
     /// As a terminal of this width shows it, in colour.
     fn shown(notices: &[Notice], columns: Option<u16>) -> String {
-        let mut lines = Lines::new();
+        let mut lines = Lines::new(true);
         let mut screen = String::new();
         for notice in notices {
             let (line, more) = lines.render(notice, "12:34:56", columns, columns);
-            assert!(!line.contains('\n'), "{line:?}");
+            assert!(columns.is_some() || !line.contains('\n'), "{line:?}");
             for part in [line, more].iter().filter(|part| !part.is_empty()) {
                 push(&mut screen, format_args!("{part}\n"));
             }
@@ -361,7 +370,8 @@ mod tests {
                 hint: correct the file
                 hint: `owui-watch deploy ID` sends it again as it is
                 12:34:56 ✗ filter  shout                     1.1        not deployed  34 ms
-                plugins/shout.py:1:1: error: the server holds another text than the one sent: someone else just edited it
+                plugins/shout.py:1:1: error: the server holds another text than the one sent: someone else just
+                  edited it
                 hint: `owui-watch deploy ID` sends it again, once nobody else is editing it
                 12:34:56 ✗ filter  shout                     1.1        not sent
                 plugins/shout.py:2:14: error: invalid Python: expected `)`
@@ -373,17 +383,20 @@ mod tests {
                 12:34:56 ✗ plugins/closed  a folder that cannot be read: permission denied
                 hint: make it readable (`chmod u+rx`), or leave it out with `exclude` in watch.toml
                 12:34:56 ! filter  shout                     1.1        warning
-                plugins/shout.py:5:6: warning: the server rewrites the import of `configparser` to `open_webui.configparser`, which will fail
+                plugins/shout.py:5:6: warning: the server rewrites the import of `configparser` to
+                  `open_webui.configparser`, which will fail
                   |
                 5 | from configparser import ConfigParser
                   |      ^^^^^^^^^^^^
                 hint: write `import configparser`, which is left as it is
-                12:34:56 ✗ filter  shout                                not deployed: `a.py` and `b.py` claim this id
+                12:34:56 ✗ filter  shout                                not deployed: `a.py` and `b.py` claim this
+                           id
                 hint: set another `id` in its frontmatter or under `[plugins."path"]` in watch.toml
                 hint: leave all but one out with `exclude` in watch.toml
                 12:34:56 … plugins/new.py  still being written; will be deployed once it is complete
                 12:34:56 … filter  shout                     1.1        waiting: the server is away
-                12:34:56 ! cannot reach http://localhost:8080: connection refused (next try in 500 ms, 1 plugin waiting)
+                12:34:56 ! cannot reach http://localhost:8080: connection refused (next try in 500 ms, 1 plugin
+                           waiting)
                 hint: set OPENWEBUI_URL, or `url` in watch.toml, to the address of your server
                 hint: `owui-watch sandbox` starts a throw-away Open WebUI to try things out
                 12:34:56 ! one
@@ -407,16 +420,20 @@ mod tests {
             &notices,
             Some(60),
             expect![[r#"
-                12:34:56 ! filter  shout  1.1  refused before, not sent again
-                plugins/shout.py:1:1: warning: No Function class found in the module
+                12:34:56 ! filter  shout  1.1  refused before, not sent
+                           again
+                plugins/shout.py:1:1: warning: No Function class found in
+                  the module
                 note: the server keeps the old version
                 hint: correct the file
                 hint: `owui-watch deploy ID` sends it again as it is
-                12:34:56 ✗ filter  shout  not deployed: `a.py` and `b.py` claim this id
+                12:34:56 ✗ filter  shout  not deployed: `a.py` and `b.py`
+                           claim this id
                 hint: set another `id` in its frontmatter or under
                       `[plugins."path"]` in watch.toml
                 hint: leave all but one out with `exclude` in watch.toml
-                12:34:56 ! cannot reach http://localhost:8080: connection refused (next try in 500 ms, 1 plugin waiting)
+                12:34:56 ! cannot reach http://localhost:8080: connection
+                           refused (next try in 500 ms, 1 plugin waiting)
                 hint: set OPENWEBUI_URL, or `url` in watch.toml, to the
                       address of your server
                 hint: `owui-watch sandbox` starts a throw-away Open WebUI to

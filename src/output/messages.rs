@@ -34,27 +34,50 @@ pub(super) fn hint_line(remedy: &str, columns: Option<u16>) -> String {
     labelled("hint", GREEN, remedy, columns)
 }
 
-/// A text behind its label of four letters, wrapped between words. A word that does not fit stays whole, so that it can be
-/// copied; so does what stands in backticks, such as a command.
+/// A text behind its label of four letters, wrapped.
 pub(super) fn labelled(label: &str, style: Style, text: &str, columns: Option<u16>) -> String {
     let label = format!("{style}{label}{style:#}: ");
-    let options = textwrap::Options::new(columns.map_or(usize::MAX, usize::from))
-        .initial_indent(&label)
-        .subsequent_indent("      ")
+    wrapped_after(&label, &printable::line(text), "      ", columns)
+}
+
+/// A line, wrapped between words; each of its lines after the first is indented. A word that does not fit stays whole, so
+/// that it can be copied; so does what stands in backticks, such as a command.
+pub(super) fn wrapped(line: &str, indent: &str, columns: Option<u16>) -> String {
+    wrapped_after("", line, indent, columns)
+}
+
+fn wrapped_after(label: &str, line: &str, indent: &str, columns: Option<u16>) -> String {
+    let Some(columns) = columns else { return format!("{label}{line}") };
+    let options = textwrap::Options::new(columns.into())
+        .initial_indent(label)
+        .subsequent_indent(indent)
         .break_words(false)
         .word_splitter(textwrap::WordSplitter::NoHyphenation)
         .word_separator(textwrap::WordSeparator::Custom(words));
-    textwrap::fill(&printable::line(text), options)
+    textwrap::fill(line, options)
 }
 
+/// The words of a line, each with the spaces behind it.
 fn words(line: &str) -> Box<dyn Iterator<Item = textwrap::core::Word<'_>> + '_> {
     let is_paired = line.matches('`').count().is_multiple_of(2);
-    let mut quoted = false;
-    let ends_word = move |c: char| {
-        quoted ^= c == '`';
-        c == ' ' && !(quoted && is_paired)
-    };
-    Box::new(line.split_inclusive(ends_word).map(textwrap::core::Word::from))
+    let (mut quoted, mut rest) = (false, line);
+    Box::new(std::iter::from_fn(move || {
+        let mut spaces = false;
+        let ends_word = |c: char| {
+            quoted ^= c == '`';
+            let is_over = spaces && c != ' ';
+            spaces = c == ' ' && !(quoted && is_paired);
+            is_over
+        };
+        let Some(end) = rest.find(ends_word) else {
+            return (!rest.is_empty()).then(|| textwrap::core::Word::from(std::mem::take(&mut rest)));
+        };
+        let (word, after) = rest.split_at(end);
+        // Its first character is seen again.
+        quoted ^= after.starts_with('`');
+        rest = after;
+        Some(textwrap::core::Word::from(word))
+    }))
 }
 
 /// Prints the steps before a watch starts; in place, where the terminal can do that.
@@ -81,7 +104,9 @@ impl Steps {
 
     /// Prints a finished step, which stays on the screen.
     pub fn done(&self, what: &str) {
-        self.0.suspend(|| writeln!(anstream::stderr().lock(), "{}", message(what)).ok());
+        let columns = columns(&console::Term::stderr());
+        let message = wrapped(&message(what), "  ", columns);
+        self.0.suspend(|| writeln!(anstream::stderr().lock(), "{message}").ok());
     }
 
     /// Removes the spinner.

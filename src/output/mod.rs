@@ -1,16 +1,24 @@
 //! Where notices are shown: the terminal, or JSON for programs. A thread of its own prints, so that a terminal that is
 //! stopped with Ctrl-S, or a pipe that nobody reads, holds up no deploy and no watchdog.
 
+mod bottom;
 mod console;
 mod frames;
+#[cfg(unix)]
+mod keyboard;
 mod lines;
+mod live;
 mod messages;
 mod screen;
+mod terminal;
 mod transcript;
+mod view;
 
 use std::collections::VecDeque;
 use std::io;
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -20,14 +28,22 @@ use crate::printable;
 use messages::{message, print_hint};
 
 pub use console::Console;
+#[cfg(unix)]
+pub use keyboard::{Key, Keyboard};
 pub use messages::Steps;
 pub use screen::{Screen, unified};
+pub use terminal::Terminal;
 pub use transcript::Transcript;
+pub use view::Keys;
 
 /// How many notices are kept for a slow reader.
 const MOST_WAITING: usize = 10_000;
 /// How many of the oldest are dropped at once.
 const ROOM: usize = 1000;
+/// How many are printed at once above the live view. A reader who makes progress takes that many in a moment.
+const BATCH: usize = 64;
+/// How long a terminal may take to remove the live view before the program is suspended.
+const SUSPENSION: Duration = Duration::from_millis(200);
 
 /// The form of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,9 +70,10 @@ impl Output {
         let output = Self(Arc::clone(&queue));
         std::thread::Builder::new().name("output".to_owned()).spawn(move || {
             let mut gone = Some(gone);
-            while let Some((notice, time)) = queue.next() {
+            let batch = if console.takes_many() { BATCH } else { 1 };
+            while let Some((notices, requests)) = queue.next(batch, console.patience()) {
                 if gone.is_some() {
-                    console.tell(&notice, time);
+                    console.show(&notices, requests);
                 }
                 if console.is_gone()
                     && let Some(gone) = gone.take()
@@ -64,6 +81,7 @@ impl Output {
                     gone();
                 }
             }
+            console.finish();
         })?;
         Ok(output)
     }
@@ -73,6 +91,39 @@ impl Output {
         let mut backlog = self.0.backlog();
         notices.into_iter().for_each(|(notice, time)| backlog.push(notice, time));
         drop(backlog);
+        self.0.changed.notify_one();
+    }
+
+    /// Draws the live view again: the terminal has another size, or is ours again.
+    pub fn redraw(&self) {
+        let mut backlog = self.0.backlog();
+        if !backlog.requests.iter().any(|request| matches!(request, Request::Redraw)) {
+            backlog.requests.push(Request::Redraw);
+        }
+        drop(backlog);
+        self.0.changed.notify_one();
+    }
+
+    /// Explains the keys in the live view, or stops doing so.
+    pub fn toggle_help(&self) {
+        self.request(Request::Help);
+    }
+
+    /// Says in the live view that these keys are on.
+    pub fn offer(&self, keys: Option<Keys>) {
+        self.request(Request::Keys(keys));
+    }
+
+    /// Removes the live view until [`Output::redraw`]. Waits for that, but not for a terminal that is stopped.
+    pub fn suspend(&self) {
+        let (done, erased) = channel();
+        self.request(Request::Suspend(done));
+        // The sender is dropped when it is done.
+        erased.recv_timeout(SUSPENSION).ok();
+    }
+
+    fn request(&self, request: Request) {
+        self.0.backlog().requests.push(request);
         self.0.changed.notify_one();
     }
 
@@ -89,6 +140,18 @@ impl Output {
     }
 }
 
+/// What the live view is asked for.
+enum Request {
+    Redraw,
+    Help,
+    Keys(Option<Keys>),
+    /// Dropped when it is done.
+    Suspend(Sender<()>),
+}
+
+/// What to print, and what to do with the live view.
+type Work = (Vec<(Notice, Timestamp)>, Vec<Request>);
+
 /// The queue of notices to print. Not a channel: none in the standard library drops its oldest when full.
 #[derive(Default)]
 struct Queue {
@@ -101,17 +164,34 @@ impl Queue {
         self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for the next notice; `None` once closed and empty.
-    fn next(&self) -> Option<(Notice, Timestamp)> {
-        let is_idle = |backlog: &mut Backlog| backlog.waiting.is_empty() && !backlog.closed;
-        let idle = self.changed.wait_while(self.backlog(), is_idle);
-        idle.unwrap_or_else(PoisonError::into_inner).pop()
+    /// Waits for the next notices, at most so many, and requests; `None` once closed and empty. Nothing comes of it if
+    /// the patience ends first.
+    fn next(&self, most: usize, patience: Option<Duration>) -> Option<Work> {
+        let is_idle =
+            |backlog: &mut Backlog| backlog.waiting.is_empty() && backlog.requests.is_empty() && !backlog.closed;
+        let backlog = self.backlog();
+        let mut backlog = match patience {
+            None => self.changed.wait_while(backlog, is_idle).unwrap_or_else(PoisonError::into_inner),
+            Some(patience) => {
+                let waited = self.changed.wait_timeout_while(backlog, patience, is_idle);
+                let (backlog, time) = waited.unwrap_or_else(PoisonError::into_inner);
+                if time.timed_out() {
+                    return Some((Vec::new(), Vec::new()));
+                }
+                backlog
+            }
+        };
+        let notices: Vec<_> = std::iter::from_fn(|| backlog.pop()).take(most).collect();
+        let requests = std::mem::take(&mut backlog.requests);
+        let is_over = notices.is_empty() && requests.is_empty();
+        (!is_over).then_some((notices, requests))
     }
 }
 
 #[derive(Default)]
 struct Backlog {
     waiting: VecDeque<(Notice, Timestamp)>,
+    requests: Vec<Request>,
     /// How many were dropped since the last one was taken.
     dropped: usize,
     taken: usize,

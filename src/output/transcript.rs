@@ -23,7 +23,7 @@ impl Transcript {
     /// Nothing is rendered yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { lines: Lines::new(), zone: TimeZone::system() }
+        Self { lines: Lines::new(false), zone: TimeZone::system() }
     }
 
     /// The status line, what explains it, and the JSON of a notice.

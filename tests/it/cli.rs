@@ -65,6 +65,7 @@ fn help() {
               --root <DIR>     The folder with the plugins; repeatable [default: `root` in watch.toml]
               --config <FILE>  The settings file [default: watch.toml, if it exists]
               --json           Print one JSON object per line
+              --no-live        Print plain lines: no live view below the log, and no keys
           -v, --verbose...     Print more details and reasons (-vv: everything)
           -q, --quiet          Print only warnings and errors
           -h, --help           Print help
@@ -76,6 +77,9 @@ fn help() {
           owui-watch --force plugins/shout.py  deploy this one again, then watch it alone
           owui-watch diff                      show what differs between here and the server
           owui-watch rollback shout            put the text before on the server
+
+        In a terminal, a watch shows the state of all plugins below its log; `?` shows its keys: r compares
+        everything with the server, o opens the server in the browser, q exits.
 
         The API key (or login token) has no flag, since a process list would show it. It is read from
         OPENWEBUI_API_KEY, in the environment or in `.env`, from the file that `api_key_file` names, or from
@@ -100,6 +104,7 @@ fn help_of_sandbox() {
               --port <PORT>           Its port [default: 8470, or the next free one]
               --data <DIR>            Keep chats, valves and accounts in this folder, for the next start
               --keep                  Keep its temporary folder when it ends
+              --no-live               Print plain lines: no live view below the log, and no keys
               --install-requirements  Let the server install what plugins ask for with `requirements:`
               --quiet-calls           Leave out the calls of plugins that go well
               --log                   Show the server's log

@@ -34,7 +34,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
 const KNOW_EVERYONE: [&str; 3] = ["run", "daemon", "main"];
 
 /// Modules that touch the world, and the rooms that may use them.
-const REACHES_OUT: [(&str, &[&str]); 21] = [
+const REACHES_OUT: [(&str, &[&str]); 22] = [
     ("notify", &["watcher"]),
     ("notify_debouncer_full", &["watcher"]),
     ("reqwest", &["client", "sandbox"]),
@@ -44,13 +44,14 @@ const REACHES_OUT: [(&str, &[&str]); 21] = [
     ("tokio", &["client", "daemon", "git", "run", "sandbox"]),
     ("std::fs", &["config", "disk", "regular_file", "sandbox", "systemd", "watcher"]),
     ("std::process::Command", &["sandbox", "systemd"]),
-    ("tokio::process", &["git", "sandbox"]),
+    ("tokio::process", &["daemon", "git", "sandbox"]),
     ("std::net::TcpListener", &["sandbox"]),
     ("std::os::unix::net", &["systemd"]),
     ("clap", &["cli"]),
     ("ignore", &["config", "disk"]),
     ("indicatif", &["output"]),
     ("annotate_snippets", &["output"]),
+    ("rustix::termios", &["output"]),
     ("similar", &["output"]),
     ("textwrap", &["output"]),
     // What is printed passes `printable` here.

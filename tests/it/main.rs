@@ -36,6 +36,8 @@ mod simulation;
 mod state;
 mod support;
 mod systemd;
+#[cfg(target_os = "linux")]
+mod terminal;
 mod tls;
 mod trust;
 mod watch;

@@ -135,11 +135,17 @@ impl Project {
     /// Starts a watch through a program that changes system limits and then execs it.
     #[cfg(target_os = "linux")]
     pub(crate) fn watch_by(&self, program: &[&str]) -> Watch {
+        Watch::start(&mut self.by(program, &[env!("CARGO_BIN_EXE_owui-watch"), "--json"]))
+    }
+
+    /// A command line with this program before it.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn by(&self, program: &[&str], line: &[&str]) -> Command {
         let mut command = Command::new(program[0]);
-        command.args(&program[1..]).args([env!("CARGO_BIN_EXE_owui-watch"), "--json"]);
+        command.args(&program[1..]).args(line);
         self.surround(&mut command);
         command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
-        Watch::start(&mut command)
+        command
     }
 }
 

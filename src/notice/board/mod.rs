@@ -1,6 +1,8 @@
 //! How things stand now, for somebody who looks only now: a fold over all notices so far. The status line for systemd is made
 //! of it.
 
+mod glance;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,17 +13,34 @@ use super::format::{count, list};
 use super::{Notice, NoticeKind};
 use crate::plugin::Key;
 
+pub use glance::{Glance, Problem};
+
 /// The state of each plugin, and of the whole.
 #[derive(Clone, Debug, Default)]
 pub struct Board {
     /// Every plugin and broken file that was told of.
     pub plugins: BTreeMap<Name, Standing>,
+    /// What each file was called last.
+    names: BTreeMap<Arc<Path>, Name>,
+    /// The server's address.
+    server: Option<String>,
     /// Why nothing can be deployed, if so.
     trouble: Option<String>,
+    /// How far a pass has come.
+    pass: Option<PassProgress>,
+    /// Whether a pass over all plugins was completed: until then, others may exist.
+    compared: bool,
     watching: Option<String>,
     last: Option<Last>,
     /// Set when the program stops: nothing else is shown then.
     end: Option<String>,
+}
+
+/// How far a pass has come.
+#[derive(Clone, Copy, Debug)]
+struct PassProgress {
+    done: usize,
+    todo: usize,
 }
 
 /// What a plugin is called.
@@ -105,6 +124,8 @@ impl State {
             NoticeKind::Failed { .. } => State::Failed,
             NoticeKind::Flawed { .. } | NoticeKind::Conflict { .. } => State::Broken,
             NoticeKind::Removed { .. }
+            | NoticeKind::Disabled
+            | NoticeKind::SameFile { .. }
             | NoticeKind::Deactivated
             | NoticeKind::Deleted { .. }
             | NoticeKind::Spared { .. } => State::Gone,
@@ -130,10 +151,14 @@ impl Board {
             // How many plugins there are would be old news soon.
             NoticeKind::Ready { roots, server, .. } => {
                 self.watching = Some(format!("watching {} for {server}", list(roots)));
+                self.server = Some(server.clone());
             }
-            NoticeKind::Connected { .. } | NoticeKind::Back { .. } | NoticeKind::AccessGranted { .. } => {
+            NoticeKind::Connected { server, .. } => {
+                self.server = Some(server.clone());
                 self.trouble = None;
             }
+            NoticeKind::Back { .. } | NoticeKind::AccessGranted { .. } => self.trouble = None,
+            NoticeKind::Pass { todo } => self.pass = Some(PassProgress { done: 0, todo: *todo }),
             NoticeKind::Summary { tally, .. } => {
                 let not_deployed = Some(tally.not_deployed()).filter(|n| *n > 0);
                 let unreadable = Some(tally.unreadable_folders).filter(|n| *n > 0);
@@ -143,16 +168,18 @@ impl Board {
                     unreadable.map(|n| format!("{} cannot be read", count(n, "folder"))),
                 ];
                 happened(parts.into_iter().flatten().collect::<Vec<_>>().join(", "));
-                self.trouble = None;
+                (self.trouble, self.pass, self.compared) = (None, None, true);
             }
             NoticeKind::Unreachable { server, cause, .. } => {
                 self.trouble = Some(format!("{server} is away since {clock}: {cause}"));
+                self.pass = None;
             }
             NoticeKind::InLine { .. }
             | NoticeKind::GaveUp { .. }
             | NoticeKind::NotAllowed { .. }
             | NoticeKind::Foreign { .. } => {
                 self.trouble = Some(notice.sentence());
+                self.pass = None;
             }
             NoticeKind::Reloaded { changed, .. } => {
                 happened(notice.sentence());
@@ -178,26 +205,50 @@ impl Board {
 
     /// A plugin turns into this state.
     fn turn(&mut self, notice: &Notice, state: State, clock: &str) {
-        let path = notice.about.path.as_ref().map(|path| Name::File(Arc::clone(path)));
+        if let Some(pass) = self.pass.as_mut().filter(|_| notice.is_outcome()) {
+            pass.done = pass.todo.min(pass.done + 1);
+        }
         let key = notice.about.key.clone().map(Name::Plugin);
-        let Some(name) = key.or_else(|| path.clone()) else { return };
+        let Some(name) = key.or_else(|| notice.about.path.clone().map(Name::File)) else { return };
+        if let Some(path) = &notice.about.path {
+            self.rename(path, &name);
+        }
         let is_news = match &notice.what {
             NoticeKind::Sending { .. } | NoticeKind::SwitchedOn => false,
             // In a pass over everything the sum says it.
             NoticeKind::Unchanged { in_pass, good_again, .. } => !in_pass || *good_again,
+            // The first error of a text is the one to correct.
+            NoticeKind::Flawed { digest, .. } => !self.plugins.get(&name).is_some_and(|standing| {
+                matches!(&standing.news.what, NoticeKind::Flawed { digest: before, .. } if digest.is_some() && before == digest)
+            }),
             _ => true,
         };
         let standing = || Standing { state, news: notice.clone(), since: clock.to_owned() };
         if is_news {
-            // What was broken under its path has an id by now.
-            if let Some(path) = path {
-                self.plugins.remove(&path);
-            }
             self.plugins.insert(name.clone(), standing());
             self.last = Some(Last::Plugin(name));
         } else {
             self.plugins.entry(name).or_insert_with(standing).state = state;
         }
+    }
+
+    /// A file has one name: what was broken has an id by now, or another one than before.
+    fn rename(&mut self, path: &Arc<Path>, name: &Name) {
+        if self.names.get(path) == Some(name) {
+            return;
+        }
+        let is_of_path = |standing: &Standing| standing.news.about.path.as_ref() == Some(path);
+        if let Some(before) = self.names.insert(Arc::clone(path), name.clone())
+            && self.plugins.get(&before).is_some_and(is_of_path)
+        {
+            self.plugins.remove(&before);
+        }
+    }
+
+    /// How many plugins the current pass compares, if there is one.
+    #[must_use]
+    pub fn pass_todo(&self) -> Option<usize> {
+        self.pass.map(|pass| pass.todo)
     }
 
     /// The status line; empty before the first notice.
@@ -421,5 +472,72 @@ mod tests {
         created.about.path = Some(path);
         board.tell(&created, "2:00");
         assert_eq!(board.plugins.values().map(|standing| standing.state).collect::<Vec<_>>(), [State::Deployed]);
+    }
+
+    fn problems(board: &Board) -> Vec<String> {
+        board.glance().problems.into_iter().map(|problem| problem.place).collect()
+    }
+
+    #[test]
+    fn a_file_has_one_name() {
+        let path: Arc<Path> = Arc::from(Path::new("a.py"));
+        let of = |id: &str, what| {
+            let key = Key { kind: Kind::Function, id: PluginId::new(id).unwrap() };
+            Notice { about: Subject { key: Some(key), ..Subject::file(&path) }, what }
+        };
+        let mut board = Board::default();
+        let Notice { what, .. } = broken(&path);
+        board.tell(&of("old", what), "1:00");
+        assert_eq!(problems(&board), ["a.py"]);
+        board.tell(&of("new", NoticeKind::Created { active: None, took: Duration::ZERO }), "2:00");
+        assert_eq!((problems(&board).len(), board.plugins.len()), (0, 1), "the old id is no longer here");
+        for gone in [NoticeKind::Disabled, NoticeKind::Removed { file_there: true, on_server: false, next: None }] {
+            board.tell(&broken(&path), "3:00");
+            assert_eq!(problems(&board), ["a.py"]);
+            board.tell(&Notice { about: Subject::file(&path), what: gone }, "4:00");
+            assert_eq!(problems(&board).len(), 0);
+        }
+    }
+
+    #[test]
+    fn a_problem_ends_when_it_is_known_to_be_good() {
+        let took = Duration::from_millis(34);
+        let mut board = Board::default();
+        let mut after = |what| {
+            board.tell(&shout(what), "1:00");
+            problems(&board).len()
+        };
+        for (what, expected) in [
+            (NoticeKind::Failed { failure: Failure::StoredOther, took }, 1),
+            (NoticeKind::Sending { why: Why::Edited }, 1),
+            (NoticeKind::Waiting { reason: WaitReason::Away, again: false }, 0),
+            (NoticeKind::RemoteEdit { theirs: None }, 1),
+            (NoticeKind::Unchanged { in_pass: true, active: None, good_again: false }, 0),
+            (NoticeKind::WentOff { cause: "no".to_owned(), later: true }, 1),
+            (NoticeKind::SwitchedOn, 0),
+            (NoticeKind::RolledBack, 0),
+            (NoticeKind::Conflict { paths: Vec::new() }, 1),
+            (NoticeKind::Unchanged { in_pass: false, active: None, good_again: true }, 0),
+        ] {
+            assert_eq!(after(what.clone()), expected, "{what:?}");
+        }
+    }
+
+    #[test]
+    fn totals_wait_for_the_first_pass() {
+        let mut board = Board::default();
+        board.tell(&broken(&Arc::from(Path::new("a.py"))), "1:00");
+        assert!(board.glance().totals.is_empty(), "others may exist");
+        let pass = NoticeKind::Pass { todo: 2 };
+        board.tell(&Notice::general(pass), "1:00");
+        board.tell(&shout(NoticeKind::Created { active: Some(false), took: Duration::ZERO }), "1:00");
+        assert_eq!(board.glance().totals, ["1 of 2 plugins compared"]);
+        let tally = PassSummary::default();
+        let summary = NoticeKind::Summary { tally, took: Duration::ZERO, dry_run: false };
+        board.tell(&Notice::general(summary.clone()), "1:00");
+        assert_eq!(board.glance().totals, ["1 of 2 plugins deployed", "1 off", "1 broken"]);
+        let mut empty = Board::default();
+        empty.tell(&Notice::general(summary), "1:00");
+        assert_eq!(empty.glance().totals, ["no plugins"]);
     }
 }

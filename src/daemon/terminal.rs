@@ -1,0 +1,117 @@
+//! The user's terminal beside its output: its size, its keys, and that a shell may suspend us.
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::Signal;
+use crate::output::Output;
+
+/// Listens to the terminal while the program watches.
+#[cfg(unix)]
+pub(super) use unix::Terminal;
+
+#[cfg(unix)]
+mod unix {
+    use tokio::signal::unix::{SignalKind, signal};
+    use tokio::task::JoinSet;
+
+    use super::{Output, Signal, UnboundedSender};
+    use crate::output::{Key, Keyboard, Keys};
+
+    /// `SIGQUIT`, as by Ctrl-\.
+    const QUIT: u8 = 3;
+
+    /// Dropping it leaves the terminal as it was.
+    pub(in super::super) struct Terminal {
+        _tasks: JoinSet<()>,
+        _keyboard: Option<Keyboard>,
+    }
+
+    impl Terminal {
+        /// Draws the live view anew where the terminal changes. Sends what the keys ask for.
+        pub(in super::super) fn listen(output: &Output, send: &UnboundedSender<Signal>) -> Self {
+            let (keys, at_help, back) = (send.clone(), output.clone(), output.clone());
+            let pressed = move |key| {
+                let signal = match key {
+                    Key::Rescan => Signal::Rescan,
+                    Key::Browse => Signal::Browse,
+                    Key::Quit => Signal::Stop(2),
+                    Key::Help => return at_help.toggle_help(),
+                };
+                // A closed channel means that the program has ended.
+                keys.send(signal).ok();
+            };
+            let keyboard = Keyboard::take(pressed, move || back.redraw());
+            output.offer(keyboard.as_ref().map(|_| Keys { browser: true }));
+            tell_panics_below_the_log(output.clone());
+            let mut tasks = JoinSet::new();
+            let redraw = output.clone();
+            on(&mut tasks, SignalKind::window_change(), move || redraw.redraw());
+            let (keys, resumed) = (keyboard.clone(), output.clone());
+            on(&mut tasks, SignalKind::from_raw(CONTINUE), move || {
+                keys.iter().for_each(Keyboard::resume);
+                resumed.redraw();
+            });
+            let (keys, suspended) = (keyboard.clone(), output.clone());
+            on(&mut tasks, SignalKind::from_raw(SUSPEND), move || suspend(&suspended, keys.as_ref()));
+            if let Some(keys) = keyboard.clone() {
+                let send = send.clone();
+                on(&mut tasks, SignalKind::quit(), move || {
+                    // The end comes at once, but not without the terminal.
+                    keys.release();
+                    for _ in 0..2 {
+                        send.send(Signal::Stop(QUIT)).ok();
+                    }
+                });
+            }
+            Self { _tasks: tasks, _keyboard: keyboard }
+        }
+    }
+
+    /// The message of a panic would be erased with the view.
+    fn tell_panics_below_the_log(output: Output) {
+        let tell = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            output.suspend();
+            tell(panic);
+        }));
+    }
+
+    const CONTINUE: i32 = rustix::process::Signal::CONT.as_raw();
+    const SUSPEND: i32 = rustix::process::Signal::TSTP.as_raw();
+
+    fn on(tasks: &mut JoinSet<()>, kind: SignalKind, act: impl Fn() + Send + 'static) {
+        // Without the signal, the view is drawn with the next notice.
+        if let Ok(mut stream) = signal(kind) {
+            tasks.spawn(async move {
+                while stream.recv().await.is_some() {
+                    act();
+                }
+            });
+        }
+    }
+
+    /// Stops the program as Ctrl-Z does, on a terminal that is as it was before.
+    fn suspend(output: &Output, keyboard: Option<&Keyboard>) {
+        use rustix::process::{Signal, getpgrp, getpid, getsid, kill_process};
+        // Without a shell that could continue us, the system ignores Ctrl-Z, too.
+        if getsid(None).is_ok_and(|session| session == getpgrp()) {
+            return;
+        }
+        output.suspend();
+        if let Some(keyboard) = keyboard {
+            keyboard.release();
+        }
+        kill_process(getpid(), Signal::STOP).ok();
+    }
+}
+
+/// Nothing to listen to.
+#[cfg(not(unix))]
+pub(super) struct Terminal;
+
+#[cfg(not(unix))]
+impl Terminal {
+    pub(super) fn listen(_: &Output, _: &UnboundedSender<Signal>) -> Self {
+        Self
+    }
+}

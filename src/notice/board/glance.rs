@@ -1,0 +1,118 @@
+//! How things stand now, at a glance: what the live view shows.
+
+use super::super::format::count;
+use super::super::{Level, Notice, NoticeKind, format_place};
+use super::{Board, Name, Standing, State};
+
+/// How things stand now. A plugin that is not fine is either a problem, or waits, or is on its way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Glance {
+    /// What is broken or refused, until it is good again.
+    pub problems: Vec<Problem>,
+    /// Why nothing can be deployed, if so.
+    pub trouble: Option<String>,
+    /// The plugins that wait for the server.
+    pub waiting: Vec<String>,
+    /// The plugins that are being compared or sent.
+    pub in_flight: Vec<String>,
+    /// How many plugins stand how; empty until that is known.
+    pub totals: Vec<String>,
+    /// The server's address.
+    pub server: Option<String>,
+}
+
+/// One plugin or file that is not deployed as it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The place to look at, as `file:line:column` where that is known; else the plugin.
+    pub place: String,
+    /// What is wrong with it.
+    pub words: String,
+}
+
+impl Board {
+    /// How things stand now.
+    #[must_use]
+    pub fn glance(&self) -> Glance {
+        let named = |states: &[State]| {
+            let those = self.plugins.iter().filter(|(_, standing)| states.contains(&standing.state));
+            those.map(|(name, _)| name.to_string()).collect::<Vec<_>>()
+        };
+        let problems = self.plugins.iter().filter(|(_, standing)| standing.is_problem());
+        Glance {
+            problems: problems.map(|(name, standing)| problem(name, &standing.news)).collect(),
+            trouble: self.trouble.clone(),
+            waiting: named(&[State::Waiting, State::Retrying]),
+            in_flight: named(&[State::Sending]),
+            totals: self.totals(),
+            server: self.server.clone(),
+        }
+    }
+
+    fn totals(&self) -> Vec<String> {
+        if let Some(end) = &self.end {
+            return vec![end.clone()];
+        }
+        if let Some(pass) = &self.pass {
+            return vec![format!("{} of {} compared", pass.done, count(pass.todo, "plugin"))];
+        }
+        if !self.compared {
+            return Vec::new();
+        }
+        let is_plugin = |standing: &&Standing| standing.state != State::Gone && !standing.is_of_folder();
+        let total = self.plugins.values().filter(is_plugin).count();
+        let n = |states: &[State]| {
+            self.plugins.values().filter(is_plugin).filter(|standing| states.contains(&standing.state)).count()
+        };
+        let deployed = n(&[State::Deployed, State::Off]);
+        let share = match total {
+            0 => return vec!["no plugins".to_owned()],
+            _ if deployed == total => count(total, "plugin"),
+            _ => format!("{deployed} of {}", count(total, "plugin")),
+        };
+        let parts = [
+            (n(&[State::Off]), "off"),
+            (n(&[State::Broken]), "broken"),
+            (n(&[State::Refused]), "refused"),
+            (n(&[State::Failed]), "failed"),
+            (n(&[State::Held]), "held back"),
+            (n(&[State::Waiting, State::Retrying]), "waiting"),
+            (n(&[State::Sending]), "on the way"),
+        ];
+        let parts = parts.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}"));
+        [format!("{share} deployed")].into_iter().chain(parts).collect()
+    }
+}
+
+impl Standing {
+    /// Whether the user has to do something about it. What is on its way again stays a problem until it is known to be
+    /// good.
+    fn is_problem(&self) -> bool {
+        match self.state {
+            State::Broken | State::Refused | State::Failed => true,
+            State::Held | State::Off | State::Sending => self.news.level() == Level::Error,
+            State::Deployed | State::Retrying | State::Waiting | State::Gone => false,
+        }
+    }
+
+    fn is_of_folder(&self) -> bool {
+        matches!(&self.news.what, NoticeKind::Flawed { diagnostic, .. } if diagnostic.rule.is_of_folder())
+    }
+}
+
+fn problem(name: &Name, news: &Notice) -> Problem {
+    let place = match (news.file(), news.span()) {
+        (Some(path), Some(span)) => format_place(path, span),
+        (Some(path), None) => path.display().to_string(),
+        (None, _) => name.to_string(),
+    };
+    let words = match (&news.what, news.headline(), news.detail()) {
+        (NoticeKind::Flawed { .. }, Some(_), Some(detail)) => detail,
+        (NoticeKind::Refused { .. } | NoticeKind::RefusedBefore { .. }, _, Some(detail)) => {
+            format!("refused: {}", detail.trim_start())
+        }
+        (_, Some(headline), Some(detail)) => format!("{headline}: {}", detail.trim_start()),
+        _ => news.sentence(),
+    };
+    Problem { place, words: words.lines().next().unwrap_or_default().to_owned() }
+}

@@ -1,0 +1,527 @@
+//! The live view below the log: what it shows, and when it is drawn.
+
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Request;
+use super::bottom::{Bottom, Redraw};
+use super::terminal::Terminal;
+use super::view::{Frame, Keys, view};
+use crate::notice::Notice;
+use crate::notice::board::Board;
+
+/// A single pass with at least this many conversations shows how far it has come.
+const LONG_PASS: usize = 12;
+/// How long the view waits before it shows a change that is no line of the log: most deploys are over by then.
+const CALM: Duration = Duration::from_millis(150);
+
+/// The live view.
+pub(super) struct Live {
+    terminal: Terminal,
+    once: bool,
+    board: Board,
+    bottom: Bottom,
+    keys: Option<Keys>,
+    help: bool,
+    /// Since when there is something that the view does not show.
+    undrawn: Option<Timestamp>,
+}
+
+/// The terminal's window.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Window {
+    pub(super) rows: u16,
+    pub(super) columns: u16,
+    /// Whether we may draw in it: it is not ours while we run in the background of a shell.
+    pub(super) is_ours: bool,
+}
+
+impl Live {
+    pub(super) fn new(terminal: Terminal, once: bool) -> Self {
+        Self {
+            terminal,
+            once,
+            board: Board::default(),
+            bottom: Bottom::new(terminal.reflows),
+            keys: None,
+            help: false,
+            undrawn: None,
+        }
+    }
+
+    /// Whether it is that of a watch, not of a single pass.
+    pub(super) fn is_of_watch(&self) -> bool {
+        !self.once
+    }
+
+    /// Whether what goes to stderr is shown by the same terminal.
+    pub(super) fn shows_stderr(&self) -> bool {
+        self.terminal.shows_stderr
+    }
+
+    /// How long the next change of the view may wait, if there is one.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        self.undrawn.map(|_| CALM)
+    }
+
+    /// Takes in a notice.
+    pub(super) fn tell(&mut self, notice: &Notice, clock: &str) {
+        self.board.tell(notice, clock);
+    }
+
+    /// What to write now, if anything; and who waits until it is written. What is only a change of the view waits, in case
+    /// the next notice undoes it.
+    pub(super) fn text(
+        &mut self,
+        log: &str,
+        last: Option<Timestamp>,
+        requests: Vec<Request>,
+        Window { rows, columns, is_ours }: Window,
+    ) -> (Option<String>, Vec<Sender<()>>) {
+        let is_news = !log.is_empty() || !requests.is_empty();
+        if let (Some(time), false) = (last, is_news)
+            && time.duration_since(*self.undrawn.get_or_insert(time)).unsigned_abs() < CALM
+        {
+            return (None, Vec::new());
+        }
+        self.undrawn = None;
+        let mut insists = false;
+        let mut suspended = Vec::new();
+        for request in requests {
+            match request {
+                Request::Redraw => insists = true,
+                Request::Help => self.help = !self.help,
+                Request::Keys(keys) => self.keys = keys,
+                Request::Suspend(done) => suspended.push(done),
+            }
+        }
+        if !is_ours || !suspended.is_empty() {
+            let text = self.bottom.clear(columns) + log;
+            return ((!text.is_empty()).then_some(text), suspended);
+        }
+        let glance = self.board.glance();
+        let keys = self.keys.map(|keys| Keys { browser: keys.browser && self.terminal.browser });
+        let frame = Frame { rows, columns, keys, help: self.help };
+        let lines = if self.is_shown() { view(&glance, frame) } else { Vec::new() };
+        let title = (self.terminal.titled && !self.once).then(|| match glance.problems.len() {
+            0 => "owui-watch".to_owned(),
+            broken => format!("{broken} broken · owui-watch"),
+        });
+        (self.bottom.draw(log, lines, title, Redraw { columns, insists }), suspended)
+    }
+
+    /// What to write to leave the terminal as it was.
+    pub(super) fn clear(&mut self, columns: u16) -> String {
+        self.bottom.clear(columns)
+    }
+
+    /// Whether there is enough to show.
+    fn is_shown(&self) -> bool {
+        !self.once || self.board.pass_todo().is_some_and(|todo| todo >= LONG_PASS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes every snapshot with them")]
+    #![expect(clippy::needless_pass_by_value, reason = "a snapshot is written where it is handed in")]
+
+    use std::path::{Path, PathBuf};
+    use std::sync::Arc;
+    use std::sync::mpsc::channel;
+
+    use expect_test::{Expect, expect};
+
+    use super::super::lines::Lines;
+    use super::*;
+    use crate::engine::plan::Why;
+    use crate::notice::{Level, NoticeKind, PassSummary, Subject, WaitReason};
+    use crate::plugin::id::PluginId;
+    use crate::plugin::{Diagnostic, Entry, Key, Rule, Span};
+
+    const RULE: &str = "────────";
+
+    /// A watch in a terminal, which wraps anew what it shows when its width changes, as most do.
+    struct Scene {
+        live: Live,
+        lines: Lines,
+        screen: avt::Terminal,
+        window: Window,
+        /// Milliseconds.
+        time: i64,
+        written: Vec<String>,
+    }
+
+    impl Scene {
+        fn new(columns: u16, rows: u16) -> Self {
+            let terminal = Terminal { reflows: true, titled: true, browser: true, shows_stderr: true };
+            Self {
+                live: Live::new(terminal, false),
+                lines: Lines::new(true),
+                screen: avt::Terminal::with_scrollback(columns.into(), rows.into(), None).unwrap(),
+                window: Window { rows, columns, is_ours: true },
+                time: 0,
+                written: Vec::new(),
+            }
+        }
+
+        fn tell(&mut self, notices: &[Notice]) {
+            let mut log = String::new();
+            for notice in notices {
+                if notice.level() >= Level::Info {
+                    let columns = Some(self.window.columns);
+                    let (line, more) = self.lines.render(notice, "12:34:56", columns, columns);
+                    [line, more].into_iter().filter(|part| !part.is_empty()).for_each(|part| log += &(part + "\n"));
+                }
+                self.live.tell(notice, "12:34:56");
+            }
+            self.time += 10;
+            self.draw(&log, !notices.is_empty(), Vec::new());
+        }
+
+        fn ask(&mut self, request: Request) {
+            self.draw("", false, vec![request]);
+        }
+
+        fn draw(&mut self, log: &str, told: bool, requests: Vec<Request>) {
+            let time = told.then(|| Timestamp::from_millisecond(self.time).unwrap());
+            let (text, _) = self.live.text(log, time, requests, self.window);
+            if let Some(text) = text {
+                self.screen.feed(text.replace('\n', "\r\n").as_str());
+                self.written.push(text);
+            }
+        }
+
+        fn resize(&mut self, columns: u16, rows: u16) {
+            self.screen.resize(columns.into(), rows.into());
+            self.window = Window { rows, columns, is_ours: true };
+            self.ask(Request::Redraw);
+        }
+
+        /// Everything in the scrollback and on the screen, as it is copied.
+        fn all(&self) -> String {
+            let text = self.screen.primary_screen().text().join("\n");
+            text.trim_end().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+        }
+
+        /// The live view.
+        fn view(&self) -> String {
+            let all = self.all();
+            assert_eq!(all.matches(RULE).count(), 1, "{all}");
+            all[all.find(RULE).unwrap()..].to_owned()
+        }
+
+        #[track_caller]
+        fn check(&self, expected: Expect) {
+            let view = self.view();
+            assert!(view.lines().count() <= usize::from(self.window.rows / 3), "{view}");
+            expected.assert_eq(&(view + "\n"));
+        }
+    }
+
+    fn about(entry: Entry, path: &str) -> Subject {
+        let id = Path::new(path).file_stem().unwrap().to_str().unwrap();
+        Subject {
+            key: Some(Key { kind: entry.kind(), id: PluginId::new(id).unwrap() }),
+            entry: Some(entry),
+            path: Some(Arc::from(Path::new(path))),
+            version: None,
+            digest: None,
+        }
+    }
+
+    fn of(path: &str, what: NoticeKind) -> Notice {
+        Notice { about: about(Entry::Filter, path), what }
+    }
+
+    fn broken(path: &str, line: usize, words: &str) -> Notice {
+        let source = "class Filter(:".to_owned();
+        let span = Some(Span { line, column: 14, width: 1, source });
+        let diagnostic = Diagnostic { rule: Rule::Syntax(words.to_owned()), file: Arc::from(Path::new(path)), span };
+        let what = NoticeKind::Flawed { diagnostic, digest: None, meant: true };
+        Notice { about: Subject::file(&Arc::from(Path::new(path))), what }
+    }
+
+    fn updated(path: &str) -> Notice {
+        of(path, NoticeKind::Updated { from: None, kept: None, active: None, took: Duration::from_millis(34) })
+    }
+
+    fn sending(path: &str) -> Notice {
+        of(path, NoticeKind::Sending { why: Why::Edited })
+    }
+
+    fn waiting(path: &str) -> Notice {
+        of(path, NoticeKind::Waiting { reason: WaitReason::Away, again: false })
+    }
+
+    /// A first pass over so many plugins.
+    fn start(plugins: usize) -> Vec<Notice> {
+        let server = || "http://localhost:8080".to_owned();
+        let ready = NoticeKind::Ready { roots: vec![PathBuf::from("plugins")], plugins, server: server() };
+        let tally = PassSummary { unchanged: plugins, ..PassSummary::default() };
+        let summary = NoticeKind::Summary { tally, took: Duration::from_secs(2), dry_run: false };
+        let unchanged = NoticeKind::Unchanged { in_pass: true, active: None, good_again: false };
+        let each = (0..plugins).map(|n| of(&format!("plugins/p{n}.py"), unchanged.clone()));
+        [Notice::general(ready)].into_iter().chain(each).chain([Notice::general(summary)]).collect()
+    }
+
+    fn troubled(scene: &mut Scene) {
+        scene.tell(&start(9));
+        scene.tell(&[
+            broken("plugins/pipes/rubber_duck.py", 75, "unexpected EOF while parsing"),
+            broken("plugins/新しいプラグイン.py", 1, "expected an expression or a ')'"),
+            waiting("plugins/p3.py"),
+            waiting("plugins/p4.py"),
+        ]);
+        scene.tell(&[sending("plugins/p5.py")]);
+        // It takes longer than most.
+        scene.tell(&[]);
+    }
+
+    #[test]
+    fn the_view_at_120_columns() {
+        let mut scene = Scene::new(120, 24);
+        troubled(&mut scene);
+        scene.ask(Request::Keys(Some(Keys { browser: true })));
+        scene.check(expect![[r#"
+            ────────
+            ✗ plugins/pipes/rubber_duck.py:75:14  invalid Python: unexpected EOF while parsing
+            ✗ plugins/新しいプラグイン.py:1:14  invalid Python: expected an expression or a ')'
+            … waiting: p3, p4
+            ↑ on the way: p5
+            6 of 11 plugins deployed · 2 broken · 2 waiting · 1 on the way · http://localhost:8080 · ? for keys
+        "#]]);
+        scene.ask(Request::Help);
+        scene.check(expect![[r#"
+            ────────
+            ✗ plugins/pipes/rubber_duck.py:75:14  invalid Python: unexpected EOF while parsing
+            ✗ plugins/新しいプラグイン.py:1:14  invalid Python: expected an expression or a ')'
+            … waiting: p3, p4
+            ↑ on the way: p5
+            r compare everything with the server · o open the server in the browser · q end · ? hide the keys
+            6 of 11 plugins deployed · 2 broken · 2 waiting · 1 on the way · http://localhost:8080
+        "#]]);
+    }
+
+    #[test]
+    fn the_view_at_80_columns() {
+        let mut scene = Scene::new(80, 24);
+        troubled(&mut scene);
+        scene.check(expect![[r#"
+            ────────
+            ✗ plugins/pipes/rubber_duck.py:75:14  invalid Python: unexpected EOF while…
+            ✗ plugins/新しいプラグイン.py:1:14  invalid Python: expected an expression or a…
+            … waiting: p3, p4
+            ↑ on the way: p5
+            6 of 11 plugins deployed · 2 broken · 2 waiting · 1 on the way
+            http://localhost:8080
+        "#]]);
+    }
+
+    #[test]
+    fn the_view_at_60_columns() {
+        let mut scene = Scene::new(60, 30);
+        troubled(&mut scene);
+        scene.check(expect![[r#"
+            ────────
+            ✗ plugins/pipes/rubber_duck.py:75:14
+              invalid Python: unexpected EOF while parsing
+            ✗ plugins/新しいプラグイン.py:1:14
+              invalid Python: expected an expression or a ')'
+            … waiting: p3, p4
+            ↑ on the way: p5
+            6 of 11 plugins deployed · 2 broken · 2 waiting
+            1 on the way · http://localhost:8080
+        "#]]);
+    }
+
+    #[test]
+    fn the_view_at_40_columns() {
+        let mut scene = Scene::new(40, 24);
+        troubled(&mut scene);
+        scene.check(expect![[r#"
+            ────────
+            ✗ plugins/pipes/rubber_duck.py:75:14
+              invalid Python: unexpected EOF while…
+            ✗ plugins/新しいプラグイン.py:1:14
+              invalid Python: expected an expressio…
+            6 of 11 plugins deployed · 2 broken
+            2 waiting · 1 on the way
+            http://localhost:8080
+        "#]]);
+        // Places come before words.
+        scene.tell(&[broken("plugins/a_folder_of_some_depth/with_a_long_name.py", 12, "expected `)`")]);
+        scene.tell(&[broken("plugins/e.py", 12, "expected `)`"), broken("plugins/f.py", 12, "expected `)`")]);
+        scene.check(expect![[r#"
+            ────────
+            ✗ …_some_depth/with_a_long_name.py:12:14
+            ✗ plugins/e.py:12:14
+            ✗ plugins/f.py:12:14
+              and 2 more
+            6 of 14 plugins deployed · 5 broken
+            2 waiting · 1 on the way
+            http://localhost:8080
+        "#]]);
+    }
+
+    #[test]
+    fn a_server_that_is_away_is_said_so() {
+        let mut scene = Scene::new(60, 24);
+        scene.tell(&start(3));
+        let away = NoticeKind::Unreachable {
+            cause: "connection refused".into(),
+            server: "http://localhost:8080".to_owned(),
+            next: Duration::from_millis(500),
+            waiting: 0,
+            configured: true,
+        };
+        scene.tell(&[Notice::general(away), waiting("plugins/p1.py")]);
+        scene.check(expect![[r#"
+            ────────
+            ! http://localhost:8080 is away since 12:34:56: connection
+              refused
+            … waiting: p1
+            2 of 3 plugins deployed · 1 waiting · http://localhost:8080
+        "#]]);
+        scene.tell(&[Notice::general(NoticeKind::Back { away: Duration::from_secs(3), waiting: 1 })]);
+        scene.tell(&[updated("plugins/p1.py")]);
+        scene.check(expect![[r#"
+            ────────
+            3 plugins deployed · http://localhost:8080
+        "#]]);
+    }
+
+    #[test]
+    fn what_is_good_again_leaves_the_view() {
+        let mut scene = Scene::new(80, 24);
+        troubled(&mut scene);
+        scene.tell(&[updated("plugins/p3.py"), updated("plugins/p4.py"), updated("plugins/p5.py")]);
+        let good_again = NoticeKind::Unchanged { in_pass: false, active: None, good_again: true };
+        scene.tell(&[of("plugins/pipes/rubber_duck.py", good_again)]);
+        scene.check(expect![[r#"
+            ────────
+            ✗ plugins/新しいプラグイン.py:1:14  invalid Python: expected an expression or a…
+            10 of 11 plugins deployed · 1 broken · http://localhost:8080
+        "#]]);
+        assert!(scene.written.last().unwrap().contains("1 broken · owui-watch\x07"));
+        let removed = NoticeKind::Removed { file_there: false, on_server: false, next: None };
+        scene.tell(&[Notice { what: removed, ..broken("plugins/新しいプラグイン.py", 1, "") }]);
+        scene.check(expect![[r#"
+            ────────
+            10 plugins deployed · http://localhost:8080
+        "#]]);
+        assert!(scene.written.last().unwrap().contains("\x1b]2;owui-watch\x07"));
+    }
+
+    #[test]
+    fn a_resized_window_keeps_one_view_and_the_whole_log() {
+        let mut scene = Scene::new(80, 24);
+        troubled(&mut scene);
+        let log = |scene: &Scene| scene.all().split(RULE).next().unwrap().replace(['\n', ' '], "");
+        for columns in [79, 60, 40, 41, 97, 120, 33, 200, 40, 80] {
+            // A screen that is not full is scrolled by this terminal further than by others.
+            (0..24).for_each(|_| scene.tell(&[updated("plugins/p0.py")]));
+            let before = log(&scene);
+            scene.resize(columns, 24);
+            assert_eq!(log(&scene), before, "{columns}");
+            assert!(scene.view().lines().all(|line| super::super::view::width(line) <= columns.into()), "{columns}");
+        }
+        for rows in [12, 9, 40, 24] {
+            scene.resize(80, rows);
+            assert!(scene.view().lines().count() <= usize::from(rows / 3).max(1), "{rows}");
+        }
+        scene.resize(19, 24);
+        assert!(!scene.all().contains(RULE), "too narrow");
+    }
+
+    #[test]
+    fn a_storm_leaves_every_line_once() {
+        for batch in [1, 7, 64] {
+            let mut scene = Scene::new(60, 18);
+            scene.tell(&start(50));
+            let notices: Vec<_> = (0..1000)
+                .map(|n| match n % 10 {
+                    0 => broken(&format!("plugins/{n}.py"), n + 1, "expected `)`"),
+                    _ => updated(&format!("plugins/some_plugin_{n}.py")),
+                })
+                .collect();
+            notices.chunks(batch).for_each(|notices| scene.tell(notices));
+            let all = scene.all();
+            let told = |n: usize| match n % 10 {
+                0 => format!("plugins/{n}.py:{}:14: error: ", n + 1),
+                _ => format!("✓ filter  some_plugin_{n}  updated"),
+            };
+            let places: Vec<_> = (0..1000).map(|n| (all.find(&told(n)), all.matches(&told(n)).count())).collect();
+            assert!(places.iter().all(|(_, times)| *times == 1), "{all}");
+            assert!(places.is_sorted(), "{all}");
+            let view = scene.view();
+            assert!(view.contains("and 98 more\n950 of 1050 plugins deployed · 100 broken\n"), "{view}");
+            assert!(view.lines().count() <= 6, "{view}");
+        }
+    }
+
+    #[test]
+    fn a_quick_deploy_is_one_change() {
+        let mut scene = Scene::new(80, 24);
+        scene.tell(&start(3));
+        let before = scene.written.len();
+        scene.tell(&[sending("plugins/p1.py")]);
+        assert_eq!((scene.written.len(), scene.live.patience()), (before, Some(CALM)));
+        scene.tell(&[updated("plugins/p1.py")]);
+        assert_eq!((scene.written.len(), scene.live.patience()), (before + 1, None));
+        // A stream of small changes is shown all the same.
+        for n in 0..20 {
+            scene.tell(&[sending(&format!("plugins/p{n}.py"))]);
+        }
+        assert_eq!(scene.written.len(), before + 2);
+        // Nothing is written where nothing changes.
+        scene.tell(&[]);
+        scene.tell(&[]);
+        assert_eq!(scene.written.len(), before + 3);
+    }
+
+    #[test]
+    fn each_change_is_one_write() {
+        let mut scene = Scene::new(80, 24);
+        troubled(&mut scene);
+        for text in &scene.written {
+            // A line writer hands on at once what ends with a line break.
+            assert!(text.ends_with('\n') && text.matches("\x1b[?2026h").count() == 1, "{text:?}");
+            assert!(!text.contains("\x1b[?1049h") && !text.contains("\x1b[?1000h"), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_suspended_program_leaves_the_log_alone() {
+        let mut scene = Scene::new(80, 24);
+        troubled(&mut scene);
+        let (send, _receive) = channel();
+        scene.ask(Request::Suspend(send));
+        assert!(!scene.all().contains(RULE) && scene.all().ends_with("waiting: the server is away"), "{}", scene.all());
+        assert!(scene.written.last().unwrap().starts_with("\x1b]2;\x07\x1b[23;2t"), "the title goes with it");
+        scene.window.is_ours = false;
+        scene.tell(&[updated("plugins/p3.py")]);
+        assert!(!scene.all().contains(RULE) && scene.all().ends_with("34 ms"), "{}", scene.all());
+        scene.window.is_ours = true;
+        scene.ask(Request::Redraw);
+        assert!(scene.view().contains("rubber_duck"), "{}", scene.view());
+    }
+
+    #[test]
+    fn a_pass_shows_how_far_it_has_come() {
+        for (once, todo, expected) in [(true, 40, "1 of 40 plugins compared"), (false, 2, "1 of 2 plugins compared")] {
+            let mut scene = Scene::new(80, 24);
+            scene.live.once = once;
+            scene.tell(&start(2)[..1]);
+            scene.tell(&[Notice::general(NoticeKind::Pass { todo }), updated("plugins/p1.py")]);
+            assert!(scene.view().contains(expected), "{}", scene.view());
+        }
+        let mut scene = Scene::new(80, 24);
+        scene.live.once = true;
+        scene.tell(&start(2));
+        scene.tell(&[updated("plugins/p1.py")]);
+        assert!(!scene.all().contains(RULE), "a short one is over at once");
+    }
+}

@@ -1,0 +1,207 @@
+//! The live view as lines: what is broken, what waits, what is on its way, and the totals.
+
+use anstyle::{AnsiColor, Effects, Style};
+
+use super::messages::wrapped;
+use crate::notice::board::{Glance, Problem};
+use crate::printable;
+
+const BOLD: Style = Style::new().effects(Effects::BOLD);
+const DIM: Style = Style::new().effects(Effects::DIMMED);
+const YELLOW: Style = AnsiColor::Yellow.on_default();
+const RED: Style = AnsiColor::Red.on_default().effects(Effects::BOLD);
+
+/// Between the log and the view. Short, so that a narrower window need not wrap it.
+const RULE: &str = "────────";
+/// Between the parts of a line.
+const BETWEEN: &str = " · ";
+/// A problem has one line if at least so much of its words fits behind its place.
+const FEWEST_WORDS: usize = 30;
+/// How many columns may stay empty behind the last word of a text that is too long.
+const RAGGED: usize = 10;
+/// In a narrower terminal there is no view.
+const NARROWEST: u16 = 20;
+
+/// The keys that are on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keys {
+    /// Whether there is a browser to open.
+    pub browser: bool,
+}
+
+/// What the view depends on beside the state of the plugins.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Frame {
+    pub(super) rows: u16,
+    pub(super) columns: u16,
+    pub(super) keys: Option<Keys>,
+    /// Whether the keys are explained.
+    pub(super) help: bool,
+}
+
+/// The lines of the view, in colour; none longer than the terminal is wide, and at most a third of its height.
+pub(super) fn view(glance: &Glance, frame: Frame) -> Vec<String> {
+    let most = usize::from(frame.rows / 3);
+    let is_known = glance.server.is_some() || glance.trouble.is_some();
+    if !is_known || frame.columns < NARROWEST || most == 0 {
+        return Vec::new();
+    }
+    let columns = usize::from(frame.columns);
+    let mut below = pieces(&totals(glance), columns);
+    let hint = format!("{DIM}? for keys{DIM:#}");
+    // It is no state, and not worth a line.
+    if let (Some(_), false, Some(last)) = (frame.keys, frame.help, below.last_mut())
+        && width(last) + width(BETWEEN) + width(&hint) <= columns
+    {
+        *last = joined(last, &hint);
+    }
+    below.truncate(most);
+    let mut above = glance.trouble.as_ref().map_or_else(Vec::new, |trouble| warning(trouble, columns));
+    let mut middle = Vec::new();
+    if !glance.waiting.is_empty() {
+        middle.push(signed("…", YELLOW, &listed("waiting", &glance.waiting, columns - 2)));
+    }
+    if !glance.in_flight.is_empty() {
+        middle.push(signed("↑", Style::new(), &listed("on the way", &glance.in_flight, columns - 2)));
+    }
+    // What does not fit is counted in the totals all the same: first the names, then the problems.
+    let mut room = most - below.len();
+    above.truncate(room);
+    room -= above.len();
+    let rule = room > 0;
+    room -= usize::from(rule);
+    let mut help = if frame.help { pieces(&help(glance, frame), columns) } else { Vec::new() };
+    help.truncate(room);
+    room -= help.len();
+    let problems = problems(&glance.problems, columns, room);
+    middle.truncate(room - problems.len());
+    middle.extend(help);
+    let rule = rule.then(|| format!("{DIM}{RULE}{DIM:#}"));
+    rule.into_iter().chain(above).chain(problems).chain(middle).chain(below).collect()
+}
+
+/// The problems on at most so many lines. Their places come before their words.
+fn problems(problems: &[Problem], columns: usize, most: usize) -> Vec<String> {
+    let whole: Vec<_> = problems.iter().flat_map(|problem| block(problem, columns)).collect();
+    if whole.len() <= most {
+        return whole;
+    }
+    let mut lines: Vec<_> = problems.iter().map(|problem| block(problem, columns).swap_remove(0)).collect();
+    if lines.len() > most {
+        // One line says how many are left.
+        let shown = most.saturating_sub(1);
+        let left = lines.len() - shown;
+        lines.truncate(shown);
+        let more =
+            if shown == 0 { signed("✗", RED, &format!("{left} not deployed")) } else { format!("  and {left} more") };
+        lines.extend((most > 0).then_some(more));
+    }
+    lines
+}
+
+/// The place and what is wrong there, on one line if enough of it fits, else on two.
+fn block(problem: &Problem, columns: usize) -> Vec<String> {
+    let room = columns - 2;
+    let place = printable::line(&problem.place);
+    let words = printable::line(&problem.words);
+    let left = room.saturating_sub(width(&place) + 2);
+    if left >= width(&words).min(FEWEST_WORDS) {
+        let words = fitted(&words, left);
+        return vec![signed("✗", RED, &format!("{BOLD}{place}{BOLD:#}  {words}"))];
+    }
+    // Its end says more than its beginning.
+    let hidden = (width(&place) + 1).saturating_sub(room);
+    let place = if width(&place) > room { tail(&place, hidden) } else { place.into_owned() };
+    vec![signed("✗", RED, &format!("{BOLD}{place}{BOLD:#}")), format!("  {}", fitted(&words, room))]
+}
+
+/// A sentence on two lines at most.
+fn warning(text: &str, columns: usize) -> Vec<String> {
+    let text = printable::line(text);
+    let whole = wrapped(&format!("! {text}"), "  ", u16::try_from(columns).ok());
+    match whole.lines().collect::<Vec<_>>().as_slice() {
+        [first, second] if width(first) <= columns && width(second) <= columns => {
+            vec![signed("!", YELLOW, first.trim_start_matches("! ")), (*second).to_owned()]
+        }
+        _ => vec![signed("!", YELLOW, &fitted(&text, columns - 2))],
+    }
+}
+
+fn totals(glance: &Glance) -> Vec<String> {
+    let totals = glance.totals.iter().map(|part| printable::line(part).into_owned());
+    let server = glance.server.as_ref().map(|server| format!("{DIM}{}{DIM:#}", printable::line(server)));
+    totals.chain(server).collect()
+}
+
+fn help(glance: &Glance, frame: Frame) -> Vec<String> {
+    let Some(keys) = frame.keys else { return Vec::new() };
+    let browser = keys.browser && glance.server.is_some();
+    let keys = [
+        Some(("r", "compare everything with the server")),
+        browser.then_some(("o", "open the server in the browser")),
+        Some(("q", "end")),
+        Some(("?", "hide the keys")),
+    ];
+    keys.into_iter().flatten().map(|(key, what)| format!("{BOLD}{key}{BOLD:#} {what}")).collect()
+}
+
+fn signed(sign: &str, style: Style, text: &str) -> String {
+    format!("{style}{sign}{style:#} {text}")
+}
+
+fn listed(what: &str, names: &[String], columns: usize) -> String {
+    let names = names.join(", ");
+    fitted(&format!("{what}: {}", printable::line(&names)), columns)
+}
+
+/// The parts on as few lines as possible. One that is longer than a line is cut.
+fn pieces(parts: &[String], columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for part in parts {
+        match lines.last_mut() {
+            Some(line) if width(line) + width(BETWEEN) + width(part) <= columns => {
+                *line = joined(line, part);
+            }
+            _ if width(part) <= columns => lines.push(part.clone()),
+            _ => {
+                let text = console::strip_ansi_codes(part);
+                lines.extend(wrapped(&text, "", u16::try_from(columns).ok()).lines().map(|line| cut(line, columns)));
+            }
+        }
+    }
+    lines
+}
+
+fn joined(line: &str, part: &str) -> String {
+    format!("{line}{DIM}{BETWEEN}{DIM:#}{part}")
+}
+
+/// As many words of a text as fit.
+fn fitted(text: &str, columns: usize) -> String {
+    if width(text) <= columns {
+        return text.to_owned();
+    }
+    let fits = |at: &usize| width(&text[..*at]) < columns;
+    let end = text.match_indices(' ').map(|(at, _)| at).take_while(fits).last().unwrap_or_default();
+    // Instead of a long word, a part of it.
+    if width(&text[..end]) + RAGGED < columns { cut(text, columns) } else { format!("{}…", &text[..end]) }
+}
+
+fn cut(text: &str, columns: usize) -> String {
+    console::truncate_str(text, columns, "…").into_owned()
+}
+
+/// A text without its first columns.
+fn tail(text: &str, hidden: usize) -> String {
+    let mut passed = 0;
+    let rest = text.char_indices().find(|(_, c)| {
+        let is_over = passed >= hidden;
+        passed += width(c.encode_utf8(&mut [0; 4]));
+        is_over
+    });
+    format!("…{}", rest.map_or("", |(at, _)| &text[at..]))
+}
+
+pub(super) fn width(text: &str) -> usize {
+    console::measure_text_width(text)
+}

@@ -1,0 +1,349 @@
+//! The built binary in a terminal: the live view, the keys, and that the terminal is whole after every end.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::process::{Child, ExitStatus};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use owui_watch::plugin::Kind;
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, Termios, Winsize, tcgetattr, tcsetwinsize};
+
+use crate::support::command::{Project, REFUSED, filter, said_outright};
+use crate::support::fake_server::FakeServer;
+
+const DEADLINE: Duration = Duration::from_secs(30);
+const RULE: &str = "────────";
+
+/// A terminal of our own, and what runs in it.
+struct Terminal {
+    master: File,
+    screen: Arc<Mutex<(avt::Terminal, String)>>,
+    child: Child,
+    before: Termios,
+}
+
+impl Terminal {
+    /// Runs a command line in a terminal of 80 columns; `None` where no terminal can be given to it.
+    fn run(project: &Project, line: &[&str], variables: &[(&str, &str)]) -> Option<Self> {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap();
+        let slave = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        let slave = File::from(slave);
+        let window = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&master, window).unwrap();
+        let before = tcgetattr(&slave).unwrap();
+        let mut command = project.by(&["setsid", "--ctty"], line);
+        command.env("TERM", "xterm-256color").envs(variables.iter().copied());
+        command.stdin(slave.try_clone().unwrap()).stdout(slave.try_clone().unwrap()).stderr(slave);
+        let Ok(child) = command.spawn() else {
+            said_outright("skipped: there is no `setsid` to give a terminal to a program");
+            return None;
+        };
+        // It holds the other ends of the terminal.
+        drop(command);
+        let master = File::from(master);
+        let screen = avt::Terminal::with_scrollback(80, 24, None).unwrap();
+        let screen = Arc::new(Mutex::new((screen, String::new())));
+        let (mut reader, shown) = (master.try_clone().unwrap(), Arc::clone(&screen));
+        std::thread::spawn(move || {
+            let (mut bytes, mut held) = ([0; 4096], Vec::new());
+            while let Ok(n @ 1..) = reader.read(&mut bytes) {
+                held.extend_from_slice(&bytes[..n]);
+                let whole = held.utf8_chunks().map(|chunk| chunk.valid().len()).next().unwrap_or_default();
+                let text = String::from_utf8(held.drain(..whole).collect()).unwrap();
+                let (screen, raw) = &mut *shown.lock().unwrap();
+                screen.feed(text.as_str());
+                raw.push_str(&text);
+            }
+        });
+        Some(Self { master, screen, child, before })
+    }
+
+    /// A watch that has compared everything.
+    fn watch(project: &Project) -> Option<Self> {
+        let mut terminal = Self::run(project, &[env!("CARGO_BIN_EXE_owui-watch")], &[])?;
+        terminal.until("? for keys", |screen| screen.contains("? for keys") && screen.contains("deployed"));
+        Some(terminal)
+    }
+
+    fn screen(&self) -> String {
+        let shown = self.screen.lock().unwrap();
+        let lines = shown.0.primary_screen().text();
+        lines.iter().map(|line| line.trim_end().to_owned() + "\n").collect::<String>().trim_end().to_owned()
+    }
+
+    /// Everything that was written to it.
+    fn raw(&self) -> String {
+        self.screen.lock().unwrap().1.clone()
+    }
+
+    /// What is below the last rule.
+    fn view(&self) -> String {
+        let screen = self.screen();
+        screen.rfind(RULE).map_or_else(String::new, |at| screen[at..].to_owned())
+    }
+
+    #[track_caller]
+    fn until(&mut self, what: &str, is_so: impl Fn(&str) -> bool) {
+        let deadline = Instant::now() + DEADLINE;
+        while !is_so(&self.screen()) {
+            assert!(Instant::now() < deadline, "waiting for {what}:\n{}", self.screen());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn type_in(&mut self, keys: &str) {
+        self.master.write_all(keys.as_bytes()).unwrap();
+    }
+
+    fn mode(&self) -> LocalModes {
+        tcgetattr(&self.master).unwrap().local_modes
+    }
+
+    #[track_caller]
+    fn ended(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                // What it wrote last may still be on its way.
+                std::thread::sleep(Duration::from_millis(50));
+                return status;
+            }
+            assert!(Instant::now() < deadline, "it does not end:\n{}", self.screen());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// That nothing is left of the live view, of the title, and of the keys.
+    #[track_caller]
+    fn check_whole(&self) {
+        assert!(!self.screen().contains(RULE), "{}", self.screen());
+        let raw = self.raw();
+        assert!(raw.rfind("\x1b]2;\x07\x1b[23;2t") > raw.rfind("owui-watch\x07"), "{raw:?}");
+        let now = tcgetattr(&self.master).unwrap();
+        assert_eq!((now.local_modes, now.input_modes), (self.before.local_modes, self.before.input_modes));
+        assert_eq!(now.output_modes, self.before.output_modes);
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn project(server: &FakeServer) -> Project {
+    let project = Project::on(server);
+    project.put("watch.toml", "activate_new = true\n");
+    project.put("plugins/shout.py", filter("1"));
+    project.put("plugins/clock.py", filter("1"));
+    project
+}
+
+#[test]
+fn a_broken_file_stays_in_view_until_it_is_good_again() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    let Some(mut terminal) = Terminal::watch(&project) else { return };
+    assert!(terminal.view().contains("2 plugins deployed · http://"), "{}", terminal.view());
+    project.write("plugins/shout.py", "class Filter(:\n");
+    terminal.until("the place", |screen| screen.contains("\n✗ plugins/shout.py:1:14  invalid Python"));
+    terminal.until("its count", |screen| screen.contains("1 of 2 plugins deployed · 1 broken · http://"));
+    assert!(terminal.raw().contains("\x1b]2;1 broken · owui-watch\x07"));
+    project.write("plugins/clock.py", REFUSED);
+    terminal.until("the refusal", |screen| screen.contains("\n✗ plugins/clock.py:1:1  refused: No module named"));
+    project.write("plugins/shout.py", &filter("1"));
+    terminal.until("good again", |screen| screen.contains("shout         1  good again, unchanged"));
+    terminal.until("the count", |screen| screen.contains("1 of 2 plugins deployed · 1 refused"));
+    assert!(!terminal.view().contains("shout"), "{}", terminal.view());
+    project.write("plugins/clock.py", &filter("2"));
+    terminal.until("the end of it", |screen| screen.contains("\n2 plugins deployed · http://"));
+    // Never another screen, and no mouse.
+    let raw = terminal.raw();
+    assert!(!["\x1b[?1049", "\x1b[?1000", "\x1b[?1006", "\x1b[2J"].iter().any(|it| raw.contains(it)), "{raw:?}");
+}
+
+#[test]
+fn a_broken_file_that_goes_leaves_the_view() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    let Some(mut terminal) = Terminal::watch(&project) else { return };
+    project.write("plugins/new.py", "class Filter(:\n");
+    terminal.until("the place", |screen| screen.contains("\n✗ plugins/new.py:1:14  "));
+    project.write("plugins/new.py", "# Nothing yet.\n");
+    terminal.until("the news", |screen| screen.contains("plugins/new.py  no longer broken"));
+    terminal.until("the end of it", |screen| screen.contains("\n2 plugins deployed · http://"));
+    project.write("plugins/new.py", "class Filter(:\n");
+    terminal.until("the place", |screen| screen.contains("\n✗ plugins/new.py:1:14  "));
+    std::fs::remove_file(project.path("plugins/new.py")).unwrap();
+    terminal.until("the news", |screen| screen.contains("plugins/new.py  removed here"));
+    terminal.until("the end of it", |screen| screen.contains("\n2 plugins deployed · http://"));
+}
+
+#[test]
+fn keys_need_no_enter() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    let Some(mut terminal) = Terminal::watch(&project) else { return };
+    assert!(!terminal.mode().intersects(LocalModes::ICANON | LocalModes::ECHO), "{:?}", terminal.mode());
+    assert!(terminal.mode().contains(LocalModes::ISIG), "Ctrl-C stays a signal");
+    terminal.type_in("?");
+    terminal.until("the keys", |screen| screen.contains("\nr compare everything with the server · q end"));
+    terminal.type_in("?");
+    terminal.until("the hint", |screen| screen.contains("? for keys"));
+    server.forget();
+    terminal.type_in("r");
+    terminal.until("a pass", |screen| screen.contains("2 unchanged"));
+    assert!(!server.lines().is_empty(), "the server is asked");
+    // A paste is no key.
+    terminal.type_in("quit");
+    project.write("plugins/shout.py", &filter("2"));
+    terminal.until("the deploy", |screen| screen.contains("1 → 2  updated"));
+    terminal.type_in("q");
+    assert!(terminal.ended().success());
+    assert!(terminal.screen().ends_with("· stopped"), "{}", terminal.screen());
+    terminal.check_whole();
+}
+
+#[test]
+fn the_terminal_is_whole_after_every_end() {
+    for (keys, signal, code) in
+        [("\x03", None, Some(0)), ("\x1c", None, Some(0)), ("", Some("TERM"), Some(0)), ("q", None, Some(0))]
+    {
+        let server = FakeServer::start();
+        let project = project(&server);
+        project.put("plugins/broken.py", "class Filter(:\n");
+        let Some(mut terminal) = Terminal::watch(&project) else { return };
+        terminal.type_in(keys);
+        if let Some(signal) = signal {
+            project.sh("kill", &["-s", signal, &terminal.child.id().to_string()]);
+        }
+        assert_eq!(terminal.ended().code(), code, "{keys:?} {signal:?}");
+        terminal.check_whole();
+    }
+}
+
+/// A shell suspends it with Ctrl-Z, and continues it.
+#[test]
+fn a_shell_suspends_and_continues_it() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    let shell = ["bash", "--norc", "--noprofile", "--noediting", "-i"];
+    let Some(mut terminal) = Terminal::run(&project, &shell, &[("PS1", "shell> ")]) else { return };
+    terminal.until("a shell", |screen| screen.contains("shell>") || screen.contains("No such file"));
+    if !terminal.screen().contains("shell>") {
+        return said_outright("skipped: there is no bash");
+    }
+    terminal.type_in(&format!("{}\n", env!("CARGO_BIN_EXE_owui-watch")));
+    terminal.until("the view", |screen| screen.contains("? for keys") && screen.contains("2 plugins deployed"));
+    terminal.type_in("\x1a");
+    terminal.until("the shell", |screen| screen.contains("Stopped") && screen.ends_with("shell>"));
+    assert!(!terminal.screen().contains(RULE), "{}", terminal.screen());
+    terminal.type_in("stty -a\n");
+    terminal.until("the mode", |screen| screen.contains(" icanon ") && screen.contains(" echo "));
+    terminal.type_in("fg\n");
+    terminal.until("the view", |screen| screen.ends_with("? for keys"));
+    assert!(!terminal.mode().contains(LocalModes::ICANON), "keys are on again");
+    // In the background it prints its log, draws nothing, and leaves what is typed to the shell.
+    terminal.type_in("\x1a");
+    terminal.until("the shell", |screen| screen.matches("Stopped").count() == 2 && screen.ends_with("shell>"));
+    terminal.type_in("bg\n");
+    project.write("plugins/shout.py", &filter("2"));
+    terminal.until("the deploy", |screen| screen.contains("1 → 2  updated"));
+    assert!(!terminal.screen().contains(RULE), "{}", terminal.screen());
+    terminal.type_in("echo q$((1 + 1))q\n");
+    terminal.until("the shell's answer", |screen| screen.contains("q2q"));
+    terminal.type_in("fg\n");
+    terminal.until("the view", |screen| screen.ends_with("? for keys"));
+    terminal.type_in("q");
+    terminal.until("the end", |screen| screen.contains("· stopped") && screen.ends_with("shell>"));
+    terminal.type_in("stty -a; exit\n");
+    terminal.until("the mode", |screen| screen.matches(" icanon ").count() == 2);
+    terminal.ended();
+}
+
+#[test]
+fn a_stopped_terminal_holds_up_no_deploy() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    let Some(mut terminal) = Terminal::watch(&project) else { return };
+    terminal.type_in("\x13");
+    for version in 2..20 {
+        let text = filter(&version.to_string());
+        project.write("plugins/shout.py", &text);
+        let deadline = Instant::now() + DEADLINE;
+        while server.row(Kind::Function, "shout").is_none_or(|row| row.content != text) {
+            assert!(Instant::now() < deadline, "version {version} is not deployed");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    assert!(!terminal.screen().contains("updated"), "{}", terminal.screen());
+    terminal.type_in("\x11");
+    terminal.until("the log", |screen| screen.contains("18 → 19  updated"));
+}
+
+#[test]
+fn plain_lines_where_nobody_wants_more() {
+    let binary = env!("CARGO_BIN_EXE_owui-watch");
+    for (line, variables) in [
+        (&[binary, "--no-live"][..], &[][..]),
+        (&[binary, "--json"], &[]),
+        (&[binary, "-vv"], &[]),
+        (&[binary], &[("CI", "true")]),
+        (&[binary], &[("TERM", "dumb")]),
+    ] {
+        let server = FakeServer::start();
+        let project = project(&server);
+        let Some(mut terminal) = Terminal::run(&project, line, variables) else { return };
+        terminal.until("the pass", |screen| screen.contains("2 created") || screen.contains("\"summary\""));
+        assert!(terminal.mode().contains(LocalModes::ICANON | LocalModes::ECHO));
+        terminal.type_in("\x03");
+        assert!(terminal.ended().success());
+        let raw = terminal.raw();
+        let steers = ["\x1b]", "\x1b[?", "A\r\x1b[J", RULE, "for keys"];
+        assert!(!steers.iter().any(|it| raw.contains(it)), "{line:?} {variables:?}: {raw:?}");
+    }
+}
+
+#[test]
+fn colours_go_and_the_view_stays() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    let line = [env!("CARGO_BIN_EXE_owui-watch")];
+    let Some(mut terminal) = Terminal::run(&project, &line, &[("NO_COLOR", "1")]) else { return };
+    terminal.until("the view", |screen| screen.contains("2 plugins deployed"));
+    project.write("plugins/shout.py", "class Filter(:\n");
+    terminal.until("the place", |screen| screen.contains("\n✗ plugins/shout.py:1:14  invalid Python"));
+    assert_eq!(terminal.view().matches(RULE).count(), 1);
+    let raw = terminal.raw();
+    assert!(
+        !raw.split("\x1b[")
+            .skip(1)
+            .any(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').starts_with('m')),
+        "{raw:?}"
+    );
+}
+
+#[test]
+fn the_view_follows_the_window() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    let Some(mut terminal) = Terminal::watch(&project) else { return };
+    project.write("plugins/shout.py", "class Filter(:\n");
+    terminal.until("the place", |screen| screen.contains("\n✗ plugins/shout.py:1:14  invalid Python"));
+    for columns in [40, 120, 60, 80_u16] {
+        terminal.screen.lock().unwrap().0.resize(columns.into(), 24);
+        let window = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        tcsetwinsize(&terminal.master, window).unwrap();
+        let place = if columns == 40 { ":1:14\n  invalid Python" } else { ":1:14  invalid Python" };
+        terminal.until("the view", |screen| {
+            screen.matches(RULE).count() == 1 && screen.split(RULE).nth(1).is_some_and(|view| view.contains(place))
+        });
+    }
+}
