@@ -208,7 +208,8 @@ async fn watch(
     let plan = |config| plan(args, config, &scope);
     // Developers' diagnostics go to the terminal from anywhere.
     let terminal = Terminal::find(&world.env).filter(|_| !args.no_live && args.verbose < 2);
-    let console = Console::new(format(args), least(args)).live(terminal, args.one_pass());
+    let sandbox = matches!(args.command, Some(Command::Sandbox { .. })).then(|| config.url.clone());
+    let console = Console::new(format(args), least(args)).live(terminal, args.one_pass()).with_commands_url(sandbox);
     let supervisor = Supervisor::new(&world.env);
     daemon::run(Setup { config, sources, read, plan: &plan, wait: args.wait }, console, supervisor, signals, notices)
         .await

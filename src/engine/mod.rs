@@ -11,14 +11,12 @@
 //!
 //! # One server
 //!
-//! The engine has one `Site`, and not a list of one. Two thirds of its methods work on the site, often together with the
-//! tree, so each would take an index that is always 0; effects and events would carry it through the driver, the daemon
-//! and the models of the tests. That is several hundred lines without a use.
+//! The engine has one `Site`, and no list of one: two thirds of its methods would take an index that is always 0.
 //!
-//! What a second server needs is in reach all the same. The state of a server is in its `Site`, except its address and
-//! key (in [`Policy`]), the end of its first pass, and the complaints about files that it refused. A [`Ticket`] is unique
-//! in the engine, so an answer finds its site by it. What has no ticket would have to name its server: the effects
-//! `Save`, `ClearIntent`, `Archive`, `ArchiveFound` and `EndRollback`, and the event `RolledBack`.
+//! The state of a server is in its `Site`, except its address and key (in [`Policy`]), the end of its first pass, and the
+//! complaints about files that it refused. A [`Ticket`] is unique in the engine, so an answer finds its site by it. With
+//! two sites, the effects `Save`, `ClearIntent`, `Archive`, `ArchiveFound` and `EndRollback`, and the event `RolledBack`,
+//! would name theirs.
 
 mod call;
 mod crashes;

@@ -16,7 +16,7 @@ mod text;
 mod traceback;
 
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

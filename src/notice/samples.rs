@@ -66,7 +66,7 @@ pub(super) fn raised(hook: &str) -> Raised {
 }
 
 #[expect(clippy::too_many_lines, reason = "one of each")]
-pub(super) fn samples() -> Vec<Notice> {
+pub(crate) fn samples() -> Vec<Notice> {
     let roots = || vec![PathBuf::from("plugins"), PathBuf::from("more")];
     let server = || "http://localhost:8080".to_owned();
     let cause = || "connection refused".to_owned();

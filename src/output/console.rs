@@ -40,6 +40,12 @@ impl Console {
         Self { live, lines: Lines::new(!once), ..self }
     }
 
+    /// Has the commands in hints name this address, since the settings name another server.
+    #[must_use]
+    pub fn with_commands_url(self, url: Option<String>) -> Self {
+        Self { lines: self.lines.with_commands_url(url), ..self }
+    }
+
     /// Prints a notice.
     pub fn tell(&mut self, notice: &Notice, time: Timestamp) {
         let printed = match self.format {

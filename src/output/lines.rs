@@ -12,6 +12,8 @@ use crate::notice::{Level, Notice, NoticeKind, duration};
 use crate::plugin::Entry;
 use crate::printable;
 
+/// The commands in hints that work on a server.
+const ON_SERVER: [&str; 4] = ["deploy", "on", "pull", "rollback"];
 /// Below this many columns a line is not aligned: what happened matters more than where it stands.
 const NARROW: u16 = 72;
 /// The columns of an id grow with the ids that were seen, up to this.
@@ -27,6 +29,8 @@ const BOUND: &str = "\u{a0}";
 pub(super) struct Lines {
     /// Whether the line with a place is wrapped, too. Editors that run a pass look for it as a whole.
     wraps_places: bool,
+    /// The address that commands in hints must name, since the settings name another server.
+    commands_url: Option<String>,
     id_width: usize,
     version_width: usize,
     /// Hints to good news that were given already: one is helpful, one per plugin is noise.
@@ -35,7 +39,21 @@ pub(super) struct Lines {
 
 impl Lines {
     pub(super) fn new(wraps_places: bool) -> Self {
-        Self { wraps_places, id_width: 12, version_width: 0, hinted: BTreeSet::new() }
+        Self { wraps_places, commands_url: None, id_width: 12, version_width: 0, hinted: BTreeSet::new() }
+    }
+
+    /// Has commands in hints name this address.
+    pub(super) fn with_commands_url(self, commands_url: Option<String>) -> Self {
+        Self { commands_url, ..self }
+    }
+
+    /// The remedy, with commands that reach the right server.
+    fn remedy(&self, remedy: &str) -> String {
+        let Some(url) = &self.commands_url else { return remedy.to_owned() };
+        ON_SERVER.iter().fold(remedy.to_owned(), |remedy, command| {
+            let plain = format!("`owui-watch {command} ");
+            remedy.replace(&plain, &format!("{plain}--url {url} "))
+        })
     }
 
     /// The status line, and what stands below it (which may be nothing). `above` and `below` are the widths of the
@@ -48,7 +66,7 @@ impl Lines {
         below: Option<u16>,
     ) -> (String, String) {
         self.widen(notice);
-        let mut remedies = notice.hint().unwrap_or_default().lines().map(str::to_owned).collect::<Vec<_>>();
+        let mut remedies: Vec<_> = notice.hint().unwrap_or_default().lines().map(|hint| self.remedy(hint)).collect();
         remedies.retain(|remedy| {
             let new = self.hinted.insert(remedy.clone());
             // Giving up does not repeat the hints of the first failure.
@@ -440,6 +458,23 @@ mod tests {
                       try things out
             "#]],
         );
+    }
+
+    /// Elsewhere a hint of the sandbox would reach the server of the settings.
+    #[test]
+    fn commands_in_hints_reach_the_sandbox() {
+        let lines = Lines::new(true).with_commands_url(Some("http://127.0.0.1:8470".to_owned()));
+        assert_eq!(
+            lines.remedy("`owui-watch on ID` switches it on"),
+            "`owui-watch on --url http://127.0.0.1:8470 ID` switches it on"
+        );
+        assert_eq!(lines.remedy("correct the file"), "correct the file");
+        // Every command that hints name is known here.
+        for hint in crate::notice::samples::samples().iter().filter_map(Notice::hint) {
+            for named in hint.split("`owui-watch ").skip(1).filter_map(|rest| rest.split([' ', '`']).next()) {
+                assert!(ON_SERVER.contains(&named) || named == "sandbox", "{named}");
+            }
+        }
     }
 
     #[test]

@@ -107,11 +107,11 @@ fn help_of_sandbox() {
               --no-live               Print plain lines: no live view below the log, and no keys
               --install-requirements  Let the server install what plugins ask for with `requirements:`
               --quiet-calls           Leave out the calls of plugins that go well
-              --log                   Show the server's log
               --config <FILE>         The settings file [default: watch.toml, if it exists]
+              --log                   Show the server's log
+              --json                  Print one JSON object per line
               --root <DIR>            The folder with the plugins; repeatable [default: `root` in
                                       watch.toml]
-              --json                  Print one JSON object per line
           -v, --verbose...            Print more details and reasons (-vv: everything)
           -q, --quiet                 Print only warnings and errors
           -h, --help                  Print help (see more with '--help')
