@@ -76,6 +76,7 @@
 //! | another retry | `engine/retry.rs` (`Cause`, `backoff`); a server that is away: `engine/site.rs`; a text at which the server fails: `engine/crashes.rs` |
 //! | what is deployed, and why | `engine/plan.rs` |
 //! | what is written to disk | `driver.rs` (`Write`); `daemon/writer.rs` (in order, off the loop); `disk/state/mod.rs` and its neighbours (where and how); `engine/ledger.rs` (the ledger's format) |
+//! | another way to try a plugin | `client/trial.rs` (the request, and how its answers are understood); `commands/trial/`; `notice/report/trial.rs` |
 //! | a command | `cli.rs`; `run.rs`; `commands/mod.rs`; what it reports in `notice/report/mod.rs` |
 
 pub mod cli;

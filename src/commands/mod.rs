@@ -1,6 +1,6 @@
 //! The commands other than the watch. `history`, `diff`, `rollback` and `pull` read the disk and the server once, do
 //! one thing, and exit. They may run beside a daemon: both replace shared files atomically, and on the server a
-//! rollback is a deploy like any other. `service` runs the watch under systemd; `trust` records the user's consent.
+//! rollback is a deploy like any other. `try` runs a plugin on the server. `service` runs the watch under systemd; `trust` records the user's consent.
 //! `words` resolves the plugins and folders that a command line names.
 #![expect(clippy::disallowed_methods, reason = "commands read the clock")]
 
@@ -11,6 +11,7 @@ mod rollback;
 mod server;
 mod service;
 mod target;
+mod trial;
 mod trust;
 mod words;
 
@@ -29,6 +30,7 @@ pub use compare::{diff, pull};
 pub use history::history;
 pub use rollback::{Agreed, Rollback, agree};
 pub use service::service;
+pub use trial::{Wish, try_out};
 pub use trust::{confirm, somebody_answers, trust};
 pub use words::Scope;
 

@@ -27,7 +27,7 @@ use crate::plugin::{Diagnostic, Digest, Entry, Key, Plugin, Span};
 
 pub use format::{duration, format_place};
 pub use level::Level;
-pub use report::{Provenance, Report, ServiceEvent, ServiceStatus, Task};
+pub use report::{Provenance, Report, ServiceEvent, ServiceStatus, Task, TrialResult};
 
 /// One thing that happened, and what it happened to.
 #[derive(Clone, Debug, PartialEq)]
@@ -578,7 +578,8 @@ impl Notice {
             | NoticeKind::Updated { took, .. }
             | NoticeKind::Refused { took, .. }
             | NoticeKind::Failed { took, .. }
-            | NoticeKind::Summary { took, .. } => Some(*took),
+            | NoticeKind::Summary { took, .. }
+            | NoticeKind::Report(Report::Tried { took, .. }) => Some(*took),
             _ => None,
         }
     }

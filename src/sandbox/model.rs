@@ -70,9 +70,9 @@ async fn handle(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
         (&Method::GET, "/v1/models") => (StatusCode::OK, "application/json", models().to_string()),
         (&Method::POST, "/v1/chat/completions") => match read(body).await {
             Some(body) if body.get("stream") == Some(&Value::Bool(true)) => {
-                (StatusCode::OK, "text/event-stream", streamed(&Reply::to(&body)))
+                (StatusCode::OK, "text/event-stream", streamed(&Reply::to(&body), received(&body)))
             }
-            Some(body) => (StatusCode::OK, "application/json", Reply::to(&body).whole().to_string()),
+            Some(body) => (StatusCode::OK, "application/json", Reply::to(&body).whole(received(&body)).to_string()),
             None => (StatusCode::BAD_REQUEST, "application/json", error("the request is not JSON")),
         },
         _ => (StatusCode::NOT_FOUND, "application/json", error("the sandbox's model has no such route")),
@@ -86,6 +86,11 @@ async fn handle(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
 async fn read(body: Incoming) -> Option<Value> {
     let bytes = Limited::new(body, LARGEST).collect().await.ok()?.to_bytes();
     serde_json::from_slice(&bytes).ok()
+}
+
+/// The messages as they reached it. Its answers carry them in a field of their own, for `owui-watch try`.
+fn received(body: &Value) -> &Value {
+    body.get("messages").unwrap_or(&Value::Null)
 }
 
 fn error(message: &str) -> String {
@@ -156,7 +161,7 @@ impl Reply {
         }
     }
 
-    fn whole(&self) -> Value {
+    fn whole(&self, received: &Value) -> Value {
         json!({
             "id": "chatcmpl-echo",
             "object": "chat.completion",
@@ -164,20 +169,24 @@ impl Reply {
             "model": MODEL,
             "choices": [{ "index": 0, "message": self.message(), "finish_reason": self.finish_reason() }],
             "usage": { "prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0 },
+            "received": received,
         })
     }
 }
 
 /// The same as events: a text word by word, a call at once.
-fn streamed(reply: &Reply) -> String {
+fn streamed(reply: &Reply, received: &Value) -> String {
     let event = |delta: Value, finish_reason: Option<&str>| {
-        let chunk = json!({
+        let mut chunk = json!({
             "id": "chatcmpl-echo",
             "object": "chat.completion.chunk",
             "created": 0,
             "model": MODEL,
             "choices": [{ "index": 0, "delta": delta, "finish_reason": finish_reason }],
         });
+        if finish_reason.is_some() {
+            chunk["received"] = received.clone();
+        }
         format!("data: {chunk}\n\n")
     };
     let mut events = String::new();
@@ -428,7 +437,8 @@ mod tests {
 
     #[test]
     fn a_stream_has_the_text_word_by_word() {
-        let events = streamed(&text("Hello there, you"));
+        let sent = json!([user("Hello there, you")]);
+        let events = streamed(&text("Hello there, you"), &sent);
         let chunks: Vec<Value> = events
             .split_terminator("\n\n")
             .filter_map(|event| serde_json::from_str(event.strip_prefix("data: ").unwrap()).ok())
@@ -437,8 +447,9 @@ mod tests {
             chunks.iter().filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str()).collect();
         assert_eq!(words, ["", "Hello ", "there, ", "you"]);
         assert_eq!(chunks.last().unwrap()["choices"][0]["finish_reason"], "stop");
+        assert_eq!(chunks.last().unwrap()["received"], sent);
         assert!(events.ends_with("data: [DONE]\n\n"));
-        let call = streamed(&called("add", json!({ "a": 1 })));
+        let call = streamed(&called("add", json!({ "a": 1 })), &sent);
         assert!(
             call.contains(r#""arguments":"{\"a\":1}""#) && call.contains(r#""finish_reason":"tool_calls""#),
             "{call}"

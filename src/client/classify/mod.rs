@@ -25,7 +25,8 @@ use words::{
     told, unwrapped, whole_detail, words,
 };
 
-/// The kind of request: a call without its arguments, or one of the two steps of connecting to a server without login.
+/// The kind of request: a call without its arguments, one of the two steps of connecting to a server without login, or
+/// a trial of a plugin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     Connect,
@@ -40,6 +41,10 @@ pub(super) enum Asked {
     Versions,
     Version,
     Prune,
+    Models,
+    Chat,
+    Outlet,
+    Action,
 }
 
 impl Asked {
@@ -53,8 +58,11 @@ impl Asked {
             | Asked::Overview(_)
             | Asked::Get(_)
             | Asked::Versions
-            | Asked::Version => false,
+            | Asked::Version
+            | Asked::Models => false,
             Asked::Create(_) | Asked::Update(_) | Asked::Toggle | Asked::Delete | Asked::Prune => true,
+            // A plugin can do anything.
+            Asked::Chat | Asked::Outlet | Asked::Action => true,
         }
     }
 
@@ -129,7 +137,7 @@ pub(super) fn classify(asked: Asked, answer: &Answer<'_>) -> Reply {
                 Reply::Unusable { words: "the server answers about another version".to_owned() }
             }
         }),
-        Asked::Config | Asked::SignIn => None,
+        Asked::Config | Asked::SignIn | Asked::Models | Asked::Chat | Asked::Outlet | Asked::Action => None,
     };
     reply.unwrap_or_else(|| failure(asked, answer))
 }
@@ -247,9 +255,15 @@ fn bad_request(asked: Asked, answer: &Answer<'_>) -> Reply {
         Asked::SignIn => Reply::NotAllowed { status, words: detail },
         // The server may fail here for other reasons, which do not concern the text.
         Asked::Prune => Reply::Refused { words: detail },
-        Asked::Connect | Asked::Config | Asked::Overview(_) | Asked::Get(_) | Asked::Versions | Asked::Version => {
-            Reply::Foreign { status, words: detail }
-        }
+        // What the plugin raised.
+        Asked::Chat | Asked::Outlet | Asked::Action => Reply::Refused { words: detail },
+        Asked::Connect
+        | Asked::Config
+        | Asked::Overview(_)
+        | Asked::Get(_)
+        | Asked::Versions
+        | Asked::Version
+        | Asked::Models => Reply::Foreign { status, words: detail },
     }
 }
 

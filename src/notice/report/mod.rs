@@ -1,8 +1,10 @@
 //! The reports of the commands. Most are rare, so each has its words, fields and English in one place.
 
 mod service;
+mod trial;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -12,6 +14,7 @@ use super::{Level, Subject};
 use crate::engine::deploy::Version;
 use crate::plugin::{Key, Kind};
 pub use service::{ServiceEvent, ServiceStatus};
+pub use trial::TrialResult;
 
 /// How many plugins a line names.
 const MOST_NAMED: usize = 5;
@@ -112,6 +115,19 @@ pub enum Report {
     },
     /// The settings need no consent, or have it.
     NothingToTrust,
+    /// A trial ran the server's text, and the file has another.
+    OtherText,
+    /// A plugin was tried on the server.
+    Tried {
+        /// What was called, for example "model `shout`".
+        called: String,
+        /// The model that took part.
+        model: String,
+        /// How long it took.
+        took: Duration,
+        /// How it ended.
+        result: TrialResult,
+    },
     /// The systemd service.
     Service {
         /// Its name.
@@ -132,6 +148,8 @@ pub enum Task {
     Pull,
     /// Restoring an earlier text.
     RollBack,
+    /// Trying a plugin.
+    Try,
     /// Trusting a folder.
     Trust,
 }
@@ -188,6 +206,7 @@ impl Report {
                 let word = match task {
                     Task::Compare => "not_compared",
                     Task::Pull => "not_pulled",
+                    Task::Try => "not_tried",
                     Task::Run | Task::RollBack | Task::Trust => "error",
                 };
                 Said { hint: hint.clone(), ..Said::info(word, message).at(Level::Error) }
@@ -259,6 +278,14 @@ impl Report {
             Report::NothingToTrust => {
                 Said::info("nothing_to_trust", "these settings need no trust, or have it already")
             }
+            Report::OtherText => {
+                Said::info("other_text", format!("{name} differs from the server, whose text is tried"))
+                    .at(Level::Warning)
+                    .hinted(format!("`owui-watch diff {id}` shows the difference"))
+            }
+            Report::Tried { called, model, took, result } => {
+                result.said(&name, called, *took).with("model", json!(model))
+            }
             Report::Service { unit, event } => event.said(unit).with("unit", json!(unit)),
         }
     }
@@ -272,6 +299,7 @@ impl Task {
             Task::Run | Task::Compare => "nothing was done",
             Task::Pull => "nothing was written",
             Task::RollBack => "nothing was put back",
+            Task::Try => "nothing was tried",
             Task::Trust => "nothing is allowed",
         }
     }
@@ -357,6 +385,12 @@ mod tests {
             from_version: backup.as_ref().map(|_| "1.0".to_owned()),
             backup,
         };
+        let tried = |result| Report::Tried {
+            called: "model `shout`".to_owned(),
+            model: "shout".to_owned(),
+            took: Duration::from_millis(34),
+            result,
+        };
         let at = Timestamp::UNIX_EPOCH;
         let version =
             Version { id: "v1".to_owned(), at, parent: None, message: Some("a fix".to_owned()), author: None };
@@ -401,11 +435,17 @@ mod tests {
             (stored.clone(), pulled(Some(PathBuf::from("copy.py")))),
             (stored.clone(), pulled(None)),
             (stored.clone(), Report::AlreadyOnServer),
-            (here, Report::RolledBack),
+            (here.clone(), Report::RolledBack),
             (stored, history),
             (alone, Report::NoHistory),
             (general.clone(), Report::Trusted { folder: "folder".into(), allowed: "read a key".to_owned() }),
-            (general, Report::NothingToTrust),
+            (general.clone(), Report::NothingToTrust),
+            (here.clone(), Report::OtherText),
+            (here.clone(), failed(Task::Try)),
+            (here.clone(), tried(TrialResult::Works { answer: Some("HELLO".to_owned()), diff: None })),
+            (here.clone(), tried(TrialResult::Works { answer: None, diff: Some("-a\n+b\n".to_owned()) })),
+            (here.clone(), tried(TrialResult::Answered { answer: "5".to_owned(), why: "who knows".to_owned() })),
+            (here, tried(TrialResult::Fails { words: "'nope'".to_owned() })),
         ];
         let events = [
             ServiceEvent::Written(file.clone()),

@@ -4,6 +4,7 @@ mod diff;
 mod history;
 mod pull;
 mod rollback;
+mod trial;
 mod words;
 
 use std::fs;
