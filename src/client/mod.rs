@@ -45,7 +45,7 @@ use list::List;
 use proxy::Proxy;
 use secret::{Secret, mask, words, words_on_the_way};
 
-pub use trial::{ChatAnswer, Trial, TrialEnd};
+pub use trial::{ChatAnswer, HIDDEN, Trial, TrialEnd};
 
 /// The longest answer that is read. Four thousand large plugins fit.
 const LARGEST_ANSWER: usize = 64 << 20;

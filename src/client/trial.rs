@@ -55,6 +55,8 @@ pub struct ChatAnswer {
     pub sources: Vec<Value>,
     /// The messages that reached the model; only the sandbox's model tells.
     pub received: Option<Value>,
+    /// Whether it is a stream without an end, as from a generator that raises.
+    pub breaks_off: bool,
 }
 
 impl Client {
@@ -125,6 +127,8 @@ fn end(asked: Asked, answer: &Answer<'_>) -> TrialEnd {
 }
 
 const NO_WORDS: &str = "an exception without a text";
+/// Servers before 0.9 answer `null` or `{}` if a filter or an action raises.
+pub const HIDDEN: &str = "an exception, whose text servers before 0.9 hide";
 
 /// A model's answer: one JSON object, or a stream of them. `None` if it is neither.
 fn chat(body: &[u8]) -> Option<TrialEnd> {
@@ -137,6 +141,9 @@ fn chat(body: &[u8]) -> Option<TrialEnd> {
         });
     }
     let body = String::from_utf8_lossy(body);
+    if body.trim() == "null" {
+        return Some(TrialEnd::Failed(HIDDEN.to_owned()));
+    }
     let (mut answer, mut is_known, mut has_ended) = (ChatAnswer::default(), false, false);
     for line in body.lines() {
         let Some(event) = line.strip_prefix("data:").map(str::trim) else { continue };
@@ -152,17 +159,8 @@ fn chat(body: &[u8]) -> Option<TrialEnd> {
             None => {}
         }
     }
-    // Older servers end the stream where a generator raises.
-    match (is_known, has_ended) {
-        (_, true) => Some(TrialEnd::Chat(answer)),
-        (true, false) => Some(TrialEnd::Failed(broken_off(&answer.text))),
-        (false, false) => None,
-    }
-}
-
-fn broken_off(text: &str) -> String {
-    let after = if text.is_empty() { "before its first word".to_owned() } else { format!("after `{text}`") };
-    format!("the answer breaks off {after}; the server's log may say why")
+    answer.breaks_off = !has_ended;
+    (is_known || has_ended || body.trim().is_empty()).then_some(TrialEnd::Chat(answer))
 }
 
 impl ChatAnswer {
@@ -209,7 +207,11 @@ mod tests {
     }
 
     fn chatted(status: u16, body: &str) -> TrialEnd {
-        let content_type = if body.starts_with("data:") { "text/event-stream" } else { "application/json" };
+        let content_type = match body.chars().next() {
+            Some('{') => "application/json",
+            Some('d') => "text/event-stream",
+            _ => "text/plain",
+        };
         ended(Asked::Chat, status, content_type, body)
     }
 
@@ -246,6 +248,7 @@ mod tests {
             (200, r#"{"error": {"detail": "'nope'"}}"#, "'nope'"),
             (200, r#"{"error": {"detail": ""}}"#, NO_WORDS),
             (200, r#"{"error": "oops"}"#, "oops"),
+            (200, "null", HIDDEN),
             (200, r#"{"error": {"code": 7}}"#, r#"{"code":7}"#),
             (200, r#"{"error": {"message": {"content": "deep"}}}"#, "deep"),
             (200, "data: {\"error\": {\"detail\": \"'nope'\"}}\n\n", "'nope'"),
@@ -271,14 +274,12 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_without_an_end_is_a_failure() {
-        let body = "data: {\"choices\": [{\"delta\": {\"content\": \"half\"}, \"finish_reason\": null}]}\n\n";
-        assert_eq!(chatted(200, body), failed("the answer breaks off after `half`; the server's log may say why"));
-        let body = "data: {\"sources\": []}\n\n";
-        assert_eq!(
-            chatted(200, body),
-            failed("the answer breaks off before its first word; the server's log may say why")
-        );
+    fn a_stream_without_an_end_breaks_off() {
+        let half = "data: {\"choices\": [{\"delta\": {\"content\": \"half\"}, \"finish_reason\": null}]}\n\n";
+        for (body, text) in [(half, "half"), ("data: {\"sources\": []}\n\n", ""), ("", ""), ("\n", "")] {
+            let expected = ChatAnswer { text: text.to_owned(), breaks_off: true, ..ChatAnswer::default() };
+            assert_eq!(chatted(200, body), TrialEnd::Chat(expected), "{body}");
+        }
     }
 
     #[test]
@@ -295,6 +296,7 @@ mod tests {
             text: String::new(),
             sources: vec![serde_json::json!({ "document": ["3"] })],
             received: Some(serde_json::json!([1])),
+            breaks_off: false,
         };
         assert_eq!(chatted(200, body), TrialEnd::Chat(expected));
     }

@@ -563,9 +563,7 @@ impl Notice {
     #[must_use]
     pub fn diff(&self) -> Option<&str> {
         match &self.what {
-            NoticeKind::Report(
-                Report::Difference { diff, .. } | Report::Service { event: ServiceEvent::Edited { diff, .. }, .. },
-            ) => Some(diff),
+            NoticeKind::Report(report) => report.diff(),
             _ => None,
         }
     }

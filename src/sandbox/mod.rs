@@ -47,6 +47,7 @@ pub enum Port {
 
 /// What kind of sandbox to start. It cannot be printed: the environment may hold keys.
 #[derive(Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a wish of its own")]
 pub struct Options {
     /// The version of Open WebUI.
     pub openwebui: String,
@@ -191,9 +192,10 @@ impl Sandbox {
         let tell: Tell<'_> = &mut tell;
         let environment = Environment(&options.environment);
         let python = install::ensure(&options.openwebui, &options.cache, &environment, tell).await?;
-        let pip = match options.requirements {
-            true => Some(install::ensure_pip(&options.openwebui, &options.cache, &python, &environment, tell).await?),
-            false => None,
+        let pip = if options.requirements {
+            Some(install::ensure_pip(&options.openwebui, &options.cache, &python, &environment, tell).await?)
+        } else {
+            None
         };
         let data = match &options.data {
             Some(folder) => Data::named(folder)?,
@@ -202,10 +204,7 @@ impl Sandbox {
         let keep = options.keep || options.data.is_some();
         let port = server::choose(options.port)?;
         let cannot = |e| Error::new("cannot start the sandbox's model").because(e);
-        let model = match options.dev {
-            true => Some(Model::start(port.saturating_add(1)).await.map_err(cannot)?),
-            false => None,
-        };
+        let model = if options.dev { Some(Model::start(port.saturating_add(1)).await.map_err(cannot)?) } else { None };
         let log = data.path().join("server.log");
         let mut settings = Vec::new();
         settings.extend(data.secret()?.map(|secret| ("WEBUI_SECRET_KEY".to_owned(), secret)));

@@ -88,7 +88,7 @@ async fn read(body: Incoming) -> Option<Value> {
     serde_json::from_slice(&bytes).ok()
 }
 
-/// The messages as they reached it. Its answers carry them in a field of their own, for `owui-watch try`.
+/// The messages as they reached it. Its answers carry them in a field of their own, for the command `try`.
 fn received(body: &Value) -> &Value {
     body.get("messages").unwrap_or(&Value::Null)
 }

@@ -311,7 +311,9 @@ impl Server {
         if stale.is_empty() {
             return Ok(());
         }
-        stale.into_iter().for_each(|url| *url = json!(model));
+        for url in stale {
+            *url = json!(model);
+        }
         let post = client.post(format!("{}/openai/config/update", self.url)).bearer_auth(token).json(&config);
         post.send().await.and_then(reqwest::Response::error_for_status).map_err(cannot)?;
         Ok(())

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::models::choose;
-use super::{Attempt, HIDDEN, Trying, fails};
-use crate::client::{Trial, TrialEnd};
+use super::{Attempt, Trying, chat, fails};
+use crate::client::{HIDDEN, Trial, TrialEnd};
 use crate::error::Error;
 use crate::notice::TrialResult;
 use crate::output::unified;
@@ -22,11 +22,11 @@ impl Trying<'_> {
             return Err(self.not_attached(&why));
         }
         let model = model.id.clone();
-        let mut body = self.chat(&model, self.message());
+        let mut body = chat(&model, self.message());
         // For a filter that users switch on in the chat.
-        body.insert("filter_ids".to_owned(), json!([self.id()]));
+        body["filter_ids"] = json!([self.id()]);
         let sent = body["messages"].clone();
-        let (end, mut took) = self.send(Trial::Chat(body.into())).await?;
+        let (end, mut took) = self.send(Trial::Chat(body)).await?;
         let (mut diff, mut said) = (String::new(), None);
         let mut result = self.result(end, |answer| {
             match &answer.received {
@@ -35,7 +35,7 @@ impl Trying<'_> {
             }
             TrialResult::Works { answer: None, diff: None }
         });
-        let mut called = "inlet".to_owned();
+        let mut called = "inlet";
         if !matches!(result, TrialResult::Fails { .. }) {
             let mut body = self.answered(&model);
             body["filter_ids"] = json!([self.id()]);
@@ -47,7 +47,7 @@ impl Trying<'_> {
                 TrialEnd::Json(after) => match after.get("messages") {
                     Some(messages) => {
                         diff += &changes(("answered", &sent), ("the answer after outlet", messages));
-                        called = "inlet and outlet".to_owned();
+                        called = "inlet and outlet";
                         effect(diff, said)
                     }
                     None => fails("outlet returned no messages"),
@@ -55,7 +55,7 @@ impl Trying<'_> {
                 end => self.result(end, |_| fails("an answer of another kind")),
             };
             if matches!(result, TrialResult::Fails { .. }) {
-                called = "outlet".to_owned();
+                called = "outlet";
             }
         }
         Ok(Attempt { called: format!("{called}, in a chat with `{model}`"), model, took, result })

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::server::{Server, text};
 use super::target::{Files, Target};
 use super::{CommandContext, failed};
-use crate::client::{ChatAnswer, Trial, TrialEnd};
+use crate::client::{ChatAnswer, HIDDEN, Trial, TrialEnd};
 use crate::engine::Code;
 use crate::error::Error;
 use crate::notice::{Level, Notice, Report, Task, TrialResult};
@@ -42,8 +42,10 @@ const CHAT: &str = "local:owui-watch";
 const ANSWER: &str = "owui-watch-2";
 const SESSION: &str = "owui-watch";
 
-/// Before 0.9 the server answers `{}` if an action or an outlet raises.
+/// Before 0.9 the server answers `{}` if an action or an outlet raises, and marks the end of few streams.
 const SAYS_THAT_IT_RAISED: (u32, u32) = (0, 9);
+/// From 0.11 on the server says so if a stream fails half way, and some streams of pipes have no end.
+const SAYS_THAT_A_STREAM_FAILED: (u32, u32) = (0, 11);
 /// Before 0.11 the text of an exception passes for a tool's result.
 const MARKS_ERRORS_OF_TOOLS: (u32, u32) = (0, 11);
 
@@ -135,15 +137,6 @@ impl Trying<'_> {
         self.target.key.id.as_str()
     }
 
-    /// What a browser sends for a message. Without a session the answer comes in the response.
-    fn chat(&self, model: &str, message: &str) -> Map<String, Value> {
-        let mut body = Map::new();
-        body.insert("model".to_owned(), json!(model));
-        body.insert("messages".to_owned(), json!([{ "role": "user", "content": message }]));
-        body.insert("stream".to_owned(), json!(true));
-        body
-    }
-
     /// What a browser sends once an answer is complete.
     fn answered(&self, model: &str) -> Value {
         let message = self.message();
@@ -191,8 +184,14 @@ impl Trying<'_> {
         }
         let mut attempts = Vec::new();
         for model in ids {
-            let (end, took) = self.send(Trial::Chat(self.chat(&model, self.message()).into())).await?;
-            let result = self.result(end, |answer| works(answer.text));
+            let (end, took) = self.send(Trial::Chat(chat(&model, self.message()))).await?;
+            let result = self.result(end, |answer| {
+                if !answer.breaks_off || self.server.version >= SAYS_THAT_A_STREAM_FAILED {
+                    return works(answer.text);
+                }
+                let why = "before 0.9 the server does not tell a whole answer from one that breaks off".to_owned();
+                TrialResult::Answered { answer: answer.text, why }
+            });
             attempts.push(Attempt { called: format!("model `{model}`"), model, took, result });
         }
         Ok(attempts)
@@ -225,11 +224,11 @@ impl Trying<'_> {
             None => self.message().to_owned(),
         };
         let model = model.id.clone();
-        let mut body = self.chat(&model, message.trim());
-        body.insert("tool_ids".to_owned(), json!([self.id()]));
+        let mut body = chat(&model, message.trim());
+        body["tool_ids"] = json!([self.id()]);
         // The server runs the tool itself, also without a browser.
-        body.insert("params".to_owned(), json!({ "function_calling": "legacy" }));
-        let (end, took) = self.send(Trial::Chat(body.into())).await?;
+        body["params"] = json!({ "function_calling": "legacy" });
+        let (end, took) = self.send(Trial::Chat(body)).await?;
         let mut called = format!("a tool, called by `{model}`");
         let result = self.result(end, |answer| {
             let Some((name, result)) = result_of_tool(&answer, self.id()) else {
@@ -264,8 +263,20 @@ impl Trying<'_> {
         self.server.version < SAYS_THAT_IT_RAISED && answer.as_object().is_some_and(Map::is_empty)
     }
 
+    /// Whether the end of a stream is missing because a generator raised.
+    fn has_failed(&self, answer: &ChatAnswer) -> bool {
+        let version = self.server.version;
+        let is_marked = version >= SAYS_THAT_IT_RAISED && version < SAYS_THAT_A_STREAM_FAILED;
+        answer.breaks_off && (is_marked || answer.text.is_empty())
+    }
+
     fn result(&self, end: TrialEnd, judge: impl FnOnce(ChatAnswer) -> TrialResult) -> TrialResult {
         match end {
+            TrialEnd::Chat(answer) if self.has_failed(&answer) => {
+                let text = format!("after `{}`", answer.text);
+                let after = if answer.text.is_empty() { "before its first word" } else { &text };
+                fails(&format!("the answer breaks off {after}; the server's log may say why"))
+            }
             TrialEnd::Chat(answer) => judge(answer),
             TrialEnd::Failed(words) => fails(&words),
             TrialEnd::Late => fails(&format!("no answer within {} s", self.wish.within.as_secs())),
@@ -290,7 +301,10 @@ impl Trying<'_> {
     }
 }
 
-const HIDDEN: &str = "an exception, which servers before 0.9 hide; the server's log may have it";
+/// What a browser sends for a message. Without a session the answer comes in the response.
+fn chat(model: &str, message: &str) -> Value {
+    json!({ "model": model, "messages": [{ "role": "user", "content": message }], "stream": true })
+}
 
 fn works(answer: String) -> TrialResult {
     TrialResult::Works { answer: Some(answer), diff: None }

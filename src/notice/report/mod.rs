@@ -198,6 +198,16 @@ impl Said {
 }
 
 impl Report {
+    /// The difference that a command prints for `patch`.
+    pub(super) fn diff(&self) -> Option<&str> {
+        match self {
+            Report::Difference { diff, .. } | Report::Service { event: ServiceEvent::Edited { diff, .. }, .. } => {
+                Some(diff)
+            }
+            _ => None,
+        }
+    }
+
     pub(super) fn said(&self, about: &Subject) -> Said {
         let (name, id) = (name(about), about.key.as_ref().map_or("PLUGIN", |key| key.id.as_str()));
         let path = about.path.as_deref().unwrap_or(Path::new("")).display();
@@ -505,6 +515,12 @@ mod tests {
             no_history info: function shout has no history yet {"id":"shout","kind":"function"}
             trusted info: allowed from now on: read a key {"folder":"folder"}
             nothing_to_trust info: these settings need no trust, or have it already {}
+            other_text warning: `plugins/shout.py` differs from the server, whose text is tried | `owui-watch diff shout` shows the difference {"id":"shout","kind":"function","path":"plugins/shout.py"}
+            not_tried error: a message | a hint {"id":"shout","kind":"function","path":"plugins/shout.py"}
+            works info: `plugins/shout.py` works: model `shout`, 34 ms {"answer":"HELLO","id":"shout","kind":"function","model":"shout","ms":34.0,"path":"plugins/shout.py"}
+            works info: `plugins/shout.py` works: model `shout`, 34 ms {"diff":"-a\n+b\n","id":"shout","kind":"function","model":"shout","ms":34.0,"path":"plugins/shout.py"}
+            answered info: `plugins/shout.py` answered: model `shout`, 34 ms; who knows {"answer":"5","id":"shout","kind":"function","model":"shout","ms":34.0,"path":"plugins/shout.py"}
+            fails error: `plugins/shout.py` fails: model `shout`, 34 ms: 'nope' {"id":"shout","kind":"function","model":"shout","ms":34.0,"path":"plugins/shout.py","words":"'nope'"}
             unit_written info: wrote `u.service` {"file":"u.service","unit":"u"}
             unit_unchanged info: nothing has changed in `u.service` {"file":"u.service","unit":"u"}
             unit_edited info: someone has edited `u.service` {"diff":"-a\n+b\n","file":"u.service","unit":"u"}

@@ -47,6 +47,7 @@ fn a_pipe_works_or_fails_in_the_words_of_the_server() {
         (200, r#"{"error": {"detail": "'nope'"}}"#, 1, Err("'nope'")),
         (200, "data: {\"error\": {\"detail\": \"'nope'\"}}\n\n", 1, Err("'nope'")),
         (400, r#"{"detail": "half way"}"#, 1, Err("half way")),
+        (200, "\n", 1, Err("the answer breaks off before its first word; the server's log may say why")),
     ] {
         let ran = tried(&server, &project, &["shout"], status, said);
         check(&ran, code);
@@ -281,6 +282,7 @@ const OUTLET: &str = "--- answered
 async fn every_kind_is_tried(version: Version) {
     use crate::support::{Server, development_server};
     use secrecy::ExposeSecret as _;
+    use std::sync::Arc;
 
     let sandbox = development_server(version).await;
     let server = Server::real(&sandbox);
@@ -299,65 +301,78 @@ async fn every_kind_is_tried(version: Version) {
         all
     };
     let before = holds().await;
-    let tried = |arguments: &[&str], code| notices(&project, &[&["try"], arguments].concat(), code);
-    let one = |arguments: &[&str], code| {
-        let told = tried(arguments, code);
+    let project = Arc::new(project);
+    // The sandbox's model answers from this thread.
+    let run = async |arguments: &[&str]| {
+        let (project, arguments) = (Arc::clone(&project), [&["try"], arguments].concat().join("\n"));
+        let run = move || project.run(&arguments.split('\n').collect::<Vec<_>>());
+        tokio::task::spawn_blocking(run).await.unwrap()
+    };
+    let tried = async |arguments: &[&str], code| {
+        let ran = run(&[arguments, &["--json"]].concat()).await;
+        check(&ran, code);
+        ran.notices()
+    };
+    let one = async |arguments: &[&str], code| {
+        let told = tried(arguments, code).await;
         let [told] = told.as_slice() else { panic!("{arguments:?} {told:#?}") };
         (told["event"].as_str().unwrap().to_owned(), told.clone())
     };
-    let works = |arguments: &[&str]| {
-        let (event, told) = one(arguments, 0);
+    let works = async |arguments: &[&str]| {
+        let (event, told) = one(arguments, 0).await;
         assert_eq!(event, "works", "{arguments:?} {told}");
         told
     };
-    let fails = |arguments: &[&str], words: &str| {
-        let (event, told) = one(arguments, 1);
+    let fails = async |arguments: &[&str], words: &str| {
+        let (event, told) = one(arguments, 1).await;
         assert_eq!((event.as_str(), &told["words"]), ("fails", &json!(words)), "{arguments:?} {told}");
     };
-    // Before 0.9 the server hides what an action or an outlet raises.
-    let hidden = "an exception, which servers before 0.9 hide; the server's log may have it";
-    let or_hidden = |words: &'static str| if version == Version::V0_6_43 { hidden } else { words };
+    let is_oldest = version == Version::V0_6_43;
+    // Before 0.9 the server hides what an action or a filter raises.
+    let hidden = owui_watch::client::HIDDEN;
+    let or_hidden = |words: &'static str| if is_oldest { hidden } else { words };
 
-    assert_eq!(works(&["shout", "Who is there?"])["answer"], "WHO IS THERE?");
-    assert_eq!(works(&["plugins/shout.py"])["answer"], "HELLO");
-    assert_eq!(works(&["many", "--model", "one"])["answer"], "first second");
-    let both = tried(&["many"], 1);
-    assert_eq!((&both[0]["event"], &both[1]["event"]), (&json!("works"), &json!("fails")), "{both:#?}");
-    fails(&["broken"], "'nope'");
-    fails(&["slow", "--within", "1"], "no answer within 1 s");
+    assert_eq!(works(&["shout", "Who is there?"]).await["answer"], "WHO IS THERE?");
+    assert_eq!(works(&["plugins/shout.py"]).await["answer"], "HELLO");
+    let both = tried(&["many"], i32::from(!is_oldest)).await;
+    let expected = if is_oldest { ["answered", "answered"] } else { ["works", "fails"] };
+    assert_eq!([&both[0]["event"], &both[1]["event"]], expected, "{both:#?}");
+    assert_eq!(one(&["many", "--model", "one"], 0).await.1["answer"], "first second");
+    fails(&["broken"], "'nope'").await;
+    fails(&["slow", "--within", "1"], "no answer within 1 s").await;
 
-    assert_eq!(works(&["brief"])["diff"], format!("{INLET}{OUTLET}"));
-    let other = works(&["brief", "--model", "shout"]);
+    assert_eq!(works(&["brief"]).await["diff"], format!("{INLET}{OUTLET}"));
+    let other = works(&["brief", "--model", "shout"]).await;
     assert_eq!((&other["answer"], &other["diff"]), (&json!("HELLO"), &json!(OUTLET)));
-    fails(&["brief", "boom"], "inlet broke");
-    fails(&["brief", "bang"], or_hidden("Error: outlet broke"));
+    fails(&["brief", "boom"], or_hidden("inlet broke")).await;
+    fails(&["brief", "bang"], or_hidden("Error: outlet broke")).await;
 
-    assert!(works(&["count"])["answer"].as_str().unwrap().contains("5 letters"));
-    fails(&["count", "boom"], or_hidden("Error: action broke"));
+    assert!(works(&["count"]).await["answer"].as_str().unwrap().contains("5 letters"));
+    fails(&["count", "boom"], or_hidden("Error: action broke")).await;
 
     let add = ["sums", "--tool", "add", "--args", r#"{"a": 2, "b": 3}"#];
     let divide = ["sums", "--tool", "divide", "--args", r#"{"a": 2, "b": 0}"#];
     if [Version::V0_6_43, Version::V0_9_6].contains(&version) {
-        let (event, told) = one(&add, 0);
+        let (event, told) = one(&add, 0).await;
         assert_eq!((event.as_str(), &told["answer"]), ("answered", &json!("5")));
-        let (event, told) = one(&divide, 0);
+        let (event, told) = one(&divide, 0).await;
         assert_eq!((event.as_str(), &told["answer"]), ("answered", &json!("division by zero")));
     } else {
-        assert_eq!(works(&add)["answer"], "5");
-        fails(&divide, "division by zero");
+        assert_eq!(works(&add).await["answer"], "5");
+        fails(&divide, "division by zero").await;
     }
-    let ran = project.run(&["try", "sums", "--tool", "add", "--model", "shout"]);
+    let ran = run(&["sums", "--tool", "add", "--model", "shout"]).await;
     check(&ran, 1);
     assert!(ran.stderr.contains("no route of the server calls `add`"), "{}", ran.stderr);
     assert_eq!(holds().await, before, "nothing is saved, and nothing is changed");
 
     // As on a server that is not ours to change.
     assert_eq!(server.post("/api/v1/functions/id/brief/toggle/global", &Value::Null).await.0, 200);
-    let (event, told) = one(&["brief"], 1);
+    let (event, told) = one(&["brief"], 1).await;
     assert_eq!(event, "not_tried");
     assert!(told["message"].as_str().unwrap().contains("neither global nor attached to a model"), "{told}");
     assert_eq!(server.post("/api/v1/functions/id/shout/toggle", &Value::Null).await.0, 200);
-    assert_eq!(one(&["shout"], 1).0, "not_tried");
+    assert_eq!(one(&["shout"], 1).await.0, "not_tried");
     sandbox.stop();
 }
 
