@@ -20,6 +20,8 @@ pub const MODEL: &str = "echo-model";
 
 /// Pictures travel inside of messages.
 const LARGEST: usize = 64 << 20;
+/// The type of a stream of events.
+const STREAM: &str = "text/event-stream";
 /// Schemas may nest, and may name themselves.
 const DEEPEST: usize = 6;
 
@@ -70,7 +72,7 @@ async fn handle(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
         (&Method::GET, "/v1/models") => (StatusCode::OK, "application/json", models().to_string()),
         (&Method::POST, "/v1/chat/completions") => match read(body).await {
             Some(body) if body.get("stream") == Some(&Value::Bool(true)) => {
-                (StatusCode::OK, "text/event-stream", streamed(&Reply::to(&body), received(&body)))
+                (StatusCode::OK, STREAM, streamed(&Reply::to(&body), received(&body)))
             }
             Some(body) => (StatusCode::OK, "application/json", Reply::to(&body).whole(received(&body)).to_string()),
             None => (StatusCode::BAD_REQUEST, "application/json", error("the request is not JSON")),
@@ -80,6 +82,10 @@ async fn handle(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
     let mut response = Response::new(Full::from(text));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static(kind));
+    if kind == STREAM {
+        // Open WebUI before 0.9 passes on a length, and then adds to the stream.
+        response.headers_mut().insert(header::TRANSFER_ENCODING, http::HeaderValue::from_static("chunked"));
+    }
     Ok(response)
 }
 
