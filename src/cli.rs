@@ -12,6 +12,7 @@ Examples:
   owui-watch --once --dry-run          say what one pass would deploy
   owui-watch --force plugins/shout.py  deploy this one again, then watch it alone
   owui-watch diff                      show what differs between here and the server
+  owui-watch try shout                 run it on the server, and show the answer
   owui-watch rollback shout            put the text before on the server
 
 In a terminal, a watch shows the state of all plugins below its log; `?` shows its keys: \
@@ -229,6 +230,41 @@ pub enum Command {
         project: ProjectFlags,
     },
 
+    /// Run a plugin once on the server, as a user would, and show the answer
+    ///
+    /// A pipe answers the message with each of its models. A filter takes part in a chat with a model. An action is
+    /// given the message as a model's answer. A tool is offered to a model, which calls it. The server's text runs, not the
+    /// file's. No chat is saved. The exit code is 0 if it works, and 1 if it fails or cannot be tried.
+    Try {
+        /// Its id or path; `function:ID` or `tool:ID` if both have this id
+        #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        plugin: String,
+
+        /// What the user says [default: hello]
+        #[arg(conflicts_with = "tool")]
+        message: Option<String>,
+
+        /// The model; of a pipe, the one of its models [default: the sandbox's, or the only one]
+        #[arg(long, value_name = "MODEL", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        model: Option<String>,
+
+        /// The function of a tool to call; in the sandbox
+        #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        tool: Option<String>,
+
+        /// Its arguments, a JSON object
+        #[arg(long, value_name = "JSON", requires = "tool", value_parser = object)]
+        args: Option<String>,
+
+        /// How long to wait for each answer
+        #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+        within: u64,
+
+        /// Which files, and which server.
+        #[command(flatten)]
+        project: ProjectFlags,
+    },
+
     /// Run the watch as a systemd user service: install, uninstall, status
     ///
     /// Each project (a folder with a watch.toml) has its own service.
@@ -298,6 +334,14 @@ pub enum OnOff {
     On,
     /// Off.
     Off,
+}
+
+/// Checks that a text is a JSON object.
+fn object(text: &str) -> Result<String, String> {
+    match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!("not a JSON object: {error}")),
+    }
 }
 
 /// What to do with the service of this project.
@@ -374,7 +418,11 @@ impl Command {
             | Command::Rollback { .. }
             | Command::Diff { .. }
             | Command::Pull { .. } => true,
-            Command::Deploy { .. } | Command::Service { .. } | Command::Trust { .. } | Command::Sandbox { .. } => false,
+            Command::Deploy { .. }
+            | Command::Try { .. }
+            | Command::Service { .. }
+            | Command::Trust { .. }
+            | Command::Sandbox { .. } => false,
         }
     }
 
@@ -391,6 +439,7 @@ impl Command {
                 ("rollback", SharedFlags { yes: Some(*yes), ..SharedFlags::of(project) })
             }
             Command::Diff { project, .. } => ("diff", SharedFlags::of(project)),
+            Command::Try { project, .. } => ("try", SharedFlags::of(project)),
             Command::Pull { project, all, yes, .. } => {
                 ("pull", SharedFlags { yes: all.then_some(*yes), ..SharedFlags::of(project) })
             }

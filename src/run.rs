@@ -13,7 +13,7 @@ use tracing_subscriber::prelude::*;
 
 use crate::cli::{Args, Command, OnOff};
 use crate::client::{self, Authorities, Client, Timeouts};
-use crate::commands::{self, Agreed, CommandContext, DeployRequest, RequestProgress, Scope};
+use crate::commands::{self, Agreed, CommandContext, DeployRequest, RequestProgress, Scope, Wish};
 use crate::config::{self, Config, ConfigError, DEFAULT_URL, Origin, Reading, Settings, Sources, World};
 use crate::daemon::{self, End, Plan, Setup, Signal};
 use crate::disk::Folder;
@@ -89,6 +89,17 @@ async fn start(args: &Args, world: &World) -> Result<End, Error> {
         }
         Some(Command::History { plugin, .. }) => commands::history(&context(args, world).await?, plugin).await?,
         Some(Command::Diff { plugin, .. }) => commands::diff(&context(args, world).await?, plugin.as_slice()).await?,
+        Some(Command::Try { plugin, message, model, tool, args: arguments, within, .. }) => {
+            let wish = Wish {
+                plugin: plugin.clone(),
+                message: message.clone(),
+                model: model.clone(),
+                tool: tool.clone(),
+                arguments: arguments.clone(),
+                within: Duration::from_secs(*within),
+            };
+            commands::try_out(&context(args, world).await?, &wish).await?
+        }
         Some(Command::Pull { plugins, all, .. }) => commands::pull(&context(args, world).await?, plugins, *all).await?,
         Some(Command::Rollback { plugin, version, .. }) => {
             return roll_back(&context(args, world).await?, plugin, version.as_deref()).await;

@@ -52,6 +52,10 @@ pub(super) fn endpoint(asked: Asked) -> (Method, &'static str) {
         Asked::Versions => (Method::GET, "api/v1/{table}/id/{id}/history"),
         Asked::Version => (Method::GET, "api/v1/{table}/id/{id}/history/{version}"),
         Asked::Prune => (Method::DELETE, "api/v1/{table}/id/{id}/history/{version}"),
+        Asked::ModelList => (Method::GET, "api/models"),
+        Asked::Chat => (Method::POST, "api/chat/completions"),
+        Asked::Outlet => (Method::POST, "api/chat/completed"),
+        Asked::Action => (Method::POST, "api/chat/actions/{id}"),
     }
 }
 

@@ -18,6 +18,7 @@ mod endpoints;
 mod list;
 mod proxy;
 mod secret;
+mod trial;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -45,6 +46,8 @@ use endpoints::{Names, endpoint};
 use list::List;
 use proxy::Proxy;
 use secret::{Secret, mask, words, words_on_the_way};
+
+pub use trial::{ChatAnswer, HIDDEN, Trial, TrialEnd};
 
 /// The longest answer that is read. Four thousand large plugins fit.
 const LARGEST_ANSWER: usize = 64 << 20;
@@ -247,7 +250,7 @@ impl Client {
     async fn ask_for_pages(&self, request: &Request, token: Option<&HeaderValue>) -> Result<Reply, Reply> {
         let (mut versions, mut known) = (Vec::new(), HashSet::new());
         for page in 1..=MOST_PAGES {
-            let request = Request { page: Some(page), ..request.clone() };
+            let request = Request { query: Some(("page", page.to_string())), ..request.clone() };
             let received = self.fetch(&request, token).await?;
             let is_full = page_length(&received.body) == PAGE;
             let next = match self.understood(&request, received, token) {
@@ -303,11 +306,12 @@ impl Client {
     async fn send(&self, request: &Request, token: Option<&HeaderValue>) -> Result<Received, Broken> {
         let mut url = self.0.base.clone();
         url.path_segments_mut().expect("an http address has a path").pop_if_empty().extend(&request.path);
-        if let Some(page) = request.page {
-            url.query_pairs_mut().append_pair("page", &page.to_string());
+        if let Some((name, value)) = &request.query {
+            url.query_pairs_mut().append_pair(name, value);
         }
         let path = url.path().to_owned();
-        let timeout = if request.asked.deploys() { self.0.timeouts.deploy } else { self.0.timeouts.ask };
+        let usual = if request.asked.deploys() { self.0.timeouts.deploy } else { self.0.timeouts.ask };
+        let timeout = request.within.unwrap_or(usual);
 
         let mut builder = self.0.http.request(request.method.clone(), url).timeout(timeout);
         if let Some(token) = token {
@@ -433,8 +437,10 @@ struct Request {
     path: Vec<String>,
     /// The id of the plugin or version that the answer must be about.
     about: Option<String>,
-    /// The page, if the answer comes in pages.
-    page: Option<u32>,
+    /// A name and its value, such as the page of an answer that comes in pages.
+    query: Option<(&'static str, String)>,
+    /// A deadline of its own.
+    within: Option<Duration>,
     body: Option<Vec<u8>>,
 }
 
@@ -466,7 +472,7 @@ impl Request {
     fn new(asked: Asked, names: Names<'_>) -> Self {
         let (method, path) = endpoint(asked);
         let about = [names.version, names.id].into_iter().find(|name| !name.is_empty()).map(str::to_owned);
-        Self { asked, method, path: names.fill(path), about, page: None, body: None }
+        Self { asked, method, path: names.fill(path), about, query: None, within: None, body: None }
     }
 }
 

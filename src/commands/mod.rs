@@ -1,6 +1,7 @@
 //! The commands other than the watch. `status`, `history`, `diff`, `rollback`, `pull`, `on`, `off` and `global` read the
 //! disk and the server once, do one thing, and exit. They may run beside a daemon: both replace shared files atomically,
-//! and on the server a rollback is a deploy like any other. `service` runs the watch under systemd; `trust` records the user's consent.
+//! and on the server a rollback is a deploy like any other. `try` runs a plugin on the server.
+//! `service` runs the watch under systemd; `trust` records the user's consent.
 //! `words` resolves the plugins and folders that a command line names.
 #![expect(clippy::disallowed_methods, reason = "commands read the clock")]
 
@@ -15,6 +16,7 @@ mod status;
 mod switch;
 mod table;
 mod target;
+mod trial;
 mod trust;
 mod words;
 
@@ -36,6 +38,7 @@ pub use rollback::{Agreed, Rollback, agree};
 pub use service::service;
 pub use status::status;
 pub use switch::switch;
+pub use trial::{Wish, try_out};
 pub use trust::{confirm, somebody_answers, trust};
 pub use words::Scope;
 

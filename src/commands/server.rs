@@ -1,6 +1,8 @@
 //! The server as the commands query it: an answer or an error.
 
-use crate::client::Client;
+use std::time::Duration;
+
+use crate::client::{Client, Trial, TrialEnd};
 use crate::config::{Config, DEFAULT_URL, Origin};
 use crate::engine::deploy::{Attached, Call, CallFailure, Reply, Row, Step, Version};
 use crate::engine::switch::{self, Switch, Switching};
@@ -16,18 +18,24 @@ use crate::error::Error;
 pub(super) struct Server<'a> {
     client: &'a Client,
     config: &'a Config,
+    /// Major and minor version, as far as they are numbers.
+    pub(super) version: (u32, u32),
 }
 
 impl<'a> Server<'a> {
     /// Connects.
     pub(super) async fn connect(context: &'a CommandContext) -> Result<Self, Error> {
-        let server = Self { client: &context.client, config: &context.config };
+        let mut server = Self { client: &context.client, config: &context.config, version: (0, 0) };
         if let Some(proxy) = context.client.proxy() {
             let (server, proxy) = (context.config.url.clone(), proxy.to_string());
             context.screen.say(&Notice::general(NoticeKind::Proxied { server, proxy }));
         }
         match context.client.call(Call::Connect).await {
-            Reply::Connected { .. } => Ok(server),
+            Reply::Connected { version } => {
+                let mut numbers = version.split('.').map(|part| part.parse().unwrap_or_default());
+                server.version = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+                Ok(server)
+            }
             reply => Err(server.refusal(reply)),
         }
     }
@@ -96,6 +104,14 @@ impl<'a> Server<'a> {
         }
     }
 
+    /// Runs a plugin, or asks what that takes. `Err`: the server is away, or denied access.
+    pub(super) async fn trial(&self, trial: Trial, within: Duration) -> Result<TrialEnd, Error> {
+        match self.client.trial(trial, within).await {
+            TrialEnd::NoServer(reply) => Err(self.refusal(*reply)),
+            end => Ok(end),
+        }
+    }
+
     /// The reply as an error, worded as for a deploy.
     fn refusal(&self, reply: Reply) -> Error {
         self.error(reply.into_failure())
@@ -109,14 +125,12 @@ impl<'a> Server<'a> {
             CallFailure::Unreachable { cause, .. } => {
                 let configured = self.config.url_origin != Origin::Default && server != DEFAULT_URL;
                 let message = format!("cannot reach {server}: {cause}");
-                (Some(message), NoticeKind::GaveUp { after: std::time::Duration::ZERO, cause, server, configured })
+                (Some(message), NoticeKind::GaveUp { after: Duration::ZERO, cause, server, configured })
             }
             CallFailure::NotAllowed { status, words } => (None, NoticeKind::NotAllowed { status, words, key: key() }),
             CallFailure::NotOurs { words } => (None, NoticeKind::NotAllowed { status: 401, words, key: key() }),
             CallFailure::Foreign { status, words } => (None, NoticeKind::Foreign { server, status, words }),
-            odd @ CallFailure::Odd { .. } => {
-                (None, NoticeKind::Failed { failure: odd.into(), took: std::time::Duration::ZERO })
-            }
+            odd @ CallFailure::Odd { .. } => (None, NoticeKind::Failed { failure: odd.into(), took: Duration::ZERO }),
         };
         let notice = Notice::general(what);
         Error::no_server(message.unwrap_or_else(|| notice.sentence())).hinted_if(notice.hint())

@@ -32,7 +32,8 @@ use crate::plugin::{Diagnostic, Digest, Entry, Key, Plugin, Span};
 pub use format::{duration, format_place};
 pub use level::Level;
 pub use report::{
-    PluginState, PluginStatus, Provenance, Report, ServiceEvent, ServiceStatus, StatusCounts, SwitchFailure, Task, Use,
+    PluginState, PluginStatus, Provenance, Report, ServiceEvent, ServiceStatus, StatusCounts, SwitchFailure, Task,
+    TrialResult, Use,
 };
 pub use summary::PassSummary;
 pub use traceback::{Frame, Raised};
@@ -559,9 +560,7 @@ impl Notice {
     #[must_use]
     pub fn diff(&self) -> Option<&str> {
         match &self.what {
-            NoticeKind::Report(
-                Report::Difference { diff, .. } | Report::Service { event: ServiceEvent::Edited { diff, .. }, .. },
-            ) => Some(diff),
+            NoticeKind::Report(report) => report.diff(),
             _ => None,
         }
     }
@@ -575,7 +574,8 @@ impl Notice {
             | NoticeKind::Refused { took, .. }
             | NoticeKind::Failed { took, .. }
             | NoticeKind::Called { took, .. }
-            | NoticeKind::Summary { took, .. } => Some(*took),
+            | NoticeKind::Summary { took, .. }
+            | NoticeKind::Report(Report::Tried { took, .. }) => Some(*took),
             NoticeKind::Raised(raised) => raised.took,
             _ => None,
         }

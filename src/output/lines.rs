@@ -471,7 +471,9 @@ mod tests {
         assert_eq!(lines.remedy("correct the file"), "correct the file");
         // Every command that hints name is known here.
         for hint in crate::notice::samples::samples().iter().filter_map(Notice::hint) {
-            for named in hint.split("`owui-watch ").skip(1).filter_map(|rest| rest.split([' ', '`']).next()) {
+            let tick = '\u{60}';
+            for named in hint.split(&format!("{tick}owui-watch ")).skip(1) {
+                let named = named.split([' ', tick]).next().unwrap();
                 assert!(ON_SERVER.contains(&named) || named == "sandbox", "{named}");
             }
         }

@@ -20,6 +20,8 @@ pub const MODEL: &str = "echo-model";
 
 /// Pictures travel inside of messages.
 const LARGEST: usize = 64 << 20;
+/// The type of a stream of events.
+const STREAM: &str = "text/event-stream";
 /// Schemas may nest, and may name themselves.
 const DEEPEST: usize = 6;
 
@@ -70,9 +72,9 @@ async fn handle(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
         (&Method::GET, "/v1/models") => (StatusCode::OK, "application/json", models().to_string()),
         (&Method::POST, "/v1/chat/completions") => match read(body).await {
             Some(body) if body.get("stream") == Some(&Value::Bool(true)) => {
-                (StatusCode::OK, "text/event-stream", streamed(&Reply::to(&body)))
+                (StatusCode::OK, STREAM, streamed(&Reply::to(&body), received(&body)))
             }
-            Some(body) => (StatusCode::OK, "application/json", Reply::to(&body).whole().to_string()),
+            Some(body) => (StatusCode::OK, "application/json", Reply::to(&body).whole(received(&body)).to_string()),
             None => (StatusCode::BAD_REQUEST, "application/json", error("the request is not JSON")),
         },
         _ => (StatusCode::NOT_FOUND, "application/json", error("the sandbox's model has no such route")),
@@ -80,12 +82,21 @@ async fn handle(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
     let mut response = Response::new(Full::from(text));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, http::HeaderValue::from_static(kind));
+    if kind == STREAM {
+        // Open WebUI before 0.9 passes on a length, and then adds to the stream.
+        response.headers_mut().insert(header::TRANSFER_ENCODING, http::HeaderValue::from_static("chunked"));
+    }
     Ok(response)
 }
 
 async fn read(body: Incoming) -> Option<Value> {
     let bytes = Limited::new(body, LARGEST).collect().await.ok()?.to_bytes();
     serde_json::from_slice(&bytes).ok()
+}
+
+/// The messages as they reached it. Its answers carry them in a field of their own, for the command `try`.
+fn received(body: &Value) -> &Value {
+    body.get("messages").unwrap_or(&Value::Null)
 }
 
 fn error(message: &str) -> String {
@@ -159,7 +170,7 @@ impl Reply {
         }
     }
 
-    fn whole(&self) -> Value {
+    fn whole(&self, received: &Value) -> Value {
         json!({
             "id": "chatcmpl-echo",
             "object": "chat.completion",
@@ -167,20 +178,24 @@ impl Reply {
             "model": MODEL,
             "choices": [{ "index": 0, "message": self.message(), "finish_reason": self.finish_reason() }],
             "usage": { "prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0 },
+            "received": received,
         })
     }
 }
 
 /// The same as events: a text word by word, a call at once.
-fn streamed(reply: &Reply) -> String {
+fn streamed(reply: &Reply, received: &Value) -> String {
     let event = |delta: Value, finish_reason: Option<&str>| {
-        let chunk = json!({
+        let mut chunk = json!({
             "id": "chatcmpl-echo",
             "object": "chat.completion.chunk",
             "created": 0,
             "model": MODEL,
             "choices": [{ "index": 0, "delta": delta, "finish_reason": finish_reason }],
         });
+        if finish_reason.is_some() {
+            chunk["received"] = received.clone();
+        }
         format!("data: {chunk}\n\n")
     };
     let mut events = String::new();
@@ -443,7 +458,8 @@ mod tests {
 
     #[test]
     fn a_stream_has_the_text_word_by_word() {
-        let events = streamed(&text("Hello there, you"));
+        let sent = json!([user("Hello there, you")]);
+        let events = streamed(&text("Hello there, you"), &sent);
         let chunks: Vec<Value> = events
             .split_terminator("\n\n")
             .filter_map(|event| serde_json::from_str(event.strip_prefix("data: ").unwrap()).ok())
@@ -452,8 +468,9 @@ mod tests {
             chunks.iter().filter_map(|chunk| chunk["choices"][0]["delta"]["content"].as_str()).collect();
         assert_eq!(words, ["", "Hello ", "there, ", "you"]);
         assert_eq!(chunks.last().unwrap()["choices"][0]["finish_reason"], "stop");
+        assert_eq!(chunks.last().unwrap()["received"], sent);
         assert!(events.ends_with("data: [DONE]\n\n"));
-        let call = streamed(&called("add", json!({ "a": 1 })));
+        let call = streamed(&called("add", json!({ "a": 1 })), &sent);
         assert!(
             call.contains(r#""arguments":"{\"a\":1}""#) && call.contains(r#""finish_reason":"tool_calls""#),
             "{call}"

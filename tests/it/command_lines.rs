@@ -104,7 +104,19 @@ fn of_sources() -> Vec<String> {
 
 /// The words of the first program, without a comment.
 fn words(line: &str) -> Vec<&str> {
-    line.split_whitespace().take_while(|word| !word.starts_with('#') && *word != "|").collect()
+    split(line).into_iter().take_while(|word| !word.starts_with('#') && *word != "|").collect()
+}
+
+/// The words as a shell takes them, where a word is quoted as a whole or not at all.
+fn split(line: &str) -> Vec<&str> {
+    let (mut words, mut rest) = (Vec::new(), line.trim());
+    while !rest.is_empty() {
+        let quoted = rest.chars().next().filter(|c| "\"'".contains(*c)).and_then(|quote| rest[1..].split_once(quote));
+        let (word, after) = quoted.or_else(|| rest.split_once(char::is_whitespace)).unwrap_or((rest, ""));
+        words.push(word);
+        rest = after.trim_start();
+    }
+    words
 }
 
 fn is_variable(word: &str) -> bool {

@@ -27,7 +27,8 @@ use words::{
     told, unwrapped, whole_detail, words,
 };
 
-/// The kind of request: a call without its arguments, or one of the two steps of connecting to a server without login.
+/// The kind of request: a call without its arguments, one of the two steps of connecting to a server without login, or
+/// a trial of a plugin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     Connect,
@@ -44,6 +45,10 @@ pub(super) enum Asked {
     Versions,
     Version,
     Prune,
+    ModelList,
+    Chat,
+    Outlet,
+    Action,
 }
 
 /// A list of models. `All` exists since 0.11; the other two make it up before.
@@ -66,13 +71,16 @@ impl Asked {
             | Asked::Get(_)
             | Asked::Models(_)
             | Asked::Versions
-            | Asked::Version => false,
+            | Asked::Version
+            | Asked::ModelList => false,
             Asked::Create(_)
             | Asked::Update(_)
             | Asked::Toggle
             | Asked::ToggleGlobal
             | Asked::Delete
             | Asked::Prune => true,
+            // A plugin can do anything.
+            Asked::Chat | Asked::Outlet | Asked::Action => true,
         }
     }
 
@@ -157,7 +165,7 @@ pub(super) fn classify(asked: Asked, answer: &Answer<'_>) -> Reply {
                 Reply::Unusable { words: "the server answers about another version".to_owned() }
             }
         }),
-        Asked::Config | Asked::SignIn => None,
+        Asked::Config | Asked::SignIn | Asked::ModelList | Asked::Chat | Asked::Outlet | Asked::Action => None,
     };
     reply.unwrap_or_else(|| failure(asked, answer))
 }
@@ -275,13 +283,16 @@ fn bad_request(asked: Asked, answer: &Answer<'_>) -> Reply {
         Asked::SignIn => Reply::NotAllowed { status, words: detail },
         // The server may fail here for other reasons, which do not concern the text.
         Asked::Prune => Reply::Refused { words: detail },
+        // What the plugin raised.
+        Asked::Chat | Asked::Outlet | Asked::Action => Reply::Refused { words: detail },
         Asked::Connect
         | Asked::Config
         | Asked::Overview(_)
         | Asked::Get(_)
         | Asked::Models(_)
         | Asked::Versions
-        | Asked::Version => Reply::Foreign { status, words: detail },
+        | Asked::Version
+        | Asked::ModelList => Reply::Foreign { status, words: detail },
     }
 }
 

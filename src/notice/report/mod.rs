@@ -2,8 +2,10 @@
 
 mod service;
 mod status;
+mod trial;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -15,6 +17,7 @@ use crate::engine::switch::Switch;
 use crate::plugin::{Key, Kind};
 pub use service::{ServiceEvent, ServiceStatus};
 pub use status::{PluginState, PluginStatus, StatusCounts, Use};
+pub use trial::TrialResult;
 
 /// How many plugins a line names.
 const MOST_NAMED: usize = 5;
@@ -139,6 +142,19 @@ pub enum Report {
         /// Why it does not.
         cause: SwitchFailure,
     },
+    /// A trial ran the server's text, and the file has another.
+    OtherText,
+    /// A plugin was tried on the server.
+    Tried {
+        /// What was called, for example "model `shout`".
+        called: String,
+        /// The model that took part.
+        model: String,
+        /// How long it took.
+        took: Duration,
+        /// How it ended.
+        result: TrialResult,
+    },
     /// The systemd service.
     Service {
         /// Its name.
@@ -170,6 +186,8 @@ pub enum Task {
     Pull,
     /// Restoring an earlier text.
     RollBack,
+    /// Trying a plugin.
+    Try,
     /// Trusting a folder.
     Trust,
 }
@@ -218,6 +236,16 @@ impl Said {
 }
 
 impl Report {
+    /// The difference that a command prints for `patch`.
+    pub(super) fn diff(&self) -> Option<&str> {
+        match self {
+            Report::Difference { diff, .. } | Report::Service { event: ServiceEvent::Edited { diff, .. }, .. } => {
+                Some(diff)
+            }
+            _ => None,
+        }
+    }
+
     pub(super) fn said(&self, about: &Subject) -> Said {
         let (name, id) = (name(about), about.key.as_ref().map_or("PLUGIN", |key| key.id.as_str()));
         let path = about.path.as_deref().unwrap_or(Path::new("")).display();
@@ -226,6 +254,7 @@ impl Report {
                 let word = match task {
                     Task::Compare => "not_compared",
                     Task::Pull => "not_pulled",
+                    Task::Try => "not_tried",
                     Task::Run | Task::RollBack | Task::Trust => "error",
                 };
                 Said { hint: hint.clone(), ..Said::info(word, message).at(Level::Error) }
@@ -301,6 +330,14 @@ impl Report {
             Report::StatusCounts(counts) => counts.said(),
             Report::Switched { switch, is, before, usage } => status::switched(about, *switch, *is, *before, *usage),
             Report::NotSwitched { switch, wanted, cause } => status::not_switched(about, *switch, *wanted, *cause),
+            Report::OtherText => {
+                Said::info("other_text", format!("{name} differs from the server, whose text is tried"))
+                    .at(Level::Warning)
+                    .hinted(format!("`owui-watch diff {id}` shows the difference"))
+            }
+            Report::Tried { called, model, took, result } => {
+                result.said(&name, called, *took).with("model", json!(model))
+            }
             Report::Service { unit, event } => event.said(unit).with("unit", json!(unit)),
         }
     }
@@ -314,6 +351,7 @@ impl Task {
             Task::Run | Task::Compare => "nothing was done",
             Task::Pull => "nothing was written",
             Task::RollBack => "nothing was put back",
+            Task::Try => "nothing was tried",
             Task::Trust => "nothing is allowed",
         }
     }
@@ -399,6 +437,12 @@ mod tests {
             from_version: backup.as_ref().map(|_| "1.0".to_owned()),
             backup,
         };
+        let tried = |result| Report::Tried {
+            called: "model `shout`".to_owned(),
+            model: "shout".to_owned(),
+            took: Duration::from_millis(34),
+            result,
+        };
         let at = Timestamp::UNIX_EPOCH;
         let version =
             Version { id: "v1".to_owned(), at, parent: None, message: Some("a fix".to_owned()), author: None };
@@ -443,11 +487,17 @@ mod tests {
             (stored.clone(), pulled(Some(PathBuf::from("copy.py")))),
             (stored.clone(), pulled(None)),
             (stored.clone(), Report::AlreadyOnServer),
-            (here, Report::RolledBack),
+            (here.clone(), Report::RolledBack),
             (stored, history),
             (alone, Report::NoHistory),
             (general.clone(), Report::Trusted { folder: "folder".into(), allowed: "read a key".to_owned() }),
-            (general, Report::NothingToTrust),
+            (general.clone(), Report::NothingToTrust),
+            (here.clone(), Report::OtherText),
+            (here.clone(), failed(Task::Try)),
+            (here.clone(), tried(TrialResult::Works { answer: Some("HELLO".to_owned()), diff: None })),
+            (here.clone(), tried(TrialResult::Works { answer: None, diff: Some("-a\n+b\n".to_owned()) })),
+            (here.clone(), tried(TrialResult::Answered { answer: "5".to_owned(), why: "who knows".to_owned() })),
+            (here, tried(TrialResult::Fails { words: "'nope'".to_owned() })),
         ];
         let events = [
             ServiceEvent::Written(file.clone()),
@@ -507,6 +557,12 @@ mod tests {
             no_history info: function shout has no history yet {"id":"shout","kind":"function"}
             trusted info: allowed from now on: read a key {"folder":"folder"}
             nothing_to_trust info: these settings need no trust, or have it already {}
+            other_text warning: `plugins/shout.py` differs from the server, whose text is tried | `owui-watch diff shout` shows the difference {"id":"shout","kind":"function","path":"plugins/shout.py"}
+            not_tried error: a message | a hint {"id":"shout","kind":"function","path":"plugins/shout.py"}
+            works info: `plugins/shout.py` works: model `shout`, 34 ms {"answer":"HELLO","id":"shout","kind":"function","model":"shout","ms":34.0,"path":"plugins/shout.py"}
+            works info: `plugins/shout.py` works: model `shout`, 34 ms {"diff":"-a\n+b\n","id":"shout","kind":"function","model":"shout","ms":34.0,"path":"plugins/shout.py"}
+            answered info: `plugins/shout.py` answered: model `shout`, 34 ms; who knows {"answer":"5","id":"shout","kind":"function","model":"shout","ms":34.0,"path":"plugins/shout.py"}
+            fails error: `plugins/shout.py` fails: model `shout`, 34 ms: 'nope' {"id":"shout","kind":"function","model":"shout","ms":34.0,"path":"plugins/shout.py","words":"'nope'"}
             unit_written info: wrote `u.service` {"file":"u.service","unit":"u"}
             unit_unchanged info: nothing has changed in `u.service` {"file":"u.service","unit":"u"}
             unit_edited info: someone has edited `u.service` {"diff":"-a\n+b\n","file":"u.service","unit":"u"}

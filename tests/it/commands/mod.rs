@@ -7,6 +7,7 @@ mod pull;
 mod rollback;
 mod status;
 mod switch;
+mod trial;
 mod words;
 
 use std::fs;

@@ -102,10 +102,20 @@ static ROOM: Semaphore = Semaphore::const_new(2);
 
 /// Installs and starts a server. Waits for its turn.
 pub(crate) async fn real_server(version: Version, login: Login) -> RealServer {
+    real_server_for(version, login, false).await
+}
+
+/// The same with a model, and with filters and actions that take part in every chat.
+pub(crate) async fn development_server(version: Version) -> RealServer {
+    real_server_for(version, Login::Asked, true).await
+}
+
+async fn real_server_for(version: Version, login: Login, dev: bool) -> RealServer {
     let room = ROOM.acquire().await.unwrap();
     let options = sandbox::Options {
         openwebui: version.name().to_owned(),
         login: login == Login::Asked,
+        dev,
         ..sandbox::Options::new(default_cache().unwrap(), std::env::vars_os())
     };
     let sandbox = Sandbox::start(&options, |_| ()).await.unwrap();

@@ -1,0 +1,124 @@
+//! Tries a filter: `inlet` in a chat with a model, `outlet` on the answer.
+
+use serde_json::{Value, json};
+
+use super::models::choose;
+use super::{Attempt, Trying, chat, fails};
+use crate::client::{HIDDEN, Trial, TrialEnd};
+use crate::error::Error;
+use crate::notice::TrialResult;
+use crate::output::unified;
+
+impl Trying<'_> {
+    pub(super) async fn filter(&self) -> Result<Attempt, Error> {
+        let is_global = self.row.get("is_global") == Some(&Value::Bool(true));
+        let is_attached = |filters: &[String]| is_global || filters.iter().any(|filter| filter == self.id());
+        if !self.models.iter().any(|model| is_attached(&model.filters)) && self.wish.model.is_none() {
+            return Err(self.not_attached("it is neither global nor attached to a model"));
+        }
+        let model = choose(&self.models, self.wish.model.as_deref(), |model| is_attached(&model.filters))?;
+        if !is_attached(&model.filters) {
+            let why = format!("it is neither global nor attached to the model `{}`", model.id);
+            return Err(self.not_attached(&why));
+        }
+        let model = model.id.clone();
+        let mut body = chat(&model, self.message());
+        // For a filter that users switch on in the chat.
+        body["filter_ids"] = json!([self.id()]);
+        let sent = body["messages"].clone();
+        let (end, mut took) = self.send(Trial::Chat(body)).await?;
+        let (mut diff, mut said) = (String::new(), None);
+        let mut result = self.result(end, |answer| {
+            match &answer.received {
+                Some(received) => diff += &changes(("sent", &sent), ("what the model got after inlet", received)),
+                None => said = Some(answer.text),
+            }
+            TrialResult::Works { answer: None, diff: None }
+        });
+        let mut called = "inlet";
+        if !matches!(result, TrialResult::Fails { .. }) {
+            let mut body = self.answered(&model);
+            body["filter_ids"] = json!([self.id()]);
+            let sent = body["messages"].clone();
+            let (end, more) = self.send(Trial::Outlet(body)).await?;
+            took += more;
+            result = match end {
+                TrialEnd::Json(after) if self.hides_exception(&after) => fails(HIDDEN),
+                TrialEnd::Json(after) => match after.get("messages") {
+                    Some(messages) => {
+                        diff += &changes(("answered", &sent), ("the answer after outlet", messages));
+                        called = "inlet and outlet";
+                        effect(diff, said)
+                    }
+                    None => fails("outlet returned no messages"),
+                },
+                end => self.result(end, |_| fails("an answer of another kind")),
+            };
+            if matches!(result, TrialResult::Fails { .. }) {
+                called = "outlet";
+            }
+        }
+        Ok(Attempt { called: format!("{called}, in a chat with `{model}`"), model, took, result })
+    }
+
+    fn not_attached(&self, why: &str) -> Error {
+        self.refusal(why).hinted("attach it to a model in Open WebUI, or try it in `owui-watch sandbox`")
+    }
+}
+
+/// What can be seen of the filter. `said` is the answer of a model that does not tell what it was sent.
+fn effect(diff: String, said: Option<String>) -> TrialResult {
+    let answer = match (said, diff.is_empty()) {
+        (Some(said), _) => Some(said),
+        (None, true) => Some("the messages as they were".to_owned()),
+        (None, false) => None,
+    };
+    TrialResult::Works { answer, diff: Some(diff).filter(|diff| !diff.is_empty()) }
+}
+
+/// The difference of two lists of messages; empty if there is none.
+fn changes(before: (&str, &Value), after: (&str, &Value)) -> String {
+    unified((before.0, &lines(before.1)), (after.0, &lines(after.1)))
+}
+
+/// A list of messages as text: roles and contents, which are what filters change.
+fn lines(messages: &Value) -> String {
+    let Some(messages) = messages.as_array() else { return format!("{messages}\n") };
+    messages.iter().fold(String::new(), |text, message| {
+        let role = message.get("role").and_then(Value::as_str).unwrap_or("?");
+        let content = match message.get("content") {
+            Some(Value::String(content)) => content.clone(),
+            Some(other) => other.to_string(),
+            None => String::new(),
+        };
+        text + &format!("{role}: {content}\n")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_effect_is_a_difference_of_messages() {
+        let before = json!([{ "role": "user", "content": "hello" }]);
+        let after = json!([{ "role": "system", "content": "Be brief." }, { "role": "user", "content": "hello" }]);
+        let diff = changes(("sent", &before), ("got", &after));
+        assert_eq!(diff, "--- sent\n+++ got\n@@ -1 +1,2 @@\n+system: Be brief.\n user: hello\n");
+        assert_eq!(changes(("sent", &before), ("got", &before)), "");
+        let parts = json!([{ "role": "user", "content": [{ "type": "text" }] }, 7]);
+        assert_eq!(lines(&parts), "user: [{\"type\":\"text\"}]\n?: \n");
+    }
+
+    #[test]
+    fn a_model_that_tells_nothing_shows_its_answer() {
+        let works = |answer: Option<&str>, diff: Option<&str>| TrialResult::Works {
+            answer: answer.map(str::to_owned),
+            diff: diff.map(str::to_owned),
+        };
+        assert_eq!(effect(String::new(), Some("hi".to_owned())), works(Some("hi"), None));
+        assert_eq!(effect("d".to_owned(), Some("hi".to_owned())), works(Some("hi"), Some("d")));
+        assert_eq!(effect("d".to_owned(), None), works(None, Some("d")));
+        assert_eq!(effect(String::new(), None), works(Some("the messages as they were"), None));
+    }
+}
