@@ -113,13 +113,23 @@ fn agreed(args: &Args, world: &World) -> Result<(Config, Sources), ConfigError> 
     loop {
         let Reading { config, sources } = config::read(args, world);
         match config {
-            Ok(config) => return Ok((config, sources)),
+            Ok(config) => return Ok((without_needless_key(config), sources)),
             Err(error) => match error.request().filter(|_| !args.json) {
                 Some(request) if commands::confirm(request) => request.allow(world)?,
                 _ if !commands::somebody_answers() => return Err(error.unattended()),
                 Some(_) | None => return Err(error),
             },
         }
+    }
+}
+
+/// The settings, without the key if the user names a sandbox's address: a sandbox requires none, and denies foreign ones.
+fn without_needless_key(config: Config) -> Config {
+    let port = config.url.strip_prefix("http://127.0.0.1:").and_then(|port| port.parse().ok());
+    if port.is_some_and(|port: u16| sandbox::USUAL_PORTS.contains(&port)) {
+        Config { key: None, key_origin: None, ..config }
+    } else {
+        config
     }
 }
 

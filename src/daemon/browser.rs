@@ -18,6 +18,7 @@ pub(super) async fn open(url: &str) -> Result<(), String> {
     }
     let mut command = Command::new(OPENER);
     command.arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.env_remove("OPENWEBUI_API_KEY");
     #[cfg(unix)]
     command.process_group(0);
     match command.status().await {

@@ -27,6 +27,15 @@ pub(super) enum Data {
     },
 }
 
+/// Makes a folder that only this user can read, if it is missing.
+fn make_private(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
 impl Data {
     /// Makes a temporary folder.
     pub(super) fn temporary(keep: bool) -> Result<Self, Error> {
@@ -44,7 +53,7 @@ impl Data {
         let cannot = |cause: io::Error| {
             Error::new(format!("cannot use `{}` as the sandbox's data folder", folder.display())).because(cause)
         };
-        fs::create_dir_all(folder).map_err(cannot)?;
+        make_private(folder).map_err(cannot)?;
         let path = folder.canonicalize().map_err(cannot)?;
         let marker = path.join(MARKER);
         if !marker.is_file() && path.read_dir().map_err(cannot)?.next().is_some() {
@@ -53,7 +62,14 @@ impl Data {
         }
         let lock = OpenOptions::new().create(true).append(true).open(marker).map_err(cannot)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self::Named { path, _lock: lock }),
+            Ok(()) => {
+                // Chats and keys do not belong into a repository.
+                let ignore = path.join(".gitignore");
+                if ignore.symlink_metadata().is_err() {
+                    fs::write(ignore, "*\n").map_err(cannot)?;
+                }
+                Ok(Self::Named { path, _lock: lock })
+            }
             Err(TryLockError::WouldBlock) => Err(Error::new(format!("another sandbox uses `{}`", folder.display()))
                 .hinted("end it, or name another folder")),
             Err(TryLockError::Error(error)) => Err(cannot(error)),

@@ -36,6 +36,8 @@ pub const OPEN_WEBUI: &str = "0.12.4";
 
 /// Where a development server listens if it can: the browser's tab is still right after the next start.
 pub const PORT: u16 = 8470;
+/// The ports of development servers whose port nobody chose.
+pub const USUAL_PORTS: std::ops::Range<u16> = PORT..PORT + server::PORTS;
 
 /// Which port the server listens on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

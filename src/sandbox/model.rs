@@ -19,7 +19,9 @@ use tokio::task::AbortHandle;
 pub const MODEL: &str = "echo-model";
 
 /// Pictures travel inside of messages.
-const LARGEST: usize = 64 << 20;
+const LARGEST: usize = 16 << 20;
+/// How many pieces a streamed answer has at most: each takes far more memory than its word.
+const MOST_PIECES: usize = 500;
 /// The type of a stream of events.
 const STREAM: &str = "text/event-stream";
 /// Schemas may nest, and may name themselves.
@@ -60,7 +62,7 @@ async fn serve(listener: TcpListener) {
                 // A client that hangs up has its reasons.
                 tokio::spawn(async move { connection.await.ok() });
             }
-            // Too many open files, say: the next try may do better.
+            // For example, too many files are open: the next try may succeed.
             Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
         }
     }
@@ -202,8 +204,10 @@ fn streamed(reply: &Reply, received: &Value) -> String {
     match reply {
         Reply::Text(text) => {
             events += &event(json!({ "role": "assistant", "content": "" }), None);
-            for word in text.split_inclusive(' ') {
-                events += &event(json!({ "content": word }), None);
+            let mut words = text.splitn(MOST_PIECES, ' ').peekable();
+            while let Some(word) = words.next() {
+                let space = if words.peek().is_some() { " " } else { "" };
+                events += &event(json!({ "content": format!("{word}{space}") }), None);
             }
         }
         Reply::Call { .. } => events += &event(reply.message(), None),

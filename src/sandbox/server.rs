@@ -34,7 +34,7 @@ const MODEL_KEY: &str = "owui-watch";
 /// The folder that pip installs into.
 const REQUIREMENTS: &str = "requirements";
 /// How many ports are tried for a free one.
-const PORTS: u16 = 50;
+pub(super) const PORTS: u16 = 50;
 
 /// The variables that the server inherits. No others: `DATABASE_URL` or `REDIS_URL` of a real installation would let it
 /// change real data.

@@ -104,7 +104,7 @@ impl Trying<'_> {
         if self.row.get("is_active") == Some(&Value::Bool(false)) {
             return Err(self
                 .refusal("it is switched off on the server")
-                .hinted("switch it on in Open WebUI, under Admin Panel > Functions"));
+                .hinted(format!("`owui-watch on {}` switches it on", self.id())));
         }
         let word = self.row.get("type").and_then(Value::as_str).unwrap_or("tool").to_owned();
         if word != "tool" && self.wish.tool.is_some() {

@@ -189,8 +189,9 @@ impl State {
             return Vec::new();
         }
         let mut requests = Vec::new();
-        for entry in self.entries(&self.requests_folder()).take(MOST) {
-            let Some(id) = RequestId::of_file(&entry.file_name()) else { continue };
+        let entries = self.entries(&self.requests_folder());
+        let named = entries.filter_map(|entry| Some((RequestId::of_file(&entry.file_name())?, entry)));
+        for (id, entry) in named.take(MOST) {
             let is_outdated =
                 entry.metadata().ok().and_then(|metadata| age(&metadata)).is_some_and(|age| age > OUTDATED);
             let request = self.read_posted(&entry.path(), LARGEST_REQUEST).filter(|_| !is_outdated);
