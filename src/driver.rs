@@ -182,6 +182,11 @@ impl Driver {
         &self.engine
     }
 
+    /// Tells the engine that a request for this plugin was answered.
+    pub fn end_request(&mut self, key: &Key) {
+        self.engine.end_request(key);
+    }
+
     /// When [`Event::Wake`] is wanted, if at all.
     #[must_use]
     pub fn next_wake(&self) -> Option<Duration> {

@@ -29,8 +29,10 @@ use crate::systemd::supervisor::{self, Supervisor};
 
 /// How many notices of the sandbox may wait for the daemon.
 const NOTICES: usize = 1000;
-/// The pause before the answer of a running watch is looked for again.
+/// The pause before looking again for a file of a running watch.
 const ANSWER_PAUSE: Duration = Duration::from_millis(20);
+/// How many looks a rollback waits for the end of a deploy.
+const BLOCKED_LOOKS: u32 = 50;
 
 /// Does what the command line asks for, and says how it ended.
 #[must_use]
@@ -190,11 +192,19 @@ async fn switch(args: &Args, world: &World, functions: &[String], switch: Switch
 }
 
 /// Carries out a rollback. The first signal lets it finish; the second interrupts it.
+#[expect(clippy::disallowed_methods, reason = "waits for a file of another process")]
 async fn roll_back(context: &CommandContext, plugin: &str, version: Option<&str>) -> Result<End, Error> {
     let rollback = match commands::agree(context, plugin, version).await? {
         Agreed::Over(code) => return Ok(End::Done(code)),
         Agreed::On(rollback) => rollback,
     };
+    // A refusal follows if that takes long.
+    for _ in 0..BLOCKED_LOOKS {
+        if !rollback.is_blocked() {
+            break;
+        }
+        tokio::time::sleep(ANSWER_PAUSE).await;
+    }
     let mut signals = signals()?;
     let twice = async {
         stop(&mut signals).await;

@@ -172,7 +172,7 @@ impl<T> List<T> {
         self.elements.extend((self.parse)(&self.rest[self.begin..=self.at]));
     }
 
-    /// The list, or the remaining bytes if it is not a list. A list of which no element can be parsed does not count.
+    /// The list, or the remaining bytes if it is not a list, or if none of its elements can be parsed.
     pub(super) fn end(self) -> Result<Listed<T>, Vec<u8>> {
         let is_of_others = self.elements.is_empty() && self.n > 0;
         if self.state != State::Complete || is_of_others {

@@ -211,6 +211,12 @@ fn chosen<'e>(
 }
 
 impl Rollback {
+    /// Whether another owui-watch still has an intent for the plugin. Right after it told of a deploy, it is clearing it.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        self.folder.intents().contains_key(&self.target.key) && self.folder.holder().is_some()
+    }
+
     /// Deploys the text, and reports the result.
     pub async fn carry_out(mut self) -> Result<Code, Error> {
         let started = Instant::now();
@@ -219,13 +225,13 @@ impl Rollback {
         // The file may have been saved while the question was open.
         let local_digest = local.as_ref().and_then(|local| self.files.deploys(&local.path, &key));
         let note = ledger::Rollback { local: local_digest, server: self.plugin.digest, done: false };
-        if let Some(intent) = self.folder.intents().get(&key) {
+        if let Some(intent) = self.folder.intents().remove(&key) {
             // A deploy in flight would undo the rollback, and its daemon repairs it.
             if let Some(other) = self.folder.holder() {
                 let refusal = Error::failed(format!("nothing was put back: {other} is deploying {key} just now"));
                 return Err(refusal.hinted("try again in a moment"));
             }
-            if let Some(code) = self.recover(intent.clone()).await {
+            if let Some(code) = self.recover(intent).await {
                 return Ok(code);
             }
         }

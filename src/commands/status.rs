@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use super::server::Server;
 use super::table::{Cells, aligned};
-use super::target::{broken, no_folder, unknown, with_kind};
+use super::target::{broken, no_folder, plugins, unknown, with_kind};
 use super::{CommandContext, failed};
 use crate::config::Config;
-use crate::disk::{Plugins, ScanCache, Trust};
+use crate::disk::{ScanCache, Trust};
 use crate::engine::Code;
 use crate::engine::deploy::{Adopt, Attached, OnRemoteEdit, Row};
 use crate::engine::duplicate::{self, Duplicate, Identity};
@@ -166,13 +166,7 @@ impl Selection<'_> {
 
 impl Here {
     fn read(config: &Config) -> Result<Self, Error> {
-        let mut plugins = Plugins::new(
-            config.roots.clone(),
-            &config.exclude,
-            &config.state,
-            config.files.clone(),
-            config.follow_links,
-        )?;
+        let mut plugins = plugins(config)?;
         let scan = plugins.scan(Trust::Closed, &mut ScanCache::default(), &mut |_| ());
         let mut here = Self { missing: scan.missing, ..Self::default() };
         for (path, loaded) in scan.files {
@@ -416,11 +410,8 @@ fn state(plugin: &Plugin, facts: Facts<'_>) -> PluginState {
             let Some((row, theirs)) = row.zip(theirs) else {
                 return duplicate.map_or(PluginState::NotOnServer, PluginState::Duplicate);
             };
-            let deployed = record.and_then(|record| record.deployed.as_ref()).map(|deployed| deployed.digest);
-            let sent = record.map(|record| record.sent.as_slice()).unwrap_or_default();
-            let is_ours = deployed == Some(theirs)
-                || sent.contains(&theirs)
-                || rollback.is_some_and(|rollback| rollback.server == theirs);
+            let rolled_back = rollback.map(|rollback| rollback.server);
+            let is_ours = record.into_iter().flat_map(Record::ours).chain(rolled_back).any(|ours| ours == theirs);
             if holds && !is_ours { PluginState::EditedThere } else { PluginState::Differs { theirs: row.version() } }
         }
     }

@@ -15,7 +15,7 @@ use crate::output::Transcript;
 use crate::plugin::Key;
 
 /// How many notices an answer has at most.
-const MOST_TOLD: usize = 1000;
+const MOST_TOLD: usize = 200;
 
 /// The requests that have no answer yet.
 #[derive(Default)]
@@ -77,8 +77,10 @@ impl Requests {
         }
     }
 
-    /// Writes the answers that are complete; all of them if the watch ends.
-    pub(super) fn answer(&mut self, engine: &Engine, folder: Option<&Folder>, ends: bool) {
+    /// Writes the answers that are complete; all of them if the watch ends. Returns the plugins whose requests are over:
+    /// one that waits for the server is deployed later.
+    pub(super) fn answer(&mut self, engine: &Engine, folder: Option<&Folder>, ends: bool) -> Vec<Key> {
+        let mut over = Vec::new();
         self.0.retain(|request| {
             let progress = || request.plugins.iter().map(|(key, path)| engine.progress(key, path));
             if !ends && progress().any(|progress| progress == Progress::Busy) {
@@ -104,10 +106,15 @@ impl Requests {
             }
             let answer = Answer { code: request.code(is_waiting) as u8, told };
             if let Some(Err(error)) = folder.map(|folder| folder.save_answer(&request.id, &answer)) {
-                tracing::error!("{error:#}");
+                // The disk may be full: the next turn tries again.
+                tracing::debug!("{error:#}");
+                return !ends;
             }
+            let done = request.plugins.iter().filter(|(key, path)| engine.progress(key, path) == Progress::Done);
+            over.extend(done.map(|(key, _)| key.clone()));
             false
         });
+        over
     }
 }
 
@@ -123,7 +130,9 @@ impl Daemon<'_> {
 
     pub(super) fn answer_requests(&mut self, ends: bool) {
         let folder = self.outside.state.as_ref().map(State::folder);
-        self.outside.requests.answer(self.driver.engine(), folder.as_ref(), ends);
+        for key in self.outside.requests.answer(self.driver.engine(), folder.as_ref(), ends) {
+            self.driver.end_request(&key);
+        }
     }
 
     /// Has the watch of the settings wake the loop for requests too.

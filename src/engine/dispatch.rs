@@ -10,7 +10,7 @@ use super::deploy::{Adopt, Call, Deploy, DeployContext, DeployPolicy, Reply, Ste
 use super::duplicate::{self, Duplicate, Duplicates, Identity};
 use super::files::{File, Owner};
 use super::lane::{Conversation, Ended, InFlight, Job, Lane, Task};
-use super::ledger::{LastAttempt, Rollback};
+use super::ledger::{LastAttempt, Record, Rollback};
 use super::pass::PassResult;
 use super::plan::{self, Decision, Remote, Situation, Why};
 use super::prefetch::Asked;
@@ -308,7 +308,7 @@ impl Engine {
         let rolled_back = self.site.rollback(key).map(|rollback| rollback.server);
         let lacking = self.site.pass.as_ref().map(|pass| &pass.holds).filter(|holds| in_pass && holds.lacks(key));
         DeployContext {
-            ours: deployed.into_iter().chain(sent.iter().copied()).chain(rolled_back).collect(),
+            ours: record.into_iter().flat_map(Record::ours).chain(rolled_back).collect(),
             unarchived: sent.iter().copied().filter(|sent| Some(*sent) != deployed).collect(),
             duplicates: match (self.adopt(&plugin.path), lacking) {
                 (Adopt::Never, _) => Duplicates::Ignored,

@@ -57,6 +57,12 @@ impl Record {
         Self { deployed: None, last, sent: Vec::new(), switched_off: false }
     }
 
+    /// Our texts that may be on the server: the last deployed one, and unconfirmed ones.
+    pub fn ours(&self) -> impl Iterator<Item = Digest> {
+        let deployed = self.deployed.as_ref().map(|deployed| deployed.digest);
+        deployed.into_iter().chain(self.sent.iter().copied())
+    }
+
     /// The text that the server is believed to hold.
     #[must_use]
     pub fn held(&self) -> Option<Digest> {

@@ -1,5 +1,5 @@
-//! Plugins whose files are gone: whether the server must follow (`on_delete`), and the conversation that does it. Only
-//! a plugin that holds our own text is touched; a copy is on disk before it is deleted.
+//! Removes plugins from the server after their files are gone, as `on_delete` says. Touches a plugin only if it holds our
+//! own text, and deletes it only after a copy is on disk.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::engine::deploy::{self, Aftermath, Call, CallFailure, Form, Reply, Row};
 use crate::engine::ledger::UpdateIntent;
+use crate::engine::switch::MOST_FLIPS;
 use crate::plugin::{Digest, Key};
 
 /// The next step of a repair.
@@ -16,9 +17,6 @@ pub(super) enum Next {
     Call(Call),
     Over(Aftermath),
 }
-
-/// The most flips of one repair: there and back, and each again if no answer came.
-const MOST_FLIPS: u8 = 4;
 
 /// A repair in progress.
 #[derive(Clone, Debug)]

@@ -31,6 +31,13 @@ impl Engine {
         self.read(path, Pending::new(now.at, Some(now.at)));
     }
 
+    /// Forgets a request that was answered: the next save is a save like any other.
+    pub fn end_request(&mut self, key: &Key) {
+        if let Some(lane) = self.site.lanes.get_mut(key) {
+            lane.requested = false;
+        }
+    }
+
     /// How far a request for this plugin has come.
     #[must_use]
     pub fn progress(&self, key: &Key, path: &Path) -> Progress {

@@ -5,8 +5,8 @@ use crate::engine::deploy::{self, Call, CallFailure, Reply, Row};
 use crate::plugin::id::PluginId;
 use crate::plugin::{Key, Kind};
 
-/// The most flips of one request: there and back, and each again if no answer came.
-const MOST_FLIPS: u8 = 4;
+/// The most flips of one conversation: there and back, and each again if no answer came.
+pub(super) const MOST_FLIPS: u8 = 4;
 
 /// A switch of a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -47,7 +47,8 @@ impl Notice {
             NoticeKind::Created { active: Some(true), .. }
                 if matches!(self.about.entry, Some(Entry::Filter | Entry::Action)) =>
             {
-                "it runs once it is global (Admin Panel > Functions) or attached to a model (Workspace > Models)"
+                "`owui-watch global on ID` runs it in every chat\n\
+                 or attach it to a model under Workspace > Models"
             }
             NoticeKind::Updated { active: Some(false), .. }
             | NoticeKind::Unchanged { active: Some(false), in_pass: false, .. }
@@ -232,7 +233,8 @@ mod tests {
             trouble: a remedy
             created: `owui-watch on ID` switches it on
             created: set `activate_new = true` in watch.toml to have new functions switched on
-            created: it runs once it is global (Admin Panel > Functions) or attached to a model (Workspace > Models)
+            created: `owui-watch global on ID` runs it in every chat
+            created: or attach it to a model under Workspace > Models
             updated: `owui-watch on ID` switches it on
             updated: `owui-watch on ID` switches it on
             unchanged: `owui-watch on ID` switches it on

@@ -75,7 +75,7 @@ impl Console {
         let window = Window { rows, columns, is_ours: terminal::is_ours() };
         let (text, suspended) = live.text(&log, last, requests, window);
         let printed = text.map_or(Ok(()), |text| write(&text));
-        // Who suspends us waits for this.
+        // The shell's Ctrl-Z waits until this is dropped.
         drop(suspended);
         self.gone |= printed.is_err();
         if !aside.is_empty() {

@@ -13,7 +13,7 @@ use crate::plugin::Entry;
 use crate::printable;
 
 /// The commands in hints that work on a server.
-const ON_SERVER: [&str; 4] = ["deploy", "on", "pull", "rollback"];
+const ON_SERVER: [&str; 5] = ["deploy", "global", "on", "pull", "rollback"];
 /// Below this many columns a line is not aligned: what happened matters more than where it stands.
 const NARROW: u16 = 72;
 /// The columns of an id grow with the ids that were seen, up to this.

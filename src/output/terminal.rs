@@ -47,12 +47,10 @@ impl Terminal {
     }
 }
 
-/// Whether the shell has given the terminal to this program. Who waits in the background does not draw.
+/// Whether this program is in the foreground of its terminal. One without a shell is.
 #[cfg(unix)]
 pub(super) fn is_ours() -> bool {
-    // A terminal that controls nobody is nobody else's.
-    rustix::termios::tcgetpgrp(std::io::stdout()).is_ok_and(|group| group == rustix::process::getpgrp())
-        || rustix::termios::tcgetpgrp(std::io::stdout()).is_err()
+    rustix::termios::tcgetpgrp(std::io::stdout()).map_or(true, |group| group == rustix::process::getpgrp())
 }
 
 #[cfg(not(unix))]

@@ -8,13 +8,16 @@ use tempfile::TempDir;
 
 use super::server::random;
 use crate::error::Error;
+use crate::regular_file;
 
 /// Marks a folder as a sandbox's, and is locked by the sandbox that uses it.
 const MARKER: &str = "owui-watch-sandbox";
 /// Signs the tokens of browsers that are logged in.
 const SECRET: &str = "secret-key";
+/// The most bytes to read of it.
+const LONGEST_SECRET: u64 = 1024;
 
-/// A data folder. A temporary one is removed with this value, unless it is to be kept.
+/// A data folder. Dropping a temporary one removes it, unless the user wants to keep it.
 pub(super) enum Data {
     /// The sandbox's own.
     Temporary(TempDir),
@@ -60,10 +63,11 @@ impl Data {
             return Err(Error::new(format!("`{}` is not empty and no sandbox has made it", folder.display()))
                 .hinted("name a new folder with `--data`"));
         }
-        let lock = OpenOptions::new().create(true).append(true).open(marker).map_err(cannot)?;
+        let lock =
+            regular_file::open_no_follow(&marker, OpenOptions::new().create(true).append(true)).map_err(cannot)?;
         match lock.try_lock() {
             Ok(()) => {
-                // Chats and keys do not belong into a repository.
+                // Chats and keys do not belong in a repository.
                 let ignore = path.join(".gitignore");
                 if ignore.symlink_metadata().is_err() {
                     fs::write(ignore, "*\n").map_err(cannot)?;
@@ -88,8 +92,9 @@ impl Data {
         let Self::Named { path, .. } = self else { return Ok(None) };
         let file = path.join(SECRET);
         let cannot = |cause: io::Error| Error::new(format!("cannot use `{}`", file.display())).because(cause);
-        match fs::read_to_string(&file) {
-            Ok(secret) if !secret.trim().is_empty() => return Ok(Some(secret.trim().to_owned())),
+        let stored = regular_file::read_no_follow(&file, LONGEST_SECRET);
+        match stored.map(|secret| String::from_utf8_lossy(&secret).trim().to_owned()) {
+            Ok(secret) if !secret.is_empty() => return Ok(Some(secret)),
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(error)),
             Ok(_) | Err(_) => {}
         }
@@ -98,7 +103,9 @@ impl Data {
         options.write(true).create(true).truncate(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        options.open(&file).and_then(|mut file| file.write_all(secret.as_bytes())).map_err(cannot)?;
+        regular_file::open_no_follow(&file, &mut options)
+            .and_then(|mut file| file.write_all(secret.as_bytes()))
+            .map_err(cannot)?;
         Ok(Some(secret))
     }
 

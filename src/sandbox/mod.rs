@@ -68,7 +68,7 @@ pub struct Options {
     pub requirements: bool,
     /// Whether it is a development server: it has a model, and new filters and actions work in every chat.
     pub dev: bool,
-    /// Who is told what plugins do there.
+    /// The receiver of what plugins do.
     pub pane: Option<Pane>,
     /// Where versions are installed, see [`default_cache`].
     pub cache: PathBuf,

@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
@@ -13,11 +14,14 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 
 /// Its name in Open WebUI. No plugin has it: a hyphen is in no id.
 pub const MODEL: &str = "echo-model";
 
+/// How many connections are open at once. Others wait.
+const MOST_CONNECTIONS: usize = 64;
 /// Pictures travel inside of messages.
 const LARGEST: usize = 16 << 20;
 /// How many pieces a streamed answer has at most: each takes far more memory than its word.
@@ -55,12 +59,17 @@ impl Model {
 }
 
 async fn serve(listener: TcpListener) {
+    let connections = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     loop {
+        let Ok(connection_slot) = Arc::clone(&connections).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
                 let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(handle));
                 // A client that hangs up has its reasons.
-                tokio::spawn(async move { connection.await.ok() });
+                tokio::spawn(async move {
+                    connection.await.ok();
+                    drop(connection_slot);
+                });
             }
             // For example, too many files are open: the next try may succeed.
             Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,

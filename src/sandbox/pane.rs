@@ -1,6 +1,7 @@
-//! Hears from `pane.py`, in the server's process, what plugins do there, and makes notices of it.
+//! Receives what plugins do from `pane.py`, which runs in the server's process, and makes notices of it.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -8,7 +9,9 @@ use serde::Deserialize;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::Sender;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
 use super::server::random;
 use crate::error::Error;
@@ -18,13 +21,17 @@ use crate::plugin::{Key, Kind, Span};
 
 /// A message is far shorter: its parts are cut where it is made.
 const LONGEST: u64 = 256 * 1024;
+/// How many connections without the token are open at once. Others wait.
+const MOST_STRANGERS: usize = 8;
+/// How long a connection may take to send the token.
+const TOKEN_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Who is told what plugins do.
+/// The receiver of what plugins do.
 #[derive(Clone)]
 pub struct Pane {
-    /// Also of calls that go well.
+    /// Whether it wants calls that go well.
     pub calls: bool,
-    /// Also of what the server itself prints.
+    /// Whether it wants the server's own output.
     pub log: bool,
     /// Where the notices go. While it is full, nothing is read; the server does not wait for that.
     pub notices: Sender<Notice>,
@@ -33,7 +40,7 @@ pub struct Pane {
 /// Listens on loopback for the server's process. Dropping it ends that.
 pub(super) struct Listener {
     pub(super) port: u16,
-    /// By this the process is known among all others on this machine.
+    /// Proves that a connection comes from the server: other programs on this machine can connect too.
     pub(super) token: SecretString,
     pub(super) calls: bool,
     pub(super) log: bool,
@@ -59,21 +66,25 @@ impl Listener {
 }
 
 async fn listen(listener: TcpListener, token: SecretString, notices: Sender<Notice>) {
+    let strangers = Arc::new(Semaphore::new(MOST_STRANGERS));
     loop {
+        let Ok(stranger) = Arc::clone(&strangers).acquire_owned().await else { return };
         if let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(hear(stream, token.clone(), notices.clone()));
+            tokio::spawn(hear(stream, token.clone(), notices.clone(), stranger));
         } else {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 }
 
-/// Takes the messages of one connection, if it begins with the token.
-async fn hear(stream: TcpStream, token: SecretString, notices: Sender<Notice>) {
+/// Takes the messages of one connection, if it begins with the token. Until then it counts as a stranger.
+async fn hear(stream: TcpStream, token: SecretString, notices: Sender<Notice>, stranger: OwnedSemaphorePermit) {
     let mut reader = BufReader::new(stream);
-    if line(&mut reader).await.is_none_or(|line| line != token.expose_secret().as_bytes()) {
+    let first = timeout(TOKEN_PATIENCE, line(&mut reader)).await;
+    if first.ok().flatten().is_none_or(|line| line != token.expose_secret().as_bytes()) {
         return;
     }
+    drop(stranger);
     while let Some(line) = line(&mut reader).await {
         if let Some(notice) = serde_json::from_slice::<Message>(&line).ok().and_then(Message::notice)
             && notices.send(notice).await.is_err()

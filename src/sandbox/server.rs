@@ -1,7 +1,7 @@
 //! Starts Open WebUI on loopback, waits until it answers, and gets a token from it.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -19,6 +19,7 @@ use super::python::same_variable;
 use super::{Admin, Port, Progress, Tell, process};
 use crate::error::Error;
 use crate::printable;
+use crate::regular_file;
 
 const LAUNCHER: &str = include_str!("launcher.py");
 const PANE: &str = include_str!("pane.py");
@@ -86,7 +87,7 @@ pub(super) struct Launch<'a> {
     pub(super) is_port_fixed: bool,
     /// The address of the model of a development server.
     pub(super) model: Option<&'a str>,
-    /// Who is told what plugins do.
+    /// The receiver of what plugins do.
     pub(super) pane: Option<&'a Listener>,
     /// The folder with pip, where the server installs what plugins require.
     pub(super) pip: Option<&'a Path>,
@@ -162,7 +163,7 @@ impl Launch<'_> {
     }
 
     fn start(&self, port: u16, mark: &str) -> io::Result<Server> {
-        let log = File::create(self.log)?;
+        let log = regular_file::open_no_follow(self.log, OpenOptions::new().write(true).create(true).truncate(true))?;
         let mut command = Command::new(self.python);
         // Isolated from the user's Python settings and files in the folder. UTF-8, because Windows cannot write the
         // server's banner to a file otherwise.

@@ -27,7 +27,7 @@ const MAY_USE: [(&str, &[&str]); 20] = [
         "commands",
         &["cli", "client", "config", "disk", "engine", "error", "notice", "output", "plugin", "printable", "systemd"],
     ),
-    ("sandbox", &["error", "notice", "plugin", "printable"]),
+    ("sandbox", &["error", "notice", "plugin", "printable", "regular_file"]),
     ("systemd", &["error", "notice", "printable"]),
     ("lib", &[]),
 ];

@@ -1,4 +1,4 @@
-//! The server's models, of which only the attached functions are kept.
+//! The server's lists of models. Only the functions attached to a model are kept.
 
 use serde::Deserialize;
 use serde_json::Value;

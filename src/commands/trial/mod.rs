@@ -34,7 +34,10 @@ pub struct Wish {
     pub within: Duration,
 }
 
-/// What a user says who has nothing to say.
+/// A pipe with more models is tried with a named one only.
+const MOST_MODELS: usize = 10;
+
+/// The default message.
 const HELLO: &str = "hello";
 
 /// The ids of a chat that no version of the server saves.
@@ -181,6 +184,12 @@ impl Trying<'_> {
                     .hinted(format!("it has {}", models::named(ids.iter().map(String::as_str)))));
             }
             ids.retain(|id| *id == *wanted || *id == full);
+        }
+        // Each may be a paid model.
+        if ids.len() > MOST_MODELS {
+            let names = models::named(ids.iter().map(String::as_str));
+            return Err(Error::new(format!("{} has {} models, which are too many to try", self.target.key, ids.len()))
+                .hinted(format!("name one with `--model`: {names}")));
         }
         let mut attempts = Vec::new();
         for model in ids {

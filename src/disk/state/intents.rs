@@ -1,7 +1,7 @@
-//! Intents (updates about to be sent, whose result is unknown) and rollbacks (texts that were put back). Each is a file of
-//! its own, so that a command can write one while a daemon runs.
+//! Intents are updates about to be sent: after a crash, their results are unknown. Rollbacks are texts that a user
+//! restored. Each is a file of its own, so that a command can write one while a daemon runs.
 //!
-//! One counts only in the state folder that it was written in: a planted one could have a function switched on.
+//! A file counts only in the state folder that it was written in: a planted intent could switch a function on.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -52,7 +52,7 @@ impl Folder {
         self.save_signed(&self.intents_folder(), key, intent)
     }
 
-    /// The updates whose result is unknown. A file that cannot be used is skipped and logged.
+    /// The updates with unknown results. Skips and logs unusable files.
     #[must_use]
     pub fn intents(&self) -> BTreeMap<Key, UpdateIntent> {
         self.all_signed(&self.intents_folder())

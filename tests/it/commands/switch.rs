@@ -69,7 +69,7 @@ fn a_tool_has_no_switch() {
         );
     }
     assert!(!switches(&server, "a").0, "the function beside it was switched");
-    // Of two with one id it is the function.
+    // A function and a tool have this id: only the function has a switch.
     project.put("plugins/tools/a.py", tool("1"));
     check(&project.run(&["--once"]), 0);
     check(&project.run(&["on", "a"]), 0);

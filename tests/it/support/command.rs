@@ -332,7 +332,7 @@ fn brief(notice: &Value) -> String {
     format!("{} {} {}", notice["event"], notice["id"], notice["message"])
 }
 
-/// A small plugin: a filter with this version, whose last line proves that it is complete.
+/// A small filter with this version. Its last line shows that the file is complete.
 pub(crate) fn filter(version: &str) -> String {
     format!("\"\"\"\ntitle: A filter\nversion: {version}\n\"\"\"\n\n\nclass Filter:\n    pass\n\n\nEND = True\n")
 }
