@@ -1,6 +1,7 @@
 //! From flags to an end: settings, logging, and then a watch, a pass, or a sandbox with a watch.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -21,10 +22,10 @@ use crate::engine::deploy::{Adopt, DeployPolicy};
 use crate::engine::switch::Switch;
 use crate::engine::{Code, Policy};
 use crate::error::Error;
-use crate::notice::{Level, Notice};
+use crate::notice::{Level, Notice, Report, Subject};
 use crate::output::{Console, Format, Screen, Steps, Terminal};
 use crate::printable;
-use crate::sandbox::{self, Pane, Port, Sandbox};
+use crate::sandbox::{self, Pane, Port, Running, Sandbox};
 use crate::systemd::supervisor::{self, Supervisor};
 
 /// How many notices of the sandbox may wait for the daemon.
@@ -66,7 +67,7 @@ async fn start(args: &Args, world: &World) -> Result<End, Error> {
             let read = || config::read(args, world);
             // Nobody but the daemon has notices.
             let (_, notices) = mpsc::channel(1);
-            return watch(args, agreed(args, world)?, world, &read, signals()?, notices).await;
+            return watch(args, agreed(args, world)?, world, &read, signals()?, notices, None).await;
         }
         Some(Command::Sandbox { openwebui, port, data, keep, install_requirements, quiet_calls, log, .. }) => {
             let (send, notices) = mpsc::channel(NOTICES);
@@ -115,7 +116,7 @@ fn agreed(args: &Args, world: &World) -> Result<(Config, Sources), ConfigError> 
     loop {
         let Reading { config, sources } = config::read(args, world);
         match config {
-            Ok(config) => return Ok((without_needless_key(config), sources)),
+            Ok(config) => return Ok((config, sources)),
             Err(error) => match error.request().filter(|_| !args.json) {
                 Some(request) if commands::confirm(request) => request.allow(world)?,
                 _ if !commands::somebody_answers() => return Err(error.unattended()),
@@ -125,14 +126,44 @@ fn agreed(args: &Args, world: &World) -> Result<(Config, Sources), ConfigError> 
     }
 }
 
-/// The settings, without the key if the user names a sandbox's address: a sandbox requires none, and denies foreign ones.
-fn without_needless_key(config: Config) -> Config {
-    let port = config.url.strip_prefix("http://127.0.0.1:").and_then(|port| port.parse().ok());
-    if port.is_some_and(|port: u16| sandbox::USUAL_PORTS.contains(&port)) {
-        Config { key: None, key_origin: None, ..config }
-    } else {
-        config
+/// Like [`agreed`], for a command. If the server is a running sandbox, the settings are those of its watch. Without a
+/// configured server, it is the sandbox of this project, if one runs.
+fn addressed(args: &Args, world: &World) -> Result<(Config, Option<Running>), ConfigError> {
+    let (config, _) = agreed(args, world)?;
+    let is_named = is_configured(&config) || config.key.is_some();
+    let find = |cache: PathBuf| {
+        let project = project(&config, world)?;
+        if is_named { Running::at(&cache, &config.url) } else { Running::of(&cache, &project) }
+    };
+    let running = sandbox::default_cache().ok().and_then(find);
+    let running = running.filter(|it| Folder::new(it.state.clone(), &it.url).holder().is_some());
+    Ok(match running {
+        Some(running) => (on_sandbox(config, &running), Some(running).filter(|_| !is_named)),
+        None => (config, None),
+    })
+}
+
+/// The settings of a sandbox's watch. Another server's key is not for it.
+fn on_sandbox(config: Config, running: &Running) -> Config {
+    let Running { url, state, .. } = running.clone();
+    Config {
+        // The sandbox is single-user.
+        settings: Settings { url, state, activate_new: true, ..config.settings },
+        url_origin: Origin::Set("the sandbox".to_owned()),
+        key: None,
+        key_origin: None,
+        ..config
     }
+}
+
+/// The folder of the settings, absolute and without links.
+fn project(config: &Config, world: &World) -> Option<PathBuf> {
+    world.cwd.join(&config.project).canonicalize().ok()
+}
+
+/// Whether the user named a server. The reference file says where one usually is, as the default does.
+fn is_configured(config: &Config) -> bool {
+    config.url_origin != Origin::Default && config.url != DEFAULT_URL
 }
 
 /// The API key is in memory. A process that may not be dumped can't be read by a debugger of the same user either.
@@ -157,8 +188,12 @@ fn keep_out_of_core_dumps() {
 fn keep_out_of_core_dumps() {}
 
 async fn context(args: &Args, world: &World) -> Result<CommandContext, Error> {
-    let (config, _) = agreed(args, world)?;
+    let (config, sandbox) = addressed(args, world)?;
     daemon::refuse_tracked(&config.state).await?;
+    if let Some(sandbox) = sandbox {
+        let report = Report::OnSandbox { server: sandbox.url };
+        screen(args).aside(&Notice::report(Subject::default(), report));
+    }
     let client = client(&config)?;
     Ok(CommandContext::new(config, world.cwd.clone(), client, screen(args), args.yes))
 }
@@ -169,7 +204,7 @@ async fn context(args: &Args, world: &World) -> Result<CommandContext, Error> {
     reason = "the answer is a file of another process, which is looked for again and again"
 )]
 async fn deploy(args: &Args, world: &World, plugins: &[String]) -> Result<End, Error> {
-    let (config, _) = agreed(args, world)?;
+    let (config, sandbox) = addressed(args, world)?;
     let is_watched = Folder::new(config.state.clone(), &config.url).holder().is_some();
     if is_watched && let Some(mut request) = DeployRequest::send(&context(args, world).await?, plugins).await? {
         loop {
@@ -180,11 +215,14 @@ async fn deploy(args: &Args, world: &World, plugins: &[String]) -> Result<End, E
             }
         }
     }
+    if let Some(sandbox) = sandbox {
+        return Err(Error::failed(format!("nothing was deployed: the sandbox at {} has ended", sandbox.url)));
+    }
     let args = Args { plugins: plugins.to_vec(), once: true, force: true, command: None, ..args.clone() };
     let read = || config::read(&args, world);
     // Nobody but the daemon has notices.
     let (_, notices) = mpsc::channel(1);
-    watch(&args, agreed(&args, world)?, world, &read, signals()?, notices).await
+    watch(&args, agreed(&args, world)?, world, &read, signals()?, notices, None).await
 }
 
 async fn switch(args: &Args, world: &World, functions: &[String], switch: Switch, is: bool) -> Result<Code, Error> {
@@ -226,7 +264,7 @@ fn client(config: &Config) -> Result<Client, Error> {
     Client::new(&client::Options { url: config.url.clone(), key: config.key.clone(), authorities, timeouts })
 }
 
-/// Watches, or makes one pass. `read` reads the settings again.
+/// Watches, or makes one pass. `read` reads the settings again. Commands in hints name `commands_url`, if there is one.
 async fn watch(
     args: &Args,
     (config, sources): (Config, Sources),
@@ -234,13 +272,14 @@ async fn watch(
     read: &dyn Fn() -> Reading,
     signals: UnboundedReceiver<Signal>,
     notices: mpsc::Receiver<Notice>,
+    commands_url: Option<String>,
 ) -> Result<End, Error> {
     let scope = Scope::read(&args.plugins, &config, &world.cwd)?;
     let plan = |config| plan(args, config, &scope);
     // Developers' diagnostics go to the terminal from anywhere.
     let terminal = Terminal::find(&world.env).filter(|_| !args.no_live && args.verbose < 2);
-    let sandbox = matches!(args.command, Some(Command::Sandbox { .. })).then(|| config.url.clone());
-    let console = Console::new(format(args), least(args)).live(terminal, args.one_pass()).with_commands_url(sandbox);
+    let console =
+        Console::new(format(args), least(args)).live(terminal, args.one_pass()).with_commands_url(commands_url);
     let supervisor = Supervisor::new(&world.env);
     daemon::run(Setup { config, sources, read, plan: &plan, wait: args.wait }, console, supervisor, signals, notices)
         .await
@@ -250,8 +289,7 @@ fn plan(args: &Args, config: Config, scope: &Scope) -> Result<Plan, Error> {
     let policy = Policy {
         roots: config.roots.clone(),
         server: config.url.clone(),
-        // The reference file says where a server usually is, which is no more than the default does.
-        configured: config.url_origin != Origin::Default && config.url != DEFAULT_URL,
+        configured: is_configured(&config),
         key: config.key_origin.as_ref().map(ToString::to_string),
         concurrency: config.concurrency,
         once: args.one_pass().then_some(config.once_patience),
@@ -306,28 +344,25 @@ async fn play(
     }
     steps.done(&format!("its log is {}", sandbox.log().display()));
     steps.finish();
-    let (url, state) = (sandbox.url().to_owned(), sandbox.data().join("owui-watch"));
-    let here = |config: Config| Config {
-        settings: Settings {
-            url: url.clone(),
-            state: state.clone(),
-            // The sandbox is single-user.
-            activate_new: true,
-            ..config.settings
-        },
-        url_origin: Origin::Set("the sandbox".to_owned()),
-        key: None,
-        key_origin: None,
-        ..config
+    let running = Running {
+        project: project(&config, world).unwrap_or_default(),
+        url: sandbox.url().to_owned(),
+        state: sandbox.data().join("owui-watch"),
     };
+    let here = |config: Config| on_sandbox(config, &running);
+    let announced =
+        running.clone().announce(&options.cache).inspect_err(|error| tracing::debug!(%error, "not announced"));
+    let is_found = announced.is_ok() && !is_configured(&config) && config.key.is_none();
+    let commands_url = (!is_found).then(|| running.url.clone());
     let read = || {
         let Reading { config, sources } = config::read(args, world);
         Reading { config: config.map(here), sources }
     };
     let end = tokio::select! {
-        end = watch(args, (here(config), sources), world, &read, signals, notices) => end,
+        end = watch(args, (here(config), sources), world, &read, signals, notices, commands_url) => end,
         why = sandbox.ended() => Err(why),
     };
+    drop(announced);
     if let Some(folder) = sandbox.stop()? {
         Steps::new(format(args)).done(&format!("the sandbox's data is in {}", folder.display()));
     }

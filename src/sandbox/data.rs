@@ -31,7 +31,7 @@ pub(super) enum Data {
 }
 
 /// Makes a folder that only this user can read, if it is missing.
-fn make_private(folder: &Path) -> io::Result<()> {
+pub(super) fn make_private(folder: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

@@ -2,7 +2,7 @@
 //!
 //! It is installed once into the cache folder (`install`, with the help of `python`), then started (`server`) on a data
 //! folder (`data`). `launcher.py` runs in the server's process. A development server also has a `model`, and `pane.py` in its
-//! process tells `pane` what plugins do. Dropping a value ends the processes behind it.
+//! process tells `pane` what plugins do. `running` tells other commands of it. Dropping a value ends the processes behind it.
 #![expect(clippy::disallowed_methods, reason = "installs and runs another program, before or beside the daemon's loop")]
 
 mod data;
@@ -11,6 +11,7 @@ mod model;
 mod pane;
 mod process;
 mod python;
+mod running;
 mod server;
 
 use std::ffi::OsString;
@@ -30,14 +31,13 @@ use server::{Launch, Server};
 
 pub use model::MODEL;
 pub use pane::Pane;
+pub use running::{Announcement, Running};
 
 /// The default version: the newest that owui-watch is tested with.
 pub const OPEN_WEBUI: &str = "0.12.4";
 
 /// Where a development server listens if it can: the browser's tab is still right after the next start.
 pub const PORT: u16 = 8470;
-/// The ports of development servers whose port nobody chose.
-pub const USUAL_PORTS: std::ops::Range<u16> = PORT..PORT + server::PORTS;
 
 /// Which port the server listens on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

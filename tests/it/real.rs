@@ -123,13 +123,43 @@ fn the_sandbox_command_deploys_watches_and_leaves_nothing_behind() {
     project.write("plugins/filters/today.py", &text);
     watch.wait("updated", Some("today"));
 
-    let address = ready["server"].as_str().unwrap().strip_prefix("http://").unwrap();
+    let url = ready["server"].as_str().unwrap();
+    let address = url.strip_prefix("http://").unwrap();
     assert!(TcpStream::connect(address).is_ok());
+    commands_find_the_sandbox(&project, &mut watch, url);
     watch.signal("INT");
     assert!(watch.ended().success());
     assert!(TcpStream::connect(address).is_err(), "the server is gone");
     assert_eq!(fs::read_dir(temporary).unwrap().count(), 0, "its data is gone");
     assert!(!project.path(".owui-watch").exists(), "its state is not the project's");
+    let (code, said) = beside(&project, &[], &["history", "today"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!said.contains("sandbox"), "{said}");
+}
+
+/// Runs a command beside the sandbox's watch. Returns its exit code, and all that it printed.
+fn beside(project: &Project, variables: &[(&str, &str)], arguments: &[&str]) -> (Option<i32>, String) {
+    let output = project.command(arguments).envs(variables.iter().copied()).output().unwrap();
+    (output.status.code(), String::from_utf8([output.stderr, output.stdout].concat()).unwrap())
+}
+
+fn commands_find_the_sandbox(project: &Project, watch: &mut Watch, url: &str) {
+    let (code, said) = beside(project, &[], &["history", "today"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.starts_with(&format!("on the sandbox at {url}\n")), "{said}");
+    assert!(said.contains("deployed"), "the state is the sandbox's: {said}");
+    let (code, said) = beside(project, &[], &["deploy", "today"]);
+    assert_eq!(code, Some(0), "{said}");
+    watch.wait("updated", Some("today"));
+    // A configured server comes first.
+    let elsewhere = ("OPENWEBUI_URL", "http://127.0.0.1:9");
+    let (_, said) = beside(project, &[elsewhere], &["history", "today"]);
+    assert!(said.contains("cannot reach http://127.0.0.1:9"), "{said}");
+    // Its key is not for the sandbox, which would deny it.
+    let variables = [elsewhere, ("OPENWEBUI_API_KEY", "sk-theirs")];
+    let (code, said) = beside(project, &variables, &["--url", url, "history", "today"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("deployed"), "{said}");
 }
 
 const BOOM: &str = r#""""

@@ -25,6 +25,11 @@ const MOST_NAMED: usize = 5;
 /// A fact that a command reports.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Report {
+    /// No server is configured, so the command works on the sandbox of the project, which runs.
+    OnSandbox {
+        /// Its address.
+        server: String,
+    },
     /// A task failed.
     Failed {
         /// What failed.
@@ -250,6 +255,9 @@ impl Report {
         let (name, id) = (name(about), about.key.as_ref().map_or("PLUGIN", |key| key.id.as_str()));
         let path = about.path.as_deref().unwrap_or(Path::new("")).display();
         match self {
+            Report::OnSandbox { server } => {
+                Said::info("on_sandbox", format!("on the sandbox at {server}")).with("server", json!(server))
+            }
             Report::Failed { task, message, hint } => {
                 let word = match task {
                     Task::Compare => "not_compared",
@@ -471,6 +479,7 @@ mod tests {
             (general.clone(), declined(Task::Pull, None)),
             (general.clone(), declined(Task::RollBack, None)),
             (general.clone(), declined(Task::Trust, Some(PathBuf::from("folder")))),
+            (general.clone(), Report::OnSandbox { server: "http://127.0.0.1:8470".to_owned() }),
             (here.clone(), Report::Same { level: Level::Info }),
             (here.clone(), Report::Difference { diff: diff.clone(), restores: None }),
             (alone.clone(), Report::Difference { diff: diff.clone(), restores: Some("1.0".to_owned()) }),

@@ -1,0 +1,121 @@
+//! Tells the other commands of a project that its sandbox runs, by a file in the user's cache folder: the project's own
+//! folder may be a stranger's.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::plugin::Digest;
+use crate::regular_file;
+
+/// The folder in the cache folder.
+const FOLDER: &str = "running";
+/// The most bytes to read of a file: it holds an address and two paths.
+const LONGEST: u64 = 64 * 1024;
+
+/// A sandbox with a watch. It may have ended: its watch holds the lock of the state folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    /// The folder of the project, absolute and without links.
+    pub project: PathBuf,
+    /// The address of the server, without a trailing slash.
+    pub url: String,
+    /// The state folder of its watch.
+    pub state: PathBuf,
+}
+
+/// The file that tells of a sandbox. Dropping this removes it.
+#[must_use = "the file goes with this value"]
+pub struct Announcement {
+    file: PathBuf,
+    running: Running,
+}
+
+impl Running {
+    /// Tells of this sandbox. It replaces an earlier one of the same project.
+    pub fn announce(self, cache: &Path) -> io::Result<Announcement> {
+        let folder = cache.join(FOLDER);
+        super::data::make_private(&folder)?;
+        let file = file(cache, &self.project);
+        let mut unfinished = tempfile::NamedTempFile::new_in(&folder)?;
+        unfinished.write_all(&serde_json::to_vec(&self)?)?;
+        unfinished.persist(&file)?;
+        Ok(Announcement { file, running: self })
+    }
+
+    /// The sandbox of this project that was last told of.
+    #[must_use]
+    pub fn of(cache: &Path, project: &Path) -> Option<Self> {
+        read(&file(cache, project)).filter(|running| running.project == project)
+    }
+
+    /// The sandbox at this address.
+    #[must_use]
+    pub fn at(cache: &Path, url: &str) -> Option<Self> {
+        let files = fs::read_dir(cache.join(FOLDER)).ok()?.filter_map(Result::ok);
+        files.filter_map(|file| read(&file.path())).find(|running| running.url == url)
+    }
+}
+
+impl Drop for Announcement {
+    fn drop(&mut self) {
+        // Another sandbox of this project may have told of itself since.
+        if read(&self.file).is_some_and(|running| running == self.running) {
+            fs::remove_file(&self.file).ok();
+        }
+    }
+}
+
+fn file(cache: &Path, project: &Path) -> PathBuf {
+    cache.join(FOLDER).join(format!("{}.json", Digest::of_text(&project.to_string_lossy())))
+}
+
+fn read(file: &Path) -> Option<Running> {
+    serde_json::from_slice(&regular_file::read_no_follow(file, LONGEST).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn running(project: &str, url: &str) -> Running {
+        Running { project: project.into(), url: url.to_owned(), state: "/state".into() }
+    }
+
+    #[test]
+    fn a_sandbox_is_found_by_its_project_and_its_address_while_it_runs() {
+        let cache = tempfile::tempdir().unwrap();
+        let (here, there) = (running("/here", "http://h:1"), running("/there", "http://h:2"));
+        let told = here.clone().announce(cache.path()).unwrap();
+        let _other = there.clone().announce(cache.path()).unwrap();
+        assert_eq!(Running::of(cache.path(), Path::new("/here")), Some(here.clone()));
+        assert_eq!(Running::at(cache.path(), "http://h:2"), Some(there));
+        assert_eq!(Running::of(cache.path(), Path::new("/elsewhere")), None);
+        assert_eq!(Running::at(cache.path(), "http://h:3"), None);
+        drop(told);
+        assert_eq!(Running::of(cache.path(), Path::new("/here")), None);
+    }
+
+    #[test]
+    fn the_end_of_an_earlier_sandbox_hides_no_later_one() {
+        let cache = tempfile::tempdir().unwrap();
+        let earlier = running("/here", "http://h:1").announce(cache.path()).unwrap();
+        let later = running("/here", "http://h:2");
+        let _later = later.clone().announce(cache.path()).unwrap();
+        drop(earlier);
+        assert_eq!(Running::of(cache.path(), Path::new("/here")), Some(later));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_in_its_place_is_not_followed() {
+        let cache = tempfile::tempdir().unwrap();
+        let told = running("/here", "http://h:1").announce(cache.path()).unwrap();
+        let elsewhere = cache.path().join("elsewhere");
+        fs::rename(&told.file, &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &told.file).unwrap();
+        assert_eq!(Running::of(cache.path(), Path::new("/here")), None);
+    }
+}
