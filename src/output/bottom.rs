@@ -1,6 +1,7 @@
 //! The last lines of the terminal, below the scrolling log. Each change is one text that erases them, prints the log's new
 //! lines and draws them again. The cursor waits on the line below.
 
+use super::addition::Addition;
 use super::view::width;
 
 /// Show all of this at once.
@@ -17,6 +18,8 @@ const RESTORE_TITLE: &str = "\x1b[23;2t";
 #[derive(Debug, Default)]
 pub(super) struct Bottom {
     drawn: Vec<String>,
+    /// The log's newest line, if it may be replaced.
+    newest: Option<String>,
     title: Option<String>,
     /// Whether the terminal wraps anew what was printed, when its width changes.
     reflows: bool,
@@ -37,12 +40,22 @@ impl Bottom {
 
     /// What to write for new lines of the log above these lines, and this title. `None` if nothing changes and nobody
     /// `insists`. It ends with a line break, so that one write takes it all.
-    pub(super) fn draw(&mut self, log: &str, lines: Vec<String>, title: Option<String>, at: Redraw) -> Option<String> {
+    pub(super) fn draw(
+        &mut self,
+        log: &Addition,
+        lines: Vec<String>,
+        title: Option<String>,
+        at: Redraw,
+    ) -> Option<String> {
         let title = self.titled(title);
         if log.is_empty() && lines == self.drawn && title.is_empty() && !at.insists {
             return None;
         }
-        let mut text = title + BEGIN + &self.erased(at.columns) + log;
+        let replaced = self.newest.take_if(|_| log.replaces);
+        let mut text = title + BEGIN + &self.erased(at.columns, replaced.as_ref()) + &log.text();
+        if !log.is_empty() {
+            self.newest = log.replaceable().cloned();
+        }
         if lines.is_empty() {
             text.push_str(END);
         } else {
@@ -58,8 +71,10 @@ impl Bottom {
 
     /// What to write to leave the terminal as it was.
     pub(super) fn clear(&mut self, columns: u16) -> String {
-        let text = self.titled(None) + &self.erased(columns);
+        let text = self.titled(None) + &self.erased(columns, None);
         self.drawn.clear();
+        // Others may write below it now.
+        self.newest = None;
         text
     }
 
@@ -77,8 +92,9 @@ impl Bottom {
         text
     }
 
-    fn erased(&self, columns: u16) -> String {
-        let rows: usize = self.drawn.iter().map(|line| self.rows(line, columns.into())).sum();
+    fn erased(&self, columns: u16, newest: Option<&String>) -> String {
+        let lines = newest.into_iter().chain(&self.drawn);
+        let rows: usize = lines.map(|line| self.rows(line, columns.into())).sum();
         if rows == 0 { String::new() } else { format!("\x1b[{rows}A\r\x1b[J") }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::{Timestamp, tz::TimeZone};
 
+use super::addition::{Addition, Repeats};
 use super::lines::Lines;
 use super::live::{Live, Window};
 use super::terminal::{self, Terminal};
@@ -19,6 +20,7 @@ pub struct Console {
     least: Level,
     zone: TimeZone,
     lines: Lines,
+    repeats: Repeats,
     live: Option<Live>,
     /// Whether stdout takes no more.
     gone: bool,
@@ -28,7 +30,8 @@ impl Console {
     /// Prints notices of at least this level; all of them as JSON.
     #[must_use]
     pub fn new(format: Format, least: Level) -> Self {
-        Self { format, least, zone: TimeZone::system(), lines: Lines::new(true), live: None, gone: false }
+        let (zone, lines) = (TimeZone::system(), Lines::new(true));
+        Self { format, least, zone, lines, repeats: Repeats::default(), live: None, gone: false }
     }
 
     /// Shows a live view in this terminal. That of a single pass is no more than how far a long one has come.
@@ -53,7 +56,7 @@ impl Console {
             Format::Lines if notice.level() < self.least => return,
             Format::Lines => {
                 let [above, below] = [console::Term::stdout(), console::Term::stderr()].map(|it| columns(&it));
-                let (line, more) = self.lines.render(notice, &self.clock(time), above, below);
+                let (line, more) = self.lines.render(notice, &self.clock(time), 1, above, below);
                 print(&line, &more)
             }
         };
@@ -83,19 +86,16 @@ impl Console {
         }
     }
 
-    /// The lines of the log, and those for another stderr.
-    fn log(&mut self, notices: &[(Notice, Timestamp)], columns: u16) -> (String, String) {
-        let (mut log, mut aside) = (String::new(), String::new());
+    /// New lines of the log, and those for another stderr.
+    fn log(&mut self, notices: &[(Notice, Timestamp)], columns: u16) -> (Addition, String) {
+        let (mut log, mut aside) = (Addition::default(), String::new());
         let below = super::columns(&console::Term::stderr());
+        let shows_stderr = self.live.as_ref().is_some_and(Live::shows_stderr);
         for (notice, time) in notices {
             let clock = self.clock(*time);
             if notice.level() >= self.least {
-                let (line, more) = self.lines.render(notice, &clock, Some(columns), below);
-                log += &(line + "\n");
-                if !more.is_empty() {
-                    let is_one = self.live.as_ref().is_some_and(Live::shows_stderr);
-                    *(if is_one { &mut log } else { &mut aside }) += &(more + "\n");
-                }
+                let (lines, repeats) = (&mut self.lines, &mut self.repeats);
+                aside += &log.add(lines, repeats, notice, &clock, (columns, below), shows_stderr);
             }
             if let Some(live) = &mut self.live {
                 live.tell(notice, &clock);

@@ -22,6 +22,8 @@ const WIDEST_ID: usize = 28;
 const WIDEST_VERSION: usize = 15;
 /// What a status line continues under: what happened, behind time and sign.
 const BEHIND_THE_SIGN: &str = "           ";
+/// The most columns of a time, a count and a duration. A line that may be replaced leaves them free.
+const LONGEST_REST: usize = 24;
 /// A space at which no line is wrapped, between a number and its unit.
 const BOUND: &str = "\u{a0}";
 
@@ -57,12 +59,20 @@ impl Lines {
         })
     }
 
-    /// The status line, and what stands below it (which may be nothing). `above` and `below` are the widths of the
-    /// terminals that show the two, if they are terminals.
+    /// The status line without time and duration, if it fits on one line: the same again may replace it.
+    pub(super) fn repeatable(&self, notice: &Notice, columns: u16) -> Option<String> {
+        let line = self.line(notice, "", 1, columns >= NARROW);
+        let is_short = notice.level() <= Level::Info && width(&line) + LONGEST_REST <= usize::from(columns);
+        is_short.then_some(line)
+    }
+
+    /// The status line, and what stands below it (which may be nothing). The notice has come so many `times` in a row.
+    /// `above` and `below` are the widths of the terminals that show the two, if they are terminals.
     pub(super) fn render(
         &mut self,
         notice: &Notice,
         clock: &str,
+        times: usize,
         above: Option<u16>,
         below: Option<u16>,
     ) -> (String, String) {
@@ -74,7 +84,8 @@ impl Lines {
             new || notice.level() > Level::Info && !matches!(notice.what, NoticeKind::GaveUp { .. })
         });
         let aligned = above.is_none_or(|columns| columns >= NARROW);
-        let line = wrapped(&self.line(notice, clock, aligned), BEHIND_THE_SIGN, above).replace(BOUND, " ");
+        let line = wrapped(&self.whole_line(notice, clock, times, aligned), BEHIND_THE_SIGN, above);
+        let line = line.replace(BOUND, " ");
         (line, self.explanation(notice, &remedies, below))
     }
 
@@ -86,8 +97,18 @@ impl Lines {
         }
     }
 
-    /// What it is about, what happened to it, and how long that took.
-    fn line(&self, notice: &Notice, clock: &str, aligned: bool) -> String {
+    /// The status line with its duration.
+    fn whole_line(&self, notice: &Notice, clock: &str, times: usize, aligned: bool) -> String {
+        let mut line = self.line(notice, clock, times, aligned);
+        if let (Some(took), true) = (notice.took(), notice.about.key.is_some()) {
+            let took = duration(took).replace(' ', BOUND);
+            push(&mut line, format_args!("  {DIM}{took}{DIM:#}"));
+        }
+        line
+    }
+
+    /// What it is about, and what happened to it, so many times.
+    fn line(&self, notice: &Notice, clock: &str, times: usize, aligned: bool) -> String {
         let (sign, style) = sign(notice);
         let (type_width, id_width, version_width) =
             if aligned { (6, self.id_width, self.version_width) } else { (0, 0, 0) };
@@ -106,9 +127,8 @@ impl Lines {
         let what = notice.headline().map_or_else(|| notice.sentence(), Cow::into_owned);
         let what = printable::text(&what);
         push(&mut line, format_args!("{style}{}{style:#}", first_line(&what)));
-        if let (Some(took), true) = (notice.took(), notice.about.key.is_some()) {
-            let took = duration(took).replace(' ', BOUND);
-            push(&mut line, format_args!("  {DIM}{took}{DIM:#}"));
+        if times > 1 {
+            push(&mut line, format_args!(" ×{times}"));
         }
         line
     }
@@ -243,7 +263,7 @@ mod tests {
         let mut lines = Lines::new(true);
         let mut screen = String::new();
         for notice in notices {
-            let (line, more) = lines.render(notice, "12:34:56", columns, columns);
+            let (line, more) = lines.render(notice, "12:34:56", 1, columns, columns);
             assert!(columns.is_some() || !line.contains('\n'), "{line:?}");
             for part in [line, more].iter().filter(|part| !part.is_empty()) {
                 push(&mut screen, format_args!("{part}\n"));

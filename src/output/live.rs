@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Request;
+use super::addition::Addition;
 use super::bottom::{Bottom, Redraw};
 use super::terminal::Terminal;
 use super::view::{Frame, Keys, view};
@@ -75,7 +76,7 @@ impl Live {
     /// the next notice undoes it.
     pub(super) fn text(
         &mut self,
-        log: &str,
+        log: &Addition,
         last: Option<Timestamp>,
         requests: Vec<Request>,
         Window { rows, columns, is_ours }: Window,
@@ -98,7 +99,7 @@ impl Live {
             }
         }
         if !is_ours || !suspended.is_empty() {
-            let text = self.bottom.clear(columns) + log;
+            let text = self.bottom.clear(columns) + &log.text();
             return ((!text.is_empty()).then_some(text), suspended);
         }
         let glance = self.board.glance();
@@ -134,6 +135,7 @@ mod tests {
 
     use expect_test::{Expect, expect};
 
+    use super::super::addition::Repeats;
     use super::super::lines::Lines;
     use super::*;
     use crate::engine::plan::Why;
@@ -147,6 +149,7 @@ mod tests {
     struct Scene {
         live: Live,
         lines: Lines,
+        repeats: Repeats,
         screen: avt::Terminal,
         window: Window,
         /// Milliseconds.
@@ -160,6 +163,7 @@ mod tests {
             Self {
                 live: Live::new(terminal, false),
                 lines: Lines::new(true),
+                repeats: Repeats::default(),
                 screen: avt::Terminal::with_scrollback(columns.into(), rows.into(), None).unwrap(),
                 window: Window { rows, columns, is_ours: true },
                 time: 0,
@@ -168,12 +172,11 @@ mod tests {
         }
 
         fn tell(&mut self, notices: &[Notice]) {
-            let mut log = String::new();
+            let mut log = Addition::default();
             for notice in notices {
                 if notice.level() >= Level::Info {
-                    let columns = Some(self.window.columns);
-                    let (line, more) = self.lines.render(notice, "12:34:56", columns, columns);
-                    [line, more].into_iter().filter(|part| !part.is_empty()).for_each(|part| log += &(part + "\n"));
+                    let columns = (self.window.columns, Some(self.window.columns));
+                    log.add(&mut self.lines, &mut self.repeats, notice, "12:34:56", columns, true);
                 }
                 self.live.tell(notice, "12:34:56");
             }
@@ -182,10 +185,10 @@ mod tests {
         }
 
         fn ask(&mut self, request: Request) {
-            self.draw("", false, vec![request]);
+            self.draw(&Addition::default(), false, vec![request]);
         }
 
-        fn draw(&mut self, log: &str, told: bool, requests: Vec<Request>) {
+        fn draw(&mut self, log: &Addition, told: bool, requests: Vec<Request>) {
             let time = told.then(|| Timestamp::from_millisecond(self.time).unwrap());
             let (text, _) = self.live.text(log, time, requests, self.window);
             if let Some(text) = text {
@@ -422,7 +425,7 @@ mod tests {
         let log = |scene: &Scene| scene.all().split(RULE).next().unwrap().replace(['\n', ' '], "");
         for columns in [79, 60, 40, 41, 97, 120, 33, 200, 40, 80] {
             // A screen that is not full is scrolled by this terminal further than by others.
-            (0..24).for_each(|_| scene.tell(&[updated("plugins/p0.py")]));
+            (0..24).for_each(|n| scene.tell(&[updated(&format!("plugins/p{}.py", n % 2))]));
             let before = log(&scene);
             scene.resize(columns, 24);
             assert_eq!(log(&scene), before, "{columns}");
@@ -460,6 +463,27 @@ mod tests {
             assert!(view.contains("and 98 more\n950 of 1050 plugins deployed · 100 broken\n"), "{view}");
             assert!(view.lines().count() <= 6, "{view}");
         }
+    }
+
+    #[test]
+    fn the_same_line_again_is_counted() {
+        let mut scene = Scene::new(80, 24);
+        scene.tell(&start(3));
+        let line = |n: usize| format!("12:34:56 ✓ filter  p1            updated ×{n}  34 ms\n");
+        scene.tell(&[updated("plugins/p1.py")]);
+        scene.tell(&[updated("plugins/p1.py"), updated("plugins/p1.py")]);
+        scene.tell(&[sending("plugins/p2.py")]);
+        scene.tell(&[updated("plugins/p1.py")]);
+        assert_eq!((scene.all().matches(&line(4)).count(), scene.all().matches("updated").count()), (1, 1));
+        // It is found again in a narrower window, and where something else stands between it is not looked for.
+        scene.resize(30, 24);
+        scene.tell(&[updated("plugins/p1.py")]);
+        scene.resize(80, 24);
+        scene.tell(&[updated("plugins/p2.py"), updated("plugins/p1.py"), updated("plugins/p1.py")]);
+        scene.ask(Request::Suspend(channel().0));
+        scene.tell(&[updated("plugins/p1.py")]);
+        assert_eq!(scene.all().matches("updated").count(), 5, "{}", scene.all());
+        assert!(scene.all().contains(&line(3)), "{}", scene.all());
     }
 
     #[test]

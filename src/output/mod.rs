@@ -1,6 +1,7 @@
 //! Where notices are shown: the terminal, or JSON for programs. A thread of its own prints, so that a terminal that is
 //! stopped with Ctrl-S, or a pipe that nobody reads, holds up no deploy and no watchdog.
 
+mod addition;
 mod bottom;
 mod console;
 mod frames;

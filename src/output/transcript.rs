@@ -29,7 +29,7 @@ impl Transcript {
     /// The status line, what explains it, and the JSON of a notice.
     pub fn add(&mut self, notice: &Notice, time: Timestamp) -> (String, String, String) {
         let clock = time.to_zoned(self.zone.clone()).strftime("%H:%M:%S").to_string();
-        let (line, more) = self.lines.render(notice, &clock, None, None);
+        let (line, more) = self.lines.render(notice, &clock, 1, None, None);
         let plain = |text: &str| anstream::adapter::strip_str(text).to_string();
         (plain(&line), plain(&more), json_line(notice, time))
     }
