@@ -16,7 +16,7 @@ Examples:
   owui-watch rollback shout            put the text before on the server
 
 In a terminal, a watch shows the state of all plugins below its log; `?` shows its keys: \
-r compares everything with the server, o opens the server in the browser, q exits.
+r compares everything with the server, d shows the difference, e opens the editor at the error, q exits.
 
 The API key (or login token) has no flag, since a process list would show it. It is read from \
 OPENWEBUI_API_KEY, in the environment or in `.env`, from the file that `api_key_file` names, or from a systemd \

@@ -1,7 +1,8 @@
 //! From flags to an end: settings, logging, and then a watch, a pass, or a sandbox with a watch.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::cli::{Args, Command, OnOff};
 use crate::client::{self, Authorities, Client, Timeouts};
 use crate::commands::{self, Agreed, CommandContext, DeployRequest, RequestProgress, Scope, Wish};
 use crate::config::{self, Config, ConfigError, DEFAULT_URL, Origin, Reading, Settings, Sources, World};
-use crate::daemon::{self, End, Plan, Setup, Signal};
+use crate::daemon::{self, End, KeyPrograms, Plan, Setup, Signal};
 use crate::disk::Folder;
 use crate::engine::deploy::{Adopt, DeployPolicy};
 use crate::engine::switch::Switch;
@@ -278,11 +279,23 @@ async fn watch(
     let plan = |config| plan(args, config, &scope);
     // Developers' diagnostics go to the terminal from anywhere.
     let terminal = Terminal::find(&world.env).filter(|_| !args.no_live && args.verbose < 2);
+    let keys = key_programs(args, world, commands_url.as_deref());
     let console =
         Console::new(format(args), least(args)).live(terminal, args.one_pass()).with_commands_url(commands_url);
     let supervisor = Supervisor::new(&world.env);
-    daemon::run(Setup { config, sources, read, plan: &plan, wait: args.wait }, console, supervisor, signals, notices)
-        .await
+    let setup = Setup { config, sources, read, plan: &plan, wait: args.wait, keys };
+    daemon::run(setup, console, supervisor, signals, notices).await
+}
+
+/// The programs that keys run. The commands find the settings of this watch.
+fn key_programs(args: &Args, world: &World, url: Option<&str>) -> KeyPrograms {
+    let mut owui_watch: Vec<OsString> = std::env::current_exe().into_iter().map(Into::into).collect();
+    for (flag, value) in [("--config", args.config.as_deref()), ("--url", url.or(args.url.as_deref()).map(Path::new))] {
+        owui_watch.extend(value.into_iter().flat_map(|value| [flag.into(), value.into()]));
+    }
+    owui_watch.extend(args.root.iter().flat_map(|root| ["--root".into(), root.into()]));
+    let named = |name: &str| world.env.get(name).filter(|value| !value.trim().is_empty()).cloned();
+    KeyPrograms { owui_watch, editor: named("VISUAL").or_else(|| named("EDITOR")) }
 }
 
 fn plan(args: &Args, config: Config, scope: &Scope) -> Result<Plan, Error> {
@@ -374,7 +387,7 @@ async fn stop(signals: &mut UnboundedReceiver<Signal>) -> u8 {
     loop {
         match signals.recv().await {
             Some(Signal::Stop(number)) => return number,
-            Some(Signal::Rescan | Signal::Browse) => {}
+            Some(Signal::Rescan | Signal::Key(_)) => {}
             None => std::future::pending().await,
         }
     }

@@ -4,7 +4,7 @@
 //! Long because all that wakes the loop meets here.
 #![expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock and waits for a time")]
 
-mod browser;
+mod keys;
 mod requests;
 mod settings;
 mod signals;
@@ -14,6 +14,7 @@ mod world;
 mod writer;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -27,11 +28,13 @@ use crate::driver::{Driver, Server, World as _};
 use crate::engine::{Code, Event, Scan};
 use crate::error::Error;
 use crate::git::{self, Leak};
+use crate::notice::board::Board;
 use crate::notice::{Notice, NoticeKind, Subject};
-use crate::output::{Console, Output};
+use crate::output::{Console, Keys, Output};
 use crate::plugin::Key;
 use crate::systemd::supervisor::Supervisor;
 use crate::watcher::{ConfigFileEvent, Sign};
+pub use keys::{Action, KeyPrograms};
 use settings::{New, News, Settings};
 use signals::{SIGPIPE, Signals};
 pub use start::{Plan, Setup, refuse_tracked};
@@ -68,8 +71,8 @@ pub enum Signal {
     Stop(u8),
     /// `SIGHUP`: read the settings again, and compare everything with the server.
     Rescan,
-    /// A key: open the server in the browser.
-    Browse,
+    /// A key.
+    Key(Action),
 }
 
 /// Everything that wakes the loop.
@@ -106,12 +109,25 @@ struct Daemon<'a> {
 struct Audience {
     output: Output,
     supervisor: Supervisor,
+    /// For the keys.
+    board: Board,
+    /// Where there is a live view.
+    terminal: Option<Arc<Terminal>>,
 }
 
 impl Audience {
     fn tell(&mut self, notice: Notice, time: Timestamp) {
-        self.supervisor.tell(&notice, time);
+        self.take_in(&notice, time);
         self.output.tell([(notice, time)]);
+    }
+
+    /// Remembers what a notice says.
+    fn take_in(&mut self, notice: &Notice, time: Timestamp) {
+        self.supervisor.tell(notice, time);
+        if self.terminal.is_some() {
+            // The times are for people who read the line.
+            self.board.tell(notice, "");
+        }
     }
 }
 
@@ -138,10 +154,12 @@ pub async fn run(
     let output = Output::start(console, reader_gone).map_err(|error| Error::new("cannot start").because(error))?;
     let (press, keys) = unbounded_channel();
     let mut signals = Signals::new(signals, keys, gone);
-    let _terminal = is_live.then(|| Terminal::listen(&output, &press));
-    let audience = Audience { output: output.clone(), supervisor };
+    let keys = Keys { browser: true, editor: setup.keys.editor.is_some() };
+    let terminal = is_live.then(|| Arc::new(Terminal::listen(&output, &press, keys)));
+    let audience = Audience { output: output.clone(), supervisor, board: Board::default(), terminal: terminal.clone() };
     let end = Box::pin(live(plan, setup, audience, &mut signals, notices)).await;
     signals.printed(&output, once).await;
+    drop(terminal);
     end
 }
 
@@ -362,8 +380,8 @@ impl<'a> Daemon<'a> {
                 // A reload would start over.
                 Wakeup::Signal(Signal::Rescan) if stopping => Vec::new(),
                 Wakeup::Signal(Signal::Rescan) => self.hang_up().await,
-                Wakeup::Signal(Signal::Browse) => {
-                    self.browse();
+                Wakeup::Signal(Signal::Key(action)) => {
+                    self.act(action);
                     Vec::new()
                 }
                 Wakeup::Sign(sign) => self.on_signs(sign),
@@ -401,18 +419,6 @@ impl<'a> Daemon<'a> {
         if let Some(settings) = &mut self.settings {
             settings.touched(touch, Instant::now());
         }
-    }
-
-    /// Opens the server in the browser; says so if that fails.
-    fn browse(&self) {
-        let Some(url) = self.settings.as_ref().map(|settings| settings.server().to_owned()) else { return };
-        let output = self.outside.audience.output.clone();
-        tokio::spawn(async move {
-            if let Err(why) = browser::open(&url).await {
-                let (message, hint) = (format!("cannot open {url} in a browser: {why}"), None);
-                output.tell([(Notice::general(NoticeKind::Trouble { message, hint }), Timestamp::now())]);
-            }
-        });
     }
 
     async fn hang_up(&mut self) -> Vec<Event> {

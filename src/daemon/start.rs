@@ -15,6 +15,8 @@ use crate::error::Error;
 use crate::git;
 use crate::watcher::{Sign, Watcher};
 
+use super::keys::KeyPrograms;
+
 /// The input of a run.
 pub struct Setup<'a> {
     /// The settings to begin with.
@@ -27,6 +29,8 @@ pub struct Setup<'a> {
     pub plan: &'a dyn Fn(Config) -> Result<Plan, Error>,
     /// Whether to wait for another owui-watch on the same project and server to exit.
     pub wait: bool,
+    /// The programs that keys run.
+    pub keys: KeyPrograms,
 }
 
 /// Settings, flags and arguments, combined.

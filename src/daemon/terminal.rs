@@ -3,6 +3,8 @@
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::Signal;
+#[cfg(not(unix))]
+use crate::output::Keys;
 use crate::output::Output;
 
 /// Listens to the terminal while the program watches.
@@ -14,6 +16,7 @@ mod unix {
     use tokio::signal::unix::{SignalKind, signal};
     use tokio::task::JoinSet;
 
+    use super::super::Action;
     use super::{Output, Signal, UnboundedSender};
     use crate::output::{Key, Keyboard, Keys};
 
@@ -23,17 +26,21 @@ mod unix {
     /// Dropping it leaves the terminal as it was.
     pub(in super::super) struct Terminal {
         _tasks: JoinSet<()>,
-        _keyboard: Option<Keyboard>,
+        output: Output,
+        keyboard: Option<Keyboard>,
     }
 
     impl Terminal {
         /// Draws the live view anew where the terminal changes. Sends what the keys ask for.
-        pub(in super::super) fn listen(output: &Output, send: &UnboundedSender<Signal>) -> Self {
+        pub(in super::super) fn listen(output: &Output, send: &UnboundedSender<Signal>, offered: Keys) -> Self {
             let (keys, at_help, back) = (send.clone(), output.clone(), output.clone());
             let pressed = move |key| {
                 let signal = match key {
                     Key::Rescan => Signal::Rescan,
-                    Key::Browse => Signal::Browse,
+                    Key::Browse => Signal::Key(Action::Browse),
+                    Key::Diff => Signal::Key(Action::Diff),
+                    Key::Edit => Signal::Key(Action::Edit),
+                    Key::Try => Signal::Key(Action::Try),
                     Key::Quit => Signal::Stop(2),
                     Key::Help => return at_help.toggle_help(),
                 };
@@ -41,7 +48,7 @@ mod unix {
                 keys.send(signal).ok();
             };
             let keyboard = Keyboard::take(pressed, move || back.redraw());
-            output.offer(keyboard.as_ref().map(|_| Keys { browser: true }));
+            output.offer(keyboard.as_ref().map(|_| offered));
             tell_panics_below_the_log(output.clone());
             let mut tasks = JoinSet::new();
             let redraw = output.clone();
@@ -63,7 +70,21 @@ mod unix {
                     }
                 });
             }
-            Self { _tasks: tasks, _keyboard: keyboard }
+            Self { _tasks: tasks, output: output.clone(), keyboard }
+        }
+
+        /// Gives the terminal to another program, as it was before.
+        pub(in super::super) async fn lend(&self) {
+            let output = self.output.clone();
+            // It waits for the thread that prints.
+            tokio::task::spawn_blocking(move || output.pause()).await.ok();
+            self.keyboard.iter().for_each(Keyboard::lend);
+        }
+
+        /// Takes the terminal back.
+        pub(in super::super) fn take_back(&self) {
+            self.keyboard.iter().for_each(Keyboard::take_back);
+            self.output.go_on();
         }
     }
 
@@ -111,7 +132,12 @@ pub(super) struct Terminal;
 
 #[cfg(not(unix))]
 impl Terminal {
-    pub(super) fn listen(_: &Output, _: &UnboundedSender<Signal>) -> Self {
+    pub(super) fn listen(_: &Output, _: &UnboundedSender<Signal>, _: Keys) -> Self {
         Self
     }
+
+    #[expect(clippy::unused_async, reason = "as on other systems")]
+    pub(super) async fn lend(&self) {}
+
+    pub(super) fn take_back(&self) {}
 }

@@ -156,7 +156,7 @@ impl Outside {
         let mut told = std::mem::take(&mut self.untold);
         let mut failed = None;
         for (notice, time) in &told {
-            self.audience.supervisor.tell(notice, *time);
+            self.audience.take_in(notice, *time);
             failed = failed.or(self.log(notice, *time).map(|error| (error, *time)));
         }
         if let Some((error, time)) = failed

@@ -26,6 +26,12 @@ impl Addition {
         self.entries.is_empty()
     }
 
+    /// Adds lines that are no notice.
+    pub(super) fn print(&mut self, repeats: &mut Repeats, lines: String) {
+        self.entries.push(lines);
+        (self.is_replaceable, repeats.last) = (false, None);
+    }
+
     /// The lines, each with its line break.
     pub(super) fn text(&self) -> String {
         self.entries.iter().flat_map(|entry| [entry.as_str(), "\n"]).collect()

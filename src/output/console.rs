@@ -72,11 +72,18 @@ impl Console {
             return;
         }
         let (rows, columns) = console::Term::stdout().size_checked().unwrap_or((24, 80));
-        let (log, aside) = self.log(notices, columns);
+        let (mut log, aside) = self.log(notices, columns);
+        let mut others = Vec::new();
+        for request in requests {
+            match request {
+                Request::Print(lines) => log.print(&mut self.repeats, lines),
+                request => others.push(request),
+            }
+        }
         let Some(live) = &mut self.live else { return };
         let last = notices.last().map(|(_, time)| *time);
         let window = Window { rows, columns, is_ours: terminal::is_ours() };
-        let (text, suspended) = live.text(&log, last, requests, window);
+        let (text, suspended) = live.text(&log, last, others, window);
         let printed = text.map_or(Ok(()), |text| write(&text));
         // The shell's Ctrl-Z waits until this is dropped.
         drop(suspended);

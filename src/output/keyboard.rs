@@ -2,6 +2,7 @@
 //! they are (Ctrl-C, Ctrl-Z, Ctrl-\), and so does Ctrl-S.
 
 use std::io::{IsTerminal as _, PipeReader, PipeWriter, Read as _, Write as _, pipe, stdin};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -17,8 +18,14 @@ const IN_BACKGROUND: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 pub enum Key {
     /// `r`
     Rescan,
+    /// `d`
+    Diff,
+    /// `e`
+    Edit,
     /// `o`
     Browse,
+    /// `t`
+    Try,
     /// `?`
     Help,
     /// `q`
@@ -32,7 +39,10 @@ impl Key {
         match first {
             _ if rest.iter().any(|byte| byte != first) => None,
             b'r' => Some(Key::Rescan),
+            b'd' => Some(Key::Diff),
+            b'e' => Some(Key::Edit),
             b'o' => Some(Key::Browse),
+            b't' => Some(Key::Try),
             b'?' => Some(Key::Help),
             b'q' => Some(Key::Quit),
             _ => None,
@@ -47,6 +57,8 @@ pub struct Keyboard(Arc<Guard>);
 struct Guard {
     /// The mode to give back; `None` while it is given back.
     before: Mutex<Option<Termios>>,
+    /// Whether another program has the terminal for a while.
+    is_lent: AtomicBool,
     /// Wakes the thread that reads, to see whether the terminal is still ours.
     wake: PipeWriter,
 }
@@ -60,7 +72,7 @@ impl Keyboard {
             return None;
         }
         let (woken, wake) = pipe().ok()?;
-        let keyboard = Self(Arc::new(Guard { before: Mutex::new(None), wake }));
+        let keyboard = Self(Arc::new(Guard { before: Mutex::new(None), is_lent: AtomicBool::new(false), wake }));
         if !keyboard.0.grab() {
             return None;
         }
@@ -77,15 +89,38 @@ impl Keyboard {
 
     /// Takes the keyboard again, if the terminal is ours again.
     pub fn resume(&self) {
-        if is_ours() {
+        if self.0.is_ours() {
             self.0.grab();
         }
-        // Nobody reads from a terminal that is gone.
-        (&self.0.wake).write_all(&[0]).ok();
+        self.0.wake();
+    }
+
+    /// Gives the keyboard to another program.
+    pub fn lend(&self) {
+        self.0.is_lent.store(true, Ordering::SeqCst);
+        self.0.wake();
+        self.0.release();
+    }
+
+    /// Takes the keyboard back from the other program.
+    pub fn take_back(&self) {
+        self.0.is_lent.store(false, Ordering::SeqCst);
+        self.resume();
     }
 }
 
 impl Guard {
+    /// Whether the terminal is ours, and not lent.
+    fn is_ours(&self) -> bool {
+        !self.is_lent.load(Ordering::SeqCst) && is_ours()
+    }
+
+    /// Has the thread look again.
+    fn wake(&self) {
+        // Nobody reads from a terminal that is gone.
+        (&self.wake).write_all(&[0]).ok();
+    }
+
     fn before(&self) -> MutexGuard<'_, Option<Termios>> {
         self.before.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -133,13 +168,13 @@ fn read(guard: &Weak<Guard>, mut woken: PipeReader, pressed: impl Fn(Key), back:
     let stdin = stdin();
     let mut was_ours = true;
     loop {
-        let is_ours_now = is_ours();
+        let Some(keyboard) = guard.upgrade() else { return };
+        let is_ours_now = keyboard.is_ours();
         if is_ours_now && !was_ours {
-            if let Some(guard) = guard.upgrade() {
-                guard.grab();
-            }
+            keyboard.grab();
             back();
         }
+        drop(keyboard);
         was_ours = is_ours_now;
         let mut sources = [PollFd::new(&woken, PollFlags::IN), PollFd::new(&stdin, PollFlags::IN)];
         let polled = if is_ours_now { poll(&mut sources, None) } else { poll(&mut sources[..1], Some(&IN_BACKGROUND)) };
@@ -151,7 +186,7 @@ fn read(guard: &Weak<Guard>, mut woken: PipeReader, pressed: impl Fn(Key), back:
         if is_woken && !woken.read(&mut bytes).is_ok_and(|n| n > 0) {
             return;
         }
-        if has_keys && is_ours() {
+        if has_keys && guard.upgrade().is_some_and(|keyboard| keyboard.is_ours()) {
             match rustix::io::read(&stdin, &mut bytes) {
                 Ok(0) => return,
                 Ok(n) => Key::read(&bytes[..n]).into_iter().for_each(&pressed),

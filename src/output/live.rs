@@ -96,6 +96,8 @@ impl Live {
                 Request::Help => self.help = !self.help,
                 Request::Keys(keys) => self.keys = keys,
                 Request::Suspend(done) => suspended.push(done),
+                // It is in the log.
+                Request::Print(_) => {}
             }
         }
         if !is_ours || !suspended.is_empty() {
@@ -103,7 +105,7 @@ impl Live {
             return ((!text.is_empty()).then_some(text), suspended);
         }
         let glance = self.board.glance();
-        let keys = self.keys.map(|keys| Keys { browser: keys.browser && self.terminal.browser });
+        let keys = self.keys.map(|keys| Keys { browser: keys.browser && self.terminal.browser, ..keys });
         let frame = Frame { rows, columns, keys, help: self.help };
         let lines = if self.is_shown() { view(&glance, frame) } else { Vec::new() };
         let title = (self.terminal.titled && !self.once).then(|| match glance.problems.len() {
@@ -287,7 +289,7 @@ mod tests {
     fn the_view_at_120_columns() {
         let mut scene = Scene::new(120, 24);
         troubled(&mut scene);
-        scene.ask(Request::Keys(Some(Keys { browser: true })));
+        scene.ask(Request::Keys(Some(Keys { browser: true, editor: true })));
         scene.check(expect![[r#"
             ────────
             ✗ plugins/pipes/rubber_duck.py:75:14  invalid Python: unexpected EOF while parsing
@@ -303,7 +305,8 @@ mod tests {
             ✗ plugins/新しいプラグイン.py:1:14  invalid Python: expected an expression or a ')'
             … waiting: p3, p4
             ↑ on the way: p5
-            r compare everything with the server · o open the server in the browser · q end · ? hide the keys
+            r compare everything with the server · d show the difference · e edit the place · o open in the browser
+            t try the plugin · q end · ? hide the keys
             6 of 11 plugins deployed · 2 broken · 2 waiting · 1 on the way · http://localhost:8080
         "#]]);
     }

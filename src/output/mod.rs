@@ -110,6 +110,23 @@ impl Output {
         self.request(Request::Help);
     }
 
+    /// Prints lines above the live view. They have passed the filter of [`printable`].
+    pub fn print(&self, lines: String) {
+        self.request(Request::Print(lines));
+    }
+
+    /// Removes the live view and prints nothing until [`Output::go_on`]: another program has the terminal.
+    pub fn pause(&self) {
+        self.suspend();
+        self.0.backlog().paused = true;
+    }
+
+    /// Ends a pause.
+    pub fn go_on(&self) {
+        self.0.backlog().paused = false;
+        self.redraw();
+    }
+
     /// Says in the live view that these keys are on.
     pub fn offer(&self, keys: Option<Keys>) {
         self.request(Request::Keys(keys));
@@ -146,6 +163,8 @@ enum Request {
     Redraw,
     Help,
     Keys(Option<Keys>),
+    /// These lines go above it.
+    Print(String),
     /// Dropped when it is done.
     Suspend(Sender<()>),
 }
@@ -168,8 +187,9 @@ impl Queue {
     /// Waits for the next notices, at most so many, and requests; `None` once closed and empty. Nothing comes of it if
     /// the patience ends first.
     fn next(&self, most: usize, patience: Option<Duration>) -> Option<Work> {
-        let is_idle =
-            |backlog: &mut Backlog| backlog.waiting.is_empty() && backlog.requests.is_empty() && !backlog.closed;
+        let is_idle = |backlog: &mut Backlog| {
+            !backlog.closed && (backlog.paused || backlog.waiting.is_empty() && backlog.requests.is_empty())
+        };
         let backlog = self.backlog();
         let mut backlog = match patience {
             None => self.changed.wait_while(backlog, is_idle).unwrap_or_else(PoisonError::into_inner),
@@ -196,6 +216,8 @@ struct Backlog {
     /// How many were dropped since the last one was taken.
     dropped: usize,
     taken: usize,
+    /// Whether another program has the terminal.
+    paused: bool,
     closed: bool,
 }
 

@@ -27,6 +27,8 @@ const NARROWEST: u16 = 20;
 pub struct Keys {
     /// Whether there is a browser to open.
     pub browser: bool,
+    /// Whether the user has named an editor.
+    pub editor: bool,
 }
 
 /// What the view depends on beside the state of the plugins.
@@ -138,7 +140,10 @@ fn help(glance: &Glance, frame: Frame) -> Vec<String> {
     let browser = keys.browser && glance.server.is_some();
     let keys = [
         Some(("r", "compare everything with the server")),
-        browser.then_some(("o", "open the server in the browser")),
+        Some(("d", "show the difference")),
+        keys.editor.then_some(("e", "edit the place")),
+        browser.then_some(("o", "open in the browser")),
+        Some(("t", "try the plugin")),
         Some(("q", "end")),
         Some(("?", "hide the keys")),
     ];

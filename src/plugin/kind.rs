@@ -22,15 +22,28 @@ struct KindRow {
     word: &'static str,
     extension: &'static str,
     table: &'static str,
+    page: &'static str,
     has_switch: bool,
     takes_access_control: bool,
 }
 
-const FUNCTION: KindRow =
-    KindRow { word: "function", extension: PYTHON, table: "functions", has_switch: true, takes_access_control: false };
+const FUNCTION: KindRow = KindRow {
+    word: "function",
+    extension: PYTHON,
+    table: "functions",
+    page: "admin/functions/edit",
+    has_switch: true,
+    takes_access_control: false,
+};
 
-const TOOL: KindRow =
-    KindRow { word: "tool", extension: PYTHON, table: "tools", has_switch: false, takes_access_control: true };
+const TOOL: KindRow = KindRow {
+    word: "tool",
+    extension: PYTHON,
+    table: "tools",
+    page: "workspace/tools/edit",
+    has_switch: false,
+    takes_access_control: true,
+};
 
 impl Kind {
     /// All of them.
@@ -71,6 +84,12 @@ impl Kind {
     #[must_use]
     pub fn table(self) -> &'static str {
         self.row().table
+    }
+
+    /// The path of the page that shows one of its plugins in a browser; `?id=` says which.
+    #[must_use]
+    pub fn page(self) -> &'static str {
+        self.row().page
     }
 
     /// Whether the server can switch its plugins on and off.

@@ -194,7 +194,9 @@ fn keys_need_no_enter() {
     assert!(!terminal.mode().intersects(LocalModes::ICANON | LocalModes::ECHO), "{:?}", terminal.mode());
     assert!(terminal.mode().contains(LocalModes::ISIG), "Ctrl-C stays a signal");
     terminal.type_in("?");
-    terminal.until("the keys", |screen| screen.contains("\nr compare everything with the server · q end"));
+    terminal.until("the keys", |screen| {
+        screen.contains("\nr compare everything with the server · d show the difference · t try the plugin")
+    });
     terminal.type_in("?");
     terminal.until("the hint", |screen| screen.contains("? for keys"));
     server.forget();
@@ -208,6 +210,53 @@ fn keys_need_no_enter() {
     terminal.type_in("q");
     assert!(terminal.ended().success());
     assert!(terminal.screen().ends_with("· stopped"), "{}", terminal.screen());
+    terminal.check_whole();
+}
+
+#[test]
+fn a_key_shows_the_difference_of_the_latest_problem() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    let Some(mut terminal) = Terminal::watch(&project) else { return };
+    project.write("plugins/shout.py", REFUSED);
+    terminal.until("the refusal", |screen| screen.contains("refused"));
+    project.write("plugins/clock.py", &filter("3"));
+    terminal.until("a deploy after it", |screen| screen.contains("1 → 3  updated"));
+    terminal.type_in("d");
+    terminal.until("the difference", |screen| {
+        screen.contains("$ owui-watch diff plugins/shout.py\n") && screen.contains("\n-version: 1\n")
+    });
+    terminal.type_in("t");
+    terminal.until("a trial", |screen| screen.contains("$ owui-watch try plugins/shout.py\n"));
+}
+
+#[test]
+fn a_key_opens_the_editor_which_has_the_terminal_for_itself() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    project.put("plugins/broken.py", "class Filter(:\n");
+    project.write("editor", "printf '%s ' \"$@\" > opened; read -r line; echo \"$line\" > typed\n");
+    let line = [env!("CARGO_BIN_EXE_owui-watch")];
+    let Some(mut terminal) = Terminal::run(&project, &line, &[("EDITOR", "sh editor"), ("PATH", "/usr/bin:/bin")])
+    else {
+        return;
+    };
+    terminal.until("the view", |screen| screen.contains("? for keys") && screen.contains("1 broken"));
+    terminal.type_in("e");
+    let read = |file: &str| std::fs::read_to_string(project.path(file)).unwrap_or_default();
+    terminal.until("the editor", |_| read("opened") == "+1 ./plugins/broken.py ");
+    assert!(!terminal.screen().contains(RULE), "{}", terminal.screen());
+    assert!(terminal.mode().contains(LocalModes::ICANON | LocalModes::ECHO));
+    server.forget();
+    project.write("plugins/shout.py", &filter("2"));
+    server.wait_for("/update", 1);
+    // A key is the editor's, and so is the screen.
+    terminal.type_in("q\n");
+    terminal.until("what was typed", |_| read("typed") == "q\n");
+    terminal
+        .until("the log of meanwhile", |screen| screen.contains("1 → 2  updated") && screen.ends_with("? for keys"));
+    terminal.type_in("q");
+    assert!(terminal.ended().success());
     terminal.check_whole();
 }
 

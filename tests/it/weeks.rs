@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use owui_watch::cli::Args;
 use owui_watch::config::{self, Config, Settings, World};
-use owui_watch::daemon::{self, End, Plan, Setup, Signal};
+use owui_watch::daemon::{self, End, KeyPrograms, Plan, Setup, Signal};
 use owui_watch::engine::{Code, Policy};
 use owui_watch::notice::Level;
 use owui_watch::output::{Console, Format};
@@ -162,7 +162,14 @@ fn live(settings: &str, watchdog: Option<Duration>, script: impl AsyncFnOnce(&Sc
                 Ok(Plan { policy, client: client.clone(), config })
             };
             let config::Reading { config, sources } = read();
-            let setup = Setup { config: config.unwrap(), sources, read: &read, plan: &plan, wait: false };
+            let setup = Setup {
+                config: config.unwrap(),
+                sources,
+                read: &read,
+                plan: &plan,
+                wait: false,
+                keys: KeyPrograms::default(),
+            };
             let console = Console::new(Format::Lines, Level::Error);
             let (_, notices) = tokio::sync::mpsc::channel(1);
             daemon::run(setup, console, Supervisor::new(&environment), signals, notices).await

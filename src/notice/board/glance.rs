@@ -87,7 +87,7 @@ impl Board {
 impl Standing {
     /// Whether the user has to do something about it. What is on its way again stays a problem until it is known to be
     /// good.
-    fn is_problem(&self) -> bool {
+    pub(super) fn is_problem(&self) -> bool {
         match self.state {
             State::Broken | State::Refused | State::Failed => true,
             State::Held | State::Off | State::Sending => self.news.level() == Level::Error,

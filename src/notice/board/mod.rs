@@ -32,6 +32,8 @@ pub struct Board {
     compared: bool,
     watching: Option<String>,
     last: Option<Last>,
+    /// How many news of plugins there were.
+    news: usize,
     /// Set when the program stops: nothing else is shown then.
     end: Option<String>,
 }
@@ -70,6 +72,8 @@ pub struct Standing {
     pub news: Notice,
     /// When that was, as people read it.
     pub since: String,
+    /// Later news have a higher number.
+    order: usize,
 }
 
 /// What a plugin's notices come to.
@@ -223,7 +227,9 @@ impl Board {
             }),
             _ => true,
         };
-        let standing = || Standing { state, news: notice.clone(), since: clock.to_owned() };
+        self.news += 1;
+        let order = self.news;
+        let standing = || Standing { state, news: notice.clone(), since: clock.to_owned(), order };
         if is_news {
             self.plugins.insert(name.clone(), standing());
             self.last = Some(Last::Plugin(name));
@@ -243,6 +249,14 @@ impl Board {
         {
             self.plugins.remove(&before);
         }
+    }
+
+    /// The last news of the plugin that the user looks at: the latest problem, else the latest deploy.
+    #[must_use]
+    pub fn focus(&self) -> Option<&Notice> {
+        let standings = self.plugins.values().filter(|standing| standing.state != State::Gone);
+        let latest = standings.max_by_key(|standing| (standing.is_problem(), standing.order));
+        latest.map(|standing| &standing.news)
     }
 
     /// How many plugins the current pass compares, if there is one.

@@ -545,6 +545,7 @@ mod tests {
             left_alone info: nothing was written {}
             left_alone info: nothing was put back {}
             left_alone info: nothing is allowed {"folder":"folder"}
+            on_sandbox info: on the sandbox at http://127.0.0.1:8470 {"server":"http://127.0.0.1:8470"}
             same info: `plugins/shout.py` is as the server holds it {"id":"shout","kind":"function","path":"plugins/shout.py"}
             difference info: `plugins/shout.py` differs from the server {"diff":"-a\n+b\n","id":"shout","kind":"function","path":"plugins/shout.py"}
             difference info: rolling back to 1.0 would change the server's text {"diff":"-a\n+b\n","id":"shout","kind":"function"}
