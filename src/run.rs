@@ -24,7 +24,7 @@ use crate::engine::switch::Switch;
 use crate::engine::{Code, Policy};
 use crate::error::Error;
 use crate::notice::{Level, Notice, Report, Subject};
-use crate::output::{Console, Format, Screen, Steps, Terminal};
+use crate::output::{Console, DiagnosticLine, Format, Screen, Steps, Terminal};
 use crate::printable;
 use crate::sandbox::{self, Pane, Port, Running, Sandbox};
 use crate::systemd::supervisor::{self, Supervisor};
@@ -423,7 +423,7 @@ fn logging(verbose: u8) {
         if field.name() == "message" { write!(writer, "{value}") } else { write!(writer, "{field}={value}") }
     });
     let lines = tracing_subscriber::fmt::layer()
-        .with_writer(anstream::stderr)
+        .with_writer(DiagnosticLine::default)
         .with_target(false)
         .fmt_fields(fields.delimited(" "));
     tracing_subscriber::registry().with(lines.with_filter(targets)).init();

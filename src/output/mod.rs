@@ -4,6 +4,7 @@
 mod addition;
 mod bottom;
 mod console;
+mod diagnostics;
 mod frames;
 #[cfg(unix)]
 mod keyboard;
@@ -29,6 +30,7 @@ use crate::printable;
 use messages::{message, print_hint};
 
 pub use console::Console;
+pub use diagnostics::DiagnosticLine;
 #[cfg(unix)]
 pub use keyboard::{Key, Keyboard};
 pub use messages::Steps;
@@ -69,6 +71,9 @@ impl Output {
     pub fn start(mut console: Console, gone: impl FnOnce() + Send + 'static) -> io::Result<Self> {
         let queue = Arc::new(Queue::default());
         let output = Self(Arc::clone(&queue));
+        if console.is_live() {
+            diagnostics::print_above(output.clone());
+        }
         std::thread::Builder::new().name("output".to_owned()).spawn(move || {
             let mut gone = Some(gone);
             let batch = if console.takes_many() { BATCH } else { 1 };

@@ -261,6 +261,20 @@ fn a_key_opens_the_editor_which_has_the_terminal_for_itself() {
 }
 
 #[test]
+fn a_diagnostic_stands_in_the_log_above_the_view() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    let Some(mut terminal) = Terminal::watch(&project) else { return };
+    let server_part = std::fs::read_dir(project.path(".owui-watch/deployed")).unwrap().next().unwrap().unwrap();
+    let rollbacks = format!(".owui-watch/rollbacks/{}", server_part.file_name().to_str().unwrap());
+    project.write(&format!("{rollbacks}/function-shout.json"), "not ours");
+    project.write("plugins/shout.py", &filter("2"));
+    terminal.until("the diagnostic", |screen| screen.contains("function-shout.json`: "));
+    terminal.until("the deploy", |screen| screen.contains("1 → 2  updated") && screen.ends_with("? for keys"));
+    assert!(terminal.screen().contains("function-shout.json`: "), "{}", terminal.screen());
+}
+
+#[test]
 fn the_terminal_is_whole_after_every_end() {
     for (keys, signal, code) in
         [("\x03", None, Some(0)), ("\x1c", None, Some(0)), ("", Some("TERM"), Some(0)), ("q", None, Some(0))]
