@@ -63,6 +63,11 @@ pub fn run(args: &Args, world: &World) -> ExitCode {
 
 async fn start(args: &Args, world: &World) -> Result<End, Error> {
     let screen = screen(args);
+    if args.config.is_none() && !world.project.as_os_str().is_empty() {
+        let folder = world.cwd.join(&world.project);
+        let folder = folder.canonicalize().unwrap_or(folder);
+        screen.aside(&Notice::report(Subject::default(), Report::FoundProject { folder }));
+    }
     let code = match &args.command {
         None => {
             let read = || config::read(args, world);

@@ -38,7 +38,9 @@ struct Project {
 
 impl Project {
     fn of(args: &Args, world: &World) -> Result<Self, Error> {
-        let folder = world.cwd.join(args.config.as_deref().and_then(Path::parent).unwrap_or(Path::new("")));
+        let folder = world
+            .cwd
+            .join(args.config.as_deref().map_or(&*world.project, |file| file.parent().unwrap_or(Path::new(""))));
         let folder = folder.canonicalize().with_context(|| format!("cannot use `{}`", folder.display()))?;
         let unit = unit::name(&folder);
         let home = world.config_home.as_ref().context("cannot find your configuration folder")?;

@@ -94,6 +94,11 @@ fn is_ours(name: &str) -> bool {
     name.starts_with(PREFIX) || KEYS.iter().any(|key| key.also.contains(&name))
 }
 
+/// Whether a `.env` with this text sets a key of ours.
+pub(super) fn sets_ours(text: &str) -> bool {
+    text.lines().any(|line| is_ours(name(line)) || name(line) == "OPENWEBUI_API_KEY")
+}
+
 /// The name that a line sets.
 fn name(line: &str) -> &str {
     let line = line.trim_start();

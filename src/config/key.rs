@@ -122,12 +122,12 @@ fn is_exposed(_: &Path, _: u32) -> bool {
 
 /// The current user.
 #[cfg(unix)]
-fn user() -> u32 {
+pub(super) fn user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
 #[cfg(not(unix))]
-fn user() -> u32 {
+pub(super) fn user() -> u32 {
     0
 }
 

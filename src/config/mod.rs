@@ -11,6 +11,7 @@ mod error;
 mod key;
 mod layers;
 mod paths;
+mod project;
 mod schema;
 mod secret;
 mod sources;
@@ -195,7 +196,7 @@ pub fn read(args: &Args, world: &World) -> Reading {
 fn config(args: &Args, world: &World, sources: &mut Sources) -> Result<Config, ConfigError> {
     let (path, wanted) = match &args.config {
         Some(path) => (path.as_path(), true),
-        None => (Path::new("watch.toml"), false),
+        None => (&*world.project.join("watch.toml"), false),
     };
     let folder = path.parent().unwrap_or(Path::new(""));
     let project = Project::read(folder, args.config.as_deref(), world, sources)?;

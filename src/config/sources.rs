@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{env, io};
 
-use super::{ConfigError, Request};
+use super::{ConfigError, Request, project};
 use crate::paths::tidy;
 use crate::plugin::Digest;
 use crate::regular_file::{self, ONE_MIB};
@@ -16,6 +16,8 @@ pub struct World {
     pub env: BTreeMap<String, String>,
     /// The current folder.
     pub cwd: PathBuf,
+    /// The folder of the settings, relative to the current one: empty for the current folder itself.
+    pub project: PathBuf,
     /// The user's configuration folder.
     pub config_home: Option<PathBuf>,
     /// The user's home, for paths that begin with `~/`.
@@ -31,12 +33,15 @@ impl World {
         use etcetera::base_strategy::{BaseStrategy as _, Xdg};
 
         let text = |word: std::ffi::OsString| word.to_string_lossy().into_owned();
+        // If the current folder is gone, each relative path fails with its own error.
+        let (cwd, home) = (env::current_dir().unwrap_or_default(), etcetera::home_dir().ok());
         Self {
             env: env::vars_os().map(|(name, value)| (text(name), text(value))).collect(),
-            // If the current folder is gone, each relative path fails with its own error.
-            cwd: env::current_dir().unwrap_or_default(),
+            // Once: a reload looks nowhere else.
+            project: project::above(&cwd, home.as_deref()),
+            cwd,
             config_home: Xdg::new().ok().map(|xdg| xdg.config_dir()),
-            home: etcetera::home_dir().ok(),
+            home,
             agreed: Vec::new(),
         }
     }

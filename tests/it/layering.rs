@@ -55,7 +55,7 @@ const REACHES_OUT: [(&str, &[&str]); 22] = [
     ("similar", &["output"]),
     ("textwrap", &["output"]),
     // What is printed passes `printable` here.
-    ("anstream", &["commands", "output", "run"]),
+    ("anstream", &["commands", "output"]),
     ("std::io::stdout", &["output"]),
     ("std::io::stderr", &[]),
 ];

@@ -25,6 +25,11 @@ const MOST_NAMED: usize = 5;
 /// A fact that a command reports.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Report {
+    /// The settings were found in a folder above the current one.
+    FoundProject {
+        /// That folder.
+        folder: PathBuf,
+    },
     /// No server is configured, so the command works on the sandbox of the project, which runs.
     OnSandbox {
         /// Its address.
@@ -255,6 +260,9 @@ impl Report {
         let (name, id) = (name(about), about.key.as_ref().map_or("PLUGIN", |key| key.id.as_str()));
         let path = about.path.as_deref().unwrap_or(Path::new("")).display();
         match self {
+            Report::FoundProject { folder } => {
+                Said::info("project", format!("the project is `{}`", folder.display())).with("folder", json!(folder))
+            }
             Report::OnSandbox { server } => {
                 Said::info("on_sandbox", format!("on the sandbox at {server}")).with("server", json!(server))
             }
@@ -479,6 +487,7 @@ mod tests {
             (general.clone(), declined(Task::Pull, None)),
             (general.clone(), declined(Task::RollBack, None)),
             (general.clone(), declined(Task::Trust, Some(PathBuf::from("folder")))),
+            (general.clone(), Report::FoundProject { folder: "/home/me/bot".into() }),
             (general.clone(), Report::OnSandbox { server: "http://127.0.0.1:8470".to_owned() }),
             (here.clone(), Report::Same { level: Level::Info }),
             (here.clone(), Report::Difference { diff: diff.clone(), restores: None }),
@@ -545,6 +554,7 @@ mod tests {
             left_alone info: nothing was written {}
             left_alone info: nothing was put back {}
             left_alone info: nothing is allowed {"folder":"folder"}
+            project info: the project is `/home/me/bot` {"folder":"/home/me/bot"}
             on_sandbox info: on the sandbox at http://127.0.0.1:8470 {"server":"http://127.0.0.1:8470"}
             same info: `plugins/shout.py` is as the server holds it {"id":"shout","kind":"function","path":"plugins/shout.py"}
             difference info: `plugins/shout.py` differs from the server {"diff":"-a\n+b\n","id":"shout","kind":"function","path":"plugins/shout.py"}

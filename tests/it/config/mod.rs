@@ -34,6 +34,7 @@ impl Project {
         let world = World {
             env: BTreeMap::new(),
             cwd: at("work"),
+            project: PathBuf::new(),
             config_home: Some(at("home/.config")),
             home: Some(at("home")),
             agreed: Vec::new(),

@@ -559,3 +559,21 @@ fn texts_in(folder: &Path) -> impl Iterator<Item = String> {
     assert!(texts.len() > 10, "the state folder is among them");
     texts.into_iter()
 }
+
+/// From a folder below the one with the settings.
+#[test]
+fn the_project_is_found_from_below() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    project.put("bot/watch.toml", "");
+    project.put("bot/plugins/pipes/a.py", filter("1"));
+    project.put("bot/plugins/b.py", filter("1"));
+    let below = project.path("bot/plugins/pipes").canonicalize().unwrap();
+    let ran = project.command(&["--once", "a.py"]).current_dir(&below).output().unwrap();
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert!(ran.status.success(), "{said}");
+    let bot = project.path("bot").canonicalize().unwrap();
+    assert!(said.starts_with(&format!("the project is `{}`\n", bot.display())), "{said}");
+    assert!(server.row(Kind::Function, "a").is_some() && server.row(Kind::Function, "b").is_none());
+    assert!(bot.join(".owui-watch").is_dir() && !below.join(".owui-watch").exists());
+}

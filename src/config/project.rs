@@ -1,0 +1,105 @@
+//! Finds the project from a folder below it, as git, cargo and uv do: the nearest folder with a `watch.toml`, or with a
+//! `.env` that has settings of ours.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::dotenv;
+use super::key;
+use super::schema::KeyRow;
+use crate::regular_file::{self, ONE_MIB};
+
+/// The project above the current folder, relative to it. Empty if the current folder is one, or if there is none: the
+/// search ends below the user's home, and at the border of a file system. Files of other users do not count.
+pub(super) fn above(cwd: &Path, home: Option<&Path>) -> PathBuf {
+    let root = KeyRow::find("root").map_or("", |row| row.default.trim_matches('"'));
+    // A folder with plugins needs no settings.
+    if is_project(cwd) || cwd.join(root).is_dir() || home == Some(cwd) {
+        return PathBuf::new();
+    }
+    let (mut relative, device) = (PathBuf::new(), device(cwd));
+    for folder in cwd.ancestors().skip(1) {
+        relative.push("..");
+        if home == Some(folder) || self::device(folder) != device {
+            break;
+        }
+        if is_project(folder) {
+            return relative;
+        }
+    }
+    PathBuf::new()
+}
+
+fn is_project(folder: &Path) -> bool {
+    let (settings, dotenv) = (folder.join("watch.toml"), folder.join(".env"));
+    let sets_ours = |text: Vec<u8>| dotenv::sets_ours(&String::from_utf8_lossy(&text));
+    is_own(&settings) || is_own(&dotenv) && regular_file::read(&dotenv, ONE_MIB).is_ok_and(sets_ours)
+}
+
+/// Whether this is a file of the user: in a folder that others write to, theirs are no settings.
+#[cfg(unix)]
+fn is_own(file: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    fs::metadata(file).is_ok_and(|metadata| metadata.is_file() && metadata.uid() == key::user())
+}
+
+#[cfg(not(unix))]
+fn is_own(file: &Path) -> bool {
+    file.is_file()
+}
+
+#[cfg(unix)]
+fn device(folder: &Path) -> Option<u64> {
+    use std::os::unix::fs::MetadataExt as _;
+    fs::metadata(folder).ok().map(|metadata| metadata.dev())
+}
+
+/// Windows has a drive in each path.
+#[cfg(not(unix))]
+fn device(_: &Path) -> Option<u64> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::disallowed_methods, reason = "a test sets its own scene")]
+
+    use super::*;
+
+    #[test]
+    fn the_nearest_project_above_is_found() {
+        let top = tempfile::tempdir().unwrap();
+        let top = top.path().canonicalize().unwrap();
+        let below = top.join("home/bot/plugins/pipes");
+        fs::create_dir_all(&below).unwrap();
+        let home = top.join("home");
+        let found = |cwd: &Path| above(cwd, Some(&home)).to_string_lossy().into_owned();
+        assert_eq!(found(&below), "");
+        // Another program's variables, and what lies in the home or above it, do not count.
+        fs::write(top.join("home/bot/.env"), "TOKEN=1\n").unwrap();
+        fs::write(top.join("home/watch.toml"), "").unwrap();
+        fs::write(top.join("watch.toml"), "").unwrap();
+        assert_eq!(found(&below), "");
+        fs::write(top.join("home/bot/.env"), "export OPENWEBUI_URL=http://h\n").unwrap();
+        assert_eq!(found(&below), "../..");
+        fs::write(top.join("home/bot/plugins/watch.toml"), "").unwrap();
+        assert_eq!(found(&below), "..");
+        assert_eq!(found(&top.join("home/bot/plugins")), "");
+        // A folder with plugins needs no settings.
+        fs::remove_file(top.join("home/bot/.env")).unwrap();
+        fs::create_dir(top.join("home/bot/plugins/plugins")).unwrap();
+        fs::create_dir_all(below.join("plugins")).unwrap();
+        assert_eq!(found(&below), "");
+        assert_eq!(found(&home), "");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_in_its_place_is_no_project() {
+        let top = tempfile::tempdir().unwrap();
+        let below = top.path().join("a/b");
+        fs::create_dir_all(&below).unwrap();
+        fs::create_dir(top.path().join("a/watch.toml")).unwrap();
+        assert_eq!(above(&below, Some(top.path())), Path::new(""));
+    }
+}
