@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
+use clap_complete::env::CompleteEnv;
+use clap_complete::{ArgValueCandidates, CompletionCandidate};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -22,9 +24,12 @@ The API key (or login token) has no flag, since a process list would show it. It
 OPENWEBUI_API_KEY, in the environment or in `.env`, from the file that `api_key_file` names, or from a systemd \
 credential.";
 
+/// The release, and the commit that it was built from, where `build.rs` found it.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("OWUI_WATCH_COMMIT"));
+
 /// Watches a folder of Open WebUI plugins and makes every save live on the server.
 #[derive(Clone, Debug, Default, Parser)]
-#[command(name = "owui-watch", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "owui-watch", version = VERSION, after_help = EXAMPLES, max_term_width = 100)]
 #[expect(clippy::struct_excessive_bools, reason = "each one is a flag that the user may give alone")]
 pub struct Args {
     /// Only these plugins, by path or id (by path if the id is also a command)
@@ -474,6 +479,27 @@ pub fn commands() -> Vec<String> {
     });
     let flags = args.get_arguments().filter(|arg| !arg.get_action().takes_values());
     commands.chain(flags.filter_map(|flag| Some(format!("--{}", flag.get_long()?)))).collect()
+}
+
+/// Answers a shell that completes a command line (`COMPLETE=bash owui-watch` prints how it asks), and exits; else does
+/// nothing. `plugins` lists the ids and the paths of the project's plugins.
+pub fn complete(plugins: fn() -> Vec<(String, PathBuf)>) {
+    CompleteEnv::with_factory(move || completed(Args::command(), plugins)).complete();
+}
+
+/// The command, with the plugins as candidates wherever one can be named.
+fn completed(command: clap::Command, plugins: fn() -> Vec<(String, PathBuf)>) -> clap::Command {
+    let candidates = move || {
+        let named = |(id, path): (String, PathBuf)| {
+            [CompletionCandidate::new(id).help(Some(path.display().to_string().into())), CompletionCandidate::new(path)]
+        };
+        plugins().into_iter().flat_map(named).collect()
+    };
+    let command = command.mut_args(|argument| {
+        let names_plugins = ["plugin", "plugins", "functions"].contains(&argument.get_id().as_str());
+        if names_plugins { argument.add(ArgValueCandidates::new(candidates)) } else { argument }
+    });
+    command.mut_subcommands(|command| completed(command, plugins))
 }
 
 impl Args {

@@ -3,13 +3,14 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use owui_watch::cli::Args;
+use owui_watch::cli::{self, Args};
 use owui_watch::config::World;
 use owui_watch::error::Error;
 use owui_watch::output::Format;
 use owui_watch::{commands, printable};
 
 fn main() -> ExitCode {
+    cli::complete(commands::plugins_here);
     let words: Vec<_> = std::env::args_os().collect();
     let is_plain = |word: &OsString| {
         let word = word.to_string_lossy();

@@ -40,7 +40,7 @@ pub use status::status;
 pub use switch::switch;
 pub use trial::{Wish, try_out};
 pub use trust::{confirm, somebody_answers, trust};
-pub use words::Scope;
+pub use words::{Scope, plugins_here};
 
 /// The context of every command.
 pub struct CommandContext {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::target::{self, id_of_broken};
 use crate::cli;
-use crate::config::Config;
+use crate::config::{self, Config, World};
 use crate::disk::{Plugins, ScanCache, Trust};
 use crate::engine::files::Loaded;
 use crate::error::Error;
@@ -23,6 +23,16 @@ pub(super) fn spelled(typed: &str, config: &Config, cwd: &Path) -> String {
     let may_be_id = !typed.contains(['/', '.']);
     let path = if may_be_id { None } else { config.spelled(Path::new(typed), cwd) };
     path.as_deref().and_then(Path::to_str).unwrap_or(typed).to_owned()
+}
+
+/// The ids of the plugins here, with their paths, for a shell that completes a command line. Empty if they cannot be
+/// read.
+#[must_use]
+pub fn plugins_here() -> Vec<(String, PathBuf)> {
+    let Ok(config) = config::load(&cli::Args::default(), &World::real()) else { return Vec::new() };
+    let Ok(mut plugins) = target::plugins(&config) else { return Vec::new() };
+    let listing = Listing::read(&mut plugins, &config);
+    listing.ids.into_iter().map(|owner| (owner.id.to_string(), owner.path.to_path_buf())).collect()
 }
 
 /// The plugins that a watch or a pass is limited to.

@@ -6,6 +6,8 @@ use clap::CommandFactory as _;
 use expect_test::{Expect, expect};
 use owui_watch::cli::{Args, Command, ServiceAction};
 
+use crate::support::command::{Project, filter};
+
 fn read(line: &str) -> Result<Args, String> {
     Args::read(["owui-watch"].into_iter().chain(line.split_whitespace())).map_err(|error| error.to_string())
 }
@@ -169,6 +171,23 @@ fn help_of_rollback() {
                   Print help (see a summary with '-h')
     "#]]
     .assert_eq(&rollback.render_long_help().to_string());
+}
+
+#[test]
+fn a_shell_is_told_commands_flags_and_plugins() {
+    let project = Project::new();
+    project.put("plugins/shout.py", filter("1"));
+    project.put("plugins/shy.py", filter("1"));
+    let complete = |words: &[&str]| {
+        let mut command = project.command(&[&["--", "owui-watch"], words].concat());
+        command.env("COMPLETE", "bash").env("_CLAP_COMPLETE_INDEX", words.len().to_string());
+        command.env("_CLAP_IFS", "\n").env("_CLAP_COMPLETE_COMP_TYPE", "9").env("_CLAP_COMPLETE_SPACE", "true");
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    assert!(complete(&["roll"]).starts_with("rollback"), "{}", complete(&["roll"]));
+    assert_eq!(complete(&["history", "sh"]).lines().collect::<Vec<_>>(), ["shout", "shy"]);
+    assert_eq!(complete(&["on", "plugins/sho"]).lines().collect::<Vec<_>>(), ["plugins/shout.py"]);
+    assert_eq!(complete(&["sandbox", "--quiet-c"]).trim(), "--quiet-calls");
 }
 
 #[test]

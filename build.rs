@@ -1,0 +1,42 @@
+//! Finds the commit that the program is built from, for `--version`: in git, or in the file that cargo packs into a crate.
+
+#![expect(clippy::disallowed_methods, reason = "it runs before the program is built")]
+
+use std::fs;
+use std::process::Command;
+
+/// How many characters of a commit tell it from all others here.
+const SHORT: usize = 12;
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    // A debug build is built again with each edit: it is from no commit.
+    let is_release = std::env::var("PROFILE").is_ok_and(|profile| profile == "release");
+    let commit = if is_release { packed().or_else(from_git) } else { None };
+    let commit = commit.map_or_else(String::new, |commit| format!(" ({commit})"));
+    println!("cargo:rustc-env=OWUI_WATCH_COMMIT={commit}");
+}
+
+fn packed() -> Option<String> {
+    let text = fs::read_to_string(".cargo_vcs_info.json").ok()?;
+    let (_, rest) = text.split_once("\"sha1\": \"")?;
+    Some(rest.get(..SHORT)?.to_owned())
+}
+
+fn from_git() -> Option<String> {
+    let git = |arguments: &[&str]| {
+        let ran = Command::new("git").args(arguments).output().ok().filter(|ran| ran.status.success())?;
+        Some(String::from_utf8(ran.stdout).ok()?.trim().to_owned())
+    };
+    // Sources that were unpacked into another repository are not from its commit.
+    let top = git(&["rev-parse", "--show-toplevel"])?;
+    if fs::canonicalize(top).ok()? != fs::canonicalize(".").ok()? {
+        return None;
+    }
+    for file in ["HEAD", "index"] {
+        println!("cargo:rerun-if-changed={}", git(&["rev-parse", "--git-path", file])?);
+    }
+    let commit = git(&["rev-parse", &format!("--short={SHORT}"), "HEAD"])?;
+    let is_changed = !git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty();
+    Some(if is_changed { format!("{commit}, changed") } else { commit })
+}
