@@ -502,7 +502,8 @@ impl Args {
             let reason = match (name, other) {
                 (_, "--yes") => "asks nothing",
                 (_, "--no-live") => "shows no live view",
-                (_, "--try") => "deploys nothing to try",
+                ("try", "--try") => "tries a plugin as it is",
+                (_, "--try") => "tries nothing",
                 ("sandbox", _) => "watches against a server of its own",
                 ("trust", "--url" | "--root") => "is about the settings in files",
                 ("service", "--url" | "--root") => "takes it after `install` alone",

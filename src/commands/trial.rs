@@ -7,7 +7,7 @@ use crate::engine::Code;
 use crate::error::Error;
 use crate::notice::{Level, Notice, Report, Task, TrialResult};
 use crate::plugin::{Digest, normal};
-use crate::trial::{self, Attempt, Obstacle, ObstacleKind, Subject, Wish};
+use crate::trial::{self, Attempt, Obstacle, ObstacleKind, OnTrial, Wish};
 
 /// Runs a plugin once on the server, and shows the answer. `wish` has what the flags say; the plugin's table in
 /// `watch.toml` has the rest.
@@ -33,8 +33,8 @@ pub async fn try_out(context: &CommandContext, plugin: &str, wish: Wish) -> Resu
         Some(table) => wish.or_of(table),
         None => wish,
     };
-    let subject = Subject { client: &context.client, version: server.version, key: &target.key, digest: None };
-    match trial::run(subject, &wish).await {
+    let plugin = OnTrial { client: &context.client, version: server.version, key: &target.key, digest: None };
+    match trial::run(plugin, &wish).await {
         Ok(attempts) => Ok(report(context, &target, attempts)),
         Err(Obstacle { kind: ObstacleKind::NoServer(reply), .. }) => Err(server.refusal(*reply)),
         Err(Obstacle { kind, why, hint }) => {

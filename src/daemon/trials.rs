@@ -63,7 +63,7 @@ async fn outcome(client: &Client, about: &Subject, wish: &Wish) -> TrialOutcome 
     let tried = match client.call(Call::Connect).await {
         Reply::Connected { version } => {
             let version = trial::version(&version);
-            trial::run(trial::Subject { client, version, key, digest: about.digest }, wish).await
+            trial::run(trial::OnTrial { client, version, key, digest: about.digest }, wish).await
         }
         reply => Err(Obstacle::no_server(reply)),
     };

@@ -34,7 +34,7 @@ const MARKS_ERRORS_OF_TOOLS: (u32, u32) = (0, 11);
 
 /// A plugin on its server.
 #[derive(Clone, Copy)]
-pub struct Subject<'a> {
+pub struct OnTrial<'a> {
     /// The server.
     pub client: &'a Client,
     /// The server's version: major and minor, as far as they are numbers.
@@ -111,9 +111,9 @@ pub fn version(text: &str) -> (u32, u32) {
 /// # Errors
 ///
 /// The plugin cannot be tried on this server, or the server is away.
-pub async fn run(subject: Subject<'_>, wish: &Wish) -> Result<Vec<Attempt>, Obstacle> {
-    let mut trying = Trying { subject, wish, row: Value::Null, models: Vec::new() };
-    trying.row = trying.json_of(Trial::Row(subject.key.clone())).await?;
+pub async fn run(plugin: OnTrial<'_>, wish: &Wish) -> Result<Vec<Attempt>, Obstacle> {
+    let mut trying = Trying { plugin, wish, row: Value::Null, models: Vec::new() };
+    trying.row = trying.json_of(Trial::Row(plugin.key.clone())).await?;
     trying.models = trying.read_models(false).await?;
     let mut attempts = trying.attempts().await?;
     for attempt in &mut attempts {
@@ -124,7 +124,7 @@ pub async fn run(subject: Subject<'_>, wish: &Wish) -> Result<Vec<Attempt>, Obst
 
 /// A plugin under trial.
 struct Trying<'a> {
-    subject: Subject<'a>,
+    plugin: OnTrial<'a>,
     wish: &'a Wish,
     /// The server's row of it.
     row: Value,
@@ -133,7 +133,7 @@ struct Trying<'a> {
 
 impl Trying<'_> {
     async fn attempts(&mut self) -> Result<Vec<Attempt>, Obstacle> {
-        if let (Some(digest), Some(stored)) = (self.subject.digest, self.row.get("content").and_then(Value::as_str))
+        if let (Some(digest), Some(stored)) = (self.plugin.digest, self.row.get("content").and_then(Value::as_str))
             && Digest::of_text(&normal::normal(stored)) != digest
         {
             return Err(Obstacle::new(ObstacleKind::OtherText, "the server has another text by now"));
@@ -144,7 +144,7 @@ impl Trying<'_> {
         }
         let word = self.row.get("type").and_then(Value::as_str).unwrap_or("tool").to_owned();
         if word != "tool" && self.wish.tool.is_some() {
-            let why = format!("{} is for tools, and {} is none", self.wish.setting("tool"), self.subject.key);
+            let why = format!("{} is for tools, and {} is none", self.wish.setting("tool"), self.plugin.key);
             return Err(Obstacle::new(ObstacleKind::Wish, why));
         }
         match word.as_str() {
@@ -162,12 +162,12 @@ impl Trying<'_> {
     }
 
     fn id(&self) -> &str {
-        self.subject.key.id.as_str()
+        self.plugin.key.id.as_str()
     }
 
     /// The answer to a request that the plugin has no part in.
     async fn json_of(&self, trial: Trial) -> Result<Value, Obstacle> {
-        match self.subject.client.trial(trial, self.wish.within()).await {
+        match self.plugin.client.trial(trial, self.wish.within()).await {
             TrialEnd::Json(value) => Ok(value),
             TrialEnd::Failed(words) => Err(impossible(words)),
             TrialEnd::Late => Err(Obstacle::no_server(Reply::Unreachable {
@@ -202,7 +202,7 @@ impl Trying<'_> {
     /// Sends a trial, and takes the time.
     async fn send(&self, trial: Trial) -> Result<(TrialEnd, Duration), Obstacle> {
         let began = Instant::now();
-        match self.subject.client.trial(trial, self.wish.within()).await {
+        match self.plugin.client.trial(trial, self.wish.within()).await {
             TrialEnd::NoServer(reply) => Err(Obstacle::no_server(*reply)),
             end => Ok((end, began.elapsed())),
         }
@@ -226,7 +226,7 @@ impl Trying<'_> {
         if let Some(wanted) = &self.wish.model {
             let full = format!("{}.{wanted}", self.id());
             if !ids.iter().any(|id| *id == *wanted || *id == full) {
-                return Err(wrong_wish(format!("{} has no model `{wanted}`", self.subject.key))
+                return Err(wrong_wish(format!("{} has no model `{wanted}`", self.plugin.key))
                     .hinted(format!("it has {}", models::named(ids.iter().map(String::as_str)))));
             }
             ids.retain(|id| *id == *wanted || *id == full);
@@ -234,14 +234,14 @@ impl Trying<'_> {
         // Each may be a paid model.
         if ids.len() > MOST_MODELS {
             let names = models::named(ids.iter().map(String::as_str));
-            let why = format!("{} has {} models, which are too many to try", self.subject.key, ids.len());
+            let why = format!("{} has {} models, which are too many to try", self.plugin.key, ids.len());
             return Err(wrong_wish(why).hinted(format!("name one with {}: {names}", self.wish.setting("model"))));
         }
         let mut attempts = Vec::new();
         for model in ids {
             let (end, took) = self.send(Trial::Chat(chat(&model, self.message()))).await?;
             let result = self.result(end, |answer| {
-                if !answer.breaks_off || self.subject.version >= SAYS_THAT_A_STREAM_FAILED {
+                if !answer.breaks_off || self.plugin.version >= SAYS_THAT_A_STREAM_FAILED {
                     return works(answer.text);
                 }
                 let why = "before 0.9 the server does not tell a whole answer from one that breaks off".to_owned();
@@ -255,7 +255,7 @@ impl Trying<'_> {
     async fn action(&self) -> Result<Attempt, Obstacle> {
         let model = choose(&self.models, self.wish, |_| true)?.id.clone();
         let body = self.answered(&model);
-        let (end, took) = self.send(Trial::Action(self.subject.key.id.clone(), body.clone())).await?;
+        let (end, took) = self.send(Trial::Action(self.plugin.key.id.clone(), body.clone())).await?;
         let result = match end {
             TrialEnd::Json(answer) if self.hides_exception(&answer) => fails(HIDDEN),
             TrialEnd::Json(answer) if answer == body => works("the message as it was".to_owned()),
@@ -295,7 +295,7 @@ impl Trying<'_> {
             called = format!("tool `{name}`, called by `{model}`");
             match error_in(&result) {
                 Some(words) => fails(&words),
-                None if self.subject.version < MARKS_ERRORS_OF_TOOLS => TrialResult::Answered {
+                None if self.plugin.version < MARKS_ERRORS_OF_TOOLS => TrialResult::Answered {
                     answer: result,
                     why: "before 0.11 the server does not tell a result from an exception".to_owned(),
                 },
@@ -312,18 +312,18 @@ impl Trying<'_> {
         if names.contains(&name) {
             return Ok(());
         }
-        Err(wrong_wish(format!("{} has no function `{name}`", self.subject.key))
+        Err(wrong_wish(format!("{} has no function `{name}`", self.plugin.key))
             .hinted(format!("it has {}", models::named(names.into_iter()))))
     }
 
     /// Whether this is how an older server answers if the plugin raises.
     fn hides_exception(&self, answer: &Value) -> bool {
-        self.subject.version < SAYS_THAT_IT_RAISED && answer.as_object().is_some_and(Map::is_empty)
+        self.plugin.version < SAYS_THAT_IT_RAISED && answer.as_object().is_some_and(Map::is_empty)
     }
 
     /// Whether the end of a stream is missing because a generator raised.
     fn has_failed(&self, answer: &ChatAnswer) -> bool {
-        let version = self.subject.version;
+        let version = self.plugin.version;
         let is_marked = version >= SAYS_THAT_IT_RAISED && version < SAYS_THAT_A_STREAM_FAILED;
         answer.breaks_off && (is_marked || answer.text.is_empty())
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use owui_watch::plugin::Kind;
+use owui_watch::sandbox::default_cache;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
@@ -484,4 +485,43 @@ async fn every_kind_is_tried_after_its_deploy_on_0_9_6() {
 #[ignore = "starts a real Open WebUI"]
 async fn every_kind_is_tried_after_its_deploy_on_0_6_43() {
     every_kind_is_tried_after_its_deploy(Version::V0_6_43).await;
+}
+
+#[test]
+#[ignore = "starts a real Open WebUI"]
+fn a_sandbox_tries_what_cannot_act_outside() {
+    let cache = default_cache().unwrap();
+    let project = Project::new()
+        .with("XDG_CACHE_HOME", cache.parent().unwrap().to_str().unwrap())
+        .with("PATH", &std::env::var("PATH").unwrap());
+    project.put("plugins/shout.py", PIPE);
+    project.put("plugins/web.py", format!("import httpx\n\n\n{PIPE}"));
+    project.put("plugins/sums.py", TOOLS);
+    project.put("plugins/brief.py", REAL[6].1);
+    project.put("plugins/count.py", REAL[10].1);
+    let mut watch = project.watch_with(&["sandbox", "--try", "--quiet-calls"]);
+    watch.wait_long("ready", None);
+    for _ in ["shout", "brief", "count"] {
+        watch.wait("works", None);
+    }
+    let about = |watch: &Watch, id: &str| {
+        let told = watch.notices().iter().filter(|told| told["id"] == id);
+        told.map(|told| told["reason"].as_str().or(told["event"].as_str()).unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(about(&watch, "shout"), ["sending", "created", "works"]);
+    assert_eq!(about(&watch, "count"), ["sending", "created", "works"]);
+    assert_eq!(about(&watch, "brief"), ["sending", "created", "works"]);
+    assert_eq!(about(&watch, "web"), ["sending", "created", "acts_outside"]);
+    assert_eq!(about(&watch, "sums"), ["sending", "created", "no_function"]);
+    let created = watch.notices().iter().find(|told| told["id"] == "brief" && told["event"] == "created").unwrap();
+    assert_eq!((&created["global"], &created["hint"]), (&json!(true), &Value::Null));
+
+    project.write("plugins/web.py", &format!("import httpx\n\n\n{PIPE}\n# again\n"));
+    project.write("plugins/shout.py", &PIPE.replace("upper", "uper"));
+    let fails = watch.wait("fails", Some("shout")).pop().unwrap();
+    assert_eq!(fails["words"], "'str' object has no attribute 'uper'");
+    watch.signal("INT");
+    assert!(watch.ended().success());
+    let untried = about(&watch, "web").iter().filter(|told| *told == "acts_outside").count();
+    assert_eq!(untried, 1, "it is told once");
 }
